@@ -1,0 +1,1 @@
+//! Sends mail: from the spool to an outcome for each recipient.

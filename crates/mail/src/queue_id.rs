@@ -1,0 +1,101 @@
+//! The id by which `250` names a queued message.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Names one queued message for its whole life, and is never used again.
+///
+/// A 63-bit number that grows with time: 42 bits of milliseconds since 2020, 21 bits that tell
+/// messages of one millisecond apart. Shown as 13 characters of Crockford's base 32 (no I, L, O, U),
+/// so that ids sort by age, fit in a log column, and can be read over the telephone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
+pub struct QueueId(i64);
+
+/// A text that is no queue id.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0:?} is not a queue id: expected 13 characters such as 01HJ3K8Q2M7XA")]
+pub struct BadQueueId(String);
+
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const LENGTH: usize = 13;
+const EPOCH_2020_MS: i64 = 1_577_836_800_000;
+const SEQUENCE_BITS: u32 = 21;
+
+impl QueueId {
+    /// Builds the id for the `sequence`-th message of a millisecond (Unix time).
+    ///
+    /// Only the low 21 bits of `sequence` count; the caller keeps them unique within one millisecond.
+    #[must_use]
+    pub fn new(unix_ms: i64, sequence: u32) -> Self {
+        let ms = (unix_ms - EPOCH_2020_MS).clamp(0, (1 << 42) - 1);
+        Self((ms << SEQUENCE_BITS) | i64::from(sequence & ((1 << SEQUENCE_BITS) - 1)))
+    }
+
+    /// The id as the integer that the database keeps. Never negative.
+    #[must_use]
+    pub fn as_i64(self) -> i64 {
+        self.0
+    }
+
+    /// The id kept under this integer.
+    #[must_use]
+    pub fn from_i64(value: i64) -> Self {
+        Self(value & i64::MAX)
+    }
+}
+
+impl fmt::Display for QueueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0_u8; LENGTH];
+        let mut rest = self.0;
+        for place in text.iter_mut().rev() {
+            *place = ALPHABET[(rest & 31) as usize];
+            rest >>= 5;
+        }
+        f.pad(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl FromStr for QueueId {
+    type Err = BadQueueId;
+
+    fn from_str(text: &str) -> Result<Self, BadQueueId> {
+        let bad = || BadQueueId(text.chars().take(40).collect());
+        if text.len() != LENGTH {
+            return Err(bad());
+        }
+        let mut value: i64 = 0;
+        for octet in text.bytes() {
+            let digit = ALPHABET
+                .iter()
+                .position(|&c| c == octet.to_ascii_uppercase())
+                .ok_or_else(bad)?;
+            // The first of 13 characters holds three bits; more would not fit 63.
+            if value >> 58 != 0 {
+                return Err(bad());
+            }
+            value = (value << 5) | digit as i64;
+        }
+        Ok(Self(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read_back_and_sort_by_age() {
+        let early = QueueId::new(1_795_000_000_000, 7);
+        let late = QueueId::new(1_795_000_000_001, 0);
+        assert!(early < late && early.to_string() < late.to_string());
+        for id in [early, late, QueueId::from_i64(i64::MAX), QueueId::from_i64(0)] {
+            assert_eq!(id.to_string().parse(), Ok(id));
+            assert_eq!(id.to_string().to_lowercase().parse(), Ok(id));
+            assert_eq!(QueueId::from_i64(id.as_i64()), id);
+        }
+        for wrong in ["", "0", "01HJ3K8Q2M7X!", "01HJ3K8Q2M7XAA", "ZZZZZZZZZZZZZ"] {
+            assert!(wrong.parse::<QueueId>().is_err(), "{wrong}");
+        }
+    }
+}

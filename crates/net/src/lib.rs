@@ -1,0 +1,1 @@
+//! The network, typed: TLS and certificates, resolver, listeners, streams.

@@ -1,0 +1,1 @@
+//! Every decision as a pure function from facts to a verdict with its explanation.

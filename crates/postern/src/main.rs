@@ -1,0 +1,3 @@
+//! Postern, the mail relay.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Accepts mail: from accept to 250.

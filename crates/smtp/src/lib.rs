@@ -1,0 +1,1 @@
+//! SMTP as server and client, without sockets: framing, commands, replies, extensions, bodies.

@@ -1,0 +1,1 @@
+//! What tests share: scratch folders, real servers on loopback ports, dialogue scripts.
