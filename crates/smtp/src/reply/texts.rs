@@ -1,0 +1,356 @@
+//! Every reply the server can send, named once.
+//!
+//! Codes and enhanced codes are those of the sendmail that Postern replaces; words are kept where
+//! they tell a stranger nothing. What a client sent is repeated only where it is an address that
+//! was parsed, or a verb made of letters.
+
+use std::fmt::Display;
+
+use postern_mail::Status;
+
+use super::Reply;
+
+macro_rules! fixed {
+    ($($(#[$doc:meta])* $name:ident = $code:literal ($class:literal, $subject:literal, $detail:literal) $text:literal;)*) => {
+        $($(#[$doc])* pub const $name: Reply = Reply::fixed($code, Status($class, $subject, $detail), $text);)*
+    };
+}
+
+// Session.
+fixed! {
+    /// A client that talks before it was greeted.
+    EARLY_TALKER = 554 (5, 7, 1) "Command sent before the greeting";
+    /// The listener takes no new session now.
+    TOO_BUSY = 421 (4, 3, 2) "Too busy now, try again later";
+    /// Too many sessions from one network.
+    TOO_MANY_CONNECTIONS = 421 (4, 7, 0) "Too many open connections from your network";
+    /// The server stops.
+    SHUTTING_DOWN = 421 (4, 3, 2) "System going down, try again later";
+    /// Longer silence than the time limit allows (RFC 5321 section 4.5.3.2.7).
+    TIMEOUT = 421 (4, 4, 2) "Timeout, closing connection";
+    /// More mistakes than one session may make.
+    TOO_MANY_MISTAKES = 421 (4, 7, 0) "Too many errors, closing connection";
+    /// Another protocol's client, such as a web browser.
+    NOT_SMTP = 502 (5, 7, 0) "This is a mail server, closing connection";
+    /// `NOOP`.
+    OK = 250 (2, 0, 0) "OK";
+    /// `RSET`.
+    RESET = 250 (2, 0, 0) "Reset state";
+    /// `HELO` or `EHLO` without a name.
+    DOMAIN_NEEDED = 501 (5, 0, 0) "EHLO requires domain address";
+    /// `HELO` or `EHLO` with something that is neither a name nor an address literal.
+    DOMAIN_INVALID = 501 (5, 0, 0) "Invalid domain name";
+    /// An empty line, a control character, an octet above 127 where none may be.
+    BAD_LINE = 500 (5, 5, 2) "Line is not a command";
+    /// A command line that ends in a bare LF.
+    BARE_LINE_FEED = 500 (5, 5, 2) "Lines must end in CR LF";
+    /// A line over the limit (RFC 5321 section 4.5.3.1.4).
+    LINE_TOO_LONG = 500 (5, 5, 2) "Line too long";
+    /// A command with an argument that has none.
+    NO_ARGUMENT_ALLOWED = 501 (5, 5, 4) "Command takes no argument";
+    /// Something failed that the client has no part in.
+    LOCAL_ERROR = 451 (4, 3, 0) "Local error, try again later";
+}
+
+// STARTTLS.
+fixed! {
+    /// The handshake may start.
+    READY_FOR_TLS = 220 (2, 0, 0) "Ready to start TLS";
+    /// `STARTTLS` inside a transaction.
+    TLS_IN_TRANSACTION = 503 (5, 5, 0) "TLS not permitted during a mail transaction";
+    /// A second `STARTTLS`.
+    TLS_ALREADY = 454 (4, 3, 3) "TLS not available after start";
+    /// No certificate is loaded.
+    TLS_UNAVAILABLE = 454 (4, 3, 3) "TLS not available";
+    /// A listener without TLS.
+    TLS_OFF = 502 (5, 5, 1) "STARTTLS not available here";
+    /// The listener wants TLS before anything else (RFC 3207 section 4).
+    TLS_NEEDED = 530 (5, 7, 0) "Must issue a STARTTLS command first";
+}
+
+// AUTH.
+fixed! {
+    /// Logged in.
+    AUTHENTICATED = 235 (2, 0, 0) "OK Authenticated";
+    /// `AUTH` where it is not offered, in clear text above all.
+    AUTH_UNAVAILABLE = 503 (5, 3, 3) "AUTH not available";
+    /// `AUTH` after a login.
+    ALREADY_AUTHENTICATED = 503 (5, 5, 0) "Already Authenticated";
+    /// `AUTH` inside a transaction.
+    AUTH_IN_TRANSACTION = 503 (5, 5, 0) "AUTH not permitted during a mail transaction";
+    /// `AUTH` alone.
+    MECHANISM_MISSING = 501 (5, 5, 2) "AUTH mechanism must be specified";
+    /// A mechanism that is off.
+    MECHANISM_UNAVAILABLE = 504 (5, 3, 3) "AUTH mechanism not available";
+    /// Not Base64; what was sent is not repeated, it may be a password.
+    BASE64_INVALID = 501 (5, 5, 4) "cannot BASE64 decode";
+    /// Too many words behind `AUTH`.
+    AUTH_SYNTAX = 501 (5, 5, 4) "AUTH takes a mechanism and an initial response";
+    /// `*`.
+    AUTH_ABORTED = 501 (5, 0, 0) "AUTH aborted";
+    /// A response over 12,288 octets (RFC 4954 section 4).
+    AUTH_LINE_TOO_LONG = 500 (5, 5, 6) "Authentication exchange line is too long";
+    /// The mechanism got something that is not its protocol.
+    AUTH_PROTOCOL = 501 (5, 5, 2) "Authentication exchange not understood";
+    /// Wrong login or password, without saying which.
+    AUTH_FAILED = 535 (5, 7, 0) "authentication failed";
+    /// No directory could say whether the password is right.
+    AUTH_TEMPORARY = 454 (4, 7, 0) "Temporary authentication failure";
+    /// Too many failures from this network for this login.
+    AUTH_BARRED = 454 (4, 7, 0) "Too many failed logins, try again later";
+    /// More failed logins than one session may make.
+    AUTH_TOO_MANY = 421 (4, 7, 0) "Too many failed logins, closing connection";
+    /// `MAIL` before the login on a listener that wants one.
+    AUTH_NEEDED = 530 (5, 7, 0) "Authentication required";
+}
+
+// MAIL.
+fixed! {
+    /// `MAIL` before `EHLO` under `needmailhelo`.
+    HELO_FIRST = 503 (5, 0, 0) "Polite people say HELO first";
+    /// A second `MAIL`.
+    SENDER_ALREADY = 503 (5, 5, 0) "Sender already specified";
+    /// Not `MAIL FROM:<address>`.
+    MAIL_SYNTAX = 501 (5, 5, 2) "Syntax error, use MAIL FROM:<address>";
+    /// A parameter with a value that cannot be (RFC 5321 section 4.1.1.11).
+    PARAMETER_INVALID = 501 (5, 5, 4) "Invalid parameter";
+    /// A parameter given twice.
+    PARAMETER_TWICE = 501 (5, 5, 4) "Parameter given twice";
+    /// A parameter that the `EHLO` answer did not offer.
+    PARAMETER_UNKNOWN = 555 (5, 5, 4) "Parameter unrecognized";
+    /// `SIZE=` over the limit, or a body that outgrew it (RFC 1870 section 6).
+    MESSAGE_TOO_BIG = 552 (5, 3, 4) "Message exceeds maximum size";
+    /// Not enough free space for a message now (RFC 1870 section 6.1).
+    DISK_FULL = 452 (4, 3, 1) "Insufficient disk space, try again later";
+    /// A sender without a domain where none is added (RFC 6409 section 8.1).
+    SENDER_DOMAIN_NEEDED = 553 (5, 1, 8) "Sender address needs a domain";
+    /// An address with octets above 127 without `SMTPUTF8` (RFC 6531 section 3.5).
+    NEEDS_SMTPUTF8 = 553 (5, 6, 7) "Address requires SMTPUTF8";
+}
+
+// RCPT.
+fixed! {
+    /// `RCPT` without `MAIL`.
+    MAIL_FIRST = 503 (5, 0, 0) "Need MAIL before RCPT";
+    /// Not `RCPT TO:<address>`.
+    RCPT_SYNTAX = 501 (5, 5, 2) "Syntax error, use RCPT TO:<address>";
+    /// A recipient without a domain where none is added.
+    RCPT_DOMAIN_NEEDED = 553 (5, 1, 3) "Recipient address needs a domain";
+    /// More recipients than one transaction may have (RFC 5321 section 4.5.3.1.10).
+    TOO_MANY_RECIPIENTS = 452 (4, 5, 3) "Too many recipients";
+    /// More refused recipients than one session may have.
+    TOO_MANY_BAD_RECIPIENTS = 421 (4, 7, 0) "Too many refused recipients, closing connection";
+}
+
+// DATA and BDAT.
+fixed! {
+    /// `DATA` or `BDAT` without `MAIL`.
+    DATA_WITHOUT_MAIL = 503 (5, 0, 0) "Need MAIL command";
+    /// `DATA` or `BDAT` without a recipient that was taken.
+    DATA_WITHOUT_RCPT = 503 (5, 0, 0) "Need RCPT (recipient)";
+    /// `DATA` for a body that declared itself binary (RFC 3030 section 3).
+    DATA_BINARY = 503 (5, 5, 1) "BINARYMIME needs BDAT";
+    /// `DATA`, `MAIL` or `RCPT` in the middle of chunks (RFC 3030 section 2).
+    IN_CHUNKS = 503 (5, 5, 1) "BDAT under way, finish with LAST or RSET";
+    /// Not `BDAT size [LAST]`.
+    BDAT_SYNTAX = 501 (5, 5, 4) "Syntax error, use BDAT size [LAST]";
+    /// A bare CR or LF in a body: the way in which one message is smuggled inside another.
+    BARE_LINE_ENDING = 554 (5, 6, 0) "Message contains a bare CR or LF";
+    /// A line of the body over the limit (RFC 5321 section 4.5.3.1.6).
+    TEXT_LINE_TOO_LONG = 554 (5, 6, 0) "Message contains a line that is too long";
+    /// A header larger than the limit.
+    HEADER_TOO_BIG = 552 (5, 3, 4) "Message header exceeds maximum size";
+    /// More `Received` fields than a message on its way can have (RFC 5321 section 6.3).
+    TOO_MANY_HOPS = 554 (5, 4, 6) "Too many hops";
+    /// The spool cannot take a message now.
+    SPOOL_UNAVAILABLE = 451 (4, 3, 0) "Queue not available, try again later";
+    /// The spool has failed; the session cannot go on.
+    SPOOL_FAILED = 421 (4, 3, 0) "Queue not available, closing connection";
+}
+
+/// `354`: the client may send the message.
+pub const START_DATA: Reply = Reply::bare(354, "End data with <CR><LF>.<CR><LF>");
+
+// HELP, VRFY, EXPN, VERB, ETRN.
+fixed! {
+    /// `VRFY` where it tells nothing.
+    VRFY_SILENT = 252 (2, 5, 2) "Cannot VRFY user; try RCPT to attempt delivery (or try finger)";
+    /// `EXPN` where it is off.
+    EXPN_OFF = 502 (5, 7, 0) "Sorry, we do not allow this operation";
+    /// `VERB` where it is off.
+    VERB_OFF = 502 (5, 7, 0) "Verbose unavailable";
+    /// `VERB`: nothing comes of it, since deliveries are not made while the client waits.
+    VERB_DONE = 250 (2, 0, 0) "Verbose mode";
+    /// `ETRN` where it is off by `noetrn`.
+    ETRN_OFF = 502 (5, 7, 0) "Sorry, we do not allow this operation";
+    /// `ETRN`: this server keeps no queue to be turned (RFC 1985 section 5.3).
+    ETRN_UNSUPPORTED = 458 (4, 5, 1) "Unable to queue messages for that node";
+    /// `VRFY` without a name.
+    VRFY_ARGUMENT = 501 (5, 5, 2) "Argument required";
+    /// `VRFY` or `EXPN` when no directory answers.
+    VRFY_TEMPORARY = 451 (4, 4, 3) "Directory not available, try again later";
+    /// `EXPN` for a name that is no list.
+    EXPN_NONE = 550 (5, 1, 1) "Not a mailing list";
+    /// `HELP`.
+    HELP = 214 (2, 0, 0) "Commands: HELO EHLO STARTTLS AUTH MAIL RCPT DATA BDAT\nRSET NOOP QUIT HELP VRFY EXPN VERB ETRN\nSee RFC 5321";
+}
+
+/// The greeting (RFC 5321 section 3.1): `220 text`.
+#[must_use]
+pub fn greeting(text: String) -> Reply {
+    Reply::new(220, None, text)
+}
+
+/// A greeting that says the server takes no mail at all now, or from this client.
+#[must_use]
+pub fn no_service(hostname: &str) -> Reply {
+    Reply::new(554, None, format!("{hostname} ESMTP not accepting messages"))
+}
+
+/// `221`, after which the connection ends.
+#[must_use]
+pub fn bye(hostname: &str) -> Reply {
+    Reply::new(
+        221,
+        Some(Status(2, 0, 0)),
+        format!("{hostname} closing connection"),
+    )
+}
+
+/// The answer to `HELO`.
+#[must_use]
+pub fn hello(hostname: &str, client: &str) -> Reply {
+    Reply::new(
+        250,
+        None,
+        format!("{hostname} Hello {client}, pleased to meet you"),
+    )
+}
+
+/// `500` for a verb that does not exist, repeated only when it is a word.
+#[must_use]
+pub fn unrecognized(verb: &[u8]) -> Reply {
+    let status = Some(Status(5, 5, 1));
+    match std::str::from_utf8(verb) {
+        Ok(word) if (1..=20).contains(&word.len()) && word.bytes().all(|c| c.is_ascii_alphanumeric()) => {
+            Reply::new(500, status, format!("Command unrecognized: \"{word}\""))
+        }
+        _ => Reply::new(500, status, "Command unrecognized"),
+    }
+}
+
+/// `504` for a mechanism that is off or unknown, repeated when it could be one's name.
+#[must_use]
+pub fn mechanism_unavailable(name: &str) -> Reply {
+    if name.len() > 20
+        || !name
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_')
+    {
+        return MECHANISM_UNAVAILABLE;
+    }
+    Reply::new(
+        504,
+        Some(Status(5, 3, 3)),
+        format!("AUTH mechanism {name} not available"),
+    )
+}
+
+/// `334` with a challenge that is Base64 already.
+#[must_use]
+pub fn challenge(base64: String) -> Reply {
+    Reply::new(334, None, base64)
+}
+
+/// `MAIL` was taken.
+#[must_use]
+pub fn sender_ok(path: &impl Display) -> Reply {
+    Reply::new(250, Some(Status(2, 1, 0)), format!("{path}... Sender ok"))
+}
+
+/// `RCPT` was taken.
+#[must_use]
+pub fn recipient_ok(path: &impl Display) -> Reply {
+    Reply::new(250, Some(Status(2, 1, 5)), format!("{path}... Recipient ok"))
+}
+
+/// The login may not send under this address.
+#[must_use]
+pub fn sender_not_owned(path: &impl Display, mark: &str) -> Reply {
+    Reply::new(
+        553,
+        Some(Status(5, 7, 1)),
+        format!("{path}... Sender not owned by this login{mark}"),
+    )
+}
+
+/// The recipient lies outside and nothing allows this client to reach it.
+#[must_use]
+pub fn relaying_denied(path: &impl Display, mark: &str) -> Reply {
+    Reply::new(
+        550,
+        Some(Status(5, 7, 1)),
+        format!("{path}... Relaying denied{mark}"),
+    )
+}
+
+/// The recipient should live here and does not.
+#[must_use]
+pub fn user_unknown(path: &impl Display) -> Reply {
+    Reply::new(550, Some(Status(5, 1, 1)), format!("{path}... User unknown"))
+}
+
+/// Nobody can say now whether the recipient lives here.
+#[must_use]
+pub fn recipient_undecided(path: &impl Display) -> Reply {
+    Reply::new(
+        451,
+        Some(Status(4, 4, 3)),
+        format!("{path}... Directory not available, try again later"),
+    )
+}
+
+/// An alias that cannot be followed: it loops, or its file is in disorder.
+#[must_use]
+pub fn alias_broken(path: &impl Display) -> Reply {
+    Reply::new(
+        451,
+        Some(Status(4, 3, 5)),
+        format!("{path}... Alias cannot be expanded now"),
+    )
+}
+
+/// An address that is none. It is not repeated: nobody knows what is in it.
+#[must_use]
+pub fn bad_address(reason: &impl Display) -> Reply {
+    Reply::new(553, Some(Status(5, 0, 0)), format!("Invalid address: {reason}"))
+}
+
+/// The message is on stable storage under this id.
+#[must_use]
+pub fn accepted(id: &impl Display) -> Reply {
+    Reply::new(
+        250,
+        Some(Status(2, 0, 0)),
+        format!("{id} Message accepted for delivery"),
+    )
+}
+
+/// A chunk was taken, more are to come (RFC 3030 section 2).
+#[must_use]
+pub fn chunk_ok(octets: u64) -> Reply {
+    Reply::new(250, Some(Status(2, 0, 0)), format!("{octets} octets received"))
+}
+
+/// `VRFY` found somebody.
+#[must_use]
+pub fn verified(mailbox: &impl Display) -> Reply {
+    Reply::new(250, Some(Status(2, 1, 5)), format!("<{mailbox}>"))
+}
+
+/// `EXPN` found a list; `members` is not empty.
+#[must_use]
+pub fn expanded(members: &[String]) -> Reply {
+    let lines: Vec<String> = members.iter().map(|member| format!("<{member}>")).collect();
+    Reply::new(250, Some(Status(2, 1, 5)), lines.join("\n"))
+}
