@@ -1,1 +1,9 @@
-//! What tests share: scratch folders, real servers on loopback ports, dialogue scripts.
+//! What tests share: real servers on loopback ports, a client, a sink.
+//!
+//! Everything here panics rather than returns an error: a test whose peer does not start has failed, and the panic says
+//! which Debian package is missing.
+
+pub mod postfix;
+pub mod process;
+pub mod sink;
+pub mod smtp;

@@ -1,0 +1,133 @@
+//! A real Postfix on a loopback port, with its queue in a scratch folder.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::process::{free_port, program, wait_for_port};
+
+/// A running Postfix that takes mail for every domain named and puts it into one mailbox file.
+#[derive(Debug)]
+pub struct Postfix {
+    folder: TempDir,
+    port: u16,
+}
+
+const MASTER_CF: &str = "\
+127.0.0.1:PORT inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+";
+
+impl Postfix {
+    /// Starts it for these domains: any recipient in them is taken. `extra` goes into `main.cf`.
+    ///
+    /// # Panics
+    ///
+    /// When Postfix is not installed, does not start, or the test does not run as root, which Postfix demands.
+    #[must_use]
+    pub fn start(domains: &[&str], extra: &str) -> Self {
+        let postfix = program("/usr/sbin/postfix", "postfix");
+        assert!(nix::unistd::geteuid().is_root(), "Postfix starts as root only: run the tests as root");
+        let folder = TempDir::new().expect("a scratch folder");
+        let port = free_port();
+        let at = |name: &str| folder.path().join(name);
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("the scratch folder");
+        for name in ["conf", "queue", "data", "mail"] {
+            fs::create_dir(at(name)).expect("a folder");
+        }
+        let user = nix::unistd::User::from_name("postfix").ok().flatten().expect("the postfix user");
+        for name in ["data", "mail"] {
+            nix::unistd::chown(&at(name), Some(user.uid), Some(user.gid)).expect("chown");
+        }
+        let main_cf = format!(
+            "compatibility_level = 3.6\n\
+             queue_directory = {queue}\n\
+             data_directory = {data}\n\
+             command_directory = /usr/sbin\n\
+             daemon_directory = /usr/lib/postfix/sbin\n\
+             mail_owner = postfix\n\
+             setgid_group = postdrop\n\
+             myhostname = postfix.test\n\
+             mydestination =\n\
+             mynetworks =\n\
+             inet_interfaces = 127.0.0.1\n\
+             inet_protocols = ipv4\n\
+             virtual_mailbox_domains = {domains}\n\
+             virtual_mailbox_base = {mail}\n\
+             virtual_mailbox_maps = static:all\n\
+             virtual_uid_maps = static:{uid}\n\
+             virtual_gid_maps = static:{gid}\n\
+             virtual_minimum_uid = 1\n\
+             alias_maps =\n\
+             alias_database =\n\
+             smtpd_client_connection_count_limit = 0\n\
+             maillog_file_prefixes = {folder}\n\
+             maillog_file = {folder}/log\n\
+             {extra}\n",
+            queue = at("queue").display(),
+            data = at("data").display(),
+            mail = at("mail").display(),
+            domains = domains.join(" "),
+            uid = user.uid,
+            gid = user.gid,
+            folder = folder.path().display(),
+        );
+        fs::write(at("conf/main.cf"), main_cf).expect("main.cf");
+        fs::write(at("conf/master.cf"), MASTER_CF.replace("PORT", &port.to_string())).expect("master.cf");
+        let done = Command::new(postfix).arg("-c").arg(at("conf")).arg("start").output().expect("postfix start");
+        assert!(done.status.success(), "postfix start: {}", String::from_utf8_lossy(&done.stderr));
+        wait_for_port(port);
+        Self { folder, port }
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The mailbox, in mbox form, with all mail delivered so far.
+    #[must_use]
+    pub fn mailbox(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.path("mail/all")).unwrap_or_default()).into_owned()
+    }
+
+    /// Its log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.path("log")).unwrap_or_default()).into_owned()
+    }
+
+    fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+impl Drop for Postfix {
+    fn drop(&mut self) {
+        let _ = Command::new("/usr/sbin/postfix").arg("-c").arg(self.path("conf")).arg("stop").output();
+    }
+}

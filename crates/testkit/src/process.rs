@@ -1,0 +1,152 @@
+//! Starting real programs for a test and stopping them by pid.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long a server may take to open its port, and to end when told to.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A loopback port that nobody uses now.
+///
+/// # Panics
+///
+/// When the machine has none left.
+#[must_use]
+pub fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("a free loopback port")
+        .port()
+}
+
+/// Finds a program that a Debian package brings.
+///
+/// # Panics
+///
+/// When it is not there, with the package's name: a test that needs a real server cannot pass without it.
+#[must_use]
+pub fn program(path: &str, package: &str) -> PathBuf {
+    let path = Path::new(path);
+    assert!(
+        path.exists(),
+        "{} is missing: install it with `apt-get install --no-install-recommends {package}`",
+        path.display()
+    );
+    path.to_owned()
+}
+
+/// Waits until `done` holds.
+///
+/// # Panics
+///
+/// When it does not within [`PATIENCE`]; `what` says what was awaited.
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < end, "waited {} s in vain for {what}", PATIENCE.as_secs());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits until somebody answers on a loopback port.
+///
+/// # Panics
+///
+/// As [`wait_until`].
+pub fn wait_for_port(port: u16) {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    wait_until(&format!("a listener on {address}"), || {
+        TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+    });
+}
+
+/// A started program, killed when dropped. What it printed is in a log file.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts `command` with its output, both streams, in the file `log`.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn start(command: &mut Command, log: &Path) -> Self {
+        let file = fs::OpenOptions::new().create(true).append(true).open(log).expect("the log file");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("the log file"))
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        Self { child, log: log.to_owned() }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has printed so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), signal);
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Kills it at once, as a crash would.
+    pub fn crash(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to end with `SIGTERM` and returns how it did.
+    ///
+    /// # Panics
+    ///
+    /// When it still runs after [`PATIENCE`].
+    pub fn terminate(mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        let mut status = None;
+        wait_until("the end of a server", || {
+            status = self.child.try_wait().unwrap_or_default();
+            status.is_some()
+        });
+        status.expect("set above")
+    }
+
+    /// Runs on until the program ends by itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::wait`].
+    pub fn wait(mut self) -> io::Result<ExitStatus> {
+        self.child.wait()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,220 @@
+//! A plain client that says what it is told and returns what it hears, over TCP or TLS.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+/// How the client proves who it is in TLS, and whom it trusts.
+#[derive(Clone, Copy, Debug)]
+pub struct TlsOptions<'a> {
+    /// The name the server's certificate must have.
+    pub name: &'a str,
+    /// The CA that must have signed it.
+    pub ca: &'a Path,
+    /// A client certificate and its key.
+    pub identity: Option<(&'a Path, &'a Path)>,
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+/// One connection to a server.
+pub struct Client {
+    stream: BufReader<Stream>,
+}
+
+impl Client {
+    /// Connects to a loopback port and returns the client and the greeting.
+    ///
+    /// # Errors
+    ///
+    /// What the network says.
+    pub fn connect(port: u16) -> io::Result<(Self, String)> {
+        let mut client = Self { stream: BufReader::new(Stream::Plain(tcp(port)?)) };
+        let greeting = client.reply()?;
+        Ok((client, greeting))
+    }
+
+    /// Connects to a port with implicit TLS.
+    ///
+    /// # Errors
+    ///
+    /// What the network or TLS says.
+    pub fn connect_tls(port: u16, options: TlsOptions<'_>) -> io::Result<(Self, String)> {
+        let stream = Stream::Tls(Box::new(wrap(tcp(port)?, options)?));
+        let mut client = Self { stream: BufReader::new(stream) };
+        let greeting = client.reply()?;
+        Ok((client, greeting))
+    }
+
+    /// Sends `STARTTLS` and shakes hands.
+    ///
+    /// # Errors
+    ///
+    /// What the network or TLS says, or a reply other than 220.
+    pub fn starttls(self, options: TlsOptions<'_>) -> io::Result<Self> {
+        let mut client = self;
+        let reply = client.say("STARTTLS")?;
+        if !reply.starts_with("220") {
+            return Err(io::Error::other(reply));
+        }
+        let Stream::Plain(stream) = client.stream.into_inner() else {
+            return Err(io::Error::other("TLS is on already"));
+        };
+        let stream = Stream::Tls(Box::new(wrap(stream, options)?));
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Sends one line and returns the whole reply, lines joined by `\n`.
+    ///
+    /// # Errors
+    ///
+    /// What the network says.
+    pub fn say(&mut self, line: &str) -> io::Result<String> {
+        self.send(format!("{line}\r\n").as_bytes())?;
+        self.reply()
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// What the network says.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let stream = self.stream.get_mut();
+        stream.write_all(bytes)?;
+        stream.flush()
+    }
+
+    /// Reads one reply.
+    ///
+    /// # Errors
+    ///
+    /// What the network says; `UnexpectedEof` when the server has closed.
+    pub fn reply(&mut self) -> io::Result<String> {
+        let mut reply = String::new();
+        loop {
+            let mut line = String::new();
+            if self.stream.read_line(&mut line)? == 0 {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("closed after {reply:?}")));
+            }
+            let line = line.trim_end();
+            reply.push_str(line);
+            if line.as_bytes().get(3) != Some(&b'-') {
+                return Ok(reply);
+            }
+            reply.push('\n');
+        }
+    }
+
+    /// Logs in with `AUTH PLAIN` and returns the reply.
+    ///
+    /// # Errors
+    ///
+    /// What the network says.
+    pub fn login(&mut self, login: &str, password: &str) -> io::Result<String> {
+        self.say(&format!("AUTH PLAIN {}", BASE64.encode(format!("\0{login}\0{password}"))))
+    }
+
+    /// Sends one message in one transaction and returns the reply to the final dot, or the first that refuses.
+    ///
+    /// # Errors
+    ///
+    /// What the network says.
+    pub fn mail(&mut self, from: &str, to: &[&str], content: &str) -> io::Result<String> {
+        let reply = self.say(&format!("MAIL FROM:<{from}>"))?;
+        if !reply.starts_with("250") {
+            return Ok(reply);
+        }
+        for to in to {
+            let reply = self.say(&format!("RCPT TO:<{to}>"))?;
+            if !reply.starts_with("250") {
+                self.say("RSET")?;
+                return Ok(reply);
+            }
+        }
+        let reply = self.say("DATA")?;
+        if !reply.starts_with("354") {
+            return Ok(reply);
+        }
+        let mut data = String::new();
+        for line in content.lines() {
+            if line.starts_with('.') {
+                data.push('.');
+            }
+            data.push_str(line);
+            data.push_str("\r\n");
+        }
+        self.send(data.as_bytes())?;
+        self.say(".")
+    }
+}
+
+fn tcp(port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn wrap(tcp: TcpStream, options: TlsOptions<'_>) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(options.ca).map_err(io::Error::other)? {
+        roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(roots);
+    let config = match options.identity {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let chain = CertificateDer::pem_file_iter(certificate)
+                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+                .map_err(io::Error::other)?;
+            let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
+            builder.with_client_auth_cert(chain, key).map_err(io::Error::other)?
+        }
+    };
+    let name = ServerName::try_from(options.name.to_owned()).map_err(io::Error::other)?;
+    let connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+    let mut stream = StreamOwned::new(connection, tcp);
+    stream.flush()?;
+    Ok(stream)
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
