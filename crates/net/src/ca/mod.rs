@@ -1,0 +1,1 @@
+//! An own certificate authority, and what a certificate says.

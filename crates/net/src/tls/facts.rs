@@ -1,0 +1,82 @@
+//! What a finished handshake has shown.
+
+/// Outcome of looking at the peer's certificate, in sendmail's words.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verify {
+    /// A certificate was presented and its chain ends in a trusted authority.
+    Ok,
+    /// No certificate was presented, or (as a client) none was checked.
+    No,
+    /// A certificate was presented and could not be verified; the reason, for the log.
+    Fail(String),
+}
+
+impl Verify {
+    /// The word in a trace field: `OK`, `NO` or `FAIL`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::No => "NO",
+            Self::Fail(_) => "FAIL",
+        }
+    }
+
+    /// Whether the peer's certificate was verified.
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        matches!(self, Self::Ok)
+    }
+}
+
+/// What a certificate says about its holder.
+///
+/// The holder has proved possession of the key. Whether anything else in here may be believed is for [`Verify`] to say.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CertificateFacts {
+    /// Subject as `openssl x509 -noout -subject -nameopt RFC2253` prints it after `subject=` (RFC 4514).
+    pub subject: String,
+    /// Issuer, in the same form.
+    pub issuer: String,
+    /// SHA-256 over the DER form, 64 lower-case hexadecimal digits.
+    pub fingerprint_sha256: String,
+    /// `rfc822Name` entries of the subject alternative name.
+    pub emails: Vec<String>,
+}
+
+/// What a server knows after a handshake.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsFacts {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite by OpenSSL's name, as sendmail prints it, such as `ECDHE-RSA-AES256-GCM-SHA384`.
+    pub cipher: &'static str,
+    /// Key length of the cipher, in bits.
+    pub bits: u32,
+    /// What became of the client's certificate.
+    pub verify: Verify,
+    /// The client's certificate, if it presented one (verified or not).
+    pub client_certificate: Option<CertificateFacts>,
+    /// The server name that the client asked for (RFC 6066 section 3), lower-case.
+    pub sni: Option<String>,
+    /// Whether an earlier session was resumed. The certificate facts hold all the same: the chain is verified anew.
+    pub resumed: bool,
+}
+
+/// What a client knows after a handshake.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClientTlsFacts {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite by OpenSSL's name.
+    pub cipher: &'static str,
+    /// Key length of the cipher, in bits.
+    pub bits: u32,
+    /// `Ok` when the certificate was verified, `No` under [`Verification::None`](super::Verification::None). A failed
+    /// verification is an error, never a fact.
+    pub verify: Verify,
+    /// The server's certificate.
+    pub server_certificate: Option<CertificateFacts>,
+    /// Whether an earlier session was resumed.
+    pub resumed: bool,
+}
