@@ -1,7 +1,11 @@
 //! Mail addresses as the envelope uses them (RFC 5321 section 4.1.2, RFC 6531 section 3.3).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
+
+use crate::status::Status;
 
 /// The right-hand side of an address.
 ///
@@ -44,6 +48,19 @@ pub enum ForwardPath {
     },
 }
 
+/// The length limits of RFC 5321 section 4.5.3.1, each in octets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AddressLimits {
+    /// Longest local part, quotes included. Default 64 (section 4.5.3.1.1).
+    ///
+    /// Forwarders that pack an address into a local part (SRS, VERP) sometimes need more.
+    pub local_max: usize,
+    /// Longest domain. Default 255 (section 4.5.3.1.2), which is also the most that DNS can hold.
+    pub domain_max: usize,
+    /// Longest path, angle brackets and source route included. Default 256 (section 4.5.3.1.3).
+    pub path_max: usize,
+}
+
 /// How to read an address.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ParseOptions<'a> {
@@ -51,6 +68,28 @@ pub struct ParseOptions<'a> {
     pub utf8: bool,
     /// The domain given to an address without one (RFC 6409 section 8.1); without it such an address is an error.
     pub default_domain: Option<&'a Domain>,
+    /// Length limits.
+    pub limits: AddressLimits,
+}
+
+/// Which command an address came with, for the choice of the reply.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PathKind {
+    /// `MAIL FROM`.
+    Reverse,
+    /// `RCPT TO`.
+    Forward,
+}
+
+/// What to answer a peer whose address could not be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AddressReply {
+    /// Three-digit reply code.
+    pub code: u16,
+    /// Enhanced status code.
+    pub status: Status,
+    /// The words after the address: `Unbalanced '"'` in `553 5.0.0 <…>... Unbalanced '"'`.
+    pub text: &'static str,
 }
 
 /// Why a text is not an address.
@@ -89,7 +128,51 @@ pub enum AddressError {
     NeedsUtf8,
 }
 
+impl AddressError {
+    /// The reply that this mistake earns, in sendmail's codes.
+    #[must_use]
+    pub fn reply(self, kind: PathKind) -> AddressReply {
+        todo!("{kind:?}")
+    }
+}
+
 impl Mailbox {
+    /// Reads an addr-spec without angle brackets: `local@domain`, `"quoted local"@domain`, `local@[192.0.2.1]`.
+    ///
+    /// # Errors
+    ///
+    /// See [`AddressError`].
+    pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Self, AddressError> {
+        todo!("{text} {options:?}")
+    }
+
+    /// Puts an address together from an unquoted local part, which is quoted where it has to be.
+    ///
+    /// # Errors
+    ///
+    /// When `local` is empty, too long, or holds a control character.
+    pub fn new(local: &str, domain: Domain) -> Result<Self, AddressError> {
+        todo!("{local} {domain}")
+    }
+
+    /// The local part as it is meant: without quotes and backslashes.
+    #[must_use]
+    pub fn unquoted_local(&self) -> Cow<'_, str> {
+        todo!()
+    }
+
+    /// Whether it can be sent without `SMTPUTF8`.
+    #[must_use]
+    pub fn is_ascii(&self) -> bool {
+        self.local.is_ascii()
+    }
+
+    /// The form for look-ups: lower-case unquoted local part, `@`, domain.
+    #[must_use]
+    pub fn key(&self) -> String {
+        todo!()
+    }
+
     /// The local part as written, quotes included.
     #[must_use]
     pub fn local(&self) -> &str {
@@ -127,4 +210,110 @@ impl fmt::Display for ReversePath {
             Self::Mailbox(mailbox) => write!(f, "<{mailbox}>"),
         }
     }
+}
+
+/// Writes the path with its angle brackets, without a source route.
+impl fmt::Display for ForwardPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postmaster => f.write_str("<postmaster>"),
+            Self::Mailbox { mailbox, .. } => write!(f, "<{mailbox}>"),
+        }
+    }
+}
+
+impl Default for AddressLimits {
+    fn default() -> Self {
+        Self {
+            local_max: 64,
+            domain_max: 255,
+            path_max: 256,
+        }
+    }
+}
+
+/// Reads a stored or configured addr-spec: UTF-8 is allowed, a domain is needed.
+impl FromStr for Mailbox {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        Self::parse(
+            text,
+            &ParseOptions {
+                utf8: true,
+                ..ParseOptions::default()
+            },
+        )
+    }
+}
+
+/// Reads a stored or configured domain: UTF-8 is allowed.
+impl FromStr for Domain {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        Self::parse(text, true)
+    }
+}
+
+impl Domain {
+    /// Reads a domain name or an address literal in brackets. One trailing dot is dropped.
+    ///
+    /// # Errors
+    ///
+    /// See [`AddressError`]; [`AddressError::NeedsUtf8`] for a name outside ASCII when `utf8` is false.
+    pub fn parse(text: &str, utf8: bool) -> Result<Self, AddressError> {
+        todo!("{text} {utf8}")
+    }
+
+    /// The name, if it is one and no literal.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Literal(_) => None,
+        }
+    }
+}
+
+impl ReversePath {
+    /// Reads the text between `FROM:` and the parameters: `<>`, `<a@b>`, or `a@b` as old clients write it.
+    ///
+    /// # Errors
+    ///
+    /// See [`AddressError`].
+    pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Self, AddressError> {
+        todo!("{text} {options:?}")
+    }
+
+    /// The address, unless this is `<>`.
+    #[must_use]
+    pub fn mailbox(&self) -> Option<&Mailbox> {
+        match self {
+            Self::Null => None,
+            Self::Mailbox(mailbox) => Some(mailbox),
+        }
+    }
+}
+
+impl ForwardPath {
+    /// Reads the text between `TO:` and the parameters.
+    ///
+    /// # Errors
+    ///
+    /// See [`AddressError`].
+    pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Self, AddressError> {
+        todo!("{text} {options:?}")
+    }
+}
+
+/// Splits what follows `FROM:` or `TO:` into the path and the parameters behind it.
+///
+/// Blanks before the path are dropped; quoted strings are honoured, so `<"a> b"@c> SIZE=1` splits after the second `>`.
+///
+/// # Errors
+///
+/// [`AddressError::UnbalancedQuote`], [`AddressError::UnbalancedAngle`].
+pub fn split_path(text: &str) -> Result<(&str, &str), AddressError> {
+    todo!("{text}")
 }

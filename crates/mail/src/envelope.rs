@@ -1,5 +1,8 @@
 //! The envelope: sender, recipients, and what the client asked for them.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::address::{Mailbox, ReversePath};
@@ -65,6 +68,82 @@ pub enum Notify {
         /// `DELAY`.
         delay: bool,
     },
+}
+
+impl Notify {
+    /// Whether a failure is to be reported. So it is when nothing was asked.
+    #[must_use]
+    pub fn failure(self) -> bool {
+        matches!(self, Self::Unspecified | Self::On { failure: true, .. })
+    }
+
+    /// Whether a delay is to be reported. So it is when nothing was asked.
+    #[must_use]
+    pub fn delay(self) -> bool {
+        matches!(self, Self::Unspecified | Self::On { delay: true, .. })
+    }
+
+    /// Whether success is to be reported.
+    #[must_use]
+    pub fn success(self) -> bool {
+        matches!(self, Self::On { success: true, .. })
+    }
+}
+
+/// Writes the value of `NOTIFY=`: `NEVER`, `SUCCESS,FAILURE`; nothing when unspecified.
+impl fmt::Display for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::On {
+            success,
+            failure,
+            delay,
+        } = *self
+        else {
+            return f.write_str(if *self == Self::Never { "NEVER" } else { "" });
+        };
+        let mut comma = "";
+        for (wanted, word) in [(success, "SUCCESS"), (failure, "FAILURE"), (delay, "DELAY")] {
+            if wanted {
+                write!(f, "{comma}{word}")?;
+                comma = ",";
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A value that `NOTIFY=` cannot have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("NOTIFY is NEVER, or a list of SUCCESS, FAILURE and DELAY")]
+pub struct BadNotify;
+
+/// Reads the value of `NOTIFY=` in any case; the empty text is [`Notify::Unspecified`].
+impl FromStr for Notify {
+    type Err = BadNotify;
+
+    fn from_str(text: &str) -> Result<Self, BadNotify> {
+        if text.is_empty() {
+            return Ok(Self::Unspecified);
+        }
+        if text.eq_ignore_ascii_case("NEVER") {
+            return Ok(Self::Never);
+        }
+        let (mut success, mut failure, mut delay) = (false, false, false);
+        for word in text.split(',') {
+            let flag = match word {
+                w if w.eq_ignore_ascii_case("SUCCESS") => &mut success,
+                w if w.eq_ignore_ascii_case("FAILURE") => &mut failure,
+                w if w.eq_ignore_ascii_case("DELAY") => &mut delay,
+                _ => return Err(BadNotify),
+            };
+            *flag = true;
+        }
+        Ok(Self::On {
+            success,
+            failure,
+            delay,
+        })
+    }
 }
 
 /// `RET=` (RFC 3461 section 4.3).

@@ -3,11 +3,16 @@
 //! Nothing here opens a socket or a file, reads a clock, draws a random number, or awaits.
 
 pub mod address;
+pub mod date;
 pub mod envelope;
+pub mod header;
 pub mod queue_id;
+pub mod received;
+pub mod report;
 pub mod status;
+pub mod xtext;
 
-pub use address::{AddressError, Domain, ForwardPath, Mailbox, ReversePath};
+pub use address::{AddressError, AddressLimits, Domain, ForwardPath, Mailbox, ParseOptions, ReversePath};
 pub use envelope::{BodyKind, Envelope, Notify, Recipient, Ret};
 pub use queue_id::QueueId;
 pub use status::Status;
