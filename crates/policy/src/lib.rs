@@ -1,1 +1,17 @@
 //! Every decision as a pure function from facts to a verdict with its explanation.
+//!
+//! Nothing here opens a socket or a file, reads a clock, draws a random number, or awaits: facts, the time and the seed
+//! of a random choice come in as arguments.
+
+pub mod admission;
+pub mod domain_set;
+pub mod network;
+pub mod privacy;
+pub mod relay;
+pub mod retry;
+pub mod route;
+pub mod sender;
+pub mod throttle;
+pub mod units;
+
+pub use domain_set::DomainSet;
