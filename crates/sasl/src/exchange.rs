@@ -1,0 +1,282 @@
+//! One authentication exchange as server: the order of calls, and the limits that hold for every mechanism.
+
+use crate::SaslError;
+use crate::mechanism::Mechanism;
+use crate::question::{Answer, Question};
+
+/// Longest message taken from a client, in octets after decoding.
+///
+/// RFC 4954 section 4 bounds the encoded line at 12,288 octets, which is 9,216 decoded.
+pub const RESPONSE_MAX: usize = 9_216;
+
+/// Most messages taken from a client in one exchange. No mechanism needs half as many; the bound keeps a client from
+/// holding a session open by an exchange without end.
+pub const STEPS_MAX: usize = 16;
+
+/// The server's side of one mechanism.
+///
+/// [`ServerExchange`] calls it in order: `step` until it asks, `answer` to what it asked, and nothing after `Done` or
+/// `Fail`. Input is at most [`RESPONSE_MAX`] octets, decoded.
+pub trait ServerMechanism: Send {
+    /// Takes the client's next message. `None` only at the first call, when the client sent no initial response;
+    /// then the first challenge is due (RFC 4422 section 3).
+    fn step(&mut self, input: Option<&[u8]>) -> ServerStep;
+
+    /// Takes the driver's answer to the question that was asked last.
+    fn answer(&mut self, answer: Answer) -> ServerStep;
+}
+
+/// What the driver does next.
+#[derive(Debug)]
+#[must_use]
+pub enum ServerStep {
+    /// Send these octets as a challenge (`334` and their base64 form) and give what comes back to
+    /// [`ServerExchange::step`].
+    Challenge(Vec<u8>),
+    /// Find the answer and give it to [`ServerExchange::answer`].
+    Ask(Question),
+    /// The client is who it says. The exchange is over.
+    Done(Outcome),
+    /// It is not, or cannot be told. The exchange is over.
+    Fail(SaslError),
+}
+
+/// A login.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Outcome {
+    /// The authenticated identity, as the directory names it.
+    pub login: String,
+    /// The authorization identity, where the client named one. PLAIN takes only the login itself.
+    pub authzid: Option<String>,
+    /// Strength of the security layer that the mechanism has put in place, in bits; 0 without one. It is what the
+    /// trace header shows as `(authenticated bits=…)`.
+    pub layer_bits: u32,
+}
+
+/// One exchange of one client.
+///
+/// Keeps the limits and the order of calls, so that no mechanism has to. After [`ServerStep::Done`] or
+/// [`ServerStep::Fail`] it only ever fails.
+pub struct ServerExchange {
+    mechanism: Mechanism,
+    machine: Box<dyn ServerMechanism>,
+    awaits: Awaits,
+    steps: usize,
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Awaits {
+    FirstMessage,
+    Message,
+    Answer,
+    Nothing,
+}
+
+impl ServerExchange {
+    /// An exchange of `mechanism` in which nothing was said yet.
+    #[must_use]
+    pub(crate) fn new(mechanism: Mechanism, machine: Box<dyn ServerMechanism>) -> Self {
+        Self {
+            mechanism,
+            machine,
+            awaits: Awaits::FirstMessage,
+            steps: 0,
+        }
+    }
+
+    /// Which mechanism this is.
+    #[must_use]
+    pub fn mechanism(&self) -> Mechanism {
+        self.mechanism
+    }
+
+    /// Takes the client's next message, decoded (see [`crate::wire`]).
+    ///
+    /// `None` at the first call when `AUTH` came without an initial response; `Some(b"")` when it came with an empty
+    /// one (`=`). Later calls always give `Some`. A client that gives up with `*` is the driver's affair: it drops the
+    /// exchange.
+    pub fn step(&mut self, input: Option<&[u8]>) -> ServerStep {
+        match (self.awaits, input) {
+            (Awaits::FirstMessage, _) | (Awaits::Message, Some(_)) => {}
+            (Awaits::Message, None) => return self.fail(SaslError::OutOfOrder("a response is due")),
+            (Awaits::Answer, _) => return self.fail(SaslError::OutOfOrder("an answer is due")),
+            (Awaits::Nothing, _) => return self.fail(SaslError::OutOfOrder("the exchange is over")),
+        }
+        if input.is_some_and(|input| input.len() > RESPONSE_MAX) {
+            return self.fail(SaslError::TooLong {
+                what: "response",
+                limit: RESPONSE_MAX,
+            });
+        }
+        self.steps += 1;
+        if self.steps > STEPS_MAX {
+            let mechanism = self.mechanism.name();
+            return self.fail(SaslError::Malformed {
+                mechanism,
+                what: "exchange without end",
+            });
+        }
+        let step = self.machine.step(input);
+        self.note(step)
+    }
+
+    /// Takes the answer to the question that the last step asked.
+    pub fn answer(&mut self, answer: Answer) -> ServerStep {
+        if self.awaits != Awaits::Answer {
+            return self.fail(SaslError::OutOfOrder("nothing was asked"));
+        }
+        let step = self.machine.answer(answer);
+        self.note(step)
+    }
+
+    fn note(&mut self, step: ServerStep) -> ServerStep {
+        self.awaits = match &step {
+            ServerStep::Challenge(_) => Awaits::Message,
+            ServerStep::Ask(_) => Awaits::Answer,
+            ServerStep::Done(_) | ServerStep::Fail(_) => Awaits::Nothing,
+        };
+        step
+    }
+
+    fn fail(&mut self, error: SaslError) -> ServerStep {
+        self.awaits = Awaits::Nothing;
+        ServerStep::Fail(error)
+    }
+}
+
+impl std::fmt::Debug for ServerExchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerExchange")
+            .field("mechanism", &self.mechanism)
+            .field("awaits", &self.awaits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Turns the answer to a password question into the end of the exchange: PLAIN and LOGIN share it.
+///
+/// RFC 4616 section 2: the server must verify that the authentication identity may act as the authorization identity.
+pub(crate) fn conclude(authcid: &str, authzid: Option<String>, answer: Answer) -> ServerStep {
+    let login = match answer {
+        Answer::Granted { login } => login,
+        Answer::Denied { reason } => return ServerStep::Fail(SaslError::Denied(reason)),
+        Answer::Unavailable { reason } => return ServerStep::Fail(SaslError::Unavailable(reason)),
+    };
+    match authzid {
+        Some(authzid) if !authzid.eq_ignore_ascii_case(&login) && !authzid.eq_ignore_ascii_case(authcid) => {
+            ServerStep::Fail(SaslError::NotAuthorized { login, authzid })
+        }
+        authzid => ServerStep::Done(Outcome {
+            login,
+            authzid,
+            layer_bits: 0,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted() -> Answer {
+        Answer::Granted {
+            login: "acaird".into(),
+        }
+    }
+
+    fn out_of_order(step: &ServerStep) -> bool {
+        matches!(step, ServerStep::Fail(SaslError::OutOfOrder(_)))
+    }
+
+    #[test]
+    fn calls_out_of_order_fail_and_end_the_exchange() {
+        let mut early_answer = Mechanism::Plain.server();
+        assert!(out_of_order(&early_answer.answer(granted())), "nothing was asked");
+        assert!(
+            out_of_order(&early_answer.step(Some(b"\0a\0b"))),
+            "and it stays over"
+        );
+
+        let mut two_messages = Mechanism::Plain.server();
+        assert!(matches!(two_messages.step(Some(b"\0a\0b")), ServerStep::Ask(_)));
+        assert!(
+            out_of_order(&two_messages.step(Some(b"\0a\0b"))),
+            "an answer was due"
+        );
+        assert!(
+            out_of_order(&two_messages.answer(granted())),
+            "no login after a failure"
+        );
+
+        let mut no_response = Mechanism::Login.server();
+        assert!(matches!(no_response.step(None), ServerStep::Challenge(_)));
+        assert!(
+            out_of_order(&no_response.step(None)),
+            "only the first message may be missing"
+        );
+
+        let mut twice = Mechanism::Plain.server();
+        assert!(matches!(twice.step(Some(b"\0a\0b")), ServerStep::Ask(_)));
+        assert!(matches!(twice.answer(granted()), ServerStep::Done(_)));
+        assert!(out_of_order(&twice.answer(granted())), "the exchange is over");
+    }
+
+    #[test]
+    fn a_response_over_the_limit_is_refused_by_every_mechanism() {
+        for &mechanism in Mechanism::ALL {
+            let long = vec![b'a'; RESPONSE_MAX + 1];
+            let step = mechanism.server().step(Some(&long));
+            assert!(
+                matches!(
+                    step,
+                    ServerStep::Fail(SaslError::TooLong { what: "response", .. })
+                ),
+                "{}: {step:?}",
+                mechanism.name()
+            );
+        }
+    }
+
+    #[test]
+    fn an_exchange_without_end_is_cut() {
+        struct Endless;
+        impl ServerMechanism for Endless {
+            fn step(&mut self, _: Option<&[u8]>) -> ServerStep {
+                ServerStep::Challenge(Vec::new())
+            }
+            fn answer(&mut self, _: Answer) -> ServerStep {
+                ServerStep::Challenge(Vec::new())
+            }
+        }
+        let mut exchange = ServerExchange::new(Mechanism::Plain, Box::new(Endless));
+        for _ in 0..STEPS_MAX {
+            assert!(matches!(exchange.step(Some(b"")), ServerStep::Challenge(_)));
+        }
+        assert!(matches!(
+            exchange.step(Some(b"")),
+            ServerStep::Fail(SaslError::Malformed { .. })
+        ));
+    }
+
+    #[test]
+    fn the_authorization_identity_must_be_the_login() {
+        let cases = [
+            ("none asked for", None, true),
+            ("the canonical name", Some("acaird"), true),
+            ("the name as typed", Some("acaird@fccc.example"), true),
+            ("another case", Some("ACaird"), true),
+            ("someone else", Some("postmaster"), false),
+            ("a longer name", Some("acaird2"), false),
+        ];
+        for (shows, authzid, done) in cases {
+            let step = conclude("acaird@fccc.example", authzid.map(str::to_owned), granted());
+            assert_eq!(matches!(step, ServerStep::Done(_)), done, "{shows}: {step:?}");
+            assert_eq!(
+                matches!(step, ServerStep::Fail(SaslError::NotAuthorized { .. })),
+                !done,
+                "{shows}"
+            );
+        }
+    }
+}

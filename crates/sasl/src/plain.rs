@@ -1,0 +1,204 @@
+//! PLAIN (RFC 4616): `[authzid] NUL authcid NUL passwd` in one message.
+
+use crate::exchange::{ServerMechanism, ServerStep, conclude};
+use crate::question::{Answer, Question};
+use crate::{SaslError, text};
+
+const NAME: &str = "PLAIN";
+
+/// The server's side.
+#[derive(Debug, Default)]
+pub(crate) struct PlainServer {
+    authzid: Option<String>,
+    authcid: String,
+}
+
+impl ServerMechanism for PlainServer {
+    fn step(&mut self, input: Option<&[u8]>) -> ServerStep {
+        // Without an initial response the challenge is empty, and the message comes next (section 2).
+        let Some(message) = input else {
+            return ServerStep::Challenge(Vec::new());
+        };
+        match self.read(message) {
+            Ok(question) => ServerStep::Ask(question),
+            Err(error) => ServerStep::Fail(error),
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) -> ServerStep {
+        conclude(&self.authcid, self.authzid.take(), answer)
+    }
+}
+
+impl PlainServer {
+    fn read(&mut self, message: &[u8]) -> Result<Question, SaslError> {
+        let malformed = |what| SaslError::Malformed {
+            mechanism: NAME,
+            what,
+        };
+        let mut fields = message.split(|&octet| octet == 0);
+        let (Some(authzid), Some(authcid), Some(password), None) =
+            (fields.next(), fields.next(), fields.next(), fields.next())
+        else {
+            return Err(malformed("not three fields with a NUL between them"));
+        };
+        self.authzid = if authzid.is_empty() {
+            None
+        } else {
+            Some(text::identity(NAME, authzid)?)
+        };
+        self.authcid = text::identity(NAME, authcid)?;
+        Ok(Question::CheckPassword {
+            authzid: self.authzid.clone(),
+            authcid: self.authcid.clone(),
+            password: text::password(NAME, password)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Mechanism, Outcome};
+    use proptest::prelude::*;
+    use secrecy::ExposeSecret;
+
+    /// What the mechanism asks, as (authzid, authcid, password); `None` when it fails.
+    fn ask(message: &[u8]) -> Option<(Option<String>, String, String)> {
+        match Mechanism::Plain.server().step(Some(message)) {
+            ServerStep::Ask(Question::CheckPassword {
+                authzid,
+                authcid,
+                password,
+            }) => Some((authzid, authcid, password.expose_secret().to_owned())),
+            ServerStep::Fail(_) => None,
+            other => panic!("PLAIN neither challenges nor grants on a message: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn messages() {
+        let cases: [(&str, &[u8], Option<(Option<&str>, &str, &str)>); 14] = [
+            (
+                "RFC 4616 section 4, first example",
+                b"\0tim\0tanstaaftanstaaf",
+                Some((None, "tim", "tanstaaftanstaaf")),
+            ),
+            (
+                "RFC 4616 section 4, second example",
+                b"Ursel\0Kurt\0xipj3plmq",
+                Some((Some("Ursel"), "Kurt", "xipj3plmq")),
+            ),
+            (
+                "a password with a space",
+                b"\0acaird\0pass word",
+                Some((None, "acaird", "pass word")),
+            ),
+            (
+                "an empty password is the directory's to refuse",
+                b"\0acaird\0",
+                Some((None, "acaird", "")),
+            ),
+            (
+                "UTF-8",
+                "\0jürgen\0größe".as_bytes(),
+                Some((None, "jürgen", "größe")),
+            ),
+            ("empty", b"", None),
+            ("no NUL", b"acaird", None),
+            ("one NUL", b"acaird\0pass word", None),
+            ("three NULs", b"\0acaird\0pass\0word", None),
+            ("a NUL at the end", b"\0acaird\0pass word\0", None),
+            ("no authentication identity", b"acaird\0\0pass word", None),
+            ("not UTF-8 in the login", b"\0\xff\0x", None),
+            ("not UTF-8 in the authorization identity", b"\xff\0a\0x", None),
+            ("a line feed in the login", b"\0a\nb\0x", None),
+        ];
+        for (shows, message, want) in cases {
+            let want = want.map(|(z, c, p)| (z.map(str::to_owned), c.to_owned(), p.to_owned()));
+            assert_eq!(ask(message), want, "{shows}");
+        }
+    }
+
+    #[test]
+    fn without_an_initial_response_the_challenge_is_empty() {
+        let mut exchange = Mechanism::Plain.server();
+        assert!(matches!(exchange.step(None), ServerStep::Challenge(challenge) if challenge.is_empty()));
+        assert!(matches!(exchange.step(Some(b"\0a\0b")), ServerStep::Ask(_)));
+    }
+
+    #[test]
+    fn answers() {
+        let start = |message: &[u8]| {
+            let mut exchange = Mechanism::Plain.server();
+            assert!(matches!(exchange.step(Some(message)), ServerStep::Ask(_)));
+            exchange
+        };
+        let granted = || Answer::Granted {
+            login: "acaird".into(),
+        };
+
+        let ServerStep::Done(outcome) = start(b"\0ACaird\0x").answer(granted()) else {
+            panic!("granted")
+        };
+        assert_eq!(
+            outcome,
+            Outcome {
+                login: "acaird".into(),
+                authzid: None,
+                layer_bits: 0
+            }
+        );
+
+        let ServerStep::Done(outcome) = start(b"acaird\0acaird\0x").answer(granted()) else {
+            panic!("itself")
+        };
+        assert_eq!(outcome.authzid.as_deref(), Some("acaird"));
+
+        let step = start(b"root\0acaird\0x").answer(granted());
+        assert!(
+            matches!(step, ServerStep::Fail(SaslError::NotAuthorized { .. })),
+            "{step:?}"
+        );
+
+        let step = start(b"\0acaird\0x").answer(Answer::Denied {
+            reason: "wrong password".into(),
+        });
+        assert!(matches!(step, ServerStep::Fail(SaslError::Denied(_))), "{step:?}");
+
+        let step = start(b"\0acaird\0x").answer(Answer::Unavailable {
+            reason: "LDAP is down".into(),
+        });
+        assert!(
+            matches!(step, ServerStep::Fail(SaslError::Unavailable(_))),
+            "{step:?}"
+        );
+    }
+
+    proptest! {
+        /// Whatever comes, the machine neither panics nor asks about fields that it should have refused.
+        #[test]
+        fn any_message_is_refused_or_asked_about(message in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Some((authzid, authcid, password)) = ask(&message) {
+                prop_assert!(!authcid.is_empty());
+                prop_assert!(!authcid.chars().any(char::is_control));
+                let mut again = authzid.unwrap_or_default().into_bytes();
+                again.push(0);
+                again.extend(authcid.as_bytes());
+                again.push(0);
+                again.extend(password.as_bytes());
+                prop_assert_eq!(again, message);
+            }
+        }
+
+        /// What a client means is what is asked.
+        #[test]
+        fn fields_come_out_as_they_went_in(
+            authzid in "\\PC{0,40}", authcid in "\\PC{1,40}", password in "[^\\x00]{0,40}",
+        ) {
+            let message = format!("{authzid}\0{authcid}\0{password}");
+            let want = (Some(authzid).filter(|authzid| !authzid.is_empty()), authcid, password);
+            prop_assert_eq!(ask(message.as_bytes()), Some(want));
+        }
+    }
+}
