@@ -1,1 +1,31 @@
-//! Who may log in: own users, LDAP, saslauthd; each with its time limit and fail-over.
+//! Who may log in, which addresses exist, and where local names lead.
+//!
+//! A *directory* is a source of accounts: Postern's own users ([`users`]), LDAP ([`ldap`]), saslauthd
+//! ([`saslauthd`]). [`Directories`] asks them in order and gives one typed verdict. A directory that cannot be asked
+//! never turns into a refusal, which would make a client forget its password, and never into a pass.
+//!
+//! [`aliases`] reads the aliases file.
+//!
+//! # To add a directory
+//!
+//! 1. A module with its settings and a type that has `check_password` and `recipient_exists`, giving a [`Finding`] or
+//!    an [`Outage`].
+//! 2. A variant of [`DirectorySettings`], and one of the private enum in `directories.rs` that the compiler then asks
+//!    for in each place.
+//!
+//! Its time limit, the log of its outages and the order among directories are kept by [`Directories`].
+
+pub mod aliases;
+mod directories;
+pub mod ldap;
+pub mod saslauthd;
+mod secret_file;
+pub mod users;
+mod verdict;
+
+pub use directories::{Directories, DirectoryError, DirectorySettings};
+pub use ldap::{LdapSettings, SearchScope};
+pub use saslauthd::SaslauthdSettings;
+pub use secret_file::{SecretFileError, read_secret};
+pub use users::{UserStore, UsersSettings};
+pub use verdict::{Account, DenyReason, Existence, Finding, Outage, PasswordVerdict};

@@ -1,0 +1,40 @@
+//! Postern's own users: a SQLite file with argon2id hashes.
+
+mod store;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use store::{User, UserError, UserStore};
+
+/// Postern's own users as a directory.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UsersSettings {
+    /// The database file. It is made when missing, readable by its owner alone. Default `users.db`, which the program
+    /// places in the state directory.
+    pub database: PathBuf,
+    /// The own domains, lower case, no wildcards: a login without `@` owns its name at each of them. Default none.
+    pub domains: Vec<String>,
+    /// How long a password that was verified need not be hashed again. Default 60 seconds; zero switches it off.
+    ///
+    /// A change of the password, and switching an account off or removing it, take effect at once all the same.
+    pub cache_ttl: Duration,
+    /// Most passwords hashed at the same time. Default: half the processors, at least 1, so that relaying always has
+    /// some. Each takes about 20 ms and 19 MiB.
+    pub workers: usize,
+    /// Longest time for one login, waiting for a worker included. Default 5 seconds.
+    pub timeout: Duration,
+}
+
+impl Default for UsersSettings {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            database: PathBuf::from("users.db"),
+            domains: Vec::new(),
+            cache_ttl: Duration::from_secs(60),
+            workers: (processors / 2).max(1),
+            timeout: Duration::from_secs(5),
+        }
+    }
+}

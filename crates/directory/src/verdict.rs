@@ -1,0 +1,117 @@
+//! What directories find out, as types.
+
+/// An account that has logged in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Account {
+    /// The login as the directory names it, which may differ from what the client typed (`ACaird`, or an address where
+    /// the directory looks those up too).
+    pub login: String,
+    /// The addresses it owns, for the sender rule `own`: as the directory has them, lower case, without duplicates.
+    /// Empty where the directory does not know any.
+    pub addresses: Vec<String>,
+}
+
+/// Whether a login and password hold.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum PasswordVerdict {
+    /// They do.
+    Granted(Account),
+    /// They do not: `535 5.7.8`. The reason is for the log; a client that learns it learns who exists.
+    Denied(DenyReason),
+    /// It cannot be found out now: `454 4.7.0`. The text says why, for the log.
+    Unavailable(String),
+}
+
+/// Why a login was denied. Ordered by how much it tells, so that of several directories the most telling is logged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub enum DenyReason {
+    /// A login or password that no directory could hold: empty, over its limit, or with a NUL.
+    Malformed,
+    /// An empty password, refused before any directory is asked: an LDAP bind with one succeeds without proving
+    /// anything (RFC 4513 section 5.1.2).
+    EmptyPassword,
+    /// No directory knows the login.
+    UnknownUser,
+    /// The directory said no and does not tell why (saslauthd).
+    Refused,
+    /// More than one entry answers to the login, so none is meant.
+    Ambiguous,
+    /// The account is there and switched off.
+    Disabled,
+    /// The account is there, the password is not its own.
+    WrongPassword,
+}
+
+impl DenyReason {
+    /// The word for the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed login or password",
+            Self::EmptyPassword => "empty password",
+            Self::UnknownUser => "unknown user",
+            Self::Refused => "refused by the directory",
+            Self::Ambiguous => "more than one entry for this login",
+            Self::Disabled => "account disabled",
+            Self::WrongPassword => "wrong password",
+        }
+    }
+
+    /// Whether a directory that gives this reason knows the login, so that later ones are not asked.
+    #[must_use]
+    pub const fn decides(self) -> bool {
+        match self {
+            Self::UnknownUser | Self::Refused => false,
+            Self::Malformed
+            | Self::EmptyPassword
+            | Self::Ambiguous
+            | Self::Disabled
+            | Self::WrongPassword => true,
+        }
+    }
+}
+
+impl std::fmt::Display for DenyReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether an address in an own domain exists.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Existence {
+    /// It does.
+    Yes,
+    /// No directory has it: `550 5.1.1`.
+    No,
+    /// No directory that answered has it, and one did not answer: `451 4.3.0`. The text says why, for the log.
+    Unknown(String),
+}
+
+/// What one directory says of a login and password.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Finding {
+    /// They hold.
+    Granted(Account),
+    /// They do not.
+    Denied(DenyReason),
+}
+
+/// One directory cannot be asked now.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Outage {
+    /// Why, for the log.
+    pub reason: String,
+}
+
+impl Outage {
+    /// An outage for this reason.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+        }
+    }
+}
