@@ -50,7 +50,10 @@ impl Postfix {
     #[must_use]
     pub fn start(domains: &[&str], extra: &str) -> Self {
         let postfix = program("/usr/sbin/postfix", "postfix");
-        assert!(nix::unistd::geteuid().is_root(), "Postfix starts as root only: run the tests as root");
+        assert!(
+            nix::unistd::geteuid().is_root(),
+            "Postfix starts as root only: run the tests as root"
+        );
         let folder = TempDir::new().expect("a scratch folder");
         let port = free_port();
         let at = |name: &str| folder.path().join(name);
@@ -58,7 +61,10 @@ impl Postfix {
         for name in ["conf", "queue", "data", "mail"] {
             fs::create_dir(at(name)).expect("a folder");
         }
-        let user = nix::unistd::User::from_name("postfix").ok().flatten().expect("the postfix user");
+        let user = nix::unistd::User::from_name("postfix")
+            .ok()
+            .flatten()
+            .expect("the postfix user");
         for name in ["data", "mail"] {
             nix::unistd::chown(&at(name), Some(user.uid), Some(user.gid)).expect("chown");
         }
@@ -97,8 +103,17 @@ impl Postfix {
         );
         fs::write(at("conf/main.cf"), main_cf).expect("main.cf");
         fs::write(at("conf/master.cf"), MASTER_CF.replace("PORT", &port.to_string())).expect("master.cf");
-        let done = Command::new(postfix).arg("-c").arg(at("conf")).arg("start").output().expect("postfix start");
-        assert!(done.status.success(), "postfix start: {}", String::from_utf8_lossy(&done.stderr));
+        let done = Command::new(postfix)
+            .arg("-c")
+            .arg(at("conf"))
+            .arg("start")
+            .output()
+            .expect("postfix start");
+        assert!(
+            done.status.success(),
+            "postfix start: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         wait_for_port(port);
         Self { folder, port }
     }
@@ -128,6 +143,10 @@ impl Postfix {
 
 impl Drop for Postfix {
     fn drop(&mut self) {
-        let _ = Command::new("/usr/sbin/postfix").arg("-c").arg(self.path("conf")).arg("stop").output();
+        let _ = Command::new("/usr/sbin/postfix")
+            .arg("-c")
+            .arg(self.path("conf"))
+            .arg("stop")
+            .output();
     }
 }

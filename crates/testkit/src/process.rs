@@ -1,12 +1,13 @@
 //! Starting real programs for a test and stopping them by pid.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -24,6 +25,30 @@ pub fn free_port() -> u16 {
         .and_then(|listener| listener.local_addr())
         .expect("a free loopback port")
         .port()
+}
+
+/// Holds the fixed ports that the acceptance configurations name, so that two tests do not start on them at once.
+#[derive(Debug)]
+pub struct FixedPorts(
+    #[expect(dead_code, reason = "the lock lives as long as the file is open")] Flock<File>,
+);
+
+impl FixedPorts {
+    /// Waits until no other test, of whatever process, holds them.
+    ///
+    /// # Panics
+    ///
+    /// When the lock file cannot be made.
+    #[must_use]
+    pub fn hold() -> Self {
+        let path = std::env::temp_dir().join("postern-tests-fixed-ports.lock");
+        let file = File::create(path).expect("the lock file");
+        Self(
+            Flock::lock(file, FlockArg::LockExclusive)
+                .map_err(|(_, error)| error)
+                .expect("the lock"),
+        )
+    }
 }
 
 /// Finds a program that a Debian package brings.
@@ -50,7 +75,11 @@ pub fn program(path: &str, package: &str) -> PathBuf {
 pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !done() {
-        assert!(Instant::now() < end, "waited {} s in vain for {what}", PATIENCE.as_secs());
+        assert!(
+            Instant::now() < end,
+            "waited {} s in vain for {what}",
+            PATIENCE.as_secs()
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -81,14 +110,21 @@ impl Server {
     ///
     /// When it cannot be started.
     pub fn start(command: &mut Command, log: &Path) -> Self {
-        let file = fs::OpenOptions::new().create(true).append(true).open(log).expect("the log file");
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .expect("the log file");
         let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("the log file"))
             .stderr(file)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        Self { child, log: log.to_owned() }
+        Self {
+            child,
+            log: log.to_owned(),
+        }
     }
 
     /// Its process id.

@@ -55,8 +55,14 @@ impl Sink {
     #[must_use]
     pub fn start_on(port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the sink's port");
-        let port = listener.local_addr().expect("a bound socket has an address").port();
-        let shared = Arc::new(Shared { keep: AtomicBool::new(true), ..Shared::default() });
+        let port = listener
+            .local_addr()
+            .expect("a bound socket has an address")
+            .port();
+        let shared = Arc::new(Shared {
+            keep: AtomicBool::new(true),
+            ..Shared::default()
+        });
         let for_thread = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -91,13 +97,21 @@ impl Sink {
     /// All messages so far.
     #[must_use]
     pub fn taken(&self) -> Vec<Taken> {
-        self.shared.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// How often each `X-Id` arrived.
     #[must_use]
     pub fn ids(&self) -> HashMap<String, u32> {
-        self.shared.ids.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Waits for a message that contains `text` and returns it.
@@ -109,7 +123,10 @@ impl Sink {
     pub fn wait_for(&self, text: &str) -> Taken {
         let mut found = None;
         wait_until(&format!("a message with {text:?}"), || {
-            found = self.taken().into_iter().find(|taken| taken.content.contains(text));
+            found = self
+                .taken()
+                .into_iter()
+                .find(|taken| taken.content.contains(text));
             found.is_some()
         });
         found.expect("set above")
@@ -192,11 +209,24 @@ fn content(input: &mut impl BufRead) -> io::Result<String> {
 
 fn note(shared: &Shared, mail: &str, rcpt: &[String], content: String) {
     if let Some(id) = content.lines().find_map(|line| line.strip_prefix("X-Id: ")) {
-        *shared.ids.lock().unwrap_or_else(PoisonError::into_inner).entry(id.to_owned()).or_default() += 1;
+        *shared
+            .ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(id.to_owned())
+            .or_default() += 1;
     }
     if shared.keep.load(Ordering::Relaxed) {
-        let taken = Taken { mail: mail.to_owned(), rcpt: rcpt.to_vec(), content };
-        shared.taken.lock().unwrap_or_else(PoisonError::into_inner).push(taken);
+        let taken = Taken {
+            mail: mail.to_owned(),
+            rcpt: rcpt.to_vec(),
+            content,
+        };
+        shared
+            .taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(taken);
     }
     shared.total.fetch_add(1, Ordering::Relaxed);
 }

@@ -40,7 +40,9 @@ impl Client {
     ///
     /// What the network says.
     pub fn connect(port: u16) -> io::Result<(Self, String)> {
-        let mut client = Self { stream: BufReader::new(Stream::Plain(tcp(port)?)) };
+        let mut client = Self {
+            stream: BufReader::new(Stream::Plain(tcp(port)?)),
+        };
         let greeting = client.reply()?;
         Ok((client, greeting))
     }
@@ -52,7 +54,9 @@ impl Client {
     /// What the network or TLS says.
     pub fn connect_tls(port: u16, options: TlsOptions<'_>) -> io::Result<(Self, String)> {
         let stream = Stream::Tls(Box::new(wrap(tcp(port)?, options)?));
-        let mut client = Self { stream: BufReader::new(stream) };
+        let mut client = Self {
+            stream: BufReader::new(stream),
+        };
         let greeting = client.reply()?;
         Ok((client, greeting))
     }
@@ -62,17 +66,27 @@ impl Client {
     /// # Errors
     ///
     /// What the network or TLS says, or a reply other than 220.
-    pub fn starttls(self, options: TlsOptions<'_>) -> io::Result<Self> {
-        let mut client = self;
-        let reply = client.say("STARTTLS")?;
+    pub fn starttls(mut self, options: TlsOptions<'_>) -> io::Result<Self> {
+        let reply = self.say("STARTTLS")?;
         if !reply.starts_with("220") {
             return Err(io::Error::other(reply));
         }
-        let Stream::Plain(stream) = client.stream.into_inner() else {
+        self.after_starttls(options)
+    }
+
+    /// Shakes hands after the 220 to a `STARTTLS` that [`Client::send`] has sent.
+    ///
+    /// # Errors
+    ///
+    /// What the network or TLS says.
+    pub fn after_starttls(self, options: TlsOptions<'_>) -> io::Result<Self> {
+        let Stream::Plain(stream) = self.stream.into_inner() else {
             return Err(io::Error::other("TLS is on already"));
         };
         let stream = Stream::Tls(Box::new(wrap(stream, options)?));
-        Ok(Self { stream: BufReader::new(stream) })
+        Ok(Self {
+            stream: BufReader::new(stream),
+        })
     }
 
     /// Sends one line and returns the whole reply, lines joined by `\n`.
@@ -106,7 +120,10 @@ impl Client {
         loop {
             let mut line = String::new();
             if self.stream.read_line(&mut line)? == 0 {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("closed after {reply:?}")));
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    format!("closed after {reply:?}"),
+                ));
             }
             let line = line.trim_end();
             reply.push_str(line);
@@ -123,7 +140,10 @@ impl Client {
     ///
     /// What the network says.
     pub fn login(&mut self, login: &str, password: &str) -> io::Result<String> {
-        self.say(&format!("AUTH PLAIN {}", BASE64.encode(format!("\0{login}\0{password}"))))
+        self.say(&format!(
+            "AUTH PLAIN {}",
+            BASE64.encode(format!("\0{login}\0{password}"))
+        ))
     }
 
     /// Sends one message in one transaction and returns the reply to the final dot, or the first that refuses.
@@ -170,7 +190,9 @@ fn tcp(port: u16) -> io::Result<TcpStream> {
 fn wrap(tcp: TcpStream, options: TlsOptions<'_>) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(options.ca).map_err(io::Error::other)? {
-        roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
+        roots
+            .add(certificate.map_err(io::Error::other)?)
+            .map_err(io::Error::other)?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
@@ -184,7 +206,9 @@ fn wrap(tcp: TcpStream, options: TlsOptions<'_>) -> io::Result<StreamOwned<Clien
                 .and_then(Iterator::collect::<Result<Vec<_>, _>>)
                 .map_err(io::Error::other)?;
             let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
-            builder.with_client_auth_cert(chain, key).map_err(io::Error::other)?
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(io::Error::other)?
         }
     };
     let name = ServerName::try_from(options.name.to_owned()).map_err(io::Error::other)?;

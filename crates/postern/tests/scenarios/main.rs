@@ -1,0 +1,18 @@
+//! The program as its users meet it: the real binary, real clients, real servers around it.
+//!
+//! `POSTERN_BIN` names another binary than the one of this build, such as the release one.
+//! Tests marked `#[ignore]` run long; `cargo test -- --include-ignored` runs them too.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod harness;
+
+mod attacks;
+mod clients;
+mod crash;
+mod disk;
+mod next_hop;
+mod operations;
+mod relay_example;
+mod seed_procedure;
+mod weight;
