@@ -1,5 +1,7 @@
 //! Mail addresses as the envelope uses them (RFC 5321 section 4.1.2, RFC 6531 section 3.3).
 
+mod parse;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
@@ -132,7 +134,24 @@ impl AddressError {
     /// The reply that this mistake earns, in sendmail's codes.
     #[must_use]
     pub fn reply(self, kind: PathKind) -> AddressReply {
-        todo!("{kind:?}")
+        // The detail says whose address is wrong (RFC 3463 section 3.2): mailbox, then system.
+        let (mailbox, system) = match kind {
+            PathKind::Reverse => (Status(5, 1, 7), Status(5, 1, 8)),
+            PathKind::Forward => (Status(5, 1, 3), Status(5, 1, 2)),
+        };
+        let (code, status, text) = match self {
+            Self::Empty => (553, mailbox, "User address required"),
+            Self::UnbalancedQuote => (553, Status(5, 0, 0), "Unbalanced '\"'"),
+            Self::UnbalancedAngle => (553, Status(5, 0, 0), "Unbalanced '<'"),
+            Self::DomainMissing => (553, Status(5, 5, 4), "Domain name required"),
+            Self::LocalTooLong => (501, mailbox, "Local part too long"),
+            Self::DomainTooLong => (501, system, "Domain too long"),
+            Self::PathTooLong => (501, mailbox, "Path too long"),
+            Self::BadCharacter => (553, mailbox, "Bad character in address"),
+            Self::BadDomain => (553, system, "Malformed domain"),
+            Self::NeedsUtf8 => (553, Status(5, 6, 7), "Internationalized address needs SMTPUTF8"),
+        };
+        AddressReply { code, status, text }
     }
 }
 
@@ -143,22 +162,63 @@ impl Mailbox {
     ///
     /// See [`AddressError`].
     pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Self, AddressError> {
-        todo!("{text} {options:?}")
+        parse::mailbox(text, options)
     }
 
     /// Puts an address together from an unquoted local part, which is quoted where it has to be.
     ///
     /// # Errors
     ///
-    /// When `local` is empty, too long, or holds a control character.
+    /// When `local` is empty, over 1,024 octets, or holds a control character.
     pub fn new(local: &str, domain: Domain) -> Result<Self, AddressError> {
-        todo!("{local} {domain}")
+        let bad = |c| !parse::is_quotable(c, true);
+        if local.is_empty() {
+            return Err(AddressError::Empty);
+        }
+        if local.chars().any(bad) {
+            return Err(AddressError::BadCharacter);
+        }
+        let mut written = String::with_capacity(local.len() + 2);
+        if parse::is_dot_string(local) {
+            written.push_str(local);
+        } else {
+            written.push('"');
+            for c in local.chars() {
+                if matches!(c, '"' | '\\') {
+                    written.push('\\');
+                }
+                written.push(c);
+            }
+            written.push('"');
+        }
+        if written.len() > AddressLimits::STORED.local_max {
+            return Err(AddressError::LocalTooLong);
+        }
+        Ok(Self {
+            local: written.into_boxed_str(),
+            domain,
+        })
     }
 
     /// The local part as it is meant: without quotes and backslashes.
     #[must_use]
     pub fn unquoted_local(&self) -> Cow<'_, str> {
-        todo!()
+        let Some(inner) = self
+            .local
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+        else {
+            return Cow::Borrowed(&self.local);
+        };
+        if !inner.contains('\\') {
+            return Cow::Borrowed(inner);
+        }
+        let mut plain = String::with_capacity(inner.len());
+        let mut chars = inner.chars();
+        while let Some(c) = chars.next() {
+            plain.extend(if c == '\\' { chars.next() } else { Some(c) });
+        }
+        Cow::Owned(plain)
     }
 
     /// Whether it can be sent without `SMTPUTF8`.
@@ -170,7 +230,18 @@ impl Mailbox {
     /// The form for look-ups: lower-case unquoted local part, `@`, domain.
     #[must_use]
     pub fn key(&self) -> String {
-        todo!()
+        let local = self.unquoted_local();
+        let mut key = if local.is_ascii() {
+            local.to_ascii_lowercase()
+        } else {
+            local.to_lowercase()
+        };
+        key.push('@');
+        match &self.domain {
+            Domain::Name(name) => key.push_str(name),
+            literal @ Domain::Literal(_) => key.push_str(&literal.to_string()),
+        }
+        key
     }
 
     /// The local part as written, quotes included.
@@ -222,6 +293,16 @@ impl fmt::Display for ForwardPath {
     }
 }
 
+impl AddressLimits {
+    /// What stored addresses are read with, and the most that a configuration may set: an address that was accepted once
+    /// is read back whatever the limits are by then.
+    pub const STORED: Self = Self {
+        local_max: 1_024,
+        domain_max: 255,
+        path_max: 2_048,
+    };
+}
+
 impl Default for AddressLimits {
     fn default() -> Self {
         Self {
@@ -263,7 +344,7 @@ impl Domain {
     ///
     /// See [`AddressError`]; [`AddressError::NeedsUtf8`] for a name outside ASCII when `utf8` is false.
     pub fn parse(text: &str, utf8: bool) -> Result<Self, AddressError> {
-        todo!("{text} {utf8}")
+        parse::domain(text, utf8)
     }
 
     /// The name, if it is one and no literal.
@@ -283,7 +364,7 @@ impl ReversePath {
     ///
     /// See [`AddressError`].
     pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Self, AddressError> {
-        todo!("{text} {options:?}")
+        parse::reverse_path(text, options)
     }
 
     /// The address, unless this is `<>`.
@@ -303,7 +384,7 @@ impl ForwardPath {
     ///
     /// See [`AddressError`].
     pub fn parse(text: &str, options: &ParseOptions<'_>) -> Result<Self, AddressError> {
-        todo!("{text} {options:?}")
+        parse::forward_path(text, options)
     }
 }
 
@@ -315,5 +396,5 @@ impl ForwardPath {
 ///
 /// [`AddressError::UnbalancedQuote`], [`AddressError::UnbalancedAngle`].
 pub fn split_path(text: &str) -> Result<(&str, &str), AddressError> {
-    todo!("{text}")
+    parse::split_path(text)
 }

@@ -28,7 +28,7 @@ pub enum RetryVerdict {
 
 impl Default for RetrySettings {
     fn default() -> Self {
-        let minutes = |n| Duration::from_secs(60 * n);
+        let minutes = |n: u64| Duration::from_secs(60 * n);
         Self {
             intervals: [5, 10, 20, 30, 60, 120, 240].map(minutes).to_vec(),
             expire_after: minutes(5 * 24 * 60),
