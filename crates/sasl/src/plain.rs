@@ -76,9 +76,12 @@ mod tests {
         }
     }
 
+    /// What it shows, the message, and what is asked.
+    type Case<'a> = (&'a str, &'a [u8], Option<(Option<&'a str>, &'a str, &'a str)>);
+
     #[test]
     fn messages() {
-        let cases: [(&str, &[u8], Option<(Option<&str>, &str, &str)>); 14] = [
+        let cases: [Case<'_>; 14] = [
             (
                 "RFC 4616 section 4, first example",
                 b"\0tim\0tanstaaftanstaaf",

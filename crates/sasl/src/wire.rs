@@ -68,9 +68,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    type Case = (&'static str, &'static [u8], Result<&'static [u8], WireError>);
+
     #[test]
     fn lines() {
-        let cases: [(&str, &[u8], Result<&[u8], WireError>); 14] = [
+        let cases: [Case; 14] = [
             ("the procedure's user name", b"YWNhaXJk", Ok(b"acaird")),
             ("one octet of padding", b"YWJjZGU=", Ok(b"abcde")),
             ("two", b"YWJjZA==", Ok(b"abcd")),
@@ -133,7 +135,8 @@ mod tests {
         #[test]
         fn what_was_encoded_is_decoded(octets in prop::collection::vec(any::<u8>(), 0..300)) {
             let line = encode(&octets);
-            prop_assert_eq!(decode(line.as_bytes()).unwrap().as_slice(), octets.as_slice());
+            let decoded = decode(line.as_bytes()).unwrap();
+            prop_assert_eq!(decoded.as_slice(), octets.as_slice());
         }
 
         /// One octet string has one spelling: nothing else decodes to it.
