@@ -1,1 +1,37 @@
 //! The durable queue: what was answered with 250 is on stable storage.
+//!
+//! Receiving and delivering meet here and nowhere else. [`Spool`] is what both see; [`SqliteSpool`] is the engine for one
+//! machine: SQLite with a write-ahead log, one writer thread, and group commit, so that many sessions share one sync.
+//!
+//! - A message is *put*: its future resolves when message and envelope are on stable storage, and not before.
+//! - Fresh messages are handed to the one [`Subscription`] in memory. The database is read only for those that were
+//!   deferred, left over from a restart, or did not fit in memory.
+//! - Outcomes are *settled*: recorded in the history, together with the reports they cause, in one transaction. Each
+//!   recipient ends in exactly one recorded outcome; the first one wins.
+//! - Bodies up to 64 KiB lie in the database, larger ones in a file each, synced before the row that names them.
+//!
+//! How it fails: when the disk is full, puts fail with [`SpoolError::Full`]; when a write or sync fails, with
+//! [`SpoolError::Unavailable`]. Then the store is closed, opened again and verified until it works, by itself. Settlements
+//! wait for that, so that a delivery that happened is not forgotten.
+
+mod admin;
+mod body;
+mod engine;
+mod error;
+mod fresh;
+mod message;
+mod outcome;
+mod settings;
+mod sqlite;
+
+pub use admin::{Counts, Filter, MessageDetail, Page, RecipientState, Selection, Summary, SummaryPage};
+pub use body::{BodyReader, BodyWriter};
+pub use engine::{DueDomain, DuePage, DueWork, Spool, SpoolFuture, SpoolState};
+pub use error::SpoolError;
+pub use fresh::{Change, Event, Subscription};
+pub use message::{Body, BodyFile, Message, NewMessage, Origin, QueuedRecipient};
+pub use outcome::{
+    Attempt, Duplicate, HistoryEntry, Outcome, OutcomeKind, RecipientOutcome, Settled, Settlement,
+};
+pub use settings::SpoolSettings;
+pub use sqlite::SqliteSpool;

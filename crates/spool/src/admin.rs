@@ -1,0 +1,141 @@
+//! What administrators see and ask for.
+
+use jiff::Timestamp;
+use postern_mail::QueueId;
+use serde::Serialize;
+
+use crate::message::{Origin, QueuedRecipient};
+use crate::outcome::{HistoryEntry, id_text};
+
+/// Which messages. Every field that is set must match; the default matches all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Sender address without angle brackets, in any case; the empty text is `<>`.
+    pub sender: Option<String>,
+    /// A recipient that is not finished has this address, in any case.
+    pub recipient: Option<String>,
+    /// A recipient that is not finished is in this domain.
+    pub domain: Option<String>,
+    /// The login it was submitted with.
+    pub login: Option<String>,
+    /// Whether it is held.
+    pub held: Option<bool>,
+    /// Accepted at this time or later.
+    pub received_from: Option<Timestamp>,
+    /// Accepted before this time.
+    pub received_before: Option<Timestamp>,
+}
+
+/// A piece of a listing, oldest first.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// Only messages after this one.
+    pub after: Option<QueueId>,
+    /// Most messages, 1 to 10,000 (a larger number counts as that).
+    pub limit: usize,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            after: None,
+            limit: 1000,
+        }
+    }
+}
+
+/// Which messages an administrator means.
+#[derive(Clone, Debug)]
+pub enum Selection {
+    /// These; ids that are not queued are passed over.
+    Ids(Vec<QueueId>),
+    /// All that match.
+    Filter(Filter),
+}
+
+/// One line of a listing.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The message.
+    #[serde(serialize_with = "id_text")]
+    pub id: QueueId,
+    /// Sender without angle brackets; empty for `<>`.
+    pub sender: String,
+    /// When it was accepted.
+    pub received_at: Timestamp,
+    /// Octets, prefix and body.
+    pub size: u64,
+    /// Recipients in all.
+    pub recipients: u32,
+    /// Recipients without a final outcome.
+    pub open: u32,
+    /// Address of the first recipient without a final outcome.
+    pub first_recipient: String,
+    /// When the next recipient is due.
+    pub next_due: Timestamp,
+    /// Most attempts of a recipient so far.
+    pub attempts: u32,
+    /// Last reply of that first recipient's host, or why it is deferred; empty when there was no attempt.
+    pub last_reply: String,
+    /// Why it is held, and by whom.
+    pub hold: Option<String>,
+    /// The login it was submitted with.
+    pub login: Option<String>,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// A piece of a listing.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SummaryPage {
+    /// The messages, oldest first.
+    pub messages: Vec<Summary>,
+    /// Whether there may be more after the last one.
+    pub more: bool,
+}
+
+/// All about one queued message but its body.
+#[derive(Clone, Debug)]
+pub struct MessageDetail {
+    /// Its line in the listing.
+    pub summary: Summary,
+    /// `ENVID=`.
+    pub envid: Option<String>,
+    /// The session that brought it.
+    pub session: Option<String>,
+    /// The header fields put before the body.
+    pub prefix: String,
+    /// All recipients, finished ones too.
+    pub recipients: Vec<QueuedRecipient>,
+    /// Outcomes so far.
+    pub history: Vec<HistoryEntry>,
+}
+
+/// Where a recipient stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecipientState {
+    /// In delivery's memory since its put.
+    Fresh,
+    /// Waits in the database for its time.
+    Queued,
+    /// Waits for an administrator.
+    Held,
+    /// Has its outcome.
+    Done,
+}
+
+/// The size of the queue. Kept up to date, so asking costs nothing.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Counts {
+    /// Messages queued, held ones among them.
+    pub messages: u64,
+    /// Recipients without a final outcome.
+    pub recipients: u64,
+    /// Messages held.
+    pub held: u64,
+    /// Octets of all messages, prefixes and bodies.
+    pub bytes: u64,
+    /// Messages in delivery's memory.
+    pub fresh: u64,
+}

@@ -1,0 +1,197 @@
+//! Takes a body as it arrives.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use postern_mail::QueueId;
+use tokio::task::JoinHandle;
+
+use super::PIECE;
+use super::store::{BodyFile, BodyStore, Guard};
+use crate::error::SpoolError;
+use crate::message::Body;
+
+/// Takes a body as it arrives: in memory up to [`inline_max`](crate::SpoolSettings::inline_max), then in a file.
+///
+/// Holds at most two pieces of 128 KiB, one being filled while the other is written by a thread of its own. Dropped without
+/// [`finish`](Self::finish) it leaves nothing behind.
+#[derive(Debug)]
+pub struct BodyWriter {
+    store: Arc<BodyStore>,
+    id: QueueId,
+    len: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Memory(BytesMut),
+    File(Spill),
+    Failed(SpoolError),
+}
+
+/// A body that outgrew memory.
+#[derive(Debug)]
+struct Spill {
+    guard: Arc<Guard>,
+    piece: Vec<u8>,
+    disk: Disk,
+}
+
+/// Who has the file just now.
+#[derive(Debug)]
+enum Disk {
+    /// Nobody made it yet.
+    Absent,
+    /// A thread is writing.
+    Busy(JoinHandle<io::Result<File>>),
+}
+
+/// First room for a body in memory; doubles as it fills.
+const FIRST_ROOM: usize = 8 * 1024;
+
+impl BodyWriter {
+    pub(crate) fn new(store: Arc<BodyStore>, id: QueueId) -> Self {
+        Self {
+            store,
+            id,
+            len: 0,
+            state: State::Memory(BytesMut::new()),
+        }
+    }
+
+    /// Octets written so far.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing was written yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Makes room for a body of this size at once, as `SIZE=` announced it (RFC 1870); never more than it may use.
+    pub fn expect(&mut self, octets: u64) {
+        if let State::Memory(room) = &mut self.state {
+            let most = self.store.inline_max;
+            room.reserve(usize::try_from(octets).map_or(most, |octets| octets.min(most)));
+        }
+    }
+
+    /// Appends to the body. Waits only when the disk is slower than the peer.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be made or written, [`SpoolError::Full`] or [`SpoolError::Unavailable`]; from then on every call
+    /// fails at once with the same, so that the rest of the transfer can be read and dropped.
+    pub async fn write(&mut self, octets: &[u8]) -> Result<(), SpoolError> {
+        self.len += octets.len() as u64;
+        match &mut self.state {
+            State::Memory(room) if room.len() + octets.len() <= self.store.inline_max => {
+                if room.capacity() == 0 {
+                    room.reserve(FIRST_ROOM.max(octets.len()));
+                }
+                room.extend_from_slice(octets);
+                return Ok(());
+            }
+            State::Memory(room) => {
+                let mut piece = self.store.take_piece();
+                piece.extend_from_slice(room);
+                let guard = self.store.guard(self.id);
+                self.state = State::File(Spill {
+                    guard,
+                    piece,
+                    disk: Disk::Absent,
+                });
+            }
+            State::File(_) => {}
+            State::Failed(error) => return Err(error.clone()),
+        }
+        let written = self.append(octets).await;
+        written.map_err(|error| self.fail(&error))
+    }
+
+    /// Ends the body. One in a file is on stable storage afterwards, its name in the folder too.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](Self::write).
+    pub async fn finish(self) -> Result<Body, SpoolError> {
+        match self.state {
+            State::Memory(room) => Ok(Body::Inline(room.freeze())),
+            State::Failed(error) => Err(error),
+            State::File(mut spill) => {
+                let result = async {
+                    let file = spill.hand_over(&self.store, true).await?;
+                    join(file).await
+                };
+                result
+                    .await
+                    .map_err(|error| SpoolError::from_io("cannot write a body", &error))?;
+                Ok(Body::File(BodyFile::new(spill.guard, self.len)))
+            }
+        }
+    }
+
+    async fn append(&mut self, mut octets: &[u8]) -> io::Result<()> {
+        let State::File(spill) = &mut self.state else {
+            return Ok(());
+        };
+        while !octets.is_empty() {
+            // The text that outgrew memory may be larger than a piece, if the settings say so.
+            let room = PIECE.saturating_sub(spill.piece.len());
+            let (now, later) = octets.split_at(octets.len().min(room));
+            spill.piece.extend_from_slice(now);
+            octets = later;
+            if spill.piece.len() >= PIECE {
+                let busy = spill.hand_over(&self.store, false).await?;
+                spill.disk = Disk::Busy(busy);
+                spill.piece = self.store.take_piece();
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, error: &io::Error) -> SpoolError {
+        let error = SpoolError::from_io("cannot write a body", error);
+        self.state = State::Failed(error.clone());
+        error
+    }
+}
+
+impl Spill {
+    /// Waits for the piece before, then has the present one written, and with `last` everything synced.
+    async fn hand_over(
+        &mut self,
+        store: &Arc<BodyStore>,
+        last: bool,
+    ) -> io::Result<JoinHandle<io::Result<File>>> {
+        let before = match std::mem::replace(&mut self.disk, Disk::Absent) {
+            Disk::Absent => None,
+            Disk::Busy(task) => Some(join(task).await?),
+        };
+        let piece = std::mem::take(&mut self.piece);
+        let (store, guard) = (store.clone(), self.guard.clone());
+        // The guard goes along: the file of an abandoned body is removed after this, not during it.
+        Ok(tokio::task::spawn_blocking(move || {
+            let mut file = match before {
+                Some(file) => file,
+                None => store.create(&guard)?,
+            };
+            file.write_all(&piece)?;
+            store.give_piece(piece);
+            if last {
+                store.sync(&file, &guard)?;
+            }
+            Ok(file)
+        }))
+    }
+}
+
+async fn join<T>(task: JoinHandle<io::Result<T>>) -> io::Result<T> {
+    task.await.unwrap_or_else(|gone| Err(io::Error::other(gone)))
+}

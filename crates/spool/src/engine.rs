@@ -1,0 +1,214 @@
+//! What every engine of the queue can do.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use postern_mail::QueueId;
+
+use crate::admin::{Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
+use crate::body::{BodyReader, BodyWriter};
+use crate::error::SpoolError;
+use crate::fresh::Subscription;
+use crate::message::{Message, NewMessage, QueuedRecipient};
+use crate::outcome::{HistoryEntry, Settled, Settlement};
+
+/// A call on its way.
+pub type SpoolFuture<'a, T> = BoxFuture<'a, Result<T, SpoolError>>;
+
+/// The durable queue.
+///
+/// All calls may be made from any task. A future that is dropped before it resolves leaves its call undecided: a put may
+/// still be committed (and is then handed over like any other), a settlement is still recorded.
+pub trait Spool: Send + Sync + 'static {
+    /// A new id, larger than all before it, also across restarts and when the clock goes back.
+    fn next_id(&self) -> QueueId;
+
+    /// Begins a body. Nothing touches the disk until it outgrows the memory it may use.
+    fn body_writer(&self, id: QueueId) -> BodyWriter;
+
+    /// Queues a message; resolves when message and envelope are on stable storage, and only then may `250` be said.
+    ///
+    /// Never waits for others to share its commit with.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Full`], [`SpoolError::Unavailable`], [`SpoolError::Closed`]: nothing was queued, try again later.
+    /// [`SpoolError::DuplicateId`], [`SpoolError::NoRecipients`]: the caller's mistake.
+    fn put(&self, message: NewMessage) -> SpoolFuture<'_, Arc<Message>>;
+
+    /// Records outcomes and queues the reports they cause, all or nothing; resolves when that is on stable storage.
+    ///
+    /// Harmless when repeated: the first final outcome of a recipient stands, later ones are named in
+    /// [`Settled::duplicates`]. Waits up to [`outcome_wait`](crate::SpoolSettings::outcome_wait) for a put to share its
+    /// commit with; and as long as it takes while the store is down, for the delivery has happened.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Closed`]: not recorded; after the next start the recipients are due again.
+    fn settle(&self, settlement: Settlement) -> SpoolFuture<'_, Settled>;
+
+    /// Reads a message back, with all its recipients, finished ones too; `None` when it is no longer queued.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Damaged`] when it cannot be made sense of, [`SpoolError::Unavailable`] when the disk fails.
+    fn load(&self, id: QueueId) -> SpoolFuture<'_, Option<Arc<Message>>>;
+
+    /// Reads the content of a message, prefix first, in pieces. Opens nothing before the first piece is asked for.
+    fn open_body(&self, message: &Message) -> BodyReader;
+
+    /// Domains with queued recipients due at `now` or before, in the order of their names, from behind `after` on.
+    ///
+    /// Costs one index look-up a domain, however many recipients each has. Looks at up to 20 times `limit` domains
+    /// and returns at most `limit`; go on with [`DuePage::resume`].
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Unavailable`] when the disk fails.
+    fn due_domains<'a>(
+        &'a self,
+        after: Option<&'a str>,
+        now: Timestamp,
+        limit: usize,
+    ) -> SpoolFuture<'a, DuePage>;
+
+    /// Work that is due for one domain, longest due first: at most `limit` messages, each with all its due recipients there.
+    ///
+    /// Messages for which `in_flight` says yes are passed over. Fresh ones in memory and held ones are never among them.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Unavailable`] when the disk fails.
+    fn due<'a>(
+        &'a self,
+        domain: &'a str,
+        now: Timestamp,
+        limit: usize,
+        in_flight: &'a (dyn Fn(QueueId) -> bool + Sync),
+    ) -> SpoolFuture<'a, Vec<DueWork>>;
+
+    /// From now on fresh messages and changes are told here. There is one subscriber: a new one takes over from the last.
+    fn subscribe(&self) -> Subscription;
+
+    /// Messages that match, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Unavailable`] when the disk fails.
+    fn list<'a>(&'a self, filter: &'a Filter, page: Page) -> SpoolFuture<'a, SummaryPage>;
+
+    /// All about one message; `None` when it is not queued (its outcomes may be in the [`history`](Self::history)).
+    ///
+    /// # Errors
+    ///
+    /// As for [`load`](Self::load).
+    fn show(&self, id: QueueId) -> SpoolFuture<'_, Option<MessageDetail>>;
+
+    /// Holds messages until they are released; returns how many that changed. `by` is the administrator's name.
+    ///
+    /// # Errors
+    ///
+    /// As for [`put`](Self::put). What was changed before the failure stays changed; repeating is harmless.
+    fn hold<'a>(&'a self, which: Selection, by: &'a str, reason: &'a str) -> SpoolFuture<'a, u64>;
+
+    /// Lets held messages go; their recipients are due at once. Returns how many that changed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`hold`](Self::hold).
+    fn release<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64>;
+
+    /// Makes the waiting recipients of messages due at once, held ones aside. Returns how many messages that changed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`hold`](Self::hold).
+    fn retry_now<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64>;
+
+    /// Removes messages without a report. Each open recipient gets the outcome [`Removed`](crate::Outcome::Removed) with
+    /// the administrator's name. Returns how many messages that removed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`hold`](Self::hold).
+    fn remove<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64>;
+
+    /// Makes all that was deferred for a domain, or for all domains, due at once. Returns how many recipients that changed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`hold`](Self::hold).
+    fn flush<'a>(&'a self, domain: Option<&'a str>, by: &'a str) -> SpoolFuture<'a, u64>;
+
+    /// Final outcomes of one message, kept for [`history_retention`](crate::SpoolSettings::history_retention) after it
+    /// finished.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Unavailable`] when the disk fails.
+    fn history(&self, id: QueueId) -> SpoolFuture<'_, Vec<HistoryEntry>>;
+
+    /// The size of the queue, as of the last commit.
+    fn counts(&self) -> Counts;
+
+    /// Whether puts can succeed just now.
+    fn state(&self) -> SpoolState;
+
+    /// Octets that this process may still write on the queue's disk, at most half a second old; `None` when the file system
+    /// does not say.
+    fn free_bytes(&self) -> Option<u64>;
+
+    /// Commits all that is under way and closes. Calls made later fail with [`SpoolError::Closed`].
+    ///
+    /// # Errors
+    ///
+    /// When the last commit failed; nothing acknowledged is lost even then.
+    fn close(&self) -> SpoolFuture<'_, ()>;
+}
+
+/// Whether puts can succeed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SpoolState {
+    /// Yes.
+    Ready,
+    /// The last commit found the disk full. Puts are tried all the same.
+    Full(Arc<str>),
+    /// The store failed and is being opened again; puts fail at once.
+    Unavailable(Arc<str>),
+    /// The queue was closed.
+    Closed,
+}
+
+/// A domain with recipients that are due.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DueDomain {
+    /// The domain, or an address literal in brackets.
+    pub domain: String,
+    /// When its first recipient was or is due.
+    pub next_due: Timestamp,
+}
+
+/// A piece of the list of due domains.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct DuePage {
+    /// Domains that are due.
+    pub domains: Vec<DueDomain>,
+    /// Where to go on (the `after` of the next call); `None` when the end was reached.
+    pub resume: Option<String>,
+    /// The earliest due time among the domains that were passed over because they are not due yet.
+    pub next_due: Option<Timestamp>,
+}
+
+/// One message's work for one domain.
+#[derive(Clone, Debug)]
+pub struct DueWork {
+    /// The message.
+    pub id: QueueId,
+    /// Its size in octets, prefix and body.
+    pub size: u64,
+    /// When it was accepted.
+    pub received_at: Timestamp,
+    /// Its due recipients in that domain, in the order of their index.
+    pub recipients: Vec<QueuedRecipient>,
+}

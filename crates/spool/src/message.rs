@@ -1,0 +1,136 @@
+//! Messages as they are put and as they are handed out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use postern_mail::{Envelope, QueueId, Recipient};
+use serde::Serialize;
+
+use crate::admin::RecipientState;
+pub use crate::body::BodyFile;
+use crate::fresh::Ticket;
+use crate::outcome::Attempt;
+
+/// A message to be queued.
+#[derive(Debug)]
+pub struct NewMessage {
+    /// Its id, from [`next_id`](crate::Spool::next_id).
+    pub id: QueueId,
+    /// Sender and recipients; at least one recipient.
+    pub envelope: Envelope,
+    /// When it was accepted; its age counts from here. Kept to the millisecond.
+    pub received_at: Timestamp,
+    /// Header fields put before the body: trace and what a submission lacked. Each ends in CRLF.
+    pub prefix: Bytes,
+    /// What the client sent, from [`BodyWriter::finish`](crate::BodyWriter::finish), or built in memory.
+    pub body: Body,
+    /// The login it was submitted with.
+    pub login: Option<String>,
+    /// The session that brought it, for the log.
+    pub session: Option<String>,
+    /// Why it is held until an administrator releases it; `None` for mail that goes its way.
+    pub hold: Option<String>,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Leave it to the next queue run: it is not handed over fresh, and nothing tells the scheduler of it.
+    pub queue_only: bool,
+}
+
+/// Where a message came from.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// A client brought it by SMTP.
+    #[default]
+    Smtp,
+    /// A delivery status report of this server.
+    Report,
+    /// Made on this machine by other means.
+    Local,
+}
+
+/// What the client sent after `DATA` or `BDAT`, dots already unstuffed.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// In memory, and in the database once put.
+    Inline(Bytes),
+    /// In a file below the queue's folder.
+    File(BodyFile),
+}
+
+impl Body {
+    /// Its size in octets.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::File(file) => file.len(),
+        }
+    }
+
+    /// Whether it has no octets at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A queued message. Shared, never changed: what becomes of its recipients is in the database.
+///
+/// Its content is `prefix` followed by `body`; [`open_body`](crate::Spool::open_body) reads both.
+#[derive(Debug)]
+pub struct Message {
+    /// Its id.
+    pub id: QueueId,
+    /// Sender and recipients. The place of a recipient in the list is its index everywhere; those with an outcome keep
+    /// theirs until the whole message is finished.
+    pub envelope: Envelope,
+    /// When it was accepted.
+    pub received_at: Timestamp,
+    /// Header fields put before the body.
+    pub prefix: Bytes,
+    /// What the client sent.
+    pub body: Body,
+    /// The login it was submitted with.
+    pub login: Option<String>,
+    /// The session that brought it.
+    pub session: Option<String>,
+    /// Where it came from.
+    pub origin: Origin,
+    /// What it counts against the bound on fresh messages; given back when the last handle is dropped.
+    pub(crate) ticket: Option<Ticket>,
+}
+
+impl Message {
+    /// Its size in octets, prefix and body.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.prefix.len() as u64 + self.body.len()
+    }
+
+    /// Whether it was handed over in memory, right after its put.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.ticket.is_some()
+    }
+}
+
+/// A recipient as the queue keeps it.
+#[derive(Clone, Debug)]
+pub struct QueuedRecipient {
+    /// Its place in the envelope.
+    pub index: u32,
+    /// Address and report requests.
+    pub recipient: Recipient,
+    /// Whether it waits, is held, or is finished.
+    pub state: RecipientState,
+    /// When it is due next. Meaningless once finished.
+    pub due_at: Timestamp,
+    /// Attempts that ended in a deferral so far.
+    pub attempts: u32,
+    /// Whether a report of its delay was sent.
+    pub warned: bool,
+    /// The last attempt, if there was one.
+    pub last: Option<Arc<Attempt>>,
+}

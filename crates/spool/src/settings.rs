@@ -1,0 +1,73 @@
+//! Settings of the queue. A value of this type is used as it is; the program checks what an operator wrote.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the queue lies and how it trades memory and disk for speed.
+#[derive(Clone, Debug)]
+pub struct SpoolSettings {
+    /// The folder of the queue: `queue.db` with its log, `bodies/`, `spool.lock`. Made with mode 0700 when missing.
+    pub directory: PathBuf,
+
+    /// Longest time an outcome waits for a put to share a commit with.
+    ///
+    /// Default 5 ms. Longer saves syncs on a server with little mail, and repeats more deliveries after a crash.
+    pub outcome_wait: Duration,
+
+    /// How long the outcomes of finished messages are kept.
+    ///
+    /// Default 3 days. Costs about 150 octets a recipient.
+    pub history_retention: Duration,
+
+    /// Largest body, in octets, that is kept in memory while it arrives and then in the database; a larger one gets a
+    /// file of its own.
+    ///
+    /// Default 64 KiB.
+    pub inline_max: usize,
+
+    /// Most fresh messages in memory, counted from put until the last handle is dropped. Further ones are left to the
+    /// database, and [`Event::Backlog`](crate::Event::Backlog) says so.
+    ///
+    /// Default 10,000.
+    pub fresh_count_max: usize,
+
+    /// Most octets of bodies and prefixes of fresh messages in memory, counted likewise.
+    ///
+    /// Default 64 MiB.
+    pub fresh_bytes_max: usize,
+
+    /// Size of the write-ahead log at which its pages are moved into the database in the background.
+    ///
+    /// Default 16 MiB. Larger makes that rarer, and a start after a crash longer.
+    pub log_bytes: u64,
+
+    /// Connections that read while the writer writes. Each costs up to 2 MiB of cache. Default 4.
+    pub readers: usize,
+
+    /// First pause before a failed store is opened again; doubles up to [`reopen_wait_max`](Self::reopen_wait_max).
+    ///
+    /// Default 100 ms.
+    pub reopen_wait: Duration,
+
+    /// Longest pause before a failed store is opened again. Default 5 s.
+    pub reopen_wait_max: Duration,
+}
+
+impl SpoolSettings {
+    /// The defaults, for a queue in this folder.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            outcome_wait: Duration::from_millis(5),
+            history_retention: Duration::from_secs(3 * 24 * 3600),
+            inline_max: 64 * 1024,
+            fresh_count_max: 10_000,
+            fresh_bytes_max: 64 * 1024 * 1024,
+            log_bytes: 16 * 1024 * 1024,
+            readers: 4,
+            reopen_wait: Duration::from_millis(100),
+            reopen_wait_max: Duration::from_secs(5),
+        }
+    }
+}
