@@ -3,6 +3,11 @@
 //! Bytes and verdicts come in, replies and questions go out. Nothing here opens a socket, reads a
 //! clock, draws a random number, or awaits.
 
+pub mod body;
+pub mod client;
+pub mod command;
+pub mod extension;
+pub mod line;
 pub mod reply;
 
 pub use reply::Reply;
