@@ -5,5 +5,7 @@
 
 pub mod postfix;
 pub mod process;
+pub mod saslauthd;
 pub mod sink;
+pub mod slapd;
 pub mod smtp;

@@ -1,0 +1,298 @@
+//! A real OpenLDAP server on loopback ports, with its data in a scratch folder.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::process::{Server, free_port, program, wait_for_port};
+
+/// The suffix of the tree.
+pub const SUFFIX: &str = "o=Fox Chase Cancer Center,c=US";
+
+/// Where the people are.
+pub const PEOPLE: &str = "ou=People,o=Fox Chase Cancer Center,c=US";
+
+/// The administrator's name; its password is [`ROOT_PASSWORD`]. It reads and writes everything.
+pub const ROOT_DN: &str = "cn=Manager,o=Fox Chase Cancer Center,c=US";
+
+/// The administrator's password.
+pub const ROOT_PASSWORD: &str = "manager password";
+
+/// The tree of the procedure: one person, `acaird`, whose password has a space.
+const TREE: &str = "\
+dn: o=Fox Chase Cancer Center,c=US
+objectClass: organization
+o: Fox Chase Cancer Center
+
+dn: ou=People,o=Fox Chase Cancer Center,c=US
+objectClass: organizationalUnit
+ou: People
+
+dn: uid=acaird,ou=People,o=Fox Chase Cancer Center,c=US
+objectClass: inetOrgPerson
+uid: acaird
+cn: Andrew Caird
+sn: Caird
+mail: acaird@fccc.example
+userPassword: pass word
+";
+
+/// What a test may want different.
+#[derive(Clone, Debug, Default)]
+pub struct SlapdOptions {
+    /// The port for `ldap://`; a free one when `None`.
+    pub port: Option<u16>,
+    /// Entries added to the tree of the procedure, as LDIF.
+    pub ldif: String,
+    /// Lines for `slapd.conf`, before the database (access rules, `security`, `idletimeout`).
+    pub global: String,
+    /// Lines for `slapd.conf`, within the database.
+    pub database: String,
+}
+
+/// A running slapd: `ldap://` (where StartTLS works too) and `ldaps://`, with a certificate for `localhost` and
+/// 127.0.0.1 that a test CA signed. Killed when dropped.
+#[derive(Debug)]
+pub struct Slapd {
+    folder: TempDir,
+    port: u16,
+    ldaps_port: u16,
+    server: Option<Server>,
+}
+
+impl Slapd {
+    /// Starts it with the tree of the procedure, on free ports.
+    ///
+    /// # Panics
+    ///
+    /// When slapd or openssl is not installed, or slapd does not start; the panic names the Debian package or shows the log.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(&SlapdOptions::default())
+    }
+
+    /// Starts it as wanted.
+    ///
+    /// # Panics
+    ///
+    /// As [`Slapd::start`].
+    #[must_use]
+    pub fn start_with(options: &SlapdOptions) -> Self {
+        let folder = TempDir::new().expect("a scratch folder");
+        fs::create_dir(folder.path().join("data")).expect("a folder");
+        make_certificate(folder.path());
+        fs::write(
+            folder.path().join("slapd.conf"),
+            configuration(folder.path(), options),
+        )
+        .expect("slapd.conf");
+        fill(folder.path(), &format!("{TREE}\n{}", options.ldif));
+        let port = options.port.unwrap_or_else(free_port);
+        let mut slapd = Self {
+            folder,
+            port,
+            ldaps_port: free_port(),
+            server: None,
+        };
+        slapd.restart();
+        slapd
+    }
+
+    /// Its port for `ldap://`.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its port for `ldaps://`.
+    #[must_use]
+    pub fn ldaps_port(&self) -> u16 {
+        self.ldaps_port
+    }
+
+    /// `ldap://127.0.0.1:PORT/`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("ldap://127.0.0.1:{}/", self.port)
+    }
+
+    /// `ldaps://localhost:PORT/`.
+    #[must_use]
+    pub fn ldaps_url(&self) -> String {
+        format!("ldaps://localhost:{}/", self.ldaps_port)
+    }
+
+    /// The certificate of the CA that signed the server's.
+    #[must_use]
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
+    }
+
+    /// What it has logged since its first start: each connection, bind and search.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log_file()).unwrap_or_default()).into_owned()
+    }
+
+    /// Ends it; its data and ports stay for [`Slapd::restart`].
+    pub fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.terminate();
+        }
+    }
+
+    /// Stops its process without ending it, as a server that hangs: ports open, no answers. [`Slapd::resume`] wakes it.
+    pub fn freeze(&self) {
+        if let Some(server) = &self.server {
+            server.signal(nix::sys::signal::Signal::SIGSTOP);
+        }
+    }
+
+    /// Wakes a server that [`Slapd::freeze`] put to sleep.
+    pub fn resume(&self) {
+        if let Some(server) = &self.server {
+            server.signal(nix::sys::signal::Signal::SIGCONT);
+        }
+    }
+
+    /// Starts it again on the same ports, with the data it had.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub fn restart(&mut self) {
+        self.stop();
+        let urls = format!(
+            "ldap://127.0.0.1:{}/ ldaps://127.0.0.1:{}/",
+            self.port, self.ldaps_port
+        );
+        let mut command = Command::new(program("/usr/sbin/slapd", "slapd"));
+        // With a debug level it stays in the foreground; 256 logs connections and operations.
+        command
+            .args(["-d", "256", "-h", &urls, "-f"])
+            .arg(self.folder.path().join("slapd.conf"));
+        self.server = Some(Server::start(&mut command, &self.log_file()));
+        wait_for_port(self.port);
+        wait_for_port(self.ldaps_port);
+        let runs = self.server.as_mut().is_some_and(Server::runs);
+        assert!(
+            runs,
+            "slapd ended at once; somebody else has its port? Its log:\n{}",
+            self.log()
+        );
+    }
+
+    /// Changes the tree by LDIF of changes, as the administrator.
+    ///
+    /// # Panics
+    ///
+    /// When `ldapmodify` is missing or the change is refused.
+    pub fn modify(&self, ldif: &str) {
+        let file = self.folder.path().join("change.ldif");
+        fs::write(&file, ldif).expect("the change");
+        let mut command = Command::new(program("/usr/bin/ldapmodify", "ldap-utils"));
+        command
+            .args(["-x", "-H", &self.url(), "-D", ROOT_DN, "-w", ROOT_PASSWORD, "-f"])
+            .arg(&file);
+        run(&mut command);
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("slapd.log")
+    }
+}
+
+/// One more person below [`PEOPLE`], as LDIF for [`SlapdOptions::ldif`].
+#[must_use]
+pub fn person(uid: &str, mail: &[&str], password: &str) -> String {
+    let mut ldif = format!(
+        "\ndn: uid={uid},{PEOPLE}\nobjectClass: inetOrgPerson\nuid: {uid}\ncn: {uid}\nsn: {uid}\n\
+         userPassword: {password}\n"
+    );
+    for address in mail {
+        let _ = writeln!(ldif, "mail: {address}");
+    }
+    ldif
+}
+
+fn configuration(folder: &Path, options: &SlapdOptions) -> String {
+    let folder = folder.display();
+    let SlapdOptions { global, database, .. } = options;
+    format!(
+        "include /etc/ldap/schema/core.schema\n\
+         include /etc/ldap/schema/cosine.schema\n\
+         include /etc/ldap/schema/inetorgperson.schema\n\
+         pidfile {folder}/slapd.pid\n\
+         modulepath /usr/lib/ldap\n\
+         moduleload back_mdb\n\
+         TLSCACertificateFile {folder}/ca.crt\n\
+         TLSCertificateFile {folder}/server.crt\n\
+         TLSCertificateKeyFile {folder}/server.key\n\
+         {global}\n\
+         database mdb\n\
+         maxsize 67108864\n\
+         suffix \"{SUFFIX}\"\n\
+         rootdn \"{ROOT_DN}\"\n\
+         rootpw \"{ROOT_PASSWORD}\"\n\
+         directory {folder}/data\n\
+         index objectClass,uid,mail eq\n\
+         {database}\n"
+    )
+}
+
+fn fill(folder: &Path, ldif: &str) {
+    let file = folder.join("tree.ldif");
+    fs::write(&file, ldif).expect("the tree");
+    let mut command = Command::new(program("/usr/sbin/slapadd", "slapd"));
+    command
+        .arg("-f")
+        .arg(folder.join("slapd.conf"))
+        .arg("-l")
+        .arg(&file);
+    run(&mut command);
+}
+
+fn make_certificate(folder: &Path) {
+    let openssl = program("/usr/bin/openssl", "openssl");
+    let at = |name: &str| folder.join(name);
+    let key = [
+        "req",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "30",
+    ];
+    let mut ca = Command::new(&openssl);
+    ca.args(key)
+        .args(["-x509", "-subj", "/CN=Postern test CA"])
+        .args(["-addext", "keyUsage=critical,keyCertSign"]);
+    run(ca.arg("-keyout").arg(at("ca.key")).arg("-out").arg(at("ca.crt")));
+    let mut host = Command::new(&openssl);
+    host.args(key).args(["-x509", "-subj", "/CN=localhost"]);
+    host.args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
+    host.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    host.arg("-CA").arg(at("ca.crt")).arg("-CAkey").arg(at("ca.key"));
+    run(host
+        .arg("-keyout")
+        .arg(at("server.key"))
+        .arg("-out")
+        .arg(at("server.crt")));
+}
+
+fn run(command: &mut Command) {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?} failed:\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
