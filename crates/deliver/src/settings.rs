@@ -1,0 +1,199 @@
+//! What an operator can choose about delivery. Plain values that have been checked.
+
+use std::time::Duration;
+
+use postern_mail::Mailbox;
+use postern_policy::retry::RetrySettings;
+use postern_policy::route::RouteTable;
+use postern_smtp::client::needs::EightBit;
+
+/// How mail leaves the spool. A value of this type has been checked.
+///
+/// Swapped as a whole by a reload; an attempt under way ends under the settings it began with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name given in `EHLO`, and the reporting MTA of bounces.
+    pub hostname: String,
+
+    /// Further names of this server. An MX record that points at one of them, or at [`Settings::hostname`],
+    /// is a loop (RFC 5321 section 5.1); worse preferences than our own are not tried.
+    pub own_names: Vec<String>,
+
+    /// Which domains go where. Without a matching route MX records decide.
+    pub routes: RouteTable,
+
+    /// When to try again, when to warn, when to give up.
+    pub retry: RetrySettings,
+
+    /// How many connections, messages and recipients at once.
+    pub limits: Limits,
+
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+
+    /// Reports of failure, delay and success.
+    pub reports: ReportSettings,
+
+    /// Whether `BDAT` is used with peers that offer `CHUNKING` (RFC 3030).
+    ///
+    /// Default yes: with `PIPELINING` it saves a round trip a message. Off helps with peers that announce
+    /// it and then fail.
+    pub chunking: bool,
+
+    /// What becomes of 8-bit content when the next hop does not offer `8BITMIME`. Default: a bounce, as RFC 6152 has it.
+    pub eight_bit: EightBit,
+
+    /// `Received` fields a message may have before it counts as looping (RFC 5321 section 6.3).
+    ///
+    /// Default 100, the least that the RFC asks for.
+    pub received_max: u32,
+}
+
+/// Bounds on what delivery may use. All are at least 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Connections to one next hop at once. Default 20.
+    ///
+    /// A new destination starts with two and earns one more with every message it takes.
+    pub connections_per_destination: usize,
+
+    /// Connections in all. Default 1,000. Each costs a socket and about 20 KiB.
+    pub connections: usize,
+
+    /// Messages a second to one next hop; none is unlimited, the default.
+    pub rate_per_destination: Option<f64>,
+
+    /// Recipients in one transaction. Default 100, which every server takes (RFC 5321 section 4.5.3.1.8).
+    pub recipients_per_transaction: usize,
+
+    /// Messages sent over one connection before a fresh one is made. Default 1,000.
+    pub messages_per_connection: u32,
+
+    /// Deliveries on one connection whose outcome may be on its way to the disk. Default 4.
+    ///
+    /// A crash repeats at most this many deliveries a connection; more hides the time that a sync takes.
+    pub unsettled_per_connection: usize,
+
+    /// Messages of one next hop held in memory. Default 1,000; the rest waits in the spool.
+    pub waiting_per_destination: usize,
+
+    /// Deferred messages held in memory in all, without their bodies. Default 20,000. Fresh ones are bounded by the spool.
+    pub waiting: usize,
+
+    /// Hosts and addresses tried in one attempt, in all. Default 10.
+    pub addresses_per_attempt: usize,
+
+    /// Longest pause after all hosts of a destination could not be reached. Default 10 minutes.
+    ///
+    /// The pause follows the retry intervals, a little shorter than each, so that mail that comes due then finds it over.
+    pub dead_pause_max: Duration,
+}
+
+impl Settings {
+    /// Defaults for a server of this name that has these routes.
+    #[must_use]
+    pub fn new(hostname: impl Into<String>, routes: RouteTable) -> Self {
+        Self {
+            hostname: hostname.into(),
+            own_names: Vec::new(),
+            routes,
+            retry: RetrySettings::default(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            reports: ReportSettings::default(),
+            chunking: true,
+            eight_bit: EightBit::default(),
+            received_max: 100,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_per_destination: 20,
+            connections: 1_000,
+            rate_per_destination: None,
+            recipients_per_transaction: 100,
+            messages_per_connection: 1_000,
+            unsettled_per_connection: 4,
+            waiting_per_destination: 1_000,
+            waiting: 20_000,
+            addresses_per_attempt: 10,
+            dead_pause_max: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Longest waits of a client (RFC 5321 section 4.5.3.2). Shorter ones than the RFC's give up on slow but honest hosts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// For the TCP connection to one address. Default 30 s, as in Postfix; the kernel's own is minutes.
+    pub connect: Duration,
+    /// For the greeting (section 4.5.3.2.1). Default 5 minutes.
+    pub greeting: Duration,
+    /// For the answer to `EHLO`, `LHLO` or `STARTTLS`. Default 5 minutes.
+    pub hello: Duration,
+    /// For the TLS handshake. Default 1 minute.
+    pub tls: Duration,
+    /// For the answer to `MAIL` (section 4.5.3.2.2). Default 5 minutes.
+    pub mail: Duration,
+    /// For the answer to each `RCPT` (section 4.5.3.2.3). Default 5 minutes.
+    pub recipient: Duration,
+    /// For `354` after `DATA` (section 4.5.3.2.4). Default 2 minutes.
+    pub data: Duration,
+    /// For the peer to take one block of the body, 64 KiB at most (section 4.5.3.2.5). Default 3 minutes.
+    pub block: Duration,
+    /// For the answer to the final dot or last chunk (section 4.5.3.2.6). Default 10 minutes: a shorter one makes duplicates.
+    pub end_of_data: Duration,
+    /// For the answer to `QUIT`. Default 5 s; nothing hangs on it.
+    pub quit: Duration,
+    /// How long a connection without work is kept for the next message. Default 5 s.
+    pub idle: Duration,
+    /// How long attempts under way may go on when the server stops. Default 20 s.
+    ///
+    /// What does not end by then is repeated after the next start.
+    pub shutdown: Duration,
+    /// For finding addresses of one name. Default 30 s.
+    pub resolve: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        Self {
+            connect: Duration::from_secs(30),
+            greeting: minutes(5),
+            hello: minutes(5),
+            tls: minutes(1),
+            mail: minutes(5),
+            recipient: minutes(5),
+            data: minutes(2),
+            block: minutes(3),
+            end_of_data: minutes(10),
+            quit: Duration::from_secs(5),
+            idle: Duration::from_secs(5),
+            shutdown: Duration::from_secs(20),
+            resolve: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Delivery status notifications (RFC 3461, RFC 3464).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReportSettings {
+    /// Largest message returned whole when that was asked for (`RET=FULL`), in octets; of a larger one only the header goes back.
+    /// Default 50,000.
+    pub return_size_max: u64,
+    /// Who hears of a bounce that cannot be delivered itself. Default nobody: it is dropped, with its outcome recorded.
+    pub double_bounce_to: Option<Mailbox>,
+}
+
+impl Default for ReportSettings {
+    fn default() -> Self {
+        Self {
+            return_size_max: 50_000,
+            double_bounce_to: None,
+        }
+    }
+}

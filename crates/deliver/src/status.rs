@@ -1,0 +1,27 @@
+//! What an administrator sees of a destination.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// One next hop, as it stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct DestinationStatus {
+    /// Its name: `mx:example.org`, `smtp:relay.example:25`, `lmtp:unix:/run/lmtp`, `maildir:/var/mail`.
+    pub destination: String,
+    /// Connections to it (for a Maildir: writers), idle ones included.
+    pub connections: usize,
+    /// Connections kept for the next message.
+    pub idle: usize,
+    /// How many it may have just now; grows with success up to the setting.
+    pub window: usize,
+    /// Messages waiting in memory. More may wait in the spool.
+    pub waiting: usize,
+    /// Whether more waits in the spool that is due.
+    pub backlog: bool,
+    /// Messages handed over since it was first used.
+    pub delivered: u64,
+    /// Until when no attempt is made, because none of its hosts could be reached.
+    pub paused_until: Option<Timestamp>,
+    /// What went wrong last, and when.
+    pub last_error: Option<(Timestamp, String)>,
+}
