@@ -1,0 +1,95 @@
+//! The client's side of a dialogue, without sockets: what to send next, and what the answers mean.
+//!
+//! # How it is driven
+//!
+//! A driver owns the stream and two buffers. [`Opening`] leads from the greeting to [`Capabilities`], over `STARTTLS`
+//! if wished; [`needs::check`] then says whether this peer can take this message at all; [`Transaction`] hands over one
+//! message and ends with a [`Verdict`] for each recipient. Both write commands into a buffer and say what they wait for;
+//! the driver reads replies with [`ReplyParser`] and applies the time limit of the [`Stage`].
+//!
+//! # What happens when the peer lacks an extension
+//!
+//! | The message needs | the peer does not offer it | rule |
+//! | --- | --- | --- |
+//! | more than its `SIZE` | not sent, bounced 5.3.4 | RFC 1870 section 6.1 |
+//! | `SMTPUTF8` (address or header field beyond ASCII) | not sent, bounced 5.6.7 | RFC 6531 section 3.5 |
+//! | `SMTPUTF8` was declared, but everything is ASCII | sent without | RFC 6531 section 3.6 |
+//! | `8BITMIME` (an octet above 127) | bounced 5.6.3, or sent as it is where the operator chose so | RFC 6152 section 3 |
+//! | `8BITMIME` was declared, but everything is ASCII | sent without | RFC 6152 section 3 |
+//! | `BINARYMIME` | bounced 5.6.3, unless the content has neither bare line ends nor NUL nor long lines: then it is sent as 8-bit | RFC 3030 section 3 |
+//! | `DSN` | sent without; a success report says "relayed" | RFC 3461 section 5.2.2 |
+//! | `ENHANCEDSTATUSCODES` | the status is made from the code | RFC 3463 |
+//! | `PIPELINING`, `CHUNKING` | one command at a time, `DATA` | RFC 2920, RFC 3030 |
+//!
+//! Peers differ on 8-bit content: Postfix and sendmail re-encode it (which breaks DKIM signatures), Exim, qmail and OpenSMTPD
+//! send it as it is, which RFC 6152 forbids and in practice works, since hosts without the extension that mind the eighth bit
+//! are gone. The default keeps to the RFC, since a report tells the sender what a damaged message does not;
+//! [`needs::EightBit::SendAnyway`] is there for a next hop known to be clean.
+//!
+//! RFC 5321, 2033 (LMTP), 2920, 3030, 3207, 3461, 6152, 6531, 9422 (LIMITS).
+
+pub mod capabilities;
+pub mod command;
+pub mod needs;
+pub mod opening;
+pub mod parser;
+pub mod stuff;
+pub mod transaction;
+
+pub use capabilities::Capabilities;
+pub use needs::{Content, Unmet};
+pub use opening::{Opening, OpeningStep, StartTls};
+pub use parser::{ReplyError, ReplyLimits, ReplyParser};
+pub use stuff::DotStuffer;
+pub use transaction::{BodyForm, Finished, Next, Order, Transaction, Verdict};
+
+/// Which of the two protocols is spoken.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash)]
+pub enum Protocol {
+    /// SMTP (RFC 5321): one answer to the end of the data.
+    #[default]
+    Smtp,
+    /// LMTP (RFC 2033): `LHLO`, and an answer for each recipient at the end of the data.
+    Lmtp,
+}
+
+/// What the client waits for; each has a time limit of its own (RFC 5321 section 4.5.3.2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+pub enum Stage {
+    /// The greeting.
+    Greeting,
+    /// The answer to `EHLO`, `HELO` or `LHLO`.
+    Hello,
+    /// The answer to `STARTTLS`.
+    StartTls,
+    /// The answer to `MAIL`.
+    Mail,
+    /// The answer to one `RCPT`.
+    Recipient,
+    /// The answer to `DATA`.
+    Data,
+    /// The answer to the end of the content.
+    EndOfData,
+    /// The answer to `RSET`.
+    Reset,
+    /// The answer to `QUIT`.
+    Quit,
+}
+
+impl Stage {
+    /// What was being done, as bounces and logs say it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Greeting => "greeting",
+            Self::Hello => "EHLO",
+            Self::StartTls => "STARTTLS",
+            Self::Mail => "MAIL",
+            Self::Recipient => "RCPT",
+            Self::Data => "DATA",
+            Self::EndOfData => "end of data",
+            Self::Reset => "RSET",
+            Self::Quit => "QUIT",
+        }
+    }
+}
