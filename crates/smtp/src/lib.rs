@@ -9,5 +9,6 @@ pub mod command;
 pub mod extension;
 pub mod line;
 pub mod reply;
+pub mod server;
 
 pub use reply::Reply;
