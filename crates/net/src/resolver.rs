@@ -1,18 +1,37 @@
 //! DNS look-ups with typed answers.
+//!
+//! Names are always looked up as they stand: no search list is applied. `/etc/hosts` is honoured for addresses.
 
+use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::name_server::TokioConnectionProvider;
+use hickory_resolver::proto::ProtoErrorKind;
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::xfer::Protocol;
+use hickory_resolver::{ResolveErrorKind, TokioResolver};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+/// Longest time that an answer is kept, whatever its server allows.
+const TTL_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+/// Longest time that the lack of an answer is kept.
+const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(900);
+
+/// Most names of an address that are looked at in search of one that leads back.
+const REVERSE_NAMES_MAX: usize = 8;
 
 /// How to look up.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ResolverSettings {
-    /// Name servers to ask. Default: none, that is those of `/etc/resolv.conf`.
+    /// Name servers to ask, over UDP, and TCP where needed. Default: none, that is those of `/etc/resolv.conf`.
     pub nameservers: Vec<SocketAddr>,
-    /// Wait for one server's answer. Default 3 s.
+    /// Wait for one server's answer before asking again, or another one. Default 3 s.
     pub attempt_timeout: Duration,
     /// Bound on one look-up in all, whatever it takes. Default 15 s.
     pub timeout: Duration,
-    /// Most answers kept. Default 16,384, about 16 MiB when full.
+    /// Most answers kept in memory. Default 16,384, about 16 MiB when full.
     pub cache_entries: usize,
 }
 
@@ -58,6 +77,11 @@ impl ResolveError {
     }
 }
 
+/// The system's resolver configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use /etc/resolv.conf: {0}; name servers can be set in the configuration")]
+pub struct ResolverSetupError(String);
+
 /// One MX record (RFC 5321 section 5.1).
 #[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub struct MxRecord {
@@ -69,16 +93,30 @@ pub struct MxRecord {
 
 /// Looks names up and keeps the answers for as long as their servers allow. Cloning shares the cache.
 #[derive(Clone, Debug)]
-pub struct Resolver;
+pub struct Resolver {
+    inner: TokioResolver,
+    timeout: Duration,
+}
 
 impl Resolver {
     /// A resolver with these settings.
     ///
     /// # Errors
     ///
-    /// The system's configuration cannot be read.
+    /// The system's configuration is needed and cannot be read, or names no server.
     pub fn new(settings: &ResolverSettings) -> Result<Self, ResolverSetupError> {
-        todo!("{settings:?}")
+        let (config, mut options) = servers(&settings.nameservers)?;
+        options.timeout = settings.attempt_timeout;
+        options.attempts = 2;
+        options.edns0 = true;
+        options.try_tcp_on_error = true;
+        options.cache_size = settings.cache_entries;
+        options.positive_max_ttl = Some(TTL_MAX);
+        options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
+        let inner = TokioResolver::builder_with_config(config, TokioConnectionProvider::default())
+            .with_options(options)
+            .build();
+        Ok(Self { inner, timeout: settings.timeout })
     }
 
     /// The MX records of `domain` in the order of preference; at least one.
@@ -87,31 +125,191 @@ impl Resolver {
     ///
     /// [`ResolveError::NoData`] when there are none: the domain's own addresses stand in for them.
     pub async fn mx(&self, domain: &str) -> Result<Vec<MxRecord>, ResolveError> {
-        todo!("{domain}")
+        let answer = self.lookup(domain, checked_name(domain)?, RecordType::MX).await?;
+        let mut records: Vec<_> = answer
+            .iter()
+            .filter_map(RData::as_mx)
+            .map(|mx| MxRecord { preference: mx.preference(), exchange: host_text(mx.exchange()) })
+            .collect();
+        records.sort();
+        records.dedup();
+        some(records, domain)
     }
 
     /// The addresses of `host`, IPv6 and IPv4; at least one. An address in text form is its own answer.
     ///
     /// # Errors
     ///
-    /// [`ResolveError`]; temporary only when neither kind was found and one look-up did not work.
+    /// [`ResolveError`]; temporary only when neither kind was found and one of the look-ups did not work.
     pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
-        todo!("{host}")
+        if let Ok(address) = host.parse() {
+            return Ok(vec![address]);
+        }
+        let name = checked_name(host)?;
+        let (v6, v4) = tokio::join!(
+            self.lookup(host, name.clone(), RecordType::AAAA),
+            self.lookup(host, name.clone(), RecordType::A)
+        );
+        let found: Vec<_> = [&v6, &v4].into_iter().flatten().flat_map(addresses_in).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        match (v6, v4) {
+            (Err(error), _) | (_, Err(error)) if error.is_temporary() => Err(error),
+            // A broken server may deny the name itself when asked for IPv6, so the answer for IPv4 decides.
+            (_, Err(error)) => Err(error),
+            _ => Err(ResolveError::NoData(host.to_owned())),
+        }
     }
 
     /// The name of `address`, if that name in turn has this address; lower-case and without a trailing dot.
     ///
-    /// Without such a name the answer is `None`.
+    /// Only names of letters, digits, hyphens and underscores count, so the answer may be logged and put into a header.
     ///
     /// # Errors
     ///
-    /// Only [`ResolveError::Temporary`].
+    /// Only [`ResolveError::Temporary`]. A name that does not exist or does not lead back is `None`.
     pub async fn reverse(&self, address: IpAddr) -> Result<Option<String>, ResolveError> {
-        todo!("{address}")
+        let address = address.to_canonical();
+        let answer = self.lookup(&address.to_string(), Name::from(address), RecordType::PTR).await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) if error.is_temporary() => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        let mut failure = None;
+        for pointer in answer.iter().filter_map(RData::as_ptr).take(REVERSE_NAMES_MAX) {
+            let host = host_text(pointer);
+            let Ok(name) = checked_name(&host) else { continue };
+            let kind = if address.is_ipv4() { RecordType::A } else { RecordType::AAAA };
+            match self.lookup(&host, name, kind).await {
+                Ok(forward) if addresses_in(&forward).any(|found| found == address) => return Ok(Some(host)),
+                Err(error) if error.is_temporary() => failure = Some(error),
+                _ => {}
+            }
+        }
+        failure.map_or(Ok(None), Err)
+    }
+
+    async fn lookup(&self, text: &str, name: Name, kind: RecordType) -> Result<Lookup, ResolveError> {
+        match tokio::time::timeout(self.timeout, self.inner.lookup(name, kind)).await {
+            Ok(answer) => answer.map_err(|error| classify(text, &error)),
+            Err(_) => Err(ResolveError::Temporary {
+                name: text.to_owned(),
+                reason: format!("no answer within {} s", self.timeout.as_secs_f32()),
+            }),
+        }
     }
 }
 
-/// The system's resolver configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot use /etc/resolv.conf: {0}; name servers can be set in the configuration")]
-pub struct ResolverSetupError(String);
+fn servers(listed: &[SocketAddr]) -> Result<(ResolverConfig, ResolverOpts), ResolverSetupError> {
+    if listed.is_empty() {
+        let (config, options) = hickory_resolver::system_conf::read_system_conf()
+            .map_err(|error| ResolverSetupError(error.to_string()))?;
+        if config.name_servers().is_empty() {
+            return Err(ResolverSetupError("it names no server".to_owned()));
+        }
+        return Ok((config, options));
+    }
+    let mut config = ResolverConfig::new();
+    for &server in listed {
+        config.add_name_server(NameServerConfig::new(server, Protocol::Udp));
+        config.add_name_server(NameServerConfig::new(server, Protocol::Tcp));
+    }
+    Ok((config, ResolverOpts::default()))
+}
+
+/// Turns text into a fully qualified name (RFC 1035 section 2.3.1, with underscores).
+fn checked_name(text: &str) -> Result<Name, ResolveError> {
+    let bad = || ResolveError::BadName(text.to_owned());
+    let host = text.strip_suffix('.').unwrap_or(text);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
+    };
+    if host.len() > 253 || !host.split('.').all(label) {
+        return Err(bad());
+    }
+    let mut name = Name::from_ascii(host).map_err(|_| bad())?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+fn host_text(name: &Name) -> String {
+    let mut text = name.to_lowercase().to_ascii();
+    if text.ends_with('.') {
+        text.pop();
+    }
+    text
+}
+
+fn addresses_in(answer: &Lookup) -> impl Iterator<Item = IpAddr> {
+    answer.iter().filter_map(|data| match data {
+        RData::A(a) => Some(IpAddr::V4(a.0)),
+        RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
+        _ => None,
+    })
+}
+
+fn some<T>(found: Vec<T>, text: &str) -> Result<Vec<T>, ResolveError> {
+    if found.is_empty() { Err(ResolveError::NoData(text.to_owned())) } else { Ok(found) }
+}
+
+/// The lack of records is an answer only if the server says so: hickory reports SERVFAIL and REFUSED in the same way.
+fn classify(text: &str, error: &hickory_resolver::ResolveError) -> ResolveError {
+    let temporary = |reason: String| ResolveError::Temporary { name: text.to_owned(), reason };
+    let ResolveErrorKind::Proto(proto) = error.kind() else { return temporary(error.to_string()) };
+    match proto.kind() {
+        ProtoErrorKind::NoRecordsFound { response_code: ResponseCode::NXDomain, .. } => {
+            ResolveError::NoSuchDomain(text.to_owned())
+        }
+        ProtoErrorKind::NoRecordsFound { response_code: ResponseCode::NoError, .. } => {
+            ResolveError::NoData(text.to_owned())
+        }
+        ProtoErrorKind::NoRecordsFound { response_code, .. } => {
+            temporary(format!("the name server answers: {response_code}"))
+        }
+        ProtoErrorKind::Timeout => temporary("the name server does not answer".to_owned()),
+        other => temporary(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let long = "a".repeat(64);
+        let longest = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "a".repeat(61));
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows       text                       accepted
+            ("plain",                    "mx.example.org",          true),
+            ("trailing dot",             "mx.example.org.",         true),
+            ("underscore",               "_smtp.example.org",       true),
+            ("A-label",                  "xn--bcher-kva.example",   true),
+            ("253 octets",               longest.as_str(),          true),
+            ("label of 64 octets",       long.as_str(),             false),
+            ("empty",                    "",                        false),
+            ("root",                     ".",                       false),
+            ("empty label",              "a..b",                    false),
+            ("escape",                   "a\\.b",                   false),
+            ("blank",                    "a b",                     false),
+            ("line end",                 "a\r\nb",                  false),
+            ("literal",                  "[192.0.2.1]",             false),
+            ("beyond ASCII",             "bücher.example",          false),
+        ];
+        for (shows, text, accepted) in cases {
+            assert_eq!(checked_name(text).is_ok(), accepted, "{shows}");
+        }
+        assert!(checked_name("a").unwrap().is_fqdn(), "no search list is applied");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_accepted_name_comes_back(text in "[a-z0-9_-]{1,63}(\\.[a-z0-9_-]{1,63}){0,2}") {
+            proptest::prop_assert_eq!(host_text(&checked_name(&text).unwrap()), text);
+        }
+    }
+}

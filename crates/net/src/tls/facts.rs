@@ -1,5 +1,8 @@
 //! What a finished handshake has shown.
 
+use super::{certificate, cipher};
+use rustls::{CipherSuite, ProtocolVersion};
+
 /// Outcome of looking at the peer's certificate, in sendmail's words.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verify {
@@ -40,8 +43,21 @@ pub struct CertificateFacts {
     pub issuer: String,
     /// SHA-256 over the DER form, 64 lower-case hexadecimal digits.
     pub fingerprint_sha256: String,
-    /// `rfc822Name` entries of the subject alternative name.
+    /// `rfc822Name` entries of the subject alternative name, as written there.
     pub emails: Vec<String>,
+}
+
+impl CertificateFacts {
+    /// Reads a certificate in DER form. `None` when it is none.
+    pub(super) fn from_der(der: &[u8]) -> Option<Self> {
+        let parsed = certificate::parse(der).ok()?;
+        Some(Self {
+            subject: certificate::subject(&parsed),
+            issuer: certificate::issuer(&parsed),
+            fingerprint_sha256: certificate::fingerprint(der),
+            emails: certificate::names(&parsed).emails,
+        })
+    }
 }
 
 /// What a server knows after a handshake.
@@ -79,4 +95,26 @@ pub struct ClientTlsFacts {
     pub server_certificate: Option<CertificateFacts>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
+}
+
+/// The part that both sides know alike.
+pub(super) struct Negotiated {
+    pub(super) version: &'static str,
+    pub(super) cipher: &'static str,
+    pub(super) bits: u32,
+    pub(super) resumed: bool,
+}
+
+impl Negotiated {
+    pub(super) fn new<Side>(connection: &rustls::ConnectionCommon<Side>) -> Self {
+        let suite =
+            connection.negotiated_cipher_suite().map_or(CipherSuite::Unknown(0), |suite| suite.suite());
+        let (cipher, bits) = cipher::describe(suite);
+        Self {
+            version: cipher::version(connection.protocol_version().unwrap_or(ProtocolVersion::Unknown(0))),
+            cipher,
+            bits,
+            resumed: connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+        }
+    }
 }
