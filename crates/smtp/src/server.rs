@@ -524,4 +524,5 @@ fn is_helo_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
+#[rustfmt::skip] // tables of lines read better wide
 mod tests;
