@@ -10,8 +10,16 @@ use tokio::net::{TcpSocket, TcpStream};
 /// # Errors
 ///
 /// What the operating system said; [`io::ErrorKind::TimedOut`] after `timeout`.
-pub async fn connect(address: SocketAddr, source: Option<IpAddr>, timeout: Duration) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+pub async fn connect(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    timeout: Duration,
+) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv6() {
+        TcpSocket::new_v6()?
+    } else {
+        TcpSocket::new_v4()?
+    };
     socket.set_nodelay(true)?;
     if let Some(source) = source {
         socket.bind(SocketAddr::new(source, 0))?;
@@ -31,7 +39,9 @@ mod tests {
         let listener = crate::listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let source: IpAddr = "127.0.0.7".parse().unwrap();
-        let stream = connect(address, Some(source), Duration::from_secs(5)).await.unwrap();
+        let stream = connect(address, Some(source), Duration::from_secs(5))
+            .await
+            .unwrap();
         assert_eq!(stream.local_addr().unwrap().ip(), source);
         assert!(stream.nodelay().unwrap());
     }

@@ -50,7 +50,11 @@ fn write(path: &Path, content: &[u8], mode: u32, existing: Existing) -> io::Resu
 }
 
 fn write_draft(draft: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(draft)?;
     file.write_all(content)?;
     file.sync_all()
 }
@@ -105,10 +109,17 @@ mod tests {
 
         let certificate = folder.path().join("host.crt");
         write_public(&certificate, b"public", Existing::Replace).unwrap();
-        assert_eq!(fs::metadata(&certificate).unwrap().permissions().mode() & 0o077, 0o044);
+        assert_eq!(
+            fs::metadata(&certificate).unwrap().permissions().mode() & 0o077,
+            0o044
+        );
 
         let nowhere = folder.path().join("missing/host.key");
         assert!(write_private(&nowhere, b"x", Existing::Replace).is_err());
-        assert_eq!(names_in(folder.path()), ["host.crt", "host.key"], "no drafts are left");
+        assert_eq!(
+            names_in(folder.path()),
+            ["host.crt", "host.key"],
+            "no drafts are left"
+        );
     }
 }

@@ -26,8 +26,12 @@ pub struct ListenError {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => " (another program listens there: ss -ltnp shows which)",
-        io::ErrorKind::AddrNotAvailable => " (this machine does not have that address: ip address shows those it has)",
-        io::ErrorKind::PermissionDenied => " (ports below 1024 need CAP_NET_BIND_SERVICE, or a start by systemd or root)",
+        io::ErrorKind::AddrNotAvailable => {
+            " (this machine does not have that address: ip address shows those it has)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            " (ports below 1024 need CAP_NET_BIND_SERVICE, or a start by systemd or root)"
+        }
         _ => "",
     }
 }
@@ -155,13 +159,19 @@ mod tests {
         let refused = bind(address).unwrap_err();
         assert_eq!(refused.source.kind(), io::ErrorKind::AddrInUse);
         let text = refused.to_string();
-        assert!(text.contains(&address.to_string()) && text.contains("another program"), "{text}");
+        assert!(
+            text.contains(&address.to_string()) && text.contains("another program"),
+            "{text}"
+        );
     }
 
     #[tokio::test]
     async fn an_address_of_another_machine_says_so() {
         let refused = bind("192.0.2.1:2525".parse().unwrap()).unwrap_err();
-        assert!(refused.to_string().contains("does not have that address"), "{refused}");
+        assert!(
+            refused.to_string().contains("does not have that address"),
+            "{refused}"
+        );
     }
 
     #[test]
@@ -179,7 +189,11 @@ mod tests {
             ("not a listener",                 Errno::EINVAL,         Severity::Listener),
         ];
         for (why, errno, expected) in cases {
-            assert_eq!(severity(&io::Error::from_raw_os_error(errno as i32)), expected, "{why}");
+            assert_eq!(
+                severity(&io::Error::from_raw_os_error(errno as i32)),
+                expected,
+                "{why}"
+            );
         }
     }
 }

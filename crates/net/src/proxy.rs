@@ -178,11 +178,16 @@ fn v1_header(line: &str) -> Option<Header> {
     };
     let (from, to) = (address(words.next()?)?, address(words.next()?)?);
     let (from_port, to_port) = (port(words.next()?)?, port(words.next()?)?);
-    words.next().is_none().then(|| proxied((from, from_port), (to, to_port)))
+    words
+        .next()
+        .is_none()
+        .then(|| proxied((from, from_port), (to, to_port)))
 }
 
 fn port(text: &str) -> Option<u16> {
-    text.bytes().all(|octet| octet.is_ascii_digit()).then(|| text.parse().ok())?
+    text.bytes()
+        .all(|octet| octet.is_ascii_digit())
+        .then(|| text.parse().ok())?
 }
 
 fn parse_v2(input: &[u8]) -> Result<Parsed, ProxyError> {
@@ -198,7 +203,9 @@ fn parse_v2(input: &[u8]) -> Result<Parsed, ProxyError> {
     if len > HEADER_MAX {
         return Err(ProxyError::TooLong);
     }
-    let Some(body) = rest.get(..length) else { return Ok(Parsed::Incomplete(len)) };
+    let Some(body) = rest.get(..length) else {
+        return Ok(Parsed::Incomplete(len));
+    };
     let header = match version_command & 0x0f {
         0 => Header::Local,
         1 => v2_header(family, body)?,
@@ -216,13 +223,19 @@ fn v2_header(family: u8, body: &[u8]) -> Result<Header, ProxyError> {
             let (from, rest) = body.split_first_chunk::<4>().ok_or(SHORT)?;
             let (to, rest) = rest.split_first_chunk::<4>().ok_or(SHORT)?;
             let (from_port, to_port) = v2_ports(rest).ok_or(SHORT)?;
-            Ok(proxied((IpAddr::from(*from), from_port), (IpAddr::from(*to), to_port)))
+            Ok(proxied(
+                (IpAddr::from(*from), from_port),
+                (IpAddr::from(*to), to_port),
+            ))
         }
         0x21 => {
             let (from, rest) = body.split_first_chunk::<16>().ok_or(SHORT)?;
             let (to, rest) = rest.split_first_chunk::<16>().ok_or(SHORT)?;
             let (from_port, to_port) = v2_ports(rest).ok_or(SHORT)?;
-            Ok(proxied((IpAddr::from(*from), from_port), (IpAddr::from(*to), to_port)))
+            Ok(proxied(
+                (IpAddr::from(*from), from_port),
+                (IpAddr::from(*to), to_port),
+            ))
         }
         _ => Err(ProxyError::Malformed("neither TCP nor a Unix socket")),
     }

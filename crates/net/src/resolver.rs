@@ -116,7 +116,10 @@ impl Resolver {
         let inner = TokioResolver::builder_with_config(config, TokioConnectionProvider::default())
             .with_options(options)
             .build();
-        Ok(Self { inner, timeout: settings.timeout })
+        Ok(Self {
+            inner,
+            timeout: settings.timeout,
+        })
     }
 
     /// The MX records of `domain` in the order of preference; at least one.
@@ -129,7 +132,10 @@ impl Resolver {
         let mut records: Vec<_> = answer
             .iter()
             .filter_map(RData::as_mx)
-            .map(|mx| MxRecord { preference: mx.preference(), exchange: host_text(mx.exchange()) })
+            .map(|mx| MxRecord {
+                preference: mx.preference(),
+                exchange: host_text(mx.exchange()),
+            })
             .collect();
         records.sort();
         records.dedup();
@@ -171,7 +177,9 @@ impl Resolver {
     /// Only [`ResolveError::Temporary`]. A name that does not exist or does not lead back is `None`.
     pub async fn reverse(&self, address: IpAddr) -> Result<Option<String>, ResolveError> {
         let address = address.to_canonical();
-        let answer = self.lookup(&address.to_string(), Name::from(address), RecordType::PTR).await;
+        let answer = self
+            .lookup(&address.to_string(), Name::from(address), RecordType::PTR)
+            .await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) if error.is_temporary() => return Err(error),
@@ -181,7 +189,11 @@ impl Resolver {
         for pointer in answer.iter().filter_map(RData::as_ptr).take(REVERSE_NAMES_MAX) {
             let host = host_text(pointer);
             let Ok(name) = checked_name(&host) else { continue };
-            let kind = if address.is_ipv4() { RecordType::A } else { RecordType::AAAA };
+            let kind = if address.is_ipv4() {
+                RecordType::A
+            } else {
+                RecordType::AAAA
+            };
             match self.lookup(&host, name, kind).await {
                 Ok(forward) if addresses_in(&forward).any(|found| found == address) => return Ok(Some(host)),
                 Err(error) if error.is_temporary() => failure = Some(error),
@@ -225,7 +237,9 @@ fn checked_name(text: &str) -> Result<Name, ResolveError> {
     let host = text.strip_suffix('.').unwrap_or(text);
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
+            && label
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
     };
     if host.len() > 253 || !host.split('.').all(label) {
         return Err(bad());
@@ -252,20 +266,31 @@ fn addresses_in(answer: &Lookup) -> impl Iterator<Item = IpAddr> {
 }
 
 fn some<T>(found: Vec<T>, text: &str) -> Result<Vec<T>, ResolveError> {
-    if found.is_empty() { Err(ResolveError::NoData(text.to_owned())) } else { Ok(found) }
+    if found.is_empty() {
+        Err(ResolveError::NoData(text.to_owned()))
+    } else {
+        Ok(found)
+    }
 }
 
 /// The lack of records is an answer only if the server says so: hickory reports SERVFAIL and REFUSED in the same way.
 fn classify(text: &str, error: &hickory_resolver::ResolveError) -> ResolveError {
-    let temporary = |reason: String| ResolveError::Temporary { name: text.to_owned(), reason };
-    let ResolveErrorKind::Proto(proto) = error.kind() else { return temporary(error.to_string()) };
+    let temporary = |reason: String| ResolveError::Temporary {
+        name: text.to_owned(),
+        reason,
+    };
+    let ResolveErrorKind::Proto(proto) = error.kind() else {
+        return temporary(error.to_string());
+    };
     match proto.kind() {
-        ProtoErrorKind::NoRecordsFound { response_code: ResponseCode::NXDomain, .. } => {
-            ResolveError::NoSuchDomain(text.to_owned())
-        }
-        ProtoErrorKind::NoRecordsFound { response_code: ResponseCode::NoError, .. } => {
-            ResolveError::NoData(text.to_owned())
-        }
+        ProtoErrorKind::NoRecordsFound {
+            response_code: ResponseCode::NXDomain,
+            ..
+        } => ResolveError::NoSuchDomain(text.to_owned()),
+        ProtoErrorKind::NoRecordsFound {
+            response_code: ResponseCode::NoError,
+            ..
+        } => ResolveError::NoData(text.to_owned()),
         ProtoErrorKind::NoRecordsFound { response_code, .. } => {
             temporary(format!("the name server answers: {response_code}"))
         }

@@ -53,7 +53,9 @@ impl MailStream {
         tls: &ServerTls,
         timeout: Duration,
     ) -> Result<(Self, TlsFacts), HandshakeError> {
-        let Self::Plain(tcp) = self else { return Err(HandshakeError::AlreadyTls) };
+        let Self::Plain(tcp) = self else {
+            return Err(HandshakeError::AlreadyTls);
+        };
         // Boxed, so that the caller's future does not carry the room for a handshake all its life.
         let (stream, facts) = Box::pin(tls.accept(tcp, timeout)).await?;
         Ok((Self::TlsServer(Box::new(stream)), facts))
@@ -70,7 +72,9 @@ impl MailStream {
         server_name: &str,
         timeout: Duration,
     ) -> Result<(Self, ClientTlsFacts), HandshakeError> {
-        let Self::Plain(tcp) = self else { return Err(HandshakeError::AlreadyTls) };
+        let Self::Plain(tcp) = self else {
+            return Err(HandshakeError::AlreadyTls);
+        };
         let (stream, facts) = Box::pin(tls.connect(tcp, server_name, timeout)).await?;
         Ok((Self::TlsClient(Box::new(stream)), facts))
     }

@@ -3,7 +3,10 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn between(source: &str, destination: &str) -> Header {
-    Header::Proxied { source: source.parse().unwrap(), destination: destination.parse().unwrap() }
+    Header::Proxied {
+        source: source.parse().unwrap(),
+        destination: destination.parse().unwrap(),
+    }
 }
 
 fn v2(version_command: u8, family: u8, body: &[u8]) -> Vec<u8> {
@@ -169,7 +172,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[tokio::test]
 async fn not_one_octet_beyond_the_header() {
     let long = v2(0x20, 0, &[7; 1_000]);
-    for header in [&b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 25\r\n"[..], b"PROXY UNKNOWN\r\n", &long] {
+    for header in [
+        &b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 25\r\n"[..],
+        b"PROXY UNKNOWN\r\n",
+        &long,
+    ] {
         let (mut client, mut server) = pair().await;
         client.write_all(header).await.unwrap();
         client.write_all(b"EHLO me\r\n").await.unwrap();

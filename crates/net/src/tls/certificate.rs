@@ -18,13 +18,20 @@ pub(crate) fn load(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError
     let text = read_bounded(path)?;
     let certificates = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| TlsError::BadCertificate { path: path.to_owned(), reason: error.to_string() })?;
+        .map_err(|error| TlsError::BadCertificate {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
     if certificates.is_empty() {
-        return Err(TlsError::NoCertificate { path: path.to_owned() });
+        return Err(TlsError::NoCertificate {
+            path: path.to_owned(),
+        });
     }
     for der in &certificates {
-        parse(der)
-            .map_err(|reason| TlsError::BadCertificate { path: path.to_owned(), reason: reason.to_owned() })?;
+        parse(der).map_err(|reason| TlsError::BadCertificate {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        })?;
     }
     Ok(certificates)
 }
@@ -34,7 +41,10 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, TlsError> {
     let mut text = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(PEM_FILE_MAX).read_to_end(&mut text))
-        .map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
+        .map_err(|source| TlsError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
     Ok(text)
 }
 
@@ -82,7 +92,10 @@ pub(crate) struct Names {
 pub(crate) fn names(certificate: &X509Certificate<'_>) -> Names {
     let mut names = Names::default();
     let alternative = certificate.subject_alternative_name().ok().flatten();
-    for name in alternative.iter().flat_map(|extension| &extension.value.general_names) {
+    for name in alternative
+        .iter()
+        .flat_map(|extension| &extension.value.general_names)
+    {
         match name {
             GeneralName::DNSName(host) => names.hosts.push(host.to_ascii_lowercase()),
             GeneralName::RFC822Name(email) => names.emails.push((*email).to_owned()),
@@ -91,10 +104,15 @@ pub(crate) fn names(certificate: &X509Certificate<'_>) -> Names {
         }
     }
     if alternative.is_none() {
-        let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
-        names
-            .hosts
-            .extend(common.filter(|name| name.contains('.') && !name.contains(' ')).map(str::to_ascii_lowercase));
+        let common = certificate
+            .subject()
+            .iter_common_name()
+            .filter_map(|name| name.as_str().ok());
+        names.hosts.extend(
+            common
+                .filter(|name| name.contains('.') && !name.contains(' '))
+                .map(str::to_ascii_lowercase),
+        );
     }
     names
 }
@@ -113,6 +131,10 @@ pub(crate) fn validity(certificate: &X509Certificate<'_>) -> (Timestamp, Timesta
 }
 
 fn timestamp(time: ASN1Time) -> Timestamp {
-    let fallback = if time.timestamp() < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    let fallback = if time.timestamp() < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    };
     Timestamp::from_second(time.timestamp()).unwrap_or(fallback)
 }

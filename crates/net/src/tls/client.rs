@@ -4,8 +4,8 @@ use super::facts::Negotiated;
 use super::opportunistic::AnyServer;
 use super::pinned::ListedServers;
 use super::{
-    CertificateFacts, ClientTlsFacts, HandshakeError, TlsError, TlsIdentityFiles, TlsVersion, Verify, certificate,
-    error, identity, provider,
+    CertificateFacts, ClientTlsFacts, HandshakeError, TlsError, TlsIdentityFiles, TlsVersion, Verify,
+    certificate, error, identity, provider,
 };
 use rustls::RootCertStore;
 use rustls::client::danger::ServerCertVerifier;
@@ -45,7 +45,11 @@ impl ClientTlsSettings {
     /// Settings with this verification, TLS 1.2 or later, and no own certificate.
     #[must_use]
     pub fn new(verification: Verification) -> Self {
-        Self { verification, min_version: TlsVersion::default(), identity: None }
+        Self {
+            verification,
+            min_version: TlsVersion::default(),
+            identity: None,
+        }
     }
 }
 
@@ -107,7 +111,12 @@ impl ClientTls {
     }
 
     fn facts(&self, connection: &ClientConnection) -> ClientTlsFacts {
-        let Negotiated { version, cipher, bits, resumed } = Negotiated::new(connection);
+        let Negotiated {
+            version,
+            cipher,
+            bits,
+            resumed,
+        } = Negotiated::new(connection);
         let leaf = connection.peer_certificates().and_then(<[_]>::first);
         ClientTlsFacts {
             version,
@@ -158,16 +167,25 @@ fn verifier(verification: &Verification) -> Result<Arc<dyn ServerCertVerifier>, 
                 Arc::new(system_roots()?),
                 Arc::clone(provider()),
             );
-            Ok(verifier.build().map_err(|error| TlsError::NoSystemRoots(format!(": {error}")))?)
+            Ok(verifier
+                .build()
+                .map_err(|error| TlsError::NoSystemRoots(format!(": {error}")))?)
         }
         Verification::CaFile(path) => {
-            let bad = |reason: String| TlsError::BadCertificate { path: path.clone(), reason };
+            let bad = |reason: String| TlsError::BadCertificate {
+                path: path.clone(),
+                reason,
+            };
             let listed = certificate::load(path)?;
             let mut roots = RootCertStore::empty();
             for certificate in &listed {
-                roots.add(certificate.clone()).map_err(|error| bad(error::reason(&error)))?;
+                roots
+                    .add(certificate.clone())
+                    .map_err(|error| bad(error::reason(&error)))?;
             }
-            Ok(Arc::new(ListedServers::new(roots, listed).map_err(|error| bad(error.to_string()))?))
+            Ok(Arc::new(
+                ListedServers::new(roots, listed).map_err(|error| bad(error.to_string()))?,
+            ))
         }
     }
 }
@@ -177,7 +195,11 @@ fn system_roots() -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        let reason = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+        let reason = found
+            .errors
+            .first()
+            .map(|error| format!(": {error}"))
+            .unwrap_or_default();
         return Err(TlsError::NoSystemRoots(reason));
     }
     Ok(roots)
@@ -186,10 +208,12 @@ fn system_roots() -> Result<RootCertStore, TlsError> {
 /// Tells a certificate that was not accepted from other failures.
 fn unverified(error: HandshakeError, server_name: &str) -> HandshakeError {
     match error {
-        HandshakeError::Protocol(inner @ rustls::Error::InvalidCertificate(_)) => HandshakeError::Unverified {
-            server_name: server_name.to_owned(),
-            reason: error::reason(&inner),
-        },
+        HandshakeError::Protocol(inner @ rustls::Error::InvalidCertificate(_)) => {
+            HandshakeError::Unverified {
+                server_name: server_name.to_owned(),
+                reason: error::reason(&inner),
+            }
+        }
         other => other,
     }
 }

@@ -9,7 +9,9 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::path::Path;
 use std::sync::Arc;
@@ -34,11 +36,16 @@ pub(super) struct ClientTrust {
 impl ClientTrust {
     /// Reads the authorities from a PEM file.
     pub(super) fn load(path: &Path) -> Result<Self, TlsError> {
-        let bad = |reason: String| TlsError::BadCertificate { path: path.to_owned(), reason };
+        let bad = |reason: String| TlsError::BadCertificate {
+            path: path.to_owned(),
+            reason,
+        };
         let anchors = certificate::load(path)?;
         let mut roots = RootCertStore::empty();
         for anchor in &anchors {
-            roots.add(anchor.clone()).map_err(|error| bad(error::reason(&error)))?;
+            roots
+                .add(anchor.clone())
+                .map_err(|error| bad(error::reason(&error)))?;
         }
         let mut hints = roots.subjects();
         if hints.len() > HINTS_MAX {
@@ -47,12 +54,18 @@ impl ClientTrust {
         let chains = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider()))
             .build()
             .map_err(|error| bad(error.to_string()))?;
-        Ok(Self { chains, anchors, hints })
+        Ok(Self {
+            chains,
+            anchors,
+            hints,
+        })
     }
 
     /// Judges the chain that a client has presented, own certificate first.
     pub(super) fn judge(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Verify {
-        let Some((leaf, intermediates)) = chain.split_first() else { return Verify::No };
+        let Some((leaf, intermediates)) = chain.split_first() else {
+            return Verify::No;
+        };
         match self.chains.verify_client_cert(leaf, intermediates, now) {
             Ok(_) => Verify::Ok,
             Err(_) if self.vouches_directly(leaf, now) => Verify::Ok,
@@ -63,7 +76,9 @@ impl ClientTrust {
     /// Accepts what webpki refuses for its form alone: a certificate that is itself listed, and one of X.509 version 1 or
     /// with the CA mark that a listed authority has issued, as many a small CA makes them.
     fn vouches_directly(&self, leaf: &CertificateDer<'_>, now: UnixTime) -> bool {
-        let Ok(parsed) = certificate::parse(leaf) else { return false };
+        let Ok(parsed) = certificate::parse(leaf) else {
+            return false;
+        };
         let in_time = i64::try_from(now.as_secs())
             .ok()
             .and_then(|seconds| ASN1Time::from_timestamp(seconds).ok())
@@ -74,8 +89,7 @@ impl ClientTrust {
         let odd_form = parsed.version() != x509_parser::x509::X509Version::V3 || parsed.is_ca();
         let algorithms = provider().signature_verification_algorithms.all;
         self.anchors.iter().any(|anchor| {
-            anchor.as_ref() == leaf.as_ref()
-                || odd_form && issued_by(leaf, &parsed, anchor, algorithms)
+            anchor.as_ref() == leaf.as_ref() || odd_form && issued_by(leaf, &parsed, anchor, algorithms)
         })
     }
 }
@@ -87,7 +101,9 @@ fn issued_by(
     anchor: &[u8],
     algorithms: &[&dyn rustls_pki_types::SignatureVerificationAlgorithm],
 ) -> bool {
-    let Ok(anchor) = certificate::parse(anchor) else { return false };
+    let Ok(anchor) = certificate::parse(anchor) else {
+        return false;
+    };
     anchor.subject().as_raw() == parsed.issuer().as_raw()
         && matches!(anchor.name_constraints(), Ok(None))
         && PublicKey::from_spki(anchor.public_key().raw)
@@ -108,7 +124,10 @@ fn fit_for_clients(certificate: &X509Certificate<'_>) -> bool {
         Ok(Some(usage)) => usage.value.client_auth || usage.value.any,
         Err(_) => false,
     };
-    usage && certificate.iter_extensions().all(|extension| !extension.critical || heeded.contains(&extension.oid))
+    usage
+        && certificate
+            .iter_extensions()
+            .all(|extension| !extension.critical || heeded.contains(&extension.oid))
 }
 
 /// Asks clients for a certificate and takes any, or none.
@@ -120,7 +139,10 @@ pub(super) struct AnyClient {
 
 impl AnyClient {
     pub(super) fn new(trust: &ClientTrust) -> Self {
-        Self { hints: trust.hints.clone(), algorithms: provider().signature_verification_algorithms }
+        Self {
+            hints: trust.hints.clone(),
+            algorithms: provider().signature_verification_algorithms,
+        }
     }
 }
 
@@ -139,7 +161,9 @@ impl ClientCertVerifier for AnyClient {
         intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let size = intermediates.iter().fold(end_entity.len(), |size, more| size + more.len());
+        let size = intermediates
+            .iter()
+            .fold(end_entity.len(), |size, more| size + more.len());
         if size > CHAIN_MAX {
             return Err(CertificateError::ApplicationVerificationFailure.into());
         }

@@ -32,11 +32,21 @@ pub(super) fn element(input: &[u8]) -> Option<Element<'_>> {
             return None;
         }
         let (octets, body) = after_first.split_at_checked(count)?;
-        (octets.iter().fold(0, |length, &octet| length << 8 | usize::from(octet)), body)
+        (
+            octets
+                .iter()
+                .fold(0, |length, &octet| length << 8 | usize::from(octet)),
+            body,
+        )
     };
     let (content, rest) = body.split_at_checked(length)?;
     let (whole, _) = input.split_at_checked(input.len() - rest.len())?;
-    Some(Element { tag, content, whole, rest })
+    Some(Element {
+        tag,
+        content,
+        whole,
+        rest,
+    })
 }
 
 /// Like [`element`], for one with a certain tag.

@@ -148,7 +148,10 @@ pub enum HandshakeError {
 impl HandshakeError {
     /// Sorts what tokio-rustls reports, where rustls' own errors come wrapped in I/O errors.
     pub(super) fn from_io(error: io::Error) -> Self {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        match error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        {
             Some(inner) => Self::Protocol(inner.clone()),
             None => Self::Lost(error),
         }
@@ -157,7 +160,9 @@ impl HandshakeError {
 
 /// Says in plain words what is wrong with a certificate. For other errors, rustls' own words.
 pub(super) fn reason(error: &rustls::Error) -> String {
-    let rustls::Error::InvalidCertificate(error) = error else { return error.to_string() };
+    let rustls::Error::InvalidCertificate(error) = error else {
+        return error.to_string();
+    };
     match error {
         CertificateError::ExpiredContext { not_after, .. } => format!("expired on {}", Date(*not_after)),
         CertificateError::Expired => "expired".to_owned(),
@@ -204,7 +209,10 @@ struct Quoted<'a>(&'a Path);
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = self.0.to_string_lossy();
-        if text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"/._-+@%:=,".contains(&octet)) {
+        if text
+            .bytes()
+            .all(|octet| octet.is_ascii_alphanumeric() || b"/._-+@%:=,".contains(&octet))
+        {
             f.write_str(&text)
         } else {
             write!(f, "'{}'", text.replace('\'', "'\\''"))
@@ -226,7 +234,11 @@ mod tests {
             ("a quote",              "it's",           "chmod 600 'it'\\''s'"),
         ];
         for (shows, path, remedy) in cases {
-            let text = TlsError::Exposed { path: path.into(), mode: 0o644 }.to_string();
+            let text = TlsError::Exposed {
+                path: path.into(),
+                mode: 0o644,
+            }
+            .to_string();
             assert!(text.ends_with(remedy), "{shows}: {text}");
             assert!(text.contains("0644"), "{shows}: {text}");
         }

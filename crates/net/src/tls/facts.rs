@@ -107,11 +107,16 @@ pub(super) struct Negotiated {
 
 impl Negotiated {
     pub(super) fn new<Side>(connection: &rustls::ConnectionCommon<Side>) -> Self {
-        let suite =
-            connection.negotiated_cipher_suite().map_or(CipherSuite::Unknown(0), |suite| suite.suite());
+        let suite = connection
+            .negotiated_cipher_suite()
+            .map_or(CipherSuite::Unknown(0), |suite| suite.suite());
         let (cipher, bits) = cipher::describe(suite);
         Self {
-            version: cipher::version(connection.protocol_version().unwrap_or(ProtocolVersion::Unknown(0))),
+            version: cipher::version(
+                connection
+                    .protocol_version()
+                    .unwrap_or(ProtocolVersion::Unknown(0)),
+            ),
             cipher,
             bits,
             resumed: connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),

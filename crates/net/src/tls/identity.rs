@@ -1,7 +1,8 @@
 //! A server's or client's own certificates: loaded, checked, and chosen by name.
 
-use super::{TlsError, certificate, key, provider};
+use super::{TlsError, certificate, key};
 use jiff::Timestamp;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, SignatureAlgorithm};
@@ -60,9 +61,15 @@ impl IdentityInfo {
     pub(super) fn warning(&self, now: Timestamp) -> Option<TlsWarning> {
         let certificate = self.certificate.clone();
         if now > self.not_after {
-            Some(TlsWarning::Expired { certificate, not_after: self.not_after })
+            Some(TlsWarning::Expired {
+                certificate,
+                not_after: self.not_after,
+            })
         } else if now < self.not_before {
-            Some(TlsWarning::NotYetValid { certificate, not_before: self.not_before })
+            Some(TlsWarning::NotYetValid {
+                certificate,
+                not_before: self.not_before,
+            })
         } else {
             None
         }
@@ -73,19 +80,29 @@ impl IdentityInfo {
 pub(super) fn load(files: &TlsIdentityFiles) -> Result<(Arc<CertifiedKey>, IdentityInfo), TlsError> {
     let chain = certificate::load(&files.certificate)?;
     let key = key::load(&files.key, files.passphrase_file.as_deref())?;
-    let key = provider().key_provider.load_private_key(key).map_err(|error| TlsError::BadKey {
+    let key = any_supported_type(&key).map_err(|error| TlsError::BadKey {
         path: files.key.clone(),
-        reason: format!("{error}; RSA of 2048 to 8192 bits, ECDSA P-256, P-384, P-521 and Ed25519 are supported"),
+        reason: format!(
+            "{error}; RSA of 2048 to 8192 bits, ECDSA P-256, P-384, P-521 and Ed25519 are supported"
+        ),
     })?;
 
-    let leaf = chain.first().ok_or_else(|| TlsError::NoCertificate { path: files.certificate.clone() })?;
+    let leaf = chain.first().ok_or_else(|| TlsError::NoCertificate {
+        path: files.certificate.clone(),
+    })?;
     let parsed = certificate::parse(leaf).map_err(|reason| TlsError::BadCertificate {
         path: files.certificate.clone(),
         reason: reason.to_owned(),
     })?;
     // Compared here and not by rustls, which would refuse certificates of X.509 version 1.
-    if key.public_key().is_none_or(|public| public.as_ref() != parsed.public_key().raw) {
-        return Err(TlsError::Mismatch { certificate: files.certificate.clone(), key: files.key.clone() });
+    if key
+        .public_key()
+        .is_none_or(|public| public.as_ref() != parsed.public_key().raw)
+    {
+        return Err(TlsError::Mismatch {
+            certificate: files.certificate.clone(),
+            key: files.key.clone(),
+        });
     }
     let (not_before, not_after) = certificate::validity(&parsed);
     let info = IdentityInfo {
@@ -111,7 +128,11 @@ pub(super) struct Identities {
 
 impl Identities {
     pub(super) fn new(identities: Vec<(Arc<CertifiedKey>, Vec<String>)>) -> Self {
-        let mut all = Self { keys: Vec::new(), exact: HashMap::new(), wildcard: HashMap::new() };
+        let mut all = Self {
+            keys: Vec::new(),
+            exact: HashMap::new(),
+            wildcard: HashMap::new(),
+        };
         for (index, (key, names)) in identities.into_iter().enumerate() {
             all.keys.push(key);
             for name in names {
@@ -129,14 +150,24 @@ impl Identities {
     fn bearing(&self, name: &str) -> &[usize] {
         self.exact
             .get(name)
-            .or_else(|| name.split_once('.').and_then(|(_, parent)| self.wildcard.get(parent)))
+            .or_else(|| {
+                name.split_once('.')
+                    .and_then(|(_, parent)| self.wildcard.get(parent))
+            })
             .map_or(&[], Vec::as_slice)
     }
 
-    fn choose(&self, name: Option<&str>, works: impl Fn(&CertifiedKey) -> bool) -> Option<&Arc<CertifiedKey>> {
+    fn choose(
+        &self,
+        name: Option<&str>,
+        works: impl Fn(&CertifiedKey) -> bool,
+    ) -> Option<&Arc<CertifiedKey>> {
         let bearing = name.map_or(&[][..], |name| self.bearing(name));
         let named = bearing.iter().filter_map(|&index| self.keys.get(index));
-        named.chain(&self.keys).find(|key| works(key)).or_else(|| self.keys.first())
+        named
+            .chain(&self.keys)
+            .find(|key| works(key))
+            .or_else(|| self.keys.first())
     }
 }
 
@@ -151,7 +182,10 @@ impl ResolvesServerCert for Identities {
 fn usable(key: &CertifiedKey, hello: &ClientHello<'_>) -> bool {
     let algorithm = key.key.algorithm();
     key.key.choose_scheme(hello.signature_schemes()).is_some()
-        && hello.cipher_suites().iter().any(|&suite| goes_with(suite, algorithm))
+        && hello
+            .cipher_suites()
+            .iter()
+            .any(|&suite| goes_with(suite, algorithm))
 }
 
 fn goes_with(suite: CipherSuite, algorithm: SignatureAlgorithm) -> bool {
@@ -177,10 +211,16 @@ mod tests {
 
     fn identity(names: &[&str]) -> (Arc<CertifiedKey>, Vec<String>) {
         let pair = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&pair).unwrap();
-        let key = provider().key_provider.load_private_key(pair.into()).unwrap();
+        let certificate = rcgen::CertificateParams::new(Vec::new())
+            .unwrap()
+            .self_signed(&pair)
+            .unwrap();
+        let key = any_supported_type(&pair.into()).unwrap();
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        (Arc::new(CertifiedKey::new(vec![certificate.der().clone()], key)), names)
+        (
+            Arc::new(CertifiedKey::new(vec![certificate.der().clone()], key)),
+            names,
+        )
     }
 
     #[test]
@@ -214,8 +254,14 @@ mod tests {
 
         let only_last = |key: &CertifiedKey| std::ptr::eq(key, &*last);
         let chosen = all.choose(Some("twice.test"), only_last).unwrap();
-        assert!(Arc::ptr_eq(chosen, &last), "the client cannot work with the first of two");
+        assert!(
+            Arc::ptr_eq(chosen, &last),
+            "the client cannot work with the first of two"
+        );
         let chosen = all.choose(Some("wild.test"), |_| false).unwrap();
-        assert!(Arc::ptr_eq(chosen, all.keys.first().unwrap()), "nothing works: the handshake will say so");
+        assert!(
+            Arc::ptr_eq(chosen, all.keys.first().unwrap()),
+            "nothing works: the handshake will say so"
+        );
     }
 }

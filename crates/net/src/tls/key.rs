@@ -24,7 +24,7 @@ const ENCRYPTED_END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
 pub(crate) fn load(
     path: &Path,
     passphrase_file: Option<&Path>,
-) -> Result<PrivateKeyDer<'static>, TlsError> {
+) -> Result<Zeroizing<PrivateKeyDer<'static>>, TlsError> {
     let text = read_secret(path)?;
     let passphrase = passphrase_file.map(passphrase).transpose()?;
     from_pem(path, &text, passphrase.as_ref())
@@ -41,10 +41,14 @@ pub(crate) fn passphrase(path: &Path) -> Result<SecretString, TlsError> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match std::str::from_utf8(line) {
         Ok(line) if !line.is_empty() => Ok(SecretString::from(line)),
-        Ok(_) => Err(TlsError::BadKey { path: path.to_owned(), reason: "the passphrase is empty".to_owned() }),
-        Err(_) => {
-            Err(TlsError::BadKey { path: path.to_owned(), reason: "the passphrase is not UTF-8".to_owned() })
-        }
+        Ok(_) => Err(TlsError::BadKey {
+            path: path.to_owned(),
+            reason: "the passphrase is empty".to_owned(),
+        }),
+        Err(_) => Err(TlsError::BadKey {
+            path: path.to_owned(),
+            reason: "the passphrase is not UTF-8".to_owned(),
+        }),
     }
 }
 
@@ -53,36 +57,56 @@ pub(crate) fn from_pem(
     path: &Path,
     text: &[u8],
     passphrase: Option<&SecretString>,
-) -> Result<PrivateKeyDer<'static>, TlsError> {
+) -> Result<Zeroizing<PrivateKeyDer<'static>>, TlsError> {
     if contains(text, b"Proc-Type: 4,ENCRYPTED") {
-        return Err(TlsError::LegacyEncryption { path: path.to_owned() });
+        return Err(TlsError::LegacyEncryption {
+            path: path.to_owned(),
+        });
     }
     if let Some(block) = encrypted_block(text) {
-        let passphrase =
-            passphrase.ok_or_else(|| TlsError::PassphraseMissing { path: path.to_owned() })?;
+        let passphrase = passphrase.ok_or_else(|| TlsError::PassphraseMissing {
+            path: path.to_owned(),
+        })?;
         return decrypt(path, block, passphrase);
     }
-    PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
-        rustls_pki_types::pem::Error::NoItemsFound => TlsError::NoKey { path: path.to_owned() },
-        error => TlsError::BadKey { path: path.to_owned(), reason: error.to_string() },
-    })
+    PrivateKeyDer::from_pem_slice(text)
+        .map(Zeroizing::new)
+        .map_err(|error| match error {
+            rustls_pki_types::pem::Error::NoItemsFound => TlsError::NoKey {
+                path: path.to_owned(),
+            },
+            error => TlsError::BadKey {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            },
+        })
 }
 
 fn decrypt(
     path: &Path,
     block: &str,
     passphrase: &SecretString,
-) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let bad = |reason: String| TlsError::BadKey { path: path.to_owned(), reason };
+) -> Result<Zeroizing<PrivateKeyDer<'static>>, TlsError> {
+    let bad = |reason: String| TlsError::BadKey {
+        path: path.to_owned(),
+        reason,
+    };
     let (_, document) = SecretDocument::from_pem(block).map_err(|error| bad(error.to_string()))?;
-    let sealed = EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|error| bad(error.to_string()))?;
+    let sealed =
+        EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|error| bad(error.to_string()))?;
     match sealed.decrypt(passphrase.expose_secret()) {
-        Ok(key) => Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into()),
+        Ok(key) => Ok(Zeroizing::new(
+            PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into(),
+        )),
         Err(pkcs8::Error::EncryptedPrivateKey(
             pkcs5::Error::NoPbes1CryptSupport | pkcs5::Error::UnsupportedAlgorithm { .. },
-        )) => Err(TlsError::OutdatedEncryption { path: path.to_owned() }),
+        )) => Err(TlsError::OutdatedEncryption {
+            path: path.to_owned(),
+        }),
         // A wrong passphrase shows as bad padding, or now and then as padding that is right and a key that is not.
-        Err(_) => Err(TlsError::PassphraseWrong { path: path.to_owned() }),
+        Err(_) => Err(TlsError::PassphraseWrong {
+            path: path.to_owned(),
+        }),
     }
 }
 
@@ -99,11 +123,17 @@ fn contains(text: &[u8], needle: &[u8]) -> bool {
 
 /// Reads a file that nobody but its owner may read or change. The permissions are those of the opened file.
 fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
-    let failed = |source| TlsError::Read { path: path.to_owned(), source };
+    let failed = |source| TlsError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if metadata.mode() & 0o066 != 0 {
-        return Err(TlsError::Exposed { path: path.to_owned(), mode: metadata.mode() & 0o7777 });
+        return Err(TlsError::Exposed {
+            path: path.to_owned(),
+            mode: metadata.mode() & 0o7777,
+        });
     }
     // Enough room from the start, so that growing leaves no copy behind.
     let size = metadata.len().min(PEM_FILE_MAX);

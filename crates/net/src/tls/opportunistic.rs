@@ -15,7 +15,9 @@ pub(super) struct AnyServer {
 
 impl AnyServer {
     pub(super) fn new() -> Self {
-        Self { algorithms: provider().signature_verification_algorithms }
+        Self {
+            algorithms: provider().signature_verification_algorithms,
+        }
     }
 }
 

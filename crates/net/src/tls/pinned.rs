@@ -37,8 +37,18 @@ impl ServerCertVerifier for ListedServers {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if !self.listed.iter().any(|listed| listed.as_ref() == end_entity.as_ref()) {
-            return self.chains.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        if !self
+            .listed
+            .iter()
+            .any(|listed| listed.as_ref() == end_entity.as_ref())
+        {
+            return self.chains.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            );
         }
         let parsed = certificate::parse(end_entity).map_err(|_| CertificateError::BadEncoding)?;
         let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);

@@ -4,8 +4,8 @@ use super::client_trust::{AnyClient, ClientTrust};
 use super::facts::Negotiated;
 use super::identity::{self, Identities};
 use super::{
-    CertificateFacts, HandshakeError, IdentityInfo, TlsError, TlsFacts, TlsIdentityFiles, TlsVersion, TlsWarning,
-    Verify, provider,
+    CertificateFacts, HandshakeError, IdentityInfo, TlsError, TlsFacts, TlsIdentityFiles, TlsVersion,
+    TlsWarning, Verify, provider,
 };
 use jiff::Timestamp;
 use rustls::crypto::aws_lc_rs::Ticketer;
@@ -77,13 +77,23 @@ impl ServerTls {
         config.ticketer = Ticketer::new()?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 1;
-        Ok(Self { shared: Arc::new(Shared { config: Arc::new(config), trust, identities }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                config: Arc::new(config),
+                trust,
+                identities,
+            }),
+        })
     }
 
     /// What is wrong with the certificates at the moment `now` without preventing their use.
     #[must_use]
     pub fn warnings(&self, now: Timestamp) -> Vec<TlsWarning> {
-        self.shared.identities.iter().filter_map(|identity| identity.warning(now)).collect()
+        self.shared
+            .identities
+            .iter()
+            .filter_map(|identity| identity.warning(now))
+            .collect()
     }
 
     /// The loaded certificates, in the order of the settings.
@@ -118,7 +128,12 @@ impl ServerTls {
     }
 
     fn facts(&self, connection: &ServerConnection) -> TlsFacts {
-        let Negotiated { version, cipher, bits, resumed } = Negotiated::new(connection);
+        let Negotiated {
+            version,
+            cipher,
+            bits,
+            resumed,
+        } = Negotiated::new(connection);
         let chain = connection.peer_certificates().unwrap_or_default();
         let verify = match &self.shared.trust {
             Some(trust) => trust.judge(chain, UnixTime::now()),

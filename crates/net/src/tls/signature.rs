@@ -27,7 +27,10 @@ impl<'a> PublicKey<'a> {
         let inside = der::expect(spki, der::SEQUENCE)?.content;
         let algorithm = der::expect(inside, der::SEQUENCE)?;
         let key = der::bits(der::expect(algorithm.rest, der::BIT_STRING)?.content)?;
-        Some(Self { algorithm: algorithm.content, key })
+        Some(Self {
+            algorithm: algorithm.content,
+            key,
+        })
     }
 
     fn suits(&self, algorithm: &dyn SignatureVerificationAlgorithm) -> bool {
@@ -93,10 +96,14 @@ pub(super) fn signed_by(
         let signature = der::bits(der::expect(algorithm.rest, der::BIT_STRING)?.content)?;
         Some((signed.whole, algorithm.content, signature))
     };
-    let Some((signed, algorithm_id, signature)) = parts() else { return false };
+    let Some((signed, algorithm_id, signature)) = parts() else {
+        return false;
+    };
     algorithms
         .iter()
-        .filter(|algorithm| algorithm.signature_alg_id().as_ref() == algorithm_id && issuer.suits(**algorithm))
+        .filter(|algorithm| {
+            algorithm.signature_alg_id().as_ref() == algorithm_id && issuer.suits(**algorithm)
+        })
         .any(|algorithm| algorithm.verify_signature(issuer.key, signed, signature).is_ok())
 }
 
