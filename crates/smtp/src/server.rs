@@ -10,164 +10,26 @@
 
 mod ask;
 mod auth;
+mod rules;
 mod transaction;
 
 use std::sync::Arc;
 
-use postern_mail::{AddressLimits, Domain};
-
-use crate::body::BodyRules;
 use crate::command::{Command, CommandError};
 use crate::extension::Offer;
 use crate::reply::{Reply, texts};
 
 pub use ask::{AskData, AskRecipient, AskSender};
 pub use auth::{AuthFailure, AuthTurn};
+pub use rules::{AuthRules, CommandRules, Extensions, Limits, OfferedMechanism, Rules};
 pub use transaction::Transaction;
-
-/// Sizes and counts that a client cannot exceed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
-    /// Longest command line in octets, with CRLF; a longer one gets `500 5.5.2`.
-    ///
-    /// Default 2,048: the 512 of RFC 5321 section 4.5.3.1.4 and what each extension adds to it.
-    pub command_line_max: usize,
-    /// Longest line of an `AUTH` command or exchange in octets, with CRLF; a longer one gets `500 5.5.6`.
-    ///
-    /// Default 12,288, which RFC 4954 section 4 asks for.
-    pub auth_line_max: usize,
-    /// Longest line of a message in octets, with CRLF; a message with a longer one gets `554 5.6.0`. 0 for no limit.
-    ///
-    /// Default 0. RFC 5321 section 4.5.3.1.6 lets a server stop at 1,000, but much honest mail has longer lines.
-    pub text_line_max: usize,
-    /// Largest header section in octets; a larger one gets `552 5.3.4`. Default 256 KiB.
-    pub header_max: u64,
-    /// Lengths of addresses (RFC 5321 sections 4.5.3.1.1 to 4.5.3.1.3); a longer one gets a `5xx` reply.
-    pub address: AddressLimits,
-    /// Mistakes (unknown commands, wrong order, bad syntax) in one session before it is closed with `421 4.7.0`.
-    ///
-    /// Default 25, as in sendmail.
-    pub mistakes_max: u32,
-    /// Commands without use (`NOOP`, `RSET`, `HELP`, `VRFY`, `EXPN`, `VERB`, `ETRN`, repeated greetings) between two
-    /// messages before the session is closed with `421 4.7.0`. Default 100.
-    pub idle_commands_max: u32,
-    /// Recipients refused for good in one session before it is closed with `421 4.7.0`: somebody is guessing names.
-    ///
-    /// Default 100.
-    pub refused_recipients_max: u32,
-    /// Failed logins in one session before it is closed with `421 4.7.0`. Default 3.
-    pub failed_logins_max: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            command_line_max: 2_048,
-            auth_line_max: 12_288,
-            text_line_max: 0,
-            header_max: 256 * 1024,
-            address: AddressLimits::default(),
-            mistakes_max: 25,
-            idle_commands_max: 100,
-            refused_recipients_max: 100,
-            failed_logins_max: 3,
-        }
-    }
-}
-
-/// What holds for every dialogue of one listener.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// The name by which the server introduces itself.
-    pub hostname: String,
-    /// The domain given to addresses without one (RFC 6409 section 8.1); `None` where those are refused.
-    pub qualify: Option<Domain>,
-    /// Sizes and counts.
-    pub limits: Limits,
-    /// What a body may be; its size is announced as `SIZE`.
-    pub body: BodyRules,
-    /// Extensions that can be off.
-    pub extensions: Extensions,
-    /// Whether `STARTTLS` is offered.
-    pub starttls: bool,
-    /// How one logs in.
-    pub auth: AuthRules,
-    /// Which commands need a greeting before them, and which are off.
-    pub commands: CommandRules,
-}
-
-/// Extensions that can be off.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Extensions {
-    /// RFC 3461.
-    pub dsn: bool,
-    /// RFC 3030.
-    pub chunking: bool,
-    /// RFC 3030; counts only with `chunking`.
-    pub binarymime: bool,
-    /// RFC 6531.
-    pub smtputf8: bool,
-}
-
-impl Default for Extensions {
-    /// All on.
-    fn default() -> Self {
-        Self {
-            dsn: true,
-            chunking: true,
-            binarymime: true,
-            smtputf8: true,
-        }
-    }
-}
-
-/// How one logs in.
-#[derive(Clone, Debug, Default)]
-pub struct AuthRules {
-    /// Mechanisms in the order in which they are offered; none where `AUTH` is off.
-    pub mechanisms: Vec<OfferedMechanism>,
-    /// Whether mechanisms that show the password are open outside TLS too.
-    pub plaintext_anywhere: bool,
-    /// Whether `MAIL` needs a login before it.
-    pub required: bool,
-}
-
-/// One mechanism as the dialogue knows it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct OfferedMechanism {
-    /// Its registered name, in capitals.
-    pub name: &'static str,
-    /// Whether who reads the wire learns the password.
-    pub plaintext: bool,
-}
-
-/// Which commands need a greeting before them, and which are off.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct CommandRules {
-    /// `MAIL` needs `HELO` or `EHLO` first.
-    pub mail_needs_helo: bool,
-    /// `VRFY` does.
-    pub vrfy_needs_helo: bool,
-    /// `EXPN` does.
-    pub expn_needs_helo: bool,
-    /// `VRFY` tells nothing.
-    pub vrfy_off: bool,
-    /// `EXPN` is off.
-    pub expn_off: bool,
-    /// `VERB` is off.
-    pub verb_off: bool,
-    /// `ETRN` is off.
-    pub etrn_off: bool,
-}
 
 /// What the driver does next.
 #[derive(Debug)]
 #[must_use]
 pub enum Step<'d> {
-    /// Send the reply and take the next line.
-    Reply(Reply),
-    /// Send the reply and close the connection.
-    Close(Reply),
+    /// Send a reply.
+    Answer(Answer),
     /// Say whether this sender may be.
     Sender(AskSender<'d>),
     /// Say whether this recipient may be.
@@ -192,6 +54,34 @@ pub enum Step<'d> {
     Verify(String),
     /// Say who is on a list.
     Expand(String),
+}
+
+/// A reply, and whether it is the last one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub struct Answer {
+    /// The reply to send.
+    pub reply: Reply,
+    /// Whether to close the connection after it.
+    pub close: bool,
+}
+
+impl Answer {
+    /// Send the reply and take the next line.
+    pub fn stay(reply: Reply) -> Self {
+        Self { reply, close: false }
+    }
+
+    /// Send the reply and close the connection.
+    pub fn close(reply: Reply) -> Self {
+        Self { reply, close: true }
+    }
+}
+
+impl From<Answer> for Step<'_> {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(answer)
+    }
 }
 
 /// A chunk that follows (RFC 3030 section 2).
@@ -255,7 +145,7 @@ impl Dialogue {
         }
         match Command::parse(line) {
             Ok(command) => self.command(command),
-            Err(error) => self.not_a_command(error),
+            Err(error) => self.not_a_command(error).into(),
         }
     }
 
@@ -272,11 +162,11 @@ impl Dialogue {
             Command::Helo(name) => self.greet(name, false),
             Command::Rset => {
                 self.transaction = None;
-                self.idle(texts::RESET)
+                self.idle(texts::RESET).into()
             }
-            Command::Noop => self.idle(texts::OK),
-            Command::Quit => Step::Close(texts::bye(&self.rules.hostname)),
-            Command::Help => self.idle(texts::HELP),
+            Command::Noop => self.idle(texts::OK).into(),
+            Command::Quit => Answer::close(texts::bye(&self.rules.hostname)).into(),
+            Command::Help => self.idle(texts::HELP).into(),
 
             Command::StartTls => self.starttls(),
             Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
@@ -286,6 +176,7 @@ impl Dialogue {
             Command::Verb => {
                 let off = self.rules.commands.verb_off;
                 self.idle(if off { texts::VERB_OFF } else { texts::VERB_DONE })
+                    .into()
             }
             Command::Etrn => {
                 let off = self.rules.commands.etrn_off;
@@ -294,15 +185,16 @@ impl Dialogue {
                 } else {
                     texts::ETRN_UNSUPPORTED
                 })
+                .into()
             }
         }
     }
 
-    fn not_a_command(&mut self, error: CommandError<'_>) -> Step<'static> {
+    fn not_a_command(&mut self, error: CommandError<'_>) -> Answer {
         use postern_mail::address::PathKind::{Forward, Reverse};
         let reply = match error {
-            CommandError::OtherProtocol => return Step::Close(texts::NOT_SMTP),
-            CommandError::BdatSyntax => return Step::Close(texts::BDAT_SYNTAX),
+            CommandError::OtherProtocol => return Answer::close(texts::NOT_SMTP),
+            CommandError::BdatSyntax => return Answer::close(texts::BDAT_SYNTAX),
             CommandError::Unreadable => texts::BAD_LINE,
             CommandError::Unrecognized(verb) => texts::unrecognized(verb),
             CommandError::Superfluous => texts::NO_ARGUMENT_ALLOWED,
@@ -323,7 +215,7 @@ impl Dialogue {
 
     fn greet(&mut self, name: &str, extended: bool) -> Step<'_> {
         if !is_helo_name(name) {
-            return self.mistake(texts::DOMAIN_INVALID);
+            return self.mistake(texts::DOMAIN_INVALID).into();
         }
         self.transaction = None;
         self.client = Some(Client {
@@ -335,7 +227,7 @@ impl Dialogue {
         } else {
             texts::hello(&self.rules.hostname, &self.peer)
         };
-        self.idle(reply)
+        self.idle(reply).into()
     }
 
     fn offer_reply(&self) -> Reply {
@@ -366,57 +258,58 @@ impl Dialogue {
         } else {
             return Step::StartTls;
         };
-        self.mistake(refusal)
+        self.mistake(refusal).into()
     }
 
     fn vrfy(&mut self, name: &str) -> Step<'_> {
         let rules = self.rules.commands;
         if rules.vrfy_off {
-            self.idle(texts::VRFY_SILENT)
+            self.idle(texts::VRFY_SILENT).into()
         } else if rules.vrfy_needs_helo && self.client.is_none() {
-            self.mistake(texts::HELO_FIRST)
+            self.mistake(texts::HELO_FIRST).into()
         } else {
-            self.count_idle(Step::Verify(name.to_owned()))
+            self.out_of_patience()
+                .map_or_else(|| Step::Verify(name.to_owned()), Step::Answer)
         }
     }
 
     fn expn(&mut self, name: &str) -> Step<'_> {
         let rules = self.rules.commands;
         if rules.expn_off {
-            self.idle(texts::EXPN_OFF)
+            self.idle(texts::EXPN_OFF).into()
         } else if rules.expn_needs_helo && self.client.is_none() {
-            self.mistake(texts::HELO_FIRST)
+            self.mistake(texts::HELO_FIRST).into()
         } else {
-            self.count_idle(Step::Expand(name.to_owned()))
+            self.out_of_patience()
+                .map_or_else(|| Step::Expand(name.to_owned()), Step::Answer)
         }
     }
 
     /// What the driver answers to a line it could not frame: `500`, or `421` when there were too many mistakes.
-    pub fn bad_line(&mut self, reply: Reply) -> Step<'static> {
+    pub fn bad_line(&mut self, reply: Reply) -> Answer {
         self.exchange = None;
         self.mistake(reply)
     }
 
     /// A reply that says that the client did something wrong.
-    fn mistake(&mut self, reply: Reply) -> Step<'static> {
+    fn mistake(&mut self, reply: Reply) -> Answer {
         self.mistakes += 1;
         if self.mistakes > self.rules.limits.mistakes_max {
-            return Step::Close(texts::TOO_MANY_MISTAKES);
+            return Answer::close(texts::TOO_MANY_MISTAKES);
         }
-        Step::Reply(reply)
+        Answer::stay(reply)
     }
 
     /// A reply to a command that brings no message nearer.
-    fn idle(&mut self, reply: Reply) -> Step<'static> {
-        self.count_idle(Step::Reply(reply))
+    fn idle(&mut self, reply: Reply) -> Answer {
+        self.out_of_patience().unwrap_or_else(|| Answer::stay(reply))
     }
 
-    fn count_idle(&mut self, step: Step<'static>) -> Step<'static> {
+    /// Counts such a command, and ends the session when there were too many.
+    fn out_of_patience(&mut self) -> Option<Answer> {
         self.idle_commands += 1;
-        if self.idle_commands > self.rules.limits.idle_commands_max {
-            return Step::Close(texts::TOO_MANY_MISTAKES);
-        }
-        step
+        (self.idle_commands > self.rules.limits.idle_commands_max)
+            .then(|| Answer::close(texts::TOO_MANY_MISTAKES))
     }
 
     /// Forgets everything said before the handshake (RFC 3207 section 4.2): greeting, login, transaction.

@@ -2,7 +2,7 @@
 
 use postern_mail::{ForwardPath, Notify, Recipient, ReversePath};
 
-use super::{Dialogue, Step, Transaction};
+use super::{Answer, Dialogue, Transaction};
 use crate::reply::{Reply, texts};
 
 /// May this sender begin a transaction?
@@ -97,14 +97,14 @@ impl AskRecipient<'_> {
     }
 
     /// It may not. A refusal for good counts against the client.
-    pub fn refuse(self, reply: Reply) -> Step<'static> {
+    pub fn refuse(self, reply: Reply) -> Answer {
         if reply.is_permanent() {
             self.dialogue.refused_recipients += 1;
             if self.dialogue.refused_recipients > self.dialogue.rules.limits.refused_recipients_max {
-                return Step::Close(texts::TOO_MANY_BAD_RECIPIENTS);
+                return Answer::close(texts::TOO_MANY_BAD_RECIPIENTS);
             }
         }
-        Step::Reply(reply)
+        Answer::stay(reply)
     }
 }
 

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Dialogue, OfferedMechanism, Step};
+use super::{Answer, Dialogue, OfferedMechanism, Step};
 use crate::reply::{Reply, texts};
 
 /// The driver's turn in an exchange: it has the client's message and answers in one of three ways.
@@ -58,20 +58,20 @@ impl Dialogue {
 
     pub(super) fn auth(&mut self, mechanism: &str, initial: Option<&str>) -> Step<'_> {
         if let Err(refusal) = self.auth_state() {
-            return self.mistake(refusal);
+            return self.mistake(refusal).into();
         }
         let open = self
             .open_mechanisms()
             .find(|open| open.name.eq_ignore_ascii_case(mechanism));
         let Some(&OfferedMechanism { name, .. }) = open else {
-            return self.mistake(texts::mechanism_unavailable(mechanism));
+            return self.mistake(texts::mechanism_unavailable(mechanism)).into();
         };
         let input = match initial {
             None => None,
             Some("=") => Some(Zeroizing::new(Vec::new())),
             Some(text) => match decode(text.as_bytes()) {
                 Some(input) => Some(input),
-                None => return self.mistake(texts::BASE64_INVALID),
+                None => return self.mistake(texts::BASE64_INVALID).into(),
             },
         };
         Step::Auth(AuthTurn {
@@ -84,13 +84,13 @@ impl Dialogue {
 
     pub(super) fn auth_response(&mut self, line: &[u8]) -> Step<'_> {
         let Some(mechanism) = self.exchange.take() else {
-            return self.mistake(texts::BAD_LINE);
+            return self.mistake(texts::BAD_LINE).into();
         };
         if line == b"*" {
-            return self.mistake(texts::AUTH_ABORTED);
+            return self.mistake(texts::AUTH_ABORTED).into();
         }
         let Some(input) = decode(line) else {
-            return self.mistake(texts::BASE64_INVALID);
+            return self.mistake(texts::BASE64_INVALID).into();
         };
         Step::Auth(AuthTurn {
             dialogue: self,
@@ -133,19 +133,19 @@ impl AuthTurn<'_> {
     }
 
     /// It is not, or cannot be told. Only credentials that do not hold count against the client.
-    pub fn fail(self, failure: AuthFailure) -> Step<'static> {
+    pub fn fail(self, failure: AuthFailure) -> Answer {
         let reply = match failure {
             AuthFailure::Denied => texts::AUTH_FAILED,
-            AuthFailure::Unavailable => return Step::Reply(texts::AUTH_TEMPORARY),
+            AuthFailure::Unavailable => return Answer::stay(texts::AUTH_TEMPORARY),
             AuthFailure::Barred => texts::AUTH_BARRED,
             AuthFailure::Malformed => return self.dialogue.mistake(texts::AUTH_PROTOCOL),
             AuthFailure::TooLong => return self.dialogue.mistake(texts::AUTH_LINE_TOO_LONG),
         };
         self.dialogue.failed_logins += 1;
         if self.dialogue.failed_logins > self.dialogue.rules.limits.failed_logins_max {
-            return Step::Close(texts::AUTH_TOO_MANY);
+            return Answer::close(texts::AUTH_TOO_MANY);
         }
-        Step::Reply(reply)
+        Answer::stay(reply)
     }
 }
 

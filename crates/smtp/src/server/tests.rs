@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::body::BodyRules;
 
 pub(super) fn rules() -> Rules {
     Rules {
@@ -26,11 +27,14 @@ pub(super) fn rules() -> Rules {
     }
 }
 
+fn told(answer: &Answer) -> String {
+    if answer.close { format!("close {}", answer.reply) } else { answer.reply.to_string() }
+}
+
 /// Runs lines through a dialogue whose driver says yes to everything; what follows each is told in a word.
 fn run(dialogue: &mut Dialogue, line: &str) -> String {
     match dialogue.step(line.as_bytes()) {
-        Step::Reply(reply) => reply.to_string(),
-        Step::Close(reply) => format!("close {reply}"),
+        Step::Answer(answer) => told(&answer),
         Step::Sender(ask) => ask.accept().to_string(),
         Step::Recipient(ask) => {
             let recipient = match ask.path() {
@@ -58,15 +62,8 @@ fn run(dialogue: &mut Dialogue, line: &str) -> String {
             None => turn.challenge(b"Username:").to_string(),
             Some(input) if input == b"acaird" => turn.challenge(b"Password:").to_string(),
             Some(input) if input == b"pass word" || input == b"\0acaird\0pass word" => turn.succeed().to_string(),
-            Some(input) if input == b"down" => match turn.fail(AuthFailure::Unavailable) {
-                Step::Reply(reply) => reply.to_string(),
-                step => panic!("{step:?}"),
-            },
-            Some(_) => match turn.fail(AuthFailure::Denied) {
-                Step::Reply(reply) => reply.to_string(),
-                Step::Close(reply) => format!("close {reply}"),
-                step => panic!("{step:?}"),
-            },
+            Some(input) if input == b"down" => told(&turn.fail(AuthFailure::Unavailable)),
+            Some(_) => told(&turn.fail(AuthFailure::Denied)),
         },
         Step::Verify(name) => format!("verify {name}"),
         Step::Expand(name) => format!("expand {name}"),
@@ -383,7 +380,7 @@ fn patience_has_an_end() {
     assert!(run(&mut dialogue, A_AND_B[1].0).starts_with("250"));
     let mut refuse = |reply: Reply| {
         let Step::Recipient(ask) = dialogue.step(b"RCPT TO:<b@b.example>") else { panic!("no question") };
-        matches!(ask.refuse(reply), Step::Close(_))
+        ask.refuse(reply).close
     };
     assert!(!refuse(Reply::bare(450, "later")));
     assert!(!refuse(Reply::bare(550, "no")));
@@ -399,7 +396,7 @@ fn lines_and_their_limits() {
     assert!(run(&mut dialogue, "AUTH PLAIN").starts_with("334"));
     assert!(dialogue.line_fits(b"AAAA", 12_288));
     assert_eq!(dialogue.too_long().status, Some(postern_mail::Status(5, 5, 6)));
-    assert!(matches!(dialogue.bad_line(texts::AUTH_LINE_TOO_LONG), Step::Reply(_)));
+    assert!(!dialogue.bad_line(texts::AUTH_LINE_TOO_LONG).close);
     assert!(!dialogue.in_exchange(), "the exchange is over");
 }
 

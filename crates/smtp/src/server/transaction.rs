@@ -61,15 +61,15 @@ impl Dialogue {
                 Err(refusal) => refusal,
             }
         };
-        self.mistake(refusal)
+        self.mistake(refusal).into()
     }
 
     pub(super) fn rcpt(&mut self, argument: PathArgument<'_>) -> Step<'_> {
         let Some(transaction) = self.transaction.as_deref() else {
-            return self.mistake(texts::MAIL_FIRST);
+            return self.mistake(texts::MAIL_FIRST).into();
         };
         if transaction.in_chunks {
-            return self.mistake(texts::IN_CHUNKS);
+            return self.mistake(texts::IN_CHUNKS).into();
         }
         let options = ParseOptions {
             utf8: transaction.envelope.smtputf8,
@@ -91,7 +91,7 @@ impl Dialogue {
                 notify,
                 orcpt,
             }),
-            Err(refusal) => self.mistake(refusal),
+            Err(refusal) => self.mistake(refusal).into(),
         }
     }
 
@@ -119,7 +119,7 @@ impl Dialogue {
                 None => texts::DATA_WITHOUT_MAIL,
             },
         };
-        self.mistake(refusal)
+        self.mistake(refusal).into()
     }
 
     pub(super) fn bdat(&mut self, size: u64, last: bool) -> Step<'_> {
@@ -129,9 +129,13 @@ impl Dialogue {
             Some(texts::unrecognized(b"BDAT"))
         };
         if let Some(reply) = refusal {
-            return match self.mistake(reply) {
-                Step::Reply(reply) => Step::Discard { size, reply },
-                step => step,
+            let answer = self.mistake(reply);
+            if answer.close {
+                return answer.into();
+            }
+            return Step::Discard {
+                size,
+                reply: answer.reply,
             };
         }
         let first = match &mut self.transaction {
