@@ -5,9 +5,20 @@
 //! bodies into the spool, and writes the replies of all commands that came together with one call. What `250` was said to
 //! lies in the spool; who takes it from there is not known here.
 
+mod connection;
+mod count;
+mod greeting;
+mod intake;
+mod io;
 mod load;
+mod login;
+mod names;
+mod profile;
 mod receiver;
+mod recipient;
+mod session;
 mod settings;
+mod stamp;
 
 pub use load::LoadGauge;
 pub use receiver::{Deps, Receiver};

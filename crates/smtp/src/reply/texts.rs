@@ -145,8 +145,10 @@ fixed! {
     TOO_MANY_HOPS = 554 (5, 4, 6) "Too many hops";
     /// The spool cannot take a message now.
     SPOOL_UNAVAILABLE = 451 (4, 3, 0) "Queue not available, try again later";
-    /// The spool has failed; the session cannot go on.
-    SPOOL_FAILED = 421 (4, 3, 0) "Queue not available, closing connection";
+    /// The spool's disk is full.
+    SPOOL_FULL = 452 (4, 3, 1) "Insufficient disk space, try again later";
+    /// The spool is closed: the server stops.
+    SPOOL_CLOSED = 421 (4, 3, 0) "Queue not available, closing connection";
 }
 
 /// `354`: the client may send the message.
