@@ -133,8 +133,10 @@ fn mailboxes_with_smtputf8() {
 
 #[test]
 fn reverse_paths() {
-    let mut limits = AddressLimits::default();
-    limits.path_max = 20;
+    let limits = AddressLimits {
+        path_max: 20,
+        ..AddressLimits::default()
+    };
     let options = ParseOptions {
         limits,
         ..ParseOptions::default()

@@ -60,7 +60,7 @@ pub fn next(
     let interval = settings
         .intervals
         .get(nth)
-        .or(settings.intervals.last())
+        .or_else(|| settings.intervals.last())
         .copied()
         .unwrap_or(INTERVAL_MIN);
     let jitter = if jitter.is_nan() {

@@ -128,10 +128,10 @@ pub fn show_size(octets: u64) -> String {
     if octets == 0 {
         return "0".to_owned();
     }
-    let binary = SIZE_UNITS.into_iter().filter(|(name, _)| name.len() != 2);
-    let fitting = binary
-        .filter(|(_, unit)| octets.is_multiple_of(*unit))
-        .next_back();
+    let binary = |name: &str| name.len() != 2;
+    let fitting = SIZE_UNITS
+        .into_iter()
+        .rfind(|(name, unit)| binary(name) && octets.is_multiple_of(*unit));
     fitting.map_or_else(
         || format!("{octets} B"),
         |(name, unit)| format!("{} {name}", octets / unit),

@@ -21,7 +21,9 @@ fn rules() -> RelayRules {
     RelayRules {
         local_domains: set(&["local.example", "*.sub.example", "bücher.example"]),
         relay_domains: set(&["relay.example"]),
-        networks: vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+        networks: ["192.0.2.0/24", "2001:db8::/32"]
+            .map(|net| net.parse().expect("a network of the test"))
+            .to_vec(),
         certificates: vec![
             CertificateRule {
                 name: "nothing".into(),

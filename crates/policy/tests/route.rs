@@ -124,8 +124,9 @@ fn records(list: &[(u16, &str)]) -> Vec<MxRecord> {
 #[test]
 fn mail_exchangers() {
     let hosts = |names: &[&str]| MxVerdict::Hosts(names.iter().map(|name| (*name).into()).collect());
+    type Case = (&'static str, &'static [(u16, &'static str)], MxVerdict);
     #[rustfmt::skip]
-    let cases: Vec<(&str, &[(u16, &str)], MxVerdict)> = vec![
+    let cases: Vec<Case> = vec![
         // what the case shows                  records                                             verdict
         ("none: the domain itself",             &[],                                                MxVerdict::Implicit),
         ("by preference",                       &[(20, "b.example."), (10, "A.Example.")],          hosts(&["a.example", "b.example"])),
