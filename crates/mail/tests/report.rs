@@ -234,8 +234,17 @@ fn a_success() {
 #[test]
 fn how_much_goes_back() {
     let large = RETURN_WHOLE_MAX as u64 + 1;
+    type Row = (
+        &'static str,
+        Option<Ret>,
+        &'static [u8],
+        &'static [u8],
+        Option<u64>,
+        bool,
+        &'static str,
+    );
     #[rustfmt::skip]
-    let cases: Vec<(&str, Option<Ret>, &[u8], &[u8], Option<u64>, bool, &str)> = vec![
+    let cases: Vec<Row> = vec![
         // what the case shows       RET                 head              rest         length       whole   words
         ("nothing asked",            None,               ORIGINAL,         b"",         None,        true,   ""),
         ("whole asked",              Some(Ret::Full),    ORIGINAL,         b"more\r\n", None,        true,   ""),
