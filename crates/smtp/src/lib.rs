@@ -7,6 +7,7 @@ pub mod body;
 pub mod client;
 pub mod command;
 pub mod extension;
+pub mod fuzz;
 pub mod line;
 pub mod reply;
 pub mod server;
