@@ -319,6 +319,7 @@ mod tests {
             ("empty",                    "",                        false),
             ("root",                     ".",                       false),
             ("empty label",              "a..b",                    false),
+            ("hyphen in front",          "-a.example",              false),
             ("escape",                   "a\\.b",                   false),
             ("blank",                    "a b",                     false),
             ("line end",                 "a\r\nb",                  false),
@@ -333,7 +334,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn an_accepted_name_comes_back(text in "[a-z0-9_-]{1,63}(\\.[a-z0-9_-]{1,63}){0,2}") {
+        fn an_accepted_name_comes_back(text in "[a-z0-9_][a-z0-9_-]{0,62}(\\.[a-z0-9_][a-z0-9_-]{0,62}){0,2}") {
             proptest::prop_assert_eq!(host_text(&checked_name(&text).unwrap()), text);
         }
     }

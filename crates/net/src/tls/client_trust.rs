@@ -69,8 +69,23 @@ impl ClientTrust {
         match self.chains.verify_client_cert(leaf, intermediates, now) {
             Ok(_) => Verify::Ok,
             Err(_) if self.vouches_directly(leaf, now) => Verify::Ok,
+            // webpki stumbles over the form before it looks for the issuer, which tells less.
+            Err(Error::InvalidCertificate(CertificateError::Other(_))) if !self.lists_issuer_of(leaf) => {
+                Verify::Fail(error::reason(&CertificateError::UnknownIssuer.into()))
+            }
             Err(error) => Verify::Fail(error::reason(&error)),
         }
+    }
+
+    fn lists_issuer_of(&self, leaf: &[u8]) -> bool {
+        certificate::parse(leaf).is_ok_and(|leaf| {
+            let issuer = leaf.issuer().as_raw();
+            let mut anchors = self
+                .anchors
+                .iter()
+                .filter_map(|anchor| certificate::parse(anchor).ok());
+            anchors.any(|anchor| anchor.subject().as_raw() == issuer)
+        })
     }
 
     /// Accepts what webpki refuses for its form alone: a certificate that is itself listed, and one of X.509 version 1 or

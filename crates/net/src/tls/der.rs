@@ -2,6 +2,8 @@
 
 /// Tag of a SEQUENCE.
 pub(super) const SEQUENCE: u8 = 0x30;
+/// Tag of an OBJECT IDENTIFIER.
+pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
 /// Tag of a BIT STRING.
 pub(super) const BIT_STRING: u8 = 0x03;
 

@@ -176,6 +176,12 @@ pub(super) fn reason(error: &rustls::Error) -> String {
             "issued for another purpose".to_owned()
         }
         CertificateError::NotValidForNameContext { expected, presented } => wrong_name(expected, presented),
+        // What rustls does not tell apart comes in webpki's words.
+        CertificateError::Other(inner) => match inner.0.to_string().as_str() {
+            "CaUsedAsEndEntity" => "marked as an authority (CA:TRUE)".to_owned(),
+            "UnsupportedCertVersion" => "of X.509 version 1; issue it with extensions".to_owned(),
+            other => other.to_owned(),
+        },
         other => rustls::Error::InvalidCertificate(other.clone()).to_string(),
     }
 }

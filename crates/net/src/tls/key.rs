@@ -2,6 +2,7 @@
 
 use super::TlsError;
 use super::certificate::PEM_FILE_MAX;
+use super::der;
 use pkcs8::der::SecretDocument;
 use pkcs8::{EncryptedPrivateKeyInfo, pkcs5};
 use rustls_pki_types::pem::PemObject;
@@ -92,22 +93,36 @@ fn decrypt(
         reason,
     };
     let (_, document) = SecretDocument::from_pem(block).map_err(|error| bad(error.to_string()))?;
+    if !uses_pbes2(document.as_bytes()) {
+        return Err(TlsError::OutdatedEncryption {
+            path: path.to_owned(),
+        });
+    }
     let sealed =
         EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|error| bad(error.to_string()))?;
     match sealed.decrypt(passphrase.expose_secret()) {
         Ok(key) => Ok(Zeroizing::new(
             PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into(),
         )),
-        Err(pkcs8::Error::EncryptedPrivateKey(
-            pkcs5::Error::NoPbes1CryptSupport | pkcs5::Error::UnsupportedAlgorithm { .. },
-        )) => Err(TlsError::OutdatedEncryption {
-            path: path.to_owned(),
-        }),
+        Err(pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::UnsupportedAlgorithm { .. })) => {
+            Err(TlsError::OutdatedEncryption {
+                path: path.to_owned(),
+            })
+        }
         // A wrong passphrase shows as bad padding, or now and then as padding that is right and a key that is not.
         Err(_) => Err(TlsError::PassphraseWrong {
             path: path.to_owned(),
         }),
     }
+}
+
+/// Whether an EncryptedPrivateKeyInfo names PBES2 as its method (RFC 8018 appendix A.4).
+fn uses_pbes2(sealed: &[u8]) -> bool {
+    const PBES2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0d];
+    der::expect(sealed, der::SEQUENCE)
+        .and_then(|info| der::expect(info.content, der::SEQUENCE))
+        .and_then(|method| der::expect(method.content, der::OBJECT_IDENTIFIER))
+        .is_some_and(|oid| oid.content == PBES2)
 }
 
 fn encrypted_block(text: &[u8]) -> Option<&str> {
