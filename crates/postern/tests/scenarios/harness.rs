@@ -12,12 +12,15 @@ use tempfile::TempDir;
 
 /// Postern's binary.
 pub(crate) fn binary() -> PathBuf {
-    std::env::var_os("POSTERN_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_postern")), PathBuf::from)
+    std::env::var_os("POSTERN_BIN")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_postern")), PathBuf::from)
 }
 
 /// The acceptance files lie outside the repository, beside it; the copies in `tests/acceptance` serve everywhere.
 pub(crate) fn acceptance(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/acceptance").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/acceptance")
+        .join(name);
     fs::read_to_string(path).unwrap()
 }
 
@@ -63,7 +66,11 @@ impl Site {
         } else {
             format!("[[route]]\ndomains = [\"*\"]\nvia = [\"127.0.0.1:{hop}\"]\ntls = \"none\"\n")
         };
-        let retry = if extra.contains("[retry]") { "" } else { "[retry]\nintervals = [\"1s\"]\n" };
+        let retry = if extra.contains("[retry]") {
+            ""
+        } else {
+            "[retry]\nintervals = [\"1s\"]\n"
+        };
         let config = format!(
             "hostname = \"mx.relay.test\"\n\
              state_dir = \"state\"\n\
@@ -102,7 +109,10 @@ impl Site {
     /// Starts the server and waits until it answers.
     pub(crate) fn start(&mut self) {
         let mut command = Command::new(binary());
-        command.args(["serve", "--config"]).arg(self.path("postern.toml")).current_dir(self.folder.path());
+        command
+            .args(["serve", "--config"])
+            .arg(self.path("postern.toml"))
+            .current_dir(self.folder.path());
         self.server = Some(Server::start(&mut command, &self.path("log")));
         for port in [self.mx, self.submission, self.submissions] {
             wait_for_port(port);
@@ -163,8 +173,13 @@ impl Site {
         let mut client = Client::connect(port).unwrap().0;
         client.say("EHLO helo").unwrap();
         let ca = self.path("certs/ca.crt");
-        let mut client =
-            client.starttls(TlsOptions { name: "localhost", ca: &ca, identity: None }).unwrap();
+        let mut client = client
+            .starttls(TlsOptions {
+                name: "localhost",
+                ca: &ca,
+                identity: None,
+            })
+            .unwrap();
         client.say("EHLO helo").unwrap();
         client
     }

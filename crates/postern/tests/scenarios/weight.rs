@@ -43,7 +43,11 @@ fn idle_sessions(count: usize, limit_kib: u64) {
                     .map(|_| {
                         let mut client = postern_testkit::smtp::Client::connect(port).unwrap().0;
                         client.say("EHLO helo").unwrap();
-                        let options = TlsOptions { name: "localhost", ca: &ca, identity: None };
+                        let options = TlsOptions {
+                            name: "localhost",
+                            ca: &ca,
+                            identity: None,
+                        };
                         let mut client = client.starttls(options).unwrap();
                         client.say("EHLO helo").unwrap();
                         client
@@ -56,7 +60,10 @@ fn idle_sessions(count: usize, limit_kib: u64) {
     assert_eq!(sessions.iter().map(Vec::len).sum::<usize>(), count);
     let used = resident_kib(site.server().pid());
     println!("{count} idle TLS sessions: {used} KiB resident");
-    assert!(used < limit_kib, "{used} KiB for {count} sessions, {limit_kib} allowed");
+    assert!(
+        used < limit_kib,
+        "{used} KiB for {count} sessions, {limit_kib} allowed"
+    );
 }
 
 #[test]
