@@ -47,8 +47,8 @@ impl Default for SaslauthdSettings {
     }
 }
 
-/// Longest field of a request, in octets. Debian's saslauthd takes 1,024 and drops the connection over it.
-const FIELD_MAX: usize = 1_024;
+/// Longest field of a request, in octets: saslauthd's own `MAX_REQ_LEN`.
+const FIELD_MAX: usize = 256;
 
 /// Longest reply read, in octets.
 const REPLY_MAX: usize = 1_024;
@@ -67,10 +67,7 @@ impl Saslauthd {
     pub(crate) fn new(settings: SaslauthdSettings) -> Result<Self, SetUpError> {
         for (key, text) in [("service", &settings.service), ("realm", &settings.realm)] {
             if text.len() > FIELD_MAX || text.contains('\0') {
-                return Err(SetUpError::setting(
-                    key,
-                    "is longer than 1,024 octets or has a NUL",
-                ));
+                return Err(SetUpError::setting(key, "is longer than 256 octets or has a NUL"));
             }
         }
         if !settings.socket.is_absolute() {
@@ -93,7 +90,7 @@ impl Saslauthd {
         password: &SecretString,
     ) -> Result<Finding, Outage> {
         let Some(request) = request(&self.settings, login, password) else {
-            return Ok(Finding::Denied(DenyReason::Malformed));
+            return Ok(Finding::Denied(DenyReason::Refused));
         };
         let timeout = self.settings.timeout;
         let reply = match tokio::time::timeout(timeout, self.exchange(&request)).await {

@@ -29,7 +29,10 @@ pub(crate) fn make(password: &SecretString) -> Result<String, String> {
 
 /// Whether a stored hash is this password's. The cost is that of the hash, whose own parameters count.
 pub(crate) fn verify(stored: &str, password: &SecretString) -> Result<bool, String> {
-    let stored = PasswordHash::new(stored).map_err(|error| format!("damaged password hash: {error}"))?;
+    let stored = PasswordHash::new(stored).map_err(|error| format!("damaged: {error}"))?;
+    if stored.hash.is_none() {
+        return Err("damaged: cut off".into());
+    }
     match hasher()?.verify_password(password.expose_secret().as_bytes(), &stored) {
         Ok(()) => Ok(true),
         Err(argon2::password_hash::Error::Password) => Ok(false),
@@ -63,6 +66,14 @@ mod tests {
         assert_eq!(verify(&stored, &SecretString::from("pass word ")), Ok(false));
         assert_ne!(make(&password).unwrap(), stored, "each has its own salt");
         assert_eq!(spend(&password), Ok(()));
-        assert!(verify("$argon2id$nonsense", &password).is_err());
+        for damaged in [
+            "",
+            "x",
+            "$argon2id$nonsense",
+            &stored[..stored.len() - 44],
+            "$1$abc$def",
+        ] {
+            assert!(verify(damaged, &password).is_err(), "{damaged}");
+        }
     }
 }
