@@ -20,6 +20,7 @@ mod directories;
 pub mod ldap;
 mod pace;
 pub mod saslauthd;
+pub mod schemes;
 mod secret_file;
 pub mod users;
 mod verdict;
