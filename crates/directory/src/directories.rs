@@ -11,6 +11,7 @@ use crate::ldap::{Ldap, LdapSettings};
 use crate::pace::Pace;
 use crate::saslauthd::{Saslauthd, SaslauthdSettings};
 use crate::secret_file::SecretFileError;
+use crate::sql::{Sql, SqlSettings};
 use crate::users::{UserError, Users, UsersSettings};
 use crate::verdict::{DenyReason, Existence, Finding, Outage, PasswordVerdict};
 
@@ -26,6 +27,8 @@ pub enum DirectorySettings {
     Ldap(LdapSettings),
     /// saslauthd.
     Saslauthd(SaslauthdSettings),
+    /// A SQL database.
+    Sql(SqlSettings),
 }
 
 /// A directory cannot be set up. Nothing was connected to yet: a server that is down is no error here.
@@ -109,6 +112,7 @@ enum Kind {
     Users(Users),
     Ldap(Box<Ldap>),
     Saslauthd(Saslauthd),
+    Sql(Box<Sql>),
 }
 
 impl Directories {
@@ -201,6 +205,9 @@ impl Directory {
             DirectorySettings::Saslauthd(settings) => {
                 ("saslauthd", Saslauthd::new(settings).map(Kind::Saslauthd))
             }
+            DirectorySettings::Sql(settings) => {
+                ("sql", Sql::new(settings).map(|sql| Kind::Sql(Box::new(sql))))
+            }
         };
         let name = format!("{word} (directory {})", index + 1);
         match kind {
@@ -218,6 +225,7 @@ impl Directory {
             Kind::Users(users) => users.check_password(login, password).await,
             Kind::Ldap(ldap) => ldap.check_password(login, password).await,
             Kind::Saslauthd(saslauthd) => saslauthd.check_password(login, password).await,
+            Kind::Sql(sql) => sql.check_password(login, password).await,
         };
         self.watch(found)
     }
@@ -226,6 +234,7 @@ impl Directory {
         let found = match &self.kind {
             Kind::Users(users) => users.recipient_exists(address).await,
             Kind::Ldap(ldap) => ldap.recipient_exists(address).await,
+            Kind::Sql(sql) => sql.recipient_exists(address).await,
             Kind::Saslauthd(_) => return Ok(false),
         };
         self.watch(found)

@@ -8,11 +8,11 @@ use postern_mail::{Domain, Mailbox};
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
-use super::cache::VerifiedCache;
 use super::store::{Record, UserError, UserStore};
 use super::{UsersSettings, hash};
 use crate::directories::SetUpError;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
+use crate::verified::VerifiedCache;
 
 pub(crate) struct Users {
     shared: Arc<Shared>,

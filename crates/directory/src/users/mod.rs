@@ -1,6 +1,5 @@
 //! Postern's own users: a SQLite file with argon2id hashes.
 
-mod cache;
 mod directory;
 mod hash;
 mod store;
