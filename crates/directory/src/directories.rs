@@ -1,5 +1,6 @@
 //! All directories, in order.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -139,16 +140,27 @@ impl Directories {
         })
     }
 
-    /// Finds out whether this is the login's password.
+    /// Finds out whether this is the login's password, without knowing where the client is: an app password for certain
+    /// networks does not hold then.
+    pub async fn check_password(&self, login: &str, password: &SecretString) -> PasswordVerdict {
+        self.check_password_from(login, password, None).await
+    }
+
+    /// Finds out whether this is the login's password, for a client at `peer`.
     ///
     /// A denial takes the same time whatever its reason, so that nobody learns from it who exists; only an empty or
     /// malformed login or password is refused at once, which tells nothing.
-    pub async fn check_password(&self, login: &str, password: &SecretString) -> PasswordVerdict {
+    pub async fn check_password_from(
+        &self,
+        login: &str,
+        password: &SecretString,
+        peer: Option<IpAddr>,
+    ) -> PasswordVerdict {
         if let Some(reason) = refuse_unasked(login, password) {
             return PasswordVerdict::Denied(reason);
         }
         let start = Instant::now();
-        let verdict = self.ask_all(login, password).await;
+        let verdict = self.ask_all(login, password, peer).await;
         match verdict {
             PasswordVerdict::Granted(_) => self.pace.note(start.elapsed(), Instant::now()),
             PasswordVerdict::Denied(_) => {
@@ -160,11 +172,11 @@ impl Directories {
         verdict
     }
 
-    async fn ask_all(&self, login: &str, password: &SecretString) -> PasswordVerdict {
+    async fn ask_all(&self, login: &str, password: &SecretString, peer: Option<IpAddr>) -> PasswordVerdict {
         let mut denied = DenyReason::UnknownUser;
         let mut outage = None;
         for directory in &self.list {
-            match directory.check_password(login, password).await {
+            match directory.check_password(login, password, peer).await {
                 Ok(Finding::Granted(account)) => return PasswordVerdict::Granted(account),
                 Ok(Finding::Denied(reason)) => {
                     denied = denied.max(reason);
@@ -220,9 +232,14 @@ impl Directory {
         }
     }
 
-    async fn check_password(&self, login: &str, password: &SecretString) -> Result<Finding, Outage> {
+    async fn check_password(
+        &self,
+        login: &str,
+        password: &SecretString,
+        peer: Option<IpAddr>,
+    ) -> Result<Finding, Outage> {
         let found = match &self.kind {
-            Kind::Users(users) => users.check_password(login, password).await,
+            Kind::Users(users) => users.check_password(login, password, peer).await,
             Kind::Ldap(ldap) => ldap.check_password(login, password).await,
             Kind::Saslauthd(saslauthd) => saslauthd.check_password(login, password).await,
             Kind::Sql(sql) => sql.check_password(login, password).await,

@@ -41,6 +41,10 @@ pub enum DenyReason {
     Disabled,
     /// The account is there, the password is not its own.
     WrongPassword,
+    /// The right app password, after its expiry.
+    AppPasswordExpired,
+    /// The right app password, from a network that it is not meant for.
+    WrongNetwork,
 }
 
 impl DenyReason {
@@ -55,6 +59,8 @@ impl DenyReason {
             Self::Ambiguous => "more than one entry for this login",
             Self::Disabled => "account disabled",
             Self::WrongPassword => "wrong password",
+            Self::AppPasswordExpired => "app password expired",
+            Self::WrongNetwork => "app password from another network",
         }
     }
 
@@ -67,7 +73,9 @@ impl DenyReason {
             | Self::EmptyPassword
             | Self::Ambiguous
             | Self::Disabled
-            | Self::WrongPassword => true,
+            | Self::WrongPassword
+            | Self::AppPasswordExpired
+            | Self::WrongNetwork => true,
         }
     }
 }

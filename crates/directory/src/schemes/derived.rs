@@ -134,7 +134,7 @@ impl Derived {
             return same(&self.derive(password.as_bytes(), self.key.len()), &self.key);
         }
         // RFC 5802 section 3. A text that SASLprep (RFC 4013) refuses is taken as it is, as most programs do.
-        let prepared = stringprep::saslprep(password).unwrap_or(password.into());
+        let prepared = stringprep::saslprep(password).unwrap_or_else(|_| password.into());
         let salted = self.derive(prepared.as_bytes(), self.hash.len());
         let stored_key = match self.hash {
             Hash::Sha256 => client_key::<Hmac<Sha256>>(&salted).map(|key| Sha256::digest(key).to_vec()),

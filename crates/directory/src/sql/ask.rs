@@ -43,7 +43,7 @@ pub(crate) struct Sql {
 }
 
 enum Server {
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
     MySql(MySql),
     Sqlite(Sqlite),
 }
@@ -214,14 +214,14 @@ fn connectable(
             warn!(target: "postern::directory", server = %place, "stored passwords cross the network in the clear");
         }
         list.push(match servers.engine {
-            SqlEngine::PostgreSql => Server::Postgres(Postgres::new(
+            SqlEngine::PostgreSql => Server::Postgres(Box::new(Postgres::new(
                 place,
                 servers,
                 password.as_ref(),
                 trust.map(|trust| Arc::clone(&trust.config)),
                 settings.timeout,
                 settings.pool_size,
-            )),
+            ))),
             SqlEngine::MySql => Server::MySql(MySql::new(
                 place,
                 servers,

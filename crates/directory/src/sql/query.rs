@@ -186,9 +186,8 @@ fn quoted_len(rest: &str, before: Option<char>, dialect: Dialect) -> Result<usiz
 fn until_quote(octets: &[u8], quote: u8, escapes: bool) -> Result<usize, String> {
     let mut index = 1;
     while let Some(&octet) = octets.get(index) {
-        if octet == b'\\' && escapes {
-            index += 2;
-        } else if octet == quote && octets.get(index + 1) == Some(&quote) {
+        let doubled = octet == quote && octets.get(index + 1) == Some(&quote);
+        if doubled || (escapes && octet == b'\\') {
             index += 2;
         } else if octet == quote {
             return Ok(index + 1);
