@@ -1,4 +1,5 @@
 //! The server side against `openssl s_client`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
