@@ -159,3 +159,6 @@ fn everywhere() -> Vec<(&'static str, String)> {
     collect(Postern::keys(), "", &mut all);
     all
 }
+
+#[cfg(test)]
+mod tests;

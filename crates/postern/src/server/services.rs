@@ -41,7 +41,6 @@ struct Shared {
     client_tls: Arc<ArcSwap<TlsClients>>,
     directories: Arc<ArcSwap<Directories>>,
     aliases: Arc<ArcSwap<Aliases>>,
-    resolver: Arc<ArcSwap<Resolver>>,
 }
 
 /// What only a restart changes.
@@ -78,17 +77,12 @@ impl Fixed {
             ("`state_dir`", self.state_dir != new.state_dir),
             ("`user`", self.user != new.user),
             ("[spool]", self.spool != new.spool),
+            ("[dns]", self.resolver != new.resolver),
         ];
         let changed = differs.into_iter().filter(|(_, differs)| *differs);
-        let mut warnings: Vec<String> = changed
+        changed
             .map(|(what, _)| format!("{what} has changed and takes effect after a restart"))
-            .collect();
-        if self.resolver != new.resolver {
-            warnings.push(
-                "[dns] has changed: deliveries use it now, names of clients after a restart".to_owned(),
-            );
-        }
-        warnings
+            .collect()
     }
 }
 
@@ -113,7 +107,6 @@ impl Services {
             client_tls: swap(config.client_tls),
             directories: swap(directories),
             aliases: swap(config.aliases),
-            resolver: swap(resolver),
         };
         let socket = ControlSocket::bind(&fixed.state_dir)
             .map_err(|error| Failure::io("cannot make the control socket", &error))?;
@@ -121,7 +114,7 @@ impl Services {
         let deliverer = Deliverer::new(postern_deliver::Deps {
             spool: Arc::clone(&spool),
             settings: Arc::clone(&shared.deliver),
-            resolver: Arc::clone(&shared.resolver),
+            resolver: resolver.clone(),
             tls: Arc::clone(&shared.client_tls),
         });
         let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());
@@ -134,7 +127,7 @@ impl Services {
             tls: Arc::clone(&shared.tls),
             directories: Arc::clone(&shared.directories),
             aliases: Arc::clone(&shared.aliases),
-            resolver: Resolver::clone(&shared.resolver.load()),
+            resolver,
             load: LoadGauge::system(),
         });
         let listeners = Listeners::start(Arc::new(receiver), bound);
@@ -187,13 +180,10 @@ impl Services {
             .await
             .map_err(|error| errors.push(error))
             .ok();
-        let resolver = Resolver::new(&config.resolver)
-            .map_err(|error| errors.push(chain(&error)))
-            .ok();
         let bound = bind_all(self.listeners.missing(&config.listeners))
             .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
             .ok();
-        let (Some(directories), Some(resolver), Some(bound)) = (directories, resolver, bound) else {
+        let (Some(directories), Some(bound)) = (directories, bound) else {
             return Err(errors);
         };
         log.change(&config.log)
@@ -207,7 +197,6 @@ impl Services {
         self.shared.client_tls.store(Arc::new(config.client_tls));
         self.shared.directories.store(Arc::new(directories));
         self.shared.aliases.store(Arc::new(config.aliases));
-        self.shared.resolver.store(Arc::new(resolver));
         self.listeners.change(&config.listeners, bound);
         Ok(warnings)
     }

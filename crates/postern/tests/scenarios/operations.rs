@@ -165,7 +165,7 @@ fn users_are_disabled_enabled_and_removed_at_once() {
 #[test]
 fn a_site_keeps_its_saslauthd() {
     let slapd = Slapd::start();
-    let saslauthd = Saslauthd::start_ldap(&slapd);
+    let mut saslauthd = Saslauthd::start(&slapd.url());
     let sink = Sink::start();
     let mut site = Site::relay(
         sink.port(),

@@ -182,7 +182,7 @@ fn resolver(file: &Postern) -> ResolverSettings {
         nameservers: servers.unwrap_or_default(),
         attempt_timeout: *written.attempt_timeout,
         timeout: *written.timeout,
-        cache_entries: clamp(*written.cache),
+        cache_size: *written.cache,
     }
 }
 

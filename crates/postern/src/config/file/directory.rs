@@ -143,7 +143,10 @@ impl DirectoryKind {
             return None;
         };
         let word = OneOf::<DirectoryWord>::new().read(kind, &place, reader)?;
-        let header = format!("{header} of this kind");
+        let header = match kind.get_ref().as_str() {
+            Some(name) => format!("{header} of kind {name:?}"),
+            None => header.to_owned(),
+        };
         let entries = Entries::new(table, Some(span.clone()), header, reader);
         let value = match word {
             DirectoryWord::Users => Directory::Users(entries.read_all_but(KEY)),

@@ -1,0 +1,472 @@
+//! Mistakes in configurations: each is found, at its place, with a remedy, and none hides another.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::problem::Problems;
+use super::read::{KeyInfo, Table};
+use super::*;
+
+/// A configuration without mistakes and without TLS, to which lines are added.
+const PLAIN: &str = "hostname = \"mx.example.org\"\nstate_dir = \"state\"\n";
+const LISTENER: &str = "[[listener]]\naddress = \"127.0.0.1:2525\"\n";
+
+/// A folder with a configuration.
+struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    fn new(config: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("postern.toml"), config).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn file(&self, name: &str, content: &str, mode: u32) -> &Self {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        self
+    }
+
+    /// Makes `certs/NAME.crt` and `.key` for these names, and `certs/ca.crt`.
+    fn certificate(&self, name: &str, names: &[&str]) -> &Self {
+        use postern_net::ca::{Authority, AuthorityRequest, CertificateRequest};
+        use postern_net::file::Existing;
+        let now = jiff::Timestamp::now();
+        fs::create_dir_all(self.path("certs")).unwrap();
+        let authority = Authority::create(&AuthorityRequest::new("Test"), now).unwrap();
+        let save = |credentials: &postern_net::ca::Credentials, name: &str| {
+            let (certificate, key) = (
+                self.path(&format!("certs/{name}.crt")),
+                self.path(&format!("certs/{name}.key")),
+            );
+            credentials
+                .save(&certificate, &key, None, Existing::Replace)
+                .unwrap();
+        };
+        save(authority.credentials(), "ca");
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        save(
+            &authority.issue(&CertificateRequest::new(names), now).unwrap(),
+            name,
+        );
+        self
+    }
+
+    fn load(&self) -> Result<(Config, Report), Report> {
+        load(&self.path("postern.toml"))
+    }
+
+    /// All that was found, as `line: severity: title | remedy`, with the folder's path taken out.
+    fn found(&self) -> Vec<String> {
+        let report = match self.load() {
+            Ok((_, report)) | Err(report) => report,
+        };
+        let folder = format!("{}/", self.folder.path().display());
+        let line = |problem: problem::JsonProblem<'_>| {
+            let value = serde_json::to_value(problem).unwrap();
+            let text = |name: &str| value[name].as_str().unwrap_or_default().replace(&folder, "");
+            format!(
+                "{}: {}: {} | {}",
+                value["line"],
+                text("severity"),
+                text("problem"),
+                text("remedy")
+            )
+        };
+        report.json().into_iter().map(line).collect()
+    }
+}
+
+/// The problems of a configuration made of `PLAIN`, a listener and these lines.
+fn found_in(lines: &str) -> Vec<String> {
+    Site::new(&format!("{PLAIN}{lines}\n{LISTENER}")).found()
+}
+
+#[test]
+fn a_plain_configuration_has_no_mistakes() {
+    assert_eq!(found_in(""), [""; 0]);
+}
+
+#[test]
+fn each_mistake_has_its_line_and_remedy() {
+    #[rustfmt::skip]
+    let cases: &[(&str, &str, &str, &str)] = &[
+        // what the case shows         line 3 and on                                  problem                        remedy
+        ("a key misspelt",             "mesage_size_limit = \"1 MiB\"",               "3: error: unknown key `mesage_size_limit`", "did you mean `message_size_limit`?"),
+        ("a key from nowhere",         "colour = 1",                                  "3: error: unknown key `colour`", "remove it; known here:"),
+        ("a key of another table",     "queue_only_load = 8.0",                       "3: error: unknown key `queue_only_load`", "belongs into [admission]"),
+        ("a key behind a table",       "[log]\nprivacy = []",                         "4: error: unknown key `privacy` in [log]", "move it above the first line in brackets"),
+        ("a table misspelt",           "[admision]",                                  "3: error: unknown key `admision`", "did you mean `admission`?"),
+        ("a text for a number",        "[limits]\nrecipients = \"100\"",              "4: error: `recipients` in [limits] has the wrong type", "`recipients = 1000`"),
+        ("a number for a duration",    "[timeouts]\ncommand = 300",                   "4: error: `command` in [timeouts] has the wrong type", "`command = \"5m\"`"),
+        ("a text for a list",          "local_domains = \"example.org\"",             "3: error: `local_domains` has the wrong type", "for example"),
+        ("a table for tables",         "[directory]\nkind = \"users\"",               "3: error: `directory` may stand several times", "write `[[directory]]`"),
+        ("a value for a table",        "log = 1",                                     "3: error: `log` has the wrong type", "for example"),
+        ("a duration without unit",    "[timeouts]\ncommand = \"300\"",               "4: error: `command` in [timeouts] has a value", "\"5m\""),
+        ("a duration out of range",    "[timeouts]\ncommand = \"2d\"",                "4: error: `command` in [timeouts] has a value", "`command = \"1h\"`"),
+        ("a size without unit",        "message_size_limit = \"25 MB of\"",           "3: error: `message_size_limit` has a value", "\"25 MiB\""),
+        ("a size out of range",        "message_size_limit = \"1 KiB\"",              "3: error: `message_size_limit` has a value", "\"64 KiB\""),
+        ("a number out of range",      "[limits]\nrecipients = 10",                   "4: error: `recipients` in [limits] has a value", "`recipients = 100`"),
+        ("a negative number",          "[limits]\nrecipients = -1",                   "4: error: `recipients` in [limits] has a value", "`recipients = 100`"),
+        ("a fraction out of range",    "[admission]\ndelay_load = -1.5",              "4: error: `delay_load` in [admission] has a value", "10.0"),
+        ("a word misspelt",            "[log]\nformat = \"jason\"",                   "4: error: `format` in [log] has a value", "did you mean \"json\"?"),
+        ("a word from nowhere",        "[log]\nformat = \"xml\"",                     "4: error: `format` in [log] has a value", "choose \"readable\" or \"json\""),
+        ("a host name without dot",    "[delivery]\nown_names = [\"mx\"]",            "4: error: `own_names` in [delivery] has a value", "full name"),
+        ("a domain that is none",      "relay_domains = [\"a..b\"]",                  "3: error: `relay_domains` has a value", "example.org"),
+        ("an open relay by domain",    "relay_domains = [\"*\"]",                     "3: error: `relay_domains` with \"*\" would relay", "list the domains"),
+        ("an open relay by network",   "[relay]\nnetworks = [\"0.0.0.0/0\"]",         "4: error: `networks` in [relay] holds every address", "own hosts"),
+        ("host bits in a network",     "[relay]\nnetworks = [\"192.0.2.1/24\"]",      "4: error: `networks` in [relay] has a value", "\"192.0.2.0/24\""),
+        ("no network",                 "[relay]\nnetworks = [\"office\"]",            "4: error: `networks` in [relay] has a value", "192.0.2.0/24"),
+        ("Kerberos 4",                 "[auth]\nmechanisms = [\"KERBEROS_V4\"]",      "4: error: `mechanisms` in [auth] has a value", "remove it from the list"),
+        ("a mechanism of later",       "[auth]\nmechanisms = [\"CRAM-MD5\"]",         "4: error: `mechanisms` in [auth] has a value", "PLAIN and LOGIN"),
+        ("a mechanism twice",          "[auth]\nmechanisms = [\"PLAIN\", \"plain\"]", "4: warning: the mechanism PLAIN is listed twice", "remove it here"),
+        ("delays the wrong way round", "[auth]\nfirst_delay = \"30s\"",               "4: error: `first_delay` in [auth] is longer", "longer one"),
+        ("a privacy flag misspelt",    "privacy = [\"goawy\"]",                       "3: error: `privacy` has a value", "goaway"),
+        ("a directory without kind",   "[[directory]]\nservers = []",                 "3: error: `kind` is missing in [[directory]]", "`kind = \"ldap\"`"),
+        ("a kind of later",            "[[directory]]\nkind = \"sql\"",               "4: error: `kind` in [[directory]] has a value", "\"users\", \"ldap\" or \"saslauthd\""),
+        ("a key of another kind",      "[[directory]]\nkind = \"users\"\nservers = [\"ldap://x/\"]", "5: error: unknown key `servers` in [[directory]] of kind \"users\"", "belongs into [[directory]] of kind \"ldap\""),
+        ("LDAP without servers",       "[[directory]]\nkind = \"ldap\"\nsearch_base = \"dc=x\"", "3: error: `servers` is missing", "add for example `servers = ["),
+        ("no server in the list",      "[[directory]]\nkind = \"ldap\"\nsearch_base = \"dc=x\"\nservers = []", "6: error: `servers` in [[directory]] is empty", "at least one"),
+        ("no LDAP address",            "[[directory]]\nkind = \"ldap\"\nsearch_base = \"dc=x\"\nservers = [\"ldap.example.org\"]", "6: error: `servers`", "ldap://"),
+        ("passwords in the clear",     "[[directory]]\nkind = \"ldap\"\nsearch_base = \"dc=x\"\nservers = [\"ldap://192.0.2.1/\"]", "6: warning: passwords cross the network in the clear", "starttls"),
+        ("a filter for everybody",     "[[directory]]\nkind = \"ldap\"\nsearch_base = \"dc=x\"\nservers = [\"ldap://[::1]/\"]\nfilter = \"(uid=*)\"", "7: error: the filter finds the same entries", "(uid={login})"),
+        ("a filter that is none",      "[[directory]]\nkind = \"ldap\"\nsearch_base = \"dc=x\"\nservers = [\"ldap://[::1]/\"]\nfilter = \"(uid={login}\"", "7: error: the filter is no LDAP filter", "RFC 4515"),
+        ("half of an identity",        "[[directory]]\nkind = \"ldap\"\nsearch_base = \"dc=x\"\nservers = [\"ldap://[::1]/\"]\nbind_dn = \"cn=a\"", "7: error: `bind_dn` without", "bind_password_file"),
+        ("a directory twice",          "[[directory]]\nkind = \"users\"\n[[directory]]\nkind = \"users\"", "5: warning: the same directory twice", "remove one"),
+        ("a route to nowhere",         "[[route]]\ndomains = [\"*\"]",                "3: error: a route that leads nowhere", "`via = [\"host:25\"]`"),
+        ("a route with two ends",      "[[route]]\ndomains = [\"*\"]\nvia = [\"a.example\"]\nto = \"mx\"", "6: error: a route with both", "remove one"),
+        ("a hop that is none",         "[[route]]\ndomains = [\"*\"]\nvia = [\"a:b:c\"]", "5: error: `via` in [[route]] has a value", "host:port"),
+        ("a route in a circle",        "[[route]]\ndomains = [\"*\"]\nvia = [\"127.0.0.1:2525\"]", "5: error: a route that leads back", "the next server"),
+        ("a domain routed twice",      "[[route]]\ndomains = [\"a.example\", \"A.example\"]\nto = \"mx\"", "4: warning: an earlier route", "remove it"),
+        ("verified, but not required", "[[route]]\ndomains = [\"*\"]\nto = \"mx\"\nverify = true", "6: error: `verify` on a route whose TLS is not required", "tls = \"required\""),
+        ("one Maildir for all",        "[delivery]\nmaildir = \"mail\"",              "4: error: the Maildir pattern puts the mail of all", "{local}"),
+        ("no such placeholder",        "[delivery]\nmaildir = \"{user}/{local}\"",    "4: error: the Maildir pattern has a placeholder", "{domain}"),
+        ("no intervals",               "[retry]\nintervals = []",                     "4: error: `intervals` in [retry] is empty", "\"5m\""),
+        ("a warning after the bounce", "[retry]\nexpire_after = \"1h\"\nwarn_after = \"2h\"", "5: error: `warn_after` in [retry] is not before", "shorter"),
+        ("a certificate rule of air",  "[tls]\n[[relay.certificate]]\nname = \"x\"",  "4: error: a certificate rule without", "postern cert show"),
+        ("a fingerprint that is none", "[[relay.certificate]]\nname = \"x\"\nfingerprint = \"12\"", "5: error: `fingerprint` in [[relay.certificate]] has a value", "postern cert show"),
+        ("an address without port",    "[[listener]]\naddress = \"127.0.0.1\"",       "4: error: `address` in [[listener]] has a value", "\"192.0.2.1:25\""),
+        ("a listener without address", "[[listener]]\nrole = \"mx\"",                 "3: error: `address` is missing in [[listener]]", "`address = \"0.0.0.0:25\"`"),
+        ("TLS without certificate",    "[[listener]]\naddress = \"127.0.0.1:1\"\ntls = \"implicit\"", "5: error: the listener 127.0.0.1:1 offers TLS", "postern cert ca"),
+        ("logins without TLS",         "[[listener]]\naddress = \"127.0.0.1:1\"\nauth = \"offer\"", "5: warning: nobody can log in", "[tls]"),
+        ("logins without users",       "[auth]\nplaintext = \"always\"\n[[listener]]\naddress = \"127.0.0.1:1\"\nrole = \"submission\"", "5: warning: nobody can log in", "kind = \"users\""),
+        ("a submission for nobody",    "[[listener]]\naddress = \"127.0.0.1:1\"\nrole = \"submission\"\nauth = \"off\"", "5: warning: the listener 127.0.0.1:1 takes mail from nobody", "require"),
+        ("loads in the wrong order",   "[admission]\ndelay_load = 20.0\nrefuse_load = 12.0", "4: warning: `delay_load` is never reached", "below 12"),
+        ("a missing certificate",      "[tls]\ncertificate = \"x.crt\"\nkey = \"x.key\"", "4: error: cannot read the certificate x.crt", "relative ones start at"),
+        ("a missing folder",           "aliases = \"mail/aliases\"",                  "3: error: cannot read the aliases mail/aliases", "the folder mail does not exist"),
+        ("a folder for a file",        "aliases = \".\"",                             "3: error: the aliases . is no file", "name the file itself"),
+        ("an empty text",              "greeting = \"\"",                             "3: error: `greeting` has a value", "leave the key out"),
+        ("a control character",        "greeting = \"a\\nb\"",                        "3: error: `greeting` has a value", "for example"),
+        ("a quote that does not end",  "greeting = \"a",                              "3: error: not TOML", "quotes"),
+        ("a key twice",                "aliases = \"a\"\naliases = \"b\"",            "4: error: not TOML: duplicate key", "quotes"),
+    ];
+    let mut missed = Vec::new();
+    for (shows, lines, problem, remedy) in cases {
+        let found = found_in(lines);
+        let hit = found.iter().any(|found| {
+            let (title, rest) = found.split_once(" | ").unwrap();
+            title.starts_with(problem) && rest.contains(remedy)
+        });
+        if !hit {
+            let found = found.join("\n  ");
+            missed.push(format!(
+                "{shows}: expected\n  {problem} … | … {remedy} …\nfound\n  {found}"
+            ));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn listeners_collide() {
+    let config = "[[listener]]\nname = \"a\"\naddress = \"0.0.0.0:2525\"\n[[listener]]\nname = \"a\"\naddress = \"127.0.0.1:2525\"\n";
+    let found = Site::new(&format!("{PLAIN}{config}")).found();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].starts_with("7: error: two listeners are named \"a\""),
+        "{found:?}"
+    );
+    assert!(
+        found[1].starts_with("8: error: two listeners on 127.0.0.1:2525"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_file_without_listeners_or_names_says_so() {
+    let found = Site::new("hostname = \"mx.example.org\"\n").found();
+    assert!(found[0].contains("`listener` is missing"), "{found:?}");
+    let found = Site::new("").found();
+    assert!(!found.is_empty());
+}
+
+#[test]
+fn all_mistakes_are_shown_at_once() {
+    let config = "\
+hostname = \"mx\"
+adress = 1
+local_domains = [\"a..b\", \"fine.example\", 3]
+[[listener]]
+address = \"127.0.0.1\"
+role = \"mix\"
+[limits]
+recipients = 1
+[[directory]]
+kind = \"ldap\"
+[tls]
+certificate = \"x\"
+";
+    let found = Site::new(config).found();
+    let places: Vec<&str> = found.iter().filter_map(|line| line.split(": ").next()).collect();
+    assert_eq!(
+        places,
+        ["1", "2", "3", "3", "5", "6", "8", "9", "9", "11", "null"],
+        "{found:#?}"
+    );
+}
+
+/// What an operator sees, to the letter.
+#[test]
+fn the_display_points_at_the_text() {
+    let site = Site::new(
+        "hostname = \"mx.example.org\"\nmesage_size_limit = \"1 MiB\"\n[[listener]]\naddress = \"127.0.0.1:2525\"\n",
+    );
+    let report = site.load().err().unwrap();
+    let shown = report
+        .render(false, 100)
+        .replace(&site.path("").display().to_string(), "/etc/postern/");
+    assert_eq!(
+        shown,
+        "\
+error: unknown key `mesage_size_limit`
+ --> /etc/postern/postern.toml:2:1
+  |
+2 | mesage_size_limit = \"1 MiB\"
+  | ^^^^^^^^^^^^^^^^^ not a key of this table
+  |
+  = help: did you mean `message_size_limit`?
+
+"
+    );
+    assert!(
+        report.render(true, 100).contains("\u{1b}["),
+        "coloured when asked for"
+    );
+    let line = report.lines().next().unwrap().1;
+    assert!(
+        line.ends_with(
+            "postern.toml:2: unknown key `mesage_size_limit` (did you mean `message_size_limit`?)"
+        ),
+        "{line}"
+    );
+}
+
+#[test]
+fn certificates_are_tried() {
+    let config = format!(
+        "{PLAIN}{LISTENER}[tls]\ncertificate = \"certs/mx.crt\"\nkey = \"certs/mx.key\"\nclient_ca = \"certs/ca.crt\"\n"
+    );
+    let site = Site::new(&config);
+    site.certificate("mx", &["mx.example.org"]);
+    assert_eq!(site.found(), [""; 0]);
+
+    // Open to others: refused, with the command that mends it.
+    fs::set_permissions(site.path("certs/mx.key"), fs::Permissions::from_mode(0o640)).unwrap();
+    let found = site.found();
+    assert_eq!(
+        found,
+        ["7: error: the key certs/mx.key is open to others (mode 640) | chmod 600 certs/mx.key"]
+    );
+
+    // Another key.
+    site.certificate("other", &["other.example.org"]);
+    fs::copy(site.path("certs/other.key"), site.path("certs/mx.key")).unwrap();
+    fs::set_permissions(site.path("certs/mx.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let found = site.found();
+    assert!(
+        found[0].starts_with("7: error: the key in certs/mx.key does not belong"),
+        "{found:?}"
+    );
+
+    // A certificate that is none, and one for another name.
+    site.file("certs/mx.crt", "nothing", 0o644);
+    assert!(
+        site.found()[0].starts_with("6: error: no certificate in"),
+        "{:?}",
+        site.found()
+    );
+    site.certificate("mx", &["other.example.org"]);
+    assert!(
+        site.found()[0].starts_with("6: warning: no certificate is for mx.example.org"),
+        "{:?}",
+        site.found()
+    );
+}
+
+#[test]
+fn the_aliases_file_is_read() {
+    let site = Site::new(&format!("{PLAIN}aliases = \"aliases\"\n{LISTENER}"));
+    site.file("aliases", "root: postmaster\npostmaster: |/bin/sh\n", 0o644);
+    let found = site.found();
+    assert!(found[0].starts_with("3: error: aliases:2:"), "{found:?}");
+    site.file("aliases", "root: you@example.org\n", 0o644);
+    assert_eq!(site.found(), [""; 0]);
+}
+
+#[test]
+fn the_acceptance_files_work_unchanged() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/acceptance");
+    for (name, stem, host) in [
+        ("seed.toml", "challenger", "challenger.example"),
+        ("relay.toml", "relay", "mx.relay.test"),
+    ] {
+        let site = Site::new(&fs::read_to_string(folder.join(name)).unwrap());
+        site.certificate(stem, &[host, "localhost"]);
+        let (config, report) = site.load().map_err(|report| report.render(false, 100)).unwrap();
+        assert!(report.is_empty(), "{}", report.render(false, 100));
+        assert_eq!(config.hostname, host);
+        assert_eq!(config.listeners.len(), 3);
+        assert_eq!(config.directories.len(), 1);
+        assert!(config.tls.is_some());
+    }
+}
+
+#[test]
+fn the_seed_file_means_what_it_says() {
+    use postern_directory::DirectorySettings;
+    use postern_policy::route::{Target, TlsLevel};
+    use postern_receive::{AuthRule, ListenerTls, Plaintext, Role};
+
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/acceptance/seed.toml");
+    let site = Site::new(&fs::read_to_string(path).unwrap());
+    site.certificate("challenger", &["challenger.example"]);
+    let (config, _) = site.load().map_err(|report| report.render(false, 100)).unwrap();
+    let listeners: Vec<_> = config
+        .listeners
+        .iter()
+        .map(|one| {
+            (
+                one.settings.name.as_str(),
+                one.address.port(),
+                one.settings.role,
+                one.settings.auth,
+                one.settings.tls,
+            )
+        })
+        .collect();
+    assert_eq!(
+        listeners,
+        [
+            ("mta", 2525, Role::Mx, AuthRule::Offer, ListenerTls::StartTls),
+            (
+                "submission",
+                2587,
+                Role::Submission,
+                AuthRule::Require,
+                ListenerTls::StartTls
+            ),
+            (
+                "submissions",
+                2465,
+                Role::Submission,
+                AuthRule::Require,
+                ListenerTls::Implicit
+            ),
+        ]
+    );
+    assert_eq!(config.state_dir, site.path("state"));
+    assert_eq!(config.receive.greeting, "{hostname} Sendmail; {date}");
+    assert!(
+        config.receive.privacy.no_expn
+            && config.receive.privacy.need_mail_helo
+            && !config.receive.privacy.no_etrn
+    );
+    assert_eq!(config.receive.auth.plaintext, Plaintext::TlsOnly);
+    assert_eq!(config.receive.admission.connections_per_second, Some(500));
+    assert_eq!(config.receive.admission.refuse_load, Some(12.0));
+    let DirectorySettings::Ldap(ldap) = &config.directories[0] else {
+        panic!("LDAP")
+    };
+    assert_eq!(ldap.servers.len(), 2);
+    assert_eq!(ldap.filter, "(uid={login})");
+    let rule = &config.deliver.routes.rules[0];
+    assert_eq!((rule.tls, rule.verify), (TlsLevel::None, false));
+    assert!(matches!(&rule.target, Target::Hosts { via, .. } if via.len() == 1 && via[0].port == 2626));
+}
+
+/// Every default and example of the tables is a value of its kind, so that what the documentation shows works.
+#[test]
+fn defaults_and_examples_can_be_read() {
+    fn texts(keys: Vec<KeyInfo>, header: &str, all: &mut Vec<(String, &'static str, String)>) {
+        for key in keys {
+            all.push((header.to_owned(), key.name, key.presence.example().to_owned()));
+            assert!(
+                !key.about.is_empty(),
+                "{header} {} has no documentation",
+                key.name
+            );
+            for shape in key.below.into_iter().flat_map(|below| below.shapes) {
+                texts(shape.keys, &format!("{header}.{}", key.name), all);
+            }
+        }
+    }
+    let mut all = Vec::new();
+    texts(Postern::keys(), "", &mut all);
+    assert!(all.len() > 120, "all keys are there");
+    for (header, name, text) in all {
+        let mut problems = Problems::default();
+        let document = format!(
+            "{}{name} = {text}\n",
+            if header.is_empty() {
+                String::new()
+            } else {
+                format!("[{}]\n", &header[1..])
+            }
+        );
+        let (_, errors) = DeTable::parse_recoverable(&document);
+        assert!(errors.is_empty(), "{document}");
+        read(&document, Path::new("/"), &mut problems);
+        let report = problems.into_report(Path::new("x"), &document);
+        // In a document of its own other keys are missing; this one must be fine.
+        let about_it = |line: &String| {
+            line.contains(&format!("`{name}`")) && line.contains("wrong type")
+                || line.contains(&format!("`{name}`")) && line.contains("cannot be used")
+        };
+        let bad: Vec<String> = report.lines().map(|(_, line)| line).filter(about_it).collect();
+        assert!(bad.is_empty(), "{header}.{name}: {bad:?}");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever stands in the file, reading and showing it ends without a panic.
+    #[test]
+    fn any_text_is_survived(text in "[a-z\\[\\]=\"'#{},.0-9 \n]{0,200}") {
+        let mut problems = Problems::default();
+        read(&text, Path::new("/"), &mut problems);
+        let report = problems.into_report(Path::new("postern.toml"), &text);
+        report.render(false, 80);
+        report.json();
+    }
+
+    /// Likewise when a good file is damaged in one place.
+    #[test]
+    fn a_damaged_file_is_survived(at in 0_usize..2000, with in "\\PC{0,3}") {
+        let mut text = include_str!("../../tests/acceptance/seed.toml").to_owned();
+        let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.insert_str(at, &with);
+        let mut problems = Problems::default();
+        read(&text, Path::new("/"), &mut problems);
+        problems.into_report(Path::new("postern.toml"), &text).render(false, 80);
+    }
+}
