@@ -17,7 +17,8 @@ use tokio::net::TcpStream;
 const SESSIONS: usize = 500;
 const ADDRESS: &str = "POSTERN_NET_TEST_ADDRESS";
 
-/// 250 MiB for 5,000 sessions leave 51 KiB for each, of which TLS may take this much; the rest is for the dialogue.
+/// 250 MiB for 5,000 sessions leave 51 KiB for each, of which TLS may take this much; the rest is for the
+/// dialogue.
 const BUDGET: usize = 20 << 10;
 
 #[tokio::test]

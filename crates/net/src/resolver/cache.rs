@@ -1,7 +1,8 @@
 //! Answers kept in memory, bounded in octets.
 //!
-//! hickory bounds its cache by the number of answers, and an answer can have 64 KiB. Some are asked for on behalf of strangers
-//! (the name of every address that connects), so here only what is used of an answer is kept, and its size counts.
+//! hickory bounds its cache by the number of answers, and an answer can have 64 KiB. Some are asked for on
+//! behalf of strangers (the name of every address that connects), so here only what is used of an answer is
+//! kept, and its size counts.
 
 use super::{MxRecord, ResolveError};
 use hickory_resolver::proto::rr::{RData, RecordType};

@@ -1,6 +1,7 @@
 //! DNS look-ups with typed answers.
 //!
-//! Names are always looked up as they stand: no search list is applied. `/etc/hosts` is honoured for addresses.
+//! Names are always looked up as they stand: no search list is applied. `/etc/hosts` is honoured for
+//! addresses.
 
 mod cache;
 
@@ -25,7 +26,8 @@ const REVERSE_NAMES_MAX: usize = 8;
 /// How to look up.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ResolverSettings {
-    /// Name servers to ask, over UDP, and TCP where needed. Default: none, that is those of `/etc/resolv.conf`.
+    /// Name servers to ask, over UDP, and TCP where needed. Default: none, that is those of
+    /// `/etc/resolv.conf`.
     pub nameservers: Vec<SocketAddr>,
     /// Wait for one server's answer before asking again, or another one. Default 3 s.
     pub attempt_timeout: Duration,
@@ -171,7 +173,8 @@ impl Resolver {
 
     /// The name of `address`, if that name in turn has this address; lower-case and without a trailing dot.
     ///
-    /// Only names of letters, digits, hyphens and underscores count, so the answer may be logged and put into a header.
+    /// Only names of letters, digits, hyphens and underscores count, so the answer may be logged and put into
+    /// a header.
     ///
     /// # Errors
     ///
@@ -303,8 +306,8 @@ fn addresses_in(records: &[Datum]) -> impl Iterator<Item = IpAddr> {
     })
 }
 
-/// The lack of records is an answer only if the server says so: hickory reports SERVFAIL and REFUSED in the same way. Also
-/// for how long it holds; a failure is not kept.
+/// The lack of records is an answer only if the server says so: hickory reports SERVFAIL and REFUSED in the
+/// same way. Also for how long it holds; a failure is not kept.
 fn classify(text: &str, error: &hickory_resolver::ResolveError) -> (Answer, Duration) {
     let temporary = |reason: String| {
         let name = text.to_owned();

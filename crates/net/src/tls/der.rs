@@ -19,7 +19,8 @@ pub(super) struct Element<'a> {
     pub(super) rest: &'a [u8],
 }
 
-/// Splits the first element off. `None` when it is cut short, or has a tag or a length that no certificate needs.
+/// Splits the first element off. `None` when it is cut short, or has a tag or a length that no certificate
+/// needs.
 pub(super) fn element(input: &[u8]) -> Option<Element<'_>> {
     let (&tag, after_tag) = input.split_first()?;
     if tag & 0x1f == 0x1f {
