@@ -113,7 +113,7 @@ async fn open(
             if profile.listener.tls != ListenerTls::Implicit {
                 io.put(&reply);
             }
-            io.close().await;
+            io.close(true).await;
             return Err(End::Closed);
         }
     };
@@ -127,7 +127,7 @@ async fn open(
             &"talked before the greeting",
         );
         io.put(&texts::EARLY_TALKER);
-        io.close().await;
+        io.close(true).await;
         return Err(End::Closed);
     }
     let text = greeting::text(
@@ -287,7 +287,11 @@ impl Connection {
             debug!(target: "postern::refuse", session = %self.session.id, reply = %answer.reply, "answered");
         }
         self.io.put(&answer.reply);
-        if answer.close { Err(End::Closed) } else { Ok(()) }
+        match (answer.close, answer.reply.is_success()) {
+            (false, _) => Ok(()),
+            (true, false) => Err(End::Closed),
+            (true, true) => Err(End::Quit),
+        }
     }
 
     /// Carries out one line.
@@ -394,9 +398,10 @@ impl Connection {
         match end {
             End::Timeout => {
                 self.io.put(&texts::TIMEOUT);
-                self.io.close().await;
+                self.io.close(true).await;
             }
-            End::Closed => self.io.close().await,
+            End::Closed => self.io.close(true).await,
+            End::Quit => self.io.close(false).await,
             End::Gone | End::Lost(_) | End::Handshake(_) => {}
         }
     }

@@ -20,6 +20,9 @@ pub(crate) const BODY_ROOM: usize = 64 * 1024;
 /// Why a session ends before its time.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum End {
+    /// The client asked for it.
+    #[error("quit")]
+    Quit,
     /// We have closed it, after a reply that said so.
     #[error("closed")]
     Closed,
@@ -123,13 +126,15 @@ impl Io {
     }
 
     /// Sends what is left to be sent and says goodbye to the transport. Whatever goes wrong, it is over.
-    pub(crate) async fn close(&mut self) {
+    ///
+    /// `unasked` says that the client may still be sending.
+    pub(crate) async fn close(&mut self, unasked: bool) {
         if self.flush().await.is_err() {
             return;
         }
         if let Some(mut stream) = self.stream.take() {
             let _ = timeout(self.write_timeout, stream.shutdown()).await;
-            if !self.input.is_empty() {
+            if unasked {
                 drain(&mut stream).await;
             }
         }
