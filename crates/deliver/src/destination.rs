@@ -46,6 +46,8 @@ struct State {
     /// Workers, idle ones included.
     workers: usize,
     idle: usize,
+    /// Workers that were started or called and have not asked for work since: each is good for one message.
+    coming: usize,
     /// Workers that have a connection.
     connected: usize,
     window: usize,
@@ -100,6 +102,7 @@ impl Destination {
             fresh_in_row: 0,
             workers: 0,
             idle: 0,
+            coming: 0,
             connected: 0,
             window: WINDOW_FIRST,
             growth_paused_until: None,
@@ -138,6 +141,7 @@ impl Destination {
         if state.idle > 0 {
             // Taken off the count here, so that the next message wakes another one.
             state.idle -= 1;
+            state.coming += 1;
             drop(state);
             self.calls.add_permits(1);
         }
@@ -155,6 +159,7 @@ impl Destination {
         queue.push_front(work);
         if state.idle > 0 {
             state.idle -= 1;
+            state.coming += 1;
             drop(state);
             self.calls.add_permits(1);
         }
@@ -167,16 +172,20 @@ impl Destination {
         let window = if state.pause.is_some() { 1 } else { state.window };
         // The fewer are left, the fewer one destination gets, so that slow ones cannot have them all.
         let allowed = window.min(limits.connections_per_destination).min(1 + free / 4);
-        let wanted = waiting > 0 && state.idle == 0 && state.workers < allowed.max(1);
+        let wanted = waiting > state.coming && state.workers < allowed;
         if wanted {
             state.workers += 1;
+            state.coming += 1;
         }
         wanted
     }
 
     /// The next message, fresh ones first, with every fourth place for those that were deferred before.
-    pub(crate) fn take(&self, may_wait: bool) -> Taken {
+    ///
+    /// `arriving` is to be set the first time a worker asks, and the first time after it was called.
+    pub(crate) fn take(&self, may_wait: bool, arriving: bool) -> Taken {
         let mut state = self.state.lock();
+        state.coming -= usize::from(arriving);
         match state.next() {
             Some(work) => Taken::Work(Box::new(work)),
             None if may_wait => {
@@ -216,9 +225,11 @@ impl Destination {
         true
     }
 
-    /// A worker ends although there may be work.
-    pub(crate) fn leave(&self) {
-        self.state.lock().workers -= 1;
+    /// A worker ends although there may be work; `arriving` as for [`Destination::take`].
+    pub(crate) fn leave(&self, arriving: bool) {
+        let mut state = self.state.lock();
+        state.workers -= 1;
+        state.coming -= usize::from(arriving);
     }
 
     /// Whether more than one worker is here.

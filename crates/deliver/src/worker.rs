@@ -27,6 +27,9 @@ use crate::work::{Due, Work};
 /// Messages that a worker may hand over while others wait for a connection.
 const SHARE: u32 = 20;
 
+/// How long a goodbye may take when the server stops.
+const HURRY: Duration = Duration::from_millis(200);
+
 /// A pause ends this much before the retry that follows the failure, so that the retry is a real one.
 const PAUSE_SHARE: f64 = 0.85;
 
@@ -84,7 +87,7 @@ struct Transacted {
 impl<'a> Worker<'a> {
     async fn serve(core: &'a Arc<Core>, destination: &'a Arc<Destination>) {
         let Some(slot) = core.slot().await else {
-            destination.leave();
+            destination.leave(true);
             return;
         };
         let unsettled = core.deps.settings.load().limits.unsettled_per_connection;
@@ -102,17 +105,19 @@ impl<'a> Worker<'a> {
 
     /// Takes and delivers; returns when this worker counts no longer.
     async fn work(&mut self) {
+        let mut arriving = true;
         loop {
             if self.core.stop.is_cancelled() || self.has_had_its_share() {
-                self.destination.leave();
+                self.destination.leave(arriving);
                 return;
             }
             self.core.replenish(self.destination);
-            match self.destination.take(self.session.is_some()) {
+            match self.destination.take(self.session.is_some(), arriving) {
                 Taken::Work(work) => {
+                    arriving = false;
                     self.taken += 1;
                     if !self.deliver(*work).await {
-                        self.destination.leave();
+                        self.destination.leave(false);
                         return;
                     }
                 }
@@ -120,6 +125,7 @@ impl<'a> Worker<'a> {
                     if !self.wait().await {
                         return;
                     }
+                    arriving = true;
                 }
                 Taken::Leave => return,
             }
@@ -162,7 +168,16 @@ impl<'a> Worker<'a> {
             if polite {
                 let core = self.core.clone();
                 let timeouts = core.deps.settings.load().timeouts.clone();
-                core.workers.spawn(async move { session.quit(&timeouts).await });
+                core.workers.clone().spawn(async move {
+                    let hurry = async {
+                        core.stop.cancelled().await;
+                        sleep(HURRY).await;
+                    };
+                    tokio::select! {
+                        () = session.quit(&timeouts) => {}
+                        () = hurry => {}
+                    }
+                });
             }
         }
     }
