@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::count::Counted;
-use crate::intake::{Decoder, Intake};
+use crate::intake::{self, Decoder, Intake};
 use crate::io::{BODY_ROOM, COMMAND_ROOM, End, Io};
 use crate::profile::Profile;
 use crate::receiver::Shared;
@@ -255,6 +255,7 @@ impl Connection {
                 }
             };
             self.io.input.advance(consumed);
+            log_protocol(&answer, &self.session);
             if let Err(end) = self.tell(answer) {
                 return end;
             }
@@ -283,9 +284,6 @@ impl Connection {
 
     /// Adds a reply to those that go out next.
     fn tell(&mut self, answer: Answer) -> Result<(), End> {
-        if answer.reply.code >= 400 {
-            debug!(target: "postern::refuse", session = %self.session.id, reply = %answer.reply, "answered");
-        }
         self.io.put(&answer.reply);
         match (answer.close, answer.reply.is_success()) {
             (false, _) => Ok(()),
@@ -308,13 +306,17 @@ impl Connection {
         if !dialogue.line_fits(line, consumed) {
             let answer = dialogue.bad_line(dialogue.too_long());
             io.input.advance(consumed);
+            log_protocol(&answer, session);
             return self.tell(answer);
         }
         let step = dialogue.step(line);
         io.input.advance(consumed);
         let answer = match step {
-            Step::Answer(answer) => answer,
-            Step::Sender(ask) => Answer::stay(judge_sender(ask, session)),
+            Step::Answer(answer) => {
+                log_protocol(&answer, session);
+                answer
+            }
+            Step::Sender(ask) => judge_sender(ask, session),
             Step::Recipient(ask) => recipient::judge(ask, session).await,
             Step::Data(ask) => {
                 let transaction = ask.start();
@@ -408,7 +410,7 @@ impl Connection {
 }
 
 /// Answers `MAIL`: may this login use the sender, is the message small enough, is there room for it?
-fn judge_sender(ask: AskSender<'_>, session: &Session) -> Reply {
+fn judge_sender(ask: AskSender<'_>, session: &Session) -> Answer {
     let settings = &session.profile.settings;
     if let Some(login) = &session.login {
         let identity = LoginIdentity {
@@ -419,8 +421,14 @@ fn judge_sender(ask: AskSender<'_>, session: &Session) -> Reply {
         if let Some(refusal) = verdict.reply() {
             let reply = texts::refused_path(ask.sender(), refusal, &session.mark());
             session.log_refusal(verdict.rule(), &reply, ask.sender());
-            return ask.refuse(reply);
+            return Answer::stay(ask.refuse(reply));
         }
+    }
+    if let Some(answer) = intake::queue_is_down(session) {
+        return Answer {
+            reply: ask.refuse(answer.reply),
+            close: answer.close,
+        };
     }
     let facts = MessageFacts {
         size: ask.declared_size(),
@@ -429,9 +437,25 @@ fn judge_sender(ask: AskSender<'_>, session: &Session) -> Reply {
     if let Err(refusal) = admission::admit_message(&facts, &settings.admission) {
         let reply = texts::refusal(refusal.reply(), "");
         session.log_refusal(refusal.rule(), &reply, &refusal);
-        return ask.refuse(reply);
+        return Answer::stay(ask.refuse(reply));
     }
-    ask.accept()
+    Answer::stay(ask.accept())
+}
+
+/// Logs what the protocol alone refuses: a session that is ended or that lacks a login for all to see, a mere mistake of
+/// the client for those who look closely.
+fn log_protocol(answer: &Answer, session: &Session) {
+    let reply = &answer.reply;
+    if reply.code < 400 {
+        return;
+    }
+    if *reply == texts::AUTH_NEEDED {
+        session.log_refusal("login.required", reply, &"no login");
+    } else if answer.close {
+        session.log_refusal("protocol.end", reply, &"session ended");
+    } else {
+        debug!(target: "postern::refuse", session = %session.id, rule = "protocol", reply = %reply, "refused");
+    }
 }
 
 /// Sleeps before a command while the load is high, as sendmail does under `DelayLA`.
