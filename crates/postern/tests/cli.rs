@@ -266,10 +266,7 @@ fn certificates_are_made_renewed_and_shown() {
 fn an_empty_queue_can_be_asked_in_every_way() {
     let site = Site::new(CONFIG);
     fs::create_dir(site.path("state")).unwrap();
-    assert_eq!(
-        site.json(&["queue", "list", "--json"])["messages"],
-        Value::Array(Vec::new())
-    );
+    assert_eq!(site.json(&["queue", "list", "--json"]), Value::Array(Vec::new()));
     assert!(site.ok(&["queue", "list"]).contains("the queue is empty"));
     assert_eq!(site.json(&["queue", "flush", "--json"])["changed"], 0);
     assert_eq!(site.code(&["queue", "show", "01HJ3K8Q2M7XA"]), 1);

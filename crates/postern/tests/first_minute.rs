@@ -149,6 +149,11 @@ fn a_second_signal_ends_it_at_once() {
     server.signal(Signal::SIGTERM);
     wait_until("the first signal", || server.log().contains("stopping"));
     server.signal(Signal::SIGINT);
+    let asked = Instant::now();
     let status = server.wait().unwrap();
-    assert_eq!(status.code(), Some(130));
+    assert!(status.success(), "all that was accepted is on disk");
+    assert!(
+        asked.elapsed() < Duration::from_secs(5),
+        "did not wait for the transaction"
+    );
 }

@@ -215,7 +215,7 @@ fn list(queue: &mut Queue, filter: &FilterArgs, limit: u32, json: bool) -> Resul
         }
     }
     if json {
-        return output::print_json(&all);
+        return output::print_json(&all.messages);
     }
     print_listing(&all)
 }

@@ -101,7 +101,7 @@ impl Kind for Number {
                     value.span(),
                     place,
                     format!("out of range: {least} to {most}"),
-                    format!("write for example `{} = {}`", place.key, place.example),
+                    place.remedy(),
                 );
                 None
             }
@@ -118,10 +118,7 @@ pub(crate) fn split(error: &impl std::fmt::Display, place: &Place) -> (String, S
     let whole = error.to_string();
     match whole.rsplit_once("; ") {
         Some((label, remedy)) => (label.to_owned(), remedy.to_owned()),
-        None => (
-            whole,
-            format!("write for example `{} = {}`", place.key, place.example),
-        ),
+        None => (whole, place.remedy()),
     }
 }
 
@@ -223,7 +220,7 @@ impl Kind for Line {
 
     fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<String> {
         text(value, place, reader, "a text in quotes", |written| {
-            let remedy = format!("write for example `{} = {}`", place.key, place.example);
+            let remedy = place.remedy();
             if written.is_empty() {
                 Err(("empty".into(), format!("{remedy}, or leave the key out")))
             } else if written.len() > self.0 {
@@ -292,6 +289,10 @@ impl Kind for Network {
 
     fn describe(&self) -> String {
         "network".into()
+    }
+
+    fn sample(&self) -> String {
+        "\"192.0.2.0/24\"".into()
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<IpNet> {
@@ -372,6 +373,13 @@ impl<K: Kind> Kind for List<K> {
         format!("list of: {}", self.0.describe())
     }
 
+    fn sample(&self) -> String {
+        match self.0.sample().as_str() {
+            "" => String::new(),
+            inner => format!("[{inner}]"),
+        }
+    }
+
     fn read(
         &self,
         value: &Spanned<DeValue<'_>>,
@@ -417,7 +425,13 @@ impl<T: Table> Kind for Section<T> {
 
     fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<T> {
         let Some(table) = value.get_ref().as_table() else {
-            reader.wrong_type(value, place, "a table");
+            let header = place.header(false);
+            reader.problems.error(
+                Some(value.span()),
+                format!("`{}`{} has the wrong type", place.key, place.within()),
+                "not a table",
+                format!("write {header} and below it a line for each of its keys"),
+            );
             return None;
         };
         let entries = Entries::new(table, Some(value.span()), place.header(false), reader);

@@ -144,6 +144,7 @@ fn everywhere() -> Vec<(&'static str, String)> {
                 table: header.to_owned(),
                 key: key.name.to_owned(),
                 example: String::new(),
+                element: false,
             };
             let inner = place.header(below.repeated);
             for shape in below.shapes {

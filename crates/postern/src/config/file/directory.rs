@@ -129,6 +129,7 @@ impl DirectoryKind {
             table: header.to_owned(),
             key: KEY.into(),
             example: "\"ldap\"".into(),
+            element: false,
         };
         let Some(kind) = table.get(KEY) else {
             reader.problems.error(
