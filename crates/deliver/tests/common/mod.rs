@@ -1,5 +1,6 @@
 //! A spool and a deliverer for one test, and hosts that say what a script tells them to.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use postern_deliver::{Deliverer, Deps, Settings, TlsClients};
 use postern_mail::address::ParseOptions;
 use postern_mail::{BodyKind, Envelope, Mailbox, QueueId, Recipient, ReversePath};
 use postern_net::resolver::{Resolver, ResolverSettings};
-use postern_net::tls::{ClientTls, ClientTlsSettings, Verification};
+use postern_net::tls::{ClientTls, ClientTlsSettings, ServerTls, Verification};
 use postern_policy::DomainSet;
 use postern_policy::retry::RetrySettings;
 use postern_policy::route::{Hop, Protocol, RouteRule, RouteTable, Target, TlsLevel};
@@ -275,7 +276,7 @@ pub const CONTENT: &str = "From: a@example.org\r\nSubject: test\r\n\r\nHello\r\n
 /// A host that plays a script for each connection, the last one for all further ones.
 ///
 /// A script has a step on each line: `S text` says a line, `C text` reads one that must begin so, `BODY` reads to the final dot, `CHUNK n`
-/// reads n octets, `WAIT ms` waits, `HANG` waits for good, `EOF` reads until the client closes. At its end the connection is closed.
+/// reads n octets, `TLS` makes the handshake, `WAIT ms` waits, `HANG` waits for good, `EOF` reads until the client closes. At its end the connection is closed.
 pub struct Host {
     pub port: u16,
     seen: Arc<Mutex<Seen>>,
@@ -292,15 +293,22 @@ struct Seen {
 
 impl Host {
     pub async fn start(scripts: &[&str]) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        Self::serve(listener, scripts)
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), scripts).await
     }
 
     pub async fn start_at(address: SocketAddr, scripts: &[&str]) -> Self {
-        Self::serve(TcpListener::bind(address).await.unwrap(), scripts)
+        Self::serve(TcpListener::bind(address).await.unwrap(), scripts, None)
     }
 
-    fn serve(listener: TcpListener, scripts: &[&str]) -> Self {
+    pub async fn start_tls(tls: ServerTls, scripts: &[&str]) -> Self {
+        Self::serve(
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap(),
+            scripts,
+            Some(tls),
+        )
+    }
+
+    fn serve(listener: TcpListener, scripts: &[&str], tls: Option<ServerTls>) -> Self {
         let port = listener.local_addr().unwrap().port();
         let scripts: Vec<String> = scripts.iter().map(|script| (*script).to_owned()).collect();
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -309,7 +317,8 @@ impl Host {
             async move {
                 loop {
                     let (stream, _) = listener.accept().await.unwrap();
-                    play_next(stream, &scripts, &seen);
+                    stream.set_nodelay(true).unwrap();
+                    play_next(stream, &scripts, &seen, tls.clone());
                 }
             }
         });
@@ -325,7 +334,7 @@ impl Host {
             async move {
                 loop {
                     let (stream, _) = listener.accept().await.unwrap();
-                    play_next(stream, &scripts, &seen);
+                    play_next(stream, &scripts, &seen, None);
                 }
             }
         });
@@ -354,10 +363,16 @@ impl Drop for Host {
     }
 }
 
-fn play_next<S>(stream: S, scripts: &[String], seen: &Arc<Mutex<Seen>>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+fn play_next(
+    stream: impl Stream + 'static,
+    scripts: &[String],
+    seen: &Arc<Mutex<Seen>>,
+    tls: Option<ServerTls>,
+) {
     let place = {
         let mut seen = seen.lock().unwrap();
         seen.connections += 1;
@@ -365,10 +380,10 @@ where
     };
     let script = scripts[place.min(scripts.len() - 1)].clone();
     let seen = seen.clone();
-    tokio::spawn(async move { play(stream, &script, &seen).await });
+    tokio::spawn(async move { play(Box::new(stream), &script, &seen, tls).await });
 }
 
-async fn play<S: AsyncRead + AsyncWrite + Unpin>(stream: S, script: &str, seen: &Mutex<Seen>) {
+async fn play(stream: Box<dyn Stream>, script: &str, seen: &Mutex<Seen>, tls: Option<ServerTls>) {
     let mut stream = BufReader::new(stream);
     for step in script.lines().map(str::trim).filter(|step| !step.is_empty()) {
         let (verb, rest) = step.split_once(' ').unwrap_or((step, ""));
@@ -406,6 +421,15 @@ async fn play<S: AsyncRead + AsyncWrite + Unpin>(stream: S, script: &str, seen: 
                 if stream.read_exact(&mut body).await.is_ok() {
                     seen.lock().unwrap().bodies.push(body);
                 }
+            }
+            "TLS" => {
+                let made = tls
+                    .as_ref()
+                    .expect("a host with TLS")
+                    .accept(stream.into_inner(), PATIENCE)
+                    .await;
+                let Ok((secured, _)) = made else { return };
+                stream = BufReader::new(Box::new(secured));
             }
             "WAIT" => sleep(Duration::from_millis(rest.parse().unwrap())).await,
             "HANG" => sleep(Duration::from_secs(3_600)).await,
