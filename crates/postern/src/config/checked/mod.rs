@@ -208,29 +208,21 @@ fn values<T: Clone>(list: &[At<T>]) -> Vec<T> {
 }
 
 /// A number that was read within bounds, in the type that the setting has.
-fn clamp<T: TryFrom<u64>>(number: u64) -> T
-where
-    T: num_max::Max,
-{
-    T::try_from(number).unwrap_or(T::MAX)
+fn clamp<T: TryFrom<u64> + Largest>(number: u64) -> T {
+    T::try_from(number).unwrap_or(T::LARGEST)
 }
 
-mod num_max {
-    /// Types with a largest value.
-    pub(super) trait Max {
-        const MAX: Self;
-    }
-
-    impl Max for u8 {
-        const MAX: Self = u8::MAX;
-    }
-    impl Max for u16 {
-        const MAX: Self = u16::MAX;
-    }
-    impl Max for u32 {
-        const MAX: Self = u32::MAX;
-    }
-    impl Max for usize {
-        const MAX: Self = usize::MAX;
-    }
+/// Types with a largest value.
+trait Largest {
+    const LARGEST: Self;
 }
+
+macro_rules! largest {
+    ($($type:ty)*) => {
+        $(impl Largest for $type {
+            const LARGEST: Self = Self::MAX;
+        })*
+    };
+}
+
+largest!(u8 u16 u32 usize);

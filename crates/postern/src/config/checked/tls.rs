@@ -277,7 +277,7 @@ fn expiry_problems(tls: &ServerTls, now: Timestamp) -> Problems {
             None,
             title,
             "",
-            "renew it, then `postern reload`; `postern cert issue --replace NAME` makes one from an own authority",
+            "renew it (one of an own authority by `postern cert issue NAME`), then `postern reload`",
         );
     }
     problems

@@ -16,7 +16,7 @@ use crate::config::read::{At, Below, Entries, Kind, Place, Reader, table};
 #[derive(Clone, Debug)]
 pub(crate) enum Directory {
     Users(UsersTable),
-    Ldap(LdapTable),
+    Ldap(Box<LdapTable>),
     Saslauthd(SaslauthdTable),
 }
 
@@ -151,7 +151,7 @@ impl DirectoryKind {
         let entries = Entries::new(table, Some(span.clone()), header, reader);
         let value = match word {
             DirectoryWord::Users => Directory::Users(entries.read_all_but(KEY)),
-            DirectoryWord::Ldap => Directory::Ldap(entries.read_all_but(KEY)),
+            DirectoryWord::Ldap => Directory::Ldap(Box::new(entries.read_all_but(KEY))),
             DirectoryWord::Saslauthd => Directory::Saslauthd(entries.read_all_but(KEY)),
         };
         Some(At {
