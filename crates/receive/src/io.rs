@@ -140,7 +140,10 @@ impl Io {
             return;
         }
         if let Some(mut stream) = self.stream.take() {
-            let _ = timeout(self.write_timeout, stream.shutdown()).await;
+            // Dropping a plain stream closes it as well; TLS has a word of its own for the end.
+            if unasked || stream.is_tls() {
+                let _ = timeout(self.write_timeout, stream.shutdown()).await;
+            }
             if unasked {
                 drain(&mut stream).await;
             }
