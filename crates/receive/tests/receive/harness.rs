@@ -234,6 +234,14 @@ impl Drop for Server {
     }
 }
 
+/// Goes as far as `354`, for a message to the server's user.
+pub(crate) fn begin_message(client: &mut Client) {
+    for line in ["MAIL FROM:<a@a.example>", "RCPT TO:<acaird@challenger.example>"] {
+        assert!(client.say(line).unwrap().starts_with("250"), "{line}");
+    }
+    assert!(client.say("DATA").unwrap().starts_with("354"));
+}
+
 fn certificates(folder: &TempDir) -> ServerTls {
     let path = |name: &str| folder.path().join(name);
     let now = Timestamp::now();

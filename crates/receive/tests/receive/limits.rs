@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use postern_testkit::smtp::Client;
 
-use crate::harness::Options;
+use crate::harness::{Options, begin_message};
 
 fn greeting(port: u16) -> String {
     Client::connect(port).unwrap().1
@@ -79,13 +79,7 @@ fn no_room_on_the_disk() {
 fn a_closed_queue_says_421() {
     let server = Options::mx().start();
     let mut client = server.connect();
-    for line in [
-        "MAIL FROM:<a@a.example>",
-        "RCPT TO:<acaird@challenger.example>",
-        "DATA",
-    ] {
-        client.say(line).unwrap();
-    }
+    begin_message(&mut client);
     server.close_spool();
     client.send(b"Subject: x\r\n\r\n").unwrap();
     let reply = client.say(".").unwrap();
@@ -149,13 +143,7 @@ fn silence_ends_a_session() {
     let mut client = server.connect();
     assert!(client.reply().unwrap().starts_with("421 4.4.2"));
     let mut client = server.connect();
-    for line in [
-        "MAIL FROM:<a@a.example>",
-        "RCPT TO:<acaird@challenger.example>",
-        "DATA",
-    ] {
-        client.say(line).unwrap();
-    }
+    begin_message(&mut client);
     client.send(b"half a").unwrap();
     assert!(client.reply().unwrap().starts_with("421 4.4.2"));
     assert!(client.reply().is_err(), "closed");

@@ -4,7 +4,7 @@ use postern_mail::{BodyKind, Notify, Ret, ReversePath};
 use postern_receive::Role;
 use postern_testkit::smtp::{Client, TlsOptions};
 
-use crate::harness::{HOST, Options, Server};
+use crate::harness::{HOST, Options, Server, begin_message};
 
 const TEXT: &str = "Subject: test\n\nHello\n.hidden\n";
 
@@ -207,13 +207,7 @@ fn large_bodies_in_chunks_and_lines() {
     let mut client = server.connect();
     let line = format!("{}\r\n", "x".repeat(998));
     let body = format!("Subject: big\r\n\r\n{}", line.repeat(300));
-    for line in [
-        "MAIL FROM:<a@a.example>",
-        "RCPT TO:<acaird@challenger.example>",
-        "DATA",
-    ] {
-        client.say(line).unwrap();
-    }
+    begin_message(&mut client);
     client.send(body.as_bytes()).unwrap();
     let (_, content) = server.message(&client.say(".").unwrap());
     assert!(content.ends_with(&body));
@@ -247,13 +241,7 @@ fn a_message_without_a_head_gets_an_empty_line_after_the_trace() {
 fn a_message_that_was_broken_off_is_not_queued() {
     let server = Options::new(Role::Mx).start();
     let mut client = server.connect();
-    for line in [
-        "MAIL FROM:<a@a.example>",
-        "RCPT TO:<acaird@challenger.example>",
-        "DATA",
-    ] {
-        client.say(line).unwrap();
-    }
+    begin_message(&mut client);
     client.send(b"Subject: x\r\n\r\nhalf").unwrap();
     drop(client);
     std::thread::sleep(std::time::Duration::from_millis(200));
