@@ -5,9 +5,10 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use postern_testkit::process::{Server, free_port, wait_until};
@@ -223,4 +224,31 @@ fn the_socket_is_private_and_refuses_nonsense() {
     }
     assert!(server.terminate().success());
     assert!(!socket.exists(), "removed at the end");
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let site = Site::new();
+    let port = free_port();
+    site.config(&[port], "");
+    let socket = UnixDatagram::bind(site.path("notify")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let told = || {
+        let mut message = [0; 4096];
+        let length = socket.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    let mut command = site.command(&["serve"]);
+    command.env("NOTIFY_SOCKET", site.path("notify"));
+    let server = Server::start(&mut command, &site.path("log"));
+    assert!(told().starts_with("READY=1\n"));
+    assert!(
+        Client::connect(port).is_ok(),
+        "ready means that the greeting comes"
+    );
+    server.signal(Signal::SIGHUP);
+    assert!(told().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    assert!(told().starts_with("READY=1\n"));
+    assert!(server.terminate().success());
+    assert!(told().starts_with("STOPPING=1\n"));
 }
