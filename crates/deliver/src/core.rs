@@ -1,6 +1,7 @@
 //! What all parts of delivery share: destinations, bounds, and the way from what happened to the spool.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -82,14 +83,7 @@ impl Core {
 
     /// The destination of mail for `domain`.
     pub(crate) fn destination(&self, domain: &Domain, settings: &Arc<Settings>) -> Arc<Destination> {
-        let literal;
-        let text: &str = match domain {
-            Domain::Name(name) => name,
-            Domain::Literal(_) => {
-                literal = domain.to_string();
-                &literal
-            }
-        };
+        let text = domain_text(domain);
         let mut registry = self.registry.lock();
         let same = registry
             .settings
@@ -99,7 +93,7 @@ impl Core {
             registry.by_domain.clear();
             registry.settings = Some(settings.clone());
         }
-        if let Some(known) = registry.by_domain.get(text) {
+        if let Some(known) = registry.by_domain.get(&*text) {
             return known.clone();
         }
         let hop = NextHop::find(domain, &settings.routes, settings.mx_port);
@@ -368,40 +362,41 @@ pub(crate) struct Held {
     pub(crate) look_again: Vec<Arc<str>>,
 }
 
-/// The domain of a recipient as the spool knows it.
-pub(crate) fn domain_of(message: &Message, due: &Due) -> Option<Arc<str>> {
+/// A domain as the spool knows it.
+fn domain_text(domain: &Domain) -> Cow<'_, str> {
+    match domain {
+        Domain::Name(name) => Cow::Borrowed(name),
+        literal @ Domain::Literal(_) => Cow::Owned(literal.to_string()),
+    }
+}
+
+fn domain_of(message: &Message, due: &Due) -> Option<Arc<str>> {
     let recipient = message.envelope.recipients.get(due.index as usize)?;
-    Some(match recipient.address.domain() {
-        Domain::Name(name) => Arc::from(&**name),
-        literal @ Domain::Literal(_) => literal.to_string().into(),
-    })
+    Some(domain_text(recipient.address.domain()).into())
 }
 
 /// Domains of a claimed message of which the work had not all recipients: the others may have come due meanwhile.
 pub(crate) fn look_again(message: &Message, recipients: &[Due]) -> Vec<Arc<str>> {
-    if message.envelope.recipients.len() == recipients.len() {
+    let all = &message.envelope.recipients;
+    if all.len() == recipients.len() {
         return Vec::new();
     }
-    let mut domains: Vec<Arc<str>> = recipients
-        .iter()
-        .filter_map(|due| domain_of(message, due))
-        .collect();
-    domains.sort_unstable();
-    domains.dedup();
-    let others = |domain: &Arc<str>| {
-        let same = |index: usize| {
-            let index = u32::try_from(index).unwrap_or(u32::MAX);
-            recipients.iter().all(|due| due.index != index)
-        };
-        message
-            .envelope
-            .recipients
-            .iter()
-            .enumerate()
-            .any(|(index, other)| same(index) && other.address.domain().to_string() == **domain)
+    let mut left_out = vec![true; all.len()];
+    for due in recipients {
+        if let Some(mark) = left_out.get_mut(due.index as usize) {
+            *mark = false;
+        }
+    }
+    let domains = |wanted: bool| -> BTreeSet<Cow<'_, str>> {
+        let chosen = all.iter().zip(&left_out).filter(|(_, mark)| **mark == wanted);
+        chosen
+            .map(|(recipient, _)| domain_text(recipient.address.domain()))
+            .collect()
     };
-    domains.retain(others);
-    domains
+    domains(false)
+        .intersection(&domains(true))
+        .map(|domain| Arc::from(&**domain))
+        .collect()
 }
 
 fn note(index: u32, notice: outcome::Notice, outcome: &Outcome, replied: bool) -> Option<Note> {

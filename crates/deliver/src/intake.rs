@@ -131,20 +131,21 @@ impl Reader<'_> {
     async fn run(&mut self) {
         loop {
             let domains = self.core.agenda.take_domains(Timestamp::now());
-            if !domains.is_empty() {
-                for domains in domains.chunks(DOMAINS) {
-                    self.look(domains).await;
-                }
-            } else if self.core.agenda.take_everywhere() || self.next_scan <= Instant::now() {
+            for domains in domains.chunks(DOMAINS) {
+                self.look(domains).await;
+            }
+            if self.core.agenda.take_everywhere() || self.next_scan <= Instant::now() {
                 // A scan under way begins anew: what was asked for may lie behind it.
                 self.scan = Some(Scan {
                     after: None,
                     began: Instant::now(),
                 });
                 self.next_scan = Instant::now() + SCAN_EVERY;
-            } else if let Some(scan) = self.scan.take() {
+            }
+            // A step at a time, so that neither scan nor timers wait for the other to end.
+            if let Some(scan) = self.scan.take() {
                 self.scan = self.step(scan).await;
-            } else {
+            } else if domains.is_empty() {
                 self.sleep().await;
             }
         }

@@ -5,7 +5,7 @@
 //! Fresh messages come from the spool's subscription, deferred ones from its database when they come due (module `intake`). Each is
 //! put into the queue of its *destination*, the next hop that its recipients share (`hop`, `destination`). A destination
 //! has workers, each with one connection, which take one message after the other from its queue without asking anybody else
-//! (`worker`): connect (`connect`, `session`), hand over (`exchange`), decide (`outcome`), report (`report`), settle (`core`).
+//! (`worker`): connect (`connect`, `session`), hand over (`transact`, `exchange`), decide (`outcome`), report (`report`), settle (`core`).
 //!
 //! - **Memory is bounded**: fresh messages by the spool, deferred ones by [`Limits::waiting`]; a destination never has more than
 //!   [`Limits::waiting_per_destination`] of each. The rest stays in the spool and is read page by page.
@@ -34,6 +34,7 @@ mod report;
 mod session;
 pub mod settings;
 mod status;
+mod transact;
 mod work;
 mod worker;
 

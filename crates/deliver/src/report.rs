@@ -149,7 +149,10 @@ impl Page<'_> {
             Some(text) => {
                 format!("It could not be delivered within {age}. The last attempt ended so: {text}")
             }
-            None => format!("It could not be delivered within {age}."),
+            None => format!(
+                "It could not be delivered within {age}. The last answer of {} was:",
+                host_of(&note.relay)
+            ),
         })
     }
 }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_mail::{Notify, Recipient, Status};
+use postern_mail::{Notify, Status};
 use postern_policy::retry::RetrySettings;
-use postern_smtp::client::{Order, Stage, Verdict, needs};
 use postern_spool::{Message, Outcome, RecipientOutcome, Settlement, SpoolError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, sleep_until};
@@ -15,13 +14,13 @@ use crate::claims::Claim;
 use crate::connect::Dialer;
 use crate::core::{Conclusion, Core, Held, look_again};
 use crate::destination::{Destination, Setback, Taken};
-use crate::exchange::{EAGER_MAX, Examined, Exchanged, examine, exchange};
-use crate::failure::{Failure, success};
+use crate::failure::Failure;
 use crate::hop::HopKind;
 use crate::maildir;
-use crate::outcome::{self, Fate, SuccessReport, Times};
+use crate::outcome::{self, Fate, Times};
 use crate::session::Session;
 use crate::settings::Settings;
+use crate::transact::{Transacted, all_failed, transact, unreadable};
 use crate::work::{Due, Work};
 
 /// Messages that a worker may hand over while others wait for a connection.
@@ -75,13 +74,8 @@ enum Connected {
     /// Not for this worker: others have all that the destination gives.
     TooMany,
     No(Failure),
-}
-
-/// What came of one transaction.
-struct Transacted {
-    fates: Vec<(Due, Fate)>,
-    /// To be tried at once in another transaction.
-    again: Vec<Due>,
+    /// The server stops.
+    Stopped,
 }
 
 impl<'a> Worker<'a> {
@@ -204,6 +198,7 @@ impl<'a> Worker<'a> {
             if self.session.is_none() {
                 match self.connect(&settings, &load.message, left.len()).await {
                     Connected::Yes => {}
+                    Connected::Stopped => return false,
                     Connected::TooMany if !load.begun => {
                         self.put_back(load, left);
                         return false;
@@ -222,19 +217,30 @@ impl<'a> Worker<'a> {
             let Ok(unsettled) = self.unsettled.clone().acquire_owned().await else {
                 return false;
             };
-            if let Some(rate) = settings.limits.rate_per_destination {
-                sleep_until(self.destination.sending_time(rate).into()).await;
+            if !self.wait_for_turn(&settings).await {
+                return false;
             }
             let rest = left.split_off(self.batch_len(&settings, left.len()));
-            let Transacted { fates, mut again } = self.transact(&settings, &load.message, left).await;
-            again.extend(rest);
+            let (fates, again) = self.hand_over(&settings, &load.message, left).await;
             left = again;
+            left.extend(rest);
             if !fates.is_empty() {
                 load.begun = true;
                 self.conclude(&settings, &load, fates, Some(unsettled)).await;
             }
         }
         true
+    }
+
+    /// Waits as the rate of the destination demands. `false` when the server stops.
+    async fn wait_for_turn(&self, settings: &Settings) -> bool {
+        let Some(rate) = settings.limits.rate_per_destination else {
+            return true;
+        };
+        tokio::select! {
+            () = sleep_until(self.destination.sending_time(rate).into()) => true,
+            () = self.core.stop.cancelled() => false,
+        }
     }
 
     fn put_back(&self, load: Load, recipients: Vec<Due>) {
@@ -272,7 +278,12 @@ impl<'a> Worker<'a> {
             tls: &tls,
             seed: rand::random(),
         };
-        let failure = match dialer.open(&self.destination.hop).await {
+        let opened = tokio::select! {
+            opened = dialer.open(&self.destination.hop) => opened,
+            // Nothing has been sent, so nothing is lost by giving up at once.
+            () = self.core.stop.cancelled() => return Connected::Stopped,
+        };
+        let failure = match opened {
             Ok(session) => {
                 self.destination.connected();
                 self.session = Some(session);
@@ -295,88 +306,30 @@ impl<'a> Worker<'a> {
         Connected::No(failure)
     }
 
-    /// One transaction for these recipients.
-    async fn transact(&mut self, settings: &Settings, message: &Arc<Message>, batch: Vec<Due>) -> Transacted {
-        let spool = self.core.deps.spool.clone();
+    /// One transaction, and what it means for session and destination. Returns what became of recipients, and those to be tried at
+    /// once in another transaction.
+    async fn hand_over(
+        &mut self,
+        settings: &Settings,
+        message: &Message,
+        batch: Vec<Due>,
+    ) -> (Vec<(Due, Fate)>, Vec<Due>) {
         let Some(session) = &mut self.session else {
-            return Transacted {
-                fates: Vec::new(),
-                again: batch,
-            };
+            return (Vec::new(), batch);
         };
-        let peer = session.peer.clone();
-        let examined = match examine(spool.as_ref(), message, &peer).await {
-            Ok(examined) => examined,
-            Err(error) => return all_failed(batch, &unreadable(&error)),
-        };
-        if examined.received > settings.received_max {
-            return all_failed(batch, &looping(&examined));
+        let spool = self.core.deps.spool.as_ref();
+        let Transacted {
+            fates,
+            again,
+            reusable,
+        } = transact(session, settings, spool, message, batch).await;
+        let peer_max = session.peer.transactions_max.unwrap_or(u32::MAX);
+        let worn = session.transactions >= settings.limits.messages_per_connection.min(peer_max);
+        if !reusable || worn {
+            self.close(reusable);
         }
-        let recipients = &message.envelope.recipients;
-        let (mut fates, batch) = without_unfit(batch, recipients, peer.smtputf8, &session.relay);
-        let addressed: Vec<&Recipient> = batch
-            .iter()
-            .filter_map(|due| recipients.get(due.index as usize))
-            .collect();
-        // One that needs SMTPUTF8 decides for all; without one, any does.
-        let deciding = addressed
-            .iter()
-            .find(|recipient| !needs::is_ascii(&recipient.address))
-            .or_else(|| addressed.first());
-        let Some(deciding) = deciding else {
-            return Transacted {
-                fates,
-                again: Vec::new(),
-            };
-        };
-        let declared = match needs::check(
-            &message.envelope,
-            &deciding.address,
-            &examined.content,
-            &peer,
-            settings.eight_bit,
-        ) {
-            Ok(declared) => declared,
-            Err(unmet) => {
-                fates.extend(all_failed(batch, &Failure::unmet(unmet, &session.relay)).fates);
-                return Transacted {
-                    fates,
-                    again: Vec::new(),
-                };
-            }
-        };
-        let size = examined.content.size;
-        let order = Order {
-            envelope: &message.envelope,
-            recipients: &addressed,
-            declared,
-            size,
-            chunking: settings.chunking,
-            eager: size <= EAGER_MAX,
-        };
-        let reused = session.transactions > 0;
-        let exchanged = exchange(session, &settings.timeouts, spool.as_ref(), message, order).await;
-        if reused && exchanged.unanswered {
-            // It had been closed while it waited. That is no attempt.
-            self.close(false);
-            return Transacted { fates, again: batch };
-        }
-        let success = match (peer.dsn, session.protocol) {
-            (true, _) => SuccessReport::NextHop,
-            (false, postern_smtp::client::Protocol::Smtp) => SuccessReport::Relayed,
-            (false, postern_smtp::client::Protocol::Lmtp) => SuccessReport::Delivered,
-        };
-        log_attempt(message, session, &exchanged);
-        let reusable = exchanged.reusable;
-        let transacted = judge(exchanged, batch, &session.relay, success, fates);
-        self.follow_up(settings, &transacted, reusable);
-        transacted
-    }
-
-    /// What a transaction means for session and destination.
-    fn follow_up(&mut self, settings: &Settings, transacted: &Transacted, reusable: bool) {
         let mut delivered = false;
-        for (_, fate) in &transacted.fates {
+        for (_, fate) in &fates {
             match fate {
                 Fate::Delivered { .. } => delivered = true,
                 Fate::Failed(failure) => self.destination.note_error(Timestamp::now(), failure.line()),
@@ -385,26 +338,15 @@ impl<'a> Worker<'a> {
         if delivered {
             self.destination.succeeded(&settings.limits);
         }
-        let worn = self.session.as_ref().is_some_and(|session| {
-            let peer_max = session.peer.transactions_max.unwrap_or(u32::MAX);
-            session.transactions >= settings.limits.messages_per_connection.min(peer_max)
-        });
-        if !reusable || worn {
-            self.close(reusable);
-        }
+        (fates, again)
     }
 
     async fn fail(&self, settings: &Settings, load: &Load, recipients: Vec<Due>, failure: &Failure) {
         let Ok(unsettled) = self.unsettled.clone().acquire_owned().await else {
             return;
         };
-        self.conclude(
-            settings,
-            load,
-            all_failed(recipients, failure).fates,
-            Some(unsettled),
-        )
-        .await;
+        self.conclude(settings, load, all_failed(recipients, failure), Some(unsettled))
+            .await;
     }
 
     async fn conclude(
@@ -496,101 +438,6 @@ fn pause_after(failures: u32, retry: &RetrySettings, longest: Duration) -> Durat
     let place = (failures.max(1) as usize - 1).min(retry.intervals.len().saturating_sub(1));
     let interval = retry.intervals.get(place).copied().unwrap_or(longest);
     interval.mul_f64(PAUSE_SHARE).min(longest)
-}
-
-fn unreadable(error: &SpoolError) -> Failure {
-    Failure::temporary(Status(4, 3, 0), "", format!("cannot read the message: {error}"))
-}
-
-fn looping(examined: &Examined) -> Failure {
-    let text = format!(
-        "the message has {} Received fields: it goes in circles",
-        examined.received
-    );
-    Failure::permanent(Status(5, 4, 6), "", text)
-}
-
-fn all_failed(recipients: Vec<Due>, failure: &Failure) -> Transacted {
-    let fates = recipients
-        .into_iter()
-        .map(|due| (due, Fate::Failed(failure.clone())))
-        .collect();
-    Transacted {
-        fates,
-        again: Vec::new(),
-    }
-}
-
-/// Parts off the recipients whose addresses this peer cannot be told, so that the others get their mail.
-fn without_unfit(
-    batch: Vec<Due>,
-    recipients: &[Recipient],
-    smtputf8: bool,
-    relay: &str,
-) -> (Vec<(Due, Fate)>, Vec<Due>) {
-    if smtputf8 {
-        return (Vec::new(), batch);
-    }
-    let fits = |due: &Due| {
-        recipients
-            .get(due.index as usize)
-            .is_some_and(|recipient| needs::is_ascii(&recipient.address))
-    };
-    let (fit, unfit): (Vec<Due>, Vec<Due>) = batch.into_iter().partition(fits);
-    let failure = Failure::unmet(needs::Unmet::Utf8, relay);
-    (all_failed(unfit, &failure).fates, fit)
-}
-
-/// What the peer's verdicts mean for each recipient.
-fn judge(
-    exchanged: Exchanged,
-    batch: Vec<Due>,
-    relay: &str,
-    success_report: SuccessReport,
-    mut fates: Vec<(Due, Fate)>,
-) -> Transacted {
-    let mut again = Vec::new();
-    let error = exchanged
-        .error
-        .unwrap_or_else(|| "the connection was lost".to_owned());
-    for (due, verdict) in batch.into_iter().zip(exchanged.verdicts) {
-        let fate = match verdict {
-            Verdict::Taken(reply) => Fate::Delivered {
-                attempt: success(&reply, relay),
-                success: success_report,
-            },
-            Verdict::Refused(stage, reply) => Fate::Failed(Failure::refused(stage, &reply, relay)),
-            Verdict::Lost(Stage::EndOfData) => Fate::Failed(Failure::lost(
-                relay,
-                format!("{error}; the host may have taken the message"),
-            )),
-            Verdict::Lost(_) => Fate::Failed(Failure::lost(relay, error.clone())),
-            Verdict::NextTransaction => {
-                again.push(due);
-                continue;
-            }
-        };
-        fates.push((due, fate));
-    }
-    Transacted { fates, again }
-}
-
-/// One line an attempt, with the reply that tells most.
-fn log_attempt(message: &Message, session: &Session, exchanged: &Exchanged) {
-    let taken = exchanged
-        .verdicts
-        .iter()
-        .filter(|verdict| matches!(verdict, Verdict::Taken(_)))
-        .count();
-    let reply = exchanged.verdicts.iter().find_map(|verdict| match verdict {
-        Verdict::Taken(reply) | Verdict::Refused(_, reply) => Some(tracing::field::display(reply)),
-        Verdict::Lost(_) | Verdict::NextTransaction => None,
-    });
-    tracing::info!(
-        target: "postern::attempt", queue = %message.id, session = message.session.as_deref().unwrap_or_default(),
-        relay = %session.relay, tls = %session.tls, recipients = exchanged.verdicts.len(), taken, reply,
-        error = exchanged.error.as_deref(), "attempt"
-    );
 }
 
 #[cfg(test)]

@@ -214,6 +214,9 @@ fn certificate(folder: &Path, name: &str) -> ServerTls {
     .unwrap()
 }
 
+/// What the case shows, level, whether verified, the certificate's name, a script for each connection, what becomes of the mail.
+type TlsCase<'a> = (&'a str, TlsLevel, bool, &'a str, Vec<&'a str>, &'a str);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_by_its_level() {
     let offer = "S 220 hi\nC EHLO\nS 250-mx.test\nS 250 STARTTLS\n";
@@ -226,7 +229,7 @@ async fn tls_by_its_level() {
     let none = format!("S 220 hi\nC EHLO\nS 250 mx.test\n{plain}");
     use TlsLevel::{None as Never, Opportunistic, Required};
     #[rustfmt::skip]
-    let cases: Vec<(&str, TlsLevel, bool, &str, Vec<&str>, &str)> = vec![
+    let cases: Vec<TlsCase<'_>> = vec![
         ("never",                              Never,         false, "localhost", vec![&clear],              "delivered"),
         ("a wish, offered",                    Opportunistic, false, "localhost", vec![&secure],             "delivered"),
         ("a wish, any certificate will do",    Opportunistic, false, "elsewhere", vec![&secure],             "delivered"),

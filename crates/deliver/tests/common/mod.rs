@@ -399,7 +399,8 @@ async fn play(stream: Box<dyn Stream>, script: &str, seen: &Mutex<Seen>, tls: Op
                 let line = line.trim_end().to_owned();
                 let fits = line.starts_with(rest);
                 let mut seen = seen.lock().unwrap();
-                if !fits && !(line.is_empty() || line == "QUIT") {
+                let over = line.is_empty() || line == "QUIT";
+                if !fits && !over {
                     seen.faults.push(format!("{rest:?} awaited, got {line:?}"));
                 }
                 seen.lines.push(line);
