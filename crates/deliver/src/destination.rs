@@ -28,6 +28,13 @@ const BACKLOG_MAX: usize = 256;
 /// Below this many waiting messages, more are fetched from the spool.
 const LOW_WATER: usize = 25;
 
+/// Deferred messages read for a destination that pauses, in each [`SLOW_PERIOD`]. Each is put off without an attempt, but for those
+/// whose time is over, which bounce; so a million of them is gone through in the end, at a cost nobody notices.
+const SLOW_READ: usize = 200;
+
+/// See [`SLOW_READ`].
+pub(crate) const SLOW_PERIOD: Duration = Duration::from_millis(500);
+
 /// A next hop in use.
 pub(crate) struct Destination {
     pub(crate) name: String,
@@ -58,6 +65,8 @@ struct State {
     backlog: BTreeSet<Arc<str>>,
     backlog_unknown: bool,
     next_send: Option<Instant>,
+    /// Since when, and how many messages may still be read in this period of a pause.
+    slow_read: (Instant, usize),
     last_used: Instant,
 }
 
@@ -112,6 +121,7 @@ impl Destination {
             backlog: BTreeSet::new(),
             backlog_unknown: false,
             next_send: None,
+            slow_read: (Instant::now(), SLOW_READ),
             last_used: Instant::now(),
         };
         Self {
@@ -263,6 +273,24 @@ impl Destination {
         limits
             .waiting_per_destination
             .saturating_sub(self.state.lock().retry.len())
+    }
+
+    /// How many deferred messages may be read for it just now: a few at a time while it pauses.
+    pub(crate) fn allowance(&self, now: Timestamp) -> usize {
+        let mut state = self.state.lock();
+        if state.pause.as_ref().is_none_or(|pause| pause.until <= now) {
+            return usize::MAX;
+        }
+        if state.slow_read.0.elapsed() >= SLOW_PERIOD {
+            state.slow_read = (Instant::now(), SLOW_READ);
+        }
+        state.slow_read.1
+    }
+
+    /// Notes that so many were read.
+    pub(crate) fn note_read(&self, count: usize) {
+        let mut state = self.state.lock();
+        state.slow_read.1 = state.slow_read.1.saturating_sub(count);
     }
 
     /// The pause, if it goes on at `now`.

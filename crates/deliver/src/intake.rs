@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::agenda::HORIZON;
 use crate::core::{Core, forget};
-use crate::destination::Destination;
+use crate::destination::{Destination, SLOW_PERIOD};
 use crate::settings::Settings;
 use crate::work::{Due, Work};
 
@@ -247,6 +247,11 @@ impl Reader<'_> {
             return;
         }
         let now = Timestamp::now();
+        let room = room.min(destination.allowance(now));
+        if room == 0 {
+            self.core.agenda.at(now, now + SLOW_PERIOD, domain);
+            return;
+        }
         let hash = self.core.claims.hash(domain);
         let claimed = |id| self.core.claims.is_held(id, hash);
         let found = match self
@@ -290,6 +295,7 @@ impl Reader<'_> {
                 );
             }
         }
+        destination.note_read(ready);
         if full && ready > 0 {
             destination.note_backlog(domain);
         }

@@ -180,3 +180,20 @@ fn one_connection_too_many_is_no_pause() {
     destination.succeeded(&limits);
     assert_eq!(destination.status().window, 1, "not asked for more for a while");
 }
+
+#[test]
+fn mail_of_a_pausing_destination_is_read_in_small_steps() {
+    let destination = destination();
+    let now = Timestamp::now();
+    assert_eq!(destination.allowance(now), usize::MAX);
+    destination.connect_failed(now, &failure(), |_| Duration::from_secs(60));
+    assert_eq!(destination.allowance(now), SLOW_READ);
+    destination.note_read(SLOW_READ - 1);
+    assert_eq!(destination.allowance(now), 1);
+    destination.note_read(5);
+    assert_eq!(destination.allowance(now), 0);
+    std::thread::sleep(SLOW_PERIOD);
+    assert_eq!(destination.allowance(now), SLOW_READ);
+    destination.end_pause();
+    assert_eq!(destination.allowance(now), usize::MAX);
+}
