@@ -12,6 +12,7 @@ use super::checkpoint::LogState;
 use super::inbox::Inbox;
 use super::keeper::KeeperHandle;
 use super::readers::Readers;
+use super::reserve::Reserve;
 use super::transaction::Totals;
 use crate::body::BodyStore;
 use crate::engine::SpoolState;
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) ids: Ids,
     pub(super) log: LogState,
     pub(super) free: FreeSpace,
+    pub(super) reserve: Reserve,
     state: Mutex<SpoolState>,
     /// Whether puts are to fail without being tried.
     down: AtomicBool,
@@ -59,6 +61,7 @@ impl Shared {
             ids: Ids(AtomicI64::new(last_id.as_i64())),
             log: LogState::default(),
             free: FreeSpace::default(),
+            reserve: Reserve::new(&settings),
             state: Mutex::new(SpoolState::Ready),
             down: AtomicBool::new(false),
             counts: Mutex::default(),
@@ -80,12 +83,7 @@ impl Shared {
         *self.state.lock() = state;
     }
 
-    /// The disk is full, the store is sound: puts are still tried.
-    pub(super) fn set_full(&self, error: &SpoolError) {
-        *self.state.lock() = SpoolState::Full(error.to_string().into());
-    }
-
-    /// The store failed: puts fail at once.
+    /// The disk is full or the store failed: puts fail at once.
     pub(super) fn set_down(&self, error: &SpoolError) {
         let text = error.to_string().into();
         self.set_state(match error {
