@@ -120,7 +120,11 @@ impl Options {
         let serving = runtime.spawn({
             let (receiver, listener, shutdown) =
                 (receiver.clone(), Arc::clone(&listener_settings), shutdown.clone());
-            async move { receiver.serve(socket, listener, shutdown).await }
+            async move {
+                receiver
+                    .serve(socket, listener, CancellationToken::new(), shutdown)
+                    .await
+            }
         });
         drop(_inside);
         Server {
