@@ -26,6 +26,8 @@ pub(super) struct Services {
     shared: Shared,
     fixed: Fixed,
     spool: Arc<dyn Spool>,
+    deliverer: Deliverer,
+    resolver: Resolver,
     listeners: Listeners,
     delivery: JoinHandle<()>,
     control: JoinHandle<()>,
@@ -43,7 +45,7 @@ struct Shared {
     aliases: Arc<ArcSwap<Aliases>>,
 }
 
-/// What only a restart changes.
+/// What only a restart changes, and what tells whether names are looked up otherwise.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Fixed {
     path: PathBuf,
@@ -74,10 +76,8 @@ impl Fixed {
     /// What differs, as warnings.
     fn differences(&self, new: &Self) -> Vec<String> {
         let differs = [
-            ("`state_dir`", self.state_dir != new.state_dir),
             ("`user`", self.user != new.user),
             ("[spool]", self.spool != new.spool),
-            ("[dns]", self.resolver != new.resolver),
         ];
         let changed = differs.into_iter().filter(|(_, differs)| *differs);
         changed
@@ -127,14 +127,14 @@ impl Services {
             tls: Arc::clone(&shared.tls),
             directories: Arc::clone(&shared.directories),
             aliases: Arc::clone(&shared.aliases),
-            resolver,
+            resolver: resolver.clone(),
             load: LoadGauge::system(),
         });
         let listeners = Listeners::start(Arc::new(receiver), bound);
 
         let deps = ControlDeps {
             spool: Arc::clone(&spool),
-            deliverer,
+            deliverer: deliverer.clone(),
             reload: wishes,
         };
         let control = tokio::spawn(socket.serve(deps, stop_control.clone()));
@@ -142,6 +142,8 @@ impl Services {
             shared,
             fixed,
             spool,
+            deliverer,
+            resolver,
             listeners,
             delivery,
             control,
@@ -176,6 +178,17 @@ impl Services {
 
         // What can fail comes first.
         let mut errors = Vec::new();
+        let fixed = Fixed::of(&config);
+        if fixed.state_dir != self.fixed.state_dir {
+            // Users and mailboxes lie below it: half of a move would be worse than none.
+            return Err(vec![format!(
+                "`state_dir` has changed, which takes a restart; this server works in {}",
+                self.fixed.state_dir.display()
+            )]);
+        }
+        let resolver = Resolver::new(&config.resolver)
+            .map_err(|error| errors.push(chain(&error)))
+            .ok();
         let directories = open_directories(&config)
             .await
             .map_err(|error| errors.push(error))
@@ -183,14 +196,19 @@ impl Services {
         let bound = bind_all(self.listeners.missing(&config.listeners))
             .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
             .ok();
-        let (Some(directories), Some(bound)) = (directories, bound) else {
+        let (Some(resolver), Some(directories), Some(bound)) = (resolver, directories, bound) else {
             return Err(errors);
         };
         log.change(&config.log)
             .map_err(|error| vec![format!("cannot open the log: {error}")])?;
 
         let mut warnings = lines(&report);
-        warnings.extend(self.fixed.differences(&Fixed::of(&config)));
+        warnings.extend(self.fixed.differences(&fixed));
+        // Those of the system may have changed without a word of it in the file.
+        if fixed.resolver != self.fixed.resolver || fixed.resolver.nameservers.is_empty() {
+            self.resolver.become_like(&resolver);
+            self.fixed.resolver = fixed.resolver;
+        }
         self.shared.receive.store(Arc::new(config.receive));
         self.shared.deliver.store(Arc::new(config.deliver));
         self.shared.tls.store(Arc::new(config.tls));
@@ -198,6 +216,7 @@ impl Services {
         self.shared.directories.store(Arc::new(directories));
         self.shared.aliases.store(Arc::new(config.aliases));
         self.listeners.change(&config.listeners, bound);
+        self.deliverer.reloaded();
         Ok(warnings)
     }
 
