@@ -124,6 +124,7 @@ impl SqliteSpool {
             bodies,
             keeper,
             last_id,
+            totals: store.totals,
         });
         let first_id = shared.ids.next();
         let writer = thread("spool-writer", {

@@ -44,6 +44,7 @@ pub(super) struct Parts {
     pub(super) bodies: Arc<BodyStore>,
     pub(super) keeper: KeeperHandle,
     pub(super) last_id: QueueId,
+    pub(super) totals: Totals,
 }
 
 impl Shared {
@@ -55,6 +56,7 @@ impl Shared {
             bodies,
             keeper,
             last_id,
+            totals,
         } = parts;
         Arc::new(Self {
             readers: Readers::new(&settings),
@@ -64,7 +66,7 @@ impl Shared {
             reserve: Reserve::new(&settings),
             state: Mutex::new(SpoolState::Ready),
             down: AtomicBool::new(false),
-            counts: Mutex::default(),
+            counts: Mutex::new(totals),
             settings,
             inbox,
             board,
