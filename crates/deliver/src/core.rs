@@ -1,6 +1,7 @@
 //! What all parts of delivery share: destinations, bounds, and the way from what happened to the spool.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use postern_mail::{Domain, QueueId, ReversePath};
-use postern_spool::{Message, Outcome, RecipientOutcome, Settlement};
+use postern_spool::{Message, Origin, Outcome, RecipientOutcome, Settlement};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -82,14 +83,7 @@ impl Core {
 
     /// The destination of mail for `domain`.
     pub(crate) fn destination(&self, domain: &Domain, settings: &Arc<Settings>) -> Arc<Destination> {
-        let literal;
-        let text: &str = match domain {
-            Domain::Name(name) => name,
-            Domain::Literal(_) => {
-                literal = domain.to_string();
-                &literal
-            }
-        };
+        let text = domain_text(domain);
         let mut registry = self.registry.lock();
         let same = registry
             .settings
@@ -99,7 +93,7 @@ impl Core {
             registry.by_domain.clear();
             registry.settings = Some(settings.clone());
         }
-        if let Some(known) = registry.by_domain.get(text) {
+        if let Some(known) = registry.by_domain.get(&*text) {
             return known.clone();
         }
         let hop = NextHop::find(domain, &settings.routes, settings.mx_port);
@@ -141,16 +135,24 @@ impl Core {
 
     /// Hands a message that was just put to the destinations of its recipients.
     pub(crate) fn dispatch(self: &Arc<Self>, message: &Arc<Message>) {
+        self.hand_out(message, (0..message.envelope.recipients.len()).map(Due::fresh));
+    }
+
+    /// Hands these recipients of a fresh message to their destinations.
+    fn hand_out(self: &Arc<Self>, message: &Arc<Message>, dues: impl IntoIterator<Item = Due>) {
         let settings = self.deps.settings.load();
         let mut groups: Vec<(Arc<Destination>, Vec<Due>)> = Vec::with_capacity(1);
-        for (index, recipient) in message.envelope.recipients.iter().enumerate() {
+        for due in dues {
+            let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
+                continue;
+            };
             let destination = self.destination(recipient.address.domain(), &settings);
             match groups
                 .iter_mut()
                 .find(|(other, _)| Arc::ptr_eq(other, &destination))
             {
-                Some((_, recipients)) => recipients.push(Due::fresh(index)),
-                None => groups.push((destination, vec![Due::fresh(index)])),
+                Some((_, recipients)) => recipients.push(due),
+                None => groups.push((destination, vec![due])),
             }
         }
         for (destination, recipients) in groups {
@@ -166,6 +168,22 @@ impl Core {
                 Err(work) => self.leave_to_spool(&destination, message, work),
             }
         }
+    }
+
+    /// Gives all that waits to the destinations that new settings choose, and tries again where a pause may have lost its reason.
+    pub(crate) fn reroute(self: &Arc<Self>) {
+        for destination in self.destinations() {
+            destination.end_pause();
+            let (fresh, deferred) = destination.drain();
+            // The spool still has it as due.
+            drop(deferred);
+            for work in fresh {
+                if let Some(message) = work.message {
+                    self.hand_out(&message, work.recipients);
+                }
+            }
+        }
+        self.agenda.look_everywhere();
     }
 
     /// Starts workers for what waits, as far as the bounds allow.
@@ -288,7 +306,12 @@ impl Core {
                 not_before,
                 jitter: rand::random(),
             };
-            let decision = outcome::decide(fate, &due, recipient.notify, &times, &settings.retry);
+            // That a report asks for no reports is meant for others: whoever is to hear of double bounces does.
+            let notify = match message.origin {
+                Origin::Report => postern_mail::Notify::Unspecified,
+                _ => recipient.notify,
+            };
+            let decision = outcome::decide(fate, &due, notify, &times, &settings.retry);
             log_outcome(&message, &due, &decision.outcome, now);
             if let Outcome::Deferred { until, .. } = &decision.outcome {
                 timers.extend(domain_of(&message, &due).map(|domain| (*until, domain)));
@@ -368,40 +391,41 @@ pub(crate) struct Held {
     pub(crate) look_again: Vec<Arc<str>>,
 }
 
-/// The domain of a recipient as the spool knows it.
-pub(crate) fn domain_of(message: &Message, due: &Due) -> Option<Arc<str>> {
+/// A domain as the spool knows it.
+fn domain_text(domain: &Domain) -> Cow<'_, str> {
+    match domain {
+        Domain::Name(name) => Cow::Borrowed(name),
+        literal @ Domain::Literal(_) => Cow::Owned(literal.to_string()),
+    }
+}
+
+fn domain_of(message: &Message, due: &Due) -> Option<Arc<str>> {
     let recipient = message.envelope.recipients.get(due.index as usize)?;
-    Some(match recipient.address.domain() {
-        Domain::Name(name) => Arc::from(&**name),
-        literal @ Domain::Literal(_) => literal.to_string().into(),
-    })
+    Some(domain_text(recipient.address.domain()).into())
 }
 
 /// Domains of a claimed message of which the work had not all recipients: the others may have come due meanwhile.
 pub(crate) fn look_again(message: &Message, recipients: &[Due]) -> Vec<Arc<str>> {
-    if message.envelope.recipients.len() == recipients.len() {
+    let all = &message.envelope.recipients;
+    if all.len() == recipients.len() {
         return Vec::new();
     }
-    let mut domains: Vec<Arc<str>> = recipients
-        .iter()
-        .filter_map(|due| domain_of(message, due))
-        .collect();
-    domains.sort_unstable();
-    domains.dedup();
-    let others = |domain: &Arc<str>| {
-        let same = |index: usize| {
-            let index = u32::try_from(index).unwrap_or(u32::MAX);
-            recipients.iter().all(|due| due.index != index)
-        };
-        message
-            .envelope
-            .recipients
-            .iter()
-            .enumerate()
-            .any(|(index, other)| same(index) && other.address.domain().to_string() == **domain)
+    let mut left_out = vec![true; all.len()];
+    for due in recipients {
+        if let Some(mark) = left_out.get_mut(due.index as usize) {
+            *mark = false;
+        }
+    }
+    let domains = |wanted: bool| -> BTreeSet<Cow<'_, str>> {
+        let chosen = all.iter().zip(&left_out).filter(|(_, mark)| **mark == wanted);
+        chosen
+            .map(|(recipient, _)| domain_text(recipient.address.domain()))
+            .collect()
     };
-    domains.retain(others);
-    domains
+    domains(false)
+        .intersection(&domains(true))
+        .map(|domain| Arc::from(&**domain))
+        .collect()
 }
 
 fn note(index: u32, notice: outcome::Notice, outcome: &Outcome, replied: bool) -> Option<Note> {
@@ -456,7 +480,7 @@ fn log_outcome(message: &Message, due: &Due, outcome: &Outcome, now: Timestamp) 
                 "deferred",
                 attempt,
                 attempts = due.attempts + 1,
-                until = tracing::field::display(until)
+                until = tracing::field::display(format_args!("{until:.3}"))
             );
         }
         Outcome::Deferred { attempt: None, .. } | Outcome::Removed { .. } => {}

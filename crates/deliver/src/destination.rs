@@ -22,11 +22,21 @@ const WINDOW_FIRST: usize = 2;
 /// How long a destination that refused one more connection is not asked for one more.
 const GROWTH_PAUSE: Duration = Duration::from_secs(30);
 
+/// Time limits in a row that a host may let pass until it counts as out of reach.
+const STALLS_MAX: u32 = 3;
+
 /// Domains whose backlog is remembered one by one.
 const BACKLOG_MAX: usize = 256;
 
 /// Below this many waiting messages, more are fetched from the spool.
 const LOW_WATER: usize = 25;
+
+/// Deferred messages read for a destination that pauses, in each [`SLOW_PERIOD`]. Each is put off without an attempt, but for those
+/// whose time is over, which bounce; so a million of them is gone through in the end, at a cost nobody notices.
+const SLOW_READ: usize = 200;
+
+/// See [`SLOW_READ`].
+pub(crate) const SLOW_PERIOD: Duration = Duration::from_millis(500);
 
 /// A next hop in use.
 pub(crate) struct Destination {
@@ -46,16 +56,22 @@ struct State {
     /// Workers, idle ones included.
     workers: usize,
     idle: usize,
+    /// Workers that were started or called and have not asked for work since: each is good for one message.
+    coming: usize,
     /// Workers that have a connection.
     connected: usize,
     window: usize,
     growth_paused_until: Option<Instant>,
     pause: Option<Pause>,
     failures: u32,
+    /// Dialogues in a row that ended because the host let a time limit pass.
+    stalls: u32,
     last_error: Option<(Timestamp, String)>,
     backlog: BTreeSet<Arc<str>>,
     backlog_unknown: bool,
     next_send: Option<Instant>,
+    /// Since when, and how many messages may still be read in this period of a pause.
+    slow_read: (Instant, usize),
     last_used: Instant,
 }
 
@@ -100,15 +116,18 @@ impl Destination {
             fresh_in_row: 0,
             workers: 0,
             idle: 0,
+            coming: 0,
             connected: 0,
             window: WINDOW_FIRST,
             growth_paused_until: None,
             pause: None,
             failures: 0,
+            stalls: 0,
             last_error: None,
             backlog: BTreeSet::new(),
             backlog_unknown: false,
             next_send: None,
+            slow_read: (Instant::now(), SLOW_READ),
             last_used: Instant::now(),
         };
         Self {
@@ -138,6 +157,7 @@ impl Destination {
         if state.idle > 0 {
             // Taken off the count here, so that the next message wakes another one.
             state.idle -= 1;
+            state.coming += 1;
             drop(state);
             self.calls.add_permits(1);
         }
@@ -155,6 +175,7 @@ impl Destination {
         queue.push_front(work);
         if state.idle > 0 {
             state.idle -= 1;
+            state.coming += 1;
             drop(state);
             self.calls.add_permits(1);
         }
@@ -167,16 +188,20 @@ impl Destination {
         let window = if state.pause.is_some() { 1 } else { state.window };
         // The fewer are left, the fewer one destination gets, so that slow ones cannot have them all.
         let allowed = window.min(limits.connections_per_destination).min(1 + free / 4);
-        let wanted = waiting > 0 && state.idle == 0 && state.workers < allowed.max(1);
+        let wanted = waiting > state.coming && state.workers < allowed;
         if wanted {
             state.workers += 1;
+            state.coming += 1;
         }
         wanted
     }
 
     /// The next message, fresh ones first, with every fourth place for those that were deferred before.
-    pub(crate) fn take(&self, may_wait: bool) -> Taken {
+    ///
+    /// `arriving` is to be set the first time a worker asks, and the first time after it was called.
+    pub(crate) fn take(&self, may_wait: bool, arriving: bool) -> Taken {
         let mut state = self.state.lock();
+        state.coming -= usize::from(arriving);
         match state.next() {
             Some(work) => Taken::Work(Box::new(work)),
             None if may_wait => {
@@ -216,9 +241,11 @@ impl Destination {
         true
     }
 
-    /// A worker ends although there may be work.
-    pub(crate) fn leave(&self) {
-        self.state.lock().workers -= 1;
+    /// A worker ends although there may be work; `arriving` as for [`Destination::take`].
+    pub(crate) fn leave(&self, arriving: bool) {
+        let mut state = self.state.lock();
+        state.workers -= 1;
+        state.coming -= usize::from(arriving);
     }
 
     /// Whether more than one worker is here.
@@ -254,6 +281,24 @@ impl Destination {
             .saturating_sub(self.state.lock().retry.len())
     }
 
+    /// How many deferred messages may be read for it just now: a few at a time while it pauses.
+    pub(crate) fn allowance(&self, now: Timestamp) -> usize {
+        let mut state = self.state.lock();
+        if state.pause.as_ref().is_none_or(|pause| pause.until <= now) {
+            return usize::MAX;
+        }
+        if state.slow_read.0.elapsed() >= SLOW_PERIOD {
+            state.slow_read = (Instant::now(), SLOW_READ);
+        }
+        state.slow_read.1
+    }
+
+    /// Notes that so many were read.
+    pub(crate) fn note_read(&self, count: usize) {
+        let mut state = self.state.lock();
+        state.slow_read.1 = state.slow_read.1.saturating_sub(count);
+    }
+
     /// The pause, if it goes on at `now`.
     pub(crate) fn paused(&self, now: Timestamp) -> Option<Pause> {
         self.state.lock().pause.clone().filter(|pause| pause.until > now)
@@ -263,8 +308,11 @@ impl Destination {
     pub(crate) fn connected(&self) {
         let mut state = self.state.lock();
         state.connected += 1;
-        state.pause = None;
-        state.failures = 0;
+        // A host that accepts connections and nothing else is as good as dead.
+        if state.stalls < STALLS_MAX {
+            state.pause = None;
+            state.failures = 0;
+        }
     }
 
     /// A connection is gone.
@@ -286,22 +334,27 @@ impl Destination {
             state.growth_paused_until = Some(Instant::now() + GROWTH_PAUSE);
             return Setback::Fewer;
         }
-        if state.pause.as_ref().is_none_or(|pause| pause.until <= now) {
-            state.failures = state.failures.saturating_add(1);
-            let until = now + pause_for(state.failures);
-            state.pause = Some(Pause {
-                until,
-                failure: failure.clone(),
-            });
-            state.window = WINDOW_FIRST;
-        }
+        state.pause(now, failure, pause_for);
         Setback::Paused
+    }
+
+    /// A host that had taken the connection let a time limit pass. After a few such in a row no further connection is worth the wait.
+    pub(crate) fn stalled(&self, now: Timestamp, failure: &Failure, pause_for: impl Fn(u32) -> Duration) {
+        let mut state = self.state.lock();
+        state.stalls = state.stalls.saturating_add(1);
+        if state.stalls >= STALLS_MAX {
+            state.pause(now, failure, pause_for);
+        }
     }
 
     /// A message was taken by the other side.
     pub(crate) fn succeeded(&self, limits: &Limits) {
         self.delivered.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state.lock();
+        if std::mem::take(&mut state.stalls) >= STALLS_MAX {
+            state.pause = None;
+            state.failures = 0;
+        }
         if state.window < limits.connections_per_destination
             && state
                 .growth_paused_until
@@ -322,6 +375,7 @@ impl Destination {
         let mut state = self.state.lock();
         state.pause = None;
         state.failures = 0;
+        state.stalls = 0;
     }
 
     /// When the next message may be sent, `rate` being messages a second; the place is taken by asking.
@@ -355,10 +409,13 @@ impl Destination {
 
     /// Forgets all that waits; it stays in the spool.
     pub(crate) fn clear(&self) {
+        drop(self.drain());
+    }
+
+    /// Takes out all that waits: fresh messages, and deferred ones.
+    pub(crate) fn drain(&self) -> (VecDeque<Work>, VecDeque<Work>) {
         let mut state = self.state.lock();
-        let gone = (std::mem::take(&mut state.fresh), std::mem::take(&mut state.retry));
-        drop(state);
-        drop(gone);
+        (std::mem::take(&mut state.fresh), std::mem::take(&mut state.retry))
     }
 
     /// Whether nothing happens here, and has not for `quiet`.
@@ -395,6 +452,19 @@ impl Destination {
 }
 
 impl State {
+    /// Begins a pause, unless one goes on.
+    fn pause(&mut self, now: Timestamp, failure: &Failure, pause_for: impl Fn(u32) -> Duration) {
+        if self.pause.as_ref().is_none_or(|pause| pause.until <= now) {
+            self.failures = self.failures.saturating_add(1);
+            let until = now + pause_for(self.failures);
+            self.pause = Some(Pause {
+                until,
+                failure: failure.clone(),
+            });
+            self.window = WINDOW_FIRST;
+        }
+    }
+
     fn next(&mut self) -> Option<Work> {
         let fresh_turn = self.fresh_in_row < 3 || self.retry.is_empty();
         if fresh_turn && let Some(work) = self.fresh.pop_front() {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::agenda::HORIZON;
 use crate::core::{Core, forget};
-use crate::destination::Destination;
+use crate::destination::{Destination, SLOW_PERIOD};
 use crate::settings::Settings;
 use crate::work::{Due, Work};
 
@@ -131,20 +131,21 @@ impl Reader<'_> {
     async fn run(&mut self) {
         loop {
             let domains = self.core.agenda.take_domains(Timestamp::now());
-            if !domains.is_empty() {
-                for domains in domains.chunks(DOMAINS) {
-                    self.look(domains).await;
-                }
-            } else if self.core.agenda.take_everywhere() || self.next_scan <= Instant::now() {
+            for domains in domains.chunks(DOMAINS) {
+                self.look(domains).await;
+            }
+            if self.core.agenda.take_everywhere() || self.next_scan <= Instant::now() {
                 // A scan under way begins anew: what was asked for may lie behind it.
                 self.scan = Some(Scan {
                     after: None,
                     began: Instant::now(),
                 });
                 self.next_scan = Instant::now() + SCAN_EVERY;
-            } else if let Some(scan) = self.scan.take() {
+            }
+            // A step at a time, so that neither scan nor timers wait for the other to end.
+            if let Some(scan) = self.scan.take() {
                 self.scan = self.step(scan).await;
-            } else {
+            } else if domains.is_empty() {
                 self.sleep().await;
             }
         }
@@ -246,6 +247,11 @@ impl Reader<'_> {
             return;
         }
         let now = Timestamp::now();
+        let room = room.min(destination.allowance(now));
+        if room == 0 {
+            self.core.agenda.at(now, now + SLOW_PERIOD, domain);
+            return;
+        }
         let hash = self.core.claims.hash(domain);
         let claimed = |id| self.core.claims.is_held(id, hash);
         let found = match self
@@ -289,6 +295,7 @@ impl Reader<'_> {
                 );
             }
         }
+        destination.note_read(ready);
         if full && ready > 0 {
             destination.note_backlog(domain);
         }

@@ -5,7 +5,7 @@
 //! Fresh messages come from the spool's subscription, deferred ones from its database when they come due (module `intake`). Each is
 //! put into the queue of its *destination*, the next hop that its recipients share (`hop`, `destination`). A destination
 //! has workers, each with one connection, which take one message after the other from its queue without asking anybody else
-//! (`worker`): connect (`connect`, `session`), hand over (`exchange`), decide (`outcome`), report (`report`), settle (`core`).
+//! (`worker`): connect (`connect`, `session`), hand over (`transact`, `exchange`), decide (`outcome`), report (`report`), settle (`core`).
 //!
 //! - **Memory is bounded**: fresh messages by the spool, deferred ones by [`Limits::waiting`]; a destination never has more than
 //!   [`Limits::waiting_per_destination`] of each. The rest stays in the spool and is read page by page.
@@ -30,10 +30,12 @@ mod hop;
 mod intake;
 mod maildir;
 mod outcome;
+mod recall;
 mod report;
 mod session;
 pub mod settings;
 mod status;
+mod transact;
 mod work;
 mod worker;
 
@@ -146,6 +148,12 @@ impl Deliverer {
             .iter()
             .map(|destination| destination.status())
             .collect()
+    }
+
+    /// Follows new settings at once: mail that waits in memory goes where they say, and pauses end. Call it after swapping them;
+    /// without it mail that was taken out of the spool before goes by the old ones.
+    pub fn reloaded(&self) {
+        self.core.reroute();
     }
 
     /// Ends the pause of the destination of `domain`, or of all, and looks for due mail at once.

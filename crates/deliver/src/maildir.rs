@@ -30,14 +30,16 @@ const RELAY: &str = "maildir";
 /// Takes messages and writes them, until there are none.
 pub(crate) async fn serve(core: &Arc<Core>, destination: &Arc<Destination>, folder: &Path) {
     let unsettled = Arc::new(Semaphore::new(2 * BATCH));
+    let mut arriving = true;
     loop {
         if core.stop.is_cancelled() {
-            destination.leave();
+            destination.leave(arriving);
             return;
         }
         core.replenish(destination);
-        match destination.take(false) {
+        match destination.take(false, arriving) {
             Taken::Work(first) => {
+                arriving = false;
                 let mut works = vec![*first];
                 works.extend(destination.take_more(BATCH - 1));
                 deliver(core, destination, folder, works, &unsettled).await;
@@ -339,7 +341,7 @@ impl UnixLines {
 
 #[cfg(test)]
 mod tests {
-    use postern_mail::Domain;
+    use postern_mail::address::ParseOptions;
 
     use super::*;
 
@@ -369,7 +371,6 @@ mod tests {
 
     #[test]
     fn places_of_mailboxes() {
-        let domain = || Domain::Name("example.org".into());
         #[rustfmt::skip]
         let cases = [
             ("plain",                 "/m",                   "anna",           "/m/anna"),
@@ -383,7 +384,11 @@ mod tests {
             ("pattern",               "/m/{domain}/{local}",  "anna",           "/m/example.org/anna"),
         ];
         for (shows, folder, local, expected) in cases {
-            let mailbox = Mailbox::new(local, domain()).unwrap();
+            let options = ParseOptions {
+                utf8: true,
+                ..ParseOptions::default()
+            };
+            let mailbox = Mailbox::parse(&format!("{local}@example.org"), &options).unwrap();
             assert_eq!(
                 place(Path::new(folder), &mailbox),
                 PathBuf::from(expected),

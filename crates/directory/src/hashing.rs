@@ -9,16 +9,20 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use crate::schemes::Stored;
+use crate::schemes::{SchemeRules, Stored};
 use crate::verdict::Outage;
 use crate::verified::VerifiedCache;
 
 pub(crate) struct Hashing {
     workers: Arc<Semaphore>,
     verified: Mutex<VerifiedCache>,
-    /// A stored password met of late, on which the time for an unknown login is spent.
+    /// The stored password met last, on which the time for an unknown login is spent: it costs what a known one does.
     sample: Mutex<Option<Arc<StoredText>>>,
 }
+
+/// What that time is spent on before the first known login, with the parameters of own users.
+const FIRST_SAMPLE: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// A stored password as read and as it stands in the database.
 struct StoredText {
@@ -32,7 +36,7 @@ impl Hashing {
         Self {
             workers: Arc::new(Semaphore::new(workers.clamp(1, Semaphore::MAX_PERMITS))),
             verified: Mutex::new(VerifiedCache::new(cache_ttl)),
-            sample: Mutex::new(None),
+            sample: Mutex::new(first_sample()),
         }
     }
 
@@ -80,5 +84,28 @@ impl Hashing {
             Ok(Err(error)) => Err(Outage::new(format!("stored password: {error}"))),
             Err(error) => Err(Outage::new(error.to_string())),
         }
+    }
+}
+
+fn first_sample() -> Option<Arc<StoredText>> {
+    let text = Zeroizing::new(FIRST_SAMPLE.to_owned());
+    let stored = Stored::parse(&text, &SchemeRules::default()).ok()?;
+    Some(Arc::new(StoredText { text, stored }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn unknown_logins_cost_time_from_the_start() {
+        let hashing = Hashing::new(1, Duration::ZERO);
+        let start = Instant::now();
+        hashing.spend(&SecretString::from("x")).await.unwrap();
+        assert!(
+            start.elapsed() > Duration::from_millis(2),
+            "{:?}",
+            start.elapsed()
+        );
     }
 }

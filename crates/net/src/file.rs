@@ -16,7 +16,8 @@ pub enum Existing {
 
 /// Writes a file that only its owner can read (mode 0600), for keys and passwords.
 ///
-/// Afterwards the file and its name are on stable storage. A reader sees the old content or the new, never a part.
+/// Afterwards the file and its name are on stable storage. A reader sees the old content or the new, never a
+/// part.
 ///
 /// # Errors
 ///

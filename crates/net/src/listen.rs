@@ -38,8 +38,8 @@ fn remedy(error: &io::Error) -> &'static str {
 
 /// Opens a socket that accepts connections to `address`. Needs a tokio runtime with I/O.
 ///
-/// `SO_REUSEADDR` is set, so that a restart does not wait for old connections. An IPv6 address takes IPv6 alone, so that
-/// `0.0.0.0:25` and `[::]:25` can stand side by side. Port 0 lets the system choose.
+/// `SO_REUSEADDR` is set, so that a restart does not wait for old connections. An IPv6 address takes IPv6
+/// alone, so that `0.0.0.0:25` and `[::]:25` can stand side by side. Port 0 lets the system choose.
 ///
 /// # Errors
 ///
@@ -60,10 +60,11 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Takes the next connection, with `TCP_NODELAY` set and the peer's address in canonical form (no IPv4 inside IPv6).
+/// Takes the next connection, with `TCP_NODELAY` set and the peer's address in canonical form (no IPv4 inside
+/// IPv6).
 ///
-/// Passing errors (a peer that is gone again, no free file descriptor) are waited out, so a returned error means that the
-/// listener itself is broken. Safe to cancel.
+/// Passing errors (a peer that is gone again, no free file descriptor) are waited out, so a returned error
+/// means that the listener itself is broken. Safe to cancel.
 ///
 /// # Errors
 ///

@@ -1,15 +1,15 @@
 //! The PROXY protocol header, versions 1 and 2, with which a load balancer says for whom it connects.
 //!
-//! The protocol is HAProxy's (`doc/proxy-protocol.txt` of its source, sections 2.1 and 2.2). Extensions of version 2 (TLVs)
-//! are skipped; among them the optional checksum, since TCP has one.
+//! The protocol is HAProxy's (`doc/proxy-protocol.txt` of its source, sections 2.1 and 2.2). Extensions of
+//! version 2 (TLVs) are skipped; among them the optional checksum, since TCP has one.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Longest header that is read, in octets. Version 1 allows 107; version 2 could have 65,551, most of them extensions that
-/// are skipped here.
+/// Longest header that is read, in octets. Version 1 allows 107; version 2 could have 65,551, most of them
+/// extensions that are skipped here.
 pub const HEADER_MAX: usize = 4_096;
 
 /// Longest header of version 1, CRLF included.
@@ -23,7 +23,8 @@ const V2_FIXED: usize = 16;
 /// What a header says about the connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Header {
-    /// The proxy speaks for itself (a health check), or for a peer without an IP address: the socket's own addresses hold.
+    /// The proxy speaks for itself (a health check), or for a peer without an IP address: the socket's own
+    /// addresses hold.
     Local,
     /// The proxy speaks for somebody else. The addresses are in canonical form: no IPv4 inside IPv6.
     Proxied {
@@ -68,7 +69,8 @@ pub enum ProxyError {
 
 /// Reads the header off a fresh connection, and not one octet more, within `timeout`.
 ///
-/// Call it for connections from listed networks alone: there the header must be present; anybody else could lie in it.
+/// Call it for connections from listed networks alone: there the header must be present; anybody else could
+/// lie in it.
 ///
 /// # Errors
 ///

@@ -10,17 +10,18 @@ use tokio::net::TcpStream;
 
 /// A connection that mail is spoken over.
 ///
-/// TLS is begun by giving the stream away and taking the new one. Whoever has wrapped the stream in a buffered reader must
-/// therefore take it out first, and with that drops what the reader holds: octets that came before the handshake never
-/// count as protected (RFC 3207 section 4.2, RFC 8314 section 3).
+/// TLS is begun by giving the stream away and taking the new one. Whoever has wrapped the stream in a
+/// buffered reader must therefore take it out first, and with that drops what the reader holds: octets that
+/// came before the handshake never count as protected (RFC 3207 section 4.2, RFC 8314 section 3).
 ///
-/// Reading from a TLS connection that ends without a closing alert gives end of file, as it does on a plain one. Mail does
-/// not depend on the alert: a message ends with its dot or its length.
+/// Reading from a TLS connection that ends without a closing alert gives end of file, as it does on a plain
+/// one. Mail does not depend on the alert: a message ends with its dot or its length.
 #[derive(Debug)]
 pub enum MailStream {
     /// No protection.
     Plain(TcpStream),
-    /// TLS, this side being the server. Boxed, so that an idle plain connection does not take the room of a TLS one.
+    /// TLS, this side being the server. Boxed, so that an idle plain connection does not take the room of a
+    /// TLS one.
     TlsServer(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     /// TLS, this side being the client.
     TlsClient(Box<tokio_rustls::client::TlsStream<TcpStream>>),

@@ -1,4 +1,5 @@
 //! Keys and certificates as the openssl command makes them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

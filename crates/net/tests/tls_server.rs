@@ -1,4 +1,5 @@
 //! The server side against `openssl s_client`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -94,7 +95,8 @@ async fn the_certificate_follows_the_name_asked_for() {
     let mut greeter = Greeter::start(bench.server(&["ec", "rsa", "wild", "plain"], None));
     #[rustfmt::skip]
     let cases = [
-        // what the case shows                      what s_client is told                            subject shown
+        // what the case shows                      what s_client is told                            subject
+        // shown
         ("no name: the first",                      "-noservername",                                 "ec.test"),
         ("unknown name: the first",                 "-servername other.test",                        "ec.test"),
         ("own name",                                "-servername rsa.test",                          "rsa.test"),

@@ -141,11 +141,10 @@ impl RelayRules {
     pub fn open_relays(&self) -> impl Iterator<Item = OpenRelay> {
         let local = self.local_domains.holds_all().then_some(OpenRelay::LocalDomains);
         let relay = self.relay_domains.holds_all().then_some(OpenRelay::RelayDomains);
-        let networks = self
-            .networks
-            .iter()
-            .filter(|network| holds_everybody(network))
-            .copied();
+        // Two halves are the whole.
+        let networks = IpNet::aggregate(&self.networks)
+            .into_iter()
+            .filter(holds_everybody);
         local
             .into_iter()
             .chain(relay)
@@ -304,10 +303,10 @@ fn refuse_stranger(mailbox: &Mailbox, source_route: bool, rules: &RelayRules) ->
             RelayRefusal::Denied
         });
     }
-    // The wide and small forms are there since a server behind us may fold them into the plain ones.
+    // The wide, small and double forms are there since a server behind us may fold them into the plain ones.
     mailbox.unquoted_local().chars().find_map(|c| match c {
         '%' | '\u{ff05}' | '\u{fe6a}' => Some(RelayRefusal::PercentHack),
-        '!' | '\u{ff01}' | '\u{fe57}' => Some(RelayRefusal::BangPath),
+        '!' | '\u{ff01}' | '\u{fe57}' | '\u{203c}' | '\u{2048}' | '\u{2049}' => Some(RelayRefusal::BangPath),
         '@' | '\u{ff20}' | '\u{fe6b}' => Some(RelayRefusal::QuotedAddress),
         _ => None,
     })

@@ -119,6 +119,7 @@ fn strangers_and_users() {
         ("bang path of several hosts",           "<a!b!user@local.example>",              "relay.bang-path",          DENIED,                          LOCAL, "<a!b!user@local.example>"),
         ("bang path in quotes",                  "<\"outside!user\"@local.example>",      "relay.bang-path",          DENIED,                          LOCAL, "<\"outside!user\"@local.example>"),
         ("bang path by a relay domain",          "<outside!user@relay.example>",          "relay.bang-path",          DENIED,                          RELAY, "<outside!user@relay.example>"),
+        ("two bangs in one letter",              "<outside\u{203c}user@local.example>",   "relay.bang-path",          DENIED,                          LOCAL, "<outside\u{203c}user@local.example>"),
         ("quoted address",                       "<\"user@outside.example\"@local.example>", "relay.quoted-address",  DENIED,                          LOCAL, "<\"user@outside.example\"@local.example>"),
         ("quoted and escaped at sign",           "<\"user\\@outside.example\"@local.example>", "relay.quoted-address", DENIED,                         LOCAL, "<\"user\\@outside.example\"@local.example>"),
         ("quoted address by a relay domain",     "<\"user@outside.example\"@relay.example>", "relay.quoted-address",  DENIED,                          RELAY, "<\"user@outside.example\"@relay.example>"),

@@ -62,7 +62,7 @@ pub(crate) struct ConfigArg {
     /// The configuration file
     ///
     /// Without it the first that exists of ./postern.toml, /etc/postern/postern.toml and ./postern-data/postern.toml.
-    #[arg(long, short, value_name = "FILE", env = "POSTERN_CONFIG", value_hint = ValueHint::FilePath)]
+    #[arg(long, short, value_name = "FILE", env = "POSTERN_CONFIG", value_hint = ValueHint::FilePath, global = true)]
     pub(crate) config: Option<PathBuf>,
 }
 

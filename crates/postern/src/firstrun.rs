@@ -62,7 +62,7 @@ pub(crate) fn make(folder: &Path, hostname: &str) -> Result<Made, Failure> {
             format!("{} exists already", folder.display()),
         ));
     }
-    let parent = folder.parent().unwrap_or(Path::new("/"));
+    let parent = folder.parent().unwrap_or_else(|| Path::new("/"));
     std::fs::create_dir_all(parent).map_err(|error| cannot_make(parent, &error))?;
     let draft = tempfile::Builder::new()
         .prefix(".postern-")

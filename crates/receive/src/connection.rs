@@ -5,30 +5,26 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Buf;
-use jiff::Timestamp;
 use postern_mail::BodyKind;
-use postern_net::MailStream;
-use postern_net::proxy::{self, Header};
-use postern_policy::admission::{self, Admission, ConnectionFacts, MessageFacts};
+use postern_policy::admission::{self, MessageFacts};
 use postern_policy::sender::{self, LoginIdentity};
 use postern_sasl::ServerExchange;
 use postern_smtp::body::{ChunkDecoder, DataDecoder};
 use postern_smtp::line::{Framed, LineFramer};
-use postern_smtp::reply::{Reply, texts};
+use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskSender, Chunk, Dialogue, Step, Transaction};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
-use crate::count::Counted;
-use crate::intake::{Decoder, Intake};
+use crate::intake::{self, Decoder, Intake};
 use crate::io::{BODY_ROOM, COMMAND_ROOM, End, Io};
+use crate::opening::{self, Opened};
 use crate::profile::Profile;
 use crate::receiver::Shared;
 use crate::session::Session;
 use crate::stamp::ClientFacts;
-use crate::{ListenerTls, greeting, login, names, recipient};
+use crate::{login, names, recipient};
 
 /// One connection with its dialogue.
 struct Connection {
@@ -52,16 +48,32 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) {
     let started = Instant::now();
-    let Some(peer) = real_peer(&profile, &stream, peer).await else {
+    let Some(peer) = opening::real_peer(&profile, &stream, peer).await else {
         return;
     };
     let session = Session::new(shared, profile, peer);
     debug!(target: "postern::connect", session = %session.id, listener = session.listener(), %peer, "connect");
     let id = session.id.clone();
-    let end = match Box::pin(open(session, stream, shutdown)).await {
-        Ok((mut connection, _counted)) => {
+    let end = match Box::pin(opening::open(session, stream)).await {
+        Ok(opened) => {
+            let Opened {
+                io,
+                session,
+                dialogue,
+                counted,
+            } = opened;
+            let mut connection = Connection {
+                io,
+                framer: LineFramer::new(),
+                dialogue,
+                session,
+                exchange: None,
+                intake: None,
+                shutdown,
+            };
             let end = connection.converse().await;
             Box::pin(connection.say_goodbye(&end)).await;
+            drop(counted);
             end
         }
         Err(end) => end,
@@ -74,162 +86,6 @@ pub(crate) async fn serve(
         seconds = started.elapsed().as_secs(),
         "disconnect"
     );
-}
-
-/// The address of the client, which a proxy in a listed network tells. `None` when it does not: the connection is closed.
-async fn real_peer(profile: &Profile, stream: &TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
-    if !profile.listener.expects_proxy_header(peer.ip()) {
-        return Some(peer);
-    }
-    match Box::pin(proxy::read_header(stream, profile.settings.timeouts.proxy_header)).await {
-        Ok(Header::Proxied { source, .. }) => Some(source),
-        Ok(Header::Local) => Some(peer),
-        Err(error) => {
-            info!(
-                target: "postern::refuse",
-                listener = profile.listener.name.as_str(),
-                peer = %peer.ip(),
-                rule = "proxy.header",
-                reason = %error,
-                "refused"
-            );
-            None
-        }
-    }
-}
-
-/// Admits the session, starts implicit TLS, greets, and finds out the client's name.
-async fn open(
-    mut session: Session,
-    stream: TcpStream,
-    shutdown: CancellationToken,
-) -> Result<(Connection, Counted), End> {
-    let profile = Arc::clone(&session.profile);
-    let timeouts = &profile.settings.timeouts;
-    let mut io = Io::new(MailStream::Plain(stream), timeouts.write);
-    let counted = match admit(&session) {
-        Ok(counted) => counted,
-        Err(reply) => {
-            if profile.listener.tls != ListenerTls::Implicit {
-                io.put(&reply);
-            }
-            io.close().await;
-            return Err(End::Closed);
-        }
-    };
-    if profile.listener.tls == ListenerTls::Implicit {
-        start_tls(&mut io, &mut session).await?;
-    }
-    if !timeouts.greeting_delay.is_zero() && io.speaks_within(timeouts.greeting_delay).await? {
-        session.log_refusal(
-            "greeting.early-talker",
-            &texts::EARLY_TALKER,
-            &"talked before the greeting",
-        );
-        io.put(&texts::EARLY_TALKER);
-        io.close().await;
-        return Err(End::Closed);
-    }
-    let text = greeting::text(
-        &profile.settings.greeting,
-        &profile.settings.hostname,
-        Timestamp::now(),
-    );
-    io.put(&texts::greeting(text));
-    io.flush().await?;
-    session.peer_name = name_of(&session).await;
-    let dialogue = Dialogue::new(
-        Arc::clone(&profile.rules),
-        &session.peer_label(),
-        session.tls.is_some(),
-    );
-    let connection = Connection {
-        io,
-        framer: LineFramer::new(),
-        dialogue,
-        session,
-        exchange: None,
-        intake: None,
-        shutdown,
-    };
-    Ok((connection, counted))
-}
-
-/// Asks policy whether the session may be.
-fn admit(session: &Session) -> Result<Counted, Reply> {
-    let shared = &session.shared;
-    let settings = &session.profile.settings.admission;
-    let (counted, sessions, sessions_of_network) =
-        shared.counts.enter(settings.network.of(session.peer.ip()));
-    let facts = ConnectionFacts {
-        load: shared.deps.load.get(),
-        sessions,
-        sessions_of_network,
-    };
-    match admission::admit(&facts, settings) {
-        Admission::Accept => Ok(counted),
-        Admission::Refuse421(refusal) => {
-            let reply = texts::refusal(refusal.reply(), "");
-            session.log_refusal(refusal.rule(), &reply, &refusal);
-            Err(reply)
-        }
-    }
-}
-
-/// The name of the client's address. The loopback's is known.
-async fn name_of(session: &Session) -> Option<String> {
-    let address = session.peer.ip().to_canonical();
-    if address.is_loopback() {
-        return Some("localhost".to_owned());
-    }
-    let limit = session.profile.settings.timeouts.reverse_lookup;
-    if limit.is_zero() {
-        return None;
-    }
-    timeout(limit, session.shared.deps.resolver.reverse(address))
-        .await
-        .ok()?
-        .ok()?
-}
-
-/// Shakes hands, and forgets what came before.
-async fn start_tls(io: &mut Io, session: &mut Session) -> Result<(), End> {
-    let profile = Arc::clone(&session.profile);
-    let Some(tls) = &*profile.tls else {
-        return Err(End::Closed);
-    };
-    match Box::pin(io.start_tls(tls, profile.settings.timeouts.tls_handshake)).await {
-        Ok((facts, dropped)) => {
-            if dropped > 0 {
-                warn!(target: "postern::tls", session = %session.id, peer = %session.peer.ip(), octets = dropped,
-                    rule = "tls.injection", "dropped what came before the handshake");
-            }
-            info!(
-                target: "postern::tls",
-                session = %session.id,
-                peer = %session.peer.ip(),
-                version = facts.version,
-                cipher = facts.cipher,
-                bits = facts.bits,
-                verify = facts.verify.word(),
-                sni = facts.sni.as_deref(),
-                resumed = facts.resumed,
-                "tls"
-            );
-            session.secured(facts);
-            Ok(())
-        }
-        Err(end) => {
-            let reason: &dyn std::error::Error = match &end {
-                End::Handshake(error) => error,
-                other => other,
-            };
-            let cause = reason.source().map(ToString::to_string);
-            info!(target: "postern::tls", session = %session.id, peer = %session.peer.ip(), rule = "tls.handshake",
-                reason = %reason, cause, "refused");
-            Err(end)
-        }
-    }
 }
 
 impl Connection {
@@ -255,6 +111,7 @@ impl Connection {
                 }
             };
             self.io.input.advance(consumed);
+            log_protocol(&answer, &self.session);
             if let Err(end) = self.tell(answer) {
                 return end;
             }
@@ -283,11 +140,12 @@ impl Connection {
 
     /// Adds a reply to those that go out next.
     fn tell(&mut self, answer: Answer) -> Result<(), End> {
-        if answer.reply.code >= 400 {
-            debug!(target: "postern::refuse", session = %self.session.id, reply = %answer.reply, "answered");
-        }
         self.io.put(&answer.reply);
-        if answer.close { Err(End::Closed) } else { Ok(()) }
+        match (answer.close, answer.reply.is_success()) {
+            (false, _) => Ok(()),
+            (true, false) => Err(End::Closed),
+            (true, true) => Err(End::Quit),
+        }
     }
 
     /// Carries out one line.
@@ -304,13 +162,17 @@ impl Connection {
         if !dialogue.line_fits(line, consumed) {
             let answer = dialogue.bad_line(dialogue.too_long());
             io.input.advance(consumed);
+            log_protocol(&answer, session);
             return self.tell(answer);
         }
         let step = dialogue.step(line);
         io.input.advance(consumed);
         let answer = match step {
-            Step::Answer(answer) => answer,
-            Step::Sender(ask) => Answer::stay(judge_sender(ask, session)),
+            Step::Answer(answer) => {
+                log_protocol(&answer, session);
+                answer
+            }
+            Step::Sender(ask) => judge_sender(ask, session),
             Step::Recipient(ask) => recipient::judge(ask, session).await,
             Step::Data(ask) => {
                 let transaction = ask.start();
@@ -324,7 +186,7 @@ impl Connection {
             Step::StartTls => {
                 io.put(&texts::READY_FOR_TLS);
                 io.flush().await?;
-                start_tls(io, session).await?;
+                opening::start_tls(io, session).await?;
                 dialogue.tls_started();
                 self.framer.reset();
                 self.exchange = None;
@@ -394,16 +256,17 @@ impl Connection {
         match end {
             End::Timeout => {
                 self.io.put(&texts::TIMEOUT);
-                self.io.close().await;
+                self.io.close(true).await;
             }
-            End::Closed => self.io.close().await,
+            End::Closed => self.io.close(true).await,
+            End::Quit => self.io.close(false).await,
             End::Gone | End::Lost(_) | End::Handshake(_) => {}
         }
     }
 }
 
 /// Answers `MAIL`: may this login use the sender, is the message small enough, is there room for it?
-fn judge_sender(ask: AskSender<'_>, session: &Session) -> Reply {
+fn judge_sender(ask: AskSender<'_>, session: &Session) -> Answer {
     let settings = &session.profile.settings;
     if let Some(login) = &session.login {
         let identity = LoginIdentity {
@@ -414,8 +277,14 @@ fn judge_sender(ask: AskSender<'_>, session: &Session) -> Reply {
         if let Some(refusal) = verdict.reply() {
             let reply = texts::refused_path(ask.sender(), refusal, &session.mark());
             session.log_refusal(verdict.rule(), &reply, ask.sender());
-            return ask.refuse(reply);
+            return Answer::stay(ask.refuse(reply));
         }
+    }
+    if let Some(answer) = intake::queue_is_down(session) {
+        return Answer {
+            reply: ask.refuse(answer.reply),
+            close: answer.close,
+        };
     }
     let facts = MessageFacts {
         size: ask.declared_size(),
@@ -424,9 +293,25 @@ fn judge_sender(ask: AskSender<'_>, session: &Session) -> Reply {
     if let Err(refusal) = admission::admit_message(&facts, &settings.admission) {
         let reply = texts::refusal(refusal.reply(), "");
         session.log_refusal(refusal.rule(), &reply, &refusal);
-        return ask.refuse(reply);
+        return Answer::stay(ask.refuse(reply));
     }
-    ask.accept()
+    Answer::stay(ask.accept())
+}
+
+/// Logs what the protocol alone refuses: a session that is ended or that lacks a login for all to see, a mere mistake of
+/// the client for those who look closely.
+fn log_protocol(answer: &Answer, session: &Session) {
+    let reply = &answer.reply;
+    if reply.code < 400 {
+        return;
+    }
+    if *reply == texts::AUTH_NEEDED {
+        session.log_refusal("login.required", reply, &"no login");
+    } else if answer.close {
+        session.log_refusal("protocol.end", reply, &"session ended");
+    } else {
+        debug!(target: "postern::refuse", session = %session.id, rule = "protocol", reply = %reply, "refused");
+    }
 }
 
 /// Sleeps before a command while the load is high, as sendmail does under `DelayLA`.

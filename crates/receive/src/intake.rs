@@ -7,14 +7,13 @@ use jiff::Timestamp;
 use postern_mail::QueueId;
 use postern_mail::header::HeaderScan;
 use postern_policy::admission::{self, AdmissionRefusal};
-use postern_smtp::Reply;
 use postern_smtp::body::{BodyFault, ChunkDecoder, DataDecoder, Decoded};
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, Transaction};
-use postern_spool::{BodyWriter, NewMessage, Origin, SpoolError};
+use postern_spool::{BodyWriter, NewMessage, Origin, SpoolError, SpoolState};
 use tracing::{error, info};
 
-use crate::io::{BODY_ROOM, End, Io};
+use crate::io::{BODY_ROOM, COMMAND_ROOM, End, Io};
 use crate::session::Session;
 use crate::stamp::{self, ClientFacts};
 
@@ -72,6 +71,7 @@ impl Intake {
 
     /// Reads the body, or the chunk, to its end, even when there is something wrong with it.
     pub(crate) async fn receive(&mut self, io: &mut Io, block: Duration) -> Result<(), End> {
+        let mut room = COMMAND_ROOM;
         loop {
             let Decoded {
                 consumed,
@@ -98,7 +98,11 @@ impl Intake {
             }
             if io.input.is_empty() {
                 let left = self.deadline.saturating_duration_since(Instant::now());
-                io.fill_within(BODY_ROOM, block.min(left)).await?;
+                io.fill_within(room, block.min(left)).await?;
+                // Who fills the room gets more of it: a small message costs little, a large one few calls.
+                if io.input.len() >= room {
+                    room = BODY_ROOM;
+                }
             }
         }
     }
@@ -247,18 +251,55 @@ fn log_accepted(message: &postern_spool::Message, size: u64, scan: &HeaderScan, 
     );
 }
 
-/// The answer to a failure of the spool, and the one place that decides it.
+/// The answer to `MAIL` while the queue cannot take anything: the client need not send the message to hear it.
+pub(crate) fn queue_is_down(session: &Session) -> Option<Answer> {
+    match session.shared.deps.spool.state() {
+        // A full disk may have room for this message.
+        SpoolState::Ready | SpoolState::Full(_) => None,
+        SpoolState::Unavailable(reason) => Some(spool_failed(&SpoolError::Unavailable(reason), session)),
+        SpoolState::Closed => Some(spool_failed(&SpoolError::Closed, session)),
+    }
+}
+
 fn spool_failed(error: &SpoolError, session: &Session) -> Answer {
-    let (reply, rule, close): (Reply, _, _) = match error {
-        SpoolError::Full(_) => (texts::SPOOL_FULL, "spool.full", false),
-        SpoolError::Closed => (texts::SPOOL_CLOSED, "spool.closed", true),
-        SpoolError::Unavailable(_) => (texts::SPOOL_UNAVAILABLE, "spool.unavailable", false),
-        // What the receiver itself has done wrong, and what only opening can meet: the client shall keep its message.
-        _ => {
-            error!(target: "postern::spool", session = %session.id, reason = %error, "cannot queue a message");
-            (texts::LOCAL_ERROR, "spool.error", false)
+    let (answer, rule) = spool_answer(error);
+    if !error.is_temporary() {
+        error!(target: "postern::spool", session = %session.id, reason = %error, "cannot queue a message");
+    }
+    session.log_refusal(rule, &answer.reply, error);
+    answer
+}
+
+/// The answer to a failure of the spool with the rule's name for the log, and the one place that decides it.
+///
+/// The client always keeps its message: what it could not have caused is never answered with a refusal for good.
+fn spool_answer(error: &SpoolError) -> (Answer, &'static str) {
+    match error {
+        SpoolError::Full(_) => (Answer::stay(texts::SPOOL_FULL), "spool.full"),
+        SpoolError::Unavailable(_) => (Answer::stay(texts::SPOOL_UNAVAILABLE), "spool.unavailable"),
+        SpoolError::Closed => (Answer::close(texts::SPOOL_CLOSED), "spool.closed"),
+        // What the receiver itself has done wrong, and what only opening can meet.
+        _ => (Answer::stay(texts::LOCAL_ERROR), "spool.error"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_the_spool() {
+        #[rustfmt::skip]
+        let cases = [
+            ("disk full",         SpoolError::Full("no space".into()),       452, false),
+            ("disk read-only",    SpoolError::Unavailable("EROFS".into()),   451, false),
+            ("the server stops",  SpoolError::Closed,                        421, true),
+            ("our own mistake",   SpoolError::NoRecipients,                  451, false),
+        ];
+        for (shows, error, code, close) in cases {
+            let (answer, rule) = spool_answer(&error);
+            assert_eq!((answer.reply.code, answer.close), (code, close), "{shows}");
+            assert!(rule.starts_with("spool."), "{shows}");
         }
-    };
-    session.log_refusal(rule, &reply, error);
-    Answer { reply, close }
+    }
 }

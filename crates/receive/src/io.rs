@@ -12,14 +12,20 @@ use postern_smtp::Reply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-/// Room for a read while commands are awaited.
-pub(crate) const COMMAND_ROOM: usize = 4 * 1024;
-/// Room for a read while a message is awaited. Few calls for a large one, little memory for many at once.
+/// Room for a read while commands or the first part of a message are awaited.
+pub(crate) const COMMAND_ROOM: usize = 8 * 1024;
+/// Room for a read in the midst of a large message. Few calls for it, little memory for many at once.
 pub(crate) const BODY_ROOM: usize = 64 * 1024;
+
+/// Room for replies that is kept between two of them.
+const OUTPUT_KEPT: usize = 512;
 
 /// Why a session ends before its time.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum End {
+    /// The client asked for it.
+    #[error("quit")]
+    Quit,
     /// We have closed it, after a reply that said so.
     #[error("closed")]
     Closed,
@@ -72,8 +78,12 @@ impl Io {
             stream.flush().await
         });
         sent.await.map_err(|_| End::Timeout)??;
-        // An idle session keeps no memory for what it once said.
-        self.output = Vec::new();
+        // An idle session keeps little memory for what it once said.
+        if self.output.capacity() > OUTPUT_KEPT {
+            self.output = Vec::new();
+        } else {
+            self.output.clear();
+        }
         Ok(())
     }
 
@@ -123,13 +133,18 @@ impl Io {
     }
 
     /// Sends what is left to be sent and says goodbye to the transport. Whatever goes wrong, it is over.
-    pub(crate) async fn close(&mut self) {
+    ///
+    /// `unasked` says that the client may still be sending.
+    pub(crate) async fn close(&mut self, unasked: bool) {
         if self.flush().await.is_err() {
             return;
         }
         if let Some(mut stream) = self.stream.take() {
-            let _ = timeout(self.write_timeout, stream.shutdown()).await;
-            if !self.input.is_empty() {
+            // Dropping a plain stream closes it as well; TLS has a word of its own for the end.
+            if unasked || stream.is_tls() {
+                let _ = timeout(self.write_timeout, stream.shutdown()).await;
+            }
+            if unasked {
                 drain(&mut stream).await;
             }
         }

@@ -13,6 +13,7 @@ mod io;
 mod load;
 mod login;
 mod names;
+mod opening;
 mod profile;
 mod receiver;
 mod recipient;

@@ -77,16 +77,18 @@ impl Receiver {
         }
     }
 
-    /// Accepts connections and serves them until `shutdown` is cancelled; ends when all sessions have ended.
+    /// Accepts connections and serves them until `close` or `shutdown` is cancelled; ends when all sessions have ended.
     ///
-    /// After the cancellation nothing is accepted. Sessions without a transaction end at once with `421 4.3.2`, those
-    /// with one when it is over, and all of them within [`Timeouts::shutdown`](crate::Timeouts::shutdown).
+    /// After `close` nothing is accepted, and sessions go on for as long as their clients want. After `shutdown` nothing is
+    /// accepted either; sessions without a transaction end at once with `421 4.3.2`, those with one when it is over, and
+    /// all of them within [`Timeouts::shutdown`](crate::Timeouts::shutdown).
     ///
     /// A listener that breaks is logged and served no more; its sessions go on.
     pub async fn serve(
         &self,
         listener: TcpListener,
         settings: Arc<ArcSwap<ListenerSettings>>,
+        close: CancellationToken,
         shutdown: CancellationToken,
     ) {
         let profiles = ProfileCache::new(settings);
@@ -96,6 +98,7 @@ impl Receiver {
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
+                () = close.cancelled() => break,
                 accepted = listen::accept(&listener) => accepted,
             };
             let (stream, peer) = match accepted {

@@ -25,8 +25,8 @@ fn work(id: i64) -> Work {
     }
 }
 
-fn taken(destination: &Destination, may_wait: bool) -> Option<i64> {
-    match destination.take(may_wait) {
+fn taken(destination: &Destination, may_wait: bool, arriving: bool) -> Option<i64> {
+    match destination.take(may_wait, arriving) {
         Taken::Work(work) => Some(work.id.as_i64()),
         Taken::Idle | Taken::Leave => None,
     }
@@ -56,13 +56,13 @@ fn workers_are_hired_for_work_within_bounds() {
     destination.succeeded(&limits);
     assert!(destination.hire(&limits, 100));
     assert!(!destination.hire(&limits, 100), "no more than the setting");
-    destination.leave();
+    destination.leave(true);
     assert!(
         !destination.hire(&limits, 3),
         "few connections are left for others"
     );
-    destination.leave();
-    destination.leave();
+    destination.leave(true);
+    destination.leave(true);
     assert!(
         destination.hire(&limits, 0),
         "one is always started, and waits its turn"
@@ -70,34 +70,41 @@ fn workers_are_hired_for_work_within_bounds() {
 }
 
 #[tokio::test]
-async fn idle_workers_are_called_one_for_each_message() {
+async fn each_message_gets_one_worker() {
     let destination = destination();
     let limits = Limits::default();
-    destination.offer(work(1), &limits).ok();
-    assert!(destination.hire(&limits, 9));
-    destination.offer(work(2), &limits).ok();
-    assert!(destination.hire(&limits, 9));
-    assert_eq!(taken(&destination, true), Some(1));
-    assert_eq!(taken(&destination, true), Some(2));
+    for id in 1..=2 {
+        destination.offer(work(id), &limits).ok();
+        assert!(destination.hire(&limits, 9));
+        assert!(!destination.hire(&limits, 9), "one is on its way");
+    }
     assert_eq!(
-        (taken(&destination, true), taken(&destination, true)),
+        (taken(&destination, true, true), taken(&destination, true, true)),
+        (Some(1), Some(2))
+    );
+    assert_eq!(
+        (taken(&destination, true, false), taken(&destination, true, false)),
         (None, None)
     );
     assert_eq!(destination.status().idle, 2);
+    destination.succeeded(&limits);
     destination.offer(work(3), &limits).ok();
     destination.offer(work(4), &limits).ok();
     assert_eq!(destination.status().idle, 0);
-    assert!(!destination.hire(&limits, 9), "both are on their way");
+    assert!(!destination.hire(&limits, 9), "both idle ones were called");
+    destination.offer(work(5), &limits).ok();
+    assert!(destination.hire(&limits, 9), "a third one is needed");
     assert!(!destination.withdraw(), "called: it cannot end");
     destination.called().await;
     destination.called().await;
     assert_eq!(
-        (taken(&destination, true), taken(&destination, true)),
+        (taken(&destination, true, true), taken(&destination, true, true)),
         (Some(3), Some(4))
     );
-    assert_eq!(taken(&destination, true), None);
+    assert_eq!(taken(&destination, true, true), Some(5));
+    assert_eq!(taken(&destination, true, false), None);
     assert!(destination.withdraw());
-    assert_eq!(destination.status().connections, 1);
+    assert_eq!(destination.status().connections, 2);
 }
 
 #[test]
@@ -119,7 +126,8 @@ fn a_full_queue_gives_work_back() {
     assert_eq!(shortage.domains.len(), 1);
     assert!(destination.shortage().is_none(), "asked for once");
     destination.forget(&[QueueId::from_i64(1)]);
-    assert_eq!(taken(&destination, false), Some(2));
+    destination.hire(&limits, 9);
+    assert_eq!(taken(&destination, false, true), Some(2));
 }
 
 #[test]
@@ -171,4 +179,21 @@ fn one_connection_too_many_is_no_pause() {
     assert_eq!(destination.status().window, 1);
     destination.succeeded(&limits);
     assert_eq!(destination.status().window, 1, "not asked for more for a while");
+}
+
+#[test]
+fn mail_of_a_pausing_destination_is_read_in_small_steps() {
+    let destination = destination();
+    let now = Timestamp::now();
+    assert_eq!(destination.allowance(now), usize::MAX);
+    destination.connect_failed(now, &failure(), |_| Duration::from_secs(60));
+    assert_eq!(destination.allowance(now), SLOW_READ);
+    destination.note_read(SLOW_READ - 1);
+    assert_eq!(destination.allowance(now), 1);
+    destination.note_read(5);
+    assert_eq!(destination.allowance(now), 0);
+    std::thread::sleep(SLOW_PERIOD);
+    assert_eq!(destination.allowance(now), SLOW_READ);
+    destination.end_pause();
+    assert_eq!(destination.allowance(now), usize::MAX);
 }

@@ -29,7 +29,7 @@ pub(super) fn message(report: &Report<'_>) -> Vec<u8> {
         .iter()
         .any(|recipient| !recipient.address.is_ascii());
     let status = status(report, utf8_status);
-    let returned_octets = match returned {
+    let returned_octets = match &returned {
         Returned::Whole(first, second) => first.len() + second.len(),
         Returned::Head(head) => head.len(),
     };
@@ -67,7 +67,7 @@ pub(super) fn message(report: &Report<'_>) -> Vec<u8> {
             out.extend_from_slice(first);
             out.extend_from_slice(second);
         }
-        Returned::Head(head) => write_head(head, &mut out),
+        Returned::Head(head) => write_head(&head, &mut out),
     }
     // The line end before a delimiter belongs to the delimiter (RFC 2046 section 5.1.1), so the original keeps its own.
     put(&mut out, format_args!("\r\n--{boundary}--\r\n"));
@@ -174,8 +174,8 @@ fn text(report: &Report<'_>, shortened: Option<Shortened>) -> Vec<u8> {
             "",
             &mut out,
         );
-        if let Some(reply) = recipient.diagnostic.or(recipient.reason) {
-            wrapped(reply, "    ", &mut out);
+        for words in [recipient.reason, recipient.diagnostic].into_iter().flatten() {
+            wrapped(words, "    ", &mut out);
         }
         if let Some(until) = recipient.will_retry_until {
             wrapped(
@@ -198,8 +198,9 @@ fn text(report: &Report<'_>, shortened: Option<Shortened>) -> Vec<u8> {
 }
 
 fn what_happened(recipient: &ReportRecipient<'_>) -> String {
-    let host = recipient.remote_mta;
-    match (recipient.action, host.filter(|_| recipient.diagnostic.is_some())) {
+    // Where there is a reason besides the reply, that tells what happened.
+    let replied = recipient.diagnostic.is_some() && recipient.reason.is_none();
+    match (recipient.action, recipient.remote_mta.filter(|_| replied)) {
         (Action::Failed, Some(host)) => format!("the host {host} refused it:"),
         (Action::Delayed, Some(host)) => format!("the host {host} does not take it now:"),
         (Action::Failed, None) => "not delivered".to_owned(),

@@ -1,8 +1,9 @@
 //! An own certificate authority, and what a certificate says.
 //!
-//! For sites without a public authority: [`Authority::create`] makes the authority, [`Authority::issue`] certificates under
-//! it, [`CertificateInfo`] shows what is in a file. Extensions follow RFC 5280 section 4.2: the authority is marked as one that
-//! issues to ends only, certificates carry their names, their purpose and the key identifiers that link them.
+//! For sites without a public authority: [`Authority::create`] makes the authority, [`Authority::issue`]
+//! certificates under it, [`CertificateInfo`] shows what is in a file. Extensions follow RFC 5280 section
+//! 4.2: the authority is marked as one that issues to ends only, certificates carry their names, their
+//! purpose and the key identifiers that link them.
 
 mod info;
 mod seal;
@@ -96,8 +97,8 @@ impl AuthorityRequest {
 /// What a new certificate is to be.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CertificateRequest {
-    /// Host names (`*.example.org` among them), IP addresses and mail addresses; 1 to [`NAMES_MAX`]. The first is also the
-    /// common name.
+    /// Host names (`*.example.org` among them), IP addresses and mail addresses; 1 to [`NAMES_MAX`]. The
+    /// first is also the common name.
     pub names: Vec<String>,
     /// What it is for.
     pub purpose: Purpose,
@@ -197,7 +198,8 @@ impl Credentials {
         &self.certificate
     }
 
-    /// The key in PEM; encrypted (PBES2, PBKDF2 with 600,000 rounds of HMAC-SHA-256, AES-256) if there is a passphrase.
+    /// The key in PEM; encrypted (PBES2, PBKDF2 with 600,000 rounds of HMAC-SHA-256, AES-256) if there is a
+    /// passphrase.
     ///
     /// # Errors
     ///
@@ -206,7 +208,8 @@ impl Credentials {
         seal::key_pem(&self.key, passphrase)
     }
 
-    /// Writes both files, the key with mode 0600. The key comes first, so that there is never a certificate without one.
+    /// Writes both files, the key with mode 0600. The key comes first, so that there is never a certificate
+    /// without one.
     ///
     /// # Errors
     ///

@@ -4,7 +4,8 @@ use rustls::{CipherSuite, ProtocolVersion};
 
 /// OpenSSL's name for a suite, as sendmail prints it, and the key length of its cipher in bits.
 ///
-/// Covers every suite of the provider. Another one, which cannot be negotiated, would be called `unknown` with 0 bits.
+/// Covers every suite of the provider. Another one, which cannot be negotiated, would be called `unknown`
+/// with 0 bits.
 pub(super) fn describe(suite: CipherSuite) -> (&'static str, u32) {
     match suite {
         CipherSuite::TLS13_AES_256_GCM_SHA384 => ("TLS_AES_256_GCM_SHA384", 256),

@@ -21,12 +21,13 @@ use tokio_rustls::TlsConnector;
 /// Whom to trust.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Verification {
-    /// Nobody needs to be trusted: any certificate will do, and is recorded (RFC 7435). This protects against those who
-    /// listen, not against those who interfere. It has to be written out: there is no default.
+    /// Nobody needs to be trusted: any certificate will do, and is recorded (RFC 7435). This protects against
+    /// those who listen, not against those who interfere. It has to be written out: there is no default.
     None,
     /// The system's certificate authorities.
     SystemRoots,
-    /// The certificate authorities in a PEM file, and no others. The server's own self-signed certificate may stand there too.
+    /// The certificate authorities in a PEM file, and no others. The server's own self-signed certificate may
+    /// stand there too.
     CaFile(PathBuf),
 }
 
@@ -83,12 +84,13 @@ impl ClientTls {
 
     /// Does the client's side of a handshake, within `timeout`.
     ///
-    /// `server_name` is the host name, or address, that the certificate must be for; a host name is also sent to the server
-    /// (RFC 6066 section 3). A trailing dot does not matter.
+    /// `server_name` is the host name, or address, that the certificate must be for; a host name is also sent
+    /// to the server (RFC 6066 section 3). A trailing dot does not matter.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`]; [`HandshakeError::Unverified`] when the certificate is not what the verification asks for.
+    /// [`HandshakeError`]; [`HandshakeError::Unverified`] when the certificate is not what the verification
+    /// asks for.
     pub async fn connect<S>(
         &self,
         stream: S,
@@ -129,7 +131,8 @@ impl ClientTls {
     }
 }
 
-/// A rustls configuration that verifies servers against the authorities in `ca_file`, or the system's without one.
+/// A rustls configuration that verifies servers against the authorities in `ca_file`, or the system's without
+/// one.
 ///
 /// For clients of other protocols, such as LDAP.
 ///

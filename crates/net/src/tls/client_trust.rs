@@ -1,7 +1,8 @@
 //! Client certificates, seen from the server.
 //!
-//! During the handshake only possession of the key is verified. The chain is judged when the handshake is over, from the
-//! certificates that rustls keeps with the session, so a resumed session is judged by today's date and today's authorities.
+//! During the handshake only possession of the key is verified. The chain is judged when the handshake is
+//! over, from the certificates that rustls keeps with the session, so a resumed session is judged by today's
+//! date and today's authorities.
 
 use super::signature::{self, Handshake, PublicKey};
 use super::{TlsError, Verify, certificate, error, provider};
@@ -22,7 +23,8 @@ use x509_parser::time::ASN1Time;
 /// Most octets that a client's chain may have in all. It is kept with the session and put into tickets.
 const CHAIN_MAX: usize = 16 << 10;
 
-/// Most authorities named to clients so that they can choose a certificate. With more, none is named, which means any.
+/// Most authorities named to clients so that they can choose a certificate. With more, none is named, which
+/// means any.
 const HINTS_MAX: usize = 32;
 
 /// The authorities for client certificates, and the verdict on chains.
@@ -88,8 +90,8 @@ impl ClientTrust {
         })
     }
 
-    /// Accepts what webpki refuses for its form alone: a certificate that is itself listed, and one of X.509 version 1 or
-    /// with the CA mark that a listed authority has issued, as many a small CA makes them.
+    /// Accepts what webpki refuses for its form alone: a certificate that is itself listed, and one of X.509
+    /// version 1 or with the CA mark that a listed authority has issued, as many a small CA makes them.
     fn vouches_directly(&self, leaf: &CertificateDer<'_>, now: UnixTime) -> bool {
         let Ok(parsed) = certificate::parse(leaf) else {
             return false;
@@ -109,7 +111,8 @@ impl ClientTrust {
     }
 }
 
-/// Whether `anchor` has issued `leaf`. One with name constraints is left to webpki, which knows how to apply them.
+/// Whether `anchor` has issued `leaf`. One with name constraints is left to webpki, which knows how to apply
+/// them.
 fn issued_by(
     leaf: &[u8],
     parsed: &X509Certificate<'_>,
@@ -125,8 +128,8 @@ fn issued_by(
             .is_some_and(|key| signature::signed_by(leaf, key, algorithms))
 }
 
-/// Whether nothing in the certificate forbids its use by a client: its extended key usage, if any, names clients, and no
-/// critical extension goes unheeded (RFC 5280 sections 4.2 and 4.2.1.12).
+/// Whether nothing in the certificate forbids its use by a client: its extended key usage, if any, names
+/// clients, and no critical extension goes unheeded (RFC 5280 sections 4.2 and 4.2.1.12).
 fn fit_for_clients(certificate: &X509Certificate<'_>) -> bool {
     let heeded = [
         oid::OID_X509_EXT_BASIC_CONSTRAINTS,

@@ -19,7 +19,8 @@ pub(super) struct Element<'a> {
     pub(super) rest: &'a [u8],
 }
 
-/// Splits the first element off. `None` when it is cut short, or has a tag or a length that no certificate needs.
+/// Splits the first element off. `None` when it is cut short, or has a tag or a length that no certificate
+/// needs.
 pub(super) fn element(input: &[u8]) -> Option<Element<'_>> {
     let (&tag, after_tag) = input.split_first()?;
     if tag & 0x1f == 0x1f {
@@ -68,17 +69,17 @@ mod tests {
     #[test]
     fn elements() {
         #[rustfmt::skip]
-        let cases: [(&str, &[u8], Option<(usize, usize)>); 9] = [
-            // what the case shows        input                          content and rest length
-            ("short form",                &[0x30, 2, 1, 2, 9],           Some((2, 1))),
-            ("long form",                 &[0x30, 0x81, 1, 7],           Some((1, 0))),
-            ("two length octets",         &[0x30, 0x82, 0, 1, 7, 8],     Some((1, 1))),
-            ("empty content",             &[0x05, 0],                    Some((0, 0))),
-            ("nothing at all",            &[],                           None),
-            ("content cut short",         &[0x30, 2, 1],                 None),
-            ("length cut short",          &[0x30, 0x82, 1],              None),
-            ("indefinite length is BER",  &[0x30, 0x80, 0, 0],           None),
-            ("long tag",                  &[0x1f, 0x81, 1, 0],           None),
+        let cases = [
+            // what the case shows        input                              content and rest length
+            ("short form",                &[0x30, 2, 1, 2, 9][..],           Some((2, 1))),
+            ("long form",                 &[0x30, 0x81, 1, 7][..],           Some((1, 0))),
+            ("two length octets",         &[0x30, 0x82, 0, 1, 7, 8][..],     Some((1, 1))),
+            ("empty content",             &[0x05, 0][..],                    Some((0, 0))),
+            ("nothing at all",            &[][..],                           None),
+            ("content cut short",         &[0x30, 2, 1][..],                 None),
+            ("length cut short",          &[0x30, 0x82, 1][..],              None),
+            ("indefinite length is BER",  &[0x30, 0x80, 0, 0][..],           None),
+            ("long tag",                  &[0x1f, 0x81, 1, 0][..],           None),
         ];
         for (shows, input, expected) in cases {
             let got = element(input).map(|e| (e.content.len(), e.rest.len()));

@@ -7,7 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Why certificates and keys could not be loaded. Each text names the file and, where there is one, the remedy.
+/// Why certificates and keys could not be loaded. Each text names the file and, where there is one, the
+/// remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {

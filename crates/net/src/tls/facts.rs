@@ -34,7 +34,8 @@ impl Verify {
 
 /// What a certificate says about its holder.
 ///
-/// The holder has proved possession of the key. Whether anything else in here may be believed is for [`Verify`] to say.
+/// The holder has proved possession of the key. Whether anything else in here may be believed is for
+/// [`Verify`] to say.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CertificateFacts {
     /// Subject as `openssl x509 -noout -subject -nameopt RFC2253` prints it after `subject=` (RFC 4514).
@@ -75,7 +76,8 @@ pub struct TlsFacts {
     pub client_certificate: Option<CertificateFacts>,
     /// The server name that the client asked for (RFC 6066 section 3), lower-case.
     pub sni: Option<String>,
-    /// Whether an earlier session was resumed. The certificate facts hold all the same: the chain is verified anew.
+    /// Whether an earlier session was resumed. The certificate facts hold all the same: the chain is verified
+    /// anew.
     pub resumed: bool,
 }
 
@@ -88,8 +90,8 @@ pub struct ClientTlsFacts {
     pub cipher: &'static str,
     /// Key length of the cipher, in bits.
     pub bits: u32,
-    /// `Ok` when the certificate was verified, `No` under [`Verification::None`](super::Verification::None). A failed
-    /// verification is an error, never a fact.
+    /// `Ok` when the certificate was verified, `No` under [`Verification::None`](super::Verification::None).
+    /// A failed verification is an error, never a fact.
     pub verify: Verify,
     /// The server's certificate.
     pub server_certificate: Option<CertificateFacts>,

@@ -116,9 +116,9 @@ pub(super) fn load(files: &TlsIdentityFiles) -> Result<(Arc<CertifiedKey>, Ident
 
 /// Chooses among a server's certificates by the name that the client asks for (RFC 6066 section 3).
 ///
-/// An exact name goes before a wildcard. Where several certificates bear the name, the first one whose key the client can
-/// work with is taken, so an ECDSA and an RSA certificate can stand side by side. A client that asks for no name, or one
-/// that nobody bears, is shown the first certificate of all.
+/// An exact name goes before a wildcard. Where several certificates bear the name, the first one whose key
+/// the client can work with is taken, so an ECDSA and an RSA certificate can stand side by side. A client
+/// that asks for no name, or one that nobody bears, is shown the first certificate of all.
 #[derive(Debug)]
 pub(super) struct Identities {
     keys: Vec<Arc<CertifiedKey>>,
@@ -146,7 +146,8 @@ impl Identities {
         all
     }
 
-    /// The certificates for a name, in lower case: `*.example.org` bears `a.example.org` but not `a.b.example.org`.
+    /// The certificates for a name, in lower case: `*.example.org` bears `a.example.org` but not
+    /// `a.b.example.org`.
     fn bearing(&self, name: &str) -> &[usize] {
         self.exact
             .get(name)

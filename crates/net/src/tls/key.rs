@@ -17,7 +17,8 @@ use zeroize::Zeroizing;
 const ENCRYPTED_BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
 const ENCRYPTED_END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
 
-/// Reads a private key: PKCS #8 (RFC 5208), PKCS #1 (RFC 8017), SEC 1 (RFC 5915), or encrypted PKCS #8 with PBES2 (RFC 8018).
+/// Reads a private key: PKCS #8 (RFC 5208), PKCS #1 (RFC 8017), SEC 1 (RFC 5915), or encrypted PKCS #8 with
+/// PBES2 (RFC 8018).
 ///
 /// # Errors
 ///
@@ -109,7 +110,8 @@ fn decrypt(
                 path: path.to_owned(),
             })
         }
-        // A wrong passphrase shows as bad padding, or now and then as padding that is right and a key that is not.
+        // A wrong passphrase shows as bad padding, or now and then as padding that is right and a key that is
+        // not.
         Err(_) => Err(TlsError::PassphraseWrong {
             path: path.to_owned(),
         }),

@@ -1,8 +1,9 @@
 //! TLS 1.2 and 1.3 on both sides, by rustls with aws-lc-rs.
 //!
-//! A server never refuses a handshake over the client's certificate as long as the client proves that it holds the key:
-//! the chain is judged afterwards, for fresh and for resumed sessions alike, and the verdict recorded as [`Verify`]. A client
-//! has to say whom it trusts ([`Verification`]); trusting nobody in particular is one of the choices, not a default.
+//! A server never refuses a handshake over the client's certificate as long as the client proves that it
+//! holds the key: the chain is judged afterwards, for fresh and for resumed sessions alike, and the verdict
+//! recorded as [`Verify`]. A client has to say whom it trusts ([`Verification`]); trusting nobody in
+//! particular is one of the choices, not a default.
 
 pub(crate) mod certificate;
 mod cipher;

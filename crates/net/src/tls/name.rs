@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-/// Writes a name as `openssl x509 -nameopt RFC2253` does (RFC 4514): most specific part first, joined by commas, with
-/// everything escaped that could pass for structure or is not printable ASCII.
+/// Writes a name as `openssl x509 -nameopt RFC2253` does (RFC 4514): most specific part first, joined by
+/// commas, with everything escaped that could pass for structure or is not printable ASCII.
 ///
 /// Two different names never have the same text, so rules may compare it.
 pub(super) fn to_text(name: &X509Name<'_>) -> String {

@@ -7,7 +7,8 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-/// Takes any server certificate whose key the server holds. Behind [`Verification::None`](super::Verification::None) only.
+/// Takes any server certificate whose key the server holds. Behind
+/// [`Verification::None`](super::Verification::None) only.
 #[derive(Debug)]
 pub(super) struct AnyServer {
     algorithms: WebPkiSupportedAlgorithms,

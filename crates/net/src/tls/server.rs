@@ -20,12 +20,15 @@ use tokio_rustls::TlsAcceptor;
 /// What a TLS server needs to know.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ServerTlsSettings {
-    /// Certificates, chosen by the name the client asks for. The first is shown to clients that ask for none of them.
+    /// Certificates, chosen by the name the client asks for. The first is shown to clients that ask for none
+    /// of them.
     ///
-    /// Several may bear the same name with keys of different kinds; the first one that suits the client is taken.
+    /// Several may bear the same name with keys of different kinds; the first one that suits the client is
+    /// taken.
     pub identities: Vec<TlsIdentityFiles>,
-    /// Authorities whose client certificates count as [`Verify::Ok`], in PEM. Without it no client certificate is asked
-    /// for. A single client's certificate may be listed as well, and then vouches for itself.
+    /// Authorities whose client certificates count as [`Verify::Ok`], in PEM. Without it no client
+    /// certificate is asked for. A single client's certificate may be listed as well, and then vouches for
+    /// itself.
     pub client_ca: Option<PathBuf>,
     /// Oldest version. Default TLS 1.2; 1.3 alone locks out older mail programs.
     pub min_version: TlsVersion,
@@ -33,8 +36,8 @@ pub struct ServerTlsSettings {
 
 /// TLS as a server: certificates, keys and ticket keys, ready for handshakes. Cloning shares them.
 ///
-/// To reload, load anew and put the new value where the old one was: sessions under way keep theirs. Tickets handed out
-/// before a reload lead to a full handshake after it.
+/// To reload, load anew and put the new value where the old one was: sessions under way keep theirs. Tickets
+/// handed out before a reload lead to a full handshake after it.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     shared: Arc<Shared>,
@@ -73,7 +76,8 @@ impl ServerTls {
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::new(Identities::new(keys)));
-        // Sessions are resumed by tickets alone, so they cost the server no memory. One is enough for a mail program.
+        // Sessions are resumed by tickets alone, so they cost the server no memory. One is enough for a mail
+        // program.
         config.ticketer = Ticketer::new()?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 1;
@@ -104,8 +108,8 @@ impl ServerTls {
 
     /// Does the server's side of a handshake, within `timeout`.
     ///
-    /// A client certificate never makes it fail, as long as the client proves that it has the key, and the chain is not
-    /// longer than 16 KiB.
+    /// A client certificate never makes it fail, as long as the client proves that it has the key, and the
+    /// chain is not longer than 16 KiB.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Signatures over handshakes and certificates, checked with a certificate's public key alone.
 //!
-//! webpki refuses to look at a certificate that it finds fault with, such as one of X.509 version 1, which `openssl x509 -req`
-//! of many systems makes by default. Whether a peer holds the key does not depend on such faults, so this works on the
-//! public key and leaves the rest of the certificate to others.
+//! webpki refuses to look at a certificate that it finds fault with, such as one of X.509 version 1, which
+//! `openssl x509 -req` of many systems makes by default. Whether a peer holds the key does not depend on such
+//! faults, so this works on the public key and leaves the rest of the certificate to others.
 
 use super::der;
 use rustls::client::danger::HandshakeSignatureValid;

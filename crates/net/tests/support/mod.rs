@@ -67,8 +67,9 @@ impl Bench {
         ));
     }
 
-    /// A certificate with this subject under a CA made by [`Self::ca`]; `key` is as for `openssl req -newkey`, and
-    /// `extensions` the lines of an extension file, without any of which it becomes X.509 version 1.
+    /// A certificate with this subject under a CA made by [`Self::ca`]; `key` is as for `openssl req
+    /// -newkey`, and `extensions` the lines of an extension file, without any of which it becomes X.509
+    /// version 1.
     pub(crate) fn certificate(&self, name: &str, ca: &str, subject: &str, key: &str, extensions: &str) {
         self.openssl(&format!(
             "req -newkey {key} -nodes -keyout {name}.key -out {name}.csr -subj {subject}"
@@ -115,7 +116,8 @@ fn words(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// A server on a loopback port: says `hello` to everybody who gets through the handshake, and tells what it saw.
+/// A server on a loopback port: says `hello` to everybody who gets through the handshake, and tells what it
+/// saw.
 pub(crate) struct Greeter {
     pub(crate) address: SocketAddr,
     seen: mpsc::UnboundedReceiver<Result<TlsFacts, HandshakeError>>,

@@ -13,7 +13,9 @@ use serde_json::Value;
 use crate::args::{FilterArgs, QueueArgs, QueueCommand, SelectArgs};
 use crate::config::Written;
 use crate::control::client::Client;
-use crate::control::protocol::{Changed, Listing, MessageLine, MessageView, Operation, Request, Which};
+use crate::control::protocol::{
+    Changed, Listing, MessageLine, MessageView, Operation, RecipientView, Request, Which,
+};
 use crate::control::queue::{self, OperationError};
 use crate::exit::{Exit, Failure, chain};
 use crate::{control, locate, output};
@@ -215,7 +217,7 @@ fn list(queue: &mut Queue, filter: &FilterArgs, limit: u32, json: bool) -> Resul
         }
     }
     if json {
-        return output::print_json(&all);
+        return output::print_json(&all.messages);
     }
     print_listing(&all)
 }
@@ -291,18 +293,28 @@ fn show(queue: &mut Queue, id: String, json: bool) -> Result<(), Failure> {
     }
     let view: MessageView = read(value)?;
     let now = Timestamp::now();
+    output::print(&facts(&view, now))?;
+    output::print("")?;
+    let rows = view
+        .all_recipients
+        .iter()
+        .map(|one| recipient_row(one, now))
+        .collect();
+    output::print_table(
+        &["recipient", "state", "tries", "next try", "last answer"],
+        &[2],
+        rows,
+    )
+}
+
+/// What is to be known of the message as a whole, a line each.
+fn facts(view: &MessageView, now: Timestamp) -> String {
     let line = &view.line;
+    let age = output::span(now.as_second() - line.received_at.as_second());
     let mut facts = vec![
         ("id", line.id.clone()),
         ("from", format!("<{}>", line.sender)),
-        (
-            "accepted",
-            format!(
-                "{:.0}, {} ago",
-                line.received_at,
-                output::span(now.as_second() - line.received_at.as_second())
-            ),
-        ),
+        ("accepted", format!("{:.0}, {age} ago", line.received_at)),
         ("size", output::size(line.size)),
     ];
     let optional = [
@@ -316,38 +328,26 @@ fn show(queue: &mut Queue, id: String, json: bool) -> Result<(), Failure> {
             .into_iter()
             .filter_map(|(name, fact)| Some((name, fact.clone()?))),
     );
-    let facts: Vec<String> = facts
-        .iter()
-        .map(|(name, fact)| format!("{name:<12} {}", output::visible(fact)))
-        .collect();
-    output::print(&facts.join("\n"))?;
-    output::print("")?;
-    let rows = view.all_recipients.iter().map(|recipient| {
-        let next = recipient
-            .due_at
-            .map_or_else(String::new, |due| match due.as_second() - now.as_second() {
-                ..=0 => "now".to_owned(),
-                wait => format!("in {}", output::span(wait)),
-            });
-        let said = [&recipient.relay, &recipient.status, &recipient.reply];
-        let said: Vec<&str> = said.into_iter().flatten().map(String::as_str).collect();
-        let by = recipient
-            .by
-            .as_ref()
-            .map_or_else(String::new, |by| format!("by {by}"));
-        vec![
-            recipient.address.clone(),
-            recipient.state.clone(),
-            recipient.attempts.to_string(),
-            next,
-            format!("{}{by}", said.join(" ")),
-        ]
-    });
-    output::print_table(
-        &["recipient", "state", "tries", "next try", "last answer"],
-        &[2],
-        rows.collect(),
-    )
+    let line = |(name, fact): &(&str, String)| format!("{name:<12} {}", output::visible(fact));
+    facts.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn recipient_row(recipient: &RecipientView, now: Timestamp) -> Vec<String> {
+    let next = match recipient.due_at.map(|due| due.as_second() - now.as_second()) {
+        None => String::new(),
+        Some(..=0) => "now".to_owned(),
+        Some(wait) => format!("in {}", output::span(wait)),
+    };
+    let said = [&recipient.relay, &recipient.status, &recipient.reply];
+    let mut said: Vec<String> = said.into_iter().flatten().cloned().collect();
+    said.extend(recipient.by.as_ref().map(|by| format!("by {by}")));
+    vec![
+        recipient.address.clone(),
+        recipient.state.clone(),
+        recipient.attempts.to_string(),
+        next,
+        said.join(" "),
+    ]
 }
 
 fn destinations(queue: &mut Queue, json: bool) -> Result<(), Failure> {
@@ -361,30 +361,12 @@ fn destinations(queue: &mut Queue, json: bool) -> Result<(), Failure> {
     if json {
         return output::print_json(&value);
     }
-    let rows: Vec<Vec<String>> = value
+    let now = Timestamp::now();
+    let rows: Vec<_> = value
         .as_array()
         .into_iter()
         .flatten()
-        .map(|one| {
-            let text = |name: &str| match &one[name] {
-                Value::String(text) => text.clone(),
-                Value::Null => String::new(),
-                other => other.to_string(),
-            };
-            let error = one["last_error"][1]
-                .as_str()
-                .map(|error| shorten(error, 60))
-                .unwrap_or_default();
-            vec![
-                text("destination"),
-                text("connections"),
-                text("window"),
-                text("waiting"),
-                text("delivered"),
-                text("paused_until"),
-                error,
-            ]
-        })
+        .map(|one| destination_row(one, now))
         .collect();
     if rows.is_empty() {
         return output::print("nothing was delivered of late");
@@ -396,12 +378,38 @@ fn destinations(queue: &mut Queue, json: bool) -> Result<(), Failure> {
             "allowed",
             "waiting",
             "delivered",
-            "paused until",
+            "paused",
             "last error",
         ],
         &[1, 2, 3, 4],
         rows,
     )
+}
+
+/// One next hop; the value is a [`postern_deliver::DestinationStatus`].
+fn destination_row(one: &Value, now: Timestamp) -> Vec<String> {
+    let text = |name: &str| match &one[name] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let paused = one["paused_until"]
+        .as_str()
+        .and_then(|until| until.parse::<Timestamp>().ok());
+    let paused = paused
+        .map(|until| until.as_second() - now.as_second())
+        .filter(|wait| *wait > 0);
+    let error = one["last_error"][1].as_str().map(|error| shorten(error, 60));
+    vec![
+        text("destination"),
+        text("connections"),
+        text("window"),
+        text("waiting"),
+        text("delivered"),
+        paused
+            .map(|wait| format!("for {}", output::span(wait)))
+            .unwrap_or_default(),
+        error.unwrap_or_default(),
+    ]
 }
 
 /// Applies an operation to messages. Ids that are not queued make the answer a no.

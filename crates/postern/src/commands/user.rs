@@ -50,7 +50,7 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
 
 /// Opens the file of users, and makes its folder on the way. Root gives what it makes to the owner of that folder.
 fn open(database: &Path) -> Result<UserStore, Failure> {
-    let folder = database.parent().unwrap_or(Path::new("."));
+    let folder = database.parent().unwrap_or_else(|| Path::new("."));
     let made = std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -144,6 +144,7 @@ fn everywhere() -> Vec<(&'static str, String)> {
                 table: header.to_owned(),
                 key: key.name.to_owned(),
                 example: String::new(),
+                element: false,
             };
             let inner = place.header(below.repeated);
             for shape in below.shapes {
@@ -159,3 +160,6 @@ fn everywhere() -> Vec<(&'static str, String)> {
     collect(Postern::keys(), "", &mut all);
     all
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,12 @@ impl Problems {
         self.add(Severity::Warning, span, title.into(), label.into(), remedy.into());
     }
 
+    /// Whether there is one about this key.
+    pub(crate) fn are_about(&self, key: &str) -> bool {
+        let named = format!("`{key}`");
+        self.list.iter().any(|problem| problem.title.starts_with(&named))
+    }
+
     /// Takes over what another step has found.
     pub(crate) fn append(&mut self, mut more: Self) {
         self.list.append(&mut more.list);

@@ -43,6 +43,11 @@ pub(crate) trait Kind {
         reader: &mut Reader<'_>,
     ) -> Option<Self::Value>;
 
+    /// A value for the remedy of a mistake, where the default of the key shows nothing. A TOML value.
+    fn sample(&self) -> String {
+        String::new()
+    }
+
     /// The table below, if the value is one.
     fn below(&self) -> Option<Below> {
         None
@@ -108,7 +113,10 @@ pub(crate) struct Place {
     /// The table in its TOML form, `[limits]` or `[[listener]]`; empty at the top level.
     pub(crate) table: String,
     pub(crate) key: String,
+    /// A TOML value that may stand there; empty where none can be given.
     pub(crate) example: String,
+    /// Whether this is an element of a list.
+    pub(crate) element: bool,
 }
 
 impl Place {
@@ -120,6 +128,15 @@ impl Place {
         format!("{open}{inner}{dot}{}{close}", self.key)
     }
 
+    /// What to write instead, by example.
+    pub(crate) fn remedy(&self) -> String {
+        match (self.example.as_str(), self.element) {
+            ("", _) => format!("`{}` is described in docs/configuration.md", self.key),
+            (example, true) => format!("write for example {example}"),
+            (example, false) => format!("write for example `{} = {example}`", self.key),
+        }
+    }
+
     /// ` in [limits]`, or nothing at the top level.
     pub(crate) fn within(&self) -> String {
         within(&self.table)
@@ -127,10 +144,16 @@ impl Place {
 
     /// The place of one element of a list that stands here.
     pub(crate) fn element(&self) -> Self {
-        let inner = self.example.trim_start_matches('[').trim_end_matches(']').trim();
-        let first = inner.split(", ").next().unwrap_or(inner);
+        let inner = self
+            .example
+            .strip_prefix('[')
+            .and_then(|text| text.strip_suffix(']'));
+        let first = inner
+            .and_then(|inner| inner.split(", ").next())
+            .unwrap_or_default();
         Self {
             example: first.to_owned(),
+            element: true,
             ..self.clone()
         }
     }
@@ -169,7 +192,7 @@ impl Reader<'_> {
             Some(value.span()),
             format!("`{}`{} has the wrong type", place.key, place.within()),
             format!("this is {found}, expected: {wanted}"),
-            format!("write for example `{} = {}`", place.key, place.example),
+            place.remedy(),
         );
     }
 
@@ -294,7 +317,11 @@ impl<'e, 'a> Entries<'e, 'a> {
         let place = Place {
             table: self.header.clone(),
             key: name.to_owned(),
-            example: presence.example().to_owned(),
+            example: match presence.example() {
+                "[]" | "{}" => kind.sample(),
+                text => text.to_owned(),
+            },
+            element: false,
         };
         let read = kind.read(value, &place, self.reader)?;
         Some(At {
@@ -346,6 +373,7 @@ pub(crate) fn from_text<K: Kind>(kind: &K, text: &str, base: &Path) -> Option<K:
         table: String::new(),
         key: "value".to_owned(),
         example: text.to_owned(),
+        element: false,
     };
     let read = kind.read(table.get_ref().get("value")?, &place, &mut reader);
     read.filter(|_| problems.len() == 0)

@@ -68,6 +68,7 @@ fn table(title: &str, about: &str, keys: &[KeyInfo], header: &str, out: &mut Str
             table: header.to_owned(),
             key: key.name.to_owned(),
             example: String::new(),
+            element: false,
         };
         let inner = place.header(below.repeated);
         if below.shapes.len() > 1 {

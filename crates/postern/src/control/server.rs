@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::protocol::{LINE_MAX, Operation, Reply, Request, SOCKET};
 use super::queue::{OperationError, content, perform};
@@ -159,13 +159,8 @@ type Writer = tokio::net::unix::OwnedWriteHalf;
 async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io::Result<()> {
     let reply = match request {
         Request::Queue(Operation::Content { id }) => send_content(&id, deps, to).await?,
-        Request::Queue(operation) => {
-            let result = perform(&*deps.spool, &operation, by).await;
-            if !matches!(operation, Operation::List { .. } | Operation::Show { .. }) {
-                info!(target: "postern::control", by, operation = ?operation, done = result.is_ok(), "queue");
-            }
-            reply(result)
-        }
+        // The spool itself logs what was changed, and by whom.
+        Request::Queue(operation) => reply(perform(&*deps.spool, &operation, by).await),
         Request::Destinations => match serde_json::to_value(deps.deliverer.destinations()) {
             Ok(value) => Reply::Done(value),
             Err(error) => Reply::Failed(error.to_string()),

@@ -80,7 +80,7 @@ fn timestamp(now: Timestamp, line: &mut Vec<u8>) {
     line.extend_from_slice(&[b'.', digit(milli / 100), digit(milli / 10), digit(milli), b'Z']);
 }
 
-/// Writes ` name=value` for every field; the message is kept apart, it goes in front.
+/// Writes ` name=value` for every field that is not empty; the message is kept apart, it goes in front.
 struct Readable<'a> {
     line: &'a mut Vec<u8>,
     word: Vec<u8>,
@@ -99,9 +99,11 @@ impl Readable<'_> {
             escape(value, &mut self.word);
             return;
         }
+        if value.is_empty() {
+            return;
+        }
         self.name(field);
-        let bare = !value.is_empty()
-            && value.len() <= VALUE_MAX
+        let bare = value.len() <= VALUE_MAX
             && value
                 .bytes()
                 .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');

@@ -31,8 +31,8 @@ struct Shared {
 struct State {
     waiting: Vec<u8>,
     dropped: u64,
-    /// The next sink, to be taken over before the next write.
-    next: Option<Output>,
+    /// Another sink to go over to, and the lines that still belong to the one before.
+    next: Option<(Vec<u8>, Output)>,
     ending: bool,
 }
 
@@ -109,7 +109,9 @@ impl Sink {
     pub(super) fn retarget(&self, target: &Target) -> io::Result<()> {
         let output = Output::open(target)?;
         let mut state = self.shared.state.lock();
-        state.next = Some(output);
+        let mut before = state.next.take().map(|(lines, _)| lines).unwrap_or_default();
+        before.append(&mut state.waiting);
+        state.next = Some((before, output));
         drop(state);
         self.shared.wake.notify_one();
         Ok(())
@@ -145,15 +147,16 @@ fn write_all(shared: &Shared, mut output: Output) {
         );
         drop(state);
 
+        if let Some((before, other)) = next {
+            output.write(&before);
+            output = other;
+        }
         output.write(&lines);
         lines.clear();
         lines.shrink_to(1 << 20);
         if dropped > 0 {
             let now = jiff::Timestamp::now();
             output.write(format!("{now:.3} lost level=warning lines={dropped}\n").as_bytes());
-        }
-        if let Some(next) = next {
-            output = next;
         }
         if ending {
             return;
@@ -174,9 +177,6 @@ mod tests {
             sink.push(format!("line {n}\n").as_bytes());
         }
         sink.retarget(&Target::File(second.clone())).unwrap();
-        while sink.shared.state.lock().next.is_some() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
         sink.push(b"after\n");
         sink.finish();
         let want: String = (0..1_000).map(|n| format!("line {n}\n")).collect();

@@ -26,6 +26,8 @@ pub(super) struct Services {
     shared: Shared,
     fixed: Fixed,
     spool: Arc<dyn Spool>,
+    deliverer: Deliverer,
+    resolver: Resolver,
     listeners: Listeners,
     delivery: JoinHandle<()>,
     control: JoinHandle<()>,
@@ -41,10 +43,9 @@ struct Shared {
     client_tls: Arc<ArcSwap<TlsClients>>,
     directories: Arc<ArcSwap<Directories>>,
     aliases: Arc<ArcSwap<Aliases>>,
-    resolver: Arc<ArcSwap<Resolver>>,
 }
 
-/// What only a restart changes.
+/// What only a restart changes, and what tells whether names are looked up otherwise.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Fixed {
     path: PathBuf,
@@ -75,20 +76,13 @@ impl Fixed {
     /// What differs, as warnings.
     fn differences(&self, new: &Self) -> Vec<String> {
         let differs = [
-            ("`state_dir`", self.state_dir != new.state_dir),
             ("`user`", self.user != new.user),
             ("[spool]", self.spool != new.spool),
         ];
         let changed = differs.into_iter().filter(|(_, differs)| *differs);
-        let mut warnings: Vec<String> = changed
+        changed
             .map(|(what, _)| format!("{what} has changed and takes effect after a restart"))
-            .collect();
-        if self.resolver != new.resolver {
-            warnings.push(
-                "[dns] has changed: deliveries use it now, names of clients after a restart".to_owned(),
-            );
-        }
-        warnings
+            .collect()
     }
 }
 
@@ -113,7 +107,6 @@ impl Services {
             client_tls: swap(config.client_tls),
             directories: swap(directories),
             aliases: swap(config.aliases),
-            resolver: swap(resolver),
         };
         let socket = ControlSocket::bind(&fixed.state_dir)
             .map_err(|error| Failure::io("cannot make the control socket", &error))?;
@@ -121,7 +114,7 @@ impl Services {
         let deliverer = Deliverer::new(postern_deliver::Deps {
             spool: Arc::clone(&spool),
             settings: Arc::clone(&shared.deliver),
-            resolver: Arc::clone(&shared.resolver),
+            resolver: resolver.clone(),
             tls: Arc::clone(&shared.client_tls),
         });
         let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());
@@ -134,14 +127,14 @@ impl Services {
             tls: Arc::clone(&shared.tls),
             directories: Arc::clone(&shared.directories),
             aliases: Arc::clone(&shared.aliases),
-            resolver: Resolver::clone(&shared.resolver.load()),
+            resolver: resolver.clone(),
             load: LoadGauge::system(),
         });
         let listeners = Listeners::start(Arc::new(receiver), bound);
 
         let deps = ControlDeps {
             spool: Arc::clone(&spool),
-            deliverer,
+            deliverer: deliverer.clone(),
             reload: wishes,
         };
         let control = tokio::spawn(socket.serve(deps, stop_control.clone()));
@@ -149,6 +142,8 @@ impl Services {
             shared,
             fixed,
             spool,
+            deliverer,
+            resolver,
             listeners,
             delivery,
             control,
@@ -183,32 +178,45 @@ impl Services {
 
         // What can fail comes first.
         let mut errors = Vec::new();
+        let fixed = Fixed::of(&config);
+        if fixed.state_dir != self.fixed.state_dir {
+            // Users and mailboxes lie below it: half of a move would be worse than none.
+            return Err(vec![format!(
+                "`state_dir` has changed, which takes a restart; this server works in {}",
+                self.fixed.state_dir.display()
+            )]);
+        }
+        let resolver = Resolver::new(&config.resolver)
+            .map_err(|error| errors.push(chain(&error)))
+            .ok();
         let directories = open_directories(&config)
             .await
             .map_err(|error| errors.push(error))
             .ok();
-        let resolver = Resolver::new(&config.resolver)
-            .map_err(|error| errors.push(chain(&error)))
-            .ok();
         let bound = bind_all(self.listeners.missing(&config.listeners))
             .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
             .ok();
-        let (Some(directories), Some(resolver), Some(bound)) = (directories, resolver, bound) else {
+        let (Some(resolver), Some(directories), Some(bound)) = (resolver, directories, bound) else {
             return Err(errors);
         };
         log.change(&config.log)
             .map_err(|error| vec![format!("cannot open the log: {error}")])?;
 
         let mut warnings = lines(&report);
-        warnings.extend(self.fixed.differences(&Fixed::of(&config)));
+        warnings.extend(self.fixed.differences(&fixed));
+        // Those of the system may have changed without a word of it in the file.
+        if fixed.resolver != self.fixed.resolver || fixed.resolver.nameservers.is_empty() {
+            self.resolver.become_like(&resolver);
+            self.fixed.resolver = fixed.resolver;
+        }
         self.shared.receive.store(Arc::new(config.receive));
         self.shared.deliver.store(Arc::new(config.deliver));
         self.shared.tls.store(Arc::new(config.tls));
         self.shared.client_tls.store(Arc::new(config.client_tls));
         self.shared.directories.store(Arc::new(directories));
         self.shared.aliases.store(Arc::new(config.aliases));
-        self.shared.resolver.store(Arc::new(resolver));
         self.listeners.change(&config.listeners, bound);
+        self.deliverer.reloaded();
         Ok(warnings)
     }
 

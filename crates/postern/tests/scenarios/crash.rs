@@ -67,7 +67,7 @@ fn rounds(count: u64) {
     );
     wait_until("an empty queue", || {
         thread::sleep(Duration::from_millis(200));
-        site.ok(&["queue", "list", "--json"]).trim() == "[]"
+        site.queue_is_empty()
     });
     let arrived = sink.ids();
     let missing: Vec<_> = acknowledged

@@ -38,7 +38,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_refuses_loses_nothing_and_comes_back() {
     let sink = Sink::start();
-    let mut site = Site::relay(sink.port(), "[admission]\nmin_free_space = \"0 B\"\n");
+    let mut site = Site::relay(sink.port(), "[admission]\nmin_free = \"0 B\"\n");
     // The queue lies on 24 MiB; the user file made before is carried over.
     let users = fs::read(site.path("state/users.db")).unwrap();
     let _disk = SmallDisk::mount(&site.path("state"), "24m");
@@ -85,9 +85,7 @@ fn a_full_disk_refuses_loses_nothing_and_comes_back() {
     });
     let _ = sink.wait_for("Subject: before");
     let _ = sink.wait_for("Subject: after");
-    wait_until("an empty queue", || {
-        site.ok(&["queue", "list", "--json"]).trim() == "[]"
-    });
+    wait_until("an empty queue", || site.queue_is_empty());
 }
 
 fn nix_free(path: &Path) -> u64 {

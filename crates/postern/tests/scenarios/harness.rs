@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use postern_testkit::process::{Server, free_port, wait_for_port};
+use postern_testkit::process::{Server, free_port, wait_for_port, wait_until};
 use postern_testkit::smtp::{Client, TlsOptions};
 use tempfile::TempDir;
 
@@ -113,7 +113,12 @@ impl Site {
             .args(["serve", "--config"])
             .arg(self.path("postern.toml"))
             .current_dir(self.folder.path());
-        self.server = Some(Server::start(&mut command, &self.path("log")));
+        let mut server = Server::start(&mut command, &self.path("log"));
+        wait_until("the server's first port", || {
+            assert!(server.runs(), "the server ended: {}", server.log());
+            std::net::TcpStream::connect(("127.0.0.1", self.mx)).is_ok()
+        });
+        self.server = Some(server);
         for port in [self.mx, self.submission, self.submissions] {
             wait_for_port(port);
         }
@@ -161,6 +166,10 @@ impl Site {
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub(crate) fn queue_is_empty(&self) -> bool {
+        self.ok(&["queue", "list", "--json"]).trim() == "[]"
     }
 
     /// A new connection to the mx listener, after the greeting.

@@ -135,7 +135,7 @@ fn sigterm_lets_a_transaction_end_and_exits_with_0() {
     let reply = client.say("Subject: last\r\n\r\nx\r\n.").unwrap();
     assert!(reply.starts_with("250 2.0.0"), "{reply}");
     drop(client);
-    assert!(site.take_server().terminate().success());
+    assert!(site.take_server().wait().unwrap().success());
     assert!(postern_testkit::smtp::Client::connect(site.mx).is_err());
     site.start();
     let _ = sink.wait_for("Subject: last");
@@ -165,7 +165,7 @@ fn users_are_disabled_enabled_and_removed_at_once() {
 #[test]
 fn a_site_keeps_its_saslauthd() {
     let slapd = Slapd::start();
-    let saslauthd = Saslauthd::start_ldap(&slapd);
+    let mut saslauthd = Saslauthd::start(&slapd.url());
     let sink = Sink::start();
     let mut site = Site::relay(
         sink.port(),

@@ -67,7 +67,11 @@ fn the_relay_example_works_unchanged() {
     assert!(reply.starts_with("250 2.0.0 "), "{reply}");
     let report = sink.wait_for("multipart/report");
     assert!(report.mail.starts_with("<>"), "{}", report.mail);
-    assert_eq!(report.rcpt, ["<tester@relay.test>"]);
+    assert!(
+        report.rcpt[0].starts_with("<tester@relay.test>"),
+        "{:?}",
+        report.rcpt
+    );
     for text in [
         "Final-Recipient: rfc822; reject@outside.example",
         "Action: failed",
@@ -79,6 +83,6 @@ fn the_relay_example_works_unchanged() {
 
     wait_until("an empty queue", || {
         std::thread::sleep(Duration::from_millis(100));
-        site.ok(&["queue", "list", "--json"]).trim() == "[]"
+        site.queue_is_empty()
     });
 }

@@ -6,14 +6,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use postern_testkit::process::FixedPorts;
 use postern_testkit::sink::Sink;
-use postern_testkit::slapd::Slapd;
+use postern_testkit::slapd::{Slapd, SlapdOptions};
 use postern_testkit::smtp::{Client, TlsOptions};
 
 use crate::harness::{Site, acceptance};
 
 fn start() -> (FixedPorts, Slapd, Sink, Site) {
     let ports = FixedPorts::hold();
-    let slapd = Slapd::start_on(3890);
+    let slapd = Slapd::start_with(&SlapdOptions {
+        port: Some(3890),
+        ..SlapdOptions::default()
+    });
     let sink = Sink::start_on(2626);
     let mut site = Site::new(
         &acceptance("seed.toml"),
@@ -228,7 +231,7 @@ fn the_whole_procedure() {
 
 #[test]
 fn a_directory_that_is_down_is_no_refusal() {
-    let (_ports, slapd, _sink, site) = start();
+    let (_ports, mut slapd, _sink, site) = start();
     let ca = site.path("certs/ca.crt");
     slapd.stop();
     let mut client = tls(site.mx, &ca, None);

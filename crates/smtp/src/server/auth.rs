@@ -136,7 +136,7 @@ impl AuthTurn<'_> {
     pub fn fail(self, failure: AuthFailure) -> Answer {
         let reply = match failure {
             AuthFailure::Denied => texts::AUTH_FAILED,
-            AuthFailure::Unavailable => return Answer::stay(texts::AUTH_TEMPORARY),
+            AuthFailure::Unavailable => return self.dialogue.idle(texts::AUTH_TEMPORARY),
             AuthFailure::Barred => texts::AUTH_BARRED,
             AuthFailure::Malformed => return self.dialogue.mistake(texts::AUTH_PROTOCOL),
             AuthFailure::TooLong => return self.dialogue.mistake(texts::AUTH_LINE_TOO_LONG),

@@ -21,6 +21,15 @@ use crate::error::SpoolError;
 /// Rows looked at, and at most deleted, in one step of forgetting.
 const PRUNE_STEP: usize = 500;
 
+/// How often the keeper looks whether the database should shrink.
+const SHRINK_PACE: Duration = Duration::from_secs(10);
+
+/// A database with fewer unused pages than this (16 MiB) keeps them for the next burst.
+const SPARE_PAGES: u64 = 4096;
+
+/// Pages given back in one step.
+const SHRINK_STEP: u64 = 500;
+
 enum Duty {
     Checkpoint,
     Remove(Arc<str>),
@@ -62,26 +71,32 @@ pub(super) fn run(shared: &Shared, inbox: &KeeperInbox, first_id: QueueId) {
     keeper.remove_orphans(first_id);
     let pace =
         (shared.settings.history_retention / 24).clamp(Duration::from_secs(60), Duration::from_secs(3600));
-    let mut prune_at = Instant::now() + Duration::from_secs(60).min(pace);
+    let mut prune_at = Instant::now() + SHRINK_PACE.max(pace / 60);
+    let mut shrink_at = Instant::now() + SHRINK_PACE;
     loop {
-        match inbox
-            .0
-            .recv_timeout(prune_at.saturating_duration_since(Instant::now()))
-        {
+        let pause = prune_at.min(shrink_at).saturating_duration_since(Instant::now());
+        match inbox.0.recv_timeout(pause) {
             Ok(Duty::Checkpoint) => keeper.checkpoint(),
-            Ok(Duty::Remove(name)) => {
-                if let Err(error) = shared.bodies.remove(&name) {
-                    tracing::warn!(target: "postern::spool", file = &*name, %error, "body file not removed");
-                }
-            }
+            Ok(Duty::Remove(name)) => keeper.remove(&name),
             Ok(Duty::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {
-                prune_at = Instant::now() + pace;
-                if let Err(error) = keeper.forget(Timestamp::now()) {
-                    tracing::warn!(target: "postern::spool", %error, "history not pruned");
-                }
-            }
+            Err(RecvTimeoutError::Timeout) => {}
         }
+        if prune_at <= Instant::now() {
+            prune_at = Instant::now() + pace;
+            done("pruning the history", keeper.forget(Timestamp::now()));
+        }
+        if shrink_at <= Instant::now() {
+            shrink_at = Instant::now() + SHRINK_PACE;
+            done("shrinking the database", keeper.shrink());
+        }
+    }
+}
+
+/// A failure of housekeeping is logged and tried again at its next time; while the store is down it is no news.
+fn done(what: &str, result: Result<(), SpoolError>) {
+    match result {
+        Ok(()) | Err(SpoolError::Closed) => {}
+        Err(error) => tracing::warn!(target: "postern::spool", %error, "{what} failed"),
     }
 }
 
@@ -106,6 +121,12 @@ impl Keeper<'_> {
         });
         if let Err(error) = result {
             tracing::warn!(target: "postern::spool", %error, "checkpoint failed");
+        }
+    }
+
+    fn remove(&self, name: &str) {
+        if let Err(error) = self.shared.bodies.remove(name) {
+            tracing::warn!(target: "postern::spool", file = name, %error, "body file not removed");
         }
     }
 
@@ -137,6 +158,39 @@ impl Keeper<'_> {
         if removed > 0 {
             tracing::info!(target: "postern::spool", removed, "body files without a message removed");
         }
+    }
+
+    /// Gives room back to the disk when most of the database is unused, as after a flood that has drained.
+    fn shrink(&self) -> Result<(), SpoolError> {
+        let (pages, mut unused) = self.shared.readers.read_here(|reader| {
+            let pages: i64 = reader.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+            let unused: i64 = reader.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+            Ok((pages.max(0) as u64, unused.max(0) as u64))
+        })??;
+        if unused <= SPARE_PAGES || unused < pages / 2 {
+            return Ok(());
+        }
+        while unused > SPARE_PAGES {
+            unused = self.chore(Task::Shrink {
+                pages: SHRINK_STEP.min(unused - SPARE_PAGES),
+            })?;
+        }
+        self.shared.keeper.checkpoint();
+        tracing::info!(target: "postern::spool", pages_before = pages, "database shrunk");
+        Ok(())
+    }
+
+    /// Has the writer do something, and waits for it.
+    fn chore(&self, task: Task) -> Result<u64, SpoolError> {
+        let (reply, done) = oneshot::channel();
+        self.shared
+            .inbox
+            .chore(Chore {
+                task,
+                reply: Some(reply),
+            })
+            .map_err(|_| SpoolError::Closed)?;
+        done.blocking_recv().unwrap_or(Err(SpoolError::Closed))
     }
 
     /// Deletes outcomes of finished messages past their retention, a step at a time so that puts come in between.

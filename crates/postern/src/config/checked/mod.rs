@@ -63,7 +63,7 @@ struct Checking<'a> {
 
 /// Gives the written configuration its meaning. Without one the problems say why; warnings may come with one, too.
 pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Option<Config> {
-    let (hostname, domain) = hostname(file, problems)?;
+    let (hostname, domain) = hostname(file, problems);
     let mut checking = Checking {
         file,
         hostname,
@@ -100,29 +100,33 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
     })
 }
 
-/// The name of this host: as written, or the machine's own when that is a full one.
-fn hostname(file: &Postern, problems: &mut Problems) -> Option<(String, Domain)> {
+/// The name of this host: as written, or the machine's own when that is a full one. After a mistake it is a stand-in,
+/// so that the other checks can go on.
+fn hostname(file: &Postern, problems: &mut Problems) -> (String, Domain) {
     let name = match &file.hostname {
         Some(name) => name.value.clone(),
-        None => std::fs::read_to_string("/proc/sys/kernel/hostname")
-            .unwrap_or_default()
-            .trim()
-            .to_owned(),
+        None => machine_name(),
     };
     match Domain::parse(&name, true) {
         Ok(domain @ Domain::Name(_)) if file.hostname.is_some() || name.contains('.') => {
-            Some((domain.to_string(), domain))
+            return (domain.to_string(), domain);
         }
-        _ => {
-            problems.error(
-                None,
-                format!("`hostname` is missing, and the name of the machine, {name:?}, is not a full one"),
-                "",
-                "add for example `hostname = \"mx.example.org\"` above the first line in brackets",
-            );
-            None
-        }
+        // It was written, and complained of.
+        _ if problems.are_about("hostname") => {}
+        _ => problems.error(
+            None,
+            format!("`hostname` is missing, and the name of the machine, {name:?}, is not a full one"),
+            "",
+            "add for example `hostname = \"mx.example.org\"` above the first line in brackets",
+        ),
     }
+    let stand_in = "localhost";
+    (stand_in.to_owned(), Domain::Name(stand_in.into()))
+}
+
+fn machine_name() -> String {
+    let name = nix::unistd::gethostname().ok();
+    name.and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
 /// The set of patterns of which each was read as one already.
@@ -182,7 +186,7 @@ fn resolver(file: &Postern) -> ResolverSettings {
         nameservers: servers.unwrap_or_default(),
         attempt_timeout: *written.attempt_timeout,
         timeout: *written.timeout,
-        cache_entries: clamp(*written.cache),
+        cache_size: *written.cache,
     }
 }
 
@@ -204,29 +208,21 @@ fn values<T: Clone>(list: &[At<T>]) -> Vec<T> {
 }
 
 /// A number that was read within bounds, in the type that the setting has.
-fn clamp<T: TryFrom<u64>>(number: u64) -> T
-where
-    T: num_max::Max,
-{
-    T::try_from(number).unwrap_or(T::MAX)
+fn clamp<T: TryFrom<u64> + Largest>(number: u64) -> T {
+    T::try_from(number).unwrap_or(T::LARGEST)
 }
 
-mod num_max {
-    /// Types with a largest value.
-    pub(super) trait Max {
-        const MAX: Self;
-    }
-
-    impl Max for u8 {
-        const MAX: Self = u8::MAX;
-    }
-    impl Max for u16 {
-        const MAX: Self = u16::MAX;
-    }
-    impl Max for u32 {
-        const MAX: Self = u32::MAX;
-    }
-    impl Max for usize {
-        const MAX: Self = usize::MAX;
-    }
+/// Types with a largest value.
+trait Largest {
+    const LARGEST: Self;
 }
+
+macro_rules! largest {
+    ($($type:ty)*) => {
+        $(impl Largest for $type {
+            const LARGEST: Self = Self::MAX;
+        })*
+    };
+}
+
+largest!(u8 u16 u32 usize);

@@ -1,9 +1,11 @@
 //! Certificates and keys: loaded already, so that a mistake shows before anything changes.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nix::unistd::User;
 use postern_deliver::TlsClients;
 use postern_net::tls::{
     ClientTls, ClientTlsSettings, ServerTls, ServerTlsSettings, TlsError, TlsIdentityFiles, Verification,
@@ -48,6 +50,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<ServerTls> {
     match ServerTls::load(&settings) {
         Ok(tls) => {
             warn_of_names(&tls, c);
+            warn_of_owner(c);
             c.problems.append(expiry_problems(&tls, Timestamp::now()));
             Some(tls)
         }
@@ -114,15 +117,19 @@ fn identity(
     passphrase: Option<&At<PathBuf>>,
     problems: &mut Problems,
 ) -> Option<TlsIdentityFiles> {
-    let (certificate, key) = (certificate?, key?);
-    let mut usable = files::readable(certificate, "the certificate", problems);
-    usable &= files::secret(key, "the key", problems);
-    if let Some(file) = passphrase {
-        usable &= files::secret(file, "the passphrase file", problems);
+    let before = problems.len();
+    if let Some(certificate) = certificate {
+        files::readable(certificate, "the certificate", problems);
     }
-    if !usable {
+    for (file, what) in [(key, "the key"), (passphrase, "the passphrase file")] {
+        if let Some(file) = file {
+            files::secret(file, what, problems);
+        }
+    }
+    if problems.len() > before {
         return None;
     }
+    let (certificate, key) = (certificate?, key?);
     let files = TlsIdentityFiles {
         certificate: certificate.value.clone(),
         key: key.value.clone(),
@@ -225,6 +232,30 @@ fn warn_of_names(tls: &ServerTls, c: &mut Checking<'_>) {
     );
 }
 
+/// A key that only root can read is read at the start, and no more at a reload, when the process has become another user.
+fn warn_of_owner(c: &mut Checking<'_>) {
+    let Some(user) = &c.file.user else { return };
+    let Ok(Some(owner)) = User::from_name(user) else {
+        return;
+    };
+    let keys = c.file.tls.iter().flat_map(|tls| {
+        let others = tls.identity.iter().filter_map(|identity| identity.key.as_ref());
+        tls.key.iter().chain(others)
+    });
+    for key in keys {
+        let belongs =
+            std::fs::metadata(&key.value).is_ok_and(|metadata| metadata.uid() == owner.uid.as_raw());
+        if !belongs {
+            c.problems.warning(
+                key.span.clone(),
+                format!("{} cannot read the key {} at a reload", user.value, key.display()),
+                "belongs to another user",
+                format!("chown {} {}", user.value, key.display()),
+            );
+        }
+    }
+}
+
 /// Certificates that have expired or soon will, as warnings.
 fn expiry_problems(tls: &ServerTls, now: Timestamp) -> Problems {
     let mut problems = Problems::default();
@@ -246,7 +277,7 @@ fn expiry_problems(tls: &ServerTls, now: Timestamp) -> Problems {
             None,
             title,
             "",
-            "renew it, then `postern reload`; `postern cert issue --replace NAME` makes one from an own authority",
+            "renew it (one of an own authority by `postern cert issue NAME`), then `postern reload`",
         );
     }
     problems

@@ -16,7 +16,7 @@ use crate::config::read::{At, Below, Entries, Kind, Place, Reader, table};
 #[derive(Clone, Debug)]
 pub(crate) enum Directory {
     Users(UsersTable),
-    Ldap(LdapTable),
+    Ldap(Box<LdapTable>),
     Saslauthd(SaslauthdTable),
 }
 
@@ -129,6 +129,7 @@ impl DirectoryKind {
             table: header.to_owned(),
             key: KEY.into(),
             example: "\"ldap\"".into(),
+            element: false,
         };
         let Some(kind) = table.get(KEY) else {
             reader.problems.error(
@@ -143,11 +144,14 @@ impl DirectoryKind {
             return None;
         };
         let word = OneOf::<DirectoryWord>::new().read(kind, &place, reader)?;
-        let header = format!("{header} of this kind");
+        let header = match kind.get_ref().as_str() {
+            Some(name) => format!("{header} of kind {name:?}"),
+            None => header.to_owned(),
+        };
         let entries = Entries::new(table, Some(span.clone()), header, reader);
         let value = match word {
             DirectoryWord::Users => Directory::Users(entries.read_all_but(KEY)),
-            DirectoryWord::Ldap => Directory::Ldap(entries.read_all_but(KEY)),
+            DirectoryWord::Ldap => Directory::Ldap(Box::new(entries.read_all_but(KEY))),
             DirectoryWord::Saslauthd => Directory::Saslauthd(entries.read_all_but(KEY)),
         };
         Some(At {

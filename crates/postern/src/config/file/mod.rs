@@ -61,7 +61,8 @@ table! {
         /// The largest message, announced as `SIZE` (RFC 1870); a larger one is told `552 5.3.4`. Bodies go to disk as
         /// they arrive, so memory does not grow with it.
         message_size_limit: u64 = Size("64 KiB", "2 GiB"), default "\"25 MiB\"";
-        /// Addresses and ports to listen on, each with its role. At least one.
+        /// Addresses and ports to listen on, each with its role. At least one. A reload opens and closes them; sessions of one
+        /// that is closed end with `421` when their transaction is over.
         listener: Vec<At<Listener>> = Sections::<Listener>::new(), required "[{ address = \"0.0.0.0:25\", role = \"mx\" }]";
         /// Certificates of this server. Without it there is no TLS, and so no login with a password.
         tls: Tls = Section::<Tls>::new(), optional "{ certificate = \"mx.crt\", key = \"mx.key\" }" else "there is no TLS";

@@ -45,7 +45,7 @@ table! {
 }
 
 table! {
-    /// How names are looked up.
+    /// How names are looked up. Changes need a restart.
     Dns {
         /// The servers to ask.
         nameservers: Vec<At<SocketAddr>> = List(Socket), optional "[\"127.0.0.1:53\"]" else "those of /etc/resolv.conf";
@@ -53,8 +53,8 @@ table! {
         attempt_timeout: Duration = Time("100ms", "1m"), default "\"3s\"";
         /// The longest look-up in all.
         timeout: Duration = Time("100ms", "5m"), default "\"15s\"";
-        /// Most answers kept.
-        cache: u64 = Count(0..=10_000_000), default "16384";
+        /// Most memory for answers that are kept.
+        cache: u64 = Size("64 KiB", "4 GiB"), default "\"8 MiB\"";
     }
 }
 

@@ -14,7 +14,7 @@ use crate::config::read::{Kind, Place, Reader};
 
 /// A kind whose texts are read by a function of another crate.
 macro_rules! word {
-    ($(#[doc = $doc:literal])* $name:ident($described:literal, $value:ty) = $read:expr) => {
+    ($(#[doc = $doc:literal])* $name:ident($described:literal, $sample:literal, $value:ty) = $read:expr) => {
         $(#[doc = $doc])*
         pub(crate) struct $name;
 
@@ -23,6 +23,10 @@ macro_rules! word {
 
             fn describe(&self) -> String {
                 $described.into()
+            }
+
+            fn sample(&self) -> String {
+                $sample.into()
             }
 
             fn read(
@@ -40,8 +44,8 @@ macro_rules! word {
 
 word! {
     /// A full host name.
-    HostName("host name", String) = |written, place| {
-        let remedy = || format!("write a full name, such as `{} = {}`", place.key, place.example);
+    HostName("host name", "\"mx.example.org\"", String) = |written, place| {
+        let remedy = || format!("a full name is needed: {}", place.remedy());
         match Domain::parse(written, true) {
             Ok(Domain::Name(name)) if name.contains('.') || &*name == "localhost" => Ok(name.into()),
             Ok(Domain::Name(_)) => Err(("not a full name: it has no dot".into(), remedy())),
@@ -53,7 +57,7 @@ word! {
 
 word! {
     /// A domain, all names below one, or all.
-    DomainPattern("domain, \"*.domain\" or \"*\"", String) = |written, place| {
+    DomainPattern("domain, \"*.domain\" or \"*\"", "\"example.org\"", String) = |written, place| {
         match DomainSet::new([written]) {
             Ok(_) => Ok(written.to_owned()),
             Err(error) => Err(split(&error, place)),
@@ -63,7 +67,7 @@ word! {
 
 word! {
     /// A mail address.
-    Address("mail address", Mailbox) = |written, place| {
+    Address("mail address", "\"postmaster@example.org\"", Mailbox) = |written, place| {
         Mailbox::parse(written, &ParseOptions { utf8: true, ..ParseOptions::default() })
             .map_err(|error| split(&error, place))
     }
@@ -71,7 +75,7 @@ word! {
 
 word! {
     /// One of sendmail's PrivacyOptions.
-    PrivacyFlag("privacy flag", String) = |written, place| {
+    PrivacyFlag("privacy flag", "\"goaway\"", String) = |written, place| {
         match Privacy::parse([written]) {
             Ok(_) => Ok(written.to_owned()),
             Err(error) => Err((format!("unknown privacy flag {:?}", error.found), error.remedy)),
@@ -82,21 +86,21 @@ word! {
 
 word! {
     /// A SASL mechanism of this version.
-    MechanismName("mechanism", Mechanism) = |written, place| {
+    MechanismName("mechanism", "\"PLAIN\"", Mechanism) = |written, place| {
         Mechanism::from_config(written).map_err(|error| split(&error, place))
     }
 }
 
 word! {
     /// A host to hand mail to.
-    NextHop("host with port", Hop) = |written, place| {
+    NextHop("host with port", "\"smarthost.example.org:25\"", Hop) = |written, place| {
         Hop::parse(written, 25).map_err(|error| split(&error, place))
     }
 }
 
 word! {
     /// An LDAP server.
-    LdapUrl("LDAP address", String) = |written, place| {
+    LdapUrl("LDAP address", "\"ldap://ldap.example.org/\"", String) = |written, place| {
         let rest = written.strip_prefix("ldap://").or_else(|| written.strip_prefix("ldaps://"));
         let host = rest.map(|rest| rest.trim_end_matches('/'));
         match host {
@@ -111,7 +115,7 @@ word! {
 
 word! {
     /// SHA-256 of a certificate in hexadecimal digits.
-    Fingerprint("SHA-256 fingerprint", String) = |written, _| {
+    Fingerprint("SHA-256 fingerprint", "", String) = |written, _| {
         let digits: String = written.chars().filter(|c| *c != ':').collect::<String>().to_ascii_lowercase();
         if digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
             Ok(digits)

@@ -1,23 +1,26 @@
 //! DNS look-ups with typed answers.
 //!
-//! Names are always looked up as they stand: no search list is applied. `/etc/hosts` is honoured for addresses.
+//! Names are always looked up as they stand: no search list is applied. `/etc/hosts` is honoured for
+//! addresses.
 
+mod cache;
+
+use arc_swap::ArcSwap;
+use cache::{Answer, Answers, Datum};
 use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::name_server::TokioConnectionProvider;
 use hickory_resolver::proto::ProtoErrorKind;
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::proto::xfer::Protocol;
 use hickory_resolver::{ResolveErrorKind, TokioResolver};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// Longest time that an answer is kept, whatever its server allows.
-const TTL_MAX: Duration = Duration::from_secs(24 * 3_600);
-
-/// Longest time that the lack of an answer is kept.
-const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(900);
+/// Most records of one answer that are looked at.
+const RECORDS_MAX: usize = 256;
 
 /// Most names of an address that are looked at in search of one that leads back.
 const REVERSE_NAMES_MAX: usize = 8;
@@ -25,14 +28,15 @@ const REVERSE_NAMES_MAX: usize = 8;
 /// How to look up.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ResolverSettings {
-    /// Name servers to ask, over UDP, and TCP where needed. Default: none, that is those of `/etc/resolv.conf`.
+    /// Name servers to ask, over UDP, and TCP where needed. Default: none, that is those of
+    /// `/etc/resolv.conf`.
     pub nameservers: Vec<SocketAddr>,
     /// Wait for one server's answer before asking again, or another one. Default 3 s.
     pub attempt_timeout: Duration,
     /// Bound on one look-up in all, whatever it takes. Default 15 s.
     pub timeout: Duration,
-    /// Most answers kept in memory. Default 16,384, about 16 MiB when full.
-    pub cache_entries: usize,
+    /// Memory for answers, in octets, by estimate. Default 8 MiB, some 20,000 usual answers.
+    pub cache_size: u64,
 }
 
 impl Default for ResolverSettings {
@@ -41,7 +45,7 @@ impl Default for ResolverSettings {
             nameservers: Vec::new(),
             attempt_timeout: Duration::from_secs(3),
             timeout: Duration::from_secs(15),
-            cache_entries: 16_384,
+            cache_size: 8 << 20,
         }
     }
 }
@@ -91,10 +95,17 @@ pub struct MxRecord {
     pub exchange: String,
 }
 
-/// Looks names up and keeps the answers for as long as their servers allow. Cloning shares the cache.
+/// Looks names up and keeps the answers for as long as their servers allow. Cloning shares the cache, and whom to ask.
 #[derive(Clone, Debug)]
 pub struct Resolver {
+    current: Arc<ArcSwap<Current>>,
+}
+
+/// Whom to ask, for how long, and what was answered.
+#[derive(Debug)]
+struct Current {
     inner: TokioResolver,
+    answers: Answers,
     timeout: Duration,
 }
 
@@ -110,16 +121,24 @@ impl Resolver {
         options.attempts = 2;
         options.edns0 = true;
         options.try_tcp_on_error = true;
-        options.cache_size = settings.cache_entries;
-        options.positive_max_ttl = Some(TTL_MAX);
-        options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
+        options.cache_size = 0;
         let inner = TokioResolver::builder_with_config(config, TokioConnectionProvider::default())
             .with_options(options)
             .build();
-        Ok(Self {
+        let current = Current {
             inner,
+            answers: Answers::new(settings.cache_size),
             timeout: settings.timeout,
+        };
+        Ok(Self {
+            current: Arc::new(ArcSwap::from_pointee(current)),
         })
+    }
+
+    /// Goes over to the servers, times and answers of `other`, in all clones of this one. Look-ups under way end as they
+    /// began.
+    pub fn become_like(&self, other: &Self) {
+        self.current.store(other.current.load_full());
     }
 
     /// The MX records of `domain` in the order of preference; at least one.
@@ -129,17 +148,14 @@ impl Resolver {
     /// [`ResolveError::NoData`] when there are none: the domain's own addresses stand in for them.
     pub async fn mx(&self, domain: &str) -> Result<Vec<MxRecord>, ResolveError> {
         let answer = self.lookup(domain, checked_name(domain)?, RecordType::MX).await?;
-        let mut records: Vec<_> = answer
-            .iter()
-            .filter_map(RData::as_mx)
-            .map(|mx| MxRecord {
-                preference: mx.preference(),
-                exchange: host_text(mx.exchange()),
-            })
-            .collect();
+        let exchange = |datum: &Datum| match datum {
+            Datum::Exchange(mx) => Some(mx.clone()),
+            _ => None,
+        };
+        let mut records: Vec<_> = answer.iter().filter_map(exchange).collect();
         records.sort();
         records.dedup();
-        some(records, domain)
+        Ok(records)
     }
 
     /// The addresses of `host`, IPv6 and IPv4; at least one. An address in text form is its own answer.
@@ -156,46 +172,61 @@ impl Resolver {
             self.lookup(host, name.clone(), RecordType::AAAA),
             self.lookup(host, name.clone(), RecordType::A)
         );
-        let found: Vec<_> = [&v6, &v4].into_iter().flatten().flat_map(addresses_in).collect();
+        let found: Vec<_> = [&v6, &v4]
+            .into_iter()
+            .flatten()
+            .flat_map(|found| addresses_in(found))
+            .collect();
         if !found.is_empty() {
             return Ok(found);
         }
         match (v6, v4) {
-            (Err(error), _) | (_, Err(error)) if error.is_temporary() => Err(error),
+            (Err(v6), _) if v6.is_temporary() => Err(v6),
             // A broken server may deny the name itself when asked for IPv6, so the answer for IPv4 decides.
-            (_, Err(error)) => Err(error),
+            (_, Err(v4)) => Err(v4),
             _ => Err(ResolveError::NoData(host.to_owned())),
         }
     }
 
     /// The name of `address`, if that name in turn has this address; lower-case and without a trailing dot.
     ///
-    /// Only names of letters, digits, hyphens and underscores count, so the answer may be logged and put into a header.
+    /// Only names of letters, digits, hyphens and underscores count, so the answer may be logged and put into
+    /// a header.
     ///
     /// # Errors
     ///
     /// Only [`ResolveError::Temporary`]. A name that does not exist or does not lead back is `None`.
     pub async fn reverse(&self, address: IpAddr) -> Result<Option<String>, ResolveError> {
         let address = address.to_canonical();
-        let answer = self
+        let timeout = self.current.load().timeout;
+        match tokio::time::timeout(timeout, self.confirmed_name(address)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(too_late(&address.to_string(), timeout)),
+        }
+    }
+
+    async fn confirmed_name(&self, address: IpAddr) -> Result<Option<String>, ResolveError> {
+        let pointers = self
             .lookup(&address.to_string(), Name::from(address), RecordType::PTR)
             .await;
-        let answer = match answer {
-            Ok(answer) => answer,
+        let pointers = match pointers {
+            Ok(pointers) => pointers,
             Err(error) if error.is_temporary() => return Err(error),
             Err(_) => return Ok(None),
         };
+        let kind = if address.is_ipv4() {
+            RecordType::A
+        } else {
+            RecordType::AAAA
+        };
         let mut failure = None;
-        for pointer in answer.iter().filter_map(RData::as_ptr).take(REVERSE_NAMES_MAX) {
-            let host = host_text(pointer);
-            let Ok(name) = checked_name(&host) else { continue };
-            let kind = if address.is_ipv4() {
-                RecordType::A
-            } else {
-                RecordType::AAAA
-            };
-            match self.lookup(&host, name, kind).await {
-                Ok(forward) if addresses_in(&forward).any(|found| found == address) => return Ok(Some(host)),
+        for pointer in pointers.iter().take(REVERSE_NAMES_MAX) {
+            let Datum::Name(host) = pointer else { continue };
+            let Ok(name) = checked_name(host) else { continue };
+            match self.lookup(host, name, kind).await {
+                Ok(forward) if addresses_in(&forward).any(|found| found == address) => {
+                    return Ok(Some(host.clone()));
+                }
                 Err(error) if error.is_temporary() => failure = Some(error),
                 _ => {}
             }
@@ -203,14 +234,32 @@ impl Resolver {
         failure.map_or(Ok(None), Err)
     }
 
-    async fn lookup(&self, text: &str, name: Name, kind: RecordType) -> Result<Lookup, ResolveError> {
-        match tokio::time::timeout(self.timeout, self.inner.lookup(name, kind)).await {
-            Ok(answer) => answer.map_err(|error| classify(text, &error)),
-            Err(_) => Err(ResolveError::Temporary {
-                name: text.to_owned(),
-                reason: format!("no answer within {} s", self.timeout.as_secs_f32()),
-            }),
+    /// Looks up in memory, then asks. The records are of use and at least one.
+    async fn lookup(&self, text: &str, name: Name, kind: RecordType) -> Answer {
+        let current = self.current.load_full();
+        let key = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+        if let Some(answer) = current.answers.get(&key, kind, Instant::now()) {
+            return answer;
         }
+        let found = tokio::time::timeout(current.timeout, current.inner.lookup(name, kind)).await;
+        let now = Instant::now();
+        let (answer, ttl) = match found {
+            Ok(Ok(lookup)) => (
+                records(&lookup, text),
+                lookup.valid_until().saturating_duration_since(now),
+            ),
+            Ok(Err(error)) => classify(text, &error),
+            Err(_) => (Err(too_late(text, current.timeout)), Duration::ZERO),
+        };
+        current.answers.put(&key, kind, answer.clone(), ttl, now);
+        answer
+    }
+}
+
+fn too_late(text: &str, timeout: Duration) -> ResolveError {
+    ResolveError::Temporary {
+        name: text.to_owned(),
+        reason: format!("no answer within {} s", timeout.as_secs_f32()),
     }
 }
 
@@ -257,42 +306,47 @@ fn host_text(name: &Name) -> String {
     text
 }
 
-fn addresses_in(answer: &Lookup) -> impl Iterator<Item = IpAddr> {
-    answer.iter().filter_map(|data| match data {
-        RData::A(a) => Some(IpAddr::V4(a.0)),
-        RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
+fn records(lookup: &Lookup, text: &str) -> Answer {
+    let records: Vec<_> = lookup
+        .iter()
+        .filter_map(Datum::from_record)
+        .take(RECORDS_MAX)
+        .collect();
+    if records.is_empty() {
+        return Err(ResolveError::NoData(text.to_owned()));
+    }
+    Ok(records.into())
+}
+
+fn addresses_in(records: &[Datum]) -> impl Iterator<Item = IpAddr> {
+    records.iter().filter_map(|datum| match datum {
+        Datum::Address(address) => Some(*address),
         _ => None,
     })
 }
 
-fn some<T>(found: Vec<T>, text: &str) -> Result<Vec<T>, ResolveError> {
-    if found.is_empty() {
-        Err(ResolveError::NoData(text.to_owned()))
-    } else {
-        Ok(found)
-    }
-}
-
-/// The lack of records is an answer only if the server says so: hickory reports SERVFAIL and REFUSED in the same way.
-fn classify(text: &str, error: &hickory_resolver::ResolveError) -> ResolveError {
-    let temporary = |reason: String| ResolveError::Temporary {
-        name: text.to_owned(),
-        reason,
+/// The lack of records is an answer only if the server says so: hickory reports SERVFAIL and REFUSED in the
+/// same way. Also for how long it holds; a failure is not kept.
+fn classify(text: &str, error: &hickory_resolver::ResolveError) -> (Answer, Duration) {
+    let temporary = |reason: String| {
+        let name = text.to_owned();
+        (Err(ResolveError::Temporary { name, reason }), Duration::ZERO)
     };
     let ResolveErrorKind::Proto(proto) = error.kind() else {
         return temporary(error.to_string());
     };
     match proto.kind() {
         ProtoErrorKind::NoRecordsFound {
-            response_code: ResponseCode::NXDomain,
+            response_code,
+            negative_ttl,
             ..
-        } => ResolveError::NoSuchDomain(text.to_owned()),
-        ProtoErrorKind::NoRecordsFound {
-            response_code: ResponseCode::NoError,
-            ..
-        } => ResolveError::NoData(text.to_owned()),
-        ProtoErrorKind::NoRecordsFound { response_code, .. } => {
-            temporary(format!("the name server answers: {response_code}"))
+        } => {
+            let ttl = Duration::from_secs(negative_ttl.unwrap_or(0).into());
+            match *response_code {
+                ResponseCode::NXDomain => (Err(ResolveError::NoSuchDomain(text.to_owned())), ttl),
+                ResponseCode::NoError => (Err(ResolveError::NoData(text.to_owned())), ttl),
+                code => temporary(format!("the name server answers: {code}")),
+            }
         }
         ProtoErrorKind::Timeout => temporary("the name server does not answer".to_owned()),
         other => temporary(other.to_string()),

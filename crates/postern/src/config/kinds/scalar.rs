@@ -1,20 +1,20 @@
-//! The kinds of values that keys may have.
+//! Single values: switches, numbers, times, sizes, texts, words.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use postern_policy::units;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use postern_policy::units;
-
-use super::distance::nearest;
-use super::read::{At, Below, Entries, Kind, Place, Reader, Shape, Table};
+use super::{split, text};
+use crate::config::distance::nearest;
+use crate::config::read::{Kind, Place, Reader};
 
 /// `true` or `false`.
 pub(crate) struct Switch;
@@ -101,7 +101,7 @@ impl Kind for Number {
                     value.span(),
                     place,
                     format!("out of range: {least} to {most}"),
-                    format!("write for example `{} = {}`", place.key, place.example),
+                    place.remedy(),
                 );
                 None
             }
@@ -109,39 +109,6 @@ impl Kind for Number {
                 reader.wrong_type(value, place, &self.describe());
                 None
             }
-        }
-    }
-}
-
-/// Splits an error that ends in its remedy, `not so; write it so`, into both.
-pub(crate) fn split(error: &impl std::fmt::Display, place: &Place) -> (String, String) {
-    let whole = error.to_string();
-    match whole.rsplit_once("; ") {
-        Some((label, remedy)) => (label.to_owned(), remedy.to_owned()),
-        None => (
-            whole,
-            format!("write for example `{} = {}`", place.key, place.example),
-        ),
-    }
-}
-
-/// Reads a text and gives it to `read`, whose errors are a label and a remedy.
-pub(crate) fn text<T>(
-    value: &Spanned<DeValue<'_>>,
-    place: &Place,
-    reader: &mut Reader<'_>,
-    wanted: &str,
-    read: impl FnOnce(&str) -> Result<T, (String, String)>,
-) -> Option<T> {
-    let Some(written) = value.get_ref().as_str() else {
-        reader.wrong_type(value, place, wanted);
-        return None;
-    };
-    match read(written) {
-        Ok(read) => Some(read),
-        Err((label, remedy)) => {
-            reader.bad_value(value.span(), place, label, remedy);
-            None
         }
     }
 }
@@ -223,7 +190,7 @@ impl Kind for Line {
 
     fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<String> {
         text(value, place, reader, "a text in quotes", |written| {
-            let remedy = format!("write for example `{} = {}`", place.key, place.example);
+            let remedy = place.remedy();
             if written.is_empty() {
                 Err(("empty".into(), format!("{remedy}, or leave the key out")))
             } else if written.len() > self.0 {
@@ -294,9 +261,13 @@ impl Kind for Network {
         "network".into()
     }
 
+    fn sample(&self) -> String {
+        "\"192.0.2.0/24\"".into()
+    }
+
     fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<IpNet> {
         text(value, place, reader, "a network in quotes", |written| {
-            if let Ok(one) = written.parse::<std::net::IpAddr>() {
+            if let Ok(one) = written.parse::<IpAddr>() {
                 return Ok(one.into());
             }
             let net: IpNet = written.parse().map_err(|_| {
@@ -360,160 +331,4 @@ impl<T: Choice> Kind for OneOf<T> {
             })
         })
     }
-}
-
-/// A list of values of one kind.
-pub(crate) struct List<K>(pub(crate) K);
-
-impl<K: Kind> Kind for List<K> {
-    type Value = Vec<At<K::Value>>;
-
-    fn describe(&self) -> String {
-        format!("list of: {}", self.0.describe())
-    }
-
-    fn read(
-        &self,
-        value: &Spanned<DeValue<'_>>,
-        place: &Place,
-        reader: &mut Reader<'_>,
-    ) -> Option<Self::Value> {
-        let Some(elements) = value.get_ref().as_array() else {
-            reader.wrong_type(
-                value,
-                place,
-                &format!("a list in brackets of: {}", self.0.describe()),
-            );
-            return None;
-        };
-        let one = place.element();
-        let mut read = Vec::with_capacity(elements.len());
-        for element in elements.iter() {
-            if let Some(value) = self.0.read(element, &one, reader) {
-                let span = Some(element.span());
-                read.push(At { value, span });
-            }
-        }
-        Some(read)
-    }
-}
-
-/// One table, `[key]`.
-pub(crate) struct Section<T>(PhantomData<T>);
-
-impl<T: Table> Section<T> {
-    /// The kind for the table `T`.
-    pub(crate) const fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<T: Table> Kind for Section<T> {
-    type Value = T;
-
-    fn describe(&self) -> String {
-        "table".into()
-    }
-
-    fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<T> {
-        let Some(table) = value.get_ref().as_table() else {
-            reader.wrong_type(value, place, "a table");
-            return None;
-        };
-        let entries = Entries::new(table, Some(value.span()), place.header(false), reader);
-        Some(entries.read_all())
-    }
-
-    fn below(&self) -> Option<Below> {
-        Some(Below {
-            repeated: false,
-            shapes: vec![shape::<T>(None)],
-        })
-    }
-}
-
-/// Any number of tables, `[[key]]`.
-pub(crate) struct Sections<T>(PhantomData<T>);
-
-impl<T: Table> Sections<T> {
-    /// The kind for tables `T`.
-    pub(crate) const fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<T: Table> Kind for Sections<T> {
-    type Value = Vec<At<T>>;
-
-    fn describe(&self) -> String {
-        "tables".into()
-    }
-
-    fn read(
-        &self,
-        value: &Spanned<DeValue<'_>>,
-        place: &Place,
-        reader: &mut Reader<'_>,
-    ) -> Option<Self::Value> {
-        let header = place.header(true);
-        let tables = tables_of(value, place, &header, reader)?;
-        let read_one = |(table, span): (_, super::problem::Span)| At {
-            value: Entries::new(table, Some(span.clone()), header.clone(), &mut *reader).read_all(),
-            span: Some(span),
-        };
-        Some(tables.into_iter().map(read_one).collect())
-    }
-
-    fn below(&self) -> Option<Below> {
-        Some(Below {
-            repeated: true,
-            shapes: vec![shape::<T>(None)],
-        })
-    }
-}
-
-/// What the documentation needs to know of `T`.
-pub(crate) fn shape<T: Table>(chosen_by: Option<&'static str>) -> Shape {
-    Shape {
-        chosen_by,
-        about: T::about(),
-        keys: T::keys(),
-    }
-}
-
-/// The tables of `[[key]]`; something else in their place is a mistake.
-pub(crate) fn tables_of<'v>(
-    value: &'v Spanned<DeValue<'v>>,
-    place: &Place,
-    header: &str,
-    reader: &mut Reader<'_>,
-) -> Option<Vec<(&'v toml::de::DeTable<'v>, super::problem::Span)>> {
-    let elements = match value.get_ref() {
-        DeValue::Array(elements) => elements,
-        DeValue::Table(_) => {
-            reader.problems.error(
-                Some(value.span()),
-                format!(
-                    "`{}`{} may stand several times and wants double brackets",
-                    place.key,
-                    place.within()
-                ),
-                "a single table",
-                format!("write `{header}`"),
-            );
-            return None;
-        }
-        _ => {
-            reader.wrong_type(value, place, &format!("tables headed {header}"));
-            return None;
-        }
-    };
-    let mut tables = Vec::new();
-    for element in elements.iter() {
-        match element.get_ref().as_table() {
-            Some(table) => tables.push((table, element.span())),
-            None => reader.wrong_type(element, place, &format!("a table headed {header}")),
-        }
-    }
-    Some(tables)
 }
