@@ -76,7 +76,10 @@ async fn answer(question: Question, findings: &mut Findings, session: &Session) 
         }
     }
     let directories = session.shared.deps.directories.load_full();
-    match directories.check_password(&authcid, &password).await {
+    match directories
+        .check_password_from(&authcid, &password, Some(session.peer.ip()))
+        .await
+    {
         PasswordVerdict::Granted(account) => {
             let login = account.login.clone();
             findings.account = Some(account);

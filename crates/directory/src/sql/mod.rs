@@ -27,5 +27,6 @@ mod settings;
 mod sqlite;
 
 pub(crate) use ask::Sql;
+pub use place::{check as check_server, is_local as is_local_server};
 pub use query::check as check_query;
 pub use settings::{SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};

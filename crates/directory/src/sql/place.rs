@@ -78,6 +78,21 @@ impl fmt::Display for Place {
     }
 }
 
+/// Checks a server as it is written in [`super::SqlServers::servers`]. The error says what is wrong with it.
+///
+/// # Errors
+///
+/// What is neither a host with or without a port nor the path of a socket.
+pub fn check(text: &str) -> Result<(), String> {
+    Place::parse(text, 1).map(drop)
+}
+
+/// Whether a server is on this machine, so that nothing crosses a network. False for what is no server.
+#[must_use]
+pub fn is_local(text: &str) -> bool {
+    Place::parse(text, 1).is_ok_and(|place| place.is_local())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,6 +45,8 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
         UserCommand::Enable { login } => done(store.enable(&login), &format!("{login} can log in again")),
         UserCommand::Remove { login } => done(store.remove(&login), &format!("removed {login}")),
         UserCommand::List(json) => list(&store, json),
+        UserCommand::Import(args) => super::user_import::run(&store, &args),
+        UserCommand::AppPassword { command } => super::user_app_password::run(&store, command),
     }
 }
 
@@ -72,10 +74,19 @@ fn give_away(database: &Path, folder: &Path) {
     }
 }
 
-fn failure(error: &UserError) -> Failure {
+pub(super) fn failure(error: &UserError) -> Failure {
     let exit = match error {
-        UserError::Exists(_) | UserError::AddressTaken(_) | UserError::NoSuchUser(_) => Exit::No,
-        UserError::BadLogin(_) | UserError::BadAddress(_) | UserError::BadPassword => Exit::Usage,
+        UserError::Exists(_)
+        | UserError::AddressTaken(_)
+        | UserError::NoSuchUser(_)
+        | UserError::LabelTaken { .. }
+        | UserError::NoSuchAppPassword { .. }
+        | UserError::TooManyAppPasswords { .. } => Exit::No,
+        UserError::BadLogin(_)
+        | UserError::BadAddress(_)
+        | UserError::BadPassword
+        | UserError::BadLabel(_)
+        | UserError::ExpiryPast => Exit::Usage,
         UserError::OpenToOthers { .. } => Exit::NoPermission,
         _ => Exit::InputOutput,
     };
@@ -106,6 +117,7 @@ struct UserView<'a> {
     enabled: bool,
     created_at: jiff::Timestamp,
     password_set_at: jiff::Timestamp,
+    scheme: &'static str,
 }
 
 fn list(store: &UserStore, json: JsonArg) -> Result<(), Failure> {
@@ -118,6 +130,7 @@ fn list(store: &UserStore, json: JsonArg) -> Result<(), Failure> {
                 enabled: user.enabled,
                 created_at: user.created_at,
                 password_set_at: user.password_set_at,
+                scheme: user.scheme,
             }
         }
         let views: Vec<UserView<'_>> = users.iter().map(view).collect();
@@ -134,11 +147,12 @@ fn list(store: &UserStore, json: JsonArg) -> Result<(), Failure> {
             user.login.clone(),
             state.into(),
             age(user.password_set_at),
+            user.scheme.to_lowercase(),
             user.addresses.join(" "),
         ]
     });
     output::print_table(
-        &["login", "state", "password age", "further addresses"],
+        &["login", "state", "password age", "scheme", "further addresses"],
         &[2],
         rows.collect(),
     )

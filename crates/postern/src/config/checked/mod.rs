@@ -6,6 +6,7 @@ mod directories;
 mod files;
 mod listeners;
 mod receiving;
+mod sql;
 mod tls;
 
 use std::path::{Path, PathBuf};
