@@ -110,14 +110,14 @@ fn rule(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Problems
         domains: domain_set(domains),
         target: target(route, maildir, problems)?,
         tls: *route.tls,
-        verify: *route.verify,
+        verify: route.verifies(),
     })
 }
 
 fn check_tls(route: &At<file::RouteTable>, problems: &mut Problems) {
-    if *route.verify && *route.tls != TlsLevel::Required {
+    if route.verifies() && *route.tls != TlsLevel::Required {
         problems.error(
-            route.verify.span.clone(),
+            route.verify.as_ref().and_then(|verify| verify.span.clone()),
             "`verify` on a route whose TLS is not required would be passed by",
             "needs `tls = \"required\"`",
             "add `tls = \"required\"` to this [[route]]",

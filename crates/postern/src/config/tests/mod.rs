@@ -336,6 +336,30 @@ fn the_seed_file_means_what_it_says() {
     assert!(matches!(&rule.target, Target::Hosts { via, .. } if via.len() == 1 && via[0].port == 2626));
 }
 
+/// Who asks for TLS gets the host that was meant, unless the file says otherwise.
+#[test]
+fn required_tls_is_verified_unless_the_file_says_otherwise() {
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows         lines of the route                       verified
+        ("nothing said",               "",                                      false),
+        ("opportunistic",              "tls = \"opportunistic\"",               false),
+        ("none",                       "tls = \"none\"",                        false),
+        ("required",                   "tls = \"required\"",                    true),
+        ("required, said twice",       "tls = \"required\"\nverify = true",     true),
+        ("required, taken from anyone", "tls = \"required\"\nverify = false",   false),
+        ("needless, but true",         "tls = \"none\"\nverify = false",        false),
+    ];
+    for (shows, lines, verified) in cases {
+        let scratch = Site::new(&format!(
+            "hostname = \"mx.example.org\"\nstate_dir = \"state\"\n[[listener]]\naddress = \"127.0.0.1:2525\"\n[[route]]\ndomains = [\"*\"]\nvia = [\"a.example\"]\n{lines}\n[delivery.tls]\nca_file = \"certs/ca.crt\"\n"
+        ));
+        scratch.certificate("mx", &["mx.example.org"]);
+        let (config, _) = scratch.load().unwrap();
+        assert_eq!(config.deliver.routes.rules[0].verify, verified, "{shows}");
+    }
+}
+
 /// What the documentation calls the default is the default of the crate whose setting it is.
 #[test]
 fn defaults_are_those_of_the_services() {
