@@ -1,5 +1,7 @@
 //! What administrators ask for.
 
+#![allow(clippy::unwrap_used, reason = "a test program")]
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,11 @@
 //! Bodies in memory and in files.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test program, which prints what it measured"
+)]
+
 mod common;
 
 use std::fs;

@@ -3,6 +3,12 @@
 //! Ten thousand in the ordinary run, a million by
 //! `cargo test --release -p postern-spool --test scale -- --ignored --nocapture`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test program, which prints what it measured"
+)]
+
 mod common;
 
 use std::path::Path;
