@@ -9,7 +9,7 @@ use crate::config::kinds::{Choice, FilePath, List, OneOf, Switch};
 use crate::config::read::{At, table};
 
 table! {
-    /// Mail for these domains goes there.
+    /// Where mail goes, by the domain of the recipient.
     RouteTable {
         /// Recipient domains; `"*.example.org"` stands for all names below it, `"*"` for all.
         domains: Vec<At<String>> = List(DomainPattern), required "[\"*\"]";
