@@ -79,7 +79,7 @@ fn failure(error: &UserError) -> Failure {
         UserError::OpenToOthers { .. } => Exit::NoPermission,
         _ => Exit::InputOutput,
     };
-    Failure::new(exit, crate::exit::chain(error))
+    Failure::new(exit.unless_forbidden(error), crate::exit::chain(error))
 }
 
 fn done(result: Result<(), UserError>, message: &str) -> Result<(), Failure> {
@@ -140,6 +140,7 @@ fn list(store: &UserStore, json: JsonArg) -> Result<(), Failure> {
     output::print_table(
         &["login", "state", "password age", "further addresses"],
         &[2],
+        &[1, 2],
         rows.collect(),
     )
 }
