@@ -3,7 +3,7 @@
 //! Each directory evens out its own steps; what is left are differences between directories (a login that the first
 //! one knows is denied sooner than one that all had to be asked about) and between hashes (an LDAP server hashes only
 //! for entries it has). So a denial is held back until the slowest check of late would have been through. Lest the first
-//! one tell something, a login that nobody has is checked beside it for comparison, and both are waited for.
+//! one tell something, a login that nobody has is checked before it for comparison.
 
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@ mod user;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueHint};
 
 use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
 
@@ -260,8 +260,8 @@ pub(crate) enum QueueCommand {
         /// Most messages to list
         #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
         limit: u32,
-        /// List the next hops that mail waits for instead
-        #[arg(long)]
+        /// List the next hops of late instead, with their connections and last errors
+        #[arg(long, conflicts_with_all = ["domain", "sender", "held", "limit"])]
         destinations: bool,
         #[command(flatten)]
         json: JsonArg,
@@ -286,7 +286,7 @@ pub(crate) enum QueueCommand {
     Remove(SelectArgs),
     /// Has everything tried again now, or all for one domain
     Flush {
-        /// A recipient domain
+        /// A recipient domain; without it everything
         domain: Option<String>,
         #[command(flatten)]
         json: JsonArg,
@@ -309,9 +309,12 @@ pub(crate) struct FilterArgs {
 
 /// Messages by id or by what they have in common.
 #[derive(Args, Clone, Debug)]
+#[command(group(
+    ArgGroup::new("which").required(true).multiple(true).args(["ids", "domain", "sender", "held", "all"])
+))]
 pub(crate) struct SelectArgs {
     /// Queue ids
-    #[arg(value_name = "ID", required_unless_present_any = ["domain", "sender", "held", "all"])]
+    #[arg(value_name = "ID")]
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
@@ -37,8 +37,14 @@ pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<(), Failure
     print(&text)
 }
 
-/// Prints an aligned table; the columns named in `right` are numbers.
-pub(crate) fn print_table(head: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> Result<(), Failure> {
+/// Prints an aligned table; the columns named in `right` are numbers, those in `whole` are never broken, however narrow
+/// the terminal is: an id in two pieces cannot be copied.
+pub(crate) fn print_table(
+    head: &[&str],
+    right: &[usize],
+    whole: &[usize],
+    rows: Vec<Vec<String>>,
+) -> Result<(), Failure> {
     let mut table = Table::new();
     table
         .load_preset(NOTHING)
@@ -53,6 +59,9 @@ pub(crate) fn print_table(head: &[&str], right: &[usize], rows: Vec<Vec<String>>
     }
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
+        if whole.contains(&index) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
         if right.contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
         }

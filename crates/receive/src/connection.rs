@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Buf;
 use postern_mail::BodyKind;
 use postern_policy::admission::{self, MessageFacts};
-use postern_policy::sender::{self, LoginIdentity};
+use postern_policy::sender;
 use postern_sasl::ServerExchange;
 use postern_smtp::body::{ChunkDecoder, DataDecoder};
 use postern_smtp::line::{Framed, LineFramer};
@@ -36,6 +36,8 @@ struct Connection {
     exchange: Option<ServerExchange>,
     /// The message at work between two chunks.
     intake: Option<Box<Intake>>,
+    /// Since when the next line is awaited: who sends it octet by octet gets no more time for it.
+    awaited_since: Option<Instant>,
     shutdown: CancellationToken,
 }
 
@@ -69,6 +71,7 @@ pub(crate) async fn serve(
                 session,
                 exchange: None,
                 intake: None,
+                awaited_since: None,
                 shutdown,
             };
             let end = connection.converse().await;
@@ -110,6 +113,7 @@ impl Connection {
                     }
                 }
             };
+            self.awaited_since = None;
             self.io.input.advance(consumed);
             log_protocol(&answer, &self.session);
             if let Err(end) = self.tell(answer) {
@@ -121,6 +125,7 @@ impl Connection {
     /// Sends the replies so far and reads on. An idle session ends when the server stops.
     async fn more(&mut self) -> Result<(), End> {
         self.io.flush().await?;
+        let waited = self.awaited_since.get_or_insert_with(Instant::now).elapsed();
         let timeouts = &self.session.profile.settings.timeouts;
         let limit = if self.dialogue.in_exchange() {
             timeouts.auth
@@ -134,7 +139,7 @@ impl Connection {
                 self.io.put(&texts::SHUTTING_DOWN);
                 Err(End::Closed)
             }
-            filled = self.io.fill_within(COMMAND_ROOM, limit) => filled,
+            filled = self.io.fill_within(COMMAND_ROOM, limit.saturating_sub(waited)) => filled,
         }
     }
 
@@ -150,6 +155,7 @@ impl Connection {
 
     /// Carries out one line.
     async fn line(&mut self, len: usize, consumed: usize) -> Result<(), End> {
+        self.awaited_since = None;
         wait_under_load(&self.session).await;
         let Self {
             io,
@@ -269,11 +275,7 @@ impl Connection {
 fn judge_sender(ask: AskSender<'_>, session: &Session) -> Answer {
     let settings = &session.profile.settings;
     if let Some(login) = &session.login {
-        let identity = LoginIdentity {
-            name: &login.name,
-            addresses: &login.addresses,
-        };
-        let verdict = sender::sender(settings.sender_rule, &identity, ask.sender());
+        let verdict = sender::sender(settings.sender_rule, &login.identity(), ask.sender());
         if let Some(refusal) = verdict.reply() {
             let reply = texts::refused_path(ask.sender(), refusal, &session.mark());
             session.log_refusal(verdict.rule(), &reply, ask.sender());

@@ -1,6 +1,8 @@
 //! Logging in: drives the exchange of a mechanism with the directories and the memory of failed logins.
 
-use std::time::Instant;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use postern_directory::{Account, PasswordVerdict};
 use postern_policy::throttle::ThrottleVerdict;
@@ -10,11 +12,29 @@ use postern_sasl::{
 use postern_smtp::server::{Answer, AuthFailure, AuthTurn};
 use tracing::{info, warn};
 
+use crate::receiver::Shared;
 use crate::session::{Login, Session};
+
+/// How long to wait before asking again whether a check may begin.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// A check of a password, from before its delay until its outcome was told. However it ends, it is not under way any more.
+struct Attempt {
+    shared: Arc<Shared>,
+    peer: IpAddr,
+    login: String,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.shared.throttle.lock().end(self.peer, &self.login);
+    }
+}
 
 /// What the directories found out in this exchange.
 #[derive(Default)]
 struct Findings {
+    attempt: Option<Attempt>,
     tried: Option<String>,
     account: Option<Account>,
     barred: bool,
@@ -59,16 +79,10 @@ async fn answer(question: Question, findings: &mut Findings, session: &Session) 
     let Question::CheckPassword {
         authcid, password, ..
     } = question;
-    let verdict = session
-        .shared
-        .throttle
-        .lock()
-        .check(session.peer.ip(), &authcid, Instant::now());
     findings.tried = Some(authcid.clone());
-    match verdict {
-        ThrottleVerdict::Check(delay) if delay.is_zero() => {}
-        ThrottleVerdict::Check(delay) => tokio::time::sleep(delay).await,
-        ThrottleVerdict::Barred(left) => {
+    match begin(&authcid, session).await {
+        Ok(attempt) => findings.attempt = Some(attempt),
+        Err(left) => {
             findings.barred = true;
             return SaslAnswer::Unavailable {
                 reason: format!("barred for {} s", left.as_secs()),
@@ -89,6 +103,29 @@ async fn answer(question: Question, findings: &mut Findings, session: &Session) 
             reason: reason.to_string(),
         },
         PasswordVerdict::Unavailable(reason) => SaslAnswer::Unavailable { reason },
+    }
+}
+
+/// Waits as long as this login from this network has to, or says how long it is barred.
+async fn begin(login: &str, session: &Session) -> Result<Attempt, Duration> {
+    let peer = session.peer.ip();
+    loop {
+        let verdict = session.shared.throttle.lock().begin(peer, login, Instant::now());
+        match verdict {
+            ThrottleVerdict::Check(delay) => {
+                let attempt = Attempt {
+                    shared: Arc::clone(&session.shared),
+                    peer,
+                    login: login.to_owned(),
+                };
+                if !delay.is_zero() {
+                    tokio::time::sleep(delay).await;
+                }
+                return Ok(attempt);
+            }
+            ThrottleVerdict::Busy => tokio::time::sleep(BUSY_PAUSE).await,
+            ThrottleVerdict::Barred(left) => return Err(left),
+        }
     }
 }
 

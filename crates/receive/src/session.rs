@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jiff::Timestamp;
 use postern_net::tls::{TlsFacts, Verify};
 use postern_policy::relay::CertificateFacts;
+use postern_policy::sender::LoginIdentity;
 use postern_smtp::Reply;
 use tracing::info;
 
@@ -34,6 +35,16 @@ pub(crate) struct Login {
     pub(crate) addresses: Vec<String>,
     /// Strength of the SASL security layer.
     pub(crate) layer_bits: u32,
+}
+
+impl Login {
+    /// As the rules for senders see it.
+    pub(crate) fn identity(&self) -> LoginIdentity<'_> {
+        LoginIdentity {
+            name: &self.name,
+            addresses: &self.addresses,
+        }
+    }
 }
 
 impl Session {

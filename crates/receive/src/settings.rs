@@ -98,7 +98,7 @@ pub struct Timeouts {
     pub reverse_lookup: Duration,
     /// Longest wait for a PROXY header. Default 5 seconds.
     pub proxy_header: Duration,
-    /// How long the greeting is held back to catch clients that talk first; they get
+    /// How long the greeting is held back on listeners for other servers to catch clients that talk first; they get
     /// `554 5.7.1`. Default zero: no wait and no check. Sendmail's `greet_pause`.
     pub greeting_delay: Duration,
     /// How long sessions with a transaction under way may go on after the server was told to stop.

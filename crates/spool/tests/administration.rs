@@ -1,5 +1,7 @@
 //! What administrators ask for.
 
+#![allow(clippy::unwrap_used, reason = "a test program")]
+
 mod common;
 
 use std::time::Duration;
@@ -123,7 +125,10 @@ async fn a_message_is_shown_with_its_outcomes_so_far() {
 async fn hold_and_release_stop_and_start_what_is_in_memory_too() {
     let folder = tempfile::tempdir().unwrap();
     let spool = open(folder.path());
-    let queued = put(&spool, &[OUTSIDE]).await.id;
+    // Not told of, so that what comes first is the fresh one.
+    let mut queued = new_message(&spool, &[OUTSIDE], b"x");
+    queued.queue_only = true;
+    let queued = spool.put(queued).await.unwrap().id;
     let mut subscription = spool.subscribe();
     let fresh = put(&spool, &[OUTSIDE, "b@inside.example"]).await;
     assert!(matches!(event(&mut subscription).await, Event::Fresh(_)));

@@ -1,5 +1,11 @@
 //! Bodies in memory and in files.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test program, which prints what it measured"
+)]
+
 mod common;
 
 use std::fs;
@@ -163,4 +169,59 @@ async fn a_damaged_file_is_told_apart_from_a_failing_disk() {
             reason: "its body file is gone".into()
         }
     );
+}
+
+/// The most memory this process ever had, in KiB.
+fn memory_peak_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// As many messages at once, each written and read back in pieces; memory is bounded by their number, not by their size.
+async fn at_once(messages: usize, octets: usize) {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let spool = std::sync::Arc::new(open(folder.path()));
+    let before = memory_peak_kib();
+    let arriving: Vec<_> = (0..messages)
+        .map(|_| {
+            let spool = spool.clone();
+            tokio::spawn(async move {
+                let mut message = new_message(&spool, &[OUTSIDE], b"");
+                let mut writer = spool.body_writer(message.id);
+                let packet = [b'x'; 16_384];
+                for _ in 0..octets / packet.len() {
+                    writer.write(&packet).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+                message.body = writer.finish().await.unwrap();
+                let message = spool.put(message).await.unwrap();
+                let (mut reader, mut read) = (spool.open_body(&message), 0);
+                while let Some(piece) = reader.piece().await.unwrap() {
+                    read += piece.len();
+                }
+                assert_eq!(read as u64, message.size());
+            })
+        })
+        .collect();
+    for one in arriving {
+        one.await.unwrap();
+    }
+    let grown = (memory_peak_kib() - before) >> 10;
+    println!(
+        "{messages} messages of {} MiB at once: memory +{grown} MiB",
+        octets >> 20
+    );
+    assert!(grown < 80, "memory grew by {grown} MiB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_large_bodies_at_once_take_little_memory() {
+    at_once(100, 1 << 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes 2.5 GiB"]
+async fn a_hundred_bodies_of_25_mib_at_once_take_little_memory() {
+    at_once(100, 25 << 20).await;
 }

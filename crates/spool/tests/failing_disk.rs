@@ -4,6 +4,8 @@
 //! is preloaded into a child process and makes system calls fail (`shim/failing_disk.c`), so that SQLite and the body files
 //! meet them where they would on a broken disk.
 
+#![allow(clippy::unwrap_used, reason = "a test program")]
+
 mod common;
 
 use std::fs;

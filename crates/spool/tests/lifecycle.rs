@@ -1,5 +1,7 @@
 //! From put to outcome.
 
+#![allow(clippy::unwrap_used, reason = "a test program")]
+
 mod common;
 
 use common::*;

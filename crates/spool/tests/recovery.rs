@@ -3,6 +3,8 @@
 //! Invariants 1 and 2 of the design: what was acknowledged is there after a crash, and every recipient of it has at most one
 //! outcome, the one that was acknowledged, or is still to be delivered.
 
+#![allow(clippy::unwrap_used, reason = "a test program")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -90,7 +90,7 @@ pub(super) fn failure(error: &UserError) -> Failure {
         UserError::OpenToOthers { .. } => Exit::NoPermission,
         _ => Exit::InputOutput,
     };
-    Failure::new(exit, crate::exit::chain(error))
+    Failure::new(exit.unless_forbidden(error), crate::exit::chain(error))
 }
 
 fn done(result: Result<(), UserError>, message: &str) -> Result<(), Failure> {
@@ -154,6 +154,7 @@ fn list(store: &UserStore, json: JsonArg) -> Result<(), Failure> {
     output::print_table(
         &["login", "state", "password age", "scheme", "further addresses"],
         &[2],
+        &[1, 2],
         rows.collect(),
     )
 }

@@ -117,6 +117,7 @@ fn show(login: &str, list: &[AppPassword]) -> Result<(), Failure> {
     output::print_table(
         &["label", "made", "expires", "networks", "last use"],
         &[],
+        &[0],
         rows.collect(),
     )
 }

@@ -148,6 +148,9 @@ pub(super) fn work(
     Ok(all)
 }
 
+/// Recipients by message and index.
+pub(super) type Recipients = Vec<(QueueId, u32)>;
+
 /// A place in the whole index.
 #[derive(Clone)]
 pub(super) struct IndexPlace {
@@ -172,7 +175,7 @@ pub(super) fn deferred(
     from: IndexPlace,
     now: Timestamp,
     rows: usize,
-) -> Result<(Vec<(QueueId, u32)>, Option<IndexPlace>), ReadError> {
+) -> Result<(Recipients, Option<IndexPlace>), ReadError> {
     let mut query = connection.prepare_cached(if only { LATER_IN_DOMAIN } else { LATER })?;
     let Place { due_at, id, index } = from.place;
     let mut found = query.query(params![

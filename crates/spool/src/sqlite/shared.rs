@@ -157,9 +157,8 @@ impl FreeSpace {
         let now = self.start.elapsed().as_millis() as u64 + 1;
         let asked = self.asked.load(Ordering::Acquire);
         if asked == 0 || now - asked.min(now) >= FRESHNESS.as_millis() as u64 {
-            let bytes = nix::sys::statvfs::statvfs(directory).map_or(UNKNOWN, |disk| {
-                disk.blocks_available() as u64 * disk.fragment_size() as u64
-            });
+            let bytes = nix::sys::statvfs::statvfs(directory)
+                .map_or(UNKNOWN, |disk| disk.blocks_available() * disk.fragment_size());
             self.bytes.store(bytes, Ordering::Release);
             self.asked.store(now, Ordering::Release);
         }

@@ -1,6 +1,10 @@
 //! What the tests of the queue share.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "helpers of tests, of which each file uses a part"
+)]
 
 use std::path::Path;
 use std::sync::Arc;

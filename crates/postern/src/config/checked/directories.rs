@@ -106,7 +106,9 @@ fn ldap(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>) -> Option<L
 }
 
 fn check_servers(table: &LdapTable, servers: &At<Vec<At<String>>>, c: &mut Checking<'_>) {
-    if servers.is_empty() {
+    if servers.is_empty() && c.problems.are_within(servers.span.as_ref()) {
+        // Those in the list were complained of.
+    } else if servers.is_empty() {
         c.problems.error(
             servers.span.clone(),
             "`servers` in [[directory]] is empty",

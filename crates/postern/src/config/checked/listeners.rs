@@ -86,11 +86,23 @@ fn warn_of_dead_ends(
     let place = |at: Option<&Option<Span>>| at.cloned().flatten().or_else(|| listener.span.clone());
     let span = place(listener.auth.as_ref().map(|auth| &auth.span));
     if auth != AuthRule::Off && tls == ListenerTls::Off && *c.file.auth.plaintext == Plaintext::TlsOnly {
-        c.problems.warning(
-            span.clone(),
+        let title = format!("nobody can log in on the listener {name}");
+        let label = "no TLS here, and passwords are for TLS only";
+        let remedy =
+            "add [tls] or set `plaintext = \"always\"` in [auth] if nobody can listen to this network";
+        // A listener that wants what it makes impossible takes mail from nobody; one that only offers it is of use to others.
+        if auth == AuthRule::Require {
+            c.problems.error(span.clone(), title, label, remedy);
+        } else {
+            c.problems.warning(span.clone(), title, label, remedy);
+        }
+    }
+    if auth != AuthRule::Off && c.file.auth.mechanisms.value.is_empty() {
+        c.problems.error(
+            c.file.auth.mechanisms.span.clone().or_else(|| span.clone()),
             format!("nobody can log in on the listener {name}"),
-            "no TLS here, and passwords are for TLS only",
-            "add [tls] or set `plaintext = \"always\"` in [auth] if nobody can listen to this network",
+            "no mechanism",
+            "list mechanisms, for example `mechanisms = [\"PLAIN\", \"LOGIN\"]`, or set `auth = \"off\"` on the listener",
         );
     }
     if auth == AuthRule::Require && c.file.directory.is_empty() {

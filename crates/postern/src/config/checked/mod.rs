@@ -12,6 +12,7 @@ mod tls;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::{User, geteuid};
 use postern_deliver::{Settings as DeliverSettings, TlsClients};
 use postern_directory::DirectorySettings;
 use postern_directory::aliases::Aliases;
@@ -81,6 +82,8 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
     let receive = receiving::check(c);
     let deliver = delivery::check(c);
     let client_tls = tls::check_client(c);
+    check_user(file, c.problems);
+    check_log(file, c.problems);
     let state_dir = file.state_dir.value.clone();
     Some(Config {
         path: path.to_path_buf(),
@@ -99,6 +102,50 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
         grace: *file.shutdown.grace,
         state_dir,
     })
+}
+
+/// The user to become must exist where it matters: for a server that root starts.
+fn check_user(file: &Postern, problems: &mut Problems) {
+    let Some(user) = &file.user else { return };
+    if let Ok(None) = User::from_name(&user.value) {
+        let (title, remedy) = (
+            format!("there is no user {:?} on this machine", user.value),
+            format!("useradd --system --home-dir /var/lib/postern {}", user.value),
+        );
+        if geteuid().is_root() {
+            problems.error(user.span.clone(), title, "unknown", remedy);
+        } else {
+            problems.warning(
+                user.span.clone(),
+                title,
+                "matters when root starts the server",
+                remedy,
+            );
+        }
+    }
+}
+
+fn check_log(file: &Postern, problems: &mut Problems) {
+    let Some(log) = &file.log.file else { return };
+    let folder = log.value.parent().unwrap_or(Path::new("/"));
+    if !folder.is_dir() {
+        problems.error(
+            log.span.clone(),
+            format!("the folder {} of the log does not exist", folder.display()),
+            "cannot be opened",
+            format!(
+                "mkdir -p {}, and give it to the user that Postern runs as",
+                folder.display()
+            ),
+        );
+    } else if log.value.is_dir() {
+        problems.error(
+            log.span.clone(),
+            format!("the log {} is a folder", log.display()),
+            "cannot be opened",
+            "name a file in it",
+        );
+    }
 }
 
 /// The name of this host: as written, or the machine's own when that is a full one. After a mistake it is a stand-in,

@@ -1,5 +1,6 @@
 //! Settings of the receiving side.
 
+use ipnet::IpNet;
 use postern_mail::AddressLimits;
 use postern_policy::admission::AdmissionSettings;
 use postern_policy::network::NetworkPrefix;
@@ -14,6 +15,7 @@ use crate::config::read::At;
 pub(super) fn check(c: &mut Checking<'_>) -> Settings {
     let file = c.file;
     warn_of_loads(c);
+    check_greeting(c);
     Settings {
         greeting: file.greeting.value.clone(),
         privacy: Privacy::parse(values(&file.privacy.value)).unwrap_or_default(),
@@ -37,6 +39,34 @@ pub(super) fn check(c: &mut Checking<'_>) -> Settings {
         show_login: *file.relay.show_login,
         received_max: clamp(*file.limits.received_fields),
         ..Settings::new(&c.hostname, c.domain.clone())
+    }
+}
+
+/// The greeting begins with the name of the host (RFC 5321 section 4.3.1), and its placeholders are known.
+fn check_greeting(c: &mut Checking<'_>) {
+    let greeting = &c.file.greeting;
+    let mut rest = greeting.value.as_str();
+    while let Some((_, after)) = rest.split_once('{') {
+        let name = after.split_once('}').map_or(after, |(name, _)| name);
+        if !matches!(name, "hostname" | "date") {
+            c.problems.error(
+                greeting.span.clone(),
+                "`greeting` has a placeholder that is none",
+                "neither {hostname} nor {date}",
+                "write for example `greeting = \"{hostname} Postern\"`",
+            );
+            return;
+        }
+        rest = after;
+    }
+    let first = greeting.value.split(' ').next().unwrap_or_default();
+    if first != "{hostname}" && !first.eq_ignore_ascii_case(&c.hostname) {
+        c.problems.warning(
+            greeting.span.clone(),
+            "`greeting` does not begin with the name of this host",
+            "clients take the first word for it",
+            "write for example `greeting = \"{hostname} Postern\"`",
+        );
     }
 }
 
@@ -69,6 +99,19 @@ fn relay(c: &mut Checking<'_>) -> RelayRules {
             );
         }
     }
+    let networks: Vec<IpNet> = values(&written.networks);
+    let halves = IpNet::aggregate(&networks)
+        .iter()
+        .any(|network| network.prefix_len() == 0)
+        && networks.iter().all(|network| network.prefix_len() > 0);
+    if halves {
+        c.problems.error(
+            written.networks.span.clone(),
+            "`networks` in [relay] together hold every address there is",
+            "an open relay",
+            "list the networks of your own hosts",
+        );
+    }
     for rule in &written.certificate.value {
         if rule.issuer.is_none() && rule.subject.is_none() && rule.fingerprint.is_none() {
             c.problems.error(
@@ -98,7 +141,7 @@ fn relay(c: &mut Checking<'_>) -> RelayRules {
     RelayRules {
         local_domains: c.local_domains.clone(),
         relay_domains: c.relay_domains.clone(),
-        networks: values(&written.networks.value),
+        networks,
         certificates: written.certificate.value.iter().map(rule).collect(),
         login_relays: *written.logins,
     }

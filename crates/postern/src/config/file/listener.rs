@@ -9,7 +9,7 @@ use crate::config::kinds::{Choice, Line, List, Network, OneOf, Socket, Switch};
 use crate::config::read::{At, table};
 
 table! {
-    /// One address to listen on.
+    /// Addresses and ports to listen on, each with its role.
     Listener {
         /// Its name in the log.
         name: String = Line(64), optional "\"submission\"" else "the address is the name";
@@ -32,7 +32,7 @@ table! {
 }
 
 table! {
-    /// Extensions of SMTP that can be switched off.
+    /// Extensions of SMTP that can be switched off, for clients that trip over them in the answer to `EHLO`.
     Extensions {
         /// `CHUNKING` (RFC 3030). Without it `BINARYMIME` is not offered either.
         chunking: bool = Switch, default "true";

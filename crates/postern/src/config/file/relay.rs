@@ -8,7 +8,7 @@ use crate::config::kinds::{Choice, Line, List, Network, OneOf, Sections, Switch}
 use crate::config::read::{At, table};
 
 table! {
-    /// Who may send to anywhere. There is no rule that matches by omission: who is not named here and has not logged in
+    /// There is no rule that matches by omission: who is not named here and has not logged in
     /// reaches `local_domains` and `relay_domains` and nothing else.
     Relay {
         /// Whether a login may relay.
@@ -17,7 +17,8 @@ table! {
         networks: Vec<At<IpNet>> = List(Network), default "[]";
         /// Client certificates that may relay. They must be verified against `client_ca`.
         certificate: Vec<At<CertificateTable>> = Sections::<CertificateTable>::new(), default "[]";
-        /// Which sender addresses a login may use: any, or only its own.
+        /// Which sender addresses a login may use: any, or only its own. `own` looks at the sender of the envelope
+        /// (`553 5.7.1`) and at `From` in the message (`550 5.7.1`), not at `Sender`, `Reply-To` and `Resent` fields.
         senders: SenderRule = OneOf::<SenderRule>::new(), default "\"any\"";
         /// Whether trace fields leave out address, name and login of a client that has logged in.
         hide_submitter: bool = Switch, default "false";
@@ -27,7 +28,7 @@ table! {
 }
 
 table! {
-    /// A kind of client certificate. All keys that are given have to match, and at least one must be.
+    /// All keys that are given have to match, and at least one must be.
     CertificateTable {
         /// The name of the rule in the log.
         name: String = Line(64), required "\"branch office\"";

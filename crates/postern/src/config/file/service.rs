@@ -33,7 +33,7 @@ table! {
 }
 
 table! {
-    /// The log: one line an event, with session id and queue id throughout.
+    /// One line an event, with session id and queue id throughout.
     LogTable {
         /// How a line looks: for people, or JSON.
         format: Format = OneOf::<Format>::new(), default "\"readable\"";
@@ -45,7 +45,7 @@ table! {
 }
 
 table! {
-    /// How names are looked up. Changes need a restart.
+    /// How names are looked up. A change by reload forgets the answers that were kept.
     Dns {
         /// The servers to ask.
         nameservers: Vec<At<SocketAddr>> = List(Socket), optional "[\"127.0.0.1:53\"]" else "those of /etc/resolv.conf";
