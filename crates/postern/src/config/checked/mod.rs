@@ -126,7 +126,7 @@ fn check_user(file: &Postern, problems: &mut Problems) {
 
 fn check_log(file: &Postern, problems: &mut Problems) {
     let Some(log) = &file.log.file else { return };
-    let folder = log.value.parent().unwrap_or(Path::new("/"));
+    let folder = log.value.parent().unwrap_or_else(|| Path::new("/"));
     if !folder.is_dir() {
         problems.error(
             log.span.clone(),
