@@ -312,7 +312,9 @@ impl Core {
                 _ => recipient.notify,
             };
             let decision = outcome::decide(fate, &due, notify, &times, &settings.retry);
-            log_outcome(&message, &due, &decision.outcome, now);
+            let reported =
+                decision.notice.is_some() && matches!(message.envelope.sender, ReversePath::Mailbox(_));
+            log_outcome(&message, &due, &decision.outcome, reported, now);
             if let Outcome::Deferred { until, .. } = &decision.outcome {
                 timers.extend(domain_of(&message, &due).map(|domain| (*until, domain)));
             }
@@ -349,8 +351,8 @@ impl Core {
                 Ok(settled) => {
                     for duplicate in settled.duplicates {
                         tracing::info!(
-                            target: "postern::outcome", queue = %id, index = duplicate.index, first = ?duplicate.first,
-                            "settled before"
+                            target: "postern::outcome", queue = %id, index = duplicate.index,
+                            first = duplicate.first.map(tracing::field::debug), "settled before"
                         );
                     }
                 }
@@ -450,7 +452,7 @@ fn note(index: u32, notice: outcome::Notice, outcome: &Outcome, replied: bool) -
 }
 
 /// One line an outcome.
-fn log_outcome(message: &Message, due: &Due, outcome: &Outcome, now: Timestamp) {
+fn log_outcome(message: &Message, due: &Due, outcome: &Outcome, report: bool, now: Timestamp) {
     let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
         return;
     };
@@ -469,8 +471,8 @@ fn log_outcome(message: &Message, due: &Due, outcome: &Outcome, now: Timestamp) 
     }
     match outcome {
         Outcome::Delivered(attempt) => line!("delivered", attempt),
-        Outcome::Bounced(attempt) => line!("bounced", attempt, report = reported(from)),
-        Outcome::Expired(attempt) => line!("expired", attempt, report = reported(from)),
+        Outcome::Bounced(attempt) => line!("bounced", attempt, report = report),
+        Outcome::Expired(attempt) => line!("expired", attempt, report = report),
         Outcome::Deferred {
             until,
             attempt: Some(attempt),
@@ -485,11 +487,6 @@ fn log_outcome(message: &Message, due: &Due, outcome: &Outcome, now: Timestamp) 
         }
         Outcome::Deferred { attempt: None, .. } | Outcome::Removed { .. } => {}
     }
-}
-
-/// Whether the sender can be told at all.
-fn reported(from: &ReversePath) -> bool {
-    matches!(from, ReversePath::Mailbox(_))
 }
 
 /// Forgets these messages everywhere.

@@ -383,6 +383,8 @@ impl<'a> Worker<'a> {
         }
         if delivered {
             self.destination.succeeded(&settings.limits);
+            // It may have earned one more connection for what waits already.
+            self.core.staff(self.destination, settings);
         } else if timed_out && let Some((_, Fate::Failed(failure))) = fates.first() {
             self.destination.stalled(Timestamp::now(), failure, |failures| {
                 pause_for(settings, failures)

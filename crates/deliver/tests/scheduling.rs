@@ -370,6 +370,26 @@ async fn settings_change_under_way() {
     bench.stop().await;
 }
 
+/// A slow host with a backlog earns connections by the messages it takes, though no fresh one comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_worked_off_over_more_and_more_connections() {
+    let slow =
+        "C MAIL\nC RCPT\nC DATA\nS 250 ok\nS 250 ok\nS 354 go\nBODY\nWAIT 100\nS 250 done\n".repeat(60);
+    let host = Host::start(&[&format!("{HELLO}{slow}EOF")]).await;
+    let mut settings = to_ports(&[host.port]);
+    settings.limits.connections_per_destination = 8;
+    let bench = Bench::start(settings);
+    let mut last = None;
+    for _ in 0..60 {
+        last = Some(bench.put("", &["b@x.test"], CONTENT).await);
+    }
+    if let Some(last) = last {
+        bench.outcomes(last, 1).await;
+    }
+    assert_eq!(host.connections(), 8);
+    bench.stop().await;
+}
+
 /// What an administrator does about a host that hangs: name another one, and reload.
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_that_waits_follows_new_settings() {

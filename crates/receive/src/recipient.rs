@@ -15,6 +15,9 @@ use crate::session::Session;
 /// Answers `RCPT`.
 pub(crate) async fn judge(ask: AskRecipient<'_>, session: &Session) -> Answer {
     let settings = &session.profile.settings;
+    if ask.is_repeated() {
+        return Answer::stay(ask.accept([]));
+    }
     if let Err(refusal) = admission::admit_recipient(ask.taken(), &settings.admission) {
         let reply = texts::refusal(refusal.reply(), "");
         session.log_refusal(refusal.rule(), &reply, &refusal);

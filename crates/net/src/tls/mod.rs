@@ -20,7 +20,7 @@ mod pinned;
 mod server;
 mod signature;
 
-pub use client::{ClientTls, ClientTlsSettings, Verification, verified_config};
+pub use client::{ClientTls, ClientTlsSettings, Verification};
 pub use error::{HandshakeError, TlsError};
 pub use facts::{CertificateFacts, ClientTlsFacts, TlsFacts, Verify};
 pub use identity::{IdentityInfo, TlsIdentityFiles, TlsWarning};

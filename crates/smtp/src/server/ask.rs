@@ -84,6 +84,22 @@ impl AskRecipient<'_> {
             .map_or(0, |transaction| transaction.envelope.recipients.len())
     }
 
+    /// Whether this very address was taken before in this transaction: nobody needs to be asked about it again.
+    #[must_use]
+    pub fn is_repeated(&self) -> bool {
+        let ForwardPath::Mailbox { mailbox, .. } = &self.path else {
+            return false;
+        };
+        let taken = self.dialogue.transaction();
+        taken.is_some_and(|taken| {
+            taken
+                .envelope
+                .recipients
+                .iter()
+                .any(|known| known.address == *mailbox)
+        })
+    }
+
     /// It may: the message goes to `recipients`, more than one where an alias has led to them. One that the transaction
     /// has already is not taken twice.
     pub fn accept(self, recipients: impl IntoIterator<Item = Recipient>) -> Reply {

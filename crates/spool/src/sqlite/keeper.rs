@@ -249,3 +249,125 @@ fn old_rows(connection: &Connection, after: (i64, i64), before: i64) -> Result<O
     }
     Ok((seen, rows, next))
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use postern_mail::{BodyKind, Envelope, Recipient, ReversePath};
+
+    use super::*;
+    use crate::{
+        Attempt, Body, NewMessage, Origin, Outcome, RecipientOutcome, Settlement, Spool, SpoolSettings,
+        SqliteSpool,
+    };
+
+    async fn put(spool: &SqliteSpool, octets: usize) -> QueueId {
+        let id = spool.next_id();
+        let recipients = ["a@one.example", "b@two.example"].map(|one| Recipient::new(one.parse().unwrap()));
+        let message = NewMessage {
+            id,
+            envelope: Envelope {
+                sender: ReversePath::Null,
+                recipients: recipients.into(),
+                ret: None,
+                envid: None,
+                body: BodyKind::SevenBit,
+                smtputf8: false,
+                auth: None,
+            },
+            received_at: Timestamp::now(),
+            prefix: "X: y\r\n".into(),
+            body: Body::Inline(vec![b'x'; octets].into()),
+            login: None,
+            session: None,
+            hold: None,
+            origin: Origin::Local,
+            queue_only: true,
+        };
+        spool.put(message).await.unwrap();
+        id
+    }
+
+    async fn deliver(spool: &SqliteSpool, id: QueueId, recipients: u32) {
+        let delivered = |index| RecipientOutcome {
+            index,
+            outcome: Outcome::Delivered(Attempt::default()),
+        };
+        let outcomes = (0..recipients).map(delivered).collect();
+        spool
+            .settle(Settlement {
+                id,
+                at: Timestamp::now(),
+                outcomes,
+                reports: Vec::new(),
+            })
+            .await
+            .unwrap();
+    }
+
+    async fn keep(spool: &SqliteSpool, work: fn(&mut Keeper<'_>)) {
+        let shared = spool.shared.clone();
+        let task = move || {
+            work(&mut Keeper {
+                shared: &shared,
+                checkpointer: None,
+            })
+        };
+        tokio::task::spawn_blocking(task).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn outcomes_are_kept_for_their_retention_and_as_long_as_the_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = SqliteSpool::open(SpoolSettings::new(folder.path())).unwrap();
+        let mut finished = Vec::new();
+        // More than one step, so that it goes on where it stopped.
+        for _ in 0..PRUNE_STEP {
+            finished.push(put(&spool, 10).await);
+        }
+        let half = put(&spool, 10).await;
+        for id in &finished {
+            deliver(&spool, *id, 2).await;
+        }
+        deliver(&spool, half, 1).await;
+        keep(&spool, |keeper| keeper.forget(Timestamp::now()).unwrap()).await;
+        assert_eq!(spool.history(finished[0]).await.unwrap().len(), 2);
+
+        keep(&spool, |keeper| {
+            keeper
+                .forget(Timestamp::now() + SignedDuration::from_hours(73))
+                .unwrap()
+        })
+        .await;
+        for id in finished {
+            assert!(spool.history(id).await.unwrap().is_empty());
+        }
+        assert_eq!(spool.history(half).await.unwrap().len(), 1);
+        assert_eq!(spool.show(half).await.unwrap().unwrap().recipients.len(), 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_drained_queue_gives_its_room_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = SqliteSpool::open(SpoolSettings::new(folder.path())).unwrap();
+        let mut ids = Vec::new();
+        for _ in 0..400 {
+            ids.push(put(&spool, 64_000).await);
+        }
+        let last = put(&spool, 64_000).await;
+        for id in ids {
+            deliver(&spool, id, 2).await;
+        }
+        let size = || std::fs::metadata(folder.path().join("queue.db")).unwrap().len();
+        keep(&spool, |keeper| keeper.checkpoint()).await;
+        let before = size();
+        keep(&spool, |keeper| keeper.shrink().unwrap()).await;
+        keep(&spool, |keeper| keeper.checkpoint()).await;
+        assert!(
+            before > 25 << 20 && size() < 18 << 20,
+            "from {before} to {} octets",
+            size()
+        );
+        assert_eq!(spool.load(last).await.unwrap().unwrap().body.len(), 64_000);
+    }
+}

@@ -84,6 +84,7 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
     let client_tls = tls::check_client(c);
     check_user(file, c.problems);
     check_log(file, c.problems);
+    check_reserve(file, c.problems);
     let state_dir = file.state_dir.value.clone();
     Some(Config {
         path: path.to_path_buf(),
@@ -127,7 +128,7 @@ fn check_user(file: &Postern, problems: &mut Problems) {
 
 fn check_log(file: &Postern, problems: &mut Problems) {
     let Some(log) = &file.log.file else { return };
-    let folder = log.value.parent().unwrap_or(Path::new("/"));
+    let folder = log.value.parent().unwrap_or_else(|| Path::new("/"));
     if !folder.is_dir() {
         problems.error(
             log.span.clone(),
@@ -144,6 +145,23 @@ fn check_log(file: &Postern, problems: &mut Problems) {
             format!("the log {} is a folder", log.display()),
             "cannot be opened",
             "name a file in it",
+        );
+    }
+}
+
+/// On a full disk all of the log may have to go into the database before anything can leave the queue.
+fn check_reserve(file: &Postern, problems: &mut Problems) {
+    let (reserve, log) = (&file.spool.reserve, &file.spool.log_size);
+    let least = 2 * **log + (16 << 20);
+    if **reserve > 0 && **reserve < least {
+        problems.warning(
+            reserve.span.clone().or_else(|| log.span.clone()),
+            "`reserve` in [spool] may be too small to empty the queue of a full disk",
+            "less than twice `log_size` and 16 MiB",
+            format!(
+                "write `reserve = \"{} MiB\"`, or \"0\" for none",
+                least.div_ceil(1 << 20)
+            ),
         );
     }
 }
@@ -222,6 +240,7 @@ pub(super) fn spool(file: &Postern) -> SpoolSettings {
         fresh_count_max: clamp(*written.fresh),
         fresh_bytes_max: clamp(*written.fresh_bytes),
         log_bytes: *written.log_size,
+        reserve_bytes: *written.reserve,
         readers: clamp(*written.readers),
         ..SpoolSettings::new(&file.state_dir.value)
     }

@@ -27,6 +27,9 @@ table! {
         /// The size of the write-ahead log at which it is moved into the database. Larger makes that rarer, and a start
         /// after a crash longer.
         log_size: u64 = Size("1 MiB", "1 GiB"), default "\"16 MiB\"";
+        /// Room kept aside on the disk in a file, and given up when the disk is full, so that what is queued can still be
+        /// delivered. No less than twice `log_size` and 16 MiB are of use; `"0"` keeps none.
+        reserve: u64 = Size("0", "16 GiB"), default "\"48 MiB\"";
         /// Connections that read while one writes. Each costs up to 2 MiB.
         readers: u64 = Count(1..=64), default "4";
     }

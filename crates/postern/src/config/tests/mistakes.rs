@@ -80,6 +80,7 @@ fn each_mistake_has_its_line_and_remedy() {
         ("a submission for nobody",    "[[listener]]\naddress = \"127.0.0.1:1\"\nrole = \"submission\"\nauth = \"off\"", "5: warning: the listener 127.0.0.1:1 takes mail from nobody", "require"),
         ("loads in the wrong order",   "[admission]\ndelay_load = 20.0\nrefuse_load = 12.0", "4: warning: `delay_load` is never reached", "below 12"),
         ("a missing certificate",      "[tls]\ncertificate = \"x.crt\"\nkey = \"x.key\"", "4: error: cannot read the certificate x.crt", "relative ones start at"),
+        ("a reserve too small",        "[spool]\nlog_size = \"64 MiB\"",               "4: warning: `reserve` in [spool] may be too small", "reserve = \"144 MiB\""),
         ("a log in no folder",         "[log]\nfile = \"nowhere/mail.log\"",          "4: error: the folder nowhere of the log", "mkdir -p nowhere"),
         ("a missing folder",           "aliases = \"mail/aliases\"",                  "3: error: cannot read the aliases mail/aliases", "the folder mail does not exist"),
         ("a folder for a file",        "aliases = \".\"",                             "3: error: the aliases . is no file", "name the file itself"),
