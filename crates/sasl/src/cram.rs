@@ -59,7 +59,7 @@ impl CramServer {
         let blank = message
             .iter()
             .rposition(|&octet| octet == b' ')
-            .ok_or(malformed("no blank before the digest"))?;
+            .ok_or_else(|| malformed("no blank before the digest"))?;
         let (name, digest) = (&message[..blank], &message[blank + 1..]);
         let lower_hex = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
         let digest = match std::str::from_utf8(digest) {

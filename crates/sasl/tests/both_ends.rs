@@ -154,7 +154,9 @@ fn a_replayed_exchange_fails() {
 fn a_message_cut_short_grants_nothing_to_another_login() {
     for &mechanism in Mechanism::ALL {
         for (number, message) in recorded(mechanism).into_iter().enumerate() {
-            for end in 0..message.len() {
+            // SCRAM's client counts to 4,096 each time.
+            let stride = if message.starts_with(b"c=") { 7 } else { 1 };
+            for end in (0..message.len()).step_by(stride) {
                 let (mut client, mut server) = pair(mechanism, Directory::REAL, &credentials(PASSWORD));
                 let got = run(&mut client, &mut server, |this, message| {
                     if this == number {

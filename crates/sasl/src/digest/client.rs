@@ -80,7 +80,7 @@ impl DigestClient {
             return Err("the nonce is empty");
         }
         Ok(Challenge {
-            realm: own.or(realms.first()).cloned(),
+            realm: own.or_else(|| realms.first()).cloned(),
             nonce: nonce.to_vec(),
             utf8,
             protection: self.protection(&directives)?,

@@ -153,7 +153,9 @@ mod tests {
 
     #[test]
     fn forms() {
-        let cases: [(&str, &str, Result<&[(&str, &str)], &str>); 13] = [
+        /// What it shows, the message, and what is read from it.
+        type Case<'a> = (&'a str, &'a str, Result<&'a [(&'a str, &'a str)], &'a str>);
+        let cases: [Case<'_>; 13] = [
             ("token and quoted", "a=b,c=\"d\"", Ok(&[("a", "b"), ("c", "d")])),
             ("names in any case", "NONCE=\"x\"", Ok(&[("nonce", "x")])),
             ("a quoted quote", r#"a="x\"y\\z""#, Ok(&[("a", "x\"y\\z")])),

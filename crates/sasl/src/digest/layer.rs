@@ -276,3 +276,26 @@ impl SecurityLayer for DigestLayer {
         Ok(used)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use des::Des;
+
+    /// LAN Manager's hash of "password" is the one published use of the same way from seven octets to eight.
+    #[test]
+    fn des_keys_of_seven_octets() {
+        let keys = des_keys(&Zeroizing::new(*b"PASSWORD\0\0\0\0\0\0\xff\xff"));
+        let mut hash = Vec::new();
+        for key in keys.chunks_exact(8) {
+            assert!(key.iter().all(|octet| octet.count_ones() % 2 == 1), "odd parity");
+            let mut block = GenericArray::from(*b"KGS!@#$%");
+            Des::new(GenericArray::from_slice(key)).encrypt_block(&mut block);
+            hash.extend(block);
+        }
+        assert_eq!(
+            crate::keys::hex(&hash).as_str(),
+            "e52cac67419a9a224a3b108f3fa6cb6d"
+        );
+    }
+}

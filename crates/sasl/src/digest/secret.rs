@@ -79,9 +79,11 @@ impl FromStr for DigestSecret {
         if text.len() > KEY_TEXT_MAX {
             return Err(wrong("too long"));
         }
-        let rest = text.strip_prefix(SECRET_PREFIX).ok_or(wrong("unknown prefix"))?;
-        let (digits, realm) = rest.split_once('$').ok_or(wrong("no realm"))?;
-        let hash = unhex(digits).ok_or(wrong("not 32 hexadecimal digits"))?;
+        let rest = text
+            .strip_prefix(SECRET_PREFIX)
+            .ok_or_else(|| wrong("unknown prefix"))?;
+        let (digits, realm) = rest.split_once('$').ok_or_else(|| wrong("no realm"))?;
+        let hash = unhex(digits).ok_or_else(|| wrong("not 32 hexadecimal digits"))?;
         let realm = realm.to_owned();
         Ok(Self { realm, hash })
     }

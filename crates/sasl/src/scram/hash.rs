@@ -24,7 +24,7 @@ impl ScramHash {
 
     /// Octets of its result.
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn octets(self) -> usize {
         match self {
             Self::Sha1 => 20,
             Self::Sha256 => 32,
@@ -50,7 +50,7 @@ impl ScramHash {
 
     /// `Hi`: the salted password. Costs time by the number of iterations.
     pub(crate) fn salted_password(self, password: &str, salt: &[u8], iterations: u32) -> Zeroizing<Vec<u8>> {
-        let mut salted = Zeroizing::new(vec![0; self.len()]);
+        let mut salted = Zeroizing::new(vec![0; self.octets()]);
         match self {
             Self::Sha1 => pbkdf2_hmac::<Sha1>(password.as_bytes(), salt, iterations, &mut salted),
             Self::Sha256 => pbkdf2_hmac::<Sha256>(password.as_bytes(), salt, iterations, &mut salted),

@@ -97,7 +97,7 @@ impl ScramKeys {
         let signature = self.hash.hmac(&self.stored_key, auth_message);
         let client_key = xor(proof, &signature);
         let right = self.hash.digest(&client_key).ct_eq(&self.stored_key);
-        proof.len() == self.hash.len() && bool::from(right)
+        proof.len() == self.hash.octets() && bool::from(right)
     }
 
     /// The server's proof.
@@ -149,23 +149,25 @@ impl FromStr for ScramKeys {
         let hash = ScramHash::ALL
             .into_iter()
             .find(|&hash| super::name(hash, false) == name)
-            .ok_or(wrong("unknown hash function"))?;
-        let (iterations, salt) = cost.split_once(':').ok_or(wrong("no salt"))?;
-        let (stored, server) = keys.split_once(':').ok_or(wrong("no server key"))?;
+            .ok_or_else(|| wrong("unknown hash function"))?;
+        let (iterations, salt) = cost.split_once(':').ok_or_else(|| wrong("no salt"))?;
+        let (stored, server) = keys.split_once(':').ok_or_else(|| wrong("no server key"))?;
         let iterations: u32 = iterations
             .parse()
             .map_err(|_| wrong("iterations are no number"))?;
         if !(ITERATIONS_MIN..=ITERATIONS_MAX).contains(&iterations) {
             return Err(wrong("too few or too many iterations"));
         }
-        let salt = unbase64(salt).ok_or(wrong("salt is not base64"))?.to_vec();
+        let salt = unbase64(salt)
+            .ok_or_else(|| wrong("salt is not base64"))?
+            .to_vec();
         if salt.is_empty() || salt.len() > SALT_MAX {
             return Err(wrong("salt is empty or too long"));
         }
         let key = |text| {
             unbase64(text)
-                .filter(|key| key.len() == hash.len())
-                .ok_or(wrong("a key is not base64 or has the wrong length"))
+                .filter(|key| key.len() == hash.octets())
+                .ok_or_else(|| wrong("a key is not base64 or has the wrong length"))
         };
         Ok(Self {
             hash,

@@ -115,7 +115,7 @@ fn a_wrong_proof_is_denied_and_a_changed_message_too() {
         let step = server_at_second(example).step(Some(third.replace("p=", "p=AAAA").as_bytes()));
         assert!(matches!(step, ServerStep::Fail(SaslError::Denied(_))), "{step:?}");
         let (without, _) = third.split_once(",p=").unwrap();
-        let zeros = STANDARD.encode(vec![0; example.hash.len()]);
+        let zeros = STANDARD.encode(vec![0; example.hash.octets()]);
         for proof in ["", "AAAA", &zeros] {
             let message = format!("{without},p={proof}");
             let step = server_at_second(example).step(Some(message.as_bytes()));

@@ -1,10 +1,16 @@
 //! A directory of one account, which answers every question, and the contexts of both ends.
 #![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(unreachable_pub, reason = "each test program has this as a module")]
+
+pub mod smtp;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use postern_sasl::{
     Answer, ClientContext, CramSecret, Credentials, DecoySecret, DigestSecret, Mechanism, Nonce, NtHash,
-    Outcome, Question, SaslError, ScramKeys, SecurityLayer, ServerContext, ServerExchange, ServerStep,
-    StoredKey,
+    Outcome, Question, SaslError, ScramHash, ScramKeys, SecurityLayer, ServerContext, ServerExchange,
+    ServerStep, StoredKey,
 };
 use secrecy::ExposeSecret;
 
@@ -52,8 +58,7 @@ impl Directory {
                 key(&authcid, StoredKey::Digest(secret))
             }
             Question::ScramKeys { authcid, hash } => {
-                let keys = ScramKeys::derive(hash, self.password, b"salt of sixteen!", 4096);
-                key(&authcid, StoredKey::Scram(keys.expect("preparable")))
+                key(&authcid, StoredKey::Scram(scram_keys(hash, self.password)))
             }
             Question::NtHash { authcid, .. } => key(&authcid, StoredKey::Nt(NtHash::derive(self.password))),
             Question::CertificateLogin { .. } => yes_or_no(true),
@@ -62,6 +67,15 @@ impl Directory {
             }
         }
     }
+}
+
+/// Keys as a directory has them: made once.
+fn scram_keys(hash: ScramHash, password: &'static str) -> ScramKeys {
+    static MADE: Mutex<BTreeMap<(ScramHash, &str), ScramKeys>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().expect("not poisoned");
+    made.entry((hash, password))
+        .or_insert_with(|| ScramKeys::derive(hash, password, b"salt of sixteen!", 4096).expect("preparable"))
+        .clone()
 }
 
 fn denied(reason: &str) -> Answer {
