@@ -1,18 +1,63 @@
 //! Sends mail: from the spool to an outcome for each recipient.
+//!
+//! # How it works
+//!
+//! Fresh messages come from the spool's subscription, deferred ones from its database when they come due (module `intake`). Each is
+//! put into the queue of its *destination*, the next hop that its recipients share (`hop`, `destination`). A destination
+//! has workers, each with one connection, which take one message after the other from its queue without asking anybody else
+//! (`worker`): connect (`connect`, `session`), hand over (`transact`, `exchange`), decide (`outcome`), report (`report`), settle (`core`).
+//!
+//! - **Memory is bounded**: fresh messages by the spool, deferred ones by [`Limits::waiting`]; a destination never has more than
+//!   [`Limits::waiting_per_destination`] of each. The rest stays in the spool and is read page by page.
+//! - **A slow destination delays nobody**: each has its own queue, and few connections until it has shown that it works. The fewer
+//!   connections are left in all, the fewer one destination may have.
+//! - **A dead destination pauses**: when none of its hosts can be reached, its mail is deferred without an attempt for each, until
+//!   shortly before the retry that follows.
+//! - **Nothing is polled**: deferred mail wakes the reader by a timer. A scan each half minute is there in case something was missed.
+//! - **An outcome is settled behind the delivery's back**: a worker goes on while up to [`Limits::unsettled_per_connection`]
+//!   outcomes are on their way to the disk. A crash repeats those, and loses none.
+//!
+//! Every failure becomes a decision in one place (`failure`, `outcome`); both are pure.
 
+mod agenda;
+mod claims;
+mod connect;
+mod core;
+mod destination;
+mod exchange;
+mod failure;
+mod hop;
+mod intake;
+mod maildir;
+mod outcome;
+mod report;
+mod session;
 pub mod settings;
 mod status;
+mod transact;
+mod work;
+mod worker;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use postern_net::resolver::Resolver;
 use postern_net::tls::ClientTls;
 use postern_spool::Spool;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+use crate::core::Core;
 
 pub use settings::{Limits, ReportSettings, Settings, Timeouts};
 pub use status::DestinationStatus;
+
+/// How often destinations that nobody uses any more are forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+/// How long outcomes that are on their way to the spool are waited for at the end.
+const SETTLE_WAIT: Duration = Duration::from_secs(10);
 
 /// What delivery works with.
 #[derive(Clone)]
@@ -21,8 +66,8 @@ pub struct Deps {
     pub spool: Arc<dyn Spool>,
     /// How to deliver; swapped by a reload.
     pub settings: Arc<ArcSwap<Settings>>,
-    /// Where names are looked up; swapped by a reload.
-    pub resolver: Arc<ArcSwap<Resolver>>,
+    /// Where names are looked up.
+    pub resolver: Resolver,
     /// TLS towards next hops; swapped by a reload.
     pub tls: Arc<ArcSwap<TlsClients>>,
 }
@@ -32,41 +77,82 @@ pub struct Deps {
 pub struct TlsClients {
     /// Takes any certificate (`Verification::None`): for opportunistic TLS, and for `required` without `verify`.
     pub unverified: ClientTls,
-    /// For routes with `verify`.
+    /// For routes with `tls = "required"` and `verify`.
     pub verified: ClientTls,
 }
 
 /// Delivers what the spool holds. Cloning gives another handle to the same one.
 #[derive(Clone)]
 pub struct Deliverer {
-    deps: Deps,
+    core: Arc<Core>,
 }
 
 impl Deliverer {
     /// A deliverer that does nothing yet.
     #[must_use]
     pub fn new(deps: Deps) -> Self {
-        Self { deps }
+        Self {
+            core: Core::new(deps),
+        }
     }
 
-    /// Delivers until `shutdown`, then gives attempts under way the time that [`Timeouts::shutdown`] allows, and returns.
+    /// Delivers until `shutdown`, or until the spool is closed; then gives attempts under way the time that [`Timeouts::shutdown`]
+    /// allows, and returns. Run it once.
     ///
-    /// What is not delivered by then stays in the spool. Run it once.
+    /// What is not delivered by then stays in the spool; close that afterwards, since outcomes are settled to the last moment.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let _ = &self.deps;
-        shutdown.cancelled().await;
+        let core = &self.core;
+        let subscription = core.deps.spool.subscribe();
+        let reader = tokio::spawn(intake::read(core.clone()));
+        let work = async {
+            tokio::select! {
+                () = intake::listen(core.clone(), subscription) => {}
+                () = self.tidy() => {}
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = work => {}
+        }
+        core.stop.cancel();
+        let _ = reader.await;
+        for destination in core.destinations() {
+            destination.clear();
+        }
+        core.workers.close();
+        let grace = core.deps.settings.load().timeouts.shutdown;
+        if timeout(grace, core.workers.wait()).await.is_err() {
+            tracing::warn!(target: "postern::attempt", attempts = core.workers.len(), "cut short by the shutdown");
+            core.kill.cancel();
+            core.workers.wait().await;
+        }
+        core.settling.close();
+        if timeout(SETTLE_WAIT, core.settling.wait()).await.is_err() {
+            tracing::warn!(target: "postern::spool", outcomes = core.settling.len(), "not settled");
+        }
     }
 
-    /// Every next hop that delivery knows of just now, for `queue list`: those that were used of late, or have mail waiting.
+    async fn tidy(&self) {
+        loop {
+            sleep(TIDY_EVERY).await;
+            self.core.tidy();
+        }
+    }
+
+    /// Every next hop that was used of late or has mail waiting, by name; for `queue list`.
     #[must_use]
     pub fn destinations(&self) -> Vec<DestinationStatus> {
-        Vec::new()
+        self.core
+            .destinations()
+            .iter()
+            .map(|destination| destination.status())
+            .collect()
     }
 
-    /// Forgets pauses of the destination of `domain`, or of all, and looks for due mail at once.
+    /// Ends the pause of the destination of `domain`, or of all, and looks for due mail at once.
     ///
     /// Makes nothing due that is not: that is the spool's `flush`, which calls for this by itself.
     pub fn flush(&self, domain: Option<&str>) {
-        let _ = domain;
+        intake::flush(&self.core, domain);
     }
 }

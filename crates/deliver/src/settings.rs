@@ -34,6 +34,9 @@ pub struct Settings {
     /// Reports of failure, delay and success.
     pub reports: ReportSettings,
 
+    /// The port of hosts that MX records name. Default 25; another one is for laboratories.
+    pub mx_port: u16,
+
     /// Whether `BDAT` is used with peers that offer `CHUNKING` (RFC 3030).
     ///
     /// Default yes: with `PIPELINING` it saves a round trip a message. Off helps with peers that announce
@@ -101,6 +104,7 @@ impl Settings {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             reports: ReportSettings::default(),
+            mx_port: 25,
             chunking: true,
             eight_bit: EightBit::default(),
             received_max: 100,

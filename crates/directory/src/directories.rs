@@ -1,13 +1,21 @@
 //! All directories, in order.
 
-use postern_mail::Mailbox;
-use secrecy::SecretString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use crate::ldap::LdapSettings;
+use postern_mail::Mailbox;
+use secrecy::{ExposeSecret, SecretString};
+use tracing::{info, warn};
+
+use crate::ldap::{Ldap, LdapSettings};
+use crate::pace::Pace;
 use crate::saslauthd::{Saslauthd, SaslauthdSettings};
 use crate::secret_file::SecretFileError;
-use crate::users::{UserError, UsersSettings};
-use crate::verdict::{Existence, PasswordVerdict};
+use crate::users::{UserError, Users, UsersSettings};
+use crate::verdict::{DenyReason, Existence, Finding, Outage, PasswordVerdict};
+
+/// Longest login and longest password put to a directory, in octets.
+const TEXT_MAX: usize = 1_024;
 
 /// One directory as configured.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,9 +32,9 @@ pub enum DirectorySettings {
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// A setting is wrong.
-    #[error("directory {name}: {key}: {message}")]
+    #[error("directory {name}: {key} {message}")]
     Setting {
-        /// The directory, by kind and place: `ldap (2nd directory)`.
+        /// The directory, by kind and place, from 1: `ldap (directory 2)`.
         name: String,
         /// The setting's key.
         key: &'static str,
@@ -49,15 +57,59 @@ pub enum DirectoryError {
         /// What is wrong.
         source: UserError,
     },
+    /// The program is ending.
+    #[error("interrupted while setting up the directories")]
+    Interrupted,
+}
+
+/// A [`DirectoryError`] before it is known which directory it is.
+#[derive(Debug)]
+pub(crate) enum SetUpError {
+    Setting { key: &'static str, message: String },
+    SecretFile(SecretFileError),
+    Users(UserError),
+}
+
+impl SetUpError {
+    pub(crate) fn setting(key: &'static str, message: impl Into<String>) -> Self {
+        Self::Setting {
+            key,
+            message: message.into(),
+        }
+    }
+
+    fn of(self, name: String) -> DirectoryError {
+        match self {
+            Self::Setting { key, message } => DirectoryError::Setting { name, key, message },
+            Self::SecretFile(source) => DirectoryError::SecretFile { name, source },
+            Self::Users(source) => DirectoryError::Users { name, source },
+        }
+    }
 }
 
 /// The directories, in the order of the configuration.
 ///
 /// For a login, the first directory that knows it decides. One that cannot be asked is passed over, and if no later one
-/// grants, the verdict is [`PasswordVerdict::Unavailable`]: the password may well be right. Cheap to share behind an `Arc`;
-/// a reload makes a new one.
+/// grants, the verdict is [`PasswordVerdict::Unavailable`]: the password may well be right. Cheap to share behind an
+/// `Arc`; a reload makes a new one.
 #[derive(Debug)]
-pub struct Directories {}
+pub struct Directories {
+    list: Vec<Directory>,
+    pace: Pace,
+}
+
+/// One directory, and whether it answered when it was asked last.
+struct Directory {
+    name: String,
+    kind: Kind,
+    down: AtomicBool,
+}
+
+enum Kind {
+    Users(Users),
+    Ldap(Box<Ldap>),
+    Saslauthd(Saslauthd),
+}
 
 impl Directories {
     /// Checks the settings, reads the files they name, and connects to nothing yet. No directory at all is allowed: then
@@ -67,20 +119,196 @@ impl Directories {
     ///
     /// The first directory that cannot be set up.
     pub async fn open(settings: Vec<DirectorySettings>) -> Result<Self, DirectoryError> {
-        let _ = settings.into_iter().map(|s| match s {
-            DirectorySettings::Saslauthd(s) => Some(Saslauthd::new(s)),
-            _ => None,
-        });
-        todo!()
+        let set_up = move || -> Result<Vec<Directory>, DirectoryError> {
+            settings
+                .into_iter()
+                .enumerate()
+                .map(|(index, settings)| Directory::new(index, settings))
+                .collect()
+        };
+        let list = tokio::task::spawn_blocking(set_up)
+            .await
+            .map_err(|_| DirectoryError::Interrupted)??;
+        Ok(Self {
+            list,
+            pace: Pace::default(),
+        })
     }
 
     /// Finds out whether this is the login's password.
-    pub async fn check_password(&self, _login: &str, _password: &SecretString) -> PasswordVerdict {
-        todo!()
+    ///
+    /// A denial takes the same time whatever its reason, so that nobody learns from it who exists; only an empty or
+    /// malformed login or password is refused at once, which tells nothing.
+    pub async fn check_password(&self, login: &str, password: &SecretString) -> PasswordVerdict {
+        if let Some(reason) = refuse_unasked(login, password) {
+            return PasswordVerdict::Denied(reason);
+        }
+        let start = Instant::now();
+        let verdict = self.ask_all(login, password).await;
+        match verdict {
+            PasswordVerdict::Granted(_) => self.pace.note(start.elapsed(), Instant::now()),
+            PasswordVerdict::Denied(_) => {
+                let wait = self.pace.wait(start.elapsed(), Instant::now());
+                tokio::time::sleep(wait).await;
+            }
+            PasswordVerdict::Unavailable(_) => {}
+        }
+        verdict
     }
 
-    /// Finds out whether an address in an own domain is an account's.
-    pub async fn recipient_exists(&self, _address: &Mailbox) -> Existence {
-        todo!()
+    async fn ask_all(&self, login: &str, password: &SecretString) -> PasswordVerdict {
+        let mut denied = DenyReason::UnknownUser;
+        let mut outage = None;
+        for directory in &self.list {
+            match directory.check_password(login, password).await {
+                Ok(Finding::Granted(account)) => return PasswordVerdict::Granted(account),
+                Ok(Finding::Denied(reason)) => {
+                    denied = denied.max(reason);
+                    if reason.decides() {
+                        break;
+                    }
+                }
+                Err(error) => outage = outage.or(Some(error.reason)),
+            }
+        }
+        match outage {
+            Some(reason) => PasswordVerdict::Unavailable(reason),
+            None => PasswordVerdict::Denied(denied),
+        }
+    }
+
+    /// Finds out whether an address in an own domain is an account's. saslauthd knows no addresses and is not asked.
+    pub async fn recipient_exists(&self, address: &Mailbox) -> Existence {
+        let mut outage = None;
+        for directory in &self.list {
+            match directory.recipient_exists(address).await {
+                Ok(true) => return Existence::Yes,
+                Ok(false) => {}
+                Err(error) => outage = outage.or(Some(error.reason)),
+            }
+        }
+        outage.map_or(Existence::No, Existence::Unknown)
+    }
+}
+
+impl Directory {
+    fn new(index: usize, settings: DirectorySettings) -> Result<Self, DirectoryError> {
+        let (word, kind) = match settings {
+            DirectorySettings::Users(settings) => ("users", Users::new(settings).map(Kind::Users)),
+            DirectorySettings::Ldap(settings) => {
+                ("ldap", Ldap::new(settings).map(|ldap| Kind::Ldap(Box::new(ldap))))
+            }
+            DirectorySettings::Saslauthd(settings) => {
+                ("saslauthd", Saslauthd::new(settings).map(Kind::Saslauthd))
+            }
+        };
+        let name = format!("{word} (directory {})", index + 1);
+        match kind {
+            Ok(kind) => Ok(Self {
+                name,
+                kind,
+                down: AtomicBool::new(false),
+            }),
+            Err(error) => Err(error.of(name)),
+        }
+    }
+
+    async fn check_password(&self, login: &str, password: &SecretString) -> Result<Finding, Outage> {
+        let found = match &self.kind {
+            Kind::Users(users) => users.check_password(login, password).await,
+            Kind::Ldap(ldap) => ldap.check_password(login, password).await,
+            Kind::Saslauthd(saslauthd) => saslauthd.check_password(login, password).await,
+        };
+        self.watch(found)
+    }
+
+    async fn recipient_exists(&self, address: &Mailbox) -> Result<bool, Outage> {
+        let found = match &self.kind {
+            Kind::Users(users) => users.recipient_exists(address).await,
+            Kind::Ldap(ldap) => ldap.recipient_exists(address).await,
+            Kind::Saslauthd(_) => return Ok(false),
+        };
+        self.watch(found)
+    }
+
+    /// Logs a change of state, and nothing while it lasts. The reason gets the directory's name.
+    fn watch<T>(&self, found: Result<T, Outage>) -> Result<T, Outage> {
+        let was_down = self.down.swap(found.is_err(), Ordering::Relaxed);
+        match (&found, was_down) {
+            (Ok(_), true) => {
+                info!(target: "postern::directory", directory = %self.name, "directory answers again")
+            }
+            (Err(outage), false) => {
+                warn!(target: "postern::directory", directory = %self.name, reason = %outage, "directory fails");
+            }
+            _ => {}
+        }
+        found.map_err(|outage| Outage::new(format!("{}: {}", self.name, outage.reason)))
+    }
+}
+
+impl std::fmt::Debug for Directory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Directory")
+            .field("name", &self.name)
+            .field("down", &self.down)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What no directory is asked about.
+fn refuse_unasked(login: &str, password: &SecretString) -> Option<DenyReason> {
+    let password = password.expose_secret();
+    if login.is_empty()
+        || login.len() > TEXT_MAX
+        || login.chars().any(char::is_control)
+        || password.len() > TEXT_MAX
+        || password.contains('\0')
+    {
+        return Some(DenyReason::Malformed);
+    }
+    password.is_empty().then_some(DenyReason::EmptyPassword)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_directory_is_asked_about() {
+        let long = "x".repeat(TEXT_MAX + 1);
+        let cases = [
+            ("an ordinary login", "acaird", "pass word", None),
+            (
+                "an empty password binds anonymously in LDAP",
+                "acaird",
+                "",
+                Some(DenyReason::EmptyPassword),
+            ),
+            ("blanks are a password", "acaird", " ", None),
+            ("no login", "", "x", Some(DenyReason::Malformed)),
+            (
+                "a NUL, at which C would cut the login",
+                "root\0x",
+                "x",
+                Some(DenyReason::Malformed),
+            ),
+            ("a NUL in the password", "a", "x\0y", Some(DenyReason::Malformed)),
+            (
+                "a line feed, which forges a log line",
+                "a\nb",
+                "x",
+                Some(DenyReason::Malformed),
+            ),
+            ("a long login", &long, "x", Some(DenyReason::Malformed)),
+            ("a long password", "a", &long, Some(DenyReason::Malformed)),
+        ];
+        for (shows, login, password, want) in cases {
+            assert_eq!(
+                refuse_unasked(login, &SecretString::from(password)),
+                want,
+                "{shows}"
+            );
+        }
     }
 }

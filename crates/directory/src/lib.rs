@@ -18,6 +18,7 @@
 pub mod aliases;
 mod directories;
 pub mod ldap;
+mod pace;
 pub mod saslauthd;
 mod secret_file;
 pub mod users;

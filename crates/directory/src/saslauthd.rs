@@ -4,12 +4,18 @@
 //! can only pass on as [`DenyReason::Refused`]. Only when saslauthd itself does not answer is it an outage. It knows
 //! no addresses either, so it never says that a recipient exists.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
 
-use crate::verdict::{Finding, Outage};
+use crate::directories::SetUpError;
+use crate::verdict::{Account, DenyReason, Finding, Outage};
 
 /// How to reach saslauthd.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,21 +47,232 @@ impl Default for SaslauthdSettings {
     }
 }
 
+/// Longest field of a request, in octets: saslauthd's own `MAX_REQ_LEN`.
+const FIELD_MAX: usize = 256;
+
+/// Longest reply read, in octets.
+const REPLY_MAX: usize = 1_024;
+
+/// Most requests under way. saslauthd has a few processes and its socket a short queue; further logins wait here.
+const REQUESTS_MAX: usize = 32;
+
+/// saslauthd behind its socket. Each login is a connection of its own, as the protocol has it.
 #[derive(Debug)]
 pub(crate) struct Saslauthd {
     settings: SaslauthdSettings,
+    requests: Semaphore,
 }
 
 impl Saslauthd {
-    pub(crate) fn new(settings: SaslauthdSettings) -> Self {
-        Self { settings }
+    pub(crate) fn new(settings: SaslauthdSettings) -> Result<Self, SetUpError> {
+        for (key, text) in [("service", &settings.service), ("realm", &settings.realm)] {
+            if text.len() > FIELD_MAX || text.contains('\0') {
+                return Err(SetUpError::setting(key, "is longer than 256 octets or has a NUL"));
+            }
+        }
+        if !settings.socket.is_absolute() {
+            let message = format!(
+                "{} must be an absolute path, such as /run/saslauthd/mux",
+                settings.socket.display()
+            );
+            return Err(SetUpError::setting("socket", message));
+        }
+        Ok(Self {
+            settings,
+            requests: Semaphore::new(REQUESTS_MAX),
+        })
     }
 
+    /// Whether this is the login's password.
     pub(crate) async fn check_password(
         &self,
-        _login: &str,
-        _password: &SecretString,
+        login: &str,
+        password: &SecretString,
     ) -> Result<Finding, Outage> {
-        todo!("{:?}", self.settings)
+        let Some(request) = request(&self.settings, login, password) else {
+            return Ok(Finding::Denied(DenyReason::Refused));
+        };
+        let timeout = self.settings.timeout;
+        let reply = match tokio::time::timeout(timeout, self.exchange(&request)).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => return Err(self.outage(&error.to_string())),
+            Err(_) => return Err(self.outage(&format!("no answer within {} ms", timeout.as_millis()))),
+        };
+        match verdict(&reply) {
+            Some(true) => Ok(Finding::Granted(account(login))),
+            Some(false) => Ok(Finding::Denied(DenyReason::Refused)),
+            None => Err(self.outage("an answer that is neither OK nor NO")),
+        }
+    }
+
+    async fn exchange(&self, request: &[u8]) -> io::Result<Vec<u8>> {
+        let _request = self.requests.acquire().await.map_err(io::Error::other)?;
+        let mut stream = UnixStream::connect(&self.settings.socket).await?;
+        stream.write_all(request).await?;
+        let len = usize::from(stream.read_u16().await?);
+        if len > REPLY_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "reply too long"));
+        }
+        let mut reply = vec![0; len];
+        stream.read_exact(&mut reply).await?;
+        Ok(reply)
+    }
+
+    fn outage(&self, reason: &str) -> Outage {
+        Outage::new(format!(
+            "saslauthd at {}: {reason}",
+            self.settings.socket.display()
+        ))
+    }
+}
+
+/// Login, password, service and realm, each with its length in two octets before it. `None` for a field that saslauthd
+/// would not take, or would cut at a NUL.
+fn request(settings: &SaslauthdSettings, login: &str, password: &SecretString) -> Option<Zeroizing<Vec<u8>>> {
+    let (user, realm) = match login.rsplit_once('@') {
+        Some(parts) if settings.split_realm => parts,
+        _ => (login, settings.realm.as_str()),
+    };
+    let fields = [user, password.expose_secret(), &settings.service, realm];
+    // The room is reserved at once: growing would leave copies of the password behind.
+    let room = fields.iter().map(|field| field.len() + 2).sum();
+    let mut request = Zeroizing::new(Vec::with_capacity(room));
+    for field in fields {
+        if field.len() > FIELD_MAX || field.contains('\0') {
+            return None;
+        }
+        let len = u16::try_from(field.len()).ok()?;
+        request.extend_from_slice(&len.to_be_bytes());
+        request.extend_from_slice(field.as_bytes());
+    }
+    Some(request)
+}
+
+/// `OK` or `NO`, each with words after it or none.
+fn verdict(reply: &[u8]) -> Option<bool> {
+    match reply.get(..2)? {
+        b"OK" => Some(true),
+        b"NO" => Some(false),
+        _ => None,
+    }
+}
+
+fn account(login: &str) -> Account {
+    let addresses = if login.contains('@') {
+        vec![login.to_lowercase()]
+    } else {
+        Vec::new()
+    };
+    Account {
+        login: login.to_owned(),
+        addresses,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fields(request: &[u8]) -> Vec<String> {
+        let (mut fields, mut rest) = (Vec::new(), request);
+        while let Some((len, after)) = rest.split_first_chunk::<2>() {
+            let (field, after) = after.split_at(usize::from(u16::from_be_bytes(*len)));
+            fields.push(String::from_utf8(field.to_vec()).unwrap());
+            rest = after;
+        }
+        fields
+    }
+
+    #[test]
+    fn requests() {
+        let plain = SaslauthdSettings::default();
+        let whole = SaslauthdSettings {
+            split_realm: false,
+            realm: "home".into(),
+            ..plain.clone()
+        };
+        let homed = SaslauthdSettings {
+            realm: "home".into(),
+            ..plain.clone()
+        };
+        let cases = [
+            (
+                "a bare login",
+                &plain,
+                "acaird",
+                ["acaird", "pass word", "smtp", ""],
+            ),
+            (
+                "split as Cyrus does",
+                &plain,
+                "acaird@fccc.example",
+                ["acaird", "pass word", "smtp", "fccc.example"],
+            ),
+            (
+                "at the last one",
+                &plain,
+                "a@b@c",
+                ["a@b", "pass word", "smtp", "c"],
+            ),
+            (
+                "a default realm",
+                &homed,
+                "acaird",
+                ["acaird", "pass word", "smtp", "home"],
+            ),
+            (
+                "the login's own realm wins",
+                &homed,
+                "a@b",
+                ["a", "pass word", "smtp", "b"],
+            ),
+            ("not split", &whole, "a@b", ["a@b", "pass word", "smtp", "home"]),
+        ];
+        for (shows, settings, login, want) in cases {
+            let got = request(settings, login, &SecretString::from("pass word")).unwrap();
+            assert_eq!(fields(&got), want, "{shows}");
+        }
+        let long = "x".repeat(FIELD_MAX + 1);
+        assert!(
+            request(&plain, &long, &SecretString::from("x")).is_none(),
+            "login too long"
+        );
+        assert!(
+            request(&plain, "a", &SecretString::from(long)).is_none(),
+            "password too long"
+        );
+        assert!(
+            request(&plain, "a\0b", &SecretString::from("x")).is_none(),
+            "would be cut to a"
+        );
+        assert!(
+            request(&plain, "a", &SecretString::from("x\0y")).is_none(),
+            "would be cut to x"
+        );
+    }
+
+    #[test]
+    fn replies() {
+        let cases: [(&[u8], Option<bool>, &str); 7] = [
+            (b"OK", Some(true), "bare"),
+            (b"OK success", Some(true), "with words"),
+            (b"NO", Some(false), "bare"),
+            (b"NO authentication failed", Some(false), "with words"),
+            (b"", None, "nothing"),
+            (b"O", None, "cut off"),
+            (b"ok", None, "never in small letters"),
+        ];
+        for (reply, want, shows) in cases {
+            assert_eq!(verdict(reply), want, "{shows}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fields_come_out_as_they_went_in(login in "[^@\\x00]{1,30}", password in "[^\\x00]{1,30}") {
+            let got = request(&SaslauthdSettings::default(), &login, &SecretString::from(password.as_str())).unwrap();
+            prop_assert_eq!(fields(&got), [login.as_str(), password.as_str(), "smtp", ""]);
+        }
     }
 }

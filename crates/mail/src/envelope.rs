@@ -166,3 +166,65 @@ pub enum BodyKind {
     /// `BODY=BINARYMIME` (RFC 3030): may hold bare CR and LF, and lines without end.
     BinaryMime,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notify_is_read_and_written() {
+        let on = |success, failure, delay| {
+            Ok(Notify::On {
+                success,
+                failure,
+                delay,
+            })
+        };
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows        text                       read as                  written
+            ("not given",                 "",                        Ok(Notify::Unspecified), ""),
+            ("never",                     "never",                   Ok(Notify::Never),       "NEVER"),
+            ("one",                       "SUCCESS",                 on(true, false, false),  "SUCCESS"),
+            ("all, in any order",         "Delay,failure,SUCCESS",   on(true, true, true),    "SUCCESS,FAILURE,DELAY"),
+            ("twice is once",             "DELAY,DELAY",             on(false, false, true),  "DELAY"),
+            ("never with another",        "NEVER,DELAY",             Err(BadNotify),          ""),
+            ("empty word",                "DELAY,",                  Err(BadNotify),          ""),
+            ("unknown word",              "ALWAYS",                  Err(BadNotify),          ""),
+            ("blank",                     "DELAY, FAILURE",          Err(BadNotify),          ""),
+        ];
+        for (shows, text, read, written) in cases {
+            assert_eq!(text.parse(), read, "{shows}");
+            if let Ok(notify) = read {
+                assert_eq!(notify.to_string(), written, "{shows}");
+            }
+        }
+    }
+
+    #[test]
+    fn failures_and_delays_are_reported_unless_declined() {
+        let wants = |notify: Notify| (notify.success(), notify.failure(), notify.delay());
+        assert_eq!(
+            wants(Notify::Unspecified),
+            (false, true, true),
+            "RFC 3461 section 4.1"
+        );
+        assert_eq!(wants(Notify::Never), (false, false, false));
+        assert_eq!(
+            wants(Notify::On {
+                success: true,
+                failure: false,
+                delay: false
+            }),
+            (true, false, false)
+        );
+        assert_eq!(
+            wants(Notify::On {
+                success: false,
+                failure: true,
+                delay: false
+            }),
+            (false, true, false)
+        );
+    }
+}

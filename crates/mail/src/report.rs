@@ -1,9 +1,15 @@
 //! Delivery status notifications (RFC 3461, 3464, 6522, 6533).
+//!
+//! A report is kept in memory while it is written, so it is bounded: by its recipients, by [`RETURN_WHOLE_MAX`] octets of the
+//! original, and by 2,000 octets of each reply.
+
+mod returned;
+mod write;
 
 use jiff::Timestamp;
 
-use crate::address::Mailbox;
-use crate::envelope::{Envelope, Ret};
+use crate::address::{Mailbox, ReversePath};
+use crate::envelope::{BodyKind, Envelope, Notify, Recipient, Ret};
 use crate::status::Status;
 
 /// Octets of an original message that are returned whole by default; a larger one is returned as its header fields.
@@ -113,8 +119,30 @@ pub struct ReportMessage {
 
 impl Report<'_> {
     /// Writes the report.
+    ///
+    /// The result is `BODY=8BITMIME` if anything in it is outside ASCII, and needs `SMTPUTF8` if its recipient does. The report
+    /// itself asks for no report.
     #[must_use]
     pub fn build(&self) -> ReportMessage {
-        todo!()
+        let content = write::message(self);
+        let body = if content.is_ascii() {
+            BodyKind::SevenBit
+        } else {
+            BodyKind::EightBitMime
+        };
+        let recipient = Recipient {
+            notify: Notify::Never,
+            ..Recipient::new(self.to.clone())
+        };
+        let envelope = Envelope {
+            sender: ReversePath::Null,
+            recipients: vec![recipient],
+            ret: None,
+            envid: None,
+            body,
+            smtputf8: !self.to.is_ascii(),
+            auth: None,
+        };
+        ReportMessage { envelope, content }
     }
 }

@@ -9,10 +9,10 @@
 //! | [`dial`] | sockets that connect |
 //! | [`proxy`] | the PROXY protocol header, versions 1 and 2 |
 //! | [`resolver`] | DNS look-ups with typed answers |
-//! | [`file`] | files that are either written whole or not at all |
+//! | [`mod@file`] | files that are either written whole or not at all |
 //!
-//! The crate knows no SMTP. It hands out facts (which version, whose certificate, verified or not, which address)
-//! and leaves what follows from them to its callers.
+//! The crate knows no SMTP. It hands out facts (which version, whose certificate, verified or not, which
+//! address) and leaves what follows from them to its callers.
 
 pub mod ca;
 pub mod dial;

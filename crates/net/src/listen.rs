@@ -1,38 +1,200 @@
 //! Sockets that accept.
 
+use nix::errno::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+
+/// Connections that may wait to be accepted. The kernel takes the least of this and `net.core.somaxconn`.
+const BACKLOG: i32 = 4_096;
+
+/// Pause when there are no file descriptors or no memory for another connection.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}{remedy}")]
+#[error("cannot listen on {address}{}", remedy(source))]
 pub struct ListenError {
-    address: SocketAddr,
-    remedy: &'static str,
-    source: io::Error,
+    /// The address.
+    pub address: SocketAddr,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => " (another program listens there: ss -ltnp shows which)",
+        io::ErrorKind::AddrNotAvailable => {
+            " (this machine does not have that address: ip address shows those it has)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            " (ports below 1024 need CAP_NET_BIND_SERVICE, or a start by systemd or root)"
+        }
+        _ => "",
+    }
 }
 
 /// Opens a socket that accepts connections to `address`. Needs a tokio runtime with I/O.
 ///
-/// An IPv6 address takes IPv6 alone, so that `0.0.0.0:25` and `[::]:25` can stand side by side.
+/// `SO_REUSEADDR` is set, so that a restart does not wait for old connections. An IPv6 address takes IPv6
+/// alone, so that `0.0.0.0:25` and `[::]:25` can stand side by side. Port 0 lets the system choose.
 ///
 /// # Errors
 ///
 /// [`ListenError`], with the remedy for the usual causes.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    todo!("{address}")
+    open(address).map_err(|source| ListenError { address, source })
 }
 
-/// Takes the next connection, with `TCP_NODELAY` set and the peer's address in canonical form.
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Takes the next connection, with `TCP_NODELAY` set and the peer's address in canonical form (no IPv4 inside
+/// IPv6).
 ///
-/// Passing errors (a peer that is gone again, no free file descriptor) are waited out, so a returned error means that the
-/// listener itself is broken. Safe to cancel.
+/// Passing errors (a peer that is gone again, no free file descriptor) are waited out, so a returned error
+/// means that the listener itself is broken. Safe to cancel.
 ///
 /// # Errors
 ///
 /// What the operating system said of the listener.
 pub async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    let _ = listener;
-    todo!()
+    let mut told = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                if stream.set_nodelay(true).is_ok() {
+                    return Ok((stream, SocketAddr::new(peer.ip().to_canonical(), peer.port())));
+                }
+                // The peer has reset the connection already.
+            }
+            Err(error) => match severity(&error) {
+                Severity::Peer => {}
+                Severity::Exhausted => {
+                    if !told {
+                        tracing::warn!(target: "postern::connect", %error, "cannot take connections for now");
+                        told = true;
+                    }
+                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                }
+                Severity::Listener => return Err(error),
+            },
+        }
+    }
+}
+
+/// What an error of `accept(2)` is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Severity {
+    /// One peer, or the network to it. The next connection may be sound.
+    Peer,
+    /// This process or machine, for the time being.
+    Exhausted,
+    /// The listening socket.
+    Listener,
+}
+
+/// Linux hands errors of the new connection's network through `accept`, and asks to treat them like `EAGAIN`.
+fn severity(error: &io::Error) -> Severity {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(
+            Errno::ECONNABORTED
+            | Errno::ECONNRESET
+            | Errno::EINTR
+            | Errno::EPROTO
+            | Errno::EPERM
+            | Errno::ENETDOWN
+            | Errno::ENOPROTOOPT
+            | Errno::EHOSTDOWN
+            | Errno::ENONET
+            | Errno::EHOSTUNREACH
+            | Errno::EOPNOTSUPP
+            | Errno::ENETUNREACH
+            | Errno::ETIMEDOUT,
+        ) => Severity::Peer,
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => Severity::Exhausted,
+        _ => Severity::Listener,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn any_port(ip: &str) -> SocketAddr {
+        SocketAddr::new(ip.parse().unwrap(), 0)
+    }
+
+    #[tokio::test]
+    async fn accepted_connections_do_not_wait_for_more_data() {
+        let listener = bind(any_port("127.0.0.1")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = TcpStream::connect(address).await.unwrap();
+        let (stream, peer) = accept(&listener).await.unwrap();
+        assert!(stream.nodelay().unwrap());
+        assert_eq!(peer, client.local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn both_families_share_a_port() {
+        let v6 = bind(any_port("::")).unwrap();
+        let port = v6.local_addr().unwrap().port();
+        bind(SocketAddr::new("0.0.0.0".parse().unwrap(), port)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_taken_address_says_so() {
+        let first = bind(any_port("127.0.0.1")).unwrap();
+        let address = first.local_addr().unwrap();
+        let refused = bind(address).unwrap_err();
+        assert_eq!(refused.source.kind(), io::ErrorKind::AddrInUse);
+        let text = refused.to_string();
+        assert!(
+            text.contains(&address.to_string()) && text.contains("another program"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_machine_says_so() {
+        let refused = bind("192.0.2.1:2525".parse().unwrap()).unwrap_err();
+        assert!(
+            refused.to_string().contains("does not have that address"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn errors_of_accept() {
+        #[rustfmt::skip]
+        let cases = [
+            // why it happens                  error                  what it is about
+            ("the peer has hung up",           Errno::ECONNABORTED,   Severity::Peer),
+            ("a firewall forbade it",          Errno::EPERM,          Severity::Peer),
+            ("the route went away",            Errno::EHOSTUNREACH,   Severity::Peer),
+            ("our limit of open files",        Errno::EMFILE,         Severity::Exhausted),
+            ("the system's limit",             Errno::ENFILE,         Severity::Exhausted),
+            ("no memory for the socket",       Errno::ENOBUFS,        Severity::Exhausted),
+            ("the listener was closed",        Errno::EBADF,          Severity::Listener),
+            ("not a listener",                 Errno::EINVAL,         Severity::Listener),
+        ];
+        for (why, errno, expected) in cases {
+            assert_eq!(
+                severity(&io::Error::from_raw_os_error(errno as i32)),
+                expected,
+                "{why}"
+            );
+        }
+    }
 }

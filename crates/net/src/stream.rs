@@ -1,7 +1,7 @@
 //! One connection, plain or TLS.
 
 use crate::tls::{ClientTls, ClientTlsFacts, HandshakeError, ServerTls, TlsFacts};
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,14 +10,18 @@ use tokio::net::TcpStream;
 
 /// A connection that mail is spoken over.
 ///
-/// TLS is begun by giving the stream away and taking the new one. Whoever has wrapped the stream in a buffered reader must
-/// therefore take it out first, and with that drops what the reader holds: bytes that came before the handshake never
-/// count as protected (RFC 3207 section 4.2, RFC 8314 section 3).
+/// TLS is begun by giving the stream away and taking the new one. Whoever has wrapped the stream in a
+/// buffered reader must therefore take it out first, and with that drops what the reader holds: octets that
+/// came before the handshake never count as protected (RFC 3207 section 4.2, RFC 8314 section 3).
+///
+/// Reading from a TLS connection that ends without a closing alert gives end of file, as it does on a plain
+/// one. Mail does not depend on the alert: a message ends with its dot or its length.
 #[derive(Debug)]
 pub enum MailStream {
     /// No protection.
     Plain(TcpStream),
-    /// TLS, this side being the server.
+    /// TLS, this side being the server. Boxed, so that an idle plain connection does not take the room of a
+    /// TLS one.
     TlsServer(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     /// TLS, this side being the client.
     TlsClient(Box<tokio_rustls::client::TlsStream<TcpStream>>),
@@ -33,7 +37,11 @@ impl MailStream {
     /// The socket below.
     #[must_use]
     pub fn tcp(&self) -> &TcpStream {
-        todo!()
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::TlsServer(tls) => tls.get_ref().0,
+            Self::TlsClient(tls) => tls.get_ref().0,
+        }
     }
 
     /// Begins TLS as a server, after the reply to `STARTTLS` was flushed, or at once for implicit TLS.
@@ -46,8 +54,12 @@ impl MailStream {
         tls: &ServerTls,
         timeout: Duration,
     ) -> Result<(Self, TlsFacts), HandshakeError> {
-        let _ = (tls, timeout);
-        todo!()
+        let Self::Plain(tcp) = self else {
+            return Err(HandshakeError::AlreadyTls);
+        };
+        // Boxed, so that the caller's future does not carry the room for a handshake all its life.
+        let (stream, facts) = Box::pin(tls.accept(tcp, timeout)).await?;
+        Ok((Self::TlsServer(Box::new(stream)), facts))
     }
 
     /// Begins TLS as a client, after the server's `220` to `STARTTLS`, or at once for implicit TLS.
@@ -61,29 +73,72 @@ impl MailStream {
         server_name: &str,
         timeout: Duration,
     ) -> Result<(Self, ClientTlsFacts), HandshakeError> {
-        let _ = (tls, server_name, timeout);
-        todo!()
+        let Self::Plain(tcp) = self else {
+            return Err(HandshakeError::AlreadyTls);
+        };
+        let (stream, facts) = Box::pin(tls.connect(tcp, server_name, timeout)).await?;
+        Ok((Self::TlsClient(Box::new(stream)), facts))
+    }
+}
+
+impl From<TcpStream> for MailStream {
+    fn from(tcp: TcpStream) -> Self {
+        Self::Plain(tcp)
     }
 }
 
 impl AsyncRead for MailStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-        _buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        todo!()
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = match self.get_mut() {
+            Self::Plain(tcp) => return Pin::new(tcp).poll_read(cx, buf),
+            Self::TlsServer(tls) => Pin::new(tls).poll_read(cx, buf),
+            Self::TlsClient(tls) => Pin::new(tls).poll_read(cx, buf),
+        };
+        match read {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+            other => other,
+        }
     }
 }
 
 impl AsyncWrite for MailStream {
-    fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, _buf: &[u8]) -> Poll<io::Result<usize>> {
-        todo!()
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::TlsServer(tls) => Pin::new(tls).poll_write(cx, buf),
+            Self::TlsClient(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
     }
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        todo!()
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::TlsServer(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+            Self::TlsClient(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+        }
     }
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        todo!()
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::TlsServer(tls) => Pin::new(tls).poll_flush(cx),
+            Self::TlsClient(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::TlsServer(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::TlsClient(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
     }
 }

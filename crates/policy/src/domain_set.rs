@@ -52,7 +52,18 @@ impl DomainSet {
     ///
     /// [`BadDomainPattern`] if it is no domain.
     pub fn insert(&mut self, pattern: &str) -> Result<(), BadDomainPattern> {
-        todo!("{pattern}")
+        let bad = || BadDomainPattern(pattern.chars().take(300).collect());
+        if pattern == "*" {
+            self.all = true;
+            return Ok(());
+        }
+        let (names, name) = match pattern.strip_prefix("*.") {
+            Some(name) => (&mut self.below, name),
+            None => (&mut self.exact, pattern),
+        };
+        let domain = Domain::parse(name, true).map_err(|_| bad())?;
+        names.insert(domain.name().ok_or_else(bad)?.into());
+        Ok(())
     }
 
     /// Whether `domain` is in the set. An address literal is held by `*` only.
@@ -61,10 +72,30 @@ impl DomainSet {
         self.find(domain).is_some()
     }
 
+    /// Whether `domain` is in the set by a name or a wildcard below a name, and not merely by `*`.
+    #[must_use]
+    pub fn contains_by_name(&self, domain: &Domain) -> bool {
+        self.find(domain).is_some_and(|closeness| closeness != Match::All)
+    }
+
     /// How closely `domain` matches, if it does.
     #[must_use]
     pub fn find(&self, domain: &Domain) -> Option<Match> {
-        todo!("{domain}")
+        let all = self.all.then_some(Match::All);
+        let Some(name) = domain.name() else {
+            return all;
+        };
+        if self.exact.contains(name) {
+            return Some(Match::Exact);
+        }
+        let mut rest = name;
+        while let Some((_, parent)) = rest.split_once('.') {
+            if self.below.contains(parent) {
+                return Some(Match::Below(parent.split('.').count()));
+            }
+            rest = parent;
+        }
+        all
     }
 
     /// Whether `*` is an entry.
@@ -77,5 +108,81 @@ impl DomainSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.all && self.exact.is_empty() && self.below.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn look_ups() {
+        let set = DomainSet::new([
+            "Example.ORG",
+            "*.below.example",
+            "*.deep.below.example",
+            "bücher.example.",
+        ])
+        .unwrap();
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows              domain                      found
+            ("exact, in any case",              "EXAMPLE.org",              Some(Match::Exact)),
+            ("trailing dot",                    "example.org.",             Some(Match::Exact)),
+            ("a name below an exact one",       "a.example.org",            None),
+            ("a name that ends alike",          "anexample.org",            None),
+            ("the name above",                  "org",                      None),
+            ("below a wildcard",                "a.below.example",          Some(Match::Below(2))),
+            ("far below a wildcard",            "a.b.c.below.example",      Some(Match::Below(2))),
+            ("the closest wildcard counts",     "a.deep.below.example",     Some(Match::Below(3))),
+            ("a wildcard does not hold itself", "below.example",            None),
+            ("nor a name that ends alike",      "a.notbelow.example",       None),
+            ("internationalised",               "BÜCHER.example",           Some(Match::Exact)),
+            ("the same as A-labels",            "xn--bcher-kva.example",    Some(Match::Exact)),
+            ("an address literal",              "[192.0.2.1]",              None),
+        ];
+        for (shows, domain, found) in cases {
+            let domain: Domain = domain.parse().unwrap();
+            assert_eq!(set.find(&domain), found, "{shows}");
+            assert_eq!(set.contains(&domain), found.is_some(), "{shows}");
+        }
+    }
+
+    #[test]
+    fn all_domains() {
+        let set = DomainSet::new(["*", "example.org"]).unwrap();
+        for (domain, found, by_name) in [
+            ("a.example", Match::All, false),
+            ("example.org", Match::Exact, true),
+            ("[192.0.2.1]", Match::All, false),
+        ] {
+            let domain: Domain = domain.parse().unwrap();
+            assert_eq!(set.find(&domain), Some(found));
+            assert_eq!(set.contains_by_name(&domain), by_name);
+        }
+        assert!(set.holds_all() && !set.is_empty());
+        assert!(DomainSet::default().is_empty());
+    }
+
+    #[test]
+    fn bad_patterns() {
+        for pattern in [
+            "",
+            "*.",
+            "*.*",
+            "a.*",
+            "*a.example",
+            ".example",
+            "a b",
+            "[192.0.2.1]",
+            "192.0.2.1",
+            "a@b.example",
+        ] {
+            let error = DomainSet::new([pattern]).unwrap_err();
+            assert!(
+                error.to_string().contains("write a name such as"),
+                "{pattern}: {error}"
+            );
+        }
     }
 }

@@ -83,6 +83,138 @@ impl Privacy {
     ///
     /// [`UnknownPrivacyFlag`].
     pub fn set(&mut self, name: &str) -> Result<(), UnknownPrivacyFlag> {
-        todo!("{name}")
+        match name.to_ascii_lowercase().as_str() {
+            "public" => {}
+            "goaway" => self.go_away(),
+            "needmailhelo" => self.need_mail_helo = true,
+            "needexpnhelo" => self.need_expn_helo = true,
+            "needvrfyhelo" => self.need_vrfy_helo = true,
+            "noexpn" => self.no_expn = true,
+            "novrfy" => self.no_vrfy = true,
+            "noverb" => self.no_verb = true,
+            "noetrn" => self.no_etrn = true,
+            "authwarnings" => self.auth_warnings = true,
+            "noactualrecipient" => self.no_actual_recipient = true,
+            "noreceipts" => self.no_receipts = true,
+            "nobodyreturn" => self.no_body_return = true,
+            "restrictmailq" => self.restrict_mailq = true,
+            "restrictqrun" => self.restrict_qrun = true,
+            "restrictexpand" => self.restrict_expand = true,
+            _ => return Err(UnknownPrivacyFlag::new(name)),
+        }
+        Ok(())
+    }
+
+    /// What sendmail's `goaway` stands for: all but `noetrn`, `noreceipts`, `nobodyreturn` and the `restrict…` ones.
+    fn go_away(&mut self) {
+        self.need_mail_helo = true;
+        self.need_expn_helo = true;
+        self.need_vrfy_helo = true;
+        self.no_expn = true;
+        self.no_vrfy = true;
+        self.no_verb = true;
+        self.auth_warnings = true;
+        self.no_actual_recipient = true;
+    }
+}
+
+impl UnknownPrivacyFlag {
+    fn new(found: &str) -> Self {
+        // Longer texts are no slip of the pen, and would make the comparison dear.
+        let near = (found.len() <= 40)
+            .then(|| nearest(&found.to_ascii_lowercase()))
+            .flatten();
+        let remedy = match near {
+            Some(name) => format!("write {name:?}"),
+            None => format!("write one of {}", NAMES.join(", ")),
+        };
+        Self {
+            found: found.chars().take(100).collect(),
+            remedy,
+        }
+    }
+}
+
+/// The name that differs in at most two letters.
+fn nearest(found: &str) -> Option<&'static str> {
+    NAMES
+        .into_iter()
+        .map(|name| (distance(found, name), name))
+        .min()
+        .filter(|(letters, _)| *letters <= 2)
+        .map(|(_, name)| name)
+}
+
+/// Letters to change, put in or take out to get from one word to the other.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, a) in one.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for (place, b) in other.bytes().enumerate() {
+            let changed = diagonal + usize::from(a != b);
+            diagonal = row[place + 1];
+            row[place + 1] = changed.min(diagonal + 1).min(row[place] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goaway_is_what_it_is_in_sendmail() {
+        let spelled_out = [
+            "needmailhelo",
+            "needexpnhelo",
+            "needvrfyhelo",
+            "noexpn",
+            "novrfy",
+            "noverb",
+            "authwarnings",
+            "noactualrecipient",
+        ];
+        assert_eq!(Privacy::parse(["goaway"]), Privacy::parse(spelled_out));
+        let goaway = Privacy::parse(["GoAway"]).unwrap();
+        for (flag, name) in [
+            (goaway.no_etrn, "noetrn"),
+            (goaway.no_receipts, "noreceipts"),
+            (goaway.no_body_return, "nobodyreturn"),
+            (goaway.restrict_mailq, "restrictmailq"),
+            (goaway.restrict_qrun, "restrictqrun"),
+            (goaway.restrict_expand, "restrictexpand"),
+        ] {
+            assert!(!flag, "{name} is not in goaway");
+        }
+    }
+
+    #[test]
+    fn every_name_sets_something_of_its_own() {
+        let mut seen = Vec::new();
+        for name in NAMES {
+            let privacy = Privacy::parse([name]).unwrap();
+            assert!(!seen.contains(&privacy), "{name}");
+            seen.push(privacy);
+        }
+        assert_eq!(Privacy::parse(["public"]), Ok(Privacy::default()));
+    }
+
+    #[test]
+    fn unknown_names_come_with_a_remedy() {
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows    name           remedy
+            ("a letter too many",     "gooaway",     "write \"goaway\""),
+            ("letters swapped",       "nvorfy",      "write \"novrfy\""),
+            ("nothing like it",       "quiet",       "write one of public, goaway"),
+            ("nothing",               "",            "write one of public, goaway"),
+        ];
+        for (shows, name, remedy) in cases {
+            let error = Privacy::parse([name]).unwrap_err().to_string();
+            assert!(error.contains(remedy), "{shows}: {error}");
+        }
+        assert!(Privacy::parse(["x".repeat(100_000)]).is_err());
     }
 }

@@ -122,11 +122,95 @@ pub enum RelayRefusal {
     LoginRequired,
 }
 
+/// A rule that would make an open relay. [`relay`] does not heed it, and a configuration with it is to be refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum OpenRelay {
+    /// `*` in `local_domains`.
+    #[error("local_domains holds \"*\": list the domains whose mailboxes are here")]
+    LocalDomains,
+    /// `*` in `relay_domains`.
+    #[error("relay_domains holds \"*\", which would relay for anybody: list the domains")]
+    RelayDomains,
+    /// A network that holds every address.
+    #[error("network {0} holds every address and would relay for anybody: list the networks that are yours")]
+    Network(IpNet),
+}
+
+impl RelayRules {
+    /// The rules that would make an open relay.
+    pub fn open_relays(&self) -> impl Iterator<Item = OpenRelay> {
+        let local = self.local_domains.holds_all().then_some(OpenRelay::LocalDomains);
+        let relay = self.relay_domains.holds_all().then_some(OpenRelay::RelayDomains);
+        let networks = self
+            .networks
+            .iter()
+            .filter(|network| holds_everybody(network))
+            .copied();
+        local
+            .into_iter()
+            .chain(relay)
+            .chain(networks.map(OpenRelay::Network))
+    }
+
+    /// The reason for which a client is trusted with recipients anywhere, if there is one.
+    #[must_use]
+    pub fn reason(&self, facts: &RelayFacts<'_>) -> Option<RelayReason> {
+        if self.login_relays && facts.login.is_some() {
+            return Some(RelayReason::Login);
+        }
+        let certificate = facts
+            .certificate
+            .and_then(|facts| self.certificates.iter().find(|rule| rule.matches(facts)));
+        if let Some(rule) = certificate {
+            return Some(RelayReason::Certificate(rule.name.clone()));
+        }
+        let peer = facts.peer.to_canonical();
+        let mut networks = self.networks.iter().filter(|network| !holds_everybody(network));
+        networks
+            .find(|network| network.contains(&peer))
+            .copied()
+            .map(RelayReason::Network)
+    }
+}
+
+impl CertificateRule {
+    /// Whether a verified certificate is of this kind. A rule without any field matches nothing.
+    #[must_use]
+    pub fn matches(&self, facts: &CertificateFacts) -> bool {
+        if self.issuer.is_none() && self.subject.is_none() && self.fingerprint.is_none() {
+            return false;
+        }
+        let name = |rule: &Option<String>, fact| rule.as_ref().is_none_or(|rule| same_name(rule, fact));
+        let fingerprint = self
+            .fingerprint
+            .as_ref()
+            .is_none_or(|rule| same_fingerprint(rule, &facts.fingerprint));
+        name(&self.issuer, &facts.issuer) && name(&self.subject, &facts.subject) && fingerprint
+    }
+}
+
+impl RelayReason {
+    /// The name of the rule that trusts.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Login => "relay.login",
+            Self::Network(_) => "relay.network",
+            Self::Certificate(_) => "relay.certificate",
+        }
+    }
+}
+
 impl RelayVerdict {
     /// The name of the rule that decided, such as `relay.login` or `relay.percent-hack`, for the log.
     #[must_use]
     pub fn rule(&self) -> &'static str {
-        todo!()
+        match self {
+            Self::Local { .. } => "relay.local-domain",
+            Self::RelayDomain { .. } => "relay.relay-domain",
+            Self::Relay { reason, .. } => reason.rule(),
+            Self::Refuse(refusal) => refusal.rule(),
+        }
     }
 }
 
@@ -134,20 +218,132 @@ impl RelayRefusal {
     /// The name of the rule that refused.
     #[must_use]
     pub fn rule(self) -> &'static str {
-        todo!()
+        match self {
+            Self::Denied => "relay.denied",
+            Self::PercentHack => "relay.percent-hack",
+            Self::BangPath => "relay.bang-path",
+            Self::QuotedAddress => "relay.quoted-address",
+            Self::SourceRoute => "relay.source-route",
+            Self::AddressLiteral => "relay.address-literal",
+            Self::LoginRequired => "relay.login-required",
+        }
     }
 
-    /// Reply code, status and words: `550 5.7.1 Relaying denied`, or `530 5.7.0` where a login is missing.
+    /// Reply code, status and words: `550 5.7.1 Relaying denied`, or `530 5.7.0` where a login is missing (RFC 4954 section 6).
     ///
     /// The words are the same whatever trick was tried: a stranger learns nothing from them.
     #[must_use]
     pub fn reply(self) -> (u16, Status, &'static str) {
-        todo!()
+        match self {
+            Self::LoginRequired => (530, Status(5, 7, 0), "Authentication required"),
+            Self::Denied
+            | Self::PercentHack
+            | Self::BangPath
+            | Self::QuotedAddress
+            | Self::SourceRoute
+            | Self::AddressLiteral => (550, Status(5, 7, 1), "Relaying denied"),
+        }
     }
 }
 
 /// Decides what to do with one recipient. No rule matches by omission.
+///
+/// What stands in a local part is never taken for an address: a stranger is refused where some other server might, and for a trusted
+/// client it is the name of a mailbox and nothing else. A source route is dropped (RFC 5321 section 4.1.1.3), so what
+/// counts is the mailbox at its end.
 #[must_use]
 pub fn relay(facts: &RelayFacts<'_>, rules: &RelayRules) -> RelayVerdict {
-    todo!("{facts:?} {rules:?}")
+    let reason = rules.reason(facts);
+    if reason.is_none() && facts.login.is_none() && !facts.listener_allows_strangers {
+        return RelayVerdict::Refuse(RelayRefusal::LoginRequired);
+    }
+    let (mailbox, source_route) = match facts.recipient {
+        ForwardPath::Postmaster => {
+            return RelayVerdict::Local {
+                recipient: ForwardPath::Postmaster,
+            };
+        }
+        ForwardPath::Mailbox {
+            mailbox,
+            source_route,
+        } => (mailbox, *source_route),
+    };
+    if reason.is_none()
+        && let Some(refusal) = refuse_stranger(mailbox, source_route, rules)
+    {
+        return RelayVerdict::Refuse(refusal);
+    }
+    let recipient = mailbox.clone();
+    if rules.local_domains.contains_by_name(mailbox.domain()) {
+        return RelayVerdict::Local {
+            recipient: ForwardPath::Mailbox {
+                mailbox: recipient,
+                source_route: false,
+            },
+        };
+    }
+    if rules.relay_domains.contains_by_name(mailbox.domain()) {
+        return RelayVerdict::RelayDomain { recipient };
+    }
+    match reason {
+        Some(reason) => RelayVerdict::Relay { recipient, reason },
+        None => RelayVerdict::Refuse(RelayRefusal::Denied),
+    }
+}
+
+/// Why a client without any reason to relay may not have this recipient; `None` for an honest one in an own domain.
+fn refuse_stranger(mailbox: &Mailbox, source_route: bool, rules: &RelayRules) -> Option<RelayRefusal> {
+    let domain = mailbox.domain();
+    if domain.name().is_none() {
+        return Some(RelayRefusal::AddressLiteral);
+    }
+    if !rules.local_domains.contains_by_name(domain) && !rules.relay_domains.contains_by_name(domain) {
+        return Some(if source_route {
+            RelayRefusal::SourceRoute
+        } else {
+            RelayRefusal::Denied
+        });
+    }
+    // The wide and small forms are there since a server behind us may fold them into the plain ones.
+    mailbox.unquoted_local().chars().find_map(|c| match c {
+        '%' | '\u{ff05}' | '\u{fe6a}' => Some(RelayRefusal::PercentHack),
+        '!' | '\u{ff01}' | '\u{fe57}' => Some(RelayRefusal::BangPath),
+        '@' | '\u{ff20}' | '\u{fe6b}' => Some(RelayRefusal::QuotedAddress),
+        _ => None,
+    })
+}
+
+fn holds_everybody(network: &IpNet) -> bool {
+    network.prefix_len() == 0
+}
+
+/// Whether two distinguished names are the same but for blanks around separators and the case of attribute types.
+fn same_name(one: &str, other: &str) -> bool {
+    fn attributes(name: &str) -> impl Iterator<Item = (String, &str)> {
+        let mut rest = Some(name);
+        std::iter::from_fn(move || {
+            let text = rest?;
+            let mut escaped = false;
+            let end = text.find(|c| {
+                let separates = c == ',' && !escaped;
+                escaped = c == '\\' && !escaped;
+                separates
+            });
+            rest = end.map(|end| &text[end + 1..]);
+            let attribute = &text[..end.unwrap_or(text.len())];
+            let (kind, value) = attribute.split_once('=').unwrap_or(("", attribute));
+            Some((kind.trim().to_ascii_lowercase(), value.trim()))
+        })
+    }
+    attributes(one).eq(attributes(other))
+}
+
+/// Whether a fingerprint from a rule, with colons or not and in either case, is this one.
+fn same_fingerprint(rule: &str, fact: &str) -> bool {
+    const DIGITS: usize = 64;
+    let digits = rule
+        .bytes()
+        .filter(|octet| *octet != b':')
+        .map(|octet| octet.to_ascii_lowercase());
+    fact.len() == DIGITS && digits.eq(fact.bytes())
 }

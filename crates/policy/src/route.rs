@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use postern_mail::Domain;
 use serde::Deserialize;
 
-use crate::domain_set::DomainSet;
+use crate::domain_set::{DomainSet, Match};
 
 /// How much TLS a hop gets.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash, Deserialize)]
@@ -146,21 +146,149 @@ impl Hop {
     ///
     /// [`BadHop`].
     pub fn parse(text: &str, default_port: u16) -> Result<Self, BadHop> {
-        todo!("{text} {default_port}")
+        let bad = || BadHop(text.chars().take(300).collect());
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.starts_with('/') {
+                Ok(Self {
+                    host: HopHost::Unix(path.into()),
+                    port: 0,
+                })
+            } else {
+                Err(bad())
+            };
+        }
+        if let Ok(ip) = text.parse() {
+            return Ok(Self {
+                host: HopHost::Ip(ip),
+                port: default_port,
+            });
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            // `[2001:db8::1]` has colons of its own.
+            Some((host, port)) if !port.ends_with(']') => (host, port_number(port).ok_or_else(bad)?),
+            _ => (text, default_port),
+        };
+        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(literal) => HopHost::Ip(
+                literal
+                    .strip_prefix("IPv6:")
+                    .unwrap_or(literal)
+                    .parse()
+                    .map_err(|_| bad())?,
+            ),
+            None => match host.parse() {
+                Ok(IpAddr::V4(ip)) => HopHost::Ip(ip.into()),
+                // Without brackets nobody can tell where an IPv6 address ends and its port begins.
+                Ok(IpAddr::V6(_)) => return Err(bad()),
+                Err(_) => match Domain::parse(host, true) {
+                    Ok(Domain::Name(name)) => HopHost::Name(name),
+                    _ => return Err(bad()),
+                },
+            },
+        };
+        Ok(Self { host, port })
     }
 }
 
-/// Decides where mail for `domain` goes.
+/// Decides where mail for `domain` goes. For an address literal, [`Target::Mx`] means the address itself.
 ///
 /// The rule that names the domain most closely wins, the earlier one among equals: exact name, longest wildcard. Then local
 /// domains stay here; then comes a rule for `*`; else MX records decide.
 #[must_use]
 pub fn route<'a>(domain: &Domain, table: &'a RouteTable) -> Route<'a> {
-    todo!("{domain} {table:?}")
+    let mut best: Option<(Match, &RouteRule)> = None;
+    for rule in &table.rules {
+        if let Some(found) = rule.domains.find(domain)
+            && best.is_none_or(|(closest, _)| found > closest)
+        {
+            best = Some((found, rule));
+        }
+    }
+    let by_name = best.filter(|(found, _)| *found != Match::All);
+    if by_name.is_none() && table.local_domains.contains_by_name(domain) {
+        return Route {
+            target: &table.local,
+            tls: TlsLevel::Opportunistic,
+            verify: false,
+            rule: "route.local",
+        };
+    }
+    match best {
+        Some((_, rule)) => Route {
+            target: &rule.target,
+            tls: rule.tls,
+            verify: rule.verify,
+            rule: "route.rule",
+        },
+        None => Route {
+            target: &Target::Mx,
+            tls: TlsLevel::Opportunistic,
+            verify: false,
+            rule: "route.mx",
+        },
+    }
 }
 
 /// Puts MX hosts in order: by preference, equals in an order that `seed` decides, ourselves and all less preferred ones left out.
 #[must_use]
 pub fn mx_hosts(records: &[MxRecord], own_names: &[impl AsRef<str>], seed: u64) -> MxVerdict {
-    todo!("{records:?} {} {seed}", own_names.len())
+    if records.is_empty() {
+        return MxVerdict::Implicit;
+    }
+    if records
+        .iter()
+        .all(|record| record.exchange == "." || record.exchange.is_empty())
+    {
+        return MxVerdict::NullMx;
+    }
+    let mut hosts: Vec<(u16, u64, Box<str>)> = Vec::with_capacity(records.len());
+    for (index, record) in records.iter().enumerate() {
+        // An address where a name belongs is not to be trusted with mail (RFC 5321 section 5.1).
+        if let Ok(Domain::Name(name)) = Domain::parse(&record.exchange, false) {
+            hosts.push((record.preference, scatter(seed, index as u64), name));
+        }
+    }
+    if hosts.is_empty() {
+        return MxVerdict::Unusable;
+    }
+    let ours = |name: &str| {
+        own_names
+            .iter()
+            .any(|own| own.as_ref().trim_end_matches('.').eq_ignore_ascii_case(name))
+    };
+    let own_preference = hosts
+        .iter()
+        .filter(|(_, _, name)| ours(name))
+        .map(|(preference, ..)| *preference)
+        .min();
+    if let Some(own) = own_preference {
+        hosts.retain(|(preference, ..)| *preference < own);
+        if hosts.is_empty() {
+            return MxVerdict::Loop;
+        }
+    }
+    hosts.sort();
+    let mut ordered: Vec<Box<str>> = Vec::with_capacity(hosts.len().min(MX_HOSTS_MAX));
+    for (_, _, name) in hosts {
+        if ordered.len() < MX_HOSTS_MAX && !ordered.contains(&name) {
+            ordered.push(name);
+        }
+    }
+    MxVerdict::Hosts(ordered)
+}
+
+fn port_number(text: &str) -> Option<u16> {
+    // `parse` would take a sign.
+    if !text.bytes().all(|octet| octet.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok().filter(|port| *port != 0)
+}
+
+/// A number that depends on seed and index and looks like chance (SplitMix64).
+fn scatter(seed: u64, index: u64) -> u64 {
+    let mut z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }

@@ -1,5 +1,7 @@
 //! Slows failed logins, and past a limit bars the pair of network and login; never the login everywhere.
 
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -39,10 +41,40 @@ pub enum ThrottleVerdict {
     Barred(Duration),
 }
 
+/// The name of the rule that bars, for the log.
+pub const RULE_BARRED: &str = "throttle.barred";
+
+/// Octets of a login that tell it from others here.
+const LOGIN_MAX: usize = 256;
+
 /// The memory of failed logins.
 #[derive(Debug)]
 pub struct LoginThrottle {
     settings: ThrottleSettings,
+    pairs: Memory<Pair>,
+    networks: Memory<IpAddr>,
+}
+
+/// A network, and a login tried from there.
+type Pair = (IpAddr, Box<str>);
+
+/// Failures by key, the longest untouched first to be forgotten.
+#[derive(Debug)]
+struct Memory<K> {
+    entries: HashMap<K, Failures>,
+    by_age: BTreeMap<u64, K>,
+    turn: u64,
+}
+
+/// What is remembered of one key.
+#[derive(Clone, Copy, Debug)]
+struct Failures {
+    count: u32,
+    /// When the first of them was.
+    since: Instant,
+    barred_until: Option<Instant>,
+    /// The key's place in the order of age.
+    turn: u64,
 }
 
 impl Default for ThrottleSettings {
@@ -65,7 +97,11 @@ impl LoginThrottle {
     /// Starts with nobody remembered.
     #[must_use]
     pub fn new(settings: ThrottleSettings) -> Self {
-        Self { settings }
+        Self {
+            settings,
+            pairs: Memory::new(),
+            networks: Memory::new(),
+        }
     }
 
     /// Takes over other settings, as after a reload. What is remembered stays.
@@ -74,17 +110,262 @@ impl LoginThrottle {
     }
 
     /// Asked before a password is checked.
-    pub fn check(&mut self, peer: IpAddr, login: &str, now: Instant) -> ThrottleVerdict {
-        todo!("{peer} {login} {now:?}")
+    #[must_use]
+    pub fn check(&self, peer: IpAddr, login: &str, now: Instant) -> ThrottleVerdict {
+        let settings = &self.settings;
+        let pair = self.pair(peer, login);
+        let failures = self.pairs.entries.get(&pair);
+        if let Some(left) = failures.and_then(|failures| failures.barred_until?.checked_duration_since(now))
+            && !left.is_zero()
+        {
+            return ThrottleVerdict::Barred(left);
+        }
+        let recent = |failures: Option<&Failures>| {
+            failures
+                .filter(|failures| failures.counts(now, settings.window))
+                .map_or(0, |failures| failures.count)
+        };
+        if recent(self.networks.entries.get(&pair.0)) >= settings.network_failures_max {
+            return ThrottleVerdict::Check(settings.delay_max);
+        }
+        ThrottleVerdict::Check(settings.delay(recent(failures)))
     }
 
     /// Told after a password was found wrong. True if the pair is barred from now on.
     pub fn failure(&mut self, peer: IpAddr, login: &str, now: Instant) -> bool {
-        todo!("{peer} {login} {now:?}")
+        let settings = self.settings;
+        let pair = self.pair(peer, login);
+        self.networks.add(pair.0, now, &settings);
+        let failures = self.pairs.add(pair, now, &settings);
+        let barred = failures.count >= settings.failures_max;
+        if barred {
+            failures.barred_until = now.checked_add(settings.bar_time);
+        }
+        barred
     }
 
-    /// Told after a login: the pair is forgotten.
+    /// Told after a login: the pair is forgotten. What the network did with other logins is not.
     pub fn success(&mut self, peer: IpAddr, login: &str) {
-        todo!("{peer} {login}")
+        let pair = self.pair(peer, login);
+        self.pairs.forget(&pair);
+    }
+
+    fn pair(&self, peer: IpAddr, login: &str) -> Pair {
+        let login = login.trim();
+        let end = (0..=login.len().min(LOGIN_MAX))
+            .rev()
+            .find(|&end| login.is_char_boundary(end))
+            .unwrap_or(0);
+        (
+            self.settings.network.of(peer),
+            login[..end].to_lowercase().into_boxed_str(),
+        )
+    }
+}
+
+impl ThrottleSettings {
+    /// The wait before the next try after so many failures of one pair.
+    fn delay(&self, failures: u32) -> Duration {
+        let Some(doublings) = failures
+            .checked_sub(self.free_failures)
+            .and_then(|over| over.checked_sub(1))
+        else {
+            return Duration::ZERO;
+        };
+        self.first_delay
+            .saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX))
+            .min(self.delay_max)
+    }
+}
+
+impl Failures {
+    fn counts(&self, now: Instant, window: Duration) -> bool {
+        now.saturating_duration_since(self.since) < window
+    }
+}
+
+impl<K: Clone + Eq + Hash> Memory<K> {
+    fn new() -> Self {
+        Self {
+            entries: HashMap::new(),
+            by_age: BTreeMap::new(),
+            turn: 0,
+        }
+    }
+
+    /// Counts one more failure of `key`, and forgets the oldest keys if there are too many.
+    fn add(&mut self, key: K, now: Instant, settings: &ThrottleSettings) -> &mut Failures {
+        while self.entries.len() >= settings.entries_max.max(1) && !self.entries.contains_key(&key) {
+            let Some((_, oldest)) = self.by_age.pop_first() else {
+                break;
+            };
+            self.entries.remove(&oldest);
+        }
+        self.turn += 1;
+        let turn = self.turn;
+        let fresh = Failures {
+            count: 0,
+            since: now,
+            barred_until: None,
+            turn,
+        };
+        let failures = self.entries.entry(key.clone()).or_insert(fresh);
+        self.by_age.remove(&failures.turn);
+        self.by_age.insert(turn, key);
+        if !failures.counts(now, settings.window) {
+            *failures = fresh;
+        }
+        failures.turn = turn;
+        failures.count = failures.count.saturating_add(1);
+        failures
+    }
+
+    fn forget(&mut self, key: &K) {
+        if let Some(failures) = self.entries.remove(key) {
+            self.by_age.remove(&failures.turn);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ThrottleVerdict::{Barred, Check};
+
+    use super::*;
+
+    const HOME: [u8; 4] = [192, 0, 2, 1];
+    const AWAY: [u8; 4] = [198, 51, 100, 1];
+
+    fn settings() -> ThrottleSettings {
+        ThrottleSettings {
+            free_failures: 2,
+            first_delay: Duration::from_secs(1),
+            delay_max: Duration::from_secs(6),
+            failures_max: 7,
+            window: Duration::from_secs(600),
+            bar_time: Duration::from_secs(300),
+            network_failures_max: 12,
+            entries_max: 100,
+            network: NetworkPrefix::default(),
+        }
+    }
+
+    fn wait(seconds: u64) -> ThrottleVerdict {
+        Check(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn failures_slow_then_bar_the_pair_and_nobody_else() {
+        let now = Instant::now();
+        let mut throttle = LoginThrottle::new(settings());
+        for expected in [0, 0, 0, 1, 2, 4, 6] {
+            assert_eq!(throttle.check(HOME.into(), "acaird", now), wait(expected));
+            throttle.failure(HOME.into(), "acaird", now);
+        }
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows                       peer   login       seconds later  verdict
+            ("the pair is barred",                       HOME,  "acaird",   0,             Barred(Duration::from_secs(300))),
+            ("in another case too",                      HOME,  " ACaird ", 0,             Barred(Duration::from_secs(300))),
+            ("for a time",                               HOME,  "acaird",   299,           Barred(Duration::from_secs(1))),
+            ("then slow, as the failures still count",   HOME,  "acaird",   300,           wait(6)),
+            ("until they do not",                        HOME,  "acaird",   600,           wait(0)),
+            ("the login elsewhere is not",               AWAY,  "acaird",   0,             wait(0)),
+            ("nor are others from there",                HOME,  "boss",     0,             wait(0)),
+        ];
+        for (shows, peer, login, later, verdict) in cases {
+            assert_eq!(
+                throttle.check(peer.into(), login, now + Duration::from_secs(later)),
+                verdict,
+                "{shows}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_failure_says_when_it_bars() {
+        let now = Instant::now();
+        let mut throttle = LoginThrottle::new(settings());
+        let said: Vec<_> = (0..8)
+            .map(|_| throttle.failure(HOME.into(), "acaird", now))
+            .collect();
+        assert_eq!(said, [false, false, false, false, false, false, true, true]);
+    }
+
+    #[test]
+    fn a_login_forgets_the_failures_before_it() {
+        let now = Instant::now();
+        let mut throttle = LoginThrottle::new(settings());
+        for _ in 0..6 {
+            throttle.failure(HOME.into(), "acaird", now);
+        }
+        throttle.success(HOME.into(), "ACAIRD");
+        assert_eq!(throttle.check(HOME.into(), "acaird", now), wait(0));
+        assert!(!throttle.failure(HOME.into(), "acaird", now));
+    }
+
+    #[test]
+    fn a_network_that_tries_many_logins_is_slowed_and_never_barred() {
+        let now = Instant::now();
+        let mut throttle = LoginThrottle::new(settings());
+        for number in 0..50 {
+            throttle.failure(HOME.into(), &format!("user{number}"), now);
+        }
+        assert_eq!(throttle.check(HOME.into(), "acaird", now), wait(6));
+        assert_eq!(throttle.check(AWAY.into(), "acaird", now), wait(0));
+        assert_eq!(
+            throttle.check(HOME.into(), "acaird", now + Duration::from_secs(600)),
+            wait(0)
+        );
+    }
+
+    #[test]
+    fn one_customer_of_ipv6_has_one_count() {
+        let now = Instant::now();
+        let mut throttle = LoginThrottle::new(settings());
+        for host in 0..7_u16 {
+            throttle.failure(format!("2001:db8:0:1::{host:x}").parse().unwrap(), "acaird", now);
+        }
+        let verdict = |peer: &str| throttle.check(peer.parse().unwrap(), "acaird", now);
+        assert!(matches!(verdict("2001:db8:0:1::99"), Barred(_)));
+        assert_eq!(verdict("2001:db8:0:2::99"), wait(0));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_forgets_the_longest_untouched() {
+        let now = Instant::now();
+        let mut throttle = LoginThrottle::new(ThrottleSettings {
+            network_failures_max: u32::MAX,
+            ..settings()
+        });
+        for _ in 0..7 {
+            throttle.failure(HOME.into(), "old", now);
+            throttle.failure(HOME.into(), "touched", now);
+        }
+        for number in 0..99 {
+            throttle.failure(HOME.into(), &format!("user{number}"), now);
+            throttle.failure(HOME.into(), "touched", now);
+        }
+        assert_eq!(throttle.pairs.entries.len(), 100);
+        assert_eq!(throttle.pairs.by_age.len(), 100);
+        assert_eq!(throttle.check(HOME.into(), "old", now), wait(0));
+        assert!(matches!(throttle.check(HOME.into(), "touched", now), Barred(_)));
+        throttle.configure(ThrottleSettings {
+            entries_max: 10,
+            ..settings()
+        });
+        throttle.failure(HOME.into(), "another", now);
+        assert_eq!(throttle.pairs.entries.len(), 10);
+    }
+
+    #[test]
+    fn no_count_overflows_a_delay() {
+        let settings = ThrottleSettings {
+            first_delay: Duration::MAX,
+            ..settings()
+        };
+        for failures in [3, 34, 35, 36, u32::MAX] {
+            assert_eq!(settings.delay(failures), settings.delay_max);
+        }
     }
 }

@@ -1,3 +1,79 @@
-//! Postern, the mail relay.
+//! Postern, the mail relay: arguments, configuration, wiring, control socket.
 
-fn main() {}
+mod args;
+mod commands;
+mod config;
+mod control;
+mod exit;
+mod firstrun;
+mod locate;
+mod log;
+mod output;
+mod password;
+mod server;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::exit::{Exit, Failure};
+
+/// Many threads allocate and free messages; this one takes that better than the C library's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments(std::env::args_os())) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too; clap knows which stream is theirs.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Ok.into()
+            };
+        }
+    };
+    match run(cli.command) {
+        Ok(()) => Exit::Ok.into(),
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                eprintln!("postern: {failure}");
+            }
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(config) => server::serve(&config),
+        Command::Init(args) => {
+            let made = firstrun::make(&args.folder, &args.hostname)?;
+            output::print(&made.announcement(false))
+        }
+        Command::Check(args) => commands::check::run(&args),
+        Command::User(args) => commands::user::run(args),
+        Command::Cert(args) => commands::cert::run(args.command),
+        Command::Queue(args) => commands::queue::run(args),
+        Command::Reload(args) => commands::reload::run(&args),
+        Command::Version(json) => commands::version::run(json),
+        Command::Completions { shell } => commands::generate::completions(shell),
+        Command::Man { folder } => commands::generate::manual(&folder),
+        Command::ConfigurationReference => commands::generate::configuration_reference(),
+    }
+}
+
+/// The arguments, where the classic name `mailq` stands for `postern queue list`.
+fn arguments(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut given: Vec<OsString> = given.collect();
+    let called = given.first().and_then(|name| Path::new(name).file_name());
+    if called.is_some_and(|name| name == "mailq") {
+        given.splice(0..1, ["postern", "queue", "list"].map(OsString::from));
+    }
+    given
+}

@@ -1,1 +1,29 @@
-//! Accepts mail: from accept to 250.
+//! Accepts mail: from accept to `250`.
+//!
+//! [`Receiver`] serves listeners. Each connection is one task that drives a
+//! [`Dialogue`](postern_smtp::server::Dialogue): it reads, asks policy and directories what the dialogue asks it, streams
+//! bodies into the spool, and writes the replies of all commands that came together with one call. What `250` was said to
+//! lies in the spool; who takes it from there is not known here.
+
+mod connection;
+mod count;
+mod greeting;
+mod intake;
+mod io;
+mod load;
+mod login;
+mod names;
+mod opening;
+mod profile;
+mod receiver;
+mod recipient;
+mod session;
+mod settings;
+mod stamp;
+
+pub use load::LoadGauge;
+pub use receiver::{Deps, Receiver};
+pub use settings::{
+    AuthRule, AuthSettings, BareLineEndings, Extensions, Limits, ListenerSettings, ListenerTls, Plaintext,
+    Role, Settings, Timeouts,
+};

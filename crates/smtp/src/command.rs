@@ -247,6 +247,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    type Read<'a> = Result<Parameter<'a>, ()>;
+
     fn path<'a>(path: &'a str, parameters: &'a str) -> PathArgument<'a> {
         PathArgument {
             path,
@@ -305,7 +307,7 @@ mod tests {
     fn parameters_in_turn() {
         let one = |keyword, value| Ok(Parameter { keyword, value });
         #[rustfmt::skip]
-        let cases: [(&str, &str, &[Result<Parameter<'_>, ()>]); 7] = [
+        let cases: [(&str, &str, &[Read<'_>]); 7] = [
             ("none",                 "  ",                  &[]),
             ("two",                  " SIZE=1 SMTPUTF8",    &[one("SIZE", Some("1")), one("SMTPUTF8", None)]),
             ("no value behind =",    "SIZE=",               &[Err(())]),

@@ -7,7 +7,9 @@ pub mod body;
 pub mod client;
 pub mod command;
 pub mod extension;
+pub mod fuzz;
 pub mod line;
 pub mod reply;
+pub mod server;
 
 pub use reply::Reply;

@@ -172,7 +172,7 @@ pub trait Spool: Send + Sync + 'static {
 pub enum SpoolState {
     /// Yes.
     Ready,
-    /// The last commit found the disk full. Puts are tried all the same.
+    /// The disk is full: puts fail, outcomes wait. Looked at again several times a second.
     Full(Arc<str>),
     /// The store failed and is being opened again; puts fail at once.
     Unavailable(Arc<str>),

@@ -153,6 +153,11 @@ impl Board {
         }
     }
 
+    /// Whether a row of this message may say "fresh".
+    pub(crate) fn is_live(&self, id: QueueId) -> bool {
+        self.inner.lock().live.contains_key(&id)
+    }
+
     /// No row with a smaller id says "fresh"; `None` when no row at all does.
     pub(crate) fn lowest(&self) -> Option<QueueId> {
         self.inner.lock().live.first_key_value().map(|(id, _)| *id)
@@ -163,13 +168,19 @@ impl Board {
     }
 
     /// Tells the subscriber. Messages that nobody hears of go back to the database when their handle is dropped.
-    pub(crate) fn tell(&self, event: Event) {
+    pub(crate) fn tell(&self, events: &mut Vec<Event>) {
+        if events.is_empty() {
+            return;
+        }
         let inner = self.inner.lock();
-        let refused = match &inner.subscriber {
-            Some((sender, _)) => sender.send(event).err().map(|refused| refused.0),
-            None => Some(event),
+        // Dropping a message takes the lock again, so what nobody takes is dropped after it.
+        let refused: Vec<Event> = match &inner.subscriber {
+            Some((sender, _)) => events
+                .drain(..)
+                .filter_map(|event| sender.send(event).err().map(|refused| refused.0))
+                .collect(),
+            None => events.drain(..).collect(),
         };
-        // Dropping a message takes the lock again.
         drop(inner);
         drop(refused);
     }

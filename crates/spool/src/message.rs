@@ -134,3 +134,17 @@ pub struct QueuedRecipient {
     /// The last attempt, if there was one.
     pub last: Option<Arc<Attempt>>,
 }
+
+/// What a recipient adds to the memory of a message, about.
+const RECIPIENT_MEMORY: usize = 200;
+
+impl Message {
+    /// The memory it takes, about: prefix, body unless in a file, and recipients.
+    pub(crate) fn memory(&self) -> usize {
+        let body = match &self.body {
+            Body::Inline(bytes) => bytes.len(),
+            Body::File(_) => 0,
+        };
+        self.prefix.len() + body + self.envelope.recipients.len() * RECIPIENT_MEMORY
+    }
+}

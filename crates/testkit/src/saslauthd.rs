@@ -1,6 +1,7 @@
 //! A real saslauthd, with its socket in a scratch folder.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -69,6 +70,7 @@ impl Saslauthd {
 
     /// Ends it and takes its socket away, as its own end would.
     pub fn stop(&mut self) {
+        self.resume();
         if let Some(server) = self.server.take() {
             server.terminate();
         }
@@ -78,7 +80,7 @@ impl Saslauthd {
     /// Stops the process without ending it: it takes connections (the system does) and never answers.
     pub fn freeze(&self) {
         if let Some(server) = &self.server {
-            server.signal(nix::sys::signal::Signal::SIGSTOP);
+            crate::slapd::freeze(server);
         }
     }
 
@@ -97,6 +99,8 @@ impl Saslauthd {
     pub fn restart(&mut self) {
         self.stop();
         let mut command = Command::new(program("/usr/sbin/saslauthd", "sasl2-bin"));
+        // When it ends, it ends its whole process group, which must not be the test's own.
+        command.process_group(0);
         // `-d` keeps it in the foreground, and with `-n 0` it has no children that would outlive it.
         command
             .args(["-d", "-n", "0", "-m"])

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::process::{Server, free_port, program, wait_for_port};
+use crate::process::{Server, free_port, program, wait_for_port, wait_until};
 
 /// The suffix of the tree.
 pub const SUFFIX: &str = "o=Fox Chase Cancer Center,c=US";
@@ -51,6 +51,8 @@ pub struct SlapdOptions {
     pub global: String,
     /// Lines for `slapd.conf`, within the database.
     pub database: String,
+    /// Whether it has no certificate: neither `ldaps://` nor StartTLS.
+    pub without_tls: bool,
 }
 
 /// A running slapd: `ldap://` (where StartTLS works too) and `ldaps://`, with a certificate for `localhost` and
@@ -59,7 +61,7 @@ pub struct SlapdOptions {
 pub struct Slapd {
     folder: TempDir,
     port: u16,
-    ldaps_port: u16,
+    ldaps_port: Option<u16>,
     server: Option<Server>,
 }
 
@@ -94,7 +96,7 @@ impl Slapd {
         let mut slapd = Self {
             folder,
             port,
-            ldaps_port: free_port(),
+            ldaps_port: (!options.without_tls).then(free_port),
             server: None,
         };
         slapd.restart();
@@ -108,9 +110,13 @@ impl Slapd {
     }
 
     /// Its port for `ldaps://`.
+    ///
+    /// # Panics
+    ///
+    /// When it was started without TLS.
     #[must_use]
     pub fn ldaps_port(&self) -> u16 {
-        self.ldaps_port
+        self.ldaps_port.expect("a slapd with TLS")
     }
 
     /// `ldap://127.0.0.1:PORT/`.
@@ -120,9 +126,13 @@ impl Slapd {
     }
 
     /// `ldaps://localhost:PORT/`.
+    ///
+    /// # Panics
+    ///
+    /// When it was started without TLS.
     #[must_use]
     pub fn ldaps_url(&self) -> String {
-        format!("ldaps://localhost:{}/", self.ldaps_port)
+        format!("ldaps://localhost:{}/", self.ldaps_port())
     }
 
     /// The certificate of the CA that signed the server's.
@@ -139,6 +149,7 @@ impl Slapd {
 
     /// Ends it; its data and ports stay for [`Slapd::restart`].
     pub fn stop(&mut self) {
+        self.resume();
         if let Some(server) = self.server.take() {
             server.terminate();
         }
@@ -147,7 +158,7 @@ impl Slapd {
     /// Stops its process without ending it, as a server that hangs: ports open, no answers. [`Slapd::resume`] wakes it.
     pub fn freeze(&self) {
         if let Some(server) = &self.server {
-            server.signal(nix::sys::signal::Signal::SIGSTOP);
+            freeze(server);
         }
     }
 
@@ -165,10 +176,10 @@ impl Slapd {
     /// When it does not start.
     pub fn restart(&mut self) {
         self.stop();
-        let urls = format!(
-            "ldap://127.0.0.1:{}/ ldaps://127.0.0.1:{}/",
-            self.port, self.ldaps_port
-        );
+        let mut urls = self.url();
+        if let Some(port) = self.ldaps_port {
+            let _ = write!(urls, " ldaps://127.0.0.1:{port}/");
+        }
         let mut command = Command::new(program("/usr/sbin/slapd", "slapd"));
         // With a debug level it stays in the foreground; 256 logs connections and operations.
         command
@@ -176,7 +187,9 @@ impl Slapd {
             .arg(self.folder.path().join("slapd.conf"));
         self.server = Some(Server::start(&mut command, &self.log_file()));
         wait_for_port(self.port);
-        wait_for_port(self.ldaps_port);
+        if let Some(port) = self.ldaps_port {
+            wait_for_port(port);
+        }
         let runs = self.server.as_mut().is_some_and(Server::runs);
         assert!(
             runs,
@@ -221,6 +234,14 @@ pub fn person(uid: &str, mail: &[&str], password: &str) -> String {
 fn configuration(folder: &Path, options: &SlapdOptions) -> String {
     let folder = folder.display();
     let SlapdOptions { global, database, .. } = options;
+    let tls = if options.without_tls {
+        String::new()
+    } else {
+        format!(
+            "TLSCACertificateFile {folder}/ca.crt\nTLSCertificateFile {folder}/server.crt\n\
+             TLSCertificateKeyFile {folder}/server.key"
+        )
+    };
     format!(
         "include /etc/ldap/schema/core.schema\n\
          include /etc/ldap/schema/cosine.schema\n\
@@ -228,9 +249,7 @@ fn configuration(folder: &Path, options: &SlapdOptions) -> String {
          pidfile {folder}/slapd.pid\n\
          modulepath /usr/lib/ldap\n\
          moduleload back_mdb\n\
-         TLSCACertificateFile {folder}/ca.crt\n\
-         TLSCertificateFile {folder}/server.crt\n\
-         TLSCertificateKeyFile {folder}/server.key\n\
+         {tls}\n\
          {global}\n\
          database mdb\n\
          maxsize 67108864\n\
@@ -283,6 +302,21 @@ fn make_certificate(folder: &Path) {
         .arg(at("server.key"))
         .arg("-out")
         .arg(at("server.crt")));
+}
+
+/// Stops a process and waits until each of its threads stands still.
+pub(crate) fn freeze(server: &Server) {
+    server.signal(nix::sys::signal::Signal::SIGSTOP);
+    let tasks = format!("/proc/{}/task", server.pid());
+    wait_until("a process to stand still", || {
+        let mut tasks = fs::read_dir(&tasks).expect("the threads of a process");
+        tasks.all(|task| {
+            let stat = fs::read_to_string(task.expect("a thread").path().join("stat")).unwrap_or_default();
+            // The state stands behind the name, which is in parentheses.
+            stat.rsplit_once(") ")
+                .is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
+    });
 }
 
 fn run(command: &mut Command) {

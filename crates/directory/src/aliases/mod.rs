@@ -1,15 +1,45 @@
 //! The aliases file, of sendmail's form.
+//!
+//! ```text
+//! # comment
+//! postmaster: root
+//! root:       acaird, "jane doe"@outside.example,
+//!             :include:/etc/postern/operators
+//! "joe smith": jsmith
+//! jsmith:     \jsmith, jsmith@outside.example
+//! owner-list: acaird
+//! ```
+//!
+//! A line that starts with a blank goes on with the one before it; empty lines and comments in between do not matter. A
+//! name stands for a local part, compared without regard to case. `\name`, or an alias that names itself, is the
+//! mailbox of that name. Files (`/var/mail/x`) and programs (`|program`), which sendmail would write to and run, are refused:
+//! a relay runs nothing for a message.
+//!
+//! The whole file is checked when it is read, so that no message ever meets a loop: all mistakes are told at once, each
+//! with file and line.
+
+mod files;
+mod graph;
+mod parse;
 
 use std::path::{Path, PathBuf};
 
 use postern_mail::{Domain, Mailbox};
 
+use graph::Graph;
+
+/// Most aliases in a chain. sendmail's `MaxAliasRecursion` is 10.
+pub const DEPTH_MAX: usize = 10;
+
+/// Most targets of one alias in the end.
+pub const TARGETS_MAX: usize = 10_000;
+
 /// Where an alias leads in the end.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
 pub enum Target {
-    /// A local name that is no alias, unquoted: a mailbox of this host.
+    /// A local name that is no alias, unquoted and as written: a mailbox of this host.
     Local(String),
-    /// An address elsewhere.
+    /// An address with its domain, elsewhere or in an own domain where no alias has its local part.
     Address(Mailbox),
 }
 
@@ -19,32 +49,57 @@ pub enum Target {
 pub struct AliasMistake {
     /// The file.
     pub file: PathBuf,
-    /// The line, from 1.
+    /// The line, from 1; 0 for the file as a whole.
     pub line: usize,
     /// What is wrong, with the remedy.
     pub message: String,
 }
 
-/// The aliases, checked whole: every name resolves, within bounds.
+/// The aliases, checked whole: every one leads somewhere, within [`DEPTH_MAX`] and [`TARGETS_MAX`].
+///
+/// The default has none.
 #[derive(Clone, Debug, Default)]
-pub struct Aliases {}
+pub struct Aliases {
+    graph: Graph,
+}
 
 impl Aliases {
-    /// Reads the file and what it includes.
+    /// Reads the file and what it includes. Blocking.
     ///
-    /// `is_local` says whether an address at a domain is looked up here again; a name without domain always is.
+    /// `is_local` says whether an address at a domain is looked up among the aliases again; a name without a domain
+    /// always is.
     ///
     /// # Errors
     ///
-    /// All mistakes at once.
-    pub fn load(_path: &Path, _is_local: &dyn Fn(&Domain) -> bool) -> Result<Self, Vec<AliasMistake>> {
-        todo!()
+    /// All mistakes at once, in the order of the files: what cannot be read, is writable by others, or follows no rule;
+    /// names given twice; loops, and chains and lists over their bounds.
+    pub fn load(path: &Path, is_local: &dyn Fn(&Domain) -> bool) -> Result<Self, Vec<AliasMistake>> {
+        let mut mistakes = Vec::new();
+        let entries = files::read(path, &mut mistakes);
+        let graph = Graph::build(path, entries, is_local, &mut mistakes);
+        if mistakes.is_empty() {
+            Ok(Self { graph })
+        } else {
+            Err(mistakes)
+        }
     }
 
-    /// Where this local part leads, in the end, without duplicates; `None` when it is no alias. The name is unquoted and
-    /// compared without regard to case.
+    /// Where this local part leads in the end, each target once and none to be looked up again; `None` when it is no alias. The name is unquoted (see
+    /// [`Mailbox::unquoted_local`]).
     #[must_use]
-    pub fn lookup(&self, _local: &str) -> Option<Vec<Target>> {
-        todo!()
+    pub fn lookup(&self, local: &str) -> Option<Vec<Target>> {
+        self.graph.lookup(local)
+    }
+
+    /// How many aliases there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.graph.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.graph.len() == 0
     }
 }

@@ -1,10 +1,14 @@
 //! Postern's own users: a SQLite file with argon2id hashes.
 
+mod cache;
+mod directory;
+mod hash;
 mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use directory::Users;
 pub use store::{User, UserError, UserStore};
 
 /// Postern's own users as a directory.

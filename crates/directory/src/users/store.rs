@@ -1,16 +1,39 @@
 //! The file of own users, for the program's command line and for the directory.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use secrecy::SecretString;
+use parking_lot::Mutex;
+use postern_mail::Mailbox;
+use postern_mail::address::ParseOptions;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::hash;
+
+/// Longest login, in octets.
+const LOGIN_MAX: usize = 255;
+
+/// Longest password, in octets; the same as that of the mechanisms, so that each can be used.
+const PASSWORD_MAX: usize = 1_024;
+
+/// Layout of the file, in its `user_version`.
+const LAYOUT: i64 = 1;
+
+/// How long to wait while another process writes.
+const BUSY: Duration = Duration::from_secs(5);
 
 /// One account.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct User {
     /// Its login, lower case.
     pub login: String,
-    /// Further addresses that it owns and receives mail at, lower case. The login itself, where it is an address, is not repeated.
+    /// Further addresses that it owns and receives mail at, lower case, in order. The login itself, where it is an
+    /// address, is not repeated.
     pub addresses: Vec<String>,
     /// Whether it may log in.
     pub enabled: bool,
@@ -65,21 +88,36 @@ pub enum UserError {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The database fails.
     #[error("user database: {0}")]
     Database(#[from] rusqlite::Error),
-    /// Hashing fails, for want of memory.
-    #[error("cannot hash the password: {0}")]
+    /// Hashing fails, for want of memory or because the stored hash is damaged.
+    #[error("password hash: {0}")]
     Hash(String),
 }
 
 /// The file of own users. Blocking: use it from a command line or a blocking thread.
 ///
-/// Several processes may have it open; each change is one transaction, and is on the disk when the call returns.
+/// Several processes may have it open (SQLite in WAL mode); each change is one transaction, and is on the disk when the
+/// call returns.
 #[derive(Debug)]
-pub struct UserStore {}
+pub struct UserStore {
+    path: PathBuf,
+    /// Device and inode of the file that is open.
+    identity: (u64, u64),
+    connection: Mutex<Connection>,
+}
+
+/// What a login needs to know of an account.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) login: String,
+    pub(crate) hash: String,
+    pub(crate) enabled: bool,
+    pub(crate) addresses: Vec<String>,
+}
 
 impl UserStore {
     /// Opens the file, and makes it when it is missing, readable by its owner alone.
@@ -87,8 +125,53 @@ impl UserStore {
     /// # Errors
     ///
     /// [`UserError::OpenToOthers`], [`UserError::LaterLayout`], and failures of disk and database.
-    pub fn open(_path: &Path) -> Result<Self, UserError> {
-        todo!()
+    pub fn open(path: &Path) -> Result<Self, UserError> {
+        match fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+        {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(source) => {
+                return Err(UserError::Io {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        }
+        Self::open_existing(path)
+    }
+
+    /// Opens the file, which must be there.
+    pub(crate) fn open_existing(path: &Path) -> Result<Self, UserError> {
+        let metadata = fs::metadata(path).map_err(|source| UserError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mode = metadata.mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(UserError::OpenToOthers {
+                path: path.to_owned(),
+                mode,
+            });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        // Old hashes are overwritten, not just unlinked.
+        connection.pragma_update(None, "secure_delete", true)?;
+        lay_out(&mut connection, path)?;
+        let identity = (metadata.dev(), metadata.ino());
+        Ok(Self {
+            path: path.to_owned(),
+            identity,
+            connection: Mutex::new(connection),
+        })
     }
 
     /// Makes an account with these further addresses.
@@ -96,13 +179,37 @@ impl UserStore {
     /// # Errors
     ///
     /// [`UserError::Exists`], [`UserError::AddressTaken`], the texts that cannot be, and failures of the database.
-    pub fn add(
-        &self,
-        _login: &str,
-        _password: &SecretString,
-        _addresses: &[String],
-    ) -> Result<(), UserError> {
-        todo!()
+    pub fn add(&self, login: &str, password: &SecretString, addresses: &[String]) -> Result<(), UserError> {
+        let login = check_login(login)?;
+        let addresses = addresses
+            .iter()
+            .map(|text| check_address(text))
+            .collect::<Result<Vec<_>, _>>()?;
+        check_password(password)?;
+        let hash = hash::make(password).map_err(UserError::Hash)?;
+        let now = Timestamp::now().as_second();
+        self.change(|transaction| {
+            if login_exists(transaction, &login)? {
+                return Err(UserError::Exists(login.clone()));
+            }
+            if owner_of(transaction, &login)?.is_some() {
+                return Err(UserError::AddressTaken(login.clone()));
+            }
+            transaction.execute(
+                "INSERT INTO users (login, password, enabled, created_at, password_set_at) VALUES (?1, ?2, 1, ?3, ?3)",
+                params![login, hash, now],
+            )?;
+            for address in addresses.iter().filter(|&address| *address != login) {
+                match owner_of(transaction, address)? {
+                    Some(owner) if owner == login => continue,
+                    Some(_) => return Err(UserError::AddressTaken(address.clone())),
+                    None => {}
+                }
+                transaction
+                    .execute("INSERT INTO addresses (address, login) VALUES (?1, ?2)", params![address, login])?;
+            }
+            Ok(())
+        })
     }
 
     /// Sets an account's password. Logins with the old one end at once.
@@ -110,8 +217,14 @@ impl UserStore {
     /// # Errors
     ///
     /// [`UserError::NoSuchUser`], [`UserError::BadPassword`], and failures of the database.
-    pub fn set_password(&self, _login: &str, _password: &SecretString) -> Result<(), UserError> {
-        todo!()
+    pub fn set_password(&self, login: &str, password: &SecretString) -> Result<(), UserError> {
+        check_password(password)?;
+        let hash = hash::make(password).map_err(UserError::Hash)?;
+        let now = Timestamp::now().as_second();
+        let sql = "UPDATE users SET password = ?2, password_set_at = ?3 WHERE login = ?1";
+        self.change_one(login, |transaction, login| {
+            transaction.execute(sql, params![login, hash, now])
+        })
     }
 
     /// Switches an account off: it keeps its mail and may not log in.
@@ -119,8 +232,9 @@ impl UserStore {
     /// # Errors
     ///
     /// [`UserError::NoSuchUser`], and failures of the database.
-    pub fn disable(&self, _login: &str) -> Result<(), UserError> {
-        todo!()
+    pub fn disable(&self, login: &str) -> Result<(), UserError> {
+        let sql = "UPDATE users SET enabled = 0 WHERE login = ?1";
+        self.change_one(login, |transaction, login| transaction.execute(sql, [login]))
     }
 
     /// Switches an account on again.
@@ -128,8 +242,9 @@ impl UserStore {
     /// # Errors
     ///
     /// [`UserError::NoSuchUser`], and failures of the database.
-    pub fn enable(&self, _login: &str) -> Result<(), UserError> {
-        todo!()
+    pub fn enable(&self, login: &str) -> Result<(), UserError> {
+        let sql = "UPDATE users SET enabled = 1 WHERE login = ?1";
+        self.change_one(login, |transaction, login| transaction.execute(sql, [login]))
     }
 
     /// Removes an account and its addresses.
@@ -137,8 +252,9 @@ impl UserStore {
     /// # Errors
     ///
     /// [`UserError::NoSuchUser`], and failures of the database.
-    pub fn remove(&self, _login: &str) -> Result<(), UserError> {
-        todo!()
+    pub fn remove(&self, login: &str) -> Result<(), UserError> {
+        let sql = "DELETE FROM users WHERE login = ?1";
+        self.change_one(login, |transaction, login| transaction.execute(sql, [login]))
     }
 
     /// All accounts, by login.
@@ -147,7 +263,16 @@ impl UserStore {
     ///
     /// Failures of the database.
     pub fn list(&self) -> Result<Vec<User>, UserError> {
-        todo!()
+        let connection = self.connection.lock();
+        let mut statement = connection
+            .prepare_cached("SELECT login, enabled, created_at, password_set_at FROM users ORDER BY login")?;
+        let users = statement
+            .query_map([], user_from_row)?
+            .collect::<Result<Vec<_>, _>>()?;
+        users
+            .into_iter()
+            .map(|user| with_addresses(&connection, user))
+            .collect()
     }
 
     /// One account.
@@ -155,8 +280,15 @@ impl UserStore {
     /// # Errors
     ///
     /// Failures of the database.
-    pub fn get(&self, _login: &str) -> Result<Option<User>, UserError> {
-        todo!()
+    pub fn get(&self, login: &str) -> Result<Option<User>, UserError> {
+        let connection = self.connection.lock();
+        let mut statement = connection.prepare_cached(
+            "SELECT login, enabled, created_at, password_set_at FROM users WHERE login = ?1",
+        )?;
+        let user = statement
+            .query_row([canonical(login)], user_from_row)
+            .optional()?;
+        user.map(|user| with_addresses(&connection, user)).transpose()
     }
 
     /// Whether this is the account's password; `false` too for an account that is off or missing. Takes the same time
@@ -165,7 +297,169 @@ impl UserStore {
     /// # Errors
     ///
     /// Failures of the database.
-    pub fn verify(&self, _login: &str, _password: &SecretString) -> Result<bool, UserError> {
-        todo!()
+    pub fn verify(&self, login: &str, password: &SecretString) -> Result<bool, UserError> {
+        match self.record(login)? {
+            Some(record) => {
+                let right = hash::verify(&record.hash, password).map_err(UserError::Hash)?;
+                Ok(right && record.enabled)
+            }
+            None => hash::spend(password).map(|()| false).map_err(UserError::Hash),
+        }
     }
+
+    /// What a login needs to know of an account.
+    pub(crate) fn record(&self, login: &str) -> Result<Option<Record>, UserError> {
+        let connection = self.connection.lock();
+        let mut statement =
+            connection.prepare_cached("SELECT login, password, enabled FROM users WHERE login = ?1")?;
+        let record = statement.query_row([canonical(login)], |row| {
+            Ok(Record {
+                login: row.get(0)?,
+                hash: row.get(1)?,
+                enabled: row.get(2)?,
+                addresses: Vec::new(),
+            })
+        });
+        let Some(mut record) = record.optional()? else {
+            return Ok(None);
+        };
+        record.addresses = addresses_of(&connection, &record.login)?;
+        Ok(Some(record))
+    }
+
+    /// Whether a login or further address is this one.
+    pub(crate) fn has_address(&self, address: &str) -> Result<bool, UserError> {
+        let connection = self.connection.lock();
+        let mut statement = connection.prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM users WHERE login = ?1) OR EXISTS (SELECT 1 FROM addresses WHERE address = ?1)",
+        )?;
+        Ok(statement.query_row([address], |row| row.get(0))?)
+    }
+
+    /// Whether the file that is open is still the one at its path, and not replaced by another (a restored copy).
+    pub(crate) fn is_current(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
+    }
+
+    fn change_one(
+        &self,
+        login: &str,
+        change: impl FnOnce(&Transaction<'_>, &str) -> rusqlite::Result<usize>,
+    ) -> Result<(), UserError> {
+        let login = canonical(login);
+        self.change(|transaction| match change(transaction, &login)? {
+            0 => Err(UserError::NoSuchUser(login.clone())),
+            _ => Ok(()),
+        })
+    }
+
+    fn change(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<(), UserError>,
+    ) -> Result<(), UserError> {
+        let mut connection = self.connection.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        change(&transaction)?;
+        Ok(transaction.commit()?)
+    }
+}
+
+/// The form in which a login is stored and looked up: an address by its key, any other name in lower case.
+pub(crate) fn canonical(login: &str) -> String {
+    if login.contains('@')
+        && let Ok(mailbox) = Mailbox::parse(
+            login,
+            &ParseOptions {
+                utf8: true,
+                ..ParseOptions::default()
+            },
+        )
+    {
+        return mailbox.key();
+    }
+    login.to_lowercase()
+}
+
+fn check_login(login: &str) -> Result<String, UserError> {
+    let canonical = canonical(login);
+    let bad = |c: char| c.is_whitespace() || c.is_control();
+    if canonical.is_empty() || canonical.len() > LOGIN_MAX || canonical.chars().any(bad) {
+        return Err(UserError::BadLogin(login.to_owned()));
+    }
+    Ok(canonical)
+}
+
+fn check_address(text: &str) -> Result<String, UserError> {
+    let options = ParseOptions {
+        utf8: true,
+        ..ParseOptions::default()
+    };
+    let mailbox = Mailbox::parse(text, &options).map_err(|_| UserError::BadAddress(text.to_owned()))?;
+    Ok(mailbox.key())
+}
+
+fn check_password(password: &SecretString) -> Result<(), UserError> {
+    let password = password.expose_secret();
+    if password.is_empty() || password.len() > PASSWORD_MAX || password.contains('\0') {
+        return Err(UserError::BadPassword);
+    }
+    Ok(())
+}
+
+fn lay_out(connection: &mut Connection, path: &Path) -> Result<(), UserError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match found {
+        0 => {
+            transaction.execute_batch(include_str!("schema.sql"))?;
+            transaction.pragma_update(None, "user_version", LAYOUT)?;
+        }
+        LAYOUT => {}
+        _ => {
+            return Err(UserError::LaterLayout {
+                path: path.to_owned(),
+                found,
+                known: LAYOUT,
+            });
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+fn login_exists(transaction: &Transaction<'_>, login: &str) -> Result<bool, UserError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE login = ?1)";
+    Ok(transaction.query_row(sql, [login], |row| row.get(0))?)
+}
+
+/// The login that an address belongs to, as login or as further address.
+fn owner_of(transaction: &Transaction<'_>, address: &str) -> Result<Option<String>, UserError> {
+    let sql = "SELECT login FROM users WHERE login = ?1 UNION SELECT login FROM addresses WHERE address = ?1";
+    Ok(transaction
+        .query_row(sql, [address], |row| row.get(0))
+        .optional()?)
+}
+
+fn addresses_of(connection: &Connection, login: &str) -> Result<Vec<String>, UserError> {
+    let mut statement =
+        connection.prepare_cached("SELECT address FROM addresses WHERE login = ?1 ORDER BY address")?;
+    let addresses = statement.query_map([login], |row| row.get(0))?;
+    Ok(addresses.collect::<Result<_, _>>()?)
+}
+
+fn with_addresses(connection: &Connection, user: User) -> Result<User, UserError> {
+    let addresses = addresses_of(connection, &user.login)?;
+    Ok(User { addresses, ..user })
+}
+
+fn user_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
+    let time = |index| {
+        Ok::<_, rusqlite::Error>(Timestamp::from_second(row.get(index)?).unwrap_or(Timestamp::UNIX_EPOCH))
+    };
+    Ok(User {
+        login: row.get(0)?,
+        addresses: Vec::new(),
+        enabled: row.get(1)?,
+        created_at: time(2)?,
+        password_set_at: time(3)?,
+    })
 }

@@ -248,7 +248,8 @@ fn is_atext(c: char, utf8: bool) -> bool {
 /// Characters outside ASCII that steer rather than show: C1 controls, line and paragraph separators, and those that turn the
 /// direction of writing, by which an address can be made to look like another.
 fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// What stands between the brackets of an address literal (RFC 5321 section 4.1.3).

@@ -1,20 +1,33 @@
 //! TLS as a client.
 
-use super::{ClientTlsFacts, HandshakeError, TlsError, TlsIdentityFiles, TlsVersion};
+use super::facts::Negotiated;
+use super::opportunistic::AnyServer;
+use super::pinned::ListedServers;
+use super::{
+    CertificateFacts, ClientTlsFacts, HandshakeError, TlsError, TlsIdentityFiles, TlsVersion, Verify,
+    certificate, error, identity, provider,
+};
+use rustls::RootCertStore;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{ClientConnection, WebPkiServerVerifier};
+use rustls::sign::SingleCertAndKey;
+use rustls_pki_types::ServerName;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
 
 /// Whom to trust.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Verification {
-    /// Nobody needs to be trusted: any certificate will do, and is recorded (RFC 7435). This protects against those who
-    /// listen, not against those who interfere. It has to be written out: there is no default.
+    /// Nobody needs to be trusted: any certificate will do, and is recorded (RFC 7435). This protects against
+    /// those who listen, not against those who interfere. It has to be written out: there is no default.
     None,
     /// The system's certificate authorities.
     SystemRoots,
-    /// The certificate authorities in a PEM file, and no others.
+    /// The certificate authorities in a PEM file, and no others. The server's own self-signed certificate may
+    /// stand there too.
     CaFile(PathBuf),
 }
 
@@ -42,8 +55,13 @@ impl ClientTlsSettings {
 }
 
 /// TLS as a client, under one [`Verification`]. Cloning shares the configuration and the sessions to resume.
+///
+/// Sessions are resumed under the verification they were begun with, since each value keeps its own.
 #[derive(Clone, Debug)]
-pub struct ClientTls;
+pub struct ClientTls {
+    config: Arc<rustls::ClientConfig>,
+    verified: bool,
+}
 
 impl ClientTls {
     /// Reads the authorities, and the own certificate if there is one.
@@ -52,15 +70,27 @@ impl ClientTls {
     ///
     /// [`TlsError`], naming the file.
     pub fn load(settings: &ClientTlsSettings) -> Result<Self, TlsError> {
-        todo!("{settings:?}")
+        Ok(Self {
+            config: Arc::new(config(settings)?),
+            verified: settings.verification != Verification::None,
+        })
     }
 
-    /// Does the client's side of a handshake. `server_name` is the host name, or address, that the certificate must be
-    /// for; a host name is also sent to the server (RFC 6066 section 3).
+    /// The configuration, for clients of other protocols.
+    #[must_use]
+    pub fn config(&self) -> &Arc<rustls::ClientConfig> {
+        &self.config
+    }
+
+    /// Does the client's side of a handshake, within `timeout`.
+    ///
+    /// `server_name` is the host name, or address, that the certificate must be for; a host name is also sent
+    /// to the server (RFC 6066 section 3). A trailing dot does not matter.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError`]; [`HandshakeError::Unverified`] when the certificate is not what the verification asks for.
+    /// [`HandshakeError`]; [`HandshakeError::Unverified`] when the certificate is not what the verification
+    /// asks for.
     pub async fn connect<S>(
         &self,
         stream: S,
@@ -70,12 +100,39 @@ impl ClientTls {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let _ = (stream, server_name, timeout);
-        todo!()
+        let name = server_name.strip_suffix('.').unwrap_or(server_name);
+        let name = ServerName::try_from(name.to_owned())
+            .map_err(|_| HandshakeError::ServerName(server_name.to_owned()))?;
+        let handshake = TlsConnector::from(Arc::clone(&self.config)).connect(name, stream);
+        let stream = tokio::time::timeout(timeout, handshake)
+            .await
+            .map_err(|_| HandshakeError::Timeout(timeout))?
+            .map_err(|error| unverified(HandshakeError::from_io(error), server_name))?;
+        let facts = self.facts(stream.get_ref().1);
+        Ok((stream, facts))
+    }
+
+    fn facts(&self, connection: &ClientConnection) -> ClientTlsFacts {
+        let Negotiated {
+            version,
+            cipher,
+            bits,
+            resumed,
+        } = Negotiated::new(connection);
+        let leaf = connection.peer_certificates().and_then(<[_]>::first);
+        ClientTlsFacts {
+            version,
+            cipher,
+            bits,
+            verify: if self.verified { Verify::Ok } else { Verify::No },
+            server_certificate: leaf.and_then(|leaf| CertificateFacts::from_der(leaf)),
+            resumed,
+        }
     }
 }
 
-/// A rustls configuration that verifies servers against the authorities in `ca_file`, or the system's without one.
+/// A rustls configuration that verifies servers against the authorities in `ca_file`, or the system's without
+/// one.
 ///
 /// For clients of other protocols, such as LDAP.
 ///
@@ -83,5 +140,83 @@ impl ClientTls {
 ///
 /// [`TlsError`], naming the file.
 pub fn verified_config(ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, TlsError> {
-    todo!("{ca_file:?}")
+    let verification = match ca_file {
+        Some(path) => Verification::CaFile(path.to_owned()),
+        None => Verification::SystemRoots,
+    };
+    Ok(Arc::new(config(&ClientTlsSettings::new(verification))?))
+}
+
+fn config(settings: &ClientTlsSettings) -> Result<rustls::ClientConfig, TlsError> {
+    let verifier = verifier(&settings.verification)?;
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(provider()))
+        .with_protocol_versions(settings.min_version.and_later())?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    Ok(match &settings.identity {
+        None => builder.with_no_client_auth(),
+        Some(files) => {
+            let (key, _) = identity::load(files)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key)))
+        }
+    })
+}
+
+fn verifier(verification: &Verification) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+    match verification {
+        Verification::None => Ok(Arc::new(AnyServer::new())),
+        Verification::SystemRoots => {
+            let verifier = WebPkiServerVerifier::builder_with_provider(
+                Arc::new(system_roots()?),
+                Arc::clone(provider()),
+            );
+            Ok(verifier
+                .build()
+                .map_err(|error| TlsError::NoSystemRoots(format!(": {error}")))?)
+        }
+        Verification::CaFile(path) => {
+            let bad = |reason: String| TlsError::BadCertificate {
+                path: path.clone(),
+                reason,
+            };
+            let listed = certificate::load(path)?;
+            let mut roots = RootCertStore::empty();
+            for certificate in &listed {
+                roots
+                    .add(certificate.clone())
+                    .map_err(|error| bad(error::reason(&error)))?;
+            }
+            Ok(Arc::new(
+                ListedServers::new(roots, listed).map_err(|error| bad(error.to_string()))?,
+            ))
+        }
+    }
+}
+
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let reason = found
+            .errors
+            .first()
+            .map(|error| format!(": {error}"))
+            .unwrap_or_default();
+        return Err(TlsError::NoSystemRoots(reason));
+    }
+    Ok(roots)
+}
+
+/// Tells a certificate that was not accepted from other failures.
+fn unverified(error: HandshakeError, server_name: &str) -> HandshakeError {
+    match error {
+        HandshakeError::Protocol(inner @ rustls::Error::InvalidCertificate(_)) => {
+            HandshakeError::Unverified {
+                server_name: server_name.to_owned(),
+                reason: error::reason(&inner),
+            }
+        }
+        other => other,
+    }
 }

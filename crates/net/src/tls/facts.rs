@@ -1,5 +1,8 @@
 //! What a finished handshake has shown.
 
+use super::{certificate, cipher};
+use rustls::{CipherSuite, ProtocolVersion};
+
 /// Outcome of looking at the peer's certificate, in sendmail's words.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verify {
@@ -31,7 +34,8 @@ impl Verify {
 
 /// What a certificate says about its holder.
 ///
-/// The holder has proved possession of the key. Whether anything else in here may be believed is for [`Verify`] to say.
+/// The holder has proved possession of the key. Whether anything else in here may be believed is for
+/// [`Verify`] to say.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CertificateFacts {
     /// Subject as `openssl x509 -noout -subject -nameopt RFC2253` prints it after `subject=` (RFC 4514).
@@ -40,8 +44,21 @@ pub struct CertificateFacts {
     pub issuer: String,
     /// SHA-256 over the DER form, 64 lower-case hexadecimal digits.
     pub fingerprint_sha256: String,
-    /// `rfc822Name` entries of the subject alternative name.
+    /// `rfc822Name` entries of the subject alternative name, as written there.
     pub emails: Vec<String>,
+}
+
+impl CertificateFacts {
+    /// Reads a certificate in DER form. `None` when it is none.
+    pub(super) fn from_der(der: &[u8]) -> Option<Self> {
+        let parsed = certificate::parse(der).ok()?;
+        Some(Self {
+            subject: certificate::subject(&parsed),
+            issuer: certificate::issuer(&parsed),
+            fingerprint_sha256: certificate::fingerprint(der),
+            emails: certificate::names(&parsed).emails,
+        })
+    }
 }
 
 /// What a server knows after a handshake.
@@ -59,7 +76,8 @@ pub struct TlsFacts {
     pub client_certificate: Option<CertificateFacts>,
     /// The server name that the client asked for (RFC 6066 section 3), lower-case.
     pub sni: Option<String>,
-    /// Whether an earlier session was resumed. The certificate facts hold all the same: the chain is verified anew.
+    /// Whether an earlier session was resumed. The certificate facts hold all the same: the chain is verified
+    /// anew.
     pub resumed: bool,
 }
 
@@ -72,11 +90,38 @@ pub struct ClientTlsFacts {
     pub cipher: &'static str,
     /// Key length of the cipher, in bits.
     pub bits: u32,
-    /// `Ok` when the certificate was verified, `No` under [`Verification::None`](super::Verification::None). A failed
-    /// verification is an error, never a fact.
+    /// `Ok` when the certificate was verified, `No` under [`Verification::None`](super::Verification::None).
+    /// A failed verification is an error, never a fact.
     pub verify: Verify,
     /// The server's certificate.
     pub server_certificate: Option<CertificateFacts>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
+}
+
+/// The part that both sides know alike.
+pub(super) struct Negotiated {
+    pub(super) version: &'static str,
+    pub(super) cipher: &'static str,
+    pub(super) bits: u32,
+    pub(super) resumed: bool,
+}
+
+impl Negotiated {
+    pub(super) fn new<Side>(connection: &rustls::ConnectionCommon<Side>) -> Self {
+        let suite = connection
+            .negotiated_cipher_suite()
+            .map_or(CipherSuite::Unknown(0), |suite| suite.suite());
+        let (cipher, bits) = cipher::describe(suite);
+        Self {
+            version: cipher::version(
+                connection
+                    .protocol_version()
+                    .unwrap_or(ProtocolVersion::Unknown(0)),
+            ),
+            cipher,
+            bits,
+            resumed: connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+        }
+    }
 }

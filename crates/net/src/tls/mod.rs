@@ -1,14 +1,34 @@
 //! TLS 1.2 and 1.3 on both sides, by rustls with aws-lc-rs.
+//!
+//! A server never refuses a handshake over the client's certificate as long as the client proves that it
+//! holds the key: the chain is judged afterwards, for fresh and for resumed sessions alike, and the verdict
+//! recorded as [`Verify`]. A client has to say whom it trusts ([`Verification`]); trusting nobody in
+//! particular is one of the choices, not a default.
 
+pub(crate) mod certificate;
+mod cipher;
 mod client;
+mod client_trust;
+mod der;
 mod error;
 mod facts;
+mod identity;
+pub(crate) mod key;
+mod name;
+mod opportunistic;
+mod pinned;
 mod server;
+mod signature;
 
 pub use client::{ClientTls, ClientTlsSettings, Verification, verified_config};
 pub use error::{HandshakeError, TlsError};
 pub use facts::{CertificateFacts, ClientTlsFacts, TlsFacts, Verify};
-pub use server::{IdentityInfo, ServerTls, ServerTlsSettings, TlsIdentityFiles, TlsWarning};
+pub use identity::{IdentityInfo, TlsIdentityFiles, TlsWarning};
+pub use server::{ServerTls, ServerTlsSettings};
+
+use rustls::SupportedProtocolVersion;
+use rustls::crypto::CryptoProvider;
+use std::sync::{Arc, LazyLock};
 
 /// Oldest protocol version that a handshake may end in. Nothing below 1.2 can be asked for (RFC 8996).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd)]
@@ -18,4 +38,23 @@ pub enum TlsVersion {
     Tls12,
     /// TLS 1.3 (RFC 8446) alone.
     Tls13,
+}
+
+impl TlsVersion {
+    /// The versions from this one on.
+    fn and_later(self) -> &'static [&'static SupportedProtocolVersion] {
+        static TLS12: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
+        static TLS13: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
+        match self {
+            Self::Tls12 => &TLS12,
+            Self::Tls13 => &TLS13,
+        }
+    }
+}
+
+/// The cryptography behind every handshake. The process-wide default of rustls is left alone.
+fn provider() -> &'static Arc<CryptoProvider> {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+        LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    &PROVIDER
 }

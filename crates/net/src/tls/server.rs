@@ -1,96 +1,115 @@
 //! TLS as a server.
 
-use super::{HandshakeError, TlsError, TlsFacts, TlsVersion};
+use super::client_trust::{AnyClient, ClientTrust};
+use super::facts::Negotiated;
+use super::identity::{self, Identities};
+use super::{
+    CertificateFacts, HandshakeError, IdentityInfo, TlsError, TlsFacts, TlsIdentityFiles, TlsVersion,
+    TlsWarning, Verify, provider,
+};
 use jiff::Timestamp;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::{NoServerSessionStorage, ServerConnection};
+use rustls_pki_types::UnixTime;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-
-/// One certificate with its key, as files in PEM.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TlsIdentityFiles {
-    /// The certificate, followed by the intermediates that lead to its root.
-    pub certificate: PathBuf,
-    /// The private key: PKCS#8, PKCS#1, SEC1 or encrypted PKCS#8. Neither group nor others may read the file.
-    pub key: PathBuf,
-    /// The file whose first line decrypts the key; same permissions as the key.
-    pub passphrase_file: Option<PathBuf>,
-}
+use tokio_rustls::TlsAcceptor;
 
 /// What a TLS server needs to know.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct ServerTlsSettings {
-    /// Certificates, chosen by the name the client asks for. The first is shown to clients that ask for none of them.
+    /// Certificates, chosen by the name the client asks for. The first is shown to clients that ask for none
+    /// of them.
+    ///
+    /// Several may bear the same name with keys of different kinds; the first one that suits the client is
+    /// taken.
     pub identities: Vec<TlsIdentityFiles>,
-    /// Authorities whose client certificates count as [`Verify::Ok`](super::Verify::Ok), in PEM. Without it no client
-    /// certificate is asked for.
+    /// Authorities whose client certificates count as [`Verify::Ok`], in PEM. Without it no client
+    /// certificate is asked for. A single client's certificate may be listed as well, and then vouches for
+    /// itself.
     pub client_ca: Option<PathBuf>,
     /// Oldest version. Default TLS 1.2; 1.3 alone locks out older mail programs.
     pub min_version: TlsVersion,
 }
 
-/// Something an administrator should hear of although it does not prevent the start.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum TlsWarning {
-    /// The certificate's time is over.
-    Expired {
-        /// Its file.
-        certificate: PathBuf,
-        /// When it ended.
-        not_after: Timestamp,
-    },
-    /// The certificate's time has not begun.
-    NotYetValid {
-        /// Its file.
-        certificate: PathBuf,
-        /// When it begins.
-        not_before: Timestamp,
-    },
-}
-
-/// A loaded certificate, for listings.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct IdentityInfo {
-    /// Its file.
-    pub certificate: PathBuf,
-    /// The names it is shown for, lower-case; a wildcard as `*.example.org`.
-    pub names: Vec<String>,
-    /// When it ends.
-    pub not_after: Timestamp,
-}
-
 /// TLS as a server: certificates, keys and ticket keys, ready for handshakes. Cloning shares them.
 ///
-/// To reload, load anew and put the new value where the old one was: sessions under way keep theirs.
+/// To reload, load anew and put the new value where the old one was: sessions under way keep theirs. Tickets
+/// handed out before a reload lead to a full handshake after it.
 #[derive(Clone, Debug)]
-pub struct ServerTls;
+pub struct ServerTls {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: Arc<rustls::ServerConfig>,
+    trust: Option<ClientTrust>,
+    identities: Vec<IdentityInfo>,
+}
 
 impl ServerTls {
     /// Reads and checks all files.
     ///
     /// # Errors
     ///
-    /// [`TlsError`], naming the file.
+    /// [`TlsError`], naming the file and the remedy.
     pub fn load(settings: &ServerTlsSettings) -> Result<Self, TlsError> {
-        todo!("{settings:?}")
+        if settings.identities.is_empty() {
+            return Err(TlsError::NoIdentity);
+        }
+        let mut keys = Vec::new();
+        let mut identities = Vec::new();
+        for files in &settings.identities {
+            let (key, info) = identity::load(files)?;
+            keys.push((key, info.names.clone()));
+            identities.push(info);
+        }
+        let trust = settings.client_ca.as_deref().map(ClientTrust::load).transpose()?;
+
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(provider()))
+            .with_protocol_versions(settings.min_version.and_later())?;
+        let builder = match &trust {
+            Some(trust) => builder.with_client_cert_verifier(Arc::new(AnyClient::new(trust))),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(Identities::new(keys)));
+        // Sessions are resumed by tickets alone, so they cost the server no memory. One is enough for a mail
+        // program.
+        config.ticketer = Ticketer::new()?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 1;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                config: Arc::new(config),
+                trust,
+                identities,
+            }),
+        })
     }
 
-    /// What is wrong with the certificates without preventing their use.
+    /// What is wrong with the certificates at the moment `now` without preventing their use.
     #[must_use]
-    pub fn warnings(&self) -> &[TlsWarning] {
-        todo!()
+    pub fn warnings(&self, now: Timestamp) -> Vec<TlsWarning> {
+        self.shared
+            .identities
+            .iter()
+            .filter_map(|identity| identity.warning(now))
+            .collect()
     }
 
     /// The loaded certificates, in the order of the settings.
     #[must_use]
     pub fn identities(&self) -> &[IdentityInfo] {
-        todo!()
+        &self.shared.identities
     }
 
-    /// Does the server's side of a handshake.
+    /// Does the server's side of a handshake, within `timeout`.
     ///
-    /// A client certificate never makes it fail, as long as the client has the key that belongs to it.
+    /// A client certificate never makes it fail, as long as the client proves that it has the key, and the
+    /// chain is not longer than 16 KiB.
     ///
     /// # Errors
     ///
@@ -103,7 +122,35 @@ impl ServerTls {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let _ = (stream, timeout);
-        todo!()
+        let handshake = TlsAcceptor::from(Arc::clone(&self.shared.config)).accept(stream);
+        let stream = tokio::time::timeout(timeout, handshake)
+            .await
+            .map_err(|_| HandshakeError::Timeout(timeout))?
+            .map_err(HandshakeError::from_io)?;
+        let facts = self.facts(stream.get_ref().1);
+        Ok((stream, facts))
+    }
+
+    fn facts(&self, connection: &ServerConnection) -> TlsFacts {
+        let Negotiated {
+            version,
+            cipher,
+            bits,
+            resumed,
+        } = Negotiated::new(connection);
+        let chain = connection.peer_certificates().unwrap_or_default();
+        let verify = match &self.shared.trust {
+            Some(trust) => trust.judge(chain, UnixTime::now()),
+            None => Verify::No,
+        };
+        TlsFacts {
+            version,
+            cipher,
+            bits,
+            verify,
+            client_certificate: chain.first().and_then(|leaf| CertificateFacts::from_der(leaf)),
+            sni: connection.server_name().map(str::to_ascii_lowercase),
+            resumed,
+        }
     }
 }

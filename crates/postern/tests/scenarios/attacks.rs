@@ -14,7 +14,12 @@ fn no_spelling_of_a_foreign_address_relays() {
     site.start();
     let mut client = site.client();
     client.say("EHLO helo").unwrap();
-    assert!(client.say("MAIL FROM:<x@outside.example>").unwrap().starts_with("250"));
+    assert!(
+        client
+            .say("MAIL FROM:<x@outside.example>")
+            .unwrap()
+            .starts_with("250")
+    );
     #[rustfmt::skip]
     let tricks = [
         ("plain",                        "<victim@outside.example>"),
@@ -52,7 +57,12 @@ fn no_spelling_of_a_foreign_address_relays() {
         assert!(reply.starts_with('5'), "{shows}: {address} -> {reply}");
     }
     // The same session may still do what it is allowed to.
-    assert!(client.say("RCPT TO:<someone@RELAY.test>").unwrap().starts_with("250"));
+    assert!(
+        client
+            .say("RCPT TO:<someone@RELAY.test>")
+            .unwrap()
+            .starts_with("250")
+    );
     assert_eq!(sink.total(), 0);
 }
 
@@ -62,11 +72,18 @@ fn a_login_does_not_outlive_its_connection_or_starttls() {
     let mut site = Site::relay_with(sink.port(), "", "");
     site.start();
     let mut tester = site.tester();
-    assert!(tester.mail("tester@relay.test", &["x@outside.example"], "Subject: 1\r\n\r\n1").unwrap().starts_with("250"));
+    assert!(
+        tester
+            .mail("tester@relay.test", &["x@outside.example"], "Subject: 1\r\n\r\n1")
+            .unwrap()
+            .starts_with("250")
+    );
     // The same address, another connection.
     let mut stranger = site.client();
     stranger.say("EHLO helo").unwrap();
-    let reply = stranger.mail("tester@relay.test", &["x@outside.example"], "Subject: 2\r\n\r\n2").unwrap();
+    let reply = stranger
+        .mail("tester@relay.test", &["x@outside.example"], "Subject: 2\r\n\r\n2")
+        .unwrap();
     assert!(reply.starts_with("550 5.7.1"), "{reply}");
 }
 
@@ -79,10 +96,16 @@ fn nothing_said_before_starttls_survives_it() {
     let mut client = site.client();
     client.say("EHLO before.example").unwrap();
     // The injected commands ride in the packet of STARTTLS.
-    client.send(b"STARTTLS\r\nMAIL FROM:<injected@outside.example>\r\nRCPT TO:<a@relay.test>\r\n").unwrap();
+    client
+        .send(b"STARTTLS\r\nMAIL FROM:<injected@outside.example>\r\nRCPT TO:<a@relay.test>\r\n")
+        .unwrap();
     let reply = client.reply().unwrap();
     if reply.starts_with("220") {
-        let secured = client.after_starttls(TlsOptions { name: "localhost", ca: &ca, identity: None });
+        let secured = client.after_starttls(TlsOptions {
+            name: "localhost",
+            ca: &ca,
+            identity: None,
+        });
         if let Ok(mut client) = secured {
             // Not even the greeting of before counts, and no reply to the injected commands comes.
             let reply = client.say("RCPT TO:<a@relay.test>").unwrap();
@@ -101,7 +124,17 @@ fn no_end_of_data_but_the_real_one() {
     let sink = Sink::start();
     let mut site = Site::relay_with(sink.port(), "", "");
     site.start();
-    for ending in ["\n.\n", "\n.\r\n", "\r.\r", "\r.\r\n", "\r\n.\r", "\r\n.\n", "\r\n\0.\r\n", "\n.\r", "\r\n.\r\r\n"] {
+    for ending in [
+        "\n.\n",
+        "\n.\r\n",
+        "\r.\r",
+        "\r.\r\n",
+        "\r\n.\r",
+        "\r\n.\n",
+        "\r\n\0.\r\n",
+        "\n.\r",
+        "\r\n.\r\r\n",
+    ] {
         let mut client = site.client();
         client.say("EHLO helo").unwrap();
         client.say("MAIL FROM:<a@outside.example>").unwrap();
@@ -115,7 +148,10 @@ fn no_end_of_data_but_the_real_one() {
         // One reply at most to the data, and never a second message.
         let first = client.reply();
         if let Ok(first) = &first {
-            assert!(first.starts_with('5') || first.starts_with("250 2.0.0"), "{ending:?}: {first}");
+            assert!(
+                first.starts_with('5') || first.starts_with("250 2.0.0"),
+                "{ending:?}: {first}"
+            );
         }
         drop(client);
     }
@@ -134,7 +170,10 @@ fn guessing_is_slowed_then_barred_and_known_users_cannot_be_told() {
     let mut known = Vec::new();
     let mut unknown = Vec::new();
     for _ in 0..2 {
-        for (login, times) in [("tester@relay.test", &mut known), ("nobody@relay.test", &mut unknown)] {
+        for (login, times) in [
+            ("tester@relay.test", &mut known),
+            ("nobody@relay.test", &mut unknown),
+        ] {
             let mut client = site.tls_client(site.submission);
             let start = Instant::now();
             let reply = client.login(login, "wrong").unwrap();
@@ -144,17 +183,30 @@ fn guessing_is_slowed_then_barred_and_known_users_cannot_be_told() {
     }
     // Both are put through the same steps; only a difference that a table look-up could not make is a fault.
     let (known, unknown) = (known.iter().min().unwrap(), unknown.iter().min().unwrap());
-    assert!(*unknown * 4 > *known && *known * 4 > *unknown, "known {known:?}, unknown {unknown:?}");
+    assert!(
+        *unknown * 4 > *known && *known * 4 > *unknown,
+        "known {known:?}, unknown {unknown:?}"
+    );
 
     // Past the limit even the right password does not help from here, but nobody else is shut out.
     let mut barred = false;
     for _ in 0..40 {
-        let Ok((mut client, _)) = Client::connect(site.submission) else { break };
+        let Ok((mut client, _)) = Client::connect(site.submission) else {
+            break;
+        };
         client.say("EHLO helo").unwrap();
         let ca = site.path("certs/ca.crt");
-        let mut client = client.starttls(TlsOptions { name: "localhost", ca: &ca, identity: None }).unwrap();
+        let mut client = client
+            .starttls(TlsOptions {
+                name: "localhost",
+                ca: &ca,
+                identity: None,
+            })
+            .unwrap();
         client.say("EHLO helo").unwrap();
-        let Ok(reply) = client.login("nobody@relay.test", "wrong") else { continue };
+        let Ok(reply) = client.login("nobody@relay.test", "wrong") else {
+            continue;
+        };
         if !reply.starts_with("535") || site.log().contains("barred") {
             barred = true;
             break;
@@ -162,7 +214,12 @@ fn guessing_is_slowed_then_barred_and_known_users_cannot_be_told() {
     }
     assert!(barred, "{}", site.log());
     let mut client = site.tls_client(site.submission);
-    assert!(client.login("tester@relay.test", "test word").unwrap().starts_with("235"));
+    assert!(
+        client
+            .login("tester@relay.test", "test word")
+            .unwrap()
+            .starts_with("235")
+    );
 }
 
 #[test]
@@ -176,10 +233,25 @@ fn what_a_peer_can_grow_has_a_limit() {
     let reply = client.say("MAIL FROM:<a@outside.example> SIZE=65537").unwrap();
     assert!(reply.starts_with("552 5.3.4"), "{reply}");
     let long = "x".repeat(70_000);
-    let reply = client.mail("a@outside.example", &["b@relay.test"], &format!("Subject: x\r\n\r\n{}", long.as_bytes().chunks(900).map(|c| String::from_utf8_lossy(c).into_owned()).collect::<Vec<_>>().join("\r\n"))).unwrap();
+    let reply = client
+        .mail(
+            "a@outside.example",
+            &["b@relay.test"],
+            &format!(
+                "Subject: x\r\n\r\n{}",
+                long.as_bytes()
+                    .chunks(900)
+                    .map(|c| String::from_utf8_lossy(c).into_owned())
+                    .collect::<Vec<_>>()
+                    .join("\r\n")
+            ),
+        )
+        .unwrap();
     assert!(reply.starts_with("552 5.3.4"), "{reply}");
     // The session is still good for the next.
-    let reply = client.mail("a@outside.example", &["b@relay.test"], "Subject: y\r\n\r\nz").unwrap();
+    let reply = client
+        .mail("a@outside.example", &["b@relay.test"], "Subject: y\r\n\r\nz")
+        .unwrap();
     assert!(reply.starts_with("250"), "{reply}");
     // A line without end is cut off, not kept.
     let mut client = site.client();
@@ -202,5 +274,8 @@ fn what_a_peer_can_grow_has_a_limit() {
         }
     }
     let (number, reply) = refused.expect("a limit on recipients");
-    assert!(number >= 100 && reply.starts_with("452 4.5.3"), "{number}: {reply}");
+    assert!(
+        number >= 100 && reply.starts_with("452 4.5.3"),
+        "{number}: {reply}"
+    );
 }

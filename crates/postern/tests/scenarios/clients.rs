@@ -9,8 +9,12 @@ use postern_testkit::sink::Sink;
 use crate::harness::{Site, private};
 
 fn run(command: &mut Command, input: &str) -> Output {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
 }
@@ -41,10 +45,25 @@ fn swaks_curl_msmtp_and_smtplib_log_in_and_send() {
         let swaks = |password: &str| {
             let mut command = Command::new(program("/usr/bin/swaks", "swaks"));
             command
-                .args(["--server", "127.0.0.1", "--port", port, tls, "--tls-verify", "--tls-ca-path"])
+                .args([
+                    "--server",
+                    "127.0.0.1",
+                    "--port",
+                    port,
+                    tls,
+                    "--tls-verify",
+                    "--tls-ca-path",
+                ])
                 .arg(&ca)
                 .args(["--tls-verify-target", "localhost"])
-                .args(["--auth", mechanism, "--auth-user", "tester@relay.test", "--auth-password", password])
+                .args([
+                    "--auth",
+                    mechanism,
+                    "--auth-user",
+                    "tester@relay.test",
+                    "--auth-password",
+                    password,
+                ])
                 .args(["--from", "tester@relay.test", "--to", "someone@outside.example"])
                 .args(["--header", &format!("Subject: {subject}"), "--hide-all"]);
             run(&mut command, "")
@@ -55,7 +74,14 @@ fn swaks_curl_msmtp_and_smtplib_log_in_and_send() {
             let mut command = Command::new("/usr/bin/swaks");
             command
                 .args(["--server", "127.0.0.1", "--port", port, tls])
-                .args(["--auth", mechanism, "--auth-user", "tester@relay.test", "--auth-password", "test word"])
+                .args([
+                    "--auth",
+                    mechanism,
+                    "--auth-user",
+                    "tester@relay.test",
+                    "--auth-password",
+                    "test word",
+                ])
                 .args(["--from", "tester@relay.test", "--to", "someone@outside.example"])
                 .args(["--header", &format!("Subject: {subject}")]);
             succeeds("swaks", &run(&mut command, ""));
@@ -69,10 +95,23 @@ fn swaks_curl_msmtp_and_smtplib_log_in_and_send() {
         command
             .args(["--silent", "--show-error", "--ssl-reqd", "--cacert"])
             .arg(&ca)
-            .args(["--url", &format!("{scheme}://localhost:{port}/helo"), "--user", "tester@relay.test:test word"])
-            .args(["--mail-from", "tester@relay.test", "--mail-rcpt", "someone@outside.example"])
+            .args([
+                "--url",
+                &format!("{scheme}://localhost:{port}/helo"),
+                "--user",
+                "tester@relay.test:test word",
+            ])
+            .args([
+                "--mail-from",
+                "tester@relay.test",
+                "--mail-rcpt",
+                "someone@outside.example",
+            ])
             .args(["--upload-file", "-"]);
-        succeeds("curl", &run(&mut command, &format!("Subject: curl {scheme}\r\n\r\nhello\r\n")));
+        succeeds(
+            "curl",
+            &run(&mut command, &format!("Subject: curl {scheme}\r\n\r\nhello\r\n")),
+        );
         let _ = sink.wait_for(&format!("Subject: curl {scheme}"));
     }
 
@@ -109,7 +148,11 @@ with smtplib.SMTP_SSL("localhost", {submissions}, context=context) as server:
     let mut command = Command::new("python3");
     command.arg("-c").arg(&script);
     succeeds("smtplib", &run(&mut command, ""));
-    assert!(sink.wait_for("Subject: smtplib").content.contains("\r\n..dots\r\n"));
+    assert!(
+        sink.wait_for("Subject: smtplib")
+            .content
+            .contains("\r\n..dots\r\n")
+    );
 }
 
 #[test]
@@ -123,11 +166,21 @@ fn gsasl_logs_in_with_every_mechanism_offered() {
             command
                 .args(["--smtp", "--connect", &format!("localhost:{}", site.submission)])
                 .arg(format!("--x509-ca-file={}", site.path("certs/ca.crt").display()))
-                .args(["--mechanism", mechanism, "--authentication-id", "tester@relay.test"])
+                .args([
+                    "--mechanism",
+                    mechanism,
+                    "--authentication-id",
+                    "tester@relay.test",
+                ])
                 .args(["--authorization-id", "", "--password", password, "--no-cb"]);
             let output = run(&mut command, "");
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert_eq!(output.status.success(), right, "{mechanism} {password}: {text}{}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(
+                output.status.success(),
+                right,
+                "{mechanism} {password}: {text}{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
     }
 }

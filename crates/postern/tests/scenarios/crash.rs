@@ -40,7 +40,8 @@ fn rounds(count: u64) {
         let stop = Arc::new(AtomicBool::new(false));
         let senders: Vec<_> = (0..SENDERS)
             .map(|sender| {
-                let (acknowledged, serial, stop) = (Arc::clone(&acknowledged), Arc::clone(&serial), Arc::clone(&stop));
+                let (acknowledged, serial, stop) =
+                    (Arc::clone(&acknowledged), Arc::clone(&serial), Arc::clone(&stop));
                 let port = site.mx;
                 thread::spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
@@ -59,20 +60,35 @@ fn rounds(count: u64) {
     }
     site.start();
     let acknowledged = acknowledged.lock().unwrap();
-    assert!(acknowledged.len() > 100, "only {} messages were taken at all", acknowledged.len());
+    assert!(
+        acknowledged.len() > 100,
+        "only {} messages were taken at all",
+        acknowledged.len()
+    );
     wait_until("an empty queue", || {
         thread::sleep(Duration::from_millis(200));
-        site.ok(&["queue", "list", "--json"]).trim() == "[]"
+        site.queue_is_empty()
     });
     let arrived = sink.ids();
-    let missing: Vec<_> = acknowledged.iter().filter(|id| !arrived.contains_key(*id)).collect();
-    assert!(missing.is_empty(), "{} of {} are lost: {missing:?}", missing.len(), acknowledged.len());
+    let missing: Vec<_> = acknowledged
+        .iter()
+        .filter(|id| !arrived.contains_key(*id))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "{} of {} are lost: {missing:?}",
+        missing.len(),
+        acknowledged.len()
+    );
     let repeats: u32 = arrived.values().map(|times| times - 1).sum();
     assert!(
         repeats <= UNDER_WAY * u32::try_from(count).unwrap(),
         "{repeats} repeats in {count} rounds are more than were under way"
     );
-    println!("{} acknowledged, none lost, {repeats} repeated in {count} rounds", acknowledged.len());
+    println!(
+        "{} acknowledged, none lost, {repeats} repeated in {count} rounds",
+        acknowledged.len()
+    );
 }
 
 fn send_until_cut(
@@ -86,7 +102,11 @@ fn send_until_cut(
     loop {
         let id = format!("{sender}-{}", serial.fetch_add(1, Ordering::Relaxed));
         // Every tenth is large enough to lie in a file of its own.
-        let filler = if id.ends_with('7') { "0123456789abcdef\r\n".repeat(6_000) } else { "x\r\n".repeat(300) };
+        let filler = if id.ends_with('7') {
+            "0123456789abcdef\r\n".repeat(6_000)
+        } else {
+            "x\r\n".repeat(300)
+        };
         let content = format!("X-Id: {id}\r\nSubject: load\r\n\r\n{filler}");
         let reply = client.mail("a@outside.example", &["b@relay.test"], &content)?;
         if reply.starts_with("250") {

@@ -15,8 +15,16 @@ struct SmallDisk(PathBuf);
 impl SmallDisk {
     fn mount(at: &Path, size: &str) -> Self {
         fs::create_dir_all(at).unwrap();
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"]).arg(at).output().unwrap();
-        assert!(done.status.success(), "mount needs root: {}", String::from_utf8_lossy(&done.stderr));
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"])
+            .arg(at)
+            .output()
+            .unwrap();
+        assert!(
+            done.status.success(),
+            "mount needs root: {}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         Self(at.to_owned())
     }
 }
@@ -30,7 +38,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_refuses_loses_nothing_and_comes_back() {
     let sink = Sink::start();
-    let mut site = Site::relay(sink.port(), "[admission]\nmin_free_space = \"0 B\"\n");
+    let mut site = Site::relay(sink.port(), "[admission]\nmin_free = \"0 B\"\n");
     // The queue lies on 24 MiB; the user file made before is carried over.
     let users = fs::read(site.path("state/users.db")).unwrap();
     let _disk = SmallDisk::mount(&site.path("state"), "24m");
@@ -41,7 +49,11 @@ fn a_full_disk_refuses_loses_nothing_and_comes_back() {
     client.say("EHLO helo").unwrap();
     let send = |client: &mut postern_testkit::smtp::Client, subject: &str, size: usize| {
         let filler = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\r\n".repeat(size / 64);
-        client.mail("a@outside.example", &["b@relay.test"], &format!("Subject: {subject}\r\n\r\n{filler}"))
+        client.mail(
+            "a@outside.example",
+            &["b@relay.test"],
+            &format!("Subject: {subject}\r\n\r\n{filler}"),
+        )
     };
     assert!(send(&mut client, "before", 4_096).unwrap().starts_with("250"));
 
@@ -65,15 +77,28 @@ fn a_full_disk_refuses_loses_nothing_and_comes_back() {
 
     fs::remove_file(&filler).unwrap();
     wait_until("the service to be back", || {
-        let Ok((mut client, _)) = postern_testkit::smtp::Client::connect(site.mx) else { return false };
-        client.say("EHLO helo").is_ok() && send(&mut client, "after", 4_096).is_ok_and(|reply| reply.starts_with("250"))
+        let Ok((mut client, _)) = postern_testkit::smtp::Client::connect(site.mx) else {
+            return false;
+        };
+        client.say("EHLO helo").is_ok()
+            && send(&mut client, "after", 4_096).is_ok_and(|reply| reply.starts_with("250"))
     });
     let _ = sink.wait_for("Subject: before");
     let _ = sink.wait_for("Subject: after");
-    wait_until("an empty queue", || site.ok(&["queue", "list", "--json"]).trim() == "[]");
+    wait_until("an empty queue", || site.queue_is_empty());
 }
 
 fn nix_free(path: &Path) -> u64 {
-    let output = Command::new("df").args(["--output=avail", "-B1"]).arg(path).output().unwrap();
-    String::from_utf8_lossy(&output.stdout).lines().nth(1).unwrap().trim().parse().unwrap()
+    let output = Command::new("df")
+        .args(["--output=avail", "-B1"])
+        .arg(path)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .nth(1)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap()
 }

@@ -6,18 +6,21 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use postern_testkit::process::{Server, free_port, wait_for_port};
+use postern_testkit::process::{Server, free_port, wait_for_port, wait_until};
 use postern_testkit::smtp::{Client, TlsOptions};
 use tempfile::TempDir;
 
 /// Postern's binary.
 pub(crate) fn binary() -> PathBuf {
-    std::env::var_os("POSTERN_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_postern")), PathBuf::from)
+    std::env::var_os("POSTERN_BIN")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_postern")), PathBuf::from)
 }
 
 /// The acceptance files lie outside the repository, beside it; the copies in `tests/acceptance` serve everywhere.
 pub(crate) fn acceptance(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/acceptance").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/acceptance")
+        .join(name);
     fs::read_to_string(path).unwrap()
 }
 
@@ -63,7 +66,11 @@ impl Site {
         } else {
             format!("[[route]]\ndomains = [\"*\"]\nvia = [\"127.0.0.1:{hop}\"]\ntls = \"none\"\n")
         };
-        let retry = if extra.contains("[retry]") { "" } else { "[retry]\nintervals = [\"1s\"]\n" };
+        let retry = if extra.contains("[retry]") {
+            ""
+        } else {
+            "[retry]\nintervals = [\"1s\"]\n"
+        };
         let config = format!(
             "hostname = \"mx.relay.test\"\n\
              state_dir = \"state\"\n\
@@ -102,8 +109,16 @@ impl Site {
     /// Starts the server and waits until it answers.
     pub(crate) fn start(&mut self) {
         let mut command = Command::new(binary());
-        command.args(["serve", "--config"]).arg(self.path("postern.toml")).current_dir(self.folder.path());
-        self.server = Some(Server::start(&mut command, &self.path("log")));
+        command
+            .args(["serve", "--config"])
+            .arg(self.path("postern.toml"))
+            .current_dir(self.folder.path());
+        let mut server = Server::start(&mut command, &self.path("log"));
+        wait_until("the server's first port", || {
+            assert!(server.runs(), "the server ended: {}", server.log());
+            std::net::TcpStream::connect(("127.0.0.1", self.mx)).is_ok()
+        });
+        self.server = Some(server);
         for port in [self.mx, self.submission, self.submissions] {
             wait_for_port(port);
         }
@@ -153,6 +168,10 @@ impl Site {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    pub(crate) fn queue_is_empty(&self) -> bool {
+        self.ok(&["queue", "list", "--json"]).trim() == "[]"
+    }
+
     /// A new connection to the mx listener, after the greeting.
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.mx).unwrap().0
@@ -163,8 +182,13 @@ impl Site {
         let mut client = Client::connect(port).unwrap().0;
         client.say("EHLO helo").unwrap();
         let ca = self.path("certs/ca.crt");
-        let mut client =
-            client.starttls(TlsOptions { name: "localhost", ca: &ca, identity: None }).unwrap();
+        let mut client = client
+            .starttls(TlsOptions {
+                name: "localhost",
+                ca: &ca,
+                identity: None,
+            })
+            .unwrap();
         client.say("EHLO helo").unwrap();
         client
     }

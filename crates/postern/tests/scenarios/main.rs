@@ -4,6 +4,10 @@
 //! Tests marked `#[ignore]` run long; `cargo test -- --include-ignored` runs them too.
 
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+#![allow(
+    clippy::print_stdout,
+    reason = "what was measured is of interest when it passes, too"
+)]
 
 mod harness;
 

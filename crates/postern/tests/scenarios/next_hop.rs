@@ -13,7 +13,11 @@ fn route(port: u16, tls: &str, more: &str) -> String {
 fn send(site: &Site, subject: &str) {
     let mut tester = site.tester();
     let reply = tester
-        .mail("tester@relay.test", &["someone@outside.example"], &format!("Subject: {subject}\r\n\r\n..hello"))
+        .mail(
+            "tester@relay.test",
+            &["someone@outside.example"],
+            &format!("Subject: {subject}\r\n\r\n..hello"),
+        )
         .unwrap();
     assert!(reply.starts_with("250 2.0.0"), "{reply}");
 }
@@ -42,7 +46,11 @@ fn postfix_takes_our_mail_with_the_security_that_the_route_asks() {
         ("unverifiable", "required", "", false, false),
         ("unverified by choice", "required", "verify = false", true, true),
     ] {
-        std::fs::write(site.path("postern.toml"), format!("{before}{}{retry}", route(postfix.port(), tls, more))).unwrap();
+        std::fs::write(
+            site.path("postern.toml"),
+            format!("{before}{}{retry}", route(postfix.port(), tls, more)),
+        )
+        .unwrap();
         site.start();
         send(&site, subject);
         let subject_line = format!("Subject: {subject}\n");
@@ -97,12 +105,21 @@ fn a_dead_destination_does_not_delay_another() {
     site.start();
     let mut tester = site.tester();
     for number in 0..200 {
-        let reply =
-            tester.mail("tester@relay.test", &["x@silent.example"], &format!("Subject: {number}\r\n\r\nx")).unwrap();
+        let reply = tester
+            .mail(
+                "tester@relay.test",
+                &["x@silent.example"],
+                &format!("Subject: {number}\r\n\r\nx"),
+            )
+            .unwrap();
         assert!(reply.starts_with("250"), "{reply}");
     }
     let reply = tester
-        .mail("tester@relay.test", &["x@silent.example", "y@outside.example"], "Subject: past the dead\r\n\r\nx")
+        .mail(
+            "tester@relay.test",
+            &["x@silent.example", "y@outside.example"],
+            "Subject: past the dead\r\n\r\nx",
+        )
         .unwrap();
     assert!(reply.starts_with("250"), "{reply}");
     let taken = sink.wait_for("Subject: past the dead");

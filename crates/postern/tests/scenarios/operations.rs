@@ -20,7 +20,11 @@ fn the_queue_is_worked_on_with_and_without_a_server() {
     let mut ids = Vec::new();
     for number in 0..4 {
         let reply = tester
-            .mail("tester@relay.test", &["x@outside.example"], &format!("Subject: number {number}\r\n\r\nhello"))
+            .mail(
+                "tester@relay.test",
+                &["x@outside.example"],
+                &format!("Subject: number {number}\r\n\r\nhello"),
+            )
             .unwrap();
         ids.push(reply.split(' ').nth(2).unwrap().to_owned());
     }
@@ -51,7 +55,11 @@ fn the_queue_is_worked_on_with_and_without_a_server() {
     site.ok(&["queue", "release", &ids[0]]);
     site.start();
     let _ = sink.wait_for("Subject: number 0");
-    assert!(sink.taken().iter().all(|taken| !taken.content.contains("Subject: number 1\r\n")));
+    assert!(
+        sink.taken()
+            .iter()
+            .all(|taken| !taken.content.contains("Subject: number 1\r\n"))
+    );
 }
 
 #[test]
@@ -63,7 +71,11 @@ fn reload_keeps_sessions_and_a_bad_configuration_changes_nothing() {
     let config = fs::read_to_string(site.path("postern.toml")).unwrap();
 
     // Broken: refused, with the place; everything goes on.
-    fs::write(site.path("postern.toml"), format!("relay_domain = [\"typo.test\"]\n{config}")).unwrap();
+    fs::write(
+        site.path("postern.toml"),
+        format!("relay_domain = [\"typo.test\"]\n{config}"),
+    )
+    .unwrap();
     let output = site.run(&["reload"]);
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -72,22 +84,39 @@ fn reload_keeps_sessions_and_a_bad_configuration_changes_nothing() {
     wait_until("the log to say so", || site.log().contains("relay_domain"));
     let mut client = site.client();
     client.say("EHLO helo").unwrap();
-    assert!(client.mail("a@b.example", &["x@relay.test"], "Subject: a\r\n\r\na").unwrap().starts_with("250"));
+    assert!(
+        client
+            .mail("a@b.example", &["x@relay.test"], "Subject: a\r\n\r\na")
+            .unwrap()
+            .starts_with("250")
+    );
 
     // Good: new sessions see it, the old one goes on.
-    fs::write(site.path("postern.toml"), config.replace("\"relay.test\"", "\"relay.test\", \"second.test\"")).unwrap();
+    fs::write(
+        site.path("postern.toml"),
+        config.replace("\"relay.test\"", "\"relay.test\", \"second.test\""),
+    )
+    .unwrap();
     site.issue("relay", &["mx.relay.test", "localhost", "third.test"]);
     site.ok(&["reload"]);
     let mut client = site.client();
     client.say("EHLO helo").unwrap();
-    let reply = client.mail("a@b.example", &["x@second.test"], "Subject: b\r\n\r\na").unwrap();
+    let reply = client
+        .mail("a@b.example", &["x@second.test"], "Subject: b\r\n\r\na")
+        .unwrap();
     assert!(reply.starts_with("250"), "{reply}");
-    let reply = session.mail("tester@relay.test", &["x@outside.example"], "Subject: c\r\n\r\nc").unwrap();
+    let reply = session
+        .mail("tester@relay.test", &["x@outside.example"], "Subject: c\r\n\r\nc")
+        .unwrap();
     assert!(reply.starts_with("250"), "{reply}");
     let ca = site.path("certs/ca.crt");
     let mut client = site.client();
     client.say("EHLO helo").unwrap();
-    let options = postern_testkit::smtp::TlsOptions { name: "third.test", ca: &ca, identity: None };
+    let options = postern_testkit::smtp::TlsOptions {
+        name: "third.test",
+        ca: &ca,
+        identity: None,
+    };
     assert!(client.starttls(options).is_ok(), "the new certificate is in use");
 }
 
@@ -106,7 +135,7 @@ fn sigterm_lets_a_transaction_end_and_exits_with_0() {
     let reply = client.say("Subject: last\r\n\r\nx\r\n.").unwrap();
     assert!(reply.starts_with("250 2.0.0"), "{reply}");
     drop(client);
-    assert!(site.take_server().terminate().success());
+    assert!(site.take_server().wait().unwrap().success());
     assert!(postern_testkit::smtp::Client::connect(site.mx).is_err());
     site.start();
     let _ = sink.wait_for("Subject: last");
@@ -118,7 +147,11 @@ fn users_are_disabled_enabled_and_removed_at_once() {
     let mut site = Site::relay(sink.port(), "");
     site.add_user("second@relay.test", "one two");
     site.start();
-    let login = |password: &str| site.tls_client(site.submission).login("second@relay.test", password).unwrap();
+    let login = |password: &str| {
+        site.tls_client(site.submission)
+            .login("second@relay.test", password)
+            .unwrap()
+    };
     assert!(login("one two").starts_with("235"));
     site.ok(&["user", "disable", "second@relay.test"]);
     assert!(login("one two").starts_with("535"));
@@ -132,20 +165,34 @@ fn users_are_disabled_enabled_and_removed_at_once() {
 #[test]
 fn a_site_keeps_its_saslauthd() {
     let slapd = Slapd::start();
-    let saslauthd = Saslauthd::start_ldap(&slapd);
+    let mut saslauthd = Saslauthd::start(&slapd.url());
     let sink = Sink::start();
     let mut site = Site::relay(
         sink.port(),
-        &format!("[[directory]]\nkind = \"saslauthd\"\nsocket = \"{}\"\n", saslauthd.socket().display()),
+        &format!(
+            "[[directory]]\nkind = \"saslauthd\"\nsocket = \"{}\"\n",
+            saslauthd.socket().display()
+        ),
     );
     site.start();
     let mut client = site.tls_client(site.submission);
     assert!(client.login("acaird", "wrong").unwrap().starts_with("535"));
     assert!(client.login("acaird", "pass word").unwrap().starts_with("235"));
-    let reply = client.mail("acaird@fccc.example", &["x@outside.example"], "Subject: by saslauthd\r\n\r\nx").unwrap();
+    let reply = client
+        .mail(
+            "acaird@fccc.example",
+            &["x@outside.example"],
+            "Subject: by saslauthd\r\n\r\nx",
+        )
+        .unwrap();
     assert!(reply.starts_with("250"), "{reply}");
     let _ = sink.wait_for("Subject: by saslauthd");
     saslauthd.stop();
     let mut client = site.tls_client(site.submission);
-    assert!(client.login("acaird", "pass word").unwrap().starts_with("454 4.7.0"));
+    assert!(
+        client
+            .login("acaird", "pass word")
+            .unwrap()
+            .starts_with("454 4.7.0")
+    );
 }

@@ -6,16 +6,23 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use postern_testkit::process::FixedPorts;
 use postern_testkit::sink::Sink;
-use postern_testkit::slapd::Slapd;
+use postern_testkit::slapd::{Slapd, SlapdOptions};
 use postern_testkit::smtp::{Client, TlsOptions};
 
 use crate::harness::{Site, acceptance};
 
 fn start() -> (FixedPorts, Slapd, Sink, Site) {
     let ports = FixedPorts::hold();
-    let slapd = Slapd::start_on(3890);
+    let slapd = Slapd::start_with(&SlapdOptions {
+        port: Some(3890),
+        ..SlapdOptions::default()
+    });
     let sink = Sink::start_on(2626);
-    let mut site = Site::new(&acceptance("seed.toml"), "challenger", &["challenger.example", "localhost"]);
+    let mut site = Site::new(
+        &acceptance("seed.toml"),
+        "challenger",
+        &["challenger.example", "localhost"],
+    );
     site.issue("client", &["laptop.example"]);
     site.start();
     (ports, slapd, sink, site)
@@ -24,7 +31,13 @@ fn start() -> (FixedPorts, Slapd, Sink, Site) {
 fn tls(port: u16, ca: &Path, identity: Option<(&Path, &Path)>) -> Client {
     let mut client = Client::connect(port).unwrap().0;
     client.say("ehlo helo").unwrap();
-    let mut client = client.starttls(TlsOptions { name: "localhost", ca, identity }).unwrap();
+    let mut client = client
+        .starttls(TlsOptions {
+            name: "localhost",
+            ca,
+            identity,
+        })
+        .unwrap();
     client.say("ehlo helo").unwrap();
     client
 }
@@ -41,11 +54,22 @@ fn the_whole_procedure() {
 
     // Step 9: the greeting of SMTP_LOGIN_MSG, and the privacy of goaway.
     let (mut client, greeting) = Client::connect(site.mx).unwrap();
-    assert!(greeting.starts_with("220 challenger.example ESMTP Sendmail; "), "{greeting}");
+    assert!(
+        greeting.starts_with("220 challenger.example ESMTP Sendmail; "),
+        "{greeting}"
+    );
 
     // Step 10: before TLS there is STARTTLS and no AUTH.
     let ehlo = client.say("ehlo helo").unwrap();
-    for keyword in ["ENHANCEDSTATUSCODES", "PIPELINING", "8BITMIME", "SIZE", "DSN", "STARTTLS", "HELP"] {
+    for keyword in [
+        "ENHANCEDSTATUSCODES",
+        "PIPELINING",
+        "8BITMIME",
+        "SIZE",
+        "DSN",
+        "STARTTLS",
+        "HELP",
+    ] {
         assert!(ehlo.contains(keyword), "{keyword} in {ehlo}");
     }
     assert!(!ehlo.contains("AUTH"), "{ehlo}");
@@ -55,15 +79,27 @@ fn the_whole_procedure() {
         ("expn acaird", "502 5.7.0"),
         ("verb", "502 5.7.0"),
         ("bogus", "500 5.5.1"),
-        ("rcpt to:<a@challenger.example>", "503 5.0.0 Need MAIL before RCPT"),
+        (
+            "rcpt to:<a@challenger.example>",
+            "503 5.0.0 Need MAIL before RCPT",
+        ),
         ("mail from:<stranger@outside.example>", "250 2.1.0"),
         ("mail from:<stranger@outside.example>", "503 5.5.0"),
         ("starttls", "503 5.5.0"),
         // Step 11: a stranger does not relay, by whatever spelling.
         ("rcpt to:<someone@outside.example>", "550 5.7.1"),
-        ("rcpt to:<someone%outside.example@challenger.example>", "550 5.7.1"),
-        ("rcpt to:<@challenger.example:someone@outside.example>", "550 5.7.1"),
-        ("rcpt to:<\"someone@outside.example\"@challenger.example>", "550 5.7.1"),
+        (
+            "rcpt to:<someone%outside.example@challenger.example>",
+            "550 5.7.1",
+        ),
+        (
+            "rcpt to:<@challenger.example:someone@outside.example>",
+            "550 5.7.1",
+        ),
+        (
+            "rcpt to:<\"someone@outside.example\"@challenger.example>",
+            "550 5.7.1",
+        ),
         ("rcpt to:<nobody@challenger.example>", "550 5.1.1"),
         ("rcpt to:<\"acaird@challenger.example>", "553 5.0.0"),
         ("rcpt to:<postmaster>", "250 2.1.5"),
@@ -76,7 +112,10 @@ fn the_whole_procedure() {
     // After TLS: AUTH LOGIN PLAIN, no STARTTLS; the login typed by hand in Base64, as in step 5.
     let mut client = tls(site.mx, &ca, None);
     let ehlo = client.say("ehlo helo").unwrap();
-    assert!(ehlo.lines().any(|line| line[4..] == *"AUTH LOGIN PLAIN"), "{ehlo}");
+    assert!(
+        ehlo.lines().any(|line| line[4..] == *"AUTH LOGIN PLAIN"),
+        "{ehlo}"
+    );
     assert!(!ehlo.contains("STARTTLS"), "{ehlo}");
     for (line, reply) in [
         ("auth", "501 5.5.2"),
@@ -106,8 +145,18 @@ fn the_whole_procedure() {
     let taken = sink.wait_for("Subject: by hand");
     // Step 12: the trace header, in sendmail's form.
     let trace = taken.content.split("\r\n").take(5).collect::<Vec<_>>().join("\n");
-    assert!(trace.starts_with("Received: from helo (localhost [127.0.0.1])\n\t(authenticated bits=0)\n\tby challenger.example ("), "{trace}");
-    assert!(trace.contains(&format!(") with ESMTPSA id {id}\n\t(version=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 bits=256 verify=NO)")), "{trace}");
+    assert!(
+        trace.starts_with(
+            "Received: from helo (localhost [127.0.0.1])\n\t(authenticated bits=0)\n\tby challenger.example ("
+        ),
+        "{trace}"
+    );
+    assert!(
+        trace.contains(&format!(
+            ") with ESMTPSA id {id}\n\t(version=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 bits=256 verify=NO)"
+        )),
+        "{trace}"
+    );
     assert_eq!(taken.rcpt, ["<someone@outside.example>"]);
 
     // PLAIN in one line, on the submission listener and inside implicit TLS.
@@ -115,11 +164,25 @@ fn the_whole_procedure() {
     let mut client = tls(site.submission, &ca, None);
     expect(&mut client, "mail from:<acaird@fccc.example>", "530 5.7.0");
     expect(&mut client, &format!("auth plain {plain}"), "235 2.0.0");
-    let reply = client.mail("acaird@fccc.example", &["x@outside.example"], "Subject: plain\r\n\r\nhello").unwrap();
+    let reply = client
+        .mail(
+            "acaird@fccc.example",
+            &["x@outside.example"],
+            "Subject: plain\r\n\r\nhello",
+        )
+        .unwrap();
     assert!(reply.starts_with("250 2.0.0 "), "{reply}");
     let taken = sink.wait_for("Subject: plain");
-    assert!(taken.content.contains("\r\nDate: ") && taken.content.contains("\r\nMessage-ID: <"), "{}", taken.content);
-    let options = TlsOptions { name: "localhost", ca: &ca, identity: None };
+    assert!(
+        taken.content.contains("\r\nDate: ") && taken.content.contains("\r\nMessage-ID: <"),
+        "{}",
+        taken.content
+    );
+    let options = TlsOptions {
+        name: "localhost",
+        ca: &ca,
+        identity: None,
+    };
     let (mut client, _) = Client::connect_tls(site.submissions, options).unwrap();
     client.say("ehlo helo").unwrap();
     expect(&mut client, &format!("auth plain {plain}"), "235 2.0.0");
@@ -128,24 +191,47 @@ fn the_whole_procedure() {
     let (crt, key) = (site.path("certs/client.crt"), site.path("certs/client.key"));
     let mut client = tls(site.mx, &ca, Some((&crt, &key)));
     expect(&mut client, &format!("auth plain {plain}"), "235 2.0.0");
-    client.mail("acaird@fccc.example", &["x@outside.example"], "Subject: certified\r\n\r\nhello").unwrap();
-    assert!(sink.wait_for("Subject: certified").content.contains("bits=256 verify=OK)"));
+    client
+        .mail(
+            "acaird@fccc.example",
+            &["x@outside.example"],
+            "Subject: certified\r\n\r\nhello",
+        )
+        .unwrap();
+    assert!(
+        sink.wait_for("Subject: certified")
+            .content
+            .contains("bits=256 verify=OK)")
+    );
     let other = Site::new(&acceptance("seed.toml"), "other", &["laptop.example"]);
     let (crt, key) = (other.path("certs/other.crt"), other.path("certs/other.key"));
     let mut client = tls(site.mx, &ca, Some((&crt, &key)));
     expect(&mut client, &format!("auth plain {plain}"), "235 2.0.0");
-    client.mail("acaird@fccc.example", &["x@outside.example"], "Subject: uncertified\r\n\r\nhello").unwrap();
-    assert!(sink.wait_for("Subject: uncertified").content.contains("bits=256 verify=FAIL)"));
+    client
+        .mail(
+            "acaird@fccc.example",
+            &["x@outside.example"],
+            "Subject: uncertified\r\n\r\nhello",
+        )
+        .unwrap();
+    assert!(
+        sink.wait_for("Subject: uncertified")
+            .content
+            .contains("bits=256 verify=FAIL)")
+    );
 
     // The log tells of the refusal with its rule, and never of a password.
     let log = site.log();
     assert!(log.contains("relay.denied"), "{log}");
-    assert!(!log.contains("pass word") && !log.contains("cGFzcyB3b3Jk") && !log.contains(&plain), "{log}");
+    assert!(
+        !log.contains("pass word") && !log.contains("cGFzcyB3b3Jk") && !log.contains(&plain),
+        "{log}"
+    );
 }
 
 #[test]
 fn a_directory_that_is_down_is_no_refusal() {
-    let (_ports, slapd, _sink, site) = start();
+    let (_ports, mut slapd, _sink, site) = start();
     let ca = site.path("certs/ca.crt");
     slapd.stop();
     let mut client = tls(site.mx, &ca, None);

@@ -31,7 +31,7 @@ fn idle_sessions(count: usize, limit_kib: u64) {
     let sink = Sink::start();
     let mut site = Site::relay(
         sink.port(),
-        "[admission]\nconnections_per_second = 100000\nconnections_per_network = 100000\nmax_connections = 100000\n",
+        "[admission]\nconnections_per_second = 100000\nsessions_per_network = 100000\nsessions = 100000\n",
     );
     site.start();
     let ca = site.path("certs/ca.crt");
@@ -43,7 +43,11 @@ fn idle_sessions(count: usize, limit_kib: u64) {
                     .map(|_| {
                         let mut client = postern_testkit::smtp::Client::connect(port).unwrap().0;
                         client.say("EHLO helo").unwrap();
-                        let options = TlsOptions { name: "localhost", ca: &ca, identity: None };
+                        let options = TlsOptions {
+                            name: "localhost",
+                            ca: &ca,
+                            identity: None,
+                        };
                         let mut client = client.starttls(options).unwrap();
                         client.say("EHLO helo").unwrap();
                         client
@@ -56,7 +60,10 @@ fn idle_sessions(count: usize, limit_kib: u64) {
     assert_eq!(sessions.iter().map(Vec::len).sum::<usize>(), count);
     let used = resident_kib(site.server().pid());
     println!("{count} idle TLS sessions: {used} KiB resident");
-    assert!(used < limit_kib, "{used} KiB for {count} sessions, {limit_kib} allowed");
+    assert!(
+        used < limit_kib,
+        "{used} KiB for {count} sessions, {limit_kib} allowed"
+    );
 }
 
 #[test]
@@ -76,7 +83,7 @@ fn large_messages(count: usize, size: usize) {
     let mut site = Site::relay_with(
         sink.port(),
         "message_size_limit = \"30 MiB\"",
-        "[admission]\nconnections_per_network = 1000\nconnections_per_second = 1000\n",
+        "[admission]\nsessions_per_network = 1000\nconnections_per_second = 1000\n",
     );
     site.start();
     let pid = site.server().pid();

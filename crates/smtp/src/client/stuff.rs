@@ -70,6 +70,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::body::{BodyRules, DataDecoder};
+
+    /// What a strict server reads out of a stuffed message, and whether it saw the end exactly at the end.
+    fn decoded(mut input: &[u8]) -> (Vec<u8>, bool) {
+        let mut decoder = DataDecoder::new(BodyRules::default());
+        let mut body = Vec::new();
+        loop {
+            let step = decoder.decode(input);
+            body.extend_from_slice(step.text);
+            input = &input[step.consumed..];
+            if step.ended {
+                return (body, input.is_empty() && decoder.fault().is_none());
+            }
+            if input.is_empty() {
+                return (body, false);
+            }
+        }
+    }
 
     fn stuffed(pieces: &[&[u8]]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -111,6 +129,19 @@ mod tests {
     }
 
     proptest! {
+        /// What one side stuffs, the other side reads as it was; only a last line without an end gets one.
+        #[test]
+        fn the_server_reads_what_the_client_meant(lines in prop::collection::vec("[.a ]{0,4}", 0..12), open in "[.a]{0,3}", cut in 0_usize..60) {
+            let mut content: Vec<u8> = lines.iter().flat_map(|line| format!("{line}\r\n").into_bytes()).collect();
+            content.extend_from_slice(open.as_bytes());
+            let (head, tail) = content.split_at(cut.min(content.len()));
+            let wire = stuffed(&[head, tail]);
+            if !open.is_empty() {
+                content.extend_from_slice(b"\r\n");
+            }
+            prop_assert_eq!(decoded(&wire), (content, true));
+        }
+
         #[test]
         fn cuts_do_not_matter_and_only_the_end_ends(input in "[.a\r\n]{0,40}", cuts in prop::collection::vec(0_usize..40, 0..5)) {
             let bytes = input.as_bytes();

@@ -6,7 +6,8 @@
 
 use std::fmt::Display;
 
-use postern_mail::Status;
+use postern_mail::address::PathKind;
+use postern_mail::{AddressError, Status};
 
 use super::Reply;
 
@@ -20,10 +21,6 @@ macro_rules! fixed {
 fixed! {
     /// A client that talks before it was greeted.
     EARLY_TALKER = 554 (5, 7, 1) "Command sent before the greeting";
-    /// The listener takes no new session now.
-    TOO_BUSY = 421 (4, 3, 2) "Too busy now, try again later";
-    /// Too many sessions from one network.
-    TOO_MANY_CONNECTIONS = 421 (4, 7, 0) "Too many open connections from your network";
     /// The server stops.
     SHUTTING_DOWN = 421 (4, 3, 2) "System going down, try again later";
     /// Longer silence than the time limit allows (RFC 5321 section 4.5.3.2.7).
@@ -62,10 +59,6 @@ fixed! {
     TLS_ALREADY = 454 (4, 3, 3) "TLS not available after start";
     /// No certificate is loaded.
     TLS_UNAVAILABLE = 454 (4, 3, 3) "TLS not available";
-    /// A listener without TLS.
-    TLS_OFF = 502 (5, 5, 1) "STARTTLS not available here";
-    /// The listener wants TLS before anything else (RFC 3207 section 4).
-    TLS_NEEDED = 530 (5, 7, 0) "Must issue a STARTTLS command first";
 }
 
 // AUTH.
@@ -118,14 +111,6 @@ fixed! {
     PARAMETER_TWICE = 501 (5, 5, 4) "Parameter given twice";
     /// A parameter that the `EHLO` answer did not offer.
     PARAMETER_UNKNOWN = 555 (5, 5, 4) "Parameter unrecognized";
-    /// `SIZE=` over the limit, or a body that outgrew it (RFC 1870 section 6).
-    MESSAGE_TOO_BIG = 552 (5, 3, 4) "Message exceeds maximum size";
-    /// Not enough free space for a message now (RFC 1870 section 6.1).
-    DISK_FULL = 452 (4, 3, 1) "Insufficient disk space, try again later";
-    /// A sender without a domain where none is added (RFC 6409 section 8.1).
-    SENDER_DOMAIN_NEEDED = 553 (5, 1, 8) "Sender address needs a domain";
-    /// An address with octets above 127 without `SMTPUTF8` (RFC 6531 section 3.5).
-    NEEDS_SMTPUTF8 = 553 (5, 6, 7) "Address requires SMTPUTF8";
 }
 
 // RCPT.
@@ -134,10 +119,6 @@ fixed! {
     MAIL_FIRST = 503 (5, 0, 0) "Need MAIL before RCPT";
     /// Not `RCPT TO:<address>`.
     RCPT_SYNTAX = 501 (5, 5, 2) "Syntax error, use RCPT TO:<address>";
-    /// A recipient without a domain where none is added.
-    RCPT_DOMAIN_NEEDED = 553 (5, 1, 3) "Recipient address needs a domain";
-    /// More recipients than one transaction may have (RFC 5321 section 4.5.3.1.10).
-    TOO_MANY_RECIPIENTS = 452 (4, 5, 3) "Too many recipients";
     /// More refused recipients than one session may have.
     TOO_MANY_BAD_RECIPIENTS = 421 (4, 7, 0) "Too many refused recipients, closing connection";
 }
@@ -164,8 +145,10 @@ fixed! {
     TOO_MANY_HOPS = 554 (5, 4, 6) "Too many hops";
     /// The spool cannot take a message now.
     SPOOL_UNAVAILABLE = 451 (4, 3, 0) "Queue not available, try again later";
-    /// The spool has failed; the session cannot go on.
-    SPOOL_FAILED = 421 (4, 3, 0) "Queue not available, closing connection";
+    /// The spool's disk is full.
+    SPOOL_FULL = 452 (4, 3, 1) "Insufficient disk space, try again later";
+    /// The spool is closed: the server stops.
+    SPOOL_CLOSED = 421 (4, 3, 0) "Queue not available, closing connection";
 }
 
 /// `354`: the client may send the message.
@@ -185,8 +168,8 @@ fixed! {
     ETRN_OFF = 502 (5, 7, 0) "Sorry, we do not allow this operation";
     /// `ETRN`: this server keeps no queue to be turned (RFC 1985 section 5.3).
     ETRN_UNSUPPORTED = 458 (4, 5, 1) "Unable to queue messages for that node";
-    /// `VRFY` without a name.
-    VRFY_ARGUMENT = 501 (5, 5, 2) "Argument required";
+    /// `VRFY` or `EXPN` without a name.
+    ARGUMENT_MISSING = 501 (5, 5, 2) "Argument required";
     /// `VRFY` or `EXPN` when no directory answers.
     VRFY_TEMPORARY = 451 (4, 4, 3) "Directory not available, try again later";
     /// `EXPN` for a name that is no list.
@@ -274,26 +257,6 @@ pub fn recipient_ok(path: &impl Display) -> Reply {
     Reply::new(250, Some(Status(2, 1, 5)), format!("{path}... Recipient ok"))
 }
 
-/// The login may not send under this address.
-#[must_use]
-pub fn sender_not_owned(path: &impl Display, mark: &str) -> Reply {
-    Reply::new(
-        553,
-        Some(Status(5, 7, 1)),
-        format!("{path}... Sender not owned by this login{mark}"),
-    )
-}
-
-/// The recipient lies outside and nothing allows this client to reach it.
-#[must_use]
-pub fn relaying_denied(path: &impl Display, mark: &str) -> Reply {
-    Reply::new(
-        550,
-        Some(Status(5, 7, 1)),
-        format!("{path}... Relaying denied{mark}"),
-    )
-}
-
 /// The recipient should live here and does not.
 #[must_use]
 pub fn user_unknown(path: &impl Display) -> Reply {
@@ -322,8 +285,30 @@ pub fn alias_broken(path: &impl Display) -> Reply {
 
 /// An address that is none. It is not repeated: nobody knows what is in it.
 #[must_use]
-pub fn bad_address(reason: &impl Display) -> Reply {
-    Reply::new(553, Some(Status(5, 0, 0)), format!("Invalid address: {reason}"))
+pub fn bad_address(error: AddressError, kind: PathKind) -> Reply {
+    let reply = error.reply(kind);
+    Reply::fixed(reply.code, reply.status, reply.text)
+}
+
+/// The refusal of a policy that has no address to name.
+#[must_use]
+pub fn refusal((code, status, words): (u16, Status, &'static str), mark: &str) -> Reply {
+    if mark.is_empty() {
+        return Reply::fixed(code, status, words);
+    }
+    Reply::new(code, Some(status), format!("{words}{mark}"))
+}
+
+/// The refusal of a sender or recipient by a policy: `550 5.7.1 <a@b>... Relaying denied`.
+///
+/// `mark` is empty, or what a client may quote to the administrator: the session.
+#[must_use]
+pub fn refused_path(
+    path: &impl Display,
+    (code, status, words): (u16, Status, &'static str),
+    mark: &str,
+) -> Reply {
+    Reply::new(code, Some(status), format!("{path}... {words}{mark}"))
 }
 
 /// The message is on stable storage under this id.

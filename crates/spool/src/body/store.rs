@@ -1,12 +1,12 @@
 //! The folder of body files: names, guards, syncing, and removal of files that no message names.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 
 use parking_lot::Mutex;
 use postern_mail::QueueId;
@@ -65,10 +65,10 @@ impl BodyFile {
         self.len == 0
     }
 
-    /// A message that names the file may be on disk: from now on it is removed with that message only.
-    pub(crate) fn keep(&self) {
+    /// Whether the file outlives its handles: a message that names it may be on disk.
+    pub(crate) fn keep(&self, keep: bool) {
         if let Some(guard) = &self.guard {
-            guard.kept.store(true, Ordering::Release);
+            guard.kept.store(keep, Ordering::Release);
         }
     }
 }
@@ -84,19 +84,24 @@ pub(super) struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if !*self.kept.get_mut() {
-            self.discard.file(&self.name);
+            self.discard.file(self.name.clone());
         }
     }
 }
 
 /// Where files that are no longer needed are sent; another thread removes them.
-#[derive(Clone, Debug)]
-pub(crate) struct Discard(pub(crate) Sender<Arc<str>>);
+#[derive(Clone)]
+pub(crate) struct Discard(pub(crate) Arc<dyn Fn(Arc<str>) + Send + Sync>);
 
 impl Discard {
-    pub(crate) fn file(&self, name: &Arc<str>) {
-        // With the other thread gone the queue is closed, and the file is removed as an orphan at the next start.
-        let _ = self.0.send(name.clone());
+    pub(crate) fn file(&self, name: Arc<str>) {
+        (self.0)(name);
+    }
+}
+
+impl fmt::Debug for Discard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Discard")
     }
 }
 

@@ -1,110 +1,487 @@
 //! The engine for one machine: SQLite with a write-ahead log, one writer thread, group commit.
+//!
+//! | Module | What it does |
+//! | --- | --- |
+//! | `connection`, `schema/` | opens the database and brings its schema up to date |
+//! | `lock` | one owner a folder |
+//! | `inbox` | where callers leave work, and what the writer fetches for one transaction |
+//! | `writer` | the writer thread: commit, answer, fail, start again |
+//! | `transaction`, `settle`, `chores` | what a transaction does |
+//! | `recover`, `probe` | opening after a crash or a failure |
+//! | `checkpoint`, `keeper` | moving the log into the database, and other slow work that nobody waits for |
+//! | `readers`, `load`, `due`, `list` | reading beside the writer |
+//! | `manage` | what administrators ask for |
 
+mod checkpoint;
+mod chores;
+mod codec;
+mod connection;
+mod due;
+mod inbox;
+mod keeper;
+mod list;
+mod load;
+mod lock;
+mod manage;
+mod probe;
+mod readers;
+mod recover;
+mod settle;
+mod shared;
+mod transaction;
+mod writer;
+
+use std::fmt;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use postern_mail::QueueId;
+use tokio::sync::oneshot;
 
 use crate::admin::{Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
-use crate::body::{BodyReader, BodyWriter};
+use crate::body::{BodyReader, BodyStore, BodyWriter, Discard};
 use crate::engine::{DuePage, DueWork, Spool, SpoolFuture, SpoolState};
 use crate::error::SpoolError;
-use crate::fresh::Subscription;
+use crate::fresh::{Board, Subscription};
 use crate::message::{Message, NewMessage};
 use crate::outcome::{HistoryEntry, Settled, Settlement};
 use crate::settings::SpoolSettings;
+use due::Place;
+use inbox::{Chore, Inbox, NewRow, Put, Settle, Task};
+use lock::DirectoryLock;
+use shared::{Parts, Shared};
+
+/// Rows read at a time while looking for due messages that are not in flight.
+const DUE_ROWS: usize = 256;
 
 /// The queue in one folder of one machine.
-#[derive(Debug)]
-pub struct SqliteSpool {}
+///
+/// Dropping it commits what is under way and waits for that; [`close`](Spool::close) does so without blocking.
+pub struct SqliteSpool {
+    shared: Arc<Shared>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    writer: JoinHandle<Result<(), SpoolError>>,
+    keeper: JoinHandle<()>,
+    lock: DirectoryLock,
+}
+
+impl fmt::Debug for SqliteSpool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteSpool")
+            .field("directory", &self.shared.settings.directory)
+            .finish_non_exhaustive()
+    }
+}
 
 impl SqliteSpool {
     /// Opens the queue, making it when the folder is empty, and recovers what a crash left.
     ///
-    /// Blocks: call it before serving, or from a blocking thread.
+    /// Blocks: call it before serving, or from a blocking thread. Does not read the queue: a million messages open as fast as
+    /// none.
     ///
     /// # Errors
     ///
     /// [`SpoolError::Locked`] when another process has it open, [`SpoolError::SchemaTooNew`], and what the disk says.
     pub fn open(settings: SpoolSettings) -> Result<Self, SpoolError> {
-        todo!("{settings:?}")
+        let failed = |error: std::io::Error| SpoolError::from_io("cannot open the queue", &error);
+        connection::make_directory(&settings.directory).map_err(failed)?;
+        let lock = DirectoryLock::take(&settings.directory)?;
+        let (keeper, duties) = keeper::keeper_channel();
+        let discard = Discard(Arc::new({
+            let keeper = keeper.clone();
+            move |name| keeper.remove(name)
+        }));
+        let bodies = BodyStore::open(&settings.directory, settings.inline_max, discard).map_err(failed)?;
+        let (store, last_id) = recover::open(&settings)?;
+        let inbox = Inbox::new();
+        let abandoned = {
+            let inbox = inbox.clone();
+            move |id| {
+                // When the queue is closed they are found at the next start.
+                let _ = inbox.chore(Chore {
+                    task: Task::Requeue { ids: vec![id] },
+                    reply: None,
+                });
+            }
+        };
+        let board = Board::new(
+            settings.fresh_count_max,
+            settings.fresh_bytes_max,
+            Box::new(abandoned),
+        );
+        let bodies = Arc::new(bodies);
+        let shared = Shared::new(Parts {
+            settings,
+            inbox,
+            board,
+            bodies,
+            keeper,
+            last_id,
+        });
+        let first_id = shared.ids.next();
+        let writer = thread("spool-writer", {
+            let shared = shared.clone();
+            move || {
+                let _end = WriterEnd(&shared);
+                writer::run(&shared, store)
+            }
+        });
+        let keeper = thread("spool-keeper", {
+            let shared = shared.clone();
+            move || keeper::run(&shared, &duties, first_id)
+        });
+        let running = Running {
+            writer: writer.map_err(failed)?,
+            keeper: keeper.map_err(failed)?,
+            lock,
+        };
+        Ok(Self {
+            shared,
+            running: Mutex::new(Some(running)),
+        })
     }
+
+    fn row(&self, new: NewMessage) -> Result<NewRow, SpoolError> {
+        let recipients = &new.envelope.recipients;
+        if recipients.is_empty() || i32::try_from(recipients.len()).is_err() {
+            return Err(SpoolError::NoRecipients);
+        }
+        let mut message = Message {
+            id: new.id,
+            envelope: new.envelope,
+            received_at: new.received_at,
+            prefix: new.prefix,
+            body: new.body,
+            login: new.login,
+            session: new.session,
+            origin: new.origin,
+            ticket: None,
+        };
+        if new.hold.is_none() && !new.queue_only {
+            message.ticket = self.shared.board.ticket(message.id, message.memory());
+        }
+        Ok(NewRow {
+            sender: codec::sender_text(&message.envelope.sender),
+            addresses: message
+                .envelope
+                .recipients
+                .iter()
+                .map(|one| one.address.to_string())
+                .collect(),
+            message: Arc::new(message),
+            hold: new.hold,
+            queue_only: new.queue_only,
+        })
+    }
+
+    async fn put_message(&self, new: NewMessage) -> Result<Arc<Message>, SpoolError> {
+        self.shared.check()?;
+        let row = self.row(new)?;
+        let message = row.message.clone();
+        let (reply, done) = oneshot::channel();
+        self.shared
+            .inbox
+            .put(Put { row, reply })
+            .map_err(|_| SpoolError::Closed)?;
+        writer::answer(done).await?;
+        Ok(message)
+    }
+
+    async fn settle_message(&self, settlement: Settlement) -> Result<Settled, SpoolError> {
+        let Settlement {
+            id,
+            at,
+            outcomes,
+            reports,
+        } = settlement;
+        let reports = reports
+            .into_iter()
+            .map(|report| self.row(report))
+            .collect::<Result<_, _>>()?;
+        let (reply, done) = oneshot::channel();
+        let settle = Settle {
+            id,
+            at,
+            outcomes,
+            reports,
+            reply,
+        };
+        self.shared.inbox.settle(settle).map_err(|_| SpoolError::Closed)?;
+        writer::answer(done).await
+    }
+
+    async fn due_work(
+        &self,
+        domain: &str,
+        now: Timestamp,
+        limit: usize,
+        in_flight: &(dyn Fn(QueueId) -> bool + Sync),
+    ) -> Result<Vec<DueWork>, SpoolError> {
+        let domain: Arc<str> = domain.into();
+        let mut wanted = Vec::new();
+        let mut place = Some(Place::START);
+        while let Some(from) = place.filter(|_| wanted.len() < limit) {
+            let here = domain.clone();
+            let (ids, next) = self
+                .shared
+                .readers
+                .read(move |reader| due::ids(reader, &here, now, from, DUE_ROWS))
+                .await??;
+            for id in ids {
+                if wanted.len() < limit && !wanted.contains(&id) && !in_flight(id) {
+                    wanted.push(id);
+                }
+            }
+            place = next;
+        }
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self
+            .shared
+            .readers
+            .read(move |reader| due::work(reader, &domain, now, &wanted))
+            .await??)
+    }
+
+    /// Tells both threads to end; what is to be waited for, unless somebody else does.
+    fn begin_close(&self) -> Option<Running> {
+        self.shared.inbox.close();
+        self.shared.board.close();
+        self.running.lock().take()
+    }
+}
+
+impl Running {
+    /// Waits for both threads, then lets the folder go.
+    fn wait(self, shared: &Shared) -> Result<(), SpoolError> {
+        let panicked = || SpoolError::Unavailable("a thread of the queue panicked".into());
+        let result = self.writer.join().unwrap_or_else(|_| Err(panicked()));
+        shared.keeper.stop();
+        let kept = self.keeper.join().map_err(|_| panicked());
+        shared.readers.close();
+        drop(self.lock);
+        result.and(kept)
+    }
+}
+
+impl Drop for SqliteSpool {
+    fn drop(&mut self) {
+        if let Some(running) = self.begin_close()
+            && let Err(error) = running.wait(&self.shared)
+        {
+            tracing::error!(target: "postern::spool", %error, "queue not closed cleanly");
+        }
+    }
+}
+
+/// However the writer ends, nobody waits for it in vain.
+struct WriterEnd<'s>(&'s Shared);
+
+impl Drop for WriterEnd<'_> {
+    fn drop(&mut self) {
+        self.0.set_state(SpoolState::Closed);
+        self.0.inbox.abandon();
+    }
+}
+
+fn thread<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run)
 }
 
 impl Spool for SqliteSpool {
     fn next_id(&self) -> QueueId {
-        todo!()
+        self.shared.ids.next()
     }
+
     fn body_writer(&self, id: QueueId) -> BodyWriter {
-        todo!("{id}")
+        BodyWriter::new(self.shared.bodies.clone(), id)
     }
+
     fn put(&self, message: NewMessage) -> SpoolFuture<'_, Arc<Message>> {
-        async move { todo!("{message:?}") }.boxed()
+        self.put_message(message).boxed()
     }
+
     fn settle(&self, settlement: Settlement) -> SpoolFuture<'_, Settled> {
-        async move { todo!("{settlement:?}") }.boxed()
+        self.settle_message(settlement).boxed()
     }
+
     fn load(&self, id: QueueId) -> SpoolFuture<'_, Option<Arc<Message>>> {
-        async move { todo!("{id:?}") }.boxed()
+        async move {
+            let found = self
+                .shared
+                .readers
+                .read(move |reader| load::message(reader, id))
+                .await?;
+            found.map_err(|error| error.of(id))
+        }
+        .boxed()
     }
+
     fn open_body(&self, message: &Message) -> BodyReader {
-        todo!("{message:?}")
+        BodyReader::new(&self.shared.bodies, message)
     }
+
     fn due_domains<'a>(
         &'a self,
-        _after: Option<&'a str>,
-        _now: Timestamp,
-        _limit: usize,
+        after: Option<&'a str>,
+        now: Timestamp,
+        limit: usize,
     ) -> SpoolFuture<'a, DuePage> {
-        todo!()
+        let after = after.map(str::to_owned);
+        async move {
+            Ok(self
+                .shared
+                .readers
+                .read(move |reader| due::domains(reader, after, now, limit))
+                .await??)
+        }
+        .boxed()
     }
+
     fn due<'a>(
         &'a self,
-        _domain: &'a str,
-        _now: Timestamp,
-        _limit: usize,
-        _in_flight: &'a (dyn Fn(QueueId) -> bool + Sync),
+        domain: &'a str,
+        now: Timestamp,
+        limit: usize,
+        in_flight: &'a (dyn Fn(QueueId) -> bool + Sync),
     ) -> SpoolFuture<'a, Vec<DueWork>> {
-        todo!()
+        self.due_work(domain, now, limit, in_flight).boxed()
     }
+
     fn subscribe(&self) -> Subscription {
-        todo!()
+        self.shared.board.subscribe()
     }
-    fn list<'a>(&'a self, _filter: &'a Filter, _page: Page) -> SpoolFuture<'a, SummaryPage> {
-        todo!()
+
+    fn list<'a>(&'a self, filter: &'a Filter, page: Page) -> SpoolFuture<'a, SummaryPage> {
+        self.shared.list(filter, page).boxed()
     }
-    fn show(&self, _id: QueueId) -> SpoolFuture<'_, Option<MessageDetail>> {
-        todo!()
+
+    fn show(&self, id: QueueId) -> SpoolFuture<'_, Option<MessageDetail>> {
+        async move {
+            let found = self
+                .shared
+                .readers
+                .read(move |reader| load::detail(reader, id))
+                .await?;
+            found.map_err(|error| error.of(id))
+        }
+        .boxed()
     }
-    fn hold<'a>(&'a self, _which: Selection, _by: &'a str, _reason: &'a str) -> SpoolFuture<'a, u64> {
-        todo!()
+
+    fn hold<'a>(&'a self, which: Selection, by: &'a str, reason: &'a str) -> SpoolFuture<'a, u64> {
+        let text = format!("{by}: {reason}");
+        let task = move |ids| Task::Hold {
+            ids,
+            text: text.clone(),
+        };
+        self.managed("held", by, self.shared.each(which, task).boxed())
     }
-    fn release<'a>(&'a self, _which: Selection, _by: &'a str) -> SpoolFuture<'a, u64> {
-        todo!()
+
+    fn release<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64> {
+        let now = Timestamp::now();
+        self.managed(
+            "released",
+            by,
+            self.shared
+                .each(which, move |ids| Task::Release { ids, now })
+                .boxed(),
+        )
     }
-    fn retry_now<'a>(&'a self, _which: Selection, _by: &'a str) -> SpoolFuture<'a, u64> {
-        todo!()
+
+    fn retry_now<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64> {
+        let now = Timestamp::now();
+        self.managed(
+            "retried",
+            by,
+            self.shared
+                .each(which, move |ids| Task::Retry { ids, now })
+                .boxed(),
+        )
     }
-    fn remove<'a>(&'a self, _which: Selection, _by: &'a str) -> SpoolFuture<'a, u64> {
-        todo!()
+
+    fn remove<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64> {
+        let now = Timestamp::now();
+        let task = move |ids| Task::Remove {
+            ids,
+            by: by.to_owned(),
+            now,
+        };
+        self.shared.each(which, task).boxed()
     }
-    fn flush<'a>(&'a self, _domain: Option<&'a str>, _by: &'a str) -> SpoolFuture<'a, u64> {
-        todo!()
+
+    fn flush<'a>(&'a self, domain: Option<&'a str>, by: &'a str) -> SpoolFuture<'a, u64> {
+        self.managed("flushed", by, self.shared.flush(domain, Timestamp::now()).boxed())
     }
-    fn history(&self, _id: QueueId) -> SpoolFuture<'_, Vec<HistoryEntry>> {
-        todo!()
+
+    fn history(&self, id: QueueId) -> SpoolFuture<'_, Vec<HistoryEntry>> {
+        async move {
+            let found = self
+                .shared
+                .readers
+                .read(move |reader| load::history(reader, id))
+                .await?;
+            found.map_err(|error| error.of(id))
+        }
+        .boxed()
     }
+
     fn counts(&self) -> Counts {
-        todo!()
+        let totals = self.shared.counts();
+        let count = |number: i64| u64::try_from(number).unwrap_or(0);
+        Counts {
+            messages: count(totals.messages),
+            recipients: count(totals.recipients),
+            held: count(totals.held),
+            bytes: count(totals.bytes),
+            fresh: self.shared.board.count() as u64,
+        }
     }
+
     fn state(&self) -> SpoolState {
-        todo!()
+        self.shared.state()
     }
+
     fn free_bytes(&self) -> Option<u64> {
-        todo!()
+        self.shared.free.bytes(&self.shared.settings.directory)
     }
+
     fn close(&self) -> SpoolFuture<'_, ()> {
-        todo!()
+        async move {
+            let Some(running) = self.begin_close() else {
+                return Ok(());
+            };
+            let shared = self.shared.clone();
+            let task = tokio::task::spawn_blocking(move || running.wait(&shared));
+            task.await
+                .unwrap_or_else(|gone| Err(SpoolError::Unavailable(gone.to_string().into())))
+        }
+        .boxed()
+    }
+}
+
+impl SqliteSpool {
+    /// Logs what an administrator did.
+    fn managed<'a>(
+        &'a self,
+        done: &'static str,
+        by: &'a str,
+        act: SpoolFuture<'a, u64>,
+    ) -> SpoolFuture<'a, u64> {
+        async move {
+            let changed = act.await?;
+            tracing::info!(target: "postern::spool", by, changed, "{done}");
+            Ok(changed)
+        }
+        .boxed()
     }
 }

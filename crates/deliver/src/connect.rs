@@ -1,0 +1,434 @@
+//! From a next hop to a dialogue that is ready: hosts in order, addresses of each, greeting, TLS.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use postern_mail::Status;
+use postern_net::resolver::{ResolveError, Resolver};
+use postern_net::tls::{ClientTls, ClientTlsFacts};
+use postern_net::{MailStream, dial};
+use postern_policy::route::{self, Hop, HopHost, MxRecord, MxVerdict, TlsLevel};
+use postern_smtp::Reply;
+use postern_smtp::client::{Opening, OpeningStep, Stage, StartTls};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use crate::TlsClients;
+use crate::failure::Failure;
+use crate::hop::{HopKind, NextHop};
+use crate::session::{Session, SessionError, Wire, limit};
+use crate::settings::Settings;
+
+/// What connecting needs.
+pub(crate) struct Dialer<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) resolver: &'a Resolver,
+    pub(crate) tls: &'a TlsClients,
+    /// A random number, which decides between hosts of equal preference.
+    pub(crate) seed: u64,
+}
+
+/// One address of one host.
+#[derive(Clone, Debug)]
+enum Address {
+    Tcp(SocketAddr),
+    Unix(std::path::PathBuf),
+}
+
+/// Why one address did not do.
+enum Refusal {
+    /// TLS could not be made; in the clear it might do.
+    Tls(Failure),
+    Other(Failure),
+}
+
+impl Dialer<'_> {
+    /// Connects to the first host that is willing.
+    ///
+    /// # Errors
+    ///
+    /// The failure of the last host tried; permanent only when all are.
+    pub(crate) async fn open(&self, hop: &NextHop) -> Result<Session, Failure> {
+        let hosts = self.hosts(hop).await?;
+        let mut left = self.settings.limits.addresses_per_attempt;
+        let mut worst: Option<Failure> = None;
+        for host in &hosts {
+            let addresses = match self.addresses(host, hop).await {
+                Ok(addresses) => addresses,
+                Err(failure) => {
+                    worst = Some(later(worst, failure));
+                    continue;
+                }
+            };
+            for address in addresses.into_iter().take(left) {
+                left -= 1;
+                match self.open_address(hop, host, address).await {
+                    Ok(session) => return Ok(session),
+                    Err(failure) => {
+                        tracing::debug!(
+                            target: "postern::attempt", relay = %failure.relay, status = %failure.status, reply = %failure.text,
+                            "connect"
+                        );
+                        worst = Some(later(worst, failure));
+                    }
+                }
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        Err(worst.unwrap_or_else(|| Failure::temporary(Status(4, 4, 4), "", "no host to try")))
+    }
+
+    /// The hosts of a next hop, in the order in which they are tried.
+    async fn hosts(&self, hop: &NextHop) -> Result<Vec<Hop>, Failure> {
+        match &hop.kind {
+            HopKind::Hosts { via, .. } => Ok(via.clone()),
+            HopKind::Maildir(_) => Ok(Vec::new()),
+            HopKind::Mx(domain) => self.mx_hosts(domain).await,
+        }
+    }
+
+    async fn mx_hosts(&self, domain: &str) -> Result<Vec<Hop>, Failure> {
+        let port = self.settings.mx_port;
+        let named = |name: &str| Hop {
+            host: HopHost::Name(name.into()),
+            port,
+        };
+        let records = match self.resolver.mx(domain).await {
+            Ok(records) => records,
+            Err(ResolveError::NoData(_)) => Vec::new(),
+            Err(error) => return Err(mx_failure(domain, &error)),
+        };
+        let records: Vec<MxRecord> = records
+            .into_iter()
+            .map(|record| MxRecord {
+                preference: record.preference,
+                exchange: record.exchange,
+            })
+            .collect();
+        let own: Vec<&str> = self
+            .settings
+            .own_names
+            .iter()
+            .chain([&self.settings.hostname])
+            .map(String::as_str)
+            .collect();
+        match route::mx_hosts(&records, &own, self.seed) {
+            MxVerdict::Hosts(hosts) => Ok(hosts.iter().map(|host| named(host)).collect()),
+            MxVerdict::Implicit => Ok(vec![named(domain)]),
+            MxVerdict::NullMx => Err(Failure::permanent(
+                Status(5, 1, 10),
+                "",
+                format!("{domain} accepts no mail: it has a null MX record (RFC 7505)"),
+            )),
+            MxVerdict::Loop => Err(loops_back(domain, "its MX records name this server")),
+            MxVerdict::Unusable => Err(Failure::temporary(
+                Status(4, 4, 4),
+                "",
+                format!("the MX records of {domain} name no usable host"),
+            )),
+        }
+    }
+
+    /// The addresses of one host.
+    async fn addresses(&self, host: &Hop, hop: &NextHop) -> Result<Vec<Address>, Failure> {
+        let name = match &host.host {
+            HopHost::Unix(path) => return Ok(vec![Address::Unix(path.clone())]),
+            HopHost::Ip(ip) => return Ok(vec![Address::Tcp(SocketAddr::new(*ip, host.port))]),
+            HopHost::Name(name) => name,
+        };
+        let looked_up = timeout(self.settings.timeouts.resolve, self.resolver.addresses(name)).await;
+        match looked_up {
+            Ok(Ok(addresses)) => Ok(addresses
+                .into_iter()
+                .map(|ip| Address::Tcp(SocketAddr::new(ip, host.port)))
+                .collect()),
+            Ok(Err(error)) => Err(address_failure(name, hop, &error)),
+            Err(_) => Err(Failure::temporary(
+                Status(4, 4, 3),
+                "",
+                format!(
+                    "looking up {name} took over {} s",
+                    self.settings.timeouts.resolve.as_secs()
+                ),
+            )),
+        }
+    }
+
+    /// Tries one address, once more in the clear if TLS is a wish and fails.
+    async fn open_address(&self, hop: &NextHop, host: &Hop, address: Address) -> Result<Session, Failure> {
+        let wish = match (hop.tls, &address) {
+            (_, Address::Unix(_)) | (TlsLevel::None, _) => StartTls::Never,
+            (TlsLevel::Opportunistic, _) => StartTls::IfOffered,
+            (TlsLevel::Required, _) => StartTls::Required,
+        };
+        match self.dial(hop, host, &address, wish).await {
+            Ok(session) => Ok(session),
+            Err(Refusal::Tls(failure)) if wish == StartTls::IfOffered => {
+                tracing::warn!(
+                    target: "postern::tls", relay = %failure.relay, reply = %failure.text,
+                    "handshake failed, once more in the clear"
+                );
+                self.dial(hop, host, &address, StartTls::Never)
+                    .await
+                    .map_err(Refusal::failure)
+            }
+            Err(refusal) => Err(refusal.failure()),
+        }
+    }
+
+    async fn dial(
+        &self,
+        hop: &NextHop,
+        host: &Hop,
+        address: &Address,
+        wish: StartTls,
+    ) -> Result<Session, Refusal> {
+        let relay = relay_name(host, address);
+        let protocol = hop.protocol();
+        let wire = self.connect(address, &relay).await.map_err(Refusal::Other)?;
+        let mut session = Session::new(wire, protocol, relay);
+        let mut opening = Opening::new(protocol, &self.settings.hostname, wish);
+        let mut step = OpeningStep::Read(Stage::Greeting);
+        loop {
+            step = match step {
+                OpeningStep::Read(stage) => {
+                    let limit = limit(&self.settings.timeouts, stage);
+                    let reply = session
+                        .ask(stage, limit)
+                        .await
+                        .map_err(|error| broken(&error, &session.relay))?;
+                    opening.reply(reply, &mut session.output)
+                }
+                OpeningStep::Handshake => {
+                    session = self.secure(hop, host, session).await?;
+                    opening.secured(&mut session.output)
+                }
+                OpeningStep::Ready(peer) => {
+                    let own = matches!(hop.kind, HopKind::Mx(_))
+                        && peer.name.eq_ignore_ascii_case(&self.settings.hostname);
+                    if let (true, HopKind::Mx(domain)) = (own, &hop.kind) {
+                        let why = format!("{} answers with this server's own name", session.relay);
+                        return Err(Refusal::Other(loops_back(domain, &why)));
+                    }
+                    session.peer = Arc::new(peer);
+                    return Ok(session);
+                }
+                OpeningStep::Refused(stage, reply) => {
+                    let failure = unwelcome(stage, &reply, &session.relay);
+                    session.quit(&self.settings.timeouts).await;
+                    return Err(Refusal::Other(failure));
+                }
+                OpeningStep::NoTls(reply) => {
+                    let failure = no_tls(reply, &session.relay);
+                    session.quit(&self.settings.timeouts).await;
+                    return Err(Refusal::Other(failure));
+                }
+            };
+        }
+    }
+
+    async fn connect(&self, address: &Address, relay: &str) -> Result<Wire, Failure> {
+        let limit = self.settings.timeouts.connect;
+        let connected = match address {
+            Address::Tcp(address) => dial::connect(*address, None, limit)
+                .await
+                .map(|stream| Wire::Net(MailStream::Plain(stream))),
+            Address::Unix(path) => match timeout(limit, UnixStream::connect(path)).await {
+                Ok(connected) => connected.map(Wire::Unix),
+                Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+            },
+        };
+        connected.map_err(|error| {
+            let text = match error.kind() {
+                std::io::ErrorKind::TimedOut => {
+                    format!("cannot connect: no answer within {} s", limit.as_secs())
+                }
+                _ => format!("cannot connect: {error}"),
+            };
+            Failure::temporary(Status(4, 4, 1), relay, text)
+        })
+    }
+
+    /// Makes the TLS handshake on a connection that was told `220` to `STARTTLS`.
+    async fn secure(&self, hop: &NextHop, host: &Hop, session: Session) -> Result<Session, Refusal> {
+        let (relay, protocol) = (session.relay.clone(), session.protocol);
+        let tls_failure = |text: String| Refusal::Tls(Failure::temporary(Status(4, 7, 5), &relay, text));
+        if session.has_unread() {
+            return Err(tls_failure(
+                "octets came behind the answer to STARTTLS, as from somebody in between".into(),
+            ));
+        }
+        let name = match &host.host {
+            HopHost::Name(name) => name.to_string(),
+            HopHost::Ip(ip) => ip.to_string(),
+            HopHost::Unix(path) => path.display().to_string(),
+        };
+        let Wire::Net(stream) = session.into_wire() else {
+            return Err(tls_failure(
+                "TLS is not spoken on a socket of the file system".into(),
+            ));
+        };
+        let client: &ClientTls = if hop.tls == TlsLevel::Required && hop.verify {
+            &self.tls.verified
+        } else {
+            &self.tls.unverified
+        };
+        match stream
+            .into_tls_client(client, &name, self.settings.timeouts.tls)
+            .await
+        {
+            Ok((stream, facts)) => {
+                let mut session = Session::new(Wire::Net(stream), protocol, relay);
+                session.tls = tls_text(&facts);
+                Ok(session)
+            }
+            Err(error) => Err(tls_failure(chain(&error))),
+        }
+    }
+}
+
+impl Refusal {
+    fn failure(self) -> Failure {
+        match self {
+            Self::Tls(failure) | Self::Other(failure) => failure,
+        }
+    }
+}
+
+/// Of two failures the one that counts: a host that may be willing later outweighs one that never will be.
+fn later(before: Option<Failure>, now: Failure) -> Failure {
+    match before {
+        Some(before) if !before.permanent && now.permanent => before,
+        _ => now,
+    }
+}
+
+fn mx_failure(domain: &str, error: &ResolveError) -> Failure {
+    match error {
+        ResolveError::Temporary { reason, .. } => Failure::temporary(
+            Status(4, 4, 3),
+            "",
+            format!("cannot look up the MX records of {domain}: {reason}"),
+        ),
+        _ => Failure::permanent(Status(5, 1, 2), "", format!("the domain {domain} does not exist")),
+    }
+}
+
+fn address_failure(name: &str, hop: &NextHop, error: &ResolveError) -> Failure {
+    // A domain without MX records is its own host (RFC 5321 section 5.1); without an address it cannot get mail, ever. The host of
+    // an MX record or of a route that has none is somebody's mistake, and mistakes are mended.
+    let own_host = matches!(&hop.kind, HopKind::Mx(domain) if **domain == *name);
+    match error {
+        ResolveError::Temporary { reason, .. } => Failure::temporary(
+            Status(4, 4, 3),
+            "",
+            format!("cannot look up the address of {name}: {reason}"),
+        ),
+        _ if own_host => {
+            let text = format!("the domain {name} has neither an MX record nor an address");
+            Failure::permanent(Status(5, 1, 2), "", text)
+        }
+        _ => Failure::temporary(Status(4, 4, 4), "", format!("the host {name} has no address")),
+    }
+}
+
+fn loops_back(domain: &str, why: &str) -> Failure {
+    let text = format!(
+        "mail for {domain} loops back to this server: {why}; add {domain} to local_domains, or to relay_domains with a [[route]]"
+    );
+    Failure::permanent(Status(5, 4, 6), "", text)
+}
+
+/// A host that greets with no, or does not want to be introduced to.
+///
+/// 521 and 556 say that the host takes no mail at all (RFC 7504). Other codes, 554 among them, speak of this connection: the
+/// client's address may have been listed for an hour, and mail that waits is not lost.
+fn unwelcome(stage: Stage, reply: &Reply, relay: &str) -> Failure {
+    let mut failure = Failure::refused(stage, reply, relay);
+    failure.permanent = matches!(reply.code, 521 | 556);
+    let class = if failure.permanent { 5 } else { 4 };
+    failure.status = Status(class, failure.status.1, failure.status.2);
+    failure
+}
+
+fn no_tls(reply: Option<Reply>, relay: &str) -> Failure {
+    let text = match reply {
+        None => "TLS is required for this route, and the host does not offer STARTTLS".to_owned(),
+        Some(reply) => format!("TLS is required for this route, and the host answers STARTTLS with {reply}"),
+    };
+    Failure::temporary(Status(4, 7, 4), relay, text)
+}
+
+fn broken(error: &SessionError, relay: &str) -> Refusal {
+    Refusal::Other(Failure::lost(relay, error.to_string()))
+}
+
+fn relay_name(host: &Hop, address: &Address) -> String {
+    match (&host.host, address) {
+        (_, Address::Unix(path)) => format!("unix:{}", path.display()),
+        (HopHost::Name(name), Address::Tcp(address)) => {
+            format!("{name}[{}]:{}", address.ip(), address.port())
+        }
+        (_, Address::Tcp(address)) => match address.ip() {
+            IpAddr::V4(ip) => format!("{ip}:{}", address.port()),
+            IpAddr::V6(ip) => format!("[{ip}]:{}", address.port()),
+        },
+    }
+}
+
+fn tls_text(facts: &ClientTlsFacts) -> String {
+    let verified = if facts.verify.is_ok() { " verified" } else { "" };
+    format!("{} {}{verified}", facts.version, facts.cipher)
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn greetings_that_say_no() {
+        #[rustfmt::skip]
+        let cases = [
+            ("busy",               Reply::bare(421, "busy"),                                false, Status(4, 3, 0)),
+            ("blocked for now",    Reply::bare(554, "go away"),                             false, Status(4, 3, 0)),
+            ("blocked, status",    Reply::fixed(554, Status(5, 7, 1), "listed"),            false, Status(4, 7, 1)),
+            ("takes no mail",      Reply::bare(521, "no mail here"),                        true,  Status(5, 3, 0)),
+            ("takes no mail",      Reply::fixed(556, Status(5, 1, 10), "no mail here"),     true,  Status(5, 1, 10)),
+        ];
+        for (shows, reply, permanent, status) in cases {
+            let failure = unwelcome(Stage::Greeting, &reply, "mx");
+            assert_eq!(
+                (failure.permanent, failure.status),
+                (permanent, status),
+                "{shows}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_failure_that_counts() {
+        let passing = Failure::temporary(Status(4, 4, 1), "a", "down");
+        let lasting = Failure::permanent(Status(5, 3, 0), "b", "no mail here");
+        assert_eq!(later(None, lasting.clone()), lasting);
+        assert_eq!(
+            later(Some(passing.clone()), lasting.clone()),
+            passing,
+            "the first host may come back"
+        );
+        assert_eq!(later(Some(lasting), passing.clone()), passing);
+    }
+}

@@ -1,0 +1,471 @@
+//! What all parts of delivery share: destinations, bounds, and the way from what happened to the spool.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use postern_mail::{Domain, QueueId, ReversePath};
+use postern_spool::{Message, Outcome, RecipientOutcome, Settlement};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::Deps;
+use crate::agenda::Agenda;
+use crate::claims::{Claim, Claims};
+use crate::destination::Destination;
+use crate::hop::NextHop;
+use crate::outcome::{self, Fate, Times};
+use crate::report::{self, Note};
+use crate::settings::Settings;
+use crate::work::{Due, Work};
+use crate::worker;
+
+/// Domains whose destination is remembered.
+const KNOWN_MAX: usize = 20_000;
+
+/// How long a destination without mail is kept in the listing.
+const QUIET: Duration = Duration::from_secs(600);
+
+pub(crate) struct Core {
+    pub(crate) deps: Deps,
+    pub(crate) agenda: Arc<Agenda>,
+    pub(crate) claims: Arc<Claims>,
+    registry: Mutex<Registry>,
+    slots: Arc<Semaphore>,
+    slots_total: AtomicUsize,
+    /// Workers that wait for a slot.
+    slots_wanted: AtomicUsize,
+    /// Whether due mail was left in the spool because too much was in memory.
+    starved: AtomicBool,
+    /// Tells one idle worker that somebody else needs its slot.
+    pub(crate) pressure: Notify,
+    /// No new work.
+    pub(crate) stop: CancellationToken,
+    /// No more patience.
+    pub(crate) kill: CancellationToken,
+    pub(crate) workers: TaskTracker,
+    pub(crate) settling: TaskTracker,
+}
+
+/// Destinations by name, and by the domains that lead to them.
+#[derive(Default)]
+struct Registry {
+    by_name: HashMap<String, Arc<Destination>>,
+    by_domain: HashMap<Box<str>, Arc<Destination>>,
+    /// The settings under which `by_domain` holds.
+    settings: Option<Arc<Settings>>,
+}
+
+impl Core {
+    pub(crate) fn new(deps: Deps) -> Arc<Self> {
+        let connections = deps.settings.load().limits.connections;
+        Arc::new(Self {
+            deps,
+            agenda: Arc::default(),
+            claims: Claims::new(),
+            registry: Mutex::default(),
+            slots: Arc::new(Semaphore::new(connections)),
+            slots_total: AtomicUsize::new(connections),
+            slots_wanted: AtomicUsize::new(0),
+            starved: AtomicBool::new(false),
+            pressure: Notify::new(),
+            stop: CancellationToken::new(),
+            kill: CancellationToken::new(),
+            workers: TaskTracker::new(),
+            settling: TaskTracker::new(),
+        })
+    }
+
+    /// The destination of mail for `domain`.
+    pub(crate) fn destination(&self, domain: &Domain, settings: &Arc<Settings>) -> Arc<Destination> {
+        let text = domain_text(domain);
+        let mut registry = self.registry.lock();
+        let same = registry
+            .settings
+            .as_ref()
+            .is_some_and(|before| Arc::ptr_eq(before, settings));
+        if !same || registry.by_domain.len() >= KNOWN_MAX {
+            registry.by_domain.clear();
+            registry.settings = Some(settings.clone());
+        }
+        if let Some(known) = registry.by_domain.get(&*text) {
+            return known.clone();
+        }
+        let hop = NextHop::find(domain, &settings.routes, settings.mx_port);
+        let destination = registry
+            .by_name
+            .entry(hop.name())
+            .or_insert_with(|| Arc::new(Destination::new(hop)))
+            .clone();
+        registry.by_domain.insert(text.into(), destination.clone());
+        destination
+    }
+
+    /// All destinations, by name.
+    pub(crate) fn destinations(&self) -> Vec<Arc<Destination>> {
+        let mut all: Vec<_> = self.registry.lock().by_name.values().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// Forgets destinations that have not been used for long, and follows changed bounds.
+    pub(crate) fn tidy(&self) {
+        let mut registry = self.registry.lock();
+        registry.by_domain.clear();
+        // Nobody but the registry can hold one whose count is one, and nobody can get at it while it is locked.
+        registry
+            .by_name
+            .retain(|_, destination| Arc::strong_count(destination) > 1 || !destination.is_disused(QUIET));
+        drop(registry);
+        let wanted = self.deps.settings.load().limits.connections;
+        let total = self.slots_total.swap(wanted, Ordering::Relaxed);
+        if wanted > total {
+            self.slots.add_permits(wanted - total);
+        } else {
+            let taken = self.slots.forget_permits(total - wanted);
+            self.slots_total
+                .fetch_add(total - wanted - taken, Ordering::Relaxed);
+        }
+    }
+
+    /// Hands a message that was just put to the destinations of its recipients.
+    pub(crate) fn dispatch(self: &Arc<Self>, message: &Arc<Message>) {
+        let settings = self.deps.settings.load();
+        let mut groups: Vec<(Arc<Destination>, Vec<Due>)> = Vec::with_capacity(1);
+        for (index, recipient) in message.envelope.recipients.iter().enumerate() {
+            let destination = self.destination(recipient.address.domain(), &settings);
+            match groups
+                .iter_mut()
+                .find(|(other, _)| Arc::ptr_eq(other, &destination))
+            {
+                Some((_, recipients)) => recipients.push(Due::fresh(index)),
+                None => groups.push((destination, vec![Due::fresh(index)])),
+            }
+        }
+        for (destination, recipients) in groups {
+            let work = Work {
+                id: message.id,
+                received_at: message.received_at,
+                message: Some(message.clone()),
+                recipients,
+                claims: Vec::new(),
+            };
+            match destination.offer(work, &settings.limits) {
+                Ok(()) => self.staff(&destination, &settings),
+                Err(work) => self.leave_to_spool(&destination, message, work),
+            }
+        }
+    }
+
+    /// Starts workers for what waits, as far as the bounds allow.
+    pub(crate) fn staff(self: &Arc<Self>, destination: &Arc<Destination>, settings: &Settings) {
+        while !self.stop.is_cancelled() && destination.hire(&settings.limits, self.slots.available_permits())
+        {
+            self.workers.spawn(worker::run(self.clone(), destination.clone()));
+        }
+    }
+
+    /// Asks for more from the spool if a destination runs short of what is there.
+    pub(crate) fn replenish(&self, destination: &Destination) {
+        if let Some(shortage) = destination.shortage() {
+            for domain in shortage.domains {
+                self.agenda.look(domain);
+            }
+            if shortage.everywhere {
+                self.agenda.look_everywhere();
+            }
+        }
+    }
+
+    /// A slot for one connection; waits its turn.
+    pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(slot) = self.slots.clone().try_acquire_owned() {
+            return Some(slot);
+        }
+        self.slots_wanted.fetch_add(1, Ordering::Relaxed);
+        self.pressure.notify_one();
+        let slot = tokio::select! {
+            slot = self.slots.clone().acquire_owned() => slot.ok(),
+            () = self.stop.cancelled() => None,
+        };
+        self.slots_wanted.fetch_sub(1, Ordering::Relaxed);
+        slot
+    }
+
+    /// Whether other workers wait for a slot.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.slots_wanted.load(Ordering::Relaxed) > 0
+    }
+
+    /// Notes that memory was too full to read what is due; when half of it is free again, the spool is looked at.
+    pub(crate) fn note_starved(&self) {
+        self.starved.store(true, Ordering::Relaxed);
+    }
+
+    fn feed_again(&self) {
+        let roomy = || self.claims.count() < self.deps.settings.load().limits.waiting / 2;
+        if self.starved.load(Ordering::Relaxed) && roomy() && self.starved.swap(false, Ordering::Relaxed) {
+            self.agenda.look_everywhere();
+        }
+    }
+
+    /// There is no room for a fresh message: it is tried later, from the spool.
+    fn leave_to_spool(self: &Arc<Self>, destination: &Arc<Destination>, message: &Arc<Message>, work: Work) {
+        let now = Timestamp::now();
+        let outcomes = work
+            .recipients
+            .iter()
+            .map(|due| RecipientOutcome {
+                index: due.index,
+                outcome: Outcome::Deferred {
+                    until: now,
+                    attempt: None,
+                    warned: false,
+                },
+            })
+            .collect();
+        let settlement = Settlement {
+            id: work.id,
+            at: now,
+            outcomes,
+            reports: Vec::new(),
+        };
+        let mut domains: Vec<Arc<str>> = work
+            .recipients
+            .iter()
+            .filter_map(|due| domain_of(message, due))
+            .collect();
+        domains.sort_unstable();
+        domains.dedup();
+        for domain in &domains {
+            destination.note_backlog(domain);
+        }
+        let (core, destination) = (self.clone(), destination.clone());
+        self.settling.spawn(async move {
+            if let Err(error) = core.deps.spool.settle(settlement).await {
+                tracing::debug!(target: "postern::spool", queue = %work.id, reply = %error, "not settled");
+            }
+            drop(work);
+            for domain in &domains {
+                destination.note_backlog(domain);
+            }
+            core.replenish(&destination);
+        });
+    }
+
+    /// Decides, logs, reports and records what became of recipients of one message. Returns once that is under way.
+    pub(crate) async fn conclude(self: &Arc<Self>, settings: &Settings, conclusion: Conclusion) {
+        let Conclusion {
+            message,
+            fates,
+            not_before,
+            held,
+        } = conclusion;
+        let now = Timestamp::now();
+        let mut notes: Vec<Note> = Vec::new();
+        let mut outcomes = Vec::with_capacity(fates.len());
+        let mut timers: Vec<(Timestamp, Arc<str>)> = Vec::new();
+        for (due, fate) in fates {
+            let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
+                continue;
+            };
+            let replied = matches!(&fate, Fate::Failed(failure) if failure.replied)
+                || matches!(fate, Fate::Delivered { .. });
+            let times = Times {
+                received_at: message.received_at,
+                now,
+                not_before,
+                jitter: rand::random(),
+            };
+            let decision = outcome::decide(fate, &due, recipient.notify, &times, &settings.retry);
+            log_outcome(&message, &due, &decision.outcome, now);
+            if let Outcome::Deferred { until, .. } = &decision.outcome {
+                timers.extend(domain_of(&message, &due).map(|domain| (*until, domain)));
+            }
+            if let Some(notice) = decision.notice {
+                notes.extend(note(due.index, notice, &decision.outcome, replied));
+            }
+            outcomes.push(RecipientOutcome {
+                index: due.index,
+                outcome: decision.outcome,
+            });
+        }
+        let spool = &self.deps.spool;
+        let reports = report::make(spool.as_ref(), settings, &message, &notes, now).await;
+        let settlement = Settlement {
+            id: message.id,
+            at: now,
+            outcomes,
+            reports,
+        };
+        self.settle(settlement, timers, held, message);
+    }
+
+    fn settle(
+        self: &Arc<Self>,
+        settlement: Settlement,
+        timers: Vec<(Timestamp, Arc<str>)>,
+        held: Held,
+        message: Arc<Message>,
+    ) {
+        let core = self.clone();
+        self.settling.spawn(async move {
+            let id = settlement.id;
+            match core.deps.spool.settle(settlement).await {
+                Ok(settled) => {
+                    for duplicate in settled.duplicates {
+                        tracing::info!(
+                            target: "postern::outcome", queue = %id, index = duplicate.index, first = ?duplicate.first,
+                            "settled before"
+                        );
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(target: "postern::spool", queue = %id, reply = %error, "not settled, it will be tried again");
+                }
+            }
+            // The spool is told of both by their being dropped, and must not be before it has the outcomes.
+            let Held { claims, unsettled, look_again } = held;
+            drop((claims, message, unsettled));
+            let now = Timestamp::now();
+            for (until, domain) in timers {
+                core.agenda.at(now, until, &domain);
+            }
+            for domain in look_again {
+                core.agenda.look(domain);
+            }
+            core.feed_again();
+        });
+    }
+}
+
+/// What became of recipients of one message.
+pub(crate) struct Conclusion {
+    pub(crate) message: Arc<Message>,
+    pub(crate) fates: Vec<(Due, Fate)>,
+    /// No further attempt before this.
+    pub(crate) not_before: Option<Timestamp>,
+    pub(crate) held: Held,
+}
+
+/// What is given back when the outcomes are on stable storage.
+#[derive(Default)]
+pub(crate) struct Held {
+    pub(crate) claims: Arc<Vec<Claim>>,
+    pub(crate) unsettled: Option<OwnedSemaphorePermit>,
+    /// Domains that may have come due while the message was claimed.
+    pub(crate) look_again: Vec<Arc<str>>,
+}
+
+/// A domain as the spool knows it.
+fn domain_text(domain: &Domain) -> Cow<'_, str> {
+    match domain {
+        Domain::Name(name) => Cow::Borrowed(name),
+        literal @ Domain::Literal(_) => Cow::Owned(literal.to_string()),
+    }
+}
+
+fn domain_of(message: &Message, due: &Due) -> Option<Arc<str>> {
+    let recipient = message.envelope.recipients.get(due.index as usize)?;
+    Some(domain_text(recipient.address.domain()).into())
+}
+
+/// Domains of a claimed message of which the work had not all recipients: the others may have come due meanwhile.
+pub(crate) fn look_again(message: &Message, recipients: &[Due]) -> Vec<Arc<str>> {
+    let all = &message.envelope.recipients;
+    if all.len() == recipients.len() {
+        return Vec::new();
+    }
+    let mut left_out = vec![true; all.len()];
+    for due in recipients {
+        if let Some(mark) = left_out.get_mut(due.index as usize) {
+            *mark = false;
+        }
+    }
+    let domains = |wanted: bool| -> BTreeSet<Cow<'_, str>> {
+        let chosen = all.iter().zip(&left_out).filter(|(_, mark)| **mark == wanted);
+        chosen
+            .map(|(recipient, _)| domain_text(recipient.address.domain()))
+            .collect()
+    };
+    domains(false)
+        .intersection(&domains(true))
+        .map(|domain| Arc::from(&**domain))
+        .collect()
+}
+
+fn note(index: u32, notice: outcome::Notice, outcome: &Outcome, replied: bool) -> Option<Note> {
+    let (attempt, expired) = match outcome {
+        Outcome::Delivered(attempt) | Outcome::Bounced(attempt) => (attempt, false),
+        Outcome::Expired(attempt) => (attempt, true),
+        Outcome::Deferred {
+            attempt: Some(attempt),
+            ..
+        } => (attempt, false),
+        Outcome::Deferred { attempt: None, .. } | Outcome::Removed { .. } => return None,
+    };
+    Some(Note {
+        index,
+        notice,
+        status: attempt.status?,
+        relay: attempt.relay.clone(),
+        text: attempt.reply.clone(),
+        replied,
+        expired,
+    })
+}
+
+/// One line an outcome.
+fn log_outcome(message: &Message, due: &Due, outcome: &Outcome, now: Timestamp) {
+    let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
+        return;
+    };
+    let (queue, to) = (message.id, &recipient.address);
+    let delay_ms = now.as_millisecond() - message.received_at.as_millisecond();
+    let from = &message.envelope.sender;
+    let session = message.session.as_deref().unwrap_or_default();
+    macro_rules! line {
+        ($word:literal, $attempt:expr $(, $extra:ident = $value:expr)*) => {
+            tracing::info!(
+                target: "postern::outcome", %queue, session, %from, %to, relay = %$attempt.relay,
+                status = $attempt.status.map(tracing::field::display), reply = %$attempt.reply, delay_ms $(, $extra = $value)*,
+                $word
+            )
+        };
+    }
+    match outcome {
+        Outcome::Delivered(attempt) => line!("delivered", attempt),
+        Outcome::Bounced(attempt) => line!("bounced", attempt, report = reported(from)),
+        Outcome::Expired(attempt) => line!("expired", attempt, report = reported(from)),
+        Outcome::Deferred {
+            until,
+            attempt: Some(attempt),
+            ..
+        } => {
+            line!(
+                "deferred",
+                attempt,
+                attempts = due.attempts + 1,
+                until = tracing::field::display(until)
+            );
+        }
+        Outcome::Deferred { attempt: None, .. } | Outcome::Removed { .. } => {}
+    }
+}
+
+/// Whether the sender can be told at all.
+fn reported(from: &ReversePath) -> bool {
+    matches!(from, ReversePath::Mailbox(_))
+}
+
+/// Forgets these messages everywhere.
+pub(crate) fn forget(core: &Core, ids: &[QueueId]) {
+    for destination in core.destinations() {
+        destination.forget(ids);
+    }
+}

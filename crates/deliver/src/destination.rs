@@ -1,0 +1,453 @@
+//! One next hop at work: its queue in memory, its workers, and how it fares.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use postern_mail::QueueId;
+use tokio::sync::Semaphore;
+
+use crate::failure::Failure;
+use crate::hop::NextHop;
+use crate::settings::Limits;
+use crate::status::DestinationStatus;
+use crate::work::Work;
+
+/// Connections that a destination nobody knows yet may have.
+const WINDOW_FIRST: usize = 2;
+
+/// How long a destination that refused one more connection is not asked for one more.
+const GROWTH_PAUSE: Duration = Duration::from_secs(30);
+
+/// Domains whose backlog is remembered one by one.
+const BACKLOG_MAX: usize = 256;
+
+/// Below this many waiting messages, more are fetched from the spool.
+const LOW_WATER: usize = 25;
+
+/// Deferred messages read for a destination that pauses, in each [`SLOW_PERIOD`]. Each is put off without an attempt, but for those
+/// whose time is over, which bounce; so a million of them is gone through in the end, at a cost nobody notices.
+const SLOW_READ: usize = 200;
+
+/// See [`SLOW_READ`].
+pub(crate) const SLOW_PERIOD: Duration = Duration::from_millis(500);
+
+/// A next hop in use.
+pub(crate) struct Destination {
+    pub(crate) name: String,
+    pub(crate) hop: NextHop,
+    state: Mutex<State>,
+    /// One permit for each idle worker that has been called to work.
+    calls: Semaphore,
+    delivered: AtomicU64,
+}
+
+struct State {
+    fresh: VecDeque<Work>,
+    retry: VecDeque<Work>,
+    /// Fresh messages taken in a row while others waited.
+    fresh_in_row: u8,
+    /// Workers, idle ones included.
+    workers: usize,
+    idle: usize,
+    /// Workers that were started or called and have not asked for work since: each is good for one message.
+    coming: usize,
+    /// Workers that have a connection.
+    connected: usize,
+    window: usize,
+    growth_paused_until: Option<Instant>,
+    pause: Option<Pause>,
+    failures: u32,
+    last_error: Option<(Timestamp, String)>,
+    backlog: BTreeSet<Arc<str>>,
+    backlog_unknown: bool,
+    next_send: Option<Instant>,
+    /// Since when, and how many messages may still be read in this period of a pause.
+    slow_read: (Instant, usize),
+    last_used: Instant,
+}
+
+/// No attempts until then: none of the hosts could be reached.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Pause {
+    pub(crate) until: Timestamp,
+    /// What the last attempt came to.
+    pub(crate) failure: Failure,
+}
+
+/// What a worker finds when it asks for work.
+pub(crate) enum Taken {
+    /// Do this.
+    Work(Box<Work>),
+    /// Nothing now; the worker counts as idle and waits for [`Destination::called`].
+    Idle,
+    /// Nothing now; the worker no longer counts and ends.
+    Leave,
+}
+
+/// What became of an unsuccessful connection, as seen by the destination.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Setback {
+    /// Other connections go on: do without this one.
+    Fewer,
+    /// Nothing works: a pause has begun, or one that has begun before goes on.
+    Paused,
+}
+
+/// What is waiting in the spool for a destination that has room again.
+pub(crate) struct Shortage {
+    pub(crate) domains: BTreeSet<Arc<str>>,
+    pub(crate) everywhere: bool,
+}
+
+impl Destination {
+    pub(crate) fn new(hop: NextHop) -> Self {
+        let state = State {
+            fresh: VecDeque::new(),
+            retry: VecDeque::new(),
+            fresh_in_row: 0,
+            workers: 0,
+            idle: 0,
+            coming: 0,
+            connected: 0,
+            window: WINDOW_FIRST,
+            growth_paused_until: None,
+            pause: None,
+            failures: 0,
+            last_error: None,
+            backlog: BTreeSet::new(),
+            backlog_unknown: false,
+            next_send: None,
+            slow_read: (Instant::now(), SLOW_READ),
+            last_used: Instant::now(),
+        };
+        Self {
+            name: hop.name(),
+            hop,
+            state: Mutex::new(state),
+            calls: Semaphore::new(0),
+            delivered: AtomicU64::new(0),
+        }
+    }
+
+    /// Puts work into the queue, and wakes an idle worker if there is one; gives it back when the queue is full.
+    ///
+    /// Call [`Destination::hire`] afterwards.
+    pub(crate) fn offer(&self, work: Work, limits: &Limits) -> Result<(), Work> {
+        let mut state = self.state.lock();
+        let queue = if work.is_fresh() {
+            &mut state.fresh
+        } else {
+            &mut state.retry
+        };
+        if queue.len() >= limits.waiting_per_destination {
+            return Err(work);
+        }
+        queue.push_back(work);
+        state.last_used = Instant::now();
+        if state.idle > 0 {
+            // Taken off the count here, so that the next message wakes another one.
+            state.idle -= 1;
+            state.coming += 1;
+            drop(state);
+            self.calls.add_permits(1);
+        }
+        Ok(())
+    }
+
+    /// Puts work back that was not tried, ahead of all other.
+    pub(crate) fn put_back(&self, work: Work) {
+        let mut state = self.state.lock();
+        let queue = if work.is_fresh() {
+            &mut state.fresh
+        } else {
+            &mut state.retry
+        };
+        queue.push_front(work);
+        if state.idle > 0 {
+            state.idle -= 1;
+            state.coming += 1;
+            drop(state);
+            self.calls.add_permits(1);
+        }
+    }
+
+    /// Whether one more worker is to be started; if so, it counts from now on. `free` is how many connections are left in all.
+    pub(crate) fn hire(&self, limits: &Limits, free: usize) -> bool {
+        let mut state = self.state.lock();
+        let waiting = state.fresh.len() + state.retry.len();
+        let window = if state.pause.is_some() { 1 } else { state.window };
+        // The fewer are left, the fewer one destination gets, so that slow ones cannot have them all.
+        let allowed = window.min(limits.connections_per_destination).min(1 + free / 4);
+        let wanted = waiting > state.coming && state.workers < allowed;
+        if wanted {
+            state.workers += 1;
+            state.coming += 1;
+        }
+        wanted
+    }
+
+    /// The next message, fresh ones first, with every fourth place for those that were deferred before.
+    ///
+    /// `arriving` is to be set the first time a worker asks, and the first time after it was called.
+    pub(crate) fn take(&self, may_wait: bool, arriving: bool) -> Taken {
+        let mut state = self.state.lock();
+        state.coming -= usize::from(arriving);
+        match state.next() {
+            Some(work) => Taken::Work(Box::new(work)),
+            None if may_wait => {
+                state.idle += 1;
+                Taken::Idle
+            }
+            None => {
+                state.workers -= 1;
+                Taken::Leave
+            }
+        }
+    }
+
+    /// Resolves when an idle worker is called to work; it is not idle then.
+    pub(crate) async fn called(&self) {
+        if let Ok(call) = self.calls.acquire().await {
+            call.forget();
+        }
+    }
+
+    /// Several messages at once, for mailboxes, whose writer waits for the disk once for all of them.
+    pub(crate) fn take_more(&self, most: usize) -> Vec<Work> {
+        let mut state = self.state.lock();
+        let count = most.min(state.fresh.len() + state.retry.len());
+        (0..count).map_while(|_| state.next()).collect()
+    }
+
+    /// An idle worker wants to end. `false` when it has been called already: it has to wait for [`Destination::called`], which
+    /// resolves at once, and look once more.
+    pub(crate) fn withdraw(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.idle == 0 {
+            return false;
+        }
+        state.idle -= 1;
+        state.workers -= 1;
+        true
+    }
+
+    /// A worker ends although there may be work; `arriving` as for [`Destination::take`].
+    pub(crate) fn leave(&self, arriving: bool) {
+        let mut state = self.state.lock();
+        state.workers -= 1;
+        state.coming -= usize::from(arriving);
+    }
+
+    /// Whether more than one worker is here.
+    pub(crate) fn has_company(&self) -> bool {
+        self.state.lock().workers > 1
+    }
+
+    /// More from the spool is wanted and welcome.
+    pub(crate) fn shortage(&self) -> Option<Shortage> {
+        let mut state = self.state.lock();
+        if (state.backlog.is_empty() && !state.backlog_unknown) || state.retry.len() >= LOW_WATER {
+            return None;
+        }
+        let domains = std::mem::take(&mut state.backlog);
+        let everywhere = domains.is_empty() && std::mem::take(&mut state.backlog_unknown);
+        Some(Shortage { domains, everywhere })
+    }
+
+    /// Notes that the spool has due mail for `domain` that there was no room for.
+    pub(crate) fn note_backlog(&self, domain: &Arc<str>) {
+        let mut state = self.state.lock();
+        if state.backlog.len() >= BACKLOG_MAX && !state.backlog.contains(domain) {
+            state.backlog_unknown = true;
+        } else {
+            state.backlog.insert(domain.clone());
+        }
+    }
+
+    /// How many deferred messages there is room for.
+    pub(crate) fn room(&self, limits: &Limits) -> usize {
+        limits
+            .waiting_per_destination
+            .saturating_sub(self.state.lock().retry.len())
+    }
+
+    /// How many deferred messages may be read for it just now: a few at a time while it pauses.
+    pub(crate) fn allowance(&self, now: Timestamp) -> usize {
+        let mut state = self.state.lock();
+        if state.pause.as_ref().is_none_or(|pause| pause.until <= now) {
+            return usize::MAX;
+        }
+        if state.slow_read.0.elapsed() >= SLOW_PERIOD {
+            state.slow_read = (Instant::now(), SLOW_READ);
+        }
+        state.slow_read.1
+    }
+
+    /// Notes that so many were read.
+    pub(crate) fn note_read(&self, count: usize) {
+        let mut state = self.state.lock();
+        state.slow_read.1 = state.slow_read.1.saturating_sub(count);
+    }
+
+    /// The pause, if it goes on at `now`.
+    pub(crate) fn paused(&self, now: Timestamp) -> Option<Pause> {
+        self.state.lock().pause.clone().filter(|pause| pause.until > now)
+    }
+
+    /// A connection was made.
+    pub(crate) fn connected(&self) {
+        let mut state = self.state.lock();
+        state.connected += 1;
+        state.pause = None;
+        state.failures = 0;
+    }
+
+    /// A connection is gone.
+    pub(crate) fn disconnected(&self) {
+        self.state.lock().connected -= 1;
+    }
+
+    /// No connection could be made. `pause_for` says how long to pause after so many failures in a row.
+    pub(crate) fn connect_failed(
+        &self,
+        now: Timestamp,
+        failure: &Failure,
+        pause_for: impl Fn(u32) -> Duration,
+    ) -> Setback {
+        let mut state = self.state.lock();
+        state.last_error = Some((now, failure.line()));
+        if state.connected > 0 {
+            state.window = state.connected;
+            state.growth_paused_until = Some(Instant::now() + GROWTH_PAUSE);
+            return Setback::Fewer;
+        }
+        if state.pause.as_ref().is_none_or(|pause| pause.until <= now) {
+            state.failures = state.failures.saturating_add(1);
+            let until = now + pause_for(state.failures);
+            state.pause = Some(Pause {
+                until,
+                failure: failure.clone(),
+            });
+            state.window = WINDOW_FIRST;
+        }
+        Setback::Paused
+    }
+
+    /// A message was taken by the other side.
+    pub(crate) fn succeeded(&self, limits: &Limits) {
+        self.delivered.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        if state.window < limits.connections_per_destination
+            && state
+                .growth_paused_until
+                .is_none_or(|until| until <= Instant::now())
+        {
+            state.growth_paused_until = None;
+            state.window += 1;
+        }
+    }
+
+    /// Notes an error of an attempt, for the listing.
+    pub(crate) fn note_error(&self, now: Timestamp, error: String) {
+        self.state.lock().last_error = Some((now, error));
+    }
+
+    /// Ends the pause.
+    pub(crate) fn end_pause(&self) {
+        let mut state = self.state.lock();
+        state.pause = None;
+        state.failures = 0;
+    }
+
+    /// When the next message may be sent, `rate` being messages a second; the place is taken by asking.
+    pub(crate) fn sending_time(&self, rate: f64) -> Instant {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        let time = state.next_send.map_or(now, |next| next.max(now));
+        state.next_send = Some(time + Duration::from_secs_f64(1.0 / rate.max(0.001)));
+        time
+    }
+
+    /// Forgets messages that nobody has begun with.
+    pub(crate) fn forget(&self, ids: &[QueueId]) {
+        let mut state = self.state.lock();
+        let State { fresh, retry, .. } = &mut *state;
+        let (mut gone, mut kept) = (Vec::new(), VecDeque::new());
+        for queue in [fresh, retry] {
+            for work in queue.drain(..) {
+                if ids.contains(&work.id) {
+                    gone.push(work)
+                } else {
+                    kept.push_back(work)
+                }
+            }
+            std::mem::swap(queue, &mut kept);
+        }
+        // Dropping a message tells the spool, which is not to happen under the lock.
+        drop(state);
+        drop(gone);
+    }
+
+    /// Forgets all that waits; it stays in the spool.
+    pub(crate) fn clear(&self) {
+        let mut state = self.state.lock();
+        let gone = (std::mem::take(&mut state.fresh), std::mem::take(&mut state.retry));
+        drop(state);
+        drop(gone);
+    }
+
+    /// Whether nothing happens here, and has not for `quiet`.
+    pub(crate) fn is_disused(&self, quiet: Duration) -> bool {
+        let state = self.state.lock();
+        state.workers == 0
+            && state.fresh.is_empty()
+            && state.retry.is_empty()
+            && state.last_used.elapsed() > quiet
+            && state
+                .pause
+                .as_ref()
+                .is_none_or(|pause| pause.until <= Timestamp::now())
+    }
+
+    pub(crate) fn status(&self) -> DestinationStatus {
+        let state = self.state.lock();
+        DestinationStatus {
+            destination: self.name.clone(),
+            connections: state.workers,
+            idle: state.idle,
+            window: state.window,
+            waiting: state.fresh.len() + state.retry.len(),
+            backlog: state.backlog_unknown || !state.backlog.is_empty(),
+            delivered: self.delivered.load(Ordering::Relaxed),
+            paused_until: state
+                .pause
+                .as_ref()
+                .map(|pause| pause.until)
+                .filter(|until| *until > Timestamp::now()),
+            last_error: state.last_error.clone(),
+        }
+    }
+}
+
+impl State {
+    fn next(&mut self) -> Option<Work> {
+        let fresh_turn = self.fresh_in_row < 3 || self.retry.is_empty();
+        if fresh_turn && let Some(work) = self.fresh.pop_front() {
+            self.fresh_in_row = if self.retry.is_empty() {
+                0
+            } else {
+                self.fresh_in_row + 1
+            };
+            return Some(work);
+        }
+        self.fresh_in_row = 0;
+        self.retry.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests;

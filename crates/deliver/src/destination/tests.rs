@@ -1,0 +1,199 @@
+use std::path::PathBuf;
+
+use postern_mail::Status;
+use postern_policy::route::TlsLevel;
+
+use super::*;
+use crate::hop::HopKind;
+use crate::work::Due;
+
+fn destination() -> Destination {
+    Destination::new(NextHop {
+        kind: HopKind::Maildir(PathBuf::from("/x")),
+        tls: TlsLevel::None,
+        verify: false,
+    })
+}
+
+fn work(id: i64) -> Work {
+    Work {
+        id: QueueId::from_i64(id),
+        received_at: Timestamp::UNIX_EPOCH,
+        message: None,
+        recipients: vec![Due::fresh(0)],
+        claims: Vec::new(),
+    }
+}
+
+fn taken(destination: &Destination, may_wait: bool, arriving: bool) -> Option<i64> {
+    match destination.take(may_wait, arriving) {
+        Taken::Work(work) => Some(work.id.as_i64()),
+        Taken::Idle | Taken::Leave => None,
+    }
+}
+
+fn failure() -> Failure {
+    Failure::temporary(Status(4, 4, 1), "mx", "down")
+}
+
+#[test]
+fn workers_are_hired_for_work_within_bounds() {
+    let destination = destination();
+    let limits = Limits {
+        connections_per_destination: 3,
+        ..Limits::default()
+    };
+    assert!(!destination.hire(&limits, 100), "nothing to do");
+    for id in 1..=9 {
+        assert!(destination.offer(work(id), &limits).is_ok());
+    }
+    assert!(destination.hire(&limits, 100) && destination.hire(&limits, 100));
+    assert!(
+        !destination.hire(&limits, 100),
+        "two until it has shown that it works"
+    );
+    destination.succeeded(&limits);
+    destination.succeeded(&limits);
+    assert!(destination.hire(&limits, 100));
+    assert!(!destination.hire(&limits, 100), "no more than the setting");
+    destination.leave(true);
+    assert!(
+        !destination.hire(&limits, 3),
+        "few connections are left for others"
+    );
+    destination.leave(true);
+    destination.leave(true);
+    assert!(
+        destination.hire(&limits, 0),
+        "one is always started, and waits its turn"
+    );
+}
+
+#[tokio::test]
+async fn each_message_gets_one_worker() {
+    let destination = destination();
+    let limits = Limits::default();
+    for id in 1..=2 {
+        destination.offer(work(id), &limits).ok();
+        assert!(destination.hire(&limits, 9));
+        assert!(!destination.hire(&limits, 9), "one is on its way");
+    }
+    assert_eq!(
+        (taken(&destination, true, true), taken(&destination, true, true)),
+        (Some(1), Some(2))
+    );
+    assert_eq!(
+        (taken(&destination, true, false), taken(&destination, true, false)),
+        (None, None)
+    );
+    assert_eq!(destination.status().idle, 2);
+    destination.succeeded(&limits);
+    destination.offer(work(3), &limits).ok();
+    destination.offer(work(4), &limits).ok();
+    assert_eq!(destination.status().idle, 0);
+    assert!(!destination.hire(&limits, 9), "both idle ones were called");
+    destination.offer(work(5), &limits).ok();
+    assert!(destination.hire(&limits, 9), "a third one is needed");
+    assert!(!destination.withdraw(), "called: it cannot end");
+    destination.called().await;
+    destination.called().await;
+    assert_eq!(
+        (taken(&destination, true, true), taken(&destination, true, true)),
+        (Some(3), Some(4))
+    );
+    assert_eq!(taken(&destination, true, true), Some(5));
+    assert_eq!(taken(&destination, true, false), None);
+    assert!(destination.withdraw());
+    assert_eq!(destination.status().connections, 2);
+}
+
+#[test]
+fn a_full_queue_gives_work_back() {
+    let destination = destination();
+    let limits = Limits {
+        waiting_per_destination: 2,
+        ..Limits::default()
+    };
+    assert!(destination.offer(work(1), &limits).is_ok());
+    assert_eq!(destination.room(&limits), 1);
+    assert!(destination.offer(work(2), &limits).is_ok());
+    assert_eq!(
+        destination.offer(work(3), &limits).err().map(|work| work.id),
+        Some(QueueId::from_i64(3))
+    );
+    destination.note_backlog(&"example.org".into());
+    let shortage = destination.shortage().expect("few are waiting");
+    assert_eq!(shortage.domains.len(), 1);
+    assert!(destination.shortage().is_none(), "asked for once");
+    destination.forget(&[QueueId::from_i64(1)]);
+    destination.hire(&limits, 9);
+    assert_eq!(taken(&destination, false, true), Some(2));
+}
+
+#[test]
+fn a_dead_destination_pauses_longer_each_time() {
+    let destination = destination();
+    let limits = Limits::default();
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let pause = |failures: u32| Duration::from_secs(u64::from(failures) * 10);
+    assert_eq!(
+        destination.connect_failed(at(0), &failure(), pause),
+        Setback::Paused
+    );
+    assert_eq!(destination.paused(at(9)).map(|pause| pause.until), Some(at(10)));
+    assert_eq!(destination.paused(at(10)), None);
+    assert_eq!(
+        destination.connect_failed(at(5), &failure(), pause),
+        Setback::Paused
+    );
+    assert_eq!(
+        destination.paused(at(9)).map(|pause| pause.until),
+        Some(at(10)),
+        "failures of one moment count once"
+    );
+    destination.connect_failed(at(12), &failure(), pause);
+    assert_eq!(destination.paused(at(13)).map(|pause| pause.until), Some(at(32)));
+    for id in 1..=3 {
+        destination.offer(work(id), &limits).ok();
+    }
+    assert!(destination.hire(&limits, 100));
+    assert!(
+        !destination.hire(&limits, 100),
+        "one worker is enough to find out"
+    );
+    destination.connected();
+    assert_eq!(destination.paused(at(13)), None);
+    assert!(destination.hire(&limits, 100));
+}
+
+#[test]
+fn one_connection_too_many_is_no_pause() {
+    let destination = destination();
+    let limits = Limits::default();
+    destination.connected();
+    let never = |_| -> Duration { panic!("no pause") };
+    assert_eq!(
+        destination.connect_failed(Timestamp::UNIX_EPOCH, &failure(), never),
+        Setback::Fewer
+    );
+    assert_eq!(destination.status().window, 1);
+    destination.succeeded(&limits);
+    assert_eq!(destination.status().window, 1, "not asked for more for a while");
+}
+
+#[test]
+fn mail_of_a_pausing_destination_is_read_in_small_steps() {
+    let destination = destination();
+    let now = Timestamp::now();
+    assert_eq!(destination.allowance(now), usize::MAX);
+    destination.connect_failed(now, &failure(), |_| Duration::from_secs(60));
+    assert_eq!(destination.allowance(now), SLOW_READ);
+    destination.note_read(SLOW_READ - 1);
+    assert_eq!(destination.allowance(now), 1);
+    destination.note_read(5);
+    assert_eq!(destination.allowance(now), 0);
+    std::thread::sleep(SLOW_PERIOD);
+    assert_eq!(destination.allowance(now), SLOW_READ);
+    destination.end_pause();
+    assert_eq!(destination.allowance(now), usize::MAX);
+}

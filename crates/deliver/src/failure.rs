@@ -1,0 +1,165 @@
+//! Why an attempt did not succeed, and what follows from that.
+
+use postern_mail::Status;
+use postern_smtp::Reply;
+use postern_smtp::client::{Stage, Unmet};
+use postern_spool::Attempt;
+
+/// Octets of a reply that are kept in spool, log and reports.
+const REPLY_MAX: usize = 1_000;
+
+/// A failure of one recipient, or of the whole attempt.
+///
+/// This is the one place where a failure becomes a decision: permanent or not, with which status.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Failure {
+    pub(crate) permanent: bool,
+    pub(crate) status: Status,
+    /// The host that is to blame, if one was reached.
+    pub(crate) relay: String,
+    /// Its reply, or our own words.
+    pub(crate) text: String,
+    /// Whether `text` is a reply of the host.
+    pub(crate) replied: bool,
+}
+
+impl Failure {
+    /// A failure in our own words.
+    pub(crate) fn own(permanent: bool, status: Status, relay: &str, text: impl Into<String>) -> Self {
+        Self {
+            permanent,
+            status,
+            relay: relay.to_owned(),
+            text: shorten(text.into()),
+            replied: false,
+        }
+    }
+
+    /// For now, in our own words.
+    pub(crate) fn temporary(status: Status, relay: &str, text: impl Into<String>) -> Self {
+        Self::own(false, status, relay, text)
+    }
+
+    /// For good, in our own words.
+    pub(crate) fn permanent(status: Status, relay: &str, text: impl Into<String>) -> Self {
+        Self::own(true, status, relay, text)
+    }
+
+    /// The host said no. Only 5xx is for good; a reply that makes no sense at its place is taken as a fault that may pass.
+    pub(crate) fn refused(stage: Stage, reply: &Reply, relay: &str) -> Self {
+        let permanent = reply.is_permanent();
+        let status = reply
+            .status
+            .filter(|status| status.0 == if permanent { 5 } else { 4 });
+        Self {
+            permanent,
+            status: status.unwrap_or_else(|| implied(stage, permanent)),
+            relay: relay.to_owned(),
+            text: shorten(reply.to_string()),
+            replied: true,
+        }
+    }
+
+    /// The connection broke. After the end of the data the message may have arrived; it is tried again all the same, since
+    /// a repeat is better than a loss (RFC 5321 section 4.5.3.2.6, RFC 1047).
+    pub(crate) fn lost(relay: &str, text: impl Into<String>) -> Self {
+        Self::temporary(Status(4, 4, 2), relay, text)
+    }
+
+    /// The host lacks what the message needs.
+    pub(crate) fn unmet(unmet: Unmet, relay: &str) -> Self {
+        Self::permanent(unmet.status(), relay, unmet.to_string())
+    }
+
+    /// As the spool keeps it.
+    pub(crate) fn attempt(&self) -> Attempt {
+        Attempt {
+            relay: self.relay.clone(),
+            status: Some(self.status),
+            reply: self.text.clone(),
+        }
+    }
+
+    /// On one line, for logs and listings.
+    pub(crate) fn line(&self) -> String {
+        if self.relay.is_empty() {
+            self.text.clone()
+        } else {
+            format!("{}: {}", self.relay, self.text)
+        }
+    }
+}
+
+/// The status of a reply that has none (RFC 3463; the subject follows from what was asked).
+fn implied(stage: Stage, permanent: bool) -> Status {
+    let class = if permanent { 5 } else { 4 };
+    match stage {
+        Stage::Mail => Status(class, 1, 0),
+        Stage::Recipient if permanent => Status(class, 1, 1),
+        Stage::Recipient => Status(class, 2, 0),
+        Stage::Data | Stage::EndOfData => Status(class, 0, 0),
+        Stage::Greeting | Stage::Hello | Stage::StartTls | Stage::Reset | Stage::Quit => Status(class, 3, 0),
+    }
+}
+
+/// What a good reply is kept as.
+pub(crate) fn success(reply: &Reply, relay: &str) -> Attempt {
+    Attempt {
+        relay: relay.to_owned(),
+        status: Some(
+            reply
+                .status
+                .filter(|status| status.0 == 2)
+                .unwrap_or(Status(2, 0, 0)),
+        ),
+        reply: shorten(reply.to_string()),
+    }
+}
+
+/// Cuts a text that a peer made long.
+pub(crate) fn shorten(mut text: String) -> String {
+    if text.len() > REPLY_MAX {
+        let cut = (0..=REPLY_MAX)
+            .rev()
+            .find(|&at| text.is_char_boundary(at))
+            .unwrap_or(0);
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_become_decisions() {
+        #[rustfmt::skip]
+        let cases = [
+            ("status given",            Stage::Recipient, Reply::fixed(550, Status(5, 1, 6), "moved"), true,  Status(5, 1, 6)),
+            ("no status, recipient",    Stage::Recipient, Reply::bare(550, "unknown"),                true,  Status(5, 1, 1)),
+            ("no status, sender",       Stage::Mail,      Reply::bare(553, "bad sender"),             true,  Status(5, 1, 0)),
+            ("no status, content",      Stage::EndOfData, Reply::bare(554, "spam"),                   true,  Status(5, 0, 0)),
+            ("for now",                 Stage::Recipient, Reply::bare(450, "greylisted"),             false, Status(4, 2, 0)),
+            ("status of another class", Stage::EndOfData, Reply::fixed(451, Status(5, 7, 1), "odd"),  false, Status(4, 0, 0)),
+            ("a 3xx out of place",      Stage::Mail,      Reply::bare(354, "odd"),                    false, Status(4, 1, 0)),
+            ("421",                     Stage::Data,      Reply::fixed(421, Status(4, 4, 2), "bye"),  false, Status(4, 4, 2)),
+        ];
+        for (shows, stage, reply, permanent, status) in cases {
+            let failure = Failure::refused(stage, &reply, "mx");
+            assert_eq!(
+                (failure.permanent, failure.status),
+                (permanent, status),
+                "{shows}"
+            );
+        }
+    }
+
+    #[test]
+    fn long_replies_are_cut_between_characters() {
+        let text = shorten("ä".repeat(2_000));
+        assert!(text.len() <= REPLY_MAX + 3 && text.ends_with("ä…"));
+        assert_eq!(shorten("short".into()), "short");
+    }
+}

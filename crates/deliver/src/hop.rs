@@ -1,0 +1,107 @@
+//! Next hops: what mail with the same way has in common.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use postern_mail::Domain;
+use postern_policy::route::{Hop, HopHost, Protocol, RouteTable, Target, TlsLevel, route};
+use postern_smtp::client;
+
+/// One way out. Mail that has it in common shares queue, connections and pauses.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct NextHop {
+    pub(crate) kind: HopKind,
+    pub(crate) tls: TlsLevel,
+    pub(crate) verify: bool,
+}
+
+/// Where to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum HopKind {
+    /// To the hosts that the domain's MX records name.
+    Mx(Box<str>),
+    /// To these hosts, in this order.
+    Hosts { via: Vec<Hop>, protocol: Protocol },
+    /// Into Maildirs below a folder.
+    Maildir(PathBuf),
+}
+
+impl NextHop {
+    /// The way that mail for `domain` takes.
+    pub(crate) fn find(domain: &Domain, table: &RouteTable, mx_port: u16) -> Self {
+        let route = route(domain, table);
+        let kind = match (route.target, domain) {
+            (Target::Hosts { via, protocol }, _) => HopKind::Hosts {
+                via: via.clone(),
+                protocol: *protocol,
+            },
+            (Target::Maildir(folder), _) => HopKind::Maildir(folder.clone()),
+            (Target::Mx, Domain::Name(name)) => HopKind::Mx(name.clone()),
+            // An address literal names the host itself (RFC 5321 section 4.1.3).
+            (Target::Mx, Domain::Literal(ip)) => HopKind::Hosts {
+                via: vec![Hop {
+                    host: HopHost::Ip(*ip),
+                    port: mx_port,
+                }],
+                protocol: Protocol::Smtp,
+            },
+        };
+        Self {
+            kind,
+            tls: route.tls,
+            verify: route.verify,
+        }
+    }
+
+    /// The protocol spoken there.
+    pub(crate) fn protocol(&self) -> client::Protocol {
+        match self.kind {
+            HopKind::Hosts {
+                protocol: Protocol::Lmtp,
+                ..
+            } => client::Protocol::Lmtp,
+            _ => client::Protocol::Smtp,
+        }
+    }
+
+    /// The name that people see and that equal ways share: `mx:example.org`, `smtp:relay.example:25`, with TLS if it is not
+    /// opportunistic.
+    pub(crate) fn name(&self) -> String {
+        let mut name = match &self.kind {
+            HopKind::Mx(domain) => format!("mx:{domain}"),
+            HopKind::Maildir(folder) => return format!("maildir:{}", folder.display()),
+            HopKind::Hosts { via, protocol } => {
+                let scheme = if *protocol == Protocol::Lmtp {
+                    "lmtp"
+                } else {
+                    "smtp"
+                };
+                let hosts: Vec<String> = via.iter().map(hop_text).collect();
+                format!("{scheme}:{}", hosts.join(","))
+            }
+        };
+        let tls = match (self.tls, self.verify) {
+            (TlsLevel::Opportunistic, false) => "",
+            (TlsLevel::Opportunistic, true) => " tls=opportunistic verify",
+            (TlsLevel::None, _) => " tls=none",
+            (TlsLevel::Required, false) => " tls=required",
+            (TlsLevel::Required, true) => " tls=required verify",
+        };
+        name.push_str(tls);
+        name
+    }
+}
+
+/// A hop as it is written in the configuration.
+pub(crate) fn hop_text(hop: &Hop) -> String {
+    let mut text = String::new();
+    // Writing into a `String` does not fail.
+    let _ = match &hop.host {
+        HopHost::Name(name) => write!(text, "{name}:{}", hop.port),
+        HopHost::Ip(IpAddr::V4(ip)) => write!(text, "{ip}:{}", hop.port),
+        HopHost::Ip(IpAddr::V6(ip)) => write!(text, "[{ip}]:{}", hop.port),
+        HopHost::Unix(path) => write!(text, "unix:{}", path.display()),
+    };
+    text
+}

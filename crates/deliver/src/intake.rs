@@ -1,0 +1,335 @@
+//! Where mail comes from: fresh messages straight from their put, deferred ones from the database as they come due.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postern_mail::{Domain, QueueId};
+use postern_spool::{Change, Event, Subscription};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::agenda::HORIZON;
+use crate::core::{Core, forget};
+use crate::destination::{Destination, SLOW_PERIOD};
+use crate::settings::Settings;
+use crate::work::{Due, Work};
+
+/// Messages read for one domain at once.
+const PAGE: usize = 200;
+
+/// Domains looked at in one step of a scan.
+const DOMAINS: usize = 256;
+
+/// Shortest time between two scans of all domains that are due. What is noted on the agenda does not wait for them.
+const SCAN_EVERY: Duration = Duration::from_secs(30);
+
+/// A scan takes at most this part of the time: the pause after it is so many times as long as it took.
+const SCAN_SHARE: u32 = 20;
+
+/// How long to wait when the spool cannot be read.
+const SPOOL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Most messages for which an administrator's wish is followed one by one.
+const FEW: usize = 32;
+
+/// Hands fresh messages over and follows administrators, until the end.
+pub(crate) async fn listen(core: Arc<Core>, mut subscription: Subscription) {
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = core.stop.cancelled() => return,
+            event = subscription.recv() => event,
+        };
+        match event {
+            Some(Event::Fresh(message)) => core.dispatch(&message),
+            Some(Event::Backlog) => core.agenda.look_everywhere(),
+            Some(Event::Changed(change)) => follow(&core, change),
+            None => return,
+        }
+    }
+}
+
+fn follow(core: &Arc<Core>, change: Change) {
+    match change {
+        Change::Held(ids) | Change::Removed(ids) => forget(core, &ids),
+        Change::Due(ids) if ids.len() <= FEW => {
+            let core = core.clone();
+            core.workers.clone().spawn(async move {
+                for id in ids.iter() {
+                    look_at(&core, *id).await;
+                }
+            });
+        }
+        Change::Due(_) => core.agenda.look_everywhere(),
+        Change::Flushed(domain) => flush(core, domain.as_deref()),
+    }
+}
+
+/// Ends pauses and looks for due mail of one domain, or of all.
+pub(crate) fn flush(core: &Core, domain: Option<&str>) {
+    let settings = core.deps.settings.load();
+    match domain.map(|text| (text, Domain::parse(text, true))) {
+        Some((_, Ok(domain))) => {
+            core.destination(&domain, &settings).end_pause();
+            core.agenda.look(domain.to_string().into());
+        }
+        Some((text, Err(_))) => core.agenda.look(text.into()),
+        None => {
+            for destination in core.destinations() {
+                destination.end_pause();
+            }
+            core.agenda.look_everywhere();
+        }
+    }
+}
+
+/// Looks for what is due of one message.
+async fn look_at(core: &Core, id: QueueId) {
+    if let Ok(Some(message)) = core.deps.spool.load(id).await {
+        let mut domains: Vec<String> = message
+            .envelope
+            .recipients
+            .iter()
+            .map(|recipient| recipient.address.domain().to_string())
+            .collect();
+        domains.sort_unstable();
+        domains.dedup();
+        for domain in domains {
+            flush(core, Some(&domain));
+        }
+    }
+}
+
+/// Reads what is due, until the end. Sleeps while nothing is.
+pub(crate) async fn read(core: Arc<Core>) {
+    let mut reader = Reader {
+        core: &core,
+        scan: None,
+        next_scan: Instant::now(),
+    };
+    tokio::select! {
+        biased;
+        () = core.stop.cancelled() => {}
+        () = reader.run() => {}
+    }
+}
+
+struct Reader<'a> {
+    core: &'a Arc<Core>,
+    /// A scan under way.
+    scan: Option<Scan>,
+    next_scan: Instant,
+}
+
+struct Scan {
+    after: Option<String>,
+    began: Instant,
+}
+
+impl Reader<'_> {
+    async fn run(&mut self) {
+        loop {
+            let domains = self.core.agenda.take_domains(Timestamp::now());
+            for domains in domains.chunks(DOMAINS) {
+                self.look(domains).await;
+            }
+            if self.core.agenda.take_everywhere() || self.next_scan <= Instant::now() {
+                // A scan under way begins anew: what was asked for may lie behind it.
+                self.scan = Some(Scan {
+                    after: None,
+                    began: Instant::now(),
+                });
+                self.next_scan = Instant::now() + SCAN_EVERY;
+            }
+            // A step at a time, so that neither scan nor timers wait for the other to end.
+            if let Some(scan) = self.scan.take() {
+                self.scan = self.step(scan).await;
+            } else if domains.is_empty() {
+                self.sleep().await;
+            }
+        }
+    }
+
+    async fn sleep(&self) {
+        let now = Timestamp::now();
+        let next = self.core.agenda.next_time().map(|time| {
+            let wait = Duration::try_from(time.duration_since(now)).unwrap_or_default();
+            Instant::now() + wait
+        });
+        let wake = next.map_or(self.next_scan, |next| next.min(self.next_scan));
+        tokio::select! {
+            () = sleep_until(wake) => {}
+            () = self.core.agenda.changed() => {}
+        }
+    }
+
+    /// Goes a step on with a scan.
+    async fn step(&mut self, scan: Scan) -> Option<Scan> {
+        let now = Timestamp::now();
+        let page = match self
+            .core
+            .deps
+            .spool
+            .due_domains(scan.after.as_deref(), now + HORIZON, DOMAINS)
+            .await
+        {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(target: "postern::spool", reply = %error, "cannot read what is due");
+                sleep(SPOOL_PAUSE).await;
+                return Some(scan);
+            }
+        };
+        let mut due: Vec<Arc<str>> = Vec::new();
+        for found in page.domains {
+            let domain: Arc<str> = found.domain.into();
+            if found.next_due <= now {
+                due.push(domain);
+            } else {
+                self.core.agenda.at(now, found.next_due, &domain);
+            }
+        }
+        self.look(&due).await;
+        if page.resume.is_none() {
+            self.next_scan = Instant::now() + SCAN_EVERY.max(scan.began.elapsed() * SCAN_SHARE);
+        }
+        page.resume.map(|after| Scan {
+            after: Some(after),
+            ..scan
+        })
+    }
+
+    /// Reads what is due for these domains and hands it to their destinations.
+    async fn look(&self, domains: &[Arc<str>]) {
+        let settings = self.core.deps.settings.load_full();
+        let mut batch = Batch::default();
+        for domain in domains {
+            let Ok(parsed) = Domain::parse(domain, true) else {
+                tracing::error!(target: "postern::spool", to = %domain, "the queue has mail for what is no domain");
+                continue;
+            };
+            let destination = self.core.destination(&parsed, &settings);
+            self.look_one(domain, &destination, &settings, &mut batch).await;
+        }
+        for (destination, work) in batch.works {
+            // No room after all: it stays due, and is read when there is.
+            if let Err(work) = destination.offer(work, &settings.limits) {
+                drop(work);
+                self.core.agenda.look_everywhere();
+            }
+            self.core.staff(&destination, &settings);
+        }
+    }
+
+    async fn look_one(
+        &self,
+        domain: &Arc<str>,
+        destination: &Arc<Destination>,
+        settings: &Settings,
+        batch: &mut Batch,
+    ) {
+        // The less room there is in all, the less one domain gets, so that slow destinations cannot fill it.
+        let in_all = settings
+            .limits
+            .waiting
+            .saturating_sub(self.core.claims.count())
+            .div_ceil(8);
+        let room = destination
+            .room(&settings.limits)
+            .saturating_sub(batch.count_for(destination));
+        let room = room.min(in_all).min(PAGE);
+        if room == 0 {
+            if in_all == 0 {
+                self.core.note_starved();
+            }
+            destination.note_backlog(domain);
+            return;
+        }
+        let now = Timestamp::now();
+        let room = room.min(destination.allowance(now));
+        if room == 0 {
+            self.core.agenda.at(now, now + SLOW_PERIOD, domain);
+            return;
+        }
+        let hash = self.core.claims.hash(domain);
+        let claimed = |id| self.core.claims.is_held(id, hash);
+        let found = match self
+            .core
+            .deps
+            .spool
+            .due(domain, now + HORIZON, room, &claimed)
+            .await
+        {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(target: "postern::spool", to = %domain, reply = %error, "cannot read what is due");
+                return;
+            }
+        };
+        let full = found.len() >= room;
+        let mut ready = 0;
+        for work in found {
+            let (due, later): (Vec<_>, Vec<_>) = work
+                .recipients
+                .iter()
+                .partition(|recipient| recipient.due_at <= now);
+            for recipient in later {
+                self.core.agenda.at(now, recipient.due_at, domain);
+            }
+            if due.is_empty() {
+                continue;
+            }
+            ready += 1;
+            if let Some(claim) = self.core.claims.take(work.id, hash) {
+                let recipients: Vec<Due> = due.into_iter().map(Due::from).collect();
+                batch.add(
+                    destination,
+                    Work {
+                        id: work.id,
+                        received_at: work.received_at,
+                        message: None,
+                        recipients,
+                        claims: vec![claim],
+                    },
+                );
+            }
+        }
+        destination.note_read(ready);
+        if full && ready > 0 {
+            destination.note_backlog(domain);
+        }
+    }
+}
+
+/// Work read for several domains, that of one message for the same destination put together.
+#[derive(Default)]
+struct Batch {
+    works: Vec<(Arc<Destination>, Work)>,
+    /// By the address of the destination, which stays the same while `works` holds it.
+    places: HashMap<(usize, QueueId), usize>,
+    counts: HashMap<usize, usize>,
+}
+
+impl Batch {
+    fn add(&mut self, destination: &Arc<Destination>, work: Work) {
+        let address = address(destination);
+        if let Some(place) = self.places.get(&(address, work.id)) {
+            let before = &mut self.works[*place].1;
+            before.recipients.extend(work.recipients);
+            before.claims.extend(work.claims);
+            return;
+        }
+        self.places.insert((address, work.id), self.works.len());
+        *self.counts.entry(address).or_default() += 1;
+        self.works.push((destination.clone(), work));
+    }
+
+    fn count_for(&self, destination: &Arc<Destination>) -> usize {
+        self.counts.get(&address(destination)).copied().unwrap_or(0)
+    }
+}
+
+fn address(destination: &Arc<Destination>) -> usize {
+    Arc::as_ptr(destination).addr()
+}

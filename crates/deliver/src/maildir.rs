@@ -1,0 +1,399 @@
+//! Delivery into Maildirs: written to `tmp`, synced, renamed into `new`, and the folder synced.
+//!
+//! The file's name is made from the queue id and the recipient's place in the envelope, so a delivery that is repeated after a
+//! crash replaces the first one, unless a reader has moved that to `cur` already.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memchr::memmem;
+use postern_mail::{Mailbox, Status};
+use postern_spool::{Attempt, BodyReader, Message, SpoolError};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::core::{Conclusion, Core, Held, look_again};
+use crate::destination::{Destination, Taken};
+use crate::failure::{Failure, shorten};
+use crate::outcome::{Fate, SuccessReport};
+use crate::work::{Due, Work};
+
+/// Messages written before their outcomes are settled.
+const BATCH: usize = 32;
+
+/// How logs and reports name this kind of delivery.
+const RELAY: &str = "maildir";
+
+/// Takes messages and writes them, until there are none.
+pub(crate) async fn serve(core: &Arc<Core>, destination: &Arc<Destination>, folder: &Path) {
+    let unsettled = Arc::new(Semaphore::new(2 * BATCH));
+    let mut arriving = true;
+    loop {
+        if core.stop.is_cancelled() {
+            destination.leave(arriving);
+            return;
+        }
+        core.replenish(destination);
+        match destination.take(false, arriving) {
+            Taken::Work(first) => {
+                arriving = false;
+                let mut works = vec![*first];
+                works.extend(destination.take_more(BATCH - 1));
+                deliver(core, destination, folder, works, &unsettled).await;
+            }
+            Taken::Idle | Taken::Leave => return,
+        }
+    }
+}
+
+/// Work with its message read.
+struct Loaded {
+    message: Arc<Message>,
+    work: Work,
+}
+
+async fn deliver(
+    core: &Arc<Core>,
+    destination: &Destination,
+    folder: &Path,
+    works: Vec<Work>,
+    unsettled: &Arc<Semaphore>,
+) {
+    let settings = core.deps.settings.load_full();
+    let mut loaded = Vec::with_capacity(works.len());
+    for work in works {
+        if let Some(message) = core.message_of(&settings, &work).await {
+            loaded.push(Loaded { message, work });
+        }
+    }
+    let jobs: Vec<Job> = loaded
+        .iter()
+        .flat_map(|Loaded { message, work }| {
+            work.recipients.iter().filter_map(|due| {
+                Some(Job {
+                    mailbox: place(
+                        folder,
+                        &message.envelope.recipients.get(due.index as usize)?.address,
+                    ),
+                    name: format!(
+                        "{}.Q{}R{}.{}",
+                        message.received_at.as_second(),
+                        message.id,
+                        due.index,
+                        settings.hostname
+                    ),
+                    head: head(message, due)?,
+                    content: core.deps.spool.open_body(message),
+                })
+            })
+        })
+        .collect();
+    let handle = Handle::current();
+    let written = tokio::task::spawn_blocking(move || write_all(jobs, &handle)).await;
+    let mut results = written.unwrap_or_default().into_iter();
+    for Loaded { message, work } in loaded {
+        let fates = work
+            .recipients
+            .iter()
+            .map(|due| {
+                let result = results
+                    .next()
+                    .unwrap_or_else(|| Err(io::Error::other("the writer failed")));
+                (*due, fate(result, destination))
+            })
+            .collect();
+        let look_again = if work.is_fresh() {
+            Vec::new()
+        } else {
+            look_again(&message, &work.recipients)
+        };
+        let held = Held {
+            claims: Arc::new(work.claims),
+            unsettled: unsettled.clone().acquire_owned().await.ok(),
+            look_again,
+        };
+        core.conclude(
+            &settings,
+            Conclusion {
+                message,
+                fates,
+                not_before: None,
+                held,
+            },
+        )
+        .await;
+        destination.succeeded(&settings.limits);
+    }
+}
+
+fn fate(result: io::Result<PathBuf>, destination: &Destination) -> Fate {
+    let error = match result {
+        Ok(mailbox) => {
+            let reply = shorten(format!("delivered to {}", mailbox.display()));
+            let attempt = Attempt {
+                relay: RELAY.to_owned(),
+                status: Some(Status(2, 0, 0)),
+                reply,
+            };
+            return Fate::Delivered {
+                attempt,
+                success: SuccessReport::Delivered,
+            };
+        }
+        Err(error) => error,
+    };
+    let status = match error.kind() {
+        io::ErrorKind::QuotaExceeded => Status(4, 2, 2),
+        io::ErrorKind::StorageFull => Status(4, 3, 1),
+        _ => Status(4, 3, 0),
+    };
+    let failure = Failure::temporary(status, RELAY, error.to_string());
+    destination.note_error(jiff::Timestamp::now(), failure.line());
+    Fate::Failed(failure)
+}
+
+/// One copy to be written.
+struct Job {
+    mailbox: PathBuf,
+    name: String,
+    head: Vec<u8>,
+    content: BodyReader,
+}
+
+/// Writes all copies; then all renames; then one sync for each folder. One result for each job: the mailbox, or what went wrong.
+fn write_all(jobs: Vec<Job>, handle: &Handle) -> Vec<io::Result<PathBuf>> {
+    let written: Vec<io::Result<(PathBuf, String)>> = jobs
+        .into_iter()
+        .map(|mut job| {
+            let named = |error: io::Error| at(&job.mailbox, error);
+            make_maildir(&job.mailbox).map_err(named)?;
+            write_one(&mut job, handle).map_err(|error| at(&job.mailbox, error))?;
+            Ok((job.mailbox, job.name))
+        })
+        .collect();
+    let renamed: Vec<io::Result<PathBuf>> = written
+        .into_iter()
+        .map(|written| {
+            let (mailbox, name) = written?;
+            let (from, to) = (mailbox.join("tmp").join(&name), mailbox.join("new").join(&name));
+            fs::rename(&from, &to).map_err(|error| at(&to, error))?;
+            Ok(mailbox)
+        })
+        .collect();
+    let mut synced: Vec<(PathBuf, Option<(io::ErrorKind, String)>)> = Vec::new();
+    for mailbox in renamed.iter().flatten() {
+        if synced.iter().all(|(known, _)| known != mailbox) {
+            let result = sync_folder(&mailbox.join("new"))
+                .err()
+                .map(|error| (error.kind(), error.to_string()));
+            synced.push((mailbox.clone(), result));
+        }
+    }
+    let check = |mailbox: PathBuf| match synced.iter().find(|(known, _)| *known == mailbox) {
+        Some((_, Some((kind, text)))) => Err(at(&mailbox, io::Error::new(*kind, text.clone()))),
+        _ => Ok(mailbox),
+    };
+    renamed
+        .into_iter()
+        .map(|renamed| renamed.and_then(check))
+        .collect()
+}
+
+fn at(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+fn write_one(job: &mut Job, handle: &Handle) -> io::Result<()> {
+    let path = job.mailbox.join("tmp").join(&job.name);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    let mut lines = UnixLines::default();
+    let mut out = Vec::new();
+    lines.feed(&job.head, &mut out);
+    loop {
+        match handle.block_on(job.content.piece()) {
+            Ok(Some(piece)) => lines.feed(&piece, &mut out),
+            Ok(None) => break,
+            Err(error @ SpoolError::Full(_)) => {
+                return Err(io::Error::new(io::ErrorKind::StorageFull, error));
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        }
+        file.write_all(&out)?;
+        out.clear();
+    }
+    lines.finish(&mut out);
+    file.write_all(&out)?;
+    file.sync_data()
+}
+
+/// Makes a Maildir with all its parents, each for its owner only, and each synced into the folder above it.
+fn make_maildir(mailbox: &Path) -> io::Result<()> {
+    if mailbox.join("new").is_dir() {
+        return Ok(());
+    }
+    // `new` comes last, since it is what was asked for above.
+    for part in ["cur", "tmp", "new"] {
+        make_folder(&mailbox.join(part))?;
+    }
+    Ok(())
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent
+        && !parent.is_dir()
+    {
+        make_folder(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => parent.map_or(Ok(()), sync_folder),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// The Maildir of a recipient: below `folder` by its local part, or where `{local}` and `{domain}` in the path put it.
+fn place(folder: &Path, address: &Mailbox) -> PathBuf {
+    let local = harmless(&address.unquoted_local());
+    match folder.to_str() {
+        Some(pattern) if pattern.contains("{local}") => {
+            let domain = harmless(&address.domain().to_string());
+            PathBuf::from(pattern.replace("{local}", &local).replace("{domain}", &domain))
+        }
+        _ => folder.join(local),
+    }
+}
+
+/// A name that is one component of a path: lower case, everything that could mean something else as `%XX`.
+fn harmless(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars().flat_map(char::to_lowercase) {
+        let plain =
+            c.is_alphanumeric() || matches!(c, '-' | '_' | '+' | '=') || (c == '.' && !out.is_empty());
+        if plain {
+            out.push(c);
+        } else {
+            let mut octets = [0; 4];
+            for octet in c.encode_utf8(&mut octets).bytes() {
+                out.push_str(&format!("%{octet:02X}"));
+            }
+        }
+    }
+    if out.is_empty() {
+        out.push('%');
+    }
+    out
+}
+
+/// The fields that final delivery adds (RFC 5321 section 4.4).
+fn head(message: &Message, due: &Due) -> Option<Vec<u8>> {
+    let to = &message.envelope.recipients.get(due.index as usize)?.address;
+    Some(
+        format!(
+            "Return-Path: {}\r\nDelivered-To: {to}\r\n",
+            message.envelope.sender
+        )
+        .into_bytes(),
+    )
+}
+
+/// Turns CRLF into the line ends of the file system, across pieces.
+#[derive(Default)]
+struct UnixLines {
+    /// A CR at the end of the last piece, not written yet.
+    cr: bool,
+}
+
+impl UnixLines {
+    fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        let Some(&last) = piece.last() else { return };
+        if std::mem::take(&mut self.cr) && piece[0] != b'\n' {
+            out.push(b'\r');
+        }
+        self.cr = last == b'\r';
+        let piece = if self.cr { &piece[..piece.len() - 1] } else { piece };
+        let mut copied = 0;
+        for at in memmem::find_iter(piece, b"\r\n") {
+            out.extend_from_slice(&piece[copied..at]);
+            copied = at + 1;
+        }
+        out.extend_from_slice(&piece[copied..]);
+    }
+
+    fn finish(self, out: &mut Vec<u8>) {
+        if self.cr {
+            out.push(b'\r');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_mail::address::ParseOptions;
+
+    use super::*;
+
+    #[test]
+    fn line_ends() {
+        #[rustfmt::skip]
+        let cases = [
+            ("pairs",              "a\r\nb\r\n",   "a\nb\n"),
+            ("bare ones stay",     "a\rb\nc",      "a\rb\nc"),
+            ("CR CR LF",           "a\r\r\n",      "a\r\n"),
+            ("CR at the end",      "a\r",          "a\r"),
+            ("empty lines",        "\r\n\r\n",     "\n\n"),
+            ("nothing",            "",             ""),
+        ];
+        for (shows, input, expected) in cases {
+            for cut in 0..=input.len() {
+                let (first, second) = input.as_bytes().split_at(cut);
+                let mut lines = UnixLines::default();
+                let mut out = Vec::new();
+                lines.feed(first, &mut out);
+                lines.feed(second, &mut out);
+                lines.finish(&mut out);
+                assert_eq!(String::from_utf8(out).unwrap(), expected, "{shows}, cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn places_of_mailboxes() {
+        #[rustfmt::skip]
+        let cases = [
+            ("plain",                 "/m",                   "anna",           "/m/anna"),
+            ("case does not matter",  "/m",                   "Anna.B",         "/m/anna.b"),
+            ("no way up",             "/m",                   "\"..\"",         "/m/%2E."),
+            ("no way anywhere",       "/m",                   "\"../../etc\"",  "/m/%2E.%2F..%2Fetc"),
+            ("no hidden folder",      "/m",                   "\".x\"",         "/m/%2Ex"),
+            ("no percent trick",      "/m",                   "a%2Fb",          "/m/a%252fb"),
+            ("subaddress",            "/m",                   "a+b",            "/m/a+b"),
+            ("beyond ASCII",          "/m",                   "jürgen",         "/m/jürgen"),
+            ("pattern",               "/m/{domain}/{local}",  "anna",           "/m/example.org/anna"),
+        ];
+        for (shows, folder, local, expected) in cases {
+            let options = ParseOptions {
+                utf8: true,
+                ..ParseOptions::default()
+            };
+            let mailbox = Mailbox::parse(&format!("{local}@example.org"), &options).unwrap();
+            assert_eq!(
+                place(Path::new(folder), &mailbox),
+                PathBuf::from(expected),
+                "{shows}"
+            );
+        }
+    }
+}

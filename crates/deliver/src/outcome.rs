@@ -1,0 +1,136 @@
+//! From what happened to what is recorded and reported. No I/O, no clock.
+
+use jiff::Timestamp;
+use postern_mail::{Notify, Status};
+use postern_policy::retry::{self, RetrySettings, RetryVerdict};
+use postern_spool::{Attempt, Outcome};
+
+use crate::failure::Failure;
+use crate::work::Due;
+
+/// What became of one recipient in an attempt.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Fate {
+    /// Handed over.
+    Delivered {
+        /// With this answer.
+        attempt: Attempt,
+        /// Who reports success if that was asked for.
+        success: SuccessReport,
+    },
+    /// Not.
+    Failed(Failure),
+}
+
+/// Who tells the sender of a success (RFC 3461 sections 5.2 and 5.3).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SuccessReport {
+    /// The next hop, which speaks `DSN`.
+    NextHop,
+    /// We, since the next hop does not: "relayed".
+    Relayed,
+    /// We, since it lies in the mailbox: "delivered".
+    Delivered,
+}
+
+/// What a report says of one recipient.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Notice {
+    Failed,
+    Delayed { until: Timestamp },
+    Relayed,
+    Delivered,
+}
+
+/// What is recorded of one recipient, and reported if the sender wants to know.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Decision {
+    pub(crate) outcome: Outcome,
+    pub(crate) notice: Option<Notice>,
+}
+
+/// The times that a decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) received_at: Timestamp,
+    pub(crate) now: Timestamp,
+    /// No attempt is made before this: the destination pauses.
+    pub(crate) not_before: Option<Timestamp>,
+    /// From 0 to 1.
+    pub(crate) jitter: f64,
+}
+
+/// Decides what is recorded of one recipient.
+pub(crate) fn decide(
+    fate: Fate,
+    due: &Due,
+    notify: Notify,
+    times: &Times,
+    settings: &RetrySettings,
+) -> Decision {
+    let failure = match fate {
+        Fate::Delivered { attempt, success } => {
+            let notice = match success {
+                SuccessReport::NextHop => None,
+                SuccessReport::Relayed => Some(Notice::Relayed),
+                SuccessReport::Delivered => Some(Notice::Delivered),
+            };
+            return Decision {
+                outcome: Outcome::Delivered(attempt),
+                notice: notice.filter(|_| wants_success(notify)),
+            };
+        }
+        Fate::Failed(failure) => failure,
+    };
+    if failure.permanent {
+        return Decision {
+            outcome: Outcome::Bounced(failure.attempt()),
+            notice: Some(Notice::Failed).filter(|_| wants_failure(notify)),
+        };
+    }
+    match retry::next(
+        due.attempts.saturating_add(1),
+        times.received_at,
+        times.now,
+        settings,
+        times.jitter,
+    ) {
+        RetryVerdict::Expire => Decision {
+            outcome: Outcome::Expired(Attempt {
+                status: Some(Status(5, 4, 7)),
+                ..failure.attempt()
+            }),
+            notice: Some(Notice::Failed).filter(|_| wants_failure(notify)),
+        },
+        RetryVerdict::RetryAt(until) => {
+            let expires = retry::expires_at(times.received_at, settings);
+            let until = times
+                .not_before
+                .map_or(until, |floor| until.max(floor.min(expires)));
+            let warn = retry::warn_due(times.received_at, times.now, due.warned, settings);
+            Decision {
+                outcome: Outcome::Deferred {
+                    until,
+                    attempt: Some(failure.attempt()),
+                    warned: warn,
+                },
+                notice: (warn && wants_delay(notify)).then_some(Notice::Delayed { until: expires }),
+            }
+        }
+    }
+}
+
+fn wants_success(notify: Notify) -> bool {
+    matches!(notify, Notify::On { success: true, .. })
+}
+
+fn wants_failure(notify: Notify) -> bool {
+    matches!(notify, Notify::Unspecified | Notify::On { failure: true, .. })
+}
+
+fn wants_delay(notify: Notify) -> bool {
+    matches!(notify, Notify::Unspecified | Notify::On { delay: true, .. })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! What a worker does next: one message for one next hop.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use postern_mail::QueueId;
+use postern_spool::{Message, QueuedRecipient};
+
+use crate::claims::Claim;
+
+/// Recipients of one message that share a next hop.
+pub(crate) struct Work {
+    pub(crate) id: QueueId,
+    pub(crate) received_at: Timestamp,
+    /// The message, while it is in memory since it was put. Deferred ones are read when their turn comes.
+    pub(crate) message: Option<Arc<Message>>,
+    pub(crate) recipients: Vec<Due>,
+    /// Kept until the outcomes are settled.
+    pub(crate) claims: Vec<Claim>,
+}
+
+/// One recipient whose time has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Due {
+    /// Its place in the envelope.
+    pub(crate) index: u32,
+    /// Attempts so far.
+    pub(crate) attempts: u32,
+    /// Whether its delay was reported.
+    pub(crate) warned: bool,
+}
+
+impl Due {
+    /// A recipient of a message that was just put.
+    pub(crate) fn fresh(index: usize) -> Self {
+        Self {
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            attempts: 0,
+            warned: false,
+        }
+    }
+}
+
+impl From<&QueuedRecipient> for Due {
+    fn from(queued: &QueuedRecipient) -> Self {
+        Self {
+            index: queued.index,
+            attempts: queued.attempts,
+            warned: queued.warned,
+        }
+    }
+}
+
+impl Work {
+    /// Whether the message was just put and not tried yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.message.is_some()
+    }
+}

@@ -1,0 +1,461 @@
+//! A worker: one connection to a destination, and one message after the other over it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use postern_mail::{Notify, Status};
+use postern_policy::retry::RetrySettings;
+use postern_spool::{Message, Outcome, RecipientOutcome, Settlement, SpoolError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, sleep_until};
+
+use crate::claims::Claim;
+use crate::connect::Dialer;
+use crate::core::{Conclusion, Core, Held, look_again};
+use crate::destination::{Destination, Setback, Taken};
+use crate::failure::Failure;
+use crate::hop::HopKind;
+use crate::maildir;
+use crate::outcome::{self, Fate, Times};
+use crate::session::Session;
+use crate::settings::Settings;
+use crate::transact::{Transacted, all_failed, transact, unreadable};
+use crate::work::{Due, Work};
+
+/// Messages that a worker may hand over while others wait for a connection.
+const SHARE: u32 = 20;
+
+/// How long a goodbye may take when the server stops.
+const HURRY: Duration = Duration::from_millis(200);
+
+/// A pause ends this much before the retry that follows the failure, so that the retry is a real one.
+const PAUSE_SHARE: f64 = 0.85;
+
+/// Works for a destination until nothing is left to do. Started by [`Core::staff`].
+pub(crate) async fn run(core: Arc<Core>, destination: Arc<Destination>) {
+    let work = async {
+        match &destination.hop.kind {
+            HopKind::Maildir(folder) => maildir::serve(&core, &destination, folder).await,
+            HopKind::Mx(_) | HopKind::Hosts { .. } => Worker::serve(&core, &destination).await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = core.kill.cancelled() => return,
+        () = work => {}
+    }
+    let settings = core.deps.settings.load_full();
+    core.staff(&destination, &settings);
+}
+
+struct Worker<'a> {
+    core: &'a Arc<Core>,
+    destination: &'a Arc<Destination>,
+    session: Option<Session>,
+    /// One permit for each delivery whose outcome may be under way to the disk.
+    unsettled: Arc<Semaphore>,
+    /// Messages handed over since the connection was made while others wait for one.
+    taken: u32,
+}
+
+/// Recipients of one message on their way.
+struct Load {
+    message: Arc<Message>,
+    claims: Arc<Vec<Claim>>,
+    look_again: Vec<Arc<str>>,
+    /// Whether some of its recipients are concluded already.
+    begun: bool,
+}
+
+/// What came of trying to get a connection.
+enum Connected {
+    Yes,
+    /// Not for this worker: others have all that the destination gives.
+    TooMany,
+    No(Failure),
+    /// The server stops.
+    Stopped,
+}
+
+impl<'a> Worker<'a> {
+    async fn serve(core: &'a Arc<Core>, destination: &'a Arc<Destination>) {
+        let Some(slot) = core.slot().await else {
+            destination.leave(true);
+            return;
+        };
+        let unsettled = core.deps.settings.load().limits.unsettled_per_connection;
+        let mut worker = Self {
+            core,
+            destination,
+            session: None,
+            unsettled: Arc::new(Semaphore::new(unsettled)),
+            taken: 0,
+        };
+        worker.work().await;
+        worker.close(true);
+        drop(slot);
+    }
+
+    /// Takes and delivers; returns when this worker counts no longer.
+    async fn work(&mut self) {
+        let mut arriving = true;
+        loop {
+            if self.core.stop.is_cancelled() || self.has_had_its_share() {
+                self.destination.leave(arriving);
+                return;
+            }
+            self.core.replenish(self.destination);
+            match self.destination.take(self.session.is_some(), arriving) {
+                Taken::Work(work) => {
+                    arriving = false;
+                    self.taken += 1;
+                    if !self.deliver(*work).await {
+                        self.destination.leave(false);
+                        return;
+                    }
+                }
+                Taken::Idle => {
+                    if !self.wait().await {
+                        return;
+                    }
+                    arriving = true;
+                }
+                Taken::Leave => return,
+            }
+        }
+    }
+
+    /// Whether it is time to let another destination have the slot.
+    fn has_had_its_share(&self) -> bool {
+        self.taken >= SHARE && self.core.is_crowded() && self.destination.has_company()
+    }
+
+    /// Keeps the connection for the next message. `false` when this worker ends instead.
+    async fn wait(&mut self) -> bool {
+        let idle = self.core.deps.settings.load().timeouts.idle;
+        let Some(session) = &mut self.session else {
+            return !self.destination.withdraw();
+        };
+        let mut over = false;
+        tokio::select! {
+            biased;
+            () = self.destination.called() => return true,
+            () = session.over() => over = true,
+            () = sleep(idle) => {}
+            () = self.core.pressure.notified() => {}
+            () = self.core.stop.cancelled() => {}
+        }
+        if over {
+            self.close(false);
+        }
+        if self.destination.withdraw() {
+            return false;
+        }
+        self.destination.called().await;
+        true
+    }
+
+    fn close(&mut self, polite: bool) {
+        if let Some(session) = self.session.take() {
+            self.destination.disconnected();
+            if polite {
+                let core = self.core.clone();
+                let timeouts = core.deps.settings.load().timeouts.clone();
+                core.workers.clone().spawn(async move {
+                    let hurry = async {
+                        core.stop.cancelled().await;
+                        sleep(HURRY).await;
+                    };
+                    tokio::select! {
+                        () = session.quit(&timeouts) => {}
+                        () = hurry => {}
+                    }
+                });
+            }
+        }
+    }
+
+    /// Delivers one message to its recipients here. `false` when this worker is to end.
+    async fn deliver(&mut self, work: Work) -> bool {
+        let settings = self.core.deps.settings.load_full();
+        let Some(message) = self.core.message_of(&settings, &work).await else {
+            return true;
+        };
+        let look_again = if work.is_fresh() {
+            Vec::new()
+        } else {
+            look_again(&message, &work.recipients)
+        };
+        let mut left = work.recipients;
+        let mut load = Load {
+            message,
+            claims: Arc::new(work.claims),
+            look_again,
+            begun: false,
+        };
+        while !left.is_empty() {
+            if self.session.is_none() {
+                match self.connect(&settings, &load.message, left.len()).await {
+                    Connected::Yes => {}
+                    Connected::Stopped => return false,
+                    Connected::TooMany if !load.begun => {
+                        self.put_back(load, left);
+                        return false;
+                    }
+                    Connected::TooMany => {
+                        let failure = Failure::temporary(Status(4, 4, 5), "", "no connection to spare");
+                        self.fail(&settings, &load, left, &failure).await;
+                        return true;
+                    }
+                    Connected::No(failure) => {
+                        self.fail(&settings, &load, left, &failure).await;
+                        return true;
+                    }
+                }
+            }
+            let Ok(unsettled) = self.unsettled.clone().acquire_owned().await else {
+                return false;
+            };
+            if !self.wait_for_turn(&settings).await {
+                return false;
+            }
+            let rest = left.split_off(self.batch_len(&settings, left.len()));
+            let (fates, again) = self.hand_over(&settings, &load.message, left).await;
+            left = again;
+            left.extend(rest);
+            if !fates.is_empty() {
+                load.begun = true;
+                self.conclude(&settings, &load, fates, Some(unsettled)).await;
+            }
+        }
+        true
+    }
+
+    /// Waits as the rate of the destination demands. `false` when the server stops.
+    async fn wait_for_turn(&self, settings: &Settings) -> bool {
+        let Some(rate) = settings.limits.rate_per_destination else {
+            return true;
+        };
+        tokio::select! {
+            () = sleep_until(self.destination.sending_time(rate).into()) => true,
+            () = self.core.stop.cancelled() => false,
+        }
+    }
+
+    fn put_back(&self, load: Load, recipients: Vec<Due>) {
+        let Load { message, claims, .. } = load;
+        let fresh = claims.is_empty();
+        self.destination.put_back(Work {
+            id: message.id,
+            received_at: message.received_at,
+            message: fresh.then_some(message),
+            recipients,
+            claims: Arc::into_inner(claims).unwrap_or_default(),
+        });
+    }
+
+    fn batch_len(&self, settings: &Settings, recipients: usize) -> usize {
+        let peer_max = self
+            .session
+            .as_ref()
+            .and_then(|session| session.peer.recipients_max);
+        let most = settings
+            .limits
+            .recipients_per_transaction
+            .min(peer_max.unwrap_or(usize::MAX));
+        recipients.min(most.max(1))
+    }
+
+    async fn connect(&mut self, settings: &Settings, message: &Message, recipients: usize) -> Connected {
+        if let Some(pause) = self.destination.paused(Timestamp::now()) {
+            return Connected::No(pause.failure);
+        }
+        let tls = self.core.deps.tls.load_full();
+        let dialer = Dialer {
+            settings,
+            resolver: &self.core.deps.resolver,
+            tls: &tls,
+            seed: rand::random(),
+        };
+        let opened = tokio::select! {
+            opened = dialer.open(&self.destination.hop) => opened,
+            // Nothing has been sent, so nothing is lost by giving up at once.
+            () = self.core.stop.cancelled() => return Connected::Stopped,
+        };
+        let failure = match opened {
+            Ok(session) => {
+                self.destination.connected();
+                self.session = Some(session);
+                self.taken = 0;
+                return Connected::Yes;
+            }
+            Err(failure) => failure,
+        };
+        tracing::info!(
+            target: "postern::attempt", queue = %message.id, destination = %self.destination.name, relay = %failure.relay,
+            recipients, status = %failure.status, reply = %failure.text, "attempt"
+        );
+        if !failure.permanent {
+            let longest = settings.limits.dead_pause_max;
+            let pause = |failures| pause_after(failures, &settings.retry, longest);
+            if self.destination.connect_failed(Timestamp::now(), &failure, pause) == Setback::Fewer {
+                return Connected::TooMany;
+            }
+        }
+        Connected::No(failure)
+    }
+
+    /// One transaction, and what it means for session and destination. Returns what became of recipients, and those to be tried at
+    /// once in another transaction.
+    async fn hand_over(
+        &mut self,
+        settings: &Settings,
+        message: &Message,
+        batch: Vec<Due>,
+    ) -> (Vec<(Due, Fate)>, Vec<Due>) {
+        let Some(session) = &mut self.session else {
+            return (Vec::new(), batch);
+        };
+        let spool = self.core.deps.spool.as_ref();
+        let Transacted {
+            fates,
+            again,
+            reusable,
+        } = transact(session, settings, spool, message, batch).await;
+        let peer_max = session.peer.transactions_max.unwrap_or(u32::MAX);
+        let worn = session.transactions >= settings.limits.messages_per_connection.min(peer_max);
+        if !reusable || worn {
+            self.close(reusable);
+        }
+        let mut delivered = false;
+        for (_, fate) in &fates {
+            match fate {
+                Fate::Delivered { .. } => delivered = true,
+                Fate::Failed(failure) => self.destination.note_error(Timestamp::now(), failure.line()),
+            }
+        }
+        if delivered {
+            self.destination.succeeded(&settings.limits);
+        }
+        (fates, again)
+    }
+
+    async fn fail(&self, settings: &Settings, load: &Load, recipients: Vec<Due>, failure: &Failure) {
+        let Ok(unsettled) = self.unsettled.clone().acquire_owned().await else {
+            return;
+        };
+        self.conclude(settings, load, all_failed(recipients, failure), Some(unsettled))
+            .await;
+    }
+
+    async fn conclude(
+        &self,
+        settings: &Settings,
+        load: &Load,
+        fates: Vec<(Due, Fate)>,
+        unsettled: Option<OwnedSemaphorePermit>,
+    ) {
+        let held = Held {
+            claims: load.claims.clone(),
+            unsettled,
+            look_again: load.look_again.clone(),
+        };
+        let not_before = self.destination.paused(Timestamp::now()).map(|pause| pause.until);
+        let conclusion = Conclusion {
+            message: load.message.clone(),
+            fates,
+            not_before,
+            held,
+        };
+        self.core.conclude(settings, conclusion).await;
+    }
+}
+
+impl Core {
+    /// The message that work is about; `None` when there is nothing to do about it now.
+    pub(crate) async fn message_of(
+        self: &Arc<Self>,
+        settings: &Settings,
+        work: &Work,
+    ) -> Option<Arc<Message>> {
+        if let Some(message) = &work.message {
+            return Some(message.clone());
+        }
+        match self.deps.spool.load(work.id).await {
+            Ok(message) => message,
+            Err(error @ SpoolError::Damaged { .. }) => {
+                tracing::error!(target: "postern::spool", queue = %work.id, reply = %error, "cannot be delivered");
+                self.defer_damaged(settings, work, &error).await;
+                None
+            }
+            Err(error) => {
+                tracing::warn!(target: "postern::spool", queue = %work.id, reply = %error, "cannot be read now");
+                None
+            }
+        }
+    }
+
+    /// A message that cannot be read back waits for somebody to mend the disk, until it expires. Its sender cannot be told: nobody
+    /// knows who that is.
+    async fn defer_damaged(&self, settings: &Settings, work: &Work, error: &SpoolError) {
+        let now = Timestamp::now();
+        let times = Times {
+            received_at: work.received_at,
+            now,
+            not_before: None,
+            jitter: rand::random(),
+        };
+        let decide = |due: &Due| {
+            let fate = Fate::Failed(unreadable(error));
+            let outcome = outcome::decide(fate, due, Notify::Never, &times, &settings.retry).outcome;
+            RecipientOutcome {
+                index: due.index,
+                outcome,
+            }
+        };
+        let outcomes: Vec<RecipientOutcome> = work.recipients.iter().map(decide).collect();
+        if outcomes
+            .iter()
+            .any(|entry| matches!(entry.outcome, Outcome::Expired(_)))
+        {
+            tracing::error!(target: "postern::outcome", queue = %work.id, reply = %error, "expired");
+        }
+        let settlement = Settlement {
+            id: work.id,
+            at: now,
+            outcomes,
+            reports: Vec::new(),
+        };
+        if let Err(error) = self.deps.spool.settle(settlement).await {
+            tracing::warn!(target: "postern::spool", queue = %work.id, reply = %error, "not settled");
+        }
+    }
+}
+
+/// How long a destination rests after so many attempts in a row that reached no host.
+fn pause_after(failures: u32, retry: &RetrySettings, longest: Duration) -> Duration {
+    let place = (failures.max(1) as usize - 1).min(retry.intervals.len().saturating_sub(1));
+    let interval = retry.intervals.get(place).copied().unwrap_or(longest);
+    interval.mul_f64(PAUSE_SHARE).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_over_before_the_retry_that_follows() {
+        let retry = RetrySettings {
+            intervals: vec![Duration::from_secs(2), Duration::from_secs(4)],
+            ..RetrySettings::default()
+        };
+        let longest = Duration::from_secs(3);
+        for (failures, expected_ms) in [(1, 1_700), (2, 3_000), (9, 3_000)] {
+            assert_eq!(
+                pause_after(failures, &retry, longest),
+                Duration::from_millis(expected_ms)
+            );
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The aliases and where they lead.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use postern_mail::{Domain, Mailbox};
+
+use super::files::Entry;
+use super::parse::Goal;
+use super::{AliasMistake, DEPTH_MAX, TARGETS_MAX, Target};
+
+/// Aliases by lower-case name, with their targets linked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Graph {
+    by_name: HashMap<String, usize>,
+    nodes: Vec<Vec<Link>>,
+}
+
+#[derive(Clone, Debug)]
+enum Link {
+    Alias(usize),
+    End(Target),
+}
+
+/// Why following an alias was given up.
+enum TooFar {
+    Loop(Vec<usize>),
+    Depth,
+    Targets,
+}
+
+/// Following one alias to all its ends.
+struct Walk<'a> {
+    graph: &'a Graph,
+    path: Vec<usize>,
+    /// Aliases that were followed: each counts once.
+    followed: HashSet<usize>,
+    seen: HashSet<Target>,
+    ends: Vec<Target>,
+}
+
+impl Graph {
+    /// Links the aliases and checks that each leads somewhere within bounds.
+    pub(crate) fn build(
+        path: &Path,
+        entries: Vec<Entry>,
+        is_local: &dyn Fn(&Domain) -> bool,
+        mistakes: &mut Vec<AliasMistake>,
+    ) -> Self {
+        let mut by_name: HashMap<String, usize> = HashMap::with_capacity(entries.len());
+        let mut lines = Vec::with_capacity(entries.len());
+        let mut kept: Vec<(String, Vec<Goal>)> = Vec::with_capacity(entries.len());
+        let mistake = |line, message| AliasMistake {
+            file: path.to_owned(),
+            line,
+            message,
+        };
+        for entry in entries {
+            let key = entry.name.to_lowercase();
+            if let Some(&first) = by_name.get(&key) {
+                let message = format!(
+                    "{:?} is there already, at line {}: put the two together",
+                    entry.name, lines[first]
+                );
+                mistakes.push(mistake(entry.line, message));
+                continue;
+            }
+            by_name.insert(key.clone(), kept.len());
+            lines.push(entry.line);
+            kept.push((key, entry.targets));
+        }
+        let link = |(name, targets): (String, Vec<Goal>)| {
+            targets
+                .into_iter()
+                .map(|target| link(&by_name, is_local, &name, target))
+                .collect()
+        };
+        let nodes = kept.into_iter().map(link).collect();
+        let graph = Self { by_name, nodes };
+        graph.check(&lines, &mistake, mistakes);
+        graph
+    }
+
+    fn check(
+        &self,
+        lines: &[usize],
+        mistake: &dyn Fn(usize, String) -> AliasMistake,
+        mistakes: &mut Vec<AliasMistake>,
+    ) {
+        let mut in_loops = HashSet::new();
+        for (index, &line) in lines.iter().enumerate() {
+            match self.walk(index) {
+                Ok(_) => {}
+                // Told once, at the first of its aliases.
+                Err(TooFar::Loop(members)) => {
+                    if in_loops.is_disjoint(&members.iter().copied().collect()) {
+                        mistakes.push(mistake(
+                            lines[members[0]],
+                            format!("loop: {}", self.names(&members)),
+                        ));
+                    }
+                    in_loops.extend(members);
+                }
+                Err(TooFar::Depth) => {
+                    let message = format!("{:?} goes through over {DEPTH_MAX} aliases", self.name(index));
+                    mistakes.push(mistake(line, message));
+                }
+                Err(TooFar::Targets) => {
+                    let message = format!("{:?} has over {TARGETS_MAX} targets", self.name(index));
+                    mistakes.push(mistake(line, message));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn lookup(&self, local: &str) -> Option<Vec<Target>> {
+        let index = *self.by_name.get(&local.to_lowercase())?;
+        self.walk(index).ok()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn walk(&self, index: usize) -> Result<Vec<Target>, TooFar> {
+        let mut walk = Walk {
+            graph: self,
+            path: Vec::new(),
+            followed: HashSet::new(),
+            seen: HashSet::new(),
+            ends: Vec::new(),
+        };
+        walk.follow(index)?;
+        Ok(walk.ends)
+    }
+
+    fn name(&self, index: usize) -> &str {
+        self.by_name
+            .iter()
+            .find(|(_, found)| **found == index)
+            .map_or("", |(name, _)| name)
+    }
+
+    fn names(&self, members: &[usize]) -> String {
+        let names: Vec<&str> = members
+            .iter()
+            .chain(&members[..1])
+            .map(|&index| self.name(index))
+            .collect();
+        names.join(" -> ")
+    }
+}
+
+impl Walk<'_> {
+    fn follow(&mut self, index: usize) -> Result<(), TooFar> {
+        if let Some(at) = self.path.iter().position(|&open| open == index) {
+            return Err(TooFar::Loop(self.path[at..].to_vec()));
+        }
+        if self.path.len() >= DEPTH_MAX {
+            return Err(TooFar::Depth);
+        }
+        if !self.followed.insert(index) {
+            return Ok(());
+        }
+        self.path.push(index);
+        for link in &self.graph.nodes[index] {
+            match link {
+                Link::Alias(next) => self.follow(*next)?,
+                Link::End(target) => self.end(target)?,
+            }
+        }
+        self.path.pop();
+        Ok(())
+    }
+
+    fn end(&mut self, target: &Target) -> Result<(), TooFar> {
+        if self.seen.insert(target.clone()) {
+            if self.ends.len() >= TARGETS_MAX {
+                return Err(TooFar::Targets);
+            }
+            self.ends.push(target.clone());
+        }
+        Ok(())
+    }
+}
+
+/// Where one target of the alias `name` leads. An alias that names itself means its mailbox, as with sendmail.
+fn link(
+    by_name: &HashMap<String, usize>,
+    is_local: &dyn Fn(&Domain) -> bool,
+    name: &str,
+    target: Goal,
+) -> Link {
+    let find = |local: &str| {
+        let key = local.to_lowercase();
+        by_name.get(&key).copied().filter(|_| key != name)
+    };
+    let address = |mailbox: Mailbox| match find(&mailbox.unquoted_local()) {
+        Some(index) if is_local(mailbox.domain()) => Link::Alias(index),
+        _ => Link::End(Target::Address(mailbox)),
+    };
+    match target {
+        Goal::Name(local) => find(&local).map_or_else(|| Link::End(Target::Local(local)), Link::Alias),
+        Goal::Mailbox(local) => Link::End(Target::Local(local)),
+        Goal::Address(mailbox) => address(mailbox),
+    }
+}

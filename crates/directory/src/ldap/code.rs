@@ -1,0 +1,155 @@
+//! What an LDAP result code (RFC 4511 appendix A.2) means for a login.
+
+use ldap3::LdapResult;
+
+use crate::verdict::DenyReason;
+
+/// Why a server gave no answer to the question.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Fault {
+    /// The server cannot be asked: the next one is.
+    Server(String),
+    /// The server answers, and this question cannot be answered, here or at its peers.
+    Question(String),
+}
+
+/// Longest text of a server that goes into a log line, in characters.
+const TEXT_MAX: usize = 200;
+
+/// What the result of a search means: `Ok` when its entries count.
+///
+/// `sizeLimitExceeded` counts: two entries were asked for at most, and more than one is already too many.
+pub(crate) fn of_search(result: &LdapResult) -> Result<(), Fault> {
+    match result.rc {
+        0 | 4 => Ok(()),
+        32 => Err(Fault::Question(format!(
+            "the search base does not exist, or may not be seen: {}",
+            tell(result)
+        ))),
+        code if is_server_fault(code) => Err(Fault::Server(tell(result))),
+        _ => Err(Fault::Question(tell(result))),
+    }
+}
+
+/// What the result of a bind as a user means: `Ok(None)` when the password holds.
+///
+/// Only codes that speak of this account and password deny. All others may be the server's own trouble, and a client
+/// that hears a refusal forgets its password.
+pub(crate) fn of_user_bind(result: &LdapResult) -> Result<Option<DenyReason>, Fault> {
+    match result.rc {
+        0 => Ok(None),
+        // invalidCredentials; inappropriateAuthentication: the entry has no password.
+        49 | 48 => Ok(Some(DenyReason::WrongPassword)),
+        // noSuchObject: removed between search and bind.
+        32 => Ok(Some(DenyReason::UnknownUser)),
+        // constraintViolation: several servers lock accounts with it (389 Directory Server, eDirectory).
+        19 => Ok(Some(DenyReason::Disabled)),
+        code if is_server_fault(code) => Err(Fault::Server(tell(result))),
+        _ => Err(Fault::Question(tell(result))),
+    }
+}
+
+/// operationsError, protocolError, timeLimitExceeded, adminLimitExceeded, busy, unavailable, other: another server may do
+/// better.
+fn is_server_fault(code: u32) -> bool {
+    matches!(code, 1 | 2 | 3 | 11 | 51 | 52 | 80)
+}
+
+/// The result in words for the log.
+pub(crate) fn tell(result: &LdapResult) -> String {
+    let text = result.to_string();
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(TEXT_MAX)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(rc: u32) -> LdapResult {
+        LdapResult {
+            rc,
+            matched: String::new(),
+            text: "why\nforged".into(),
+            refs: Vec::new(),
+            ctrls: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn codes_of_a_bind() {
+        let cases = [
+            (0, "granted", "success"),
+            (49, "WrongPassword", "invalidCredentials"),
+            (
+                48,
+                "WrongPassword",
+                "inappropriateAuthentication: no password in the entry",
+            ),
+            (32, "UnknownUser", "noSuchObject: removed meanwhile"),
+            (19, "Disabled", "constraintViolation: locked"),
+            (51, "server", "busy"),
+            (52, "server", "unavailable"),
+            (80, "server", "other"),
+            (1, "server", "operationsError"),
+            (
+                53,
+                "question",
+                "unwillingToPerform: may be the whole server's state",
+            ),
+            (
+                13,
+                "question",
+                "confidentialityRequired: TLS is missing in the configuration",
+            ),
+            (10, "question", "referral: not followed"),
+            (8, "question", "strongerAuthRequired"),
+            (9_999, "question", "unknown"),
+        ];
+        for (code, want, shows) in cases {
+            let got = match of_user_bind(&result(code)) {
+                Ok(None) => "granted".to_owned(),
+                Ok(Some(reason)) => format!("{reason:?}"),
+                Err(Fault::Server(_)) => "server".to_owned(),
+                Err(Fault::Question(_)) => "question".to_owned(),
+            };
+            assert_eq!(got, want, "{shows}");
+        }
+    }
+
+    #[test]
+    fn codes_of_a_search() {
+        let cases = [
+            (0, Some("ok"), "success"),
+            (4, Some("ok"), "sizeLimitExceeded: more entries than asked for"),
+            (
+                32,
+                None,
+                "noSuchObject: the base is missing, which is nobody's wrong password",
+            ),
+            (52, Some("server"), "unavailable"),
+            (51, Some("server"), "busy"),
+            (50, None, "insufficientAccessRights"),
+            (10, None, "referral: not followed"),
+        ];
+        for (code, want, shows) in cases {
+            let got = match of_search(&result(code)) {
+                Ok(()) => Some("ok"),
+                Err(Fault::Server(_)) => Some("server"),
+                Err(Fault::Question(_)) => None,
+            };
+            assert_eq!(got, want, "{shows}");
+        }
+    }
+
+    #[test]
+    fn a_servers_text_cannot_forge_log_lines() {
+        let told = tell(&result(52));
+        assert!(
+            told.contains("unavailable") && told.contains("why forged"),
+            "{told}"
+        );
+    }
+}

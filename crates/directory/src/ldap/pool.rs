@@ -1,0 +1,226 @@
+//! Connections to one server for one use: searches, or user binds.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use ldap3::{
+    DerefAliases, Ldap as Handle, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchEntry,
+    SearchOptions,
+};
+use parking_lot::Mutex;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tracing::debug;
+
+use super::code::{Fault, tell};
+
+/// How long an unused connection is kept. Servers and firewalls drop idle ones unseen, often after 5 minutes or more.
+const IDLE_MAX: Duration = Duration::from_secs(240);
+
+/// Who searches.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) dn: String,
+    pub(crate) password: SecretString,
+}
+
+/// Up to a number of connections, of which unused ones are kept for later.
+pub(crate) struct Pool {
+    url: String,
+    settings: LdapConnSettings,
+    /// Bound once, when the connection is made; `None` for anonymous searches, and for a pool of user binds.
+    identity: Option<Identity>,
+    idle: Mutex<Vec<Idle>>,
+    permits: Semaphore,
+}
+
+struct Idle {
+    handle: Handle,
+    since: Instant,
+}
+
+/// One connection, for one caller. Unless given back it is closed: its state is not known.
+struct Lease<'a> {
+    pool: &'a Pool,
+    handle: Handle,
+    /// Whether it was used before, so that the server may have closed it meanwhile.
+    reused: bool,
+    _permit: SemaphorePermit<'a>,
+}
+
+/// What a search asks for. At most two entries: more than one is too many.
+pub(crate) struct Search<'a> {
+    pub(crate) base: &'a str,
+    pub(crate) scope: Scope,
+    pub(crate) filter: &'a str,
+    pub(crate) attributes: &'a [&'a str],
+}
+
+impl Pool {
+    pub(crate) fn new(
+        url: &str,
+        settings: LdapConnSettings,
+        identity: Option<Identity>,
+        size: usize,
+    ) -> Self {
+        Self {
+            url: url.to_owned(),
+            settings,
+            identity,
+            idle: Mutex::new(Vec::new()),
+            permits: Semaphore::new(size),
+        }
+    }
+
+    /// Searches; a connection that the server has closed since its last use is replaced by a new one.
+    pub(crate) async fn search(
+        &self,
+        search: &Search<'_>,
+        deadline: Instant,
+    ) -> Result<(Vec<SearchEntry>, LdapResult), Fault> {
+        let mut lease = self.lease(deadline).await?;
+        let result = match lease.search(search).await {
+            Err(error) if lease.reused => {
+                debug!(target: "postern::directory", server = %self.url, %error, "connection was stale");
+                lease.renew().await?;
+                lease.search(search).await
+            }
+            result => result,
+        };
+        let (entries, result) = result.map_err(broken)?.into_parts();
+        if matches!(result.rc, 0 | 4 | 32) {
+            lease.give_back();
+        }
+        Ok((entries, result))
+    }
+
+    /// Binds as a user; a stale connection is replaced as in [`Self::search`].
+    pub(crate) async fn bind(
+        &self,
+        dn: &str,
+        password: &SecretString,
+        deadline: Instant,
+    ) -> Result<LdapResult, Fault> {
+        let mut lease = self.lease(deadline).await?;
+        let result = match lease.handle.simple_bind(dn, password.expose_secret()).await {
+            Err(error) if lease.reused => {
+                debug!(target: "postern::directory", server = %self.url, %error, "connection was stale");
+                lease.renew().await?;
+                lease.handle.simple_bind(dn, password.expose_secret()).await
+            }
+            result => result,
+        };
+        let result = result.map_err(broken)?;
+        if matches!(result.rc, 0 | 49) {
+            lease.give_back();
+        }
+        Ok(result)
+    }
+
+    async fn lease(&self, deadline: Instant) -> Result<Lease<'_>, Fault> {
+        // Waiting for one's turn says nothing about the server, so it does not count as its failure.
+        let busy = || Fault::Question(format!("all connections to {} are in use", self.url));
+        let permit = tokio::time::timeout_at(deadline.into(), self.permits.acquire())
+            .await
+            .map_err(|_| busy())?
+            .map_err(|_| busy())?;
+        let (handle, reused) = match self.take_idle() {
+            Some(handle) => (handle, true),
+            None => (self.connect().await?, false),
+        };
+        Ok(Lease {
+            pool: self,
+            handle,
+            reused,
+            _permit: permit,
+        })
+    }
+
+    fn take_idle(&self) -> Option<Handle> {
+        let mut idle = self.idle.lock();
+        while let Some(Idle { mut handle, since }) = idle.pop() {
+            if since.elapsed() < IDLE_MAX && !handle.is_closed() {
+                return Some(handle);
+            }
+        }
+        None
+    }
+
+    async fn connect(&self) -> Result<Handle, Fault> {
+        let (connection, mut handle) = LdapConnAsync::with_settings(self.settings.clone(), &self.url)
+            .await
+            .map_err(broken)?;
+        let url = self.url.clone();
+        // Ends when the last handle is dropped.
+        tokio::spawn(async move {
+            if let Err(error) = connection.drive().await {
+                debug!(target: "postern::directory", server = %url, %error, "connection lost");
+            }
+        });
+        if let Some(identity) = &self.identity {
+            let result = handle
+                .simple_bind(&identity.dn, identity.password.expose_secret())
+                .await
+                .map_err(broken)?;
+            if result.rc != 0 {
+                return Err(Fault::Server(format!(
+                    "cannot bind as {}: {}",
+                    identity.dn,
+                    tell(&result)
+                )));
+            }
+        }
+        Ok(handle)
+    }
+}
+
+impl Lease<'_> {
+    async fn search(&mut self, search: &Search<'_>) -> Result<Found, LdapError> {
+        let options = SearchOptions::new().deref(DerefAliases::Never).sizelimit(2);
+        let found = self
+            .handle
+            .with_search_options(options)
+            .search(search.base, search.scope, search.filter, search.attributes)
+            .await?;
+        Ok(Found(found))
+    }
+
+    /// Puts a new connection in the place of one that turned out dead. Its idle sisters are most likely dead too.
+    async fn renew(&mut self) -> Result<(), Fault> {
+        self.pool.idle.lock().clear();
+        self.handle = self.pool.connect().await?;
+        self.reused = false;
+        Ok(())
+    }
+
+    fn give_back(self) {
+        let mut idle = self.pool.idle.lock();
+        idle.retain(|idle| idle.since.elapsed() < IDLE_MAX);
+        idle.push(Idle {
+            handle: self.handle,
+            since: Instant::now(),
+        });
+    }
+}
+
+/// A search's result; referrals in it were left aside by the library.
+struct Found(ldap3::SearchResult);
+
+impl Found {
+    fn into_parts(self) -> (Vec<SearchEntry>, LdapResult) {
+        let ldap3::SearchResult(entries, result) = self.0;
+        (entries.into_iter().map(SearchEntry::construct).collect(), result)
+    }
+}
+
+fn broken(error: LdapError) -> Fault {
+    Fault::Server(error.to_string())
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! Password hashes: argon2id in the PHC string form (RFC 9106).
+
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Memory of one hash, in KiB: 19 MiB. With [`PASSES`] it is the smallest setting that OWASP lists as sound, and takes
+/// 20 to 40 ms, so that a login is cheap and a stolen file is not.
+const MEMORY_KIB: u32 = 19 * 1_024;
+
+/// Passes over the memory.
+const PASSES: u32 = 2;
+
+/// Octets of salt.
+const SALT_LEN: usize = 16;
+
+/// Octets of hash.
+const HASH_LEN: usize = 32;
+
+/// Hashes a password for storing.
+pub(crate) fn make(password: &SecretString) -> Result<String, String> {
+    let salt: [u8; SALT_LEN] = rand::random();
+    let salt = SaltString::encode_b64(&salt).map_err(|error| error.to_string())?;
+    let hash = hasher()?
+        .hash_password(password.expose_secret().as_bytes(), &salt)
+        .map_err(|error| error.to_string())?;
+    Ok(hash.to_string())
+}
+
+/// Whether a stored hash is this password's. The cost is that of the hash, whose own parameters count.
+pub(crate) fn verify(stored: &str, password: &SecretString) -> Result<bool, String> {
+    let stored = PasswordHash::new(stored).map_err(|error| format!("damaged: {error}"))?;
+    if stored.hash.is_none() {
+        return Err("damaged: cut off".into());
+    }
+    match hasher()?.verify_password(password.expose_secret().as_bytes(), &stored) {
+        Ok(()) => Ok(true),
+        Err(argon2::password_hash::Error::Password) => Ok(false),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Spends the time of [`verify`], for a login that does not exist.
+pub(crate) fn spend(password: &SecretString) -> Result<(), String> {
+    let mut out = [0; HASH_LEN];
+    hasher()?
+        .hash_password_into(password.expose_secret().as_bytes(), &[0; SALT_LEN], &mut out)
+        .map_err(|error| error.to_string())
+}
+
+fn hasher() -> Result<Argon2<'static>, String> {
+    let params = Params::new(MEMORY_KIB, PASSES, 1, Some(HASH_LEN)).map_err(|error| error.to_string())?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_verifies_and_another_does_not() {
+        let password = SecretString::from("pass word");
+        let stored = make(&password).unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert_eq!(verify(&stored, &password), Ok(true));
+        assert_eq!(verify(&stored, &SecretString::from("pass word ")), Ok(false));
+        assert_ne!(make(&password).unwrap(), stored, "each has its own salt");
+        assert_eq!(spend(&password), Ok(()));
+        for damaged in [
+            "",
+            "x",
+            "$argon2id$nonsense",
+            &stored[..stored.len() - 44],
+            "$1$abc$def",
+        ] {
+            assert!(verify(damaged, &password).is_err(), "{damaged}");
+        }
+    }
+}

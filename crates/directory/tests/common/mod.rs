@@ -1,0 +1,122 @@
+//! What the tests with real servers share.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use postern_directory::{
+    Account, DenyReason, Directories, DirectorySettings, Existence, LdapSettings, PasswordVerdict,
+};
+use postern_mail::Mailbox;
+use postern_mail::address::ParseOptions;
+use postern_testkit::slapd::PEOPLE;
+use secrecy::SecretString;
+
+/// LDAP settings for these servers and the tree of the procedure.
+pub(crate) fn ldap(servers: &[String]) -> LdapSettings {
+    LdapSettings {
+        servers: servers.to_vec(),
+        search_base: PEOPLE.into(),
+        ..LdapSettings::default()
+    }
+}
+
+/// One directory alone.
+pub(crate) async fn only(settings: DirectorySettings) -> Directories {
+    Directories::open(vec![settings]).await.unwrap()
+}
+
+/// One LDAP directory alone.
+pub(crate) async fn only_ldap(settings: LdapSettings) -> Directories {
+    only(DirectorySettings::Ldap(settings)).await
+}
+
+pub(crate) async fn check(directories: &Directories, login: &str, password: &str) -> PasswordVerdict {
+    directories
+        .check_password(login, &SecretString::from(password))
+        .await
+}
+
+#[track_caller]
+pub(crate) fn granted(verdict: PasswordVerdict) -> Account {
+    match verdict {
+        PasswordVerdict::Granted(account) => account,
+        other => panic!("not granted: {other:?}"),
+    }
+}
+
+#[track_caller]
+pub(crate) fn denied(verdict: PasswordVerdict) -> DenyReason {
+    match verdict {
+        PasswordVerdict::Denied(reason) => reason,
+        other => panic!("not denied: {other:?}"),
+    }
+}
+
+#[track_caller]
+pub(crate) fn unavailable(verdict: PasswordVerdict) -> String {
+    match verdict {
+        PasswordVerdict::Unavailable(reason) => reason,
+        other => panic!("not unavailable: {other:?}"),
+    }
+}
+
+pub(crate) fn mailbox(text: &str) -> Mailbox {
+    Mailbox::parse(
+        text,
+        &ParseOptions {
+            utf8: true,
+            ..ParseOptions::default()
+        },
+    )
+    .unwrap()
+}
+
+pub(crate) async fn exists(directories: &Directories, address: &str) -> Existence {
+    directories.recipient_exists(&mailbox(address)).await
+}
+
+/// How often a text occurs.
+pub(crate) fn count(text: &str, part: &str) -> usize {
+    text.matches(part).count()
+}
+
+/// What is logged on this thread while it is there.
+pub(crate) struct LogCapture {
+    text: Arc<Mutex<Vec<u8>>>,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Sink {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl LogCapture {
+    pub(crate) fn start() -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&text);
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::INFO)
+            .with_writer(move || Sink(Arc::clone(&sink)))
+            .finish();
+        Self {
+            text,
+            _guard: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
+    }
+}

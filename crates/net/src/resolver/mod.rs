@@ -1,0 +1,376 @@
+//! DNS look-ups with typed answers.
+//!
+//! Names are always looked up as they stand: no search list is applied. `/etc/hosts` is honoured for
+//! addresses.
+
+mod cache;
+
+use cache::{Answer, Answers, Datum};
+use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::name_server::TokioConnectionProvider;
+use hickory_resolver::proto::ProtoErrorKind;
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::proto::xfer::Protocol;
+use hickory_resolver::{ResolveErrorKind, TokioResolver};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// Most records of one answer that are looked at.
+const RECORDS_MAX: usize = 256;
+
+/// Most names of an address that are looked at in search of one that leads back.
+const REVERSE_NAMES_MAX: usize = 8;
+
+/// How to look up.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ResolverSettings {
+    /// Name servers to ask, over UDP, and TCP where needed. Default: none, that is those of
+    /// `/etc/resolv.conf`.
+    pub nameservers: Vec<SocketAddr>,
+    /// Wait for one server's answer before asking again, or another one. Default 3 s.
+    pub attempt_timeout: Duration,
+    /// Bound on one look-up in all, whatever it takes. Default 15 s.
+    pub timeout: Duration,
+    /// Memory for answers, in octets, by estimate. Default 8 MiB, some 20,000 usual answers.
+    pub cache_size: u64,
+}
+
+impl Default for ResolverSettings {
+    fn default() -> Self {
+        Self {
+            nameservers: Vec::new(),
+            attempt_timeout: Duration::from_secs(3),
+            timeout: Duration::from_secs(15),
+            cache_size: 8 << 20,
+        }
+    }
+}
+
+/// Why a look-up has no answer.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// The name does not exist (NXDOMAIN): permanent.
+    #[error("{0}: no such domain")]
+    NoSuchDomain(String),
+    /// The name exists and has no record of that kind: permanent.
+    #[error("{0}: no such record")]
+    NoData(String),
+    /// The text is no domain name: permanent.
+    #[error("{0:?} is not a domain name")]
+    BadName(String),
+    /// No answer for now: try again later.
+    #[error("{name}: {reason}")]
+    Temporary {
+        /// The name that was looked up.
+        name: String,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+impl ResolveError {
+    /// Whether trying again later may help.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Temporary { .. })
+    }
+}
+
+/// The system's resolver configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use /etc/resolv.conf: {0}; name servers can be set in the configuration")]
+pub struct ResolverSetupError(String);
+
+/// One MX record (RFC 5321 section 5.1).
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct MxRecord {
+    /// Lower comes first.
+    pub preference: u16,
+    /// The host, lower-case and without a trailing dot; empty for the root, which means null MX (RFC 7505).
+    pub exchange: String,
+}
+
+/// Looks names up and keeps the answers for as long as their servers allow. Cloning shares the cache.
+#[derive(Clone, Debug)]
+pub struct Resolver {
+    inner: TokioResolver,
+    answers: Answers,
+    timeout: Duration,
+}
+
+impl Resolver {
+    /// A resolver with these settings.
+    ///
+    /// # Errors
+    ///
+    /// The system's configuration is needed and cannot be read, or names no server.
+    pub fn new(settings: &ResolverSettings) -> Result<Self, ResolverSetupError> {
+        let (config, mut options) = servers(&settings.nameservers)?;
+        options.timeout = settings.attempt_timeout;
+        options.attempts = 2;
+        options.edns0 = true;
+        options.try_tcp_on_error = true;
+        options.cache_size = 0;
+        let inner = TokioResolver::builder_with_config(config, TokioConnectionProvider::default())
+            .with_options(options)
+            .build();
+        Ok(Self {
+            inner,
+            answers: Answers::new(settings.cache_size),
+            timeout: settings.timeout,
+        })
+    }
+
+    /// The MX records of `domain` in the order of preference; at least one.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError::NoData`] when there are none: the domain's own addresses stand in for them.
+    pub async fn mx(&self, domain: &str) -> Result<Vec<MxRecord>, ResolveError> {
+        let answer = self.lookup(domain, checked_name(domain)?, RecordType::MX).await?;
+        let exchange = |datum: &Datum| match datum {
+            Datum::Exchange(mx) => Some(mx.clone()),
+            _ => None,
+        };
+        let mut records: Vec<_> = answer.iter().filter_map(exchange).collect();
+        records.sort();
+        records.dedup();
+        Ok(records)
+    }
+
+    /// The addresses of `host`, IPv6 and IPv4; at least one. An address in text form is its own answer.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError`]; temporary only when neither kind was found and one of the look-ups did not work.
+    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        if let Ok(address) = host.parse() {
+            return Ok(vec![address]);
+        }
+        let name = checked_name(host)?;
+        let (v6, v4) = tokio::join!(
+            self.lookup(host, name.clone(), RecordType::AAAA),
+            self.lookup(host, name.clone(), RecordType::A)
+        );
+        let found: Vec<_> = [&v6, &v4]
+            .into_iter()
+            .flatten()
+            .flat_map(|found| addresses_in(found))
+            .collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        match (v6, v4) {
+            (Err(v6), _) if v6.is_temporary() => Err(v6),
+            // A broken server may deny the name itself when asked for IPv6, so the answer for IPv4 decides.
+            (_, Err(v4)) => Err(v4),
+            _ => Err(ResolveError::NoData(host.to_owned())),
+        }
+    }
+
+    /// The name of `address`, if that name in turn has this address; lower-case and without a trailing dot.
+    ///
+    /// Only names of letters, digits, hyphens and underscores count, so the answer may be logged and put into
+    /// a header.
+    ///
+    /// # Errors
+    ///
+    /// Only [`ResolveError::Temporary`]. A name that does not exist or does not lead back is `None`.
+    pub async fn reverse(&self, address: IpAddr) -> Result<Option<String>, ResolveError> {
+        let address = address.to_canonical();
+        match tokio::time::timeout(self.timeout, self.confirmed_name(address)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.too_late(&address.to_string())),
+        }
+    }
+
+    async fn confirmed_name(&self, address: IpAddr) -> Result<Option<String>, ResolveError> {
+        let pointers = self
+            .lookup(&address.to_string(), Name::from(address), RecordType::PTR)
+            .await;
+        let pointers = match pointers {
+            Ok(pointers) => pointers,
+            Err(error) if error.is_temporary() => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        let kind = if address.is_ipv4() {
+            RecordType::A
+        } else {
+            RecordType::AAAA
+        };
+        let mut failure = None;
+        for pointer in pointers.iter().take(REVERSE_NAMES_MAX) {
+            let Datum::Name(host) = pointer else { continue };
+            let Ok(name) = checked_name(host) else { continue };
+            match self.lookup(host, name, kind).await {
+                Ok(forward) if addresses_in(&forward).any(|found| found == address) => {
+                    return Ok(Some(host.clone()));
+                }
+                Err(error) if error.is_temporary() => failure = Some(error),
+                _ => {}
+            }
+        }
+        failure.map_or(Ok(None), Err)
+    }
+
+    /// Looks up in memory, then asks. The records are of use and at least one.
+    async fn lookup(&self, text: &str, name: Name, kind: RecordType) -> Answer {
+        let key = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+        if let Some(answer) = self.answers.get(&key, kind, Instant::now()) {
+            return answer;
+        }
+        let found = tokio::time::timeout(self.timeout, self.inner.lookup(name, kind)).await;
+        let now = Instant::now();
+        let (answer, ttl) = match found {
+            Ok(Ok(lookup)) => (
+                records(&lookup, text),
+                lookup.valid_until().saturating_duration_since(now),
+            ),
+            Ok(Err(error)) => classify(text, &error),
+            Err(_) => (Err(self.too_late(text)), Duration::ZERO),
+        };
+        self.answers.put(&key, kind, answer.clone(), ttl, now);
+        answer
+    }
+
+    fn too_late(&self, text: &str) -> ResolveError {
+        ResolveError::Temporary {
+            name: text.to_owned(),
+            reason: format!("no answer within {} s", self.timeout.as_secs_f32()),
+        }
+    }
+}
+
+fn servers(listed: &[SocketAddr]) -> Result<(ResolverConfig, ResolverOpts), ResolverSetupError> {
+    if listed.is_empty() {
+        let (config, options) = hickory_resolver::system_conf::read_system_conf()
+            .map_err(|error| ResolverSetupError(error.to_string()))?;
+        if config.name_servers().is_empty() {
+            return Err(ResolverSetupError("it names no server".to_owned()));
+        }
+        return Ok((config, options));
+    }
+    let mut config = ResolverConfig::new();
+    for &server in listed {
+        config.add_name_server(NameServerConfig::new(server, Protocol::Udp));
+        config.add_name_server(NameServerConfig::new(server, Protocol::Tcp));
+    }
+    Ok((config, ResolverOpts::default()))
+}
+
+/// Turns text into a fully qualified name (RFC 1035 section 2.3.1, with underscores).
+fn checked_name(text: &str) -> Result<Name, ResolveError> {
+    let bad = || ResolveError::BadName(text.to_owned());
+    let host = text.strip_suffix('.').unwrap_or(text);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
+    };
+    if host.len() > 253 || !host.split('.').all(label) {
+        return Err(bad());
+    }
+    let mut name = Name::from_ascii(host).map_err(|_| bad())?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+fn host_text(name: &Name) -> String {
+    let mut text = name.to_lowercase().to_ascii();
+    if text.ends_with('.') {
+        text.pop();
+    }
+    text
+}
+
+fn records(lookup: &Lookup, text: &str) -> Answer {
+    let records: Vec<_> = lookup
+        .iter()
+        .filter_map(Datum::from_record)
+        .take(RECORDS_MAX)
+        .collect();
+    if records.is_empty() {
+        return Err(ResolveError::NoData(text.to_owned()));
+    }
+    Ok(records.into())
+}
+
+fn addresses_in(records: &[Datum]) -> impl Iterator<Item = IpAddr> {
+    records.iter().filter_map(|datum| match datum {
+        Datum::Address(address) => Some(*address),
+        _ => None,
+    })
+}
+
+/// The lack of records is an answer only if the server says so: hickory reports SERVFAIL and REFUSED in the
+/// same way. Also for how long it holds; a failure is not kept.
+fn classify(text: &str, error: &hickory_resolver::ResolveError) -> (Answer, Duration) {
+    let temporary = |reason: String| {
+        let name = text.to_owned();
+        (Err(ResolveError::Temporary { name, reason }), Duration::ZERO)
+    };
+    let ResolveErrorKind::Proto(proto) = error.kind() else {
+        return temporary(error.to_string());
+    };
+    match proto.kind() {
+        ProtoErrorKind::NoRecordsFound {
+            response_code,
+            negative_ttl,
+            ..
+        } => {
+            let ttl = Duration::from_secs(negative_ttl.unwrap_or(0).into());
+            match *response_code {
+                ResponseCode::NXDomain => (Err(ResolveError::NoSuchDomain(text.to_owned())), ttl),
+                ResponseCode::NoError => (Err(ResolveError::NoData(text.to_owned())), ttl),
+                code => temporary(format!("the name server answers: {code}")),
+            }
+        }
+        ProtoErrorKind::Timeout => temporary("the name server does not answer".to_owned()),
+        other => temporary(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let long = "a".repeat(64);
+        let longest = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "a".repeat(61));
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows       text                       accepted
+            ("plain",                    "mx.example.org",          true),
+            ("trailing dot",             "mx.example.org.",         true),
+            ("underscore",               "_smtp.example.org",       true),
+            ("A-label",                  "xn--bcher-kva.example",   true),
+            ("253 octets",               longest.as_str(),          true),
+            ("label of 64 octets",       long.as_str(),             false),
+            ("empty",                    "",                        false),
+            ("root",                     ".",                       false),
+            ("empty label",              "a..b",                    false),
+            ("hyphen in front",          "-a.example",              false),
+            ("escape",                   "a\\.b",                   false),
+            ("blank",                    "a b",                     false),
+            ("line end",                 "a\r\nb",                  false),
+            ("literal",                  "[192.0.2.1]",             false),
+            ("beyond ASCII",             "bücher.example",          false),
+        ];
+        for (shows, text, accepted) in cases {
+            assert_eq!(checked_name(text).is_ok(), accepted, "{shows}");
+        }
+        assert!(checked_name("a").unwrap().is_fqdn(), "no search list is applied");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_accepted_name_comes_back(text in "[a-z0-9_][a-z0-9_-]{0,62}(\\.[a-z0-9_][a-z0-9_-]{0,62}){0,2}") {
+            proptest::prop_assert_eq!(host_text(&checked_name(&text).unwrap()), text);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Certificates: from file to DER, and what they say.
+
+use super::{TlsError, name};
+use jiff::Timestamp;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::Path;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::time::ASN1Time;
+
+/// Largest PEM file that is read, in octets. A bundle of all public authorities has about 250,000.
+pub(crate) const PEM_FILE_MAX: u64 = 4 << 20;
+
+/// Reads all certificates of a PEM file; at least one.
+pub(crate) fn load(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = read_bounded(path)?;
+    let certificates = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| TlsError::BadCertificate {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+    if certificates.is_empty() {
+        return Err(TlsError::NoCertificate {
+            path: path.to_owned(),
+        });
+    }
+    for der in &certificates {
+        parse(der).map_err(|reason| TlsError::BadCertificate {
+            path: path.to_owned(),
+            reason: reason.to_owned(),
+        })?;
+    }
+    Ok(certificates)
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, TlsError> {
+    use std::io::Read as _;
+    let mut text = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(PEM_FILE_MAX).read_to_end(&mut text))
+        .map_err(|source| TlsError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+    Ok(text)
+}
+
+/// Takes a certificate apart.
+pub(crate) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, &'static str> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        Ok(_) => Err("octets after the certificate"),
+        Err(_) => Err("malformed certificate"),
+    }
+}
+
+/// The holder's name as text; see [`CertificateFacts::subject`](super::CertificateFacts::subject).
+pub(crate) fn subject(certificate: &X509Certificate<'_>) -> String {
+    name::to_text(certificate.subject())
+}
+
+/// The issuer's name as text.
+pub(crate) fn issuer(certificate: &X509Certificate<'_>) -> String {
+    name::to_text(certificate.issuer())
+}
+
+/// SHA-256 of the DER form in lower-case hexadecimal.
+pub(crate) fn fingerprint(der: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, der);
+    let mut text = String::with_capacity(64);
+    for octet in digest.as_ref() {
+        let _ = write!(text, "{octet:02x}");
+    }
+    text
+}
+
+/// The subject alternative names by kind (RFC 5280 section 4.2.1.6); kinds without a use here are left out.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// Host names, lower-case, wildcards as `*.example.org`.
+    pub(crate) hosts: Vec<String>,
+    /// Addresses.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Mail addresses.
+    pub(crate) emails: Vec<String>,
+}
+
+/// The names of a certificate. Without any host name there, the common name stands in if it looks like one.
+pub(crate) fn names(certificate: &X509Certificate<'_>) -> Names {
+    let mut names = Names::default();
+    let alternative = certificate.subject_alternative_name().ok().flatten();
+    for name in alternative
+        .iter()
+        .flat_map(|extension| &extension.value.general_names)
+    {
+        match name {
+            GeneralName::DNSName(host) => names.hosts.push(host.to_ascii_lowercase()),
+            GeneralName::RFC822Name(email) => names.emails.push((*email).to_owned()),
+            GeneralName::IPAddress(octets) => names.addresses.extend(address(octets)),
+            _ => {}
+        }
+    }
+    if alternative.is_none() {
+        let common = certificate
+            .subject()
+            .iter_common_name()
+            .filter_map(|name| name.as_str().ok());
+        names.hosts.extend(
+            common
+                .filter(|name| name.contains('.') && !name.contains(' '))
+                .map(str::to_ascii_lowercase),
+        );
+    }
+    names
+}
+
+fn address(octets: &[u8]) -> Option<IpAddr> {
+    <[u8; 4]>::try_from(octets)
+        .map(IpAddr::from)
+        .or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from))
+        .ok()
+}
+
+/// First and last moment of a certificate's time.
+pub(crate) fn validity(certificate: &X509Certificate<'_>) -> (Timestamp, Timestamp) {
+    let validity = certificate.validity();
+    (timestamp(validity.not_before), timestamp(validity.not_after))
+}
+
+fn timestamp(time: ASN1Time) -> Timestamp {
+    let fallback = if time.timestamp() < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    };
+    Timestamp::from_second(time.timestamp()).unwrap_or(fallback)
+}

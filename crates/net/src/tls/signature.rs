@@ -1,0 +1,121 @@
+//! Signatures over handshakes and certificates, checked with a certificate's public key alone.
+//!
+//! webpki refuses to look at a certificate that it finds fault with, such as one of X.509 version 1, which
+//! `openssl x509 -req` of many systems makes by default. Whether a peer holds the key does not depend on such
+//! faults, so this works on the public key and leaves the rest of the certificate to others.
+
+use super::der;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::{CertificateError, DigitallySignedStruct, Error, PeerMisbehaved, SignatureScheme};
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
+use x509_parser::prelude::FromDer;
+use x509_parser::prelude::X509Certificate;
+
+/// A SubjectPublicKeyInfo taken apart (RFC 5280 section 4.1.2.7).
+#[derive(Clone, Copy)]
+pub(super) struct PublicKey<'a> {
+    /// Content of the AlgorithmIdentifier.
+    algorithm: &'a [u8],
+    /// The key itself.
+    key: &'a [u8],
+}
+
+impl<'a> PublicKey<'a> {
+    /// Takes apart the DER form of a SubjectPublicKeyInfo.
+    pub(super) fn from_spki(spki: &'a [u8]) -> Option<Self> {
+        let inside = der::expect(spki, der::SEQUENCE)?.content;
+        let algorithm = der::expect(inside, der::SEQUENCE)?;
+        let key = der::bits(der::expect(algorithm.rest, der::BIT_STRING)?.content)?;
+        Some(Self {
+            algorithm: algorithm.content,
+            key,
+        })
+    }
+
+    fn suits(&self, algorithm: &dyn SignatureVerificationAlgorithm) -> bool {
+        algorithm.public_key_alg_id().as_ref() == self.algorithm
+    }
+}
+
+/// Which protocol a handshake signature belongs to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Handshake {
+    /// TLS 1.2, where a scheme names the hash but leaves the curve open.
+    Tls12,
+    /// TLS 1.3, where a scheme means exactly one algorithm and PKCS #1 v1.5 is out (RFC 8446 section 4.2.3).
+    Tls13,
+}
+
+/// Verifies that the peer holds the key to the certificate it has shown.
+///
+/// # Errors
+///
+/// The signature is wrong, of a kind that was not offered, or cannot be checked.
+pub(super) fn verify_possession(
+    handshake: Handshake,
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signed: &DigitallySignedStruct,
+    supported: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error> {
+    if handshake == Handshake::Tls13 && !allowed_in_tls13(signed.scheme) {
+        return Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
+    }
+    let (_, algorithms) = supported
+        .mapping
+        .iter()
+        .find(|(scheme, _)| *scheme == signed.scheme)
+        .ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
+    let usable = match handshake {
+        Handshake::Tls12 => algorithms,
+        Handshake::Tls13 => algorithms.get(..1).unwrap_or_default(),
+    };
+    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    let key = PublicKey::from_spki(parsed.public_key().raw).ok_or(CertificateError::BadEncoding)?;
+    let algorithm = usable
+        .iter()
+        .find(|algorithm| key.suits(**algorithm))
+        .ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
+    algorithm
+        .verify_signature(key.key, message, signed.signature())
+        .map_err(|_| CertificateError::BadSignature)?;
+    Ok(HandshakeSignatureValid::assertion())
+}
+
+/// Whether `certificate` was signed with the key that belongs to `issuer` (RFC 5280 section 4.1.1.3).
+pub(super) fn signed_by(
+    certificate: &[u8],
+    issuer: PublicKey<'_>,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
+) -> bool {
+    let parts = || {
+        let inside = der::expect(certificate, der::SEQUENCE)?.content;
+        let signed = der::expect(inside, der::SEQUENCE)?;
+        let algorithm = der::expect(signed.rest, der::SEQUENCE)?;
+        let signature = der::bits(der::expect(algorithm.rest, der::BIT_STRING)?.content)?;
+        Some((signed.whole, algorithm.content, signature))
+    };
+    let Some((signed, algorithm_id, signature)) = parts() else {
+        return false;
+    };
+    algorithms
+        .iter()
+        .filter(|algorithm| {
+            algorithm.signature_alg_id().as_ref() == algorithm_id && issuer.suits(**algorithm)
+        })
+        .any(|algorithm| algorithm.verify_signature(issuer.key, signed, signature).is_ok())
+}
+
+fn allowed_in_tls13(scheme: SignatureScheme) -> bool {
+    matches!(
+        scheme,
+        SignatureScheme::ECDSA_NISTP256_SHA256
+            | SignatureScheme::ECDSA_NISTP384_SHA384
+            | SignatureScheme::ECDSA_NISTP521_SHA512
+            | SignatureScheme::RSA_PSS_SHA256
+            | SignatureScheme::RSA_PSS_SHA384
+            | SignatureScheme::RSA_PSS_SHA512
+            | SignatureScheme::ED25519
+    )
+}

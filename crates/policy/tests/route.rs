@@ -1,0 +1,187 @@
+//! Where mail goes next, case by case.
+
+use postern_mail::Domain;
+use postern_policy::DomainSet;
+use postern_policy::route::{
+    Hop, HopHost, MX_HOSTS_MAX, MxRecord, MxVerdict, Protocol, RouteRule, RouteTable, Target, TlsLevel,
+    mx_hosts, route,
+};
+
+fn set(patterns: &[&str]) -> DomainSet {
+    DomainSet::new(patterns).expect("patterns of the test")
+}
+
+fn to(host: &str) -> Target {
+    Target::Hosts {
+        via: vec![Hop::parse(host, 25).expect("a hop of the test")],
+        protocol: Protocol::Smtp,
+    }
+}
+
+fn rule(patterns: &[&str], host: &str) -> RouteRule {
+    RouteRule {
+        domains: set(patterns),
+        target: to(host),
+        tls: TlsLevel::Required,
+        verify: true,
+    }
+}
+
+#[test]
+fn the_closest_rule_wins() {
+    let mut table = RouteTable {
+        rules: vec![
+            rule(&["*"], "smarthost.example"),
+            rule(&["*.partner.example"], "wide.example"),
+            rule(&["*.lab.partner.example"], "narrow.example"),
+            rule(&["partner.example", "own.example"], "exact.example"),
+            rule(&["partner.example"], "late.example"),
+        ],
+        local_domains: set(&["home.example", "own.example", "in.partner.example"]),
+        local: Target::Maildir("/var/mail".into()),
+    };
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows                           domain                   goes to                      rule
+        ("exact name, the first of two rules",           "partner.example",       to("exact.example"),         "route.rule"),
+        ("wildcard",                                     "a.partner.example",     to("wide.example"),          "route.rule"),
+        ("longer wildcard",                              "a.lab.partner.example", to("narrow.example"),        "route.rule"),
+        ("all others",                                   "a.example",             to("smarthost.example"),     "route.rule"),
+        ("an address literal",                           "[192.0.2.1]",           to("smarthost.example"),     "route.rule"),
+        ("local mail does not go to the smarthost",      "home.example",          table.local.clone(),         "route.local"),
+        ("unless a rule names the domain",               "own.example",           to("exact.example"),         "route.rule"),
+        ("or a wildcard does",                           "in.partner.example",    to("wide.example"),          "route.rule"),
+    ];
+    for (shows, domain, target, rule) in cases {
+        let domain: Domain = domain.parse().expect("a domain of the table");
+        let found = route(&domain, &table);
+        assert_eq!((found.target, found.rule), (&target, rule), "{shows}");
+        assert_eq!(found.verify, rule == "route.rule", "{shows}");
+    }
+    table.rules.clear();
+    for (domain, rule) in [
+        ("a.example", "route.mx"),
+        ("[192.0.2.1]", "route.mx"),
+        ("home.example", "route.local"),
+    ] {
+        let domain: Domain = domain.parse().expect("a domain of the test");
+        assert_eq!(route(&domain, &table).rule, rule, "{domain}");
+    }
+}
+
+#[test]
+fn hops_are_read() {
+    let name = |name: &str, port| {
+        Some(Hop {
+            host: HopHost::Name(name.into()),
+            port,
+        })
+    };
+    let ip = |ip: &str, port| {
+        Some(Hop {
+            host: HopHost::Ip(ip.parse().expect("an address of the table")),
+            port,
+        })
+    };
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows        text                        hop
+        ("address and port",          "127.0.0.1:2626",           ip("127.0.0.1", 2626)),
+        ("address",                   "192.0.2.1",                ip("192.0.2.1", 25)),
+        ("IPv6 and port",             "[2001:db8::1]:26",         ip("2001:db8::1", 26)),
+        ("IPv6 in brackets",          "[2001:db8::1]",            ip("2001:db8::1", 25)),
+        ("IPv6",                      "2001:db8::1",              ip("2001:db8::1", 25)),
+        ("sendmail's brackets",       "[192.0.2.1]:26",           ip("192.0.2.1", 26)),
+        ("name and port",             "Relay.Example:587",        name("relay.example", 587)),
+        ("name",                      "localhost",                name("localhost", 25)),
+        ("internationalised name",    "bücher.example",           name("xn--bcher-kva.example", 25)),
+        ("socket",                    "unix:/run/lmtp",           Some(Hop { host: HopHost::Unix("/run/lmtp".into()), port: 0 })),
+        ("relative socket",           "unix:run/lmtp",            None),
+        ("port nought",               "relay.example:0",          None),
+        ("port too large",            "relay.example:65536",      None),
+        ("signed port",               "relay.example:+25",        None),
+        ("no port after the colon",   "relay.example:",           None),
+        ("no host",                   ":25",                      None),
+        ("nothing",                   "",                         None),
+        ("no name",                   "re lay.example",           None),
+        ("a number for a name",       "127.1",                    None),
+        ("name in brackets",          "[relay.example]",          None),
+    ];
+    for (shows, text, hop) in cases {
+        assert_eq!(Hop::parse(text, 25).ok(), hop, "{shows}");
+    }
+}
+
+fn records(list: &[(u16, &str)]) -> Vec<MxRecord> {
+    list.iter()
+        .map(|(preference, exchange)| MxRecord {
+            preference: *preference,
+            exchange: (*exchange).to_owned(),
+        })
+        .collect()
+}
+
+#[test]
+fn mail_exchangers() {
+    let hosts = |names: &[&str]| MxVerdict::Hosts(names.iter().map(|name| (*name).into()).collect());
+    type Case = (&'static str, &'static [(u16, &'static str)], MxVerdict);
+    #[rustfmt::skip]
+    let cases: Vec<Case> = vec![
+        // what the case shows                  records                                             verdict
+        ("none: the domain itself",             &[],                                                MxVerdict::Implicit),
+        ("by preference",                       &[(20, "b.example."), (10, "A.Example.")],          hosts(&["a.example", "b.example"])),
+        ("named twice",                         &[(20, "a.example"), (10, "a.example")],            hosts(&["a.example"])),
+        ("takes no mail",                       &[(0, ".")],                                        MxVerdict::NullMx),
+        ("takes no mail, root without its dot", &[(0, "")],                                         MxVerdict::NullMx),
+        ("null among others is ignored",        &[(0, "."), (10, "a.example")],                     hosts(&["a.example"])),
+        ("addresses are no names",              &[(5, "192.0.2.1"), (10, "a.example")],             hosts(&["a.example"])),
+        ("nothing but nonsense",                &[(5, "192.0.2.1"), (10, "a b")],                   MxVerdict::Unusable),
+        ("we are the second: the first only",   &[(10, "a.example"), (20, "US.example."), (20, "b.example"), (30, "c.example")], hosts(&["a.example"])),
+        ("we are the first",                    &[(10, "us.example"), (20, "a.example")],           MxVerdict::Loop),
+        ("we are among the first",              &[(10, "us.example"), (10, "a.example")],           MxVerdict::Loop),
+        ("we by another name",                  &[(10, "alias.example")],                           MxVerdict::Loop),
+        ("we are there twice",                  &[(10, "us.example"), (5, "a.example"), (5, "alias.example")], MxVerdict::Loop),
+    ];
+    for (shows, list, verdict) in cases {
+        assert_eq!(
+            mx_hosts(&records(list), &["us.example", "Alias.Example."], 7),
+            verdict,
+            "{shows}"
+        );
+    }
+}
+
+#[test]
+fn equals_share_the_load_and_less_preferred_ones_stay_behind() {
+    let list = records(&[
+        (10, "a.example"),
+        (10, "b.example"),
+        (10, "c.example"),
+        (20, "d.example"),
+    ]);
+    let mut firsts = std::collections::BTreeMap::new();
+    for seed in 0..3_000 {
+        let MxVerdict::Hosts(hosts) = mx_hosts(&list, &["us.example"; 0], seed) else {
+            panic!("hosts are there");
+        };
+        assert_eq!((hosts.len(), &*hosts[3]), (4, "d.example"));
+        *firsts.entry(hosts[0].clone()).or_insert(0) += 1;
+    }
+    assert!(
+        firsts.len() == 3 && firsts.values().all(|count| (800..1_200).contains(count)),
+        "{firsts:?}"
+    );
+}
+
+#[test]
+fn hosts_are_bounded() {
+    let list: Vec<_> = (0..500)
+        .map(|number| MxRecord {
+            preference: number,
+            exchange: format!("mx{number}.example"),
+        })
+        .collect();
+    assert!(
+        matches!(mx_hosts(&list, &["us.example"], 1), MxVerdict::Hosts(hosts) if hosts.len() == MX_HOSTS_MAX)
+    );
+}

@@ -1,0 +1,309 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
+
+use crate::exit;
+
+/// A mail relay: takes mail from those who prove who they are, and loses none.
+#[derive(Debug, Parser)]
+#[command(name = "postern", version, propagate_version = true, after_help = exit::HELP, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the server until it is told to stop
+    ///
+    /// Without any configuration file it makes ./postern-data with a certificate authority, a host certificate, a
+    /// configuration and a first user, serves on loopback, and prints a command that sends a first mail.
+    ///
+    /// SIGHUP reads the configuration and the certificates again; SIGTERM and SIGINT stop it, a second one at once.
+    Serve(ConfigArg),
+    /// Makes a folder with configuration, certificates and a first user
+    Init(InitArgs),
+    /// Checks the configuration and shows all mistakes at once
+    Check(CheckArgs),
+    /// Manages Postern's own users
+    User(UserArgs),
+    /// Makes and shows certificates
+    Cert(CertArgs),
+    /// Shows and changes what waits for delivery
+    Queue(QueueArgs),
+    /// Has the running server read its configuration and certificates again
+    Reload(ListingArg),
+    /// Prints the version
+    Version(JsonArg),
+    /// Prints a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Writes the manual pages
+    Man {
+        /// The folder to write into; made if missing
+        #[arg(value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+    },
+    /// Prints docs/configuration.md, which is made from the table of keys
+    #[command(hide = true)]
+    ConfigurationReference,
+}
+
+/// Which configuration.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ConfigArg {
+    /// The configuration file
+    ///
+    /// Without it the first that exists of ./postern.toml, /etc/postern/postern.toml and ./postern-data/postern.toml.
+    #[arg(long, short, value_name = "FILE", env = "POSTERN_CONFIG", value_hint = ValueHint::FilePath, global = true)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Whether a program reads the output.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct JsonArg {
+    /// Print JSON for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Configuration and form of output.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ListingArg {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+/// Arguments of `init`.
+#[derive(Args, Debug)]
+pub(crate) struct InitArgs {
+    /// The folder to make
+    #[arg(value_name = "DIR", default_value = crate::firstrun::FOLDER, value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
+    /// The full name of this host; its mail is delivered here
+    #[arg(long, value_name = "NAME", default_value = crate::firstrun::HOSTNAME)]
+    pub(crate) hostname: String,
+}
+
+/// Arguments of `check`.
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) listing: ListingArg,
+    /// Do not ask directories and other servers
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+/// Arguments of `user`.
+#[derive(Args, Debug)]
+pub(crate) struct UserArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    #[command(subcommand)]
+    pub(crate) command: UserCommand,
+}
+
+/// What to do with users.
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Adds a user
+    Add {
+        /// The name to log in with, usually the mail address
+        login: String,
+        /// An address of the user besides the login; may be given several times
+        #[arg(long = "address", value_name = "ADDRESS")]
+        addresses: Vec<String>,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+    /// Gives a user another password
+    Passwd {
+        /// The name to log in with
+        login: String,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+    /// Locks a user out, keeping password and addresses
+    Disable {
+        /// The name to log in with
+        login: String,
+    },
+    /// Lets a user in again
+    Enable {
+        /// The name to log in with
+        login: String,
+    },
+    /// Removes a user for good
+    Remove {
+        /// The name to log in with
+        login: String,
+    },
+    /// Lists the users
+    List(JsonArg),
+}
+
+/// Where a password comes from; without either it is asked for on the terminal.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct PasswordArgs {
+    /// Read the password from the first line of standard input
+    #[arg(long, conflicts_with = "generate")]
+    pub(crate) password_stdin: bool,
+    /// Make up a password and print it
+    #[arg(long)]
+    pub(crate) generate: bool,
+}
+
+/// Arguments of `cert`.
+#[derive(Args, Debug)]
+pub(crate) struct CertArgs {
+    #[command(subcommand)]
+    pub(crate) command: CertCommand,
+}
+
+/// What to do with certificates.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertCommand {
+    /// Makes a certificate authority: ca.crt and ca.key
+    Ca {
+        /// The folder to write into; made if missing
+        #[arg(long = "dir", value_name = "DIR", default_value = "certs", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+        /// The name of the authority
+        #[arg(long, value_name = "NAME", default_value = "Postern CA")]
+        name: String,
+        /// How long it is valid
+        #[arg(long, value_name = "DAYS", default_value_t = CA_DAYS, value_parser = clap::value_parser!(u32).range(1..=i64::from(DAYS_MAX)))]
+        days: u32,
+        /// A file whose first line encrypts the key
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Makes a certificate signed by the authority: NAME.crt and NAME.key
+    ///
+    /// An earlier one of this authority is replaced: that is how it is renewed.
+    Issue {
+        /// Host names, IP addresses or, with --client, mail addresses
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// The folder of ca.crt and ca.key, and of the new files
+        #[arg(long = "dir", value_name = "DIR", default_value = "certs", value_hint = ValueHint::DirPath)]
+        folder: PathBuf,
+        /// For a client that logs in with it, not for a server
+        #[arg(long)]
+        client: bool,
+        /// How long it is valid
+        #[arg(long, value_name = "DAYS", default_value_t = CERTIFICATE_DAYS, value_parser = clap::value_parser!(u32).range(1..=i64::from(DAYS_MAX)))]
+        days: u32,
+        /// A file whose first line encrypts the new key
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        passphrase_file: Option<PathBuf>,
+        /// A file whose first line decrypts the key of the authority
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        ca_passphrase_file: Option<PathBuf>,
+        /// The name of the files, without .crt and .key; the first NAME unless given
+        #[arg(long, value_name = "STEM")]
+        out: Option<String>,
+        /// Replace files of that name even if they are not from this authority
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Shows what a certificate says
+    Show {
+        /// Certificates in PEM form
+        #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+}
+
+/// Arguments of `queue`.
+#[derive(Args, Debug)]
+pub(crate) struct QueueArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    #[command(subcommand)]
+    pub(crate) command: QueueCommand,
+}
+
+/// What to do with the queue.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// Lists what waits, oldest first
+    List {
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// Most messages to list
+        #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
+        limit: u32,
+        /// List the next hops that mail waits for instead
+        #[arg(long)]
+        destinations: bool,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Shows one message: envelope, recipients, what happened so far
+    Show {
+        /// The queue id
+        id: String,
+        /// Print the message itself as well
+        #[arg(long)]
+        message: bool,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Keeps messages from delivery until they are released
+    Hold(SelectArgs),
+    /// Lets held messages go
+    Release(SelectArgs),
+    /// Has messages tried again now
+    Retry(SelectArgs),
+    /// Removes messages for good; nobody is told
+    Remove(SelectArgs),
+    /// Has everything tried again now, or all for one domain
+    Flush {
+        /// A recipient domain
+        domain: Option<String>,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+}
+
+/// Which messages.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct FilterArgs {
+    /// Those with a recipient in this domain
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) domain: Option<String>,
+    /// Those from this sender; <> for reports
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) sender: Option<String>,
+    /// Those that are held
+    #[arg(long)]
+    pub(crate) held: bool,
+}
+
+/// Messages by id or by what they have in common.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SelectArgs {
+    /// Queue ids
+    #[arg(value_name = "ID", required_unless_present_any = ["domain", "sender", "held", "all"])]
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// Every message
+    #[arg(long, conflicts_with_all = ["ids", "domain", "sender", "held"])]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}

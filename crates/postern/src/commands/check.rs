@@ -1,0 +1,160 @@
+//! `postern check`.
+
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use postern_directory::{Directories, DirectorySettings, UserStore};
+use serde::Serialize;
+
+use crate::args::CheckArgs;
+use crate::config::problem::{JsonProblem, Problems};
+use crate::config::{self, Config, Report};
+use crate::exit::{Exit, Failure, chain};
+use crate::{locate, output};
+
+/// How long a server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Serialize)]
+struct Verdict<'a> {
+    file: String,
+    ok: bool,
+    problems: Vec<JsonProblem<'a>>,
+}
+
+/// Checks the configuration and, unless told otherwise, the servers it names.
+pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
+    let path = locate::existing(&args.listing.config)?;
+    let report = match config::load(&path) {
+        Err(report) => report,
+        Ok((config, mut report)) => {
+            let mut found = Problems::default();
+            check_directories(&config, args.offline, &mut found);
+            report.extend(found);
+            report
+        }
+    };
+    if args.listing.json.json {
+        let result = Verdict {
+            file: path.display().to_string(),
+            ok: !report.has_errors(),
+            problems: report.json(),
+        };
+        output::print_json(&result)?;
+    } else {
+        print_report(&path.display().to_string(), &report)?;
+    }
+    if report.has_errors() {
+        Err(Failure::silent(Exit::No))
+    } else {
+        Ok(())
+    }
+}
+
+fn print_report(path: &str, report: &Report) -> Result<(), Failure> {
+    super::show_report(report);
+    if report.has_errors() {
+        eprintln!("{} in {path}", super::count_problems(report));
+        Ok(())
+    } else if report.is_empty() {
+        output::print(&format!("{path} is fine"))
+    } else {
+        output::print(&format!("{path} is fine, with {}", super::count_problems(report)))
+    }
+}
+
+/// Looks at what the directories name. What does not answer now may answer later: that is a warning.
+fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
+    // Own users are left out: opening them would make their file.
+    let others = |one: &&DirectorySettings| !matches!(one, DirectorySettings::Users(_));
+    let others: Vec<_> = config.directories.iter().filter(others).cloned().collect();
+    let opened = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map(|runtime| runtime.block_on(Directories::open(others)));
+    if let Ok(Err(error)) = opened {
+        found.error(None, chain(&error), "", "correct the [[directory]]");
+    }
+    for directory in &config.directories {
+        match directory {
+            DirectorySettings::Users(users) => check_users(&users.database, found),
+            _ if offline => {}
+            DirectorySettings::Ldap(ldap) => ldap.servers.iter().for_each(|url| check_ldap(url, found)),
+            DirectorySettings::Saslauthd(saslauthd) => {
+                if let Err(error) = UnixStream::connect(&saslauthd.socket) {
+                    let title = format!(
+                        "saslauthd does not answer at {}: {error}",
+                        saslauthd.socket.display()
+                    );
+                    found.warning(
+                        None,
+                        title,
+                        "",
+                        "start saslauthd, or correct `socket`; its folder is given to it with -m",
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn check_users(database: &std::path::Path, found: &mut Problems) {
+    let none = "`postern user add LOGIN` makes the first one";
+    if !database.exists() {
+        found.warning(
+            None,
+            format!("there are no users yet: {} does not exist", database.display()),
+            "",
+            none,
+        );
+        return;
+    }
+    match UserStore::open(database).and_then(|store| store.list()) {
+        Ok(users) if users.is_empty() => {
+            found.warning(
+                None,
+                format!("there are no users in {}", database.display()),
+                "",
+                none,
+            );
+        }
+        Ok(_) => {}
+        Err(error) => found.error(None, chain(&error), "", "see above"),
+    }
+}
+
+fn check_ldap(url: &str, found: &mut Problems) {
+    let (port, rest) = match (url.strip_prefix("ldap://"), url.strip_prefix("ldaps://")) {
+        (Some(rest), _) => (389, rest),
+        (_, Some(rest)) => (636, rest),
+        _ => return,
+    };
+    let host = rest.trim_end_matches('/');
+    let has_port = host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let target = if has_port {
+        host.to_owned()
+    } else {
+        format!("{host}:{port}")
+    };
+    let reached = target.to_socket_addrs().and_then(|addresses| {
+        let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "no address");
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, PATIENCE) {
+                Ok(_) => return Ok(()),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    });
+    if let Err(error) = reached {
+        found.warning(
+            None,
+            format!("the LDAP server {url} does not answer: {error}"),
+            "",
+            "logins go to the next server meanwhile; without any they are told to try again later",
+        );
+    }
+}

@@ -1,0 +1,447 @@
+//! `postern queue`: through the running server, or on the spool itself when none runs.
+
+use std::collections::HashSet;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use nix::unistd::geteuid;
+use postern_spool::{Spool, SpoolError, SqliteSpool};
+use serde_json::Value;
+
+use crate::args::{FilterArgs, QueueArgs, QueueCommand, SelectArgs};
+use crate::config::Written;
+use crate::control::client::Client;
+use crate::control::protocol::{
+    Changed, Listing, MessageLine, MessageView, Operation, RecipientView, Request, Which,
+};
+use crate::control::queue::{self, OperationError};
+use crate::exit::{Exit, Failure, chain};
+use crate::{control, locate, output};
+
+/// Messages in one request for a listing.
+const PAGE: u32 = 1_000;
+
+/// How long a command may take before a sign of life is shown.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Does what was asked.
+pub(crate) fn run(args: QueueArgs) -> Result<(), Failure> {
+    let written = super::written(&locate::existing(&args.config)?)?;
+    let mut queue = Queue::open(&written)?;
+    match args.command {
+        QueueCommand::List {
+            filter,
+            limit,
+            destinations: true,
+            json,
+        } => {
+            let _ = (filter, limit);
+            destinations(&mut queue, json.json)
+        }
+        QueueCommand::List {
+            filter, limit, json, ..
+        } => list(&mut queue, &filter, limit, json.json),
+        QueueCommand::Show {
+            id, message: true, ..
+        } => queue.copy_content(&id),
+        QueueCommand::Show { id, json, .. } => show(&mut queue, id, json.json),
+        QueueCommand::Hold(select) => change(&mut queue, &select, Operation::Hold, "held"),
+        QueueCommand::Release(select) => change(&mut queue, &select, Operation::Release, "released"),
+        QueueCommand::Retry(select) => change(&mut queue, &select, Operation::Retry, "due now"),
+        QueueCommand::Remove(select) => change(&mut queue, &select, Operation::Remove, "removed"),
+        QueueCommand::Flush { domain, json } => {
+            let changed = queue.ask(Operation::Flush { domain })?;
+            let changed: Changed = read(changed)?;
+            if json.json {
+                output::print_json(&changed)
+            } else {
+                output::print(&counted(changed.changed, "recipient", "due now"))
+            }
+        }
+    }
+}
+
+/// The queue, however it is reached.
+enum Queue {
+    Server(Client),
+    Spool {
+        spool: SqliteSpool,
+        runtime: tokio::runtime::Runtime,
+        by: String,
+    },
+}
+
+impl Queue {
+    fn open(written: &Written) -> Result<Self, Failure> {
+        if let Some(client) = Client::connect(written.state_dir())? {
+            return Ok(Self::Server(client));
+        }
+        if !written.state_dir().exists() {
+            return Err(Failure::new(
+                Exit::No,
+                format!(
+                    "there is no queue: {} does not exist",
+                    written.state_dir().display()
+                ),
+            ));
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::io("cannot start", &error))?;
+        let _entered = runtime.enter();
+        let spool = SqliteSpool::open(written.spool()).map_err(|error| spool_failure(&error))?;
+        drop(_entered);
+        Ok(Self::Spool {
+            spool,
+            runtime,
+            by: control::administrator(geteuid()),
+        })
+    }
+
+    fn ask(&mut self, operation: Operation) -> Result<Value, Failure> {
+        let _waiting = Waiting::begin();
+        match self {
+            Self::Server(client) => client.ask(&Request::Queue(operation)),
+            Self::Spool { spool, runtime, by } => runtime
+                .block_on(queue::perform(spool, &operation, by))
+                .map_err(operation_failure),
+        }
+    }
+
+    /// Copies a message to standard output.
+    fn copy_content(&mut self, id: &str) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        let mut write = |octets: &[u8]| {
+            out.write_all(octets)
+                .map_err(|error| Failure::io("cannot write to standard output", &error))
+        };
+        match self {
+            Self::Server(client) => {
+                let request = Request::Queue(Operation::Content { id: id.to_owned() });
+                client.ask_for_content(&request, write).map(drop)
+            }
+            Self::Spool { spool, runtime, .. } => runtime.block_on(async {
+                let mut body = queue::content(spool, id).await.map_err(operation_failure)?;
+                while let Some(octets) = body.piece().await.map_err(|error| spool_failure(&error))? {
+                    write(&octets)?;
+                }
+                Ok(())
+            }),
+        }
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if let Self::Spool { spool, runtime, .. } = self {
+            let _ = runtime.block_on(spool.close());
+        }
+    }
+}
+
+fn operation_failure(error: OperationError) -> Failure {
+    match error {
+        OperationError::NotFound(message) => Failure::new(Exit::No, message),
+        OperationError::Spool(error) => spool_failure(&error),
+        OperationError::Json(_) => Failure::new(Exit::Software, error.to_string()),
+    }
+}
+
+fn spool_failure(error: &SpoolError) -> Failure {
+    let exit = match error {
+        SpoolError::Locked { .. } => Exit::TryAgain,
+        _ => Exit::InputOutput,
+    };
+    Failure::new(exit, chain(error))
+}
+
+/// A turning sign on the terminal while a command takes its time.
+struct Waiting {
+    bar: Option<ProgressBar>,
+}
+
+impl Waiting {
+    fn begin() -> Self {
+        let bar = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
+        if let Some(bar) = &bar {
+            bar.set_message("working");
+            bar.enable_steady_tick(PATIENCE);
+        }
+        Self { bar }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Failure> {
+    serde_json::from_value(value)
+        .map_err(|error| Failure::from_error(Exit::Software, "the answer makes no sense", &error))
+}
+
+fn which(ids: &[String], filter: &FilterArgs) -> Which {
+    Which {
+        ids: ids.to_vec(),
+        domain: filter.domain.clone(),
+        sender: filter.sender.clone(),
+        held: filter.held,
+    }
+}
+
+fn list(queue: &mut Queue, filter: &FilterArgs, limit: u32, json: bool) -> Result<(), Failure> {
+    let mut all = Listing::default();
+    loop {
+        let left = limit.saturating_sub(u32::try_from(all.messages.len()).unwrap_or(u32::MAX));
+        let after = all.messages.last().map(|message| message.id.clone());
+        let operation = Operation::List {
+            filter: which(&[], filter),
+            after,
+            limit: left.min(PAGE),
+        };
+        let page: Listing = read(queue.ask(operation)?)?;
+        let empty = page.messages.is_empty();
+        all.messages.extend(page.messages);
+        all.more = page.more;
+        all.totals = page.totals;
+        if !all.more || empty || all.messages.len() >= limit as usize {
+            break;
+        }
+    }
+    if json {
+        return output::print_json(&all.messages);
+    }
+    print_listing(&all)
+}
+
+fn print_listing(listing: &Listing) -> Result<(), Failure> {
+    let now = Timestamp::now();
+    let totals = listing.totals;
+    if totals.messages == 0 {
+        return output::print("the queue is empty");
+    }
+    let rows = listing.messages.iter().map(|message| row(message, now)).collect();
+    output::print_table(
+        &["id", "age", "size", "from", "to", "next try", "state"],
+        &[1, 2],
+        rows,
+    )?;
+    let held = if totals.held > 0 {
+        format!(", {} held", totals.held)
+    } else {
+        String::new()
+    };
+    let more = if listing.more { "; more than shown" } else { "" };
+    output::print(&format!(
+        "{} for {}, {}{held}{more}",
+        plural(totals.messages, "message"),
+        plural(totals.recipients, "recipient"),
+        output::size(totals.size),
+    ))
+}
+
+fn row(message: &MessageLine, now: Timestamp) -> Vec<String> {
+    let more = match message.open {
+        0 | 1 => String::new(),
+        open => format!(" +{}", open - 1),
+    };
+    let next = match (&message.hold, message.next_due.as_second() - now.as_second()) {
+        (Some(_), _) => "held".to_owned(),
+        (None, ..=0) => "now".to_owned(),
+        (None, wait) => format!("in {}", output::span(wait)),
+    };
+    let state = match (&message.hold, message.last_reply.as_str()) {
+        (Some(hold), _) => hold.clone(),
+        (None, "") => "not tried yet".to_owned(),
+        (None, reply) => shorten(reply, 60),
+    };
+    vec![
+        message.id.clone(),
+        output::span(now.as_second() - message.received_at.as_second()),
+        output::size(message.size),
+        if message.sender.is_empty() {
+            "<>".to_owned()
+        } else {
+            message.sender.clone()
+        },
+        format!("{}{more}", message.first_recipient),
+        next,
+        state,
+    ]
+}
+
+fn shorten(text: &str, most: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    if line.chars().count() <= most {
+        return line.to_owned();
+    }
+    line.chars().take(most - 1).chain(['…']).collect()
+}
+
+fn show(queue: &mut Queue, id: String, json: bool) -> Result<(), Failure> {
+    let value = queue.ask(Operation::Show { id })?;
+    if json {
+        return output::print_json(&value);
+    }
+    let view: MessageView = read(value)?;
+    let now = Timestamp::now();
+    output::print(&facts(&view, now))?;
+    output::print("")?;
+    let rows = view
+        .all_recipients
+        .iter()
+        .map(|one| recipient_row(one, now))
+        .collect();
+    output::print_table(
+        &["recipient", "state", "tries", "next try", "last answer"],
+        &[2],
+        rows,
+    )
+}
+
+/// What is to be known of the message as a whole, a line each.
+fn facts(view: &MessageView, now: Timestamp) -> String {
+    let line = &view.line;
+    let age = output::span(now.as_second() - line.received_at.as_second());
+    let mut facts = vec![
+        ("id", line.id.clone()),
+        ("from", format!("<{}>", line.sender)),
+        ("accepted", format!("{:.0}, {age} ago", line.received_at)),
+        ("size", output::size(line.size)),
+    ];
+    let optional = [
+        ("login", &line.login),
+        ("held", &line.hold),
+        ("session", &view.session),
+        ("envelope id", &view.envid),
+    ];
+    facts.extend(
+        optional
+            .into_iter()
+            .filter_map(|(name, fact)| Some((name, fact.clone()?))),
+    );
+    let line = |(name, fact): &(&str, String)| format!("{name:<12} {}", output::visible(fact));
+    facts.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn recipient_row(recipient: &RecipientView, now: Timestamp) -> Vec<String> {
+    let next = match recipient.due_at.map(|due| due.as_second() - now.as_second()) {
+        None => String::new(),
+        Some(..=0) => "now".to_owned(),
+        Some(wait) => format!("in {}", output::span(wait)),
+    };
+    let said = [&recipient.relay, &recipient.status, &recipient.reply];
+    let mut said: Vec<String> = said.into_iter().flatten().cloned().collect();
+    said.extend(recipient.by.as_ref().map(|by| format!("by {by}")));
+    vec![
+        recipient.address.clone(),
+        recipient.state.clone(),
+        recipient.attempts.to_string(),
+        next,
+        said.join(" "),
+    ]
+}
+
+fn destinations(queue: &mut Queue, json: bool) -> Result<(), Failure> {
+    let Queue::Server(client) = queue else {
+        return Err(Failure::new(
+            Exit::Unavailable,
+            "the server does not run, so there are no connections to show",
+        ));
+    };
+    let value = client.ask(&Request::Destinations)?;
+    if json {
+        return output::print_json(&value);
+    }
+    let now = Timestamp::now();
+    let rows: Vec<_> = value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|one| destination_row(one, now))
+        .collect();
+    if rows.is_empty() {
+        return output::print("nothing was delivered of late");
+    }
+    output::print_table(
+        &[
+            "destination",
+            "connections",
+            "allowed",
+            "waiting",
+            "delivered",
+            "paused",
+            "last error",
+        ],
+        &[1, 2, 3, 4],
+        rows,
+    )
+}
+
+/// One next hop; the value is a [`postern_deliver::DestinationStatus`].
+fn destination_row(one: &Value, now: Timestamp) -> Vec<String> {
+    let text = |name: &str| match &one[name] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let paused = one["paused_until"]
+        .as_str()
+        .and_then(|until| until.parse::<Timestamp>().ok());
+    let paused = paused
+        .map(|until| until.as_second() - now.as_second())
+        .filter(|wait| *wait > 0);
+    let error = one["last_error"][1].as_str().map(|error| shorten(error, 60));
+    vec![
+        text("destination"),
+        text("connections"),
+        text("window"),
+        text("waiting"),
+        text("delivered"),
+        paused
+            .map(|wait| format!("for {}", output::span(wait)))
+            .unwrap_or_default(),
+        error.unwrap_or_default(),
+    ]
+}
+
+/// Applies an operation to messages. Ids that are not queued make the answer a no.
+fn change(
+    queue: &mut Queue,
+    select: &SelectArgs,
+    operation: fn(Which) -> Operation,
+    verb: &str,
+) -> Result<(), Failure> {
+    let ids: Vec<String> = select.ids.iter().map(|id| id.to_uppercase()).collect();
+    let distinct: HashSet<&String> = ids.iter().collect();
+    let changed: Changed = read(queue.ask(operation(which(&ids, &select.filter)))?)?;
+    if select.json.json {
+        output::print_json(&changed)?;
+    } else {
+        output::print(&counted(changed.changed, "message", verb))?;
+    }
+    if changed.changed < distinct.len() as u64 {
+        return Err(Failure::silent(Exit::No));
+    }
+    Ok(())
+}
+
+/// `3 messages held`.
+fn counted(count: u64, what: &str, verb: &str) -> String {
+    format!("{} {verb}", plural(count, what))
+}
+
+fn plural(count: u64, what: &str) -> String {
+    match count {
+        0 => format!("no {what}s"),
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}

@@ -1,0 +1,33 @@
+//! `postern reload`.
+
+use crate::args::ListingArg;
+use crate::control::client::Client;
+use crate::control::protocol::Request;
+use crate::exit::{Exit, Failure};
+use crate::{locate, output};
+
+/// Has the running server read its configuration again, and shows what it says.
+pub(crate) fn run(args: &ListingArg) -> Result<(), Failure> {
+    let written = super::written(&locate::existing(&args.config)?)?;
+    let Some(mut client) = Client::connect(written.state_dir())? else {
+        return Err(Failure::new(
+            Exit::Unavailable,
+            format!("no server runs on {}", written.state_dir().display()),
+        ));
+    };
+    let result = client
+        .ask(&Request::Reload)
+        .map_err(|failure| Failure::new(Exit::Config, failure.message))?;
+    if args.json.json {
+        return output::print_json(&result);
+    }
+    for warning in result["warnings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|warning| warning.as_str())
+    {
+        eprintln!("warning: {warning}");
+    }
+    output::print("reloaded")
+}

@@ -1,0 +1,145 @@
+//! `postern user`: Postern's own users.
+
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::path::Path;
+
+use postern_directory::UserStore;
+use postern_directory::users::{User, UserError};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+
+use crate::args::{JsonArg, UserArgs, UserCommand};
+use crate::exit::{Exit, Failure};
+use crate::{locate, output, password};
+
+/// Does what was asked, on the file of users that the configuration names. The server need not run; it sees
+/// changes at once.
+pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
+    let written = super::written(&locate::existing(&args.config)?)?;
+    let store = open(&written.users_database())?;
+    match args.command {
+        UserCommand::Add {
+            login,
+            addresses,
+            password,
+        } => {
+            let password = password::obtain(password, &login)?;
+            store
+                .add(&login, &password.secret, &addresses)
+                .map_err(|error| failure(&error))?;
+            announce(&format!("added {login}"), &password)
+        }
+        UserCommand::Passwd { login, password } => {
+            if store.get(&login).map_err(|error| failure(&error))?.is_none() {
+                return Err(failure(&UserError::NoSuchUser(login)));
+            }
+            let password = password::obtain(password, &login)?;
+            store
+                .set_password(&login, &password.secret)
+                .map_err(|error| failure(&error))?;
+            announce(&format!("changed the password of {login}"), &password)
+        }
+        UserCommand::Disable { login } => {
+            done(store.disable(&login), &format!("{login} can no longer log in"))
+        }
+        UserCommand::Enable { login } => done(store.enable(&login), &format!("{login} can log in again")),
+        UserCommand::Remove { login } => done(store.remove(&login), &format!("removed {login}")),
+        UserCommand::List(json) => list(&store, json),
+    }
+}
+
+/// Opens the file of users, and makes its folder on the way. Root gives what it makes to the owner of that folder.
+fn open(database: &Path) -> Result<UserStore, Failure> {
+    let folder = database.parent().unwrap_or_else(|| Path::new("."));
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder);
+    made.map_err(|error| Failure::io(&format!("cannot make {}", folder.display()), &error))?;
+    let is_new = !database.exists();
+    let store = UserStore::open(database).map_err(|error| failure(&error))?;
+    if is_new && nix::unistd::geteuid().is_root() {
+        give_away(database, folder);
+    }
+    Ok(store)
+}
+
+fn give_away(database: &Path, folder: &Path) {
+    use std::os::unix::fs::MetadataExt;
+    if let Ok(owner) = std::fs::metadata(folder) {
+        // The server says so itself when it cannot open the file.
+        let _ = chown(database, Some(owner.uid()), Some(owner.gid()));
+    }
+}
+
+fn failure(error: &UserError) -> Failure {
+    let exit = match error {
+        UserError::Exists(_) | UserError::AddressTaken(_) | UserError::NoSuchUser(_) => Exit::No,
+        UserError::BadLogin(_) | UserError::BadAddress(_) | UserError::BadPassword => Exit::Usage,
+        UserError::OpenToOthers { .. } => Exit::NoPermission,
+        _ => Exit::InputOutput,
+    };
+    Failure::new(exit, crate::exit::chain(error))
+}
+
+fn done(result: Result<(), UserError>, message: &str) -> Result<(), Failure> {
+    result.map_err(|error| failure(&error))?;
+    output::print(message)
+}
+
+/// Says what was done; a password that was made up is shown once.
+fn announce(message: &str, password: &password::Password) -> Result<(), Failure> {
+    if password.made_up {
+        output::print(&format!(
+            "{message}\npassword: {}",
+            password.secret.expose_secret()
+        ))
+    } else {
+        output::print(message)
+    }
+}
+
+#[derive(Serialize)]
+struct UserView<'a> {
+    login: &'a str,
+    addresses: &'a [String],
+    enabled: bool,
+    created_at: jiff::Timestamp,
+    password_set_at: jiff::Timestamp,
+}
+
+fn list(store: &UserStore, json: JsonArg) -> Result<(), Failure> {
+    let users = store.list().map_err(|error| failure(&error))?;
+    if json.json {
+        fn view(user: &User) -> UserView<'_> {
+            UserView {
+                login: &user.login,
+                addresses: &user.addresses,
+                enabled: user.enabled,
+                created_at: user.created_at,
+                password_set_at: user.password_set_at,
+            }
+        }
+        let views: Vec<UserView<'_>> = users.iter().map(view).collect();
+        return output::print_json(&views);
+    }
+    if users.is_empty() {
+        return output::print("no users; `postern user add LOGIN` makes one");
+    }
+    let now = jiff::Timestamp::now();
+    let age = |at: jiff::Timestamp| output::span(now.as_second() - at.as_second());
+    let rows = users.iter().map(|user| {
+        let state = if user.enabled { "enabled" } else { "disabled" };
+        vec![
+            user.login.clone(),
+            state.into(),
+            age(user.password_set_at),
+            user.addresses.join(" "),
+        ]
+    });
+    output::print_table(
+        &["login", "state", "password age", "further addresses"],
+        &[2],
+        rows.collect(),
+    )
+}

@@ -1,0 +1,305 @@
+//! Settings of delivery: routes that lead somewhere, times in an order that makes sense.
+
+use std::path::PathBuf;
+
+use postern_deliver::{Limits, ReportSettings, Settings, Timeouts};
+use postern_policy::retry::RetrySettings;
+use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, RouteTable, Target, TlsLevel};
+
+use super::{Checking, clamp, domain_set, values};
+use crate::config::file::{self, RouteTo};
+use crate::config::problem::Problems;
+use crate::config::read::At;
+
+pub(super) fn check(c: &mut Checking<'_>) -> Settings {
+    let written = &c.file.delivery;
+    Settings {
+        hostname: c.hostname.clone(),
+        own_names: values(&written.own_names.value),
+        routes: routes(c),
+        retry: retry(c),
+        limits: limits(written),
+        timeouts: timeouts(c),
+        reports: ReportSettings {
+            return_size_max: *written.return_size,
+            double_bounce_to: written.double_bounce_to.as_ref().map(|at| at.value.clone()),
+        },
+        mx_port: clamp(*written.mx_port),
+        chunking: *written.chunking,
+        eight_bit: *written.eight_bit,
+        received_max: clamp(*c.file.limits.received_fields),
+    }
+}
+
+fn routes(c: &mut Checking<'_>) -> RouteTable {
+    let maildir = maildir(c);
+    let mut rules = Vec::new();
+    for route in &c.file.route.value {
+        rules.extend(rule(route, &maildir, c.problems));
+    }
+    warn_of_shadowed(&c.file.route.value, c.problems);
+    warn_of_own_listener(c);
+    let lmtp = &c.file.delivery.lmtp;
+    let local = if lmtp.is_empty() {
+        Target::Maildir(maildir)
+    } else {
+        if let Some(maildir) = &c.file.delivery.maildir {
+            c.problems.error(
+                maildir.span.clone(),
+                "`maildir` and `lmtp` in [delivery] exclude each other",
+                "never used",
+                "keep the one that local mail is to go to",
+            );
+        }
+        Target::Hosts {
+            via: values(&lmtp.value),
+            protocol: Protocol::Lmtp,
+        }
+    };
+    RouteTable {
+        rules,
+        local_domains: c.local_domains.clone(),
+        local,
+    }
+}
+
+fn maildir(c: &mut Checking<'_>) -> PathBuf {
+    match &c.file.delivery.maildir {
+        Some(pattern) => {
+            check_pattern(pattern, c.problems);
+            pattern.value.clone()
+        }
+        None => c.file.state_dir.join("mail").join("{local}"),
+    }
+}
+
+/// A pattern without the local part would put everybody's mail into one folder.
+fn check_pattern(pattern: &At<PathBuf>, problems: &mut Problems) {
+    let text = pattern.to_string_lossy();
+    if !text.contains("{local}") {
+        problems.error(
+            pattern.span.clone(),
+            "the Maildir pattern puts the mail of all recipients into one folder",
+            "no {local} in it",
+            format!("write for example \"{text}/{{local}}\""),
+        );
+    }
+    let rest = text.replace("{local}", "").replace("{domain}", "");
+    if rest.contains(['{', '}']) {
+        problems.error(
+            pattern.span.clone(),
+            "the Maildir pattern has a placeholder that does not exist",
+            "known: {local} and {domain}",
+            "write for example \"/var/mail/{domain}/{local}\"",
+        );
+    }
+}
+
+fn rule(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Problems) -> Option<RouteRule> {
+    let domains = route.domains.as_ref()?;
+    if domains.is_empty() {
+        problems.error(
+            domains.span.clone(),
+            "a route without domains",
+            "never used",
+            "name the recipient domains; `[\"*\"]` for all",
+        );
+    }
+    check_tls(route, problems);
+    Some(RouteRule {
+        domains: domain_set(domains),
+        target: target(route, maildir, problems)?,
+        tls: *route.tls,
+        verify: *route.verify,
+    })
+}
+
+fn check_tls(route: &At<file::RouteTable>, problems: &mut Problems) {
+    if *route.verify && *route.tls != TlsLevel::Required {
+        problems.error(
+            route.verify.span.clone(),
+            "`verify` on a route whose TLS is not required would be passed by",
+            "needs `tls = \"required\"`",
+            "add `tls = \"required\"` to this [[route]]",
+        );
+    }
+}
+
+fn target(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Problems) -> Option<Target> {
+    let to = route.to.as_ref().map(|to| to.value);
+    if route.maildir.is_some() && to != Some(RouteTo::Maildir) {
+        problems.error(
+            route.maildir.as_ref().and_then(|at| at.span.clone()),
+            "`maildir` on a route that does not lead to one",
+            "never used",
+            "add `to = \"maildir\"` instead of `via`",
+        );
+    }
+    match (&route.via, to) {
+        (Some(via), None) if !via.is_empty() => {
+            check_hops(via, *route.protocol, problems);
+            Some(Target::Hosts {
+                via: values(&via.value),
+                protocol: *route.protocol,
+            })
+        }
+        (None, Some(RouteTo::Mx)) => Some(Target::Mx),
+        (None, Some(RouteTo::Maildir)) => {
+            if let Some(pattern) = &route.maildir {
+                check_pattern(pattern, problems);
+            }
+            let pattern = route.maildir.as_ref().map_or(maildir, |pattern| &pattern.value);
+            Some(Target::Maildir(pattern.clone()))
+        }
+        (Some(_), Some(_)) => {
+            problems.error(
+                route.to.as_ref().and_then(|at| at.span.clone()),
+                "a route with both `via` and `to`",
+                "`via` says where already",
+                "remove one of them",
+            );
+            None
+        }
+        (via, None) => {
+            let span = via
+                .as_ref()
+                .map_or_else(|| route.span.clone(), |via| via.span.clone());
+            problems.error(
+                span,
+                "a route that leads nowhere",
+                "has no host",
+                "add `via = [\"host:25\"]`, or `to = \"mx\"` for MX records, or `to = \"maildir\"`",
+            );
+            None
+        }
+    }
+}
+
+fn check_hops(via: &At<Vec<At<Hop>>>, protocol: Protocol, problems: &mut Problems) {
+    for hop in &via.value {
+        if matches!(hop.host, HopHost::Unix(_)) && protocol == Protocol::Smtp {
+            problems.warning(
+                hop.span.clone(),
+                "SMTP over a socket of the file system",
+                "usually LMTP",
+                "add `protocol = \"lmtp\"` to this [[route]]",
+            );
+        }
+    }
+}
+
+/// Finds domains that an earlier route has taken already.
+fn warn_of_shadowed(routes: &[At<file::RouteTable>], problems: &mut Problems) {
+    let mut seen: Vec<String> = Vec::new();
+    for domain in routes
+        .iter()
+        .filter_map(|route| route.domains.as_ref())
+        .flat_map(|domains| &domains.value)
+    {
+        let name = domain.to_lowercase();
+        if seen.contains(&name) {
+            problems.warning(
+                domain.span.clone(),
+                format!("an earlier route takes the mail for {:?}", domain.value),
+                "never used",
+                "remove it here or there",
+            );
+        }
+        seen.push(name);
+    }
+}
+
+/// A route to one of our own listeners is a loop.
+fn warn_of_own_listener(c: &mut Checking<'_>) {
+    let listeners: Vec<_> = c.file.listener.iter().flat_map(|list| &list.value).collect();
+    let own = |hop: &Hop| {
+        let HopHost::Ip(ip) = hop.host else { return false };
+        let same = |address: std::net::SocketAddr| {
+            address.port() == hop.port
+                && (address.ip() == ip || (address.ip().is_unspecified() && ip.is_loopback()))
+        };
+        listeners.iter().any(|listener| {
+            listener
+                .address
+                .as_ref()
+                .is_some_and(|address| same(address.value))
+        })
+    };
+    let hops = c
+        .file
+        .route
+        .iter()
+        .filter_map(|route| route.via.as_ref())
+        .flat_map(|via| &via.value);
+    for hop in hops.filter(|hop| own(hop)) {
+        c.problems.error(
+            hop.span.clone(),
+            "a route that leads back to this server",
+            "one of our own listeners",
+            "name the next server, or change the port",
+        );
+    }
+}
+
+fn retry(c: &mut Checking<'_>) -> RetrySettings {
+    let written = &c.file.retry;
+    if written.intervals.is_empty() {
+        c.problems.error(
+            written.intervals.span.clone(),
+            "`intervals` in [retry] is empty",
+            "when to try again?",
+            "write for example `intervals = [\"5m\", \"30m\", \"2h\"]`",
+        );
+    }
+    if !written.warn_after.is_zero() && *written.warn_after >= *written.expire_after {
+        // The default warning is passed by when mail expires before it.
+        if let Some(span) = &written.warn_after.span {
+            c.problems.error(
+                Some(span.clone()),
+                "`warn_after` in [retry] is not before `expire_after`",
+                "comes after the bounce",
+                "make it shorter, or \"0\" for no warning",
+            );
+        }
+    }
+    let warn = *written.warn_after;
+    RetrySettings {
+        intervals: values(&written.intervals.value),
+        expire_after: *written.expire_after,
+        warn_after: (!warn.is_zero() && warn < *written.expire_after).then_some(warn),
+    }
+}
+
+fn limits(written: &file::Delivery) -> Limits {
+    Limits {
+        connections_per_destination: clamp(*written.connections_per_destination),
+        connections: clamp(*written.connections),
+        rate_per_destination: written.rate_per_destination.as_ref().map(|rate| rate.value),
+        recipients_per_transaction: clamp(*written.recipients_per_transaction),
+        messages_per_connection: clamp(*written.messages_per_connection),
+        unsettled_per_connection: clamp(*written.unsettled_per_connection),
+        waiting_per_destination: clamp(*written.waiting_per_destination),
+        waiting: clamp(*written.waiting),
+        addresses_per_attempt: clamp(*written.addresses_per_attempt),
+        dead_pause_max: *written.dead_pause,
+    }
+}
+
+fn timeouts(c: &Checking<'_>) -> Timeouts {
+    let written = &c.file.delivery.timeouts;
+    Timeouts {
+        connect: *written.connect,
+        greeting: *written.greeting,
+        hello: *written.hello,
+        tls: *written.tls,
+        mail: *written.mail,
+        recipient: *written.recipient,
+        data: *written.data,
+        block: *written.block,
+        end_of_data: *written.end_of_data,
+        quit: *written.quit,
+        idle: *written.idle,
+        shutdown: *c.file.shutdown.grace,
+        resolve: *written.resolve,
+    }
+}

@@ -1,0 +1,92 @@
+//! Files that the configuration names: they exist, can be read, and secrets are open to nobody else.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::config::problem::Problems;
+use crate::config::read::At;
+
+/// Checks a file that is read. True if it can be.
+pub(super) fn readable(file: &At<PathBuf>, what: &str, problems: &mut Problems) -> bool {
+    match std::fs::File::open(&file.value).and_then(|open| open.metadata()) {
+        Ok(metadata) if metadata.is_file() => true,
+        Ok(_) => {
+            problems.error(
+                file.span.clone(),
+                format!("{what} {} is no file", file.display()),
+                "a folder or device",
+                "name the file itself",
+            );
+            false
+        }
+        Err(error) => {
+            let (label, remedy) = explain(&error, &file.value);
+            problems.error(
+                file.span.clone(),
+                format!("cannot read {what} {}", file.display()),
+                label,
+                remedy,
+            );
+            false
+        }
+    }
+}
+
+/// Checks a file that holds a key or a password: readable, and by its owner alone.
+pub(super) fn secret(file: &At<PathBuf>, what: &str, problems: &mut Problems) -> bool {
+    if !readable(file, what, problems) {
+        return false;
+    }
+    let mode = std::fs::metadata(&file.value).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o077 == 0 {
+        return true;
+    }
+    problems.error(
+        file.span.clone(),
+        format!(
+            "{what} {} is open to others (mode {:03o})",
+            file.display(),
+            mode & 0o777
+        ),
+        "a secret that others may read",
+        format!("chmod 600 {}", file.display()),
+    );
+    false
+}
+
+/// What the system said, and what helps.
+fn explain(error: &io::Error, path: &Path) -> (String, String) {
+    match error.kind() {
+        io::ErrorKind::NotFound => match nearest_missing(path) {
+            Some(folder) => (
+                "not found".into(),
+                format!(
+                    "the folder {} does not exist; relative paths start at the configuration file",
+                    folder.display()
+                ),
+            ),
+            None => (
+                "not found".into(),
+                "make the file, or correct the path; relative ones start at the configuration file".into(),
+            ),
+        },
+        io::ErrorKind::PermissionDenied => (
+            "permission denied".into(),
+            format!(
+                "let the user that Postern runs as own it: chown postern {}",
+                path.display()
+            ),
+        ),
+        _ => (error.to_string(), "correct the path".into()),
+    }
+}
+
+/// The outermost folder of the path that does not exist.
+fn nearest_missing(path: &Path) -> Option<&Path> {
+    let folders: Vec<&Path> = path.ancestors().skip(1).collect();
+    folders
+        .into_iter()
+        .rev()
+        .find(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+}

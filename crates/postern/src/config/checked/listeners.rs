@@ -1,0 +1,182 @@
+//! Listeners: addresses that do not collide, TLS that has a certificate, logins that have TLS.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use postern_receive::{AuthRule, ListenerSettings, ListenerTls, Plaintext, Role};
+
+use super::{Checking, values};
+use crate::config::file::Listener;
+use crate::config::problem::{Problems, Span};
+use crate::config::read::At;
+
+/// One listener with the address to bind.
+#[derive(Clone, Debug)]
+pub(crate) struct ListenerConfig {
+    pub(crate) address: SocketAddr,
+    pub(crate) settings: ListenerSettings,
+}
+
+pub(super) fn check(c: &mut Checking<'_>) -> Vec<ListenerConfig> {
+    let Some(written) = &c.file.listener else {
+        return Vec::new();
+    };
+    if written.is_empty() {
+        c.problems.error(
+            written.span.clone(),
+            "no listener",
+            "empty",
+            "add `[[listener]]` with an address, for example `address = \"0.0.0.0:25\"`",
+        );
+    }
+    refuse_collisions(&written.value, c.problems);
+    let list = written.value.iter();
+    list.filter_map(|listener| {
+        let address = listener.address.as_ref()?.value;
+        Some(ListenerConfig {
+            address,
+            settings: settings(listener, address, c),
+        })
+    })
+    .collect()
+}
+
+fn settings(listener: &At<Listener>, address: SocketAddr, c: &mut Checking<'_>) -> ListenerSettings {
+    let role = *listener.role;
+    let name = listener
+        .name
+        .as_ref()
+        .map_or_else(|| address.to_string(), |name| name.value.clone());
+    let usual = ListenerSettings::new(&name, role);
+    let with_tls = c.file.tls.is_some();
+    let tls = match &listener.tls {
+        Some(tls) => {
+            if !with_tls && tls.value != ListenerTls::Off {
+                c.problems.error(
+                    tls.span.clone(),
+                    format!("the listener {name} offers TLS, and there is no certificate"),
+                    "needs [tls]",
+                    "add [tls] with `certificate` and `key`; `postern cert ca` and `postern cert issue NAME` make them",
+                );
+            }
+            tls.value
+        }
+        None if with_tls => usual.tls,
+        None => ListenerTls::Off,
+    };
+    let auth = listener.auth.as_ref().map_or(usual.auth, |auth| auth.value);
+    warn_of_dead_ends(listener, &name, auth, tls, c);
+    ListenerSettings {
+        tls,
+        auth,
+        bare_line_endings: *listener.bare_newlines,
+        proxy_from: values(&listener.proxy_protocol),
+        ..usual
+    }
+}
+
+/// Finds listeners on which nobody can ever log in.
+fn warn_of_dead_ends(
+    listener: &At<Listener>,
+    name: &str,
+    auth: AuthRule,
+    tls: ListenerTls,
+    c: &mut Checking<'_>,
+) {
+    let place = |at: Option<&Option<Span>>| at.cloned().flatten().or_else(|| listener.span.clone());
+    let span = place(listener.auth.as_ref().map(|auth| &auth.span));
+    if auth != AuthRule::Off && tls == ListenerTls::Off && *c.file.auth.plaintext == Plaintext::TlsOnly {
+        c.problems.warning(
+            span.clone(),
+            format!("nobody can log in on the listener {name}"),
+            "no TLS here, and passwords are for TLS only",
+            "add [tls] or set `plaintext = \"always\"` in [auth] if nobody can listen to this network",
+        );
+    }
+    if auth == AuthRule::Require && c.file.directory.is_empty() {
+        c.problems.warning(
+            span,
+            format!("nobody can log in on the listener {name}"),
+            "wants a login, and there is no directory of users",
+            "add `[[directory]]` with `kind = \"users\"`, then `postern user add LOGIN`",
+        );
+    }
+    if auth == AuthRule::Off && *listener.role == Role::Submission && c.file.relay.networks.is_empty() {
+        c.problems.warning(
+            place(Some(&listener.role.span)),
+            format!("the listener {name} takes mail from nobody"),
+            "no logins here, and no networks in [relay]",
+            "set `auth = \"require\"`, or list `networks` in [relay]",
+        );
+    }
+}
+
+/// Two listeners cannot share a port on the same address, nor on all addresses and one of them; nor a name.
+fn refuse_collisions(listeners: &[At<Listener>], problems: &mut Problems) {
+    let mut names: HashMap<&str, ()> = HashMap::new();
+    let mut seen: Vec<SocketAddr> = Vec::new();
+    for listener in listeners {
+        if let Some(name) = &listener.name
+            && names.insert(&name.value, ()).is_some()
+        {
+            problems.error(
+                name.span.clone(),
+                format!("two listeners are named {:?}", name.value),
+                "used before",
+                "give each its own name",
+            );
+        }
+        let Some(address) = &listener.address else {
+            continue;
+        };
+        if let Some(other) = seen.iter().find(|other| collide(**other, address.value)) {
+            problems.error(
+                address.span.clone(),
+                format!("two listeners on {}", address.value),
+                if *other == address.value {
+                    "used before".to_owned()
+                } else {
+                    format!("{other} covers it")
+                },
+                "give one of them another address or port, or remove it",
+            );
+        }
+        seen.push(address.value);
+    }
+}
+
+/// Whether both cannot be bound at once. IPv4 and IPv6 do not collide: IPv6 listeners take IPv6 alone. Port 0 is
+/// a different one each time.
+fn collide(left: SocketAddr, right: SocketAddr) -> bool {
+    let same_family = left.is_ipv4() == right.is_ipv4();
+    let all = |ip: IpAddr| ip.is_unspecified();
+    left.port() == right.port()
+        && left.port() != 0
+        && same_family
+        && (left.ip() == right.ip() || all(left.ip()) || all(right.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn collisions() {
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows            one               other             collide
+            ("the same",                      "127.0.0.1:25",   "127.0.0.1:25",   true),
+            ("another port",                  "127.0.0.1:25",   "127.0.0.1:26",   false),
+            ("another address",               "127.0.0.1:25",   "127.0.0.2:25",   false),
+            ("all addresses and one",         "0.0.0.0:25",     "127.0.0.1:25",   true),
+            ("all of IPv6, one of IPv4",      "[::]:25",        "127.0.0.1:25",   false),
+            ("all of both",                   "[::]:25",        "0.0.0.0:25",     false),
+            ("any free port",                 "127.0.0.1:0",    "127.0.0.1:0",    false),
+        ];
+        for (shows, one, other, want) in cases {
+            let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(collide(one, other), want, "{shows}");
+            assert_eq!(collide(other, one), want, "{shows}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The configuration as meant: what was written, checked against itself and the world, in the types of the services.
+
+mod aliases;
+mod delivery;
+mod directories;
+mod files;
+mod listeners;
+mod receiving;
+mod tls;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use postern_deliver::{Settings as DeliverSettings, TlsClients};
+use postern_directory::DirectorySettings;
+use postern_directory::aliases::Aliases;
+use postern_mail::Domain;
+use postern_net::resolver::ResolverSettings;
+use postern_net::tls::ServerTls;
+use postern_policy::DomainSet;
+use postern_receive::Settings as ReceiveSettings;
+use postern_spool::SpoolSettings;
+
+pub(crate) use self::directories::users_database;
+pub(crate) use self::listeners::ListenerConfig;
+
+use super::file::Postern;
+use super::problem::Problems;
+use super::read::At;
+use crate::log::{LogSettings, Target};
+
+/// Everything that the program needs to run. A value of this type has been checked.
+pub(crate) struct Config {
+    /// The file it came from.
+    pub(crate) path: PathBuf,
+    pub(crate) hostname: String,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) user: Option<String>,
+    pub(crate) listeners: Vec<ListenerConfig>,
+    pub(crate) receive: ReceiveSettings,
+    pub(crate) deliver: DeliverSettings,
+    pub(crate) tls: Option<ServerTls>,
+    /// TLS towards next hops.
+    pub(crate) client_tls: TlsClients,
+    pub(crate) directories: Vec<DirectorySettings>,
+    pub(crate) aliases: Aliases,
+    pub(crate) spool: SpoolSettings,
+    pub(crate) resolver: ResolverSettings,
+    pub(crate) log: LogSettings,
+    /// How long transactions and deliveries under way may go on at the end.
+    pub(crate) grace: Duration,
+}
+
+/// What all steps of the check use.
+struct Checking<'a> {
+    file: &'a Postern,
+    problems: &'a mut Problems,
+    hostname: String,
+    domain: Domain,
+    local_domains: DomainSet,
+    relay_domains: DomainSet,
+}
+
+/// Gives the written configuration its meaning. Without one the problems say why; warnings may come with one, too.
+pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Option<Config> {
+    let (hostname, domain) = hostname(file, problems);
+    let mut checking = Checking {
+        file,
+        hostname,
+        domain,
+        local_domains: domain_set(&file.local_domains),
+        relay_domains: relay_domains(file, problems),
+        problems,
+    };
+    let c = &mut checking;
+    let listeners = listeners::check(c);
+    let tls = tls::check(c);
+    let directories = directories::check(c);
+    let aliases = aliases::check(c);
+    let receive = receiving::check(c);
+    let deliver = delivery::check(c);
+    let client_tls = tls::check_client(c);
+    let state_dir = file.state_dir.value.clone();
+    Some(Config {
+        path: path.to_path_buf(),
+        hostname: checking.hostname,
+        user: file.user.as_ref().map(|user| user.value.clone()),
+        listeners,
+        receive,
+        deliver,
+        tls,
+        client_tls: client_tls?,
+        directories,
+        aliases,
+        spool: spool(file),
+        resolver: resolver(file),
+        log: log(file),
+        grace: *file.shutdown.grace,
+        state_dir,
+    })
+}
+
+/// The name of this host: as written, or the machine's own when that is a full one. After a mistake it is a stand-in,
+/// so that the other checks can go on.
+fn hostname(file: &Postern, problems: &mut Problems) -> (String, Domain) {
+    let name = match &file.hostname {
+        Some(name) => name.value.clone(),
+        None => machine_name(),
+    };
+    match Domain::parse(&name, true) {
+        Ok(domain @ Domain::Name(_)) if file.hostname.is_some() || name.contains('.') => {
+            return (domain.to_string(), domain);
+        }
+        // It was written, and complained of.
+        _ if problems.are_about("hostname") => {}
+        _ => problems.error(
+            None,
+            format!("`hostname` is missing, and the name of the machine, {name:?}, is not a full one"),
+            "",
+            "add for example `hostname = \"mx.example.org\"` above the first line in brackets",
+        ),
+    }
+    let stand_in = "localhost";
+    (stand_in.to_owned(), Domain::Name(stand_in.into()))
+}
+
+fn machine_name() -> String {
+    let name = nix::unistd::gethostname().ok();
+    name.and_then(|name| name.into_string().ok()).unwrap_or_default()
+}
+
+/// The set of patterns of which each was read as one already.
+fn domain_set(patterns: &At<Vec<At<String>>>) -> DomainSet {
+    let mut set = DomainSet::default();
+    for pattern in &patterns.value {
+        // A pattern that is no good was reported when it was read.
+        let _ = set.insert(pattern);
+    }
+    set
+}
+
+fn relay_domains(file: &Postern, problems: &mut Problems) -> DomainSet {
+    for pattern in &file.relay_domains.value {
+        if pattern.value == "*" {
+            problems.error(
+                pattern.span.clone(),
+                "`relay_domains` with \"*\" would relay for everybody to everywhere",
+                "an open relay",
+                "list the domains of the servers behind this one",
+            );
+        } else if file
+            .local_domains
+            .iter()
+            .any(|local| local.eq_ignore_ascii_case(pattern))
+        {
+            problems.warning(
+                pattern.span.clone(),
+                format!("{:?} is in `local_domains` as well", pattern.value),
+                "has no effect: local domains come first",
+                "keep it in one of the two lists",
+            );
+        }
+    }
+    domain_set(&file.relay_domains)
+}
+
+/// The settings of the queue.
+pub(super) fn spool(file: &Postern) -> SpoolSettings {
+    let written = &file.spool;
+    SpoolSettings {
+        outcome_wait: *written.outcome_wait,
+        history_retention: *written.history,
+        inline_max: clamp(*written.inline),
+        fresh_count_max: clamp(*written.fresh),
+        fresh_bytes_max: clamp(*written.fresh_bytes),
+        log_bytes: *written.log_size,
+        readers: clamp(*written.readers),
+        ..SpoolSettings::new(&file.state_dir.value)
+    }
+}
+
+fn resolver(file: &Postern) -> ResolverSettings {
+    let written = &file.dns;
+    let servers = written.nameservers.as_ref().map(|servers| values(&servers.value));
+    ResolverSettings {
+        nameservers: servers.unwrap_or_default(),
+        attempt_timeout: *written.attempt_timeout,
+        timeout: *written.timeout,
+        cache_size: *written.cache,
+    }
+}
+
+fn log(file: &Postern) -> LogSettings {
+    let written = &file.log;
+    LogSettings {
+        format: *written.format,
+        level: *written.level,
+        target: match &written.file {
+            Some(path) => Target::File(path.value.clone()),
+            None => Target::Stderr,
+        },
+    }
+}
+
+/// The values of a list without their places.
+fn values<T: Clone>(list: &[At<T>]) -> Vec<T> {
+    list.iter().map(|at| at.value.clone()).collect()
+}
+
+/// A number that was read within bounds, in the type that the setting has.
+fn clamp<T: TryFrom<u64> + Largest>(number: u64) -> T {
+    T::try_from(number).unwrap_or(T::LARGEST)
+}
+
+/// Types with a largest value.
+trait Largest {
+    const LARGEST: Self;
+}
+
+macro_rules! largest {
+    ($($type:ty)*) => {
+        $(impl Largest for $type {
+            const LARGEST: Self = Self::MAX;
+        })*
+    };
+}
+
+largest!(u8 u16 u32 usize);

@@ -1,0 +1,218 @@
+//! Settings of the receiving side.
+
+use postern_mail::AddressLimits;
+use postern_policy::admission::AdmissionSettings;
+use postern_policy::network::NetworkPrefix;
+use postern_policy::privacy::Privacy;
+use postern_policy::relay::{CertificateRule, RelayRules};
+use postern_policy::throttle::ThrottleSettings;
+use postern_receive::{AuthSettings, Extensions, Limits, Settings, Timeouts};
+
+use super::{Checking, clamp, values};
+use crate::config::read::At;
+
+pub(super) fn check(c: &mut Checking<'_>) -> Settings {
+    let file = c.file;
+    warn_of_loads(c);
+    Settings {
+        greeting: file.greeting.value.clone(),
+        privacy: Privacy::parse(values(&file.privacy.value)).unwrap_or_default(),
+        relay: relay(c),
+        sender_rule: *file.relay.senders,
+        auth: AuthSettings {
+            mechanisms: mechanisms(c),
+            plaintext: *file.auth.plaintext,
+        },
+        admission: admission(c),
+        throttle: throttle(c),
+        limits: limits(c),
+        timeouts: timeouts(c),
+        extensions: Extensions {
+            chunking: *file.extensions.chunking,
+            binarymime: *file.extensions.binarymime && *file.extensions.chunking,
+            smtputf8: *file.extensions.smtputf8,
+            dsn: *file.extensions.dsn,
+        },
+        hide_submitter: *file.relay.hide_submitter,
+        show_login: *file.relay.show_login,
+        received_max: clamp(*file.limits.received_fields),
+        ..Settings::new(&c.hostname, c.domain.clone())
+    }
+}
+
+fn mechanisms(c: &mut Checking<'_>) -> Vec<postern_sasl::Mechanism> {
+    let mut list = Vec::new();
+    for mechanism in &c.file.auth.mechanisms.value {
+        if list.contains(&mechanism.value) {
+            c.problems.warning(
+                mechanism.span.clone(),
+                format!("the mechanism {} is listed twice", mechanism.value),
+                "again",
+                "remove it here",
+            );
+        } else {
+            list.push(mechanism.value);
+        }
+    }
+    list
+}
+
+fn relay(c: &mut Checking<'_>) -> RelayRules {
+    let written = &c.file.relay;
+    for network in &written.networks.value {
+        if network.prefix_len() == 0 {
+            c.problems.error(
+                network.span.clone(),
+                "`networks` in [relay] holds every address there is",
+                "an open relay",
+                "list the networks of your own hosts",
+            );
+        }
+    }
+    for rule in &written.certificate.value {
+        if rule.issuer.is_none() && rule.subject.is_none() && rule.fingerprint.is_none() {
+            c.problems.error(
+                rule.span.clone(),
+                "a certificate rule without `issuer`, `subject` and `fingerprint` matches nothing",
+                "says nothing of the certificate",
+                "add one of them; `postern cert show FILE` prints all three",
+            );
+        }
+    }
+    let without_ca = c.file.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none());
+    if without_ca && let Some(rule) = written.certificate.value.first() {
+        c.problems.error(
+            rule.span.clone(),
+            "certificate rules need an authority that verifies the certificates of clients",
+            "can never match",
+            "add `client_ca` to [tls]",
+        );
+    }
+    let text = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
+    let rule = |rule: &At<crate::config::file::CertificateTable>| CertificateRule {
+        name: text(&rule.name).unwrap_or_default(),
+        issuer: text(&rule.issuer),
+        subject: text(&rule.subject),
+        fingerprint: text(&rule.fingerprint),
+    };
+    RelayRules {
+        local_domains: c.local_domains.clone(),
+        relay_domains: c.relay_domains.clone(),
+        networks: values(&written.networks.value),
+        certificates: written.certificate.value.iter().map(rule).collect(),
+        login_relays: *written.logins,
+    }
+}
+
+fn network(c: &Checking<'_>) -> NetworkPrefix {
+    NetworkPrefix {
+        v4: clamp(*c.file.admission.network_bits_v4),
+        v6: clamp(*c.file.admission.network_bits_v6),
+    }
+}
+
+fn admission(c: &Checking<'_>) -> AdmissionSettings {
+    let written = &c.file.admission;
+    let load = |at: &Option<At<f64>>| at.as_ref().map(|at| at.value);
+    AdmissionSettings {
+        connections_per_second: written.connections_per_second.as_ref().map(|at| clamp(at.value)),
+        sessions_per_network: Some(clamp(*written.sessions_per_network)),
+        network: network(c),
+        sessions: clamp(*written.sessions),
+        queue_only_load: load(&written.queue_only_load),
+        delay_load: load(&written.delay_load),
+        refuse_load: load(&written.refuse_load),
+        delay: *written.delay,
+        min_free_bytes: *written.min_free,
+        recipients: clamp(*c.file.limits.recipients),
+        message_size: *c.file.message_size_limit,
+    }
+}
+
+/// Loads are meant to rise: queue, slow down, refuse.
+fn warn_of_loads(c: &mut Checking<'_>) {
+    let written = &c.file.admission;
+    let Some(refuse) = &written.refuse_load else {
+        return;
+    };
+    for (name, load) in [
+        ("queue_only_load", &written.queue_only_load),
+        ("delay_load", &written.delay_load),
+    ] {
+        if let Some(load) = load
+            && load.value >= refuse.value
+        {
+            c.problems.warning(
+                load.span.clone(),
+                format!(
+                    "`{name}` is never reached: from {} on new connections are refused",
+                    refuse.value
+                ),
+                "not below `refuse_load`",
+                format!("set it below {}", refuse.value),
+            );
+        }
+    }
+}
+
+fn throttle(c: &mut Checking<'_>) -> ThrottleSettings {
+    let written = &c.file.auth;
+    if *written.first_delay > *written.longest_delay {
+        c.problems.error(
+            written
+                .first_delay
+                .span
+                .clone()
+                .or_else(|| written.longest_delay.span.clone()),
+            "`first_delay` in [auth] is longer than `longest_delay`",
+            "cannot be both",
+            "make `longest_delay` the longer one",
+        );
+    }
+    ThrottleSettings {
+        free_failures: clamp(*written.free_failures),
+        first_delay: *written.first_delay,
+        delay_max: *written.longest_delay,
+        failures_max: clamp(*written.failures_until_bar),
+        window: *written.window,
+        bar_time: *written.bar_time,
+        network_failures_max: clamp(*written.network_failures),
+        network: network(c),
+        entries_max: clamp(*written.remembered),
+    }
+}
+
+fn limits(c: &Checking<'_>) -> Limits {
+    let written = &c.file.limits;
+    Limits {
+        command_line_max: clamp(*written.command_line),
+        auth_line_max: clamp(*written.auth_line),
+        text_line_max: clamp(*written.text_line),
+        header_max: *written.header,
+        address: AddressLimits {
+            local_max: clamp(*written.local_part),
+            domain_max: clamp(*written.domain),
+            path_max: clamp(*written.path),
+        },
+        mistakes_max: clamp(*written.mistakes),
+        idle_commands_max: clamp(*written.idle_commands),
+        refused_recipients_max: clamp(*written.refused_recipients),
+        failed_logins_max: clamp(*written.failed_logins),
+    }
+}
+
+fn timeouts(c: &Checking<'_>) -> Timeouts {
+    let written = &c.file.timeouts;
+    Timeouts {
+        command: *written.command,
+        data_block: *written.data_block,
+        data_total: *written.data_total,
+        auth: *written.auth,
+        tls_handshake: *written.tls_handshake,
+        write: *written.write,
+        reverse_lookup: *written.reverse_lookup,
+        proxy_header: *written.proxy_header,
+        greeting_delay: *written.greeting_delay,
+        shutdown: *c.file.shutdown.grace,
+    }
+}

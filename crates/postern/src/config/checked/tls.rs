@@ -1,0 +1,284 @@
+//! Certificates and keys: loaded already, so that a mistake shows before anything changes.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use nix::unistd::User;
+use postern_deliver::TlsClients;
+use postern_net::tls::{
+    ClientTls, ClientTlsSettings, ServerTls, ServerTlsSettings, TlsError, TlsIdentityFiles, Verification,
+};
+
+use super::{Checking, files};
+use crate::config::problem::Problems;
+use crate::config::read::At;
+use crate::exit::chain;
+
+/// How long before its end a certificate is warned of.
+const EXPIRES_SOON: Duration = Duration::from_secs(21 * 86_400);
+
+pub(super) fn check(c: &mut Checking<'_>) -> Option<ServerTls> {
+    let written = c.file.tls.as_ref()?;
+    let before = c.problems.len();
+    let mut identities = Vec::new();
+    let first = (&written.certificate, &written.key, &written.passphrase_file);
+    let others = written
+        .identity
+        .iter()
+        .map(|one| (&one.certificate, &one.key, &one.passphrase_file));
+    for (certificate, key, passphrase) in std::iter::once(first).chain(others) {
+        identities.extend(identity(
+            certificate.as_ref(),
+            key.as_ref(),
+            passphrase.as_ref(),
+            c.problems,
+        ));
+    }
+    if let Some(ca) = &written.client_ca {
+        files::readable(ca, "the authorities", c.problems);
+    }
+    if c.problems.len() > before || identities.is_empty() {
+        return None;
+    }
+    let settings = ServerTlsSettings {
+        identities,
+        client_ca: written.client_ca.as_ref().map(|ca| ca.value.clone()),
+        min_version: *written.min_version,
+    };
+    match ServerTls::load(&settings) {
+        Ok(tls) => {
+            warn_of_names(&tls, c);
+            warn_of_owner(c);
+            c.problems.append(expiry_problems(&tls, Timestamp::now()));
+            Some(tls)
+        }
+        Err(error) => {
+            let span = written
+                .client_ca
+                .as_ref()
+                .and_then(|ca| ca.span.clone())
+                .or_else(|| written.span.clone());
+            c.problems.error(
+                span,
+                format!("TLS cannot be set up: {}", chain(&error)),
+                "",
+                "correct the file",
+            );
+            None
+        }
+    }
+}
+
+/// TLS towards next hops.
+pub(super) fn check_client(c: &mut Checking<'_>) -> Option<TlsClients> {
+    let written = &c.file.delivery.tls;
+    let verification = match &written.ca_file {
+        Some(ca) if !files::readable(ca, "the authorities", c.problems) => return None,
+        Some(ca) => Verification::CaFile(ca.value.clone()),
+        None => Verification::SystemRoots,
+    };
+    let load = |verification| {
+        ClientTls::load(&ClientTlsSettings {
+            min_version: *written.min_version,
+            ..ClientTlsSettings::new(verification)
+        })
+    };
+    let verify = c.file.route.iter().find(|route| *route.verify);
+    let loaded = load(Verification::None).and_then(|unverified| {
+        // A machine without authorities can do without them until a route asks for them.
+        let verified = match load(verification) {
+            Err(TlsError::NoSystemRoots(_)) if verify.is_none() => unverified.clone(),
+            other => other?,
+        };
+        Ok(TlsClients { unverified, verified })
+    });
+    match loaded {
+        Ok(clients) => Some(clients),
+        Err(error) => {
+            let ca = written.ca_file.as_ref().and_then(|ca| ca.span.clone());
+            let span = ca.or_else(|| verify.and_then(|route| route.verify.span.clone()));
+            c.problems.error(
+                span,
+                format!("next hops cannot be verified: {}", chain(&error)),
+                "",
+                "name the authorities by `ca_file` in [delivery.tls], or install those of the system (Debian: ca-certificates)",
+            );
+            None
+        }
+    }
+}
+
+/// One certificate with its key, tried by itself so that the mistake has a place.
+fn identity(
+    certificate: Option<&At<PathBuf>>,
+    key: Option<&At<PathBuf>>,
+    passphrase: Option<&At<PathBuf>>,
+    problems: &mut Problems,
+) -> Option<TlsIdentityFiles> {
+    let before = problems.len();
+    if let Some(certificate) = certificate {
+        files::readable(certificate, "the certificate", problems);
+    }
+    for (file, what) in [(key, "the key"), (passphrase, "the passphrase file")] {
+        if let Some(file) = file {
+            files::secret(file, what, problems);
+        }
+    }
+    if problems.len() > before {
+        return None;
+    }
+    let (certificate, key) = (certificate?, key?);
+    let files = TlsIdentityFiles {
+        certificate: certificate.value.clone(),
+        key: key.value.clone(),
+        passphrase_file: passphrase.map(|file| file.value.clone()),
+    };
+    let alone = ServerTlsSettings {
+        identities: vec![files.clone()],
+        ..ServerTlsSettings::default()
+    };
+    match ServerTls::load(&alone) {
+        Ok(_) => Some(files),
+        Err(error) => {
+            let (at, label, remedy) = explain(&error, certificate, key, passphrase);
+            problems.error(at.span.clone(), chain(&error), label, remedy);
+            None
+        }
+    }
+}
+
+/// Where the mistake is, and what helps.
+fn explain<'a>(
+    error: &TlsError,
+    certificate: &'a At<PathBuf>,
+    key: &'a At<PathBuf>,
+    passphrase: Option<&'a At<PathBuf>>,
+) -> (&'a At<PathBuf>, &'static str, String) {
+    let (shown_key, shown_certificate) = (key.display(), certificate.display());
+    match error {
+        TlsError::PassphraseMissing { .. } => (
+            key,
+            "encrypted",
+            "add `passphrase_file = \"…\"`, a file of one line that only its owner can read".to_owned(),
+        ),
+        TlsError::PassphraseWrong { .. } => (
+            passphrase.unwrap_or(key),
+            "does not decrypt the key",
+            format!("put the passphrase of {shown_key} into the first line"),
+        ),
+        TlsError::Mismatch { .. } => (
+            key,
+            "the key of another certificate",
+            format!(
+                "name the key that {shown_certificate} was made for; `postern cert issue NAME` makes a new pair"
+            ),
+        ),
+        TlsError::NoCertificate { .. } | TlsError::BadCertificate { .. } => (
+            certificate,
+            "no usable certificate",
+            "`postern cert show FILE` shows what is in it; `postern cert issue NAME` makes one".to_owned(),
+        ),
+        TlsError::LegacyEncryption { .. } | TlsError::OutdatedEncryption { .. } => (
+            key,
+            "outdated encryption",
+            format!(
+                "openssl pkcs8 -topk8 -in {shown_key} -out {shown_key}.new && mv {shown_key}.new {shown_key}"
+            ),
+        ),
+        TlsError::NoKey { .. } | TlsError::BadKey { .. } => (
+            key,
+            "no usable key",
+            "a key in PEM form (PKCS #8, PKCS #1 or SEC 1) is expected".to_owned(),
+        ),
+        _ => (key, "cannot be used", "see above".to_owned()),
+    }
+}
+
+/// Clients that verify will turn away when the host's own name is in no certificate.
+fn warn_of_names(tls: &ServerTls, c: &mut Checking<'_>) {
+    let matches = |name: &String| {
+        let name = name.to_lowercase();
+        match name.strip_prefix("*.") {
+            Some(parent) => c.hostname.split_once('.').is_some_and(|(_, rest)| rest == parent),
+            None => name == c.hostname,
+        }
+    };
+    if tls
+        .identities()
+        .iter()
+        .any(|identity| identity.names.iter().any(matches))
+    {
+        return;
+    }
+    let written = c.file.tls.as_ref().and_then(|tls| tls.certificate.as_ref());
+    let names: Vec<&str> = tls
+        .identities()
+        .iter()
+        .flat_map(|identity| &identity.names)
+        .map(String::as_str)
+        .take(8)
+        .collect();
+    c.problems.warning(
+        written.and_then(|at| at.span.clone()),
+        format!("no certificate is for {}", c.hostname),
+        if names.is_empty() {
+            "for no name at all".to_owned()
+        } else {
+            format!("for {}", names.join(", "))
+        },
+        "clients that check the name will not connect; get a certificate for it, or correct `hostname`",
+    );
+}
+
+/// A key that only root can read is read at the start, and no more at a reload, when the process has become another user.
+fn warn_of_owner(c: &mut Checking<'_>) {
+    let Some(user) = &c.file.user else { return };
+    let Ok(Some(owner)) = User::from_name(user) else {
+        return;
+    };
+    let keys = c.file.tls.iter().flat_map(|tls| {
+        let others = tls.identity.iter().filter_map(|identity| identity.key.as_ref());
+        tls.key.iter().chain(others)
+    });
+    for key in keys {
+        let belongs =
+            std::fs::metadata(&key.value).is_ok_and(|metadata| metadata.uid() == owner.uid.as_raw());
+        if !belongs {
+            c.problems.warning(
+                key.span.clone(),
+                format!("{} cannot read the key {} at a reload", user.value, key.display()),
+                "belongs to another user",
+                format!("chown {} {}", user.value, key.display()),
+            );
+        }
+    }
+}
+
+/// Certificates that have expired or soon will, as warnings.
+fn expiry_problems(tls: &ServerTls, now: Timestamp) -> Problems {
+    let mut problems = Problems::default();
+    for identity in tls.identities() {
+        let left = identity.not_after.as_second() - now.as_second();
+        if left > i64::try_from(EXPIRES_SOON.as_secs()).unwrap_or(i64::MAX) {
+            continue;
+        }
+        let file = identity.certificate.display();
+        let title = if left <= 0 {
+            format!(
+                "the certificate {file} expired {} ago",
+                crate::output::span(-left)
+            )
+        } else {
+            format!("the certificate {file} expires in {}", crate::output::span(left))
+        };
+        problems.warning(
+            None,
+            title,
+            "",
+            "renew it (one of an own authority by `postern cert issue NAME`), then `postern reload`",
+        );
+    }
+    problems
+}

@@ -1,0 +1,92 @@
+//! Which known word an unknown one was meant to be.
+
+/// The word of `known` nearest to `typed`, when it is near enough to be a slip of the fingers.
+///
+/// Near enough is one edit (insert, drop, replace, swap of neighbours) for every three letters, and at least
+/// one; case and `-` for `_` count as nothing. Failing that, a word that holds the other whole.
+pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |word: &str| word.to_lowercase().replace('-', "_");
+    let wanted = plain(typed);
+    let letters = wanted.chars().count();
+    let bound = (letters / 3).max(1);
+    let holds =
+        |word: &str| letters >= 4 && word.len() >= 4 && (word.contains(&wanted) || wanted.contains(word));
+    known
+        .into_iter()
+        .filter_map(|word| {
+            let (other, distance) = (plain(word), edits(&wanted, &plain(word)));
+            match distance {
+                near if near <= bound => Some((near, word)),
+                far if holds(&other) => Some((letters + far, word)),
+                _ => None,
+            }
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// The number of edits between two words, a swap of neighbours being one (optimal string alignment).
+fn edits(left: &str, right: &str) -> usize {
+    let left: Vec<char> = left.chars().collect();
+    let right: Vec<char> = right.chars().collect();
+    let mut before: Vec<usize> = vec![0; right.len() + 1];
+    let mut above: Vec<usize> = (0..=right.len()).collect();
+    for (i, &l) in left.iter().enumerate() {
+        let mut row = vec![i + 1; right.len() + 1];
+        for (j, &r) in right.iter().enumerate() {
+            let replace = above[j] + usize::from(l != r);
+            row[j + 1] = replace.min(above[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && l == right[j - 1] && left[i - 1] == r {
+                row[j + 1] = row[j + 1].min(before[j - 1] + 1);
+            }
+        }
+        before = above;
+        above = row;
+    }
+    above[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_word() {
+        let known = [
+            "address",
+            "name",
+            "role",
+            "tls",
+            "message_size_limit",
+            "expire_after",
+        ];
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows       typed                 nearest
+            ("a letter dropped",         "adress",             Some("address")),
+            ("letters swapped",          "rloe",               Some("role")),
+            ("a hyphen",                 "message-size-limit", Some("message_size_limit")),
+            ("case",                     "TLS",                Some("tls")),
+            ("several slips in a long",  "mesage_size_limt",   Some("message_size_limit")),
+            ("a part of a longer one",   "message_size",       Some("message_size_limit")),
+            ("nothing like it",          "colour",             None),
+            ("short words need care",    "xyz",                None),
+        ];
+        for (shows, typed, want) in cases {
+            assert_eq!(nearest(typed, known), want, "{shows}");
+        }
+    }
+
+    #[test]
+    fn edits_are_counted() {
+        for (left, right, count) in [
+            ("", "", 0),
+            ("", "ab", 2),
+            ("ab", "ba", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(edits(left, right), count, "{left} {right}");
+            assert_eq!(edits(right, left), count, "{right} {left}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! `[retry]` and `[delivery]`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use postern_mail::Mailbox;
+use postern_policy::route::Hop;
+use postern_smtp::client::needs::EightBit;
+
+use super::tls::ClientTlsTable;
+use super::words::{Address, HostName, NextHop};
+use crate::config::kinds::{Choice, Count, FilePath, List, Number, OneOf, Section, Size, Switch, Time};
+use crate::config::read::{At, table};
+
+table! {
+    /// When to try again, when to warn, when to give up, for mail that could not be delivered yet.
+    Retry {
+        /// The wait after the first, second, … failed attempt; the last one is used again and again. Each is moved by up to
+        /// a tenth, so that mail that failed together does not come back together.
+        intervals: Vec<At<Duration>> = List(Time("1s", "7d")), default "[\"5m\", \"10m\", \"20m\", \"30m\", \"1h\", \"2h\", \"4h\"]";
+        /// When to give up and send a bounce, counted from the arrival. RFC 5321 section 4.5.4.1 asks for 4 to 5 days.
+        expire_after: Duration = Time("1s", "60d"), default "\"5d\"";
+        /// When to tell the sender of a delay, counted from the arrival. `"0"` for never.
+        warn_after: Duration = Time("0", "60d"), default "\"4h\"";
+    }
+}
+
+table! {
+    /// How mail leaves.
+    Delivery {
+        /// Connections to one next hop at once. A new destination starts with two and earns one more with every message it takes.
+        connections_per_destination: u64 = Count(1..=10_000), default "20";
+        /// Connections in all. Each costs a socket and about 20 KiB.
+        connections: u64 = Count(1..=100_000), default "1000";
+        /// Messages a second to one next hop.
+        rate_per_destination: f64 = Number(0.001..=1_000_000.0), optional "10.0" else "no limit";
+        /// Recipients in one transaction. Every server takes 100 (RFC 5321 section 4.5.3.1.8).
+        recipients_per_transaction: u64 = Count(1..=10_000), default "100";
+        /// Messages sent over one connection before a fresh one is made.
+        messages_per_connection: u64 = Count(1..=1_000_000), default "1000";
+        /// Deliveries on one connection whose outcome may be on its way to the disk. A crash repeats at most this many a
+        /// connection; more of them hide the time that a sync takes.
+        unsettled_per_connection: u64 = Count(1..=100), default "4";
+        /// Messages of one next hop held in memory; the rest waits on disk.
+        waiting_per_destination: u64 = Count(1..=1_000_000), default "1000";
+        /// Deferred messages held in memory in all, without their bodies. Fresh ones are bounded by `[spool]`.
+        waiting: u64 = Count(1..=10_000_000), default "20000";
+        /// Hosts and addresses tried in one attempt.
+        addresses_per_attempt: u64 = Count(1..=100), default "10";
+        /// The longest pause after no host of a destination could be reached.
+        dead_pause: Duration = Time("1s", "1d"), default "\"10m\"";
+        /// The port of hosts that MX records name. Another one is for laboratories.
+        mx_port: u64 = Count(1..=65_535), default "25";
+        /// Whether `BDAT` is used with hosts that offer `CHUNKING` (RFC 3030).
+        chunking: bool = Switch, default "true";
+        /// What becomes of a message with 8-bit content when the host does not offer `8BITMIME`: a bounce, as RFC 6152 section 3 has
+        /// it, or it is sent as it is, which nearly every host takes.
+        eight_bit: EightBit = OneOf::<EightBit>::new(), default "\"bounce\"";
+        /// Further names of this server. MX records that point at one of them, or at `hostname`, are not followed.
+        own_names: Vec<At<String>> = List(HostName), default "[]";
+        /// Where the Maildir of a recipient in `local_domains` is. `{local}` and `{domain}` stand for the parts of the
+        /// address, in lower case, with characters that mean something in a path written as `%XX`.
+        maildir: PathBuf = FilePath, optional "\"/var/mail/{domain}/{local}\"" else "`mail/{local}` in `state_dir`";
+        /// Hosts that take mail for `local_domains` by LMTP, tried in order, instead of Maildirs.
+        lmtp: Vec<At<Hop>> = List(NextHop), default "[]";
+        /// The largest message returned whole in a bounce, where that was asked for; of a larger one the header goes back.
+        return_size: u64 = Size("0", "100 MiB"), default "\"50 KiB\"";
+        /// Who hears of a bounce that cannot be delivered itself.
+        double_bounce_to: Mailbox = Address, optional "\"postmaster@example.org\"" else "nobody; it is recorded in the log and the history";
+        /// How long to wait for what.
+        timeouts: DeliveryTimeouts = Section::<DeliveryTimeouts>::new(), default "{}";
+        /// TLS towards next hops.
+        tls: ClientTlsTable = Section::<ClientTlsTable>::new(), default "{}";
+    }
+}
+
+table! {
+    /// How long to wait for a next hop (RFC 5321 section 4.5.3.2). Shorter ones than the RFC's give up on slow but honest hosts.
+    DeliveryTimeouts {
+        /// For the connection to one address.
+        connect: Duration = Time("100ms", "10m"), default "\"30s\"";
+        /// For the greeting.
+        greeting: Duration = Time("1s", "1h"), default "\"5m\"";
+        /// For the answer to `EHLO`, `LHLO` or `STARTTLS`.
+        hello: Duration = Time("1s", "1h"), default "\"5m\"";
+        /// For the TLS handshake.
+        tls: Duration = Time("1s", "1h"), default "\"1m\"";
+        /// For the answer to `MAIL`.
+        mail: Duration = Time("1s", "1h"), default "\"5m\"";
+        /// For the answer to each `RCPT`.
+        recipient: Duration = Time("1s", "1h"), default "\"5m\"";
+        /// For `354` after `DATA`.
+        data: Duration = Time("1s", "1h"), default "\"2m\"";
+        /// For the host to take one block of the body.
+        block: Duration = Time("1s", "1h"), default "\"3m\"";
+        /// For the answer to the final dot or last chunk. A short one makes duplicates.
+        end_of_data: Duration = Time("1s", "2h"), default "\"10m\"";
+        /// For the answer to `QUIT`.
+        quit: Duration = Time("100ms", "10m"), default "\"5s\"";
+        /// How long a connection without work is kept for the next message.
+        idle: Duration = Time("0", "10m"), default "\"5s\"";
+        /// For finding the addresses of one name.
+        resolve: Duration = Time("1s", "10m"), default "\"30s\"";
+    }
+}
+
+impl Choice for EightBit {
+    const WORDS: &'static [(&'static str, Self)] = &[("bounce", Self::Bounce), ("send", Self::SendAnyway)];
+}

@@ -1,0 +1,195 @@
+//! `[[directory]]`, whose keys depend on its `kind`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use postern_directory::SearchScope;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::words::LdapUrl;
+use crate::config::kinds::{Choice, Count, FilePath, Line, List, OneOf, Switch, Time, shape, tables_of};
+use crate::config::problem::Span;
+use crate::config::read::{At, Below, Entries, Kind, Place, Reader, table};
+
+/// One source of accounts.
+#[derive(Clone, Debug)]
+pub(crate) enum Directory {
+    Users(UsersTable),
+    Ldap(Box<LdapTable>),
+    Saslauthd(SaslauthdTable),
+}
+
+table! {
+    /// Postern's own users, managed by `postern user`. Passwords are kept as argon2id hashes.
+    UsersTable {
+        /// The database. Made if missing, for Postern alone.
+        database: PathBuf = FilePath, optional "\"users.db\"" else "`users.db` in `state_dir`";
+        /// How long a password that was verified is not hashed again. A change of the password counts at once all the same.
+        cache_time: Duration = Time("0", "1h"), default "\"1m\"";
+        /// Most passwords hashed at the same time. Each takes about 20 ms and 19 MiB.
+        workers: u64 = Count(1..=256), optional "2" else "half of the processors, at least one";
+        /// The longest time for one login. After it the client is told `454 4.7.0`.
+        timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
+    }
+}
+
+table! {
+    /// LDAP: the entry of the login is searched, then the password is tried by a bind as that entry.
+    ///
+    /// In filters `{login}` stands for what the client typed, `{local}` and `{domain}` for its parts before and after the
+    /// last `@`, all of them escaped.
+    LdapTable {
+        /// The servers, all with the same tree. The next one is asked when one is down. `ldap://` without `starttls` sends
+        /// passwords in the clear and is meant for loopback.
+        servers: Vec<At<String>> = List(LdapUrl), required "[\"ldap://ldap1.example.org/\", \"ldap://ldap2.example.org/\"]";
+        /// Where the search starts.
+        search_base: String = Line(1_024), required "\"ou=People,dc=example,dc=org\"";
+        /// How far it goes: `subtree`, `onelevel` or `base`.
+        scope: SearchScope = OneOf::<SearchScope>::new(), default "\"subtree\"";
+        /// The filter that finds the entry of a login.
+        filter: String = Line(1_024), default "\"(uid={login})\"";
+        /// The filter that finds the entry of a recipient in `local_domains`; `{address}` is the address.
+        recipient_filter: String = Line(1_024), optional "\"(|(mail={address})(mailAlternateAddress={address}))\"" else "`({mail_attribute}={address})`";
+        /// The identity for searches.
+        bind_dn: String = Line(1_024), optional "\"cn=postern,ou=Services,dc=example,dc=org\"" else "searches are anonymous";
+        /// A file whose first line is the password of `bind_dn`, readable by its owner alone.
+        bind_password_file: PathBuf = FilePath, optional "\"ldap.pass\"" else "needed with `bind_dn`";
+        /// The attribute whose first value is the login in the log and for the sender rule.
+        login_attribute: String = Line(128), default "\"uid\"";
+        /// The attribute with the addresses of an entry.
+        mail_attribute: String = Line(128), default "\"mail\"";
+        /// Whether `ldap://` connections start TLS before anything else is sent. Certificates are verified.
+        starttls: bool = Switch, default "false";
+        /// Authorities that the servers' certificates must lead up to, in PEM form.
+        ca_file: PathBuf = FilePath, optional "\"certs/ldap-ca.crt\"" else "those that the system trusts";
+        /// The longest time for one login over all servers. After it the client is told `454 4.7.0`.
+        timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
+        /// Most connections to each server for searches, and as many for binds.
+        pool_size: u64 = Count(1..=256), default "8";
+        /// How long a server that failed is asked last.
+        retry_primary_after: Duration = Time("1s", "1d"), default "\"30s\"";
+    }
+}
+
+table! {
+    /// saslauthd of Cyrus SASL, for sites that keep it.
+    SaslauthdTable {
+        /// Its socket: `mux` in the folder that it was given with `-m`.
+        socket: PathBuf = FilePath, default "\"/run/saslauthd/mux\"";
+        /// The name of the service, by which PAM finds its configuration.
+        service: String = Line(128), default "\"smtp\"";
+        /// The realm for logins that name none.
+        realm: String = Line(255), optional "\"example.org\"" else "none";
+        /// Whether `user@realm` is sent as user and realm apart, as Cyrus SASL's own library does. `saslauthd -r` joins them again.
+        split_realm: bool = Switch, default "true";
+        /// The longest time for one login. After it the client is told `454 4.7.0`.
+        timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
+    }
+}
+
+/// The kinds of directories.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum DirectoryWord {
+    Users,
+    Ldap,
+    Saslauthd,
+}
+
+impl Choice for DirectoryWord {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("users", Self::Users),
+        ("ldap", Self::Ldap),
+        ("saslauthd", Self::Saslauthd),
+    ];
+}
+
+impl Choice for SearchScope {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("subtree", Self::Subtree),
+        ("onelevel", Self::OneLevel),
+        ("base", Self::Base),
+    ];
+}
+
+/// The key that chooses.
+const KEY: &str = "kind";
+
+/// Any number of `[[directory]]`.
+pub(super) struct DirectoryKind;
+
+impl DirectoryKind {
+    fn read_one(
+        table: &DeTable<'_>,
+        span: Span,
+        header: &str,
+        reader: &mut Reader<'_>,
+    ) -> Option<At<Directory>> {
+        let place = Place {
+            table: header.to_owned(),
+            key: KEY.into(),
+            example: "\"ldap\"".into(),
+            element: false,
+        };
+        let Some(kind) = table.get(KEY) else {
+            reader.problems.error(
+                Some(span),
+                format!("`kind` is missing in {header}"),
+                "needs it",
+                format!(
+                    "add for example `kind = \"ldap\"`; known: {}",
+                    OneOf::<DirectoryWord>::new().describe()
+                ),
+            );
+            return None;
+        };
+        let word = OneOf::<DirectoryWord>::new().read(kind, &place, reader)?;
+        let header = match kind.get_ref().as_str() {
+            Some(name) => format!("{header} of kind {name:?}"),
+            None => header.to_owned(),
+        };
+        let entries = Entries::new(table, Some(span.clone()), header, reader);
+        let value = match word {
+            DirectoryWord::Users => Directory::Users(entries.read_all_but(KEY)),
+            DirectoryWord::Ldap => Directory::Ldap(Box::new(entries.read_all_but(KEY))),
+            DirectoryWord::Saslauthd => Directory::Saslauthd(entries.read_all_but(KEY)),
+        };
+        Some(At {
+            value,
+            span: Some(span),
+        })
+    }
+}
+
+impl Kind for DirectoryKind {
+    type Value = Vec<At<Directory>>;
+
+    fn describe(&self) -> String {
+        "tables".into()
+    }
+
+    fn read(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        place: &Place,
+        reader: &mut Reader<'_>,
+    ) -> Option<Self::Value> {
+        let header = place.header(true);
+        let tables = tables_of(value, place, &header, reader)?;
+        let read = tables
+            .into_iter()
+            .filter_map(|(table, span)| Self::read_one(table, span, &header, reader));
+        Some(read.collect())
+    }
+
+    fn below(&self) -> Option<Below> {
+        Some(Below {
+            repeated: true,
+            shapes: vec![
+                shape::<UsersTable>(Some("users")),
+                shape::<LdapTable>(Some("ldap")),
+                shape::<SaslauthdTable>(Some("saslauthd")),
+            ],
+        })
+    }
+}

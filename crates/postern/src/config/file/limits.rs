@@ -1,0 +1,65 @@
+//! `[limits]` and `[timeouts]` of clients.
+
+use std::time::Duration;
+
+use crate::config::kinds::{Count, Size, Time};
+use crate::config::read::table;
+
+table! {
+    /// Sizes and counts that a client cannot exceed (RFC 5321 section 4.5.3.1). Each has its reply.
+    Limits {
+        /// Recipients in one transaction; further ones are told `452 4.5.3`. The RFC asks for at least 100.
+        recipients: u64 = Count(100..=100_000), default "1000";
+        /// `Received` fields of a message before it is taken for looping and told `554 5.4.6`. The RFC asks for at least 100.
+        received_fields: u64 = Count(100..=1_000), default "100";
+        /// The longest command line with its parameters, CRLF included; a longer one is told `500 5.5.2`. The RFC asks for at least 512.
+        command_line: u64 = Size("512 B", "64 KiB"), default "\"2 KiB\"";
+        /// The longest line in an `AUTH` exchange; a longer one is told `500 5.5.6`. RFC 4954 section 4 asks for at least 12,288 octets.
+        auth_line: u64 = Size("12 KiB", "64 KiB"), default "\"12 KiB\"";
+        /// The longest line of a message, CRLF included; a message with a longer one is told `554 5.6.0`. `"0"` for no limit: the RFC lets
+        /// a server stop at 1,000 octets, but much honest mail has longer lines.
+        text_line: u64 = Size("0", "64 MiB"), default "\"0\"";
+        /// The largest header section of a message; a larger one is told `552 5.3.4`.
+        header: u64 = Size("4 KiB", "16 MiB"), default "\"256 KiB\"";
+        /// The longest local part of an address.
+        local_part: u64 = Size("64 B", "255 B"), default "\"64 B\"";
+        /// The longest domain of an address.
+        domain: u64 = Size("64 B", "255 B"), default "\"255 B\"";
+        /// The longest path, an address with its angle brackets.
+        path: u64 = Size("256 B", "1 KiB"), default "\"256 B\"";
+        /// Mistakes (unknown commands, wrong order, bad syntax) in one session before it ends with `421 4.7.0`.
+        mistakes: u64 = Count(1..=100_000), default "25";
+        /// Commands without use (`NOOP`, `RSET`, `HELP`, `VRFY` and such) between two messages before the session ends with `421 4.7.0`.
+        idle_commands: u64 = Count(10..=1_000_000), default "100";
+        /// Recipients refused for good in one session before it ends with `421 4.7.0`: somebody is guessing names.
+        refused_recipients: u64 = Count(1..=1_000_000), default "100";
+        /// Failed logins in one session before it ends with `421 4.7.0`.
+        failed_logins: u64 = Count(1..=100), default "3";
+    }
+}
+
+table! {
+    /// How long a client may take (RFC 5321 section 4.5.3.2). Each ends with `421 4.4.2`.
+    Timeouts {
+        /// The longest silence between commands. The RFC recommends at least 5 minutes; a shorter one frees sessions and cuts
+        /// off slow but honest clients.
+        command: Duration = Time("1s", "1h"), default "\"5m\"";
+        /// The longest silence while a message is being sent. The RFC gives the client 3 minutes for a block.
+        data_block: Duration = Time("1s", "1h"), default "\"5m\"";
+        /// The longest time for a whole message.
+        data_total: Duration = Time("10s", "2d"), default "\"2h\"";
+        /// The longest silence in an `AUTH` exchange.
+        auth: Duration = Time("1s", "1h"), default "\"2m\"";
+        /// The longest TLS handshake.
+        tls_handshake: Duration = Time("1s", "10m"), default "\"30s\"";
+        /// The longest wait until a client takes a reply.
+        write: Duration = Time("1s", "1h"), default "\"1m\"";
+        /// The longest wait for the name of a client's address; `"0"` asks for no names.
+        reverse_lookup: Duration = Time("0", "1m"), default "\"5s\"";
+        /// The longest wait for a PROXY header.
+        proxy_header: Duration = Time("100ms", "1m"), default "\"5s\"";
+        /// How long the greeting is held back on listeners of the role `mx`, to catch clients that talk first; those get
+        /// `554 5.7.1`. Sendmail's `greet_pause`.
+        greeting_delay: Duration = Time("0", "1m"), default "\"0s\"";
+    }
+}

@@ -1,0 +1,71 @@
+//! `[[listener]]` and `[extensions]`.
+
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+use postern_receive::{AuthRule, BareLineEndings, ListenerTls, Role};
+
+use crate::config::kinds::{Choice, Line, List, Network, OneOf, Socket, Switch};
+use crate::config::read::{At, table};
+
+table! {
+    /// One address to listen on.
+    Listener {
+        /// Its name in the log.
+        name: String = Line(64), optional "\"submission\"" else "the address is the name";
+        /// Where to listen. Ports below 1024 need root or the capability `CAP_NET_BIND_SERVICE`.
+        address: SocketAddr = Socket, required "\"0.0.0.0:25\"";
+        /// `mx` is for other servers: strangers may reach `local_domains` and `relay_domains`. `submission` is for own
+        /// users: nothing is taken from strangers, and messages are completed (RFC 6409 section 8).
+        role: Role = OneOf::<Role>::new(), default "\"mx\"";
+        /// Whether clients can (`offer`) or must (`require`) log in.
+        auth: AuthRule = OneOf::<AuthRule>::new(), optional "\"offer\"" else "`off` for mx, `require` for submission";
+        /// How TLS starts: by `STARTTLS` (RFC 3207), at once (`implicit`, RFC 8314), or not at all.
+        tls: ListenerTls = OneOf::<ListenerTls>::new(), optional "\"implicit\"" else "`starttls` where `[tls]` is given, else `off`";
+        /// Networks of load balancers whose connections start with a PROXY header, version 1 or 2. From there a connection
+        /// without one is refused; from elsewhere the header is not understood.
+        proxy_protocol: Vec<At<IpNet>> = List(Network), default "[]";
+        /// What becomes of a message with a CR or LF that does not come as a pair: it is refused, or each becomes CRLF.
+        /// It is never passed on, since servers disagree on where such a line ends, and mail is smuggled that way.
+        bare_newlines: BareLineEndings = OneOf::<BareLineEndings>::new(), default "\"refuse\"";
+    }
+}
+
+table! {
+    /// Extensions of SMTP that can be switched off.
+    Extensions {
+        /// `CHUNKING` (RFC 3030). Without it `BINARYMIME` is not offered either.
+        chunking: bool = Switch, default "true";
+        /// `BINARYMIME` (RFC 3030).
+        binarymime: bool = Switch, default "true";
+        /// `SMTPUTF8` (RFC 6531).
+        smtputf8: bool = Switch, default "true";
+        /// `DSN` (RFC 3461). The privacy flag `noreceipts` switches it off too.
+        dsn: bool = Switch, default "true";
+    }
+}
+
+impl Choice for Role {
+    const WORDS: &'static [(&'static str, Self)] = &[("mx", Self::Mx), ("submission", Self::Submission)];
+}
+
+impl Choice for AuthRule {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("offer", Self::Offer),
+        ("require", Self::Require),
+    ];
+}
+
+impl Choice for ListenerTls {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("starttls", Self::StartTls),
+        ("implicit", Self::Implicit),
+    ];
+}
+
+impl Choice for BareLineEndings {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("refuse", Self::Refuse), ("normalise", Self::Normalise)];
+}

@@ -1,0 +1,99 @@
+//! The configuration as written: every table with its keys, their types, defaults and meaning.
+//!
+//! `docs/configuration.md` is made from these tables, doc comments included.
+
+mod admission;
+mod auth;
+mod delivery;
+mod directory;
+mod limits;
+mod listener;
+mod relay;
+mod route;
+mod service;
+mod tls;
+mod words;
+
+use std::path::PathBuf;
+
+pub(crate) use self::admission::Admission;
+pub(crate) use self::auth::Auth;
+pub(crate) use self::delivery::{Delivery, Retry};
+pub(crate) use self::directory::{Directory, LdapTable, SaslauthdTable, UsersTable};
+pub(crate) use self::limits::{Limits, Timeouts};
+pub(crate) use self::listener::{Extensions, Listener};
+pub(crate) use self::relay::{CertificateTable, Relay};
+pub(crate) use self::route::{RouteTable, RouteTo};
+pub(crate) use self::service::{Dns, LogTable, Shutdown, SpoolTable};
+pub(crate) use self::tls::Tls;
+
+use self::directory::DirectoryKind;
+use self::words::{DomainPattern, HostName, PrivacyFlag};
+use super::kinds::{FilePath, Line, List, Section, Sections, Size};
+use super::read::{At, table};
+
+table! {
+    /// Keys that stand above the first line in brackets.
+    Postern {
+        /// The full name of this host. It greets with it, stamps messages with it, and gives it to addresses
+        /// without a domain. It should be the name that the reverse look-up of its address finds.
+        hostname: String = HostName, optional "\"mx.example.org\"" else "the name of the machine, if that is a full one";
+        /// The folder of everything that must survive: queue, bodies of large messages, own users, control socket.
+        /// Made if missing, for Postern alone. Two servers cannot share one. A change needs a restart.
+        state_dir: PathBuf = FilePath, default "\"/var/lib/postern\"";
+        /// The user that Postern becomes after it has opened its listeners and read its keys, when it was
+        /// started by root. A change needs a restart.
+        user: String = Line(32), optional "\"postern\"" else "Postern stays who it was started as";
+        /// Domains whose mailboxes are here. Mail for them is taken from anyone, if the recipient exists in a
+        /// directory or is an alias; `postmaster` always does. `"*.example.org"` stands for all names below it.
+        local_domains: Vec<At<String>> = List(DomainPattern), default "[]";
+        /// Domains of servers behind this one. Mail for them is taken from anyone and goes the way of its route;
+        /// whether the recipient exists is not checked here.
+        relay_domains: Vec<At<String>> = List(DomainPattern), default "[]";
+        /// Aliases for local parts in `local_domains`, a file of sendmail's form (`name: target, target`).
+        /// Read again at every reload.
+        aliases: PathBuf = FilePath, optional "\"aliases\"" else "there are no aliases";
+        /// What the server says first. `{hostname}` and `{date}` are filled in; `ESMTP` is put behind the host name.
+        greeting: String = Line(400), default "\"{hostname} Postern\"";
+        /// What is kept from strangers: sendmail's PrivacyOptions by the same names. `goaway` stands for needmailhelo,
+        /// needexpnhelo, needvrfyhelo, noexpn, novrfy, noverb, authwarnings and noactualrecipient.
+        privacy: Vec<At<String>> = List(PrivacyFlag), default "[\"goaway\"]";
+        /// The largest message, announced as `SIZE` (RFC 1870); a larger one is told `552 5.3.4`. Bodies go to disk as
+        /// they arrive, so memory does not grow with it.
+        message_size_limit: u64 = Size("64 KiB", "2 GiB"), default "\"25 MiB\"";
+        /// Addresses and ports to listen on, each with its role. At least one. A reload opens and closes them; sessions of one
+        /// that is closed end with `421` when their transaction is over.
+        listener: Vec<At<Listener>> = Sections::<Listener>::new(), required "[{ address = \"0.0.0.0:25\", role = \"mx\" }]";
+        /// Certificates of this server. Without it there is no TLS, and so no login with a password.
+        tls: Tls = Section::<Tls>::new(), optional "{ certificate = \"mx.crt\", key = \"mx.key\" }" else "there is no TLS";
+        /// How clients log in.
+        auth: Auth = Section::<Auth>::new(), default "{}";
+        /// Sources of accounts, asked in this order: the first that knows a login decides.
+        directory: Vec<At<Directory>> = DirectoryKind, default "[]";
+        /// Who may send to anywhere, besides those who log in.
+        relay: Relay = Section::<Relay>::new(), default "{}";
+        /// Sizes and counts that a client cannot exceed.
+        limits: Limits = Section::<Limits>::new(), default "{}";
+        /// How long a client may take.
+        timeouts: Timeouts = Section::<Timeouts>::new(), default "{}";
+        /// Extensions of SMTP that can be taken out of the answer to `EHLO`, for clients that trip over them.
+        extensions: Extensions = Section::<Extensions>::new(), default "{}";
+        /// When new connections wait or are sent away.
+        admission: Admission = Section::<Admission>::new(), default "{}";
+        /// Where mail goes, by the domain of the recipient. The rule that names a domain most closely wins, the
+        /// earlier one among equals; local domains come before a rule for `"*"`; without any rule MX records decide.
+        route: Vec<At<RouteTable>> = Sections::<RouteTable>::new(), default "[]";
+        /// When to try again, when to warn, when to give up.
+        retry: Retry = Section::<Retry>::new(), default "{}";
+        /// How mail leaves.
+        delivery: Delivery = Section::<Delivery>::new(), default "{}";
+        /// The queue on disk.
+        spool: SpoolTable = Section::<SpoolTable>::new(), default "{}";
+        /// What is logged, and where to.
+        log: LogTable = Section::<LogTable>::new(), default "{}";
+        /// How names are looked up.
+        dns: Dns = Section::<Dns>::new(), default "{}";
+        /// How the server stops.
+        shutdown: Shutdown = Section::<Shutdown>::new(), default "{}";
+    }
+}

@@ -1,0 +1,45 @@
+//! `[relay]`.
+
+use ipnet::IpNet;
+use postern_policy::sender::SenderRule;
+
+use super::words::Fingerprint;
+use crate::config::kinds::{Choice, Line, List, Network, OneOf, Sections, Switch};
+use crate::config::read::{At, table};
+
+table! {
+    /// Who may send to anywhere. There is no rule that matches by omission: who is not named here and has not logged in
+    /// reaches `local_domains` and `relay_domains` and nothing else.
+    Relay {
+        /// Whether a login may relay.
+        logins: bool = Switch, default "true";
+        /// Networks that may relay without a login.
+        networks: Vec<At<IpNet>> = List(Network), default "[]";
+        /// Client certificates that may relay. They must be verified against `client_ca`.
+        certificate: Vec<At<CertificateTable>> = Sections::<CertificateTable>::new(), default "[]";
+        /// Which sender addresses a login may use: any, or only its own.
+        senders: SenderRule = OneOf::<SenderRule>::new(), default "\"any\"";
+        /// Whether trace fields leave out address, name and login of a client that has logged in.
+        hide_submitter: bool = Switch, default "false";
+        /// Whether the trace field names the login.
+        show_login: bool = Switch, default "false";
+    }
+}
+
+table! {
+    /// A kind of client certificate. All keys that are given have to match, and at least one must be.
+    CertificateTable {
+        /// The name of the rule in the log.
+        name: String = Line(64), required "\"branch office\"";
+        /// The distinguished name of the issuer.
+        issuer: String = Line(1_024), optional "\"CN=Example CA,O=Example\"" else "any that `client_ca` verifies";
+        /// The distinguished name of the subject.
+        subject: String = Line(1_024), optional "\"CN=mail.example.org\"" else "any";
+        /// SHA-256 of the certificate in hexadecimal digits; `postern cert show` prints it.
+        fingerprint: String = Fingerprint, optional "\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"" else "any";
+    }
+}
+
+impl Choice for SenderRule {
+    const WORDS: &'static [(&'static str, Self)] = &[("any", Self::Any), ("own", Self::Own)];
+}

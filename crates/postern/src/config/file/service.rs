@@ -1,0 +1,81 @@
+//! `[spool]`, `[log]`, `[dns]` and `[shutdown]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing::Level;
+
+use crate::config::kinds::{Choice, Count, FilePath, List, OneOf, Size, Socket, Time};
+use crate::config::read::{At, table};
+use crate::log::Format;
+
+table! {
+    /// The queue on disk. Changes need a restart.
+    SpoolTable {
+        /// The longest time that an outcome waits for a new message to share a sync with. Longer saves syncs on a server
+        /// with little mail, and repeats more deliveries after a crash.
+        outcome_wait: Duration = Time("0", "1s"), default "\"5ms\"";
+        /// How long the outcomes of finished messages are kept. Costs about 150 octets a recipient.
+        history: Duration = Time("0", "365d"), default "\"3d\"";
+        /// The largest body that is kept in memory while it arrives and then in the database; a larger one gets a file of its own.
+        inline: u64 = Size("4 KiB", "1 MiB"), default "\"64 KiB\"";
+        /// Most fresh messages in memory between acceptance and delivery; further ones are read back from disk.
+        fresh: u64 = Count(1..=1_000_000), default "10000";
+        /// Most octets of them.
+        fresh_bytes: u64 = Size("1 MiB", "16 GiB"), default "\"64 MiB\"";
+        /// The size of the write-ahead log at which it is moved into the database. Larger makes that rarer, and a start
+        /// after a crash longer.
+        log_size: u64 = Size("1 MiB", "1 GiB"), default "\"16 MiB\"";
+        /// Connections that read while one writes. Each costs up to 2 MiB.
+        readers: u64 = Count(1..=64), default "4";
+    }
+}
+
+table! {
+    /// The log: one line an event, with session id and queue id throughout.
+    LogTable {
+        /// How a line looks: for people, or JSON.
+        format: Format = OneOf::<Format>::new(), default "\"readable\"";
+        /// The least level that is logged.
+        level: Level = OneOf::<Level>::new(), default "\"info\"";
+        /// The file to append to. It is opened again at every reload, so that it can be rotated.
+        file: PathBuf = FilePath, optional "\"/var/log/postern/postern.log\"" else "standard error, which systemd hands to the journal";
+    }
+}
+
+table! {
+    /// How names are looked up. Changes need a restart.
+    Dns {
+        /// The servers to ask.
+        nameservers: Vec<At<SocketAddr>> = List(Socket), optional "[\"127.0.0.1:53\"]" else "those of /etc/resolv.conf";
+        /// The wait for one server's answer.
+        attempt_timeout: Duration = Time("100ms", "1m"), default "\"3s\"";
+        /// The longest look-up in all.
+        timeout: Duration = Time("100ms", "5m"), default "\"15s\"";
+        /// Most memory for answers that are kept.
+        cache: u64 = Size("64 KiB", "4 GiB"), default "\"8 MiB\"";
+    }
+}
+
+table! {
+    /// How the server stops.
+    Shutdown {
+        /// How long transactions and deliveries under way may go on. Sessions without a transaction end at once with `421`.
+        grace: Duration = Time("0", "1h"), default "\"20s\"";
+    }
+}
+
+impl Choice for Format {
+    const WORDS: &'static [(&'static str, Self)] = &[("readable", Self::Readable), ("json", Self::Json)];
+}
+
+impl Choice for Level {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("info", Self::INFO),
+        ("error", Self::ERROR),
+        ("warning", Self::WARN),
+        ("debug", Self::DEBUG),
+        ("trace", Self::TRACE),
+    ];
+}

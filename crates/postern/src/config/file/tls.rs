@@ -1,0 +1,53 @@
+//! `[tls]` and `[delivery.tls]`.
+
+use std::path::PathBuf;
+
+use postern_net::tls::TlsVersion;
+
+use crate::config::kinds::{Choice, FilePath, OneOf, Sections};
+use crate::config::read::{At, table};
+
+table! {
+    /// Certificates of this server. They are read again at every reload.
+    Tls {
+        /// The certificate with the names of this host, and behind it those that lead up to the authority, in PEM form.
+        certificate: PathBuf = FilePath, required "\"certs/mx.crt\"";
+        /// Its key, in PEM form (PKCS #8, PKCS #1 or SEC 1). It must be readable by its owner alone.
+        key: PathBuf = FilePath, required "\"certs/mx.key\"";
+        /// A file whose first line decrypts the key, readable by its owner alone.
+        passphrase_file: PathBuf = FilePath, optional "\"certs/mx.pass\"" else "the key is not encrypted";
+        /// Authorities of client certificates, in PEM form. A certificate that leads up to one is recorded as
+        /// `verify=OK`, another one as `verify=FAIL`; neither ends the connection.
+        client_ca: PathBuf = FilePath, optional "\"certs/ca.crt\"" else "clients are not asked for certificates";
+        /// The oldest version of TLS that is spoken.
+        min_version: TlsVersion = OneOf::<TlsVersion>::new(), default "\"1.2\"";
+        /// Further certificates, chosen by the name that the client asks for (SNI).
+        identity: Vec<At<Identity>> = Sections::<Identity>::new(), default "[]";
+    }
+}
+
+table! {
+    /// One more certificate. It serves the names that stand in it.
+    Identity {
+        /// The certificate and those that lead up to its authority, in PEM form.
+        certificate: PathBuf = FilePath, required "\"certs/other.crt\"";
+        /// Its key, in PEM form, readable by its owner alone.
+        key: PathBuf = FilePath, required "\"certs/other.key\"";
+        /// A file whose first line decrypts the key, readable by its owner alone.
+        passphrase_file: PathBuf = FilePath, optional "\"certs/other.pass\"" else "the key is not encrypted";
+    }
+}
+
+table! {
+    /// TLS towards next hops.
+    ClientTlsTable {
+        /// Authorities that a verified next hop's certificate must lead up to, in PEM form.
+        ca_file: PathBuf = FilePath, optional "\"certs/partners.crt\"" else "those that the system trusts";
+        /// The oldest version of TLS that is spoken.
+        min_version: TlsVersion = OneOf::<TlsVersion>::new(), default "\"1.2\"";
+    }
+}
+
+impl Choice for TlsVersion {
+    const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self::Tls12), ("1.3", Self::Tls13)];
+}

@@ -1,0 +1,129 @@
+//! Kinds of texts that have a meaning in mail.
+
+use postern_mail::address::ParseOptions;
+use postern_mail::{Domain, Mailbox};
+use postern_policy::DomainSet;
+use postern_policy::privacy::Privacy;
+use postern_policy::route::Hop;
+use postern_sasl::Mechanism;
+use toml::Spanned;
+use toml::de::DeValue;
+
+use crate::config::kinds::{split, text};
+use crate::config::read::{Kind, Place, Reader};
+
+/// A kind whose texts are read by a function of another crate.
+macro_rules! word {
+    ($(#[doc = $doc:literal])* $name:ident($described:literal, $sample:literal, $value:ty) = $read:expr) => {
+        $(#[doc = $doc])*
+        pub(crate) struct $name;
+
+        impl Kind for $name {
+            type Value = $value;
+
+            fn describe(&self) -> String {
+                $described.into()
+            }
+
+            fn sample(&self) -> String {
+                $sample.into()
+            }
+
+            fn read(
+                &self,
+                value: &Spanned<DeValue<'_>>,
+                place: &Place,
+                reader: &mut Reader<'_>,
+            ) -> Option<$value> {
+                let read: fn(&str, &Place) -> Result<$value, (String, String)> = $read;
+                text(value, place, reader, concat!("a ", $described, " in quotes"), |written| read(written, place))
+            }
+        }
+    };
+}
+
+word! {
+    /// A full host name.
+    HostName("host name", "\"mx.example.org\"", String) = |written, place| {
+        let remedy = || format!("a full name is needed: {}", place.remedy());
+        match Domain::parse(written, true) {
+            Ok(Domain::Name(name)) if name.contains('.') || &*name == "localhost" => Ok(name.into()),
+            Ok(Domain::Name(_)) => Err(("not a full name: it has no dot".into(), remedy())),
+            Ok(Domain::Literal(_)) => Err(("an address, not a name".into(), remedy())),
+            Err(error) => Err((error.to_string(), remedy())),
+        }
+    }
+}
+
+word! {
+    /// A domain, all names below one, or all.
+    DomainPattern("domain, \"*.domain\" or \"*\"", "\"example.org\"", String) = |written, place| {
+        match DomainSet::new([written]) {
+            Ok(_) => Ok(written.to_owned()),
+            Err(error) => Err(split(&error, place)),
+        }
+    }
+}
+
+word! {
+    /// A mail address.
+    Address("mail address", "\"postmaster@example.org\"", Mailbox) = |written, place| {
+        Mailbox::parse(written, &ParseOptions { utf8: true, ..ParseOptions::default() })
+            .map_err(|error| split(&error, place))
+    }
+}
+
+word! {
+    /// One of sendmail's PrivacyOptions.
+    PrivacyFlag("privacy flag", "\"goaway\"", String) = |written, place| {
+        match Privacy::parse([written]) {
+            Ok(_) => Ok(written.to_owned()),
+            Err(error) => Err((format!("unknown privacy flag {:?}", error.found), error.remedy)),
+        }
+        .map_err(|(label, remedy)| if remedy.is_empty() { split(&label, place) } else { (label, remedy) })
+    }
+}
+
+word! {
+    /// A SASL mechanism of this version.
+    MechanismName("mechanism", "\"PLAIN\"", Mechanism) = |written, place| {
+        Mechanism::from_config(written).map_err(|error| split(&error, place))
+    }
+}
+
+word! {
+    /// A host to hand mail to.
+    NextHop("host with port", "\"smarthost.example.org:25\"", Hop) = |written, place| {
+        Hop::parse(written, 25).map_err(|error| split(&error, place))
+    }
+}
+
+word! {
+    /// An LDAP server.
+    LdapUrl("LDAP address", "\"ldap://ldap.example.org/\"", String) = |written, place| {
+        let rest = written.strip_prefix("ldap://").or_else(|| written.strip_prefix("ldaps://"));
+        let host = rest.map(|rest| rest.trim_end_matches('/'));
+        match host {
+            Some(host) if !host.is_empty() && !host.contains(['/', '?', '@', ' ']) => Ok(written.to_owned()),
+            _ => Err((
+                "not the address of an LDAP server".into(),
+                format!("write it as {}; the search base has a key of its own", place.example),
+            )),
+        }
+    }
+}
+
+word! {
+    /// SHA-256 of a certificate in hexadecimal digits.
+    Fingerprint("SHA-256 fingerprint", "", String) = |written, _| {
+        let digits: String = written.chars().filter(|c| *c != ':').collect::<String>().to_ascii_lowercase();
+        if digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            Ok(digits)
+        } else {
+            Err((
+                "not 64 hexadecimal digits".into(),
+                "`postern cert show FILE` prints it; colons between the digits may stay".into(),
+            ))
+        }
+    }
+}

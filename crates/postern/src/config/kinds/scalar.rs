@@ -1,0 +1,334 @@
+//! Single values: switches, numbers, times, sizes, texts, words.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use postern_policy::units;
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::{split, text};
+use crate::config::distance::nearest;
+use crate::config::read::{Kind, Place, Reader};
+
+/// `true` or `false`.
+pub(crate) struct Switch;
+
+impl Kind for Switch {
+    type Value = bool;
+
+    fn describe(&self) -> String {
+        "true or false".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<bool> {
+        match value.get_ref().as_bool() {
+            Some(set) => Some(set),
+            None => {
+                reader.wrong_type(value, place, "true or false, without quotes");
+                None
+            }
+        }
+    }
+}
+
+/// A whole number within bounds.
+pub(crate) struct Count(pub(crate) RangeInclusive<u64>);
+
+impl Kind for Count {
+    type Value = u64;
+
+    fn describe(&self) -> String {
+        format!("whole number, {} to {}", self.0.start(), self.0.end())
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<u64> {
+        let Some(written) = value.get_ref().as_integer() else {
+            reader.wrong_type(value, place, &self.describe());
+            return None;
+        };
+        match u64::from_str_radix(written.as_str(), written.radix()) {
+            Ok(number) if self.0.contains(&number) => Some(number),
+            _ => {
+                let (least, most) = (self.0.start(), self.0.end());
+                let nearer = if written.as_str().starts_with('-') {
+                    least
+                } else {
+                    most
+                };
+                let nearer = match u64::from_str_radix(written.as_str(), written.radix()) {
+                    Ok(number) if number < *least => least,
+                    _ => nearer,
+                };
+                reader.bad_value(
+                    value.span(),
+                    place,
+                    format!("out of range: {least} to {most}"),
+                    format!("the nearest that is allowed: `{} = {nearer}`", place.key),
+                );
+                None
+            }
+        }
+    }
+}
+
+/// A number that may have a fraction, within bounds.
+pub(crate) struct Number(pub(crate) RangeInclusive<f64>);
+
+impl Kind for Number {
+    type Value = f64;
+
+    fn describe(&self) -> String {
+        format!("number, {} to {}", self.0.start(), self.0.end())
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<f64> {
+        let written = match value.get_ref() {
+            DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().parse::<f64>().ok(),
+            _ => None,
+        };
+        match written {
+            Some(number) if self.0.contains(&number) => Some(number),
+            Some(_) => {
+                let (least, most) = (self.0.start(), self.0.end());
+                reader.bad_value(
+                    value.span(),
+                    place,
+                    format!("out of range: {least} to {most}"),
+                    place.remedy(),
+                );
+                None
+            }
+            None => {
+                reader.wrong_type(value, place, &self.describe());
+                None
+            }
+        }
+    }
+}
+
+/// A length of time such as `"2s"`, within bounds.
+pub(crate) struct Time(pub(crate) &'static str, pub(crate) &'static str);
+
+impl Kind for Time {
+    type Value = Duration;
+
+    fn describe(&self) -> String {
+        format!("duration, {} to {}", self.0, self.1)
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<Duration> {
+        text(
+            value,
+            place,
+            reader,
+            "a duration in quotes, such as \"30s\" or \"4h\"",
+            |written| {
+                let bound = |text| units::duration(text).unwrap_or_default();
+                let (least, most) = (bound(self.0), bound(self.1));
+                let read = units::duration(written).map_err(|error| split(&error, place))?;
+                if (least..=most).contains(&read) {
+                    return Ok(read);
+                }
+                let nearer = if read < least { self.0 } else { self.1 };
+                Err((
+                    format!("out of range: {} to {}", self.0, self.1),
+                    format!("the nearest that is allowed: `{} = \"{nearer}\"`", place.key),
+                ))
+            },
+        )
+    }
+}
+
+/// A number of octets such as `"25 MiB"`, within bounds.
+pub(crate) struct Size(pub(crate) &'static str, pub(crate) &'static str);
+
+impl Kind for Size {
+    type Value = u64;
+
+    fn describe(&self) -> String {
+        format!("size, {} to {}", self.0, self.1)
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<u64> {
+        text(
+            value,
+            place,
+            reader,
+            "a size in quotes, such as \"25 MiB\"",
+            |written| {
+                let bound = |text| units::size(text).unwrap_or_default();
+                let read = units::size(written).map_err(|error| split(&error, place))?;
+                if (bound(self.0)..=bound(self.1)).contains(&read) {
+                    return Ok(read);
+                }
+                let nearer = if read < bound(self.0) { self.0 } else { self.1 };
+                Err((
+                    format!("out of range: {} to {}", self.0, self.1),
+                    format!("the nearest that is allowed: `{} = \"{nearer}\"`", place.key),
+                ))
+            },
+        )
+    }
+}
+
+/// A text on one line, up to a number of octets, not empty.
+pub(crate) struct Line(pub(crate) usize);
+
+impl Kind for Line {
+    type Value = String;
+
+    fn describe(&self) -> String {
+        format!("text, up to {} octets", self.0)
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<String> {
+        text(value, place, reader, "a text in quotes", |written| {
+            let remedy = place.remedy();
+            if written.is_empty() {
+                Err(("empty".into(), format!("{remedy}, or leave the key out")))
+            } else if written.len() > self.0 {
+                Err((format!("longer than {} octets", self.0), remedy))
+            } else if written.chars().any(char::is_control) {
+                Err(("holds a control character".into(), remedy))
+            } else {
+                Ok(written.to_owned())
+            }
+        })
+    }
+}
+
+/// The path of a file or folder; relative ones start at the folder of the configuration file.
+pub(crate) struct FilePath;
+
+impl Kind for FilePath {
+    type Value = PathBuf;
+
+    fn describe(&self) -> String {
+        "path".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<PathBuf> {
+        let written = Line(4096).read(value, place, reader)?;
+        Some(reader.resolve(&written))
+    }
+}
+
+/// `address:port`.
+pub(crate) struct Socket;
+
+impl Kind for Socket {
+    type Value = SocketAddr;
+
+    fn describe(&self) -> String {
+        "IP address with port".into()
+    }
+
+    fn read(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        place: &Place,
+        reader: &mut Reader<'_>,
+    ) -> Option<SocketAddr> {
+        text(
+            value,
+            place,
+            reader,
+            "an IP address with port in quotes",
+            |written| {
+                written.parse().map_err(|_| (
+                "not an IP address with a port".to_owned(),
+                "write it as \"192.0.2.1:25\" or \"[2001:db8::1]:25\"; \"0.0.0.0:25\" and \"[::]:25\" mean all addresses".to_owned(),
+            ))
+            },
+        )
+    }
+}
+
+/// A network such as `192.0.2.0/24`, or one address.
+pub(crate) struct Network;
+
+impl Kind for Network {
+    type Value = IpNet;
+
+    fn describe(&self) -> String {
+        "network".into()
+    }
+
+    fn sample(&self) -> String {
+        "\"192.0.2.0/24\"".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<IpNet> {
+        text(value, place, reader, "a network in quotes", |written| {
+            if let Ok(one) = written.parse::<IpAddr>() {
+                return Ok(one.into());
+            }
+            let net: IpNet = written.parse().map_err(|_| {
+                (
+                    "not a network".to_owned(),
+                    "write it as \"192.0.2.0/24\", \"2001:db8::/32\" or as one address".to_owned(),
+                )
+            })?;
+            if net.trunc() == net {
+                Ok(net)
+            } else {
+                Err((
+                    format!("has bits set behind /{}", net.prefix_len()),
+                    format!(
+                        "write \"{}\" for the network, or \"{}\" for the one address",
+                        net.trunc(),
+                        net.addr()
+                    ),
+                ))
+            }
+        })
+    }
+}
+
+/// A type with a fixed set of words.
+pub(crate) trait Choice: Copy + Debug + 'static {
+    /// The words and what they stand for, the usual one first.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+/// One word out of a few.
+pub(crate) struct OneOf<T>(PhantomData<T>);
+
+impl<T: Choice> OneOf<T> {
+    /// The kind for the words of `T`.
+    pub(crate) const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: Choice> Kind for OneOf<T> {
+    type Value = T;
+
+    fn describe(&self) -> String {
+        let words: Vec<String> = T::WORDS.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        match words.as_slice() {
+            [head @ .., last] if !head.is_empty() => format!("{} or {last}", head.join(", ")),
+            _ => words.concat(),
+        }
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<T> {
+        text(value, place, reader, &self.describe(), |written| {
+            let found = T::WORDS.iter().find(|(word, _)| *word == written);
+            found.map(|(_, choice)| *choice).ok_or_else(|| {
+                let remedy = match nearest(written, T::WORDS.iter().map(|(word, _)| *word)) {
+                    Some(near) => format!("did you mean \"{near}\"?"),
+                    None => format!("choose {}", self.describe()),
+                };
+                (format!("expected {}", self.describe()), remedy)
+            })
+        })
+    }
+}

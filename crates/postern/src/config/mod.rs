@@ -1,0 +1,165 @@
+//! The configuration: a TOML file as written ([`file`]), and as meant ([`checked`]).
+//!
+//! All mistakes of a file are found in one go. Syntax errors are recovered from, every key is looked at even after a
+//! mistake, and only a file without any becomes a [`Config`].
+
+pub(crate) mod checked;
+mod distance;
+pub(crate) mod file;
+pub(crate) mod kinds;
+pub(crate) mod problem;
+pub(crate) mod read;
+pub(crate) mod reference;
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub(crate) use self::checked::Config;
+pub(crate) use self::problem::Report;
+
+use self::file::Postern;
+use self::problem::Problems;
+use self::read::{Entries, Reader, Table};
+
+/// Largest configuration file that is read.
+const FILE_MAX: u64 = 4 << 20;
+
+/// Reads and checks a configuration file. The report that comes with a configuration holds warnings only.
+///
+/// # Errors
+///
+/// A report with at least one error; nothing was changed anywhere.
+pub(crate) fn load(path: &Path) -> Result<(Config, Report), Report> {
+    let text = read_text(path)?;
+    let base = folder_of(path);
+    let mut problems = Problems::default();
+    let file = read(&text, &base, &mut problems);
+    let checked = checked::check(path, &file, &mut problems);
+    let report = problems.into_report(path, &text);
+    match checked {
+        Some(config) if !report.has_errors() => Ok((config, report)),
+        _ => Err(report),
+    }
+}
+
+/// Where Postern's own users are, from a file whose other parts may have mistakes. The folder of the file
+/// need not be complete: `user add` comes before the first start.
+pub(crate) fn load_written(path: &Path) -> Result<Written, Report> {
+    let text = read_text(path)?;
+    let base = folder_of(path);
+    let mut problems = Problems::default();
+    let file = read(&text, &base, &mut problems);
+    let report = problems.into_report(path, &text);
+    if report.has_errors() {
+        Err(report)
+    } else {
+        Ok(Written { file })
+    }
+}
+
+/// A configuration that was read, but not checked against the world.
+pub(crate) struct Written {
+    file: Postern,
+}
+
+impl Written {
+    /// The state directory.
+    pub(crate) fn state_dir(&self) -> &Path {
+        &self.file.state_dir
+    }
+
+    /// The file of Postern's own users.
+    pub(crate) fn users_database(&self) -> PathBuf {
+        checked::users_database(&self.file)
+    }
+
+    /// The settings of the queue.
+    pub(crate) fn spool(&self) -> postern_spool::SpoolSettings {
+        checked::spool(&self.file)
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, Report> {
+    let unreadable = |title: String, remedy: &str| Report::unreadable(path, title, remedy);
+    let size = std::fs::metadata(path).map(|metadata| metadata.len());
+    if size.is_ok_and(|size| size > FILE_MAX) {
+        return Err(unreadable(
+            "the file is larger than 4 MiB".into(),
+            "this is no configuration file",
+        ));
+    }
+    let bytes = std::fs::read(path).map_err(|error| {
+        let remedy = match error.kind() {
+            std::io::ErrorKind::NotFound => "`postern init` makes one; --config FILE names another",
+            std::io::ErrorKind::PermissionDenied => "let the user that Postern runs as read it",
+            _ => "name the configuration file with --config FILE",
+        };
+        unreadable(format!("cannot read the configuration: {error}"), remedy)
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count()
+            + 1;
+        unreadable(format!("line {line} is not UTF-8"), "save the file as UTF-8")
+    })
+}
+
+/// The folder that relative paths start at.
+fn folder_of(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    absolute
+        .parent()
+        .map_or_else(|| PathBuf::from("/"), Path::to_path_buf)
+}
+
+/// Reads the text against the tables of keys.
+fn read(text: &str, base: &Path, problems: &mut Problems) -> Postern {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        problems.error(
+            error.span(),
+            format!("not TOML: {}", error.message()),
+            "here",
+            "texts stand in quotes, lists in brackets: `key = \"text\"`, `key = [\"a\", \"b\"]`",
+        );
+    }
+    let mut reader = Reader {
+        base,
+        problems,
+        everywhere,
+    };
+    Entries::new(document.get_ref(), None, String::new(), &mut reader).read_all()
+}
+
+/// Every key with the table that it belongs to.
+fn everywhere() -> Vec<(&'static str, String)> {
+    fn collect(keys: Vec<read::KeyInfo>, header: &str, into: &mut Vec<(&'static str, String)>) {
+        for key in keys {
+            into.push((key.name, header.to_owned()));
+            let Some(below) = key.below else { continue };
+            let place = read::Place {
+                table: header.to_owned(),
+                key: key.name.to_owned(),
+                example: String::new(),
+                element: false,
+            };
+            let inner = place.header(below.repeated);
+            for shape in below.shapes {
+                let inner = match shape.chosen_by {
+                    Some(word) => format!("{inner} of kind {word:?}"),
+                    None => inner.clone(),
+                };
+                collect(shape.keys, &inner, into);
+            }
+        }
+    }
+    let mut all = Vec::new();
+    collect(Postern::keys(), "", &mut all);
+    all
+}
+
+#[cfg(test)]
+mod tests;

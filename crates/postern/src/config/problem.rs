@@ -1,0 +1,279 @@
+//! What is wrong with a configuration file, and how it is shown.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde::Serialize;
+
+/// A place in the text of the file, in octets.
+pub(crate) type Span = Range<usize>;
+
+/// Whether Postern refuses to run with it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Severity {
+    /// The configuration is refused.
+    Error,
+    /// Postern runs; somebody should look at it.
+    Warning,
+}
+
+/// One mistake: what, where, and what to do about it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Problem {
+    pub(crate) severity: Severity,
+    /// One line, lower case, without a full stop.
+    pub(crate) title: String,
+    /// Where the text is that should change; without it the whole file is meant.
+    pub(crate) span: Option<Span>,
+    /// A few words for the pointer under the text.
+    pub(crate) label: String,
+    /// What the operator should do.
+    pub(crate) remedy: String,
+}
+
+/// Collects mistakes, so that one does not hide the next.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    list: Vec<Problem>,
+}
+
+impl Problems {
+    /// Adds a mistake that makes the configuration unusable.
+    pub(crate) fn error(
+        &mut self,
+        span: Option<Span>,
+        title: impl Into<String>,
+        label: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(Severity::Error, span, title.into(), label.into(), remedy.into());
+    }
+
+    /// Adds something that works, but probably not as wished.
+    pub(crate) fn warning(
+        &mut self,
+        span: Option<Span>,
+        title: impl Into<String>,
+        label: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(Severity::Warning, span, title.into(), label.into(), remedy.into());
+    }
+
+    /// Whether there is one about this key.
+    pub(crate) fn are_about(&self, key: &str) -> bool {
+        let named = format!("`{key}`");
+        self.list.iter().any(|problem| problem.title.starts_with(&named))
+    }
+
+    /// Takes over what another step has found.
+    pub(crate) fn append(&mut self, mut more: Self) {
+        self.list.append(&mut more.list);
+    }
+
+    fn add(&mut self, severity: Severity, span: Option<Span>, title: String, label: String, remedy: String) {
+        self.list.push(Problem {
+            severity,
+            title,
+            span,
+            label,
+            remedy,
+        });
+    }
+
+    /// How many there are so far; to see whether a step added one.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// All of them in the order of the file, those about the whole file last.
+    pub(crate) fn into_report(mut self, path: &Path, text: &str) -> Report {
+        self.list.sort_by_key(|problem| {
+            problem
+                .span
+                .as_ref()
+                .map_or((usize::MAX, 0), |span| (span.start, span.end))
+        });
+        Report {
+            path: path.to_path_buf(),
+            text: text.to_owned(),
+            problems: self.list,
+        }
+    }
+}
+
+/// The mistakes of one file together with its text.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    path: PathBuf,
+    text: String,
+    problems: Vec<Problem>,
+}
+
+/// One mistake as `check --json` prints it.
+#[derive(Debug, Serialize)]
+pub(crate) struct JsonProblem<'a> {
+    severity: Severity,
+    file: String,
+    line: Option<usize>,
+    column: Option<usize>,
+    text: Option<&'a str>,
+    problem: &'a str,
+    remedy: &'a str,
+}
+
+impl Report {
+    /// A report on a file that could not even be read.
+    pub(crate) fn unreadable(path: &Path, title: String, remedy: &str) -> Self {
+        let mut problems = Problems::default();
+        problems.error(None, title, "", remedy);
+        problems.into_report(path, "")
+    }
+
+    /// Whether there is anything that forbids to run.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.errors() > 0
+    }
+
+    /// Whether there is nothing to show.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// How many of the mistakes are errors.
+    pub(crate) fn errors(&self) -> usize {
+        self.count(Severity::Error)
+    }
+
+    /// How many of the mistakes are warnings.
+    pub(crate) fn warnings(&self) -> usize {
+        self.count(Severity::Warning)
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.problems
+            .iter()
+            .filter(|problem| problem.severity == severity)
+            .count()
+    }
+
+    /// Adds what was found later, by looking at the world instead of the file.
+    pub(crate) fn extend(&mut self, more: Problems) {
+        self.problems.extend(more.list);
+    }
+
+    /// The mistakes, each with the text it is about, for a terminal `width` columns wide.
+    pub(crate) fn render(&self, colour: bool, width: usize) -> String {
+        let renderer = if colour {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
+        let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(width);
+        let path = self.path.display().to_string();
+        let mut out = String::new();
+        for problem in &self.problems {
+            out.push_str(&renderer.render(&[self.group(problem, &path)]));
+            out.push_str("\n\n");
+        }
+        out
+    }
+
+    fn group<'a>(&'a self, problem: &'a Problem, path: &'a str) -> Group<'a> {
+        let level = match problem.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let title = level.primary_title(printable(&problem.title));
+        let help = Level::HELP.message(printable(&problem.remedy));
+        match &problem.span {
+            Some(span) => {
+                let pointer = AnnotationKind::Primary
+                    .span(clamp(span, &self.text))
+                    .label(printable(&problem.label));
+                title
+                    .element(Snippet::source(self.text.as_str()).path(path).annotation(pointer))
+                    .element(help)
+            }
+            None => title.element(annotate_snippets::Origin::path(path)).element(help),
+        }
+    }
+
+    /// One line a mistake, for the log: `postern.toml:12: unknown key … (did you mean …?)`.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (Severity, String)> + '_ {
+        self.problems.iter().map(|problem| {
+            let path = self.path.display();
+            let place = match self.position(problem) {
+                Some((line, _)) => format!("{path}:{line}"),
+                None => path.to_string(),
+            };
+            (
+                problem.severity,
+                format!(
+                    "{place}: {} ({})",
+                    problem.title,
+                    problem.remedy.replace('\n', "; ")
+                ),
+            )
+        })
+    }
+
+    /// The mistakes as values for `--json`.
+    pub(crate) fn json(&self) -> Vec<JsonProblem<'_>> {
+        self.problems
+            .iter()
+            .map(|problem| {
+                let position = self.position(problem);
+                JsonProblem {
+                    severity: problem.severity,
+                    file: self.path.display().to_string(),
+                    line: position.map(|(line, _)| line),
+                    column: position.map(|(_, column)| column),
+                    text: problem.span.as_ref().and_then(|span| self.text.get(span.clone())),
+                    problem: &problem.title,
+                    remedy: &problem.remedy,
+                }
+            })
+            .collect()
+    }
+
+    /// Line and column of a mistake, both from 1; columns count characters.
+    fn position(&self, problem: &Problem) -> Option<(usize, usize)> {
+        let start = clamp(problem.span.as_ref()?, &self.text).start;
+        let before = &self.text[..start];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Some((
+            before.matches('\n').count() + 1,
+            before[line_start..].chars().count() + 1,
+        ))
+    }
+}
+
+/// The span moved inside the text and onto character borders.
+fn clamp(span: &Span, text: &str) -> Span {
+    let down = |mut at: usize| {
+        at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let start = down(span.start);
+    start..down(span.end).max(start)
+}
+
+/// The text with control characters made visible: titles quote what the file holds.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| -> Box<dyn Iterator<Item = char>> {
+            if c.is_control() && c != '\n' {
+                Box::new(c.escape_unicode())
+            } else {
+                Box::new(std::iter::once(c))
+            }
+        })
+        .collect()
+}

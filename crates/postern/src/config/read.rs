@@ -1,0 +1,450 @@
+//! Reading a TOML document against a table of keys, without stopping at the first mistake.
+//!
+//! [`table!`] declares a table once: its keys with type, default or example, and meaning.
+//! From that one place come the struct that the rest of the program reads, the errors, and `docs/configuration.md`.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::distance::nearest;
+use super::problem::{Problems, Span};
+
+/// A value and where it was written; without a place it is the default.
+#[derive(Clone, Debug)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) span: Option<Span>,
+}
+
+impl<T> Deref for At<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// What may stand after the `=` of a key.
+pub(crate) trait Kind {
+    /// What the program gets.
+    type Value;
+
+    /// The kind in words for the documentation and for errors: "duration, 1s to 1h".
+    fn describe(&self) -> String;
+
+    /// Reads a value; a mistake is added to the reader and `None` returned.
+    fn read(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        place: &Place,
+        reader: &mut Reader<'_>,
+    ) -> Option<Self::Value>;
+
+    /// A value for the remedy of a mistake, where the default of the key shows nothing. A TOML value.
+    fn sample(&self) -> String {
+        String::new()
+    }
+
+    /// The table below, if the value is one.
+    fn below(&self) -> Option<Below> {
+        None
+    }
+}
+
+/// How a table below a key is written, and its keys.
+pub(crate) struct Below {
+    /// Whether it is `[[key]]` and may stand several times.
+    pub(crate) repeated: bool,
+    /// The tables it may be; several when a key such as `kind` chooses.
+    pub(crate) shapes: Vec<Shape>,
+}
+
+/// One table: what it is for and which keys it has.
+pub(crate) struct Shape {
+    /// The `kind = "…"` that chooses it.
+    pub(crate) chosen_by: Option<&'static str>,
+    pub(crate) about: String,
+    pub(crate) keys: Vec<KeyInfo>,
+}
+
+/// All there is to know of one key.
+pub(crate) struct KeyInfo {
+    pub(crate) name: &'static str,
+    pub(crate) kind: String,
+    pub(crate) presence: Presence,
+    pub(crate) about: String,
+    pub(crate) below: Option<Below>,
+}
+
+/// What happens when the key is left out. Texts are TOML values.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Presence {
+    /// This value is taken.
+    Default(&'static str),
+    /// That is a mistake; here is an example.
+    Required(&'static str),
+    /// An example, and what its absence means.
+    Optional(&'static str, &'static str),
+}
+
+impl Presence {
+    /// A value that may stand there.
+    pub(crate) fn example(self) -> &'static str {
+        match self {
+            Self::Default(text) | Self::Required(text) | Self::Optional(text, _) => text,
+        }
+    }
+}
+
+/// A table as [`table!`] declares it.
+pub(crate) trait Table: Sized {
+    const NAMES: &'static [&'static str];
+    fn about() -> String;
+    fn keys() -> Vec<KeyInfo>;
+    fn read(entries: &mut Entries<'_, '_>) -> Self;
+}
+
+/// Where in the document a value is: `limits.recipients`, and an example of what should stand there.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The table in its TOML form, `[limits]` or `[[listener]]`; empty at the top level.
+    pub(crate) table: String,
+    pub(crate) key: String,
+    /// A TOML value that may stand there; empty where none can be given.
+    pub(crate) example: String,
+    /// Whether this is an element of a list.
+    pub(crate) element: bool,
+}
+
+impl Place {
+    /// The table below this key, as it is written.
+    pub(crate) fn header(&self, repeated: bool) -> String {
+        let inner = self.table.trim_matches(['[', ']']);
+        let dot = if inner.is_empty() { "" } else { "." };
+        let (open, close) = if repeated { ("[[", "]]") } else { ("[", "]") };
+        format!("{open}{inner}{dot}{}{close}", self.key)
+    }
+
+    /// What to write instead, by example.
+    pub(crate) fn remedy(&self) -> String {
+        match (self.example.as_str(), self.element) {
+            ("", _) => format!("`{}` is described in docs/configuration.md", self.key),
+            (example, true) => format!("write for example {example}"),
+            (example, false) => format!("write for example `{} = {example}`", self.key),
+        }
+    }
+
+    /// ` in [limits]`, or nothing at the top level.
+    pub(crate) fn within(&self) -> String {
+        within(&self.table)
+    }
+
+    /// The place of one element of a list that stands here.
+    pub(crate) fn element(&self) -> Self {
+        let inner = self
+            .example
+            .strip_prefix('[')
+            .and_then(|text| text.strip_suffix(']'));
+        let first = inner
+            .and_then(|inner| inner.split(", ").next())
+            .unwrap_or_default();
+        Self {
+            example: first.to_owned(),
+            element: true,
+            ..self.clone()
+        }
+    }
+}
+
+fn within(table: &str) -> String {
+    if table.is_empty() {
+        String::new()
+    } else {
+        format!(" in {table}")
+    }
+}
+
+/// What reading needs at every step.
+pub(crate) struct Reader<'a> {
+    /// The folder of the file: relative paths start here.
+    pub(crate) base: &'a Path,
+    pub(crate) problems: &'a mut Problems,
+    /// Lists every key of every table, as (name, table in TOML form), for keys that stand in the wrong one.
+    pub(crate) everywhere: fn() -> Vec<(&'static str, String)>,
+}
+
+impl Reader<'_> {
+    /// Says that the value is of another type than the key wants.
+    pub(crate) fn wrong_type(&mut self, value: &Spanned<DeValue<'_>>, place: &Place, wanted: &str) {
+        let found = match value.get_ref() {
+            DeValue::String(_) => "a text",
+            DeValue::Integer(_) => "a whole number",
+            DeValue::Float(_) => "a number with a fraction",
+            DeValue::Boolean(_) => "true or false",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Array(_) => "a list",
+            DeValue::Table(_) => "a table",
+        };
+        self.problems.error(
+            Some(value.span()),
+            format!("`{}`{} has the wrong type", place.key, place.within()),
+            format!("this is {found}, expected: {wanted}"),
+            place.remedy(),
+        );
+    }
+
+    /// Says that the value is of the right type, but no good.
+    pub(crate) fn bad_value(
+        &mut self,
+        span: Span,
+        place: &Place,
+        label: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.problems.error(
+            Some(span),
+            format!(
+                "`{}`{} has a value that cannot be used",
+                place.key,
+                place.within()
+            ),
+            label,
+            remedy,
+        );
+    }
+
+    /// The path as the program opens it: relative ones start at the configuration file.
+    pub(crate) fn resolve(&self, path: &str) -> PathBuf {
+        self.base.join(path)
+    }
+}
+
+/// The entries of one table while its keys are taken out one by one.
+pub(crate) struct Entries<'e, 'a> {
+    table: &'e DeTable<'e>,
+    /// Where the table is written; `None` for one that was left out.
+    span: Option<Span>,
+    /// `[limits]`, `[[listener]]`, or nothing for the top level.
+    header: String,
+    reader: &'e mut Reader<'a>,
+}
+
+impl<'e, 'a> Entries<'e, 'a> {
+    /// Starts reading a table.
+    pub(crate) fn new(
+        table: &'e DeTable<'e>,
+        span: Option<Span>,
+        header: String,
+        reader: &'e mut Reader<'a>,
+    ) -> Self {
+        Self {
+            table,
+            span,
+            header,
+            reader,
+        }
+    }
+
+    /// Reads all keys of `T`, then complains of those that `T` does not have.
+    pub(crate) fn read_all<T: Table>(mut self) -> T {
+        let read = T::read(&mut self);
+        self.refuse_unknown(T::NAMES.to_vec());
+        read
+    }
+
+    /// The same for a table with one more key, which was looked at already.
+    pub(crate) fn read_all_but<T: Table>(mut self, chosen_by: &'static str) -> T {
+        let read = T::read(&mut self);
+        self.refuse_unknown(
+            std::iter::once(chosen_by)
+                .chain(T::NAMES.iter().copied())
+                .collect(),
+        );
+        read
+    }
+
+    /// The value of a key with a default; the default too when what is written is no good.
+    pub(crate) fn default<K: Kind>(
+        &mut self,
+        name: &'static str,
+        kind: &K,
+        text: &'static str,
+    ) -> At<K::Value> {
+        match self.find(name, kind, Presence::Default(text)) {
+            Some(at) => at,
+            None => At {
+                value: from_text(kind, text, self.reader.base).expect("a test reads every default"),
+                span: None,
+            },
+        }
+    }
+
+    /// The value of a key that may be left out.
+    pub(crate) fn optional<K: Kind>(
+        &mut self,
+        name: &'static str,
+        kind: &K,
+        example: &'static str,
+        absent: &'static str,
+    ) -> Option<At<K::Value>> {
+        self.find(name, kind, Presence::Optional(example, absent))
+    }
+
+    /// The value of a key that must be there. `None` after the mistake was noted.
+    pub(crate) fn required<K: Kind>(
+        &mut self,
+        name: &'static str,
+        kind: &K,
+        example: &'static str,
+    ) -> Option<At<K::Value>> {
+        if !self.table.contains_key(name) {
+            self.reader.problems.error(
+                self.span.clone(),
+                format!("`{name}` is missing{}", within(&self.header)),
+                "needs it",
+                format!("add for example `{name} = {example}`"),
+            );
+            return None;
+        }
+        self.find(name, kind, Presence::Required(example))
+    }
+
+    fn find<K: Kind>(&mut self, name: &'static str, kind: &K, presence: Presence) -> Option<At<K::Value>> {
+        let value = self.table.get(name)?;
+        let place = Place {
+            table: self.header.clone(),
+            key: name.to_owned(),
+            example: match presence.example() {
+                "[]" | "{}" => kind.sample(),
+                text => text.to_owned(),
+            },
+            element: false,
+        };
+        let read = kind.read(value, &place, self.reader)?;
+        Some(At {
+            value: read,
+            span: Some(value.span()),
+        })
+    }
+
+    fn refuse_unknown(&mut self, names: Vec<&'static str>) {
+        let unknown = self
+            .table
+            .keys()
+            .filter(|key| !names.contains(&key.get_ref().as_ref()));
+        for key in unknown {
+            let typed = key.get_ref().as_ref();
+            let elsewhere = (self.reader.everywhere)()
+                .into_iter()
+                .find(|(name, header)| *name == typed && *header != self.header)
+                .map(|(_, header)| header);
+            let remedy = match (elsewhere, nearest(typed, names.iter().copied())) {
+                (_, Some(near)) => format!("did you mean `{near}`?"),
+                (Some(header), None) if header.is_empty() => {
+                    format!("`{typed}` belongs to the top level: move it above the first line in brackets")
+                }
+                (Some(header), None) => format!("`{typed}` belongs into {header}: move it there"),
+                (None, None) => format!("remove it; known here: {}", names.join(", ")),
+            };
+            self.reader.problems.error(
+                Some(key.span()),
+                format!("unknown key `{typed}`{}", within(&self.header)),
+                "not a key of this table",
+                remedy,
+            );
+        }
+    }
+}
+
+/// Reads a TOML value from a text of ours; `None` when it is not of that kind.
+pub(crate) fn from_text<K: Kind>(kind: &K, text: &str, base: &Path) -> Option<K::Value> {
+    let document = format!("value = {text}");
+    let table = DeTable::parse(&document).ok()?;
+    let mut problems = Problems::default();
+    let mut reader = Reader {
+        base,
+        problems: &mut problems,
+        everywhere: Vec::new,
+    };
+    let place = Place {
+        table: String::new(),
+        key: "value".to_owned(),
+        example: text.to_owned(),
+        element: false,
+    };
+    let read = kind.read(table.get_ref().get("value")?, &place, &mut reader);
+    read.filter(|_| problems.len() == 0)
+}
+
+/// Declares a table: the struct to read into, and everything that is to be known of its keys.
+///
+/// Every key is `name: type = kind, presence;` with a doc comment that becomes its documentation. Presences:
+/// `default "toml"`, `required "toml example"`, `optional "toml example" else "what absence means"`.
+macro_rules! table {
+    (
+        $(#[doc = $about:literal])*
+        $table:ident {
+            $(
+                $(#[doc = $doc:literal])*
+                $key:ident : $type:ty = $kind:expr, $presence:ident $text:literal $(else $absent:literal)?;
+            )*
+        }
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Clone, Debug)]
+        pub(crate) struct $table {
+            $(
+                $(#[doc = $doc])*
+                pub(crate) $key: $crate::config::read::table!(@type $presence $type),
+            )*
+        }
+
+        impl $crate::config::read::Table for $table {
+            const NAMES: &'static [&'static str] = &[$(stringify!($key)),*];
+
+            fn about() -> String {
+                $crate::config::read::join_doc(&[$($about),*])
+            }
+
+            fn keys() -> Vec<$crate::config::read::KeyInfo> {
+                use $crate::config::read::Kind as _;
+                vec![$(
+                    $crate::config::read::KeyInfo {
+                        name: stringify!($key),
+                        kind: ($kind).describe(),
+                        presence: $crate::config::read::table!(@presence $presence $text $($absent)?),
+                        about: $crate::config::read::join_doc(&[$($doc),*]),
+                        below: ($kind).below(),
+                    }
+                ),*]
+            }
+
+            fn read(entries: &mut $crate::config::read::Entries<'_, '_>) -> Self {
+                Self {
+                    $($key: entries.$presence(stringify!($key), &$kind, $text $(, $absent)?),)*
+                }
+            }
+        }
+    };
+    (@type default $type:ty) => { $crate::config::read::At<$type> };
+    (@type required $type:ty) => { Option<$crate::config::read::At<$type>> };
+    (@type optional $type:ty) => { Option<$crate::config::read::At<$type>> };
+    (@presence default $text:literal) => { $crate::config::read::Presence::Default($text) };
+    (@presence required $text:literal) => { $crate::config::read::Presence::Required($text) };
+    (@presence optional $text:literal $absent:literal) => {
+        $crate::config::read::Presence::Optional($text, $absent)
+    };
+}
+pub(crate) use table;
+
+/// The lines of a doc comment as one text, without the blank that follows `///`.
+pub(crate) fn join_doc(lines: &[&str]) -> String {
+    let lines: Vec<&str> = lines
+        .iter()
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        .collect();
+    lines.join("\n")
+}

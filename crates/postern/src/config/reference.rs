@@ -1,0 +1,111 @@
+//! `docs/configuration.md`, made from the tables of keys.
+
+use std::fmt::Write as _;
+
+use super::file::Postern;
+use super::read::{KeyInfo, Place, Presence, Table};
+
+const HEAD: &str = "\
+<!-- Made by `postern configuration-reference` from crates/postern/src/config/file; a test compares both. -->
+
+# Configuration
+
+Postern reads one file in [TOML](https://toml.io). `postern check` shows all its mistakes at once, `postern reload` (or
+`SIGHUP`) has the running server read it again: a file with mistakes changes nothing, and sessions under way go on.
+
+- `--config FILE` or `$POSTERN_CONFIG` names the file. Otherwise the first that exists is taken of `./postern.toml`,
+  `/etc/postern/postern.toml` and `./postern-data/postern.toml`.
+- Relative paths start at the folder of the file.
+- A **duration** is a number and a unit: `\"500ms\"`, `\"2s\"`, `\"5m\"`, `\"4h\"`, `\"5d\"`, `\"1w\"`. A **size** likewise: `\"64 KiB\"`,
+  `\"25 MiB\"`, `\"2 GiB\"`.
+- A **network** is `\"192.0.2.0/24\"`, `\"2001:db8::/32\"` or one address.
+- Unknown keys are mistakes: a word that has no effect cannot go unnoticed.
+- Keys, and files with secrets, must be readable by their owner alone.
+";
+
+const EXAMPLE: &str = "\
+## A small example
+
+```toml
+hostname = \"mx.example.org\"
+state_dir = \"/var/lib/postern\"
+local_domains = [\"example.org\"]
+
+[[listener]]
+address = \"0.0.0.0:25\"
+role = \"mx\"
+
+[[listener]]
+address = \"0.0.0.0:465\"
+role = \"submission\"
+tls = \"implicit\"
+
+[tls]
+certificate = \"certs/mx.example.org.crt\"
+key = \"certs/mx.example.org.key\"
+
+[[directory]]
+kind = \"users\"
+```
+";
+
+/// The document.
+pub(crate) fn markdown() -> String {
+    let mut out = format!("{HEAD}\n{EXAMPLE}");
+    table("Top level", &Postern::about(), &Postern::keys(), "", &mut out);
+    out
+}
+
+/// One table: its keys, then the tables below it.
+fn table(title: &str, about: &str, keys: &[KeyInfo], header: &str, out: &mut String) {
+    let _ = write!(out, "\n## {title}\n\n{about}\n");
+    for key in keys.iter().filter(|key| key.below.is_none()) {
+        entry(key, out);
+    }
+    for key in keys {
+        let Some(below) = &key.below else { continue };
+        let place = Place {
+            table: header.to_owned(),
+            key: key.name.to_owned(),
+            example: String::new(),
+            element: false,
+        };
+        let inner = place.header(below.repeated);
+        if below.shapes.len() > 1 {
+            let _ = write!(out, "\n## `{inner}`\n\n{}\n", key.about);
+        }
+        for shape in &below.shapes {
+            let (title, about) = match shape.chosen_by {
+                Some(word) => (format!("`{inner}` with `kind = \"{word}\"`"), shape.about.clone()),
+                None => (format!("`{inner}`"), format!("{}\n\n{}", key.about, shape.about)),
+            };
+            table(&title, &about, &shape.keys, &inner, out);
+        }
+    }
+}
+
+fn entry(key: &KeyInfo, out: &mut String) {
+    let _ = write!(out, "\n### `{}`\n\n", key.name);
+    let presence = match key.presence {
+        Presence::Default(text) => format!("default `{text}`"),
+        Presence::Required(text) => format!("required, for example `{text}`"),
+        Presence::Optional(text, absent) => format!("for example `{text}`; without it: {absent}"),
+    };
+    let _ = write!(out, "*{}* — {presence}.\n\n{}\n", key.kind, key.about);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `cargo run -p postern -- configuration-reference > docs/configuration.md` mends a failure.
+    #[test]
+    fn the_document_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            written == markdown(),
+            "docs/configuration.md is out of date: make it anew with `postern configuration-reference`"
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! The side of the command line.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::protocol::{LINE_MAX, Reply, Request};
+use crate::exit::{Exit, Failure};
+
+/// Longest wait for the server: a flush or removal of a large queue takes its time.
+const ANSWER_MAX: Duration = Duration::from_secs(600);
+
+/// A connection to the running server.
+pub(crate) struct Client {
+    stream: BufReader<UnixStream>,
+}
+
+impl Client {
+    /// Connects; `None` when no server runs on this state directory.
+    ///
+    /// # Errors
+    ///
+    /// The socket is there and cannot be used.
+    pub(crate) fn connect(state_dir: &Path) -> Result<Option<Self>, Failure> {
+        let connected = super::address(state_dir).and_then(|(path, _folder)| UnixStream::connect(path));
+        match connected {
+            Ok(stream) => {
+                let failed = |error| Failure::io("cannot use the control socket", &error);
+                stream.set_read_timeout(Some(ANSWER_MAX)).map_err(failed)?;
+                stream.set_write_timeout(Some(ANSWER_MAX)).map_err(failed)?;
+                Ok(Some(Self {
+                    stream: BufReader::new(stream),
+                }))
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(Failure::io(
+                &format!(
+                    "cannot reach the server at {}",
+                    state_dir.join(super::protocol::SOCKET).display()
+                ),
+                &error,
+            )),
+        }
+    }
+
+    /// Asks, and returns the result.
+    ///
+    /// # Errors
+    ///
+    /// The server says no, or is gone.
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<Value, Failure> {
+        self.ask_for_content(request, |_| Ok(()))
+    }
+
+    /// Asks for something that comes in pieces, and hands each on.
+    ///
+    /// # Errors
+    ///
+    /// The server says no or is gone, or `piece` fails.
+    pub(crate) fn ask_for_content(
+        &mut self,
+        request: &Request,
+        mut piece: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<Value, Failure> {
+        let lost = |error: io::Error| Failure::io("the server does not answer", &error);
+        let mut line = serde_json::to_vec(request)
+            .map_err(|error| Failure::from_error(Exit::Software, "cannot ask", &error))?;
+        line.push(b'\n');
+        self.stream.get_mut().write_all(&line).map_err(lost)?;
+        loop {
+            match self.reply().map_err(lost)? {
+                Reply::Piece(text) => {
+                    let octets = STANDARD.decode(text).map_err(|error| {
+                        Failure::from_error(Exit::Software, "the answer makes no sense", &error)
+                    })?;
+                    piece(&octets)?;
+                }
+                Reply::Done(value) => return Ok(value),
+                Reply::NotFound(message) => return Err(Failure::new(Exit::No, message)),
+                Reply::Failed(message) => return Err(Failure::new(Exit::TryAgain, message)),
+            }
+        }
+    }
+
+    fn reply(&mut self) -> io::Result<Reply> {
+        let mut line = Vec::new();
+        (&mut self.stream)
+            .take(LINE_MAX as u64 + 1)
+            .read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        serde_json::from_slice(&line).map_err(io::Error::other)
+    }
+}

@@ -1,0 +1,163 @@
+//! What is said on the control socket: one JSON value a line, a request and its answers.
+//!
+//! The types that answers are made of are also what `--json` prints.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Longest line in either direction, in octets.
+pub(crate) const LINE_MAX: usize = 16 << 20;
+
+/// The name of the socket in the state directory.
+pub(crate) const SOCKET: &str = "control.sock";
+
+/// What a client asks for.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub(crate) enum Request {
+    /// Anything about the queue.
+    Queue(Operation),
+    /// The next hops that delivery knows of.
+    Destinations,
+    /// Read configuration and certificates again.
+    Reload,
+}
+
+/// What can be done with the queue, by the server or on the spool itself.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(tag = "operation", rename_all = "kebab-case")]
+pub(crate) enum Operation {
+    /// A piece of the listing.
+    List {
+        /// Which messages.
+        filter: Which,
+        /// Only those after this queue id.
+        after: Option<String>,
+        /// Most messages.
+        limit: u32,
+    },
+    /// Everything about one message but its content.
+    Show {
+        /// The queue id.
+        id: String,
+    },
+    /// The content of one message, in pieces.
+    Content {
+        /// The queue id.
+        id: String,
+    },
+    /// Keep from delivery.
+    Hold(Which),
+    /// Let go.
+    Release(Which),
+    /// Try again now.
+    Retry(Which),
+    /// Remove for good.
+    Remove(Which),
+    /// Try again now, all for a domain or all.
+    Flush {
+        /// The recipient domain.
+        domain: Option<String>,
+    },
+}
+
+/// Which messages: those with these ids if there are any, else those that match all that is given.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Which {
+    pub(crate) ids: Vec<String>,
+    pub(crate) domain: Option<String>,
+    pub(crate) sender: Option<String>,
+    pub(crate) held: bool,
+}
+
+/// One line of an answer. [`Reply::Piece`] is followed by others, the rest ends it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Reply {
+    /// A piece of content, in base64.
+    Piece(String),
+    /// The result.
+    Done(Value),
+    /// Nothing of that name.
+    NotFound(String),
+    /// It did not work, and why.
+    Failed(String),
+}
+
+/// One message in a listing.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct MessageLine {
+    pub(crate) id: String,
+    /// Empty for `<>`.
+    pub(crate) sender: String,
+    pub(crate) received_at: Timestamp,
+    /// Octets.
+    pub(crate) size: u64,
+    /// Recipients in all.
+    pub(crate) recipients: u32,
+    /// Recipients that wait.
+    pub(crate) open: u32,
+    /// The first one that waits.
+    pub(crate) first_recipient: String,
+    pub(crate) next_due: Timestamp,
+    pub(crate) attempts: u32,
+    pub(crate) last_reply: String,
+    /// Why it is held, and by whom.
+    pub(crate) hold: Option<String>,
+    pub(crate) login: Option<String>,
+}
+
+/// A piece of the listing.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Listing {
+    pub(crate) messages: Vec<MessageLine>,
+    /// Whether there may be more behind the last one.
+    pub(crate) more: bool,
+    pub(crate) totals: Totals,
+}
+
+/// The size of the whole queue.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Totals {
+    pub(crate) messages: u64,
+    pub(crate) recipients: u64,
+    pub(crate) held: u64,
+    /// Octets.
+    pub(crate) size: u64,
+}
+
+/// Everything about one message.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct MessageView {
+    #[serde(flatten)]
+    pub(crate) line: MessageLine,
+    pub(crate) envid: Option<String>,
+    pub(crate) session: Option<String>,
+    /// Header fields that Postern has put in front.
+    pub(crate) prefix: String,
+    pub(crate) all_recipients: Vec<RecipientView>,
+}
+
+/// One recipient of a message.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct RecipientView {
+    pub(crate) address: String,
+    /// `fresh`, `queued`, `held`, or the outcome: `delivered`, `bounced`, `expired`, `removed`.
+    pub(crate) state: String,
+    /// When it is tried next; none once it has its outcome.
+    pub(crate) due_at: Option<Timestamp>,
+    pub(crate) attempts: u32,
+    /// The host of the last attempt.
+    pub(crate) relay: Option<String>,
+    pub(crate) status: Option<String>,
+    pub(crate) reply: Option<String>,
+    /// Who removed it.
+    pub(crate) by: Option<String>,
+}
+
+/// How many messages or recipients an operation has changed.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) struct Changed {
+    pub(crate) changed: u64,
+}

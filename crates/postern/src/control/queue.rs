@@ -1,0 +1,202 @@
+//! What is done with the queue for an administrator, in the server and without one.
+
+use jiff::Timestamp;
+use postern_mail::QueueId;
+use postern_spool::{
+    BodyReader, Filter, HistoryEntry, MessageDetail, Page, QueuedRecipient, RecipientState, Selection, Spool,
+    SpoolError, Summary,
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::protocol::{Changed, Listing, MessageLine, MessageView, Operation, RecipientView, Totals, Which};
+
+/// Messages in one piece of a listing.
+const PAGE_MAX: u32 = 1_000;
+
+/// Why an operation has no result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OperationError {
+    /// No such message, or a text that is no id.
+    #[error("{0}")]
+    NotFound(String),
+    /// The spool failed.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// A result that is no JSON.
+    #[error("cannot answer: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Does everything but [`Operation::Content`], which has [`content`]. `by` is the administrator's name.
+///
+/// # Errors
+///
+/// See [`OperationError`].
+pub(crate) async fn perform(
+    spool: &dyn Spool,
+    operation: &Operation,
+    by: &str,
+) -> Result<Value, OperationError> {
+    match operation {
+        Operation::List { filter, after, limit } => {
+            let after = after.as_deref().map(parse_id).transpose()?;
+            value(&list(spool, filter, after, *limit).await?)
+        }
+        Operation::Show { id } | Operation::Content { id } => value(&show(spool, parse_id(id)?).await?),
+        Operation::Hold(which) => changed(spool.hold(selection(which)?, by, "by hand").await?),
+        Operation::Release(which) => changed(spool.release(selection(which)?, by).await?),
+        Operation::Retry(which) => changed(spool.retry_now(selection(which)?, by).await?),
+        Operation::Remove(which) => changed(spool.remove(selection(which)?, by).await?),
+        Operation::Flush { domain } => changed(spool.flush(domain.as_deref(), by).await?),
+    }
+}
+
+/// Opens the content of a message.
+///
+/// # Errors
+///
+/// See [`OperationError`].
+pub(crate) async fn content(spool: &dyn Spool, id: &str) -> Result<BodyReader, OperationError> {
+    let id = parse_id(id)?;
+    let message = spool.load(id).await?.ok_or_else(|| missing(id))?;
+    Ok(spool.open_body(&message))
+}
+
+fn value<T: Serialize>(result: &T) -> Result<Value, OperationError> {
+    Ok(serde_json::to_value(result)?)
+}
+
+fn changed(changed: u64) -> Result<Value, OperationError> {
+    value(&Changed { changed })
+}
+
+fn parse_id(text: &str) -> Result<QueueId, OperationError> {
+    text.parse()
+        .map_err(|error: postern_mail::queue_id::BadQueueId| OperationError::NotFound(error.to_string()))
+}
+
+fn missing(id: QueueId) -> OperationError {
+    OperationError::NotFound(format!("no message {id} in the queue"))
+}
+
+fn selection(which: &Which) -> Result<Selection, OperationError> {
+    if which.ids.is_empty() {
+        return Ok(Selection::Filter(filter(which)));
+    }
+    let ids: Result<_, _> = which.ids.iter().map(|id| parse_id(id)).collect();
+    Ok(Selection::Ids(ids?))
+}
+
+fn filter(which: &Which) -> Filter {
+    Filter {
+        sender: which.sender.as_ref().map(|sender| {
+            sender
+                .trim()
+                .trim_start_matches('<')
+                .trim_end_matches('>')
+                .to_owned()
+        }),
+        domain: which.domain.as_ref().map(|domain| domain.to_lowercase()),
+        held: which.held.then_some(true),
+        ..Filter::default()
+    }
+}
+
+async fn list(
+    spool: &dyn Spool,
+    which: &Which,
+    after: Option<QueueId>,
+    limit: u32,
+) -> Result<Listing, OperationError> {
+    let page = Page {
+        after,
+        limit: limit.clamp(1, PAGE_MAX) as usize,
+    };
+    let found = spool.list(&filter(which), page).await?;
+    let counts = spool.counts();
+    Ok(Listing {
+        messages: found.messages.into_iter().map(line).collect(),
+        more: found.more,
+        totals: Totals {
+            messages: counts.messages,
+            recipients: counts.recipients,
+            held: counts.held,
+            size: counts.bytes,
+        },
+    })
+}
+
+fn line(summary: Summary) -> MessageLine {
+    MessageLine {
+        id: summary.id.to_string(),
+        sender: summary.sender,
+        received_at: summary.received_at,
+        size: summary.size,
+        recipients: summary.recipients,
+        open: summary.open,
+        first_recipient: summary.first_recipient,
+        next_due: summary.next_due,
+        attempts: summary.attempts,
+        last_reply: summary.last_reply,
+        hold: summary.hold,
+        login: summary.login,
+    }
+}
+
+async fn show(spool: &dyn Spool, id: QueueId) -> Result<MessageView, OperationError> {
+    let detail = spool.show(id).await?.ok_or_else(|| missing(id))?;
+    let MessageDetail {
+        summary,
+        envid,
+        session,
+        prefix,
+        recipients,
+        history,
+    } = detail;
+    Ok(MessageView {
+        line: line(summary),
+        envid,
+        session,
+        prefix,
+        all_recipients: recipients
+            .iter()
+            .map(|recipient| recipient_view(recipient, &history))
+            .collect(),
+    })
+}
+
+fn recipient_view(queued: &QueuedRecipient, history: &[HistoryEntry]) -> RecipientView {
+    let outcome = history.iter().find(|entry| entry.index == queued.index);
+    let last = outcome.map(|entry| &entry.attempt).or(queued.last.as_deref());
+    let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    RecipientView {
+        address: queued.recipient.address.to_string(),
+        state: match (outcome, queued.state) {
+            (Some(entry), _) => word(&entry.kind),
+            (None, state) => word(&state),
+        },
+        due_at: (queued.state != RecipientState::Done)
+            .then_some(queued.due_at)
+            .map(whole_second),
+        attempts: outcome.map_or(queued.attempts, |entry| entry.attempts),
+        relay: last.and_then(|attempt| text(&attempt.relay)),
+        status: last
+            .and_then(|attempt| attempt.status)
+            .map(|status| status.to_string()),
+        reply: last.and_then(|attempt| text(&attempt.reply)),
+        by: outcome.and_then(|entry| entry.by.clone()),
+    }
+}
+
+/// The word that a state or kind has in JSON.
+fn word(of: &impl Serialize) -> String {
+    serde_json::to_value(of)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}

@@ -1,0 +1,214 @@
+//! The side of the server.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Uid, geteuid};
+use postern_spool::Spool;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::protocol::{LINE_MAX, Operation, Reply, Request, SOCKET};
+use super::queue::{OperationError, content, perform};
+
+/// Connections at once; further ones wait.
+const CONNECTIONS_MAX: usize = 16;
+
+/// Longest silence of a client, and longest wait until it takes an answer.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// Longest request. Ids of messages are most of it.
+const REQUEST_MAX: usize = 1 << 20;
+
+/// A wish to reload, and where its result goes.
+pub(crate) type ReloadWish = oneshot::Sender<Result<serde_json::Value, String>>;
+
+/// What the control socket works on.
+#[derive(Clone)]
+pub(crate) struct Deps {
+    pub(crate) spool: Arc<dyn Spool>,
+    pub(crate) deliverer: postern_deliver::Deliverer,
+    /// Reloads are done one after the other, by the task that also listens to signals.
+    pub(crate) reload: mpsc::Sender<ReloadWish>,
+}
+
+/// The socket, removed when dropped.
+pub(crate) struct ControlSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl ControlSocket {
+    /// Binds the socket in the state directory. Call it only when the spool's lock is held: a socket that is there
+    /// already is one that a killed server left behind.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub(crate) fn bind(state_dir: &Path) -> io::Result<Self> {
+        let path = state_dir.join(SOCKET);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let (address, _folder) = super::address(state_dir)?;
+        // Never open to others, not even before its permissions are set.
+        let before = umask(Mode::from_bits_truncate(0o177));
+        let bound = UnixListener::bind(address);
+        umask(before);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Self {
+            listener: bound?,
+            path,
+        })
+    }
+
+    /// Answers until `shutdown`.
+    pub(crate) async fn serve(self, deps: Deps, shutdown: CancellationToken) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let accepted = tokio::select! {
+                () = shutdown.cancelled() => return,
+                accepted = accept(&self.listener, &places) => accepted,
+            };
+            match accepted {
+                Ok((stream, place)) => {
+                    let (deps, shutdown) = (deps.clone(), shutdown.clone());
+                    tokio::spawn(async move {
+                        let _place = place;
+                        tokio::select! {
+                            () = shutdown.cancelled() => {}
+                            _ = converse(stream, &deps) => {}
+                        }
+                    });
+                }
+                Err(error) => {
+                    warn!(target: "postern::control", %error, "control");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn accept(
+    listener: &UnixListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(UnixStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
+/// Answers one client until it goes, is silent for too long, or says what cannot be understood.
+async fn converse(stream: UnixStream, deps: &Deps) -> io::Result<()> {
+    let uid = Uid::from_raw(stream.peer_cred()?.uid());
+    let (read, mut write) = stream.into_split();
+    if !uid.is_root() && uid != geteuid() {
+        warn!(target: "postern::control", uid = uid.as_raw(), "refused");
+        return send(
+            &mut write,
+            &Reply::Failed("only root and the user of the server may do this".into()),
+        )
+        .await;
+    }
+    let by = super::administrator(uid);
+    let mut read = BufReader::new(read);
+    loop {
+        let mut line = Vec::new();
+        let mut bounded = (&mut read).take(REQUEST_MAX as u64 + 1);
+        let got = tokio::time::timeout(IDLE_MAX, bounded.read_until(b'\n', &mut line)).await;
+        match got {
+            Ok(Ok(1..)) if line.len() <= REQUEST_MAX => {}
+            Ok(Ok(1..)) => return send(&mut write, &Reply::Failed("the request is too long".into())).await,
+            _ => return Ok(()),
+        }
+        match serde_json::from_slice(&line) {
+            Ok(request) => answer(request, &by, deps, &mut write).await?,
+            Err(error) => {
+                return send(
+                    &mut write,
+                    &Reply::Failed(format!("the request makes no sense: {error}")),
+                )
+                .await;
+            }
+        }
+    }
+}
+
+type Writer = tokio::net::unix::OwnedWriteHalf;
+
+async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io::Result<()> {
+    let reply = match request {
+        Request::Queue(Operation::Content { id }) => send_content(&id, deps, to).await?,
+        // The spool itself logs what was changed, and by whom.
+        Request::Queue(operation) => reply(perform(&*deps.spool, &operation, by).await),
+        Request::Destinations => match serde_json::to_value(deps.deliverer.destinations()) {
+            Ok(value) => Reply::Done(value),
+            Err(error) => Reply::Failed(error.to_string()),
+        },
+        Request::Reload => reload(deps).await,
+    };
+    send(to, &reply).await
+}
+
+fn reply(result: Result<serde_json::Value, OperationError>) -> Reply {
+    match result {
+        Ok(value) => Reply::Done(value),
+        Err(OperationError::NotFound(message)) => Reply::NotFound(message),
+        Err(error) => Reply::Failed(error.to_string()),
+    }
+}
+
+async fn send_content(id: &str, deps: &Deps, to: &mut Writer) -> io::Result<Reply> {
+    let mut body = match content(&*deps.spool, id).await {
+        Ok(body) => body,
+        Err(error) => return Ok(reply(Err(error))),
+    };
+    loop {
+        match body.piece().await {
+            Ok(Some(octets)) => send(to, &Reply::Piece(STANDARD.encode(&octets))).await?,
+            Ok(None) => return Ok(Reply::Done(serde_json::Value::Null)),
+            Err(error) => return Ok(Reply::Failed(error.to_string())),
+        }
+    }
+}
+
+async fn reload(deps: &Deps) -> Reply {
+    let (wish, result) = oneshot::channel();
+    if deps.reload.send(wish).await.is_err() {
+        return Reply::Failed("the server is stopping".into());
+    }
+    match result.await {
+        Ok(Ok(value)) => Reply::Done(value),
+        Ok(Err(message)) => Reply::Failed(message),
+        Err(_) => Reply::Failed("the server is stopping".into()),
+    }
+}
+
+async fn send(to: &mut Writer, reply: &Reply) -> io::Result<()> {
+    let mut line = serde_json::to_vec(reply).map_err(io::Error::other)?;
+    line.push(b'\n');
+    debug_assert!(line.len() <= LINE_MAX, "listings come in pages");
+    tokio::time::timeout(IDLE_MAX, to.write_all(&line))
+        .await
+        .map_err(io::Error::other)?
+}

@@ -1,0 +1,106 @@
+//! Exit codes: those of `sysexits.h`, where they say more than "failed".
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// How a command ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Exit {
+    /// All went well.
+    Ok = 0,
+    /// The command did its work and the answer is no: `check` found errors, a message or user is not there.
+    No = 1,
+    /// The command line cannot be understood.
+    Usage = 64,
+    /// What is needed does not run: the server for `reload`.
+    Unavailable = 69,
+    /// A fault of Postern.
+    Software = 70,
+    /// The operating system refused something basic, such as a thread.
+    System = 71,
+    /// A file that should be made cannot be, or is there already.
+    CannotCreate = 73,
+    /// Reading or writing failed.
+    InputOutput = 74,
+    /// Another server uses the state directory, or the address; may pass.
+    TryAgain = 75,
+    /// Not allowed for this user.
+    NoPermission = 77,
+    /// The configuration is wrong.
+    Config = 78,
+}
+
+/// The same as a text, below every `--help`.
+pub(crate) const HELP: &str = "\
+Exit codes: 0 done; 1 the answer is no (errors found, nothing of that name); 64 wrong command line; 69 the server does \
+not run; 70 a fault of Postern; 71 refused by the system; 73 cannot create; 74 cannot read or write; 75 in use, try \
+again; 77 not permitted; 78 wrong configuration.";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command did not succeed: what to say, and with which code to end.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    /// For people; may have several lines. Empty when all was said already.
+    pub(crate) message: String,
+}
+
+impl Failure {
+    /// A failure with something to say.
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+        }
+    }
+
+    /// A failure of which everything was printed already.
+    pub(crate) fn silent(exit: Exit) -> Self {
+        Self {
+            exit,
+            message: String::new(),
+        }
+    }
+
+    /// A failure from an error with all its causes: `doing: error: cause`.
+    pub(crate) fn from_error(exit: Exit, doing: &str, error: &dyn std::error::Error) -> Self {
+        Self::new(exit, format!("{doing}: {}", chain(error)))
+    }
+
+    /// A failed read or write, where a missing permission has a code of its own.
+    pub(crate) fn io(doing: &str, error: &std::io::Error) -> Self {
+        let exit = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Exit::NoPermission,
+            std::io::ErrorKind::AlreadyExists => Exit::CannotCreate,
+            _ => Exit::InputOutput,
+        };
+        Self::new(exit, format!("{doing}: {error}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// An error with its causes, each of which prints its own part only.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some libraries print their cause as well.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

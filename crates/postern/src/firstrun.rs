@@ -1,0 +1,267 @@
+//! The first start: a folder with certificates, a configuration and a user, made when there is no configuration.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use postern_directory::UserStore;
+use postern_mail::Domain;
+use postern_net::ca::{Authority, AuthorityRequest, CaError, CertificateRequest};
+use postern_net::file::{Existing, write_public};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::commands::cert::{CA_CERTIFICATE, CA_KEY};
+use crate::exit::{Exit, Failure, chain};
+use crate::password;
+
+/// The folder that `serve` makes in the current one when there is no configuration anywhere.
+pub(crate) const FOLDER: &str = "postern-data";
+
+/// The configuration in it.
+pub(crate) const FILE: &str = "postern.toml";
+
+/// The host's name unless another one is given. Names below `localhost` are always this machine (RFC 6761 section 6.3).
+pub(crate) const HOSTNAME: &str = "postern.localhost";
+
+/// The local part of the first user.
+const USER: &str = "you";
+
+/// The port for submissions over implicit TLS.
+const SUBMISSIONS: u16 = 2465;
+
+const CONFIGURATION: &str = include_str!("firstrun.toml");
+
+/// What was made, with the password that is shown once.
+pub(crate) struct Made {
+    folder: PathBuf,
+    login: String,
+    password: SecretString,
+}
+
+/// Makes the folder with all that a first start needs. It appears whole or not at all.
+///
+/// # Errors
+///
+/// The folder is there already, the name is no host name, or something cannot be written.
+pub(crate) fn make(folder: &Path, hostname: &str) -> Result<Made, Failure> {
+    let hostname = match Domain::parse(hostname, true) {
+        Ok(Domain::Name(name)) if name.contains('.') => name.to_string(),
+        _ => {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("{hostname:?} is no full host name, such as mx.example.org"),
+            ));
+        }
+    };
+    let folder = std::path::absolute(folder).map_err(|error| cannot_make(folder, &error))?;
+    if folder.exists() {
+        return Err(Failure::new(
+            Exit::CannotCreate,
+            format!("{} exists already", folder.display()),
+        ));
+    }
+    let parent = folder.parent().unwrap_or_else(|| Path::new("/"));
+    std::fs::create_dir_all(parent).map_err(|error| cannot_make(parent, &error))?;
+    let draft = tempfile::Builder::new()
+        .prefix(".postern-")
+        .tempdir_in(parent)
+        .map_err(|error| cannot_make(&folder, &error))?;
+    let login = format!("{USER}@{hostname}");
+    let password = fill(draft.path(), &hostname, &login)?;
+    std::fs::rename(draft.keep(), &folder).map_err(|error| cannot_make(&folder, &error))?;
+    Ok(Made {
+        folder,
+        login,
+        password,
+    })
+}
+
+fn cannot_make(path: &Path, error: &io::Error) -> Failure {
+    Failure::io(&format!("cannot make {}", path.display()), error)
+}
+
+fn fill(folder: &Path, hostname: &str, login: &str) -> Result<SecretString, Failure> {
+    for below in ["certs", "state"] {
+        let path = folder.join(below);
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| cannot_make(&path, &error))?;
+    }
+    certificates(&folder.join("certs"), hostname)
+        .map_err(|error| Failure::new(Exit::CannotCreate, chain(&error)))?;
+    let password = password::generate()?;
+    let store = UserStore::open(&folder.join("state/users.db"));
+    store
+        .and_then(|store| store.add(login, &password, &[]))
+        .map_err(|error| Failure::new(Exit::CannotCreate, chain(&error)))?;
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        write_public(&path, text.as_bytes(), Existing::Keep).map_err(|error| cannot_make(&path, &error))
+    };
+    // In a checkout, nothing of this is to be committed.
+    write(".gitignore", "*\n")?;
+    write(FILE, &CONFIGURATION.replace("HOSTNAME", hostname))?;
+    Ok(password)
+}
+
+fn certificates(folder: &Path, hostname: &str) -> Result<(), CaError> {
+    let now = Timestamp::now();
+    let authority = Authority::create(
+        &AuthorityRequest::new(
+            format!("Postern CA of {hostname}")
+                .chars()
+                .take(64)
+                .collect::<String>(),
+        ),
+        now,
+    )?;
+    authority.credentials().save(
+        &folder.join(CA_CERTIFICATE),
+        &folder.join(CA_KEY),
+        None,
+        Existing::Keep,
+    )?;
+    let names = [hostname, "localhost", "127.0.0.1", "::1"]
+        .map(str::to_owned)
+        .to_vec();
+    let host = authority.issue(&CertificateRequest::new(names), now)?;
+    host.save(
+        &folder.join("host.crt"),
+        &folder.join("host.key"),
+        None,
+        Existing::Keep,
+    )
+}
+
+impl Made {
+    /// The configuration that was made.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.folder.join(FILE)
+    }
+
+    /// What there is now, and what to do next.
+    pub(crate) fn announcement(&self, serving: bool) -> String {
+        let folder = self.folder.display();
+        let login = &self.login;
+        let password = self.password.expose_secret();
+        let next = if serving {
+            "To send a first mail, paste this into another terminal:".to_owned()
+        } else {
+            format!(
+                "Start it with `{} serve --config {}`, then send a first mail:",
+                program(),
+                shell_word(&self.configuration())
+            )
+        };
+        format!(
+            "Postern made {folder}: a configuration, certificates and a first user.\n\
+             \n\
+             \x20 login     {login}\n\
+             \x20 password  {password}   (not shown again)\n\
+             \n\
+             {next}\n\
+             \n\
+             {}\n\
+             \n\
+             It arrives in {folder}/mail/{USER}/new.\n",
+            self.curl()
+        )
+    }
+
+    /// A command line that sends an authenticated mail.
+    fn curl(&self) -> String {
+        let (login, password) = (&self.login, self.password.expose_secret());
+        let authority = shell_word(&self.folder.join("certs").join(CA_CERTIFICATE));
+        format!(
+            "printf 'From: <{login}>\\r\\nTo: <{login}>\\r\\nSubject: First mail\\r\\n\\r\\nIt works.\\r\\n' | \
+             curl --silent --show-error --cacert {authority} --url smtps://localhost:{SUBMISSIONS} \
+             --user '{login}:{password}' --mail-from '{login}' --mail-rcpt '{login}' --upload-file -"
+        )
+    }
+}
+
+/// What is said when a later start finds the folder of the first one.
+pub(crate) fn reminder(configuration: &Path) -> String {
+    let program = program();
+    let hint = match configuration.parent().map(|folder| folder.join("state/users.db")) {
+        Some(users) if users.exists() => first_login(&users),
+        _ => None,
+    };
+    let login = hint.as_deref().unwrap_or("LOGIN");
+    format!(
+        "Postern uses {} of an earlier start.\n\
+         Passwords are kept as hashes; `{program} user passwd {login} --generate` makes a new one.\n",
+        configuration.display()
+    )
+}
+
+fn first_login(users: &Path) -> Option<String> {
+    UserStore::open(users)
+        .ok()?
+        .list()
+        .ok()?
+        .into_iter()
+        .next()
+        .map(|user| user.login)
+}
+
+/// The program as it was called, so that it can be called again.
+fn program() -> String {
+    std::env::args_os()
+        .next()
+        .map_or_else(|| "postern".to_owned(), |name| shell_word(Path::new(&name)))
+}
+
+/// A path as one word of a shell command.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:=,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_one_word() {
+        for (path, word) in [
+            ("/a/b.c", "/a/b.c"),
+            ("/a b", "'/a b'"),
+            ("it's", "'it'\\''s'"),
+            ("$HOME", "'$HOME'"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
+    }
+
+    #[test]
+    fn what_is_made_has_no_mistakes_and_is_made_once() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = scratch.path().join("data");
+        let made = make(&folder, "mx.example.org").unwrap();
+        let (config, report) = crate::config::load(&made.configuration())
+            .map_err(|report| report.render(false, 100))
+            .unwrap();
+        assert!(report.is_empty(), "{}", report.render(false, 100));
+        assert_eq!(config.hostname, "mx.example.org");
+        assert_eq!(config.listeners.len(), 3);
+        let text = made.announcement(true);
+        assert!(text.contains("--user 'you@mx.example.org:"), "{text}");
+        let again = make(&folder, "mx.example.org").map(|made| made.login);
+        assert_eq!(again.unwrap_err().exit, Exit::CannotCreate);
+        assert!(make(&scratch.path().join("other"), "no-dot").is_err());
+        assert_eq!(
+            std::fs::read_dir(scratch.path()).unwrap().count(),
+            1,
+            "nothing is left behind"
+        );
+    }
+}

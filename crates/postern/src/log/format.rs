@@ -1,0 +1,321 @@
+//! One event as one line.
+//!
+//! Values come from peers in part. A line break, an escape sequence or a change of writing direction in one would forge
+//! other lines or hide this one, so all such characters are escaped, in both forms.
+
+use std::cell::RefCell;
+use std::fmt::{self, Write as _};
+
+use jiff::Timestamp;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level};
+
+/// Longest value in a line, in octets of the escaped form; the rest is cut and marked with `…`.
+const VALUE_MAX: usize = 2_048;
+
+/// Appends `2026-11-22T09:30:20.123Z accepted session=… from=<…>` and a line feed.
+///
+/// Warnings and errors have `level=` behind the word, events of libraries `target=`.
+pub(super) fn readable(event: &Event<'_>, now: Timestamp, line: &mut Vec<u8>) {
+    timestamp(now, line);
+    line.push(b' ');
+    let word_at = line.len();
+    let metadata = event.metadata();
+    match *metadata.level() {
+        Level::INFO => {}
+        level => line.extend_from_slice(format!(" level={}", level_word(level)).as_bytes()),
+    }
+    if !metadata.target().starts_with("postern") {
+        line.extend_from_slice(b" target=");
+        line.extend_from_slice(metadata.target().as_bytes());
+    }
+    let mut visitor = Readable {
+        line,
+        word: Vec::new(),
+    };
+    event.record(&mut visitor);
+    let word = visitor.word;
+    line.splice(word_at..word_at, word);
+    line.push(b'\n');
+}
+
+/// Appends the event as a JSON object and a line feed.
+pub(super) fn json(event: &Event<'_>, now: Timestamp, line: &mut Vec<u8>) {
+    line.extend_from_slice(b"{\"time\":\"");
+    timestamp(now, line);
+    let metadata = event.metadata();
+    line.extend_from_slice(b"\",\"level\":\"");
+    line.extend_from_slice(level_word(*metadata.level()).as_bytes());
+    line.extend_from_slice(b"\",\"target\":\"");
+    line.extend_from_slice(metadata.target().as_bytes());
+    line.push(b'"');
+    event.record(&mut Json { line });
+    line.extend_from_slice(b"}\n");
+}
+
+fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warning",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    }
+}
+
+/// Appends UTC with milliseconds. The part down to the second is kept for the events that share it.
+fn timestamp(now: Timestamp, line: &mut Vec<u8>) {
+    thread_local! {
+        static SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+    }
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != now.as_second() {
+            *second = now.as_second();
+            *text = now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        }
+        line.extend_from_slice(text.as_bytes());
+    });
+    let milli = now.subsec_millisecond().unsigned_abs();
+    let digit = |n: u32| b'0' + (n % 10) as u8;
+    line.extend_from_slice(&[b'.', digit(milli / 100), digit(milli / 10), digit(milli), b'Z']);
+}
+
+/// Writes ` name=value` for every field that is not empty; the message is kept apart, it goes in front.
+struct Readable<'a> {
+    line: &'a mut Vec<u8>,
+    word: Vec<u8>,
+}
+
+impl Readable<'_> {
+    fn name(&mut self, field: &Field) {
+        self.line.push(b' ');
+        self.line
+            .extend_from_slice(field.name().trim_start_matches("r#").as_bytes());
+        self.line.push(b'=');
+    }
+
+    fn text(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            escape(value, &mut self.word);
+            return;
+        }
+        if value.is_empty() {
+            return;
+        }
+        self.name(field);
+        let bare = value.len() <= VALUE_MAX
+            && value
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+        if bare {
+            self.line.extend_from_slice(value.as_bytes());
+        } else {
+            self.line.push(b'"');
+            escape(value, self.line);
+            self.line.push(b'"');
+        }
+    }
+}
+
+impl Visit for Readable<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.name(field);
+        number(value, self.line);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.name(field);
+        self.line.extend_from_slice(if value { b"yes" } else { b"no" });
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        with_text(value, |text| self.text(field, text));
+    }
+}
+
+/// Writes `,"name":value` for every field.
+struct Json<'a> {
+    line: &'a mut Vec<u8>,
+}
+
+impl Json<'_> {
+    fn name(&mut self, field: &Field) {
+        self.line.extend_from_slice(b",\"");
+        self.line
+            .extend_from_slice(field.name().trim_start_matches("r#").as_bytes());
+        self.line.extend_from_slice(b"\":");
+    }
+
+    fn text(&mut self, field: &Field, value: &str) {
+        self.name(field);
+        self.line.push(b'"');
+        json_escape(value, self.line);
+        self.line.push(b'"');
+    }
+}
+
+impl Visit for Json<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.name(field);
+        number(value, self.line);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.name(field);
+        self.line.extend_from_slice(value.to_string().as_bytes());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.name(field);
+        self.line
+            .extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        with_text(value, |text| self.text(field, text));
+    }
+}
+
+/// Formats into a text that the thread keeps, and hands it on.
+fn with_text(value: &dyn fmt::Debug, then: impl FnOnce(&str)) {
+    thread_local! {
+        static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+    TEXT.with(|text| match text.try_borrow_mut() {
+        Ok(mut text) => {
+            text.clear();
+            let _ = write!(text, "{value:?}");
+            then(&text);
+        }
+        // A value whose formatting logs by itself.
+        Err(_) => then(&format!("{value:?}")),
+    });
+}
+
+fn number(value: u64, line: &mut Vec<u8>) {
+    let mut digits = [0_u8; 20];
+    let mut at = digits.len();
+    let mut rest = value;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    line.extend_from_slice(&digits[at..]);
+}
+
+/// Characters that could forge or hide a line: C0 and C1 controls, line and paragraph separators, those that turn
+/// the writing direction, and invisible ones.
+fn is_dangerous(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Appends the text for the readable form, cut at [`VALUE_MAX`].
+fn escape(text: &str, line: &mut Vec<u8>) {
+    let start = line.len();
+    for c in text.chars() {
+        if line.len() - start >= VALUE_MAX {
+            line.extend_from_slice("…".as_bytes());
+            return;
+        }
+        match c {
+            '"' | '\\' => line.extend_from_slice(&[b'\\', c as u8]),
+            '\n' => line.extend_from_slice(b"\\n"),
+            '\r' => line.extend_from_slice(b"\\r"),
+            '\t' => line.extend_from_slice(b"\\t"),
+            c if is_dangerous(c) => line.extend_from_slice(c.escape_unicode().to_string().as_bytes()),
+            c => line.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// Appends the text as the inside of a JSON string (RFC 8259 section 7), cut at [`VALUE_MAX`].
+fn json_escape(text: &str, line: &mut Vec<u8>) {
+    let start = line.len();
+    for c in text.chars() {
+        if line.len() - start >= VALUE_MAX {
+            line.extend_from_slice("…".as_bytes());
+            return;
+        }
+        match c {
+            '"' | '\\' => line.extend_from_slice(&[b'\\', c as u8]),
+            '\n' => line.extend_from_slice(b"\\n"),
+            '\r' => line.extend_from_slice(b"\\r"),
+            '\t' => line.extend_from_slice(b"\\t"),
+            c if is_dangerous(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    line.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+                }
+            }
+            c => line.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn escaped(text: &str, how: fn(&str, &mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        how(text, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn values_cannot_forge_lines() {
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows    text              readable              JSON
+            ("plain",                 "a@b.c",          "a@b.c",              "a@b.c"),
+            ("line feed",             "a\nb",           "a\\nb",              "a\\nb"),
+            ("carriage return",       "a\rb",           "a\\rb",              "a\\rb"),
+            ("terminal escape",       "\x1b[2K",        "\\u{1b}[2K",         "\\u001b[2K"),
+            ("C1 next line",          "a\u{85}b",       "a\\u{85}b",          "a\\u0085b"),
+            ("line separator",        "\u{2028}",       "\\u{2028}",          "\\u2028"),
+            ("right to left",         "\u{202e}x",      "\\u{202e}x",         "\\u202ex"),
+            ("quote and backslash",   "\"\\",           "\\\"\\\\",           "\\\"\\\\"),
+            ("letters stay",          "Grüße",          "Grüße",              "Grüße"),
+            ("beyond the first plane", "\u{e0001}",     "\\u{e0001}",         "\\udb40\\udc01"),
+        ];
+        for (shows, text, readable, json) in cases {
+            assert_eq!(escaped(text, escape), readable, "{shows}");
+            assert_eq!(escaped(text, json_escape), json, "{shows}");
+            let back: String = serde_json::from_str(&format!("\"{json}\"")).unwrap();
+            assert_eq!(back, text, "{shows}");
+        }
+    }
+
+    #[test]
+    fn long_values_are_cut() {
+        let long = "x".repeat(10_000);
+        assert_eq!(escaped(&long, escape).len(), VALUE_MAX + "…".len());
+        assert_eq!(escaped(&long, json_escape).len(), VALUE_MAX + "…".len());
+    }
+
+    #[test]
+    fn time_is_utc_with_milliseconds() {
+        for (text, want) in [
+            ("2026-11-22T09:30:20.123456Z", "2026-11-22T09:30:20.123Z"),
+            ("2026-11-22T09:30:20Z", "2026-11-22T09:30:20.000Z"),
+            ("2026-11-22T10:30:21.009+01:00", "2026-11-22T09:30:21.009Z"),
+        ] {
+            let mut out = Vec::new();
+            timestamp(text.parse().unwrap(), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), want);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Output for people: tables, sizes, ages; colour on a terminal only.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+use serde::Serialize;
+
+use crate::exit::{Exit, Failure};
+
+/// Prints one line or several.
+///
+/// # Errors
+///
+/// Standard output is closed or full.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let mut write = || {
+        out.write_all(text.as_bytes())?;
+        if !text.ends_with('\n') {
+            out.write_all(b"\n")?;
+        }
+        out.flush()
+    };
+    match write() {
+        // Whoever reads, such as `head`, has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::io("cannot write to standard output", &error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Prints a value as JSON with a line feed.
+pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::from_error(Exit::Software, "cannot print JSON", &error))?;
+    print(&text)
+}
+
+/// Prints an aligned table; the columns named in `right` are numbers.
+pub(crate) fn print_table(head: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> Result<(), Failure> {
+    let mut table = Table::new();
+    table
+        .load_preset(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if !io::stdout().is_terminal() {
+        // Nothing is wrapped for a pipe.
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
+    table.set_header(head.iter().map(|title| title.to_uppercase()).collect::<Vec<_>>());
+    for row in rows {
+        table.add_row(row.iter().map(|cell| visible(cell)).collect::<Vec<_>>());
+    }
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if right.contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let text: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    print(&text.join("\n"))
+}
+
+/// Whether output to standard error may be coloured: on a terminal, unless `NO_COLOR` is set.
+pub(crate) fn colour_on_stderr() -> bool {
+    io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// How many columns the terminal behind standard error has; 100 where there is none.
+pub(crate) fn width() -> usize {
+    Table::new()
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .width()
+        .map_or(100, usize::from)
+}
+
+/// The text with control characters escaped: what peers sent must not steer the terminal.
+pub(crate) fn visible(text: &str) -> String {
+    if !text.chars().any(char::is_control) {
+        return text.to_owned();
+    }
+    text.chars()
+        .map(|c| {
+            if c.is_control() {
+                c.escape_default().to_string()
+            } else {
+                c.to_string()
+            }
+        })
+        .collect()
+}
+
+/// A size in octets for people: `812 B`, `4.1 KiB`, `25 MiB`.
+pub(crate) fn size(octets: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if octets < 1024 {
+        return format!("{octets} B");
+    }
+    let mut value = octets as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if value < 9.95 {
+        format!("{value:.1} {}", UNITS[unit])
+    } else {
+        format!("{value:.0} {}", UNITS[unit])
+    }
+}
+
+/// A length of time for people, in its two largest units: `3d 4h`, `2m 10s`, `4s`.
+pub(crate) fn span(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    let pair = |large: i64, l: &str, small: i64, s: &str| {
+        if small == 0 {
+            format!("{large}{l}")
+        } else {
+            format!("{large}{l} {small}{s}")
+        }
+    };
+    match seconds {
+        86_400.. => pair(days, "d", hours, "h"),
+        3_600.. => pair(hours, "h", minutes, "m"),
+        60.. => pair(minutes, "m", seconds % 60, "s"),
+        _ => format!("{seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        #[rustfmt::skip]
+        let cases = [
+            (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (4200, "4.1 KiB"), (10_200, "10 KiB"),
+            (1_048_575, "1.0 MiB"), (26_214_400, "25 MiB"), (u64::MAX, "16777216 TiB"),
+        ];
+        for (octets, want) in cases {
+            assert_eq!(size(octets), want);
+        }
+    }
+
+    #[test]
+    fn spans() {
+        #[rustfmt::skip]
+        let cases = [
+            (-5, "0s"), (4, "4s"), (60, "1m"), (130, "2m 10s"), (3_600, "1h"), (86_399, "23h 59m"), (273_600, "3d 4h"),
+        ];
+        for (seconds, want) in cases {
+            assert_eq!(span(seconds), want);
+        }
+    }
+
+    #[test]
+    fn terminals_are_not_steered() {
+        assert_eq!(visible("a\x1b[2Jb\u{85}"), "a\\u{1b}[2Jb\\u{85}");
+    }
+}

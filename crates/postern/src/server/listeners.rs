@@ -1,0 +1,150 @@
+//! The sockets that accept, and the tasks that serve them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use postern_net::listen::{ListenError, bind};
+use postern_receive::{ListenerSettings, Receiver};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::config::checked::ListenerConfig;
+
+/// A socket that is bound and not served yet.
+pub(super) struct Bound {
+    config: ListenerConfig,
+    socket: TcpListener,
+}
+
+/// Binds all, or none.
+///
+/// # Errors
+///
+/// Those that cannot be bound, each with its remedy.
+pub(super) fn bind_all<'a>(
+    configs: impl IntoIterator<Item = &'a ListenerConfig>,
+) -> Result<Vec<Bound>, Vec<ListenError>> {
+    let (mut bound, mut errors) = (Vec::new(), Vec::new());
+    for config in configs {
+        match bind(config.address) {
+            Ok(socket) => bound.push(Bound {
+                config: config.clone(),
+                socket,
+            }),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(bound) } else { Err(errors) }
+}
+
+/// One listener at work.
+struct Running {
+    address: SocketAddr,
+    settings: Arc<ArcSwap<ListenerSettings>>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// All listeners at work.
+pub(super) struct Listeners {
+    receiver: Arc<Receiver>,
+    running: Vec<Running>,
+    /// Those that a reload took away, until their sessions have ended.
+    leaving: Vec<JoinHandle<()>>,
+}
+
+impl Listeners {
+    /// Starts to serve what was bound.
+    pub(super) fn start(receiver: Arc<Receiver>, bound: Vec<Bound>) -> Self {
+        let mut listeners = Self {
+            receiver,
+            running: Vec::new(),
+            leaving: Vec::new(),
+        };
+        for one in bound {
+            listeners.add(one);
+        }
+        listeners
+    }
+
+    fn add(&mut self, bound: Bound) {
+        let ListenerConfig { address, settings } = bound.config;
+        let name = settings.name.clone();
+        match bound.socket.local_addr() {
+            Ok(local) => info!(target: "postern::connect", listener = %name, address = %local, "listening"),
+            Err(error) => error!(target: "postern::connect", listener = %name, %error, "listening"),
+        }
+        let settings = Arc::new(ArcSwap::from_pointee(settings));
+        let stop = CancellationToken::new();
+        let (receiver, theirs, token) = (Arc::clone(&self.receiver), Arc::clone(&settings), stop.clone());
+        let task = tokio::spawn(async move {
+            receiver.serve(bound.socket, theirs, token.clone()).await;
+            if !token.is_cancelled() {
+                error!(target: "postern::connect", listener = %name, "listener ended by itself");
+            }
+        });
+        self.running.push(Running {
+            address,
+            settings,
+            stop,
+            task,
+        });
+    }
+
+    /// The listeners of another configuration that are not served yet.
+    pub(super) fn missing<'a>(&self, wanted: &'a [ListenerConfig]) -> Vec<&'a ListenerConfig> {
+        let mut present: Vec<SocketAddr> = self.running.iter().map(|one| one.address).collect();
+        let mut missing = Vec::new();
+        for config in wanted {
+            match present.iter().position(|address| *address == config.address) {
+                Some(at) => drop(present.swap_remove(at)),
+                None => missing.push(config),
+            }
+        }
+        missing
+    }
+
+    /// Goes over to another configuration: `bound` are those that were [`missing`](Self::missing). Listeners that stay go on
+    /// with their new settings; those that are gone accept no more.
+    pub(super) fn change(&mut self, wanted: &[ListenerConfig], bound: Vec<Bound>) {
+        let mut wanted: Vec<&ListenerConfig> = wanted.iter().collect();
+        let mut staying = Vec::new();
+        for one in std::mem::take(&mut self.running) {
+            match wanted.iter().position(|config| config.address == one.address) {
+                Some(at) => {
+                    one.settings
+                        .store(Arc::new(wanted.swap_remove(at).settings.clone()));
+                    staying.push(one);
+                }
+                None => {
+                    info!(target: "postern::connect", address = %one.address, "listener removed");
+                    one.stop.cancel();
+                    self.leaving.push(one.task);
+                }
+            }
+        }
+        self.running = staying;
+        self.leaving.retain(|task| !task.is_finished());
+        for one in bound {
+            self.add(one);
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Stops accepting, and waits until all sessions have ended.
+    pub(super) async fn stop(self) {
+        for one in &self.running {
+            one.stop.cancel();
+        }
+        for task in self.running.into_iter().map(|one| one.task).chain(self.leaving) {
+            let _ = task.await;
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The services, wired together; what a reload swaps and what it cannot.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use postern_deliver::{Deliverer, Settings as DeliverSettings, TlsClients};
+use postern_directory::Directories;
+use postern_directory::aliases::Aliases;
+use postern_net::resolver::{Resolver, ResolverSettings};
+use postern_net::tls::ServerTls;
+use postern_receive::{LoadGauge, Receiver, Settings as ReceiveSettings};
+use postern_spool::{Spool, SpoolError, SpoolSettings, SqliteSpool};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::listeners::{Bound, Listeners, bind_all};
+use crate::config::{self, Config};
+use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
+use crate::exit::{Exit, Failure, chain};
+use crate::log::Log;
+
+/// Everything that runs.
+pub(super) struct Services {
+    shared: Shared,
+    fixed: Fixed,
+    spool: Arc<dyn Spool>,
+    listeners: Listeners,
+    delivery: JoinHandle<()>,
+    control: JoinHandle<()>,
+    stop_delivery: CancellationToken,
+    stop_control: CancellationToken,
+}
+
+/// What a reload swaps.
+struct Shared {
+    receive: Arc<ArcSwap<ReceiveSettings>>,
+    deliver: Arc<ArcSwap<DeliverSettings>>,
+    tls: Arc<ArcSwap<Option<ServerTls>>>,
+    client_tls: Arc<ArcSwap<TlsClients>>,
+    directories: Arc<ArcSwap<Directories>>,
+    aliases: Arc<ArcSwap<Aliases>>,
+}
+
+/// What only a restart changes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Fixed {
+    path: PathBuf,
+    state_dir: PathBuf,
+    user: Option<String>,
+    /// In text form, to be compared.
+    spool: String,
+    resolver: ResolverSettings,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        Self {
+            path: config.path.clone(),
+            state_dir: config.state_dir.clone(),
+            user: config.user.clone(),
+            resolver: config.resolver.clone(),
+            spool: format!(
+                "{:?}",
+                SpoolSettings {
+                    directory: PathBuf::new(),
+                    ..config.spool.clone()
+                }
+            ),
+        }
+    }
+
+    /// What differs, as warnings.
+    fn differences(&self, new: &Self) -> Vec<String> {
+        let differs = [
+            ("`state_dir`", self.state_dir != new.state_dir),
+            ("`user`", self.user != new.user),
+            ("[spool]", self.spool != new.spool),
+            ("[dns]", self.resolver != new.resolver),
+        ];
+        let changed = differs.into_iter().filter(|(_, differs)| *differs);
+        changed
+            .map(|(what, _)| format!("{what} has changed and takes effect after a restart"))
+            .collect()
+    }
+}
+
+impl Services {
+    /// Opens the queue, then serves and delivers. Reloads that the control socket is asked for go to `wishes`.
+    pub(super) async fn start(
+        config: Config,
+        bound: Vec<Bound>,
+        wishes: mpsc::Sender<ReloadWish>,
+    ) -> Result<Self, Failure> {
+        let fixed = Fixed::of(&config);
+        let directories = open_directories(&config)
+            .await
+            .map_err(|message| Failure::new(Exit::Config, message))?;
+        let resolver = Resolver::new(&config.resolver)
+            .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
+        let spool = open_spool(config.spool.clone()).await?;
+        let shared = Shared {
+            receive: swap(config.receive),
+            deliver: swap(config.deliver),
+            tls: swap(config.tls),
+            client_tls: swap(config.client_tls),
+            directories: swap(directories),
+            aliases: swap(config.aliases),
+        };
+        let socket = ControlSocket::bind(&fixed.state_dir)
+            .map_err(|error| Failure::io("cannot make the control socket", &error))?;
+
+        let deliverer = Deliverer::new(postern_deliver::Deps {
+            spool: Arc::clone(&spool),
+            settings: Arc::clone(&shared.deliver),
+            resolver: resolver.clone(),
+            tls: Arc::clone(&shared.client_tls),
+        });
+        let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());
+        let (working, token) = (deliverer.clone(), stop_delivery.clone());
+        let delivery = tokio::spawn(async move { working.run(token).await });
+
+        let receiver = Receiver::new(postern_receive::Deps {
+            spool: Arc::clone(&spool),
+            settings: Arc::clone(&shared.receive),
+            tls: Arc::clone(&shared.tls),
+            directories: Arc::clone(&shared.directories),
+            aliases: Arc::clone(&shared.aliases),
+            resolver,
+            load: LoadGauge::system(),
+        });
+        let listeners = Listeners::start(Arc::new(receiver), bound);
+
+        let deps = ControlDeps {
+            spool: Arc::clone(&spool),
+            deliverer,
+            reload: wishes,
+        };
+        let control = tokio::spawn(socket.serve(deps, stop_control.clone()));
+        Ok(Self {
+            shared,
+            fixed,
+            spool,
+            listeners,
+            delivery,
+            control,
+            stop_delivery,
+            stop_control,
+        })
+    }
+
+    /// How many listeners there are.
+    pub(super) fn listeners(&self) -> usize {
+        self.listeners.len()
+    }
+
+    /// How many messages are queued.
+    pub(super) fn queued(&self) -> u64 {
+        self.spool.counts().messages
+    }
+
+    /// Reads the configuration again and goes over to it, as a whole or not at all. Returns warnings.
+    ///
+    /// Sessions and attempts under way end under the settings they began with.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes; nothing was changed.
+    pub(super) async fn reload(&mut self, log: &Log) -> Result<Vec<String>, Vec<String>> {
+        let path = self.fixed.path.clone();
+        let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
+        let loaded = loaded.map_err(|error| vec![error.to_string()])?;
+        let lines = |report: &config::Report| report.lines().map(|(_, line)| line).collect::<Vec<_>>();
+        let (config, report) = loaded.map_err(|report| lines(&report))?;
+
+        // What can fail comes first.
+        let mut errors = Vec::new();
+        let directories = open_directories(&config)
+            .await
+            .map_err(|error| errors.push(error))
+            .ok();
+        let bound = bind_all(self.listeners.missing(&config.listeners))
+            .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
+            .ok();
+        let (Some(directories), Some(bound)) = (directories, bound) else {
+            return Err(errors);
+        };
+        log.change(&config.log)
+            .map_err(|error| vec![format!("cannot open the log: {error}")])?;
+
+        let mut warnings = lines(&report);
+        warnings.extend(self.fixed.differences(&Fixed::of(&config)));
+        self.shared.receive.store(Arc::new(config.receive));
+        self.shared.deliver.store(Arc::new(config.deliver));
+        self.shared.tls.store(Arc::new(config.tls));
+        self.shared.client_tls.store(Arc::new(config.client_tls));
+        self.shared.directories.store(Arc::new(directories));
+        self.shared.aliases.store(Arc::new(config.aliases));
+        self.listeners.change(&config.listeners, bound);
+        Ok(warnings)
+    }
+
+    /// Stops accepting, lets sessions and deliveries end, and closes the queue.
+    pub(super) async fn stop(self) {
+        self.stop_delivery.cancel();
+        let _ = tokio::join!(self.listeners.stop(), self.delivery);
+        self.stop_control.cancel();
+        let _ = self.control.await;
+        if let Err(error) = self.spool.close().await {
+            tracing::error!(target: "postern::spool", error = %chain(&error), "closed");
+        }
+    }
+}
+
+fn swap<T>(value: T) -> Arc<ArcSwap<T>> {
+    Arc::new(ArcSwap::from_pointee(value))
+}
+
+async fn open_directories(config: &Config) -> Result<Directories, String> {
+    Directories::open(config.directories.clone())
+        .await
+        .map_err(|error| chain(&error))
+}
+
+async fn open_spool(settings: SpoolSettings) -> Result<Arc<dyn Spool>, Failure> {
+    let opened = tokio::task::spawn_blocking(move || SqliteSpool::open(settings)).await;
+    let opened =
+        opened.map_err(|error| Failure::from_error(Exit::Software, "cannot open the queue", &error))?;
+    match opened {
+        Ok(spool) => Ok(Arc::new(spool)),
+        Err(error) => {
+            let exit = match &error {
+                SpoolError::Locked { .. } => Exit::TryAgain,
+                _ => Exit::InputOutput,
+            };
+            Err(Failure::from_error(exit, "cannot open the queue", &error))
+        }
+    }
+}

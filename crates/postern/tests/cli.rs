@@ -1,0 +1,316 @@
+//! The command line as scripts use it: exit codes, and JSON that can be read.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const CONFIG: &str = "hostname = \"mx.example.org\"\nstate_dir = \"state\"\nlocal_domains = [\"example.org\"]\n\
+    [[listener]]\naddress = \"127.0.0.1:0\"\n[[directory]]\nkind = \"users\"\n";
+
+struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    fn new(config: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        if !config.is_empty() {
+            fs::write(folder.path().join("postern.toml"), config).unwrap();
+        }
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run_as(&self, program: PathBuf, arguments: &[&str], input: &str) -> Output {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_remove("POSTERN_CONFIG")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.run_as(binary(), arguments, "")
+    }
+
+    fn code(&self, arguments: &[&str]) -> i32 {
+        self.run(arguments).status.code().unwrap()
+    }
+
+    fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(arguments)).unwrap()
+    }
+}
+
+fn binary() -> PathBuf {
+    std::env::var_os("POSTERN_BIN")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_postern")), PathBuf::from)
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn exit_codes() {
+    let (good, bad, none) = (Site::new(CONFIG), Site::new("hostnam = 1\n"), Site::new(""));
+    #[rustfmt::skip]
+    let cases: &[(&str, &Site, &[&str], i32)] = &[
+        // what the case shows              where   command                                   exit code
+        ("help",                            &none,  &["--help"],                              0),
+        ("help of a command",               &none,  &["queue", "list", "--help"],             0),
+        ("version",                         &none,  &["--version"],                           0),
+        ("no command",                      &none,  &[],                                      64),
+        ("no such command",                 &none,  &["sevre"],                               64),
+        ("an argument too many",            &none,  &["version", "x"],                        64),
+        ("no configuration",                &none,  &["check"],                               78),
+        ("a configuration named wrongly",   &none,  &["check", "--config", "nowhere.toml"],   1),
+        ("a good configuration",            &good,  &["check"],                               0),
+        ("a bad configuration",             &bad,   &["check"],                               1),
+        ("to serve a bad one",              &bad,   &["serve"],                               78),
+        ("a queue of a bad one",            &bad,   &["queue", "list"],                       78),
+        ("a user without configuration",    &none,  &["user", "list"],                        78),
+        ("an unknown user",                 &good,  &["user", "remove", "nobody"],            1),
+        ("no server to reload",             &good,  &["reload"],                              69),
+        ("no authority to issue",           &none,  &["cert", "issue", "mx.example.org"],     74),
+        ("no certificate to show",          &none,  &["cert", "show", "nowhere.crt"],         74),
+        ("a name that is none",             &none,  &["init", "x", "--hostname", "nodot"],    64),
+        ("an id or a filter is needed",     &good,  &["queue", "hold"],                       64),
+    ];
+    for (shows, site, arguments, code) in cases {
+        let output = site.run(arguments);
+        assert_eq!(output.status.code(), Some(*code), "{shows}: {output:?}");
+    }
+}
+
+#[test]
+fn check_shows_everything_and_prints_json() {
+    let site = Site::new("hostnam = 1\n[limits]\nrecipients = 3\n");
+    let output = site.run(&["check"]);
+    let text = stderr(&output);
+    for part in [
+        "unknown key `hostnam`",
+        "did you mean `hostname`?",
+        "postern.toml:1:1",
+        "postern.toml:3:14",
+        "errors in",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(!text.contains('\u{1b}'), "no colour off a terminal");
+    let output = site.run(&["check", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["ok"], false);
+    let lines: Vec<_> = value["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["line"].clone())
+        .collect();
+    assert_eq!(lines[..2], [1, 3]);
+}
+
+#[test]
+fn check_warns_of_what_does_not_answer() {
+    let site = Site::new(&format!(
+        "{CONFIG}[[directory]]\nkind = \"ldap\"\nservers = [\"ldap://127.0.0.1:1/\"]\nsearch_base = \"dc=x\"\n\
+         [[directory]]\nkind = \"saslauthd\"\nsocket = \"nowhere/mux\"\n"
+    ));
+    let value = site.json(&["check", "--json"]);
+    assert_eq!(value["ok"], true);
+    let text = value["problems"].to_string();
+    assert!(
+        text.contains("ldap://127.0.0.1:1/ does not answer") && text.contains("saslauthd does not answer"),
+        "{text}"
+    );
+    let value = site.json(&["check", "--offline", "--json"]);
+    assert!(!value["problems"].to_string().contains("does not answer"));
+}
+
+#[test]
+fn users_are_managed() {
+    let site = Site::new(CONFIG);
+    let add = |login: &str, password: &str| {
+        site.run_as(
+            binary(),
+            &[
+                "user",
+                "add",
+                login,
+                "--password-stdin",
+                "--address",
+                "Info@example.org",
+            ],
+            password,
+        )
+    };
+    assert!(add("ann@example.org", "pass word\n").status.success());
+    let again = add("ann@example.org", "other\n");
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    assert!(stderr(&again).contains("already"), "{again:?}");
+    assert_eq!(add("empty@example.org", "\n").status.code(), Some(1));
+    assert!(
+        site.ok(&["user", "passwd", "ann@example.org", "--generate"])
+            .contains("password: ")
+    );
+    assert_eq!(site.code(&["user", "passwd", "bob@example.org", "--generate"]), 1);
+    site.ok(&["user", "disable", "ann@example.org"]);
+    let users = site.json(&["user", "list", "--json"]);
+    assert_eq!(users[0]["login"], "ann@example.org");
+    assert_eq!(users[0]["enabled"], false);
+    assert_eq!(users[0]["addresses"][0], "info@example.org");
+    assert!(!users.to_string().contains("argon2"), "no hashes are shown");
+    site.ok(&["user", "enable", "ann@example.org"]);
+    assert!(site.ok(&["user", "list"]).contains("enabled"));
+    site.ok(&["user", "remove", "ann@example.org"]);
+    assert_eq!(site.json(&["user", "list", "--json"]), Value::Array(Vec::new()));
+    let mode = fs::metadata(site.path("state/users.db"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o077, 0);
+}
+
+#[test]
+fn certificates_are_made_renewed_and_shown() {
+    let site = Site::new("");
+    site.ok(&["cert", "ca", "--name", "Test CA"]);
+    assert_eq!(
+        site.code(&["cert", "ca"]),
+        73,
+        "an authority is never overwritten"
+    );
+    site.ok(&["cert", "issue", "mx.example.org", "localhost", "--out", "mx"]);
+    let first = site.json(&["cert", "show", "certs/mx.crt", "--json"]);
+    assert_eq!(first[0]["issuer"], "CN=Test CA");
+    assert_eq!(
+        first[0]["names"],
+        serde_json::json!(["mx.example.org", "localhost"])
+    );
+    site.ok(&["cert", "issue", "mx.example.org", "--out", "mx"]);
+    let renewed = site.json(&["cert", "show", "certs/mx.crt", "--json"]);
+    assert_ne!(first[0]["serial"], renewed[0]["serial"]);
+    assert!(site.ok(&["cert", "show", "certs/ca.crt"]).contains("authority"));
+    let mode = fs::metadata(site.path("certs/mx.key"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    // A certificate from elsewhere is kept, unless told otherwise.
+    site.ok(&["cert", "ca", "--dir", "other", "--name", "Other CA"]);
+    fs::copy(site.path("other/ca.crt"), site.path("certs/bought.crt")).unwrap();
+    assert_eq!(
+        site.code(&["cert", "issue", "x.example.org", "--out", "bought"]),
+        73
+    );
+    site.ok(&["cert", "issue", "x.example.org", "--out", "bought", "--replace"]);
+
+    // Passphrases.
+    let passphrase = site.path("pass");
+    fs::write(&passphrase, "open sesame\n").unwrap();
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
+    site.ok(&["cert", "ca", "--dir", "safe", "--passphrase-file", "pass"]);
+    assert!(
+        fs::read_to_string(site.path("safe/ca.key"))
+            .unwrap()
+            .contains("ENCRYPTED")
+    );
+    assert_ne!(site.code(&["cert", "issue", "a.example.org", "--dir", "safe"]), 0);
+    site.ok(&[
+        "cert",
+        "issue",
+        "a.example.org",
+        "--dir",
+        "safe",
+        "--ca-passphrase-file",
+        "pass",
+    ]);
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o644)).unwrap();
+    let open = site.run(&[
+        "cert",
+        "issue",
+        "b.example.org",
+        "--dir",
+        "safe",
+        "--ca-passphrase-file",
+        "pass",
+    ]);
+    assert!(stderr(&open).contains("chmod 600"), "{open:?}");
+}
+
+#[test]
+fn an_empty_queue_can_be_asked_in_every_way() {
+    let site = Site::new(CONFIG);
+    fs::create_dir(site.path("state")).unwrap();
+    assert_eq!(site.json(&["queue", "list", "--json"]), Value::Array(Vec::new()));
+    assert!(site.ok(&["queue", "list"]).contains("the queue is empty"));
+    assert_eq!(site.json(&["queue", "flush", "--json"])["changed"], 0);
+    assert_eq!(site.code(&["queue", "show", "01HJ3K8Q2M7XA"]), 1);
+    assert_eq!(site.code(&["queue", "show", "nonsense"]), 1);
+    assert_eq!(site.code(&["queue", "remove", "01HJ3K8Q2M7XA"]), 1);
+    assert_eq!(site.json(&["queue", "hold", "--all", "--json"])["changed"], 0);
+    assert_eq!(site.code(&["queue", "list", "--destinations"]), 69);
+    let mailq = site.path("mailq");
+    symlink(binary(), &mailq).unwrap();
+    let output = site.run_as(mailq, &[], "");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("the queue is empty"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn init_makes_what_check_finds_fine() {
+    let site = Site::new("");
+    let text = site.ok(&["init", "data", "--hostname", "mx.example.org"]);
+    assert!(
+        text.contains("you@mx.example.org") && text.contains("curl"),
+        "{text}"
+    );
+    assert_eq!(site.code(&["init", "data"]), 73);
+    let value = site.json(&["check", "--config", "data/postern.toml", "--json"]);
+    assert_eq!(value["problems"], Value::Array(Vec::new()));
+    assert!(
+        site.ok(&["user", "list", "--config", "data/postern.toml"])
+            .contains("you@mx.example.org")
+    );
+}
+
+#[test]
+fn completions_and_manual_are_generated() {
+    let site = Site::new("");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = site.ok(&["completions", shell]);
+        assert!(script.contains("queue") && script.contains("flush"), "{shell}");
+    }
+    site.ok(&["man", "man1"]);
+    let page = fs::read_to_string(site.path("man1/postern-queue-list.1")).unwrap();
+    assert!(page.contains(".TH") && page.contains("destinations"), "{page}");
+    assert!(site.path("man1/postern.1").exists());
+    let version = site.json(&["version", "--json"]);
+    assert_eq!(version["name"], "postern");
+}

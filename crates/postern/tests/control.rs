@@ -1,0 +1,254 @@
+//! The running server under its control socket and signals: listeners come and go, the log moves, nonsense is refused.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use postern_testkit::process::{Server, free_port, wait_until};
+use postern_testkit::smtp::Client;
+use tempfile::TempDir;
+
+fn binary() -> PathBuf {
+    std::env::var_os("POSTERN_BIN")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_postern")), PathBuf::from)
+}
+
+struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    /// A folder whose path is too long for the address of a Unix socket.
+    fn new() -> Self {
+        let site = Self {
+            folder: TempDir::new().unwrap(),
+        };
+        fs::create_dir(site.deep()).unwrap();
+        site
+    }
+
+    fn deep(&self) -> PathBuf {
+        self.folder.path().join("a-long-name-".repeat(10))
+    }
+
+    fn config(&self, ports: &[u16], more: &str) {
+        let listeners: String = ports
+            .iter()
+            .map(|port| format!("[[listener]]\naddress = \"127.0.0.1:{port}\"\n"))
+            .collect();
+        let state = self.deep();
+        let text = format!(
+            "hostname = \"mx.example.org\"\nstate_dir = \"{}\"\nrelay_domains = [\"example.org\"]\n{listeners}{more}",
+            state.display()
+        );
+        fs::write(self.path("postern.toml"), text).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_remove("POSTERN_CONFIG");
+        command
+    }
+
+    fn start(&self) -> Server {
+        Server::start(&mut self.command(&["serve"]), &self.path("log"))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+}
+
+/// The ports are open before the server is ready; the greeting is not said before.
+fn wait_for_greeting(port: u16) {
+    wait_until("a greeting", || Client::connect(port).is_ok());
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+#[test]
+fn listeners_come_and_go_and_the_others_stay() {
+    let site = Site::new();
+    let (stays, goes, comes) = (free_port(), free_port(), free_port());
+    site.config(&[stays, goes], "");
+    let server = site.start();
+    wait_for_greeting(goes);
+    let mut session = Client::connect(stays).unwrap().0;
+    session.say("EHLO helo").unwrap();
+
+    site.config(&[stays, comes], "");
+    assert!(site.run(&["reload"]).status.success());
+    wait_for_greeting(comes);
+    wait_until("the end of a listener", || Client::connect(goes).is_err());
+    assert!(
+        session.say("NOOP").unwrap().starts_with("250"),
+        "the session goes on"
+    );
+
+    // A port that is taken: nothing changes.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    site.config(&[stays, taken.local_addr().unwrap().port()], "");
+    let refused = site.run(&["reload"]);
+    assert_eq!(refused.status.code(), Some(78));
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("another program listens there"),
+        "{refused:?}"
+    );
+    assert!(Client::connect(comes).is_ok());
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn a_bad_configuration_is_logged_whole_and_changes_nothing() {
+    let site = Site::new();
+    let port = free_port();
+    site.config(&[port], "");
+    let server = site.start();
+    wait_for_greeting(port);
+    site.config(&[port], "[limts]\n[log]\nlevel = \"loud\"\n");
+    server.signal(Signal::SIGHUP);
+    wait_until("the refusal", || server.log().contains("not reloaded"));
+    let log = server.log();
+    assert!(
+        log.contains("unknown key `limts` (did you mean `limits`?)"),
+        "{log}"
+    );
+    assert!(log.contains("`level` in [log]"), "{log}");
+    assert!(Client::connect(port).is_ok());
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn the_log_goes_to_a_file_and_is_rotated() {
+    let site = Site::new();
+    let port = free_port();
+    site.config(&[port], "[log]\nfile = \"mail.log\"\nformat = \"json\"\n");
+    let server = site.start();
+    wait_for_greeting(port);
+    wait_until("a line", || read(&site.path("mail.log")).contains("started"));
+    for line in read(&site.path("mail.log")).lines() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(
+            value["time"].is_string() && value["message"].is_string(),
+            "{line}"
+        );
+    }
+    fs::rename(site.path("mail.log"), site.path("mail.log.1")).unwrap();
+    assert!(site.run(&["reload"]).status.success());
+    wait_until("a line in the new file", || {
+        read(&site.path("mail.log")).contains("reloaded")
+    });
+    assert!(server.terminate().success());
+    assert!(
+        read(&site.path("mail.log")).contains("\"stopped\""),
+        "the last line is written"
+    );
+}
+
+#[test]
+fn a_change_that_needs_a_restart_is_said() {
+    let site = Site::new();
+    let port = free_port();
+    site.config(&[port], "");
+    let server = site.start();
+    wait_for_greeting(port);
+    site.config(&[port], "[dns]\ntimeout = \"20s\"\n");
+    let output = site.run(&["reload"]);
+    assert!(output.status.success());
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("[dns] has changed"),
+        "{output:?}"
+    );
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn two_servers_do_not_share_a_state_directory() {
+    let site = Site::new();
+    let port = free_port();
+    site.config(&[port], "");
+    let server = site.start();
+    wait_for_greeting(port);
+    site.config(&[free_port()], "");
+    let second = site.run(&["serve"]);
+    assert_eq!(second.status.code(), Some(75), "{second:?}");
+    assert!(Client::connect(port).is_ok());
+    assert!(server.terminate().success());
+}
+
+#[test]
+fn the_socket_is_private_and_refuses_nonsense() {
+    let site = Site::new();
+    let port = free_port();
+    site.config(&[port], "");
+    let server = site.start();
+    wait_for_greeting(port);
+    let socket = site.deep().join("control.sock");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    // The path is too long to connect to from here.
+    let short = site.path("s");
+    std::os::unix::fs::symlink(&socket, &short).unwrap();
+
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows   what is sent                                         what comes back
+        ("no JSON",              "hello\n".to_owned(),                                "makes no sense"),
+        ("no such request",      "{\"do\":\"dance\"}\n".to_owned(),                   "makes no sense"),
+        ("too long",             format!("{}\n", "x".repeat(2 << 20)),                "too long"),
+        ("no such message",      "{\"do\":\"queue\",\"operation\":\"show\",\"id\":\"x\"}\n".to_owned(), "not-found"),
+        ("a good one",           "{\"do\":\"destinations\"}\n".to_owned(),            "{\"done\":[]}"),
+    ];
+    for (shows, sent, want) in cases {
+        let mut stream = UnixStream::connect(&short).unwrap();
+        // The server may have hung up before the end of what is too long.
+        let _ = stream.write_all(sent.as_bytes());
+        let mut reply = String::new();
+        let _ = BufReader::new(stream).read_line(&mut reply);
+        assert!(reply.contains(want), "{shows}: {reply}");
+    }
+    assert!(server.terminate().success());
+    assert!(!socket.exists(), "removed at the end");
+}
+
+#[test]
+fn the_service_manager_is_told() {
+    let site = Site::new();
+    let port = free_port();
+    site.config(&[port], "");
+    let socket = UnixDatagram::bind(site.path("notify")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let told = || {
+        let mut message = [0; 4096];
+        let length = socket.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    let mut command = site.command(&["serve"]);
+    command.env("NOTIFY_SOCKET", site.path("notify"));
+    let server = Server::start(&mut command, &site.path("log"));
+    assert!(told().starts_with("READY=1\n"));
+    assert!(
+        Client::connect(port).is_ok(),
+        "ready means that the greeting comes"
+    );
+    server.signal(Signal::SIGHUP);
+    assert!(told().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    assert!(told().starts_with("READY=1\n"));
+    assert!(server.terminate().success());
+    assert!(told().starts_with("STOPPING=1\n"));
+}

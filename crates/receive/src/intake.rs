@@ -1,0 +1,305 @@
+//! Takes one message: its body into the spool's writer while its head is scanned, then the whole into the queue.
+
+use std::time::{Duration, Instant};
+
+use bytes::Buf;
+use jiff::Timestamp;
+use postern_mail::QueueId;
+use postern_mail::header::HeaderScan;
+use postern_policy::admission::{self, AdmissionRefusal};
+use postern_smtp::body::{BodyFault, ChunkDecoder, DataDecoder, Decoded};
+use postern_smtp::reply::texts;
+use postern_smtp::server::{Answer, Transaction};
+use postern_spool::{BodyWriter, NewMessage, Origin, SpoolError, SpoolState};
+use tracing::{error, info};
+
+use crate::io::{BODY_ROOM, COMMAND_ROOM, End, Io};
+use crate::session::Session;
+use crate::stamp::{self, ClientFacts};
+
+/// A message on its way in.
+pub(crate) struct Intake {
+    id: QueueId,
+    /// Gone as soon as the message cannot be taken; what follows is read and dropped.
+    writer: Option<BodyWriter>,
+    scan: HeaderScan,
+    header_max: u64,
+    failure: Option<Failure>,
+    deadline: Instant,
+    decoder: Decoder,
+}
+
+/// How the client sends the body.
+pub(crate) enum Decoder {
+    Data(DataDecoder),
+    Chunks(ChunkDecoder),
+}
+
+/// Why a message cannot be taken.
+enum Failure {
+    Body(BodyFault),
+    Header,
+    Spool(SpoolError),
+}
+
+impl Intake {
+    pub(crate) fn new(session: &Session, transaction: &Transaction, decoder: Decoder) -> Box<Self> {
+        let spool = &session.shared.deps.spool;
+        let settings = &session.profile.settings;
+        let id = spool.next_id();
+        let mut writer = spool.body_writer(id);
+        if let Some(size) = transaction.declared_size {
+            writer.expect(size);
+        }
+        Box::new(Self {
+            id,
+            writer: Some(writer),
+            scan: HeaderScan::new(),
+            header_max: settings.limits.header_max,
+            failure: None,
+            deadline: Instant::now() + settings.timeouts.data_total,
+            decoder,
+        })
+    }
+
+    /// Says that a chunk of `size` octets follows.
+    pub(crate) fn begin_chunk(&mut self, size: u64) {
+        if let Decoder::Chunks(chunks) = &mut self.decoder {
+            chunks.begin(size);
+        }
+    }
+
+    /// Reads the body, or the chunk, to its end, even when there is something wrong with it.
+    pub(crate) async fn receive(&mut self, io: &mut Io, block: Duration) -> Result<(), End> {
+        let mut room = COMMAND_ROOM;
+        loop {
+            let Decoded {
+                consumed,
+                text,
+                ended,
+            } = match &mut self.decoder {
+                Decoder::Data(data) => data.decode(&io.input),
+                Decoder::Chunks(chunks) => chunks.decode(&io.input),
+            };
+            if let Some(writer) = &mut self.writer
+                && !text.is_empty()
+            {
+                if !self.scan.is_complete() {
+                    self.scan.feed(text);
+                }
+                if let Err(error) = writer.write(text).await {
+                    self.fail(Failure::Spool(error));
+                }
+            }
+            io.input.advance(consumed);
+            self.look_for_fault();
+            if ended {
+                return Ok(());
+            }
+            if io.input.is_empty() {
+                let left = self.deadline.saturating_duration_since(Instant::now());
+                io.fill_within(room, block.min(left)).await?;
+                // Who fills the room gets more of it: a small message costs little, a large one few calls.
+                if io.input.len() >= room {
+                    room = BODY_ROOM;
+                }
+            }
+        }
+    }
+
+    fn look_for_fault(&mut self) {
+        let fault = match &self.decoder {
+            Decoder::Data(data) => data.fault(),
+            Decoder::Chunks(chunks) => chunks.fault(),
+        };
+        match (fault, &self.failure) {
+            // It decides whether the session goes on, whatever else is wrong.
+            (Some(BodyFault::BareLineEnding), _) => self.fail(Failure::Body(BodyFault::BareLineEnding)),
+            (Some(fault), None) => self.fail(Failure::Body(fault)),
+            (None, None) if self.scan.header_len() > self.header_max => self.fail(Failure::Header),
+            _ => {}
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.writer = None;
+        self.failure = Some(failure);
+    }
+
+    /// Whether the message cannot be taken any more.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    fn size(&self) -> u64 {
+        match &self.decoder {
+            Decoder::Data(data) => data.size(),
+            Decoder::Chunks(chunks) => chunks.size(),
+        }
+    }
+
+    /// The answer to a message or chunk that cannot be taken.
+    pub(crate) fn refuse(self, session: &Session) -> Answer {
+        match &self.failure {
+            Some(Failure::Body(BodyFault::BareLineEnding)) => {
+                // With chunks nobody can be misled about where the message ends.
+                let close = matches!(self.decoder, Decoder::Data(_));
+                session.log_refusal(
+                    "body.bare-line-ending",
+                    &texts::BARE_LINE_ENDING,
+                    &BodyFault::BareLineEnding,
+                );
+                Answer {
+                    reply: texts::BARE_LINE_ENDING,
+                    close,
+                }
+            }
+            Some(Failure::Body(BodyFault::LineTooLong)) => {
+                session.log_refusal("body.line", &texts::TEXT_LINE_TOO_LONG, &BodyFault::LineTooLong);
+                Answer::stay(texts::TEXT_LINE_TOO_LONG)
+            }
+            Some(Failure::Body(BodyFault::TooLarge)) => {
+                let limit = session.profile.settings.admission.message_size;
+                let refusal = AdmissionRefusal::Size {
+                    size: self.size(),
+                    limit,
+                };
+                let reply = texts::refusal(refusal.reply(), "");
+                session.log_refusal(refusal.rule(), &reply, &refusal);
+                Answer::stay(reply)
+            }
+            Some(Failure::Header) => {
+                session.log_refusal("body.header", &texts::HEADER_TOO_BIG, &"header too large");
+                Answer::stay(texts::HEADER_TOO_BIG)
+            }
+            Some(Failure::Spool(error)) => spool_failed(error, session),
+            None => Answer::stay(texts::LOCAL_ERROR),
+        }
+    }
+
+    /// Puts the message into the queue. The answer is `250` only when it is on stable storage.
+    pub(crate) async fn commit(
+        mut self,
+        transaction: Transaction,
+        client: ClientFacts<'_>,
+        session: &Session,
+    ) -> Answer {
+        if let Decoder::Chunks(chunks) = &mut self.decoder {
+            let tail = chunks.finish();
+            if let Some(writer) = &mut self.writer
+                && !tail.is_empty()
+                && let Err(error) = writer.write(tail).await
+            {
+                self.fail(Failure::Spool(error));
+            }
+            self.look_for_fault();
+        }
+        let Some(writer) = self.writer.take() else {
+            return self.refuse(session);
+        };
+        self.scan.finish();
+        if self.scan.received_count() > session.profile.settings.received_max {
+            session.log_refusal("body.hops", &texts::TOO_MANY_HOPS, &self.scan.received_count());
+            return Answer::stay(texts::TOO_MANY_HOPS);
+        }
+        let size = self.size();
+        let body = match writer.finish().await {
+            Ok(body) => body,
+            Err(error) => return spool_failed(&error, session),
+        };
+        let now = Timestamp::now();
+        let message = NewMessage {
+            id: self.id,
+            envelope: transaction.envelope,
+            received_at: now,
+            prefix: stamp::prefix(session, client, self.id, now, &self.scan),
+            body,
+            login: session.login.as_ref().map(|login| login.name.clone()),
+            session: Some(session.id.clone()),
+            hold: None,
+            origin: Origin::Smtp,
+            queue_only: queue_only(session),
+        };
+        match session.shared.deps.spool.put(message).await {
+            Ok(message) => {
+                log_accepted(&message, size, &self.scan, session);
+                Answer::stay(texts::accepted(&self.id))
+            }
+            Err(error) => spool_failed(&error, session),
+        }
+    }
+}
+
+fn queue_only(session: &Session) -> bool {
+    let settings = &session.profile.settings.admission;
+    settings.queue_only_load.is_some() && admission::queue_only(session.shared.deps.load.get(), settings)
+}
+
+fn log_accepted(message: &postern_spool::Message, size: u64, scan: &HeaderScan, session: &Session) {
+    info!(
+        target: "postern::accept",
+        session = %session.id,
+        queue = %message.id,
+        listener = session.listener(),
+        peer = %session.peer.ip(),
+        login = session.login.as_ref().map(|login| login.name.as_str()),
+        from = %message.envelope.sender,
+        recipients = message.envelope.recipients.len(),
+        size,
+        message_id = scan.message_id(),
+        "accepted"
+    );
+}
+
+/// The answer to `MAIL` while the queue cannot take anything: the client need not send the message to hear it.
+pub(crate) fn queue_is_down(session: &Session) -> Option<Answer> {
+    match session.shared.deps.spool.state() {
+        // A full disk may have room for this message.
+        SpoolState::Ready | SpoolState::Full(_) => None,
+        SpoolState::Unavailable(reason) => Some(spool_failed(&SpoolError::Unavailable(reason), session)),
+        SpoolState::Closed => Some(spool_failed(&SpoolError::Closed, session)),
+    }
+}
+
+fn spool_failed(error: &SpoolError, session: &Session) -> Answer {
+    let (answer, rule) = spool_answer(error);
+    if !error.is_temporary() {
+        error!(target: "postern::spool", session = %session.id, reason = %error, "cannot queue a message");
+    }
+    session.log_refusal(rule, &answer.reply, error);
+    answer
+}
+
+/// The answer to a failure of the spool with the rule's name for the log, and the one place that decides it.
+///
+/// The client always keeps its message: what it could not have caused is never answered with a refusal for good.
+fn spool_answer(error: &SpoolError) -> (Answer, &'static str) {
+    match error {
+        SpoolError::Full(_) => (Answer::stay(texts::SPOOL_FULL), "spool.full"),
+        SpoolError::Unavailable(_) => (Answer::stay(texts::SPOOL_UNAVAILABLE), "spool.unavailable"),
+        SpoolError::Closed => (Answer::close(texts::SPOOL_CLOSED), "spool.closed"),
+        // What the receiver itself has done wrong, and what only opening can meet.
+        _ => (Answer::stay(texts::LOCAL_ERROR), "spool.error"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_the_spool() {
+        #[rustfmt::skip]
+        let cases = [
+            ("disk full",         SpoolError::Full("no space".into()),       452, false),
+            ("disk read-only",    SpoolError::Unavailable("EROFS".into()),   451, false),
+            ("the server stops",  SpoolError::Closed,                        421, true),
+            ("our own mistake",   SpoolError::NoRecipients,                  451, false),
+        ];
+        for (shows, error, code, close) in cases {
+            let (answer, rule) = spool_answer(&error);
+            assert_eq!((answer.reply.code, answer.close), (code, close), "{shows}");
+            assert!(rule.starts_with("spool."), "{shows}");
+        }
+    }
+}

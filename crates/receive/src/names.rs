@@ -1,0 +1,76 @@
+//! `VRFY` and `EXPN`, where privacy allows them (RFC 5321 section 3.5).
+
+use postern_directory::Existence;
+use postern_mail::{Mailbox, ParseOptions, ReversePath};
+use postern_smtp::Reply;
+use postern_smtp::reply::texts;
+
+use crate::recipient::{address_of, lives_here};
+use crate::session::Session;
+
+/// Says whether a name or address is somebody here. Of addresses elsewhere nothing is said.
+pub(crate) async fn verify(name: &str, session: &Session) -> Reply {
+    let Some(mailbox) = local_mailbox(name, session) else {
+        return texts::VRFY_SILENT;
+    };
+    if session
+        .shared
+        .deps
+        .aliases
+        .load()
+        .lookup(&mailbox.unquoted_local())
+        .is_some()
+    {
+        return texts::verified(&mailbox);
+    }
+    match lives_here(&mailbox, session).await {
+        Existence::Yes => texts::verified(&mailbox),
+        Existence::No => texts::user_unknown(&format_args!("<{mailbox}>")),
+        Existence::Unknown(reason) => {
+            session.log_refusal("recipient.directory", &texts::VRFY_TEMPORARY, &reason);
+            texts::VRFY_TEMPORARY
+        }
+    }
+}
+
+/// Says who is on a list: where an alias leads in the end.
+pub(crate) fn expand(name: &str, session: &Session) -> Reply {
+    let Some(mailbox) = local_mailbox(name, session) else {
+        return texts::EXPN_NONE;
+    };
+    let Some(targets) = session
+        .shared
+        .deps
+        .aliases
+        .load()
+        .lookup(&mailbox.unquoted_local())
+    else {
+        return texts::EXPN_NONE;
+    };
+    let members: Vec<String> = targets
+        .into_iter()
+        .filter_map(|target| address_of(target, &mailbox))
+        .map(|member| member.to_string())
+        .collect();
+    if members.is_empty() {
+        texts::EXPN_NONE
+    } else {
+        texts::expanded(&members)
+    }
+}
+
+/// Reads a name or address, with or without angle brackets; `None` unless it is local.
+fn local_mailbox(name: &str, session: &Session) -> Option<Mailbox> {
+    let settings = &session.profile.settings;
+    let options = ParseOptions {
+        utf8: true,
+        default_domain: Some(&settings.domain),
+        limits: settings.limits.address,
+    };
+    let ReversePath::Mailbox(mailbox) = ReversePath::parse(name, &options).ok()? else {
+        return None;
+    };
+    let local =
+        *mailbox.domain() == settings.domain || settings.relay.local_domains.contains(mailbox.domain());
+    local.then_some(mailbox)
+}

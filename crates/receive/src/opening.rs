@@ -1,0 +1,181 @@
+//! The beginning of a session, up to the greeting; and the start of TLS, then or later.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use postern_net::MailStream;
+use postern_net::proxy::{self, Header};
+use postern_policy::admission::{self, Admission, ConnectionFacts};
+use postern_smtp::reply::{Reply, texts};
+use postern_smtp::server::Dialogue;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::count::Counted;
+use crate::io::{End, Io};
+use crate::profile::Profile;
+use crate::session::Session;
+use crate::{ListenerTls, greeting};
+
+/// A session that was greeted.
+pub(crate) struct Opened {
+    pub(crate) io: Io,
+    pub(crate) session: Session,
+    pub(crate) dialogue: Dialogue,
+    /// Its place in the counts.
+    pub(crate) counted: Counted,
+}
+
+/// The address of the client, which a proxy in a listed network tells. `None` when it does not: the connection is closed.
+pub(crate) async fn real_peer(profile: &Profile, stream: &TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
+    if !profile.listener.expects_proxy_header(peer.ip()) {
+        return Some(peer);
+    }
+    match Box::pin(proxy::read_header(stream, profile.settings.timeouts.proxy_header)).await {
+        Ok(Header::Proxied { source, .. }) => Some(source),
+        Ok(Header::Local) => Some(peer),
+        Err(error) => {
+            info!(
+                target: "postern::refuse",
+                listener = profile.listener.name.as_str(),
+                peer = %peer.ip(),
+                rule = "proxy.header",
+                reason = %error,
+                "refused"
+            );
+            None
+        }
+    }
+}
+
+/// Admits the session, starts implicit TLS, greets, and finds out the client's name.
+///
+/// # Errors
+///
+/// The session is over; the client was told why, if it was to be told.
+pub(crate) async fn open(mut session: Session, stream: TcpStream) -> Result<Opened, End> {
+    let profile = Arc::clone(&session.profile);
+    let timeouts = &profile.settings.timeouts;
+    let mut io = Io::new(MailStream::Plain(stream), timeouts.write);
+    let counted = match admit(&session) {
+        Ok(counted) => counted,
+        Err(reply) => {
+            if profile.listener.tls != ListenerTls::Implicit {
+                io.put(&reply);
+            }
+            io.close(true).await;
+            return Err(End::Closed);
+        }
+    };
+    if profile.listener.tls == ListenerTls::Implicit {
+        start_tls(&mut io, &mut session).await?;
+    }
+    if !timeouts.greeting_delay.is_zero() && io.speaks_within(timeouts.greeting_delay).await? {
+        session.log_refusal(
+            "greeting.early-talker",
+            &texts::EARLY_TALKER,
+            &"talked before the greeting",
+        );
+        io.put(&texts::EARLY_TALKER);
+        io.close(true).await;
+        return Err(End::Closed);
+    }
+    let text = greeting::text(
+        &profile.settings.greeting,
+        &profile.settings.hostname,
+        Timestamp::now(),
+    );
+    io.put(&texts::greeting(text));
+    io.flush().await?;
+    session.peer_name = name_of(&session).await;
+    let dialogue = Dialogue::new(
+        Arc::clone(&profile.rules),
+        &session.peer_label(),
+        session.tls.is_some(),
+    );
+    Ok(Opened {
+        io,
+        session,
+        dialogue,
+        counted,
+    })
+}
+
+/// Asks policy whether the session may be.
+fn admit(session: &Session) -> Result<Counted, Reply> {
+    let shared = &session.shared;
+    let settings = &session.profile.settings.admission;
+    let (counted, sessions, sessions_of_network) =
+        shared.counts.enter(settings.network.of(session.peer.ip()));
+    let facts = ConnectionFacts {
+        load: shared.deps.load.get(),
+        sessions,
+        sessions_of_network,
+    };
+    match admission::admit(&facts, settings) {
+        Admission::Accept => Ok(counted),
+        Admission::Refuse421(refusal) => {
+            let reply = texts::refusal(refusal.reply(), "");
+            session.log_refusal(refusal.rule(), &reply, &refusal);
+            Err(reply)
+        }
+    }
+}
+
+/// The name of the client's address. The loopback's is known.
+async fn name_of(session: &Session) -> Option<String> {
+    let address = session.peer.ip().to_canonical();
+    if address.is_loopback() {
+        return Some("localhost".to_owned());
+    }
+    let limit = session.profile.settings.timeouts.reverse_lookup;
+    if limit.is_zero() {
+        return None;
+    }
+    timeout(limit, session.shared.deps.resolver.reverse(address))
+        .await
+        .ok()?
+        .ok()?
+}
+
+/// Shakes hands, and forgets what came before.
+pub(crate) async fn start_tls(io: &mut Io, session: &mut Session) -> Result<(), End> {
+    let profile = Arc::clone(&session.profile);
+    let Some(tls) = &*profile.tls else {
+        return Err(End::Closed);
+    };
+    match Box::pin(io.start_tls(tls, profile.settings.timeouts.tls_handshake)).await {
+        Ok((facts, dropped)) => {
+            if dropped > 0 {
+                warn!(target: "postern::tls", session = %session.id, peer = %session.peer.ip(), octets = dropped,
+                    rule = "tls.injection", "dropped what came before the handshake");
+            }
+            info!(
+                target: "postern::tls",
+                session = %session.id,
+                peer = %session.peer.ip(),
+                version = facts.version,
+                cipher = facts.cipher,
+                bits = facts.bits,
+                verify = facts.verify.word(),
+                sni = facts.sni.as_deref(),
+                resumed = facts.resumed,
+                "tls"
+            );
+            session.secured(facts);
+            Ok(())
+        }
+        Err(end) => {
+            let reason: &dyn std::error::Error = match &end {
+                End::Handshake(error) => error,
+                other => other,
+            };
+            let cause = reason.source().map(ToString::to_string);
+            info!(target: "postern::tls", session = %session.id, peer = %session.peer.ip(), rule = "tls.handshake",
+                reason = %reason, cause, "refused");
+            Err(end)
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Settings as one session sees them, made ready once and shared by all that begin under them.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use postern_net::tls::ServerTls;
+use postern_smtp::body::BodyRules;
+use postern_smtp::server::{AuthRules, CommandRules, Extensions, OfferedMechanism, Rules};
+
+use crate::receiver::Shared;
+use crate::{AuthRule, ListenerSettings, ListenerTls, Plaintext, Role, Settings};
+
+/// What holds for a session from its start to its end, whatever is reloaded meanwhile.
+pub(crate) struct Profile {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) listener: Arc<ListenerSettings>,
+    pub(crate) tls: Arc<Option<ServerTls>>,
+    pub(crate) rules: Arc<Rules>,
+}
+
+/// The profile of one listener, made anew when anything it is made of was swapped.
+pub(crate) struct ProfileCache {
+    listener: Arc<ArcSwap<ListenerSettings>>,
+    last: Mutex<Option<Arc<Profile>>>,
+}
+
+impl ProfileCache {
+    pub(crate) fn new(listener: Arc<ArcSwap<ListenerSettings>>) -> Self {
+        Self {
+            listener,
+            last: Mutex::new(None),
+        }
+    }
+
+    /// The profile for a session that begins now.
+    pub(crate) fn get(&self, shared: &Shared) -> Arc<Profile> {
+        let settings = shared.deps.settings.load_full();
+        let listener = self.listener.load_full();
+        let tls = shared.deps.tls.load_full();
+        let mut last = self.last.lock();
+        if let Some(profile) = &*last
+            && Arc::ptr_eq(&profile.settings, &settings)
+            && Arc::ptr_eq(&profile.listener, &listener)
+            && Arc::ptr_eq(&profile.tls, &tls)
+        {
+            return Arc::clone(profile);
+        }
+        shared.throttle.lock().configure(settings.throttle);
+        let rules = Arc::new(rules(&settings, &listener, tls.is_some()));
+        let profile = Arc::new(Profile {
+            settings,
+            listener,
+            tls,
+            rules,
+        });
+        *last = Some(Arc::clone(&profile));
+        profile
+    }
+}
+
+/// What the dialogue has to know of the settings.
+fn rules(settings: &Settings, listener: &ListenerSettings, has_tls: bool) -> Rules {
+    let privacy = &settings.privacy;
+    let mechanisms = match listener.auth {
+        AuthRule::Off => Vec::new(),
+        AuthRule::Offer | AuthRule::Require => settings
+            .auth
+            .mechanisms
+            .iter()
+            .map(|mechanism| OfferedMechanism {
+                name: mechanism.name(),
+                plaintext: mechanism.is_plaintext(),
+            })
+            .collect(),
+    };
+    Rules {
+        hostname: settings.hostname.clone(),
+        qualify: (listener.role == Role::Submission).then(|| settings.domain.clone()),
+        limits: settings.limits,
+        body: BodyRules {
+            size_max: settings.admission.message_size,
+            line_max: settings.limits.text_line_max,
+            bare: listener.bare_line_endings,
+        },
+        extensions: Extensions {
+            dsn: settings.extensions.dsn && !privacy.no_receipts,
+            ..settings.extensions
+        },
+        starttls: has_tls && listener.tls == ListenerTls::StartTls,
+        auth: AuthRules {
+            mechanisms,
+            plaintext_anywhere: settings.auth.plaintext == Plaintext::Always,
+            required: listener.auth == AuthRule::Require,
+        },
+        commands: CommandRules {
+            mail_needs_helo: privacy.need_mail_helo,
+            vrfy_needs_helo: privacy.need_vrfy_helo,
+            expn_needs_helo: privacy.need_expn_helo,
+            vrfy_off: privacy.no_vrfy,
+            expn_off: privacy.no_expn,
+            verb_off: privacy.no_verb,
+            etrn_off: privacy.no_etrn,
+        },
+    }
+}

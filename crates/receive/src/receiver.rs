@@ -1,0 +1,178 @@
+//! Serves listeners.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use postern_directory::Directories;
+use postern_directory::aliases::Aliases;
+use postern_net::listen;
+use postern_net::resolver::Resolver;
+use postern_net::tls::ServerTls;
+use postern_policy::admission::RateWindow;
+use postern_policy::throttle::LoginThrottle;
+use postern_spool::Spool;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, warn};
+
+use crate::connection;
+use crate::count::SessionCounts;
+use crate::profile::ProfileCache;
+use crate::session::SessionIds;
+use crate::{ListenerSettings, LoadGauge, Settings};
+
+/// What a receiver works with. What stands in an [`ArcSwap`] may be swapped at any time; sessions that begin later use it.
+#[derive(Clone)]
+pub struct Deps {
+    /// Where accepted mail goes.
+    pub spool: Arc<dyn Spool>,
+    /// What holds for all listeners.
+    pub settings: Arc<ArcSwap<Settings>>,
+    /// Certificates; `None` where there are none, and then no TLS.
+    pub tls: Arc<ArcSwap<Option<ServerTls>>>,
+    /// Who may log in, and who lives here.
+    pub directories: Arc<ArcSwap<Directories>>,
+    /// Where local names lead.
+    pub aliases: Arc<ArcSwap<Aliases>>,
+    /// Names of clients.
+    pub resolver: Resolver,
+    /// The load average.
+    pub load: LoadGauge,
+}
+
+/// Serves listeners: all of them share the counts of sessions, the connection rate and the memory of failed logins.
+///
+/// Cloning shares them too.
+#[derive(Clone)]
+pub struct Receiver {
+    shared: Arc<Shared>,
+}
+
+/// What all sessions share.
+pub(crate) struct Shared {
+    pub(crate) deps: Deps,
+    pub(crate) counts: Arc<SessionCounts>,
+    pub(crate) throttle: Mutex<LoginThrottle>,
+    pub(crate) ids: SessionIds,
+    rate: Mutex<RateWindow>,
+}
+
+impl Receiver {
+    /// A receiver that serves nothing yet.
+    #[must_use]
+    pub fn new(deps: Deps) -> Self {
+        let throttle = LoginThrottle::new(deps.settings.load().throttle);
+        Self {
+            shared: Arc::new(Shared {
+                deps,
+                counts: Arc::default(),
+                throttle: Mutex::new(throttle),
+                ids: SessionIds::new(),
+                rate: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Accepts connections and serves them until `shutdown` is cancelled; ends when all sessions have ended.
+    ///
+    /// After the cancellation nothing is accepted. Sessions without a transaction end at once with `421 4.3.2`, those
+    /// with one when it is over, and all of them within [`Timeouts::shutdown`](crate::Timeouts::shutdown).
+    ///
+    /// A listener that breaks is logged and served no more; its sessions go on.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        settings: Arc<ArcSwap<ListenerSettings>>,
+        shutdown: CancellationToken,
+    ) {
+        let profiles = ProfileCache::new(settings);
+        let sessions = TaskTracker::new();
+        let stop_now = CancellationToken::new();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                accepted = listen::accept(&listener) => accepted,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    let name = &profiles.get(&self.shared).listener.name;
+                    error!(target: "postern::connect", listener = %name, reason = %error, "listener is broken");
+                    break;
+                }
+            };
+            if self.wait_for_rate(&shutdown).await {
+                let session = self.session(&profiles, stream, peer, &shutdown);
+                let stop_now = stop_now.clone();
+                sessions.spawn(async move {
+                    tokio::select! {
+                        biased;
+                        () = stop_now.cancelled() => {}
+                        () = session => {}
+                    }
+                });
+            }
+        }
+        drop(listener);
+        sessions.close();
+        self.drain(&sessions, &shutdown, &stop_now).await;
+    }
+
+    fn session(
+        &self,
+        profiles: &ProfileCache,
+        stream: TcpStream,
+        peer: SocketAddr,
+        shutdown: &CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let profile = profiles.get(&self.shared);
+        connection::serve(Arc::clone(&self.shared), profile, stream, peer, shutdown.clone())
+    }
+
+    /// Waits until one more connection may begin; false when the server stops meanwhile.
+    async fn wait_for_rate(&self, shutdown: &CancellationToken) -> bool {
+        let per_second = self.shared.deps.settings.load().admission.connections_per_second;
+        loop {
+            let wait = self.shared.rate.lock().take(per_second, Instant::now());
+            let Some(wait) = wait else { return true };
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return false,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Waits for the sessions to end, and ends those that take too long after the server was told to stop.
+    async fn drain(
+        &self,
+        sessions: &TaskTracker,
+        shutdown: &CancellationToken,
+        stop_now: &CancellationToken,
+    ) {
+        let limit = self.shared.deps.settings.load().timeouts.shutdown;
+        let too_late = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(limit).await;
+        };
+        tokio::select! {
+            biased;
+            () = sessions.wait() => return,
+            () = too_late => {}
+        }
+        warn!(target: "postern::connect", sessions = sessions.len(), "sessions cut off: the time to stop is over");
+        stop_now.cancel();
+        sessions.wait().await;
+    }
+
+    /// Sessions open now, on all listeners.
+    #[must_use]
+    pub fn sessions(&self) -> u32 {
+        self.shared.counts.total()
+    }
+}

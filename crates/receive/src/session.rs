@@ -1,0 +1,127 @@
+//! What is known of one session.
+
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use jiff::Timestamp;
+use postern_net::tls::{TlsFacts, Verify};
+use postern_policy::relay::CertificateFacts;
+use postern_smtp::Reply;
+use tracing::info;
+
+use crate::profile::Profile;
+use crate::receiver::Shared;
+
+/// What is known of one session. Everything but the profile can change while it lasts.
+pub(crate) struct Session {
+    pub(crate) id: String,
+    pub(crate) peer: SocketAddr,
+    /// The forward-confirmed name of the peer's address.
+    pub(crate) peer_name: Option<String>,
+    pub(crate) tls: Option<TlsFacts>,
+    /// The client's certificate, if it was verified.
+    pub(crate) certificate: Option<CertificateFacts>,
+    pub(crate) login: Option<Login>,
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// Who has logged in on this connection.
+pub(crate) struct Login {
+    pub(crate) name: String,
+    pub(crate) addresses: Vec<String>,
+    /// Strength of the SASL security layer.
+    pub(crate) layer_bits: u32,
+}
+
+impl Session {
+    pub(crate) fn new(shared: Arc<Shared>, profile: Arc<Profile>, peer: SocketAddr) -> Self {
+        Self {
+            id: shared.ids.next(),
+            peer,
+            peer_name: None,
+            tls: None,
+            certificate: None,
+            login: None,
+            profile,
+            shared,
+        }
+    }
+
+    /// Takes over what a handshake has shown.
+    pub(crate) fn secured(&mut self, facts: TlsFacts) {
+        self.login = None;
+        self.certificate = match (&facts.verify, &facts.client_certificate) {
+            (Verify::Ok, Some(certificate)) => Some(CertificateFacts {
+                subject: certificate.subject.clone(),
+                issuer: certificate.issuer.clone(),
+                fingerprint: certificate.fingerprint_sha256.clone(),
+            }),
+            _ => None,
+        };
+        self.tls = Some(facts);
+    }
+
+    /// What the client is called in the answer to `EHLO`: `name [address]`.
+    pub(crate) fn peer_label(&self) -> String {
+        let address = literal(self.peer.ip());
+        match &self.peer_name {
+            Some(name) => format!("{name} {address}"),
+            None => address,
+        }
+    }
+
+    /// What a refused client may quote to the administrator; it tells nothing else.
+    pub(crate) fn mark(&self) -> String {
+        format!(" (session {})", self.id)
+    }
+
+    pub(crate) fn listener(&self) -> &str {
+        &self.profile.listener.name
+    }
+
+    /// Logs a refusal with the rule that decided.
+    pub(crate) fn log_refusal(&self, rule: &str, reply: &Reply, reason: &dyn Display) {
+        info!(
+            target: "postern::refuse",
+            session = %self.id,
+            listener = self.listener(),
+            peer = %self.peer.ip(),
+            login = self.login.as_ref().map(|login| login.name.as_str()),
+            rule,
+            reply = %reply,
+            reason = %reason,
+            "refused"
+        );
+    }
+}
+
+/// An address as SMTP writes it: `[192.0.2.1]`, `[IPv6:2001:db8::1]`.
+pub(crate) fn literal(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(ip) => format!("[{ip}]"),
+        IpAddr::V6(ip) => format!("[IPv6:{ip}]"),
+    }
+}
+
+/// Names sessions: the second of the start, a dash, a running number; both hexadecimal.
+#[derive(Debug)]
+pub(crate) struct SessionIds {
+    start: i64,
+    next: AtomicU32,
+}
+
+impl SessionIds {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Timestamp::now().as_second(),
+            next: AtomicU32::new(1),
+        }
+    }
+
+    fn next(&self) -> String {
+        format!("{:x}-{:x}", self.start, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,230 @@
+//! What a receiver is told by the configuration, checked already.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use postern_mail::Domain;
+use postern_policy::admission::AdmissionSettings;
+use postern_policy::privacy::Privacy;
+use postern_policy::relay::RelayRules;
+use postern_policy::sender::SenderRule;
+use postern_policy::throttle::ThrottleSettings;
+use postern_sasl::Mechanism;
+
+pub use postern_smtp::body::BareLineEndings;
+pub use postern_smtp::server::{Extensions, Limits};
+
+/// Everything that holds for all listeners. A reload swaps it; sessions keep what they began with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name by which this server greets, stamps and qualifies (RFC 5321 section 4.1.3).
+    pub hostname: String,
+    /// The same as a domain, given to bare addresses of submissions and to `postmaster`.
+    pub domain: Domain,
+    /// Greeting text, where `{hostname}` and `{date}` are filled in and `ESMTP` follows the host name.
+    ///
+    /// Default `{hostname}`: no program, no version.
+    pub greeting: String,
+    /// What strangers are not told, and what they must say first (sendmail's `PrivacyOptions`).
+    pub privacy: Privacy,
+    /// Who may send where.
+    pub relay: RelayRules,
+    /// Which sender addresses a login may use. Default: any.
+    pub sender_rule: SenderRule,
+    /// How one logs in.
+    pub auth: AuthSettings,
+    /// When new sessions wait or are sent away, how large a message may be and how many recipients it may have, and when
+    /// mail is only queued.
+    pub admission: AdmissionSettings,
+    /// How failed logins are slowed down.
+    pub throttle: ThrottleSettings,
+    /// Sizes and counts that a client cannot exceed.
+    pub limits: Limits,
+    /// How long to wait for a client.
+    pub timeouts: Timeouts,
+    /// Extensions that can be taken out of the `EHLO` answer, for clients that trip over them. Default: none is. `DSN` is
+    /// out also where [`privacy`](Self::privacy) has `noreceipts`.
+    pub extensions: Extensions,
+    /// Whether trace fields leave out the address, the name and the login of a client that logged in.
+    ///
+    /// Default: no.
+    pub hide_submitter: bool,
+    /// Whether the trace field names the login. Default: no, as in sendmail without `{auth_authen}`.
+    pub show_login: bool,
+    /// Most `Received` fields of a message before it is taken for looping (RFC 5321 section 6.3).
+    ///
+    /// Default 100, the least that the RFC recommends.
+    pub received_max: u32,
+}
+
+/// How one logs in.
+#[derive(Clone, Debug)]
+pub struct AuthSettings {
+    /// Mechanisms, in the order in which they are offered.
+    pub mechanisms: Vec<Mechanism>,
+    /// Whether mechanisms that show the password to an eavesdropper are open outside TLS.
+    pub plaintext: Plaintext,
+}
+
+/// Where mechanisms that show the password to an eavesdropper are open.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Plaintext {
+    /// Inside TLS only, sendmail's `AuthOptions` `p`.
+    #[default]
+    TlsOnly,
+    /// Everywhere.
+    Always,
+}
+
+/// How long a client may take. Each runs out with `421 4.4.2`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// Longest silence between commands. Default 5 minutes, the least that RFC 5321 section
+    /// 4.5.3.2.7 recommends; a shorter one frees sessions and cuts off slow but honest clients.
+    pub command: Duration,
+    /// Longest silence while a message is being sent. Default 5 minutes (RFC 5321 section 4.5.3.2.5
+    /// gives the client 3 minutes for a block).
+    pub data_block: Duration,
+    /// Longest time for a whole message. Default 2 hours, enough for 25 MiB at 30 kbit/s.
+    pub data_total: Duration,
+    /// Longest silence in an `AUTH` exchange. Default 2 minutes.
+    pub auth: Duration,
+    /// Longest TLS handshake. Default 30 seconds.
+    pub tls_handshake: Duration,
+    /// Longest wait until a client takes a reply off our hands. Default 1 minute.
+    pub write: Duration,
+    /// Longest wait for the name of a client's address. Default 5 seconds; zero asks for no names.
+    pub reverse_lookup: Duration,
+    /// Longest wait for a PROXY header. Default 5 seconds.
+    pub proxy_header: Duration,
+    /// How long the greeting is held back to catch clients that talk first; they get
+    /// `554 5.7.1`. Default zero: no wait and no check. Sendmail's `greet_pause`.
+    pub greeting_delay: Duration,
+    /// How long sessions with a transaction under way may go on after the server was told to stop.
+    /// Idle ones end at once. Default 30 seconds.
+    pub shutdown: Duration,
+}
+
+/// What holds for one listener.
+#[derive(Clone, Debug)]
+pub struct ListenerSettings {
+    /// Name in the log. Default: the address.
+    pub name: String,
+    /// Who is served.
+    pub role: Role,
+    /// How TLS starts.
+    pub tls: ListenerTls,
+    /// Whether one can or must log in.
+    pub auth: AuthRule,
+    /// What becomes of a bare CR or LF in a body. Default: the message is refused.
+    pub bare_line_endings: BareLineEndings,
+    /// Networks whose connections start with a PROXY header (version 1 or 2). Default: none.
+    pub proxy_from: Vec<IpNet>,
+}
+
+/// Who is served by a listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// Other servers: strangers may reach the local and the relay domains.
+    Mx,
+    /// Own users: messages are completed (RFC 6409 section 8).
+    Submission,
+}
+
+/// How TLS starts on a listener.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ListenerTls {
+    /// Not at all.
+    Off,
+    /// By `STARTTLS` (RFC 3207), where a certificate is loaded.
+    #[default]
+    StartTls,
+    /// At once, before the greeting (RFC 8314 section 3.3).
+    Implicit,
+}
+
+/// Whether one can or must log in on a listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AuthRule {
+    /// `AUTH` is not offered.
+    Off,
+    /// `AUTH` is offered.
+    Offer,
+    /// `MAIL` before a login gets `530 5.7.0`.
+    Require,
+}
+
+impl Settings {
+    /// Settings for a host that relays nothing for anybody, with every number at its default.
+    #[must_use]
+    pub fn new(hostname: &str, domain: Domain) -> Self {
+        Self {
+            hostname: hostname.to_owned(),
+            domain,
+            greeting: "{hostname}".to_owned(),
+            privacy: Privacy::default(),
+            relay: RelayRules::default(),
+            sender_rule: SenderRule::Any,
+            auth: AuthSettings::default(),
+            admission: AdmissionSettings::default(),
+            throttle: ThrottleSettings::default(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            extensions: Extensions::default(),
+            hide_submitter: false,
+            show_login: false,
+            received_max: 100,
+        }
+    }
+}
+
+impl Default for AuthSettings {
+    fn default() -> Self {
+        Self {
+            mechanisms: vec![Mechanism::Plain, Mechanism::Login],
+            plaintext: Plaintext::TlsOnly,
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            command: Duration::from_secs(300),
+            data_block: Duration::from_secs(300),
+            data_total: Duration::from_secs(7_200),
+            auth: Duration::from_secs(120),
+            tls_handshake: Duration::from_secs(30),
+            write: Duration::from_secs(60),
+            reverse_lookup: Duration::from_secs(5),
+            proxy_header: Duration::from_secs(5),
+            greeting_delay: Duration::ZERO,
+            shutdown: Duration::from_secs(30),
+        }
+    }
+}
+
+impl ListenerSettings {
+    /// A listener with the defaults of its role.
+    #[must_use]
+    pub fn new(name: &str, role: Role) -> Self {
+        Self {
+            name: name.to_owned(),
+            role,
+            tls: ListenerTls::StartTls,
+            auth: match role {
+                Role::Mx => AuthRule::Off,
+                Role::Submission => AuthRule::Require,
+            },
+            bare_line_endings: BareLineEndings::Refuse,
+            proxy_from: Vec::new(),
+        }
+    }
+
+    /// Whether a connection from this address starts with a PROXY header.
+    #[must_use]
+    pub fn expects_proxy_header(&self, peer: IpAddr) -> bool {
+        self.proxy_from.iter().any(|network| network.contains(&peer))
+    }
+}

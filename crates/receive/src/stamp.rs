@@ -1,0 +1,151 @@
+//! The header fields put before a message: the trace, and what a submission lacks (RFC 5321 section 4.4, RFC 6409 section 8).
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+use postern_mail::QueueId;
+use postern_mail::date;
+use postern_mail::header::HeaderScan;
+use postern_mail::received::{Trace, TraceAuth, TraceTls, Verify, With};
+use postern_net::tls::Verify as TlsVerify;
+
+use crate::Role;
+use crate::session::{Session, literal};
+
+/// What the dialogue knows of the client, at the end of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClientFacts<'a> {
+    /// The name in `HELO` or `EHLO`; empty without either.
+    pub(crate) name: &'a str,
+    /// Whether it said `EHLO`.
+    pub(crate) extended: bool,
+    /// Whether `SMTPUTF8` was given.
+    pub(crate) smtputf8: bool,
+}
+
+/// Everything before the message, ready for the spool.
+pub(crate) fn prefix(
+    session: &Session,
+    client: ClientFacts<'_>,
+    id: QueueId,
+    now: Timestamp,
+    scan: &HeaderScan,
+) -> Bytes {
+    let offset = TimeZone::system().to_offset(now);
+    let mut out = Vec::with_capacity(512);
+    trace(session, client, &id.to_string(), now, offset, &mut out);
+    if session.profile.listener.role == Role::Submission || session.login.is_some() {
+        complete(
+            &session.profile.settings.hostname,
+            id,
+            now,
+            offset,
+            scan,
+            &mut out,
+        );
+    }
+    if scan.lacks_separator() && scan.header_len() == 0 {
+        out.extend_from_slice(b"\r\n");
+    }
+    out.into()
+}
+
+fn trace(
+    session: &Session,
+    client: ClientFacts<'_>,
+    id: &str,
+    date: Timestamp,
+    offset: Offset,
+    out: &mut Vec<u8>,
+) {
+    let settings = &session.profile.settings;
+    let unnamed;
+    let helo = if client.name.is_empty() {
+        unnamed = literal(session.peer.ip());
+        &unnamed
+    } else {
+        client.name
+    };
+    let trace = Trace {
+        helo,
+        peer_name: session.peer_name.as_deref(),
+        peer_ip: session.peer.ip(),
+        authenticated: session.login.as_ref().map(|login| TraceAuth {
+            bits: login.layer_bits,
+            login: settings.show_login.then_some(login.name.as_str()),
+        }),
+        by: &settings.hostname,
+        software: "Postern",
+        with: With {
+            lmtp: false,
+            esmtp: client.extended,
+            tls: session.tls.is_some(),
+            auth: session.login.is_some(),
+            utf8: client.smtputf8,
+        },
+        id,
+        tls: session.tls.as_ref().map(|tls| TraceTls {
+            version: tls.version,
+            cipher: tls.cipher,
+            bits: tls.bits,
+            verify: match tls.verify {
+                TlsVerify::Ok => Verify::Ok,
+                TlsVerify::No => Verify::No,
+                TlsVerify::Fail(_) => Verify::Fail,
+            },
+        }),
+        for_: None,
+        date,
+        offset,
+        hide_submitter: settings.hide_submitter && session.login.is_some(),
+    };
+    trace.write(out);
+}
+
+/// Adds `Date` and `Message-ID` where they are missing.
+fn complete(
+    hostname: &str,
+    id: QueueId,
+    now: Timestamp,
+    offset: Offset,
+    scan: &HeaderScan,
+    out: &mut Vec<u8>,
+) {
+    if !scan.has_date() {
+        out.extend_from_slice(b"Date: ");
+        date::write_rfc5322(now, offset, out);
+        out.extend_from_slice(b"\r\n");
+    }
+    if !scan.has_message_id() {
+        out.extend_from_slice(format!("Message-ID: <{id}@{hostname}>\r\n").as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_submission_lacks() {
+        let now: Timestamp = "2026-11-22T09:32:35Z".parse().unwrap();
+        let id = QueueId::new(now.as_millisecond(), 1);
+        let date = "Date: Sun, 22 Nov 2026 10:32:35 +0100\r\n";
+        let message_id = format!("Message-ID: <{id}@mx.example>\r\n");
+        #[rustfmt::skip]
+        let cases = [
+            ("both",    "Subject: x\r\n\r\n",                                  format!("{date}{message_id}")),
+            ("a date",  "message-id: <1@x.example>\r\n\r\n",                   date.to_owned()),
+            ("an id",   "DATE: Sun, 22 Nov 2026 09:32:35 +0000\r\n\r\n",       message_id.clone()),
+            ("neither", "Date: x\r\nMessage-Id: <1@x.example>\r\n\r\nDate\r\n", String::new()),
+            ("in body", "Subject: x\r\n\r\nDate: x\r\nMessage-ID: y\r\n",       format!("{date}{message_id}")),
+        ];
+        for (shows, head, expected) in cases {
+            let mut scan = HeaderScan::new();
+            scan.feed(head.as_bytes());
+            scan.finish();
+            let mut out = Vec::new();
+            complete("mx.example", id, now, jiff::tz::offset(1), &scan, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{shows}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Who may log in, what a login allows, and what slows guessing.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use postern_directory::{DirectorySettings, LdapSettings};
+use postern_policy::relay::CertificateRule;
+use postern_policy::sender::SenderRule;
+use postern_receive::{AuthRule, Plaintext};
+use postern_testkit::smtp::TlsOptions;
+
+use crate::harness::{HOST, Options};
+
+fn open() -> Options {
+    let mut options = Options::mx();
+    options.listener.auth = AuthRule::Offer;
+    options.settings.auth.plaintext = Plaintext::Always;
+    options
+}
+
+#[test]
+fn commands_behind_starttls_are_never_heard() {
+    let server = Options::mx().start();
+    let ca = server.ca();
+    let mut client = server.connect();
+    client
+        .send(b"STARTTLS\r\nEHLO evil\r\nMAIL FROM:<forged@bank.example>\r\n")
+        .unwrap();
+    assert_eq!(client.reply().unwrap(), "220 2.0.0 Ready to start TLS");
+    let mut client = client
+        .after_starttls(TlsOptions {
+            name: HOST,
+            ca: &ca,
+            identity: None,
+        })
+        .unwrap();
+    assert_eq!(
+        client.say("RCPT TO:<acaird@challenger.example>").unwrap(),
+        "503 5.0.0 Need MAIL before RCPT"
+    );
+}
+
+#[test]
+fn a_directory_that_is_down_is_no_refusal() {
+    let mut options = open();
+    options.directories = Some(vec![DirectorySettings::Ldap(LdapSettings {
+        servers: vec!["ldap://127.0.0.1:1/".to_owned()],
+        search_base: "o=none".to_owned(),
+        timeout: Duration::from_secs(2),
+        ..LdapSettings::default()
+    })]);
+    let server = options.start();
+    let mut client = server.connect();
+    assert!(
+        client
+            .login("acaird", "pass word")
+            .unwrap()
+            .starts_with("454 4.7.0")
+    );
+    client.say("MAIL FROM:<a@a.example>").unwrap();
+    assert!(
+        client
+            .say("RCPT TO:<acaird@challenger.example>")
+            .unwrap()
+            .starts_with("451 4.4.3")
+    );
+    assert!(
+        client
+            .say("RCPT TO:<postmaster@challenger.example>")
+            .unwrap()
+            .starts_with("250")
+    );
+    assert!(
+        client
+            .say("RCPT TO:<staff@challenger.example>")
+            .unwrap()
+            .starts_with("250"),
+        "an alias needs no directory"
+    );
+}
+
+#[test]
+fn guessing_is_slowed_and_then_barred_for_that_login_alone() {
+    let mut options = open();
+    options.settings.throttle.free_failures = 1;
+    options.settings.throttle.first_delay = Duration::from_millis(300);
+    options.settings.throttle.failures_max = 3;
+    let server = options.start();
+    let guess = |password: &str| server.connect().login("acaird", password).unwrap();
+    let timed = |password: &str| {
+        let begun = Instant::now();
+        (guess(password), begun.elapsed())
+    };
+    assert!(guess("one").starts_with("535 5.7.0"));
+    assert!(guess("two").starts_with("535 5.7.0"));
+    let (reply, took) = timed("three");
+    assert!(
+        reply.starts_with("535 5.7.0") && took >= Duration::from_millis(300),
+        "{reply} {took:?}"
+    );
+    assert!(
+        guess("pass word").starts_with("454 4.7.0"),
+        "barred, though the password is right"
+    );
+    assert!(
+        server.connect().login("nobody", "x").unwrap().starts_with("535"),
+        "others are not"
+    );
+}
+
+#[test]
+fn one_session_may_not_guess_on() {
+    let mut options = open();
+    options.settings.throttle.free_failures = 100;
+    options.settings.throttle.failures_max = 100;
+    let server = options.start();
+    let mut client = server.connect();
+    for _ in 0..3 {
+        assert!(client.login("acaird", "wrong").unwrap().starts_with("535"));
+    }
+    assert!(client.login("acaird", "wrong").unwrap().starts_with("421 4.7.0"));
+    assert!(client.reply().is_err(), "closed");
+}
+
+#[test]
+fn a_login_may_be_held_to_its_own_addresses() {
+    let mut options = Options::submission();
+    options.settings.sender_rule = SenderRule::Own;
+    let server = options.start();
+    let mut client = server.logged_in();
+    assert!(
+        client
+            .say("MAIL FROM:<boss@fccc.example>")
+            .unwrap()
+            .starts_with("553 5.7.1")
+    );
+    assert!(
+        client
+            .say("MAIL FROM:<ACaird@fccc.example>")
+            .unwrap()
+            .starts_with("250")
+    );
+}
+
+#[test]
+fn relaying_by_certificate_and_by_network() {
+    let mut options = Options::mx();
+    options.settings.relay.certificates = vec![CertificateRule {
+        name: "laptop".into(),
+        subject: Some("CN=laptop.example".into()),
+        ..CertificateRule::default()
+    }];
+    let server = options.start();
+    let ca = server.ca();
+    let (certificate, key) = server.identity();
+    let reaches_outside = |identity| {
+        let mut client = server
+            .connect()
+            .starttls(TlsOptions {
+                name: HOST,
+                ca: &ca,
+                identity,
+            })
+            .unwrap();
+        client.say("EHLO c").unwrap();
+        client.say("MAIL FROM:<a@a.example>").unwrap();
+        client
+            .say("RCPT TO:<b@outside.example>")
+            .unwrap()
+            .starts_with("250")
+    };
+    assert!(reaches_outside(Some((certificate.as_path(), key.as_path()))));
+    assert!(!reaches_outside(None));
+
+    let mut options = Options::mx();
+    options.settings.relay.networks = vec!["127.0.0.0/8".parse().unwrap()];
+    let server = options.start();
+    let mut client = server.connect();
+    client.say("MAIL FROM:<a@a.example>").unwrap();
+    assert!(
+        client
+            .say("RCPT TO:<b@outside.example>")
+            .unwrap()
+            .starts_with("250")
+    );
+}
+
+/// Another's client, with another's TLS and another's idea of SMTP.
+#[test]
+fn pythons_smtplib_logs_in_and_sends() {
+    const SCRIPT: &str = r#"
+import smtplib, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[2])
+for mechanism in ("auth_login", "auth_plain"):
+    server = smtplib.SMTP("localhost", int(sys.argv[1]), local_hostname="helo")
+    server._host = "challenger.example"
+    server.starttls(context=context)
+    server.ehlo()
+    server.user, server.password = "acaird", "pass word"
+    server.auth(mechanism[5:].upper(), getattr(server, mechanism))
+    server.sendmail("acaird@fccc.example", ["someone@outside.example"], "Subject: x\r\n\r\n.dot\r\n")
+    server.quit()
+print("sent")
+"#;
+    let server = Options::submission().start();
+    let output = Command::new("python3")
+        .args(["-c", SCRIPT, &server.port.to_string()])
+        .arg(server.ca())
+        .output()
+        .expect("python3 is needed: Debian package python3");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "sent\n",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(server.spool.counts().messages, 2);
+}

@@ -1,0 +1,11 @@
+//! The receiver over real sockets, with a real queue, real directories and real certificates.
+
+#![allow(clippy::unwrap_used)]
+
+mod dialogues;
+mod harness;
+mod limits;
+mod login;
+mod memory;
+mod messages;
+mod stop;

@@ -1,0 +1,48 @@
+//! Stopping: nothing is accepted, idle sessions are told, transactions may finish within a bound.
+
+use std::time::{Duration, Instant};
+
+use postern_testkit::smtp::Client;
+
+use crate::harness::Options;
+
+#[test]
+fn idle_sessions_are_told_and_transactions_finish() {
+    let mut server = Options::mx().start();
+    let mut idle = server.connect();
+    let mut busy = server.connect();
+    busy.say("MAIL FROM:<a@a.example>").unwrap();
+    busy.say("RCPT TO:<acaird@challenger.example>").unwrap();
+    server.shutdown.cancel();
+    assert!(idle.reply().unwrap().starts_with("421 4.3.2"));
+    assert!(Client::connect(server.port).is_err(), "nobody new is served");
+    assert!(busy.say("DATA").unwrap().starts_with("354"));
+    busy.send(b"Subject: x\r\n\r\n").unwrap();
+    let reply = busy.say(".").unwrap();
+    assert!(reply.starts_with("250 2.0.0"), "{reply}");
+    assert!(busy.reply().unwrap().starts_with("421 4.3.2"));
+    let begun = Instant::now();
+    server.stop();
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "no session is left to wait for"
+    );
+    server.message(&reply);
+}
+
+#[test]
+fn who_takes_too_long_is_cut_off() {
+    let mut options = Options::mx();
+    options.settings.timeouts.shutdown = Duration::from_millis(500);
+    let mut server = options.start();
+    let mut slow = server.connect();
+    slow.say("MAIL FROM:<a@a.example>").unwrap();
+    let begun = Instant::now();
+    server.stop();
+    assert!(
+        (500..5_000).contains(&begun.elapsed().as_millis()),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(slow.reply().is_err(), "cut off");
+}

@@ -1,0 +1,421 @@
+//! The server's side of one dialogue (RFC 5321 section 3), without I/O.
+//!
+//! [`Dialogue`] takes command lines and says in a [`Step`] what to do about each. It knows no socket,
+//! no clock and no policy: whatever is not decided by the protocol alone is a question to the
+//! driver. A question borrows the dialogue, so no command can overtake its answer.
+//!
+//! Three things are kept apart: the *connection* is the driver's; the *dialogue* lives from greeting
+//! to close, but forgets everything when TLS starts; the *transaction* lives from `MAIL` to the end
+//! of data, and `RSET` or a new `EHLO` ends it.
+
+mod ask;
+mod auth;
+mod rules;
+mod transaction;
+
+use std::sync::Arc;
+
+use crate::command::{Command, CommandError};
+use crate::extension::Offer;
+use crate::reply::{Reply, texts};
+
+pub use ask::{AskData, AskRecipient, AskSender};
+pub use auth::{AuthFailure, AuthTurn};
+pub use rules::{AuthRules, CommandRules, Extensions, Limits, OfferedMechanism, Rules};
+pub use transaction::Transaction;
+
+/// What the driver does next.
+#[derive(Debug)]
+#[must_use]
+pub enum Step<'d> {
+    /// Send a reply.
+    Answer(Answer),
+    /// Say whether this sender may be.
+    Sender(AskSender<'d>),
+    /// Say whether this recipient may be.
+    Recipient(AskRecipient<'d>),
+    /// Say whether the message may come.
+    Data(AskData<'d>),
+    /// Take a chunk of a message; then, after the last one, [`Dialogue::take_transaction`], or, if there is something
+    /// wrong with it, [`Dialogue::abandon`].
+    Chunk(Chunk),
+    /// Read so many octets, throw them away, and send the reply: a chunk that cannot be taken (RFC 3030 section 4.1).
+    Discard {
+        /// Octets to throw away.
+        size: u64,
+        /// The reply after them.
+        reply: Reply,
+    },
+    /// Send [`texts::READY_FOR_TLS`], throw away whatever was read, shake hands, and call [`Dialogue::tls_started`].
+    StartTls,
+    /// Take the next message of a login.
+    Auth(AuthTurn<'d>),
+    /// Say who is behind a name, or [`texts::VRFY_SILENT`].
+    Verify(String),
+    /// Say who is on a list.
+    Expand(String),
+}
+
+/// A reply, and whether it is the last one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub struct Answer {
+    /// The reply to send.
+    pub reply: Reply,
+    /// Whether to close the connection after it.
+    pub close: bool,
+}
+
+impl Answer {
+    /// Send the reply and take the next line.
+    pub fn stay(reply: Reply) -> Self {
+        Self { reply, close: false }
+    }
+
+    /// Send the reply and close the connection.
+    pub fn close(reply: Reply) -> Self {
+        Self { reply, close: true }
+    }
+}
+
+impl From<Answer> for Step<'_> {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(answer)
+    }
+}
+
+/// A chunk that follows (RFC 3030 section 2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Chunk {
+    /// Octets of the chunk.
+    pub size: u64,
+    /// Whether it is the first of its message.
+    pub first: bool,
+    /// Whether it is the last one.
+    pub last: bool,
+}
+
+/// The server's side of one dialogue.
+#[derive(Debug)]
+pub struct Dialogue {
+    rules: Arc<Rules>,
+    peer: Box<str>,
+    client: Option<Client>,
+    tls: bool,
+    authenticated: bool,
+    /// The mechanism of an exchange under way, by its place in the rules.
+    exchange: Option<&'static str>,
+    transaction: Option<Box<Transaction>>,
+    mistakes: u32,
+    idle_commands: u32,
+    refused_recipients: u32,
+    failed_logins: u32,
+}
+
+/// How the client has introduced itself.
+#[derive(Debug)]
+struct Client {
+    name: Box<str>,
+    extended: bool,
+}
+
+impl Dialogue {
+    /// Starts after the greeting. `peer` is what the client is called in the answer to `EHLO`: `name [address]`.
+    #[must_use]
+    pub fn new(rules: Arc<Rules>, peer: &str, tls: bool) -> Self {
+        Self {
+            rules,
+            peer: peer.into(),
+            client: None,
+            tls,
+            authenticated: false,
+            exchange: None,
+            transaction: None,
+            mistakes: 0,
+            idle_commands: 0,
+            refused_recipients: 0,
+            failed_logins: 0,
+        }
+    }
+
+    /// Takes one line without its ending and says what to do about it.
+    pub fn step(&mut self, line: &[u8]) -> Step<'_> {
+        if self.exchange.is_some() {
+            return self.auth_response(line);
+        }
+        match Command::parse(line) {
+            Ok(command) => self.command(command),
+            Err(error) => self.not_a_command(error).into(),
+        }
+    }
+
+    fn command(&mut self, command: Command<'_>) -> Step<'_> {
+        match command {
+            // A transaction, step by step (RFC 5321 section 3.3).
+            Command::Mail(argument) => self.mail(argument),
+            Command::Rcpt(argument) => self.rcpt(argument),
+            Command::Data => self.data(),
+            Command::Bdat { size, last } => self.bdat(size, last),
+
+            // In order at any time. A second greeting ends the transaction (section 4.1.4).
+            Command::Ehlo(name) => self.greet(name, true),
+            Command::Helo(name) => self.greet(name, false),
+            Command::Rset => {
+                self.transaction = None;
+                self.idle(texts::RESET).into()
+            }
+            Command::Noop => self.idle(texts::OK).into(),
+            Command::Quit => Answer::close(texts::bye(&self.rules.hostname)).into(),
+            Command::Help => self.idle(texts::HELP).into(),
+
+            Command::StartTls => self.starttls(),
+            Command::Auth { mechanism, initial } => self.auth(mechanism, initial),
+
+            Command::Vrfy(name) => self.vrfy(name),
+            Command::Expn(name) => self.expn(name),
+            Command::Verb => {
+                let off = self.rules.commands.verb_off;
+                self.idle(if off { texts::VERB_OFF } else { texts::VERB_DONE })
+                    .into()
+            }
+            Command::Etrn => {
+                let off = self.rules.commands.etrn_off;
+                self.idle(if off {
+                    texts::ETRN_OFF
+                } else {
+                    texts::ETRN_UNSUPPORTED
+                })
+                .into()
+            }
+        }
+    }
+
+    fn not_a_command(&mut self, error: CommandError<'_>) -> Answer {
+        use postern_mail::address::PathKind::{Forward, Reverse};
+        let reply = match error {
+            CommandError::OtherProtocol => return Answer::close(texts::NOT_SMTP),
+            CommandError::BdatSyntax => return Answer::close(texts::BDAT_SYNTAX),
+            CommandError::Unreadable => texts::BAD_LINE,
+            CommandError::Unrecognized(verb) => texts::unrecognized(verb),
+            CommandError::Superfluous => texts::NO_ARGUMENT_ALLOWED,
+            CommandError::NameMissing => texts::DOMAIN_NEEDED,
+            CommandError::MailSyntax(None) => texts::MAIL_SYNTAX,
+            CommandError::MailSyntax(Some(error)) => texts::bad_address(error, Reverse),
+            CommandError::RcptSyntax(None) => texts::RCPT_SYNTAX,
+            CommandError::RcptSyntax(Some(error)) => texts::bad_address(error, Forward),
+            CommandError::MechanismMissing if self.auth_state().is_ok() => texts::MECHANISM_MISSING,
+            CommandError::AuthSyntax if self.auth_state().is_ok() => texts::AUTH_SYNTAX,
+            CommandError::MechanismMissing | CommandError::AuthSyntax => {
+                self.auth_state().err().unwrap_or(texts::AUTH_UNAVAILABLE)
+            }
+            CommandError::ArgumentMissing => texts::ARGUMENT_MISSING,
+        };
+        self.mistake(reply)
+    }
+
+    fn greet(&mut self, name: &str, extended: bool) -> Step<'_> {
+        if !is_helo_name(name) {
+            return self.mistake(texts::DOMAIN_INVALID).into();
+        }
+        self.transaction = None;
+        self.client = Some(Client {
+            name: name.into(),
+            extended,
+        });
+        let reply = if extended {
+            self.offer_reply()
+        } else {
+            texts::hello(&self.rules.hostname, &self.peer)
+        };
+        self.idle(reply).into()
+    }
+
+    fn offer_reply(&self) -> Reply {
+        let rules = &*self.rules;
+        let mechanisms: Vec<&'static str> = match self.authenticated {
+            true => Vec::new(),
+            false => self.open_mechanisms().map(|mechanism| mechanism.name).collect(),
+        };
+        let offer = Offer {
+            size_max: rules.body.size_max,
+            dsn: rules.extensions.dsn,
+            starttls: rules.starttls && !self.tls,
+            mechanisms: &mechanisms,
+            chunking: rules.extensions.chunking,
+            binarymime: rules.extensions.binarymime,
+            smtputf8: rules.extensions.smtputf8,
+        };
+        offer.reply(&rules.hostname, &self.peer)
+    }
+
+    fn starttls(&mut self) -> Step<'_> {
+        let refusal = if self.tls {
+            texts::TLS_ALREADY
+        } else if !self.rules.starttls {
+            texts::TLS_UNAVAILABLE
+        } else if self.transaction.is_some() {
+            texts::TLS_IN_TRANSACTION
+        } else {
+            return Step::StartTls;
+        };
+        self.mistake(refusal).into()
+    }
+
+    fn vrfy(&mut self, name: &str) -> Step<'_> {
+        let rules = self.rules.commands;
+        if rules.vrfy_off {
+            self.idle(texts::VRFY_SILENT).into()
+        } else if rules.vrfy_needs_helo && self.client.is_none() {
+            self.mistake(texts::HELO_FIRST).into()
+        } else {
+            self.out_of_patience()
+                .map_or_else(|| Step::Verify(name.to_owned()), Step::Answer)
+        }
+    }
+
+    fn expn(&mut self, name: &str) -> Step<'_> {
+        let rules = self.rules.commands;
+        if rules.expn_off {
+            self.idle(texts::EXPN_OFF).into()
+        } else if rules.expn_needs_helo && self.client.is_none() {
+            self.mistake(texts::HELO_FIRST).into()
+        } else {
+            self.out_of_patience()
+                .map_or_else(|| Step::Expand(name.to_owned()), Step::Answer)
+        }
+    }
+
+    /// What the driver answers to a line it could not frame: `500`, or `421` when there were too many mistakes.
+    pub fn bad_line(&mut self, reply: Reply) -> Answer {
+        self.exchange = None;
+        self.mistake(reply)
+    }
+
+    /// A reply that says that the client did something wrong.
+    fn mistake(&mut self, reply: Reply) -> Answer {
+        self.mistakes += 1;
+        if self.mistakes > self.rules.limits.mistakes_max {
+            return Answer::close(texts::TOO_MANY_MISTAKES);
+        }
+        Answer::stay(reply)
+    }
+
+    /// A reply to a command that brings no message nearer.
+    fn idle(&mut self, reply: Reply) -> Answer {
+        self.out_of_patience().unwrap_or_else(|| Answer::stay(reply))
+    }
+
+    /// Counts such a command, and ends the session when there were too many.
+    fn out_of_patience(&mut self) -> Option<Answer> {
+        self.idle_commands += 1;
+        (self.idle_commands > self.rules.limits.idle_commands_max)
+            .then(|| Answer::close(texts::TOO_MANY_MISTAKES))
+    }
+
+    /// Forgets everything said before the handshake (RFC 3207 section 4.2): greeting, login, transaction.
+    pub fn tls_started(&mut self) {
+        self.tls = true;
+        self.client = None;
+        self.authenticated = false;
+        self.exchange = None;
+        self.transaction = None;
+    }
+
+    /// Takes the transaction off the dialogue, at the end of the last chunk. The client may begin another one.
+    pub fn take_transaction(&mut self) -> Option<Box<Transaction>> {
+        self.idle_commands = 0;
+        self.transaction.take()
+    }
+
+    /// Ends the transaction, if there is one, without a message.
+    pub fn abandon(&mut self) {
+        self.transaction = None;
+    }
+
+    /// The transaction under way.
+    #[must_use]
+    pub fn transaction(&self) -> Option<&Transaction> {
+        self.transaction.as_deref()
+    }
+
+    /// Whether chunks of a message were taken and the last one is still to come.
+    #[must_use]
+    pub fn in_chunks(&self) -> bool {
+        self.transaction
+            .as_ref()
+            .is_some_and(|transaction| transaction.in_chunks())
+    }
+
+    /// Whether the next line belongs to an `AUTH` exchange.
+    #[must_use]
+    pub fn in_exchange(&self) -> bool {
+        self.exchange.is_some()
+    }
+
+    /// The name that the client gave in `HELO` or `EHLO`; empty before.
+    #[must_use]
+    pub fn client_name(&self) -> &str {
+        self.client.as_ref().map_or("", |client| &client.name)
+    }
+
+    /// Whether the client said `EHLO`.
+    #[must_use]
+    pub fn is_extended(&self) -> bool {
+        self.client.as_ref().is_some_and(|client| client.extended)
+    }
+
+    /// Whether the client has logged in.
+    #[must_use]
+    pub fn is_authenticated(&self) -> bool {
+        self.authenticated
+    }
+
+    /// Longest line that may come next, with its ending.
+    ///
+    /// A command line may be as long as an `AUTH` command with its initial response; the shorter limit of other
+    /// commands is checked by [`line_fits`](Self::line_fits).
+    #[must_use]
+    pub fn line_max(&self) -> usize {
+        let limits = &self.rules.limits;
+        limits.auth_line_max.max(limits.command_line_max)
+    }
+
+    /// Whether a line of `consumed` octets, ending included, is within the limit for what it is.
+    #[must_use]
+    pub fn line_fits(&self, line: &[u8], consumed: usize) -> bool {
+        let limits = &self.rules.limits;
+        let auth = self.exchange.is_some()
+            || line
+                .get(..5)
+                .is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
+        consumed
+            <= if auth {
+                limits.auth_line_max
+            } else {
+                limits.command_line_max
+            }
+    }
+
+    /// The reply to a line that does not fit.
+    #[must_use]
+    pub fn too_long(&self) -> Reply {
+        if self.exchange.is_some() {
+            texts::AUTH_LINE_TOO_LONG
+        } else {
+            texts::LINE_TOO_LONG
+        }
+    }
+}
+
+/// Whether the name of a greeting could be a host name or an address literal. It goes into the log and the trace field,
+/// so its characters are few; that it exists is nobody's business.
+fn is_helo_name(name: &str) -> bool {
+    name.len() <= 255
+        && name
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b".-_:[]#".contains(&c))
+}
+
+#[cfg(test)]
+#[rustfmt::skip] // tables of lines read better wide
+mod tests;

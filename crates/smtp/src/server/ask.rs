@@ -1,0 +1,128 @@
+//! Questions to the driver within a transaction. Each gives the dialogue back only by an answer.
+
+use postern_mail::{ForwardPath, Notify, Recipient, ReversePath};
+
+use super::{Answer, Dialogue, Transaction};
+use crate::reply::{Reply, texts};
+
+/// May this sender begin a transaction?
+#[derive(Debug)]
+#[must_use]
+pub struct AskSender<'d> {
+    pub(super) dialogue: &'d mut Dialogue,
+    pub(super) transaction: Box<Transaction>,
+}
+
+/// May this recipient be reached?
+#[derive(Debug)]
+#[must_use]
+pub struct AskRecipient<'d> {
+    pub(super) dialogue: &'d mut Dialogue,
+    pub(super) path: ForwardPath,
+    pub(super) notify: Notify,
+    pub(super) orcpt: Option<String>,
+}
+
+/// May the message come?
+#[derive(Debug)]
+#[must_use]
+pub struct AskData<'d> {
+    pub(super) dialogue: &'d mut Dialogue,
+    pub(super) transaction: Box<Transaction>,
+}
+
+impl AskSender<'_> {
+    /// The sender.
+    #[must_use]
+    pub fn sender(&self) -> &ReversePath {
+        &self.transaction.envelope.sender
+    }
+
+    /// What the client says of the message's size (RFC 1870).
+    #[must_use]
+    pub fn declared_size(&self) -> Option<u64> {
+        self.transaction.declared_size
+    }
+
+    /// It may.
+    pub fn accept(self) -> Reply {
+        let reply = texts::sender_ok(&self.transaction.envelope.sender);
+        self.dialogue.transaction = Some(self.transaction);
+        reply
+    }
+
+    /// It may not.
+    pub fn refuse(self, reply: Reply) -> Reply {
+        reply
+    }
+}
+
+impl AskRecipient<'_> {
+    /// The recipient.
+    #[must_use]
+    pub fn path(&self) -> &ForwardPath {
+        &self.path
+    }
+
+    /// What reports the client wants for it.
+    #[must_use]
+    pub fn notify(&self) -> Notify {
+        self.notify
+    }
+
+    /// `ORCPT=` as `type;address`.
+    #[must_use]
+    pub fn orcpt(&self) -> Option<&str> {
+        self.orcpt.as_deref()
+    }
+
+    /// Recipients taken in this transaction so far.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.dialogue
+            .transaction()
+            .map_or(0, |transaction| transaction.envelope.recipients.len())
+    }
+
+    /// It may: the message goes to `recipients`, more than one where an alias has led to them. One that the transaction
+    /// has already is not taken twice.
+    pub fn accept(self, recipients: impl IntoIterator<Item = Recipient>) -> Reply {
+        let reply = texts::recipient_ok(&self.path);
+        if let Some(transaction) = &mut self.dialogue.transaction {
+            for recipient in recipients {
+                transaction.add(recipient);
+            }
+        }
+        reply
+    }
+
+    /// It may not. A refusal for good counts against the client.
+    pub fn refuse(self, reply: Reply) -> Answer {
+        if reply.is_permanent() {
+            self.dialogue.refused_recipients += 1;
+            if self.dialogue.refused_recipients > self.dialogue.rules.limits.refused_recipients_max {
+                return Answer::close(texts::TOO_MANY_BAD_RECIPIENTS);
+            }
+        }
+        Answer::stay(reply)
+    }
+}
+
+impl AskData<'_> {
+    /// Sender, recipients and parameters.
+    #[must_use]
+    pub fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
+
+    /// It may: send [`texts::START_DATA`], then feed what follows to a [`DataDecoder`](crate::body::DataDecoder).
+    pub fn start(self) -> Box<Transaction> {
+        self.dialogue.idle_commands = 0;
+        self.transaction
+    }
+
+    /// It may not. The transaction is over.
+    pub fn refuse(self, reply: Reply) -> Reply {
+        reply
+    }
+}

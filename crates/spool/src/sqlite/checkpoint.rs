@@ -1,0 +1,92 @@
+//! Moving the log's pages into the database, without stalling puts.
+//!
+//! The keeper moves most of them from a connection of its own while the writer goes on. What the writer added meanwhile is
+//! little, and once only that is left the writer moves it itself between two transactions; then the log starts anew at
+//! its beginning, in place, where a sync has no new blocks to record. A log that grows in spite of that, because a reader
+//! takes long or the disk is slow, is bounded by making the writer do all of it.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rusqlite::Connection;
+
+use super::shared::Shared;
+use crate::error::SpoolError;
+
+const PAGE: u64 = 4096;
+
+/// A log this many times its bound makes the writer stop for it.
+const STOP_AT: u64 = 4;
+
+thread_local! {
+    /// Pages in the log after this thread's last commit. SQLite's hook takes no context, and a connection stays in its thread.
+    static PAGES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What writer and keeper tell each other about the log.
+#[derive(Debug, Default)]
+pub(super) struct LogState {
+    /// Whether the keeper was asked and has not finished.
+    asked: AtomicBool,
+    /// Whether the keeper has finished, and the writer is to move the rest.
+    rest: AtomicBool,
+    /// Pages that the keeper found moved.
+    moved: AtomicU64,
+}
+
+/// Counts the log's pages as this connection commits.
+pub(super) fn watch(connection: &Connection) {
+    PAGES.set(0);
+    connection.wal_hook(Some(|_, pages| {
+        PAGES.set(u64::try_from(pages).unwrap_or(0));
+        Ok(())
+    }));
+}
+
+/// The writer's part, after each of its commits.
+pub(super) fn after_commit(shared: &Shared, connection: &Connection) -> Result<(), SpoolError> {
+    let (pages, bound) = (PAGES.get(), shared.settings.log_bytes / PAGE);
+    if pages < bound {
+        return Ok(());
+    }
+    let log = &shared.log;
+    let rest = log.rest.swap(false, Ordering::AcqRel);
+    let left = pages.saturating_sub(log.moved.load(Ordering::Acquire));
+    if (rest && left <= bound / 4) || pages >= bound * STOP_AT {
+        let (_, found, moved) = passive(connection)?;
+        if found == moved {
+            // The next commit starts at the log's beginning.
+            PAGES.set(0);
+            log.moved.store(0, Ordering::Release);
+            return Ok(());
+        }
+    }
+    if !log.asked.swap(true, Ordering::AcqRel) {
+        shared.keeper.checkpoint();
+    }
+    Ok(())
+}
+
+/// The keeper's part.
+pub(super) fn in_background(shared: &Shared, connection: &Connection) -> Result<(), SpoolError> {
+    let result = passive(connection);
+    let log = &shared.log;
+    if let Ok((_, _, moved)) = result {
+        log.moved.store(moved, Ordering::Release);
+        log.rest.store(true, Ordering::Release);
+    }
+    log.asked.store(false, Ordering::Release);
+    result.map(|_| ())
+}
+
+/// Moves what can be moved: whether another was at it, pages in the log, pages moved.
+fn passive(connection: &Connection) -> Result<(bool, u64, u64), SpoolError> {
+    let result = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        let count = |column| {
+            row.get::<_, i64>(column)
+                .map(|count| u64::try_from(count).unwrap_or(0))
+        };
+        Ok((row.get::<_, i64>(0)? != 0, count(1)?, count(2)?))
+    });
+    Ok(result?)
+}

@@ -1,0 +1,244 @@
+//! The numbers and texts that stand for our types in the database.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use postern_mail::{BodyKind, Mailbox, Notify, QueueId, Recipient, Ret, ReversePath};
+use rusqlite::Row;
+
+use crate::admin::RecipientState;
+use crate::error::SpoolError;
+use crate::message::{Origin, QueuedRecipient};
+use crate::outcome::{Attempt, OutcomeKind};
+
+/// A stored value that this program would not have written.
+#[derive(Debug)]
+pub(super) struct Strange(pub(super) String);
+
+/// Either the database cannot be read, or what it holds cannot be understood.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    Database(rusqlite::Error),
+    Strange(Strange),
+}
+
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error {
+            rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..) => Self::Strange(Strange(error.to_string())),
+            error => Self::Database(error),
+        }
+    }
+}
+
+impl From<Strange> for ReadError {
+    fn from(strange: Strange) -> Self {
+        Self::Strange(strange)
+    }
+}
+
+pub(super) const FRESH: i64 = 0;
+pub(super) const QUEUED: i64 = 1;
+pub(super) const HELD: i64 = 2;
+pub(super) const DONE: i64 = 3;
+
+pub(super) fn state(number: i64) -> Result<RecipientState, Strange> {
+    match number {
+        FRESH => Ok(RecipientState::Fresh),
+        QUEUED => Ok(RecipientState::Queued),
+        HELD => Ok(RecipientState::Held),
+        DONE => Ok(RecipientState::Done),
+        other => Err(Strange(format!("state {other}"))),
+    }
+}
+
+/// Times beyond what a calendar holds are put at its ends.
+pub(super) fn time(milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(milliseconds).unwrap_or(if milliseconds < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
+}
+
+pub(super) fn sender_text(sender: &ReversePath) -> String {
+    sender.mailbox().map(ToString::to_string).unwrap_or_default()
+}
+
+pub(super) fn sender(text: &str) -> Result<ReversePath, Strange> {
+    if text.is_empty() {
+        return Ok(ReversePath::Null);
+    }
+    mailbox(text).map(ReversePath::Mailbox)
+}
+
+pub(super) fn mailbox(text: &str) -> Result<Mailbox, Strange> {
+    text.parse()
+        .map_err(|error| Strange(format!("address {text:?}: {error}")))
+}
+
+/// The domain of an address as text: what follows the last `@`, also when the local part is quoted and holds another.
+pub(super) fn domain_of(address: &str) -> &str {
+    address.rsplit_once('@').map_or(address, |(_, domain)| domain)
+}
+
+pub(super) fn body_kind_number(kind: BodyKind) -> i64 {
+    match kind {
+        BodyKind::SevenBit => 0,
+        BodyKind::EightBitMime => 1,
+        BodyKind::BinaryMime => 2,
+    }
+}
+
+pub(super) fn body_kind(number: i64) -> Result<BodyKind, Strange> {
+    match number {
+        0 => Ok(BodyKind::SevenBit),
+        1 => Ok(BodyKind::EightBitMime),
+        2 => Ok(BodyKind::BinaryMime),
+        other => Err(Strange(format!("body kind {other}"))),
+    }
+}
+
+pub(super) fn ret_number(ret: Ret) -> i64 {
+    match ret {
+        Ret::Headers => 0,
+        Ret::Full => 1,
+    }
+}
+
+pub(super) fn ret(number: i64) -> Result<Ret, Strange> {
+    match number {
+        0 => Ok(Ret::Headers),
+        1 => Ok(Ret::Full),
+        other => Err(Strange(format!("RET {other}"))),
+    }
+}
+
+pub(super) fn origin_number(origin: Origin) -> i64 {
+    match origin {
+        Origin::Smtp => 0,
+        Origin::Report => 1,
+        Origin::Local => 2,
+    }
+}
+
+pub(super) fn origin(number: i64) -> Result<Origin, Strange> {
+    match number {
+        0 => Ok(Origin::Smtp),
+        1 => Ok(Origin::Report),
+        2 => Ok(Origin::Local),
+        other => Err(Strange(format!("origin {other}"))),
+    }
+}
+
+pub(super) fn notify_number(notify: Notify) -> i64 {
+    match notify {
+        Notify::Unspecified => 0,
+        Notify::Never => 1,
+        Notify::On {
+            success,
+            failure,
+            delay,
+        } => i64::from(success) * 2 + i64::from(failure) * 4 + i64::from(delay) * 8,
+    }
+}
+
+pub(super) fn notify(number: i64) -> Result<Notify, Strange> {
+    match number {
+        0 => Ok(Notify::Unspecified),
+        1 => Ok(Notify::Never),
+        2..=14 if number % 2 == 0 => Ok(Notify::On {
+            success: number & 2 != 0,
+            failure: number & 4 != 0,
+            delay: number & 8 != 0,
+        }),
+        other => Err(Strange(format!("NOTIFY {other}"))),
+    }
+}
+
+pub(super) fn outcome_text(kind: OutcomeKind) -> &'static str {
+    match kind {
+        OutcomeKind::Delivered => "delivered",
+        OutcomeKind::Bounced => "bounced",
+        OutcomeKind::Expired => "expired",
+        OutcomeKind::Removed => "removed",
+    }
+}
+
+pub(super) fn outcome(text: &str) -> Result<OutcomeKind, Strange> {
+    match text {
+        "delivered" => Ok(OutcomeKind::Delivered),
+        "bounced" => Ok(OutcomeKind::Bounced),
+        "expired" => Ok(OutcomeKind::Expired),
+        "removed" => Ok(OutcomeKind::Removed),
+        other => Err(Strange(format!("outcome {other:?}"))),
+    }
+}
+
+/// The columns that [`recipient`] reads, in its order.
+pub(super) const RECIPIENT_COLUMNS: &str =
+    "idx, state, due_at, attempts, warned, address, notify, orcpt, relay, status, reply";
+
+pub(super) fn recipient(row: &Row<'_>) -> Result<QueuedRecipient, ReadError> {
+    let address: &str = row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?;
+    Ok(QueuedRecipient {
+        index: row.get(0)?,
+        recipient: Recipient {
+            address: mailbox(address)?,
+            notify: notify(row.get(6)?)?,
+            orcpt: row.get(7)?,
+        },
+        state: state(row.get(1)?)?,
+        due_at: time(row.get(2)?),
+        attempts: row.get(3)?,
+        warned: row.get::<_, i64>(4)? != 0,
+        last: attempt(row, 8)?.map(Arc::new),
+    })
+}
+
+/// The attempt in three columns from `first` on; `None` when there was none.
+pub(super) fn attempt(row: &Row<'_>, first: usize) -> Result<Option<Attempt>, ReadError> {
+    let Some(reply) = row.get::<_, Option<String>>(first + 2)? else {
+        return Ok(None);
+    };
+    let status: Option<String> = row.get(first + 1)?;
+    let status = status
+        .map(|text| text.parse().map_err(|_| Strange(format!("status {text:?}"))))
+        .transpose()?;
+    let relay = row.get::<_, Option<String>>(first)?.unwrap_or_default();
+    Ok(Some(Attempt { relay, status, reply }))
+}
+
+pub(super) fn id(number: i64) -> QueueId {
+    QueueId::from_i64(number)
+}
+
+impl From<Strange> for SpoolError {
+    fn from(strange: Strange) -> Self {
+        Self::Unavailable(format!("a row cannot be understood: {}", strange.0).into())
+    }
+}
+
+impl From<ReadError> for SpoolError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Database(error) => error.into(),
+            ReadError::Strange(strange) => strange.into(),
+        }
+    }
+}
+
+impl ReadError {
+    /// The error of reading one certain message.
+    pub(super) fn of(self, id: QueueId) -> SpoolError {
+        match self {
+            Self::Database(error) => error.into(),
+            Self::Strange(strange) => SpoolError::Damaged {
+                id,
+                reason: strange.0.into(),
+            },
+        }
+    }
+}

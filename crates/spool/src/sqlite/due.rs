@@ -1,0 +1,199 @@
+//! What is due, read from the index by domain and time without looking at what is not.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use postern_mail::QueueId;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::codec::{self, ReadError};
+use crate::engine::{DueDomain, DuePage, DueWork};
+
+/// Domains looked at for each one asked for, so that a call ends soon although few are due.
+const DOMAINS_LOOKED_AT: usize = 20;
+
+/// A loose index scan: one look-up a domain, from each to the next.
+pub(super) fn domains(
+    connection: &Connection,
+    after: Option<String>,
+    now: Timestamp,
+    limit: usize,
+) -> Result<DuePage, ReadError> {
+    let now = now.as_millisecond();
+    let mut page = DuePage::default();
+    let mut last = after.unwrap_or_default();
+    let mut query = connection.prepare_cached(
+        "SELECT domain, due_at FROM recipient INDEXED BY recipient_due
+         WHERE state = 1 AND domain > ?1 ORDER BY domain, due_at LIMIT 1",
+    )?;
+    for _ in 0..limit.saturating_mul(DOMAINS_LOOKED_AT) {
+        let next = query.query_row([&last], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+        });
+        let Some((domain, due_at)) = next.optional()? else {
+            return Ok(page);
+        };
+        last.clone_from(&domain);
+        let next_due = codec::time(due_at);
+        if due_at <= now {
+            page.domains.push(DueDomain { domain, next_due });
+            if page.domains.len() >= limit {
+                break;
+            }
+        } else {
+            page.next_due = Some(page.next_due.map_or(next_due, |earliest| earliest.min(next_due)));
+        }
+    }
+    page.resume = Some(last);
+    Ok(page)
+}
+
+/// Where a walk through one domain's due recipients stands.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    due_at: i64,
+    id: i64,
+    index: i64,
+}
+
+impl Place {
+    pub(super) const START: Self = Self {
+        due_at: i64::MIN,
+        id: i64::MIN,
+        index: -1,
+    };
+}
+
+/// Ids of due messages from `place` on, a page of rows, each id once; and where to go on, unless that was the end.
+pub(super) fn ids(
+    connection: &Connection,
+    domain: &str,
+    now: Timestamp,
+    mut place: Place,
+    rows: usize,
+) -> Result<(Vec<QueueId>, Option<Place>), ReadError> {
+    let mut query = connection.prepare_cached(
+        "SELECT due_at, message_id, idx FROM recipient INDEXED BY recipient_due
+         WHERE state = 1 AND domain = ?1 AND due_at <= ?2 AND (due_at, message_id, idx) > (?3, ?4, ?5)
+         ORDER BY due_at, message_id, idx LIMIT ?6",
+    )?;
+    let bounds = params![
+        domain,
+        now.as_millisecond(),
+        place.due_at,
+        place.id,
+        place.index,
+        rows as i64
+    ];
+    let mut found = query.query(bounds)?;
+    let (mut seen, mut ids, mut known) = (0, Vec::new(), HashSet::new());
+    while let Some(row) = found.next()? {
+        seen += 1;
+        place = Place {
+            due_at: row.get(0)?,
+            id: row.get(1)?,
+            index: row.get(2)?,
+        };
+        if known.insert(place.id) {
+            ids.push(codec::id(place.id));
+        }
+    }
+    Ok((ids, (seen == rows).then_some(place)))
+}
+
+/// The due recipients of these messages in one domain. Messages without any, or finished meanwhile, are left out.
+pub(super) fn work(
+    connection: &Connection,
+    domain: &str,
+    now: Timestamp,
+    ids: &[QueueId],
+) -> Result<Vec<DueWork>, ReadError> {
+    let mut message = connection.prepare_cached("SELECT size, received_at FROM message WHERE id = ?1")?;
+    let mut recipients = connection.prepare_cached(&format!(
+        "SELECT {} FROM recipient
+         WHERE message_id = ?1 AND domain = ?2 AND state = 1 AND due_at <= ?3 ORDER BY idx",
+        codec::RECIPIENT_COLUMNS
+    ))?;
+    let mut all = Vec::with_capacity(ids.len());
+    for id in ids {
+        let row = message.query_row([id.as_i64()], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
+        let Some((size, received_at)) = row.optional()? else {
+            continue;
+        };
+        let mut rows = recipients.query(params![id.as_i64(), domain, now.as_millisecond()])?;
+        let mut due = Vec::new();
+        while let Some(row) = rows.next()? {
+            due.push(codec::recipient(row)?);
+        }
+        if !due.is_empty() {
+            let received_at = codec::time(received_at);
+            all.push(DueWork {
+                id: *id,
+                size: size.max(0) as u64,
+                received_at,
+                recipients: due,
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// A place in the whole index.
+#[derive(Clone)]
+pub(super) struct IndexPlace {
+    pub(super) domain: String,
+    place: Place,
+}
+
+impl IndexPlace {
+    /// Before the first recipient of this domain, or of all.
+    pub(super) fn before(domain: Option<&str>) -> Self {
+        Self {
+            domain: domain.unwrap_or_default().to_owned(),
+            place: Place::START,
+        }
+    }
+}
+
+/// Recipients that are queued for later than `now`, a page of them, of one domain or of all; and where to go on.
+pub(super) fn deferred(
+    connection: &Connection,
+    only: bool,
+    from: IndexPlace,
+    now: Timestamp,
+    rows: usize,
+) -> Result<(Vec<(QueueId, u32)>, Option<IndexPlace>), ReadError> {
+    // Of one domain, what is due already can be skipped; of all domains it has to be walked through.
+    let mut query = connection.prepare_cached(if only {
+        "SELECT domain, due_at, message_id, idx FROM recipient INDEXED BY recipient_due
+         WHERE state = 1 AND domain = ?1 AND due_at > ?5 AND (due_at, message_id, idx) > (?2, ?3, ?4)
+         ORDER BY due_at, message_id, idx LIMIT ?6"
+    } else {
+        "SELECT domain, due_at, message_id, idx FROM recipient INDEXED BY recipient_due
+         WHERE state = 1 AND due_at > ?5 AND (domain, due_at, message_id, idx) > (?1, ?2, ?3, ?4)
+         ORDER BY domain, due_at, message_id, idx LIMIT ?6"
+    })?;
+    let Place { due_at, id, index } = from.place;
+    let mut found = query.query(params![
+        from.domain,
+        due_at,
+        id,
+        index,
+        now.as_millisecond(),
+        rows as i64
+    ])?;
+    let (mut later, mut next) = (Vec::new(), None);
+    while let Some(row) = found.next()? {
+        let place = Place {
+            due_at: row.get(1)?,
+            id: row.get(2)?,
+            index: row.get(3)?,
+        };
+        later.push((codec::id(place.id), place.index as u32));
+        next = Some(IndexPlace {
+            domain: row.get(0)?,
+            place,
+        });
+    }
+    Ok((later, next))
+}

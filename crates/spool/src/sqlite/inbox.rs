@@ -1,0 +1,282 @@
+//! The way to the writer thread: what waits for the next commit.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use parking_lot::{Condvar, Mutex};
+use postern_mail::QueueId;
+use tokio::sync::oneshot;
+
+use crate::error::SpoolError;
+use crate::message::Message;
+use crate::outcome::{RecipientOutcome, Settled};
+
+/// Most messages, and most octets of them, in one transaction: bounds how far one commit makes the log grow.
+const BATCH_PUTS: usize = 1000;
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// A message on its way into the database, with its texts made by the caller's thread.
+pub(super) struct NewRow {
+    pub(super) message: Arc<Message>,
+    pub(super) sender: String,
+    pub(super) addresses: Vec<String>,
+    pub(super) hold: Option<String>,
+    pub(super) queue_only: bool,
+}
+
+pub(super) struct Put {
+    pub(super) row: NewRow,
+    pub(super) reply: oneshot::Sender<Result<(), SpoolError>>,
+}
+
+pub(super) struct Settle {
+    pub(super) id: QueueId,
+    pub(super) at: Timestamp,
+    pub(super) outcomes: Vec<RecipientOutcome>,
+    pub(super) reports: Vec<NewRow>,
+    pub(super) reply: oneshot::Sender<Result<Settled, SpoolError>>,
+}
+
+/// Seldom work.
+pub(super) struct Chore {
+    pub(super) task: Task,
+    /// Told how many messages (or recipients, for a flush) were changed.
+    pub(super) reply: Option<oneshot::Sender<Result<u64, SpoolError>>>,
+}
+
+pub(super) enum Task {
+    /// Hold messages, with this text as the reason.
+    Hold { ids: Vec<QueueId>, text: String },
+    /// Let held messages go.
+    Release { ids: Vec<QueueId>, now: Timestamp },
+    /// Make queued recipients of messages due.
+    Retry { ids: Vec<QueueId>, now: Timestamp },
+    /// Remove messages.
+    Remove {
+        ids: Vec<QueueId>,
+        by: String,
+        now: Timestamp,
+    },
+    /// Make recipients due, if they are queued.
+    Flush {
+        rows: Vec<(QueueId, u32)>,
+        now: Timestamp,
+    },
+    /// Give fresh messages back to the database.
+    Requeue { ids: Vec<QueueId> },
+    /// Forget outcomes of finished messages.
+    Prune { rows: Vec<(QueueId, u32)> },
+}
+
+/// What goes into one transaction.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) puts: Vec<Put>,
+    pub(super) settles: Vec<Settle>,
+    pub(super) chores: Vec<Chore>,
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.puts.is_empty() && self.settles.is_empty() && self.chores.is_empty()
+    }
+
+    /// Answers everything in it with an error.
+    pub(super) fn fail(&mut self, error: &SpoolError) {
+        for put in self.puts.drain(..) {
+            let _ = put.reply.send(Err(error.clone()));
+        }
+        for settle in self.settles.drain(..) {
+            let _ = settle.reply.send(Err(error.clone()));
+        }
+        self.fail_chores(error);
+    }
+
+    pub(super) fn fail_chores(&mut self, error: &SpoolError) {
+        for reply in self.chores.drain(..).filter_map(|chore| chore.reply) {
+            let _ = reply.send(Err(error.clone()));
+        }
+    }
+}
+
+/// Why the writer was woken.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Woken {
+    /// There is a batch.
+    Work,
+    /// The queue is being closed, and nothing is left.
+    Closing,
+}
+
+/// Where callers leave work and the writer fetches it, all there is at a time.
+///
+/// Nothing is dropped under its lock: dropping a message may leave work here.
+pub(super) struct Inbox {
+    inner: Mutex<Inner>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Inner {
+    batch: Batch,
+    bytes: usize,
+    /// When the first of the waiting outcomes came.
+    outcome_since: Option<Instant>,
+    /// Whether the writer sleeps.
+    asleep: bool,
+    closing: bool,
+    closed: bool,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::default(),
+            wake: Condvar::new(),
+        })
+    }
+
+    pub(super) fn put(&self, put: Put) -> Result<(), Put> {
+        let mut inner = self.inner.lock();
+        if inner.closing {
+            drop(inner);
+            return Err(put);
+        }
+        inner.bytes += row_bytes(&put.row);
+        inner.batch.puts.push(put);
+        self.rouse(inner.asleep);
+        Ok(())
+    }
+
+    pub(super) fn settle(&self, settle: Settle) -> Result<(), Settle> {
+        let mut inner = self.inner.lock();
+        if inner.closing {
+            drop(inner);
+            return Err(settle);
+        }
+        inner.batch.settles.push(settle);
+        // A writer that sleeps until the first outcome's time is up need not hear of the second.
+        let first = inner.outcome_since.is_none();
+        if first {
+            inner.outcome_since = Some(Instant::now());
+        }
+        self.rouse(first && inner.asleep);
+        Ok(())
+    }
+
+    pub(super) fn chore(&self, chore: Chore) -> Result<(), Chore> {
+        let mut inner = self.inner.lock();
+        if inner.closing {
+            drop(inner);
+            return Err(chore);
+        }
+        inner.batch.chores.push(chore);
+        self.rouse(inner.asleep);
+        Ok(())
+    }
+
+    /// No more work is taken; the writer finishes what there is.
+    pub(super) fn close(&self) {
+        self.inner.lock().closing = true;
+        self.wake.notify_one();
+    }
+
+    /// The writer is gone. Fails all that is left.
+    pub(super) fn abandon(&self) {
+        let mut inner = self.inner.lock();
+        inner.closing = true;
+        inner.closed = true;
+        let mut left = std::mem::take(&mut inner.batch);
+        drop(inner);
+        left.fail(&SpoolError::Closed);
+    }
+
+    fn rouse(&self, asleep: bool) {
+        if asleep {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Waits for work and moves it into `batch`, which may hold outcomes that are to be tried again at `again`.
+    ///
+    /// Puts and chores are fetched at once; outcomes when there is a put to share the commit with, or `patience` after the
+    /// first of them came.
+    pub(super) fn fetch(&self, batch: &mut Batch, patience: Duration, again: Option<Instant>) -> Woken {
+        let mut inner = self.inner.lock();
+        loop {
+            let urgent = !inner.batch.puts.is_empty() || !inner.batch.chores.is_empty();
+            let waiting = inner.outcome_since.map(|since| since + patience);
+            let until = match (waiting, again) {
+                // While the disk is full, outcomes come in at the pace of the retries.
+                (_, Some(again)) => Some(again),
+                (waiting, None) => waiting,
+            };
+            let due = until.is_some_and(|until| until <= Instant::now());
+            if urgent || due || (inner.closing && !(inner.batch.is_empty() && batch.is_empty())) {
+                inner.move_into(batch);
+                return Woken::Work;
+            }
+            if inner.closing {
+                return Woken::Closing;
+            }
+            inner.asleep = true;
+            match until {
+                Some(until) => drop(self.wake.wait_until(&mut inner, until)),
+                None => self.wake.wait(&mut inner),
+            }
+            inner.asleep = false;
+        }
+    }
+
+    /// Waits out a pause while the store is down, taking puts and chores as they come so that they can be failed.
+    pub(super) fn pause(&self, batch: &mut Batch, until: Instant) -> Woken {
+        let mut inner = self.inner.lock();
+        loop {
+            if !inner.batch.is_empty() {
+                inner.move_into(batch);
+                return Woken::Work;
+            }
+            if inner.closing {
+                return Woken::Closing;
+            }
+            inner.asleep = true;
+            let over = self.wake.wait_until(&mut inner, until).timed_out();
+            inner.asleep = false;
+            if over {
+                return Woken::Work;
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn move_into(&mut self, batch: &mut Batch) {
+        batch.settles.append(&mut self.batch.settles);
+        batch.chores.append(&mut self.batch.chores);
+        self.outcome_since = None;
+        if self.batch.puts.len() <= BATCH_PUTS && self.bytes <= BATCH_BYTES {
+            batch.puts.append(&mut self.batch.puts);
+            self.bytes = 0;
+            return;
+        }
+        let mut bytes = 0;
+        let mut fits = |put: &Put| {
+            bytes += row_bytes(&put.row);
+            bytes <= BATCH_BYTES
+        };
+        let count = self
+            .batch
+            .puts
+            .iter()
+            .take(BATCH_PUTS)
+            .map_while(|put| fits(put).then_some(()))
+            .count();
+        batch.puts.extend(self.batch.puts.drain(..count.max(1)));
+        self.bytes = self.batch.puts.iter().map(|put| row_bytes(&put.row)).sum();
+    }
+}
+
+fn row_bytes(row: &NewRow) -> usize {
+    row.message.memory()
+}

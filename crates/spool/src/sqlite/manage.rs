@@ -1,0 +1,118 @@
+//! What administrators ask for, cut into pieces small enough for puts to come in between.
+
+use jiff::Timestamp;
+use postern_mail::QueueId;
+use tokio::sync::oneshot;
+
+use super::due::{self, IndexPlace};
+use super::inbox::{Chore, Task};
+use super::list;
+use super::shared::Shared;
+use super::writer::answer;
+use crate::admin::{Filter, Page, Selection, SummaryPage};
+use crate::error::SpoolError;
+use crate::fresh::{Change, Event};
+
+/// Messages, or recipients of a flush, changed in one transaction.
+const STEP: usize = 500;
+
+/// Most messages in one page of a listing.
+const PAGE_MAX: usize = 10_000;
+
+impl Shared {
+    pub(super) async fn list(&self, filter: &Filter, page: Page) -> Result<SummaryPage, SpoolError> {
+        let limit = page.limit.clamp(1, PAGE_MAX);
+        let mut found = SummaryPage {
+            messages: Vec::new(),
+            more: true,
+        };
+        let mut after = page.after;
+        while found.more && found.messages.len() < limit {
+            let (filter, wanted) = (filter.clone(), limit - found.messages.len());
+            let (ids, resume) = self
+                .readers
+                .read(move |connection| {
+                    let step = list::matching(connection, &filter, after, wanted)?;
+                    Ok((list::summaries(connection, &step.ids)?, step.resume))
+                })
+                .await??;
+            found.messages.extend(ids);
+            found.more = resume.is_some();
+            after = resume;
+        }
+        Ok(found)
+    }
+
+    /// Does something to all selected messages, a few hundred at a time.
+    pub(super) async fn each(
+        &self,
+        which: Selection,
+        task: impl Fn(Vec<QueueId>) -> Task,
+    ) -> Result<u64, SpoolError> {
+        let mut changed = 0;
+        match which {
+            Selection::Ids(ids) => {
+                for ids in ids.chunks(STEP) {
+                    changed += self.do_chore(task(ids.to_vec())).await?;
+                }
+            }
+            Selection::Filter(filter) => {
+                // What comes in from now on was not meant, and this has to end.
+                let last = self.ids.next();
+                let mut after = None;
+                loop {
+                    let step = filter.clone();
+                    let found = self
+                        .readers
+                        .read(move |connection| list::matching(connection, &step, after, STEP))
+                        .await??;
+                    let ids: Vec<_> = found.ids.into_iter().filter(|id| *id < last).collect();
+                    if !ids.is_empty() {
+                        changed += self.do_chore(task(ids)).await?;
+                    }
+                    match found.resume {
+                        Some(resume) if resume < last => after = Some(resume),
+                        _ => break,
+                    }
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    pub(super) async fn flush(&self, domain: Option<&str>, now: Timestamp) -> Result<u64, SpoolError> {
+        let domain = domain.map(str::to_lowercase);
+        let only = domain.is_some();
+        let mut from = IndexPlace::before(domain.as_deref());
+        let mut changed = 0;
+        loop {
+            let (rows, next) = self
+                .readers
+                .read(move |connection| due::deferred(connection, only, from, now, STEP))
+                .await??;
+            let full = rows.len() == STEP;
+            if !rows.is_empty() {
+                changed += self.do_chore(Task::Flush { rows, now }).await?;
+            }
+            match next {
+                Some(next) if full => from = next,
+                _ => break,
+            }
+        }
+        self.board
+            .tell(&mut vec![Event::Changed(Change::Flushed(domain))]);
+        Ok(changed)
+    }
+
+    async fn do_chore(&self, task: Task) -> Result<u64, SpoolError> {
+        self.check()?;
+        let (reply, done) = oneshot::channel();
+        self.inbox
+            .chore(Chore {
+                task,
+                reply: Some(reply),
+            })
+            .map_err(|_| SpoolError::Closed)?;
+        answer(done).await
+    }
+}

@@ -1,0 +1,134 @@
+//! Opening the store, after a clean end, after a crash, and after it failed under our hands.
+
+use jiff::Timestamp;
+use postern_mail::QueueId;
+use rusqlite::Connection;
+
+use super::shared::Shared;
+use super::transaction::Totals;
+use super::writer::{Doubtful, Store};
+use super::{connection, probe};
+use crate::error::SpoolError;
+use crate::settings::SpoolSettings;
+
+/// Opens the store at the start of the program; also says which id was the last that may have been given out.
+pub(super) fn open(settings: &SpoolSettings) -> Result<(Store, QueueId), SpoolError> {
+    let connection = connection::open_writer(&settings.directory)?;
+    let requeued = requeue_fresh(&connection)?;
+    let store = Store {
+        totals: totals(&connection)?,
+        connection,
+    };
+    // Those of finished messages count, too: they are in the log, and in the history.
+    let highest: i64 =
+        store
+            .connection
+            .query_row("SELECT coalesce(max(message_id), 0) FROM recipient", [], |row| {
+                row.get(0)
+            })?;
+    let now = QueueId::new(Timestamp::now().as_millisecond(), 0);
+    tracing::info!(
+        target: "postern::spool",
+        messages = store.totals.messages,
+        recipients = store.totals.recipients,
+        requeued,
+        "queue open"
+    );
+    Ok((store, now.max(QueueId::from_i64(highest))))
+}
+
+/// Opens and verifies the store after a failure. Every step must work, a sync of data and of the database among them.
+///
+/// After a failed sync the log in the file may be less than the log in the page cache, although it reads well. So its content
+/// is moved into the database, which is synced, and the log is emptied; only then is there a commit.
+pub(super) fn reopen(shared: &Shared, doubtful: &mut Vec<Doubtful>) -> Result<Store, SpoolError> {
+    shared.readers.renew();
+    probe::room(&shared.settings.directory)?;
+    let connection = connection::open_writer(&shared.settings.directory)?;
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy != 0 {
+        return Err(SpoolError::Unavailable(
+            "the log cannot be emptied while it is read".into(),
+        ));
+    }
+    resolve_doubts(shared, &connection, doubtful)?;
+    Ok(Store {
+        totals: totals(&connection)?,
+        connection,
+    })
+}
+
+/// What was in delivery's memory when the last run ended waits in the database again. Returns how many recipients that were.
+fn requeue_fresh(connection: &Connection) -> Result<usize, SpoolError> {
+    let transaction = connection.unchecked_transaction()?;
+    let from: i64 =
+        transaction.query_row("SELECT fresh_from FROM totals WHERE id = 1", [], |row| row.get(0))?;
+    if from == 0 {
+        return Ok(0);
+    }
+    let requeued = transaction.execute(
+        "UPDATE recipient SET state = 1 WHERE message_id >= ?1 AND state = 0",
+        [from],
+    )?;
+    transaction.execute("UPDATE totals SET fresh_from = 0 WHERE id = 1", [])?;
+    transaction.commit()?;
+    Ok(requeued)
+}
+
+fn totals(connection: &Connection) -> Result<Totals, SpoolError> {
+    Ok(connection.query_row(
+        "SELECT messages, recipients, held, bytes FROM totals WHERE id = 1",
+        [],
+        |row| {
+            Ok(Totals {
+                messages: row.get(0)?,
+                recipients: row.get(1)?,
+                held: row.get(2)?,
+                bytes: row.get(3)?,
+            })
+        },
+    )?)
+}
+
+/// Takes away messages whose clients were told that they are not queued, if they are all the same; they will come again.
+/// A report that is there stays, since its settlement is there too.
+fn resolve_doubts(
+    shared: &Shared,
+    connection: &Connection,
+    doubtful: &mut Vec<Doubtful>,
+) -> Result<(), SpoolError> {
+    let transaction = connection.unchecked_transaction()?;
+    for doubt in doubtful.iter() {
+        let id = doubt.id.as_i64();
+        if doubt.report {
+            transaction.execute(
+                "UPDATE recipient SET state = 1 WHERE message_id = ?1 AND state = 0",
+                [id],
+            )?;
+            continue;
+        }
+        let found = transaction.execute(
+            "UPDATE totals SET messages = messages - 1,
+                 bytes = bytes - (SELECT size FROM message WHERE id = ?1),
+                 held = held - (SELECT hold IS NOT NULL FROM message WHERE id = ?1),
+                 recipients = recipients - (SELECT unfinished FROM message WHERE id = ?1)
+             WHERE id = 1 AND EXISTS (SELECT 1 FROM message WHERE id = ?1)",
+            [id],
+        )?;
+        if found > 0 {
+            transaction.execute("DELETE FROM message WHERE id = ?1", [id])?;
+            transaction.execute("DELETE FROM body WHERE message_id = ?1", [id])?;
+            transaction.execute("DELETE FROM recipient WHERE message_id = ?1", [id])?;
+        }
+    }
+    // A change even without doubts: the store is open when a commit works.
+    transaction.execute("UPDATE totals SET id = 1 WHERE id = 1", [])?;
+    transaction.commit()?;
+    for doubt in doubtful.drain(..) {
+        if let (Some(name), false) = (doubt.body_file, doubt.report) {
+            shared.bodies.discard().file(name);
+        }
+    }
+    shared.board.tell_backlog();
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! Recording outcomes.
+
+use jiff::Timestamp;
+use postern_mail::QueueId;
+use rusqlite::{OptionalExtension, params};
+
+use super::codec::{self, DONE, FRESH, HELD, QUEUED};
+use super::inbox::Settle;
+use super::transaction::Transaction;
+use crate::error::SpoolError;
+use crate::outcome::{Attempt, Duplicate, Outcome, OutcomeKind, RecipientOutcome, Settled};
+
+/// What settling changed so far.
+#[derive(Default)]
+struct Tally {
+    finished: i64,
+    deferred: i64,
+    left_fresh: u32,
+}
+
+impl Transaction<'_, '_> {
+    /// Records a settlement and queues its reports, unless no outcome counted.
+    ///
+    /// # Errors
+    ///
+    /// Those of the database; the transaction is unusable then.
+    pub(super) fn settle(&mut self, settle: &Settle) -> Result<Settled, SpoolError> {
+        let id = settle.id.as_i64();
+        let may_be_fresh = self.board.is_live(settle.id);
+        let mut settled = Settled::default();
+        let mut tally = Tally::default();
+        for outcome in &settle.outcomes {
+            if !self.settle_one(id, settle.at, outcome, may_be_fresh, &mut tally)? {
+                let first = self.first_outcome(id, outcome.index)?;
+                settled.duplicates.push(Duplicate {
+                    index: outcome.index,
+                    first,
+                });
+            }
+        }
+        if tally.left_fresh > 0 {
+            self.effects.left_fresh.push((settle.id, tally.left_fresh));
+        }
+        settled.finished = self.count_down(id, tally.finished)?;
+        if tally.finished + tally.deferred > 0 {
+            for report in &settle.reports {
+                match self.insert(report) {
+                    // Without its report the outcome still stands: it has happened.
+                    Err(SpoolError::DuplicateId(report)) => {
+                        tracing::error!(target: "postern::spool", queue = %settle.id, %report, "report not queued: its id is in use");
+                    }
+                    Err(error) => return Err(error),
+                    Ok(()) => settled.reports.push(report.message.clone()),
+                }
+            }
+        }
+        Ok(settled)
+    }
+
+    /// Records one outcome; says whether it counted.
+    fn settle_one(
+        &mut self,
+        id: i64,
+        at: Timestamp,
+        outcome: &RecipientOutcome,
+        may_be_fresh: bool,
+        tally: &mut Tally,
+    ) -> rusqlite::Result<bool> {
+        let index = outcome.index;
+        let fresh = may_be_fresh && self.apply(id, index, FRESH, FRESH, at, &outcome.outcome)?;
+        if !(fresh || self.apply(id, index, QUEUED, HELD, at, &outcome.outcome)?) {
+            return Ok(false);
+        }
+        tally.left_fresh += u32::from(fresh);
+        match outcome.outcome {
+            Outcome::Deferred { .. } => tally.deferred += 1,
+            _ => tally.finished += 1,
+        }
+        Ok(true)
+    }
+
+    /// Applies an outcome to a recipient in one of these states; says whether it was in one.
+    fn apply(
+        &mut self,
+        id: i64,
+        index: u32,
+        from: i64,
+        to: i64,
+        at: Timestamp,
+        outcome: &Outcome,
+    ) -> rusqlite::Result<bool> {
+        debug_assert!(to < DONE, "what is done stays as it is");
+        let (kind, attempt, by) = match outcome {
+            Outcome::Deferred {
+                until,
+                attempt,
+                warned,
+            } => {
+                let (relay, status, reply) = attempt_columns(attempt.as_ref());
+                let changed = self.statements.defer_recipient.execute(params![
+                    id,
+                    index,
+                    from,
+                    to,
+                    until.as_millisecond(),
+                    i64::from(*warned),
+                    i64::from(attempt.is_some()),
+                    relay,
+                    status,
+                    reply,
+                ])?;
+                return Ok(changed > 0);
+            }
+            Outcome::Delivered(attempt) => (OutcomeKind::Delivered, Some(attempt), None),
+            Outcome::Bounced(attempt) => (OutcomeKind::Bounced, Some(attempt), None),
+            Outcome::Expired(attempt) => (OutcomeKind::Expired, Some(attempt), None),
+            Outcome::Removed { by } => (OutcomeKind::Removed, None, Some(by)),
+        };
+        let (relay, status, reply) = attempt_columns(attempt);
+        let changed = self.statements.finish_recipient.execute(params![
+            id,
+            index,
+            from,
+            to,
+            codec::outcome_text(kind),
+            at.as_millisecond(),
+            // An expiry ends the waiting; it is no attempt of its own.
+            i64::from(matches!(kind, OutcomeKind::Delivered | OutcomeKind::Bounced)),
+            relay,
+            status,
+            reply,
+            by,
+        ])?;
+        Ok(changed > 0)
+    }
+
+    fn first_outcome(&mut self, id: i64, index: u32) -> Result<Option<OutcomeKind>, SpoolError> {
+        let text: Option<Option<String>> = self
+            .statements
+            .first_outcome
+            .query_row(params![id, index], |row| row.get(0))
+            .optional()?;
+        Ok(text.flatten().and_then(|text| codec::outcome(&text).ok()))
+    }
+
+    /// Takes finished recipients off the message's count, and the message away when none is left.
+    pub(super) fn count_down(&mut self, id: i64, finished: i64) -> Result<bool, SpoolError> {
+        if finished == 0 {
+            return Ok(false);
+        }
+        self.totals.recipients -= finished;
+        let gone: Option<(i64, bool, Option<String>)> = self
+            .statements
+            .finish_message
+            .query_row([id, finished], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((size, held, body_file)) = gone else {
+            self.statements.count_down.execute([id, finished])?;
+            return Ok(false);
+        };
+        self.message_finished(id, size, held, body_file)?;
+        Ok(true)
+    }
+
+    /// Removes an unfinished message: every open recipient gets that as its outcome. Says whether it was there.
+    pub(super) fn remove(&mut self, id: QueueId, by: &str, now: Timestamp) -> Result<bool, SpoolError> {
+        let number = id.as_i64();
+        let open: Vec<u32> = self
+            .connection
+            .prepare_cached("SELECT idx FROM recipient WHERE message_id = ?1 AND state < 3")?
+            .query_map([number], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let may_be_fresh = self.board.is_live(id);
+        let mut tally = Tally::default();
+        for index in open {
+            let outcome = RecipientOutcome {
+                index,
+                outcome: Outcome::Removed { by: by.to_owned() },
+            };
+            self.settle_one(number, now, &outcome, may_be_fresh, &mut tally)?;
+        }
+        if tally.left_fresh > 0 {
+            self.effects.left_fresh.push((id, tally.left_fresh));
+        }
+        self.count_down(number, tally.finished)
+    }
+}
+
+fn attempt_columns(attempt: Option<&Attempt>) -> (Option<&str>, Option<String>, Option<&str>) {
+    let Some(attempt) = attempt else {
+        return (None, None, None);
+    };
+    (
+        Some(&attempt.relay),
+        attempt.status.map(|status| status.to_string()),
+        Some(&attempt.reply),
+    )
+}

@@ -1,0 +1,168 @@
+//! What the handle, the writer and the keeper have in common.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use postern_mail::QueueId;
+
+use super::checkpoint::LogState;
+use super::inbox::Inbox;
+use super::keeper::KeeperHandle;
+use super::readers::Readers;
+use super::transaction::Totals;
+use crate::body::BodyStore;
+use crate::engine::SpoolState;
+use crate::error::SpoolError;
+use crate::fresh::Board;
+use crate::settings::SpoolSettings;
+
+pub(super) struct Shared {
+    pub(super) settings: SpoolSettings,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) board: Arc<Board>,
+    pub(super) bodies: Arc<BodyStore>,
+    pub(super) readers: Readers,
+    pub(super) keeper: KeeperHandle,
+    pub(super) ids: Ids,
+    pub(super) log: LogState,
+    pub(super) free: FreeSpace,
+    state: Mutex<SpoolState>,
+    /// Whether puts are to fail without being tried.
+    down: AtomicBool,
+    counts: Mutex<Totals>,
+}
+
+pub(super) struct Parts {
+    pub(super) settings: SpoolSettings,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) board: Arc<Board>,
+    pub(super) bodies: Arc<BodyStore>,
+    pub(super) keeper: KeeperHandle,
+    pub(super) last_id: QueueId,
+}
+
+impl Shared {
+    pub(super) fn new(parts: Parts) -> Arc<Self> {
+        let Parts {
+            settings,
+            inbox,
+            board,
+            bodies,
+            keeper,
+            last_id,
+        } = parts;
+        Arc::new(Self {
+            readers: Readers::new(&settings),
+            ids: Ids(AtomicI64::new(last_id.as_i64())),
+            log: LogState::default(),
+            free: FreeSpace::default(),
+            state: Mutex::new(SpoolState::Ready),
+            down: AtomicBool::new(false),
+            counts: Mutex::default(),
+            settings,
+            inbox,
+            board,
+            bodies,
+            keeper,
+        })
+    }
+
+    pub(super) fn state(&self) -> SpoolState {
+        self.state.lock().clone()
+    }
+
+    pub(super) fn set_state(&self, state: SpoolState) {
+        self.down
+            .store(!matches!(state, SpoolState::Ready), Ordering::Release);
+        *self.state.lock() = state;
+    }
+
+    /// The disk is full, the store is sound: puts are still tried.
+    pub(super) fn set_full(&self, error: &SpoolError) {
+        *self.state.lock() = SpoolState::Full(error.to_string().into());
+    }
+
+    /// The store failed: puts fail at once.
+    pub(super) fn set_down(&self, error: &SpoolError) {
+        let text = error.to_string().into();
+        self.set_state(match error {
+            SpoolError::Full(_) => SpoolState::Full(text),
+            _ => SpoolState::Unavailable(text),
+        });
+    }
+
+    /// Fails when puts cannot succeed just now.
+    pub(super) fn check(&self) -> Result<(), SpoolError> {
+        if !self.down.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match self.state() {
+            SpoolState::Ready => Ok(()),
+            SpoolState::Full(reason) => Err(SpoolError::Full(reason)),
+            SpoolState::Unavailable(reason) => Err(SpoolError::Unavailable(reason)),
+            SpoolState::Closed => Err(SpoolError::Closed),
+        }
+    }
+
+    pub(super) fn counts(&self) -> Totals {
+        *self.counts.lock()
+    }
+
+    pub(super) fn set_counts(&self, totals: Totals) {
+        *self.counts.lock() = totals;
+    }
+}
+
+/// Gives out ids that only grow.
+pub(super) struct Ids(AtomicI64);
+
+impl Ids {
+    pub(super) fn next(&self) -> QueueId {
+        let now = QueueId::new(Timestamp::now().as_millisecond(), 0).as_i64();
+        let after = |last: i64| Some(now.max(last + 1));
+        let last = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, after)
+            .unwrap_or_else(|last| last);
+        QueueId::from_i64(now.max(last + 1))
+    }
+}
+
+/// The room left on the disk, asked for at most twice a second.
+pub(super) struct FreeSpace {
+    start: Instant,
+    /// Milliseconds after `start` when it was last asked for; 0 for never.
+    asked: AtomicU64,
+    bytes: AtomicU64,
+}
+
+const UNKNOWN: u64 = u64::MAX;
+const FRESHNESS: Duration = Duration::from_millis(500);
+
+impl Default for FreeSpace {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            asked: AtomicU64::new(0),
+            bytes: AtomicU64::new(UNKNOWN),
+        }
+    }
+}
+
+impl FreeSpace {
+    pub(super) fn bytes(&self, directory: &std::path::Path) -> Option<u64> {
+        let now = self.start.elapsed().as_millis() as u64 + 1;
+        let asked = self.asked.load(Ordering::Acquire);
+        if asked == 0 || now - asked.min(now) >= FRESHNESS.as_millis() as u64 {
+            let bytes = nix::sys::statvfs::statvfs(directory).map_or(UNKNOWN, |disk| {
+                disk.blocks_available() as u64 * disk.fragment_size() as u64
+            });
+            self.bytes.store(bytes, Ordering::Release);
+            self.asked.store(now, Ordering::Release);
+        }
+        Some(self.bytes.load(Ordering::Acquire)).filter(|bytes| *bytes != UNKNOWN)
+    }
+}

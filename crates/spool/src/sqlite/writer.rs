@@ -1,0 +1,309 @@
+//! The writer thread: one transaction after another, each with all that came in during the one before.
+//!
+//! How it fails: when the disk is full, the puts of the transaction fail, outcomes are tried again until there is room. When
+//! anything else goes wrong, or a sync fails, nothing that this connection believes may be relied on: it is dropped, and
+//! the store is opened and verified anew (see [`super::recover`]), as often as it takes. Outcomes wait for that.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use postern_mail::QueueId;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::inbox::{Batch, Woken};
+use super::recover;
+use super::shared::Shared;
+use super::transaction::{Effects, Statements, Totals, Transaction};
+use super::{checkpoint, probe};
+use crate::engine::SpoolState;
+use crate::error::SpoolError;
+use crate::message::Body;
+use crate::outcome::Settled;
+
+/// Pause before outcomes that met a full disk are tried again.
+const FULL_PAUSE: Duration = Duration::from_millis(250);
+
+/// An open store, ready to be written to.
+pub(super) struct Store {
+    pub(super) connection: Connection,
+    pub(super) totals: Totals,
+}
+
+/// What outlives a failed store.
+#[derive(Default)]
+pub(super) struct Carried {
+    pub(super) batch: Batch,
+    /// Messages of a transaction that may or may not be on disk. Their clients were told that they are not queued.
+    pub(super) doubtful: Vec<Doubtful>,
+}
+
+/// A message that may or may not be on disk.
+pub(super) struct Doubtful {
+    pub(super) id: QueueId,
+    pub(super) body_file: Option<Arc<str>>,
+    /// Whether it is a report whose settlement will be tried again; such a one stays if it is there.
+    pub(super) report: bool,
+}
+
+enum Ended {
+    Closed(Result<(), SpoolError>),
+    Failed(SpoolError),
+}
+
+/// Runs until the queue is closed; the result is that of closing.
+pub(super) fn run(shared: &Arc<Shared>, mut store: Store) -> Result<(), SpoolError> {
+    let mut carried = Carried::default();
+    loop {
+        let ended = Writer::serve(shared, &store, &mut carried);
+        drop(store);
+        let why = match ended {
+            Ended::Closed(result) => return result,
+            Ended::Failed(error) => error,
+        };
+        tracing::error!(target: "postern::spool", %why, "store failed");
+        shared.set_down(&why);
+        match reopen(shared, &mut carried, &why) {
+            Some(opened) => store = opened,
+            None => return Err(why),
+        }
+        shared.set_state(SpoolState::Ready);
+        tracing::info!(target: "postern::spool", messages = store.totals.messages, "store open again");
+    }
+}
+
+/// Opens the store again, with growing pauses; `None` when the queue is closed meanwhile.
+fn reopen(shared: &Arc<Shared>, carried: &mut Carried, why: &SpoolError) -> Option<Store> {
+    let mut pause = shared.settings.reopen_wait;
+    loop {
+        let until = Instant::now() + pause;
+        while Instant::now() < until {
+            if shared.inbox.pause(&mut carried.batch, until) == Woken::Closing {
+                carried.batch.fail(&SpoolError::Closed);
+                return None;
+            }
+            fail_new(&mut carried.batch, why);
+        }
+        match recover::reopen(shared, &mut carried.doubtful) {
+            Ok(store) => return Some(store),
+            Err(error) => {
+                tracing::warn!(target: "postern::spool", %error, retry_ms = pause.as_millis() as u64, "store not open yet");
+                shared.set_down(&error);
+            }
+        }
+        pause = (pause * 2).min(shared.settings.reopen_wait_max);
+    }
+}
+
+/// Fails puts and chores, and keeps outcomes.
+fn fail_new(batch: &mut Batch, why: &SpoolError) {
+    for put in batch.puts.drain(..) {
+        let _ = put.reply.send(Err(why.clone()));
+    }
+    batch.fail_chores(why);
+}
+
+struct Writer<'s, 'c> {
+    shared: &'s Shared,
+    connection: &'c Connection,
+    statements: Statements<'c>,
+    totals: Totals,
+    effects: Effects,
+    /// Puts of the present transaction that failed alone.
+    refused: Vec<(usize, SpoolError)>,
+    /// Results of the present transaction's settlements and chores.
+    settled: Vec<Settled>,
+    counted: Vec<u64>,
+}
+
+impl<'s, 'c> Writer<'s, 'c> {
+    fn serve(shared: &'s Shared, store: &'c Store, carried: &mut Carried) -> Ended {
+        let connection = &store.connection;
+        let statements = match Statements::prepare(connection) {
+            Ok(statements) => statements,
+            Err(error) => return Ended::Failed(error.into()),
+        };
+        let mut writer = Self {
+            shared,
+            connection,
+            statements,
+            totals: store.totals,
+            effects: Effects::default(),
+            refused: Vec::new(),
+            settled: Vec::new(),
+            counted: Vec::new(),
+        };
+        shared.set_counts(writer.totals);
+        checkpoint::watch(connection);
+        writer.serve_batches(carried)
+    }
+
+    fn serve_batches(&mut self, carried: &mut Carried) -> Ended {
+        let mut again = (!carried.batch.is_empty()).then(Instant::now);
+        loop {
+            let patience = self.shared.settings.outcome_wait;
+            if self.shared.inbox.fetch(&mut carried.batch, patience, again) == Woken::Closing {
+                return Ended::Closed(self.close());
+            }
+            let had_puts = !carried.batch.puts.is_empty();
+            match self.commit(&mut carried.batch) {
+                Ok(()) => {
+                    if again.take().is_some() {
+                        self.shared.set_state(SpoolState::Ready);
+                    }
+                }
+                Err(error @ SpoolError::Full(_)) => {
+                    if again.is_none() {
+                        tracing::error!(target: "postern::spool", %error, "disk full");
+                    }
+                    self.shared.set_full(&error);
+                    self.release_failed(carried, &error, false);
+                    // Without the puts there may be just enough room.
+                    let pause = if had_puts { Duration::ZERO } else { FULL_PAUSE };
+                    again = Some(Instant::now() + pause);
+                    self.shared.keeper.checkpoint();
+                }
+                Err(error) => {
+                    let told = probe::refine(&self.shared.settings.directory, &error);
+                    self.release_failed(carried, &told, true);
+                    return Ended::Failed(told);
+                }
+            }
+            if let Err(error) = checkpoint::after_commit(self.shared, self.connection) {
+                return Ended::Failed(error);
+            }
+        }
+    }
+
+    /// Commits a batch and answers it. On an error outcomes stay in the batch, and so do puts and chores, unanswered.
+    fn commit(&mut self, batch: &mut Batch) -> Result<(), SpoolError> {
+        self.effects.clear();
+        self.refused.clear();
+        self.settled.clear();
+        self.counted.clear();
+        if batch.is_empty() {
+            // Woken because the disk was full, to see whether it still is.
+            return probe::room(&self.shared.settings.directory);
+        }
+        let before = self.totals;
+        if let Err(error) = self.write(batch) {
+            self.totals = before;
+            // SQLite may have rolled back by itself.
+            if !self.connection.is_autocommit() {
+                self.connection.execute_batch("ROLLBACK")?;
+            }
+            return Err(error);
+        }
+        self.answer(batch);
+        Ok(())
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), SpoolError> {
+        self.statements.begin.execute([])?;
+        let mut transaction = Transaction {
+            connection: self.connection,
+            statements: &mut self.statements,
+            board: &self.shared.board,
+            totals: self.totals,
+            effects: &mut self.effects,
+        };
+        for (place, put) in batch.puts.iter().enumerate() {
+            match transaction.insert(&put.row) {
+                Ok(()) => {}
+                Err(error @ SpoolError::DuplicateId(_)) => self.refused.push((place, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        for settle in &batch.settles {
+            self.settled.push(transaction.settle(settle)?);
+        }
+        for chore in &batch.chores {
+            self.counted.push(transaction.chore(&chore.task)?);
+        }
+        transaction.save_totals()?;
+        self.totals = transaction.totals;
+        self.statements.commit.execute([])?;
+        Ok(())
+    }
+
+    /// All is on stable storage: says so to everybody.
+    fn answer(&mut self, batch: &mut Batch) {
+        self.shared.set_counts(self.totals);
+        for (id, recipients) in self.effects.left_fresh.drain(..) {
+            self.shared.board.leave(id, recipients);
+        }
+        let mut refused = self.refused.drain(..).peekable();
+        for (place, put) in batch.puts.drain(..).enumerate() {
+            if let Some((_, error)) = refused.next_if(|(refused, _)| *refused == place) {
+                let _ = put.reply.send(Err(error));
+                continue;
+            }
+            let _ = put.reply.send(Ok(()));
+            self.effects
+                .put(put.row.message, put.row.queue_only, put.row.hold.is_some());
+        }
+        drop(refused);
+        for (settle, settled) in batch.settles.drain(..).zip(self.settled.drain(..)) {
+            for row in settle.reports {
+                if settled.reports.iter().any(|report| report.id == row.message.id) {
+                    self.effects.put(row.message, row.queue_only, row.hold.is_some());
+                }
+            }
+            let _ = settle.reply.send(Ok(settled));
+        }
+        for (chore, count) in batch.chores.drain(..).zip(self.counted.drain(..)) {
+            if let Some(reply) = chore.reply {
+                let _ = reply.send(Ok(count));
+            }
+        }
+        for name in self.effects.discard.drain(..) {
+            self.shared.bodies.discard().file(name);
+        }
+        for (id, by) in self.effects.removed.drain(..) {
+            tracing::info!(target: "postern::outcome", queue = %id, by = &*by, "removed");
+        }
+        self.shared.board.tell(&mut self.effects.events);
+        if self.effects.backlog {
+            self.shared.board.tell_backlog();
+        }
+    }
+
+    /// A transaction failed: its puts and chores are told, its outcomes stay. With `doubtful` it may be on disk all the same.
+    fn release_failed(&mut self, carried: &mut Carried, error: &SpoolError, doubtful: bool) {
+        let batch = &mut carried.batch;
+        let rows = batch.puts.iter().map(|put| (&put.row, false));
+        let reports = batch
+            .settles
+            .iter()
+            .flat_map(|settle| &settle.reports)
+            .map(|row| (row, true));
+        for (row, report) in rows.chain(reports) {
+            self.shared.board.leave(row.message.id, u32::MAX);
+            let file = match &row.message.body {
+                Body::File(file) => Some(file),
+                Body::Inline(_) => None,
+            };
+            if doubtful {
+                let body_file = file.map(|file| file.name().into());
+                carried.doubtful.push(Doubtful {
+                    id: row.message.id,
+                    body_file,
+                    report,
+                });
+            } else if let Some(file) = file {
+                file.keep(false);
+            }
+        }
+        fail_new(batch, error);
+    }
+
+    fn close(&mut self) -> Result<(), SpoolError> {
+        self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        Ok(())
+    }
+}
+
+/// Ends a wait for the writer when it is gone without an answer.
+pub(super) async fn answer<T>(reply: oneshot::Receiver<Result<T, SpoolError>>) -> Result<T, SpoolError> {
+    reply.await.unwrap_or(Err(SpoolError::Closed))
+}
