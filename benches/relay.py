@@ -90,10 +90,10 @@ class Sink:
                 return
             if not data:
                 return
-            numbers = re.findall(rb"(?:mesg|message|mail)?[ =]*(\d+)", tail + data)
-            tail = data[-1:]
-            if numbers:
-                new = max(map(int, numbers[-3:]))
+            lines = (tail + data).split(b"\r")
+            tail = lines[-1]
+            for count in re.findall(rb"mesg=(\d+)$", b"\n".join(lines[:-1][-1:])):
+                new = int(count)
                 if new > self.count:
                     self.count, self.at = new, time.monotonic()
 
@@ -122,9 +122,17 @@ via = ["127.0.0.1:{sink.port}"]
 tls = "none"
 {extra}
 ''')
-        self.process = subprocess.Popen(
-            [os.environ.get("POSTERN_BIN", str(ROOT / "target/release/postern")), "serve", "--config", str(folder / "postern.toml")],
-            stdout=subprocess.DEVNULL, stderr=open(folder / "log", "wb"))
+        self.start()
+
+    @staticmethod
+    def binary():
+        return os.environ.get("POSTERN_BIN", str(ROOT / "target/release/postern"))
+
+    def start(self):
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                [self.binary(), "serve", "--config", str(self.folder / "postern.toml")],
+                stdout=subprocess.DEVNULL, stderr=log)
         wait_for(self.port)
         self.pid = self.process.pid
 

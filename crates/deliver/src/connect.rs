@@ -26,6 +26,8 @@ pub(crate) struct Dialer<'a> {
     pub(crate) tls: &'a TlsClients,
     /// A random number, which decides between hosts of equal preference.
     pub(crate) seed: u64,
+    /// Hosts, as [`Session::relay`] names them, that have had their chance in this attempt.
+    pub(crate) avoid: &'a [String],
 }
 
 /// One address of one host.
@@ -60,7 +62,10 @@ impl Dialer<'_> {
                     continue;
                 }
             };
-            for address in addresses.into_iter().take(left) {
+            let fresh = addresses
+                .into_iter()
+                .filter(|address| !self.avoid.contains(&relay_name(host, address)));
+            for address in fresh.take(left) {
                 left -= 1;
                 match self.open_address(hop, host, address).await {
                     Ok(session) => return Ok(session),
@@ -107,13 +112,7 @@ impl Dialer<'_> {
                 exchange: record.exchange,
             })
             .collect();
-        let own: Vec<&str> = self
-            .settings
-            .own_names
-            .iter()
-            .chain([&self.settings.hostname])
-            .map(String::as_str)
-            .collect();
+        let own: Vec<&str> = self.own_names().collect();
         match route::mx_hosts(&records, &own, self.seed) {
             MxVerdict::Hosts(hosts) => Ok(hosts.iter().map(|host| named(host)).collect()),
             MxVerdict::Implicit => Ok(vec![named(domain)]),
@@ -129,6 +128,19 @@ impl Dialer<'_> {
                 format!("the MX records of {domain} name no usable host"),
             )),
         }
+    }
+
+    fn is_own_name(&self, name: &str) -> bool {
+        self.own_names().any(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    fn own_names(&self) -> impl Iterator<Item = &str> {
+        let settings = self.settings;
+        settings
+            .own_names
+            .iter()
+            .chain([&settings.hostname])
+            .map(String::as_str)
     }
 
     /// The addresses of one host.
@@ -206,8 +218,7 @@ impl Dialer<'_> {
                     opening.secured(&mut session.output)
                 }
                 OpeningStep::Ready(peer) => {
-                    let own = matches!(hop.kind, HopKind::Mx(_))
-                        && peer.name.eq_ignore_ascii_case(&self.settings.hostname);
+                    let own = matches!(hop.kind, HopKind::Mx(_)) && self.is_own_name(&peer.name);
                     if let (true, HopKind::Mx(domain)) = (own, &hop.kind) {
                         let why = format!("{} answers with this server's own name", session.relay);
                         return Err(Refusal::Other(loops_back(domain, &why)));

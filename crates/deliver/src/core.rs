@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use postern_mail::{Domain, QueueId, ReversePath};
-use postern_spool::{Message, Outcome, RecipientOutcome, Settlement};
+use postern_spool::{Message, Origin, Outcome, RecipientOutcome, Settlement};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -135,16 +135,24 @@ impl Core {
 
     /// Hands a message that was just put to the destinations of its recipients.
     pub(crate) fn dispatch(self: &Arc<Self>, message: &Arc<Message>) {
+        self.hand_out(message, (0..message.envelope.recipients.len()).map(Due::fresh));
+    }
+
+    /// Hands these recipients of a fresh message to their destinations.
+    fn hand_out(self: &Arc<Self>, message: &Arc<Message>, dues: impl IntoIterator<Item = Due>) {
         let settings = self.deps.settings.load();
         let mut groups: Vec<(Arc<Destination>, Vec<Due>)> = Vec::with_capacity(1);
-        for (index, recipient) in message.envelope.recipients.iter().enumerate() {
+        for due in dues {
+            let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
+                continue;
+            };
             let destination = self.destination(recipient.address.domain(), &settings);
             match groups
                 .iter_mut()
                 .find(|(other, _)| Arc::ptr_eq(other, &destination))
             {
-                Some((_, recipients)) => recipients.push(Due::fresh(index)),
-                None => groups.push((destination, vec![Due::fresh(index)])),
+                Some((_, recipients)) => recipients.push(due),
+                None => groups.push((destination, vec![due])),
             }
         }
         for (destination, recipients) in groups {
@@ -160,6 +168,22 @@ impl Core {
                 Err(work) => self.leave_to_spool(&destination, message, work),
             }
         }
+    }
+
+    /// Gives all that waits to the destinations that new settings choose, and tries again where a pause may have lost its reason.
+    pub(crate) fn reroute(self: &Arc<Self>) {
+        for destination in self.destinations() {
+            destination.end_pause();
+            let (fresh, deferred) = destination.drain();
+            // The spool still has it as due.
+            drop(deferred);
+            for work in fresh {
+                if let Some(message) = work.message {
+                    self.hand_out(&message, work.recipients);
+                }
+            }
+        }
+        self.agenda.look_everywhere();
     }
 
     /// Starts workers for what waits, as far as the bounds allow.
@@ -282,8 +306,15 @@ impl Core {
                 not_before,
                 jitter: rand::random(),
             };
-            let decision = outcome::decide(fate, &due, recipient.notify, &times, &settings.retry);
-            log_outcome(&message, &due, &decision.outcome, now);
+            // That a report asks for no reports is meant for others: whoever is to hear of double bounces does.
+            let notify = match message.origin {
+                Origin::Report => postern_mail::Notify::Unspecified,
+                _ => recipient.notify,
+            };
+            let decision = outcome::decide(fate, &due, notify, &times, &settings.retry);
+            let reported =
+                decision.notice.is_some() && matches!(message.envelope.sender, ReversePath::Mailbox(_));
+            log_outcome(&message, &due, &decision.outcome, reported, now);
             if let Outcome::Deferred { until, .. } = &decision.outcome {
                 timers.extend(domain_of(&message, &due).map(|domain| (*until, domain)));
             }
@@ -320,8 +351,8 @@ impl Core {
                 Ok(settled) => {
                     for duplicate in settled.duplicates {
                         tracing::info!(
-                            target: "postern::outcome", queue = %id, index = duplicate.index, first = ?duplicate.first,
-                            "settled before"
+                            target: "postern::outcome", queue = %id, index = duplicate.index,
+                            first = duplicate.first.map(tracing::field::debug), "settled before"
                         );
                     }
                 }
@@ -421,7 +452,7 @@ fn note(index: u32, notice: outcome::Notice, outcome: &Outcome, replied: bool) -
 }
 
 /// One line an outcome.
-fn log_outcome(message: &Message, due: &Due, outcome: &Outcome, now: Timestamp) {
+fn log_outcome(message: &Message, due: &Due, outcome: &Outcome, report: bool, now: Timestamp) {
     let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
         return;
     };
@@ -440,8 +471,8 @@ fn log_outcome(message: &Message, due: &Due, outcome: &Outcome, now: Timestamp) 
     }
     match outcome {
         Outcome::Delivered(attempt) => line!("delivered", attempt),
-        Outcome::Bounced(attempt) => line!("bounced", attempt, report = reported(from)),
-        Outcome::Expired(attempt) => line!("expired", attempt, report = reported(from)),
+        Outcome::Bounced(attempt) => line!("bounced", attempt, report = report),
+        Outcome::Expired(attempt) => line!("expired", attempt, report = report),
         Outcome::Deferred {
             until,
             attempt: Some(attempt),
@@ -451,16 +482,11 @@ fn log_outcome(message: &Message, due: &Due, outcome: &Outcome, now: Timestamp) 
                 "deferred",
                 attempt,
                 attempts = due.attempts + 1,
-                until = tracing::field::display(until)
+                until = tracing::field::display(format_args!("{until:.3}"))
             );
         }
         Outcome::Deferred { attempt: None, .. } | Outcome::Removed { .. } => {}
     }
-}
-
-/// Whether the sender can be told at all.
-fn reported(from: &ReversePath) -> bool {
-    matches!(from, ReversePath::Mailbox(_))
 }
 
 /// Forgets these messages everywhere.

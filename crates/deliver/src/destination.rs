@@ -22,6 +22,9 @@ const WINDOW_FIRST: usize = 2;
 /// How long a destination that refused one more connection is not asked for one more.
 const GROWTH_PAUSE: Duration = Duration::from_secs(30);
 
+/// Time limits in a row that a host may let pass until it counts as out of reach.
+const STALLS_MAX: u32 = 3;
+
 /// Domains whose backlog is remembered one by one.
 const BACKLOG_MAX: usize = 256;
 
@@ -61,6 +64,8 @@ struct State {
     growth_paused_until: Option<Instant>,
     pause: Option<Pause>,
     failures: u32,
+    /// Dialogues in a row that ended because the host let a time limit pass.
+    stalls: u32,
     last_error: Option<(Timestamp, String)>,
     backlog: BTreeSet<Arc<str>>,
     backlog_unknown: bool,
@@ -117,6 +122,7 @@ impl Destination {
             growth_paused_until: None,
             pause: None,
             failures: 0,
+            stalls: 0,
             last_error: None,
             backlog: BTreeSet::new(),
             backlog_unknown: false,
@@ -302,8 +308,11 @@ impl Destination {
     pub(crate) fn connected(&self) {
         let mut state = self.state.lock();
         state.connected += 1;
-        state.pause = None;
-        state.failures = 0;
+        // A host that accepts connections and nothing else is as good as dead.
+        if state.stalls < STALLS_MAX {
+            state.pause = None;
+            state.failures = 0;
+        }
     }
 
     /// A connection is gone.
@@ -325,22 +334,27 @@ impl Destination {
             state.growth_paused_until = Some(Instant::now() + GROWTH_PAUSE);
             return Setback::Fewer;
         }
-        if state.pause.as_ref().is_none_or(|pause| pause.until <= now) {
-            state.failures = state.failures.saturating_add(1);
-            let until = now + pause_for(state.failures);
-            state.pause = Some(Pause {
-                until,
-                failure: failure.clone(),
-            });
-            state.window = WINDOW_FIRST;
-        }
+        state.pause(now, failure, pause_for);
         Setback::Paused
+    }
+
+    /// A host that had taken the connection let a time limit pass. After a few such in a row no further connection is worth the wait.
+    pub(crate) fn stalled(&self, now: Timestamp, failure: &Failure, pause_for: impl Fn(u32) -> Duration) {
+        let mut state = self.state.lock();
+        state.stalls = state.stalls.saturating_add(1);
+        if state.stalls >= STALLS_MAX {
+            state.pause(now, failure, pause_for);
+        }
     }
 
     /// A message was taken by the other side.
     pub(crate) fn succeeded(&self, limits: &Limits) {
         self.delivered.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state.lock();
+        if std::mem::take(&mut state.stalls) >= STALLS_MAX {
+            state.pause = None;
+            state.failures = 0;
+        }
         if state.window < limits.connections_per_destination
             && state
                 .growth_paused_until
@@ -361,6 +375,7 @@ impl Destination {
         let mut state = self.state.lock();
         state.pause = None;
         state.failures = 0;
+        state.stalls = 0;
     }
 
     /// When the next message may be sent, `rate` being messages a second; the place is taken by asking.
@@ -394,10 +409,13 @@ impl Destination {
 
     /// Forgets all that waits; it stays in the spool.
     pub(crate) fn clear(&self) {
+        drop(self.drain());
+    }
+
+    /// Takes out all that waits: fresh messages, and deferred ones.
+    pub(crate) fn drain(&self) -> (VecDeque<Work>, VecDeque<Work>) {
         let mut state = self.state.lock();
-        let gone = (std::mem::take(&mut state.fresh), std::mem::take(&mut state.retry));
-        drop(state);
-        drop(gone);
+        (std::mem::take(&mut state.fresh), std::mem::take(&mut state.retry))
     }
 
     /// Whether nothing happens here, and has not for `quiet`.
@@ -434,6 +452,19 @@ impl Destination {
 }
 
 impl State {
+    /// Begins a pause, unless one goes on.
+    fn pause(&mut self, now: Timestamp, failure: &Failure, pause_for: impl Fn(u32) -> Duration) {
+        if self.pause.as_ref().is_none_or(|pause| pause.until <= now) {
+            self.failures = self.failures.saturating_add(1);
+            let until = now + pause_for(self.failures);
+            self.pause = Some(Pause {
+                until,
+                failure: failure.clone(),
+            });
+            self.window = WINDOW_FIRST;
+        }
+    }
+
     fn next(&mut self) -> Option<Work> {
         let fresh_turn = self.fresh_in_row < 3 || self.retry.is_empty();
         if fresh_turn && let Some(work) = self.fresh.pop_front() {

@@ -38,6 +38,8 @@ pub(crate) struct Exchanged {
     pub(crate) unanswered: bool,
     /// Why the connection broke, for [`Verdict::Lost`].
     pub(crate) error: Option<String>,
+    /// Whether the peer let a time limit pass.
+    pub(crate) timed_out: bool,
 }
 
 /// Hands over one message.
@@ -51,6 +53,7 @@ pub(crate) async fn exchange(
     let peer = Arc::clone(&session.peer);
     let mut transaction = Transaction::new(session.protocol, &peer, order);
     let mut error = None;
+    let mut timed_out = false;
     session.transactions += 1;
     loop {
         match transaction.next(&mut session.output) {
@@ -63,6 +66,7 @@ pub(crate) async fn exchange(
                 match session.ask(stage, longest).await {
                     Ok(reply) => transaction.reply(reply),
                     Err(broken) => {
+                        timed_out |= broken.is_timeout();
                         error.get_or_insert_with(|| broken.to_string());
                         transaction.lost();
                     }
@@ -72,6 +76,7 @@ pub(crate) async fn exchange(
                 Ok(()) => {}
                 Err(ContentError::Session(broken)) => {
                     // The peer may have said why; its replies are read until there are no more.
+                    timed_out |= broken.is_timeout();
                     error = Some(broken.to_string());
                     session.output.clear();
                 }
@@ -90,6 +95,7 @@ pub(crate) async fn exchange(
         reusable: finished.reusable && error.is_none() && !session.has_unread(),
         unanswered,
         error,
+        timed_out,
     }
 }
 

@@ -3,6 +3,7 @@
 use postern_mail::Status;
 use postern_smtp::Reply;
 use postern_smtp::client::{Stage, Unmet};
+use postern_smtp::reply::Class;
 use postern_spool::Attempt;
 
 /// Octets of a reply that are kept in spool, log and reports.
@@ -21,6 +22,8 @@ pub(crate) struct Failure {
     pub(crate) text: String,
     /// Whether `text` is a reply of the host.
     pub(crate) replied: bool,
+    /// Whether another host may take the message in the same attempt: this one could not go on, and does not have it.
+    pub(crate) elsewhere: bool,
 }
 
 impl Failure {
@@ -32,6 +35,7 @@ impl Failure {
             relay: relay.to_owned(),
             text: shorten(text.into()),
             replied: false,
+            elsewhere: false,
         }
     }
 
@@ -57,6 +61,15 @@ impl Failure {
             relay: relay.to_owned(),
             text: shorten(reply.to_string()),
             replied: true,
+            elsewhere: is_of_the_host(stage, reply),
+        }
+    }
+
+    /// The connection broke before the host can have had the whole message.
+    pub(crate) fn cut_short(relay: &str, text: impl Into<String>) -> Self {
+        Self {
+            elsewhere: true,
+            ..Self::lost(relay, text)
         }
     }
 
@@ -88,6 +101,12 @@ impl Failure {
             format!("{}: {}", self.relay, self.text)
         }
     }
+}
+
+/// Whether a refusal speaks of the host and not of message or recipient: it goes away (421), or cannot begin just now. A recipient
+/// refused for now is not offered to the next host at once, since greylisting hosts share a domain.
+fn is_of_the_host(stage: Stage, reply: &Reply) -> bool {
+    reply.code == 421 || (reply.class() == Class::Transient && matches!(stage, Stage::Mail | Stage::Data))
 }
 
 /// The status of a reply that has none (RFC 3463; the subject follows from what was asked).
@@ -153,6 +172,26 @@ mod tests {
                 (permanent, status),
                 "{shows}"
             );
+        }
+    }
+
+    #[test]
+    fn what_another_host_may_do() {
+        #[rustfmt::skip]
+        let cases = [
+            ("it goes away",              Failure::refused(Stage::Recipient, &Reply::bare(421, "bye"), "mx"),       true),
+            ("it goes away, at the end",  Failure::refused(Stage::EndOfData, &Reply::bare(421, "bye"), "mx"),       true),
+            ("disk full",                 Failure::refused(Stage::Mail, &Reply::bare(452, "full"), "mx"),           true),
+            ("out of order",              Failure::refused(Stage::Data, &Reply::bare(451, "error"), "mx"),          true),
+            ("sender refused",            Failure::refused(Stage::Mail, &Reply::bare(550, "listed"), "mx"),         false),
+            ("greylisted",                Failure::refused(Stage::Recipient, &Reply::bare(450, "later"), "mx"),     false),
+            ("content, for now",          Failure::refused(Stage::EndOfData, &Reply::bare(451, "scanner"), "mx"),   false),
+            ("cut short",                 Failure::cut_short("mx", "closed"),                                       true),
+            ("cut at the end of data",    Failure::lost("mx", "closed"),                                            false),
+            ("our own reasons",           Failure::temporary(Status(4, 4, 1), "mx", "down"),                        false),
+        ];
+        for (shows, failure, elsewhere) in cases {
+            assert_eq!(failure.elsewhere, elsewhere, "{shows}");
         }
     }
 

@@ -30,6 +30,7 @@ mod hop;
 mod intake;
 mod maildir;
 mod outcome;
+mod recall;
 mod report;
 mod session;
 pub mod settings;
@@ -147,6 +148,12 @@ impl Deliverer {
             .iter()
             .map(|destination| destination.status())
             .collect()
+    }
+
+    /// Follows new settings at once: mail that waits in memory goes where they say, and pauses end. Call it after swapping them;
+    /// without it mail that was taken out of the spool before goes by the old ones.
+    pub fn reloaded(&self) {
+        self.core.reroute();
     }
 
     /// Ends the pause of the destination of `domain`, or of all, and looks for due mail at once.

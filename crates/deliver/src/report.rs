@@ -1,5 +1,7 @@
 //! Reports to the sender (RFC 3461, RFC 3464), made here and queued with the outcomes they tell of.
 
+use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -81,18 +83,21 @@ struct Page<'a> {
 impl Page<'_> {
     fn report(&self, id: QueueId, kind: ReportKind, to: &Mailbox, notes: &[&Note]) -> NewMessage {
         let envelope = &self.message.envelope;
-        let reasons: Vec<Option<String>> = notes.iter().map(|note| self.reason(note)).collect();
+        let words: Vec<_> = notes
+            .iter()
+            .map(|note| (self.reason(note), host_of(&note.relay)))
+            .collect();
         let recipients = notes
             .iter()
-            .zip(&reasons)
-            .filter_map(|(note, reason)| {
+            .zip(&words)
+            .filter_map(|(note, (reason, host))| {
                 let recipient = envelope.recipients.get(note.index as usize)?;
                 Some(ReportRecipient {
                     address: &recipient.address,
                     orcpt: recipient.orcpt.as_deref(),
                     action: action_of(note.notice),
                     status: note.status,
-                    remote_mta: Some(host_of(&note.relay)).filter(|host| note.replied && !host.is_empty()),
+                    remote_mta: Some(&**host).filter(|host| note.replied && !host.is_empty()),
                     diagnostic: note.replied.then_some(note.text.as_str()),
                     reason: reason.as_deref(),
                     last_attempt: Some(self.now),
@@ -186,13 +191,19 @@ fn is_for(message: &Message, postmaster: &Mailbox) -> bool {
         .any(|recipient| recipient.address.key() == postmaster.key())
 }
 
-/// The host's name out of `mx.example.org[192.0.2.1]:25`.
-fn host_of(relay: &str) -> &str {
-    relay
-        .split('[')
-        .next()
-        .filter(|name| !name.is_empty())
-        .unwrap_or(relay)
+/// The host out of a relay's name: `mx.example.org` of `mx.example.org[192.0.2.1]:25`, and an address literal where only the address
+/// is known.
+fn host_of(relay: &str) -> Cow<'_, str> {
+    if relay.starts_with("unix:") {
+        return "localhost".into();
+    }
+    match relay.split_once('[') {
+        Some((name, _)) if !name.is_empty() => name.into(),
+        _ => match relay.parse::<SocketAddr>() {
+            Ok(address) => Domain::Literal(address.ip()).to_string().into(),
+            Err(_) => relay.into(),
+        },
+    }
 }
 
 /// The beginning of a message: all that may go back.
@@ -250,8 +261,10 @@ mod tests {
     fn hosts_of_relays() {
         for (relay, host) in [
             ("mx.example.org[192.0.2.1]:25", "mx.example.org"),
-            ("192.0.2.1:25", "192.0.2.1:25"),
-            ("[2001:db8::1]:25", "[2001:db8::1]:25"),
+            ("192.0.2.1:25", "[192.0.2.1]"),
+            ("[2001:db8::1]:25", "[IPv6:2001:db8::1]"),
+            ("unix:/run/lmtp", "localhost"),
+            ("", ""),
         ] {
             assert_eq!(host_of(relay), host);
         }

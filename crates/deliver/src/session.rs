@@ -59,6 +59,12 @@ pub(crate) enum SessionError {
     Nonsense(#[from] ReplyError),
 }
 
+impl SessionError {
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+}
+
 impl Session {
     pub(crate) fn new(wire: Wire, protocol: Protocol, relay: String) -> Self {
         Self {

@@ -20,6 +20,8 @@ pub(crate) struct Transacted {
     pub(crate) again: Vec<Due>,
     /// Whether the session can be used further.
     pub(crate) reusable: bool,
+    /// Whether the peer let a time limit pass.
+    pub(crate) timed_out: bool,
 }
 
 /// One transaction for these recipients.
@@ -81,15 +83,17 @@ pub(crate) async fn transact(
             fates,
             again: batch,
             reusable: false,
+            timed_out: false,
         };
     }
     log_attempt(message, session, &exchanged);
-    let reusable = exchanged.reusable;
+    let (reusable, timed_out) = (exchanged.reusable, exchanged.timed_out);
     let again = judge(exchanged, batch, session, &mut fates);
     Transacted {
         fates,
         again,
         reusable,
+        timed_out,
     }
 }
 
@@ -100,6 +104,7 @@ impl Transacted {
             fates,
             again: Vec::new(),
             reusable: true,
+            timed_out: false,
         }
     }
 }
@@ -168,7 +173,7 @@ fn judge(exchanged: Exchanged, batch: Vec<Due>, session: &Session, fates: &mut V
                 relay,
                 format!("{error}; the host may have taken the message"),
             )),
-            Verdict::Lost(_) => Fate::Failed(Failure::lost(relay, error.clone())),
+            Verdict::Lost(_) => Fate::Failed(Failure::cut_short(relay, error.clone())),
             Verdict::NextTransaction => {
                 again.push(due);
                 continue;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_mail::{Notify, Status};
+use postern_mail::Status;
 use postern_policy::retry::RetrySettings;
-use postern_spool::{Message, Outcome, RecipientOutcome, Settlement, SpoolError};
+use postern_spool::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, sleep_until};
 
@@ -17,10 +17,10 @@ use crate::destination::{Destination, Setback, Taken};
 use crate::failure::Failure;
 use crate::hop::HopKind;
 use crate::maildir;
-use crate::outcome::{self, Fate, Times};
+use crate::outcome::Fate;
 use crate::session::Session;
 use crate::settings::Settings;
-use crate::transact::{Transacted, all_failed, transact, unreadable};
+use crate::transact::{Transacted, all_failed, transact};
 use crate::work::{Due, Work};
 
 /// Messages that a worker may hand over while others wait for a connection.
@@ -66,6 +66,8 @@ struct Load {
     look_again: Vec<Arc<str>>,
     /// Whether some of its recipients are concluded already.
     begun: bool,
+    /// Hosts that could not go on with it in this attempt.
+    tried: Vec<String>,
 }
 
 /// What came of trying to get a connection.
@@ -123,6 +125,57 @@ impl<'a> Worker<'a> {
                 }
                 Taken::Leave => return,
             }
+        }
+    }
+
+    /// Looks for another host for recipients whose host could not go on, and takes them out of `fates`; they are to be tried over the
+    /// session that is there then. They stay where there is no such host.
+    async fn go_elsewhere(
+        &mut self,
+        settings: &Settings,
+        load: &mut Load,
+        fates: &mut Vec<(Due, Fate)>,
+    ) -> Vec<Due> {
+        let movable = |fate: &Fate| matches!(fate, Fate::Failed(failure) if failure.elsewhere);
+        let relay = fates.iter().find_map(|(_, fate)| match fate {
+            Fate::Failed(failure) if failure.elsewhere => Some(failure.relay.clone()),
+            _ => None,
+        });
+        let Some(relay) = relay else {
+            return Vec::new();
+        };
+        load.tried.push(relay);
+        if load.tried.len() >= settings.limits.addresses_per_attempt {
+            return Vec::new();
+        }
+        let Some(Ok(session)) = self.open(settings, &load.tried).await else {
+            return Vec::new();
+        };
+        self.close(true);
+        self.session = Some(session);
+        self.taken = 0;
+        self.destination.connected();
+        let (moving, staying): (Vec<_>, Vec<_>) = std::mem::take(fates)
+            .into_iter()
+            .partition(|(_, fate)| movable(fate));
+        *fates = staying;
+        moving.into_iter().map(|(due, _)| due).collect()
+    }
+
+    /// Connects to a host of the destination that is not among those `tried`. `None` when the server stops.
+    async fn open(&self, settings: &Settings, tried: &[String]) -> Option<Result<Session, Failure>> {
+        let tls = self.core.deps.tls.load_full();
+        let dialer = Dialer {
+            settings,
+            resolver: &self.core.deps.resolver,
+            tls: &tls,
+            seed: rand::random(),
+            avoid: tried,
+        };
+        tokio::select! {
+            opened = dialer.open(&self.destination.hop) => Some(opened),
+            // Nothing has been sent, so nothing is lost by giving up at once.
+            () = self.core.stop.cancelled() => None,
         }
     }
 
@@ -193,6 +246,7 @@ impl<'a> Worker<'a> {
             claims: Arc::new(work.claims),
             look_again,
             begun: false,
+            tried: Vec::new(),
         };
         while !left.is_empty() {
             if self.session.is_none() {
@@ -221,8 +275,9 @@ impl<'a> Worker<'a> {
                 return false;
             }
             let rest = left.split_off(self.batch_len(&settings, left.len()));
-            let (fates, again) = self.hand_over(&settings, &load.message, left).await;
-            left = again;
+            let (mut fates, again) = self.hand_over(&settings, &load.message, left).await;
+            left = self.go_elsewhere(&settings, &mut load, &mut fates).await;
+            left.extend(again);
             left.extend(rest);
             if !fates.is_empty() {
                 load.begun = true;
@@ -271,17 +326,8 @@ impl<'a> Worker<'a> {
         if let Some(pause) = self.destination.paused(Timestamp::now()) {
             return Connected::No(pause.failure);
         }
-        let tls = self.core.deps.tls.load_full();
-        let dialer = Dialer {
-            settings,
-            resolver: &self.core.deps.resolver,
-            tls: &tls,
-            seed: rand::random(),
-        };
-        let opened = tokio::select! {
-            opened = dialer.open(&self.destination.hop) => opened,
-            // Nothing has been sent, so nothing is lost by giving up at once.
-            () = self.core.stop.cancelled() => return Connected::Stopped,
+        let Some(opened) = self.open(settings, &[]).await else {
+            return Connected::Stopped;
         };
         let failure = match opened {
             Ok(session) => {
@@ -297,8 +343,7 @@ impl<'a> Worker<'a> {
             recipients, status = %failure.status, reply = %failure.text, "attempt"
         );
         if !failure.permanent {
-            let longest = settings.limits.dead_pause_max;
-            let pause = |failures| pause_after(failures, &settings.retry, longest);
+            let pause = |failures| pause_for(settings, failures);
             if self.destination.connect_failed(Timestamp::now(), &failure, pause) == Setback::Fewer {
                 return Connected::TooMany;
             }
@@ -322,6 +367,7 @@ impl<'a> Worker<'a> {
             fates,
             again,
             reusable,
+            timed_out,
         } = transact(session, settings, spool, message, batch).await;
         let peer_max = session.peer.transactions_max.unwrap_or(u32::MAX);
         let worn = session.transactions >= settings.limits.messages_per_connection.min(peer_max);
@@ -337,6 +383,12 @@ impl<'a> Worker<'a> {
         }
         if delivered {
             self.destination.succeeded(&settings.limits);
+            // It may have earned one more connection for what waits already.
+            self.core.staff(self.destination, settings);
+        } else if timed_out && let Some((_, Fate::Failed(failure))) = fates.first() {
+            self.destination.stalled(Timestamp::now(), failure, |failures| {
+                pause_for(settings, failures)
+            });
         }
         (fates, again)
     }
@@ -372,65 +424,8 @@ impl<'a> Worker<'a> {
     }
 }
 
-impl Core {
-    /// The message that work is about; `None` when there is nothing to do about it now.
-    pub(crate) async fn message_of(
-        self: &Arc<Self>,
-        settings: &Settings,
-        work: &Work,
-    ) -> Option<Arc<Message>> {
-        if let Some(message) = &work.message {
-            return Some(message.clone());
-        }
-        match self.deps.spool.load(work.id).await {
-            Ok(message) => message,
-            Err(error @ SpoolError::Damaged { .. }) => {
-                tracing::error!(target: "postern::spool", queue = %work.id, reply = %error, "cannot be delivered");
-                self.defer_damaged(settings, work, &error).await;
-                None
-            }
-            Err(error) => {
-                tracing::warn!(target: "postern::spool", queue = %work.id, reply = %error, "cannot be read now");
-                None
-            }
-        }
-    }
-
-    /// A message that cannot be read back waits for somebody to mend the disk, until it expires. Its sender cannot be told: nobody
-    /// knows who that is.
-    async fn defer_damaged(&self, settings: &Settings, work: &Work, error: &SpoolError) {
-        let now = Timestamp::now();
-        let times = Times {
-            received_at: work.received_at,
-            now,
-            not_before: None,
-            jitter: rand::random(),
-        };
-        let decide = |due: &Due| {
-            let fate = Fate::Failed(unreadable(error));
-            let outcome = outcome::decide(fate, due, Notify::Never, &times, &settings.retry).outcome;
-            RecipientOutcome {
-                index: due.index,
-                outcome,
-            }
-        };
-        let outcomes: Vec<RecipientOutcome> = work.recipients.iter().map(decide).collect();
-        if outcomes
-            .iter()
-            .any(|entry| matches!(entry.outcome, Outcome::Expired(_)))
-        {
-            tracing::error!(target: "postern::outcome", queue = %work.id, reply = %error, "expired");
-        }
-        let settlement = Settlement {
-            id: work.id,
-            at: now,
-            outcomes,
-            reports: Vec::new(),
-        };
-        if let Err(error) = self.deps.spool.settle(settlement).await {
-            tracing::warn!(target: "postern::spool", queue = %work.id, reply = %error, "not settled");
-        }
-    }
+fn pause_for(settings: &Settings, failures: u32) -> Duration {
+    pause_after(failures, &settings.retry, settings.limits.dead_pause_max)
 }
 
 /// How long a destination rests after so many attempts in a row that reached no host.

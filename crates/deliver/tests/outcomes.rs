@@ -157,6 +157,21 @@ async fn a_postmaster_may_hear_of_double_bounces() {
         sink.wait_for("multipart/report").rcpt,
         ["<postmaster@relay.test> NOTIFY=NEVER"]
     );
+    // Our own report, which asks for no reports, to a sender that does not exist.
+    bench
+        .put(
+            "reject-sender@x.test",
+            &["reject@x.test"],
+            "Subject: one of ours\r\n\r\nx\r\n",
+        )
+        .await;
+    let taken = sink.wait_for("Final-Recipient: rfc822; reject-sender@x.test");
+    assert_eq!(taken.rcpt, ["<postmaster@relay.test> NOTIFY=NEVER"]);
+    assert!(
+        taken.content.contains("Subject: one of ours"),
+        "{}",
+        taken.content
+    );
     bench.stop().await;
 }
 
@@ -398,6 +413,11 @@ async fn mail_expires_with_a_report_and_is_warned_of_before() {
         .collect();
     assert_eq!(warnings.len(), 1, "once");
     assert!(warnings[0].content.contains("Will-Retry-Until:"));
+    assert!(
+        warnings[0].content.contains("\r\nSubject: test\r\n"),
+        "header fields of the message, not of the trace alone: {}",
+        warnings[0].content
+    );
     for report in sink.taken() {
         assert!(!report.content.contains("quiet@dead.test"), "{}", report.content);
     }

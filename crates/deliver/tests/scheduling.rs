@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Bench, CONTENT, Host, envelope, put, rule, settings, shown, spool_at, to_ports};
+use common::{Bench, CONTENT, Host, PATIENCE, envelope, put, rule, settings, shown, spool_at, to_ports};
 use postern_deliver::Settings;
 use postern_net::resolver::ResolverSettings;
 use postern_net::tls::Verification;
@@ -41,6 +41,65 @@ async fn the_next_host_is_tried_when_one_is_down() {
     let history = bench.outcomes(id, 1).await;
     assert_eq!(history[0].attempt.relay, format!("127.0.0.1:{}", sink.port()));
     assert_eq!(history[0].attempts, 1);
+    bench.stop().await;
+}
+
+/// Lost before the end of the data, the message is with nobody: the next host gets it in the same attempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_host_is_tried_when_one_cannot_go_on() {
+    let slow = "S 220 mx.test\nC EHLO relay.test\nS 250 mx.test\n";
+    let eager = "S 220 mx.test\nC EHLO relay.test\nS 250-mx.test\nS 250-CHUNKING\nS 250 PIPELINING\n";
+    #[rustfmt::skip]
+    let cases = [
+        ("closed at MAIL",                  format!("{HELLO}C MAIL\n"),                                                true),
+        ("closed at MAIL, step by step",    format!("{slow}C MAIL\n"),                                                 true),
+        ("closed at RCPT",                  format!("{HELLO}C MAIL\nS 250 ok\nC RCPT\n"),                             true),
+        ("closed at DATA",                  format!("{slow}C MAIL\nS 250 ok\nC RCPT\nS 250 ok\nC DATA\n"),            true),
+        ("closed, content on its way",      format!("{eager}C MAIL\nC RCPT\n"),                                        true),
+        ("going down at RCPT",              format!("{slow}C MAIL\nS 250 ok\nC RCPT\nS 421 4.3.2 going down\nEOF"),   true),
+        ("disk full",                       format!("{slow}C MAIL\nS 452 4.3.1 full\nC QUIT\nS 221 bye\n"),           true),
+        ("no reply",                        format!("{HELLO}C MAIL\nS what\n"),                                       true),
+        ("closed at the end of data",       format!("{HELLO}C MAIL\nC RCPT\nC DATA\nS 250 ok\nS 250 ok\nS 354 go\nBODY\n"), false),
+        ("greylisted",                      format!("{slow}C MAIL\nS 250 ok\nC RCPT\nS 450 4.2.0 later\nC RSET\nS 250 ok\nEOF"), false),
+    ];
+    for (shows, script, next) in cases {
+        let sink = Sink::start();
+        let host = Host::start(&[&script]).await;
+        let mut settings = to_ports(&[host.port, sink.port()]);
+        settings.retry.intervals = vec![Duration::from_secs(600)];
+        let bench = Bench::start(settings);
+        let id = bench.put("", &["b@x.test"], CONTENT).await;
+        if next {
+            let history = bench.outcomes(id, 1).await;
+            assert_eq!(history[0].attempts, 1, "{shows}");
+            assert_eq!(
+                history[0].attempt.relay,
+                format!("127.0.0.1:{}", sink.port()),
+                "{shows}"
+            );
+        } else {
+            bench.deferral(id).await;
+            assert_eq!(sink.total(), 0, "{shows}");
+        }
+        bench.stop().await;
+    }
+}
+
+/// A host that takes connections and then lets every time limit pass costs a few of them, not one a message.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_lets_time_limits_pass_counts_as_dead() {
+    let host = Host::start(&[&format!("{HELLO}HANG")]).await;
+    let mut settings = to_ports(&[host.port]);
+    settings.retry.intervals = vec![Duration::from_secs(600)];
+    settings.timeouts.mail = Duration::from_millis(200);
+    let bench = Bench::start(settings);
+    for _ in 0..60 {
+        bench.put("", &["b@x.test"], CONTENT).await;
+    }
+    let last = bench.put("", &["b@x.test"], CONTENT).await;
+    bench.deferral(last).await;
+    assert!(host.connections() <= 6, "{} connections", host.connections());
+    assert!(bench.deliverer.destinations()[0].paused_until.is_some());
     bench.stop().await;
 }
 
@@ -308,6 +367,50 @@ async fn settings_change_under_way() {
     let id = bench.put("", &["b@x.test"], CONTENT).await;
     bench.outcomes(id, 1).await;
     assert_eq!((first.total(), second.total()), (1, 1));
+    bench.stop().await;
+}
+
+/// A slow host with a backlog earns connections by the messages it takes, though no fresh one comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_worked_off_over_more_and_more_connections() {
+    let slow =
+        "C MAIL\nC RCPT\nC DATA\nS 250 ok\nS 250 ok\nS 354 go\nBODY\nWAIT 100\nS 250 done\n".repeat(60);
+    let host = Host::start(&[&format!("{HELLO}{slow}EOF")]).await;
+    let mut settings = to_ports(&[host.port]);
+    settings.limits.connections_per_destination = 8;
+    let bench = Bench::start(settings);
+    let mut last = None;
+    for _ in 0..60 {
+        last = Some(bench.put("", &["b@x.test"], CONTENT).await);
+    }
+    if let Some(last) = last {
+        bench.outcomes(last, 1).await;
+    }
+    assert_eq!(host.connections(), 8);
+    bench.stop().await;
+}
+
+/// What an administrator does about a host that hangs: name another one, and reload.
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_that_waits_follows_new_settings() {
+    const MESSAGES: usize = 300;
+    let sink = Sink::start();
+    let hangs = Host::start(&["HANG"]).await;
+    let mut settings = to_ports(&[hangs.port]);
+    // Some wait in memory since they came, others only in the spool.
+    settings.limits.waiting_per_destination = 100;
+    let bench = Bench::start(settings);
+    for _ in 0..MESSAGES {
+        bench.put("", &["b@x.test"], CONTENT).await;
+    }
+    bench.settings.store(to_ports(&[sink.port()]).into());
+    bench.deliverer.reloaded();
+    let end = Instant::now() + PATIENCE;
+    // Two are under way to the one that hangs.
+    while sink.total() < MESSAGES as u64 - 2 {
+        assert!(Instant::now() < end, "{} of {MESSAGES}", sink.total());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     bench.stop().await;
 }
 

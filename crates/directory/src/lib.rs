@@ -17,6 +17,7 @@
 
 pub mod aliases;
 mod directories;
+mod keys;
 pub mod ldap;
 mod pace;
 pub mod saslauthd;
@@ -25,8 +26,9 @@ pub mod users;
 mod verdict;
 
 pub use directories::{Directories, DirectoryError, DirectorySettings};
+pub use keys::{KeyKind, KeyVerdict};
 pub use ldap::{LdapSettings, SearchScope};
 pub use saslauthd::SaslauthdSettings;
 pub use secret_file::{SecretFileError, read_secret};
-pub use users::{UserStore, UsersSettings};
+pub use users::{KeyPolicy, UserStore, UsersSettings};
 pub use verdict::{Account, DenyReason, Existence, Finding, Outage, PasswordVerdict};

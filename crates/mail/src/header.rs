@@ -40,6 +40,7 @@ struct Found {
     mime_version: bool,
     non_ascii: bool,
     lacks_separator: bool,
+    from_cut: bool,
     received: u32,
     from_values: Vec<String>,
     message_id_value: Option<String>,
@@ -171,6 +172,13 @@ impl HeaderScan {
         self.found.from_values.iter().map(String::as_str)
     }
 
+    /// Whether [`from_values`](Self::from_values) holds less than the message: a value was cut, or the head ended at a line
+    /// that is no field, behind which other readers may find one.
+    #[must_use]
+    pub fn from_is_in_doubt(&self) -> bool {
+        self.found.from_cut || (self.found.lacks_separator && self.header_len() > 0)
+    }
+
     /// The value of the first `Message-ID` field, unfolded and trimmed; cut at 2,000 octets.
     #[must_use]
     pub fn message_id(&self) -> Option<&str> {
@@ -255,6 +263,7 @@ impl HeaderScan {
     fn keep(&mut self, part: &[u8]) {
         if self.kept != Kept::Nothing {
             let room = VALUE_MAX.saturating_sub(self.value.len());
+            self.found.from_cut |= self.kept == Kept::From && part.len() > room;
             self.value
                 .extend(part.iter().filter(|&&octet| octet != b'\r').take(room));
         }
@@ -320,6 +329,26 @@ mod tests {
             from,
             scan.message_id().map(str::to_owned),
         )
+    }
+
+    #[test]
+    fn authors_in_doubt() {
+        let long = format!("From: a@x.example ({})\r\n\r\n", "c".repeat(VALUE_MAX));
+        let folded = format!("From: a@x.example (\r\n {})\r\n\r\n", "c\r\n ".repeat(VALUE_MAX));
+        #[rustfmt::skip]
+        let cases = [
+            ("an author",                        "From: a@x.example\r\n\r\n",                        false),
+            ("none, and no head",                "text\r\n",                                          false),
+            ("longer than what is kept",         long.as_str(),                                       true),
+            ("so in many lines",                 folded.as_str(),                                     true),
+            ("a second one behind a wrong line", "From: a@x\r\nno field\r\nFrom: b@x\r\n\r\n",      true),
+        ];
+        for (shows, head, doubt) in cases {
+            let mut scan = HeaderScan::new();
+            scan.feed(head.as_bytes());
+            scan.finish();
+            assert_eq!(scan.from_is_in_doubt(), doubt, "{shows}");
+        }
     }
 
     #[test]

@@ -67,9 +67,9 @@ pub struct ReportRecipient<'a> {
 /// The message that a report is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Original<'a> {
-    /// The beginning of the message: at least its head, as far as it is at hand.
+    /// The beginning of the message: with `rest` at least its header section, as far as it is at hand.
     pub head: &'a [u8],
-    /// What follows `head`, empty if `head` is all that was read.
+    /// What follows `head`, empty if `head` is all that was read; the header section may go on in it.
     pub rest: &'a [u8],
     /// Octets of the whole message. It is returned whole only when `head` and `rest` hold this many.
     pub len: u64,

@@ -255,6 +255,8 @@ fn how_much_goes_back() {
         ("smuggled line end",        Some(Ret::Full),    ORIGINAL,         b"a\nb\r\n", None,        false,  "binary"),
         ("no line end at the end",   Some(Ret::Full),    ORIGINAL,         b"more",     None,        true,   ""),
         ("no body",                  Some(Ret::Full),    b"Subject: a\r\n", b"",        None,        true,   ""),
+        ("head in two pieces",       Some(Ret::Headers), b"Received: x\r\n", ORIGINAL, None,        false,  ""),
+        ("head in the second piece", Some(Ret::Headers), b"",              ORIGINAL,    None,        false,  ""),
     ];
     for (shows, ret, head, rest, len, whole, words) in cases {
         let case = Case {

@@ -262,6 +262,19 @@ async fn answers_are_kept() {
 }
 
 #[tokio::test]
+async fn whom_to_ask_changes_in_all_clones() {
+    let unbound = Unbound::start();
+    let resolver = Resolver::new(&settings(SocketAddr::from(([127, 0, 0, 1], free_port())))).unwrap();
+    let clone = resolver.clone();
+    assert_eq!(
+        clone.mx("many.test").await.as_ref().map_err(kind),
+        Err("temporary")
+    );
+    resolver.become_like(&unbound.resolver());
+    assert_eq!(clone.mx("many.test").await.map(|found| found.len()), Ok(3));
+}
+
+#[tokio::test]
 async fn silence_is_bounded() {
     // A socket that takes questions and never answers.
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();

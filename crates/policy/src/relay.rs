@@ -14,6 +14,8 @@ pub struct RelayFacts<'a> {
     pub peer: IpAddr,
     /// The login made on this connection.
     pub login: Option<&'a str>,
+    /// Whether its mechanism and strength are trusted to relay; see [`LoginTrust`](crate::login::LoginTrust).
+    pub login_trusted: bool,
     /// The client's certificate, if and only if it was verified.
     pub certificate: Option<&'a CertificateFacts>,
     /// The recipient.
@@ -102,6 +104,9 @@ pub enum RelayRefusal {
     /// No reason to relay.
     #[error("relaying denied")]
     Denied,
+    /// The only reason would be a login, by a mechanism or with a strength that is not trusted to relay.
+    #[error("relaying denied: the mechanism or strength of the login is not trusted")]
+    LoginUntrusted,
     /// An own domain, but the local part holds `%`: `user%outside@local`.
     #[error("relaying denied: percent hack")]
     PercentHack,
@@ -141,11 +146,10 @@ impl RelayRules {
     pub fn open_relays(&self) -> impl Iterator<Item = OpenRelay> {
         let local = self.local_domains.holds_all().then_some(OpenRelay::LocalDomains);
         let relay = self.relay_domains.holds_all().then_some(OpenRelay::RelayDomains);
-        let networks = self
-            .networks
-            .iter()
-            .filter(|network| holds_everybody(network))
-            .copied();
+        // Two halves are the whole.
+        let networks = IpNet::aggregate(&self.networks)
+            .into_iter()
+            .filter(holds_everybody);
         local
             .into_iter()
             .chain(relay)
@@ -155,7 +159,7 @@ impl RelayRules {
     /// The reason for which a client is trusted with recipients anywhere, if there is one.
     #[must_use]
     pub fn reason(&self, facts: &RelayFacts<'_>) -> Option<RelayReason> {
-        if self.login_relays && facts.login.is_some() {
+        if self.login_relays && facts.login.is_some() && facts.login_trusted {
             return Some(RelayReason::Login);
         }
         let certificate = facts
@@ -220,6 +224,7 @@ impl RelayRefusal {
     pub fn rule(self) -> &'static str {
         match self {
             Self::Denied => "relay.denied",
+            Self::LoginUntrusted => "relay.login-untrusted",
             Self::PercentHack => "relay.percent-hack",
             Self::BangPath => "relay.bang-path",
             Self::QuotedAddress => "relay.quoted-address",
@@ -237,6 +242,7 @@ impl RelayRefusal {
         match self {
             Self::LoginRequired => (530, Status(5, 7, 0), "Authentication required"),
             Self::Denied
+            | Self::LoginUntrusted
             | Self::PercentHack
             | Self::BangPath
             | Self::QuotedAddress
@@ -271,7 +277,12 @@ pub fn relay(facts: &RelayFacts<'_>, rules: &RelayRules) -> RelayVerdict {
     if reason.is_none()
         && let Some(refusal) = refuse_stranger(mailbox, source_route, rules)
     {
-        return RelayVerdict::Refuse(refusal);
+        let untrusted = refusal == RelayRefusal::Denied && rules.login_relays && facts.login.is_some();
+        return RelayVerdict::Refuse(if untrusted {
+            RelayRefusal::LoginUntrusted
+        } else {
+            refusal
+        });
     }
     let recipient = mailbox.clone();
     if rules.local_domains.contains_by_name(mailbox.domain()) {
@@ -304,10 +315,10 @@ fn refuse_stranger(mailbox: &Mailbox, source_route: bool, rules: &RelayRules) ->
             RelayRefusal::Denied
         });
     }
-    // The wide and small forms are there since a server behind us may fold them into the plain ones.
+    // The wide, small and double forms are there since a server behind us may fold them into the plain ones.
     mailbox.unquoted_local().chars().find_map(|c| match c {
         '%' | '\u{ff05}' | '\u{fe6a}' => Some(RelayRefusal::PercentHack),
-        '!' | '\u{ff01}' | '\u{fe57}' => Some(RelayRefusal::BangPath),
+        '!' | '\u{ff01}' | '\u{fe57}' | '\u{203c}' | '\u{2048}' | '\u{2049}' => Some(RelayRefusal::BangPath),
         '@' | '\u{ff20}' | '\u{fe6b}' => Some(RelayRefusal::QuotedAddress),
         _ => None,
     })

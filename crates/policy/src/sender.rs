@@ -1,6 +1,6 @@
-//! Which sender addresses a login may use.
+//! Which sender addresses a login may use, in the envelope and in the message.
 
-use postern_mail::{Mailbox, ReversePath, Status};
+use postern_mail::{Mailbox, ReversePath, Status, mailbox_list};
 use serde::Deserialize;
 
 /// The rule for senders of a login.
@@ -30,6 +30,8 @@ pub enum SenderVerdict {
     Allowed,
     /// It may not: rule `sender.own`, `553 5.7.1`.
     NotOwned,
+    /// The message names another author in `From`: rule `sender.own-header`, `550 5.7.1`.
+    HeaderNotOwned,
 }
 
 impl SenderVerdict {
@@ -39,6 +41,7 @@ impl SenderVerdict {
         match self {
             Self::Allowed => "sender.allowed",
             Self::NotOwned => "sender.own",
+            Self::HeaderNotOwned => "sender.own-header",
         }
     }
 
@@ -48,6 +51,7 @@ impl SenderVerdict {
         match self {
             Self::Allowed => None,
             Self::NotOwned => Some((553, Status(5, 7, 1), "Sender address not owned by this login")),
+            Self::HeaderNotOwned => Some((550, Status(5, 7, 1), "Address in From not owned by this login")),
         }
     }
 }
@@ -60,12 +64,47 @@ pub fn sender(rule: SenderRule, login: &LoginIdentity<'_>, sender: &ReversePath)
     let (SenderRule::Own, Some(mailbox)) = (rule, sender.mailbox()) else {
         return SenderVerdict::Allowed;
     };
-    let key = mailbox.key();
-    let owns = |address: &str| address.parse::<Mailbox>().is_ok_and(|owned| owned.key() == key);
-    if owns(login.name) || login.addresses.iter().any(|address| owns(address)) {
+    if login.owns(mailbox) {
         SenderVerdict::Allowed
     } else {
         SenderVerdict::NotOwned
+    }
+}
+
+/// Decides whether `login` may send a message with these `From` fields, each given by its value.
+///
+/// All addresses have to be its own. More than one field, and one that cannot be read without doubt, is taken for somebody
+/// else's: which of them is shown is the reader's choice. So is a message of which not all was read (`in_doubt`). No field at
+/// all is allowed, since the server adds one.
+pub fn header_from<'a>(
+    rule: SenderRule,
+    login: &LoginIdentity<'_>,
+    mut fields: impl Iterator<Item = &'a str>,
+    in_doubt: bool,
+) -> SenderVerdict {
+    if rule == SenderRule::Any {
+        return SenderVerdict::Allowed;
+    }
+    let owned = match (fields.next(), fields.next()) {
+        _ if in_doubt => false,
+        (None, _) => true,
+        (Some(value), None) => {
+            mailbox_list(value).is_some_and(|list| list.iter().all(|mailbox| login.owns(mailbox)))
+        }
+        (Some(_), Some(_)) => false,
+    };
+    if owned {
+        SenderVerdict::Allowed
+    } else {
+        SenderVerdict::HeaderNotOwned
+    }
+}
+
+impl LoginIdentity<'_> {
+    fn owns(&self, mailbox: &Mailbox) -> bool {
+        let key = mailbox.key();
+        let is_it = |address: &str| address.parse::<Mailbox>().is_ok_and(|owned| owned.key() == key);
+        is_it(self.name) || self.addresses.iter().any(|address| is_it(address))
     }
 }
 
@@ -112,5 +151,34 @@ mod tests {
         }
         assert_eq!(NotOwned.reply().map(|(code, ..)| code), Some(553));
         assert_eq!((Allowed.reply(), NotOwned.rule()), (None, "sender.own"));
+    }
+
+    #[test]
+    fn authors() {
+        let addresses = ["acaird@fccc.example".to_owned(), "caird@fccc.example".to_owned()];
+        let login = LoginIdentity {
+            name: "acaird",
+            addresses: &addresses,
+        };
+        #[rustfmt::skip]
+        let cases: [(&str, &[&str], bool); 7] = [
+            ("an own address",           &["A <acaird@fccc.example>"],                      true),
+            ("two own ones",             &["acaird@fccc.example, CAIRD@fccc.example"],      true),
+            ("none, one is added",       &[],                                               true),
+            ("somebody else's",          &["boss@fccc.example"],                            false),
+            ("one of two",               &["acaird@fccc.example, boss@fccc.example"],       false),
+            ("a second field",           &["acaird@fccc.example", "acaird@fccc.example"],   false),
+            ("one that is no list",      &["<acaird@fccc.example> boss@fccc.example"],      false),
+        ];
+        for (shows, fields, allowed) in cases {
+            let verdict = header_from(SenderRule::Own, &login, fields.iter().copied(), false);
+            assert_eq!(verdict == Allowed, allowed, "{shows}");
+            let any = header_from(SenderRule::Any, &login, fields.iter().copied(), false);
+            assert_eq!(any, Allowed, "{shows}, where any is allowed");
+        }
+        assert_eq!(
+            SenderVerdict::HeaderNotOwned.reply().map(|(code, ..)| code),
+            Some(550)
+        );
     }
 }

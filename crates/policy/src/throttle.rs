@@ -35,8 +35,10 @@ pub struct ThrottleSettings {
 /// What to do with a login.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ThrottleVerdict {
-    /// Wait for this long (zero for nobody who has done wrong), then check the password.
+    /// Wait for this long (zero for nobody who has done wrong), then check the password, and tell how it ended.
     Check(Duration),
+    /// As many checks of this pair are under way as may still fail: ask again when one of them has ended.
+    Busy,
     /// Do not check: the pair is barred for this long. Rule `throttle.barred`.
     Barred(Duration),
 }
@@ -53,6 +55,8 @@ pub struct LoginThrottle {
     settings: ThrottleSettings,
     pairs: Memory<Pair>,
     networks: Memory<IpAddr>,
+    /// Checks under way. One entry for each pair that has any, so sessions bound it.
+    under_way: HashMap<Pair, u32>,
 }
 
 /// A network, and a login tried from there.
@@ -101,6 +105,7 @@ impl LoginThrottle {
             settings,
             pairs: Memory::new(),
             networks: Memory::new(),
+            under_way: HashMap::new(),
         }
     }
 
@@ -109,12 +114,35 @@ impl LoginThrottle {
         self.settings = settings;
     }
 
-    /// Asked before a password is checked.
+    /// Asked before a password is checked. After [`ThrottleVerdict::Check`] the check counts as under way until
+    /// [`end`](Self::end), which comes after [`failure`](Self::failure) or [`success`](Self::success), if either does.
+    ///
+    /// What is under way counts as if it had failed: many guesses at the same time get no further than one after the other.
     #[must_use]
-    pub fn check(&self, peer: IpAddr, login: &str, now: Instant) -> ThrottleVerdict {
-        let settings = &self.settings;
+    pub fn begin(&mut self, peer: IpAddr, login: &str, now: Instant) -> ThrottleVerdict {
         let pair = self.pair(peer, login);
-        let failures = self.pairs.entries.get(&pair);
+        let under_way = self.under_way.get(&pair).copied().unwrap_or(0);
+        let verdict = self.verdict(&pair, under_way, now);
+        if matches!(verdict, ThrottleVerdict::Check(_)) {
+            *self.under_way.entry(pair).or_insert(0) += 1;
+        }
+        verdict
+    }
+
+    /// Told when a check is over, however it ended.
+    pub fn end(&mut self, peer: IpAddr, login: &str) {
+        let pair = self.pair(peer, login);
+        if let Some(count) = self.under_way.get_mut(&pair) {
+            *count -= 1;
+            if *count == 0 {
+                self.under_way.remove(&pair);
+            }
+        }
+    }
+
+    fn verdict(&self, pair: &Pair, under_way: u32, now: Instant) -> ThrottleVerdict {
+        let settings = &self.settings;
+        let failures = self.pairs.entries.get(pair);
         if let Some(left) = failures.and_then(|failures| failures.barred_until?.checked_duration_since(now))
             && !left.is_zero()
         {
@@ -125,10 +153,15 @@ impl LoginThrottle {
                 .filter(|failures| failures.counts(now, settings.window))
                 .map_or(0, |failures| failures.count)
         };
+        let count = recent(failures);
+        // One check is always let through: the last failures of a pair whose bar is over still count.
+        if under_way > 0 && count.saturating_add(under_way) >= settings.failures_max {
+            return ThrottleVerdict::Busy;
+        }
         if recent(self.networks.entries.get(&pair.0)) >= settings.network_failures_max {
             return ThrottleVerdict::Check(settings.delay_max);
         }
-        ThrottleVerdict::Check(settings.delay(recent(failures)))
+        ThrottleVerdict::Check(settings.delay(count))
     }
 
     /// Told after a password was found wrong. True if the pair is barred from now on.
@@ -229,7 +262,7 @@ impl<K: Clone + Eq + Hash> Memory<K> {
 
 #[cfg(test)]
 mod tests {
-    use ThrottleVerdict::{Barred, Check};
+    use ThrottleVerdict::{Barred, Busy, Check};
 
     use super::*;
 
@@ -254,12 +287,61 @@ mod tests {
         Check(Duration::from_secs(seconds))
     }
 
+    /// Asks, and takes the check back.
+    fn check(throttle: &mut LoginThrottle, peer: IpAddr, login: &str, now: Instant) -> ThrottleVerdict {
+        let verdict = throttle.begin(peer, login, now);
+        if matches!(verdict, Check(_)) {
+            throttle.end(peer, login);
+        }
+        verdict
+    }
+
+    #[test]
+    fn many_guesses_at_once_get_no_further_than_one_after_the_other() {
+        let now = Instant::now();
+        let mut throttle = LoginThrottle::new(settings());
+        let at_once = |throttle: &mut LoginThrottle| {
+            (0..100)
+                .take_while(|_| throttle.begin(HOME.into(), "acaird", now) != Busy)
+                .count()
+        };
+        assert_eq!(at_once(&mut throttle), 7, "as many as may fail until the bar");
+        assert_eq!(throttle.begin(HOME.into(), "boss", now), wait(0), "another login");
+        assert_eq!(
+            throttle.begin(AWAY.into(), "acaird", now),
+            wait(0),
+            "another network"
+        );
+        throttle.success(HOME.into(), "acaird");
+        throttle.end(HOME.into(), "acaird");
+        assert_eq!(at_once(&mut throttle), 1, "one has ended, and it was no failure");
+        for _ in 0..7 {
+            throttle.failure(HOME.into(), "acaird", now);
+            throttle.end(HOME.into(), "acaird");
+        }
+        assert!(matches!(throttle.begin(HOME.into(), "acaird", now), Barred(_)));
+        throttle.end(HOME.into(), "boss");
+        throttle.end(AWAY.into(), "acaird");
+        assert!(throttle.under_way.is_empty(), "nothing is kept of what is over");
+        let later = now + settings().bar_time;
+        assert_eq!(
+            throttle.begin(HOME.into(), "acaird", later),
+            wait(6),
+            "after the bar, one"
+        );
+        assert_eq!(
+            throttle.begin(HOME.into(), "acaird", later),
+            Busy,
+            "and no second one beside it"
+        );
+    }
+
     #[test]
     fn failures_slow_then_bar_the_pair_and_nobody_else() {
         let now = Instant::now();
         let mut throttle = LoginThrottle::new(settings());
         for expected in [0, 0, 0, 1, 2, 4, 6] {
-            assert_eq!(throttle.check(HOME.into(), "acaird", now), wait(expected));
+            assert_eq!(check(&mut throttle, HOME.into(), "acaird", now), wait(expected));
             throttle.failure(HOME.into(), "acaird", now);
         }
         #[rustfmt::skip]
@@ -275,7 +357,12 @@ mod tests {
         ];
         for (shows, peer, login, later, verdict) in cases {
             assert_eq!(
-                throttle.check(peer.into(), login, now + Duration::from_secs(later)),
+                check(
+                    &mut throttle,
+                    peer.into(),
+                    login,
+                    now + Duration::from_secs(later)
+                ),
                 verdict,
                 "{shows}"
             );
@@ -300,7 +387,7 @@ mod tests {
             throttle.failure(HOME.into(), "acaird", now);
         }
         throttle.success(HOME.into(), "ACAIRD");
-        assert_eq!(throttle.check(HOME.into(), "acaird", now), wait(0));
+        assert_eq!(check(&mut throttle, HOME.into(), "acaird", now), wait(0));
         assert!(!throttle.failure(HOME.into(), "acaird", now));
     }
 
@@ -311,10 +398,15 @@ mod tests {
         for number in 0..50 {
             throttle.failure(HOME.into(), &format!("user{number}"), now);
         }
-        assert_eq!(throttle.check(HOME.into(), "acaird", now), wait(6));
-        assert_eq!(throttle.check(AWAY.into(), "acaird", now), wait(0));
+        assert_eq!(check(&mut throttle, HOME.into(), "acaird", now), wait(6));
+        assert_eq!(check(&mut throttle, AWAY.into(), "acaird", now), wait(0));
         assert_eq!(
-            throttle.check(HOME.into(), "acaird", now + Duration::from_secs(600)),
+            check(
+                &mut throttle,
+                HOME.into(),
+                "acaird",
+                now + Duration::from_secs(600)
+            ),
             wait(0)
         );
     }
@@ -326,7 +418,7 @@ mod tests {
         for host in 0..7_u16 {
             throttle.failure(format!("2001:db8:0:1::{host:x}").parse().unwrap(), "acaird", now);
         }
-        let verdict = |peer: &str| throttle.check(peer.parse().unwrap(), "acaird", now);
+        let mut verdict = |peer: &str| check(&mut throttle, peer.parse().unwrap(), "acaird", now);
         assert!(matches!(verdict("2001:db8:0:1::99"), Barred(_)));
         assert_eq!(verdict("2001:db8:0:2::99"), wait(0));
     }
@@ -348,8 +440,11 @@ mod tests {
         }
         assert_eq!(throttle.pairs.entries.len(), 100);
         assert_eq!(throttle.pairs.by_age.len(), 100);
-        assert_eq!(throttle.check(HOME.into(), "old", now), wait(0));
-        assert!(matches!(throttle.check(HOME.into(), "touched", now), Barred(_)));
+        assert_eq!(check(&mut throttle, HOME.into(), "old", now), wait(0));
+        assert!(matches!(
+            check(&mut throttle, HOME.into(), "touched", now),
+            Barred(_)
+        ));
         throttle.configure(ThrottleSettings {
             entries_max: 10,
             ..settings()

@@ -62,6 +62,7 @@ fn stranger(recipient: &ForwardPath) -> RelayFacts<'_> {
     RelayFacts {
         peer: STRANGER.into(),
         login: None,
+        login_trusted: true,
         certificate: None,
         recipient,
         listener_allows_strangers: true,
@@ -119,6 +120,7 @@ fn strangers_and_users() {
         ("bang path of several hosts",           "<a!b!user@local.example>",              "relay.bang-path",          DENIED,                          LOCAL, "<a!b!user@local.example>"),
         ("bang path in quotes",                  "<\"outside!user\"@local.example>",      "relay.bang-path",          DENIED,                          LOCAL, "<\"outside!user\"@local.example>"),
         ("bang path by a relay domain",          "<outside!user@relay.example>",          "relay.bang-path",          DENIED,                          RELAY, "<outside!user@relay.example>"),
+        ("two bangs in one letter",              "<outside\u{203c}user@local.example>",   "relay.bang-path",          DENIED,                          LOCAL, "<outside\u{203c}user@local.example>"),
         ("quoted address",                       "<\"user@outside.example\"@local.example>", "relay.quoted-address",  DENIED,                          LOCAL, "<\"user@outside.example\"@local.example>"),
         ("quoted and escaped at sign",           "<\"user\\@outside.example\"@local.example>", "relay.quoted-address", DENIED,                         LOCAL, "<\"user\\@outside.example\"@local.example>"),
         ("quoted address by a relay domain",     "<\"user@outside.example\"@relay.example>", "relay.quoted-address",  DENIED,                          RELAY, "<\"user@outside.example\"@relay.example>"),
@@ -275,6 +277,35 @@ fn a_submission_listener_takes_nothing_from_strangers() {
                 "{text}"
             );
         }
+    }
+}
+
+#[test]
+fn a_login_that_is_not_trusted_reaches_own_domains_alone() {
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows     recipient                        rule
+        ("own domain",             "<user@local.example>",          "relay.local-domain"),
+        ("outside",                "<user@outside.example>",        "relay.login-untrusted"),
+        ("percent hack",           "<u%o.example@local.example>",   "relay.percent-hack"),
+    ];
+    for (shows, text, rule) in cases {
+        let recipient = recipient(text);
+        let facts = RelayFacts {
+            login: Some("acaird"),
+            login_trusted: false,
+            listener_allows_strangers: false,
+            ..stranger(&recipient)
+        };
+        assert_eq!(relay(&facts, &rules()).rule(), rule, "{shows}");
+        let neighbour = RelayFacts {
+            peer: NEIGHBOUR.into(),
+            ..facts
+        };
+        assert!(
+            !matches!(relay(&neighbour, &rules()), RelayVerdict::Refuse(_)),
+            "{shows}: another reason holds"
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueHint};
 
 use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
 
@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Manages Postern's own users
     User(UserArgs),
+    /// Shows who logs in, and how
+    Auth(AuthArgs),
     /// Makes and shows certificates
     Cert(CertArgs),
     /// Shows and changes what waits for delivery
@@ -150,6 +152,35 @@ pub(crate) enum UserCommand {
     },
     /// Lists the users
     List(JsonArg),
+    /// Shows one user, and for each mechanism whether it works
+    Show {
+        /// The name to log in with
+        login: String,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+}
+
+/// Arguments of `auth`.
+#[derive(Args, Debug)]
+pub(crate) struct AuthArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    #[command(subcommand)]
+    pub(crate) command: AuthCommand,
+}
+
+/// What to do about logins.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuthCommand {
+    /// Shows who has logged in by which mechanism, how often and when last
+    Report {
+        /// This mechanism alone
+        #[arg(long, value_name = "NAME")]
+        mechanism: Option<String>,
+        #[command(flatten)]
+        json: JsonArg,
+    },
 }
 
 /// Where a password comes from; without either it is asked for on the terminal.
@@ -246,8 +277,8 @@ pub(crate) enum QueueCommand {
         /// Most messages to list
         #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
         limit: u32,
-        /// List the next hops that mail waits for instead
-        #[arg(long)]
+        /// List the next hops of late instead, with their connections and last errors
+        #[arg(long, conflicts_with_all = ["domain", "sender", "held", "limit"])]
         destinations: bool,
         #[command(flatten)]
         json: JsonArg,
@@ -272,7 +303,7 @@ pub(crate) enum QueueCommand {
     Remove(SelectArgs),
     /// Has everything tried again now, or all for one domain
     Flush {
-        /// A recipient domain
+        /// A recipient domain; without it everything
         domain: Option<String>,
         #[command(flatten)]
         json: JsonArg,
@@ -295,9 +326,12 @@ pub(crate) struct FilterArgs {
 
 /// Messages by id or by what they have in common.
 #[derive(Args, Clone, Debug)]
+#[command(group(
+    ArgGroup::new("which").required(true).multiple(true).args(["ids", "domain", "sender", "held", "all"])
+))]
 pub(crate) struct SelectArgs {
     /// Queue ids
-    #[arg(value_name = "ID", required_unless_present_any = ["domain", "sender", "held", "all"])]
+    #[arg(value_name = "ID")]
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,

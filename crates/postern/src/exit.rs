@@ -36,6 +36,23 @@ Exit codes: 0 done; 1 the answer is no (errors found, nothing of that name); 64 
 not run; 70 a fault of Postern; 71 refused by the system; 73 cannot create; 74 cannot read or write; 75 in use, try \
 again; 77 not permitted; 78 wrong configuration.";
 
+impl Exit {
+    /// This one, unless the cause of the error is a missing permission, which has a code of its own.
+    pub(crate) fn unless_forbidden(self, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut causes = std::iter::successors(Some(error), |error| error.source());
+        let forbidden = |cause: &(dyn std::error::Error + 'static)| {
+            cause
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+        };
+        if causes.any(forbidden) {
+            Self::NoPermission
+        } else {
+            self
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -68,8 +85,8 @@ impl Failure {
     }
 
     /// A failure from an error with all its causes: `doing: error: cause`.
-    pub(crate) fn from_error(exit: Exit, doing: &str, error: &dyn std::error::Error) -> Self {
-        Self::new(exit, format!("{doing}: {}", chain(error)))
+    pub(crate) fn from_error(exit: Exit, doing: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::new(exit.unless_forbidden(error), format!("{doing}: {}", chain(error)))
     }
 
     /// A failed read or write, where a missing permission has a code of its own.

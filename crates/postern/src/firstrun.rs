@@ -2,6 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use postern_directory::UserStore;
 use postern_mail::Domain;
 use postern_net::ca::{Authority, AuthorityRequest, CaError, CertificateRequest};
 use postern_net::file::{Existing, write_public};
+use postern_net::listen::ListenError;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::commands::cert::{CA_CERTIFICATE, CA_KEY};
@@ -30,6 +32,9 @@ const USER: &str = "you";
 
 /// The port for submissions over implicit TLS.
 const SUBMISSIONS: u16 = 2465;
+
+/// All ports of the configuration, on loopback.
+const PORTS: [u16; 3] = [2525, 2587, SUBMISSIONS];
 
 const CONFIGURATION: &str = include_str!("firstrun.toml");
 
@@ -78,8 +83,50 @@ pub(crate) fn make(folder: &Path, hostname: &str) -> Result<Made, Failure> {
     })
 }
 
+/// Looks whether the first start can listen: after it, the password would be shown no more.
+///
+/// # Errors
+///
+/// Another program has one of the ports.
+pub(crate) fn check_ports() -> Result<(), Failure> {
+    let taken = |port: u16| {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let source = TcpListener::bind(address).err()?;
+        Some(chain(&ListenError { address, source }))
+    };
+    let taken: Vec<String> = PORTS.into_iter().filter_map(taken).collect();
+    if taken.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::TryAgain,
+        format!(
+            "{}\nnothing was made: stop that program, or run `{} init` and choose other ports in {FOLDER}/{FILE}",
+            taken.join("\n"),
+            program()
+        ),
+    ))
+}
+
 fn cannot_make(path: &Path, error: &io::Error) -> Failure {
-    Failure::io(&format!("cannot make {}", path.display()), error)
+    // The temporary name that some errors bring along tells nobody anything.
+    let plain = error
+        .raw_os_error()
+        .map_or_else(|| io::Error::from(error.kind()), io::Error::from_raw_os_error);
+    let exit = match error.kind() {
+        io::ErrorKind::PermissionDenied => Exit::NoPermission,
+        _ => Exit::CannotCreate,
+    };
+    let remedy = match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            format!(
+                "\ngo to a folder that you may write to, or name one: `{} init DIR`",
+                program()
+            )
+        }
+        _ => String::new(),
+    };
+    Failure::new(exit, format!("cannot make {}: {plain}{remedy}", path.display()))
 }
 
 fn fill(folder: &Path, hostname: &str, login: &str) -> Result<SecretString, Failure> {
@@ -252,7 +299,8 @@ mod tests {
             .unwrap();
         assert!(report.is_empty(), "{}", report.render(false, 100));
         assert_eq!(config.hostname, "mx.example.org");
-        assert_eq!(config.listeners.len(), 3);
+        let ports: Vec<u16> = config.listeners.iter().map(|one| one.address.port()).collect();
+        assert_eq!(ports, PORTS, "those that are looked at before the folder is made");
         let text = made.announcement(true);
         assert!(text.contains("--user 'you@mx.example.org:"), "{text}");
         let again = make(&folder, "mx.example.org").map(|made| made.login);

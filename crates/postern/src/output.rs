@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
@@ -37,28 +37,92 @@ pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<(), Failure
     print(&text)
 }
 
-/// Prints an aligned table; the columns named in `right` are numbers.
-pub(crate) fn print_table(head: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> Result<(), Failure> {
+/// Prints an aligned table; the columns named in `right` are numbers, those in `whole` are never broken, however narrow
+/// the terminal is: an id in two pieces cannot be copied. Where too little room is left for the others, each row is printed
+/// as lines of its own. Nothing is wrapped for a pipe.
+pub(crate) fn print_table(
+    head: &[&str],
+    right: &[usize],
+    whole: &[usize],
+    rows: Vec<Vec<String>>,
+) -> Result<(), Failure> {
+    let head: Vec<String> = head.iter().map(|title| title.to_uppercase()).collect();
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| visible(cell)).collect())
+        .collect();
+    let columns = match io::stdout().is_terminal() {
+        true => Table::new().width().map(usize::from),
+        false => None,
+    };
+    let text = match columns {
+        Some(columns) if is_cramped(&head, whole, &rows, columns) => as_records(&head, &rows),
+        _ => as_table(&head, right, whole, &rows, columns),
+    };
+    print(&text)
+}
+
+/// Letters that a column of text needs at least to be read.
+const TEXT_MIN: usize = 16;
+
+/// Blanks between two columns.
+const GAP: usize = 2;
+
+/// Whether the table neither fits nor leaves room enough for the columns that may be broken.
+fn is_cramped(head: &[String], whole: &[usize], rows: &[Vec<String>], columns: usize) -> bool {
+    let width = |index: usize| {
+        let cells = rows.iter().map(|row| row[index].chars().count());
+        cells.max().unwrap_or(0).max(head[index].chars().count()) + GAP
+    };
+    let (kept, others): (Vec<usize>, Vec<usize>) = (0..head.len()).partition(|index| whole.contains(index));
+    let kept: usize = kept.into_iter().map(width).sum();
+    let wanted: usize = others.iter().map(|index| width(*index)).sum();
+    kept + wanted > columns + GAP && kept + others.len() * (TEXT_MIN + GAP) > columns
+}
+
+/// A line for each cell, and an empty one between rows.
+fn as_records(head: &[String], rows: &[Vec<String>]) -> String {
+    let names = head.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let record = |row: &Vec<String>| {
+        let lines = head.iter().zip(row).filter(|(_, cell)| !cell.is_empty());
+        let lines: Vec<String> = lines
+            .map(|(name, cell)| format!("{name:names$}  {cell}\n"))
+            .collect();
+        lines.concat()
+    };
+    rows.iter().map(record).collect::<Vec<_>>().join("\n")
+}
+
+fn as_table(
+    head: &[String],
+    right: &[usize],
+    whole: &[usize],
+    rows: &[Vec<String>],
+    columns: Option<usize>,
+) -> String {
     let mut table = Table::new();
-    table
-        .load_preset(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if !io::stdout().is_terminal() {
-        // Nothing is wrapped for a pipe.
-        table.set_content_arrangement(ContentArrangement::Disabled);
-    }
-    table.set_header(head.iter().map(|title| title.to_uppercase()).collect::<Vec<_>>());
+    table.load_preset(NOTHING);
+    match columns.map(u16::try_from) {
+        Some(Ok(columns)) => table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(columns),
+        _ => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
+    table.set_header(head);
     for row in rows {
-        table.add_row(row.iter().map(|cell| visible(cell)).collect::<Vec<_>>());
+        table.add_row(row);
     }
     for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP as u16));
+        if whole.contains(&index) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
         if right.contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let text: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    print(&text.join("\n"))
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
 }
 
 /// Whether output to standard error may be coloured: on a terminal, unless `NO_COLOR` is set.
@@ -133,6 +197,32 @@ pub(crate) fn span(seconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_fit_or_become_records() {
+        let head = ["ID", "FROM", "STATE"].map(str::to_owned);
+        let rows = vec![vec![
+            "0CN5C48CM0000".to_owned(),
+            "a-long-name@sender.example".to_owned(),
+            "cannot connect: Connection refused".to_owned(),
+        ]];
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows         columns  cramped
+            ("all of it fits",             77,      false),
+            ("a column is broken",         70,      false),
+            ("too little is left",         50,      true),
+        ];
+        for (shows, columns, cramped) in cases {
+            assert_eq!(is_cramped(&head, &[0], &rows, columns), cramped, "{shows}");
+            let text = as_table(&head, &[], &[0], &rows, Some(columns));
+            assert!(text.contains("0CN5C48CM0000"), "an id is never broken: {text}");
+        }
+        assert_eq!(
+            as_records(&head, &rows),
+            "ID     0CN5C48CM0000\nFROM   a-long-name@sender.example\nSTATE  cannot connect: Connection refused\n"
+        );
+    }
 
     #[test]
     fn sizes() {

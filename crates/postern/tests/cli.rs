@@ -274,6 +274,8 @@ fn an_empty_queue_can_be_asked_in_every_way() {
     assert_eq!(site.code(&["queue", "remove", "01HJ3K8Q2M7XA"]), 1);
     assert_eq!(site.json(&["queue", "hold", "--all", "--json"])["changed"], 0);
     assert_eq!(site.code(&["queue", "list", "--destinations"]), 69);
+    assert_eq!(site.code(&["queue", "flush", "no domain"]), 1);
+    assert_eq!(site.code(&["queue", "list", "--domain", "a..b"]), 1);
     let mailq = site.path("mailq");
     symlink(binary(), &mailq).unwrap();
     let output = site.run_as(mailq, &[], "");
@@ -309,7 +311,10 @@ fn completions_and_manual_are_generated() {
     }
     site.ok(&["man", "man1"]);
     let page = fs::read_to_string(site.path("man1/postern-queue-list.1")).unwrap();
-    assert!(page.contains(".TH") && page.contains("destinations"), "{page}");
+    assert!(
+        page.contains(".TH postern-queue-list 1") && page.contains("destinations"),
+        "{page}"
+    );
     assert!(site.path("man1/postern.1").exists());
     let version = site.json(&["version", "--json"]);
     assert_eq!(version["name"], "postern");

@@ -91,6 +91,8 @@ fn listeners_come_and_go_and_the_others_stay() {
     wait_for_greeting(goes);
     let mut session = Client::connect(stays).unwrap().0;
     session.say("EHLO helo").unwrap();
+    let mut left = Client::connect(goes).unwrap().0;
+    left.say("EHLO helo").unwrap();
 
     site.config(&[stays, comes], "");
     assert!(site.run(&["reload"]).status.success());
@@ -100,6 +102,10 @@ fn listeners_come_and_go_and_the_others_stay() {
         session.say("NOOP").unwrap().starts_with("250"),
         "the session goes on"
     );
+    for command in ["NOOP", "MAIL FROM:<a@b.example>", "RSET", "NOOP"] {
+        let reply = left.say(command).unwrap();
+        assert!(reply.starts_with("250"), "of the removed listener too: {reply}");
+    }
 
     // A port that is taken: nothing changes.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -112,6 +118,10 @@ fn listeners_come_and_go_and_the_others_stay() {
     );
     assert!(Client::connect(comes).is_ok());
     assert!(server.terminate().success());
+    assert!(
+        left.say("NOOP").is_ok_and(|reply| reply.starts_with("421")),
+        "a stop ends the session of a removed listener as well"
+    );
 }
 
 #[test]
@@ -168,13 +178,27 @@ fn a_change_that_needs_a_restart_is_said() {
     site.config(&[port], "");
     let server = site.start();
     wait_for_greeting(port);
-    site.config(&[port], "[dns]\ntimeout = \"20s\"\n");
+    site.config(&[port], "[spool]\nreaders = 2\n");
     let output = site.run(&["reload"]);
     assert!(output.status.success());
     assert!(
-        String::from_utf8_lossy(&output.stderr).contains("[dns] has changed"),
+        String::from_utf8_lossy(&output.stderr).contains("[spool] has changed"),
         "{output:?}"
     );
+    let text = read(&site.path("postern.toml"));
+    let moved = site.path("moved");
+    fs::write(
+        site.path("postern.toml"),
+        text.replace(&site.deep().display().to_string(), &moved.display().to_string()),
+    )
+    .unwrap();
+    server.signal(Signal::SIGHUP);
+    wait_until("the refusal of another state directory", || {
+        server
+            .log()
+            .contains("`state_dir` has changed, which takes a restart")
+    });
+    assert!(!moved.exists());
     assert!(server.terminate().success());
 }
 

@@ -103,6 +103,30 @@ fn the_printed_line_sends_a_mail_and_a_second_start_finds_everything() {
     assert!(server.terminate().success());
 }
 
+#[test]
+fn a_port_that_is_taken_is_said_before_anything_is_made() {
+    let _ports = FixedPorts::hold();
+    let folder = TempDir::new().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:2587").unwrap();
+    let mut server = serve(folder.path(), "log");
+    wait_until("the end", || !server.runs());
+    let said = server.log();
+    assert!(
+        said.contains("127.0.0.1:2587") && said.contains("ss -ltnp"),
+        "{said}"
+    );
+    assert!(said.contains("nothing was made"), "{said}");
+    assert!(!folder.path().join("postern-data").exists());
+    drop(taken);
+    let server = serve(folder.path(), "log");
+    wait_until("the announcement", || server.log().contains("not shown again"));
+    // A second one in the same folder is told of the first.
+    let mut second = serve(folder.path(), "second.log");
+    wait_until("the end of the second", || !second.runs());
+    assert!(second.log().contains("postern reload"), "{}", second.log());
+    assert!(server.terminate().success());
+}
+
 /// From the start of the process to the greeting, with an empty queue.
 #[test]
 fn the_greeting_comes_within_a_tenth_of_a_second() {

@@ -7,8 +7,7 @@ use std::time::Instant;
 use bytes::Buf;
 use postern_mail::BodyKind;
 use postern_policy::admission::{self, MessageFacts};
-use postern_policy::sender::{self, LoginIdentity};
-use postern_sasl::ServerExchange;
+use postern_policy::sender;
 use postern_smtp::body::{ChunkDecoder, DataDecoder};
 use postern_smtp::line::{Framed, LineFramer};
 use postern_smtp::reply::texts;
@@ -33,9 +32,11 @@ struct Connection {
     dialogue: Dialogue,
     session: Session,
     /// The mechanism at work between two lines of an `AUTH` exchange.
-    exchange: Option<ServerExchange>,
+    exchange: Option<login::Exchange>,
     /// The message at work between two chunks.
     intake: Option<Box<Intake>>,
+    /// Since when the next line is awaited: who sends it octet by octet gets no more time for it.
+    awaited_since: Option<Instant>,
     shutdown: CancellationToken,
 }
 
@@ -69,6 +70,7 @@ pub(crate) async fn serve(
                 session,
                 exchange: None,
                 intake: None,
+                awaited_since: None,
                 shutdown,
             };
             let end = connection.converse().await;
@@ -110,6 +112,7 @@ impl Connection {
                     }
                 }
             };
+            self.awaited_since = None;
             self.io.input.advance(consumed);
             log_protocol(&answer, &self.session);
             if let Err(end) = self.tell(answer) {
@@ -121,6 +124,7 @@ impl Connection {
     /// Sends the replies so far and reads on. An idle session ends when the server stops.
     async fn more(&mut self) -> Result<(), End> {
         self.io.flush().await?;
+        let waited = self.awaited_since.get_or_insert_with(Instant::now).elapsed();
         let timeouts = &self.session.profile.settings.timeouts;
         let limit = if self.dialogue.in_exchange() {
             timeouts.auth
@@ -134,7 +138,7 @@ impl Connection {
                 self.io.put(&texts::SHUTTING_DOWN);
                 Err(End::Closed)
             }
-            filled = self.io.fill_within(COMMAND_ROOM, limit) => filled,
+            filled = self.io.fill_within(COMMAND_ROOM, limit.saturating_sub(waited)) => filled,
         }
     }
 
@@ -150,6 +154,7 @@ impl Connection {
 
     /// Carries out one line.
     async fn line(&mut self, len: usize, consumed: usize) -> Result<(), End> {
+        self.awaited_since = None;
         wait_under_load(&self.session).await;
         let Self {
             io,
@@ -188,11 +193,25 @@ impl Connection {
                 io.flush().await?;
                 opening::start_tls(io, session).await?;
                 dialogue.tls_started();
+                login::offer(dialogue, session);
                 self.framer.reset();
                 self.exchange = None;
                 return Ok(());
             }
-            Step::Auth(turn) => Box::pin(login::turn(turn, exchange, session)).await,
+            Step::Auth(turn) => {
+                let turned = Box::pin(login::turn(turn, exchange, session)).await;
+                match turned.layer {
+                    None => turned.answer,
+                    Some(layer) => {
+                        io.put(&turned.answer.reply);
+                        io.flush().await?;
+                        io.start_layer(layer)?;
+                        dialogue.layer_started();
+                        self.framer.reset();
+                        return Ok(());
+                    }
+                }
+            }
             Step::Verify(name) => Answer::stay(Box::pin(names::verify(&name, session)).await),
             Step::Expand(name) => Answer::stay(names::expand(&name, session)),
         };
@@ -260,20 +279,19 @@ impl Connection {
             }
             End::Closed => self.io.close(true).await,
             End::Quit => self.io.close(false).await,
-            End::Gone | End::Lost(_) | End::Handshake(_) => {}
+            End::Gone | End::Lost(_) | End::Layer(_) | End::Handshake(_) => {}
         }
     }
 }
 
 /// Answers `MAIL`: may this login use the sender, is the message small enough, is there room for it?
-fn judge_sender(ask: AskSender<'_>, session: &Session) -> Answer {
+fn judge_sender(mut ask: AskSender<'_>, session: &Session) -> Answer {
     let settings = &session.profile.settings;
+    if !session.login.as_ref().is_some_and(|login| login.trusted) {
+        ask.forget_submitter();
+    }
     if let Some(login) = &session.login {
-        let identity = LoginIdentity {
-            name: &login.name,
-            addresses: &login.addresses,
-        };
-        let verdict = sender::sender(settings.sender_rule, &identity, ask.sender());
+        let verdict = sender::sender(settings.sender_rule, &login.identity(), ask.sender());
         if let Some(refusal) = verdict.reply() {
             let reply = texts::refused_path(ask.sender(), refusal, &session.mark());
             session.log_refusal(verdict.rule(), &reply, ask.sender());

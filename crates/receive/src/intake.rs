@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Buf;
 use jiff::Timestamp;
-use postern_mail::QueueId;
 use postern_mail::header::HeaderScan;
+use postern_mail::{QueueId, Ret};
 use postern_policy::admission::{self, AdmissionRefusal};
+use postern_policy::sender;
 use postern_smtp::body::{BodyFault, ChunkDecoder, DataDecoder, Decoded};
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, Transaction};
@@ -202,17 +203,25 @@ impl Intake {
             session.log_refusal("body.hops", &texts::TOO_MANY_HOPS, &self.scan.received_count());
             return Answer::stay(texts::TOO_MANY_HOPS);
         }
+        if let Some(answer) = refuse_author(&self.scan, session) {
+            return answer;
+        }
         let size = self.size();
         let body = match writer.finish().await {
             Ok(body) => body,
             Err(error) => return spool_failed(&error, session),
         };
         let now = Timestamp::now();
+        let mut envelope = transaction.envelope;
+        let prefix = stamp::prefix(session, client, self.id, now, &self.scan, &envelope.sender);
+        if session.profile.settings.privacy.no_body_return {
+            envelope.ret = Some(Ret::Headers);
+        }
         let message = NewMessage {
             id: self.id,
-            envelope: transaction.envelope,
+            envelope,
             received_at: now,
-            prefix: stamp::prefix(session, client, self.id, now, &self.scan),
+            prefix,
             body,
             login: session.login.as_ref().map(|login| login.name.clone()),
             session: Some(session.id.clone()),
@@ -228,6 +237,25 @@ impl Intake {
             Err(error) => spool_failed(&error, session),
         }
     }
+}
+
+/// The answer to a message that names an author whom the login may not be.
+fn refuse_author(scan: &HeaderScan, session: &Session) -> Option<Answer> {
+    let login = session.login.as_ref()?;
+    let rule = session.profile.settings.sender_rule;
+    let verdict = sender::header_from(
+        rule,
+        &login.identity(),
+        scan.from_values(),
+        scan.from_is_in_doubt(),
+    );
+    let reply = texts::refusal(verdict.reply()?, &session.mark());
+    session.log_refusal(
+        verdict.rule(),
+        &reply,
+        &scan.from_values().next().unwrap_or_default(),
+    );
+    Some(Answer::stay(reply))
 }
 
 fn queue_only(session: &Session) -> bool {

@@ -17,7 +17,7 @@ use crate::count::Counted;
 use crate::io::{End, Io};
 use crate::profile::Profile;
 use crate::session::Session;
-use crate::{ListenerTls, greeting};
+use crate::{ListenerTls, Role, greeting, login};
 
 /// A session that was greeted.
 pub(crate) struct Opened {
@@ -72,7 +72,10 @@ pub(crate) async fn open(mut session: Session, stream: TcpStream) -> Result<Open
     if profile.listener.tls == ListenerTls::Implicit {
         start_tls(&mut io, &mut session).await?;
     }
-    if !timeouts.greeting_delay.is_zero() && io.speaks_within(timeouts.greeting_delay).await? {
+    if profile.listener.role == Role::Mx
+        && !timeouts.greeting_delay.is_zero()
+        && io.speaks_within(timeouts.greeting_delay).await?
+    {
         session.log_refusal(
             "greeting.early-talker",
             &texts::EARLY_TALKER,
@@ -90,11 +93,12 @@ pub(crate) async fn open(mut session: Session, stream: TcpStream) -> Result<Open
     io.put(&texts::greeting(text));
     io.flush().await?;
     session.peer_name = name_of(&session).await;
-    let dialogue = Dialogue::new(
+    let mut dialogue = Dialogue::new(
         Arc::clone(&profile.rules),
         &session.peer_label(),
         session.tls.is_some(),
     );
+    login::offer(&mut dialogue, &mut session);
     Ok(Opened {
         io,
         session,

@@ -15,6 +15,9 @@ use crate::session::Session;
 /// Answers `RCPT`.
 pub(crate) async fn judge(ask: AskRecipient<'_>, session: &Session) -> Answer {
     let settings = &session.profile.settings;
+    if ask.is_repeated() {
+        return Answer::stay(ask.accept([]));
+    }
     if let Err(refusal) = admission::admit_recipient(ask.taken(), &settings.admission) {
         let reply = texts::refusal(refusal.reply(), "");
         session.log_refusal(refusal.rule(), &reply, &refusal);
@@ -23,6 +26,7 @@ pub(crate) async fn judge(ask: AskRecipient<'_>, session: &Session) -> Answer {
     let facts = RelayFacts {
         peer: session.peer.ip(),
         login: session.login.as_ref().map(|login| login.name.as_str()),
+        login_trusted: session.login.as_ref().is_some_and(|login| login.trusted),
         certificate: session.certificate.as_ref(),
         recipient: ask.path(),
         listener_allows_strangers: session.profile.listener.role == Role::Mx,

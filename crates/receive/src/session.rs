@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use jiff::Timestamp;
 use postern_net::tls::{TlsFacts, Verify};
 use postern_policy::relay::CertificateFacts;
+use postern_policy::sender::LoginIdentity;
 use postern_smtp::Reply;
 use tracing::info;
 
@@ -23,6 +24,8 @@ pub(crate) struct Session {
     pub(crate) tls: Option<TlsFacts>,
     /// The client's certificate, if it was verified.
     pub(crate) certificate: Option<CertificateFacts>,
+    /// Whether a mechanism that binds to the channel was offered.
+    pub(crate) plus_offered: bool,
     pub(crate) login: Option<Login>,
     pub(crate) profile: Arc<Profile>,
     pub(crate) shared: Arc<Shared>,
@@ -32,8 +35,20 @@ pub(crate) struct Session {
 pub(crate) struct Login {
     pub(crate) name: String,
     pub(crate) addresses: Vec<String>,
+    /// Whether it may relay, by mechanism and strength.
+    pub(crate) trusted: bool,
     /// Strength of the SASL security layer.
     pub(crate) layer_bits: u32,
+}
+
+impl Login {
+    /// As the rules for senders see it.
+    pub(crate) fn identity(&self) -> LoginIdentity<'_> {
+        LoginIdentity {
+            name: &self.name,
+            addresses: &self.addresses,
+        }
+    }
 }
 
 impl Session {
@@ -44,6 +59,7 @@ impl Session {
             peer_name: None,
             tls: None,
             certificate: None,
+            plus_offered: false,
             login: None,
             profile,
             shared,

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
-use postern_mail::QueueId;
 use postern_mail::date;
 use postern_mail::header::HeaderScan;
 use postern_mail::received::{Trace, TraceAuth, TraceTls, Verify, With};
+use postern_mail::{QueueId, ReversePath};
 use postern_net::tls::Verify as TlsVerify;
 
 use crate::Role;
@@ -30,19 +30,18 @@ pub(crate) fn prefix(
     id: QueueId,
     now: Timestamp,
     scan: &HeaderScan,
+    sender: &ReversePath,
 ) -> Bytes {
     let offset = TimeZone::system().to_offset(now);
     let mut out = Vec::with_capacity(512);
     trace(session, client, &id.to_string(), now, offset, &mut out);
+    let settings = &session.profile.settings;
+    let hidden = settings.hide_submitter && session.login.is_some();
+    if settings.privacy.auth_warnings && client.name.is_empty() && !hidden {
+        warn_of_no_greeting(&settings.hostname, &session.peer_label(), &mut out);
+    }
     if session.profile.listener.role == Role::Submission || session.login.is_some() {
-        complete(
-            &session.profile.settings.hostname,
-            id,
-            now,
-            offset,
-            scan,
-            &mut out,
-        );
+        complete(&settings.hostname, id, now, offset, scan, sender, &mut out);
     }
     if scan.lacks_separator() && scan.header_len() == 0 {
         out.extend_from_slice(b"\r\n");
@@ -102,13 +101,20 @@ fn trace(
     trace.write(out);
 }
 
-/// Adds `Date` and `Message-ID` where they are missing.
+/// Says that the client did not introduce itself, as sendmail does under `authwarnings`.
+fn warn_of_no_greeting(hostname: &str, peer: &str, out: &mut Vec<u8>) {
+    let field = format!("X-Authentication-Warning: {hostname}: {peer} didn't use HELO protocol\r\n");
+    out.extend_from_slice(field.as_bytes());
+}
+
+/// Adds `Date`, `Message-ID` and `From` where they are missing. A message from `<>` has no author to be named.
 fn complete(
     hostname: &str,
     id: QueueId,
     now: Timestamp,
     offset: Offset,
     scan: &HeaderScan,
+    sender: &ReversePath,
     out: &mut Vec<u8>,
 ) {
     if !scan.has_date() {
@@ -118,6 +124,11 @@ fn complete(
     }
     if !scan.has_message_id() {
         out.extend_from_slice(format!("Message-ID: <{id}@{hostname}>\r\n").as_bytes());
+    }
+    if !scan.has_from()
+        && let Some(mailbox) = sender.mailbox()
+    {
+        out.extend_from_slice(format!("From: {mailbox}\r\n").as_bytes());
     }
 }
 
@@ -131,20 +142,31 @@ mod tests {
         let id = QueueId::new(now.as_millisecond(), 1);
         let date = "Date: Sun, 22 Nov 2026 10:32:35 +0100\r\n";
         let message_id = format!("Message-ID: <{id}@mx.example>\r\n");
+        let from = "From: a@x.example\r\n";
+        let sender = ReversePath::Mailbox("a@x.example".parse().unwrap());
         #[rustfmt::skip]
         let cases = [
-            ("both",    "Subject: x\r\n\r\n",                                  format!("{date}{message_id}")),
-            ("a date",  "message-id: <1@x.example>\r\n\r\n",                   date.to_owned()),
-            ("an id",   "DATE: Sun, 22 Nov 2026 09:32:35 +0000\r\n\r\n",       message_id.clone()),
-            ("neither", "Date: x\r\nMessage-Id: <1@x.example>\r\n\r\nDate\r\n", String::new()),
-            ("in body", "Subject: x\r\n\r\nDate: x\r\nMessage-ID: y\r\n",       format!("{date}{message_id}")),
+            ("all",       "Subject: x\r\n\r\n",                                           format!("{date}{message_id}{from}")),
+            ("a date",    "message-id: <1@x.example>\r\nfrom: b\r\n\r\n",                date.to_owned()),
+            ("an id",     "DATE: Sun, 22 Nov 2026 09:32:35 +0000\r\nFrom: b\r\n\r\n",    message_id.clone()),
+            ("an author", "Date: x\r\nMessage-Id: <1@x.example>\r\n\r\nFrom: b\r\n",   from.to_owned()),
+            ("nothing",   "Date: x\r\nMessage-Id: <1@x.example>\r\nFROM: b\r\n\r\nDate\r\n", String::new()),
+            ("in body",   "Subject: x\r\n\r\nDate: x\r\nMessage-ID: y\r\n",                format!("{date}{message_id}{from}")),
         ];
         for (shows, head, expected) in cases {
             let mut scan = HeaderScan::new();
             scan.feed(head.as_bytes());
             scan.finish();
             let mut out = Vec::new();
-            complete("mx.example", id, now, jiff::tz::offset(1), &scan, &mut out);
+            complete(
+                "mx.example",
+                id,
+                now,
+                jiff::tz::offset(1),
+                &scan,
+                &sender,
+                &mut out,
+            );
             assert_eq!(String::from_utf8(out).unwrap(), expected, "{shows}");
         }
     }

@@ -1,6 +1,9 @@
 //! What the server's side of the protocol costs without a socket: commands, a transaction, bodies.
 
-#![expect(missing_docs, reason = "the macro that gathers the benchmarks makes a public function")]
+#![expect(
+    missing_docs,
+    reason = "the macro that gathers the benchmarks makes a public function"
+)]
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -19,7 +19,8 @@ use jiff::Timestamp;
 use parking_lot::{Condvar, Mutex};
 use postern_mail::{BodyKind, Envelope, Recipient, ReversePath};
 use postern_spool::{
-    Attempt, Body, NewMessage, Origin, Outcome, RecipientOutcome, Settlement, Spool, SpoolSettings, SqliteSpool,
+    Attempt, Body, NewMessage, Origin, Outcome, RecipientOutcome, Settlement, Spool, SpoolSettings,
+    SqliteSpool,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -45,7 +46,11 @@ struct Queue {
 impl Queue {
     fn open(directory: &Path) -> Self {
         let spool = SqliteSpool::open(SpoolSettings::new(directory)).unwrap();
-        Self { spool, prefix: vec![b'h'; PREFIX].into(), body: vec![b'b'; MESSAGE - PREFIX].into() }
+        Self {
+            spool,
+            prefix: vec![b'h'; PREFIX].into(),
+            body: vec![b'b'; MESSAGE - PREFIX].into(),
+        }
     }
 }
 
@@ -89,7 +94,10 @@ impl Engine for Queue {
             let settlement = Settlement {
                 id: postern_mail::QueueId::from_i64(id),
                 at: Timestamp::now(),
-                outcomes: vec![RecipientOutcome { index: 0, outcome: Outcome::Delivered(attempt) }],
+                outcomes: vec![RecipientOutcome {
+                    index: 0,
+                    outcome: Outcome::Delivered(attempt),
+                }],
                 reports: Vec::new(),
             };
             assert!(self.spool.settle(settlement).await.unwrap().finished);
@@ -215,10 +223,16 @@ fn measure<E: Engine>(runtime: &Runtime, engine: E, producers: usize, messages: 
             })
         })
         .collect();
-    let mut times: Vec<_> = tasks.into_iter().flat_map(|task| runtime.block_on(task).unwrap()).collect();
+    let mut times: Vec<_> = tasks
+        .into_iter()
+        .flat_map(|task| runtime.block_on(task).unwrap())
+        .collect();
     let rate = times.len() as f64 / start.elapsed().as_secs_f64();
     times.sort_unstable();
-    Figures { rate, put: times[times.len() / 2] }
+    Figures {
+        rate,
+        put: times[times.len() / 2],
+    }
 }
 
 fn sync_time(directory: &Path) -> Duration {
@@ -241,12 +255,20 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 fn main() {
-    let folder = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let folder = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
     let folder = folder.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../target").into());
     fs::create_dir_all(&folder).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let fresh = || tempfile::tempdir_in(&folder).unwrap();
-    println!("one fdatasync after an append of 4 KiB: {:?}", sync_time(fresh().path()));
+    println!(
+        "one fdatasync after an append of 4 KiB: {:?}",
+        sync_time(fresh().path())
+    );
     println!("producers      log/s    queue/s   ratio     log put   queue put");
     for (producers, messages) in [(1, 2_000), (20, 40_000), (100, 60_000)] {
         let (mut log, mut queue, mut ratios) = (Vec::new(), Vec::new(), Vec::new());

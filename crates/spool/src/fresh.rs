@@ -179,7 +179,7 @@ impl Board {
                 .drain(..)
                 .filter_map(|event| sender.send(event).err().map(|refused| refused.0))
                 .collect(),
-            None => events.drain(..).collect(),
+            None => std::mem::take(events),
         };
         drop(inner);
         drop(refused);

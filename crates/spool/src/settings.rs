@@ -41,6 +41,12 @@ pub struct SpoolSettings {
     /// Default 16 MiB. Larger makes that rarer, and a start after a crash longer.
     pub log_bytes: u64,
 
+    /// Room kept aside in a file, and given up when the disk is full, so that what is queued can still be delivered.
+    ///
+    /// Default 48 MiB. Should be no less than twice [`log_bytes`](Self::log_bytes) and 16 MiB, since all of the log may have to
+    /// go into the database first. 0 keeps none.
+    pub reserve_bytes: u64,
+
     /// Connections that read while the writer writes. Each costs up to 2 MiB of cache. Default 4.
     pub readers: usize,
 
@@ -65,6 +71,7 @@ impl SpoolSettings {
             fresh_count_max: 10_000,
             fresh_bytes_max: 64 * 1024 * 1024,
             log_bytes: 16 * 1024 * 1024,
+            reserve_bytes: 48 * 1024 * 1024,
             readers: 4,
             reopen_wait: Duration::from_millis(100),
             reopen_wait_max: Duration::from_secs(5),

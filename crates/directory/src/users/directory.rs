@@ -15,13 +15,13 @@ use crate::directories::SetUpError;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
 
 pub(crate) struct Users {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     workers: Arc<Semaphore>,
 }
 
 /// What the blocking threads use too.
-struct Shared {
-    settings: UsersSettings,
+pub(super) struct Shared {
+    pub(super) settings: UsersSettings,
     store: RwLock<Arc<UserStore>>,
     verified: Mutex<VerifiedCache>,
 }
@@ -106,7 +106,7 @@ impl Users {
 
 impl Shared {
     /// The file, opened again when another was put in its place.
-    fn store(&self) -> Result<Arc<UserStore>, UserError> {
+    pub(super) fn store(&self) -> Result<Arc<UserStore>, UserError> {
         let store = Arc::clone(&self.store.read());
         if store.is_current() {
             return Ok(store);
@@ -139,11 +139,12 @@ impl Shared {
         if !record.enabled {
             return Ok(Finding::Denied(DenyReason::Disabled));
         }
+        self.upgrade(&record, password);
         self.verified.lock().note(&record.hash, password, Instant::now());
         Ok(Finding::Granted(self.account(record)))
     }
 
-    fn account(&self, record: Record) -> Account {
+    pub(super) fn account(&self, record: Record) -> Account {
         let Record {
             login,
             addresses: further,
@@ -183,7 +184,7 @@ impl Shared {
 }
 
 /// Runs what may wait for disk or processor on a thread where that harms nobody.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, UserError> + Send + 'static,
 ) -> Result<T, Outage> {
     match tokio::task::spawn_blocking(work).await {

@@ -3,12 +3,14 @@
 mod cache;
 mod directory;
 mod hash;
+mod keys;
 mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use directory::Users;
+pub use keys::KeyPolicy;
 pub use store::{User, UserError, UserStore};
 
 /// Postern's own users as a directory.
@@ -28,6 +30,10 @@ pub struct UsersSettings {
     pub workers: usize,
     /// Longest time for one login, waiting for a worker included. Default 5 seconds.
     pub timeout: Duration,
+    /// Which keys are kept for mechanisms other than PLAIN and LOGIN. Default none.
+    pub keys: KeyPolicy,
+    /// Whether a login that shows the password gives the account the keys that it lacks. Default yes.
+    pub upgrade: bool,
 }
 
 impl Default for UsersSettings {
@@ -39,6 +45,8 @@ impl Default for UsersSettings {
             cache_ttl: Duration::from_secs(60),
             workers: (processors / 2).max(1),
             timeout: Duration::from_secs(5),
+            keys: KeyPolicy::default(),
+            upgrade: true,
         }
     }
 }

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use postern_mail::Mailbox;
 use postern_mail::address::ParseOptions;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::hash;
+use super::keys::{self, KeyPolicy};
+use crate::keys::KeyKind;
 
 /// Longest login, in octets.
 const LOGIN_MAX: usize = 255;
@@ -22,7 +24,10 @@ const LOGIN_MAX: usize = 255;
 const PASSWORD_MAX: usize = 1_024;
 
 /// Layout of the file, in its `user_version`.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
+
+/// How each layout is made from the one before.
+const LAYOUTS: [&str; 2] = [include_str!("schema.sql"), include_str!("keys.sql")];
 
 /// How long to wait while another process writes.
 const BUSY: Duration = Duration::from_secs(5);
@@ -41,6 +46,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// When its password was set last.
     pub password_set_at: Timestamp,
+    /// For which mechanisms a key is stored.
+    pub keys: Vec<KeyKind>,
 }
 
 /// Why something cannot be done to the file of own users.
@@ -108,6 +115,7 @@ pub struct UserStore {
     /// Device and inode of the file that is open.
     identity: (u64, u64),
     connection: Mutex<Connection>,
+    keys: KeyPolicy,
 }
 
 /// What a login needs to know of an account.
@@ -171,7 +179,15 @@ impl UserStore {
             path: path.to_owned(),
             identity,
             connection: Mutex::new(connection),
+            keys: KeyPolicy::default(),
         })
+    }
+
+    /// From now on, keeps these keys of each password that is set. Before that none are kept.
+    #[must_use]
+    pub fn with_keys(mut self, keys: KeyPolicy) -> Self {
+        self.keys = keys;
+        self
     }
 
     /// Makes an account with these further addresses.
@@ -187,6 +203,7 @@ impl UserStore {
             .collect::<Result<Vec<_>, _>>()?;
         check_password(password)?;
         let hash = hash::make(password).map_err(UserError::Hash)?;
+        let keys = self.keys.derive(&login, password);
         let now = Timestamp::now().as_second();
         self.change(|transaction| {
             if login_exists(transaction, &login)? {
@@ -199,6 +216,7 @@ impl UserStore {
                 "INSERT INTO users (login, password, enabled, created_at, password_set_at) VALUES (?1, ?2, 1, ?3, ?3)",
                 params![login, hash, now],
             )?;
+            keys::replace(transaction, &login, &keys)?;
             for address in addresses.iter().filter(|&address| *address != login) {
                 match owner_of(transaction, address)? {
                     Some(owner) if owner == login => continue,
@@ -222,8 +240,13 @@ impl UserStore {
         let hash = hash::make(password).map_err(UserError::Hash)?;
         let now = Timestamp::now().as_second();
         let sql = "UPDATE users SET password = ?2, password_set_at = ?3 WHERE login = ?1";
+        let keys = self.keys.derive(&canonical(login), password);
         self.change_one(login, |transaction, login| {
-            transaction.execute(sql, params![login, hash, now])
+            let changed = transaction.execute(sql, params![login, hash, now])?;
+            if changed > 0 {
+                keys::replace(transaction, login, &keys)?;
+            }
+            Ok(changed)
         })
     }
 
@@ -353,7 +376,11 @@ impl UserStore {
         })
     }
 
-    fn change(
+    pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock()
+    }
+
+    pub(super) fn change(
         &self,
         change: impl FnOnce(&Transaction<'_>) -> Result<(), UserError>,
     ) -> Result<(), UserError> {
@@ -409,19 +436,20 @@ fn check_password(password: &SecretString) -> Result<(), UserError> {
 fn lay_out(connection: &mut Connection, path: &Path) -> Result<(), UserError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
-        0 => {
-            transaction.execute_batch(include_str!("schema.sql"))?;
-            transaction.pragma_update(None, "user_version", LAYOUT)?;
+    if !(0..=LAYOUT).contains(&found) {
+        return Err(UserError::LaterLayout {
+            path: path.to_owned(),
+            found,
+            known: LAYOUT,
+        });
+    }
+    for (step, sql) in (0..LAYOUT).zip(LAYOUTS) {
+        if step >= found {
+            transaction.execute_batch(sql)?;
         }
-        LAYOUT => {}
-        _ => {
-            return Err(UserError::LaterLayout {
-                path: path.to_owned(),
-                found,
-                known: LAYOUT,
-            });
-        }
+    }
+    if found < LAYOUT {
+        transaction.pragma_update(None, "user_version", LAYOUT)?;
     }
     Ok(transaction.commit()?)
 }
@@ -448,7 +476,12 @@ fn addresses_of(connection: &Connection, login: &str) -> Result<Vec<String>, Use
 
 fn with_addresses(connection: &Connection, user: User) -> Result<User, UserError> {
     let addresses = addresses_of(connection, &user.login)?;
-    Ok(User { addresses, ..user })
+    let keys = keys::kinds_of(connection, &user.login)?;
+    Ok(User {
+        addresses,
+        keys,
+        ..user
+    })
 }
 
 fn user_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
@@ -461,5 +494,6 @@ fn user_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
         enabled: row.get(1)?,
         created_at: time(2)?,
         password_set_at: time(3)?,
+        keys: Vec::new(),
     })
 }

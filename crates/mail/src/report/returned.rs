@@ -1,5 +1,7 @@
 //! How much of an original message goes back, and in which form.
 
+use std::borrow::Cow;
+
 use memchr::{memchr, memchr_iter};
 
 use super::{Original, Report, ReportKind};
@@ -18,7 +20,7 @@ pub(super) enum Returned<'a> {
     /// The whole message, as two pieces.
     Whole(&'a [u8], &'a [u8]),
     /// Its head.
-    Head(&'a [u8]),
+    Head(Cow<'a, [u8]>),
 }
 
 /// Why a message goes back as its head though the whole was asked for.
@@ -63,16 +65,29 @@ pub(super) fn write_head(head: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn head<'a>(original: &Original<'a>) -> &'a [u8] {
+fn head<'a>(original: &Original<'a>) -> Cow<'a, [u8]> {
+    let (first, second) = (original.head, original.rest);
     let mut scan = HeaderScan::new();
-    scan.feed(original.head);
-    if original.len == original.head.len() as u64 {
+    scan.feed(first);
+    if !scan.is_complete() {
+        scan.feed(second);
+    }
+    if original.len == (first.len() + second.len()) as u64 {
         scan.finish();
     }
     let end = usize::try_from(scan.header_len())
         .unwrap_or(usize::MAX)
-        .min(original.head.len());
-    let head = &original.head[..end];
+        .min(first.len() + second.len());
+    let head: Cow<'a, [u8]> = if end <= first.len() {
+        Cow::Borrowed(&first[..end])
+    } else if first.is_empty() {
+        Cow::Borrowed(&second[..end])
+    } else {
+        let most = HEAD_MAX + 1;
+        let taken = first.len().min(most);
+        let more = (end - first.len()).min(most - taken);
+        Cow::Owned([&first[..taken], &second[..more]].concat())
+    };
     if head.len() <= HEAD_MAX {
         return head;
     }
@@ -80,7 +95,13 @@ fn head<'a>(original: &Original<'a>) -> &'a [u8] {
         .iter()
         .rposition(|&octet| octet == b'\n')
         .map_or(0, |index| index + 1);
-    &head[..end]
+    match head {
+        Cow::Borrowed(head) => Cow::Borrowed(&head[..end]),
+        Cow::Owned(mut head) => {
+            head.truncate(end);
+            Cow::Owned(head)
+        }
+    }
 }
 
 /// Whether two pieces of a message together are lines of a length that may be sent, without NUL and bare line endings.

@@ -29,7 +29,7 @@ pub(super) fn message(report: &Report<'_>) -> Vec<u8> {
         .iter()
         .any(|recipient| !recipient.address.is_ascii());
     let status = status(report, utf8_status);
-    let returned_octets = match returned {
+    let returned_octets = match &returned {
         Returned::Whole(first, second) => first.len() + second.len(),
         Returned::Head(head) => head.len(),
     };
@@ -67,7 +67,7 @@ pub(super) fn message(report: &Report<'_>) -> Vec<u8> {
             out.extend_from_slice(first);
             out.extend_from_slice(second);
         }
-        Returned::Head(head) => write_head(head, &mut out),
+        Returned::Head(head) => write_head(&head, &mut out),
     }
     // The line end before a delimiter belongs to the delimiter (RFC 2046 section 5.1.1), so the original keeps its own.
     put(&mut out, format_args!("\r\n--{boundary}--\r\n"));

@@ -5,6 +5,7 @@
 
 mod cache;
 
+use arc_swap::ArcSwap;
 use cache::{Answer, Answers, Datum};
 use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
@@ -15,6 +16,7 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::proto::xfer::Protocol;
 use hickory_resolver::{ResolveErrorKind, TokioResolver};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Most records of one answer that are looked at.
@@ -93,9 +95,15 @@ pub struct MxRecord {
     pub exchange: String,
 }
 
-/// Looks names up and keeps the answers for as long as their servers allow. Cloning shares the cache.
+/// Looks names up and keeps the answers for as long as their servers allow. Cloning shares the cache, and whom to ask.
 #[derive(Clone, Debug)]
 pub struct Resolver {
+    current: Arc<ArcSwap<Current>>,
+}
+
+/// Whom to ask, for how long, and what was answered.
+#[derive(Debug)]
+struct Current {
     inner: TokioResolver,
     answers: Answers,
     timeout: Duration,
@@ -117,11 +125,20 @@ impl Resolver {
         let inner = TokioResolver::builder_with_config(config, TokioConnectionProvider::default())
             .with_options(options)
             .build();
-        Ok(Self {
+        let current = Current {
             inner,
             answers: Answers::new(settings.cache_size),
             timeout: settings.timeout,
+        };
+        Ok(Self {
+            current: Arc::new(ArcSwap::from_pointee(current)),
         })
+    }
+
+    /// Goes over to the servers, times and answers of `other`, in all clones of this one. Look-ups under way end as they
+    /// began.
+    pub fn become_like(&self, other: &Self) {
+        self.current.store(other.current.load_full());
     }
 
     /// The MX records of `domain` in the order of preference; at least one.
@@ -181,9 +198,10 @@ impl Resolver {
     /// Only [`ResolveError::Temporary`]. A name that does not exist or does not lead back is `None`.
     pub async fn reverse(&self, address: IpAddr) -> Result<Option<String>, ResolveError> {
         let address = address.to_canonical();
-        match tokio::time::timeout(self.timeout, self.confirmed_name(address)).await {
+        let timeout = self.current.load().timeout;
+        match tokio::time::timeout(timeout, self.confirmed_name(address)).await {
             Ok(answer) => answer,
-            Err(_) => Err(self.too_late(&address.to_string())),
+            Err(_) => Err(too_late(&address.to_string(), timeout)),
         }
     }
 
@@ -218,11 +236,12 @@ impl Resolver {
 
     /// Looks up in memory, then asks. The records are of use and at least one.
     async fn lookup(&self, text: &str, name: Name, kind: RecordType) -> Answer {
+        let current = self.current.load_full();
         let key = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-        if let Some(answer) = self.answers.get(&key, kind, Instant::now()) {
+        if let Some(answer) = current.answers.get(&key, kind, Instant::now()) {
             return answer;
         }
-        let found = tokio::time::timeout(self.timeout, self.inner.lookup(name, kind)).await;
+        let found = tokio::time::timeout(current.timeout, current.inner.lookup(name, kind)).await;
         let now = Instant::now();
         let (answer, ttl) = match found {
             Ok(Ok(lookup)) => (
@@ -230,17 +249,17 @@ impl Resolver {
                 lookup.valid_until().saturating_duration_since(now),
             ),
             Ok(Err(error)) => classify(text, &error),
-            Err(_) => (Err(self.too_late(text)), Duration::ZERO),
+            Err(_) => (Err(too_late(text, current.timeout)), Duration::ZERO),
         };
-        self.answers.put(&key, kind, answer.clone(), ttl, now);
+        current.answers.put(&key, kind, answer.clone(), ttl, now);
         answer
     }
+}
 
-    fn too_late(&self, text: &str) -> ResolveError {
-        ResolveError::Temporary {
-            name: text.to_owned(),
-            reason: format!("no answer within {} s", self.timeout.as_secs_f32()),
-        }
+fn too_late(text: &str, timeout: Duration) -> ResolveError {
+    ResolveError::Temporary {
+        name: text.to_owned(),
+        reason: format!("no answer within {} s", timeout.as_secs_f32()),
     }
 }
 

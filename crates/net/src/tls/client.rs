@@ -12,7 +12,7 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ClientConnection, WebPkiServerVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls_pki_types::ServerName;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -129,22 +129,6 @@ impl ClientTls {
             resumed,
         }
     }
-}
-
-/// A rustls configuration that verifies servers against the authorities in `ca_file`, or the system's without
-/// one.
-///
-/// For clients of other protocols, such as LDAP.
-///
-/// # Errors
-///
-/// [`TlsError`], naming the file.
-pub fn verified_config(ca_file: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, TlsError> {
-    let verification = match ca_file {
-        Some(path) => Verification::CaFile(path.to_owned()),
-        None => Verification::SystemRoots,
-    };
-    Ok(Arc::new(config(&ClientTlsSettings::new(verification))?))
 }
 
 fn config(settings: &ClientTlsSettings) -> Result<rustls::ClientConfig, TlsError> {

@@ -192,9 +192,16 @@ fn wrong_name(expected: &ServerName<'_>, presented: &[String]) -> String {
     if presented.is_empty() {
         return format!("has no subject alternative name, needed: {expected}");
     }
-    let shown: Vec<_> = presented.iter().take(8).map(String::as_str).collect();
+    let shown: Vec<_> = presented.iter().take(8).map(|name| bare(name)).collect();
     let more = if presented.len() > shown.len() { " …" } else { "" };
     format!("issued for {}{more}, not for {expected}", shown.join(" "))
+}
+
+/// `mx.example.org` of `DnsName("mx.example.org")`, which is how webpki writes names for programmers.
+fn bare(name: &str) -> &str {
+    name.split_once('(')
+        .and_then(|(_, rest)| rest.strip_suffix(')'))
+        .map_or(name, |inner| inner.trim_matches('"'))
 }
 
 /// A moment as it stands in a certificate.

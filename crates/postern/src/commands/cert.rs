@@ -1,5 +1,6 @@
 //! `postern cert`: an own certificate authority, and a look at certificates.
 
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -74,6 +75,7 @@ fn make_authority(folder: &Path, name: String, days: u32, passphrase: Option<&Pa
         .credentials()
         .save(&certificate, &key, passphrase.as_ref(), Existing::Keep);
     saved.map_err(|error| failure(&error))?;
+    give_away(folder, &[&certificate, &key])?;
     output::print(&format!(
         "made {} and {}\nclients need {} to verify certificates; keep {} to yourself",
         certificate.display(),
@@ -119,7 +121,20 @@ fn issue(asked: Issue) -> Result<(), Failure> {
     };
     let saved = credentials.save(&certificate, &key, passphrase.as_ref(), existing);
     saved.map_err(|error| failure(&error))?;
+    give_away(&asked.folder, &[&certificate, &key])?;
     output::print(&format!("made {} and {}", certificate.display(), key.display()))
+}
+
+/// Root gives what it makes to the owner of the folder: the server reads its keys as its own user.
+fn give_away(folder: &Path, made: &[&Path]) -> Result<(), Failure> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let given = std::fs::metadata(folder).and_then(|owner| {
+        made.iter()
+            .try_for_each(|file| chown(file, Some(owner.uid()), Some(owner.gid())))
+    });
+    given.map_err(|error| Failure::io("cannot give the files to the owner of their folder", &error))
 }
 
 /// Whether a certificate file is an earlier work of this authority, and may be renewed.
@@ -157,7 +172,7 @@ fn make_folder(folder: &Path) -> Result<(), Failure> {
 }
 
 fn secret(path: &Path) -> Result<SecretString, Failure> {
-    read_secret(path).map_err(|error| Failure::new(Exit::InputOutput, chain(&error)))
+    read_secret(path).map_err(|error| Failure::new(Exit::InputOutput.unless_forbidden(&error), chain(&error)))
 }
 
 fn failure(error: &CaError) -> Failure {
@@ -174,14 +189,14 @@ fn failure(error: &CaError) -> Failure {
         }
         _ => "",
     };
-    Failure::new(exit, format!("{}{remedy}", chain(error)))
+    Failure::new(exit.unless_forbidden(error), format!("{}{remedy}", chain(error)))
 }
 
 fn show(files: &[PathBuf], json: JsonArg) -> Result<(), Failure> {
     let mut all = Vec::new();
     for file in files {
-        let read =
-            CertificateInfo::load(file).map_err(|error| Failure::new(Exit::InputOutput, chain(&error)))?;
+        let read = CertificateInfo::load(file)
+            .map_err(|error| Failure::new(Exit::InputOutput.unless_forbidden(&error), chain(&error)))?;
         all.extend(read.into_iter().map(|certificate| (file, certificate)));
     }
     if json.json {

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
+use clap_mangen::Man;
 
 use crate::args::Cli;
 use crate::config::reference;
@@ -26,7 +27,24 @@ pub(crate) fn manual(folder: &Path) -> Result<(), Failure> {
         )
     };
     std::fs::create_dir_all(folder).map_err(failed)?;
-    clap_mangen::generate_to(Cli::command(), folder).map_err(failed)
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    page(&program, folder).map_err(failed)
+}
+
+/// The page of a command, and those of the commands below it.
+fn page(command: &Command, folder: &Path) -> std::io::Result<()> {
+    let name = command.get_display_name().unwrap_or("postern").to_owned();
+    let mut text = Vec::new();
+    Man::new(command.clone())
+        .title(&name)
+        .source(concat!("Postern ", env!("CARGO_PKG_VERSION")))
+        .manual("Postern")
+        .render(&mut text)?;
+    std::fs::write(folder.join(format!("{name}.1")), text)?;
+    command
+        .get_subcommands()
+        .try_for_each(|below| page(below, folder))
 }
 
 /// Prints `docs/configuration.md`.

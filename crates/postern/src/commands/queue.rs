@@ -228,10 +228,17 @@ fn print_listing(listing: &Listing) -> Result<(), Failure> {
     if totals.messages == 0 {
         return output::print("the queue is empty");
     }
+    if listing.messages.is_empty() {
+        return output::print(&format!(
+            "none of the {} in the queue",
+            plural(totals.messages, "message")
+        ));
+    }
     let rows = listing.messages.iter().map(|message| row(message, now)).collect();
     output::print_table(
         &["id", "age", "size", "from", "to", "next try", "state"],
         &[1, 2],
+        &[0, 1, 2, 5],
         rows,
     )?;
     let held = if totals.held > 0 {
@@ -239,9 +246,14 @@ fn print_listing(listing: &Listing) -> Result<(), Failure> {
     } else {
         String::new()
     };
-    let more = if listing.more { "; more than shown" } else { "" };
+    let shown = listing.messages.len() as u64;
+    let part = if shown < totals.messages {
+        format!("{shown} of ")
+    } else {
+        String::new()
+    };
     output::print(&format!(
-        "{} for {}, {}{held}{more}",
+        "{part}{} for {}, {}{held}",
         plural(totals.messages, "message"),
         plural(totals.recipients, "recipient"),
         output::size(totals.size),
@@ -303,6 +315,7 @@ fn show(queue: &mut Queue, id: String, json: bool) -> Result<(), Failure> {
     output::print_table(
         &["recipient", "state", "tries", "next try", "last answer"],
         &[2],
+        &[1, 2, 3],
         rows,
     )
 }
@@ -381,6 +394,7 @@ fn destinations(queue: &mut Queue, json: bool) -> Result<(), Failure> {
             "paused",
             "last error",
         ],
+        &[1, 2, 3, 4],
         &[1, 2, 3, 4],
         rows,
     )

@@ -34,8 +34,9 @@ pub(crate) fn load(path: &Path) -> Result<(Config, Report), Report> {
     let text = read_text(path)?;
     let base = folder_of(path);
     let mut problems = Problems::default();
-    let file = read(&text, &base, &mut problems);
+    let (file, stumbles) = read(&text, &base, &mut problems);
     let checked = checked::check(path, &file, &mut problems);
+    explain_stumbles(&text, &stumbles, &mut problems);
     let report = problems.into_report(path, &text);
     match checked {
         Some(config) if !report.has_errors() => Ok((config, report)),
@@ -49,7 +50,8 @@ pub(crate) fn load_written(path: &Path) -> Result<Written, Report> {
     let text = read_text(path)?;
     let base = folder_of(path);
     let mut problems = Problems::default();
-    let file = read(&text, &base, &mut problems);
+    let (file, stumbles) = read(&text, &base, &mut problems);
+    explain_stumbles(&text, &stumbles, &mut problems);
     let report = problems.into_report(path, &text);
     if report.has_errors() {
         Err(report)
@@ -72,6 +74,16 @@ impl Written {
     /// The file of Postern's own users.
     pub(crate) fn users_database(&self) -> PathBuf {
         checked::users_database(&self.file)
+    }
+
+    /// The keys that own users get with their password.
+    pub(crate) fn key_policy(&self) -> postern_directory::KeyPolicy {
+        checked::key_policy(&self.file, &checked::name_of_host(&self.file))
+    }
+
+    /// The mechanisms that are on somewhere.
+    pub(crate) fn mechanisms(&self) -> Vec<postern_sasl::Mechanism> {
+        checked::all_mechanisms(&self.file)
     }
 
     /// The settings of the queue.
@@ -115,23 +127,56 @@ fn folder_of(path: &Path) -> PathBuf {
         .map_or_else(|| PathBuf::from("/"), Path::to_path_buf)
 }
 
-/// Reads the text against the tables of keys.
-fn read(text: &str, base: &Path, problems: &mut Problems) -> Postern {
+/// Reads the text against the tables of keys; where it is no TOML, reading goes on behind it.
+fn read(text: &str, base: &Path, problems: &mut Problems) -> (Postern, Vec<toml::de::Error>) {
     let (document, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
-        problems.error(
-            error.span(),
-            format!("not TOML: {}", error.message()),
-            "here",
-            "texts stand in quotes, lists in brackets: `key = \"text\"`, `key = [\"a\", \"b\"]`",
-        );
-    }
     let mut reader = Reader {
         base,
         problems,
         everywhere,
     };
-    Entries::new(document.get_ref(), None, String::new(), &mut reader).read_all()
+    let file = Entries::new(document.get_ref(), None, String::new(), &mut reader).read_all();
+    (file, errors)
+}
+
+/// Adds what is no TOML to the problems, in place of the problems that come from it.
+fn explain_stumbles(text: &str, errors: &[toml::de::Error], problems: &mut Problems) {
+    let broken: Vec<_> = errors.iter().filter_map(toml::de::Error::span).collect();
+    problems.without_consequences(text, &broken);
+    for (error, lines) in first_of_each_run(text, errors) {
+        let more = match lines {
+            1 => String::new(),
+            _ => format!("; {} lines below it make no sense because of that", lines - 1),
+        };
+        problems.error(
+            error.span(),
+            format!("not TOML: {}", error.message()),
+            format!("here{more}"),
+            "texts stand in quotes, lists in brackets: `key = \"text\"`, `key = [\"a\", \"b\"]`",
+        );
+    }
+}
+
+/// The first syntax error of each line, and of lines that follow one another the first one, with their number: a quote or
+/// bracket that is left open makes all below it wrong.
+fn first_of_each_run<'e>(text: &str, errors: &'e [toml::de::Error]) -> Vec<(&'e toml::de::Error, usize)> {
+    let line_of = |error: &toml::de::Error| {
+        let at = error.span().map_or(0, |span| span.start).min(text.len());
+        text.as_bytes()[..at].iter().filter(|b| **b == b'\n').count()
+    };
+    let mut sorted: Vec<_> = errors.iter().map(|error| (line_of(error), error)).collect();
+    sorted.sort_by_key(|(line, error)| (*line, error.span().map_or(0, |span| span.start)));
+    let mut runs: Vec<(&toml::de::Error, usize)> = Vec::new();
+    let mut last = None;
+    for (line, error) in sorted {
+        match (last, runs.last_mut()) {
+            (Some(before), Some(_)) if line == before => {}
+            (Some(before), Some((_, lines))) if line == before + 1 => *lines += 1,
+            _ => runs.push((error, 1)),
+        }
+        last = Some(line);
+    }
+    runs
 }
 
 /// Every key with the table that it belongs to.

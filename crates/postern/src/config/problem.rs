@@ -69,6 +69,15 @@ impl Problems {
         self.list.iter().any(|problem| problem.title.starts_with(&named))
     }
 
+    /// Whether there is one inside this piece of the text, which explains why something is missing there.
+    pub(crate) fn are_within(&self, place: Option<&Span>) -> bool {
+        let inside = |problem: &Problem| match (&problem.span, place) {
+            (Some(span), Some(place)) => place.start <= span.start && span.end <= place.end,
+            _ => false,
+        };
+        self.list.iter().any(inside)
+    }
+
     /// Takes over what another step has found.
     pub(crate) fn append(&mut self, mut more: Self) {
         self.list.append(&mut more.list);
@@ -81,6 +90,25 @@ impl Problems {
             span,
             label,
             remedy,
+        });
+    }
+
+    /// What a text that is no TOML brings with it is left out: a slip in one line makes the parser stumble over those below
+    /// it, and what was lost there is not missing. `broken` are the places where it stumbled, in their order.
+    pub(crate) fn without_consequences(&mut self, text: &str, broken: &[Span]) {
+        if broken.is_empty() {
+            return;
+        }
+        let line_of = |at: usize| {
+            text.as_bytes()[..at.min(text.len())]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count()
+        };
+        let stumbled: Vec<usize> = broken.iter().map(|span| line_of(span.start)).collect();
+        self.list.retain(|problem| match &problem.span {
+            None => false,
+            Some(span) => !(line_of(span.start)..=line_of(span.end)).any(|line| stumbled.contains(&line)),
         });
     }
 

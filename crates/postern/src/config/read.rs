@@ -305,7 +305,10 @@ impl<'e, 'a> Entries<'e, 'a> {
                 self.span.clone(),
                 format!("`{name}` is missing{}", within(&self.header)),
                 "needs it",
-                format!("add for example `{name} = {example}`"),
+                match kind.below() {
+                    Some(below) if below.repeated => format!("add for example {}", as_table(name, example)),
+                    _ => format!("add for example `{name} = {example}`"),
+                },
             );
             return None;
         }
@@ -357,6 +360,13 @@ impl<'e, 'a> Entries<'e, 'a> {
             );
         }
     }
+}
+
+/// A list of one inline table as people write it: ``[[listener]] and below it `address = "…"` and `role = "mx"` ``.
+fn as_table(name: &str, example: &str) -> String {
+    let keys = example.trim_matches(['[', ']', '{', '}', ' ']).split(", ");
+    let keys: Vec<String> = keys.map(|key| format!("`{key}`")).collect();
+    format!("[[{name}]] and below it {}", keys.join(" and "))
 }
 
 /// Reads a TOML value from a text of ours; `None` when it is not of that kind.

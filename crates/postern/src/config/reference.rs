@@ -77,10 +77,22 @@ fn table(title: &str, about: &str, keys: &[KeyInfo], header: &str, out: &mut Str
         for shape in &below.shapes {
             let (title, about) = match shape.chosen_by {
                 Some(word) => (format!("`{inner}` with `kind = \"{word}\"`"), shape.about.clone()),
-                None => (format!("`{inner}`"), format!("{}\n\n{}", key.about, shape.about)),
+                None => (format!("`{inner}`"), joined(&key.about, &shape.about)),
             };
             table(&title, &about, &shape.keys, &inner, out);
         }
+    }
+}
+
+/// What is said of a key and of the table below it; once, where one says what the other does and more.
+fn joined(key: &str, table: &str) -> String {
+    let (key_text, table_text) = (key.trim_end_matches('.'), table.trim_end_matches('.'));
+    if table.starts_with(key_text) {
+        table.to_owned()
+    } else if key.starts_with(table_text) {
+        key.to_owned()
+    } else {
+        format!("{key}\n\n{table}")
     }
 }
 

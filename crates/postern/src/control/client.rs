@@ -45,6 +45,13 @@ impl Client {
             {
                 Ok(None)
             }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(Failure::new(
+                Exit::NoPermission,
+                format!(
+                    "cannot look into {}: only root and the user of the server may do this",
+                    state_dir.display()
+                ),
+            )),
             Err(error) => Err(Failure::io(
                 &format!(
                     "cannot reach the server at {}",

@@ -1,7 +1,7 @@
 //! What is done with the queue for an administrator, in the server and without one.
 
 use jiff::Timestamp;
-use postern_mail::QueueId;
+use postern_mail::{Domain, QueueId};
 use postern_spool::{
     BodyReader, Filter, HistoryEntry, MessageDetail, Page, QueuedRecipient, RecipientState, Selection, Spool,
     SpoolError, Summary,
@@ -48,7 +48,10 @@ pub(crate) async fn perform(
         Operation::Release(which) => changed(spool.release(selection(which)?, by).await?),
         Operation::Retry(which) => changed(spool.retry_now(selection(which)?, by).await?),
         Operation::Remove(which) => changed(spool.remove(selection(which)?, by).await?),
-        Operation::Flush { domain } => changed(spool.flush(domain.as_deref(), by).await?),
+        Operation::Flush { domain } => {
+            let domain = domain.as_deref().map(known_domain).transpose()?;
+            changed(spool.flush(domain.as_deref(), by).await?)
+        }
     }
 }
 
@@ -61,6 +64,13 @@ pub(crate) async fn content(spool: &dyn Spool, id: &str) -> Result<BodyReader, O
     let id = parse_id(id)?;
     let message = spool.load(id).await?.ok_or_else(|| missing(id))?;
     Ok(spool.open_body(&message))
+}
+
+/// A domain in the form that the queue has it in.
+fn known_domain(text: &str) -> Result<String, OperationError> {
+    Domain::parse(text, true)
+        .map(|domain| domain.to_string().to_lowercase())
+        .map_err(|error| OperationError::NotFound(format!("{text:?} is no domain: {error}")))
 }
 
 fn value<T: Serialize>(result: &T) -> Result<Value, OperationError> {
@@ -82,14 +92,14 @@ fn missing(id: QueueId) -> OperationError {
 
 fn selection(which: &Which) -> Result<Selection, OperationError> {
     if which.ids.is_empty() {
-        return Ok(Selection::Filter(filter(which)));
+        return Ok(Selection::Filter(filter(which)?));
     }
     let ids: Result<_, _> = which.ids.iter().map(|id| parse_id(id)).collect();
     Ok(Selection::Ids(ids?))
 }
 
-fn filter(which: &Which) -> Filter {
-    Filter {
+fn filter(which: &Which) -> Result<Filter, OperationError> {
+    Ok(Filter {
         sender: which.sender.as_ref().map(|sender| {
             sender
                 .trim()
@@ -97,10 +107,10 @@ fn filter(which: &Which) -> Filter {
                 .trim_end_matches('>')
                 .to_owned()
         }),
-        domain: which.domain.as_ref().map(|domain| domain.to_lowercase()),
+        domain: which.domain.as_deref().map(known_domain).transpose()?,
         held: which.held.then_some(true),
         ..Filter::default()
-    }
+    })
 }
 
 async fn list(
@@ -113,7 +123,7 @@ async fn list(
         after,
         limit: limit.clamp(1, PAGE_MAX) as usize,
     };
-    let found = spool.list(&filter(which), page).await?;
+    let found = spool.list(&filter(which)?, page).await?;
     let counts = spool.counts();
     Ok(Listing {
         messages: found.messages.into_iter().map(line).collect(),

@@ -44,13 +44,15 @@ pub(super) fn bind_all<'a>(
 struct Running {
     address: SocketAddr,
     settings: Arc<ArcSwap<ListenerSettings>>,
-    stop: CancellationToken,
+    close: CancellationToken,
     task: JoinHandle<()>,
 }
 
 /// All listeners at work.
 pub(super) struct Listeners {
     receiver: Arc<Receiver>,
+    /// Ends the sessions of all, those of removed listeners too.
+    stop: CancellationToken,
     running: Vec<Running>,
     /// Those that a reload took away, until their sessions have ended.
     leaving: Vec<JoinHandle<()>>,
@@ -61,6 +63,7 @@ impl Listeners {
     pub(super) fn start(receiver: Arc<Receiver>, bound: Vec<Bound>) -> Self {
         let mut listeners = Self {
             receiver,
+            stop: CancellationToken::new(),
             running: Vec::new(),
             leaving: Vec::new(),
         };
@@ -78,18 +81,20 @@ impl Listeners {
             Err(error) => error!(target: "postern::connect", listener = %name, %error, "listening"),
         }
         let settings = Arc::new(ArcSwap::from_pointee(settings));
-        let stop = CancellationToken::new();
-        let (receiver, theirs, token) = (Arc::clone(&self.receiver), Arc::clone(&settings), stop.clone());
+        let (close, stop) = (CancellationToken::new(), self.stop.clone());
+        let (receiver, theirs, closed) = (Arc::clone(&self.receiver), Arc::clone(&settings), close.clone());
         let task = tokio::spawn(async move {
-            receiver.serve(bound.socket, theirs, token.clone()).await;
-            if !token.is_cancelled() {
+            receiver
+                .serve(bound.socket, theirs, closed.clone(), stop.clone())
+                .await;
+            if !closed.is_cancelled() && !stop.is_cancelled() {
                 error!(target: "postern::connect", listener = %name, "listener ended by itself");
             }
         });
         self.running.push(Running {
             address,
             settings,
-            stop,
+            close,
             task,
         });
     }
@@ -108,7 +113,7 @@ impl Listeners {
     }
 
     /// Goes over to another configuration: `bound` are those that were [`missing`](Self::missing). Listeners that stay go on
-    /// with their new settings; those that are gone accept no more.
+    /// with their new settings; those that are gone accept no more, and their sessions go on.
     pub(super) fn change(&mut self, wanted: &[ListenerConfig], bound: Vec<Bound>) {
         let mut wanted: Vec<&ListenerConfig> = wanted.iter().collect();
         let mut staying = Vec::new();
@@ -121,7 +126,7 @@ impl Listeners {
                 }
                 None => {
                     info!(target: "postern::connect", address = %one.address, "listener removed");
-                    one.stop.cancel();
+                    one.close.cancel();
                     self.leaving.push(one.task);
                 }
             }
@@ -140,9 +145,7 @@ impl Listeners {
 
     /// Stops accepting, and waits until all sessions have ended.
     pub(super) async fn stop(self) {
-        for one in &self.running {
-            one.stop.cancel();
-        }
+        self.stop.cancel();
         for task in self.running.into_iter().map(|one| one.task).chain(self.leaving) {
             let _ = task.await;
         }

@@ -1,9 +1,11 @@
 //! The server: built, run, reloaded, drained, stopped.
 
+mod decoy;
 mod listeners;
 mod notify;
 mod privileges;
 mod services;
+pub(crate) mod usage;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use crate::args::ConfigArg;
 use crate::commands::{count_problems, show_report};
 use crate::config::problem::Severity;
 use crate::config::{self, Config, Report};
+use crate::control::client::Client;
 use crate::control::server::ReloadWish;
 use crate::exit::{Exit, Failure, chain};
 use crate::log::Log;
@@ -84,6 +87,7 @@ fn find_or_make(arg: &ConfigArg) -> Result<(PathBuf, Option<String>), Failure> {
         }
         Some(path) => Ok((path, None)),
         None => {
+            firstrun::check_ports()?;
             let made = firstrun::make(firstrun::FOLDER.as_ref(), firstrun::HOSTNAME)?;
             Ok((made.configuration(), Some(made.announcement(true))))
         }
@@ -100,7 +104,13 @@ fn bind(config: &Config) -> Result<Vec<Bound>, Failure> {
         } else {
             Exit::NoPermission
         };
-        let texts: Vec<String> = errors.iter().map(|error| chain(error)).collect();
+        let mut texts: Vec<String> = errors.iter().map(|error| chain(error)).collect();
+        if in_use && let Ok(Some(_)) = Client::connect(&config.state_dir) {
+            texts.push(format!(
+                "a server works in {} already: `postern reload` has it read its configuration again",
+                config.state_dir.display()
+            ));
+        }
         Failure::new(exit, texts.join("\n"))
     })
 }

@@ -1,7 +1,7 @@
 //! What the process may do: file descriptors, and the user it runs as.
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::Path;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -73,7 +73,31 @@ pub(super) fn prepare_state_dir(path: &Path, user: Option<&User>) -> Result<(), 
     if made && let Some(user) = user {
         chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).map_err(failed)?;
     }
-    Ok(())
+    check_owner(path, user)
+}
+
+/// The server must own its state directory, whoever it will be: the queue in it is open to nobody else.
+fn check_owner(path: &Path, user: Option<&User>) -> Result<(), Failure> {
+    let owner = std::fs::metadata(path)
+        .map_err(|error| Failure::io(&format!("cannot look at {}", path.display()), &error))?
+        .uid();
+    let us = user.map_or_else(geteuid, |user| user.uid);
+    if us.is_root() || us.as_raw() == owner {
+        return Ok(());
+    }
+    let name = |uid: Uid| {
+        let known = User::from_uid(uid).ok().flatten();
+        known.map_or_else(|| uid.to_string(), |user| user.name)
+    };
+    let (us, owner) = (name(us), name(Uid::from_raw(owner)));
+    Err(Failure::new(
+        Exit::NoPermission,
+        format!(
+            "the state directory {0} belongs to {owner}, and the server runs as {us}\n\
+             chown -R {us} {0}, or run it as {owner}",
+            path.display()
+        ),
+    ))
 }
 
 /// Becomes the user, for good.

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::listeners::{Bound, Listeners, bind_all};
+use super::{decoy, usage};
 use crate::config::{self, Config};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
@@ -26,9 +27,13 @@ pub(super) struct Services {
     shared: Shared,
     fixed: Fixed,
     spool: Arc<dyn Spool>,
+    deliverer: Deliverer,
+    resolver: Resolver,
     listeners: Listeners,
     delivery: JoinHandle<()>,
     control: JoinHandle<()>,
+    usage: JoinHandle<()>,
+    stop_usage: CancellationToken,
     stop_delivery: CancellationToken,
     stop_control: CancellationToken,
 }
@@ -43,7 +48,7 @@ struct Shared {
     aliases: Arc<ArcSwap<Aliases>>,
 }
 
-/// What only a restart changes.
+/// What only a restart changes, and what tells whether names are looked up otherwise.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Fixed {
     path: PathBuf,
@@ -74,10 +79,8 @@ impl Fixed {
     /// What differs, as warnings.
     fn differences(&self, new: &Self) -> Vec<String> {
         let differs = [
-            ("`state_dir`", self.state_dir != new.state_dir),
             ("`user`", self.user != new.user),
             ("[spool]", self.spool != new.spool),
-            ("[dns]", self.resolver != new.resolver),
         ];
         let changed = differs.into_iter().filter(|(_, differs)| *differs);
         changed
@@ -99,6 +102,7 @@ impl Services {
             .map_err(|message| Failure::new(Exit::Config, message))?;
         let resolver = Resolver::new(&config.resolver)
             .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
+        let decoy = decoy::load(&config.state_dir)?;
         let spool = open_spool(config.spool.clone()).await?;
         let shared = Shared {
             receive: swap(config.receive),
@@ -127,14 +131,21 @@ impl Services {
             tls: Arc::clone(&shared.tls),
             directories: Arc::clone(&shared.directories),
             aliases: Arc::clone(&shared.aliases),
-            resolver,
+            resolver: resolver.clone(),
             load: LoadGauge::system(),
+            decoy,
         });
-        let listeners = Listeners::start(Arc::new(receiver), bound);
+        usage::restore(&receiver, &fixed.state_dir);
+        let stop_usage = CancellationToken::new();
+        let keeping = usage::keep(receiver.clone(), fixed.state_dir.clone(), stop_usage.clone());
+        let usage = tokio::spawn(keeping);
+        let listeners = Listeners::start(Arc::new(receiver.clone()), bound);
 
         let deps = ControlDeps {
             spool: Arc::clone(&spool),
-            deliverer,
+            deliverer: deliverer.clone(),
+            receiver,
+            state_dir: fixed.state_dir.clone(),
             reload: wishes,
         };
         let control = tokio::spawn(socket.serve(deps, stop_control.clone()));
@@ -142,9 +153,13 @@ impl Services {
             shared,
             fixed,
             spool,
+            deliverer,
+            resolver,
             listeners,
             delivery,
             control,
+            usage,
+            stop_usage,
             stop_delivery,
             stop_control,
         })
@@ -176,6 +191,17 @@ impl Services {
 
         // What can fail comes first.
         let mut errors = Vec::new();
+        let fixed = Fixed::of(&config);
+        if fixed.state_dir != self.fixed.state_dir {
+            // Users and mailboxes lie below it: half of a move would be worse than none.
+            return Err(vec![format!(
+                "`state_dir` has changed, which takes a restart; this server works in {}",
+                self.fixed.state_dir.display()
+            )]);
+        }
+        let resolver = Resolver::new(&config.resolver)
+            .map_err(|error| errors.push(chain(&error)))
+            .ok();
         let directories = open_directories(&config)
             .await
             .map_err(|error| errors.push(error))
@@ -183,14 +209,19 @@ impl Services {
         let bound = bind_all(self.listeners.missing(&config.listeners))
             .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
             .ok();
-        let (Some(directories), Some(bound)) = (directories, bound) else {
+        let (Some(resolver), Some(directories), Some(bound)) = (resolver, directories, bound) else {
             return Err(errors);
         };
         log.change(&config.log)
             .map_err(|error| vec![format!("cannot open the log: {error}")])?;
 
         let mut warnings = lines(&report);
-        warnings.extend(self.fixed.differences(&Fixed::of(&config)));
+        warnings.extend(self.fixed.differences(&fixed));
+        // Those of the system may have changed without a word of it in the file.
+        if fixed.resolver != self.fixed.resolver || fixed.resolver.nameservers.is_empty() {
+            self.resolver.become_like(&resolver);
+            self.fixed.resolver = fixed.resolver;
+        }
         self.shared.receive.store(Arc::new(config.receive));
         self.shared.deliver.store(Arc::new(config.deliver));
         self.shared.tls.store(Arc::new(config.tls));
@@ -198,6 +229,7 @@ impl Services {
         self.shared.directories.store(Arc::new(directories));
         self.shared.aliases.store(Arc::new(config.aliases));
         self.listeners.change(&config.listeners, bound);
+        self.deliverer.reloaded();
         Ok(warnings)
     }
 
@@ -207,6 +239,8 @@ impl Services {
         let _ = tokio::join!(self.listeners.stop(), self.delivery);
         self.stop_control.cancel();
         let _ = self.control.await;
+        self.stop_usage.cancel();
+        let _ = self.usage.await;
         if let Err(error) = self.spool.close().await {
             tracing::error!(target: "postern::spool", error = %chain(&error), "closed");
         }

@@ -39,9 +39,9 @@ impl Drop for SmallDisk {
 fn a_full_disk_refuses_loses_nothing_and_comes_back() {
     let sink = Sink::start();
     let mut site = Site::relay(sink.port(), "[admission]\nmin_free = \"0 B\"\n");
-    // The queue lies on 24 MiB; the user file made before is carried over.
+    // The queue lies on 96 MiB, of which half are kept aside; the user file made before is carried over.
     let users = fs::read(site.path("state/users.db")).unwrap();
-    let _disk = SmallDisk::mount(&site.path("state"), "24m");
+    let _disk = SmallDisk::mount(&site.path("state"), "96m");
     crate::harness::private(&site.path("state/users.db"), "");
     fs::write(site.path("state/users.db"), users).unwrap();
     site.start();

@@ -38,17 +38,22 @@ fn postfix_takes_our_mail_with_the_security_that_the_route_asks() {
     );
     let original = std::fs::read_to_string(site.path("postern.toml")).unwrap();
     let (before, _) = original.split_once("[[route]]").unwrap();
-    let retry = "\n";
     for (subject, tls, more, arrives, secured) in [
         ("in plain", "none", "", true, false),
         ("opportunistic", "opportunistic", "", true, true),
-        ("verified", "required", "ca_file = \"certs/ca.crt\"", true, true),
+        (
+            "verified",
+            "required",
+            "[delivery.tls]\nca_file = \"certs/ca.crt\"",
+            true,
+            true,
+        ),
         ("unverifiable", "required", "", false, false),
         ("unverified by choice", "required", "verify = false", true, true),
     ] {
         std::fs::write(
             site.path("postern.toml"),
-            format!("{before}{}{retry}", route(postfix.port(), tls, more)),
+            format!("{before}{}", route(postfix.port(), tls, more)),
         )
         .unwrap();
         site.start();

@@ -20,6 +20,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use postern_policy::privacy::Privacy;
+use postern_policy::sender::SenderRule;
 use postern_receive::{AuthRule, BareLineEndings, ListenerTls, Plaintext};
 use postern_testkit::smtp::{Client, TlsOptions};
 
@@ -113,6 +114,8 @@ fn set(mut options: Options, key: &str, value: &str) -> Options {
         "certificates" if value == "none" => options.tls = false,
         "plaintext" if value == "always" => settings.auth.plaintext = Plaintext::Always,
         "privacy" => settings.privacy = Privacy::parse(value.split(' ')).unwrap(),
+        "senders" if value == "own" => settings.sender_rule = SenderRule::Own,
+        "idle_commands" => settings.limits.idle_commands_max = value.parse().unwrap(),
         "greeting" => settings.greeting = value.to_owned(),
         "normalise" => listener.bare_line_endings = BareLineEndings::Normalise,
         "message_size" => settings.admission.message_size = value.parse().unwrap(),

@@ -172,3 +172,33 @@ fn settings_swapped_hold_for_new_sessions() {
             .starts_with("452 4.5.3")
     );
 }
+
+#[test]
+fn a_command_sent_octet_by_octet_gets_no_more_time() {
+    let mut options = Options::mx();
+    options.settings.timeouts.command = Duration::from_millis(800);
+    let server = options.start();
+    let mut client = server.connect();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(700) {
+        client.send(b"N").unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(client.reply().unwrap().starts_with("421 4.4.2"));
+    assert!(
+        begun.elapsed() < Duration::from_millis(1_300),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn submitters_are_greeted_without_delay() {
+    for (mut options, delayed) in [(Options::mx(), true), (Options::submission(), false)] {
+        options.settings.timeouts.greeting_delay = Duration::from_millis(600);
+        let server = options.start();
+        let begun = Instant::now();
+        let _ = greeting(server.port);
+        assert_eq!(begun.elapsed() >= Duration::from_millis(600), delayed);
+    }
+}

@@ -1,6 +1,7 @@
 //! Who may log in, what a login allows, and what slows guessing.
 
 use std::process::Command;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use postern_directory::{DirectorySettings, LdapSettings};
@@ -106,6 +107,46 @@ fn guessing_is_slowed_and_then_barred_for_that_login_alone() {
         server.connect().login("nobody", "x").unwrap().starts_with("535"),
         "others are not"
     );
+}
+
+/// A guesser with many connections gets no more guesses than one with a single one.
+#[test]
+fn guesses_at_the_same_time_are_barred_like_those_in_turn() {
+    let mut options = open();
+    options.settings.throttle.free_failures = 100;
+    options.settings.throttle.failures_max = 5;
+    let server = options.start();
+    let start = Barrier::new(30);
+    let guess = || {
+        let mut client = server.connect();
+        start.wait();
+        client.login("acaird", "wrong").unwrap()
+    };
+    let replies: Vec<String> = std::thread::scope(|scope| {
+        let guesses: Vec<_> = (0..30).map(|_| scope.spawn(guess)).collect();
+        guesses.into_iter().map(|guess| guess.join().unwrap()).collect()
+    });
+    let checked = replies.iter().filter(|reply| reply.starts_with("535")).count();
+    assert_eq!(checked, 5, "{replies:?}");
+    assert!(
+        replies
+            .iter()
+            .all(|reply| reply.starts_with("535") || reply.starts_with("454"))
+    );
+}
+
+#[test]
+fn logins_at_the_same_time_all_succeed() {
+    let mut options = open();
+    options.settings.throttle.failures_max = 2;
+    let server = options.start();
+    let login = || server.connect().login("acaird", "pass word").unwrap();
+    std::thread::scope(|scope| {
+        let logins: Vec<_> = (0..20).map(|_| scope.spawn(login)).collect();
+        for login in logins {
+            assert!(login.join().unwrap().starts_with("235"));
+        }
+    });
 }
 
 #[test]

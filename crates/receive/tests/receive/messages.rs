@@ -1,6 +1,7 @@
 //! What lies in the queue once `250` was said.
 
 use postern_mail::{BodyKind, Notify, Ret, ReversePath};
+use postern_policy::privacy::Privacy;
 use postern_receive::Role;
 use postern_testkit::smtp::{Client, TlsOptions};
 
@@ -88,7 +89,9 @@ fn trace_of_a_submission_and_what_it_lacks() {
     assert!(content.contains("\r\nDate: "), "{content}");
     assert!(content.contains("\r\nMessage-ID: <"), "{content}");
     assert!(
-        content.contains("@challenger.example>\r\nSubject: test\r\n\r\nHello\r\n.hidden\r\n"),
+        content.contains(
+            "@challenger.example>\r\nFrom: a@a.example\r\nSubject: test\r\n\r\nHello\r\n.hidden\r\n"
+        ),
         "{content}"
     );
 }
@@ -102,6 +105,39 @@ fn a_stranger_message_is_not_completed() {
         "{content}"
     );
     assert!(content.ends_with("\r\nSubject: test\r\n\r\nHello\r\n.hidden\r\n"));
+}
+
+#[test]
+fn authwarnings_tell_of_clients_without_a_name() {
+    let warning = "\r\nX-Authentication-Warning: challenger.example: localhost [127.0.0.1] didn't use HELO protocol\r\n";
+    for (flags, greets, warned) in [
+        (&["authwarnings"][..], false, true),
+        (&["authwarnings"][..], true, false),
+        (&["public"][..], false, false),
+    ] {
+        let mut options = Options::mx();
+        options.settings.privacy = Privacy::parse(flags).unwrap();
+        let server = options.start();
+        let mut client = server.connect();
+        if greets {
+            client.say("HELO c").unwrap();
+        }
+        let content = content(&server, &mut client);
+        assert_eq!(content.contains(warning), warned, "{flags:?} {greets}: {content}");
+    }
+}
+
+#[test]
+fn nobodyreturn_asks_for_header_fields_whatever_the_client_asked_for() {
+    let mut options = Options::mx();
+    options.settings.privacy = Privacy::parse(["nobodyreturn"]).unwrap();
+    let server = options.start();
+    let mut client = server.connect();
+    client.say("MAIL FROM:<a@a.example> RET=FULL").unwrap();
+    client.say("RCPT TO:<acaird@challenger.example>").unwrap();
+    client.say("DATA").unwrap();
+    let (message, _) = server.message(&client.say("x: y\r\n\r\n.").unwrap());
+    assert_eq!(message.envelope.ret, Some(Ret::Headers));
 }
 
 #[test]

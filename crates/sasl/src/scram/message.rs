@@ -48,7 +48,8 @@ impl<'a> ClientFirst<'a> {
             _ => Flag::Binds(binding_name(flag)?.to_owned()),
         };
         let authzid = match authzid {
-            "" => None,
+            // GNU SASL writes an empty one where the RFC wants nothing.
+            "" | "a=" => None,
             _ => Some(unescape(
                 authzid.strip_prefix("a=").ok_or("no authorization identity")?,
             )?),

@@ -44,6 +44,11 @@ impl AskSender<'_> {
         self.transaction.declared_size
     }
 
+    /// Forgets `AUTH=`: this client is not trusted to say who submitted the message (RFC 4954 section 5).
+    pub fn forget_submitter(&mut self) {
+        self.transaction.envelope.auth = None;
+    }
+
     /// It may.
     pub fn accept(self) -> Reply {
         let reply = texts::sender_ok(&self.transaction.envelope.sender);
@@ -82,6 +87,22 @@ impl AskRecipient<'_> {
         self.dialogue
             .transaction()
             .map_or(0, |transaction| transaction.envelope.recipients.len())
+    }
+
+    /// Whether this very address was taken before in this transaction: nobody needs to be asked about it again.
+    #[must_use]
+    pub fn is_repeated(&self) -> bool {
+        let ForwardPath::Mailbox { mailbox, .. } = &self.path else {
+            return false;
+        };
+        let taken = self.dialogue.transaction();
+        taken.is_some_and(|taken| {
+            taken
+                .envelope
+                .recipients
+                .iter()
+                .any(|known| known.address == *mailbox)
+        })
     }
 
     /// It may: the message goes to `recipients`, more than one where an alias has led to them. One that the transaction

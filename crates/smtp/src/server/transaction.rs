@@ -138,6 +138,13 @@ impl Dialogue {
                 reply: answer.reply,
             };
         }
+        // An empty chunk brings the message no nearer to its end.
+        if size == 0
+            && !last
+            && let Some(answer) = self.out_of_patience()
+        {
+            return answer.into();
+        }
         let first = match &mut self.transaction {
             Some(transaction) => !std::mem::replace(&mut transaction.in_chunks, true),
             None => false,

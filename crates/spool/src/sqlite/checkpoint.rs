@@ -15,8 +15,8 @@ use crate::error::SpoolError;
 
 const PAGE: u64 = 4096;
 
-/// A log this many times its bound makes the writer stop for it.
-const STOP_AT: u64 = 4;
+/// A log this many times its bound makes the writer stop for it. The room kept aside has to be larger than that.
+const STOP_AT: u64 = 2;
 
 thread_local! {
     /// Pages in the log after this thread's last commit. SQLite's hook takes no context, and a connection stays in its thread.
@@ -52,19 +52,25 @@ pub(super) fn after_commit(shared: &Shared, connection: &Connection) -> Result<(
     let log = &shared.log;
     let rest = log.rest.swap(false, Ordering::AcqRel);
     let left = pages.saturating_sub(log.moved.load(Ordering::Acquire));
-    if (rest && left <= bound / 4) || pages >= bound * STOP_AT {
-        let (_, found, moved) = passive(connection)?;
-        if found == moved {
-            // The next commit starts at the log's beginning.
-            PAGES.set(0);
-            log.moved.store(0, Ordering::Release);
-            return Ok(());
-        }
+    if ((rest && left <= bound / 4) || pages >= bound * STOP_AT) && by_writer(shared, connection)? {
+        return Ok(());
     }
     if !log.asked.swap(true, Ordering::AcqRel) {
         shared.keeper.checkpoint();
     }
     Ok(())
+}
+
+/// Moves what is left from the writer's own connection; says whether that was all.
+pub(super) fn by_writer(shared: &Shared, connection: &Connection) -> Result<bool, SpoolError> {
+    let (_, found, moved) = passive(connection)?;
+    if found != moved {
+        return Ok(false);
+    }
+    // The next commit starts at the log's beginning.
+    PAGES.set(0);
+    shared.log.moved.store(0, Ordering::Release);
+    Ok(true)
 }
 
 /// The keeper's part.

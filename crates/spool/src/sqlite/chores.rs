@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use postern_mail::QueueId;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::inbox::Task;
 use super::transaction::Transaction;
@@ -24,6 +24,7 @@ impl Transaction<'_, '_> {
             Task::Flush { rows, now } => self.flush(rows, *now),
             Task::Requeue { ids } => self.requeue(ids),
             Task::Prune { rows } => self.prune(rows),
+            Task::Shrink { pages } => shrink(self.connection, *pages),
         }
     }
 
@@ -145,4 +146,18 @@ impl Transaction<'_, '_> {
     fn run(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, SpoolError> {
         Ok(self.connection.prepare_cached(sql)?.execute(values)?)
     }
+}
+
+/// Gives up to `pages` unused pages back; the file shrinks at the next checkpoint. Returns how many are left.
+pub(super) fn shrink(connection: &Connection, pages: u64) -> Result<u64, SpoolError> {
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    let mut steps = statement.query([])?;
+    while steps.next()?.is_some() {}
+    unused_pages(connection)
+}
+
+/// Pages of the database that hold nothing.
+pub(super) fn unused_pages(connection: &Connection) -> Result<u64, SpoolError> {
+    let pages: i64 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+    Ok(u64::try_from(pages).unwrap_or(0))
 }

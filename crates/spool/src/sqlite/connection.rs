@@ -54,6 +54,7 @@ pub(super) fn open_writer(directory: &Path) -> Result<Connection, SpoolError> {
     connection.busy_timeout(BUSY_WAIT)?;
     connection.execute_batch(
         "PRAGMA page_size = 4096;
+         PRAGMA auto_vacuum = INCREMENTAL;
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = 0;

@@ -9,6 +9,26 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::codec::{self, ReadError};
 use crate::engine::{DueDomain, DuePage, DueWork};
 
+const NEXT_DOMAIN: &str = "SELECT domain, due_at FROM recipient INDEXED BY recipient_due
+    WHERE state = 1 AND domain > ?1 ORDER BY domain, due_at LIMIT 1";
+
+const DUE_IDS: &str = "SELECT due_at, message_id, idx FROM recipient INDEXED BY recipient_due
+    WHERE state = 1 AND domain = ?1 AND due_at <= ?2 AND (due_at, message_id, idx) > (?3, ?4, ?5)
+    ORDER BY due_at, message_id, idx LIMIT ?6";
+
+/// The plus signs keep SQLite from walking through all of the domain in the index for the sake of one message.
+const DUE_RECIPIENTS: &str = "FROM recipient
+    WHERE message_id = ?1 AND domain = ?2 AND +state = 1 AND +due_at <= ?3 ORDER BY idx";
+
+const LATER_IN_DOMAIN: &str = "SELECT domain, due_at, message_id, idx FROM recipient INDEXED BY recipient_due
+    WHERE state = 1 AND domain = ?1 AND (due_at, message_id, idx) > (max(?2, ?5), ?3, ?4)
+    ORDER BY due_at, message_id, idx LIMIT ?6";
+
+/// Of one domain, what is due already can be skipped; of all domains it has to be walked through.
+const LATER: &str = "SELECT domain, due_at, message_id, idx FROM recipient INDEXED BY recipient_due
+    WHERE state = 1 AND due_at > ?5 AND (domain, due_at, message_id, idx) > (?1, ?2, ?3, ?4)
+    ORDER BY domain, due_at, message_id, idx LIMIT ?6";
+
 /// Domains looked at for each one asked for, so that a call ends soon although few are due.
 const DOMAINS_LOOKED_AT: usize = 20;
 
@@ -22,10 +42,7 @@ pub(super) fn domains(
     let now = now.as_millisecond();
     let mut page = DuePage::default();
     let mut last = after.unwrap_or_default();
-    let mut query = connection.prepare_cached(
-        "SELECT domain, due_at FROM recipient INDEXED BY recipient_due
-         WHERE state = 1 AND domain > ?1 ORDER BY domain, due_at LIMIT 1",
-    )?;
+    let mut query = connection.prepare_cached(NEXT_DOMAIN)?;
     for _ in 0..limit.saturating_mul(DOMAINS_LOOKED_AT) {
         let next = query.query_row([&last], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
@@ -72,11 +89,7 @@ pub(super) fn ids(
     mut place: Place,
     rows: usize,
 ) -> Result<(Vec<QueueId>, Option<Place>), ReadError> {
-    let mut query = connection.prepare_cached(
-        "SELECT due_at, message_id, idx FROM recipient INDEXED BY recipient_due
-         WHERE state = 1 AND domain = ?1 AND due_at <= ?2 AND (due_at, message_id, idx) > (?3, ?4, ?5)
-         ORDER BY due_at, message_id, idx LIMIT ?6",
-    )?;
+    let mut query = connection.prepare_cached(DUE_IDS)?;
     let bounds = params![
         domain,
         now.as_millisecond(),
@@ -109,11 +122,8 @@ pub(super) fn work(
     ids: &[QueueId],
 ) -> Result<Vec<DueWork>, ReadError> {
     let mut message = connection.prepare_cached("SELECT size, received_at FROM message WHERE id = ?1")?;
-    let mut recipients = connection.prepare_cached(&format!(
-        "SELECT {} FROM recipient
-         WHERE message_id = ?1 AND domain = ?2 AND state = 1 AND due_at <= ?3 ORDER BY idx",
-        codec::RECIPIENT_COLUMNS
-    ))?;
+    let mut recipients =
+        connection.prepare_cached(&format!("SELECT {} {DUE_RECIPIENTS}", codec::RECIPIENT_COLUMNS))?;
     let mut all = Vec::with_capacity(ids.len());
     for id in ids {
         let row = message.query_row([id.as_i64()], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
@@ -137,6 +147,9 @@ pub(super) fn work(
     }
     Ok(all)
 }
+
+/// Recipients by message and index.
+pub(super) type Recipients = Vec<(QueueId, u32)>;
 
 /// A place in the whole index.
 #[derive(Clone)]
@@ -162,17 +175,8 @@ pub(super) fn deferred(
     from: IndexPlace,
     now: Timestamp,
     rows: usize,
-) -> Result<(Vec<(QueueId, u32)>, Option<IndexPlace>), ReadError> {
-    // Of one domain, what is due already can be skipped; of all domains it has to be walked through.
-    let mut query = connection.prepare_cached(if only {
-        "SELECT domain, due_at, message_id, idx FROM recipient INDEXED BY recipient_due
-         WHERE state = 1 AND domain = ?1 AND due_at > ?5 AND (due_at, message_id, idx) > (?2, ?3, ?4)
-         ORDER BY due_at, message_id, idx LIMIT ?6"
-    } else {
-        "SELECT domain, due_at, message_id, idx FROM recipient INDEXED BY recipient_due
-         WHERE state = 1 AND due_at > ?5 AND (domain, due_at, message_id, idx) > (?1, ?2, ?3, ?4)
-         ORDER BY domain, due_at, message_id, idx LIMIT ?6"
-    })?;
+) -> Result<(Recipients, Option<IndexPlace>), ReadError> {
+    let mut query = connection.prepare_cached(if only { LATER_IN_DOMAIN } else { LATER })?;
     let Place { due_at, id, index } = from.place;
     let mut found = query.query(params![
         from.domain,
@@ -196,4 +200,38 @@ pub(super) fn deferred(
         });
     }
     Ok((later, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_query_goes_by_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        super::super::connection::make_directory(folder.path()).unwrap();
+        let connection = super::super::connection::open_writer(folder.path()).unwrap();
+        let recipients = format!("SELECT idx {DUE_RECIPIENTS}");
+        #[rustfmt::skip]
+        let cases = [
+            // what it reads              query                  how
+            ("the next domain",           NEXT_DOMAIN,           "SEARCH recipient USING COVERING INDEX recipient_due (domain>?)"),
+            ("due messages of a domain",  DUE_IDS,               "SEARCH recipient USING COVERING INDEX recipient_due (domain=? AND (due_at,message_id,idx)>(?,?,?) AND due_at<?)"),
+            ("recipients of a message",   &*recipients,          "SEARCH recipient USING PRIMARY KEY (message_id=?)"),
+            ("deferred of a domain",      LATER_IN_DOMAIN,       "SEARCH recipient USING COVERING INDEX recipient_due (domain=? AND (due_at,message_id,idx)>(?,?,?))"),
+            ("all deferred",              LATER,                 "SEARCH recipient USING COVERING INDEX recipient_due ((domain,due_at,message_id,idx)>(?,?,?,?))"),
+        ];
+        for (reads, query, how) in cases {
+            let mut statement = connection
+                .prepare(&format!("EXPLAIN QUERY PLAN {query}"))
+                .unwrap();
+            // The values do not matter for the plan.
+            let steps: Vec<String> = statement
+                .raw_query()
+                .mapped(|row| row.get(3))
+                .collect::<Result<_, _>>()
+                .unwrap();
+            assert_eq!(steps, [how], "{reads}");
+        }
+    }
 }

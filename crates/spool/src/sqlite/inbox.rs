@@ -14,7 +14,7 @@ use crate::outcome::{RecipientOutcome, Settled};
 
 /// Most messages, and most octets of them, in one transaction: bounds how far one commit makes the log grow.
 const BATCH_PUTS: usize = 1000;
-const BATCH_BYTES: usize = 16 * 1024 * 1024;
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// A message on its way into the database, with its texts made by the caller's thread.
 pub(super) struct NewRow {
@@ -67,6 +67,8 @@ pub(super) enum Task {
     Requeue { ids: Vec<QueueId> },
     /// Forget outcomes of finished messages.
     Prune { rows: Vec<(QueueId, u32)> },
+    /// Give pages that are not used back to the disk.
+    Shrink { pages: u64 },
 }
 
 /// What goes into one transaction.
@@ -176,6 +178,10 @@ impl Inbox {
         Ok(())
     }
 
+    pub(super) fn is_closing(&self) -> bool {
+        self.inner.lock().closing
+    }
+
     /// No more work is taken; the writer finishes what there is.
     pub(super) fn close(&self) {
         self.inner.lock().closing = true;
@@ -198,7 +204,8 @@ impl Inbox {
         }
     }
 
-    /// Waits for work and moves it into `batch`, which may hold outcomes that are to be tried again at `again`.
+    /// Waits for work and moves it into `batch`, which may hold outcomes that are to be tried again. Returns at `again` in any
+    /// case.
     ///
     /// Puts and chores are fetched at once; outcomes when there is a put to share the commit with, or `patience` after the
     /// first of them came.
@@ -208,7 +215,8 @@ impl Inbox {
             let urgent = !inner.batch.puts.is_empty() || !inner.batch.chores.is_empty();
             let waiting = inner.outcome_since.map(|since| since + patience);
             let until = match (waiting, again) {
-                // While the disk is full, outcomes come in at the pace of the retries.
+                // Outcomes that met a full disk are tried again at their pace, together with all that came since.
+                (Some(waiting), Some(again)) if batch.is_empty() => Some(waiting.min(again)),
                 (_, Some(again)) => Some(again),
                 (waiting, None) => waiting,
             };

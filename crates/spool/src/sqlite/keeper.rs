@@ -21,6 +21,15 @@ use crate::error::SpoolError;
 /// Rows looked at, and at most deleted, in one step of forgetting.
 const PRUNE_STEP: usize = 500;
 
+/// How often the keeper looks whether the database should shrink.
+const SHRINK_PACE: Duration = Duration::from_secs(10);
+
+/// A database with fewer unused pages than this (16 MiB) keeps them for the next burst.
+const SPARE_PAGES: u64 = 4096;
+
+/// Pages given back in one step.
+const SHRINK_STEP: u64 = 500;
+
 enum Duty {
     Checkpoint,
     Remove(Arc<str>),
@@ -62,26 +71,32 @@ pub(super) fn run(shared: &Shared, inbox: &KeeperInbox, first_id: QueueId) {
     keeper.remove_orphans(first_id);
     let pace =
         (shared.settings.history_retention / 24).clamp(Duration::from_secs(60), Duration::from_secs(3600));
-    let mut prune_at = Instant::now() + Duration::from_secs(60).min(pace);
+    let mut prune_at = Instant::now() + SHRINK_PACE.max(pace / 60);
+    let mut shrink_at = Instant::now() + SHRINK_PACE;
     loop {
-        match inbox
-            .0
-            .recv_timeout(prune_at.saturating_duration_since(Instant::now()))
-        {
+        let pause = prune_at.min(shrink_at).saturating_duration_since(Instant::now());
+        match inbox.0.recv_timeout(pause) {
             Ok(Duty::Checkpoint) => keeper.checkpoint(),
-            Ok(Duty::Remove(name)) => {
-                if let Err(error) = shared.bodies.remove(&name) {
-                    tracing::warn!(target: "postern::spool", file = &*name, %error, "body file not removed");
-                }
-            }
+            Ok(Duty::Remove(name)) => keeper.remove(&name),
             Ok(Duty::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {
-                prune_at = Instant::now() + pace;
-                if let Err(error) = keeper.forget(Timestamp::now()) {
-                    tracing::warn!(target: "postern::spool", %error, "history not pruned");
-                }
-            }
+            Err(RecvTimeoutError::Timeout) => {}
         }
+        if prune_at <= Instant::now() {
+            prune_at = Instant::now() + pace;
+            done("pruning the history", keeper.forget(Timestamp::now()));
+        }
+        if shrink_at <= Instant::now() {
+            shrink_at = Instant::now() + SHRINK_PACE;
+            done("shrinking the database", keeper.shrink());
+        }
+    }
+}
+
+/// A failure of housekeeping is logged and tried again at its next time; while the store is down it is no news.
+fn done(what: &str, result: Result<(), SpoolError>) {
+    match result {
+        Ok(()) | Err(SpoolError::Closed) => {}
+        Err(error) => tracing::warn!(target: "postern::spool", %error, "{what} failed"),
     }
 }
 
@@ -106,6 +121,12 @@ impl Keeper<'_> {
         });
         if let Err(error) = result {
             tracing::warn!(target: "postern::spool", %error, "checkpoint failed");
+        }
+    }
+
+    fn remove(&self, name: &str) {
+        if let Err(error) = self.shared.bodies.remove(name) {
+            tracing::warn!(target: "postern::spool", file = name, %error, "body file not removed");
         }
     }
 
@@ -137,6 +158,39 @@ impl Keeper<'_> {
         if removed > 0 {
             tracing::info!(target: "postern::spool", removed, "body files without a message removed");
         }
+    }
+
+    /// Gives room back to the disk when most of the database is unused, as after a flood that has drained.
+    fn shrink(&self) -> Result<(), SpoolError> {
+        let (pages, mut unused) = self.shared.readers.read_here(|reader| {
+            let pages: i64 = reader.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+            let unused: i64 = reader.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+            Ok((pages.max(0) as u64, unused.max(0) as u64))
+        })??;
+        if unused <= SPARE_PAGES || unused < pages / 2 {
+            return Ok(());
+        }
+        while unused > SPARE_PAGES {
+            unused = self.chore(Task::Shrink {
+                pages: SHRINK_STEP.min(unused - SPARE_PAGES),
+            })?;
+        }
+        self.shared.keeper.checkpoint();
+        tracing::info!(target: "postern::spool", pages_before = pages, "database shrunk");
+        Ok(())
+    }
+
+    /// Has the writer do something, and waits for it.
+    fn chore(&self, task: Task) -> Result<u64, SpoolError> {
+        let (reply, done) = oneshot::channel();
+        self.shared
+            .inbox
+            .chore(Chore {
+                task,
+                reply: Some(reply),
+            })
+            .map_err(|_| SpoolError::Closed)?;
+        done.blocking_recv().unwrap_or(Err(SpoolError::Closed))
     }
 
     /// Deletes outcomes of finished messages past their retention, a step at a time so that puts come in between.
@@ -194,4 +248,126 @@ fn old_rows(connection: &Connection, after: (i64, i64), before: i64) -> Result<O
         }
     }
     Ok((seen, rows, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use postern_mail::{BodyKind, Envelope, Recipient, ReversePath};
+
+    use super::*;
+    use crate::{
+        Attempt, Body, NewMessage, Origin, Outcome, RecipientOutcome, Settlement, Spool, SpoolSettings,
+        SqliteSpool,
+    };
+
+    async fn put(spool: &SqliteSpool, octets: usize) -> QueueId {
+        let id = spool.next_id();
+        let recipients = ["a@one.example", "b@two.example"].map(|one| Recipient::new(one.parse().unwrap()));
+        let message = NewMessage {
+            id,
+            envelope: Envelope {
+                sender: ReversePath::Null,
+                recipients: recipients.into(),
+                ret: None,
+                envid: None,
+                body: BodyKind::SevenBit,
+                smtputf8: false,
+                auth: None,
+            },
+            received_at: Timestamp::now(),
+            prefix: "X: y\r\n".into(),
+            body: Body::Inline(vec![b'x'; octets].into()),
+            login: None,
+            session: None,
+            hold: None,
+            origin: Origin::Local,
+            queue_only: true,
+        };
+        spool.put(message).await.unwrap();
+        id
+    }
+
+    async fn deliver(spool: &SqliteSpool, id: QueueId, recipients: u32) {
+        let delivered = |index| RecipientOutcome {
+            index,
+            outcome: Outcome::Delivered(Attempt::default()),
+        };
+        let outcomes = (0..recipients).map(delivered).collect();
+        spool
+            .settle(Settlement {
+                id,
+                at: Timestamp::now(),
+                outcomes,
+                reports: Vec::new(),
+            })
+            .await
+            .unwrap();
+    }
+
+    async fn keep(spool: &SqliteSpool, work: fn(&mut Keeper<'_>)) {
+        let shared = spool.shared.clone();
+        let task = move || {
+            work(&mut Keeper {
+                shared: &shared,
+                checkpointer: None,
+            })
+        };
+        tokio::task::spawn_blocking(task).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn outcomes_are_kept_for_their_retention_and_as_long_as_the_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = SqliteSpool::open(SpoolSettings::new(folder.path())).unwrap();
+        let mut finished = Vec::new();
+        // More than one step, so that it goes on where it stopped.
+        for _ in 0..PRUNE_STEP {
+            finished.push(put(&spool, 10).await);
+        }
+        let half = put(&spool, 10).await;
+        for id in &finished {
+            deliver(&spool, *id, 2).await;
+        }
+        deliver(&spool, half, 1).await;
+        keep(&spool, |keeper| keeper.forget(Timestamp::now()).unwrap()).await;
+        assert_eq!(spool.history(finished[0]).await.unwrap().len(), 2);
+
+        keep(&spool, |keeper| {
+            keeper
+                .forget(Timestamp::now() + SignedDuration::from_hours(73))
+                .unwrap()
+        })
+        .await;
+        for id in finished {
+            assert!(spool.history(id).await.unwrap().is_empty());
+        }
+        assert_eq!(spool.history(half).await.unwrap().len(), 1);
+        assert_eq!(spool.show(half).await.unwrap().unwrap().recipients.len(), 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_drained_queue_gives_its_room_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = SqliteSpool::open(SpoolSettings::new(folder.path())).unwrap();
+        let mut ids = Vec::new();
+        for _ in 0..400 {
+            ids.push(put(&spool, 64_000).await);
+        }
+        let last = put(&spool, 64_000).await;
+        for id in ids {
+            deliver(&spool, id, 2).await;
+        }
+        let size = || std::fs::metadata(folder.path().join("queue.db")).unwrap().len();
+        keep(&spool, |keeper| keeper.checkpoint()).await;
+        let before = size();
+        keep(&spool, |keeper| keeper.shrink().unwrap()).await;
+        keep(&spool, |keeper| keeper.checkpoint()).await;
+        assert!(
+            before > 25 << 20 && size() < 18 << 20,
+            "from {before} to {} octets",
+            size()
+        );
+        assert_eq!(spool.load(last).await.unwrap().unwrap().body.len(), 64_000);
+    }
 }

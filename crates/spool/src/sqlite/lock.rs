@@ -10,7 +10,7 @@ use crate::error::SpoolError;
 /// Held as long as the queue is open; the kernel lets go when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
-    _file: File,
+    file: File,
 }
 
 impl DirectoryLock {
@@ -41,6 +41,13 @@ impl DirectoryLock {
         file.set_len(0)
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a child process that is just being started has a copy until it runs its program.
+        let _ = self.file.unlock();
     }
 }

@@ -7,7 +7,7 @@
 //! | `inbox` | where callers leave work, and what the writer fetches for one transaction |
 //! | `writer` | the writer thread: commit, answer, fail, start again |
 //! | `transaction`, `settle`, `chores` | what a transaction does |
-//! | `recover`, `probe` | opening after a crash or a failure |
+//! | `recover`, `probe`, `reserve` | opening after a crash or a failure; a full disk |
 //! | `checkpoint`, `keeper` | moving the log into the database, and other slow work that nobody waits for |
 //! | `readers`, `load`, `due`, `list` | reading beside the writer |
 //! | `manage` | what administrators ask for |
@@ -26,6 +26,7 @@ mod manage;
 mod probe;
 mod readers;
 mod recover;
+mod reserve;
 mod settle;
 mod shared;
 mod transaction;
@@ -123,6 +124,7 @@ impl SqliteSpool {
             bodies,
             keeper,
             last_id,
+            totals: store.totals,
         });
         let first_id = shared.ids.next();
         let writer = thread("spool-writer", {

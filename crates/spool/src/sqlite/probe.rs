@@ -7,8 +7,8 @@ use std::path::Path;
 
 use crate::error::SpoolError;
 
-/// As much as a few small messages need.
-const PROBE_BYTES: usize = 256 * 1024;
+/// As much as a few messages need.
+const PROBE_BYTES: usize = 512 * 1024;
 
 /// Writes, syncs and removes a file.
 pub(super) fn room(directory: &Path) -> Result<(), SpoolError> {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use postern_mail::QueueId;
 use rusqlite::Connection;
 
+use super::reserve::Reserve;
 use super::shared::Shared;
 use super::transaction::Totals;
 use super::writer::{Doubtful, Store};
@@ -13,6 +14,16 @@ use crate::settings::SpoolSettings;
 
 /// Opens the store at the start of the program; also says which id was the last that may have been given out.
 pub(super) fn open(settings: &SpoolSettings) -> Result<(Store, QueueId), SpoolError> {
+    match try_open(settings) {
+        Err(SpoolError::Full(_)) => {
+            Reserve::new(settings).release();
+            try_open(settings)
+        }
+        opened => opened,
+    }
+}
+
+fn try_open(settings: &SpoolSettings) -> Result<(Store, QueueId), SpoolError> {
     let connection = connection::open_writer(&settings.directory)?;
     let requeued = requeue_fresh(&connection)?;
     let store = Store {
@@ -43,7 +54,12 @@ pub(super) fn open(settings: &SpoolSettings) -> Result<(Store, QueueId), SpoolEr
 /// is moved into the database, which is synced, and the log is emptied; only then is there a commit.
 pub(super) fn reopen(shared: &Shared, doubtful: &mut Vec<Doubtful>) -> Result<Store, SpoolError> {
     shared.readers.renew();
-    probe::room(&shared.settings.directory)?;
+    if let Err(error) = probe::room(&shared.settings.directory) {
+        if matches!(error, SpoolError::Full(_)) {
+            shared.reserve.release();
+        }
+        return Err(error);
+    }
     let connection = connection::open_writer(&shared.settings.directory)?;
     let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy != 0 {

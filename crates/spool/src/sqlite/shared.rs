@@ -12,6 +12,7 @@ use super::checkpoint::LogState;
 use super::inbox::Inbox;
 use super::keeper::KeeperHandle;
 use super::readers::Readers;
+use super::reserve::Reserve;
 use super::transaction::Totals;
 use crate::body::BodyStore;
 use crate::engine::SpoolState;
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) ids: Ids,
     pub(super) log: LogState,
     pub(super) free: FreeSpace,
+    pub(super) reserve: Reserve,
     state: Mutex<SpoolState>,
     /// Whether puts are to fail without being tried.
     down: AtomicBool,
@@ -42,6 +44,7 @@ pub(super) struct Parts {
     pub(super) bodies: Arc<BodyStore>,
     pub(super) keeper: KeeperHandle,
     pub(super) last_id: QueueId,
+    pub(super) totals: Totals,
 }
 
 impl Shared {
@@ -53,15 +56,17 @@ impl Shared {
             bodies,
             keeper,
             last_id,
+            totals,
         } = parts;
         Arc::new(Self {
             readers: Readers::new(&settings),
             ids: Ids(AtomicI64::new(last_id.as_i64())),
             log: LogState::default(),
             free: FreeSpace::default(),
+            reserve: Reserve::new(&settings),
             state: Mutex::new(SpoolState::Ready),
             down: AtomicBool::new(false),
-            counts: Mutex::default(),
+            counts: Mutex::new(totals),
             settings,
             inbox,
             board,
@@ -80,12 +85,7 @@ impl Shared {
         *self.state.lock() = state;
     }
 
-    /// The disk is full, the store is sound: puts are still tried.
-    pub(super) fn set_full(&self, error: &SpoolError) {
-        *self.state.lock() = SpoolState::Full(error.to_string().into());
-    }
-
-    /// The store failed: puts fail at once.
+    /// The disk is full or the store failed: puts fail at once.
     pub(super) fn set_down(&self, error: &SpoolError) {
         let text = error.to_string().into();
         self.set_state(match error {
@@ -157,9 +157,8 @@ impl FreeSpace {
         let now = self.start.elapsed().as_millis() as u64 + 1;
         let asked = self.asked.load(Ordering::Acquire);
         if asked == 0 || now - asked.min(now) >= FRESHNESS.as_millis() as u64 {
-            let bytes = nix::sys::statvfs::statvfs(directory).map_or(UNKNOWN, |disk| {
-                disk.blocks_available() as u64 * disk.fragment_size() as u64
-            });
+            let bytes = nix::sys::statvfs::statvfs(directory)
+                .map_or(UNKNOWN, |disk| disk.blocks_available() * disk.fragment_size());
             self.bytes.store(bytes, Ordering::Release);
             self.asked.store(now, Ordering::Release);
         }

@@ -15,14 +15,17 @@ use super::inbox::{Batch, Woken};
 use super::recover;
 use super::shared::Shared;
 use super::transaction::{Effects, Statements, Totals, Transaction};
-use super::{checkpoint, probe};
+use super::{checkpoint, chores, probe};
 use crate::engine::SpoolState;
 use crate::error::SpoolError;
 use crate::message::Body;
 use crate::outcome::Settled;
 
-/// Pause before outcomes that met a full disk are tried again.
+/// Pause before outcomes that met a full disk are tried again, and before looking for room.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
+
+/// Unused pages given back to a full disk at a time.
+const SHRINK_PAGES: u64 = 1000;
 
 /// An open store, ready to be written to.
 pub(super) struct Store {
@@ -97,10 +100,14 @@ fn reopen(shared: &Arc<Shared>, carried: &mut Carried, why: &SpoolError) -> Opti
 
 /// Fails puts and chores, and keeps outcomes.
 fn fail_new(batch: &mut Batch, why: &SpoolError) {
+    fail_puts(batch, why);
+    batch.fail_chores(why);
+}
+
+fn fail_puts(batch: &mut Batch, why: &SpoolError) {
     for put in batch.puts.drain(..) {
         let _ = put.reply.send(Err(why.clone()));
     }
-    batch.fail_chores(why);
 }
 
 struct Writer<'s, 'c> {
@@ -139,29 +146,34 @@ impl<'s, 'c> Writer<'s, 'c> {
     }
 
     fn serve_batches(&mut self, carried: &mut Carried) -> Ended {
-        let mut again = (!carried.batch.is_empty()).then(Instant::now);
+        // While the disk is full: when to look again.
+        let mut look_at = None;
+        if let Err(error) = self.shared.reserve.take() {
+            look_at = Some(self.enter_full(&error));
+        }
+        if !carried.batch.is_empty() {
+            look_at = look_at.or_else(|| Some(Instant::now()));
+        }
         loop {
             let patience = self.shared.settings.outcome_wait;
-            if self.shared.inbox.fetch(&mut carried.batch, patience, again) == Woken::Closing {
+            if self.shared.inbox.fetch(&mut carried.batch, patience, look_at) == Woken::Closing {
                 return Ended::Closed(self.close());
             }
-            let had_puts = !carried.batch.puts.is_empty();
+            if let Err(error) = self.shared.check() {
+                fail_puts(&mut carried.batch, &error);
+            }
             match self.commit(&mut carried.batch) {
-                Ok(()) => {
-                    if again.take().is_some() {
-                        self.shared.set_state(SpoolState::Ready);
-                    }
-                }
+                Ok(()) => {}
                 Err(error @ SpoolError::Full(_)) => {
-                    if again.is_none() {
-                        tracing::error!(target: "postern::spool", %error, "disk full");
-                    }
-                    self.shared.set_full(&error);
                     self.release_failed(carried, &error, false);
-                    // Without the puts there may be just enough room.
-                    let pause = if had_puts { Duration::ZERO } else { FULL_PAUSE };
-                    again = Some(Instant::now() + pause);
-                    self.shared.keeper.checkpoint();
+                    if self.shared.inbox.is_closing() {
+                        carried.batch.fail(&SpoolError::Closed);
+                        return Ended::Closed(Err(error));
+                    }
+                    if self.shared.check().is_ok() {
+                        look_at = Some(self.enter_full(&error));
+                        continue;
+                    }
                 }
                 Err(error) => {
                     let told = probe::refine(&self.shared.settings.directory, &error);
@@ -169,9 +181,50 @@ impl<'s, 'c> Writer<'s, 'c> {
                     return Ended::Failed(told);
                 }
             }
-            if let Err(error) = checkpoint::after_commit(self.shared, self.connection) {
+            let moved = match look_at {
+                Some(at) if at <= Instant::now() => self.look_for_room().map(|next| look_at = next),
+                _ => checkpoint::after_commit(self.shared, self.connection),
+            };
+            if let Err(error) = moved {
                 return Ended::Failed(error);
             }
+        }
+    }
+
+    /// The disk is full: gives the reserve up, so that what is queued can be delivered, and refuses mail. Returns when to try
+    /// the outcomes again: at once.
+    fn enter_full(&self, error: &SpoolError) -> Instant {
+        tracing::error!(target: "postern::spool", %error, "disk full");
+        self.shared.set_down(error);
+        self.shared.reserve.release();
+        Instant::now()
+    }
+
+    /// Makes the database smaller if it can be, then sees whether there is room again; if not, returns when to look next.
+    fn look_for_room(&mut self) -> Result<Option<Instant>, SpoolError> {
+        let mut room = if self.shared.check().is_ok() {
+            Ok(())
+        } else {
+            self.shared.reserve.take()
+        };
+        if room.is_err() {
+            let shrunk = chores::shrink(self.connection, SHRINK_PAGES)
+                .and_then(|_| checkpoint::by_writer(self.shared, self.connection));
+            match shrunk {
+                Ok(_) => room = self.shared.reserve.take(),
+                Err(SpoolError::Full(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match room {
+            Ok(()) => {
+                if self.shared.check().is_err() {
+                    tracing::info!(target: "postern::spool", "room on the disk again");
+                    self.shared.set_state(SpoolState::Ready);
+                }
+                Ok(None)
+            }
+            Err(_) => Ok(Some(Instant::now() + FULL_PAUSE)),
         }
     }
 
@@ -182,8 +235,7 @@ impl<'s, 'c> Writer<'s, 'c> {
         self.settled.clear();
         self.counted.clear();
         if batch.is_empty() {
-            // Woken because the disk was full, to see whether it still is.
-            return probe::room(&self.shared.settings.directory);
+            return Ok(());
         }
         let before = self.totals;
         if let Err(error) = self.write(batch) {

@@ -110,14 +110,14 @@ fn rule(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Problems
         domains: domain_set(domains),
         target: target(route, maildir, problems)?,
         tls: *route.tls,
-        verify: *route.verify,
+        verify: route.verifies(),
     })
 }
 
 fn check_tls(route: &At<file::RouteTable>, problems: &mut Problems) {
-    if *route.verify && *route.tls != TlsLevel::Required {
+    if route.verifies() && *route.tls != TlsLevel::Required {
         problems.error(
-            route.verify.span.clone(),
+            route.verify.as_ref().and_then(|verify| verify.span.clone()),
             "`verify` on a route whose TLS is not required would be passed by",
             "needs `tls = \"required\"`",
             "add `tls = \"required\"` to this [[route]]",
@@ -160,6 +160,7 @@ fn target(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Proble
             );
             None
         }
+        (Some(via), None) if problems.are_within(via.span.as_ref()) => None,
         (via, None) => {
             let span = via
                 .as_ref()
@@ -243,7 +244,7 @@ fn warn_of_own_listener(c: &mut Checking<'_>) {
 
 fn retry(c: &mut Checking<'_>) -> RetrySettings {
     let written = &c.file.retry;
-    if written.intervals.is_empty() {
+    if written.intervals.is_empty() && !c.problems.are_within(written.intervals.span.as_ref()) {
         c.problems.error(
             written.intervals.span.clone(),
             "`intervals` in [retry] is empty",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use postern_directory::{DirectorySettings, LdapSettings, SaslauthdSettings, UsersSettings};
 
-use super::{Checking, clamp, files, values};
+use super::{Checking, clamp, files, logins, values};
 use crate::config::file::{Directory, LdapTable, Postern, SaslauthdTable, UsersTable};
 use crate::config::problem::Span;
 use crate::config::read::At;
@@ -67,6 +67,8 @@ fn users(table: &UsersTable, c: &Checking<'_>) -> UsersSettings {
             .as_ref()
             .map_or(usual.workers, |workers| clamp(workers.value)),
         timeout: *table.timeout,
+        keys: logins::key_policy(c.file, &c.hostname),
+        upgrade: *table.upgrade,
     }
 }
 
@@ -104,7 +106,9 @@ fn ldap(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>) -> Option<L
 }
 
 fn check_servers(table: &LdapTable, servers: &At<Vec<At<String>>>, c: &mut Checking<'_>) {
-    if servers.is_empty() {
+    if servers.is_empty() && c.problems.are_within(servers.span.as_ref()) {
+        // Those in the list were complained of.
+    } else if servers.is_empty() {
         c.problems.error(
             servers.span.clone(),
             "`servers` in [[directory]] is empty",

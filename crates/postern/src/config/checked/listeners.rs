@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use postern_receive::{AuthRule, ListenerSettings, ListenerTls, Plaintext, Role};
 
-use super::{Checking, values};
+use super::{Checking, clamp, logins, values};
 use crate::config::file::Listener;
 use crate::config::problem::{Problems, Span};
 use crate::config::read::At;
@@ -65,10 +65,16 @@ fn settings(listener: &At<Listener>, address: SocketAddr, c: &mut Checking<'_>) 
         None => ListenerTls::Off,
     };
     let auth = listener.auth.as_ref().map_or(usual.auth, |auth| auth.value);
+    let mechanisms = listener
+        .mechanisms
+        .as_ref()
+        .map(|list| logins::mechanisms(&list.value, c));
     warn_of_dead_ends(listener, &name, auth, tls, c);
     ListenerSettings {
         tls,
         auth,
+        mechanisms,
+        least_bits: listener.least_bits.as_ref().map(|bits| clamp(bits.value)),
         bare_line_endings: *listener.bare_newlines,
         proxy_from: values(&listener.proxy_protocol),
         ..usual
@@ -85,12 +91,27 @@ fn warn_of_dead_ends(
 ) {
     let place = |at: Option<&Option<Span>>| at.cloned().flatten().or_else(|| listener.span.clone());
     let span = place(listener.auth.as_ref().map(|auth| &auth.span));
-    if auth != AuthRule::Off && tls == ListenerTls::Off && *c.file.auth.plaintext == Plaintext::TlsOnly {
-        c.problems.warning(
-            span.clone(),
+    let list = listener.mechanisms.as_ref().unwrap_or(&c.file.auth.mechanisms);
+    let passwords_alone = list.iter().all(|mechanism| mechanism.is_plaintext());
+    let tls_only = *c.file.auth.plaintext == Plaintext::TlsOnly;
+    if auth != AuthRule::Off && tls == ListenerTls::Off && tls_only && passwords_alone {
+        let title = format!("nobody can log in on the listener {name}");
+        let label = "no TLS here, and passwords are for TLS only";
+        let remedy =
+            "add [tls] or set `plaintext = \"always\"` in [auth] if nobody can listen to this network";
+        // A listener that wants what it makes impossible takes mail from nobody; one that only offers it is of use to others.
+        if auth == AuthRule::Require {
+            c.problems.error(span.clone(), title, label, remedy);
+        } else {
+            c.problems.warning(span.clone(), title, label, remedy);
+        }
+    }
+    if auth != AuthRule::Off && list.is_empty() {
+        c.problems.error(
+            list.span.clone().or_else(|| span.clone()),
             format!("nobody can log in on the listener {name}"),
-            "no TLS here, and passwords are for TLS only",
-            "add [tls] or set `plaintext = \"always\"` in [auth] if nobody can listen to this network",
+            "no mechanism",
+            "list mechanisms, for example `mechanisms = [\"PLAIN\", \"LOGIN\"]`, or set `auth = \"off\"` on the listener",
         );
     }
     if auth == AuthRule::Require && c.file.directory.is_empty() {

@@ -5,12 +5,14 @@ mod delivery;
 mod directories;
 mod files;
 mod listeners;
+mod logins;
 mod receiving;
 mod tls;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::{User, geteuid};
 use postern_deliver::{Settings as DeliverSettings, TlsClients};
 use postern_directory::DirectorySettings;
 use postern_directory::aliases::Aliases;
@@ -23,6 +25,7 @@ use postern_spool::SpoolSettings;
 
 pub(crate) use self::directories::users_database;
 pub(crate) use self::listeners::ListenerConfig;
+pub(crate) use self::logins::{all_mechanisms, key_policy};
 
 use super::file::Postern;
 use super::problem::Problems;
@@ -77,9 +80,12 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
     let tls = tls::check(c);
     let directories = directories::check(c);
     let aliases = aliases::check(c);
-    let receive = receiving::check(c);
+    let receive = receiving::check(c, tls.as_ref());
     let deliver = delivery::check(c);
     let client_tls = tls::check_client(c);
+    check_user(file, c.problems);
+    check_log(file, c.problems);
+    check_reserve(file, c.problems);
     let state_dir = file.state_dir.value.clone();
     Some(Config {
         path: path.to_path_buf(),
@@ -98,6 +104,67 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
         grace: *file.shutdown.grace,
         state_dir,
     })
+}
+
+/// The user to become must exist where it matters: for a server that root starts.
+fn check_user(file: &Postern, problems: &mut Problems) {
+    let Some(user) = &file.user else { return };
+    if let Ok(None) = User::from_name(&user.value) {
+        let (title, remedy) = (
+            format!("there is no user {:?} on this machine", user.value),
+            format!("useradd --system --home-dir /var/lib/postern {}", user.value),
+        );
+        if geteuid().is_root() {
+            problems.error(user.span.clone(), title, "unknown", remedy);
+        } else {
+            problems.warning(
+                user.span.clone(),
+                title,
+                "matters when root starts the server",
+                remedy,
+            );
+        }
+    }
+}
+
+fn check_log(file: &Postern, problems: &mut Problems) {
+    let Some(log) = &file.log.file else { return };
+    let folder = log.value.parent().unwrap_or_else(|| Path::new("/"));
+    if !folder.is_dir() {
+        problems.error(
+            log.span.clone(),
+            format!("the folder {} of the log does not exist", folder.display()),
+            "cannot be opened",
+            format!(
+                "mkdir -p {}, and give it to the user that Postern runs as",
+                folder.display()
+            ),
+        );
+    } else if log.value.is_dir() {
+        problems.error(
+            log.span.clone(),
+            format!("the log {} is a folder", log.display()),
+            "cannot be opened",
+            "name a file in it",
+        );
+    }
+}
+
+/// On a full disk all of the log may have to go into the database before anything can leave the queue.
+fn check_reserve(file: &Postern, problems: &mut Problems) {
+    let (reserve, log) = (&file.spool.reserve, &file.spool.log_size);
+    let least = 2 * **log + (16 << 20);
+    if **reserve > 0 && **reserve < least {
+        problems.warning(
+            reserve.span.clone().or_else(|| log.span.clone()),
+            "`reserve` in [spool] may be too small to empty the queue of a full disk",
+            "less than twice `log_size` and 16 MiB",
+            format!(
+                "write `reserve = \"{} MiB\"`, or \"0\" for none",
+                least.div_ceil(1 << 20)
+            ),
+        );
+    }
 }
 
 /// The name of this host: as written, or the machine's own when that is a full one. After a mistake it is a stand-in,
@@ -122,6 +189,11 @@ fn hostname(file: &Postern, problems: &mut Problems) -> (String, Domain) {
     }
     let stand_in = "localhost";
     (stand_in.to_owned(), Domain::Name(stand_in.into()))
+}
+
+/// The name of this host for a file that may have mistakes.
+pub(super) fn name_of_host(file: &Postern) -> String {
+    hostname(file, &mut Problems::default()).0
 }
 
 fn machine_name() -> String {
@@ -174,6 +246,7 @@ pub(super) fn spool(file: &Postern) -> SpoolSettings {
         fresh_count_max: clamp(*written.fresh),
         fresh_bytes_max: clamp(*written.fresh_bytes),
         log_bytes: *written.log_size,
+        reserve_bytes: *written.reserve,
         readers: clamp(*written.readers),
         ..SpoolSettings::new(&file.state_dir.value)
     }

@@ -1,28 +1,28 @@
 //! Settings of the receiving side.
 
+use ipnet::IpNet;
 use postern_mail::AddressLimits;
+use postern_net::tls::ServerTls;
 use postern_policy::admission::AdmissionSettings;
 use postern_policy::network::NetworkPrefix;
 use postern_policy::privacy::Privacy;
 use postern_policy::relay::{CertificateRule, RelayRules};
 use postern_policy::throttle::ThrottleSettings;
-use postern_receive::{AuthSettings, Extensions, Limits, Settings, Timeouts};
+use postern_receive::{Extensions, Limits, Settings, Timeouts};
 
-use super::{Checking, clamp, values};
+use super::{Checking, clamp, logins, values};
 use crate::config::read::At;
 
-pub(super) fn check(c: &mut Checking<'_>) -> Settings {
+pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
     let file = c.file;
     warn_of_loads(c);
+    check_greeting(c);
     Settings {
         greeting: file.greeting.value.clone(),
         privacy: Privacy::parse(values(&file.privacy.value)).unwrap_or_default(),
         relay: relay(c),
         sender_rule: *file.relay.senders,
-        auth: AuthSettings {
-            mechanisms: mechanisms(c),
-            plaintext: *file.auth.plaintext,
-        },
+        auth: logins::check(c, tls),
         admission: admission(c),
         throttle: throttle(c),
         limits: limits(c),
@@ -40,21 +40,32 @@ pub(super) fn check(c: &mut Checking<'_>) -> Settings {
     }
 }
 
-fn mechanisms(c: &mut Checking<'_>) -> Vec<postern_sasl::Mechanism> {
-    let mut list = Vec::new();
-    for mechanism in &c.file.auth.mechanisms.value {
-        if list.contains(&mechanism.value) {
-            c.problems.warning(
-                mechanism.span.clone(),
-                format!("the mechanism {} is listed twice", mechanism.value),
-                "again",
-                "remove it here",
+/// The greeting begins with the name of the host (RFC 5321 section 4.3.1), and its placeholders are known.
+fn check_greeting(c: &mut Checking<'_>) {
+    let greeting = &c.file.greeting;
+    let mut rest = greeting.value.as_str();
+    while let Some((_, after)) = rest.split_once('{') {
+        let name = after.split_once('}').map_or(after, |(name, _)| name);
+        if !matches!(name, "hostname" | "date") {
+            c.problems.error(
+                greeting.span.clone(),
+                "`greeting` has a placeholder that is none",
+                "neither {hostname} nor {date}",
+                "write for example `greeting = \"{hostname} Postern\"`",
             );
-        } else {
-            list.push(mechanism.value);
+            return;
         }
+        rest = after;
     }
-    list
+    let first = greeting.value.split(' ').next().unwrap_or_default();
+    if first != "{hostname}" && !first.eq_ignore_ascii_case(&c.hostname) {
+        c.problems.warning(
+            greeting.span.clone(),
+            "`greeting` does not begin with the name of this host",
+            "clients take the first word for it",
+            "write for example `greeting = \"{hostname} Postern\"`",
+        );
+    }
 }
 
 fn relay(c: &mut Checking<'_>) -> RelayRules {
@@ -68,6 +79,19 @@ fn relay(c: &mut Checking<'_>) -> RelayRules {
                 "list the networks of your own hosts",
             );
         }
+    }
+    let networks: Vec<IpNet> = values(&written.networks);
+    let halves = IpNet::aggregate(&networks)
+        .iter()
+        .any(|network| network.prefix_len() == 0)
+        && networks.iter().all(|network| network.prefix_len() > 0);
+    if halves {
+        c.problems.error(
+            written.networks.span.clone(),
+            "`networks` in [relay] together hold every address there is",
+            "an open relay",
+            "list the networks of your own hosts",
+        );
     }
     for rule in &written.certificate.value {
         if rule.issuer.is_none() && rule.subject.is_none() && rule.fingerprint.is_none() {
@@ -98,7 +122,7 @@ fn relay(c: &mut Checking<'_>) -> RelayRules {
     RelayRules {
         local_domains: c.local_domains.clone(),
         relay_domains: c.relay_domains.clone(),
-        networks: values(&written.networks.value),
+        networks,
         certificates: written.certificate.value.iter().map(rule).collect(),
         login_relays: *written.logins,
     }

@@ -85,7 +85,7 @@ pub(super) fn check_client(c: &mut Checking<'_>) -> Option<TlsClients> {
             ..ClientTlsSettings::new(verification)
         })
     };
-    let verify = c.file.route.iter().find(|route| *route.verify);
+    let verify = c.file.route.iter().find(|route| route.verifies());
     let loaded = load(Verification::None).and_then(|unverified| {
         // A machine without authorities can do without them until a route asks for them.
         let verified = match load(verification) {
@@ -98,7 +98,7 @@ pub(super) fn check_client(c: &mut Checking<'_>) -> Option<TlsClients> {
         Ok(clients) => Some(clients),
         Err(error) => {
             let ca = written.ca_file.as_ref().and_then(|ca| ca.span.clone());
-            let span = ca.or_else(|| verify.and_then(|route| route.verify.span.clone()));
+            let span = ca.or_else(|| verify.and_then(|route| route.tls.span.clone()));
             c.problems.error(
                 span,
                 format!("next hops cannot be verified: {}", chain(&error)),

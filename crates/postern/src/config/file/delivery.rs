@@ -67,7 +67,7 @@ table! {
         return_size: u64 = Size("0", "100 MiB"), default "\"50 KiB\"";
         /// Who hears of a bounce that cannot be delivered itself.
         double_bounce_to: Mailbox = Address, optional "\"postmaster@example.org\"" else "nobody; it is recorded in the log and the history";
-        /// How long to wait for what.
+        /// How long to wait for a next hop.
         timeouts: DeliveryTimeouts = Section::<DeliveryTimeouts>::new(), default "{}";
         /// TLS towards next hops.
         tls: ClientTlsTable = Section::<ClientTlsTable>::new(), default "{}";

@@ -17,7 +17,7 @@ mod words;
 use std::path::PathBuf;
 
 pub(crate) use self::admission::Admission;
-pub(crate) use self::auth::Auth;
+pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
 pub(crate) use self::delivery::{Delivery, Retry};
 pub(crate) use self::directory::{Directory, LdapTable, SaslauthdTable, UsersTable};
 pub(crate) use self::limits::{Limits, Timeouts};
@@ -56,13 +56,21 @@ table! {
         /// What the server says first. `{hostname}` and `{date}` are filled in; `ESMTP` is put behind the host name.
         greeting: String = Line(400), default "\"{hostname} Postern\"";
         /// What is kept from strangers: sendmail's PrivacyOptions by the same names. `goaway` stands for needmailhelo,
-        /// needexpnhelo, needvrfyhelo, noexpn, novrfy, noverb, authwarnings and noactualrecipient.
+        /// needexpnhelo, needvrfyhelo, noexpn, novrfy, noverb, authwarnings and noactualrecipient; `public` for none.
+        ///
+        /// - `needmailhelo`, `needvrfyhelo`, `needexpnhelo`: `MAIL`, `VRFY`, `EXPN` only after `HELO` or `EHLO`.
+        /// - `novrfy`, `noexpn`, `noverb`, `noetrn`: the command tells nothing, or is off.
+        /// - `noreceipts`: `DSN` is not offered. `nobodyreturn`: bounces return header fields only.
+        /// - `authwarnings`: mail of a client that has not said `HELO` or `EHLO` gets a field `X-Authentication-Warning`.
+        /// - `restrictmailq`, `restrictqrun`, `restrictexpand`: always so; queue and aliases are for administrators alone.
+        /// - `noactualrecipient`: without effect. There is no `X-Actual-Recipient` here, but reports name the mailbox behind
+        ///   an alias in `Final-Recipient`, as RFC 3464 asks.
         privacy: Vec<At<String>> = List(PrivacyFlag), default "[\"goaway\"]";
         /// The largest message, announced as `SIZE` (RFC 1870); a larger one is told `552 5.3.4`. Bodies go to disk as
         /// they arrive, so memory does not grow with it.
         message_size_limit: u64 = Size("64 KiB", "2 GiB"), default "\"25 MiB\"";
-        /// Addresses and ports to listen on, each with its role. At least one. A reload opens and closes them; sessions of one
-        /// that is closed end with `421` when their transaction is over.
+        /// Addresses and ports to listen on, each with its role. At least one. A reload opens and closes them; sessions of
+        /// one that is closed go on.
         listener: Vec<At<Listener>> = Sections::<Listener>::new(), required "[{ address = \"0.0.0.0:25\", role = \"mx\" }]";
         /// Certificates of this server. Without it there is no TLS, and so no login with a password.
         tls: Tls = Section::<Tls>::new(), optional "{ certificate = \"mx.crt\", key = \"mx.key\" }" else "there is no TLS";
@@ -76,7 +84,7 @@ table! {
         limits: Limits = Section::<Limits>::new(), default "{}";
         /// How long a client may take.
         timeouts: Timeouts = Section::<Timeouts>::new(), default "{}";
-        /// Extensions of SMTP that can be taken out of the answer to `EHLO`, for clients that trip over them.
+        /// Extensions of SMTP that can be switched off.
         extensions: Extensions = Section::<Extensions>::new(), default "{}";
         /// When new connections wait or are sent away.
         admission: Admission = Section::<Admission>::new(), default "{}";

@@ -2,22 +2,29 @@
 
 use ipnet::IpNet;
 use postern_policy::sender::SenderRule;
+use postern_sasl::Mechanism;
 
-use super::words::Fingerprint;
-use crate::config::kinds::{Choice, Line, List, Network, OneOf, Sections, Switch};
+use super::words::{Fingerprint, MechanismName};
+use crate::config::kinds::{Choice, Count, Line, List, Network, OneOf, Sections, Switch};
 use crate::config::read::{At, table};
 
 table! {
-    /// Who may send to anywhere. There is no rule that matches by omission: who is not named here and has not logged in
+    /// There is no rule that matches by omission: who is not named here and has not logged in
     /// reaches `local_domains` and `relay_domains` and nothing else.
     Relay {
         /// Whether a login may relay.
         logins: bool = Switch, default "true";
+        /// Mechanisms whose logins alone may relay and are heeded in `AUTH=` of `MAIL` (sendmail's TRUST_AUTH_MECH). Others log in all
+        /// the same, and reach `local_domains` and `relay_domains`. An empty list means all.
+        login_mechanisms: Vec<At<Mechanism>> = List(MechanismName), default "[]";
+        /// Least bits that protect a session, by TLS or a mechanism's layer, for its login to relay.
+        login_least_bits: u64 = Count(0..=256), default "0";
         /// Networks that may relay without a login.
         networks: Vec<At<IpNet>> = List(Network), default "[]";
         /// Client certificates that may relay. They must be verified against `client_ca`.
         certificate: Vec<At<CertificateTable>> = Sections::<CertificateTable>::new(), default "[]";
-        /// Which sender addresses a login may use: any, or only its own.
+        /// Which sender addresses a login may use: any, or only its own. `own` looks at the sender of the envelope
+        /// (`553 5.7.1`) and at `From` in the message (`550 5.7.1`), not at `Sender`, `Reply-To` and `Resent` fields.
         senders: SenderRule = OneOf::<SenderRule>::new(), default "\"any\"";
         /// Whether trace fields leave out address, name and login of a client that has logged in.
         hide_submitter: bool = Switch, default "false";
@@ -27,7 +34,7 @@ table! {
 }
 
 table! {
-    /// A kind of client certificate. All keys that are given have to match, and at least one must be.
+    /// All keys that are given have to match, and at least one must be.
     CertificateTable {
         /// The name of the rule in the log.
         name: String = Line(64), required "\"branch office\"";

@@ -9,7 +9,7 @@ use crate::config::kinds::{Choice, FilePath, List, OneOf, Switch};
 use crate::config::read::{At, table};
 
 table! {
-    /// Mail for these domains goes there.
+    /// Where mail goes, by the domain of the recipient.
     RouteTable {
         /// Recipient domains; `"*.example.org"` stands for all names below it, `"*"` for all.
         domains: Vec<At<String>> = List(DomainPattern), required "[\"*\"]";
@@ -22,10 +22,20 @@ table! {
         protocol: Protocol = OneOf::<Protocol>::new(), default "\"smtp\"";
         /// Whether TLS is used: never, where offered, or always; then mail waits until it is there.
         tls: TlsLevel = OneOf::<TlsLevel>::new(), default "\"opportunistic\"";
-        /// Whether the host's certificate must be valid for its name. Needs `tls = "required"`.
-        verify: bool = Switch, default "false";
+        /// Whether the host's certificate must be valid for the name that stands in `via`, or that the MX record gives. Mail waits
+        /// while it is not. Needs `tls = "required"`; `false` keeps eavesdroppers out, but takes anyone for the host.
+        verify: bool = Switch, optional "false" else "`true` where `tls = \"required\"`";
         /// The pattern of the Maildirs for `to = "maildir"`; see `maildir` in `[delivery]`.
         maildir: PathBuf = FilePath, optional "\"/var/mail/{domain}/{local}\"" else "that of `[delivery]`";
+    }
+}
+
+impl RouteTable {
+    /// Whether certificates are verified on this route.
+    pub(crate) fn verifies(&self) -> bool {
+        self.verify
+            .as_ref()
+            .map_or(*self.tls == TlsLevel::Required, |verify| verify.value)
     }
 }
 

@@ -27,13 +27,16 @@ table! {
         /// The size of the write-ahead log at which it is moved into the database. Larger makes that rarer, and a start
         /// after a crash longer.
         log_size: u64 = Size("1 MiB", "1 GiB"), default "\"16 MiB\"";
+        /// Room kept aside on the disk in a file, and given up when the disk is full, so that what is queued can still be
+        /// delivered. No less than twice `log_size` and 16 MiB are of use; `"0"` keeps none.
+        reserve: u64 = Size("0", "16 GiB"), default "\"48 MiB\"";
         /// Connections that read while one writes. Each costs up to 2 MiB.
         readers: u64 = Count(1..=64), default "4";
     }
 }
 
 table! {
-    /// The log: one line an event, with session id and queue id throughout.
+    /// One line an event, with session id and queue id throughout.
     LogTable {
         /// How a line looks: for people, or JSON.
         format: Format = OneOf::<Format>::new(), default "\"readable\"";
@@ -45,7 +48,7 @@ table! {
 }
 
 table! {
-    /// How names are looked up. Changes need a restart.
+    /// How names are looked up. A change by reload forgets the answers that were kept.
     Dns {
         /// The servers to ask.
         nameservers: Vec<At<SocketAddr>> = List(Socket), optional "[\"127.0.0.1:53\"]" else "those of /etc/resolv.conf";

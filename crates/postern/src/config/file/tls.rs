@@ -8,7 +8,7 @@ use crate::config::kinds::{Choice, FilePath, OneOf, Sections};
 use crate::config::read::{At, table};
 
 table! {
-    /// Certificates of this server. They are read again at every reload.
+    /// They are read again at every reload.
     Tls {
         /// The certificate with the names of this host, and behind it those that lead up to the authority, in PEM form.
         certificate: PathBuf = FilePath, required "\"certs/mx.crt\"";
@@ -27,7 +27,7 @@ table! {
 }
 
 table! {
-    /// One more certificate. It serves the names that stand in it.
+    /// Each serves the names that stand in it.
     Identity {
         /// The certificate and those that lead up to its authority, in PEM form.
         certificate: PathBuf = FilePath, required "\"certs/other.crt\"";

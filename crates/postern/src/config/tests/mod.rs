@@ -154,6 +154,30 @@ certificate = \"x\"
     );
 }
 
+#[test]
+fn a_mistake_hides_and_makes_no_other() {
+    #[rustfmt::skip]
+    let cases: &[(&str, &str, &[&str])] = &[
+        // what the case shows              lines 3 and on                                             found, by line
+        ("a bad one of a list",             "[retry]\nintervals = [\"2\"]",                             &["4: error: `intervals`"]),
+        ("a bad hop",                       "[[route]]\ndomains = [\"*\"]\nvia = [\"a:b:c\"]",           &["5: error: `via`"]),
+        ("a bad server",                    "[[directory]]\nkind = \"ldap\"\nsearch_base = \"dc=x\"\nservers = [\"x\"]", &["6: error: `servers`"]),
+        ("two slips apart",                 "aliases = a\nprivacy = []\ngreeting = c",                &["3: error: not TOML", "5: error: not TOML"]),
+        ("a slip and a mistake",            "colour = 1\naliases = a",                                 &["3: error: unknown key", "4: error: not TOML"]),
+    ];
+    for (shows, lines, want) in cases {
+        let found = found_in(lines);
+        assert_eq!(found.len(), want.len(), "{shows}: {found:#?}");
+        for (found, want) in found.iter().zip(*want) {
+            assert!(found.starts_with(want), "{shows}: {found}");
+        }
+    }
+    // A quote that is left open makes all below it wrong: that is one mistake.
+    let found = Site::new("hostname = \"a.b\"\nlocal_domains = [\"x\n[[listener\naddress=1\n").found();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with("2: error: not TOML"), "{found:?}");
+}
+
 /// What an operator sees, to the letter.
 #[test]
 fn the_display_points_at_the_text() {
@@ -334,6 +358,30 @@ fn the_seed_file_means_what_it_says() {
     let rule = &config.deliver.routes.rules[0];
     assert_eq!((rule.tls, rule.verify), (TlsLevel::None, false));
     assert!(matches!(&rule.target, Target::Hosts { via, .. } if via.len() == 1 && via[0].port == 2626));
+}
+
+/// Who asks for TLS gets the host that was meant, unless the file says otherwise.
+#[test]
+fn required_tls_is_verified_unless_the_file_says_otherwise() {
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows         lines of the route                       verified
+        ("nothing said",               "",                                      false),
+        ("opportunistic",              "tls = \"opportunistic\"",               false),
+        ("none",                       "tls = \"none\"",                        false),
+        ("required",                   "tls = \"required\"",                    true),
+        ("required, said twice",       "tls = \"required\"\nverify = true",     true),
+        ("required, taken from anyone", "tls = \"required\"\nverify = false",   false),
+        ("needless, but true",         "tls = \"none\"\nverify = false",        false),
+    ];
+    for (shows, lines, verified) in cases {
+        let scratch = Site::new(&format!(
+            "hostname = \"mx.example.org\"\nstate_dir = \"state\"\n[[listener]]\naddress = \"127.0.0.1:2525\"\n[[route]]\ndomains = [\"*\"]\nvia = [\"a.example\"]\n{lines}\n[delivery.tls]\nca_file = \"certs/ca.crt\"\n"
+        ));
+        scratch.certificate("mx", &["mx.example.org"]);
+        let (config, _) = scratch.load().unwrap();
+        assert_eq!(config.deliver.routes.rules[0].verify, verified, "{shows}");
+    }
 }
 
 /// What the documentation calls the default is the default of the crate whose setting it is.
