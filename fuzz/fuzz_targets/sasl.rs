@@ -1,23 +1,68 @@
-//! SASL exchanges and their Base64.
+//! SASL exchanges of every mechanism, with every answer that a driver may give, and their Base64.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use postern_sasl::{Answer, Mechanism, ServerStep, wire};
+use postern_sasl::{
+    Answer, ChannelBindings, CramSecret, DecoySecret, DigestSecret, Layers, Mechanism, Nonce, NtHash, Question,
+    ScramKeys, ServerContext, ServerStep, StoredKey, wire,
+};
 
-fuzz_target!(|input: (bool, Vec<Vec<u8>>)| {
-    let (login, lines) = input;
-    let name = if login { "LOGIN" } else { "PLAIN" };
-    let Some(mechanism) = Mechanism::from_wire(name) else { return };
-    let mut exchange = mechanism.server();
+const HOST: &str = "mail.example";
+
+fn answer(question: &Question, choice: u8) -> Answer {
+    let login = || "someone".to_owned();
+    match choice % 4 {
+        0 => return Answer::Denied { reason: "no".into() },
+        1 => return Answer::Unavailable { reason: "down".into() },
+        2 => return Answer::Granted { login: login() },
+        _ => {}
+    }
+    let key = match question {
+        Question::CramSecret { .. } => StoredKey::Cram(CramSecret::derive("pencil")),
+        Question::DigestSecret { authcid, realm } => {
+            StoredKey::Digest(DigestSecret::derive(authcid, realm, "pencil"))
+        }
+        Question::ScramKeys { hash, .. } => match ScramKeys::derive(*hash, "pencil", b"salt of sixteen ", 4_096) {
+            Ok(keys) => StoredKey::Scram(keys),
+            Err(_) => return Answer::Denied { reason: "no key".into() },
+        },
+        Question::NtHash { .. } => StoredKey::Nt(NtHash::derive("pencil")),
+        _ => return Answer::Granted { login: login() },
+    };
+    Answer::Key { login: login(), key }
+}
+
+fuzz_target!(|input: (u8, u8, Vec<Vec<u8>>)| {
+    let (which, choice, lines) = input;
+    let mechanism = Mechanism::ALL[usize::from(which) % Mechanism::ALL.len()];
+    let context = ServerContext {
+        bindings: ChannelBindings { exporter: Some([1; 32]), server_end_point: None },
+        plus_offered: choice & 0x80 != 0,
+        layers: Layers { integrity: true, confidentiality: true },
+        ..ServerContext::new(HOST, Nonce::new([5; 32]), 1_795_000_000, DecoySecret::new([6; 32]))
+    };
+    let mut exchange = mechanism.server(&context);
     for line in &lines {
         if let Ok(octets) = wire::decode(line) {
             assert_eq!(wire::encode(&octets).as_bytes(), &line[..]);
         }
         let mut step = exchange.step(Some(line));
-        if let ServerStep::Ask(_) = step {
-            step = exchange.answer(Answer::Granted { login: "someone".into() });
+        if let ServerStep::Ask(question) = &step {
+            let answer = answer(question, choice);
+            step = exchange.answer(answer);
         }
-        if matches!(step, ServerStep::Done(_) | ServerStep::Fail(_)) {
+        if matches!(step, ServerStep::Done(_)) {
+            if let Some(mut layer) = exchange.take_layer() {
+                let mut out = Vec::new();
+                for line in &lines {
+                    if layer.unwrap(line, &mut out).is_err() {
+                        break;
+                    }
+                }
+            }
+            return;
+        }
+        if matches!(step, ServerStep::Fail(_)) {
             return;
         }
     }

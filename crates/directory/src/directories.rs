@@ -1,5 +1,7 @@
 //! All directories, in order.
 
+mod lookup;
+
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;

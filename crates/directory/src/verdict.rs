@@ -37,6 +37,9 @@ pub enum DenyReason {
     Refused,
     /// More than one entry answers to the login, so none is meant.
     Ambiguous,
+    /// The account is there, and has no key for the mechanism: its password was set before the mechanism was switched on,
+    /// or SASLprep refuses it.
+    NoKey,
     /// The account is there and switched off.
     Disabled,
     /// The account is there, the password is not its own.
@@ -57,6 +60,7 @@ impl DenyReason {
             Self::UnknownUser => "unknown user",
             Self::Refused => "refused by the directory",
             Self::Ambiguous => "more than one entry for this login",
+            Self::NoKey => "no key for this mechanism",
             Self::Disabled => "account disabled",
             Self::WrongPassword => "wrong password",
             Self::AppPasswordExpired => "app password expired",
@@ -72,6 +76,7 @@ impl DenyReason {
             Self::Malformed
             | Self::EmptyPassword
             | Self::Ambiguous
+            | Self::NoKey
             | Self::Disabled
             | Self::WrongPassword
             | Self::AppPasswordExpired

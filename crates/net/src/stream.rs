@@ -1,10 +1,11 @@
 //! One connection, plain or TLS.
 
+use crate::tls::hello::asks_for_extended_master_secret;
 use crate::tls::{ClientTls, ClientTlsFacts, HandshakeError, ServerTls, TlsFacts};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -58,7 +59,11 @@ impl MailStream {
             return Err(HandshakeError::AlreadyTls);
         };
         // Boxed, so that the caller's future does not carry the room for a handshake all its life.
-        let (stream, facts) = Box::pin(tls.accept(tcp, timeout)).await?;
+        let begun = Instant::now();
+        let extended = tokio::time::timeout(timeout, asks_for_extended_master_secret(&tcp)).await;
+        let extended = extended.map_err(|_| HandshakeError::Timeout(timeout))?;
+        let left = timeout.saturating_sub(begun.elapsed());
+        let (stream, facts) = Box::pin(tls.accept(tcp, left, extended)).await?;
         Ok((Self::TlsServer(Box::new(stream)), facts))
     }
 

@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod domain_set;
+pub mod login;
 pub mod network;
 pub mod privacy;
 pub mod relay;

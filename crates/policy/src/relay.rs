@@ -14,6 +14,8 @@ pub struct RelayFacts<'a> {
     pub peer: IpAddr,
     /// The login made on this connection.
     pub login: Option<&'a str>,
+    /// Whether its mechanism and strength are trusted to relay; see [`LoginTrust`](crate::login::LoginTrust).
+    pub login_trusted: bool,
     /// The client's certificate, if and only if it was verified.
     pub certificate: Option<&'a CertificateFacts>,
     /// The recipient.
@@ -102,6 +104,9 @@ pub enum RelayRefusal {
     /// No reason to relay.
     #[error("relaying denied")]
     Denied,
+    /// The only reason would be a login, by a mechanism or with a strength that is not trusted to relay.
+    #[error("relaying denied: the mechanism or strength of the login is not trusted")]
+    LoginUntrusted,
     /// An own domain, but the local part holds `%`: `user%outside@local`.
     #[error("relaying denied: percent hack")]
     PercentHack,
@@ -154,7 +159,7 @@ impl RelayRules {
     /// The reason for which a client is trusted with recipients anywhere, if there is one.
     #[must_use]
     pub fn reason(&self, facts: &RelayFacts<'_>) -> Option<RelayReason> {
-        if self.login_relays && facts.login.is_some() {
+        if self.login_relays && facts.login.is_some() && facts.login_trusted {
             return Some(RelayReason::Login);
         }
         let certificate = facts
@@ -219,6 +224,7 @@ impl RelayRefusal {
     pub fn rule(self) -> &'static str {
         match self {
             Self::Denied => "relay.denied",
+            Self::LoginUntrusted => "relay.login-untrusted",
             Self::PercentHack => "relay.percent-hack",
             Self::BangPath => "relay.bang-path",
             Self::QuotedAddress => "relay.quoted-address",
@@ -236,6 +242,7 @@ impl RelayRefusal {
         match self {
             Self::LoginRequired => (530, Status(5, 7, 0), "Authentication required"),
             Self::Denied
+            | Self::LoginUntrusted
             | Self::PercentHack
             | Self::BangPath
             | Self::QuotedAddress
@@ -270,7 +277,12 @@ pub fn relay(facts: &RelayFacts<'_>, rules: &RelayRules) -> RelayVerdict {
     if reason.is_none()
         && let Some(refusal) = refuse_stranger(mailbox, source_route, rules)
     {
-        return RelayVerdict::Refuse(refusal);
+        let untrusted = refusal == RelayRefusal::Denied && rules.login_relays && facts.login.is_some();
+        return RelayVerdict::Refuse(if untrusted {
+            RelayRefusal::LoginUntrusted
+        } else {
+            refusal
+        });
     }
     let recipient = mailbox.clone();
     if rules.local_domains.contains_by_name(mailbox.domain()) {

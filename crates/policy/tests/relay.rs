@@ -62,6 +62,7 @@ fn stranger(recipient: &ForwardPath) -> RelayFacts<'_> {
     RelayFacts {
         peer: STRANGER.into(),
         login: None,
+        login_trusted: true,
         certificate: None,
         recipient,
         listener_allows_strangers: true,
@@ -276,6 +277,35 @@ fn a_submission_listener_takes_nothing_from_strangers() {
                 "{text}"
             );
         }
+    }
+}
+
+#[test]
+fn a_login_that_is_not_trusted_reaches_own_domains_alone() {
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows     recipient                        rule
+        ("own domain",             "<user@local.example>",          "relay.local-domain"),
+        ("outside",                "<user@outside.example>",        "relay.login-untrusted"),
+        ("percent hack",           "<u%o.example@local.example>",   "relay.percent-hack"),
+    ];
+    for (shows, text, rule) in cases {
+        let recipient = recipient(text);
+        let facts = RelayFacts {
+            login: Some("acaird"),
+            login_trusted: false,
+            listener_allows_strangers: false,
+            ..stranger(&recipient)
+        };
+        assert_eq!(relay(&facts, &rules()).rule(), rule, "{shows}");
+        let neighbour = RelayFacts {
+            peer: NEIGHBOUR.into(),
+            ..facts
+        };
+        assert!(
+            !matches!(relay(&neighbour, &rules()), RelayVerdict::Refuse(_)),
+            "{shows}: another reason holds"
+        );
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Manages Postern's own users
     User(UserArgs),
+    /// Shows who logs in, and how
+    Auth(AuthArgs),
     /// Makes and shows certificates
     Cert(CertArgs),
     /// Shows and changes what waits for delivery
@@ -154,6 +156,13 @@ pub(crate) enum UserCommand {
     },
     /// Lists the users
     List(JsonArg),
+    /// Shows one user, and for each mechanism whether it works
+    Show {
+        /// The name to log in with
+        login: String,
+        #[command(flatten)]
+        json: JsonArg,
+    },
     /// Imports users from another program's file
     ///
     /// Hashes are taken as they are, and replaced by argon2id at the next login of their user; passwords in the clear are
@@ -163,6 +172,28 @@ pub(crate) enum UserCommand {
     AppPassword {
         #[command(subcommand)]
         command: AppPasswordCommand,
+    },
+}
+
+/// Arguments of `auth`.
+#[derive(Args, Debug)]
+pub(crate) struct AuthArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    #[command(subcommand)]
+    pub(crate) command: AuthCommand,
+}
+
+/// What to do about logins.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuthCommand {
+    /// Shows who has logged in by which mechanism, how often and when last
+    Report {
+        /// This mechanism alone
+        #[arg(long, value_name = "NAME")]
+        mechanism: Option<String>,
+        #[command(flatten)]
+        json: JsonArg,
     },
 }
 

@@ -11,6 +11,7 @@ mod log;
 mod output;
 mod password;
 mod server;
+mod usage;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -58,6 +59,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Check(args) => commands::check::run(&args),
         Command::User(args) => commands::user::run(args),
+        Command::Auth(args) => commands::auth::run(args),
         Command::Cert(args) => commands::cert::run(args.command),
         Command::Queue(args) => commands::queue::run(args),
         Command::Reload(args) => commands::reload::run(&args),

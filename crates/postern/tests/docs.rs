@@ -285,6 +285,8 @@ fn the_examples_of_the_guide_are_configurations() {
                 "cannot read",
                 "there are no users yet",
                 "certificate rules need an authority",
+                "certificates cannot log in without an authority",
+                "certificates have logins, and EXTERNAL is off",
             ];
             assert!(
                 expected.iter().any(|start| text.starts_with(start)),

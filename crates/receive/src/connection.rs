@@ -8,7 +8,6 @@ use bytes::Buf;
 use postern_mail::BodyKind;
 use postern_policy::admission::{self, MessageFacts};
 use postern_policy::sender;
-use postern_sasl::ServerExchange;
 use postern_smtp::body::{ChunkDecoder, DataDecoder};
 use postern_smtp::line::{Framed, LineFramer};
 use postern_smtp::reply::texts;
@@ -33,7 +32,7 @@ struct Connection {
     dialogue: Dialogue,
     session: Session,
     /// The mechanism at work between two lines of an `AUTH` exchange.
-    exchange: Option<ServerExchange>,
+    exchange: Option<login::Exchange>,
     /// The message at work between two chunks.
     intake: Option<Box<Intake>>,
     /// Since when the next line is awaited: who sends it octet by octet gets no more time for it.
@@ -194,11 +193,25 @@ impl Connection {
                 io.flush().await?;
                 opening::start_tls(io, session).await?;
                 dialogue.tls_started();
+                login::offer(dialogue, session);
                 self.framer.reset();
                 self.exchange = None;
                 return Ok(());
             }
-            Step::Auth(turn) => Box::pin(login::turn(turn, exchange, session)).await,
+            Step::Auth(turn) => {
+                let turned = Box::pin(login::turn(turn, exchange, session)).await;
+                match turned.layer {
+                    None => turned.answer,
+                    Some(layer) => {
+                        io.put(&turned.answer.reply);
+                        io.flush().await?;
+                        io.start_layer(layer)?;
+                        dialogue.layer_started();
+                        self.framer.reset();
+                        return Ok(());
+                    }
+                }
+            }
             Step::Verify(name) => Answer::stay(Box::pin(names::verify(&name, session)).await),
             Step::Expand(name) => Answer::stay(names::expand(&name, session)),
         };
@@ -266,14 +279,17 @@ impl Connection {
             }
             End::Closed => self.io.close(true).await,
             End::Quit => self.io.close(false).await,
-            End::Gone | End::Lost(_) | End::Handshake(_) => {}
+            End::Gone | End::Lost(_) | End::Layer(_) | End::Handshake(_) => {}
         }
     }
 }
 
 /// Answers `MAIL`: may this login use the sender, is the message small enough, is there room for it?
-fn judge_sender(ask: AskSender<'_>, session: &Session) -> Answer {
+fn judge_sender(mut ask: AskSender<'_>, session: &Session) -> Answer {
     let settings = &session.profile.settings;
+    if !session.login.as_ref().is_some_and(|login| login.trusted) {
+        ask.forget_submitter();
+    }
     if let Some(login) = &session.login {
         let verdict = sender::sender(settings.sender_rule, &login.identity(), ask.sender());
         if let Some(refusal) = verdict.reply() {

@@ -5,9 +5,10 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use postern_net::MailStream;
 use postern_net::tls::{HandshakeError, ServerTls, TlsFacts};
+use postern_sasl::{LayerError, SecurityLayer};
 use postern_smtp::Reply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -38,6 +39,9 @@ pub(crate) enum End {
     /// The connection broke.
     #[error("connection lost")]
     Lost(#[from] io::Error),
+    /// The security layer of a mechanism broke: nothing that the client sends can be trusted any more.
+    #[error("security layer broken")]
+    Layer(#[from] LayerError),
     /// TLS could not be started.
     #[error("no TLS")]
     Handshake(#[from] HandshakeError),
@@ -50,6 +54,13 @@ pub(crate) struct Io {
     pub(crate) input: BytesMut,
     output: Vec<u8>,
     write_timeout: Duration,
+    layer: Option<Box<Layered>>,
+}
+
+/// The security layer of a mechanism, and octets that came in and are no whole buffer of it yet.
+struct Layered {
+    layer: Box<dyn SecurityLayer>,
+    sealed: BytesMut,
 }
 
 impl Io {
@@ -59,6 +70,7 @@ impl Io {
             input: BytesMut::new(),
             output: Vec::new(),
             write_timeout,
+            layer: None,
         }
     }
 
@@ -73,8 +85,17 @@ impl Io {
             return Ok(());
         }
         let stream = self.stream.as_mut().ok_or(End::Closed)?;
+        let mut sealed = Vec::new();
+        if let Some(layered) = &mut self.layer {
+            layered.layer.wrap(&self.output, &mut sealed)?;
+        }
+        let octets = if self.layer.is_some() {
+            &sealed
+        } else {
+            &self.output
+        };
         let sent = timeout(self.write_timeout, async {
-            stream.write_all(&self.output).await?;
+            stream.write_all(octets).await?;
             stream.flush().await
         });
         sent.await.map_err(|_| End::Timeout)??;
@@ -91,6 +112,9 @@ impl Io {
     ///
     /// While nothing is there and nothing was left over, no buffer is kept: idle sessions are many.
     pub(crate) async fn fill(&mut self, room: usize) -> Result<(), End> {
+        if self.layer.is_some() {
+            return self.fill_layered(room).await;
+        }
         let Self { stream, input, .. } = self;
         let stream = stream.as_mut().ok_or(End::Closed)?;
         let count = std::future::poll_fn(|cx| {
@@ -103,6 +127,37 @@ impl Io {
         })
         .await?;
         if count == 0 { Err(End::Gone) } else { Ok(()) }
+    }
+
+    /// The same under a security layer, until a whole buffer is there. What is kept between two calls lies in the layer, so
+    /// that a call may be given up at any time.
+    async fn fill_layered(&mut self, room: usize) -> Result<(), End> {
+        let Self {
+            stream, input, layer, ..
+        } = self;
+        let (Some(stream), Some(layered)) = (stream.as_mut(), layer.as_mut()) else {
+            return Err(End::Closed);
+        };
+        let before = input.len();
+        while input.len() == before {
+            layered.sealed.reserve(room);
+            if stream.read_buf(&mut layered.sealed).await? == 0 {
+                return Err(End::Gone);
+            }
+            layered.open(input)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a security layer around everything from here on. What the client sent already lies inside it.
+    pub(crate) fn start_layer(&mut self, layer: Box<dyn SecurityLayer>) -> Result<(), End> {
+        let mut layered = Box::new(Layered {
+            layer,
+            sealed: std::mem::take(&mut self.input),
+        });
+        let opened = layered.open(&mut self.input);
+        self.layer = Some(layered);
+        opened
     }
 
     /// As [`fill`](Self::fill), for no longer than `limit`.
@@ -148,6 +203,17 @@ impl Io {
                 drain(&mut stream).await;
             }
         }
+    }
+}
+
+impl Layered {
+    /// Opens the whole buffers that are there.
+    fn open(&mut self, input: &mut BytesMut) -> Result<(), End> {
+        let mut plain = Vec::new();
+        let used = self.layer.unwrap(&self.sealed, &mut plain)?;
+        self.sealed.advance(used);
+        input.extend_from_slice(&plain);
+        Ok(())
     }
 }
 

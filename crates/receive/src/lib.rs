@@ -20,6 +20,7 @@ mod recipient;
 mod session;
 mod settings;
 mod stamp;
+mod usage;
 
 pub use load::LoadGauge;
 pub use receiver::{Deps, Receiver};
@@ -27,3 +28,4 @@ pub use settings::{
     AuthRule, AuthSettings, BareLineEndings, Extensions, Limits, ListenerSettings, ListenerTls, Plaintext,
     Role, Settings, Timeouts,
 };
+pub use usage::{LoginCount, OTHERS, USAGE_MAX};

@@ -17,7 +17,7 @@ use crate::count::Counted;
 use crate::io::{End, Io};
 use crate::profile::Profile;
 use crate::session::Session;
-use crate::{ListenerTls, Role, greeting};
+use crate::{ListenerTls, Role, greeting, login};
 
 /// A session that was greeted.
 pub(crate) struct Opened {
@@ -93,11 +93,12 @@ pub(crate) async fn open(mut session: Session, stream: TcpStream) -> Result<Open
     io.put(&texts::greeting(text));
     io.flush().await?;
     session.peer_name = name_of(&session).await;
-    let dialogue = Dialogue::new(
+    let mut dialogue = Dialogue::new(
         Arc::clone(&profile.rules),
         &session.peer_label(),
         session.tls.is_some(),
     );
+    login::offer(&mut dialogue, &mut session);
     Ok(Opened {
         io,
         session,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use postern_net::tls::ServerTls;
+use postern_sasl::Mechanism;
 use postern_smtp::body::BodyRules;
 use postern_smtp::server::{AuthRules, CommandRules, Extensions, OfferedMechanism, Rules};
 
@@ -59,14 +60,26 @@ impl ProfileCache {
     }
 }
 
+impl Profile {
+    /// The mechanisms of this listener.
+    pub(crate) fn mechanisms(&self) -> &[Mechanism] {
+        mechanisms_of(&self.settings, &self.listener)
+    }
+}
+
+fn mechanisms_of<'a>(settings: &'a Settings, listener: &'a ListenerSettings) -> &'a [Mechanism] {
+    listener
+        .mechanisms
+        .as_deref()
+        .unwrap_or(&settings.auth.mechanisms)
+}
+
 /// What the dialogue has to know of the settings.
 fn rules(settings: &Settings, listener: &ListenerSettings, has_tls: bool) -> Rules {
     let privacy = &settings.privacy;
     let mechanisms = match listener.auth {
         AuthRule::Off => Vec::new(),
-        AuthRule::Offer | AuthRule::Require => settings
-            .auth
-            .mechanisms
+        AuthRule::Offer | AuthRule::Require => mechanisms_of(settings, listener)
             .iter()
             .map(|mechanism| OfferedMechanism {
                 name: mechanism.name(),

@@ -13,6 +13,7 @@ use postern_net::resolver::Resolver;
 use postern_net::tls::ServerTls;
 use postern_policy::admission::RateWindow;
 use postern_policy::throttle::LoginThrottle;
+use postern_sasl::DecoySecret;
 use postern_spool::Spool;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ use crate::connection;
 use crate::count::SessionCounts;
 use crate::profile::ProfileCache;
 use crate::session::SessionIds;
+use crate::usage::{LoginCount, Usage};
 use crate::{ListenerSettings, LoadGauge, Settings};
 
 /// What a receiver works with. What stands in an [`ArcSwap`] may be swapped at any time; sessions that begin later use it.
@@ -42,6 +44,8 @@ pub struct Deps {
     pub resolver: Resolver,
     /// The load average.
     pub load: LoadGauge,
+    /// Makes the salts of SCRAM accounts that do not exist. To be kept across restarts.
+    pub decoy: DecoySecret,
 }
 
 /// Serves listeners: all of them share the counts of sessions, the connection rate and the memory of failed logins.
@@ -57,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) deps: Deps,
     pub(crate) counts: Arc<SessionCounts>,
     pub(crate) throttle: Mutex<LoginThrottle>,
+    pub(crate) usage: Mutex<Usage>,
     pub(crate) ids: SessionIds,
     rate: Mutex<RateWindow>,
 }
@@ -71,6 +76,7 @@ impl Receiver {
                 deps,
                 counts: Arc::default(),
                 throttle: Mutex::new(throttle),
+                usage: Mutex::default(),
                 ids: SessionIds::new(),
                 rate: Mutex::default(),
             }),
@@ -171,6 +177,18 @@ impl Receiver {
         warn!(target: "postern::connect", sessions = sessions.len(), "sessions cut off: the time to stop is over");
         stop_now.cancel();
         sessions.wait().await;
+    }
+
+    /// Who has logged in by which mechanism, by mechanism and login.
+    #[must_use]
+    pub fn usage(&self) -> Vec<LoginCount> {
+        self.shared.usage.lock().all()
+    }
+
+    /// Adds what was counted before a restart.
+    pub fn add_usage(&self, counts: impl IntoIterator<Item = LoginCount>) {
+        let mut usage = self.shared.usage.lock();
+        counts.into_iter().for_each(|count| usage.add(count));
     }
 
     /// Sessions open now, on all listeners.

@@ -26,6 +26,7 @@ pub(crate) async fn judge(ask: AskRecipient<'_>, session: &Session) -> Answer {
     let facts = RelayFacts {
         peer: session.peer.ip(),
         login: session.login.as_ref().map(|login| login.name.as_str()),
+        login_trusted: session.login.as_ref().is_some_and(|login| login.trusted),
         certificate: session.certificate.as_ref(),
         recipient: ask.path(),
         listener_allows_strangers: session.profile.listener.role == Role::Mx,

@@ -24,6 +24,8 @@ pub(crate) struct Session {
     pub(crate) tls: Option<TlsFacts>,
     /// The client's certificate, if it was verified.
     pub(crate) certificate: Option<CertificateFacts>,
+    /// Whether a mechanism that binds to the channel was offered.
+    pub(crate) plus_offered: bool,
     pub(crate) login: Option<Login>,
     pub(crate) profile: Arc<Profile>,
     pub(crate) shared: Arc<Shared>,
@@ -33,6 +35,8 @@ pub(crate) struct Session {
 pub(crate) struct Login {
     pub(crate) name: String,
     pub(crate) addresses: Vec<String>,
+    /// Whether it may relay, by mechanism and strength.
+    pub(crate) trusted: bool,
     /// Strength of the SASL security layer.
     pub(crate) layer_bits: u32,
 }
@@ -55,6 +59,7 @@ impl Session {
             peer_name: None,
             tls: None,
             certificate: None,
+            plus_offered: false,
             login: None,
             profile,
             shared,

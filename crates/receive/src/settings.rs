@@ -6,11 +6,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use postern_mail::Domain;
 use postern_policy::admission::AdmissionSettings;
+use postern_policy::login::{CertificateLogin, LoginTrust, MechanismRule};
 use postern_policy::privacy::Privacy;
 use postern_policy::relay::RelayRules;
 use postern_policy::sender::SenderRule;
 use postern_policy::throttle::ThrottleSettings;
-use postern_sasl::Mechanism;
+use postern_sasl::{ITERATIONS_DEFAULT, Layers, Mechanism};
 
 pub use postern_smtp::body::BareLineEndings;
 pub use postern_smtp::server::{Extensions, Limits};
@@ -65,6 +66,25 @@ pub struct AuthSettings {
     pub mechanisms: Vec<Mechanism>,
     /// Whether mechanisms that show the password to an eavesdropper are open outside TLS.
     pub plaintext: Plaintext,
+    /// Conditions on single mechanisms. Default none.
+    pub rules: Vec<(Mechanism, MechanismRule)>,
+    /// Least bits that protect a session, by TLS or a mechanism's layer. Default 0.
+    pub least_bits: u32,
+    /// Security layers that DIGEST-MD5 may put in place outside TLS. Default none.
+    pub layers: Layers,
+    /// Whether mechanisms that bind to the channel are offered under TLS 1.2 too. There most clients bind by `tls-unique`,
+    /// which this server does not have. Default no.
+    pub binding_in_tls12: bool,
+    /// DIGEST-MD5's realm. Stored secrets are bound to it. Default the host name.
+    pub realm: String,
+    /// Names by which clients may call this server in DIGEST-MD5; empty takes any. Default the host name.
+    pub service_names: Vec<String>,
+    /// Iterations shown for SCRAM accounts that do not exist: those of new keys. Default 16,384.
+    pub scram_iterations: u32,
+    /// Whose logins verified certificates are, for EXTERNAL. Default nobody's.
+    pub certificates: Vec<CertificateLogin>,
+    /// Which logins may relay, and name a submitter by `AUTH=`. Default all.
+    pub trust: LoginTrust,
 }
 
 /// Where mechanisms that show the password to an eavesdropper are open.
@@ -117,6 +137,10 @@ pub struct ListenerSettings {
     pub tls: ListenerTls,
     /// Whether one can or must log in.
     pub auth: AuthRule,
+    /// Mechanisms in place of those of [`AuthSettings`]. Default: those.
+    pub mechanisms: Option<Vec<Mechanism>>,
+    /// Least bits in place of those of [`AuthSettings`]. Default: those.
+    pub least_bits: Option<u32>,
     /// What becomes of a bare CR or LF in a body. Default: the message is refused.
     pub bare_line_endings: BareLineEndings,
     /// Networks whose connections start with a PROXY header (version 1 or 2). Default: none.
@@ -166,7 +190,7 @@ impl Settings {
             privacy: Privacy::default(),
             relay: RelayRules::default(),
             sender_rule: SenderRule::Any,
-            auth: AuthSettings::default(),
+            auth: AuthSettings::new(hostname),
             admission: AdmissionSettings::default(),
             throttle: ThrottleSettings::default(),
             limits: Limits::default(),
@@ -179,11 +203,22 @@ impl Settings {
     }
 }
 
-impl Default for AuthSettings {
-    fn default() -> Self {
+impl AuthSettings {
+    /// PLAIN and LOGIN, inside TLS, for a server of this name.
+    #[must_use]
+    pub fn new(hostname: &str) -> Self {
         Self {
             mechanisms: vec![Mechanism::Plain, Mechanism::Login],
             plaintext: Plaintext::TlsOnly,
+            rules: Vec::new(),
+            least_bits: 0,
+            layers: Layers::default(),
+            binding_in_tls12: false,
+            realm: hostname.to_owned(),
+            service_names: vec![hostname.to_owned()],
+            scram_iterations: ITERATIONS_DEFAULT,
+            certificates: Vec::new(),
+            trust: LoginTrust::default(),
         }
     }
 }
@@ -217,6 +252,8 @@ impl ListenerSettings {
                 Role::Mx => AuthRule::Off,
                 Role::Submission => AuthRule::Require,
             },
+            mechanisms: None,
+            least_bits: None,
             bare_line_endings: BareLineEndings::Refuse,
             proxy_from: Vec::new(),
         }

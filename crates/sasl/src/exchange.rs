@@ -1,8 +1,9 @@
 //! One authentication exchange as server: the order of calls, and the limits that hold for every mechanism.
 
-use crate::SaslError;
+use crate::layer::SecurityLayer;
 use crate::mechanism::Mechanism;
 use crate::question::{Answer, Question};
+use crate::{SaslError, StoredKey};
 
 /// Longest message taken from a client, in octets after decoding.
 ///
@@ -24,6 +25,11 @@ pub trait ServerMechanism: Send {
 
     /// Takes the driver's answer to the question that was asked last.
     fn answer(&mut self, answer: Answer) -> ServerStep;
+
+    /// Gives the security layer away that was agreed on, once the login is done. `None` for most mechanisms.
+    fn layer(&mut self) -> Option<Box<dyn SecurityLayer>> {
+        None
+    }
 }
 
 /// What the driver does next.
@@ -62,6 +68,7 @@ pub struct ServerExchange {
     machine: Box<dyn ServerMechanism>,
     awaits: Awaits,
     steps: usize,
+    done: bool,
 }
 
 /// Whose turn it is.
@@ -82,6 +89,7 @@ impl ServerExchange {
             machine,
             awaits: Awaits::FirstMessage,
             steps: 0,
+            done: false,
         }
     }
 
@@ -130,7 +138,14 @@ impl ServerExchange {
         self.note(step)
     }
 
+    /// Gives the security layer away that was agreed on: `Some` once, behind a [`ServerStep::Done`] whose outcome has
+    /// `layer_bits`. It takes effect right behind the reply `235`.
+    pub fn take_layer(&mut self) -> Option<Box<dyn SecurityLayer>> {
+        if self.done { self.machine.layer() } else { None }
+    }
+
     fn note(&mut self, step: ServerStep) -> ServerStep {
+        self.done = matches!(step, ServerStep::Done(_));
         self.awaits = match &step {
             ServerStep::Challenge(_) => Awaits::Message,
             ServerStep::Ask(_) => Awaits::Answer,
@@ -140,6 +155,7 @@ impl ServerExchange {
     }
 
     fn fail(&mut self, error: SaslError) -> ServerStep {
+        self.done = false;
         self.awaits = Awaits::Nothing;
         ServerStep::Fail(error)
     }
@@ -154,15 +170,33 @@ impl std::fmt::Debug for ServerExchange {
     }
 }
 
-/// Turns the answer to a password question into the end of the exchange: PLAIN and LOGIN share it.
+/// Turns the answer to a question of yes or no into the end of the exchange: PLAIN, LOGIN and EXTERNAL share it.
+pub(crate) fn conclude(authcid: &str, authzid: Option<String>, answer: Answer) -> ServerStep {
+    match granted(answer) {
+        Ok(login) => authorize(login, authcid, authzid, 0),
+        Err(error) => ServerStep::Fail(error),
+    }
+}
+
+/// The login that was granted, or why none was.
+pub(crate) fn granted(answer: Answer) -> Result<String, SaslError> {
+    match answer {
+        Answer::Granted { login } => Ok(login),
+        Answer::Denied { reason } => Err(SaslError::Denied(reason)),
+        Answer::Unavailable { reason } => Err(SaslError::Unavailable(reason)),
+        Answer::Key { .. } => Err(SaslError::OutOfOrder("no key was asked for")),
+    }
+}
+
+/// Ends an exchange whose credentials hold, if the login may act as whom it asked for.
 ///
 /// RFC 4616 section 2: the server must verify that the authentication identity may act as the authorization identity.
-pub(crate) fn conclude(authcid: &str, authzid: Option<String>, answer: Answer) -> ServerStep {
-    let login = match answer {
-        Answer::Granted { login } => login,
-        Answer::Denied { reason } => return ServerStep::Fail(SaslError::Denied(reason)),
-        Answer::Unavailable { reason } => return ServerStep::Fail(SaslError::Unavailable(reason)),
-    };
+pub(crate) fn authorize(
+    login: String,
+    authcid: &str,
+    authzid: Option<String>,
+    layer_bits: u32,
+) -> ServerStep {
     match authzid {
         Some(authzid) if !authzid.eq_ignore_ascii_case(&login) && !authzid.eq_ignore_ascii_case(authcid) => {
             ServerStep::Fail(SaslError::NotAuthorized { login, authzid })
@@ -170,14 +204,39 @@ pub(crate) fn conclude(authcid: &str, authzid: Option<String>, answer: Answer) -
         authzid => ServerStep::Done(Outcome {
             login,
             authzid,
-            layer_bits: 0,
+            layer_bits,
         }),
+    }
+}
+
+/// What came of a question for a key.
+pub(crate) enum Lookup<K> {
+    /// The account has one.
+    Found { login: String, key: K },
+    /// It has none. The exchange goes on with a decoy and fails in the end, with this reason for the log.
+    Denied(String),
+}
+
+/// Reads the answer to a question for a key; `pick` takes out the kind that was asked for.
+pub(crate) fn key_of<K>(
+    answer: Answer,
+    pick: impl FnOnce(StoredKey) -> Option<K>,
+) -> Result<Lookup<K>, SaslError> {
+    match answer {
+        Answer::Key { login, key } => match pick(key) {
+            Some(key) => Ok(Lookup::Found { login, key }),
+            None => Err(SaslError::OutOfOrder("a key of another kind was asked for")),
+        },
+        Answer::Denied { reason } => Ok(Lookup::Denied(reason)),
+        Answer::Unavailable { reason } => Err(SaslError::Unavailable(reason)),
+        Answer::Granted { .. } => Err(SaslError::OutOfOrder("a key was asked for")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::tests::server_context;
 
     fn granted() -> Answer {
         Answer::Granted {
@@ -191,14 +250,14 @@ mod tests {
 
     #[test]
     fn calls_out_of_order_fail_and_end_the_exchange() {
-        let mut early_answer = Mechanism::Plain.server();
+        let mut early_answer = Mechanism::Plain.server(&server_context());
         assert!(out_of_order(&early_answer.answer(granted())), "nothing was asked");
         assert!(
             out_of_order(&early_answer.step(Some(b"\0a\0b"))),
             "and it stays over"
         );
 
-        let mut two_messages = Mechanism::Plain.server();
+        let mut two_messages = Mechanism::Plain.server(&server_context());
         assert!(matches!(two_messages.step(Some(b"\0a\0b")), ServerStep::Ask(_)));
         assert!(
             out_of_order(&two_messages.step(Some(b"\0a\0b"))),
@@ -209,14 +268,14 @@ mod tests {
             "no login after a failure"
         );
 
-        let mut no_response = Mechanism::Login.server();
+        let mut no_response = Mechanism::Login.server(&server_context());
         assert!(matches!(no_response.step(None), ServerStep::Challenge(_)));
         assert!(
             out_of_order(&no_response.step(None)),
             "only the first message may be missing"
         );
 
-        let mut twice = Mechanism::Plain.server();
+        let mut twice = Mechanism::Plain.server(&server_context());
         assert!(matches!(twice.step(Some(b"\0a\0b")), ServerStep::Ask(_)));
         assert!(matches!(twice.answer(granted()), ServerStep::Done(_)));
         assert!(out_of_order(&twice.answer(granted())), "the exchange is over");
@@ -226,7 +285,7 @@ mod tests {
     fn a_response_over_the_limit_is_refused_by_every_mechanism() {
         for &mechanism in Mechanism::ALL {
             let long = vec![b'a'; RESPONSE_MAX + 1];
-            let step = mechanism.server().step(Some(&long));
+            let step = mechanism.server(&server_context()).step(Some(&long));
             assert!(
                 matches!(
                     step,

@@ -6,9 +6,12 @@
 //! draws a random number, or awaits, and every mechanism can be tested against the exchanges of its RFC byte for byte.
 //!
 //! ```
-//! use postern_sasl::{Answer, Mechanism, Question, ServerStep};
+//! use postern_sasl::{Answer, DecoySecret, Mechanism, Nonce, Question, ServerContext, ServerStep};
 //!
-//! let mut exchange = Mechanism::from_wire("PLAIN").expect("listed").server();
+//! // Both from the driver's random generator.
+//! let context = ServerContext::new("mail.example", Nonce::new([1; 32]), 1_795_000_000, DecoySecret::new([2; 32]));
+//!
+//! let mut exchange = Mechanism::from_wire("PLAIN").expect("listed").server(&context);
 //! let ServerStep::Ask(Question::CheckPassword { authcid, .. }) = exchange.step(Some(b"\0acaird\0pass word")) else {
 //!     panic!("PLAIN asks for the password to be checked");
 //! };
@@ -19,27 +22,55 @@
 //! assert_eq!(outcome.login, "acaird");
 //! ```
 //!
+//! As client there is nothing to ask: [`choose()`] picks the strongest mechanism that server, credentials and the state of
+//! TLS allow, and [`Mechanism::client`] runs it with [`Credentials`].
+//!
 //! # To add a mechanism
 //!
-//! 1. A file of its own with a type that implements [`ServerMechanism`], and its RFC's exchanges as tests.
-//! 2. A variant of [`Mechanism`] and its row in the table of `mechanism.rs`; drop its name from the list of names
-//!    that this version does not have.
+//! 1. A file of its own with types that implement [`ServerMechanism`] and [`ClientMechanism`], and its RFC's exchanges as
+//!    tests.
+//! 2. A variant of [`Mechanism`] and its row in the table of `mechanism.rs`, and its place in the order of `choose.rs`;
+//!    drop its name from the list of names that this version does not have.
 //! 3. If it needs something new from outside (a stored key, the facts of the TLS session), a variant of [`Question`]
-//!    and one of [`Answer`]; the compiler then shows each driver that has to learn it.
+//!    and one of [`StoredKey`], or a field of [`ServerContext`]; the compiler then shows each driver that has to learn it.
 //!
-//! Limits, the order of calls and the bound on the number of steps are kept by [`ServerExchange`] for all of them.
+//! Limits, the order of calls and the bound on the number of steps are kept by [`ServerExchange`] and [`ClientExchange`]
+//! for all of them.
 
+mod choose;
+mod client;
+mod context;
+mod cram;
+mod digest;
 mod error;
 mod exchange;
+mod external;
+mod keys;
+mod layer;
 mod login;
 mod mechanism;
+mod ntlm;
+mod oauth;
 mod plain;
+mod prep;
 mod question;
+mod scram;
 mod text;
 pub mod wire;
 
-pub use error::SaslError;
+pub use choose::{Choosing, NoChoice, Peer, Rejected, Unverified, choose};
+pub use client::{CHALLENGE_MAX, ClientExchange, ClientMechanism, Credentials, Finish, Response};
+pub use context::{ChannelBindings, ClientContext, DecoySecret, Layers, Nonce, OauthAdvice, ServerContext};
+pub use cram::CramSecret;
+pub use digest::DigestSecret;
+pub use error::{ClientError, SaslError};
 pub use exchange::{Outcome, RESPONSE_MAX, STEPS_MAX, ServerExchange, ServerMechanism, ServerStep};
-pub use mechanism::{Mechanism, Properties, UnknownMechanism};
+pub use keys::{KEY_TEXT_MAX, KeyError, StoredKey};
+pub use layer::{LayerError, SecurityLayer};
+pub use mechanism::{Mechanism, Needs, Properties, UnknownMechanism};
+pub use ntlm::NtHash;
+pub use oauth::TOKEN_MAX;
+pub use prep::PrepError;
 pub use question::{Answer, Question};
+pub use scram::{ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, SALT_MAX, ScramHash, ScramKeys};
 pub use text::{IDENTITY_MAX, PASSWORD_MAX};

@@ -1,10 +1,14 @@
 //! LOGIN (draft-murchison-sasl-login): two prompts, two answers.
 
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+use crate::client::{ClientMechanism, Credentials, Response};
 use crate::exchange::{ServerMechanism, ServerStep, conclude};
 use crate::question::{Answer, Question};
-use crate::text;
+use crate::{ClientError, text};
 
-const NAME: &str = "LOGIN";
+pub(crate) const NAME: &str = "LOGIN";
 
 /// The prompts, which clients compare byte for byte: `VXNlcm5hbWU6` and `UGFzc3dvcmQ6` on the wire.
 const ASK_NAME: &[u8] = b"Username:";
@@ -50,12 +54,50 @@ impl ServerMechanism for LoginServer {
     }
 }
 
+/// The client's side. It goes by the number of prompts, whose words differ from server to server.
+pub(crate) struct LoginClient {
+    login: String,
+    password: SecretString,
+    prompts: u32,
+}
+
+impl LoginClient {
+    pub(crate) fn new(credentials: &Credentials) -> Result<Self, ClientError> {
+        Ok(Self {
+            login: credentials.login.clone(),
+            password: credentials.password(NAME)?,
+            prompts: 0,
+        })
+    }
+}
+
+impl ClientMechanism for LoginClient {
+    fn initial(&mut self) -> Option<Response> {
+        None
+    }
+
+    fn step(&mut self, _challenge: &[u8]) -> Result<Response, ClientError> {
+        self.prompts += 1;
+        let text = match self.prompts {
+            1 => self.login.as_str(),
+            2 => self.password.expose_secret(),
+            _ => {
+                return Err(ClientError::Malformed {
+                    mechanism: NAME,
+                    what: "a challenge too many",
+                });
+            }
+        };
+        Ok(Zeroizing::new(text.as_bytes().to_vec()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::tests::server_context;
     use crate::{Mechanism, SaslError, ServerExchange, wire};
     use proptest::prelude::*;
-    use secrecy::ExposeSecret;
 
     fn challenge(step: ServerStep) -> String {
         match step {
@@ -82,7 +124,7 @@ mod tests {
     /// The telnet session of the procedure, byte for byte.
     #[test]
     fn the_exchange_of_the_procedure() {
-        let mut exchange = Mechanism::Login.server();
+        let mut exchange = Mechanism::Login.server(&server_context());
         assert_eq!(challenge(exchange.step(None)), "VXNlcm5hbWU6");
         assert_eq!(challenge(say(&mut exchange, "YWNhaXJk")), "UGFzc3dvcmQ6");
         assert_eq!(
@@ -99,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_user_name_may_come_with_the_command() {
-        let mut exchange = Mechanism::Login.server();
+        let mut exchange = Mechanism::Login.server(&server_context());
         assert_eq!(challenge(say(&mut exchange, "YWNhaXJk")), "UGFzc3dvcmQ6");
         assert_eq!(
             asked(say(&mut exchange, "cGFzcyB3b3Jk")),
@@ -109,7 +151,7 @@ mod tests {
 
     #[test]
     fn an_empty_initial_response_is_answered_with_the_first_prompt() {
-        let mut exchange = Mechanism::Login.server();
+        let mut exchange = Mechanism::Login.server(&server_context());
         assert_eq!(challenge(exchange.step(Some(b""))), "VXNlcm5hbWU6");
         let step = exchange.step(Some(b""));
         assert!(
@@ -120,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_empty_password_is_the_directorys_to_refuse() {
-        let mut exchange = Mechanism::Login.server();
+        let mut exchange = Mechanism::Login.server(&server_context());
         assert_eq!(challenge(exchange.step(Some(b"acaird"))), "UGFzc3dvcmQ6");
         assert_eq!(asked(exchange.step(Some(b""))), ("acaird".into(), String::new()));
     }
@@ -131,7 +173,7 @@ mod tests {
         fn any_two_messages(
             name in prop::collection::vec(any::<u8>(), 0..60), password in prop::collection::vec(any::<u8>(), 0..60),
         ) {
-            let mut exchange = Mechanism::Login.server();
+            let mut exchange = Mechanism::Login.server(&server_context());
             prop_assert!(matches!(exchange.step(None), ServerStep::Challenge(_)));
             match exchange.step(Some(&name)) {
                 ServerStep::Fail(_) => return Ok(()),

@@ -1,10 +1,14 @@
 //! PLAIN (RFC 4616): `[authzid] NUL authcid NUL passwd` in one message.
 
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+use crate::client::{ClientMechanism, Credentials, Response};
 use crate::exchange::{ServerMechanism, ServerStep, conclude};
 use crate::question::{Answer, Question};
-use crate::{SaslError, text};
+use crate::{ClientError, SaslError, text};
 
-const NAME: &str = "PLAIN";
+pub(crate) const NAME: &str = "PLAIN";
 
 /// The server's side.
 #[derive(Debug, Default)]
@@ -56,16 +60,64 @@ impl PlainServer {
     }
 }
 
+/// The client's side.
+pub(crate) struct PlainClient {
+    authzid: String,
+    login: String,
+    password: SecretString,
+}
+
+impl PlainClient {
+    pub(crate) fn new(credentials: &Credentials) -> Result<Self, ClientError> {
+        let password = credentials.password(NAME)?;
+        if password.expose_secret().contains('\0') {
+            let what = "NUL in the password";
+            return Err(ClientError::Unfit {
+                mechanism: NAME,
+                what,
+            });
+        }
+        Ok(Self {
+            authzid: credentials.authzid.clone().unwrap_or_default(),
+            login: credentials.login.clone(),
+            password,
+        })
+    }
+}
+
+impl ClientMechanism for PlainClient {
+    fn initial(&mut self) -> Option<Response> {
+        let fields = [&self.authzid, &self.login, self.password.expose_secret()];
+        let length = fields.iter().map(|field| field.len() + 1).sum();
+        // Room first, so that no copy is left behind when it grows.
+        let mut message = Zeroizing::new(Vec::with_capacity(length));
+        for (index, field) in fields.into_iter().enumerate() {
+            if index > 0 {
+                message.push(0);
+            }
+            message.extend(field.as_bytes());
+        }
+        Some(message)
+    }
+
+    fn step(&mut self, _challenge: &[u8]) -> Result<Response, ClientError> {
+        Err(ClientError::Malformed {
+            mechanism: NAME,
+            what: "a challenge too many",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::tests::server_context;
     use crate::{Mechanism, Outcome};
     use proptest::prelude::*;
-    use secrecy::ExposeSecret;
 
     /// What the mechanism asks, as (authzid, authcid, password); `None` when it fails.
     fn ask(message: &[u8]) -> Option<(Option<String>, String, String)> {
-        match Mechanism::Plain.server().step(Some(message)) {
+        match Mechanism::Plain.server(&server_context()).step(Some(message)) {
             ServerStep::Ask(Question::CheckPassword {
                 authzid,
                 authcid,
@@ -125,7 +177,7 @@ mod tests {
 
     #[test]
     fn without_an_initial_response_the_challenge_is_empty() {
-        let mut exchange = Mechanism::Plain.server();
+        let mut exchange = Mechanism::Plain.server(&server_context());
         assert!(matches!(exchange.step(None), ServerStep::Challenge(challenge) if challenge.is_empty()));
         assert!(matches!(exchange.step(Some(b"\0a\0b")), ServerStep::Ask(_)));
     }
@@ -133,7 +185,7 @@ mod tests {
     #[test]
     fn answers() {
         let start = |message: &[u8]| {
-            let mut exchange = Mechanism::Plain.server();
+            let mut exchange = Mechanism::Plain.server(&server_context());
             assert!(matches!(exchange.step(Some(message)), ServerStep::Ask(_)));
             exchange
         };

@@ -1,7 +1,7 @@
 //! The fields of a message as text: UTF-8, within their limits, without what could mislead who reads them.
 //!
-//! Every identity and password of every mechanism passes through here and nowhere else, so preparation (SASLprep,
-//! RFC 4013) has one place to go.
+//! Every identity and password that a client sends passes through here. Preparation (SASLprep) is in `prep.rs`; only SCRAM
+//! has it in the mechanism, while for PLAIN and LOGIN it is the directory that knows how a password was stored.
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;

@@ -28,6 +28,12 @@ pub fn encode(octets: &[u8]) -> String {
     STANDARD.encode(octets)
 }
 
+/// Writes a response of a client, without CRLF; it may hold a password, and is wiped when dropped.
+#[must_use]
+pub fn encode_secret(octets: &[u8]) -> Zeroizing<String> {
+    Zeroizing::new(STANDARD.encode(octets))
+}
+
 /// Whether the client gives up the exchange. Reply `501`.
 #[must_use]
 pub fn is_cancel(line: &[u8]) -> bool {
@@ -137,6 +143,8 @@ mod tests {
             let line = encode(&octets);
             let decoded = decode(line.as_bytes()).unwrap();
             prop_assert_eq!(decoded.as_slice(), octets.as_slice());
+            let secret = encode_secret(&octets);
+            prop_assert_eq!(secret.as_str(), line);
         }
 
         /// One octet string has one spelling: nothing else decodes to it.

@@ -103,6 +103,10 @@ pub struct Dialogue {
     client: Option<Client>,
     tls: bool,
     authenticated: bool,
+    /// Whether a security layer of a mechanism is in place.
+    layered: bool,
+    /// Mechanisms that this session is not offered, by their place in the rules.
+    withheld: u64,
     /// The mechanism of an exchange under way, by its place in the rules.
     exchange: Option<&'static str>,
     transaction: Option<Box<Transaction>>,
@@ -129,6 +133,8 @@ impl Dialogue {
             client: None,
             tls,
             authenticated: false,
+            layered: false,
+            withheld: 0,
             exchange: None,
             transaction: None,
             mistakes: 0,
@@ -239,7 +245,7 @@ impl Dialogue {
         let offer = Offer {
             size_max: rules.body.size_max,
             dsn: rules.extensions.dsn,
-            starttls: rules.starttls && !self.tls,
+            starttls: rules.starttls && !self.tls && !self.layered,
             mechanisms: &mechanisms,
             chunking: rules.extensions.chunking,
             binarymime: rules.extensions.binarymime,
@@ -251,7 +257,7 @@ impl Dialogue {
     fn starttls(&mut self) -> Step<'_> {
         let refusal = if self.tls {
             texts::TLS_ALREADY
-        } else if !self.rules.starttls {
+        } else if !self.rules.starttls || self.layered {
             texts::TLS_UNAVAILABLE
         } else if self.transaction.is_some() {
             texts::TLS_IN_TRANSACTION
@@ -318,6 +324,23 @@ impl Dialogue {
         self.client = None;
         self.authenticated = false;
         self.exchange = None;
+        self.transaction = None;
+    }
+
+    /// Says which mechanisms this session is offered besides what the rules say. Asked for anew after
+    /// [`tls_started`](Self::tls_started), when there is more to know.
+    pub fn offer_only(&mut self, is_offered: impl Fn(&'static str) -> bool) {
+        let mechanisms = self.rules.auth.mechanisms.iter().take(64).enumerate();
+        self.withheld = mechanisms
+            .filter(|(_, mechanism)| !is_offered(mechanism.name))
+            .fold(0, |withheld, (place, _)| withheld | 1 << place);
+    }
+
+    /// Forgets what the client said before the security layer of a mechanism took effect (RFC 4954 section 4); the login
+    /// stays. Inside it there is no TLS.
+    pub fn layer_started(&mut self) {
+        self.layered = true;
+        self.client = None;
         self.transaction = None;
     }
 

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
 /// How the client proves who it is in TLS, and whom it trusts.
 #[derive(Clone, Copy, Debug)]
@@ -53,12 +53,33 @@ impl Client {
     ///
     /// What the network or TLS says.
     pub fn connect_tls(port: u16, options: TlsOptions<'_>) -> io::Result<(Self, String)> {
-        let stream = Stream::Tls(Box::new(wrap(tcp(port)?, options)?));
+        let stream = Stream::Tls(Box::new(wrap(tcp(port)?, options, rustls::DEFAULT_VERSIONS)?));
         let mut client = Self {
             stream: BufReader::new(stream),
         };
         let greeting = client.reply()?;
         Ok((client, greeting))
+    }
+
+    /// `tls-exporter` of the TLS session (RFC 9266); `None` without TLS.
+    #[must_use]
+    pub fn tls_exporter(&self) -> Option<[u8; 32]> {
+        match self.stream.get_ref() {
+            Stream::Plain(_) => None,
+            Stream::Tls(tls) => tls
+                .conn
+                .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""))
+                .ok(),
+        }
+    }
+
+    /// The socket of a connection without TLS from which nothing is left to be read; `None` in any other case.
+    #[must_use]
+    pub fn into_tcp(self) -> Option<TcpStream> {
+        match (self.stream.buffer().is_empty(), self.stream.into_inner()) {
+            (true, Stream::Plain(tcp)) => Some(tcp),
+            _ => None,
+        }
     }
 
     /// Sends `STARTTLS` and shakes hands.
@@ -67,11 +88,27 @@ impl Client {
     ///
     /// What the network or TLS says, or a reply other than 220.
     pub fn starttls(mut self, options: TlsOptions<'_>) -> io::Result<Self> {
-        let reply = self.say("STARTTLS")?;
-        if !reply.starts_with("220") {
-            return Err(io::Error::other(reply));
-        }
+        self.ask_for_tls()?;
         self.after_starttls(options)
+    }
+
+    /// The same with TLS 1.2 at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::starttls`].
+    pub fn starttls_at_most_12(mut self, options: TlsOptions<'_>) -> io::Result<Self> {
+        self.ask_for_tls()?;
+        self.shake_hands(options, &[&rustls::version::TLS12])
+    }
+
+    fn ask_for_tls(&mut self) -> io::Result<()> {
+        let reply = self.say("STARTTLS")?;
+        if reply.starts_with("220") {
+            Ok(())
+        } else {
+            Err(io::Error::other(reply))
+        }
     }
 
     /// Shakes hands after the 220 to a `STARTTLS` that [`Client::send`] has sent.
@@ -80,10 +117,18 @@ impl Client {
     ///
     /// What the network or TLS says.
     pub fn after_starttls(self, options: TlsOptions<'_>) -> io::Result<Self> {
+        self.shake_hands(options, rustls::DEFAULT_VERSIONS)
+    }
+
+    fn shake_hands(
+        self,
+        options: TlsOptions<'_>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> io::Result<Self> {
         let Stream::Plain(stream) = self.stream.into_inner() else {
             return Err(io::Error::other("TLS is on already"));
         };
-        let stream = Stream::Tls(Box::new(wrap(stream, options)?));
+        let stream = Stream::Tls(Box::new(wrap(stream, options, versions)?));
         Ok(Self {
             stream: BufReader::new(stream),
         })
@@ -187,7 +232,11 @@ fn tcp(port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn wrap(tcp: TcpStream, options: TlsOptions<'_>) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+fn wrap(
+    tcp: TcpStream,
+    options: TlsOptions<'_>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(options.ca).map_err(io::Error::other)? {
         roots
@@ -196,7 +245,7 @@ fn wrap(tcp: TcpStream, options: TlsOptions<'_>) -> io::Result<StreamOwned<Clien
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .map_err(io::Error::other)?
         .with_root_certificates(roots);
     let config = match options.identity {

@@ -427,7 +427,7 @@ async fn play(stream: Box<dyn Stream>, script: &str, seen: &Mutex<Seen>, tls: Op
                 let made = tls
                     .as_ref()
                     .expect("a host with TLS")
-                    .accept(stream.into_inner(), PATIENCE)
+                    .accept(stream.into_inner(), PATIENCE, false)
                     .await;
                 let Ok((secured, _)) = made else { return };
                 stream = BufReader::new(Box::new(secured));

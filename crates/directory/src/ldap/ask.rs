@@ -45,6 +45,9 @@ enum Question<'a> {
         login: &'a str,
         password: &'a SecretString,
     },
+    Account {
+        login: &'a str,
+    },
     Recipient {
         address: &'a str,
     },
@@ -119,6 +122,14 @@ impl Ldap {
         }
     }
 
+    /// The account of a login, without its password.
+    pub(crate) async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
+        match self.ask(Question::Account { login }).await? {
+            Reply::Finding(finding) => Ok(finding),
+            Reply::Exists(_) => Ok(Finding::Denied(DenyReason::UnknownUser)),
+        }
+    }
+
     /// Whether an entry has this address.
     pub(crate) async fn recipient_exists(&self, address: &Mailbox) -> Result<bool, Outage> {
         let address = address.key();
@@ -145,6 +156,15 @@ impl Ldap {
                 .check_at(server, login, password, deadline)
                 .await
                 .map(Reply::Finding),
+            Question::Account { login } => {
+                let mut entries = self.entries_of(server, login, deadline).await?;
+                let account = entries.pop().map(|entry| self.account(&entry, login));
+                Ok(Reply::Finding(match (account, entries.is_empty()) {
+                    (Some(account), true) => Finding::Granted(account),
+                    (Some(_), false) => Finding::Denied(DenyReason::Ambiguous),
+                    (None, _) => Finding::Denied(DenyReason::UnknownUser),
+                }))
+            }
             Question::Recipient { address } => {
                 let entries = self
                     .find(server, &self.recipient_filter.fill(address), &["1.1"], deadline)
@@ -161,13 +181,7 @@ impl Ldap {
         password: &SecretString,
         deadline: Instant,
     ) -> Result<Finding, Fault> {
-        let attributes = [
-            self.settings.login_attribute.as_str(),
-            self.settings.mail_attribute.as_str(),
-        ];
-        let mut entries = self
-            .find(server, &self.filter.fill(login), &attributes, deadline)
-            .await?;
+        let mut entries = self.entries_of(server, login, deadline).await?;
         let entry = match (entries.pop(), entries.is_empty()) {
             (Some(entry), true) => entry,
             (found, _) => {
@@ -191,6 +205,21 @@ impl Ldap {
             None => Finding::Granted(self.account(&entry, login)),
             Some(reason) => Finding::Denied(reason),
         })
+    }
+
+    /// The entries that answer to a login.
+    async fn entries_of(
+        &self,
+        server: &Server,
+        login: &str,
+        deadline: Instant,
+    ) -> Result<Vec<SearchEntry>, Fault> {
+        let attributes = [
+            self.settings.login_attribute.as_str(),
+            self.settings.mail_attribute.as_str(),
+        ];
+        self.find(server, &self.filter.fill(login), &attributes, deadline)
+            .await
     }
 
     async fn find(

@@ -19,13 +19,13 @@ use crate::verdict::{Account, DenyReason, Finding, Outage};
 use crate::verified::VerifiedCache;
 
 pub(crate) struct Users {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     workers: Arc<Semaphore>,
 }
 
 /// What the blocking threads use too.
-struct Shared {
-    settings: UsersSettings,
+pub(super) struct Shared {
+    pub(super) settings: UsersSettings,
     store: RwLock<Arc<UserStore>>,
     verified: Mutex<VerifiedCache>,
 }
@@ -112,7 +112,7 @@ impl Users {
             let (shared, login, given) = (Arc::clone(&self.shared), account.login.clone(), password.clone());
             tokio::task::spawn_blocking(move || {
                 let _worker = worker;
-                shared.upgrade(&login, &old, &given);
+                shared.upgrade_hash(&login, &old, &given);
             });
         }
         Ok(finding)
@@ -135,7 +135,7 @@ impl Users {
 
 impl Shared {
     /// The file, opened again when another was put in its place.
-    fn store(&self) -> Result<Arc<UserStore>, UserError> {
+    pub(super) fn store(&self) -> Result<Arc<UserStore>, UserError> {
         let store = Arc::clone(&self.store.read());
         if store.is_current() {
             return Ok(store);
@@ -181,12 +181,13 @@ impl Shared {
         if !record.enabled {
             return Ok(Finding::Denied(DenyReason::Disabled));
         }
+        self.upgrade_keys(&record, password);
         self.verified.lock().note(&record.hash, password, Instant::now());
         Ok(Finding::Granted(self.account(record)))
     }
 
     /// Replaces the hash of an older scheme. A failure is no matter of this login: the next one tries again.
-    fn upgrade(&self, login: &str, old: &str, password: &SecretString) {
+    fn upgrade_hash(&self, login: &str, old: &str, password: &SecretString) {
         let upgraded = hash::make(password).map_err(UserError::Hash).and_then(|new| {
             // A connection of its own: logins must not wait for this one's turn to write.
             UserStore::open_existing(&self.settings.database)?.upgrade_hash(login, old, &new)
@@ -212,7 +213,7 @@ impl Shared {
         }
     }
 
-    fn account(&self, record: Record) -> Account {
+    pub(super) fn account(&self, record: Record) -> Account {
         let Record {
             login,
             addresses: further,
@@ -252,7 +253,7 @@ impl Shared {
 }
 
 /// Runs what may wait for disk or processor on a thread where that harms nobody.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, UserError> + Send + 'static,
 ) -> Result<T, Outage> {
     match tokio::task::spawn_blocking(work).await {

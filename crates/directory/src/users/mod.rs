@@ -5,6 +5,7 @@ mod app_password;
 mod directory;
 mod hash;
 pub mod import;
+mod keys;
 mod layout;
 mod store;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub use app_password::AppPassword;
 pub(crate) use directory::Users;
+pub use keys::KeyPolicy;
 pub use store::{User, UserError, UserStore};
 
 /// Postern's own users as a directory.
@@ -35,6 +37,10 @@ pub struct UsersSettings {
     pub workers: usize,
     /// Longest time for one login, waiting for a worker included. Default 5 seconds.
     pub timeout: Duration,
+    /// Which keys are kept for mechanisms other than PLAIN and LOGIN. Default none.
+    pub keys: KeyPolicy,
+    /// Whether a login that shows the password gives the account the keys that it lacks. Default yes.
+    pub upgrade: bool,
 }
 
 impl Default for UsersSettings {
@@ -47,6 +53,8 @@ impl Default for UsersSettings {
             upgrade_hashes: true,
             workers: (processors / 2).max(1),
             timeout: Duration::from_secs(5),
+            keys: KeyPolicy::default(),
+            upgrade: true,
         }
     }
 }

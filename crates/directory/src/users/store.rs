@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use postern_mail::Mailbox;
 use postern_mail::address::ParseOptions;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::keys::{self, KeyPolicy};
 use super::{hash, layout};
+use crate::keys::KeyKind;
 
 /// Longest login, in octets.
 const LOGIN_MAX: usize = 255;
@@ -40,6 +42,8 @@ pub struct User {
     pub password_set_at: Timestamp,
     /// The scheme of its stored password: `ARGON2ID`, or another until its first login after an import.
     pub scheme: &'static str,
+    /// For which mechanisms a key is stored.
+    pub keys: Vec<KeyKind>,
 }
 
 /// Why something cannot be done to the file of own users.
@@ -137,6 +141,7 @@ pub struct UserStore {
     /// Device and inode of the file that is open.
     identity: (u64, u64),
     pub(super) connection: Mutex<Connection>,
+    keys: KeyPolicy,
 }
 
 /// What a login needs to know of an account.
@@ -200,7 +205,15 @@ impl UserStore {
             path: path.to_owned(),
             identity,
             connection: Mutex::new(connection),
+            keys: KeyPolicy::default(),
         })
+    }
+
+    /// From now on, keeps these keys of each password that is set. Before that none are kept.
+    #[must_use]
+    pub fn with_keys(mut self, keys: KeyPolicy) -> Self {
+        self.keys = keys;
+        self
     }
 
     /// Makes an account with these further addresses.
@@ -216,6 +229,7 @@ impl UserStore {
             .collect::<Result<Vec<_>, _>>()?;
         check_password(password)?;
         let hash = hash::make(password).map_err(UserError::Hash)?;
+        let keys = self.keys.derive(&login, password);
         let now = Timestamp::now().as_second();
         self.change(|transaction| {
             if login_exists(transaction, &login)? {
@@ -228,6 +242,7 @@ impl UserStore {
                 "INSERT INTO users (login, password, enabled, created_at, password_set_at) VALUES (?1, ?2, 1, ?3, ?3)",
                 params![login, hash, now],
             )?;
+            keys::replace(transaction, &login, &keys)?;
             for address in addresses.iter().filter(|&address| *address != login) {
                 match owner_of(transaction, address)? {
                     Some(owner) if owner == login => continue,
@@ -251,8 +266,13 @@ impl UserStore {
         let hash = hash::make(password).map_err(UserError::Hash)?;
         let now = Timestamp::now().as_second();
         let sql = "UPDATE users SET password = ?2, password_set_at = ?3 WHERE login = ?1";
+        let keys = self.keys.derive(&canonical(login), password);
         self.change_one(login, |transaction, login| {
-            transaction.execute(sql, params![login, hash, now])
+            let changed = transaction.execute(sql, params![login, hash, now])?;
+            if changed > 0 {
+                keys::replace(transaction, login, &keys)?;
+            }
+            Ok(changed)
         })
     }
 
@@ -395,6 +415,10 @@ impl UserStore {
         })
     }
 
+    pub(super) fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock()
+    }
+
     pub(super) fn change(
         &self,
         change: impl FnOnce(&Transaction<'_>) -> Result<(), UserError>,
@@ -470,7 +494,12 @@ fn addresses_of(connection: &Connection, login: &str) -> Result<Vec<String>, Use
 
 fn with_addresses(connection: &Connection, user: User) -> Result<User, UserError> {
     let addresses = addresses_of(connection, &user.login)?;
-    Ok(User { addresses, ..user })
+    let keys = keys::kinds_of(connection, &user.login)?;
+    Ok(User {
+        addresses,
+        keys,
+        ..user
+    })
 }
 
 fn user_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
@@ -484,5 +513,6 @@ fn user_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
         created_at: time(2)?,
         password_set_at: time(3)?,
         scheme: hash::scheme(row.get_ref(4)?.as_str()?),
+        keys: Vec::new(),
     })
 }

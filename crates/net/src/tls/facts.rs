@@ -1,6 +1,6 @@
 //! What a finished handshake has shown.
 
-use super::{certificate, cipher};
+use super::{ChannelBindings, certificate, cipher};
 use rustls::{CipherSuite, ProtocolVersion};
 
 /// Outcome of looking at the peer's certificate, in sendmail's words.
@@ -79,6 +79,8 @@ pub struct TlsFacts {
     /// Whether an earlier session was resumed. The certificate facts hold all the same: the chain is verified
     /// anew.
     pub resumed: bool,
+    /// What names the session.
+    pub bindings: ChannelBindings,
 }
 
 /// What a client knows after a handshake.

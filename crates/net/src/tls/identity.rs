@@ -1,6 +1,6 @@
 //! A server's or client's own certificates: loaded, checked, and chosen by name.
 
-use super::{TlsError, certificate, key};
+use super::{TlsError, binding, certificate, key};
 use jiff::Timestamp;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -122,6 +122,8 @@ pub(super) fn load(files: &TlsIdentityFiles) -> Result<(Arc<CertifiedKey>, Ident
 #[derive(Debug)]
 pub(super) struct Identities {
     keys: Vec<Arc<CertifiedKey>>,
+    /// `tls-server-end-point` of each.
+    end_points: Vec<Option<Vec<u8>>>,
     exact: HashMap<Box<str>, Vec<usize>>,
     wildcard: HashMap<Box<str>, Vec<usize>>,
 }
@@ -130,10 +132,13 @@ impl Identities {
     pub(super) fn new(identities: Vec<(Arc<CertifiedKey>, Vec<String>)>) -> Self {
         let mut all = Self {
             keys: Vec::new(),
+            end_points: Vec::new(),
             exact: HashMap::new(),
             wildcard: HashMap::new(),
         };
         for (index, (key, names)) in identities.into_iter().enumerate() {
+            all.end_points
+                .push(key.cert.first().and_then(|leaf| binding::server_end_point(leaf)));
             all.keys.push(key);
             for name in names {
                 let (table, name) = match name.strip_prefix("*.") {
@@ -172,10 +177,23 @@ impl Identities {
     }
 }
 
+impl Identities {
+    /// `tls-server-end-point` of the certificate that this client will be shown.
+    pub(super) fn end_point(&self, hello: &ClientHello<'_>) -> Option<Vec<u8>> {
+        let shown = self.shown(hello)?;
+        let index = self.keys.iter().position(|key| Arc::ptr_eq(key, shown))?;
+        self.end_points.get(index)?.clone()
+    }
+
+    fn shown(&self, hello: &ClientHello<'_>) -> Option<&Arc<CertifiedKey>> {
+        let name = hello.server_name().map(str::to_ascii_lowercase);
+        self.choose(name.as_deref(), |key| usable(key, hello))
+    }
+}
+
 impl ResolvesServerCert for Identities {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello.server_name().map(str::to_ascii_lowercase);
-        self.choose(name.as_deref(), |key| usable(key, &hello)).cloned()
+        self.shown(&hello).cloned()
     }
 }
 

@@ -5,6 +5,7 @@
 //! recorded as [`Verify`]. A client has to say whom it trusts ([`Verification`]); trusting nobody in
 //! particular is one of the choices, not a default.
 
+mod binding;
 pub(crate) mod certificate;
 mod cipher;
 mod client;
@@ -12,6 +13,7 @@ mod client_trust;
 mod der;
 mod error;
 mod facts;
+pub(crate) mod hello;
 mod identity;
 pub(crate) mod key;
 mod name;
@@ -20,6 +22,7 @@ mod pinned;
 mod server;
 mod signature;
 
+pub use binding::ChannelBindings;
 pub use client::{ClientTls, ClientTlsSettings, Verification};
 pub use error::{HandshakeError, TlsError};
 pub use facts::{CertificateFacts, ClientTlsFacts, TlsFacts, Verify};

@@ -1,5 +1,6 @@
 //! TLS as a server.
 
+use super::binding::{self, ChannelBindings};
 use super::client_trust::{AnyClient, ClientTrust};
 use super::facts::Negotiated;
 use super::identity::{self, Identities};
@@ -9,13 +10,13 @@ use super::{
 };
 use jiff::Timestamp;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::{NoServerSessionStorage, ServerConnection};
+use rustls::server::{Acceptor, NoServerSessionStorage, ServerConnection};
 use rustls_pki_types::UnixTime;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 
 /// What a TLS server needs to know.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -48,6 +49,8 @@ struct Shared {
     config: Arc<rustls::ServerConfig>,
     trust: Option<ClientTrust>,
     identities: Vec<IdentityInfo>,
+    /// To know which certificate was shown.
+    chooser: Arc<Identities>,
 }
 
 impl ServerTls {
@@ -75,7 +78,8 @@ impl ServerTls {
             Some(trust) => builder.with_client_cert_verifier(Arc::new(AnyClient::new(trust))),
             None => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(Identities::new(keys)));
+        let chooser = Arc::new(Identities::new(keys));
+        let mut config = builder.with_cert_resolver(Arc::clone(&chooser) as Arc<_>);
         // Sessions are resumed by tickets alone, so they cost the server no memory. One is enough for a mail
         // program.
         config.ticketer = Ticketer::new()?;
@@ -86,6 +90,7 @@ impl ServerTls {
                 config: Arc::new(config),
                 trust,
                 identities,
+                chooser,
             }),
         })
     }
@@ -109,7 +114,8 @@ impl ServerTls {
     /// Does the server's side of a handshake, within `timeout`.
     ///
     /// A client certificate never makes it fail, as long as the client proves that it has the key, and the
-    /// chain is not longer than 16 KiB.
+    /// chain is not longer than 16 KiB. `extended_master_secret` says that the client asks for it (RFC 7627), which
+    /// only who has seen its first message can know; without it TLS 1.2 gives no `tls-exporter`.
     ///
     /// # Errors
     ///
@@ -118,16 +124,29 @@ impl ServerTls {
         &self,
         stream: S,
         timeout: Duration,
+        extended_master_secret: bool,
     ) -> Result<(tokio_rustls::server::TlsStream<S>, TlsFacts), HandshakeError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let handshake = TlsAcceptor::from(Arc::clone(&self.shared.config)).accept(stream);
-        let stream = tokio::time::timeout(timeout, handshake)
+        let handshake = async {
+            let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+            let server_end_point = self.shared.chooser.end_point(&start.client_hello());
+            let stream = start.into_stream(Arc::clone(&self.shared.config)).await?;
+            Ok((stream, server_end_point))
+        };
+        let (stream, server_end_point) = tokio::time::timeout(timeout, handshake)
             .await
             .map_err(|_| HandshakeError::Timeout(timeout))?
             .map_err(HandshakeError::from_io)?;
-        let facts = self.facts(stream.get_ref().1);
+        let connection = stream.get_ref().1;
+        let facts = TlsFacts {
+            bindings: ChannelBindings {
+                exporter: binding::exporter(connection, extended_master_secret),
+                server_end_point,
+            },
+            ..self.facts(connection)
+        };
         Ok((stream, facts))
     }
 
@@ -151,6 +170,7 @@ impl ServerTls {
             client_certificate: chain.first().and_then(|leaf| CertificateFacts::from_der(leaf)),
             sni: connection.server_name().map(str::to_ascii_lowercase),
             resumed,
+            bindings: ChannelBindings::default(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the command line can do besides serving.
 
+pub(crate) mod auth;
 pub(crate) mod cert;
 pub(crate) mod check;
 pub(crate) mod generate;

@@ -3,12 +3,14 @@
 use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::Path;
 
-use postern_directory::UserStore;
 use postern_directory::users::{User, UserError};
+use postern_directory::{KeyKind, UserStore};
+use postern_sasl::{Mechanism, Needs};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
 use crate::args::{JsonArg, UserArgs, UserCommand};
+use crate::config::Written;
 use crate::exit::{Exit, Failure};
 use crate::{locate, output, password};
 
@@ -16,7 +18,7 @@ use crate::{locate, output, password};
 /// changes at once.
 pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
     let written = super::written(&locate::existing(&args.config)?)?;
-    let store = open(&written.users_database())?;
+    let store = open(&written.users_database())?.with_keys(written.key_policy());
     match args.command {
         UserCommand::Add {
             login,
@@ -44,7 +46,8 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
         }
         UserCommand::Enable { login } => done(store.enable(&login), &format!("{login} can log in again")),
         UserCommand::Remove { login } => done(store.remove(&login), &format!("removed {login}")),
-        UserCommand::List(json) => list(&store, json),
+        UserCommand::List(json) => list(&store, &written, json),
+        UserCommand::Show { login, json } => show(&store, &written, &login, json),
         UserCommand::Import(args) => super::user_import::run(&store, &args),
         UserCommand::AppPassword { command } => super::user_app_password::run(&store, command),
     }
@@ -115,25 +118,92 @@ struct UserView<'a> {
     login: &'a str,
     addresses: &'a [String],
     enabled: bool,
+    /// Those that are on and work for the user.
+    mechanisms: Vec<&'static str>,
     created_at: jiff::Timestamp,
     password_set_at: jiff::Timestamp,
     scheme: &'static str,
 }
 
-fn list(store: &UserStore, json: JsonArg) -> Result<(), Failure> {
-    let users = store.list().map_err(|error| failure(&error))?;
-    if json.json {
-        fn view(user: &User) -> UserView<'_> {
-            UserView {
-                login: &user.login,
-                addresses: &user.addresses,
-                enabled: user.enabled,
-                created_at: user.created_at,
-                password_set_at: user.password_set_at,
-                scheme: user.scheme,
-            }
+fn view<'a>(user: &'a User, mechanisms: &Mechanisms) -> UserView<'a> {
+    UserView {
+        login: &user.login,
+        addresses: &user.addresses,
+        enabled: user.enabled,
+        mechanisms: mechanisms.working(user),
+        created_at: user.created_at,
+        password_set_at: user.password_set_at,
+        scheme: user.scheme,
+    }
+}
+
+/// The mechanisms that are on and have to do with users' passwords.
+struct Mechanisms {
+    on: Vec<Mechanism>,
+    kinds: Vec<KeyKind>,
+}
+
+impl Mechanisms {
+    fn of(written: &Written) -> Self {
+        let about_passwords = |mechanism: &Mechanism| {
+            !matches!(mechanism.properties().needs, Needs::Certificate | Needs::Token)
+        };
+        Self {
+            on: written.mechanisms().into_iter().filter(about_passwords).collect(),
+            kinds: written.key_policy().kinds,
         }
-        let views: Vec<UserView<'_>> = users.iter().map(view).collect();
+    }
+
+    fn works(&self, mechanism: Mechanism, user: &User) -> bool {
+        let needed = KeyKind::needed(mechanism.properties().needs, "");
+        needed.is_none_or(|needed| {
+            let kind = self.kinds.iter().find(|kind| kind.name() == needed.name());
+            kind.is_some_and(|kind| user.keys.contains(kind))
+        })
+    }
+
+    fn working(&self, user: &User) -> Vec<&'static str> {
+        let working = self.on.iter().filter(|mechanism| self.works(**mechanism, user));
+        working.map(|mechanism| mechanism.name()).collect()
+    }
+}
+
+/// Shows one user, and for each mechanism that is on whether it works.
+fn show(store: &UserStore, written: &Written, login: &str, json: JsonArg) -> Result<(), Failure> {
+    let user = store.get(login).map_err(|error| failure(&error))?;
+    let user = user.ok_or_else(|| failure(&UserError::NoSuchUser(login.to_owned())))?;
+    let mechanisms = Mechanisms::of(written);
+    if json.json {
+        return output::print_json(&view(&user, &mechanisms));
+    }
+    let state = if user.enabled { "enabled" } else { "disabled" };
+    let mut text = format!(
+        "{}\n  state: {state}\n  made: {}\n  password set: {}\n  further addresses: {}\n",
+        user.login,
+        user.created_at,
+        user.password_set_at,
+        if user.addresses.is_empty() {
+            "none".to_owned()
+        } else {
+            user.addresses.join(" ")
+        },
+    );
+    for &mechanism in &mechanisms.on {
+        let verdict = if mechanisms.works(mechanism, &user) {
+            "works"
+        } else {
+            "has no key yet: log in once with PLAIN or LOGIN, or set the password anew"
+        };
+        text.push_str(&format!("  {mechanism}: {verdict}\n"));
+    }
+    output::print(&text)
+}
+
+fn list(store: &UserStore, written: &Written, json: JsonArg) -> Result<(), Failure> {
+    let users = store.list().map_err(|error| failure(&error))?;
+    let mechanisms = Mechanisms::of(written);
+    if json.json {
+        let views: Vec<UserView<'_>> = users.iter().map(|user| view(user, &mechanisms)).collect();
         return output::print_json(&views);
     }
     if users.is_empty() {
@@ -148,11 +218,19 @@ fn list(store: &UserStore, json: JsonArg) -> Result<(), Failure> {
             state.into(),
             age(user.password_set_at),
             user.scheme.to_lowercase(),
+            mechanisms.working(user).join(" "),
             user.addresses.join(" "),
         ]
     });
     output::print_table(
-        &["login", "state", "password age", "scheme", "further addresses"],
+        &[
+            "login",
+            "state",
+            "password age",
+            "scheme",
+            "mechanisms",
+            "further addresses",
+        ],
         &[2],
         &[1, 2],
         rows.collect(),

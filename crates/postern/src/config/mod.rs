@@ -76,6 +76,16 @@ impl Written {
         checked::users_database(&self.file)
     }
 
+    /// The keys that own users get with their password.
+    pub(crate) fn key_policy(&self) -> postern_directory::KeyPolicy {
+        checked::key_policy(&self.file, &checked::name_of_host(&self.file))
+    }
+
+    /// The mechanisms that are on somewhere.
+    pub(crate) fn mechanisms(&self) -> Vec<postern_sasl::Mechanism> {
+        checked::all_mechanisms(&self.file)
+    }
+
     /// The settings of the queue.
     pub(crate) fn spool(&self) -> postern_spool::SpoolSettings {
         checked::spool(&self.file)

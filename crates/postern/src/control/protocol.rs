@@ -22,6 +22,8 @@ pub(crate) enum Request {
     Destinations,
     /// Read configuration and certificates again.
     Reload,
+    /// Writes the counts of logins to their file.
+    SaveLogins,
 }
 
 /// What can be done with the queue, by the server or on the spool itself.

@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::protocol::{LINE_MAX, Operation, Reply, Request, SOCKET};
+use crate::server::usage;
+
 use super::queue::{OperationError, content, perform};
 
 /// Connections at once; further ones wait.
@@ -37,6 +39,8 @@ pub(crate) type ReloadWish = oneshot::Sender<Result<serde_json::Value, String>>;
 pub(crate) struct Deps {
     pub(crate) spool: Arc<dyn Spool>,
     pub(crate) deliverer: postern_deliver::Deliverer,
+    pub(crate) receiver: postern_receive::Receiver,
+    pub(crate) state_dir: PathBuf,
     /// Reloads are done one after the other, by the task that also listens to signals.
     pub(crate) reload: mpsc::Sender<ReloadWish>,
 }
@@ -166,6 +170,10 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
             Err(error) => Reply::Failed(error.to_string()),
         },
         Request::Reload => reload(deps).await,
+        Request::SaveLogins => match usage::save(&deps.receiver, &deps.state_dir).await {
+            Ok(()) => Reply::Done(serde_json::Value::Null),
+            Err(error) => Reply::Failed(format!("cannot write the counts of logins: {error}")),
+        },
     };
     send(to, &reply).await
 }

@@ -1,9 +1,11 @@
 //! The server: built, run, reloaded, drained, stopped.
 
+mod decoy;
 mod listeners;
 mod notify;
 mod privileges;
 mod services;
+pub(crate) mod usage;
 
 use std::path::PathBuf;
 use std::time::Duration;

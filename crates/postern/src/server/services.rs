@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::listeners::{Bound, Listeners, bind_all};
+use super::{decoy, usage};
 use crate::config::{self, Config};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
@@ -31,6 +32,8 @@ pub(super) struct Services {
     listeners: Listeners,
     delivery: JoinHandle<()>,
     control: JoinHandle<()>,
+    usage: JoinHandle<()>,
+    stop_usage: CancellationToken,
     stop_delivery: CancellationToken,
     stop_control: CancellationToken,
 }
@@ -99,6 +102,7 @@ impl Services {
             .map_err(|message| Failure::new(Exit::Config, message))?;
         let resolver = Resolver::new(&config.resolver)
             .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
+        let decoy = decoy::load(&config.state_dir)?;
         let spool = open_spool(config.spool.clone()).await?;
         let shared = Shared {
             receive: swap(config.receive),
@@ -129,12 +133,19 @@ impl Services {
             aliases: Arc::clone(&shared.aliases),
             resolver: resolver.clone(),
             load: LoadGauge::system(),
+            decoy,
         });
-        let listeners = Listeners::start(Arc::new(receiver), bound);
+        usage::restore(&receiver, &fixed.state_dir);
+        let stop_usage = CancellationToken::new();
+        let keeping = usage::keep(receiver.clone(), fixed.state_dir.clone(), stop_usage.clone());
+        let usage = tokio::spawn(keeping);
+        let listeners = Listeners::start(Arc::new(receiver.clone()), bound);
 
         let deps = ControlDeps {
             spool: Arc::clone(&spool),
             deliverer: deliverer.clone(),
+            receiver,
+            state_dir: fixed.state_dir.clone(),
             reload: wishes,
         };
         let control = tokio::spawn(socket.serve(deps, stop_control.clone()));
@@ -147,6 +158,8 @@ impl Services {
             listeners,
             delivery,
             control,
+            usage,
+            stop_usage,
             stop_delivery,
             stop_control,
         })
@@ -226,6 +239,8 @@ impl Services {
         let _ = tokio::join!(self.listeners.stop(), self.delivery);
         self.stop_control.cancel();
         let _ = self.control.await;
+        self.stop_usage.cancel();
+        let _ = self.usage.await;
         if let Err(error) = self.spool.close().await {
             tracing::error!(target: "postern::spool", error = %chain(&error), "closed");
         }

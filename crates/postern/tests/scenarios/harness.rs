@@ -60,6 +60,11 @@ impl Site {
 
     /// As [`Site::relay`], with lines for the top of the file too.
     pub(crate) fn relay_with(hop: u16, top: &str, extra: &str) -> Self {
+        Self::relay_as(hop, top, extra, "")
+    }
+
+    /// As [`Site::relay_with`], with lines for `[tls]` too.
+    pub(crate) fn relay_as(hop: u16, top: &str, extra: &str, in_tls: &str) -> Self {
         let (mx, submission, submissions) = (free_port(), free_port(), free_port());
         let tls = if extra.contains("[[route]]") {
             String::new()
@@ -81,6 +86,7 @@ impl Site {
              [[listener]]\nname = \"submissions\"\naddress = \"127.0.0.1:{submissions}\"\nrole = \"submission\"\n\
              tls = \"implicit\"\n\
              [tls]\ncertificate = \"certs/relay.crt\"\nkey = \"certs/relay.key\"\n\
+             {in_tls}\
              [[directory]]\nkind = \"users\"\n\
              {retry}\n{tls}\n{extra}\n"
         );

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use postern_directory::aliases::Aliases;
-use postern_directory::{Directories, DirectorySettings, UserStore, UsersSettings};
+use postern_directory::{Directories, DirectorySettings, KeyKind, KeyPolicy, UserStore, UsersSettings};
 use postern_mail::QueueId;
 use postern_net::ca::{Authority, AuthorityRequest, CertificateRequest};
 use postern_net::file::Existing;
@@ -19,6 +19,7 @@ use postern_net::resolver::{Resolver, ResolverSettings};
 use postern_net::tls::{ServerTls, ServerTlsSettings, TlsIdentityFiles};
 use postern_policy::DomainSet;
 use postern_receive::{Deps, ListenerSettings, LoadGauge, Receiver, Role, Settings};
+use postern_sasl::{DecoySecret, Mechanism};
 use postern_spool::{Message, Spool, SpoolSettings, SqliteSpool};
 use postern_testkit::smtp::{Client, TlsOptions};
 use secrecy::SecretString;
@@ -90,6 +91,7 @@ impl Options {
         let load = Arc::new(AtomicU64::new(0.0_f64.to_bits()));
         let reading = Arc::clone(&load);
         let gauge = LoadGauge::from_source(move || f64::from_bits(reading.load(Ordering::Relaxed)));
+        let keys = key_policy(&self.settings);
         let tls = self.tls.then(|| certificates(&folder));
         let settings = Arc::new(ArcSwap::from_pointee(self.settings));
         let listener_settings = Arc::new(ArcSwap::from_pointee(self.listener));
@@ -99,7 +101,7 @@ impl Options {
         });
         let directories = self
             .directories
-            .unwrap_or_else(|| vec![DirectorySettings::Users(users(&folder))]);
+            .unwrap_or_else(|| vec![DirectorySettings::Users(users(&folder, keys))]);
         let directories = runtime.block_on(Directories::open(directories)).unwrap();
         let receiver = Receiver::new(Deps {
             spool: Arc::clone(&spool),
@@ -113,6 +115,7 @@ impl Options {
             })
             .unwrap(),
             load: gauge,
+            decoy: DecoySecret::new([7; 32]),
         });
         let socket = listen::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let port = socket.local_addr().unwrap().port();
@@ -280,9 +283,21 @@ fn certificates(folder: &TempDir) -> ServerTls {
     .unwrap()
 }
 
-fn users(folder: &TempDir) -> UsersSettings {
+/// The keys that the mechanisms of the settings need.
+pub(crate) fn key_policy(settings: &Settings) -> KeyPolicy {
+    let auth = &settings.auth;
+    let needed = |mechanism: &Mechanism| KeyKind::needed(mechanism.properties().needs, &auth.realm);
+    let mut kinds: Vec<KeyKind> = auth.mechanisms.iter().filter_map(needed).collect();
+    kinds.dedup();
+    KeyPolicy {
+        kinds,
+        iterations: auth.scram_iterations,
+    }
+}
+
+fn users(folder: &TempDir, keys: KeyPolicy) -> UsersSettings {
     let database = folder.path().join("users.db");
-    let store = UserStore::open(&database).unwrap();
+    let store = UserStore::open(&database).unwrap().with_keys(keys.clone());
     let addresses = [
         "acaird@challenger.example".to_owned(),
         "acaird@fccc.example".to_owned(),
@@ -293,6 +308,7 @@ fn users(folder: &TempDir) -> UsersSettings {
     UsersSettings {
         database,
         domains: vec![HOST.to_owned()],
+        keys,
         ..UsersSettings::default()
     }
 }

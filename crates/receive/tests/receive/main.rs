@@ -6,6 +6,7 @@ mod dialogues;
 mod harness;
 mod limits;
 mod login;
+mod mechanisms;
 mod memory;
 mod messages;
 mod stop;

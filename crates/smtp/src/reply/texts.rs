@@ -87,6 +87,8 @@ fixed! {
     AUTH_PROTOCOL = 501 (5, 5, 2) "Authentication exchange not understood";
     /// Wrong login or password, without saying which.
     AUTH_FAILED = 535 (5, 7, 0) "authentication failed";
+    /// A login that holds, in a session that is weaker than what is asked for.
+    AUTH_TOO_WEAK = 534 (5, 7, 9) "Authentication mechanism is too weak";
     /// No directory could say whether the password is right.
     AUTH_TEMPORARY = 454 (4, 7, 0) "Temporary authentication failure";
     /// Too many failures from this network for this login.

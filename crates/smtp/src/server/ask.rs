@@ -44,6 +44,11 @@ impl AskSender<'_> {
         self.transaction.declared_size
     }
 
+    /// Forgets `AUTH=`: this client is not trusted to say who submitted the message (RFC 4954 section 5).
+    pub fn forget_submitter(&mut self) {
+        self.transaction.envelope.auth = None;
+    }
+
     /// It may.
     pub fn accept(self) -> Reply {
         let reply = texts::sender_ok(&self.transaction.envelope.sender);

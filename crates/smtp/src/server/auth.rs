@@ -24,6 +24,8 @@ pub enum AuthFailure {
     Denied,
     /// Nobody can tell now: `454 4.7.0`, so that the client keeps its password.
     Unavailable,
+    /// They hold, but the session is weaker than the server wants it: `534 5.7.9`.
+    TooWeak,
     /// This network has failed too often for this login: `454 4.7.0`.
     Barred,
     /// The client's message does not follow the mechanism: `501 5.5.2`.
@@ -40,6 +42,13 @@ impl Dialogue {
             .auth
             .mechanisms
             .iter()
+            .enumerate()
+            .filter(|(place, _)| {
+                1_u64
+                    .checked_shl(u32::try_from(*place).unwrap_or(u32::MAX))
+                    .is_some_and(|bit| self.withheld & bit == 0)
+            })
+            .map(|(_, mechanism)| mechanism)
             .filter(move |mechanism| plaintext || !mechanism.plaintext)
     }
 
@@ -137,6 +146,7 @@ impl AuthTurn<'_> {
         let reply = match failure {
             AuthFailure::Denied => texts::AUTH_FAILED,
             AuthFailure::Unavailable => return self.dialogue.idle(texts::AUTH_TEMPORARY),
+            AuthFailure::TooWeak => return self.dialogue.mistake(texts::AUTH_TOO_WEAK),
             AuthFailure::Barred => texts::AUTH_BARRED,
             AuthFailure::Malformed => return self.dialogue.mistake(texts::AUTH_PROTOCOL),
             AuthFailure::TooLong => return self.dialogue.mistake(texts::AUTH_LINE_TOO_LONG),

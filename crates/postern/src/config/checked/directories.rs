@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use postern_directory::{DirectorySettings, LdapSettings, SaslauthdSettings, UsersSettings};
 
-use super::{Checking, clamp, files, sql, values};
+use super::{Checking, clamp, files, logins, sql, values};
 use crate::config::file::{Directory, LdapTable, Postern, SaslauthdTable, UsersTable};
 use crate::config::problem::Span;
 use crate::config::read::At;
@@ -69,6 +69,8 @@ fn users(table: &UsersTable, c: &Checking<'_>) -> UsersSettings {
             .as_ref()
             .map_or(usual.workers, |workers| clamp(workers.value)),
         timeout: *table.timeout,
+        keys: logins::key_policy(c.file, &c.hostname),
+        upgrade: *table.upgrade,
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use postern_receive::{AuthRule, ListenerSettings, ListenerTls, Plaintext, Role};
 
-use super::{Checking, values};
+use super::{Checking, clamp, logins, values};
 use crate::config::file::Listener;
 use crate::config::problem::{Problems, Span};
 use crate::config::read::At;
@@ -65,10 +65,16 @@ fn settings(listener: &At<Listener>, address: SocketAddr, c: &mut Checking<'_>) 
         None => ListenerTls::Off,
     };
     let auth = listener.auth.as_ref().map_or(usual.auth, |auth| auth.value);
+    let mechanisms = listener
+        .mechanisms
+        .as_ref()
+        .map(|list| logins::mechanisms(&list.value, c));
     warn_of_dead_ends(listener, &name, auth, tls, c);
     ListenerSettings {
         tls,
         auth,
+        mechanisms,
+        least_bits: listener.least_bits.as_ref().map(|bits| clamp(bits.value)),
         bare_line_endings: *listener.bare_newlines,
         proxy_from: values(&listener.proxy_protocol),
         ..usual
@@ -85,7 +91,10 @@ fn warn_of_dead_ends(
 ) {
     let place = |at: Option<&Option<Span>>| at.cloned().flatten().or_else(|| listener.span.clone());
     let span = place(listener.auth.as_ref().map(|auth| &auth.span));
-    if auth != AuthRule::Off && tls == ListenerTls::Off && *c.file.auth.plaintext == Plaintext::TlsOnly {
+    let list = listener.mechanisms.as_ref().unwrap_or(&c.file.auth.mechanisms);
+    let passwords_alone = list.iter().all(|mechanism| mechanism.is_plaintext());
+    let tls_only = *c.file.auth.plaintext == Plaintext::TlsOnly;
+    if auth != AuthRule::Off && tls == ListenerTls::Off && tls_only && passwords_alone {
         let title = format!("nobody can log in on the listener {name}");
         let label = "no TLS here, and passwords are for TLS only";
         let remedy =
@@ -97,9 +106,9 @@ fn warn_of_dead_ends(
             c.problems.warning(span.clone(), title, label, remedy);
         }
     }
-    if auth != AuthRule::Off && c.file.auth.mechanisms.value.is_empty() {
+    if auth != AuthRule::Off && list.is_empty() {
         c.problems.error(
-            c.file.auth.mechanisms.span.clone().or_else(|| span.clone()),
+            list.span.clone().or_else(|| span.clone()),
             format!("nobody can log in on the listener {name}"),
             "no mechanism",
             "list mechanisms, for example `mechanisms = [\"PLAIN\", \"LOGIN\"]`, or set `auth = \"off\"` on the listener",

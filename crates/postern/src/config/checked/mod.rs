@@ -5,6 +5,7 @@ mod delivery;
 mod directories;
 mod files;
 mod listeners;
+mod logins;
 mod receiving;
 mod sql;
 mod tls;
@@ -25,6 +26,7 @@ use postern_spool::SpoolSettings;
 
 pub(crate) use self::directories::users_database;
 pub(crate) use self::listeners::ListenerConfig;
+pub(crate) use self::logins::{all_mechanisms, key_policy};
 
 use super::file::Postern;
 use super::problem::Problems;
@@ -79,7 +81,7 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
     let tls = tls::check(c);
     let directories = directories::check(c);
     let aliases = aliases::check(c);
-    let receive = receiving::check(c);
+    let receive = receiving::check(c, tls.as_ref());
     let deliver = delivery::check(c);
     let client_tls = tls::check_client(c);
     check_user(file, c.problems);
@@ -188,6 +190,11 @@ fn hostname(file: &Postern, problems: &mut Problems) -> (String, Domain) {
     }
     let stand_in = "localhost";
     (stand_in.to_owned(), Domain::Name(stand_in.into()))
+}
+
+/// The name of this host for a file that may have mistakes.
+pub(super) fn name_of_host(file: &Postern) -> String {
+    hostname(file, &mut Problems::default()).0
 }
 
 fn machine_name() -> String {

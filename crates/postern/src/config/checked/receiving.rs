@@ -2,17 +2,18 @@
 
 use ipnet::IpNet;
 use postern_mail::AddressLimits;
+use postern_net::tls::ServerTls;
 use postern_policy::admission::AdmissionSettings;
 use postern_policy::network::NetworkPrefix;
 use postern_policy::privacy::Privacy;
 use postern_policy::relay::{CertificateRule, RelayRules};
 use postern_policy::throttle::ThrottleSettings;
-use postern_receive::{AuthSettings, Extensions, Limits, Settings, Timeouts};
+use postern_receive::{Extensions, Limits, Settings, Timeouts};
 
-use super::{Checking, clamp, values};
+use super::{Checking, clamp, logins, values};
 use crate::config::read::At;
 
-pub(super) fn check(c: &mut Checking<'_>) -> Settings {
+pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
     let file = c.file;
     warn_of_loads(c);
     check_greeting(c);
@@ -21,10 +22,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Settings {
         privacy: Privacy::parse(values(&file.privacy.value)).unwrap_or_default(),
         relay: relay(c),
         sender_rule: *file.relay.senders,
-        auth: AuthSettings {
-            mechanisms: mechanisms(c),
-            plaintext: *file.auth.plaintext,
-        },
+        auth: logins::check(c, tls),
         admission: admission(c),
         throttle: throttle(c),
         limits: limits(c),
@@ -68,23 +66,6 @@ fn check_greeting(c: &mut Checking<'_>) {
             "write for example `greeting = \"{hostname} Postern\"`",
         );
     }
-}
-
-fn mechanisms(c: &mut Checking<'_>) -> Vec<postern_sasl::Mechanism> {
-    let mut list = Vec::new();
-    for mechanism in &c.file.auth.mechanisms.value {
-        if list.contains(&mechanism.value) {
-            c.problems.warning(
-                mechanism.span.clone(),
-                format!("the mechanism {} is listed twice", mechanism.value),
-                "again",
-                "remove it here",
-            );
-        } else {
-            list.push(mechanism.value);
-        }
-    }
-    list
 }
 
 fn relay(c: &mut Checking<'_>) -> RelayRules {

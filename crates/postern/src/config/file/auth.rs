@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+use jiff::civil::Date;
 use postern_receive::Plaintext;
 use postern_sasl::Mechanism;
 
-use super::words::MechanismName;
-use crate::config::kinds::{Choice, Count, List, OneOf, Time};
+use super::words::{Fingerprint, MechanismName};
+use crate::config::kinds::{Choice, Count, Day, Line, List, Network, OneOf, Sections, Switch, Time};
 use crate::config::read::{At, table};
 
 table! {
@@ -14,11 +16,34 @@ table! {
     ///
     /// Failures count for the pair of network and login: nobody can lock a user out from elsewhere.
     Auth {
-        /// SASL mechanisms, in the order in which they are offered.
+        /// SASL mechanisms, in the order in which they are offered: PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, SCRAM-SHA-256,
+        /// SCRAM-SHA-512, each SCRAM with `-PLUS` too, NTLM, EXTERNAL. All but PLAIN, LOGIN and EXTERNAL need a key of the user, which
+        /// own users get when their password is set, or at their next login by PLAIN or LOGIN; LDAP and saslauthd have none.
         mechanisms: Vec<At<Mechanism>> = List(MechanismName), default "[\"PLAIN\", \"LOGIN\"]";
         /// Where mechanisms that show the password to an eavesdropper are open: inside TLS only (sendmail's
         /// AuthOptions `p`), or always, which is for networks that nobody can listen to.
         plaintext: Plaintext = OneOf::<Plaintext>::new(), default "\"tls-only\"";
+        /// Least bits that protect a session, by TLS or by a mechanism's security layer. A mechanism that cannot reach them
+        /// is not offered; a login that has not reached them is told `534 5.7.9`.
+        least_bits: u64 = Count(0..=256), default "0";
+        /// Security layers that DIGEST-MD5 may agree on outside TLS: `"auth-int"` shows changes (1 bit), `"auth-conf"`
+        /// encrypts (128 bits with RC4, 112 with triple DES). Both are weak beside TLS.
+        layers: Vec<At<LayerWord>> = List(OneOf::<LayerWord>::new()), default "[]";
+        /// Whether mechanisms that end in `-PLUS` are offered under TLS 1.2 too. Most clients bind there by `tls-unique`, which
+        /// Postern does not have, and fail.
+        channel_binding_in_tls12: bool = Switch, default "false";
+        /// The realm of DIGEST-MD5. Stored keys are bound to it: after a change, users need a login by PLAIN before theirs works again.
+        realm: String = Line(255), optional "\"example.org\"" else "`hostname`";
+        /// Further names by which clients call this server in DIGEST-MD5, besides `hostname` and the names of its
+        /// certificates. `"*"` takes any name, and with it logins that another server passes on.
+        service_names: Vec<At<String>> = List(Line(255)), default "[]";
+        /// Iterations of new SCRAM keys. A login costs the client this many, and the server none.
+        scram_iterations: u64 = Count(4_096..=1_000_000), default "16384";
+        /// Conditions on single mechanisms.
+        mechanism: Vec<At<MechanismTable>> = Sections::<MechanismTable>::new(), default "[]";
+        /// Whose login a client certificate is, for EXTERNAL. The first that matches counts; certificates must be verified
+        /// against `client_ca`, and the login must be known to the own users or to LDAP.
+        certificate: Vec<At<CertificateLoginTable>> = Sections::<CertificateLoginTable>::new(), default "[]";
         /// Failures of a pair that cost nothing, since people mistype.
         free_failures: u64 = Count(0..=1_000), default "2";
         /// The wait after the next failure; it doubles with each further one.
@@ -39,6 +64,63 @@ table! {
     }
 }
 
+table! {
+    /// Conditions on one mechanism: where one of them does not hold, it is not offered. `postern auth report` shows who still
+    /// uses it.
+    MechanismTable {
+        /// The mechanism.
+        name: Mechanism = MechanismName, required "\"NTLM\"";
+        /// The last day on which it is offered, in UTC.
+        until: Date = Day, optional "2027-03-31" else "no end";
+        /// From where it is offered.
+        networks: Vec<At<IpNet>> = List(Network), default "[]";
+        /// Whether it is offered inside TLS only.
+        tls: TlsWord = OneOf::<TlsWord>::new(), default "\"optional\"";
+    }
+}
+
+table! {
+    /// Whose login a kind of certificate is. All keys that are given have to match.
+    CertificateLoginTable {
+        /// The login; `"{email}"` stands for the mail address that the certificate names.
+        login: String = Line(255), required "\"acaird\"";
+        /// The mail address that the certificate names (`rfc822Name`): one, or `"*@example.org"` for all of a domain.
+        email: String = Line(320), optional "\"*@example.org\"" else "any";
+        /// The distinguished name of the issuer.
+        issuer: String = Line(1_024), optional "\"CN=Example CA,O=Example\"" else "any that `client_ca` verifies";
+        /// The distinguished name of the subject.
+        subject: String = Line(1_024), optional "\"CN=laptop.example.org\"" else "any";
+        /// SHA-256 of the certificate in hexadecimal digits; `postern cert show` prints it.
+        fingerprint: String = Fingerprint, optional "\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"" else "any";
+    }
+}
+
+/// A security layer of DIGEST-MD5.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum LayerWord {
+    Integrity,
+    Confidentiality,
+}
+
+/// Whether a mechanism wants TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum TlsWord {
+    Optional,
+    Required,
+}
+
 impl Choice for Plaintext {
     const WORDS: &'static [(&'static str, Self)] = &[("tls-only", Self::TlsOnly), ("always", Self::Always)];
+}
+
+impl Choice for LayerWord {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auth-int", Self::Integrity),
+        ("auth-conf", Self::Confidentiality),
+    ];
+}
+
+impl Choice for TlsWord {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("optional", Self::Optional), ("required", Self::Required)];
 }

@@ -22,7 +22,8 @@ pub(crate) enum Directory {
 }
 
 table! {
-    /// Postern's own users, managed by `postern user`. Passwords are kept as argon2id hashes.
+    /// Postern's own users, managed by `postern user`. Passwords are kept as argon2id hashes, and beside them the keys that the
+    /// mechanisms in [auth] need. Who reads the file can log in with those of CRAM-MD5, DIGEST-MD5 and NTLM, not with SCRAM's.
     UsersTable {
         /// The database. Made if missing, for Postern alone.
         database: PathBuf = FilePath, optional "\"users.db\"" else "`users.db` in `state_dir`";
@@ -30,6 +31,8 @@ table! {
         cache_time: Duration = Time("0", "1h"), default "\"1m\"";
         /// Whether a hash of an older scheme, as `postern user import` brings it, is replaced by argon2id at the next login.
         upgrade_hashes: bool = Switch, default "true";
+        /// Whether a login by PLAIN or LOGIN gives a user the keys that lack, so that a site moves to SCRAM without new passwords.
+        upgrade: bool = Switch, default "true";
         /// Most passwords hashed at the same time. Each takes about 20 ms and 19 MiB.
         workers: u64 = Count(1..=256), optional "2" else "half of the processors, at least one";
         /// The longest time for one login. After it the client is told `454 4.7.0`.

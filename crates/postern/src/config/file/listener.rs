@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use postern_receive::{AuthRule, BareLineEndings, ListenerTls, Role};
+use postern_sasl::Mechanism;
 
-use crate::config::kinds::{Choice, Line, List, Network, OneOf, Socket, Switch};
+use super::words::MechanismName;
+use crate::config::kinds::{Choice, Count, Line, List, Network, OneOf, Socket, Switch};
 use crate::config::read::{At, table};
 
 table! {
@@ -20,6 +22,10 @@ table! {
         role: Role = OneOf::<Role>::new(), default "\"mx\"";
         /// Whether clients can (`offer`) or must (`require`) log in.
         auth: AuthRule = OneOf::<AuthRule>::new(), optional "\"offer\"" else "`off` for mx, `require` for submission";
+        /// Mechanisms offered here, in place of those of [auth].
+        mechanisms: Vec<At<Mechanism>> = List(MechanismName), optional "[\"SCRAM-SHA-256-PLUS\", \"SCRAM-SHA-256\"]" else "those of [auth]";
+        /// Least bits that protect a session here, in place of those of [auth].
+        least_bits: u64 = Count(0..=256), optional "128" else "those of [auth]";
         /// How TLS starts: by `STARTTLS` (RFC 3207), at once (`implicit`, RFC 8314), or not at all.
         tls: ListenerTls = OneOf::<ListenerTls>::new(), optional "\"implicit\"" else "`starttls` where `[tls]` is given, else `off`";
         /// Networks of load balancers whose connections start with a PROXY header, version 1 or 2. From there a connection

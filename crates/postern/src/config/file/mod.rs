@@ -17,7 +17,7 @@ mod words;
 use std::path::PathBuf;
 
 pub(crate) use self::admission::Admission;
-pub(crate) use self::auth::Auth;
+pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
 pub(crate) use self::delivery::{Delivery, Retry};
 pub(crate) use self::directory::{Directory, EngineWord, LdapTable, SaslauthdTable, SqlTable, UsersTable};
 pub(crate) use self::limits::{Limits, Timeouts};

@@ -2,9 +2,10 @@
 
 use ipnet::IpNet;
 use postern_policy::sender::SenderRule;
+use postern_sasl::Mechanism;
 
-use super::words::Fingerprint;
-use crate::config::kinds::{Choice, Line, List, Network, OneOf, Sections, Switch};
+use super::words::{Fingerprint, MechanismName};
+use crate::config::kinds::{Choice, Count, Line, List, Network, OneOf, Sections, Switch};
 use crate::config::read::{At, table};
 
 table! {
@@ -13,6 +14,11 @@ table! {
     Relay {
         /// Whether a login may relay.
         logins: bool = Switch, default "true";
+        /// Mechanisms whose logins alone may relay and are heeded in `AUTH=` of `MAIL` (sendmail's TRUST_AUTH_MECH). Others log in all
+        /// the same, and reach `local_domains` and `relay_domains`. An empty list means all.
+        login_mechanisms: Vec<At<Mechanism>> = List(MechanismName), default "[]";
+        /// Least bits that protect a session, by TLS or a mechanism's layer, for its login to relay.
+        login_least_bits: u64 = Count(0..=256), default "0";
         /// Networks that may relay without a login.
         networks: Vec<At<IpNet>> = List(Network), default "[]";
         /// Client certificates that may relay. They must be verified against `client_ca`.

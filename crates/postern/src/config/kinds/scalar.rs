@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use jiff::civil::Date;
 use postern_policy::units;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -248,6 +249,34 @@ impl Kind for Socket {
             ))
             },
         )
+    }
+}
+
+/// A day, written without quotes.
+pub(crate) struct Day;
+
+impl Kind for Day {
+    type Value = Date;
+
+    fn describe(&self) -> String {
+        "day without quotes".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<Date> {
+        let DeValue::Datetime(written) = value.get_ref() else {
+            reader.wrong_type(value, place, "a day without quotes, such as 2027-03-31");
+            return None;
+        };
+        let read = match (written.date, written.time) {
+            (Some(day), None) => i16::try_from(day.year).ok().and_then(|year| {
+                Date::new(year, i8::try_from(day.month).ok()?, i8::try_from(day.day).ok()?).ok()
+            }),
+            _ => None,
+        };
+        if read.is_none() {
+            reader.bad_value(value.span(), place, "not a day alone", place.remedy());
+        }
+        read
     }
 }
 

@@ -1,0 +1,95 @@
+//! Questions without a password: for the key of a login, and for the account of a login that was proved otherwise.
+
+use super::{Directories, Directory, Kind, TEXT_MAX};
+use crate::keys::{KeyFinding, KeyKind, KeyVerdict};
+use crate::verdict::{DenyReason, Finding, Outage, PasswordVerdict};
+
+impl Directories {
+    /// Whether any directory keeps keys of this kind, so that a mechanism that needs them can be offered.
+    #[must_use]
+    pub fn keeps(&self, kind: &KeyKind) -> bool {
+        self.list.iter().any(|directory| directory.keeps(kind))
+    }
+
+    /// Finds the key of a login.
+    ///
+    /// As with passwords, the first directory that knows the login decides, and one that cannot be asked is passed over.
+    /// But each is asked in any case: here nothing has been proved yet, and a stranger who could see which one
+    /// answered would learn who exists.
+    pub async fn lookup_key(&self, login: &str, kind: &KeyKind) -> KeyVerdict {
+        if !is_login(login) {
+            return KeyVerdict::Denied(DenyReason::Malformed);
+        }
+        let (mut decided, mut denied, mut outage) = (None, DenyReason::UnknownUser, None);
+        for directory in self.list.iter().filter(|directory| directory.keeps(kind)) {
+            match directory.lookup_key(login, kind).await {
+                Ok(KeyFinding::Found { account, key }) => {
+                    decided = decided.or(Some(KeyVerdict::Found { account, key }));
+                }
+                Ok(KeyFinding::Denied(reason)) if reason.decides() => {
+                    decided = decided.or(Some(KeyVerdict::Denied(reason)));
+                }
+                Ok(KeyFinding::Denied(reason)) => denied = denied.max(reason),
+                Err(error) => outage = outage.or(Some(error.reason)),
+            }
+        }
+        match (decided, outage) {
+            (Some(found @ KeyVerdict::Found { .. }), _) | (Some(found), None) => found,
+            (_, Some(reason)) => KeyVerdict::Unavailable(reason),
+            (None, None) => KeyVerdict::Denied(denied),
+        }
+    }
+
+    /// Finds the account of a login that proved itself by other means than a password, such as a certificate.
+    ///
+    /// Own users and LDAP can be asked that, saslauthd cannot. LDAP tells only by a bind whether an account is locked, so
+    /// here it counts as open.
+    pub async fn find_account(&self, login: &str) -> PasswordVerdict {
+        if !is_login(login) {
+            return PasswordVerdict::Denied(DenyReason::Malformed);
+        }
+        let (mut denied, mut outage) = (DenyReason::UnknownUser, None);
+        for directory in &self.list {
+            match directory.find_account(login).await {
+                Ok(Finding::Granted(account)) => return PasswordVerdict::Granted(account),
+                Ok(Finding::Denied(reason)) if reason.decides() => {
+                    return PasswordVerdict::Denied(reason);
+                }
+                Ok(Finding::Denied(reason)) => denied = denied.max(reason),
+                Err(error) => outage = outage.or(Some(error.reason)),
+            }
+        }
+        outage.map_or(PasswordVerdict::Denied(denied), PasswordVerdict::Unavailable)
+    }
+}
+
+impl Directory {
+    fn keeps(&self, kind: &KeyKind) -> bool {
+        match &self.kind {
+            Kind::Users(users) => users.keeps(kind),
+            _ => false,
+        }
+    }
+
+    async fn lookup_key(&self, login: &str, kind: &KeyKind) -> Result<KeyFinding, Outage> {
+        let found = match &self.kind {
+            Kind::Users(users) => users.lookup_key(login, kind).await,
+            _ => Ok(KeyFinding::Denied(DenyReason::UnknownUser)),
+        };
+        self.watch(found)
+    }
+
+    async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
+        let found = match &self.kind {
+            Kind::Users(users) => users.find_account(login).await,
+            Kind::Ldap(ldap) => ldap.find_account(login).await,
+            _ => return Ok(Finding::Denied(DenyReason::UnknownUser)),
+        };
+        self.watch(found)
+    }
+}
+
+/// Whether a directory can be asked about this text.
+fn is_login(login: &str) -> bool {
+    !login.is_empty() && login.len() <= TEXT_MAX && !login.chars().any(char::is_control)
+}

@@ -1,0 +1,236 @@
+//! Stored keys of own users: derived when a password is set, and afterwards at a login that shows it.
+
+use postern_sasl::{ITERATIONS_DEFAULT, StoredKey};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use secrecy::SecretString;
+
+use super::directory::{Shared, Users, blocking};
+use super::store::{Record, UserError, UserStore, canonical};
+use crate::keys::{KeyFinding, KeyKind};
+use crate::verdict::{DenyReason, Finding, Outage};
+
+/// Which keys are kept of each user besides the password's hash.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeyPolicy {
+    /// The kinds. Default none: who reads the file can log in with every kind but SCRAM's.
+    pub kinds: Vec<KeyKind>,
+    /// Iterations of new SCRAM keys. Default 16,384.
+    pub iterations: u32,
+}
+
+impl Default for KeyPolicy {
+    fn default() -> Self {
+        Self {
+            kinds: Vec::new(),
+            iterations: ITERATIONS_DEFAULT,
+        }
+    }
+}
+
+impl KeyPolicy {
+    /// Makes all keys of a password. A password that SASLprep refuses has none for SCRAM, and logs in with PLAIN.
+    pub(super) fn derive(&self, login: &str, password: &SecretString) -> Vec<StoredKey> {
+        derive(&self.kinds, login, password, self.iterations)
+    }
+
+    /// The kinds that an account with these keys has not, or has in a weaker form.
+    fn lacking(&self, keys: &[StoredKey]) -> Vec<KeyKind> {
+        let is_good = |key: &StoredKey| match key {
+            StoredKey::Scram(keys) => keys.iterations() >= self.iterations,
+            _ => true,
+        };
+        let missing = |kind: &&KeyKind| !keys.iter().any(|key| KeyKind::of(key) == **kind && is_good(key));
+        self.kinds.iter().filter(missing).cloned().collect()
+    }
+}
+
+fn derive(kinds: &[KeyKind], login: &str, password: &SecretString, iterations: u32) -> Vec<StoredKey> {
+    let keys = kinds.iter().map(|kind| kind.derive(login, password, iterations));
+    keys.filter_map(Result::ok).collect()
+}
+
+/// Puts these keys in the place of all that the account had: their password is no more.
+pub(super) fn replace(
+    transaction: &Transaction<'_>,
+    login: &str,
+    keys: &[StoredKey],
+) -> rusqlite::Result<()> {
+    transaction.execute("DELETE FROM keys WHERE login = ?1", [login])?;
+    insert(transaction, login, keys)
+}
+
+fn insert(transaction: &Transaction<'_>, login: &str, keys: &[StoredKey]) -> rusqlite::Result<()> {
+    for key in keys {
+        transaction.execute(
+            "INSERT OR REPLACE INTO keys (login, mechanism, value) VALUES (?1, ?2, ?3)",
+            params![login, KeyKind::of(key).name(), key.to_text().as_str()],
+        )?;
+    }
+    Ok(())
+}
+
+/// The kinds of keys that an account has.
+pub(super) fn kinds_of(connection: &Connection, login: &str) -> Result<Vec<KeyKind>, UserError> {
+    Ok(all_of(connection, login)?.iter().map(KeyKind::of).collect())
+}
+
+/// A key that cannot be read counts as missing: the next upgrade mends it.
+fn all_of(connection: &Connection, login: &str) -> Result<Vec<StoredKey>, UserError> {
+    let mut statement =
+        connection.prepare_cached("SELECT value FROM keys WHERE login = ?1 ORDER BY mechanism")?;
+    let texts = statement.query_map([login], |row| row.get::<_, String>(0))?;
+    let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
+    Ok(texts
+        .iter()
+        .filter_map(|text| StoredKey::from_text(text).ok())
+        .collect())
+}
+
+impl UserStore {
+    /// One key of an account.
+    fn key(&self, login: &str, kind: &KeyKind) -> Result<Option<StoredKey>, UserError> {
+        let connection = self.lock();
+        let mut statement =
+            connection.prepare_cached("SELECT value FROM keys WHERE login = ?1 AND mechanism = ?2")?;
+        let text: Option<String> = statement
+            .query_row([login, kind.name()], |row| row.get(0))
+            .optional()?;
+        let key = text.and_then(|text| StoredKey::from_text(&text).ok());
+        Ok(key.filter(|key| KeyKind::of(key) == *kind))
+    }
+
+    /// Adds keys of a password, unless it was changed since `hash` was read.
+    fn add_keys(&self, login: &str, hash: &str, keys: &[StoredKey]) -> Result<(), UserError> {
+        self.change(|transaction| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE login = ?1 AND password = ?2)";
+            if transaction.query_row(sql, [login, hash], |row| row.get(0))? {
+                insert(transaction, login, keys)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Users {
+    /// Whether keys of this kind are kept.
+    pub(crate) fn keeps(&self, kind: &KeyKind) -> bool {
+        self.shared.settings.keys.kinds.contains(kind)
+    }
+
+    /// The key of a login. The same questions are put to the file whether there is one or not.
+    pub(crate) async fn lookup_key(&self, login: &str, kind: &KeyKind) -> Result<KeyFinding, Outage> {
+        let (shared, login, kind) = (self.shared.clone(), login.to_owned(), kind.clone());
+        self.in_time(blocking(move || {
+            let store = shared.store()?;
+            let record = store.record(&login)?;
+            let key = store.key(&canonical(&login), &kind)?;
+            Ok(match (record, key) {
+                (None, _) => KeyFinding::Denied(DenyReason::UnknownUser),
+                (Some(record), _) if !record.enabled => KeyFinding::Denied(DenyReason::Disabled),
+                (Some(_), None) => KeyFinding::Denied(DenyReason::NoKey),
+                (Some(record), Some(key)) => KeyFinding::Found {
+                    account: shared.account(record),
+                    key,
+                },
+            })
+        }))
+        .await
+    }
+
+    /// The account of a login, if it may log in.
+    pub(crate) async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
+        let (shared, login) = (self.shared.clone(), login.to_owned());
+        self.in_time(blocking(move || {
+            Ok(match shared.store()?.record(&login)? {
+                None => Finding::Denied(DenyReason::UnknownUser),
+                Some(record) if !record.enabled => Finding::Denied(DenyReason::Disabled),
+                Some(record) => Finding::Granted(shared.account(record)),
+            })
+        }))
+        .await
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Outage>>) -> Result<T, Outage> {
+        let timeout = self.shared.settings.timeout;
+        tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| {
+            Err(Outage::new(format!(
+                "no answer within {} ms",
+                timeout.as_millis()
+            )))
+        })
+    }
+}
+
+impl Shared {
+    /// Derives the keys that an account lacks from a password that was found right. What cannot be written is left for
+    /// the next login: this one has succeeded.
+    pub(super) fn upgrade_keys(&self, record: &Record, password: &SecretString) {
+        let policy = &self.settings.keys;
+        if !self.settings.upgrade || policy.kinds.is_empty() {
+            return;
+        }
+        if let Err(error) = self.try_upgrade(record, password) {
+            tracing::warn!(target: "postern::directory", login = record.login, reason = %error, "keys not upgraded");
+        }
+    }
+
+    fn try_upgrade(&self, record: &Record, password: &SecretString) -> Result<(), UserError> {
+        let policy = &self.settings.keys;
+        let store = self.store()?;
+        let lacking = policy.lacking(&all_of(&store.lock(), &record.login)?);
+        let keys = derive(&lacking, &record.login, password, policy.iterations);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        store.add_keys(&record.login, &record.hash, &keys)?;
+        let names: Vec<&str> = lacking.iter().map(KeyKind::name).collect();
+        tracing::info!(target: "postern::directory", login = record.login, keys = names.join(" "), "keys upgraded");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_sasl::ScramHash;
+
+    use super::*;
+
+    #[test]
+    fn what_is_lacking() {
+        let digest = |realm: &str| KeyKind::Digest { realm: realm.into() };
+        let policy = KeyPolicy {
+            kinds: vec![
+                KeyKind::Cram,
+                digest("a.example"),
+                KeyKind::Scram(ScramHash::Sha256),
+            ],
+            iterations: 5_000,
+        };
+        let password = SecretString::from("pencil");
+        let made = |kind: &KeyKind, iterations| kind.derive("u", &password, iterations).unwrap();
+        let all: Vec<StoredKey> = policy.derive("u", &password);
+        assert_eq!(all.len(), 3);
+        assert_eq!(policy.lacking(&all), [], "all there");
+        assert_eq!(policy.lacking(&[]), policy.kinds, "nothing there");
+        let old = [
+            made(&KeyKind::Cram, 0),
+            made(&digest("b.example"), 0),
+            made(&policy.kinds[2], 4_096),
+        ];
+        assert_eq!(
+            policy.lacking(&old),
+            policy.kinds[1..],
+            "another realm, and fewer iterations"
+        );
+    }
+
+    #[test]
+    fn a_password_that_saslprep_refuses_has_no_scram_keys() {
+        let policy = KeyPolicy {
+            kinds: vec![KeyKind::Cram, KeyKind::Scram(ScramHash::Sha1)],
+            ..KeyPolicy::default()
+        };
+        let keys = policy.derive("u", &SecretString::from("bell\u{7}"));
+        assert_eq!(keys.iter().map(KeyKind::of).collect::<Vec<_>>(), [KeyKind::Cram]);
+    }
+}

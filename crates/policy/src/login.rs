@@ -1,0 +1,362 @@
+//! Which mechanisms a session is offered, whose login a certificate is, and which logins are trusted to relay.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::civil::Date;
+
+use crate::relay::{CertificateFacts, CertificateRule};
+
+/// What a mechanism is like, as far as it decides where it can be offered.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct MechanismTraits {
+    /// It binds to the TLS session.
+    pub binds_channel: bool,
+    /// It takes the client's certificate for the proof.
+    pub needs_certificate: bool,
+    /// Bits of the strongest security layer that it can put in place here.
+    pub layer_bits: u32,
+}
+
+/// Conditions on one mechanism. All have to hold.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct MechanismRule {
+    /// The last day on which it is offered, in UTC.
+    pub until: Option<Date>,
+    /// From where; empty for everywhere.
+    pub networks: Vec<IpNet>,
+    /// Whether inside TLS only.
+    pub tls: bool,
+}
+
+/// What is known of a session when mechanisms are offered.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionFacts {
+    /// The client's address.
+    pub peer: IpAddr,
+    /// Bits of TLS; `None` without it.
+    pub tls_bits: Option<u32>,
+    /// Whether the TLS session has a name that a client can be expected to know.
+    pub channel_known: bool,
+    /// Whether the client has shown a certificate that was verified.
+    pub certificate: bool,
+    /// Today, in UTC.
+    pub today: Date,
+}
+
+/// Why a mechanism is not offered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Withheld {
+    /// Its last day is over.
+    #[error("its last day is over")]
+    Ended,
+    /// Not from this network.
+    #[error("not from this network")]
+    Network,
+    /// Inside TLS only.
+    #[error("inside TLS only")]
+    Tls,
+    /// Neither TLS nor a security layer would be strong enough.
+    #[error("too few bits")]
+    Bits,
+    /// There is nothing to bind to.
+    #[error("nothing to bind to")]
+    Channel,
+    /// The client has shown no certificate, or one that was not verified.
+    #[error("no verified certificate")]
+    Certificate,
+}
+
+/// Whether a mechanism is offered in a session.
+///
+/// # Errors
+///
+/// Why it is not.
+pub fn offered(
+    traits: MechanismTraits,
+    rule: Option<&MechanismRule>,
+    facts: &SessionFacts,
+    least_bits: u32,
+) -> Result<(), Withheld> {
+    if let Some(rule) = rule {
+        if rule.until.is_some_and(|until| facts.today > until) {
+            return Err(Withheld::Ended);
+        }
+        let peer = facts.peer.to_canonical();
+        if !rule.networks.is_empty() && !rule.networks.iter().any(|network| network.contains(&peer)) {
+            return Err(Withheld::Network);
+        }
+        if rule.tls && facts.tls_bits.is_none() {
+            return Err(Withheld::Tls);
+        }
+    }
+    if traits.binds_channel && !facts.channel_known {
+        return Err(Withheld::Channel);
+    }
+    if traits.needs_certificate && !facts.certificate {
+        return Err(Withheld::Certificate);
+    }
+    if strength(facts.tls_bits, traits.layer_bits) < least_bits {
+        return Err(Withheld::Bits);
+    }
+    Ok(())
+}
+
+/// Bits that protect a session: those of TLS or of the mechanism's layer, whichever are more.
+#[must_use]
+pub fn strength(tls_bits: Option<u32>, layer_bits: u32) -> u32 {
+    tls_bits.unwrap_or(0).max(layer_bits)
+}
+
+/// Which logins are trusted to relay and to say with `AUTH=` who submitted a message (sendmail's TRUST_AUTH_MECH).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LoginTrust {
+    /// Names of the mechanisms; empty for all.
+    pub mechanisms: Vec<String>,
+    /// Least bits that protect the session.
+    pub least_bits: u32,
+}
+
+impl LoginTrust {
+    /// Whether a login by this mechanism in a session of this strength is trusted.
+    #[must_use]
+    pub fn covers(&self, mechanism: &str, bits: u32) -> bool {
+        let named = |name: &String| name.eq_ignore_ascii_case(mechanism);
+        (self.mechanisms.is_empty() || self.mechanisms.iter().any(named)) && bits >= self.least_bits
+    }
+}
+
+/// Whose login a verified certificate is.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct CertificateLogin {
+    /// Issuer, subject and fingerprint that have to match; all `None` matches any.
+    pub certificate: CertificateRule,
+    /// The mail address that the certificate has to name: one, or `*@domain`.
+    pub email: Option<String>,
+    /// Who logs in.
+    pub login: LoginSource,
+}
+
+/// Where the login of a certificate comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LoginSource {
+    /// It is this one.
+    Fixed(String),
+    /// It is the mail address that the certificate names.
+    Email,
+}
+
+impl Default for LoginSource {
+    fn default() -> Self {
+        Self::Fixed(String::new())
+    }
+}
+
+impl CertificateLogin {
+    /// The logins that this rule gives a certificate with these mail addresses.
+    fn logins<'a>(
+        &'a self,
+        facts: &'a CertificateFacts,
+        emails: &'a [String],
+    ) -> impl Iterator<Item = &'a str> {
+        let rule = &self.certificate;
+        let is_open = rule.issuer.is_none() && rule.subject.is_none() && rule.fingerprint.is_none();
+        let says_something = !is_open || self.email.is_some();
+        let matches = says_something && (is_open || rule.matches(facts));
+        let named = emails
+            .iter()
+            .filter(move |email| matches && self.email.as_ref().is_none_or(|rule| same_address(rule, email)));
+        let (fixed, from_email) = match &self.login {
+            LoginSource::Fixed(login) => {
+                let held = matches && (self.email.is_none() || named.clone().next().is_some());
+                (held.then_some(login.as_str()), false)
+            }
+            LoginSource::Email => (None, true),
+        };
+        fixed
+            .into_iter()
+            .chain(named.filter(move |_| from_email).map(String::as_str))
+    }
+}
+
+/// Whether a mail address is the one of the rule, or in the domain of `*@domain`. Case counts for nothing.
+fn same_address(rule: &str, email: &str) -> bool {
+    match rule.strip_prefix('*') {
+        Some(domain) => {
+            domain.starts_with('@')
+                && email
+                    .rfind('@')
+                    .is_some_and(|at| email[at..].eq_ignore_ascii_case(domain))
+        }
+        None => rule.eq_ignore_ascii_case(email),
+    }
+}
+
+/// Whose login a certificate is: that of the first rule that matches, or of the first that gives the one that the client
+/// wants to act as.
+#[must_use]
+pub fn login_of_certificate<'a>(
+    facts: &'a CertificateFacts,
+    emails: &'a [String],
+    authzid: Option<&str>,
+    rules: &'a [CertificateLogin],
+) -> Option<&'a str> {
+    let mut all = rules.iter().flat_map(|rule| rule.logins(facts, emails));
+    match authzid {
+        None => all.next(),
+        Some(authzid) => all.find(|login| login.eq_ignore_ascii_case(authzid)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    #[test]
+    fn where_a_mechanism_is_offered() {
+        let today = date(2026, 11, 22);
+        let clear = SessionFacts {
+            peer: "10.1.2.3".parse().unwrap(),
+            tls_bits: None,
+            channel_known: false,
+            certificate: false,
+            today,
+        };
+        let tls = SessionFacts {
+            tls_bits: Some(256),
+            channel_known: true,
+            ..clear
+        };
+        let shown = SessionFacts {
+            certificate: true,
+            ..tls
+        };
+        let mapped = SessionFacts {
+            peer: "::ffff:10.1.2.3".parse().unwrap(),
+            ..clear
+        };
+        let any = MechanismTraits::default();
+        let plus = MechanismTraits {
+            binds_channel: true,
+            ..any
+        };
+        let external = MechanismTraits {
+            needs_certificate: true,
+            ..any
+        };
+        let layer = MechanismTraits {
+            layer_bits: 128,
+            ..any
+        };
+        let rule = MechanismRule::default();
+        let until = |day| MechanismRule {
+            until: Some(day),
+            ..rule.clone()
+        };
+        let from = |network: &str| MechanismRule {
+            networks: vec![network.parse().unwrap()],
+            ..rule.clone()
+        };
+        let in_tls = MechanismRule {
+            tls: true,
+            ..rule.clone()
+        };
+        let yesterday = until(date(2026, 11, 21));
+        let last_day = until(today);
+        let (inside, outside) = (from("10.0.0.0/8"), from("192.0.2.0/24"));
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows          traits    rule               session  bits  verdict
+            ("no conditions",               any,      None,              &clear,  0,    Ok(())),
+            ("an empty rule",               any,      Some(&rule),       &clear,  0,    Ok(())),
+            ("on its last day",             any,      Some(&last_day),   &clear,  0,    Ok(())),
+            ("on the day after",            any,      Some(&yesterday),  &clear,  0,    Err(Withheld::Ended)),
+            ("from its network",            any,      Some(&inside),     &clear,  0,    Ok(())),
+            ("the same within IPv6",        any,      Some(&inside),     &mapped, 0,    Ok(())),
+            ("from elsewhere",              any,      Some(&outside),    &clear,  0,    Err(Withheld::Network)),
+            ("TLS wanted and not there",    any,      Some(&in_tls),     &clear,  0,    Err(Withheld::Tls)),
+            ("TLS wanted and there",        any,      Some(&in_tls),     &tls,    0,    Ok(())),
+            ("-PLUS in the clear",          plus,     None,              &clear,  0,    Err(Withheld::Channel)),
+            ("-PLUS in TLS",                plus,     None,              &tls,    0,    Ok(())),
+            ("EXTERNAL and nothing shown",  external, None,              &tls,    0,    Err(Withheld::Certificate)),
+            ("EXTERNAL and a certificate",  external, None,              &shown,  0,    Ok(())),
+            ("bits wanted in the clear",    any,      None,              &clear,  1,    Err(Withheld::Bits)),
+            ("bits that a layer can give",  layer,    None,              &clear,  128,  Ok(())),
+            ("bits that TLS has",           any,      None,              &tls,    256,  Ok(())),
+            ("more than there are",         layer,    None,              &tls,    257,  Err(Withheld::Bits)),
+        ];
+        for (shows, traits, rule, facts, least_bits, want) in cases {
+            assert_eq!(offered(traits, rule, facts, least_bits), want, "{shows}");
+        }
+    }
+
+    #[test]
+    fn which_logins_are_trusted() {
+        let some = LoginTrust {
+            mechanisms: vec!["SCRAM-SHA-256".into()],
+            least_bits: 128,
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("all by default",      LoginTrust::default(), "PLAIN",         0,   true),
+            ("named, strong",       some.clone(),          "scram-sha-256", 128, true),
+            ("named, weak",         some.clone(),          "SCRAM-SHA-256", 127, false),
+            ("not named",           some,                  "PLAIN",         256, false),
+        ];
+        for (shows, trust, mechanism, bits, want) in cases {
+            assert_eq!(trust.covers(mechanism, bits), want, "{shows}");
+        }
+    }
+
+    #[test]
+    fn whose_login_a_certificate_is() {
+        let facts = CertificateFacts {
+            subject: "CN=laptop".into(),
+            issuer: "CN=Our CA".into(),
+            fingerprint: "ab".repeat(32),
+        };
+        let emails = ["ACaird@fccc.example".to_owned(), "root@other.example".to_owned()];
+        let by = |rule: CertificateRule, email: Option<&str>, login: LoginSource| CertificateLogin {
+            certificate: rule,
+            email: email.map(str::to_owned),
+            login,
+        };
+        let fixed = |login: &str| LoginSource::Fixed(login.into());
+        let subject = |name: &str| CertificateRule {
+            subject: Some(name.into()),
+            ..CertificateRule::default()
+        };
+        let print = CertificateRule {
+            fingerprint: Some("AB:".repeat(31) + "AB"),
+            ..CertificateRule::default()
+        };
+        let open = CertificateRule::default();
+        let ours = by(open.clone(), Some("*@fccc.example"), LoginSource::Email);
+        #[rustfmt::skip]
+        let cases = [
+            ("no rule",                      vec![],                                                        None,           None),
+            ("by subject",                   vec![by(subject("CN=laptop"), None, fixed("a"))],              None,           Some("a")),
+            ("another subject",              vec![by(subject("CN=tower"), None, fixed("a"))],               None,           None),
+            ("by fingerprint",               vec![by(print, None, fixed("a"))],                             None,           Some("a")),
+            ("a rule that says nothing",     vec![by(open.clone(), None, fixed("a"))],                      None,           None),
+            ("nothing, and any address",     vec![by(open.clone(), None, LoginSource::Email)],              None,           None),
+            ("the address itself",           vec![ours.clone()],                                            None,           Some("ACaird@fccc.example")),
+            ("an address, someone",          vec![by(open.clone(), Some("acaird@fccc.example"), fixed("x"))], None,         Some("x")),
+            ("a domain that ends alike",     vec![by(open.clone(), Some("*@ccc.example"), fixed("x"))],     None,           None),
+            ("a star without an at",         vec![by(open, Some("*fccc.example"), fixed("x"))],             None,           None),
+            ("subject but not the address",  vec![by(subject("CN=laptop"), Some("b@c.example"), fixed("x"))], None,         None),
+            ("the first that matches",       vec![by(subject("CN=laptop"), None, fixed("a")), ours.clone()], None,          Some("a")),
+            ("the one that was wanted",      vec![by(subject("CN=laptop"), None, fixed("a")), ours.clone()], Some("acaird@FCCC.example"), Some("ACaird@fccc.example")),
+            ("another was wanted",           vec![by(subject("CN=laptop"), None, fixed("a")), ours],        Some("root"),   None),
+        ];
+        for (shows, rules, authzid, want) in cases {
+            assert_eq!(
+                login_of_certificate(&facts, &emails, authzid, &rules),
+                want,
+                "{shows}"
+            );
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `postern auth`: who logs in, and how.
+
+use std::collections::BTreeSet;
+
+use crate::args::{AuthArgs, AuthCommand};
+use crate::control::client::Client;
+use crate::control::protocol::Request;
+use crate::exit::Failure;
+use crate::usage::{self, Line};
+use crate::{locate, output};
+
+/// Shows who has logged in by which mechanism. A running server brings the counts up to date first.
+pub(crate) fn run(args: AuthArgs) -> Result<(), Failure> {
+    let written = super::written(&locate::existing(&args.config)?)?;
+    if let Some(mut client) = Client::connect(written.state_dir())? {
+        client.ask(&Request::SaveLogins)?;
+    }
+    let path = usage::path(written.state_dir());
+    let mut lines = usage::load(written.state_dir())
+        .map_err(|error| Failure::io(&format!("cannot read {}", path.display()), &error))?;
+    let AuthCommand::Report { mechanism, json } = args.command;
+    if let Some(mechanism) = &mechanism {
+        lines.retain(|line| line.mechanism.eq_ignore_ascii_case(mechanism));
+    }
+    if json.json {
+        return output::print_json(&lines);
+    }
+    if lines.is_empty() {
+        return output::print("no logins yet");
+    }
+    show(&lines)
+}
+
+fn show(lines: &[Line]) -> Result<(), Failure> {
+    let now = jiff::Timestamp::now();
+    let ago = |at: jiff::Timestamp| format!("{} ago", output::span(now.as_second() - at.as_second()));
+    let rows = lines.iter().map(|line| {
+        vec![
+            line.mechanism.clone(),
+            line.login.clone(),
+            line.count.to_string(),
+            ago(line.first_at),
+            ago(line.last_at),
+            line.last_peer.to_string(),
+        ]
+    });
+    let head = ["mechanism", "login", "logins", "first", "last", "last from"];
+    output::print_table(&head, &[2], &[1], rows.collect())?;
+    let mechanisms: BTreeSet<&str> = lines.iter().map(|line| line.mechanism.as_str()).collect();
+    let totals = mechanisms.into_iter().map(|mechanism| {
+        let of = || lines.iter().filter(|line| line.mechanism == mechanism);
+        format!(
+            "{mechanism}: {} logins of {} users",
+            of().map(|line| line.count).sum::<u64>(),
+            of().count()
+        )
+    });
+    output::print(&format!("\n{}", totals.collect::<Vec<_>>().join("\n")))
+}

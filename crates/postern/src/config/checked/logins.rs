@@ -1,0 +1,259 @@
+//! Logins: mechanisms that can work, conditions that can hold, keys that own users need.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use postern_directory::{KeyKind, KeyPolicy};
+use postern_net::tls::ServerTls;
+use postern_policy::login::{CertificateLogin, LoginSource, LoginTrust, MechanismRule};
+use postern_policy::relay::CertificateRule;
+use postern_receive::AuthSettings;
+use postern_sasl::{Layers, Mechanism, Needs};
+
+use super::{Checking, clamp, values};
+use crate::config::file::{CertificateLoginTable, Directory, LayerWord, MechanismTable, Postern, TlsWord};
+use crate::config::read::At;
+
+/// What stands in `login` for the mail address of the certificate.
+const EMAIL: &str = "{email}";
+
+/// What stands in `service_names` for any name.
+const ANY: &str = "*";
+
+pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> AuthSettings {
+    let file = c.file;
+    let written = &file.auth;
+    check_external(c);
+    let relay = &file.relay;
+    AuthSettings {
+        mechanisms: mechanisms(&written.mechanisms.value, c),
+        plaintext: *written.plaintext,
+        rules: rules(c),
+        least_bits: clamp(*written.least_bits),
+        layers: Layers {
+            integrity: written.layers.iter().any(|layer| **layer == LayerWord::Integrity),
+            confidentiality: written
+                .layers
+                .iter()
+                .any(|layer| **layer == LayerWord::Confidentiality),
+        },
+        binding_in_tls12: *written.channel_binding_in_tls12,
+        realm: realm(file, &c.hostname),
+        service_names: service_names(c, tls),
+        scram_iterations: clamp(*written.scram_iterations),
+        certificates: certificates(c),
+        trust: LoginTrust {
+            mechanisms: relay
+                .login_mechanisms
+                .iter()
+                .map(|mechanism| mechanism.name().to_owned())
+                .collect(),
+            least_bits: clamp(*relay.login_least_bits),
+        },
+    }
+}
+
+/// The mechanisms of a list, each once.
+pub(super) fn mechanisms(written: &[At<Mechanism>], c: &mut Checking<'_>) -> Vec<Mechanism> {
+    let mut list = Vec::new();
+    for mechanism in written {
+        if list.contains(&mechanism.value) {
+            c.problems.warning(
+                mechanism.span.clone(),
+                format!("the mechanism {} is listed twice", mechanism.value),
+                "again",
+                "remove it here",
+            );
+            continue;
+        }
+        list.push(mechanism.value);
+        check_mechanism(mechanism, c);
+    }
+    list
+}
+
+/// Finds mechanisms that nobody could ever use.
+fn check_mechanism(mechanism: &At<Mechanism>, c: &mut Checking<'_>) {
+    let name = mechanism.name();
+    match mechanism.properties().needs {
+        Needs::Token => c.problems.error(
+            mechanism.span.clone(),
+            format!("{name} needs a provider of tokens, and this version has no setting for one"),
+            "nobody could log in",
+            "remove it from the list",
+        ),
+        needs if KeyKind::needed(needs, "").is_some() && !has_users(c.file) => c.problems.warning(
+            mechanism.span.clone(),
+            format!("{name} is never offered: no directory keeps keys for it"),
+            "needs a stored key",
+            "add `[[directory]]` with `kind = \"users\"`, or remove the mechanism",
+        ),
+        _ => {}
+    }
+}
+
+fn has_users(file: &Postern) -> bool {
+    file.directory
+        .iter()
+        .any(|directory| matches!(directory.value, Directory::Users(_)))
+}
+
+/// All mechanisms that are on somewhere.
+pub(crate) fn all_mechanisms(file: &Postern) -> Vec<Mechanism> {
+    let listeners = file.listener.iter().flat_map(|listeners| &listeners.value);
+    let theirs = listeners.filter_map(|listener| listener.mechanisms.as_ref());
+    let written = theirs.chain([&file.auth.mechanisms]).flat_map(|list| &list.value);
+    let mut all: Vec<Mechanism> = written.map(|mechanism| mechanism.value).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// DIGEST-MD5's realm.
+pub(crate) fn realm(file: &Postern, hostname: &str) -> String {
+    let written = file.auth.realm.as_ref();
+    written.map_or_else(|| hostname.to_owned(), |realm| realm.value.clone())
+}
+
+/// The keys that own users get: those that the mechanisms need that are on.
+pub(crate) fn key_policy(file: &Postern, hostname: &str) -> KeyPolicy {
+    let realm = realm(file, hostname);
+    let mut kinds = Vec::new();
+    for mechanism in all_mechanisms(file) {
+        if let Some(kind) = KeyKind::needed(mechanism.properties().needs, &realm)
+            && !kinds.contains(&kind)
+        {
+            kinds.push(kind);
+        }
+    }
+    KeyPolicy {
+        kinds,
+        iterations: clamp(*file.auth.scram_iterations),
+    }
+}
+
+fn rules(c: &mut Checking<'_>) -> Vec<(Mechanism, MechanismRule)> {
+    let today = TimeZone::UTC.to_datetime(Timestamp::now()).date();
+    let on = all_mechanisms(c.file);
+    let mut rules: Vec<(Mechanism, MechanismRule)> = Vec::new();
+    for table in &c.file.auth.mechanism.value {
+        let Some(name) = &table.name else { continue };
+        if rules.iter().any(|(mechanism, _)| *mechanism == name.value) {
+            c.problems.error(
+                name.span.clone(),
+                format!("two tables of conditions for {}", name.value),
+                "again",
+                "join them",
+            );
+        } else if !on.contains(&name.value) {
+            c.problems.warning(
+                name.span.clone(),
+                format!("conditions for {}, which is off", name.value),
+                "not in any list of `mechanisms`",
+                "add it to `mechanisms` in [auth] or of a listener, or remove the table",
+            );
+        }
+        if let Some(until) = &table.until
+            && until.value < today
+        {
+            c.problems.warning(
+                until.span.clone(),
+                format!("{} is not offered any more", name.value),
+                "in the past",
+                "remove it from `mechanisms`",
+            );
+        }
+        rules.push((name.value, rule(table)));
+    }
+    rules
+}
+
+fn rule(table: &MechanismTable) -> MechanismRule {
+    MechanismRule {
+        until: table.until.as_ref().map(|until| until.value),
+        networks: values(&table.networks.value),
+        tls: *table.tls == TlsWord::Required,
+    }
+}
+
+fn service_names(c: &Checking<'_>, tls: Option<&ServerTls>) -> Vec<String> {
+    let written = values(&c.file.auth.service_names.value);
+    if written.iter().any(|name| name == ANY) {
+        return Vec::new();
+    }
+    let certified = tls
+        .iter()
+        .flat_map(|tls| tls.identities())
+        .flat_map(|identity| &identity.names);
+    let mut names = vec![c.hostname.clone()];
+    names.extend(certified.filter(|name| !name.starts_with('*')).cloned());
+    names.extend(written);
+    names
+}
+
+fn certificates(c: &mut Checking<'_>) -> Vec<CertificateLogin> {
+    let mut logins = Vec::new();
+    for table in &c.file.auth.certificate.value {
+        if table.issuer.is_none()
+            && table.subject.is_none()
+            && table.fingerprint.is_none()
+            && table.email.is_none()
+        {
+            c.problems.error(
+                table.span.clone(),
+                "a certificate without `email`, `issuer`, `subject` and `fingerprint` is nobody's",
+                "says nothing of the certificate",
+                "add one of them; `postern cert show FILE` prints them",
+            );
+        }
+        logins.extend(certificate(table));
+    }
+    logins
+}
+
+fn certificate(table: &CertificateLoginTable) -> Option<CertificateLogin> {
+    let text = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
+    let login = text(&table.login)?;
+    Some(CertificateLogin {
+        certificate: CertificateRule {
+            name: login.clone(),
+            issuer: text(&table.issuer),
+            subject: text(&table.subject),
+            fingerprint: text(&table.fingerprint),
+        },
+        email: text(&table.email),
+        login: if login == EMAIL {
+            LoginSource::Email
+        } else {
+            LoginSource::Fixed(login)
+        },
+    })
+}
+
+/// EXTERNAL needs certificates that are asked for, verified and somebody's.
+fn check_external(c: &mut Checking<'_>) {
+    let file = c.file;
+    let without_ca = file.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none());
+    let first = file.auth.certificate.value.first();
+    let is_on = all_mechanisms(file).contains(&Mechanism::External);
+    match first {
+        Some(first) if without_ca => c.problems.error(
+            first.span.clone(),
+            "certificates cannot log in without an authority that verifies them",
+            "can never match",
+            "add `client_ca` to [tls]",
+        ),
+        Some(first) if !is_on => c.problems.warning(
+            first.span.clone(),
+            "certificates have logins, and EXTERNAL is off",
+            "never used",
+            "add \"EXTERNAL\" to `mechanisms` in [auth]",
+        ),
+        None if is_on => c.problems.warning(
+            file.auth.mechanisms.span.clone(),
+            "EXTERNAL is on, and no certificate is anybody's",
+            "nobody can log in with it",
+            "add [[auth.certificate]], and `client_ca` to [tls]",
+        ),
+        _ => {}
+    }
+}

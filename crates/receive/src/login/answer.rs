@@ -1,0 +1,207 @@
+//! What a mechanism asks: put to the directories and to the rules of certificates, behind the memory of failed logins.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use postern_directory::{Account, DenyReason, Directories, KeyKind, KeyVerdict, PasswordVerdict};
+use postern_policy::login::login_of_certificate;
+use postern_policy::throttle::ThrottleVerdict;
+use postern_sasl::{Answer, Question};
+use secrecy::SecretString;
+
+use crate::receiver::Shared;
+use crate::session::Session;
+
+/// How long to wait before asking again whether a check may begin.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// A try at a login, from before its delay until its outcome was told, over all turns of the exchange. However it ends, it is
+/// not under way any more.
+struct Attempt {
+    shared: Arc<Shared>,
+    peer: IpAddr,
+    login: String,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.shared.throttle.lock().end(self.peer, &self.login);
+    }
+}
+
+/// What was found out in this exchange.
+#[derive(Default)]
+pub(crate) struct Findings {
+    /// The login that was tried, as the client typed it.
+    pub(super) tried: Option<String>,
+    /// Whose it is. Proved only when the exchange is done.
+    pub(super) account: Option<Account>,
+    pub(super) barred: bool,
+    /// There if the login can be guessed at, and so counts for the throttle.
+    attempt: Option<Attempt>,
+}
+
+impl Findings {
+    /// The login to count failures of.
+    pub(super) fn guessed(&self) -> Option<&str> {
+        self.tried.as_deref().filter(|_| self.attempt.is_some())
+    }
+
+    /// Keeps the account and gives its name.
+    fn keep(&mut self, account: Account) -> String {
+        let login = account.login.clone();
+        self.account = Some(account);
+        login
+    }
+
+    /// Answers a question of yes or no.
+    fn settle(&mut self, verdict: PasswordVerdict) -> Answer {
+        match verdict {
+            PasswordVerdict::Granted(account) => Answer::Granted {
+                login: self.keep(account),
+            },
+            PasswordVerdict::Denied(reason) => Answer::Denied {
+                reason: reason.to_string(),
+            },
+            PasswordVerdict::Unavailable(reason) => Answer::Unavailable { reason },
+        }
+    }
+}
+
+/// Finds the answer to a question.
+pub(super) async fn answer(question: Question, findings: &mut Findings, session: &Session) -> Answer {
+    let asked = match question {
+        Question::CheckPassword {
+            authcid, password, ..
+        } => Asked::Password(authcid, password),
+        Question::CramSecret { authcid } => Asked::Key(authcid, KeyKind::Cram),
+        Question::DigestSecret { authcid, realm } => Asked::Key(authcid, KeyKind::Digest { realm }),
+        Question::ScramKeys { authcid, hash } => Asked::Key(authcid, KeyKind::Scram(hash)),
+        Question::NtHash { authcid, domain } => Asked::NtHash(authcid, domain),
+        Question::CertificateLogin { authzid } => {
+            return certificate(authzid.as_deref(), findings, session).await;
+        }
+        Question::CheckToken { identity, .. } => {
+            findings.tried = identity;
+            return Answer::Denied {
+                reason: "no provider of tokens is configured".into(),
+            };
+        }
+    };
+    findings.tried = Some(asked.login().to_owned());
+    match begin(asked.login(), session).await {
+        Ok(attempt) => findings.attempt = Some(attempt),
+        Err(left) => {
+            findings.barred = true;
+            return Answer::Unavailable {
+                reason: format!("barred for {} s", left.as_secs()),
+            };
+        }
+    }
+    let directories = session.shared.deps.directories.load_full();
+    match asked {
+        Asked::Password(login, password) => findings.settle(
+            directories
+                .check_password_from(&login, &password, Some(session.peer.ip()))
+                .await,
+        ),
+        Asked::Key(login, kind) => {
+            let verdict = directories.lookup_key(&login, &kind).await;
+            key(verdict, findings)
+        }
+        Asked::NtHash(login, domain) => {
+            let verdict = nt_hash(&login, &domain, &directories).await;
+            key(verdict, findings)
+        }
+    }
+}
+
+/// What is asked about a login that can be guessed at.
+enum Asked {
+    Password(String, SecretString),
+    Key(String, KeyKind),
+    /// With the domain, which may be made up.
+    NtHash(String, String),
+}
+
+impl Asked {
+    fn login(&self) -> &str {
+        match self {
+            Self::Password(login, _) | Self::Key(login, _) | Self::NtHash(login, _) => login,
+        }
+    }
+}
+
+/// Waits as long as this login from this network has to, or says how long it is barred.
+async fn begin(login: &str, session: &Session) -> Result<Attempt, Duration> {
+    let peer = session.peer.ip();
+    loop {
+        let verdict = session.shared.throttle.lock().begin(peer, login, Instant::now());
+        match verdict {
+            ThrottleVerdict::Check(delay) => {
+                let attempt = Attempt {
+                    shared: Arc::clone(&session.shared),
+                    peer,
+                    login: login.to_owned(),
+                };
+                if !delay.is_zero() {
+                    tokio::time::sleep(delay).await;
+                }
+                return Ok(attempt);
+            }
+            ThrottleVerdict::Busy => tokio::time::sleep(BUSY_PAUSE).await,
+            ThrottleVerdict::Barred(left) => return Err(left),
+        }
+    }
+}
+
+/// Clients split `user@domain` for NTLM, and others put a domain of their own beside the login: both names are looked up
+/// in any case, and the one with the domain goes first.
+async fn nt_hash(login: &str, domain: &str, directories: &Directories) -> KeyVerdict {
+    let alone = directories.lookup_key(login, &KeyKind::Nt).await;
+    if domain.is_empty() || login.contains('@') {
+        return alone;
+    }
+    let joined = format!("{login}@{domain}");
+    match directories.lookup_key(&joined, &KeyKind::Nt).await {
+        KeyVerdict::Denied(DenyReason::UnknownUser | DenyReason::Malformed) => alone,
+        other => other,
+    }
+}
+
+fn key(verdict: KeyVerdict, findings: &mut Findings) -> Answer {
+    match verdict {
+        KeyVerdict::Found { account, key } => Answer::Key {
+            login: findings.keep(account),
+            key,
+        },
+        KeyVerdict::Denied(reason) => Answer::Denied {
+            reason: reason.to_string(),
+        },
+        KeyVerdict::Unavailable(reason) => Answer::Unavailable { reason },
+    }
+}
+
+/// Finds the login of the verified certificate. It cannot be guessed at, so nothing is slowed down.
+async fn certificate(authzid: Option<&str>, findings: &mut Findings, session: &Session) -> Answer {
+    let emails = session
+        .tls
+        .as_ref()
+        .and_then(|tls| tls.client_certificate.as_ref())
+        .map_or(&[][..], |certificate| &certificate.emails);
+    let rules = &session.profile.settings.auth.certificates;
+    let login = session
+        .certificate
+        .as_ref()
+        .and_then(|facts| login_of_certificate(facts, emails, authzid, rules));
+    let Some(login) = login else {
+        findings.tried = authzid.map(str::to_owned);
+        return Answer::Denied {
+            reason: "the certificate is nobody's".into(),
+        };
+    };
+    findings.tried = Some(login.to_owned());
+    let directories = session.shared.deps.directories.load_full();
+    findings.settle(directories.find_account(login).await)
+}

@@ -1,0 +1,262 @@
+//! What the driver knows when an exchange begins: names, the hour, random octets, the facts of the TLS session.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+/// Random octets for one exchange, from a generator fit for keys. Never used twice: replay protection rests on it.
+#[derive(Clone)]
+pub struct Nonce([u8; 32]);
+
+impl Nonce {
+    /// Takes 32 random octets.
+    #[must_use]
+    pub fn new(random: [u8; 32]) -> Self {
+        Self(random)
+    }
+
+    /// 24 of the octets as 32 characters that every mechanism can carry: no comma, no quote, no angle bracket.
+    pub(crate) fn text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.0[..24])
+    }
+
+    /// The other eight octets: NTLM's challenge.
+    pub(crate) fn eight(&self) -> [u8; 8] {
+        let mut eight = [0; 8];
+        eight.copy_from_slice(&self.0[24..]);
+        eight
+    }
+}
+
+impl fmt::Debug for Nonce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nonce")
+    }
+}
+
+/// A secret of this server from which the salts of accounts that do not exist are made.
+///
+/// An account that does not exist has to look like one that does, with the same salt each time it is asked for. Draw 32
+/// random octets once, keep them in the state directory, and give the same to all servers of one name.
+#[derive(Clone)]
+pub struct DecoySecret(Zeroizing<[u8; 32]>);
+
+impl DecoySecret {
+    /// Takes 32 random octets.
+    #[must_use]
+    pub fn new(random: [u8; 32]) -> Self {
+        Self(Zeroizing::new(random))
+    }
+
+    pub(crate) fn expose(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+}
+
+impl fmt::Debug for DecoySecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DecoySecret")
+    }
+}
+
+/// What names the TLS session that the exchange runs in; empty without TLS.
+///
+/// By it, a mechanism that ends in `-PLUS` notices someone in between who has a TLS session with either side.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ChannelBindings {
+    /// `tls-exporter`: 32 octets of keying material with label `EXPORTER-Channel-Binding` and an empty context (RFC 9266
+    /// section 2). Under TLS 1.2 only with the extended master secret.
+    pub exporter: Option<[u8; 32]>,
+    /// `tls-server-end-point`: the server certificate's hash, by the hash function of its signature, SHA-256 in place of
+    /// MD5 and SHA-1 (RFC 5929 section 4.1).
+    pub server_end_point: Option<Vec<u8>>,
+}
+
+impl ChannelBindings {
+    /// Whether there is nothing to bind to.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.exporter.is_none() && self.server_end_point.is_none()
+    }
+
+    /// The data of the type that RFC 5802 section 4 calls `cb-name`.
+    pub(crate) fn by_name(&self, name: &str) -> Option<&[u8]> {
+        match name {
+            EXPORTER => self.exporter.as_ref().map(<[u8; 32]>::as_slice),
+            END_POINT => self.server_end_point.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The type that a client takes: the session's own rather than the certificate's.
+    pub(crate) fn best(&self) -> Option<(&'static str, &[u8])> {
+        [EXPORTER, END_POINT]
+            .into_iter()
+            .find_map(|name| Some((name, self.by_name(name)?)))
+    }
+}
+
+pub(crate) const EXPORTER: &str = "tls-exporter";
+pub(crate) const END_POINT: &str = "tls-server-end-point";
+
+/// Security layers that may be agreed on (DIGEST-MD5's `qop`). Inside TLS there is no use for one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Layers {
+    /// `auth-int`: what is sent carries a code that shows changes.
+    pub integrity: bool,
+    /// `auth-conf`: what is sent is encrypted as well, by RC4 (128 bits) or triple DES (112 bits).
+    pub confidentiality: bool,
+}
+
+/// What OAUTHBEARER tells a client whose token was not taken (RFC 7628 section 3.2.2).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct OauthAdvice {
+    /// The scope that a token has to have.
+    pub scope: Option<String>,
+    /// Where the provider describes itself: an `https` address.
+    pub openid_configuration: Option<String>,
+}
+
+/// What a server knows at the start of an exchange.
+#[derive(Clone, Debug)]
+pub struct ServerContext {
+    /// The server's name, as in its greeting: part of CRAM-MD5's challenge and NTLM's target.
+    pub host: String,
+    /// DIGEST-MD5's realm and NTLM's domain. Stored digest secrets are bound to it.
+    pub realm: String,
+    /// Names by which clients may call this server in DIGEST-MD5's `digest-uri`. Empty takes any, which lets a server
+    /// that a user trusts by mistake pass the login on to this one.
+    pub names: Vec<String>,
+    /// Random octets for this exchange alone.
+    pub nonce: Nonce,
+    /// Seconds since 1970, UTC.
+    pub now_unix_seconds: u64,
+    /// The TLS session's names; empty without TLS.
+    pub bindings: ChannelBindings,
+    /// Whether a mechanism that ends in `-PLUS` was offered on this connection. A client that could bind and says that
+    /// none was offered has been deceived (RFC 5802 section 6).
+    pub plus_offered: bool,
+    /// See [`DecoySecret`].
+    pub decoy: DecoySecret,
+    /// Iterations shown for SCRAM accounts that do not exist: what new keys are made with.
+    pub decoy_iterations: u32,
+    /// Layers that DIGEST-MD5 offers besides plain authentication.
+    pub layers: Layers,
+    /// What clients are told whose token was not taken.
+    pub oauth: OauthAdvice,
+}
+
+impl ServerContext {
+    /// A context without TLS, layers or advice; the realm is the host name, and so is the one name clients may call it by.
+    #[must_use]
+    pub fn new(host: &str, nonce: Nonce, now_unix_seconds: u64, decoy: DecoySecret) -> Self {
+        Self {
+            host: host.to_owned(),
+            realm: host.to_owned(),
+            names: vec![host.to_owned()],
+            nonce,
+            now_unix_seconds,
+            bindings: ChannelBindings::default(),
+            plus_offered: false,
+            decoy,
+            decoy_iterations: crate::scram::ITERATIONS_DEFAULT,
+            layers: Layers::default(),
+            oauth: OauthAdvice::default(),
+        }
+    }
+}
+
+/// What a client knows at the start of an exchange.
+#[derive(Clone, Debug)]
+pub struct ClientContext {
+    /// The server's name as the route gives it, and as its certificate was verified for.
+    pub host: String,
+    /// The server's port.
+    pub port: u16,
+    /// The client's own host name: NTLM's workstation.
+    pub workstation: String,
+    /// Random octets for this exchange alone.
+    pub nonce: Nonce,
+    /// Seconds since 1970, UTC.
+    pub now_unix_seconds: u64,
+    /// The TLS session's names; empty without TLS.
+    pub bindings: ChannelBindings,
+    /// Whether the server offered any mechanism that ends in `-PLUS`.
+    pub plus_offered: bool,
+    /// Layers that DIGEST-MD5 may agree on besides plain authentication; the strongest that the server has is taken.
+    pub layers: Layers,
+}
+
+impl ClientContext {
+    /// A context without TLS and layers.
+    #[must_use]
+    pub fn new(host: &str, port: u16, nonce: Nonce, now_unix_seconds: u64) -> Self {
+        Self {
+            host: host.to_owned(),
+            port,
+            workstation: String::new(),
+            nonce,
+            now_unix_seconds,
+            bindings: ChannelBindings::default(),
+            plus_offered: false,
+            layers: Layers::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A server's context as tests like it.
+    pub(crate) fn server_context() -> ServerContext {
+        let random = std::array::from_fn(|index| u8::try_from(index).unwrap());
+        ServerContext::new(
+            "mail.fccc.example",
+            Nonce::new(random),
+            1_795_000_000,
+            DecoySecret::new([7; 32]),
+        )
+    }
+
+    /// The matching client's.
+    pub(crate) fn client_context() -> ClientContext {
+        ClientContext::new("mail.fccc.example", 587, Nonce::new([0xa5; 32]), 1_795_000_000)
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        let shown = format!("{:?}", server_context());
+        assert!(
+            shown.contains("DecoySecret,") && !shown.contains("7, 7"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn the_sessions_own_binding_goes_before_the_certificates() {
+        let mut bindings = ChannelBindings::default();
+        assert!(bindings.is_empty() && bindings.best().is_none());
+        bindings.server_end_point = Some(vec![1; 48]);
+        assert_eq!(bindings.best(), Some((END_POINT, [1; 48].as_slice())));
+        bindings.exporter = Some([2; 32]);
+        assert_eq!(bindings.best(), Some((EXPORTER, [2; 32].as_slice())));
+        assert_eq!(
+            bindings.by_name("tls-unique"),
+            None,
+            "broken under renegotiation (RFC 7627)"
+        );
+    }
+
+    #[test]
+    fn nonce_text_suits_every_mechanism() {
+        let text = Nonce::new([0xff; 32]).text();
+        assert_eq!(text.len(), 32);
+        assert!(
+            text.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        );
+    }
+}

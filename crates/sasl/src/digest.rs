@@ -1,0 +1,110 @@
+//! DIGEST-MD5 (RFC 2831; moved to historic by RFC 6331, and all that some old devices speak), with its security layers.
+
+mod client;
+mod compute;
+mod directive;
+mod layer;
+mod secret;
+mod server;
+
+pub(crate) use client::DigestClient;
+pub use secret::DigestSecret;
+pub(crate) use secret::SECRET_PREFIX;
+pub(crate) use server::DigestServer;
+
+pub(crate) const NAME: &str = "DIGEST-MD5";
+
+/// Service part of `digest-uri`.
+const SERVICE: &str = "smtp";
+
+/// The one `nc` there is: no nonce is used twice.
+const NONCE_COUNT: &str = "00000001";
+
+/// Largest buffer of a security layer that is taken, in octets; what RFC 2831 section 2.1.1 has as the default.
+const BUFFER_MAX: usize = 65_536;
+
+/// Smallest limit of a peer that leaves room for text beside what the layer adds.
+const BUFFER_MIN: usize = 64;
+
+/// Quality of protection (`qop`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Protection {
+    /// `auth`: the login alone.
+    None,
+    /// `auth-int`.
+    Integrity,
+    /// `auth-conf`.
+    Confidentiality(Cipher),
+}
+
+/// Cipher of `auth-conf`. The weaker ones of RFC 2831 (`des`, `rc4-40`, `rc4-56`) are not had.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Cipher {
+    Rc4,
+    TripleDes,
+}
+
+impl Protection {
+    fn qop(self) -> &'static str {
+        match self {
+            Self::None => "auth",
+            Self::Integrity => "auth-int",
+            Self::Confidentiality(_) => "auth-conf",
+        }
+    }
+
+    fn bits(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Integrity => 1,
+            Self::Confidentiality(Cipher::TripleDes) => 112,
+            Self::Confidentiality(Cipher::Rc4) => 128,
+        }
+    }
+}
+
+impl Cipher {
+    /// As named in `cipher`, in the order of preference.
+    const ALL: [(&'static str, Self); 2] = [("rc4", Self::Rc4), ("3des", Self::TripleDes)];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rc4 => "rc4",
+            Self::TripleDes => "3des",
+        }
+    }
+
+    fn by_name(name: &str) -> Option<Self> {
+        let found = Self::ALL
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        Some(found.1)
+    }
+}
+
+/// Reads `maxbuf`; the default where there is none.
+fn buffer_max(value: Option<&[u8]>) -> Result<usize, &'static str> {
+    let Some(value) = value else {
+        return Ok(BUFFER_MAX);
+    };
+    let digits = value.iter().all(u8::is_ascii_digit) && (1..=8).contains(&value.len());
+    let number: Option<usize> = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    match number {
+        Some(number) if digits && number >= BUFFER_MIN => Ok(number.min(BUFFER_MAX)),
+        _ => Err("maxbuf is no number, or too small"),
+    }
+}
+
+/// Text in the character set of a message: UTF-8 where `charset` says so, else ISO 8859-1.
+fn text_of(octets: &[u8], utf8: bool) -> Result<String, &'static str> {
+    if utf8 {
+        std::str::from_utf8(octets)
+            .map(str::to_owned)
+            .map_err(|_| "not UTF-8")
+    } else {
+        Ok(octets.iter().copied().map(char::from).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

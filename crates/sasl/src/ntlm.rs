@@ -1,0 +1,36 @@
+//! NTLM (MS-NLMP) in its second version. The first version and LM are neither sent nor taken: their answers can be
+//! turned back into the password within hours.
+//!
+//! The channel binding field is left alone: clients put different things into it (.NET's mail client the session's, others
+//! the certificate's), and its presence does not say which.
+
+mod client;
+mod compute;
+mod hash;
+mod message;
+mod server;
+
+pub(crate) use client::NtlmClient;
+pub use hash::NtHash;
+pub(crate) use hash::SECRET_PREFIX;
+pub(crate) use server::NtlmServer;
+
+pub(crate) const NAME: &str = "NTLM";
+
+/// Negotiation flags (section 2.2.2.5).
+mod flag {
+    pub(super) const UNICODE: u32 = 0x0000_0001;
+    pub(super) const OEM: u32 = 0x0000_0002;
+    pub(super) const REQUEST_TARGET: u32 = 0x0000_0004;
+    pub(super) const NTLM: u32 = 0x0000_0200;
+    pub(super) const ALWAYS_SIGN: u32 = 0x0000_8000;
+    pub(super) const TARGET_SERVER: u32 = 0x0002_0000;
+    pub(super) const EXTENDED_SESSION: u32 = 0x0008_0000;
+    pub(super) const TARGET_INFO: u32 = 0x0080_0000;
+    pub(super) const BITS_128: u32 = 0x2000_0000;
+    pub(super) const KEY_EXCHANGE: u32 = 0x4000_0000;
+    pub(super) const BITS_56: u32 = 0x8000_0000;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! What a server keeps of a SCRAM account (RFC 5802 section 3, RFC 5803).
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use super::hash::{ScramHash, xor};
+use crate::keys::{KEY_TEXT_MAX, KeyError, redacted, unbase64};
+use crate::prep::{PrepError, prepare};
+
+/// Iterations that new keys are made with unless the configuration says otherwise. Every login costs the client this
+/// many, the server none.
+pub const ITERATIONS_DEFAULT: u32 = 16_384;
+
+/// Fewest iterations taken in a stored key or from a server: what RFC 7677 section 4 asks for.
+pub const ITERATIONS_MIN: u32 = 4_096;
+
+/// Most iterations taken. A server chooses the number and the client does the work, so there has to be an end: a million
+/// are about half a second.
+pub const ITERATIONS_MAX: u32 = 1_000_000;
+
+/// Longest salt, in octets.
+pub const SALT_MAX: usize = 128;
+
+/// The keys of one account for one hash function.
+///
+/// Reads as `SCRAM-SHA-256$4096:salt$stored:server`, with base64 (RFC 5803 in the form that PostgreSQL and Dovecot's users
+/// know).
+#[derive(Clone)]
+pub struct ScramKeys {
+    hash: ScramHash,
+    iterations: u32,
+    salt: Vec<u8>,
+    stored_key: Zeroizing<Vec<u8>>,
+    server_key: Zeroizing<Vec<u8>>,
+}
+
+impl ScramKeys {
+    /// Makes the keys of a password; takes as long as `iterations` make it.
+    ///
+    /// `salt` is random, at least 16 octets by custom. `iterations` outside [`ITERATIONS_MIN`] to [`ITERATIONS_MAX`] are
+    /// brought inside, as is a salt over [`SALT_MAX`] octets.
+    ///
+    /// # Errors
+    ///
+    /// [`PrepError`] for a password that SASLprep refuses; such an account has PLAIN and LOGIN only.
+    pub fn derive(hash: ScramHash, password: &str, salt: &[u8], iterations: u32) -> Result<Self, PrepError> {
+        let iterations = iterations.clamp(ITERATIONS_MIN, ITERATIONS_MAX);
+        let salt = &salt[..salt.len().min(SALT_MAX)];
+        let salted = hash.salted_password(&prepare(password)?, salt, iterations);
+        Ok(Self {
+            hash,
+            iterations,
+            salt: salt.to_vec(),
+            stored_key: hash.digest(&client_key(hash, &salted)),
+            server_key: server_key(hash, &salted),
+        })
+    }
+
+    /// The keys of an account that does not exist: always the same salt, and keys that no password has.
+    ///
+    /// `name` counts without regard to case, since the directory may fold case too.
+    pub(crate) fn decoy(hash: ScramHash, secret: &[u8], name: &str, iterations: u32) -> Self {
+        let name = name.to_lowercase();
+        let part = |label: &[u8]| hash.hmac(secret, &[label, b"\0", name.as_bytes()]);
+        Self {
+            hash,
+            iterations: iterations.clamp(ITERATIONS_MIN, ITERATIONS_MAX),
+            salt: part(b"SCRAM salt")[..DECOY_SALT_LEN].to_vec(),
+            stored_key: part(b"SCRAM stored key"),
+            server_key: part(b"SCRAM server key"),
+        }
+    }
+
+    /// The hash function they are for.
+    #[must_use]
+    pub fn hash(&self) -> ScramHash {
+        self.hash
+    }
+
+    /// With how many iterations they were made.
+    #[must_use]
+    pub fn iterations(&self) -> u32 {
+        self.iterations
+    }
+
+    pub(crate) fn salt(&self) -> &[u8] {
+        &self.salt
+    }
+
+    /// Whether `proof` could only be made with the password, in constant time.
+    pub(crate) fn proves(&self, proof: &[u8], auth_message: &[&[u8]]) -> bool {
+        let signature = self.hash.hmac(&self.stored_key, auth_message);
+        let client_key = xor(proof, &signature);
+        let right = self.hash.digest(&client_key).ct_eq(&self.stored_key);
+        proof.len() == self.hash.octets() && bool::from(right)
+    }
+
+    /// The server's proof.
+    pub(crate) fn server_signature(&self, auth_message: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+        self.hash.hmac(&self.server_key, auth_message)
+    }
+
+    /// The text form, wiped when dropped.
+    #[must_use]
+    pub fn to_text(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!(
+            "{}${}:{}${}:{}",
+            super::name(self.hash, false),
+            self.iterations,
+            STANDARD.encode(&self.salt),
+            Zeroizing::new(STANDARD.encode(&self.stored_key)).as_str(),
+            Zeroizing::new(STANDARD.encode(&self.server_key)).as_str(),
+        ))
+    }
+}
+
+/// Octets of a decoy's salt: as many as a real one is made with.
+const DECOY_SALT_LEN: usize = 16;
+
+/// `ClientKey` of RFC 5802 section 3.
+pub(crate) fn client_key(hash: ScramHash, salted_password: &[u8]) -> Zeroizing<Vec<u8>> {
+    hash.hmac(salted_password, &[b"Client Key"])
+}
+
+/// `ServerKey` of RFC 5802 section 3.
+pub(crate) fn server_key(hash: ScramHash, salted_password: &[u8]) -> Zeroizing<Vec<u8>> {
+    hash.hmac(salted_password, &[b"Server Key"])
+}
+
+impl FromStr for ScramKeys {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let wrong = |what| KeyError { kind: "SCRAM", what };
+        if text.len() > KEY_TEXT_MAX {
+            return Err(wrong("too long"));
+        }
+        let mut parts = text.split('$');
+        let (Some(name), Some(cost), Some(keys), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(wrong("not of the form name$iterations:salt$stored:server"));
+        };
+        let hash = ScramHash::ALL
+            .into_iter()
+            .find(|&hash| super::name(hash, false) == name)
+            .ok_or_else(|| wrong("unknown hash function"))?;
+        let (iterations, salt) = cost.split_once(':').ok_or_else(|| wrong("no salt"))?;
+        let (stored, server) = keys.split_once(':').ok_or_else(|| wrong("no server key"))?;
+        let iterations: u32 = iterations
+            .parse()
+            .map_err(|_| wrong("iterations are no number"))?;
+        if !(ITERATIONS_MIN..=ITERATIONS_MAX).contains(&iterations) {
+            return Err(wrong("too few or too many iterations"));
+        }
+        let salt = unbase64(salt)
+            .ok_or_else(|| wrong("salt is not base64"))?
+            .to_vec();
+        if salt.is_empty() || salt.len() > SALT_MAX {
+            return Err(wrong("salt is empty or too long"));
+        }
+        let key = |text| {
+            unbase64(text)
+                .filter(|key| key.len() == hash.octets())
+                .ok_or_else(|| wrong("a key is not base64 or has the wrong length"))
+        };
+        Ok(Self {
+            hash,
+            iterations,
+            salt,
+            stored_key: key(stored)?,
+            server_key: key(server)?,
+        })
+    }
+}
+
+impl PartialEq for ScramKeys {
+    fn eq(&self, other: &Self) -> bool {
+        let same_keys = self.stored_key.ct_eq(&other.stored_key) & self.server_key.ct_eq(&other.server_key);
+        self.hash == other.hash
+            && self.iterations == other.iterations
+            && self.salt == other.salt
+            && bool::from(same_keys)
+    }
+}
+
+impl Eq for ScramKeys {}
+
+impl fmt::Debug for ScramKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        redacted("ScramKeys", f)
+    }
+}
