@@ -1,7 +1,7 @@
 //! The queue against a bare append log with one fdatasync a batch, in turn, in one run on the same disk.
 //!
-//! `cargo bench -p postern-spool --bench group_commit [-- FOLDER]`; the folder is on the disk to be measured, by default the
-//! build folder. Each producer puts a message of 4 KiB, and when that is on stable storage has its outcome recorded without
+//! `cargo bench -p postern-spool --bench group_commit [-- FOLDER [PRODUCERS]]`; the folder is on the disk to be measured, by
+//! default the build folder. Each producer puts a message of 4 KiB, and when that is on stable storage has its outcome recorded without
 //! waiting for it, as receiving and delivering do. The figure is put and settled messages a second, all of them synced.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
@@ -255,9 +255,11 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 fn main() {
-    let folder = std::env::args()
+    let mut arguments = std::env::args()
         .skip(1)
-        .find(|argument| !argument.starts_with('-'));
+        .filter(|argument| !argument.starts_with('-'));
+    let folder = arguments.next();
+    let only: Option<usize> = arguments.next().map(|number| number.parse().unwrap());
     let folder = folder.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../target").into());
     fs::create_dir_all(&folder).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -271,6 +273,9 @@ fn main() {
     );
     println!("producers      log/s    queue/s   ratio     log put   queue put");
     for (producers, messages) in [(1, 2_000), (20, 40_000), (100, 60_000)] {
+        if only.is_some_and(|only| only != producers) {
+            continue;
+        }
         let (mut log, mut queue, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         let (mut log_put, mut queue_put) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {

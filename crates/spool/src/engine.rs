@@ -29,7 +29,8 @@ pub trait Spool: Send + Sync + 'static {
 
     /// Queues a message; resolves when message and envelope are on stable storage, and only then may `250` be said.
     ///
-    /// Never waits for others to share its commit with.
+    /// Never waits for an outcome, and alone for nobody. Where several shared the last commit, the first to come back waits
+    /// for the others, at most 150 µs.
     ///
     /// # Errors
     ///

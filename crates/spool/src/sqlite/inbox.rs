@@ -237,6 +237,14 @@ impl Inbox {
         }
     }
 
+    /// Adds what came in since to a batch that is about to be written.
+    pub(super) fn fetch_more(&self, batch: &mut Batch) {
+        let mut inner = self.inner.lock();
+        if !inner.batch.is_empty() {
+            inner.move_into(batch);
+        }
+    }
+
     /// Waits out a pause while the store is down, taking puts and chores as they come so that they can be failed.
     pub(super) fn pause(&self, batch: &mut Batch, until: Instant) -> Woken {
         let mut inner = self.inner.lock();

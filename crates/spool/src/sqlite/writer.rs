@@ -24,6 +24,9 @@ use crate::outcome::Settled;
 /// Pause before outcomes that met a full disk are tried again, and before looking for room.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
 
+/// Longest time the first of several puts waits for the others; never longer than the last commit took.
+const GATHER_MAX: Duration = Duration::from_micros(150);
+
 /// Unused pages given back to a full disk at a time.
 const SHRINK_PAGES: u64 = 1000;
 
@@ -121,6 +124,10 @@ struct Writer<'s, 'c> {
     /// Results of the present transaction's settlements and chores.
     settled: Vec<Settled>,
     counted: Vec<u64>,
+    /// Puts in the last transaction.
+    shared_by: usize,
+    /// How long the last commit took.
+    sync_time: Duration,
 }
 
 impl<'s, 'c> Writer<'s, 'c> {
@@ -139,6 +146,8 @@ impl<'s, 'c> Writer<'s, 'c> {
             refused: Vec::new(),
             settled: Vec::new(),
             counted: Vec::new(),
+            shared_by: 0,
+            sync_time: Duration::ZERO,
         };
         shared.set_counts(writer.totals);
         checkpoint::watch(connection);
@@ -159,6 +168,7 @@ impl<'s, 'c> Writer<'s, 'c> {
             if self.shared.inbox.fetch(&mut carried.batch, patience, look_at) == Woken::Closing {
                 return Ended::Closed(self.close());
             }
+            self.gather(&mut carried.batch);
             if let Err(error) = self.shared.check() {
                 fail_puts(&mut carried.batch, &error);
             }
@@ -189,6 +199,23 @@ impl<'s, 'c> Writer<'s, 'c> {
                 return Ended::Failed(error);
             }
         }
+    }
+
+    /// Lets those who shared the last commit share the next one, too.
+    ///
+    /// They were answered a moment ago, and all come back at about the same time. Without this the first of them would have a
+    /// sync to itself while all others wait for it, and every second sync would be for a few. Alone, nobody waits.
+    fn gather(&mut self, batch: &mut Batch) {
+        let before = std::mem::replace(&mut self.shared_by, batch.puts.len());
+        if before < 2 || batch.puts.is_empty() {
+            return;
+        }
+        let until = Instant::now() + self.sync_time.min(GATHER_MAX);
+        while batch.puts.len() < before && Instant::now() < until {
+            std::thread::yield_now();
+            self.shared.inbox.fetch_more(batch);
+        }
+        self.shared_by = batch.puts.len();
     }
 
     /// The disk is full: gives the reserve up, so that what is queued can be delivered, and refuses mail. Returns when to try
@@ -274,7 +301,9 @@ impl<'s, 'c> Writer<'s, 'c> {
         }
         transaction.save_totals()?;
         self.totals = transaction.totals;
+        let begun = Instant::now();
         self.statements.commit.execute([])?;
+        self.sync_time = begun.elapsed();
         Ok(())
     }
 
