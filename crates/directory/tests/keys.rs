@@ -216,7 +216,7 @@ async fn a_file_of_the_first_layout_loses_nothing() {
     drop(made);
     let connection = rusqlite::Connection::open(bench.path()).unwrap();
     connection
-        .execute_batch("DROP TABLE keys; PRAGMA user_version = 1;")
+        .execute_batch("DROP TABLE keys; DROP TABLE app_passwords; PRAGMA user_version = 1;")
         .unwrap();
     drop(connection);
     let store = bench.store(policy());
