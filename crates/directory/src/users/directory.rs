@@ -112,7 +112,7 @@ impl Users {
             let (shared, login, given) = (Arc::clone(&self.shared), account.login.clone(), password.clone());
             tokio::task::spawn_blocking(move || {
                 let _worker = worker;
-                shared.upgrade_hash(&login, &old, &given);
+                shared.upgrade(&login, &old, &given);
             });
         }
         Ok(finding)
@@ -187,7 +187,7 @@ impl Shared {
     }
 
     /// Replaces the hash of an older scheme. A failure is no matter of this login: the next one tries again.
-    fn upgrade_hash(&self, login: &str, old: &str, password: &SecretString) {
+    fn upgrade(&self, login: &str, old: &str, password: &SecretString) {
         let upgraded = hash::make(password).map_err(UserError::Hash).and_then(|new| {
             // A connection of its own: logins must not wait for this one's turn to write.
             UserStore::open_existing(&self.settings.database)?.upgrade_hash(login, old, &new)

@@ -40,7 +40,7 @@ pub struct UsersSettings {
     /// Which keys are kept for mechanisms other than PLAIN and LOGIN. Default none.
     pub keys: KeyPolicy,
     /// Whether a login that shows the password gives the account the keys that it lacks. Default yes.
-    pub upgrade: bool,
+    pub upgrade_keys: bool,
 }
 
 impl Default for UsersSettings {
@@ -54,7 +54,7 @@ impl Default for UsersSettings {
             workers: (processors / 2).max(1),
             timeout: Duration::from_secs(5),
             keys: KeyPolicy::default(),
-            upgrade: true,
+            upgrade_keys: true,
         }
     }
 }

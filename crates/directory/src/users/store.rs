@@ -40,10 +40,10 @@ pub struct User {
     pub created_at: Timestamp,
     /// When its password was set last.
     pub password_set_at: Timestamp,
-    /// The scheme of its stored password: `ARGON2ID`, or another until its first login after an import.
-    pub scheme: &'static str,
     /// For which mechanisms a key is stored.
     pub keys: Vec<KeyKind>,
+    /// The scheme of its stored password: `ARGON2ID`, or another until its first login after an import.
+    pub scheme: &'static str,
 }
 
 /// Why something cannot be done to the file of own users.
@@ -512,7 +512,7 @@ fn user_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
         enabled: row.get(1)?,
         created_at: time(2)?,
         password_set_at: time(3)?,
-        scheme: hash::scheme(row.get_ref(4)?.as_str()?),
         keys: Vec::new(),
+        scheme: hash::scheme(row.get_ref(4)?.as_str()?),
     })
 }

@@ -217,8 +217,8 @@ fn list(store: &UserStore, written: &Written, json: JsonArg) -> Result<(), Failu
             user.login.clone(),
             state.into(),
             age(user.password_set_at),
-            user.scheme.to_lowercase(),
             mechanisms.working(user).join(" "),
+            user.scheme.to_lowercase(),
             user.addresses.join(" "),
         ]
     });
@@ -227,8 +227,8 @@ fn list(store: &UserStore, written: &Written, json: JsonArg) -> Result<(), Failu
             "login",
             "state",
             "password age",
-            "scheme",
             "mechanisms",
+            "scheme",
             "further addresses",
         ],
         &[2],

@@ -5,8 +5,8 @@ use rusqlite::{Transaction, params};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Entry, Imported, Password};
-use crate::users::hash;
 use crate::users::store::{UserError, UserStore, check_login, login_exists, owner_of};
+use crate::users::{hash, keys};
 
 impl UserStore {
     /// Imports accounts, all in one transaction. Passwords in the clear are hashed first, on all processors.
@@ -58,6 +58,8 @@ fn import_one(
         }
         let sql = "UPDATE users SET password = ?2, enabled = ?3, password_set_at = ?4 WHERE login = ?1";
         transaction.execute(sql, params![login, hash, entry.enabled, now])?;
+        // Keys of the password before must not outlive it; the next login makes new ones.
+        keys::replace(transaction, &login, &[])?;
         return Ok(Imported::Replaced);
     }
     if owner_of(transaction, &login)?.is_some() {

@@ -70,7 +70,7 @@ fn users(table: &UsersTable, c: &Checking<'_>) -> UsersSettings {
             .map_or(usual.workers, |workers| clamp(workers.value)),
         timeout: *table.timeout,
         keys: logins::key_policy(c.file, &c.hostname),
-        upgrade: *table.upgrade,
+        upgrade_keys: *table.upgrade_keys,
     }
 }
 

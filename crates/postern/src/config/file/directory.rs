@@ -29,10 +29,10 @@ table! {
         database: PathBuf = FilePath, optional "\"users.db\"" else "`users.db` in `state_dir`";
         /// How long a password that was verified is not hashed again. A change of the password counts at once all the same.
         cache_time: Duration = Time("0", "1h"), default "\"1m\"";
+        /// Whether a login by PLAIN or LOGIN gives a user the keys that lack, so that a site moves to SCRAM without new passwords.
+        upgrade_keys: bool = Switch, default "true";
         /// Whether a hash of an older scheme, as `postern user import` brings it, is replaced by argon2id at the next login.
         upgrade_hashes: bool = Switch, default "true";
-        /// Whether a login by PLAIN or LOGIN gives a user the keys that lack, so that a site moves to SCRAM without new passwords.
-        upgrade: bool = Switch, default "true";
         /// Most passwords hashed at the same time. Each takes about 20 ms and 19 MiB.
         workers: u64 = Count(1..=256), optional "2" else "half of the processors, at least one";
         /// The longest time for one login. After it the client is told `454 4.7.0`.
