@@ -2,6 +2,7 @@
 
 mod lookup;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use crate::ldap::{Ldap, LdapSettings};
 use crate::pace::Pace;
 use crate::saslauthd::{Saslauthd, SaslauthdSettings};
 use crate::secret_file::SecretFileError;
+use crate::sql::{Sql, SqlSettings};
 use crate::users::{UserError, Users, UsersSettings};
 use crate::verdict::{DenyReason, Existence, Finding, Outage, PasswordVerdict};
 
@@ -28,6 +30,8 @@ pub enum DirectorySettings {
     Ldap(LdapSettings),
     /// saslauthd.
     Saslauthd(SaslauthdSettings),
+    /// A SQL database.
+    Sql(SqlSettings),
 }
 
 /// A directory cannot be set up. Nothing was connected to yet: a server that is down is no error here.
@@ -113,6 +117,7 @@ enum Kind {
     Users(Users),
     Ldap(Box<Ldap>),
     Saslauthd(Saslauthd),
+    Sql(Box<Sql>),
 }
 
 impl Directories {
@@ -140,18 +145,29 @@ impl Directories {
         })
     }
 
-    /// Finds out whether this is the login's password.
+    /// Finds out whether this is the login's password, without knowing where the client is: an app password for certain
+    /// networks does not hold then.
+    pub async fn check_password(&self, login: &str, password: &SecretString) -> PasswordVerdict {
+        self.check_password_from(login, password, None).await
+    }
+
+    /// Finds out whether this is the login's password, for a client at `peer`.
     ///
     /// A denial takes the same time whatever its reason, so that nobody learns from it who exists; only an empty or
     /// malformed login or password is refused at once, which tells nothing.
-    pub async fn check_password(&self, login: &str, password: &SecretString) -> PasswordVerdict {
+    pub async fn check_password_from(
+        &self,
+        login: &str,
+        password: &SecretString,
+        peer: Option<IpAddr>,
+    ) -> PasswordVerdict {
         if let Some(reason) = refuse_unasked(login, password) {
             return PasswordVerdict::Denied(reason);
         }
         // Before it and not beside it: they would wait for each other's hashes, and longer where there are more of them.
         self.compare().await;
         let start = Instant::now();
-        let verdict = self.ask_all(login, password).await;
+        let verdict = self.ask_all(login, password, peer).await;
         match verdict {
             PasswordVerdict::Granted(_) => self.pace.note(start.elapsed()),
             PasswordVerdict::Denied(_) => {
@@ -177,16 +193,16 @@ impl Directories {
         if self.list.len() > 1 {
             let login = format!("{:016x}", rand::random::<u64>());
             let password = SecretString::from(format!("{:032x}", rand::random::<u128>()));
-            let _ = self.ask_all(&login, &password).await;
+            let _ = self.ask_all(&login, &password, None).await;
         }
         self.pace.begin(start.elapsed(), Instant::now());
     }
 
-    async fn ask_all(&self, login: &str, password: &SecretString) -> PasswordVerdict {
+    async fn ask_all(&self, login: &str, password: &SecretString, peer: Option<IpAddr>) -> PasswordVerdict {
         let mut denied = DenyReason::UnknownUser;
         let mut outage = None;
         for directory in &self.list {
-            match directory.check_password(login, password).await {
+            match directory.check_password(login, password, peer).await {
                 Ok(Finding::Granted(account)) => return PasswordVerdict::Granted(account),
                 Ok(Finding::Denied(reason)) => {
                     denied = denied.max(reason);
@@ -227,6 +243,9 @@ impl Directory {
             DirectorySettings::Saslauthd(settings) => {
                 ("saslauthd", Saslauthd::new(settings).map(Kind::Saslauthd))
             }
+            DirectorySettings::Sql(settings) => {
+                ("sql", Sql::new(settings).map(|sql| Kind::Sql(Box::new(sql))))
+            }
         };
         let name = format!("{word} (directory {})", index + 1);
         match kind {
@@ -239,11 +258,17 @@ impl Directory {
         }
     }
 
-    async fn check_password(&self, login: &str, password: &SecretString) -> Result<Finding, Outage> {
+    async fn check_password(
+        &self,
+        login: &str,
+        password: &SecretString,
+        peer: Option<IpAddr>,
+    ) -> Result<Finding, Outage> {
         let found = match &self.kind {
-            Kind::Users(users) => users.check_password(login, password).await,
+            Kind::Users(users) => users.check_password(login, password, peer).await,
             Kind::Ldap(ldap) => ldap.check_password(login, password).await,
             Kind::Saslauthd(saslauthd) => saslauthd.check_password(login, password).await,
+            Kind::Sql(sql) => sql.check_password(login, password).await,
         };
         self.watch(found)
     }
@@ -252,6 +277,7 @@ impl Directory {
         let found = match &self.kind {
             Kind::Users(users) => users.recipient_exists(address).await,
             Kind::Ldap(ldap) => ldap.recipient_exists(address).await,
+            Kind::Sql(sql) => sql.recipient_exists(address).await,
             Kind::Saslauthd(_) => return Ok(false),
         };
         self.watch(found)

@@ -1,7 +1,7 @@
 //! Who may log in, which addresses exist, and where local names lead.
 //!
-//! A *directory* is a source of accounts: Postern's own users ([`users`]), LDAP ([`ldap`]), saslauthd
-//! ([`saslauthd`]). [`Directories`] asks them in order and gives one typed verdict. A directory that cannot be asked
+//! A *directory* is a source of accounts: Postern's own users ([`users`]), LDAP ([`ldap`]), SQL databases ([`sql`]),
+//! saslauthd ([`saslauthd`]). [`schemes`] reads the stored passwords of others. [`Directories`] asks them in order and gives one typed verdict. A directory that cannot be asked
 //! never turns into a refusal, which would make a client forget its password, and never into a pass.
 //!
 //! [`aliases`] reads the aliases file.
@@ -17,18 +17,27 @@
 
 pub mod aliases;
 mod directories;
+mod failover;
+mod hashing;
 mod keys;
 pub mod ldap;
 mod pace;
+mod rota;
 pub mod saslauthd;
+pub mod schemes;
 mod secret_file;
+pub mod sql;
+mod tls;
 pub mod users;
 mod verdict;
+mod verified;
 
 pub use directories::{Directories, DirectoryError, DirectorySettings};
 pub use keys::{KeyKind, KeyVerdict};
 pub use ldap::{LdapSettings, SearchScope};
 pub use saslauthd::SaslauthdSettings;
+pub use schemes::{SchemeError, SchemeRules};
 pub use secret_file::{SecretFileError, read_secret};
+pub use sql::{SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};
 pub use users::{KeyPolicy, UserStore, UsersSettings};
 pub use verdict::{Account, DenyReason, Existence, Finding, Outage, PasswordVerdict};

@@ -44,6 +44,10 @@ pub enum DenyReason {
     Disabled,
     /// The account is there, the password is not its own.
     WrongPassword,
+    /// The right app password, after its expiry.
+    AppPasswordExpired,
+    /// The right app password, from a network that it is not meant for.
+    WrongNetwork,
 }
 
 impl DenyReason {
@@ -59,6 +63,8 @@ impl DenyReason {
             Self::NoKey => "no key for this mechanism",
             Self::Disabled => "account disabled",
             Self::WrongPassword => "wrong password",
+            Self::AppPasswordExpired => "app password expired",
+            Self::WrongNetwork => "app password from another network",
         }
     }
 
@@ -72,7 +78,9 @@ impl DenyReason {
             | Self::Ambiguous
             | Self::NoKey
             | Self::Disabled
-            | Self::WrongPassword => true,
+            | Self::WrongPassword
+            | Self::AppPasswordExpired
+            | Self::WrongNetwork => true,
         }
     }
 }

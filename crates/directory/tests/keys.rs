@@ -60,7 +60,7 @@ impl Bench {
         only(DirectorySettings::Users(UsersSettings {
             database: self.path(),
             keys: policy(),
-            upgrade,
+            upgrade_keys: upgrade,
             ..UsersSettings::default()
         }))
         .await
@@ -208,7 +208,7 @@ async fn a_file_that_is_gone_is_no_refusal() {
 
 /// The file as the version before stored keys made it.
 #[tokio::test]
-async fn a_file_of_the_first_layout_loses_nothing() {
+async fn a_file_of_the_layout_before_loses_nothing() {
     let bench = Bench::new();
     let made = bench.store(KeyPolicy::default());
     made.add(LOGIN, &secret("pass word"), &["acaird@relay.test".into()])
@@ -216,7 +216,7 @@ async fn a_file_of_the_first_layout_loses_nothing() {
     drop(made);
     let connection = rusqlite::Connection::open(bench.path()).unwrap();
     connection
-        .execute_batch("DROP TABLE keys; PRAGMA user_version = 1;")
+        .execute_batch("DROP TABLE keys; PRAGMA user_version = 2;")
         .unwrap();
     drop(connection);
     let store = bench.store(policy());

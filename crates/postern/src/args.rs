@@ -1,5 +1,7 @@
 //! The command line.
 
+mod user;
+
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueHint};
@@ -7,6 +9,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueHint};
 use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
 
 use crate::exit;
+
+pub(crate) use self::user::{AppPasswordCommand, ImportArgs};
 
 /// A mail relay: takes mail from those who prove who they are, and loses none.
 #[derive(Debug, Parser)]
@@ -158,6 +162,16 @@ pub(crate) enum UserCommand {
         login: String,
         #[command(flatten)]
         json: JsonArg,
+    },
+    /// Imports users from another program's file
+    ///
+    /// Hashes are taken as they are, and replaced by argon2id at the next login of their user; passwords in the clear are
+    /// hashed. What cannot be imported is told with its line, and the rest is imported all the same.
+    Import(ImportArgs),
+    /// Manages passwords for single devices and programs
+    AppPassword {
+        #[command(subcommand)]
+        command: AppPasswordCommand,
     },
 }
 

@@ -319,3 +319,102 @@ fn completions_and_manual_are_generated() {
     let version = site.json(&["version", "--json"]);
     assert_eq!(version["name"], "postern");
 }
+
+#[test]
+fn users_are_imported() {
+    let site = Site::new(CONFIG);
+    let md5 = "$1$saltsalt$1K7dkhtbTNVUwUicA5kOT1";
+    let shadow = format!(
+        "root:*:19000::::::\nann:{md5}:19000::::::\nbob:!{md5}:19000::::::\nodd:abJnggxhB/yWI:19000::::::\n"
+    );
+    fs::write(site.path("shadow"), shadow).unwrap();
+    let arguments = [
+        "user",
+        "import",
+        "--format",
+        "shadow",
+        "--domain",
+        "example.org",
+        "shadow",
+    ];
+    let foreseen = site.run(&[&arguments[..], &["--dry-run"]].concat());
+    assert_eq!(
+        site.json(&["user", "list", "--json"]),
+        Value::Array(Vec::new()),
+        "{foreseen:?}"
+    );
+    let output = site.run(&arguments);
+    assert_eq!(output.status.code(), Some(1), "one line is not imported");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        told.starts_with("line 4: odd: its stored password cannot be used"),
+        "{told}"
+    );
+    let summary = "2 added, 1 of them disabled, 1 without a password left out, 1 not imported";
+    assert!(told.trim_end().ends_with(summary), "{told}");
+    assert!(!told.contains("$1$") && !told.contains("abJn"), "{told}");
+    let users = site.json(&["user", "list", "--json"]);
+    assert_eq!(
+        (&users[0]["login"], &users[0]["scheme"]),
+        (&"ann@example.org".into(), &"MD5-CRYPT".into())
+    );
+    assert_eq!(users[1]["enabled"], false);
+
+    let dump =
+        "VERSION=3\nformat=print\nHEADER=END\n ann\\00example.org\\00userPassword\n pass word\nDATA=END\n";
+    let from_stdin = ["user", "import", "--format", "sasldb", "--json", "-"];
+    let again = site.run_as(binary(), &from_stdin, dump);
+    let summary: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!((&summary["kept"], &summary["added"]), (&1.into(), &0.into()));
+    let replaced = site.run_as(binary(), &[&from_stdin[..], &["--replace"]].concat(), dump);
+    let summary: Value = serde_json::from_slice(&replaced.stdout).unwrap();
+    assert_eq!(summary["replaced"], 1);
+    assert_eq!(site.json(&["user", "list", "--json"])[0]["scheme"], "ARGON2ID");
+    fs::write(site.path("empty"), "# nobody\n").unwrap();
+    assert_eq!(site.code(&["user", "import", "--format", "htpasswd", "empty"]), 1);
+    assert_eq!(site.code(&["user", "import", "--format", "htpasswd", "none"]), 74);
+    assert_eq!(site.code(&["user", "import", "--format", "nis", "shadow"]), 64);
+}
+
+#[test]
+fn app_passwords_are_managed() {
+    let site = Site::new(CONFIG);
+    site.ok(&["user", "add", "ann@example.org", "--generate"]);
+    let add = ["user", "app-password", "add", "ann@example.org"];
+    let told = site.ok(&[&add[..], &["phone"]].concat());
+    let password = told.lines().last().unwrap().strip_prefix("password: ").unwrap();
+    assert_eq!(password.len(), 29, "{told}");
+    let printer = [
+        "printer",
+        "--network",
+        "192.0.2.7/24",
+        "--expires",
+        "2099-12-31",
+        "--json",
+    ];
+    let made = site.json(&[&add[..], &printer].concat());
+    assert_eq!(made["label"], "printer");
+    let list = ["user", "app-password", "list", "ann@example.org"];
+    let shown = site.json(&[&list[..], &["--json"]].concat());
+    assert_eq!(shown[1]["networks"][0], "192.0.2.0/24");
+    assert_eq!(shown[0]["last_used_at"], Value::Null);
+    assert!(!shown.to_string().contains(password));
+    let table = site.ok(&list);
+    assert!(
+        table.contains("phone") && table.contains("never") && !table.contains(password),
+        "{table}"
+    );
+    site.ok(&["user", "app-password", "revoke", "ann@example.org", "phone"]);
+    #[rustfmt::skip]
+    let cases: [(&str, &[&str], i32); 6] = [
+        ("revoked twice",    &["user", "app-password", "revoke", "ann@example.org", "phone"],                         1),
+        ("the same label",   &["user", "app-password", "add", "ann@example.org", "printer"],                          1),
+        ("nobody's",         &["user", "app-password", "list", "bob@example.org"],                                    1),
+        ("expired",          &["user", "app-password", "add", "ann@example.org", "x", "--expires", "2001-01-01"],     64),
+        ("no time",          &["user", "app-password", "add", "ann@example.org", "x", "--expires", "soon"],           64),
+        ("no network",       &["user", "app-password", "add", "ann@example.org", "x", "--network", "home"],           64),
+    ];
+    for (shows, arguments, want) in cases {
+        assert_eq!(site.code(arguments), want, "{shows}");
+    }
+}

@@ -3,7 +3,10 @@
 //! Everything here panics rather than returns an error: a test whose peer does not start has failed, and the panic says
 //! which Debian package is missing.
 
+mod account;
+pub mod mariadb;
 pub mod postfix;
+pub mod postgres;
 pub mod process;
 pub mod saslauthd;
 pub mod sink;

@@ -274,7 +274,8 @@ fn fill(folder: &Path, ldif: &str) {
     run(&mut command);
 }
 
-fn make_certificate(folder: &Path) {
+/// Makes `ca.crt`, and `server.crt` with `server.key` for `localhost` and 127.0.0.1, signed by it.
+pub(crate) fn make_certificate(folder: &Path) {
     let openssl = program("/usr/bin/openssl", "openssl");
     let at = |name: &str| folder.join(name);
     let key = [
@@ -319,7 +320,8 @@ pub(crate) fn freeze(server: &Server) {
     });
 }
 
-fn run(command: &mut Command) {
+/// Runs a program that has to succeed, and returns what it printed.
+pub(crate) fn run(command: &mut Command) -> String {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
@@ -329,4 +331,5 @@ fn run(command: &mut Command) {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -145,32 +145,33 @@ fn target(item: &str) -> Result<Written, String> {
         }
         return Ok(Written::Include(path.to_owned()));
     }
-    match whole.chars().next() {
-        Some('|') => {
-            return Err(format!(
-                "{item}: programs are not run; deliver to a mailbox or an address instead"
-            ));
-        }
-        Some('/') => {
-            return Err(format!(
-                "{item}: files are not written to; deliver to a mailbox or an address instead"
-            ));
-        }
-        Some(':') => {
-            return Err(format!(
-                "{item}: the only target with a `:` in front is `:include:/path`"
-            ));
-        }
-        _ => {}
-    }
+    nothing_special(item, &whole)?;
     // `Jane Doe <jane@outside.example>`: what counts is inside.
     if let Some(open) = find_outside(item, |c| c == '<')? {
         let Some(inner) = item[open + 1..].strip_suffix('>') else {
             return Err(format!("{item}: `<` without `>` at its end"));
         };
-        return goal(inner.trim()).map(Written::Goal);
+        let inner = inner.trim();
+        nothing_special(item, &unquote(inner)?)?;
+        return goal(inner).map(Written::Goal);
     }
     goal(item).map(Written::Goal)
+}
+
+/// Refuses what other servers would run, write to, or take for an instruction.
+fn nothing_special(item: &str, target: &str) -> Result<(), String> {
+    match target.chars().next() {
+        Some('|') => Err(format!(
+            "{item}: programs are not run; deliver to a mailbox or an address instead"
+        )),
+        Some('/') => Err(format!(
+            "{item}: files are not written to; deliver to a mailbox or an address instead"
+        )),
+        Some(':') => Err(format!(
+            "{item}: the only target with a `:` in front is `:include:/path`"
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn goal(item: &str) -> Result<Goal, String> {
@@ -381,6 +382,21 @@ mod tests {
                 "a quoted program",
                 "a: \"|/usr/bin/vacation joe\"",
                 "programs are not run",
+            ),
+            (
+                "a program in angle brackets",
+                "a: B <|/bin/sh>",
+                "programs are not run",
+            ),
+            (
+                "a file in angle brackets",
+                "a: </var/mail/archive>",
+                "files are not written to",
+            ),
+            (
+                "an instruction in angle brackets",
+                "a: <:fail:>",
+                "`:include:/path`",
             ),
             ("a file", "a: /var/mail/archive", "files are not written to"),
             (

@@ -1,24 +1,22 @@
 //! The questions put to an LDAP directory, over its servers in turn.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Instant;
 
 use ldap3::{LdapConnSettings, Scope, SearchEntry};
-use parking_lot::Mutex;
 use postern_mail::Mailbox;
 use secrecy::SecretString;
-use tracing::{info, warn};
+use tracing::warn;
 use url::Url;
 
-use super::code::{Fault, of_search, of_user_bind};
+use super::code::{of_search, of_user_bind};
 use super::pool::{Identity, Pool, Search};
-use super::rota::Rota;
 use super::settings::{LdapSettings, SearchScope};
 use super::template::Template;
-use super::tls;
 use crate::directories::SetUpError;
+use crate::failover::{Failover, Fault};
 use crate::secret_file::read_secret;
+use crate::tls;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
 
 /// Most servers of one directory.
@@ -31,13 +29,12 @@ pub(crate) struct Ldap {
     filter: Template,
     recipient_filter: Template,
     servers: Vec<Server>,
-    rota: Mutex<Rota>,
+    failover: Failover,
 }
 
 /// One server: searches on some connections, user binds on others.
 #[derive(Debug)]
 struct Server {
-    url: String,
     searches: Pool,
     binds: Pool,
 }
@@ -102,13 +99,14 @@ impl Ldap {
             .iter()
             .map(|url| Server::new(url, &connect, identity.clone(), &settings))
             .collect();
-        let rota = Mutex::new(Rota::new(count, settings.retry_primary_after));
+        let names = urls.iter().map(Url::to_string).collect();
+        let failover = Failover::new("LDAP", names, settings.retry_primary_after);
         Ok(Self {
             settings,
             filter,
             recipient_filter,
             servers,
-            rota,
+            failover,
         })
     }
 
@@ -141,41 +139,10 @@ impl Ldap {
         ))
     }
 
-    /// Asks one server after the other until one answers. Each gets an equal share of the time that is left, so a
-    /// server that hangs leaves enough for the next.
     async fn ask(&self, question: Question<'_>) -> Result<Reply, Outage> {
         let end = Instant::now() + self.settings.timeout;
-        let order = self.rota.lock().order(Instant::now());
-        let mut reasons = String::new();
-        for (tried, &index) in order.iter().enumerate() {
-            let server = &self.servers[index];
-            let now = Instant::now();
-            let left = u32::try_from(order.len() - tried).unwrap_or(1);
-            let share = end.saturating_duration_since(now) / left;
-            let deadline = now + share;
-            let answer =
-                tokio::time::timeout_at(deadline.into(), self.ask_server(server, question, deadline))
-                    .await
-                    .unwrap_or_else(|_| {
-                        Err(Fault::Server(format!(
-                            "no answer within {} ms",
-                            share.as_millis()
-                        )))
-                    });
-            match answer {
-                Ok(reply) => {
-                    self.note_up(index);
-                    return Ok(reply);
-                }
-                Err(Fault::Question(reason)) => return Err(Outage::new(format!("{}: {reason}", server.url))),
-                Err(Fault::Server(reason)) => {
-                    self.note_down(index, &reason);
-                    let separator = if reasons.is_empty() { "" } else { "; " };
-                    let _ = write!(reasons, "{separator}{}: {reason}", server.url);
-                }
-            }
-        }
-        Err(Outage::new(reasons))
+        let ask = |index: usize, deadline| self.ask_server(&self.servers[index], question, deadline);
+        self.failover.ask(end, ask).await
     }
 
     async fn ask_server(
@@ -305,18 +272,6 @@ impl Ldap {
         }
         Account { login, addresses }
     }
-
-    fn note_up(&self, index: usize) {
-        if self.rota.lock().up(index) {
-            info!(target: "postern::directory", server = %self.servers[index].url, "LDAP server answers again");
-        }
-    }
-
-    fn note_down(&self, index: usize, reason: &str) {
-        if self.rota.lock().down(index, Instant::now()) {
-            warn!(target: "postern::directory", server = %self.servers[index].url, reason, "LDAP server fails");
-        }
-    }
 }
 
 impl Server {
@@ -328,7 +283,6 @@ impl Server {
     ) -> Self {
         let size = settings.pool_size;
         Self {
-            url: url.to_string(),
             searches: Pool::new(url.as_str(), connect.clone(), identity, size),
             binds: Pool::new(url.as_str(), connect.clone(), None, size),
         }

@@ -2,16 +2,8 @@
 
 use ldap3::LdapResult;
 
+use crate::failover::Fault;
 use crate::verdict::DenyReason;
-
-/// Why a server gave no answer to the question.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Fault {
-    /// The server cannot be asked: the next one is.
-    Server(String),
-    /// The server answers, and this question cannot be answered, here or at its peers.
-    Question(String),
-}
 
 /// Longest text of a server that goes into a log line, in characters.
 const TEXT_MAX: usize = 200;

@@ -9,10 +9,8 @@
 mod ask;
 mod code;
 mod pool;
-mod rota;
 mod settings;
 mod template;
-mod tls;
 
 pub(crate) use ask::Ldap;
 pub use settings::{LdapSettings, SearchScope};

@@ -12,7 +12,8 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::debug;
 
-use super::code::{Fault, tell};
+use super::code::tell;
+use crate::failover::Fault;
 
 /// How long an unused connection is kept. Servers and firewalls drop idle ones unseen, often after 5 minutes or more.
 const IDLE_MAX: Duration = Duration::from_secs(240);

@@ -1,18 +1,22 @@
 //! Own users as a directory: hashing in a bounded number of blocking threads, and a short memory of what was verified.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use postern_mail::{Domain, Mailbox};
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
+use tracing::{info, warn};
 
-use super::cache::VerifiedCache;
+use super::app_password::Used;
 use super::store::{Record, UserError, UserStore};
 use super::{UsersSettings, hash};
 use crate::directories::SetUpError;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
+use crate::verified::VerifiedCache;
 
 pub(crate) struct Users {
     pub(super) shared: Arc<Shared>,
@@ -29,6 +33,8 @@ pub(super) struct Shared {
 /// What a look-up alone could tell.
 enum Known {
     Settled(Finding),
+    /// Granted by an app password, whose use may have to be written down.
+    AppPassword(Finding, Used),
     ToHash(Option<Record>),
 }
 
@@ -59,9 +65,10 @@ impl Users {
         &self,
         login: &str,
         password: &SecretString,
+        peer: Option<IpAddr>,
     ) -> Result<Finding, Outage> {
         let timeout = self.shared.settings.timeout;
-        tokio::time::timeout(timeout, self.check(login, password))
+        tokio::time::timeout(timeout, self.check(login, password, peer))
             .await
             .unwrap_or_else(|_| {
                 Err(Outage::new(format!(
@@ -71,22 +78,44 @@ impl Users {
             })
     }
 
-    async fn check(&self, login: &str, password: &SecretString) -> Result<Finding, Outage> {
+    async fn check(
+        &self,
+        login: &str,
+        password: &SecretString,
+        peer: Option<IpAddr>,
+    ) -> Result<Finding, Outage> {
         let (shared, login, given) = (Arc::clone(&self.shared), login.to_owned(), password.clone());
-        let known = blocking(move || shared.look_up(&login, &given)).await?;
+        let known = blocking(move || shared.look_up(&login, &given, peer)).await?;
         let record = match known {
             Known::Settled(finding) => return Ok(finding),
+            Known::AppPassword(finding, used) => {
+                let shared = Arc::clone(&self.shared);
+                tokio::task::spawn_blocking(move || shared.note_use(used));
+                return Ok(finding);
+            }
             Known::ToHash(record) => record,
         };
         let gone = |_| Outage::new("shutting down");
         let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(gone)?;
         let (shared, given) = (Arc::clone(&self.shared), password.clone());
-        blocking(move || {
+        let old = record.as_ref().map(|record| record.hash.clone());
+        let (finding, worker) = blocking(move || {
             // The worker's place is free when the hashing ends, even if nobody waits for it any more.
-            let _worker = worker;
-            shared.hash(record, &given)
+            let finding = shared.hash(record, &given)?;
+            Ok((finding, worker))
         })
-        .await
+        .await?;
+        if let (Finding::Granted(account), Some(old)) = (&finding, old)
+            && self.shared.settings.upgrade_hashes
+            && !hash::is_current(&old)
+        {
+            let (shared, login, given) = (Arc::clone(&self.shared), account.login.clone(), password.clone());
+            tokio::task::spawn_blocking(move || {
+                let _worker = worker;
+                shared.upgrade(&login, &old, &given);
+            });
+        }
+        Ok(finding)
     }
 
     /// Whether an account has this address.
@@ -116,10 +145,23 @@ impl Shared {
         Ok(fresh)
     }
 
-    fn look_up(&self, login: &str, password: &SecretString) -> Result<Known, UserError> {
-        let Some(record) = self.store()?.record(login)? else {
+    fn look_up(
+        &self,
+        login: &str,
+        password: &SecretString,
+        peer: Option<IpAddr>,
+    ) -> Result<Known, UserError> {
+        let store = self.store()?;
+        let Some(record) = store.record(login)? else {
             return Ok(Known::ToHash(None));
         };
+        if let Some(found) = store.find_app_password(&record.login, password)? {
+            let now = Timestamp::now();
+            return Ok(match found.refusal(record.enabled, now, peer) {
+                Some(reason) => Known::Settled(Finding::Denied(reason)),
+                None => Known::AppPassword(Finding::Granted(self.account(record)), found.used(now, peer)),
+            });
+        }
         if record.enabled && self.verified.lock().holds(&record.hash, password, Instant::now()) {
             return Ok(Known::Settled(Finding::Granted(self.account(record))));
         }
@@ -139,9 +181,36 @@ impl Shared {
         if !record.enabled {
             return Ok(Finding::Denied(DenyReason::Disabled));
         }
-        self.upgrade(&record, password);
+        self.upgrade_keys(&record, password);
         self.verified.lock().note(&record.hash, password, Instant::now());
         Ok(Finding::Granted(self.account(record)))
+    }
+
+    /// Replaces the hash of an older scheme. A failure is no matter of this login: the next one tries again.
+    fn upgrade(&self, login: &str, old: &str, password: &SecretString) {
+        let upgraded = hash::make(password).map_err(UserError::Hash).and_then(|new| {
+            // A connection of its own: logins must not wait for this one's turn to write.
+            UserStore::open_existing(&self.settings.database)?.upgrade_hash(login, old, &new)
+        });
+        match upgraded {
+            Ok(true) => {
+                info!(target: "postern::directory", login, scheme = hash::scheme(old), "password hash upgraded")
+            }
+            Ok(false) => {}
+            Err(error) => {
+                warn!(target: "postern::directory", login, reason = %error, "password hash not upgraded");
+            }
+        }
+    }
+
+    fn note_use(&self, used: Used) {
+        if !used.is_news {
+            return;
+        }
+        let noted = UserStore::open_existing(&self.settings.database).and_then(|store| store.note_use(&used));
+        if let Err(error) = noted {
+            warn!(target: "postern::directory", reason = %error, "use of an app password not noted");
+        }
     }
 
     pub(super) fn account(&self, record: Record) -> Account {

@@ -1,8 +1,10 @@
-//! Password hashes: argon2id in the PHC string form (RFC 9106).
+//! Password hashes: made as argon2id in the PHC string form (RFC 9106); imported ones may be of any scheme.
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::password_hash::{PasswordHash, PasswordHasher, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::schemes::{SchemeError, SchemeRules, Stored};
 
 /// Memory of one hash, in KiB: 19 MiB. With [`PASSES`] it is the smallest setting that OWASP lists as sound, and takes
 /// 20 to 40 ms, so that a login is cheap and a stolen file is not.
@@ -29,15 +31,25 @@ pub(crate) fn make(password: &SecretString) -> Result<String, String> {
 
 /// Whether a stored hash is this password's. The cost is that of the hash, whose own parameters count.
 pub(crate) fn verify(stored: &str, password: &SecretString) -> Result<bool, String> {
-    let stored = PasswordHash::new(stored).map_err(|error| format!("damaged: {error}"))?;
-    if stored.hash.is_none() {
-        return Err("damaged: cut off".into());
-    }
-    match hasher()?.verify_password(password.expose_secret().as_bytes(), &stored) {
-        Ok(()) => Ok(true),
-        Err(argon2::password_hash::Error::Password) => Ok(false),
-        Err(error) => Err(error.to_string()),
-    }
+    let damaged = |error: SchemeError| error.to_string();
+    Stored::parse(stored, &SchemeRules::default())
+        .map_err(damaged)?
+        .verify(password)
+        .map_err(damaged)
+}
+
+/// The name of the scheme of a stored hash, for people.
+pub(crate) fn scheme(stored: &str) -> &'static str {
+    Stored::parse(stored, &SchemeRules::default()).map_or("unknown", |stored| stored.scheme())
+}
+
+/// Whether a stored hash is at least as strong as one made now.
+pub(crate) fn is_current(stored: &str) -> bool {
+    let Ok(hash) = PasswordHash::new(stored) else {
+        return false;
+    };
+    let of = |name| hash.params.get_decimal(name).unwrap_or(0);
+    hash.algorithm.as_str() == "argon2id" && of("m") >= MEMORY_KIB && of("t") >= PASSES
 }
 
 /// Spends the time of [`verify`], for a login that does not exist.
@@ -74,6 +86,25 @@ mod tests {
             "$1$abc$def",
         ] {
             assert!(verify(damaged, &password).is_err(), "{damaged}");
+        }
+    }
+
+    #[test]
+    fn what_is_strong_enough_to_stay() {
+        let argon2 = |algorithm: &str, m: u32, t: u32| {
+            format!("${algorithm}$v=19$m={m},t={t},p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA")
+        };
+        let cases = [
+            ("one made now", make(&SecretString::from("x")).unwrap(), true),
+            ("a stronger one", argon2("argon2id", 65_536, 3), true),
+            ("less memory", argon2("argon2id", 4_096, 3), false),
+            ("fewer passes", argon2("argon2id", 65_536, 1), false),
+            ("another kind", argon2("argon2i", 65_536, 3), false),
+            ("bcrypt", "$2y$14$abcdefghijklmnopqrstuu".into(), false),
+            ("LDAP", "{SSHA}AAAA".into(), false),
+        ];
+        for (shows, stored, want) in cases {
+            assert_eq!(is_current(&stored), want, "{shows}");
         }
     }
 }

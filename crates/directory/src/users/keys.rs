@@ -164,17 +164,17 @@ impl Users {
 impl Shared {
     /// Derives the keys that an account lacks from a password that was found right. What cannot be written is left for
     /// the next login: this one has succeeded.
-    pub(super) fn upgrade(&self, record: &Record, password: &SecretString) {
+    pub(super) fn upgrade_keys(&self, record: &Record, password: &SecretString) {
         let policy = &self.settings.keys;
-        if !self.settings.upgrade || policy.kinds.is_empty() {
+        if !self.settings.upgrade_keys || policy.kinds.is_empty() {
             return;
         }
-        if let Err(error) = self.try_upgrade(record, password) {
+        if let Err(error) = self.try_upgrade_keys(record, password) {
             tracing::warn!(target: "postern::directory", login = record.login, reason = %error, "keys not upgraded");
         }
     }
 
-    fn try_upgrade(&self, record: &Record, password: &SecretString) -> Result<(), UserError> {
+    fn try_upgrade_keys(&self, record: &Record, password: &SecretString) -> Result<(), UserError> {
         let policy = &self.settings.keys;
         let store = self.store()?;
         let lacking = policy.lacking(&all_of(&store.lock(), &record.login)?);

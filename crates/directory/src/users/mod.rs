@@ -1,14 +1,18 @@
-//! Postern's own users: a SQLite file with argon2id hashes.
+//! Postern's own users: a SQLite file with argon2id hashes, app passwords, and hashes of other programs until their first
+//! login.
 
-mod cache;
+mod app_password;
 mod directory;
 mod hash;
+pub mod import;
 mod keys;
+mod layout;
 mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use app_password::AppPassword;
 pub(crate) use directory::Users;
 pub use keys::KeyPolicy;
 pub use store::{User, UserError, UserStore};
@@ -25,6 +29,9 @@ pub struct UsersSettings {
     ///
     /// A change of the password, and switching an account off or removing it, take effect at once all the same.
     pub cache_ttl: Duration,
+    /// Whether a hash of an older scheme, as an import brings it, is replaced by argon2id at the next login with the right
+    /// password. Default true.
+    pub upgrade_hashes: bool,
     /// Most passwords hashed at the same time. Default: half the processors, at least 1, so that relaying always has
     /// some. Each takes about 20 ms and 19 MiB.
     pub workers: usize,
@@ -33,7 +40,7 @@ pub struct UsersSettings {
     /// Which keys are kept for mechanisms other than PLAIN and LOGIN. Default none.
     pub keys: KeyPolicy,
     /// Whether a login that shows the password gives the account the keys that it lacks. Default yes.
-    pub upgrade: bool,
+    pub upgrade_keys: bool,
 }
 
 impl Default for UsersSettings {
@@ -43,10 +50,11 @@ impl Default for UsersSettings {
             database: PathBuf::from("users.db"),
             domains: Vec::new(),
             cache_ttl: Duration::from_secs(60),
+            upgrade_hashes: true,
             workers: (processors / 2).max(1),
             timeout: Duration::from_secs(5),
             keys: KeyPolicy::default(),
-            upgrade: true,
+            upgrade_keys: true,
         }
     }
 }

@@ -13,8 +13,8 @@ use postern_mail::address::ParseOptions;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::hash;
 use super::keys::{self, KeyPolicy};
+use super::{hash, layout};
 use crate::keys::KeyKind;
 
 /// Longest login, in octets.
@@ -22,12 +22,6 @@ const LOGIN_MAX: usize = 255;
 
 /// Longest password, in octets; the same as that of the mechanisms, so that each can be used.
 const PASSWORD_MAX: usize = 1_024;
-
-/// Layout of the file, in its `user_version`.
-const LAYOUT: i64 = 2;
-
-/// How each layout is made from the one before.
-const LAYOUTS: [&str; 2] = [include_str!("schema.sql"), include_str!("keys.sql")];
 
 /// How long to wait while another process writes.
 const BUSY: Duration = Duration::from_secs(5);
@@ -48,6 +42,8 @@ pub struct User {
     pub password_set_at: Timestamp,
     /// For which mechanisms a key is stored.
     pub keys: Vec<KeyKind>,
+    /// The scheme of its stored password: `ARGON2ID`, or another until its first login after an import.
+    pub scheme: &'static str,
 }
 
 /// Why something cannot be done to the file of own users.
@@ -71,6 +67,36 @@ pub enum UserError {
     /// The password is empty, over 1,024 octets, or has a NUL.
     #[error("a password has 1 to 1,024 octets and no NUL")]
     BadPassword,
+    /// A label is empty, too long, or has control characters.
+    #[error("{0:?} cannot be a label: 1 to 64 characters without control characters")]
+    BadLabel(String),
+    /// The user has an app password of this label.
+    #[error("{login} has an app password {label:?} already")]
+    LabelTaken {
+        /// The user.
+        login: String,
+        /// The label.
+        label: String,
+    },
+    /// The user has no app password of this label.
+    #[error("{login} has no app password {label:?}")]
+    NoSuchAppPassword {
+        /// The user.
+        login: String,
+        /// The label.
+        label: String,
+    },
+    /// The user has as many app passwords as it may have.
+    #[error("{login} has {most} app passwords, and may have no more: revoke one")]
+    TooManyAppPasswords {
+        /// The user.
+        login: String,
+        /// How many it may have.
+        most: u32,
+    },
+    /// An app password would have expired before its first use.
+    #[error("an expiry in the past")]
+    ExpiryPast,
     /// The file is open to others.
     #[error("{path} is readable or writable by others (mode {mode:03o}): chmod 600 {path}")]
     OpenToOthers {
@@ -114,7 +140,7 @@ pub struct UserStore {
     path: PathBuf,
     /// Device and inode of the file that is open.
     identity: (u64, u64),
-    connection: Mutex<Connection>,
+    pub(super) connection: Mutex<Connection>,
     keys: KeyPolicy,
 }
 
@@ -173,7 +199,7 @@ impl UserStore {
         connection.pragma_update(None, "foreign_keys", true)?;
         // Old hashes are overwritten, not just unlinked.
         connection.pragma_update(None, "secure_delete", true)?;
-        lay_out(&mut connection, path)?;
+        layout::bring_up(&mut connection, path)?;
         let identity = (metadata.dev(), metadata.ino());
         Ok(Self {
             path: path.to_owned(),
@@ -287,8 +313,9 @@ impl UserStore {
     /// Failures of the database.
     pub fn list(&self) -> Result<Vec<User>, UserError> {
         let connection = self.connection.lock();
-        let mut statement = connection
-            .prepare_cached("SELECT login, enabled, created_at, password_set_at FROM users ORDER BY login")?;
+        let mut statement = connection.prepare_cached(
+            "SELECT login, enabled, created_at, password_set_at, password FROM users ORDER BY login",
+        )?;
         let users = statement
             .query_map([], user_from_row)?
             .collect::<Result<Vec<_>, _>>()?;
@@ -306,7 +333,7 @@ impl UserStore {
     pub fn get(&self, login: &str) -> Result<Option<User>, UserError> {
         let connection = self.connection.lock();
         let mut statement = connection.prepare_cached(
-            "SELECT login, enabled, created_at, password_set_at FROM users WHERE login = ?1",
+            "SELECT login, enabled, created_at, password_set_at, password FROM users WHERE login = ?1",
         )?;
         let user = statement
             .query_row([canonical(login)], user_from_row)
@@ -350,6 +377,18 @@ impl UserStore {
         Ok(Some(record))
     }
 
+    /// Puts a stronger hash of the same password in the place of `old`, unless that was changed meanwhile. Returns whether
+    /// it did.
+    pub(crate) fn upgrade_hash(&self, login: &str, old: &str, new: &str) -> Result<bool, UserError> {
+        let sql = "UPDATE users SET password = ?3 WHERE login = ?1 AND password = ?2";
+        let mut changed = 0;
+        self.change(|transaction| {
+            changed = transaction.execute(sql, params![login, old, new])?;
+            Ok(())
+        })?;
+        Ok(changed == 1)
+    }
+
     /// Whether a login or further address is this one.
     pub(crate) fn has_address(&self, address: &str) -> Result<bool, UserError> {
         let connection = self.connection.lock();
@@ -364,7 +403,7 @@ impl UserStore {
         fs::metadata(&self.path).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.identity)
     }
 
-    fn change_one(
+    pub(super) fn change_one(
         &self,
         login: &str,
         change: impl FnOnce(&Transaction<'_>, &str) -> rusqlite::Result<usize>,
@@ -407,7 +446,7 @@ pub(crate) fn canonical(login: &str) -> String {
     login.to_lowercase()
 }
 
-fn check_login(login: &str) -> Result<String, UserError> {
+pub(super) fn check_login(login: &str) -> Result<String, UserError> {
     let canonical = canonical(login);
     let bad = |c: char| c.is_whitespace() || c.is_control();
     if canonical.is_empty() || canonical.len() > LOGIN_MAX || canonical.chars().any(bad) {
@@ -416,7 +455,7 @@ fn check_login(login: &str) -> Result<String, UserError> {
     Ok(canonical)
 }
 
-fn check_address(text: &str) -> Result<String, UserError> {
+pub(super) fn check_address(text: &str) -> Result<String, UserError> {
     let options = ParseOptions {
         utf8: true,
         ..ParseOptions::default()
@@ -425,7 +464,7 @@ fn check_address(text: &str) -> Result<String, UserError> {
     Ok(mailbox.key())
 }
 
-fn check_password(password: &SecretString) -> Result<(), UserError> {
+pub(super) fn check_password(password: &SecretString) -> Result<(), UserError> {
     let password = password.expose_secret();
     if password.is_empty() || password.len() > PASSWORD_MAX || password.contains('\0') {
         return Err(UserError::BadPassword);
@@ -433,34 +472,13 @@ fn check_password(password: &SecretString) -> Result<(), UserError> {
     Ok(())
 }
 
-fn lay_out(connection: &mut Connection, path: &Path) -> Result<(), UserError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if !(0..=LAYOUT).contains(&found) {
-        return Err(UserError::LaterLayout {
-            path: path.to_owned(),
-            found,
-            known: LAYOUT,
-        });
-    }
-    for (step, sql) in (0..LAYOUT).zip(LAYOUTS) {
-        if step >= found {
-            transaction.execute_batch(sql)?;
-        }
-    }
-    if found < LAYOUT {
-        transaction.pragma_update(None, "user_version", LAYOUT)?;
-    }
-    Ok(transaction.commit()?)
-}
-
-fn login_exists(transaction: &Transaction<'_>, login: &str) -> Result<bool, UserError> {
+pub(super) fn login_exists(transaction: &Transaction<'_>, login: &str) -> Result<bool, UserError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM users WHERE login = ?1)";
     Ok(transaction.query_row(sql, [login], |row| row.get(0))?)
 }
 
 /// The login that an address belongs to, as login or as further address.
-fn owner_of(transaction: &Transaction<'_>, address: &str) -> Result<Option<String>, UserError> {
+pub(super) fn owner_of(transaction: &Transaction<'_>, address: &str) -> Result<Option<String>, UserError> {
     let sql = "SELECT login FROM users WHERE login = ?1 UNION SELECT login FROM addresses WHERE address = ?1";
     Ok(transaction
         .query_row(sql, [address], |row| row.get(0))
@@ -495,5 +513,6 @@ fn user_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
         created_at: time(2)?,
         password_set_at: time(3)?,
         keys: Vec::new(),
+        scheme: hash::scheme(row.get_ref(4)?.as_str()?),
     })
 }

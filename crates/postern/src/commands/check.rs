@@ -4,7 +4,8 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use postern_directory::{Directories, DirectorySettings, UserStore};
+use postern_directory::{Directories, DirectorySettings, PasswordVerdict, UserStore};
+use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::args::CheckArgs;
@@ -81,6 +82,7 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
             DirectorySettings::Users(users) => check_users(&users.database, found),
             _ if offline => {}
             DirectorySettings::Ldap(ldap) => ldap.servers.iter().for_each(|url| check_ldap(url, found)),
+            DirectorySettings::Sql(_) => check_sql(directory, found),
             DirectorySettings::Saslauthd(saslauthd) => {
                 if let Err(error) = UnixStream::connect(&saslauthd.socket) {
                     let title = format!(
@@ -121,6 +123,28 @@ fn check_users(database: &std::path::Path, found: &mut Problems) {
         }
         Ok(_) => {}
         Err(error) => found.error(None, chain(&error), "", "see above"),
+    }
+}
+
+/// Asks for a login that nobody has, which shows mistakes in the query too.
+fn check_sql(directory: &DirectorySettings, found: &mut Problems) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return;
+    };
+    let login = format!("{:016x}@check.invalid", rand::random::<u64>());
+    let verdict = runtime.block_on(async {
+        // What cannot be set up has been told.
+        let directories = Directories::open(vec![directory.clone()]).await.ok()?;
+        let password = SecretString::from(format!("{:032x}", rand::random::<u128>()));
+        Some(directories.check_password(&login, &password).await)
+    });
+    if let Some(PasswordVerdict::Unavailable(reason)) = verdict {
+        found.warning(
+            None,
+            format!("a directory cannot be asked: {reason}"),
+            "",
+            "start the database, or correct the [[directory]]; until then logins are told to try again later",
+        );
     }
 }
 

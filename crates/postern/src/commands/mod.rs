@@ -7,6 +7,8 @@ pub(crate) mod generate;
 pub(crate) mod queue;
 pub(crate) mod reload;
 pub(crate) mod user;
+mod user_app_password;
+mod user_import;
 pub(crate) mod version;
 
 use std::path::Path;

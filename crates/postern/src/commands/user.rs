@@ -48,6 +48,8 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
         UserCommand::Remove { login } => done(store.remove(&login), &format!("removed {login}")),
         UserCommand::List(json) => list(&store, &written, json),
         UserCommand::Show { login, json } => show(&store, &written, &login, json),
+        UserCommand::Import(args) => super::user_import::run(&store, &args),
+        UserCommand::AppPassword { command } => super::user_app_password::run(&store, command),
     }
 }
 
@@ -75,10 +77,19 @@ fn give_away(database: &Path, folder: &Path) {
     }
 }
 
-fn failure(error: &UserError) -> Failure {
+pub(super) fn failure(error: &UserError) -> Failure {
     let exit = match error {
-        UserError::Exists(_) | UserError::AddressTaken(_) | UserError::NoSuchUser(_) => Exit::No,
-        UserError::BadLogin(_) | UserError::BadAddress(_) | UserError::BadPassword => Exit::Usage,
+        UserError::Exists(_)
+        | UserError::AddressTaken(_)
+        | UserError::NoSuchUser(_)
+        | UserError::LabelTaken { .. }
+        | UserError::NoSuchAppPassword { .. }
+        | UserError::TooManyAppPasswords { .. } => Exit::No,
+        UserError::BadLogin(_)
+        | UserError::BadAddress(_)
+        | UserError::BadPassword
+        | UserError::BadLabel(_)
+        | UserError::ExpiryPast => Exit::Usage,
         UserError::OpenToOthers { .. } => Exit::NoPermission,
         _ => Exit::InputOutput,
     };
@@ -111,6 +122,7 @@ struct UserView<'a> {
     mechanisms: Vec<&'static str>,
     created_at: jiff::Timestamp,
     password_set_at: jiff::Timestamp,
+    scheme: &'static str,
 }
 
 fn view<'a>(user: &'a User, mechanisms: &Mechanisms) -> UserView<'a> {
@@ -121,6 +133,7 @@ fn view<'a>(user: &'a User, mechanisms: &Mechanisms) -> UserView<'a> {
         mechanisms: mechanisms.working(user),
         created_at: user.created_at,
         password_set_at: user.password_set_at,
+        scheme: user.scheme,
     }
 }
 
@@ -205,6 +218,7 @@ fn list(store: &UserStore, written: &Written, json: JsonArg) -> Result<(), Failu
             state.into(),
             age(user.password_set_at),
             mechanisms.working(user).join(" "),
+            user.scheme.to_lowercase(),
             user.addresses.join(" "),
         ]
     });
@@ -214,6 +228,7 @@ fn list(store: &UserStore, written: &Written, json: JsonArg) -> Result<(), Failu
             "state",
             "password age",
             "mechanisms",
+            "scheme",
             "further addresses",
         ],
         &[2],

@@ -102,7 +102,8 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, session:
     let directories = session.shared.deps.directories.load_full();
     match asked {
         Asked::Password(login, password) => {
-            findings.settle(directories.check_password(&login, &password).await)
+            let peer = Some(session.peer.ip());
+            findings.settle(directories.check_password_from(&login, &password, peer).await)
         }
         Asked::Key(login, kind) => {
             let verdict = directories.lookup_key(&login, &kind).await;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use postern_directory::{DirectorySettings, LdapSettings, SaslauthdSettings, UsersSettings};
 
-use super::{Checking, clamp, files, logins, values};
+use super::{Checking, clamp, files, logins, sql, values};
 use crate::config::file::{Directory, LdapTable, Postern, SaslauthdTable, UsersTable};
 use crate::config::problem::Span;
 use crate::config::read::At;
@@ -19,6 +19,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<DirectorySettings> {
         let one = match &directory.value {
             Directory::Users(table) => Some(DirectorySettings::Users(users(table, c))),
             Directory::Ldap(table) => ldap(table, directory.span.clone(), c).map(DirectorySettings::Ldap),
+            Directory::Sql(table) => sql::check(table, directory.span.clone(), c).map(DirectorySettings::Sql),
             Directory::Saslauthd(table) => Some(DirectorySettings::Saslauthd(saslauthd(table))),
         };
         let Some(one) = one else { continue };
@@ -62,13 +63,14 @@ fn users(table: &UsersTable, c: &Checking<'_>) -> UsersSettings {
         },
         domains: domains.filter(|domain| !domain.contains('*')).collect(),
         cache_ttl: *table.cache_time,
+        upgrade_hashes: *table.upgrade_hashes,
         workers: table
             .workers
             .as_ref()
             .map_or(usual.workers, |workers| clamp(workers.value)),
         timeout: *table.timeout,
         keys: logins::key_policy(c.file, &c.hostname),
-        upgrade: *table.upgrade,
+        upgrade_keys: *table.upgrade_keys,
     }
 }
 

@@ -7,6 +7,7 @@ mod files;
 mod listeners;
 mod logins;
 mod receiving;
+mod sql;
 mod tls;
 
 use std::path::{Path, PathBuf};

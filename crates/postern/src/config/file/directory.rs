@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use postern_directory::SearchScope;
+use postern_directory::{SearchScope, SqlTls};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::words::LdapUrl;
+use super::words::{LdapUrl, SchemeName, SqlQuery, SqlServer};
 use crate::config::kinds::{Choice, Count, FilePath, Line, List, OneOf, Switch, Time, shape, tables_of};
 use crate::config::problem::Span;
 use crate::config::read::{At, Below, Entries, Kind, Place, Reader, table};
@@ -18,6 +18,7 @@ pub(crate) enum Directory {
     Users(UsersTable),
     Ldap(Box<LdapTable>),
     Saslauthd(SaslauthdTable),
+    Sql(Box<SqlTable>),
 }
 
 table! {
@@ -29,7 +30,9 @@ table! {
         /// How long a password that was verified is not hashed again. A change of the password counts at once all the same.
         cache_time: Duration = Time("0", "1h"), default "\"1m\"";
         /// Whether a login by PLAIN or LOGIN gives a user the keys that lack, so that a site moves to SCRAM without new passwords.
-        upgrade: bool = Switch, default "true";
+        upgrade_keys: bool = Switch, default "true";
+        /// Whether a hash of an older scheme, as `postern user import` brings it, is replaced by argon2id at the next login.
+        upgrade_hashes: bool = Switch, default "true";
         /// Most passwords hashed at the same time. Each takes about 20 ms and 19 MiB.
         workers: u64 = Count(1..=256), optional "2" else "half of the processors, at least one";
         /// The longest time for one login. After it the client is told `454 4.7.0`.
@@ -91,12 +94,90 @@ table! {
     }
 }
 
+table! {
+    /// SQL: the stored password is read with your own query and checked here.
+    ///
+    /// In queries `:login` (or `:address`) stands for what the client typed or for the recipient's address, `:local` and
+    /// `:domain` for its parts before and after the last `@`. They become parameters of a prepared statement: nothing that
+    /// a client sends becomes part of the SQL.
+    ///
+    /// Stored passwords may be `{SSHA}`, `{SSHA256}`, `{SSHA512}`, `{SHA}`, `{SMD5}` and their like, crypt(3) strings
+    /// (`$1$`, `$2a$`, `$2b$`, `$2y$`, `$5$`, `$6$`, `$y$`, argon2) with or without `{CRYPT}`, `{PBKDF2}`, and
+    /// `{SCRAM-SHA-1}` or `{SCRAM-SHA-256}` keys.
+    SqlTable {
+        /// What the servers run: `postgresql`, `mysql` (which is MariaDB too), or `sqlite` for a file.
+        engine: EngineWord = OneOf::<EngineWord>::new(), required "\"postgresql\"";
+        /// The file of SQLite. It is opened for reading and never made.
+        file: PathBuf = FilePath, optional "\"accounts.db\"" else "needed with `engine = \"sqlite\"`";
+        /// The servers, all with the same data: `host`, `host:port`, or the path of a Unix socket (for PostgreSQL the folder
+        /// it is in). The next one is asked when one is down.
+        servers: Vec<At<String>> = List(SqlServer), optional "[\"db1.example.org\", \"db2.example.org:5433\"]" else "needed but for SQLite";
+        /// The name of the database.
+        database: String = Line(128), optional "\"mail\"" else "needed but for SQLite";
+        /// Who asks. It needs to read, no more.
+        user: String = Line(128), optional "\"postern\"" else "needed but for SQLite";
+        /// A file whose first line is the password of `user`, readable by its owner alone.
+        password_file: PathBuf = FilePath, optional "\"sql.pass\"" else "there is no password";
+        /// Which connections are secured by TLS, always with the certificate verified: `remote` for those to other machines,
+        /// `always`, `never`. Unix sockets need none.
+        tls: SqlTls = OneOf::<SqlTls>::new(), default "\"remote\"";
+        /// Authorities that the servers' certificates must lead up to, in PEM form.
+        ca_file: PathBuf = FilePath, optional "\"certs/db-ca.crt\"" else "those that the system trusts";
+        /// The query that finds the stored password. Its columns are known by name: `password`, and where you have them
+        /// `login` (the name in the log), `address` (for the sender rule; several rows, or several with blanks between) and
+        /// `enabled`. Without a column `password` the first one is it.
+        password_query: String = SqlQuery, required "\"SELECT hash AS password, name AS login FROM accounts WHERE name = :login\"";
+        /// The query that finds out whether a recipient in `local_domains` exists: there is a row, and its first value is not
+        /// NULL, false or 0.
+        recipient_query: String = SqlQuery, optional "\"SELECT 1 FROM addresses WHERE address = :address\"" else "this directory knows no recipients";
+        /// The scheme of stored passwords that name none.
+        default_scheme: String = SchemeName, optional "\"PLAIN-MD5\"" else "only crypt(3) strings need no name";
+        /// Whether a password may be stored as it is, `{PLAIN}`.
+        allow_plain: bool = Switch, default "false";
+        /// How long a password that was verified is not hashed again. A change of the stored one counts at once all the same.
+        cache_time: Duration = Time("0", "1h"), default "\"1m\"";
+        /// Most passwords hashed at the same time.
+        workers: u64 = Count(1..=256), optional "2" else "half of the processors, at least one";
+        /// The longest time for one login over all servers. After it the client is told `454 4.7.0`.
+        timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
+        /// Most connections to each server.
+        pool_size: u64 = Count(1..=256), default "8";
+        /// How long a server that failed is asked last.
+        retry_primary_after: Duration = Time("1s", "1d"), default "\"30s\"";
+    }
+}
+
+/// The engines of SQL directories.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum EngineWord {
+    PostgreSql,
+    MySql,
+    Sqlite,
+}
+
+impl Choice for EngineWord {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("postgresql", Self::PostgreSql),
+        ("mysql", Self::MySql),
+        ("sqlite", Self::Sqlite),
+    ];
+}
+
+impl Choice for SqlTls {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("remote", Self::Remote),
+        ("always", Self::Always),
+        ("never", Self::Never),
+    ];
+}
+
 /// The kinds of directories.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum DirectoryWord {
     Users,
     Ldap,
     Saslauthd,
+    Sql,
 }
 
 impl Choice for DirectoryWord {
@@ -104,6 +185,7 @@ impl Choice for DirectoryWord {
         ("users", Self::Users),
         ("ldap", Self::Ldap),
         ("saslauthd", Self::Saslauthd),
+        ("sql", Self::Sql),
     ];
 }
 
@@ -156,6 +238,7 @@ impl DirectoryKind {
             DirectoryWord::Users => Directory::Users(entries.read_all_but(KEY)),
             DirectoryWord::Ldap => Directory::Ldap(Box::new(entries.read_all_but(KEY))),
             DirectoryWord::Saslauthd => Directory::Saslauthd(entries.read_all_but(KEY)),
+            DirectoryWord::Sql => Directory::Sql(Box::new(entries.read_all_but(KEY))),
         };
         Some(At {
             value,
@@ -192,6 +275,7 @@ impl Kind for DirectoryKind {
                 shape::<UsersTable>(Some("users")),
                 shape::<LdapTable>(Some("ldap")),
                 shape::<SaslauthdTable>(Some("saslauthd")),
+                shape::<SqlTable>(Some("sql")),
             ],
         })
     }

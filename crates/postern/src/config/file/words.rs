@@ -114,6 +114,41 @@ word! {
 }
 
 word! {
+    /// A database server.
+    SqlServer("host with port, or path of a socket", "\"db.example.org\"", String) = |written, place| {
+        match postern_directory::sql::check_server(written) {
+            Ok(()) => Ok(written.to_owned()),
+            Err(_) => Err(("not a server".into(), format!("write host, host:port, [IPv6]:port or /path/of/socket: {}", place.remedy()))),
+        }
+    }
+}
+
+word! {
+    /// A query, which may have several lines. Which engine it is for is known later.
+    SqlQuery("SQL query", "\"SELECT …\"", String) = |written, place| {
+        if written.trim().is_empty() {
+            Err(("empty".into(), place.remedy()))
+        } else {
+            Ok(written.to_owned())
+        }
+    }
+}
+
+word! {
+    /// The name of a scheme of stored passwords.
+    SchemeName("name of a password scheme", "\"SSHA512\"", String) = |written, _| {
+        if postern_directory::schemes::Stored::knows(written) {
+            Ok(written.to_owned())
+        } else {
+            Err((
+                "not a known scheme".into(),
+                "name one such as \"SSHA512\", \"PLAIN-MD5\" or \"PBKDF2\"; crypt(3) strings need none".into(),
+            ))
+        }
+    }
+}
+
+word! {
     /// SHA-256 of a certificate in hexadecimal digits.
     Fingerprint("SHA-256 fingerprint", "", String) = |written, _| {
         let digits: String = written.chars().filter(|c| *c != ':').collect::<String>().to_ascii_lowercase();

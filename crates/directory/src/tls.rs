@@ -1,4 +1,4 @@
-//! TLS towards LDAP servers: always verified.
+//! TLS towards directory servers: always verified.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,26 +9,35 @@ use rustls::{ClientConfig, RootCertStore};
 
 /// A configuration that takes only certificates which lead up to those in `ca_file`, or to those the system trusts.
 pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
-    let roots = match ca_file {
-        Some(path) => from_file(path)?,
-        None => from_system()?,
-    };
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(roots(ca_file)?);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
+        .with_root_certificates(store)
         .with_no_client_auth();
     Ok(Arc::new(config))
 }
 
-fn from_file(path: &Path) -> Result<RootCertStore, String> {
+/// The certificates in `ca_file`, or those the system trusts. Each can be used, and there is at least one.
+pub(crate) fn roots(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, String> {
+    match ca_file {
+        Some(path) => from_file(path),
+        None => from_system(),
+    }
+}
+
+fn from_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let unreadable =
         |error: &dyn std::fmt::Display| format!("cannot read certificates from {}: {error}", path.display());
-    let mut roots = RootCertStore::empty();
+    let mut roots = Vec::new();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))? {
         let certificate = certificate.map_err(|error| unreadable(&error))?;
-        roots.add(certificate).map_err(|error| unreadable(&error))?;
+        RootCertStore::empty()
+            .add(certificate.clone())
+            .map_err(|error| unreadable(&error))?;
+        roots.push(certificate);
     }
     if roots.is_empty() {
         return Err(unreadable(&"no CERTIFICATE block in it"));
@@ -36,10 +45,9 @@ fn from_file(path: &Path) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-fn from_system() -> Result<RootCertStore, String> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
+fn from_system() -> Result<Vec<CertificateDer<'static>>, String> {
+    let mut roots = rustls_native_certs::load_native_certs().certs;
+    roots.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
     if roots.is_empty() {
         return Err(
             "the system trusts no certificate authority: install ca-certificates, or name a ca_file".into(),

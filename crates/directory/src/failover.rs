@@ -1,0 +1,89 @@
+//! One question, put to the servers of a directory in turn.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tracing::{info, warn};
+
+use crate::rota::Rota;
+use crate::verdict::Outage;
+
+/// Why a server gave no answer to the question.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Fault {
+    /// The server cannot be asked: the next one is.
+    Server(String),
+    /// The server answers, and this question cannot be answered, here or at its peers.
+    Question(String),
+}
+
+/// The servers of one directory by name, and which of them is asked first.
+#[derive(Debug)]
+pub(crate) struct Failover {
+    /// What they are, for the log: `LDAP`.
+    kind: &'static str,
+    names: Vec<String>,
+    rota: Mutex<Rota>,
+}
+
+impl Failover {
+    pub(crate) fn new(kind: &'static str, names: Vec<String>, retry_after: Duration) -> Self {
+        let rota = Mutex::new(Rota::new(names.len(), retry_after));
+        Self { kind, names, rota }
+    }
+
+    /// Asks one server after the other until one answers. Each gets an equal share of the time that is left, so a
+    /// server that hangs leaves enough for the next.
+    pub(crate) async fn ask<T, F, Answer>(&self, end: Instant, ask: F) -> Result<T, Outage>
+    where
+        F: Fn(usize, Instant) -> Answer,
+        Answer: Future<Output = Result<T, Fault>>,
+    {
+        let order = self.rota.lock().order(Instant::now());
+        let mut reasons = String::new();
+        for (tried, &index) in order.iter().enumerate() {
+            let now = Instant::now();
+            let left = u32::try_from(order.len() - tried).unwrap_or(1);
+            let share = end.saturating_duration_since(now) / left;
+            let deadline = now + share;
+            let late = |_| {
+                Err(Fault::Server(format!(
+                    "no answer within {} ms",
+                    share.as_millis()
+                )))
+            };
+            let answer = tokio::time::timeout_at(deadline.into(), ask(index, deadline)).await;
+            match answer.unwrap_or_else(late) {
+                Ok(reply) => {
+                    self.note_up(index);
+                    return Ok(reply);
+                }
+                Err(Fault::Question(reason)) => {
+                    return Err(Outage::new(format!("{}: {reason}", self.names[index])));
+                }
+                Err(Fault::Server(reason)) => {
+                    self.note_down(index, &reason);
+                    let separator = if reasons.is_empty() { "" } else { "; " };
+                    let _ = write!(reasons, "{separator}{}: {reason}", self.names[index]);
+                }
+            }
+        }
+        Err(Outage::new(reasons))
+    }
+
+    fn note_up(&self, index: usize) {
+        if self.rota.lock().up(index) {
+            let server = &self.names[index];
+            info!(target: "postern::directory", server, "{} server answers again", self.kind);
+        }
+    }
+
+    fn note_down(&self, index: usize, reason: &str) {
+        if self.rota.lock().down(index, Instant::now()) {
+            let server = &self.names[index];
+            warn!(target: "postern::directory", server, reason, "{} server fails", self.kind);
+        }
+    }
+}

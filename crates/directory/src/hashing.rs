@@ -1,0 +1,111 @@
+//! Checking stored passwords of any scheme, in a bounded number of blocking threads, with a short memory of what was
+//! verified.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use secrecy::SecretString;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use crate::schemes::{SchemeRules, Stored};
+use crate::verdict::Outage;
+use crate::verified::VerifiedCache;
+
+pub(crate) struct Hashing {
+    workers: Arc<Semaphore>,
+    verified: Mutex<VerifiedCache>,
+    /// The stored password met last, on which the time for an unknown login is spent: it costs what a known one does.
+    sample: Mutex<Option<Arc<StoredText>>>,
+}
+
+/// What that time is spent on before the first known login, with the parameters of own users.
+const FIRST_SAMPLE: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// A stored password as read and as it stands in the database.
+struct StoredText {
+    text: Zeroizing<String>,
+    stored: Stored,
+}
+
+impl Hashing {
+    /// At most `workers` at a time, which is at least 1.
+    pub(crate) fn new(workers: usize, cache_ttl: Duration) -> Self {
+        Self {
+            workers: Arc::new(Semaphore::new(workers.clamp(1, Semaphore::MAX_PERMITS))),
+            verified: Mutex::new(VerifiedCache::new(cache_ttl)),
+            sample: Mutex::new(first_sample()),
+        }
+    }
+
+    /// Whether this is the password. What was verified of late is not computed again; `may_log_in` says whether to
+    /// remember it.
+    pub(crate) async fn verify(
+        &self,
+        text: Zeroizing<String>,
+        stored: Stored,
+        password: &SecretString,
+        may_log_in: bool,
+    ) -> Result<bool, Outage> {
+        if may_log_in && self.verified.lock().holds(&text, password, Instant::now()) {
+            return Ok(true);
+        }
+        let stored = Arc::new(StoredText { text, stored });
+        *self.sample.lock() = Some(Arc::clone(&stored));
+        let right = self.compute(Arc::clone(&stored), password).await?;
+        if right && may_log_in {
+            self.verified.lock().note(&stored.text, password, Instant::now());
+        }
+        Ok(right)
+    }
+
+    /// Spends the time of [`Self::verify`], for a login that does not exist.
+    pub(crate) async fn spend(&self, password: &SecretString) -> Result<(), Outage> {
+        let sample = self.sample.lock().clone();
+        match sample {
+            Some(stored) => self.compute(stored, password).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    async fn compute(&self, stored: Arc<StoredText>, password: &SecretString) -> Result<bool, Outage> {
+        let gone = |_| Outage::new("shutting down");
+        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(gone)?;
+        let password = password.clone();
+        let computed = tokio::task::spawn_blocking(move || {
+            // The worker's place is free when the computing ends, even if nobody waits for it any more.
+            let _worker = worker;
+            stored.stored.verify(&password)
+        });
+        match computed.await {
+            Ok(Ok(right)) => Ok(right),
+            Ok(Err(error)) => Err(Outage::new(format!("stored password: {error}"))),
+            Err(error) => Err(Outage::new(error.to_string())),
+        }
+    }
+}
+
+fn first_sample() -> Option<Arc<StoredText>> {
+    let text = Zeroizing::new(FIRST_SAMPLE.to_owned());
+    let stored = Stored::parse(&text, &SchemeRules::default()).ok()?;
+    Some(Arc::new(StoredText { text, stored }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn unknown_logins_cost_time_from_the_start() {
+        let hashing = Hashing::new(1, Duration::ZERO);
+        let start = Instant::now();
+        hashing.spend(&SecretString::from("x")).await.unwrap();
+        assert!(
+            start.elapsed() > Duration::from_millis(2),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}

@@ -1,0 +1,32 @@
+//! SQL databases as a directory: PostgreSQL, MySQL and MariaDB, SQLite, with the administrator's own queries.
+//!
+//! A query names what it wants to know about with `:login`, `:local`, `:domain` and `:address`. These become parameters
+//! of a prepared statement and are bound to it: nothing that a client sends ever becomes part of the SQL.
+//!
+//! # The password query
+//!
+//! Its columns are known by name: `password` (the stored password, see [`crate::schemes`]), and where they are there
+//! `login` (the canonical login), `address` or `addresses` (its mail addresses: one a row, several with blanks or commas
+//! between, or an array), `enabled` (false or 0 locks out). Without a column `password` the first one is it. Several rows
+//! are one account with several addresses as long as they agree in everything else; otherwise the login is ambiguous.
+//! No row: unknown. NULL as password: nobody can log in.
+//!
+//! # The recipient query
+//!
+//! The address exists when there is a row whose first column is not NULL, false or 0.
+
+mod account;
+mod ask;
+mod mysql;
+mod place;
+mod pool;
+mod postgres;
+mod query;
+mod rows;
+mod settings;
+mod sqlite;
+
+pub(crate) use ask::Sql;
+pub use place::{check as check_server, is_local as is_local_server};
+pub use query::check as check_query;
+pub use settings::{SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};

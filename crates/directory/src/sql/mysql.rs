@@ -1,0 +1,136 @@
+//! MySQL and MariaDB.
+
+use std::time::{Duration, Instant};
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error, Opts, OptsBuilder, Params, SslOpts, Value};
+use rustls::pki_types::CertificateDer;
+use secrecy::{ExposeSecret, SecretString};
+use tracing::debug;
+
+use super::place::Place;
+use super::pool::Pool;
+use super::query::Query;
+use super::rows::{Cell, ROWS_MAX, Rows};
+use super::settings::SqlServers;
+use crate::failover::Fault;
+
+/// One server.
+pub(super) struct MySql {
+    options: Opts,
+    pool: Pool<Conn>,
+}
+
+impl MySql {
+    /// `roots` are what the server's certificate must lead up to; `None` for a connection in the clear.
+    pub(super) fn new(
+        place: &Place,
+        servers: &SqlServers,
+        password: Option<&SecretString>,
+        roots: Option<&[CertificateDer<'static>]>,
+        pool_size: usize,
+    ) -> Self {
+        let mut options = OptsBuilder::default()
+            .user(Some(&servers.user))
+            .pass(password.map(|password| password.expose_secret()))
+            .db_name(Some(&servers.database))
+            .prefer_socket(false)
+            .tcp_keepalive(Some(Duration::from_secs(60)));
+        options = match place {
+            Place::Tcp { host, port } => options.ip_or_hostname(host).tcp_port(*port),
+            Place::Socket(path) => options.socket(path.to_str()),
+        };
+        if let Some(roots) = roots {
+            let roots = roots.iter().map(|root| root.to_vec().into()).collect();
+            let tls = SslOpts::default()
+                .with_root_certs(roots)
+                .with_disable_built_in_roots(true);
+            options = options.ssl_opts(tls);
+        }
+        Self {
+            options: options.into(),
+            pool: Pool::new(pool_size),
+        }
+    }
+
+    /// Asks; a connection that the server has closed since its last use is replaced by a new one.
+    pub(super) async fn ask(&self, query: &Query, whole: &str, deadline: Instant) -> Result<Rows, Fault> {
+        let mut lease = self.pool.lease(deadline).await?;
+        if let Some(mut connection) = lease.left_over.take() {
+            match ask_on(&mut connection, query, whole).await {
+                Ok(rows) => {
+                    lease.give_back(connection);
+                    return Ok(rows);
+                }
+                Err(fault) => debug!(target: "postern::directory", ?fault, "connection was stale"),
+            }
+        }
+        let mut connection = Conn::new(self.options.clone())
+            .await
+            .map_err(|error| Fault::Server(tell(&error)))?;
+        let rows = ask_on(&mut connection, query, whole).await?;
+        lease.give_back(connection);
+        Ok(rows)
+    }
+}
+
+async fn ask_on(connection: &mut Conn, query: &Query, whole: &str) -> Result<Rows, Fault> {
+    let statement = connection.prep(query.sql.as_str()).await.map_err(of_query)?;
+    if usize::from(statement.num_params()) != query.count() {
+        return Err(Fault::Question(
+            "the query has parameters besides the named ones".into(),
+        ));
+    }
+    let columns = statement
+        .columns()
+        .iter()
+        .map(|column| column.name_str().to_lowercase())
+        .collect();
+    let values = query.values(whole).into_iter().map(Value::from).collect();
+    let mut answer = connection
+        .exec_iter(statement, Params::Positional(values))
+        .await
+        .map_err(of_query)?;
+    let mut rows = Vec::new();
+    while let Some(row) = answer.next().await.map_err(of_query)? {
+        if rows.len() == ROWS_MAX {
+            return Err(Fault::Question(format!(
+                "the query gives more than {ROWS_MAX} rows"
+            )));
+        }
+        rows.push(row.unwrap().into_iter().map(cell).collect());
+    }
+    Ok(Rows { columns, rows })
+}
+
+fn cell(value: Value) -> Cell {
+    match value {
+        Value::NULL => Cell::Null,
+        Value::Bytes(octets) => Cell::octets(octets),
+        Value::Int(number) => Cell::Number(number),
+        Value::UInt(number) => Cell::Number(i64::try_from(number).unwrap_or(i64::MAX)),
+        Value::Float(_) | Value::Double(_) => Cell::Other("a number with a fraction".into()),
+        Value::Date(..) | Value::Time(..) => Cell::Other("a time".into()),
+    }
+}
+
+/// A broken connection, a server that stops or is overloaded: another may do better. Anything else is the query's fault.
+fn of_query(error: Error) -> Fault {
+    let told = tell(&error);
+    match &error {
+        // Too many connections, shutdown, connection killed, out of resources, read failure of replication.
+        Error::Server(server)
+            if !matches!(
+                server.code,
+                1_037..=1_041 | 1_053 | 1_203 | 1_226 | 1_317 | 1_927 | 3_024 | 1_969
+            ) =>
+        {
+            Fault::Question(told)
+        }
+        _ => Fault::Server(told),
+    }
+}
+
+fn tell(error: &Error) -> String {
+    super::ask::one_line(&error.to_string())
+}

@@ -1,0 +1,330 @@
+//! Queries with named parameters, made into what each engine prepares.
+
+use std::fmt::Write as _;
+
+/// Longest query, in octets.
+const QUERY_MAX: usize = 16_384;
+
+/// Whose SQL it is: they differ in what is quoted and how a parameter is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Dialect {
+    PostgreSql,
+    MySql,
+    Sqlite,
+}
+
+/// A query ready to be prepared.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Query {
+    /// With the engine's own parameters.
+    pub(super) sql: String,
+    /// What to bind, in order.
+    parameters: Vec<Parameter>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Parameter {
+    Whole,
+    Local,
+    Domain,
+}
+
+impl Query {
+    /// Reads a query. The error says what is wrong with it.
+    ///
+    /// It has to name `:login`, `:address` or `:local`: one that does not finds the same for everybody.
+    pub(super) fn parse(text: &str, dialect: Dialect) -> Result<Self, String> {
+        if text.len() > QUERY_MAX {
+            return Err("is longer than 16,384 octets".into());
+        }
+        let mut query = Self {
+            sql: String::with_capacity(text.len()),
+            parameters: Vec::new(),
+        };
+        let mut rest = text.trim().trim_end_matches(';').trim_end();
+        while let Some(first) = rest.chars().next() {
+            let quoted = quoted_len(rest, query.sql.chars().next_back(), dialect)?;
+            let taken = if quoted > 0 {
+                query.sql.push_str(&rest[..quoted]);
+                quoted
+            } else {
+                match first {
+                    ':' => query.colon(rest, dialect)?,
+                    ';' => return Err("holds more than one statement".into()),
+                    '?' if dialect != Dialect::PostgreSql => {
+                        return Err("has a `?`: name what is to be bound, such as :login".into());
+                    }
+                    _ => {
+                        query.sql.push(first);
+                        first.len_utf8()
+                    }
+                }
+            };
+            rest = &rest[taken..];
+        }
+        if !query
+            .parameters
+            .iter()
+            .any(|parameter| matches!(parameter, Parameter::Whole | Parameter::Local))
+        {
+            return Err(
+                "would find the same for everybody: it has to name :login, :address or :local, not in quotes"
+                    .into(),
+            );
+        }
+        Ok(query)
+    }
+
+    /// A colon: a parameter, a cast, or something else. Returns the length of what it began.
+    fn colon(&mut self, rest: &str, dialect: Dialect) -> Result<usize, String> {
+        let after = &rest[1..];
+        if after.starts_with(':') {
+            self.sql.push_str("::");
+            return Ok(2);
+        }
+        let len = after
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(after.len());
+        let name = &after[..len];
+        if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            // A slice `[1:2]`, an assignment `:=`.
+            self.sql.push(':');
+            return Ok(1);
+        }
+        let parameter = match name {
+            "login" | "address" => Parameter::Whole,
+            "local" => Parameter::Local,
+            "domain" => Parameter::Domain,
+            other => {
+                return Err(format!(
+                    "has the unknown parameter :{other}; there are :login, :local, :domain and :address"
+                ));
+            }
+        };
+        if dialect == Dialect::MySql {
+            self.parameters.push(parameter);
+            self.sql.push('?');
+            return Ok(1 + len);
+        }
+        let number = match self.parameters.iter().position(|known| *known == parameter) {
+            Some(index) => index + 1,
+            None => {
+                self.parameters.push(parameter);
+                self.parameters.len()
+            }
+        };
+        let sign = if dialect == Dialect::PostgreSql { '$' } else { '?' };
+        // Writing to a string does not fail.
+        let _ = write!(self.sql, "{sign}{number}");
+        Ok(1 + len)
+    }
+
+    /// What to bind for a login or address: its parts are those before and after the last `@`; without one the local
+    /// part is all of it and the domain is empty.
+    pub(super) fn values<'a>(&self, whole: &'a str) -> Vec<&'a str> {
+        let (local, domain) = whole.rsplit_once('@').unwrap_or((whole, ""));
+        self.parameters
+            .iter()
+            .map(|parameter| match parameter {
+                Parameter::Whole => whole,
+                Parameter::Local => local,
+                Parameter::Domain => domain,
+            })
+            .collect()
+    }
+
+    /// How many values there are.
+    pub(super) fn count(&self) -> usize {
+        self.parameters.len()
+    }
+}
+
+/// Checks a query for PostgreSQL (`Some(true)`), MySQL (`Some(false)`) or SQLite (`None`) as far as that goes without
+/// a database. The error says what is wrong, to follow the key's name.
+///
+/// # Errors
+///
+/// Unknown parameters, none at all, several statements, open quotes.
+pub fn check(text: &str, engine: Option<super::SqlEngine>) -> Result<(), String> {
+    Query::parse(text, dialect(engine)).map(drop)
+}
+
+pub(super) fn dialect(engine: Option<super::SqlEngine>) -> Dialect {
+    match engine {
+        Some(super::SqlEngine::PostgreSql) => Dialect::PostgreSql,
+        Some(super::SqlEngine::MySql) => Dialect::MySql,
+        None => Dialect::Sqlite,
+    }
+}
+
+/// The length of the quoted text or comment at the beginning; 0 when there is none.
+fn quoted_len(rest: &str, before: Option<char>, dialect: Dialect) -> Result<usize, String> {
+    let octets = rest.as_bytes();
+    let escapes = match dialect {
+        Dialect::MySql => true,
+        // E'…' alone.
+        Dialect::PostgreSql => matches!(before, Some('e' | 'E')),
+        Dialect::Sqlite => false,
+    };
+    match (octets[0], octets.get(1)) {
+        (b'\'', _) => until_quote(octets, b'\'', escapes),
+        (b'"', _) => until_quote(octets, b'"', dialect == Dialect::MySql),
+        (b'`', _) if dialect != Dialect::PostgreSql => until_quote(octets, b'`', false),
+        (b'[', _) if dialect == Dialect::Sqlite => match rest.find(']') {
+            Some(end) => Ok(end + 1),
+            None => Err("has a `[` without `]`".into()),
+        },
+        (b'-', Some(b'-')) => Ok(rest.find('\n').unwrap_or(rest.len())),
+        (b'#', _) if dialect == Dialect::MySql => Ok(rest.find('\n').unwrap_or(rest.len())),
+        (b'/', Some(b'*')) => comment_len(octets, dialect == Dialect::PostgreSql),
+        (b'$', _) if dialect == Dialect::PostgreSql => dollar_len(rest, before),
+        _ => Ok(0),
+    }
+}
+
+/// A doubled quote stands for one.
+fn until_quote(octets: &[u8], quote: u8, escapes: bool) -> Result<usize, String> {
+    let mut index = 1;
+    while let Some(&octet) = octets.get(index) {
+        let doubled = octet == quote && octets.get(index + 1) == Some(&quote);
+        if doubled || (escapes && octet == b'\\') {
+            index += 2;
+        } else if octet == quote {
+            return Ok(index + 1);
+        } else {
+            index += 1;
+        }
+    }
+    Err(format!("has an open {}", char::from(quote)))
+}
+
+fn comment_len(octets: &[u8], nested: bool) -> Result<usize, String> {
+    let (mut index, mut depth) = (2, 1_usize);
+    while let Some(two) = octets.get(index..index + 2) {
+        match two {
+            b"*/" => {
+                depth -= 1;
+                index += 2;
+                if depth == 0 {
+                    return Ok(index);
+                }
+            }
+            b"/*" if nested => {
+                depth += 1;
+                index += 2;
+            }
+            _ => index += 1,
+        }
+    }
+    Err("has a comment that does not end".into())
+}
+
+/// PostgreSQL's `$tag$ … $tag$`.
+fn dollar_len(rest: &str, before: Option<char>) -> Result<usize, String> {
+    // Within a name it is a letter like others.
+    if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$') {
+        return Ok(0);
+    }
+    let Some(end) = rest[1..].find('$') else {
+        return parameter_or_nothing(rest);
+    };
+    let tag = &rest[..end + 2];
+    let name = &tag[1..tag.len() - 1];
+    let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_')
+        && !name.starts_with(|c: char| c.is_ascii_digit());
+    if !is_name {
+        return parameter_or_nothing(rest);
+    }
+    match rest[tag.len()..].find(tag) {
+        Some(found) => Ok(tag.len() + found + tag.len()),
+        None => Err(format!("has an open {tag}")),
+    }
+}
+
+fn parameter_or_nothing(rest: &str) -> Result<usize, String> {
+    if rest[1..].starts_with(|c: char| c.is_ascii_digit()) {
+        return Err("has a `$` and a number: name what is to be bound, such as :login".into());
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Dialect::{MySql, PostgreSql, Sqlite};
+    use proptest::prelude::*;
+
+    #[test]
+    fn parameters_of_each_engine() {
+        #[rustfmt::skip]
+        let cases = [
+            ("one",                     PostgreSql, "SELECT p FROM u WHERE l = :login",            "SELECT p FROM u WHERE l = $1", "a@b@c"),
+            ("one",                     MySql,      "SELECT p FROM u WHERE l = :login;",           "SELECT p FROM u WHERE l = ?", "a@b@c"),
+            ("one",                     Sqlite,     "SELECT p FROM u WHERE l = :login ; ",         "SELECT p FROM u WHERE l = ?1", "a@b@c"),
+            ("the same twice",          PostgreSql, ":login OR :address",                          "$1 OR $1", "a@b@c"),
+            ("the same twice",          MySql,      ":login OR :address",                          "? OR ?", "a@b@c a@b@c"),
+            ("the same twice",          Sqlite,     ":login OR :address",                          "?1 OR ?1", "a@b@c"),
+            ("the parts",               PostgreSql, "l=:local AND d=:domain AND l=:local",         "l=$1 AND d=$2 AND l=$1", "a@b c"),
+            ("the parts",               MySql,      "l=:local AND d=:domain AND l=:local",         "l=? AND d=? AND l=?", "a@b c a@b"),
+            ("a cast",                  PostgreSql, ":login::citext",                              "$1::citext", "a@b@c"),
+            ("a slice",                 PostgreSql, "a[1:2] = :login",                             "a[1:2] = $1", "a@b@c"),
+            ("in quotes it is text",    PostgreSql, "':login' || ':' || :login",                   "':login' || ':' || $1", "a@b@c"),
+            ("a doubled quote",         Sqlite,     "'it''s :login' = :login",                     "'it''s :login' = ?1", "a@b@c"),
+            ("a backslash is text",     Sqlite,     "'\\' = :login",                               "'\\' = ?1", "a@b@c"),
+            ("a backslash escapes",     MySql,      "'\\' :login' = :login",                       "'\\' :login' = ?", "a@b@c"),
+            ("E'…' escapes",            PostgreSql, "E'\\' :login' = :login",                      "E'\\' :login' = $1", "a@b@c"),
+            ("names in quotes",         Sqlite,     "\":login\" = [a:login] || `:login` || :login", "\":login\" = [a:login] || `:login` || ?1", "a@b@c"),
+            ("a line comment",          PostgreSql, "x -- :login\n= :login",                       "x -- :login\n= $1", "a@b@c"),
+            ("a comment of MySQL",      MySql,      "x # it's :login\n= :login",                   "x # it's :login\n= ?", "a@b@c"),
+            ("a comment in a comment",  PostgreSql, "/* /* :login */ :login */ :login",            "/* /* :login */ :login */ $1", "a@b@c"),
+            ("which MySQL does not nest", MySql,    "/* /* :login */ :login",                      "/* /* :login */ ?", "a@b@c"),
+            ("dollar quotes",           PostgreSql, "$a$ :login ' $a$ || :login",                  "$a$ :login ' $a$ || $1", "a@b@c"),
+            ("a question mark of jsonb", PostgreSql, "j ? 'x' AND l = :login",                     "j ? 'x' AND l = $1", "a@b@c"),
+            ("letters above ASCII",     Sqlite,     "größe = :login",                              "größe = ?1", "a@b@c"),
+        ];
+        for (shows, dialect, text, sql, values) in cases {
+            let query = Query::parse(text, dialect).unwrap_or_else(|error| panic!("{shows}: {error}"));
+            assert_eq!(query.sql, sql, "{shows}, {dialect:?}");
+            assert_eq!(query.values("a@b@c").join(" "), values, "{shows}, {dialect:?}");
+        }
+        let bare = Query::parse(":local :domain", Sqlite).unwrap();
+        assert_eq!(bare.values("acaird"), ["acaird", ""], "no domain");
+    }
+
+    #[test]
+    fn what_is_no_query() {
+        let long = format!(":login {}", "x".repeat(QUERY_MAX));
+        #[rustfmt::skip]
+        let cases = [
+            ("nothing",                 Sqlite,     "",                               "same for everybody"),
+            ("no parameter",            Sqlite,     "SELECT p FROM u",                "same for everybody"),
+            ("the domain alone",        Sqlite,     "SELECT :domain",                 "same for everybody"),
+            ("in quotes alone",         Sqlite,     "SELECT ':login'",                "not in quotes"),
+            ("an unknown one",          Sqlite,     "SELECT :user",                   ":user"),
+            ("two statements",          Sqlite,     "SELECT :login; DROP TABLE u",    "more than one"),
+            ("a bare placeholder",      MySql,      "SELECT ? , :login",              "`?`"),
+            ("a numbered placeholder",  PostgreSql, "SELECT $1, :login",              "`$`"),
+            ("an open quote",           PostgreSql, "SELECT 'x, :login",              "open '"),
+            ("an open name",            PostgreSql, "SELECT \"x, :login",             "open \""),
+            ("an open comment",         Sqlite,     "SELECT :login /* x",             "does not end"),
+            ("an open dollar quote",    PostgreSql, "SELECT :login, $a$ x",           "open $a$"),
+            ("too long",                Sqlite,     &long,                            "16,384"),
+        ];
+        for (shows, dialect, text, want) in cases {
+            let error = Query::parse(text, dialect).expect_err(shows);
+            assert!(error.contains(want), "{shows}: {error}");
+        }
+    }
+
+    proptest! {
+        /// Whatever the query and the login, one is never part of the other, and nothing panics.
+        #[test]
+        fn any_query(text in "[a-z '\"`$:;?/*#\\[\\]\\\\-]{0,30}(:login|:local)?[a-z '\"$*/]{0,10}", login in "\\PC{1,20}") {
+            for dialect in [PostgreSql, MySql, Sqlite] {
+                if let Ok(query) = Query::parse(&text, dialect) {
+                    prop_assert_eq!(query.values(&login).len(), query.count());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What a query gives, the same for every engine.
+
+use zeroize::Zeroizing;
+
+/// Most rows of one answer. An account has one, or as many as it has addresses.
+pub(super) const ROWS_MAX: usize = 1_000;
+
+/// One value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Cell {
+    Null,
+    Text(Zeroizing<String>),
+    List(Vec<String>),
+    /// A whole number; truth values are 1 and 0.
+    Number(i64),
+    /// A value of a type that has no meaning here, by its name.
+    Other(String),
+}
+
+impl Cell {
+    pub(super) fn text(text: impl Into<String>) -> Self {
+        Self::Text(Zeroizing::new(text.into()))
+    }
+
+    /// Octets that should be text.
+    pub(super) fn octets(octets: Vec<u8>) -> Self {
+        match String::from_utf8(octets) {
+            Ok(text) => Self::text(text),
+            Err(_) => Self::Other("octets that are no UTF-8".into()),
+        }
+    }
+}
+
+/// The answer to a query.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Rows {
+    /// The columns' names, lower case.
+    pub(super) columns: Vec<String>,
+    /// Each as long as `columns`.
+    pub(super) rows: Vec<Vec<Cell>>,
+}

@@ -1,0 +1,98 @@
+//! Entries into the file of own users.
+
+use jiff::Timestamp;
+use rusqlite::{Transaction, params};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Entry, Imported, Password};
+use crate::users::store::{UserError, UserStore, check_login, login_exists, owner_of};
+use crate::users::{hash, keys};
+
+impl UserStore {
+    /// Imports accounts, all in one transaction. Passwords in the clear are hashed first, on all processors.
+    ///
+    /// An account that is there already is kept, or gets the password and state of the entry when `replace` says so; its
+    /// addresses and app passwords stay.
+    ///
+    /// # Errors
+    ///
+    /// Failures of the database, after which nothing of this call is imported. What is wrong with one entry is in its own
+    /// result: [`UserError::AddressTaken`] where the login is another account's address.
+    pub fn import(
+        &self,
+        entries: &[Entry],
+        replace: bool,
+    ) -> Result<Vec<Result<Imported, UserError>>, UserError> {
+        let hashes = hash_all(entries);
+        let now = Timestamp::now().as_second();
+        let mut results = Vec::with_capacity(entries.len());
+        self.change(|transaction| {
+            for (entry, hash) in entries.iter().zip(hashes) {
+                results.push(match hash {
+                    Ok(hash) => import_one(transaction, entry, &hash, replace, now),
+                    Err(error) => Err(UserError::Hash(error)),
+                });
+                if let Some(Err(UserError::Database(_))) = results.last()
+                    && let Some(Err(error)) = results.pop()
+                {
+                    return Err(error);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(results)
+    }
+}
+
+fn import_one(
+    transaction: &Transaction<'_>,
+    entry: &Entry,
+    hash: &str,
+    replace: bool,
+    now: i64,
+) -> Result<Imported, UserError> {
+    let login = check_login(&entry.login)?;
+    if login_exists(transaction, &login)? {
+        if !replace {
+            return Ok(Imported::Kept);
+        }
+        let sql = "UPDATE users SET password = ?2, enabled = ?3, password_set_at = ?4 WHERE login = ?1";
+        transaction.execute(sql, params![login, hash, entry.enabled, now])?;
+        // Keys of the password before must not outlive it; the next login makes new ones.
+        keys::replace(transaction, &login, &[])?;
+        return Ok(Imported::Replaced);
+    }
+    if owner_of(transaction, &login)?.is_some() {
+        return Err(UserError::AddressTaken(login));
+    }
+    let sql = "INSERT INTO users (login, password, enabled, created_at, password_set_at) VALUES (?1, ?2, ?3, ?4, ?4)";
+    transaction.execute(sql, params![login, hash, entry.enabled, now])?;
+    Ok(Imported::Added)
+}
+
+/// The hash of each entry, made where its password is in the clear.
+fn hash_all(entries: &[Entry]) -> Vec<Result<String, String>> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = entries.len().div_ceil(threads).max(1);
+    let one = |entry: &Entry| match &entry.password {
+        Password::Hash(hash) => Ok(hash.clone()),
+        Password::Clear(clear) => hash::make(&SecretString::from(clear.expose_secret())),
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = entries
+            .chunks(share)
+            .map(|chunk| {
+                (
+                    chunk.len(),
+                    scope.spawn(move || chunk.iter().map(one).collect::<Vec<_>>()),
+                )
+            })
+            .collect();
+        let join = |(len, worker): (usize, std::thread::ScopedJoinHandle<'_, Vec<_>>)| {
+            worker
+                .join()
+                .unwrap_or_else(|_| vec![Err("hashing failed".to_owned()); len])
+        };
+        workers.into_iter().flat_map(join).collect()
+    })
+}

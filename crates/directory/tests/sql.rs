@@ -1,0 +1,640 @@
+//! SQL directories: real PostgreSQL, real MariaDB, SQLite files; the same accounts and the same answers in each.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use common::{LogCapture, check, count, denied, exists, granted, only, unavailable};
+use postern_directory::{
+    DenyReason, Directories, DirectorySettings, Existence, SchemeRules, SqlEngine, SqlPlace, SqlServers,
+    SqlSettings, SqlTls,
+};
+use postern_testkit::mariadb::MariaDb;
+use postern_testkit::postgres::{DATABASE, PASSWORD, Postgres, USER};
+use postern_testkit::process::free_port;
+use tempfile::TempDir;
+
+/// The hash of `pass word`.
+const HASH: &str = "{SSHA512}+nL+lYwG7sMAOJ7/gWtwt/ghnLXnVckd8O82ArbyWO5yTELF4+3M9uNDy87W4YGpBUzarZhaAWhTXDgzF03H1U5hQ2wxMjM0";
+
+const BCRYPT: &str = "$2y$05$abcdefghijklmnopqrstuuIt/9/tGzLcigNq/.RWIDjeEVR30RSf.";
+
+/// Tables in the SQL that all engines take.
+fn tables() -> String {
+    format!(
+        "CREATE TABLE accounts (name VARCHAR(190) PRIMARY KEY, hash VARCHAR(300), active INTEGER NOT NULL);\
+         CREATE TABLE addresses (address VARCHAR(190) PRIMARY KEY, name VARCHAR(190) NOT NULL);\
+         INSERT INTO accounts VALUES ('acaird', '{HASH}', 1), ('bob', '{BCRYPT}', 1), ('größe', '{HASH}', 1),\
+             ('locked', '{HASH}', 0), ('empty', NULL, 1), ('odd', '{{NTLM}}x', 1), ('clear', '{{PLAIN}}x', 1),\
+             ('o''brien', '{HASH}', 1);\
+         INSERT INTO addresses VALUES ('acaird@fccc.example', 'acaird'), ('Sales@fccc.example', 'acaird');"
+    )
+}
+
+const PASSWORD_QUERY: &str = "SELECT hash AS password, a.name AS login, active AS enabled, address \
+    FROM accounts a LEFT JOIN addresses b ON a.name = b.name WHERE a.name = :login ORDER BY address";
+
+const RECIPIENT_QUERY: &str = "SELECT 1 FROM addresses WHERE lower(address) = :address";
+
+fn settings(place: SqlPlace) -> SqlSettings {
+    SqlSettings {
+        recipient_query: Some(RECIPIENT_QUERY.into()),
+        ..SqlSettings::new(place, PASSWORD_QUERY)
+    }
+}
+
+async fn open(settings: SqlSettings) -> Directories {
+    only(DirectorySettings::Sql(settings)).await
+}
+
+/// A folder with the file of the database's password.
+fn secrets() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sql.pass");
+    fs::write(&file, PASSWORD).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    (folder, file)
+}
+
+fn servers(engine: SqlEngine, servers: &[String], password_file: &Path) -> SqlServers {
+    SqlServers {
+        engine,
+        servers: servers.to_vec(),
+        database: DATABASE.into(),
+        user: USER.into(),
+        password_file: Some(password_file.to_owned()),
+        tls: SqlTls::Remote,
+        ca_file: None,
+    }
+}
+
+fn sqlite_file(folder: &Path) -> PathBuf {
+    let path = folder.join("accounts.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch(&tables()).unwrap();
+    path
+}
+
+/// What every engine answers.
+async fn the_same_answers(directories: &Directories, engine: &str) {
+    let account = granted(check(directories, "acaird", "pass word").await);
+    assert_eq!(account.login, "acaird", "{engine}");
+    let mut addresses = account.addresses;
+    addresses.sort();
+    assert_eq!(
+        addresses,
+        ["acaird@fccc.example", "sales@fccc.example"],
+        "{engine}"
+    );
+    let account = granted(check(directories, "bob", "pass word").await);
+    assert!(account.addresses.is_empty(), "{engine}: {account:?}");
+    let _ = granted(check(directories, "größe", "pass word").await);
+    let _ = granted(check(directories, "o'brien", "pass word").await);
+    let cases = [
+        ("wrong", "acaird", "password", DenyReason::WrongPassword),
+        ("empty", "acaird", "", DenyReason::EmptyPassword),
+        ("unknown", "nobody", "pass word", DenyReason::UnknownUser),
+        ("injected", "x' OR '1'='1", "pass word", DenyReason::UnknownUser),
+        (
+            "injected, MySQL",
+            "x\\' OR 1=1 -- ",
+            "pass word",
+            DenyReason::UnknownUser,
+        ),
+        ("a pattern", "acair%", "pass word", DenyReason::UnknownUser),
+        ("a parameter", ":login", "pass word", DenyReason::UnknownUser),
+        ("switched off", "locked", "pass word", DenyReason::Disabled),
+        ("switched off and wrong", "locked", "x", DenyReason::WrongPassword),
+        ("no password", "empty", "pass word", DenyReason::Disabled),
+    ];
+    for (shows, login, password, want) in cases {
+        assert_eq!(
+            denied(check(directories, login, password).await),
+            want,
+            "{engine}: {shows}"
+        );
+    }
+    let reason = unavailable(check(directories, "odd", "x").await);
+    assert!(reason.contains("{NTLM} is not known"), "{engine}: {reason}");
+    let reason = unavailable(check(directories, "clear", "x").await);
+    assert!(reason.contains("clear text"), "{engine}: {reason}");
+    let cases = [
+        ("acaird@fccc.example", Existence::Yes),
+        ("SALES@fccc.example", Existence::Yes),
+        ("nobody@fccc.example", Existence::No),
+        ("\"' OR '1'='1\"@fccc.example", Existence::No),
+    ];
+    for (address, want) in cases {
+        assert_eq!(exists(directories, address).await, want, "{engine}: {address}");
+    }
+}
+
+/// Another query of the same directory.
+async fn asked(
+    settings: &SqlSettings,
+    query: &str,
+    login: &str,
+    password: &str,
+) -> postern_directory::PasswordVerdict {
+    let settings = SqlSettings {
+        password_query: query.into(),
+        ..settings.clone()
+    };
+    check(&open(settings).await, login, password).await
+}
+
+#[tokio::test]
+async fn sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = sqlite_file(folder.path());
+    let base = settings(SqlPlace::File(path.clone()));
+    let directories = open(base.clone()).await;
+    the_same_answers(&directories, "SQLite").await;
+
+    let by_parts = "SELECT hash FROM accounts WHERE name = :local AND :domain = 'fccc.example'";
+    let account = granted(asked(&base, by_parts, "acaird@fccc.example", "pass word").await);
+    assert_eq!(
+        account.login, "acaird@fccc.example",
+        "as typed, where the query does not say"
+    );
+    let two = "SELECT hash FROM accounts WHERE name IN (:login, 'bob')";
+    assert_eq!(
+        denied(asked(&base, two, "acaird", "pass word").await),
+        DenyReason::Ambiguous
+    );
+    let reason = unavailable(asked(&base, "SELECT x FROM none WHERE a = :login", "acaird", "x").await);
+    assert!(reason.contains("no such table: none"), "{reason}");
+    let reason = unavailable(
+        asked(
+            &base,
+            "SELECT hash, name AS nick FROM accounts WHERE name = :login",
+            "acaird",
+            "x",
+        )
+        .await,
+    );
+    assert!(reason.contains("\"nick\""), "{reason}");
+    let reason = unavailable(asked(&base, "DELETE FROM accounts WHERE name = :login", "acaird", "x").await);
+    assert!(reason.contains("readonly"), "{reason}");
+    let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+        SELECT max(i) || :login AS password FROM n";
+    let hurried = SqlSettings {
+        timeout: Duration::from_millis(300),
+        ..base.clone()
+    };
+    let start = Instant::now();
+    let reason = unavailable(asked(&hurried, endless, "acaird", "x").await);
+    assert!(reason.contains("no answer within"), "{reason}");
+    assert!(start.elapsed() < Duration::from_secs(5));
+
+    let allowing = SqlSettings {
+        schemes: SchemeRules {
+            allow_plain: true,
+            default_scheme: None,
+        },
+        recipient_query: None,
+        ..base
+    };
+    let directories = open(allowing).await;
+    let _ = granted(check(&directories, "clear", "x").await);
+    assert_eq!(
+        exists(&directories, "acaird@fccc.example").await,
+        Existence::No,
+        "nobody is asked"
+    );
+}
+
+#[tokio::test]
+async fn a_change_counts_at_once_and_a_missing_file_is_an_outage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("accounts.db");
+    let directories = open(settings(SqlPlace::File(path.clone()))).await;
+    let log = LogCapture::start();
+    let reason = unavailable(check(&directories, "acaird", "pass word").await);
+    assert!(reason.contains("unable to open"), "{reason}");
+    let _ = unavailable(check(&directories, "acaird", "pass word").await);
+    assert!(!path.exists(), "it is not made");
+    let path = sqlite_file(folder.path());
+    let _ = granted(check(&directories, "acaird", "pass word").await);
+    let text = log.text();
+    assert_eq!(count(&text, "directory fails"), 1, "{text}");
+    assert_eq!(count(&text, "directory answers again"), 1, "{text}");
+
+    let writer = rusqlite::Connection::open(&path).unwrap();
+    writer
+        .execute(
+            "UPDATE accounts SET hash = ?1 WHERE name = 'acaird'",
+            ["{SHA}AAAAAAAAAAAAAAAAAAAAAAAAAAA="],
+        )
+        .unwrap();
+    assert_eq!(
+        denied(check(&directories, "acaird", "pass word").await),
+        DenyReason::WrongPassword
+    );
+    writer
+        .execute(
+            "UPDATE accounts SET hash = ?1, active = 0 WHERE name = 'acaird'",
+            [HASH],
+        )
+        .unwrap();
+    assert_eq!(
+        denied(check(&directories, "acaird", "pass word").await),
+        DenyReason::Disabled
+    );
+    writer.execute("UPDATE accounts SET active = 1", []).unwrap();
+    let _ = granted(check(&directories, "acaird", "pass word").await);
+}
+
+#[tokio::test]
+async fn postgresql() {
+    let postgres = Postgres::start();
+    postgres.sql(&tables());
+    let (_folder, password_file) = secrets();
+    let at = |host: &str| format!("{host}:{}", postgres.port());
+    let with = |servers_: &[String], tls, ca_file| {
+        settings(SqlPlace::Servers(SqlServers {
+            tls,
+            ca_file,
+            ..servers(SqlEngine::PostgreSql, servers_, &password_file)
+        }))
+    };
+    let base = with(&[at("127.0.0.1")], SqlTls::Remote, None);
+    the_same_answers(&open(base.clone()).await, "PostgreSQL").await;
+
+    let secured = with(&[at("localhost")], SqlTls::Always, Some(postgres.ca_file()));
+    the_same_answers(&open(secured).await, "PostgreSQL over TLS").await;
+    assert!(
+        postgres.log().contains("SSL enabled (protocol=TLSv1.3"),
+        "{}",
+        postgres.log()
+    );
+    let unverified = with(&[at("localhost")], SqlTls::Always, None);
+    let reason = unavailable(check(&open(unverified).await, "acaird", "pass word").await);
+    assert!(reason.contains("certificate"), "{reason}");
+
+    // The server makes of a parameter what the query asks for, and arrays and truth values are understood.
+    postgres.sql(
+        "CREATE TABLE typed (id integer PRIMARY KEY, hash text, mail text[], ok boolean, word char(200));\
+         INSERT INTO typed SELECT 7, hash, ARRAY['A@x.example', 'b@x.example'], true, hash FROM accounts WHERE name = 'acaird'",
+    );
+    let typed =
+        "SELECT word AS password, id AS login, mail AS addresses, ok AS enabled FROM typed WHERE id = :login";
+    let account = granted(asked(&base, typed, "7", "pass word").await);
+    assert_eq!(
+        (account.login.as_str(), account.addresses.as_slice()),
+        ("7", &["a@x.example".into(), "b@x.example".into()][..])
+    );
+    assert_eq!(
+        denied(asked(&base, &typed.replace("ok AS", "NOT ok AS"), "7", "pass word").await),
+        DenyReason::Disabled
+    );
+    let reason = unavailable(asked(&base, "SELECT now() WHERE '' <> :login", "x", "x").await);
+    assert!(reason.contains("timestamptz"), "{reason}");
+    let reason = unavailable(asked(&base, "SELECT hash FROM none WHERE name = :login", "x", "x").await);
+    assert!(reason.contains("42P01") && reason.contains("none"), "{reason}");
+    let reason = unavailable(
+        asked(
+            &base,
+            "SELECT generate_series(1, 5000)::text WHERE '' <> :login",
+            "x",
+            "x",
+        )
+        .await,
+    );
+    assert!(reason.contains("more than 1000 rows"), "{reason}");
+    let reason = unavailable(asked(&base, "SELECT pg_sleep(60)::text WHERE '' <> :login", "x", "x").await);
+    assert!(
+        reason.contains("no answer within") || reason.contains("57014"),
+        "{reason}"
+    );
+
+    // A table that changes below a prepared query, and a wrong password of the database itself.
+    let directories = open(base.clone()).await;
+    let _ = granted(check(&directories, "acaird", "pass word").await);
+    postgres.sql("ALTER TABLE accounts ALTER hash TYPE text, ALTER name TYPE text");
+    let _ = granted(check(&directories, "acaird", "pass word").await);
+    fs::write(&password_file, "wrong").unwrap();
+    let reason = unavailable(check(&open(base).await, "acaird", "pass word").await);
+    assert!(reason.contains("28P01"), "{reason}");
+}
+
+#[tokio::test]
+async fn postgresql_on_a_unix_socket() {
+    let postgres = Postgres::start_with(false);
+    postgres.sql(&tables());
+    let (_folder, password_file) = secrets();
+    let folder = postgres.socket_folder();
+    // The socket's name has the port, so the usual one is linked to it.
+    std::os::unix::fs::symlink(
+        folder.join(format!(".s.PGSQL.{}", postgres.port())),
+        folder.join(".s.PGSQL.5432"),
+    )
+    .unwrap();
+    let on_socket = servers(
+        SqlEngine::PostgreSql,
+        &[folder.display().to_string()],
+        &password_file,
+    );
+    the_same_answers(
+        &open(settings(SqlPlace::Servers(on_socket))).await,
+        "PostgreSQL on a socket",
+    )
+    .await;
+
+    let mut required = servers(
+        SqlEngine::PostgreSql,
+        &[format!("localhost:{}", postgres.port())],
+        &password_file,
+    );
+    required.tls = SqlTls::Always;
+    let reason = unavailable(
+        check(
+            &open(settings(SqlPlace::Servers(required))).await,
+            "acaird",
+            "pass word",
+        )
+        .await,
+    );
+    assert!(
+        reason.contains("does not support TLS"),
+        "never in the clear: {reason}"
+    );
+}
+
+#[tokio::test]
+async fn mariadb() {
+    let mariadb = MariaDb::start();
+    mariadb.sql(&tables());
+    let (_folder, password_file) = secrets();
+    let at = |host: &str| format!("{host}:{}", mariadb.port());
+    let with = |servers_: &[String], tls, ca_file| {
+        settings(SqlPlace::Servers(SqlServers {
+            tls,
+            ca_file,
+            ..servers(SqlEngine::MySql, servers_, &password_file)
+        }))
+    };
+    let base = with(&[at("127.0.0.1")], SqlTls::Remote, None);
+    the_same_answers(&open(base.clone()).await, "MariaDB").await;
+    let on_socket = with(&[mariadb.socket().display().to_string()], SqlTls::Always, None);
+    the_same_answers(&open(on_socket).await, "MariaDB on a socket").await;
+
+    mariadb.sql(&format!("ALTER USER {USER} REQUIRE SSL"));
+    let secured = with(&[at("localhost")], SqlTls::Always, Some(mariadb.ca_file()));
+    the_same_answers(&open(secured).await, "MariaDB over TLS").await;
+    let _ = unavailable(check(&open(base.clone()).await, "acaird", "pass word").await);
+    mariadb.sql(&format!("ALTER USER {USER} REQUIRE NONE"));
+    let unverified = with(&[at("localhost")], SqlTls::Always, None);
+    let reason = unavailable(check(&open(unverified).await, "acaird", "pass word").await);
+    assert!(reason.to_lowercase().contains("certificate"), "{reason}");
+
+    let reason = unavailable(asked(&base, "SELECT hash FROM none WHERE name = :login", "x", "x").await);
+    assert!(reason.contains("1146"), "{reason}");
+    let reason = unavailable(
+        asked(
+            &base,
+            "SELECT seq FROM seq_1_to_5000 WHERE '' <> :login",
+            "x",
+            "x",
+        )
+        .await,
+    );
+    assert!(reason.contains("more than 1000 rows"), "{reason}");
+    let hurried = SqlSettings {
+        timeout: Duration::from_millis(500),
+        ..base.clone()
+    };
+    let reason = unavailable(asked(&hurried, "SELECT SLEEP(60) WHERE '' <> :login", "x", "x").await);
+    assert!(reason.contains("no answer within"), "{reason}");
+    fs::write(&password_file, "wrong").unwrap();
+    let reason = unavailable(check(&open(base).await, "acaird", "pass word").await);
+    assert!(reason.contains("1045"), "{reason}");
+}
+
+#[tokio::test]
+async fn without_tls_it_is_not_asked_in_the_clear() {
+    let mariadb = MariaDb::start_with(false);
+    let (_folder, password_file) = secrets();
+    let mut required = servers(
+        SqlEngine::MySql,
+        &[format!("localhost:{}", mariadb.port())],
+        &password_file,
+    );
+    required.tls = SqlTls::Always;
+    required.ca_file = Some(mariadb.ca_file());
+    let reason = unavailable(
+        check(
+            &open(settings(SqlPlace::Servers(required))).await,
+            "acaird",
+            "pass word",
+        )
+        .await,
+    );
+    assert!(
+        reason.contains("CLIENT_SSL") || reason.to_lowercase().contains("ssl"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn the_next_server_is_asked_and_an_outage_is_told_once() {
+    let mut one = Postgres::start_with(false);
+    let mut two = MariaDb::start_with(false);
+    one.sql(&tables());
+    two.sql(&tables());
+    let (_folder, password_file) = secrets();
+    let dead = format!("127.0.0.1:{}", free_port());
+    for (engine, live) in [
+        (SqlEngine::PostgreSql, one.port()),
+        (SqlEngine::MySql, two.port()),
+    ] {
+        let list = [dead.clone(), format!("127.0.0.1:{live}")];
+        let directories = open(settings(SqlPlace::Servers(servers(
+            engine,
+            &list,
+            &password_file,
+        ))))
+        .await;
+        let log = LogCapture::start();
+        for _ in 0..3 {
+            let _ = granted(check(&directories, "acaird", "pass word").await);
+        }
+        assert_eq!(count(&log.text(), "server fails"), 1, "{}", log.text());
+
+        // Both down, then back on new connections: the pooled ones are dead.
+        match engine {
+            SqlEngine::PostgreSql => one.stop(),
+            SqlEngine::MySql => two.stop(),
+        }
+        for _ in 0..3 {
+            let reason = unavailable(check(&directories, "acaird", "pass word").await);
+            assert!(
+                reason.contains(&dead) && reason.contains(&live.to_string()),
+                "{reason}"
+            );
+        }
+        assert_eq!(count(&log.text(), "directory fails"), 1, "{}", log.text());
+        match engine {
+            SqlEngine::PostgreSql => one.restart(),
+            SqlEngine::MySql => two.restart(),
+        }
+        let _ = granted(check(&directories, "acaird", "pass word").await);
+        assert_eq!(count(&log.text(), "directory answers again"), 1, "{}", log.text());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_leaves_time_for_the_next() {
+    let one = Postgres::start_with(false);
+    let two = Postgres::start_with(false);
+    two.sql(&tables());
+    let (_folder, password_file) = secrets();
+    one.freeze();
+    let list = [
+        format!("127.0.0.1:{}", one.port()),
+        format!("127.0.0.1:{}", two.port()),
+    ];
+    let settings = SqlSettings {
+        timeout: Duration::from_secs(2),
+        ..settings(SqlPlace::Servers(servers(
+            SqlEngine::PostgreSql,
+            &list,
+            &password_file,
+        )))
+    };
+    let directories = open(settings).await;
+    let start = Instant::now();
+    let _ = granted(check(&directories, "acaird", "pass word").await);
+    assert!(
+        start.elapsed() >= Duration::from_millis(900),
+        "{:?}",
+        start.elapsed()
+    );
+    let start = Instant::now();
+    let _ = granted(check(&directories, "acaird", "pass word").await);
+    assert!(
+        start.elapsed() < Duration::from_millis(900),
+        "it is asked last now: {:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn many_logins_at_once_share_few_connections() {
+    let postgres = Postgres::start_with(false);
+    postgres.sql(&tables());
+    let (_folder, password_file) = secrets();
+    let list = [format!("127.0.0.1:{}", postgres.port())];
+    let settings = SqlSettings {
+        pool_size: 3,
+        ..settings(SqlPlace::Servers(servers(
+            SqlEngine::PostgreSql,
+            &list,
+            &password_file,
+        )))
+    };
+    let directories = std::sync::Arc::new(open(settings).await);
+    let before = count(&postgres.log(), "connection authorized");
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let directories = std::sync::Arc::clone(&directories);
+        tasks.spawn(async move {
+            let _ = granted(check(&directories, "acaird", "pass word").await);
+        });
+    }
+    while let Some(result) = tasks.join_next().await {
+        result.unwrap();
+    }
+    let connections = count(&postgres.log(), "connection authorized") - before;
+    assert!((1..=3).contains(&connections), "{connections}");
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work() {
+    let (_folder, password_file) = secrets();
+    let list = ["db.example.org".to_owned()];
+    let place = SqlPlace::Servers(servers(SqlEngine::PostgreSql, &list, &password_file));
+    let base = settings(place.clone());
+    let none = SqlPlace::Servers(servers(SqlEngine::PostgreSql, &[], &password_file));
+    let odd = SqlPlace::Servers(servers(SqlEngine::MySql, &["mysql://x/".into()], &password_file));
+    let scheme = SchemeRules {
+        allow_plain: false,
+        default_scheme: Some("ROT13".into()),
+    };
+    let cases = [
+        (
+            "no server",
+            SqlSettings {
+                place: none,
+                ..base.clone()
+            },
+            "servers has 0",
+        ),
+        (
+            "a URL",
+            SqlSettings {
+                place: odd,
+                ..base.clone()
+            },
+            "servers \"mysql://x/\"",
+        ),
+        (
+            "no parameter",
+            SqlSettings {
+                password_query: "SELECT 1".into(),
+                ..base.clone()
+            },
+            "password_query would find",
+        ),
+        (
+            "none here either",
+            SqlSettings {
+                recipient_query: Some("SELECT 1".into()),
+                ..base.clone()
+            },
+            "recipient_query would",
+        ),
+        (
+            "no such scheme",
+            SqlSettings {
+                schemes: scheme,
+                ..base.clone()
+            },
+            "default_scheme \"ROT13\"",
+        ),
+        (
+            "no connections",
+            SqlSettings {
+                pool_size: 0,
+                ..base.clone()
+            },
+            "pool_size is 0",
+        ),
+        (
+            "no time",
+            SqlSettings {
+                timeout: Duration::ZERO,
+                ..base.clone()
+            },
+            "timeout must be",
+        ),
+        (
+            "no workers",
+            SqlSettings { workers: 0, ..base },
+            "workers must be",
+        ),
+    ];
+    for (shows, settings, want) in cases {
+        let error = Directories::open(vec![DirectorySettings::Sql(settings)])
+            .await
+            .expect_err(shows)
+            .to_string();
+        assert!(error.contains(want), "{shows}: {error}");
+        assert!(error.starts_with("directory sql (directory 1): "), "{error}");
+    }
+}

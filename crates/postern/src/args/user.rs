@@ -1,0 +1,152 @@
+//! Arguments of `user import` and `user app-password`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use ipnet::IpNet;
+use jiff::{Timestamp, ToSpan, civil, tz::TimeZone};
+use postern_directory::users::import::Format;
+
+use super::JsonArg;
+
+/// Arguments of `user import`.
+#[derive(Args, Debug)]
+pub(crate) struct ImportArgs {
+    /// What the file is
+    #[arg(long, value_enum)]
+    pub(crate) format: ImportFormat,
+    /// The file; - for standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Put @DOMAIN behind names without one
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) domain: Option<String>,
+    /// Give users that are there already the password and state of the file
+    ///
+    /// Without it they stay as they are. Addresses and app passwords stay in any case.
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Only say what would be imported
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+/// What can be imported.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum ImportFormat {
+    /// Apache's htpasswd
+    Htpasswd,
+    /// /etc/passwd of a system that keeps hashes in it
+    Passwd,
+    /// /etc/shadow
+    Shadow,
+    /// Dovecot's passwd-file
+    Dovecot,
+    /// What `db_dump /etc/sasldb2` prints
+    Sasldb,
+}
+
+impl From<ImportFormat> for Format {
+    fn from(format: ImportFormat) -> Self {
+        match format {
+            ImportFormat::Htpasswd => Self::Htpasswd,
+            ImportFormat::Passwd => Self::Passwd,
+            ImportFormat::Shadow => Self::Shadow,
+            ImportFormat::Dovecot => Self::Dovecot,
+            ImportFormat::Sasldb => Self::Sasldb,
+        }
+    }
+}
+
+/// What to do with app passwords.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppPasswordCommand {
+    /// Makes up a password for one device or program, and shows it once
+    Add {
+        /// The name to log in with
+        login: String,
+        /// What the password is for; it is known by that
+        label: String,
+        /// When it stops to hold: after a time such as 90d, or at the end of a day such as 2027-03-31
+        #[arg(long, value_name = "WHEN", value_parser = expiry)]
+        expires: Option<Timestamp>,
+        /// A network from which alone it holds; may be given several times
+        #[arg(long = "network", value_name = "NETWORK", value_parser = network)]
+        networks: Vec<IpNet>,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Lists a user's app passwords with their last use
+    List {
+        /// The name to log in with
+        login: String,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Takes an app password back
+    Revoke {
+        /// The name to log in with
+        login: String,
+        /// What the password is for
+        label: String,
+    },
+}
+
+/// A length of time from now, or a day, which still counts.
+fn expiry(text: &str) -> Result<Timestamp, String> {
+    let wrong = || "write a time such as 90d or a day such as 2027-03-31".to_owned();
+    if let Ok(day) = text.parse::<civil::Date>() {
+        let next = day.checked_add(1.day()).map_err(|_| wrong())?;
+        let midnight = next.to_zoned(TimeZone::system()).map_err(|_| wrong())?;
+        return Ok(midnight.timestamp());
+    }
+    let duration = postern_policy::units::duration(text).map_err(|_| wrong())?;
+    Timestamp::now().checked_add(duration).map_err(|_| wrong())
+}
+
+/// A network, or one address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let one = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>()
+        .map(|network| network.trunc())
+        .or_else(|_| one())
+        .map_err(|_| "write a network such as 192.0.2.0/24 or an address".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expiries_and_networks() {
+        let now = Timestamp::now().as_second();
+        let in_a_day = expiry("1d").unwrap().as_second() - now;
+        assert!((86_399..86_402).contains(&in_a_day), "{in_a_day}");
+        let end = expiry("2027-03-31").unwrap().to_zoned(TimeZone::system());
+        assert_eq!(
+            end.date().to_string(),
+            "2027-04-01",
+            "the day itself still counts"
+        );
+        for wrong in ["", "soon", "31.3.2027", "-1d", "99999999w"] {
+            assert!(expiry(wrong).is_err(), "{wrong}");
+        }
+        let cases = [
+            ("192.0.2.0/24", Some("192.0.2.0/24")),
+            ("192.0.2.77/24", Some("192.0.2.0/24")),
+            ("192.0.2.1", Some("192.0.2.1/32")),
+            ("2001:db8::/32", Some("2001:db8::/32")),
+            ("192.0.2.0/33", None),
+            ("home", None),
+        ];
+        for (text, want) in cases {
+            assert_eq!(
+                network(text).ok().map(|net| net.to_string()).as_deref(),
+                want,
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! `postern user app-password`.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use postern_directory::UserStore;
+use postern_directory::users::AppPassword;
+use secrecy::ExposeSecret;
+use serde::Serialize;
+
+use super::user::failure;
+use crate::args::AppPasswordCommand;
+use crate::exit::Failure;
+use crate::output;
+
+#[derive(Serialize)]
+struct View<'a> {
+    label: &'a str,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    networks: &'a [IpNet],
+    last_used_at: Option<Timestamp>,
+    last_used_from: Option<IpAddr>,
+}
+
+#[derive(Serialize)]
+struct Made<'a> {
+    login: &'a str,
+    label: &'a str,
+    password: &'a str,
+}
+
+/// Does what was asked.
+pub(crate) fn run(store: &UserStore, command: AppPasswordCommand) -> Result<(), Failure> {
+    match command {
+        AppPasswordCommand::Add {
+            login,
+            label,
+            expires,
+            networks,
+            json,
+        } => {
+            let made = store
+                .add_app_password(&login, &label, expires, &networks)
+                .map_err(|error| failure(&error))?;
+            let password = made.expose_secret();
+            if json.json {
+                let (login, label) = (login.as_str(), label.trim());
+                return output::print_json(&Made {
+                    login,
+                    label,
+                    password,
+                });
+            }
+            output::print(&format!(
+                "made an app password {:?} for {login}; it is not shown again\npassword: {password}",
+                label.trim()
+            ))
+        }
+        AppPasswordCommand::List { login, json } => {
+            let list = store.app_passwords(&login).map_err(|error| failure(&error))?;
+            if json.json {
+                let views: Vec<View<'_>> = list.iter().map(view).collect();
+                return output::print_json(&views);
+            }
+            show(&login, &list)
+        }
+        AppPasswordCommand::Revoke { login, label } => {
+            store
+                .revoke_app_password(&login, &label)
+                .map_err(|error| failure(&error))?;
+            output::print(&format!("revoked the app password {:?} of {login}", label.trim()))
+        }
+    }
+}
+
+fn view(one: &AppPassword) -> View<'_> {
+    View {
+        label: &one.label,
+        created_at: one.created_at,
+        expires_at: one.expires_at,
+        networks: &one.networks,
+        last_used_at: one.last_used_at,
+        last_used_from: one.last_used_from,
+    }
+}
+
+fn show(login: &str, list: &[AppPassword]) -> Result<(), Failure> {
+    if list.is_empty() {
+        return output::print(&format!(
+            "{login} has no app passwords; `postern user app-password add LOGIN LABEL` makes one"
+        ));
+    }
+    let now = Timestamp::now().as_second();
+    let ago = |at: Timestamp| format!("{} ago", output::span(now - at.as_second()));
+    let rows = list.iter().map(|one| {
+        let expires = match one.expires_at {
+            None => "never".to_owned(),
+            Some(at) if at.as_second() <= now => "expired".to_owned(),
+            Some(at) => format!("in {}", output::span(at.as_second() - now)),
+        };
+        let networks: Vec<String> = one.networks.iter().map(IpNet::to_string).collect();
+        let used = match (one.last_used_at, one.last_used_from) {
+            (None, _) => "never".to_owned(),
+            (Some(at), None) => ago(at),
+            (Some(at), Some(from)) => format!("{} from {from}", ago(at)),
+        };
+        vec![
+            one.label.clone(),
+            ago(one.created_at),
+            expires,
+            networks.join(" "),
+            used,
+        ]
+    });
+    output::print_table(
+        &["label", "made", "expires", "networks", "last use"],
+        &[],
+        &[0],
+        rows.collect(),
+    )
+}

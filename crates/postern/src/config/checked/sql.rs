@@ -1,0 +1,148 @@
+//! SQL directories.
+
+use postern_directory::sql::{check_query, is_local_server};
+use postern_directory::{SchemeRules, SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};
+
+use super::{Checking, clamp, files, values};
+use crate::config::file::{EngineWord, SqlTable};
+use crate::config::problem::Span;
+use crate::config::read::At;
+
+/// The settings; `None` when the problems say why not.
+pub(super) fn check(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) -> Option<SqlSettings> {
+    let engine = match table.engine.as_ref()?.value {
+        EngineWord::PostgreSql => Some(SqlEngine::PostgreSql),
+        EngineWord::MySql => Some(SqlEngine::MySql),
+        EngineWord::Sqlite => None,
+    };
+    let queries = [
+        ("password_query", table.password_query.as_ref()),
+        ("recipient_query", table.recipient_query.as_ref()),
+    ];
+    for (key, query) in queries {
+        if let Some(query) = query
+            && let Err(why) = check_query(query, engine)
+        {
+            c.problems.error(
+                query.span.clone(),
+                format!("`{key}` {why}"),
+                "cannot be asked",
+                "write for example `… WHERE name = :login`; the parameters are :login, :local, :domain and :address",
+            );
+        }
+    }
+    if let Some(ca) = &table.ca_file {
+        files::readable(ca, "the authorities", c.problems);
+    }
+    if let Some(file) = &table.password_file {
+        files::secret(file, "the password file", c.problems);
+    }
+    let place = match engine {
+        None => file(table, span, c)?,
+        Some(engine) => SqlPlace::Servers(servers(table, engine, span, c)?),
+    };
+    let usual = SqlSettings::new(place, table.password_query.as_ref()?.value.clone());
+    Some(SqlSettings {
+        recipient_query: table.recipient_query.as_ref().map(|at| at.value.clone()),
+        schemes: SchemeRules {
+            allow_plain: *table.allow_plain,
+            default_scheme: table.default_scheme.as_ref().map(|at| at.value.clone()),
+        },
+        cache_ttl: *table.cache_time,
+        workers: table
+            .workers
+            .as_ref()
+            .map_or(usual.workers, |workers| clamp(workers.value)),
+        timeout: *table.timeout,
+        pool_size: clamp(*table.pool_size),
+        retry_primary_after: *table.retry_primary_after,
+        ..usual
+    })
+}
+
+fn file(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) -> Option<SqlPlace> {
+    if let Some(servers) = &table.servers {
+        c.problems.warning(
+            servers.span.clone(),
+            "`servers` with `engine = \"sqlite\"`",
+            "has no effect",
+            "remove it: SQLite is a file",
+        );
+    }
+    let Some(file) = &table.file else {
+        missing("file", "\"accounts.db\"", "SQLite", span, c);
+        return None;
+    };
+    files::readable(file, "the database", c.problems);
+    Some(SqlPlace::File(file.value.clone()))
+}
+
+fn servers(
+    table: &SqlTable,
+    engine: SqlEngine,
+    span: Option<Span>,
+    c: &mut Checking<'_>,
+) -> Option<SqlServers> {
+    if let Some(file) = &table.file {
+        c.problems.warning(
+            file.span.clone(),
+            format!("`file` with {}", engine.name()),
+            "has no effect",
+            "remove it, or write `engine = \"sqlite\"`",
+        );
+    }
+    let wanted = [
+        ("servers", "[\"db.example.org\"]", table.servers.is_none()),
+        ("database", "\"mail\"", table.database.is_none()),
+        ("user", "\"postern\"", table.user.is_none()),
+    ];
+    for (key, example, _) in wanted.into_iter().filter(|(_, _, is_missing)| *is_missing) {
+        missing(key, example, engine.name(), span.clone(), c);
+    }
+    let servers = table.servers.as_ref()?;
+    if !(1..=16).contains(&servers.len()) {
+        c.problems.error(
+            servers.span.clone(),
+            format!("`servers` in [[directory]] names {} servers", servers.len()),
+            "must be from 1 to 16",
+            "name at least one, such as `servers = [\"127.0.0.1\"]`",
+        );
+        return None;
+    }
+    warn_of_clear_text(table, servers, c);
+    Some(SqlServers {
+        engine,
+        servers: values(&servers.value),
+        database: table.database.as_ref()?.value.clone(),
+        user: table.user.as_ref()?.value.clone(),
+        password_file: table.password_file.as_ref().map(|at| at.value.clone()),
+        tls: *table.tls,
+        ca_file: table.ca_file.as_ref().map(|at| at.value.clone()),
+    })
+}
+
+fn warn_of_clear_text(table: &SqlTable, servers: &At<Vec<At<String>>>, c: &mut Checking<'_>) {
+    if *table.tls != SqlTls::Never {
+        return;
+    }
+    for server in servers.iter().filter(|server| !is_local_server(server)) {
+        c.problems.warning(
+            server.span.clone(),
+            format!(
+                "stored passwords cross the network in the clear from {}",
+                server.value
+            ),
+            "without TLS",
+            "leave out `tls = \"never\"`",
+        );
+    }
+}
+
+fn missing(key: &str, example: &str, engine: &str, span: Option<Span>, c: &mut Checking<'_>) {
+    c.problems.error(
+        span,
+        format!("`{key}` is missing in [[directory]] of kind \"sql\""),
+        format!("{engine} needs it"),
+        format!("add for example `{key} = {example}`"),
+    );
+}

@@ -1,0 +1,41 @@
+//! Servers that refuse to run as root get another account.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use nix::unistd::{User, geteuid};
+
+/// The account for servers when the tests run as root, `nobody`; `None` when they do not.
+fn other() -> Option<User> {
+    geteuid().is_root().then(|| {
+        User::from_name("nobody")
+            .expect("the accounts")
+            .expect("an account nobody")
+    })
+}
+
+/// Has a command run as somebody who is not root.
+pub(crate) fn without_root(command: &mut Command) -> &mut Command {
+    if let Some(user) = other() {
+        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    }
+    command
+}
+
+/// Gives a folder and what is in it to whom [`without_root`] runs commands as.
+pub(crate) fn give(folder: &Path) {
+    let Some(user) = other() else { return };
+    let (uid, gid) = (Some(user.uid.as_raw()), Some(user.gid.as_raw()));
+    chown(folder, uid, gid).expect("the folder's owner");
+    for entry in fs::read_dir(folder).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            give(&path);
+        } else {
+            chown(&path, uid, gid).expect("the file's owner");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! A real MariaDB on a loopback port and a Unix socket, with its data in a scratch folder.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::account::{give, without_root};
+use crate::process::{Server, free_port, program, wait_until};
+use crate::slapd::{make_certificate, run};
+
+/// The name of the database.
+pub const DATABASE: &str = "mail";
+
+/// A login of the database that reads and writes it.
+pub const USER: &str = "postern";
+
+/// The password of [`USER`].
+pub const PASSWORD: &str = "database password";
+
+/// A running MariaDB with a database [`DATABASE`], and a certificate for `localhost` and 127.0.0.1 that a test CA signed.
+/// Killed when dropped.
+#[derive(Debug)]
+pub struct MariaDb {
+    folder: TempDir,
+    port: u16,
+    tls: bool,
+    server: Option<Server>,
+}
+
+impl MariaDb {
+    /// Starts it, with TLS offered.
+    ///
+    /// # Panics
+    ///
+    /// When MariaDB is not installed, or does not start; the panic names the Debian package or shows the log.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(true)
+    }
+
+    /// Starts it, with or without TLS.
+    ///
+    /// # Panics
+    ///
+    /// As [`MariaDb::start`].
+    #[must_use]
+    pub fn start_with(tls: bool) -> Self {
+        let install = program("/usr/bin/mariadb-install-db", "mariadb-server");
+        let folder = TempDir::new().expect("a scratch folder");
+        make_certificate(folder.path());
+        give(folder.path());
+        let mut command = Command::new(install);
+        command
+            .args([
+                "--no-defaults",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ])
+            .args(["--skip-name-resolve", "--innodb-log-file-size=4M"])
+            .arg(format!("--datadir={}", folder.path().join("data").display()))
+            .current_dir(folder.path());
+        run(without_root(&mut command));
+        let mut mariadb = Self {
+            folder,
+            port: free_port(),
+            tls,
+            server: None,
+        };
+        mariadb.restart();
+        mariadb.run_in(
+            "mysql",
+            &format!(
+                "CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4; CREATE USER {USER} IDENTIFIED BY '{PASSWORD}'; \
+                 GRANT ALL ON {DATABASE}.* TO {USER};"
+            ),
+        );
+        mariadb
+    }
+
+    /// Its port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its Unix socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("mariadb.sock")
+    }
+
+    /// The certificate of the CA that signed the server's.
+    #[must_use]
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
+    }
+
+    /// What it has printed since its first start.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log_file()).unwrap_or_default()).into_owned()
+    }
+
+    /// Runs SQL in [`DATABASE`] and returns what it prints, bare.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub fn sql(&self, text: &str) -> String {
+        self.run_in(DATABASE, text)
+    }
+
+    /// Ends it; its data and port stay for [`MariaDb::restart`].
+    pub fn stop(&mut self) {
+        self.resume();
+        if let Some(server) = self.server.take() {
+            server.terminate();
+        }
+    }
+
+    /// Stops its process without ending it, as a server that hangs: ports open, no answers.
+    pub fn freeze(&self) {
+        if let Some(server) = &self.server {
+            crate::slapd::freeze(server);
+        }
+    }
+
+    /// Wakes it again.
+    pub fn resume(&self) {
+        if let Some(server) = &self.server {
+            server.signal(Signal::SIGCONT);
+        }
+    }
+
+    /// Starts it again on the same port, with the data it had.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub fn restart(&mut self) {
+        self.stop();
+        let folder = self.folder.path().display();
+        let mut command = Command::new(program("/usr/sbin/mariadbd", "mariadb-server"));
+        command
+            .args([
+                "--no-defaults",
+                "--bind-address=127.0.0.1",
+                "--skip-name-resolve",
+                "--skip-log-bin",
+            ])
+            .args([
+                "--innodb-buffer-pool-size=16M",
+                "--innodb-flush-log-at-trx-commit=0",
+                "--innodb-log-file-size=4M",
+            ])
+            .arg(format!("--port={}", self.port))
+            .arg(format!("--socket={folder}/mariadb.sock"))
+            .arg(format!("--datadir={folder}/data"))
+            .arg(format!("--pid-file={folder}/mariadb.pid"))
+            .current_dir(self.folder.path());
+        if self.tls {
+            command
+                .arg(format!("--ssl-cert={folder}/server.crt"))
+                .arg(format!("--ssl-key={folder}/server.key"));
+        }
+        let server = Server::start(without_root(&mut command), &self.log_file());
+        self.server = Some(server);
+        wait_until("MariaDB to take connections", || {
+            let runs = self.server.as_mut().is_some_and(Server::runs);
+            assert!(runs, "MariaDB ended at once. Its log:\n{}", self.log());
+            let output = self.client("mysql").args(["-e", "SELECT 1"]).output();
+            output.is_ok_and(|output| output.status.success())
+        });
+    }
+
+    fn client(&self, database: &str) -> Command {
+        let mut command = Command::new(program("/usr/bin/mariadb", "mariadb-client"));
+        command
+            .args(["--no-defaults", "-u", "root", "-N", "-B", database])
+            .arg(format!("--socket={}", self.socket().display()));
+        command
+    }
+
+    fn run_in(&self, database: &str, text: &str) -> String {
+        run(self.client(database).args(["-e", text]))
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("mariadb.log")
+    }
+}
