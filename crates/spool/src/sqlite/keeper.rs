@@ -355,18 +355,33 @@ mod tests {
             ids.push(put(&spool, 64_000).await);
         }
         let last = put(&spool, 64_000).await;
+        let size = || std::fs::metadata(folder.path().join("queue.db")).unwrap().len();
+        // The queue's own keeper is at work too, and each step may find the other's in its way: so again until it is done.
+        let mut full = 0;
+        for _ in 0..50 {
+            keep(&spool, |keeper| keeper.checkpoint()).await;
+            full = size();
+            if full > 25 << 20 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         for id in ids {
             deliver(&spool, id, 2).await;
         }
-        let size = || std::fs::metadata(folder.path().join("queue.db")).unwrap().len();
-        keep(&spool, |keeper| keeper.checkpoint()).await;
-        let before = size();
-        keep(&spool, |keeper| keeper.shrink().unwrap()).await;
-        keep(&spool, |keeper| keeper.checkpoint()).await;
+        let mut drained = u64::MAX;
+        for _ in 0..50 {
+            keep(&spool, |keeper| keeper.shrink().unwrap()).await;
+            keep(&spool, |keeper| keeper.checkpoint()).await;
+            drained = size();
+            if drained < 18 << 20 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         assert!(
-            before > 25 << 20 && size() < 18 << 20,
-            "from {before} to {} octets",
-            size()
+            full > 25 << 20 && drained < 18 << 20,
+            "from {full} to {drained} octets"
         );
         assert_eq!(spool.load(last).await.unwrap().unwrap().body.len(), 64_000);
     }
