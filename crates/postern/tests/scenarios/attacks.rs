@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use postern_testkit::sink::Sink;
-use postern_testkit::smtp::{Client, TlsOptions};
+use postern_testkit::smtp::TlsOptions;
 
 use crate::harness::Site;
 
@@ -191,19 +191,7 @@ fn guessing_is_slowed_then_barred_and_known_users_cannot_be_told() {
     // Past the limit even the right password does not help from here, but nobody else is shut out.
     let mut barred = false;
     for _ in 0..40 {
-        let Ok((mut client, _)) = Client::connect(site.submission) else {
-            break;
-        };
-        client.say("EHLO helo").unwrap();
-        let ca = site.path("certs/ca.crt");
-        let mut client = client
-            .starttls(TlsOptions {
-                name: "localhost",
-                ca: &ca,
-                identity: None,
-            })
-            .unwrap();
-        client.say("EHLO helo").unwrap();
+        let mut client = site.tls_client(site.submission);
         let Ok(reply) = client.login("nobody@relay.test", "wrong") else {
             continue;
         };
