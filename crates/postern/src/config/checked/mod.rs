@@ -7,6 +7,7 @@ mod files;
 mod listeners;
 mod logins;
 mod receiving;
+mod smarthosts;
 mod sql;
 mod tls;
 
