@@ -42,9 +42,8 @@ impl Introspector {
             return Ok(known);
         }
         let waiting = tokio::time::timeout(self.patience, self.questions.acquire());
-        let _place = match waiting.await {
-            Ok(Ok(place)) => place,
-            _ => return Err(Outage::new("too many questions under way".into())),
+        let Ok(Ok(_place)) = waiting.await else {
+            return Err(Outage::new("too many questions under way".into()));
         };
         // Another login with the same token may have been before us.
         if let Some(known) = self.cache.get(token, Instant::now()) {

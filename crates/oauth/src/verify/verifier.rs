@@ -148,7 +148,7 @@ impl Verifier {
                 Ok(login) => return Ok(owner(login, provider)),
                 // Another may know it.
                 Err(Trouble::Refused(Refusal::Inactive)) => {
-                    trouble.get_or_insert(Refusal::Inactive.into());
+                    trouble.get_or_insert_with(|| Refusal::Inactive.into());
                 }
                 Err(refused @ Trouble::Refused(_)) => return Err(refused),
                 // Its own, or not: that cannot be told.
