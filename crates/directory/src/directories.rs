@@ -296,9 +296,10 @@ impl Directory {
         let cache_ttl = settings.cache_ttl();
         let (word, kind) = match settings {
             DirectorySettings::Users(settings) => ("users", Users::new(settings).map(Kind::Users)),
-            DirectorySettings::Ldap(settings) => {
-                ("ldap", Ldap::new(settings, environment).map(|ldap| Kind::Ldap(Box::new(ldap))))
-            }
+            DirectorySettings::Ldap(settings) => (
+                "ldap",
+                Ldap::new(settings, environment).map(|ldap| Kind::Ldap(Box::new(ldap))),
+            ),
             DirectorySettings::Saslauthd(settings) => {
                 ("saslauthd", Saslauthd::new(settings).map(Kind::Saslauthd))
             }

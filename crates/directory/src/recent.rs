@@ -111,7 +111,13 @@ mod tests {
         recent.note("ann", &secret("right"), &account("Ann"), start);
         let cases = [
             ("the same", "ann", "right", Duration::ZERO, true),
-            ("just within the time", "ann", "right", ttl - Duration::from_millis(1), true),
+            (
+                "just within the time",
+                "ann",
+                "right",
+                ttl - Duration::from_millis(1),
+                true,
+            ),
             ("after it", "ann", "right", ttl, false),
             ("another password", "ann", "wrong", Duration::ZERO, false),
             ("another login", "bob", "right", Duration::ZERO, false),
@@ -122,7 +128,11 @@ mod tests {
             assert_eq!(found, want.then(|| account("Ann")), "{shows}");
         }
         recent.note("ann", &secret("new"), &account("Ann"), start);
-        assert_eq!(recent.find("ann", &secret("right"), start), None, "the new one replaces it");
+        assert_eq!(
+            recent.find("ann", &secret("right"), start),
+            None,
+            "the new one replaces it"
+        );
         assert!(recent.find("ann", &secret("new"), start).is_some());
     }
 

@@ -136,7 +136,10 @@ impl Directories {
     /// all that it asked have answered or run out of time.
     pub async fn check_health(&self) {
         let now = Instant::now();
-        let due = self.list.iter().filter(|directory| directory.is_due(self.check_after, now));
+        let due = self
+            .list
+            .iter()
+            .filter(|directory| directory.is_due(self.check_after, now));
         join_all(due.map(Directory::probe)).await;
     }
 
@@ -164,7 +167,8 @@ impl Directory {
 
     fn is_due(&self, idle: Option<Duration>, now: Instant) -> bool {
         // A question to the others is a failed login in their log: that is for finding out whether they are back.
-        self.health.is_due(idle.filter(|_| self.answers_without_password()), now)
+        self.health
+            .is_due(idle.filter(|_| self.answers_without_password()), now)
     }
 
     fn answers_without_password(&self) -> bool {

@@ -44,7 +44,9 @@ fn show(lines: &[DirectoryLine]) -> Result<(), Failure> {
         vec![
             line.directory.clone(),
             line.state.clone(),
-            span(line.since).map(|span| format!("for {span}")).unwrap_or_default(),
+            span(line.since)
+                .map(|span| format!("for {span}"))
+                .unwrap_or_default(),
             ago(line.asked_at).unwrap_or_else(|| "never".into()),
             ago(line.failed_at).unwrap_or_else(|| "never".into()),
             line.last_error.clone().unwrap_or_default(),
