@@ -130,12 +130,13 @@ impl Sql {
             return Ok(Finding::Denied(DenyReason::Disabled));
         };
         let stored = Stored::parse(&text, &self.schemes)
-            .map_err(|error| Outage::new(format!("the stored password of {login:?}: {error}")))?;
+            .map_err(|error| Outage::of_entry(format!("the stored password of {login:?}: {error}")))?;
         let right = self.hashing.verify(text, stored, password, enabled).await?;
         Ok(match (right, enabled) {
             (true, true) => Finding::Granted(Account {
                 login: canonical.unwrap_or_else(|| login.to_owned()),
                 addresses,
+                ..Account::default()
             }),
             (true, false) => Finding::Denied(DenyReason::Disabled),
             (false, _) => Finding::Denied(DenyReason::WrongPassword),
