@@ -86,7 +86,6 @@ impl Capabilities {
             && name
                 .bytes()
                 .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'));
-        let known = |known: &Box<str>| known.eq_ignore_ascii_case(name);
         if fits && self.auth_mechanisms.len() < MECHANISMS_MAX && !self.auth_mechanisms.iter().any(known) {
             self.auth_mechanisms.push(name.to_ascii_uppercase().into());
         }
