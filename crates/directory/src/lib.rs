@@ -40,4 +40,4 @@ pub use schemes::{SchemeError, SchemeRules};
 pub use secret_file::{SecretFileError, read_secret};
 pub use sql::{SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};
 pub use users::{KeyPolicy, UserStore, UsersSettings};
-pub use verdict::{Account, DenyReason, Existence, Finding, Outage, PasswordVerdict};
+pub use verdict::{Account, DenyReason, Existence, Finding, Outage, Owner, PasswordVerdict};

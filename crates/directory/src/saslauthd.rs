@@ -166,6 +166,7 @@ fn account(login: &str) -> Account {
     Account {
         login: login.to_owned(),
         addresses,
+        ..Account::default()
     }
 }
 

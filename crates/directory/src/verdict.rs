@@ -1,13 +1,28 @@
 //! What directories find out, as types.
 
 /// An account that has logged in.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Account {
     /// The login as the directory names it, which may differ from what the client typed (`ACaird`, or an address where
     /// the directory looks those up too).
     pub login: String,
     /// The addresses it owns, for the sender rule `own`: as the directory has them, lower case, without duplicates.
     /// Empty where the directory does not know any.
+    pub addresses: Vec<String>,
+    /// The names of the groups that it is in, as the directory has them, without duplicates. Empty where the directory
+    /// knows no groups or was not told where to find them.
+    pub groups: Vec<String>,
+    /// The accounts that have made it their delegate: it may send with their addresses. Empty where the directory knows
+    /// of none.
+    pub acts_for: Vec<Owner>,
+}
+
+/// An account that lets another send in its name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Owner {
+    /// Its login, as the directory names it; an address where the directory tells nothing else.
+    pub login: String,
+    /// Its addresses, as in [`Account::addresses`].
     pub addresses: Vec<String>,
 }
 

@@ -74,7 +74,7 @@ fn secret(text: &str) -> SecretString {
 fn account() -> Account {
     Account {
         login: LOGIN.into(),
-        addresses: Vec::new(),
+        ..Account::default()
     }
 }
 

@@ -270,7 +270,11 @@ impl Ldap {
                 addresses.push(address);
             }
         }
-        Account { login, addresses }
+        Account {
+            login,
+            addresses,
+            ..Account::default()
+        }
     }
 }
 

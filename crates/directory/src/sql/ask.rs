@@ -136,6 +136,7 @@ impl Sql {
             (true, true) => Finding::Granted(Account {
                 login: canonical.unwrap_or_else(|| login.to_owned()),
                 addresses,
+                ..Account::default()
             }),
             (true, false) => Finding::Denied(DenyReason::Disabled),
             (false, _) => Finding::Denied(DenyReason::WrongPassword),

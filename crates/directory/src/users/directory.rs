@@ -231,7 +231,11 @@ impl Shared {
             );
         }
         addresses.extend(further);
-        Account { login, addresses }
+        Account {
+            login,
+            addresses,
+            ..Account::default()
+        }
     }
 
     fn has_address(&self, address: &Mailbox) -> Result<bool, UserError> {

@@ -1,0 +1,50 @@
+//! The clients: one in each file, with what it speaks and why it does not speak the rest.
+
+mod curl;
+mod cyrus;
+mod gsasl;
+mod msmtp;
+mod smtplib;
+mod swaks;
+
+use super::{Bench, Login, Try};
+
+pub(crate) use msmtp::log_in as msmtp;
+
+/// A client, and what it can be had to do.
+pub(crate) struct Peer {
+    pub(crate) name: &'static str,
+    /// The command that shows its version, for the page.
+    pub(crate) version: &'static [&'static str],
+    /// The mechanisms that are tried.
+    pub(crate) speaks: &'static [&'static str],
+    /// Why it does not speak others; `*` stands for all that are not named.
+    pub(crate) lacks: &'static [(&'static str, &'static str)],
+    /// One login, and where the client can, one message after it.
+    pub(crate) log_in: fn(&Bench, &Login<'_>) -> Try,
+}
+
+impl Peer {
+    /// Why `mechanism` is not tried with this client; `None` if it is.
+    pub(crate) fn lack(&self, mechanism: &str) -> Option<&'static str> {
+        if self.speaks.contains(&mechanism) {
+            return None;
+        }
+        let named = |wanted: &str| self.lacks.iter().find(|(name, _)| *name == wanted);
+        let (_, reason) = named(mechanism).or_else(|| named("*")).unwrap();
+        Some(reason)
+    }
+}
+
+/// The columns of the page.
+pub(crate) const PEERS: [Peer; 6] = [
+    gsasl::PEER,
+    swaks::PEER,
+    curl::PEER,
+    msmtp::PEER,
+    smtplib::PEER,
+    cyrus::PEER,
+];
+
+const FIRST_NTLM: &str = "speaks the first version alone, which is as good as none";
+const NOT_IN_CLIENT: &str = "not in the client";

@@ -1,0 +1,226 @@
+//! Every mechanism with the clients that people have, right and wrong password, TLS 1.2 and 1.3.
+//!
+//! What came out is `docs/interop.md`. With `POSTERN_UPDATE=1` the test writes it, without it compares.
+//!
+//! A mechanism is a row of [`MECHANISMS`], a client is a file in `clients`. What a mechanism needs at the relay goes into
+//! [`bench`]; what stands for its right and wrong password comes from [`Bench::secret`].
+
+mod clients;
+mod upgrade;
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use postern_testkit::sink::Sink;
+
+use crate::harness::Site;
+use clients::{PEERS, Peer};
+
+const LOGIN: &str = "tester@relay.test";
+const RIGHT: &str = "test word";
+const WRONG: &str = "test sword";
+
+/// Mechanisms by rows of the table.
+const MECHANISMS: [&str; 12] = [
+    "PLAIN",
+    "LOGIN",
+    "CRAM-MD5",
+    "DIGEST-MD5",
+    "SCRAM-SHA-1",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-256-PLUS",
+    "SCRAM-SHA-512",
+    "SCRAM-SHA-512-PLUS",
+    "NTLM",
+    "EXTERNAL",
+];
+
+/// Which TLS a login has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Tls {
+    V12,
+    V13,
+}
+
+/// What a client is to do.
+struct Login<'a> {
+    mechanism: &'a str,
+    tls: Tls,
+    /// Whether it shall succeed.
+    right: bool,
+    /// The password, or what the mechanism has in its place.
+    secret: &'a str,
+}
+
+/// One login by one client: whether it succeeded, and what it said.
+struct Try {
+    success: bool,
+    said: String,
+}
+
+/// The relay and the CA that clients trust.
+struct Bench {
+    site: Site,
+    ca: PathBuf,
+}
+
+impl Bench {
+    /// What a client has to show with a mechanism: the right thing, or a wrong one.
+    fn secret(_mechanism: &str, right: bool) -> String {
+        if right { RIGHT } else { WRONG }.to_owned()
+    }
+
+    /// The certificate that EXTERNAL goes by: the right one is the tester's, the wrong one nobody's.
+    fn identity(&self, login: &Login<'_>) -> (PathBuf, PathBuf) {
+        let stem = if login.right { "tester" } else { "stranger" };
+        (
+            self.site.path(&format!("certs/{stem}.crt")),
+            self.site.path(&format!("certs/{stem}.key")),
+        )
+    }
+}
+
+fn run(command: &mut Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Who does not read its input has ended already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn tried(command: &mut Command, input: &str) -> Try {
+    let output = run(command, input);
+    Try {
+        success: output.status.success(),
+        said: format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        ),
+    }
+}
+
+fn bench(hop: u16) -> Bench {
+    let mechanisms: Vec<String> = MECHANISMS.iter().map(|name| format!("{name:?}")).collect();
+    let extra = format!(
+        "[auth]\nmechanisms = [{}]\nchannel_binding_in_tls12 = true\nfree_failures = 1000\nfailures_until_bar = 100000\n\
+         network_failures = 1000000\nscram_iterations = 4096\n\
+         [[auth.certificate]]\nemail = \"*@relay.test\"\nlogin = \"{{email}}\"\n",
+        mechanisms.join(", ")
+    );
+    let mut site = Site::relay_as(hop, "", &extra, "client_ca = \"certs/ca.crt\"\n");
+    for (stem, name) in [("tester", LOGIN), ("stranger", "stranger@elsewhere.test")] {
+        site.ok(&["cert", "issue", "--dir", "certs", "--client", "--out", stem, name]);
+    }
+    site.start();
+    Bench {
+        ca: site.path("certs/ca.crt"),
+        site,
+    }
+}
+
+/// One login; a client's wrong password must never be taken.
+fn log_in(bench: &Bench, peer: &Peer, mechanism: &str, tls: Tls) -> bool {
+    let attempt = |right: bool| {
+        let secret = Bench::secret(mechanism, right);
+        (peer.log_in)(
+            bench,
+            &Login {
+                mechanism,
+                tls,
+                right,
+                secret: &secret,
+            },
+        )
+    };
+    let (right, wrong) = (attempt(true), attempt(false));
+    assert!(
+        !wrong.success,
+        "{} {mechanism} {tls:?}: a wrong password was taken: {}",
+        peer.name, wrong.said
+    );
+    if !right.success {
+        println!("{} {mechanism} {tls:?}: {}", peer.name, right.said);
+    }
+    right.success
+}
+
+/// `yes`, or why not.
+fn cell(bench: &Bench, peer: &Peer, mechanism: &str) -> String {
+    if let Some(reason) = peer.lack(mechanism) {
+        return reason.to_owned();
+    }
+    match [Tls::V13, Tls::V12].map(|tls| log_in(bench, peer, mechanism, tls)) {
+        [true, true] => "yes".to_owned(),
+        [true, false] if mechanism.ends_with("-PLUS") => {
+            "yes with TLS 1.3; with 1.2 it binds by `tls-unique`, which rustls does not give".to_owned()
+        }
+        other => format!("FAILS (TLS 1.3, TLS 1.2: {other:?})"),
+    }
+}
+
+fn version_of(command: &[&str]) -> String {
+    let output = Command::new(command[0]).args(&command[1..]).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let words = text
+        .split_whitespace()
+        .find(|word| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.') && word.len() < 20);
+    words.unwrap_or_default().trim_end_matches(',').to_owned()
+}
+
+#[test]
+fn every_client_with_every_mechanism() {
+    let sink = Sink::start();
+    let bench = bench(sink.port());
+    let mut page = String::from(
+        "# Clients and mechanisms\n\n\
+         Written by `crates/postern/tests/scenarios/mechanisms`, which logs in to a real relay with each client and mechanism,\n\
+         with the right and the wrong password, under TLS 1.3 and TLS 1.2. \"yes\" means: taken with the right password and refused\n\
+         with the wrong one, under both. For EXTERNAL the passwords are certificates.\n\n",
+    );
+    let heads: Vec<String> = PEERS
+        .iter()
+        .map(|peer| format!("{} {}", peer.name, version_of(peer.version)))
+        .collect();
+    let _ = writeln!(page, "| | {} |", heads.join(" | "));
+    let _ = writeln!(page, "| --- |{}", " --- |".repeat(PEERS.len()));
+    for mechanism in MECHANISMS {
+        let cells: Vec<String> = PEERS.iter().map(|peer| cell(&bench, peer, mechanism)).collect();
+        let _ = writeln!(page, "| {mechanism} | {} |", cells.join(" | "));
+    }
+    let _ = sink.wait_for("Subject: msmtp SCRAM-SHA-256");
+    let report = bench.site.ok(&["auth", "report"]);
+    for mechanism in ["PLAIN", "SCRAM-SHA-256-PLUS", "NTLM", "EXTERNAL"] {
+        assert!(
+            report
+                .lines()
+                .any(|line| line.starts_with(mechanism) && line.contains(LOGIN)),
+            "{report}"
+        );
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/interop.md");
+    if std::env::var_os("POSTERN_UPDATE").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    assert!(!page.contains("FAILS"), "{page}");
+    // Versions differ from one system to the next; what works must not.
+    let rows = |text: &str| {
+        text.lines()
+            .filter(|line| !line.contains("| gsasl"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        rows(&std::fs::read_to_string(&path).unwrap_or_default()),
+        rows(&page),
+        "POSTERN_UPDATE=1 writes docs/interop.md"
+    );
+}

@@ -1,0 +1,59 @@
+//! From PLAIN to SCRAM without a new password: the first login by PLAIN brings the keys.
+
+use postern_testkit::sink::Sink;
+
+use super::clients::msmtp;
+use super::{Bench, LOGIN, Login, RIGHT, Tls, Try, WRONG};
+use crate::harness::Site;
+
+fn log_in(bench: &Bench, mechanism: &str, secret: &str) -> Try {
+    msmtp(
+        bench,
+        &Login {
+            mechanism,
+            tls: Tls::V13,
+            right: secret == RIGHT,
+            secret,
+        },
+    )
+}
+
+#[test]
+fn a_site_moves_to_scram_without_new_passwords() {
+    let sink = Sink::start();
+    let mut site = Site::relay(sink.port(), "");
+    let moved = std::fs::read_to_string(site.path("postern.toml")).unwrap()
+        + "\n[auth]\nmechanisms = [\"SCRAM-SHA-256\", \"PLAIN\"]\n[[auth.mechanism]]\nname = \"PLAIN\"\ntls = \"required\"\n";
+    std::fs::write(site.path("postern.toml"), moved).unwrap();
+    site.start();
+    let works = |site: &Site| site.ok(&["user", "list", "--json"]).contains("SCRAM-SHA-256");
+    assert!(!works(&site));
+    assert!(
+        site.ok(&["user", "show", LOGIN])
+            .contains("SCRAM-SHA-256: has no key yet")
+    );
+    let bench = Bench {
+        ca: site.path("certs/ca.crt"),
+        site,
+    };
+    assert!(!log_in(&bench, "SCRAM-SHA-256", RIGHT).success);
+    let plain = log_in(&bench, "PLAIN", RIGHT);
+    assert!(plain.success, "{}", plain.said);
+    assert!(works(&bench.site));
+    assert!(
+        bench
+            .site
+            .ok(&["user", "show", LOGIN])
+            .contains("SCRAM-SHA-256: works")
+    );
+    let scram = log_in(&bench, "SCRAM-SHA-256", RIGHT);
+    assert!(scram.success, "{}", scram.said);
+    assert!(!log_in(&bench, "SCRAM-SHA-256", WRONG).success);
+    let mut bench = bench;
+    assert!(bench.site.take_server().terminate().success());
+    let report = bench.site.ok(&["auth", "report", "--json"]);
+    assert!(
+        report.contains("\"SCRAM-SHA-256\""),
+        "kept after the end: {report}"
+    );
+}
