@@ -223,12 +223,12 @@ impl Context {
             return None;
         }
         // SAFETY: The library has made the set, and keeps it until it is given back.
-        let (count, elements) = unsafe { ((*set).count, (*set).elements) };
-        let buffers = if major & FAILURE_MASK != 0 || elements.is_null() {
+        let made = unsafe { &*set };
+        let buffers = if major & FAILURE_MASK != 0 || made.elements.is_null() {
             &[]
         } else {
             // SAFETY: A set has as many buffers as it says.
-            unsafe { std::slice::from_raw_parts(elements, count) }
+            unsafe { std::slice::from_raw_parts(made.elements, made.count) }
         };
         let parts: Vec<_> = buffers
             .iter()

@@ -49,22 +49,47 @@ pub(crate) async fn turn(
     } else {
         exchange.take()
     };
-    let Some(mut begun) = begun else {
+    let Some(begun) = begun else {
         return turn.fail(AuthFailure::Malformed).into();
     };
-    let Exchange { running, findings } = &mut begun;
-    let mut step = running.step(turn.input());
+    let Exchange {
+        running,
+        mut findings,
+    } = begun;
+    let (mut running, mut next) = match step(running, turn.input()).await {
+        Ok(stepped) => stepped,
+        Err(error) => return fail(turn, &error, &findings, session).into(),
+    };
     loop {
-        step = match step {
+        next = match next {
             ServerStep::Challenge(octets) => {
-                *exchange = Some(begun);
+                *exchange = Some(Exchange { running, findings });
                 return Answer::stay(turn.challenge(&octets)).into();
             }
-            ServerStep::Ask(question) => running.answer(answer(question, findings, session).await),
-            ServerStep::Done(outcome) => return done(turn, outcome, begun, session),
-            ServerStep::Fail(error) => return fail(turn, &error, findings, session).into(),
+            ServerStep::Ask(question) => running.answer(answer(question, &mut findings, session).await),
+            ServerStep::Done(outcome) => return done(turn, outcome, Exchange { running, findings }, session),
+            ServerStep::Fail(error) => return fail(turn, &error, &findings, session).into(),
         };
     }
+}
+
+/// Takes a step, on a thread of its own where it may be held up by files.
+async fn step(
+    mut running: ServerExchange,
+    input: Option<&[u8]>,
+) -> Result<(ServerExchange, ServerStep), SaslError> {
+    if !running.mechanism().properties().blocking {
+        let step = running.step(input);
+        return Ok((running, step));
+    }
+    let input = input.map(<[u8]>::to_vec);
+    let stepped = tokio::task::spawn_blocking(move || {
+        let step = running.step(input.as_deref());
+        (running, step)
+    });
+    stepped
+        .await
+        .map_err(|error| SaslError::Unavailable(error.to_string()))
 }
 
 /// Ends an exchange in a login, if the session is as strong as the listener wants it.

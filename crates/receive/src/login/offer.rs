@@ -1,5 +1,7 @@
 //! Which mechanisms a session is offered, and what an exchange begins with.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use postern_directory::KeyKind;
@@ -24,8 +26,10 @@ pub(crate) fn apply(dialogue: &mut Dialogue, session: &mut Session) {
     let least_bits = session.profile.listener.least_bits.unwrap_or(settings.least_bits);
     let is_offered = |mechanism: Mechanism| {
         let kind = KeyKind::needed(mechanism.properties().needs, &settings.realm);
+        let has_kerberos = mechanism.properties().needs != Needs::Kerberos || settings.kerberos.is_some();
         let rule = settings.rules.iter().find(|(about, _)| *about == mechanism);
-        kind.is_none_or(|kind| directories.keeps(&kind))
+        has_kerberos
+            && kind.is_none_or(|kind| directories.keeps(&kind))
             && login::offered(
                 traits(mechanism, settings, session),
                 rule.map(|(_, rule)| rule),
@@ -103,6 +107,11 @@ pub(super) fn context(session: &Session) -> ServerContext {
         plus_offered: session.plus_offered,
         decoy_iterations: settings.auth.scram_iterations,
         layers: layers(&settings.auth, session),
+        kerberos: settings
+            .auth
+            .kerberos
+            .as_ref()
+            .map(|kerberos| Arc::clone(&kerberos.acceptor)),
         ..ServerContext::new(&settings.hostname, Nonce::new(rand::random()), now, decoy)
     }
 }
