@@ -3,8 +3,8 @@
 /// How principals become logins.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct PrincipalRules {
-    /// The service whose tickets are taken, such as `smtp`: a ticket for another service of the same keytab is not.
-    pub service: String,
+    /// The services whose tickets are taken, such as `smtp`: a ticket for another one of the same keytab is not.
+    pub services: Vec<String>,
     /// Realms whose principals are logins, exactly as written. Those of the first are logins by their name alone, those of
     /// the others with `@REALM` behind it. Empty stands for the one realm that the service is in.
     pub realms: Vec<String>,
@@ -36,12 +36,12 @@ pub enum PrincipalRefused {
         realm: String,
     },
     /// The ticket is for another service.
-    #[error("the ticket is for {acceptor}, and not for the service {service}")]
+    #[error("the ticket is for {acceptor}, and not for {services}, which `services` in [kerberos] names")]
     Service {
         /// Whom the ticket is for.
         acceptor: String,
-        /// The service that it should be for.
-        service: String,
+        /// The services that it may be for.
+        services: String,
     },
 }
 
@@ -57,11 +57,11 @@ pub fn login_of_principal(
 ) -> Result<String, PrincipalRefused> {
     let wrong_service = || PrincipalRefused::Service {
         acceptor: acceptor.to_owned(),
-        service: rules.service.clone(),
+        services: rules.services.join(" or "),
     };
     let (instance, own_realm) = parts(acceptor).ok_or_else(wrong_service)?;
     let (service, _host) = instance.split_once('/').ok_or_else(wrong_service)?;
-    if service != rules.service {
+    if !rules.services.iter().any(|known| known == service) {
         return Err(wrong_service());
     }
     let (name, realm) = parts(principal).ok_or_else(|| PrincipalRefused::Form {
@@ -136,7 +136,7 @@ mod tests {
         ];
         for (shows, principal, acceptor, realms, want) in cases {
             let rules = PrincipalRules {
-                service: "smtp".into(),
+                services: vec!["smtp".into()],
                 realms: realms.iter().map(|&realm| realm.to_owned()).collect(),
                 domain: None,
             };
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn logins_may_be_addresses() {
         let rules = PrincipalRules {
-            service: "smtp".into(),
+            services: vec!["smtp".into()],
             realms: vec!["EXAMPLE.ORG".into(), "PARTNER.TEST".into()],
             domain: Some("example.org".into()),
         };

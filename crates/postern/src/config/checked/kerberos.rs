@@ -37,8 +37,8 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<KerberosLogins> {
                 "GSSAPI needs a keytab, and [kerberos] names none",
                 "nobody could log in",
                 format!(
-                    "run `ktadd -k smtp.keytab {}/{}` in kadmin, and write `keytab = \"smtp.keytab\"` below [kerberos]",
-                    *written.service, c.hostname
+                    "run `ktadd -k smtp.keytab smtp/{}` in kadmin, and write `keytab = \"smtp.keytab\"` below [kerberos]",
+                    c.hostname
                 ),
             );
             None
@@ -121,7 +121,7 @@ fn logins(gss: Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<Kerber
     Some(KerberosLogins {
         acceptor: Arc::new(acceptor),
         rules: PrincipalRules {
-            service: written.service.value.clone(),
+            services: values(&written.services.value),
             realms: realms.unwrap_or_default(),
             domain: written.domain.as_ref().map(|domain| domain.value.clone()),
         },

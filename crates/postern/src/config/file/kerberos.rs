@@ -12,8 +12,9 @@ table! {
         /// The keytab with the key of the service, `smtp/HOST@REALM`, readable by Postern alone. It is read anew at each login, so
         /// that a new key is good at once.
         keytab: PathBuf = FilePath, optional "\"smtp.keytab\"" else "GSSAPI cannot be switched on";
-        /// The service whose tickets are taken. Tickets for another one that has a key in the keytab are refused.
-        service: String = Line(60), default "\"smtp\"";
+        /// The services whose tickets are taken. Tickets for another one that has a key in the keytab are refused. A mail server that
+        /// checks logins through a socket of Postern's needs its own, such as `"imap"`.
+        services: Vec<At<String>> = List(Line(60)), default "[\"smtp\"]";
         /// Realms whose principals are logins. Those of the first are logins by their name alone, those of the others as
         /// `name@REALM`. Principals of other realms, of machines and services, and such as `name/admin` are refused.
         realms: Vec<At<String>> = List(Line(255)), optional "[\"EXAMPLE.ORG\"]" else "the realm of the service";
