@@ -169,7 +169,7 @@ fn the_driver_is_told_both_principals_and_the_identity_asked_for() {
         );
         let refused = matches!(step, ServerStep::Fail(SaslError::NotAuthorized { .. }));
         assert_eq!(refused, !good_end, "{wanted:?}");
-        assert_eq!(server.take_layer().is_some(), false);
+        assert!(server.take_layer().is_none(), "none was agreed on");
     }
 }
 
@@ -194,7 +194,8 @@ fn without_mutual_authentication_the_client_gives_up() {
 #[test]
 fn failures_of_the_library_keep_their_kind() {
     type Kind = fn(String) -> ContextError;
-    let kinds: [(Kind, fn(&SaslError) -> bool); 3] = [
+    type Check = fn(&SaslError) -> bool;
+    let kinds: [(Kind, Check); 3] = [
         (ContextError::Malformed, |e| {
             matches!(e, SaslError::Malformed { .. })
         }),
