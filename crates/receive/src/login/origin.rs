@@ -108,6 +108,10 @@ impl Origin<'_> {
             plus_offered: self.plus_offered,
             decoy_iterations: auth.scram_iterations,
             layers: self.layers(),
+            kerberos: auth
+                .kerberos
+                .as_ref()
+                .map(|kerberos| Arc::clone(&kerberos.acceptor)),
             ..ServerContext::new(&self.settings.hostname, Nonce::new(rand::random()), now, decoy)
         }
     }
