@@ -32,8 +32,8 @@ pub struct MechanismRule {
 /// What is known of a session when mechanisms are offered.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionFacts {
-    /// The client's address.
-    pub peer: IpAddr,
+    /// The client's address; `None` where nobody tells it, and then no network holds it.
+    pub peer: Option<IpAddr>,
     /// Bits of TLS; `None` without it.
     pub tls_bits: Option<u32>,
     /// Whether the TLS session has a name that a client can be expected to know.
@@ -82,8 +82,9 @@ pub fn offered(
         if rule.until.is_some_and(|until| facts.today > until) {
             return Err(Withheld::Ended);
         }
-        let peer = facts.peer.to_canonical();
-        if !rule.networks.is_empty() && !rule.networks.iter().any(|network| network.contains(&peer)) {
+        let peer = facts.peer.map(|peer| peer.to_canonical());
+        let is_listed = |network: &IpNet| peer.is_some_and(|peer| network.contains(&peer));
+        if !rule.networks.is_empty() && !rule.networks.iter().any(is_listed) {
             return Err(Withheld::Network);
         }
         if rule.tls && facts.tls_bits.is_none() {
@@ -218,7 +219,7 @@ mod tests {
     fn where_a_mechanism_is_offered() {
         let today = date(2026, 11, 22);
         let clear = SessionFacts {
-            peer: "10.1.2.3".parse().unwrap(),
+            peer: "10.1.2.3".parse().ok(),
             tls_bits: None,
             channel_known: false,
             certificate: false,
@@ -234,7 +235,7 @@ mod tests {
             ..tls
         };
         let mapped = SessionFacts {
-            peer: "::ffff:10.1.2.3".parse().unwrap(),
+            peer: "::ffff:10.1.2.3".parse().ok(),
             ..clear
         };
         let any = MechanismTraits::default();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::network::NetworkPrefix;
@@ -43,6 +44,18 @@ pub enum ThrottleVerdict {
     Barred(Duration),
 }
 
+/// Where a login comes from.
+#[derive(Clone, Debug, Eq, PartialEq, Hash)]
+pub enum Source {
+    /// A client at this address; its network is what counts.
+    Peer(IpAddr),
+    /// A place where nobody tells addresses of clients, such as the socket of saslauthd's protocol.
+    ///
+    /// Everybody who tries a login there looks the same, its owner too. So a login is slowed there and never barred, and
+    /// what is tried with other logins counts for nothing: who guesses could else shut out whom he likes.
+    Place(Arc<str>),
+}
+
 /// The name of the rule that bars, for the log.
 pub const RULE_BARRED: &str = "throttle.barred";
 
@@ -54,13 +67,13 @@ const LOGIN_MAX: usize = 256;
 pub struct LoginThrottle {
     settings: ThrottleSettings,
     pairs: Memory<Pair>,
-    networks: Memory<IpAddr>,
+    networks: Memory<Source>,
     /// Checks under way. One entry for each pair that has any, so sessions bound it.
     under_way: HashMap<Pair, u32>,
 }
 
-/// A network, and a login tried from there.
-type Pair = (IpAddr, Box<str>);
+/// A network or place, and a login tried from there.
+type Pair = (Source, Box<str>);
 
 /// Failures by key, the longest untouched first to be forgotten.
 #[derive(Debug)]
@@ -119,8 +132,8 @@ impl LoginThrottle {
     ///
     /// What is under way counts as if it had failed: many guesses at the same time get no further than one after the other.
     #[must_use]
-    pub fn begin(&mut self, peer: IpAddr, login: &str, now: Instant) -> ThrottleVerdict {
-        let pair = self.pair(peer, login);
+    pub fn begin(&mut self, source: &Source, login: &str, now: Instant) -> ThrottleVerdict {
+        let pair = self.pair(source, login);
         let under_way = self.under_way.get(&pair).copied().unwrap_or(0);
         let verdict = self.verdict(&pair, under_way, now);
         if matches!(verdict, ThrottleVerdict::Check(_)) {
@@ -130,8 +143,8 @@ impl LoginThrottle {
     }
 
     /// Told when a check is over, however it ended.
-    pub fn end(&mut self, peer: IpAddr, login: &str) {
-        let pair = self.pair(peer, login);
+    pub fn end(&mut self, source: &Source, login: &str) {
+        let pair = self.pair(source, login);
         if let Some(count) = self.under_way.get_mut(&pair) {
             *count -= 1;
             if *count == 0 {
@@ -154,6 +167,14 @@ impl LoginThrottle {
                 .map_or(0, |failures| failures.count)
         };
         let count = recent(failures);
+        if matches!(pair.0, Source::Place(_)) {
+            // Guesses that wait must not take the place of the owner's login: there is room for some beside each other.
+            return if under_way >= settings.failures_max {
+                ThrottleVerdict::Busy
+            } else {
+                ThrottleVerdict::Check(settings.delay(count))
+            };
+        }
         // One check is always let through: the last failures of a pair whose bar is over still count.
         if under_way > 0 && count.saturating_add(under_way) >= settings.failures_max {
             return ThrottleVerdict::Busy;
@@ -165,12 +186,15 @@ impl LoginThrottle {
     }
 
     /// Told after a password was found wrong. True if the pair is barred from now on.
-    pub fn failure(&mut self, peer: IpAddr, login: &str, now: Instant) -> bool {
+    pub fn failure(&mut self, source: &Source, login: &str, now: Instant) -> bool {
         let settings = self.settings;
-        let pair = self.pair(peer, login);
-        self.networks.add(pair.0, now, &settings);
+        let pair = self.pair(source, login);
+        let is_network = matches!(pair.0, Source::Peer(_));
+        if is_network {
+            self.networks.add(pair.0.clone(), now, &settings);
+        }
         let failures = self.pairs.add(pair, now, &settings);
-        let barred = failures.count >= settings.failures_max;
+        let barred = is_network && failures.count >= settings.failures_max;
         if barred {
             failures.barred_until = now.checked_add(settings.bar_time);
         }
@@ -178,21 +202,22 @@ impl LoginThrottle {
     }
 
     /// Told after a login: the pair is forgotten. What the network did with other logins is not.
-    pub fn success(&mut self, peer: IpAddr, login: &str) {
-        let pair = self.pair(peer, login);
+    pub fn success(&mut self, source: &Source, login: &str) {
+        let pair = self.pair(source, login);
         self.pairs.forget(&pair);
     }
 
-    fn pair(&self, peer: IpAddr, login: &str) -> Pair {
+    fn pair(&self, source: &Source, login: &str) -> Pair {
         let login = login.trim();
         let end = (0..=login.len().min(LOGIN_MAX))
             .rev()
             .find(|&end| login.is_char_boundary(end))
             .unwrap_or(0);
-        (
-            self.settings.network.of(peer),
-            login[..end].to_lowercase().into_boxed_str(),
-        )
+        let source = match source {
+            Source::Peer(peer) => Source::Peer(self.settings.network.of(*peer)),
+            Source::Place(place) => Source::Place(Arc::clone(place)),
+        };
+        (source, login[..end].to_lowercase().into_boxed_str())
     }
 }
 
@@ -264,10 +289,12 @@ impl<K: Clone + Eq + Hash> Memory<K> {
 mod tests {
     use ThrottleVerdict::{Barred, Busy, Check};
 
+    use std::net::Ipv4Addr;
+
     use super::*;
 
-    const HOME: [u8; 4] = [192, 0, 2, 1];
-    const AWAY: [u8; 4] = [198, 51, 100, 1];
+    const HOME: Source = Source::Peer(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+    const AWAY: Source = Source::Peer(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)));
 
     fn settings() -> ThrottleSettings {
         ThrottleSettings {
@@ -288,7 +315,7 @@ mod tests {
     }
 
     /// Asks, and takes the check back.
-    fn check(throttle: &mut LoginThrottle, peer: IpAddr, login: &str, now: Instant) -> ThrottleVerdict {
+    fn check(throttle: &mut LoginThrottle, peer: &Source, login: &str, now: Instant) -> ThrottleVerdict {
         let verdict = throttle.begin(peer, login, now);
         if matches!(verdict, Check(_)) {
             throttle.end(peer, login);
@@ -302,35 +329,31 @@ mod tests {
         let mut throttle = LoginThrottle::new(settings());
         let at_once = |throttle: &mut LoginThrottle| {
             (0..100)
-                .take_while(|_| throttle.begin(HOME.into(), "acaird", now) != Busy)
+                .take_while(|_| throttle.begin(&HOME, "acaird", now) != Busy)
                 .count()
         };
         assert_eq!(at_once(&mut throttle), 7, "as many as may fail until the bar");
-        assert_eq!(throttle.begin(HOME.into(), "boss", now), wait(0), "another login");
-        assert_eq!(
-            throttle.begin(AWAY.into(), "acaird", now),
-            wait(0),
-            "another network"
-        );
-        throttle.success(HOME.into(), "acaird");
-        throttle.end(HOME.into(), "acaird");
+        assert_eq!(throttle.begin(&HOME, "boss", now), wait(0), "another login");
+        assert_eq!(throttle.begin(&AWAY, "acaird", now), wait(0), "another network");
+        throttle.success(&HOME, "acaird");
+        throttle.end(&HOME, "acaird");
         assert_eq!(at_once(&mut throttle), 1, "one has ended, and it was no failure");
         for _ in 0..7 {
-            throttle.failure(HOME.into(), "acaird", now);
-            throttle.end(HOME.into(), "acaird");
+            throttle.failure(&HOME, "acaird", now);
+            throttle.end(&HOME, "acaird");
         }
-        assert!(matches!(throttle.begin(HOME.into(), "acaird", now), Barred(_)));
-        throttle.end(HOME.into(), "boss");
-        throttle.end(AWAY.into(), "acaird");
+        assert!(matches!(throttle.begin(&HOME, "acaird", now), Barred(_)));
+        throttle.end(&HOME, "boss");
+        throttle.end(&AWAY, "acaird");
         assert!(throttle.under_way.is_empty(), "nothing is kept of what is over");
         let later = now + settings().bar_time;
         assert_eq!(
-            throttle.begin(HOME.into(), "acaird", later),
+            throttle.begin(&HOME, "acaird", later),
             wait(6),
             "after the bar, one"
         );
         assert_eq!(
-            throttle.begin(HOME.into(), "acaird", later),
+            throttle.begin(&HOME, "acaird", later),
             Busy,
             "and no second one beside it"
         );
@@ -341,8 +364,8 @@ mod tests {
         let now = Instant::now();
         let mut throttle = LoginThrottle::new(settings());
         for expected in [0, 0, 0, 1, 2, 4, 6] {
-            assert_eq!(check(&mut throttle, HOME.into(), "acaird", now), wait(expected));
-            throttle.failure(HOME.into(), "acaird", now);
+            assert_eq!(check(&mut throttle, &HOME, "acaird", now), wait(expected));
+            throttle.failure(&HOME, "acaird", now);
         }
         #[rustfmt::skip]
         let cases = [
@@ -357,12 +380,7 @@ mod tests {
         ];
         for (shows, peer, login, later, verdict) in cases {
             assert_eq!(
-                check(
-                    &mut throttle,
-                    peer.into(),
-                    login,
-                    now + Duration::from_secs(later)
-                ),
+                check(&mut throttle, &peer, login, now + Duration::from_secs(later)),
                 verdict,
                 "{shows}"
             );
@@ -370,12 +388,37 @@ mod tests {
     }
 
     #[test]
+    fn a_place_without_addresses_slows_and_never_bars() {
+        let now = Instant::now();
+        let mut throttle = LoginThrottle::new(settings());
+        let (socket, other) = (Source::Place("imap".into()), Source::Place("web".into()));
+        for number in 0..50 {
+            assert!(!throttle.failure(&socket, "acaird", now), "never barred");
+            throttle.failure(&socket, &format!("user{number}"), now);
+        }
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows                       source    login     verdict
+            ("the login is slow there",                  &socket,  "acaird", wait(6)),
+            ("a stranger to it is not",                  &socket,  "boss",   wait(0)),
+            ("nor is the login at another place",        &other,   "acaird", wait(0)),
+            ("nor from an address",                      &HOME,    "acaird", wait(0)),
+        ];
+        for (shows, source, login, verdict) in cases {
+            assert_eq!(check(&mut throttle, source, login, now), verdict, "{shows}");
+        }
+        for _ in 0..7 {
+            assert_eq!(throttle.begin(&socket, "acaird", now), wait(6), "some at once");
+        }
+        assert_eq!(throttle.begin(&socket, "acaird", now), Busy, "and not more");
+        assert!(throttle.networks.entries.is_empty());
+    }
+
+    #[test]
     fn a_failure_says_when_it_bars() {
         let now = Instant::now();
         let mut throttle = LoginThrottle::new(settings());
-        let said: Vec<_> = (0..8)
-            .map(|_| throttle.failure(HOME.into(), "acaird", now))
-            .collect();
+        let said: Vec<_> = (0..8).map(|_| throttle.failure(&HOME, "acaird", now)).collect();
         assert_eq!(said, [false, false, false, false, false, false, true, true]);
     }
 
@@ -384,11 +427,11 @@ mod tests {
         let now = Instant::now();
         let mut throttle = LoginThrottle::new(settings());
         for _ in 0..6 {
-            throttle.failure(HOME.into(), "acaird", now);
+            throttle.failure(&HOME, "acaird", now);
         }
-        throttle.success(HOME.into(), "ACAIRD");
-        assert_eq!(check(&mut throttle, HOME.into(), "acaird", now), wait(0));
-        assert!(!throttle.failure(HOME.into(), "acaird", now));
+        throttle.success(&HOME, "ACAIRD");
+        assert_eq!(check(&mut throttle, &HOME, "acaird", now), wait(0));
+        assert!(!throttle.failure(&HOME, "acaird", now));
     }
 
     #[test]
@@ -396,17 +439,12 @@ mod tests {
         let now = Instant::now();
         let mut throttle = LoginThrottle::new(settings());
         for number in 0..50 {
-            throttle.failure(HOME.into(), &format!("user{number}"), now);
+            throttle.failure(&HOME, &format!("user{number}"), now);
         }
-        assert_eq!(check(&mut throttle, HOME.into(), "acaird", now), wait(6));
-        assert_eq!(check(&mut throttle, AWAY.into(), "acaird", now), wait(0));
+        assert_eq!(check(&mut throttle, &HOME, "acaird", now), wait(6));
+        assert_eq!(check(&mut throttle, &AWAY, "acaird", now), wait(0));
         assert_eq!(
-            check(
-                &mut throttle,
-                HOME.into(),
-                "acaird",
-                now + Duration::from_secs(600)
-            ),
+            check(&mut throttle, &HOME, "acaird", now + Duration::from_secs(600)),
             wait(0)
         );
     }
@@ -416,9 +454,11 @@ mod tests {
         let now = Instant::now();
         let mut throttle = LoginThrottle::new(settings());
         for host in 0..7_u16 {
-            throttle.failure(format!("2001:db8:0:1::{host:x}").parse().unwrap(), "acaird", now);
+            let peer = Source::Peer(format!("2001:db8:0:1::{host:x}").parse().unwrap());
+            throttle.failure(&peer, "acaird", now);
         }
-        let mut verdict = |peer: &str| check(&mut throttle, peer.parse().unwrap(), "acaird", now);
+        let mut verdict =
+            |peer: &str| check(&mut throttle, &Source::Peer(peer.parse().unwrap()), "acaird", now);
         assert!(matches!(verdict("2001:db8:0:1::99"), Barred(_)));
         assert_eq!(verdict("2001:db8:0:2::99"), wait(0));
     }
@@ -431,25 +471,22 @@ mod tests {
             ..settings()
         });
         for _ in 0..7 {
-            throttle.failure(HOME.into(), "old", now);
-            throttle.failure(HOME.into(), "touched", now);
+            throttle.failure(&HOME, "old", now);
+            throttle.failure(&HOME, "touched", now);
         }
         for number in 0..99 {
-            throttle.failure(HOME.into(), &format!("user{number}"), now);
-            throttle.failure(HOME.into(), "touched", now);
+            throttle.failure(&HOME, &format!("user{number}"), now);
+            throttle.failure(&HOME, "touched", now);
         }
         assert_eq!(throttle.pairs.entries.len(), 100);
         assert_eq!(throttle.pairs.by_age.len(), 100);
-        assert_eq!(check(&mut throttle, HOME.into(), "old", now), wait(0));
-        assert!(matches!(
-            check(&mut throttle, HOME.into(), "touched", now),
-            Barred(_)
-        ));
+        assert_eq!(check(&mut throttle, &HOME, "old", now), wait(0));
+        assert!(matches!(check(&mut throttle, &HOME, "touched", now), Barred(_)));
         throttle.configure(ThrottleSettings {
             entries_max: 10,
             ..settings()
         });
-        throttle.failure(HOME.into(), "another", now);
+        throttle.failure(&HOME, "another", now);
         assert_eq!(throttle.pairs.entries.len(), 10);
     }
 

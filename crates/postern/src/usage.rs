@@ -20,7 +20,7 @@ pub(crate) struct Line {
     pub(crate) count: u64,
     pub(crate) first_at: Timestamp,
     pub(crate) last_at: Timestamp,
-    pub(crate) last_peer: IpAddr,
+    pub(crate) last_peer: Option<IpAddr>,
 }
 
 impl From<LoginCount> for Line {

@@ -25,7 +25,7 @@ mod usage;
 pub use load::LoadGauge;
 pub use receiver::{Deps, Receiver};
 pub use settings::{
-    AuthRule, AuthSettings, BareLineEndings, Extensions, Limits, ListenerSettings, ListenerTls, Plaintext,
-    Role, Settings, Timeouts,
+    AuthRule, AuthSettings, BareLineEndings, Extensions, KerberosLogins, Limits, ListenerSettings,
+    ListenerTls, Plaintext, Role, Settings, Timeouts,
 };
 pub use usage::{LoginCount, OTHERS, USAGE_MAX};

@@ -12,6 +12,7 @@ use postern_policy::sender::LoginIdentity;
 use postern_smtp::Reply;
 use tracing::info;
 
+use crate::login::{CertificateOrigin, Origin, TlsOrigin};
 use crate::profile::Profile;
 use crate::receiver::Shared;
 
@@ -78,6 +79,35 @@ impl Session {
             _ => None,
         };
         self.tls = Some(facts);
+    }
+
+    /// As the ways to log in see it.
+    pub(crate) fn origin(&self) -> Origin<'_> {
+        let profile = &self.profile;
+        let shown = self.tls.as_ref().and_then(|tls| tls.client_certificate.as_ref());
+        Origin {
+            shared: &self.shared,
+            settings: &profile.settings,
+            mechanisms: profile.mechanisms(),
+            least_bits: profile
+                .listener
+                .least_bits
+                .unwrap_or(profile.settings.auth.least_bits),
+            session: &self.id,
+            place: self.listener(),
+            peer: Some(self.peer.ip()),
+            tls: self.tls.as_ref().map(|tls| TlsOrigin {
+                version: tls.version,
+                bits: tls.bits,
+                bindings: Some(&tls.bindings),
+            }),
+            certificate: self.certificate.as_ref().map(|facts| CertificateOrigin {
+                facts,
+                emails: shown.map_or(&[], |certificate| &certificate.emails),
+            }),
+            plus_offered: self.plus_offered,
+            layers_possible: true,
+        }
     }
 
     /// What the client is called in the answer to `EHLO`: `name [address]`.

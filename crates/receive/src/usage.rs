@@ -24,8 +24,8 @@ pub struct LoginCount {
     pub first_at: Timestamp,
     /// When it was last.
     pub last_at: Timestamp,
-    /// From where it was last.
-    pub last_peer: IpAddr,
+    /// From where it was last; `None` where nobody told, as with saslauthd's protocol.
+    pub last_peer: Option<IpAddr>,
 }
 
 /// All counts.
@@ -38,7 +38,7 @@ pub(crate) struct Usage {
 
 impl Usage {
     /// Counts a login.
-    pub(crate) fn count(&mut self, login: &str, mechanism: &str, peer: IpAddr, now: Timestamp) {
+    pub(crate) fn count(&mut self, login: &str, mechanism: &str, peer: Option<IpAddr>, now: Timestamp) {
         let known = self
             .counts
             .get(mechanism)
@@ -100,13 +100,13 @@ mod tests {
 
     #[test]
     fn counts_by_login_and_mechanism() {
-        let peer: IpAddr = "192.0.2.1".parse().unwrap();
+        let peer: Option<IpAddr> = "192.0.2.1".parse().ok();
         let at = |second| Timestamp::from_second(second).unwrap();
         let mut usage = Usage::default();
         usage.count("b", "PLAIN", peer, at(10));
         usage.count("a", "PLAIN", peer, at(11));
         usage.count("a", "NTLM", peer, at(12));
-        usage.count("a", "PLAIN", "192.0.2.2".parse().unwrap(), at(13));
+        usage.count("a", "PLAIN", "192.0.2.2".parse().ok(), at(13));
         let before = usage.all();
         assert_eq!(
             before
@@ -116,7 +116,7 @@ mod tests {
             [("NTLM", "a", 1), ("PLAIN", "a", 2), ("PLAIN", "b", 1)]
         );
         assert_eq!((before[1].first_at, before[1].last_at), (at(11), at(13)));
-        assert_eq!(before[1].last_peer.to_string(), "192.0.2.2");
+        assert_eq!(before[1].last_peer, "192.0.2.2".parse().ok());
         // After a restart.
         let mut again = Usage::default();
         again.count("a", "NTLM", peer, at(20));
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn bounded() {
-        let peer: IpAddr = "192.0.2.1".parse().unwrap();
+        let peer: Option<IpAddr> = "192.0.2.1".parse().ok();
         let mut usage = Usage::default();
         for number in 0..USAGE_MAX + 10 {
             usage.count(&number.to_string(), "PLAIN", peer, Timestamp::UNIX_EPOCH);

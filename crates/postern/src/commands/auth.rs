@@ -41,7 +41,8 @@ fn show(lines: &[Line]) -> Result<(), Failure> {
             line.count.to_string(),
             ago(line.first_at),
             ago(line.last_at),
-            line.last_peer.to_string(),
+            line.last_peer
+                .map_or_else(|| "-".to_owned(), |peer| peer.to_string()),
         ]
     });
     let head = ["mechanism", "login", "logins", "first", "last", "last from"];

@@ -1,17 +1,17 @@
 //! What a mechanism asks: put to the directories and to the rules of certificates, behind the memory of failed logins.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_directory::{Account, DenyReason, Directories, KeyKind, KeyVerdict, PasswordVerdict};
 use postern_policy::login::login_of_certificate;
-use postern_policy::throttle::ThrottleVerdict;
+use postern_policy::principal::login_of_principal;
+use postern_policy::throttle::{Source, ThrottleVerdict};
 use postern_sasl::{Answer, Question};
 use secrecy::SecretString;
 
+use super::origin::Origin;
 use crate::receiver::Shared;
-use crate::session::Session;
 
 /// How long to wait before asking again whether a check may begin.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
@@ -20,13 +20,13 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// not under way any more.
 struct Attempt {
     shared: Arc<Shared>,
-    peer: IpAddr,
+    source: Source,
     login: String,
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.shared.throttle.lock().end(self.peer, &self.login);
+        self.shared.throttle.lock().end(&self.source, &self.login);
     }
 }
 
@@ -70,7 +70,7 @@ impl Findings {
 }
 
 /// Finds the answer to a question.
-pub(super) async fn answer(question: Question, findings: &mut Findings, session: &Session) -> Answer {
+pub(super) async fn answer(question: Question, findings: &mut Findings, origin: &Origin<'_>) -> Answer {
     let asked = match question {
         Question::CheckPassword {
             authcid, password, ..
@@ -80,8 +80,11 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, session:
         Question::ScramKeys { authcid, hash } => Asked::Key(authcid, KeyKind::Scram(hash)),
         Question::NtHash { authcid, domain } => Asked::NtHash(authcid, domain),
         Question::CertificateLogin { authzid } => {
-            return certificate(authzid.as_deref(), findings, session).await;
+            return certificate(authzid.as_deref(), findings, origin).await;
         }
+        Question::PrincipalLogin {
+            principal, service, ..
+        } => return kerberos(&principal, &service, findings, origin).await,
         Question::CheckToken { identity, .. } => {
             findings.tried = identity;
             return Answer::Denied {
@@ -90,7 +93,7 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, session:
         }
     };
     findings.tried = Some(asked.login().to_owned());
-    match begin(asked.login(), session).await {
+    match begin(asked.login(), origin).await {
         Ok(attempt) => findings.attempt = Some(attempt),
         Err(left) => {
             findings.barred = true;
@@ -99,12 +102,13 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, session:
             };
         }
     }
-    let directories = session.shared.deps.directories.load_full();
+    let directories = origin.shared.deps.directories.load_full();
     match asked {
-        Asked::Password(login, password) => {
-            let peer = Some(session.peer.ip());
-            findings.settle(directories.check_password_from(&login, &password, peer).await)
-        }
+        Asked::Password(login, password) => findings.settle(
+            directories
+                .check_password_from(&login, &password, origin.peer)
+                .await,
+        ),
         Asked::Key(login, kind) => {
             let verdict = directories.lookup_key(&login, &kind).await;
             key(verdict, findings)
@@ -133,15 +137,19 @@ impl Asked {
 }
 
 /// Waits as long as this login from this network has to, or says how long it is barred.
-async fn begin(login: &str, session: &Session) -> Result<Attempt, Duration> {
-    let peer = session.peer.ip();
+async fn begin(login: &str, origin: &Origin<'_>) -> Result<Attempt, Duration> {
+    let source = origin.source();
     loop {
-        let verdict = session.shared.throttle.lock().begin(peer, login, Instant::now());
+        let verdict = origin
+            .shared
+            .throttle
+            .lock()
+            .begin(&source, login, Instant::now());
         match verdict {
             ThrottleVerdict::Check(delay) => {
                 let attempt = Attempt {
-                    shared: Arc::clone(&session.shared),
-                    peer,
+                    shared: Arc::clone(origin.shared),
+                    source,
                     login: login.to_owned(),
                 };
                 if !delay.is_zero() {
@@ -183,17 +191,11 @@ fn key(verdict: KeyVerdict, findings: &mut Findings) -> Answer {
 }
 
 /// Finds the login of the verified certificate. It cannot be guessed at, so nothing is slowed down.
-async fn certificate(authzid: Option<&str>, findings: &mut Findings, session: &Session) -> Answer {
-    let emails = session
-        .tls
-        .as_ref()
-        .and_then(|tls| tls.client_certificate.as_ref())
-        .map_or(&[][..], |certificate| &certificate.emails);
-    let rules = &session.profile.settings.auth.certificates;
-    let login = session
+async fn certificate(authzid: Option<&str>, findings: &mut Findings, origin: &Origin<'_>) -> Answer {
+    let rules = &origin.settings.auth.certificates;
+    let login = origin
         .certificate
-        .as_ref()
-        .and_then(|facts| login_of_certificate(facts, emails, authzid, rules));
+        .and_then(|certificate| login_of_certificate(certificate.facts, certificate.emails, authzid, rules));
     let Some(login) = login else {
         findings.tried = authzid.map(str::to_owned);
         return Answer::Denied {
@@ -201,6 +203,34 @@ async fn certificate(authzid: Option<&str>, findings: &mut Findings, session: &S
         };
     };
     findings.tried = Some(login.to_owned());
-    let directories = session.shared.deps.directories.load_full();
+    let directories = origin.shared.deps.directories.load_full();
     findings.settle(directories.find_account(login).await)
+}
+
+/// Finds the login of a principal that has proved itself. It cannot be guessed at, either.
+async fn kerberos(principal: &str, service: &str, findings: &mut Findings, origin: &Origin<'_>) -> Answer {
+    findings.tried = Some(principal.to_owned());
+    let Some(kerberos) = &origin.settings.auth.kerberos else {
+        return Answer::Unavailable {
+            reason: "there is no Kerberos here".into(),
+        };
+    };
+    let login = match login_of_principal(principal, service, &kerberos.rules) {
+        Ok(login) => login,
+        Err(refused) => {
+            return Answer::Denied {
+                reason: refused.to_string(),
+            };
+        }
+    };
+    let directories = origin.shared.deps.directories.load_full();
+    match directories.find_account(&login).await {
+        PasswordVerdict::Denied(DenyReason::UnknownUser) if !kerberos.account_required => Answer::Granted {
+            login: findings.keep(Account {
+                login,
+                ..Account::default()
+            }),
+        },
+        verdict => findings.settle(verdict),
+    }
 }

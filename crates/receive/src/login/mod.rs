@@ -1,26 +1,19 @@
-//! Logging in: drives the exchange of a mechanism with the directories and the memory of failed logins.
+//! Logging in over SMTP. The exchange itself is the same for every way to log in.
 
 mod answer;
+mod exchange;
 mod offer;
+mod origin;
 
-use std::time::Instant;
-
-use jiff::Timestamp;
-use postern_policy::login::strength;
-use postern_sasl::{Mechanism, Outcome, SaslError, SecurityLayer, ServerExchange, ServerStep};
+use postern_sasl::{Mechanism, SecurityLayer};
 use postern_smtp::server::{Answer, AuthFailure, AuthTurn};
-use tracing::{info, warn};
 
+pub(crate) use self::exchange::Exchange;
 pub(crate) use self::offer::apply as offer;
+pub(crate) use self::origin::{CertificateOrigin, Origin, TlsOrigin};
 
-use self::answer::{Findings, answer};
+use self::exchange::{Granted, Turned as Step};
 use crate::session::{Login, Session};
-
-/// An exchange between two lines of the client.
-pub(crate) struct Exchange {
-    running: ServerExchange,
-    findings: Findings,
-}
 
 /// What came of one turn.
 pub(crate) struct Turned {
@@ -41,147 +34,43 @@ pub(crate) async fn turn(
     exchange: &mut Option<Exchange>,
     session: &mut Session,
 ) -> Turned {
+    let origin = session.origin();
     let begun = if turn.is_first() {
-        Mechanism::from_wire(turn.mechanism()).map(|mechanism| Exchange {
-            running: mechanism.server(&offer::context(session)),
-            findings: Findings::default(),
-        })
+        Mechanism::from_wire(turn.mechanism()).map(|mechanism| Exchange::begin(mechanism, &origin))
     } else {
         exchange.take()
     };
-    let Some(mut begun) = begun else {
+    let Some(begun) = begun else {
         return turn.fail(AuthFailure::Malformed).into();
     };
-    let Exchange { running, findings } = &mut begun;
-    let mut step = running.step(turn.input());
-    loop {
-        step = match step {
-            ServerStep::Challenge(octets) => {
-                *exchange = Some(begun);
-                return Answer::stay(turn.challenge(&octets)).into();
+    match begun.turn(turn.input(), &origin).await {
+        Step::Challenge(octets, begun) => {
+            *exchange = Some(*begun);
+            Answer::stay(turn.challenge(&octets)).into()
+        }
+        Step::Granted(granted) => {
+            let Granted {
+                outcome,
+                account,
+                mechanism,
+                bits,
+                layer,
+            } = *granted;
+            session.login = Some(Login {
+                trusted: session.profile.settings.auth.trust.covers(mechanism.name(), bits),
+                name: outcome.login,
+                addresses: account.map(|account| account.addresses).unwrap_or_default(),
+                layer_bits: outcome.layer_bits,
+            });
+            Turned {
+                layer,
+                answer: Answer::stay(turn.succeed()),
             }
-            ServerStep::Ask(question) => running.answer(answer(question, findings, session).await),
-            ServerStep::Done(outcome) => return done(turn, outcome, begun, session),
-            ServerStep::Fail(error) => return fail(turn, &error, findings, session).into(),
-        };
+        }
+        Step::Refused(refused) => {
+            let answer = turn.fail(refused.failure);
+            refused.note(&answer.reply, &origin);
+            answer.into()
+        }
     }
-}
-
-/// Ends an exchange in a login, if the session is as strong as the listener wants it.
-fn done(turn: AuthTurn<'_>, outcome: Outcome, exchange: Exchange, session: &mut Session) -> Turned {
-    let Exchange {
-        mut running,
-        findings,
-    } = exchange;
-    let settings = &session.profile.settings.auth;
-    let least = session.profile.listener.least_bits.unwrap_or(settings.least_bits);
-    let bits = strength(session.tls.as_ref().map(|tls| tls.bits), outcome.layer_bits);
-    if bits < least {
-        let answer = turn.fail(AuthFailure::TooWeak);
-        let reason = format!("{bits} bits, where {least} are wanted");
-        log_failure(
-            &answer,
-            running.mechanism(),
-            "login.bits",
-            &reason,
-            &findings,
-            session,
-        );
-        return answer.into();
-    }
-    succeed(outcome, bits, findings, running.mechanism(), session);
-    Turned {
-        layer: running.take_layer(),
-        answer: Answer::stay(turn.succeed()),
-    }
-}
-
-fn succeed(outcome: Outcome, bits: u32, findings: Findings, mechanism: Mechanism, session: &mut Session) {
-    let peer = session.peer.ip();
-    if let Some(tried) = findings.guessed() {
-        session.shared.throttle.lock().success(peer, tried);
-    }
-    info!(
-        target: "postern::login",
-        session = %session.id,
-        listener = session.listener(),
-        peer = %peer,
-        login = %outcome.login,
-        mechanism = mechanism.name(),
-        layer_bits = (outcome.layer_bits > 0).then_some(outcome.layer_bits),
-        tls = session.tls.as_ref().map(|tls| tls.version),
-        "login"
-    );
-    let now = Timestamp::now();
-    session
-        .shared
-        .usage
-        .lock()
-        .count(&outcome.login, mechanism.name(), peer, now);
-    session.login = Some(Login {
-        trusted: session.profile.settings.auth.trust.covers(mechanism.name(), bits),
-        name: outcome.login,
-        addresses: findings
-            .account
-            .map(|account| account.addresses)
-            .unwrap_or_default(),
-        layer_bits: outcome.layer_bits,
-    });
-}
-
-fn fail(turn: AuthTurn<'_>, error: &SaslError, findings: &Findings, session: &Session) -> Answer {
-    let mechanism = turn.mechanism();
-    let (failure, rule) = match error {
-        _ if findings.barred => (AuthFailure::Barred, "throttle.barred"),
-        SaslError::Denied(_) => (AuthFailure::Denied, "login.denied"),
-        SaslError::NotAuthorized { .. } => (AuthFailure::Denied, "login.authorization"),
-        SaslError::Intercepted { .. } => (AuthFailure::Denied, "login.intercepted"),
-        SaslError::Unavailable(_) => (AuthFailure::Unavailable, "login.directory"),
-        SaslError::Malformed { .. } => (AuthFailure::Malformed, "login.malformed"),
-        SaslError::TooLong { .. } => (AuthFailure::TooLong, "login.too-long"),
-        SaslError::OutOfOrder(_) => (AuthFailure::Unavailable, "login.order"),
-    };
-    let answer = turn.fail(failure);
-    let mechanism = Mechanism::from_wire(mechanism).unwrap_or(Mechanism::Plain);
-    log_failure(&answer, mechanism, rule, error, findings, session);
-    if failure == AuthFailure::Denied
-        && let Some(tried) = findings.guessed()
-        && session
-            .shared
-            .throttle
-            .lock()
-            .failure(session.peer.ip(), tried, Instant::now())
-    {
-        warn!(
-            target: "postern::login",
-            session = %session.id,
-            peer = %session.peer.ip(),
-            login = tried,
-            rule = "throttle.barred",
-            "barred"
-        );
-    }
-    answer
-}
-
-fn log_failure(
-    answer: &Answer,
-    mechanism: Mechanism,
-    rule: &str,
-    reason: &dyn std::fmt::Display,
-    findings: &Findings,
-    session: &Session,
-) {
-    info!(
-        target: "postern::login",
-        session = %session.id,
-        listener = session.listener(),
-        peer = %session.peer.ip(),
-        login = findings.tried.as_deref(),
-        mechanism = mechanism.name(),
-        rule,
-        reply = %answer.reply,
-        reason = %reason,
-        "refused"
-    );
 }

@@ -1,0 +1,202 @@
+//! One exchange of a mechanism, wherever it comes from: driven, counted, logged.
+
+use std::fmt::Display;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use postern_directory::Account;
+use postern_policy::login::strength;
+use postern_sasl::{Mechanism, Outcome, SaslError, SecurityLayer, ServerExchange, ServerStep};
+use postern_smtp::server::AuthFailure;
+use tracing::{info, warn};
+
+use super::answer::{Findings, answer};
+use super::origin::Origin;
+
+/// An exchange between two messages of the client.
+pub(crate) struct Exchange {
+    running: ServerExchange,
+    findings: Findings,
+}
+
+/// What came of one message.
+pub(crate) enum Turned {
+    /// Send this, and give what comes back to the same exchange.
+    Challenge(Vec<u8>, Box<Exchange>),
+    /// The client has logged in. It is counted and logged.
+    Granted(Box<Granted>),
+    /// It has not. The caller says so, then has it counted and logged with [`Refused::note`].
+    Refused(Box<Refused>),
+}
+
+/// A login.
+pub(crate) struct Granted {
+    pub(crate) outcome: Outcome,
+    pub(crate) account: Option<Account>,
+    pub(crate) mechanism: Mechanism,
+    /// Bits that protect the session, by TLS or by the layer.
+    pub(crate) bits: u32,
+    /// The security layer that takes effect behind the reply.
+    pub(crate) layer: Option<Box<dyn SecurityLayer>>,
+}
+
+/// An exchange that ended without a login.
+#[must_use]
+pub(crate) struct Refused {
+    pub(crate) failure: AuthFailure,
+    rule: &'static str,
+    reason: String,
+    mechanism: Mechanism,
+    findings: Findings,
+}
+
+impl Exchange {
+    /// An exchange in which nothing was said yet.
+    pub(crate) fn begin(mechanism: Mechanism, origin: &Origin<'_>) -> Self {
+        Self {
+            running: mechanism.server(&origin.context()),
+            findings: Findings::default(),
+        }
+    }
+
+    /// Takes the client's message; `None` when it began without one.
+    pub(crate) async fn turn(self, input: Option<&[u8]>, origin: &Origin<'_>) -> Turned {
+        let Self { running, findings } = self;
+        let mechanism = running.mechanism();
+        let (running, mut step) = match step(running, input).await {
+            Ok(stepped) => stepped,
+            Err(error) => return failed(&error, mechanism, findings),
+        };
+        let mut this = Self { running, findings };
+        loop {
+            step = match step {
+                ServerStep::Challenge(octets) => return Turned::Challenge(octets, Box::new(this)),
+                ServerStep::Ask(question) => {
+                    let answer = answer(question, &mut this.findings, origin).await;
+                    this.running.answer(answer)
+                }
+                ServerStep::Done(outcome) => return this.done(outcome, origin),
+                ServerStep::Fail(error) => return failed(&error, mechanism, this.findings),
+            };
+        }
+    }
+
+    /// Ends in a login, if the session is as strong as it has to be there.
+    fn done(mut self, outcome: Outcome, origin: &Origin<'_>) -> Turned {
+        let mechanism = self.running.mechanism();
+        let bits = strength(origin.tls.map(|tls| tls.bits), outcome.layer_bits);
+        if bits < origin.least_bits {
+            return Turned::Refused(Box::new(Refused {
+                failure: AuthFailure::TooWeak,
+                rule: "login.bits",
+                reason: format!("{bits} bits, where {} are wanted", origin.least_bits),
+                mechanism,
+                findings: self.findings,
+            }));
+        }
+        if let Some(tried) = self.findings.guessed() {
+            origin.shared.throttle.lock().success(&origin.source(), tried);
+        }
+        log_login(&outcome, mechanism, origin);
+        origin
+            .shared
+            .usage
+            .lock()
+            .count(&outcome.login, mechanism.name(), origin.peer, Timestamp::now());
+        Turned::Granted(Box::new(Granted {
+            outcome,
+            account: self.findings.account,
+            mechanism,
+            bits,
+            layer: self.running.take_layer(),
+        }))
+    }
+}
+
+/// Takes a step, on a thread of its own where files or other servers may hold it up.
+async fn step(
+    mut running: ServerExchange,
+    input: Option<&[u8]>,
+) -> Result<(ServerExchange, ServerStep), SaslError> {
+    if !running.mechanism().properties().blocking {
+        let step = running.step(input);
+        return Ok((running, step));
+    }
+    let input = input.map(<[u8]>::to_vec);
+    let stepped = tokio::task::spawn_blocking(move || {
+        let step = running.step(input.as_deref());
+        (running, step)
+    });
+    stepped
+        .await
+        .map_err(|error| SaslError::Unavailable(error.to_string()))
+}
+
+fn failed(error: &SaslError, mechanism: Mechanism, findings: Findings) -> Turned {
+    let (failure, rule) = match error {
+        _ if findings.barred => (AuthFailure::Barred, "throttle.barred"),
+        SaslError::Denied(_) => (AuthFailure::Denied, "login.denied"),
+        SaslError::NotAuthorized { .. } => (AuthFailure::Denied, "login.authorization"),
+        SaslError::Intercepted { .. } => (AuthFailure::Denied, "login.intercepted"),
+        SaslError::Unavailable(_) => (AuthFailure::Unavailable, "login.directory"),
+        SaslError::Malformed { .. } => (AuthFailure::Malformed, "login.malformed"),
+        SaslError::TooLong { .. } => (AuthFailure::TooLong, "login.too-long"),
+        SaslError::OutOfOrder(_) => (AuthFailure::Unavailable, "login.order"),
+    };
+    Turned::Refused(Box::new(Refused {
+        failure,
+        rule,
+        reason: error.to_string(),
+        mechanism,
+        findings,
+    }))
+}
+
+impl Refused {
+    /// Logs the refusal with what the client was told, and counts it against the login if a guess has failed.
+    pub(crate) fn note(self, reply: &dyn Display, origin: &Origin<'_>) {
+        info!(
+            target: "postern::login",
+            session = %origin.session,
+            listener = origin.place,
+            peer = origin.peer.map(tracing::field::display),
+            login = self.findings.tried.as_deref(),
+            mechanism = self.mechanism.name(),
+            rule = self.rule,
+            reply = %reply,
+            reason = %self.reason,
+            "refused"
+        );
+        if self.failure == AuthFailure::Denied
+            && let Some(tried) = self.findings.guessed()
+            && origin
+                .shared
+                .throttle
+                .lock()
+                .failure(&origin.source(), tried, Instant::now())
+        {
+            warn!(
+                target: "postern::login",
+                session = %origin.session,
+                peer = origin.peer.map(tracing::field::display),
+                login = tried,
+                rule = "throttle.barred",
+                "barred"
+            );
+        }
+    }
+}
+
+fn log_login(outcome: &Outcome, mechanism: Mechanism, origin: &Origin<'_>) {
+    info!(
+        target: "postern::login",
+        session = %origin.session,
+        listener = origin.place,
+        peer = origin.peer.map(tracing::field::display),
+        login = %outcome.login,
+        mechanism = mechanism.name(),
+        layer_bits = (outcome.layer_bits > 0).then_some(outcome.layer_bits),
+        tls = origin.tls.map(|tls| tls.version),
+        "login"
+    );
+}

@@ -1,0 +1,118 @@
+//! Where a login comes from, and the rules that hold there: all that the ways to log in differ in.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use postern_net::tls;
+use postern_policy::login::SessionFacts;
+use postern_policy::relay::CertificateFacts;
+use postern_policy::throttle::Source;
+use postern_sasl::{ChannelBindings, Layers, Mechanism, Nonce, ServerContext};
+
+use crate::Settings;
+use crate::receiver::Shared;
+
+/// Version of TLS in which every client that binds knows `tls-exporter` (RFC 9266 section 3).
+const BINDING_VERSION: &str = "TLSv1.3";
+
+/// Where a login comes from, and the rules that hold there.
+pub(crate) struct Origin<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) settings: &'a Settings,
+    /// The mechanisms of the listener or socket, in order.
+    pub(crate) mechanisms: &'a [Mechanism],
+    /// Least bits that protect a session there.
+    pub(crate) least_bits: u32,
+    /// The session's name in the log.
+    pub(crate) session: &'a str,
+    /// The listener's or socket's name in the log.
+    pub(crate) place: &'a str,
+    /// The client's address, where it is known.
+    pub(crate) peer: Option<IpAddr>,
+    pub(crate) tls: Option<TlsOrigin<'a>>,
+    /// The client's certificate, if it was verified.
+    pub(crate) certificate: Option<CertificateOrigin<'a>>,
+    /// Whether a mechanism that binds to the channel was offered.
+    pub(crate) plus_offered: bool,
+    /// Whether a security layer can be put in place.
+    pub(crate) layers_possible: bool,
+}
+
+/// The TLS session of a client.
+#[derive(Clone, Copy)]
+pub(crate) struct TlsOrigin<'a> {
+    pub(crate) version: &'a str,
+    pub(crate) bits: u32,
+    /// What names the session, where it ends here.
+    pub(crate) bindings: Option<&'a tls::ChannelBindings>,
+}
+
+/// A client's certificate that was verified.
+#[derive(Clone, Copy)]
+pub(crate) struct CertificateOrigin<'a> {
+    pub(crate) facts: &'a CertificateFacts,
+    pub(crate) emails: &'a [String],
+}
+
+impl Origin<'_> {
+    /// The key under which the memory of failed logins keeps it.
+    pub(crate) fn source(&self) -> Source {
+        match self.peer {
+            Some(peer) => Source::Peer(peer),
+            None => Source::Place(self.place.into()),
+        }
+    }
+
+    /// What decides which mechanisms are offered.
+    pub(crate) fn facts(&self) -> SessionFacts {
+        let binds_in_12 = self.settings.auth.binding_in_tls12;
+        let channel_known = self.tls.is_some_and(|tls| {
+            let any = tls
+                .bindings
+                .is_some_and(|bindings| bindings.exporter.is_some() || bindings.server_end_point.is_some());
+            any && (binds_in_12 || tls.version == BINDING_VERSION)
+        });
+        SessionFacts {
+            peer: self.peer,
+            tls_bits: self.tls.map(|tls| tls.bits),
+            channel_known,
+            certificate: self.certificate.is_some(),
+            today: TimeZone::UTC.to_datetime(Timestamp::now()).date(),
+        }
+    }
+
+    /// Security layers that may be agreed on. Inside TLS there is no use for another one.
+    pub(crate) fn layers(&self) -> Layers {
+        if self.tls.is_some() || !self.layers_possible {
+            Layers::default()
+        } else {
+            self.settings.auth.layers
+        }
+    }
+
+    /// What an exchange begins with.
+    pub(super) fn context(&self) -> ServerContext {
+        let auth = &self.settings.auth;
+        let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+        let decoy = self.shared.deps.decoy.clone();
+        let bindings = self.tls.and_then(|tls| tls.bindings);
+        ServerContext {
+            realm: auth.realm.clone(),
+            names: auth.service_names.clone(),
+            bindings: bindings.map_or_else(ChannelBindings::default, |bindings| ChannelBindings {
+                exporter: bindings.exporter,
+                server_end_point: bindings.server_end_point.clone(),
+            }),
+            plus_offered: self.plus_offered,
+            decoy_iterations: auth.scram_iterations,
+            layers: self.layers(),
+            kerberos: auth
+                .kerberos
+                .as_ref()
+                .map(|kerberos| Arc::clone(&kerberos.acceptor)),
+            ..ServerContext::new(&self.settings.hostname, Nonce::new(rand::random()), now, decoy)
+        }
+    }
+}
