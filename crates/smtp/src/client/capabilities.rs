@@ -86,7 +86,13 @@ impl Capabilities {
             && name
                 .bytes()
                 .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'));
-        if fits && self.auth_mechanisms.len() < MECHANISMS_MAX && !self.auth_mechanisms.iter().any(known) {
+        if fits
+            && self.auth_mechanisms.len() < MECHANISMS_MAX
+            && !self
+                .auth_mechanisms
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name))
+        {
             self.auth_mechanisms.push(name.to_ascii_uppercase().into());
         }
     }
