@@ -101,12 +101,13 @@ impl Session {
                 bits: tls.bits,
                 bindings: Some(&tls.bindings),
             }),
-            certificate: self.certificate.as_ref().map(|facts| CertificateOrigin {
+            certificate: self.certificate.as_ref().map(|facts| CertificateOrigin::Shown {
                 facts,
                 emails: shown.map_or(&[], |certificate| &certificate.emails),
             }),
             plus_offered: self.plus_offered,
             layers_possible: true,
+            delay_max: None,
         }
     }
 
@@ -167,7 +168,7 @@ impl SessionIds {
         }
     }
 
-    fn next(&self) -> String {
+    pub(crate) fn next(&self) -> String {
         format!("{:x}-{:x}", self.start, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }

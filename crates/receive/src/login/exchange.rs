@@ -20,7 +20,7 @@ pub(crate) struct Exchange {
 }
 
 /// What came of one message.
-pub(crate) enum Turned {
+pub(crate) enum Step {
     /// Send this, and give what comes back to the same exchange.
     Challenge(Vec<u8>, Box<Exchange>),
     /// The client has logged in. It is counted and logged.
@@ -60,11 +60,11 @@ impl Exchange {
     }
 
     /// Takes the client's message; `None` when it began without one.
-    pub(crate) async fn turn(mut self, input: Option<&[u8]>, origin: &Origin<'_>) -> Turned {
+    pub(crate) async fn turn(mut self, input: Option<&[u8]>, origin: &Origin<'_>) -> Step {
         let mut step = self.running.step(input);
         loop {
             step = match step {
-                ServerStep::Challenge(octets) => return Turned::Challenge(octets, Box::new(self)),
+                ServerStep::Challenge(octets) => return Step::Challenge(octets, Box::new(self)),
                 ServerStep::Ask(question) => {
                     let answer = answer(question, &mut self.findings, origin).await;
                     self.running.answer(answer)
@@ -76,11 +76,11 @@ impl Exchange {
     }
 
     /// Ends in a login, if the session is as strong as it has to be there.
-    fn done(mut self, outcome: Outcome, origin: &Origin<'_>) -> Turned {
+    fn done(mut self, outcome: Outcome, origin: &Origin<'_>) -> Step {
         let mechanism = self.running.mechanism();
         let bits = strength(origin.tls.map(|tls| tls.bits), outcome.layer_bits);
         if bits < origin.least_bits {
-            return Turned::Refused(Box::new(Refused {
+            return Step::Refused(Box::new(Refused {
                 failure: AuthFailure::TooWeak,
                 rule: "login.bits",
                 reason: format!("{bits} bits, where {} are wanted", origin.least_bits),
@@ -97,7 +97,7 @@ impl Exchange {
             .usage
             .lock()
             .count(&outcome.login, mechanism.name(), origin.peer, Timestamp::now());
-        Turned::Granted(Box::new(Granted {
+        Step::Granted(Box::new(Granted {
             outcome,
             account: self.findings.account,
             mechanism,
@@ -106,7 +106,7 @@ impl Exchange {
         }))
     }
 
-    fn failed(self, error: &SaslError) -> Turned {
+    fn failed(self, error: &SaslError) -> Step {
         let (failure, rule) = match error {
             _ if self.findings.barred => (AuthFailure::Barred, "throttle.barred"),
             SaslError::Denied(_) => (AuthFailure::Denied, "login.denied"),
@@ -117,7 +117,7 @@ impl Exchange {
             SaslError::TooLong { .. } => (AuthFailure::TooLong, "login.too-long"),
             SaslError::OutOfOrder(_) => (AuthFailure::Unavailable, "login.order"),
         };
-        Turned::Refused(Box::new(Refused {
+        Step::Refused(Box::new(Refused {
             failure,
             rule,
             reason: error.to_string(),
@@ -128,6 +128,11 @@ impl Exchange {
 }
 
 impl Refused {
+    /// The login that was tried.
+    pub(crate) fn tried(&self) -> Option<&str> {
+        self.findings.tried.as_deref()
+    }
+
     /// Logs the refusal with what the client was told, and counts it against the login if a guess has failed.
     pub(crate) fn note(self, reply: &dyn Display, origin: &Origin<'_>) {
         info!(

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -11,8 +12,8 @@ use postern_policy::relay::CertificateFacts;
 use postern_policy::throttle::Source;
 use postern_sasl::{ChannelBindings, Layers, Mechanism, Nonce, ServerContext};
 
-use crate::Settings;
 use crate::receiver::Shared;
+use crate::{Plaintext, Settings};
 
 /// Version of TLS in which every client that binds knows `tls-exporter` (RFC 9266 section 3).
 const BINDING_VERSION: &str = "TLSv1.3";
@@ -38,6 +39,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) plus_offered: bool,
     /// Whether a security layer can be put in place.
     pub(crate) layers_possible: bool,
+    /// The longest wait before a check, where who asks waits no longer.
+    pub(crate) delay_max: Option<Duration>,
 }
 
 /// The TLS session of a client.
@@ -51,9 +54,14 @@ pub(crate) struct TlsOrigin<'a> {
 
 /// A client's certificate that was verified.
 #[derive(Clone, Copy)]
-pub(crate) struct CertificateOrigin<'a> {
-    pub(crate) facts: &'a CertificateFacts,
-    pub(crate) emails: &'a [String],
+pub(crate) enum CertificateOrigin<'a> {
+    /// It was shown here.
+    Shown {
+        facts: &'a CertificateFacts,
+        emails: &'a [String],
+    },
+    /// A neighbour that is believed tells whose login it is.
+    Told(&'a str),
 }
 
 impl Origin<'_> {
@@ -90,6 +98,11 @@ impl Origin<'_> {
         } else {
             self.settings.auth.layers
         }
+    }
+
+    /// Whether mechanisms are open here that show the password to an eavesdropper.
+    pub(crate) fn takes_plaintext(&self) -> bool {
+        self.tls.is_some() || self.settings.auth.plaintext == Plaintext::Always
     }
 
     /// What an exchange begins with.
