@@ -26,8 +26,8 @@ mod usage;
 pub use load::LoadGauge;
 pub use receiver::{Deps, Receiver};
 pub use settings::{
-    AuthRule, AuthSettings, BareLineEndings, Extensions, Limits, ListenerSettings, ListenerTls, Plaintext,
-    Role, Settings, Timeouts,
+    AuthRule, AuthSettings, BareLineEndings, Extensions, KerberosLogins, Limits, ListenerSettings,
+    ListenerTls, Plaintext, Role, Settings, Timeouts,
 };
 pub use sockets::{
     HomePattern, HomePatternError, MailAccounts, SocketListener, SocketProtocol, SocketSettings,

@@ -16,6 +16,9 @@ use crate::login::{CertificateOrigin, Origin, TlsOrigin};
 use crate::profile::Profile;
 use crate::receiver::Shared;
 
+/// The name of SMTP among services of SASL.
+const SERVICE: &str = "smtp";
+
 /// What is known of one session. Everything but the profile can change while it lasts.
 pub(crate) struct Session {
     pub(crate) id: String,
@@ -93,6 +96,7 @@ impl Session {
                 .listener
                 .least_bits
                 .unwrap_or(profile.settings.auth.least_bits),
+            service: SERVICE,
             session: &self.id,
             place: self.listener(),
             peer: Some(self.peer.ip()),

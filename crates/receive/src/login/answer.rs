@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use postern_directory::{Account, DenyReason, Directories, KeyKind, KeyVerdict, PasswordVerdict};
 use postern_policy::login::login_of_certificate;
+use postern_policy::principal::login_of_principal;
 use postern_policy::throttle::{Source, ThrottleVerdict};
 use postern_sasl::{Answer, Question};
 use secrecy::SecretString;
@@ -81,6 +82,9 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, origin: 
         Question::CertificateLogin { authzid } => {
             return certificate(authzid.as_deref(), findings, origin).await;
         }
+        Question::PrincipalLogin {
+            principal, service, ..
+        } => return kerberos(&principal, &service, findings, origin).await,
         Question::CheckToken { identity, .. } => {
             findings.tried = identity;
             return Answer::Denied {
@@ -206,4 +210,32 @@ async fn certificate(authzid: Option<&str>, findings: &mut Findings, origin: &Or
     findings.tried = Some(login.to_owned());
     let directories = origin.shared.deps.directories.load_full();
     findings.settle(directories.find_account(login).await)
+}
+
+/// Finds the login of a principal that has proved itself. It cannot be guessed at, either.
+async fn kerberos(principal: &str, service: &str, findings: &mut Findings, origin: &Origin<'_>) -> Answer {
+    findings.tried = Some(principal.to_owned());
+    let Some(kerberos) = &origin.settings.auth.kerberos else {
+        return Answer::Unavailable {
+            reason: "there is no Kerberos here".into(),
+        };
+    };
+    let login = match login_of_principal(principal, service, &kerberos.rules) {
+        Ok(login) => login,
+        Err(refused) => {
+            return Answer::Denied {
+                reason: refused.to_string(),
+            };
+        }
+    };
+    let directories = origin.shared.deps.directories.load_full();
+    match directories.find_account(&login).await {
+        PasswordVerdict::Denied(DenyReason::UnknownUser) if !kerberos.account_required => Answer::Granted {
+            login: findings.keep(Account {
+                login,
+                ..Account::default()
+            }),
+        },
+        verdict => findings.settle(verdict),
+    }
 }

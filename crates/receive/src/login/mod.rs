@@ -8,7 +8,7 @@ mod origin;
 use postern_sasl::{Mechanism, SecurityLayer};
 use postern_smtp::server::{Answer, AuthFailure, AuthTurn};
 
-pub(crate) use self::exchange::{Exchange, Step};
+pub(crate) use self::exchange::{Exchange, Turned as Step};
 pub(crate) use self::offer::{apply as offer, offered};
 pub(crate) use self::origin::{CertificateOrigin, Origin, TlsOrigin};
 

@@ -26,6 +26,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) mechanisms: &'a [Mechanism],
     /// Least bits that protect a session there.
     pub(crate) least_bits: u32,
+    /// What is logged in to, by its registered name.
+    pub(crate) service: &'a str,
     /// The session's name in the log.
     pub(crate) session: &'a str,
     /// The listener's or socket's name in the log.
@@ -112,6 +114,7 @@ impl Origin<'_> {
         let decoy = self.shared.deps.decoy.clone();
         let bindings = self.tls.and_then(|tls| tls.bindings);
         ServerContext {
+            service: self.service.to_owned(),
             realm: auth.realm.clone(),
             names: auth.service_names.clone(),
             bindings: bindings.map_or_else(ChannelBindings::default, |bindings| ChannelBindings {
@@ -121,6 +124,10 @@ impl Origin<'_> {
             plus_offered: self.plus_offered,
             decoy_iterations: auth.scram_iterations,
             layers: self.layers(),
+            kerberos: auth
+                .kerberos
+                .as_ref()
+                .map(|kerberos| Arc::clone(&kerberos.acceptor)),
             ..ServerContext::new(&self.settings.hostname, Nonce::new(rand::random()), now, decoy)
         }
     }

@@ -188,6 +188,7 @@ impl Connection<'_> {
             return self.send(&wire::failure(id, None, temporary, words)).await;
         }
         let mut request = Request::new(self.context, DELAY_MAX);
+        request.serves(&auth.service);
         request.remote = auth.remote;
         if auth.secured {
             request.secured(auth.tls_version, auth.tls_bits);

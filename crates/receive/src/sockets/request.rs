@@ -21,6 +21,8 @@ pub(super) struct Request {
     pub(super) shared: Arc<Shared>,
     pub(super) settings: Arc<Settings>,
     pub(super) socket: Arc<SocketSettings>,
+    /// What is logged in to, by its registered name.
+    pub(super) service: String,
     /// Its name in the log.
     pub(super) session: String,
     /// From where, as far as the neighbour tells.
@@ -40,12 +42,23 @@ impl Request {
             shared: Arc::clone(&context.shared),
             settings: context.shared.deps.settings.load_full(),
             socket: context.socket.load_full(),
+            service: "smtp".to_owned(),
             session: context.shared.ids.next(),
             remote: None,
             tls: None,
             certificate: None,
             delay_max,
         }
+    }
+
+    /// Takes note of what is logged in to. Dovecot has names of its own for some services.
+    pub(super) fn serves(&mut self, service: &str) {
+        let registered = match service {
+            "pop3" => "pop",
+            "submission" => "smtp",
+            other => other,
+        };
+        self.service = registered.to_owned();
     }
 
     /// Takes note that nobody else can read what the client sends.
@@ -62,6 +75,7 @@ impl Request {
             settings: &self.settings,
             mechanisms: self.socket.mechanisms.as_deref().unwrap_or(&auth.mechanisms),
             least_bits: self.socket.least_bits.unwrap_or(auth.least_bits),
+            service: &self.service,
             session: &self.session,
             place: &self.socket.name,
             peer: self.remote,

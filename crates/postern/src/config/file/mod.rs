@@ -6,6 +6,7 @@ mod admission;
 mod auth;
 mod delivery;
 mod directory;
+mod kerberos;
 mod limits;
 mod listener;
 mod relay;
@@ -21,6 +22,7 @@ pub(crate) use self::admission::Admission;
 pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
 pub(crate) use self::delivery::{Delivery, Retry};
 pub(crate) use self::directory::{Directory, EngineWord, LdapTable, SaslauthdTable, SqlTable, UsersTable};
+pub(crate) use self::kerberos::{AccountWord, Kerberos};
 pub(crate) use self::limits::{Limits, Timeouts};
 pub(crate) use self::listener::{Extensions, Listener};
 pub(crate) use self::relay::{CertificateTable, Relay};
@@ -78,6 +80,8 @@ table! {
         tls: Tls = Section::<Tls>::new(), optional "{ certificate = \"mx.crt\", key = \"mx.key\" }" else "there is no TLS";
         /// How clients log in.
         auth: Auth = Section::<Auth>::new(), default "{}";
+        /// Kerberos, for the mechanism GSSAPI.
+        kerberos: Kerberos = Section::<Kerberos>::new(), default "{}";
         /// Sources of accounts, asked in this order: the first that knows a login decides.
         directory: Vec<At<Directory>> = DirectoryKind, default "[]";
         /// Sockets on which other servers have logins checked.
