@@ -49,7 +49,7 @@ impl RouteTable {
     pub(crate) fn verifies(&self) -> bool {
         self.verify
             .as_ref()
-            .map_or(self.tls.is_always(), |verify| verify.value)
+            .map_or_else(|| self.tls.is_always(), |verify| verify.value)
     }
 }
 
