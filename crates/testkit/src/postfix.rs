@@ -118,6 +118,61 @@ impl Postfix {
         Self { folder, port }
     }
 
+    /// Starts it with Cyrus SASL, which offers these mechanisms inside TLS and has these users in a sasldb. Who has logged in may
+    /// send to anywhere; all of it is put into the mailbox.
+    ///
+    /// # Panics
+    ///
+    /// As [`Postfix::start`], and when sasl2-bin is not installed.
+    #[must_use]
+    pub fn start_with_sasl(
+        domains: &[&str],
+        certificate: &Path,
+        key: &Path,
+        mechanisms: &[&str],
+        users: &[(&str, &str)],
+    ) -> Self {
+        use std::io::Write as _;
+        let saslpasswd2 = program("/usr/sbin/saslpasswd2", "sasl2-bin");
+        // Kept for as long as the process: Postfix reads it at each login.
+        let sasl = TempDir::new().expect("a scratch folder").keep();
+        fs::set_permissions(&sasl, fs::Permissions::from_mode(0o755)).expect("the scratch folder");
+        let database = sasl.join("sasldb2");
+        for (user, password) in users {
+            let mut child = Command::new(&saslpasswd2)
+                .args(["-p", "-c", "-u", "postfix.test", "-f"])
+                .arg(&database)
+                .arg(user)
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+                .expect("saslpasswd2");
+            let mut input = child.stdin.take().expect("its input");
+            input.write_all(password.as_bytes()).expect("its input");
+            drop(input);
+            assert!(child.wait().expect("saslpasswd2").success(), "saslpasswd2");
+        }
+        fs::set_permissions(&database, fs::Permissions::from_mode(0o644)).expect("sasldb2");
+        let conf = format!(
+            "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {}\nmech_list: {}\n",
+            database.display(),
+            mechanisms.join(" ")
+        );
+        fs::write(sasl.join("smtpd.conf"), conf).expect("smtpd.conf");
+        Self::start(
+            domains,
+            &format!(
+                "smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {}\nsmtpd_tls_key_file = {}\nsmtpd_tls_auth_only = yes\n\
+                 smtpd_sasl_auth_enable = yes\ncyrus_sasl_config_path = {}\nsmtpd_sasl_local_domain = postfix.test\n\
+                 smtpd_sasl_security_options = noanonymous\nvirtual_mailbox_domains = static:all\n\
+                 smtpd_relay_restrictions = permit_sasl_authenticated, reject\n\
+                 smtpd_recipient_restrictions = permit_sasl_authenticated, reject",
+                certificate.display(),
+                key.display(),
+                sasl.display()
+            ),
+        )
+    }
+
     /// Its port.
     #[must_use]
     pub fn port(&self) -> u16 {

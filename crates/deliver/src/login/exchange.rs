@@ -1,6 +1,8 @@
 //! One exchange: `AUTH`, challenges and responses, the host's verdict.
 
-use postern_sasl::{ClientError, ClientExchange, Mechanism, SecurityLayer, wire};
+use postern_sasl::{
+    ClientContext, ClientError, ClientExchange, Credentials, Mechanism, Response, SecurityLayer, wire,
+};
 use postern_smtp::Reply;
 use postern_smtp::client::Stage;
 use zeroize::Zeroize as _;
@@ -31,50 +33,76 @@ pub(super) async fn run(
     mechanism: Mechanism,
 ) -> Result<Ended, Trouble> {
     let context = context(session, call, settings);
-    let exchange = mechanism.client(&credentials(call), &context);
-    let exchange = exchange.map_err(|error| failed(session, call, &error))?;
+    let begun = begin(mechanism, credentials(call), context).await;
+    let (exchange, initial) = begun.map_err(|error| failed(session, call, &error))?;
     let wait = limit(&settings.timeouts, Stage::Auth);
     let mut running = Running {
-        exchange,
+        exchange: Some(exchange),
+        mechanism,
         initial: None,
         error: None,
     };
-    running.begin(mechanism, &mut session.output);
+    running.command(initial, &mut session.output);
     loop {
         let asked = session.ask(Stage::Auth, wait).await;
         // What was sent may have held a password.
         session.output.zeroize();
         let reply = asked.map_err(|error| broken(&error, &session.relay))?;
         if reply.code == 334 && running.error.is_none() {
-            running.answer(&reply, &mut session.output);
+            running.answer(&reply, &mut session.output).await;
             continue;
         }
         if let Some(error) = running.error {
             return Err(failed(session, call, &error));
         }
         if !reply.is_success() {
-            let words = running.exchange.refusal().map(str::to_owned);
+            let words = running.exchange.as_ref().and_then(ClientExchange::refusal);
+            let words = words.map(str::to_owned);
             return Ok(Ended::Refused(reply, words));
         }
-        let finish = running.exchange.finish();
+        let finish = running.exchange.as_mut().map(ClientExchange::finish);
+        let finish = finish.unwrap_or(Err(BROKEN));
         let finish = finish.map_err(|error| failed(session, call, &error))?;
         return Ok(Ended::Granted(finish.layer));
     }
 }
 
+/// Makes the first message, on a thread of its own where files or other servers may hold it up.
+async fn begin(
+    mechanism: Mechanism,
+    credentials: Credentials,
+    context: ClientContext,
+) -> Result<(ClientExchange, Option<Response>), ClientError> {
+    let begin = move || {
+        let mut exchange = mechanism.client(&credentials, &context)?;
+        let initial = exchange.initial();
+        Ok((exchange, initial))
+    };
+    if !mechanism.properties().blocking {
+        return begin();
+    }
+    let begun = tokio::task::spawn_blocking(begin).await;
+    begun.unwrap_or(Err(BROKEN))
+}
+
+/// A thread that has panicked.
+const BROKEN: ClientError = ClientError::OutOfOrder("the exchange has broken off");
+
 struct Running {
-    exchange: ClientExchange,
+    /// Gone when a step has broken off.
+    exchange: Option<ClientExchange>,
+    mechanism: Mechanism,
     /// The first message, where it did not fit into the command.
-    initial: Option<postern_sasl::Response>,
+    initial: Option<Response>,
     /// Why `*` was sent.
     error: Option<ClientError>,
 }
 
 impl Running {
-    fn begin(&mut self, mechanism: Mechanism, out: &mut Vec<u8>) {
+    fn command(&mut self, initial: Option<Response>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"AUTH ");
-        out.extend_from_slice(mechanism.name().as_bytes());
-        if let Some(initial) = self.exchange.initial() {
+        out.extend_from_slice(self.mechanism.name().as_bytes());
+        if let Some(initial) = initial {
             let encoded = wire::encode_secret(&initial);
             let text = if encoded.is_empty() { "=" } else { encoded.as_str() };
             if out.len() + 1 + text.len() + 2 <= COMMAND_MAX {
@@ -88,13 +116,13 @@ impl Running {
     }
 
     /// Writes the answer to a challenge, or `*` when there is none.
-    fn answer(&mut self, reply: &Reply, out: &mut Vec<u8>) {
-        let mechanism = self.exchange.mechanism().name();
+    async fn answer(&mut self, reply: &Reply, out: &mut Vec<u8>) {
+        let mechanism = self.mechanism.name();
         let response = match self.initial.take() {
             // The empty challenge that asks for it. Some servers write words here.
             Some(initial) => Ok(initial),
             None => match wire::decode(reply.text.trim_end().as_bytes()) {
-                Ok(challenge) => self.exchange.step(&challenge),
+                Ok(challenge) => self.step(challenge).await,
                 Err(_) => {
                     let what = "not base64";
                     Err(ClientError::Malformed { mechanism, what })
@@ -113,6 +141,22 @@ impl Running {
             }
             Err(error) => self.give_up(error, out),
         }
+    }
+
+    async fn step(&mut self, challenge: Response) -> Result<Response, ClientError> {
+        let mut exchange = self.exchange.take().ok_or(BROKEN)?;
+        if !self.mechanism.properties().blocking {
+            let answer = exchange.step(&challenge);
+            self.exchange = Some(exchange);
+            return answer;
+        }
+        let stepped = tokio::task::spawn_blocking(move || {
+            let answer = exchange.step(&challenge);
+            (exchange, answer)
+        });
+        let (exchange, answer) = stepped.await.map_err(|_| BROKEN)?;
+        self.exchange = Some(exchange);
+        answer
     }
 
     fn give_up(&mut self, error: ClientError, out: &mut Vec<u8>) {

@@ -23,6 +23,7 @@ use postern_directory::aliases::Aliases;
 use postern_mail::Domain;
 use postern_net::resolver::ResolverSettings;
 use postern_net::tls::ServerTls;
+use postern_oauth::acquire::TokenSettings;
 use postern_policy::DomainSet;
 use postern_receive::Settings as ReceiveSettings;
 use postern_spool::SpoolSettings;
@@ -56,6 +57,8 @@ pub(crate) struct Config {
     /// After which time without a question a directory is asked for its health.
     pub(crate) directory_check: Option<Duration>,
     pub(crate) aliases: Aliases,
+    /// Where logins at smarthosts get their tokens.
+    pub(crate) tokens: Vec<TokenSettings>,
     pub(crate) spool: SpoolSettings,
     pub(crate) resolver: ResolverSettings,
     pub(crate) log: LogSettings,
@@ -92,6 +95,7 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
     let aliases = aliases::check(c);
     let receive = receiving::check(c, tls.as_ref());
     let deliver = delivery::check(c);
+    let tokens = smarthosts::tokens(c);
     let client_tls = tls::check_client(c);
     check_user(file, c.problems);
     check_log(file, c.problems);
@@ -110,6 +114,7 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
         directories,
         directory_check: Some(*file.auth.directory_check).filter(|time| !time.is_zero()),
         aliases,
+        tokens,
         spool: spool(file),
         resolver: resolver(file),
         log: log(file),

@@ -26,7 +26,7 @@ pub(crate) use self::directory::{Directory, EngineWord, LdapTable, SaslauthdTabl
 pub(crate) use self::kerberos::{AccountWord, Kerberos};
 pub(crate) use self::limits::{Limits, Timeouts};
 pub(crate) use self::listener::{Extensions, Listener};
-pub(crate) use self::login::LoginTable;
+pub(crate) use self::login::{LoginTable, LoginToken};
 pub(crate) use self::relay::{CertificateTable, Relay};
 pub(crate) use self::route::{RouteTable, RouteTo};
 pub(crate) use self::service::{Dns, LogTable, Shutdown, SpoolTable};
