@@ -104,7 +104,7 @@ fn owned(keytab: &At<PathBuf>, c: &mut Checking<'_>) -> bool {
 fn logins(gss: Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<KerberosLogins> {
     let written = &c.file.kerberos;
     let replay_cache = c.file.state_dir.join(REPLAY_CACHE);
-    let acceptor = KeytabAcceptor::new(gss, keytab.value.clone(), replay_cache);
+    let acceptor = KeytabAcceptor::new(gss.clone(), keytab.value.clone(), replay_cache);
     if let Err(error) = acceptor.check() {
         c.problems.error(
             keytab.span.clone(),
@@ -117,14 +117,39 @@ fn logins(gss: Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<Kerber
         );
         return None;
     }
-    let realms = written.realms.as_ref().map(|realms| values(&realms.value));
+    let realms = realms(&gss, keytab, c)?;
     Some(KerberosLogins {
         acceptor: Arc::new(acceptor),
         rules: PrincipalRules {
             services: values(&written.services.value),
-            realms: realms.unwrap_or_default(),
+            realms,
             domain: written.domain.as_ref().map(|domain| domain.value.clone()),
         },
         account_required: *written.account == AccountWord::Required,
     })
+}
+
+/// The realms as written, or the one that the host is in.
+fn realms(gss: &Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<Vec<String>> {
+    let error = match &c.file.kerberos.realms {
+        Some(realms) if realms.value.is_empty() => "`realms` in [kerberos] is empty".to_owned(),
+        Some(realms) => return Some(values(&realms.value)),
+        None => match gss.default_realm() {
+            Ok(realm) => return Some(vec![realm]),
+            Err(error) => format!("the host is in no realm: {error}"),
+        },
+    };
+    let span = c
+        .file
+        .kerberos
+        .realms
+        .as_ref()
+        .map_or_else(|| keytab.span.clone(), |realms| realms.span.clone());
+    c.problems.error(
+        span,
+        error,
+        "nobody could log in",
+        "write for example `realms = [\"EXAMPLE.ORG\"]` below [kerberos]",
+    );
+    None
 }
