@@ -102,7 +102,14 @@ fn has_users(file: &Postern) -> bool {
 pub(crate) fn all_mechanisms(file: &Postern) -> Vec<Mechanism> {
     let listeners = file.listener.iter().flat_map(|listeners| &listeners.value);
     let theirs = listeners.filter_map(|listener| listener.mechanisms.as_ref());
-    let written = theirs.chain([&file.auth.mechanisms]).flat_map(|list| &list.value);
+    let sockets = file
+        .auth_socket
+        .iter()
+        .filter_map(|socket| socket.mechanisms.as_ref());
+    let written = theirs
+        .chain(sockets)
+        .chain([&file.auth.mechanisms])
+        .flat_map(|list| &list.value);
     let mut all: Vec<Mechanism> = written.map(|mechanism| mechanism.value).collect();
     all.sort();
     all.dedup();

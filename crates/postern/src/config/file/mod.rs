@@ -12,6 +12,7 @@ mod listener;
 mod relay;
 mod route;
 mod service;
+mod socket;
 mod tls;
 mod words;
 
@@ -27,6 +28,7 @@ pub(crate) use self::listener::{Extensions, Listener};
 pub(crate) use self::relay::{CertificateTable, Relay};
 pub(crate) use self::route::{RouteTable, RouteTo};
 pub(crate) use self::service::{Dns, LogTable, Shutdown, SpoolTable};
+pub(crate) use self::socket::AuthSocketTable;
 pub(crate) use self::tls::Tls;
 
 use self::directory::DirectoryKind;
@@ -82,6 +84,8 @@ table! {
         kerberos: Kerberos = Section::<Kerberos>::new(), default "{}";
         /// Sources of accounts, asked in this order: the first that knows a login decides.
         directory: Vec<At<Directory>> = DirectoryKind, default "[]";
+        /// Sockets on which other servers have logins checked.
+        auth_socket: Vec<At<AuthSocketTable>> = Sections::<AuthSocketTable>::new(), default "[]";
         /// Who may send to anywhere, besides those who log in.
         relay: Relay = Section::<Relay>::new(), default "{}";
         /// Sizes and counts that a client cannot exceed.
