@@ -27,8 +27,11 @@ pub(crate) fn offered(origin: &Origin<'_>) -> Vec<Mechanism> {
     let is_offered = |mechanism: &Mechanism| {
         let kind = KeyKind::needed(mechanism.properties().needs, &settings.realm);
         let rule = settings.rules.iter().find(|(about, _)| about == mechanism);
-        kind.is_none_or(|kind| directories.keeps(&kind))
-            && (mechanism.properties().needs != Needs::Token || tokens_can_be_taken(origin))
+        let has_kerberos = mechanism.properties().needs != Needs::Kerberos || settings.kerberos.is_some();
+        let has_provider = mechanism.properties().needs != Needs::Token || tokens_can_be_taken(origin);
+        has_kerberos
+            && has_provider
+            && kind.is_none_or(|kind| directories.keeps(&kind))
             && login::offered(
                 traits(*mechanism, origin),
                 rule.map(|(_, rule)| rule),
