@@ -9,6 +9,7 @@ mod listeners;
 mod logins;
 mod providers;
 mod receiving;
+mod smarthosts;
 mod sockets;
 mod sql;
 mod tls;
