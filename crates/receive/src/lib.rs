@@ -19,6 +19,7 @@ mod receiver;
 mod recipient;
 mod session;
 mod settings;
+mod sockets;
 mod stamp;
 mod usage;
 
@@ -27,5 +28,8 @@ pub use receiver::{Deps, Receiver};
 pub use settings::{
     AuthRule, AuthSettings, BareLineEndings, Extensions, KerberosLogins, Limits, ListenerSettings,
     ListenerTls, Plaintext, Role, Settings, Timeouts,
+};
+pub use sockets::{
+    HomePattern, HomePatternError, MailAccounts, SocketListener, SocketProtocol, SocketSettings,
 };
 pub use usage::{LoginCount, OTHERS, USAGE_MAX};

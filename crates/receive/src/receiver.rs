@@ -11,6 +11,7 @@ use postern_directory::aliases::Aliases;
 use postern_net::listen;
 use postern_net::resolver::Resolver;
 use postern_net::tls::ServerTls;
+use postern_oauth::verify::Verifier;
 use postern_policy::admission::RateWindow;
 use postern_policy::throttle::LoginThrottle;
 use postern_sasl::DecoySecret;
@@ -24,6 +25,7 @@ use crate::connection;
 use crate::count::SessionCounts;
 use crate::profile::ProfileCache;
 use crate::session::SessionIds;
+use crate::sockets::Tickets;
 use crate::usage::{LoginCount, Usage};
 use crate::{ListenerSettings, LoadGauge, Settings};
 
@@ -38,6 +40,8 @@ pub struct Deps {
     pub tls: Arc<ArcSwap<Option<ServerTls>>>,
     /// Who may log in, and who lives here.
     pub directories: Arc<ArcSwap<Directories>>,
+    /// Whose bearer tokens are.
+    pub tokens: Arc<ArcSwap<Verifier>>,
     /// Where local names lead.
     pub aliases: Arc<ArcSwap<Aliases>>,
     /// Names of clients.
@@ -63,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) throttle: Mutex<LoginThrottle>,
     pub(crate) usage: Mutex<Usage>,
     pub(crate) ids: SessionIds,
+    /// Logins granted to neighbours, until their mail processes ask.
+    pub(crate) tickets: Arc<Tickets>,
     rate: Mutex<RateWindow>,
 }
 
@@ -78,6 +84,7 @@ impl Receiver {
                 throttle: Mutex::new(throttle),
                 usage: Mutex::default(),
                 ids: SessionIds::new(),
+                tickets: Arc::default(),
                 rate: Mutex::default(),
             }),
         }
@@ -189,6 +196,10 @@ impl Receiver {
     pub fn add_usage(&self, counts: impl IntoIterator<Item = LoginCount>) {
         let mut usage = self.shared.usage.lock();
         counts.into_iter().for_each(|count| usage.add(count));
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Sessions open now, on all listeners.

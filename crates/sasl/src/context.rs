@@ -128,6 +128,8 @@ pub struct OauthAdvice {
 pub struct ServerContext {
     /// The server's name, as in its greeting: part of CRAM-MD5's challenge and NTLM's target.
     pub host: String,
+    /// What is logged in to, by its registered name (RFC 4422 section 4): part of DIGEST-MD5's `digest-uri`.
+    pub service: String,
     /// DIGEST-MD5's realm and NTLM's domain. Stored digest secrets are bound to it.
     pub realm: String,
     /// Names by which clients may call this server in DIGEST-MD5's `digest-uri`. Empty takes any, which lets a server
@@ -155,11 +157,12 @@ pub struct ServerContext {
 }
 
 impl ServerContext {
-    /// A context without TLS, layers or advice; the realm is the host name, and so is the one name clients may call it by.
+    /// A context for SMTP without TLS, layers or advice; the realm is the host name, and so is the one name clients may call it by.
     #[must_use]
     pub fn new(host: &str, nonce: Nonce, now_unix_seconds: u64, decoy: DecoySecret) -> Self {
         Self {
             host: host.to_owned(),
+            service: "smtp".to_owned(),
             realm: host.to_owned(),
             names: vec![host.to_owned()],
             nonce,

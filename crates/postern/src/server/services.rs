@@ -9,6 +9,7 @@ use postern_directory::Directories;
 use postern_directory::aliases::Aliases;
 use postern_net::resolver::{Resolver, ResolverSettings};
 use postern_net::tls::ServerTls;
+use postern_oauth::verify::Verifier;
 use postern_receive::{LoadGauge, Receiver, Settings as ReceiveSettings};
 use postern_sasl::DecoySecret;
 use postern_spool::{Spool, SpoolError, SpoolSettings, SqliteSpool};
@@ -16,8 +17,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::listeners::{Bound, Listeners, bind_all};
-use super::{decoy, health, usage};
+use super::listeners::{Listeners, bind_all};
+use super::sockets::{self, Sockets};
+use super::{AllBound, decoy, health, usage};
 use crate::config::{self, Config};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
@@ -31,6 +33,7 @@ pub(super) struct Services {
     deliverer: Deliverer,
     resolver: Resolver,
     listeners: Listeners,
+    sockets: Sockets,
     delivery: JoinHandle<()>,
     control: JoinHandle<()>,
     usage: JoinHandle<()>,
@@ -48,6 +51,7 @@ struct Shared {
     tls: Arc<ArcSwap<Option<ServerTls>>>,
     client_tls: Arc<ArcSwap<TlsClients>>,
     directories: Arc<ArcSwap<Directories>>,
+    tokens: Arc<ArcSwap<Verifier>>,
     aliases: Arc<ArcSwap<Aliases>>,
 }
 
@@ -96,12 +100,14 @@ impl Services {
     /// Opens the queue, then serves and delivers. Reloads that the control socket is asked for go to `wishes`.
     pub(super) async fn start(
         config: Config,
-        bound: Vec<Bound>,
+        bound: AllBound,
         wishes: mpsc::Sender<ReloadWish>,
     ) -> Result<Self, Failure> {
         let fixed = Fixed::of(&config);
         let resolver = Resolver::new(&config.resolver)
             .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
+        let tokens = open_providers(&config, None).map_err(|message| Failure::new(Exit::Config, message))?;
+        tokens.keep_fresh();
         let decoy = decoy::load(&config.state_dir)?;
         let directories = open_directories(&config, &resolver, &decoy)
             .await
@@ -113,6 +119,7 @@ impl Services {
             tls: swap(config.tls),
             client_tls: swap(config.client_tls),
             directories: swap(directories),
+            tokens: swap(tokens),
             aliases: swap(config.aliases),
         };
         let socket = ControlSocket::bind(&fixed.state_dir)
@@ -123,6 +130,7 @@ impl Services {
             settings: Arc::clone(&shared.deliver),
             resolver: resolver.clone(),
             tls: Arc::clone(&shared.client_tls),
+            tokens: Arc::new(postern_deliver::NoTokens),
         });
         let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());
         let (working, token) = (deliverer.clone(), stop_delivery.clone());
@@ -133,6 +141,7 @@ impl Services {
             settings: Arc::clone(&shared.receive),
             tls: Arc::clone(&shared.tls),
             directories: Arc::clone(&shared.directories),
+            tokens: Arc::clone(&shared.tokens),
             aliases: Arc::clone(&shared.aliases),
             resolver: resolver.clone(),
             load: LoadGauge::system(),
@@ -142,7 +151,8 @@ impl Services {
         let stop_usage = CancellationToken::new();
         let keeping = usage::keep(receiver.clone(), fixed.state_dir.clone(), stop_usage.clone());
         let usage = tokio::spawn(keeping);
-        let listeners = Listeners::start(Arc::new(receiver.clone()), bound);
+        let listeners = Listeners::start(Arc::new(receiver.clone()), bound.listeners);
+        let sockets = Sockets::start(receiver.clone(), bound.sockets);
 
         let deps = ControlDeps {
             spool: Arc::clone(&spool),
@@ -150,6 +160,7 @@ impl Services {
             receiver,
             state_dir: fixed.state_dir.clone(),
             directories: Arc::clone(&shared.directories),
+            tokens: Arc::clone(&shared.tokens),
             reload: wishes,
         };
         let health = health::keep(Arc::clone(&shared.directories), stop_control.clone());
@@ -162,6 +173,7 @@ impl Services {
             deliverer,
             resolver,
             listeners,
+            sockets,
             delivery,
             control,
             usage,
@@ -214,10 +226,18 @@ impl Services {
             .await
             .map_err(|error| errors.push(error))
             .ok();
+        let tokens = open_providers(&config, Some(&self.shared.tokens.load()))
+            .map_err(|error| errors.push(error))
+            .ok();
         let bound = bind_all(self.listeners.missing(&config.listeners))
             .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
             .ok();
-        let (Some(resolver), Some(directories), Some(bound)) = (resolver, directories, bound) else {
+        let sockets = sockets::bind_all(self.sockets.missing(&config.sockets), None)
+            .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
+            .ok();
+        let (Some(resolver), Some(directories), Some(tokens), Some(bound), Some(sockets)) =
+            (resolver, directories, tokens, bound, sockets)
+        else {
             return Err(errors);
         };
         log.change(&config.log)
@@ -235,8 +255,11 @@ impl Services {
         self.shared.tls.store(Arc::new(config.tls));
         self.shared.client_tls.store(Arc::new(config.client_tls));
         self.shared.directories.store(Arc::new(directories));
+        tokens.keep_fresh();
+        self.shared.tokens.store(Arc::new(tokens));
         self.shared.aliases.store(Arc::new(config.aliases));
         self.listeners.change(&config.listeners, bound);
+        warnings.extend(self.sockets.change(&config.sockets, sockets));
         self.deliverer.reloaded();
         Ok(warnings)
     }
@@ -244,7 +267,7 @@ impl Services {
     /// Stops accepting, lets sessions and deliveries end, and closes the queue.
     pub(super) async fn stop(self) {
         self.stop_delivery.cancel();
-        let _ = tokio::join!(self.listeners.stop(), self.delivery);
+        let _ = tokio::join!(self.listeners.stop(), self.sockets.stop(), self.delivery);
         self.stop_control.cancel();
         let _ = tokio::join!(self.control, self.health);
         self.stop_usage.cancel();
@@ -268,6 +291,11 @@ async fn open_directories(
     Directories::open_in(config.directories.clone(), environment)
         .await
         .map_err(|error| chain(&error))
+}
+
+/// Providers that stay as they were keep their keys.
+fn open_providers(config: &Config, before: Option<&Verifier>) -> Result<Verifier, String> {
+    Verifier::open(config.providers.clone(), before).map_err(|error| chain(&error))
 }
 
 async fn open_spool(settings: SpoolSettings) -> Result<Arc<dyn Spool>, Failure> {

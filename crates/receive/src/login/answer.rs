@@ -1,4 +1,4 @@
-//! What a mechanism asks: put to the directories and to the rules of certificates, behind the memory of failed logins.
+//! What a mechanism asks: put to the directories, to the rules of certificates and to providers of tokens, behind the memory of failed logins.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,8 @@ use postern_policy::throttle::{Source, ThrottleVerdict};
 use postern_sasl::{Answer, Question};
 use secrecy::SecretString;
 
-use super::origin::Origin;
+use super::origin::{CertificateOrigin, Origin};
+use super::token;
 use crate::receiver::Shared;
 
 /// How long to wait before asking again whether a check may begin.
@@ -49,7 +50,7 @@ impl Findings {
     }
 
     /// Keeps the account and gives its name.
-    fn keep(&mut self, account: Account) -> String {
+    pub(super) fn keep(&mut self, account: Account) -> String {
         let login = account.login.clone();
         self.account = Some(account);
         login
@@ -85,11 +86,8 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, origin: 
         Question::PrincipalLogin {
             principal, service, ..
         } => return kerberos(&principal, &service, findings, origin).await,
-        Question::CheckToken { identity, .. } => {
-            findings.tried = identity;
-            return Answer::Denied {
-                reason: "no provider of tokens is configured".into(),
-            };
+        Question::CheckToken { identity, token, .. } => {
+            return token::check(identity, &token, findings, origin).await;
         }
     };
     findings.tried = Some(asked.login().to_owned());
@@ -147,6 +145,7 @@ async fn begin(login: &str, origin: &Origin<'_>) -> Result<Attempt, Duration> {
             .begin(&source, login, Instant::now());
         match verdict {
             ThrottleVerdict::Check(delay) => {
+                let delay = origin.delay_max.map_or(delay, |max| delay.min(max));
                 let attempt = Attempt {
                     shared: Arc::clone(origin.shared),
                     source,
@@ -193,9 +192,13 @@ fn key(verdict: KeyVerdict, findings: &mut Findings) -> Answer {
 /// Finds the login of the verified certificate. It cannot be guessed at, so nothing is slowed down.
 async fn certificate(authzid: Option<&str>, findings: &mut Findings, origin: &Origin<'_>) -> Answer {
     let rules = &origin.settings.auth.certificates;
-    let login = origin
-        .certificate
-        .and_then(|certificate| login_of_certificate(certificate.facts, certificate.emails, authzid, rules));
+    let login = origin.certificate.and_then(|certificate| match certificate {
+        CertificateOrigin::Shown { facts, emails } => login_of_certificate(facts, emails, authzid, rules),
+        CertificateOrigin::Told(login) => {
+            let is_meant = authzid.is_none_or(|authzid| authzid.eq_ignore_ascii_case(login));
+            is_meant.then_some(login)
+        }
+    });
     let Some(login) = login else {
         findings.tried = authzid.map(str::to_owned);
         return Answer::Denied {

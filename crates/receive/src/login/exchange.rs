@@ -153,6 +153,11 @@ fn failed(error: &SaslError, mechanism: Mechanism, findings: Findings) -> Turned
 }
 
 impl Refused {
+    /// The login that was tried.
+    pub(crate) fn tried(&self) -> Option<&str> {
+        self.findings.tried.as_deref()
+    }
+
     /// Logs the refusal with what the client was told, and counts it against the login if a guess has failed.
     pub(crate) fn note(self, reply: &dyn Display, origin: &Origin<'_>) {
         info!(

@@ -76,11 +76,11 @@ pub(super) fn mechanisms(written: &[At<Mechanism>], c: &mut Checking<'_>) -> Vec
 fn check_mechanism(mechanism: &At<Mechanism>, c: &mut Checking<'_>) {
     let name = mechanism.name();
     match mechanism.properties().needs {
-        Needs::Token => c.problems.error(
+        Needs::Token if c.file.auth.provider.is_empty() => c.problems.error(
             mechanism.span.clone(),
-            format!("{name} needs a provider of tokens, and this version has no setting for one"),
+            format!("{name} needs a provider of tokens, and none is configured"),
             "nobody could log in",
-            "remove it from the list",
+            "add [[auth.provider]], or remove it from the list",
         ),
         needs if KeyKind::needed(needs, "").is_some() && !has_users(c.file) => c.problems.warning(
             mechanism.span.clone(),
@@ -102,7 +102,14 @@ fn has_users(file: &Postern) -> bool {
 pub(crate) fn all_mechanisms(file: &Postern) -> Vec<Mechanism> {
     let listeners = file.listener.iter().flat_map(|listeners| &listeners.value);
     let theirs = listeners.filter_map(|listener| listener.mechanisms.as_ref());
-    let written = theirs.chain([&file.auth.mechanisms]).flat_map(|list| &list.value);
+    let sockets = file
+        .auth_socket
+        .iter()
+        .filter_map(|socket| socket.mechanisms.as_ref());
+    let written = theirs
+        .chain(sockets)
+        .chain([&file.auth.mechanisms])
+        .flat_map(|list| &list.value);
     let mut all: Vec<Mechanism> = written.map(|mechanism| mechanism.value).collect();
     all.sort();
     all.dedup();

@@ -7,7 +7,10 @@ mod files;
 mod kerberos;
 mod listeners;
 mod logins;
+mod providers;
 mod receiving;
+mod smarthosts;
+mod sockets;
 mod sql;
 mod tls;
 
@@ -21,6 +24,7 @@ use postern_directory::aliases::Aliases;
 use postern_mail::Domain;
 use postern_net::resolver::ResolverSettings;
 use postern_net::tls::ServerTls;
+use postern_oauth::verify::ProviderSettings;
 use postern_policy::DomainSet;
 use postern_receive::Settings as ReceiveSettings;
 use postern_spool::SpoolSettings;
@@ -28,6 +32,7 @@ use postern_spool::SpoolSettings;
 pub(crate) use self::directories::users_database;
 pub(crate) use self::listeners::ListenerConfig;
 pub(crate) use self::logins::{all_mechanisms, key_policy};
+pub(crate) use self::sockets::{SocketConfig, SocketFile, SocketPlace};
 
 use super::file::Postern;
 use super::problem::Problems;
@@ -42,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) state_dir: PathBuf,
     pub(crate) user: Option<String>,
     pub(crate) listeners: Vec<ListenerConfig>,
+    /// Sockets for neighbours.
+    pub(crate) sockets: Vec<SocketConfig>,
     pub(crate) receive: ReceiveSettings,
     pub(crate) deliver: DeliverSettings,
     pub(crate) tls: Option<ServerTls>,
@@ -50,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) directories: Vec<DirectorySettings>,
     /// After which time without a question a directory is asked for its health.
     pub(crate) directory_check: Option<Duration>,
+    /// Whose bearer tokens are taken.
+    pub(crate) providers: Vec<ProviderSettings>,
     pub(crate) aliases: Aliases,
     pub(crate) spool: SpoolSettings,
     pub(crate) resolver: ResolverSettings,
@@ -81,8 +90,10 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
     };
     let c = &mut checking;
     let listeners = listeners::check(c);
+    let sockets = sockets::check(c);
     let tls = tls::check(c);
     let directories = directories::check(c);
+    let providers = providers::check(c);
     let aliases = aliases::check(c);
     let receive = receiving::check(c, tls.as_ref());
     let deliver = delivery::check(c);
@@ -96,12 +107,14 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
         hostname: checking.hostname,
         user: file.user.as_ref().map(|user| user.value.clone()),
         listeners,
+        sockets,
         receive,
         deliver,
         tls,
         client_tls: client_tls?,
         directories,
         directory_check: Some(*file.auth.directory_check).filter(|time| !time.is_zero()),
+        providers,
         aliases,
         spool: spool(file),
         resolver: resolver(file),
