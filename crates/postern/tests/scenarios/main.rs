@@ -16,6 +16,7 @@ mod clients;
 mod crash;
 mod disk;
 mod kerberos;
+mod login_attacks;
 mod mechanisms;
 mod next_hop;
 mod operations;
