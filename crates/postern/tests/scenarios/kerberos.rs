@@ -335,3 +335,66 @@ fn without_the_library() {
     site.start();
     let _ = site.tester();
 }
+
+/// Postern logs in at a smarthost, which is another Postern, with a keytab and with tickets of another program.
+#[test]
+fn as_client_of_a_smarthost() {
+    let sink = Sink::start();
+    let (smarthost, realm) = started(sink.port(), "\"auth-conf\"", "aes256-cts");
+    let tickets = realm.kdc.ticket("tickets", TESTER);
+    for (shows, source) in [
+        ("keytab", "keytab = \"tester.keytab\"".to_owned()),
+        ("tickets", format!("tickets = {tickets:?}")),
+    ] {
+        let route = format!(
+            "[[login]]\nname = \"next\"\nlogin = \"tester\"\n{source}\nlayers = [\"auth-conf\"]\n\
+             [[route]]\ndomains = [\"*\"]\nvia = [\"localhost:{}\"]\ntls = \"none\"\nlogin = \"next\"\n\
+             login_to_unverified_host = \"prove-to-anyone\"\n",
+            smarthost.submission
+        );
+        let mut site = Site::relay(sink.port(), &route);
+        site.use_kdc(&realm.kdc);
+        if shows == "keytab" {
+            realm.kdc.keytab(&site.path("tester.keytab"), &["tester"]);
+        }
+        site.start();
+        let mut client = site.tester();
+        let subject = format!("by {shows}");
+        client
+            .send("tester@relay.test", &["someone@outside.example"], &format!("Subject: {subject}\r\n\r\nhello\r\n"))
+            .unwrap();
+        let taken = sink.wait_for(&format!("Subject: {subject}"));
+        assert!(taken.content.contains("(authenticated bits=256)"), "{}", taken.content);
+        let log = site.log();
+        assert!(
+            log.lines().any(|line| line.contains("logged in") && line.contains("GSSAPI")),
+            "{log}"
+        );
+    }
+}
+
+/// No ticket: the mail waits, and the log says why.
+#[test]
+fn as_client_without_a_ticket() {
+    let sink = Sink::start();
+    let (smarthost, realm) = started(sink.port(), "", "aes256-cts");
+    let route = format!(
+        "[[login]]\nname = \"next\"\nlogin = \"tester\"\ntickets = \"not-there\"\n\
+         [[route]]\ndomains = [\"*\"]\nvia = [\"localhost:{}\"]\ntls = \"none\"\nlogin = \"next\"\n\
+         login_to_unverified_host = \"prove-to-anyone\"\n",
+        smarthost.submission
+    );
+    let mut site = Site::relay(sink.port(), &route);
+    site.use_kdc(&realm.kdc);
+    site.start();
+    let mut client = site.tester();
+    client
+        .send("tester@relay.test", &["someone@outside.example"], "Subject: waits\r\n\r\nhello\r\n")
+        .unwrap();
+    wait_until("the reason in the log", || {
+        let log = site.log();
+        log.lines().any(|line| line.contains("cannot log in as") && line.contains("not-there"))
+    });
+    assert!(!site.queue_is_empty());
+    assert_eq!(sink.total(), 0);
+}
