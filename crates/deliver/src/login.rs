@@ -210,7 +210,7 @@ fn credentials(call: &Call<'_>) -> Credentials {
     let login = call.login;
     let password = match &login.secret {
         LoginSecret::Password(password) => Some(password.clone()),
-        LoginSecret::None | LoginSecret::Token => None,
+        LoginSecret::Certificate | LoginSecret::Ticket | LoginSecret::Token => None,
     };
     Credentials {
         login: login.account.clone(),

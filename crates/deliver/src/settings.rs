@@ -78,7 +78,7 @@ pub struct Login {
     pub mechanisms: Option<Vec<Mechanism>>,
     /// Security layers that may be agreed on where there is no TLS.
     pub layers: Layers,
-    /// What makes Kerberos tickets for the account, where there is something.
+    /// What makes Kerberos tickets for it, where it has some.
     pub kerberos: Option<Arc<dyn ContextInitiator>>,
     /// TLS with the login's own certificate, where it has one.
     pub tls: Option<TlsClients>,
@@ -87,8 +87,10 @@ pub struct Login {
 /// What proves a login.
 #[derive(Debug)]
 pub enum LoginSecret {
-    /// Nothing but the certificate, or Kerberos.
-    None,
+    /// Nothing but the certificate.
+    Certificate,
+    /// Nothing but a Kerberos ticket.
+    Ticket,
     /// A password.
     Password(SecretString),
     /// An OAuth token, which [`Tokens`](crate::Tokens) gives by the login's name.

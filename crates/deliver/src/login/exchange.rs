@@ -1,7 +1,9 @@
 //! One exchange: `AUTH`, challenges and responses, the host's verdict.
 
+use std::time::Duration;
+
 use postern_sasl::{
-    ClientContext, ClientError, ClientExchange, Credentials, Mechanism, Response, SecurityLayer, wire,
+    ClientContext, ClientError, ClientExchange, ContextError, Credentials, Mechanism, SecurityLayer, wire,
 };
 use postern_smtp::Reply;
 use postern_smtp::client::Stage;
@@ -33,76 +35,70 @@ pub(super) async fn run(
     mechanism: Mechanism,
 ) -> Result<Ended, Trouble> {
     let context = context(session, call, settings);
-    let begun = begin(mechanism, credentials(call), context).await;
-    let (exchange, initial) = begun.map_err(|error| failed(session, call, &error))?;
     let wait = limit(&settings.timeouts, Stage::Auth);
+    let exchange = client(mechanism, credentials(call), context, wait).await;
+    let exchange = exchange.map_err(|error| failed(session, call, &error))?;
     let mut running = Running {
-        exchange: Some(exchange),
-        mechanism,
+        exchange,
         initial: None,
         error: None,
     };
-    running.command(initial, &mut session.output);
+    running.begin(mechanism, &mut session.output);
     loop {
         let asked = session.ask(Stage::Auth, wait).await;
         // What was sent may have held a password.
         session.output.zeroize();
         let reply = asked.map_err(|error| broken(&error, &session.relay))?;
         if reply.code == 334 && running.error.is_none() {
-            running.answer(&reply, &mut session.output).await;
+            running.answer(&reply, &mut session.output);
             continue;
         }
         if let Some(error) = running.error {
             return Err(failed(session, call, &error));
         }
         if !reply.is_success() {
-            let words = running.exchange.as_ref().and_then(ClientExchange::refusal);
-            let words = words.map(str::to_owned);
+            let words = running.exchange.refusal().map(str::to_owned);
             return Ok(Ended::Refused(reply, words));
         }
-        let finish = running.exchange.as_mut().map(ClientExchange::finish);
-        let finish = finish.unwrap_or(Err(BROKEN));
+        let finish = running.exchange.finish();
         let finish = finish.map_err(|error| failed(session, call, &error))?;
         return Ok(Ended::Granted(finish.layer));
     }
 }
 
-/// Makes the first message, on a thread of its own where files or other servers may hold it up.
-async fn begin(
+/// Begins as client, on a thread of its own where other servers have to be asked: Kerberos fetches its tickets here, and
+/// is done with them before the first message.
+async fn client(
     mechanism: Mechanism,
     credentials: Credentials,
     context: ClientContext,
-) -> Result<(ClientExchange, Option<Response>), ClientError> {
-    let begin = move || {
-        let mut exchange = mechanism.client(&credentials, &context)?;
-        let initial = exchange.initial();
-        Ok((exchange, initial))
-    };
+    wait: Duration,
+) -> Result<ClientExchange, ClientError> {
     if !mechanism.properties().blocking {
-        return begin();
+        return mechanism.client(&credentials, &context);
     }
-    let begun = tokio::task::spawn_blocking(begin).await;
-    begun.unwrap_or(Err(BROKEN))
+    let begun = tokio::task::spawn_blocking(move || mechanism.client(&credentials, &context));
+    let unavailable = |reason: String| ClientError::Context(ContextError::Unavailable(reason));
+    match tokio::time::timeout(wait, begun).await {
+        Ok(Ok(begun)) => begun,
+        Ok(Err(error)) => Err(unavailable(error.to_string())),
+        Err(_) => Err(unavailable(format!("no ticket within {} s", wait.as_secs()))),
+    }
 }
 
-/// A thread that has panicked.
-const BROKEN: ClientError = ClientError::OutOfOrder("the exchange has broken off");
-
 struct Running {
-    /// Gone when a step has broken off.
-    exchange: Option<ClientExchange>,
-    mechanism: Mechanism,
+    exchange: ClientExchange,
     /// The first message, where it did not fit into the command.
-    initial: Option<Response>,
+    initial: Option<postern_sasl::Response>,
     /// Why `*` was sent.
     error: Option<ClientError>,
 }
 
 impl Running {
-    fn command(&mut self, initial: Option<Response>, out: &mut Vec<u8>) {
+    fn begin(&mut self, mechanism: Mechanism, out: &mut Vec<u8>) {
         out.extend_from_slice(b"AUTH ");
-        out.extend_from_slice(self.mechanism.name().as_bytes());
-        if let Some(initial) = initial {
+        out.extend_from_slice(mechanism.name().as_bytes());
+        if let Some(initial) = self.exchange.initial() {
             let encoded = wire::encode_secret(&initial);
             let text = if encoded.is_empty() { "=" } else { encoded.as_str() };
             if out.len() + 1 + text.len() + 2 <= COMMAND_MAX {
@@ -116,13 +112,13 @@ impl Running {
     }
 
     /// Writes the answer to a challenge, or `*` when there is none.
-    async fn answer(&mut self, reply: &Reply, out: &mut Vec<u8>) {
-        let mechanism = self.mechanism.name();
+    fn answer(&mut self, reply: &Reply, out: &mut Vec<u8>) {
+        let mechanism = self.exchange.mechanism().name();
         let response = match self.initial.take() {
             // The empty challenge that asks for it. Some servers write words here.
             Some(initial) => Ok(initial),
             None => match wire::decode(reply.text.trim_end().as_bytes()) {
-                Ok(challenge) => self.step(challenge).await,
+                Ok(challenge) => self.exchange.step(&challenge),
                 Err(_) => {
                     let what = "not base64";
                     Err(ClientError::Malformed { mechanism, what })
@@ -141,22 +137,6 @@ impl Running {
             }
             Err(error) => self.give_up(error, out),
         }
-    }
-
-    async fn step(&mut self, challenge: Response) -> Result<Response, ClientError> {
-        let mut exchange = self.exchange.take().ok_or(BROKEN)?;
-        if !self.mechanism.properties().blocking {
-            let answer = exchange.step(&challenge);
-            self.exchange = Some(exchange);
-            return answer;
-        }
-        let stepped = tokio::task::spawn_blocking(move || {
-            let answer = exchange.step(&challenge);
-            (exchange, answer)
-        });
-        let (exchange, answer) = stepped.await.map_err(|_| BROKEN)?;
-        self.exchange = Some(exchange);
-        answer
     }
 
     fn give_up(&mut self, error: ClientError, out: &mut Vec<u8>) {

@@ -9,6 +9,7 @@ use postern_directory::Directories;
 use postern_directory::aliases::Aliases;
 use postern_net::resolver::{Resolver, ResolverSettings};
 use postern_net::tls::ServerTls;
+use postern_oauth::verify::Verifier;
 use postern_receive::{LoadGauge, Receiver, Settings as ReceiveSettings};
 use postern_sasl::DecoySecret;
 use postern_spool::{Spool, SpoolError, SpoolSettings, SqliteSpool};
@@ -32,7 +33,7 @@ pub(super) struct Services {
     spool: Arc<dyn Spool>,
     deliverer: Deliverer,
     resolver: Resolver,
-    tokens: Arc<TokenSources>,
+    own_tokens: Arc<TokenSources>,
     listeners: Listeners,
     sockets: Sockets,
     delivery: JoinHandle<()>,
@@ -52,6 +53,7 @@ struct Shared {
     tls: Arc<ArcSwap<Option<ServerTls>>>,
     client_tls: Arc<ArcSwap<TlsClients>>,
     directories: Arc<ArcSwap<Directories>>,
+    tokens: Arc<ArcSwap<Verifier>>,
     aliases: Arc<ArcSwap<Aliases>>,
 }
 
@@ -106,13 +108,15 @@ impl Services {
         let fixed = Fixed::of(&config);
         let resolver = Resolver::new(&config.resolver)
             .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
+        let tokens = open_providers(&config, None).map_err(|message| Failure::new(Exit::Config, message))?;
+        tokens.keep_fresh();
         let decoy = decoy::load(&config.state_dir)?;
         let directories = open_directories(&config, &resolver, &decoy)
             .await
             .map_err(|message| Failure::new(Exit::Config, message))?;
-        let tokens = TokenSources::new(&config.state_dir);
-        let sources = tokens.prepare(config.tokens);
-        tokens.take(sources.map_err(|message| Failure::new(Exit::Config, message))?);
+        let own_tokens = TokenSources::new(&config.state_dir);
+        let sources = own_tokens.prepare(config.tokens);
+        own_tokens.take(sources.map_err(|message| Failure::new(Exit::Config, message))?);
         let spool = open_spool(config.spool.clone()).await?;
         let shared = Shared {
             receive: swap(config.receive),
@@ -120,6 +124,7 @@ impl Services {
             tls: swap(config.tls),
             client_tls: swap(config.client_tls),
             directories: swap(directories),
+            tokens: swap(tokens),
             aliases: swap(config.aliases),
         };
         let socket = ControlSocket::bind(&fixed.state_dir)
@@ -131,9 +136,9 @@ impl Services {
             settings: Arc::clone(&shared.deliver),
             resolver: resolver.clone(),
             tls: Arc::clone(&shared.client_tls),
-            tokens: Arc::clone(&tokens) as Arc<dyn postern_deliver::Tokens>,
+            tokens: Arc::clone(&own_tokens) as Arc<dyn postern_deliver::Tokens>,
         });
-        tokio::spawn(Arc::clone(&tokens).keep(stop_usage.clone()));
+        tokio::spawn(Arc::clone(&own_tokens).keep(stop_usage.clone()));
         let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());
         let (working, token) = (deliverer.clone(), stop_delivery.clone());
         let delivery = tokio::spawn(async move { working.run(token).await });
@@ -143,6 +148,7 @@ impl Services {
             settings: Arc::clone(&shared.receive),
             tls: Arc::clone(&shared.tls),
             directories: Arc::clone(&shared.directories),
+            tokens: Arc::clone(&shared.tokens),
             aliases: Arc::clone(&shared.aliases),
             resolver: resolver.clone(),
             load: LoadGauge::system(),
@@ -160,6 +166,7 @@ impl Services {
             receiver,
             state_dir: fixed.state_dir.clone(),
             directories: Arc::clone(&shared.directories),
+            tokens: Arc::clone(&shared.tokens),
             reload: wishes,
         };
         let health = health::keep(Arc::clone(&shared.directories), stop_control.clone());
@@ -171,7 +178,7 @@ impl Services {
             spool,
             deliverer,
             resolver,
-            tokens,
+            own_tokens,
             listeners,
             sockets,
             delivery,
@@ -226,18 +233,24 @@ impl Services {
             .await
             .map_err(|error| errors.push(error))
             .ok();
+        let tokens = open_providers(&config, Some(&self.shared.tokens.load()))
+            .map_err(|error| errors.push(error))
+            .ok();
         let bound = bind_all(self.listeners.missing(&config.listeners))
             .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
             .ok();
         let sockets = sockets::bind_all(self.sockets.missing(&config.sockets), None)
             .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
             .ok();
-        let (Some(resolver), Some(directories), Some(bound), Some(sockets)) =
-            (resolver, directories, bound, sockets)
+        let (Some(resolver), Some(directories), Some(tokens), Some(bound), Some(sockets)) =
+            (resolver, directories, tokens, bound, sockets)
         else {
             return Err(errors);
         };
-        let sources = self.tokens.prepare(config.tokens).map_err(|error| vec![error])?;
+        let sources = self
+            .own_tokens
+            .prepare(config.tokens)
+            .map_err(|error| vec![error])?;
         log.change(&config.log)
             .map_err(|error| vec![format!("cannot open the log: {error}")])?;
 
@@ -248,12 +261,14 @@ impl Services {
             self.resolver.become_like(&resolver);
             self.fixed.resolver = fixed.resolver;
         }
-        self.tokens.take(sources);
+        self.own_tokens.take(sources);
         self.shared.receive.store(Arc::new(config.receive));
         self.shared.deliver.store(Arc::new(config.deliver));
         self.shared.tls.store(Arc::new(config.tls));
         self.shared.client_tls.store(Arc::new(config.client_tls));
         self.shared.directories.store(Arc::new(directories));
+        tokens.keep_fresh();
+        self.shared.tokens.store(Arc::new(tokens));
         self.shared.aliases.store(Arc::new(config.aliases));
         self.listeners.change(&config.listeners, bound);
         warnings.extend(self.sockets.change(&config.sockets, sockets));
@@ -288,6 +303,11 @@ async fn open_directories(
     Directories::open_in(config.directories.clone(), environment)
         .await
         .map_err(|error| chain(&error))
+}
+
+/// Providers that stay as they were keep their keys.
+fn open_providers(config: &Config, before: Option<&Verifier>) -> Result<Verifier, String> {
+    Verifier::open(config.providers.clone(), before).map_err(|error| chain(&error))
 }
 
 async fn open_spool(settings: SpoolSettings) -> Result<Arc<dyn Spool>, Failure> {

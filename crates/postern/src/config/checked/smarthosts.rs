@@ -6,15 +6,13 @@ use std::sync::Arc;
 
 use postern_deliver::{Login, LoginSecret};
 use postern_directory::read_secret;
-use postern_native::gss::{Gss, Source};
-use postern_native::kerberos::TicketInitiator;
 use postern_oauth::acquire::{Grant, TokenSettings};
 use postern_oauth::http::HttpSettings;
 use postern_policy::route::{RouteLogin, TlsLevel, UnverifiedLogin};
-use postern_sasl::{ContextInitiator, Layers};
+use postern_sasl::Layers;
 use secrecy::SecretString;
 
-use super::{Checking, files, tls, values};
+use super::{Checking, files, kerberos, tls, values};
 use crate::config::distance::nearest;
 use crate::config::file::{LayerWord, LoginTable, LoginToken, RouteTable};
 use crate::config::problem::Problems;
@@ -70,8 +68,8 @@ fn warn_if_unused(name: &At<String>, c: &mut Checking<'_>) {
 
 fn login(written: &At<LoginTable>, name: &At<String>, c: &mut Checking<'_>) -> Option<Login> {
     let secret = secret(written, c)?;
+    let kerberos = kerberos::initiator(written, c)?;
     let tls = certificate(written, c)?;
-    let kerberos = kerberos(written, name, c)?;
     Some(Login {
         name: name.value.as_str().into(),
         account: written.login.as_ref()?.value.clone(),
@@ -108,13 +106,16 @@ fn secret(written: &At<LoginTable>, c: &mut Checking<'_>) -> Option<LoginSecret>
         return Some(LoginSecret::Token);
     }
     let Some(file) = &written.password_file else {
-        if written.certificate.is_some() || written.keytab.is_some() {
-            return Some(LoginSecret::None);
+        if written.certificate.is_some() {
+            return Some(LoginSecret::Certificate);
+        }
+        if written.keytab.is_some() || written.tickets.is_some() {
+            return Some(LoginSecret::Ticket);
         }
         c.problems.error(
             written.span.clone(),
             "a login with nothing to prove it",
-            "no password, certificate or token",
+            "no password, certificate, keytab or token",
             "add `password_file = \"…\"`, a file of one line that only its owner can read",
         );
         return None;
@@ -134,38 +135,6 @@ fn read_file(file: &At<PathBuf>, what: &str, c: &mut Checking<'_>) -> Option<Sec
             let remedy = "write it into the first line";
             c.problems
                 .error(file.span.clone(), error.to_string(), "no secret", remedy);
-            None
-        }
-    }
-}
-
-/// What fetches Kerberos tickets; `None` after a mistake.
-#[expect(clippy::option_option, reason = "a mistake, no Kerberos, Kerberos")]
-fn kerberos(
-    written: &At<LoginTable>,
-    name: &At<String>,
-    c: &mut Checking<'_>,
-) -> Option<Option<Arc<dyn ContextInitiator>>> {
-    let Some(keytab) = &written.keytab else {
-        return Some(None);
-    };
-    if !files::secret(keytab, "the keytab", c.problems) {
-        return None;
-    }
-    match Gss::load(&c.file.kerberos.library) {
-        Ok(gss) => {
-            // Of this process alone: tickets need not outlive it.
-            let source = Source::tickets(&format!("MEMORY:login-{}", name.value)).with_client_keytab(keytab);
-            let principal = written.login.as_ref().map(|login| login.value.clone());
-            Some(Some(Arc::new(TicketInitiator::new(gss, principal, source))))
-        }
-        Err(error) => {
-            c.problems.error(
-                keytab.span.clone(),
-                format!("GSSAPI cannot be used: {error}"),
-                "needs the Kerberos library",
-                "apt install libgssapi-krb5-2, or remove `keytab`",
-            );
             None
         }
     }

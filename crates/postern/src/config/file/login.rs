@@ -23,14 +23,18 @@ table! {
         login: String = Line(255), required "\"acaird@isp.example\"";
         /// A file whose first line is the password, readable by its owner alone. Read again at every reload.
         password_file: PathBuf = FilePath, optional "\"isp.pass\"" else "there is no password";
+        /// A keytab with the key of the account, for GSSAPI: tickets are fetched with it as they are needed. Readable by Postern alone.
+        keytab: PathBuf = FilePath, optional "\"relay.keytab\"" else "there is no key";
+        /// Tickets that something else keeps fresh, such as k5start, for GSSAPI.
+        tickets: PathBuf = FilePath, optional "\"/run/postern/tickets\"" else "there are none";
+        /// The principal of the keytab or the tickets.
+        principal: String = Line(255), optional "\"relay/mx.example.org@EXAMPLE.ORG\"" else "`login`";
         /// A certificate that is shown to the host, in PEM form, for EXTERNAL.
         certificate: PathBuf = FilePath, optional "\"certs/isp.crt\"" else "no certificate is shown";
         /// Its key, in PEM form, readable by its owner alone.
         key: PathBuf = FilePath, optional "\"certs/isp.key\"" else "needed with `certificate`";
         /// A file whose first line decrypts the key, readable by its owner alone.
         passphrase_file: PathBuf = FilePath, optional "\"certs/isp.pass\"" else "the key is not encrypted";
-        /// A keytab with the key of the principal `login`, for GSSAPI; Postern fetches the tickets. The host's service is `smtp`.
-        keytab: PathBuf = FilePath, optional "\"isp.keytab\"" else "GSSAPI is not used";
         /// Tokens instead of a password, for OAUTHBEARER and XOAUTH2.
         token: LoginToken = Section::<LoginToken>::new(), optional "{ grant = \"client-credentials\", issuer = \"https://id.example.org\", client_id = \"postern\" }" else "no tokens are used";
         /// The mechanisms that may be used. Naming one keeps to it, where the host offers what it does not have for the account.
@@ -39,7 +43,7 @@ table! {
         act_as: String = Line(255), optional "\"team@isp.example\"" else "the account itself";
         /// The Windows domain, for NTLM.
         domain: String = Line(255), optional "\"EXAMPLE\"" else "the host's own";
-        /// Security layers that DIGEST-MD5 may agree on where there is no TLS: `"auth-int"` shows changes, `"auth-conf"` encrypts.
+        /// Security layers that DIGEST-MD5 and GSSAPI may agree on where there is no TLS: `"auth-int"` shows changes, `"auth-conf"` encrypts.
         layers: Vec<At<LayerWord>> = List(OneOf::<LayerWord>::new()), default "[]";
     }
 }
