@@ -5,13 +5,13 @@
 
 pub mod admission;
 pub mod domain_set;
+pub mod identity;
 pub mod login;
 pub mod network;
 pub mod privacy;
 pub mod relay;
 pub mod retry;
 pub mod route;
-pub mod sender;
 pub mod throttle;
 pub mod units;
 

@@ -62,6 +62,7 @@ impl Directory {
             }
             Question::NtHash { authcid, .. } => key(&authcid, StoredKey::Nt(NtHash::derive(self.password))),
             Question::CertificateLogin { .. } => yes_or_no(true),
+            Question::Authorize { .. } => denied("nobody acts as another here"),
             Question::CheckToken { identity, token, .. } => {
                 yes_or_no(identity.is_none_or(|name| name == self.login) && token.expose_secret() == TOKEN)
             }

@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use postern_mail::AddressLimits;
 use postern_net::tls::ServerTls;
 use postern_policy::admission::AdmissionSettings;
+use postern_policy::identity::IdentityRules;
 use postern_policy::network::NetworkPrefix;
 use postern_policy::privacy::Privacy;
 use postern_policy::relay::{CertificateRule, RelayRules};
@@ -21,7 +22,10 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
         greeting: file.greeting.value.clone(),
         privacy: Privacy::parse(values(&file.privacy.value)).unwrap_or_default(),
         relay: relay(c),
-        sender_rule: *file.relay.senders,
+        identity: IdentityRules {
+            senders: *file.relay.senders,
+            ..IdentityRules::default()
+        },
         auth: logins::check(c, tls),
         admission: admission(c),
         throttle: throttle(c),
