@@ -1,22 +1,28 @@
 //! All directories, in order.
 
+mod health;
 mod lookup;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use postern_mail::Mailbox;
+use postern_sasl::DecoySecret;
 use secrecy::{ExposeSecret, SecretString};
-use tracing::{info, warn};
 
+use crate::discover::FindServers;
 use crate::ldap::{Ldap, LdapSettings};
 use crate::pace::Pace;
+use crate::recent::RecentLogins;
 use crate::saslauthd::{Saslauthd, SaslauthdSettings};
 use crate::secret_file::SecretFileError;
 use crate::sql::{Sql, SqlSettings};
 use crate::users::{UserError, Users, UsersSettings};
 use crate::verdict::{DenyReason, Existence, Finding, Outage, PasswordVerdict};
+
+use self::health::Health;
+pub use self::health::{DirectoryState, DirectoryStatus};
 
 /// Longest login and longest password put to a directory, in octets.
 const TEXT_MAX: usize = 1_024;
@@ -32,6 +38,18 @@ pub enum DirectorySettings {
     Saslauthd(SaslauthdSettings),
     /// A SQL database.
     Sql(SqlSettings),
+}
+
+impl DirectorySettings {
+    /// How long a granted login counts without asking again. Own users and SQL databases are asked each time, and have a
+    /// memory of their own for what was hashed.
+    fn cache_ttl(&self) -> Duration {
+        match self {
+            Self::Ldap(settings) => settings.cache_ttl,
+            Self::Saslauthd(settings) => settings.cache_ttl,
+            Self::Users(_) | Self::Sql(_) => Duration::ZERO,
+        }
+    }
 }
 
 /// A directory cannot be set up. Nothing was connected to yet: a server that is down is no error here.
@@ -93,6 +111,26 @@ impl SetUpError {
     }
 }
 
+/// What directories need of the program around them.
+#[derive(Clone, Default)]
+pub struct Environment {
+    /// Looks up the servers of a domain. Without it none can be discovered.
+    pub find_servers: Option<Arc<dyn FindServers>>,
+    /// From what the salts of SCRAM keys that are made on the fly are made: the same secret as for accounts that do not
+    /// exist, so that nobody can tell them apart. Without it one is drawn, which lasts as long as the process.
+    pub decoy: Option<DecoySecret>,
+    /// How long nobody may have asked a directory until [`Directories::check_health`] does; `None` for never.
+    pub check_after: Option<Duration>,
+}
+
+impl Environment {
+    #[allow(dead_code, reason = "LDAP is about to use it")]
+    pub(crate) fn decoy(&self) -> DecoySecret {
+        let drawn = || DecoySecret::new(rand::random());
+        self.decoy.clone().unwrap_or_else(drawn)
+    }
+}
+
 /// The directories, in the order of the configuration.
 ///
 /// For a login, the first directory that knows it decides. One that cannot be asked is passed over, and if no later one
@@ -101,6 +139,7 @@ impl SetUpError {
 #[derive(Debug)]
 pub struct Directories {
     list: Vec<Directory>,
+    check_after: Option<Duration>,
     pace: Pace,
     /// Held by the caller who makes the comparison of [`Pace`]; the others wait for it.
     comparing: tokio::sync::Mutex<()>,
@@ -110,7 +149,8 @@ pub struct Directories {
 struct Directory {
     name: String,
     kind: Kind,
-    down: AtomicBool,
+    health: Health,
+    recent: RecentLogins,
 }
 
 enum Kind {
@@ -128,11 +168,24 @@ impl Directories {
     ///
     /// The first directory that cannot be set up.
     pub async fn open(settings: Vec<DirectorySettings>) -> Result<Self, DirectoryError> {
+        Self::open_in(settings, Environment::default()).await
+    }
+
+    /// The same with what the program has to give.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub async fn open_in(
+        settings: Vec<DirectorySettings>,
+        environment: Environment,
+    ) -> Result<Self, DirectoryError> {
+        let check_after = environment.check_after;
         let set_up = move || -> Result<Vec<Directory>, DirectoryError> {
             settings
                 .into_iter()
                 .enumerate()
-                .map(|(index, settings)| Directory::new(index, settings))
+                .map(|(index, settings)| Directory::new(index, settings, &environment))
                 .collect()
         };
         let list = tokio::task::spawn_blocking(set_up)
@@ -140,6 +193,7 @@ impl Directories {
             .map_err(|_| DirectoryError::Interrupted)??;
         Ok(Self {
             list,
+            check_after,
             pace: Pace::default(),
             comparing: tokio::sync::Mutex::new(()),
         })
@@ -234,12 +288,18 @@ impl Directories {
 }
 
 impl Directory {
-    fn new(index: usize, settings: DirectorySettings) -> Result<Self, DirectoryError> {
+    fn new(
+        index: usize,
+        settings: DirectorySettings,
+        environment: &Environment,
+    ) -> Result<Self, DirectoryError> {
+        let cache_ttl = settings.cache_ttl();
         let (word, kind) = match settings {
             DirectorySettings::Users(settings) => ("users", Users::new(settings).map(Kind::Users)),
-            DirectorySettings::Ldap(settings) => {
-                ("ldap", Ldap::new(settings).map(|ldap| Kind::Ldap(Box::new(ldap))))
-            }
+            DirectorySettings::Ldap(settings) => (
+                "ldap",
+                Ldap::new(settings, environment).map(|ldap| Kind::Ldap(Box::new(ldap))),
+            ),
             DirectorySettings::Saslauthd(settings) => {
                 ("saslauthd", Saslauthd::new(settings).map(Kind::Saslauthd))
             }
@@ -252,7 +312,8 @@ impl Directory {
             Ok(kind) => Ok(Self {
                 name,
                 kind,
-                down: AtomicBool::new(false),
+                health: Health::default(),
+                recent: RecentLogins::new(cache_ttl),
             }),
             Err(error) => Err(error.of(name)),
         }
@@ -264,12 +325,20 @@ impl Directory {
         password: &SecretString,
         peer: Option<IpAddr>,
     ) -> Result<Finding, Outage> {
+        let now = Instant::now();
+        if let Some(account) = self.recent.find(login, password, now) {
+            return Ok(Finding::Granted(account));
+        }
         let found = match &self.kind {
             Kind::Users(users) => users.check_password(login, password, peer).await,
             Kind::Ldap(ldap) => ldap.check_password(login, password).await,
             Kind::Saslauthd(saslauthd) => saslauthd.check_password(login, password).await,
             Kind::Sql(sql) => sql.check_password(login, password).await,
         };
+        if let Ok(Finding::Granted(account)) = &found {
+            // The time counts from the question: what changes while it is under way is seen no later.
+            self.recent.note(login, password, account, now);
+        }
         self.watch(found)
     }
 
@@ -282,28 +351,13 @@ impl Directory {
         };
         self.watch(found)
     }
-
-    /// Logs a change of state, and nothing while it lasts. The reason gets the directory's name.
-    fn watch<T>(&self, found: Result<T, Outage>) -> Result<T, Outage> {
-        let was_down = self.down.swap(found.is_err(), Ordering::Relaxed);
-        match (&found, was_down) {
-            (Ok(_), true) => {
-                info!(target: "postern::directory", directory = %self.name, "directory answers again")
-            }
-            (Err(outage), false) => {
-                warn!(target: "postern::directory", directory = %self.name, reason = %outage, "directory fails");
-            }
-            _ => {}
-        }
-        found.map_err(|outage| Outage::new(format!("{}: {}", self.name, outage.reason)))
-    }
 }
 
 impl std::fmt::Debug for Directory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Directory")
             .field("name", &self.name)
-            .field("down", &self.down)
+            .field("health", &self.health)
             .finish_non_exhaustive()
     }
 }

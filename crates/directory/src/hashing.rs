@@ -81,7 +81,7 @@ impl Hashing {
         });
         match computed.await {
             Ok(Ok(right)) => Ok(right),
-            Ok(Err(error)) => Err(Outage::new(format!("stored password: {error}"))),
+            Ok(Err(error)) => Err(Outage::of_entry(format!("stored password: {error}"))),
             Err(error) => Err(Outage::new(error.to_string())),
         }
     }

@@ -17,11 +17,13 @@
 
 pub mod aliases;
 mod directories;
+mod discover;
 mod failover;
 mod hashing;
 mod keys;
 pub mod ldap;
 mod pace;
+mod recent;
 mod rota;
 pub mod saslauthd;
 pub mod schemes;
@@ -32,7 +34,10 @@ pub mod users;
 mod verdict;
 mod verified;
 
-pub use directories::{Directories, DirectoryError, DirectorySettings};
+pub use directories::{
+    Directories, DirectoryError, DirectorySettings, DirectoryState, DirectoryStatus, Environment,
+};
+pub use discover::{FindServers, FoundServers, ServiceRecord};
 pub use keys::{KeyKind, KeyVerdict};
 pub use ldap::{LdapSettings, SearchScope};
 pub use saslauthd::SaslauthdSettings;

@@ -33,6 +33,8 @@ pub struct SaslauthdSettings {
     pub split_realm: bool,
     /// Longest time for one login, connecting included. Default 5 seconds.
     pub timeout: Duration,
+    /// How long a login that was granted counts without asking again. Default zero: each is asked about.
+    pub cache_ttl: Duration,
 }
 
 impl Default for SaslauthdSettings {
@@ -43,6 +45,7 @@ impl Default for SaslauthdSettings {
             realm: String::new(),
             split_realm: true,
             timeout: Duration::from_secs(5),
+            cache_ttl: Duration::ZERO,
         }
     }
 }

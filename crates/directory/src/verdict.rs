@@ -57,6 +57,16 @@ pub enum DenyReason {
     NoKey,
     /// The account is there and switched off.
     Disabled,
+    /// The account is locked, as after too many wrong passwords.
+    Locked,
+    /// The time of the account is over.
+    AccountExpired,
+    /// The password is right or was, and has to be changed before it can be used.
+    PasswordExpired,
+    /// The account may not log in at this hour or from here, says the directory.
+    NotNow,
+    /// The account is in none of the groups that may log in.
+    NotInGroup,
     /// The account is there, the password is not its own.
     WrongPassword,
     /// The right app password, after its expiry.
@@ -77,6 +87,11 @@ impl DenyReason {
             Self::Ambiguous => "more than one entry for this login",
             Self::NoKey => "no key for this mechanism",
             Self::Disabled => "account disabled",
+            Self::Locked => "account locked",
+            Self::AccountExpired => "account expired",
+            Self::PasswordExpired => "password expired",
+            Self::NotNow => "not at this hour or from here, says the directory",
+            Self::NotInGroup => "in none of the groups that may log in",
             Self::WrongPassword => "wrong password",
             Self::AppPasswordExpired => "app password expired",
             Self::WrongNetwork => "app password from another network",
@@ -93,6 +108,11 @@ impl DenyReason {
             | Self::Ambiguous
             | Self::NoKey
             | Self::Disabled
+            | Self::Locked
+            | Self::AccountExpired
+            | Self::PasswordExpired
+            | Self::NotNow
+            | Self::NotInGroup
             | Self::WrongPassword
             | Self::AppPasswordExpired
             | Self::WrongNetwork => true,
@@ -133,6 +153,7 @@ pub enum Finding {
 pub struct Outage {
     /// Why, for the log.
     pub reason: String,
+    of_entry: bool,
 }
 
 impl Outage {
@@ -140,6 +161,29 @@ impl Outage {
     pub fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
+            of_entry: false,
+        }
+    }
+
+    /// The directory answers, and what it holds of this one login cannot be used.
+    pub fn of_entry(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            of_entry: true,
+        }
+    }
+
+    /// Whether the trouble is this login's alone, so that the directory is not down.
+    #[must_use]
+    pub const fn is_of_entry(&self) -> bool {
+        self.of_entry
+    }
+
+    /// The same with the directory's name in front of the reason.
+    pub(crate) fn within(self, directory: &str) -> Self {
+        Self {
+            reason: format!("{directory}: {}", self.reason),
+            ..self
         }
     }
 }

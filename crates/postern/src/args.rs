@@ -38,6 +38,8 @@ pub(crate) enum Command {
     User(UserArgs),
     /// Shows who logs in, and how
     Auth(AuthArgs),
+    /// Shows whether the directories of the running server answer
+    Directories(DirectoriesArgs),
     /// Makes and shows certificates
     Cert(CertArgs),
     /// Shows and changes what waits for delivery
@@ -173,6 +175,16 @@ pub(crate) enum UserCommand {
         #[command(subcommand)]
         command: AppPasswordCommand,
     },
+}
+
+/// Arguments of `directories`.
+#[derive(Args, Debug)]
+pub(crate) struct DirectoriesArgs {
+    #[command(flatten)]
+    pub(crate) listing: ListingArg,
+    /// Ask each of them now; saslauthd and its like log a failed login for it
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 /// Arguments of `auth`.

@@ -60,6 +60,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Check(args) => commands::check::run(&args),
         Command::User(args) => commands::user::run(args),
         Command::Auth(args) => commands::auth::run(args),
+        Command::Directories(args) => commands::directories::run(&args),
         Command::Cert(args) => commands::cert::run(args.command),
         Command::Queue(args) => commands::queue::run(args),
         Command::Reload(args) => commands::reload::run(&args),

@@ -79,7 +79,7 @@ impl Directory {
         self.watch(found)
     }
 
-    async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
+    pub(super) async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
         let found = match &self.kind {
             Kind::Users(users) => users.find_account(login).await,
             Kind::Ldap(ldap) => ldap.find_account(login).await,

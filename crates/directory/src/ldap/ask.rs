@@ -13,7 +13,7 @@ use super::code::{of_search, of_user_bind};
 use super::pool::{Identity, Pool, Search};
 use super::settings::{LdapSettings, SearchScope};
 use super::template::Template;
-use crate::directories::SetUpError;
+use crate::directories::{Environment, SetUpError};
 use crate::failover::{Failover, Fault};
 use crate::secret_file::read_secret;
 use crate::tls;
@@ -60,7 +60,7 @@ enum Reply {
 
 impl Ldap {
     /// Checks the settings and reads their files; connects to nothing yet.
-    pub(crate) fn new(settings: LdapSettings) -> Result<Self, SetUpError> {
+    pub(crate) fn new(settings: LdapSettings, _environment: &Environment) -> Result<Self, SetUpError> {
         let count = settings.servers.len();
         if !(1..=SERVERS_MAX).contains(&count) {
             let message = format!("has {count} servers, must have from 1 to {SERVERS_MAX}");

@@ -44,6 +44,8 @@ pub struct LdapSettings {
     /// How long a server that failed is left for last. Default 30 seconds. Then the next login tries it first again, and
     /// waits for it at most its share of [`Self::timeout`].
     pub retry_primary_after: Duration,
+    /// How long a login that was granted counts without asking again. Default zero: each is asked about.
+    pub cache_ttl: Duration,
 }
 
 /// How far a search goes (RFC 4511 section 4.5.1.2).
@@ -75,6 +77,7 @@ impl Default for LdapSettings {
             timeout: Duration::from_secs(5),
             pool_size: 8,
             retry_primary_after: Duration::from_secs(30),
+            cache_ttl: Duration::ZERO,
         }
     }
 }

@@ -130,7 +130,7 @@ impl Sql {
             return Ok(Finding::Denied(DenyReason::Disabled));
         };
         let stored = Stored::parse(&text, &self.schemes)
-            .map_err(|error| Outage::new(format!("the stored password of {login:?}: {error}")))?;
+            .map_err(|error| Outage::of_entry(format!("the stored password of {login:?}: {error}")))?;
         let right = self.hashing.verify(text, stored, password, enabled).await?;
         Ok(match (right, enabled) {
             (true, true) => Finding::Granted(Account {

@@ -4,7 +4,7 @@
 //! behalf of strangers (the name of every address that connects), so here only what is used of an answer is
 //! kept, and its size counts.
 
-use super::{MxRecord, ResolveError};
+use super::{MxRecord, ResolveError, SrvRecord};
 use hickory_resolver::proto::rr::{RData, RecordType};
 use moka::sync::Cache;
 use std::net::IpAddr;
@@ -25,6 +25,8 @@ const ENTRY_OVERHEAD: usize = 256;
 pub(super) enum Datum {
     /// Of an MX record.
     Exchange(MxRecord),
+    /// Of an SRV record.
+    Service(SrvRecord),
     /// Of an A or AAAA record.
     Address(IpAddr),
     /// Of a PTR record.
@@ -39,6 +41,12 @@ impl Datum {
                 preference: mx.preference(),
                 exchange: super::host_text(mx.exchange()),
             })),
+            RData::SRV(srv) => Some(Self::Service(SrvRecord {
+                priority: srv.priority(),
+                weight: srv.weight(),
+                port: srv.port(),
+                target: super::host_text(srv.target()),
+            })),
             RData::A(address) => Some(Self::Address(IpAddr::V4(address.0))),
             RData::AAAA(address) => Some(Self::Address(IpAddr::V6(address.0))),
             RData::PTR(name) => Some(Self::Name(super::host_text(name))),
@@ -49,6 +57,7 @@ impl Datum {
     fn size(&self) -> usize {
         let text = match self {
             Self::Exchange(mx) => mx.exchange.len(),
+            Self::Service(srv) => srv.target.len(),
             Self::Address(_) => 0,
             Self::Name(name) => name.len(),
         };

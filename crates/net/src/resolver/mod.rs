@@ -95,6 +95,19 @@ pub struct MxRecord {
     pub exchange: String,
 }
 
+/// One SRV record (RFC 2782).
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct SrvRecord {
+    /// Lower comes first.
+    pub priority: u16,
+    /// Share of the load among those of one priority.
+    pub weight: u16,
+    /// The port.
+    pub port: u16,
+    /// The host, lower-case and without a trailing dot; empty for the root, which means that there is no such service.
+    pub target: String,
+}
+
 /// Looks names up and keeps the answers for as long as their servers allow. Cloning shares the cache, and whom to ask.
 #[derive(Clone, Debug)]
 pub struct Resolver {
@@ -153,6 +166,23 @@ impl Resolver {
             _ => None,
         };
         let mut records: Vec<_> = answer.iter().filter_map(exchange).collect();
+        records.sort();
+        records.dedup();
+        Ok(records)
+    }
+
+    /// The SRV records of `name`, such as `_ldap._tcp.example.org`, by priority; at least one.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError`].
+    pub async fn srv(&self, name: &str) -> Result<Vec<SrvRecord>, ResolveError> {
+        let answer = self.lookup(name, checked_name(name)?, RecordType::SRV).await?;
+        let service = |datum: &Datum| match datum {
+            Datum::Service(srv) => Some(srv.clone()),
+            _ => None,
+        };
+        let mut records: Vec<_> = answer.iter().filter_map(service).collect();
         records.sort();
         records.dedup();
         Ok(records)

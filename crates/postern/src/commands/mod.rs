@@ -3,6 +3,7 @@
 pub(crate) mod auth;
 pub(crate) mod cert;
 pub(crate) mod check;
+pub(crate) mod directories;
 pub(crate) mod generate;
 pub(crate) mod queue;
 pub(crate) mod reload;

@@ -24,6 +24,11 @@ pub(crate) enum Request {
     Reload,
     /// Writes the counts of logins to their file.
     SaveLogins,
+    /// The directories and whether they answer.
+    Directories {
+        /// Whether to ask them all now.
+        check: bool,
+    },
 }
 
 /// What can be done with the queue, by the server or on the spool itself.
@@ -156,6 +161,20 @@ pub(crate) struct RecipientView {
     pub(crate) reply: Option<String>,
     /// Who removed it.
     pub(crate) by: Option<String>,
+}
+
+/// One directory.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct DirectoryLine {
+    /// Its kind and its place in the configuration, from 1.
+    pub(crate) directory: String,
+    /// `up`, `down`, or `unknown` when it was not asked yet.
+    pub(crate) state: String,
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) asked_at: Option<Timestamp>,
+    /// When it did not answer last, and why.
+    pub(crate) failed_at: Option<Timestamp>,
+    pub(crate) last_error: Option<String>,
 }
 
 /// How many messages or recipients an operation has changed.

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Uid, geteuid};
+use postern_directory::{Directories, DirectoryStatus};
 use postern_spool::Spool;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -17,7 +19,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::protocol::{LINE_MAX, Operation, Reply, Request, SOCKET};
+use super::protocol::{DirectoryLine, LINE_MAX, Operation, Reply, Request, SOCKET};
 use crate::server::usage;
 
 use super::queue::{OperationError, content, perform};
@@ -41,6 +43,7 @@ pub(crate) struct Deps {
     pub(crate) deliverer: postern_deliver::Deliverer,
     pub(crate) receiver: postern_receive::Receiver,
     pub(crate) state_dir: PathBuf,
+    pub(crate) directories: Arc<ArcSwap<Directories>>,
     /// Reloads are done one after the other, by the task that also listens to signals.
     pub(crate) reload: mpsc::Sender<ReloadWish>,
 }
@@ -170,12 +173,37 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
             Err(error) => Reply::Failed(error.to_string()),
         },
         Request::Reload => reload(deps).await,
+        Request::Directories { check } => directories(check, deps).await,
         Request::SaveLogins => match usage::save(&deps.receiver, &deps.state_dir).await {
             Ok(()) => Reply::Done(serde_json::Value::Null),
             Err(error) => Reply::Failed(format!("cannot write the counts of logins: {error}")),
         },
     };
     send(to, &reply).await
+}
+
+async fn directories(check: bool, deps: &Deps) -> Reply {
+    let directories = deps.directories.load_full();
+    if check {
+        directories.check_all().await;
+    }
+    let lines: Vec<DirectoryLine> = directories.status().into_iter().map(line).collect();
+    match serde_json::to_value(lines) {
+        Ok(value) => Reply::Done(value),
+        Err(error) => Reply::Failed(error.to_string()),
+    }
+}
+
+fn line(status: DirectoryStatus) -> DirectoryLine {
+    let (failed_at, last_error) = status.last_error.unzip();
+    DirectoryLine {
+        directory: status.name,
+        state: status.state.as_str().to_owned(),
+        since: status.since,
+        asked_at: status.asked_at,
+        failed_at,
+        last_error,
+    }
 }
 
 fn reply(result: Result<serde_json::Value, OperationError>) -> Reply {

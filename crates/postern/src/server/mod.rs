@@ -1,6 +1,7 @@
 //! The server: built, run, reloaded, drained, stopped.
 
 mod decoy;
+pub(crate) mod health;
 mod listeners;
 mod notify;
 mod privileges;

@@ -10,13 +10,14 @@ use postern_directory::aliases::Aliases;
 use postern_net::resolver::{Resolver, ResolverSettings};
 use postern_net::tls::ServerTls;
 use postern_receive::{LoadGauge, Receiver, Settings as ReceiveSettings};
+use postern_sasl::DecoySecret;
 use postern_spool::{Spool, SpoolError, SpoolSettings, SqliteSpool};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::listeners::{Bound, Listeners, bind_all};
-use super::{decoy, usage};
+use super::{decoy, health, usage};
 use crate::config::{self, Config};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
@@ -34,6 +35,8 @@ pub(super) struct Services {
     control: JoinHandle<()>,
     usage: JoinHandle<()>,
     stop_usage: CancellationToken,
+    decoy: DecoySecret,
+    health: JoinHandle<()>,
     stop_delivery: CancellationToken,
     stop_control: CancellationToken,
 }
@@ -97,12 +100,12 @@ impl Services {
         wishes: mpsc::Sender<ReloadWish>,
     ) -> Result<Self, Failure> {
         let fixed = Fixed::of(&config);
-        let directories = open_directories(&config)
-            .await
-            .map_err(|message| Failure::new(Exit::Config, message))?;
         let resolver = Resolver::new(&config.resolver)
             .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
         let decoy = decoy::load(&config.state_dir)?;
+        let directories = open_directories(&config, &resolver, &decoy)
+            .await
+            .map_err(|message| Failure::new(Exit::Config, message))?;
         let spool = open_spool(config.spool.clone()).await?;
         let shared = Shared {
             receive: swap(config.receive),
@@ -133,7 +136,7 @@ impl Services {
             aliases: Arc::clone(&shared.aliases),
             resolver: resolver.clone(),
             load: LoadGauge::system(),
-            decoy,
+            decoy: decoy.clone(),
         });
         usage::restore(&receiver, &fixed.state_dir);
         let stop_usage = CancellationToken::new();
@@ -146,8 +149,11 @@ impl Services {
             deliverer: deliverer.clone(),
             receiver,
             state_dir: fixed.state_dir.clone(),
+            directories: Arc::clone(&shared.directories),
             reload: wishes,
         };
+        let health = health::keep(Arc::clone(&shared.directories), stop_control.clone());
+        let health = tokio::spawn(health);
         let control = tokio::spawn(socket.serve(deps, stop_control.clone()));
         Ok(Self {
             shared,
@@ -160,6 +166,8 @@ impl Services {
             control,
             usage,
             stop_usage,
+            decoy,
+            health,
             stop_delivery,
             stop_control,
         })
@@ -202,7 +210,7 @@ impl Services {
         let resolver = Resolver::new(&config.resolver)
             .map_err(|error| errors.push(chain(&error)))
             .ok();
-        let directories = open_directories(&config)
+        let directories = open_directories(&config, &self.resolver, &self.decoy)
             .await
             .map_err(|error| errors.push(error))
             .ok();
@@ -238,7 +246,7 @@ impl Services {
         self.stop_delivery.cancel();
         let _ = tokio::join!(self.listeners.stop(), self.delivery);
         self.stop_control.cancel();
-        let _ = self.control.await;
+        let _ = tokio::join!(self.control, self.health);
         self.stop_usage.cancel();
         let _ = self.usage.await;
         if let Err(error) = self.spool.close().await {
@@ -251,8 +259,13 @@ fn swap<T>(value: T) -> Arc<ArcSwap<T>> {
     Arc::new(ArcSwap::from_pointee(value))
 }
 
-async fn open_directories(config: &Config) -> Result<Directories, String> {
-    Directories::open(config.directories.clone())
+async fn open_directories(
+    config: &Config,
+    resolver: &Resolver,
+    decoy: &DecoySecret,
+) -> Result<Directories, String> {
+    let environment = health::environment(resolver, decoy, config.directory_check);
+    Directories::open_in(config.directories.clone(), environment)
         .await
         .map_err(|error| chain(&error))
 }

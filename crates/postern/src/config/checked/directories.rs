@@ -104,6 +104,7 @@ fn ldap(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>) -> Option<L
         timeout: *table.timeout,
         pool_size: clamp(*table.pool_size),
         retry_primary_after: *table.retry_primary_after,
+        cache_ttl: *table.cache_time,
     })
 }
 
@@ -217,6 +218,7 @@ fn saslauthd(table: &SaslauthdTable) -> SaslauthdSettings {
             .unwrap_or_default(),
         split_realm: *table.split_realm,
         timeout: *table.timeout,
+        cache_ttl: *table.cache_time,
     }
 }
 

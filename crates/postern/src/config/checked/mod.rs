@@ -47,6 +47,8 @@ pub(crate) struct Config {
     /// TLS towards next hops.
     pub(crate) client_tls: TlsClients,
     pub(crate) directories: Vec<DirectorySettings>,
+    /// After which time without a question a directory is asked for its health.
+    pub(crate) directory_check: Option<Duration>,
     pub(crate) aliases: Aliases,
     pub(crate) spool: SpoolSettings,
     pub(crate) resolver: ResolverSettings,
@@ -98,6 +100,7 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
         tls,
         client_tls: client_tls?,
         directories,
+        directory_check: Some(*file.auth.directory_check).filter(|time| !time.is_zero()),
         aliases,
         spool: spool(file),
         resolver: resolver(file),

@@ -44,6 +44,9 @@ table! {
         /// Whose login a client certificate is, for EXTERNAL. The first that matches counts; certificates must be verified
         /// against `client_ca`, and the login must be known to the own users or to LDAP.
         certificate: Vec<At<CertificateLoginTable>> = Sections::<CertificateLoginTable>::new(), default "[]";
+        /// How long nobody may have asked a directory until it is asked for its health alone; `"0"` for never. One that is
+        /// down is asked again by itself in any case, after 5 s at first and once a minute in the end.
+        directory_check: Duration = Time("0", "1d"), default "\"1m\"";
         /// Failures of a pair that cost nothing, since people mistype.
         free_failures: u64 = Count(0..=1_000), default "2";
         /// The wait after the next failure; it doubles with each further one.

@@ -75,6 +75,9 @@ table! {
         pool_size: u64 = Count(1..=256), default "8";
         /// How long a server that failed is asked last.
         retry_primary_after: Duration = Time("1s", "1d"), default "\"30s\"";
+        /// How long a login that was granted counts without asking again; an account that is locked meanwhile, and a password
+        /// that was changed, are good until then. A keyed digest of the password is kept in memory, nothing else of it.
+        cache_time: Duration = Time("0", "10m"), default "\"0\"";
     }
 }
 
@@ -91,6 +94,8 @@ table! {
         split_realm: bool = Switch, default "true";
         /// The longest time for one login. After it the client is told `454 4.7.0`.
         timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
+        /// How long a login that was granted counts without asking again; what changes meanwhile is seen after it.
+        cache_time: Duration = Time("0", "10m"), default "\"0\"";
     }
 }
 

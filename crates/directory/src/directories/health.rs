@@ -1,0 +1,269 @@
+//! Whether each directory answers: what was seen at the last question, and questions of our own where nobody asks.
+//!
+//! A change is logged once. A directory that is down is asked again by itself at a bounded pace, so that its recovery is
+//! seen without a login that has to fail for it; one that nobody has used for a while is asked as well, so that its
+//! outage is known before the next login.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use secrecy::SecretString;
+use tracing::{info, warn};
+
+use super::{Directories, Directory, Kind};
+use crate::verdict::Outage;
+
+/// How long after its failure a directory is asked again at first; each further failure doubles it.
+const PACE_MIN: Duration = Duration::from_secs(5);
+
+/// How long at most.
+const PACE_MAX: Duration = Duration::from_secs(60);
+
+/// Whether a directory answers, as far as that is known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DirectoryState {
+    /// It was not asked yet.
+    Unknown,
+    /// It answered the last question.
+    Up,
+    /// It did not.
+    Down,
+}
+
+impl DirectoryState {
+    /// The word for listings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// What is known of one directory.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DirectoryStatus {
+    /// Its kind and its place in the configuration, from 1: `ldap (directory 2)`.
+    pub name: String,
+    /// Whether it answers.
+    pub state: DirectoryState,
+    /// Since when it is in this state.
+    pub since: Option<Timestamp>,
+    /// When it was asked last.
+    pub asked_at: Option<Timestamp>,
+    /// Why it did not answer when that happened last, and when that was.
+    pub last_error: Option<(Timestamp, String)>,
+}
+
+/// What was seen of one directory.
+#[derive(Debug, Default)]
+pub(super) struct Health(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    up: Option<bool>,
+    since: Option<Timestamp>,
+    asked: Option<(Instant, Timestamp)>,
+    error: Option<(Timestamp, String)>,
+    /// Failures in a row.
+    failures: u32,
+    probing: bool,
+}
+
+/// A change of state.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum News {
+    Fails,
+    AnswersAgain,
+}
+
+impl Health {
+    fn note(&self, error: Option<&str>, now: Instant, at: Timestamp) -> Option<News> {
+        let mut seen = self.0.lock();
+        seen.asked = Some((now, at));
+        let was = seen.up.replace(error.is_none());
+        if was != seen.up {
+            seen.since = Some(at);
+        }
+        match error {
+            Some(reason) => {
+                seen.failures = seen.failures.saturating_add(1);
+                seen.error = Some((at, reason.to_owned()));
+                (was != Some(false)).then_some(News::Fails)
+            }
+            None => {
+                seen.failures = 0;
+                (was == Some(false)).then_some(News::AnswersAgain)
+            }
+        }
+    }
+
+    /// Whether to ask now, for which the caller gets the turn: until [`Self::probed`] nobody else does.
+    fn is_due(&self, idle: Option<Duration>, now: Instant) -> bool {
+        let mut seen = self.0.lock();
+        let wait = match seen.up {
+            Some(false) => {
+                let doubled = 2_u32.saturating_pow(seen.failures.saturating_sub(1));
+                Some(PACE_MIN.saturating_mul(doubled).min(PACE_MAX))
+            }
+            _ => idle,
+        };
+        let asked = seen.asked.map(|(at, _)| now.saturating_duration_since(at));
+        let due = wait.is_some_and(|wait| asked.is_none_or(|asked| asked >= wait));
+        let turn = due && !seen.probing;
+        seen.probing |= turn;
+        turn
+    }
+
+    fn probed(&self) {
+        self.0.lock().probing = false;
+    }
+}
+
+impl Directories {
+    /// What is known of each, in the order of the configuration.
+    #[must_use]
+    pub fn status(&self) -> Vec<DirectoryStatus> {
+        self.list.iter().map(Directory::status).collect()
+    }
+
+    /// Asks those that are down and due for another try, and those that nobody has asked for
+    /// [`Environment::check_after`](crate::Environment::check_after). To be called every second or so; a call returns when
+    /// all that it asked have answered or run out of time.
+    pub async fn check_health(&self) {
+        let now = Instant::now();
+        let due = self
+            .list
+            .iter()
+            .filter(|directory| directory.is_due(self.check_after, now));
+        join_all(due.map(Directory::probe)).await;
+    }
+
+    /// Asks all of them now.
+    pub async fn check_all(&self) {
+        join_all(self.list.iter().map(Directory::probe)).await;
+    }
+}
+
+impl Directory {
+    fn status(&self) -> DirectoryStatus {
+        let seen = self.health.0.lock();
+        DirectoryStatus {
+            name: self.name.clone(),
+            state: match seen.up {
+                None => DirectoryState::Unknown,
+                Some(true) => DirectoryState::Up,
+                Some(false) => DirectoryState::Down,
+            },
+            since: seen.since,
+            asked_at: seen.asked.map(|(_, at)| at),
+            last_error: seen.error.clone(),
+        }
+    }
+
+    fn is_due(&self, idle: Option<Duration>, now: Instant) -> bool {
+        // A question to the others is a failed login in their log: that is for finding out whether they are back.
+        self.health
+            .is_due(idle.filter(|_| self.answers_without_password()), now)
+    }
+
+    fn answers_without_password(&self) -> bool {
+        matches!(self.kind, Kind::Users(_) | Kind::Ldap(_) | Kind::Sql(_))
+    }
+
+    /// Asks for a login that nobody has.
+    async fn probe(&self) {
+        let login = format!("postern-{:016x}", rand::random::<u64>());
+        if self.answers_without_password() {
+            let _ = self.find_account(&login).await;
+        } else {
+            let password = SecretString::from(format!("{:032x}", rand::random::<u128>()));
+            let _ = self.check_password(&login, &password, None).await;
+        }
+        self.health.probed();
+    }
+
+    /// Takes note of an answer. Logs a change of state, and nothing while it lasts. The reason gets the directory's name.
+    pub(super) fn watch<T>(&self, found: Result<T, Outage>) -> Result<T, Outage> {
+        let error = match &found {
+            Err(outage) if outage.is_of_entry() => None,
+            Err(outage) => Some(outage.reason.as_str()),
+            Ok(_) => None,
+        };
+        let directory = &self.name;
+        match self.health.note(error, Instant::now(), Timestamp::now()) {
+            Some(News::AnswersAgain) => {
+                info!(target: "postern::directory", %directory, "directory answers again");
+            }
+            Some(News::Fails) => {
+                let reason = error.unwrap_or_default();
+                warn!(target: "postern::directory", %directory, reason, "directory fails");
+            }
+            None => {}
+        }
+        found.map_err(|outage| outage.within(&self.name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_news_and_nothing_else_is() {
+        let (now, at) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let health = Health::default();
+        let cases = [
+            ("the first answer", None, None),
+            ("the first failure", Some("gone"), Some(News::Fails)),
+            ("while it lasts", Some("still gone"), None),
+            ("it is back", None, Some(News::AnswersAgain)),
+            ("and stays", None, None),
+        ];
+        for (shows, error, want) in cases {
+            assert_eq!(health.note(error, now, at), want, "{shows}");
+        }
+        assert_eq!(
+            Health::default().note(Some("gone"), now, at),
+            Some(News::Fails),
+            "down from the start"
+        );
+    }
+
+    #[test]
+    fn when_to_ask() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let idle = Some(Duration::from_secs(30));
+        let health = Health::default();
+        let due = |idle, second| {
+            let due = health.is_due(idle, at(second));
+            health.probed();
+            due
+        };
+        let note = |error, second| health.note(error, at(second), Timestamp::UNIX_EPOCH);
+        assert!(due(idle, 0), "never asked");
+        assert!(!due(None, 0), "no idle questions wanted");
+        note(None, 0);
+        assert!(!due(idle, 29), "asked of late");
+        assert!(due(idle, 30));
+        note(Some("gone"), 30);
+        assert!(!due(idle, 34), "not at once");
+        assert!(due(None, 35), "a failure is followed up in any case");
+        assert!(health.is_due(None, at(35)));
+        assert!(!health.is_due(None, at(35)), "by one alone");
+        health.probed();
+        note(Some("gone"), 35);
+        assert!(!due(idle, 44), "the pace slows down");
+        assert!(due(idle, 45));
+        for _ in 0..40 {
+            note(Some("gone"), 45);
+        }
+        assert!(!due(idle, 104));
+        assert!(due(idle, 105), "to once a minute");
+    }
+}
