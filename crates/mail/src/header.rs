@@ -272,11 +272,7 @@ impl HeaderScan {
                     self.kept = Kept::From;
                 }
             }
-            Some(b"sender") => {
-                if found.sender_values.len() < SENDER_FIELDS_MAX {
-                    self.kept = Kept::Sender;
-                }
-            }
+            Some(b"sender") if found.sender_values.len() < SENDER_FIELDS_MAX => self.kept = Kept::Sender,
             Some(b"resent-from" | b"resent-sender") => {
                 if found.resent_values.len() < RESENT_FIELDS_MAX {
                     self.kept = Kept::Resent;

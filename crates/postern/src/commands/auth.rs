@@ -2,24 +2,31 @@
 
 use std::collections::BTreeSet;
 
-use crate::args::{AuthArgs, AuthCommand};
+use crate::args::{AuthArgs, AuthCommand, ConfigArg, JsonArg};
 use crate::control::client::Client;
 use crate::control::protocol::Request;
 use crate::exit::Failure;
 use crate::usage::{self, Line};
 use crate::{locate, output};
 
-/// Shows who has logged in by which mechanism. A running server brings the counts up to date first.
+/// Does what was asked.
 pub(crate) fn run(args: AuthArgs) -> Result<(), Failure> {
-    let written = super::written(&locate::existing(&args.config)?)?;
+    match args.command {
+        AuthCommand::Report { mechanism, json } => report(&args.config, mechanism.as_deref(), json),
+        AuthCommand::Explain(explain) => super::auth_explain::run(&args.config, &explain),
+    }
+}
+
+/// Shows who has logged in by which mechanism. A running server brings the counts up to date first.
+fn report(config: &ConfigArg, mechanism: Option<&str>, json: JsonArg) -> Result<(), Failure> {
+    let written = super::written(&locate::existing(config)?)?;
     if let Some(mut client) = Client::connect(written.state_dir())? {
         client.ask(&Request::SaveLogins)?;
     }
     let path = usage::path(written.state_dir());
     let mut lines = usage::load(written.state_dir())
         .map_err(|error| Failure::io(&format!("cannot read {}", path.display()), &error))?;
-    let AuthCommand::Report { mechanism, json } = args.command;
-    if let Some(mechanism) = &mechanism {
+    if let Some(mechanism) = mechanism {
         lines.retain(|line| line.mechanism.eq_ignore_ascii_case(mechanism));
     }
     if json.json {

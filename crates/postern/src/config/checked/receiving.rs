@@ -4,14 +4,13 @@ use ipnet::IpNet;
 use postern_mail::AddressLimits;
 use postern_net::tls::ServerTls;
 use postern_policy::admission::AdmissionSettings;
-use postern_policy::identity::IdentityRules;
 use postern_policy::network::NetworkPrefix;
 use postern_policy::privacy::Privacy;
 use postern_policy::relay::{CertificateRule, RelayRules};
 use postern_policy::throttle::ThrottleSettings;
 use postern_receive::{Extensions, Limits, Settings, Timeouts};
 
-use super::{Checking, clamp, logins, values};
+use super::{Checking, clamp, identity, logins, values};
 use crate::config::read::At;
 
 pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
@@ -22,10 +21,7 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
         greeting: file.greeting.value.clone(),
         privacy: Privacy::parse(values(&file.privacy.value)).unwrap_or_default(),
         relay: relay(c),
-        identity: IdentityRules {
-            senders: *file.relay.senders,
-            ..IdentityRules::default()
-        },
+        identity: identity::check(c),
         auth: logins::check(c, tls),
         admission: admission(c),
         throttle: throttle(c),

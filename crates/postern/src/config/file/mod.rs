@@ -6,6 +6,7 @@ mod admission;
 mod auth;
 mod delivery;
 mod directory;
+mod identity;
 mod limits;
 mod listener;
 mod relay;
@@ -20,6 +21,7 @@ pub(crate) use self::admission::Admission;
 pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
 pub(crate) use self::delivery::{Delivery, Retry};
 pub(crate) use self::directory::{Directory, EngineWord, LdapTable, SaslauthdTable, SqlTable, UsersTable};
+pub(crate) use self::identity::{GrantTable, Identity};
 pub(crate) use self::limits::{Limits, Timeouts};
 pub(crate) use self::listener::{Extensions, Listener};
 pub(crate) use self::relay::{CertificateTable, Relay};
@@ -80,6 +82,8 @@ table! {
         directory: Vec<At<Directory>> = DirectoryKind, default "[]";
         /// Who may send to anywhere, besides those who log in.
         relay: Relay = Section::<Relay>::new(), default "{}";
+        /// As whom a login may act, and with which addresses it may send.
+        identity: Identity = Section::<Identity>::new(), default "{}";
         /// Sizes and counts that a client cannot exceed.
         limits: Limits = Section::<Limits>::new(), default "{}";
         /// How long a client may take.
