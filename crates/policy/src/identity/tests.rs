@@ -193,10 +193,11 @@ fn acting() {
 
 #[test]
 fn authors() {
+    type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str], &'a str);
     let many = vec!["acaird@fccc.example"; AUTHORS_MAX + 1].join(", ");
     let own = "acaird@fccc.example";
     #[rustfmt::skip]
-    let cases: &[(&str, &[&str], &[&str], &[&str], &str)] = &[
+    let cases: &[Case<'_>] = &[
         // what the case shows           From                                              Sender                   Resent-From                rule
         ("an own address",               &["A <acaird@fccc.example>"],                     &[],                     &[],                       "identity.own"),
         ("two own ones",                 &["acaird@fccc.example, CAIRD@fccc.example"],     &[],                     &[],                       "identity.own"),
