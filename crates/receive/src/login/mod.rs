@@ -9,11 +9,11 @@ use postern_directory::Account;
 use postern_sasl::{Mechanism, Outcome, SecurityLayer};
 use postern_smtp::server::{Answer, AuthFailure, AuthTurn};
 
-pub(crate) use self::exchange::Exchange;
-pub(crate) use self::offer::apply as offer;
+pub(crate) use self::exchange::{Exchange, Turned as Step};
+pub(crate) use self::offer::{apply as offer, offered};
 pub(crate) use self::origin::{CertificateOrigin, Origin, TlsOrigin};
 
-use self::exchange::{Granted, Turned as Step};
+use self::exchange::Granted;
 use crate::identity::identity_of;
 use crate::session::{Login, Session};
 
