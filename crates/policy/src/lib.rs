@@ -8,6 +8,7 @@ pub mod domain_set;
 pub mod identity;
 pub mod login;
 pub mod network;
+pub mod origin;
 pub mod principal;
 pub mod privacy;
 pub mod relay;

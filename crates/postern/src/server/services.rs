@@ -125,6 +125,7 @@ impl Services {
             settings: Arc::clone(&shared.deliver),
             resolver: resolver.clone(),
             tls: Arc::clone(&shared.client_tls),
+            tokens: Arc::new(postern_deliver::NoTokens),
         });
         let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());
         let (working, token) = (deliverer.clone(), stop_delivery.clone());

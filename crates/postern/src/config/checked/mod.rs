@@ -9,6 +9,7 @@ mod kerberos;
 mod listeners;
 mod logins;
 mod receiving;
+mod smarthosts;
 mod sockets;
 mod sql;
 mod tls;
