@@ -20,11 +20,11 @@ pub struct Grant {
     pub act_as: Vec<LoginPattern>,
 }
 
-/// Some logins: one, `*@domain` for all of a domain, or `*` for all.
+/// Some logins: one, `*@domain` or `@domain` for all of a domain, or `*` for all.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LoginPattern(Pattern);
 
-/// Some addresses: one, `*@example.org` for all of a domain, `*@*.example.org` for all of those below it, or `*` for all.
+/// Some addresses: one, `*@example.org` or `@example.org` for all of a domain, `*@*.example.org` for all of those below it, or `*` for all.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AddressPattern(Pattern);
 
@@ -119,7 +119,8 @@ impl Pattern {
         if text == "*" {
             return Some(Self::All);
         }
-        let domain = text.strip_prefix("*@").filter(|domain| *domain != "*")?;
+        let behind = text.strip_prefix('*').unwrap_or(text);
+        let domain = behind.strip_prefix('@').filter(|domain| *domain != "*")?;
         DomainSet::new([domain]).ok().map(Self::Domain)
     }
 }

@@ -3,7 +3,7 @@
 use postern_mail::address::ParseOptions;
 use postern_mail::{Domain, Mailbox};
 use postern_policy::DomainSet;
-use postern_policy::identity::{AddressPattern, LoginPattern};
+use postern_policy::identity::{self, AddressPattern};
 use postern_policy::origin::{LoginSet, SenderSet};
 use postern_policy::privacy::Privacy;
 use postern_policy::route::Hop;
@@ -97,8 +97,8 @@ word! {
 
 word! {
     /// One login, all of a domain, or all.
-    LoginPatternText("login, \"*@domain\" or \"*\"", "\"acaird\"", LoginPattern) = |written, _| {
-        LoginPattern::parse(written).map_err(|_| (
+    LoginPatternText("login, \"*@domain\" or \"*\"", "\"acaird\"", identity::LoginPattern) = |written, _| {
+        identity::LoginPattern::parse(written).map_err(|_| (
             "no login".into(),
             "write one such as \"acaird\", \"*@example.org\" for all of a domain, or \"*\" for all".into(),
         ))
