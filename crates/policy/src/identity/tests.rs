@@ -283,7 +283,7 @@ proptest! {
         if let Ok(parsed) = AddressPattern::parse(&pattern) {
             let address = mailbox(&format!("{local}@{domain}"));
             if parsed.holds(&address) {
-                let by_domain = pattern.strip_prefix("*@").or(pattern.strip_prefix('@')).is_some_and(|named| {
+                let by_domain = pattern.strip_prefix("*@").or_else(|| pattern.strip_prefix('@')).is_some_and(|named| {
                     named == domain || named.strip_prefix("*.").is_some_and(|below| domain.ends_with(&format!(".{below}")))
                 });
                 prop_assert!(pattern == "*" || by_domain || pattern == address.to_string());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::auth_token;
 use crate::args::{AuthArgs, AuthCommand, ConfigArg, JsonArg};
 use crate::control::client::Client;
 use crate::control::protocol::Request;
@@ -9,16 +10,18 @@ use crate::exit::Failure;
 use crate::usage::{self, Line};
 use crate::{locate, output};
 
-/// Does what was asked.
+/// Does what was asked for about logins.
 pub(crate) fn run(args: AuthArgs) -> Result<(), Failure> {
     match args.command {
-        AuthCommand::Report { mechanism, json } => report(&args.config, mechanism.as_deref(), json),
+        AuthCommand::Report { mechanism, json } => report(mechanism.as_deref(), json, &args.config),
+        AuthCommand::ExplainToken { file, json } => auth_token::explain(&file, json, &args.config),
         AuthCommand::Explain(explain) => super::auth_explain::run(&args.config, &explain),
+        AuthCommand::Providers(json) => auth_token::providers(json, &args.config),
     }
 }
 
 /// Shows who has logged in by which mechanism. A running server brings the counts up to date first.
-fn report(config: &ConfigArg, mechanism: Option<&str>, json: JsonArg) -> Result<(), Failure> {
+fn report(mechanism: Option<&str>, json: JsonArg, config: &ConfigArg) -> Result<(), Failure> {
     let written = super::written(&locate::existing(config)?)?;
     if let Some(mut client) = Client::connect(written.state_dir())? {
         client.ask(&Request::SaveLogins)?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 mod auth_explain;
+mod auth_token;
 pub(crate) mod cert;
 pub(crate) mod check;
 pub(crate) mod directories;

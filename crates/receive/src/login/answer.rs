@@ -1,4 +1,4 @@
-//! What a mechanism asks: put to the directories and to the rules of certificates, behind the memory of failed logins.
+//! What a mechanism asks: put to the directories, to the rules of certificates and to providers of tokens, behind the memory of failed logins.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use postern_sasl::{Answer, Question};
 use secrecy::SecretString;
 
 use super::origin::{CertificateOrigin, Origin};
+use super::token;
 use crate::identity::identity_of;
 use crate::receiver::Shared;
 
@@ -39,6 +40,8 @@ pub(crate) struct Findings {
     pub(super) tried: Option<String>,
     /// Whose it is. Proved only when the exchange is done.
     pub(super) account: Option<Account>,
+    /// Another name of the same account, beside those that the directory knows: that in its token.
+    pub(super) same: Option<String>,
     /// As whom it acts, where that is somebody else, and by which rule it may.
     pub(super) acting: Option<(Account, &'static str)>,
     pub(super) barred: bool,
@@ -53,7 +56,7 @@ impl Findings {
     }
 
     /// Keeps the account and gives its name.
-    fn keep(&mut self, account: Account) -> String {
+    pub(super) fn keep(&mut self, account: Account) -> String {
         let login = account.login.clone();
         self.account = Some(account);
         login
@@ -89,11 +92,8 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, origin: 
         Question::PrincipalLogin {
             principal, service, ..
         } => return kerberos(&principal, &service, findings, origin).await,
-        Question::CheckToken { identity, .. } => {
-            findings.tried = identity;
-            return Answer::Denied {
-                reason: "no provider of tokens is configured".into(),
-            };
+        Question::CheckToken { identity, token, .. } => {
+            return token::check(identity, &token, findings, origin).await;
         }
         Question::Authorize { authzid, .. } => return authorize(&authzid, findings, origin).await,
     };
@@ -223,6 +223,11 @@ async fn authorize(authzid: &str, findings: &mut Findings, origin: &Origin<'_>) 
     let Some(account) = &findings.account else {
         return denied("an account without facts".into());
     };
+    if findings.same.as_deref() == Some(authzid) {
+        return Answer::Granted {
+            login: account.login.clone(),
+        };
+    }
     let identity = identity_of(account);
     let (other, rule) = match act_as(&identity, authzid, &origin.settings.identity) {
         Ok(ActAs::Itself) => {

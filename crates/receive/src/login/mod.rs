@@ -4,6 +4,7 @@ mod answer;
 mod exchange;
 mod offer;
 mod origin;
+mod token;
 
 use postern_directory::Account;
 use postern_sasl::{Mechanism, Outcome, SecurityLayer};
