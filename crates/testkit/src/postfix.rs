@@ -118,8 +118,8 @@ impl Postfix {
         Self { folder, port }
     }
 
-    /// Starts it with Cyrus SASL, which offers these mechanisms inside TLS and has these users in a sasldb. Who has logged in may
-    /// send to anywhere; all of it is put into the mailbox.
+    /// Starts it with Cyrus SASL, which offers these mechanisms inside TLS and has these users in a sasldb. Only who has
+    /// logged in may send.
     ///
     /// # Panics
     ///
@@ -158,12 +158,13 @@ impl Postfix {
             mechanisms.join(" ")
         );
         fs::write(sasl.join("smtpd.conf"), conf).expect("smtpd.conf");
+        fs::set_permissions(sasl.join("smtpd.conf"), fs::Permissions::from_mode(0o644)).expect("smtpd.conf");
         Self::start(
             domains,
             &format!(
                 "smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {}\nsmtpd_tls_key_file = {}\nsmtpd_tls_auth_only = yes\n\
                  smtpd_sasl_auth_enable = yes\ncyrus_sasl_config_path = {}\nsmtpd_sasl_local_domain = postfix.test\n\
-                 smtpd_sasl_security_options = noanonymous\nvirtual_mailbox_domains = static:all\n\
+                 smtpd_sasl_security_options = noanonymous\n\
                  smtpd_relay_restrictions = permit_sasl_authenticated, reject\n\
                  smtpd_recipient_restrictions = permit_sasl_authenticated, reject",
                 certificate.display(),
@@ -198,6 +199,9 @@ impl Postfix {
 
 impl Drop for Postfix {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("log of Postfix:\n{}", self.log());
+        }
         let _ = Command::new("/usr/sbin/postfix")
             .arg("-c")
             .arg(self.path("conf"))

@@ -1,5 +1,6 @@
 //! One login's token: one fetch for all who ask, renewal ahead of its end, waits after failures.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
@@ -100,10 +101,25 @@ impl TokenSource {
     /// # Errors
     ///
     /// Why there is none. After a failure the provider is left alone for a while, and the same error comes at once.
-    pub async fn token(&self) -> Result<SecretString, AcquireError> {
+    pub async fn token(self: &Arc<Self>) -> Result<SecretString, AcquireError> {
         if let Some(token) = self.current(|token, now| now < token.renew_at) {
             return Ok(token);
         }
+        // On its own: whoever asks may lose patience, and a refresh token that the provider has replaced by then must not
+        // get lost.
+        let source = Arc::clone(self);
+        match tokio::spawn(async move { source.fetched().await }).await {
+            Ok(fetched) => fetched,
+            Err(error) => Err(AcquireError::Store(error.to_string())),
+        }
+    }
+
+    /// Resolves when no fetch is under way: before the process ends, so that what the provider gives is kept.
+    pub async fn settled(&self) {
+        drop(self.fetching.lock().await);
+    }
+
+    async fn fetched(&self) -> Result<SecretString, AcquireError> {
         let mut fetching = self.fetching.lock().await;
         // Somebody else may have fetched it meanwhile.
         if let Some(token) = self.current(|token, now| now < token.renew_at) {
@@ -121,7 +137,7 @@ impl TokenSource {
     }
 
     /// Renews the token if it is time. For a timer, so that nobody has to wait for it.
-    pub async fn keep(&self) {
+    pub async fn keep(self: &Arc<Self>) {
         let fresh = self.current(|token, now| now < token.renew_at).is_some();
         if !fresh {
             // The failure is logged and shown.

@@ -284,6 +284,7 @@ impl Services {
         let _ = tokio::join!(self.control, self.health);
         self.stop_usage.cancel();
         let _ = self.usage.await;
+        self.own_tokens.settled().await;
         if let Err(error) = self.spool.close().await {
             tracing::error!(target: "postern::spool", error = %chain(&error), "closed");
         }

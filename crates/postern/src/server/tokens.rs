@@ -82,6 +82,13 @@ impl TokenSources {
         }
     }
 
+    /// Resolves when no fetch is under way.
+    pub(super) async fn settled(&self) {
+        for source in self.current.load_full().values() {
+            source.settled().await;
+        }
+    }
+
     fn source(&self, login: &str) -> Option<Arc<TokenSource>> {
         self.current.load().get(login).cloned()
     }

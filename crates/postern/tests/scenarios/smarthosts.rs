@@ -408,8 +408,14 @@ fn postfix_with_cyrus_sasl_lets_us_in() {
     ];
     let authority = Site::relay(1, "");
     authority.issue("postfix", &["localhost"]);
+    let domains: Vec<String> = mechanisms
+        .iter()
+        .chain(&["strongest", "wrong"])
+        .map(|name| format!("{}.example", name.to_ascii_lowercase()))
+        .collect();
+    let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
     let postfix = Postfix::start_with_sasl(
-        &["outside.example"],
+        &domains,
         &authority.path("certs/postfix.crt"),
         &authority.path("certs/postfix.key"),
         &mechanisms,
