@@ -13,6 +13,8 @@ use crate::process::{free_port, program, wait_for_port};
 #[derive(Debug)]
 pub struct Postfix {
     folder: TempDir,
+    /// The folder of its accounts, while it runs.
+    sasl: Option<TempDir>,
     port: u16,
 }
 
@@ -49,6 +51,11 @@ impl Postfix {
     /// When Postfix is not installed, does not start, or the test does not run as root, which Postfix demands.
     #[must_use]
     pub fn start(domains: &[&str], extra: &str) -> Self {
+        Self::launch(domains, extra, None)
+    }
+
+    /// `sasl` is what Cyrus SASL reads: Debian's Postfix looks for it beside `main.cf`.
+    fn launch(domains: &[&str], extra: &str, sasl: Option<&str>) -> Self {
         let postfix = program("/usr/sbin/postfix", "postfix");
         assert!(
             nix::unistd::geteuid().is_root(),
@@ -60,6 +67,10 @@ impl Postfix {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("the scratch folder");
         for name in ["conf", "queue", "data", "mail"] {
             fs::create_dir(at(name)).expect("a folder");
+        }
+        if let Some(sasl) = sasl {
+            fs::create_dir(at("conf/sasl")).expect("a folder");
+            fs::write(at("conf/sasl/smtpd.conf"), sasl).expect("smtpd.conf");
         }
         let user = nix::unistd::User::from_name("postfix")
             .ok()
@@ -115,7 +126,11 @@ impl Postfix {
             String::from_utf8_lossy(&done.stderr)
         );
         wait_for_port(port);
-        Self { folder, port }
+        Self {
+            folder,
+            sasl: None,
+            port,
+        }
     }
 
     /// Starts it with Cyrus SASL, which offers these mechanisms inside TLS and has these users in a sasldb. Only who has
@@ -134,10 +149,9 @@ impl Postfix {
     ) -> Self {
         use std::io::Write as _;
         let saslpasswd2 = program("/usr/sbin/saslpasswd2", "sasl2-bin");
-        // Kept for as long as the process: Postfix reads it at each login.
-        let sasl = TempDir::new().expect("a scratch folder").keep();
-        fs::set_permissions(&sasl, fs::Permissions::from_mode(0o755)).expect("the scratch folder");
-        let database = sasl.join("sasldb2");
+        let sasl = TempDir::new().expect("a scratch folder");
+        fs::set_permissions(sasl.path(), fs::Permissions::from_mode(0o755)).expect("the scratch folder");
+        let database = sasl.path().join("sasldb2");
         for (user, password) in users {
             let mut child = Command::new(&saslpasswd2)
                 .args(["-p", "-c", "-u", "postfix.test", "-f"])
@@ -157,21 +171,21 @@ impl Postfix {
             database.display(),
             mechanisms.join(" ")
         );
-        fs::write(sasl.join("smtpd.conf"), conf).expect("smtpd.conf");
-        fs::set_permissions(sasl.join("smtpd.conf"), fs::Permissions::from_mode(0o644)).expect("smtpd.conf");
-        Self::start(
+        let mut postfix = Self::launch(
             domains,
             &format!(
                 "smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {}\nsmtpd_tls_key_file = {}\nsmtpd_tls_auth_only = yes\n\
-                 smtpd_sasl_auth_enable = yes\ncyrus_sasl_config_path = {}\nsmtpd_sasl_local_domain = postfix.test\n\
+                 smtpd_sasl_auth_enable = yes\nsmtpd_sasl_local_domain = postfix.test\n\
                  smtpd_sasl_security_options = noanonymous\n\
                  smtpd_relay_restrictions = permit_sasl_authenticated, reject\n\
                  smtpd_recipient_restrictions = permit_sasl_authenticated, reject",
                 certificate.display(),
                 key.display(),
-                sasl.display()
             ),
-        )
+            Some(&conf),
+        );
+        postfix.sasl = Some(sasl);
+        postfix
     }
 
     /// Its port.
