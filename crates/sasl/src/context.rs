@@ -142,6 +142,8 @@ pub struct ServerContext {
     pub decoy: DecoySecret,
     /// Iterations shown for SCRAM accounts that do not exist: what new keys are made with.
     pub decoy_iterations: u32,
+    /// Octets of the salt shown for them: as many as real ones have.
+    pub decoy_salt_octets: usize,
     /// Layers that DIGEST-MD5 offers besides plain authentication.
     pub layers: Layers,
     /// What clients are told whose token was not taken.
@@ -162,6 +164,7 @@ impl ServerContext {
             plus_offered: false,
             decoy,
             decoy_iterations: crate::scram::ITERATIONS_DEFAULT,
+            decoy_salt_octets: crate::scram::ScramShape::default().salt_octets,
             layers: Layers::default(),
             oauth: OauthAdvice::default(),
         }

@@ -9,7 +9,7 @@ use postern_net::tls;
 use postern_policy::login::SessionFacts;
 use postern_policy::relay::CertificateFacts;
 use postern_policy::throttle::Source;
-use postern_sasl::{ChannelBindings, Layers, Mechanism, Nonce, ServerContext};
+use postern_sasl::{ChannelBindings, Layers, Mechanism, Needs, Nonce, ScramShape, ServerContext};
 
 use crate::Settings;
 use crate::receiver::Shared;
@@ -92,9 +92,22 @@ impl Origin<'_> {
         }
     }
 
+    /// What the keys of accounts look like: as most do that were seen, and before that as new ones are made.
+    fn decoy_shape(&self, mechanism: Mechanism) -> ScramShape {
+        let seen = match mechanism.properties().needs {
+            Needs::ScramKeys(hash) => self.shared.deps.directories.load().scram_shape(hash),
+            _ => None,
+        };
+        seen.unwrap_or(ScramShape {
+            iterations: self.settings.auth.scram_iterations,
+            ..ScramShape::default()
+        })
+    }
+
     /// What an exchange begins with.
-    pub(super) fn context(&self) -> ServerContext {
+    pub(super) fn context(&self, mechanism: Mechanism) -> ServerContext {
         let auth = &self.settings.auth;
+        let decoy_shape = self.decoy_shape(mechanism);
         let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
         let decoy = self.shared.deps.decoy.clone();
         let bindings = self.tls.and_then(|tls| tls.bindings);
@@ -106,7 +119,8 @@ impl Origin<'_> {
                 server_end_point: bindings.server_end_point.clone(),
             }),
             plus_offered: self.plus_offered,
-            decoy_iterations: auth.scram_iterations,
+            decoy_iterations: decoy_shape.iterations,
+            decoy_salt_octets: decoy_shape.salt_octets,
             layers: self.layers(),
             ..ServerContext::new(&self.settings.hostname, Nonce::new(rand::random()), now, decoy)
         }

@@ -4,6 +4,7 @@ mod aliases;
 mod delivery;
 mod directories;
 mod files;
+mod ldap;
 mod listeners;
 mod logins;
 mod receiving;
