@@ -170,7 +170,8 @@ class Postfix:
     """Postfix with what its documentation advises for relaying at speed: no content look-ups, many processes."""
     name = "postfix"
 
-    def __init__(self, folder, sink, extra=""):
+    def __init__(self, folder, sink, extra="", prefix=(), files=()):
+        """`extra` is added to main.cf, `files` beside it by name and text; `prefix` stands before the command."""
         self.port = free_port()
         self.folder = folder
         conf, queue, data = folder / "conf", folder / "queue", folder / "data"
@@ -211,10 +212,14 @@ qmgr_message_active_limit = 100000
 message_size_limit = 104857600
 maillog_file = /var/log/postern-bench-postfix.log
 disable_dns_lookups = yes
+{extra}
 ''')
+        for name, text in dict(files).items():
+            (conf / name).parent.mkdir(exist_ok=True)
+            (conf / name).write_text(text)
         (conf / "master.cf").write_text(MASTER_CF.format(port=self.port))
         os.chmod(folder, 0o755)
-        subprocess.run(["postfix", "-c", str(conf), "start"], check=True, capture_output=True)
+        subprocess.run([*prefix, "postfix", "-c", str(conf), "start"], check=True, capture_output=True)
         wait_for(self.port)
         self.conf = conf
         self.pid = int((queue / "pid/master.pid").read_text())

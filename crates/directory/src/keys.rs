@@ -35,7 +35,7 @@ impl KeyKind {
             }),
             Needs::ScramKeys(hash) => Some(Self::Scram(hash)),
             Needs::NtHash => Some(Self::Nt),
-            Needs::Password | Needs::Certificate | Needs::Token => None,
+            Needs::Password | Needs::Certificate | Needs::Token | Needs::Kerberos => None,
         }
     }
 

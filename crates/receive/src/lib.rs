@@ -19,13 +19,17 @@ mod receiver;
 mod recipient;
 mod session;
 mod settings;
+mod sockets;
 mod stamp;
 mod usage;
 
 pub use load::LoadGauge;
 pub use receiver::{Deps, Receiver};
 pub use settings::{
-    AuthRule, AuthSettings, BareLineEndings, Extensions, Limits, ListenerSettings, ListenerTls, Plaintext,
-    Role, Settings, Timeouts,
+    AuthRule, AuthSettings, BareLineEndings, Extensions, KerberosLogins, Limits, ListenerSettings,
+    ListenerTls, Plaintext, Role, Settings, Timeouts,
+};
+pub use sockets::{
+    HomePattern, HomePatternError, MailAccounts, SocketListener, SocketProtocol, SocketSettings,
 };
 pub use usage::{LoginCount, OTHERS, USAGE_MAX};

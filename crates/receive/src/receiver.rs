@@ -24,6 +24,7 @@ use crate::connection;
 use crate::count::SessionCounts;
 use crate::profile::ProfileCache;
 use crate::session::SessionIds;
+use crate::sockets::Tickets;
 use crate::usage::{LoginCount, Usage};
 use crate::{ListenerSettings, LoadGauge, Settings};
 
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) throttle: Mutex<LoginThrottle>,
     pub(crate) usage: Mutex<Usage>,
     pub(crate) ids: SessionIds,
+    /// Logins granted to neighbours, until their mail processes ask.
+    pub(crate) tickets: Arc<Tickets>,
     rate: Mutex<RateWindow>,
 }
 
@@ -78,6 +81,7 @@ impl Receiver {
                 throttle: Mutex::new(throttle),
                 usage: Mutex::default(),
                 ids: SessionIds::new(),
+                tickets: Arc::default(),
                 rate: Mutex::default(),
             }),
         }
@@ -189,6 +193,10 @@ impl Receiver {
     pub fn add_usage(&self, counts: impl IntoIterator<Item = LoginCount>) {
         let mut usage = self.shared.usage.lock();
         counts.into_iter().for_each(|count| usage.add(count));
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Sessions open now, on all listeners.

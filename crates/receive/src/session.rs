@@ -16,6 +16,9 @@ use crate::login::{CertificateOrigin, Origin, TlsOrigin};
 use crate::profile::Profile;
 use crate::receiver::Shared;
 
+/// The name of SMTP among services of SASL.
+const SERVICE: &str = "smtp";
+
 /// What is known of one session. Everything but the profile can change while it lasts.
 pub(crate) struct Session {
     pub(crate) id: String,
@@ -93,6 +96,7 @@ impl Session {
                 .listener
                 .least_bits
                 .unwrap_or(profile.settings.auth.least_bits),
+            service: SERVICE,
             session: &self.id,
             place: self.listener(),
             peer: Some(self.peer.ip()),
@@ -101,12 +105,13 @@ impl Session {
                 bits: tls.bits,
                 bindings: Some(&tls.bindings),
             }),
-            certificate: self.certificate.as_ref().map(|facts| CertificateOrigin {
+            certificate: self.certificate.as_ref().map(|facts| CertificateOrigin::Shown {
                 facts,
                 emails: shown.map_or(&[], |certificate| &certificate.emails),
             }),
             plus_offered: self.plus_offered,
             layers_possible: true,
+            delay_max: None,
         }
     }
 
@@ -167,7 +172,7 @@ impl SessionIds {
         }
     }
 
-    fn next(&self) -> String {
+    pub(crate) fn next(&self) -> String {
         format!("{:x}-{:x}", self.start, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }

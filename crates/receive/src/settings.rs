@@ -1,17 +1,19 @@
 //! What a receiver is told by the configuration, checked already.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use postern_mail::Domain;
 use postern_policy::admission::AdmissionSettings;
 use postern_policy::login::{CertificateLogin, LoginTrust, MechanismRule};
+use postern_policy::principal::PrincipalRules;
 use postern_policy::privacy::Privacy;
 use postern_policy::relay::RelayRules;
 use postern_policy::sender::SenderRule;
 use postern_policy::throttle::ThrottleSettings;
-use postern_sasl::{ITERATIONS_DEFAULT, Layers, Mechanism};
+use postern_sasl::{ContextAcceptor, ITERATIONS_DEFAULT, Layers, Mechanism};
 
 pub use postern_smtp::body::BareLineEndings;
 pub use postern_smtp::server::{Extensions, Limits};
@@ -70,7 +72,7 @@ pub struct AuthSettings {
     pub rules: Vec<(Mechanism, MechanismRule)>,
     /// Least bits that protect a session, by TLS or a mechanism's layer. Default 0.
     pub least_bits: u32,
-    /// Security layers that DIGEST-MD5 may put in place outside TLS. Default none.
+    /// Security layers that DIGEST-MD5 and GSSAPI may put in place outside TLS. Default none.
     pub layers: Layers,
     /// Whether mechanisms that bind to the channel are offered under TLS 1.2 too. There most clients bind by `tls-unique`,
     /// which this server does not have. Default no.
@@ -83,8 +85,22 @@ pub struct AuthSettings {
     pub scram_iterations: u32,
     /// Whose logins verified certificates are, for EXTERNAL. Default nobody's.
     pub certificates: Vec<CertificateLogin>,
+    /// Kerberos, for GSSAPI; without it, it is not offered. Default none.
+    pub kerberos: Option<KerberosLogins>,
     /// Which logins may relay, and name a submitter by `AUTH=`. Default all.
     pub trust: LoginTrust,
+}
+
+/// How tickets become logins.
+#[derive(Clone, Debug)]
+pub struct KerberosLogins {
+    /// The library and the keytab.
+    pub acceptor: Arc<dyn ContextAcceptor>,
+    /// Whose login a principal is.
+    pub rules: PrincipalRules,
+    /// Whether a directory has to know the login. If not, one that no directory knows logs in as well, and owns no
+    /// addresses; an account that is switched off stays out even so.
+    pub account_required: bool,
 }
 
 /// Where mechanisms that show the password to an eavesdropper are open.
@@ -218,6 +234,7 @@ impl AuthSettings {
             service_names: vec![hostname.to_owned()],
             scram_iterations: ITERATIONS_DEFAULT,
             certificates: Vec::new(),
+            kerberos: None,
             trust: LoginTrust::default(),
         }
     }

@@ -49,11 +49,12 @@ pub struct Choosing<'a> {
 
 /// Strongest first.
 ///
-/// A certificate shows nothing that could be used elsewhere; SCRAM proves the server, too, and with channel binding that
+/// A certificate shows nothing that could be used elsewhere, nor does a Kerberos ticket, which proves the server, too; SCRAM proves the server, too, and with channel binding that
 /// nobody is in between; a token can be revoked and runs out; then what shows no password, by how well it resists guessing;
 /// and what shows it last.
-const ORDER: [Mechanism; 14] = [
+const ORDER: [Mechanism; 15] = [
     Mechanism::External,
+    Mechanism::Gssapi,
     Mechanism::ScramPlus(ScramHash::Sha512),
     Mechanism::ScramPlus(ScramHash::Sha256),
     Mechanism::ScramPlus(ScramHash::Sha1),
@@ -114,6 +115,7 @@ fn objection(mechanism: Mechanism, facts: &Choosing<'_>) -> Option<Rejected> {
     let has = match mechanism.properties().needs {
         Needs::Certificate => facts.credentials.certificate,
         Needs::Token => facts.credentials.token.is_some(),
+        Needs::Kerberos => facts.credentials.kerberos.is_some(),
         Needs::Password | Needs::CramSecret | Needs::DigestSecret | Needs::ScramKeys(_) | Needs::NtHash => {
             facts.credentials.password.is_some()
         }

@@ -1,5 +1,7 @@
 //! One authentication exchange as client: credentials, the order of calls, and the limits of every mechanism.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -8,6 +10,7 @@ use crate::context::ClientContext;
 use crate::exchange::STEPS_MAX;
 use crate::layer::SecurityLayer;
 use crate::mechanism::Mechanism;
+use crate::security_context::ContextInitiator;
 
 /// Longest challenge taken from a server, in octets after decoding.
 pub const CHALLENGE_MAX: usize = 9_216;
@@ -32,6 +35,8 @@ pub struct Credentials {
     pub token: Option<SecretString>,
     /// Whether a client certificate was shown in the TLS handshake.
     pub certificate: bool,
+    /// What makes Kerberos tickets for the account.
+    pub kerberos: Option<Arc<dyn ContextInitiator>>,
 }
 
 impl Credentials {

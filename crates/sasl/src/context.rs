@@ -1,10 +1,13 @@
 //! What the driver knows when an exchange begins: names, the hour, random octets, the facts of the TLS session.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
+
+use crate::security_context::ContextAcceptor;
 
 /// Random octets for one exchange, from a generator fit for keys. Never used twice: replay protection rests on it.
 #[derive(Clone)]
@@ -101,12 +104,13 @@ impl ChannelBindings {
 pub(crate) const EXPORTER: &str = "tls-exporter";
 pub(crate) const END_POINT: &str = "tls-server-end-point";
 
-/// Security layers that may be agreed on (DIGEST-MD5's `qop`). Inside TLS there is no use for one.
+/// Security layers that may be agreed on, by DIGEST-MD5 (`qop`) and GSSAPI. Inside TLS there is no use for one.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Layers {
     /// `auth-int`: what is sent carries a code that shows changes.
     pub integrity: bool,
-    /// `auth-conf`: what is sent is encrypted as well, by RC4 (128 bits) or triple DES (112 bits).
+    /// `auth-conf`: what is sent is encrypted as well: by RC4 (128 bits) or triple DES (112 bits) in DIGEST-MD5, by the ticket's key in
+    /// GSSAPI.
     pub confidentiality: bool,
 }
 
@@ -124,6 +128,8 @@ pub struct OauthAdvice {
 pub struct ServerContext {
     /// The server's name, as in its greeting: part of CRAM-MD5's challenge and NTLM's target.
     pub host: String,
+    /// What is logged in to, by its registered name (RFC 4422 section 4): part of DIGEST-MD5's `digest-uri`.
+    pub service: String,
     /// DIGEST-MD5's realm and NTLM's domain. Stored digest secrets are bound to it.
     pub realm: String,
     /// Names by which clients may call this server in DIGEST-MD5's `digest-uri`. Empty takes any, which lets a server
@@ -144,18 +150,21 @@ pub struct ServerContext {
     pub decoy_iterations: u32,
     /// Octets of the salt shown for them: as many as real ones have.
     pub decoy_salt_octets: usize,
-    /// Layers that DIGEST-MD5 offers besides plain authentication.
+    /// Layers that DIGEST-MD5 and GSSAPI offer besides plain authentication.
     pub layers: Layers,
+    /// What GSSAPI begins with; without it, it cannot be used.
+    pub kerberos: Option<Arc<dyn ContextAcceptor>>,
     /// What clients are told whose token was not taken.
     pub oauth: OauthAdvice,
 }
 
 impl ServerContext {
-    /// A context without TLS, layers or advice; the realm is the host name, and so is the one name clients may call it by.
+    /// A context for SMTP without TLS, layers or advice; the realm is the host name, and so is the one name clients may call it by.
     #[must_use]
     pub fn new(host: &str, nonce: Nonce, now_unix_seconds: u64, decoy: DecoySecret) -> Self {
         Self {
             host: host.to_owned(),
+            service: "smtp".to_owned(),
             realm: host.to_owned(),
             names: vec![host.to_owned()],
             nonce,
@@ -166,6 +175,7 @@ impl ServerContext {
             decoy_iterations: crate::scram::ITERATIONS_DEFAULT,
             decoy_salt_octets: crate::scram::ScramShape::default().salt_octets,
             layers: Layers::default(),
+            kerberos: None,
             oauth: OauthAdvice::default(),
         }
     }
@@ -188,7 +198,7 @@ pub struct ClientContext {
     pub bindings: ChannelBindings,
     /// Whether the server offered any mechanism that ends in `-PLUS`.
     pub plus_offered: bool,
-    /// Layers that DIGEST-MD5 may agree on besides plain authentication; the strongest that the server has is taken.
+    /// Layers that DIGEST-MD5 and GSSAPI may agree on besides plain authentication; the strongest that the server has is taken.
     pub layers: Layers,
 }
 

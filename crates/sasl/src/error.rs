@@ -103,6 +103,9 @@ pub enum ClientError {
     /// The server said in words of the mechanism why it refuses. Send what the step before gave, or `*`.
     #[error("refused by the server: {0}")]
     Refused(String),
+    /// Kerberos gives no ticket for the server.
+    #[error(transparent)]
+    Context(#[from] crate::ContextError),
     /// The driver called the exchange in an order that it does not have: a mistake in the client.
     #[error("exchange driven out of order: {0}")]
     OutOfOrder(&'static str),

@@ -11,7 +11,8 @@ pub trait SecurityLayer: Send {
     ///
     /// # Errors
     ///
-    /// [`LayerError::Exhausted`] when the sequence numbers of a session are used up. Close the connection.
+    /// [`LayerError::Exhausted`] when the sequence numbers of a session are used up, [`LayerError::Ended`] when its keys
+    /// cannot be used any more. Close the connection.
     fn wrap(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), LayerError>;
 
     /// Takes the whole buffers at the start of `input`, appends what they hold to `out` and says how many octets of
@@ -39,4 +40,7 @@ pub enum LayerError {
     /// 2^32 buffers have been sent.
     #[error("the security layer has run out of sequence numbers")]
     Exhausted,
+    /// The security context behind the layer has ended.
+    #[error("the security layer has ended")]
+    Ended,
 }

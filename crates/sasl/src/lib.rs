@@ -29,8 +29,7 @@
 //!
 //! 1. A file of its own with types that implement [`ServerMechanism`] and [`ClientMechanism`], and its RFC's exchanges as
 //!    tests.
-//! 2. A variant of [`Mechanism`] and its row in the table of `mechanism.rs`, and its place in the order of `choose.rs`;
-//!    drop its name from the list of names that this version does not have.
+//! 2. A variant of [`Mechanism`] and its row in the table of `mechanism.rs`, and its place in the order of `choose.rs`.
 //! 3. If it needs something new from outside (a stored key, the facts of the TLS session), a variant of [`Question`]
 //!    and one of [`StoredKey`], or a field of [`ServerContext`]; the compiler then shows each driver that has to learn it.
 //!
@@ -45,6 +44,7 @@ mod digest;
 mod error;
 mod exchange;
 mod external;
+mod gssapi;
 mod keys;
 mod layer;
 mod login;
@@ -55,6 +55,7 @@ mod plain;
 mod prep;
 mod question;
 mod scram;
+mod security_context;
 mod text;
 pub mod wire;
 
@@ -74,5 +75,9 @@ pub use prep::PrepError;
 pub use question::{Answer, Question};
 pub use scram::{
     ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, SALT_MAX, ScramHash, ScramKeys, ScramShape,
+};
+pub use security_context::{
+    ContextAcceptor, ContextError, ContextFeatures, ContextInitiator, ContextStep, Principals,
+    SecurityContext, Unwrapped,
 };
 pub use text::{IDENTITY_MAX, PASSWORD_MAX};

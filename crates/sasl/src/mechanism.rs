@@ -6,12 +6,13 @@ use crate::cram::{CramClient, CramServer};
 use crate::digest::{DigestClient, DigestServer};
 use crate::exchange::{ServerExchange, ServerMechanism};
 use crate::external::{ExternalClient, ExternalServer};
+use crate::gssapi::{GssapiClient, GssapiServer};
 use crate::login::{LoginClient, LoginServer};
 use crate::ntlm::{NtlmClient, NtlmServer};
 use crate::oauth::{Form, TokenClient, TokenServer};
 use crate::plain::{PlainClient, PlainServer};
 use crate::scram::{ScramClient, ScramHash, ScramServer};
-use crate::{ClientError, cram, digest, external, login, ntlm, plain, scram};
+use crate::{ClientError, cram, digest, external, gssapi, login, ntlm, plain, scram};
 
 /// A mechanism that this version has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Ord, PartialOrd)]
@@ -28,6 +29,8 @@ pub enum Mechanism {
     Scram(ScramHash),
     /// The same with channel binding: `-PLUS`.
     ScramPlus(ScramHash),
+    /// RFC 4752: Kerberos 5.
+    Gssapi,
     /// MS-NLMP, second version only.
     Ntlm,
     /// RFC 4422 appendix A: the TLS client certificate.
@@ -50,6 +53,8 @@ pub struct Properties {
     pub server_first: bool,
     /// Strongest security layer it can put in place, in bits; 0 for none.
     pub layer_bits_max: u32,
+    /// Whether its steps may read files or wait for other servers, so that they belong on a thread that may be held up.
+    pub blocking: bool,
     /// What the server has to have of an account.
     pub needs: Needs,
 }
@@ -71,6 +76,8 @@ pub enum Needs {
     Certificate,
     /// A provider whose tokens are taken.
     Token,
+    /// A Kerberos library and a keytab.
+    Kerberos,
 }
 
 impl Mechanism {
@@ -86,11 +93,11 @@ impl Mechanism {
         Self::ScramPlus(ScramHash::Sha256),
         Self::Scram(ScramHash::Sha512),
         Self::ScramPlus(ScramHash::Sha512),
+        Self::Gssapi,
         Self::Ntlm,
         Self::External,
         Self::OauthBearer,
         Self::Xoauth2,
-        // GSSAPI has its place here. It needs the Kerberos library, which is bound at run time.
     ];
 
     /// The mechanism's row of the table.
@@ -104,6 +111,8 @@ impl Mechanism {
             Self::DigestMd5 => row(digest::NAME, Needs::DigestSecret).server_first().layer(128),
             Self::Scram(hash) => row(scram::name(hash, false), Needs::ScramKeys(hash)),
             Self::ScramPlus(hash) => row(scram::name(hash, true), Needs::ScramKeys(hash)),
+            // As strong as the ticket's key: AES-256 at best.
+            Self::Gssapi => row(gssapi::NAME, Needs::Kerberos).layer(256).blocking(),
             Self::Ntlm => row(ntlm::NAME, Needs::NtHash),
             Self::External => row(external::NAME, Needs::Certificate),
             Self::OauthBearer => row(Form::Bearer.name(), Needs::Token).revealing(),
@@ -143,7 +152,7 @@ impl Mechanism {
     ///
     /// # Errors
     ///
-    /// [`UnknownMechanism`], which tells a name that nobody has from one that this version does not have.
+    /// [`UnknownMechanism`], which tells a name that nobody has from one that is refused for a reason.
     pub fn from_config(name: &str) -> Result<Self, UnknownMechanism> {
         if let Some(mechanism) = Self::from_wire(name) {
             return Ok(mechanism);
@@ -153,8 +162,6 @@ impl Mechanism {
             Err(UnknownMechanism::Gone { name })
         } else if NEVER.contains(&name.as_str()) {
             Err(UnknownMechanism::Never { name })
-        } else if LATER.contains(&name.as_str()) {
-            Err(UnknownMechanism::NotInThisVersion { name, known: known() })
         } else {
             Err(UnknownMechanism::NoSuch { name, known: known() })
         }
@@ -170,6 +177,7 @@ impl Mechanism {
             Self::DigestMd5 => Box::new(DigestServer::new(context)),
             Self::Scram(hash) => Box::new(ScramServer::new(hash, false, context)),
             Self::ScramPlus(hash) => Box::new(ScramServer::new(hash, true, context)),
+            Self::Gssapi => Box::new(GssapiServer::new(context)),
             Self::Ntlm => Box::new(NtlmServer::new(context)),
             Self::External => Box::new(ExternalServer::default()),
             Self::OauthBearer => Box::new(TokenServer::new(Form::Bearer, context)),
@@ -182,7 +190,8 @@ impl Mechanism {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Missing`] and [`ClientError::Unfit`] when the credentials do not do for the mechanism.
+    /// [`ClientError::Missing`] and [`ClientError::Unfit`] when the credentials do not do for the mechanism;
+    /// [`ClientError::Context`] when Kerberos gives no ticket.
     pub fn client(
         self,
         credentials: &Credentials,
@@ -203,6 +212,7 @@ impl Mechanism {
             Self::DigestMd5 => Box::new(DigestClient::new(credentials, context)?),
             Self::Scram(hash) => Box::new(ScramClient::new(hash, false, credentials, context)?),
             Self::ScramPlus(hash) => Box::new(ScramClient::new(hash, true, credentials, context)?),
+            Self::Gssapi => Box::new(GssapiClient::new(credentials, context)?),
             Self::Ntlm => Box::new(NtlmClient::new(credentials, context)?),
             Self::External => Box::new(ExternalClient::new(credentials)?),
             Self::OauthBearer => Box::new(TokenClient::new(Form::Bearer, credentials, context)?),
@@ -218,6 +228,7 @@ const fn row(name: &'static str, needs: Needs) -> Properties {
         plaintext: false,
         server_first: false,
         layer_bits_max: 0,
+        blocking: false,
         needs,
     }
 }
@@ -230,6 +241,11 @@ impl Properties {
 
     const fn server_first(mut self) -> Self {
         self.server_first = true;
+        self
+    }
+
+    const fn blocking(mut self) -> Self {
+        self.blocking = true;
         self
     }
 
@@ -265,14 +281,6 @@ pub enum UnknownMechanism {
         /// The name, in capitals.
         name: String,
     },
-    /// A real mechanism that is not built yet.
-    #[error("{name} is a mechanism that this version does not have; it has {known}")]
-    NotInThisVersion {
-        /// The name, in capitals.
-        name: String,
-        /// The mechanisms of this version, for the remedy.
-        known: String,
-    },
     /// No mechanism has this name.
     #[error("there is no mechanism {name}; this version has {known}")]
     NoSuch {
@@ -292,8 +300,6 @@ const GONE: &[&str] = &["KERBEROS_V4", "KERBEROS4", "KERBEROS_4"];
 
 const NEVER: &[&str] = &["ANONYMOUS"];
 
-const LATER: &[&str] = &["GSSAPI"];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,7 +316,6 @@ mod tests {
             );
             assert_eq!(Mechanism::from_wire(&name.to_ascii_lowercase()), Some(mechanism));
             assert_eq!(Mechanism::from_config(&name.to_ascii_lowercase()), Ok(mechanism));
-            assert!(!LATER.contains(&name), "{name} is here already");
         }
     }
 
@@ -319,7 +324,6 @@ mod tests {
         let cases = [
             ("Kerberos 4", "kerberos_v4", "no longer exists"),
             ("a relay for everyone", "ANONYMOUS", "never offered"),
-            ("to come", "gssapi", "does not have"),
             (
                 "a slip",
                 "PLAINN",

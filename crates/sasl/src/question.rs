@@ -60,6 +60,16 @@ pub enum Question {
         /// mechanism sees to it that it is the login that was granted.
         authzid: Option<String>,
     },
+    /// Whose is this Kerberos principal, which has proved itself? Answer with [`Answer::Granted`], [`Answer::Denied`] or
+    /// [`Answer::Unavailable`].
+    PrincipalLogin {
+        /// The client's principal as the library writes it: `name@REALM`, special characters behind a backslash.
+        principal: String,
+        /// The principal of this service that the client has a ticket for, written alike.
+        service: String,
+        /// Whom the client wants to act as. The mechanism sees to it that it is the login that was granted, or the principal.
+        authzid: Option<String>,
+    },
     /// Whose is this bearer token? Answer with [`Answer::Granted`], [`Answer::Denied`] or [`Answer::Unavailable`].
     CheckToken {
         /// Who the client says it is, often a mail address.

@@ -5,6 +5,7 @@
 
 mod account;
 pub mod mariadb;
+pub mod oauth;
 pub mod postfix;
 pub mod postgres;
 pub mod process;

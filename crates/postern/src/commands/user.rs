@@ -146,7 +146,10 @@ struct Mechanisms {
 impl Mechanisms {
     fn of(written: &Written) -> Self {
         let about_passwords = |mechanism: &Mechanism| {
-            !matches!(mechanism.properties().needs, Needs::Certificate | Needs::Token)
+            !matches!(
+                mechanism.properties().needs,
+                Needs::Certificate | Needs::Token | Needs::Kerberos
+            )
         };
         Self {
             on: written.mechanisms().into_iter().filter(about_passwords).collect(),

@@ -6,6 +6,7 @@ mod listeners;
 mod notify;
 mod privileges;
 mod services;
+mod sockets;
 pub(crate) mod usage;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use tracing::{error, info, warn};
 use self::listeners::Bound;
 use self::notify::Notifier;
 use self::services::Services;
+use self::sockets::BoundSocket;
 use crate::args::ConfigArg;
 use crate::commands::{count_problems, show_report};
 use crate::config::problem::Severity;
@@ -59,7 +61,10 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         .map_err(|error| Failure::io("cannot start the runtime", &error))?;
     let bound = {
         let _entered = runtime.enter();
-        bind(&config)?
+        AllBound {
+            listeners: bind(&config)?,
+            sockets: bind_sockets(&config, user.as_ref())?,
+        }
     };
     if let Some(user) = &user {
         privileges::become_user(user)?;
@@ -70,6 +75,12 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(log);
     result
+}
+
+/// What was bound while there were rights to.
+struct AllBound {
+    listeners: Vec<Bound>,
+    sockets: Vec<BoundSocket>,
 }
 
 /// Threads for work that blocks: body files, Maildirs, password hashes (which have a bound of their own below this).
@@ -112,6 +123,20 @@ fn bind(config: &Config) -> Result<Vec<Bound>, Failure> {
                 config.state_dir.display()
             ));
         }
+        Failure::new(exit, texts.join("\n"))
+    })
+}
+
+/// The sockets for neighbours. Those without an owner in the file belong to whom the server becomes.
+fn bind_sockets(config: &Config, user: Option<&User>) -> Result<Vec<BoundSocket>, Failure> {
+    sockets::bind_all(&config.sockets, user).map_err(|errors| {
+        let in_use = errors.iter().any(sockets::SocketError::in_use);
+        let exit = if in_use {
+            Exit::TryAgain
+        } else {
+            Exit::NoPermission
+        };
+        let texts: Vec<String> = errors.iter().map(|error| chain(error)).collect();
         Failure::new(exit, texts.join("\n"))
     })
 }
@@ -162,7 +187,7 @@ impl Signals {
 /// Starts the services, then waits for signals and wishes.
 async fn run(
     config: Config,
-    bound: Vec<Bound>,
+    bound: AllBound,
     user: Option<&User>,
     announcement: Option<String>,
     log: &Log,

@@ -16,8 +16,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::listeners::{Bound, Listeners, bind_all};
-use super::{decoy, health, usage};
+use super::listeners::{Listeners, bind_all};
+use super::sockets::{self, Sockets};
+use super::{AllBound, decoy, health, usage};
 use crate::config::{self, Config};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
@@ -31,6 +32,7 @@ pub(super) struct Services {
     deliverer: Deliverer,
     resolver: Resolver,
     listeners: Listeners,
+    sockets: Sockets,
     delivery: JoinHandle<()>,
     control: JoinHandle<()>,
     usage: JoinHandle<()>,
@@ -96,7 +98,7 @@ impl Services {
     /// Opens the queue, then serves and delivers. Reloads that the control socket is asked for go to `wishes`.
     pub(super) async fn start(
         config: Config,
-        bound: Vec<Bound>,
+        bound: AllBound,
         wishes: mpsc::Sender<ReloadWish>,
     ) -> Result<Self, Failure> {
         let fixed = Fixed::of(&config);
@@ -142,7 +144,8 @@ impl Services {
         let stop_usage = CancellationToken::new();
         let keeping = usage::keep(receiver.clone(), fixed.state_dir.clone(), stop_usage.clone());
         let usage = tokio::spawn(keeping);
-        let listeners = Listeners::start(Arc::new(receiver.clone()), bound);
+        let listeners = Listeners::start(Arc::new(receiver.clone()), bound.listeners);
+        let sockets = Sockets::start(receiver.clone(), bound.sockets);
 
         let deps = ControlDeps {
             spool: Arc::clone(&spool),
@@ -162,6 +165,7 @@ impl Services {
             deliverer,
             resolver,
             listeners,
+            sockets,
             delivery,
             control,
             usage,
@@ -217,7 +221,12 @@ impl Services {
         let bound = bind_all(self.listeners.missing(&config.listeners))
             .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
             .ok();
-        let (Some(resolver), Some(directories), Some(bound)) = (resolver, directories, bound) else {
+        let sockets = sockets::bind_all(self.sockets.missing(&config.sockets), None)
+            .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
+            .ok();
+        let (Some(resolver), Some(directories), Some(bound), Some(sockets)) =
+            (resolver, directories, bound, sockets)
+        else {
             return Err(errors);
         };
         log.change(&config.log)
@@ -237,6 +246,7 @@ impl Services {
         self.shared.directories.store(Arc::new(directories));
         self.shared.aliases.store(Arc::new(config.aliases));
         self.listeners.change(&config.listeners, bound);
+        warnings.extend(self.sockets.change(&config.sockets, sockets));
         self.deliverer.reloaded();
         Ok(warnings)
     }
@@ -244,7 +254,7 @@ impl Services {
     /// Stops accepting, lets sessions and deliveries end, and closes the queue.
     pub(super) async fn stop(self) {
         self.stop_delivery.cancel();
-        let _ = tokio::join!(self.listeners.stop(), self.delivery);
+        let _ = tokio::join!(self.listeners.stop(), self.sockets.stop(), self.delivery);
         self.stop_control.cancel();
         let _ = tokio::join!(self.control, self.health);
         self.stop_usage.cancel();

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use postern_directory::{Account, DenyReason, Directories, KeyKind, KeyVerdict, PasswordVerdict};
 use postern_policy::login::login_of_certificate;
+use postern_policy::principal::login_of_principal;
 use postern_policy::throttle::{Source, ThrottleVerdict};
 use postern_sasl::{Answer, Question};
 use secrecy::SecretString;
 
-use super::origin::Origin;
+use super::origin::{CertificateOrigin, Origin};
 use crate::receiver::Shared;
 
 /// How long to wait before asking again whether a check may begin.
@@ -81,6 +82,9 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, origin: 
         Question::CertificateLogin { authzid } => {
             return certificate(authzid.as_deref(), findings, origin).await;
         }
+        Question::PrincipalLogin {
+            principal, service, ..
+        } => return kerberos(&principal, &service, findings, origin).await,
         Question::CheckToken { identity, .. } => {
             findings.tried = identity;
             return Answer::Denied {
@@ -143,6 +147,7 @@ async fn begin(login: &str, origin: &Origin<'_>) -> Result<Attempt, Duration> {
             .begin(&source, login, Instant::now());
         match verdict {
             ThrottleVerdict::Check(delay) => {
+                let delay = origin.delay_max.map_or(delay, |max| delay.min(max));
                 let attempt = Attempt {
                     shared: Arc::clone(origin.shared),
                     source,
@@ -189,9 +194,13 @@ fn key(verdict: KeyVerdict, findings: &mut Findings) -> Answer {
 /// Finds the login of the verified certificate. It cannot be guessed at, so nothing is slowed down.
 async fn certificate(authzid: Option<&str>, findings: &mut Findings, origin: &Origin<'_>) -> Answer {
     let rules = &origin.settings.auth.certificates;
-    let login = origin
-        .certificate
-        .and_then(|certificate| login_of_certificate(certificate.facts, certificate.emails, authzid, rules));
+    let login = origin.certificate.and_then(|certificate| match certificate {
+        CertificateOrigin::Shown { facts, emails } => login_of_certificate(facts, emails, authzid, rules),
+        CertificateOrigin::Told(login) => {
+            let is_meant = authzid.is_none_or(|authzid| authzid.eq_ignore_ascii_case(login));
+            is_meant.then_some(login)
+        }
+    });
     let Some(login) = login else {
         findings.tried = authzid.map(str::to_owned);
         return Answer::Denied {
@@ -201,4 +210,32 @@ async fn certificate(authzid: Option<&str>, findings: &mut Findings, origin: &Or
     findings.tried = Some(login.to_owned());
     let directories = origin.shared.deps.directories.load_full();
     findings.settle(directories.find_account(login).await)
+}
+
+/// Finds the login of a principal that has proved itself. It cannot be guessed at, either.
+async fn kerberos(principal: &str, service: &str, findings: &mut Findings, origin: &Origin<'_>) -> Answer {
+    findings.tried = Some(principal.to_owned());
+    let Some(kerberos) = &origin.settings.auth.kerberos else {
+        return Answer::Unavailable {
+            reason: "there is no Kerberos here".into(),
+        };
+    };
+    let login = match login_of_principal(principal, service, &kerberos.rules) {
+        Ok(login) => login,
+        Err(refused) => {
+            return Answer::Denied {
+                reason: refused.to_string(),
+            };
+        }
+    };
+    let directories = origin.shared.deps.directories.load_full();
+    match directories.find_account(&login).await {
+        PasswordVerdict::Denied(DenyReason::UnknownUser) if !kerberos.account_required => Answer::Granted {
+            login: findings.keep(Account {
+                login,
+                ..Account::default()
+            }),
+        },
+        verdict => findings.settle(verdict),
+    }
 }

@@ -60,17 +60,23 @@ impl Exchange {
     }
 
     /// Takes the client's message; `None` when it began without one.
-    pub(crate) async fn turn(mut self, input: Option<&[u8]>, origin: &Origin<'_>) -> Turned {
-        let mut step = self.running.step(input);
+    pub(crate) async fn turn(self, input: Option<&[u8]>, origin: &Origin<'_>) -> Turned {
+        let Self { running, findings } = self;
+        let mechanism = running.mechanism();
+        let (running, mut step) = match step(running, input).await {
+            Ok(stepped) => stepped,
+            Err(error) => return failed(&error, mechanism, findings),
+        };
+        let mut this = Self { running, findings };
         loop {
             step = match step {
-                ServerStep::Challenge(octets) => return Turned::Challenge(octets, Box::new(self)),
+                ServerStep::Challenge(octets) => return Turned::Challenge(octets, Box::new(this)),
                 ServerStep::Ask(question) => {
-                    let answer = answer(question, &mut self.findings, origin).await;
-                    self.running.answer(answer)
+                    let answer = answer(question, &mut this.findings, origin).await;
+                    this.running.answer(answer)
                 }
-                ServerStep::Done(outcome) => return self.done(outcome, origin),
-                ServerStep::Fail(error) => return self.failed(&error),
+                ServerStep::Done(outcome) => return this.done(outcome, origin),
+                ServerStep::Fail(error) => return failed(&error, mechanism, this.findings),
             };
         }
     }
@@ -105,29 +111,53 @@ impl Exchange {
             layer: self.running.take_layer(),
         }))
     }
+}
 
-    fn failed(self, error: &SaslError) -> Turned {
-        let (failure, rule) = match error {
-            _ if self.findings.barred => (AuthFailure::Barred, "throttle.barred"),
-            SaslError::Denied(_) => (AuthFailure::Denied, "login.denied"),
-            SaslError::NotAuthorized { .. } => (AuthFailure::Denied, "login.authorization"),
-            SaslError::Intercepted { .. } => (AuthFailure::Denied, "login.intercepted"),
-            SaslError::Unavailable(_) => (AuthFailure::Unavailable, "login.directory"),
-            SaslError::Malformed { .. } => (AuthFailure::Malformed, "login.malformed"),
-            SaslError::TooLong { .. } => (AuthFailure::TooLong, "login.too-long"),
-            SaslError::OutOfOrder(_) => (AuthFailure::Unavailable, "login.order"),
-        };
-        Turned::Refused(Box::new(Refused {
-            failure,
-            rule,
-            reason: error.to_string(),
-            mechanism: self.running.mechanism(),
-            findings: self.findings,
-        }))
+/// Takes a step, on a thread of its own where files or other servers may hold it up.
+async fn step(
+    mut running: ServerExchange,
+    input: Option<&[u8]>,
+) -> Result<(ServerExchange, ServerStep), SaslError> {
+    if !running.mechanism().properties().blocking {
+        let step = running.step(input);
+        return Ok((running, step));
     }
+    let input = input.map(<[u8]>::to_vec);
+    let stepped = tokio::task::spawn_blocking(move || {
+        let step = running.step(input.as_deref());
+        (running, step)
+    });
+    stepped
+        .await
+        .map_err(|error| SaslError::Unavailable(error.to_string()))
+}
+
+fn failed(error: &SaslError, mechanism: Mechanism, findings: Findings) -> Turned {
+    let (failure, rule) = match error {
+        _ if findings.barred => (AuthFailure::Barred, "throttle.barred"),
+        SaslError::Denied(_) => (AuthFailure::Denied, "login.denied"),
+        SaslError::NotAuthorized { .. } => (AuthFailure::Denied, "login.authorization"),
+        SaslError::Intercepted { .. } => (AuthFailure::Denied, "login.intercepted"),
+        SaslError::Unavailable(_) => (AuthFailure::Unavailable, "login.directory"),
+        SaslError::Malformed { .. } => (AuthFailure::Malformed, "login.malformed"),
+        SaslError::TooLong { .. } => (AuthFailure::TooLong, "login.too-long"),
+        SaslError::OutOfOrder(_) => (AuthFailure::Unavailable, "login.order"),
+    };
+    Turned::Refused(Box::new(Refused {
+        failure,
+        rule,
+        reason: error.to_string(),
+        mechanism,
+        findings,
+    }))
 }
 
 impl Refused {
+    /// The login that was tried.
+    pub(crate) fn tried(&self) -> Option<&str> {
+        self.findings.tried.as_deref()
+    }
+
     /// Logs the refusal with what the client was told, and counts it against the login if a guess has failed.
     pub(crate) fn note(self, reply: &dyn Display, origin: &Origin<'_>) {
         info!(

@@ -8,11 +8,11 @@ mod origin;
 use postern_sasl::{Mechanism, SecurityLayer};
 use postern_smtp::server::{Answer, AuthFailure, AuthTurn};
 
-pub(crate) use self::exchange::Exchange;
-pub(crate) use self::offer::apply as offer;
+pub(crate) use self::exchange::{Exchange, Turned as Step};
+pub(crate) use self::offer::{apply as offer, offered};
 pub(crate) use self::origin::{CertificateOrigin, Origin, TlsOrigin};
 
-use self::exchange::{Granted, Turned as Step};
+use self::exchange::Granted;
 use crate::session::{Login, Session};
 
 /// What came of one turn.

@@ -27,7 +27,9 @@ pub(crate) fn offered(origin: &Origin<'_>) -> Vec<Mechanism> {
     let is_offered = |mechanism: &Mechanism| {
         let kind = KeyKind::needed(mechanism.properties().needs, &settings.realm);
         let rule = settings.rules.iter().find(|(about, _)| about == mechanism);
-        kind.is_none_or(|kind| directories.keeps(&kind))
+        let has_kerberos = mechanism.properties().needs != Needs::Kerberos || settings.kerberos.is_some();
+        has_kerberos
+            && kind.is_none_or(|kind| directories.keeps(&kind))
             && login::offered(
                 traits(*mechanism, origin),
                 rule.map(|(_, rule)| rule),

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -11,8 +12,8 @@ use postern_policy::relay::CertificateFacts;
 use postern_policy::throttle::Source;
 use postern_sasl::{ChannelBindings, Layers, Mechanism, Needs, Nonce, ScramShape, ServerContext};
 
-use crate::Settings;
 use crate::receiver::Shared;
+use crate::{Plaintext, Settings};
 
 /// Version of TLS in which every client that binds knows `tls-exporter` (RFC 9266 section 3).
 const BINDING_VERSION: &str = "TLSv1.3";
@@ -25,6 +26,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) mechanisms: &'a [Mechanism],
     /// Least bits that protect a session there.
     pub(crate) least_bits: u32,
+    /// What is logged in to, by its registered name.
+    pub(crate) service: &'a str,
     /// The session's name in the log.
     pub(crate) session: &'a str,
     /// The listener's or socket's name in the log.
@@ -38,6 +41,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) plus_offered: bool,
     /// Whether a security layer can be put in place.
     pub(crate) layers_possible: bool,
+    /// The longest wait before a check, where who asks waits no longer.
+    pub(crate) delay_max: Option<Duration>,
 }
 
 /// The TLS session of a client.
@@ -51,9 +56,14 @@ pub(crate) struct TlsOrigin<'a> {
 
 /// A client's certificate that was verified.
 #[derive(Clone, Copy)]
-pub(crate) struct CertificateOrigin<'a> {
-    pub(crate) facts: &'a CertificateFacts,
-    pub(crate) emails: &'a [String],
+pub(crate) enum CertificateOrigin<'a> {
+    /// It was shown here.
+    Shown {
+        facts: &'a CertificateFacts,
+        emails: &'a [String],
+    },
+    /// A neighbour that is believed tells whose login it is.
+    Told(&'a str),
 }
 
 impl Origin<'_> {
@@ -98,10 +108,15 @@ impl Origin<'_> {
             Needs::ScramKeys(hash) => self.shared.deps.directories.load().scram_shape(hash),
             _ => None,
         };
-        seen.unwrap_or(ScramShape {
+        seen.unwrap_or_else(|| ScramShape {
             iterations: self.settings.auth.scram_iterations,
             ..ScramShape::default()
         })
+    }
+
+    /// Whether mechanisms are open here that show the password to an eavesdropper.
+    pub(crate) fn takes_plaintext(&self) -> bool {
+        self.tls.is_some() || self.settings.auth.plaintext == Plaintext::Always
     }
 
     /// What an exchange begins with.
@@ -112,6 +127,7 @@ impl Origin<'_> {
         let decoy = self.shared.deps.decoy.clone();
         let bindings = self.tls.and_then(|tls| tls.bindings);
         ServerContext {
+            service: self.service.to_owned(),
             realm: auth.realm.clone(),
             names: auth.service_names.clone(),
             bindings: bindings.map_or_else(ChannelBindings::default, |bindings| ChannelBindings {
@@ -122,6 +138,10 @@ impl Origin<'_> {
             decoy_iterations: decoy_shape.iterations,
             decoy_salt_octets: decoy_shape.salt_octets,
             layers: self.layers(),
+            kerberos: auth
+                .kerberos
+                .as_ref()
+                .map(|kerberos| Arc::clone(&kerberos.acceptor)),
             ..ServerContext::new(&self.settings.hostname, Nonce::new(rand::random()), now, decoy)
         }
     }

@@ -8,7 +8,10 @@
 //! | `! key value` | a setting, before the first line of the dialogue: see [`set`] |
 //! | `C: text` | the client sends the text and CRLF; `{a*300}` stands for 300 times `a` |
 //! | `c: text` | the client sends the text alone, with `\r`, `\n`, `\0` and `\\` for those octets |
-//! | `S: pattern` | a line of a reply; `*` stands for anything |
+//! | `S: pattern` | a line of a reply; `*` stands for anything, `?` for one character, `{?*9}` for nine |
+//! | `C64: text` | the client sends what `c:` would, in base64 and with CRLF |
+//! | `S64: pattern` | a reply `334` with a challenge whose text, decoded, fits the pattern |
+//! | `AS: MECHANISM login password` | from here on `{first}` in what the client sends is this mechanism's initial response, `{next}` its response to the last challenge; both are base64 |
 //! | `TLS` | the client shakes hands |
 //! | `CLOSED` | the server has closed the connection |
 //!
@@ -19,17 +22,28 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use postern_policy::privacy::Privacy;
 use postern_policy::sender::SenderRule;
 use postern_receive::{AuthRule, BareLineEndings, ListenerTls, Plaintext};
+use postern_sasl::{ClientExchange, Layers, Mechanism};
 use postern_testkit::smtp::{Client, TlsOptions};
 
 use crate::harness::{HOST, Options, Server};
+use crate::mechanisms::exchange;
 
 #[derive(Clone, Debug)]
 enum Line {
     Send(Vec<u8>),
     Expect(String),
+    /// A pattern for the decoded text of a challenge.
+    Challenge(String),
+    As {
+        mechanism: Mechanism,
+        login: String,
+        password: String,
+    },
     Tls,
     Closed,
 }
@@ -83,8 +97,22 @@ fn read(name: &str, text: &str) -> (Options, Vec<Line>) {
             Line::Send(format!("{}\r\n", expand(text)).into_bytes())
         } else if let Some(text) = line.strip_prefix("c: ") {
             Line::Send(unescape(&expand(text)))
+        } else if let Some(text) = line.strip_prefix("C64: ") {
+            Line::Send(format!("{}\r\n", BASE64.encode(unescape(&expand(text)))).into_bytes())
         } else if let Some(pattern) = line.strip_prefix("S: ") {
-            Line::Expect(pattern.to_owned())
+            Line::Expect(expand(pattern))
+        } else if let Some(pattern) = line.strip_prefix("S64: ") {
+            Line::Challenge(expand(pattern))
+        } else if let Some(text) = line.strip_prefix("AS: ") {
+            let words: Vec<&str> = text.splitn(3, ' ').collect();
+            let [mechanism, login, password] = words[..] else {
+                panic!("{name}:{number}: who is {text:?}?")
+            };
+            Line::As {
+                mechanism: Mechanism::from_wire(mechanism).unwrap(),
+                login: login.to_owned(),
+                password: password.to_owned(),
+            }
         } else if line == "TLS" {
             Line::Tls
         } else if line == "CLOSED" {
@@ -124,6 +152,15 @@ fn set(mut options: Options, key: &str, value: &str) -> Options {
         "header_max" => settings.limits.header_max = value.parse().unwrap(),
         "text_line_max" => settings.limits.text_line_max = value.parse().unwrap(),
         "received_max" => settings.received_max = value.parse().unwrap(),
+        "mechanisms" => {
+            settings.auth.mechanisms = value
+                .split(' ')
+                .map(|name| Mechanism::from_wire(name).unwrap())
+                .collect();
+            settings.auth.scram_iterations = 4_096;
+            settings.throttle.free_failures = 1_000;
+            settings.throttle.failures_max = 1_000;
+        }
         "failed_logins_free" => settings.throttle.free_failures = value.parse().unwrap(),
         _ => panic!("no setting {key} {value}"),
     }
@@ -188,6 +225,7 @@ fn play(name: &str, lines: &[Line], server: &Server, cut: Cut) {
     .unwrap();
     let mut client = Some(client);
     let mut reply = Some(greeting);
+    let mut acting: Option<Acting> = None;
     let mut at = 0;
     while at < lines.len() {
         let Some(talking) = &mut client else {
@@ -195,6 +233,10 @@ fn play(name: &str, lines: &[Line], server: &Server, cut: Cut) {
         };
         match &lines[at] {
             Line::Send(octets) => {
+                let octets = match &mut acting {
+                    Some(acting) => &acting.fill_in(octets),
+                    None => octets,
+                };
                 send(talking, octets, cut)
                     .unwrap_or_else(|error| panic!("{name}: sending {octets:?}: {error}"));
                 at += 1;
@@ -208,6 +250,25 @@ fn play(name: &str, lines: &[Line], server: &Server, cut: Cut) {
                 };
                 at += compare(name, &lines[at..], &got);
             }
+            Line::Challenge(pattern) => {
+                let got = talking.reply().unwrap();
+                let challenge = got.strip_prefix("334 ").and_then(|text| BASE64.decode(text).ok());
+                let challenge = challenge.unwrap_or_else(|| panic!("{name}: no challenge {pattern}: {got}"));
+                let text: String = challenge.iter().map(|&octet| char::from(octet)).collect();
+                assert!(matches(pattern, &text), "{name}:\n want {pattern}\n  got {text}");
+                if let Some(acting) = &mut acting {
+                    acting.challenge = challenge;
+                }
+                at += 1;
+            }
+            Line::As {
+                mechanism,
+                login,
+                password,
+            } => {
+                acting = Some(Acting::new(*mechanism, login, password, talking));
+                at += 1;
+            }
             Line::Tls => {
                 client = client.take().map(|client| client.after_starttls(tls).unwrap());
                 at += 1;
@@ -218,6 +279,34 @@ fn play(name: &str, lines: &[Line], server: &Server, cut: Cut) {
                 at += 1;
             }
         }
+    }
+}
+
+/// A mechanism as client, on behalf of the dialogue.
+struct Acting {
+    exchange: ClientExchange,
+    challenge: Vec<u8>,
+}
+
+impl Acting {
+    fn new(mechanism: Mechanism, login: &str, password: &str, client: &Client) -> Self {
+        Self {
+            exchange: exchange(mechanism, login, password, client, Layers::default()),
+            challenge: Vec::new(),
+        }
+    }
+
+    fn fill_in(&mut self, octets: &[u8]) -> Vec<u8> {
+        let mut text: String = octets.iter().map(|&octet| char::from(octet)).collect();
+        if text.contains("{first}") {
+            let initial = self.exchange.initial().unwrap();
+            text = text.replace("{first}", &BASE64.encode(initial.as_slice()));
+        }
+        if text.contains("{next}") {
+            let response = self.exchange.step(&self.challenge).unwrap();
+            text = text.replace("{next}", &BASE64.encode(response.as_slice()));
+        }
+        text.chars().map(|c| u8::try_from(c).unwrap()).collect()
     }
 }
 
@@ -254,12 +343,18 @@ fn compare(name: &str, lines: &[Line], got: &str) -> usize {
     count
 }
 
-/// Whether a line fits a pattern in which `*` stands for anything.
+/// Whether a line fits a pattern in which `*` stands for anything and `?` for one character.
 fn matches(pattern: &str, line: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == line,
-        Some((start, rest)) => line.strip_prefix(start).is_some_and(|line| {
-            (0..=line.len()).any(|skip| line.is_char_boundary(skip) && matches(rest, &line[skip..]))
-        }),
+    let (mut wanted, mut got) = (pattern.chars(), line.chars());
+    match wanted.next() {
+        None => line.is_empty(),
+        Some('*') => {
+            let rest = wanted.as_str();
+            let mut ends = line.char_indices().map(|(at, _)| at).chain([line.len()]);
+            ends.any(|at| matches(rest, &line[at..]))
+        }
+        Some(first) => {
+            got.next().is_some_and(|c| first == '?' || c == first) && matches(wanted.as_str(), got.as_str())
+        }
     }
 }

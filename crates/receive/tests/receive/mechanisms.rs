@@ -44,7 +44,7 @@ fn with(mechanisms: &[Mechanism]) -> Options {
     options
 }
 
-fn exchange(
+pub(crate) fn exchange(
     mechanism: Mechanism,
     login: &str,
     password: &str,

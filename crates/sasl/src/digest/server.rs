@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq;
 use super::compute::{Facts, Hash, Prover, proof, session_key};
 use super::directive::{Directives, push_quoted, push_token};
 use super::layer::{DigestLayer, Side};
-use super::{BUFFER_MAX, Cipher, DigestSecret, NAME, NONCE_COUNT, Protection, SERVICE, buffer_max, text_of};
+use super::{BUFFER_MAX, Cipher, DigestSecret, NAME, NONCE_COUNT, Protection, buffer_max, text_of};
 use crate::context::{Layers, ServerContext};
 use crate::exchange::{Lookup, ServerMechanism, ServerStep, authorize, key_of};
 use crate::layer::SecurityLayer;
@@ -20,6 +20,7 @@ const FIELD_MAX: usize = 512;
 
 /// The server's side.
 pub(crate) struct DigestServer {
+    service: String,
     realm: String,
     names: Vec<String>,
     nonce: String,
@@ -56,6 +57,7 @@ struct Response {
 impl DigestServer {
     pub(crate) fn new(context: &ServerContext) -> Self {
         Self {
+            service: context.service.clone(),
             realm: context.realm.clone(),
             names: context.names.clone(),
             nonce: context.nonce.text(),
@@ -132,7 +134,7 @@ impl DigestServer {
     fn check_uri(&self, uri: &[u8]) -> Result<(), &'static str> {
         let uri = std::str::from_utf8(uri).map_err(|_| "digest-uri is not UTF-8")?;
         let (service, rest) = uri.split_once('/').ok_or("digest-uri names no host")?;
-        if !service.eq_ignore_ascii_case(SERVICE) {
+        if !service.eq_ignore_ascii_case(&self.service) {
             return Err("digest-uri names another service");
         }
         let host = rest.split('/').next().unwrap_or_default();

@@ -2,10 +2,11 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 #![allow(unreachable_pub, reason = "each test program has this as a module")]
 
+pub mod scripted;
 pub mod smtp;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use postern_sasl::{
     Answer, ClientContext, CramSecret, Credentials, DecoySecret, DigestSecret, Mechanism, Nonce, NtHash,
@@ -62,6 +63,9 @@ impl Directory {
             }
             Question::NtHash { authcid, .. } => key(&authcid, StoredKey::Nt(NtHash::derive(self.password))),
             Question::CertificateLogin { .. } => yes_or_no(true),
+            Question::PrincipalLogin { principal, .. } => {
+                yes_or_no(principal.split('@').next() == Some(self.login))
+            }
             Question::CheckToken { identity, token, .. } => {
                 yes_or_no(identity.is_none_or(|name| name == self.login) && token.expose_secret() == TOKEN)
             }
@@ -87,6 +91,7 @@ fn denied(reason: &str) -> Answer {
 pub fn server_context(random: u8) -> ServerContext {
     let mut context = ServerContext::new(HOST, Nonce::new([random; 32]), NOW, DecoySecret::new([7; 32]));
     context.decoy_iterations = 4096;
+    context.kerberos = Some(Arc::new(scripted::Script::new(random)));
     context.bindings.exporter = Some([5; 32]);
     context.plus_offered = true;
     context
@@ -106,6 +111,7 @@ pub fn credentials(password: &str) -> Credentials {
         password: Some(password.into()),
         token: Some(TOKEN.into()),
         certificate: true,
+        kerberos: Some(Arc::new(scripted::Script::new(1))),
         ..Credentials::default()
     }
 }

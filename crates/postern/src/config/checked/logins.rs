@@ -9,7 +9,7 @@ use postern_policy::relay::CertificateRule;
 use postern_receive::AuthSettings;
 use postern_sasl::{Layers, Mechanism, Needs};
 
-use super::{Checking, clamp, values};
+use super::{Checking, clamp, kerberos, values};
 use crate::config::file::{CertificateLoginTable, Directory, LayerWord, MechanismTable, Postern, TlsWord};
 use crate::config::read::At;
 
@@ -41,6 +41,7 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> AuthSettin
         service_names: service_names(c, tls),
         scram_iterations: clamp(*written.scram_iterations),
         certificates: certificates(c),
+        kerberos: kerberos::check(c),
         trust: LoginTrust {
             mechanisms: relay
                 .login_mechanisms
@@ -134,7 +135,14 @@ pub(super) fn foreign_keys(written: &[At<Mechanism>], derive: bool, c: &mut Chec
 pub(crate) fn all_mechanisms(file: &Postern) -> Vec<Mechanism> {
     let listeners = file.listener.iter().flat_map(|listeners| &listeners.value);
     let theirs = listeners.filter_map(|listener| listener.mechanisms.as_ref());
-    let written = theirs.chain([&file.auth.mechanisms]).flat_map(|list| &list.value);
+    let sockets = file
+        .auth_socket
+        .iter()
+        .filter_map(|socket| socket.mechanisms.as_ref());
+    let written = theirs
+        .chain(sockets)
+        .chain([&file.auth.mechanisms])
+        .flat_map(|list| &list.value);
     let mut all: Vec<Mechanism> = written.map(|mechanism| mechanism.value).collect();
     all.sort();
     all.dedup();

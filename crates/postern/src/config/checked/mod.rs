@@ -4,10 +4,12 @@ mod aliases;
 mod delivery;
 mod directories;
 mod files;
+mod kerberos;
 mod ldap;
 mod listeners;
 mod logins;
 mod receiving;
+mod sockets;
 mod sql;
 mod tls;
 
@@ -28,6 +30,7 @@ use postern_spool::SpoolSettings;
 pub(crate) use self::directories::users_database;
 pub(crate) use self::listeners::ListenerConfig;
 pub(crate) use self::logins::{all_mechanisms, key_policy};
+pub(crate) use self::sockets::{SocketConfig, SocketFile, SocketPlace};
 
 use super::file::Postern;
 use super::problem::Problems;
@@ -42,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) state_dir: PathBuf,
     pub(crate) user: Option<String>,
     pub(crate) listeners: Vec<ListenerConfig>,
+    /// Sockets for neighbours.
+    pub(crate) sockets: Vec<SocketConfig>,
     pub(crate) receive: ReceiveSettings,
     pub(crate) deliver: DeliverSettings,
     pub(crate) tls: Option<ServerTls>,
@@ -81,6 +86,7 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
     };
     let c = &mut checking;
     let listeners = listeners::check(c);
+    let sockets = sockets::check(c);
     let tls = tls::check(c);
     let directories = directories::check(c);
     let aliases = aliases::check(c);
@@ -96,6 +102,7 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
         hostname: checking.hostname,
         user: file.user.as_ref().map(|user| user.value.clone()),
         listeners,
+        sockets,
         receive,
         deliver,
         tls,

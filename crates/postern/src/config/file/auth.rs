@@ -17,7 +17,7 @@ table! {
     /// Failures count for the pair of network and login: nobody can lock a user out from elsewhere.
     Auth {
         /// SASL mechanisms, in the order in which they are offered: PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, SCRAM-SHA-256,
-        /// SCRAM-SHA-512, each SCRAM with `-PLUS` too, NTLM, EXTERNAL. All but PLAIN, LOGIN and EXTERNAL need a key of the user, which
+        /// SCRAM-SHA-512, each SCRAM with `-PLUS` too, GSSAPI, NTLM, EXTERNAL. All but PLAIN, LOGIN, GSSAPI and EXTERNAL need a key of the user, which
         /// own users get when their password is set, or at their next login by PLAIN or LOGIN; LDAP and saslauthd have none.
         mechanisms: Vec<At<Mechanism>> = List(MechanismName), default "[\"PLAIN\", \"LOGIN\"]";
         /// Where mechanisms that show the password to an eavesdropper are open: inside TLS only (sendmail's
@@ -26,8 +26,9 @@ table! {
         /// Least bits that protect a session, by TLS or by a mechanism's security layer. A mechanism that cannot reach them
         /// is not offered; a login that has not reached them is told `534 5.7.9`.
         least_bits: u64 = Count(0..=256), default "0";
-        /// Security layers that DIGEST-MD5 may agree on outside TLS: `"auth-int"` shows changes (1 bit), `"auth-conf"`
-        /// encrypts (128 bits with RC4, 112 with triple DES). Both are weak beside TLS.
+        /// Security layers that DIGEST-MD5 and GSSAPI may agree on outside TLS: `"auth-int"` shows changes (1 bit), `"auth-conf"`
+        /// encrypts (DIGEST-MD5: 128 bits with RC4, 112 with triple DES, both weak beside TLS; GSSAPI: the bits of the ticket's
+        /// key, 256 with AES-256).
         layers: Vec<At<LayerWord>> = List(OneOf::<LayerWord>::new()), default "[]";
         /// Whether mechanisms that end in `-PLUS` are offered under TLS 1.2 too. Most clients bind there by `tls-unique`, which
         /// Postern does not have, and fail.
@@ -98,7 +99,7 @@ table! {
     }
 }
 
-/// A security layer of DIGEST-MD5.
+/// A security layer of DIGEST-MD5 or GSSAPI.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum LayerWord {
     Integrity,

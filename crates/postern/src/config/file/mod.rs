@@ -6,11 +6,13 @@ mod admission;
 mod auth;
 mod delivery;
 mod directory;
+mod kerberos;
 mod limits;
 mod listener;
 mod relay;
 mod route;
 mod service;
+mod socket;
 mod tls;
 mod words;
 
@@ -22,11 +24,13 @@ pub(crate) use self::delivery::{Delivery, Retry};
 pub(crate) use self::directory::{
     Directory, EngineWord, FlavourWord, LdapTable, SaslauthdTable, SqlTable, UsersTable,
 };
+pub(crate) use self::kerberos::{AccountWord, Kerberos};
 pub(crate) use self::limits::{Limits, Timeouts};
 pub(crate) use self::listener::{Extensions, Listener};
 pub(crate) use self::relay::{CertificateTable, Relay};
 pub(crate) use self::route::{RouteTable, RouteTo};
 pub(crate) use self::service::{Dns, LogTable, Shutdown, SpoolTable};
+pub(crate) use self::socket::AuthSocketTable;
 pub(crate) use self::tls::Tls;
 
 use self::directory::DirectoryKind;
@@ -78,8 +82,12 @@ table! {
         tls: Tls = Section::<Tls>::new(), optional "{ certificate = \"mx.crt\", key = \"mx.key\" }" else "there is no TLS";
         /// How clients log in.
         auth: Auth = Section::<Auth>::new(), default "{}";
+        /// Kerberos, for the mechanism GSSAPI.
+        kerberos: Kerberos = Section::<Kerberos>::new(), default "{}";
         /// Sources of accounts, asked in this order: the first that knows a login decides.
         directory: Vec<At<Directory>> = DirectoryKind, default "[]";
+        /// Sockets on which other servers have logins checked.
+        auth_socket: Vec<At<AuthSocketTable>> = Sections::<AuthSocketTable>::new(), default "[]";
         /// Who may send to anywhere, besides those who log in.
         relay: Relay = Section::<Relay>::new(), default "{}";
         /// Sizes and counts that a client cannot exceed.

@@ -221,6 +221,33 @@ impl Kind for FilePath {
     }
 }
 
+/// Rights to a file, in octal digits.
+pub(crate) struct FileMode;
+
+impl Kind for FileMode {
+    type Value = u64;
+
+    fn describe(&self) -> String {
+        "rights in octal digits".into()
+    }
+
+    fn sample(&self) -> String {
+        "\"0660\"".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<u64> {
+        let what = "rights in octal digits in quotes, such as \"0660\"";
+        text(value, place, reader, what, |written| {
+            let digits =
+                (3..=4).contains(&written.len()) && written.bytes().all(|octet| octet.is_ascii_digit());
+            match u64::from_str_radix(written, 8) {
+                Ok(mode) if digits && mode <= 0o777 => Ok(mode),
+                _ => Err(("not three octal digits".to_owned(), place.remedy())),
+            }
+        })
+    }
+}
+
 /// `address:port`.
 pub(crate) struct Socket;
 

@@ -184,7 +184,8 @@ fn every_client_with_every_mechanism() {
         "# Clients and mechanisms\n\n\
          Written by `crates/postern/tests/scenarios/mechanisms`, which logs in to a real relay with each client and mechanism,\n\
          with the right and the wrong password, under TLS 1.3 and TLS 1.2. \"yes\" means: taken with the right password and refused\n\
-         with the wrong one, under both. For EXTERNAL the passwords are certificates.\n\n",
+         with the wrong one, under both. For EXTERNAL the passwords are certificates. swaks speaks the second version of NTLM when its\n\
+         module Authen::NTLM is told to (`ntlmv2(1)`).\n\n",
     );
     let heads: Vec<String> = PEERS
         .iter()

@@ -1,5 +1,6 @@
 //! Cyrus SASL's library makes the messages; a plain client carries them.
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,8 +19,11 @@ pub(super) const PEER: Peer = Peer {
         "CRAM-MD5",
         "DIGEST-MD5",
         "SCRAM-SHA-1",
+        "SCRAM-SHA-1-PLUS",
         "SCRAM-SHA-256",
+        "SCRAM-SHA-256-PLUS",
         "SCRAM-SHA-512",
+        "SCRAM-SHA-512-PLUS",
     ],
     lacks: &[
         (
@@ -27,18 +31,6 @@ pub(super) const PEER: Peer = Peer {
             "speaks the first version; with `ntlm_v2` on it sends LMv2 alone",
         ),
         ("EXTERNAL", "takes the certificate's name from a TLS of its own"),
-        (
-            "SCRAM-SHA-1-PLUS",
-            "the same code as SCRAM-SHA-1; bound in crates/sasl/tests",
-        ),
-        (
-            "SCRAM-SHA-256-PLUS",
-            "the same code as SCRAM-SHA-256; bound in crates/sasl/tests",
-        ),
-        (
-            "SCRAM-SHA-512-PLUS",
-            "the same code as SCRAM-SHA-512; bound in crates/sasl/tests",
-        ),
     ],
     log_in,
 };
@@ -46,9 +38,20 @@ pub(super) const PEER: Peer = Peer {
 fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
     let mechanism = login.mechanism;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sasl/tests/peers/cyrus.py");
-    let mut child = Command::new("python3")
+    let mut carrier = carrier(bench, login.tls);
+    let binding = carrier.tls_exporter().unwrap();
+    let mut command = Command::new("python3");
+    command
         .arg(script)
-        .args(["client", mechanism, "localhost", LOGIN, login.secret, "0", "0"])
+        .args(["client", mechanism, "localhost", LOGIN, login.secret, "0", "0"]);
+    if mechanism.ends_with("-PLUS") {
+        let binding = binding.iter().fold(String::new(), |mut hexadecimal, octet| {
+            let _ = write!(hexadecimal, "{octet:02x}");
+            hexadecimal
+        });
+        command.args(["tls-exporter", &binding]);
+    }
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -56,7 +59,6 @@ fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
         .unwrap();
     let mut to_library = child.stdin.take().unwrap();
     let mut from_library = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut carrier = carrier(bench, login.tls);
     let mut line = format!("AUTH {mechanism}");
     match from_library.next() {
         Some(Ok(first)) if first != "-" => {

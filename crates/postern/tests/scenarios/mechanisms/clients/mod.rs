@@ -4,6 +4,8 @@ mod curl;
 mod cyrus;
 mod gsasl;
 mod msmtp;
+mod mutt;
+mod nodemailer;
 mod smtplib;
 mod swaks;
 
@@ -37,12 +39,14 @@ impl Peer {
 }
 
 /// The columns of the page.
-pub(crate) const PEERS: [Peer; 6] = [
+pub(crate) const PEERS: [Peer; 8] = [
     gsasl::PEER,
     swaks::PEER,
     curl::PEER,
     msmtp::PEER,
     smtplib::PEER,
+    nodemailer::PEER,
+    mutt::PEER,
     cyrus::PEER,
 ];
 

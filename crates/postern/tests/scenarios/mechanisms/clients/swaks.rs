@@ -10,11 +10,8 @@ use crate::mechanisms::{Bench, LOGIN, Login, Tls, Try, tried};
 pub(super) const PEER: Peer = Peer {
     name: "swaks",
     version: &["swaks", "--version"],
-    speaks: &["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5"],
-    lacks: &[
-        ("NTLM", "needs Authen::NTLM, which Debian does not have"),
-        ("*", NOT_IN_CLIENT),
-    ],
+    speaks: &["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "NTLM"],
+    lacks: &[("*", NOT_IN_CLIENT)],
     log_in,
 };
 
@@ -35,6 +32,16 @@ fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
         .args(["--header", &format!("Subject: swaks {mechanism}")]);
     if mechanism == "DIGEST-MD5" {
         command.args(["--auth-extra", "dmd5-serv-type=smtp,dmd5-host=localhost"]);
+    }
+    if mechanism == "NTLM" {
+        // Authen::NTLM speaks the first version unless it is told otherwise, for which swaks has no option.
+        let module = "package SecondNtlm; use Authen::NTLM (); Authen::NTLM::ntlmv2(1); 1;\n";
+        let _ = program("/usr/share/perl5/Authen/NTLM.pm", "libauthen-ntlm-perl");
+        std::fs::write(bench.site.path("SecondNtlm.pm"), module).unwrap();
+        command.env(
+            "PERL5OPT",
+            format!("-I{} -MSecondNtlm", bench.site.path(".").display()),
+        );
     }
     tried(&mut command, "")
 }

@@ -1,0 +1,136 @@
+//! Credentials: a server's keytab, a client's keytab or tickets.
+
+use std::ffi::CString;
+use std::path::Path;
+use std::ptr;
+
+use super::ffi::{self, Handle, KeyValue, KeyValueSet, OidSet};
+use super::{Gss, GssError, Name};
+
+/// Where credentials come from. Nothing is taken from the process's environment for what is named here.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    pairs: Vec<(&'static str, String)>,
+}
+
+impl Source {
+    /// A server's keytab, and the file in which it remembers what it has seen, so that nothing can be used twice.
+    #[must_use]
+    pub fn acceptor(keytab: &Path, replay_cache: &Path) -> Self {
+        Self::default()
+            .with("keytab", format!("FILE:{}", keytab.display()))
+            .with("rcache", format!("file2:{}", replay_cache.display()))
+    }
+
+    /// A client's tickets: a credential cache as the library names it, such as `FILE:/run/krb5cc` or `MEMORY:name`.
+    #[must_use]
+    pub fn tickets(cache: &str) -> Self {
+        Self::default().with("ccache", cache.to_owned())
+    }
+
+    /// Beside [`tickets`](Self::tickets): the keytab from which tickets are fetched when the cache has none that last.
+    #[must_use]
+    pub fn with_client_keytab(self, keytab: &Path) -> Self {
+        self.with("client_keytab", format!("FILE:{}", keytab.display()))
+    }
+
+    fn with(mut self, key: &'static str, value: String) -> Self {
+        self.pairs.push((key, value));
+        self
+    }
+}
+
+/// Credentials for Kerberos 5 alone, held until dropped.
+pub struct Credential {
+    gss: Gss,
+    handle: Handle,
+}
+
+// SAFETY: The library's handles of credentials may be used from any thread; it locks them itself.
+unsafe impl Send for Credential {}
+
+impl Credential {
+    /// What a server proves itself with: any key of the keytab.
+    ///
+    /// # Errors
+    ///
+    /// [`GssError`]: the keytab is not there, or has no key.
+    pub fn acceptor(gss: &Gss, source: &Source) -> Result<Self, GssError> {
+        Self::acquire(gss, None, ffi::ACCEPT, source)
+    }
+
+    /// What a client logs in with; as `name`, or as whom the source is for. May ask the Kerberos servers.
+    ///
+    /// # Errors
+    ///
+    /// [`GssError`]: there is no ticket to be had.
+    pub fn initiator(gss: &Gss, name: Option<&Name>, source: &Source) -> Result<Self, GssError> {
+        Self::acquire(gss, name, ffi::INITIATE, source)
+    }
+
+    fn acquire(
+        gss: &Gss,
+        name: Option<&Name>,
+        usage: std::ffi::c_int,
+        source: &Source,
+    ) -> Result<Self, GssError> {
+        let text = |text: &str| CString::new(text).map_err(|_| GssError::Nul("a path"));
+        let mut pairs = Vec::with_capacity(source.pairs.len());
+        for (key, value) in &source.pairs {
+            pairs.push((text(key)?, text(value)?));
+        }
+        let elements: Vec<KeyValue> = pairs
+            .iter()
+            .map(|(key, value)| KeyValue {
+                key: key.as_ptr(),
+                value: value.as_ptr(),
+            })
+            .collect();
+        let store = KeyValueSet {
+            count: u32::try_from(elements.len()).unwrap_or_default(),
+            elements: elements.as_ptr(),
+        };
+        let mechanisms = OidSet {
+            count: 1,
+            elements: &raw const ffi::KRB5,
+        };
+        let (mut minor, mut handle) = (0, ptr::null_mut());
+        // SAFETY: The texts, the set of them and the name outlive the call, which reads them and writes the handle.
+        let major = unsafe {
+            (gss.api().gss_acquire_cred_from)(
+                &raw mut minor,
+                name.map_or(ptr::null_mut(), Name::handle),
+                0, // the default lifetime
+                &raw const mechanisms,
+                usage,
+                &raw const store,
+                &raw mut handle,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+        gss.check(major, minor)?;
+        Ok(Self {
+            gss: gss.clone(),
+            handle,
+        })
+    }
+
+    pub(super) fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    pub(super) fn gss(&self) -> Gss {
+        self.gss.clone()
+    }
+}
+
+impl Drop for Credential {
+    fn drop(&mut self) {
+        if !self.handle.is_null() {
+            let mut minor = 0;
+            // SAFETY: The handle is alive and used by nobody else.
+            unsafe { (self.gss.api().gss_release_cred)(&raw mut minor, &raw mut self.handle) };
+        }
+    }
+}

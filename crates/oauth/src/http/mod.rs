@@ -1,0 +1,257 @@
+//! The HTTPS client for providers: answers bounded in time and size, no proxy from the environment, no redirect.
+
+mod endpoint;
+mod form;
+mod trust;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, StatusCode};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+pub use self::endpoint::{Endpoint, EndpointError};
+pub use self::trust::TrustError;
+
+/// Longest answer, in octets. Key sets and descriptions of providers come to a few thousand.
+pub const ANSWER_MAX: usize = 256 * 1024;
+
+/// How long a connection without requests is kept.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// Most connections kept without requests, to each host.
+const IDLE_CONNECTIONS: usize = 4;
+
+/// How providers are reached.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HttpSettings {
+    /// Authorities that servers' certificates must lead up to, in PEM form. Default: those that the system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// Longest time for one request, from the look-up of the name to the last octet. Default 5 seconds.
+    pub timeout: Duration,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            ca_file: None,
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Who asks, where a provider wants to know (`client_secret_basic`, RFC 6749 section 2.3.1).
+#[derive(Clone, Debug)]
+pub struct ClientSecret {
+    /// The client's identifier.
+    pub id: String,
+    /// Its secret.
+    pub secret: SecretString,
+}
+
+impl PartialEq for ClientSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.secret.expose_secret() == other.secret.expose_secret()
+    }
+}
+
+/// What a provider answered. Its body may hold tokens, so it is wiped.
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body, up to [`ANSWER_MAX`] octets.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+impl Answer {
+    /// The body as JSON, whatever the status.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError::NotJson`].
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, HttpError> {
+        serde_json::from_slice(&self.body).map_err(|error| HttpError::NotJson(error.to_string()))
+    }
+
+    /// The body as JSON, if the status is 200.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError::Status`] and [`HttpError::NotJson`].
+    pub fn ok_json<T: DeserializeOwned>(&self) -> Result<T, HttpError> {
+        if self.status != StatusCode::OK.as_u16() {
+            return Err(HttpError::Status(self.status));
+        }
+        self.json()
+    }
+}
+
+/// A request without a usable answer. Each text reads well after the address and a colon.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum HttpError {
+    /// No connection, none that TLS could secure, or one that broke.
+    #[error("{0}")]
+    Connection(String),
+    /// The time was over.
+    #[error("no answer within {} ms", .0.as_millis())]
+    Timeout(Duration),
+    /// The answer is larger than [`ANSWER_MAX`].
+    #[error("the answer is larger than {ANSWER_MAX} octets")]
+    TooLarge,
+    /// The status is not the one that was due.
+    #[error("status {status}{hint}", status = .0, hint = redirected(*.0))]
+    Status(u16),
+    /// The answer is not the JSON that was due.
+    #[error("the answer is not the JSON that is due: {0}")]
+    NotJson(String),
+}
+
+fn redirected(status: u16) -> &'static str {
+    match status {
+        300..=399 => " (redirects are not followed: name the address itself)",
+        _ => "",
+    }
+}
+
+/// A client for all requests under the same settings. Cloning is cheap and shares connections.
+#[derive(Clone)]
+pub struct HttpClient {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    timeout: Duration,
+}
+
+impl HttpClient {
+    /// Reads the authorities, and connects to nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`] when there are none.
+    pub fn new(settings: &HttpSettings) -> Result<Self, TrustError> {
+        let tls = trust::client_config(settings.ca_file.as_deref())?;
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(settings.timeout));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            // Which addresses may do without TLS is for `Endpoint` to say.
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_MAX)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .build(connector);
+        Ok(Self {
+            client,
+            timeout: settings.timeout,
+        })
+    }
+
+    /// Gets what lies at an address.
+    ///
+    /// # Errors
+    ///
+    /// [`HttpError`] without an answer. An answer of any status is one.
+    pub async fn get(&self, endpoint: &Endpoint) -> Result<Answer, HttpError> {
+        self.send(request(Method::GET, endpoint), Vec::new()).await
+    }
+
+    /// Posts a form (`application/x-www-form-urlencoded`), with the client's identity in the header if given.
+    ///
+    /// # Errors
+    ///
+    /// As for [`get`](Self::get).
+    pub async fn post_form(
+        &self,
+        endpoint: &Endpoint,
+        fields: &[(&str, &str)],
+        client: Option<&ClientSecret>,
+    ) -> Result<Answer, HttpError> {
+        let mut request = request(Method::POST, endpoint).header(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        if let Some(client) = client {
+            request = request.header(AUTHORIZATION, basic(client)?);
+        }
+        self.send(request, form::encode(fields).into_bytes()).await
+    }
+
+    async fn send(&self, request: hyper::http::request::Builder, body: Vec<u8>) -> Result<Answer, HttpError> {
+        let request = request
+            .body(Full::new(Bytes::from_owner(Zeroizing::new(body))))
+            .map_err(|error| HttpError::Connection(error.to_string()))?;
+        match tokio::time::timeout(self.timeout, self.exchange(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(HttpError::Timeout(self.timeout)),
+        }
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, HttpError> {
+        let response = self
+            .client
+            .request(request)
+            .await
+            .map_err(|error| HttpError::Connection(chain(&error)))?;
+        let status = response.status().as_u16();
+        let mut body = Limited::new(response.into_body(), ANSWER_MAX);
+        let mut octets = Zeroizing::new(Vec::with_capacity(4_096));
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| match error.downcast_ref() {
+                Some(http_body_util::LengthLimitError { .. }) => HttpError::TooLarge,
+                None => HttpError::Connection(chain(error.as_ref())),
+            })?;
+            if let Some(data) = frame.data_ref() {
+                octets.extend_from_slice(data);
+            }
+        }
+        Ok(Answer { status, body: octets })
+    }
+}
+
+fn request(method: Method, endpoint: &Endpoint) -> hyper::http::request::Builder {
+    Request::builder()
+        .method(method)
+        .uri(endpoint.uri().clone())
+        .header(ACCEPT, HeaderValue::from_static("application/json"))
+        .header(USER_AGENT, HeaderValue::from_static("postern"))
+}
+
+/// Identifier and secret, each form-encoded first, as RFC 6749 section 2.3.1 asks.
+fn basic(client: &ClientSecret) -> Result<HeaderValue, HttpError> {
+    let secret = Zeroizing::new(form::escape(client.secret.expose_secret()));
+    let both = Zeroizing::new(format!("{}:{}", form::escape(&client.id), *secret));
+    let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(both.as_bytes())));
+    let mut header =
+        HeaderValue::from_str(&value).map_err(|error| HttpError::Connection(error.to_string()))?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// An error with what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,120 @@
+//! What a provider has answered of late.
+//!
+//! An entry is named by an HMAC of the token under a random key of this process: who reads it learns no token.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hmac::{Hmac, Mac};
+use parking_lot::Mutex;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::claims::Claims;
+
+/// Most entries. Beyond it the old ones go, and after them all.
+const ENTRIES_MAX: usize = 10_000;
+
+/// How long it counts at most that a token is not active.
+const INACTIVE_MAX: Duration = Duration::from_secs(10);
+
+type Tag = [u8; 32];
+
+/// What is known of a token: its claims, or that it is not active.
+pub(super) type Known = Option<Arc<Claims>>;
+
+pub(super) struct AnswerCache {
+    /// As long as a block of the hash, so that it is used as it is.
+    key: Zeroizing<[u8; 64]>,
+    ttl: Duration,
+    entries: Mutex<HashMap<Tag, (Instant, Known)>>,
+}
+
+impl AnswerCache {
+    pub(super) fn new(ttl: Duration) -> Self {
+        Self {
+            key: Zeroizing::new(rand::random()),
+            ttl,
+            entries: Mutex::default(),
+        }
+    }
+
+    pub(super) fn get(&self, token: &str, now: Instant) -> Option<Known> {
+        let (until, known) = self.entries.lock().get(&self.tag(token))?.clone();
+        (now < until).then_some(known)
+    }
+
+    /// Remembers an answer. `left` is the time until the token ends, if the provider tells.
+    pub(super) fn note(&self, token: &str, known: Known, left: Option<Duration>, now: Instant) {
+        let ttl = match (&known, left) {
+            (None, _) => self.ttl.min(INACTIVE_MAX),
+            (Some(_), Some(left)) => self.ttl.min(left),
+            (Some(_), None) => self.ttl,
+        };
+        if ttl.is_zero() {
+            return;
+        }
+        let mut entries = self.entries.lock();
+        if entries.len() >= ENTRIES_MAX {
+            entries.retain(|_, (until, _)| now < *until);
+        }
+        if entries.len() >= ENTRIES_MAX {
+            entries.clear();
+        }
+        entries.insert(self.tag(token), (now + ttl, known));
+    }
+
+    fn tag(&self, token: &str) -> Tag {
+        let mut mac = Hmac::<Sha256>::new((&*self.key).into());
+        mac.update(token.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_an_answer_counts() {
+        let start = Instant::now();
+        let seconds = Duration::from_secs;
+        let active = || Some(Arc::new(Claims::new()));
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows            cached  answer    left               after  known
+            ("within the time",               60,     active(), None,              59,    true),
+            ("after it",                      60,     active(), None,              60,    false),
+            ("the token ends before",         60,     active(), Some(seconds(20)), 20,    false),
+            ("and until then it counts",      60,     active(), Some(seconds(20)), 19,    true),
+            ("it has ended already",          60,     active(), Some(seconds(0)),  0,     false),
+            ("not active, for a short time",  60,     None,     None,              9,     true),
+            ("and no longer",                 60,     None,     None,              10,    false),
+            ("switched off",                  0,      active(), None,              0,     false),
+            ("switched off, not active",      0,      None,     None,              0,     false),
+        ];
+        for (shows, ttl, answer, left, after, want) in cases {
+            let cache = AnswerCache::new(seconds(ttl));
+            cache.note("token", answer.clone(), left, start);
+            let known = cache.get("token", start + seconds(after));
+            assert_eq!(known, want.then_some(answer), "{shows}");
+            assert_eq!(cache.get("tokem", start), None, "{shows}: another token");
+        }
+    }
+
+    #[test]
+    fn bounded() {
+        let now = Instant::now();
+        let cache = AnswerCache::new(Duration::from_secs(60));
+        for number in 0..=ENTRIES_MAX {
+            cache.note(&number.to_string(), None, None, now);
+        }
+        assert!(cache.entries.lock().len() <= ENTRIES_MAX);
+        assert_eq!(
+            cache.get(&ENTRIES_MAX.to_string(), now),
+            Some(None),
+            "the newest is there"
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! The path of a token without its network, for the fuzzer.
+
+use super::claims::{Origin, judge};
+use super::jwks::KeySet;
+use super::jws::Form;
+use super::settings::ClaimRules;
+use super::{Claims, SigningAlgorithm};
+
+/// Takes a token apart, checks it against keys, and puts claims to rules. Whatever comes in, no login may come out: the keys
+/// are nobody's whose private half is in the input.
+///
+/// # Panics
+///
+/// When a token was taken, or a rule let claims pass that lack what it asks for.
+pub fn token(token: &str, keys: &[u8], claims: &[u8]) {
+    let own = KeySet::parse(OWN_KEYS.as_bytes());
+    if let Ok(Form::Signed(signed)) = Form::of(token)
+        && let Ok(own) = &own
+    {
+        assert!(
+            signed.check(own, SigningAlgorithm::ALL).is_err(),
+            "taken: {token}"
+        );
+    }
+    if let Ok(keys) = KeySet::parse(keys)
+        && let Ok(Form::Signed(signed)) = Form::of(token)
+    {
+        let _ = signed.check(&keys, SigningAlgorithm::ALL);
+    }
+    let Ok(claims) = serde_json::from_slice::<Claims>(claims) else {
+        return;
+    };
+    let mut rules = ClaimRules::new("https://id.example");
+    rules.audiences = vec!["postern".into()];
+    rules.scopes = vec!["smtp".into()];
+    rules.domains = vec!["example.org".into()];
+    for origin in [Origin::Signed, Origin::Introspected] {
+        if let Ok(login) = judge(&claims, &rules, origin, 1_795_000_000).verdict() {
+            assert!(rules.covers(&login), "{login}");
+            assert!(!login.chars().any(char::is_control), "{login:?}");
+            assert!(claims.contains_key("aud") && claims.contains_key("email_verified"));
+            assert!(claims.contains_key("exp") || origin == Origin::Introspected);
+        }
+    }
+}
+
+/// RFC 8037 appendix A.2 and RFC 7515 appendix A.3: public halves.
+const OWN_KEYS: &str = r#"{"keys":[
+    {"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+    {"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+]}"#;

@@ -1,0 +1,162 @@
+//! Asking a provider about a token (RFC 7662, and Google's older form of it).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use super::cache::{AnswerCache, Known};
+use super::claims::{Claims, Origin, judge};
+use super::provider::Outage;
+use super::settings::{ClaimRules, Introspection, IntrospectionStyle};
+use crate::http::{Answer, HttpClient, HttpError};
+
+/// Most questions under way at one provider.
+const QUESTIONS_MAX: usize = 16;
+
+/// One provider that can be asked.
+pub(super) struct Introspector {
+    settings: Introspection,
+    http: HttpClient,
+    cache: AnswerCache,
+    questions: Semaphore,
+    /// Longest wait for a place among the questions.
+    patience: Duration,
+}
+
+impl Introspector {
+    pub(super) fn new(settings: Introspection, http: HttpClient, patience: Duration) -> Self {
+        Self {
+            cache: AnswerCache::new(settings.cache),
+            settings,
+            http,
+            questions: Semaphore::new(QUESTIONS_MAX),
+            patience,
+        }
+    }
+
+    /// What the provider says of a token: its claims, or `None` when it is not active.
+    pub(super) async fn ask(&self, token: &str, rules: &ClaimRules) -> Result<Known, Outage> {
+        if let Some(known) = self.cache.get(token, Instant::now()) {
+            return Ok(known);
+        }
+        let waiting = tokio::time::timeout(self.patience, self.questions.acquire());
+        let Ok(Ok(_place)) = waiting.await else {
+            return Err(Outage::new("too many questions under way".into()));
+        };
+        // Another login with the same token may have been before us.
+        if let Some(known) = self.cache.get(token, Instant::now()) {
+            return Ok(known);
+        }
+        let known = self.fetch(token).await.map_err(|error| {
+            let endpoint = &self.settings.endpoint;
+            Outage::new(match error {
+                HttpError::Status(status @ (401 | 403)) => {
+                    format!(
+                        "{endpoint}: status {status}: it does not take our client_id and client_secret_file"
+                    )
+                }
+                error => format!("{endpoint}: {error}"),
+            })
+        })?;
+        let left = known.as_ref().and_then(|claims| left(claims, rules));
+        self.cache.note(token, known.clone(), left, Instant::now());
+        Ok(known)
+    }
+
+    async fn fetch(&self, token: &str) -> Result<Known, HttpError> {
+        let (endpoint, client) = (&self.settings.endpoint, self.settings.client.as_ref());
+        match self.settings.style {
+            IntrospectionStyle::Standard => {
+                let fields = [("token", token), ("token_type_hint", "access_token")];
+                standard(&self.http.post_form(endpoint, &fields, client).await?)
+            }
+            IntrospectionStyle::TokenInfo => {
+                let fields = [("access_token", token)];
+                token_info(&self.http.post_form(endpoint, &fields, client).await?)
+            }
+        }
+    }
+}
+
+/// RFC 7662 section 2.2: `active` decides, and all else counts only with it.
+fn standard(answer: &Answer) -> Result<Known, HttpError> {
+    let claims: Claims = answer.ok_json()?;
+    match claims.get("active") {
+        Some(Value::Bool(true)) => Ok(Some(Arc::new(claims))),
+        Some(Value::Bool(false)) => Ok(None),
+        _ => Err(HttpError::NotJson("`active` is neither true nor false".into())),
+    }
+}
+
+/// Status 400 with `invalid_token` is Google's way to say that a token is not active.
+fn token_info(answer: &Answer) -> Result<Known, HttpError> {
+    if answer.status != 400 {
+        return Ok(Some(Arc::new(answer.ok_json()?)));
+    }
+    let problem: Claims = answer.json()?;
+    let words = ["error", "error_description"].map(|name| problem.get(name).and_then(Value::as_str));
+    if words.contains(&Some("invalid_token")) || words.contains(&Some("Invalid Value")) {
+        Ok(None)
+    } else {
+        Err(HttpError::Status(answer.status))
+    }
+}
+
+/// The time until the token ends, if it says so.
+fn left(claims: &Claims, rules: &ClaimRules) -> Option<Duration> {
+    let now = unix_now();
+    let expiry = judge(claims, rules, Origin::Introspected, now).expiry?;
+    Some(Duration::from_secs(expiry.saturating_sub(now)))
+}
+
+/// Seconds since 1970.
+pub(super) fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    #[test]
+    fn answers_of_providers() {
+        let answer = |status, body: &str| Answer {
+            status,
+            body: Zeroizing::new(body.as_bytes().to_vec()),
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("active",                      200, r#"{"active":true,"sub":"a"}"#,    Some(true)),
+            ("not active",                  200, r#"{"active":false}"#,             Some(false)),
+            ("not a word of it",            200, r#"{"sub":"a"}"#,                  None),
+            ("a text is not true",          200, r#"{"active":"true","sub":"a"}"#,  None),
+            ("not even JSON",               200, "<html>",                          None),
+            ("a list",                      200, "[]",                              None),
+            ("our own secret is wrong",     401, r#"{"active":true}"#,              None),
+            ("sent elsewhere",              302, "",                                None),
+            ("down",                        503, r#"{"active":true}"#,              None),
+        ];
+        for (shows, status, body, want) in cases {
+            let known = standard(&answer(status, body));
+            assert_eq!(known.ok().map(|known| known.is_some()), want, "{shows}");
+        }
+        #[rustfmt::skip]
+        let cases = [
+            ("its claims",       200, r#"{"aud":"a"}"#,                                             Some(true)),
+            ("not active",       400, r#"{"error":"invalid_token"}"#,                               Some(false)),
+            ("in other words",   400, r#"{"error_description":"Invalid Value"}"#,                   Some(false)),
+            ("another mistake",  400, r#"{"error":"invalid_request"}"#,                             None),
+            ("down",             500, r#"{"aud":"a"}"#,                                             None),
+        ];
+        for (shows, status, body, want) in cases {
+            let known = token_info(&answer(status, body));
+            assert_eq!(known.ok().map(|known| known.is_some()), want, "{shows}");
+        }
+    }
+}

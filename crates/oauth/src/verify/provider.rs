@@ -1,0 +1,242 @@
+//! One provider at work.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tracing::{info, warn};
+
+use super::algorithm::SigningAlgorithm;
+use super::claims::{Claims, Origin, judge};
+use super::introspect::{Introspector, unix_now};
+use super::jwks::KeySet;
+use super::jws::Signed;
+use super::keys::Keys;
+use super::refusal::Refusal;
+use super::settings::{ProviderSettings, TokenCheck};
+use crate::http::{HttpClient, TrustError};
+
+/// A provider cannot be set up. Nothing was connected to yet: one that is down is no error here.
+#[derive(Debug, thiserror::Error)]
+#[error("provider {issuer}: {source}")]
+pub struct OpenError {
+    /// Its issuer.
+    pub issuer: String,
+    /// What is wrong.
+    pub source: TrustError,
+}
+
+/// How a provider does, for people.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ProviderHealth {
+    /// Its issuer.
+    pub issuer: String,
+    /// How its tokens are checked: `keys` or `introspection`.
+    pub check: &'static str,
+    /// Why it did not answer when it was asked last.
+    pub problem: Option<String>,
+    /// Names and kinds of its keys.
+    pub keys: Option<String>,
+    /// When they were fetched.
+    pub age: Option<Duration>,
+}
+
+/// It cannot be found out now.
+#[derive(Debug)]
+pub(super) struct Outage(pub(super) String);
+
+impl Outage {
+    pub(super) const fn new(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
+/// Why a token was not taken.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    Refused(Refusal),
+    Outage(Outage),
+}
+
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Outage> for Trouble {
+    fn from(outage: Outage) -> Self {
+        Self::Outage(outage)
+    }
+}
+
+/// Logs changes of a provider's state, and nothing while one lasts.
+pub(super) struct Watch {
+    issuer: String,
+    problem: Mutex<Option<String>>,
+}
+
+impl Watch {
+    /// Takes note of how an exchange with the provider ended.
+    pub(super) fn note(&self, problem: Option<&str>) {
+        let before = std::mem::replace(&mut *self.problem.lock(), problem.map(str::to_owned));
+        match (before, problem) {
+            (None, Some(reason)) => {
+                warn!(target: "postern::oauth", provider = %self.issuer, reason, "provider fails");
+            }
+            (Some(_), None) => {
+                info!(target: "postern::oauth", provider = %self.issuer, "provider answers again")
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes note of keys.
+    pub(super) fn keys(&self, before: Option<&KeySet>, now: &KeySet) {
+        let keys = now.describe();
+        if before.is_none_or(|before| before.describe() != keys) {
+            info!(target: "postern::oauth", provider = %self.issuer, keys, "provider's keys");
+        }
+    }
+}
+
+pub(super) struct Provider {
+    pub(super) settings: ProviderSettings,
+    pub(super) kind: Kind,
+    pub(super) watch: Watch,
+    /// Whether a task keeps its keys fresh.
+    pub(super) kept: AtomicBool,
+}
+
+pub(super) enum Kind {
+    Signed {
+        keys: Keys,
+        algorithms: Vec<SigningAlgorithm>,
+        access_token_type: bool,
+    },
+    Asked(Introspector),
+}
+
+impl Provider {
+    pub(super) fn new(settings: ProviderSettings) -> Result<Self, OpenError> {
+        let issuer = settings.rules.issuer.clone();
+        let http = HttpClient::new(&settings.http).map_err(|source| OpenError {
+            issuer: issuer.clone(),
+            source,
+        })?;
+        let kind = match &settings.check {
+            TokenCheck::Signature {
+                keys,
+                algorithms,
+                access_token_type,
+                times,
+            } => Kind::Signed {
+                keys: Keys::new(keys.clone(), &issuer, settings.discovery.clone(), http, *times),
+                algorithms: algorithms.clone(),
+                access_token_type: *access_token_type,
+            },
+            TokenCheck::Introspection(introspection) => Kind::Asked(Introspector::new(
+                introspection.clone(),
+                http,
+                settings.http.timeout,
+            )),
+        };
+        Ok(Self {
+            kind,
+            settings,
+            watch: Watch {
+                issuer,
+                problem: Mutex::default(),
+            },
+            kept: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn issuer(&self) -> &str {
+        &self.settings.rules.issuer
+    }
+
+    /// The login of a signed token.
+    pub(super) async fn check_signed(&self, token: &str, signed: &Signed<'_>) -> Result<String, Trouble> {
+        let Kind::Signed {
+            keys,
+            algorithms,
+            access_token_type,
+        } = &self.kind
+        else {
+            return self.check_opaque(token).await;
+        };
+        signed.check_type(*access_token_type)?;
+        // Before any key is looked for: such a token is to cost nothing.
+        signed.algorithm(algorithms)?;
+        let claims = self.proven(signed, keys, algorithms).await?;
+        Ok(judge(claims, &self.settings.rules, Origin::Signed, unix_now()).verdict()?)
+    }
+
+    /// The claims of a signed token, once the signature held; with newer keys, if it names one that is not known.
+    pub(super) async fn proven<'a>(
+        &self,
+        signed: &'a Signed<'_>,
+        keys: &Keys,
+        algorithms: &[SigningAlgorithm],
+    ) -> Result<&'a Claims, Trouble> {
+        let set = keys.current(&self.watch).await?;
+        match signed.check(&set, algorithms) {
+            Err(refusal) if refusal.may_be_a_new_key() => match keys.after(&set, &self.watch).await? {
+                Some(newer) => Ok(signed.check(&newer, algorithms)?),
+                None => Err(refusal.into()),
+            },
+            checked => Ok(checked?),
+        }
+    }
+
+    /// The login of a token that only its provider can read.
+    pub(super) async fn check_opaque(&self, token: &str) -> Result<String, Trouble> {
+        let claims = self.asked(token).await?;
+        Ok(judge(&claims, &self.settings.rules, Origin::Introspected, unix_now()).verdict()?)
+    }
+
+    pub(super) async fn asked(&self, token: &str) -> Result<std::sync::Arc<Claims>, Trouble> {
+        let Kind::Asked(introspector) = &self.kind else {
+            return Err(Refusal::NoProvider("opaque").into());
+        };
+        let asked = introspector.ask(token, &self.settings.rules).await;
+        self.watch
+            .note(asked.as_ref().err().map(|outage| outage.0.as_str()));
+        asked?.ok_or_else(|| Refusal::Inactive.into())
+    }
+
+    pub(super) const fn can_be_asked(&self) -> bool {
+        matches!(self.kind, Kind::Asked(_))
+    }
+
+    /// Keeps the keys fresh; says how long until it is to be called again. `None` for one that has no keys.
+    pub(super) async fn keep_fresh(&self) -> Option<Duration> {
+        match &self.kind {
+            Kind::Signed { keys, .. } => Some(keys.keep_fresh(&self.watch).await),
+            Kind::Asked(_) => None,
+        }
+    }
+
+    /// Whether the task that keeps the keys fresh is still to be started. Whoever gets `true` starts it.
+    pub(super) fn begin_keeping(&self) -> bool {
+        !self.kept.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn health(&self) -> ProviderHealth {
+        let (check, keys, age) = match &self.kind {
+            Kind::Signed { keys, .. } => {
+                let (keys, age) = keys.describe();
+                ("keys", keys, age)
+            }
+            Kind::Asked(_) => ("introspection", None, None),
+        };
+        ProviderHealth {
+            issuer: self.issuer().to_owned(),
+            check,
+            problem: self.watch.problem.lock().clone(),
+            keys,
+            age,
+        }
+    }
+}

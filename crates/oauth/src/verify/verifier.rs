@@ -1,0 +1,209 @@
+//! All providers.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::jws::{Form, Signed};
+use super::provider::{OpenError, Outage, Provider, ProviderHealth, Trouble};
+use super::refusal::{Refusal, Shown};
+use super::settings::{AccountRule, ProviderSettings};
+use crate::discovery;
+
+/// Least wait between two looks at whether keys are due.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// Whose a token is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Verdict {
+    /// It holds.
+    Owner(Owner),
+    /// It does not. The reason is for the log.
+    Refused(Refusal),
+    /// It cannot be found out now. The text says why, for the log.
+    Unavailable(String),
+}
+
+/// The owner of a token.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Owner {
+    /// The login, as the provider names it.
+    pub login: String,
+    /// The provider's issuer.
+    pub issuer: String,
+    /// Whether a directory must know the login.
+    pub account: AccountRule,
+}
+
+/// What clients are told whose token is not taken (RFC 7628 section 3.2.2).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Advice {
+    /// The scopes that a token needs.
+    pub scope: Option<String>,
+    /// Where the provider describes itself.
+    pub openid_configuration: Option<String>,
+}
+
+/// All providers. Cheap to share behind an `Arc`; a reload makes a new one out of the old.
+#[derive(Default)]
+pub struct Verifier {
+    providers: Vec<Arc<Provider>>,
+}
+
+impl Verifier {
+    /// Sets the providers up and connects to nothing yet. Those that `before` has with the same settings are taken over, with
+    /// keys and answers at hand.
+    ///
+    /// # Errors
+    ///
+    /// The first that cannot be set up.
+    pub fn open(settings: Vec<ProviderSettings>, before: Option<&Self>) -> Result<Self, OpenError> {
+        let kept = |settings: &ProviderSettings| {
+            let mut all = before.into_iter().flat_map(|before| &before.providers);
+            all.find(|provider| provider.settings == *settings).cloned()
+        };
+        let providers = settings
+            .into_iter()
+            .map(|settings| match kept(&settings) {
+                Some(provider) => Ok(provider),
+                None => Provider::new(settings).map(Arc::new),
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { providers })
+    }
+
+    /// Keeps keys fresh in the background, for as long as a verifier has the provider. To be called inside a runtime.
+    pub fn keep_fresh(&self) {
+        for provider in &self.providers {
+            if provider.begin_keeping() {
+                tokio::spawn(keep(Arc::downgrade(provider)));
+            }
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.providers.is_empty()
+    }
+
+    /// What the first provider has clients told.
+    #[must_use]
+    pub fn advice(&self) -> Advice {
+        let Some(provider) = self.providers.first() else {
+            return Advice::default();
+        };
+        let rules = &provider.settings.rules;
+        let described = match &provider.settings.discovery {
+            Some(address) => Some(address.to_string()),
+            None => discovery::addresses(&rules.issuer).into_iter().next(),
+        };
+        Advice {
+            scope: (!rules.scopes.is_empty()).then(|| rules.scopes.join(" ")),
+            openid_configuration: described.filter(|address| address.starts_with("https://")),
+        }
+    }
+
+    /// Finds out whose a token is. `identity` is who the client says it is, if it does: it chooses among providers that
+    /// vouch for certain domains alone. Whether the owner is that one is for the caller to see.
+    pub async fn verify(&self, token: &SecretString, identity: Option<&str>) -> Verdict {
+        let token = token.expose_secret();
+        let result = match Form::of(token) {
+            Ok(Form::Signed(signed)) => self.signed(token, &signed).await,
+            Ok(Form::Opaque) => self.opaque(token, identity).await,
+            Err(refusal) => Err(refusal.into()),
+        };
+        match result {
+            Ok(owner) => Verdict::Owner(owner),
+            Err(Trouble::Refused(refusal)) => Verdict::Refused(refusal),
+            Err(Trouble::Outage(Outage(reason))) => Verdict::Unavailable(reason),
+        }
+    }
+
+    /// The provider of a signed token. No other is shown it.
+    pub(super) fn issuer_of(&self, signed: &Signed<'_>) -> Result<&Provider, Refusal> {
+        let claimed = signed.claimed_issuer().unwrap_or_default();
+        let found = self
+            .providers
+            .iter()
+            .find(|provider| provider.issuer() == claimed);
+        found
+            .map(Arc::as_ref)
+            .ok_or_else(|| Refusal::UnknownIssuer(Shown::new(claimed)))
+    }
+
+    async fn signed(&self, token: &str, signed: &Signed<'_>) -> Result<Owner, Trouble> {
+        let provider = self.issuer_of(signed)?;
+        let login = provider.check_signed(token, signed).await?;
+        Ok(owner(login, provider))
+    }
+
+    /// Asks one provider after the other that may vouch for the client, until one knows the token.
+    async fn opaque(&self, token: &str, identity: Option<&str>) -> Result<Owner, Trouble> {
+        let mut trouble: Option<Trouble> = None;
+        for provider in self.askable(identity) {
+            match provider.check_opaque(token).await {
+                Ok(login) => return Ok(owner(login, provider)),
+                // Another may know it.
+                Err(Trouble::Refused(Refusal::Inactive)) => {
+                    trouble.get_or_insert_with(|| Refusal::Inactive.into());
+                }
+                Err(refused @ Trouble::Refused(_)) => return Err(refused),
+                // Its own, or not: that cannot be told.
+                Err(outage) => trouble = Some(outage),
+            }
+        }
+        Err(trouble.unwrap_or_else(|| Refusal::NoProvider("opaque").into()))
+    }
+
+    pub(super) fn askable(&self, identity: Option<&str>) -> impl Iterator<Item = &Provider> {
+        let may_vouch = move |provider: &&Provider| {
+            identity
+                .filter(|identity| identity.contains('@'))
+                .is_none_or(|identity| provider.settings.rules.covers(identity))
+        };
+        self.providers
+            .iter()
+            .map(Arc::as_ref)
+            .filter(|provider| provider.can_be_asked())
+            .filter(may_vouch)
+    }
+
+    /// Fetches keys that are due, and says how each provider does.
+    pub async fn look(&self) -> Vec<ProviderHealth> {
+        for provider in &self.providers {
+            let _ = provider.keep_fresh().await;
+        }
+        self.health()
+    }
+
+    /// How each provider does, by what is known.
+    #[must_use]
+    pub fn health(&self) -> Vec<ProviderHealth> {
+        self.providers.iter().map(|provider| provider.health()).collect()
+    }
+}
+
+fn owner(login: String, provider: &Provider) -> Owner {
+    Owner {
+        login,
+        issuer: provider.issuer().to_owned(),
+        account: provider.settings.account,
+    }
+}
+
+/// Fetches keys when they are due, until nobody has the provider any more.
+async fn keep(provider: Weak<Provider>) {
+    loop {
+        let wait = match provider.upgrade() {
+            Some(provider) => provider.keep_fresh().await,
+            None => return,
+        };
+        match wait {
+            Some(wait) => tokio::time::sleep(wait.max(PAUSE_MIN)).await,
+            None => return,
+        }
+    }
+}

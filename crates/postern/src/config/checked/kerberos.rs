@@ -1,0 +1,130 @@
+//! Kerberos: the library is there, and the keytab can be used by whom Postern becomes.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use nix::unistd::{User, geteuid};
+use postern_native::gss::Gss;
+use postern_native::kerberos::KeytabAcceptor;
+use postern_policy::principal::PrincipalRules;
+use postern_receive::KerberosLogins;
+use postern_sasl::Mechanism;
+
+use super::{Checking, files, values};
+use crate::config::file::{AccountWord, Postern};
+use crate::config::read::At;
+
+/// The file in the state directory in which the library remembers what it has seen.
+const REPLAY_CACHE: &str = "kerberos.rcache";
+
+pub(super) fn check(c: &mut Checking<'_>) -> Option<KerberosLogins> {
+    let written = &c.file.kerberos;
+    match (first_gssapi(c.file), &written.keytab) {
+        (None, None) => None,
+        (None, Some(keytab)) => {
+            c.problems.warning(
+                keytab.span.clone(),
+                "there is a keytab, and GSSAPI is off",
+                "never used",
+                "add \"GSSAPI\" to `mechanisms` in [auth]",
+            );
+            None
+        }
+        (Some(mechanism), None) => {
+            c.problems.error(
+                mechanism.span.clone(),
+                "GSSAPI needs a keytab, and [kerberos] names none",
+                "nobody could log in",
+                format!(
+                    "run `ktadd -k smtp.keytab smtp/{}` in kadmin, and write `keytab = \"smtp.keytab\"` below [kerberos]",
+                    c.hostname
+                ),
+            );
+            None
+        }
+        (Some(mechanism), Some(keytab)) => {
+            // Both are looked at, so that all mistakes are shown at once.
+            let usable = files::secret(keytab, "the keytab", c.problems) && owned(keytab, c);
+            let gss = load(mechanism, c)?;
+            usable.then(|| logins(gss, keytab, c)).flatten()
+        }
+    }
+}
+
+fn first_gssapi(file: &Postern) -> Option<&At<Mechanism>> {
+    let listeners = file.listener.iter().flat_map(|listeners| &listeners.value);
+    let theirs = listeners.filter_map(|listener| listener.mechanisms.as_ref());
+    let mut all = [&file.auth.mechanisms]
+        .into_iter()
+        .chain(theirs)
+        .flat_map(|list| &list.value);
+    all.find(|mechanism| mechanism.value == Mechanism::Gssapi)
+}
+
+fn load(mechanism: &At<Mechanism>, c: &mut Checking<'_>) -> Option<Gss> {
+    let library = &c.file.kerberos.library;
+    let error = match Gss::load(library) {
+        Ok(gss) => return Some(gss),
+        Err(error) => error,
+    };
+    c.problems.error(
+        library.span.clone().or_else(|| mechanism.span.clone()),
+        format!("GSSAPI cannot be offered: {error}"),
+        "needs the Kerberos library",
+        "apt install libgssapi-krb5-2, or remove GSSAPI from `mechanisms`",
+    );
+    None
+}
+
+/// The keytab is read at each login, and so by the user that Postern becomes.
+fn owned(keytab: &At<PathBuf>, c: &mut Checking<'_>) -> bool {
+    let Some(user) = c.file.user.as_ref().filter(|_| geteuid().is_root()) else {
+        return true;
+    };
+    let owner = std::fs::metadata(&keytab.value).map_or(0, |metadata| metadata.uid());
+    match User::from_name(&user.value) {
+        Ok(Some(known)) if known.uid.as_raw() != owner => {
+            c.problems.error(
+                keytab.span.clone(),
+                format!(
+                    "the keytab {} does not belong to {}",
+                    keytab.display(),
+                    user.value
+                ),
+                "is read at each login",
+                format!("chown {} {}", user.value, keytab.display()),
+            );
+            false
+        }
+        _ => true,
+    }
+}
+
+fn logins(gss: Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<KerberosLogins> {
+    let written = &c.file.kerberos;
+    let replay_cache = c.file.state_dir.join(REPLAY_CACHE);
+    let acceptor = KeytabAcceptor::new(gss, keytab.value.clone(), replay_cache);
+    if let Err(error) = acceptor.check() {
+        c.problems.error(
+            keytab.span.clone(),
+            format!("the keytab {} cannot be used: {error}", keytab.display()),
+            "the Kerberos library refuses it",
+            format!(
+                "look at it with `klist -k {}`; `ktadd -k` in kadmin makes one",
+                keytab.display()
+            ),
+        );
+        return None;
+    }
+    let realms = written.realms.as_ref().map(|realms| values(&realms.value));
+    Some(KerberosLogins {
+        acceptor: Arc::new(acceptor),
+        rules: PrincipalRules {
+            services: values(&written.services.value),
+            realms: realms.unwrap_or_default(),
+            domain: written.domain.as_ref().map(|domain| domain.value.clone()),
+        },
+        account_required: *written.account == AccountWord::Required,
+    })
+}

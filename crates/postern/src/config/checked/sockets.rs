@@ -1,0 +1,313 @@
+//! Sockets for neighbours: places that can be bound, rights that keep strangers out, accounts that exist.
+
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Group, User, geteuid};
+use postern_receive::{HomePattern, HomePatternError, MailAccounts, SocketProtocol, SocketSettings};
+
+use super::{Checking, clamp, logins, values};
+use crate::config::file::AuthSocketTable;
+use crate::config::problem::Span;
+use crate::config::read::At;
+
+/// Longest path of a socket: what the system's structure has room for, less its end.
+const PATH_MAX: usize = 107;
+
+/// One socket with where to bind it.
+#[derive(Clone, Debug)]
+pub(crate) struct SocketConfig {
+    pub(crate) place: SocketPlace,
+    pub(crate) settings: SocketSettings,
+}
+
+/// Where a socket is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum SocketPlace {
+    Path(SocketFile),
+    Address(SocketAddr),
+}
+
+/// A socket in the file system, and who may connect.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct SocketFile {
+    pub(crate) path: PathBuf,
+    pub(crate) mode: u32,
+    pub(crate) owner: Option<u32>,
+    pub(crate) group: Option<u32>,
+}
+
+impl SocketPlace {
+    /// Whether it is bound already where the other is.
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Path(one), Self::Path(other)) => one.path == other.path,
+            (Self::Address(one), Self::Address(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Display for SocketPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(file) => file.path.display().fmt(f),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+pub(super) fn check(c: &mut Checking<'_>) -> Vec<SocketConfig> {
+    let mut sockets: Vec<SocketConfig> = Vec::new();
+    let file = c.file;
+    for table in &file.auth_socket.value {
+        let Some(one) = socket(table, c) else { continue };
+        if sockets.iter().any(|other| other.place.is_at(&one.place)) {
+            c.problems.error(
+                table.span.clone(),
+                format!("two sockets at {}", one.place),
+                "used before",
+                "give one of them another path, or remove it",
+            );
+        }
+        sockets.push(one);
+    }
+    if let Some(first) = file.auth_socket.value.first()
+        && file.directory.is_empty()
+    {
+        c.problems.warning(
+            first.span.clone(),
+            "nobody can log in through [[auth_socket]]",
+            "there is no directory of users",
+            "add `[[directory]]` with `kind = \"users\"`, then `postern user add LOGIN`",
+        );
+    }
+    sockets
+}
+
+fn socket(table: &At<AuthSocketTable>, c: &mut Checking<'_>) -> Option<SocketConfig> {
+    let protocol = table.protocol.as_ref()?.value;
+    let place = place(table, protocol, c)?;
+    let name = table
+        .name
+        .as_ref()
+        .map_or_else(|| place.to_string(), |name| name.value.clone());
+    let mechanisms = table
+        .mechanisms
+        .as_ref()
+        .map(|list| logins::mechanisms(&list.value, c));
+    refuse_what_never_works(table, protocol, c);
+    let accounts = accounts(table, protocol, c);
+    Some(SocketConfig {
+        settings: SocketSettings {
+            mechanisms,
+            least_bits: table.least_bits.as_ref().map(|bits| clamp(bits.value)),
+            networks: values(&table.networks.value),
+            trust_certificates: *table.trust_certificates,
+            join_realm: *table.join_realm,
+            accounts,
+            connections_max: clamp(*table.connections),
+            ..SocketSettings::new(&name, protocol)
+        },
+        place,
+    })
+}
+
+fn place(table: &At<AuthSocketTable>, protocol: SocketProtocol, c: &mut Checking<'_>) -> Option<SocketPlace> {
+    match (&table.path, &table.address) {
+        (Some(path), None) => {
+            check_path(path, c);
+            warn_of_strangers(table, c);
+            let owner = table.owner.as_ref().and_then(|owner| user(owner, c));
+            Some(SocketPlace::Path(SocketFile {
+                path: path.value.clone(),
+                mode: clamp(*table.mode),
+                owner: owner.map(|user| user.uid.as_raw()),
+                group: table.group.as_ref().and_then(|name| group(name, c)),
+            }))
+        }
+        (None, Some(address)) => {
+            if protocol != SocketProtocol::Dovecot || !address.ip().is_loopback() {
+                c.problems.error(
+                    address.span.clone(),
+                    "passwords would cross the network in the clear",
+                    "not for this protocol, or no address of the loopback",
+                    "write `path`, or with `protocol = \"dovecot\"` an address such as `\"127.0.0.1:12345\"`",
+                );
+            }
+            Some(SocketPlace::Address(address.value))
+        }
+        (Some(_), Some(address)) => {
+            c.problems.error(
+                address.span.clone(),
+                "a socket with both `path` and `address`",
+                "where?",
+                "remove one of them",
+            );
+            None
+        }
+        (None, None) => {
+            c.problems.error(
+                table.span.clone(),
+                "a socket that is nowhere",
+                "neither `path` nor `address`",
+                "add for example `path = \"/run/postern/auth\"`",
+            );
+            None
+        }
+    }
+}
+
+fn check_path(path: &At<PathBuf>, c: &mut Checking<'_>) {
+    let folder = path.parent().unwrap_or_else(|| Path::new("/"));
+    let is_other = |path: &Path| {
+        let found = std::fs::symlink_metadata(path).ok();
+        found.is_some_and(|found| !found.file_type().is_socket())
+    };
+    if path.as_os_str().as_bytes().len() > PATH_MAX {
+        c.problems.error(
+            path.span.clone(),
+            format!("the path of a socket has at most {PATH_MAX} octets"),
+            "too long",
+            "choose a shorter one",
+        );
+    } else if !folder.is_dir() {
+        c.problems.error(
+            path.span.clone(),
+            format!("the folder {} of the socket does not exist", folder.display()),
+            "cannot be made",
+            format!("mkdir -p {}, and let the other server enter it", folder.display()),
+        );
+    } else if is_other(path) {
+        c.problems.error(
+            path.span.clone(),
+            format!("{} is there, and is no socket", path.display()),
+            "would be replaced",
+            "choose another path, or move it away",
+        );
+    }
+}
+
+fn warn_of_strangers(table: &AuthSocketTable, c: &mut Checking<'_>) {
+    if *table.mode & 0o006 != 0 {
+        c.problems.warning(
+            table.mode.span.clone(),
+            "everybody on this machine can guess at passwords on this socket",
+            "open to all",
+            "write `mode = \"0660\"`, and `group` for the group of the other server",
+        );
+    }
+}
+
+fn user(name: &At<String>, c: &mut Checking<'_>) -> Option<User> {
+    let found = User::from_name(&name.value).ok().flatten();
+    if found.is_none() {
+        unknown(name.span.clone(), "user", &name.value, c);
+    }
+    found
+}
+
+fn group(name: &At<String>, c: &mut Checking<'_>) -> Option<u32> {
+    let found = Group::from_name(&name.value).ok().flatten();
+    if found.is_none() {
+        unknown(name.span.clone(), "group", &name.value, c);
+    }
+    found.map(|group| group.gid.as_raw())
+}
+
+/// Where root starts the server it matters; elsewhere the file may be meant for another machine.
+fn unknown(span: Option<Span>, what: &str, name: &str, c: &mut Checking<'_>) {
+    let title = format!("there is no {what} {name:?} on this machine");
+    let database = if what == "user" { "passwd" } else { "group" };
+    let remedy = format!("name one of those that `getent {database}` lists");
+    if geteuid().is_root() {
+        c.problems.error(span, title, "unknown", remedy);
+    } else {
+        c.problems.warning(span, title, "unknown", remedy);
+    }
+}
+
+/// Settings that have no meaning for the protocol.
+fn refuse_what_never_works(table: &AuthSocketTable, protocol: SocketProtocol, c: &mut Checking<'_>) {
+    if protocol == SocketProtocol::Saslauthd && !table.networks.is_empty() {
+        c.problems.error(
+            table.networks.span.clone(),
+            "saslauthd's protocol tells no addresses, so nobody would be in `networks`",
+            "can never match",
+            "remove it, or use `protocol = \"dovecot\"`",
+        );
+    }
+    if protocol == SocketProtocol::Dovecot
+        && let Some(list) = &table.mechanisms
+        && list.iter().all(|mechanism| mechanism.binds_channel())
+    {
+        c.problems.error(
+            list.span.clone(),
+            "nobody can log in through this socket",
+            "no mechanism that works where TLS ends elsewhere",
+            "list mechanisms, for example `mechanisms = [\"PLAIN\", \"SCRAM-SHA-256\"]`",
+        );
+    }
+    let master_only = [
+        table.mail_user.as_ref().map(|at| at.span.clone()),
+        table.home.as_ref().map(|at| at.span.clone()),
+    ];
+    if protocol != SocketProtocol::DovecotMaster
+        && let Some(span) = master_only.into_iter().flatten().next()
+    {
+        c.problems.error(
+            span,
+            "`mail_user` and `home` are for `protocol = \"dovecot-master\"`",
+            "never told here",
+            "remove them, or add a second socket with that protocol",
+        );
+    }
+}
+
+/// The account that mail processes get.
+fn accounts(
+    table: &At<AuthSocketTable>,
+    protocol: SocketProtocol,
+    c: &mut Checking<'_>,
+) -> Option<MailAccounts> {
+    if protocol != SocketProtocol::DovecotMaster {
+        return None;
+    }
+    let (Some(name), Some(home)) = (&table.mail_user, &table.home) else {
+        c.problems.error(
+            table.span.clone(),
+            "a socket for masters without `mail_user` or `home`",
+            "where is the mail?",
+            "add for example `mail_user = \"vmail\"` and `home = \"/var/vmail/{login}\"`",
+        );
+        return None;
+    };
+    let pattern = HomePattern::new(&home.value)
+        .map_err(|error| bad_home(home.span.clone(), error, c))
+        .ok();
+    let user = user(name, c)?;
+    if user.uid.is_root() {
+        c.problems.error(
+            name.span.clone(),
+            "mail processes would work as root",
+            "root",
+            "name a user of its own: useradd --system --home-dir /var/vmail vmail",
+        );
+    }
+    Some(MailAccounts {
+        uid: user.uid.as_raw(),
+        gid: user.gid.as_raw(),
+        home: pattern?,
+    })
+}
+
+fn bad_home(span: Option<Span>, error: HomePatternError, c: &mut Checking<'_>) {
+    c.problems.error(
+        span,
+        format!("`home` in [[auth_socket]] is no pattern: {error}"),
+        "neither {login}, {local} nor {domain}",
+        "write for example `home = \"/var/vmail/{login}\"`",
+    );
+}

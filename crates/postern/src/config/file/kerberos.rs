@@ -1,0 +1,42 @@
+//! `[kerberos]`.
+
+use std::path::PathBuf;
+
+use super::words::HostName;
+use crate::config::kinds::{Choice, FilePath, Line, List, OneOf};
+use crate::config::read::{At, table};
+
+table! {
+    /// Kerberos 5, for the mechanism GSSAPI. The library is MIT's, found when the server starts; without GSSAPI it is not needed.
+    Kerberos {
+        /// The keytab with the key of the service, `smtp/HOST@REALM`, readable by Postern alone. It is read anew at each login, so
+        /// that a new key is good at once.
+        keytab: PathBuf = FilePath, optional "\"smtp.keytab\"" else "GSSAPI cannot be switched on";
+        /// The services whose tickets are taken. Tickets for another one that has a key in the keytab are refused. A mail server that
+        /// checks logins through a socket of Postern's needs its own, such as `"imap"`.
+        services: Vec<At<String>> = List(Line(60)), default "[\"smtp\"]";
+        /// Realms whose principals are logins. Those of the first are logins by their name alone, those of the others as
+        /// `name@REALM`. Principals of other realms, of machines and services, and such as `name/admin` are refused.
+        realms: Vec<At<String>> = List(Line(255)), optional "[\"EXAMPLE.ORG\"]" else "the realm of the service";
+        /// The mail domain of logins that are addresses: the principal `acaird@EXAMPLE.ORG` is then the login
+        /// `acaird@example.org`.
+        domain: String = HostName, optional "\"example.org\"" else "the login is the name alone";
+        /// Whether a directory has to know the login. With `"optional"` any principal of `realms` logs in, but for an account that
+        /// a directory has switched off; one that no directory knows owns no addresses.
+        account: AccountWord = OneOf::<AccountWord>::new(), default "\"required\"";
+        /// The library: a name for the system's loader, or a path.
+        library: String = Line(4_096), default "\"libgssapi_krb5.so.2\"";
+    }
+}
+
+/// Whether a directory has to know the login.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum AccountWord {
+    Required,
+    Optional,
+}
+
+impl Choice for AccountWord {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("required", Self::Required), ("optional", Self::Optional)];
+}

@@ -1,0 +1,63 @@
+//! `[[auth_socket]]`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use postern_receive::SocketProtocol;
+use postern_sasl::Mechanism;
+
+use super::words::MechanismName;
+use crate::config::kinds::{Choice, Count, FileMode, FilePath, Line, List, Network, OneOf, Socket, Switch};
+use crate::config::read::{At, table};
+
+table! {
+    /// Sockets on which other servers have logins checked against these directories: a Postfix, a Dovecot, a Cyrus next door.
+    ///
+    /// Guesses there are slowed and barred together with those over SMTP, by the address that the other server tells.
+    AuthSocketTable {
+        /// Its name in the log.
+        name: String = Line(64), optional "\"postfix\"" else "the path or address is the name";
+        /// What is spoken there. `dovecot`: the protocol by which Postfix (`smtpd_sasl_type = dovecot`) and Dovecot's login
+        /// processes have logins checked, with all mechanisms. `dovecot-master`: the one by which Dovecot's mail processes then ask
+        /// whom they work for. `saslauthd`: passwords only, for what is built with Cyrus SASL.
+        protocol: SocketProtocol = OneOf::<SocketProtocol>::new(), required "\"dovecot\"";
+        /// The socket. One that a killed server left behind is replaced. It is made before root's rights are given up, so the first
+        /// start can put it where only root can; a reload can only make it where `user` can.
+        path: PathBuf = FilePath, optional "\"/var/spool/postfix/private/postern\"" else "`address` is needed";
+        /// A port of the loopback in its place, for `protocol = "dovecot"`. Whoever can run programs here can connect to it.
+        address: SocketAddr = Socket, optional "\"127.0.0.1:12345\"" else "`path` is needed";
+        /// Who may connect, as chmod has it. Who may can guess at passwords, and tell whatever address he likes.
+        mode: u64 = FileMode, default "\"0660\"";
+        /// The owner of the socket.
+        owner: String = Line(32), optional "\"postfix\"" else "the user that Postern runs as";
+        /// The group of the socket.
+        group: String = Line(32), optional "\"postfix\"" else "the group that Postern runs as";
+        /// Mechanisms offered here, in place of those of [auth]. Those that end in `-PLUS` are never offered: the TLS session
+        /// ends elsewhere.
+        mechanisms: Vec<At<Mechanism>> = List(MechanismName), optional "[\"PLAIN\", \"SCRAM-SHA-256\"]" else "those of [auth]";
+        /// Least bits that protect a session, in place of those of [auth]. The other server's word counts, 128 bits where it
+        /// says no more than that TLS is there.
+        least_bits: u64 = Count(0..=256), optional "128" else "those of [auth]";
+        /// Networks whose clients may log in through the other server. Not with `saslauthd`, which tells no addresses.
+        networks: Vec<At<IpNet>> = List(Network), default "[]";
+        /// Whether the other server is believed whose login a client's certificate is, for EXTERNAL.
+        trust_certificates: bool = Switch, default "false";
+        /// With `saslauthd`: whether the realm, which Cyrus SASL splits off, is put behind the login again.
+        join_realm: bool = Switch, default "true";
+        /// With `dovecot-master`: the user that mail processes work as.
+        mail_user: String = Line(32), optional "\"vmail\"" else "needed with `dovecot-master`";
+        /// With `dovecot-master`: the home folder of each login. `{login}`, `{local}` and `{domain}` are filled in.
+        home: String = Line(1_024), optional "\"/var/vmail/{domain}/{local}\"" else "needed with `dovecot-master`";
+        /// Most connections at once; further ones wait. Postfix takes one for each of its `smtpd` processes. A change needs a restart.
+        connections: u64 = Count(1..=10_000), default "500";
+    }
+}
+
+impl Choice for SocketProtocol {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("dovecot", Self::Dovecot),
+        ("dovecot-master", Self::DovecotMaster),
+        ("saslauthd", Self::Saslauthd),
+    ];
+}

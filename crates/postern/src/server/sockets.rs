@@ -1,0 +1,304 @@
+//! The sockets on which neighbours have logins checked: bound with the rights of their files, served, changed, removed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, lchown};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::User;
+use postern_net::listen;
+use postern_receive::{Receiver, SocketListener, SocketSettings};
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::config::checked::{SocketConfig, SocketFile, SocketPlace};
+use crate::exit::chain;
+
+/// A socket that is bound and not served yet. Its file goes with it.
+pub(super) struct BoundSocket {
+    config: SocketConfig,
+    listener: SocketListener,
+    file: Option<FileGuard>,
+}
+
+/// Removes the file of a socket when dropped.
+struct FileGuard(PathBuf);
+
+impl Drop for FileGuard {
+    fn drop(&mut self) {
+        // In a folder of root's it stays behind: the next start replaces it.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Why a socket cannot be bound.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SocketError {
+    /// The file of it.
+    #[error("cannot make the socket {}{}", path.display(), remedy(source))]
+    Path {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Its port.
+    #[error(transparent)]
+    Address(#[from] listen::ListenError),
+}
+
+impl SocketError {
+    /// Whether another program is there.
+    pub(super) fn in_use(&self) -> bool {
+        let kind = match self {
+            Self::Path { source, .. } => source.kind(),
+            Self::Address(error) => error.source.kind(),
+        };
+        kind == io::ErrorKind::AddrInUse
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => " (another program answers there: ss -lxp shows which)",
+        io::ErrorKind::PermissionDenied => {
+            " (only root can make it there or give it that owner: restart Postern as root, or choose another folder)"
+        }
+        io::ErrorKind::AlreadyExists => " (what is there is no socket: move it away)",
+        _ => "",
+    }
+}
+
+/// Binds all, or none. Files without an owner of their own belong to the user that the process will become.
+///
+/// # Errors
+///
+/// Those that cannot be bound, each with its remedy.
+pub(super) fn bind_all<'a>(
+    configs: impl IntoIterator<Item = &'a SocketConfig>,
+    user: Option<&User>,
+) -> Result<Vec<BoundSocket>, Vec<SocketError>> {
+    let (mut bound, mut errors) = (Vec::new(), Vec::new());
+    for config in configs {
+        match bind(config, user) {
+            Ok(socket) => bound.push(socket),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(bound) } else { Err(errors) }
+}
+
+fn bind(config: &SocketConfig, user: Option<&User>) -> Result<BoundSocket, SocketError> {
+    let (listener, file) = match &config.place {
+        SocketPlace::Address(address) => (SocketListener::Tcp(listen::bind(*address)?), None),
+        SocketPlace::Path(file) => {
+            let failed = |source| SocketError::Path {
+                path: file.path.clone(),
+                source,
+            };
+            let (listener, guard) = bind_file(file, user).map_err(failed)?;
+            (SocketListener::Unix(listener), Some(guard))
+        }
+    };
+    Ok(BoundSocket {
+        config: config.clone(),
+        listener,
+        file,
+    })
+}
+
+fn bind_file(file: &SocketFile, user: Option<&User>) -> io::Result<(UnixListener, FileGuard)> {
+    remove_stale(&file.path)?;
+    // Never open to others, not even before its rights are set.
+    let before = umask(Mode::from_bits_truncate(0o177));
+    let bound = UnixListener::bind(&file.path);
+    umask(before);
+    let guard = FileGuard(file.path.clone());
+    let listener = bound?;
+    if let Some(user) = user {
+        lchown(&file.path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
+    }
+    set_rights(file)?;
+    Ok((listener, guard))
+}
+
+/// Owner first: the rights of a file are its new owner's to use.
+fn set_rights(file: &SocketFile) -> io::Result<()> {
+    if file.owner.is_some() || file.group.is_some() {
+        lchown(&file.path, file.owner, file.group)?;
+    }
+    std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(file.mode))
+}
+
+/// Removes a socket that nobody answers on any more.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(found) if !found.file_type().is_socket() => return Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => {}
+    }
+    if UnixStream::connect(path).is_ok() {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    std::fs::remove_file(path)
+}
+
+/// One socket at work.
+struct Running {
+    place: SocketPlace,
+    settings: Arc<ArcSwap<SocketSettings>>,
+    close: CancellationToken,
+    task: JoinHandle<()>,
+    file: Option<FileGuard>,
+}
+
+/// All sockets at work.
+pub(super) struct Sockets {
+    receiver: Receiver,
+    stop: CancellationToken,
+    running: Vec<Running>,
+    /// Those that a reload took away, until their neighbours have gone.
+    leaving: Vec<JoinHandle<()>>,
+}
+
+impl Sockets {
+    /// Starts to serve what was bound.
+    pub(super) fn start(receiver: Receiver, bound: Vec<BoundSocket>) -> Self {
+        let mut sockets = Self {
+            receiver,
+            stop: CancellationToken::new(),
+            running: Vec::new(),
+            leaving: Vec::new(),
+        };
+        bound.into_iter().for_each(|one| sockets.add(one));
+        sockets
+    }
+
+    fn add(&mut self, bound: BoundSocket) {
+        let SocketConfig { place, settings } = bound.config;
+        let told: Option<SocketAddr> = match &bound.listener {
+            SocketListener::Tcp(listener) => listener.local_addr().ok(),
+            SocketListener::Unix(_) => None,
+        };
+        let address = told.map_or_else(|| place.to_string(), |address| address.to_string());
+        info!(target: "postern::connect", listener = %settings.name, %address, "listening");
+        let settings = Arc::new(ArcSwap::from_pointee(settings));
+        let close = CancellationToken::new();
+        let (receiver, theirs) = (self.receiver.clone(), Arc::clone(&settings));
+        let (closed, stop) = (close.clone(), self.stop.clone());
+        let task = tokio::spawn(async move {
+            receiver.serve_socket(bound.listener, theirs, closed, stop).await;
+        });
+        self.running.push(Running {
+            place,
+            settings,
+            close,
+            task,
+            file: bound.file,
+        });
+    }
+
+    /// The sockets of another configuration that are not served yet.
+    pub(super) fn missing<'a>(&self, wanted: &'a [SocketConfig]) -> Vec<&'a SocketConfig> {
+        let is_new = |config: &&SocketConfig| !self.running.iter().any(|one| one.place.is_at(&config.place));
+        wanted.iter().filter(is_new).collect()
+    }
+
+    /// Goes over to another configuration: `bound` are those that were [`missing`](Self::missing). Returns warnings.
+    pub(super) fn change(&mut self, wanted: &[SocketConfig], bound: Vec<BoundSocket>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for mut one in std::mem::take(&mut self.running) {
+            match wanted.iter().find(|config| config.place.is_at(&one.place)) {
+                Some(config) => {
+                    if one.place != config.place
+                        && let SocketPlace::Path(file) = &config.place
+                        && let Err(error) = set_rights(file)
+                    {
+                        let path = file.path.display();
+                        warnings.push(format!(
+                            "the rights of {path} take effect after a restart: {}",
+                            chain(&error)
+                        ));
+                    }
+                    one.place = config.place.clone();
+                    one.settings.store(Arc::new(config.settings.clone()));
+                    self.running.push(one);
+                }
+                None => {
+                    info!(target: "postern::connect", address = %one.place, "listener removed");
+                    one.close.cancel();
+                    drop(one.file);
+                    self.leaving.push(one.task);
+                }
+            }
+        }
+        self.leaving.retain(|task| !task.is_finished());
+        bound.into_iter().for_each(|one| self.add(one));
+        warnings
+    }
+
+    /// Ends all connections, and removes the sockets.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        for one in self.running {
+            drop(one.file);
+            if let Err(error) = one.task.await {
+                warn!(target: "postern::connect", address = %one.place, %error, "a socket ended by itself");
+            }
+        }
+        for task in self.leaving {
+            let _ = task.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_receive::SocketProtocol;
+
+    use super::*;
+
+    fn config(path: &Path, mode: u32) -> SocketConfig {
+        SocketConfig {
+            place: SocketPlace::Path(SocketFile {
+                path: path.to_owned(),
+                mode,
+                owner: None,
+                group: None,
+            }),
+            settings: SocketSettings::new("x", SocketProtocol::Saslauthd),
+        }
+    }
+
+    #[tokio::test]
+    async fn stale_ones_are_replaced_and_others_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mux");
+        let first = bind(&config(&path, 0o620), None).unwrap();
+        let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o620);
+        let taken = bind(&config(&path, 0o600), None).err().unwrap();
+        assert!(taken.in_use(), "{taken}");
+        assert!(taken.to_string().contains("another program"), "{taken}");
+        assert_eq!(mode(), 0o620, "nothing was touched");
+        // As a crash leaves it: the file without anybody behind it.
+        let BoundSocket { listener, file, .. } = first;
+        std::mem::forget(file);
+        drop(listener);
+        let second = bind(&config(&path, 0o666), None).unwrap();
+        assert_eq!(mode(), 0o666);
+        drop(second);
+        assert!(!path.exists(), "removed at the end");
+        std::fs::write(&path, "mail").unwrap();
+        let refused = bind(&config(&path, 0o600), None).err().unwrap();
+        assert!(refused.to_string().contains("no socket"), "{refused}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"mail");
+    }
+}

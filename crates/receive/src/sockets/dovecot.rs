@@ -1,0 +1,355 @@
+//! Dovecot's protocol for clients: a Postfix or an `imap-login` has logins checked, many at a time on one connection.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use postern_authwire::dovecot::{self as wire, AuthRequest, Client, Cookie, Greeting};
+use postern_sasl::Mechanism;
+use postern_smtp::server::AuthFailure;
+use tokio::io::{AsyncWriteExt, WriteHalf};
+use tokio::task::{AbortHandle, JoinSet};
+use tracing::info;
+use zeroize::Zeroizing;
+
+use super::lines::Lines;
+use super::request::{Request, mechanisms, told};
+use super::tickets::Counter;
+use super::{Context, Ended, Stream, WRITE_MAX};
+use crate::login::{Exchange, Step};
+
+/// Longest wait for the neighbour's greeting.
+const GREETING_MAX: Duration = Duration::from_secs(30);
+
+/// Longest silence on a connection. Neighbours keep theirs open, and open another one where it has gone.
+const IDLE_MAX: Duration = Duration::from_secs(3_600);
+
+/// How often exchanges are looked for whose clients have fallen silent.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Longest time for one answer. Postfix waits for ten seconds and then drops the connection.
+const ANSWER_MAX: Duration = Duration::from_secs(9);
+
+/// The longest wait before a check, so that the answer comes in time.
+const DELAY_MAX: Duration = Duration::from_secs(5);
+
+/// Most exchanges under way on one connection. Further ones are told to try later.
+const EXCHANGES_MAX: usize = 1_000;
+
+/// Numbers connections, for neighbours that want them told apart.
+static CONNECTIONS: AtomicU32 = AtomicU32::new(1);
+
+/// An exchange between two lines, or at work on one.
+enum Under {
+    /// The neighbour's turn.
+    Waiting {
+        exchange: Box<Exchange>,
+        request: Box<Request>,
+        no_login: bool,
+        since: Instant,
+    },
+    /// Ours.
+    Working(AbortHandle),
+}
+
+/// What came of a line.
+struct Worked {
+    id: u32,
+    no_login: bool,
+    request: Box<Request>,
+    /// `None` when it took too long.
+    step: Option<Step>,
+}
+
+/// A connection whose neighbour has greeted.
+struct Connection<'a> {
+    context: &'a Context,
+    write: WriteHalf<Box<dyn Stream>>,
+    tickets: Counter,
+    under_way: HashMap<u32, Under>,
+    work: JoinSet<Worked>,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(stream: Box<dyn Stream>, context: &Context) -> Result<(), Ended> {
+    let (read, mut write) = tokio::io::split(stream);
+    let mut lines = Lines::new(read);
+    let cookie: Cookie = rand::random();
+    greet(&mut write, context, &cookie).await?;
+    let greeted = tokio::time::timeout(GREETING_MAX, be_greeted(&mut lines));
+    let Some(pid) = greeted
+        .await
+        .map_err(|_| Ended::Silent("no greeting in time"))??
+    else {
+        return Ok(());
+    };
+    let mut connection = Connection {
+        context,
+        write,
+        tickets: context.shared.tickets.open(cookie, pid),
+        under_way: HashMap::new(),
+        work: JoinSet::new(),
+    };
+    let mut sweep = tokio::time::interval(SWEEP);
+    let mut last = Instant::now();
+    loop {
+        tokio::select! {
+            line = lines.next() => {
+                let Some(line) = line? else { return Ok(()) };
+                last = Instant::now();
+                connection.take(Client::parse(&line)?).await?;
+            }
+            Some(worked) = connection.work.join_next() => {
+                // An exchange that was given up has no end.
+                if let Ok(worked) = worked {
+                    connection.answer(worked).await?;
+                }
+            }
+            _ = sweep.tick() => {
+                connection.end_silent_ones().await?;
+                if connection.under_way.is_empty() && last.elapsed() > IDLE_MAX {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+async fn greet(
+    write: &mut WriteHalf<Box<dyn Stream>>,
+    context: &Context,
+    cookie: &Cookie,
+) -> Result<(), Ended> {
+    let mechanisms = mechanisms(context);
+    let named: Vec<_> = mechanisms
+        .iter()
+        .map(|mechanism| (mechanism.name(), mechanism.is_plaintext()))
+        .collect();
+    let text = wire::greeting(&Greeting {
+        mechanisms: &named,
+        pid: std::process::id(),
+        connection: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
+        cookie,
+    });
+    send(write, &text).await
+}
+
+/// Reads up to the number of the neighbour's process; `None` when it goes.
+async fn be_greeted<R: tokio::io::AsyncRead + Unpin>(lines: &mut Lines<R>) -> Result<Option<u32>, Ended> {
+    let mut understood = false;
+    while let Some(line) = lines.next().await? {
+        match Client::parse(&line)? {
+            Client::Version(wire::MAJOR, _) => understood = true,
+            Client::Version(..) => return Err(Ended::Order("another version of the protocol")),
+            Client::Pid(pid) if understood => return Ok(Some(pid)),
+            Client::Other => {}
+            _ => return Err(Ended::Order("a question before the greeting")),
+        }
+    }
+    Ok(None)
+}
+
+async fn send(write: &mut WriteHalf<Box<dyn Stream>>, text: &str) -> Result<(), Ended> {
+    tokio::time::timeout(WRITE_MAX, async {
+        write.write_all(text.as_bytes()).await?;
+        write.flush().await
+    })
+    .await
+    .map_err(|_| Ended::Silent("takes no answers"))??;
+    Ok(())
+}
+
+impl Connection<'_> {
+    async fn take(&mut self, line: Client) -> Result<(), Ended> {
+        match line {
+            Client::Auth(request) => self.begin(*request).await,
+            Client::Continue { id, response } => self.go_on(id, response).await,
+            Client::Cancel(id) => {
+                self.tickets.forget(id);
+                if let Some(Under::Working(task)) = self.under_way.remove(&id) {
+                    task.abort();
+                }
+                Ok(())
+            }
+            Client::Version(..) | Client::Pid(_) => Err(Ended::Order("a second greeting")),
+            Client::Other => Ok(()),
+        }
+    }
+
+    /// Begins an exchange.
+    async fn begin(&mut self, auth: AuthRequest) -> Result<(), Ended> {
+        let id = auth.id;
+        if self.under_way.contains_key(&id) {
+            return Err(Ended::Order("the number of an exchange that is under way"));
+        }
+        self.tickets.forget(id);
+        if self.under_way.len() >= EXCHANGES_MAX {
+            let (temporary, words) = told(AuthFailure::Unavailable);
+            return self.send(&wire::failure(id, None, temporary, words)).await;
+        }
+        let mut request = Request::new(self.context, DELAY_MAX);
+        request.serves(&auth.service);
+        request.remote = auth.remote;
+        if auth.secured {
+            request.secured(auth.tls_version, auth.tls_bits);
+        }
+        if request.socket.trust_certificates && auth.valid_client_cert {
+            request.certificate = auth.cert_username.filter(|name| !name.is_empty());
+        }
+        let mechanism = match request.mechanism(&auth.mechanism) {
+            Ok(mechanism) => mechanism,
+            Err(unfit) => {
+                log_unfit(
+                    &request,
+                    unfit.rule(),
+                    unfit.words(),
+                    &auth.mechanism,
+                    auth.session.as_deref(),
+                );
+                return self
+                    .send(&wire::failure(id, None, false, Some(unfit.words())))
+                    .await;
+            }
+        };
+        let exchange = Box::new(Exchange::begin(mechanism, &request.origin()));
+        let input = match auth.response {
+            None => None,
+            Some(Some(response)) => Some(response),
+            Some(None) => return self.refuse_response(id).await,
+        };
+        self.work_on(id, auth.no_login, exchange, Box::new(request), input);
+        Ok(())
+    }
+
+    async fn go_on(&mut self, id: u32, response: Option<Zeroizing<Vec<u8>>>) -> Result<(), Ended> {
+        match self.under_way.remove(&id) {
+            Some(Under::Waiting {
+                exchange,
+                request,
+                no_login,
+                ..
+            }) => match response {
+                Some(response) => {
+                    self.work_on(id, no_login, exchange, request, Some(response));
+                    Ok(())
+                }
+                None => self.refuse_response(id).await,
+            },
+            Some(Under::Working(_)) => Err(Ended::Order("a response that was not asked for")),
+            // It ended while this was under way, by its time for one.
+            None => Ok(()),
+        }
+    }
+
+    async fn refuse_response(&mut self, id: u32) -> Result<(), Ended> {
+        let (temporary, words) = told(AuthFailure::Malformed);
+        self.send(&wire::failure(id, None, temporary, words)).await
+    }
+
+    /// Takes a turn, beside all others.
+    fn work_on(
+        &mut self,
+        id: u32,
+        no_login: bool,
+        exchange: Box<Exchange>,
+        request: Box<Request>,
+        input: Option<Zeroizing<Vec<u8>>>,
+    ) {
+        let task = self.work.spawn(async move {
+            let step = {
+                let origin = request.origin();
+                let turn = exchange.turn(input.as_ref().map(|octets| octets.as_slice()), &origin);
+                tokio::time::timeout(ANSWER_MAX, turn).await.ok()
+            };
+            Worked {
+                id,
+                no_login,
+                request,
+                step,
+            }
+        });
+        self.under_way.insert(id, Under::Working(task));
+    }
+
+    /// Tells what came of a turn.
+    async fn answer(&mut self, worked: Worked) -> Result<(), Ended> {
+        let Worked {
+            id,
+            no_login,
+            request,
+            step,
+        } = worked;
+        // Given up while the end was on its way.
+        if self.under_way.remove(&id).is_none() {
+            return Ok(());
+        }
+        match step {
+            Some(Step::Challenge(octets, exchange)) => {
+                let waiting = Under::Waiting {
+                    exchange,
+                    request,
+                    no_login,
+                    since: Instant::now(),
+                };
+                self.under_way.insert(id, waiting);
+                self.send(&wire::challenge(id, &octets)).await
+            }
+            Some(Step::Granted(granted)) => {
+                let login = granted.outcome.login;
+                if !no_login {
+                    self.tickets.keep(id, login.clone(), Instant::now());
+                }
+                self.send(&wire::ok(id, &login)).await
+            }
+            Some(Step::Refused(refused)) => {
+                let (temporary, words) = told(refused.failure);
+                let line = wire::failure(id, refused.tried(), temporary, words);
+                refused.note(&if temporary { "FAIL temp" } else { "FAIL" }, &request.origin());
+                self.send(&line).await
+            }
+            None => {
+                let (temporary, words) = told(AuthFailure::Unavailable);
+                self.send(&wire::failure(id, None, temporary, words)).await
+            }
+        }
+    }
+
+    /// Ends exchanges whose clients have said nothing for too long: Postfix does not tell when one has gone.
+    async fn end_silent_ones(&mut self) -> Result<(), Ended> {
+        let limit = self.context.shared.deps.settings.load().timeouts.auth;
+        let is_silent =
+            |under: &Under| matches!(under, Under::Waiting { since, .. } if since.elapsed() > limit);
+        let silent: Vec<u32> = self
+            .under_way
+            .iter()
+            .filter(|(_, under)| is_silent(under))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in silent {
+            self.under_way.remove(&id);
+            self.send(&wire::failure(id, None, true, None)).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, text: &str) -> Result<(), Ended> {
+        send(&mut self.write, text).await
+    }
+}
+
+fn log_unfit(request: &Request, rule: &str, reason: &str, mechanism: &str, theirs: Option<&str>) {
+    // What a neighbour's client names is its own affair, unless it is one of ours.
+    let mechanism = Mechanism::from_wire(mechanism).map(Mechanism::name);
+    info!(
+        target: "postern::login",
+        session = %request.session,
+        listener = %request.socket.name,
+        peer = request.remote.map(tracing::field::display),
+        mechanism,
+        neighbour = theirs,
+        rule,
+        reply = "FAIL",
+        reason,
+        "refused"
+    );
+}

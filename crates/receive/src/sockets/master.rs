@@ -1,0 +1,86 @@
+//! Dovecot's protocol for masters: a mail process asks whose login it was that its login process had checked, and where the
+//! mail is.
+
+use std::time::{Duration, Instant};
+
+use postern_authwire::dovecot::{Master, master_greeting};
+use postern_directory::PasswordVerdict;
+use tokio::io::AsyncWriteExt;
+use tracing::{info, warn};
+
+use super::lines::Lines;
+use super::{Context, Ended, Stream, WRITE_MAX};
+
+/// Longest silence on a connection. A mail process keeps its own for as long as it lives.
+const IDLE_MAX: Duration = Duration::from_secs(3_600);
+
+/// Serves a connection to its end.
+pub(super) async fn serve(stream: Box<dyn Stream>, context: &Context) -> Result<(), Ended> {
+    let (read, mut write) = tokio::io::split(stream);
+    let mut lines = Lines::new(read);
+    write
+        .write_all(master_greeting(std::process::id()).as_bytes())
+        .await?;
+    let mut understood = false;
+    loop {
+        let next = tokio::time::timeout(IDLE_MAX, lines.next());
+        let Ok(line) = next.await else { return Ok(()) };
+        let Some(line) = line? else { return Ok(()) };
+        let answer = match Master::parse(&line)? {
+            Master::Version(postern_authwire::dovecot::MAJOR, _) => {
+                understood = true;
+                continue;
+            }
+            Master::Version(..) => return Err(Ended::Order("another version of the protocol")),
+            Master::Other => continue,
+            _ if !understood => return Err(Ended::Order("a question before the greeting")),
+            Master::Request {
+                id,
+                client_pid,
+                client_id,
+                cookie,
+            } => {
+                let login = context
+                    .shared
+                    .tickets
+                    .take(&cookie, client_pid, client_id, Instant::now());
+                match login {
+                    Some(login) => account(id, &login, context),
+                    None => {
+                        let name = &context.socket.load().name;
+                        warn!(target: "postern::login", listener = %name, rule = "socket.ticket", "asked for a login that was not granted");
+                        format!("FAIL\t{id}\n")
+                    }
+                }
+            }
+            Master::User { id, user } => find(id, &user, context).await,
+            Master::Refused { id, list: true } => format!("DONE\t{id}\tfail\n"),
+            Master::Refused { id, list: false } => format!("FAIL\t{id}\n"),
+        };
+        tokio::time::timeout(WRITE_MAX, write.write_all(answer.as_bytes()))
+            .await
+            .map_err(|_| Ended::Silent("takes no answers"))??;
+    }
+}
+
+/// The account of a login that was granted.
+fn account(id: u32, login: &str, context: &Context) -> String {
+    let socket = context.socket.load();
+    match socket.accounts.as_ref().and_then(|accounts| accounts.of(login)) {
+        Some(account) => account.line(id),
+        None => {
+            info!(target: "postern::login", listener = %socket.name, login, rule = "socket.home", "no home folder can be made of this login");
+            format!("NOTFOUND\t{id}\n")
+        }
+    }
+}
+
+/// The account of a user that somebody delivers to.
+async fn find(id: u32, user: &str, context: &Context) -> String {
+    let directories = context.shared.deps.directories.load_full();
+    match directories.find_account(user).await {
+        PasswordVerdict::Granted(found) => account(id, &found.login, context),
+        PasswordVerdict::Denied(_) => format!("NOTFOUND\t{id}\n"),
+        PasswordVerdict::Unavailable(_) => format!("FAIL\t{id}\n"),
+    }
+}

@@ -1,0 +1,73 @@
+//! GSSAPI (RFC 4752): Kerberos 5, with its security layers.
+
+mod client;
+mod layer;
+mod server;
+
+pub(crate) use client::GssapiClient;
+pub(crate) use server::GssapiServer;
+
+use crate::context::Layers;
+use crate::security_context::ContextFeatures;
+
+pub(crate) const NAME: &str = "GSSAPI";
+
+/// Service part of the principal (RFC 4954 section 4).
+const SERVICE: &str = "smtp";
+
+/// Largest token that is taken under a security layer, in octets; both ends announce it.
+const BUFFER_MAX: usize = 65_536;
+
+/// Least room for text in a token of the peer's size: less would only make work.
+const PIECE_MIN: usize = 64;
+
+/// Octets of the word that offers and chooses a layer: a mask, and the size of the largest token.
+const WORD: usize = 4;
+
+/// A security layer (RFC 4752 section 3.3).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Protection {
+    None,
+    Integrity,
+    Confidentiality,
+}
+
+impl Protection {
+    /// Strongest first.
+    const ALL: [Self; 3] = [Self::Confidentiality, Self::Integrity, Self::None];
+
+    fn bit(self) -> u8 {
+        match self {
+            Self::None => 1,
+            Self::Integrity => 2,
+            Self::Confidentiality => 4,
+        }
+    }
+
+    /// The one layer of this bit; `None` for a mask of several, or of none.
+    fn of_bit(bit: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|protection| protection.bit() == bit)
+    }
+
+    /// Whether it may be agreed on. A layer that would not notice messages out of order protects nothing.
+    fn is_open(self, layers: Layers, features: ContextFeatures) -> bool {
+        match self {
+            Self::None => true,
+            Self::Integrity => layers.integrity && features.integrity && features.sequence,
+            Self::Confidentiality => layers.confidentiality && features.confidentiality && features.sequence,
+        }
+    }
+}
+
+/// Puts a mask and a size together.
+fn word(mask: u8, size: usize) -> [u8; WORD] {
+    let size = u32::try_from(size.min(0x00ff_ffff)).unwrap_or(0x00ff_ffff);
+    (u32::from(mask) << 24 | size).to_be_bytes()
+}
+
+/// Takes mask and size apart, and gives what follows.
+fn split_word(message: &[u8]) -> Option<(u8, usize, &[u8])> {
+    let (&[mask, a, b, c], rest) = message.split_first_chunk::<WORD>()?;
+    let size = u32::from_be_bytes([0, a, b, c]);
+    Some((mask, usize::try_from(size).unwrap_or(usize::MAX), rest))
+}

@@ -1,0 +1,361 @@
+//! A provider of tokens (OAuth 2.0 and OpenID Connect) on a loopback port, over real TLS, with real keys.
+//!
+//! It describes itself, publishes its keys, answers introspection, and gives tokens for client credentials, refresh tokens
+//! and device codes. A test may roll its keys over, break it, stop it and start it again.
+
+mod grants;
+mod keys;
+mod serve;
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use self::grants::Grants;
+pub use self::keys::Algorithm;
+use self::keys::SigningKey;
+
+/// The client that introspection and the token endpoint take.
+pub const CLIENT_ID: &str = "postern-test";
+
+/// Its secret, with characters that have to be escaped.
+pub const CLIENT_SECRET: &str = "s3cret: with %+& in it";
+
+/// The audience of tokens unless a test says otherwise.
+pub const AUDIENCE: &str = "https://mail.relay.test";
+
+/// The owner of tokens unless a test says otherwise.
+pub const OWNER: &str = "tester@relay.test";
+
+/// A running provider. Stopped when dropped.
+pub struct OauthProvider {
+    folder: TempDir,
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+/// What connections share.
+struct Shared {
+    issuer: String,
+    tls: Arc<rustls::ServerConfig>,
+    state: Mutex<State>,
+    stop: AtomicBool,
+}
+
+struct State {
+    /// The one that signs comes last.
+    keys: Vec<SigningKey>,
+    /// Opaque tokens that are active, with their claims.
+    opaque: HashMap<String, Map<String, Value>>,
+    grants: Grants,
+    /// Requests by path.
+    requests: HashMap<String, usize>,
+    /// The status that every request gets, if the test wants it broken.
+    broken: Option<u16>,
+    /// Lifetime of tokens from the token endpoint, in seconds.
+    lifetime: u64,
+    next: u64,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Claims of a token that holds for five minutes.
+    fn claims(&self, lifetime: u64) -> Map<String, Value> {
+        let now = unix_now();
+        let claims = json!({
+            "iss": self.issuer, "sub": "f3b1-0001", "aud": AUDIENCE, "azp": CLIENT_ID, "scope": "openid smtp",
+            "iat": now, "exp": now + lifetime, "email": OWNER, "email_verified": true,
+        });
+        claims.as_object().cloned().unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for OauthProvider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OauthProvider")
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+impl OauthProvider {
+    /// Starts with one RS256 key, on a free port.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started, or openssl is not installed.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(Algorithm::Rs256)
+    }
+
+    /// Starts with one key of this algorithm.
+    ///
+    /// # Panics
+    ///
+    /// As [`OauthProvider::start`].
+    #[must_use]
+    pub fn start_with(algorithm: Algorithm) -> Self {
+        let folder = TempDir::new().expect("a scratch folder");
+        crate::slapd::make_certificate(folder.path());
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free loopback port");
+        let port = listener
+            .local_addr()
+            .expect("a bound socket has an address")
+            .port();
+        let provider = Self {
+            shared: Arc::new(Shared {
+                issuer: format!("https://localhost:{port}/realms/test"),
+                tls: serve::tls(folder.path()),
+                state: Mutex::new(State {
+                    keys: vec![SigningKey::generate(algorithm, "key-1")],
+                    opaque: HashMap::new(),
+                    grants: Grants::default(),
+                    requests: HashMap::new(),
+                    broken: None,
+                    lifetime: 300,
+                    next: 1,
+                }),
+                stop: AtomicBool::new(false),
+            }),
+            folder,
+            port,
+        };
+        serve::accept(listener, Arc::clone(&provider.shared));
+        provider
+    }
+
+    /// The issuer: `https://localhost:PORT/realms/test`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.shared.issuer
+    }
+
+    /// The address of one of its services: `jwks`, `introspect`, `tokeninfo`, `token`, `device`.
+    #[must_use]
+    pub fn address(&self, service: &str) -> String {
+        format!("{}/{service}", self.shared.issuer)
+    }
+
+    /// The authority that signed its certificate.
+    #[must_use]
+    pub fn ca(&self) -> PathBuf {
+        self.folder.path().join("ca.crt")
+    }
+
+    /// A file with [`CLIENT_SECRET`], readable by its owner alone.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be written.
+    #[must_use]
+    pub fn secret_file(&self) -> PathBuf {
+        let path = self.folder.path().join("client.secret");
+        write_private(&path, CLIENT_SECRET);
+        path
+    }
+
+    /// A signed token whose claims are the usual ones with these in their place; `null` takes one away.
+    #[must_use]
+    pub fn token(&self, changes: Value) -> String {
+        let claims = Value::Object(self.claims(changes));
+        let state = self.shared.state();
+        let key = state.keys.last().expect("there is always a key");
+        key.sign(&key.header(), &claims)
+    }
+
+    /// The same with another header: its members replace those of the usual one; `null` takes one away.
+    #[must_use]
+    pub fn token_with_header(&self, header: Value, changes: Value) -> String {
+        let claims = Value::Object(self.claims(changes));
+        let state = self.shared.state();
+        let key = state.keys.last().expect("there is always a key");
+        let mut usual = key.header().as_object().cloned().unwrap_or_default();
+        merge(&mut usual, header);
+        key.sign(&Value::Object(usual), &claims)
+    }
+
+    /// A token signed by somebody else, under the name of the provider's key, or of one that nobody has.
+    #[must_use]
+    pub fn forged(&self, kid: Option<&str>, changes: Value) -> String {
+        let claims = Value::Object(self.claims(changes));
+        let (algorithm, ours) = {
+            let state = self.shared.state();
+            let key = state.keys.last().expect("there is always a key");
+            (key.algorithm(), key.kid().to_owned())
+        };
+        let stranger = SigningKey::generate(algorithm, kid.unwrap_or(&ours));
+        stranger.sign(&stranger.header(), &claims)
+    }
+
+    /// A token that says it has no signature, and has none.
+    #[must_use]
+    pub fn unsigned(&self, changes: Value) -> String {
+        keys::unsigned(&Value::Object(self.claims(changes)))
+    }
+
+    /// A token signed by HMAC with the provider's public key for a secret, in the form that confused programs would take.
+    #[must_use]
+    pub fn confused(&self, changes: Value) -> String {
+        let claims = Value::Object(self.claims(changes));
+        self.shared
+            .state()
+            .keys
+            .last()
+            .expect("there is always a key")
+            .confuse(&claims)
+    }
+
+    /// An opaque token that introspection knows by these claims.
+    #[must_use]
+    pub fn opaque(&self, changes: Value) -> String {
+        let claims = self.claims(changes);
+        let mut state = self.shared.state();
+        let token = format!("opaque-{}-{}", self.port, state.next);
+        state.next += 1;
+        state.opaque.insert(token.clone(), claims);
+        token
+    }
+
+    /// Makes an opaque token inactive.
+    pub fn revoke(&self, token: &str) {
+        self.shared.state().opaque.remove(token);
+    }
+
+    /// Signs with a new key from now on. The old ones stay published until [`retire`](Self::retire).
+    pub fn rollover(&self, algorithm: Algorithm) {
+        let mut state = self.shared.state();
+        let kid = format!("key-{}", state.keys.len() + 1);
+        state.keys.push(SigningKey::generate(algorithm, &kid));
+    }
+
+    /// Publishes the newest key alone.
+    pub fn retire(&self) {
+        let mut state = self.shared.state();
+        let newest = state.keys.pop();
+        state.keys.clear();
+        state.keys.extend(newest);
+    }
+
+    /// Its keys, as it publishes them.
+    #[must_use]
+    pub fn jwks(&self) -> String {
+        self.shared.state().jwks()
+    }
+
+    /// Answers everything with this status; `None` makes it well again.
+    pub fn break_with(&self, status: Option<u16>) {
+        self.shared.state().broken = status;
+    }
+
+    /// Closes its port, as an outage does.
+    pub fn stop(&self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        // Wakes who accepts.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        crate::process::wait_until("the provider to close its port", || {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err()
+        });
+    }
+
+    /// Opens its port again.
+    ///
+    /// # Panics
+    ///
+    /// When somebody else has taken it.
+    pub fn restart(&self) {
+        self.shared.stop.store(false, Ordering::SeqCst);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).expect("the provider's own port");
+        serve::accept(listener, Arc::clone(&self.shared));
+    }
+
+    /// How many requests a service has had, broken or not.
+    #[must_use]
+    pub fn requests(&self, service: &str) -> usize {
+        let path = format!("/realms/test/{service}");
+        self.shared.state().requests.get(&path).copied().unwrap_or(0)
+    }
+
+    /// How long tokens from the token endpoint hold from now on, in seconds.
+    pub fn set_lifetime(&self, seconds: u64) {
+        self.shared.state().lifetime = seconds;
+    }
+
+    /// A refresh token for [`OWNER`], as a user gets it once.
+    #[must_use]
+    pub fn refresh_token(&self) -> String {
+        self.shared.state().grants.new_refresh_token()
+    }
+
+    /// Withdraws all refresh tokens.
+    pub fn revoke_refresh_tokens(&self) {
+        self.shared.state().grants.revoke();
+    }
+
+    /// Does what a user does who opens the page of a device: types the code and agrees, or does not. False when no device
+    /// waits with this code.
+    pub fn decide(&self, user_code: &str, agree: bool) -> bool {
+        self.shared.state().grants.decide(user_code, agree)
+    }
+
+    fn claims(&self, changes: Value) -> Map<String, Value> {
+        let mut claims = self.shared.claims(300);
+        merge(&mut claims, changes);
+        claims
+    }
+}
+
+impl Drop for OauthProvider {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+    }
+}
+
+impl State {
+    fn jwks(&self) -> String {
+        let keys: Vec<Value> = self.keys.iter().map(SigningKey::jwk).collect();
+        json!({ "keys": keys }).to_string()
+    }
+}
+
+fn merge(into: &mut Map<String, Value>, changes: Value) {
+    let Value::Object(changes) = changes else { return };
+    for (name, value) in changes {
+        if value.is_null() {
+            into.remove(&name);
+        } else {
+            into.insert(name, value);
+        }
+    }
+}
+
+fn write_private(path: &Path, text: &str) {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .expect("a private file");
+    file.write_all(text.as_bytes()).expect("a private file");
+}
