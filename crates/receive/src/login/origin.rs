@@ -10,7 +10,9 @@ use postern_net::tls;
 use postern_policy::login::SessionFacts;
 use postern_policy::relay::CertificateFacts;
 use postern_policy::throttle::Source;
-use postern_sasl::{ChannelBindings, Layers, Mechanism, Needs, Nonce, ScramShape, ServerContext};
+use postern_sasl::{
+    ChannelBindings, Layers, Mechanism, Needs, Nonce, OauthAdvice, ScramShape, ServerContext,
+};
 
 use crate::receiver::Shared;
 use crate::{Plaintext, Settings};
@@ -138,11 +140,21 @@ impl Origin<'_> {
             decoy_iterations: decoy_shape.iterations,
             decoy_salt_octets: decoy_shape.salt_octets,
             layers: self.layers(),
+            oauth: self.advice(),
             kerberos: auth
                 .kerberos
                 .as_ref()
                 .map(|kerberos| Arc::clone(&kerberos.acceptor)),
             ..ServerContext::new(&self.settings.hostname, Nonce::new(rand::random()), now, decoy)
+        }
+    }
+
+    /// What a client is told whose token is not taken.
+    fn advice(&self) -> OauthAdvice {
+        let advice = self.shared.deps.tokens.load().advice();
+        OauthAdvice {
+            scope: advice.scope,
+            openid_configuration: advice.openid_configuration,
         }
     }
 }
