@@ -35,6 +35,7 @@ fn a_site_moves_to_scram_without_new_passwords() {
     let bench = Bench {
         ca: site.path("certs/ca.crt"),
         site,
+        provider: None,
     };
     assert!(!log_in(&bench, "SCRAM-SHA-256", RIGHT).success);
     let plain = log_in(&bench, "PLAIN", RIGHT);

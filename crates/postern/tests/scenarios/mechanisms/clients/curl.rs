@@ -10,7 +10,16 @@ use crate::mechanisms::{Bench, LOGIN, Login, Tls, Try, tried};
 pub(super) const PEER: Peer = Peer {
     name: "curl",
     version: &["curl", "--version"],
-    speaks: &["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "NTLM", "EXTERNAL"],
+    speaks: &[
+        "PLAIN",
+        "LOGIN",
+        "CRAM-MD5",
+        "DIGEST-MD5",
+        "NTLM",
+        "EXTERNAL",
+        "OAUTHBEARER",
+        "XOAUTH2",
+    ],
     lacks: &[("*", "not in Debian's build")],
     log_in,
 };
@@ -36,6 +45,8 @@ fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
         let (certificate, key) = bench.identity(login);
         command.arg("--cert").arg(certificate).arg("--key").arg(key);
         command.args(["--user", &format!("{LOGIN}:")]);
+    } else if matches!(mechanism, "OAUTHBEARER" | "XOAUTH2") {
+        command.args(["--user", &format!("{LOGIN}:"), "--oauth2-bearer", login.secret]);
     } else {
         command.args(["--user", &format!("{LOGIN}:{}", login.secret)]);
     }

@@ -20,6 +20,8 @@ pub(super) const PEER: Peer = Peer {
         "SCRAM-SHA-1",
         "SCRAM-SHA-256",
         "EXTERNAL",
+        "OAUTHBEARER",
+        "XOAUTH2",
     ],
     lacks: &[("NTLM", FIRST_NTLM), ("*", NOT_IN_CLIENT)],
     log_in,
