@@ -320,6 +320,10 @@ fn the_administrator_learns_why() {
         !shown(&wrong).contains(token.rsplit('.').next().unwrap()),
         "the token is not printed"
     );
+    let unknown = explain(&provider.token(json!({"email": "new@relay.test"})), &[]);
+    let text = shown(&unknown);
+    assert_eq!(unknown.status.code(), Some(1), "{text}");
+    assert!(text.contains("refused: new@relay.test: unknown user"), "{text}");
     let none = explain("two words", &[]);
     assert!(shown(&none).contains("holds no token"), "{}", shown(&none));
 }

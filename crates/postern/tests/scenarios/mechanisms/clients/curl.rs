@@ -15,6 +15,7 @@ pub(super) const PEER: Peer = Peer {
         "LOGIN",
         "CRAM-MD5",
         "DIGEST-MD5",
+        "GSSAPI",
         "NTLM",
         "EXTERNAL",
         "OAUTHBEARER",
@@ -50,6 +51,7 @@ fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
     } else {
         command.args(["--user", &format!("{LOGIN}:{}", login.secret)]);
     }
+    command.envs(bench.tickets(login));
     tried(
         &mut command,
         &format!("Subject: curl {mechanism}\r\n\r\nhello\r\n"),
