@@ -677,3 +677,66 @@ fn decode_base64(text: &str) -> Vec<u8> {
     }
     octets
 }
+
+#[test]
+fn exim_lets_us_in() {
+    use postern_testkit::exim::{Exim, MECHANISMS};
+    let authority = Site::relay(1, "");
+    authority.issue("exim", &["localhost"]);
+    authority.ok(&[
+        "cert",
+        "issue",
+        "--dir",
+        "certs",
+        "--client",
+        "--out",
+        "client",
+        "tester@relay.test",
+    ]);
+    let exim = Exim::start(
+        &authority.path("certs/exim.crt"),
+        &authority.path("certs/exim.key"),
+        &authority.path("certs/ca.crt"),
+        "tester",
+        "test word",
+    );
+    let ways: Vec<Way> = MECHANISMS
+        .iter()
+        .map(|name| {
+            let proof = match *name {
+                "EXTERNAL" => format!(
+                    "certificate = \"{}\"\nkey = \"{}\"",
+                    authority.path("certs/client.crt").display(),
+                    authority.path("certs/client.key").display()
+                ),
+                _ => "password_file = \"right.pass\"".to_owned(),
+            };
+            Way::new(
+                name,
+                exim.port(),
+                &format!("login = \"tester\"\n{proof}\nmechanisms = [\"{name}\"]"),
+                "",
+            )
+        })
+        .chain([Way::new(
+            "wrong",
+            exim.port(),
+            "login = \"tester\"\npassword_file = \"wrong.pass\"",
+            "",
+        )])
+        .collect();
+    let mut site = sender(&authority, &ways, "");
+    site.start();
+    for way in &ways {
+        send_tester(&site, &way.name);
+    }
+    for name in MECHANISMS {
+        let way = name.to_ascii_lowercase();
+        wait_until(&way, || exim.mailbox().contains(&format!("Subject: by {way}\n")));
+        assert_eq!(destination(&site, &way)["login"]["mechanism"], name);
+    }
+    wait_until("a refusal", || {
+        destination(&site, "wrong")["login"]["state"] == "fails"
+    });
+    assert!(!exim.mailbox().contains("Subject: by wrong"));
+}
