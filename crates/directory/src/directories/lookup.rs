@@ -42,7 +42,7 @@ impl Directories {
 
     /// Finds the account of a login that proved itself by other means than a password, such as a certificate.
     ///
-    /// Own users and LDAP can be asked that, saslauthd cannot. LDAP tells only by a bind whether an account is locked, so
+    /// Own users and LDAP can be asked that, saslauthd and Dovecot cannot. LDAP tells only by a bind whether an account is locked, so
     /// here it counts as open.
     pub async fn find_account(&self, login: &str) -> PasswordVerdict {
         if !is_login(login) {

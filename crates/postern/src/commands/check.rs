@@ -4,7 +4,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use postern_directory::{Directories, DirectorySettings, PasswordVerdict, UserStore};
+use postern_directory::{Directories, DirectorySettings, DovecotPlace, PasswordVerdict, UserStore};
 use secrecy::SecretString;
 use serde::Serialize;
 
@@ -83,6 +83,7 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
             _ if offline => {}
             DirectorySettings::Ldap(ldap) => ldap.servers.iter().for_each(|url| check_ldap(url, found)),
             DirectorySettings::Sql(_) => check_sql(directory, found),
+            DirectorySettings::Dovecot(dovecot) => check_dovecot(&dovecot.place, found),
             DirectorySettings::Saslauthd(saslauthd) => {
                 if let Err(error) = UnixStream::connect(&saslauthd.socket) {
                     let title = format!(
@@ -98,6 +99,21 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
                 }
             }
         }
+    }
+}
+
+fn check_dovecot(place: &DovecotPlace, found: &mut Problems) {
+    let answers = match place {
+        DovecotPlace::Path(path) => UnixStream::connect(path).map(drop),
+        DovecotPlace::Server(server) => TcpStream::connect(server).map(drop),
+    };
+    if let Err(error) = answers {
+        found.warning(
+            None,
+            format!("Dovecot does not answer at {place}: {error}"),
+            "",
+            "start Dovecot, or correct the place: a `unix_listener` of its `service auth` that Postern may connect to",
+        );
     }
 }
 

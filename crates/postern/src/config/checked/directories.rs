@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use postern_directory::{DirectorySettings, LdapSettings, SaslauthdSettings, UsersSettings};
 
-use super::{Checking, clamp, files, logins, sql, values};
+use super::{Checking, clamp, dovecot, files, logins, sql, values};
 use crate::config::file::{Directory, LdapTable, Postern, SaslauthdTable, UsersTable};
 use crate::config::problem::Span;
 use crate::config::read::At;
@@ -21,6 +21,9 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<DirectorySettings> {
             Directory::Ldap(table) => ldap(table, directory.span.clone(), c).map(DirectorySettings::Ldap),
             Directory::Sql(table) => sql::check(table, directory.span.clone(), c).map(DirectorySettings::Sql),
             Directory::Saslauthd(table) => Some(DirectorySettings::Saslauthd(saslauthd(table))),
+            Directory::Dovecot(table) => {
+                dovecot::check(table, directory.span.clone(), c).map(DirectorySettings::Dovecot)
+            }
         };
         let Some(one) = one else { continue };
         if settings.contains(&one) {

@@ -21,7 +21,9 @@ use std::path::PathBuf;
 pub(crate) use self::admission::Admission;
 pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
 pub(crate) use self::delivery::{Delivery, Retry};
-pub(crate) use self::directory::{Directory, EngineWord, LdapTable, SaslauthdTable, SqlTable, UsersTable};
+pub(crate) use self::directory::{
+    Directory, DovecotTable, EngineWord, LdapTable, SaslauthdTable, SqlTable, UsersTable,
+};
 pub(crate) use self::kerberos::{AccountWord, Kerberos};
 pub(crate) use self::limits::{Limits, Timeouts};
 pub(crate) use self::listener::{Extensions, Listener};
