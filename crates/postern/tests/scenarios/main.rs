@@ -16,6 +16,7 @@ mod clients;
 mod crash;
 mod disk;
 mod mechanisms;
+mod neighbours;
 mod next_hop;
 mod operations;
 mod relay_example;
