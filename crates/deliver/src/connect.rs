@@ -7,17 +7,20 @@ use postern_mail::Status;
 use postern_net::resolver::{ResolveError, Resolver};
 use postern_net::tls::{ClientTls, ClientTlsFacts};
 use postern_net::{MailStream, dial};
-use postern_policy::route::{self, Hop, HopHost, MxRecord, MxVerdict, TlsLevel};
+use postern_policy::route::{self, Hop, HopHost, MxRecord, MxVerdict, RouteLogin, TlsLevel};
+use postern_sasl::Mechanism;
 use postern_smtp::Reply;
-use postern_smtp::client::{Opening, OpeningStep, Stage, StartTls};
+use postern_smtp::client::{Capabilities, Opening, OpeningStep, Stage, StartTls};
+use secrecy::SecretString;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::TlsClients;
 use crate::failure::Failure;
 use crate::hop::{HopKind, NextHop};
+use crate::login::{self, Call, Trouble};
 use crate::session::{Session, SessionError, Wire, limit};
-use crate::settings::Settings;
+use crate::settings::{Login, Settings};
 
 /// What connecting needs.
 pub(crate) struct Dialer<'a> {
@@ -28,6 +31,25 @@ pub(crate) struct Dialer<'a> {
     pub(crate) seed: u64,
     /// Hosts, as [`Session::relay`] names them, that have had their chance in this attempt.
     pub(crate) avoid: &'a [String],
+    /// What to log in with.
+    pub(crate) login: Option<Credentials>,
+}
+
+/// What there is to log in with, at whatever host is reached.
+pub(crate) struct Credentials {
+    pub(crate) login: Arc<Login>,
+    pub(crate) route: RouteLogin,
+    pub(crate) token: Option<SecretString>,
+}
+
+/// Why no host was willing.
+pub(crate) enum NotOpened {
+    Failed(Failure),
+    /// A host refused the login, with its token or otherwise.
+    Login {
+        failure: Failure,
+        token: bool,
+    },
 }
 
 /// One address of one host.
@@ -37,10 +59,23 @@ enum Address {
     Unix(std::path::PathBuf),
 }
 
+impl NotOpened {
+    pub(crate) fn failure(self) -> Failure {
+        match self {
+            Self::Failed(failure) | Self::Login { failure, .. } => failure,
+        }
+    }
+}
+
 /// Why one address did not do.
 enum Refusal {
     /// TLS could not be made; in the clear it might do.
     Tls(Failure),
+    /// The login was refused; the other hosts of the route have the same accounts.
+    Login {
+        failure: Failure,
+        token: bool,
+    },
     Other(Failure),
 }
 
@@ -50,8 +85,8 @@ impl Dialer<'_> {
     /// # Errors
     ///
     /// The failure of the last host tried; permanent only when all are.
-    pub(crate) async fn open(&self, hop: &NextHop) -> Result<Session, Failure> {
-        let hosts = self.hosts(hop).await?;
+    pub(crate) async fn open(&self, hop: &NextHop) -> Result<Session, NotOpened> {
+        let hosts = self.hosts(hop).await.map_err(NotOpened::Failed)?;
         let mut left = self.settings.limits.addresses_per_attempt;
         let mut worst: Option<Failure> = None;
         for host in &hosts {
@@ -69,7 +104,10 @@ impl Dialer<'_> {
                 left -= 1;
                 match self.open_address(hop, host, address).await {
                     Ok(session) => return Ok(session),
-                    Err(failure) => {
+                    Err(Refusal::Login { failure, token }) => {
+                        return Err(NotOpened::Login { failure, token });
+                    }
+                    Err(Refusal::Tls(failure) | Refusal::Other(failure)) => {
                         tracing::debug!(
                             target: "postern::attempt", relay = %failure.relay, status = %failure.status, reply = %failure.text,
                             "connect"
@@ -82,7 +120,8 @@ impl Dialer<'_> {
                 break;
             }
         }
-        Err(worst.unwrap_or_else(|| Failure::temporary(Status(4, 4, 4), "", "no host to try")))
+        let none = || Failure::temporary(Status(4, 4, 4), "", "no host to try");
+        Err(NotOpened::Failed(worst.unwrap_or_else(none)))
     }
 
     /// The hosts of a next hop, in the order in which they are tried.
@@ -169,9 +208,9 @@ impl Dialer<'_> {
     }
 
     /// Tries one address, once more in the clear if TLS is a wish and fails.
-    async fn open_address(&self, hop: &NextHop, host: &Hop, address: Address) -> Result<Session, Failure> {
+    async fn open_address(&self, hop: &NextHop, host: &Hop, address: Address) -> Result<Session, Refusal> {
         let wish = match (hop.tls, &address) {
-            (_, Address::Unix(_)) | (TlsLevel::None, _) => StartTls::Never,
+            (_, Address::Unix(_)) | (TlsLevel::None | TlsLevel::Implicit, _) => StartTls::Never,
             (TlsLevel::Opportunistic, _) => StartTls::IfOffered,
             (TlsLevel::Required, _) => StartTls::Required,
         };
@@ -182,11 +221,9 @@ impl Dialer<'_> {
                     target: "postern::tls", relay = %failure.relay, reply = %failure.text,
                     "handshake failed, once more in the clear"
                 );
-                self.dial(hop, host, &address, StartTls::Never)
-                    .await
-                    .map_err(Refusal::failure)
+                self.dial(hop, host, &address, StartTls::Never).await
             }
-            Err(refusal) => Err(refusal.failure()),
+            Err(refusal) => Err(refusal),
         }
     }
 
@@ -201,6 +238,9 @@ impl Dialer<'_> {
         let protocol = hop.protocol();
         let wire = self.connect(address, &relay).await.map_err(Refusal::Other)?;
         let mut session = Session::new(wire, protocol, relay);
+        if hop.tls == TlsLevel::Implicit {
+            session = self.secure(hop, host, session).await?;
+        }
         let mut opening = Opening::new(protocol, &self.settings.hostname, wish);
         let mut step = OpeningStep::Read(Stage::Greeting);
         loop {
@@ -223,8 +263,7 @@ impl Dialer<'_> {
                         let why = format!("{} answers with this server's own name", session.relay);
                         return Err(Refusal::Other(loops_back(domain, &why)));
                     }
-                    session.peer = Arc::new(peer);
-                    return Ok(session);
+                    return self.ready(host, session, peer).await;
                 }
                 OpeningStep::Refused(stage, reply) => {
                     let failure = unwelcome(stage, &reply, &session.relay);
@@ -237,6 +276,36 @@ impl Dialer<'_> {
                     return Err(Refusal::Other(failure));
                 }
             };
+        }
+    }
+
+    /// The dialogue is open: logs in, where the route says so.
+    async fn ready(&self, host: &Hop, mut session: Session, peer: Capabilities) -> Result<Session, Refusal> {
+        session.peer = Arc::new(peer);
+        let Some(credentials) = &self.login else {
+            return Ok(session);
+        };
+        let call = Call {
+            login: &credentials.login,
+            unverified: credentials.route.unverified,
+            token: credentials.token.clone(),
+            host: &host_name(host),
+            port: host.port,
+        };
+        match login::log_in(&mut session, &call, self.settings).await {
+            Ok(mechanism) => {
+                log_login(&session, &credentials.login, mechanism);
+                session.login = Some(credentials.login.clone());
+                session.mechanism = Some(mechanism.name());
+                Ok(session)
+            }
+            Err(trouble) => {
+                session.quit(&self.settings.timeouts).await;
+                Err(match trouble {
+                    Trouble::Refused { failure, token } => Refusal::Login { failure, token },
+                    Trouble::Passing(failure) => Refusal::Other(failure),
+                })
+            }
         }
     }
 
@@ -271,20 +340,22 @@ impl Dialer<'_> {
                 "octets came behind the answer to STARTTLS, as from somebody in between".into(),
             ));
         }
-        let name = match &host.host {
-            HopHost::Name(name) => name.to_string(),
-            HopHost::Ip(ip) => ip.to_string(),
-            HopHost::Unix(path) => path.display().to_string(),
-        };
+        let name = host_name(host);
         let Wire::Net(stream) = session.into_wire() else {
             return Err(tls_failure(
                 "TLS is not spoken on a socket of the file system".into(),
             ));
         };
-        let client: &ClientTls = if hop.tls == TlsLevel::Required && hop.verify {
-            &self.tls.verified
+        // A login with a certificate of its own shows that one.
+        let own = self
+            .login
+            .as_ref()
+            .and_then(|credentials| credentials.login.tls.as_ref());
+        let clients = own.unwrap_or(self.tls);
+        let client: &ClientTls = if hop.tls.is_always() && hop.verify {
+            &clients.verified
         } else {
-            &self.tls.unverified
+            &clients.unverified
         };
         match stream
             .into_tls_client(client, &name, self.settings.timeouts.tls)
@@ -293,6 +364,8 @@ impl Dialer<'_> {
             Ok((stream, facts)) => {
                 let mut session = Session::new(Wire::Net(stream), protocol, relay);
                 session.tls = tls_text(&facts);
+                session.verified = facts.verify.is_ok();
+                session.bindings = login::bindings(&facts.bindings);
                 Ok(session)
             }
             Err(error) => Err(tls_failure(chain(&error))),
@@ -300,11 +373,18 @@ impl Dialer<'_> {
     }
 }
 
-impl Refusal {
-    fn failure(self) -> Failure {
-        match self {
-            Self::Tls(failure) | Self::Other(failure) => failure,
-        }
+fn log_login(session: &Session, login: &Login, mechanism: Mechanism) {
+    tracing::debug!(
+        target: "postern::login", login = %login.name, relay = %session.relay, tls = %session.tls,
+        mechanism = mechanism.name(), layer_bits = session.layer_bits(), "logged in"
+    );
+}
+
+fn host_name(host: &Hop) -> String {
+    match &host.host {
+        HopHost::Name(name) => name.to_string(),
+        HopHost::Ip(ip) => ip.to_string(),
+        HopHost::Unix(path) => path.display().to_string(),
     }
 }
 

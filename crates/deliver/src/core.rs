@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use postern_mail::{Domain, QueueId, ReversePath};
+use postern_policy::origin;
 use postern_spool::{Message, Origin, Outcome, RecipientOutcome, Settlement};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -59,6 +60,8 @@ struct Registry {
     by_domain: HashMap<Box<str>, Arc<Destination>>,
     /// The settings under which `by_domain` holds.
     settings: Option<Arc<Settings>>,
+    /// Whether the domain alone does not decide.
+    asks_origin: bool,
 }
 
 impl Core {
@@ -81,29 +84,52 @@ impl Core {
         })
     }
 
-    /// The destination of mail for `domain`.
-    pub(crate) fn destination(&self, domain: &Domain, settings: &Arc<Settings>) -> Arc<Destination> {
+    /// The destination of mail for `domain` from `origin`.
+    pub(crate) fn destination(
+        &self,
+        domain: &Domain,
+        origin: &origin::Origin<'_>,
+        settings: &Arc<Settings>,
+    ) -> Arc<Destination> {
+        let mut registry = self.registry(settings);
         let text = domain_text(domain);
-        let mut registry = self.registry.lock();
-        let same = registry
-            .settings
-            .as_ref()
-            .is_some_and(|before| Arc::ptr_eq(before, settings));
-        if !same || registry.by_domain.len() >= KNOWN_MAX {
-            registry.by_domain.clear();
-            registry.settings = Some(settings.clone());
-        }
-        if let Some(known) = registry.by_domain.get(&*text) {
+        if !registry.asks_origin
+            && let Some(known) = registry.by_domain.get(&*text)
+        {
             return known.clone();
         }
-        let hop = NextHop::find(domain, &settings.routes, settings.mx_port);
+        let hop = NextHop::find(domain, origin, &settings.routes, settings.mx_port);
         let destination = registry
             .by_name
             .entry(hop.name())
             .or_insert_with(|| Arc::new(Destination::new(hop)))
             .clone();
-        registry.by_domain.insert(text.into(), destination.clone());
+        if !registry.asks_origin {
+            registry.by_domain.insert(text.into(), destination.clone());
+        }
         destination
+    }
+
+    /// Whether mail for one domain may have several destinations, by sender and login.
+    pub(crate) fn asks_origin(&self, settings: &Arc<Settings>) -> bool {
+        self.registry(settings).asks_origin
+    }
+
+    /// The registry, with nothing in it that other settings have brought.
+    fn registry(&self, settings: &Arc<Settings>) -> MutexGuard<'_, Registry> {
+        let mut registry = self.registry.lock();
+        let same = registry
+            .settings
+            .as_ref()
+            .is_some_and(|before| Arc::ptr_eq(before, settings));
+        if !same {
+            registry.asks_origin = settings.routes.asks_origin();
+            registry.settings = Some(settings.clone());
+        }
+        if !same || registry.by_domain.len() >= KNOWN_MAX {
+            registry.by_domain.clear();
+        }
+        registry
     }
 
     /// All destinations, by name.
@@ -140,13 +166,13 @@ impl Core {
 
     /// Hands these recipients of a fresh message to their destinations.
     fn hand_out(self: &Arc<Self>, message: &Arc<Message>, dues: impl IntoIterator<Item = Due>) {
-        let settings = self.deps.settings.load();
+        let settings = self.deps.settings.load_full();
         let mut groups: Vec<(Arc<Destination>, Vec<Due>)> = Vec::with_capacity(1);
         for due in dues {
             let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
                 continue;
             };
-            let destination = self.destination(recipient.address.domain(), &settings);
+            let destination = self.destination(recipient.address.domain(), &from(message), &settings);
             match groups
                 .iter_mut()
                 .find(|(other, _)| Arc::ptr_eq(other, &destination))
@@ -391,6 +417,14 @@ pub(crate) struct Held {
     pub(crate) unsettled: Option<OwnedSemaphorePermit>,
     /// Domains that may have come due while the message was claimed.
     pub(crate) look_again: Vec<Arc<str>>,
+}
+
+/// Whom a message is from.
+fn from(message: &Message) -> origin::Origin<'_> {
+    origin::Origin {
+        sender: &message.envelope.sender,
+        login: message.login.as_deref(),
+    }
 }
 
 /// A domain as the spool knows it.

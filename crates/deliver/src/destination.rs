@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use crate::failure::Failure;
 use crate::hop::NextHop;
 use crate::settings::Limits;
-use crate::status::DestinationStatus;
+use crate::status::{DestinationStatus, LoginState, LoginStatus};
 use crate::work::Work;
 
 /// Connections that a destination nobody knows yet may have.
@@ -67,6 +67,7 @@ struct State {
     /// Dialogues in a row that ended because the host let a time limit pass.
     stalls: u32,
     last_error: Option<(Timestamp, String)>,
+    login: LoginState,
     backlog: BTreeSet<Arc<str>>,
     backlog_unknown: bool,
     next_send: Option<Instant>,
@@ -124,6 +125,7 @@ impl Destination {
             failures: 0,
             stalls: 0,
             last_error: None,
+            login: LoginState::Untried,
             backlog: BTreeSet::new(),
             backlog_unknown: false,
             next_send: None,
@@ -370,6 +372,36 @@ impl Destination {
         self.state.lock().last_error = Some((now, error));
     }
 
+    /// Notes how a login went. Whether that is news.
+    pub(crate) fn note_login(&self, now: Timestamp, went: Result<&'static str, &str>) -> bool {
+        let mut state = self.state.lock();
+        match (went, &mut state.login) {
+            (
+                Ok(mechanism),
+                LoginState::Works {
+                    mechanism: before, ..
+                },
+            ) => std::mem::replace(before, mechanism) != mechanism,
+            (Err(reason), LoginState::Fails { reason: before, .. }) => {
+                let news = before != reason;
+                reason.clone_into(before);
+                news
+            }
+            (Ok(mechanism), login) => {
+                *login = LoginState::Works {
+                    since: now,
+                    mechanism,
+                };
+                true
+            }
+            (Err(reason), login) => {
+                let reason = reason.to_owned();
+                *login = LoginState::Fails { since: now, reason };
+                true
+            }
+        }
+    }
+
     /// Ends the pause.
     pub(crate) fn end_pause(&self) {
         let mut state = self.state.lock();
@@ -447,6 +479,11 @@ impl Destination {
                 .map(|pause| pause.until)
                 .filter(|until| *until > Timestamp::now()),
             last_error: state.last_error.clone(),
+            login: self.hop.login.as_ref().map(|login| LoginStatus {
+                name: login.name.to_string(),
+                state: state.login.clone(),
+                token: None,
+            }),
         }
     }
 }

@@ -65,6 +65,15 @@ impl Failure {
         }
     }
 
+    /// The same, but for now.
+    pub(crate) fn passing(self) -> Self {
+        Self {
+            permanent: false,
+            status: Status(4, self.status.1, self.status.2),
+            ..self
+        }
+    }
+
     /// The connection broke before the host can have had the whole message.
     pub(crate) fn cut_short(relay: &str, text: impl Into<String>) -> Self {
         Self {
@@ -117,6 +126,7 @@ fn implied(stage: Stage, permanent: bool) -> Status {
         Stage::Recipient if permanent => Status(class, 1, 1),
         Stage::Recipient => Status(class, 2, 0),
         Stage::Data | Stage::EndOfData => Status(class, 0, 0),
+        Stage::Auth => Status(class, 7, 0),
         Stage::Greeting | Stage::Hello | Stage::StartTls | Stage::Reset | Stage::Quit => Status(class, 3, 0),
     }
 }

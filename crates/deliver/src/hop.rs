@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use postern_mail::Domain;
-use postern_policy::route::{Hop, HopHost, Protocol, RouteTable, Target, TlsLevel, route};
+use postern_policy::origin::Origin;
+use postern_policy::route::{
+    Hop, HopHost, Protocol, RouteLogin, RouteTable, Target, TlsLevel, UnverifiedLogin, route,
+};
 use postern_smtp::client;
 
 /// One way out. Mail that has it in common shares queue, connections and pauses.
@@ -14,6 +17,7 @@ pub(crate) struct NextHop {
     pub(crate) kind: HopKind,
     pub(crate) tls: TlsLevel,
     pub(crate) verify: bool,
+    pub(crate) login: Option<RouteLogin>,
 }
 
 /// Where to.
@@ -28,9 +32,9 @@ pub(crate) enum HopKind {
 }
 
 impl NextHop {
-    /// The way that mail for `domain` takes.
-    pub(crate) fn find(domain: &Domain, table: &RouteTable, mx_port: u16) -> Self {
-        let route = route(domain, table);
+    /// The way that mail for `domain` from `origin` takes.
+    pub(crate) fn find(domain: &Domain, origin: &Origin<'_>, table: &RouteTable, mx_port: u16) -> Self {
+        let route = route(domain, origin, table);
         let kind = match (route.target, domain) {
             (Target::Hosts { via, protocol }, _) => HopKind::Hosts {
                 via: via.clone(),
@@ -51,6 +55,7 @@ impl NextHop {
             kind,
             tls: route.tls,
             verify: route.verify,
+            login: route.login.cloned(),
         }
     }
 
@@ -87,10 +92,40 @@ impl NextHop {
             (TlsLevel::None, _) => " tls=none",
             (TlsLevel::Required, false) => " tls=required",
             (TlsLevel::Required, true) => " tls=required verify",
+            (TlsLevel::Implicit, false) => " tls=implicit",
+            (TlsLevel::Implicit, true) => " tls=implicit verify",
         };
         name.push_str(tls);
+        if let Some(login) = &self.login {
+            let exception = match login.unverified {
+                UnverifiedLogin::Nothing => "",
+                UnverifiedLogin::Proofs => " prove-to-anyone",
+                UnverifiedLogin::Password => " send-password-to-anyone",
+            };
+            // Writing into a `String` does not fail.
+            let _ = write!(name, " login={}{exception}", login.name);
+        }
         name
     }
+}
+
+/// The next hops that are logged in to.
+pub(crate) fn with_login(table: &RouteTable) -> impl Iterator<Item = NextHop> + '_ {
+    table
+        .rules
+        .iter()
+        .filter_map(|rule| match (&rule.target, &rule.login) {
+            (Target::Hosts { via, protocol }, Some(login)) => Some(NextHop {
+                kind: HopKind::Hosts {
+                    via: via.clone(),
+                    protocol: *protocol,
+                },
+                tls: rule.tls,
+                verify: rule.verify,
+                login: Some(login.clone()),
+            }),
+            _ => None,
+        })
 }
 
 /// A hop as it is written in the configuration.

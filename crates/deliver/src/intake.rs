@@ -1,12 +1,13 @@
 //! Where mail comes from: fresh messages straight from their put, deferred ones from the database as they come due.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_mail::{Domain, QueueId};
-use postern_spool::{Change, Event, Subscription};
+use postern_mail::{Domain, QueueId, ReversePath};
+use postern_policy::origin::Origin;
+use postern_spool::{Change, DueWork, Event, SpoolError, Subscription};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::agenda::HORIZON;
@@ -17,6 +18,16 @@ use crate::work::{Due, Work};
 
 /// Messages read for one domain at once.
 const PAGE: usize = 200;
+
+/// Messages of one domain that a look passes over because their destinations have no room, where sender and login
+/// decide which those are.
+const PASSED_MAX: usize = 20_000;
+
+/// For routes that do not ask whom a message is from.
+const ANYBODY: Origin<'_> = Origin {
+    sender: &ReversePath::Null,
+    login: None,
+};
 
 /// Domains looked at in one step of a scan.
 const DOMAINS: usize = 256;
@@ -68,10 +79,17 @@ fn follow(core: &Arc<Core>, change: Change) {
 
 /// Ends pauses and looks for due mail of one domain, or of all.
 pub(crate) fn flush(core: &Core, domain: Option<&str>) {
-    let settings = core.deps.settings.load();
+    let settings = core.deps.settings.load_full();
     match domain.map(|text| (text, Domain::parse(text, true))) {
+        Some((_, Ok(domain))) if core.asks_origin(&settings) => {
+            // It may have any of them.
+            for destination in core.destinations() {
+                destination.end_pause();
+            }
+            core.agenda.look(domain.to_string().into());
+        }
         Some((_, Ok(domain))) => {
-            core.destination(&domain, &settings).end_pause();
+            core.destination(&domain, &ANYBODY, &settings).end_pause();
             core.agenda.look(domain.to_string().into());
         }
         Some((text, Err(_))) => core.agenda.look(text.into()),
@@ -204,12 +222,17 @@ impl Reader<'_> {
     async fn look(&self, domains: &[Arc<str>]) {
         let settings = self.core.deps.settings.load_full();
         let mut batch = Batch::default();
+        let asks_origin = self.core.asks_origin(&settings);
         for domain in domains {
             let Ok(parsed) = Domain::parse(domain, true) else {
                 tracing::error!(target: "postern::spool", to = %domain, "the queue has mail for what is no domain");
                 continue;
             };
-            let destination = self.core.destination(&parsed, &settings);
+            if asks_origin {
+                self.look_by_origin(domain, &parsed, &settings, &mut batch).await;
+                continue;
+            }
+            let destination = self.core.destination(&parsed, &ANYBODY, &settings);
             self.look_one(domain, &destination, &settings, &mut batch).await;
         }
         for (destination, work) in batch.works {
@@ -222,6 +245,7 @@ impl Reader<'_> {
         }
     }
 
+    /// What is due for a domain whose mail has one destination.
     async fn look_one(
         &self,
         domain: &Arc<str>,
@@ -270,34 +294,134 @@ impl Reader<'_> {
         let full = found.len() >= room;
         let mut ready = 0;
         for work in found {
-            let (due, later): (Vec<_>, Vec<_>) = work
-                .recipients
-                .iter()
-                .partition(|recipient| recipient.due_at <= now);
-            for recipient in later {
-                self.core.agenda.at(now, recipient.due_at, domain);
-            }
-            if due.is_empty() {
-                continue;
-            }
-            ready += 1;
-            if let Some(claim) = self.core.claims.take(work.id, hash) {
-                let recipients: Vec<Due> = due.into_iter().map(Due::from).collect();
-                batch.add(
-                    destination,
-                    Work {
-                        id: work.id,
-                        received_at: work.received_at,
-                        message: None,
-                        recipients,
-                        claims: vec![claim],
-                    },
-                );
+            let recipients = self.due_now(&work, domain, now);
+            if !recipients.is_empty() {
+                ready += 1;
+                self.claim(&work, recipients, hash, destination, batch);
             }
         }
         destination.note_read(ready);
         if full && ready > 0 {
             destination.note_backlog(domain);
+        }
+    }
+
+    /// The same where sender and login decide, too: work for a destination that has no room now is passed over, so that it
+    /// does not stand in the way of others'.
+    async fn look_by_origin(
+        &self,
+        domain: &Arc<str>,
+        parsed: &Domain,
+        settings: &Arc<Settings>,
+        batch: &mut Batch,
+    ) {
+        let in_all = settings
+            .limits
+            .waiting
+            .saturating_sub(self.core.claims.count())
+            .div_ceil(8);
+        let page = in_all.min(PAGE);
+        if page == 0 {
+            return self.core.note_starved();
+        }
+        let now = Timestamp::now();
+        let hash = self.core.claims.hash(domain);
+        let mut seen: HashSet<QueueId> = HashSet::new();
+        let mut taken = 0;
+        while taken == 0 && seen.len() < PASSED_MAX {
+            let passed = |id| seen.contains(&id) || self.core.claims.is_held(id, hash);
+            let found = match self.due_with_origin(domain, now, page, &passed).await {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::warn!(target: "postern::spool", to = %domain, reply = %error, "cannot read what is due");
+                    return;
+                }
+            };
+            let full = found.len() >= page;
+            for (work, sender, login) in found {
+                seen.insert(work.id);
+                let recipients = self.due_now(&work, domain, now);
+                if recipients.is_empty() {
+                    continue;
+                }
+                let origin = Origin {
+                    sender: &sender,
+                    login: login.as_deref(),
+                };
+                let destination = self.core.destination(parsed, &origin, settings);
+                if destination.allowance(now) == 0 {
+                    self.core.agenda.at(now, now + SLOW_PERIOD, domain);
+                } else if destination.room(&settings.limits) <= batch.count_for(&destination) {
+                    destination.note_backlog(domain);
+                } else {
+                    destination.note_read(1);
+                    taken += 1;
+                    if full {
+                        destination.note_backlog(domain);
+                    }
+                    self.claim(&work, recipients, hash, &destination, batch);
+                }
+            }
+            if !full {
+                return;
+            }
+        }
+    }
+
+    /// What is due for a domain, with whom it is from.
+    async fn due_with_origin(
+        &self,
+        domain: &str,
+        now: Timestamp,
+        page: usize,
+        passed: &(dyn Fn(QueueId) -> bool + Sync),
+    ) -> Result<Vec<(DueWork, ReversePath, Option<String>)>, SpoolError> {
+        let spool = &self.core.deps.spool;
+        let found = spool.due(domain, now + HORIZON, page, passed).await?;
+        let origins = spool.origins(found.iter().map(|work| work.id).collect()).await?;
+        let mut origins: HashMap<QueueId, _> = origins
+            .into_iter()
+            .map(|origin| (origin.id, (origin.sender, origin.login)))
+            .collect();
+        Ok(found
+            .into_iter()
+            .map(|work| {
+                let (sender, login) = origins.remove(&work.id).unwrap_or((ReversePath::Null, None));
+                (work, sender, login)
+            })
+            .collect())
+    }
+
+    /// The recipients whose time has come; the others are noted on the agenda.
+    fn due_now(&self, work: &DueWork, domain: &Arc<str>, now: Timestamp) -> Vec<Due> {
+        let (due, later): (Vec<_>, Vec<_>) = work
+            .recipients
+            .iter()
+            .partition(|recipient| recipient.due_at <= now);
+        for recipient in later {
+            self.core.agenda.at(now, recipient.due_at, domain);
+        }
+        due.into_iter().map(Due::from).collect()
+    }
+
+    /// Adds work to the batch, unless somebody has it already.
+    fn claim(
+        &self,
+        work: &DueWork,
+        recipients: Vec<Due>,
+        hash: u64,
+        destination: &Arc<Destination>,
+        batch: &mut Batch,
+    ) {
+        if let Some(claim) = self.core.claims.take(work.id, hash) {
+            let work = Work {
+                id: work.id,
+                received_at: work.received_at,
+                message: None,
+                recipients,
+                claims: vec![claim],
+            };
+            batch.add(destination, work);
         }
     }
 }

@@ -5,7 +5,7 @@
 //! Fresh messages come from the spool's subscription, deferred ones from its database when they come due (module `intake`). Each is
 //! put into the queue of its *destination*, the next hop that its recipients share (`hop`, `destination`). A destination
 //! has workers, each with one connection, which take one message after the other from its queue without asking anybody else
-//! (`worker`): connect (`connect`, `session`), hand over (`transact`, `exchange`), decide (`outcome`), report (`report`), settle (`core`).
+//! (`worker`): connect (`connect`, `session`), log in where the route says so (`login`), hand over (`transact`, `exchange`), decide (`outcome`), report (`report`), settle (`core`).
 //!
 //! - **Memory is bounded**: fresh messages by the spool, deferred ones by [`Limits::waiting`]; a destination never has more than
 //!   [`Limits::waiting_per_destination`] of each. The rest stays in the spool and is read page by page.
@@ -28,6 +28,7 @@ mod exchange;
 mod failure;
 mod hop;
 mod intake;
+mod login;
 mod maildir;
 mod outcome;
 mod recall;
@@ -35,6 +36,7 @@ mod report;
 mod session;
 pub mod settings;
 mod status;
+mod tokens;
 mod transact;
 mod work;
 mod worker;
@@ -50,9 +52,11 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
+use crate::destination::Destination;
 
-pub use settings::{Limits, ReportSettings, Settings, Timeouts};
-pub use status::DestinationStatus;
+pub use settings::{Limits, Login, LoginSecret, ReportSettings, Settings, Timeouts};
+pub use status::{DestinationStatus, LoginState, LoginStatus};
+pub use tokens::{NoTokens, TokenError, TokenState, Tokens};
 
 /// How often destinations that nobody uses any more are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
@@ -71,6 +75,8 @@ pub struct Deps {
     pub resolver: Resolver,
     /// TLS towards next hops; swapped by a reload.
     pub tls: Arc<ArcSwap<TlsClients>>,
+    /// Where logins get OAuth tokens from.
+    pub tokens: Arc<dyn Tokens>,
 }
 
 /// The two ways in which TLS is spoken to next hops.
@@ -78,7 +84,7 @@ pub struct Deps {
 pub struct TlsClients {
     /// Takes any certificate (`Verification::None`): for opportunistic TLS, and for `required` without `verify`.
     pub unverified: ClientTls,
-    /// For routes with `tls = "required"` and `verify`.
+    /// For routes whose TLS is always there, and `verify`.
     pub verified: ClientTls,
 }
 
@@ -140,13 +146,26 @@ impl Deliverer {
         }
     }
 
-    /// Every next hop that was used of late or has mail waiting, by name; for `queue list`.
+    /// Every next hop that was used of late, has mail waiting, or is logged in to, by name; for `queue list`.
     #[must_use]
     pub fn destinations(&self) -> Vec<DestinationStatus> {
-        self.core
-            .destinations()
-            .iter()
-            .map(|destination| destination.status())
+        let settings = self.core.deps.settings.load();
+        let mut all = self.core.destinations();
+        for hop in hop::with_login(&settings.routes) {
+            let name = hop.name();
+            if all.iter().all(|known| known.name != name) {
+                all.push(Arc::new(Destination::new(hop)));
+            }
+        }
+        let tokens = self.core.deps.tokens.as_ref();
+        all.iter()
+            .map(|destination| {
+                let mut status = destination.status();
+                if let Some(login) = &mut status.login {
+                    login.token = tokens.state(&login.name);
+                }
+                status
+            })
             .collect()
     }
 

@@ -6,21 +6,27 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
+use parking_lot::Mutex;
 use postern_net::MailStream;
+use postern_sasl::{ChannelBindings, LayerError, SecurityLayer};
 use postern_smtp::Reply;
-use postern_smtp::client::{Capabilities, Protocol, ReplyError, ReplyParser, Stage};
+use postern_smtp::client::{Capabilities, Protocol, ReplyError, ReplyLimits, ReplyParser, Stage};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::settings::Timeouts;
+use crate::settings::{Login, Timeouts};
 
 /// Octets written at once. Content is gathered up to this, so a small message goes out in one piece with its commands.
 pub(crate) const BLOCK: usize = 64 << 10;
 
 /// Octets read at once. Replies are short.
 const READ: usize = 2 << 10;
+
+/// Longest line of a reply where challenges come: RFC 4954 section 4 bounds the client's by 12,288 octets, and says
+/// nothing of the server's.
+const CHALLENGE_LINE_MAX: usize = 12_300;
 
 /// The stream below a dialogue.
 #[derive(Debug)]
@@ -34,6 +40,7 @@ pub(crate) struct Session {
     wire: Wire,
     input: BytesMut,
     parser: ReplyParser,
+    layer: Option<Box<Layered>>,
     /// What is to be sent next.
     pub(crate) output: Vec<u8>,
     pub(crate) protocol: Protocol,
@@ -42,6 +49,14 @@ pub(crate) struct Session {
     pub(crate) relay: String,
     /// TLS as logs name it: `TLSv1.3 TLS_AES_256_GCM_SHA384 verified`; empty without.
     pub(crate) tls: String,
+    /// Whether the host's certificate was verified.
+    pub(crate) verified: bool,
+    /// What names the TLS session.
+    pub(crate) bindings: ChannelBindings,
+    /// Whose session it is at the host, once logged in.
+    pub(crate) login: Option<Arc<Login>>,
+    /// By which mechanism.
+    pub(crate) mechanism: Option<&'static str>,
     /// Transactions made.
     pub(crate) transactions: u32,
 }
@@ -57,6 +72,17 @@ pub(crate) enum SessionError {
     Broken { stage: Stage, source: io::Error },
     #[error(transparent)]
     Nonsense(#[from] ReplyError),
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+}
+
+/// The security layer of a mechanism, and octets that came in and are no whole buffer of it yet.
+struct Layered {
+    /// Never locked: a layer need not be fit for two threads at once, and a worker's future has to say that it is.
+    layer: Mutex<Box<dyn SecurityLayer>>,
+    bits: u32,
+    sealed: BytesMut,
+    opened: Vec<u8>,
 }
 
 impl SessionError {
@@ -71,11 +97,16 @@ impl Session {
             wire,
             input: BytesMut::new(),
             parser: ReplyParser::default(),
+            layer: None,
             output: Vec::with_capacity(1024),
             protocol,
             peer: Arc::default(),
             relay,
             tls: String::new(),
+            verified: false,
+            bindings: ChannelBindings::default(),
+            login: None,
+            mechanism: None,
             transactions: 0,
         }
     }
@@ -86,7 +117,16 @@ impl Session {
             return Ok(());
         }
         let broken = |source| SessionError::Broken { stage, source };
-        match timeout(limit, write_whole(&mut self.wire, &self.output)).await {
+        let mut sealed = Vec::new();
+        if let Some(layered) = &mut self.layer {
+            layered.layer.get_mut().wrap(&self.output, &mut sealed)?;
+        }
+        let octets = if self.layer.is_some() {
+            &sealed
+        } else {
+            &self.output
+        };
+        match timeout(limit, write_whole(&mut self.wire, octets)).await {
             Ok(written) => written.map_err(broken)?,
             Err(_) => return Err(SessionError::Timeout { stage, limit }),
         }
@@ -109,17 +149,54 @@ impl Session {
 
     async fn read_reply(&mut self, stage: Stage) -> Result<Reply, SessionError> {
         loop {
-            self.input.reserve(READ);
-            let read = self.wire.read_buf(&mut self.input).await;
-            match read.map_err(|source| SessionError::Broken { stage, source })? {
-                0 => return Err(SessionError::Closed(stage)),
-                _ => {
-                    if let Some(reply) = self.parser.next(&mut self.input)? {
-                        return Ok(reply);
-                    }
-                }
+            let into = match &mut self.layer {
+                Some(layered) => &mut layered.sealed,
+                None => &mut self.input,
+            };
+            into.reserve(READ);
+            let read = self.wire.read_buf(into).await;
+            if read.map_err(|source| SessionError::Broken { stage, source })? == 0 {
+                return Err(SessionError::Closed(stage));
+            }
+            self.open_sealed()?;
+            if let Some(reply) = self.parser.next(&mut self.input)? {
+                return Ok(reply);
             }
         }
+    }
+
+    /// Takes what whole buffers of the security layer hold.
+    fn open_sealed(&mut self) -> Result<(), LayerError> {
+        let Some(layered) = &mut self.layer else {
+            return Ok(());
+        };
+        let layer = layered.layer.get_mut();
+        let used = layer.unwrap(&layered.sealed, &mut layered.opened)?;
+        layered.sealed.advance(used);
+        self.input.extend_from_slice(&layered.opened);
+        layered.opened.clear();
+        Ok(())
+    }
+
+    /// Makes room for the long lines of a login, or goes back to ordinary replies.
+    pub(crate) fn expect_challenges(&mut self, expected: bool) {
+        let mut limits = ReplyLimits::default();
+        if expected {
+            limits.line_max = CHALLENGE_LINE_MAX;
+            limits.text_max = CHALLENGE_LINE_MAX;
+        }
+        self.parser = ReplyParser::new(limits);
+    }
+
+    /// Puts a security layer around everything from here on. What the host has sent already lies inside it.
+    pub(crate) fn start_layer(&mut self, layer: Box<dyn SecurityLayer>) -> Result<(), LayerError> {
+        self.layer = Some(Box::new(Layered {
+            bits: layer.bits(),
+            layer: Mutex::new(layer),
+            sealed: std::mem::take(&mut self.input),
+            opened: Vec::new(),
+        }));
+        self.open_sealed()
     }
 
     /// Sends what is in `output` and reads the reply to it.
@@ -128,9 +205,18 @@ impl Session {
         self.reply(stage, limit).await
     }
 
+    /// The strength of the security layer in place, in bits.
+    pub(crate) fn layer_bits(&self) -> Option<u32> {
+        self.layer.as_ref().map(|layered| layered.bits)
+    }
+
     /// Whether octets came that no command asked for.
     pub(crate) fn has_unread(&self) -> bool {
         !self.input.is_empty()
+            || self
+                .layer
+                .as_ref()
+                .is_some_and(|layered| !layered.sealed.is_empty())
     }
 
     /// Resolves when the peer says something unasked or closes: either way, the dialogue is over.
@@ -170,6 +256,7 @@ pub(crate) fn limit(timeouts: &Timeouts, stage: Stage) -> Duration {
     match stage {
         Stage::Greeting => timeouts.greeting,
         Stage::Hello | Stage::StartTls => timeouts.hello,
+        Stage::Auth => timeouts.login,
         Stage::Mail | Stage::Reset => timeouts.mail,
         Stage::Recipient => timeouts.recipient,
         Stage::Data => timeouts.data,

@@ -1,11 +1,17 @@
 //! What an operator can choose about delivery. Plain values that have been checked.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use postern_mail::Mailbox;
 use postern_policy::retry::RetrySettings;
 use postern_policy::route::RouteTable;
+use postern_sasl::{Layers, Mechanism};
 use postern_smtp::client::needs::EightBit;
+use secrecy::SecretString;
+
+use crate::TlsClients;
 
 /// How mail leaves the spool. A value of this type has been checked.
 ///
@@ -21,6 +27,9 @@ pub struct Settings {
 
     /// Which domains go where. Without a matching route MX records decide.
     pub routes: RouteTable,
+
+    /// What to log in with at the hosts of routes, by the name that [`RouteLogin`](postern_policy::route::RouteLogin) has.
+    pub logins: HashMap<Arc<str>, Arc<Login>>,
 
     /// When to try again, when to warn, when to give up.
     pub retry: RetrySettings,
@@ -50,6 +59,38 @@ pub struct Settings {
     ///
     /// Default 100, the least that the RFC asks for.
     pub received_max: u32,
+}
+
+/// What to log in with at a smarthost.
+#[derive(Debug)]
+pub struct Login {
+    /// Its name in the configuration, for log and listings.
+    pub name: Arc<str>,
+    /// The account.
+    pub account: String,
+    /// Whom to act as, where that is somebody else.
+    pub authzid: Option<String>,
+    /// The Windows domain, for NTLM.
+    pub domain: Option<String>,
+    /// What proves it.
+    pub secret: LoginSecret,
+    /// The mechanisms that may be used; `None` for all.
+    pub mechanisms: Option<Vec<Mechanism>>,
+    /// Security layers that may be agreed on where there is no TLS.
+    pub layers: Layers,
+    /// TLS with the login's own certificate, where it has one.
+    pub tls: Option<TlsClients>,
+}
+
+/// What proves a login.
+#[derive(Debug)]
+pub enum LoginSecret {
+    /// Nothing but the certificate.
+    Certificate,
+    /// A password.
+    Password(SecretString),
+    /// An OAuth token, which [`Tokens`](crate::Tokens) gives by the login's name.
+    Token,
 }
 
 /// Bounds on what delivery may use. All are at least 1.
@@ -100,6 +141,7 @@ impl Settings {
             hostname: hostname.into(),
             own_names: Vec::new(),
             routes,
+            logins: HashMap::new(),
             retry: RetrySettings::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
@@ -140,6 +182,8 @@ pub struct Timeouts {
     pub hello: Duration,
     /// For the TLS handshake. Default 1 minute.
     pub tls: Duration,
+    /// For each answer in a login. Default 5 minutes.
+    pub login: Duration,
     /// For the answer to `MAIL` (section 4.5.3.2.2). Default 5 minutes.
     pub mail: Duration,
     /// For the answer to each `RCPT` (section 4.5.3.2.3). Default 5 minutes.
@@ -170,6 +214,7 @@ impl Default for Timeouts {
             greeting: minutes(5),
             hello: minutes(5),
             tls: minutes(1),
+            login: minutes(5),
             mail: minutes(5),
             recipient: minutes(5),
             data: minutes(2),

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::tokens::TokenState;
+
 /// One next hop, as it stands.
 #[derive(Clone, Debug, Serialize)]
 pub struct DestinationStatus {
@@ -24,4 +26,41 @@ pub struct DestinationStatus {
     pub paused_until: Option<Timestamp>,
     /// What went wrong last, and when.
     pub last_error: Option<(Timestamp, String)>,
+    /// The login there, if the route has one.
+    pub login: Option<LoginStatus>,
+}
+
+/// The login at a destination, as it stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct LoginStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// How it went last.
+    #[serde(flatten)]
+    pub state: LoginState,
+    /// Its OAuth token, if it uses one.
+    pub token: Option<TokenState>,
+}
+
+/// How a login went.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum LoginState {
+    /// Nobody has tried since the destination was first used.
+    #[default]
+    Untried,
+    /// It works.
+    Works {
+        /// Since when.
+        since: Timestamp,
+        /// The mechanism used last.
+        mechanism: &'static str,
+    },
+    /// It does not, and an administrator has to do something: mail for the destination waits.
+    Fails {
+        /// Since when.
+        since: Timestamp,
+        /// Why.
+        reason: String,
+    },
 }

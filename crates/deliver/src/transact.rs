@@ -71,6 +71,7 @@ pub(crate) async fn transact(
         envelope: &message.envelope,
         recipients: &addressed,
         declared,
+        logged_in: session.login.is_some(),
         size: content.size,
         chunking: settings.chunking,
         eager: content.size <= EAGER_MAX,

@@ -6,12 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_mail::Status;
 use postern_policy::retry::RetrySettings;
+use postern_policy::route::RouteLogin;
 use postern_spool::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, sleep_until};
 
 use crate::claims::Claim;
-use crate::connect::Dialer;
+use crate::connect::{Credentials, Dialer, NotOpened};
 use crate::core::{Conclusion, Core, Held, look_again};
 use crate::destination::{Destination, Setback, Taken};
 use crate::failure::Failure;
@@ -19,7 +20,7 @@ use crate::hop::HopKind;
 use crate::maildir;
 use crate::outcome::Fate;
 use crate::session::Session;
-use crate::settings::Settings;
+use crate::settings::{LoginSecret, Settings};
 use crate::transact::{Transacted, all_failed, transact};
 use crate::work::{Due, Work};
 
@@ -164,6 +165,57 @@ impl<'a> Worker<'a> {
 
     /// Connects to a host of the destination that is not among those `tried`. `None` when the server stops.
     async fn open(&self, settings: &Settings, tried: &[String]) -> Option<Result<Session, Failure>> {
+        tokio::select! {
+            opened = self.open_and_log_in(settings, tried) => Some(opened),
+            // Nothing has been sent, so nothing is lost by giving up at once.
+            () = self.core.stop.cancelled() => None,
+        }
+    }
+
+    async fn open_and_log_in(&self, settings: &Settings, tried: &[String]) -> Result<Session, Failure> {
+        let Some(route) = &self.destination.hop.login else {
+            return self.dial(settings, tried, None).await.map_err(NotOpened::failure);
+        };
+        let mut renewed = false;
+        loop {
+            let credentials = match self.credentials(settings, route).await {
+                Ok(credentials) => credentials,
+                Err(failure) => {
+                    self.note_login(route, Err(&failure));
+                    return Err(failure);
+                }
+            };
+            let token = credentials.token.clone();
+            match self.dial(settings, tried, Some(credentials)).await {
+                Ok(session) => {
+                    self.note_login(route, Ok(&session));
+                    return Ok(session);
+                }
+                Err(NotOpened::Failed(failure)) => return Err(failure),
+                Err(NotOpened::Login {
+                    failure,
+                    token: refused,
+                }) => {
+                    // It may have been taken back before its time: one new one is worth a try.
+                    if let Some(token) = token.filter(|_| refused && !renewed)
+                        && self.core.deps.tokens.refused(&route.name, &token)
+                    {
+                        renewed = true;
+                        continue;
+                    }
+                    self.note_login(route, Err(&failure));
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
+    async fn dial(
+        &self,
+        settings: &Settings,
+        tried: &[String],
+        login: Option<Credentials>,
+    ) -> Result<Session, NotOpened> {
         let tls = self.core.deps.tls.load_full();
         let dialer = Dialer {
             settings,
@@ -171,11 +223,70 @@ impl<'a> Worker<'a> {
             tls: &tls,
             seed: rand::random(),
             avoid: tried,
+            login,
         };
-        tokio::select! {
-            opened = dialer.open(&self.destination.hop) => Some(opened),
-            // Nothing has been sent, so nothing is lost by giving up at once.
-            () = self.core.stop.cancelled() => None,
+        dialer.open(&self.destination.hop).await
+    }
+
+    /// What to log in with, as the settings have it now.
+    async fn credentials(&self, settings: &Settings, route: &RouteLogin) -> Result<Credentials, Failure> {
+        let Some(login) = settings.logins.get(&route.name) else {
+            let text = format!("the configuration has no login {:?} any more", route.name);
+            return Err(Failure::temporary(Status(4, 3, 5), "", text));
+        };
+        let token = match login.secret {
+            LoginSecret::Token => {
+                let token = self.core.deps.tokens.token(&login.name).await;
+                Some(token.map_err(|error| {
+                    let text = format!("there is no token for the login {:?}: {error}", login.name);
+                    Failure::temporary(Status(4, 7, 0), "", text)
+                })?)
+            }
+            LoginSecret::Certificate | LoginSecret::Password(_) => None,
+        };
+        Ok(Credentials {
+            login: login.clone(),
+            route: route.clone(),
+            token,
+        })
+    }
+
+    /// Tells of a login once for each change: to the log, and to who lists destinations.
+    fn note_login(&self, route: &RouteLogin, went: Result<&Session, &Failure>) {
+        let destination = self.destination;
+        let now = Timestamp::now();
+        match went {
+            Ok(session) => {
+                let mechanism = session.mechanism.unwrap_or_default();
+                if destination.note_login(now, Ok(mechanism)) {
+                    tracing::info!(
+                        target: "postern::login", login = %route.name, destination = %destination.name, relay = %session.relay,
+                        mechanism, tls = %session.tls, "logged in"
+                    );
+                }
+            }
+            Err(failure) => {
+                if destination.note_login(now, Err(&failure.text)) {
+                    tracing::error!(
+                        target: "postern::login", login = %route.name, destination = %destination.name, relay = %failure.relay,
+                        status = %failure.status, reply = %failure.text, "refused by the host, its mail waits"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Ends a session that was logged in under other settings: mail goes with the login that counts now, or not at all.
+    fn drop_foreign_session(&mut self, settings: &Settings) {
+        let Some(route) = &self.destination.hop.login else {
+            return;
+        };
+        let current = settings.logins.get(&route.name);
+        let own = self.session.as_ref().is_none_or(|session| {
+            matches!((&session.login, current), (Some(used), Some(current)) if Arc::ptr_eq(used, current))
+        });
+        if !own {
+            self.close(true);
         }
     }
 
@@ -249,6 +360,7 @@ impl<'a> Worker<'a> {
             tried: Vec::new(),
         };
         while !left.is_empty() {
+            self.drop_foreign_session(&settings);
             if self.session.is_none() {
                 match self.connect(&settings, &load.message, left.len()).await {
                     Connected::Yes => {}

@@ -252,14 +252,14 @@ async fn tls_by_its_level() {
             host: HopHost::Name("localhost".into()),
             port: host.port,
         }];
+        let target = Target::Hosts {
+            via,
+            protocol: Protocol::Smtp,
+        };
         settings.routes.rules = vec![RouteRule {
-            domains: DomainSet::new(["*"]).unwrap(),
-            target: Target::Hosts {
-                via,
-                protocol: Protocol::Smtp,
-            },
             tls: level,
             verify,
+            ..RouteRule::new(DomainSet::new(["*"]).unwrap(), target)
         }];
         let folder = tempfile::tempdir().unwrap();
         let spool = spool_at(folder.path());

@@ -7,6 +7,7 @@ pub mod admission;
 pub mod domain_set;
 pub mod login;
 pub mod network;
+pub mod origin;
 pub mod principal;
 pub mod privacy;
 pub mod relay;

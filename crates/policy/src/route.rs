@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use postern_mail::Domain;
 use serde::Deserialize;
 
 use crate::domain_set::{DomainSet, Match};
+use crate::origin::{LoginMatch, LoginSet, Origin, SenderMatch, SenderSet};
 
 /// How much TLS a hop gets.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash, Deserialize)]
@@ -17,8 +19,39 @@ pub enum TlsLevel {
     /// Where offered; otherwise in the clear.
     #[default]
     Opportunistic,
-    /// Always; without it the mail waits.
+    /// Always, begun by `STARTTLS`; without it the mail waits.
     Required,
+    /// Always, from the first octet on, as on port 465 (RFC 8314 section 3.3).
+    Implicit,
+}
+
+impl TlsLevel {
+    /// Whether nothing goes without TLS.
+    #[must_use]
+    pub fn is_always(self) -> bool {
+        matches!(self, Self::Required | Self::Implicit)
+    }
+}
+
+/// What of a login goes to a host whose certificate was not verified: to whoever answers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash)]
+pub enum UnverifiedLogin {
+    /// Nothing: the mail waits.
+    #[default]
+    Nothing,
+    /// Proofs, such as SCRAM's. Who gets one can guess passwords at leisure.
+    Proofs,
+    /// The password, or the token.
+    Password,
+}
+
+/// With which login mail goes over a route.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RouteLogin {
+    /// The name of the login in the configuration.
+    pub name: Arc<str>,
+    /// What goes to a host that was not verified.
+    pub unverified: UnverifiedLogin,
 }
 
 /// The protocol of a hop.
@@ -86,6 +119,12 @@ pub struct RouteRule {
     pub tls: TlsLevel,
     /// Whether the host's certificate must be valid for its name.
     pub verify: bool,
+    /// Only mail from these senders; all when empty.
+    pub senders: SenderSet,
+    /// Only mail submitted with these logins; all when empty.
+    pub logins: LoginSet,
+    /// The login at the hosts.
+    pub login: Option<RouteLogin>,
 }
 
 /// All rules.
@@ -108,6 +147,8 @@ pub struct Route<'a> {
     pub tls: TlsLevel,
     /// Whether the host's certificate must be valid for its name.
     pub verify: bool,
+    /// The login at the hosts.
+    pub login: Option<&'a RouteLogin>,
     /// The name of the rule that decided: `route.rule`, `route.local` or `route.mx`.
     pub rule: &'static str,
 }
@@ -190,26 +231,74 @@ impl Hop {
     }
 }
 
-/// Decides where mail for `domain` goes. For an address literal, [`Target::Mx`] means the address itself.
+/// How closely a rule names a message: the domain counts first, then the login, which was proven, then the sender, which
+/// is what somebody wrote.
+type Closeness = (Match, LoginMatch, SenderMatch);
+
+impl RouteRule {
+    /// A rule without conditions but the domains, opportunistic TLS, and no login.
+    #[must_use]
+    pub fn new(domains: DomainSet, target: Target) -> Self {
+        Self {
+            domains,
+            target,
+            tls: TlsLevel::Opportunistic,
+            verify: false,
+            senders: SenderSet::default(),
+            logins: LoginSet::default(),
+            login: None,
+        }
+    }
+
+    /// How closely it names mail for `domain` from `origin`; `None` when it is not for it.
+    fn find(&self, domain: &Domain, origin: &Origin<'_>) -> Option<Closeness> {
+        Some((
+            self.domains.find(domain)?,
+            self.logins.find(origin.login)?,
+            self.senders.find(origin.sender)?,
+        ))
+    }
+
+    /// Whether it is for some senders or logins only.
+    #[must_use]
+    pub fn asks_origin(&self) -> bool {
+        !self.senders.is_empty() || !self.logins.is_empty()
+    }
+}
+
+impl RouteTable {
+    /// Whether the way of a message depends on whom it is from, and not on the recipient's domain alone.
+    #[must_use]
+    pub fn asks_origin(&self) -> bool {
+        self.rules.iter().any(RouteRule::asks_origin)
+    }
+}
+
+/// Decides where mail for `domain` from `origin` goes. For an address literal, [`Target::Mx`] means the address itself.
 ///
-/// The rule that names the domain most closely wins, the earlier one among equals: exact name, longest wildcard. Then local
-/// domains stay here; then comes a rule for `*`; else MX records decide.
+/// Of the rules whose conditions all hold, the one that names the domain most closely wins: exact name, longest wildcard,
+/// `*`. Among those, one that names the login most closely, then one that names the sender most closely, then the
+/// earlier one. So a rule for a domain goes before a sender's own smarthost, and that before the smarthost of all.
+///
+/// Local domains stay here unless a rule names them; they come before rules for `*`, whoever those are for. Without
+/// a rule MX records decide.
 #[must_use]
-pub fn route<'a>(domain: &Domain, table: &'a RouteTable) -> Route<'a> {
-    let mut best: Option<(Match, &RouteRule)> = None;
+pub fn route<'a>(domain: &Domain, origin: &Origin<'_>, table: &'a RouteTable) -> Route<'a> {
+    let mut best: Option<(Closeness, &RouteRule)> = None;
     for rule in &table.rules {
-        if let Some(found) = rule.domains.find(domain)
+        if let Some(found) = rule.find(domain, origin)
             && best.is_none_or(|(closest, _)| found > closest)
         {
             best = Some((found, rule));
         }
     }
-    let by_name = best.filter(|(found, _)| *found != Match::All);
+    let by_name = best.filter(|((found, ..), _)| *found != Match::All);
     if by_name.is_none() && table.local_domains.contains_by_name(domain) {
         return Route {
             target: &table.local,
             tls: TlsLevel::Opportunistic,
             verify: false,
+            login: None,
             rule: "route.local",
         };
     }
@@ -218,12 +307,14 @@ pub fn route<'a>(domain: &Domain, table: &'a RouteTable) -> Route<'a> {
             target: &rule.target,
             tls: rule.tls,
             verify: rule.verify,
+            login: rule.login.as_ref(),
             rule: "route.rule",
         },
         None => Route {
             target: &Target::Mx,
             tls: TlsLevel::Opportunistic,
             verify: false,
+            login: None,
             rule: "route.mx",
         },
     }

@@ -207,6 +207,30 @@ impl LoginThrottle {
         self.pairs.forget(&pair);
     }
 
+    /// How long a login waits that cannot be guessed at, such as one by a token: what its network has done with others counts.
+    #[must_use]
+    pub fn network_wait(&self, source: &Source, now: Instant) -> Duration {
+        let (network, _) = self.pair(source, "");
+        let failures = self.networks.entries.get(&network);
+        let many = failures.is_some_and(|failures| {
+            failures.counts(now, self.settings.window) && failures.count >= self.settings.network_failures_max
+        });
+        if many {
+            self.settings.delay_max
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// Told after such a login has failed: it counts for the network, and for no login.
+    pub fn network_failure(&mut self, source: &Source, now: Instant) {
+        let settings = self.settings;
+        let (network, _) = self.pair(source, "");
+        if matches!(network, Source::Peer(_)) {
+            self.networks.add(network, now, &settings);
+        }
+    }
+
     fn pair(&self, source: &Source, login: &str) -> Pair {
         let login = login.trim();
         let end = (0..=login.len().min(LOGIN_MAX))

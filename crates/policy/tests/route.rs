@@ -1,10 +1,17 @@
 //! Where mail goes next, case by case.
 
-use postern_mail::Domain;
+use postern_mail::{Domain, ParseOptions, ReversePath};
 use postern_policy::DomainSet;
+use postern_policy::origin::{LoginSet, Origin, SenderSet};
 use postern_policy::route::{
     Hop, HopHost, MX_HOSTS_MAX, MxRecord, MxVerdict, Protocol, RouteRule, RouteTable, Target, TlsLevel,
     mx_hosts, route,
+};
+
+/// Mail that came without a login, from nobody who could be answered.
+const ANYBODY: Origin<'_> = Origin {
+    sender: &ReversePath::Null,
+    login: None,
 };
 
 fn set(patterns: &[&str]) -> DomainSet {
@@ -20,10 +27,9 @@ fn to(host: &str) -> Target {
 
 fn rule(patterns: &[&str], host: &str) -> RouteRule {
     RouteRule {
-        domains: set(patterns),
-        target: to(host),
         tls: TlsLevel::Required,
         verify: true,
+        ..RouteRule::new(set(patterns), to(host))
     }
 }
 
@@ -54,7 +60,7 @@ fn the_closest_rule_wins() {
     ];
     for (shows, domain, target, rule) in cases {
         let domain: Domain = domain.parse().expect("a domain of the table");
-        let found = route(&domain, &table);
+        let found = route(&domain, &ANYBODY, &table);
         assert_eq!((found.target, found.rule), (&target, rule), "{shows}");
         assert_eq!(found.verify, rule == "route.rule", "{shows}");
     }
@@ -65,7 +71,63 @@ fn the_closest_rule_wins() {
         ("home.example", "route.local"),
     ] {
         let domain: Domain = domain.parse().expect("a domain of the test");
-        assert_eq!(route(&domain, &table).rule, rule, "{domain}");
+        assert_eq!(route(&domain, &ANYBODY, &table).rule, rule, "{domain}");
+    }
+}
+
+#[test]
+fn sender_and_login_choose_among_rules_for_a_domain() {
+    let conditional = |patterns: &[&str], senders: &[&str], logins: &[&str], host: &str| RouteRule {
+        senders: SenderSet::new(senders).expect("senders of the test"),
+        logins: LoginSet::new(logins).expect("logins of the test"),
+        ..rule(patterns, host)
+    };
+    let table = RouteTable {
+        rules: vec![
+            conditional(&["*"], &["@one.example"], &[], "domain.example"),
+            conditional(&["*"], &["a@one.example"], &[], "address.example"),
+            conditional(&["*"], &[], &["anna", "@staff.example"], "login.example"),
+            conditional(&["*"], &["a@one.example"], &["berta"], "both.example"),
+            conditional(&["*"], &[], &["*"], "anybody.example"),
+            conditional(&["*"], &["<>"], &[], "bounces.example"),
+            rule(&["partner.example"], "partner.example"),
+            conditional(&["partner.example"], &["b@one.example"], &[], "special.example"),
+            conditional(&["home.example"], &["h@one.example"], &[], "from-h.example"),
+        ],
+        local_domains: set(&["home.example"]),
+        local: Target::Maildir("/var/mail".into()),
+    };
+    assert!(table.asks_origin());
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows                         recipient's        sender               login                     goes to
+        ("by the sender's domain",                     "a.example",       "<x@one.example>",   None,                     Some("domain.example")),
+        ("the address goes before its domain",         "a.example",       "<A@one.example>",   None,                     Some("address.example")),
+        ("any login goes before the address",          "a.example",       "<a@one.example>",   Some("zoe"),              Some("anybody.example")),
+        ("a named login goes before any",              "a.example",       "<a@one.example>",   Some("anna"),             Some("login.example")),
+        ("by the login's domain",                      "a.example",       "<x@two.example>",   Some("z@staff.example"),  Some("login.example")),
+        ("login and address",                          "a.example",       "<a@one.example>",   Some("berta"),            Some("both.example")),
+        ("the login alone does not do",                "a.example",       "<x@two.example>",   Some("berta"),            Some("anybody.example")),
+        ("bounces, where they are named",              "a.example",       "<>",                None,                     Some("bounces.example")),
+        ("nobody's rule: MX records",                  "a.example",       "<x@two.example>",   None,                     None),
+        ("the domain goes before login and sender",    "partner.example", "<a@one.example>",   Some("anna"),             Some("partner.example")),
+        ("a condition goes before none",               "partner.example", "<b@one.example>",   Some("anna"),             Some("special.example")),
+        ("local mail stays, whoever sends it",         "home.example",    "<a@one.example>",   Some("anna"),             Some("local")),
+        ("unless a rule names the domain",             "home.example",    "<h@one.example>",   None,                     Some("from-h.example")),
+    ];
+    for (shows, domain, sender, login, expected) in cases {
+        let sender = ReversePath::parse(sender, &ParseOptions::default()).expect("a sender of the table");
+        let origin = Origin {
+            sender: &sender,
+            login,
+        };
+        let domain: Domain = domain.parse().expect("a domain of the table");
+        let target = match expected {
+            Some("local") => table.local.clone(),
+            Some(host) => to(host),
+            None => Target::Mx,
+        };
+        assert_eq!(route(&domain, &origin, &table).target, &target, "{shows}");
     }
 }
 

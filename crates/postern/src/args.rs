@@ -199,6 +199,18 @@ pub(crate) struct AuthArgs {
 /// What to do about logins.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthCommand {
+    /// Says what each rule finds in a bearer token, and what becomes of a login with it
+    ///
+    /// The provider's keys are fetched, or it is asked, as for a login. The token itself is never printed.
+    ExplainToken {
+        /// The file with the token; - is standard input
+        #[arg(value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Shows the providers of tokens that the running server knows: whether they answer, and their keys
+    Providers(JsonArg),
     /// Shows who has logged in by which mechanism, how often and when last
     Report {
         /// This mechanism alone

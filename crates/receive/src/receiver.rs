@@ -11,6 +11,7 @@ use postern_directory::aliases::Aliases;
 use postern_net::listen;
 use postern_net::resolver::Resolver;
 use postern_net::tls::ServerTls;
+use postern_oauth::verify::Verifier;
 use postern_policy::admission::RateWindow;
 use postern_policy::throttle::LoginThrottle;
 use postern_sasl::DecoySecret;
@@ -39,6 +40,8 @@ pub struct Deps {
     pub tls: Arc<ArcSwap<Option<ServerTls>>>,
     /// Who may log in, and who lives here.
     pub directories: Arc<ArcSwap<Directories>>,
+    /// Whose bearer tokens are.
+    pub tokens: Arc<ArcSwap<Verifier>>,
     /// Where local names lead.
     pub aliases: Arc<ArcSwap<Aliases>>,
     /// Names of clients.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use postern_mail::QueueId;
+use postern_mail::{QueueId, ReversePath};
 
 use crate::admin::{Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
 use crate::body::{BodyReader, BodyWriter};
@@ -88,6 +88,14 @@ pub trait Spool: Send + Sync + 'static {
         limit: usize,
         in_flight: &'a (dyn Fn(QueueId) -> bool + Sync),
     ) -> SpoolFuture<'a, Vec<DueWork>>;
+
+    /// Whom these messages are from; finished ones are left out. For routes that depend on it: [`due`](Self::due) does not
+    /// read it.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Unavailable`] when the disk fails.
+    fn origins(&self, ids: Vec<QueueId>) -> SpoolFuture<'_, Vec<MessageOrigin>>;
 
     /// From now on fresh messages and changes are told here. There is one subscriber: a new one takes over from the last.
     fn subscribe(&self) -> Subscription;
@@ -199,6 +207,17 @@ pub struct DuePage {
     pub resume: Option<String>,
     /// The earliest due time among the domains that were passed over because they are not due yet.
     pub next_due: Option<Timestamp>,
+}
+
+/// Whom a message is from.
+#[derive(Clone, Debug)]
+pub struct MessageOrigin {
+    /// The message.
+    pub id: QueueId,
+    /// The envelope's sender.
+    pub sender: ReversePath,
+    /// The login it was submitted with.
+    pub login: Option<String>,
 }
 
 /// One message's work for one domain.

@@ -26,7 +26,7 @@ mod sqlite;
 
 pub use admin::{Counts, Filter, MessageDetail, Page, RecipientState, Selection, Summary, SummaryPage};
 pub use body::{BodyReader, BodyWriter};
-pub use engine::{DueDomain, DuePage, DueWork, Spool, SpoolFuture, SpoolState};
+pub use engine::{DueDomain, DuePage, DueWork, MessageOrigin, Spool, SpoolFuture, SpoolState};
 pub use error::SpoolError;
 pub use fresh::{Change, Event, Subscription};
 pub use message::{Body, BodyFile, Message, NewMessage, Origin, QueuedRecipient};

@@ -28,7 +28,9 @@ impl Dovecot {
     #[must_use]
     pub fn start_auth(users: &str) -> Self {
         let mut dovecot = Self::new();
-        dovecot.write_users(users);
+        let path = dovecot.path("users");
+        fs::write(&path, users).expect("the users");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).expect("the users");
         let folder = dovecot.folder.path().display();
         let config = format!(
             "{}protocols =\n\
@@ -95,22 +97,6 @@ impl Dovecot {
         format!("base_dir = {folder}/run\nstate_dir = {folder}/run\nlog_path = {folder}/log\nssl = no\n")
     }
 
-    /// Gives it other users. They count at once.
-    ///
-    /// # Panics
-    ///
-    /// When the file cannot be written.
-    pub fn write_users(&self, users: &str) {
-        let path = self.path("users");
-        fs::write(&path, users).expect("the users");
-        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).expect("the users");
-    }
-
-    /// Takes its users away, so that it cannot tell any more who has which password.
-    pub fn lose_users(&self) {
-        let _ = fs::remove_file(self.path("users"));
-    }
-
     /// The socket of its auth service.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
@@ -121,6 +107,12 @@ impl Dovecot {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Its configuration, for its own tools.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.path("dovecot.conf")
     }
 
     /// Its log so far.

@@ -12,6 +12,7 @@ fn destination() -> Destination {
         kind: HopKind::Maildir(PathBuf::from("/x")),
         tls: TlsLevel::None,
         verify: false,
+        login: None,
     })
 }
 

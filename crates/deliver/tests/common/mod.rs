@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use jiff::Timestamp;
-use postern_deliver::{Deliverer, Deps, Settings, TlsClients};
+use postern_deliver::{Deliverer, Deps, NoTokens, Settings, TlsClients};
 use postern_mail::address::ParseOptions;
 use postern_mail::{BodyKind, Envelope, Mailbox, QueueId, Recipient, ReversePath};
 use postern_net::resolver::{Resolver, ResolverSettings};
@@ -67,14 +67,13 @@ pub fn rule(domains: &str, ports: &[u16]) -> RouteRule {
         .iter()
         .map(|port| Hop::parse(&format!("127.0.0.1:{port}"), 25).unwrap())
         .collect();
+    let target = Target::Hosts {
+        via,
+        protocol: Protocol::Smtp,
+    };
     RouteRule {
-        domains: DomainSet::new([domains]).unwrap(),
-        target: Target::Hosts {
-            via,
-            protocol: Protocol::Smtp,
-        },
         tls: TlsLevel::None,
-        verify: false,
+        ..RouteRule::new(DomainSet::new([domains]).unwrap(), target)
     }
 }
 
@@ -123,6 +122,7 @@ impl Bench {
             settings: settings.clone(),
             resolver: Resolver::new(resolver).unwrap(),
             tls: Arc::new(ArcSwap::from_pointee(tls)),
+            tokens: Arc::new(NoTokens),
         });
         let shutdown = CancellationToken::new();
         let running = tokio::spawn({

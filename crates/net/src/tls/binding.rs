@@ -1,7 +1,7 @@
 //! What names a TLS session, for SASL mechanisms that bind to it.
 
+use rustls::ConnectionCommon;
 use rustls::ProtocolVersion;
-use rustls::server::ServerConnection;
 use x509_parser::oid_registry::{
     OID_PKCS1_MD5WITHRSAENC, OID_PKCS1_RSASSAPSS, OID_PKCS1_SHA1WITHRSA, OID_PKCS1_SHA256WITHRSA,
     OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA, OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384,
@@ -23,7 +23,10 @@ pub struct ChannelBindings {
 
 /// Keying material of a session (RFC 9266 section 4.1): label `EXPORTER-Channel-Binding`, and a context that is empty
 /// but there, which under TLS 1.2 makes a difference.
-pub(super) fn exporter(connection: &ServerConnection, extended_master_secret: bool) -> Option<[u8; 32]> {
+pub(super) fn exporter<Side>(
+    connection: &ConnectionCommon<Side>,
+    extended_master_secret: bool,
+) -> Option<[u8; 32]> {
     if connection.protocol_version() != Some(ProtocolVersion::TLSv1_3) && !extended_master_secret {
         return None;
     }

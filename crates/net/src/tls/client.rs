@@ -4,8 +4,8 @@ use super::facts::Negotiated;
 use super::opportunistic::AnyServer;
 use super::pinned::ListedServers;
 use super::{
-    CertificateFacts, ClientTlsFacts, HandshakeError, TlsError, TlsIdentityFiles, TlsVersion, Verify,
-    certificate, error, identity, provider,
+    CertificateFacts, ChannelBindings, ClientTlsFacts, HandshakeError, TlsError, TlsIdentityFiles,
+    TlsVersion, Verify, binding, certificate, error, identity, provider,
 };
 use rustls::RootCertStore;
 use rustls::client::danger::ServerCertVerifier;
@@ -127,6 +127,12 @@ impl ClientTls {
             verify: if self.verified { Verify::Ok } else { Verify::No },
             server_certificate: leaf.and_then(|leaf| CertificateFacts::from_der(leaf)),
             resumed,
+            bindings: ChannelBindings {
+                // Whether the server has agreed to the extended master secret cannot be told here, so under TLS 1.2 there
+                // is none.
+                exporter: binding::exporter(connection, false),
+                server_end_point: leaf.and_then(|leaf| binding::server_end_point(leaf)),
+            },
         }
     }
 }

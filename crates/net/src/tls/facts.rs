@@ -99,6 +99,8 @@ pub struct ClientTlsFacts {
     pub server_certificate: Option<CertificateFacts>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
+    /// What names the session.
+    pub bindings: ChannelBindings,
 }
 
 /// The part that both sides know alike.

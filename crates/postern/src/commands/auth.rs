@@ -2,24 +2,33 @@
 
 use std::collections::BTreeSet;
 
-use crate::args::{AuthArgs, AuthCommand};
+use super::auth_token;
+use crate::args::{AuthArgs, AuthCommand, ConfigArg, JsonArg};
 use crate::control::client::Client;
 use crate::control::protocol::Request;
 use crate::exit::Failure;
 use crate::usage::{self, Line};
 use crate::{locate, output};
 
-/// Shows who has logged in by which mechanism. A running server brings the counts up to date first.
+/// Does what was asked for about logins.
 pub(crate) fn run(args: AuthArgs) -> Result<(), Failure> {
-    let written = super::written(&locate::existing(&args.config)?)?;
+    match args.command {
+        AuthCommand::Report { mechanism, json } => report(mechanism.as_deref(), json, &args.config),
+        AuthCommand::ExplainToken { file, json } => auth_token::explain(&file, json, &args.config),
+        AuthCommand::Providers(json) => auth_token::providers(json, &args.config),
+    }
+}
+
+/// Shows who has logged in by which mechanism. A running server brings the counts up to date first.
+fn report(mechanism: Option<&str>, json: JsonArg, config: &ConfigArg) -> Result<(), Failure> {
+    let written = super::written(&locate::existing(config)?)?;
     if let Some(mut client) = Client::connect(written.state_dir())? {
         client.ask(&Request::SaveLogins)?;
     }
     let path = usage::path(written.state_dir());
     let mut lines = usage::load(written.state_dir())
         .map_err(|error| Failure::io(&format!("cannot read {}", path.display()), &error))?;
-    let AuthCommand::Report { mechanism, json } = args.command;
-    if let Some(mechanism) = &mechanism {
+    if let Some(mechanism) = mechanism {
         lines.retain(|line| line.mechanism.eq_ignore_ascii_case(mechanism));
     }
     if json.json {

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use postern_directory::{Directories, DirectorySettings, DovecotPlace, PasswordVerdict, UserStore};
+use postern_oauth::verify::Verifier;
 use secrecy::SecretString;
 use serde::Serialize;
 
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
         Ok((config, mut report)) => {
             let mut found = Problems::default();
             check_directories(&config, args.offline, &mut found);
+            check_providers(&config, args.offline, &mut found);
             report.extend(found);
             report
         }
@@ -62,6 +64,33 @@ fn print_report(path: &str, report: &Report) -> Result<(), Failure> {
         output::print(&format!("{path} is fine"))
     } else {
         output::print(&format!("{path} is fine, with {}", super::count_problems(report)))
+    }
+}
+
+/// Fetches the providers' keys. One that does not answer now may answer later: that is a warning.
+fn check_providers(config: &Config, offline: bool, found: &mut Problems) {
+    let verifier = match Verifier::open(config.providers.clone(), None) {
+        Ok(verifier) => verifier,
+        Err(error) => return found.error(None, chain(&error), "", "see above"),
+    };
+    if offline || verifier.is_empty() {
+        return;
+    }
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return;
+    };
+    for health in runtime.block_on(verifier.look()) {
+        if let Some(problem) = health.problem {
+            found.warning(
+                None,
+                format!(
+                    "the provider of tokens {} cannot be used now: {problem}",
+                    health.issuer
+                ),
+                "",
+                "until it can, logins by its tokens are told to try again later",
+            );
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the command line can do besides serving.
 
 pub(crate) mod auth;
+mod auth_token;
 pub(crate) mod cert;
 pub(crate) mod check;
 pub(crate) mod directories;

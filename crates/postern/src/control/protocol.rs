@@ -24,6 +24,8 @@ pub(crate) enum Request {
     Reload,
     /// Writes the counts of logins to their file.
     SaveLogins,
+    /// The providers of tokens and how they do.
+    Providers,
     /// The directories and whether they answer.
     Directories {
         /// Whether to ask them all now.
@@ -175,6 +177,20 @@ pub(crate) struct DirectoryLine {
     /// When it did not answer last, and why.
     pub(crate) failed_at: Option<Timestamp>,
     pub(crate) last_error: Option<String>,
+}
+
+/// One provider of tokens.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct ProviderLine {
+    pub(crate) issuer: String,
+    /// `keys` or `introspection`.
+    pub(crate) check: String,
+    /// Why it did not answer when it was asked last; none if it did.
+    pub(crate) problem: Option<String>,
+    /// Names and kinds of its keys.
+    pub(crate) keys: Option<String>,
+    /// How old they are, in seconds.
+    pub(crate) age: Option<u64>,
 }
 
 /// How many messages or recipients an operation has changed.

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Uid, geteuid};
 use postern_directory::{Directories, DirectoryStatus};
+use postern_oauth::verify::{ProviderHealth, Verifier};
 use postern_spool::Spool;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -19,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::protocol::{DirectoryLine, LINE_MAX, Operation, Reply, Request, SOCKET};
+use super::protocol::{DirectoryLine, LINE_MAX, Operation, ProviderLine, Reply, Request, SOCKET};
 use crate::server::usage;
 
 use super::queue::{OperationError, content, perform};
@@ -44,6 +45,7 @@ pub(crate) struct Deps {
     pub(crate) receiver: postern_receive::Receiver,
     pub(crate) state_dir: PathBuf,
     pub(crate) directories: Arc<ArcSwap<Directories>>,
+    pub(crate) tokens: Arc<ArcSwap<Verifier>>,
     /// Reloads are done one after the other, by the task that also listens to signals.
     pub(crate) reload: mpsc::Sender<ReloadWish>,
 }
@@ -174,6 +176,7 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
         },
         Request::Reload => reload(deps).await,
         Request::Directories { check } => directories(check, deps).await,
+        Request::Providers => providers(deps),
         Request::SaveLogins => match usage::save(&deps.receiver, &deps.state_dir).await {
             Ok(()) => Reply::Done(serde_json::Value::Null),
             Err(error) => Reply::Failed(format!("cannot write the counts of logins: {error}")),
@@ -191,6 +194,30 @@ async fn directories(check: bool, deps: &Deps) -> Reply {
     match serde_json::to_value(lines) {
         Ok(value) => Reply::Done(value),
         Err(error) => Reply::Failed(error.to_string()),
+    }
+}
+
+fn providers(deps: &Deps) -> Reply {
+    let lines: Vec<ProviderLine> = deps
+        .tokens
+        .load()
+        .health()
+        .into_iter()
+        .map(provider_line)
+        .collect();
+    match serde_json::to_value(lines) {
+        Ok(value) => Reply::Done(value),
+        Err(error) => Reply::Failed(error.to_string()),
+    }
+}
+
+fn provider_line(health: ProviderHealth) -> ProviderLine {
+    ProviderLine {
+        issuer: health.issuer,
+        check: health.check.to_owned(),
+        problem: health.problem,
+        keys: health.keys,
+        age: health.age.map(|age| age.as_secs()),
     }
 }
 

@@ -9,6 +9,7 @@ use postern_directory::Directories;
 use postern_directory::aliases::Aliases;
 use postern_net::resolver::{Resolver, ResolverSettings};
 use postern_net::tls::ServerTls;
+use postern_oauth::verify::Verifier;
 use postern_receive::{LoadGauge, Receiver, Settings as ReceiveSettings};
 use postern_sasl::DecoySecret;
 use postern_spool::{Spool, SpoolError, SpoolSettings, SqliteSpool};
@@ -50,6 +51,7 @@ struct Shared {
     tls: Arc<ArcSwap<Option<ServerTls>>>,
     client_tls: Arc<ArcSwap<TlsClients>>,
     directories: Arc<ArcSwap<Directories>>,
+    tokens: Arc<ArcSwap<Verifier>>,
     aliases: Arc<ArcSwap<Aliases>>,
 }
 
@@ -104,6 +106,8 @@ impl Services {
         let fixed = Fixed::of(&config);
         let resolver = Resolver::new(&config.resolver)
             .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
+        let tokens = open_providers(&config, None).map_err(|message| Failure::new(Exit::Config, message))?;
+        tokens.keep_fresh();
         let decoy = decoy::load(&config.state_dir)?;
         let directories = open_directories(&config, &resolver, &decoy)
             .await
@@ -115,6 +119,7 @@ impl Services {
             tls: swap(config.tls),
             client_tls: swap(config.client_tls),
             directories: swap(directories),
+            tokens: swap(tokens),
             aliases: swap(config.aliases),
         };
         let socket = ControlSocket::bind(&fixed.state_dir)
@@ -125,6 +130,7 @@ impl Services {
             settings: Arc::clone(&shared.deliver),
             resolver: resolver.clone(),
             tls: Arc::clone(&shared.client_tls),
+            tokens: Arc::new(postern_deliver::NoTokens),
         });
         let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());
         let (working, token) = (deliverer.clone(), stop_delivery.clone());
@@ -135,6 +141,7 @@ impl Services {
             settings: Arc::clone(&shared.receive),
             tls: Arc::clone(&shared.tls),
             directories: Arc::clone(&shared.directories),
+            tokens: Arc::clone(&shared.tokens),
             aliases: Arc::clone(&shared.aliases),
             resolver: resolver.clone(),
             load: LoadGauge::system(),
@@ -153,6 +160,7 @@ impl Services {
             receiver,
             state_dir: fixed.state_dir.clone(),
             directories: Arc::clone(&shared.directories),
+            tokens: Arc::clone(&shared.tokens),
             reload: wishes,
         };
         let health = health::keep(Arc::clone(&shared.directories), stop_control.clone());
@@ -218,14 +226,17 @@ impl Services {
             .await
             .map_err(|error| errors.push(error))
             .ok();
+        let tokens = open_providers(&config, Some(&self.shared.tokens.load()))
+            .map_err(|error| errors.push(error))
+            .ok();
         let bound = bind_all(self.listeners.missing(&config.listeners))
             .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
             .ok();
         let sockets = sockets::bind_all(self.sockets.missing(&config.sockets), None)
             .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
             .ok();
-        let (Some(resolver), Some(directories), Some(bound), Some(sockets)) =
-            (resolver, directories, bound, sockets)
+        let (Some(resolver), Some(directories), Some(tokens), Some(bound), Some(sockets)) =
+            (resolver, directories, tokens, bound, sockets)
         else {
             return Err(errors);
         };
@@ -244,6 +255,8 @@ impl Services {
         self.shared.tls.store(Arc::new(config.tls));
         self.shared.client_tls.store(Arc::new(config.client_tls));
         self.shared.directories.store(Arc::new(directories));
+        tokens.keep_fresh();
+        self.shared.tokens.store(Arc::new(tokens));
         self.shared.aliases.store(Arc::new(config.aliases));
         self.listeners.change(&config.listeners, bound);
         warnings.extend(self.sockets.change(&config.sockets, sockets));
@@ -278,6 +291,11 @@ async fn open_directories(
     Directories::open_in(config.directories.clone(), environment)
         .await
         .map_err(|error| chain(&error))
+}
+
+/// Providers that stay as they were keep their keys.
+fn open_providers(config: &Config, before: Option<&Verifier>) -> Result<Verifier, String> {
+    Verifier::open(config.providers.clone(), before).map_err(|error| chain(&error))
 }
 
 async fn open_spool(settings: SpoolSettings) -> Result<Arc<dyn Spool>, Failure> {

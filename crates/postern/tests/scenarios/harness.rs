@@ -208,6 +208,13 @@ impl Site {
     }
 }
 
+/// What a process holds in memory.
+pub(crate) fn resident_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
 /// Makes a file that only its owner may read.
 pub(crate) fn private(path: &Path, content: &str) {
     fs::write(path, content).unwrap();

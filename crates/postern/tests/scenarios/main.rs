@@ -15,6 +15,7 @@ mod attacks;
 mod clients;
 mod crash;
 mod disk;
+mod login_attacks;
 mod mechanisms;
 mod neighbours;
 mod next_hop;

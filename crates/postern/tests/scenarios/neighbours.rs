@@ -51,15 +51,16 @@ impl Bench {
 
     /// A Postfix with TLS that asks at the socket.
     fn postfix(&self) -> Postfix {
-        self.postfix_with(&format!(
+        let sasl = format!(
             "smtpd_sasl_type = dovecot\nsmtpd_sasl_path = {}\nsmtpd_sasl_security_options = noanonymous\n",
             self.site.path("door/login").display()
-        ))
+        );
+        self.postfix_with(&sasl, None)
     }
 
-    fn postfix_with(&self, sasl: &str) -> Postfix {
+    fn postfix_with(&self, sasl: &str, smtpd_conf: Option<&str>) -> Postfix {
         let at = |name: &str| self.site.path(name).display().to_string();
-        Postfix::start(
+        Postfix::start_with_sasl(
             &["else.test"],
             &format!(
                 "smtpd_sasl_auth_enable = yes\nsmtpd_tls_security_level = may\nsmtpd_tls_cert_file = {}\n\
@@ -68,6 +69,7 @@ impl Bench {
                 at("certs/relay.crt"),
                 at("certs/relay.key")
             ),
+            smtpd_conf,
         )
     }
 
@@ -139,6 +141,17 @@ impl Bench {
             .filter(|line| words.iter().all(|word| line.contains(word)))
             .count()
     }
+
+    /// Waits until the log, which is written beside the work, has so many lines with all these words.
+    fn wait_for_log(&self, count: usize, words: &[&str]) {
+        wait_until(&format!("{count} lines with {words:?}"), || self.logged(words) >= count);
+        assert_eq!(self.logged(words), count, "{words:?} in {}", self.site.log());
+    }
+
+    /// Has the configuration read again. Its ports are open a moment before the server can be told anything.
+    fn reload(&self) {
+        wait_until("a reload", || self.site.run(&["reload"]).status.success());
+    }
 }
 
 #[test]
@@ -156,16 +169,8 @@ fn postfix_has_every_mechanism_checked() {
         let (wrong, said) = bench.gsasl("smtp", postfix.port(), mechanism, WRONG);
         assert!(!wrong, "{mechanism}: {said}");
         let of = format!("mechanism={mechanism} ");
-        assert_eq!(
-            bench.logged(&["listener=door", "peer=127.0.0.1", &of, " login session"]),
-            1
-        );
-        assert_eq!(
-            bench.logged(&["listener=door", &of, "login.denied"]),
-            1,
-            "{}",
-            bench.site.log()
-        );
+        bench.wait_for_log(1, &["listener=door", "peer=127.0.0.1", &of, " login session"]);
+        bench.wait_for_log(1, &["listener=door", &of, "login.denied"]);
     }
     let (status, said) = bench.swaks(
         postfix.port(),
@@ -178,7 +183,7 @@ fn postfix_has_every_mechanism_checked() {
     );
     let (status, said) = bench.swaks(postfix.port(), &["--auth", "PLAIN", "--auth-password", RIGHT]);
     assert_ne!(status, 0, "not in the clear: {said}");
-    assert_eq!(bench.logged(&["listener=door", "socket.cleartext"]), 1);
+    bench.wait_for_log(1, &["listener=door", "socket.cleartext"]);
     let report = bench.site.ok(&["auth", "report", "--mechanism", "SCRAM-SHA-256"]);
     assert!(report.contains(LOGIN), "counted like others: {report}");
     let mailbox = || postfix.mailbox();
@@ -193,12 +198,7 @@ fn guesses_count_wherever_they_are_made() {
         let (right, said) = bench.gsasl("smtp", postfix.port(), "PLAIN", WRONG);
         assert!(!right, "{said}");
     }
-    assert_eq!(
-        bench.logged(&["barred", "throttle.barred"]),
-        1,
-        "{}",
-        bench.site.log()
-    );
+    bench.wait_for_log(1, &["barred", "throttle.barred"]);
     // The same network and login at Postern's own listener: barred, whatever the password.
     let mut client = bench.site.tls_client(bench.site.submission);
     let reply = client.login(LOGIN, RIGHT).unwrap();
@@ -220,7 +220,7 @@ fn guesses_over_saslauthd_slow_and_never_bar() {
         let said = bench.testsaslauthd(&["-u", "tester", "-r", "relay.test", "-p", WRONG, "-s", "imap"]);
         assert!(said.contains("NO"), "{said}");
     }
-    assert_eq!(bench.logged(&["listener=mux", "login.denied"]), 6);
+    bench.wait_for_log(6, &["listener=mux", "login.denied"]);
     assert_eq!(bench.logged(&["throttle.barred"]), 0);
     let said = bench.testsaslauthd(&["-u", "tester", "-r", "relay.test", "-p", RIGHT, "-s", "imap"]);
     assert!(
@@ -237,21 +237,14 @@ fn guesses_over_saslauthd_slow_and_never_bar() {
 #[test]
 fn postfix_with_cyrus_sasl() {
     let bench = Bench::start("", "");
-    let conf = bench.site.path("sasl");
-    fs::create_dir(&conf).unwrap();
-    fs::write(
-        conf.join("smtpd.conf"),
-        format!(
-            "pwcheck_method: saslauthd\nsaslauthd_path: {}\nmech_list: PLAIN LOGIN\n",
-            bench.mux().display()
-        ),
-    )
-    .unwrap();
-    let postfix = bench.postfix_with(&format!(
-        "smtpd_sasl_type = cyrus\nsmtpd_sasl_path = smtpd\ncyrus_sasl_config_path = {}\n\
-         smtpd_sasl_security_options = noanonymous\n",
-        conf.display()
-    ));
+    let conf = format!(
+        "pwcheck_method: saslauthd\nsaslauthd_path: {}\nmech_list: PLAIN LOGIN\n",
+        bench.mux().display()
+    );
+    let postfix = bench.postfix_with(
+        "smtpd_sasl_type = cyrus\nsmtpd_sasl_path = smtpd\nsmtpd_sasl_security_options = noanonymous\n",
+        Some(&conf),
+    );
     for mechanism in ["PLAIN", "LOGIN"] {
         let with = |password| {
             bench.swaks(
@@ -264,7 +257,7 @@ fn postfix_with_cyrus_sasl() {
         let (status, said) = with(WRONG);
         assert_ne!(status, 0, "{mechanism}: {said}");
     }
-    assert_eq!(bench.logged(&["listener=mux", " login session"]), 2);
+    bench.wait_for_log(2, &["listener=mux", " login session"]);
 }
 
 /// A site with a socket for Dovecot's mail processes too.
@@ -283,7 +276,7 @@ fn dovecot_serves_imap_to_these_accounts() {
     let config = fs::read_to_string(bench.site.path("postern.toml")).unwrap();
     let homes = bench.site.path("homes").display().to_string();
     fs::write(bench.site.path("postern.toml"), config.replace("/HOMES", &homes)).unwrap();
-    bench.site.ok(&["reload"]);
+    bench.reload();
     let dovecot = Dovecot::start_imap(&bench.site.path("door/login"), &bench.site.path("door/master"));
     for mechanism in MECHANISMS {
         let (right, said) = bench.gsasl("imap", dovecot.port(), mechanism, RIGHT);
@@ -312,15 +305,20 @@ fn dovecot_serves_imap_to_these_accounts() {
     assert!(said.contains("Subject: hello"), "{output:?}\n{}", dovecot.log());
     let maildir = bench.site.path("homes").join(LOGIN).join("Maildir");
     assert!(maildir.is_dir(), "{}", dovecot.log());
-    assert!(bench.logged(&["listener=door", "peer=127.0.0.1", " login session"]) > 6);
+    bench.wait_for_log(7, &["listener=door", "peer=127.0.0.1", " login session"]);
     // Who delivers or administers asks for a user without a login.
-    let found = Command::new(program("/usr/bin/doveadm", "dovecot-core"))
-        .args(["auth", "lookup", "-a"])
-        .arg(bench.site.path("door/master"))
-        .arg(LOGIN)
-        .output();
-    drop(found);
-    drop(dovecot);
+    let lookup = |user: &str| {
+        let output = Command::new(program("/usr/bin/doveadm", "dovecot-core"))
+            .arg("-c")
+            .arg(dovecot.config())
+            .args(["user", user])
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let found = lookup(LOGIN);
+    assert!(found.contains(&format!("{homes}/{LOGIN}")), "{found}\n{}", dovecot.log());
+    assert!(!lookup("stranger").contains(&homes));
 }
 
 #[test]
@@ -332,7 +330,7 @@ fn sockets_come_and_go() {
         .replace("door/mux", "door/other")
         .replace("mode = \"0666\"", "mode = \"0622\"");
     fs::write(bench.site.path("postern.toml"), &moved).unwrap();
-    bench.site.ok(&["reload"]);
+    bench.reload();
     assert!(!bench.mux().exists(), "removed");
     let mode = |name: &str| {
         let found = fs::metadata(bench.site.path(name)).unwrap();
@@ -392,13 +390,10 @@ fn a_neighbour_of_its_own_kind() {
     );
     assert!(log_in("own@relay.test", "own word").starts_with("235"));
     assert!(log_in("shared@relay.test", "wrong word").starts_with("535"));
-    assert_eq!(
-        bench.logged(&[
+    bench.wait_for_log(1, &[
             "listener=door",
             "peer=127.0.0.1",
             "login=shared@relay.test",
             "login.denied"
-        ]),
-        1
-    );
+        ]);
 }

@@ -1,18 +1,11 @@
 //! What the server weighs: memory with many sessions and with large messages, and a million in the queue.
 
-use std::fs;
 use std::thread;
 
 use postern_testkit::sink::Sink;
 use postern_testkit::smtp::TlsOptions;
 
-use crate::harness::Site;
-
-fn resident_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
+use crate::harness::{Site, resident_kib};
 
 #[test]
 #[ignore = "opens 5,000 connections and takes a minute; scripts/test --all runs it"]

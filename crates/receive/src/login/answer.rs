@@ -1,4 +1,4 @@
-//! What a mechanism asks: put to the directories and to the rules of certificates, behind the memory of failed logins.
+//! What a mechanism asks: put to the directories, to the rules of certificates and to providers of tokens, behind the memory of failed logins.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use postern_sasl::{Answer, Question};
 use secrecy::SecretString;
 
 use super::origin::{CertificateOrigin, Origin};
+use super::token;
 use crate::receiver::Shared;
 
 /// How long to wait before asking again whether a check may begin.
@@ -49,7 +50,7 @@ impl Findings {
     }
 
     /// Keeps the account and gives its name.
-    fn keep(&mut self, account: Account) -> String {
+    pub(super) fn keep(&mut self, account: Account) -> String {
         let login = account.login.clone();
         self.account = Some(account);
         login
@@ -85,11 +86,8 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, origin: 
         Question::PrincipalLogin {
             principal, service, ..
         } => return kerberos(&principal, &service, findings, origin).await,
-        Question::CheckToken { identity, .. } => {
-            findings.tried = identity;
-            return Answer::Denied {
-                reason: "no provider of tokens is configured".into(),
-            };
+        Question::CheckToken { identity, token, .. } => {
+            return token::check(identity, &token, findings, origin).await;
         }
     };
     findings.tried = Some(asked.login().to_owned());

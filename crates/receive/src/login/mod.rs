@@ -4,6 +4,7 @@ mod answer;
 mod exchange;
 mod offer;
 mod origin;
+mod token;
 
 use postern_sasl::{Mechanism, SecurityLayer};
 use postern_smtp::server::{Answer, AuthFailure, AuthTurn};

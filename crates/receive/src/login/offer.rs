@@ -28,7 +28,9 @@ pub(crate) fn offered(origin: &Origin<'_>) -> Vec<Mechanism> {
         let kind = KeyKind::needed(mechanism.properties().needs, &settings.realm);
         let rule = settings.rules.iter().find(|(about, _)| about == mechanism);
         let has_kerberos = mechanism.properties().needs != Needs::Kerberos || settings.kerberos.is_some();
+        let has_provider = mechanism.properties().needs != Needs::Token || tokens_can_be_taken(origin);
         has_kerberos
+            && has_provider
             && kind.is_none_or(|kind| directories.keeps(&kind))
             && login::offered(
                 traits(*mechanism, origin),
@@ -39,6 +41,12 @@ pub(crate) fn offered(origin: &Origin<'_>) -> Vec<Mechanism> {
             .is_ok()
     };
     origin.mechanisms.iter().copied().filter(is_offered).collect()
+}
+
+/// Tokens are taken inside TLS alone, whatever is said of passwords (RFC 7628 section 3, RFC 6750 section 5.2): who reads one
+/// has it.
+fn tokens_can_be_taken(origin: &Origin<'_>) -> bool {
+    origin.tls.is_some() && !origin.shared.deps.tokens.load().is_empty()
 }
 
 fn traits(mechanism: Mechanism, origin: &Origin<'_>) -> MechanismTraits {

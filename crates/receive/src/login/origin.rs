@@ -10,7 +10,7 @@ use postern_net::tls;
 use postern_policy::login::SessionFacts;
 use postern_policy::relay::CertificateFacts;
 use postern_policy::throttle::Source;
-use postern_sasl::{ChannelBindings, Layers, Mechanism, Nonce, ServerContext};
+use postern_sasl::{ChannelBindings, Layers, Mechanism, Nonce, OauthAdvice, ServerContext};
 
 use crate::receiver::Shared;
 use crate::{Plaintext, Settings};
@@ -124,11 +124,21 @@ impl Origin<'_> {
             plus_offered: self.plus_offered,
             decoy_iterations: auth.scram_iterations,
             layers: self.layers(),
+            oauth: self.advice(),
             kerberos: auth
                 .kerberos
                 .as_ref()
                 .map(|kerberos| Arc::clone(&kerberos.acceptor)),
             ..ServerContext::new(&self.settings.hostname, Nonce::new(rand::random()), now, decoy)
+        }
+    }
+
+    /// What a client is told whose token is not taken.
+    fn advice(&self) -> OauthAdvice {
+        let advice = self.shared.deps.tokens.load().advice();
+        OauthAdvice {
+            scope: advice.scope,
+            openid_configuration: advice.openid_configuration,
         }
     }
 }

@@ -285,22 +285,24 @@ fn play(name: &str, lines: &[Line], server: &Server, cut: Cut) {
 /// A mechanism as client, on behalf of the dialogue.
 struct Acting {
     exchange: ClientExchange,
+    initial: Option<Vec<u8>>,
     challenge: Vec<u8>,
 }
 
 impl Acting {
     fn new(mechanism: Mechanism, login: &str, password: &str, client: &Client) -> Self {
+        let mut exchange = exchange(mechanism, login, password, client, Layers::default());
         Self {
-            exchange: exchange(mechanism, login, password, client, Layers::default()),
+            initial: exchange.initial().map(|initial| initial.as_slice().to_vec()),
+            exchange,
             challenge: Vec::new(),
         }
     }
 
     fn fill_in(&mut self, octets: &[u8]) -> Vec<u8> {
         let mut text: String = octets.iter().map(|&octet| char::from(octet)).collect();
-        if text.contains("{first}") {
-            let initial = self.exchange.initial().unwrap();
-            text = text.replace("{first}", &BASE64.encode(initial.as_slice()));
+        if let Some(initial) = &self.initial {
+            text = text.replace("{first}", &BASE64.encode(initial));
         }
         if text.contains("{next}") {
             let response = self.exchange.step(&self.challenge).unwrap();

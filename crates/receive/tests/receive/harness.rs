@@ -108,6 +108,7 @@ impl Options {
             settings: Arc::clone(&settings),
             tls: Arc::new(ArcSwap::from_pointee(tls)),
             directories: Arc::new(ArcSwap::from_pointee(directories)),
+            tokens: Arc::default(),
             aliases: Arc::new(ArcSwap::from_pointee(aliases(&folder, self.aliases))),
             resolver: Resolver::new(&ResolverSettings {
                 nameservers: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1))],

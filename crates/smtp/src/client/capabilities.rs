@@ -27,11 +27,19 @@ pub struct Capabilities {
     pub size: Option<u64>,
     /// `AUTH` (RFC 4954): whether `AUTH=` may stand on `MAIL`.
     pub auth: bool,
+    /// The mechanisms behind `AUTH`, in capitals and each once; of a peer that names very many, the first ones.
+    pub auth_mechanisms: Vec<Box<str>>,
     /// `LIMITS RCPTMAX=` (RFC 9422): recipients in one transaction.
     pub recipients_max: Option<usize>,
     /// `LIMITS MAILMAX=` (RFC 9422): transactions on one connection.
     pub transactions_max: Option<u32>,
 }
+
+/// Most mechanisms that are taken note of.
+const MECHANISMS_MAX: usize = 32;
+
+/// Longest name of a mechanism (RFC 4422 section 3.1).
+const MECHANISM_NAME_MAX: usize = 20;
 
 impl Capabilities {
     /// Reads the answer. Keywords count in any case; unknown ones are passed over.
@@ -63,10 +71,29 @@ impl Capabilities {
             "DSN" => self.dsn = true,
             "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
             "STARTTLS" => self.starttls = true,
-            "AUTH" => self.auth = true,
+            "AUTH" => {
+                self.auth = true;
+                words.for_each(|name| self.take_mechanism(name));
+            }
             "SIZE" => self.size = Some(words.next().and_then(|word| word.parse().ok()).unwrap_or(0)),
             "LIMITS" => self.take_limits(line),
             _ => {}
+        }
+    }
+
+    fn take_mechanism(&mut self, name: &str) {
+        let fits = name.len() <= MECHANISM_NAME_MAX
+            && name
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'));
+        if fits
+            && self.auth_mechanisms.len() < MECHANISMS_MAX
+            && !self
+                .auth_mechanisms
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name))
+        {
+            self.auth_mechanisms.push(name.to_ascii_uppercase().into());
         }
     }
 
@@ -104,7 +131,9 @@ mod tests {
             ("size that is no number",  "mx.example\nSIZE lots",                  Capabilities { size: Some(0), ..none() }),
             ("binary needs chunking",   "mx.example\nBINARYMIME",                 none()),
             ("binary with chunking",    "mx.example\nBINARYMIME\nCHUNKING",       Capabilities { binary_mime: true, chunking: true, ..none() }),
-            ("old form of AUTH",        "mx.example\nAUTH=LOGIN",                 Capabilities { auth: true, ..none() }),
+            ("old form of AUTH",        "mx.example\nAUTH=LOGIN",                 Capabilities { auth: true, auth_mechanisms: vec!["LOGIN".into()], ..none() }),
+            ("both forms of AUTH",      "mx.example\nAUTH=LOGIN\nAUTH plain login", Capabilities { auth: true, auth_mechanisms: vec!["LOGIN".into(), "PLAIN".into()], ..none() }),
+            ("mechanisms of no name",   "mx.example\nAUTH X\u{1b}[2J",            Capabilities { auth: true, ..none() }),
             ("limits",                  "mx.example\nLIMITS RCPTMAX=5 MAILMAX=9", Capabilities { recipients_max: Some(5), transactions_max: Some(9), ..none() }),
             ("limits of nothing",       "mx.example\nLIMITS RCPTMAX=0",           none()),
             ("unknown and empty lines", "mx.example\nXFOO bar\n\nDSN",            Capabilities { dsn: true, ..none() }),

@@ -19,7 +19,16 @@ pub struct Declared {
 }
 
 /// Appends `MAIL FROM` with the parameters this peer understands.
-pub fn mail(out: &mut Vec<u8>, envelope: &Envelope, declared: &Declared, peer: &Capabilities) {
+///
+/// Over a session that has `logged_in`, mail whose submitter is not known says so with `AUTH=<>`: without it the peer
+/// may take our login for the submitter (RFC 4954 section 5).
+pub fn mail(
+    out: &mut Vec<u8>,
+    envelope: &Envelope,
+    declared: &Declared,
+    peer: &Capabilities,
+    logged_in: bool,
+) {
     out.extend_from_slice(b"MAIL FROM:<");
     if let ReversePath::Mailbox(mailbox) = &envelope.sender {
         address(out, mailbox);
@@ -48,7 +57,8 @@ pub fn mail(out: &mut Vec<u8>, envelope: &Envelope, declared: &Declared, peer: &
             out.extend_from_slice(xtext::encode(envid).as_bytes());
         }
     }
-    if let Some(auth) = envelope.auth.as_ref().filter(|_| peer.auth) {
+    let unknown = logged_in.then_some("");
+    if let Some(auth) = envelope.auth.as_deref().or(unknown).filter(|_| peer.auth) {
         let auth = if auth.is_empty() { "<>" } else { auth };
         out.extend_from_slice(b" AUTH=");
         out.extend_from_slice(xtext::encode(auth).as_bytes());
@@ -163,12 +173,30 @@ mod tests {
         ];
         for (shows, envelope, declared, peer, expected) in cases {
             let mut out = Vec::new();
-            mail(&mut out, envelope, &declared, peer);
+            mail(&mut out, envelope, &declared, peer, false);
             assert_eq!(
                 String::from_utf8(out).unwrap(),
                 format!("{expected}\r\n"),
                 "{shows}"
             );
+        }
+    }
+
+    #[test]
+    fn a_session_that_has_logged_in_names_the_submitter() {
+        let peer = Capabilities {
+            auth: true,
+            ..Capabilities::default()
+        };
+        let submitted = Envelope {
+            auth: Some("x@example.org".into()),
+            ..envelope()
+        };
+        for (envelope, expected) in [(&envelope(), " AUTH=<>"), (&submitted, " AUTH=x@example.org")] {
+            let mut out = Vec::new();
+            mail(&mut out, envelope, &Declared::default(), &peer, true);
+            let line = String::from_utf8(out).unwrap();
+            assert_eq!(line, format!("MAIL FROM:<s@example.org>{expected}\r\n"));
         }
     }
 

@@ -62,6 +62,8 @@ pub enum Stage {
     Hello,
     /// The answer to `STARTTLS`.
     StartTls,
+    /// The answer to `AUTH`, or to a line of the exchange that follows.
+    Auth,
     /// The answer to `MAIL`.
     Mail,
     /// The answer to one `RCPT`.
@@ -84,6 +86,7 @@ impl Stage {
             Self::Greeting => "greeting",
             Self::Hello => "EHLO",
             Self::StartTls => "STARTTLS",
+            Self::Auth => "AUTH",
             Self::Mail => "MAIL",
             Self::Recipient => "RCPT",
             Self::Data => "DATA",

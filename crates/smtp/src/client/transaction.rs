@@ -48,6 +48,8 @@ pub struct Order<'a> {
     pub declared: Declared,
     /// The exact length of the content in octets, before dots are stuffed.
     pub size: u64,
+    /// Whether this side has logged in on the dialogue.
+    pub logged_in: bool,
     /// Whether `BDAT` may be used where offered. `BINARYMIME` needs it in any case.
     pub chunking: bool,
     /// Whether the content may go along with the envelope, before it is known if the peer takes any recipient: good for what
@@ -356,7 +358,15 @@ impl<'a> Transaction<'a> {
 
     fn write_command(&mut self, place: usize, out: &mut Vec<u8>) {
         match place.checked_sub(1) {
-            None => command::mail(out, self.order.envelope, &self.order.declared, self.peer),
+            None => {
+                let Order {
+                    envelope,
+                    declared,
+                    logged_in,
+                    ..
+                } = &self.order;
+                command::mail(out, envelope, declared, self.peer, *logged_in);
+            }
             Some(index) => match self.order.recipients.get(index) {
                 Some(recipient) => command::rcpt(out, recipient, &self.order.declared, self.peer),
                 None => out.extend_from_slice(b"DATA\r\n"),

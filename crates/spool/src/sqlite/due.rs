@@ -7,7 +7,7 @@ use postern_mail::QueueId;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::codec::{self, ReadError};
-use crate::engine::{DueDomain, DuePage, DueWork};
+use crate::engine::{DueDomain, DuePage, DueWork, MessageOrigin};
 
 const NEXT_DOMAIN: &str = "SELECT domain, due_at FROM recipient INDEXED BY recipient_due
     WHERE state = 1 AND domain > ?1 ORDER BY domain, due_at LIMIT 1";
@@ -142,6 +142,27 @@ pub(super) fn work(
                 size: size.max(0) as u64,
                 received_at,
                 recipients: due,
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// Whom these messages are from.
+pub(super) fn origins(connection: &Connection, ids: &[QueueId]) -> Result<Vec<MessageOrigin>, ReadError> {
+    let mut query = connection.prepare_cached("SELECT sender, login FROM message WHERE id = ?1")?;
+    let mut all = Vec::with_capacity(ids.len());
+    for id in ids {
+        let row = query.query_row([id.as_i64()], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)));
+        let Some((sender, login)) = row.optional()? else {
+            continue;
+        };
+        // One that cannot be read is left out here, and complained of when its message is.
+        if let Ok(sender) = codec::sender(&sender) {
+            all.push(MessageOrigin {
+                id: *id,
+                sender,
+                login,
             });
         }
     }

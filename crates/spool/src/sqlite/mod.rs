@@ -44,7 +44,7 @@ use tokio::sync::oneshot;
 
 use crate::admin::{Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
 use crate::body::{BodyReader, BodyStore, BodyWriter, Discard};
-use crate::engine::{DuePage, DueWork, Spool, SpoolFuture, SpoolState};
+use crate::engine::{DuePage, DueWork, MessageOrigin, Spool, SpoolFuture, SpoolState};
 use crate::error::SpoolError;
 use crate::fresh::{Board, Subscription};
 use crate::message::{Message, NewMessage};
@@ -358,6 +358,17 @@ impl Spool for SqliteSpool {
         in_flight: &'a (dyn Fn(QueueId) -> bool + Sync),
     ) -> SpoolFuture<'a, Vec<DueWork>> {
         self.due_work(domain, now, limit, in_flight).boxed()
+    }
+
+    fn origins(&self, ids: Vec<QueueId>) -> SpoolFuture<'_, Vec<MessageOrigin>> {
+        async move {
+            Ok(self
+                .shared
+                .readers
+                .read(move |reader| due::origins(reader, &ids))
+                .await??)
+        }
+        .boxed()
     }
 
     fn subscribe(&self) -> Subscription {

@@ -61,6 +61,8 @@ struct State {
     /// Lifetime of tokens from the token endpoint, in seconds.
     lifetime: u64,
     next: u64,
+    /// How many keys there have been.
+    generation: u64,
 }
 
 impl Shared {
@@ -132,6 +134,7 @@ impl OauthProvider {
                     broken: None,
                     lifetime: 300,
                     next: 1,
+                    generation: 1,
                 }),
                 stop: AtomicBool::new(false),
             }),
@@ -242,7 +245,8 @@ impl OauthProvider {
     /// Signs with a new key from now on. The old ones stay published until [`retire`](Self::retire).
     pub fn rollover(&self, algorithm: Algorithm) {
         let mut state = self.shared.state();
-        let kid = format!("key-{}", state.keys.len() + 1);
+        state.generation += 1;
+        let kid = format!("key-{}", state.generation);
         state.keys.push(SigningKey::generate(algorithm, &kid));
     }
 

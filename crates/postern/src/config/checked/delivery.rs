@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use postern_deliver::{Limits, ReportSettings, Settings, Timeouts};
+use postern_policy::origin::{LoginSet, SenderSet};
 use postern_policy::retry::RetrySettings;
 use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, RouteTable, Target, TlsLevel};
 
-use super::{Checking, clamp, domain_set, values};
+use super::{Checking, clamp, domain_set, smarthosts, values};
 use crate::config::file::{self, RouteTo};
 use crate::config::problem::Problems;
 use crate::config::read::At;
@@ -17,6 +18,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Settings {
         hostname: c.hostname.clone(),
         own_names: values(&written.own_names.value),
         routes: routes(c),
+        logins: smarthosts::check(c),
         retry: retry(c),
         limits: limits(written),
         timeouts: timeouts(c),
@@ -35,7 +37,7 @@ fn routes(c: &mut Checking<'_>) -> RouteTable {
     let maildir = maildir(c);
     let mut rules = Vec::new();
     for route in &c.file.route.value {
-        rules.extend(rule(route, &maildir, c.problems));
+        rules.extend(rule(route, &maildir, &c.file.login, c.problems));
     }
     warn_of_shadowed(&c.file.route.value, c.problems);
     warn_of_own_listener(c);
@@ -95,7 +97,12 @@ fn check_pattern(pattern: &At<PathBuf>, problems: &mut Problems) {
     }
 }
 
-fn rule(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Problems) -> Option<RouteRule> {
+fn rule(
+    route: &At<file::RouteTable>,
+    maildir: &PathBuf,
+    logins: &[At<file::LoginTable>],
+    problems: &mut Problems,
+) -> Option<RouteRule> {
     let domains = route.domains.as_ref()?;
     if domains.is_empty() {
         problems.error(
@@ -106,21 +113,55 @@ fn rule(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Problems
         );
     }
     check_tls(route, problems);
+    let login = smarthosts::of_route(route, logins, problems);
     Some(RouteRule {
         domains: domain_set(domains),
         target: target(route, maildir, problems)?,
         tls: *route.tls,
         verify: route.verifies(),
+        senders: senders(route),
+        logins: logins_of(route),
+        login,
     })
 }
 
+/// Patterns that are no good were reported when they were read.
+fn senders(route: &file::RouteTable) -> SenderSet {
+    let mut set = SenderSet::default();
+    for pattern in route.senders.iter().flat_map(|list| &list.value) {
+        let _ = set.insert(pattern);
+    }
+    set
+}
+
+fn logins_of(route: &file::RouteTable) -> LoginSet {
+    let mut set = LoginSet::default();
+    for pattern in route.logins.iter().flat_map(|list| &list.value) {
+        let _ = set.insert(pattern);
+    }
+    set
+}
+
 fn check_tls(route: &At<file::RouteTable>, problems: &mut Problems) {
-    if route.verifies() && *route.tls != TlsLevel::Required {
+    for (what, list) in [("senders", &route.senders), ("logins", &route.logins)] {
+        // A condition without entries would hold for all, and looks as if it held for none.
+        if let Some(list) = list.as_ref().filter(|list| list.is_empty())
+            && !problems.are_within(list.span.as_ref())
+        {
+            problems.error(
+                list.span.clone(),
+                format!("`{what}` in [[route]] is empty"),
+                "for nobody, or for all?",
+                "name them, or leave the key out for all",
+            );
+        }
+    }
+    if route.verifies() && !route.tls.is_always() {
         problems.error(
             route.verify.as_ref().and_then(|verify| verify.span.clone()),
             "`verify` on a route whose TLS is not required would be passed by",
             "needs `tls = \"required\"`",
-            "add `tls = \"required\"` to this [[route]]",
+            "add `tls = \"required\"` to this [[route]], or `\"implicit\"` for port 465",
         );
     }
 }
@@ -138,6 +179,7 @@ fn target(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Proble
     match (&route.via, to) {
         (Some(via), None) if !via.is_empty() => {
             check_hops(via, *route.protocol, problems);
+            check_ports(via, route, problems);
             Some(Target::Hosts {
                 via: values(&via.value),
                 protocol: *route.protocol,
@@ -189,15 +231,32 @@ fn check_hops(via: &At<Vec<At<Hop>>>, protocol: Protocol, problems: &mut Problem
     }
 }
 
-/// Finds domains that an earlier route has taken already.
+/// Ports that speak TLS in another way than the route says.
+fn check_ports(via: &At<Vec<At<Hop>>>, route: &file::RouteTable, problems: &mut Problems) {
+    for hop in &via.value {
+        let (title, remedy) = match (hop.port, *route.tls) {
+            (25 | 587, TlsLevel::Implicit) => (
+                format!("port {} does not speak TLS from the first octet", hop.port),
+                "write the port, usually 465, or `tls = \"required\"`",
+            ),
+            (465, TlsLevel::Opportunistic | TlsLevel::Required) => (
+                "port 465 speaks TLS from the first octet".to_owned(),
+                "write `tls = \"implicit\"` in this [[route]]",
+            ),
+            _ => continue,
+        };
+        problems.warning(hop.span.clone(), title, "will not connect", remedy);
+    }
+}
+
+/// Finds domains that an earlier route with the same conditions has taken already.
 fn warn_of_shadowed(routes: &[At<file::RouteTable>], problems: &mut Problems) {
-    let mut seen: Vec<String> = Vec::new();
-    for domain in routes
-        .iter()
-        .filter_map(|route| route.domains.as_ref())
-        .flat_map(|domains| &domains.value)
-    {
-        let name = domain.to_lowercase();
+    let mut seen: Vec<(String, SenderSet, LoginSet)> = Vec::new();
+    for (domain, route) in routes.iter().flat_map(|route| {
+        let domains = route.domains.iter().flat_map(|domains| &domains.value);
+        domains.map(move |domain| (domain, route))
+    }) {
+        let name = (domain.to_lowercase(), senders(route), logins_of(route));
         if seen.contains(&name) {
             problems.warning(
                 domain.span.clone(),
@@ -293,6 +352,7 @@ fn timeouts(c: &Checking<'_>) -> Timeouts {
         greeting: *written.greeting,
         hello: *written.hello,
         tls: *written.tls,
+        login: *written.login,
         mail: *written.mail,
         recipient: *written.recipient,
         data: *written.data,

@@ -76,11 +76,11 @@ pub(super) fn mechanisms(written: &[At<Mechanism>], c: &mut Checking<'_>) -> Vec
 fn check_mechanism(mechanism: &At<Mechanism>, c: &mut Checking<'_>) {
     let name = mechanism.name();
     match mechanism.properties().needs {
-        Needs::Token => c.problems.error(
+        Needs::Token if c.file.auth.provider.is_empty() => c.problems.error(
             mechanism.span.clone(),
-            format!("{name} needs a provider of tokens, and this version has no setting for one"),
+            format!("{name} needs a provider of tokens, and none is configured"),
             "nobody could log in",
-            "remove it from the list",
+            "add [[auth.provider]], or remove it from the list",
         ),
         needs if KeyKind::needed(needs, "").is_some() && !has_users(c.file) => c.problems.warning(
             mechanism.span.clone(),

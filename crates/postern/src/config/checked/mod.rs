@@ -8,7 +8,9 @@ mod files;
 mod kerberos;
 mod listeners;
 mod logins;
+mod providers;
 mod receiving;
+mod smarthosts;
 mod sockets;
 mod sql;
 mod tls;
@@ -23,6 +25,7 @@ use postern_directory::aliases::Aliases;
 use postern_mail::Domain;
 use postern_net::resolver::ResolverSettings;
 use postern_net::tls::ServerTls;
+use postern_oauth::verify::ProviderSettings;
 use postern_policy::DomainSet;
 use postern_receive::Settings as ReceiveSettings;
 use postern_spool::SpoolSettings;
@@ -55,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) directories: Vec<DirectorySettings>,
     /// After which time without a question a directory is asked for its health.
     pub(crate) directory_check: Option<Duration>,
+    /// Whose bearer tokens are taken.
+    pub(crate) providers: Vec<ProviderSettings>,
     pub(crate) aliases: Aliases,
     pub(crate) spool: SpoolSettings,
     pub(crate) resolver: ResolverSettings,
@@ -89,6 +94,7 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
     let sockets = sockets::check(c);
     let tls = tls::check(c);
     let directories = directories::check(c);
+    let providers = providers::check(c);
     let aliases = aliases::check(c);
     let receive = receiving::check(c, tls.as_ref());
     let deliver = delivery::check(c);
@@ -109,6 +115,7 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
         client_tls: client_tls?,
         directories,
         directory_check: Some(*file.auth.directory_check).filter(|time| !time.is_zero()),
+        providers,
         aliases,
         spool: spool(file),
         resolver: resolver(file),

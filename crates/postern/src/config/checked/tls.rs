@@ -12,6 +12,7 @@ use postern_net::tls::{
 };
 
 use super::{Checking, files};
+use crate::config::file::Postern;
 use crate::config::problem::Problems;
 use crate::config::read::At;
 use crate::exit::chain;
@@ -79,22 +80,8 @@ pub(super) fn check_client(c: &mut Checking<'_>) -> Option<TlsClients> {
         Some(ca) => Verification::CaFile(ca.value.clone()),
         None => Verification::SystemRoots,
     };
-    let load = |verification| {
-        ClientTls::load(&ClientTlsSettings {
-            min_version: *written.min_version,
-            ..ClientTlsSettings::new(verification)
-        })
-    };
     let verify = c.file.route.iter().find(|route| route.verifies());
-    let loaded = load(Verification::None).and_then(|unverified| {
-        // A machine without authorities can do without them until a route asks for them.
-        let verified = match load(verification) {
-            Err(TlsError::NoSystemRoots(_)) if verify.is_none() => unverified.clone(),
-            other => other?,
-        };
-        Ok(TlsClients { unverified, verified })
-    });
-    match loaded {
+    match load_clients(c.file, verification, None) {
         Ok(clients) => Some(clients),
         Err(error) => {
             let ca = written.ca_file.as_ref().and_then(|ca| ca.span.clone());
@@ -108,6 +95,44 @@ pub(super) fn check_client(c: &mut Checking<'_>) -> Option<TlsClients> {
             None
         }
     }
+}
+
+/// The two ways of TLS towards next hops, with an own certificate or without.
+fn load_clients(
+    file: &Postern,
+    verification: Verification,
+    identity: Option<TlsIdentityFiles>,
+) -> Result<TlsClients, TlsError> {
+    let load = |verification| {
+        ClientTls::load(&ClientTlsSettings {
+            min_version: *file.delivery.tls.min_version,
+            identity: identity.clone(),
+            ..ClientTlsSettings::new(verification)
+        })
+    };
+    let unverified = load(Verification::None)?;
+    // A machine without authorities can do without them until a route asks for them.
+    let needed = file.route.iter().any(|route| route.verifies());
+    let verified = match load(verification) {
+        Err(TlsError::NoSystemRoots(_)) if !needed => unverified.clone(),
+        other => other?,
+    };
+    Ok(TlsClients { unverified, verified })
+}
+
+/// TLS towards a smarthost with the certificate of a login. Mistakes in the authorities are reported elsewhere.
+pub(super) fn check_own(
+    certificate: Option<&At<PathBuf>>,
+    key: Option<&At<PathBuf>>,
+    passphrase: Option<&At<PathBuf>>,
+    c: &mut Checking<'_>,
+) -> Option<TlsClients> {
+    let files = identity(certificate, key, passphrase, c.problems)?;
+    let ca = c.file.delivery.tls.ca_file.as_ref();
+    let verification = ca.map_or(Verification::SystemRoots, |ca| {
+        Verification::CaFile(ca.value.clone())
+    });
+    load_clients(c.file, verification, Some(files)).ok()
 }
 
 /// One certificate with its key, tried by itself so that the mistake has a place.

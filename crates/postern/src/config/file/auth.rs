@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use postern_receive::Plaintext;
 use postern_sasl::Mechanism;
 
+use super::provider::ProviderTable;
 use super::words::{Fingerprint, MechanismName};
 use crate::config::kinds::{Choice, Count, Day, Line, List, Network, OneOf, Sections, Switch, Time};
 use crate::config::read::{At, table};
@@ -48,6 +49,8 @@ table! {
         /// How long nobody may have asked a directory until it is asked for its health alone; `"0"` for never. One that is
         /// down is asked again by itself in any case, after 5 s at first and once a minute in the end.
         directory_check: Duration = Time("0", "1d"), default "\"1m\"";
+        /// Providers of bearer tokens, for OAUTHBEARER and XOAUTH2. Clients are told the address and scope of the first.
+        provider: Vec<At<ProviderTable>> = Sections::<ProviderTable>::new(), default "[]";
         /// Failures of a pair that cost nothing, since people mistype.
         free_failures: u64 = Count(0..=1_000), default "2";
         /// The wait after the next failure; it doubles with each further one.

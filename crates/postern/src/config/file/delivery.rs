@@ -85,6 +85,8 @@ table! {
         hello: Duration = Time("1s", "1h"), default "\"5m\"";
         /// For the TLS handshake.
         tls: Duration = Time("1s", "1h"), default "\"1m\"";
+        /// For each answer in a login.
+        login: Duration = Time("1s", "1h"), default "\"5m\"";
         /// For the answer to `MAIL`.
         mail: Duration = Time("1s", "1h"), default "\"5m\"";
         /// For the answer to each `RCPT`.

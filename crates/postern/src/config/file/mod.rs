@@ -9,6 +9,8 @@ mod directory;
 mod kerberos;
 mod limits;
 mod listener;
+mod login;
+mod provider;
 mod relay;
 mod route;
 mod service;
@@ -27,6 +29,8 @@ pub(crate) use self::directory::{
 pub(crate) use self::kerberos::{AccountWord, Kerberos};
 pub(crate) use self::limits::{Limits, Timeouts};
 pub(crate) use self::listener::{Extensions, Listener};
+pub(crate) use self::login::LoginTable;
+pub(crate) use self::provider::{ProviderTable, TypeWord};
 pub(crate) use self::relay::{CertificateTable, Relay};
 pub(crate) use self::route::{RouteTable, RouteTo};
 pub(crate) use self::service::{Dns, LogTable, Shutdown, SpoolTable};
@@ -98,9 +102,12 @@ table! {
         extensions: Extensions = Section::<Extensions>::new(), default "{}";
         /// When new connections wait or are sent away.
         admission: Admission = Section::<Admission>::new(), default "{}";
-        /// Where mail goes, by the domain of the recipient. The rule that names a domain most closely wins, the
-        /// earlier one among equals; local domains come before a rule for `"*"`; without any rule MX records decide.
+        /// Where mail goes, by the domain of the recipient. Of the rules whose conditions hold, the one that names the domain most
+        /// closely wins; among those, one that names the login most closely, then the sender, then the earlier one. Local domains
+        /// come before a rule for `"*"`; without any rule MX records decide.
         route: Vec<At<RouteTable>> = Sections::<RouteTable>::new(), default "[]";
+        /// Accounts at smarthosts.
+        login: Vec<At<LoginTable>> = Sections::<LoginTable>::new(), default "[]";
         /// When to try again, when to warn, when to give up.
         retry: Retry = Section::<Retry>::new(), default "{}";
         /// How mail leaves.

@@ -2,17 +2,23 @@
 
 use std::path::PathBuf;
 
-use postern_policy::route::{Hop, Protocol, TlsLevel};
+use postern_policy::route::{Hop, Protocol, TlsLevel, UnverifiedLogin};
 
-use super::words::{DomainPattern, NextHop};
-use crate::config::kinds::{Choice, FilePath, List, OneOf, Switch};
+use super::words::{DomainPattern, LoginPattern, NextHop, SenderPattern};
+use crate::config::kinds::{Choice, FilePath, Line, List, OneOf, Switch};
 use crate::config::read::{At, table};
 
 table! {
-    /// Where mail goes, by the domain of the recipient.
+    /// Where mail goes, by the domain of the recipient, and where wanted by login and sender too.
     RouteTable {
         /// Recipient domains; `"*.example.org"` stands for all names below it, `"*"` for all.
         domains: Vec<At<String>> = List(DomainPattern), required "[\"*\"]";
+        /// Only mail from these senders, as the envelope has them: an address, `"@example.org"` for all of a domain,
+        /// `"@*.example.org"` for all names below it, `"<>"` for bounces and other reports, which no other entry holds.
+        senders: Vec<At<String>> = List(SenderPattern), optional "[\"@example.org\"]" else "from anyone";
+        /// Only mail that was submitted with these logins: a name, `"@example.org"` for all that end in it, `"*"` for all who
+        /// have logged in. A login was proven; a sender is what somebody wrote, unless `sender` in [auth] checks it.
+        logins: Vec<At<String>> = List(LoginPattern), optional "[\"acaird\"]" else "with any login, or none";
         /// The hosts, tried in order. A name is looked up without MX records; `unix:/path` is a socket, for LMTP. The port
         /// is 25 unless given.
         via: Vec<At<Hop>> = List(NextHop), optional "[\"smarthost.example.org:25\"]" else "`to` says where";
@@ -20,11 +26,19 @@ table! {
         to: RouteTo = OneOf::<RouteTo>::new(), optional "\"mx\"" else "the hosts of `via`";
         /// The protocol of the hosts in `via`.
         protocol: Protocol = OneOf::<Protocol>::new(), default "\"smtp\"";
-        /// Whether TLS is used: never, where offered, or always; then mail waits until it is there.
+        /// Whether TLS is used: `none`, `opportunistic` where the host offers `STARTTLS`, `required`, or `implicit` from the first
+        /// octet, as on port 465. With the last two mail waits until it is there.
         tls: TlsLevel = OneOf::<TlsLevel>::new(), default "\"opportunistic\"";
         /// Whether the host's certificate must be valid for the name that stands in `via`, or that the MX record gives. Mail waits
-        /// while it is not. Needs `tls = "required"`; `false` keeps eavesdroppers out, but takes anyone for the host.
-        verify: bool = Switch, optional "false" else "`true` where `tls = \"required\"`";
+        /// while it is not. Needs `tls = "required"` or `"implicit"`; `false` keeps eavesdroppers out, but takes anyone for the host.
+        verify: bool = Switch, optional "false" else "`true` where TLS is always used";
+        /// The `[[login]]` to log in with at the hosts of `via`. Nothing is sent without it: mail waits while the host does not
+        /// offer a login, or refuses it.
+        login: String = Line(64), optional "\"isp\"" else "without a login";
+        /// What goes to a host whose certificate is not verified: nothing, proofs as of SCRAM (who gets one can guess
+        /// the password at leisure), or the password itself. Loopback and sockets of the file system are no exception: who can
+        /// open one there gets it.
+        login_to_unverified_host: UnverifiedLogin = OneOf::<UnverifiedLogin>::new(), default "\"refuse\"";
         /// The pattern of the Maildirs for `to = "maildir"`; see `maildir` in `[delivery]`.
         maildir: PathBuf = FilePath, optional "\"/var/mail/{domain}/{local}\"" else "that of `[delivery]`";
     }
@@ -35,7 +49,7 @@ impl RouteTable {
     pub(crate) fn verifies(&self) -> bool {
         self.verify
             .as_ref()
-            .map_or(*self.tls == TlsLevel::Required, |verify| verify.value)
+            .map_or_else(|| self.tls.is_always(), |verify| verify.value)
     }
 }
 
@@ -61,5 +75,6 @@ impl Choice for TlsLevel {
         ("none", Self::None),
         ("opportunistic", Self::Opportunistic),
         ("required", Self::Required),
+        ("implicit", Self::Implicit),
     ];
 }

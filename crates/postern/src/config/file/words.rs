@@ -3,6 +3,7 @@
 use postern_mail::address::ParseOptions;
 use postern_mail::{Domain, Mailbox};
 use postern_policy::DomainSet;
+use postern_policy::origin::{LoginSet, SenderSet};
 use postern_policy::privacy::Privacy;
 use postern_policy::route::Hop;
 use postern_sasl::Mechanism;
@@ -59,6 +60,26 @@ word! {
     /// A domain, all names below one, or all.
     DomainPattern("domain, \"*.domain\" or \"*\"", "\"example.org\"", String) = |written, place| {
         match DomainSet::new([written]) {
+            Ok(_) => Ok(written.to_owned()),
+            Err(error) => Err(split(&error, place)),
+        }
+    }
+}
+
+word! {
+    /// A sender, or all of a domain.
+    SenderPattern("address, \"@domain\", \"@*.domain\" or \"<>\"", "\"@example.org\"", String) = |written, place| {
+        match SenderSet::new([written]) {
+            Ok(_) => Ok(written.to_owned()),
+            Err(error) => Err(split(&error, place)),
+        }
+    }
+}
+
+word! {
+    /// A login, all that end in a domain, or all.
+    LoginPattern("login, \"@domain\" or \"*\"", "\"acaird\"", String) = |written, place| {
+        match LoginSet::new([written]) {
             Ok(_) => Ok(written.to_owned()),
             Err(error) => Err(split(&error, place)),
         }

@@ -26,6 +26,7 @@ fn play(protocol: Protocol, offers: &str, replies: &[&'static str]) -> (String, 
     };
     let recipients: Vec<&Recipient> = envelope.recipients.iter().collect();
     let order = Order {
+        logged_in: false,
         envelope: &envelope,
         recipients: &recipients,
         declared: Declared::default(),

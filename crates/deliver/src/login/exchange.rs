@@ -1,0 +1,126 @@
+//! One exchange: `AUTH`, challenges and responses, the host's verdict.
+
+use postern_sasl::{ClientError, ClientExchange, Mechanism, SecurityLayer, wire};
+use postern_smtp::Reply;
+use postern_smtp::client::Stage;
+use zeroize::Zeroize as _;
+
+use super::{Call, Trouble, context, credentials, failed};
+use crate::failure::Failure;
+use crate::session::{Session, SessionError, limit};
+use crate::settings::Settings;
+
+/// Longest `AUTH` command with an initial response, in octets with CRLF: what every server takes (RFC 5321 section
+/// 4.5.3.1.4). RFC 4954 allows more, and Postfix among others does not. A longer response, as tokens and tickets are, follows
+/// behind an empty challenge.
+const COMMAND_MAX: usize = 512;
+
+/// How the host has answered.
+pub(super) enum Ended {
+    /// Logged in, perhaps with a security layer.
+    Granted(Option<Box<dyn SecurityLayer>>),
+    /// Not; with what the host said in words of the mechanism.
+    Refused(Reply, Option<String>),
+}
+
+/// Runs one mechanism from `AUTH` to the verdict.
+pub(super) async fn run(
+    session: &mut Session,
+    call: &Call<'_>,
+    settings: &Settings,
+    mechanism: Mechanism,
+) -> Result<Ended, Trouble> {
+    let context = context(session, call, settings);
+    let exchange = mechanism.client(&credentials(call), &context);
+    let exchange = exchange.map_err(|error| failed(session, call, &error))?;
+    let wait = limit(&settings.timeouts, Stage::Auth);
+    let mut running = Running {
+        exchange,
+        initial: None,
+        error: None,
+    };
+    running.begin(mechanism, &mut session.output);
+    loop {
+        let asked = session.ask(Stage::Auth, wait).await;
+        // What was sent may have held a password.
+        session.output.zeroize();
+        let reply = asked.map_err(|error| broken(&error, &session.relay))?;
+        if reply.code == 334 && running.error.is_none() {
+            running.answer(&reply, &mut session.output);
+            continue;
+        }
+        if let Some(error) = running.error {
+            return Err(failed(session, call, &error));
+        }
+        if !reply.is_success() {
+            let words = running.exchange.refusal().map(str::to_owned);
+            return Ok(Ended::Refused(reply, words));
+        }
+        let finish = running.exchange.finish();
+        let finish = finish.map_err(|error| failed(session, call, &error))?;
+        return Ok(Ended::Granted(finish.layer));
+    }
+}
+
+struct Running {
+    exchange: ClientExchange,
+    /// The first message, where it did not fit into the command.
+    initial: Option<postern_sasl::Response>,
+    /// Why `*` was sent.
+    error: Option<ClientError>,
+}
+
+impl Running {
+    fn begin(&mut self, mechanism: Mechanism, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"AUTH ");
+        out.extend_from_slice(mechanism.name().as_bytes());
+        if let Some(initial) = self.exchange.initial() {
+            let encoded = wire::encode_secret(&initial);
+            let text = if encoded.is_empty() { "=" } else { encoded.as_str() };
+            if out.len() + 1 + text.len() + 2 <= COMMAND_MAX {
+                out.push(b' ');
+                out.extend_from_slice(text.as_bytes());
+            } else {
+                self.initial = Some(initial);
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Writes the answer to a challenge, or `*` when there is none.
+    fn answer(&mut self, reply: &Reply, out: &mut Vec<u8>) {
+        let mechanism = self.exchange.mechanism().name();
+        let response = match self.initial.take() {
+            // The empty challenge that asks for it. Some servers write words here.
+            Some(initial) => Ok(initial),
+            None => match wire::decode(reply.text.trim_end().as_bytes()) {
+                Ok(challenge) => self.exchange.step(&challenge),
+                Err(_) => {
+                    let what = "not base64";
+                    Err(ClientError::Malformed { mechanism, what })
+                }
+            },
+        };
+        let encoded = response.map(|response| wire::encode_secret(&response));
+        match encoded {
+            Ok(encoded) if encoded.len() <= wire::LINE_MAX => {
+                out.extend_from_slice(encoded.as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+            Ok(_) => {
+                let what = "the response is longer than a line may be";
+                self.give_up(ClientError::Unfit { mechanism, what }, out);
+            }
+            Err(error) => self.give_up(error, out),
+        }
+    }
+
+    fn give_up(&mut self, error: ClientError, out: &mut Vec<u8>) {
+        self.error = Some(error);
+        out.extend_from_slice(b"*\r\n");
+    }
+}
+
+fn broken(error: &SessionError, relay: &str) -> Trouble {
+    Trouble::Passing(Failure::lost(relay, error.to_string()))
+}

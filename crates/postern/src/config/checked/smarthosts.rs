@@ -1,0 +1,248 @@
+//! Logins at smarthosts: what they are made of, and which routes may use them.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use postern_deliver::{Login, LoginSecret};
+use postern_directory::read_secret;
+use postern_policy::route::{RouteLogin, TlsLevel, UnverifiedLogin};
+use postern_sasl::Layers;
+
+use super::{Checking, files, tls, values};
+use crate::config::distance::nearest;
+use crate::config::file::{LayerWord, LoginTable, RouteTable};
+use crate::config::problem::Problems;
+use crate::config::read::At;
+
+/// All logins, by their name.
+pub(super) fn check(c: &mut Checking<'_>) -> HashMap<Arc<str>, Arc<Login>> {
+    let mut logins = HashMap::new();
+    for written in &c.file.login.value {
+        let Some(name) = &written.name else { continue };
+        if c.file
+            .login
+            .iter()
+            .take_while(|earlier| !std::ptr::eq(*earlier, written))
+            .any(|earlier| {
+                earlier
+                    .name
+                    .as_ref()
+                    .is_some_and(|earlier| earlier.value == name.value)
+            })
+        {
+            c.problems.error(
+                name.span.clone(),
+                format!("there is an earlier [[login]] {:?}", name.value),
+                "which of them is meant?",
+                "give each a name of its own",
+            );
+        }
+        warn_if_unused(name, c);
+        if let Some(login) = login(written, name, c) {
+            logins.insert(Arc::clone(&login.name), Arc::new(login));
+        }
+    }
+    logins
+}
+
+fn warn_if_unused(name: &At<String>, c: &mut Checking<'_>) {
+    let used = |route: &At<RouteTable>| {
+        route
+            .login
+            .as_ref()
+            .is_some_and(|login| login.value == name.value)
+    };
+    if !c.file.route.iter().any(used) {
+        c.problems.warning(
+            name.span.clone(),
+            format!("no route uses the login {:?}", name.value),
+            "never used",
+            format!("add `login = {:?}` to a [[route]], or remove it", name.value),
+        );
+    }
+}
+
+fn login(written: &At<LoginTable>, name: &At<String>, c: &mut Checking<'_>) -> Option<Login> {
+    let secret = secret(written, c)?;
+    let tls = certificate(written, c)?;
+    Some(Login {
+        name: name.value.as_str().into(),
+        account: written.login.as_ref()?.value.clone(),
+        authzid: written.act_as.as_ref().map(|at| at.value.clone()),
+        domain: written.domain.as_ref().map(|at| at.value.clone()),
+        secret,
+        mechanisms: written.mechanisms.as_ref().map(|list| values(&list.value)),
+        layers: Layers {
+            integrity: written
+                .layers
+                .iter()
+                .any(|layer| layer.value == LayerWord::Integrity),
+            confidentiality: written
+                .layers
+                .iter()
+                .any(|layer| layer.value == LayerWord::Confidentiality),
+        },
+        tls,
+    })
+}
+
+/// What proves the login.
+fn secret(written: &At<LoginTable>, c: &mut Checking<'_>) -> Option<LoginSecret> {
+    let Some(file) = &written.password_file else {
+        if written.certificate.is_some() {
+            return Some(LoginSecret::Certificate);
+        }
+        c.problems.error(
+            written.span.clone(),
+            "a login with nothing to prove it",
+            "no password, certificate or token",
+            "add `password_file = \"…\"`, a file of one line that only its owner can read",
+        );
+        return None;
+    };
+    if !files::secret(file, "the password file", c.problems) {
+        return None;
+    }
+    warn_of_owner(file, c);
+    match read_secret(file) {
+        Ok(password) => Some(LoginSecret::Password(password)),
+        Err(error) => {
+            c.problems.error(
+                file.span.clone(),
+                error.to_string(),
+                "no password",
+                "write the password into its first line",
+            );
+            None
+        }
+    }
+}
+
+/// A file that only root can read is read at the start, and no more at a reload, when the process has become another user.
+fn warn_of_owner(file: &At<PathBuf>, c: &mut Checking<'_>) {
+    use std::os::unix::fs::MetadataExt as _;
+    let Some(user) = &c.file.user else { return };
+    let Ok(Some(owner)) = nix::unistd::User::from_name(user) else {
+        return;
+    };
+    if std::fs::metadata(&file.value).is_ok_and(|metadata| metadata.uid() != owner.uid.as_raw()) {
+        c.problems.warning(
+            file.span.clone(),
+            format!("{} cannot read {} at a reload", user.value, file.display()),
+            "belongs to another user",
+            format!("chown {} {}", user.value, file.display()),
+        );
+    }
+}
+
+/// TLS with the login's certificate; `None` after a mistake.
+#[expect(clippy::option_option, reason = "a mistake, no certificate, a certificate")]
+fn certificate(
+    written: &At<LoginTable>,
+    c: &mut Checking<'_>,
+) -> Option<Option<postern_deliver::TlsClients>> {
+    match (&written.certificate, &written.key) {
+        (None, None) => Some(None),
+        (certificate @ Some(_), key @ Some(_)) => {
+            let passphrase = written.passphrase_file.as_ref();
+            tls::check_own(certificate.as_ref(), key.as_ref(), passphrase, c).map(Some)
+        }
+        (certificate, key) => {
+            let (there, missing) = match certificate {
+                Some(_) => ("certificate", "key"),
+                None => ("key", "certificate"),
+            };
+            let span = certificate
+                .as_ref()
+                .or(key.as_ref())
+                .and_then(|at| at.span.clone());
+            c.problems.error(
+                span,
+                format!("`{there}` in [[login]] without `{missing}`"),
+                "half of a pair",
+                format!("add `{missing} = \"…\"`"),
+            );
+            None
+        }
+    }
+}
+
+/// The login of a route, if the route is one that a password may go over.
+pub(super) fn of_route(
+    route: &At<RouteTable>,
+    logins: &[At<LoginTable>],
+    problems: &mut Problems,
+) -> Option<RouteLogin> {
+    let exception = &route.login_to_unverified_host;
+    let Some(login) = &route.login else {
+        if exception.span.is_some() {
+            problems.warning(
+                exception.span.clone(),
+                "`login_to_unverified_host` on a route without a login",
+                "without effect",
+                "add `login = \"…\"`, or remove it",
+            );
+        }
+        return None;
+    };
+    let names: Vec<&str> = logins
+        .iter()
+        .filter_map(|login| login.name.as_ref())
+        .map(|name| name.value.as_str())
+        .collect();
+    if !names.contains(&login.value.as_str()) {
+        let remedy = match nearest(&login.value, names.iter().copied()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("add [[login]] with `name = {:?}`", login.value),
+        };
+        problems.error(
+            login.span.clone(),
+            format!("there is no [[login]] {:?}", login.value),
+            "unknown",
+            remedy,
+        );
+    }
+    if route.via.is_none() {
+        problems.error(
+            login.span.clone(),
+            "a login on a route that names no hosts",
+            "DNS would choose who gets it",
+            "name the hosts that have the account by `via`",
+        );
+    }
+    check_exception(route, login, problems);
+    Some(RouteLogin {
+        name: login.value.as_str().into(),
+        unverified: exception.value,
+    })
+}
+
+/// A password goes to verified hosts, unless the route says otherwise in plain words.
+fn check_exception(route: &At<RouteTable>, login: &At<String>, problems: &mut Problems) {
+    let exception = &route.login_to_unverified_host;
+    let verified = route.tls.is_always() && route.verifies();
+    match (verified, exception.value) {
+        (false, UnverifiedLogin::Nothing) => {
+            let label = match *route.tls {
+                TlsLevel::None => "`tls = \"none\"`: anyone may listen and answer",
+                TlsLevel::Opportunistic => "`tls = \"opportunistic\"`: anyone may answer",
+                TlsLevel::Required | TlsLevel::Implicit => "`verify = false`: anyone may answer",
+            };
+            problems.error(
+                login.span.clone(),
+                format!("the login {:?} would go to a host that is not verified", login.value),
+                label,
+                "add `tls = \"required\"` (`\"implicit\"` for port 465) and leave out `verify`; or, if it has to be, \
+                 `login_to_unverified_host = \"send-password-to-anyone\"`",
+            );
+        }
+        (true, UnverifiedLogin::Proofs | UnverifiedLogin::Password) => problems.warning(
+            exception.span.clone(),
+            "`login_to_unverified_host` on a route whose hosts are verified",
+            "without effect",
+            "remove it",
+        ),
+        _ => {}
+    }
+}

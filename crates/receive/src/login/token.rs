@@ -1,0 +1,172 @@
+//! Bearer tokens: whose they are is for their provider to say, whether that is a login here for the directories.
+
+use std::time::{Duration, Instant};
+
+use postern_directory::{Account, DenyReason, PasswordVerdict};
+use postern_oauth::verify::{AccountRule, Owner, Verdict};
+use postern_sasl::Answer;
+use secrecy::SecretString;
+
+use super::answer::Findings;
+use super::origin::Origin;
+
+/// Finds out whether a token is the client's, and which account it opens.
+///
+/// A token cannot be guessed, so nobody is barred for a wrong one; but each costs work, so a network with many wrong ones
+/// waits.
+pub(super) async fn check(
+    identity: Option<String>,
+    token: &SecretString,
+    findings: &mut Findings,
+    origin: &Origin<'_>,
+) -> Answer {
+    findings.tried.clone_from(&identity);
+    let wait = origin
+        .shared
+        .throttle
+        .lock()
+        .network_wait(&origin.source(), Instant::now());
+    if wait > Duration::ZERO {
+        tokio::time::sleep(wait).await;
+    }
+    let tokens = origin.shared.deps.tokens.load_full();
+    let owner = match tokens.verify(token, identity.as_deref()).await {
+        Verdict::Owner(owner) => owner,
+        Verdict::Refused(refusal) => return denied(refusal.to_string(), origin),
+        Verdict::Unavailable(reason) => return Answer::Unavailable { reason },
+    };
+    if identity.is_none() {
+        findings.tried = Some(owner.login.clone());
+    }
+    let directories = origin.shared.deps.directories.load_full();
+    let account = match account(&owner, directories.find_account(&owner.login).await) {
+        Ok(account) => account,
+        Err(PasswordVerdict::Unavailable(reason)) => return Answer::Unavailable { reason },
+        Err(other) => {
+            let reason = match other {
+                PasswordVerdict::Denied(reason) => reason.as_str(),
+                _ => "no account",
+            };
+            return denied(format!("the token is of {}: {reason}", owner.login), origin);
+        }
+    };
+    if let Some(identity) = &identity
+        && !is_same(identity, &owner, &account)
+    {
+        return denied(
+            format!(
+                "the token is of {}, and the client says it is {identity}",
+                owner.login
+            ),
+            origin,
+        );
+    }
+    Answer::Granted {
+        login: findings.keep(account),
+    }
+}
+
+fn denied(reason: String, origin: &Origin<'_>) -> Answer {
+    origin
+        .shared
+        .throttle
+        .lock()
+        .network_failure(&origin.source(), Instant::now());
+    Answer::Denied { reason }
+}
+
+/// The account of a token's owner. Where none is needed, one that no directory knows is made of the token.
+fn account(owner: &Owner, found: PasswordVerdict) -> Result<Account, PasswordVerdict> {
+    match found {
+        PasswordVerdict::Granted(account) => Ok(account),
+        PasswordVerdict::Denied(DenyReason::UnknownUser) if owner.account == AccountRule::Optional => {
+            Ok(Account {
+                login: owner.login.clone(),
+                addresses: Some(owner.login.to_lowercase())
+                    .filter(|login| login.contains('@'))
+                    .into_iter()
+                    .collect(),
+                ..Account::default()
+            })
+        }
+        other => Err(other),
+    }
+}
+
+/// Whether the client means the owner's account: by the login there, the login in the token, or an address of the account.
+/// Case of ASCII letters counts for nothing.
+fn is_same(identity: &str, owner: &Owner, account: &Account) -> bool {
+    let logins = [owner.login.as_str(), account.login.as_str()];
+    let addresses = account.addresses.iter().map(String::as_str);
+    logins
+        .into_iter()
+        .chain(addresses)
+        .any(|name| name.eq_ignore_ascii_case(identity))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(account: AccountRule) -> Owner {
+        Owner {
+            login: "A.Caird@example.org".into(),
+            issuer: "https://id.example".into(),
+            account,
+        }
+    }
+
+    fn known() -> Account {
+        Account {
+            login: "acaird".into(),
+            addresses: vec!["a.caird@example.org".into(), "andrew@example.org".into()],
+            ..Account::default()
+        }
+    }
+
+    #[test]
+    fn whom_the_client_may_say_it_is() {
+        #[rustfmt::skip]
+        let cases = [
+            ("the login in the token",      "A.Caird@example.org",  true),
+            ("in other letters",            "a.caird@EXAMPLE.org",  true),
+            ("the login of the directory",  "acaird",               true),
+            ("an address of the account",   "andrew@example.org",   true),
+            ("somebody else",               "root@example.org",     false),
+            ("a login that begins alike",   "acaird2",              false),
+            ("the local part alone",        "a.caird",              false),
+            ("nothing",                     "",                     false),
+        ];
+        for (shows, identity, want) in cases {
+            assert_eq!(
+                is_same(identity, &owner(AccountRule::Required), &known()),
+                want,
+                "{shows}"
+            );
+        }
+    }
+
+    #[test]
+    fn which_account_a_token_opens() {
+        use AccountRule::{Optional, Required};
+        let granted = || PasswordVerdict::Granted(known());
+        let unknown = || PasswordVerdict::Denied(DenyReason::UnknownUser);
+        let disabled = || PasswordVerdict::Denied(DenyReason::Disabled);
+        let down = || PasswordVerdict::Unavailable("ldap".into());
+        #[rustfmt::skip]
+        let cases = [
+            ("known",                                     Required, granted(),  Ok("acaird")),
+            ("known, and it need not be",                 Optional, granted(),  Ok("acaird")),
+            ("unknown",                                   Required, unknown(),  Err(unknown())),
+            ("unknown, and it need not be known",         Optional, unknown(),  Ok("A.Caird@example.org")),
+            ("switched off is never made up for",         Optional, disabled(), Err(disabled())),
+            ("nobody can say whether it is switched off", Optional, down(),     Err(down())),
+        ];
+        for (shows, rule, found, want) in cases {
+            let got = account(&owner(rule), found).map(|account| account.login);
+            assert_eq!(got, want.map(str::to_owned), "{shows}");
+        }
+        let made = account(&owner(Optional), unknown()).unwrap();
+        assert_eq!(made.addresses, ["a.caird@example.org"]);
+    }
+}
