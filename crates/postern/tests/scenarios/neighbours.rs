@@ -144,7 +144,9 @@ impl Bench {
 
     /// Waits until the log, which is written beside the work, has so many lines with all these words.
     fn wait_for_log(&self, count: usize, words: &[&str]) {
-        wait_until(&format!("{count} lines with {words:?}"), || self.logged(words) >= count);
+        wait_until(&format!("{count} lines with {words:?}"), || {
+            self.logged(words) >= count
+        });
         assert_eq!(self.logged(words), count, "{words:?} in {}", self.site.log());
     }
 
@@ -317,7 +319,11 @@ fn dovecot_serves_imap_to_these_accounts() {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let found = lookup(LOGIN);
-    assert!(found.contains(&format!("{homes}/{LOGIN}")), "{found}\n{}", dovecot.log());
+    assert!(
+        found.contains(&format!("{homes}/{LOGIN}")),
+        "{found}\n{}",
+        dovecot.log()
+    );
     assert!(!lookup("stranger").contains(&homes));
 }
 
@@ -390,10 +396,13 @@ fn a_neighbour_of_its_own_kind() {
     );
     assert!(log_in("own@relay.test", "own word").starts_with("235"));
     assert!(log_in("shared@relay.test", "wrong word").starts_with("535"));
-    bench.wait_for_log(1, &[
+    bench.wait_for_log(
+        1,
+        &[
             "listener=door",
             "peer=127.0.0.1",
             "login=shared@relay.test",
-            "login.denied"
-        ]);
+            "login.denied",
+        ],
+    );
 }

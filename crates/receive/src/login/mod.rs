@@ -10,7 +10,7 @@ use postern_sasl::{Mechanism, SecurityLayer};
 use postern_smtp::server::{Answer, AuthFailure, AuthTurn};
 
 pub(crate) use self::exchange::{Exchange, Turned as Step};
-pub(crate) use self::offer::{apply as offer, offered};
+pub(crate) use self::offer::{apply as offer, offered, workable};
 pub(crate) use self::origin::{CertificateOrigin, Origin, TlsOrigin};
 
 use self::exchange::Granted;
