@@ -361,7 +361,7 @@ fn as_client_of_a_smarthost() {
         let mut client = site.tester();
         let subject = format!("by {shows}");
         client
-            .send(
+            .mail(
                 "tester@relay.test",
                 &["someone@outside.example"],
                 &format!("Subject: {subject}\r\n\r\nhello\r\n"),
@@ -398,7 +398,7 @@ fn as_client_without_a_ticket() {
     site.start();
     let mut client = site.tester();
     client
-        .send(
+        .mail(
             "tester@relay.test",
             &["someone@outside.example"],
             "Subject: waits\r\n\r\nhello\r\n",

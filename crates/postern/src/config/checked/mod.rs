@@ -5,6 +5,7 @@ mod delivery;
 mod directories;
 mod dovecot;
 mod files;
+mod identity;
 mod kerberos;
 mod listeners;
 mod logins;
