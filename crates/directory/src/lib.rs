@@ -20,6 +20,7 @@ mod directories;
 mod discover;
 pub mod dovecot;
 mod failover;
+mod foreign;
 mod hashing;
 mod keys;
 pub mod ldap;
@@ -40,8 +41,9 @@ pub use directories::{
 };
 pub use discover::{FindServers, FoundServers, ServiceRecord};
 pub use dovecot::{DovecotPlace, DovecotSettings};
+pub use foreign::ForeignKeys;
 pub use keys::{KeyKind, KeyVerdict};
-pub use ldap::{LdapSettings, SearchScope};
+pub use ldap::{LdapCheck, LdapSettings, SearchScope};
 pub use saslauthd::SaslauthdSettings;
 pub use schemes::{SchemeError, SchemeRules};
 pub use secret_file::{SecretFileError, read_secret};

@@ -7,6 +7,7 @@ mod dovecot;
 mod files;
 mod identity;
 mod kerberos;
+mod ldap;
 mod listeners;
 mod logins;
 mod providers;
