@@ -7,6 +7,7 @@ mod hash;
 pub mod import;
 mod keys;
 mod layout;
+mod recent;
 mod store;
 
 use std::path::PathBuf;
