@@ -2,12 +2,57 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use std::sync::Arc;
+
+use postern_sasl::{
+    ContextAcceptor, ContextError, ContextFeatures, ContextStep, Principals, SecurityContext, Unwrapped,
+};
 use postern_sasl::{
     Answer, ChannelBindings, CramSecret, DecoySecret, DigestSecret, Layers, Mechanism, Nonce, NtHash, Question,
     ScramKeys, ServerContext, ServerStep, StoredKey, wire,
 };
 
 const HOST: &str = "mail.example";
+
+/// A Kerberos that takes every token and protects nothing.
+#[derive(Debug)]
+struct Credulous;
+
+impl ContextAcceptor for Credulous {
+    fn accept(&self) -> Result<Box<dyn SecurityContext>, ContextError> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl SecurityContext for Credulous {
+    fn step(&mut self, token: &[u8]) -> Result<ContextStep, ContextError> {
+        Ok(ContextStep { token: token.iter().skip(4).copied().collect(), established: token.len() % 2 == 0 })
+    }
+
+    fn features(&self) -> ContextFeatures {
+        ContextFeatures { mutual: true, sequence: true, integrity: true, confidentiality: true }
+    }
+
+    fn principals(&self) -> Result<Principals, ContextError> {
+        Ok(Principals { initiator: "someone@EXAMPLE".into(), acceptor: "smtp/mail.example@EXAMPLE".into() })
+    }
+
+    fn bits(&self) -> u32 {
+        256
+    }
+
+    fn wrap_size_max(&self, _: bool, token_max: usize) -> Result<usize, ContextError> {
+        Ok(token_max.saturating_sub(60))
+    }
+
+    fn wrap(&mut self, plain: &[u8], _: bool) -> Result<Vec<u8>, ContextError> {
+        Ok(plain.to_vec())
+    }
+
+    fn unwrap(&mut self, token: &[u8]) -> Result<Unwrapped, ContextError> {
+        Ok(Unwrapped { plain: token.to_vec(), confidential: token.len() % 3 != 0 })
+    }
+}
 
 fn answer(question: &Question, choice: u8) -> Answer {
     let login = || "someone".to_owned();
@@ -39,6 +84,7 @@ fuzz_target!(|input: (u8, u8, Vec<Vec<u8>>)| {
         bindings: ChannelBindings { exporter: Some([1; 32]), server_end_point: None },
         plus_offered: choice & 0x80 != 0,
         layers: Layers { integrity: true, confidentiality: true },
+        kerberos: Some(Arc::new(Credulous)),
         ..ServerContext::new(HOST, Nonce::new([5; 32]), 1_795_000_000, DecoySecret::new([6; 32]))
     };
     let mut exchange = mechanism.server(&context);

@@ -210,7 +210,7 @@ fn credentials(call: &Call<'_>) -> Credentials {
     let login = call.login;
     let password = match &login.secret {
         LoginSecret::Password(password) => Some(password.clone()),
-        LoginSecret::Certificate | LoginSecret::Token => None,
+        LoginSecret::Certificate | LoginSecret::Ticket | LoginSecret::Token => None,
     };
     Credentials {
         login: login.account.clone(),
@@ -219,7 +219,7 @@ fn credentials(call: &Call<'_>) -> Credentials {
         password,
         token: call.token.clone(),
         certificate: login.tls.is_some(),
-        ..Credentials::default()
+        kerberos: login.kerberos.clone(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use postern_mail::Mailbox;
 use postern_policy::retry::RetrySettings;
 use postern_policy::route::RouteTable;
-use postern_sasl::{Layers, Mechanism};
+use postern_sasl::{ContextInitiator, Layers, Mechanism};
 use postern_smtp::client::needs::EightBit;
 use secrecy::SecretString;
 
@@ -78,6 +78,8 @@ pub struct Login {
     pub mechanisms: Option<Vec<Mechanism>>,
     /// Security layers that may be agreed on where there is no TLS.
     pub layers: Layers,
+    /// What makes Kerberos tickets for it, where it has some.
+    pub kerberos: Option<Arc<dyn ContextInitiator>>,
     /// TLS with the login's own certificate, where it has one.
     pub tls: Option<TlsClients>,
 }
@@ -87,6 +89,8 @@ pub struct Login {
 pub enum LoginSecret {
     /// Nothing but the certificate.
     Certificate,
+    /// Nothing but a Kerberos ticket.
+    Ticket,
     /// A password.
     Password(SecretString),
     /// An OAuth token, which [`Tokens`](crate::Tokens) gives by the login's name.

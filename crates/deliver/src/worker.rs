@@ -242,7 +242,7 @@ impl<'a> Worker<'a> {
                     Failure::temporary(Status(4, 7, 0), "", text)
                 })?)
             }
-            LoginSecret::Certificate | LoginSecret::Password(_) => None,
+            LoginSecret::Certificate | LoginSecret::Ticket | LoginSecret::Password(_) => None,
         };
         Ok(Credentials {
             login: login.clone(),

@@ -42,6 +42,18 @@ impl Gss {
         Ok(Self(Arc::new(Api::load(&loaded)?)))
     }
 
+    /// The realm that the host's Kerberos configuration has as the default.
+    ///
+    /// # Errors
+    ///
+    /// [`GssError`] when it has none.
+    pub fn default_realm(&self) -> Result<String, GssError> {
+        // A principal without a realm is of that one, and in its canonical form the library writes it whole.
+        let name = Name::principal(self, "postern")?.canonical()?.text()?;
+        let realm = name.rsplit_once('@').map(|(_, realm)| realm.to_owned());
+        realm.filter(|realm| !realm.is_empty()).ok_or(GssError::NoRealm)
+    }
+
     fn api(&self) -> &Api {
         &self.0
     }

@@ -5,8 +5,8 @@
 pub struct PrincipalRules {
     /// The services whose tickets are taken, such as `smtp`: a ticket for another one of the same keytab is not.
     pub services: Vec<String>,
-    /// Realms whose principals are logins, exactly as written. Those of the first are logins by their name alone, those of
-    /// the others with `@REALM` behind it. Empty stands for the one realm that the service is in.
+    /// Realms whose principals are logins, exactly as written. Those of the first, the home realm, are logins by their name
+    /// alone, those of the others with `@REALM` behind it.
     pub realms: Vec<String>,
     /// The mail domain of logins that are addresses: put behind the names of the first realm, as `name@domain`.
     pub domain: Option<String>,
@@ -35,6 +35,15 @@ pub enum PrincipalRefused {
         /// Its realm.
         realm: String,
     },
+    /// The ticket comes from a realm that does not speak for the principal's: the keytab has a key of several realms, and
+    /// whoever runs one of them could make up principals of the others.
+    #[error("{principal} has a ticket from the realm {issuer}, which does not speak for its own")]
+    Issuer {
+        /// The principal.
+        principal: String,
+        /// The realm that the ticket is from.
+        issuer: String,
+    },
     /// The ticket is for another service.
     #[error("the ticket is for {acceptor}, and not for {services}, which `services` in [kerberos] names")]
     Service {
@@ -59,7 +68,7 @@ pub fn login_of_principal(
         acceptor: acceptor.to_owned(),
         services: rules.services.join(" or "),
     };
-    let (instance, own_realm) = parts(acceptor).ok_or_else(wrong_service)?;
+    let (instance, issuer) = parts(acceptor).ok_or_else(wrong_service)?;
     let (service, _host) = instance.split_once('/').ok_or_else(wrong_service)?;
     if !rules.services.iter().any(|known| known == service) {
         return Err(wrong_service());
@@ -72,20 +81,23 @@ pub fn login_of_principal(
             principal: principal.to_owned(),
         });
     }
-    let place = match rules.realms.as_slice() {
-        [] => (realm == own_realm).then_some(0),
-        realms => realms.iter().position(|known| known == realm),
-    };
-    match place {
-        Some(0) => Ok(match &rules.domain {
-            Some(domain) => format!("{name}@{domain}"),
-            None => name.to_owned(),
-        }),
-        Some(_) => Ok(principal.to_owned()),
-        None => Err(PrincipalRefused::Realm {
+    let is_home = |realm: &str| rules.realms.first().is_some_and(|home| home == realm);
+    if !rules.realms.iter().any(|known| known == realm) {
+        return Err(PrincipalRefused::Realm {
             principal: principal.to_owned(),
             realm: realm.to_owned(),
-        }),
+        });
+    }
+    if issuer != realm && !is_home(issuer) {
+        return Err(PrincipalRefused::Issuer {
+            principal: principal.to_owned(),
+            issuer: issuer.to_owned(),
+        });
+    }
+    match &rules.domain {
+        _ if !is_home(realm) => Ok(principal.to_owned()),
+        Some(domain) => Ok(format!("{name}@{domain}")),
+        None => Ok(name.to_owned()),
     }
 }
 
@@ -112,27 +124,29 @@ mod tests {
 
     #[test]
     fn whose_login_a_principal_is() {
-        let own: &[&str] = &[];
+        let one: &[&str] = &["EXAMPLE.ORG"];
         let two: &[&str] = &["EXAMPLE.ORG", "PARTNER.TEST"];
-        let other: &[&str] = &["PARTNER.TEST"];
+        let partner = "smtp/mx.example.org@PARTNER.TEST";
         #[rustfmt::skip]
-        let cases: [Case<'_>; 16] = [
-            ("a person of the service's realm", "acaird@EXAMPLE.ORG", SERVICE, own, Some("acaird")),
-            ("of another realm, and none is named", "acaird@PARTNER.TEST", SERVICE, own, None),
+        let cases: [Case<'_>; 18] = [
+            ("a person", "acaird@EXAMPLE.ORG", SERVICE, one, Some("acaird")),
+            ("of another realm", "acaird@PARTNER.TEST", SERVICE, one, None),
+            ("no realm at all", "acaird@EXAMPLE.ORG", SERVICE, &[], None),
             ("of the first realm", "acaird@EXAMPLE.ORG", SERVICE, two, Some("acaird")),
             ("of the second, never taken for the first's", "acaird@PARTNER.TEST", SERVICE, two, Some("acaird@PARTNER.TEST")),
-            ("the service's realm is not named", "acaird@EXAMPLE.ORG", SERVICE, other, None),
+            ("of the second, by a key of its own", "acaird@PARTNER.TEST", partner, two, Some("acaird@PARTNER.TEST")),
+            ("the second speaks for the first", "acaird@EXAMPLE.ORG", partner, two, None),
+            ("a key of a realm that is not named", "acaird@EXAMPLE.ORG", partner, one, None),
             ("realms have a case", "acaird@example.org", SERVICE, two, None),
-            ("a machine", "host/pc.example.org@EXAMPLE.ORG", SERVICE, own, None),
-            ("an administrator", "acaird/admin@EXAMPLE.ORG", SERVICE, own, None),
+            ("a machine", "host/pc.example.org@EXAMPLE.ORG", SERVICE, one, None),
+            ("an administrator", "acaird/admin@EXAMPLE.ORG", SERVICE, one, None),
             ("an @ in the name", "acaird\\@EXAMPLE.ORG@PARTNER.TEST", SERVICE, two, None),
-            ("a slash in the name", "host\\/pc@EXAMPLE.ORG", SERVICE, own, None),
-            ("a line feed", "acaird\\nroot@EXAMPLE.ORG", SERVICE, own, None),
-            ("no name", "@EXAMPLE.ORG", SERVICE, own, None),
-            ("no realm", "acaird", SERVICE, own, None),
-            ("two realms", "acaird@EXAMPLE.ORG@EXAMPLE.ORG", SERVICE, own, None),
-            ("a ticket for the machine, passed on", "acaird@EXAMPLE.ORG", "host/mx.example.org@EXAMPLE.ORG", own, None),
-            ("a ticket for a person", "acaird@EXAMPLE.ORG", "smtp@EXAMPLE.ORG", own, None),
+            ("a slash in the name", "host\\/pc@EXAMPLE.ORG", SERVICE, one, None),
+            ("no name", "@EXAMPLE.ORG", SERVICE, one, None),
+            ("no realm in it", "acaird", SERVICE, one, None),
+            ("two realms in it", "acaird@EXAMPLE.ORG@EXAMPLE.ORG", SERVICE, one, None),
+            ("a ticket for the machine, passed on", "acaird@EXAMPLE.ORG", "host/mx.example.org@EXAMPLE.ORG", one, None),
+            ("a ticket for a person", "acaird@EXAMPLE.ORG", "smtp@EXAMPLE.ORG", one, None),
         ];
         for (shows, principal, acceptor, realms, want) in cases {
             let rules = PrincipalRules {

@@ -1,6 +1,10 @@
 //! One exchange: `AUTH`, challenges and responses, the host's verdict.
 
-use postern_sasl::{ClientError, ClientExchange, Mechanism, SecurityLayer, wire};
+use std::time::Duration;
+
+use postern_sasl::{
+    ClientContext, ClientError, ClientExchange, ContextError, Credentials, Mechanism, SecurityLayer, wire,
+};
 use postern_smtp::Reply;
 use postern_smtp::client::Stage;
 use zeroize::Zeroize as _;
@@ -31,9 +35,9 @@ pub(super) async fn run(
     mechanism: Mechanism,
 ) -> Result<Ended, Trouble> {
     let context = context(session, call, settings);
-    let exchange = mechanism.client(&credentials(call), &context);
-    let exchange = exchange.map_err(|error| failed(session, call, &error))?;
     let wait = limit(&settings.timeouts, Stage::Auth);
+    let exchange = client(mechanism, credentials(call), context, wait).await;
+    let exchange = exchange.map_err(|error| failed(session, call, &error))?;
     let mut running = Running {
         exchange,
         initial: None,
@@ -59,6 +63,26 @@ pub(super) async fn run(
         let finish = running.exchange.finish();
         let finish = finish.map_err(|error| failed(session, call, &error))?;
         return Ok(Ended::Granted(finish.layer));
+    }
+}
+
+/// Begins as client, on a thread of its own where other servers have to be asked: Kerberos fetches its tickets here, and
+/// is done with them before the first message.
+async fn client(
+    mechanism: Mechanism,
+    credentials: Credentials,
+    context: ClientContext,
+    wait: Duration,
+) -> Result<ClientExchange, ClientError> {
+    if !mechanism.properties().blocking {
+        return mechanism.client(&credentials, &context);
+    }
+    let begun = tokio::task::spawn_blocking(move || mechanism.client(&credentials, &context));
+    let unavailable = |reason: String| ClientError::Context(ContextError::Unavailable(reason));
+    match tokio::time::timeout(wait, begun).await {
+        Ok(Ok(begun)) => begun,
+        Ok(Err(error)) => Err(unavailable(error.to_string())),
+        Err(_) => Err(unavailable(format!("no ticket within {} s", wait.as_secs()))),
     }
 }
 

@@ -132,6 +132,7 @@ functions! {
         ) -> Status,
         gss_release_cred: unsafe extern "C" fn(Minor, *mut Handle) -> Status,
         gss_import_name: unsafe extern "C" fn(Minor, *const Buffer, *const Oid, *mut Handle) -> Status,
+        gss_canonicalize_name: unsafe extern "C" fn(Minor, Handle, *const Oid, *mut Handle) -> Status,
         gss_release_name: unsafe extern "C" fn(Minor, *mut Handle) -> Status,
         gss_display_name: unsafe extern "C" fn(Minor, Handle, *mut Buffer, *mut *const Oid) -> Status,
         gss_accept_sec_context: unsafe extern "C" fn(

@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use super::ffi::{Buffer, HOST_SERVICE, Handle, Oid, PRINCIPAL};
+use super::ffi::{Buffer, HOST_SERVICE, Handle, KRB5, Oid, PRINCIPAL};
 use super::{Gss, GssError};
 
 /// A name, in the library's own form.
@@ -50,6 +50,26 @@ impl Name {
         };
         gss.check(major, minor)?;
         Ok(Self::own(gss, handle))
+    }
+
+    /// The name as Kerberos has it: a principal without a realm gets the default one, a service its principal.
+    ///
+    /// # Errors
+    ///
+    /// [`GssError`] when there is none.
+    pub fn canonical(&self) -> Result<Self, GssError> {
+        let (mut minor, mut handle) = (0, ptr::null_mut());
+        // SAFETY: The name is alive, the mechanism a constant; the library writes a new name, which is owned from here on.
+        let major = unsafe {
+            (self.gss.api().gss_canonicalize_name)(
+                &raw mut minor,
+                self.handle,
+                &raw const KRB5,
+                &raw mut handle,
+            )
+        };
+        self.gss.check(major, minor)?;
+        Ok(Self::own(&self.gss, handle))
     }
 
     /// Takes over a name that the library has given away.

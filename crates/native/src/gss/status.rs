@@ -31,6 +31,9 @@ pub enum GssError {
     /// A context that is not established, or not any more.
     #[error("the security context is not established")]
     NoContext,
+    /// The Kerberos configuration names no default realm.
+    #[error("the Kerberos configuration has no default realm")]
+    NoRealm,
     /// Another mechanism than Kerberos 5 was used.
     #[error("the client used another mechanism than Kerberos 5")]
     Mechanism,

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use postern_testkit::kdc::Kdc;
 use postern_testkit::process::{Server, free_port, wait_for_port, wait_until};
 use postern_testkit::smtp::{Client, TlsOptions};
 use tempfile::TempDir;
@@ -28,6 +29,8 @@ pub(crate) fn acceptance(name: &str) -> String {
 pub(crate) struct Site {
     folder: TempDir,
     server: Option<Server>,
+    /// Further environment of the server and of subcommands.
+    environment: Vec<(&'static str, PathBuf)>,
     pub(crate) mx: u16,
     pub(crate) submission: u16,
     pub(crate) submissions: u16,
@@ -39,6 +42,7 @@ impl Site {
         let site = Self {
             folder: TempDir::new().unwrap(),
             server: None,
+            environment: Vec::new(),
             mx: 2525,
             submission: 2587,
             submissions: 2465,
@@ -96,6 +100,11 @@ impl Site {
         site
     }
 
+    /// Has the server and subcommands find a Kerberos server.
+    pub(crate) fn use_kdc(&mut self, kdc: &Kdc) {
+        self.environment.push(("KRB5_CONFIG", kdc.config()));
+    }
+
     /// Issues one more certificate of the site's CA.
     pub(crate) fn issue(&self, stem: &str, names: &[&str]) {
         let mut arguments = vec!["cert", "issue", "--dir", "certs", "--out", stem];
@@ -118,6 +127,7 @@ impl Site {
         command
             .args(["serve", "--config"])
             .arg(self.path("postern.toml"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path());
         let mut server = Server::start(&mut command, &self.path("log"));
         wait_until("the server's first port", || {
@@ -153,6 +163,7 @@ impl Site {
             .args(arguments)
             .current_dir(self.folder.path())
             .env("POSTERN_CONFIG", self.path("postern.toml"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -15,6 +15,7 @@ mod attacks;
 mod clients;
 mod crash;
 mod disk;
+mod kerberos;
 mod login_attacks;
 mod mechanisms;
 mod next_hop;

@@ -2,12 +2,15 @@
 
     cyrus.py client MECHANISM HOST LOGIN PASSWORD MIN_BITS MAX_BITS [BINDING_NAME BINDING_HEX]
     cyrus.py server MECHANISM HOST SASLDB MIN_BITS MAX_BITS
+    cyrus.py submit MECHANISM HOST:PORT LOGIN PASSWORD MIN_BITS MAX_BITS SENDER RECIPIENT SUBJECT
 
 A line is a message in base64; "-" is no message; "OK" is the end, and "OK BITS" the server's end. Behind the end, if there
-is a security layer, "ping" comes out wrapped, and what comes in wrapped goes out unwrapped.
+is a security layer, "ping" comes out wrapped, and what comes in wrapped goes out unwrapped. "submit" speaks SMTP itself, under
+the layer that was agreed on: it sends one message of 100,000 octets and prints the bits.
 """
 
 import base64
+import socket
 import sys
 from ctypes import *
 
@@ -87,7 +90,8 @@ def layer(connection):
     say(string_at(out, length.value))
 
 
-def client(mechanism, host, login, password, least, most, binding=None, data=""):
+def connect(host, login, password, least, most):
+    """A connection of the library as client."""
     login, password = login.encode(), password.encode()
 
     def simple(_context, _number, result, length):
@@ -111,9 +115,14 @@ def client(mechanism, host, login, password, least, most, binding=None, data="")
         (USER, SIMPLE(simple)), (AUTHNAME, SIMPLE(simple)), (PASS, SECRET(get_secret)), (GETREALM, REALM(get_realm))
     )
     check(LIBRARY.sasl_client_init(table), "init")
-    connection, out, length = c_void_p(), c_void_p(), c_uint()
+    connection = c_void_p()
     check(LIBRARY.sasl_client_new(b"smtp", host.encode(), None, None, table, 0, byref(connection)), "new")
     properties(connection, least, most)
+    return connection
+
+
+def client(mechanism, host, login, password, least, most, binding=None, data=""):
+    connection, out, length = connect(host, login, password, least, most), c_void_p(), c_uint()
     if binding:
         octets = bytes.fromhex(data)
         KEEP.append(Binding(binding.encode(), 1, len(octets), octets))
@@ -128,6 +137,75 @@ def client(mechanism, host, login, password, least, most, binding=None, data="")
         )
         say(string_at(out, length.value) if out else b"")
     layer(connection)
+
+
+class Smtp:
+    """A dialogue, under a layer once there is one."""
+
+    def __init__(self, host, port):
+        self.socket = socket.create_connection((host, int(port)), timeout=60)
+        self.buffer, self.layer = b"", None
+
+    def send(self, octets):
+        if not self.layer:
+            return self.socket.sendall(octets)
+        for start in range(0, len(octets), 4096):
+            out, length, piece = c_void_p(), c_uint(), octets[start:start + 4096]
+            check(LIBRARY.sasl_encode(self.layer, piece, len(piece), byref(out), byref(length)), "encode")
+            self.socket.sendall(string_at(out, length.value))
+
+    def reply(self):
+        text = b""
+        while True:
+            while b"\r\n" not in self.buffer:
+                octets = self.socket.recv(65536)
+                if not octets:
+                    sys.exit("connection closed")
+                if self.layer:
+                    out, length = c_void_p(), c_uint()
+                    check(LIBRARY.sasl_decode(self.layer, octets, len(octets), byref(out), byref(length)), "decode")
+                    octets = string_at(out, length.value) if length.value else b""
+                self.buffer += octets
+            line, self.buffer = self.buffer.split(b"\r\n", 1)
+            text += line
+            if line[3:4] != b"-":
+                return text.decode()
+
+    def say(self, line, wanted):
+        self.send(line.encode() + b"\r\n")
+        reply = self.reply()
+        if not reply.startswith(wanted):
+            sys.exit(f"{line[:20]}: {reply}")
+        return reply
+
+
+def submit(mechanism, place, login, password, least, most, sender, recipient, subject):
+    host, port = place.split(":")
+    connection, out, length = connect(host, login, password, least, most), c_void_p(), c_uint()
+    smtp = Smtp(host, port)
+    smtp.reply()
+    smtp.say("EHLO helo", "250")
+    check(
+        LIBRARY.sasl_client_start(connection, mechanism.encode(), None, byref(out), byref(length), None), "start"
+    )
+    first = " " + (base64.b64encode(string_at(out, length.value)).decode() or "=") if out else ""
+    reply = smtp.say(f"AUTH {mechanism}{first}", ("334", "235"))
+    while reply.startswith("334"):
+        challenge = base64.b64decode(reply[4:])
+        check(
+            LIBRARY.sasl_client_step(connection, challenge, len(challenge), None, byref(out), byref(length)), "step"
+        )
+        reply = smtp.say(base64.b64encode(string_at(out, length.value) if out else b"").decode(), ("334", "235"))
+    if bits(connection):
+        smtp.layer = connection
+    smtp.say("EHLO helo", "250")
+    smtp.say(f"MAIL FROM:<{sender}>", "250")
+    smtp.say(f"RCPT TO:<{recipient}>", "250")
+    smtp.say("DATA", "354")
+    body = f"Subject: {subject}\r\n\r\n" + ("x" * 98 + "\r\n") * 1000 + "."
+    smtp.say(body, "250")
+    smtp.say("QUIT", "221")
+    print("OK", bits(connection))
 
 
 def server(mechanism, host, sasldb, least, most):
@@ -178,4 +256,4 @@ for function in ("sasl_setprop", "sasl_getprop", "sasl_encode", "sasl_decode", "
         "sasl_server_step": [c_void_p, c_char_p, c_uint, c_void_p, c_void_p],
     }[function]
 
-{"client": client, "server": server}[sys.argv[1]](*sys.argv[2:])
+{"client": client, "server": server, "submit": submit}[sys.argv[1]](*sys.argv[2:])

@@ -1,18 +1,19 @@
 //! Kerberos: the library is there, and the keytab can be used by whom Postern becomes.
 
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use nix::unistd::{User, geteuid};
-use postern_native::gss::Gss;
-use postern_native::kerberos::KeytabAcceptor;
+use postern_native::gss::{Gss, Source};
+use postern_native::kerberos::{KeytabAcceptor, TicketInitiator};
 use postern_policy::principal::PrincipalRules;
 use postern_receive::KerberosLogins;
-use postern_sasl::Mechanism;
+use postern_sasl::{ContextInitiator, Mechanism};
 
 use super::{Checking, files, values};
-use crate::config::file::{AccountWord, Postern};
+use crate::config::file::{AccountWord, LoginTable, Postern};
 use crate::config::read::At;
 
 /// The file in the state directory in which the library remembers what it has seen.
@@ -46,7 +47,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<KerberosLogins> {
         (Some(mechanism), Some(keytab)) => {
             // Both are looked at, so that all mistakes are shown at once.
             let usable = files::secret(keytab, "the keytab", c.problems) && owned(keytab, c);
-            let gss = load(mechanism, c)?;
+            let gss = load(&mechanism.span, c)?;
             usable.then(|| logins(gss, keytab, c)).flatten()
         }
     }
@@ -62,17 +63,17 @@ fn first_gssapi(file: &Postern) -> Option<&At<Mechanism>> {
     all.find(|mechanism| mechanism.value == Mechanism::Gssapi)
 }
 
-fn load(mechanism: &At<Mechanism>, c: &mut Checking<'_>) -> Option<Gss> {
+fn load(wanted: &Option<Range<usize>>, c: &mut Checking<'_>) -> Option<Gss> {
     let library = &c.file.kerberos.library;
     let error = match Gss::load(library) {
         Ok(gss) => return Some(gss),
         Err(error) => error,
     };
     c.problems.error(
-        library.span.clone().or_else(|| mechanism.span.clone()),
-        format!("GSSAPI cannot be offered: {error}"),
+        library.span.clone().or_else(|| wanted.clone()),
+        format!("GSSAPI cannot be used: {error}"),
         "needs the Kerberos library",
-        "apt install libgssapi-krb5-2, or remove GSSAPI from `mechanisms`",
+        "apt install libgssapi-krb5-2, or do without GSSAPI",
     );
     None
 }
@@ -104,7 +105,7 @@ fn owned(keytab: &At<PathBuf>, c: &mut Checking<'_>) -> bool {
 fn logins(gss: Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<KerberosLogins> {
     let written = &c.file.kerberos;
     let replay_cache = c.file.state_dir.join(REPLAY_CACHE);
-    let acceptor = KeytabAcceptor::new(gss, keytab.value.clone(), replay_cache);
+    let acceptor = KeytabAcceptor::new(gss.clone(), keytab.value.clone(), replay_cache);
     if let Err(error) = acceptor.check() {
         c.problems.error(
             keytab.span.clone(),
@@ -117,14 +118,83 @@ fn logins(gss: Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<Kerber
         );
         return None;
     }
-    let realms = written.realms.as_ref().map(|realms| values(&realms.value));
+    let realms = realms(&gss, keytab, c)?;
     Some(KerberosLogins {
         acceptor: Arc::new(acceptor),
         rules: PrincipalRules {
             services: values(&written.services.value),
-            realms: realms.unwrap_or_default(),
+            realms,
             domain: written.domain.as_ref().map(|domain| domain.value.clone()),
         },
         account_required: *written.account == AccountWord::Required,
     })
+}
+
+/// The realms as written, or the one that the host is in.
+fn realms(gss: &Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<Vec<String>> {
+    let error = match &c.file.kerberos.realms {
+        Some(realms) if realms.value.is_empty() => "`realms` in [kerberos] is empty".to_owned(),
+        Some(realms) => return Some(values(&realms.value)),
+        None => match gss.default_realm() {
+            Ok(realm) => return Some(vec![realm]),
+            Err(error) => format!("the host is in no realm: {error}"),
+        },
+    };
+    let span = c
+        .file
+        .kerberos
+        .realms
+        .as_ref()
+        .map_or_else(|| keytab.span.clone(), |realms| realms.span.clone());
+    c.problems.error(
+        span,
+        error,
+        "nobody could log in",
+        "write for example `realms = [\"EXAMPLE.ORG\"]` below [kerberos]",
+    );
+    None
+}
+
+/// What makes the tickets of a login at a smarthost; `None` after a mistake.
+#[expect(clippy::option_option, reason = "a mistake, no Kerberos, Kerberos")]
+pub(super) fn initiator(
+    written: &At<LoginTable>,
+    c: &mut Checking<'_>,
+) -> Option<Option<Arc<dyn ContextInitiator>>> {
+    let Some(file) = written.keytab.as_ref().or(written.tickets.as_ref()) else {
+        if let Some(principal) = &written.principal {
+            c.problems.warning(
+                principal.span.clone(),
+                "`principal` in [[login]] without `keytab` and `tickets`",
+                "without effect",
+                "add `keytab = \"…\"`, or remove it",
+            );
+        }
+        return Some(None);
+    };
+    if let (Some(keytab), Some(tickets)) = (&written.keytab, &written.tickets) {
+        c.problems.error(
+            tickets.span.clone(),
+            format!("`tickets` in [[login]] beside the keytab {}", keytab.display()),
+            "which of them is meant?",
+            "remove one",
+        );
+        return None;
+    }
+    let gss = load(&file.span, c)?;
+    let source = match &written.keytab {
+        Some(keytab) => {
+            if !files::secret(keytab, "the keytab", c.problems) || !owned(keytab, c) {
+                return None;
+            }
+            // Tickets that were fetched are kept in memory, for each login its own.
+            let name = written.name.as_ref().map_or("", |name| name.value.as_str());
+            Source::tickets(&format!("MEMORY:postern-{name}")).with_client_keytab(keytab)
+        }
+        // It may come later, and be renewed at any time.
+        None => Source::tickets(&format!("FILE:{}", file.display())),
+    };
+    let principal = written.principal.as_ref().or(written.login.as_ref());
+    let principal = principal.map(|principal| principal.value.clone());
+    Some(Some(Arc::new(TicketInitiator::new(gss, principal, source))))
 }

@@ -9,7 +9,7 @@ use postern_directory::read_secret;
 use postern_policy::route::{RouteLogin, TlsLevel, UnverifiedLogin};
 use postern_sasl::Layers;
 
-use super::{Checking, files, tls, values};
+use super::{Checking, files, kerberos, tls, values};
 use crate::config::distance::nearest;
 use crate::config::file::{LayerWord, LoginTable, RouteTable};
 use crate::config::problem::Problems;
@@ -65,6 +65,7 @@ fn warn_if_unused(name: &At<String>, c: &mut Checking<'_>) {
 
 fn login(written: &At<LoginTable>, name: &At<String>, c: &mut Checking<'_>) -> Option<Login> {
     let secret = secret(written, c)?;
+    let kerberos = kerberos::initiator(written, c)?;
     let tls = certificate(written, c)?;
     Some(Login {
         name: name.value.as_str().into(),
@@ -83,6 +84,7 @@ fn login(written: &At<LoginTable>, name: &At<String>, c: &mut Checking<'_>) -> O
                 .iter()
                 .any(|layer| layer.value == LayerWord::Confidentiality),
         },
+        kerberos,
         tls,
     })
 }
@@ -93,10 +95,13 @@ fn secret(written: &At<LoginTable>, c: &mut Checking<'_>) -> Option<LoginSecret>
         if written.certificate.is_some() {
             return Some(LoginSecret::Certificate);
         }
+        if written.keytab.is_some() || written.tickets.is_some() {
+            return Some(LoginSecret::Ticket);
+        }
         c.problems.error(
             written.span.clone(),
             "a login with nothing to prove it",
-            "no password, certificate or token",
+            "no password, certificate, keytab or token",
             "add `password_file = \"…\"`, a file of one line that only its owner can read",
         );
         return None;

@@ -15,9 +15,9 @@ table! {
         /// The services whose tickets are taken. Tickets for another one that has a key in the keytab are refused. A mail server that
         /// checks logins through a socket of Postern's needs its own, such as `"imap"`.
         services: Vec<At<String>> = List(Line(60)), default "[\"smtp\"]";
-        /// Realms whose principals are logins. Those of the first are logins by their name alone, those of the others as
-        /// `name@REALM`. Principals of other realms, of machines and services, and such as `name/admin` are refused.
-        realms: Vec<At<String>> = List(Line(255)), optional "[\"EXAMPLE.ORG\"]" else "the realm of the service";
+        /// Realms whose principals are logins. Those of the first, the home realm, are logins by their name alone, those of the
+        /// others as `name@REALM`. Principals of other realms, of machines and services, and such as `name/admin` are refused.
+        realms: Vec<At<String>> = List(Line(255)), optional "[\"EXAMPLE.ORG\"]" else "the default realm of the host's Kerberos configuration";
         /// The mail domain of logins that are addresses: the principal `acaird@EXAMPLE.ORG` is then the login
         /// `acaird@example.org`.
         domain: String = HostName, optional "\"example.org\"" else "the login is the name alone";

@@ -20,6 +20,12 @@ table! {
         login: String = Line(255), required "\"acaird@isp.example\"";
         /// A file whose first line is the password, readable by its owner alone. Read again at every reload.
         password_file: PathBuf = FilePath, optional "\"isp.pass\"" else "there is no password";
+        /// A keytab with the key of the account, for GSSAPI: tickets are fetched with it as they are needed. Readable by Postern alone.
+        keytab: PathBuf = FilePath, optional "\"relay.keytab\"" else "there is no key";
+        /// Tickets that something else keeps fresh, such as k5start, for GSSAPI.
+        tickets: PathBuf = FilePath, optional "\"/run/postern/tickets\"" else "there are none";
+        /// The principal of the keytab or the tickets.
+        principal: String = Line(255), optional "\"relay/mx.example.org@EXAMPLE.ORG\"" else "`login`";
         /// A certificate that is shown to the host, in PEM form, for EXTERNAL.
         certificate: PathBuf = FilePath, optional "\"certs/isp.crt\"" else "no certificate is shown";
         /// Its key, in PEM form, readable by its owner alone.
@@ -32,7 +38,7 @@ table! {
         act_as: String = Line(255), optional "\"team@isp.example\"" else "the account itself";
         /// The Windows domain, for NTLM.
         domain: String = Line(255), optional "\"EXAMPLE\"" else "the host's own";
-        /// Security layers that DIGEST-MD5 may agree on where there is no TLS: `"auth-int"` shows changes, `"auth-conf"` encrypts.
+        /// Security layers that DIGEST-MD5 and GSSAPI may agree on where there is no TLS: `"auth-int"` shows changes, `"auth-conf"` encrypts.
         layers: Vec<At<LayerWord>> = List(OneOf::<LayerWord>::new()), default "[]";
     }
 }

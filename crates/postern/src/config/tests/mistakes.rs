@@ -37,7 +37,7 @@ fn each_mistake_has_its_line_and_remedy() {
         ("a slip in a mechanism",      "[auth]\nmechanisms = [\"GSAPI\"]",            "4: error: `mechanisms` in [auth] has a value", "this version has PLAIN, LOGIN"),
         ("Kerberos without keytab",    "[auth]\nmechanisms = [\"GSSAPI\"]",           "4: error: GSSAPI needs a keytab", "ktadd -k"),
         ("a keytab that is not there", "[auth]\nmechanisms = [\"GSSAPI\"]\n[kerberos]\nkeytab = \"none\"", "6: error: cannot read the keytab", "relative ones"),
-        ("no Kerberos library",        "[auth]\nmechanisms = [\"GSSAPI\"]\n[kerberos]\nkeytab = \"none\"\nlibrary = \"libnone.so\"", "7: error: GSSAPI cannot be offered: the library libnone.so", "libgssapi-krb5-2"),
+        ("no Kerberos library",        "[auth]\nmechanisms = [\"GSSAPI\"]\n[kerberos]\nkeytab = \"none\"\nlibrary = \"libnone.so\"", "7: error: GSSAPI cannot be used: the library libnone.so", "libgssapi-krb5-2"),
         ("a keytab for nothing",       "[kerberos]\nkeytab = \"none\"",               "4: warning: there is a keytab, and GSSAPI is off", "mechanisms"),
         ("tokens of nobody",           "[auth]\nmechanisms = [\"XOAUTH2\"]",          "4: error: XOAUTH2 needs a provider", "remove it from the list"),
         ("tokens by a secret key", "[[auth.provider]]\nissuer = \"https://id.example/\"\naudience = [\"a\"]\nalgorithms = [\"HS256\"]", "6: error: `algorithms` in [[auth.provider]] has a value", "there are RS256"),

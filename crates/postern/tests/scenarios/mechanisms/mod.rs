@@ -13,6 +13,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use postern_testkit::kdc::{self, Kdc};
 use postern_testkit::sink::Sink;
 
 use crate::harness::Site;
@@ -23,7 +24,7 @@ const RIGHT: &str = "test word";
 const WRONG: &str = "test sword";
 
 /// Mechanisms by rows of the table.
-const MECHANISMS: [&str; 12] = [
+const MECHANISMS: [&str; 13] = [
     "PLAIN",
     "LOGIN",
     "CRAM-MD5",
@@ -34,6 +35,7 @@ const MECHANISMS: [&str; 12] = [
     "SCRAM-SHA-256-PLUS",
     "SCRAM-SHA-512",
     "SCRAM-SHA-512-PLUS",
+    "GSSAPI",
     "NTLM",
     "EXTERNAL",
 ];
@@ -64,6 +66,8 @@ struct Try {
 /// The relay and the CA that clients trust.
 struct Bench {
     site: Site,
+    /// The Kerberos server of the tester's realm.
+    kdc: Option<Kdc>,
     ca: PathBuf,
 }
 
@@ -71,6 +75,23 @@ impl Bench {
     /// What a client has to show with a mechanism: the right thing, or a wrong one.
     fn secret(_mechanism: &str, right: bool) -> String {
         if right { RIGHT } else { WRONG }.to_owned()
+    }
+
+    /// The tickets that GSSAPI goes by: the right one is the tester's, the wrong one that of a principal without account.
+    fn tickets(&self, login: &Login<'_>) -> Vec<(&'static str, PathBuf)> {
+        let Some(kdc) = self.kdc.as_ref().filter(|_| login.mechanism == "GSSAPI") else {
+            return Vec::new();
+        };
+        let name = if login.right { "tester" } else { "stranger" };
+        let login = kdc::Login {
+            name,
+            password: "ticket-word",
+            lifetime: "1h",
+        };
+        vec![
+            ("KRB5_CONFIG", kdc.config()),
+            ("KRB5CCNAME", kdc.ticket(name, login)),
+        ]
     }
 
     /// The certificate that EXTERNAL goes by: the right one is the tester's, the wrong one nobody's.
@@ -112,15 +133,23 @@ fn bench(hop: u16) -> Bench {
     let extra = format!(
         "[auth]\nmechanisms = [{}]\nchannel_binding_in_tls12 = true\nfree_failures = 1000\nfailures_until_bar = 100000\n\
          network_failures = 1000000\nscram_iterations = 4096\n\
-         [[auth.certificate]]\nemail = \"*@relay.test\"\nlogin = \"{{email}}\"\n",
+         [[auth.certificate]]\nemail = \"*@relay.test\"\nlogin = \"{{email}}\"\n\
+         [kerberos]\nkeytab = \"smtp.keytab\"\ndomain = \"relay.test\"\n",
         mechanisms.join(", ")
     );
     let mut site = Site::relay_as(hop, "", &extra, "client_ca = \"certs/ca.crt\"\n");
     for (stem, name) in [("tester", LOGIN), ("stranger", "stranger@elsewhere.test")] {
         site.ok(&["cert", "issue", "--dir", "certs", "--client", "--out", stem, name]);
     }
+    let kdc = Kdc::start("RELAY.TEST");
+    for name in ["tester", "stranger"] {
+        kdc.add(name, "ticket-word");
+    }
+    kdc.keytab(&site.path("smtp.keytab"), &["smtp/localhost"]);
+    site.use_kdc(&kdc);
     site.start();
     Bench {
+        kdc: Some(kdc),
         ca: site.path("certs/ca.crt"),
         site,
     }
@@ -184,7 +213,7 @@ fn every_client_with_every_mechanism() {
         "# Clients and mechanisms\n\n\
          Written by `crates/postern/tests/scenarios/mechanisms`, which logs in to a real relay with each client and mechanism,\n\
          with the right and the wrong password, under TLS 1.3 and TLS 1.2. \"yes\" means: taken with the right password and refused\n\
-         with the wrong one, under both. For EXTERNAL the passwords are certificates. swaks speaks the second version of NTLM when its\n\
+         with the wrong one, under both. For EXTERNAL the passwords are certificates, for GSSAPI tickets. swaks speaks the second version of NTLM when its\n\
          module Authen::NTLM is told to (`ntlmv2(1)`).\n\n",
     );
     let heads: Vec<String> = PEERS

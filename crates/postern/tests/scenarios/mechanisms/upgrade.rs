@@ -33,6 +33,7 @@ fn a_site_moves_to_scram_without_new_passwords() {
             .contains("SCRAM-SHA-256: has no key yet")
     );
     let bench = Bench {
+        kdc: None,
         ca: site.path("certs/ca.crt"),
         site,
     };

@@ -10,7 +10,15 @@ use crate::mechanisms::{Bench, LOGIN, Login, Tls, Try, tried};
 pub(super) const PEER: Peer = Peer {
     name: "curl",
     version: &["curl", "--version"],
-    speaks: &["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "NTLM", "EXTERNAL"],
+    speaks: &[
+        "PLAIN",
+        "LOGIN",
+        "CRAM-MD5",
+        "DIGEST-MD5",
+        "GSSAPI",
+        "NTLM",
+        "EXTERNAL",
+    ],
     lacks: &[("*", "not in Debian's build")],
     log_in,
 };
@@ -39,6 +47,7 @@ fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
     } else {
         command.args(["--user", &format!("{LOGIN}:{}", login.secret)]);
     }
+    command.envs(bench.tickets(login));
     tried(
         &mut command,
         &format!("Subject: curl {mechanism}\r\n\r\nhello\r\n"),

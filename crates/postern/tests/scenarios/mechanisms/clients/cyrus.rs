@@ -24,6 +24,7 @@ pub(super) const PEER: Peer = Peer {
         "SCRAM-SHA-256-PLUS",
         "SCRAM-SHA-512",
         "SCRAM-SHA-512-PLUS",
+        "GSSAPI",
     ],
     lacks: &[
         (
@@ -41,9 +42,15 @@ fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
     let mut carrier = carrier(bench, login.tls);
     let binding = carrier.tls_exporter().unwrap();
     let mut command = Command::new("python3");
-    command
-        .arg(script)
-        .args(["client", mechanism, "localhost", LOGIN, login.secret, "0", "0"]);
+    command.arg(script).envs(bench.tickets(login)).args([
+        "client",
+        mechanism,
+        "localhost",
+        LOGIN,
+        login.secret,
+        "0",
+        "0",
+    ]);
     if mechanism.ends_with("-PLUS") {
         let binding = binding.iter().fold(String::new(), |mut hexadecimal, octet| {
             let _ = write!(hexadecimal, "{octet:02x}");

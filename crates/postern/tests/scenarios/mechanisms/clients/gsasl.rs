@@ -19,6 +19,7 @@ pub(super) const PEER: Peer = Peer {
         "SCRAM-SHA-1-PLUS",
         "SCRAM-SHA-256",
         "SCRAM-SHA-256-PLUS",
+        "GSSAPI",
         "EXTERNAL",
     ],
     lacks: &[("NTLM", FIRST_NTLM), ("*", NOT_IN_CLIENT)],
@@ -52,5 +53,6 @@ fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
             .arg(format!("--x509-cert-file={}", certificate.display()))
             .arg(format!("--x509-key-file={}", key.display()));
     }
+    command.envs(bench.tickets(login));
     tried(&mut command, "")
 }

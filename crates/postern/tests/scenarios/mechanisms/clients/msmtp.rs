@@ -19,6 +19,7 @@ pub(super) const PEER: Peer = Peer {
         "DIGEST-MD5",
         "SCRAM-SHA-1",
         "SCRAM-SHA-256",
+        "GSSAPI",
         "EXTERNAL",
     ],
     lacks: &[("NTLM", FIRST_NTLM), ("*", NOT_IN_CLIENT)],
@@ -52,6 +53,7 @@ pub(crate) fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
     private(&path, &text);
     let mut command = Command::new(program("/usr/bin/msmtp", "msmtp"));
     command.arg("--file").arg(&path).arg("someone@outside.example");
+    command.envs(bench.tickets(login));
     tried(
         &mut command,
         &format!("Subject: msmtp {}\n\nhello\n", login.mechanism),

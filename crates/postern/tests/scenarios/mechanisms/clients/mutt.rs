@@ -19,6 +19,7 @@ pub(super) const PEER: Peer = Peer {
         "DIGEST-MD5",
         "SCRAM-SHA-1",
         "SCRAM-SHA-256",
+        "GSSAPI",
         "EXTERNAL",
     ],
     lacks: &[("NTLM", FIRST_NTLM), ("*", NOT_IN_CLIENT)],
@@ -63,6 +64,7 @@ fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
         .args(["-n", "-F"])
         .arg(&path)
         .args(["-s", &format!("mutt {mechanism}"), "someone@outside.example"])
+        .envs(bench.tickets(login))
         .env("HOME", bench.site.path("."))
         .env("TERM", "dumb");
     tried(&mut command, "hello\n")
