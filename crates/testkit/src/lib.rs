@@ -4,6 +4,7 @@
 //! which Debian package is missing.
 
 mod account;
+pub mod dovecot;
 pub mod exim;
 pub mod kdc;
 pub mod mariadb;

@@ -51,11 +51,16 @@ impl Postfix {
     /// When Postfix is not installed, does not start, or the test does not run as root, which Postfix demands.
     #[must_use]
     pub fn start(domains: &[&str], extra: &str) -> Self {
-        Self::launch(domains, extra, None)
+        Self::start_with_sasl(domains, extra, None)
     }
 
-    /// `sasl` is what Cyrus SASL reads: Debian's Postfix looks for it beside `main.cf`.
-    fn launch(domains: &[&str], extra: &str, sasl: Option<&str>) -> Self {
+    /// As [`Postfix::start`], with this `smtpd.conf` for Cyrus SASL.
+    ///
+    /// # Panics
+    ///
+    /// As [`Postfix::start`].
+    #[must_use]
+    pub fn start_with_sasl(domains: &[&str], extra: &str, smtpd_conf: Option<&str>) -> Self {
         let postfix = program("/usr/sbin/postfix", "postfix");
         assert!(
             nix::unistd::geteuid().is_root(),
@@ -68,9 +73,10 @@ impl Postfix {
         for name in ["conf", "queue", "data", "mail"] {
             fs::create_dir(at(name)).expect("a folder");
         }
-        if let Some(sasl) = sasl {
+        if let Some(smtpd_conf) = smtpd_conf {
+            // Where Debian's Postfix looks for it.
             fs::create_dir(at("conf/sasl")).expect("a folder");
-            fs::write(at("conf/sasl/smtpd.conf"), sasl).expect("smtpd.conf");
+            fs::write(at("conf/sasl/smtpd.conf"), smtpd_conf).expect("smtpd.conf");
         }
         let user = nix::unistd::User::from_name("postfix")
             .ok()
@@ -140,7 +146,7 @@ impl Postfix {
     ///
     /// As [`Postfix::start`], and when sasl2-bin is not installed.
     #[must_use]
-    pub fn start_with_sasl(
+    pub fn start_with_accounts(
         domains: &[&str],
         certificate: &Path,
         key: &Path,
@@ -171,7 +177,7 @@ impl Postfix {
             database.display(),
             mechanisms.join(" ")
         );
-        let mut postfix = Self::launch(
+        let mut postfix = Self::start_with_sasl(
             domains,
             &format!(
                 "smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {}\nsmtpd_tls_key_file = {}\nsmtpd_tls_auth_only = yes\n\

@@ -414,7 +414,7 @@ fn postfix_with_cyrus_sasl_lets_us_in() {
         .map(|name| format!("{}.example", name.to_ascii_lowercase()))
         .collect();
     let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
-    let postfix = Postfix::start_with_sasl(
+    let postfix = Postfix::start_with_accounts(
         &domains,
         &authority.path("certs/postfix.crt"),
         &authority.path("certs/postfix.key"),
