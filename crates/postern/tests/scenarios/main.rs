@@ -22,4 +22,5 @@ mod next_hop;
 mod operations;
 mod relay_example;
 mod seed_procedure;
+mod tokens;
 mod weight;

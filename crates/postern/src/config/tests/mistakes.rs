@@ -56,6 +56,7 @@ fn each_mistake_has_its_line_and_remedy() {
         ("a provider for all logins", "[[auth.provider]]\nissuer = \"https://id.example/\"\naudience = [\"a\"]\n[[auth.provider]]\nissuer = \"https://b.example/\"\naudience = [\"a\"]", "3: warning: https://id.example/ may vouch for every login", "domains"),
         ("a provider that nobody asks", "[[auth.provider]]\nissuer = \"https://id.example/\"\naudience = [\"a\"]", "3: warning: there are providers of tokens, and OAUTHBEARER", "mechanisms"),
         ("a question without secret", "[[auth.provider]]\nissuer = \"https://id.example/\"\naudience = [\"a\"]\nintrospection_url = \"https://id.example/i\"", "6: warning: the provider is asked about tokens without", "client_id"),
+        ("tokens without TLS",         "[auth]\nmechanisms = [\"XOAUTH2\"]\nplaintext = \"always\"\n[[auth.provider]]\nissuer = \"https://id.example/\"\naudience = [\"a\"]\n[[listener]]\naddress = \"127.0.0.1:1\"\nauth = \"require\"", "11: error: nobody can log in", "[tls]"),
         ("keys of nobody",             "[auth]\nmechanisms = [\"CRAM-MD5\"]",         "4: warning: CRAM-MD5 is never offered", "kind = \"users\""),
         ("EXTERNAL for nobody",        "[auth]\nmechanisms = [\"EXTERNAL\"]",         "4: warning: EXTERNAL is on, and no certificate", "[[auth.certificate]]"),
         ("a day in quotes",            "[[auth.mechanism]]\nname = \"PLAIN\"\nuntil = \"2027-03-31\"", "5: error: `until` in [[auth.mechanism]] has the wrong type", "2027-03-31"),
