@@ -13,6 +13,7 @@ use postern_sasl::DecoySecret;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::discover::FindServers;
+use crate::dovecot::{Dovecot, DovecotSettings};
 use crate::ldap::{Ldap, LdapSettings};
 use crate::pace::Pace;
 use crate::recent::RecentLogins;
@@ -40,6 +41,8 @@ pub enum DirectorySettings {
     Saslauthd(SaslauthdSettings),
     /// A SQL database.
     Sql(SqlSettings),
+    /// Dovecot's auth service.
+    Dovecot(DovecotSettings),
 }
 
 impl DirectorySettings {
@@ -49,6 +52,7 @@ impl DirectorySettings {
         match self {
             Self::Ldap(settings) => settings.cache_ttl,
             Self::Saslauthd(settings) => settings.cache_ttl,
+            Self::Dovecot(settings) => settings.cache_ttl,
             Self::Users(_) | Self::Sql(_) => Duration::ZERO,
         }
     }
@@ -159,6 +163,7 @@ enum Kind {
     Users(Users),
     Ldap(Box<Ldap>),
     Saslauthd(Saslauthd),
+    Dovecot(Dovecot),
     Sql(Box<Sql>),
 }
 
@@ -276,7 +281,8 @@ impl Directories {
         }
     }
 
-    /// Finds out whether an address in an own domain is an account's. saslauthd knows no addresses and is not asked.
+    /// Finds out whether an address in an own domain is an account's. saslauthd and
+    /// Dovecot know no addresses and are not asked.
     pub async fn recipient_exists(&self, address: &Mailbox) -> Existence {
         let mut outage = None;
         for directory in &self.list {
@@ -303,6 +309,7 @@ impl Directory {
                 "ldap",
                 Ldap::new(settings, environment).map(|ldap| Kind::Ldap(Box::new(ldap))),
             ),
+            DirectorySettings::Dovecot(settings) => ("dovecot", Dovecot::new(settings).map(Kind::Dovecot)),
             DirectorySettings::Saslauthd(settings) => {
                 ("saslauthd", Saslauthd::new(settings).map(Kind::Saslauthd))
             }
@@ -337,6 +344,7 @@ impl Directory {
             Kind::Users(users) => users.check_password(login, password, peer).await,
             Kind::Ldap(ldap) => ldap.check_password(login, password).await,
             Kind::Saslauthd(saslauthd) => saslauthd.check_password(login, password).await,
+            Kind::Dovecot(dovecot) => dovecot.check_password(login, password, peer).await,
             Kind::Sql(sql) => sql.check_password(login, password).await,
         };
         if let Ok(Finding::Granted(account)) = &found {
@@ -351,7 +359,7 @@ impl Directory {
             Kind::Users(users) => users.recipient_exists(address).await,
             Kind::Ldap(ldap) => ldap.recipient_exists(address).await,
             Kind::Sql(sql) => sql.recipient_exists(address).await,
-            Kind::Saslauthd(_) => return Ok(false),
+            Kind::Saslauthd(_) | Kind::Dovecot(_) => return Ok(false),
         };
         self.watch(found)
     }

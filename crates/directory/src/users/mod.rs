@@ -9,6 +9,7 @@ pub mod import;
 mod keys;
 mod labelled;
 mod layout;
+mod recent;
 mod store;
 
 use std::path::PathBuf;

@@ -21,6 +21,7 @@ pub(crate) enum Directory {
     Users(UsersTable),
     Ldap(Box<LdapTable>),
     Saslauthd(SaslauthdTable),
+    Dovecot(DovecotTable),
     Sql(Box<SqlTable>),
 }
 
@@ -148,6 +149,23 @@ table! {
 }
 
 table! {
+    /// Dovecot's auth service: the accounts that an IMAP server has already. Passwords only, so of the mechanisms PLAIN and LOGIN
+    /// work with it; keys stay with Dovecot.
+    DovecotTable {
+        /// Its socket: a `unix_listener` of `service auth`, such as the one that Postfix is given.
+        socket: PathBuf = FilePath, optional "\"/run/dovecot/auth-client\"" else "`server` is needed";
+        /// Its `inet_listener` in place of `socket`. The protocol has no TLS.
+        server: String = Line(255), optional "\"127.0.0.1:12345\"" else "`socket` is needed";
+        /// The name of the service, by which Dovecot's configuration can tell who asks (`%s`).
+        service: String = Line(128), default "\"smtp\"";
+        /// The longest time for one login. After it the client is told `454 4.7.0`. Dovecot holds a refusal back for two seconds.
+        timeout: Duration = Time("100ms", "2m"), default "\"10s\"";
+        /// How long a login that was granted counts without asking again; what changes meanwhile is seen after it.
+        cache_time: Duration = Time("0", "10m"), default "\"0\"";
+    }
+}
+
+table! {
     /// SQL: the stored password is read with your own query and checked here.
     ///
     /// In queries `:login` (or `:address`) stands for what the client typed or for the recipient's address, `:local` and
@@ -264,6 +282,7 @@ pub(crate) enum DirectoryWord {
     Users,
     Ldap,
     Saslauthd,
+    Dovecot,
     Sql,
 }
 
@@ -272,6 +291,7 @@ impl Choice for DirectoryWord {
         ("users", Self::Users),
         ("ldap", Self::Ldap),
         ("saslauthd", Self::Saslauthd),
+        ("dovecot", Self::Dovecot),
         ("sql", Self::Sql),
     ];
 }
@@ -325,6 +345,7 @@ impl DirectoryKind {
             DirectoryWord::Users => Directory::Users(entries.read_all_but(KEY)),
             DirectoryWord::Ldap => Directory::Ldap(Box::new(entries.read_all_but(KEY))),
             DirectoryWord::Saslauthd => Directory::Saslauthd(entries.read_all_but(KEY)),
+            DirectoryWord::Dovecot => Directory::Dovecot(entries.read_all_but(KEY)),
             DirectoryWord::Sql => Directory::Sql(Box::new(entries.read_all_but(KEY))),
         };
         Some(At {
@@ -362,6 +383,7 @@ impl Kind for DirectoryKind {
                 shape::<UsersTable>(Some("users")),
                 shape::<LdapTable>(Some("ldap")),
                 shape::<SaslauthdTable>(Some("saslauthd")),
+                shape::<DovecotTable>(Some("dovecot")),
                 shape::<SqlTable>(Some("sql")),
             ],
         })
