@@ -11,6 +11,7 @@
 
 mod harness;
 
+mod accounts;
 mod attacks;
 mod clients;
 mod crash;
@@ -24,5 +25,6 @@ mod next_hop;
 mod operations;
 mod relay_example;
 mod seed_procedure;
+mod smarthosts;
 mod tokens;
 mod weight;
