@@ -361,13 +361,22 @@ fn as_client_of_a_smarthost() {
         let mut client = site.tester();
         let subject = format!("by {shows}");
         client
-            .send("tester@relay.test", &["someone@outside.example"], &format!("Subject: {subject}\r\n\r\nhello\r\n"))
+            .mail(
+                "tester@relay.test",
+                &["someone@outside.example"],
+                &format!("Subject: {subject}\r\n\r\nhello\r\n"),
+            )
             .unwrap();
         let taken = sink.wait_for(&format!("Subject: {subject}"));
-        assert!(taken.content.contains("(authenticated bits=256)"), "{}", taken.content);
+        assert!(
+            taken.content.contains("(authenticated bits=256)"),
+            "{}",
+            taken.content
+        );
         let log = site.log();
         assert!(
-            log.lines().any(|line| line.contains("logged in") && line.contains("GSSAPI")),
+            log.lines()
+                .any(|line| line.contains("logged in") && line.contains("GSSAPI")),
             "{log}"
         );
     }
@@ -389,11 +398,16 @@ fn as_client_without_a_ticket() {
     site.start();
     let mut client = site.tester();
     client
-        .send("tester@relay.test", &["someone@outside.example"], "Subject: waits\r\n\r\nhello\r\n")
+        .mail(
+            "tester@relay.test",
+            &["someone@outside.example"],
+            "Subject: waits\r\n\r\nhello\r\n",
+        )
         .unwrap();
     wait_until("the reason in the log", || {
         let log = site.log();
-        log.lines().any(|line| line.contains("cannot log in as") && line.contains("not-there"))
+        log.lines()
+            .any(|line| line.contains("cannot log in as") && line.contains("not-there"))
     });
     assert!(!site.queue_is_empty());
     assert_eq!(sink.total(), 0);
