@@ -373,12 +373,11 @@ fn as_client_of_a_smarthost() {
             "{}",
             taken.content
         );
-        let log = site.log();
-        assert!(
+        wait_until("the login in the log", || {
+            let log = site.log();
             log.lines()
-                .any(|line| line.contains("logged in") && line.contains("GSSAPI")),
-            "{log}"
-        );
+                .any(|line| line.contains("logged in") && line.contains("GSSAPI"))
+        });
     }
 }
 
