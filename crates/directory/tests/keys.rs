@@ -216,7 +216,9 @@ async fn a_file_of_the_layout_before_loses_nothing() {
     drop(made);
     let connection = rusqlite::Connection::open(bench.path()).unwrap();
     connection
-        .execute_batch("DROP TABLE keys; PRAGMA user_version = 2;")
+        .execute_batch(
+            "DROP TABLE keys; DROP TABLE memberships; DROP TABLE delegates; PRAGMA user_version = 2;",
+        )
         .unwrap();
     drop(connection);
     let store = bench.store(policy());

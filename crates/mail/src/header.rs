@@ -8,8 +8,14 @@ const VALUE_MAX: usize = 2_000;
 /// `From` fields whose values are kept. RFC 5322 section 3.6 allows one.
 const FROM_FIELDS_MAX: usize = 4;
 
-/// Octets of the longest field name that is looked for, `mime-version`.
-const NAME_MAX: usize = 12;
+/// `Sender` fields whose values are kept. RFC 5322 section 3.6 allows one.
+const SENDER_FIELDS_MAX: usize = 2;
+
+/// `Resent-From` and `Resent-Sender` fields whose values are kept.
+const RESENT_FIELDS_MAX: usize = 8;
+
+/// Octets of the longest field name that is looked for, `resent-sender`.
+const NAME_MAX: usize = 13;
 
 /// Scans the header fields of a message, fed in pieces of any size.
 ///
@@ -43,6 +49,8 @@ struct Found {
     from_cut: bool,
     received: u32,
     from_values: Vec<String>,
+    sender_values: Vec<String>,
+    resent_values: Vec<String>,
     message_id_value: Option<String>,
 }
 
@@ -71,6 +79,8 @@ enum Kept {
     #[default]
     Nothing,
     From,
+    Sender,
+    Resent,
     MessageId,
 }
 
@@ -172,8 +182,20 @@ impl HeaderScan {
         self.found.from_values.iter().map(String::as_str)
     }
 
-    /// Whether [`from_values`](Self::from_values) holds less than the message: a value was cut, or the head ended at a line
-    /// that is no field, behind which other readers may find one.
+    /// The value of each `Sender` field, unfolded and trimmed; each cut at 2,000 octets, the first two of them.
+    pub fn sender_values(&self) -> impl Iterator<Item = &str> {
+        self.found.sender_values.iter().map(String::as_str)
+    }
+
+    /// The value of each `Resent-From` and `Resent-Sender` field, unfolded and trimmed; each cut at 2,000 octets, the first
+    /// eight of them.
+    pub fn resent_values(&self) -> impl Iterator<Item = &str> {
+        self.found.resent_values.iter().map(String::as_str)
+    }
+
+    /// Whether [`from_values`](Self::from_values), [`sender_values`](Self::sender_values) and
+    /// [`resent_values`](Self::resent_values) hold less than the message: a value was cut, there are more resent fields than
+    /// are kept, or the head ended at a line that is no field, behind which other readers may find one.
     #[must_use]
     pub fn from_is_in_doubt(&self) -> bool {
         self.found.from_cut || (self.found.lacks_separator && self.header_len() > 0)
@@ -250,6 +272,14 @@ impl HeaderScan {
                     self.kept = Kept::From;
                 }
             }
+            Some(b"sender") if found.sender_values.len() < SENDER_FIELDS_MAX => self.kept = Kept::Sender,
+            Some(b"resent-from" | b"resent-sender") => {
+                if found.resent_values.len() < RESENT_FIELDS_MAX {
+                    self.kept = Kept::Resent;
+                } else {
+                    found.from_cut = true;
+                }
+            }
             Some(b"message-id") => {
                 found.message_id = true;
                 if found.message_id_value.is_none() {
@@ -263,7 +293,7 @@ impl HeaderScan {
     fn keep(&mut self, part: &[u8]) {
         if self.kept != Kept::Nothing {
             let room = VALUE_MAX.saturating_sub(self.value.len());
-            self.found.from_cut |= self.kept == Kept::From && part.len() > room;
+            self.found.from_cut |= self.kept != Kept::MessageId && part.len() > room;
             self.value
                 .extend(part.iter().filter(|&&octet| octet != b'\r').take(room));
         }
@@ -277,6 +307,8 @@ impl HeaderScan {
         let value = String::from_utf8_lossy(&self.value).trim().to_owned();
         match self.kept {
             Kept::From => self.found.from_values.push(value),
+            Kept::Sender => self.found.sender_values.push(value),
+            Kept::Resent => self.found.resent_values.push(value),
             _ => self.found.message_id_value = Some(value),
         }
         self.value.clear();
@@ -349,6 +381,34 @@ mod tests {
             scan.finish();
             assert_eq!(scan.from_is_in_doubt(), doubt, "{shows}");
         }
+    }
+
+    #[test]
+    fn who_sent_it() {
+        let head = "Sender: a@x.example\r\nResent-From: b@x.example\r\nSENDER : c@x.example\r\nSender: d@x.example\r\n\
+             resent-sender: e@x.example,\r\n f@x.example\r\nResent-Sender-Not: g@x.example\r\nSenders: h\r\n\r\n";
+        let mut scan = HeaderScan::new();
+        for octet in head.as_bytes() {
+            scan.feed(&[*octet]);
+        }
+        let sender: Vec<&str> = scan.sender_values().collect();
+        assert_eq!(
+            sender,
+            ["a@x.example", "c@x.example"],
+            "a third cannot make two right"
+        );
+        let resent: Vec<&str> = scan.resent_values().collect();
+        assert_eq!(resent, ["b@x.example", "e@x.example, f@x.example"]);
+        assert!(!scan.from_is_in_doubt());
+
+        let mut many = HeaderScan::new();
+        many.feed(
+            "Resent-From: a@x.example\r\n"
+                .repeat(RESENT_FIELDS_MAX + 1)
+                .as_bytes(),
+        );
+        many.finish();
+        assert!(many.from_is_in_doubt(), "not all were kept");
     }
 
     #[test]

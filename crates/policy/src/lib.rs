@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod domain_set;
+pub mod identity;
 pub mod login;
 pub mod network;
 pub mod origin;
@@ -13,7 +14,6 @@ pub mod privacy;
 pub mod relay;
 pub mod retry;
 pub mod route;
-pub mod sender;
 pub mod throttle;
 pub mod units;
 

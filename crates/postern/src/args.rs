@@ -1,5 +1,6 @@
 //! The command line.
 
+mod identity;
 mod user;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
 
 use crate::exit;
 
+pub(crate) use self::identity::{AddressCommand, DelegateCommand, ExplainArgs, GroupCommand};
 pub(crate) use self::user::{AppPasswordCommand, ImportArgs};
 
 /// A mail relay: takes mail from those who prove who they are, and loses none.
@@ -131,6 +133,9 @@ pub(crate) enum UserCommand {
         /// An address of the user besides the login; may be given several times
         #[arg(long = "address", value_name = "ADDRESS")]
         addresses: Vec<String>,
+        /// A group that the user is in; may be given several times
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<String>,
         #[command(flatten)]
         password: PasswordArgs,
     },
@@ -170,6 +175,21 @@ pub(crate) enum UserCommand {
     /// Hashes are taken as they are, and replaced by argon2id at the next login of their user; passwords in the clear are
     /// hashed. What cannot be imported is told with its line, and the rest is imported all the same.
     Import(ImportArgs),
+    /// Manages a user's further addresses
+    Address {
+        #[command(subcommand)]
+        command: AddressCommand,
+    },
+    /// Manages the groups that a user is in
+    Group {
+        #[command(subcommand)]
+        command: GroupCommand,
+    },
+    /// Manages who may send in a user's name
+    Delegate {
+        #[command(subcommand)]
+        command: DelegateCommand,
+    },
     /// Manages passwords for single devices and programs
     AppPassword {
         #[command(subcommand)]
@@ -219,6 +239,11 @@ pub(crate) enum AuthCommand {
         #[command(flatten)]
         json: JsonArg,
     },
+    /// Says what a login may do, and which rule decides
+    ///
+    /// Asks the directories and rules of the configuration as the server does: as whom the login may act, with which addresses it
+    /// may send, whether a mechanism is offered to it and lets it relay. No password is needed. Ends with 1 if something is refused.
+    Explain(ExplainArgs),
 }
 
 /// Where a password comes from; without either it is asked for on the terminal.

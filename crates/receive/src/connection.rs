@@ -7,7 +7,6 @@ use std::time::Instant;
 use bytes::Buf;
 use postern_mail::BodyKind;
 use postern_policy::admission::{self, MessageFacts};
-use postern_policy::sender;
 use postern_smtp::body::{ChunkDecoder, DataDecoder};
 use postern_smtp::line::{Framed, LineFramer};
 use postern_smtp::reply::texts;
@@ -23,7 +22,7 @@ use crate::profile::Profile;
 use crate::receiver::Shared;
 use crate::session::Session;
 use crate::stamp::ClientFacts;
-use crate::{login, names, recipient};
+use crate::{login, names, recipient, sender};
 
 /// One connection with its dialogue.
 struct Connection {
@@ -287,16 +286,12 @@ impl Connection {
 /// Answers `MAIL`: may this login use the sender, is the message small enough, is there room for it?
 fn judge_sender(mut ask: AskSender<'_>, session: &Session) -> Answer {
     let settings = &session.profile.settings;
-    if !session.login.as_ref().is_some_and(|login| login.trusted) {
-        ask.forget_submitter();
-    }
-    if let Some(login) = &session.login {
-        let verdict = sender::sender(settings.sender_rule, &login.identity(), ask.sender());
-        if let Some(refusal) = verdict.reply() {
-            let reply = texts::refused_path(ask.sender(), refusal, &session.mark());
-            session.log_refusal(verdict.rule(), &reply, ask.sender());
-            return Answer::stay(ask.refuse(reply));
-        }
+    sender::judge_submitter(&mut ask, session);
+    if let Some(answer) = sender::refused(&ask, session) {
+        return Answer {
+            reply: ask.refuse(answer.reply),
+            close: answer.close,
+        };
     }
     if let Some(answer) = intake::queue_is_down(session) {
         return Answer {

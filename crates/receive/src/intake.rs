@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use postern_mail::header::HeaderScan;
 use postern_mail::{QueueId, Ret};
 use postern_policy::admission::{self, AdmissionRefusal};
-use postern_policy::sender;
 use postern_smtp::body::{BodyFault, ChunkDecoder, DataDecoder, Decoded};
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, Transaction};
@@ -15,7 +14,8 @@ use postern_spool::{BodyWriter, NewMessage, Origin, SpoolError, SpoolState};
 use tracing::{error, info};
 
 use crate::io::{BODY_ROOM, COMMAND_ROOM, End, Io};
-use crate::session::Session;
+use crate::sender;
+use crate::session::{Login, Session};
 use crate::stamp::{self, ClientFacts};
 
 /// A message on its way in.
@@ -203,9 +203,10 @@ impl Intake {
             session.log_refusal("body.hops", &texts::TOO_MANY_HOPS, &self.scan.received_count());
             return Answer::stay(texts::TOO_MANY_HOPS);
         }
-        if let Some(answer) = refuse_author(&self.scan, session) {
-            return answer;
-        }
+        let rule = match sender::judge_author(&self.scan, session) {
+            Ok(rule) => rule,
+            Err(answer) => return answer,
+        };
         let size = self.size();
         let body = match writer.finish().await {
             Ok(body) => body,
@@ -223,7 +224,7 @@ impl Intake {
             received_at: now,
             prefix,
             body,
-            login: session.login.as_ref().map(|login| login.name.clone()),
+            login: session.login.as_ref().map(|login| login.name().to_owned()),
             session: Some(session.id.clone()),
             hold: None,
             origin: Origin::Smtp,
@@ -231,7 +232,7 @@ impl Intake {
         };
         match session.shared.deps.spool.put(message).await {
             Ok(message) => {
-                log_accepted(&message, size, &self.scan, session);
+                log_accepted(&message, size, &self.scan, rule, session);
                 Answer::stay(texts::accepted(&self.id))
             }
             Err(error) => spool_failed(&error, session),
@@ -239,38 +240,27 @@ impl Intake {
     }
 }
 
-/// The answer to a message that names an author whom the login may not be.
-fn refuse_author(scan: &HeaderScan, session: &Session) -> Option<Answer> {
-    let login = session.login.as_ref()?;
-    let rule = session.profile.settings.sender_rule;
-    let verdict = sender::header_from(
-        rule,
-        &login.identity(),
-        scan.from_values(),
-        scan.from_is_in_doubt(),
-    );
-    let reply = texts::refusal(verdict.reply()?, &session.mark());
-    session.log_refusal(
-        verdict.rule(),
-        &reply,
-        &scan.from_values().next().unwrap_or_default(),
-    );
-    Some(Answer::stay(reply))
-}
-
 fn queue_only(session: &Session) -> bool {
     let settings = &session.profile.settings.admission;
     settings.queue_only_load.is_some() && admission::queue_only(session.shared.deps.load.get(), settings)
 }
 
-fn log_accepted(message: &postern_spool::Message, size: u64, scan: &HeaderScan, session: &Session) {
+fn log_accepted(
+    message: &postern_spool::Message,
+    size: u64,
+    scan: &HeaderScan,
+    rule: Option<&'static str>,
+    session: &Session,
+) {
     info!(
         target: "postern::accept",
         session = %session.id,
         queue = %message.id,
         listener = session.listener(),
         peer = %session.peer.ip(),
-        login = session.login.as_ref().map(|login| login.name.as_str()),
+        login = session.login.as_ref().map(Login::authcid),
+        acts_as = session.login.as_ref().and_then(Login::acts_as),
+        rule,
         from = %message.envelope.sender,
         recipients = message.envelope.recipients.len(),
         size,

@@ -8,6 +8,7 @@
 mod connection;
 mod count;
 mod greeting;
+mod identity;
 mod intake;
 mod io;
 mod load;
@@ -17,12 +18,14 @@ mod opening;
 mod profile;
 mod receiver;
 mod recipient;
+mod sender;
 mod session;
 mod settings;
 mod sockets;
 mod stamp;
 mod usage;
 
+pub use identity::{alias_targets, identity_of};
 pub use load::LoadGauge;
 pub use receiver::{Deps, Receiver};
 pub use settings::{

@@ -10,7 +10,7 @@ use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskRecipient};
 
 use crate::Role;
-use crate::session::Session;
+use crate::session::{Login, Session};
 
 /// Answers `RCPT`.
 pub(crate) async fn judge(ask: AskRecipient<'_>, session: &Session) -> Answer {
@@ -25,7 +25,7 @@ pub(crate) async fn judge(ask: AskRecipient<'_>, session: &Session) -> Answer {
     }
     let facts = RelayFacts {
         peer: session.peer.ip(),
-        login: session.login.as_ref().map(|login| login.name.as_str()),
+        login: session.login.as_ref().map(Login::name),
         login_trusted: session.login.as_ref().is_some_and(|login| login.trusted),
         certificate: session.certificate.as_ref(),
         recipient: ask.path(),

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 use postern_net::tls::{TlsFacts, Verify};
+use postern_policy::identity::Identity;
 use postern_policy::relay::CertificateFacts;
-use postern_policy::sender::LoginIdentity;
 use postern_smtp::Reply;
 use tracing::info;
 
@@ -37,8 +37,10 @@ pub(crate) struct Session {
 
 /// Who has logged in on this connection.
 pub(crate) struct Login {
-    pub(crate) name: String,
-    pub(crate) addresses: Vec<String>,
+    /// Whom the session acts as.
+    pub(crate) identity: Identity,
+    /// Who has proved himself, where that is somebody else.
+    pub(crate) authcid: Option<String>,
     /// Whether it may relay, by mechanism and strength.
     pub(crate) trusted: bool,
     /// Strength of the SASL security layer.
@@ -46,12 +48,19 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    /// As the rules for senders see it.
-    pub(crate) fn identity(&self) -> LoginIdentity<'_> {
-        LoginIdentity {
-            name: &self.name,
-            addresses: &self.addresses,
-        }
+    /// The login of whom the session acts as.
+    pub(crate) fn name(&self) -> &str {
+        self.identity.login()
+    }
+
+    /// Who has proved himself.
+    pub(crate) fn authcid(&self) -> &str {
+        self.authcid.as_deref().unwrap_or_else(|| self.name())
+    }
+
+    /// Whom the session acts as, where that is somebody else than who has proved himself.
+    pub(crate) fn acts_as(&self) -> Option<&str> {
+        self.authcid.is_some().then(|| self.name())
     }
 }
 
@@ -111,6 +120,7 @@ impl Session {
             }),
             plus_offered: self.plus_offered,
             layers_possible: true,
+            may_act: true,
             delay_max: None,
         }
     }
@@ -140,7 +150,8 @@ impl Session {
             session = %self.id,
             listener = self.listener(),
             peer = %self.peer.ip(),
-            login = self.login.as_ref().map(|login| login.name.as_str()),
+            login = self.login.as_ref().map(Login::authcid),
+            acts_as = self.login.as_ref().and_then(Login::acts_as),
             rule,
             reply = %reply,
             reason = %reason,

@@ -7,11 +7,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use postern_mail::Domain;
 use postern_policy::admission::AdmissionSettings;
+use postern_policy::identity::IdentityRules;
 use postern_policy::login::{CertificateLogin, LoginTrust, MechanismRule};
 use postern_policy::principal::PrincipalRules;
 use postern_policy::privacy::Privacy;
 use postern_policy::relay::RelayRules;
-use postern_policy::sender::SenderRule;
 use postern_policy::throttle::ThrottleSettings;
 use postern_sasl::{ContextAcceptor, ITERATIONS_DEFAULT, Layers, Mechanism};
 
@@ -33,8 +33,8 @@ pub struct Settings {
     pub privacy: Privacy,
     /// Who may send where.
     pub relay: RelayRules,
-    /// Which sender addresses a login may use. Default: any.
-    pub sender_rule: SenderRule,
+    /// As whom a login may act, and which sender addresses it may use. Default: as itself alone, and any.
+    pub identity: IdentityRules,
     /// How one logs in.
     pub auth: AuthSettings,
     /// When new sessions wait or are sent away, how large a message may be and how many recipients it may have, and when
@@ -205,7 +205,7 @@ impl Settings {
             greeting: "{hostname}".to_owned(),
             privacy: Privacy::default(),
             relay: RelayRules::default(),
-            sender_rule: SenderRule::Any,
+            identity: IdentityRules::default(),
             auth: AuthSettings::new(hostname),
             admission: AdmissionSettings::default(),
             throttle: ThrottleSettings::default(),

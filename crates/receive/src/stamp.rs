@@ -71,7 +71,7 @@ fn trace(
         peer_ip: session.peer.ip(),
         authenticated: session.login.as_ref().map(|login| TraceAuth {
             bits: login.layer_bits,
-            login: settings.show_login.then_some(login.name.as_str()),
+            login: settings.show_login.then_some(login.name()),
         }),
         by: &settings.hostname,
         software: "Postern",

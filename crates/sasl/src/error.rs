@@ -26,12 +26,14 @@ pub enum SaslError {
     #[error("denied: {0}")]
     Denied(String),
     /// The credentials hold, but the login may not act as the authorization identity it asked for. Reply `535`.
-    #[error("{login} may not act as {authzid}")]
+    #[error("{login} may not act as {authzid}: {reason}")]
     NotAuthorized {
         /// Who logged in.
         login: String,
         /// Whom it asked to act as.
         authzid: String,
+        /// Why not, for the log.
+        reason: String,
     },
     /// Nobody can tell now whether the credentials hold. Reply `454 4.7.0`: the client shall try again and keep its
     /// password.

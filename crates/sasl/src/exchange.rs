@@ -52,7 +52,8 @@ pub enum ServerStep {
 pub struct Outcome {
     /// The authenticated identity, as the directory names it.
     pub login: String,
-    /// The authorization identity, where the client named one. PLAIN takes only the login itself.
+    /// The login as which the client acts, where that is another: as the driver named it in its answer to
+    /// [`Question::Authorize`].
     pub authzid: Option<String>,
     /// Strength of the security layer that the mechanism has put in place, in bits; 0 without one. It is what the
     /// trace header shows as `(authenticated bits=…)`.
@@ -69,6 +70,8 @@ pub struct ServerExchange {
     awaits: Awaits,
     steps: usize,
     done: bool,
+    /// The login, while the driver is asked whether it may act as somebody else.
+    proved: Option<Outcome>,
 }
 
 /// Whose turn it is.
@@ -90,6 +93,7 @@ impl ServerExchange {
             awaits: Awaits::FirstMessage,
             steps: 0,
             done: false,
+            proved: None,
         }
     }
 
@@ -126,6 +130,7 @@ impl ServerExchange {
             });
         }
         let step = self.machine.step(input);
+        let step = self.ask_to_act(step);
         self.note(step)
     }
 
@@ -134,7 +139,13 @@ impl ServerExchange {
         if self.awaits != Awaits::Answer {
             return self.fail(SaslError::OutOfOrder("nothing was asked"));
         }
-        let step = self.machine.answer(answer);
+        let step = match self.proved.take() {
+            Some(outcome) => authorized(outcome, answer),
+            None => {
+                let step = self.machine.answer(answer);
+                self.ask_to_act(step)
+            }
+        };
         self.note(step)
     }
 
@@ -142,6 +153,22 @@ impl ServerExchange {
     /// `layer_bits`. It takes effect right behind the reply `235`.
     pub fn take_layer(&mut self) -> Option<Box<dyn SecurityLayer>> {
         if self.done { self.machine.layer() } else { None }
+    }
+
+    /// Before a login that wants to act as somebody else is done, asks whether it may: once for all mechanisms, behind the
+    /// proof, so that nobody who has proved nothing learns who may act as whom.
+    fn ask_to_act(&mut self, step: ServerStep) -> ServerStep {
+        match step {
+            ServerStep::Done(outcome @ Outcome { authzid: Some(_), .. }) => {
+                let question = Question::Authorize {
+                    login: outcome.login.clone(),
+                    authzid: outcome.authzid.clone().unwrap_or_default(),
+                };
+                self.proved = Some(outcome);
+                ServerStep::Ask(question)
+            }
+            other => other,
+        }
     }
 
     fn note(&mut self, step: ServerStep) -> ServerStep {
@@ -188,24 +215,40 @@ pub(crate) fn granted(answer: Answer) -> Result<String, SaslError> {
     }
 }
 
-/// Ends an exchange whose credentials hold, if the login may act as whom it asked for.
-///
-/// RFC 4616 section 2: the server must verify that the authentication identity may act as the authorization identity.
+/// Ends an exchange whose credentials hold. Whether the login may act as somebody else is then asked by
+/// [`ServerExchange`]; an authorization identity that is the login itself, by its canonical name or as it was typed, whatever
+/// the case of its ASCII letters, needs no question.
 pub(crate) fn authorize(
     login: String,
     authcid: &str,
     authzid: Option<String>,
     layer_bits: u32,
 ) -> ServerStep {
-    match authzid {
-        Some(authzid) if !authzid.eq_ignore_ascii_case(&login) && !authzid.eq_ignore_ascii_case(authcid) => {
-            ServerStep::Fail(SaslError::NotAuthorized { login, authzid })
-        }
-        authzid => ServerStep::Done(Outcome {
-            login,
-            authzid,
-            layer_bits,
+    let is_itself =
+        |authzid: &String| authzid.eq_ignore_ascii_case(&login) || authzid.eq_ignore_ascii_case(authcid);
+    let authzid = authzid.filter(|authzid| !is_itself(authzid));
+    ServerStep::Done(Outcome {
+        login,
+        authzid,
+        layer_bits,
+    })
+}
+
+/// Ends an exchange behind the question whether the login may act as somebody else.
+///
+/// RFC 4616 section 2: the server must verify that the authentication identity may act as the authorization identity.
+fn authorized(proved: Outcome, answer: Answer) -> ServerStep {
+    match granted(answer) {
+        Ok(other) => ServerStep::Done(Outcome {
+            authzid: Some(other).filter(|other| *other != proved.login),
+            ..proved
         }),
+        Err(SaslError::Denied(reason)) => ServerStep::Fail(SaslError::NotAuthorized {
+            login: proved.login,
+            authzid: proved.authzid.unwrap_or_default(),
+            reason,
+        }),
+        Err(error) => ServerStep::Fail(error),
     }
 }
 
@@ -318,24 +361,96 @@ mod tests {
         ));
     }
 
+    /// Takes PLAIN to the end of the password check.
+    fn plain(message: &[u8]) -> (ServerExchange, ServerStep) {
+        let mut exchange = Mechanism::Plain.server(&server_context());
+        assert!(matches!(exchange.step(Some(message)), ServerStep::Ask(_)));
+        let step = exchange.answer(granted());
+        (exchange, step)
+    }
+
     #[test]
-    fn the_authorization_identity_must_be_the_login() {
-        let cases = [
-            ("none asked for", None, true),
-            ("the canonical name", Some("acaird"), true),
-            ("the name as typed", Some("acaird@fccc.example"), true),
-            ("another case", Some("ACaird"), true),
-            ("someone else", Some("postmaster"), false),
-            ("a longer name", Some("acaird2"), false),
+    fn who_names_himself_is_not_asked_about() {
+        let cases: [(&str, &[u8]); 4] = [
+            ("none named", b"\0acaird@fccc.example\0x"),
+            ("the canonical name", b"acaird\0acaird@fccc.example\0x"),
+            (
+                "the name as typed",
+                b"acaird@fccc.example\0acaird@fccc.example\0x",
+            ),
+            ("another case", b"ACaird\0acaird@fccc.example\0x"),
         ];
-        for (shows, authzid, done) in cases {
-            let step = conclude("acaird@fccc.example", authzid.map(str::to_owned), granted());
-            assert_eq!(matches!(step, ServerStep::Done(_)), done, "{shows}: {step:?}");
+        for (shows, message) in cases {
+            let ServerStep::Done(outcome) = plain(message).1 else {
+                panic!("{shows}");
+            };
             assert_eq!(
-                matches!(step, ServerStep::Fail(SaslError::NotAuthorized { .. })),
-                !done,
+                (outcome.login.as_str(), outcome.authzid),
+                ("acaird", None),
                 "{shows}"
             );
         }
+    }
+
+    #[test]
+    fn to_act_as_somebody_else_is_the_drivers_to_grant() {
+        let login = |name: &str| Answer::Granted { login: name.into() };
+        let denied = Answer::Denied {
+            reason: "no grant".into(),
+        };
+        let unavailable = Answer::Unavailable {
+            reason: "no directory".into(),
+        };
+        let refused = SaslError::NotAuthorized {
+            login: "acaird".into(),
+            authzid: "Boss".into(),
+            reason: "no grant".into(),
+        };
+        let cases = [
+            (
+                "it may, and is called so",
+                login("boss"),
+                Ok(Some("boss".to_owned())),
+            ),
+            ("it has named itself in another way", login("acaird"), Ok(None)),
+            ("it may not", denied, Err(refused)),
+            (
+                "nobody can tell",
+                unavailable,
+                Err(SaslError::Unavailable("no directory".into())),
+            ),
+        ];
+        for (shows, answer, want) in cases {
+            let (mut exchange, step) = plain(b"Boss\0acaird@fccc.example\0x");
+            match step {
+                ServerStep::Ask(Question::Authorize { login, authzid }) => {
+                    assert_eq!((login.as_str(), authzid.as_str()), ("acaird", "Boss"), "{shows}");
+                }
+                other => panic!("{shows}: {other:?}"),
+            }
+            let found = match exchange.answer(answer) {
+                ServerStep::Done(outcome) => Ok(outcome.authzid),
+                ServerStep::Fail(error) => Err(error),
+                other => panic!("{shows}: {other:?}"),
+            };
+            assert_eq!(found, want, "{shows}");
+            assert!(
+                out_of_order(&exchange.answer(granted())),
+                "{shows}, and it is over"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_password_is_not_asked_about() {
+        let mut exchange = Mechanism::Plain.server(&server_context());
+        let _ = exchange.step(Some(b"boss\0acaird\0x"));
+        let denied = Answer::Denied {
+            reason: "wrong password".into(),
+        };
+        assert!(matches!(
+            exchange.answer(denied),
+            ServerStep::Fail(SaslError::Denied(_))
+        ));
     }
 }

@@ -18,9 +18,8 @@ pub enum Question {
     /// Is this the password of this account? Answer with [`Answer::Granted`], [`Answer::Denied`] or
     /// [`Answer::Unavailable`].
     CheckPassword {
-        /// Whom the client wants to act as, when it named someone; empty text is never given.
-        ///
-        /// The mechanism itself sees to it that this is the login (see [`Answer::Granted`]).
+        /// Whom the client wants to act as, when it named someone; empty text is never given. Whether it may is asked
+        /// later, by [`Question::Authorize`].
         authzid: Option<String>,
         /// Whose password it is: UTF-8, without control characters, 1 to [`crate::IDENTITY_MAX`] octets.
         authcid: String,
@@ -56,8 +55,8 @@ pub enum Question {
     /// Whose is the certificate that the client has shown in the TLS handshake? Answer with [`Answer::Granted`],
     /// [`Answer::Denied`] (no certificate, not verified, or nobody's) or [`Answer::Unavailable`].
     CertificateLogin {
-        /// Whom the client wants to act as. Of use for choosing when one certificate stands for several accounts; the
-        /// mechanism sees to it that it is the login that was granted.
+        /// Whom the client wants to act as. Of use for choosing when one certificate stands for several accounts; where the
+        /// login that was granted is another, [`Question::Authorize`] follows.
         authzid: Option<String>,
     },
     /// Whose is this Kerberos principal, which has proved itself? Answer with [`Answer::Granted`], [`Answer::Denied`] or
@@ -84,6 +83,17 @@ pub enum Question {
         /// The port, when it said so.
         port: Option<u16>,
     },
+    /// May this account, which has proved itself, act as that one (RFC 4422 section 2)? The last question of an exchange, put by
+    /// [`crate::ServerExchange`] for every mechanism, when the client has named somebody else.
+    ///
+    /// Answer with [`Answer::Granted`] and the canonical name of that account (its own name, when the text was but another
+    /// name of itself), with [`Answer::Denied`] or with [`Answer::Unavailable`].
+    Authorize {
+        /// The canonical name of the account that has proved itself.
+        login: String,
+        /// Whom it wants to act as, as the client typed it; never empty.
+        authzid: String,
+    },
 }
 
 /// The driver's answer to a [`Question`].
@@ -93,8 +103,8 @@ pub enum Answer {
     Granted {
         /// The account's canonical name, which may differ from what the client typed (`ACaird` is `acaird`).
         ///
-        /// An authorization identity must be this name or the one the client logged in with, whatever the case of
-        /// its ASCII letters; else the exchange fails with [`crate::SaslError::NotAuthorized`].
+        /// An authorization identity that is neither this name nor the one the client logged in with, whatever the case of
+        /// its ASCII letters, leads to [`Question::Authorize`].
         login: String,
     },
     /// The key that was asked for. Whether the client knows the password is still to be seen.

@@ -15,7 +15,7 @@ use super::app_password::Used;
 use super::store::{Record, UserError, UserStore};
 use super::{UsersSettings, hash};
 use crate::directories::SetUpError;
-use crate::verdict::{Account, DenyReason, Finding, Outage};
+use crate::verdict::{Account, DenyReason, Finding, Outage, Owner};
 use crate::verified::VerifiedCache;
 
 pub(crate) struct Users {
@@ -214,28 +214,29 @@ impl Shared {
     }
 
     pub(super) fn account(&self, record: Record) -> Account {
-        let Record {
-            login,
-            addresses: further,
-            ..
-        } = record;
+        let owner = |owner: Owner| Owner {
+            addresses: self.addresses(&owner.login, owner.addresses),
+            login: owner.login,
+        };
+        Account {
+            addresses: self.addresses(&record.login, record.addresses),
+            login: record.login,
+            groups: record.groups,
+            acts_for: record.acts_for.into_iter().map(owner).collect(),
+        }
+    }
+
+    /// All addresses of an account, by its login and its further ones.
+    fn addresses(&self, login: &str, further: Vec<String>) -> Vec<String> {
         let mut addresses = Vec::with_capacity(further.len() + 1);
         if login.contains('@') {
-            addresses.push(login.clone());
+            addresses.push(login.to_owned());
         } else {
-            addresses.extend(
-                self.settings
-                    .domains
-                    .iter()
-                    .map(|domain| format!("{login}@{domain}")),
-            );
+            let domains = self.settings.domains.iter();
+            addresses.extend(domains.map(|domain| format!("{login}@{domain}")));
         }
         addresses.extend(further);
-        Account {
-            login,
-            addresses,
-            ..Account::default()
-        }
+        addresses
     }
 
     fn has_address(&self, address: &Mailbox) -> Result<bool, UserError> {

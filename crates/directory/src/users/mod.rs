@@ -4,6 +4,7 @@
 mod app_password;
 mod directory;
 mod hash;
+mod identity;
 pub mod import;
 mod keys;
 mod layout;

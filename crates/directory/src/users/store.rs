@@ -13,9 +13,11 @@ use postern_mail::address::ParseOptions;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::identity::{check_group, delegates_of, groups_of, owners_of, put_into_group};
 use super::keys::{self, KeyPolicy};
 use super::{hash, layout};
 use crate::keys::KeyKind;
+use crate::verdict::Owner;
 
 /// Longest login, in octets.
 const LOGIN_MAX: usize = 255;
@@ -34,6 +36,12 @@ pub struct User {
     /// Further addresses that it owns and receives mail at, lower case, in order. The login itself, where it is an
     /// address, is not repeated.
     pub addresses: Vec<String>,
+    /// The groups that it is in, lower case, in order.
+    pub groups: Vec<String>,
+    /// Logins of those who may send in its name, in order.
+    pub delegates: Vec<String>,
+    /// Logins of those, none switched off, in whose name it may send, in order.
+    pub acts_for: Vec<String>,
     /// Whether it may log in.
     pub enabled: bool,
     /// When it was made.
@@ -64,6 +72,22 @@ pub enum UserError {
     /// An address is none.
     #[error("{0:?} is not an address")]
     BadAddress(String),
+    /// The name of a group is empty, too long, or has control characters.
+    #[error("{0:?} cannot be a group: 1 to 255 characters without control characters")]
+    BadGroup(String),
+    /// Nobody is a delegate of himself.
+    #[error("{0} sends in its own name without being its own delegate")]
+    OwnDelegate(String),
+    /// The user does not have what was to be taken away.
+    #[error("{login} has no {kind} {what}")]
+    NotTheirs {
+        /// The user.
+        login: String,
+        /// What kind of thing.
+        kind: &'static str,
+        /// Which.
+        what: String,
+    },
     /// The password is empty, over 1,024 octets, or has a NUL.
     #[error("a password has 1 to 1,024 octets and no NUL")]
     BadPassword,
@@ -151,6 +175,8 @@ pub(crate) struct Record {
     pub(crate) hash: String,
     pub(crate) enabled: bool,
     pub(crate) addresses: Vec<String>,
+    pub(crate) groups: Vec<String>,
+    pub(crate) acts_for: Vec<Owner>,
 }
 
 impl UserStore {
@@ -222,7 +248,26 @@ impl UserStore {
     ///
     /// [`UserError::Exists`], [`UserError::AddressTaken`], the texts that cannot be, and failures of the database.
     pub fn add(&self, login: &str, password: &SecretString, addresses: &[String]) -> Result<(), UserError> {
+        self.add_in_groups(login, password, addresses, &[])
+    }
+
+    /// Makes an account with these further addresses, in these groups.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add), and [`UserError::BadGroup`].
+    pub fn add_in_groups(
+        &self,
+        login: &str,
+        password: &SecretString,
+        addresses: &[String],
+        groups: &[String],
+    ) -> Result<(), UserError> {
         let login = check_login(login)?;
+        let groups = groups
+            .iter()
+            .map(|group| check_group(group))
+            .collect::<Result<Vec<_>, _>>()?;
         let addresses = addresses
             .iter()
             .map(|text| check_address(text))
@@ -252,7 +297,9 @@ impl UserStore {
                 transaction
                     .execute("INSERT INTO addresses (address, login) VALUES (?1, ?2)", params![address, login])?;
             }
-            Ok(())
+            groups
+                .iter()
+                .try_for_each(|group| put_into_group(transaction, &login, group))
         })
     }
 
@@ -321,7 +368,7 @@ impl UserStore {
             .collect::<Result<Vec<_>, _>>()?;
         users
             .into_iter()
-            .map(|user| with_addresses(&connection, user))
+            .map(|user| with_the_rest(&connection, user))
             .collect()
     }
 
@@ -338,7 +385,7 @@ impl UserStore {
         let user = statement
             .query_row([canonical(login)], user_from_row)
             .optional()?;
-        user.map(|user| with_addresses(&connection, user)).transpose()
+        user.map(|user| with_the_rest(&connection, user)).transpose()
     }
 
     /// Whether this is the account's password; `false` too for an account that is off or missing. Takes the same time
@@ -368,12 +415,16 @@ impl UserStore {
                 hash: row.get(1)?,
                 enabled: row.get(2)?,
                 addresses: Vec::new(),
+                groups: Vec::new(),
+                acts_for: Vec::new(),
             })
         });
         let Some(mut record) = record.optional()? else {
             return Ok(None);
         };
         record.addresses = addresses_of(&connection, &record.login)?;
+        record.groups = groups_of(&connection, &record.login)?;
+        record.acts_for = owners_of(&connection, &record.login)?;
         Ok(Some(record))
     }
 
@@ -485,19 +536,29 @@ pub(super) fn owner_of(transaction: &Transaction<'_>, address: &str) -> Result<O
         .optional()?)
 }
 
-fn addresses_of(connection: &Connection, login: &str) -> Result<Vec<String>, UserError> {
-    let mut statement =
-        connection.prepare_cached("SELECT address FROM addresses WHERE login = ?1 ORDER BY address")?;
-    let addresses = statement.query_map([login], |row| row.get(0))?;
-    Ok(addresses.collect::<Result<_, _>>()?)
+pub(super) fn addresses_of(connection: &Connection, login: &str) -> Result<Vec<String>, UserError> {
+    texts(
+        connection,
+        "SELECT address FROM addresses WHERE login = ?1 ORDER BY address",
+        login,
+    )
 }
 
-fn with_addresses(connection: &Connection, user: User) -> Result<User, UserError> {
-    let addresses = addresses_of(connection, &user.login)?;
-    let keys = keys::kinds_of(connection, &user.login)?;
+/// The texts that a query of one column finds for a login.
+pub(super) fn texts(connection: &Connection, sql: &str, login: &str) -> Result<Vec<String>, UserError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let texts = statement.query_map([login], |row| row.get(0))?;
+    Ok(texts.collect::<Result<_, _>>()?)
+}
+
+fn with_the_rest(connection: &Connection, user: User) -> Result<User, UserError> {
+    let owners = owners_of(connection, &user.login)?;
     Ok(User {
-        addresses,
-        keys,
+        addresses: addresses_of(connection, &user.login)?,
+        groups: groups_of(connection, &user.login)?,
+        delegates: delegates_of(connection, &user.login)?,
+        acts_for: owners.into_iter().map(|owner| owner.login).collect(),
+        keys: keys::kinds_of(connection, &user.login)?,
         ..user
     })
 }
@@ -509,6 +570,9 @@ fn user_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
         login: row.get(0)?,
         addresses: Vec::new(),
+        groups: Vec::new(),
+        delegates: Vec::new(),
+        acts_for: Vec::new(),
         enabled: row.get(1)?,
         created_at: time(2)?,
         password_set_at: time(3)?,

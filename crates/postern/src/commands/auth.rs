@@ -15,6 +15,7 @@ pub(crate) fn run(args: AuthArgs) -> Result<(), Failure> {
     match args.command {
         AuthCommand::Report { mechanism, json } => report(mechanism.as_deref(), json, &args.config),
         AuthCommand::ExplainToken { file, json } => auth_token::explain(&file, json, &args.config),
+        AuthCommand::Explain(explain) => super::auth_explain::run(&args.config, &explain),
         AuthCommand::Providers(json) => auth_token::providers(json, &args.config),
     }
 }

@@ -1,6 +1,7 @@
 //! What the command line can do besides serving.
 
 pub(crate) mod auth;
+mod auth_explain;
 mod auth_token;
 pub(crate) mod cert;
 pub(crate) mod check;
@@ -10,6 +11,7 @@ pub(crate) mod queue;
 pub(crate) mod reload;
 pub(crate) mod user;
 mod user_app_password;
+mod user_identity;
 mod user_import;
 pub(crate) mod version;
 

@@ -23,11 +23,12 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
         UserCommand::Add {
             login,
             addresses,
+            groups,
             password,
         } => {
             let password = password::obtain(password, &login)?;
             store
-                .add(&login, &password.secret, &addresses)
+                .add_in_groups(&login, &password.secret, &addresses, &groups)
                 .map_err(|error| failure(&error))?;
             announce(&format!("added {login}"), &password)
         }
@@ -49,6 +50,9 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
         UserCommand::List(json) => list(&store, &written, json),
         UserCommand::Show { login, json } => show(&store, &written, &login, json),
         UserCommand::Import(args) => super::user_import::run(&store, &args),
+        UserCommand::Address { command } => super::user_identity::address(&store, &command),
+        UserCommand::Group { command } => super::user_identity::group(&store, &command),
+        UserCommand::Delegate { command } => super::user_identity::delegate(&store, &command),
         UserCommand::AppPassword { command } => super::user_app_password::run(&store, command),
     }
 }
@@ -82,6 +86,7 @@ pub(super) fn failure(error: &UserError) -> Failure {
         UserError::Exists(_)
         | UserError::AddressTaken(_)
         | UserError::NoSuchUser(_)
+        | UserError::NotTheirs { .. }
         | UserError::LabelTaken { .. }
         | UserError::NoSuchAppPassword { .. }
         | UserError::TooManyAppPasswords { .. } => Exit::No,
@@ -89,6 +94,8 @@ pub(super) fn failure(error: &UserError) -> Failure {
         | UserError::BadAddress(_)
         | UserError::BadPassword
         | UserError::BadLabel(_)
+        | UserError::BadGroup(_)
+        | UserError::OwnDelegate(_)
         | UserError::ExpiryPast => Exit::Usage,
         UserError::OpenToOthers { .. } => Exit::NoPermission,
         _ => Exit::InputOutput,
@@ -96,7 +103,7 @@ pub(super) fn failure(error: &UserError) -> Failure {
     Failure::new(exit.unless_forbidden(error), crate::exit::chain(error))
 }
 
-fn done(result: Result<(), UserError>, message: &str) -> Result<(), Failure> {
+pub(super) fn done(result: Result<(), UserError>, message: &str) -> Result<(), Failure> {
     result.map_err(|error| failure(&error))?;
     output::print(message)
 }
@@ -117,6 +124,11 @@ fn announce(message: &str, password: &password::Password) -> Result<(), Failure>
 struct UserView<'a> {
     login: &'a str,
     addresses: &'a [String],
+    groups: &'a [String],
+    /// Who may send in its name.
+    delegates: &'a [String],
+    /// In whose name it may send.
+    acts_for: &'a [String],
     enabled: bool,
     /// Those that are on and work for the user.
     mechanisms: Vec<&'static str>,
@@ -129,6 +141,9 @@ fn view<'a>(user: &'a User, mechanisms: &Mechanisms) -> UserView<'a> {
     UserView {
         login: &user.login,
         addresses: &user.addresses,
+        groups: &user.groups,
+        delegates: &user.delegates,
+        acts_for: &user.acts_for,
         enabled: user.enabled,
         mechanisms: mechanisms.working(user),
         created_at: user.created_at,
@@ -180,16 +195,20 @@ fn show(store: &UserStore, written: &Written, login: &str, json: JsonArg) -> Res
         return output::print_json(&view(&user, &mechanisms));
     }
     let state = if user.enabled { "enabled" } else { "disabled" };
+    let or_none = |list: &[String]| match list {
+        [] => "none".to_owned(),
+        list => list.join(" "),
+    };
     let mut text = format!(
-        "{}\n  state: {state}\n  made: {}\n  password set: {}\n  further addresses: {}\n",
+        "{}\n  state: {state}\n  made: {}\n  password set: {}\n  further addresses: {}\n  groups: {}\n  \
+         delegates: {}\n  delegate of: {}\n",
         user.login,
         user.created_at,
         user.password_set_at,
-        if user.addresses.is_empty() {
-            "none".to_owned()
-        } else {
-            user.addresses.join(" ")
-        },
+        or_none(&user.addresses),
+        or_none(&user.groups),
+        or_none(&user.delegates),
+        or_none(&user.acts_for),
     );
     for &mechanism in &mechanisms.on {
         let verdict = if mechanisms.works(mechanism, &user) {
@@ -223,6 +242,8 @@ fn list(store: &UserStore, written: &Written, json: JsonArg) -> Result<(), Failu
             mechanisms.working(user).join(" "),
             user.scheme.to_lowercase(),
             user.addresses.join(" "),
+            user.groups.join(" "),
+            user.acts_for.join(" "),
         ]
     });
     output::print_table(
@@ -233,6 +254,8 @@ fn list(store: &UserStore, written: &Written, json: JsonArg) -> Result<(), Failu
             "mechanisms",
             "scheme",
             "further addresses",
+            "groups",
+            "delegate of",
         ],
         &[2],
         &[1, 2],

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_directory::{Account, DenyReason, Directories, KeyKind, KeyVerdict, PasswordVerdict};
+use postern_policy::identity::{ActAs, act_as};
 use postern_policy::login::login_of_certificate;
 use postern_policy::principal::login_of_principal;
 use postern_policy::throttle::{Source, ThrottleVerdict};
@@ -12,6 +13,7 @@ use secrecy::SecretString;
 
 use super::origin::{CertificateOrigin, Origin};
 use super::token;
+use crate::identity::identity_of;
 use crate::receiver::Shared;
 
 /// How long to wait before asking again whether a check may begin.
@@ -38,6 +40,10 @@ pub(crate) struct Findings {
     pub(super) tried: Option<String>,
     /// Whose it is. Proved only when the exchange is done.
     pub(super) account: Option<Account>,
+    /// Another name of the same account, beside those that the directory knows: that in its token.
+    pub(super) same: Option<String>,
+    /// As whom it acts, where that is somebody else, and by which rule it may.
+    pub(super) acting: Option<(Account, &'static str)>,
     pub(super) barred: bool,
     /// There if the login can be guessed at, and so counts for the throttle.
     attempt: Option<Attempt>,
@@ -89,6 +95,7 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, origin: 
         Question::CheckToken { identity, token, .. } => {
             return token::check(identity, &token, findings, origin).await;
         }
+        Question::Authorize { authzid, .. } => return authorize(&authzid, findings, origin).await,
     };
     findings.tried = Some(asked.login().to_owned());
     match begin(asked.login(), origin).await {
@@ -208,6 +215,46 @@ async fn certificate(authzid: Option<&str>, findings: &mut Findings, origin: &Or
     findings.tried = Some(login.to_owned());
     let directories = origin.shared.deps.directories.load_full();
     findings.settle(directories.find_account(login).await)
+}
+
+/// Whether who has just proved himself may act as somebody else. That account must be there and open.
+async fn authorize(authzid: &str, findings: &mut Findings, origin: &Origin<'_>) -> Answer {
+    let denied = |reason: String| Answer::Denied { reason };
+    let Some(account) = &findings.account else {
+        return denied("an account without facts".into());
+    };
+    if findings.same.as_deref() == Some(authzid) {
+        return Answer::Granted {
+            login: account.login.clone(),
+        };
+    }
+    let identity = identity_of(account);
+    let (other, rule) = match act_as(&identity, authzid, &origin.settings.identity) {
+        Ok(ActAs::Itself) => {
+            return Answer::Granted {
+                login: account.login.clone(),
+            };
+        }
+        Ok(ActAs::Other { .. }) if !origin.may_act => {
+            return denied("nobody acts as another on a socket".into());
+        }
+        Ok(ActAs::Other { login, basis }) => (login, basis.rule()),
+        Err(refusal) => return denied(refusal.to_string()),
+    };
+    let directories = origin.shared.deps.directories.load_full();
+    match directories.find_account(other).await {
+        PasswordVerdict::Granted(mut other) => {
+            let login = other.login.clone();
+            // Whom the other may act for was lent to the other, and is not passed on.
+            other.acts_for.clear();
+            if login != account.login {
+                findings.acting = Some((other, rule));
+            }
+            Answer::Granted { login }
+        }
+        PasswordVerdict::Denied(reason) => denied(format!("{reason}: {other}")),
+        PasswordVerdict::Unavailable(reason) => Answer::Unavailable { reason },
+    }
 }
 
 /// Finds the login of a principal that has proved itself. It cannot be guessed at, either.

@@ -32,6 +32,7 @@ pub(crate) enum Turned {
 /// A login.
 pub(crate) struct Granted {
     pub(crate) outcome: Outcome,
+    /// The account as which the client acts: that of the login, unless the outcome has an authorization identity.
     pub(crate) account: Option<Account>,
     pub(crate) mechanism: Mechanism,
     /// Bits that protect the session, by TLS or by the layer.
@@ -97,15 +98,19 @@ impl Exchange {
         if let Some(tried) = self.findings.guessed() {
             origin.shared.throttle.lock().success(&origin.source(), tried);
         }
-        log_login(&outcome, mechanism, origin);
+        let (acting, rule) = self.findings.acting.unzip();
+        log_login(&outcome, rule, mechanism, origin);
         origin
             .shared
             .usage
             .lock()
             .count(&outcome.login, mechanism.name(), origin.peer, Timestamp::now());
         Turned::Granted(Box::new(Granted {
+            account: match outcome.authzid {
+                Some(_) => acting,
+                None => self.findings.account,
+            },
             outcome,
-            account: self.findings.account,
             mechanism,
             bits,
             layer: self.running.take_layer(),
@@ -192,13 +197,15 @@ impl Refused {
     }
 }
 
-fn log_login(outcome: &Outcome, mechanism: Mechanism, origin: &Origin<'_>) {
+fn log_login(outcome: &Outcome, rule: Option<&'static str>, mechanism: Mechanism, origin: &Origin<'_>) {
     info!(
         target: "postern::login",
         session = %origin.session,
         listener = origin.place,
         peer = origin.peer.map(tracing::field::display),
         login = %outcome.login,
+        acts_as = outcome.authzid,
+        rule,
         mechanism = mechanism.name(),
         layer_bits = (outcome.layer_bits > 0).then_some(outcome.layer_bits),
         tls = origin.tls.map(|tls| tls.version),

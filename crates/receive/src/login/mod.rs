@@ -6,7 +6,8 @@ mod offer;
 mod origin;
 mod token;
 
-use postern_sasl::{Mechanism, SecurityLayer};
+use postern_directory::Account;
+use postern_sasl::{Mechanism, Outcome, SecurityLayer};
 use postern_smtp::server::{Answer, AuthFailure, AuthTurn};
 
 pub(crate) use self::exchange::{Exchange, Turned as Step};
@@ -14,6 +15,7 @@ pub(crate) use self::offer::{apply as offer, offered};
 pub(crate) use self::origin::{CertificateOrigin, Origin, TlsOrigin};
 
 use self::exchange::Granted;
+use crate::identity::identity_of;
 use crate::session::{Login, Session};
 
 /// What came of one turn.
@@ -59,8 +61,8 @@ pub(crate) async fn turn(
             } = *granted;
             session.login = Some(Login {
                 trusted: session.profile.settings.auth.trust.covers(mechanism.name(), bits),
-                name: outcome.login,
-                addresses: account.map(|account| account.addresses).unwrap_or_default(),
+                identity: identity_of(&account.unwrap_or_else(|| nothing_but(&outcome))),
+                authcid: outcome.authzid.is_some().then_some(outcome.login),
                 layer_bits: outcome.layer_bits,
             });
             Turned {
@@ -73,5 +75,13 @@ pub(crate) async fn turn(
             refused.note(&answer.reply, &origin);
             answer.into()
         }
+    }
+}
+
+/// An account of which nothing is known but its login.
+fn nothing_but(outcome: &Outcome) -> Account {
+    Account {
+        login: outcome.authzid.as_ref().unwrap_or(&outcome.login).clone(),
+        ..Account::default()
     }
 }

@@ -41,6 +41,9 @@ pub(crate) struct Origin<'a> {
     pub(crate) plus_offered: bool,
     /// Whether a security layer can be put in place.
     pub(crate) layers_possible: bool,
+    /// Whether a login may act as another where the rules say so. They are about sending mail; what another server would open to
+    /// it is not known here.
+    pub(crate) may_act: bool,
     /// The longest wait before a check, where who asks waits no longer.
     pub(crate) delay_max: Option<Duration>,
 }

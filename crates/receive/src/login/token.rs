@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use postern_directory::{Account, DenyReason, PasswordVerdict};
 use postern_oauth::verify::{AccountRule, Owner, Verdict};
+use postern_policy::identity::act_as;
 use postern_sasl::Answer;
 use secrecy::SecretString;
 
 use super::answer::Findings;
 use super::origin::Origin;
+use crate::identity::identity_of;
 
 /// Finds out whether a token is the client's, and which account it opens.
 ///
@@ -50,16 +52,18 @@ pub(super) async fn check(
             return denied(format!("the token is of {}: {reason}", owner.login), origin);
         }
     };
-    if let Some(identity) = &identity
-        && !is_same(identity, &owner, &account)
-    {
-        return denied(
-            format!(
-                "the token is of {}, and the client says it is {identity}",
-                owner.login
-            ),
-            origin,
-        );
+    if let Some(identity) = &identity {
+        if is_same(identity, &owner, &account) {
+            findings.same = Some(identity.clone());
+        } else if act_as(&identity_of(&account), identity, &origin.settings.identity).is_err() {
+            return denied(
+                format!(
+                    "the token is of {}, and the client says it is {identity}",
+                    owner.login
+                ),
+                origin,
+            );
+        }
     }
     Answer::Granted {
         login: findings.keep(account),

@@ -87,6 +87,7 @@ impl Request {
             certificate: self.certificate.as_deref().map(CertificateOrigin::Told),
             plus_offered: false,
             layers_possible: false,
+            may_act: false,
             delay_max: Some(self.delay_max),
         }
     }

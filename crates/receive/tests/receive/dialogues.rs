@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use postern_policy::identity::SenderRule;
 use postern_policy::privacy::Privacy;
-use postern_policy::sender::SenderRule;
 use postern_receive::{AuthRule, BareLineEndings, ListenerTls, Plaintext};
 use postern_sasl::{ClientExchange, Layers, Mechanism};
 use postern_testkit::smtp::{Client, TlsOptions};
@@ -142,7 +142,7 @@ fn set(mut options: Options, key: &str, value: &str) -> Options {
         "certificates" if value == "none" => options.tls = false,
         "plaintext" if value == "always" => settings.auth.plaintext = Plaintext::Always,
         "privacy" => settings.privacy = Privacy::parse(value.split(' ')).unwrap(),
-        "senders" if value == "own" => settings.sender_rule = SenderRule::Own,
+        "senders" if value == "own" => settings.identity.senders = SenderRule::Own,
         "idle_commands" => settings.limits.idle_commands_max = value.parse().unwrap(),
         "greeting" => settings.greeting = value.to_owned(),
         "normalise" => listener.bare_line_endings = BareLineEndings::Normalise,

@@ -5,8 +5,8 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use postern_directory::{DirectorySettings, LdapSettings};
+use postern_policy::identity::SenderRule;
 use postern_policy::relay::CertificateRule;
-use postern_policy::sender::SenderRule;
 use postern_receive::{AuthRule, Plaintext};
 use postern_testkit::smtp::TlsOptions;
 
@@ -166,7 +166,7 @@ fn one_session_may_not_guess_on() {
 #[test]
 fn a_login_may_be_held_to_its_own_addresses() {
     let mut options = Options::submission();
-    options.settings.sender_rule = SenderRule::Own;
+    options.settings.identity.senders = SenderRule::Own;
     let server = options.start();
     let mut client = server.logged_in();
     assert!(

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::message::Form;
 use crate::context::{OauthAdvice, ServerContext};
-use crate::exchange::{Outcome, ServerMechanism, ServerStep, granted};
+use crate::exchange::{ServerMechanism, ServerStep, authorize, granted};
 use crate::question::{Answer, Question};
 use crate::{SaslError, text};
 
@@ -84,11 +84,8 @@ impl ServerMechanism for TokenServer {
             return ServerStep::Fail(SaslError::OutOfOrder("nothing was asked"));
         };
         match granted(answer) {
-            Ok(login) => ServerStep::Done(Outcome {
-                login,
-                authzid: identity,
-                layer_bits: 0,
-            }),
+            // The user that the client names is whom it wants to act as, and need not be whose token it is.
+            Ok(login) => authorize(login, "", identity, 0),
             Err(SaslError::Denied(reason)) => self.refuse(reason),
             Err(error) => ServerStep::Fail(error),
         }

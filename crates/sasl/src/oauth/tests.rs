@@ -41,7 +41,12 @@ fn the_messages_of_rfc_7628_and_of_google() {
     assert_eq!((host.as_deref(), port), (Some("server.example.com"), Some(587)));
     let step = exchange.answer(Answer::Granted { login: "user".into() });
     assert!(
-        matches!(&step, ServerStep::Done(outcome) if outcome.login == "user"),
+        matches!(&step, ServerStep::Ask(Question::Authorize { authzid, .. }) if authzid == "user@example.com"),
+        "whose token it is need not be whom the client names: {step:?}"
+    );
+    let step = exchange.answer(Answer::Granted { login: "user".into() });
+    assert!(
+        matches!(&step, ServerStep::Done(outcome) if outcome.login == "user" && outcome.authzid.is_none()),
         "{step:?}"
     );
 

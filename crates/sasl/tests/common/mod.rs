@@ -63,6 +63,7 @@ impl Directory {
             }
             Question::NtHash { authcid, .. } => key(&authcid, StoredKey::Nt(NtHash::derive(self.password))),
             Question::CertificateLogin { .. } => yes_or_no(true),
+            Question::Authorize { .. } => denied("nobody acts as another here"),
             Question::PrincipalLogin { principal, .. } => {
                 yes_or_no(principal.split('@').next() == Some(self.login))
             }

@@ -44,9 +44,18 @@ impl AskSender<'_> {
         self.transaction.declared_size
     }
 
-    /// Forgets `AUTH=`: this client is not trusted to say who submitted the message (RFC 4954 section 5).
+    /// What the client says in `AUTH=`; empty for `<>`.
+    #[must_use]
+    pub fn submitter(&self) -> Option<&str> {
+        self.transaction.envelope.auth.as_deref()
+    }
+
+    /// Takes `AUTH=` for `AUTH=<>`, where it was given: this client is not trusted to say who submitted the message (RFC 4954
+    /// section 5).
     pub fn forget_submitter(&mut self) {
-        self.transaction.envelope.auth = None;
+        if let Some(auth) = &mut self.transaction.envelope.auth {
+            auth.clear();
+        }
     }
 
     /// It may.

@@ -330,7 +330,7 @@ fn parameters_of_mail_and_rcpt() {
 
 #[test]
 fn the_submitter_is_believed_only_after_a_login() {
-    for (login, expected) in [(true, Some("x@y.example".to_owned())), (false, None)] {
+    for (login, expected) in [(true, Some("x@y.example".to_owned())), (false, Some(String::new()))] {
         let auth = AuthRules { plaintext_anywhere: true, ..rules().auth };
         let mut dialogue = Dialogue::new(Arc::new(Rules { auth, ..rules() }), "c", false);
         if login {

@@ -196,8 +196,8 @@ fn mail_parameters(
         envid,
         body: body.unwrap_or_default(),
         smtputf8: utf8.is_some(),
-        // Who has not logged in could name anybody (RFC 4954 section 5).
-        auth: auth.filter(|_| authenticated),
+        // Who has not logged in could name anybody, and is heard as `AUTH=<>` (RFC 4954 section 5).
+        auth: auth.map(|auth| if authenticated { auth } else { String::new() }),
     };
     Ok(Transaction {
         envelope,

@@ -4,6 +4,7 @@ mod aliases;
 mod delivery;
 mod directories;
 mod files;
+mod identity;
 mod kerberos;
 mod listeners;
 mod logins;

@@ -10,7 +10,7 @@ use postern_policy::relay::{CertificateRule, RelayRules};
 use postern_policy::throttle::ThrottleSettings;
 use postern_receive::{Extensions, Limits, Settings, Timeouts};
 
-use super::{Checking, clamp, logins, values};
+use super::{Checking, clamp, identity, logins, values};
 use crate::config::read::At;
 
 pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
@@ -21,7 +21,7 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
         greeting: file.greeting.value.clone(),
         privacy: Privacy::parse(values(&file.privacy.value)).unwrap_or_default(),
         relay: relay(c),
-        sender_rule: *file.relay.senders,
+        identity: identity::check(c),
         auth: logins::check(c, tls),
         admission: admission(c),
         throttle: throttle(c),

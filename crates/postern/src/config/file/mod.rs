@@ -6,6 +6,7 @@ mod admission;
 mod auth;
 mod delivery;
 mod directory;
+mod identity;
 mod kerberos;
 mod limits;
 mod listener;
@@ -24,6 +25,7 @@ pub(crate) use self::admission::Admission;
 pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
 pub(crate) use self::delivery::{Delivery, Retry};
 pub(crate) use self::directory::{Directory, EngineWord, LdapTable, SaslauthdTable, SqlTable, UsersTable};
+pub(crate) use self::identity::{GrantTable, Identity};
 pub(crate) use self::kerberos::{AccountWord, Kerberos};
 pub(crate) use self::limits::{Limits, Timeouts};
 pub(crate) use self::listener::{Extensions, Listener};
@@ -92,6 +94,8 @@ table! {
         auth_socket: Vec<At<AuthSocketTable>> = Sections::<AuthSocketTable>::new(), default "[]";
         /// Who may send to anywhere, besides those who log in.
         relay: Relay = Section::<Relay>::new(), default "{}";
+        /// As whom a login may act, and with which addresses it may send.
+        identity: Identity = Section::<Identity>::new(), default "{}";
         /// Sizes and counts that a client cannot exceed.
         limits: Limits = Section::<Limits>::new(), default "{}";
         /// How long a client may take.

@@ -1,7 +1,7 @@
 //! `[relay]`.
 
 use ipnet::IpNet;
-use postern_policy::sender::SenderRule;
+use postern_policy::identity::SenderRule;
 use postern_sasl::Mechanism;
 
 use super::words::{Fingerprint, MechanismName};

@@ -3,6 +3,7 @@
 use postern_mail::address::ParseOptions;
 use postern_mail::{Domain, Mailbox};
 use postern_policy::DomainSet;
+use postern_policy::identity::{self, AddressPattern};
 use postern_policy::origin::{LoginSet, SenderSet};
 use postern_policy::privacy::Privacy;
 use postern_policy::route::Hop;
@@ -91,6 +92,26 @@ word! {
     Address("mail address", "\"postmaster@example.org\"", Mailbox) = |written, place| {
         Mailbox::parse(written, &ParseOptions { utf8: true, ..ParseOptions::default() })
             .map_err(|error| split(&error, place))
+    }
+}
+
+word! {
+    /// One login, all of a domain, or all.
+    LoginPatternText("login, \"*@domain\" or \"*\"", "\"acaird\"", identity::LoginPattern) = |written, _| {
+        identity::LoginPattern::parse(written).map_err(|_| (
+            "no login".into(),
+            "write one such as \"acaird\", \"*@example.org\" for all of a domain, or \"*\" for all".into(),
+        ))
+    }
+}
+
+word! {
+    /// One address, all of a domain, or all.
+    AddressPatternText("mail address, \"*@domain\" or \"*\"", "\"sales@example.org\"", AddressPattern) = |written, _| {
+        AddressPattern::parse(written).map_err(|_| (
+            "no address".into(),
+            "write one such as \"sales@example.org\", \"*@example.org\" for all of a domain, or \"*\" for all".into(),
+        ))
     }
 }
 

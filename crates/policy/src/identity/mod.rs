@@ -1,0 +1,331 @@
+//! Whom a login is: as whom it may act, and with which addresses it may send, in the envelope and in the message.
+//!
+//! One rule ties them together. An address may be used because it is the login's own, an alias of it, an address of an account
+//! that made the login its delegate, or granted by the administrator to the login or to a group that it is in. Each
+//! verdict names which of these decided; nothing matches by omission.
+
+mod grant;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::collections::{HashMap, HashSet};
+
+use postern_mail::{Mailbox, ParseOptions, ReversePath, mailbox_list};
+use serde::Deserialize;
+
+pub use grant::{AddressPattern, BadPattern, Grant, LoginPattern};
+pub use verdict::{ActAs, Basis, NotActAs, SenderRefusal};
+
+/// Most addresses that are looked at in the header fields of one message. No author writes as so many, and each may cost a
+/// walk through the aliases.
+pub const AUTHORS_MAX: usize = 50;
+
+/// Which sender addresses a login may use.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SenderRule {
+    /// Any address, as in the seed procedure.
+    #[default]
+    Any,
+    /// Only those that its identity covers.
+    Own,
+}
+
+/// Which aliases count as addresses of those they lead to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum AliasRule {
+    /// None.
+    Off,
+    /// Those that lead to the login and to nobody else: another name of the same person.
+    #[default]
+    Sole,
+    /// Those that lead to the login among others too, so that each member of a list may speak for all.
+    Member,
+}
+
+/// What the administrator has laid down.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct IdentityRules {
+    /// Which sender addresses a login may use.
+    pub senders: SenderRule,
+    /// Which aliases count.
+    pub aliases: AliasRule,
+    /// What stands between a local part and a tag that its owner may choose freely; `None` where tags are nobody's.
+    pub tag_separator: Option<char>,
+    /// What is granted beyond what the directories say.
+    pub grants: Vec<Grant>,
+}
+
+/// The facts that directories know of one account.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Identity {
+    login: String,
+    /// Keys of the addresses that it owns.
+    own: HashSet<String>,
+    groups: Vec<String>,
+    /// Logins of those it is a delegate of.
+    owners: Vec<String>,
+    /// Their addresses' keys, each with its owner's place in `owners`.
+    delegated: HashMap<String, usize>,
+}
+
+/// Where an alias leads in the end; nowhere for what is no alias of this host.
+pub type AliasTargets<'a> = &'a dyn Fn(&Mailbox) -> Vec<Mailbox>;
+
+/// The header fields of a message that say from whom it is, by their values.
+#[derive(Clone, Debug, Default)]
+pub struct Claims<'a> {
+    /// `From`.
+    pub from: Vec<&'a str>,
+    /// `Sender`.
+    pub sender: Vec<&'a str>,
+    /// `Resent-From` and `Resent-Sender`.
+    pub resent: Vec<&'a str>,
+    /// Whether there is more in the message than was read.
+    pub in_doubt: bool,
+}
+
+impl Identity {
+    /// An account by its canonical login, which is an own address where it is one. Addresses that cannot be read as such are
+    /// nobody's.
+    #[must_use]
+    pub fn new<A: AsRef<str>>(login: &str, addresses: impl IntoIterator<Item = A>) -> Self {
+        let own = addresses
+            .into_iter()
+            .filter_map(|address| key_of(address.as_ref()));
+        Self {
+            login: login.to_owned(),
+            own: own.chain(key_of(login)).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// In these groups.
+    #[must_use]
+    pub fn in_groups(mut self, groups: Vec<String>) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// A delegate of this account. Where two share an address, the first is named.
+    #[must_use]
+    pub fn acts_for<A: AsRef<str>>(mut self, owner: &str, addresses: impl IntoIterator<Item = A>) -> Self {
+        let place = self.owners.len();
+        let keys = addresses
+            .into_iter()
+            .filter_map(|address| key_of(address.as_ref()));
+        for key in keys.chain(key_of(owner)) {
+            self.delegated.entry(key).or_insert(place);
+        }
+        self.owners.push(owner.to_owned());
+        self
+    }
+
+    /// The canonical login.
+    #[must_use]
+    pub fn login(&self) -> &str {
+        &self.login
+    }
+
+    /// The groups that it is in.
+    #[must_use]
+    pub fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    /// Logins of the accounts that made it their delegate.
+    #[must_use]
+    pub fn owners(&self) -> &[String] {
+        &self.owners
+    }
+
+    /// Keys of the addresses that it owns, in order.
+    #[must_use]
+    pub fn own_addresses(&self) -> Vec<&str> {
+        let mut own: Vec<&str> = self.own.iter().map(String::as_str).collect();
+        own.sort_unstable();
+        own
+    }
+
+    fn owns(&self, mailbox: &Mailbox) -> bool {
+        self.own.contains(&mailbox.key())
+    }
+
+    /// Whether the address is an own one with a tag behind its local part.
+    fn owns_without_tag(&self, mailbox: &Mailbox, separator: Option<char>) -> bool {
+        separator.is_some_and(|separator| {
+            let local = mailbox.unquoted_local();
+            local
+                .split_once(separator)
+                .and_then(|(name, _)| Mailbox::new(name, mailbox.domain().clone()).ok())
+                .is_some_and(|untagged| self.owns(&untagged))
+        })
+    }
+
+    fn owns_behind(&self, alias: &Mailbox, rule: AliasRule, targets: AliasTargets<'_>) -> bool {
+        if rule == AliasRule::Off {
+            return false;
+        }
+        let ends = targets(alias);
+        match rule {
+            AliasRule::Off => false,
+            AliasRule::Sole => !ends.is_empty() && ends.iter().all(|end| self.owns(end)),
+            AliasRule::Member => ends.iter().any(|end| self.owns(end)),
+        }
+    }
+}
+
+/// Decides whether `identity`, which has proved itself, may act as `authzid` (RFC 4422 section 2).
+///
+/// # Errors
+///
+/// [`NotActAs`], rule `login.authorization`.
+pub fn act_as<'a>(
+    identity: &'a Identity,
+    authzid: &'a str,
+    rules: &'a IdentityRules,
+) -> Result<ActAs<'a>, NotActAs> {
+    let key = key_of(authzid);
+    let is_own = || key.as_ref().is_some_and(|key| identity.own.contains(key));
+    if authzid.eq_ignore_ascii_case(&identity.login) || is_own() {
+        return Ok(ActAs::Itself);
+    }
+    let by_login = identity
+        .owners
+        .iter()
+        .find(|owner| owner.eq_ignore_ascii_case(authzid));
+    let by_address = || {
+        let place = identity.delegated.get(key.as_ref()?)?;
+        identity.owners.get(*place)
+    };
+    if let Some(owner) = by_login.or_else(by_address) {
+        return Ok(ActAs::Other {
+            login: owner,
+            basis: Basis::Delegate(owner),
+        });
+    }
+    let granted = rules.grants.iter().find_map(|grant| {
+        let basis = grant.basis(identity)?;
+        let allows = grant.act_as.iter().any(|pattern| pattern.holds(authzid));
+        allows.then_some(basis)
+    });
+    granted
+        .map(|basis| ActAs::Other {
+            login: authzid,
+            basis,
+        })
+        .ok_or(NotActAs)
+}
+
+/// Why `identity` may send with this address, if it may.
+#[must_use]
+pub fn covers<'a>(
+    identity: &'a Identity,
+    mailbox: &Mailbox,
+    rules: &'a IdentityRules,
+    targets: AliasTargets<'_>,
+) -> Option<Basis<'a>> {
+    if identity.owns(mailbox) {
+        return Some(Basis::Own);
+    }
+    if identity.owns_without_tag(mailbox, rules.tag_separator) {
+        return Some(Basis::Tag);
+    }
+    if identity.owns_behind(mailbox, rules.aliases, targets) {
+        return Some(Basis::Alias);
+    }
+    let delegated = identity.delegated.get(&mailbox.key());
+    if let Some(owner) = delegated.and_then(|&place| identity.owners.get(place)) {
+        return Some(Basis::Delegate(owner));
+    }
+    rules.grants.iter().find_map(|grant| {
+        let basis = grant.basis(identity)?;
+        let allows = grant.addresses.iter().any(|pattern| pattern.holds(mailbox));
+        allows.then_some(basis)
+    })
+}
+
+/// Decides whether `identity` may send with this sender in the envelope.
+///
+/// `<>` is always allowed: a user's program answers with it to requests for receipts (RFC 8098 section 3).
+///
+/// # Errors
+///
+/// [`SenderRefusal::Envelope`].
+pub fn send_as<'a>(
+    identity: &'a Identity,
+    sender: &ReversePath,
+    rules: &'a IdentityRules,
+    targets: AliasTargets<'_>,
+) -> Result<Basis<'a>, SenderRefusal> {
+    match (rules.senders, sender.mailbox()) {
+        (SenderRule::Any, _) => Ok(Basis::Any),
+        (SenderRule::Own, None) => Ok(Basis::Null),
+        (SenderRule::Own, Some(mailbox)) => {
+            covers(identity, mailbox, rules, targets).ok_or(SenderRefusal::Envelope)
+        }
+    }
+}
+
+/// Decides whether `identity` may send a message that claims to be from these.
+///
+/// All addresses in `From`, `Sender`, `Resent-From` and `Resent-Sender` have to be covered. More than one `From` or `Sender`, a
+/// field that cannot be read without doubt, and more than [`AUTHORS_MAX`] addresses are taken for somebody else's: which of
+/// them is shown is the reader's choice. So is a message of which not all was read. No field at all is allowed, since the
+/// server adds a `From`. The verdict is that of the first address, the one that readers show.
+///
+/// # Errors
+///
+/// [`SenderRefusal::Header`].
+pub fn write_as<'a>(
+    identity: &'a Identity,
+    claims: &Claims<'_>,
+    rules: &'a IdentityRules,
+    targets: AliasTargets<'_>,
+) -> Result<Basis<'a>, SenderRefusal> {
+    if rules.senders == SenderRule::Any {
+        return Ok(Basis::Any);
+    }
+    let refusal = |field, address| Err(SenderRefusal::Header { field, address });
+    if claims.in_doubt {
+        return refusal("From", None);
+    }
+    let mut first = None;
+    let mut left = AUTHORS_MAX;
+    for (field, values, most) in [
+        ("From", &claims.from, 1),
+        ("Sender", &claims.sender, 1),
+        ("Resent-From", &claims.resent, usize::MAX),
+    ] {
+        if values.len() > most {
+            return refusal(field, None);
+        }
+        for value in values {
+            let Some(list) = mailbox_list(value).filter(|list| list.len() <= left) else {
+                return refusal(field, None);
+            };
+            left -= list.len();
+            for mailbox in list {
+                match covers(identity, &mailbox, rules, targets) {
+                    Some(basis) => first = first.or(Some(basis)),
+                    None => return refusal(field, Some(mailbox)),
+                }
+            }
+        }
+    }
+    Ok(first.unwrap_or(Basis::Null))
+}
+
+/// Reads an address in the form for look-ups.
+fn key_of(address: &str) -> Option<String> {
+    let options = ParseOptions {
+        utf8: true,
+        ..ParseOptions::default()
+    };
+    address
+        .contains('@')
+        .then(|| Mailbox::parse(address, &options).ok())
+        .flatten()
+        .map(|mailbox| mailbox.key())
+}

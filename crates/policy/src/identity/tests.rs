@@ -1,0 +1,293 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn mailbox(text: &str) -> Mailbox {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn grant(name: &str, logins: &[&str], groups: &[&str], addresses: &[&str], act_as: &[&str]) -> Grant {
+    let login = |text: &&str| LoginPattern::parse(text).expect("a login of the test");
+    Grant {
+        name: name.into(),
+        logins: logins.iter().map(login).collect(),
+        groups: groups.iter().map(|&group| group.into()).collect(),
+        addresses: addresses
+            .iter()
+            .map(|text| AddressPattern::parse(text).expect("an address of the test"))
+            .collect(),
+        act_as: act_as.iter().map(login).collect(),
+    }
+}
+
+fn rules() -> IdentityRules {
+    IdentityRules {
+        senders: SenderRule::Own,
+        aliases: AliasRule::Sole,
+        tag_separator: Some('+'),
+        grants: vec![
+            grant("sales desk", &[], &["Sales"], &["sales@fccc.example"], &[]),
+            grant(
+                "newsletter",
+                &["news", "*@lists.example"],
+                &[],
+                &["*@news.example", "*@*.news.example"],
+                &[],
+            ),
+            grant("webmail", &["webmail"], &["proxies"], &[], &["*"]),
+            grant("deputy", &["acaird"], &[], &[], &["chief", "*@branch.example"]),
+        ],
+    }
+}
+
+/// `postmaster` is acaird's alone, `team` has two members, `far` leads elsewhere.
+fn targets(alias: &Mailbox) -> Vec<Mailbox> {
+    let ends: &[&str] = match alias.key().as_str() {
+        "postmaster@fccc.example" => &["acaird@fccc.example"],
+        "both@fccc.example" => &["acaird@fccc.example", "caird@fccc.example"],
+        "team@fccc.example" => &["acaird@fccc.example", "bob@fccc.example"],
+        "far@fccc.example" => &["acaird@elsewhere.example"],
+        _ => &[],
+    };
+    ends.iter().map(|end| mailbox(end)).collect()
+}
+
+fn acaird() -> Identity {
+    let own = [
+        "acaird@fccc.example",
+        "caird@fccc.example",
+        "\"A Caird\"@fccc.example",
+        "no address",
+        "jürgen@bücher.example",
+    ];
+    Identity::new("acaird", own)
+        .in_groups(vec!["staff".into(), "sales".into()])
+        .acts_for("boss", ["boss@fccc.example"])
+        .acts_for("head@other.example", &[] as &[&str])
+}
+
+#[test]
+fn senders() {
+    let by_address = Identity::new("acaird@fccc.example", &[] as &[&str]);
+    let news = Identity::new("News", &[] as &[&str]);
+    let lists = Identity::new("bot@lists.example", &[] as &[&str]);
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows                  login         sender                                 rule
+        ("an own address",                      &acaird(),    "<acaird@fccc.example>",               "identity.own"),
+        ("in another case",                     &acaird(),    "<ACaird@FCCC.example>",               "identity.own"),
+        ("in needless quotes",                  &acaird(),    "<\"acaird\"@fccc.example>",           "identity.own"),
+        ("one that needs quotes",               &acaird(),    "<\"a caird\"@fccc.example>",          "identity.own"),
+        ("a further one",                       &acaird(),    "<caird@fccc.example>",                "identity.own"),
+        ("one beyond ASCII, as A-label",        &acaird(),    "<jürgen@xn--bcher-kva.example>",      "identity.own"),
+        ("the login is the address",            &by_address,  "<acaird@fccc.example>",               "identity.own"),
+        ("reports and receipts",                &acaird(),    "<>",                                  "sender.null"),
+        ("a tag",                               &acaird(),    "<acaird+shop@fccc.example>",          "identity.tag"),
+        ("an empty tag",                        &acaird(),    "<acaird+@fccc.example>",              "identity.tag"),
+        ("two tags",                            &acaird(),    "<acaird+a+b@fccc.example>",           "identity.tag"),
+        ("a tag alone",                         &acaird(),    "<+acaird@fccc.example>",              "sender.own"),
+        ("somebody else's tag",                 &acaird(),    "<bob+acaird@fccc.example>",           "sender.own"),
+        ("a tag in the boss's name",            &acaird(),    "<boss+acaird@fccc.example>",          "sender.own"),
+        ("an alias of nobody else",             &acaird(),    "<postmaster@fccc.example>",           "identity.alias"),
+        ("an alias of two own addresses",       &acaird(),    "<both@fccc.example>",                 "identity.alias"),
+        ("a list of several people",            &acaird(),    "<team@fccc.example>",                 "sender.own"),
+        ("an alias that leads elsewhere",       &acaird(),    "<far@fccc.example>",                  "sender.own"),
+        ("the alias in another domain",         &acaird(),    "<postmaster@other.example>",          "sender.own"),
+        ("the address of who made it delegate", &acaird(),    "<boss@fccc.example>",                 "identity.delegate"),
+        ("such one whose login is an address",  &acaird(),    "<head@other.example>",                "identity.delegate"),
+        ("granted to a group",                  &acaird(),    "<sales@fccc.example>",                "identity.group"),
+        ("to a group that it is not in",        &by_address,  "<sales@fccc.example>",                "sender.own"),
+        ("granted to the login, a domain",      &news,        "<any@news.example>",                  "identity.grant"),
+        ("a domain below",                      &news,        "<any@a.b.news.example>",              "identity.grant"),
+        ("to logins of a domain",               &lists,       "<any@news.example>",                  "identity.grant"),
+        ("a domain that ends alike",            &news,        "<any@badnews.example>",               "sender.own"),
+        ("somebody else's grant",               &acaird(),    "<any@news.example>",                  "sender.own"),
+        ("to act is not to send",               &acaird(),    "<chief@branch.example>",              "sender.own"),
+        ("somebody else's",                     &acaird(),    "<bob@fccc.example>",                  "sender.own"),
+        ("the login in another domain",         &by_address,  "<acaird@other.example>",              "sender.own"),
+        ("an own address as a local part",      &acaird(),    "<\"acaird@fccc.example\"@x.example>", "sender.own"),
+        ("a percent hack",                      &acaird(),    "<acaird%fccc.example@x.example>",     "sender.own"),
+        ("an address literal",                  &acaird(),    "<acaird@[192.0.2.1]>",                "sender.own"),
+    ];
+    let options = ParseOptions {
+        utf8: true,
+        ..ParseOptions::default()
+    };
+    for (shows, identity, path, rule) in cases {
+        let path = ReversePath::parse(path, &options).unwrap();
+        let rules = rules();
+        let found = send_as(identity, &path, &rules, &targets);
+        let found = found.map_or_else(|refusal| refusal.rule(), Basis::rule);
+        assert_eq!(found, rule, "{shows}");
+        let any = IdentityRules {
+            senders: SenderRule::Any,
+            ..rules
+        };
+        let found = send_as(identity, &path, &any, &targets);
+        assert_eq!(found, Ok(Basis::Any), "{shows}, where any is allowed");
+    }
+    assert_eq!(SenderRefusal::Envelope.reply().0, 553);
+}
+
+#[test]
+fn aliases_and_tags_are_settings() {
+    #[rustfmt::skip]
+    let cases = [
+        ("an own alias",        AliasRule::Off,    None,      "postmaster@fccc.example",  None),
+        ("the same",            AliasRule::Member, None,      "postmaster@fccc.example",  Some(Basis::Alias)),
+        ("a member of a list",  AliasRule::Member, None,      "team@fccc.example",        Some(Basis::Alias)),
+        ("no member",           AliasRule::Member, None,      "far@fccc.example",         None),
+        ("no tags",             AliasRule::Sole,   None,      "acaird+a@fccc.example",    None),
+        ("another separator",   AliasRule::Sole,   Some('-'), "acaird-a@fccc.example",    Some(Basis::Tag)),
+        ("the usual one then",  AliasRule::Sole,   Some('-'), "acaird+a@fccc.example",    None),
+    ];
+    for (shows, aliases, tag_separator, address, want) in cases {
+        let rules = IdentityRules {
+            aliases,
+            tag_separator,
+            ..rules()
+        };
+        assert_eq!(
+            covers(&acaird(), &mailbox(address), &rules, &targets),
+            want,
+            "{shows}"
+        );
+    }
+}
+
+#[test]
+fn acting() {
+    let proxy = Identity::new("webmail", &[] as &[&str]);
+    let member = Identity::new("imap", &[] as &[&str]).in_groups(vec!["Proxies".into()]);
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows                  login       as whom                     whom, by which rule
+        ("itself",                              &acaird(),  "acaird",                   Ok(("", "identity.own"))),
+        ("in another case",                     &acaird(),  "ACaird",                   Ok(("", "identity.own"))),
+        ("by an own address",                   &acaird(),  "Caird@fccc.example",       Ok(("", "identity.own"))),
+        ("the boss, as a delegate",             &acaird(),  "Boss",                     Ok(("boss", "identity.delegate"))),
+        ("by the boss's address",               &acaird(),  "boss@fccc.example",        Ok(("boss", "identity.delegate"))),
+        ("one whose login is an address",       &acaird(),  "head@other.example",       Ok(("head@other.example", "identity.delegate"))),
+        ("granted",                             &acaird(),  "chief",                    Ok(("chief", "identity.grant"))),
+        ("granted, a domain",                   &acaird(),  "any@branch.example",       Ok(("any@branch.example", "identity.grant"))),
+        ("a proxy for all",                     &proxy,     "acaird",                   Ok(("acaird", "identity.grant"))),
+        ("a proxy by its group",                &member,    "acaird",                   Ok(("acaird", "identity.group"))),
+        ("somebody else",                       &acaird(),  "bob",                      Err(NotActAs)),
+        ("a longer name",                       &acaird(),  "acaird2",                  Err(NotActAs)),
+        ("a name that the grant's begins",      &acaird(),  "chief2",                   Err(NotActAs)),
+        ("an alias is no login",                &acaird(),  "postmaster@fccc.example",  Err(NotActAs)),
+        ("nor is a tagged address",             &acaird(),  "acaird+a@fccc.example",    Err(NotActAs)),
+        ("an address that may be sent with",    &acaird(),  "sales@fccc.example",       Err(NotActAs)),
+        ("the pattern itself",                  &acaird(),  "*@fccc.example",           Err(NotActAs)),
+        ("nobody",                              &acaird(),  "",                         Err(NotActAs)),
+    ];
+    for (shows, identity, authzid, want) in cases {
+        let rules = rules();
+        let found = act_as(identity, authzid, &rules).map(|verdict| match verdict {
+            ActAs::Itself => ("", verdict.rule()),
+            ActAs::Other { login, .. } => (login, verdict.rule()),
+        });
+        assert_eq!(found, want, "{shows}");
+    }
+}
+
+#[test]
+fn authors() {
+    type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str], &'a str);
+    let many = vec!["acaird@fccc.example"; AUTHORS_MAX + 1].join(", ");
+    let own = "acaird@fccc.example";
+    #[rustfmt::skip]
+    let cases: &[Case<'_>] = &[
+        // what the case shows           From                                              Sender                   Resent-From                rule
+        ("an own address",               &["A <acaird@fccc.example>"],                     &[],                     &[],                       "identity.own"),
+        ("two own ones",                 &["acaird@fccc.example, CAIRD@fccc.example"],     &[],                     &[],                       "identity.own"),
+        ("an alias",                     &["postmaster@fccc.example"],                     &[],                     &[],                       "identity.alias"),
+        ("the boss's, and who wrote it", &["boss@fccc.example"],                           &[own],                  &[],                       "identity.delegate"),
+        ("none, one is added",           &[],                                              &[],                     &[],                       "sender.null"),
+        ("somebody else's",              &["bob@fccc.example"],                            &[],                     &[],                       "sender.own-header"),
+        ("an own sender excuses not",    &["bob@fccc.example"],                            &[own],                  &[],                       "sender.own-header"),
+        ("one of two",                   &["acaird@fccc.example, bob@fccc.example"],       &[],                     &[],                       "sender.own-header"),
+        ("a second field",               &[own, own],                                      &[],                     &[],                       "sender.own-header"),
+        ("one that is no list",          &["<acaird@fccc.example> bob@fccc.example"],      &[],                     &[],                       "sender.own-header"),
+        ("an own name before it",        &["\"acaird@fccc.example\" <bob@fccc.example>"],  &[],                     &[],                       "sender.own-header"),
+        ("somebody else's sender",       &[own],                                           &["bob@fccc.example"],   &[],                       "sender.own-header"),
+        ("two senders",                  &[own],                                           &[own, own],             &[],                       "sender.own-header"),
+        ("resent by oneself, twice",     &[own],                                           &[],                     &[own, own],               "identity.own"),
+        ("resent by somebody else",      &[own],                                           &[],                     &["bob@fccc.example"],     "sender.own-header"),
+        ("more than anybody needs",      &[&many],                                         &[],                     &[],                       "sender.own-header"),
+    ];
+    for &(shows, from, sender, resent, rule) in cases {
+        let claims = Claims {
+            from: from.to_vec(),
+            sender: sender.to_vec(),
+            resent: resent.to_vec(),
+            in_doubt: false,
+        };
+        let (rules, identity) = (rules(), acaird());
+        let found = write_as(&identity, &claims, &rules, &targets);
+        assert_eq!(
+            found.map_or_else(|refusal| refusal.rule(), Basis::rule),
+            rule,
+            "{shows}"
+        );
+        let doubt = Claims {
+            in_doubt: true,
+            ..claims
+        };
+        let refused = write_as(&identity, &doubt, &rules, &targets).unwrap_err();
+        assert_eq!(refused.reply().0, 550, "{shows}, and more that was not read");
+    }
+}
+
+#[test]
+fn patterns() {
+    for bad in [
+        "", "* ", "**", "a*", "*@", "*@*", "*@a..b", "a b", "a\0b", "*@x@y",
+    ] {
+        assert!(LoginPattern::parse(bad).is_err(), "{bad:?} as login");
+        assert!(AddressPattern::parse(bad).is_err(), "{bad:?} as address");
+    }
+    assert!(AddressPattern::parse("acaird").is_err(), "a login is no address");
+    assert!(LoginPattern::parse("acaird").is_ok());
+}
+
+proptest! {
+    /// Whatever the address looks like: without alias, delegation, group and grant, it is covered only if it is the own one.
+    #[test]
+    fn nobody_but_the_owner(local in "[a-z\"+.%@\\\\ ]{1,12}", domain in "(fccc|x)\\.example") {
+        let path = format!("<{local}@{domain}>");
+        if let Ok(path) = ReversePath::parse(&path, &ParseOptions::default()) {
+            let identity = Identity::new("a", ["a@fccc.example"]);
+            let rules = IdentityRules { tag_separator: None, ..rules() };
+            let nowhere = |_: &Mailbox| Vec::new();
+            let allowed = send_as(&identity, &path, &rules, &nowhere).is_ok();
+            let is_own = path.mailbox().is_some_and(|mailbox| mailbox.key() == "a@fccc.example");
+            prop_assert_eq!(allowed, is_own);
+        }
+    }
+
+    /// No authorization identity but the own ones is open to a login that nobody has given anything.
+    #[test]
+    fn nobody_else_to_act_as(authzid in "\\PC{0,20}") {
+        let identity = Identity::new("a", ["a@fccc.example"]);
+        let rules = IdentityRules { grants: Vec::new(), ..rules() };
+        let found = act_as(&identity, &authzid, &rules);
+        let is_own = authzid.eq_ignore_ascii_case("a") || key_of(&authzid).as_deref() == Some("a@fccc.example");
+        prop_assert_eq!(found.is_ok(), is_own);
+        prop_assert!(matches!(found, Ok(ActAs::Itself) | Err(NotActAs)));
+    }
+
+    /// A pattern that was read holds for no address outside what it names.
+    #[test]
+    fn patterns_hold_what_they_name(pattern in "(\\*@)?[a-z*.@]{1,12}", local in "[a-z]{1,4}", domain in "[a-z]{1,4}\\.[a-z]{1,4}") {
+        if let Ok(parsed) = AddressPattern::parse(&pattern) {
+            let address = mailbox(&format!("{local}@{domain}"));
+            if parsed.holds(&address) {
+                let by_domain = pattern.strip_prefix("*@").or_else(|| pattern.strip_prefix('@')).is_some_and(|named| {
+                    named == domain || named.strip_prefix("*.").is_some_and(|below| domain.ends_with(&format!(".{below}")))
+                });
+                prop_assert!(pattern == "*" || by_domain || pattern == address.to_string());
+            }
+        }
+    }
+}

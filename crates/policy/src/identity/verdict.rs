@@ -1,0 +1,149 @@
+//! What came of a question about an identity, with the rule that decided.
+
+use std::fmt;
+
+use postern_mail::{Mailbox, Status};
+
+/// Why an address may be used, or why one may act as another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Basis<'a> {
+    /// Any address may be used by a login.
+    Any,
+    /// There is no address: `<>`, or a message without an author.
+    Null,
+    /// It is the login's own.
+    Own,
+    /// It is an own one with a tag.
+    Tag,
+    /// It is an alias of the login.
+    Alias,
+    /// It belongs to the account of this login, which made this one its delegate.
+    Delegate(&'a str),
+    /// It is granted to a group.
+    Group {
+        /// The grant's name.
+        grant: &'a str,
+        /// The group.
+        group: &'a str,
+    },
+    /// It is granted to the login.
+    Grant {
+        /// The grant's name.
+        grant: &'a str,
+    },
+}
+
+impl Basis<'_> {
+    /// The name of the rule that decided.
+    #[must_use]
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::Any => "sender.any",
+            Self::Null => "sender.null",
+            Self::Own => "identity.own",
+            Self::Tag => "identity.tag",
+            Self::Alias => "identity.alias",
+            Self::Delegate(_) => "identity.delegate",
+            Self::Group { .. } => "identity.group",
+            Self::Grant { .. } => "identity.grant",
+        }
+    }
+}
+
+impl fmt::Display for Basis<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("a login may use any address"),
+            Self::Null => f.write_str("there is no address"),
+            Self::Own => f.write_str("an own address"),
+            Self::Tag => f.write_str("an own address with a tag"),
+            Self::Alias => f.write_str("an alias"),
+            Self::Delegate(owner) => write!(f, "a delegate of {owner}"),
+            Self::Group { grant, group } => write!(f, "grant {grant:?} to the group {group:?}"),
+            Self::Grant { grant } => write!(f, "grant {grant:?}"),
+        }
+    }
+}
+
+/// As whom a login may act.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ActAs<'a> {
+    /// It has named itself, by its login or by an address of its own.
+    Itself,
+    /// Somebody else.
+    Other {
+        /// The other's login, for the directories to look up.
+        login: &'a str,
+        /// Why it may.
+        basis: Basis<'a>,
+    },
+}
+
+impl ActAs<'_> {
+    /// The name of the rule that decided.
+    #[must_use]
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::Itself => Basis::Own.rule(),
+            Self::Other { basis, .. } => basis.rule(),
+        }
+    }
+}
+
+/// A login may not act as somebody: rule `login.authorization`, `535`. The reply does not tell it from a wrong password.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("neither a delegate nor granted")]
+pub struct NotActAs;
+
+/// An address may not be used.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SenderRefusal {
+    /// In the envelope: rule `sender.own`, `553 5.7.1`.
+    #[error("neither an own address nor an alias, delegated or granted")]
+    Envelope,
+    /// In the message: rule `sender.own-header`, `550 5.7.1`.
+    #[error("{field} names {}", Named(.address.as_ref()))]
+    Header {
+        /// The header field.
+        field: &'static str,
+        /// The first address that is somebody else's; `None` where the field cannot be read without doubt.
+        address: Option<Mailbox>,
+    },
+}
+
+/// For the log: an address, or that there is none.
+struct Named<'a>(Option<&'a Mailbox>);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => write!(f, "{address}"),
+            None => f.write_str("more than one, or what cannot be read without doubt"),
+        }
+    }
+}
+
+impl SenderRefusal {
+    /// The name of the rule that decided.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Envelope => "sender.own",
+            Self::Header { .. } => "sender.own-header",
+        }
+    }
+
+    /// The reply.
+    #[must_use]
+    pub fn reply(&self) -> (u16, Status, &'static str) {
+        let status = Status(5, 7, 1);
+        match self {
+            Self::Envelope => (553, status, "Sender address not owned by this login"),
+            Self::Header { field: "From", .. } => (550, status, "Address in From not owned by this login"),
+            Self::Header { field: "Sender", .. } => {
+                (550, status, "Address in Sender not owned by this login")
+            }
+            Self::Header { .. } => (550, status, "Address in Resent-From not owned by this login"),
+        }
+    }
+}

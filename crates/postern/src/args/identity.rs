@@ -1,0 +1,121 @@
+//! Arguments of `user address`, `user group`, `user delegate` and `auth explain`.
+
+use clap::{Args, Subcommand};
+use postern_mail::{Mailbox, ParseOptions, ReversePath};
+use postern_sasl::Mechanism;
+
+use super::JsonArg;
+
+/// What to do with further addresses.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AddressCommand {
+    /// Gives a user a further address, to receive mail at and to send with
+    Add {
+        /// The name to log in with
+        login: String,
+        /// The address
+        address: String,
+    },
+    /// Takes a further address away
+    Remove {
+        /// The name to log in with
+        login: String,
+        /// The address
+        address: String,
+    },
+}
+
+/// What to do with groups.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GroupCommand {
+    /// Puts a user into a group, for the grants to it in [[identity.grant]]
+    Add {
+        /// The name to log in with
+        login: String,
+        /// The group; it is there when somebody is in it
+        group: String,
+    },
+    /// Takes a user out of a group
+    Remove {
+        /// The name to log in with
+        login: String,
+        /// The group
+        group: String,
+    },
+}
+
+/// What to do with delegates.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DelegateCommand {
+    /// Lets a user send with another's addresses, and act as that other
+    Add {
+        /// In whose name
+        owner: String,
+        /// Who may
+        delegate: String,
+    },
+    /// No longer lets it
+    Remove {
+        /// In whose name
+        owner: String,
+        /// Who might until now
+        delegate: String,
+    },
+}
+
+/// Arguments of `auth explain`.
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArgs {
+    /// Who logs in
+    #[arg(long)]
+    pub(crate) login: String,
+    /// As whom, where that is somebody else (the authorization identity)
+    #[arg(long = "as", value_name = "LOGIN")]
+    pub(crate) acts_as: Option<String>,
+    /// The sender of the envelope; <> for none
+    #[arg(long, value_name = "ADDRESS", value_parser = sender)]
+    pub(crate) sender: Option<ReversePath>,
+    /// The value of the field From; may be given several times, as the field in a message
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) from: Vec<String>,
+    /// The value of the field Sender
+    #[arg(long = "header-sender", value_name = "VALUE")]
+    pub(crate) header_sender: Vec<String>,
+    /// The submitter in AUTH= of MAIL
+    #[arg(long, value_name = "ADDRESS", value_parser = mailbox)]
+    pub(crate) submitter: Option<Mailbox>,
+    /// The mechanism of the login, to say whether it is offered and may relay
+    #[arg(long, value_name = "NAME", value_parser = mechanism)]
+    pub(crate) mechanism: Option<Mechanism>,
+    /// The listener of the login, by its name or address
+    #[arg(long, value_name = "NAME")]
+    pub(crate) listener: Option<String>,
+    /// The client's address
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(crate) peer: std::net::IpAddr,
+    /// Bits of the client's TLS session; 0 for none
+    #[arg(long, value_name = "BITS", default_value_t = 256)]
+    pub(crate) bits: u32,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+fn mailbox(text: &str) -> Result<Mailbox, String> {
+    let options = ParseOptions {
+        utf8: true,
+        ..ParseOptions::default()
+    };
+    let bare = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    Mailbox::parse(bare.unwrap_or(text), &options).map_err(|error| error.to_string())
+}
+
+fn sender(text: &str) -> Result<ReversePath, String> {
+    match text {
+        "" | "<>" => Ok(ReversePath::Null),
+        _ => mailbox(text).map(ReversePath::Mailbox),
+    }
+}
+
+fn mechanism(text: &str) -> Result<Mechanism, String> {
+    Mechanism::from_config(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,330 @@
+//! `postern auth explain`: what a login may do, and which rule says so.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use postern_directory::{Account, Directories, PasswordVerdict};
+use postern_mail::Mailbox;
+use postern_policy::identity::{self, ActAs, Basis, Claims, Identity, SenderRefusal, SenderRule};
+use postern_policy::login::{MechanismTraits, SessionFacts, offered};
+use postern_receive::{AuthRule, alias_targets, identity_of};
+use postern_sasl::{Mechanism, Needs};
+use serde::Serialize;
+
+use crate::args::{ConfigArg, ExplainArgs};
+use crate::config::checked::ListenerConfig;
+use crate::config::{self, Config};
+use crate::exit::{Exit, Failure, chain};
+use crate::{locate, output};
+
+/// One question with its answer.
+#[derive(Debug, Serialize)]
+struct Line {
+    question: String,
+    allowed: bool,
+    rule: &'static str,
+    reason: String,
+}
+
+/// What the directories know of one account.
+#[derive(Debug, Serialize)]
+struct Facts {
+    login: String,
+    /// Whether a directory knows it that can be asked without a password.
+    known: bool,
+    addresses: Vec<String>,
+    groups: Vec<String>,
+    acts_for: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Explanation {
+    /// Whom the session would act as.
+    account: Facts,
+    verdicts: Vec<Line>,
+}
+
+/// Puts the questions to the rules of the configuration and to its directories, as the server would. A refusal makes the answer
+/// a no.
+pub(crate) fn run(at: &ConfigArg, args: &ExplainArgs) -> Result<(), Failure> {
+    let path = locate::existing(at)?;
+    let (config, _) = config::load(&path).map_err(|report| {
+        super::show_report(&report);
+        Failure::silent(Exit::Config)
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::from_error(Exit::System, "cannot start", &error))?;
+    let explanation = runtime.block_on(explain(&config, args))?;
+    if args.json.json {
+        output::print_json(&explanation)?;
+    } else {
+        show(&explanation)?;
+    }
+    if explanation.verdicts.iter().all(|line| line.allowed) {
+        Ok(())
+    } else {
+        Err(Failure::silent(Exit::No))
+    }
+}
+
+async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Failure> {
+    let directories = Directories::open(config.directories.clone())
+        .await
+        .map_err(|error| Failure::new(Exit::InputOutput, chain(&error)))?;
+    let mut verdicts = Vec::new();
+    let (mut known, mut account) = find(&directories, &args.login).await?;
+    if let Some(mechanism) = args.mechanism {
+        verdicts.push(trust(config, mechanism, args));
+    }
+    if args.mechanism.is_some() || args.listener.is_some() {
+        verdicts.extend(listeners(config, args)?);
+    }
+    if let Some(authzid) = &args.acts_as {
+        let identity = identity_of(&account);
+        let (line, other) = act(config, &identity, authzid);
+        verdicts.push(line);
+        if let Some(other) = other {
+            (known, account) = find(&directories, &other).await?;
+            account.acts_for.clear();
+            if !known && let Some(line) = verdicts.last_mut() {
+                line.allowed = false;
+                line.reason.push_str("; no directory knows that account");
+            }
+        }
+    }
+    let identity = identity_of(&account);
+    let refused = verdicts.iter().any(|line| line.rule == "login.authorization");
+    if !refused {
+        verdicts.extend(senders(config, &identity, args));
+    }
+    let account = Facts {
+        login: account.login.clone(),
+        known,
+        addresses: identity.own_addresses().into_iter().map(str::to_owned).collect(),
+        groups: account.groups,
+        acts_for: account.acts_for.into_iter().map(|owner| owner.login).collect(),
+    };
+    Ok(Explanation { account, verdicts })
+}
+
+/// What is known of a login. One that can only be asked about with its password has nothing but its name.
+async fn find(directories: &Directories, login: &str) -> Result<(bool, Account), Failure> {
+    match directories.find_account(login).await {
+        PasswordVerdict::Granted(account) => Ok((true, account)),
+        PasswordVerdict::Denied(_) => Ok((
+            false,
+            Account {
+                login: login.to_owned(),
+                ..Account::default()
+            },
+        )),
+        PasswordVerdict::Unavailable(reason) => Err(Failure::new(
+            Exit::Unavailable,
+            format!("a directory cannot be asked: {reason}"),
+        )),
+    }
+}
+
+fn trust(config: &Config, mechanism: Mechanism, args: &ExplainArgs) -> Line {
+    let settings = &config.receive;
+    let trusted = settings.auth.trust.covers(mechanism.name(), args.bits);
+    let (allowed, reason) = match (settings.relay.login_relays, trusted) {
+        (true, true) => (true, "`login_mechanisms` and `login_least_bits` are met"),
+        (false, _) => (false, "`logins = false` in [relay]"),
+        (_, false) => (false, "`login_mechanisms` or `login_least_bits` in [relay]"),
+    };
+    Line {
+        question: format!("relay after {mechanism} with {} bits", args.bits),
+        allowed,
+        rule: if allowed {
+            "relay.login"
+        } else {
+            "relay.login-not-trusted"
+        },
+        reason: reason.into(),
+    }
+}
+
+/// Whether the mechanism is offered, on each listener that is asked about. Any but one on which nobody logs in, where none is
+/// named.
+fn listeners(config: &Config, args: &ExplainArgs) -> Result<Vec<Line>, Failure> {
+    let named = |name: &String, listener: &ListenerConfig| {
+        *name == listener.settings.name || *name == listener.address.to_string()
+    };
+    let asked: Vec<_> = config
+        .listeners
+        .iter()
+        .filter(|listener| match &args.listener {
+            Some(name) => named(name, listener),
+            None => listener.settings.auth != AuthRule::Off,
+        })
+        .collect();
+    if let (Some(name), true) = (&args.listener, asked.is_empty()) {
+        return Err(Failure::new(Exit::No, format!("there is no listener {name}")));
+    }
+    let settings = &config.receive.auth;
+    let mut lines = Vec::new();
+    for listener in asked {
+        let name = &listener.settings.name;
+        let list = listener
+            .settings
+            .mechanisms
+            .as_ref()
+            .unwrap_or(&settings.mechanisms);
+        let mechanisms: Vec<Mechanism> = args.mechanism.map_or_else(|| list.clone(), |one| vec![one]);
+        for mechanism in mechanisms {
+            let reason = match (listener.settings.auth, list.contains(&mechanism)) {
+                (AuthRule::Off, _) => Err("nobody logs in there".to_owned()),
+                (_, false) => Err("not in `mechanisms`".to_owned()),
+                _ => withheld(config, mechanism, listener, args),
+            };
+            lines.push(Line {
+                question: format!("{mechanism} on {name} from {}", args.peer),
+                allowed: reason.is_ok(),
+                rule: if reason.is_ok() {
+                    "login.offered"
+                } else {
+                    "login.not-offered"
+                },
+                reason: reason.map_or_else(|reason| reason, |()| "all conditions are met".into()),
+            });
+        }
+    }
+    Ok(lines)
+}
+
+fn withheld(
+    config: &Config,
+    mechanism: Mechanism,
+    listener: &ListenerConfig,
+    args: &ExplainArgs,
+) -> Result<(), String> {
+    let settings = &config.receive.auth;
+    let rule = settings.rules.iter().find(|(about, _)| *about == mechanism);
+    let least = listener.settings.least_bits.unwrap_or(settings.least_bits);
+    let inside_tls = args.bits > 0;
+    let open = inside_tls || settings.plaintext == postern_receive::Plaintext::Always;
+    if mechanism.is_plaintext() && !open {
+        return Err("shows the password, and `plaintext` is \"tls-only\"".into());
+    }
+    let needs_certificate = mechanism.properties().needs == Needs::Certificate;
+    let facts = SessionFacts {
+        peer: Some(args.peer),
+        tls_bits: inside_tls.then_some(args.bits),
+        channel_known: inside_tls,
+        certificate: needs_certificate,
+        today: TimeZone::UTC.to_datetime(Timestamp::now()).date(),
+    };
+    let traits = MechanismTraits {
+        binds_channel: mechanism.binds_channel(),
+        needs_certificate,
+        layer_bits: 0,
+    };
+    offered(traits, rule.map(|(_, rule)| rule), &facts, least).map_err(|withheld| withheld.to_string())
+}
+
+/// Whether the login may act as somebody, and whose account that is.
+fn act(config: &Config, identity: &Identity, authzid: &str) -> (Line, Option<String>) {
+    let question = format!("{} acts as {authzid}", identity.login());
+    let line = |allowed, rule, reason| Line {
+        question: question.clone(),
+        allowed,
+        rule,
+        reason,
+    };
+    match identity::act_as(identity, authzid, &config.receive.identity) {
+        Ok(verdict @ ActAs::Itself) => (line(true, verdict.rule(), "itself".into()), None),
+        Ok(verdict @ ActAs::Other { login, basis }) => (
+            line(true, verdict.rule(), basis.to_string()),
+            Some(login.to_owned()),
+        ),
+        Err(refusal) => (line(false, "login.authorization", refusal.to_string()), None),
+    }
+}
+
+fn senders(config: &Config, identity: &Identity, args: &ExplainArgs) -> Vec<Line> {
+    let rules = &config.receive.identity;
+    let targets = |address: &Mailbox| alias_targets(address, &config.aliases, &config.receive);
+    let line = |question: String, verdict: Result<Basis<'_>, SenderRefusal>| match verdict {
+        Ok(basis) => Line {
+            question,
+            allowed: true,
+            rule: basis.rule(),
+            reason: basis.to_string(),
+        },
+        Err(refusal) => Line {
+            question,
+            allowed: false,
+            rule: refusal.rule(),
+            reason: refusal.to_string(),
+        },
+    };
+    let mut lines = Vec::new();
+    if let Some(sender) = &args.sender {
+        let verdict = identity::send_as(identity, sender, rules, &targets);
+        lines.push(line(format!("MAIL FROM:{sender}"), verdict));
+    }
+    if let Some(submitter) = &args.submitter {
+        let covered = identity::covers(identity, submitter, rules, &targets);
+        let verdict = match rules.senders {
+            SenderRule::Any => Ok(Basis::Any),
+            SenderRule::Own => covered.ok_or(SenderRefusal::Envelope),
+        };
+        let mut answer = line(format!("AUTH={submitter}"), verdict);
+        if !answer.allowed {
+            answer.rule = "sender.submitter";
+        }
+        lines.push(answer);
+    }
+    if !args.from.is_empty() || !args.header_sender.is_empty() {
+        let claims = Claims {
+            from: args.from.iter().map(|value| value.trim()).collect(),
+            sender: args.header_sender.iter().map(|value| value.trim()).collect(),
+            ..Claims::default()
+        };
+        let fields = args.from.iter().map(|value| format!("From: {value}"));
+        let senders = args.header_sender.iter().map(|value| format!("Sender: {value}"));
+        let question = fields.chain(senders).collect::<Vec<_>>().join(", ");
+        lines.push(line(
+            question,
+            identity::write_as(identity, &claims, rules, &targets),
+        ));
+    }
+    lines
+}
+
+fn show(explanation: &Explanation) -> Result<(), Failure> {
+    let Facts {
+        login,
+        known,
+        addresses,
+        groups,
+        acts_for,
+    } = &explanation.account;
+    let or_none = |list: &[String]| match list {
+        [] => "none".to_owned(),
+        list => list.join(" "),
+    };
+    let mut text = output::visible(login);
+    if !known {
+        text.push_str("\n  no directory knows it that can be asked without its password");
+    }
+    text.push_str(&format!(
+        "\n  addresses: {}\n  groups: {}\n  delegate of: {}\n",
+        or_none(addresses),
+        or_none(groups),
+        or_none(acts_for)
+    ));
+    output::print(&text)?;
+    let rows = explanation.verdicts.iter().map(|line| {
+        vec![
+            output::visible(&line.question),
+            if line.allowed { "yes" } else { "no" }.to_owned(),
+            line.rule.to_owned(),
+            line.reason.clone(),
+        ]
+    });
+    match explanation.verdicts.as_slice() {
+        [] => output::print("ask more with --as, --sender, --from, --submitter, --mechanism, --listener"),
+        _ => output::print_table(&["question", "allowed", "rule", "why"], &[], &[], rows.collect()),
+    }
+}

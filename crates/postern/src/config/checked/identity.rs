@@ -1,0 +1,85 @@
+//! `[identity]`: grants that give something to somebody.
+
+use postern_policy::identity::{Grant, IdentityRules, SenderRule};
+
+use super::{Checking, values};
+use crate::config::file::GrantTable;
+use crate::config::read::At;
+
+pub(super) fn check(c: &mut Checking<'_>) -> IdentityRules {
+    let written = &c.file.identity;
+    let senders = *c.file.relay.senders;
+    let mut names: Vec<&str> = Vec::new();
+    for grant in &written.grant.value {
+        check_grant(grant, senders, c);
+        let Some(name) = &grant.name else { continue };
+        if names.contains(&name.value.as_str()) {
+            c.problems.warning(
+                name.span.clone(),
+                format!("two grants are called {:?}", name.value),
+                "the log cannot tell them apart",
+                "give each a name of its own",
+            );
+        }
+        names.push(&name.value);
+    }
+    let separator = written.tag_separator.as_ref();
+    let tag_separator = separator.and_then(|separator| separator.value.chars().next());
+    if let (Some(separator), Some(written)) = (tag_separator, separator)
+        && (separator.is_alphanumeric() || matches!(separator, '@' | '"' | '.' | '\\'))
+    {
+        c.problems.error(
+            written.span.clone(),
+            "`tag_separator` in [identity] stands in ordinary addresses",
+            "would make one user's address a tag of another's",
+            "choose for example \"+\" or \"-\"",
+        );
+    }
+    IdentityRules {
+        senders,
+        aliases: *written.aliases,
+        tag_separator,
+        grants: written.grant.value.iter().map(grant).collect(),
+    }
+}
+
+fn grant(written: &At<GrantTable>) -> Grant {
+    Grant {
+        name: written
+            .name
+            .as_ref()
+            .map(|name| name.value.clone())
+            .unwrap_or_default(),
+        logins: values(&written.logins),
+        groups: values(&written.groups),
+        addresses: values(&written.addresses),
+        act_as: values(&written.act_as),
+    }
+}
+
+fn check_grant(grant: &At<GrantTable>, senders: SenderRule, c: &mut Checking<'_>) {
+    if grant.logins.is_empty() && grant.groups.is_empty() {
+        c.problems.error(
+            grant.span.clone(),
+            "a grant to nobody",
+            "neither `logins` nor `groups`",
+            "add for example `logins = [\"acaird\"]`",
+        );
+    }
+    if grant.addresses.is_empty() && grant.act_as.is_empty() {
+        c.problems.error(
+            grant.span.clone(),
+            "a grant of nothing",
+            "neither `addresses` nor `act_as`",
+            "add for example `addresses = [\"sales@example.org\"]`",
+        );
+    }
+    if !grant.addresses.is_empty() && grant.act_as.is_empty() && senders == SenderRule::Any {
+        c.problems.warning(
+            grant.addresses.span.clone(),
+            "a grant of addresses has no effect",
+            "every login may use any address",
+            "set `senders = \"own\"` in [relay], or remove the grant",
+        );
+    }
+}

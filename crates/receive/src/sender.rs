@@ -1,0 +1,89 @@
+//! Whether a login may send as it wants to: the sender of the envelope, the submitter in `AUTH=`, the author in the message.
+
+use postern_mail::header::HeaderScan;
+use postern_mail::{Mailbox, ParseOptions};
+use postern_policy::identity::{self, Claims, SenderRefusal, SenderRule};
+use postern_smtp::reply::texts;
+use postern_smtp::server::{Answer, AskSender};
+
+use crate::identity::alias_targets;
+use crate::session::{Login, Session};
+
+/// The answer to `MAIL` with a sender that the login may not use.
+pub(crate) fn refused(ask: &AskSender<'_>, session: &Session) -> Option<Answer> {
+    let login = session.login.as_ref()?;
+    let rules = &session.profile.settings.identity;
+    let refusal = identity::send_as(&login.identity, ask.sender(), rules, &targets(session)).err()?;
+    let reply = texts::refused_path(ask.sender(), refusal.reply(), &session.mark());
+    session.log_refusal(
+        refusal.rule(),
+        &reply,
+        &format_args!("{}: {refusal}", ask.sender()),
+    );
+    Some(Answer::stay(reply))
+}
+
+/// Takes `AUTH=` for `AUTH=<>` unless the login is trusted to say who submitted a message (RFC 4954 section 5), and may
+/// itself use that address.
+pub(crate) fn judge_submitter(ask: &mut AskSender<'_>, session: &Session) {
+    let Some(submitter) = ask.submitter().filter(|submitter| !submitter.is_empty()) else {
+        return;
+    };
+    let reason = match &session.login {
+        None => "no login",
+        Some(login) if !login.trusted => "mechanism or bits not trusted",
+        Some(login) if !may_name(login, submitter, session) => "not an address of this login",
+        Some(_) => return,
+    };
+    tracing::info!(
+        target: "postern::login",
+        session = %session.id,
+        login = session.login.as_ref().map(Login::authcid),
+        rule = "sender.submitter",
+        reason,
+        submitter,
+        "AUTH= taken for <>"
+    );
+    ask.forget_submitter();
+}
+
+fn may_name(login: &Login, submitter: &str, session: &Session) -> bool {
+    let rules = &session.profile.settings.identity;
+    let options = ParseOptions {
+        utf8: true,
+        ..ParseOptions::default()
+    };
+    rules.senders == SenderRule::Any
+        || Mailbox::parse(submitter, &options).is_ok_and(|mailbox| {
+            identity::covers(&login.identity, &mailbox, rules, &targets(session)).is_some()
+        })
+}
+
+/// Why the login may send this message, as the name of a rule, or the answer to one that names an author whom it may not be.
+pub(crate) fn judge_author(scan: &HeaderScan, session: &Session) -> Result<Option<&'static str>, Answer> {
+    let Some(login) = &session.login else {
+        return Ok(None);
+    };
+    let rules = &session.profile.settings.identity;
+    let claims = Claims {
+        from: scan.from_values().collect(),
+        sender: scan.sender_values().collect(),
+        resent: scan.resent_values().collect(),
+        in_doubt: scan.from_is_in_doubt(),
+    };
+    identity::write_as(&login.identity, &claims, rules, &targets(session))
+        .map(|basis| Some(basis.rule()))
+        .map_err(|refusal| refuse(&refusal, session))
+}
+
+fn refuse(refusal: &SenderRefusal, session: &Session) -> Answer {
+    let reply = texts::refusal(refusal.reply(), &session.mark());
+    session.log_refusal(refusal.rule(), &reply, refusal);
+    Answer::stay(reply)
+}
+
+fn targets(session: &Session) -> impl Fn(&Mailbox) -> Vec<Mailbox> {
+    let aliases = session.shared.deps.aliases.load_full();
+    let settings = &session.profile.settings;
+    move |address| alias_targets(address, &aliases, settings)
+}
