@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::discover::FindServers;
 use crate::ldap::{Ldap, LdapSettings};
 use crate::pace::Pace;
+use crate::pam::{PamHelper, PamSettings};
 use crate::recent::RecentLogins;
 use crate::saslauthd::{Saslauthd, SaslauthdSettings};
 use crate::secret_file::SecretFileError;
@@ -38,6 +39,8 @@ pub enum DirectorySettings {
     Saslauthd(SaslauthdSettings),
     /// A SQL database.
     Sql(SqlSettings),
+    /// PAM, behind its helper.
+    Pam(PamSettings),
 }
 
 impl DirectorySettings {
@@ -47,6 +50,7 @@ impl DirectorySettings {
         match self {
             Self::Ldap(settings) => settings.cache_ttl,
             Self::Saslauthd(settings) => settings.cache_ttl,
+            Self::Pam(settings) => settings.cache_ttl,
             Self::Users(_) | Self::Sql(_) => Duration::ZERO,
         }
     }
@@ -158,6 +162,7 @@ enum Kind {
     Ldap(Box<Ldap>),
     Saslauthd(Saslauthd),
     Sql(Box<Sql>),
+    Pam(PamHelper),
 }
 
 impl Directories {
@@ -306,6 +311,7 @@ impl Directory {
             DirectorySettings::Sql(settings) => {
                 ("sql", Sql::new(settings).map(|sql| Kind::Sql(Box::new(sql))))
             }
+            DirectorySettings::Pam(settings) => ("pam", PamHelper::new(settings).map(Kind::Pam)),
         };
         let name = format!("{word} (directory {})", index + 1);
         match kind {
@@ -334,6 +340,7 @@ impl Directory {
             Kind::Ldap(ldap) => ldap.check_password(login, password).await,
             Kind::Saslauthd(saslauthd) => saslauthd.check_password(login, password).await,
             Kind::Sql(sql) => sql.check_password(login, password).await,
+            Kind::Pam(helper) => helper.check_password(login, password, peer).await,
         };
         if let Ok(Finding::Granted(account)) = &found {
             // The time counts from the question: what changes while it is under way is seen no later.
@@ -347,7 +354,7 @@ impl Directory {
             Kind::Users(users) => users.recipient_exists(address).await,
             Kind::Ldap(ldap) => ldap.recipient_exists(address).await,
             Kind::Sql(sql) => sql.recipient_exists(address).await,
-            Kind::Saslauthd(_) => return Ok(false),
+            Kind::Saslauthd(_) | Kind::Pam(_) => return Ok(false),
         };
         self.watch(found)
     }

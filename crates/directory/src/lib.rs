@@ -23,6 +23,7 @@ mod hashing;
 mod keys;
 pub mod ldap;
 mod pace;
+pub mod pam;
 mod recent;
 mod rota;
 pub mod saslauthd;
@@ -40,6 +41,7 @@ pub use directories::{
 pub use discover::{FindServers, FoundServers, ServiceRecord};
 pub use keys::{KeyKind, KeyVerdict};
 pub use ldap::{LdapSettings, SearchScope};
+pub use pam::PamSettings;
 pub use saslauthd::SaslauthdSettings;
 pub use schemes::{SchemeError, SchemeRules};
 pub use secret_file::{SecretFileError, read_secret};

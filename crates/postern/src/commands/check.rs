@@ -112,6 +112,15 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
             _ if offline => {}
             DirectorySettings::Ldap(ldap) => ldap.servers.iter().for_each(|url| check_ldap(url, found)),
             DirectorySettings::Sql(_) => check_sql(directory, found),
+            DirectorySettings::Pam(pam) => {
+                if let Err(error) = UnixStream::connect(&pam.socket) {
+                    let title = format!(
+                        "PAM's helper does not answer at {}: {error}",
+                        pam.socket.display()
+                    );
+                    found.warning(None, title, "", "start `postern pam-helper`, or correct `socket`");
+                }
+            }
             DirectorySettings::Saslauthd(saslauthd) => {
                 if let Err(error) = UnixStream::connect(&saslauthd.socket) {
                     let title = format!(

@@ -20,6 +20,7 @@ mod login_attacks;
 mod mechanisms;
 mod next_hop;
 mod operations;
+mod pam;
 mod relay_example;
 mod seed_procedure;
 mod weight;

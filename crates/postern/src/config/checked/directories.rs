@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use postern_directory::{DirectorySettings, LdapSettings, SaslauthdSettings, UsersSettings};
+use postern_directory::{DirectorySettings, LdapSettings, PamSettings, SaslauthdSettings, UsersSettings};
 
 use super::{Checking, clamp, files, logins, sql, values};
-use crate::config::file::{Directory, LdapTable, Postern, SaslauthdTable, UsersTable};
+use crate::config::file::{Directory, LdapTable, PamTable, Postern, SaslauthdTable, UsersTable};
 use crate::config::problem::Span;
 use crate::config::read::At;
 
@@ -21,6 +21,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<DirectorySettings> {
             Directory::Ldap(table) => ldap(table, directory.span.clone(), c).map(DirectorySettings::Ldap),
             Directory::Sql(table) => sql::check(table, directory.span.clone(), c).map(DirectorySettings::Sql),
             Directory::Saslauthd(table) => Some(DirectorySettings::Saslauthd(saslauthd(table))),
+            Directory::Pam(table) => Some(DirectorySettings::Pam(pam(table))),
         };
         let Some(one) = one else { continue };
         if settings.contains(&one) {
@@ -205,6 +206,29 @@ fn is_balanced(filter: &str) -> bool {
         }
     }
     depth == 0
+}
+
+/// The directories behind PAM's helper.
+pub(crate) fn pam_directories(file: &Postern) -> Vec<PamSettings> {
+    let tables = file
+        .directory
+        .iter()
+        .filter_map(|directory| match &directory.value {
+            Directory::Pam(table) => Some(pam(table)),
+            _ => None,
+        });
+    tables.collect()
+}
+
+fn pam(table: &PamTable) -> PamSettings {
+    PamSettings {
+        socket: table.socket.value.clone(),
+        service: table.service.value.clone(),
+        service_folder: table.service_folder.as_ref().map(|folder| folder.value.clone()),
+        timeout: *table.timeout,
+        cache_ttl: *table.cache_time,
+        workers: clamp(*table.workers),
+    }
 }
 
 fn saslauthd(table: &SaslauthdTable) -> SaslauthdSettings {

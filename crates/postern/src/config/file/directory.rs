@@ -19,6 +19,7 @@ pub(crate) enum Directory {
     Ldap(Box<LdapTable>),
     Saslauthd(SaslauthdTable),
     Sql(Box<SqlTable>),
+    Pam(PamTable),
 }
 
 table! {
@@ -94,6 +95,25 @@ table! {
         split_realm: bool = Switch, default "true";
         /// The longest time for one login. After it the client is told `454 4.7.0`.
         timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
+        /// How long a login that was granted counts without asking again; what changes meanwhile is seen after it.
+        cache_time: Duration = Time("0", "10m"), default "\"0\"";
+    }
+}
+
+table! {
+    /// PAM: the password and the account are checked by the modules of a service. `postern pam-helper` asks them, with the rights that
+    /// they need; Postern itself has none. Prompts for anything but one password end the login.
+    PamTable {
+        /// The helper's socket. It takes questions of `user` alone.
+        socket: PathBuf = FilePath, default "\"/run/postern-pam/socket\"";
+        /// The service: the name of a file in `/etc/pam.d`.
+        service: String = Line(128), default "\"smtp\"";
+        /// The folder of the service's file.
+        service_folder: PathBuf = FilePath, optional "\"pam.d\"" else "/etc/pam.d";
+        /// The longest time for one login; a module that takes longer is cut off. After it the client is told `454 4.7.0`.
+        timeout: Duration = Time("1s", "2m"), default "\"10s\"";
+        /// Most logins under way at once. Each is a process of the helper.
+        workers: u64 = Count(1..=256), default "16";
         /// How long a login that was granted counts without asking again; what changes meanwhile is seen after it.
         cache_time: Duration = Time("0", "10m"), default "\"0\"";
     }
@@ -183,6 +203,7 @@ pub(crate) enum DirectoryWord {
     Ldap,
     Saslauthd,
     Sql,
+    Pam,
 }
 
 impl Choice for DirectoryWord {
@@ -191,6 +212,7 @@ impl Choice for DirectoryWord {
         ("ldap", Self::Ldap),
         ("saslauthd", Self::Saslauthd),
         ("sql", Self::Sql),
+        ("pam", Self::Pam),
     ];
 }
 
@@ -244,6 +266,7 @@ impl DirectoryKind {
             DirectoryWord::Ldap => Directory::Ldap(Box::new(entries.read_all_but(KEY))),
             DirectoryWord::Saslauthd => Directory::Saslauthd(entries.read_all_but(KEY)),
             DirectoryWord::Sql => Directory::Sql(Box::new(entries.read_all_but(KEY))),
+            DirectoryWord::Pam => Directory::Pam(entries.read_all_but(KEY)),
         };
         Some(At {
             value,
@@ -281,6 +304,7 @@ impl Kind for DirectoryKind {
                 shape::<LdapTable>(Some("ldap")),
                 shape::<SaslauthdTable>(Some("saslauthd")),
                 shape::<SqlTable>(Some("sql")),
+                shape::<PamTable>(Some("pam")),
             ],
         })
     }

@@ -67,7 +67,7 @@ fn each_mistake_has_its_line_and_remedy() {
         ("delays the wrong way round", "[auth]\nfirst_delay = \"30s\"",               "4: error: `first_delay` in [auth] is longer", "longer one"),
         ("a privacy flag misspelt",    "privacy = [\"goawy\"]",                       "3: error: `privacy` has a value", "goaway"),
         ("a directory without kind",   "[[directory]]\nservers = []",                 "3: error: `kind` is missing in [[directory]]", "`kind = \"ldap\"`"),
-        ("a kind of later",            "[[directory]]\nkind = \"oauth\"",             "4: error: `kind` in [[directory]] has a value", "\"users\", \"ldap\", \"saslauthd\" or \"sql\""),
+        ("a kind of later",            "[[directory]]\nkind = \"oauth\"",             "4: error: `kind` in [[directory]] has a value", "\"saslauthd\""),
         ("SQL without engine",         "[[directory]]\nkind = \"sql\"\npassword_query = \"SELECT p FROM u WHERE l = :login\"", "3: error: `engine` is missing", "add for example `engine = "),
         ("an unknown engine",          "[[directory]]\nkind = \"sql\"\nengine = \"postgres\"\npassword_query = \":login\"", "5: error: `engine`", "did you mean \"postgresql\"?"),
         ("SQLite without file",        "[[directory]]\nkind = \"sql\"\nengine = \"sqlite\"\npassword_query = \":login\"", "3: error: `file` is missing", "`file = \"accounts.db\"`"),
