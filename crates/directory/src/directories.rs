@@ -2,6 +2,7 @@
 
 mod health;
 mod lookup;
+mod shapes;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::verdict::{DenyReason, Existence, Finding, Outage, PasswordVerdict};
 
 use self::health::Health;
 pub use self::health::{DirectoryState, DirectoryStatus};
+use self::shapes::Shapes;
 
 /// Longest login and longest password put to a directory, in octets.
 const TEXT_MAX: usize = 1_024;
@@ -128,7 +130,6 @@ pub struct Environment {
 }
 
 impl Environment {
-    #[allow(dead_code, reason = "LDAP is about to use it")]
     pub(crate) fn decoy(&self) -> DecoySecret {
         let drawn = || DecoySecret::new(rand::random());
         self.decoy.clone().unwrap_or_else(drawn)
@@ -144,6 +145,7 @@ impl Environment {
 pub struct Directories {
     list: Vec<Directory>,
     check_after: Option<Duration>,
+    shapes: Shapes,
     pace: Pace,
     /// Held by the caller who makes the comparison of [`Pace`]; the others wait for it.
     comparing: tokio::sync::Mutex<()>,
@@ -199,6 +201,7 @@ impl Directories {
         Ok(Self {
             list,
             check_after,
+            shapes: Shapes::default(),
             pace: Pace::default(),
             comparing: tokio::sync::Mutex::new(()),
         })
@@ -308,9 +311,10 @@ impl Directory {
             DirectorySettings::Saslauthd(settings) => {
                 ("saslauthd", Saslauthd::new(settings).map(Kind::Saslauthd))
             }
-            DirectorySettings::Sql(settings) => {
-                ("sql", Sql::new(settings).map(|sql| Kind::Sql(Box::new(sql))))
-            }
+            DirectorySettings::Sql(settings) => (
+                "sql",
+                Sql::new(settings, environment).map(|sql| Kind::Sql(Box::new(sql))),
+            ),
             DirectorySettings::Pam(settings) => ("pam", PamHelper::new(settings).map(Kind::Pam)),
         };
         let name = format!("{word} (directory {})", index + 1);

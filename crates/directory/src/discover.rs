@@ -29,7 +29,6 @@ pub struct ServiceRecord {
 ///
 /// DNS without DNSSEC is not to be trusted: whoever forges an answer names a host of theirs, for which they have a
 /// certificate (RFC 6125 section 6.2.1, RFC 4513 section 3.1.3). A host in the domain they have none for.
-#[allow(dead_code, reason = "LDAP is about to use it")]
 pub(crate) fn is_within(host: &str, domain: &str) -> bool {
     let inside = host.strip_suffix(domain);
     inside.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -37,7 +36,6 @@ pub(crate) fn is_within(host: &str, domain: &str) -> bool {
 
 /// Brings records into the order in which to ask: by priority, and within one by chance according to the weights (RFC 2782).
 /// `chance` gives a number from 0 up to and without its argument.
-#[allow(dead_code, reason = "LDAP is about to use it")]
 pub(crate) fn in_order(records: &[ServiceRecord], mut chance: impl FnMut(u64) -> u64) -> Vec<ServiceRecord> {
     let mut rest: Vec<ServiceRecord> = records.to_vec();
     // Those without weight stand first, so that they are not always last.

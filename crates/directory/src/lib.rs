@@ -19,6 +19,7 @@ pub mod aliases;
 mod directories;
 mod discover;
 mod failover;
+mod foreign;
 mod hashing;
 mod keys;
 pub mod ldap;
@@ -39,8 +40,9 @@ pub use directories::{
     Directories, DirectoryError, DirectorySettings, DirectoryState, DirectoryStatus, Environment,
 };
 pub use discover::{FindServers, FoundServers, ServiceRecord};
+pub use foreign::ForeignKeys;
 pub use keys::{KeyKind, KeyVerdict};
-pub use ldap::{LdapSettings, SearchScope};
+pub use ldap::{LdapCheck, LdapSettings, SearchScope};
 pub use pam::PamSettings;
 pub use saslauthd::SaslauthdSettings;
 pub use schemes::{SchemeError, SchemeRules};

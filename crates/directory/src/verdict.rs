@@ -55,6 +55,8 @@ pub enum DenyReason {
     /// The account is there, and has no key for the mechanism: its password was set before the mechanism was switched on,
     /// or SASLprep refuses it.
     NoKey,
+    /// The account is there, and the directory shows no password of it.
+    NoPassword,
     /// The account is there and switched off.
     Disabled,
     /// The account is locked, as after too many wrong passwords.
@@ -86,6 +88,7 @@ impl DenyReason {
             Self::Refused => "refused by the directory",
             Self::Ambiguous => "more than one entry for this login",
             Self::NoKey => "no key for this mechanism",
+            Self::NoPassword => "no password that can be read",
             Self::Disabled => "account disabled",
             Self::Locked => "account locked",
             Self::AccountExpired => "account expired",
@@ -107,6 +110,7 @@ impl DenyReason {
             | Self::EmptyPassword
             | Self::Ambiguous
             | Self::NoKey
+            | Self::NoPassword
             | Self::Disabled
             | Self::Locked
             | Self::AccountExpired

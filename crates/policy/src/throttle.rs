@@ -524,4 +524,33 @@ mod tests {
             assert_eq!(settings.delay(failures), settings.delay_max);
         }
     }
+
+    #[test]
+    fn logins_that_cannot_be_guessed_wait_for_their_network_alone() {
+        let start = Instant::now();
+        let mut throttle = LoginThrottle::new(settings());
+        for _ in 0..11 {
+            throttle.network_failure(&HOME, start);
+        }
+        assert_eq!(
+            throttle.network_wait(&HOME, start),
+            Duration::ZERO,
+            "not many yet"
+        );
+        throttle.network_failure(&HOME, start);
+        let longest = Duration::from_secs(6);
+        assert_eq!(throttle.network_wait(&HOME, start), longest, "many");
+        assert_eq!(
+            throttle.network_wait(&AWAY, start),
+            Duration::ZERO,
+            "from elsewhere"
+        );
+        assert_eq!(
+            throttle.begin(&HOME, "a", start),
+            Check(longest),
+            "nobody is barred by it"
+        );
+        let later = start + Duration::from_secs(601);
+        assert_eq!(throttle.network_wait(&HOME, later), Duration::ZERO, "long ago");
+    }
 }

@@ -148,6 +148,8 @@ pub struct ServerContext {
     pub decoy: DecoySecret,
     /// Iterations shown for SCRAM accounts that do not exist: what new keys are made with.
     pub decoy_iterations: u32,
+    /// Octets of the salt shown for them: as many as real ones have.
+    pub decoy_salt_octets: usize,
     /// Layers that DIGEST-MD5 and GSSAPI offer besides plain authentication.
     pub layers: Layers,
     /// What GSSAPI begins with; without it, it cannot be used.
@@ -171,6 +173,7 @@ impl ServerContext {
             plus_offered: false,
             decoy,
             decoy_iterations: crate::scram::ITERATIONS_DEFAULT,
+            decoy_salt_octets: crate::scram::ScramShape::default().salt_octets,
             layers: Layers::default(),
             kerberos: None,
             oauth: OauthAdvice::default(),

@@ -73,7 +73,9 @@ pub use ntlm::NtHash;
 pub use oauth::TOKEN_MAX;
 pub use prep::PrepError;
 pub use question::{Answer, Question};
-pub use scram::{ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, SALT_MAX, ScramHash, ScramKeys};
+pub use scram::{
+    ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, SALT_MAX, ScramHash, ScramKeys, ScramShape,
+};
 pub use security_context::{
     ContextAcceptor, ContextError, ContextFeatures, ContextInitiator, ContextStep, Principals,
     SecurityContext, Unwrapped,

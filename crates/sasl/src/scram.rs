@@ -9,7 +9,7 @@ mod server;
 
 pub(crate) use client::ScramClient;
 pub use hash::ScramHash;
-pub use keys::{ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, SALT_MAX, ScramKeys};
+pub use keys::{ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, SALT_MAX, ScramKeys, ScramShape};
 pub(crate) use message::{escape, unescape};
 pub(crate) use server::ScramServer;
 

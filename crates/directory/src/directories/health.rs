@@ -69,7 +69,7 @@ struct Seen {
     since: Option<Timestamp>,
     asked: Option<(Instant, Timestamp)>,
     error: Option<(Timestamp, String)>,
-    /// Failures in a row.
+    /// Questions of our own in a row that failed.
     failures: u32,
     probing: bool,
 }
@@ -91,7 +91,6 @@ impl Health {
         }
         match error {
             Some(reason) => {
-                seen.failures = seen.failures.saturating_add(1);
                 seen.error = Some((at, reason.to_owned()));
                 (was != Some(false)).then_some(News::Fails)
             }
@@ -107,7 +106,7 @@ impl Health {
         let mut seen = self.0.lock();
         let wait = match seen.up {
             Some(false) => {
-                let doubled = 2_u32.saturating_pow(seen.failures.saturating_sub(1));
+                let doubled = 2_u32.saturating_pow(seen.failures);
                 Some(PACE_MIN.saturating_mul(doubled).min(PACE_MAX))
             }
             _ => idle,
@@ -120,7 +119,11 @@ impl Health {
     }
 
     fn probed(&self) {
-        self.0.lock().probing = false;
+        let mut seen = self.0.lock();
+        seen.probing = false;
+        if seen.up == Some(false) {
+            seen.failures = seen.failures.saturating_add(1);
+        }
     }
 }
 
@@ -172,7 +175,11 @@ impl Directory {
     }
 
     fn answers_without_password(&self) -> bool {
-        matches!(self.kind, Kind::Users(_) | Kind::Ldap(_) | Kind::Sql(_))
+        match &self.kind {
+            Kind::Ldap(ldap) => ldap.searches(),
+            Kind::Users(_) | Kind::Sql(_) => true,
+            _ => false,
+        }
     }
 
     /// Asks for a login that nobody has.
@@ -242,7 +249,7 @@ mod tests {
         let health = Health::default();
         let due = |idle, second| {
             let due = health.is_due(idle, at(second));
-            health.probed();
+            health.0.lock().probing = false;
             due
         };
         let note = |error, second| health.note(error, at(second), Timestamp::UNIX_EPOCH);
@@ -256,12 +263,15 @@ mod tests {
         assert!(due(None, 35), "a failure is followed up in any case");
         assert!(health.is_due(None, at(35)));
         assert!(!health.is_due(None, at(35)), "by one alone");
-        health.probed();
         note(Some("gone"), 35);
+        health.probed();
         assert!(!due(idle, 44), "the pace slows down");
         assert!(due(idle, 45));
+        note(Some("a login"), 45);
+        assert!(due(idle, 55), "logins do not slow it");
         for _ in 0..40 {
             note(Some("gone"), 45);
+            health.probed();
         }
         assert!(!due(idle, 104));
         assert!(due(idle, 105), "to once a minute");

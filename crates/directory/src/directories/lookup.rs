@@ -1,5 +1,7 @@
 //! Questions without a password: for the key of a login, and for the account of a login that was proved otherwise.
 
+use postern_sasl::StoredKey;
+
 use super::{Directories, Directory, Kind, TEXT_MAX};
 use crate::keys::{KeyFinding, KeyKind, KeyVerdict};
 use crate::verdict::{DenyReason, Finding, Outage, PasswordVerdict};
@@ -24,6 +26,9 @@ impl Directories {
         for directory in self.list.iter().filter(|directory| directory.keeps(kind)) {
             match directory.lookup_key(login, kind).await {
                 Ok(KeyFinding::Found { account, key }) => {
+                    if let StoredKey::Scram(keys) = &key {
+                        self.shapes.note(keys.hash(), keys.shape());
+                    }
                     decided = decided.or(Some(KeyVerdict::Found { account, key }));
                 }
                 Ok(KeyFinding::Denied(reason)) if reason.decides() => {
@@ -42,8 +47,8 @@ impl Directories {
 
     /// Finds the account of a login that proved itself by other means than a password, such as a certificate.
     ///
-    /// Own users and LDAP can be asked that, saslauthd cannot. LDAP tells only by a bind whether an account is locked, so
-    /// here it counts as open.
+    /// Own users, LDAP and SQL can be asked that, saslauthd cannot. Whether an account of LDAP is locked is read from its
+    /// entry, as far as the entry tells.
     pub async fn find_account(&self, login: &str) -> PasswordVerdict {
         if !is_login(login) {
             return PasswordVerdict::Denied(DenyReason::Malformed);
@@ -67,6 +72,8 @@ impl Directory {
     fn keeps(&self, kind: &KeyKind) -> bool {
         match &self.kind {
             Kind::Users(users) => users.keeps(kind),
+            Kind::Ldap(ldap) => ldap.keeps(kind),
+            Kind::Sql(sql) => sql.keeps(kind),
             _ => false,
         }
     }
@@ -74,6 +81,8 @@ impl Directory {
     async fn lookup_key(&self, login: &str, kind: &KeyKind) -> Result<KeyFinding, Outage> {
         let found = match &self.kind {
             Kind::Users(users) => users.lookup_key(login, kind).await,
+            Kind::Ldap(ldap) => ldap.lookup_key(login, kind).await,
+            Kind::Sql(sql) => sql.lookup_key(login, kind).await,
             _ => Ok(KeyFinding::Denied(DenyReason::UnknownUser)),
         };
         self.watch(found)
@@ -83,6 +92,7 @@ impl Directory {
         let found = match &self.kind {
             Kind::Users(users) => users.find_account(login).await,
             Kind::Ldap(ldap) => ldap.find_account(login).await,
+            Kind::Sql(sql) => sql.find_account(login).await,
             _ => return Ok(Finding::Denied(DenyReason::UnknownUser)),
         };
         self.watch(found)

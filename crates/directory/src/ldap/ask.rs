@@ -1,113 +1,101 @@
 //! The questions put to an LDAP directory, over its servers in turn.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
-use ldap3::{LdapConnSettings, Scope, SearchEntry};
+use jiff::Timestamp;
+use ldap3::{Scope, SearchEntry};
 use postern_mail::Mailbox;
 use secrecy::SecretString;
-use tracing::warn;
-use url::Url;
+use zeroize::Zeroizing;
 
+use super::account::{self, take_secrets};
 use super::code::{of_search, of_user_bind};
-use super::pool::{Identity, Pool, Search};
-use super::settings::{LdapSettings, SearchScope};
+use super::fleet::{Fleets, Server};
+use super::groups::{Grouping, Via};
+use super::pool::{Bound, Search};
+use super::settings::{LdapCheck, LdapSettings, SearchScope};
+use super::state;
 use super::template::Template;
 use crate::directories::{Environment, SetUpError};
-use crate::failover::{Failover, Fault};
-use crate::secret_file::read_secret;
-use crate::tls;
+use crate::failover::Fault;
+use crate::foreign::KeyMaker;
+use crate::hashing::Hashing;
+use crate::keys::{KeyFinding, KeyKind};
+use crate::schemes::Stored;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
 
-/// Most servers of one directory.
-const SERVERS_MAX: usize = 16;
-
 /// An LDAP directory.
-#[derive(Debug)]
 pub(crate) struct Ldap {
     settings: LdapSettings,
     filter: Template,
     recipient_filter: Template,
-    servers: Vec<Server>,
-    failover: Failover,
+    direct_bind: Option<Template>,
+    grouping: Grouping,
+    fleets: Fleets,
+    hashing: Hashing,
+    keys: KeyMaker,
 }
 
-/// One server: searches on some connections, user binds on others.
-#[derive(Debug)]
-struct Server {
-    searches: Pool,
-    binds: Pool,
+/// An entry that answers to a login, with the secrets that were asked for apart.
+struct Found {
+    entry: SearchEntry,
+    passwords: Vec<Zeroizing<String>>,
+    keys: Vec<Zeroizing<String>>,
 }
 
-#[derive(Clone, Copy)]
-enum Question<'a> {
-    Password {
-        login: &'a str,
-        password: &'a SecretString,
-    },
-    Account {
-        login: &'a str,
-    },
-    Recipient {
-        address: &'a str,
-    },
+/// What came of looking for the entry of a login.
+enum Entries {
+    One(Box<Found>),
+    None(DenyReason),
 }
 
-enum Reply {
-    Finding(Finding),
-    Exists(bool),
+/// What to read of an entry besides its account.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Also {
+    Nothing,
+    State,
+    Passwords,
+    Keys,
 }
 
 impl Ldap {
     /// Checks the settings and reads their files; connects to nothing yet.
-    pub(crate) fn new(settings: LdapSettings, _environment: &Environment) -> Result<Self, SetUpError> {
-        let count = settings.servers.len();
-        if !(1..=SERVERS_MAX).contains(&count) {
-            let message = format!("has {count} servers, must have from 1 to {SERVERS_MAX}");
-            return Err(SetUpError::setting("servers", message));
-        }
-        if !(1..=256).contains(&settings.pool_size) {
-            let message = format!("is {}, must be from 1 to 256", settings.pool_size);
-            return Err(SetUpError::setting("pool_size", message));
-        }
-        if settings.timeout.is_zero() {
-            return Err(SetUpError::setting(
-                "timeout",
-                "must be longer than zero, such as \"5s\"",
-            ));
-        }
+    pub(crate) fn new(settings: LdapSettings, environment: &Environment) -> Result<Self, SetUpError> {
+        check_numbers(&settings)?;
         let filter = Template::parse(&settings.filter).map_err(|e| SetUpError::setting("filter", e))?;
         let recipient_filter = match &settings.recipient_filter {
             Some(text) => text.clone(),
-            None => format!("({}={{address}})", settings.mail_attribute),
+            None => recipient_filter(&settings.mail_attributes),
         };
         let recipient_filter =
             Template::parse(&recipient_filter).map_err(|e| SetUpError::setting("recipient_filter", e))?;
-        let identity = identity(&settings)?;
-        let urls = settings
-            .servers
-            .iter()
-            .map(|url| check_url(url, settings.starttls));
-        let urls = urls.collect::<Result<Vec<_>, _>>()?;
-        let secured = urls.iter().any(|url| is_secured(url, settings.starttls));
-        let mut connect = LdapConnSettings::new().set_starttls(settings.starttls);
-        if secured {
-            let config = tls::client_config(settings.ca_file.as_deref());
-            connect = connect.set_config(config.map_err(|e| SetUpError::setting("ca_file", e))?);
+        let direct_bind = settings.direct_bind.as_deref().map(Template::of_bind).transpose();
+        let direct_bind = direct_bind.map_err(|e| SetUpError::setting("direct_bind", e))?;
+        if direct_bind.is_some() && settings.check == LdapCheck::Compare {
+            let message = "cannot be together with a comparison of stored passwords: remove one of them";
+            return Err(SetUpError::setting("direct_bind", message));
         }
-        let servers = urls
-            .iter()
-            .map(|url| Server::new(url, &connect, identity.clone(), &settings))
-            .collect();
-        let names = urls.iter().map(Url::to_string).collect();
-        let failover = Failover::new("LDAP", names, settings.retry_primary_after);
         Ok(Self {
-            settings,
             filter,
             recipient_filter,
-            servers,
-            failover,
+            direct_bind,
+            grouping: Grouping::new(&settings)?,
+            fleets: Fleets::new(&settings, environment)?,
+            // The row is read each time; the memory is of what was hashed.
+            hashing: Hashing::new(settings.workers, settings.cache_ttl),
+            keys: KeyMaker::new(
+                &settings.keys,
+                &settings.schemes,
+                environment.decoy(),
+                settings.workers,
+            ),
+            settings,
         })
+    }
+
+    /// Whether entries can be looked for without a user's password.
+    pub(crate) fn searches(&self) -> bool {
+        self.direct_bind.is_none() || self.fleets.has_identity()
     }
 
     /// Whether this is the login's password. The caller has refused empty ones.
@@ -116,62 +104,149 @@ impl Ldap {
         login: &str,
         password: &SecretString,
     ) -> Result<Finding, Outage> {
-        match self.ask(Question::Password { login, password }).await? {
-            Reply::Finding(finding) => Ok(finding),
-            Reply::Exists(_) => Ok(Finding::Denied(DenyReason::UnknownUser)),
+        let end = Instant::now() + self.settings.timeout;
+        if self.settings.check == LdapCheck::Compare {
+            let compared = tokio::time::timeout_at(end.into(), self.compare(login, password, end));
+            return compared.await.unwrap_or_else(|_| Err(self.too_late()));
         }
+        let fleet = self.fleets.current(end).await?;
+        let ask = async |index: usize, deadline| {
+            let server = &fleet.servers[index];
+            match &self.direct_bind {
+                Some(template) => {
+                    self.check_directly(server, &template.fill_bind(login), login, password, deadline)
+                        .await
+                }
+                None => self.check_at(server, login, password, deadline).await,
+            }
+        };
+        fleet.failover.ask(end, ask).await
     }
 
     /// The account of a login, without its password.
     pub(crate) async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
-        match self.ask(Question::Account { login }).await? {
-            Reply::Finding(finding) => Ok(finding),
-            Reply::Exists(_) => Ok(Finding::Denied(DenyReason::UnknownUser)),
+        if !self.searches() {
+            return Ok(Finding::Denied(DenyReason::UnknownUser));
         }
+        let end = Instant::now() + self.settings.timeout;
+        let fleet = self.fleets.current(end).await?;
+        let ask = async |index: usize, deadline| {
+            let server = &fleet.servers[index];
+            let found = match self.entry_of(server, login, Also::State, deadline).await? {
+                Entries::One(found) => found,
+                Entries::None(reason) => return Ok(Finding::Denied(reason)),
+            };
+            let refusal = state::refusal(&found.entry, Timestamp::now().as_second());
+            // How old the password is matters to those who use it.
+            if let Some(reason) = refusal.filter(|reason| *reason != DenyReason::PasswordExpired) {
+                return Ok(Finding::Denied(reason));
+            }
+            self.finish(Via::Pool(&server.searches), &found.entry, login, deadline)
+                .await
+        };
+        fleet.failover.ask(end, ask).await
     }
 
     /// Whether an entry has this address.
     pub(crate) async fn recipient_exists(&self, address: &Mailbox) -> Result<bool, Outage> {
-        let address = address.key();
-        Ok(matches!(
-            self.ask(Question::Recipient { address: &address }).await?,
-            Reply::Exists(true)
-        ))
-    }
-
-    async fn ask(&self, question: Question<'_>) -> Result<Reply, Outage> {
+        if !self.searches() {
+            return Ok(false);
+        }
+        let filter = self.recipient_filter.fill(&address.key());
         let end = Instant::now() + self.settings.timeout;
-        let ask = |index: usize, deadline| self.ask_server(&self.servers[index], question, deadline);
-        self.failover.ask(end, ask).await
+        let fleet = self.fleets.current(end).await?;
+        let ask = async |index: usize, deadline| {
+            let search = self.search(&filter, &["1.1"]);
+            let (entries, result) = fleet.servers[index].searches.search(&search, deadline).await?;
+            of_search(&result)?;
+            Ok(!entries.is_empty())
+        };
+        fleet.failover.ask(end, ask).await
     }
 
-    async fn ask_server(
-        &self,
-        server: &Server,
-        question: Question<'_>,
-        deadline: Instant,
-    ) -> Result<Reply, Fault> {
-        match question {
-            Question::Password { login, password } => self
-                .check_at(server, login, password, deadline)
-                .await
-                .map(Reply::Finding),
-            Question::Account { login } => {
-                let mut entries = self.entries_of(server, login, deadline).await?;
-                let account = entries.pop().map(|entry| self.account(&entry, login));
-                Ok(Reply::Finding(match (account, entries.is_empty()) {
-                    (Some(account), true) => Finding::Granted(account),
-                    (Some(_), false) => Finding::Denied(DenyReason::Ambiguous),
-                    (None, _) => Finding::Denied(DenyReason::UnknownUser),
-                }))
+    /// Whether entries have keys of this kind.
+    pub(crate) fn keeps(&self, kind: &KeyKind) -> bool {
+        self.keys.keeps(kind) && self.searches()
+    }
+
+    /// The key of a login. The same questions are put to the server whether there is one or not.
+    pub(crate) async fn lookup_key(&self, login: &str, kind: &KeyKind) -> Result<KeyFinding, Outage> {
+        let end = Instant::now() + self.settings.timeout;
+        let found = self.find_with_account(login, Also::Keys, end).await?;
+        let (account, texts, refusal) = match found {
+            Ok((found, account, refusal)) => (Some(account), found.keys, refusal),
+            Err(reason) => (None, Vec::new(), Some(reason)),
+        };
+        let key = tokio::time::timeout_at(end.into(), self.keys.find(kind, login, texts));
+        let key = key.await.unwrap_or_else(|_| Err(self.too_late()))?;
+        Ok(match (refusal, account, key) {
+            (Some(reason), ..) => KeyFinding::Denied(reason),
+            (None, Some(account), Some(key)) => KeyFinding::Found { account, key },
+            (None, ..) => KeyFinding::Denied(DenyReason::NoKey),
+        })
+    }
+
+    /// Compares with the stored passwords, of which an entry may have several.
+    async fn compare(&self, login: &str, password: &SecretString, end: Instant) -> Result<Finding, Outage> {
+        let found = self.find_with_account(login, Also::Passwords, end).await?;
+        let (found, account, refusal) = match found {
+            Ok(found) => found,
+            Err(reason) => {
+                self.hashing.spend(password).await?;
+                return Ok(Finding::Denied(reason));
             }
-            Question::Recipient { address } => {
-                let entries = self
-                    .find(server, &self.recipient_filter.fill(address), &["1.1"], deadline)
-                    .await?;
-                Ok(Reply::Exists(!entries.is_empty()))
+        };
+        let mut tried = false;
+        for text in found.passwords {
+            // Others, such as those that point to Kerberos, are not for this.
+            let Ok(stored) = Stored::parse(&text, &self.settings.schemes) else {
+                continue;
+            };
+            tried = true;
+            if self
+                .hashing
+                .verify(text, stored, password, refusal.is_none())
+                .await?
+            {
+                return Ok(refusal.map_or(Finding::Granted(account), Finding::Denied));
             }
         }
+        if !tried {
+            self.hashing.spend(password).await?;
+            return Ok(Finding::Denied(DenyReason::NoPassword));
+        }
+        Ok(Finding::Denied(DenyReason::WrongPassword))
+    }
+
+    /// The entry of a login with its account and the reason why that may not log in, or why there is none.
+    async fn find_with_account(
+        &self,
+        login: &str,
+        also: Also,
+        end: Instant,
+    ) -> Result<Result<(Box<Found>, Account, Option<DenyReason>), DenyReason>, Outage> {
+        let fleet = self.fleets.current(end).await?;
+        let ask = async |index: usize, deadline| {
+            let server = &fleet.servers[index];
+            let via = || Via::Pool(&server.searches);
+            match self.entry_of(server, login, also, deadline).await? {
+                Entries::One(found) => {
+                    let refusal = state::refusal(&found.entry, Timestamp::now().as_second());
+                    let finding = self.finish(via(), &found.entry, login, deadline).await?;
+                    Ok(Ok(match finding {
+                        Finding::Granted(account) => (found, account, refusal),
+                        Finding::Denied(reason) => (found, Account::default(), refusal.or(Some(reason))),
+                    }))
+                }
+                Entries::None(reason) => {
+                    self.grouping
+                        .search_in_vain(via(), &self.settings, deadline)
+                        .await?;
+                    Ok(Err(reason))
+                }
+            }
+        };
+        fleet.failover.ask(end, ask).await
     }
 
     async fn check_at(
@@ -181,68 +256,174 @@ impl Ldap {
         password: &SecretString,
         deadline: Instant,
     ) -> Result<Finding, Fault> {
-        let mut entries = self.entries_of(server, login, deadline).await?;
-        let entry = match (entries.pop(), entries.is_empty()) {
-            (Some(entry), true) => entry,
-            (found, _) => {
+        let found = match self.entry_of(server, login, Also::Nothing, deadline).await? {
+            Entries::One(found) => found,
+            Entries::None(reason) => {
                 self.bind_in_vain(server, deadline).await?;
-                let reason = if found.is_some() {
-                    DenyReason::Ambiguous
-                } else {
-                    DenyReason::UnknownUser
-                };
                 return Ok(Finding::Denied(reason));
             }
         };
         // A bind without a name is anonymous whatever the password (RFC 4513 section 5.1.1).
-        if entry.dn.is_empty() {
+        if found.entry.dn.is_empty() {
             return Err(Fault::Question(
                 "the entry found has no name to bind as: the search base is too wide".into(),
             ));
         }
-        let result = server.binds.bind(&entry.dn, password, deadline).await?;
-        Ok(match of_user_bind(&result)? {
-            None => Finding::Granted(self.account(&entry, login)),
-            Some(reason) => Finding::Denied(reason),
-        })
+        let result = server.binds.bind(&found.entry.dn, password, deadline).await?;
+        match of_user_bind(&result)? {
+            None => {
+                self.finish(Via::Pool(&server.searches), &found.entry, login, deadline)
+                    .await
+            }
+            Some(reason) => Ok(Finding::Denied(reason)),
+        }
     }
 
-    /// The entries that answer to a login.
-    async fn entries_of(
+    /// Binds by a name made of the login, and reads the entry of whoever that is.
+    async fn check_directly(
+        &self,
+        server: &Server,
+        name: &str,
+        login: &str,
+        password: &SecretString,
+        deadline: Instant,
+    ) -> Result<Finding, Fault> {
+        let (result, bound) = server.binds.bind_and_stay(name, password, deadline).await?;
+        if let Some(reason) = of_user_bind(&result)? {
+            return Ok(Finding::Denied(reason));
+        }
+        let Some(mut bound) = bound else {
+            return Ok(Finding::Denied(DenyReason::WrongPassword));
+        };
+        let finding = match self.own_entry(&mut bound, login).await? {
+            Entries::One(found) => {
+                self.finish(Via::Bound(&mut bound), &found.entry, login, deadline)
+                    .await?
+            }
+            Entries::None(reason) => Finding::Denied(reason),
+        };
+        bound.give_back();
+        Ok(finding)
+    }
+
+    /// The entry of who is bound. What the client typed is not enough: one may bind by a name which for a search is another's.
+    async fn own_entry(&self, bound: &mut Bound<'_>, login: &str) -> Result<Entries, Fault> {
+        let who = bound.who_am_i().await?;
+        let filter = self.filter.fill(login);
+        let attributes = self.attributes(Also::Nothing);
+        let attributes: Vec<&str> = attributes.iter().map(String::as_str).collect();
+        let (base, scope, filter) = match who.split_once(':') {
+            Some(("dn", dn)) if !dn.is_empty() => (dn, Scope::Base, filter),
+            Some(("u", user)) if !user.is_empty() => {
+                let account = user.rsplit_once('\\').map_or(user, |(_, account)| account);
+                let own = format!("(&(sAMAccountName={}){filter})", ldap3::ldap_escape(account));
+                (
+                    self.settings.search_base.as_str(),
+                    scope(self.settings.scope),
+                    own,
+                )
+            }
+            // Anonymous, in spite of a password.
+            _ => return Ok(Entries::None(DenyReason::WrongPassword)),
+        };
+        let search = Search {
+            base,
+            scope,
+            filter: &filter,
+            attributes: &attributes,
+            limit: 2,
+        };
+        let (entries, result) = bound.search(&search).await?;
+        of_search(&result)?;
+        Ok(self.only(entries))
+    }
+
+    /// The entry that answers to a login.
+    async fn entry_of(
         &self,
         server: &Server,
         login: &str,
+        also: Also,
         deadline: Instant,
-    ) -> Result<Vec<SearchEntry>, Fault> {
-        let attributes = [
-            self.settings.login_attribute.as_str(),
-            self.settings.mail_attribute.as_str(),
-        ];
-        self.find(server, &self.filter.fill(login), &attributes, deadline)
-            .await
-    }
-
-    async fn find(
-        &self,
-        server: &Server,
-        filter: &str,
-        attributes: &[&str],
-        deadline: Instant,
-    ) -> Result<Vec<SearchEntry>, Fault> {
-        let scope = match self.settings.scope {
-            SearchScope::Base => Scope::Base,
-            SearchScope::OneLevel => Scope::OneLevel,
-            SearchScope::Subtree => Scope::Subtree,
-        };
-        let search = Search {
-            base: &self.settings.search_base,
-            scope,
-            filter,
-            attributes,
-        };
+    ) -> Result<Entries, Fault> {
+        let attributes = self.attributes(also);
+        let attributes: Vec<&str> = attributes.iter().map(String::as_str).collect();
+        let filter = self.filter.fill(login);
+        let search = self.search(&filter, &attributes);
         let (entries, result) = server.searches.search(&search, deadline).await?;
         of_search(&result)?;
-        Ok(entries)
+        Ok(self.only(entries))
+    }
+
+    fn only(&self, mut entries: Vec<SearchEntry>) -> Entries {
+        let settings = &self.settings;
+        match (entries.pop(), entries.is_empty()) {
+            (Some(mut entry), true) => {
+                let passwords = take_secrets(&mut entry, &settings.password_attribute);
+                let mut keys = take_secrets(&mut entry, &settings.key_attribute);
+                keys.extend(take_secrets(&mut entry, &settings.nt_attribute));
+                keys.extend(passwords.iter().cloned());
+                Entries::One(Box::new(Found {
+                    entry,
+                    passwords,
+                    keys,
+                }))
+            }
+            (Some(_), false) => Entries::None(DenyReason::Ambiguous),
+            (None, _) => Entries::None(DenyReason::UnknownUser),
+        }
+    }
+
+    fn attributes(&self, also: Also) -> Vec<String> {
+        let settings = &self.settings;
+        let mut list = vec![settings.login_attribute.clone()];
+        list.extend(settings.mail_attributes.iter().cloned());
+        list.extend(settings.member_of_attribute.clone());
+        if also != Also::Nothing {
+            list.extend(state::ATTRIBUTES.iter().map(|&name| name.to_owned()));
+        }
+        if matches!(also, Also::Passwords | Also::Keys) {
+            list.push(settings.password_attribute.clone());
+        }
+        if also == Also::Keys {
+            list.extend([settings.key_attribute.clone(), settings.nt_attribute.clone()]);
+        }
+        list
+    }
+
+    fn search<'a>(&'a self, filter: &'a str, attributes: &'a [&'a str]) -> Search<'a> {
+        Search {
+            base: &self.settings.search_base,
+            scope: scope(self.settings.scope),
+            filter,
+            attributes,
+            limit: 2,
+        }
+    }
+
+    /// The account with its groups, if those may log in.
+    async fn finish(
+        &self,
+        via: Via<'_, '_>,
+        entry: &SearchEntry,
+        typed: &str,
+        deadline: Instant,
+    ) -> Result<Finding, Fault> {
+        let mut account = account::account(entry, typed, &self.settings);
+        let groups = self
+            .grouping
+            .find(via, entry, &account.login, &self.settings, deadline)
+            .await?;
+        let allowed = &self.settings.allowed_groups;
+        if !allowed.is_empty() && !account::is_allowed(&groups, allowed) {
+            return Ok(Finding::Denied(DenyReason::NotInGroup));
+        }
+        for group in groups {
+            if !account.groups.contains(&group.name) {
+                account.groups.push(group.name);
+            }
+        }
+        Ok(Finding::Granted(account))
     }
 
     /// Binds as nobody with a password of our own making, so that an unknown login takes as long as a known one.
@@ -256,113 +437,55 @@ impl Ldap {
         server.binds.bind(&dn, &password, deadline).await.map(drop)
     }
 
-    fn account(&self, entry: &SearchEntry, typed: &str) -> Account {
-        let names = values(entry, &self.settings.login_attribute);
-        let login = names
-            .iter()
-            .find(|name| name.eq_ignore_ascii_case(typed))
-            .or_else(|| names.first())
-            .map_or_else(|| typed.to_owned(), Clone::clone);
-        let mut addresses = Vec::new();
-        for address in values(entry, &self.settings.mail_attribute) {
-            let address = address.to_lowercase();
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
-        Account {
-            login,
-            addresses,
-            ..Account::default()
-        }
+    fn too_late(&self) -> Outage {
+        let ms = self.settings.timeout.as_millis();
+        Outage::new(format!("no time to hash within {ms} ms"))
     }
 }
 
-impl Server {
-    fn new(
-        url: &Url,
-        connect: &LdapConnSettings,
-        identity: Option<Identity>,
-        settings: &LdapSettings,
-    ) -> Self {
-        let size = settings.pool_size;
-        Self {
-            searches: Pool::new(url.as_str(), connect.clone(), identity, size),
-            binds: Pool::new(url.as_str(), connect.clone(), None, size),
-        }
+pub(super) fn scope(scope: SearchScope) -> Scope {
+    match scope {
+        SearchScope::Base => Scope::Base,
+        SearchScope::OneLevel => Scope::OneLevel,
+        SearchScope::Subtree => Scope::Subtree,
     }
 }
 
-/// The values of an attribute, whose name the server may write in another case than asked for.
-fn values<'a>(entry: &'a SearchEntry, attribute: &str) -> &'a [String] {
-    entry
-        .attrs
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(attribute))
-        .map_or(&[], |(_, values)| values.as_slice())
-}
-
-fn identity(settings: &LdapSettings) -> Result<Option<Identity>, SetUpError> {
-    match (&settings.bind_dn, &settings.bind_password_file) {
-        (None, None) => Ok(None),
-        (Some(dn), Some(file)) if !dn.is_empty() => {
-            let password = read_secret(file).map_err(SetUpError::SecretFile)?;
-            Ok(Some(Identity {
-                dn: dn.clone(),
-                password,
-            }))
-        }
-        (Some(_), Some(_)) => Err(SetUpError::setting(
-            "bind_dn",
-            "is empty; leave it out for anonymous searches",
-        )),
-        (Some(_), None) => Err(SetUpError::setting(
-            "bind_password_file",
-            "is missing: a bind_dn needs its password",
-        )),
-        (None, Some(_)) => Err(SetUpError::setting(
-            "bind_dn",
-            "is missing: whose password is in the file?",
-        )),
-    }
-}
-
-fn is_secured(url: &Url, starttls: bool) -> bool {
-    starttls || url.scheme() == "ldaps"
-}
-
-fn check_url(text: &str, starttls: bool) -> Result<Url, SetUpError> {
-    let refuse = |why: &str| {
-        let message = format!("{text:?} {why}; write ldap://host[:port]/ or ldaps://host[:port]/");
-        SetUpError::setting("servers", message)
+/// Finds the address in each of the attributes, in the form that Exchange has it in its own.
+fn recipient_filter(attributes: &[String]) -> String {
+    let one = |attribute: &String| match attribute.eq_ignore_ascii_case("proxyAddresses") {
+        true => format!("({attribute}=smtp:{{address}})"),
+        false => format!("({attribute}={{address}})"),
     };
-    let url = Url::parse(text).map_err(|error| refuse(&format!("is no URL ({error})")))?;
-    if !matches!(url.scheme(), "ldap" | "ldaps") {
-        return Err(refuse("is not of LDAP"));
+    match attributes {
+        [only] => one(only),
+        several => format!("(|{})", several.iter().map(one).collect::<String>()),
     }
-    let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
-        return Err(refuse("names no host"));
-    };
-    if is_secured(&url, starttls) && host.starts_with('[') {
-        return Err(refuse(
-            "has an IPv6 address, which certificates are not checked against here: use a name",
+}
+
+fn check_numbers(settings: &LdapSettings) -> Result<(), SetUpError> {
+    if !(1..=256).contains(&settings.pool_size) {
+        let message = format!("is {}, must be from 1 to 256", settings.pool_size);
+        return Err(SetUpError::setting("pool_size", message));
+    }
+    if settings.workers == 0 {
+        return Err(SetUpError::setting("workers", "must be at least 1"));
+    }
+    if settings.timeout.is_zero() {
+        let message = "must be longer than zero, such as \"5s\"";
+        return Err(SetUpError::setting("timeout", message));
+    }
+    if settings.mail_attributes.is_empty() || settings.mail_attributes.iter().any(String::is_empty) {
+        return Err(SetUpError::setting(
+            "mail_attribute",
+            "is empty; leave it out for `mail`",
         ));
     }
-    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err(refuse(
-            "says more than where the server is: the search base and filter have keys of their own",
-        ));
+    if let Some(scheme) = &settings.schemes.default_scheme
+        && !Stored::knows(scheme)
+    {
+        let message = format!("{scheme:?} is no known scheme, such as \"SSHA512\"");
+        return Err(SetUpError::setting("default_scheme", message));
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse("has a login in it: use bind_dn and bind_password_file"));
-    }
-    if !is_secured(&url, starttls) && !is_loopback(host) {
-        warn!(target: "postern::directory", server = %url, "LDAP passwords go over the network in the clear");
-    }
-    Ok(url)
-}
-
-fn is_loopback(host: &str) -> bool {
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || literal.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    Ok(())
 }

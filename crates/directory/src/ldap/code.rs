@@ -31,7 +31,10 @@ pub(crate) fn of_user_bind(result: &LdapResult) -> Result<Option<DenyReason>, Fa
     match result.rc {
         0 => Ok(None),
         // invalidCredentials; inappropriateAuthentication: the entry has no password.
-        49 | 48 => Ok(Some(DenyReason::WrongPassword)),
+        49 => Ok(Some(
+            of_active_directory(&result.text).unwrap_or(DenyReason::WrongPassword),
+        )),
+        48 => Ok(Some(DenyReason::WrongPassword)),
         // noSuchObject: removed between search and bind.
         32 => Ok(Some(DenyReason::UnknownUser)),
         // constraintViolation: several servers lock accounts with it (389 Directory Server, eDirectory).
@@ -39,6 +42,24 @@ pub(crate) fn of_user_bind(result: &LdapResult) -> Result<Option<DenyReason>, Fa
         code if is_server_fault(code) => Err(Fault::Server(tell(result))),
         _ => Err(Fault::Question(tell(result))),
     }
+}
+
+/// What Active Directory means by invalidCredentials: a number of Windows behind `data` in the text, as in `AcceptSecurityContext
+/// error, data 52e, v4563`. It tells of a locked account to everybody, and of the others to those who know the password.
+fn of_active_directory(text: &str) -> Option<DenyReason> {
+    let (_, rest) = text.split_once("AcceptSecurityContext error, data ")?;
+    let code = rest.split([',', ' ']).next()?;
+    Some(match u32::from_str_radix(code, 16).ok()? {
+        0x525 => DenyReason::UnknownUser,
+        // At this hour, or from this workstation.
+        0x530 | 0x531 => DenyReason::NotNow,
+        // Too old, or to be changed at the first login.
+        0x532 | 0x773 => DenyReason::PasswordExpired,
+        0x533 => DenyReason::Disabled,
+        0x701 => DenyReason::AccountExpired,
+        0x775 => DenyReason::Locked,
+        _ => DenyReason::WrongPassword,
+    })
 }
 
 /// operationsError, protocolError, timeLimitExceeded, adminLimitExceeded, busy, unavailable, other: another server may do
@@ -108,6 +129,31 @@ mod tests {
                 Err(Fault::Question(_)) => "question".to_owned(),
             };
             assert_eq!(got, want, "{shows}");
+        }
+    }
+
+    #[test]
+    fn what_active_directory_means() {
+        use DenyReason::*;
+        let cases = [
+            ("52e", WrongPassword, "wrong password"),
+            ("525", UnknownUser, "no such user"),
+            ("530", NotNow, "not at this hour"),
+            ("531", NotNow, "not from this workstation"),
+            ("532", PasswordExpired, "password expired"),
+            ("533", Disabled, "switched off"),
+            ("701", AccountExpired, "account expired"),
+            ("773", PasswordExpired, "to be changed at the first login"),
+            ("775", Locked, "locked"),
+            ("57", WrongPassword, "anything else"),
+            ("x", WrongPassword, "no number"),
+        ];
+        for (code, want, shows) in cases {
+            let text = format!(
+                "80090308: LdapErr: DSID-0C09056D, comment: AcceptSecurityContext error, data {code}, v4563"
+            );
+            let result = LdapResult { text, ..result(49) };
+            assert_eq!(of_user_bind(&result), Ok(Some(want)), "{shows}");
         }
     }
 

@@ -1,16 +1,21 @@
 //! LDAP as a directory: search for the entry, then bind as it.
 //!
 //! Searches and user binds never share a connection. A search connection is bound to the service identity when it is
-//! made and never bound again; a bind connection is only ever bound, each time as the user whose password is being
-//! checked, and never searched on. So no search is ever made with a user's rights.
+//! made and never bound again; a bind connection is bound each time as the user whose password is being checked. So no
+//! search is ever made with another user's rights. With `direct_bind` the user's own entry is read with its own rights, on
+//! the connection that was just bound.
 //!
 //! Referrals are never followed: a password would go to whatever host the answer names.
 
+mod account;
 mod ask;
 mod code;
+mod fleet;
+mod groups;
 mod pool;
 mod settings;
+mod state;
 mod template;
 
 pub(crate) use ask::Ldap;
-pub use settings::{LdapSettings, SearchScope};
+pub use settings::{LdapCheck, LdapSettings, SearchScope};

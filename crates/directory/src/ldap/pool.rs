@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use ldap3::exop::WhoAmI;
 use ldap3::{
     DerefAliases, Ldap as Handle, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchEntry,
     SearchOptions,
@@ -49,12 +50,18 @@ struct Lease<'a> {
     _permit: SemaphorePermit<'a>,
 }
 
-/// What a search asks for. At most two entries: more than one is too many.
+/// A connection that is bound as a user, for the questions about this user.
+pub(crate) struct Bound<'a>(Lease<'a>);
+
+/// What a search asks for.
+#[derive(Clone, Copy)]
 pub(crate) struct Search<'a> {
     pub(crate) base: &'a str,
     pub(crate) scope: Scope,
     pub(crate) filter: &'a str,
     pub(crate) attributes: &'a [&'a str],
+    /// Most entries.
+    pub(crate) limit: i32,
 }
 
 impl Pool {
@@ -102,20 +109,48 @@ impl Pool {
         password: &SecretString,
         deadline: Instant,
     ) -> Result<LdapResult, Fault> {
-        let mut lease = self.lease(deadline).await?;
-        let result = match lease.handle.simple_bind(dn, password.expose_secret()).await {
-            Err(error) if lease.reused => {
-                debug!(target: "postern::directory", server = %self.url, %error, "connection was stale");
-                lease.renew().await?;
-                lease.handle.simple_bind(dn, password.expose_secret()).await
-            }
-            result => result,
-        };
-        let result = result.map_err(broken)?;
+        let (result, lease) = self.try_bind(dn, password, deadline).await?;
         if matches!(result.rc, 0 | 49) {
             lease.give_back();
         }
         Ok(result)
+    }
+
+    /// Binds as a user and keeps the connection for questions with the user's rights, if the bind succeeds.
+    ///
+    /// The pool must be one of binds: whoever gets the connection next binds first.
+    pub(crate) async fn bind_and_stay(
+        &self,
+        name: &str,
+        password: &SecretString,
+        deadline: Instant,
+    ) -> Result<(LdapResult, Option<Bound<'_>>), Fault> {
+        let (result, lease) = self.try_bind(name, password, deadline).await?;
+        if result.rc == 0 {
+            return Ok((result, Some(Bound(lease))));
+        }
+        if result.rc == 49 {
+            lease.give_back();
+        }
+        Ok((result, None))
+    }
+
+    async fn try_bind(
+        &self,
+        name: &str,
+        password: &SecretString,
+        deadline: Instant,
+    ) -> Result<(LdapResult, Lease<'_>), Fault> {
+        let mut lease = self.lease(deadline).await?;
+        let result = match lease.handle.simple_bind(name, password.expose_secret()).await {
+            Err(error) if lease.reused => {
+                debug!(target: "postern::directory", server = %self.url, %error, "connection was stale");
+                lease.renew().await?;
+                lease.handle.simple_bind(name, password.expose_secret()).await
+            }
+            result => result,
+        };
+        Ok((result.map_err(broken)?, lease))
     }
 
     async fn lease(&self, deadline: Instant) -> Result<Lease<'_>, Fault> {
@@ -177,7 +212,9 @@ impl Pool {
 
 impl Lease<'_> {
     async fn search(&mut self, search: &Search<'_>) -> Result<Found, LdapError> {
-        let options = SearchOptions::new().deref(DerefAliases::Never).sizelimit(2);
+        let options = SearchOptions::new()
+            .deref(DerefAliases::Never)
+            .sizelimit(search.limit);
         let found = self
             .handle
             .with_search_options(options)
@@ -201,6 +238,35 @@ impl Lease<'_> {
             handle: self.handle,
             since: Instant::now(),
         });
+    }
+}
+
+impl Bound<'_> {
+    /// Who the server says is bound: `dn:…` or `u:…` (RFC 4532).
+    pub(crate) async fn who_am_i(&mut self) -> Result<String, Fault> {
+        let answer = self.0.handle.extended(WhoAmI).await.map_err(broken)?;
+        let ldap3::result::ExopResult(exop, result) = answer;
+        if result.rc != 0 {
+            return Err(Fault::Question(format!(
+                "it does not tell who is bound, which `direct_bind` needs: {}",
+                tell(&result)
+            )));
+        }
+        let octets = exop.val.unwrap_or_default();
+        String::from_utf8(octets).map_err(|_| Fault::Question("the name of who is bound is no UTF-8".into()))
+    }
+
+    /// Searches with the user's rights.
+    pub(crate) async fn search(
+        &mut self,
+        search: &Search<'_>,
+    ) -> Result<(Vec<SearchEntry>, LdapResult), Fault> {
+        Ok(self.0.search(search).await.map_err(broken)?.into_parts())
+    }
+
+    /// The connection can be bound again by the next one.
+    pub(crate) fn give_back(self) {
+        self.0.give_back();
     }
 }
 

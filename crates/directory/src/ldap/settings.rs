@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::foreign::ForeignKeys;
+use crate::schemes::SchemeRules;
+
 /// An LDAP directory: one or more servers with the same tree.
 ///
 /// Templates have the placeholders `{login}` (what the client typed), `{local}` and `{domain}` (its parts before and
@@ -10,10 +13,14 @@ use std::time::Duration;
 /// In [`Self::recipient_filter`] they stand for the address and its parts, and `{address}` is the same as `{login}`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LdapSettings {
-    /// The servers, `ldap://host[:port]/` or `ldaps://host[:port]/`, tried in order. At least one, at most 16.
+    /// The servers, `ldap://host[:port]/` or `ldaps://host[:port]/`, tried in order. At least one, at most 16; none with
+    /// [`Self::discover`].
     ///
     /// Plain `ldap://` without [`Self::starttls`] sends passwords in the clear: for loopback and trusted networks.
     pub servers: Vec<String>,
+    /// The domain whose servers are looked up in DNS (`_ldap._tcp`, RFC 2782) in place of [`Self::servers`]. Hosts outside of
+    /// the domain are left aside: DNS may be forged, and their certificates would hold.
+    pub discover: Option<String>,
     /// Where the search starts.
     pub search_base: String,
     /// How far it goes. Default: the whole subtree.
@@ -30,8 +37,38 @@ pub struct LdapSettings {
     /// The attribute whose first value is the canonical login. Default `uid`; an entry without it is known by what the
     /// client typed.
     pub login_attribute: String,
-    /// The attribute with the entry's addresses. Default `mail`.
-    pub mail_attribute: String,
+    /// The attributes with the entry's addresses, of which `smtp:` in front is taken off and those with other words in front
+    /// (`x500:`, `sip:`) are left out. Default `mail`.
+    pub mail_attributes: Vec<String>,
+    /// How a password is checked. Default: by a bind.
+    pub check: LdapCheck,
+    /// The name to bind as without a search before it, such as `{login}` or `{local}@corp.example` for Active Directory or
+    /// `uid={login},ou=People,dc=example,dc=org`. The server tells who that is (RFC 4532), and the entry is read with the
+    /// user's own rights.
+    pub direct_bind: Option<String>,
+    /// The attribute with stored passwords, for [`LdapCheck::Compare`] and for keys. Default `userPassword`.
+    pub password_attribute: String,
+    /// What is taken as a stored password there.
+    pub schemes: SchemeRules,
+    /// Most passwords hashed at the same time. Default: half the processors, at least 1.
+    pub workers: usize,
+    /// The attribute with keys for SCRAM in the syntax of RFC 5803. Default `authPassword`.
+    pub key_attribute: String,
+    /// The attribute with the NT hash. Default `sambaNTPassword`.
+    pub nt_attribute: String,
+    /// For which mechanisms the entries have keys. Default none.
+    pub keys: ForeignKeys,
+    /// The attribute of an entry with the names of its groups, such as `memberOf`.
+    pub member_of_attribute: Option<String>,
+    /// The filter that finds the groups of an entry, with `{dn}` for its name and `{login}` for its canonical login.
+    pub group_filter: Option<String>,
+    /// Where groups are looked for, and below which the values of [`Self::member_of_attribute`] have to be. Default: the
+    /// search base, and everywhere.
+    pub group_base: Option<String>,
+    /// The attribute with a group's name. Default `cn`.
+    pub group_attribute: String,
+    /// The groups that may log in, by name or by distinguished name. Default: everybody may.
+    pub allowed_groups: Vec<String>,
     /// Whether `ldap://` connections are secured by StartTLS (RFC 4513 section 3) before anything else is sent.
     /// Default false. A server that refuses it is an outage, never a reason to go on in the clear.
     pub starttls: bool,
@@ -46,6 +83,17 @@ pub struct LdapSettings {
     pub retry_primary_after: Duration,
     /// How long a login that was granted counts without asking again. Default zero: each is asked about.
     pub cache_ttl: Duration,
+}
+
+/// How a password is checked.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum LdapCheck {
+    /// The server is bound to as the entry: it sees the password, keeps its own rules of locking, and the stored one stays
+    /// there.
+    #[default]
+    Bind,
+    /// The stored password is read and compared here. Locked and expired accounts are known by their attributes alone.
+    Compare,
 }
 
 /// How far a search goes (RFC 4511 section 4.5.1.2).
@@ -64,6 +112,7 @@ impl Default for LdapSettings {
     fn default() -> Self {
         Self {
             servers: Vec::new(),
+            discover: None,
             search_base: String::new(),
             scope: SearchScope::Subtree,
             filter: "(uid={login})".into(),
@@ -71,13 +120,43 @@ impl Default for LdapSettings {
             bind_dn: None,
             bind_password_file: None,
             login_attribute: "uid".into(),
-            mail_attribute: "mail".into(),
+            mail_attributes: vec!["mail".into()],
+            check: LdapCheck::Bind,
+            direct_bind: None,
+            password_attribute: "userPassword".into(),
+            schemes: SchemeRules::default(),
+            workers: std::thread::available_parallelism().map_or(1, |all| all.get().div_ceil(2)),
+            key_attribute: "authPassword".into(),
+            nt_attribute: "sambaNTPassword".into(),
+            keys: ForeignKeys::default(),
+            member_of_attribute: None,
+            group_filter: None,
+            group_base: None,
+            group_attribute: "cn".into(),
+            allowed_groups: Vec::new(),
             starttls: false,
             ca_file: None,
             timeout: Duration::from_secs(5),
             pool_size: 8,
             retry_primary_after: Duration::from_secs(30),
             cache_ttl: Duration::ZERO,
+        }
+    }
+}
+
+impl LdapSettings {
+    /// The filter for logins of Active Directory: the user principal name, or the name from before Windows 2000.
+    pub const ACTIVE_DIRECTORY_FILTER: &str = "(&(objectClass=user)(!(objectClass=computer))(|(userPrincipalName={login})(sAMAccountName={login})))";
+
+    /// What fits Active Directory: logins by user principal name, addresses of Exchange, groups by `memberOf`.
+    #[must_use]
+    pub fn active_directory() -> Self {
+        Self {
+            filter: Self::ACTIVE_DIRECTORY_FILTER.into(),
+            login_attribute: "userPrincipalName".into(),
+            mail_attributes: vec!["mail".into(), "proxyAddresses".into()],
+            member_of_attribute: Some("memberOf".into()),
+            ..Self::default()
         }
     }
 }

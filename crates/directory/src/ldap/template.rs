@@ -1,8 +1,6 @@
 //! Filter templates: `(&(objectClass=person)(uid={login}))`.
 
-use std::borrow::Cow;
-
-use ldap3::ldap_escape;
+use ldap3::{dn_escape, ldap_escape};
 
 /// A filter with places for parts of a login or address.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -16,6 +14,19 @@ enum Piece {
     Whole,
     Local,
     Domain,
+    /// Of a filter for groups: the name of the entry.
+    Dn,
+}
+
+/// How values are made harmless.
+#[derive(Clone, Copy)]
+enum Escape {
+    /// As RFC 4515 section 3 asks.
+    Filter,
+    /// As RFC 4514 section 2.4 asks.
+    Dn,
+    /// Not at all.
+    None,
 }
 
 impl Template {
@@ -23,6 +34,47 @@ impl Template {
     ///
     /// It has to name `{login}`, `{address}` or `{local}`: one that does not finds the same entry for everybody.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let template = Self::read(text, false)?;
+        template.check_filter(text, "{login} or {local}")?;
+        Ok(template)
+    }
+
+    /// Reads a filter for groups, which has to name `{dn}` or `{login}`.
+    pub(crate) fn of_groups(text: &str) -> Result<Self, String> {
+        let template = Self::read(text, true)?;
+        template.check_filter(text, "{dn} or {login}")?;
+        Ok(template)
+    }
+
+    /// Reads the name to bind as.
+    pub(crate) fn of_bind(text: &str) -> Result<Self, String> {
+        let template = Self::read(text, false)?;
+        if template.tells_apart() {
+            Ok(template)
+        } else {
+            Err(format!(
+                "{text:?} would be the same for everybody: it has to name {{login}} or {{local}}"
+            ))
+        }
+    }
+
+    fn tells_apart(&self) -> bool {
+        let tells = |piece: &Piece| matches!(piece, Piece::Whole | Piece::Local | Piece::Dn);
+        self.pieces.iter().any(tells)
+    }
+
+    fn check_filter(&self, text: &str, wanted: &str) -> Result<(), String> {
+        if !self.tells_apart() {
+            return Err(format!(
+                "{text:?} would find the same entry for everybody: it has to name {wanted}"
+            ));
+        }
+        ldap3::parse_filter(self.write("a@b", "cn=a", Escape::Filter))
+            .map_err(|()| format!("{text:?} is no LDAP filter (RFC 4515), such as (uid={{login}})"))?;
+        Ok(())
+    }
+
+    fn read(text: &str, of_groups: bool) -> Result<Self, String> {
         let mut pieces = Vec::new();
         let mut rest = text;
         while let Some(open) = rest.find('{') {
@@ -34,6 +86,7 @@ impl Template {
                 "login" | "address" => Piece::Whole,
                 "local" => Piece::Local,
                 "domain" => Piece::Domain,
+                "dn" if of_groups => Piece::Dn,
                 other => {
                     return Err(format!(
                         "unknown placeholder {{{other}}} in {text:?}: there are {{login}}, {{local}}, {{domain}} and, for \
@@ -46,32 +99,46 @@ impl Template {
             rest = &after[close + 1..];
         }
         pieces.push(Piece::Text(rest.to_owned()));
-        if !pieces
-            .iter()
-            .any(|piece| matches!(piece, Piece::Whole | Piece::Local))
-        {
-            return Err(format!(
-                "{text:?} would find the same entry for everybody: it has to name {{login}} or {{local}}"
-            ));
-        }
-        let template = Self { pieces };
-        ldap3::parse_filter(template.fill("a@b"))
-            .map_err(|()| format!("{text:?} is no LDAP filter (RFC 4515), such as (uid={{login}})"))?;
-        Ok(template)
+        Ok(Self { pieces })
     }
 
     /// The filter for a login or address, with everything escaped that could change its meaning.
     pub(crate) fn fill(&self, whole: &str) -> String {
-        let (local, domain) = whole.rsplit_once('@').unwrap_or((whole, ""));
-        self.pieces
+        self.write(whole, "", Escape::Filter)
+    }
+
+    /// The filter for the groups of an entry.
+    pub(crate) fn fill_groups(&self, dn: &str, login: &str) -> String {
+        self.write(login, dn, Escape::Filter)
+    }
+
+    /// The name to bind as: a distinguished name where the template is one, else as it is.
+    pub(crate) fn fill_bind(&self, whole: &str) -> String {
+        let is_dn = self
+            .pieces
             .iter()
-            .map(|piece| match piece {
-                Piece::Text(text) => Cow::Borrowed(text.as_str()),
-                Piece::Whole => ldap_escape(whole),
-                Piece::Local => ldap_escape(local),
-                Piece::Domain => ldap_escape(domain),
-            })
-            .collect()
+            .any(|piece| matches!(piece, Piece::Text(text) if text.contains('=')));
+        self.write(whole, "", if is_dn { Escape::Dn } else { Escape::None })
+    }
+
+    fn write(&self, whole: &str, dn: &str, escape: Escape) -> String {
+        let (local, domain) = whole.rsplit_once('@').unwrap_or((whole, ""));
+        let escaped = |value: &str| match escape {
+            Escape::Filter => ldap_escape(value).into_owned(),
+            Escape::Dn => dn_escape(value).into_owned(),
+            Escape::None => value.to_owned(),
+        };
+        let mut out = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => out.push_str(text),
+                Piece::Whole => out.push_str(&escaped(whole)),
+                Piece::Local => out.push_str(&escaped(local)),
+                Piece::Domain => out.push_str(&escaped(domain)),
+                Piece::Dn => out.push_str(&escaped(dn)),
+            }
+        }
+        out
     }
 }
 
@@ -146,6 +213,38 @@ mod tests {
             Template::parse("(uid={local})").unwrap().fill("a@b@c"),
             "(uid=a@b)",
             "split at the last one"
+        );
+    }
+
+    #[test]
+    fn groups_and_names_to_bind_as() {
+        let dn = "cn=a (b),dc=x";
+        let filled = |text| Template::of_groups(text).map(|template| template.fill_groups(dn, "a@b"));
+        assert_eq!(filled("(member={dn})").unwrap(), "(member=cn=a \\28b\\29,dc=x)");
+        assert_eq!(filled("(memberUid={login})").unwrap(), "(memberUid=a@b)");
+        let nested = filled("(member:1.2.840.113556.1.4.1941:={dn})").unwrap();
+        assert!(
+            nested.starts_with("(member:1.2.840.113556.1.4.1941:=cn=a"),
+            "{nested}"
+        );
+        assert!(filled("(cn=all)").unwrap_err().contains("{dn} or {login}"));
+        assert!(
+            Template::parse("(member={dn})")
+                .unwrap_err()
+                .contains("unknown placeholder")
+        );
+
+        let name = |text, login| Template::of_bind(text).unwrap().fill_bind(login);
+        assert_eq!(name("{local}@corp.example", "ann@relay.test"), "ann@corp.example");
+        assert_eq!(
+            name("uid={login},dc=x", "a,dc=y"),
+            "uid=a\\2cdc\\3dy,dc=x",
+            "it stays one name"
+        );
+        assert!(
+            Template::of_bind("cn=all")
+                .unwrap_err()
+                .contains("same for everybody")
         );
     }
 

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::rows::{Cell, Rows};
 
-/// An account as the password query found it.
+/// An account as a query found it.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Found {
     /// `None` where the query has no such column: then it is what the client typed.
@@ -13,9 +13,12 @@ pub(super) struct Found {
     pub(super) stored: Option<Zeroizing<String>>,
     pub(super) enabled: bool,
     pub(super) addresses: Vec<String>,
+    pub(super) groups: Vec<String>,
+    /// Keys in text form, and what they can be made of.
+    pub(super) keys: Vec<Zeroizing<String>>,
 }
 
-/// What a password query found.
+/// What a query found.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Answer {
     Unknown,
@@ -29,14 +32,44 @@ enum Column {
     Login,
     Addresses,
     Enabled,
+    Groups,
+    Keys,
+    NtHash,
 }
 
-/// What a password query found. The error says what is wrong with the query.
-pub(super) fn of_password(rows: &Rows) -> Result<Answer, String> {
-    let columns = meanings(&rows.columns)?;
+/// Which of the administrator's queries it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Purpose {
+    Password,
+    Account,
+    Keys,
+}
+
+impl Purpose {
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Password => "password_query",
+            Self::Account => "account_query",
+            Self::Keys => "key_query",
+        }
+    }
+
+    /// What the first column is, where none is named so.
+    const fn first(self) -> Option<(&'static [&'static str], Column)> {
+        match self {
+            Self::Password => Some((&["password"], Column::Password)),
+            Self::Account => None,
+            Self::Keys => Some((&["key", "keys", "password", "nt_hash"], Column::Keys)),
+        }
+    }
+}
+
+/// What a query found. The error says what is wrong with the query.
+pub(super) fn of_rows(rows: &Rows, purpose: Purpose) -> Result<Answer, String> {
+    let columns = meanings(&rows.columns, purpose)?;
     let mut answer: Option<Found> = None;
     for row in &rows.rows {
-        let one = of_row(&columns, row)?;
+        let one = of_row(&columns, row).map_err(|error| format!("{} {error}", purpose.key()))?;
         match &mut answer {
             None => answer = Some(one),
             Some(found) => {
@@ -46,19 +79,39 @@ pub(super) fn of_password(rows: &Rows) -> Result<Answer, String> {
                     return Ok(Answer::Ambiguous);
                 }
                 found.addresses.extend(one.addresses);
+                found.groups.extend(one.groups);
+                found.keys.extend(one.keys);
             }
         }
     }
     let Some(mut found) = answer else {
         return Ok(Answer::Unknown);
     };
-    let all = std::mem::take(&mut found.addresses);
-    for address in all {
-        if !found.addresses.contains(&address) {
-            found.addresses.push(address);
+    once(&mut found.addresses);
+    once(&mut found.groups);
+    Ok(Answer::Found(found))
+}
+
+/// The names of groups in the first column.
+pub(super) fn of_groups(rows: &Rows) -> Result<Vec<String>, String> {
+    let mut groups = Vec::new();
+    for cell in rows.rows.iter().filter_map(|row| row.first()) {
+        match cell {
+            Cell::Text(text) => groups.push(text.to_string()),
+            Cell::Number(number) => groups.push(number.to_string()),
+            Cell::List(list) => groups.extend(list.iter().cloned()),
+            Cell::Null => {}
+            Cell::Other(kind) => return Err(format!("group_query gives a value that is {kind}")),
         }
     }
-    Ok(Answer::Found(found))
+    once(&mut groups);
+    Ok(groups)
+}
+
+/// Leaves out what was there before.
+fn once(list: &mut Vec<String>) {
+    let mut seen = std::collections::HashSet::new();
+    list.retain(|one| seen.insert(one.clone()));
 }
 
 /// Whether a recipient query found the address.
@@ -69,26 +122,32 @@ pub(super) fn of_recipient(rows: &Rows) -> bool {
         .any(|cell| !matches!(cell, Cell::Null | Cell::Number(0)))
 }
 
-fn meanings(names: &[String]) -> Result<Vec<Column>, String> {
+fn meanings(names: &[String], purpose: Purpose) -> Result<Vec<Column>, String> {
     let mut columns = Vec::with_capacity(names.len());
-    let named = names.iter().any(|name| name == "password");
+    let first = purpose.first();
+    let first = first.filter(|(known, _)| !names.iter().any(|name| known.contains(&name.as_str())));
     for (index, name) in names.iter().enumerate() {
-        let column = match name.as_str() {
-            "password" => Column::Password,
-            _ if index == 0 && !named => Column::Password,
-            "login" => Column::Login,
-            "address" | "addresses" => Column::Addresses,
-            "enabled" => Column::Enabled,
-            other => {
+        let column = match (name.as_str(), first) {
+            ("password", _) => Column::Password,
+            (_, Some((_, column))) if index == 0 => column,
+            ("login", _) => Column::Login,
+            ("address" | "addresses", _) => Column::Addresses,
+            ("enabled", _) => Column::Enabled,
+            ("group" | "groups", _) => Column::Groups,
+            ("key" | "keys", _) => Column::Keys,
+            ("nt_hash", _) => Column::NtHash,
+            (other, _) => {
                 return Err(format!(
-                    "the column {other:?} of password_query has no meaning: name columns password, login, address and \
-                     enabled, for example `{other} AS login`"
+                    "the column {other:?} of {} has no meaning: name columns password, login, address, enabled, group, key \
+                     and nt_hash, for example `{other} AS login`",
+                    purpose.key()
                 ));
             }
         };
         if columns.contains(&column) {
             return Err(format!(
-                "password_query has two columns for the same: {name:?} is one of them"
+                "{} has two columns for the same: {name:?} is one of them",
+                purpose.key()
             ));
         }
         columns.push(column);
@@ -102,12 +161,14 @@ fn of_row(columns: &[Column], row: &[Cell]) -> Result<Found, String> {
         stored: None,
         enabled: true,
         addresses: Vec::new(),
+        groups: Vec::new(),
+        keys: Vec::new(),
     };
     for (column, cell) in columns.iter().zip(row) {
         match (column, cell) {
             (_, Cell::Other(kind)) => {
                 return Err(format!(
-                    "password_query gives a value that is {kind}; have the query make it text"
+                    "gives a value that is {kind}; have the query make it text"
                 ));
             }
             (Column::Password, Cell::Text(text)) => found.stored = Some(text.clone()),
@@ -125,8 +186,22 @@ fn of_row(columns: &[Column], row: &[Cell]) -> Result<Found, String> {
                     .extend(list.iter().map(|address| address.to_lowercase()));
             }
             (Column::Enabled, cell) => found.enabled = is_true(cell)?,
-            (Column::Password | Column::Login | Column::Addresses, Cell::Null) => {}
-            (column, _) => return Err(format!("password_query gives a {column:?} that is no text")),
+            (_, Cell::Null) => {}
+            (Column::Groups, Cell::Text(text)) => {
+                let parts = text.split([',', '\n', '\r']).map(str::trim);
+                found
+                    .groups
+                    .extend(parts.filter(|part| !part.is_empty()).map(str::to_owned));
+            }
+            (Column::Groups, Cell::List(list)) => found.groups.extend(list.iter().cloned()),
+            (Column::Groups, Cell::Number(number)) => found.groups.push(number.to_string()),
+            (Column::Keys | Column::NtHash, Cell::Text(text)) => found.keys.push(text.clone()),
+            (Column::Keys, Cell::List(list)) => {
+                found
+                    .keys
+                    .extend(list.iter().map(|text| Zeroizing::new(text.clone())));
+            }
+            (column, _) => return Err(format!("gives a {column:?} that is no text")),
         }
     }
     Ok(found)
@@ -139,11 +214,9 @@ fn is_true(cell: &Cell) -> Result<bool, String> {
         Cell::Text(text) => match text.to_ascii_lowercase().as_str() {
             "1" | "t" | "true" | "y" | "yes" | "on" => Ok(true),
             "0" | "f" | "false" | "n" | "no" | "off" | "" => Ok(false),
-            _ => Err("password_query gives an enabled that is neither true nor false".into()),
+            _ => Err("gives an enabled that is neither true nor false".into()),
         },
-        Cell::List(_) | Cell::Other(_) => {
-            Err("password_query gives an enabled that is neither true nor false".into())
-        }
+        Cell::List(_) | Cell::Other(_) => Err("gives an enabled that is neither true nor false".into()),
     }
 }
 
@@ -199,12 +272,43 @@ mod tests {
             ("neither true nor false",   rows(all, &[&[t("h"), t("me"), Cell::Null, t("maybe")]]), Err("neither")),
         ];
         for (shows, rows, want) in cases {
-            match (of_password(&rows), want) {
+            match (of_rows(&rows, Purpose::Password), want) {
                 (Ok(got), Ok(want)) => assert_eq!(told(&got), want, "{shows}"),
                 (Err(got), Err(want)) => assert!(got.contains(want), "{shows}: {got}"),
                 (got, _) => panic!("{shows}: {got:?}"),
             }
         }
+    }
+
+    #[test]
+    fn groups_and_keys() {
+        let t = |text: &str| Cell::text(text);
+        let found = |rows: &Rows, purpose| match of_rows(rows, purpose) {
+            Ok(Answer::Found(found)) => {
+                let keys: Vec<&str> = found.keys.iter().map(|key| key.as_str()).collect();
+                format!("{} {}", found.groups.join("+"), keys.join("+"))
+            }
+            other => format!("{other:?}"),
+        };
+        let list = Cell::List(vec!["a".into(), "b c".into()]);
+        #[rustfmt::skip]
+        let cases = [
+            ("groups in one column",  Purpose::Account,  rows(&["login", "groups"], &[&[t("x"), t("staff, mail users")]]), "staff+mail users "),
+            ("an array",              Purpose::Account,  rows(&["group"], &[&[list]]), "a+b c "),
+            ("one a row, once each",  Purpose::Account,  rows(&["group"], &[&[t("a")], &[t("b")], &[t("a")]]), "a+b "),
+            ("keys beside the hash",  Purpose::Password, rows(&["hash", "key", "nt_hash"], &[&[t("h"), t("k"), t("n")]]), " k+n"),
+            ("keys one a row",        Purpose::Keys,     rows(&["value"], &[&[t("k")], &[t("l")]]), " k+l"),
+            ("an NT hash alone",      Purpose::Keys,     rows(&["nt_hash"], &[&[t("n")]]), " n"),
+            ("no key",                Purpose::Keys,     rows(&["value"], &[&[Cell::Null]]), " "),
+        ];
+        for (shows, purpose, rows, want) in cases {
+            assert_eq!(found(&rows, purpose), want, "{shows}");
+        }
+        let nameless = rows(&["name"], &[&[t("x")]]);
+        let error = of_rows(&nameless, Purpose::Account).unwrap_err();
+        assert!(error.contains("account_query"), "{error}");
+        let groups = rows(&["g"], &[&[t("a")], &[Cell::Number(7)], &[Cell::Null], &[t("a")]]);
+        assert_eq!(of_groups(&groups).unwrap(), ["a", "7"]);
     }
 
     #[test]

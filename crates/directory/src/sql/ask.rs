@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use secrecy::SecretString;
 use tracing::warn;
 
-use super::account::{self, Answer, Found};
+use super::account::{self, Answer, Found, Purpose};
 use super::mysql::MySql;
 use super::place::Place;
 use super::postgres::Postgres;
@@ -17,9 +17,11 @@ use super::query::{Query, dialect};
 use super::rows::Rows;
 use super::settings::{SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};
 use super::sqlite::Sqlite;
-use crate::directories::SetUpError;
+use crate::directories::{Environment, SetUpError};
 use crate::failover::{Failover, Fault};
+use crate::foreign::KeyMaker;
 use crate::hashing::Hashing;
+use crate::keys::{KeyFinding, KeyKind};
 use crate::schemes::{SchemeRules, Stored};
 use crate::secret_file::read_secret;
 use crate::tls;
@@ -35,6 +37,11 @@ const TEXT_MAX: usize = 300;
 pub(crate) struct Sql {
     password_query: Query,
     recipient_query: Option<Query>,
+    key_query: Option<Query>,
+    account_query: Option<Query>,
+    group_query: Option<Query>,
+    allowed_groups: Vec<String>,
+    keys: KeyMaker,
     schemes: SchemeRules,
     timeout: Duration,
     servers: Vec<Server>,
@@ -50,7 +57,7 @@ enum Server {
 
 impl Sql {
     /// Checks the settings and reads their files; connects to nothing yet.
-    pub(crate) fn new(settings: SqlSettings) -> Result<Self, SetUpError> {
+    pub(crate) fn new(settings: SqlSettings, environment: &Environment) -> Result<Self, SetUpError> {
         check_numbers(&settings)?;
         let engine = match &settings.place {
             SqlPlace::File(_) => None,
@@ -60,10 +67,23 @@ impl Sql {
             Query::parse(text, dialect(engine)).map_err(|error| SetUpError::setting(key, error))
         };
         let password_query = parse("password_query", &settings.password_query)?;
-        let recipient_query = match &settings.recipient_query {
-            Some(text) => Some(parse("recipient_query", text)?),
-            None => None,
-        };
+        let optional = |key, text: &Option<String>| text.as_ref().map(|text| parse(key, text)).transpose();
+        let recipient_query = optional("recipient_query", &settings.recipient_query)?;
+        let account_query = optional("account_query", &settings.account_query)?;
+        let group_query = optional("group_query", &settings.group_query)?;
+        let key_query = settings.key_query.as_ref();
+        let key_query = key_query
+            .map(|text| Query::of_keys(text, dialect(engine)))
+            .transpose();
+        let key_query = key_query.map_err(|error| SetUpError::setting("key_query", error))?;
+        if settings.group_query.is_none()
+            && !settings.allowed_groups.is_empty()
+            && !settings.password_query.to_lowercase().contains("group")
+        {
+            let message =
+                "needs to know the groups: add a `group_query`, or a column `group` to `password_query`";
+            return Err(SetUpError::setting("allowed_groups", message));
+        }
         if let Some(scheme) = &settings.schemes.default_scheme
             && !Stored::knows(scheme)
         {
@@ -83,6 +103,16 @@ impl Sql {
         Ok(Self {
             password_query,
             recipient_query,
+            key_query,
+            account_query,
+            group_query,
+            allowed_groups: settings.allowed_groups,
+            keys: KeyMaker::new(
+                &settings.keys,
+                &settings.schemes,
+                environment.decoy(),
+                settings.workers,
+            ),
             schemes: settings.schemes,
             timeout: settings.timeout,
             servers,
@@ -108,7 +138,7 @@ impl Sql {
 
     async fn check(&self, login: &str, password: &SecretString, end: Instant) -> Result<Finding, Outage> {
         let rows = self.ask(&self.password_query, login, end).await?;
-        let found = match account::of_password(&rows).map_err(Outage::new)? {
+        let mut found = match account::of_rows(&rows, Purpose::Password).map_err(Outage::new)? {
             Answer::Found(found) => found,
             Answer::Unknown => {
                 self.hashing.spend(password).await?;
@@ -119,28 +149,99 @@ impl Sql {
                 return Ok(Finding::Denied(DenyReason::Ambiguous));
             }
         };
-        let Found {
-            login: canonical,
-            stored,
-            enabled,
-            addresses,
-        } = found;
-        let Some(text) = stored else {
+        let Some(text) = found.stored.take() else {
             self.hashing.spend(password).await?;
             return Ok(Finding::Denied(DenyReason::Disabled));
         };
         let stored = Stored::parse(&text, &self.schemes)
             .map_err(|error| Outage::of_entry(format!("the stored password of {login:?}: {error}")))?;
-        let right = self.hashing.verify(text, stored, password, enabled).await?;
-        Ok(match (right, enabled) {
-            (true, true) => Finding::Granted(Account {
-                login: canonical.unwrap_or_else(|| login.to_owned()),
-                addresses,
-                ..Account::default()
-            }),
-            (true, false) => Finding::Denied(DenyReason::Disabled),
-            (false, _) => Finding::Denied(DenyReason::WrongPassword),
+        if !self.hashing.verify(text, stored, password, found.enabled).await? {
+            return Ok(Finding::Denied(DenyReason::WrongPassword));
+        }
+        self.finish(found, login, end).await
+    }
+
+    /// The account of a login that was proved otherwise.
+    pub(crate) async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
+        let end = Instant::now() + self.timeout;
+        let (query, purpose) = match &self.account_query {
+            Some(query) => (query, Purpose::Account),
+            None => (&self.password_query, Purpose::Password),
+        };
+        let rows = self.ask(query, login, end).await?;
+        match account::of_rows(&rows, purpose).map_err(Outage::new)? {
+            Answer::Found(found) => self.finish(found, login, end).await,
+            Answer::Unknown => Ok(Finding::Denied(DenyReason::UnknownUser)),
+            Answer::Ambiguous => Ok(Finding::Denied(DenyReason::Ambiguous)),
+        }
+    }
+
+    /// Whether there are keys of this kind.
+    pub(crate) fn keeps(&self, kind: &KeyKind) -> bool {
+        self.keys.keeps(kind)
+    }
+
+    /// The key of a login. The same questions are put to the database whether there is one or not.
+    pub(crate) async fn lookup_key(&self, login: &str, kind: &KeyKind) -> Result<KeyFinding, Outage> {
+        let end = Instant::now() + self.timeout;
+        let rows = match &self.key_query {
+            Some(query) => self.ask(&query.for_mechanism(kind.name()), login, end).await?,
+            None => self.ask(&self.password_query, login, end).await?,
+        };
+        let purpose = self
+            .key_query
+            .as_ref()
+            .map_or(Purpose::Password, |_| Purpose::Keys);
+        let (finding, texts) = match account::of_rows(&rows, purpose).map_err(Outage::new)? {
+            Answer::Found(mut found) => {
+                let mut texts = std::mem::take(&mut found.keys);
+                texts.extend(found.stored.take());
+                (self.finish(found, login, end).await?, texts)
+            }
+            other => {
+                if let Some(query) = &self.group_query {
+                    self.ask(query, login, end).await?;
+                }
+                let reason = match other {
+                    Answer::Ambiguous => DenyReason::Ambiguous,
+                    _ => DenyReason::UnknownUser,
+                };
+                (Finding::Denied(reason), Vec::new())
+            }
+        };
+        let key = tokio::time::timeout_at(end.into(), self.keys.find(kind, login, texts)).await;
+        let key = key.unwrap_or_else(|_| Err(Outage::new("no time to make a key")))?;
+        Ok(match (finding, key) {
+            (Finding::Denied(reason), _) => KeyFinding::Denied(reason),
+            (Finding::Granted(account), Some(key)) => KeyFinding::Found { account, key },
+            (Finding::Granted(_), None) => KeyFinding::Denied(DenyReason::NoKey),
         })
+    }
+
+    /// The account with its groups, if it is on and those may log in.
+    async fn finish(&self, found: Found, typed: &str, end: Instant) -> Result<Finding, Outage> {
+        let mut account = Account {
+            login: found.login.unwrap_or_else(|| typed.to_owned()),
+            addresses: found.addresses,
+            groups: found.groups,
+            ..Account::default()
+        };
+        if let Some(query) = &self.group_query {
+            let rows = self.ask(query, &account.login, end).await?;
+            for group in account::of_groups(&rows).map_err(Outage::new)? {
+                if !account.groups.contains(&group) {
+                    account.groups.push(group);
+                }
+            }
+        }
+        if !found.enabled {
+            return Ok(Finding::Denied(DenyReason::Disabled));
+        }
+        let may = |group: &String| self.allowed_groups.contains(group);
+        if !self.allowed_groups.is_empty() && !account.groups.iter().any(may) {
+            return Ok(Finding::Denied(DenyReason::NotInGroup));
+        }
+        Ok(Finding::Granted(account))
     }
 
     /// Whether the recipient query finds this address.

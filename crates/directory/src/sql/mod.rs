@@ -7,9 +7,16 @@
 //!
 //! Its columns are known by name: `password` (the stored password, see [`crate::schemes`]), and where they are there
 //! `login` (the canonical login), `address` or `addresses` (its mail addresses: one a row, several with blanks or commas
-//! between, or an array), `enabled` (false or 0 locks out). Without a column `password` the first one is it. Several rows
-//! are one account with several addresses as long as they agree in everything else; otherwise the login is ambiguous.
-//! No row: unknown. NULL as password: nobody can log in.
+//! between, or an array), `enabled` (false or 0 locks out), `group` or `groups` (likewise, with commas alone), `key` or
+//! `keys` and `nt_hash` (for mechanisms that never show the password). Without a column `password` the first one is it.
+//! Several rows are one account with several addresses, groups and keys as long as they agree in everything else; otherwise
+//! the login is ambiguous. No row: unknown. NULL as password: nobody can log in with one.
+//!
+//! # The queries for keys, accounts and groups
+//!
+//! Where the password query is not enough, these have the same columns. In that for keys `:mechanism` is the name of the
+//! mechanism without `-PLUS`, and the first column is the key where none is named so. That for groups gives one a row in
+//! its first column.
 //!
 //! # The recipient query
 //!
@@ -28,5 +35,5 @@ mod sqlite;
 
 pub(crate) use ask::Sql;
 pub use place::{check as check_server, is_local as is_local_server};
-pub use query::check as check_query;
+pub use query::{check as check_query, check_keys as check_key_query};
 pub use settings::{SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};

@@ -20,6 +20,8 @@ pub(super) struct Query {
     pub(super) sql: String,
     /// What to bind, in order.
     parameters: Vec<Parameter>,
+    /// What `:mechanism` stands for.
+    mechanism: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,6 +29,8 @@ enum Parameter {
     Whole,
     Local,
     Domain,
+    /// Of a query for keys.
+    Mechanism,
 }
 
 impl Query {
@@ -34,12 +38,22 @@ impl Query {
     ///
     /// It has to name `:login`, `:address` or `:local`: one that does not finds the same for everybody.
     pub(super) fn parse(text: &str, dialect: Dialect) -> Result<Self, String> {
+        let query = Self::of_keys(text, dialect)?;
+        if query.parameters.contains(&Parameter::Mechanism) {
+            return Err("has :mechanism, which is for `key_query` alone".into());
+        }
+        Ok(query)
+    }
+
+    /// The same for a query for keys, which may have `:mechanism` too.
+    pub(super) fn of_keys(text: &str, dialect: Dialect) -> Result<Self, String> {
         if text.len() > QUERY_MAX {
             return Err("is longer than 16,384 octets".into());
         }
         let mut query = Self {
             sql: String::with_capacity(text.len()),
             parameters: Vec::new(),
+            mechanism: "",
         };
         let mut rest = text.trim().trim_end_matches(';').trim_end();
         while let Some(first) = rest.chars().next() {
@@ -95,6 +109,7 @@ impl Query {
             "login" | "address" => Parameter::Whole,
             "local" => Parameter::Local,
             "domain" => Parameter::Domain,
+            "mechanism" => Parameter::Mechanism,
             other => {
                 return Err(format!(
                     "has the unknown parameter :{other}; there are :login, :local, :domain and :address"
@@ -129,8 +144,17 @@ impl Query {
                 Parameter::Whole => whole,
                 Parameter::Local => local,
                 Parameter::Domain => domain,
+                Parameter::Mechanism => self.mechanism,
             })
             .collect()
+    }
+
+    /// The same query for the keys of this mechanism.
+    pub(super) fn for_mechanism(&self, mechanism: &'static str) -> Self {
+        Self {
+            mechanism,
+            ..self.clone()
+        }
     }
 
     /// How many values there are.
@@ -147,6 +171,15 @@ impl Query {
 /// Unknown parameters, none at all, several statements, open quotes.
 pub fn check(text: &str, engine: Option<super::SqlEngine>) -> Result<(), String> {
     Query::parse(text, dialect(engine)).map(drop)
+}
+
+/// The same for a query for keys.
+///
+/// # Errors
+///
+/// As [`check`].
+pub fn check_keys(text: &str, engine: Option<super::SqlEngine>) -> Result<(), String> {
+    Query::of_keys(text, dialect(engine)).map(drop)
 }
 
 pub(super) fn dialect(engine: Option<super::SqlEngine>) -> Dialect {
@@ -289,6 +322,18 @@ mod tests {
         }
         let bare = Query::parse(":local :domain", Sqlite).unwrap();
         assert_eq!(bare.values("acaird"), ["acaird", ""], "no domain");
+    }
+
+    #[test]
+    fn queries_for_keys() {
+        let text = "SELECT value FROM keys WHERE name = :login AND mechanism = :mechanism";
+        for dialect in [PostgreSql, MySql, Sqlite] {
+            let query = Query::of_keys(text, dialect).unwrap().for_mechanism("NTLM");
+            assert_eq!(query.values("a@b"), ["a@b", "NTLM"], "{dialect:?}");
+            assert!(Query::parse(text, dialect).unwrap_err().contains("key_query"));
+        }
+        let error = Query::of_keys("SELECT :mechanism", Sqlite).unwrap_err();
+        assert!(error.contains("same for everybody"), "{error}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::foreign::ForeignKeys;
 use crate::schemes::SchemeRules;
 
 /// A SQL directory. The module's page describes the queries.
@@ -14,6 +15,16 @@ pub struct SqlSettings {
     pub password_query: String,
     /// The query that finds out whether a recipient's address exists. Without one the directory knows no recipients.
     pub recipient_query: Option<String>,
+    /// The query that finds the keys of a login for mechanisms that never show the password. Default: the password query.
+    pub key_query: Option<String>,
+    /// The query that finds the account of a login that was proved otherwise. Default: the password query.
+    pub account_query: Option<String>,
+    /// The query that finds the groups of an account, by its canonical login.
+    pub group_query: Option<String>,
+    /// The groups that may log in. Default: everybody may.
+    pub allowed_groups: Vec<String>,
+    /// For which mechanisms there are keys. Default none.
+    pub keys: ForeignKeys,
     /// What is taken as a stored password.
     pub schemes: SchemeRules,
     /// How long a password that was verified need not be hashed again. Default 60 seconds; zero switches it off. The
@@ -109,6 +120,11 @@ impl SqlSettings {
             place,
             password_query: password_query.into(),
             recipient_query: None,
+            key_query: None,
+            account_query: None,
+            group_query: None,
+            allowed_groups: Vec::new(),
+            keys: ForeignKeys::default(),
             schemes: SchemeRules::default(),
             cache_ttl: Duration::from_secs(60),
             workers: (processors / 2).max(1),

@@ -49,3 +49,59 @@ const OWN_KEYS: &str = r#"{"keys":[
     {"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
     {"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 ]}"#;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    /// JSON that looks like claims, with values of all kinds.
+    fn claims() -> impl Strategy<Value = String> {
+        let name = prop::sample::select(vec![
+            "iss",
+            "aud",
+            "exp",
+            "nbf",
+            "iat",
+            "email",
+            "email_verified",
+            "scope",
+            "scp",
+            "azp",
+            "cnf",
+        ]);
+        let value = prop_oneof![
+            Just("true".to_owned()),
+            Just("null".to_owned()),
+            Just("\"https://id.example\"".to_owned()),
+            Just("\"postern\"".to_owned()),
+            Just("\"smtp\"".to_owned()),
+            Just("[\"postern\",1]".to_owned()),
+            Just("\"a@example.org\"".to_owned()),
+            any::<f64>().prop_map(|number| serde_json::json!(number).to_string()),
+            any::<u64>().prop_map(|number| number.to_string()),
+            any::<String>().prop_map(|text| serde_json::json!(text).to_string()),
+        ];
+        prop::collection::vec((name, value), 0..14).prop_map(|members| {
+            let members: Vec<String> = members
+                .iter()
+                .map(|(name, value)| format!("\"{name}\":{value}"))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_token_is_taken_and_no_claim_passes_that_should_not(
+            token in "(e30|eyJhbGciOiJub25lIn0|eyJhbGciOiJFUzI1NiJ9|[A-Za-z0-9_-]{0,20})(\\.[A-Za-z0-9_=-]{0,40}){0,5}",
+            claims in claims(),
+        ) {
+            super::token(&token, super::OWN_KEYS.as_bytes(), claims.as_bytes());
+        }
+
+        #[test]
+        fn whatever_comes(token in any::<String>(), keys in any::<Vec<u8>>(), claims in any::<Vec<u8>>()) {
+            super::token(&token, &keys, &claims);
+        }
+    }
+}

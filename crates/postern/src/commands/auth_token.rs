@@ -3,7 +3,8 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use postern_oauth::verify::{Explanation, TOKEN_MAX, Verdict, Verifier};
+use postern_directory::{DenyReason, Directories, DirectorySettings, PasswordVerdict};
+use postern_oauth::verify::{AccountRule, Explanation, Owner, Step, TOKEN_MAX, Verdict, Verifier};
 use secrecy::SecretString;
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -21,7 +22,7 @@ struct View<'a> {
     steps: Vec<StepView<'a>>,
     /// `taken`, `refused` or `unavailable`.
     verdict: &'static str,
-    login: Option<&'a str>,
+    login: Option<String>,
     reason: Option<String>,
 }
 
@@ -54,31 +55,67 @@ pub(crate) fn explain(file: &Path, json: JsonArg, arg: &ConfigArg) -> Result<(),
         .enable_all()
         .build()
         .map_err(|error| Failure::io("cannot start the runtime", &error))?;
-    let explanation = runtime.block_on(verifier.explain(&token));
-    let (verdict, login, reason) = match &explanation.verdict {
-        Verdict::Owner(owner) => ("taken", Some(owner.login.as_str()), None),
-        Verdict::Refused(refusal) => ("refused", None, Some(refusal.to_string())),
-        Verdict::Unavailable(reason) => ("unavailable", None, Some(reason.clone())),
+    let mut explanation = runtime.block_on(verifier.explain(&token));
+    let account = match &explanation.verdict {
+        Verdict::Owner(owner) => Some(runtime.block_on(account(owner, config.directories))?),
+        _ => None,
     };
+    let (verdict, login, reason) = match (&explanation.verdict, &account) {
+        (Verdict::Owner(owner), Some(step)) => match &step.problem {
+            None => ("taken", Some(owner.login.clone()), None),
+            problem => ("refused", Some(owner.login.clone()), problem.clone()),
+        },
+        (Verdict::Unavailable(reason), _) => ("unavailable", None, Some(reason.clone())),
+        (Verdict::Refused(refusal), _) => ("refused", None, Some(refusal.to_string())),
+        (Verdict::Owner(owner), None) => ("taken", Some(owner.login.clone()), None),
+    };
+    explanation.steps.extend(account);
     if json.json {
         output::print_json(&view(&explanation, verdict, login, reason))?;
     } else {
         show(&explanation)?;
         output::print(&match (login, reason) {
-            (Some(login), _) => format!("\ntaken: the login is {login}, if a directory knows it or need not"),
-            (None, reason) => format!("\n{verdict}: {}", reason.unwrap_or_default()),
+            (Some(login), None) => format!("\ntaken: the login is {login}"),
+            (_, reason) => format!("\n{verdict}: {}", reason.unwrap_or_default()),
         })?;
     }
-    match explanation.verdict {
-        Verdict::Owner(_) => Ok(()),
-        _ => Err(Failure::silent(Exit::No)),
+    if verdict == "taken" {
+        Ok(())
+    } else {
+        Err(Failure::silent(Exit::No))
     }
+}
+
+/// Whether a directory knows the owner.
+async fn account(owner: &Owner, directories: Vec<DirectorySettings>) -> Result<Step, Failure> {
+    // Opening own users that are not there would make them.
+    let there =
+        |one: &DirectorySettings| !matches!(one, DirectorySettings::Users(users) if !users.database.exists());
+    let directories = Directories::open(directories.into_iter().filter(there).collect())
+        .await
+        .map_err(|error| Failure::new(Exit::Config, chain(&error)))?;
+    let (says, problem) = match directories.find_account(&owner.login).await {
+        PasswordVerdict::Granted(account) => (account.login, None),
+        PasswordVerdict::Denied(DenyReason::UnknownUser) if owner.account == AccountRule::Optional => {
+            ("no directory knows it, and none has to".into(), None)
+        }
+        PasswordVerdict::Denied(reason) => (owner.login.clone(), Some(format!("{}: {reason}", owner.login))),
+        PasswordVerdict::Unavailable(reason) => (
+            owner.login.clone(),
+            Some(format!("cannot be found out now: {reason}")),
+        ),
+    };
+    Ok(Step {
+        rule: "account",
+        says,
+        problem,
+    })
 }
 
 fn view<'a>(
     explanation: &'a Explanation,
     verdict: &'static str,
-    login: Option<&'a str>,
+    login: Option<String>,
     reason: Option<String>,
 ) -> View<'a> {
     let steps = explanation.steps.iter().map(|step| StepView {

@@ -2,17 +2,19 @@
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::Duration;
 
-use postern_directory::{Directories, DirectorySettings, PasswordVerdict, UserStore};
+use postern_directory::{Directories, DirectorySettings, Environment, FindServers, UserStore};
+use postern_net::resolver::Resolver;
 use postern_oauth::verify::Verifier;
-use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::args::CheckArgs;
 use crate::config::problem::{JsonProblem, Problems};
 use crate::config::{self, Config, Report};
 use crate::exit::{Exit, Failure, chain};
+use crate::server::health::Services;
 use crate::{locate, output};
 
 /// How long a server may take to answer.
@@ -102,7 +104,7 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
     let opened = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map(|runtime| runtime.block_on(Directories::open(others)));
+        .map(|runtime| runtime.block_on(Directories::open_in(others, environment(config))));
     if let Ok(Err(error)) = opened {
         found.error(None, chain(&error), "", "correct the [[directory]]");
     }
@@ -110,8 +112,11 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
         match directory {
             DirectorySettings::Users(users) => check_users(&users.database, found),
             _ if offline => {}
-            DirectorySettings::Ldap(ldap) => ldap.servers.iter().for_each(|url| check_ldap(url, found)),
-            DirectorySettings::Sql(_) => check_sql(directory, found),
+            DirectorySettings::Ldap(ldap) => {
+                ldap.servers.iter().for_each(|url| check_ldap(url, found));
+                ask(directory, config, found);
+            }
+            DirectorySettings::Sql(_) => ask(directory, config, found),
             DirectorySettings::Pam(pam) => {
                 if let Err(error) = UnixStream::connect(&pam.socket) {
                     let title = format!(
@@ -164,24 +169,33 @@ fn check_users(database: &std::path::Path, found: &mut Problems) {
     }
 }
 
-/// Asks for a login that nobody has, which shows mistakes in the query too.
-fn check_sql(directory: &DirectorySettings, found: &mut Problems) {
+/// With the resolver, which finds the servers of a domain. One that cannot be made is told of elsewhere.
+fn environment(config: &Config) -> Environment {
+    let resolver = Resolver::new(&config.resolver).ok();
+    Environment {
+        find_servers: resolver.map(|resolver| Arc::new(Services(resolver)) as Arc<dyn FindServers>),
+        ..Environment::default()
+    }
+}
+
+/// Asks for a login that nobody has, which shows mistakes in queries, names and passwords too.
+fn ask(directory: &DirectorySettings, config: &Config, found: &mut Problems) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return;
     };
-    let login = format!("{:016x}@check.invalid", rand::random::<u64>());
-    let verdict = runtime.block_on(async {
+    let status = runtime.block_on(async {
         // What cannot be set up has been told.
-        let directories = Directories::open(vec![directory.clone()]).await.ok()?;
-        let password = SecretString::from(format!("{:032x}", rand::random::<u128>()));
-        Some(directories.check_password(&login, &password).await)
+        let directories = Directories::open_in(vec![directory.clone()], environment(config));
+        let directories = directories.await.ok()?;
+        directories.check_all().await;
+        directories.status().into_iter().next()
     });
-    if let Some(PasswordVerdict::Unavailable(reason)) = verdict {
+    if let Some((_, reason)) = status.and_then(|status| status.last_error) {
         found.warning(
             None,
             format!("a directory cannot be asked: {reason}"),
             "",
-            "start the database, or correct the [[directory]]; until then logins are told to try again later",
+            "start it, or correct the [[directory]]; until then logins are told to try again later",
         );
     }
 }

@@ -23,4 +23,5 @@ mod operations;
 mod pam;
 mod relay_example;
 mod seed_procedure;
+mod tokens;
 mod weight;

@@ -55,7 +55,7 @@ impl Exchange {
     /// An exchange in which nothing was said yet.
     pub(crate) fn begin(mechanism: Mechanism, origin: &Origin<'_>) -> Self {
         Self {
-            running: mechanism.server(&origin.context()),
+            running: mechanism.server(&origin.context(mechanism)),
             findings: Findings::default(),
         }
     }

@@ -10,7 +10,9 @@ use postern_net::tls;
 use postern_policy::login::SessionFacts;
 use postern_policy::relay::CertificateFacts;
 use postern_policy::throttle::Source;
-use postern_sasl::{ChannelBindings, Layers, Mechanism, Nonce, OauthAdvice, ServerContext};
+use postern_sasl::{
+    ChannelBindings, Layers, Mechanism, Needs, Nonce, OauthAdvice, ScramShape, ServerContext,
+};
 
 use crate::receiver::Shared;
 use crate::{Plaintext, Settings};
@@ -105,14 +107,27 @@ impl Origin<'_> {
         }
     }
 
+    /// What the keys of accounts look like: as most do that were seen, and before that as new ones are made.
+    fn decoy_shape(&self, mechanism: Mechanism) -> ScramShape {
+        let seen = match mechanism.properties().needs {
+            Needs::ScramKeys(hash) => self.shared.deps.directories.load().scram_shape(hash),
+            _ => None,
+        };
+        seen.unwrap_or_else(|| ScramShape {
+            iterations: self.settings.auth.scram_iterations,
+            ..ScramShape::default()
+        })
+    }
+
     /// Whether mechanisms are open here that show the password to an eavesdropper.
     pub(crate) fn takes_plaintext(&self) -> bool {
         self.tls.is_some() || self.settings.auth.plaintext == Plaintext::Always
     }
 
     /// What an exchange begins with.
-    pub(super) fn context(&self) -> ServerContext {
+    pub(super) fn context(&self, mechanism: Mechanism) -> ServerContext {
         let auth = &self.settings.auth;
+        let decoy_shape = self.decoy_shape(mechanism);
         let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
         let decoy = self.shared.deps.decoy.clone();
         let bindings = self.tls.and_then(|tls| tls.bindings);
@@ -125,7 +140,8 @@ impl Origin<'_> {
                 server_end_point: bindings.server_end_point.clone(),
             }),
             plus_offered: self.plus_offered,
-            decoy_iterations: auth.scram_iterations,
+            decoy_iterations: decoy_shape.iterations,
+            decoy_salt_octets: decoy_shape.salt_octets,
             layers: self.layers(),
             oauth: self.advice(),
             kerberos: auth

@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::hash::{ScramHash, xor};
+use crate::context::DecoySecret;
 use crate::keys::{KEY_TEXT_MAX, KeyError, redacted, unbase64};
 use crate::prep::{PrepError, prepare};
 
@@ -61,16 +62,33 @@ impl ScramKeys {
         })
     }
 
+    /// Makes the keys of a password that is stored in the clear, anew at each login: with the salt that an account of this
+    /// name shows when it does not exist. So the salt is the same each time, and nobody can tell such accounts from none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::derive`].
+    pub fn derive_like_decoy(
+        hash: ScramHash,
+        password: &str,
+        secret: &DecoySecret,
+        name: &str,
+        iterations: u32,
+    ) -> Result<Self, PrepError> {
+        let salt = decoy_salt(hash, secret.expose(), name, DECOY_SALT_LEN);
+        Self::derive(hash, password, &salt, iterations)
+    }
+
     /// The keys of an account that does not exist: always the same salt, and keys that no password has.
     ///
     /// `name` counts without regard to case, since the directory may fold case too.
-    pub(crate) fn decoy(hash: ScramHash, secret: &[u8], name: &str, iterations: u32) -> Self {
-        let name = name.to_lowercase();
-        let part = |label: &[u8]| hash.hmac(secret, &[label, b"\0", name.as_bytes()]);
+    pub(crate) fn decoy(hash: ScramHash, secret: &[u8], name: &str, shape: ScramShape) -> Self {
+        let folded = name.to_lowercase();
+        let part = |label: &[u8]| hash.hmac(secret, &[label, b"\0", folded.as_bytes()]);
         Self {
             hash,
-            iterations: iterations.clamp(ITERATIONS_MIN, ITERATIONS_MAX),
-            salt: part(b"SCRAM salt")[..DECOY_SALT_LEN].to_vec(),
+            iterations: shape.iterations.clamp(ITERATIONS_MIN, ITERATIONS_MAX),
+            salt: decoy_salt(hash, secret, name, shape.salt_octets),
             stored_key: part(b"SCRAM stored key"),
             server_key: part(b"SCRAM server key"),
         }
@@ -86,6 +104,15 @@ impl ScramKeys {
     #[must_use]
     pub fn iterations(&self) -> u32 {
         self.iterations
+    }
+
+    /// What a stranger sees of them.
+    #[must_use]
+    pub fn shape(&self) -> ScramShape {
+        ScramShape {
+            iterations: self.iterations,
+            salt_octets: self.salt.len(),
+        }
     }
 
     pub(crate) fn salt(&self) -> &[u8] {
@@ -121,6 +148,43 @@ impl ScramKeys {
 
 /// Octets of a decoy's salt: as many as a real one is made with.
 const DECOY_SALT_LEN: usize = 16;
+
+/// What a stranger sees of the keys of an account: accounts that do not exist should look the same.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct ScramShape {
+    /// Iterations.
+    pub iterations: u32,
+    /// Octets of the salt.
+    pub salt_octets: usize,
+}
+
+impl Default for ScramShape {
+    fn default() -> Self {
+        Self {
+            iterations: ITERATIONS_DEFAULT,
+            salt_octets: DECOY_SALT_LEN,
+        }
+    }
+}
+
+/// The salt of a name: the same each time, and nothing that anybody could foresee.
+fn decoy_salt(hash: ScramHash, secret: &[u8], name: &str, octets: usize) -> Vec<u8> {
+    let name = name.to_lowercase();
+    let mut salt = Vec::new();
+    for block in 0_u8..=u8::MAX {
+        let label: &[&[u8]] = match block {
+            0 => &[b"SCRAM salt", b"\0"],
+            _ => &[b"SCRAM salt", &[block], b"\0"],
+        };
+        let parts: Vec<&[u8]> = label.iter().copied().chain([name.as_bytes()]).collect();
+        salt.extend_from_slice(&hash.hmac(secret, &parts));
+        if salt.len() >= octets.clamp(1, SALT_MAX) {
+            break;
+        }
+    }
+    salt.truncate(octets.clamp(1, SALT_MAX));
+    salt
+}
 
 /// `ClientKey` of RFC 5802 section 3.
 pub(crate) fn client_key(hash: ScramHash, salted_password: &[u8]) -> Zeroizing<Vec<u8>> {

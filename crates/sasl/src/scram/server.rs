@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
 
 use super::hash::ScramHash;
-use super::keys::ScramKeys;
+use super::keys::{ScramKeys, ScramShape};
 use super::message::{ClientFinal, ClientFirst, Flag, NONCE_MAX};
 use crate::context::{ChannelBindings, DecoySecret, ServerContext};
 use crate::exchange::{Lookup, ServerMechanism, ServerStep, authorize, key_of};
@@ -20,7 +20,7 @@ pub(crate) struct ScramServer {
     plus_offered: bool,
     bindings: ChannelBindings,
     decoy: DecoySecret,
-    decoy_iterations: u32,
+    decoy_shape: ScramShape,
     /// The server's part of the nonce.
     nonce: String,
     state: State,
@@ -64,7 +64,10 @@ impl ScramServer {
             plus_offered: context.plus_offered,
             bindings: context.bindings.clone(),
             decoy: context.decoy.clone(),
-            decoy_iterations: context.decoy_iterations,
+            decoy_shape: ScramShape {
+                iterations: context.decoy_iterations,
+                salt_octets: context.decoy_salt_octets,
+            },
             nonce: context.nonce.text(),
             state: State::Start,
         }
@@ -130,7 +133,7 @@ impl ScramServer {
         let keys = match &found {
             Lookup::Found { key, .. } => key.clone(),
             Lookup::Denied(_) => {
-                ScramKeys::decoy(hash, self.decoy.expose(), &first.authcid, self.decoy_iterations)
+                ScramKeys::decoy(hash, self.decoy.expose(), &first.authcid, self.decoy_shape)
             }
         };
         let server_first = format!(

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
+use postern_oauth::verify::AccountRule;
 use postern_receive::{AuthRule, ListenerSettings, ListenerTls, Plaintext, Role};
+use postern_sasl::{Mechanism, Needs};
 
 use super::{Checking, clamp, logins, values};
 use crate::config::file::Listener;
@@ -92,9 +94,12 @@ fn warn_of_dead_ends(
     let place = |at: Option<&Option<Span>>| at.cloned().flatten().or_else(|| listener.span.clone());
     let span = place(listener.auth.as_ref().map(|auth| &auth.span));
     let list = listener.mechanisms.as_ref().unwrap_or(&c.file.auth.mechanisms);
-    let passwords_alone = list.iter().all(|mechanism| mechanism.is_plaintext());
     let tls_only = *c.file.auth.plaintext == Plaintext::TlsOnly;
-    if auth != AuthRule::Off && tls == ListenerTls::Off && tls_only && passwords_alone {
+    // Tokens are taken inside TLS alone, whatever is said of passwords.
+    let is_token = |mechanism: &Mechanism| mechanism.properties().needs == Needs::Token;
+    let needs_tls = |mechanism: &Mechanism| is_token(mechanism) || (tls_only && mechanism.is_plaintext());
+    let none_without_tls = list.iter().all(|mechanism| needs_tls(&mechanism.value));
+    if auth != AuthRule::Off && tls == ListenerTls::Off && none_without_tls {
         let title = format!("nobody can log in on the listener {name}");
         let label = "no TLS here, and passwords are for TLS only";
         let remedy =
@@ -114,7 +119,14 @@ fn warn_of_dead_ends(
             "list mechanisms, for example `mechanisms = [\"PLAIN\", \"LOGIN\"]`, or set `auth = \"off\"` on the listener",
         );
     }
-    if auth == AuthRule::Require && c.file.directory.is_empty() {
+    let strangers_may = c
+        .file
+        .auth
+        .provider
+        .iter()
+        .any(|provider| *provider.account == AccountRule::Optional)
+        && list.iter().any(|mechanism| is_token(&mechanism.value));
+    if auth == AuthRule::Require && c.file.directory.is_empty() && !strangers_may {
         c.problems.warning(
             span,
             format!("nobody can log in on the listener {name}"),

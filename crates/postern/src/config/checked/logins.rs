@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use postern_directory::{KeyKind, KeyPolicy};
+use postern_directory::{ForeignKeys, KeyKind, KeyPolicy};
 use postern_net::tls::ServerTls;
 use postern_policy::login::{CertificateLogin, LoginSource, LoginTrust, MechanismRule};
 use postern_policy::relay::CertificateRule;
@@ -82,20 +82,53 @@ fn check_mechanism(mechanism: &At<Mechanism>, c: &mut Checking<'_>) {
             "nobody could log in",
             "add [[auth.provider]], or remove it from the list",
         ),
-        needs if KeyKind::needed(needs, "").is_some() && !has_users(c.file) => c.problems.warning(
+        needs if KeyKind::needed(needs, "").is_some_and(|kind| !is_kept(&kind, c.file)) => c.problems.warning(
             mechanism.span.clone(),
             format!("{name} is never offered: no directory keeps keys for it"),
             "needs a stored key",
-            "add `[[directory]]` with `kind = \"users\"`, or remove the mechanism",
+            "add `[[directory]]` with `kind = \"users\"`, or `keys` to that of LDAP or SQL, or remove the mechanism",
         ),
         _ => {}
     }
 }
 
-fn has_users(file: &Postern) -> bool {
-    file.directory
-        .iter()
-        .any(|directory| matches!(directory.value, Directory::Users(_)))
+/// Whether some directory keeps keys of this kind, whatever the realm.
+fn is_kept(kind: &KeyKind, file: &Postern) -> bool {
+    let listed = |keys: &[At<Mechanism>]| {
+        let mut kinds = keys
+            .iter()
+            .filter_map(|key| KeyKind::needed(key.properties().needs, ""));
+        kinds.any(|listed| listed == *kind)
+    };
+    file.directory.iter().any(|directory| match &directory.value {
+        Directory::Users(_) => true,
+        Directory::Ldap(table) => listed(&table.keys.value),
+        Directory::Sql(table) => listed(&table.keys.value),
+        _ => false,
+    })
+}
+
+/// The keys that a directory of others is said to have.
+pub(super) fn foreign_keys(written: &[At<Mechanism>], derive: bool, c: &mut Checking<'_>) -> ForeignKeys {
+    let realm = realm(c.file, &c.hostname);
+    let mut kinds = Vec::new();
+    for mechanism in written {
+        match KeyKind::needed(mechanism.properties().needs, &realm) {
+            Some(kind) if !kinds.contains(&kind) => kinds.push(kind),
+            Some(_) => {}
+            None => c.problems.error(
+                mechanism.span.clone(),
+                format!("{} needs no stored key", mechanism.value),
+                "not one of those",
+                "name SCRAM-SHA-256, SCRAM-SHA-1, SCRAM-SHA-512, CRAM-MD5, DIGEST-MD5 or NTLM",
+            ),
+        }
+    }
+    ForeignKeys {
+        kinds,
+        derive,
+        iterations: clamp(*c.file.auth.scram_iterations),
+    }
 }
 
 /// All mechanisms that are on somewhere.

@@ -6,6 +6,7 @@ mod directories;
 mod files;
 mod identity;
 mod kerberos;
+mod ldap;
 mod listeners;
 mod logins;
 mod providers;

@@ -1,9 +1,9 @@
 //! SQL directories.
 
-use postern_directory::sql::{check_query, is_local_server};
+use postern_directory::sql::{check_key_query, check_query, is_local_server};
 use postern_directory::{SchemeRules, SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};
 
-use super::{Checking, clamp, files, values};
+use super::{Checking, clamp, files, logins, values};
 use crate::config::file::{EngineWord, SqlTable};
 use crate::config::problem::Span;
 use crate::config::read::At;
@@ -17,11 +17,19 @@ pub(super) fn check(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) 
     };
     let queries = [
         ("password_query", table.password_query.as_ref()),
+        ("key_query", table.key_query.as_ref()),
+        ("account_query", table.account_query.as_ref()),
+        ("group_query", table.group_query.as_ref()),
         ("recipient_query", table.recipient_query.as_ref()),
     ];
     for (key, query) in queries {
+        let check = if key == "key_query" {
+            check_key_query
+        } else {
+            check_query
+        };
         if let Some(query) = query
-            && let Err(why) = check_query(query, engine)
+            && let Err(why) = check(query, engine)
         {
             c.problems.error(
                 query.span.clone(),
@@ -41,9 +49,15 @@ pub(super) fn check(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) 
         None => file(table, span, c)?,
         Some(engine) => SqlPlace::Servers(servers(table, engine, span, c)?),
     };
+    let text = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
     let usual = SqlSettings::new(place, table.password_query.as_ref()?.value.clone());
     Some(SqlSettings {
-        recipient_query: table.recipient_query.as_ref().map(|at| at.value.clone()),
+        recipient_query: text(&table.recipient_query),
+        key_query: text(&table.key_query),
+        account_query: text(&table.account_query),
+        group_query: text(&table.group_query),
+        allowed_groups: values(&table.allowed_groups.value),
+        keys: logins::foreign_keys(&table.keys.value, *table.derive_keys, c),
         schemes: SchemeRules {
             allow_plain: *table.allow_plain,
             default_scheme: table.default_scheme.as_ref().map(|at| at.value.clone()),

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use postern_directory::{SearchScope, SqlTls};
+use postern_directory::{LdapCheck, SearchScope, SqlTls};
+use postern_sasl::Mechanism;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::words::{LdapUrl, SchemeName, SqlQuery, SqlServer};
-use crate::config::kinds::{Choice, Count, FilePath, Line, List, OneOf, Switch, Time, shape, tables_of};
+use super::words::{HostName, LdapUrl, MechanismName, SchemeName, SqlQuery, SqlServer};
+use crate::config::kinds::{
+    Choice, Count, FilePath, Line, List, OneOf, OneOrList, Switch, Time, shape, tables_of,
+};
 use crate::config::problem::Span;
 use crate::config::read::{At, Below, Entries, Kind, Place, Reader, table};
 
@@ -49,23 +52,68 @@ table! {
     LdapTable {
         /// The servers, all with the same tree. The next one is asked when one is down. `ldap://` without `starttls` sends
         /// passwords in the clear and is meant for loopback.
-        servers: Vec<At<String>> = List(LdapUrl), required "[\"ldap://ldap1.example.org/\", \"ldap://ldap2.example.org/\"]";
+        servers: Vec<At<String>> = List(LdapUrl), optional "[\"ldap://ldap1.example.org/\", \"ldap://ldap2.example.org/\"]" else "needed without `discover`";
+        /// A domain that names its servers in DNS (`_ldap._tcp`, by priority and weight), in place of `servers`. They are looked
+        /// up again once a minute, and those outside of the domain are left aside: forged DNS could name any host.
+        discover: String = HostName, optional "\"example.org\"" else "`servers` are asked";
+        /// What is preset: nothing, or what fits Active Directory: logins by user principal name or account name, addresses
+        /// from `mail` and `proxyAddresses`, groups from `memberOf`. Keys of this table go before it.
+        flavour: FlavourWord = OneOf::<FlavourWord>::new(), default "\"generic\"";
         /// Where the search starts.
         search_base: String = Line(1_024), required "\"ou=People,dc=example,dc=org\"";
         /// How far it goes: `subtree`, `onelevel` or `base`.
         scope: SearchScope = OneOf::<SearchScope>::new(), default "\"subtree\"";
         /// The filter that finds the entry of a login.
-        filter: String = Line(1_024), default "\"(uid={login})\"";
+        filter: String = Line(1_024), optional "\"(uid={login})\"" else "`(uid={login})`, or what `flavour` says";
         /// The filter that finds the entry of a recipient in `local_domains`; `{address}` is the address.
-        recipient_filter: String = Line(1_024), optional "\"(|(mail={address})(mailAlternateAddress={address}))\"" else "`({mail_attribute}={address})`";
+        recipient_filter: String = Line(1_024), optional "\"(|(mail={address})(mailAlternateAddress={address}))\"" else "the address in any `mail_attribute`";
+        /// How a password is checked: `bind` as the entry, or `compare` with the stored one in `password_attribute`, which
+        /// `bind_dn` has to be allowed to read. With `compare` locked and expired accounts are known by their attributes alone.
+        check: LdapCheck = OneOf::<LdapCheck>::new(), default "\"bind\"";
+        /// The name to bind as at once, without a search: `{local}@corp.example.org` for Active Directory, or
+        /// `uid={login},ou=People,dc=example,dc=org`. The entry is read with the user's own rights, so that no `bind_dn` is
+        /// needed; without one this directory knows no recipients, no keys and no accounts of certificates.
+        direct_bind: String = Line(1_024), optional "\"{local}@corp.example.org\"" else "the entry is searched first";
+        /// The attribute with stored passwords, for `compare` and for keys.
+        password_attribute: String = Line(128), default "\"userPassword\"";
+        /// The scheme of stored passwords that name none. `"PLAIN"` for servers that hold them in the clear.
+        default_scheme: String = SchemeName, optional "\"PLAIN\"" else "only crypt(3) strings need no name";
+        /// Whether `compare` takes a password that is stored as it is, `{CLEAR}` or `{PLAIN}`.
+        allow_plain: bool = Switch, default "false";
+        /// Mechanisms for which entries have keys: SCRAM keys in `key_attribute` (RFC 5803) or `password_attribute`
+        /// (`{SCRAM-SHA-256}`), those of CRAM-MD5 and DIGEST-MD5 there too (`{CRAM-MD5}`), and NT hashes in `nt_attribute`. They
+        /// are offered if `mechanisms` names them.
+        keys: Vec<At<Mechanism>> = List(MechanismName), default "[]";
+        /// The attribute with SCRAM keys.
+        key_attribute: String = Line(128), default "\"authPassword\"";
+        /// The attribute with NT hashes.
+        nt_attribute: String = Line(128), default "\"sambaNTPassword\"";
+        /// Whether a password stored in the clear makes the keys at each login. It costs as much hashing as `scram_iterations`
+        /// for each try at SCRAM, also for logins that nobody has.
+        derive_keys: bool = Switch, default "false";
+        /// Most passwords hashed and keys made at the same time.
+        workers: u64 = Count(1..=256), optional "2" else "half of the processors, at least one";
+        /// The attribute of an entry with the names of its groups.
+        member_of_attribute: String = Line(128), optional "\"memberOf\"" else "none, or what `flavour` says";
+        /// The filter that finds the groups of an entry: `{dn}` is its name, `{login}` its login. For groups within groups in Active
+        /// Directory: `(member:1.2.840.113556.1.4.1941:={dn})`.
+        group_filter: String = Line(1_024), optional "\"(&(objectClass=groupOfNames)(member={dn}))\"" else "groups are not searched";
+        /// Where groups are searched, and below which those of `member_of_attribute` count.
+        group_base: String = Line(1_024), optional "\"ou=Groups,dc=example,dc=org\"" else "`search_base`, and everywhere";
+        /// The attribute with the name of a group.
+        group_attribute: String = Line(128), default "\"cn\"";
+        /// Who may log in: the members of these groups, each by its name or by its distinguished name. Names count wherever the
+        /// group lies below `group_base`, so set that, or write distinguished names.
+        allowed_groups: Vec<At<String>> = List(Line(1_024)), default "[]";
         /// The identity for searches.
         bind_dn: String = Line(1_024), optional "\"cn=postern,ou=Services,dc=example,dc=org\"" else "searches are anonymous";
         /// A file whose first line is the password of `bind_dn`, readable by its owner alone.
         bind_password_file: PathBuf = FilePath, optional "\"ldap.pass\"" else "needed with `bind_dn`";
         /// The attribute whose first value is the login in the log and for the sender rule.
-        login_attribute: String = Line(128), default "\"uid\"";
-        /// The attribute with the addresses of an entry.
-        mail_attribute: String = Line(128), default "\"mail\"";
+        login_attribute: String = Line(128), optional "\"uid\"" else "`uid`, or what `flavour` says";
+        /// The attribute with the addresses of an entry, or several. `smtp:` in front of an address is taken off; values with
+        /// other words there, as `proxyAddresses` has them, are left out.
+        mail_attribute: Vec<At<String>> = OneOrList(Line(128)), optional "[\"mail\", \"mailAlternateAddress\"]" else "`mail`, or what `flavour` says";
         /// Whether `ldap://` connections start TLS before anything else is sent. Certificates are verified.
         starttls: bool = Switch, default "false";
         /// Authorities that the servers' certificates must lead up to, in PEM form.
@@ -149,9 +197,25 @@ table! {
         /// Authorities that the servers' certificates must lead up to, in PEM form.
         ca_file: PathBuf = FilePath, optional "\"certs/db-ca.crt\"" else "those that the system trusts";
         /// The query that finds the stored password. Its columns are known by name: `password`, and where you have them
-        /// `login` (the name in the log), `address` (for the sender rule; several rows, or several with blanks between) and
-        /// `enabled`. Without a column `password` the first one is it.
+        /// `login` (the name in the log), `address` (for the sender rule; several rows, or several with blanks between),
+        /// `enabled`, `group` (several rows, or several with commas between), `key` and `nt_hash`. Without a column `password` the first one is it.
         password_query: String = SqlQuery, required "\"SELECT hash AS password, name AS login FROM accounts WHERE name = :login\"";
+        /// The query that finds the keys for mechanisms that never show the password: `:mechanism` is `SCRAM-SHA-256`, `CRAM-MD5`
+        /// and so on. Its columns are as in `password_query`, and the first one is the key where none is named `key`.
+        key_query: String = SqlQuery, optional "\"SELECT value AS key, name AS login FROM keys WHERE name = :login AND mechanism = :mechanism\"" else "`password_query`";
+        /// The query that finds the account of a login that was proved by a certificate, a ticket or a token, with the same
+        /// columns but no password.
+        account_query: String = SqlQuery, optional "\"SELECT name AS login, enabled FROM accounts WHERE name = :login\"" else "`password_query`";
+        /// The query that finds the groups of an account, one a row; `:login` is its name as `login` gives it.
+        group_query: String = SqlQuery, optional "\"SELECT grp FROM members WHERE name = :login\"" else "the column `group`, if there is one";
+        /// Who may log in: the members of these groups.
+        allowed_groups: Vec<At<String>> = List(Line(255)), default "[]";
+        /// Mechanisms for which there are keys, in a column `key` or in `password`: `{SCRAM-SHA-256}` and its like, RFC 5803's form,
+        /// `{CRAM-MD5}`, `{DIGEST-MD5}`, and NT hashes in a column `nt_hash`. They are offered if `mechanisms` names them.
+        keys: Vec<At<Mechanism>> = List(MechanismName), default "[]";
+        /// Whether a password stored in the clear (`{PLAIN}`) makes the keys at each login. It costs as much hashing as
+        /// `scram_iterations` for each try at SCRAM, also for logins that nobody has.
+        derive_keys: bool = Switch, default "false";
         /// The query that finds out whether a recipient in `local_domains` exists: there is a row, and its first value is not
         /// NULL, false or 0.
         recipient_query: String = SqlQuery, optional "\"SELECT 1 FROM addresses WHERE address = :address\"" else "this directory knows no recipients";
@@ -194,6 +258,24 @@ impl Choice for SqlTls {
         ("always", Self::Always),
         ("never", Self::Never),
     ];
+}
+
+/// What an LDAP table presets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum FlavourWord {
+    Generic,
+    ActiveDirectory,
+}
+
+impl Choice for FlavourWord {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("generic", Self::Generic),
+        ("active-directory", Self::ActiveDirectory),
+    ];
+}
+
+impl Choice for LdapCheck {
+    const WORDS: &'static [(&'static str, Self)] = &[("bind", Self::Bind), ("compare", Self::Compare)];
 }
 
 /// The kinds of directories.

@@ -9,7 +9,7 @@ use toml::de::DeValue;
 pub(crate) use self::scalar::{
     Choice, Count, Day, FileMode, FilePath, Line, Network, Number, OneOf, Size, Socket, Switch, Time,
 };
-pub(crate) use self::table::{List, Section, Sections, shape, tables_of};
+pub(crate) use self::table::{List, OneOrList, Section, Sections, shape, tables_of};
 
 use super::read::{Place, Reader};
 

@@ -51,6 +51,42 @@ impl<K: Kind> Kind for List<K> {
     }
 }
 
+/// One value, or a list of them.
+pub(crate) struct OneOrList<K>(pub(crate) K);
+
+impl<K: Kind> Kind for OneOrList<K> {
+    type Value = Vec<At<K::Value>>;
+
+    fn describe(&self) -> String {
+        format!("{}, or a list of them", self.0.describe())
+    }
+
+    fn sample(&self) -> String {
+        self.0.sample()
+    }
+
+    fn read(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        place: &Place,
+        reader: &mut Reader<'_>,
+    ) -> Option<Self::Value> {
+        let one = place.element();
+        let elements: Vec<&Spanned<DeValue<'_>>> = match value.get_ref().as_array() {
+            Some(elements) => elements.iter().collect(),
+            None => vec![value],
+        };
+        let mut read = Vec::with_capacity(elements.len());
+        for element in elements {
+            if let Some(value) = self.0.read(element, &one, reader) {
+                let span = Some(element.span());
+                read.push(At { value, span });
+            }
+        }
+        Some(read)
+    }
+}
+
 /// One table, `[key]`.
 pub(crate) struct Section<T>(PhantomData<T>);
 

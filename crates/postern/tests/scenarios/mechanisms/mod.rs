@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use postern_testkit::kdc::{self, Kdc};
+use postern_testkit::oauth::{AUDIENCE, OauthProvider};
 use postern_testkit::sink::Sink;
 
 use crate::harness::Site;
@@ -24,7 +25,7 @@ const RIGHT: &str = "test word";
 const WRONG: &str = "test sword";
 
 /// Mechanisms by rows of the table.
-const MECHANISMS: [&str; 13] = [
+const MECHANISMS: [&str; 15] = [
     "PLAIN",
     "LOGIN",
     "CRAM-MD5",
@@ -38,6 +39,8 @@ const MECHANISMS: [&str; 13] = [
     "GSSAPI",
     "NTLM",
     "EXTERNAL",
+    "OAUTHBEARER",
+    "XOAUTH2",
 ];
 
 /// Which TLS a login has.
@@ -69,12 +72,18 @@ struct Bench {
     /// The Kerberos server of the tester's realm.
     kdc: Option<Kdc>,
     ca: PathBuf,
+    /// Whose tokens the relay takes.
+    provider: Option<OauthProvider>,
 }
 
 impl Bench {
     /// What a client has to show with a mechanism: the right thing, or a wrong one.
-    fn secret(_mechanism: &str, right: bool) -> String {
-        if right { RIGHT } else { WRONG }.to_owned()
+    fn secret(&self, mechanism: &str, right: bool) -> String {
+        match (&self.provider, mechanism) {
+            (Some(provider), "OAUTHBEARER" | "XOAUTH2") if right => provider.token(serde_json::json!({})),
+            (Some(provider), "OAUTHBEARER" | "XOAUTH2") => provider.forged(None, serde_json::json!({})),
+            _ => if right { RIGHT } else { WRONG }.to_owned(),
+        }
     }
 
     /// The tickets that GSSAPI goes by: the right one is the tester's, the wrong one that of a principal without account.
@@ -129,13 +138,17 @@ fn tried(command: &mut Command, input: &str) -> Try {
 }
 
 fn bench(hop: u16) -> Bench {
+    let provider = OauthProvider::start();
     let mechanisms: Vec<String> = MECHANISMS.iter().map(|name| format!("{name:?}")).collect();
     let extra = format!(
         "[auth]\nmechanisms = [{}]\nchannel_binding_in_tls12 = true\nfree_failures = 1000\nfailures_until_bar = 100000\n\
          network_failures = 1000000\nscram_iterations = 4096\n\
          [[auth.certificate]]\nemail = \"*@relay.test\"\nlogin = \"{{email}}\"\n\
-         [kerberos]\nkeytab = \"smtp.keytab\"\ndomain = \"relay.test\"\n",
-        mechanisms.join(", ")
+         [kerberos]\nkeytab = \"smtp.keytab\"\ndomain = \"relay.test\"\n\
+         [[auth.provider]]\nissuer = \"{}\"\naudience = [\"{AUDIENCE}\"]\nca_file = \"{}\"\n",
+        mechanisms.join(", "),
+        provider.issuer(),
+        provider.ca().display(),
     );
     let mut site = Site::relay_as(hop, "", &extra, "client_ca = \"certs/ca.crt\"\n");
     for (stem, name) in [("tester", LOGIN), ("stranger", "stranger@elsewhere.test")] {
@@ -152,13 +165,14 @@ fn bench(hop: u16) -> Bench {
         kdc: Some(kdc),
         ca: site.path("certs/ca.crt"),
         site,
+        provider: Some(provider),
     }
 }
 
 /// One login; a client's wrong password must never be taken.
 fn log_in(bench: &Bench, peer: &Peer, mechanism: &str, tls: Tls) -> bool {
     let attempt = |right: bool| {
-        let secret = Bench::secret(mechanism, right);
+        let secret = bench.secret(mechanism, right);
         (peer.log_in)(
             bench,
             &Login {
@@ -213,8 +227,9 @@ fn every_client_with_every_mechanism() {
         "# Clients and mechanisms\n\n\
          Written by `crates/postern/tests/scenarios/mechanisms`, which logs in to a real relay with each client and mechanism,\n\
          with the right and the wrong password, under TLS 1.3 and TLS 1.2. \"yes\" means: taken with the right password and refused\n\
-         with the wrong one, under both. For EXTERNAL the passwords are certificates, for GSSAPI tickets. swaks speaks the second version of NTLM when its\n\
-         module Authen::NTLM is told to (`ntlmv2(1)`).\n\n",
+         with the wrong one, under both. For EXTERNAL the passwords are certificates, for GSSAPI tickets, for OAUTHBEARER and\n\
+         XOAUTH2 tokens; the messages of those two are written by the caller of smtplib, as its documentation has it. swaks speaks\n\
+         the second version of NTLM when its module Authen::NTLM is told to (`ntlmv2(1)`).\n\n",
     );
     let heads: Vec<String> = PEERS
         .iter()

@@ -36,6 +36,7 @@ fn a_site_moves_to_scram_without_new_passwords() {
         kdc: None,
         ca: site.path("certs/ca.crt"),
         site,
+        provider: None,
     };
     assert!(!log_in(&bench, "SCRAM-SHA-256", RIGHT).success);
     let plain = log_in(&bench, "PLAIN", RIGHT);

@@ -18,6 +18,8 @@ pub(super) const PEER: Peer = Peer {
         "GSSAPI",
         "NTLM",
         "EXTERNAL",
+        "OAUTHBEARER",
+        "XOAUTH2",
     ],
     lacks: &[("*", "not in Debian's build")],
     log_in,
@@ -44,6 +46,8 @@ fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
         let (certificate, key) = bench.identity(login);
         command.arg("--cert").arg(certificate).arg("--key").arg(key);
         command.args(["--user", &format!("{LOGIN}:")]);
+    } else if matches!(mechanism, "OAUTHBEARER" | "XOAUTH2") {
+        command.args(["--user", &format!("{LOGIN}:"), "--oauth2-bearer", login.secret]);
     } else {
         command.args(["--user", &format!("{LOGIN}:{}", login.secret)]);
     }

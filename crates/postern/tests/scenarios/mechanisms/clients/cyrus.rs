@@ -27,6 +27,8 @@ pub(super) const PEER: Peer = Peer {
         "GSSAPI",
     ],
     lacks: &[
+        ("OAUTHBEARER", "not in Debian's build"),
+        ("XOAUTH2", "not in Debian's build"),
         (
             "NTLM",
             "speaks the first version; with `ntlm_v2` on it sends LMv2 alone",

@@ -21,6 +21,8 @@ pub(super) const PEER: Peer = Peer {
         "SCRAM-SHA-256",
         "GSSAPI",
         "EXTERNAL",
+        "OAUTHBEARER",
+        "XOAUTH2",
     ],
     lacks: &[("NTLM", FIRST_NTLM), ("*", NOT_IN_CLIENT)],
     log_in,
@@ -46,6 +48,11 @@ pub(crate) fn log_in(bench: &Bench, login: &Login<'_>) -> Try {
             certificate.display(),
             key.display()
         );
+    } else if matches!(login.mechanism, "OAUTHBEARER" | "XOAUTH2") {
+        // Lines of its configuration end at 500 characters, and tokens are longer.
+        let path = bench.site.path("msmtp.token");
+        private(&path, login.secret);
+        let _ = writeln!(text, "passwordeval \"cat {}\"", path.display());
     } else {
         let _ = writeln!(text, "password \"{}\"", login.secret);
     }

@@ -21,6 +21,8 @@ pub(super) const PEER: Peer = Peer {
         "SCRAM-SHA-256",
         "GSSAPI",
         "EXTERNAL",
+        "OAUTHBEARER",
+        "XOAUTH2",
     ],
     lacks: &[("NTLM", FIRST_NTLM), ("*", NOT_IN_CLIENT)],
     log_in,

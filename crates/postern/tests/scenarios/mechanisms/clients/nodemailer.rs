@@ -14,7 +14,7 @@ pub(super) const PEER: Peer = Peer {
         "-p",
         "require('/usr/share/nodejs/nodemailer/package.json').version",
     ],
-    speaks: &["PLAIN", "LOGIN", "CRAM-MD5"],
+    speaks: &["PLAIN", "LOGIN", "CRAM-MD5", "XOAUTH2"],
     lacks: &[("*", NOT_IN_CLIENT)],
     log_in,
 };
