@@ -15,6 +15,7 @@ mod attacks;
 mod clients;
 mod crash;
 mod disk;
+mod identity;
 mod kerberos;
 mod login_attacks;
 mod mechanisms;

@@ -23,8 +23,8 @@ table! {
         networks: Vec<At<IpNet>> = List(Network), default "[]";
         /// Client certificates that may relay. They must be verified against `client_ca`.
         certificate: Vec<At<CertificateTable>> = Sections::<CertificateTable>::new(), default "[]";
-        /// Which sender addresses a login may use: any, or only its own. `own` looks at the sender of the envelope
-        /// (`553 5.7.1`) and at `From` in the message (`550 5.7.1`), not at `Sender`, `Reply-To` and `Resent` fields.
+        /// Which sender addresses a login may use: any, or only its own, as [identity] has it. `own` looks at the sender of the
+        /// envelope (`553 5.7.1`), and in the message at `From`, `Sender`, `Resent-From` and `Resent-Sender` (`550 5.7.1`).
         senders: SenderRule = OneOf::<SenderRule>::new(), default "\"any\"";
         /// Whether trace fields leave out address, name and login of a client that has logged in.
         hide_submitter: bool = Switch, default "false";

@@ -1,0 +1,209 @@
+//! Who may send as whom: own addresses, aliases, groups, delegates, and whoever acts as another.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use postern_testkit::process::{program, wait_until};
+use postern_testkit::sink::Sink;
+
+use crate::harness::Site;
+
+const TOP: &str = "local_domains = [\"local.test\"]\naliases = \"aliases\"\n";
+
+const RULES: &str = "\
+[relay]
+senders = \"own\"
+show_login = true
+[identity]
+tag_separator = \"+\"
+[[identity.grant]]
+name = \"sales desk\"
+groups = [\"sales\"]
+addresses = [\"sales@relay.test\", \"*@shop.test\"]
+[[identity.grant]]
+name = \"webmail\"
+logins = [\"webmail\"]
+act_as = [\"*@relay.test\"]
+";
+
+fn site(sink: &Sink) -> Site {
+    let mut site = Site::relay_with(sink.port(), TOP, RULES);
+    fs::write(
+        site.path("aliases"),
+        "desk: tester@relay.test\nteam: tester@relay.test, boss@relay.test\n",
+    )
+    .unwrap();
+    for (login, password) in [("boss@relay.test", "boss word"), ("webmail", "web word")] {
+        site.add_user(login, password);
+    }
+    site.ok(&[
+        "user",
+        "address",
+        "add",
+        "tester@relay.test",
+        "t.ester@relay.test",
+    ]);
+    site.ok(&["user", "group", "add", "tester@relay.test", "Sales"]);
+    site.ok(&["user", "delegate", "add", "boss@relay.test", "tester@relay.test"]);
+    site.start();
+    site
+}
+
+fn swaks(site: &Site, sender: &str, headers: &[String]) -> Output {
+    let mut command = Command::new(program("/usr/bin/swaks", "swaks"));
+    command
+        .args(["--server", "127.0.0.1", "--port", &site.submission.to_string()])
+        .arg("--tls")
+        .args(["--auth", "PLAIN", "--auth-user", "tester@relay.test"])
+        .args(["--auth-password", "test word"])
+        .args(["--from", sender, "--to", "someone@outside.example"]);
+    for header in headers {
+        command.args(["--header", header]);
+    }
+    command.output().unwrap()
+}
+
+/// The last line of the log with this text, which may be written a little later than the reply.
+fn logged(site: &Site, text: &str) -> String {
+    let found = || {
+        let log = site.log();
+        let found = log.lines().rfind(|line| line.contains(text));
+        found.map(str::to_owned)
+    };
+    wait_until(text, || found().is_some());
+    found().unwrap()
+}
+
+#[test]
+fn every_sender_is_allowed_or_refused_by_a_rule_with_a_name() {
+    let sink = Sink::start();
+    let site = site(&sink);
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows               sender                  From                        rule                  sent
+        ("the own address",                  "tester@relay.test",    "tester@relay.test",        "identity.own",       true),
+        ("a further one",                    "t.ester@relay.test",   "t.ester@relay.test",       "identity.own",       true),
+        ("an own one with a tag",            "tester+x@relay.test",  "tester+x@relay.test",      "identity.tag",       true),
+        ("an alias of nobody else",          "desk@local.test",      "desk@local.test",          "identity.alias",     true),
+        ("the boss's, as delegate",          "tester@relay.test",    "boss@relay.test",          "identity.delegate",  true),
+        ("granted to the group",             "sales@relay.test",     "sales@relay.test",         "identity.group",     true),
+        ("a domain, granted so",             "any@shop.test",        "other@shop.test",          "identity.group",     true),
+        ("nobody",                           "<>",                   "tester@relay.test",        "identity.own",       true),
+        ("a list of two people",             "team@local.test",      "tester@relay.test",        "sender.own",         false),
+        ("somebody else",                    "chief@relay.test",     "tester@relay.test",        "sender.own",         false),
+        ("somebody else in the message",     "tester@relay.test",    "chief@relay.test",         "sender.own-header",  false),
+    ];
+    for (shows, sender, from, rule, sent) in cases {
+        let subject = format!("Subject: {shows}");
+        let output = swaks(&site, sender, &[format!("From: {from}"), subject]);
+        let told = [output.stdout, output.stderr].concat();
+        let told = String::from_utf8_lossy(&told);
+        assert_eq!(output.status.success(), sent, "{shows}: {told}");
+        let line = logged(&site, &format!("rule={rule}"));
+        assert!(
+            line.contains(if sent { "accepted" } else { "refused" }),
+            "{shows}: {line}"
+        );
+        if sent {
+            let _ = sink.wait_for(shows);
+        } else {
+            assert!(told.contains("not owned by this login"), "{shows}: {told}");
+            assert!(
+                !told.contains("boss") && !told.contains("webmail"),
+                "{shows}: {told}"
+            );
+        }
+    }
+    let spoofed = [
+        "From: tester@relay.test".to_owned(),
+        "Sender: chief@relay.test".to_owned(),
+    ];
+    assert!(!swaks(&site, "tester@relay.test", &spoofed).status.success());
+
+    // What was decided, without a message: the same rules, with the reason.
+    let asked = ["auth", "explain", "--login", "tester@relay.test"];
+    let said = site.ok(&[&asked[..], &["--sender", "boss@relay.test"]].concat());
+    assert!(
+        said.contains("identity.delegate") && said.contains("a delegate of boss@relay.test"),
+        "{said}"
+    );
+    let refused = site.run(&[&asked[..], &["--sender", "chief@relay.test", "--json"]].concat());
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert!(said.contains("\"rule\": \"sender.own\""), "{said}");
+    let said = site.ok(&["user", "show", "boss@relay.test"]);
+    assert!(said.contains("delegates: tester@relay.test"), "{said}");
+}
+
+#[test]
+fn who_acts_as_another_sends_with_the_others_addresses_alone() {
+    let sink = Sink::start();
+    let mut site = site(&sink);
+    let plain = |authzid: &str, login: &str, password: &str| {
+        let message = STANDARD.encode(format!("{authzid}\0{login}\0{password}"));
+        let mut client = site.tls_client(site.submission);
+        let reply = client.say(&format!("AUTH PLAIN {message}")).unwrap();
+        (client, reply)
+    };
+    #[rustfmt::skip]
+    let cases = [
+        ("a delegate as the owner",     "boss@relay.test",     "tester@relay.test",  "test word",  "235"),
+        ("itself by another address",   "t.ester@relay.test",  "tester@relay.test",  "test word",  "235"),
+        ("granted",                     "boss@relay.test",     "webmail",            "web word",   "235"),
+        ("granted, but nobody's",       "none@relay.test",     "webmail",            "web word",   "535"),
+        ("not granted",                 "root",                "webmail",            "web word",   "535"),
+        ("not the other way round",     "tester@relay.test",   "boss@relay.test",    "boss word",  "535"),
+        ("with a wrong password",       "boss@relay.test",     "tester@relay.test",  "wrong",      "535"),
+    ];
+    let mut refusals = Vec::new();
+    for (shows, authzid, login, password, code) in cases {
+        let (_, reply) = plain(authzid, login, password);
+        assert!(reply.starts_with(code), "{shows}: {reply}");
+        if code == "535" {
+            refusals.push(reply);
+        }
+    }
+    refusals.dedup();
+    assert_eq!(refusals.len(), 1, "none tells why: {refusals:?}");
+
+    let (mut client, _) = plain("boss@relay.test", "tester@relay.test", "test word");
+    let line = logged(&site, "login=tester@relay.test acts_as=boss@relay.test");
+    assert!(line.contains("rule=identity.delegate"), "{line}");
+    let own = client.say("MAIL FROM:<tester@relay.test>").unwrap();
+    assert!(own.starts_with("553 5.7.1"), "the boss does not own it: {own}");
+    let sent = client
+        .mail(
+            "boss@relay.test",
+            &["x@outside.example"],
+            "Subject: in the boss's name\r\n\r\nx\r\n",
+        )
+        .unwrap();
+    assert!(sent.starts_with("250"), "{sent}");
+    let line = logged(&site, " accepted ");
+    assert!(
+        line.contains("login=tester@relay.test") && line.contains("acts_as=boss@relay.test"),
+        "{line}"
+    );
+    let taken = sink.wait_for("in the boss's name");
+    assert!(
+        taken.content.contains("user=boss@relay.test"),
+        "the trace field names whom it acts as"
+    );
+
+    let said = site.ok(&["auth", "explain", "--login", "webmail", "--as", "boss@relay.test"]);
+    assert!(said.contains("grant \"webmail\""), "{said}");
+
+    // Off again without a restart of anything.
+    site.ok(&[
+        "user",
+        "delegate",
+        "remove",
+        "boss@relay.test",
+        "tester@relay.test",
+    ]);
+    let (_, reply) = plain("boss@relay.test", "tester@relay.test", "test word");
+    assert!(reply.starts_with("535"), "{reply}");
+    site.take_server();
+}
