@@ -74,6 +74,10 @@ pub(crate) async fn exchange(
             }
             Next::Body(form) => match send_content(session, timeouts, spool, message, form).await {
                 Ok(()) => {}
+                Err(ContentError::Session(broken @ SessionError::Unasked(_))) => {
+                    error = Some(broken.to_string());
+                    transaction.lost();
+                }
                 Err(ContentError::Session(broken)) => {
                     // The peer may have said why; its replies are read until there are no more.
                     timed_out |= broken.is_timeout();

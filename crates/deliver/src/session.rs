@@ -72,6 +72,9 @@ pub(crate) enum SessionError {
     Broken { stage: Stage, source: io::Error },
     #[error(transparent)]
     Nonsense(#[from] ReplyError),
+    /// A reply to nothing: from here on nobody knows which reply belongs to which command.
+    #[error("the host answered {} before it was sent", .0.name())]
+    Unasked(Stage),
     #[error(transparent)]
     Layer(#[from] LayerError),
 }
@@ -111,10 +114,14 @@ impl Session {
         }
     }
 
-    /// Sends what is in `output`.
+    /// Sends what is in `output`. Commands are written when all replies to those before have been read, so whatever
+    /// is left unread answers nothing, and must not be taken for the answer to what goes out now.
     pub(crate) async fn send(&mut self, stage: Stage, limit: Duration) -> Result<(), SessionError> {
         if self.output.is_empty() {
             return Ok(());
+        }
+        if self.has_unread() {
+            return Err(SessionError::Unasked(stage));
         }
         let broken = |source| SessionError::Broken { stage, source };
         let mut sealed = Vec::new();

@@ -370,6 +370,33 @@ async fn chunks_go_along_with_the_envelope_and_are_exact() {
     bench.stop().await;
 }
 
+/// A reply too many, taken for the answer to the content, would make a message delivered that the host has never seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn replies_that_answer_nothing_end_the_connection() {
+    let envelope = "C MAIL\nC RCPT\nC DATA\n";
+    let host = Host::start(&[
+        &hello(&format!(
+            "{envelope}S 250 ok\\r\\n250 ok\\r\\n354 go on\\r\\n250 2.0.0 taken unseen\nEOF"
+        )),
+        "S 220 mx.test\nC EHLO relay.test\nS 250 mx.test\\r\\n250 2.1.0 sender taken unseen\nEOF",
+        &hello(&format!(
+            "{envelope}S 250 ok\\r\\n250 ok\\r\\n354 go on\nBODY\nS 250 2.0.0 taken\nEOF"
+        )),
+    ])
+    .await;
+    let mut settings = to_ports(&[host.port]);
+    settings.retry.intervals = vec![Duration::from_millis(300)];
+    let bench = Bench::start(settings);
+    let id = bench.put("a@example.org", &["b@one.test"], CONTENT).await;
+    assert_eq!(
+        shown(&bench.outcomes(id, 1).await),
+        ["b@one.test delivered 2.0.0 250 2.0.0 taken"]
+    );
+    assert_eq!(host.bodies().len(), 1, "the content went out once");
+    assert_eq!(host.connections(), 3);
+    bench.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn mail_expires_with_a_report_and_is_warned_of_before() {
     let sink = Sink::start();

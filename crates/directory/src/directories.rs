@@ -13,6 +13,7 @@ use postern_sasl::DecoySecret;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::discover::FindServers;
+use crate::dovecot::{Dovecot, DovecotSettings};
 use crate::ldap::{Ldap, LdapSettings};
 use crate::pace::Pace;
 use crate::pam::{PamHelper, PamSettings};
@@ -41,6 +42,8 @@ pub enum DirectorySettings {
     Saslauthd(SaslauthdSettings),
     /// A SQL database.
     Sql(SqlSettings),
+    /// Dovecot's auth service.
+    Dovecot(DovecotSettings),
     /// PAM, behind its helper.
     Pam(PamSettings),
 }
@@ -52,6 +55,7 @@ impl DirectorySettings {
         match self {
             Self::Ldap(settings) => settings.cache_ttl,
             Self::Saslauthd(settings) => settings.cache_ttl,
+            Self::Dovecot(settings) => settings.cache_ttl,
             Self::Pam(settings) => settings.cache_ttl,
             Self::Users(_) | Self::Sql(_) => Duration::ZERO,
         }
@@ -163,6 +167,7 @@ enum Kind {
     Users(Users),
     Ldap(Box<Ldap>),
     Saslauthd(Saslauthd),
+    Dovecot(Dovecot),
     Sql(Box<Sql>),
     Pam(PamHelper),
 }
@@ -281,7 +286,8 @@ impl Directories {
         }
     }
 
-    /// Finds out whether an address in an own domain is an account's. saslauthd knows no addresses and is not asked.
+    /// Finds out whether an address in an own domain is an account's. saslauthd and
+    /// Dovecot know no addresses and are not asked.
     pub async fn recipient_exists(&self, address: &Mailbox) -> Existence {
         let mut outage = None;
         for directory in &self.list {
@@ -308,6 +314,7 @@ impl Directory {
                 "ldap",
                 Ldap::new(settings, environment).map(|ldap| Kind::Ldap(Box::new(ldap))),
             ),
+            DirectorySettings::Dovecot(settings) => ("dovecot", Dovecot::new(settings).map(Kind::Dovecot)),
             DirectorySettings::Saslauthd(settings) => {
                 ("saslauthd", Saslauthd::new(settings).map(Kind::Saslauthd))
             }
@@ -343,6 +350,7 @@ impl Directory {
             Kind::Users(users) => users.check_password(login, password, peer).await,
             Kind::Ldap(ldap) => ldap.check_password(login, password).await,
             Kind::Saslauthd(saslauthd) => saslauthd.check_password(login, password).await,
+            Kind::Dovecot(dovecot) => dovecot.check_password(login, password, peer).await,
             Kind::Sql(sql) => sql.check_password(login, password).await,
             Kind::Pam(helper) => helper.check_password(login, password, peer).await,
         };
@@ -358,7 +366,7 @@ impl Directory {
             Kind::Users(users) => users.recipient_exists(address).await,
             Kind::Ldap(ldap) => ldap.recipient_exists(address).await,
             Kind::Sql(sql) => sql.recipient_exists(address).await,
-            Kind::Saslauthd(_) | Kind::Pam(_) => return Ok(false),
+            Kind::Saslauthd(_) | Kind::Dovecot(_) | Kind::Pam(_) => return Ok(false),
         };
         self.watch(found)
     }

@@ -1,7 +1,7 @@
 //! Who may log in, which addresses exist, and where local names lead.
 //!
 //! A *directory* is a source of accounts: Postern's own users ([`users`]), LDAP ([`ldap`]), SQL databases ([`sql`]),
-//! saslauthd ([`saslauthd`]). [`schemes`] reads the stored passwords of others. [`Directories`] asks them in order and gives one typed verdict. A directory that cannot be asked
+//! saslauthd ([`saslauthd`]), Dovecot's auth service ([`dovecot`]). [`schemes`] reads the stored passwords of others. [`Directories`] asks them in order and gives one typed verdict. A directory that cannot be asked
 //! never turns into a refusal, which would make a client forget its password, and never into a pass.
 //!
 //! [`aliases`] reads the aliases file.
@@ -18,6 +18,7 @@
 pub mod aliases;
 mod directories;
 mod discover;
+pub mod dovecot;
 mod failover;
 mod foreign;
 mod hashing;
@@ -40,6 +41,7 @@ pub use directories::{
     Directories, DirectoryError, DirectorySettings, DirectoryState, DirectoryStatus, Environment,
 };
 pub use discover::{FindServers, FoundServers, ServiceRecord};
+pub use dovecot::{DovecotPlace, DovecotSettings};
 pub use foreign::ForeignKeys;
 pub use keys::{KeyKind, KeyVerdict};
 pub use ldap::{LdapCheck, LdapSettings, SearchScope};

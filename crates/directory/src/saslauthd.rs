@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use postern_authwire::saslauthd::{question, verdict};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -137,27 +138,7 @@ fn request(settings: &SaslauthdSettings, login: &str, password: &SecretString) -
         _ => (login, settings.realm.as_str()),
     };
     let fields = [user, password.expose_secret(), &settings.service, realm];
-    // The room is reserved at once: growing would leave copies of the password behind.
-    let room = fields.iter().map(|field| field.len() + 2).sum();
-    let mut request = Zeroizing::new(Vec::with_capacity(room));
-    for field in fields {
-        if field.len() > FIELD_MAX || field.contains('\0') {
-            return None;
-        }
-        let len = u16::try_from(field.len()).ok()?;
-        request.extend_from_slice(&len.to_be_bytes());
-        request.extend_from_slice(field.as_bytes());
-    }
-    Some(request)
-}
-
-/// `OK` or `NO`, each with words after it or none.
-fn verdict(reply: &[u8]) -> Option<bool> {
-    match reply.get(..2)? {
-        b"OK" => Some(true),
-        b"NO" => Some(false),
-        _ => None,
-    }
+    question(fields, FIELD_MAX)
 }
 
 fn account(login: &str) -> Account {
@@ -254,22 +235,6 @@ mod tests {
             request(&plain, "a", &SecretString::from("x\0y")).is_none(),
             "would be cut to x"
         );
-    }
-
-    #[test]
-    fn replies() {
-        let cases: [(&[u8], Option<bool>, &str); 7] = [
-            (b"OK", Some(true), "bare"),
-            (b"OK success", Some(true), "with words"),
-            (b"NO", Some(false), "bare"),
-            (b"NO authentication failed", Some(false), "with words"),
-            (b"", None, "nothing"),
-            (b"O", None, "cut off"),
-            (b"ok", None, "never in small letters"),
-        ];
-        for (reply, want, shows) in cases {
-            assert_eq!(verdict(reply), want, "{shows}");
-        }
     }
 
     proptest! {

@@ -287,6 +287,9 @@ fn the_examples_of_the_guide_are_configurations() {
                 "certificate rules need an authority",
                 "certificates cannot log in without an authority",
                 "certificates have logins, and EXTERNAL is off",
+                "the folder /var/spool/postfix/postern of the socket",
+                "the folder /run/postern-",
+                "there is no user \"vmail\"",
             ];
             assert!(
                 expected.iter().any(|start| text.starts_with(start)),

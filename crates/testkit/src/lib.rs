@@ -4,6 +4,7 @@
 //! which Debian package is missing.
 
 mod account;
+pub mod dovecot;
 pub mod kdc;
 pub mod mariadb;
 pub mod oauth;

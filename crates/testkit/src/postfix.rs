@@ -49,6 +49,16 @@ impl Postfix {
     /// When Postfix is not installed, does not start, or the test does not run as root, which Postfix demands.
     #[must_use]
     pub fn start(domains: &[&str], extra: &str) -> Self {
+        Self::start_with_sasl(domains, extra, None)
+    }
+
+    /// As [`Postfix::start`], with this `smtpd.conf` for Cyrus SASL.
+    ///
+    /// # Panics
+    ///
+    /// As [`Postfix::start`].
+    #[must_use]
+    pub fn start_with_sasl(domains: &[&str], extra: &str, smtpd_conf: Option<&str>) -> Self {
         let postfix = program("/usr/sbin/postfix", "postfix");
         assert!(
             nix::unistd::geteuid().is_root(),
@@ -60,6 +70,11 @@ impl Postfix {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("the scratch folder");
         for name in ["conf", "queue", "data", "mail"] {
             fs::create_dir(at(name)).expect("a folder");
+        }
+        if let Some(smtpd_conf) = smtpd_conf {
+            // Where Debian's Postfix looks for it.
+            fs::create_dir(at("conf/sasl")).expect("a folder");
+            fs::write(at("conf/sasl/smtpd.conf"), smtpd_conf).expect("smtpd.conf");
         }
         let user = nix::unistd::User::from_name("postfix")
             .ok()

@@ -125,7 +125,8 @@ pub fn hello(pid: u32) -> String {
 
 /// Writes a password to be checked: PLAIN with an initial response, for a client at `remote`. Wiped when dropped.
 ///
-/// It says `secured`, as the client of the client was asked for a password, and `nologin`, as no mail process will follow.
+/// It says `secured`, as whoever asks has decided where passwords may be sent, `nologin`, as no mail process will follow, and
+/// `no-penalty`, as whoever asks slows guesses down itself.
 #[must_use]
 pub fn check(
     id: u32,
@@ -143,7 +144,7 @@ pub fn check(
     let encoded = Zeroizing::new(STANDARD.encode(plain.as_slice()));
     let remote = remote.map(|remote| format!("\trip={remote}")).unwrap_or_default();
     let head = format!(
-        "AUTH\t{id}\tPLAIN\tservice={}\tsecured\tnologin{remote}\tresp=",
+        "AUTH\t{id}\tPLAIN\tservice={}\tsecured\tnologin\tno-penalty{remote}\tresp=",
         super::escape(service)
     );
     let mut line = Zeroizing::new(String::with_capacity(head.len() + encoded.len() + 1));

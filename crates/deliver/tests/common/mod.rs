@@ -389,7 +389,9 @@ async fn play(stream: Box<dyn Stream>, script: &str, seen: &Mutex<Seen>, tls: Op
         let (verb, rest) = step.split_once(' ').unwrap_or((step, ""));
         match verb {
             "S" => {
-                if stream.write_all(format!("{rest}\r\n").as_bytes()).await.is_err() {
+                // Several replies in one packet have `\r\n`, spelled out, between them.
+                let text = rest.replace("\\r\\n", "\r\n");
+                if stream.write_all(format!("{text}\r\n").as_bytes()).await.is_err() {
                     return;
                 }
             }

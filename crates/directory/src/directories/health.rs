@@ -185,7 +185,9 @@ impl Directory {
     /// Asks for a login that nobody has.
     async fn probe(&self) {
         let login = format!("postern-{:016x}", rand::random::<u64>());
-        if self.answers_without_password() {
+        if let Kind::Dovecot(dovecot) = &self.kind {
+            let _ = self.watch(dovecot.probe().await);
+        } else if self.answers_without_password() {
             let _ = self.find_account(&login).await;
         } else {
             let password = SecretString::from(format!("{:032x}", rand::random::<u128>()));

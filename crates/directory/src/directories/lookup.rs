@@ -47,8 +47,8 @@ impl Directories {
 
     /// Finds the account of a login that proved itself by other means than a password, such as a certificate.
     ///
-    /// Own users, LDAP and SQL can be asked that, saslauthd cannot. Whether an account of LDAP is locked is read from its
-    /// entry, as far as the entry tells.
+    /// Own users, LDAP and SQL can be asked that, saslauthd and Dovecot cannot. Whether an account of LDAP is locked is read
+    /// from its entry, as far as the entry tells.
     pub async fn find_account(&self, login: &str) -> PasswordVerdict {
         if !is_login(login) {
             return PasswordVerdict::Denied(DenyReason::Malformed);

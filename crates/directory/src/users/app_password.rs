@@ -275,6 +275,11 @@ fn in_groups(letters: &str) -> SecretString {
 }
 
 /// The letters of what may be an app password: hyphens, blanks and case do not count.
+/// Whether this has the form of an app password.
+pub(super) fn is_app_password(password: &SecretString) -> bool {
+    letters_of(password).is_some()
+}
+
 fn letters_of(password: &SecretString) -> Option<Zeroizing<String>> {
     let password = password.expose_secret();
     if password.len() > 2 * LETTERS {

@@ -11,7 +11,8 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
-use super::app_password::Used;
+use super::app_password::{Used, is_app_password};
+use super::recent::Recent;
 use super::store::{Record, UserError, UserStore};
 use super::{UsersSettings, hash};
 use crate::directories::SetUpError;
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub(super) settings: UsersSettings,
     store: RwLock<Arc<UserStore>>,
     verified: Mutex<VerifiedCache>,
+    recent: Mutex<Recent>,
 }
 
 /// What a look-up alone could tell.
@@ -54,19 +56,23 @@ impl Users {
                 settings,
                 store,
                 verified,
+                recent: Mutex::default(),
             }),
             workers,
         })
     }
 
-    /// Whether this is the login's password. The row is read each time, so a change made by another process counts at
-    /// once; what the cache saves is the hashing.
+    /// Whether this is the login's password. A change made by another process counts at once: what was kept of the file is
+    /// forgotten with it.
     pub(crate) async fn check_password(
         &self,
         login: &str,
         password: &SecretString,
         peer: Option<IpAddr>,
     ) -> Result<Finding, Outage> {
+        if let Some(finding) = self.shared.remembered(login, password) {
+            return Ok(finding);
+        }
         let timeout = self.shared.settings.timeout;
         tokio::time::timeout(timeout, self.check(login, password, peer))
             .await
@@ -145,6 +151,19 @@ impl Shared {
         Ok(fresh)
     }
 
+    /// Grants by memory alone: the account was read, its password verified, and the file has not changed since. Waits for
+    /// nothing.
+    fn remembered(&self, login: &str, password: &SecretString) -> Option<Finding> {
+        if is_app_password(password) {
+            return None;
+        }
+        let store = Arc::clone(&*self.store.try_read()?);
+        let version = store.is_current().then(|| store.try_version()).flatten()?;
+        let record = self.recent.lock().get(&store, version, login)?;
+        let verified = self.verified.lock().holds(&record.hash, password, Instant::now());
+        verified.then(|| Finding::Granted(self.account(Record::clone(&record))))
+    }
+
     fn look_up(
         &self,
         login: &str,
@@ -152,6 +171,7 @@ impl Shared {
         peer: Option<IpAddr>,
     ) -> Result<Known, UserError> {
         let store = self.store()?;
+        let version = store.version()?;
         let Some(record) = store.record(login)? else {
             return Ok(Known::ToHash(None));
         };
@@ -163,6 +183,8 @@ impl Shared {
             });
         }
         if record.enabled && self.verified.lock().holds(&record.hash, password, Instant::now()) {
+            let kept = Arc::new(record.clone());
+            self.recent.lock().keep(&store, version, login.to_owned(), kept);
             return Ok(Known::Settled(Finding::Granted(self.account(record))));
         }
         Ok(Known::ToHash(Some(record)))

@@ -8,6 +8,7 @@ mod identity;
 pub mod import;
 mod keys;
 mod layout;
+mod recent;
 mod store;
 
 use std::path::PathBuf;

@@ -169,7 +169,7 @@ pub struct UserStore {
 }
 
 /// What a login needs to know of an account.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Record {
     pub(crate) login: String,
     pub(crate) hash: String,
@@ -428,6 +428,16 @@ impl UserStore {
         Ok(Some(record))
     }
 
+    /// A number that changes with each change that others make to the file.
+    pub(crate) fn version(&self) -> Result<i64, UserError> {
+        version_of(&self.connection.lock())
+    }
+
+    /// The same, if it can be had without waiting.
+    pub(crate) fn try_version(&self) -> Option<i64> {
+        version_of(&*self.connection.try_lock()?).ok()
+    }
+
     /// Puts a stronger hash of the same password in the place of `old`, unless that was changed meanwhile. Returns whether
     /// it did.
     pub(crate) fn upgrade_hash(&self, login: &str, old: &str, new: &str) -> Result<bool, UserError> {
@@ -579,4 +589,9 @@ fn user_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<User> {
         keys: Vec::new(),
         scheme: hash::scheme(row.get_ref(4)?.as_str()?),
     })
+}
+
+fn version_of(connection: &Connection) -> Result<i64, UserError> {
+    let mut statement = connection.prepare_cached("PRAGMA data_version")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
 }

@@ -75,11 +75,15 @@ pub fn judge(claims: &Claims, rules: &ClaimRules, origin: Origin, now: u64) -> J
     let expiry = date(claims.get("exp"));
     find(
         "exp",
-        text_of(claims.get("exp")),
+        time_of(claims.get("exp"), now),
         ends(expiry, rules.skew, origin, now),
     );
-    find("nbf", text_of(claims.get("nbf")), begins(claims, rules.skew, now));
-    find("iat", text_of(claims.get("iat")), issued(claims, rules, now));
+    find(
+        "nbf",
+        time_of(claims.get("nbf"), now),
+        begins(claims, rules.skew, now),
+    );
+    find("iat", time_of(claims.get("iat"), now), issued(claims, rules, now));
     find("audience", text_of(claims.get("aud")), audience(claims, rules));
     let client = client_of(claims);
     find(
@@ -267,6 +271,16 @@ fn date(value: Option<&Value>) -> Option<u64> {
         }),
         Value::String(text) => text.parse().ok(),
         _ => None,
+    }
+}
+
+/// A time as text, for people: with its distance from now.
+fn time_of(value: Option<&Value>, now: u64) -> String {
+    let text = text_of(value);
+    match date(value) {
+        Some(at) if at > now => format!("{text}, in {} s", at - now),
+        Some(at) => format!("{text}, {} s ago", now - at),
+        None => text,
     }
 }
 

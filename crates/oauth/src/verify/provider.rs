@@ -95,7 +95,7 @@ impl Watch {
     pub(super) fn keys(&self, before: Option<&KeySet>, now: &KeySet) {
         let keys = now.describe();
         if before.is_none_or(|before| before.describe() != keys) {
-            info!(target: "postern::oauth", provider = %self.issuer, keys, "provider's keys");
+            info!(target: "postern::oauth", provider = %self.issuer, keys, "provider keys");
         }
     }
 }

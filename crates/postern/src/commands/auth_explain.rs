@@ -127,19 +127,23 @@ async fn find(directories: &Directories, login: &str) -> Result<(bool, Account),
 fn trust(config: &Config, mechanism: Mechanism, args: &ExplainArgs) -> Line {
     let settings = &config.receive;
     let trusted = settings.auth.trust.covers(mechanism.name(), args.bits);
-    let (allowed, reason) = match (settings.relay.login_relays, trusted) {
-        (true, true) => (true, "`login_mechanisms` and `login_least_bits` are met"),
-        (false, _) => (false, "`logins = false` in [relay]"),
-        (_, false) => (false, "`login_mechanisms` or `login_least_bits` in [relay]"),
+    let (allowed, rule, reason) = match (settings.relay.login_relays, trusted) {
+        (true, true) => (
+            true,
+            "relay.login",
+            "`login_mechanisms` and `login_least_bits` are met",
+        ),
+        (false, _) => (false, "relay.denied", "`logins = false` in [relay]"),
+        (_, false) => (
+            false,
+            "relay.login-untrusted",
+            "`login_mechanisms` or `login_least_bits` in [relay]",
+        ),
     };
     Line {
         question: format!("relay after {mechanism} with {} bits", args.bits),
         allowed,
-        rule: if allowed {
-            "relay.login"
-        } else {
-            "relay.login-not-trusted"
-        },
+        rule,
         reason: reason.into(),
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_directory::{Directories, DirectorySettings, Environment, FindServers, UserStore};
+use postern_directory::{Directories, DirectorySettings, DovecotPlace, Environment, FindServers, UserStore};
 use postern_net::resolver::Resolver;
 use postern_oauth::verify::Verifier;
 use serde::Serialize;
@@ -117,6 +117,7 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
                 ask(directory, config, found);
             }
             DirectorySettings::Sql(_) => ask(directory, config, found),
+            DirectorySettings::Dovecot(dovecot) => check_dovecot(&dovecot.place, found),
             DirectorySettings::Pam(pam) => {
                 if let Err(error) = UnixStream::connect(&pam.socket) {
                     let title = format!(
@@ -141,6 +142,21 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
                 }
             }
         }
+    }
+}
+
+fn check_dovecot(place: &DovecotPlace, found: &mut Problems) {
+    let answers = match place {
+        DovecotPlace::Path(path) => UnixStream::connect(path).map(drop),
+        DovecotPlace::Server(server) => TcpStream::connect(server).map(drop),
+    };
+    if let Err(error) = answers {
+        found.warning(
+            None,
+            format!("Dovecot does not answer at {place}: {error}"),
+            "",
+            "start Dovecot, or correct the place: a `unix_listener` of its `service auth` that Postern may connect to",
+        );
     }
 }
 

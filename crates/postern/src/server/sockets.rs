@@ -122,10 +122,17 @@ fn bind_file(file: &SocketFile, user: Option<&User>) -> io::Result<(UnixListener
     let guard = FileGuard(file.path.clone());
     let listener = bound?;
     if let Some(user) = user {
-        lchown(&file.path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
+        let group = (!gives_its_group(&file.path)).then_some(user.gid.as_raw());
+        lchown(&file.path, Some(user.uid.as_raw()), group)?;
     }
     set_rights(file)?;
     Ok((listener, guard))
+}
+
+/// Whether what is made in this folder gets the folder's group (its bit for that is set): then that group is meant.
+fn gives_its_group(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or_else(|| Path::new("/"));
+    std::fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o2000 != 0)
 }
 
 /// Owner first: the rights of a file are its new owner's to use.

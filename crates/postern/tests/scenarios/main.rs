@@ -19,6 +19,7 @@ mod identity;
 mod kerberos;
 mod login_attacks;
 mod mechanisms;
+mod neighbours;
 mod next_hop;
 mod operations;
 mod pam;

@@ -11,7 +11,7 @@ use postern_sasl::{Mechanism, Outcome, SecurityLayer};
 use postern_smtp::server::{Answer, AuthFailure, AuthTurn};
 
 pub(crate) use self::exchange::{Exchange, Turned as Step};
-pub(crate) use self::offer::{apply as offer, offered};
+pub(crate) use self::offer::{apply as offer, offered, workable};
 pub(crate) use self::origin::{CertificateOrigin, Origin, TlsOrigin};
 
 use self::exchange::Granted;

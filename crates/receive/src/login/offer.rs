@@ -22,25 +22,33 @@ pub(crate) fn apply(dialogue: &mut Dialogue, session: &mut Session) {
 /// The mechanisms that can be used there now, whether they show the password or not.
 pub(crate) fn offered(origin: &Origin<'_>) -> Vec<Mechanism> {
     let facts = origin.facts();
+    let rules = &origin.settings.auth.rules;
+    let is_offered = |mechanism: &Mechanism| {
+        let rule = rules.iter().find(|(about, _)| about == mechanism);
+        login::offered(
+            traits(*mechanism, origin),
+            rule.map(|(_, rule)| rule),
+            &facts,
+            origin.least_bits,
+        )
+        .is_ok()
+    };
+    workable(origin).into_iter().filter(is_offered).collect()
+}
+
+/// The mechanisms that could be used there by some client: those that something here can answer for.
+pub(crate) fn workable(origin: &Origin<'_>) -> Vec<Mechanism> {
     let directories = origin.shared.deps.directories.load();
     let settings = &origin.settings.auth;
-    let is_offered = |mechanism: &Mechanism| {
-        let kind = KeyKind::needed(mechanism.properties().needs, &settings.realm);
-        let rule = settings.rules.iter().find(|(about, _)| about == mechanism);
-        let has_kerberos = mechanism.properties().needs != Needs::Kerberos || settings.kerberos.is_some();
-        let has_provider = mechanism.properties().needs != Needs::Token || tokens_can_be_taken(origin);
-        has_kerberos
-            && has_provider
-            && kind.is_none_or(|kind| directories.keeps(&kind))
-            && login::offered(
-                traits(*mechanism, origin),
-                rule.map(|(_, rule)| rule),
-                &facts,
-                origin.least_bits,
-            )
-            .is_ok()
+    let is_workable = |mechanism: &Mechanism| {
+        let needs = mechanism.properties().needs;
+        match needs {
+            Needs::Kerberos => settings.kerberos.is_some(),
+            Needs::Token => tokens_can_be_taken(origin),
+            _ => KeyKind::needed(needs, &settings.realm).is_none_or(|kind| directories.keeps(&kind)),
+        }
     };
-    origin.mechanisms.iter().copied().filter(is_offered).collect()
+    origin.mechanisms.iter().copied().filter(is_workable).collect()
 }
 
 /// Tokens are taken inside TLS alone, whatever is said of passwords (RFC 7628 section 3, RFC 6750 section 5.2): who reads one

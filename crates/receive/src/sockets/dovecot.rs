@@ -296,6 +296,14 @@ impl Connection<'_> {
             }
             Some(Step::Granted(granted)) => {
                 let login = granted.outcome.login;
+                // Who may send in another's name may not read his mail for that.
+                if granted.outcome.authzid.is_some() {
+                    let (rule, words) = ("socket.authorization", "Only in one's own name");
+                    log_unfit(&request, rule, words, granted.mechanism.name(), None);
+                    return self
+                        .send(&wire::failure(id, Some(&login), false, Some(words)))
+                        .await;
+                }
                 if !no_login {
                     self.tickets.keep(id, login.clone(), Instant::now());
                 }

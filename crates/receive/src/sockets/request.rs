@@ -9,7 +9,7 @@ use postern_smtp::server::AuthFailure;
 
 use super::{Context, SocketSettings};
 use crate::Settings;
-use crate::login::{CertificateOrigin, Origin, TlsOrigin, offered};
+use crate::login::{CertificateOrigin, Origin, TlsOrigin, offered, workable};
 use crate::receiver::Shared;
 
 /// Bits that count for a session of which the neighbour says no more than that nobody else can read it. TLS has no weaker
@@ -114,18 +114,12 @@ impl Request {
 /// The mechanisms that a neighbour is told of: those that can be used by some client.
 pub(super) fn mechanisms(context: &Context) -> Vec<Mechanism> {
     let mut best = Request::new(context, Duration::ZERO);
+    best.secured(None, None);
     let believed = best.socket.trust_certificates;
-    best.secured(None, Some(u32::MAX));
-    best.certificate = believed.then(String::new);
-    let origin = best.origin();
-    let list = origin.mechanisms.iter().copied();
-    let can_work = |mechanism: &Mechanism| {
-        let properties = mechanism.properties();
-        let is_kept = postern_directory::KeyKind::needed(properties.needs, &origin.settings.auth.realm)
-            .is_none_or(|kind| context.shared.deps.directories.load().keeps(&kind));
-        !mechanism.binds_channel() && is_kept && (properties.needs != Needs::Certificate || believed)
+    let is_fit = |mechanism: &Mechanism| {
+        !mechanism.binds_channel() && (mechanism.properties().needs != Needs::Certificate || believed)
     };
-    list.filter(can_work).collect()
+    workable(&best.origin()).into_iter().filter(is_fit).collect()
 }
 
 /// Why a client cannot begin.

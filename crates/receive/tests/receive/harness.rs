@@ -18,7 +18,9 @@ use postern_net::listen;
 use postern_net::resolver::{Resolver, ResolverSettings};
 use postern_net::tls::{ServerTls, ServerTlsSettings, TlsIdentityFiles};
 use postern_policy::DomainSet;
-use postern_receive::{Deps, ListenerSettings, LoadGauge, Receiver, Role, Settings};
+use postern_receive::{
+    Deps, ListenerSettings, LoadGauge, Receiver, Role, Settings, SocketListener, SocketSettings,
+};
 use postern_sasl::{DecoySecret, Mechanism};
 use postern_spool::{Message, Spool, SpoolSettings, SqliteSpool};
 use postern_testkit::smtp::{Client, TlsOptions};
@@ -174,6 +176,21 @@ impl Server {
         let reply = client.login("acaird", "pass word").unwrap();
         assert_eq!(reply, "235 2.0.0 OK Authenticated");
         client
+    }
+
+    /// Opens a socket for neighbours, and returns its path.
+    pub(crate) fn open_socket(&self, settings: SocketSettings) -> PathBuf {
+        let path = self.folder.path().join(&settings.name);
+        let _inside = self.runtime.enter();
+        let listener = SocketListener::Unix(tokio::net::UnixListener::bind(&path).unwrap());
+        let (receiver, settings) = (self.receiver.clone(), Arc::new(ArcSwap::from_pointee(settings)));
+        let shutdown = self.shutdown.clone();
+        self.runtime.spawn(async move {
+            receiver
+                .serve_socket(listener, settings, CancellationToken::new(), shutdown)
+                .await;
+        });
+        path
     }
 
     pub(crate) fn ca(&self) -> PathBuf {

@@ -9,4 +9,5 @@ mod login;
 mod mechanisms;
 mod memory;
 mod messages;
+mod sockets;
 mod stop;

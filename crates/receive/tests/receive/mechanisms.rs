@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postern_directory::{DirectorySettings, UserStore, UsersSettings};
+use postern_policy::identity::SenderRule;
 use postern_policy::login::{CertificateLogin, LoginSource, LoginTrust, MechanismRule};
 use postern_policy::relay::CertificateRule;
 use postern_receive::{AuthRule, Plaintext};
@@ -362,6 +363,40 @@ fn a_login_that_is_not_trusted_does_not_relay() {
         assert!(reply.starts_with(reaches), "{mechanism} {tls}: {reply}");
         let own = client.say("RCPT TO:<acaird@challenger.example>").unwrap();
         assert!(own.starts_with("250"), "{own}");
+    }
+}
+
+#[test]
+fn a_submitter_is_believed_from_trusted_logins_alone() {
+    let (cram, plain) = (Mechanism::CramMd5, Mechanism::Plain);
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows              own senders  login  AUTH=                             as whom it goes on
+        ("trusted to name anybody",         false,       cram,  " AUTH=boss@outside.example",     Some("boss@outside.example")),
+        ("a mechanism that is not trusted", false,       plain, " AUTH=boss@outside.example",     Some("")),
+        ("not said at all",                 false,       plain, "",                               None),
+        ("said to be nobody",               false,       cram,  " AUTH=<>",                       Some("")),
+        ("its own address",                 true,        cram,  " AUTH=acaird@fccc.example",      Some("acaird@fccc.example")),
+        ("somebody else's",                 true,        cram,  " AUTH=boss@fccc.example",        Some("")),
+    ];
+    for (shows, own, mechanism, auth, want) in cases {
+        let mut options = with(&[plain, cram]);
+        options.settings.auth.trust.mechanisms = vec!["CRAM-MD5".into()];
+        if own {
+            options.settings.identity.senders = SenderRule::Own;
+        }
+        let server = options.start();
+        let mut client = server.connect_secured();
+        assert!(log_in(&mut client, mechanism, "acaird", "pass word").starts_with("235"));
+        let sender = format!("MAIL FROM:<acaird@fccc.example>{auth}");
+        for line in [sender.as_str(), "RCPT TO:<acaird@challenger.example>"] {
+            let reply = client.say(line).unwrap();
+            assert!(reply.starts_with("250"), "{shows}: {reply}");
+        }
+        client.say("DATA").unwrap();
+        client.send(b"Subject: x\r\n\r\n").unwrap();
+        let (message, _) = server.message(&client.say(".").unwrap());
+        assert_eq!(message.envelope.auth.as_deref(), want, "{shows}");
     }
 }
 

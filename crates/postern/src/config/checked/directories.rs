@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use postern_directory::{DirectorySettings, PamSettings, SaslauthdSettings, UsersSettings};
 
-use super::{Checking, clamp, ldap, logins, sql};
+use super::{Checking, clamp, dovecot, ldap, logins, sql};
 use crate::config::file::{Directory, PamTable, Postern, SaslauthdTable, UsersTable};
 
 /// The file of own users in the state directory.
@@ -21,6 +21,9 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<DirectorySettings> {
             }
             Directory::Sql(table) => sql::check(table, directory.span.clone(), c).map(DirectorySettings::Sql),
             Directory::Saslauthd(table) => Some(DirectorySettings::Saslauthd(saslauthd(table))),
+            Directory::Dovecot(table) => {
+                dovecot::check(table, directory.span.clone(), c).map(DirectorySettings::Dovecot)
+            }
             Directory::Pam(table) => Some(DirectorySettings::Pam(pam(table))),
         };
         let Some(one) = one else { continue };

@@ -3,6 +3,7 @@
 mod aliases;
 mod delivery;
 mod directories;
+mod dovecot;
 mod files;
 mod identity;
 mod kerberos;

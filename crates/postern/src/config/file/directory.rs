@@ -21,6 +21,7 @@ pub(crate) enum Directory {
     Users(UsersTable),
     Ldap(Box<LdapTable>),
     Saslauthd(SaslauthdTable),
+    Dovecot(DovecotTable),
     Sql(Box<SqlTable>),
     Pam(PamTable),
 }
@@ -143,6 +144,23 @@ table! {
         split_realm: bool = Switch, default "true";
         /// The longest time for one login. After it the client is told `454 4.7.0`.
         timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
+        /// How long a login that was granted counts without asking again; what changes meanwhile is seen after it.
+        cache_time: Duration = Time("0", "10m"), default "\"0\"";
+    }
+}
+
+table! {
+    /// Dovecot's auth service: the accounts that an IMAP server has already. Passwords only, so of the mechanisms PLAIN and LOGIN
+    /// work with it; keys stay with Dovecot.
+    DovecotTable {
+        /// Its socket: a `unix_listener` of `service auth`, such as the one that Postfix is given.
+        socket: PathBuf = FilePath, optional "\"/run/dovecot/auth-client\"" else "`server` is needed";
+        /// Its `inet_listener` in place of `socket`. The protocol has no TLS.
+        server: String = Line(255), optional "\"127.0.0.1:12345\"" else "`socket` is needed";
+        /// The name of the service, by which Dovecot's configuration can tell who asks (`%s`).
+        service: String = Line(128), default "\"smtp\"";
+        /// The longest time for one login. After it the client is told `454 4.7.0`. Dovecot holds a refusal back for two seconds.
+        timeout: Duration = Time("100ms", "2m"), default "\"10s\"";
         /// How long a login that was granted counts without asking again; what changes meanwhile is seen after it.
         cache_time: Duration = Time("0", "10m"), default "\"0\"";
     }
@@ -284,6 +302,7 @@ pub(crate) enum DirectoryWord {
     Users,
     Ldap,
     Saslauthd,
+    Dovecot,
     Sql,
     Pam,
 }
@@ -293,6 +312,7 @@ impl Choice for DirectoryWord {
         ("users", Self::Users),
         ("ldap", Self::Ldap),
         ("saslauthd", Self::Saslauthd),
+        ("dovecot", Self::Dovecot),
         ("sql", Self::Sql),
         ("pam", Self::Pam),
     ];
@@ -347,6 +367,7 @@ impl DirectoryKind {
             DirectoryWord::Users => Directory::Users(entries.read_all_but(KEY)),
             DirectoryWord::Ldap => Directory::Ldap(Box::new(entries.read_all_but(KEY))),
             DirectoryWord::Saslauthd => Directory::Saslauthd(entries.read_all_but(KEY)),
+            DirectoryWord::Dovecot => Directory::Dovecot(entries.read_all_but(KEY)),
             DirectoryWord::Sql => Directory::Sql(Box::new(entries.read_all_but(KEY))),
             DirectoryWord::Pam => Directory::Pam(entries.read_all_but(KEY)),
         };
@@ -385,6 +406,7 @@ impl Kind for DirectoryKind {
                 shape::<UsersTable>(Some("users")),
                 shape::<LdapTable>(Some("ldap")),
                 shape::<SaslauthdTable>(Some("saslauthd")),
+                shape::<DovecotTable>(Some("dovecot")),
                 shape::<SqlTable>(Some("sql")),
                 shape::<PamTable>(Some("pam")),
             ],
