@@ -25,5 +25,6 @@ mod operations;
 mod pam;
 mod relay_example;
 mod seed_procedure;
+mod smarthosts;
 mod tokens;
 mod weight;
