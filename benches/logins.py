@@ -117,7 +117,7 @@ class Postern:
     def __init__(self, folder, case, site):
         self.port, self.mx = free_port(), free_port()
         folder.mkdir()
-        kind = {"own": 'kind = "users"', "scram": 'kind = "users"', "cold": 'kind = "users"\ncache_time = "0s"',
+        kind = {"own": 'kind = "users"', "scram": 'kind = "users"', "cold": 'kind = "users"\ncache_time = "0s"\ntimeout = "1m"',
                 "ldap": f'kind = "ldap"\nservers = ["ldap://127.0.0.1:{site.slapd_port}/"]\nsearch_base = "{BASE}"\n'
                         'filter = "(mail={login})"\npool_size = 16'}[case]
         mechanism = "SCRAM-SHA-256" if case == "scram" else "PLAIN"

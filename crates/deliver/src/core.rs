@@ -166,7 +166,7 @@ impl Core {
 
     /// Hands these recipients of a fresh message to their destinations.
     fn hand_out(self: &Arc<Self>, message: &Arc<Message>, dues: impl IntoIterator<Item = Due>) {
-        let settings = self.deps.settings.load_full();
+        let settings = self.deps.settings.load();
         let mut groups: Vec<(Arc<Destination>, Vec<Due>)> = Vec::with_capacity(1);
         for due in dues {
             let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {

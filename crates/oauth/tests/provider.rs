@@ -364,12 +364,22 @@ async fn a_wrong_secret_is_the_administrators_affair() {
             secret: "wrong".into(),
         });
     }
-    let got = verdict(
-        &open(vec![settings(&provider, check)]),
-        &provider.opaque(json!({})),
-    )
-    .await;
+    let verifier = open(vec![settings(&provider, check)]);
+    let got = verdict(&verifier, &provider.opaque(json!({}))).await;
     assert!(got.contains("does not take our client_id"), "{got}");
+    let health = verifier.look().await;
+    assert!(
+        health[0]
+            .problem
+            .as_ref()
+            .is_some_and(|problem| problem.contains("client_id")),
+        "{health:?}"
+    );
+    let right = by_asking(&provider, IntrospectionStyle::Standard, Duration::ZERO);
+    assert_eq!(
+        open(vec![settings(&provider, right)]).look().await[0].problem,
+        None
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Auth(AuthArgs),
     /// Shows whether the directories of the running server answer
     Directories(DirectoriesArgs),
+    /// Authorizes Postern's own logins at smarthosts
+    Login(LoginArgs),
     /// Makes and shows certificates
     Cert(CertArgs),
     /// Shows and changes what waits for delivery
@@ -318,6 +320,28 @@ pub(crate) enum CertCommand {
         files: Vec<PathBuf>,
         #[command(flatten)]
         json: JsonArg,
+    },
+}
+
+/// Arguments of `login`.
+#[derive(Args, Debug)]
+pub(crate) struct LoginArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    #[command(subcommand)]
+    pub(crate) command: LoginCommand,
+}
+
+/// What to do with a login.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LoginCommand {
+    /// Gets the first refresh token of a login, with the help of a browser
+    ///
+    /// Shows an address and a code. Whoever owns the account opens the address in any browser, types the code, and agrees; the
+    /// token is then kept sealed in the state directory, where a running server finds it by itself (RFC 8628).
+    Authorize {
+        /// The name of the [[login]]
+        name: String,
     },
 }
 

@@ -61,6 +61,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::User(args) => commands::user::run(args),
         Command::Auth(args) => commands::auth::run(args),
         Command::Directories(args) => commands::directories::run(&args),
+        Command::Login(args) => commands::login::run(args),
         Command::Cert(args) => commands::cert::run(args.command),
         Command::Queue(args) => commands::queue::run(args),
         Command::Reload(args) => commands::reload::run(&args),

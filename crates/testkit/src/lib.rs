@@ -5,6 +5,7 @@
 
 mod account;
 pub mod dovecot;
+pub mod exim;
 pub mod kdc;
 pub mod mariadb;
 pub mod oauth;

@@ -13,6 +13,8 @@ use crate::process::{free_port, program, wait_for_port};
 #[derive(Debug)]
 pub struct Postfix {
     folder: TempDir,
+    /// The folder of its accounts, while it runs.
+    sasl: Option<TempDir>,
     port: u16,
 }
 
@@ -130,7 +132,66 @@ impl Postfix {
             String::from_utf8_lossy(&done.stderr)
         );
         wait_for_port(port);
-        Self { folder, port }
+        Self {
+            folder,
+            sasl: None,
+            port,
+        }
+    }
+
+    /// Starts it with Cyrus SASL, which offers these mechanisms inside TLS and has these users in a sasldb. Only who has
+    /// logged in may send.
+    ///
+    /// # Panics
+    ///
+    /// As [`Postfix::start`], and when sasl2-bin is not installed.
+    #[must_use]
+    pub fn start_with_accounts(
+        domains: &[&str],
+        certificate: &Path,
+        key: &Path,
+        mechanisms: &[&str],
+        users: &[(&str, &str)],
+    ) -> Self {
+        use std::io::Write as _;
+        let saslpasswd2 = program("/usr/sbin/saslpasswd2", "sasl2-bin");
+        let sasl = TempDir::new().expect("a scratch folder");
+        fs::set_permissions(sasl.path(), fs::Permissions::from_mode(0o755)).expect("the scratch folder");
+        let database = sasl.path().join("sasldb2");
+        for (user, password) in users {
+            let mut child = Command::new(&saslpasswd2)
+                .args(["-p", "-c", "-u", "postfix.test", "-f"])
+                .arg(&database)
+                .arg(user)
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+                .expect("saslpasswd2");
+            let mut input = child.stdin.take().expect("its input");
+            input.write_all(password.as_bytes()).expect("its input");
+            drop(input);
+            assert!(child.wait().expect("saslpasswd2").success(), "saslpasswd2");
+        }
+        fs::set_permissions(&database, fs::Permissions::from_mode(0o644)).expect("sasldb2");
+        let conf = format!(
+            "pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {}\nmech_list: {}\n",
+            database.display(),
+            mechanisms.join(" ")
+        );
+        let mut postfix = Self::start_with_sasl(
+            domains,
+            &format!(
+                "smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {}\nsmtpd_tls_key_file = {}\nsmtpd_tls_auth_only = yes\n\
+                 smtpd_sasl_auth_enable = yes\nsmtpd_sasl_local_domain = postfix.test\n\
+                 smtpd_sasl_security_options = noanonymous\n\
+                 smtpd_relay_restrictions = permit_sasl_authenticated, reject\n\
+                 smtpd_recipient_restrictions = permit_sasl_authenticated, reject",
+                certificate.display(),
+                key.display(),
+            ),
+            Some(&conf),
+        );
+        postfix.sasl = Some(sasl);
+        postfix
     }
 
     /// Its port.
@@ -158,6 +219,9 @@ impl Postfix {
 
 impl Drop for Postfix {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("log of Postfix:\n{}", self.log());
+        }
         let _ = Command::new("/usr/sbin/postfix")
             .arg("-c")
             .arg(self.path("conf"))

@@ -171,10 +171,17 @@ impl Verifier {
             .filter(may_vouch)
     }
 
-    /// Fetches keys that are due, and says how each provider does.
+    /// Fetches keys that are due, asks those that can be asked about a token that nobody has, and says how each provider does.
     pub async fn look(&self) -> Vec<ProviderHealth> {
         for provider in &self.providers {
-            let _ = provider.keep_fresh().await;
+            if provider.can_be_asked() {
+                // What comes of it stands in its health.
+                let _ = provider
+                    .asked(&format!("check-{:032x}", rand::random::<u128>()))
+                    .await;
+            } else {
+                let _ = provider.keep_fresh().await;
+            }
         }
         self.health()
     }

@@ -7,6 +7,7 @@ pub(crate) mod cert;
 pub(crate) mod check;
 pub(crate) mod directories;
 pub(crate) mod generate;
+pub(crate) mod login;
 pub(crate) mod queue;
 pub(crate) mod reload;
 pub(crate) mod user;

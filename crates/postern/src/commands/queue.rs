@@ -392,6 +392,7 @@ fn destinations(queue: &mut Queue, json: bool) -> Result<(), Failure> {
             "waiting",
             "delivered",
             "paused",
+            "login",
             "last error",
         ],
         &[1, 2, 3, 4],
@@ -413,6 +414,7 @@ fn destination_row(one: &Value, now: Timestamp) -> Vec<String> {
         .map(|until| until.as_second() - now.as_second())
         .filter(|wait| *wait > 0);
     let error = one["last_error"][1].as_str().map(|error| shorten(error, 60));
+    let login = login_text(&one["login"], now);
     vec![
         text("destination"),
         text("connections"),
@@ -422,8 +424,44 @@ fn destination_row(one: &Value, now: Timestamp) -> Vec<String> {
         paused
             .map(|wait| format!("for {}", output::span(wait)))
             .unwrap_or_default(),
+        login,
         error.unwrap_or_default(),
     ]
+}
+
+/// `isp: works, SCRAM-SHA-256, token for 55 min`; the value is a [`postern_deliver::LoginStatus`], or null.
+fn login_text(login: &Value, now: Timestamp) -> String {
+    let Some(name) = login["name"].as_str() else {
+        return String::new();
+    };
+    let mut text = match login["state"].as_str() {
+        Some("works") => format!(
+            "{name}: works, {}",
+            login["mechanism"].as_str().unwrap_or_default()
+        ),
+        Some("fails") => {
+            let since = login["since"]
+                .as_str()
+                .and_then(|at| at.parse::<Timestamp>().ok());
+            let since = since.map(|at| output::span(now.as_second() - at.as_second()));
+            format!("{name}: fails for {}", since.unwrap_or_default())
+        }
+        _ => format!("{name}: not tried"),
+    };
+    let token = &login["token"];
+    let expiry = token["expires_at"]
+        .as_str()
+        .and_then(|at| at.parse::<Timestamp>().ok());
+    match expiry.map(|at| at.as_second() - now.as_second()) {
+        Some(left) if left > 0 => text.push_str(&format!(", token for {}", output::span(left))),
+        Some(_) => text.push_str(", token over"),
+        None if token.is_object() => text.push_str(", no token"),
+        None => {}
+    }
+    if let Some(problem) = token["problem"].as_str() {
+        text.push_str(&format!(" ({})", shorten(problem, 60)));
+    }
+    text
 }
 
 /// Applies an operation to messages. Ids that are not queued make the answer a no.

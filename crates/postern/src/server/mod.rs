@@ -7,6 +7,7 @@ mod notify;
 mod privileges;
 mod services;
 mod sockets;
+mod tokens;
 pub(crate) mod usage;
 
 use std::path::PathBuf;

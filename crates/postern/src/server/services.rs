@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::listeners::{Listeners, bind_all};
 use super::sockets::{self, Sockets};
+use super::tokens::TokenSources;
 use super::{AllBound, decoy, health, usage};
 use crate::config::{self, Config};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
@@ -32,6 +33,7 @@ pub(super) struct Services {
     spool: Arc<dyn Spool>,
     deliverer: Deliverer,
     resolver: Resolver,
+    own_tokens: Arc<TokenSources>,
     listeners: Listeners,
     sockets: Sockets,
     delivery: JoinHandle<()>,
@@ -112,6 +114,9 @@ impl Services {
         let directories = open_directories(&config, &resolver, &decoy)
             .await
             .map_err(|message| Failure::new(Exit::Config, message))?;
+        let own_tokens = TokenSources::new(&config.state_dir);
+        let sources = own_tokens.prepare(config.tokens);
+        own_tokens.take(sources.map_err(|message| Failure::new(Exit::Config, message))?);
         let spool = open_spool(config.spool.clone()).await?;
         let shared = Shared {
             receive: swap(config.receive),
@@ -125,13 +130,15 @@ impl Services {
         let socket = ControlSocket::bind(&fixed.state_dir)
             .map_err(|error| Failure::io("cannot make the control socket", &error))?;
 
+        let stop_usage = CancellationToken::new();
         let deliverer = Deliverer::new(postern_deliver::Deps {
             spool: Arc::clone(&spool),
             settings: Arc::clone(&shared.deliver),
             resolver: resolver.clone(),
             tls: Arc::clone(&shared.client_tls),
-            tokens: Arc::new(postern_deliver::NoTokens),
+            tokens: Arc::clone(&own_tokens) as Arc<dyn postern_deliver::Tokens>,
         });
+        tokio::spawn(Arc::clone(&own_tokens).keep(stop_usage.clone()));
         let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());
         let (working, token) = (deliverer.clone(), stop_delivery.clone());
         let delivery = tokio::spawn(async move { working.run(token).await });
@@ -148,7 +155,6 @@ impl Services {
             decoy: decoy.clone(),
         });
         usage::restore(&receiver, &fixed.state_dir);
-        let stop_usage = CancellationToken::new();
         let keeping = usage::keep(receiver.clone(), fixed.state_dir.clone(), stop_usage.clone());
         let usage = tokio::spawn(keeping);
         let listeners = Listeners::start(Arc::new(receiver.clone()), bound.listeners);
@@ -172,6 +178,7 @@ impl Services {
             spool,
             deliverer,
             resolver,
+            own_tokens,
             listeners,
             sockets,
             delivery,
@@ -240,6 +247,10 @@ impl Services {
         else {
             return Err(errors);
         };
+        let sources = self
+            .own_tokens
+            .prepare(config.tokens)
+            .map_err(|error| vec![error])?;
         log.change(&config.log)
             .map_err(|error| vec![format!("cannot open the log: {error}")])?;
 
@@ -250,6 +261,7 @@ impl Services {
             self.resolver.become_like(&resolver);
             self.fixed.resolver = fixed.resolver;
         }
+        self.own_tokens.take(sources);
         self.shared.receive.store(Arc::new(config.receive));
         self.shared.deliver.store(Arc::new(config.deliver));
         self.shared.tls.store(Arc::new(config.tls));
@@ -272,6 +284,7 @@ impl Services {
         let _ = tokio::join!(self.control, self.health);
         self.stop_usage.cancel();
         let _ = self.usage.await;
+        self.own_tokens.settled().await;
         if let Err(error) = self.spool.close().await {
             tracing::error!(target: "postern::spool", error = %chain(&error), "closed");
         }

@@ -226,6 +226,20 @@ pub(crate) fn resident_kib(pid: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// Last lines of the log that a failed test shows.
+const SHOWN: usize = 60;
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = &lines[lines.len().saturating_sub(SHOWN)..];
+            eprintln!("log of {}:\n{}", self.folder.path().display(), tail.join("\n"));
+        }
+    }
+}
+
 /// Makes a file that only its owner may read.
 pub(crate) fn private(path: &Path, content: &str) {
     fs::write(path, content).unwrap();

@@ -24,5 +24,6 @@ mod next_hop;
 mod operations;
 mod relay_example;
 mod seed_procedure;
+mod smarthosts;
 mod tokens;
 mod weight;

@@ -27,6 +27,7 @@ use postern_directory::aliases::Aliases;
 use postern_mail::Domain;
 use postern_net::resolver::ResolverSettings;
 use postern_net::tls::ServerTls;
+use postern_oauth::acquire::TokenSettings;
 use postern_oauth::verify::ProviderSettings;
 use postern_policy::DomainSet;
 use postern_receive::Settings as ReceiveSettings;
@@ -63,6 +64,8 @@ pub(crate) struct Config {
     /// Whose bearer tokens are taken.
     pub(crate) providers: Vec<ProviderSettings>,
     pub(crate) aliases: Aliases,
+    /// Where logins at smarthosts get their tokens.
+    pub(crate) tokens: Vec<TokenSettings>,
     pub(crate) spool: SpoolSettings,
     pub(crate) resolver: ResolverSettings,
     pub(crate) log: LogSettings,
@@ -100,6 +103,7 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
     let aliases = aliases::check(c);
     let receive = receiving::check(c, tls.as_ref());
     let deliver = delivery::check(c);
+    let tokens = smarthosts::tokens(c);
     let client_tls = tls::check_client(c);
     check_user(file, c.problems);
     check_log(file, c.problems);
@@ -119,6 +123,7 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
         directory_check: Some(*file.auth.directory_check).filter(|time| !time.is_zero()),
         providers,
         aliases,
+        tokens,
         spool: spool(file),
         resolver: resolver(file),
         log: log(file),

@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use postern_deliver::{Login, LoginSecret};
 use postern_directory::read_secret;
+use postern_oauth::acquire::{Grant, TokenSettings};
+use postern_oauth::http::HttpSettings;
 use postern_policy::route::{RouteLogin, TlsLevel, UnverifiedLogin};
 use postern_sasl::Layers;
+use secrecy::SecretString;
 
 use super::{Checking, files, kerberos, tls, values};
 use crate::config::distance::nearest;
-use crate::config::file::{LayerWord, LoginTable, RouteTable};
+use crate::config::file::{LayerWord, LoginTable, LoginToken, RouteTable};
 use crate::config::problem::Problems;
 use crate::config::read::At;
 
@@ -91,6 +94,17 @@ fn login(written: &At<LoginTable>, name: &At<String>, c: &mut Checking<'_>) -> O
 
 /// What proves the login.
 fn secret(written: &At<LoginTable>, c: &mut Checking<'_>) -> Option<LoginSecret> {
+    if let (Some(token), Some(_)) = (&written.token, &written.password_file) {
+        c.problems.error(
+            token.span.clone(),
+            "a login with both a password and tokens",
+            "which of them is meant?",
+            "remove `password_file` or [login.token]",
+        );
+    }
+    if written.token.is_some() {
+        return Some(LoginSecret::Token);
+    }
     let Some(file) = &written.password_file else {
         if written.certificate.is_some() {
             return Some(LoginSecret::Certificate);
@@ -106,22 +120,80 @@ fn secret(written: &At<LoginTable>, c: &mut Checking<'_>) -> Option<LoginSecret>
         );
         return None;
     };
-    if !files::secret(file, "the password file", c.problems) {
+    read_file(file, "the password file", c).map(LoginSecret::Password)
+}
+
+/// A secret in a file of its own.
+fn read_file(file: &At<PathBuf>, what: &str, c: &mut Checking<'_>) -> Option<SecretString> {
+    if !files::secret(file, what, c.problems) {
         return None;
     }
     warn_of_owner(file, c);
     match read_secret(file) {
-        Ok(password) => Some(LoginSecret::Password(password)),
+        Ok(secret) => Some(secret),
         Err(error) => {
-            c.problems.error(
-                file.span.clone(),
-                error.to_string(),
-                "no password",
-                "write the password into its first line",
-            );
+            let remedy = "write it into the first line";
+            c.problems
+                .error(file.span.clone(), error.to_string(), "no secret", remedy);
             None
         }
     }
+}
+
+/// Where logins get their tokens.
+pub(super) fn tokens(c: &mut Checking<'_>) -> Vec<TokenSettings> {
+    let logins = c.file.login.value.iter();
+    logins
+        .filter_map(|login| token(login.name.as_ref()?, login.token.as_ref()?, c))
+        .collect()
+}
+
+fn token(name: &At<String>, written: &At<LoginToken>, c: &mut Checking<'_>) -> Option<TokenSettings> {
+    let mut secret = |file: &Option<At<PathBuf>>, what| match file {
+        // A mistake in it was reported; then nothing runs.
+        Some(file) => read_file(file, what, c).map(Some),
+        None => Some(None),
+    };
+    let client_secret = secret(&written.client_secret_file, "the client's secret")?;
+    let refresh_token = secret(&written.refresh_token_file, "the refresh token")?;
+    if written.issuer.is_none() && written.token_endpoint.is_none() {
+        c.problems.error(
+            written.span.clone(),
+            "tokens from nowhere",
+            "neither `issuer` nor `token_endpoint`",
+            "add for example `issuer = \"https://id.example.org\"`",
+        );
+    }
+    let grant = *written.grant.as_deref()?;
+    if grant == Grant::ClientCredentials && client_secret.is_none() {
+        c.problems.error(
+            written.span.clone(),
+            "client credentials without a secret",
+            "nothing proves the client",
+            "add `client_secret_file = \"…\"`",
+        );
+    }
+    if let Some(ca) = &written.ca_file {
+        files::readable(ca, "the authorities", c.problems);
+    }
+    let value = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
+    Some(TokenSettings {
+        login: name.value.clone(),
+        grant,
+        issuer: value(&written.issuer),
+        token_endpoint: written.token_endpoint.as_ref().map(|at| at.value.clone()),
+        device_endpoint: written.device_endpoint.as_ref().map(|at| at.value.clone()),
+        client_id: value(&written.client_id)?,
+        client_secret,
+        client_authentication: *written.client_authentication,
+        scope: value(&written.scope),
+        audience: value(&written.audience),
+        refresh_token,
+        http: HttpSettings {
+            ca_file: written.ca_file.as_ref().map(|at| at.value.clone()),
+            timeout: *written.timeout,
+        },
+    })
 }
 
 /// A file that only root can read is read at the start, and no more at a reload, when the process has become another user.

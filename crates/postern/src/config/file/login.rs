@@ -1,13 +1,16 @@
 //! `[[login]]`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use postern_oauth::acquire::{ClientAuthentication, Grant};
+use postern_oauth::http::Endpoint;
 use postern_policy::route::UnverifiedLogin;
 use postern_sasl::Mechanism;
 
 use super::auth::LayerWord;
-use super::words::MechanismName;
-use crate::config::kinds::{Choice, FilePath, Line, List, OneOf};
+use super::words::{MechanismName, ProviderAddress};
+use crate::config::kinds::{Choice, FilePath, Line, List, OneOf, Section, Time};
 use crate::config::read::{At, table};
 
 table! {
@@ -32,6 +35,8 @@ table! {
         key: PathBuf = FilePath, optional "\"certs/isp.key\"" else "needed with `certificate`";
         /// A file whose first line decrypts the key, readable by its owner alone.
         passphrase_file: PathBuf = FilePath, optional "\"certs/isp.pass\"" else "the key is not encrypted";
+        /// Tokens instead of a password, for OAUTHBEARER and XOAUTH2.
+        token: LoginToken = Section::<LoginToken>::new(), optional "{ grant = \"client-credentials\", issuer = \"https://id.example.org\", client_id = \"postern\" }" else "no tokens are used";
         /// The mechanisms that may be used. Naming one keeps to it, where the host offers what it does not have for the account.
         mechanisms: Vec<At<Mechanism>> = List(MechanismName), optional "[\"SCRAM-SHA-256\", \"PLAIN\"]" else "all, strongest first";
         /// Whom to act as, where that is somebody else than the account (the authorization identity).
@@ -41,6 +46,50 @@ table! {
         /// Security layers that DIGEST-MD5 and GSSAPI may agree on where there is no TLS: `"auth-int"` shows changes, `"auth-conf"` encrypts.
         layers: Vec<At<LayerWord>> = List(OneOf::<LayerWord>::new()), default "[]";
     }
+}
+
+table! {
+    /// Where the tokens of a login come from (OAuth 2.0). They are fetched when they are needed, renewed ahead of their end, shared by
+    /// all connections, and kept sealed in `tokens` below `state_dir`.
+    LoginToken {
+        /// How: `client-credentials`, where the client itself is the account, or `refresh-token`, where a person has agreed
+        /// once: `postern login authorize NAME` shows where and how.
+        grant: Grant = OneOf::<Grant>::new(), required "\"refresh-token\"";
+        /// The provider, which describes its addresses itself (OpenID Connect Discovery, RFC 8414).
+        issuer: String = Line(2_048), optional "\"https://login.microsoftonline.com/TENANT/v2.0\"" else "needed unless the addresses are given";
+        /// Where tokens are fetched.
+        token_endpoint: Endpoint = ProviderAddress, optional "\"https://oauth2.googleapis.com/token\"" else "as the issuer says";
+        /// Where `postern login authorize` begins.
+        device_endpoint: Endpoint = ProviderAddress, optional "\"https://oauth2.googleapis.com/device/code\"" else "as the issuer says";
+        /// The client, as it is registered at the provider.
+        client_id: String = Line(1_024), required "\"postern\"";
+        /// A file whose first line is the client's secret, readable by its owner alone.
+        client_secret_file: PathBuf = FilePath, optional "\"client.secret\"" else "the client has none (a public client)";
+        /// Where the secret stands in requests: in the header (`basic`) or in the form (`post`).
+        client_authentication: ClientAuthentication = OneOf::<ClientAuthentication>::new(), default "\"basic\"";
+        /// What the tokens are to be good for, as the provider writes it.
+        scope: String = Line(2_048), optional "\"https://outlook.office365.com/.default\"" else "what the provider thinks fit";
+        /// Whom the tokens are for, where the provider asks for `audience`.
+        audience: String = Line(2_048), optional "\"https://smtp.example.org\"" else "not said";
+        /// A file whose first line is a refresh token that was come by elsewhere. It counts until the provider replaces it; from
+        /// then on the kept one does.
+        refresh_token_file: PathBuf = FilePath, optional "\"isp.refresh\"" else "`postern login authorize` gets one";
+        /// Authorities that the provider's certificate must lead up to, in PEM form.
+        ca_file: PathBuf = FilePath, optional "\"certs/id-ca.crt\"" else "those that the system trusts";
+        /// The longest time for one request.
+        timeout: Duration = Time("100ms", "1m"), default "\"10s\"";
+    }
+}
+
+impl Choice for Grant {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("client-credentials", Self::ClientCredentials),
+        ("refresh-token", Self::RefreshToken),
+    ];
+}
+
+impl Choice for ClientAuthentication {
+    const WORDS: &'static [(&'static str, Self)] = &[("basic", Self::Basic), ("post", Self::Post)];
 }
 
 impl Choice for UnverifiedLogin {

@@ -31,7 +31,7 @@ pub(crate) use self::identity::{GrantTable, Identity};
 pub(crate) use self::kerberos::{AccountWord, Kerberos};
 pub(crate) use self::limits::{Limits, Timeouts};
 pub(crate) use self::listener::{Extensions, Listener};
-pub(crate) use self::login::LoginTable;
+pub(crate) use self::login::{LoginTable, LoginToken};
 pub(crate) use self::provider::{ProviderTable, TypeWord};
 pub(crate) use self::relay::{CertificateTable, Relay};
 pub(crate) use self::route::{RouteTable, RouteTo};

@@ -2,6 +2,7 @@
 
 use postern_mail::address::ParseOptions;
 use postern_mail::{Domain, Mailbox};
+use postern_oauth::http::Endpoint;
 use postern_policy::DomainSet;
 use postern_policy::identity::{self, AddressPattern};
 use postern_policy::origin::{LoginSet, SenderSet};
@@ -162,6 +163,13 @@ word! {
             Ok(()) => Ok(written.to_owned()),
             Err(_) => Err(("not a server".into(), format!("write host, host:port, [IPv6]:port or /path/of/socket: {}", place.remedy()))),
         }
+    }
+}
+
+word! {
+    /// An address of a provider of tokens.
+    ProviderAddress("https address", "\"https://id.example.org/token\"", Endpoint) = |written, place| {
+        Endpoint::parse(written).map_err(|error| split(&error, place))
     }
 }
 

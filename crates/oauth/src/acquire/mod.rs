@@ -1,0 +1,24 @@
+//! Tokens for this server's own logins at others: fetched, renewed ahead of their end, shared, and kept sealed.
+//!
+//! | Module | What it is for |
+//! | --- | --- |
+//! | `settings` | what a login's tokens are fetched with |
+//! | `request` | the token endpoint (RFC 6749): client credentials and refresh tokens |
+//! | `device` | the first refresh token, by a person with a browser (RFC 8628) |
+//! | `source` | one login's token: one fetch for all who ask, renewal, waits after failures |
+//! | `store` | the file in which token and refresh token outlive a restart |
+//!
+//! A refresh token that the provider replaces is on stable storage before anybody uses it: with many providers the old one is
+//! worth nothing by then.
+
+mod device;
+mod request;
+mod settings;
+mod source;
+mod store;
+
+pub use device::{Device, DeviceError, Poll};
+pub use request::{AcquireError, Fetched};
+pub use settings::{ClientAuthentication, Grant, TokenSettings};
+pub use source::{TokenSource, TokenStanding};
+pub use store::{Stored, TokenStore, TokenStoreError};

@@ -1,0 +1,300 @@
+//! The token endpoint (RFC 6749 section 5).
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use zeroize::Zeroize;
+
+use super::settings::{ClientAuthentication, TokenSettings};
+use crate::discovery::{self, DiscoveryError};
+use crate::http::{Answer, ClientSecret, Endpoint, HttpClient, HttpError, TrustError};
+
+/// Lifetime of a token whose provider does not say it, in seconds.
+const LIFETIME_UNSAID: u64 = 300;
+
+/// Longest lifetime that is believed, in seconds: a day.
+const LIFETIME_MAX: u64 = 86_400;
+
+/// Longest token, in octets, access or refresh.
+const TOKEN_MAX: usize = 8_192;
+
+/// What the token endpoint gave.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The token.
+    pub access_token: SecretString,
+    /// How long it lasts, in seconds.
+    pub lifetime: u64,
+    /// The refresh token that takes the old one's place, if one does.
+    pub refresh_token: Option<SecretString>,
+}
+
+/// Why there is no token. Texts name the remedy where there is one.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AcquireError {
+    /// The provider cannot be reached or is not well. It may pass.
+    #[error("{address}: {source}")]
+    Http {
+        /// The address that was asked.
+        address: String,
+        /// What came of it.
+        source: HttpError,
+    },
+    /// The provider's description cannot be had.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    /// There is no address to ask, and none in the description.
+    #[error("the provider names no {0}: write it into [login.token]")]
+    NoEndpoint(&'static str),
+    /// The provider cannot be verified at all.
+    #[error("{0}")]
+    Trust(String),
+    /// The refresh token is no longer good, or nobody has agreed yet. Nothing helps but a person.
+    #[error("{0}; run `postern login authorize {1}`")]
+    NotAuthorized(String, String),
+    /// The provider refuses for another reason: settings here and there do not fit.
+    #[error("the provider refuses: {0}; correct [login.token], or the client at the provider")]
+    Refused(String),
+    /// The answer is no token.
+    #[error("the provider's answer is no token: {0}")]
+    Nonsense(&'static str),
+    /// What was fetched cannot be kept.
+    #[error("{0}")]
+    Store(String),
+}
+
+impl AcquireError {
+    /// Whether it makes no sense to try again before somebody has done something.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::NotAuthorized(..))
+    }
+}
+
+impl From<TrustError> for AcquireError {
+    fn from(error: TrustError) -> Self {
+        Self::Trust(error.to_string())
+    }
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: Option<String>,
+    token_type: Option<String>,
+    expires_in: Option<Seconds>,
+    refresh_token: Option<String>,
+}
+
+/// Some providers write the number as text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Seconds {
+    Number(f64),
+    Text(String),
+}
+
+impl Drop for TokenAnswer {
+    fn drop(&mut self) {
+        self.access_token.zeroize();
+        self.refresh_token.zeroize();
+    }
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct ErrorAnswer {
+    #[serde(default)]
+    pub(super) error: String,
+    #[serde(default)]
+    error_description: String,
+}
+
+impl ErrorAnswer {
+    /// In the provider's words, as far as they can be shown.
+    pub(super) fn text(&self) -> String {
+        let mut text = self.error.clone();
+        if !self.error_description.is_empty() {
+            text.push_str(": ");
+            text.push_str(&self.error_description);
+        }
+        text.chars().filter(|c| !c.is_control()).take(300).collect()
+    }
+}
+
+/// Where tokens are fetched.
+pub(super) async fn token_endpoint(
+    http: &HttpClient,
+    settings: &TokenSettings,
+) -> Result<Endpoint, AcquireError> {
+    if let Some(endpoint) = &settings.token_endpoint {
+        return Ok(endpoint.clone());
+    }
+    let written = describe(http, settings, "token endpoint").await?.token_endpoint;
+    endpoint(written, "token endpoint")
+}
+
+pub(super) async fn describe(
+    http: &HttpClient,
+    settings: &TokenSettings,
+    what: &'static str,
+) -> Result<discovery::Metadata, AcquireError> {
+    let issuer = settings.issuer.as_ref().ok_or(AcquireError::NoEndpoint(what))?;
+    Ok(discovery::discover(http, issuer, None).await?)
+}
+
+pub(super) fn endpoint(written: Option<String>, what: &'static str) -> Result<Endpoint, AcquireError> {
+    let written = written.ok_or(AcquireError::NoEndpoint(what))?;
+    Endpoint::parse(&written).map_err(|_| AcquireError::NoEndpoint(what))
+}
+
+/// Posts a form as the client.
+pub(super) async fn post(
+    http: &HttpClient,
+    settings: &TokenSettings,
+    endpoint: &Endpoint,
+    fields: &[(&str, &str)],
+) -> Result<Answer, AcquireError> {
+    let mut fields = fields.to_vec();
+    let basic = match (&settings.client_secret, settings.client_authentication) {
+        (Some(secret), ClientAuthentication::Basic) => Some(ClientSecret {
+            id: settings.client_id.clone(),
+            secret: secret.clone(),
+        }),
+        (secret, _) => {
+            fields.push(("client_id", &settings.client_id));
+            if let Some(secret) = secret {
+                fields.push(("client_secret", secret.expose_secret()));
+            }
+            None
+        }
+    };
+    let answer = http.post_form(endpoint, &fields, basic.as_ref()).await;
+    answer.map_err(|source| AcquireError::Http {
+        address: endpoint.to_string(),
+        source,
+    })
+}
+
+/// Fetches a token: with the client's credentials, or with a refresh token.
+pub(super) async fn fetch(
+    http: &HttpClient,
+    settings: &TokenSettings,
+    refresh_token: Option<&SecretString>,
+) -> Result<Fetched, AcquireError> {
+    let endpoint = token_endpoint(http, settings).await?;
+    let mut fields = match refresh_token {
+        Some(token) => vec![
+            ("grant_type", "refresh_token"),
+            ("refresh_token", token.expose_secret()),
+        ],
+        None => vec![("grant_type", "client_credentials")],
+    };
+    fields.extend(settings.scope.as_deref().map(|scope| ("scope", scope)));
+    fields.extend(
+        settings
+            .audience
+            .as_deref()
+            .map(|audience| ("audience", audience)),
+    );
+    let answer = post(http, settings, &endpoint, &fields).await?;
+    if answer.status == 200 {
+        return read(&answer);
+    }
+    Err(refusal(&answer, &endpoint, settings))
+}
+
+/// What an answer that is not 200 means (RFC 6749 section 5.2).
+fn refusal(answer: &Answer, endpoint: &Endpoint, settings: &TokenSettings) -> AcquireError {
+    let said: ErrorAnswer = answer.json().unwrap_or_default();
+    let passing = answer.status >= 500 || answer.status == 429;
+    match said.error.as_str() {
+        "" | "temporarily_unavailable" | "server_error" => AcquireError::Http {
+            address: endpoint.to_string(),
+            source: HttpError::Status(answer.status),
+        },
+        _ if passing => AcquireError::Http {
+            address: endpoint.to_string(),
+            source: HttpError::Status(answer.status),
+        },
+        "invalid_grant" => AcquireError::NotAuthorized(
+            format!("the provider no longer takes the refresh token ({})", said.text()),
+            settings.login.clone(),
+        ),
+        _ => AcquireError::Refused(said.text()),
+    }
+}
+
+/// Reads a token.
+pub(super) fn read(answer: &Answer) -> Result<Fetched, AcquireError> {
+    let mut said: TokenAnswer = answer
+        .ok_json()
+        .map_err(|_| AcquireError::Nonsense("not the JSON that is due"))?;
+    let bearer = said
+        .token_type
+        .as_ref()
+        .is_none_or(|kind| kind.eq_ignore_ascii_case("bearer"));
+    if !bearer {
+        return Err(AcquireError::Nonsense("of a type other than Bearer"));
+    }
+    let access_token = said.access_token.take().filter(|token| is_token(token));
+    let refresh_token = said.refresh_token.take();
+    if refresh_token.as_ref().is_some_and(|token| !is_token(token)) {
+        return Err(AcquireError::Nonsense(
+            "a refresh token that is empty, too long or not ASCII",
+        ));
+    }
+    let lifetime = match &said.expires_in {
+        Some(Seconds::Number(seconds)) if *seconds > 0.0 => *seconds as u64,
+        Some(Seconds::Text(text)) => text.parse().unwrap_or(LIFETIME_UNSAID),
+        _ => LIFETIME_UNSAID,
+    };
+    Ok(Fetched {
+        access_token: access_token
+            .map(SecretString::from)
+            .ok_or(AcquireError::Nonsense("empty, too long or not ASCII"))?,
+        lifetime: lifetime.min(LIFETIME_MAX),
+        refresh_token: refresh_token.map(SecretString::from),
+    })
+}
+
+fn is_token(token: &str) -> bool {
+    (1..=TOKEN_MAX).contains(&token.len()) && token.bytes().all(|octet| octet.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    fn answer(body: &str) -> Answer {
+        Answer {
+            status: 200,
+            body: Zeroizing::new(body.as_bytes().to_vec()),
+        }
+    }
+
+    #[test]
+    fn answers_are_read_with_care() {
+        let long = format!(r#"{{"access_token":"{}"}}"#, "x".repeat(TOKEN_MAX + 1));
+        #[rustfmt::skip]
+        let cases = [
+            ("the usual",                  r#"{"access_token":"a","token_type":"Bearer","expires_in":3600}"#, Some(3_600)),
+            ("a number as text",           r#"{"access_token":"a","expires_in":"3600"}"#,                     Some(3_600)),
+            ("a lifetime beyond belief",   r#"{"access_token":"a","expires_in":1e99}"#,                       Some(LIFETIME_MAX)),
+            ("a negative one",             r#"{"access_token":"a","expires_in":-5}"#,                         Some(LIFETIME_UNSAID)),
+            ("none",                       r#"{"access_token":"a"}"#,                                         Some(LIFETIME_UNSAID)),
+            ("another type",               r#"{"access_token":"a","token_type":"mac"}"#,                      None),
+            ("no token",                   r#"{"token_type":"Bearer"}"#,                                      None),
+            ("a line end in it",           r#"{"access_token":"a\r\nb"}"#,                                    None),
+            ("a bad refresh token",        r#"{"access_token":"a","refresh_token":""}"#,                      None),
+            ("too long",                   long.as_str(),                                                     None),
+            ("no JSON",                    "<html>",                                                          None),
+        ];
+        for (shows, body, lifetime) in cases {
+            assert_eq!(
+                read(&answer(body)).ok().map(|fetched| fetched.lifetime),
+                lifetime,
+                "{shows}"
+            );
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! One login's token: one fetch for all who ask, renewal ahead of its end, waits after failures.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex as AsyncMutex;
+use tracing::{error, info, warn};
+
+use super::request::{AcquireError, Fetched, fetch};
+use super::settings::{Grant, TokenSettings};
+use super::store::{Stamp, Stored, TokenStore};
+use crate::http::HttpClient;
+
+/// A token is renewed when a fifth of its life is left, at most this many seconds before its end.
+const RENEW_MAX: u64 = 300;
+
+/// A token is not handed out so many seconds before its end: it has to last for a login.
+const LAST_SECONDS: u64 = 5;
+
+/// The first wait after a failure; it doubles with each further one.
+const WAIT_FIRST: Duration = Duration::from_secs(2);
+
+/// The longest wait after failures.
+const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// A host's refusal leads to a renewal once in this time.
+const FORCED_EVERY: Duration = Duration::from_secs(60);
+
+/// The token of one login. All who deliver share it.
+pub struct TokenSource {
+    settings: TokenSettings,
+    http: HttpClient,
+    store: TokenStore,
+    shown: Mutex<Shown>,
+    /// Held while a token is fetched: the others wait for it.
+    fetching: AsyncMutex<Fetching>,
+}
+
+/// What can be read without waiting.
+#[derive(Default)]
+struct Shown {
+    token: Option<Token>,
+    problem: Option<String>,
+    forced: Option<Instant>,
+}
+
+#[derive(Clone)]
+struct Token {
+    secret: SecretString,
+    /// Seconds since 1970.
+    expires_at: u64,
+    renew_at: u64,
+}
+
+#[derive(Default)]
+struct Fetching {
+    loaded: bool,
+    refresh_token: Option<SecretString>,
+    /// The file that the refresh token is from.
+    stamp: Stamp,
+    failures: u32,
+    not_before: Option<Instant>,
+    failure: Option<AcquireError>,
+}
+
+/// How a token stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TokenStanding {
+    /// When it ends, in seconds since 1970; `None` while there is none.
+    pub expires_at: Option<u64>,
+    /// Why there is none, or why it could not be renewed.
+    pub problem: Option<String>,
+}
+
+impl TokenSource {
+    /// Fetches nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// When no authority can vouch for the provider.
+    pub fn new(settings: TokenSettings, store: TokenStore) -> Result<Self, AcquireError> {
+        Ok(Self {
+            http: HttpClient::new(&settings.http)?,
+            settings,
+            store,
+            shown: Mutex::default(),
+            fetching: AsyncMutex::default(),
+        })
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub fn settings(&self) -> &TokenSettings {
+        &self.settings
+    }
+
+    /// A token that is good for a while yet; fetched, if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none. After a failure the provider is left alone for a while, and the same error comes at once.
+    pub async fn token(self: &Arc<Self>) -> Result<SecretString, AcquireError> {
+        if let Some(token) = self.current(|token, now| now < token.renew_at) {
+            return Ok(token);
+        }
+        // On its own: whoever asks may lose patience, and a refresh token that the provider has replaced by then must not
+        // get lost.
+        let source = Arc::clone(self);
+        match tokio::spawn(async move { source.fetched().await }).await {
+            Ok(fetched) => fetched,
+            Err(error) => Err(AcquireError::Store(error.to_string())),
+        }
+    }
+
+    /// Resolves when no fetch is under way: before the process ends, so that what the provider gives is kept.
+    pub async fn settled(&self) {
+        drop(self.fetching.lock().await);
+    }
+
+    async fn fetched(&self) -> Result<SecretString, AcquireError> {
+        let mut fetching = self.fetching.lock().await;
+        // Somebody else may have fetched it meanwhile.
+        if let Some(token) = self.current(|token, now| now < token.renew_at) {
+            return Ok(token);
+        }
+        let renewed = self.renew(&mut fetching).await;
+        match renewed {
+            Ok(token) => Ok(token),
+            // The old one will do while it lasts.
+            Err(error) => {
+                let lasts = self.current(|token, now| now + LAST_SECONDS < token.expires_at);
+                lasts.ok_or(error)
+            }
+        }
+    }
+
+    /// Renews the token if it is time. For a timer, so that nobody has to wait for it.
+    pub async fn keep(self: &Arc<Self>) {
+        let fresh = self.current(|token, now| now < token.renew_at).is_some();
+        if !fresh {
+            // The failure is logged and shown.
+            let _ = self.token().await;
+        }
+    }
+
+    /// A host has refused this token. Whether the next [`TokenSource::token`] gives another one.
+    pub fn refused(&self, refused: &SecretString) -> bool {
+        let mut shown = self.shown.lock();
+        let is_current = shown
+            .token
+            .as_ref()
+            .is_some_and(|token| token.secret.expose_secret() == refused.expose_secret());
+        if !is_current {
+            // It has been renewed already.
+            return shown.token.is_some();
+        }
+        if shown.forced.is_some_and(|at| at.elapsed() < FORCED_EVERY) {
+            return false;
+        }
+        shown.forced = Some(Instant::now());
+        shown.token = None;
+        true
+    }
+
+    /// How the token stands.
+    #[must_use]
+    pub fn standing(&self) -> TokenStanding {
+        let shown = self.shown.lock();
+        TokenStanding {
+            expires_at: shown.token.as_ref().map(|token| token.expires_at),
+            problem: shown.problem.clone(),
+        }
+    }
+
+    fn current(&self, good: impl Fn(&Token, u64) -> bool) -> Option<SecretString> {
+        let now = unix_now();
+        let shown = self.shown.lock();
+        shown
+            .token
+            .as_ref()
+            .filter(|token| good(token, now))
+            .map(|token| token.secret.clone())
+    }
+
+    async fn renew(&self, fetching: &mut Fetching) -> Result<SecretString, AcquireError> {
+        self.read_store(fetching);
+        if let Some(token) = self.current(|token, now| now < token.renew_at) {
+            return Ok(token);
+        }
+        if let Some(failure) = &fetching.failure
+            && (failure.is_lasting() || fetching.not_before.is_some_and(|at| Instant::now() < at))
+        {
+            return Err(failure.clone());
+        }
+        let result = self.fetch(fetching).await;
+        match &result {
+            Ok(_) => {
+                fetching.failure = None;
+                fetching.failures = 0;
+                fetching.not_before = None;
+            }
+            Err(error) => {
+                fetching.failures = fetching.failures.saturating_add(1);
+                fetching.not_before = Some(Instant::now() + wait_after(fetching.failures));
+                self.report(error);
+                fetching.failure = Some(error.clone());
+            }
+        }
+        result
+    }
+
+    async fn fetch(&self, fetching: &mut Fetching) -> Result<SecretString, AcquireError> {
+        let refresh = match self.settings.grant {
+            Grant::ClientCredentials => None,
+            Grant::RefreshToken => {
+                let token = fetching.refresh_token.clone();
+                Some(token.ok_or_else(|| {
+                    let text = "nobody has agreed yet, so there is no refresh token".to_owned();
+                    AcquireError::NotAuthorized(text, self.settings.login.clone())
+                })?)
+            }
+        };
+        let fetched = fetch(&self.http, &self.settings, refresh.as_ref()).await?;
+        let replaced = fetched.refresh_token.is_some();
+        let (token, stored) = take(fetched, refresh, &self.settings);
+        let kept = self.store.save(&self.settings.login, &stored);
+        fetching.refresh_token = stored.refresh_token;
+        fetching.stamp = self.store.stamp(&self.settings.login);
+        let secret = token.secret.clone();
+        let expires_at = token.expires_at;
+        {
+            let mut shown = self.shown.lock();
+            shown.token = Some(token);
+            shown.problem = kept.as_ref().err().map(ToString::to_string);
+        }
+        if let Err(error) = kept {
+            // The token itself is good, but a refresh token that is not on disk is lost with the process.
+            error!(target: "postern::login", login = %self.settings.login, replaced, reply = %error, "token not kept");
+        }
+        info!(
+            target: "postern::login", login = %self.settings.login, expires_in_s = expires_at.saturating_sub(unix_now()),
+            "token fetched"
+        );
+        Ok(secret)
+    }
+
+    /// Takes what is on disk: at the first call, and when another process has authorized the login anew.
+    fn read_store(&self, fetching: &mut Fetching) {
+        let stamp = self.store.stamp(&self.settings.login);
+        if fetching.loaded && stamp == fetching.stamp {
+            return;
+        }
+        fetching.stamp = stamp;
+        fetching.loaded = true;
+        let found = match self.store.load(&self.settings.login) {
+            Ok(found) => found,
+            Err(error) => {
+                error!(target: "postern::login", login = %self.settings.login, reply = %error, "token not read");
+                self.shown.lock().problem = Some(error.to_string());
+                None
+            }
+        };
+        let found = found.filter(|stored| stored.identity == self.settings.identity());
+        fetching.failure = None;
+        fetching.failures = 0;
+        fetching.not_before = None;
+        let Some(stored) = found else {
+            fetching.refresh_token = self.settings.refresh_token.clone();
+            return;
+        };
+        fetching.refresh_token = stored
+            .refresh_token
+            .or_else(|| self.settings.refresh_token.clone());
+        if let Some((secret, expires_at)) = stored.access {
+            let left = expires_at.saturating_sub(unix_now());
+            let forced = self.shown.lock().forced.is_some();
+            if left > LAST_SECONDS && !forced {
+                self.shown.lock().token = Some(Token::new(secret, expires_at, left));
+            }
+        }
+    }
+
+    /// Once for each change.
+    fn report(&self, error: &AcquireError) {
+        let text = error.to_string();
+        let mut shown = self.shown.lock();
+        if shown.problem.as_ref() == Some(&text) {
+            return;
+        }
+        shown.problem = Some(text);
+        let login = &self.settings.login;
+        match error {
+            AcquireError::Http { .. } | AcquireError::Discovery(_) => {
+                warn!(target: "postern::login", %login, reply = %error, "token not fetched, tried again");
+            }
+            _ => error!(target: "postern::login", %login, reply = %error, "token not fetched"),
+        }
+    }
+}
+
+impl Token {
+    fn new(secret: SecretString, expires_at: u64, lifetime: u64) -> Self {
+        Self {
+            secret,
+            expires_at,
+            renew_at: expires_at.saturating_sub((lifetime / 5).min(RENEW_MAX)),
+        }
+    }
+}
+
+/// The token, and what is to be kept of it.
+fn take(fetched: Fetched, refresh: Option<SecretString>, settings: &TokenSettings) -> (Token, Stored) {
+    let expires_at = unix_now() + fetched.lifetime;
+    let stored = Stored {
+        identity: settings.identity(),
+        refresh_token: fetched.refresh_token.or(refresh),
+        access: Some((fetched.access_token.clone(), expires_at)),
+    };
+    (
+        Token::new(fetched.access_token, expires_at, fetched.lifetime),
+        stored,
+    )
+}
+
+impl TokenStore {
+    /// Keeps what a person has agreed to, for the server to find.
+    ///
+    /// # Errors
+    ///
+    /// [`AcquireError::Store`], and [`AcquireError::Nonsense`] when the provider gave no refresh token.
+    pub fn authorized(&self, settings: &TokenSettings, fetched: Fetched) -> Result<(), AcquireError> {
+        if fetched.refresh_token.is_none() {
+            return Err(AcquireError::Nonsense(
+                "there is no refresh token with it: ask for one in `scope` (usually `offline_access`)",
+            ));
+        }
+        let (_, stored) = take(fetched, None, settings);
+        self.save(&settings.login, &stored)
+            .map_err(|error| AcquireError::Store(error.to_string()))
+    }
+}
+
+fn wait_after(failures: u32) -> Duration {
+    let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+    WAIT_FIRST.saturating_mul(doubled).min(WAIT_MAX)
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_bound() {
+        for (failures, seconds) in [(1, 2), (2, 4), (5, 32), (9, 300), (40, 300), (u32::MAX, 300)] {
+            assert_eq!(wait_after(failures), Duration::from_secs(seconds), "{failures}");
+        }
+    }
+
+    #[test]
+    fn renewal_comes_before_the_end() {
+        for (lifetime, ahead) in [(3_600, 300), (300, 60), (10, 2), (1, 0)] {
+            let token = Token::new("x".into(), 10_000, lifetime);
+            assert_eq!(token.expires_at - token.renew_at, ahead, "{lifetime}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `postern login`: Postern's own logins at smarthosts.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use postern_oauth::acquire::{Device, Grant, Poll, TokenSettings, TokenStore};
+
+use super::{count_problems, show_report};
+use crate::args::{LoginArgs, LoginCommand};
+use crate::config;
+use crate::exit::{Exit, Failure, chain};
+use crate::{locate, output};
+
+/// How often the time that is left is shown anew.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Runs one of the subcommands.
+pub(crate) fn run(args: LoginArgs) -> Result<(), Failure> {
+    let path = locate::existing(&args.config)?;
+    let (config, _) = config::load(&path).map_err(|report| {
+        show_report(&report);
+        let text = format!("{} in {}", count_problems(&report), path.display());
+        Failure::new(Exit::Config, text)
+    })?;
+    let LoginCommand::Authorize { name } = args.command;
+    let names: Vec<&str> = config.tokens.iter().map(|one| one.login.as_str()).collect();
+    let Some(settings) = config.tokens.iter().find(|one| one.login == name) else {
+        let known = match names.as_slice() {
+            [] => "there is none with [login.token]".to_owned(),
+            names => format!("there is {}", names.join(", ")),
+        };
+        let text = format!("no [[login]] {name:?} uses tokens; {known}");
+        return Err(Failure::new(Exit::No, text));
+    };
+    if settings.grant == Grant::ClientCredentials {
+        let text = format!(
+            "the login {name:?} uses client credentials, to which nobody has to agree; a server fetches its tokens by itself"
+        );
+        return Err(Failure::new(Exit::Usage, text));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::io("cannot start the runtime", &error))?;
+    runtime.block_on(authorize(settings, &TokenStore::new(&config.state_dir)))
+}
+
+async fn authorize(settings: &TokenSettings, store: &TokenStore) -> Result<(), Failure> {
+    let refused = |error: &dyn std::error::Error| Failure::new(Exit::Unavailable, chain(error));
+    let mut device = Device::begin(settings.clone())
+        .await
+        .map_err(|error| refused(&error))?;
+    let mut text = format!(
+        "Open {}\nand type the code {}",
+        device.verification_uri, device.user_code
+    );
+    if let Some(complete) = &device.verification_uri_complete {
+        text.push_str(&format!("\nor open {complete}"));
+    }
+    text.push_str(&format!(
+        "\nas {}, and agree.",
+        settings.scope.as_deref().map_or_else(
+            || "the owner of the account".to_owned(),
+            |scope| format!("the owner of the account (it will ask for {scope})")
+        )
+    ));
+    output::print(&text)?;
+    let end = Instant::now() + device.expires_in;
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(TICK);
+    let fetched = loop {
+        if Instant::now() >= end {
+            bar.finish_and_clear();
+            return Err(Failure::new(
+                Exit::No,
+                "the code has run out before anybody agreed: begin again",
+            ));
+        }
+        let left = end.saturating_duration_since(Instant::now()).as_secs();
+        let left = output::span(i64::try_from(left).unwrap_or(i64::MAX));
+        bar.set_message(format!("waiting for somebody to agree; the code lasts {left}"));
+        tokio::time::sleep(device.interval).await;
+        match device.poll().await {
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Granted(fetched)) => break fetched,
+            Err(error) => {
+                bar.finish_and_clear();
+                return Err(refused(&error));
+            }
+        }
+    };
+    bar.finish_and_clear();
+    store
+        .authorized(settings, fetched)
+        .map_err(|error| refused(&error))?;
+    output::print(&format!(
+        "the login {:?} is authorized; a running server takes it up by itself",
+        settings.login
+    ))
+}
