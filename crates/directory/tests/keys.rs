@@ -7,12 +7,14 @@ mod common;
 use std::path::PathBuf;
 
 use common::{check, denied, granted, only};
+use jiff::Timestamp;
+use postern_directory::users::import::{Format, read};
 use postern_directory::{
     Account, DenyReason, Directories, DirectorySettings, KeyKind, KeyPolicy, KeyVerdict, PasswordVerdict,
     UserStore, UsersSettings,
 };
 use postern_sasl::{CramSecret, DigestSecret, NtHash, ScramHash, StoredKey};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 
 const LOGIN: &str = "acaird";
@@ -217,7 +219,7 @@ async fn a_file_of_the_layout_before_loses_nothing() {
     let connection = rusqlite::Connection::open(bench.path()).unwrap();
     connection
         .execute_batch(
-            "DROP TABLE keys; DROP TABLE memberships; DROP TABLE delegates; PRAGMA user_version = 2;",
+            "DROP TABLE keys; DROP TABLE app_password_keys; DROP TABLE memberships; DROP TABLE delegates; PRAGMA user_version = 2;",
         )
         .unwrap();
     drop(connection);
@@ -230,5 +232,160 @@ async fn a_file_of_the_layout_before_loses_nothing() {
     assert_eq!(
         store.get(LOGIN).unwrap().unwrap().keys.len(),
         policy().kinds.len()
+    );
+}
+
+#[tokio::test]
+async fn app_passwords_have_keys_of_their_own() {
+    let bench = Bench::new();
+    let store = bench.store(policy());
+    store.add(LOGIN, &secret("pass word"), &[]).unwrap();
+    let made = store.add_app_password(LOGIN, "phone", None, &[]).unwrap();
+    let inside = ["192.0.2.0/24".parse().unwrap()];
+    store.add_app_password(LOGIN, "office", None, &inside).unwrap();
+    let directories = bench.directory(true).await;
+    let scram = KeyKind::Scram(ScramHash::Sha256);
+    let name = format!("{LOGIN}#phone");
+    for kind in policy().kinds {
+        let KeyVerdict::Found { account, key } = directories.lookup_key(&name, &kind).await else {
+            panic!("no key for {kind:?}");
+        };
+        assert_eq!(account.login, LOGIN, "the user's own account");
+        assert_eq!(KeyKind::of(&key), kind);
+    }
+    let KeyVerdict::Found { key, .. } = directories.lookup_key(&name, &KeyKind::Nt).await else {
+        panic!("no key");
+    };
+    assert_eq!(
+        key,
+        StoredKey::Nt(NtHash::derive(made.expose_secret())),
+        "of the password as it was shown"
+    );
+    assert!(
+        matches!(
+            directories.lookup_key("ACAIRD#Phone", &scram).await,
+            KeyVerdict::Found { .. }
+        ),
+        "whatever the case"
+    );
+    let of = |peer: Option<&str>| peer.map(|peer| peer.parse().unwrap());
+    let office = format!("{LOGIN}#office");
+    for (peer, want) in [
+        (Some("192.0.2.7"), true),
+        (Some("203.0.113.1"), false),
+        (None, false),
+    ] {
+        let found = directories.lookup_key_from(&office, &scram, of(peer)).await;
+        assert_eq!(matches!(found, KeyVerdict::Found { .. }), want, "{peer:?}");
+    }
+    for unknown in ["acaird#none", "nobody#phone", "#phone", "acaird#"] {
+        let verdict = directories.lookup_key(unknown, &scram).await;
+        assert_eq!(verdict, KeyVerdict::Denied(DenyReason::UnknownUser), "{unknown}");
+    }
+
+    // The login with a label has this password and no other.
+    let _ = granted(check(&directories, &name, made.expose_secret()).await);
+    for (login, password) in [(&name, "pass word"), (&office, made.expose_secret())] {
+        assert_eq!(
+            denied(check(&directories, login, password).await),
+            DenyReason::UnknownUser,
+            "{login}"
+        );
+    }
+
+    assert_eq!(
+        store.app_passwords(LOGIN).unwrap()[0].last_used_at,
+        None,
+        "not by looking"
+    );
+    directories.note_key_login(&office, of(Some("192.0.2.7"))).await;
+    let list = store.app_passwords(LOGIN).unwrap();
+    assert_eq!(list[0].last_used_from, of(Some("192.0.2.7")), "{list:?}");
+    assert_eq!(list[0].keys.len(), policy().kinds.len());
+
+    store.disable(LOGIN).unwrap();
+    let verdict = directories.lookup_key(&name, &scram).await;
+    assert_eq!(verdict, KeyVerdict::Denied(DenyReason::Disabled));
+    store.enable(LOGIN).unwrap();
+    store.revoke_app_password(LOGIN, "phone").unwrap();
+    let verdict = directories.lookup_key(&name, &scram).await;
+    assert_eq!(
+        verdict,
+        KeyVerdict::Denied(DenyReason::UnknownUser),
+        "its keys are gone with it"
+    );
+}
+
+#[tokio::test]
+async fn an_app_password_gets_keys_when_it_is_shown() {
+    let bench = Bench::new();
+    let store = bench.store(KeyPolicy::default());
+    store.add(LOGIN, &secret("pass word"), &[]).unwrap();
+    let made = store.add_app_password(LOGIN, "phone", None, &[]).unwrap();
+    let directories = bench.directory(true).await;
+    let (name, kind) = (format!("{LOGIN}#phone"), KeyKind::Nt);
+    let verdict = directories.lookup_key(&name, &kind).await;
+    assert_eq!(verdict, KeyVerdict::Denied(DenyReason::NoKey));
+    let typed = made.expose_secret().replace('-', "").to_uppercase();
+    let _ = granted(check(&directories, LOGIN, &typed).await);
+    let got = async {
+        loop {
+            if let KeyVerdict::Found { key, .. } = directories.lookup_key(&name, &kind).await {
+                return key;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let got = tokio::time::timeout(std::time::Duration::from_secs(60), got)
+        .await
+        .unwrap();
+    assert_eq!(
+        got,
+        StoredKey::Nt(NtHash::derive(made.expose_secret())),
+        "as shown, not as typed"
+    );
+}
+
+#[tokio::test]
+async fn imported_passwords_in_the_clear_make_keys() {
+    let bench = Bench::new();
+    let store = bench.store(policy());
+    let lines = read(
+        Format::Dovecot,
+        "ann:{PLAIN}pencil\nbob:{SHA}2oguq15ANCGsJCWKX31fllwpyEk=\n",
+        None,
+        Timestamp::now(),
+    );
+    let entries: Vec<_> = lines.into_iter().map(|line| line.entry.unwrap()).collect();
+    for result in store.import(&entries, false).unwrap() {
+        let _ = result.unwrap();
+    }
+    let directories = bench.directory(false).await;
+    for kind in policy().kinds {
+        assert!(
+            matches!(
+                directories.lookup_key("ann", &kind).await,
+                KeyVerdict::Found { .. }
+            ),
+            "{kind:?}"
+        );
+        let verdict = directories.lookup_key("bob", &kind).await;
+        assert_eq!(
+            verdict,
+            KeyVerdict::Denied(DenyReason::NoKey),
+            "a hash gives none"
+        );
+    }
+    let _ = granted(check(&directories, "ann", "pencil").await);
+    let again = read(Format::Dovecot, "ann:{PLAIN}crayon\n", None, Timestamp::now());
+    let entries: Vec<_> = again.into_iter().map(|line| line.entry.unwrap()).collect();
+    let _ = store.import(&entries, true).unwrap();
+    let KeyVerdict::Found { key, .. } = directories.lookup_key("ann", &KeyKind::Nt).await else {
+        panic!("no key");
+    };
+    assert_eq!(
+        key,
+        StoredKey::Nt(NtHash::derive("crayon")),
+        "of the new password"
     );
 }

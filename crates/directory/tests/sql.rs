@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use common::{LogCapture, check, count, denied, exists, granted, only, unavailable};
 use postern_directory::{
-    DenyReason, Directories, DirectorySettings, Existence, SchemeRules, SqlEngine, SqlPlace, SqlServers,
-    SqlSettings, SqlTls,
+    DenyReason, Directories, DirectorySettings, Existence, ForeignKeys, KeyKind, KeyVerdict, SchemeRules,
+    SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls,
 };
+use postern_sasl::{NtHash, ScramHash, ScramKeys, StoredKey};
 use postern_testkit::mariadb::MariaDb;
 use postern_testkit::postgres::{DATABASE, PASSWORD, Postgres, USER};
 use postern_testkit::process::free_port;
@@ -637,4 +638,146 @@ async fn settings_that_cannot_work() {
         assert!(error.contains(want), "{shows}: {error}");
         assert!(error.starts_with("directory sql (directory 1): "), "{error}");
     }
+}
+
+/// Tables of keys and groups in the SQL that all engines take. The keys are of `pencil`.
+fn key_tables() -> String {
+    let scram = scram().to_text().to_string();
+    let nt = NtHash::derive("pencil").to_text()["NT$".len()..].to_owned();
+    let braces = scram.replacen("SCRAM-SHA-256$", "{SCRAM-SHA-256}", 1);
+    format!(
+        "CREATE TABLE auth_keys (name VARCHAR(190), mechanism VARCHAR(40), value VARCHAR(400));\
+         CREATE TABLE members (name VARCHAR(190), grp VARCHAR(190));\
+         INSERT INTO auth_keys VALUES ('acaird', 'SCRAM-SHA-256', '{scram}'), ('acaird', 'NTLM', '{nt}'),\
+             ('locked', 'SCRAM-SHA-256', '{scram}'), ('bob', 'SCRAM-SHA-256', '{scram}');\
+         INSERT INTO accounts VALUES ('scram', '{braces}', 1);\
+         INSERT INTO members VALUES ('acaird', 'mail users'), ('acaird', 'staff'), ('bob', 'staff'),\
+             ('locked', 'mail users'), ('scram', 'mail users');"
+    )
+}
+
+fn scram() -> ScramKeys {
+    ScramKeys::derive(ScramHash::Sha256, "pencil", b"0123456789abcdef", 4_096).unwrap()
+}
+
+/// What every engine answers about keys, accounts and groups.
+async fn the_same_keys(base: &SqlSettings, engine: &str) {
+    let kind = KeyKind::Scram(ScramHash::Sha256);
+    let with_query = SqlSettings {
+        key_query: Some(
+            "SELECT value AS key_text, a.name AS login, active AS enabled FROM accounts a \
+             LEFT JOIN auth_keys k ON k.name = a.name AND k.mechanism = :mechanism WHERE a.name = :login"
+                .into(),
+        ),
+        account_query: Some(
+            "SELECT name AS login, active AS enabled FROM accounts WHERE name = :login".into(),
+        ),
+        group_query: Some("SELECT grp FROM members WHERE name = :login ORDER BY grp".into()),
+        allowed_groups: vec!["mail users".into()],
+        keys: ForeignKeys {
+            kinds: vec![kind.clone(), KeyKind::Nt],
+            ..ForeignKeys::default()
+        },
+        ..base.clone()
+    };
+    let directories = open(with_query.clone()).await;
+    assert!(
+        directories.keeps(&kind) && !directories.keeps(&KeyKind::Cram),
+        "{engine}"
+    );
+    for (kind, want) in [
+        (&kind, StoredKey::Scram(scram())),
+        (&KeyKind::Nt, StoredKey::Nt(NtHash::derive("pencil"))),
+    ] {
+        match directories.lookup_key("acaird", kind).await {
+            KeyVerdict::Found { account, key } => {
+                assert_eq!((account.login.as_str(), key), ("acaird", want), "{engine}");
+                assert_eq!(account.groups, ["mail users", "staff"], "{engine}");
+            }
+            other => panic!("{engine}: {other:?}"),
+        }
+    }
+    let cases = [
+        ("nobody", DenyReason::UnknownUser),
+        ("locked", DenyReason::Disabled),
+        ("bob", DenyReason::NotInGroup),
+        ("scram", DenyReason::NoKey),
+        ("x' OR '1'='1", DenyReason::UnknownUser),
+    ];
+    for (login, want) in cases {
+        let verdict = directories.lookup_key(login, &kind).await;
+        assert_eq!(verdict, KeyVerdict::Denied(want), "{engine}: {login}");
+    }
+    assert_eq!(
+        granted(directories.find_account("acaird").await).groups.len(),
+        2,
+        "{engine}"
+    );
+    assert_eq!(
+        denied(directories.find_account("locked").await),
+        DenyReason::Disabled,
+        "{engine}"
+    );
+    assert_eq!(
+        denied(directories.find_account("bob").await),
+        DenyReason::NotInGroup,
+        "{engine}"
+    );
+    assert_eq!(
+        denied(directories.find_account("nobody").await),
+        DenyReason::UnknownUser,
+        "{engine}"
+    );
+    assert_eq!(
+        denied(check(&directories, "bob", "pass word").await),
+        DenyReason::NotInGroup,
+        "{engine}"
+    );
+
+    // One column for both: a SCRAM key in the place of the hash.
+    let one_column = SqlSettings {
+        key_query: None,
+        ..with_query
+    };
+    let directories = open(one_column).await;
+    assert_eq!(
+        granted(check(&directories, "scram", "pencil").await).login,
+        "scram",
+        "{engine}"
+    );
+    let found = directories.lookup_key("scram", &kind).await;
+    assert!(matches!(found, KeyVerdict::Found { .. }), "{engine}: {found:?}");
+}
+
+#[tokio::test]
+async fn keys_accounts_and_groups_in_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = sqlite_file(folder.path());
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch(&key_tables())
+        .unwrap();
+    the_same_keys(&settings(SqlPlace::File(path)), "SQLite").await;
+}
+
+#[tokio::test]
+async fn keys_accounts_and_groups_in_postgresql() {
+    let postgres = Postgres::start();
+    postgres.sql(&tables());
+    postgres.sql(&key_tables());
+    let (_folder, password_file) = secrets();
+    let at = format!("127.0.0.1:{}", postgres.port());
+    let place = SqlPlace::Servers(servers(SqlEngine::PostgreSql, &[at], &password_file));
+    the_same_keys(&settings(place), "PostgreSQL").await;
+}
+
+#[tokio::test]
+async fn keys_accounts_and_groups_in_mariadb() {
+    let mariadb = MariaDb::start();
+    mariadb.sql(&tables());
+    mariadb.sql(&key_tables());
+    let (_folder, password_file) = secrets();
+    let at = format!("127.0.0.1:{}", mariadb.port());
+    let place = SqlPlace::Servers(servers(SqlEngine::MySql, &[at], &password_file));
+    the_same_keys(&settings(place), "MariaDB").await;
 }

@@ -1,5 +1,7 @@
 //! Questions without a password: for the key of a login, and for the account of a login that was proved otherwise.
 
+use std::net::IpAddr;
+
 use postern_sasl::StoredKey;
 
 use super::{Directories, Directory, Kind, TEXT_MAX};
@@ -19,12 +21,17 @@ impl Directories {
     /// But each is asked in any case: here nothing has been proved yet, and a stranger who could see which one
     /// answered would learn who exists.
     pub async fn lookup_key(&self, login: &str, kind: &KeyKind) -> KeyVerdict {
+        self.lookup_key_from(login, kind, None).await
+    }
+
+    /// The same for a client at `peer`: the key of an app password, `LOGIN#LABEL`, may be for certain networks alone.
+    pub async fn lookup_key_from(&self, login: &str, kind: &KeyKind, peer: Option<IpAddr>) -> KeyVerdict {
         if !is_login(login) {
             return KeyVerdict::Denied(DenyReason::Malformed);
         }
         let (mut decided, mut denied, mut outage) = (None, DenyReason::UnknownUser, None);
         for directory in self.list.iter().filter(|directory| directory.keeps(kind)) {
-            match directory.lookup_key(login, kind).await {
+            match directory.lookup_key(login, kind, peer).await {
                 Ok(KeyFinding::Found { account, key }) => {
                     if let StoredKey::Scram(keys) = &key {
                         self.shapes.note(keys.hash(), keys.shape());
@@ -42,6 +49,15 @@ impl Directories {
             (Some(found @ KeyVerdict::Found { .. }), _) | (Some(found), None) => found,
             (_, Some(reason)) => KeyVerdict::Unavailable(reason),
             (None, None) => KeyVerdict::Denied(denied),
+        }
+    }
+
+    /// Takes note of a login that a key has proved, as the client typed its name: the use of an app password is written down.
+    pub async fn note_key_login(&self, login: &str, peer: Option<IpAddr>) {
+        for directory in &self.list {
+            if let Kind::Users(users) = &directory.kind {
+                users.note_key_login(login, peer).await;
+            }
         }
     }
 
@@ -78,9 +94,14 @@ impl Directory {
         }
     }
 
-    async fn lookup_key(&self, login: &str, kind: &KeyKind) -> Result<KeyFinding, Outage> {
+    async fn lookup_key(
+        &self,
+        login: &str,
+        kind: &KeyKind,
+        peer: Option<IpAddr>,
+    ) -> Result<KeyFinding, Outage> {
         let found = match &self.kind {
-            Kind::Users(users) => users.lookup_key(login, kind).await,
+            Kind::Users(users) => users.lookup_key(login, kind, peer).await,
             Kind::Ldap(ldap) => ldap.lookup_key(login, kind).await,
             Kind::Sql(sql) => sql.lookup_key(login, kind).await,
             _ => Ok(KeyFinding::Denied(DenyReason::UnknownUser)),

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use super::labelled;
 use super::store::{UserError, UserStore, canonical, login_exists};
 use crate::verdict::DenyReason;
 
@@ -45,12 +46,16 @@ pub struct AppPassword {
     pub last_used_at: Option<Timestamp>,
     /// From which address.
     pub last_used_from: Option<IpAddr>,
+    /// The mechanisms besides PLAIN and LOGIN that work with it, by their names without `-PLUS`; the login is then
+    /// `LOGIN#LABEL`.
+    pub keys: Vec<String>,
 }
 
 /// The app password that a login gave.
 #[derive(Debug)]
 pub(super) struct FoundAppPassword {
-    id: i64,
+    pub(super) id: i64,
+    pub(super) label: String,
     expires_at: Option<i64>,
     networks: String,
     last_used_at: Option<i64>,
@@ -117,7 +122,11 @@ impl UserStore {
         networks: &[IpNet],
     ) -> Result<SecretString, UserError> {
         let (login, label) = (canonical(login), label.trim());
-        if label.is_empty() || label.chars().count() > LABEL_MAX || label.chars().any(char::is_control) {
+        if label.is_empty()
+            || label.contains('#')
+            || label.chars().count() > LABEL_MAX
+            || label.chars().any(char::is_control)
+        {
             return Err(UserError::BadLabel(label.to_owned()));
         }
         let now = Timestamp::now();
@@ -128,6 +137,8 @@ impl UserStore {
         let digest = digest(&login, &letters);
         let networks: Vec<String> = networks.iter().map(IpNet::to_string).collect();
         let expires_at = expires_at.map(Timestamp::as_second);
+        let shown = in_groups(&letters);
+        let keys = self.derive_keys(&labelled::join(&login, label), &shown);
         self.change(|transaction| {
             if !login_exists(transaction, &login)? {
                 return Err(UserError::NoSuchUser(login.clone()));
@@ -155,9 +166,13 @@ impl UserStore {
                     networks.join(" ")
                 ],
             )?;
-            Ok(())
+            Ok(labelled::insert(
+                transaction,
+                transaction.last_insert_rowid(),
+                &keys,
+            )?)
         })?;
-        Ok(in_groups(&letters))
+        Ok(shown)
     }
 
     /// The app passwords of a user, by label.
@@ -172,14 +187,14 @@ impl UserStore {
         }
         let connection = self.connection.lock();
         let mut statement = connection.prepare_cached(
-            "SELECT label, created_at, expires_at, networks, last_used_at, last_used_from FROM app_passwords \
+            "SELECT label, created_at, expires_at, networks, last_used_at, last_used_from, id FROM app_passwords \
              WHERE login = ?1 ORDER BY label",
         )?;
         let found = statement.query_map([login], |row| {
             let time = |seconds| Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
             let networks: String = row.get(3)?;
             let from: Option<String> = row.get(5)?;
-            Ok(AppPassword {
+            let one = AppPassword {
                 label: row.get(0)?,
                 created_at: time(row.get(1)?),
                 expires_at: row.get::<_, Option<i64>>(2)?.map(time),
@@ -189,9 +204,16 @@ impl UserStore {
                     .collect(),
                 last_used_at: row.get::<_, Option<i64>>(4)?.map(time),
                 last_used_from: from.and_then(|text| text.parse().ok()),
-            })
+                keys: Vec::new(),
+            };
+            Ok((one, row.get(6)?))
         })?;
-        Ok(found.collect::<Result<_, _>>()?)
+        let found: Vec<(AppPassword, i64)> = found.collect::<Result<_, _>>()?;
+        let with_keys = |(one, id)| {
+            let keys = labelled::mechanisms_of(&connection, id)?;
+            Ok(AppPassword { keys, ..one })
+        };
+        found.into_iter().map(with_keys).collect()
     }
 
     /// Takes an app password back. Logins with it end at once.
@@ -227,17 +249,25 @@ impl UserStore {
         };
         let connection = self.connection.lock();
         let mut statement = connection.prepare_cached(
-            "SELECT id, expires_at, networks, last_used_at, last_used_from FROM app_passwords WHERE digest = ?1 AND login = ?2",
+            "SELECT id, label, expires_at, networks, last_used_at, last_used_from FROM app_passwords \
+             WHERE digest = ?1 AND login = ?2",
         )?;
-        let found = statement.query_row(params![digest(login, &letters), login], |row| {
-            Ok(FoundAppPassword {
-                id: row.get(0)?,
-                expires_at: row.get(1)?,
-                networks: row.get(2)?,
-                last_used_at: row.get(3)?,
-                last_used_from: row.get(4)?,
-            })
-        });
+        let found = statement.query_row(params![digest(login, &letters), login], found_from_row);
+        Ok(found.optional()?)
+    }
+
+    /// The app password of a login, in its stored form, that is called so, whatever the case of its letters.
+    pub(super) fn app_password_of_label(
+        &self,
+        login: &str,
+        label: &str,
+    ) -> Result<Option<FoundAppPassword>, UserError> {
+        let connection = self.connection.lock();
+        let mut statement = connection.prepare_cached(
+            "SELECT id, label, expires_at, networks, last_used_at, last_used_from FROM app_passwords \
+             WHERE login = ?1 AND label = ?2 COLLATE NOCASE ORDER BY label = ?2 DESC LIMIT 1",
+        )?;
+        let found = statement.query_row([login, label.trim()], found_from_row);
         Ok(found.optional()?)
     }
 
@@ -250,6 +280,22 @@ impl UserStore {
             Ok(())
         })
     }
+}
+
+fn found_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<FoundAppPassword> {
+    Ok(FoundAppPassword {
+        id: row.get(0)?,
+        label: row.get(1)?,
+        expires_at: row.get(2)?,
+        networks: row.get(3)?,
+        last_used_at: row.get(4)?,
+        last_used_from: row.get(5)?,
+    })
+}
+
+/// An app password in the form in which it was shown, which its keys are made of.
+pub(super) fn as_shown(password: &SecretString) -> Option<SecretString> {
+    letters_of(password).map(|letters| in_groups(&letters))
 }
 
 fn make_up() -> Zeroizing<String> {
@@ -341,6 +387,7 @@ mod tests {
         let second = |s| Timestamp::from_second(s).unwrap();
         let found = |expires_at, networks: &str| FoundAppPassword {
             id: 1,
+            label: "phone".into(),
             expires_at,
             networks: networks.into(),
             last_used_at: Some(100),

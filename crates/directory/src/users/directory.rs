@@ -11,7 +11,8 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
-use super::app_password::{Used, is_app_password};
+use super::app_password::{FoundAppPassword, Used, is_app_password};
+use super::labelled;
 use super::recent::Recent;
 use super::store::{Record, UserError, UserStore};
 use super::{UsersSettings, hash};
@@ -36,7 +37,7 @@ pub(super) struct Shared {
 enum Known {
     Settled(Finding),
     /// Granted by an app password, whose use may have to be written down.
-    AppPassword(Finding, Used),
+    AppPassword(Finding, Used, (i64, String)),
     ToHash(Option<Record>),
 }
 
@@ -94,9 +95,20 @@ impl Users {
         let known = blocking(move || shared.look_up(&login, &given, peer)).await?;
         let record = match known {
             Known::Settled(finding) => return Ok(finding),
-            Known::AppPassword(finding, used) => {
-                let shared = Arc::clone(&self.shared);
-                tokio::task::spawn_blocking(move || shared.note_use(used));
+            Known::AppPassword(finding, used, (id, label)) => {
+                let (shared, given) = (Arc::clone(&self.shared), password.clone());
+                let login = match &finding {
+                    Finding::Granted(account) => account.login.clone(),
+                    Finding::Denied(_) => String::new(),
+                };
+                tokio::task::spawn_blocking(move || {
+                    let is_news = used.is_news;
+                    shared.note_use(used);
+                    // Not at each login: the keys are there after the first.
+                    if is_news && shared.settings.upgrade_keys && !shared.settings.keys.kinds.is_empty() {
+                        shared.upgrade_app_password(&login, (id, &label), &given);
+                    }
+                });
                 return Ok(finding);
             }
             Known::ToHash(record) => record,
@@ -173,14 +185,21 @@ impl Shared {
         let store = self.store()?;
         let version = store.version()?;
         let Some(record) = store.record(login)? else {
-            return Ok(Known::ToHash(None));
+            let Some((owner, label)) = labelled::split(login) else {
+                return Ok(Known::ToHash(None));
+            };
+            let Some(record) = store.record(owner)? else {
+                return Ok(Known::ToHash(None));
+            };
+            let found = store.find_app_password(&record.login, password)?;
+            let found = found.filter(|found| found.label.eq_ignore_ascii_case(label));
+            return Ok(match found {
+                Some(found) => self.with_app_password(record, &found, peer),
+                None => Known::ToHash(None),
+            });
         };
         if let Some(found) = store.find_app_password(&record.login, password)? {
-            let now = Timestamp::now();
-            return Ok(match found.refusal(record.enabled, now, peer) {
-                Some(reason) => Known::Settled(Finding::Denied(reason)),
-                None => Known::AppPassword(Finding::Granted(self.account(record)), found.used(now, peer)),
-            });
+            return Ok(self.with_app_password(record, &found, peer));
         }
         if record.enabled && self.verified.lock().holds(&record.hash, password, Instant::now()) {
             let kept = Arc::new(record.clone());
@@ -188,6 +207,18 @@ impl Shared {
             return Ok(Known::Settled(Finding::Granted(self.account(record))));
         }
         Ok(Known::ToHash(Some(record)))
+    }
+
+    fn with_app_password(&self, record: Record, found: &FoundAppPassword, peer: Option<IpAddr>) -> Known {
+        let now = Timestamp::now();
+        match found.refusal(record.enabled, now, peer) {
+            Some(reason) => Known::Settled(Finding::Denied(reason)),
+            None => Known::AppPassword(
+                Finding::Granted(self.account(record)),
+                found.used(now, peer),
+                (found.id, found.label.clone()),
+            ),
+        }
     }
 
     /// Hashes, whether or not there is something to compare with.
@@ -225,7 +256,7 @@ impl Shared {
         }
     }
 
-    fn note_use(&self, used: Used) {
+    pub(super) fn note_use(&self, used: Used) {
         if !used.is_news {
             return;
         }

@@ -1,5 +1,7 @@
 //! Stored keys of own users: derived when a password is set, and afterwards at a login that shows it.
 
+use std::net::IpAddr;
+
 use postern_sasl::{ITERATIONS_DEFAULT, StoredKey};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use secrecy::SecretString;
@@ -31,6 +33,16 @@ impl KeyPolicy {
     /// Makes all keys of a password. A password that SASLprep refuses has none for SCRAM, and logs in with PLAIN.
     pub(super) fn derive(&self, login: &str, password: &SecretString) -> Vec<StoredKey> {
         derive(&self.kinds, login, password, self.iterations)
+    }
+
+    /// The same for some of the kinds.
+    pub(super) fn derive_kinds(
+        &self,
+        kinds: &[KeyKind],
+        login: &str,
+        password: &SecretString,
+    ) -> Vec<StoredKey> {
+        derive(kinds, login, password, self.iterations)
     }
 
     /// The kinds that an account with these keys has not, or has in a weaker form.
@@ -118,14 +130,19 @@ impl Users {
     }
 
     /// The key of a login. The same questions are put to the file whether there is one or not.
-    pub(crate) async fn lookup_key(&self, login: &str, kind: &KeyKind) -> Result<KeyFinding, Outage> {
+    pub(crate) async fn lookup_key(
+        &self,
+        login: &str,
+        kind: &KeyKind,
+        peer: Option<IpAddr>,
+    ) -> Result<KeyFinding, Outage> {
         let (shared, login, kind) = (self.shared.clone(), login.to_owned(), kind.clone());
         self.in_time(blocking(move || {
             let store = shared.store()?;
             let record = store.record(&login)?;
             let key = store.key(&canonical(&login), &kind)?;
             Ok(match (record, key) {
-                (None, _) => KeyFinding::Denied(DenyReason::UnknownUser),
+                (None, _) => shared.labelled_key(&store, &login, &kind, peer)?,
                 (Some(record), _) if !record.enabled => KeyFinding::Denied(DenyReason::Disabled),
                 (Some(_), None) => KeyFinding::Denied(DenyReason::NoKey),
                 (Some(record), Some(key)) => KeyFinding::Found {

@@ -8,11 +8,12 @@ use super::store::UserError;
 
 /// What makes each layout out of the one before, the first out of an empty file. The number of a layout is in the file's
 /// `user_version`.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("layout-1.sql"),
     include_str!("layout-2.sql"),
     include_str!("layout-3.sql"),
     include_str!("layout-4.sql"),
+    include_str!("layout-5.sql"),
 ];
 
 /// Brings a file to the last layout, in one transaction: after a crash it has the old one, whole.

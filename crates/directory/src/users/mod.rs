@@ -7,6 +7,7 @@ mod hash;
 mod identity;
 pub mod import;
 mod keys;
+mod labelled;
 mod layout;
 mod recent;
 mod store;

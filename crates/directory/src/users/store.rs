@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use postern_mail::Mailbox;
 use postern_mail::address::ParseOptions;
+use postern_sasl::StoredKey;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -240,6 +241,11 @@ impl UserStore {
     pub fn with_keys(mut self, keys: KeyPolicy) -> Self {
         self.keys = keys;
         self
+    }
+
+    /// The keys that are kept of a password.
+    pub(super) fn derive_keys(&self, login: &str, password: &SecretString) -> Vec<StoredKey> {
+        self.keys.derive(login, password)
     }
 
     /// Makes an account with these further addresses.

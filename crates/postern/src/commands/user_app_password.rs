@@ -22,6 +22,8 @@ struct View<'a> {
     networks: &'a [IpNet],
     last_used_at: Option<Timestamp>,
     last_used_from: Option<IpAddr>,
+    /// Mechanisms besides PLAIN and LOGIN that it works with, where the login is `LOGIN#LABEL`.
+    keys: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -53,8 +55,21 @@ pub(crate) fn run(store: &UserStore, command: AppPasswordCommand) -> Result<(), 
                     password,
                 });
             }
+            let with_keys = match store.app_passwords(&login) {
+                Ok(list) => list
+                    .iter()
+                    .any(|one| one.label == label.trim() && !one.keys.is_empty()),
+                Err(_) => false,
+            };
+            let hint = match with_keys {
+                true => format!(
+                    "\nlogin for SCRAM, CRAM-MD5 and their like: {login}#{}",
+                    label.trim()
+                ),
+                false => String::new(),
+            };
             output::print(&format!(
-                "made an app password {:?} for {login}; it is not shown again\npassword: {password}",
+                "made an app password {:?} for {login}; it is not shown again\npassword: {password}{hint}",
                 label.trim()
             ))
         }
@@ -83,6 +98,7 @@ fn view(one: &AppPassword) -> View<'_> {
         networks: &one.networks,
         last_used_at: one.last_used_at,
         last_used_from: one.last_used_from,
+        keys: &one.keys,
     }
 }
 
@@ -112,10 +128,11 @@ fn show(login: &str, list: &[AppPassword]) -> Result<(), Failure> {
             expires,
             networks.join(" "),
             used,
+            one.keys.join(" "),
         ]
     });
     output::print_table(
-        &["label", "made", "expires", "networks", "last use"],
+        &["label", "made", "expires", "networks", "last use", "keys"],
         &[],
         &[0],
         rows.collect(),

@@ -11,6 +11,7 @@
 
 mod harness;
 
+mod accounts;
 mod attacks;
 mod clients;
 mod crash;

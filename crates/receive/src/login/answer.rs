@@ -1,5 +1,6 @@
 //! What a mechanism asks: put to the directories, to the rules of certificates and to providers of tokens, behind the memory of failed logins.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -115,11 +116,11 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, origin: 
                 .await,
         ),
         Asked::Key(login, kind) => {
-            let verdict = directories.lookup_key(&login, &kind).await;
+            let verdict = directories.lookup_key_from(&login, &kind, origin.peer).await;
             key(verdict, findings)
         }
         Asked::NtHash(login, domain) => {
-            let verdict = nt_hash(&login, &domain, &directories).await;
+            let verdict = nt_hash(&login, &domain, origin.peer, &directories).await;
             key(verdict, findings)
         }
     }
@@ -171,13 +172,13 @@ async fn begin(login: &str, origin: &Origin<'_>) -> Result<Attempt, Duration> {
 
 /// Clients split `user@domain` for NTLM, and others put a domain of their own beside the login: both names are looked up
 /// in any case, and the one with the domain goes first.
-async fn nt_hash(login: &str, domain: &str, directories: &Directories) -> KeyVerdict {
-    let alone = directories.lookup_key(login, &KeyKind::Nt).await;
+async fn nt_hash(login: &str, domain: &str, peer: Option<IpAddr>, directories: &Directories) -> KeyVerdict {
+    let alone = directories.lookup_key_from(login, &KeyKind::Nt, peer).await;
     if domain.is_empty() || login.contains('@') {
         return alone;
     }
     let joined = format!("{login}@{domain}");
-    match directories.lookup_key(&joined, &KeyKind::Nt).await {
+    match directories.lookup_key_from(&joined, &KeyKind::Nt, peer).await {
         KeyVerdict::Denied(DenyReason::UnknownUser | DenyReason::Malformed) => alone,
         other => other,
     }

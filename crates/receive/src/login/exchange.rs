@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use postern_directory::Account;
+use postern_directory::{Account, KeyKind};
 use postern_policy::login::strength;
 use postern_sasl::{Mechanism, Outcome, SaslError, SecurityLayer, ServerExchange, ServerStep};
 use postern_smtp::server::AuthFailure;
@@ -97,6 +97,7 @@ impl Exchange {
         }
         if let Some(tried) = self.findings.guessed() {
             origin.shared.throttle.lock().success(&origin.source(), tried);
+            note_key(tried, mechanism, origin);
         }
         let (acting, rule) = self.findings.acting.unzip();
         log_login(&outcome, rule, mechanism, origin);
@@ -194,6 +195,15 @@ impl Refused {
                 "barred"
             );
         }
+    }
+}
+
+/// Has the directories write down which app password was used, if a key proved the login.
+fn note_key(tried: &str, mechanism: Mechanism, origin: &Origin<'_>) {
+    if KeyKind::needed(mechanism.properties().needs, "").is_some() {
+        let (directories, peer) = (origin.shared.deps.directories.load_full(), origin.peer);
+        let tried = tried.to_owned();
+        tokio::spawn(async move { directories.note_key_login(&tried, peer).await });
     }
 }
 

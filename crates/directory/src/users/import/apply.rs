@@ -1,15 +1,16 @@
 //! Entries into the file of own users.
 
 use jiff::Timestamp;
+use postern_sasl::StoredKey;
 use rusqlite::{Transaction, params};
-use secrecy::{ExposeSecret, SecretString};
 
 use super::{Entry, Imported, Password};
-use crate::users::store::{UserError, UserStore, check_login, login_exists, owner_of};
+use crate::users::store::{UserError, UserStore, canonical, check_login, login_exists, owner_of};
 use crate::users::{hash, keys};
 
 impl UserStore {
-    /// Imports accounts, all in one transaction. Passwords in the clear are hashed first, on all processors.
+    /// Imports accounts, all in one transaction. Passwords in the clear are hashed first, on all processors, and give the keys
+    /// of the mechanisms that are on.
     ///
     /// An account that is there already is kept, or gets the password and state of the entry when `replace` says so; its
     /// addresses and app passwords stay.
@@ -23,13 +24,13 @@ impl UserStore {
         entries: &[Entry],
         replace: bool,
     ) -> Result<Vec<Result<Imported, UserError>>, UserError> {
-        let hashes = hash_all(entries);
+        let hashes = self.hash_all(entries);
         let now = Timestamp::now().as_second();
         let mut results = Vec::with_capacity(entries.len());
         self.change(|transaction| {
             for (entry, hash) in entries.iter().zip(hashes) {
                 results.push(match hash {
-                    Ok(hash) => import_one(transaction, entry, &hash, replace, now),
+                    Ok(made) => import_one(transaction, entry, &made, replace, now),
                     Err(error) => Err(UserError::Hash(error)),
                 });
                 if let Some(Err(UserError::Database(_))) = results.last()
@@ -42,12 +43,51 @@ impl UserStore {
         })?;
         Ok(results)
     }
+
+    /// The hash and the keys of each entry, made where its password is in the clear.
+    fn hash_all(&self, entries: &[Entry]) -> Vec<Result<Made, String>> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let share = entries.len().div_ceil(threads).max(1);
+        let one = |entry: &Entry| match &entry.password {
+            Password::Hash(hash) => Ok(Made {
+                hash: hash.clone(),
+                keys: Vec::new(),
+            }),
+            Password::Clear(clear) => Ok(Made {
+                hash: hash::make(clear)?,
+                keys: self.derive_keys(&canonical(&entry.login), clear),
+            }),
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = entries
+                .chunks(share)
+                .map(|chunk| {
+                    (
+                        chunk.len(),
+                        scope.spawn(move || chunk.iter().map(one).collect::<Vec<_>>()),
+                    )
+                })
+                .collect();
+            let join = |(len, worker): (usize, std::thread::ScopedJoinHandle<'_, Vec<_>>)| {
+                worker
+                    .join()
+                    .unwrap_or_else(|_| (0..len).map(|_| Err("hashing failed".to_owned())).collect())
+            };
+            workers.into_iter().flat_map(join).collect()
+        })
+    }
+}
+
+/// What is stored of a password.
+struct Made {
+    hash: String,
+    keys: Vec<StoredKey>,
 }
 
 fn import_one(
     transaction: &Transaction<'_>,
     entry: &Entry,
-    hash: &str,
+    made: &Made,
     replace: bool,
     now: i64,
 ) -> Result<Imported, UserError> {
@@ -57,42 +97,16 @@ fn import_one(
             return Ok(Imported::Kept);
         }
         let sql = "UPDATE users SET password = ?2, enabled = ?3, password_set_at = ?4 WHERE login = ?1";
-        transaction.execute(sql, params![login, hash, entry.enabled, now])?;
-        // Keys of the password before must not outlive it; the next login makes new ones.
-        keys::replace(transaction, &login, &[])?;
+        transaction.execute(sql, params![login, made.hash, entry.enabled, now])?;
+        // Keys of the password before must not outlive it; where there are no new ones, the next login makes them.
+        keys::replace(transaction, &login, &made.keys)?;
         return Ok(Imported::Replaced);
     }
     if owner_of(transaction, &login)?.is_some() {
         return Err(UserError::AddressTaken(login));
     }
     let sql = "INSERT INTO users (login, password, enabled, created_at, password_set_at) VALUES (?1, ?2, ?3, ?4, ?4)";
-    transaction.execute(sql, params![login, hash, entry.enabled, now])?;
+    transaction.execute(sql, params![login, made.hash, entry.enabled, now])?;
+    keys::replace(transaction, &login, &made.keys)?;
     Ok(Imported::Added)
-}
-
-/// The hash of each entry, made where its password is in the clear.
-fn hash_all(entries: &[Entry]) -> Vec<Result<String, String>> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let share = entries.len().div_ceil(threads).max(1);
-    let one = |entry: &Entry| match &entry.password {
-        Password::Hash(hash) => Ok(hash.clone()),
-        Password::Clear(clear) => hash::make(&SecretString::from(clear.expose_secret())),
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = entries
-            .chunks(share)
-            .map(|chunk| {
-                (
-                    chunk.len(),
-                    scope.spawn(move || chunk.iter().map(one).collect::<Vec<_>>()),
-                )
-            })
-            .collect();
-        let join = |(len, worker): (usize, std::thread::ScopedJoinHandle<'_, Vec<_>>)| {
-            worker
-                .join()
-                .unwrap_or_else(|_| vec![Err("hashing failed".to_owned()); len])
-        };
-        workers.into_iter().flat_map(join).collect()
-    })
 }

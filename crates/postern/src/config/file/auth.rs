@@ -19,7 +19,7 @@ table! {
     Auth {
         /// SASL mechanisms, in the order in which they are offered: PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, SCRAM-SHA-256,
         /// SCRAM-SHA-512, each SCRAM with `-PLUS` too, GSSAPI, NTLM, EXTERNAL. All but PLAIN, LOGIN, GSSAPI and EXTERNAL need a key of the user, which
-        /// own users get when their password is set, or at their next login by PLAIN or LOGIN; LDAP and saslauthd have none.
+        /// own users get when their password is set, or at their next login by PLAIN or LOGIN; LDAP and SQL have those in their `keys`.
         mechanisms: Vec<At<Mechanism>> = List(MechanismName), default "[\"PLAIN\", \"LOGIN\"]";
         /// Where mechanisms that show the password to an eavesdropper are open: inside TLS only (sendmail's
         /// AuthOptions `p`), or always, which is for networks that nobody can listen to.
@@ -44,7 +44,7 @@ table! {
         /// Conditions on single mechanisms.
         mechanism: Vec<At<MechanismTable>> = Sections::<MechanismTable>::new(), default "[]";
         /// Whose login a client certificate is, for EXTERNAL. The first that matches counts; certificates must be verified
-        /// against `client_ca`, and the login must be known to the own users or to LDAP.
+        /// against `client_ca`, and the login must be known to the own users, LDAP or SQL.
         certificate: Vec<At<CertificateLoginTable>> = Sections::<CertificateLoginTable>::new(), default "[]";
         /// How long nobody may have asked a directory until it is asked for its health alone; `"0"` for never. One that is
         /// down is asked again by itself in any case, after 5 s at first and once a minute in the end.

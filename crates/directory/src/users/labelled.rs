@@ -1,0 +1,173 @@
+//! Logins with one app password: `ann@relay.test#phone`.
+//!
+//! A mechanism that never shows the password has to know which one is meant before anything is proved. The label behind `#`
+//! says so. Such a login has the app password and nothing else: the user's own password is not taken, so that nobody gets
+//! more tries at it by making labels up.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use postern_sasl::StoredKey;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use secrecy::SecretString;
+
+use super::app_password::{FoundAppPassword, as_shown};
+use super::directory::{Shared, Users};
+use super::store::{Record, UserError, UserStore};
+use crate::keys::{KeyFinding, KeyKind};
+use crate::verdict::DenyReason;
+
+/// Login and label.
+pub(super) fn split(login: &str) -> Option<(&str, &str)> {
+    let parts = login.rsplit_once('#');
+    parts.filter(|(login, label)| !login.is_empty() && !label.is_empty())
+}
+
+/// The name to log in with.
+pub(super) fn join(login: &str, label: &str) -> String {
+    format!("{login}#{label}")
+}
+
+/// The names of the mechanisms that an app password has keys for.
+pub(super) fn mechanisms_of(connection: &Connection, id: i64) -> Result<Vec<String>, UserError> {
+    let sql = "SELECT mechanism FROM app_password_keys WHERE app_password = ?1 ORDER BY mechanism";
+    let mut statement = connection.prepare_cached(sql)?;
+    let names = statement.query_map([id], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
+}
+
+/// Adds keys of an app password.
+pub(super) fn insert(transaction: &Transaction<'_>, id: i64, keys: &[StoredKey]) -> rusqlite::Result<()> {
+    for key in keys {
+        transaction.execute(
+            "INSERT OR REPLACE INTO app_password_keys (app_password, mechanism, value) VALUES (?1, ?2, ?3)",
+            params![id, KeyKind::of(key).name(), key.to_text().as_str()],
+        )?;
+    }
+    Ok(())
+}
+
+impl UserStore {
+    fn app_password_key(&self, id: i64, kind: &KeyKind) -> Result<Option<StoredKey>, UserError> {
+        let connection = self.lock();
+        let sql = "SELECT value FROM app_password_keys WHERE app_password = ?1 AND mechanism = ?2";
+        let mut statement = connection.prepare_cached(sql)?;
+        let text: Option<String> = statement
+            .query_row(params![id, kind.name()], |row| row.get(0))
+            .optional()?;
+        let key = text.and_then(|text| StoredKey::from_text(&text).ok());
+        Ok(key.filter(|key| KeyKind::of(key) == *kind))
+    }
+
+    /// The user and app password of a login with a label.
+    fn labelled(&self, login: &str) -> Result<Option<(Record, FoundAppPassword)>, UserError> {
+        let Some((owner, label)) = split(login) else {
+            return Ok(None);
+        };
+        let Some(record) = self.record(owner)? else {
+            return Ok(None);
+        };
+        let found = self.app_password_of_label(&record.login, label)?;
+        Ok(found.map(|found| (record, found)))
+    }
+}
+
+impl Shared {
+    /// The key of a login with a label.
+    pub(super) fn labelled_key(
+        &self,
+        store: &UserStore,
+        login: &str,
+        kind: &KeyKind,
+        peer: Option<IpAddr>,
+    ) -> Result<KeyFinding, UserError> {
+        let Some((record, found)) = store.labelled(login)? else {
+            return Ok(KeyFinding::Denied(DenyReason::UnknownUser));
+        };
+        if let Some(reason) = found.refusal(record.enabled, Timestamp::now(), peer) {
+            return Ok(KeyFinding::Denied(reason));
+        }
+        Ok(match store.app_password_key(found.id, kind)? {
+            Some(key) => KeyFinding::Found {
+                account: self.account(record),
+                key,
+            },
+            None => KeyFinding::Denied(DenyReason::NoKey),
+        })
+    }
+
+    /// Gives an app password that was shown the keys that it lacks. A failure is no matter of this login.
+    pub(super) fn upgrade_app_password(&self, login: &str, found: (i64, &str), password: &SecretString) {
+        let (id, label) = found;
+        let upgraded = UserStore::open_existing(&self.settings.database).and_then(|store| {
+            let there = mechanisms_of(&store.lock(), id)?;
+            let lacking = |kind: &&KeyKind| !there.iter().any(|name| name == kind.name());
+            let kinds: Vec<KeyKind> = self.settings.keys.kinds.iter().filter(lacking).cloned().collect();
+            let Some(shown) = as_shown(password) else {
+                return Ok(());
+            };
+            let keys = self
+                .settings
+                .keys
+                .derive_kinds(&kinds, &join(login, label), &shown);
+            if keys.is_empty() {
+                return Ok(());
+            }
+            store.change(|transaction| Ok(insert(transaction, id, &keys)?))
+        });
+        if let Err(error) = upgraded {
+            tracing::warn!(target: "postern::directory", login, label, reason = %error, "keys not upgraded");
+        }
+    }
+}
+
+impl Users {
+    /// Writes down that an app password was used, if a login by a key was with one.
+    pub(crate) async fn note_key_login(&self, login: &str, peer: Option<IpAddr>) {
+        if split(login).is_none() {
+            return;
+        }
+        let (shared, login) = (self.shared.clone(), login.to_owned());
+        let noted = tokio::task::spawn_blocking(move || {
+            let store = shared.store()?;
+            // A login with this very name is nobody's app password.
+            if store.record(&login)?.is_none()
+                && let Some((_, found)) = store.labelled(&login)?
+            {
+                shared.note_use(found.used(Timestamp::now(), peer));
+            }
+            Ok::<_, UserError>(())
+        });
+        if let Ok(Err(error)) = noted.await {
+            tracing::warn!(target: "postern::directory", reason = %error, "use of an app password not noted");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logins_with_labels() {
+        let cases = [
+            (
+                "ann@relay.test#phone",
+                Some(("ann@relay.test", "phone")),
+                "as it is meant",
+            ),
+            (
+                "ann#my phone",
+                Some(("ann", "my phone")),
+                "a bare login, a blank in the label",
+            ),
+            ("a#b#c", Some(("a#b", "c")), "split at the last one"),
+            ("ann@relay.test", None, "no label"),
+            ("ann#", None, "an empty one"),
+            ("#phone", None, "nobody's"),
+        ];
+        for (login, want, shows) in cases {
+            assert_eq!(split(login), want, "{shows}");
+        }
+    }
+}
