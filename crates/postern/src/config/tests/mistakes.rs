@@ -180,3 +180,15 @@ fn each_mistake_has_its_line_and_remedy() {
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
+
+#[test]
+fn a_bad_fingerprint_is_one_mistake() {
+    for table in ["relay", "auth"] {
+        let login = if table == "auth" { "login" } else { "name" };
+        let lines = format!("[[{table}.certificate]]\n{login} = \"x\"\nfingerprint = \"12\"");
+        let found = found_in(&lines);
+        let about = |words: &str| found.iter().filter(|found| found.contains(words)).count();
+        assert_eq!(about("`fingerprint` in"), 1, "{found:?}");
+        assert_eq!(about("says nothing of the certificate"), 0, "{found:?}");
+    }
+}
