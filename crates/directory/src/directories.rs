@@ -16,6 +16,7 @@ use crate::discover::FindServers;
 use crate::dovecot::{Dovecot, DovecotSettings};
 use crate::ldap::{Ldap, LdapSettings};
 use crate::pace::Pace;
+use crate::pam::{PamHelper, PamSettings};
 use crate::recent::RecentLogins;
 use crate::saslauthd::{Saslauthd, SaslauthdSettings};
 use crate::secret_file::SecretFileError;
@@ -43,6 +44,8 @@ pub enum DirectorySettings {
     Sql(SqlSettings),
     /// Dovecot's auth service.
     Dovecot(DovecotSettings),
+    /// PAM, behind its helper.
+    Pam(PamSettings),
 }
 
 impl DirectorySettings {
@@ -53,6 +56,7 @@ impl DirectorySettings {
             Self::Ldap(settings) => settings.cache_ttl,
             Self::Saslauthd(settings) => settings.cache_ttl,
             Self::Dovecot(settings) => settings.cache_ttl,
+            Self::Pam(settings) => settings.cache_ttl,
             Self::Users(_) | Self::Sql(_) => Duration::ZERO,
         }
     }
@@ -165,6 +169,7 @@ enum Kind {
     Saslauthd(Saslauthd),
     Dovecot(Dovecot),
     Sql(Box<Sql>),
+    Pam(PamHelper),
 }
 
 impl Directories {
@@ -317,6 +322,7 @@ impl Directory {
                 "sql",
                 Sql::new(settings, environment).map(|sql| Kind::Sql(Box::new(sql))),
             ),
+            DirectorySettings::Pam(settings) => ("pam", PamHelper::new(settings).map(Kind::Pam)),
         };
         let name = format!("{word} (directory {})", index + 1);
         match kind {
@@ -346,6 +352,7 @@ impl Directory {
             Kind::Saslauthd(saslauthd) => saslauthd.check_password(login, password).await,
             Kind::Dovecot(dovecot) => dovecot.check_password(login, password, peer).await,
             Kind::Sql(sql) => sql.check_password(login, password).await,
+            Kind::Pam(helper) => helper.check_password(login, password, peer).await,
         };
         if let Ok(Finding::Granted(account)) = &found {
             // The time counts from the question: what changes while it is under way is seen no later.
@@ -359,7 +366,7 @@ impl Directory {
             Kind::Users(users) => users.recipient_exists(address).await,
             Kind::Ldap(ldap) => ldap.recipient_exists(address).await,
             Kind::Sql(sql) => sql.recipient_exists(address).await,
-            Kind::Saslauthd(_) | Kind::Dovecot(_) => return Ok(false),
+            Kind::Saslauthd(_) | Kind::Dovecot(_) | Kind::Pam(_) => return Ok(false),
         };
         self.watch(found)
     }

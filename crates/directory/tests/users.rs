@@ -398,17 +398,14 @@ async fn many_logins_wait_for_their_turn_and_stall_nobody_else() {
         })
         .collect();
     // Look-ups do not queue behind the hashing.
-    let start = Instant::now();
     assert_eq!(exists(&directories, "tester@relay.test").await, Existence::Yes);
-    let lookup = start.elapsed();
+    assert!(
+        logins.iter().any(|login| !login.is_finished()),
+        "the look-up waited for all hashes"
+    );
     for login in logins {
         let _ = granted(login.await.unwrap());
     }
-    assert!(
-        lookup * 3 < start.elapsed(),
-        "{lookup:?} of {:?}",
-        start.elapsed()
-    );
 
     let hurried = UsersSettings {
         workers: 1,

@@ -39,7 +39,8 @@ impl KeytabAcceptor {
 
 impl ContextAcceptor for KeytabAcceptor {
     fn accept(&self) -> Result<Box<dyn SecurityContext>, ContextError> {
-        let credential = Credential::acceptor(&self.gss, &self.source).map_err(unavailable)?;
+        let credential = Credential::acceptor(&self.gss, &self.source)
+            .map_err(|error| ContextError::Unavailable(format!("{error} ({})", self.source)))?;
         Ok(Box::new(Established(Context::acceptor(credential))))
     }
 }
@@ -75,7 +76,8 @@ impl ContextInitiator for TicketInitiator {
             let target = Name::service(&self.gss, service, host)?;
             Ok(Context::initiator(credential, target))
         };
-        let context = begin().map_err(unavailable)?;
+        let context = begin()
+            .map_err(|error: GssError| ContextError::Unavailable(format!("{error} ({})", self.source)))?;
         Ok(Box::new(Established(context)))
     }
 }

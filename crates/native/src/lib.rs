@@ -1,5 +1,5 @@
 //! System libraries, bound at run time: Kerberos 5 by GSSAPI ([`gss`]), whose contexts [`kerberos`] gives to the mechanism, and
-//! PAM.
+//! PAM ([`pam`]).
 //!
 //! Postern is one binary that runs on hosts with and without these libraries: nothing here is linked, and a library that is
 //! missing is an error that names its package. This is the one crate with `unsafe` in it. Each block says why it is sound,
@@ -10,5 +10,6 @@
 pub mod gss;
 pub mod kerberos;
 mod library;
+pub mod pam;
 
 pub use library::LibraryError;

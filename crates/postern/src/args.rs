@@ -50,6 +50,14 @@ pub(crate) enum Command {
     Queue(QueueArgs),
     /// Has the running server read its configuration and certificates again
     Reload(ListingArg),
+    /// Asks PAM for the server, which has no rights of its own
+    ///
+    /// Listens on the sockets of [[directory]] tables of kind "pam", answers the user that the server runs as, and checks each
+    /// login in a process of its own. It needs the rights that the modules need: for pam_unix those of root.
+    PamHelper(ConfigArg),
+    /// Checks one login for the helper
+    #[command(hide = true)]
+    PamWorker(PamWorkerArgs),
     /// Prints the version
     Version(JsonArg),
     /// Prints a completion script for a shell
@@ -93,6 +101,17 @@ pub(crate) struct ListingArg {
     pub(crate) config: ConfigArg,
     #[command(flatten)]
     pub(crate) json: JsonArg,
+}
+
+/// Arguments of `pam-worker`.
+#[derive(Args, Debug)]
+pub(crate) struct PamWorkerArgs {
+    /// The service
+    #[arg(long)]
+    pub(crate) service: String,
+    /// The folder of services
+    #[arg(long, value_name = "DIR")]
+    pub(crate) service_folder: Option<PathBuf>,
 }
 
 /// Arguments of `init`.

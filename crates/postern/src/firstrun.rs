@@ -14,6 +14,7 @@ use postern_net::file::{Existing, write_public};
 use postern_net::listen::ListenError;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::commands;
 use crate::commands::cert::{CA_CERTIFICATE, CA_KEY};
 use crate::exit::{Exit, Failure, chain};
 use crate::password;
@@ -139,11 +140,6 @@ fn fill(folder: &Path, hostname: &str, login: &str) -> Result<SecretString, Fail
     }
     certificates(&folder.join("certs"), hostname)
         .map_err(|error| Failure::new(Exit::CannotCreate, chain(&error)))?;
-    let password = password::generate()?;
-    let store = UserStore::open(&folder.join("state/users.db"));
-    store
-        .and_then(|store| store.add(login, &password, &[]))
-        .map_err(|error| Failure::new(Exit::CannotCreate, chain(&error)))?;
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         write_public(&path, text.as_bytes(), Existing::Keep).map_err(|error| cannot_make(&path, &error))
@@ -151,6 +147,12 @@ fn fill(folder: &Path, hostname: &str, login: &str) -> Result<SecretString, Fail
     // In a checkout, nothing of this is to be committed.
     write(".gitignore", "*\n")?;
     write(FILE, &CONFIGURATION.replace("HOSTNAME", hostname))?;
+    // With the keys that the mechanisms of this configuration need.
+    let keys = commands::written(&folder.join(FILE))?.key_policy();
+    let password = password::generate()?;
+    UserStore::open(&folder.join("state/users.db"))
+        .and_then(|store| store.with_keys(keys).add(login, &password, &[]))
+        .map_err(|error| Failure::new(Exit::CannotCreate, chain(&error)))?;
     Ok(password)
 }
 

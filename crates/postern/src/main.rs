@@ -65,6 +65,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Cert(args) => commands::cert::run(args.command),
         Command::Queue(args) => commands::queue::run(args),
         Command::Reload(args) => commands::reload::run(&args),
+        Command::PamHelper(config) => commands::pam_helper::serve(&config),
+        Command::PamWorker(args) => commands::pam_helper::work_once(&args),
         Command::Version(json) => commands::version::run(json),
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Man { folder } => commands::generate::manual(&folder),

@@ -76,6 +76,17 @@ fn the_printed_line_sends_a_mail_and_a_second_start_finds_everything() {
     assert!(!refused.status.success());
     assert!(server.terminate().success());
 
+    // The first user can log in by every mechanism of the first configuration.
+    let shown = Command::new(binary())
+        .args(["user", "show", "you@postern.localhost", "--config"])
+        .arg(folder.path().join("postern-data/postern.toml"))
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"] {
+        assert!(shown.contains(&format!("{mechanism}: works")), "{shown}");
+    }
+
     // Keys and users are for the owner alone.
     for secret in ["certs/ca.key", "certs/host.key", "state/users.db"] {
         use std::os::unix::fs::MetadataExt;

@@ -40,6 +40,16 @@ impl Source {
     }
 }
 
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (number, (key, value)) in self.pairs.iter().enumerate() {
+            let comma = if number > 0 { ", " } else { "" };
+            write!(f, "{comma}{key} {value}")?;
+        }
+        Ok(())
+    }
+}
+
 /// Credentials for Kerberos 5 alone, held until dropped.
 pub struct Credential {
     gss: Gss,

@@ -118,6 +118,15 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
             }
             DirectorySettings::Sql(_) => ask(directory, config, found),
             DirectorySettings::Dovecot(dovecot) => check_dovecot(&dovecot.place, found),
+            DirectorySettings::Pam(pam) => {
+                if let Err(error) = UnixStream::connect(&pam.socket) {
+                    let title = format!(
+                        "PAM's helper does not answer at {}: {error}",
+                        pam.socket.display()
+                    );
+                    found.warning(None, title, "", "start `postern pam-helper`, or correct `socket`");
+                }
+            }
             DirectorySettings::Saslauthd(saslauthd) => {
                 if let Err(error) = UnixStream::connect(&saslauthd.socket) {
                     let title = format!(

@@ -8,6 +8,7 @@ pub(crate) mod check;
 pub(crate) mod directories;
 pub(crate) mod generate;
 pub(crate) mod login;
+pub(crate) mod pam_helper;
 pub(crate) mod queue;
 pub(crate) mod reload;
 pub(crate) mod user;

@@ -12,7 +12,10 @@ pub(crate) fn run(args: &ListingArg) -> Result<(), Failure> {
     let Some(mut client) = Client::connect(written.state_dir())? else {
         return Err(Failure::new(
             Exit::Unavailable,
-            format!("no server runs on {}", written.state_dir().display()),
+            format!(
+                "no server runs on {}; where `state_dir` was changed, stop the server, move the folder and start it again",
+                written.state_dir().display()
+            ),
         ));
     };
     let result = client

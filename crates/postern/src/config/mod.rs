@@ -76,6 +76,16 @@ impl Written {
         checked::users_database(&self.file)
     }
 
+    /// The directories behind PAM's helper.
+    pub(crate) fn pam_directories(&self) -> Vec<postern_directory::PamSettings> {
+        checked::pam_directories(&self.file)
+    }
+
+    /// The user that the server becomes.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.file.user.as_ref().map(|user| user.value.as_str())
+    }
+
     /// The keys that own users get with their password.
     pub(crate) fn key_policy(&self) -> postern_directory::KeyPolicy {
         checked::key_policy(&self.file, &checked::name_of_host(&self.file))

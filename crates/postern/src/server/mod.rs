@@ -13,6 +13,7 @@ pub(crate) mod usage;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::signal::Signal::SIGXFSZ;
 use nix::unistd::User;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -156,6 +157,9 @@ struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    /// Nobody waits for it. But unheard it would end the server when a file reaches the limit of `ulimit -f`; so the write
+    /// fails instead, and the spool says what became of it.
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -164,6 +168,7 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _file_size: signal(SignalKind::from_raw(SIGXFSZ as i32))?,
         })
     }
 

@@ -23,6 +23,7 @@ mod mechanisms;
 mod neighbours;
 mod next_hop;
 mod operations;
+mod pam;
 mod relay_example;
 mod seed_procedure;
 mod smarthosts;

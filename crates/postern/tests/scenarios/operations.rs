@@ -91,6 +91,9 @@ fn reload_keeps_sessions_and_a_bad_configuration_changes_nothing() {
             .starts_with("250")
     );
 
+    // A file at the limit of `ulimit -f` is an error for who writes it, and not the end of the server.
+    site.server().signal(Signal::SIGXFSZ);
+
     // Good: new sessions see it, the old one goes on.
     fs::write(
         site.path("postern.toml"),

@@ -219,8 +219,16 @@ fn append_clean(text: &mut String, bytes: &[u8], max: usize) {
     text.extend(
         String::from_utf8_lossy(bytes)
             .chars()
-            .map(|c| if c.is_control() { '?' } else { c }),
+            .map(|c| if misleads(c) { '?' } else { c }),
     );
+}
+
+/// Whether a character does something to the lines around it where the reply is shown, in a log or a bounce: control
+/// characters, and those that turn the direction of the text (Unicode's Bidi_Control).
+fn misleads(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || c.is_control()
 }
 
 #[cfg(test)]
@@ -267,6 +275,7 @@ mod tests {
             ("status of another class",  b"550 2.1.1 odd\r\n",                vec![reply(550, None, "2.1.1 odd")], None),
             ("no status, a version",     b"250 2.1 ok\r\n",                   vec![reply(250, None, "2.1 ok")], None),
             ("354 has none",             b"354 3.0.0 go\r\n",                 vec![reply(354, None, "3.0.0 go")], None),
+            ("text turned round",        "550 a\u{202e}b\r\n".as_bytes(),    vec![reply(550, None, "a?b")], None),
             ("code alone",               b"250\r\n",                          vec![reply(250, None, "")], None),
             ("bare LF",                  b"250 ok\n",                         vec![reply(250, None, "ok")], None),
             ("several lines",            b"250-a\r\n250-b\r\n250 c\r\n",      vec![reply(250, None, "a\nb\nc")], None),
@@ -320,7 +329,7 @@ mod tests {
         fn noise(input in prop::collection::vec(any::<u8>(), 0..300)) {
             let (replies, _) = all(&[&input]);
             for reply in replies {
-                prop_assert!(reply.text.len() <= 300 && !reply.text.contains(|c: char| c.is_control() && c != '\n'));
+                prop_assert!(reply.text.len() <= 300 && !reply.text.contains(|c: char| misleads(c) && c != '\n'));
             }
         }
     }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use postern_directory::{DirectorySettings, SaslauthdSettings, UsersSettings};
+use postern_directory::{DirectorySettings, PamSettings, SaslauthdSettings, UsersSettings};
 
 use super::{Checking, clamp, dovecot, ldap, logins, sql};
-use crate::config::file::{Directory, Postern, SaslauthdTable, UsersTable};
+use crate::config::file::{Directory, PamTable, Postern, SaslauthdTable, UsersTable};
 
 /// The file of own users in the state directory.
 const DATABASE: &str = "users.db";
@@ -24,6 +24,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<DirectorySettings> {
             Directory::Dovecot(table) => {
                 dovecot::check(table, directory.span.clone(), c).map(DirectorySettings::Dovecot)
             }
+            Directory::Pam(table) => Some(DirectorySettings::Pam(pam(table))),
         };
         let Some(one) = one else { continue };
         if settings.contains(&one) {
@@ -74,6 +75,29 @@ fn users(table: &UsersTable, c: &Checking<'_>) -> UsersSettings {
         timeout: *table.timeout,
         keys: logins::key_policy(c.file, &c.hostname),
         upgrade_keys: *table.upgrade_keys,
+    }
+}
+
+/// The directories behind PAM's helper.
+pub(crate) fn pam_directories(file: &Postern) -> Vec<PamSettings> {
+    let tables = file
+        .directory
+        .iter()
+        .filter_map(|directory| match &directory.value {
+            Directory::Pam(table) => Some(pam(table)),
+            _ => None,
+        });
+    tables.collect()
+}
+
+fn pam(table: &PamTable) -> PamSettings {
+    PamSettings {
+        socket: table.socket.value.clone(),
+        service: table.service.value.clone(),
+        service_folder: table.service_folder.as_ref().map(|folder| folder.value.clone()),
+        timeout: *table.timeout,
+        cache_ttl: *table.cache_time,
+        workers: clamp(*table.workers),
     }
 }
 

@@ -1,6 +1,5 @@
 //! Kerberos: the library is there, and the keytab can be used by whom Postern becomes.
 
-use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use postern_sasl::{ContextInitiator, Mechanism};
 
 use super::{Checking, files, values};
 use crate::config::file::{AccountWord, LoginTable, Postern};
+use crate::config::problem::Span;
 use crate::config::read::At;
 
 /// The file in the state directory in which the library remembers what it has seen.
@@ -63,7 +63,7 @@ fn first_gssapi(file: &Postern) -> Option<&At<Mechanism>> {
     all.find(|mechanism| mechanism.value == Mechanism::Gssapi)
 }
 
-fn load(wanted: &Option<Range<usize>>, c: &mut Checking<'_>) -> Option<Gss> {
+fn load(wanted: &Option<Span>, c: &mut Checking<'_>) -> Option<Gss> {
     let library = &c.file.kerberos.library;
     let error = match Gss::load(library) {
         Ok(gss) => return Some(gss),

@@ -238,6 +238,7 @@ fn certificates(c: &mut Checking<'_>) -> Vec<CertificateLogin> {
             && table.subject.is_none()
             && table.fingerprint.is_none()
             && table.email.is_none()
+            && !c.problems.are_about("fingerprint")
         {
             c.problems.error(
                 table.span.clone(),

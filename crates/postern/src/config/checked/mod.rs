@@ -33,7 +33,7 @@ use postern_policy::DomainSet;
 use postern_receive::Settings as ReceiveSettings;
 use postern_spool::SpoolSettings;
 
-pub(crate) use self::directories::users_database;
+pub(crate) use self::directories::{pam_directories, users_database};
 pub(crate) use self::listeners::ListenerConfig;
 pub(crate) use self::logins::{all_mechanisms, key_policy};
 pub(crate) use self::sockets::{SocketConfig, SocketFile, SocketPlace};

@@ -94,7 +94,8 @@ fn relay(c: &mut Checking<'_>) -> RelayRules {
         );
     }
     for rule in &written.certificate.value {
-        if rule.issuer.is_none() && rule.subject.is_none() && rule.fingerprint.is_none() {
+        let is_empty = rule.issuer.is_none() && rule.subject.is_none() && rule.fingerprint.is_none();
+        if is_empty && !c.problems.are_about("fingerprint") {
             c.problems.error(
                 rule.span.clone(),
                 "a certificate rule without `issuer`, `subject` and `fingerprint` matches nothing",

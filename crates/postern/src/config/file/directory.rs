@@ -23,6 +23,7 @@ pub(crate) enum Directory {
     Saslauthd(SaslauthdTable),
     Dovecot(DovecotTable),
     Sql(Box<SqlTable>),
+    Pam(PamTable),
 }
 
 table! {
@@ -166,6 +167,25 @@ table! {
 }
 
 table! {
+    /// PAM: the password and the account are checked by the modules of a service. `postern pam-helper` asks them, with the rights that
+    /// they need; Postern itself has none. Prompts for anything but one password end the login.
+    PamTable {
+        /// The helper's socket. It takes questions of `user` alone.
+        socket: PathBuf = FilePath, default "\"/run/postern-pam/socket\"";
+        /// The service: the name of a file in `/etc/pam.d`.
+        service: String = Line(128), default "\"smtp\"";
+        /// The folder of the service's file.
+        service_folder: PathBuf = FilePath, optional "\"pam.d\"" else "/etc/pam.d";
+        /// The longest time for one login; a module that takes longer is cut off. After it the client is told `454 4.7.0`.
+        timeout: Duration = Time("1s", "2m"), default "\"10s\"";
+        /// Most logins under way at once. Each is a process of the helper.
+        workers: u64 = Count(1..=256), default "16";
+        /// How long a login that was granted counts without asking again; what changes meanwhile is seen after it.
+        cache_time: Duration = Time("0", "10m"), default "\"0\"";
+    }
+}
+
+table! {
     /// SQL: the stored password is read with your own query and checked here.
     ///
     /// In queries `:login` (or `:address`) stands for what the client typed or for the recipient's address, `:local` and
@@ -284,6 +304,7 @@ pub(crate) enum DirectoryWord {
     Saslauthd,
     Dovecot,
     Sql,
+    Pam,
 }
 
 impl Choice for DirectoryWord {
@@ -293,6 +314,7 @@ impl Choice for DirectoryWord {
         ("saslauthd", Self::Saslauthd),
         ("dovecot", Self::Dovecot),
         ("sql", Self::Sql),
+        ("pam", Self::Pam),
     ];
 }
 
@@ -347,6 +369,7 @@ impl DirectoryKind {
             DirectoryWord::Saslauthd => Directory::Saslauthd(entries.read_all_but(KEY)),
             DirectoryWord::Dovecot => Directory::Dovecot(entries.read_all_but(KEY)),
             DirectoryWord::Sql => Directory::Sql(Box::new(entries.read_all_but(KEY))),
+            DirectoryWord::Pam => Directory::Pam(entries.read_all_but(KEY)),
         };
         Some(At {
             value,
@@ -385,6 +408,7 @@ impl Kind for DirectoryKind {
                 shape::<SaslauthdTable>(Some("saslauthd")),
                 shape::<DovecotTable>(Some("dovecot")),
                 shape::<SqlTable>(Some("sql")),
+                shape::<PamTable>(Some("pam")),
             ],
         })
     }

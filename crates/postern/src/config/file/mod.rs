@@ -25,7 +25,8 @@ pub(crate) use self::admission::Admission;
 pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
 pub(crate) use self::delivery::{Delivery, Retry};
 pub(crate) use self::directory::{
-    Directory, DovecotTable, EngineWord, FlavourWord, LdapTable, SaslauthdTable, SqlTable, UsersTable,
+    Directory, DovecotTable, EngineWord, FlavourWord, LdapTable, PamTable, SaslauthdTable, SqlTable,
+    UsersTable,
 };
 pub(crate) use self::identity::{GrantTable, Identity};
 pub(crate) use self::kerberos::{AccountWord, Kerberos};

@@ -68,7 +68,7 @@ fn each_mistake_has_its_line_and_remedy() {
         ("delays the wrong way round", "[auth]\nfirst_delay = \"30s\"",               "4: error: `first_delay` in [auth] is longer", "longer one"),
         ("a privacy flag misspelt",    "privacy = [\"goawy\"]",                       "3: error: `privacy` has a value", "goaway"),
         ("a directory without kind",   "[[directory]]\nservers = []",                 "3: error: `kind` is missing in [[directory]]", "`kind = \"ldap\"`"),
-        ("a kind of later",            "[[directory]]\nkind = \"oauth\"",             "4: error: `kind` in [[directory]] has a value", "\"users\", \"ldap\", \"saslauthd\", \"dovecot\" or \"sql\""),
+        ("a kind of later",            "[[directory]]\nkind = \"oauth\"",             "4: error: `kind` in [[directory]] has a value", "\"saslauthd\""),
         ("SQL without engine",         "[[directory]]\nkind = \"sql\"\npassword_query = \"SELECT p FROM u WHERE l = :login\"", "3: error: `engine` is missing", "add for example `engine = "),
         ("an unknown engine",          "[[directory]]\nkind = \"sql\"\nengine = \"postgres\"\npassword_query = \":login\"", "5: error: `engine`", "did you mean \"postgresql\"?"),
         ("SQLite without file",        "[[directory]]\nkind = \"sql\"\nengine = \"sqlite\"\npassword_query = \":login\"", "3: error: `file` is missing", "`file = \"accounts.db\"`"),
@@ -182,4 +182,16 @@ fn each_mistake_has_its_line_and_remedy() {
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn a_bad_fingerprint_is_one_mistake() {
+    for table in ["relay", "auth"] {
+        let login = if table == "auth" { "login" } else { "name" };
+        let lines = format!("[[{table}.certificate]]\n{login} = \"x\"\nfingerprint = \"12\"");
+        let found = found_in(&lines);
+        let about = |words: &str| found.iter().filter(|found| found.contains(words)).count();
+        assert_eq!(about("`fingerprint` in"), 1, "{found:?}");
+        assert_eq!(about("says nothing of the certificate"), 0, "{found:?}");
+    }
 }

@@ -1,0 +1,125 @@
+//! PAM as a directory, behind a helper: modules run with the rights that they need, and Postern with none.
+//!
+//! The helper (`postern pam-helper`) listens on a socket, asks PAM in a process of its own for each login, and answers. Which
+//! service PAM is asked for is the helper's affair, so that who has taken over the relay can check passwords and nothing
+//! else. PAM knows no addresses, so it never says that a recipient exists.
+
+pub mod wire;
+
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
+
+use self::wire::{REPLY_MAX, Reply, Request};
+use crate::directories::SetUpError;
+use crate::verdict::{Account, DenyReason, Finding, Outage};
+
+/// How to reach PAM.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PamSettings {
+    /// The helper's socket. Default `/run/postern-pam/socket`.
+    pub socket: PathBuf,
+    /// The service: a file in `/etc/pam.d`. The helper reads it from the same configuration. Default `smtp`.
+    pub service: String,
+    /// The folder of services in place of `/etc/pam.d`. Default none.
+    pub service_folder: Option<PathBuf>,
+    /// Longest time for one login. Default 10 seconds: PAM's modules wait by themselves after a wrong password.
+    pub timeout: Duration,
+    /// How long a login that was granted counts without asking again. Default zero: each is asked about.
+    pub cache_ttl: Duration,
+    /// Most logins that are under way at once; each is a process of the helper. Default 16.
+    pub workers: usize,
+}
+
+impl Default for PamSettings {
+    fn default() -> Self {
+        Self {
+            socket: PathBuf::from("/run/postern-pam/socket"),
+            service: "smtp".into(),
+            service_folder: None,
+            timeout: Duration::from_secs(10),
+            cache_ttl: Duration::ZERO,
+            workers: 16,
+        }
+    }
+}
+
+/// PAM behind its helper. Each login is a connection of its own.
+#[derive(Debug)]
+pub(crate) struct PamHelper {
+    settings: PamSettings,
+    requests: Semaphore,
+}
+
+impl PamHelper {
+    pub(crate) fn new(settings: PamSettings) -> Result<Self, SetUpError> {
+        if !settings.socket.is_absolute() {
+            let message = format!("{} must be an absolute path", settings.socket.display());
+            return Err(SetUpError::setting("socket", message));
+        }
+        Ok(Self {
+            requests: Semaphore::new(settings.workers),
+            settings,
+        })
+    }
+
+    /// Whether this is the login's password, and the account may log in.
+    pub(crate) async fn check_password(
+        &self,
+        login: &str,
+        password: &SecretString,
+        peer: Option<IpAddr>,
+    ) -> Result<Finding, Outage> {
+        let request = Request {
+            login: login.to_owned(),
+            password: password.clone(),
+            peer: peer.map(|peer| peer.to_string()),
+        };
+        let Some(octets) = request.encode() else {
+            return Ok(Finding::Denied(DenyReason::Malformed));
+        };
+        let timeout = self.settings.timeout;
+        let reply = match tokio::time::timeout(timeout, self.exchange(&octets)).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => return Err(self.outage(&error.to_string())),
+            Err(_) => return Err(self.outage(&format!("no answer within {} ms", timeout.as_millis()))),
+        };
+        match Reply::decode(&reply) {
+            Some(Reply::Granted(login)) => Ok(Finding::Granted(Account {
+                addresses: login
+                    .contains('@')
+                    .then(|| login.to_lowercase())
+                    .into_iter()
+                    .collect(),
+                login,
+                ..Account::default()
+            })),
+            Some(Reply::Denied(reason)) => Ok(Finding::Denied(reason)),
+            Some(Reply::Unavailable(reason)) => Err(self.outage(&reason)),
+            None => Err(self.outage("an answer that makes no sense")),
+        }
+    }
+
+    async fn exchange(&self, request: &[u8]) -> io::Result<Vec<u8>> {
+        let _request = self.requests.acquire().await.map_err(io::Error::other)?;
+        let mut stream = UnixStream::connect(&self.settings.socket).await?;
+        stream.write_all(request).await?;
+        stream.shutdown().await?;
+        let mut reply = Vec::new();
+        stream.take(REPLY_MAX + 1).read_to_end(&mut reply).await?;
+        Ok(reply)
+    }
+
+    fn outage(&self, reason: &str) -> Outage {
+        Outage::new(format!(
+            "PAM's helper at {}: {reason}",
+            self.settings.socket.display()
+        ))
+    }
+}

@@ -1,0 +1,227 @@
+//! `postern pam-helper`: asks PAM for the relay, which has no rights of its own.
+//!
+//! It listens on the sockets of `[[directory]]` of kind `pam`, answers the relay's user alone, and runs each login in a
+//! process of its own: one that hangs is killed, one that crashes takes nothing with it.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::unistd::{Uid, User, geteuid};
+use postern_directory::pam::wire::{REPLY_MAX, REQUEST_MAX, Reply, Request};
+use postern_directory::{DenyReason, PamSettings};
+use postern_native::pam::{Check, LIBRARY, Pam, Verdict};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use crate::args::{ConfigArg, PamWorkerArgs};
+use crate::exit::{Exit, Failure};
+use crate::locate;
+
+/// Longest wait for a request, once somebody has connected.
+const REQUEST_TIME: Duration = Duration::from_secs(5);
+
+/// Connections that are held at once, waiting ones included.
+const CONNECTIONS_MAX: usize = 256;
+
+/// Listens until it is killed.
+pub(crate) fn serve(config: &ConfigArg) -> Result<(), Failure> {
+    let written = super::written(&locate::existing(config)?)?;
+    let directories = written.pam_directories();
+    if directories.is_empty() {
+        let text =
+            "the configuration has no [[directory]] of `kind = \"pam\"`: there is nothing to help with";
+        return Err(Failure::new(Exit::Config, text.to_owned()));
+    }
+    Pam::load(LIBRARY)
+        .map_err(|error| Failure::from_error(Exit::Unavailable, "PAM cannot be asked", &error))?;
+    let client = client(written.user())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::from_error(Exit::System, "cannot start", &error))?;
+    runtime.block_on(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for settings in directories {
+            let listener = listen(&settings.socket, client)?;
+            println_listening(&settings.socket);
+            tasks.spawn(accept(listener, Arc::new(settings), client));
+        }
+        while tasks.join_next().await.is_some() {}
+        Ok(())
+    })
+}
+
+fn println_listening(socket: &Path) {
+    eprintln!(
+        "postern: PAM is asked for logins that come to {}",
+        socket.display()
+    );
+}
+
+/// Whose questions are answered: the user that the relay becomes.
+fn client(user: Option<&str>) -> Result<Uid, Failure> {
+    let Some(name) = user.filter(|_| geteuid().is_root()) else {
+        return Ok(geteuid());
+    };
+    match User::from_name(name) {
+        Ok(Some(user)) => Ok(user.uid),
+        _ => Err(Failure::new(
+            Exit::Config,
+            format!("`user` names {name}, who does not exist"),
+        )),
+    }
+}
+
+/// Makes the socket, for the client alone. One that is left over goes.
+fn listen(socket: &Path, client: Uid) -> Result<UnixListener, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::from_error(
+            Exit::CannotCreate,
+            &format!("cannot listen on {}", socket.display()),
+            &error,
+        )
+    };
+    if let Some(folder) = socket.parent().filter(|folder| !folder.exists()) {
+        fs::DirBuilder::new().mode(0o755).create(folder).map_err(failed)?;
+    }
+    if std::os::unix::net::UnixStream::connect(socket).is_ok() {
+        let text = format!("another helper listens on {}", socket.display());
+        return Err(Failure::new(Exit::TryAgain, text));
+    }
+    let is_socket = fs::symlink_metadata(socket)
+        .is_ok_and(|metadata| std::os::unix::fs::FileTypeExt::is_socket(&metadata.file_type()));
+    if is_socket {
+        fs::remove_file(socket).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(socket).map_err(failed)?;
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    if geteuid().is_root() {
+        chown(socket, Some(client.as_raw()), None).map_err(failed)?;
+    }
+    Ok(listener)
+}
+
+async fn accept(listener: UnixListener, settings: Arc<PamSettings>, client: Uid) {
+    let workers = Arc::new(Semaphore::new(settings.workers));
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
+            return;
+        };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, most likely.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let may_ask = stream
+            .peer_cred()
+            .is_ok_and(|peer| peer.uid() == client.as_raw() || peer.uid() == 0);
+        if !may_ask {
+            continue;
+        }
+        let (settings, workers) = (Arc::clone(&settings), Arc::clone(&workers));
+        tokio::spawn(async move {
+            let _permit = permit;
+            answer(stream, &settings, &workers).await;
+        });
+    }
+}
+
+async fn answer(mut stream: UnixStream, settings: &PamSettings, workers: &Semaphore) {
+    let mut request = Zeroizing::new(Vec::with_capacity(
+        usize::try_from(REQUEST_MAX).unwrap_or_default(),
+    ));
+    let mut limited = (&mut stream).take(REQUEST_MAX);
+    let reading = limited.read_to_end(&mut request);
+    let Ok(Ok(_)) = tokio::time::timeout(REQUEST_TIME, reading).await else {
+        return;
+    };
+    let Ok(_worker) = workers.acquire().await else {
+        return;
+    };
+    let reply = match tokio::time::timeout(settings.timeout, work(settings, &request)).await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(error)) => Reply::Unavailable(format!("the process that asks PAM: {error}")),
+        Err(_) => Reply::Unavailable(format!("PAM took longer than {} s", settings.timeout.as_secs())),
+    };
+    let _ = stream.write_all(&reply.encode()).await;
+    let _ = stream.shutdown().await;
+}
+
+/// Asks PAM in a process of its own, which is killed when nobody waits for it any more.
+async fn work(settings: &PamSettings, request: &[u8]) -> std::io::Result<Reply> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["pam-worker", "--service", &settings.service]);
+    if let Some(folder) = &settings.service_folder {
+        command.arg("--service-folder").arg(folder);
+    }
+    let mut child = command
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(request).await?;
+    }
+    let mut reply = Vec::new();
+    if let Some(output) = child.stdout.take() {
+        output.take(REPLY_MAX + 1).read_to_end(&mut reply).await?;
+    }
+    let status = child.wait().await?;
+    Reply::decode(&reply)
+        .filter(|_| status.success())
+        .ok_or_else(|| std::io::Error::other(format!("it ended with {status}")))
+}
+
+/// One login: the request is standard input, the reply standard output.
+pub(crate) fn work_once(args: &PamWorkerArgs) -> Result<(), Failure> {
+    let failed =
+        |error: std::io::Error| Failure::from_error(Exit::InputOutput, "the helper's worker", &error);
+    let mut octets = Zeroizing::new(Vec::with_capacity(
+        usize::try_from(REQUEST_MAX).unwrap_or_default(),
+    ));
+    std::io::stdin()
+        .take(REQUEST_MAX)
+        .read_to_end(&mut octets)
+        .map_err(failed)?;
+    let reply = match Request::decode(&octets) {
+        Some(request) => ask(args, &request),
+        None => Reply::Unavailable("a request that makes no sense".into()),
+    };
+    std::io::stdout().write_all(&reply.encode()).map_err(failed)
+}
+
+fn ask(args: &PamWorkerArgs, request: &Request) -> Reply {
+    let pam = match Pam::load(LIBRARY) {
+        Ok(pam) => pam,
+        Err(error) => return Reply::Unavailable(error.to_string()),
+    };
+    let verdict = pam.check(&Check {
+        service: &args.service,
+        folder: args.service_folder.as_deref(),
+        login: &request.login,
+        password: &request.password,
+        peer: request.peer.as_deref(),
+    });
+    match verdict {
+        Verdict::Granted(login) => Reply::Granted(login),
+        Verdict::UnknownUser => Reply::Denied(DenyReason::UnknownUser),
+        Verdict::WrongPassword => Reply::Denied(DenyReason::WrongPassword),
+        Verdict::Locked => Reply::Denied(DenyReason::Locked),
+        Verdict::AccountExpired => Reply::Denied(DenyReason::AccountExpired),
+        Verdict::PasswordExpired => Reply::Denied(DenyReason::PasswordExpired),
+        Verdict::NotNow => Reply::Denied(DenyReason::NotNow),
+        Verdict::Unavailable(reason) => Reply::Unavailable(reason),
+    }
+}
