@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+use crate::background;
 use crate::schemes::{SchemeRules, Stored};
 use crate::verdict::Outage;
 use crate::verified::VerifiedCache;
@@ -77,11 +78,12 @@ impl Hashing {
         let computed = tokio::task::spawn_blocking(move || {
             // The worker's place is free when the computing ends, even if nobody waits for it any more.
             let _worker = worker;
-            stored.stored.verify(&password)
+            background::compute(|| stored.stored.verify(&password))
         });
         match computed.await {
-            Ok(Ok(right)) => Ok(right),
-            Ok(Err(error)) => Err(Outage::of_entry(format!("stored password: {error}"))),
+            Ok(Ok(Ok(right))) => Ok(right),
+            Ok(Ok(Err(error))) => Err(Outage::of_entry(format!("stored password: {error}"))),
+            Ok(Err(error)) => Err(Outage::new(error.to_string())),
             Err(error) => Err(Outage::new(error.to_string())),
         }
     }

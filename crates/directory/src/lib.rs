@@ -16,6 +16,7 @@
 //! Its time limit, the log of its outages and the order among directories are kept by [`Directories`].
 
 pub mod aliases;
+mod background;
 mod directories;
 mod discover;
 pub mod dovecot;

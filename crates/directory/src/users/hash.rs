@@ -4,6 +4,7 @@ use argon2::password_hash::{PasswordHash, PasswordHasher, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::background;
 use crate::schemes::{SchemeError, SchemeRules, Stored};
 
 /// Memory of one hash, in KiB: 19 MiB. With [`PASSES`] it is the smallest setting that OWASP lists as sound, and takes
@@ -32,9 +33,9 @@ pub(crate) fn make(password: &SecretString) -> Result<String, String> {
 /// Whether a stored hash is this password's. The cost is that of the hash, whose own parameters count.
 pub(crate) fn verify(stored: &str, password: &SecretString) -> Result<bool, String> {
     let damaged = |error: SchemeError| error.to_string();
-    Stored::parse(stored, &SchemeRules::default())
-        .map_err(damaged)?
-        .verify(password)
+    let stored = Stored::parse(stored, &SchemeRules::default()).map_err(damaged)?;
+    background::compute(|| stored.verify(password))
+        .map_err(|error| error.to_string())?
         .map_err(damaged)
 }
 
@@ -55,8 +56,10 @@ pub(crate) fn is_current(stored: &str) -> bool {
 /// Spends the time of [`verify`], for a login that does not exist.
 pub(crate) fn spend(password: &SecretString) -> Result<(), String> {
     let mut out = [0; HASH_LEN];
-    hasher()?
-        .hash_password_into(password.expose_secret().as_bytes(), &[0; SALT_LEN], &mut out)
+    let hasher = hasher()?;
+    let password = password.expose_secret().as_bytes();
+    background::compute(|| hasher.hash_password_into(password, &[0; SALT_LEN], &mut out))
+        .map_err(|error| error.to_string())?
         .map_err(|error| error.to_string())
 }
 
