@@ -269,7 +269,7 @@ impl<'a> Worker<'a> {
                 if destination.note_login(now, Err(&failure.text)) {
                     tracing::error!(
                         target: "postern::login", login = %route.name, destination = %destination.name, relay = %failure.relay,
-                        status = %failure.status, reply = %failure.text, "refused by the host, its mail waits"
+                        status = %failure.status, reply = %failure.text, "login fails, its mail waits"
                     );
                 }
             }

@@ -324,7 +324,7 @@ fn a_refused_login_keeps_the_mail_and_says_so_once() {
     let log = site.log();
     let alarms = log
         .lines()
-        .filter(|line| line.contains("refused by the host, its mail waits"));
+        .filter(|line| line.contains("login fails, its mail waits"));
     assert_eq!(alarms.count(), 1, "{log}");
     assert!(!log.contains("another word"), "{log}");
     assert_eq!(sink.total(), 0);
