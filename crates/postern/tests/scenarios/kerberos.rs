@@ -263,6 +263,42 @@ fn a_token_works_once() {
     assert_eq!(mode & 0o077, 0, "what was seen is nobody else's affair");
 }
 
+/// A client whose clock is eight minutes ahead: the log says what to look at.
+#[test]
+fn clocks_that_differ() {
+    let sink = Sink::start();
+    let (site, realm) = started(sink.port(), "", "aes256-cts");
+    let cache = realm.kdc.ticket("ahead", TESTER);
+    let mut fetch = realm.kdc.command("/usr/bin/kvno", "krb5-user");
+    let fetched = fetch
+        .arg("-c")
+        .arg(&cache)
+        .arg("smtp/localhost")
+        .output()
+        .unwrap();
+    assert!(fetched.status.success(), "{}", text(&fetched));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sasl/tests/peers/cyrus.py");
+    let mut ahead = realm.kdc.command("/usr/bin/faketime", "faketime");
+    let output = ahead
+        .env("KRB5CCNAME", &cache)
+        .args(["-f", "+8m", "/usr/bin/python3"])
+        .arg(script)
+        .args([
+            "submit",
+            "GSSAPI",
+            &format!("localhost:{}", site.submission),
+            "",
+            "",
+            "0",
+            "0",
+        ])
+        .args(["tester@relay.test", "someone@outside.example", "ahead"])
+        .output()
+        .unwrap();
+    assert!(text(&output).contains("535"), "{}", text(&output));
+    refused_for(&site, "Clock skew too great; the clocks of both hosts");
+}
+
 #[test]
 fn many_clients_at_once() {
     let sink = Sink::start();
