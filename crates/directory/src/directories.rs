@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::discover::FindServers;
 use crate::dovecot::{Dovecot, DovecotSettings};
 use crate::ldap::{Ldap, LdapSettings};
-use crate::pace::Pace;
+use crate::pace::{Pace, WAIT_MAX, WAIT_MAX_SLOW};
 use crate::pam::{PamHelper, PamSettings};
 use crate::recent::RecentLogins;
 use crate::saslauthd::{Saslauthd, SaslauthdSettings};
@@ -58,6 +58,14 @@ impl DirectorySettings {
             Self::Dovecot(settings) => settings.cache_ttl,
             Self::Pam(settings) => settings.cache_ttl,
             Self::Users(_) | Self::Sql(_) => Duration::ZERO,
+        }
+    }
+
+    /// Longest time for which a denial is held back so that it takes as long as this directory's.
+    const fn wait_max(&self) -> Duration {
+        match self {
+            Self::Saslauthd(_) | Self::Dovecot(_) | Self::Pam(_) => WAIT_MAX_SLOW,
+            Self::Users(_) | Self::Ldap(_) | Self::Sql(_) => WAIT_MAX,
         }
     }
 }
@@ -193,6 +201,8 @@ impl Directories {
         environment: Environment,
     ) -> Result<Self, DirectoryError> {
         let check_after = environment.check_after;
+        let longest = settings.iter().map(DirectorySettings::wait_max).max();
+        let pace = Pace::new(longest.unwrap_or(WAIT_MAX));
         let set_up = move || -> Result<Vec<Directory>, DirectoryError> {
             settings
                 .into_iter()
@@ -207,7 +217,7 @@ impl Directories {
             list,
             check_after,
             shapes: Shapes::default(),
-            pace: Pace::default(),
+            pace,
             comparing: tokio::sync::Mutex::new(()),
         })
     }
@@ -220,8 +230,9 @@ impl Directories {
 
     /// Finds out whether this is the login's password, for a client at `peer`.
     ///
-    /// A denial takes the same time whatever its reason, so that nobody learns from it who exists; only an empty or
-    /// malformed login or password is refused at once, which tells nothing.
+    /// A denial takes the same time whatever its reason, so that nobody learns from it who exists, also one that stays
+    /// open because another directory is down; only an empty or malformed login or password is refused at once, which
+    /// tells nothing.
     pub async fn check_password_from(
         &self,
         login: &str,
@@ -237,11 +248,11 @@ impl Directories {
         let verdict = self.ask_all(login, password, peer).await;
         match verdict {
             PasswordVerdict::Granted(_) => self.pace.note(start.elapsed()),
-            PasswordVerdict::Denied(_) => {
+            PasswordVerdict::Denied(_) | PasswordVerdict::Unavailable { wrong: true, .. } => {
                 let wait = self.pace.wait(start.elapsed());
                 tokio::time::sleep(wait).await;
             }
-            PasswordVerdict::Unavailable(_) => {}
+            PasswordVerdict::Unavailable { wrong: false, .. } => {}
         }
         verdict
     }
@@ -266,13 +277,13 @@ impl Directories {
     }
 
     async fn ask_all(&self, login: &str, password: &SecretString, peer: Option<IpAddr>) -> PasswordVerdict {
-        let mut denied = DenyReason::UnknownUser;
+        let mut denied = None;
         let mut outage = None;
         for directory in &self.list {
             match directory.check_password(login, password, peer).await {
                 Ok(Finding::Granted(account)) => return PasswordVerdict::Granted(account),
                 Ok(Finding::Denied(reason)) => {
-                    denied = denied.max(reason);
+                    denied = denied.max(Some(reason));
                     if reason.decides() {
                         break;
                     }
@@ -281,8 +292,11 @@ impl Directories {
             }
         }
         match outage {
-            Some(reason) => PasswordVerdict::Unavailable(reason),
-            None => PasswordVerdict::Denied(denied),
+            Some(reason) => PasswordVerdict::Unavailable {
+                reason,
+                wrong: denied.is_some(),
+            },
+            None => PasswordVerdict::Denied(denied.unwrap_or(DenyReason::UnknownUser)),
         }
     }
 
@@ -343,7 +357,8 @@ impl Directory {
         peer: Option<IpAddr>,
     ) -> Result<Finding, Outage> {
         let now = Instant::now();
-        if let Some(account) = self.recent.find(login, password, now) {
+        let place = self.place_of(peer);
+        if let Some(account) = self.recent.find(login, password, place, now) {
             return Ok(Finding::Granted(account));
         }
         let found = match &self.kind {
@@ -356,9 +371,18 @@ impl Directory {
         };
         if let Ok(Finding::Granted(account)) = &found {
             // The time counts from the question: what changes while it is under way is seen no later.
-            self.recent.note(login, password, account, now);
+            self.recent.note(login, password, place, account, now);
         }
         self.watch(found)
+    }
+
+    /// Where the client is, if the directory's answer depends on it in ways that only the directory knows: `allow_nets` of
+    /// Dovecot, `rhost` of PAM.
+    fn place_of(&self, peer: Option<IpAddr>) -> Option<IpAddr> {
+        match &self.kind {
+            Kind::Dovecot(_) | Kind::Pam(_) => peer,
+            Kind::Users(_) | Kind::Ldap(_) | Kind::Saslauthd(_) | Kind::Sql(_) => None,
+        }
     }
 
     async fn recipient_exists(&self, address: &Mailbox) -> Result<bool, Outage> {

@@ -17,6 +17,8 @@ pub(crate) enum Fault {
     Server(String),
     /// The server answers, and this question cannot be answered, here or at its peers.
     Question(String),
+    /// The server answers, and this question cannot be put to it for this one login or address: not a text that it takes.
+    Entry(String),
 }
 
 /// The servers of one directory by name, and which of them is asked first.
@@ -62,6 +64,9 @@ impl Failover {
                 }
                 Err(Fault::Question(reason)) => {
                     return Err(Outage::new(format!("{}: {reason}", self.names[index])));
+                }
+                Err(Fault::Entry(reason)) => {
+                    return Err(Outage::of_entry(format!("{}: {reason}", self.names[index])));
                 }
                 Err(Fault::Server(reason)) => {
                     self.note_down(index, &reason);

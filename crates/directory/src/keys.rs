@@ -99,11 +99,20 @@ pub enum KeyVerdict {
         account: Account,
         /// The key.
         key: StoredKey,
+        /// Why another directory could not be asked, for the log. An exchange that fails then ends in `454 4.7.0`, as for
+        /// a login that is nowhere to be found: the difference would tell who exists.
+        outage: Option<String>,
     },
     /// There is none. The exchange goes on with a decoy and ends in `535`; the reason is for the log.
     Denied(DenyReason),
-    /// It cannot be found out now: `454 4.7.0`. The text says why, for the log.
-    Unavailable(String),
+    /// It cannot be found out now: `454 4.7.0`.
+    Unavailable {
+        /// Why, for the log.
+        reason: String,
+        /// Whether another directory has answered. Then logins that it knows get a challenge, and so the exchange goes on
+        /// with a decoy for this one too, until it ends in the same reply.
+        answered: bool,
+    },
 }
 
 /// What one directory says of a key.

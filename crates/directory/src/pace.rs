@@ -9,15 +9,23 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Longest time for which a denial is held back: one slow check must not slow down all the others.
-const WAIT_MAX: Duration = Duration::from_millis(500);
+/// Longest time for which a denial is held back, unless a directory is slow to refuse: one slow check must not slow down
+/// all the others.
+pub(crate) const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// The same where a directory holds its refusals back itself: Dovecot, PAM, and saslauthd in front of PAM do so for about
+/// two seconds, at which a login that another directory knows would show.
+pub(crate) const WAIT_MAX_SLOW: Duration = Duration::from_secs(4);
 
 /// How long a slow check counts, at least. It counts for one more window that begins with the next denial.
 const WINDOW: Duration = Duration::from_secs(600);
 
 /// The slowest checks of the window under way and of the one before.
-#[derive(Debug, Default)]
-pub(crate) struct Pace(Mutex<State>);
+#[derive(Debug)]
+pub(crate) struct Pace {
+    wait_max: Duration,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -27,15 +35,23 @@ struct State {
 }
 
 impl Pace {
+    /// Holds denials back for `wait_max` at most.
+    pub(crate) fn new(wait_max: Duration) -> Self {
+        Self {
+            wait_max,
+            state: Mutex::default(),
+        }
+    }
+
     /// Takes note of how long a check took.
     pub(crate) fn note(&self, took: Duration) {
-        let mut state = self.0.lock();
-        state.slowest = state.slowest.max(took.min(WAIT_MAX));
+        let mut state = self.state.lock();
+        state.slowest = state.slowest.max(took.min(self.wait_max));
     }
 
     /// Whether nothing is known of late: then a comparison is due. Whoever gets `true` makes it.
     pub(crate) fn is_blank(&self, now: Instant) -> bool {
-        let state = self.0.lock();
+        let state = self.state.lock();
         state
             .since
             .is_none_or(|since| now.saturating_duration_since(since) >= WINDOW)
@@ -43,16 +59,16 @@ impl Pace {
 
     /// Takes note of a comparison, with which a window begins.
     pub(crate) fn begin(&self, took: Duration, now: Instant) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.slowest_before = state.slowest;
-        state.slowest = took.min(WAIT_MAX);
+        state.slowest = took.min(self.wait_max);
         state.since = Some(now);
     }
 
     /// Takes note of a check that denies, and says how long to hold it back.
     pub(crate) fn wait(&self, took: Duration) -> Duration {
         self.note(took);
-        let state = self.0.lock();
+        let state = self.state.lock();
         state.slowest.max(state.slowest_before).saturating_sub(took)
     }
 }
@@ -66,7 +82,7 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let ms = Duration::from_millis;
-        let pace = Pace::default();
+        let pace = Pace::new(WAIT_MAX);
         assert!(pace.is_blank(at(0)), "nothing is known yet");
         pace.begin(ms(20), at(0));
         assert!(!pace.is_blank(at(599)));
@@ -80,5 +96,15 @@ mod tests {
         assert_eq!(pace.wait(ms(20)), ms(0), "and then no more");
         pace.note(Duration::from_secs(4));
         assert_eq!(pace.wait(ms(20)), ms(480), "bounded");
+
+        let patient = Pace::new(WAIT_MAX_SLOW);
+        patient.begin(ms(2_010), at(0));
+        assert_eq!(
+            patient.wait(ms(20)),
+            ms(1_990),
+            "as late as a directory that holds its refusals back"
+        );
+        patient.note(Duration::from_secs(9));
+        assert_eq!(patient.wait(ms(20)), ms(3_980), "bounded too");
     }
 }

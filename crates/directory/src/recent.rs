@@ -2,11 +2,13 @@
 //! directory a bind or a question each time.
 //!
 //! An entry is found by an HMAC of the login and holds an HMAC of login and password, both with a random key of this
-//! process: it gives the password away to nobody who has not read the whole memory. There is one entry a login, so that a
-//! new password takes the place of the old one. What the directory changes meanwhile (a locked account, another password)
+//! process: it gives the password away to nobody who has not read the whole memory. Where the directory decides by the
+//! client's address too, that is in the latter. There is one entry a login, so that a new password takes the place of the
+//! old one. What the directory changes meanwhile (a locked account, another password)
 //! is seen when the time is over, and that is why it is off unless the administrator gives it a time.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, Mac};
@@ -46,23 +48,36 @@ impl RecentLogins {
         }
     }
 
-    /// The account, if this login was granted with this password of late.
-    pub(crate) fn find(&self, login: &str, password: &SecretString, now: Instant) -> Option<Account> {
+    /// The account, if this login was granted with this password of late, for a client at the same place.
+    pub(crate) fn find(
+        &self,
+        login: &str,
+        password: &SecretString,
+        place: Option<IpAddr>,
+        now: Instant,
+    ) -> Option<Account> {
         if self.ttl.is_zero() {
             return None;
         }
-        let (found, given) = (self.tag(login, None), self.tag(login, Some(password)));
+        let (found, given) = (self.tag(login, None), self.tag(login, Some((password, place))));
         let entries = self.entries.lock();
         let entry = entries.get(&found).filter(|entry| now < entry.expiry)?;
         bool::from(entry.password.ct_eq(&given)).then(|| entry.account.clone())
     }
 
     /// Remembers that it was.
-    pub(crate) fn note(&self, login: &str, password: &SecretString, account: &Account, now: Instant) {
+    pub(crate) fn note(
+        &self,
+        login: &str,
+        password: &SecretString,
+        place: Option<IpAddr>,
+        account: &Account,
+        now: Instant,
+    ) {
         if self.ttl.is_zero() {
             return;
         }
-        let (place, password) = (self.tag(login, None), self.tag(login, Some(password)));
+        let (found, password) = (self.tag(login, None), self.tag(login, Some((password, place))));
         let mut entries = self.entries.lock();
         if entries.len() >= ENTRIES_MAX {
             entries.retain(|_, entry| now < entry.expiry);
@@ -75,16 +90,23 @@ impl RecentLogins {
             account: account.clone(),
             expiry: now + self.ttl,
         };
-        entries.insert(place, entry);
+        entries.insert(found, entry);
     }
 
-    fn tag(&self, login: &str, password: Option<&SecretString>) -> Tag {
+    fn tag(&self, login: &str, proof: Option<(&SecretString, Option<IpAddr>)>) -> Tag {
         let mut mac = Hmac::<Sha256>::new((&*self.key).into());
         // The length keeps login and password apart.
         mac.update(&(login.len() as u64).to_be_bytes());
         mac.update(login.as_bytes());
-        if let Some(password) = password {
+        if let Some((password, place)) = proof {
             mac.update(b"\0password\0");
+            // As many octets for each address: where it ends and the password begins is plain.
+            let octets = place.map(|place| match place {
+                IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+                IpAddr::V6(v6) => v6.octets(),
+            });
+            mac.update(&[u8::from(octets.is_some())]);
+            mac.update(&octets.unwrap_or_default());
             mac.update(password.expose_secret().as_bytes());
         }
         mac.finalize().into_bytes().into()
@@ -107,8 +129,12 @@ mod tests {
         let (start, ttl) = (Instant::now(), Duration::from_secs(30));
         let secret = |text: &str| SecretString::from(text);
         let recent = RecentLogins::new(ttl);
-        assert_eq!(recent.find("ann", &secret("right"), start), None, "nothing yet");
-        recent.note("ann", &secret("right"), &account("Ann"), start);
+        assert_eq!(
+            recent.find("ann", &secret("right"), None, start),
+            None,
+            "nothing yet"
+        );
+        recent.note("ann", &secret("right"), None, &account("Ann"), start);
         let cases = [
             ("the same", "ann", "right", Duration::ZERO, true),
             (
@@ -124,31 +150,54 @@ mod tests {
             ("the border moved", "an", "nright", Duration::ZERO, false),
         ];
         for (shows, login, password, after, want) in cases {
-            let found = recent.find(login, &secret(password), start + after);
+            let found = recent.find(login, &secret(password), None, start + after);
             assert_eq!(found, want.then(|| account("Ann")), "{shows}");
         }
-        recent.note("ann", &secret("new"), &account("Ann"), start);
+        recent.note("ann", &secret("new"), None, &account("Ann"), start);
         assert_eq!(
-            recent.find("ann", &secret("right"), start),
+            recent.find("ann", &secret("right"), None, start),
             None,
             "the new one replaces it"
         );
-        assert!(recent.find("ann", &secret("new"), start).is_some());
+        assert!(recent.find("ann", &secret("new"), None, start).is_some());
+    }
+
+    #[test]
+    fn elsewhere_it_is_another_login() {
+        let (now, password) = (Instant::now(), SecretString::from("x"));
+        let place = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+        let recent = RecentLogins::new(Duration::from_secs(30));
+        recent.note("ann", &password, place("192.0.2.1"), &account("Ann"), now);
+        #[rustfmt::skip]
+        let cases = [
+            ("the same host",             place("192.0.2.1"),        true),
+            ("the same in another form",  place("::ffff:192.0.2.1"), true),
+            ("its neighbour",             place("192.0.2.2"),        false),
+            ("by IPv6",                   place("2001:db8::1"),      false),
+            ("from nobody knows where",   None,                      false),
+        ];
+        for (shows, from, want) in cases {
+            assert_eq!(
+                recent.find("ann", &password, from, now).is_some(),
+                want,
+                "{shows}"
+            );
+        }
     }
 
     #[test]
     fn switched_off_and_bounded() {
         let (now, password) = (Instant::now(), SecretString::from("x"));
         let off = RecentLogins::new(Duration::ZERO);
-        off.note("ann", &password, &account("ann"), now);
-        assert_eq!(off.find("ann", &password, now), None);
+        off.note("ann", &password, None, &account("ann"), now);
+        assert_eq!(off.find("ann", &password, None, now), None);
 
         let recent = RecentLogins::new(Duration::from_secs(60));
         for number in 0..=ENTRIES_MAX {
-            recent.note(&number.to_string(), &password, &account("x"), now);
+            recent.note(&number.to_string(), &password, None, &account("x"), now);
         }
         assert!(recent.entries.lock().len() <= ENTRIES_MAX);
-        let newest = recent.find(&ENTRIES_MAX.to_string(), &password, now);
+        let newest = recent.find(&ENTRIES_MAX.to_string(), &password, None, now);
         assert!(newest.is_some(), "the newest is there");
     }
 }

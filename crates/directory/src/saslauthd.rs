@@ -32,6 +32,10 @@ pub struct SaslauthdSettings {
     /// Whether a login `user@realm` is sent as user and realm apart, split at the last `@`, as Cyrus SASL's own library
     /// does. With `saslauthd -r` the two are joined again. Default true.
     pub split_realm: bool,
+    /// The realms that logins may name, besides `realm`; a login that names another is refused. Default empty: then it may
+    /// name any, which not every back end takes notice of, so the part of the login before the realm is what the account is
+    /// called, unless the realm is `realm`. Set it where the back end tells realms apart.
+    pub realms: Vec<String>,
     /// Longest time for one login, connecting included. Default 5 seconds.
     pub timeout: Duration,
     /// How long a login that was granted counts without asking again. Default zero: each is asked about.
@@ -45,6 +49,7 @@ impl Default for SaslauthdSettings {
             service: "smtp".into(),
             realm: String::new(),
             split_realm: true,
+            realms: Vec::new(),
             timeout: Duration::from_secs(5),
             cache_ttl: Duration::ZERO,
         }
@@ -93,7 +98,8 @@ impl Saslauthd {
         login: &str,
         password: &SecretString,
     ) -> Result<Finding, Outage> {
-        let Some(request) = request(&self.settings, login, password) else {
+        let named = account(&self.settings, login);
+        let (Some(account), Some(request)) = (named, request(&self.settings, login, password)) else {
             return Ok(Finding::Denied(DenyReason::Refused));
         };
         let timeout = self.settings.timeout;
@@ -103,7 +109,7 @@ impl Saslauthd {
             Err(_) => return Err(self.outage(&format!("no answer within {} ms", timeout.as_millis()))),
         };
         match verdict(&reply) {
-            Some(true) => Ok(Finding::Granted(account(login))),
+            Some(true) => Ok(Finding::Granted(account)),
             Some(false) => Ok(Finding::Denied(DenyReason::Refused)),
             None => Err(self.outage("an answer that is neither OK nor NO")),
         }
@@ -141,17 +147,36 @@ fn request(settings: &SaslauthdSettings, login: &str, password: &SecretString) -
     question(fields, FIELD_MAX)
 }
 
-fn account(login: &str) -> Account {
-    let addresses = if login.contains('@') {
-        vec![login.to_lowercase()]
-    } else {
-        Vec::new()
+/// The account of a login that saslauthd grants. An address is believed only if its realm is one that was told here: the client
+/// may have made it up, and back ends such as PAM do not look at it. `None` for a realm that no login may name.
+fn account(settings: &SaslauthdSettings, login: &str) -> Option<Account> {
+    let Some((user, realm)) = login.rsplit_once('@') else {
+        return Some(Account {
+            login: login.to_owned(),
+            ..Account::default()
+        });
     };
-    Account {
-        login: login.to_owned(),
-        addresses,
-        ..Account::default()
+    let is_home = !settings.realm.is_empty() && realm.eq_ignore_ascii_case(&settings.realm);
+    let is_told = is_home
+        || settings
+            .realms
+            .iter()
+            .any(|known| realm.eq_ignore_ascii_case(known));
+    if !is_told && !settings.realms.is_empty() {
+        return None;
     }
+    // What is sent whole is looked up whole.
+    if !is_told && settings.split_realm {
+        return Some(Account {
+            login: user.to_owned(),
+            ..Account::default()
+        });
+    }
+    Some(Account {
+        login: login.to_owned(),
+        addresses: vec![login.to_lowercase()],
+        ..Account::default()
+    })
 }
 
 #[cfg(test)]
@@ -235,6 +260,43 @@ mod tests {
             request(&plain, "a", &SecretString::from("x\0y")).is_none(),
             "would be cut to x"
         );
+    }
+
+    #[test]
+    fn realms_that_are_believed() {
+        let settings = |realm: &str, realms: &[&str], split_realm| SaslauthdSettings {
+            realm: realm.into(),
+            realms: realms.iter().map(|&realm| realm.to_owned()).collect(),
+            split_realm,
+            ..SaslauthdSettings::default()
+        };
+        let plain = settings("", &[], true);
+        let homed = settings("home.example", &[], true);
+        let listed = settings("home.example", &["a.example"], true);
+        let whole = settings("", &[], false);
+        let whole_listed = settings("", &["a.example"], false);
+        #[rustfmt::skip]
+        let cases = [
+            ("no realm",                           &plain,  "ann",              Some(("ann", None))),
+            ("a realm that nobody told",           &plain,  "ann@admin.example", Some(("ann", None))),
+            ("the home realm",                     &homed,  "ann@Home.example", Some(("ann@Home.example", Some("ann@home.example")))),
+            ("another than the home realm",        &homed,  "ann@admin.example", Some(("ann", None))),
+            ("no realm is not the empty one",      &plain,  "ann@",             Some(("ann", None))),
+            ("a listed realm",                     &listed, "ann@A.example",    Some(("ann@A.example", Some("ann@a.example")))),
+            ("the home realm beside the list",     &listed, "ann@home.example", Some(("ann@home.example", Some("ann@home.example")))),
+            ("a realm off the list",               &listed, "ann@b.example",    None),
+            ("no realm beside the list",           &listed, "ann",              Some(("ann", None))),
+            ("looked up whole",                    &whole,  "ann@b.example",    Some(("ann@b.example", Some("ann@b.example")))),
+            ("looked up whole, off the list",      &whole_listed, "ann@b.example", None),
+        ];
+        for (shows, settings, login, want) in cases {
+            let got = account(settings, login);
+            let got = got.as_ref().map(|account| {
+                let address = account.addresses.first().map(String::as_str);
+                (account.login.as_str(), address)
+            });
+            assert_eq!(got, want, "{shows}");
+        }
     }
 
     proptest! {

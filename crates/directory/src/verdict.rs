@@ -34,8 +34,14 @@ pub enum PasswordVerdict {
     Granted(Account),
     /// They do not: `535 5.7.8`. The reason is for the log; a client that learns it learns who exists.
     Denied(DenyReason),
-    /// It cannot be found out now: `454 4.7.0`. The text says why, for the log.
-    Unavailable(String),
+    /// It cannot be found out now: `454 4.7.0`.
+    Unavailable {
+        /// Why, for the log.
+        reason: String,
+        /// Whether another directory was asked and has denied the login. Then it counts as a guess, whatever that one's
+        /// reason: who counts some only tells a stranger who exists. Without one nothing is known of it.
+        wrong: bool,
+    },
 }
 
 /// Why a login was denied. Ordered by how much it tells, so that of several directories the most telling is logged.

@@ -5,9 +5,10 @@
 mod common;
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{check, denied, exists, granted, ldap, unavailable};
+use postern_directory::PasswordVerdict;
 use postern_directory::{
     DenyReason, Directories, DirectorySettings, Existence, SaslauthdSettings, UserStore, UsersSettings,
 };
@@ -15,6 +16,7 @@ use postern_testkit::process::free_port;
 use postern_testkit::slapd::Slapd;
 use secrecy::SecretString;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn users(folder: &Path, accounts: &[(&str, &str)]) -> DirectorySettings {
     let database = folder.join("users.db");
@@ -112,6 +114,65 @@ async fn one_that_is_down_is_passed_over_but_never_counts_as_a_no() {
         "the one that knows the login comes first"
     );
     let _ = unavailable(check(&directories, "nobody", "x").await);
+}
+
+/// What is denied by those that answer is a guess, whoever else is down; where nobody answers, nothing is known.
+#[tokio::test]
+async fn guesses_count_while_another_one_is_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = users(folder.path(), &[("acaird", "pass word")]);
+    let nobody = Directories::open(vec![dead_ldap()]).await.unwrap();
+    let some = Directories::open(vec![dead_ldap(), own]).await.unwrap();
+    let cases = [
+        (&some, "acaird", true, "a wrong password"),
+        (&some, "nobody", true, "a login that is unknown must not differ"),
+        (&nobody, "acaird", false, "nobody said anything"),
+    ];
+    for (directories, login, want, shows) in cases {
+        let verdict = check(directories, login, "wrong").await;
+        let PasswordVerdict::Unavailable { wrong, .. } = verdict else {
+            panic!("{shows}: {verdict:?}");
+        };
+        assert_eq!(wrong, want, "{shows}");
+    }
+    let _ = granted(check(&some, "acaird", "pass word").await);
+}
+
+/// Behind the first directory is one that holds its refusals back, as PAM does behind saslauthd.
+#[tokio::test]
+async fn a_login_that_the_first_one_knows_is_denied_as_late_as_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = users(folder.path(), &[("acaird", "pass word")]);
+    let socket = folder.path().join("mux");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let late = Duration::from_secs(2);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                tokio::time::sleep(late).await;
+                let _ = stream.write_all(b"\0\x02NO").await;
+                // The question is taken before the end, or the answer would be lost.
+                let _ = stream.read(&mut [0; 1_024]).await;
+            });
+        }
+    });
+    let slow = DirectorySettings::Saslauthd(SaslauthdSettings {
+        socket,
+        timeout: Duration::from_secs(60),
+        ..SaslauthdSettings::default()
+    });
+    let directories = Directories::open(vec![own, slow]).await.unwrap();
+    assert_eq!(
+        denied(check(&directories, "nobody", "x").await),
+        DenyReason::Refused
+    );
+    let start = Instant::now();
+    assert_eq!(
+        denied(check(&directories, "acaird", "wrong").await),
+        DenyReason::WrongPassword,
+        "by the first one, at once"
+    );
+    assert!(start.elapsed() >= late, "{:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use postern_directory::{
     DenyReason, Directories, DirectorySettings, DovecotPlace, DovecotSettings, Existence,
 };
 use postern_testkit::dovecot::Dovecot;
+use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixListener;
@@ -140,13 +141,51 @@ async fn a_connection_that_has_ended_is_made_anew() {
     }
 }
 
+/// Dovecot may grant a login from certain networks alone (`allow_nets`): what it granted there is asked about elsewhere.
+#[tokio::test]
+async fn what_is_remembered_holds_for_the_same_client() {
+    let (_folder, path) = pretend_at(GREETING, |line| match line.contains("rip=192.0.2.1\t") {
+        true => "OK\tID\tuser=acaird\n".into(),
+        false => "FAIL\tID\tuser=acaird\n".into(),
+    });
+    let settings = DovecotSettings {
+        place: DovecotPlace::Path(path),
+        cache_ttl: Duration::from_secs(600),
+        ..DovecotSettings::default()
+    };
+    let directories = only(DirectorySettings::Dovecot(settings)).await;
+    let from = async |peer: &str| {
+        let password = SecretString::from("pass word");
+        let peer = Some(peer.parse().unwrap());
+        directories.check_password_from("acaird", &password, peer).await
+    };
+    granted(from("192.0.2.1").await);
+    assert_eq!(denied(from("198.51.100.1").await), DenyReason::Refused);
+    granted(from("192.0.2.1").await);
+}
+
 /// A server that says what it was told to: `greeting` at once, and for each question `answer`, with `ID` filled in.
 async fn pretend(greeting: &'static str, answer: &'static str) -> (TempDir, Directories) {
+    let (folder, path) = pretend_at(greeting, move |_| answer.to_owned());
+    let settings = DovecotSettings {
+        place: DovecotPlace::Path(path),
+        timeout: Duration::from_millis(700),
+        ..DovecotSettings::default()
+    };
+    (folder, only(DirectorySettings::Dovecot(settings)).await)
+}
+
+/// The same with the answer made for each line that asks.
+fn pretend_at(
+    greeting: &'static str,
+    answer: impl Fn(&str) -> String + Clone + Send + Sync + 'static,
+) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("auth");
     let listener = UnixListener::bind(&path).unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            let answer = answer.clone();
             tokio::spawn(async move {
                 let (read, mut write) = stream.into_split();
                 let _ = write.write_all(greeting.as_bytes()).await;
@@ -155,18 +194,13 @@ async fn pretend(greeting: &'static str, answer: &'static str) -> (TempDir, Dire
                     let mut fields = line.split('\t');
                     if fields.next() == Some("AUTH") {
                         let id = fields.next().unwrap();
-                        let _ = write.write_all(answer.replace("ID", id).as_bytes()).await;
+                        let _ = write.write_all(answer(&line).replace("ID", id).as_bytes()).await;
                     }
                 }
             });
         }
     });
-    let settings = DovecotSettings {
-        place: DovecotPlace::Path(path),
-        timeout: Duration::from_millis(700),
-        ..DovecotSettings::default()
-    };
-    (folder, only(DirectorySettings::Dovecot(settings)).await)
+    (folder, path)
 }
 
 const GREETING: &str = "VERSION\t1\t2\nMECH\tPLAIN\tplaintext\nSPID\t1\nCUID\t1\nCOOKIE\tx\nDONE\n";

@@ -98,6 +98,7 @@ async fn every_kind_is_found_and_goes_with_its_password() {
         let found = KeyVerdict::Found {
             account: account(),
             key,
+            outage: None,
         };
         assert_eq!(directory.lookup_key("ACaird", &kind).await, found);
     }
@@ -200,11 +201,11 @@ async fn a_file_that_is_gone_is_no_refusal() {
     std::fs::remove_file(bench.path()).unwrap();
     assert!(matches!(
         directory.lookup_key(LOGIN, &KeyKind::Cram).await,
-        KeyVerdict::Unavailable(_)
+        KeyVerdict::Unavailable { answered: false, .. }
     ));
     assert!(matches!(
         directory.find_account(LOGIN).await,
-        PasswordVerdict::Unavailable(_)
+        PasswordVerdict::Unavailable { wrong: false, .. }
     ));
 }
 
@@ -247,7 +248,7 @@ async fn app_passwords_have_keys_of_their_own() {
     let scram = KeyKind::Scram(ScramHash::Sha256);
     let name = format!("{LOGIN}#phone");
     for kind in policy().kinds {
-        let KeyVerdict::Found { account, key } = directories.lookup_key(&name, &kind).await else {
+        let KeyVerdict::Found { account, key, .. } = directories.lookup_key(&name, &kind).await else {
             panic!("no key for {kind:?}");
         };
         assert_eq!(account.login, LOGIN, "the user's own account");

@@ -71,7 +71,7 @@ fn as_service(slapd: &Slapd, folder: &TempDir) -> LdapSettings {
 
 fn key(verdict: KeyVerdict) -> (Account, StoredKey) {
     match verdict {
-        KeyVerdict::Found { account, key } => (account, key),
+        KeyVerdict::Found { account, key, .. } => (account, key),
         other => panic!("no key: {other:?}"),
     }
 }
@@ -417,6 +417,31 @@ async fn addresses_in_several_attributes() {
     }
 }
 
+/// Whoever logs in has made the domain up, where the filter does not look at it.
+#[tokio::test]
+async fn a_login_is_called_by_what_was_looked_at() {
+    let slapd = site(&somebody("ann", "x", &[]));
+    let by = async |filter: &str, login_attribute: &str| {
+        let directories = only_ldap(LdapSettings {
+            filter: filter.into(),
+            login_attribute: login_attribute.into(),
+            ..ldap(&[slapd.url()])
+        })
+        .await;
+        granted(check(&directories, "ann@admin.example", "x").await).login
+    };
+    assert_eq!(by("(uid={local})", "uid").await, "ann");
+    assert_eq!(
+        by("(uid={local})", "employeeNumber").await,
+        "ann",
+        "the entry has none"
+    );
+    assert_eq!(
+        by("(&(uid={local})(!(o={domain})))", "employeeNumber").await,
+        "ann@admin.example"
+    );
+}
+
 /// Answers as DNS would, with what was put into it.
 struct Dns {
     answer: Mutex<Result<Vec<ServiceRecord>, String>>,
@@ -714,7 +739,7 @@ async fn logins_are_remembered_for_a_short_time_if_wanted() {
     let forgotten = async {
         while !matches!(
             check(&directories, "acaird", "pass word").await,
-            postern_directory::PasswordVerdict::Unavailable(_)
+            postern_directory::PasswordVerdict::Unavailable { .. }
         ) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

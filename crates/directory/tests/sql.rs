@@ -163,6 +163,9 @@ async fn sqlite() {
         account.login, "acaird@fccc.example",
         "as typed, where the query does not say"
     );
+    let by_name = "SELECT hash FROM accounts WHERE name = :local";
+    let account = granted(asked(&base, by_name, "acaird@admin.example", "pass word").await);
+    assert_eq!(account.login, "acaird", "any domain would do, so it is nobody's");
     let two = "SELECT hash FROM accounts WHERE name IN (:login, 'bob')";
     assert_eq!(
         denied(asked(&base, two, "acaird", "pass word").await),
@@ -294,6 +297,10 @@ async fn postgresql() {
         denied(asked(&base, &typed.replace("ok AS", "NOT ok AS"), "7", "pass word").await),
         DenyReason::Disabled
     );
+    let log = LogCapture::start();
+    let reason = unavailable(asked(&base, typed, "no number", "x").await);
+    assert!(reason.contains("22P02"), "{reason}");
+    assert_eq!(count(&log.text(), "directory fails"), 0, "anyone can type that");
     let reason = unavailable(asked(&base, "SELECT now() WHERE '' <> :login", "x", "x").await);
     assert!(reason.contains("timestamptz"), "{reason}");
     let reason = unavailable(asked(&base, "SELECT hash FROM none WHERE name = :login", "x", "x").await);
@@ -690,7 +697,7 @@ async fn the_same_keys(base: &SqlSettings, engine: &str) {
         (&KeyKind::Nt, StoredKey::Nt(NtHash::derive("pencil"))),
     ] {
         match directories.lookup_key("acaird", kind).await {
-            KeyVerdict::Found { account, key } => {
+            KeyVerdict::Found { account, key, .. } => {
                 assert_eq!((account.login.as_str(), key), ("acaird", want), "{engine}");
                 assert_eq!(account.groups, ["mail users", "staff"], "{engine}");
             }

@@ -29,26 +29,32 @@ impl Directories {
         if !is_login(login) {
             return KeyVerdict::Denied(DenyReason::Malformed);
         }
-        let (mut decided, mut denied, mut outage) = (None, DenyReason::UnknownUser, None);
+        let (mut found, mut denied, mut outage, mut decided) = (None, None, None, false);
         for directory in self.list.iter().filter(|directory| directory.keeps(kind)) {
             match directory.lookup_key(login, kind, peer).await {
                 Ok(KeyFinding::Found { account, key }) => {
                     if let StoredKey::Scram(keys) = &key {
                         self.shapes.note(keys.hash(), keys.shape());
                     }
-                    decided = decided.or(Some(KeyVerdict::Found { account, key }));
+                    if !decided {
+                        (found, decided) = (Some((account, key)), true);
+                    }
                 }
-                Ok(KeyFinding::Denied(reason)) if reason.decides() => {
-                    decided = decided.or(Some(KeyVerdict::Denied(reason)));
+                Ok(KeyFinding::Denied(_)) if decided => {}
+                Ok(KeyFinding::Denied(reason)) => {
+                    denied = denied.max(Some(reason));
+                    decided = reason.decides();
                 }
-                Ok(KeyFinding::Denied(reason)) => denied = denied.max(reason),
                 Err(error) => outage = outage.or(Some(error.reason)),
             }
         }
-        match (decided, outage) {
-            (Some(found @ KeyVerdict::Found { .. }), _) | (Some(found), None) => found,
-            (_, Some(reason)) => KeyVerdict::Unavailable(reason),
-            (None, None) => KeyVerdict::Denied(denied),
+        match (found, outage) {
+            (Some((account, key)), outage) => KeyVerdict::Found { account, key, outage },
+            (None, Some(reason)) => KeyVerdict::Unavailable {
+                reason,
+                answered: denied.is_some(),
+            },
+            (None, None) => KeyVerdict::Denied(denied.unwrap_or(DenyReason::UnknownUser)),
         }
     }
 
@@ -80,7 +86,9 @@ impl Directories {
                 Err(error) => outage = outage.or(Some(error.reason)),
             }
         }
-        outage.map_or(PasswordVerdict::Denied(denied), PasswordVerdict::Unavailable)
+        // Nothing was guessed at.
+        let unavailable = |reason| PasswordVerdict::Unavailable { reason, wrong: false };
+        outage.map_or(PasswordVerdict::Denied(denied), unavailable)
     }
 }
 

@@ -409,7 +409,7 @@ impl Ldap {
         typed: &str,
         deadline: Instant,
     ) -> Result<Finding, Fault> {
-        let mut account = account::account(entry, typed, &self.settings);
+        let mut account = account::account(entry, self.filter.named(typed), &self.settings);
         let groups = self
             .grouping
             .find(via, entry, &account.login, &self.settings, deadline)

@@ -107,6 +107,16 @@ impl Template {
         self.write(whole, "", Escape::Filter)
     }
 
+    /// What of a login this filter looks at, which is its name where the entry tells none: without its domain, if the
+    /// filter takes no notice of that. Whoever typed it may have made it up.
+    pub(crate) fn named<'a>(&self, whole: &'a str) -> &'a str {
+        let looks_at_domain = |piece: &Piece| matches!(piece, Piece::Whole | Piece::Domain);
+        match whole.rsplit_once('@') {
+            Some((local, _)) if !self.pieces.iter().any(looks_at_domain) => local,
+            _ => whole,
+        }
+    }
+
     /// The filter for the groups of an entry.
     pub(crate) fn fill_groups(&self, dn: &str, login: &str) -> String {
         self.write(login, dn, Escape::Filter)
@@ -188,6 +198,30 @@ mod tests {
                 (Err(got), Err(want)) => assert!(got.contains(want), "{shows}: {got}"),
                 (got, _) => panic!("{shows}: {got:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_a_login_is_called() {
+        let cases = [
+            (
+                "(uid={login})",
+                "ann@a.example",
+                "ann@a.example",
+                "all of it is looked at",
+            ),
+            (
+                "(&(uid={local})(o={domain}))",
+                "ann@a.example",
+                "ann@a.example",
+                "in two parts",
+            ),
+            ("(uid={local})", "ann@a.example", "ann", "any domain would do"),
+            ("(uid={local})", "a@b@c", "a@b", "split at the last one"),
+            ("(uid={local})", "ann", "ann", "there is none"),
+        ];
+        for (text, login, want, shows) in cases {
+            assert_eq!(Template::parse(text).unwrap().named(login), want, "{shows}");
         }
     }
 

@@ -158,7 +158,7 @@ impl Sql {
         if !self.hashing.verify(text, stored, password, found.enabled).await? {
             return Ok(Finding::Denied(DenyReason::WrongPassword));
         }
-        self.finish(found, login, end).await
+        self.finish(found, self.password_query.named(login), end).await
     }
 
     /// The account of a login that was proved otherwise.
@@ -170,7 +170,7 @@ impl Sql {
         };
         let rows = self.ask(query, login, end).await?;
         match account::of_rows(&rows, purpose).map_err(Outage::new)? {
-            Answer::Found(found) => self.finish(found, login, end).await,
+            Answer::Found(found) => self.finish(found, query.named(login), end).await,
             Answer::Unknown => Ok(Finding::Denied(DenyReason::UnknownUser)),
             Answer::Ambiguous => Ok(Finding::Denied(DenyReason::Ambiguous)),
         }
@@ -184,19 +184,16 @@ impl Sql {
     /// The key of a login. The same questions are put to the database whether there is one or not.
     pub(crate) async fn lookup_key(&self, login: &str, kind: &KeyKind) -> Result<KeyFinding, Outage> {
         let end = Instant::now() + self.timeout;
-        let rows = match &self.key_query {
-            Some(query) => self.ask(&query.for_mechanism(kind.name()), login, end).await?,
-            None => self.ask(&self.password_query, login, end).await?,
+        let (query, purpose) = match &self.key_query {
+            Some(query) => (&query.for_mechanism(kind.name()), Purpose::Keys),
+            None => (&self.password_query, Purpose::Password),
         };
-        let purpose = self
-            .key_query
-            .as_ref()
-            .map_or(Purpose::Password, |_| Purpose::Keys);
+        let rows = self.ask(query, login, end).await?;
         let (finding, texts) = match account::of_rows(&rows, purpose).map_err(Outage::new)? {
             Answer::Found(mut found) => {
                 let mut texts = std::mem::take(&mut found.keys);
                 texts.extend(found.stored.take());
-                (self.finish(found, login, end).await?, texts)
+                (self.finish(found, query.named(login), end).await?, texts)
             }
             other => {
                 if let Some(query) = &self.group_query {
@@ -218,7 +215,7 @@ impl Sql {
         })
     }
 
-    /// The account with its groups, if it is on and those may log in.
+    /// The account with its groups, if it is on and those may log in; `typed` is its name if the rows have none.
     async fn finish(&self, found: Found, typed: &str, end: Instant) -> Result<Finding, Outage> {
         let mut account = Account {
             login: found.login.unwrap_or_else(|| typed.to_owned()),

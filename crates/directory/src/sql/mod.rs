@@ -12,6 +12,8 @@
 //! Several rows are one account with several addresses, groups and keys as long as they agree in everything else; otherwise
 //! the login is ambiguous. No row: unknown. NULL as password: nobody can log in with one.
 //!
+//! Where no column is the login, it is what the client typed, without its domain if the query looks at `:local` alone.
+//!
 //! # The queries for keys, accounts and groups
 //!
 //! Where the password query is not enough, these have the same columns. In that for keys `:mechanism` is the name of the
@@ -35,5 +37,5 @@ mod sqlite;
 
 pub(crate) use ask::Sql;
 pub use place::{check as check_server, is_local as is_local_server};
-pub use query::{check as check_query, check_keys as check_key_query};
+pub use query::{check as check_query, check_keys as check_key_query, takes_any_domain};
 pub use settings::{SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};

@@ -125,12 +125,53 @@ fn of_query(error: Error) -> Fault {
                 1_037..=1_041 | 1_053 | 1_203 | 1_226 | 1_317 | 1_927 | 3_024 | 1_969
             ) =>
         {
-            Fault::Question(told)
+            if is_of_data(server.code) {
+                Fault::Entry(told)
+            } else {
+                Fault::Question(told)
+            }
         }
         _ => Fault::Server(told),
     }
 }
 
+/// Whether the server could not take the text in the query's place: a mix of collations, a character that its character set
+/// has not. Anyone can type such a login; the query is right.
+const fn is_of_data(code: u16) -> bool {
+    matches!(code, 1_267 | 1_270 | 1_271 | 1_366 | 3_854)
+}
+
 fn tell(error: &Error) -> String {
     super::ask::one_line(&error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mysql_async::ServerError;
+
+    #[test]
+    fn whose_fault_it_is() {
+        #[rustfmt::skip]
+        let cases = [
+            (1_040, "server",   "too many connections"),
+            (1_146, "question", "no such table"),
+            (1_267, "entry",    "a mix of collations"),
+            (1_366, "entry",    "a character that the column's set has not"),
+            (3_854, "entry",    "the same, for the whole connection"),
+        ];
+        for (code, want, shows) in cases {
+            let error = ServerError {
+                code,
+                message: "no".into(),
+                state: "HY000".into(),
+            };
+            let got = match of_query(Error::Server(error)) {
+                Fault::Server(_) => "server",
+                Fault::Question(_) => "question",
+                Fault::Entry(_) => "entry",
+            };
+            assert_eq!(got, want, "{shows}");
+        }
+    }
 }

@@ -191,6 +191,9 @@ fn of_query(error: tokio_postgres::Error) -> Fault {
         }
         // A standby that lost the snapshot.
         Some("40001") => Fault::Server(told),
+        // Data exceptions: the login is no number where one is asked for, or has characters that the encoding has not. Anyone
+        // can type such a one; the query is right.
+        Some(code) if code.starts_with("22") => Fault::Entry(told),
         None => Fault::Server(told),
         Some(_) => Fault::Question(told),
     }

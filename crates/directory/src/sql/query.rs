@@ -149,6 +149,16 @@ impl Query {
             .collect()
     }
 
+    /// What of a login this query looks at, which is its name where the answer tells none: without its domain, if the query
+    /// takes no notice of that. Whoever typed it may have made it up.
+    pub(super) fn named<'a>(&self, whole: &'a str) -> &'a str {
+        let looks_at = |wanted| self.parameters.contains(&wanted);
+        match whole.rsplit_once('@') {
+            Some((local, _)) if !looks_at(Parameter::Whole) && !looks_at(Parameter::Domain) => local,
+            _ => whole,
+        }
+    }
+
     /// The same query for the keys of this mechanism.
     pub(super) fn for_mechanism(&self, mechanism: &'static str) -> Self {
         Self {
@@ -180,6 +190,12 @@ pub fn check(text: &str, engine: Option<super::SqlEngine>) -> Result<(), String>
 /// As [`check`].
 pub fn check_keys(text: &str, engine: Option<super::SqlEngine>) -> Result<(), String> {
     Query::of_keys(text, dialect(engine)).map(drop)
+}
+
+/// Whether a query finds the same for a login in whatever domain: it looks at `:local` alone. False for what is no query.
+#[must_use]
+pub fn takes_any_domain(text: &str, engine: Option<super::SqlEngine>) -> bool {
+    Query::of_keys(text, dialect(engine)).is_ok_and(|query| query.named("a@b") == "a")
 }
 
 pub(super) fn dialect(engine: Option<super::SqlEngine>) -> Dialect {

@@ -57,7 +57,7 @@ pub(crate) fn denied(verdict: PasswordVerdict) -> DenyReason {
 #[track_caller]
 pub(crate) fn unavailable(verdict: PasswordVerdict) -> String {
     match verdict {
-        PasswordVerdict::Unavailable(reason) => reason,
+        PasswordVerdict::Unavailable { reason, .. } => reason,
         other => panic!("not unavailable: {other:?}"),
     }
 }

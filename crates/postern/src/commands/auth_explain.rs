@@ -117,7 +117,7 @@ async fn find(directories: &Directories, login: &str) -> Result<(bool, Account),
                 ..Account::default()
             },
         )),
-        PasswordVerdict::Unavailable(reason) => Err(Failure::new(
+        PasswordVerdict::Unavailable { reason, .. } => Err(Failure::new(
             Exit::Unavailable,
             format!("a directory cannot be asked: {reason}"),
         )),

@@ -100,7 +100,7 @@ async fn account(owner: &Owner, directories: Vec<DirectorySettings>) -> Result<S
             ("no directory knows it, and none has to".into(), None)
         }
         PasswordVerdict::Denied(reason) => (owner.login.clone(), Some(format!("{}: {reason}", owner.login))),
-        PasswordVerdict::Unavailable(reason) => (
+        PasswordVerdict::Unavailable { reason, .. } => (
             owner.login.clone(),
             Some(format!("cannot be found out now: {reason}")),
         ),

@@ -46,6 +46,11 @@ pub(crate) struct Findings {
     /// As whom it acts, where that is somebody else, and by which rule it may.
     pub(super) acting: Option<(Account, &'static str)>,
     pub(super) barred: bool,
+    /// Why a directory could not be asked, where another one could: then a proof that fails ends like a login that nobody
+    /// knows, with the word to try again.
+    pub(super) outage: Option<String>,
+    /// Whether a directory has denied the login while another one was down: a guess, though the reply is to try again.
+    pub(super) wrong: bool,
     /// There if the login can be guessed at, and so counts for the throttle.
     attempt: Option<Attempt>,
 }
@@ -72,7 +77,10 @@ impl Findings {
             PasswordVerdict::Denied(reason) => Answer::Denied {
                 reason: reason.to_string(),
             },
-            PasswordVerdict::Unavailable(reason) => Answer::Unavailable { reason },
+            PasswordVerdict::Unavailable { reason, wrong } => {
+                self.wrong = wrong;
+                Answer::Unavailable { reason }
+            }
         }
     }
 }
@@ -186,14 +194,26 @@ async fn nt_hash(login: &str, domain: &str, peer: Option<IpAddr>, directories: &
 
 fn key(verdict: KeyVerdict, findings: &mut Findings) -> Answer {
     match verdict {
-        KeyVerdict::Found { account, key } => Answer::Key {
-            login: findings.keep(account),
-            key,
-        },
+        KeyVerdict::Found { account, key, outage } => {
+            findings.outage = outage;
+            Answer::Key {
+                login: findings.keep(account),
+                key,
+            }
+        }
         KeyVerdict::Denied(reason) => Answer::Denied {
             reason: reason.to_string(),
         },
-        KeyVerdict::Unavailable(reason) => Answer::Unavailable { reason },
+        KeyVerdict::Unavailable {
+            reason,
+            answered: true,
+        } => {
+            findings.outage = Some(reason);
+            Answer::Denied {
+                reason: DenyReason::UnknownUser.to_string(),
+            }
+        }
+        KeyVerdict::Unavailable { reason, .. } => Answer::Unavailable { reason },
     }
 }
 
@@ -254,7 +274,7 @@ async fn authorize(authzid: &str, findings: &mut Findings, origin: &Origin<'_>) 
             Answer::Granted { login }
         }
         PasswordVerdict::Denied(reason) => denied(format!("{reason}: {other}")),
-        PasswordVerdict::Unavailable(reason) => Answer::Unavailable { reason },
+        PasswordVerdict::Unavailable { reason, .. } => Answer::Unavailable { reason },
     }
 }
 

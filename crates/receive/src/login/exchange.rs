@@ -138,9 +138,15 @@ async fn step(
         .map_err(|error| SaslError::Unavailable(error.to_string()))
 }
 
-fn failed(error: &SaslError, mechanism: Mechanism, findings: Findings) -> Turned {
+fn failed(error: &SaslError, mechanism: Mechanism, mut findings: Findings) -> Turned {
+    let mut reason = error.to_string();
+    if let (SaslError::Denied(_), Some(outage)) = (error, &findings.outage) {
+        reason = format!("{reason}, and not all could be asked: {outage}");
+        findings.wrong = true;
+    }
     let (failure, rule) = match error {
         _ if findings.barred => (AuthFailure::Barred, "throttle.barred"),
+        SaslError::Denied(_) if findings.wrong => (AuthFailure::Unavailable, "login.directory"),
         SaslError::Denied(_) => (AuthFailure::Denied, "login.denied"),
         SaslError::NotAuthorized { .. } => (AuthFailure::Denied, "login.authorization"),
         SaslError::Intercepted { .. } => (AuthFailure::Denied, "login.intercepted"),
@@ -152,7 +158,7 @@ fn failed(error: &SaslError, mechanism: Mechanism, findings: Findings) -> Turned
     Turned::Refused(Box::new(Refused {
         failure,
         rule,
-        reason: error.to_string(),
+        reason,
         mechanism,
         findings,
     }))
@@ -178,7 +184,7 @@ impl Refused {
             reason = %self.reason,
             "refused"
         );
-        if self.failure == AuthFailure::Denied
+        if (self.failure == AuthFailure::Denied || self.findings.wrong)
             && let Some(tried) = self.findings.guessed()
             && origin
                 .shared

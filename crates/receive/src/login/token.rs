@@ -43,7 +43,7 @@ pub(super) async fn check(
     let directories = origin.shared.deps.directories.load_full();
     let account = match account(&owner, directories.find_account(&owner.login).await) {
         Ok(account) => account,
-        Err(PasswordVerdict::Unavailable(reason)) => return Answer::Unavailable { reason },
+        Err(PasswordVerdict::Unavailable { reason, .. }) => return Answer::Unavailable { reason },
         Err(other) => {
             let reason = match other {
                 PasswordVerdict::Denied(reason) => reason.as_str(),
@@ -156,7 +156,10 @@ mod tests {
         let granted = || PasswordVerdict::Granted(known());
         let unknown = || PasswordVerdict::Denied(DenyReason::UnknownUser);
         let disabled = || PasswordVerdict::Denied(DenyReason::Disabled);
-        let down = || PasswordVerdict::Unavailable("ldap".into());
+        let down = || PasswordVerdict::Unavailable {
+            reason: "ldap".into(),
+            wrong: false,
+        };
         #[rustfmt::skip]
         let cases = [
             ("known",                                     Required, granted(),  Ok("acaird")),

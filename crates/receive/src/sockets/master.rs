@@ -81,6 +81,6 @@ async fn find(id: u32, user: &str, context: &Context) -> String {
     match directories.find_account(user).await {
         PasswordVerdict::Granted(found) => account(id, &found.login, context),
         PasswordVerdict::Denied(_) => format!("NOTFOUND\t{id}\n"),
-        PasswordVerdict::Unavailable(_) => format!("FAIL\t{id}\n"),
+        PasswordVerdict::Unavailable { .. } => format!("FAIL\t{id}\n"),
     }
 }

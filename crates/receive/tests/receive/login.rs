@@ -4,11 +4,13 @@ use std::process::Command;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use postern_directory::{DirectorySettings, LdapSettings};
+use postern_directory::{DirectorySettings, LdapSettings, UserStore, UsersSettings};
 use postern_policy::identity::SenderRule;
 use postern_policy::relay::CertificateRule;
 use postern_receive::{AuthRule, Plaintext};
 use postern_testkit::smtp::TlsOptions;
+use secrecy::SecretString;
+use tempfile::TempDir;
 
 use crate::harness::{HOST, Options};
 
@@ -107,6 +109,47 @@ fn guessing_is_slowed_and_then_barred_for_that_login_alone() {
         server.connect().login("nobody", "x").unwrap().starts_with("535"),
         "others are not"
     );
+}
+
+/// A directory that is down leaves it open whether the password is right, and the guess at the other one is a guess.
+#[test]
+fn guessing_is_barred_while_a_directory_is_down() {
+    for login in ["acaird", "nobody"] {
+        let folder = TempDir::new().unwrap();
+        let database = folder.path().join("users.db");
+        let store = UserStore::open(&database).unwrap();
+        store
+            .add("acaird", &SecretString::from("pass word"), &[])
+            .unwrap();
+        let mut options = open();
+        options.settings.throttle.free_failures = 1;
+        options.settings.throttle.first_delay = Duration::from_millis(300);
+        options.settings.throttle.failures_max = 3;
+        options.directories = Some(vec![
+            DirectorySettings::Ldap(LdapSettings {
+                servers: vec!["ldap://127.0.0.1:1/".to_owned()],
+                search_base: "o=none".to_owned(),
+                ..LdapSettings::default()
+            }),
+            DirectorySettings::Users(UsersSettings {
+                database,
+                ..UsersSettings::default()
+            }),
+        ]);
+        let server = options.start();
+        let guess = |password: &str| server.connect().login(login, password).unwrap();
+        for password in ["one", "two"] {
+            assert!(guess(password).starts_with("454 4.7.0"), "{login}");
+        }
+        let begun = Instant::now();
+        assert!(guess("three").starts_with("454 4.7.0"), "{login}");
+        assert!(begun.elapsed() >= Duration::from_millis(300), "{login}");
+        let reply = guess("pass word");
+        assert!(
+            reply.starts_with("454 4.7.0"),
+            "{login}, barred with the right password: {reply}"
+        );
+    }
 }
 
 /// A guesser with many connections gets no more guesses than one with a single one.

@@ -17,8 +17,9 @@ use postern_sasl::{
 };
 use postern_testkit::smtp::{Client, TlsOptions};
 use secrecy::SecretString;
+use tempfile::TempDir;
 
-use crate::harness::{HOST, Options, Server};
+use crate::harness::{HOST, Options, Server, key_policy};
 
 /// All that need a password or a key of it.
 const WITH_PASSWORD: [Mechanism; 11] = [
@@ -171,6 +172,58 @@ fn unknown_logins_look_like_known_ones_and_stay_the_same_after_a_restart() {
     assert_ne!(unknown, salt_of(&server, "nobody2"));
 }
 
+/// While a directory with keys is down, a login that another one knows gets the same as one that none knows: a challenge, and
+/// in the end the word to try again. It counts as a guess.
+#[test]
+fn logins_by_key_look_alike_while_a_directory_is_down() {
+    for mechanism in [
+        Mechanism::Scram(ScramHash::Sha256),
+        Mechanism::CramMd5,
+        Mechanism::Ntlm,
+    ] {
+        let mut options = with(&[mechanism]);
+        options.settings.throttle.failures_max = 3;
+        let folder = TempDir::new().unwrap();
+        let keys = key_policy(&options.settings);
+        let own = |name: &str| UsersSettings {
+            database: folder.path().join(name),
+            keys: keys.clone(),
+            ..UsersSettings::default()
+        };
+        let (down, up) = (own("down.db"), own("up.db"));
+        for users in [&down, &up] {
+            let store = UserStore::open(&users.database).unwrap().with_keys(keys.clone());
+            store
+                .add("acaird", &SecretString::from("pass word"), &[])
+                .unwrap();
+        }
+        let gone = down.database.clone();
+        options.directories = Some(vec![DirectorySettings::Users(down), DirectorySettings::Users(up)]);
+        let server = options.start();
+        std::fs::remove_file(gone).unwrap();
+        let mut told = Vec::new();
+        for login in ["acaird", "nobody"] {
+            let mut client = server.connect_secured();
+            told.push(log_in(&mut client, mechanism, login, "wrong"));
+            assert!(
+                told.last().unwrap().starts_with("454 4.7.0"),
+                "{mechanism}: {told:?}"
+            );
+        }
+        assert_eq!(told[0], told[1], "{mechanism}");
+        let mut client = server.connect_secured();
+        let reply = log_in(&mut client, mechanism, "acaird", "pass word");
+        assert!(reply.starts_with("235"), "{mechanism}: {reply}");
+        for _ in 0..3 {
+            let mut client = server.connect_secured();
+            log_in(&mut client, mechanism, "acaird", "wrong");
+        }
+        let mut client = server.connect_secured();
+        let reply = log_in(&mut client, mechanism, "acaird", "pass word");
+        assert!(reply.starts_with("454"), "{mechanism}, barred: {reply}");
+    }
+}
+
 #[test]
 fn guessing_with_keys_is_slowed_and_barred_as_with_passwords() {
     for mechanism in [
@@ -213,7 +266,7 @@ fn a_directory_that_is_down_is_no_refusal() {
     let mut options = with(&WITH_PASSWORD);
     options.directories = Some(vec![DirectorySettings::Users(UsersSettings {
         database: database.clone(),
-        keys: crate::harness::key_policy(&options.settings),
+        keys: key_policy(&options.settings),
         ..UsersSettings::default()
     })]);
     let server = options.start();

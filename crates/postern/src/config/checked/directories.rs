@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use postern_directory::{DirectorySettings, PamSettings, SaslauthdSettings, UsersSettings};
 
-use super::{Checking, clamp, dovecot, ldap, logins, sql};
+use super::{Checking, clamp, dovecot, ldap, logins, sql, values};
 use crate::config::file::{Directory, PamTable, Postern, SaslauthdTable, UsersTable};
+use crate::config::read::At;
 
 /// The file of own users in the state directory.
 const DATABASE: &str = "users.db";
@@ -26,6 +27,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<DirectorySettings> {
             }
             Directory::Pam(table) => Some(DirectorySettings::Pam(pam(table))),
         };
+        check_domains(&directory.value, c);
         let Some(one) = one else { continue };
         if settings.contains(&one) {
             c.problems.warning(
@@ -39,6 +41,55 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<DirectorySettings> {
         }
     }
     settings
+}
+
+/// A directory that finds the same account whatever the domain, beside others that tell logins apart by it: `ann@PARTNER.TEST`
+/// would be `ann`.
+fn check_domains(directory: &Directory, c: &mut Checking<'_>) {
+    let Some((text, key, placeholder)) = any_domain(directory) else {
+        return;
+    };
+    let kerberos = &c.file.kerberos;
+    let realms = kerberos.realms.as_ref().map_or(0, |realms| realms.value.len());
+    let remedy = format!("name the domain in `{key}`: {placeholder}");
+    if kerberos.keytab.is_some() && realms > 1 {
+        c.problems.error(
+            text.span.clone(),
+            format!("`{key}` does not look at the domain, and [kerberos] has {realms} realms"),
+            "whoever has this name in another realm would have this account",
+            remedy.clone(),
+        );
+    }
+    if c.file.auth.provider.iter().any(|table| table.domains.is_empty()) {
+        c.problems.warning(
+            text.span.clone(),
+            format!("`{key}` does not look at the domain, and a provider of tokens may vouch for any"),
+            "whoever has this name in another domain gets this account",
+            format!("{remedy}; or add `domains = [\"example.org\"]` to each [[auth.provider]]"),
+        );
+    }
+}
+
+/// What finds an account by its name, if that looks at the local part alone; the key, and how to name the domain.
+fn any_domain(directory: &Directory) -> Option<(&At<String>, &'static str, &'static str)> {
+    match directory {
+        Directory::Ldap(table) => {
+            let filter = table.filter.as_ref()?;
+            let has = |name: &str| filter.value.contains(name);
+            let alone = has("{local}") && !["{login}", "{address}", "{domain}"].into_iter().any(has);
+            alone.then_some((filter, "filter", "`{login}`, or `{domain}` too"))
+        }
+        Directory::Sql(table) => {
+            let account = table.account_query.as_ref().map(|query| (query, "account_query"));
+            let password = table
+                .password_query
+                .as_ref()
+                .map(|query| (query, "password_query"));
+            let (query, key) = account.or(password)?;
+            sql::takes_any_domain(table, &query.value).then_some((query, key, "`:login`, or `:domain` too"))
+        }
+        _ => None,
+    }
 }
 
 /// Where `postern user` keeps the users.
@@ -111,6 +162,7 @@ fn saslauthd(table: &SaslauthdTable) -> SaslauthdSettings {
             .map(|realm| realm.value.clone())
             .unwrap_or_default(),
         split_realm: *table.split_realm,
+        realms: values(&table.realms.value),
         timeout: *table.timeout,
         cache_ttl: *table.cache_time,
     }

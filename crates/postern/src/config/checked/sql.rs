@@ -1,5 +1,6 @@
 //! SQL directories.
 
+use postern_directory::sql::takes_any_domain as of_any_domain;
 use postern_directory::sql::{check_key_query, check_query, is_local_server};
 use postern_directory::{SchemeRules, SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};
 
@@ -8,13 +9,23 @@ use crate::config::file::{EngineWord, SqlTable};
 use crate::config::problem::Span;
 use crate::config::read::At;
 
-/// The settings; `None` when the problems say why not.
-pub(super) fn check(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) -> Option<SqlSettings> {
-    let engine = match table.engine.as_ref()?.value {
+/// The engine, `Some(None)` for SQLite; `None` when the problems say why not.
+fn engine(table: &SqlTable) -> Option<Option<SqlEngine>> {
+    Some(match table.engine.as_ref()?.value {
         EngineWord::PostgreSql => Some(SqlEngine::PostgreSql),
         EngineWord::MySql => Some(SqlEngine::MySql),
         EngineWord::Sqlite => None,
-    };
+    })
+}
+
+/// Whether a query of this directory finds the same for a login in whatever domain.
+pub(super) fn takes_any_domain(table: &SqlTable, query: &str) -> bool {
+    engine(table).is_some_and(|engine| of_any_domain(query, engine))
+}
+
+/// The settings; `None` when the problems say why not.
+pub(super) fn check(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) -> Option<SqlSettings> {
+    let engine = engine(table)?;
     let queries = [
         ("password_query", table.password_query.as_ref()),
         ("key_query", table.key_query.as_ref()),

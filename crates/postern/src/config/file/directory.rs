@@ -142,6 +142,10 @@ table! {
         realm: String = Line(255), optional "\"example.org\"" else "none";
         /// Whether `user@realm` is sent as user and realm apart, as Cyrus SASL's own library does. `saslauthd -r` joins them again.
         split_realm: bool = Switch, default "true";
+        /// The realms that logins may name, besides `realm`; a login in another one is refused. Without them a login may name any,
+        /// which PAM and others behind saslauthd take no notice of: then the account is what stands before the `@`, and owns no
+        /// address, unless the realm is `realm`. Set it where saslauthd's accounts differ by realm.
+        realms: Vec<At<String>> = List(Line(255)), default "[]";
         /// The longest time for one login. After it the client is told `454 4.7.0`.
         timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
         /// How long a login that was granted counts without asking again; what changes meanwhile is seen after it.
