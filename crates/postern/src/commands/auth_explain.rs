@@ -345,7 +345,9 @@ fn show(explanation: &Explanation) -> Result<(), Failure> {
     };
     let mut text = output::visible(login);
     if !known {
-        text.push_str("\n  no directory that can be asked without its password knows it as an account that is open");
+        text.push_str(
+            "\n  no directory that can be asked without its password knows it as an account that is open",
+        );
     }
     text.push_str(&format!(
         "\n  addresses: {}\n  groups: {}\n  delegate of: {}\n",
