@@ -6,6 +6,7 @@ pub mod address;
 pub mod date;
 pub mod envelope;
 pub mod header;
+mod login;
 mod mailbox_list;
 pub mod queue_id;
 pub mod received;
@@ -15,6 +16,7 @@ pub mod xtext;
 
 pub use address::{AddressError, AddressLimits, Domain, ForwardPath, Mailbox, ParseOptions, ReversePath};
 pub use envelope::{BodyKind, Envelope, Notify, Recipient, Ret};
+pub use login::fold_login;
 pub use mailbox_list::mailbox_list;
 pub use queue_id::QueueId;
 pub use status::Status;

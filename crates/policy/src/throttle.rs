@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use postern_mail::fold_login;
+
 use crate::network::NetworkPrefix;
 
 /// How failed logins are slowed and barred.
@@ -232,7 +234,7 @@ impl LoginThrottle {
     }
 
     fn pair(&self, source: &Source, login: &str) -> Pair {
-        let login = login.trim();
+        let login = fold_login(login);
         let end = (0..=login.len().min(LOGIN_MAX))
             .rev()
             .find(|&end| login.is_char_boundary(end))
@@ -241,7 +243,7 @@ impl LoginThrottle {
             Source::Peer(peer) => Source::Peer(self.settings.network.of(*peer)),
             Source::Place(place) => Source::Place(Arc::clone(place)),
         };
-        (source, login[..end].to_lowercase().into_boxed_str())
+        (source, login[..end].into())
     }
 }
 
@@ -396,6 +398,7 @@ mod tests {
             // what the case shows                       peer   login       seconds later  verdict
             ("the pair is barred",                       HOME,  "acaird",   0,             Barred(Duration::from_secs(300))),
             ("in another case too",                      HOME,  " ACaird ", 0,             Barred(Duration::from_secs(300))),
+            ("and spelled otherwise",                    HOME,  "ac\u{e1}ird\u{ad}", 0,    Barred(Duration::from_secs(300))),
             ("for a time",                               HOME,  "acaird",   299,           Barred(Duration::from_secs(1))),
             ("then slow, as the failures still count",   HOME,  "acaird",   300,           wait(6)),
             ("until they do not",                        HOME,  "acaird",   600,           wait(0)),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use postern_directory::{Account, Directories, PasswordVerdict};
+use postern_directory::{Account, DenyReason, Directories, DirectorySettings, PasswordVerdict};
 use postern_mail::Mailbox;
 use postern_policy::identity::{self, ActAs, Basis, Claims, Identity, SenderRefusal, SenderRule};
 use postern_policy::login::{MechanismTraits, SessionFacts, offered};
@@ -71,7 +71,21 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
         .await
         .map_err(|error| Failure::new(Exit::InputOutput, chain(&error)))?;
     let mut verdicts = Vec::new();
-    let (mut known, mut account) = find(&directories, &args.login).await?;
+    let (mut known, mut account) = match find(&directories, &args.login).await? {
+        Found::Known(account) => (true, account),
+        Found::Denied(reason) if asks_for_passwords(config) && reason == DenyReason::UnknownUser => {
+            (false, nameless(&args.login))
+        }
+        Found::Denied(reason) => {
+            verdicts.push(Line {
+                question: "log in".into(),
+                allowed: false,
+                rule: "login.denied",
+                reason: reason.to_string(),
+            });
+            (false, nameless(&args.login))
+        }
+    };
     if let Some(mechanism) = args.mechanism {
         verdicts.push(trust(config, mechanism, args));
     }
@@ -83,12 +97,17 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
         let (line, other) = act(config, &identity, authzid);
         verdicts.push(line);
         if let Some(other) = other {
-            (known, account) = find(&directories, &other).await?;
+            (known, account) = match find(&directories, &other).await? {
+                Found::Known(account) => (true, account),
+                Found::Denied(reason) => {
+                    if let Some(line) = verdicts.last_mut() {
+                        line.allowed = false;
+                        line.reason.push_str(&format!("; that account: {reason}"));
+                    }
+                    (false, nameless(&other))
+                }
+            };
             account.acts_for.clear();
-            if !known && let Some(line) = verdicts.last_mut() {
-                line.allowed = false;
-                line.reason.push_str("; no directory knows that account");
-            }
         }
     }
     let identity = identity_of(&account);
@@ -106,17 +125,33 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
     Ok(Explanation { account, verdicts })
 }
 
-/// What is known of a login. One that can only be asked about with its password has nothing but its name.
-async fn find(directories: &Directories, login: &str) -> Result<(bool, Account), Failure> {
+/// What the directories say of a login without its password.
+enum Found {
+    Known(Account),
+    Denied(DenyReason),
+}
+
+/// Whether a directory may know a login that none can be asked about.
+fn asks_for_passwords(config: &Config) -> bool {
+    let needs_password = |directory: &DirectorySettings| match directory {
+        DirectorySettings::Saslauthd(_) | DirectorySettings::Pam(_) | DirectorySettings::Dovecot(_) => true,
+        DirectorySettings::Users(_) | DirectorySettings::Ldap(_) | DirectorySettings::Sql(_) => false,
+    };
+    config.directories.iter().any(needs_password)
+}
+
+/// An account of which nothing but the name is known.
+fn nameless(login: &str) -> Account {
+    Account {
+        login: login.to_owned(),
+        ..Account::default()
+    }
+}
+
+async fn find(directories: &Directories, login: &str) -> Result<Found, Failure> {
     match directories.find_account(login).await {
-        PasswordVerdict::Granted(account) => Ok((true, account)),
-        PasswordVerdict::Denied(_) => Ok((
-            false,
-            Account {
-                login: login.to_owned(),
-                ..Account::default()
-            },
-        )),
+        PasswordVerdict::Granted(account) => Ok(Found::Known(account)),
+        PasswordVerdict::Denied(reason) => Ok(Found::Denied(reason)),
         PasswordVerdict::Unavailable(reason) => Err(Failure::new(
             Exit::Unavailable,
             format!("a directory cannot be asked: {reason}"),
@@ -310,7 +345,9 @@ fn show(explanation: &Explanation) -> Result<(), Failure> {
     };
     let mut text = output::visible(login);
     if !known {
-        text.push_str("\n  no directory knows it that can be asked without its password");
+        text.push_str(
+            "\n  no directory that can be asked without its password knows it as an account that is open",
+        );
     }
     text.push_str(&format!(
         "\n  addresses: {}\n  groups: {}\n  delegate of: {}\n",

@@ -207,3 +207,20 @@ fn who_acts_as_another_sends_with_the_others_addresses_alone() {
     assert!(reply.starts_with("535"), "{reply}");
     site.take_server();
 }
+
+#[test]
+fn who_cannot_log_in_is_told_apart_for_the_administrator() {
+    let sink = Sink::start();
+    let site = site(&sink);
+    site.ok(&["user", "add", "gone@relay.test", "--generate"]);
+    site.ok(&["user", "disable", "gone@relay.test"]);
+    for (login, why) in [
+        ("gone@relay.test", "account disabled"),
+        ("nobody@relay.test", "unknown user"),
+    ] {
+        let output = site.run(&["auth", "explain", "--login", login, "--sender", login]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("login.denied") && said.contains(why), "{said}");
+    }
+}

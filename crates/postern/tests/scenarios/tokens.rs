@@ -221,6 +221,7 @@ fn keys_roll_over_and_providers_fail() {
     for _ in 0..5 {
         assert!(login(&unknown).starts_with("454 4.7.0"));
     }
+    wait_until("the log to say so", || site.log().contains("provider fails"));
     let log = site.log();
     assert_eq!(log.matches("provider fails").count(), 1, "{log}");
     let output = site.run(&["auth", "providers", "--json"]);

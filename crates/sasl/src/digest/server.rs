@@ -139,7 +139,7 @@ impl DigestServer {
         }
         let host = rest.split('/').next().unwrap_or_default();
         if !self.names.is_empty() && !self.names.iter().any(|name| name.eq_ignore_ascii_case(host)) {
-            return Err("digest-uri names another server");
+            return Err("digest-uri names another server; `service_names` may list it");
         }
         Ok(())
     }

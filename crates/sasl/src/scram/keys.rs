@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use postern_mail::fold_login;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -81,9 +82,9 @@ impl ScramKeys {
 
     /// The keys of an account that does not exist: always the same salt, and keys that no password has.
     ///
-    /// `name` counts without regard to case, since the directory may fold case too.
+    /// Spellings of one name are one, since the directory may find one account by all of them.
     pub(crate) fn decoy(hash: ScramHash, secret: &[u8], name: &str, shape: ScramShape) -> Self {
-        let folded = name.to_lowercase();
+        let folded = fold_login(name);
         let part = |label: &[u8]| hash.hmac(secret, &[label, b"\0", folded.as_bytes()]);
         Self {
             hash,
@@ -169,7 +170,7 @@ impl Default for ScramShape {
 
 /// The salt of a name: the same each time, and nothing that anybody could foresee.
 fn decoy_salt(hash: ScramHash, secret: &[u8], name: &str, octets: usize) -> Vec<u8> {
-    let name = name.to_lowercase();
+    let name = fold_login(name);
     let mut salt = Vec::new();
     for block in 0_u8..=u8::MAX {
         let label: &[&[u8]] = match block {
@@ -258,5 +259,28 @@ impl Eq for ScramKeys {}
 impl fmt::Debug for ScramKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         redacted("ScramKeys", f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_a_name_that_nobody_has_show_one_salt() {
+        let salt = |name: &str| {
+            ScramKeys::decoy(ScramHash::Sha256, &[7; 32], name, ScramShape::default())
+                .salt()
+                .to_vec()
+        };
+        let nobody = salt("nobody@relay.test");
+        for name in [
+            "\"nobody\"@Relay.test",
+            "nobody@relay.test.",
+            "nobody@relay\u{3002}test",
+        ] {
+            assert_eq!(salt(name), nobody, "as one who exists does: {name}");
+        }
+        assert_ne!(salt("nobodi@relay.test"), nobody);
     }
 }

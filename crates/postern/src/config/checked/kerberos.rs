@@ -118,6 +118,14 @@ fn logins(gss: Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<Kerber
         );
         return None;
     }
+    if written.services.value.is_empty() {
+        c.problems.error(
+            written.services.span.clone(),
+            "`services` in [kerberos] is empty",
+            "no ticket is for any",
+            "leave the key out, for `[\"smtp\"]`",
+        );
+    }
     let realms = realms(&gss, keytab, c)?;
     Some(KerberosLogins {
         acceptor: Arc::new(acceptor),

@@ -23,6 +23,7 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> AuthSettin
     let file = c.file;
     let written = &file.auth;
     check_external(c);
+    check_trust(c);
     let relay = &file.relay;
     AuthSettings {
         mechanisms: mechanisms(&written.mechanisms.value, c),
@@ -50,6 +51,22 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> AuthSettin
                 .collect(),
             least_bits: clamp(*relay.login_least_bits),
         },
+    }
+}
+
+/// A mechanism that may relay and is offered nowhere is a slip, and where there is no other, nobody can relay.
+fn check_trust(c: &mut Checking<'_>) {
+    let file = c.file;
+    let offered = all_mechanisms(file);
+    for mechanism in &file.relay.login_mechanisms.value {
+        if !offered.contains(&mechanism.value) {
+            c.problems.warning(
+                mechanism.span.clone(),
+                format!("{} may relay, and is not offered", mechanism.value),
+                "nobody logs in by it",
+                "add it to `mechanisms` in [auth], or remove it here",
+            );
+        }
     }
 }
 

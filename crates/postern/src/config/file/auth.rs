@@ -18,8 +18,8 @@ table! {
     /// Failures count for the pair of network and login: nobody can lock a user out from elsewhere.
     Auth {
         /// SASL mechanisms, in the order in which they are offered: PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, SCRAM-SHA-256,
-        /// SCRAM-SHA-512, each SCRAM with `-PLUS` too, GSSAPI, NTLM, EXTERNAL. All but PLAIN, LOGIN, GSSAPI and EXTERNAL need a key of the user, which
-        /// own users get when their password is set, or at their next login by PLAIN or LOGIN; LDAP and SQL have those in their `keys`.
+        /// SCRAM-SHA-512, each SCRAM with `-PLUS` too, GSSAPI, NTLM, EXTERNAL, OAUTHBEARER, XOAUTH2. CRAM-MD5, DIGEST-MD5, NTLM and
+        /// SCRAM need a key of the user, which own users get when their password is set, or at their next login by PLAIN or LOGIN; LDAP and SQL have those in their `keys`.
         mechanisms: Vec<At<Mechanism>> = List(MechanismName), default "[\"PLAIN\", \"LOGIN\"]";
         /// Where mechanisms that show the password to an eavesdropper are open: inside TLS only (sendmail's
         /// AuthOptions `p`), or always, which is for networks that nobody can listen to.

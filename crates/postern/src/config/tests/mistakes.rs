@@ -135,6 +135,7 @@ fn each_mistake_has_its_line_and_remedy() {
         ("no password file",           "[[login]]\nname = \"isp\"\nlogin = \"a\"\npassword_file = \"no.pass\"", "6: error: cannot read the password file no.pass", "relative ones start"),
         ("one Maildir for all",        "[delivery]\nmaildir = \"mail\"",              "4: error: the Maildir pattern puts the mail of all", "{local}"),
         ("no such placeholder",        "[delivery]\nmaildir = \"{user}/{local}\"",    "4: error: the Maildir pattern has a placeholder", "{domain}"),
+        ("relaying by what is off",    "[relay]\nlogin_mechanisms = [\"CRAM-MD5\"]", "4: warning: CRAM-MD5 may relay, and is not offered", "add it to `mechanisms`"),
         ("a grant to nobody",          "[[identity.grant]]\nname = \"x\"\nact_as = [\"a\"]", "3: error: a grant to nobody", "logins = ["),
         ("a grant of nothing",         "[[identity.grant]]\nname = \"x\"\nlogins = [\"a\"]", "3: error: a grant of nothing", "addresses = ["),
         ("a grant without effect",     "[[identity.grant]]\nname = \"x\"\nlogins = [\"a\"]\naddresses = [\"*\"]", "6: warning: a grant of addresses has no effect", "senders = \"own\""),
