@@ -115,7 +115,7 @@ pub(super) enum Kind {
         algorithms: Vec<SigningAlgorithm>,
         access_token_type: bool,
     },
-    Asked(Introspector),
+    Asked(Box<Introspector>),
 }
 
 impl Provider {
@@ -142,11 +142,11 @@ impl Provider {
                 algorithms: algorithms.clone(),
                 access_token_type: *access_token_type,
             },
-            TokenCheck::Introspection(introspection) => Kind::Asked(Introspector::new(
+            TokenCheck::Introspection(introspection) => Kind::Asked(Box::new(Introspector::new(
                 introspection.clone(),
                 http,
                 settings.http.timeout,
-            )),
+            ))),
         };
         Ok(Self {
             kind,

@@ -95,7 +95,7 @@ fn listen(socket: &Path, client: Uid) -> Result<UnixListener, Failure> {
     }
     if geteuid().is_root() {
         let folder = socket.parent().filter(|folder| !folder.as_os_str().is_empty());
-        check_folder(folder.unwrap_or(Path::new(".")))?;
+        check_folder(folder.unwrap_or_else(|| Path::new(".")))?;
     }
     if std::os::unix::net::UnixStream::connect(socket).is_ok() {
         let text = format!("another helper listens on {}", socket.display());
