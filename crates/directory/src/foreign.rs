@@ -44,6 +44,14 @@ pub(crate) struct KeyMaker {
     workers: Arc<Semaphore>,
 }
 
+/// The key that a stored text is, without any computing.
+pub(crate) fn key_in(kind: &KeyKind, text: &str) -> Option<StoredKey> {
+    match read(kind, text, &SchemeRules::default())? {
+        Material::Key(key) => Some(key),
+        Material::Clear => None,
+    }
+}
+
 /// What a stored text gives.
 #[derive(Debug, Eq, PartialEq)]
 enum Material {

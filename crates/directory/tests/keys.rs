@@ -352,7 +352,8 @@ async fn imported_passwords_in_the_clear_make_keys() {
     let store = bench.store(policy());
     let lines = read(
         Format::Dovecot,
-        "ann:{PLAIN}pencil\nbob:{SHA}2oguq15ANCGsJCWKX31fllwpyEk=\n",
+        "ann:{PLAIN}pencil\nbob:{SHA}2oguq15ANCGsJCWKX31fllwpyEk=\n\
+         cat:{SCRAM-SHA-256}4096,TmFDbDEyMzQ=,SnSc1n+GWwi0YT31QmWlTBrfdNorP7c2U7JKP8YQ4Ms=,7AOsKR6mflbQm0K5OMjrns6mF8SyIg3G2qOt+06SpaI=\n",
         None,
         Timestamp::now(),
     );
@@ -374,6 +375,12 @@ async fn imported_passwords_in_the_clear_make_keys() {
             verdict,
             KeyVerdict::Denied(DenyReason::NoKey),
             "a hash gives none"
+        );
+        let verdict = directories.lookup_key("cat", &kind).await;
+        assert_eq!(
+            matches!(verdict, KeyVerdict::Found { .. }),
+            kind == KeyKind::Scram(ScramHash::Sha256),
+            "what SCRAM stores is its key: {kind:?}"
         );
     }
     let _ = granted(check(&directories, "ann", "pencil").await);

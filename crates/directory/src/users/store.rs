@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::identity::{check_group, delegates_of, groups_of, owners_of, put_into_group};
 use super::keys::{self, KeyPolicy};
 use super::{hash, layout};
+use crate::foreign;
 use crate::keys::KeyKind;
 use crate::verdict::Owner;
 
@@ -241,6 +242,12 @@ impl UserStore {
     pub fn with_keys(mut self, keys: KeyPolicy) -> Self {
         self.keys = keys;
         self
+    }
+
+    /// The keys that a hash is itself, as SCRAM's are.
+    pub(super) fn keys_in(&self, hash: &str) -> Vec<StoredKey> {
+        let kinds = self.keys.kinds.iter();
+        kinds.filter_map(|kind| foreign::key_in(kind, hash)).collect()
     }
 
     /// The keys that are kept of a password.

@@ -51,7 +51,7 @@ impl UserStore {
         let one = |entry: &Entry| match &entry.password {
             Password::Hash(hash) => Ok(Made {
                 hash: hash.clone(),
-                keys: Vec::new(),
+                keys: self.keys_in(hash),
             }),
             Password::Clear(clear) => Ok(Made {
                 hash: hash::make(clear)?,
