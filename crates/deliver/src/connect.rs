@@ -45,7 +45,7 @@ pub(crate) struct Credentials {
 /// Why no host was willing.
 pub(crate) enum NotOpened {
     Failed(Failure),
-    /// A host refused the login, with its token or otherwise.
+    /// A host refused the login, with its token or otherwise; or none was one to log in to.
     Login {
         failure: Failure,
         token: bool,
@@ -76,6 +76,8 @@ enum Refusal {
         failure: Failure,
         token: bool,
     },
+    /// The host is not one to log in to; another one may be.
+    Unfit(Failure),
     Other(Failure),
 }
 
@@ -89,6 +91,7 @@ impl Dialer<'_> {
         let hosts = self.hosts(hop).await.map_err(NotOpened::Failed)?;
         let mut left = self.settings.limits.addresses_per_attempt;
         let mut worst: Option<Failure> = None;
+        let mut unfit: Option<Failure> = None;
         for host in &hosts {
             let addresses = match self.addresses(host, hop).await {
                 Ok(addresses) => addresses,
@@ -107,6 +110,13 @@ impl Dialer<'_> {
                     Err(Refusal::Login { failure, token }) => {
                         return Err(NotOpened::Login { failure, token });
                     }
+                    Err(Refusal::Unfit(failure)) => {
+                        tracing::warn!(
+                            target: "postern::login", relay = %failure.relay, status = %failure.status, reply = %failure.text,
+                            "host passed over"
+                        );
+                        unfit.get_or_insert(failure);
+                    }
                     Err(Refusal::Tls(failure) | Refusal::Other(failure)) => {
                         tracing::debug!(
                             target: "postern::attempt", relay = %failure.relay, status = %failure.status, reply = %failure.text,
@@ -119,6 +129,13 @@ impl Dialer<'_> {
             if left == 0 {
                 break;
             }
+        }
+        // What needs an administrator is told before what may pass by itself.
+        if let Some(failure) = unfit {
+            return Err(NotOpened::Login {
+                failure,
+                token: false,
+            });
         }
         let none = || Failure::temporary(Status(4, 4, 4), "", "no host to try");
         Err(NotOpened::Failed(worst.unwrap_or_else(none)))
@@ -303,6 +320,7 @@ impl Dialer<'_> {
                 session.quit(&self.settings.timeouts).await;
                 Err(match trouble {
                     Trouble::Refused { failure, token } => Refusal::Login { failure, token },
+                    Trouble::Unfit(failure) => Refusal::Unfit(failure),
                     Trouble::Passing(failure) => Refusal::Other(failure),
                 })
             }

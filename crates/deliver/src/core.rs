@@ -91,18 +91,22 @@ impl Core {
         origin: &origin::Origin<'_>,
         settings: &Arc<Settings>,
     ) -> Arc<Destination> {
-        let mut registry = self.registry(settings);
         let text = domain_text(domain);
+        let registry = self.registry(settings);
         if !registry.asks_origin
             && let Some(known) = registry.by_domain.get(&*text)
         {
             return known.clone();
         }
+        // Many rules take a while, and everybody needs the registry.
+        drop(registry);
         let hop = NextHop::find(domain, origin, &settings.routes, settings.mx_port);
+        let name = hop.name();
+        let mut registry = self.registry(settings);
         let destination = registry
             .by_name
-            .entry(hop.name())
-            .or_insert_with(|| Arc::new(Destination::new(hop)))
+            .entry(name)
+            .or_insert_with_key(|name| Arc::new(Destination::new(name.clone(), hop)))
             .clone();
         if !registry.asks_origin {
             registry.by_domain.insert(text.into(), destination.clone());
@@ -165,7 +169,7 @@ impl Core {
     }
 
     /// Hands these recipients of a fresh message to their destinations.
-    fn hand_out(self: &Arc<Self>, message: &Arc<Message>, dues: impl IntoIterator<Item = Due>) {
+    pub(crate) fn hand_out(self: &Arc<Self>, message: &Arc<Message>, dues: impl IntoIterator<Item = Due>) {
         let settings = self.deps.settings.load();
         let mut groups: Vec<(Arc<Destination>, Vec<Due>)> = Vec::with_capacity(1);
         for due in dues {
@@ -435,7 +439,7 @@ fn domain_text(domain: &Domain) -> Cow<'_, str> {
     }
 }
 
-fn domain_of(message: &Message, due: &Due) -> Option<Arc<str>> {
+pub(crate) fn domain_of(message: &Message, due: &Due) -> Option<Arc<str>> {
     let recipient = message.envelope.recipients.get(due.index as usize)?;
     Some(domain_text(recipient.address.domain()).into())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use postern_mail::QueueId;
+use postern_mail::{QueueId, Status};
 use tokio::sync::Semaphore;
 
 use crate::failure::Failure;
@@ -68,6 +68,8 @@ struct State {
     stalls: u32,
     last_error: Option<(Timestamp, String)>,
     login: LoginState,
+    /// What the login failed by last.
+    login_fault: Option<LoginFault>,
     backlog: BTreeSet<Arc<str>>,
     backlog_unknown: bool,
     next_send: Option<Instant>,
@@ -75,6 +77,10 @@ struct State {
     slow_read: (Instant, usize),
     last_used: Instant,
 }
+
+/// By what failures of a login are told apart: hosts write an id or the time into their replies. Our own words have no code,
+/// and count.
+type LoginFault = (u16, Status, Option<String>);
 
 /// No attempts until then: none of the hosts could be reached.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -110,7 +116,8 @@ pub(crate) struct Shortage {
 }
 
 impl Destination {
-    pub(crate) fn new(hop: NextHop) -> Self {
+    /// A destination that nobody has used; `name` is the hop's.
+    pub(crate) fn new(name: String, hop: NextHop) -> Self {
         let state = State {
             fresh: VecDeque::new(),
             retry: VecDeque::new(),
@@ -126,6 +133,7 @@ impl Destination {
             stalls: 0,
             last_error: None,
             login: LoginState::Untried,
+            login_fault: None,
             backlog: BTreeSet::new(),
             backlog_unknown: false,
             next_send: None,
@@ -133,7 +141,7 @@ impl Destination {
             last_used: Instant::now(),
         };
         Self {
-            name: hop.name(),
+            name,
             hop,
             state: Mutex::new(state),
             calls: Semaphore::new(0),
@@ -373,8 +381,11 @@ impl Destination {
     }
 
     /// Notes how a login went. Whether that is news.
-    pub(crate) fn note_login(&self, now: Timestamp, went: Result<&'static str, &str>) -> bool {
+    pub(crate) fn note_login(&self, now: Timestamp, went: Result<&'static str, &Failure>) -> bool {
         let mut state = self.state.lock();
+        let fault = went.err().map(login_fault);
+        let same = state.login_fault == fault;
+        state.login_fault = fault;
         match (went, &mut state.login) {
             (
                 Ok(mechanism),
@@ -382,10 +393,9 @@ impl Destination {
                     mechanism: before, ..
                 },
             ) => std::mem::replace(before, mechanism) != mechanism,
-            (Err(reason), LoginState::Fails { reason: before, .. }) => {
-                let news = before != reason;
-                reason.clone_into(before);
-                news
+            (Err(failure), LoginState::Fails { reason, .. }) => {
+                reason.clone_from(&failure.text);
+                !same
             }
             (Ok(mechanism), login) => {
                 *login = LoginState::Works {
@@ -394,8 +404,8 @@ impl Destination {
                 };
                 true
             }
-            (Err(reason), login) => {
-                let reason = reason.to_owned();
+            (Err(failure), login) => {
+                let reason = failure.text.clone();
                 *login = LoginState::Fails { since: now, reason };
                 true
             }
@@ -486,6 +496,11 @@ impl Destination {
             }),
         }
     }
+}
+
+fn login_fault(failure: &Failure) -> LoginFault {
+    let words = (failure.code == 0).then(|| failure.text.clone());
+    (failure.code, failure.status, words)
 }
 
 impl State {

@@ -20,6 +20,8 @@ pub(crate) struct Failure {
     pub(crate) relay: String,
     /// Its reply, or our own words.
     pub(crate) text: String,
+    /// The code of the host's reply; 0 for our own reasons.
+    pub(crate) code: u16,
     /// Whether `text` is a reply of the host.
     pub(crate) replied: bool,
     /// Whether another host may take the message in the same attempt: this one could not go on, and does not have it.
@@ -34,6 +36,7 @@ impl Failure {
             status,
             relay: relay.to_owned(),
             text: shorten(text.into()),
+            code: 0,
             replied: false,
             elsewhere: false,
         }
@@ -60,6 +63,7 @@ impl Failure {
             status: status.unwrap_or_else(|| implied(stage, permanent)),
             relay: relay.to_owned(),
             text: shorten(reply.to_string()),
+            code: reply.code,
             replied: true,
             elsewhere: is_of_the_host(stage, reply),
         }
@@ -116,6 +120,12 @@ impl Failure {
 /// refused for now is not offered to the next host at once, since greylisting hosts share a domain.
 fn is_of_the_host(stage: Stage, reply: &Reply) -> bool {
     reply.code == 421 || (reply.class() == Class::Transient && matches!(stage, Stage::Mail | Stage::Data))
+}
+
+/// Whether a refusal says that the session is not logged in, or not well enough (RFC 4954 section 6): where it was, that is for the
+/// administrators of both sides, not for the sender of the mail.
+pub(crate) fn disowns_login(stage: Stage, reply: &Reply) -> bool {
+    matches!(reply.code, 530 | 535 | 538) && matches!(stage, Stage::Mail | Stage::Recipient | Stage::Data)
 }
 
 /// The status of a reply that has none (RFC 3463; the subject follows from what was asked).
@@ -180,6 +190,26 @@ mod tests {
             assert_eq!(
                 (failure.permanent, failure.status),
                 (permanent, status),
+                "{shows}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_login_is_forgotten_before_the_content_only() {
+        #[rustfmt::skip]
+        let cases = [
+            ("at MAIL",                  Stage::Mail,      530, true),
+            ("at RCPT",                  Stage::Recipient, 535, true),
+            ("wants TLS for it",         Stage::Data,      538, true),
+            ("no such user",             Stage::Recipient, 550, false),
+            ("not this sender",          Stage::Mail,      553, false),
+            ("a verdict on the content", Stage::EndOfData, 530, false),
+        ];
+        for (shows, stage, code, disowned) in cases {
+            assert_eq!(
+                disowns_login(stage, &Reply::bare(code, "no")),
+                disowned,
                 "{shows}"
             );
         }

@@ -128,6 +128,17 @@ pub(crate) fn with_login(table: &RouteTable) -> impl Iterator<Item = NextHop> + 
         })
 }
 
+/// Whether a route still leads there, with the login that `hop` has. Its credentials go by the login's name, and after a reload the
+/// same name may be for other hosts.
+pub(crate) fn is_routed(hop: &NextHop, table: &RouteTable) -> bool {
+    let Some(login) = &hop.login else {
+        return true;
+    };
+    // By name, as destinations are: what a name leaves out makes no difference.
+    let name = hop.name();
+    with_login(table).any(|routed| routed.login.as_ref() == Some(login) && routed.name() == name)
+}
+
 /// A hop as it is written in the configuration.
 pub(crate) fn hop_text(hop: &Hop) -> String {
     let mut text = String::new();
@@ -139,4 +150,61 @@ pub(crate) fn hop_text(hop: &Hop) -> String {
         HopHost::Unix(path) => write!(text, "unix:{}", path.display()),
     };
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_policy::DomainSet;
+    use postern_policy::route::RouteRule;
+
+    use super::*;
+
+    #[test]
+    fn a_login_goes_only_where_a_route_leads() {
+        let rule = |host: &str, tls: TlsLevel, login: Option<(&str, UnverifiedLogin)>| RouteRule {
+            tls,
+            login: login.map(|(name, unverified)| RouteLogin {
+                name: name.into(),
+                unverified,
+            }),
+            ..RouteRule::new(
+                DomainSet::new(["*"]).unwrap(),
+                Target::Hosts {
+                    via: vec![Hop::parse(host, 25).unwrap()],
+                    protocol: Protocol::Smtp,
+                },
+            )
+        };
+        let table = |rule: RouteRule| RouteTable {
+            rules: vec![rule],
+            local_domains: DomainSet::default(),
+            local: Target::Maildir(PathBuf::from("/x")),
+        };
+        let x = Some(("x", UnverifiedLogin::Nothing));
+        let origin = Origin {
+            sender: &postern_mail::ReversePath::Null,
+            login: None,
+        };
+        let domain = Domain::parse("a.example", true).unwrap();
+        let required = TlsLevel::Required;
+        let before = table(rule("old.example", required, x));
+        let hop = NextHop::find(&domain, &origin, &before, 25);
+        #[rustfmt::skip]
+        let cases = [
+            ("as before",                     rule("old.example", required, x),                                      true),
+            ("another host",                  rule("new.example", required, x),                                      false),
+            ("less TLS than was asked for",   rule("old.example", TlsLevel::Opportunistic, x),                       false),
+            ("another login",                 rule("old.example", required, Some(("y", UnverifiedLogin::Nothing))),  false),
+            ("more for strangers",            rule("old.example", required, Some(("x", UnverifiedLogin::Proofs))),   false),
+            ("no login any more",             rule("old.example", required, None),                                   false),
+        ];
+        for (shows, rule, routed) in cases {
+            assert_eq!(is_routed(&hop, &table(rule)), routed, "{shows}");
+        }
+        let open = NextHop::find(&domain, &origin, &table(rule("old.example", required, None)), 25);
+        assert!(
+            is_routed(&open, &table(rule("new.example", required, x))),
+            "there is nothing to give away"
+        );
+    }
 }

@@ -235,6 +235,11 @@ impl Reader<'_> {
             let destination = self.core.destination(&parsed, &ANYBODY, &settings);
             self.look_one(domain, &destination, &settings, &mut batch).await;
         }
+        // Read under settings that are none any more: it stays due, and is read again under those that are.
+        if !Arc::ptr_eq(&settings, &self.core.deps.settings.load()) {
+            drop(batch);
+            return self.core.agenda.look_everywhere();
+        }
         for (destination, work) in batch.works {
             // No room after all: it stays due, and is read when there is.
             if let Err(work) = destination.offer(work, &settings.limits) {
@@ -320,10 +325,11 @@ impl Reader<'_> {
             .waiting
             .saturating_sub(self.core.claims.count())
             .div_ceil(8);
-        let page = in_all.min(PAGE);
-        if page == 0 {
+        let most = in_all.min(PAGE);
+        if most == 0 {
             return self.core.note_starved();
         }
+        let mut page = PAGE;
         let now = Timestamp::now();
         let hash = self.core.claims.hash(domain);
         let mut seen: HashSet<QueueId> = HashSet::new();
@@ -351,7 +357,8 @@ impl Reader<'_> {
                 let destination = self.core.destination(parsed, &origin, settings);
                 if destination.allowance(now) == 0 {
                     self.core.agenda.at(now, now + SLOW_PERIOD, domain);
-                } else if destination.room(&settings.limits) <= batch.count_for(&destination) {
+                } else if taken >= most || destination.room(&settings.limits) <= batch.count_for(&destination)
+                {
                     destination.note_backlog(domain);
                 } else {
                     destination.note_read(1);
@@ -365,6 +372,8 @@ impl Reader<'_> {
             if !full {
                 return;
             }
+            // Each page is found by going past all before it: growing ones keep that in proportion.
+            page *= 2;
         }
     }
 

@@ -154,7 +154,7 @@ impl Deliverer {
         for hop in hop::with_login(&settings.routes) {
             let name = hop.name();
             if all.iter().all(|known| known.name != name) {
-                all.push(Arc::new(Destination::new(hop)));
+                all.push(Arc::new(Destination::new(name, hop)));
             }
         }
         let tokens = self.core.deps.tokens.as_ref();

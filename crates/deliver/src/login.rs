@@ -38,12 +38,16 @@ pub(crate) struct Call<'a> {
 
 /// Why there was no login.
 pub(crate) enum Trouble {
-    /// An administrator has to look: credentials, settings, or somebody in between. Other hosts are not bothered with it.
+    /// The host does not take the credentials, and an administrator has to look. Other hosts are not asked: they have the same
+    /// accounts, which one refusal after the other would lock.
     Refused {
         failure: Failure,
         /// Whether the host has refused the token, which may have been taken back before its time.
         token: bool,
     },
+    /// The host is not one to log in to: it offers nothing that fits, or does not prove itself. Another one may be. No account
+    /// is locked by it.
+    Unfit(Failure),
     /// It may pass.
     Passing(Failure),
 }
@@ -67,7 +71,14 @@ pub(crate) async fn log_in(
                 }
             },
         };
-        match run(session, call, settings, mechanism).await? {
+        let ended = match (run(session, call, settings, mechanism).await, &refusal) {
+            // The account has been refused, whatever came after.
+            (Err(Trouble::Unfit(_)), Some((mechanism, reply, words))) => {
+                return Err(refused(session, call, *mechanism, reply, words.clone()));
+            }
+            (ended, _) => ended?,
+        };
+        match ended {
             Ended::Granted(layer) => {
                 session.expect_challenges(false);
                 if let Some(layer) = layer {
@@ -156,10 +167,7 @@ fn next(session: &Session, call: &Call<'_>, tried: &[Mechanism]) -> Result<Mecha
             }
         );
         let failure = Failure::temporary(Status(4, 7, 4), &session.relay, text);
-        return Err(Trouble::Refused {
-            failure,
-            token: false,
-        });
+        return Err(Trouble::Unfit(failure));
     }
     let offered: Vec<&str> = auth_mechanisms.iter().map(|name| &**name).collect();
     let class = tried.first().map(|first| Class::of(*first));
@@ -190,11 +198,7 @@ fn next(session: &Session, call: &Call<'_>, tried: &[Mechanism]) -> Result<Mecha
     })
     .map_err(|none| {
         let text = format!("cannot log in as {:?}: {none}", call.login.name);
-        let failure = Failure::temporary(Status(4, 7, 4), &session.relay, text);
-        Trouble::Refused {
-            failure,
-            token: false,
-        }
+        Trouble::Unfit(Failure::temporary(Status(4, 7, 4), &session.relay, text))
     })
 }
 
@@ -290,8 +294,10 @@ fn refused(
         "the host refuses the login {:?} by {mechanism}: {reply}{words}",
         call.login.name
     );
+    let mut failure = Failure::temporary(status, &session.relay, text);
+    failure.code = reply.code;
     Trouble::Refused {
-        failure: Failure::temporary(status, &session.relay, text),
+        failure,
         token: Class::of(mechanism) == Class::Token,
     }
 }
@@ -315,10 +321,7 @@ fn failed(session: &Session, call: &Call<'_>, error: &ClientError) -> Trouble {
         _ => Status(4, 7, 0),
     };
     let text = format!("cannot log in as {:?}: {error}", call.login.name);
-    Trouble::Refused {
-        failure: Failure::temporary(status, &session.relay, text),
-        token: false,
-    }
+    Trouble::Unfit(Failure::temporary(status, &session.relay, text))
 }
 
 /// What names the TLS session, in the terms of the mechanisms.

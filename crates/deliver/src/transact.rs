@@ -7,7 +7,7 @@ use postern_smtp::client::{Order, Protocol, Stage, Verdict, needs};
 use postern_spool::{Message, Spool, SpoolError};
 
 use crate::exchange::{EAGER_MAX, Examined, Exchanged, examine, exchange};
-use crate::failure::{Failure, success};
+use crate::failure::{Failure, disowns_login, success};
 use crate::outcome::{Fate, SuccessReport};
 use crate::session::Session;
 use crate::settings::Settings;
@@ -88,7 +88,12 @@ pub(crate) async fn transact(
         };
     }
     log_attempt(message, session, &exchanged);
-    let (reusable, timed_out) = (exchanged.reusable, exchanged.timed_out);
+    let disowned = session.login.is_some()
+        && exchanged
+            .verdicts
+            .iter()
+            .any(|verdict| matches!(verdict, Verdict::Refused(stage, reply) if disowns_login(*stage, reply)));
+    let (reusable, timed_out) = (exchanged.reusable && !disowned, exchanged.timed_out);
     let again = judge(exchanged, batch, session, &mut fates);
     Transacted {
         fates,
@@ -169,6 +174,9 @@ fn judge(exchanged: Exchanged, batch: Vec<Due>, session: &Session, fates: &mut V
                 attempt: success(&reply, relay),
                 success: report,
             },
+            Verdict::Refused(stage, reply) if session.login.is_some() && disowns_login(stage, &reply) => {
+                Fate::Failed(Failure::refused(stage, &reply, relay).passing())
+            }
             Verdict::Refused(stage, reply) => Fate::Failed(Failure::refused(stage, &reply, relay)),
             Verdict::Lost(Stage::EndOfData) => Fate::Failed(Failure::lost(
                 relay,

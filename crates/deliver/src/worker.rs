@@ -13,10 +13,10 @@ use tokio::time::{sleep, sleep_until};
 
 use crate::claims::Claim;
 use crate::connect::{Credentials, Dialer, NotOpened};
-use crate::core::{Conclusion, Core, Held, look_again};
+use crate::core::{Conclusion, Core, Held, domain_of, look_again};
 use crate::destination::{Destination, Setback, Taken};
 use crate::failure::Failure;
-use crate::hop::HopKind;
+use crate::hop::{self, HopKind};
 use crate::maildir;
 use crate::outcome::Fate;
 use crate::session::Session;
@@ -29,6 +29,9 @@ const SHARE: u32 = 20;
 
 /// How long a goodbye may take when the server stops.
 const HURRY: Duration = Duration::from_millis(200);
+
+/// When to look again for mail of a message whose outcomes are on their way to the disk.
+const SETTLED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A pause ends this much before the retry that follows the failure, so that the retry is a real one.
 const PAUSE_SHARE: f64 = 0.85;
@@ -137,7 +140,6 @@ impl<'a> Worker<'a> {
         load: &mut Load,
         fates: &mut Vec<(Due, Fate)>,
     ) -> Vec<Due> {
-        let movable = |fate: &Fate| matches!(fate, Fate::Failed(failure) if failure.elsewhere);
         let relay = fates.iter().find_map(|(_, fate)| match fate {
             Fate::Failed(failure) if failure.elsewhere => Some(failure.relay.clone()),
             _ => None,
@@ -149,6 +151,10 @@ impl<'a> Worker<'a> {
         if load.tried.len() >= settings.limits.addresses_per_attempt {
             return Vec::new();
         }
+        if !self.is_routed(&self.core.deps.settings.load()) {
+            // They are handed back as soon as the caller looks.
+            return take_movable(fates);
+        }
         let Some(Ok(session)) = self.open(settings, &load.tried).await else {
             return Vec::new();
         };
@@ -156,11 +162,41 @@ impl<'a> Worker<'a> {
         self.session = Some(session);
         self.taken = 0;
         self.destination.connected();
-        let (moving, staying): (Vec<_>, Vec<_>) = std::mem::take(fates)
-            .into_iter()
-            .partition(|(_, fate)| movable(fate));
-        *fates = staying;
-        moving.into_iter().map(|(due, _)| due).collect()
+        take_movable(fates)
+    }
+
+    /// Whether routes still lead to this destination. One that is logged in to gets nothing when they do not: the credentials
+    /// of now are for other hosts.
+    fn is_routed(&self, settings: &Settings) -> bool {
+        hop::is_routed(&self.destination.hop, &settings.routes)
+    }
+
+    /// Gives up recipients that belong to another destination now.
+    fn hand_back(&mut self, load: Load, left: Vec<Due>) {
+        self.close(true);
+        if load.claims.is_empty() {
+            self.core.hand_out(&load.message, left);
+            return;
+        }
+        // The spool has them as due, and gives them out once the claims are dropped; where others of the message are concluded,
+        // that is when their outcomes are settled.
+        let mut domains: Vec<Arc<str>> = left
+            .iter()
+            .filter_map(|due| domain_of(&load.message, due))
+            .chain(load.look_again.iter().cloned())
+            .collect();
+        domains.sort_unstable();
+        domains.dedup();
+        let begun = load.begun;
+        drop(load);
+        let now = Timestamp::now();
+        for domain in domains {
+            if begun {
+                self.core.agenda.at(now, now + SETTLED_WITHIN, &domain);
+            } else {
+                self.core.agenda.look(domain);
+            }
+        }
     }
 
     /// Connects to a host of the destination that is not among those `tried`. `None` when the server stops.
@@ -185,6 +221,11 @@ impl<'a> Worker<'a> {
                     return Err(failure);
                 }
             };
+            // A token is waited for, and comes from what the configuration says by then.
+            if !self.is_routed(&self.core.deps.settings.load()) {
+                let text = format!("no route has the login {:?} here any more", route.name);
+                return Err(Failure::temporary(Status(4, 3, 5), "", text));
+            }
             let token = credentials.token.clone();
             match self.dial(settings, tried, Some(credentials)).await {
                 Ok(session) => {
@@ -266,7 +307,7 @@ impl<'a> Worker<'a> {
                 }
             }
             Err(failure) => {
-                if destination.note_login(now, Err(&failure.text)) {
+                if destination.note_login(now, Err(failure)) {
                     tracing::error!(
                         target: "postern::login", login = %route.name, destination = %destination.name, relay = %failure.relay,
                         status = %failure.status, reply = %failure.text, "login fails, its mail waits"
@@ -360,11 +401,23 @@ impl<'a> Worker<'a> {
             tried: Vec::new(),
         };
         while !left.is_empty() {
+            // The credentials below are those of these settings.
+            let settings = self.core.deps.settings.load_full();
+            if !self.is_routed(&settings) {
+                self.hand_back(load, left);
+                return true;
+            }
             self.drop_foreign_session(&settings);
             if self.session.is_none() {
                 match self.connect(&settings, &load.message, left.len()).await {
                     Connected::Yes => {}
                     Connected::Stopped => return false,
+                    // On to the check above: it is another destination's now.
+                    Connected::No(_) | Connected::TooMany
+                        if !self.is_routed(&self.core.deps.settings.load()) =>
+                    {
+                        continue;
+                    }
                     Connected::TooMany if !load.begun => {
                         self.put_back(load, left);
                         return false;
@@ -534,6 +587,16 @@ impl<'a> Worker<'a> {
         };
         self.core.conclude(settings, conclusion).await;
     }
+}
+
+/// Takes those out that another host may take.
+fn take_movable(fates: &mut Vec<(Due, Fate)>) -> Vec<Due> {
+    let movable = |fate: &Fate| matches!(fate, Fate::Failed(failure) if failure.elsewhere);
+    let (moving, staying): (Vec<_>, Vec<_>) = std::mem::take(fates)
+        .into_iter()
+        .partition(|(_, fate)| movable(fate));
+    *fates = staying;
+    moving.into_iter().map(|(due, _)| due).collect()
 }
 
 fn pause_for(settings: &Settings, failures: u32) -> Duration {

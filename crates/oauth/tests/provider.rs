@@ -469,3 +469,24 @@ async fn keys_are_fetched_in_the_background() {
         still
     });
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_hangs_up_does_not_keep_the_others_without_keys() {
+    let provider = OauthProvider::start_with(Algorithm::EdDsa);
+    let check = TokenCheck::Signature {
+        keys: KeySource::Discovery,
+        algorithms: SigningAlgorithm::ALL.to_vec(),
+        access_token_type: false,
+        times: KeyTimes {
+            pause: Duration::from_secs(600),
+            ..KeyTimes::default()
+        },
+    };
+    let verifier = open(vec![settings(&provider, check)]);
+    let token = provider.token(Value::Null);
+    // Polled once, which begins the fetch, and dropped.
+    let hung_up = tokio::time::timeout(Duration::ZERO, verdict(&verifier, &token)).await;
+    assert!(hung_up.is_err(), "{hung_up:?}");
+    assert_eq!(verdict(&verifier, &token).await, OWNER);
+    assert_eq!(provider.requests("jwks"), 1, "fetched once, within the pause");
+}

@@ -77,6 +77,10 @@ pub struct LoginThrottle {
 /// A network or place, and a login tried from there.
 type Pair = (Source, Box<str>);
 
+/// A check under way, as it was counted when it began.
+#[derive(Debug)]
+pub struct Ticket(Pair);
+
 /// Failures by key, the longest untouched first to be forgotten.
 #[derive(Debug)]
 struct Memory<K> {
@@ -133,24 +137,26 @@ impl LoginThrottle {
     /// [`end`](Self::end), which comes after [`failure`](Self::failure) or [`success`](Self::success), if either does.
     ///
     /// What is under way counts as if it had failed: many guesses at the same time get no further than one after the other.
+    /// The ticket, which comes with [`ThrottleVerdict::Check`] alone, is for [`end`](Self::end).
     #[must_use]
-    pub fn begin(&mut self, source: &Source, login: &str, now: Instant) -> ThrottleVerdict {
+    pub fn begin(&mut self, source: &Source, login: &str, now: Instant) -> (ThrottleVerdict, Option<Ticket>) {
         let pair = self.pair(source, login);
         let under_way = self.under_way.get(&pair).copied().unwrap_or(0);
         let verdict = self.verdict(&pair, under_way, now);
-        if matches!(verdict, ThrottleVerdict::Check(_)) {
-            *self.under_way.entry(pair).or_insert(0) += 1;
-        }
-        verdict
+        let ticket = matches!(verdict, ThrottleVerdict::Check(_)).then(|| {
+            *self.under_way.entry(pair.clone()).or_insert(0) += 1;
+            Ticket(pair)
+        });
+        (verdict, ticket)
     }
 
-    /// Told when a check is over, however it ended.
-    pub fn end(&mut self, source: &Source, login: &str) {
-        let pair = self.pair(source, login);
-        if let Some(count) = self.under_way.get_mut(&pair) {
+    /// Told once when a check is over, however it ended. Settings may have changed since it began.
+    pub fn end(&mut self, ticket: &Ticket) {
+        let Ticket(pair) = ticket;
+        if let Some(count) = self.under_way.get_mut(pair) {
             *count -= 1;
             if *count == 0 {
-                self.under_way.remove(&pair);
+                self.under_way.remove(pair);
             }
         }
     }
@@ -342,11 +348,37 @@ mod tests {
 
     /// Asks, and takes the check back.
     fn check(throttle: &mut LoginThrottle, peer: &Source, login: &str, now: Instant) -> ThrottleVerdict {
-        let verdict = throttle.begin(peer, login, now);
-        if matches!(verdict, Check(_)) {
-            throttle.end(peer, login);
+        let (verdict, ticket) = throttle.begin(peer, login, now);
+        if let Some(ticket) = ticket {
+            throttle.end(&ticket);
         }
         verdict
+    }
+
+    /// The verdict alone; the check goes on.
+    fn begin(throttle: &mut LoginThrottle, peer: &Source, login: &str, now: Instant) -> ThrottleVerdict {
+        throttle.begin(peer, login, now).0
+    }
+
+    fn end(throttle: &mut LoginThrottle, peer: &Source, login: &str) {
+        let ticket = Ticket(throttle.pair(peer, login));
+        throttle.end(&ticket);
+    }
+
+    #[test]
+    fn a_check_ends_as_it_began_whatever_a_reload_changed() {
+        let now = Instant::now();
+        let mut throttle = LoginThrottle::new(settings());
+        let ticket = throttle.begin(&HOME, "acaird", now).1.unwrap();
+        throttle.configure(ThrottleSettings {
+            network: NetworkPrefix {
+                v4: 24,
+                ..NetworkPrefix::default()
+            },
+            ..settings()
+        });
+        throttle.end(&ticket);
+        assert!(throttle.under_way.is_empty());
     }
 
     #[test]
@@ -355,31 +387,35 @@ mod tests {
         let mut throttle = LoginThrottle::new(settings());
         let at_once = |throttle: &mut LoginThrottle| {
             (0..100)
-                .take_while(|_| throttle.begin(&HOME, "acaird", now) != Busy)
+                .take_while(|_| begin(throttle, &HOME, "acaird", now) != Busy)
                 .count()
         };
         assert_eq!(at_once(&mut throttle), 7, "as many as may fail until the bar");
-        assert_eq!(throttle.begin(&HOME, "boss", now), wait(0), "another login");
-        assert_eq!(throttle.begin(&AWAY, "acaird", now), wait(0), "another network");
+        assert_eq!(begin(&mut throttle, &HOME, "boss", now), wait(0), "another login");
+        assert_eq!(
+            begin(&mut throttle, &AWAY, "acaird", now),
+            wait(0),
+            "another network"
+        );
         throttle.success(&HOME, "acaird");
-        throttle.end(&HOME, "acaird");
+        end(&mut throttle, &HOME, "acaird");
         assert_eq!(at_once(&mut throttle), 1, "one has ended, and it was no failure");
         for _ in 0..7 {
             throttle.failure(&HOME, "acaird", now);
-            throttle.end(&HOME, "acaird");
+            end(&mut throttle, &HOME, "acaird");
         }
-        assert!(matches!(throttle.begin(&HOME, "acaird", now), Barred(_)));
-        throttle.end(&HOME, "boss");
-        throttle.end(&AWAY, "acaird");
+        assert!(matches!(begin(&mut throttle, &HOME, "acaird", now), Barred(_)));
+        end(&mut throttle, &HOME, "boss");
+        end(&mut throttle, &AWAY, "acaird");
         assert!(throttle.under_way.is_empty(), "nothing is kept of what is over");
         let later = now + settings().bar_time;
         assert_eq!(
-            throttle.begin(&HOME, "acaird", later),
+            begin(&mut throttle, &HOME, "acaird", later),
             wait(6),
             "after the bar, one"
         );
         assert_eq!(
-            throttle.begin(&HOME, "acaird", later),
+            begin(&mut throttle, &HOME, "acaird", later),
             Busy,
             "and no second one beside it"
         );
@@ -435,9 +471,13 @@ mod tests {
             assert_eq!(check(&mut throttle, source, login, now), verdict, "{shows}");
         }
         for _ in 0..7 {
-            assert_eq!(throttle.begin(&socket, "acaird", now), wait(6), "some at once");
+            assert_eq!(
+                begin(&mut throttle, &socket, "acaird", now),
+                wait(6),
+                "some at once"
+            );
         }
-        assert_eq!(throttle.begin(&socket, "acaird", now), Busy, "and not more");
+        assert_eq!(begin(&mut throttle, &socket, "acaird", now), Busy, "and not more");
         assert!(throttle.networks.entries.is_empty());
     }
 
@@ -549,7 +589,7 @@ mod tests {
             "from elsewhere"
         );
         assert_eq!(
-            throttle.begin(&HOME, "a", start),
+            begin(&mut throttle, &HOME, "a", start),
             Check(longest),
             "nobody is barred by it"
         );

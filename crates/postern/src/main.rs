@@ -10,6 +10,7 @@ mod locate;
 mod log;
 mod output;
 mod password;
+mod rights;
 mod server;
 mod usage;
 

@@ -205,7 +205,7 @@ mod tests {
             panic!("{}", said.as_str());
         };
         assert_eq!((request.id, &*request.service), (9, "smtp"));
-        assert_eq!(request.remote, "192.0.2.1".parse().ok());
+        assert_eq!(request.remote, Ok("192.0.2.1".parse().ok()));
         assert!(request.secured && request.no_login);
         assert_eq!(
             request.response.unwrap().unwrap().as_slice(),

@@ -38,8 +38,9 @@ pub struct AuthRequest {
     pub mechanism: String,
     /// What is logged in to: `smtp`, `imap`.
     pub service: String,
-    /// The address of who logs in, as far as it is known.
-    pub remote: Option<IpAddr>,
+    /// The address of who logs in, as far as it is known; an error where one is told that is none. Such an exchange is to be
+    /// refused, and the connection goes on: many others share it.
+    pub remote: Result<Option<IpAddr>, LineError>,
     /// Whether nobody else can read what the client sends: TLS, or the same machine.
     pub secured: bool,
     /// Bits of TLS, where they are told.
@@ -98,7 +99,7 @@ impl AuthRequest {
             id: number(fields.next(), "id")?,
             mechanism: fields.next().ok_or(LineError::Missing("mechanism"))?.to_owned(),
             service: String::new(),
-            remote: None,
+            remote: Ok(None),
             secured: false,
             tls_bits: None,
             tls_version: None,
@@ -129,7 +130,7 @@ impl AuthRequest {
         let (key, value) = key_and_value(field)?;
         match key {
             "service" => self.service = value.into_owned(),
-            "rip" => self.remote = address(&value)?,
+            "rip" => self.remote = address(&value),
             "secured" => self.secured = true,
             "tls_cipher_bits" => self.tls_bits = Some(number(Some(&value), "tls_cipher_bits")?),
             "tls_protocol" => self.tls_version = Some(value.into_owned()),
@@ -245,7 +246,11 @@ mod tests {
             (request.id, &*request.mechanism, &*request.service),
             (1, "PLAIN", "smtp")
         );
-        assert_eq!(request.remote, "198.51.100.7".parse().ok(), "in canonical form");
+        assert_eq!(
+            request.remote,
+            Ok("198.51.100.7".parse().ok()),
+            "in canonical form"
+        );
         assert!(request.secured && request.no_login && !request.valid_client_cert);
         assert_eq!(request.response.unwrap().unwrap().as_slice(), b"\0a\0b");
         assert!(
@@ -266,7 +271,7 @@ mod tests {
             (Some(256), Some("TLSv1.3"))
         );
         assert_eq!(request.cert_username.as_deref(), Some("a\tb"));
-        assert_eq!(request.remote, "fe80::1".parse().ok());
+        assert_eq!(request.remote, Ok("fe80::1".parse().ok()));
         assert!(request.secured && request.valid_client_cert && !request.no_login);
         assert!(request.response.is_none(), "the server speaks first");
     }
@@ -278,7 +283,6 @@ mod tests {
             ("no number",                    "AUTH",                                       LineError::Missing("id")),
             ("no mechanism",                 "AUTH\t1",                                    LineError::Missing("mechanism")),
             ("no service",                   "AUTH\t1\tPLAIN",                             LineError::Missing("service")),
-            ("a made-up address",            "AUTH\t1\tPLAIN\tservice=x\trip=nowhere",     LineError::Field("rip")),
             ("fields behind the response",   "AUTH\t1\tPLAIN\tservice=x\tresp==\tsecured", LineError::BehindResponse),
             ("an escape that there is not",  "AUTH\t1\tPLAIN\tservice=\x01x",              LineError::NotText),
             ("a process of letters",         "CPID\tx",                                    LineError::Field("pid")),
@@ -291,11 +295,16 @@ mod tests {
         let long = vec![b'a'; super::super::LINE_MAX + 1];
         assert_eq!(Client::parse(&long).err(), Some(LineError::TooLong));
         assert_eq!(Client::parse(b"AUTH\t\xff").err(), Some(LineError::NotText));
-        assert!(
-            auth("AUTH\t1\tPLAIN\tservice=x\trip=unknown")
+        let remote = |told: &str| {
+            auth(&format!("AUTH\t1\tPLAIN\tservice=x\trip={told}"))
                 .unwrap()
                 .remote
-                .is_none()
+        };
+        assert_eq!(remote("unknown"), Ok(None));
+        assert_eq!(
+            remote("nowhere"),
+            Err(LineError::Field("rip")),
+            "made up: this exchange alone"
         );
         let response = |line: &str| auth(line).unwrap().response.unwrap();
         assert_eq!(

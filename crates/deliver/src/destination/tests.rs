@@ -8,12 +8,13 @@ use crate::hop::HopKind;
 use crate::work::Due;
 
 fn destination() -> Destination {
-    Destination::new(NextHop {
+    let hop = NextHop {
         kind: HopKind::Maildir(PathBuf::from("/x")),
         tls: TlsLevel::None,
         verify: false,
         login: None,
-    })
+    };
+    Destination::new(hop.name(), hop)
 }
 
 fn work(id: i64) -> Work {
@@ -197,4 +198,33 @@ fn mail_of_a_pausing_destination_is_read_in_small_steps() {
     assert_eq!(destination.allowance(now), SLOW_READ);
     destination.end_pause();
     assert_eq!(destination.allowance(now), usize::MAX);
+}
+
+#[test]
+fn a_login_that_fails_as_before_is_no_news() {
+    use postern_smtp::Reply;
+    use postern_smtp::client::Stage;
+
+    let refused = |code, status, text: &'static str| {
+        Failure::refused(Stage::Auth, &Reply::fixed(code, status, text), "mx").passing()
+    };
+    let own = |text: &str| Failure::temporary(Status(4, 7, 0), "", text);
+    #[rustfmt::skip]
+    let steps = [
+        ("the first time",         Err(refused(535, Status(5, 7, 8), "no, id 1")),   true),
+        ("another id, no more",    Err(refused(535, Status(5, 7, 8), "no, id 2")),   false),
+        ("another status",         Err(refused(535, Status(5, 7, 9), "no, id 3")),   true),
+        ("another code",           Err(refused(534, Status(5, 7, 9), "no, id 4")),   true),
+        ("our own words",          Err(own("no token")),                             true),
+        ("the same",               Err(own("no token")),                             false),
+        ("other words",            Err(own("not offered")),                          true),
+        ("it works",               Ok("PLAIN"),                                      true),
+        ("it goes on working",     Ok("PLAIN"),                                      false),
+        ("it fails again",         Err(own("not offered")),                          true),
+    ];
+    let destination = destination();
+    for (shows, went, news) in steps {
+        let noted = destination.note_login(Timestamp::UNIX_EPOCH, went.as_ref().map(|mechanism| *mechanism));
+        assert_eq!(noted, news, "{shows}");
+    }
 }

@@ -6,12 +6,14 @@
 //! | `request` | the token endpoint (RFC 6749): client credentials and refresh tokens |
 //! | `device` | the first refresh token, by a person with a browser (RFC 8628) |
 //! | `source` | one login's token: one fetch for all who ask, renewal, waits after failures |
+//! | `folder` | the folder of those files, safe for root to write into |
 //! | `store` | the file in which token and refresh token outlive a restart |
 //!
 //! A refresh token that the provider replaces is on stable storage before anybody uses it: with many providers the old one is
 //! worth nothing by then.
 
 mod device;
+mod folder;
 mod request;
 mod settings;
 mod source;

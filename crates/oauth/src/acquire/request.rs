@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use zeroize::Zeroize;
 
-use super::settings::{ClientAuthentication, TokenSettings};
+use super::settings::{ClientAuthentication, Grant, TokenSettings};
 use crate::discovery::{self, DiscoveryError};
 use crate::http::{Answer, ClientSecret, Endpoint, HttpClient, HttpError, TrustError};
 
@@ -63,7 +63,7 @@ pub enum AcquireError {
 }
 
 impl AcquireError {
-    /// Whether it makes no sense to try again before somebody has done something.
+    /// Whether it makes little sense to try again before somebody has done something.
     #[must_use]
     pub fn is_lasting(&self) -> bool {
         matches!(self, Self::NotAuthorized(..))
@@ -159,7 +159,10 @@ pub(super) async fn post(
             secret: secret.clone(),
         }),
         (secret, _) => {
-            fields.push(("client_id", &settings.client_id));
+            // No field may come twice (RFC 6749 section 3.2).
+            if !fields.iter().any(|(name, _)| *name == "client_id") {
+                fields.push(("client_id", &settings.client_id));
+            }
             if let Some(secret) = secret {
                 fields.push(("client_secret", secret.expose_secret()));
             }
@@ -214,7 +217,7 @@ fn refusal(answer: &Answer, endpoint: &Endpoint, settings: &TokenSettings) -> Ac
             address: endpoint.to_string(),
             source: HttpError::Status(answer.status),
         },
-        "invalid_grant" => AcquireError::NotAuthorized(
+        "invalid_grant" if settings.grant == Grant::RefreshToken => AcquireError::NotAuthorized(
             format!("the provider no longer takes the refresh token ({})", said.text()),
             settings.login.clone(),
         ),
@@ -295,6 +298,41 @@ mod tests {
                 lifetime,
                 "{shows}"
             );
+        }
+    }
+
+    #[test]
+    fn only_a_refresh_token_takes_a_person() {
+        #[rustfmt::skip]
+        let cases = [
+            // the grant                what the provider says                                    lasting
+            (Grant::RefreshToken,      400, r#"{"error":"invalid_grant"}"#,                       true),
+            (Grant::ClientCredentials, 400, r#"{"error":"invalid_grant"}"#,                       false),
+            (Grant::RefreshToken,      400, r#"{"error":"invalid_client"}"#,                      false),
+            (Grant::RefreshToken,      503, r#"{"error":"invalid_grant"}"#,                       false),
+        ];
+        let endpoint = Endpoint::parse("https://login.example/token").unwrap();
+        for (grant, status, body, lasting) in cases {
+            let settings = TokenSettings {
+                login: "isp".into(),
+                grant,
+                issuer: None,
+                token_endpoint: Some(endpoint.clone()),
+                device_endpoint: None,
+                client_id: "relay".into(),
+                client_secret: None,
+                client_authentication: ClientAuthentication::Basic,
+                scope: None,
+                audience: None,
+                refresh_token: None,
+                http: crate::http::HttpSettings::default(),
+            };
+            let said = Answer {
+                status,
+                ..answer(body)
+            };
+            let error = refusal(&said, &endpoint, &settings);
+            assert_eq!(error.is_lasting(), lasting, "{grant:?} {status} {body}: {error}");
         }
     }
 }

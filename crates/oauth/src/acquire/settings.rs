@@ -1,6 +1,7 @@
 //! What a login's tokens are fetched with.
 
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest as _, Sha256};
 
 use crate::http::{Endpoint, HttpSettings};
 
@@ -61,6 +62,12 @@ impl TokenSettings {
             && secret(self.refresh_token.as_ref()) == secret(other.refresh_token.as_ref())
             && self.client_authentication == other.client_authentication
             && self.http == other.http
+    }
+
+    /// The digest of the configured refresh token, which tells a new one from the one of before.
+    pub(crate) fn configured(&self) -> Option<String> {
+        let token = self.refresh_token.as_ref()?;
+        Some(format!("{:x}", Sha256::digest(token.expose_secret())))
     }
 
     /// What a stored token belongs to: after a change of it, the token is another's.

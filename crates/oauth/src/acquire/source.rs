@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use super::request::{AcquireError, Fetched, fetch};
 use super::settings::{Grant, TokenSettings};
-use super::store::{Stamp, Stored, TokenStore};
+use super::store::{Stamp, Stored, TokenStore, TokenStoreError};
 use crate::http::HttpClient;
 
 /// A token is renewed when a fifth of its life is left, at most this many seconds before its end.
@@ -24,6 +24,9 @@ const WAIT_FIRST: Duration = Duration::from_secs(2);
 
 /// The longest wait after failures.
 const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// The wait after a failure that only a person can mend. A provider may be mistaken for a while, so it is not for ever.
+const WAIT_LASTING: Duration = Duration::from_secs(3_600);
 
 /// A host's refusal leads to a renewal once in this time.
 const FORCED_EVERY: Duration = Duration::from_secs(60);
@@ -44,6 +47,8 @@ struct Shown {
     token: Option<Token>,
     problem: Option<String>,
     forced: Option<Instant>,
+    /// The next who asks need not wait for the end of a pause.
+    retry: bool,
 }
 
 #[derive(Clone)]
@@ -58,6 +63,8 @@ struct Token {
 struct Fetching {
     loaded: bool,
     refresh_token: Option<SecretString>,
+    /// The digest of the configured refresh token that this one has come after.
+    configured: Option<String>,
     /// The file that the refresh token is from.
     stamp: Stamp,
     failures: u32,
@@ -153,8 +160,8 @@ impl TokenSource {
             .as_ref()
             .is_some_and(|token| token.secret.expose_secret() == refused.expose_secret());
         if !is_current {
-            // It has been renewed already.
-            return shown.token.is_some();
+            // It has been renewed already, or is about to be: another worker was refused first.
+            return shown.token.is_some() || shown.forced.is_some_and(|at| at.elapsed() < FORCED_EVERY);
         }
         if shown.forced.is_some_and(|at| at.elapsed() < FORCED_EVERY) {
             return false;
@@ -162,6 +169,11 @@ impl TokenSource {
         shown.forced = Some(Instant::now());
         shown.token = None;
         true
+    }
+
+    /// The next who asks is not put off by a failure: somebody may have mended its cause.
+    pub fn retry(&self) {
+        self.shown.lock().retry = true;
     }
 
     /// How the token stands.
@@ -185,25 +197,24 @@ impl TokenSource {
     }
 
     async fn renew(&self, fetching: &mut Fetching) -> Result<SecretString, AcquireError> {
-        self.read_store(fetching);
+        self.read_store(fetching).await;
         if let Some(token) = self.current(|token, now| now < token.renew_at) {
             return Ok(token);
         }
+        if std::mem::take(&mut self.shown.lock().retry) {
+            fetching.forget_failures();
+        }
         if let Some(failure) = &fetching.failure
-            && (failure.is_lasting() || fetching.not_before.is_some_and(|at| Instant::now() < at))
+            && fetching.not_before.is_some_and(|at| Instant::now() < at)
         {
             return Err(failure.clone());
         }
         let result = self.fetch(fetching).await;
         match &result {
-            Ok(_) => {
-                fetching.failure = None;
-                fetching.failures = 0;
-                fetching.not_before = None;
-            }
+            Ok(_) => fetching.forget_failures(),
             Err(error) => {
                 fetching.failures = fetching.failures.saturating_add(1);
-                fetching.not_before = Some(Instant::now() + wait_after(fetching.failures));
+                fetching.not_before = Some(Instant::now() + wait_after(error, fetching.failures));
                 self.report(error);
                 fetching.failure = Some(error.clone());
             }
@@ -224,10 +235,13 @@ impl TokenSource {
         };
         let fetched = fetch(&self.http, &self.settings, refresh.as_ref()).await?;
         let replaced = fetched.refresh_token.is_some();
-        let (token, stored) = take(fetched, refresh, &self.settings);
-        let kept = self.store.save(&self.settings.login, &stored);
-        fetching.refresh_token = stored.refresh_token;
-        fetching.stamp = self.store.stamp(&self.settings.login);
+        let (token, mut stored) = take(fetched, refresh, &self.settings);
+        stored.configured.clone_from(&fetching.configured);
+        fetching.refresh_token.clone_from(&stored.refresh_token);
+        let (kept, stamp) = self
+            .with_store(move |store, login| (store.save(login, &stored), store.stamp(login)))
+            .await;
+        fetching.stamp = stamp;
         let secret = token.secret.clone();
         let expires_at = token.expires_at;
         {
@@ -247,38 +261,60 @@ impl TokenSource {
     }
 
     /// Takes what is on disk: at the first call, and when another process has authorized the login anew.
-    fn read_store(&self, fetching: &mut Fetching) {
-        let stamp = self.store.stamp(&self.settings.login);
-        if fetching.loaded && stamp == fetching.stamp {
-            return;
-        }
-        fetching.stamp = stamp;
-        fetching.loaded = true;
-        let found = match self.store.load(&self.settings.login) {
-            Ok(found) => found,
+    async fn read_store(&self, fetching: &mut Fetching) {
+        let (known, at_start) = (fetching.stamp, !fetching.loaded);
+        let read = move |store: &TokenStore, login: &str| {
+            let stamp = store.stamp(login);
+            let changed = at_start || stamp != known;
+            (changed.then(|| store.load(login)).transpose(), stamp)
+        };
+        let (found, stamp) = self.with_store(read).await;
+        let found = match found {
+            Ok(None) => return,
+            Ok(Some(found)) => found,
             Err(error) => {
                 error!(target: "postern::login", login = %self.settings.login, reply = %error, "token not read");
                 self.shown.lock().problem = Some(error.to_string());
                 None
             }
         };
-        let found = found.filter(|stored| stored.identity == self.settings.identity());
-        fetching.failure = None;
-        fetching.failures = 0;
-        fetching.not_before = None;
-        let Some(stored) = found else {
+        fetching.stamp = stamp;
+        fetching.loaded = true;
+        fetching.forget_failures();
+        let configured = self.settings.configured();
+        let counts = |stored: &Stored| {
+            // A token in the configuration that was not there when this was kept is newer, unless another process has kept it
+            // while this one ran.
+            let newer = at_start && configured.is_some() && stored.configured != configured;
+            stored.identity == self.settings.identity() && !newer
+        };
+        let Some(stored) = found.filter(counts) else {
             fetching.refresh_token = self.settings.refresh_token.clone();
+            fetching.configured = configured;
             return;
         };
         fetching.refresh_token = stored
             .refresh_token
             .or_else(|| self.settings.refresh_token.clone());
+        fetching.configured = stored.configured;
         if let Some((secret, expires_at)) = stored.access {
             let left = expires_at.saturating_sub(unix_now());
             let forced = self.shown.lock().forced.is_some();
             if left > LAST_SECONDS && !forced {
                 self.shown.lock().token = Some(Token::new(secret, expires_at, left));
             }
+        }
+    }
+
+    /// Works with the disk, on a thread that may wait for it.
+    async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&TokenStore, &str) -> (Result<T, TokenStoreError>, Stamp) + Send + 'static,
+    ) -> (Result<T, TokenStoreError>, Stamp) {
+        let (store, login) = (self.store.clone(), self.settings.login.clone());
+        match tokio::task::spawn_blocking(move || work(&store, &login)).await {
+            Ok(done) => done,
+            Err(error) => (Err(TokenStoreError::Interrupted(error.to_string())), None),
         }
     }
 
@@ -300,6 +336,14 @@ impl TokenSource {
     }
 }
 
+impl Fetching {
+    fn forget_failures(&mut self) {
+        self.failure = None;
+        self.failures = 0;
+        self.not_before = None;
+    }
+}
+
 impl Token {
     fn new(secret: SecretString, expires_at: u64, lifetime: u64) -> Self {
         Self {
@@ -316,6 +360,7 @@ fn take(fetched: Fetched, refresh: Option<SecretString>, settings: &TokenSetting
     let stored = Stored {
         identity: settings.identity(),
         refresh_token: fetched.refresh_token.or(refresh),
+        configured: settings.configured(),
         access: Some((fetched.access_token.clone(), expires_at)),
     };
     (
@@ -342,7 +387,10 @@ impl TokenStore {
     }
 }
 
-fn wait_after(failures: u32) -> Duration {
+fn wait_after(error: &AcquireError, failures: u32) -> Duration {
+    if error.is_lasting() {
+        return WAIT_LASTING;
+    }
     let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
     WAIT_FIRST.saturating_mul(doubled).min(WAIT_MAX)
 }
@@ -360,8 +408,15 @@ mod tests {
     #[test]
     fn waits_grow_to_a_bound() {
         for (failures, seconds) in [(1, 2), (2, 4), (5, 32), (9, 300), (40, 300), (u32::MAX, 300)] {
-            assert_eq!(wait_after(failures), Duration::from_secs(seconds), "{failures}");
+            let error = AcquireError::Refused("invalid_client".into());
+            assert_eq!(
+                wait_after(&error, failures),
+                Duration::from_secs(seconds),
+                "{failures}"
+            );
         }
+        let lasting = AcquireError::NotAuthorized("revoked".into(), "isp".into());
+        assert_eq!(wait_after(&lasting, 1), WAIT_LASTING);
     }
 
     #[test]

@@ -4,16 +4,19 @@
 //! case sealing protects a copy of single files, such as in a support bundle or a careless backup, and not against who
 //! can read the whole folder; only a credential that the system itself keeps sealed does that.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 use zeroize::{Zeroize, Zeroizing};
+
+use super::folder::Folder;
 
 /// The credential of the service (`LoadCredentialEncrypted=postern-token-key:…`).
 const CREDENTIAL: &str = "postern-token-key";
@@ -37,6 +40,8 @@ pub struct Stored {
     pub(crate) identity: String,
     /// The refresh token.
     pub(crate) refresh_token: Option<SecretString>,
+    /// The digest of the refresh token that the configuration had when these came to be: another one there is newer than they.
+    pub(crate) configured: Option<String>,
     /// The token, with its end in seconds since 1970.
     pub(crate) access: Option<(SecretString, u64)>,
 }
@@ -47,6 +52,8 @@ struct Written {
     refresh_token: Option<String>,
     access_token: Option<String>,
     expires_at: Option<u64>,
+    #[serde(default)]
+    configured: Option<String>,
 }
 
 impl Drop for Written {
@@ -60,7 +67,12 @@ impl Drop for Written {
 #[derive(Clone, Debug)]
 pub struct TokenStore {
     folder: PathBuf,
+    /// The key that the system keeps, if it gave this process one.
+    credential: Option<PathBuf>,
 }
+
+/// What was sealed, and whether with the key that new files are sealed with.
+type Opened = (Zeroizing<Vec<u8>>, bool);
 
 /// Tokens that cannot be kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +95,9 @@ pub enum TokenStoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The work was broken off.
+    #[error("tokens cannot be kept or read: {0}")]
+    Interrupted(String),
     /// The file was sealed with another key, or changed.
     #[error(
         "{path} does not open with the key of this server: remove it, and run `postern login authorize` anew"
@@ -100,12 +115,17 @@ impl TokenStore {
     /// Tokens below this state directory. Nothing is made before something is kept.
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
+        let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
+            .map(|folder| Path::new(&folder).join(CREDENTIAL))
+            .filter(|path| path.exists());
         Self {
             folder: state_dir.join("tokens"),
+            credential,
         }
     }
 
-    /// What is kept of a login.
+    /// What is kept of a login. What `postern login authorize` has sealed without the service's credential opens as well, and is
+    /// sealed anew with that.
     ///
     /// # Errors
     ///
@@ -122,21 +142,29 @@ impl TokenStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
+        let stamp = self.stamp(login);
         let mut sealed = Vec::new();
         file.take(FILE_MAX).read_to_end(&mut sealed).map_err(failed)?;
-        let Some(key) = self.key(false)? else {
-            return Err(TokenStoreError::Sealed { path });
-        };
-        let text =
-            open(&key, login, &sealed).ok_or_else(|| TokenStoreError::Sealed { path: path.clone() })?;
+        let (text, preferred) = self
+            .open(login, &sealed)?
+            .ok_or_else(|| TokenStoreError::Sealed { path: path.clone() })?;
         let mut written: Written =
             serde_json::from_slice(&text).map_err(|_| TokenStoreError::Sealed { path: path.clone() })?;
         let access = written.access_token.take().map(SecretString::from);
-        Ok(Some(Stored {
+        let stored = Stored {
             identity: std::mem::take(&mut written.identity),
             refresh_token: written.refresh_token.take().map(SecretString::from),
+            configured: written.configured.take(),
             access: access.zip(written.expires_at),
-        }))
+        };
+        // Not what somebody else has written meanwhile.
+        if !preferred
+            && self.stamp(login) == stamp
+            && let Err(error) = self.save(login, &stored)
+        {
+            warn!(target: "postern::login", %login, reply = %error, "token not sealed anew");
+        }
+        Ok(Some(stored))
     }
 
     /// Keeps the tokens of a login in place of what was kept before. They are on stable storage when this returns.
@@ -151,23 +179,20 @@ impl TokenStore {
             path: path.clone(),
             source,
         };
-        self.make_folder().map_err(failed)?;
-        let Some(key) = self.key(true)? else {
-            return Err(TokenStoreError::BadKey {
-                path: self.folder.join(KEY_FILE),
-            });
-        };
+        let folder = Folder::make(&self.folder).map_err(failed)?;
+        let key = self.sealing_key(&folder)?;
         let expose = |secret: &SecretString| secret.expose_secret().to_owned();
         let written = Written {
             identity: stored.identity.clone(),
             refresh_token: stored.refresh_token.as_ref().map(expose),
             access_token: stored.access.as_ref().map(|(token, _)| expose(token)),
             expires_at: stored.access.as_ref().map(|(_, end)| *end),
+            configured: stored.configured.clone(),
         };
         let text = serde_json::to_vec(&written).map(Zeroizing::new);
         let text = text.map_err(|error| failed(io::Error::other(error)))?;
         let sealed = seal(&key, login, &text).map_err(|()| failed(io::Error::other("cannot be sealed")))?;
-        self.write(&path, &sealed).map_err(failed)
+        folder.replace(&file_name(login), &sealed).map_err(failed)
     }
 
     /// The state of a login's file.
@@ -176,84 +201,69 @@ impl TokenStore {
         Some((metadata.ino(), metadata.modified().ok()?))
     }
 
-    /// A name that is one component of a path and keeps logins apart.
     fn path(&self, login: &str) -> PathBuf {
-        let mut name = String::with_capacity(login.len() + 6);
-        for octet in login.bytes() {
-            if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_') {
-                name.push(char::from(octet));
-            } else {
-                name.push_str(&format!("%{octet:02X}"));
+        self.folder.join(file_name(login))
+    }
+
+    /// Opens with whichever key fits; with the text comes whether that is the one to seal with.
+    fn open(&self, login: &str, sealed: &[u8]) -> Result<Option<Opened>, TokenStoreError> {
+        let mut bad = None;
+        for (number, path) in self
+            .credential
+            .iter()
+            .chain([&self.folder.join(KEY_FILE)])
+            .enumerate()
+        {
+            let own = number > 0 || self.credential.is_none();
+            match read_key(path, own) {
+                Ok(key) => {
+                    if let Some(text) = open(&key, login, sealed) {
+                        return Ok(Some((text, number == 0)));
+                    }
+                }
+                Err(TokenStoreError::Io { source, .. })
+                    if own && source.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => bad = bad.or(Some(error)),
             }
         }
-        name.push_str(".token");
-        self.folder.join(name)
+        bad.map_or(Ok(None), Err)
     }
 
-    fn make_folder(&self) -> io::Result<()> {
-        match DirBuilder::new().mode(0o700).create(&self.folder) {
-            Ok(()) => self.like_parent(&self.folder),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Root may do this for the server, which then has to own what comes of it.
-    fn like_parent(&self, path: &Path) -> io::Result<()> {
-        let state_dir = self.folder.parent().unwrap_or(&self.folder);
-        let (wanted, found) = (fs::metadata(state_dir)?, fs::metadata(path)?);
-        if (wanted.uid(), wanted.gid()) == (found.uid(), found.gid()) {
-            return Ok(());
-        }
-        std::os::unix::fs::chown(path, Some(wanted.uid()), Some(wanted.gid()))
-    }
-
-    /// The key; made if missing and wanted.
-    fn key(&self, make: bool) -> Result<Option<Zeroizing<[u8; KEY]>>, TokenStoreError> {
-        if let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") {
-            let path = Path::new(&folder).join(CREDENTIAL);
-            if path.exists() {
-                return read_key(&path, false).map(Some);
-            }
+    /// The key for new files: the credential if there is one, else the one beside them, which is made if missing.
+    fn sealing_key(&self, folder: &Folder) -> Result<Zeroizing<[u8; KEY]>, TokenStoreError> {
+        if let Some(path) = &self.credential {
+            return read_key(path, false);
         }
         let path = self.folder.join(KEY_FILE);
-        if !path.exists() {
-            if !make {
-                return Ok(None);
-            }
+        let failed = |source| TokenStoreError::Io {
+            what: "make",
+            path: path.clone(),
+            source,
+        };
+        if !folder.holds(KEY_FILE).map_err(failed)? {
             let mut key = Zeroizing::new([0; KEY]);
-            let failed = |source| TokenStoreError::Io {
-                what: "make",
-                path: path.clone(),
-                source,
-            };
             aws_lc_rs::rand::fill(key.as_mut_slice())
                 .map_err(|error| failed(io::Error::other(error.to_string())))?;
-            self.write(&path, key.as_slice()).map_err(failed)?;
+            folder.publish(KEY_FILE, key.as_slice()).map_err(failed)?;
         }
-        read_key(&path, true).map(Some)
+        // Whoever was first has made the key of all.
+        let file = folder.open(KEY_FILE).map_err(failed)?;
+        key_of(file, &path, true)
     }
+}
 
-    /// Writes a file for its owner alone, whole or not at all.
-    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let draft = path.with_extension(format!("{:08x}.draft", rand::random::<u32>()));
-        let written = (|| {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&draft)?;
-            file.write_all(content)?;
-            file.sync_all()?;
-            self.like_parent(&draft)?;
-            fs::rename(&draft, path)
-        })();
-        if written.is_err() {
-            let _ = fs::remove_file(&draft);
+/// A name that is one component of a path and keeps logins apart.
+fn file_name(login: &str) -> String {
+    let mut name = String::with_capacity(login.len() + 6);
+    for octet in login.bytes() {
+        if octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_') {
+            name.push(char::from(octet));
+        } else {
+            name.push_str(&format!("%{octet:02X}"));
         }
-        written?;
-        File::open(&self.folder)?.sync_all()
     }
+    name.push_str(".token");
+    name
 }
 
 fn read_key(path: &Path, own: bool) -> Result<Zeroizing<[u8; KEY]>, TokenStoreError> {
@@ -262,10 +272,18 @@ fn read_key(path: &Path, own: bool) -> Result<Zeroizing<[u8; KEY]>, TokenStoreEr
         path: path.to_owned(),
         source,
     };
+    key_of(File::open(path).map_err(failed)?, path, own)
+}
+
+fn key_of(file: File, path: &Path, own: bool) -> Result<Zeroizing<[u8; KEY]>, TokenStoreError> {
+    let failed = |source| TokenStoreError::Io {
+        what: "read",
+        path: path.to_owned(),
+        source,
+    };
     let bad = || TokenStoreError::BadKey {
         path: path.to_owned(),
     };
-    let file = File::open(path).map_err(failed)?;
     // A credential's folder is the system's to protect.
     if own && file.metadata().map_err(failed)?.mode() & 0o077 != 0 {
         return Err(bad());
@@ -319,6 +337,7 @@ mod tests {
         Stored {
             identity: "who".into(),
             refresh_token: Some(refresh.into()),
+            configured: None,
             access: Some(("access".into(), 7)),
         }
     }
@@ -376,5 +395,79 @@ mod tests {
         fs::set_permissions(store.folder.join(KEY_FILE), fs::Permissions::from_mode(0o644)).unwrap();
         let error = store.save("a/../b", &stored("x")).unwrap_err();
         assert!(error.to_string().contains("chmod 600"), "{error}");
+    }
+
+    #[test]
+    fn what_was_sealed_without_the_credential_is_sealed_anew_with_it() {
+        let state = tempfile::tempdir().unwrap();
+        let shell = TokenStore {
+            credential: None,
+            ..TokenStore::new(state.path())
+        };
+        shell.save("isp", &stored("by a person")).unwrap();
+        let credential = state.path().join("credential");
+        fs::write(&credential, [7; KEY]).unwrap();
+        let server = TokenStore {
+            credential: Some(credential),
+            ..shell.clone()
+        };
+        let found = server.load("isp").unwrap().unwrap();
+        assert_eq!(found.refresh_token.unwrap().expose_secret(), "by a person");
+        assert!(shell.load("isp").is_err(), "the key beside it no longer opens it");
+        fs::remove_file(shell.folder.join(KEY_FILE)).unwrap();
+        assert!(server.load("isp").unwrap().is_some());
+        server.save("other", &stored("x")).unwrap();
+        assert!(
+            !shell.folder.join(KEY_FILE).exists(),
+            "the credential needs no other key"
+        );
+    }
+
+    #[test]
+    fn a_link_in_place_of_the_folder_is_refused() {
+        let state = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), state.path().join("tokens")).unwrap();
+        let error = TokenStore::new(state.path())
+            .save("isp", &stored("x"))
+            .unwrap_err();
+        assert!(error.to_string().contains("symbolic link"), "{error}");
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_root_keeps_belongs_to_the_server() {
+        let state = tempfile::tempdir().unwrap();
+        // As anybody else there is nothing to hand over.
+        let owner = if nix::unistd::geteuid().is_root() {
+            65_534
+        } else {
+            nix::unistd::geteuid().as_raw()
+        };
+        std::os::unix::fs::chown(state.path(), Some(owner), None).unwrap();
+        let store = TokenStore::new(state.path());
+        store.save("isp", &stored("x")).unwrap();
+        for path in [&store.folder, &store.folder.join(KEY_FILE), &store.path("isp")] {
+            assert_eq!(fs::metadata(path).unwrap().uid(), owner, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn those_who_save_first_at_once_share_a_key() {
+        let state = tempfile::tempdir().unwrap();
+        let store = TokenStore::new(state.path());
+        let logins: Vec<String> = (0..16).map(|number| format!("isp{number}")).collect();
+        std::thread::scope(|scope| {
+            for login in &logins {
+                scope.spawn(|| store.save(login, &stored("x")).unwrap());
+            }
+        });
+        for login in &logins {
+            assert!(store.load(login).unwrap().is_some(), "{login}");
+        }
+        let drafts = fs::read_dir(&store.folder).unwrap();
+        let drafts =
+            drafts.filter(|entry| entry.as_ref().unwrap().path().extension() == Some("draft".as_ref()));
+        assert_eq!(drafts.count(), 0);
     }
 }

@@ -20,8 +20,8 @@ pub(super) struct Keys {
     http: HttpClient,
     times: KeyTimes,
     state: Mutex<State>,
-    /// Held by the caller who fetches; the others wait for what comes.
-    fetching: tokio::sync::Mutex<()>,
+    /// Held while somebody fetches; the others wait for what comes.
+    fetching: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What is at hand, and when it was last asked for.
@@ -73,12 +73,12 @@ impl Keys {
             http,
             times,
             state: Mutex::default(),
-            fetching: tokio::sync::Mutex::default(),
+            fetching: Arc::default(),
         }
     }
 
     /// The keys at hand; fetched now, if there are none that can be used.
-    pub(super) async fn current(&self, watch: &Watch) -> Result<Arc<KeySet>, Outage> {
+    pub(super) async fn current(self: &Arc<Self>, watch: &Arc<Watch>) -> Result<Arc<KeySet>, Outage> {
         let usable = self.state.lock().usable(&self.times, Instant::now());
         if let Some(set) = usable {
             return Ok(set);
@@ -98,9 +98,9 @@ impl Keys {
     ///
     /// However many such tokens come, the provider is asked no oftener than once in [`KeyTimes::pause`].
     pub(super) async fn after(
-        &self,
+        self: &Arc<Self>,
         seen: &Arc<KeySet>,
-        watch: &Watch,
+        watch: &Arc<Watch>,
     ) -> Result<Option<Arc<KeySet>>, Outage> {
         let is_seen = |state: &State| state.set.as_ref().is_some_and(|set| Arc::ptr_eq(set, seen));
         self.fetch_if(watch, |state, now| {
@@ -118,26 +118,38 @@ impl Keys {
     }
 
     /// Fetches when it is due; says how long until it is again.
-    pub(super) async fn keep_fresh(&self, watch: &Watch) -> Duration {
+    pub(super) async fn keep_fresh(self: &Arc<Self>, watch: &Arc<Watch>) -> Duration {
         self.fetch_if(watch, |state, now| state.due_in(&self.times, now).is_zero())
             .await;
         self.state.lock().due_in(&self.times, Instant::now())
     }
 
-    async fn fetch_if(&self, watch: &Watch, due: impl Fn(&State, Instant) -> bool) {
-        let _one = self.fetching.lock().await;
+    /// Fetches when it is `due`. A caller that is dropped, as its client has gone, does not end the fetch: else whoever wants to
+    /// could keep all others without keys, time after time.
+    async fn fetch_if(self: &Arc<Self>, watch: &Arc<Watch>, due: impl Fn(&State, Instant) -> bool) {
+        let one = Arc::clone(&self.fetching).lock_owned().await;
         {
             let mut state = self.state.lock();
             let now = Instant::now();
             if !due(&state, now) {
                 return;
             }
-            // Before the answer: who breaks off does not get another try sooner.
+            // Before the answer: nobody gets another try sooner.
             state.tried = Some(now);
             state
                 .error
                 .get_or_insert_with(|| "the provider has not answered yet".into());
         }
+        let (this, watch) = (Arc::clone(self), Arc::clone(watch));
+        let task = tokio::spawn(async move {
+            let _one = one;
+            this.fetch_and_keep(&watch).await;
+        });
+        // It ends by itself, by the provider's `timeout` at the latest.
+        let _ = task.await;
+    }
+
+    async fn fetch_and_keep(&self, watch: &Watch) {
         let fetched = self.fetch().await;
         watch.note(fetched.as_ref().err().map(String::as_str));
         let mut state = self.state.lock();

@@ -1,5 +1,6 @@
 //! One provider at work.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -103,18 +104,18 @@ impl Watch {
 pub(super) struct Provider {
     pub(super) settings: ProviderSettings,
     pub(super) kind: Kind,
-    pub(super) watch: Watch,
+    pub(super) watch: Arc<Watch>,
     /// Whether a task keeps its keys fresh.
     pub(super) kept: AtomicBool,
 }
 
 pub(super) enum Kind {
     Signed {
-        keys: Keys,
+        keys: Arc<Keys>,
         algorithms: Vec<SigningAlgorithm>,
         access_token_type: bool,
     },
-    Asked(Introspector),
+    Asked(Box<Introspector>),
 }
 
 impl Provider {
@@ -131,23 +132,29 @@ impl Provider {
                 access_token_type,
                 times,
             } => Kind::Signed {
-                keys: Keys::new(keys.clone(), &issuer, settings.discovery.clone(), http, *times),
+                keys: Arc::new(Keys::new(
+                    keys.clone(),
+                    &issuer,
+                    settings.discovery.clone(),
+                    http,
+                    *times,
+                )),
                 algorithms: algorithms.clone(),
                 access_token_type: *access_token_type,
             },
-            TokenCheck::Introspection(introspection) => Kind::Asked(Introspector::new(
+            TokenCheck::Introspection(introspection) => Kind::Asked(Box::new(Introspector::new(
                 introspection.clone(),
                 http,
                 settings.http.timeout,
-            )),
+            ))),
         };
         Ok(Self {
             kind,
             settings,
-            watch: Watch {
+            watch: Arc::new(Watch {
                 issuer,
                 problem: Mutex::default(),
-            },
+            }),
             kept: AtomicBool::new(false),
         })
     }
@@ -177,7 +184,7 @@ impl Provider {
     pub(super) async fn proven<'a>(
         &self,
         signed: &'a Signed<'_>,
-        keys: &Keys,
+        keys: &Arc<Keys>,
         algorithms: &[SigningAlgorithm],
     ) -> Result<&'a Claims, Trouble> {
         let set = keys.current(&self.watch).await?;
@@ -196,7 +203,7 @@ impl Provider {
         Ok(judge(&claims, &self.settings.rules, Origin::Introspected, unix_now()).verdict()?)
     }
 
-    pub(super) async fn asked(&self, token: &str) -> Result<std::sync::Arc<Claims>, Trouble> {
+    pub(super) async fn asked(&self, token: &str) -> Result<Arc<Claims>, Trouble> {
         let Kind::Asked(introspector) = &self.kind else {
             return Err(Refusal::NoProvider("opaque").into());
         };

@@ -67,7 +67,7 @@ pub(crate) fn run(at: &ConfigArg, args: &ExplainArgs) -> Result<(), Failure> {
 }
 
 async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Failure> {
-    let directories = Directories::open(config.directories.clone())
+    let directories = Directories::open(super::those_there(config.directories.clone()))
         .await
         .map_err(|error| Failure::new(Exit::InputOutput, chain(&error)))?;
     let mut verdicts = Vec::new();

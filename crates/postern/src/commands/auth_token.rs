@@ -88,10 +88,7 @@ pub(crate) fn explain(file: &Path, json: JsonArg, arg: &ConfigArg) -> Result<(),
 
 /// Whether a directory knows the owner.
 async fn account(owner: &Owner, directories: Vec<DirectorySettings>) -> Result<Step, Failure> {
-    // Opening own users that are not there would make them.
-    let there =
-        |one: &DirectorySettings| !matches!(one, DirectorySettings::Users(users) if !users.database.exists());
-    let directories = Directories::open(directories.into_iter().filter(there).collect())
+    let directories = Directories::open(super::those_there(directories))
         .await
         .map_err(|error| Failure::new(Exit::Config, chain(&error)))?;
     let (says, problem) = match directories.find_account(&owner.login).await {

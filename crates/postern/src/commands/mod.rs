@@ -19,6 +19,8 @@ pub(crate) mod version;
 
 use std::path::Path;
 
+use postern_directory::DirectorySettings;
+
 use crate::config::{self, Report, Written};
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -28,6 +30,12 @@ pub(crate) fn show_report(report: &Report) {
     if !report.is_empty() {
         eprint!("{}", report.render(output::colour_on_stderr(), output::width()));
     }
+}
+
+/// The directories without own users whose file is missing: opening those would make it, and a root that only looks would own it.
+pub(crate) fn those_there(mut directories: Vec<DirectorySettings>) -> Vec<DirectorySettings> {
+    directories.retain(|one| !matches!(one, DirectorySettings::Users(users) if !users.database.exists()));
+    directories
 }
 
 /// `3 errors and 1 warning`.

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 use crate::args::{ConfigArg, PamWorkerArgs};
 use crate::exit::{Exit, Failure};
 use crate::locate;
+use crate::rights::{self, Rights};
 
 /// Longest wait for a request, once somebody has connected.
 const REQUEST_TIME: Duration = Duration::from_secs(5);
@@ -92,6 +93,10 @@ fn listen(socket: &Path, client: Uid) -> Result<UnixListener, Failure> {
     if let Some(folder) = socket.parent().filter(|folder| !folder.exists()) {
         fs::DirBuilder::new().mode(0o755).create(folder).map_err(failed)?;
     }
+    if geteuid().is_root() {
+        let folder = socket.parent().filter(|folder| !folder.as_os_str().is_empty());
+        check_folder(folder.unwrap_or_else(|| Path::new(".")))?;
+    }
     if std::os::unix::net::UnixStream::connect(socket).is_ok() {
         let text = format!("another helper listens on {}", socket.display());
         return Err(Failure::new(Exit::TryAgain, text));
@@ -102,11 +107,35 @@ fn listen(socket: &Path, client: Uid) -> Result<UnixListener, Failure> {
         fs::remove_file(socket).map_err(failed)?;
     }
     let listener = UnixListener::bind(socket).map_err(failed)?;
-    fs::set_permissions(socket, fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    if geteuid().is_root() {
-        chown(socket, Some(client.as_raw()), None).map_err(failed)?;
-    }
+    let rights = Rights {
+        owner: geteuid().is_root().then_some(client.as_raw()),
+        group: None,
+        mode: 0o600,
+    };
+    rights::give(socket, rights).map_err(failed)?;
     Ok(listener)
+}
+
+/// Root puts its socket where nobody else can put another in its place.
+fn check_folder(folder: &Path) -> Result<(), Failure> {
+    let shown = folder.display();
+    let found = fs::metadata(folder).map_err(|error| {
+        Failure::from_error(
+            Exit::CannotCreate,
+            &format!("cannot look at the folder {shown}"),
+            &error,
+        )
+    })?;
+    if found.uid() == 0 && found.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::NoPermission,
+        format!(
+            "the folder {shown} of the socket is not root's alone, so others could put a socket of theirs there: \
+             chown root {shown} && chmod go-w {shown}, or choose another `socket`"
+        ),
+    ))
 }
 
 async fn accept(listener: UnixListener, settings: Arc<PamSettings>, client: Uid) {
@@ -223,5 +252,33 @@ fn ask(args: &PamWorkerArgs, request: &Request) -> Reply {
         Verdict::PasswordExpired => Reply::Denied(DenyReason::PasswordExpired),
         Verdict::NotNow => Reply::Denied(DenyReason::NotNow),
         Verdict::Unavailable(reason) => Reply::Unavailable(reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+
+    use super::*;
+
+    #[test]
+    fn root_keeps_to_folders_of_its_own() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let cases = [
+            ("root's", 0, 0o755, true),
+            ("others may write", 0, 0o757, false),
+            ("the group may write", 0, 0o775, false),
+            ("everybody may, as in /tmp", 0, 0o1777, false),
+            ("another's", 65_534, 0o755, false),
+        ];
+        for (shows, owner, mode, fit) in cases {
+            chown(folder.path(), Some(owner), None).unwrap();
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+            let made = check_folder(folder.path());
+            assert_eq!(made.is_ok(), fit, "{shows}");
+        }
     }
 }

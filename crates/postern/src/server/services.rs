@@ -34,6 +34,8 @@ pub(super) struct Services {
     deliverer: Deliverer,
     resolver: Resolver,
     own_tokens: Arc<TokenSources>,
+    /// Renews those tokens until `stop_usage`.
+    keeper: JoinHandle<()>,
     listeners: Listeners,
     sockets: Sockets,
     delivery: JoinHandle<()>,
@@ -138,7 +140,7 @@ impl Services {
             tls: Arc::clone(&shared.client_tls),
             tokens: Arc::clone(&own_tokens) as Arc<dyn postern_deliver::Tokens>,
         });
-        tokio::spawn(Arc::clone(&own_tokens).keep(stop_usage.clone()));
+        let keeper = tokio::spawn(Arc::clone(&own_tokens).keep(stop_usage.clone()));
         let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());
         let (working, token) = (deliverer.clone(), stop_delivery.clone());
         let delivery = tokio::spawn(async move { working.run(token).await });
@@ -179,6 +181,7 @@ impl Services {
             deliverer,
             resolver,
             own_tokens,
+            keeper,
             listeners,
             sockets,
             delivery,
@@ -283,7 +286,7 @@ impl Services {
         self.stop_control.cancel();
         let _ = tokio::join!(self.control, self.health);
         self.stop_usage.cancel();
-        let _ = self.usage.await;
+        let _ = tokio::join!(self.usage, self.keeper);
         self.own_tokens.settled().await;
         if let Err(error) = self.spool.close().await {
             tracing::error!(target: "postern::spool", error = %chain(&error), "closed");

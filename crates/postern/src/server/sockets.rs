@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, lchown};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use crate::config::checked::{SocketConfig, SocketFile, SocketPlace};
 use crate::exit::chain;
+use crate::rights::{self, Rights};
 
 /// A socket that is bound and not served yet. Its file goes with it.
 pub(super) struct BoundSocket {
@@ -121,11 +122,13 @@ fn bind_file(file: &SocketFile, user: Option<&User>) -> io::Result<(UnixListener
     umask(before);
     let guard = FileGuard(file.path.clone());
     let listener = bound?;
+    let mut rights = rights_in(file);
     if let Some(user) = user {
         let group = (!gives_its_group(&file.path)).then_some(user.gid.as_raw());
-        lchown(&file.path, Some(user.uid.as_raw()), group)?;
+        rights.owner = rights.owner.or(Some(user.uid.as_raw()));
+        rights.group = rights.group.or(group);
     }
-    set_rights(file)?;
+    rights::give(&file.path, rights)?;
     Ok((listener, guard))
 }
 
@@ -135,12 +138,13 @@ fn gives_its_group(path: &Path) -> bool {
     std::fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o2000 != 0)
 }
 
-/// Owner first: the rights of a file are its new owner's to use.
-fn set_rights(file: &SocketFile) -> io::Result<()> {
-    if file.owner.is_some() || file.group.is_some() {
-        lchown(&file.path, file.owner, file.group)?;
+/// The rights that the configuration tells.
+fn rights_in(file: &SocketFile) -> Rights {
+    Rights {
+        owner: file.owner,
+        group: file.group,
+        mode: file.mode,
     }
-    std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(file.mode))
 }
 
 /// Removes a socket that nobody answers on any more.
@@ -161,7 +165,8 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 struct Running {
     place: SocketPlace,
     settings: Arc<ArcSwap<SocketSettings>>,
-    close: CancellationToken,
+    /// Ends this one, and its connections.
+    stop: CancellationToken,
     task: JoinHandle<()>,
     file: Option<FileGuard>,
 }
@@ -171,7 +176,7 @@ pub(super) struct Sockets {
     receiver: Receiver,
     stop: CancellationToken,
     running: Vec<Running>,
-    /// Those that a reload took away, until their neighbours have gone.
+    /// Those that a reload took away, until their connections have ended.
     leaving: Vec<JoinHandle<()>>,
 }
 
@@ -197,16 +202,15 @@ impl Sockets {
         let address = told.map_or_else(|| place.to_string(), |address| address.to_string());
         info!(target: "postern::connect", listener = %settings.name, %address, "listening");
         let settings = Arc::new(ArcSwap::from_pointee(settings));
-        let close = CancellationToken::new();
-        let (receiver, theirs) = (self.receiver.clone(), Arc::clone(&settings));
-        let (closed, stop) = (close.clone(), self.stop.clone());
+        let stop = self.stop.child_token();
+        let (receiver, theirs, stopped) = (self.receiver.clone(), Arc::clone(&settings), stop.clone());
         let task = tokio::spawn(async move {
-            receiver.serve_socket(bound.listener, theirs, closed, stop).await;
+            receiver.serve_socket(bound.listener, theirs, stopped).await;
         });
         self.running.push(Running {
             place,
             settings,
-            close,
+            stop,
             task,
             file: bound.file,
         });
@@ -226,7 +230,7 @@ impl Sockets {
                 Some(config) => {
                     if one.place != config.place
                         && let SocketPlace::Path(file) = &config.place
-                        && let Err(error) = set_rights(file)
+                        && let Err(error) = rights::give(&file.path, rights_in(file))
                     {
                         let path = file.path.display();
                         warnings.push(format!(
@@ -240,7 +244,8 @@ impl Sockets {
                 }
                 None => {
                     info!(target: "postern::connect", address = %one.place, "listener removed");
-                    one.close.cancel();
+                    // Neighbours keep connections open for hours, and nobody is to log in through them any more.
+                    one.stop.cancel();
                     drop(one.file);
                     self.leaving.push(one.task);
                 }

@@ -60,6 +60,10 @@ impl TokenSources {
 
     /// Goes over to these.
     pub(super) fn take(&self, sources: Sources) {
+        // What has failed may have been mended before the reload.
+        for source in sources.values() {
+            source.retry();
+        }
         self.current.store(Arc::new(sources));
     }
 
@@ -76,6 +80,7 @@ impl TokenSources {
                 let _ = kept.await;
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }

@@ -138,6 +138,16 @@ fn every_sender_is_allowed_or_refused_by_a_rule_with_a_name() {
 }
 
 #[test]
+fn explaining_makes_no_users() {
+    let site = Site::relay(1, "");
+    let users = site.path("state/users.db");
+    fs::remove_file(&users).unwrap();
+    let said = site.run(&["auth", "explain", "--login", "tester@relay.test"]);
+    assert!(said.status.code().is_some_and(|code| code < 2), "{said:?}");
+    assert!(!users.exists(), "a root that asks would own it");
+}
+
+#[test]
 fn who_acts_as_another_sends_with_the_others_addresses_alone() {
     let sink = Sink::start();
     let mut site = site(&sink);

@@ -2,9 +2,12 @@
 //! is built with Cyrus SASL.
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use postern_testkit::dovecot::Dovecot;
 use postern_testkit::postfix::Postfix;
@@ -331,6 +334,8 @@ fn dovecot_serves_imap_to_these_accounts() {
 fn sockets_come_and_go() {
     let mut bench = Bench::start("", "");
     assert!(bench.testsaslauthd(&["-u", LOGIN, "-p", RIGHT]).contains("OK"));
+    let mut open = UnixStream::connect(bench.mux()).unwrap();
+    open.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
     let config = fs::read_to_string(bench.site.path("postern.toml")).unwrap();
     let moved = config
         .replace("door/mux", "door/other")
@@ -338,6 +343,9 @@ fn sockets_come_and_go() {
     fs::write(bench.site.path("postern.toml"), &moved).unwrap();
     bench.reload();
     assert!(!bench.mux().exists(), "removed");
+    // Within its own wait for a question, which is twice as long as that here.
+    let heard = open.read(&mut [0; 1]);
+    assert_eq!(heard.ok(), Some(0), "its connections have ended with it");
     let mode = |name: &str| {
         let found = fs::metadata(bench.site.path(name)).unwrap();
         found.permissions().mode() & 0o777

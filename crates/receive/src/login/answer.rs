@@ -8,7 +8,7 @@ use postern_directory::{Account, DenyReason, Directories, KeyKind, KeyVerdict, P
 use postern_policy::identity::{ActAs, act_as};
 use postern_policy::login::login_of_certificate;
 use postern_policy::principal::login_of_principal;
-use postern_policy::throttle::{Source, ThrottleVerdict};
+use postern_policy::throttle::{ThrottleVerdict, Ticket};
 use postern_sasl::{Answer, Question};
 use secrecy::SecretString;
 
@@ -24,13 +24,12 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// not under way any more.
 struct Attempt {
     shared: Arc<Shared>,
-    source: Source,
-    login: String,
+    ticket: Ticket,
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.shared.throttle.lock().end(&self.source, &self.login);
+        self.shared.throttle.lock().end(&self.ticket);
     }
 }
 
@@ -154,26 +153,26 @@ impl Asked {
 async fn begin(login: &str, origin: &Origin<'_>) -> Result<Attempt, Duration> {
     let source = origin.source();
     loop {
-        let verdict = origin
+        let (verdict, ticket) = origin
             .shared
             .throttle
             .lock()
             .begin(&source, login, Instant::now());
-        match verdict {
-            ThrottleVerdict::Check(delay) => {
+        // Held from here on: a client that hangs up during the delay ends its check.
+        let attempt = ticket.map(|ticket| Attempt {
+            shared: Arc::clone(origin.shared),
+            ticket,
+        });
+        match (verdict, attempt) {
+            (ThrottleVerdict::Check(delay), Some(attempt)) => {
                 let delay = origin.delay_max.map_or(delay, |max| delay.min(max));
-                let attempt = Attempt {
-                    shared: Arc::clone(origin.shared),
-                    source,
-                    login: login.to_owned(),
-                };
                 if !delay.is_zero() {
                     tokio::time::sleep(delay).await;
                 }
                 return Ok(attempt);
             }
-            ThrottleVerdict::Busy => tokio::time::sleep(BUSY_PAUSE).await,
-            ThrottleVerdict::Barred(left) => return Err(left),
+            (ThrottleVerdict::Barred(left), _) => return Err(left),
+            _ => tokio::time::sleep(BUSY_PAUSE).await,
         }
     }
 }

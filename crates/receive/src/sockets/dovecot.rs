@@ -5,15 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use postern_authwire::dovecot::{self as wire, AuthRequest, Client, Cookie, Greeting};
-use postern_sasl::Mechanism;
 use postern_smtp::server::AuthFailure;
 use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::task::{AbortHandle, JoinSet};
-use tracing::info;
 use zeroize::Zeroizing;
 
 use super::lines::Lines;
-use super::request::{Request, mechanisms, told};
+use super::request::{Request, Unfit, mechanisms, told};
 use super::tickets::Counter;
 use super::{Context, Ended, Stream, WRITE_MAX};
 use crate::login::{Exchange, Step};
@@ -49,12 +47,18 @@ enum Under {
         since: Instant,
     },
     /// Ours.
-    Working(AbortHandle),
+    Working {
+        /// Which of all turns: the neighbour may give up an exchange and use its number again while the end of a turn of the first
+        /// is on its way.
+        serial: u64,
+        task: AbortHandle,
+    },
 }
 
 /// What came of a line.
 struct Worked {
     id: u32,
+    serial: u64,
     no_login: bool,
     request: Box<Request>,
     /// `None` when it took too long.
@@ -68,6 +72,8 @@ struct Connection<'a> {
     tickets: Counter,
     under_way: HashMap<u32, Under>,
     work: JoinSet<Worked>,
+    /// Turns begun so far.
+    turns: u64,
 }
 
 /// Serves a connection to its end.
@@ -89,6 +95,7 @@ pub(super) async fn serve(stream: Box<dyn Stream>, context: &Context) -> Result<
         tickets: context.shared.tickets.open(cookie, pid),
         under_way: HashMap::new(),
         work: JoinSet::new(),
+        turns: 0,
     };
     let mut sweep = tokio::time::interval(SWEEP);
     let mut last = Instant::now();
@@ -159,6 +166,16 @@ async fn send(write: &mut WriteHalf<Box<dyn Stream>>, text: &str) -> Result<(), 
     Ok(())
 }
 
+/// Takes the exchange off the table whose turn has ended. False if it was given up while the end was on its way, even where
+/// another one has its number by now.
+fn finish(under_way: &mut HashMap<u32, Under>, id: u32, ended: u64) -> bool {
+    let is_it = matches!(under_way.get(&id), Some(Under::Working { serial, .. }) if *serial == ended);
+    if is_it {
+        under_way.remove(&id);
+    }
+    is_it
+}
+
 impl Connection<'_> {
     async fn take(&mut self, line: Client) -> Result<(), Ended> {
         match line {
@@ -166,7 +183,7 @@ impl Connection<'_> {
             Client::Continue { id, response } => self.go_on(id, response).await,
             Client::Cancel(id) => {
                 self.tickets.forget(id);
-                if let Some(Under::Working(task)) = self.under_way.remove(&id) {
+                if let Some(Under::Working { task, .. }) = self.under_way.remove(&id) {
                     task.abort();
                 }
                 Ok(())
@@ -189,29 +206,25 @@ impl Connection<'_> {
         }
         let mut request = Request::new(self.context, DELAY_MAX);
         request.serves(&auth.service);
-        request.remote = auth.remote;
+        let address = auth.remote.map(|remote| request.remote = remote);
         if auth.secured {
             request.secured(auth.tls_version, auth.tls_bits);
         }
         if request.socket.trust_certificates && auth.valid_client_cert {
             request.certificate = auth.cert_username.filter(|name| !name.is_empty());
         }
-        let mechanism = match request.mechanism(&auth.mechanism) {
-            Ok(mechanism) => mechanism,
+        let begun = address
+            .map_err(|_| Unfit::Address)
+            .and_then(|()| request.begin(&auth.mechanism));
+        let exchange = match begun {
+            Ok(exchange) => Box::new(exchange),
             Err(unfit) => {
-                log_unfit(
-                    &request,
-                    unfit.rule(),
-                    unfit.words(),
-                    &auth.mechanism,
-                    auth.session.as_deref(),
-                );
+                request.note_unfit(unfit.noted(), &auth.mechanism, auth.session.as_deref(), "FAIL");
                 return self
                     .send(&wire::failure(id, None, false, Some(unfit.words())))
                     .await;
             }
         };
-        let exchange = Box::new(Exchange::begin(mechanism, &request.origin()));
         let input = match auth.response {
             None => None,
             Some(Some(response)) => Some(response),
@@ -235,7 +248,7 @@ impl Connection<'_> {
                 }
                 None => self.refuse_response(id).await,
             },
-            Some(Under::Working(_)) => Err(Ended::Order("a response that was not asked for")),
+            Some(Under::Working { .. }) => Err(Ended::Order("a response that was not asked for")),
             // It ended while this was under way, by its time for one.
             None => Ok(()),
         }
@@ -255,6 +268,8 @@ impl Connection<'_> {
         request: Box<Request>,
         input: Option<Zeroizing<Vec<u8>>>,
     ) {
+        self.turns += 1;
+        let serial = self.turns;
         let task = self.work.spawn(async move {
             let step = {
                 let origin = request.origin();
@@ -263,24 +278,25 @@ impl Connection<'_> {
             };
             Worked {
                 id,
+                serial,
                 no_login,
                 request,
                 step,
             }
         });
-        self.under_way.insert(id, Under::Working(task));
+        self.under_way.insert(id, Under::Working { serial, task });
     }
 
     /// Tells what came of a turn.
     async fn answer(&mut self, worked: Worked) -> Result<(), Ended> {
         let Worked {
             id,
+            serial,
             no_login,
             request,
             step,
         } = worked;
-        // Given up while the end was on its way.
-        if self.under_way.remove(&id).is_none() {
+        if !finish(&mut self.under_way, id, serial) {
             return Ok(());
         }
         match step {
@@ -298,8 +314,9 @@ impl Connection<'_> {
                 let login = granted.outcome.login;
                 // Who may send in another's name may not read his mail for that.
                 if granted.outcome.authzid.is_some() {
-                    let (rule, words) = ("socket.authorization", "Only in one's own name");
-                    log_unfit(&request, rule, words, granted.mechanism.name(), None);
+                    let words = "Only in one's own name";
+                    let noted = ("socket.authorization", words);
+                    request.note_unfit(noted, granted.mechanism.name(), None, "FAIL");
                     return self
                         .send(&wire::failure(id, Some(&login), false, Some(words)))
                         .await;
@@ -345,19 +362,29 @@ impl Connection<'_> {
     }
 }
 
-fn log_unfit(request: &Request, rule: &str, reason: &str, mechanism: &str, theirs: Option<&str>) {
-    // What a neighbour's client names is its own affair, unless it is one of ours.
-    let mechanism = Mechanism::from_wire(mechanism).map(Mechanism::name);
-    info!(
-        target: "postern::login",
-        session = %request.session,
-        listener = %request.socket.name,
-        peer = request.remote.map(tracing::field::display),
-        mechanism,
-        neighbour = theirs,
-        rule,
-        reply = "FAIL",
-        reason,
-        "refused"
-    );
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_a_turn_is_told_for_its_own_exchange_alone() {
+        let task = tokio::spawn(std::future::ready(())).abort_handle();
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows                    under way    ended   told
+            ("its exchange",                          Some((7, 1)), (7, 1), true),
+            ("given up",                              None,         (7, 1), false),
+            ("given up, and its number used again",   Some((7, 2)), (7, 1), false),
+            ("another exchange",                      Some((8, 1)), (7, 1), false),
+        ];
+        for (shows, under, (id, ended), told) in cases {
+            let working = |(id, serial)| {
+                let task = task.clone();
+                (id, Under::Working { serial, task })
+            };
+            let mut under_way: HashMap<u32, Under> = under.map(working).into_iter().collect();
+            assert_eq!(finish(&mut under_way, id, ended), told, "{shows}");
+            assert_eq!(under_way.is_empty(), told || under.is_none(), "{shows}");
+        }
+    }
 }

@@ -65,15 +65,12 @@ struct Context {
 }
 
 impl Receiver {
-    /// Answers neighbours on a socket until `close` or `shutdown` is cancelled.
-    ///
-    /// After `close` nothing is accepted, and connections go on until their neighbours end them. After `shutdown` all end at
-    /// once: exchanges under way are lost, and neighbours begin them anew.
+    /// Answers neighbours on a socket until `shutdown` is cancelled, which ends all connections at once: exchanges under way are
+    /// lost, and neighbours begin them anew.
     pub async fn serve_socket(
         &self,
         listener: SocketListener,
         settings: Arc<ArcSwap<SocketSettings>>,
-        close: CancellationToken,
         shutdown: CancellationToken,
     ) {
         let places = Arc::new(Semaphore::new(settings.load().connections_max));
@@ -82,7 +79,6 @@ impl Receiver {
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                () = close.cancelled() => break,
                 accepted = accept(&listener, &places) => accepted,
             };
             let (stream, place) = match accepted {

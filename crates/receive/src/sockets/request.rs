@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use postern_sasl::{Mechanism, Needs};
 use postern_smtp::server::AuthFailure;
+use tracing::info;
 
 use super::{Context, SocketSettings};
 use crate::Settings;
-use crate::login::{CertificateOrigin, Origin, TlsOrigin, offered, workable};
+use crate::login::{CertificateOrigin, Exchange, Origin, TlsOrigin, offered, workable};
 use crate::receiver::Shared;
 
 /// Bits that count for a session of which the neighbour says no more than that nobody else can read it. TLS has no weaker
@@ -92,8 +93,38 @@ impl Request {
         }
     }
 
-    /// The mechanism, if it can be used by this client.
-    pub(super) fn mechanism(&self, name: &str) -> Result<Mechanism, Unfit> {
+    /// Begins an exchange, if this client can use the mechanism. There is no other way to one on a socket, so every protocol
+    /// holds to the networks, the list and the rules of mechanisms.
+    pub(super) fn begin(&self, mechanism: &str) -> Result<Exchange, Unfit> {
+        let mechanism = self.mechanism(mechanism)?;
+        Ok(Exchange::begin(mechanism, &self.origin()))
+    }
+
+    /// Notes in the log that a client could not begin. `theirs` is the session's name in the neighbour's log.
+    pub(super) fn note_unfit(
+        &self,
+        (rule, reason): (&str, &str),
+        mechanism: &str,
+        theirs: Option<&str>,
+        reply: &str,
+    ) {
+        // What a neighbour's client names is its own affair, unless it is one of ours.
+        let mechanism = Mechanism::from_wire(mechanism).map(Mechanism::name);
+        info!(
+            target: "postern::login",
+            session = %self.session,
+            listener = %self.socket.name,
+            peer = self.remote.map(tracing::field::display),
+            mechanism,
+            neighbour = theirs,
+            rule,
+            reply,
+            reason,
+            "refused"
+        );
+    }
+
+    fn mechanism(&self, name: &str) -> Result<Mechanism, Unfit> {
         let networks = &self.socket.networks;
         let is_listed = |peer: IpAddr| networks.iter().any(|network| network.contains(&peer));
         if !networks.is_empty() && !self.remote.is_some_and(is_listed) {
@@ -131,15 +162,22 @@ pub(super) enum Unfit {
     Clear,
     /// Not from this network.
     Network,
+    /// Where it comes from makes no sense.
+    Address,
 }
 
 impl Unfit {
-    /// The rule for the log.
-    pub(super) fn rule(self) -> &'static str {
+    /// The rule and the words for the log.
+    pub(super) fn noted(self) -> (&'static str, &'static str) {
+        (self.rule(), self.words())
+    }
+
+    fn rule(self) -> &'static str {
         match self {
             Self::Mechanism => "socket.mechanism",
             Self::Clear => "socket.cleartext",
             Self::Network => "socket.network",
+            Self::Address => "socket.address",
         }
     }
 
@@ -149,6 +187,7 @@ impl Unfit {
             Self::Mechanism => "Mechanism not available",
             Self::Clear => "Encryption needed for this mechanism",
             Self::Network => "Not from this network",
+            Self::Address => "Address makes no sense",
         }
     }
 }

@@ -6,20 +6,23 @@
 use std::time::Duration;
 
 use postern_authwire::saslauthd::{QUESTION_MAX, Question, answer};
-use postern_sasl::{IDENTITY_MAX, Mechanism, PASSWORD_MAX};
+use postern_sasl::{IDENTITY_MAX, PASSWORD_MAX};
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use super::request::{Request, told};
 use super::{Context, Ended, Stream, WRITE_MAX};
-use crate::login::{Exchange, Step};
+use crate::login::Step;
 
 /// Longest wait for the question.
 const QUESTION_WAIT: Duration = Duration::from_secs(30);
 
 /// Longest time for the answer. The libraries that ask wait for as long as it takes.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// The mechanism that a question stands for: where PLAIN is off or over, so is this protocol.
+const PLAIN: &str = "PLAIN";
 
 /// Serves a connection to its end.
 pub(super) async fn serve(mut stream: Box<dyn Stream>, context: &Context) -> Result<(), Ended> {
@@ -58,9 +61,6 @@ async fn check(question: &Question, context: &Context) -> (bool, &'static str) {
     let mut request = Request::new(context, ANSWER_MAX / 2);
     // The password was in the asking program's memory already, and the socket is this machine's.
     request.secured(Some("socket".to_owned()), None);
-    if !request.socket.networks.is_empty() {
-        return (false, "authentication failed");
-    }
     let login = if request.socket.join_realm {
         question.full_login()
     } else {
@@ -75,11 +75,15 @@ async fn check(question: &Question, context: &Context) -> (bool, &'static str) {
     message.extend_from_slice(login.as_bytes());
     message.push(0);
     message.extend_from_slice(password.as_bytes());
+    let exchange = match request.begin(PLAIN) {
+        Ok(exchange) => exchange,
+        Err(unfit) => {
+            request.note_unfit(unfit.noted(), PLAIN, None, "NO");
+            return (false, "authentication failed");
+        }
+    };
     let origin = request.origin();
-    match Exchange::begin(Mechanism::Plain, &origin)
-        .turn(Some(&message), &origin)
-        .await
-    {
+    match exchange.turn(Some(&message), &origin).await {
         Step::Granted(_) => (true, "success"),
         Step::Challenge(..) => (false, "authentication failed"),
         Step::Refused(refused) => {

@@ -186,9 +186,7 @@ impl Server {
         let (receiver, settings) = (self.receiver.clone(), Arc::new(ArcSwap::from_pointee(settings)));
         let shutdown = self.shutdown.clone();
         self.runtime.spawn(async move {
-            receiver
-                .serve_socket(listener, settings, CancellationToken::new(), shutdown)
-                .await;
+            receiver.serve_socket(listener, settings, shutdown).await;
         });
         path
     }

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use postern_policy::login::MechanismRule;
 use postern_receive::{HomePattern, MailAccounts, SocketProtocol, SocketSettings};
 use postern_sasl::Mechanism;
 
@@ -148,6 +149,11 @@ fn exchanges() {
             "not available",
         ),
         ("no base64", &plain(7, "", "!"), "makes no sense"),
+        (
+            "a made-up address",
+            &plain(7, "\trip=nowhere", RIGHT),
+            "Address makes no sense",
+        ),
         (
             "another's name",
             &plain(7, "", "Ym9zcwBhY2FpcmQAcGFzcyB3b3Jk"),
@@ -348,23 +354,69 @@ fn masters_learn_whose_login_it_was_once() {
     );
 }
 
+/// Asks in saslauthd's protocol. The answer is empty when there is none.
+fn ask_saslauthd(path: &Path, fields: [&[u8]; 4]) -> String {
+    let mut stream = UnixStream::connect(path).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut question = Vec::new();
+    for field in fields {
+        question.extend_from_slice(&u16::try_from(field.len()).unwrap().to_be_bytes());
+        question.extend_from_slice(field);
+    }
+    stream.write_all(&question).unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(answer.get(2..).unwrap_or_default()).into_owned()
+}
+
+#[test]
+fn saslauthd_holds_to_the_rules_of_plain() {
+    let mut options = Options::submission();
+    let plain = Mechanism::Plain;
+    options.settings.auth.mechanisms = vec![Mechanism::from_wire("SCRAM-SHA-256").unwrap()];
+    let off = options.start();
+    let mut options = Options::submission();
+    options.settings.auth.mechanisms = vec![plain];
+    let ended = MechanismRule {
+        until: Some("2020-01-01".parse().unwrap()),
+        ..MechanismRule::default()
+    };
+    options.settings.auth.rules = vec![(plain, ended)];
+    let over = options.start();
+    let mux = |name: &str| SocketSettings::new(name, SocketProtocol::Saslauthd);
+    let own = |name: &str, list: &[&str]| SocketSettings {
+        mechanisms: Some(
+            list.iter()
+                .filter_map(|name| Mechanism::from_wire(name))
+                .collect(),
+        ),
+        ..mux(name)
+    };
+    let somewhere = SocketSettings {
+        networks: vec!["192.0.2.0/24".parse().unwrap()],
+        ..own("d", &["PLAIN"])
+    };
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows                  server  socket                          answer
+        ("off for all",                         &off,   mux("a"),                       "NO authentication failed"),
+        ("on for the socket",                   &off,   own("b", &["PLAIN"]),           "OK success"),
+        ("off for the socket",                  &off,   own("c", &["CRAM-MD5"]),        "NO authentication failed"),
+        ("for networks, which are not told",    &off,   somewhere,                      "NO authentication failed"),
+        ("over since its end date",             &over,  mux("e"),                       "NO authentication failed"),
+    ];
+    for (shows, server, socket, answer) in cases {
+        let path = server.open_socket(socket);
+        let said = ask_saslauthd(&path, [b"acaird", b"pass word", b"imap", b""]);
+        assert_eq!(said, answer, "{shows}");
+    }
+}
+
 #[test]
 fn saslauthd() {
     let server = server();
     let path = server.open_socket(SocketSettings::new("mux", SocketProtocol::Saslauthd));
-    let ask = |fields: [&[u8]; 4]| {
-        let mut stream = UnixStream::connect(&path).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let mut question = Vec::new();
-        for field in fields {
-            question.extend_from_slice(&u16::try_from(field.len()).unwrap().to_be_bytes());
-            question.extend_from_slice(field);
-        }
-        stream.write_all(&question).unwrap();
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        String::from_utf8_lossy(answer.get(2..).unwrap_or_default()).into_owned()
-    };
+    let ask = |fields: [&[u8]; 4]| ask_saslauthd(&path, fields);
     let long = vec![b'x'; 1_025];
     assert_eq!(ask([b"acaird", b"pass word", b"imap", b""]), "OK success");
     assert_eq!(

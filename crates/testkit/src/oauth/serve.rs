@@ -27,6 +27,8 @@ struct Request {
     path: String,
     authorization: Option<String>,
     form: HashMap<String, String>,
+    /// Whether a field came twice, which RFC 6749 section 3.2 forbids.
+    repeats: bool,
 }
 
 pub(super) fn tls(folder: &Path) -> Arc<ServerConfig> {
@@ -105,16 +107,20 @@ fn read(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
     }
     let mut body = vec![0; length.min(BODY_MAX)];
     stream.read_exact(&mut body)?;
-    let form = String::from_utf8_lossy(&body)
+    let mut form = HashMap::new();
+    let mut repeats = false;
+    for (name, value) in String::from_utf8_lossy(&body)
         .split('&')
         .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (decode(name), decode(value)))
-        .collect();
+    {
+        repeats |= form.insert(decode(name), decode(value)).is_some();
+    }
     Ok(Some(Request {
         method,
         path,
         authorization,
         form,
+        repeats,
     }))
 }
 
@@ -126,6 +132,9 @@ fn answer(request: &Request, shared: &Shared) -> (u16, String) {
         if let Some(status) = state.broken {
             return (status, String::new());
         }
+    }
+    if request.repeats {
+        return (400, json!({ "error": "invalid_request" }).to_string());
     }
     let issuer = &shared.issuer;
     let service = path.strip_prefix("/realms/test/").unwrap_or_default();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Group, User, geteuid};
 use postern_receive::{HomePattern, HomePatternError, MailAccounts, SocketProtocol, SocketSettings};
+use postern_sasl::Mechanism;
 
 use super::{Checking, clamp, logins, values};
 use crate::config::file::AuthSocketTable;
@@ -136,6 +137,8 @@ fn place(table: &At<AuthSocketTable>, protocol: SocketProtocol, c: &mut Checking
                     "not for this protocol, or no address of the loopback",
                     "write `path`, or with `protocol = \"dovecot\"` an address such as `\"127.0.0.1:12345\"`",
                 );
+            } else {
+                warn_of_neighbours(address, c);
             }
             Some(SocketPlace::Address(address.value))
         }
@@ -201,6 +204,16 @@ fn warn_of_strangers(table: &AuthSocketTable, c: &mut Checking<'_>) {
     }
 }
 
+/// A port has no mode: every program here can connect, and tell whatever address it likes.
+fn warn_of_neighbours(address: &At<SocketAddr>, c: &mut Checking<'_>) {
+    c.problems.warning(
+        address.span.clone(),
+        "everybody on this machine can guess at passwords on this port, and have other networks barred",
+        "open to all",
+        "write `path`, with `mode = \"0660\"` and `group` for the group of the other server, unless it runs elsewhere",
+    );
+}
+
 fn user(name: &At<String>, c: &mut Checking<'_>) -> Option<User> {
     let found = User::from_name(&name.value).ok().flatten();
     if found.is_none() {
@@ -230,13 +243,26 @@ fn unknown(span: Option<Span>, what: &str, name: &str, c: &mut Checking<'_>) {
 }
 
 /// Settings that have no meaning for the protocol.
-fn refuse_what_never_works(table: &AuthSocketTable, protocol: SocketProtocol, c: &mut Checking<'_>) {
+fn refuse_what_never_works(table: &At<AuthSocketTable>, protocol: SocketProtocol, c: &mut Checking<'_>) {
     if protocol == SocketProtocol::Saslauthd && !table.networks.is_empty() {
         c.problems.error(
             table.networks.span.clone(),
             "saslauthd's protocol tells no addresses, so nobody would be in `networks`",
             "can never match",
             "remove it, or use `protocol = \"dovecot\"`",
+        );
+    }
+    let effective = table.mechanisms.as_ref().unwrap_or(&c.file.auth.mechanisms);
+    let has_plain = effective
+        .iter()
+        .any(|mechanism| mechanism.value == Mechanism::Plain);
+    if protocol == SocketProtocol::Saslauthd && !has_plain {
+        let span = effective.span.clone().filter(|_| table.mechanisms.is_some());
+        c.problems.error(
+            span.or_else(|| table.span.clone()),
+            "nobody can log in through this socket",
+            "saslauthd's protocol is for passwords alone, and PLAIN is off here",
+            "add `mechanisms = [\"PLAIN\"]` to the socket, or remove it",
         );
     }
     if protocol == SocketProtocol::Dovecot

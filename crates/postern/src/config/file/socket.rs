@@ -25,7 +25,8 @@ table! {
         /// The socket. One that a killed server left behind is replaced. It is made before root's rights are given up, so the first
         /// start can put it where only root can; a reload can only make it where `user` can.
         path: PathBuf = FilePath, optional "\"/var/spool/postfix/private/postern\"" else "`address` is needed";
-        /// A port of the loopback in its place, for `protocol = "dovecot"`. Whoever can run programs here can connect to it.
+        /// A port of the loopback in its place, for `protocol = "dovecot"`. Whoever can run programs here can connect to it,
+        /// guess at passwords and tell whatever address he likes, so as to have others barred: a `path` is better.
         address: SocketAddr = Socket, optional "\"127.0.0.1:12345\"" else "`path` is needed";
         /// Who may connect, as chmod has it. Who may can guess at passwords, and tell whatever address he likes.
         mode: u64 = FileMode, default "\"0660\"";
@@ -34,7 +35,7 @@ table! {
         /// The group of the socket.
         group: String = Line(32), optional "\"postfix\"" else "the group that Postern runs as";
         /// Mechanisms offered here, in place of those of [auth]. Those that end in `-PLUS` are never offered: the TLS session
-        /// ends elsewhere.
+        /// ends elsewhere. `saslauthd` stands for PLAIN, which has to be among them.
         mechanisms: Vec<At<Mechanism>> = List(MechanismName), optional "[\"PLAIN\", \"SCRAM-SHA-256\"]" else "those of [auth]";
         /// Least bits that protect a session, in place of those of [auth]. The other server's word counts, 128 bits where it
         /// says no more than that TLS is there.

@@ -1,0 +1,144 @@
+//! Hosts that are logged in to: whose credentials go where, and what their refusals mean.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Bench, CONTENT, Host, PATIENCE, settings};
+use postern_deliver::{Login, LoginSecret, Settings};
+use postern_policy::DomainSet;
+use postern_policy::route::{Hop, Protocol, RouteLogin, RouteRule, Target, TlsLevel, UnverifiedLogin};
+use postern_sasl::{Layers, Mechanism};
+use postern_testkit::process::wait_until;
+use tokio::time::{Instant, sleep};
+
+/// `\0user\0old word` and `\0user\0new word`, as PLAIN has them.
+const OLD: &str = "AUTH PLAIN AHVzZXIAb2xkIHdvcmQ=";
+const NEW: &str = "AUTH PLAIN AHVzZXIAbmV3IHdvcmQ=";
+
+const HELLO: &str = "S 220 mx.test\nC EHLO relay.test\nS 250-mx.test\nS 250-AUTH PLAIN\nS 250 8BITMIME\n";
+const TAKE: &str = "C MAIL\nS 250 ok\nC RCPT\nS 250 ok\nC DATA\nS 354 go\nBODY\nS 250 done\n";
+
+/// All mail goes to these ports with the login `x`.
+fn with_password(password: &str, ports: &[u16]) -> Settings {
+    let mut settings = settings();
+    let login = Login {
+        name: "x".into(),
+        account: "user".into(),
+        authzid: None,
+        domain: None,
+        secret: LoginSecret::Password(password.to_owned().into()),
+        mechanisms: Some(vec![Mechanism::Plain]),
+        layers: Layers::default(),
+        kerberos: None,
+        tls: None,
+    };
+    settings.logins.insert("x".into(), Arc::new(login));
+    let via = ports
+        .iter()
+        .map(|port| Hop::parse(&format!("127.0.0.1:{port}"), 25).unwrap())
+        .collect();
+    let target = Target::Hosts {
+        via,
+        protocol: Protocol::Smtp,
+    };
+    settings.routes.rules = vec![RouteRule {
+        tls: TlsLevel::None,
+        login: Some(RouteLogin {
+            name: "x".into(),
+            unverified: UnverifiedLogin::Password,
+        }),
+        ..RouteRule::new(DomainSet::new(["*"]).unwrap(), target)
+    }];
+    settings
+}
+
+fn granted(login: &str) -> String {
+    format!("{HELLO}C {login}\nS 235 welcome\n")
+}
+
+/// Mail on its way to the old host when the configuration changes: a connection that the host does not grant gives its message
+/// back, one that breaks looks for another host. Neither shows the new password to the old host.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_reload_the_old_host_gets_neither_mail_nor_password() {
+    let busy = "WAIT 1500\nS 421 too many\n".to_owned();
+    let holds = format!("{}C MAIL\nWAIT 3000\nS 421 going down\n", granted(OLD));
+    // Whatever comes after would be let in.
+    let old = Host::start(&[&holds, &busy, &format!("{HELLO}C AUTH\nS 235 welcome\n{TAKE}EOF")]).await;
+    let new = Host::start(&[&format!("{}{TAKE}{TAKE}EOF", granted(NEW))]).await;
+    let bench = Bench::start(with_password("old word", &[old.port]));
+    let first = bench.put("", &["a@x.test"], CONTENT).await;
+    let end = Instant::now() + PATIENCE;
+    while !old.lines().iter().any(|line| line.starts_with("MAIL")) {
+        assert!(Instant::now() < end, "{:?}", old.lines());
+        sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let second = bench.put("", &["b@x.test"], CONTENT).await;
+    while old.connections() < 2 {
+        assert!(Instant::now() < end, "no second connection");
+        sleep(std::time::Duration::from_millis(5)).await;
+    }
+    bench
+        .settings
+        .store(with_password("new word", &[new.port]).into());
+    bench.deliverer.reloaded();
+    bench.outcomes(second, 1).await;
+    bench.outcomes(first, 1).await;
+    assert_eq!(new.bodies().len(), 2);
+    assert_eq!(old.connections(), 2, "{:?}", old.lines());
+    assert!(!old.lines().iter().any(|line| line == NEW), "{:?}", old.lines());
+    bench.stop().await;
+}
+
+/// Without AUTH, or with nothing but what the login may not use, a host is passed over. A refusal ends it, since every host has the
+/// same accounts.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_host_is_asked_when_one_is_not_to_be_logged_in_to() {
+    let bare = Host::start(&["S 220 mx.test\nC EHLO\nS 250 mx.test\nC QUIT\nS 221 bye"]).await;
+    let other =
+        Host::start(&["S 220 mx.test\nC EHLO\nS 250-mx.test\nS 250 AUTH CRAM-MD5\nC QUIT\nS 221 bye"]).await;
+    let willing = Host::start(&[&format!("{}{TAKE}EOF", granted(OLD))]).await;
+    let bench = Bench::start(with_password("old word", &[bare.port, other.port, willing.port]));
+    let id = bench.put("", &["a@x.test"], CONTENT).await;
+    bench.outcomes(id, 1).await;
+    assert_eq!(willing.bodies().len(), 1);
+    assert!(
+        !bare
+            .lines()
+            .iter()
+            .chain(&other.lines())
+            .any(|line| line.starts_with("AUTH"))
+    );
+    bench.stop().await;
+
+    let bench = Bench::start(with_password("old word", &[bare.port, other.port]));
+    let id = bench.put("", &["a@x.test"], CONTENT).await;
+    let detail = bench.deferral(id).await;
+    let reply = detail.recipients[0].last.as_ref().unwrap().reply.clone();
+    assert!(reply.contains("does not offer AUTH"), "{reply}");
+    bench.stop().await;
+
+    let refuses = Host::start(&[&format!("{HELLO}C AUTH\nS 535 5.7.8 no\nC QUIT\nS 221 bye")]).await;
+    let spared = Host::start(&[&format!("{}{TAKE}EOF", granted(OLD))]).await;
+    let bench = Bench::start(with_password("old word", &[refuses.port, spared.port]));
+    let id = bench.put("", &["a@x.test"], CONTENT).await;
+    bench.deferral(id).await;
+    assert_eq!(spared.connections(), 0);
+    bench.stop().await;
+}
+
+/// A host that has forgotten the login, as when it was started anew behind a balancer: the mail waits, and the next attempt logs in
+/// again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_wants_the_login_again_bounces_nothing() {
+    let forgets = format!("{}C MAIL\nS 530 5.7.0 authentication required\nEOF", granted(OLD));
+    let host = Host::start(&[&forgets, &format!("{}{TAKE}EOF", granted(OLD))]).await;
+    let bench = Bench::start(with_password("old word", &[host.port]));
+    let id = bench.put("", &["a@x.test"], CONTENT).await;
+    let history = bench.outcomes(id, 1).await;
+    assert_eq!(common::shown(&history), ["a@x.test delivered 2.0.0 250 done"]);
+    wait_until("two connections", || host.connections() == 2);
+    assert_eq!(host.lines().iter().filter(|line| *line == OLD).count(), 2);
+    bench.stop().await;
+}
