@@ -1,6 +1,7 @@
 //! OAuth 2.0: whose a bearer token is (`verify`), and the HTTPS client for providers (`http`, `discovery`), and tokens for logins of this server's own (`acquire`).
 
 pub mod acquire;
+mod clock;
 pub mod discovery;
 pub mod http;
 pub mod verify;

@@ -93,13 +93,7 @@ impl Device {
             }
         };
         let mut fields = vec![("client_id", settings.client_id.as_str())];
-        fields.extend(settings.scope.as_deref().map(|scope| ("scope", scope)));
-        fields.extend(
-            settings
-                .audience
-                .as_deref()
-                .map(|audience| ("audience", audience)),
-        );
+        fields.extend(request::wanted(&settings));
         let answer = request::post(&http, &settings, &endpoint, &fields).await?;
         if answer.status != 200 {
             let said: ErrorAnswer = answer.json().unwrap_or_default();

@@ -176,6 +176,16 @@ pub(super) async fn post(
     })
 }
 
+/// What is wanted of the token: fields of every request for one.
+pub(super) fn wanted(settings: &TokenSettings) -> impl Iterator<Item = (&'static str, &str)> {
+    let scope = settings.scope.as_deref().map(|scope| ("scope", scope));
+    let audience = settings
+        .audience
+        .as_deref()
+        .map(|audience| ("audience", audience));
+    scope.into_iter().chain(audience)
+}
+
 /// Fetches a token: with the client's credentials, or with a refresh token.
 pub(super) async fn fetch(
     http: &HttpClient,
@@ -190,13 +200,7 @@ pub(super) async fn fetch(
         ],
         None => vec![("grant_type", "client_credentials")],
     };
-    fields.extend(settings.scope.as_deref().map(|scope| ("scope", scope)));
-    fields.extend(
-        settings
-            .audience
-            .as_deref()
-            .map(|audience| ("audience", audience)),
-    );
+    fields.extend(wanted(settings));
     let answer = post(http, settings, &endpoint, &fields).await?;
     if answer.status == 200 {
         return read(&answer);

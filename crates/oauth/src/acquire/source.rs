@@ -1,7 +1,7 @@
 //! One login's token: one fetch for all who ask, renewal ahead of its end, waits after failures.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use super::request::{AcquireError, Fetched, fetch};
 use super::settings::{Grant, TokenSettings};
 use super::store::{Stamp, Stored, TokenStore, TokenStoreError};
+use crate::clock::unix_now;
 use crate::http::HttpClient;
 
 /// A token is renewed when a fifth of its life is left, at most this many seconds before its end.
@@ -393,12 +394,6 @@ fn wait_after(error: &AcquireError, failures: u32) -> Duration {
     }
     let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
     WAIT_FIRST.saturating_mul(doubled).min(WAIT_MAX)
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

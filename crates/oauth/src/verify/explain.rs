@@ -1,11 +1,11 @@
 //! What each rule finds in a token, for an administrator who wonders why a user is refused.
 
 use super::claims::{Finding, Origin, judge};
-use super::introspect::unix_now;
 use super::jws::{Form, Signed};
 use super::provider::{Kind, Provider, Trouble};
 use super::verifier::{Verdict, Verifier};
 use super::{Claims, Refusal};
+use crate::clock::unix_now;
 use secrecy::{ExposeSecret, SecretString};
 
 /// What one rule finds.

@@ -1,7 +1,7 @@
 //! Asking a provider about a token (RFC 7662, and Google's older form of it).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -10,6 +10,7 @@ use super::cache::{AnswerCache, Known};
 use super::claims::{Claims, Origin, judge};
 use super::provider::Outage;
 use super::settings::{ClaimRules, Introspection, IntrospectionStyle};
+use crate::clock::unix_now;
 use crate::http::{Answer, HttpClient, HttpError};
 
 /// Most questions under way at one provider.
@@ -109,13 +110,6 @@ fn left(claims: &Claims, rules: &ClaimRules) -> Option<Duration> {
     let now = unix_now();
     let expiry = judge(claims, rules, Origin::Introspected, now).expiry?;
     Some(Duration::from_secs(expiry.saturating_sub(now)))
-}
-
-/// Seconds since 1970.
-pub(super) fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

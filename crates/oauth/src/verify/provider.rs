@@ -9,12 +9,13 @@ use tracing::{info, warn};
 
 use super::algorithm::SigningAlgorithm;
 use super::claims::{Claims, Origin, judge};
-use super::introspect::{Introspector, unix_now};
+use super::introspect::Introspector;
 use super::jwks::KeySet;
 use super::jws::Signed;
 use super::keys::Keys;
 use super::refusal::Refusal;
 use super::settings::{ProviderSettings, TokenCheck};
+use crate::clock::unix_now;
 use crate::http::{HttpClient, TrustError};
 
 /// A provider cannot be set up. Nothing was connected to yet: one that is down is no error here.
