@@ -227,7 +227,11 @@ impl Intake {
             login: session.login.as_ref().map(|login| login.name().to_owned()),
             session: Some(session.id.clone()),
             hold: None,
-            origin: Origin::Smtp,
+            origin: if session.may_relay() {
+                Origin::Smtp
+            } else {
+                Origin::Stranger
+            },
             queue_only: queue_only(session),
         };
         match session.shared.deps.spool.put(message).await {

@@ -4,13 +4,12 @@ use postern_directory::Existence;
 use postern_directory::aliases::Target;
 use postern_mail::{ForwardPath, Mailbox, Recipient};
 use postern_policy::admission;
-use postern_policy::relay::{RelayFacts, RelayVerdict, relay};
+use postern_policy::relay::{RelayVerdict, relay};
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskRecipient};
 
-use crate::Role;
-use crate::session::{Login, Session};
+use crate::session::Session;
 
 /// Answers `RCPT`.
 pub(crate) async fn judge(ask: AskRecipient<'_>, session: &Session) -> Answer {
@@ -23,15 +22,7 @@ pub(crate) async fn judge(ask: AskRecipient<'_>, session: &Session) -> Answer {
         session.log_refusal(refusal.rule(), &reply, &refusal);
         return ask.refuse(reply);
     }
-    let facts = RelayFacts {
-        peer: session.peer.ip(),
-        login: session.login.as_ref().map(Login::name),
-        login_trusted: session.login.as_ref().is_some_and(|login| login.trusted),
-        certificate: session.certificate.as_ref(),
-        recipient: ask.path(),
-        listener_allows_strangers: session.profile.listener.role == Role::Mx,
-    };
-    match relay(&facts, &settings.relay) {
+    match relay(&session.relay_facts(ask.path()), &settings.relay) {
         RelayVerdict::RelayDomain { recipient } | RelayVerdict::Relay { recipient, .. } => {
             let recipient = as_asked(&ask, recipient);
             Answer::stay(ask.accept([recipient]))

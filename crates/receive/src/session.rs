@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
+use postern_mail::ForwardPath;
 use postern_net::tls::{TlsFacts, Verify};
 use postern_policy::identity::Identity;
-use postern_policy::relay::CertificateFacts;
+use postern_policy::relay::{CertificateFacts, RelayFacts};
 use postern_smtp::Reply;
 use tracing::info;
 
+use crate::Role;
 use crate::login::{CertificateOrigin, Origin, TlsOrigin};
 use crate::profile::Profile;
 use crate::receiver::Shared;
@@ -123,6 +125,24 @@ impl Session {
             may_act: true,
             delay_max: None,
         }
+    }
+
+    /// What decides whether it may relay to `recipient`.
+    pub(crate) fn relay_facts<'a>(&'a self, recipient: &'a ForwardPath) -> RelayFacts<'a> {
+        RelayFacts {
+            peer: self.peer.ip(),
+            login: self.login.as_ref().map(Login::name),
+            login_trusted: self.login.as_ref().is_some_and(|login| login.trusted),
+            certificate: self.certificate.as_ref(),
+            recipient,
+            listener_allows_strangers: self.profile.listener.role == Role::Mx,
+        }
+    }
+
+    /// Whether it may relay at all; the recipient makes no difference to that.
+    pub(crate) fn may_relay(&self) -> bool {
+        let facts = self.relay_facts(&ForwardPath::Postmaster);
+        self.profile.settings.relay.reason(&facts).is_some()
     }
 
     /// What the client is called in the answer to `EHLO`: `name [address]`.

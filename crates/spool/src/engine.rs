@@ -10,7 +10,7 @@ use crate::admin::{Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
 use crate::body::{BodyReader, BodyWriter};
 use crate::error::SpoolError;
 use crate::fresh::Subscription;
-use crate::message::{Message, NewMessage, QueuedRecipient};
+use crate::message::{Message, NewMessage, Origin, QueuedRecipient};
 use crate::outcome::{HistoryEntry, Settled, Settlement};
 
 /// A call on its way.
@@ -76,7 +76,8 @@ pub trait Spool: Send + Sync + 'static {
 
     /// Work that is due for one domain, longest due first: at most `limit` messages, each with all its due recipients there.
     ///
-    /// Messages for which `in_flight` says yes are passed over. Fresh ones in memory and held ones are never among them.
+    /// Messages for which `in_flight` says yes are passed over. Fresh ones in memory and held ones are never among them. There
+    /// may be more than were returned, unless none was.
     ///
     /// # Errors
     ///
@@ -229,6 +230,10 @@ pub struct DueWork {
     pub size: u64,
     /// When it was accepted.
     pub received_at: Timestamp,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The login it was submitted with.
+    pub login: Option<String>,
     /// Its due recipients in that domain, in the order of their index.
     pub recipients: Vec<QueuedRecipient>,
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use postern_mail::QueueId;
+use postern_policy::concurrency::{Class, Shares, Usage};
 use tokio::sync::mpsc;
 
 use crate::message::Message;
@@ -73,8 +74,8 @@ impl Subscription {
 /// The channel to the subscriber has no bound of its own: tickets bound the fresh messages in it, and administrators the
 /// changes.
 pub(crate) struct Board {
-    count_max: usize,
-    bytes_max: usize,
+    counts: Shares,
+    bytes: Shares,
     inner: Mutex<Inner>,
     /// Told the ids of messages whose last handle was dropped with recipients still fresh.
     abandoned: Box<dyn Fn(QueueId) + Send + Sync>,
@@ -82,8 +83,8 @@ pub(crate) struct Board {
 
 #[derive(Default)]
 struct Inner {
-    count: usize,
-    bytes: usize,
+    count: Usage,
+    bytes: Usage,
     subscriber: Option<(mpsc::UnboundedSender<Event>, Arc<AtomicBool>)>,
     /// Recipients whose rows say "fresh", by message. The lowest id bounds the search after a crash.
     live: BTreeMap<QueueId, u32>,
@@ -96,8 +97,8 @@ impl Board {
         abandoned: Box<dyn Fn(QueueId) + Send + Sync>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            count_max,
-            bytes_max,
+            counts: Shares::of(count_max),
+            bytes: Shares::of(bytes_max),
             inner: Mutex::default(),
             abandoned,
         })
@@ -115,24 +116,26 @@ impl Board {
         Subscription { events, backlog_told }
     }
 
-    /// Room in memory for a message of this size, or `None` when there is no subscriber or no room.
-    pub(crate) fn ticket(self: &Arc<Self>, id: QueueId, bytes: usize) -> Option<Ticket> {
+    /// Room in memory for a message, or `None` when there is no subscriber or no room in the share of its class.
+    pub(crate) fn ticket(self: &Arc<Self>, message: &Message) -> Option<Ticket> {
+        let (bytes, class) = (message.memory(), message.origin.class());
         let mut inner = self.inner.lock();
         let listening = inner
             .subscriber
             .as_ref()
             .is_some_and(|(sender, _)| !sender.is_closed());
         // One message may always be in memory, whatever its size, or a bound below it would stop the fresh path for good.
-        let fits =
-            inner.count < self.count_max && (inner.count == 0 || inner.bytes + bytes <= self.bytes_max);
+        let fits = self.counts.room(&inner.count, class, true) > 0
+            && (inner.count.held(class) == 0 || bytes <= self.bytes.room(&inner.bytes, class, true));
         if !listening || !fits {
             return None;
         }
-        inner.count += 1;
-        inner.bytes += bytes;
+        inner.count.take(class, true, 1);
+        inner.bytes.take(class, true, bytes);
         Some(Ticket {
             board: self.clone(),
-            id,
+            id: message.id,
+            class,
             bytes,
         })
     }
@@ -164,7 +167,8 @@ impl Board {
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.inner.lock().count
+        let inner = self.inner.lock();
+        Class::ALL.iter().map(|class| inner.count.held(*class)).sum()
     }
 
     /// Tells the subscriber. Messages that nobody hears of go back to the database when their handle is dropped.
@@ -206,6 +210,7 @@ impl Board {
 pub(crate) struct Ticket {
     board: Arc<Board>,
     id: QueueId,
+    class: Class,
     bytes: usize,
 }
 
@@ -221,8 +226,8 @@ impl fmt::Debug for Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut inner = self.board.inner.lock();
-        inner.count -= 1;
-        inner.bytes -= self.bytes;
+        inner.count.give_back(self.class, true, 1);
+        inner.bytes.give_back(self.class, true, self.bytes);
         let abandoned = inner.live.contains_key(&self.id);
         drop(inner);
         if abandoned {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use postern_mail::{Envelope, QueueId, Recipient};
+use postern_policy::concurrency::Class;
 use serde::Serialize;
 
 use crate::admin::RecipientState;
@@ -41,13 +42,27 @@ pub struct NewMessage {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// A client brought it by SMTP.
+    /// A client that may relay brought it by SMTP.
     #[default]
     Smtp,
     /// A delivery status report of this server.
     Report,
     /// Made on this machine by other means.
     Local,
+    /// A client brought it by SMTP that may not relay, for domains of this server.
+    Stranger,
+}
+
+impl Origin {
+    /// Whose share of memory and connections it uses.
+    #[must_use]
+    pub fn class(self) -> Class {
+        match self {
+            Self::Smtp | Self::Local => Class::Users,
+            Self::Stranger => Class::Strangers,
+            Self::Report => Class::Reports,
+        }
+    }
 }
 
 /// What the client sent after `DATA` or `BDAT`, dots already unstuffed.

@@ -26,12 +26,13 @@ pub struct SpoolSettings {
     pub inline_max: usize,
 
     /// Most fresh messages in memory, counted from put until the last handle is dropped. Further ones are left to the
-    /// database, and [`Event::Backlog`](crate::Event::Backlog) says so.
+    /// database, and [`Event::Backlog`](crate::Event::Backlog) says so. Half are kept for users' mail, a fifth for strangers', a
+    /// tenth for reports ([`Shares`](postern_policy::concurrency::Shares)).
     ///
     /// Default 10,000.
     pub fresh_count_max: usize,
 
-    /// Most octets of bodies and prefixes of fresh messages in memory, counted likewise.
+    /// Most octets of bodies and prefixes of fresh messages in memory, counted and kept likewise.
     ///
     /// Default 64 MiB.
     pub fresh_bytes_max: usize,

@@ -257,6 +257,45 @@ async fn what_does_not_fit_in_memory_is_left_to_the_database() {
     assert!(matches!(event(&mut subscription).await, Event::Fresh(_)));
 }
 
+/// Whatever strangers send, users' mail and reports find the room that is kept for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_is_kept_for_each_kind_of_mail() {
+    #[rustfmt::skip]
+    let bounds = [
+        ("messages",  SpoolSettings { fresh_count_max: 20, ..SpoolSettings::new("") }),
+        ("octets",    SpoolSettings { fresh_bytes_max: 20 * 1_300, ..SpoolSettings::new("") }),
+    ];
+    for (shows, settings) in bounds {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = SqliteSpool::open(SpoolSettings {
+            directory: folder.path().to_owned(),
+            ..settings
+        })
+        .unwrap();
+        let mut subscription = spool.subscribe();
+        let put = async |origin, count| {
+            let mut fresh = Vec::new();
+            for _ in 0..count {
+                let mut new = new_message(&spool, &[OUTSIDE], &[b'x'; 1_000]);
+                new.origin = origin;
+                fresh.push(spool.put(new).await.unwrap());
+            }
+            fresh.retain(|message| message.is_fresh());
+            fresh
+        };
+        let strangers = put(Origin::Stranger, 20).await;
+        let users = put(Origin::Smtp, 20).await;
+        let reports = put(Origin::Report, 20).await;
+        assert_eq!(
+            [strangers.len(), users.len(), reports.len()],
+            [8, 10, 2],
+            "{shows}"
+        );
+        drop((strangers, users, reports));
+        while subscription.try_recv().is_some() {}
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bound_on_octets_holds_too() {
     let folder = tempfile::tempdir().unwrap();

@@ -121,6 +121,7 @@ pub(super) fn origin_number(origin: Origin) -> i64 {
         Origin::Smtp => 0,
         Origin::Report => 1,
         Origin::Local => 2,
+        Origin::Stranger => 3,
     }
 }
 
@@ -129,6 +130,7 @@ pub(super) fn origin(number: i64) -> Result<Origin, Strange> {
         0 => Ok(Origin::Smtp),
         1 => Ok(Origin::Report),
         2 => Ok(Origin::Local),
+        3 => Ok(Origin::Stranger),
         other => Err(Strange(format!("origin {other}"))),
     }
 }

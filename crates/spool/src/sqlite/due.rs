@@ -121,13 +121,16 @@ pub(super) fn work(
     now: Timestamp,
     ids: &[QueueId],
 ) -> Result<Vec<DueWork>, ReadError> {
-    let mut message = connection.prepare_cached("SELECT size, received_at FROM message WHERE id = ?1")?;
+    let mut message =
+        connection.prepare_cached("SELECT size, received_at, origin, login FROM message WHERE id = ?1")?;
     let mut recipients =
         connection.prepare_cached(&format!("SELECT {} {DUE_RECIPIENTS}", codec::RECIPIENT_COLUMNS))?;
     let mut all = Vec::with_capacity(ids.len());
     for id in ids {
-        let row = message.query_row([id.as_i64()], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)));
-        let Some((size, received_at)) = row.optional()? else {
+        let row = message.query_row([id.as_i64()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        });
+        let Some((size, received_at, origin, login)) = row.optional()? else {
             continue;
         };
         let mut rows = recipients.query(params![id.as_i64(), domain, now.as_millisecond()])?;
@@ -141,6 +144,9 @@ pub(super) fn work(
                 id: *id,
                 size: size.max(0) as u64,
                 received_at,
+                // One that is not known is complained of when its message is read.
+                origin: codec::origin(origin).unwrap_or_default(),
+                login,
                 recipients: due,
             });
         }

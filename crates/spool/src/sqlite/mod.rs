@@ -32,6 +32,7 @@ mod shared;
 mod transaction;
 mod writer;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -166,7 +167,7 @@ impl SqliteSpool {
             ticket: None,
         };
         if new.hold.is_none() && !new.queue_only {
-            message.ticket = self.shared.board.ticket(message.id, message.memory());
+            message.ticket = self.shared.board.ticket(&message);
         }
         Ok(NewRow {
             sender: codec::sender_text(&message.envelope.sender),
@@ -226,7 +227,35 @@ impl SqliteSpool {
         in_flight: &(dyn Fn(QueueId) -> bool + Sync),
     ) -> Result<Vec<DueWork>, SpoolError> {
         let domain: Arc<str> = domain.into();
+        loop {
+            let wanted = self.due_ids(&domain, now, limit, in_flight).await?;
+            let full = wanted.len() >= limit;
+            if wanted.is_empty() {
+                return Ok(Vec::new());
+            }
+            let here = domain.clone();
+            let found = self
+                .shared
+                .readers
+                .read(move |reader| due::work(reader, &here, now, &wanted))
+                .await??;
+            // All may have been finished since the index was read, and nothing found must mean that nothing is left.
+            if !(found.is_empty() && full) {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// The first messages that are due for a domain and not in flight.
+    async fn due_ids(
+        &self,
+        domain: &Arc<str>,
+        now: Timestamp,
+        limit: usize,
+        in_flight: &(dyn Fn(QueueId) -> bool + Sync),
+    ) -> Result<Vec<QueueId>, SpoolError> {
         let mut wanted = Vec::new();
+        let mut known = HashSet::new();
         let mut place = Some(Place::START);
         while let Some(from) = place.filter(|_| wanted.len() < limit) {
             let here = domain.clone();
@@ -236,20 +265,13 @@ impl SqliteSpool {
                 .read(move |reader| due::ids(reader, &here, now, from, DUE_ROWS))
                 .await??;
             for id in ids {
-                if wanted.len() < limit && !wanted.contains(&id) && !in_flight(id) {
+                if wanted.len() < limit && !in_flight(id) && known.insert(id) {
                     wanted.push(id);
                 }
             }
             place = next;
         }
-        if wanted.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(self
-            .shared
-            .readers
-            .read(move |reader| due::work(reader, &domain, now, &wanted))
-            .await??)
+        Ok(wanted)
     }
 
     /// Tells both threads to end; what is to be waited for, unless somebody else does.

@@ -20,7 +20,8 @@ table! {
         history: Duration = Time("0", "365d"), default "\"3d\"";
         /// The largest body that is kept in memory while it arrives and then in the database; a larger one gets a file of its own.
         inline: u64 = Size("4 KiB", "1 MiB"), default "\"64 KiB\"";
-        /// Most fresh messages in memory between acceptance and delivery; further ones are read back from disk.
+        /// Most fresh messages in memory between acceptance and delivery; further ones are read back from disk. Half are kept
+        /// for users' mail, a fifth for strangers', a tenth for reports.
         fresh: u64 = Count(1..=1_000_000), default "10000";
         /// Most octets of them.
         fresh_bytes: u64 = Size("1 MiB", "16 GiB"), default "\"64 MiB\"";

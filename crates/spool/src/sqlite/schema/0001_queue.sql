@@ -20,7 +20,7 @@ CREATE TABLE message (
     auth        TEXT,               -- AUTH= of MAIL; empty for <>
     login       TEXT,
     session     TEXT,
-    origin      INTEGER NOT NULL,   -- 0 SMTP, 1 report, 2 local
+    origin      INTEGER NOT NULL,   -- 0 SMTP from who may relay, 1 report, 2 local, 3 SMTP from others
     body_file   TEXT,               -- path below bodies/ of a body too large for the database
     body_size   INTEGER             -- its octets
 );
