@@ -4,6 +4,7 @@
 //! of a random choice come in as arguments.
 
 pub mod admission;
+pub mod breadth;
 pub mod concurrency;
 pub mod domain_set;
 pub mod identity;

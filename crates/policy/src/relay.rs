@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use postern_mail::{ForwardPath, Mailbox, Status};
 
+use crate::breadth::is_everybody;
 use crate::domain_set::DomainSet;
 
 /// What is known when a recipient is named.
@@ -136,8 +137,10 @@ pub enum OpenRelay {
     /// `*` in `relay_domains`.
     #[error("relay_domains holds \"*\", which would relay for anybody: list the domains")]
     RelayDomains,
-    /// A network that holds every address.
-    #[error("network {0} holds every address and would relay for anybody: list the networks that are yours")]
+    /// A network that holds every address, or so many that it comes to the same.
+    #[error(
+        "network {0} is too large to be yours and would relay for anybody: list the networks that are yours"
+    )]
     Network(IpNet),
 }
 
@@ -146,10 +149,7 @@ impl RelayRules {
     pub fn open_relays(&self) -> impl Iterator<Item = OpenRelay> {
         let local = self.local_domains.holds_all().then_some(OpenRelay::LocalDomains);
         let relay = self.relay_domains.holds_all().then_some(OpenRelay::RelayDomains);
-        // Two halves are the whole.
-        let networks = IpNet::aggregate(&self.networks)
-            .into_iter()
-            .filter(holds_everybody);
+        let networks = self.networks.iter().copied().filter(is_everybody);
         local
             .into_iter()
             .chain(relay)
@@ -169,7 +169,7 @@ impl RelayRules {
             return Some(RelayReason::Certificate(rule.name.clone()));
         }
         let peer = facts.peer.to_canonical();
-        let mut networks = self.networks.iter().filter(|network| !holds_everybody(network));
+        let mut networks = self.networks.iter().filter(|network| !is_everybody(network));
         networks
             .find(|network| network.contains(&peer))
             .copied()
@@ -322,10 +322,6 @@ fn refuse_stranger(mailbox: &Mailbox, source_route: bool, rules: &RelayRules) ->
         '@' | '\u{ff20}' | '\u{fe6b}' => Some(RelayRefusal::QuotedAddress),
         _ => None,
     })
-}
-
-fn holds_everybody(network: &IpNet) -> bool {
-    network.prefix_len() == 0
 }
 
 /// Whether two distinguished names are the same but for blanks around separators and the case of attribute types.

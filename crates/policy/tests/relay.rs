@@ -338,7 +338,9 @@ fn no_rule_makes_an_open_relay() {
     let open = RelayRules {
         local_domains: set(&["*"]),
         relay_domains: set(&["*"]),
-        networks: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
+        networks: ["0.0.0.0/0", "::/0", "128.0.0.0/1", "2000::/3"]
+            .map(|network| network.parse().unwrap())
+            .to_vec(),
         certificates: vec![CertificateRule::default()],
         login_relays: true,
     };

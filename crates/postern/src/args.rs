@@ -393,7 +393,7 @@ pub(crate) enum QueueCommand {
     Show {
         /// The queue id
         id: String,
-        /// Print the message itself as well
+        /// Print the message itself instead: octet for octet into a file or pipe; on a terminal, controls are shown by their numbers
         #[arg(long)]
         message: bool,
         #[command(flatten)]

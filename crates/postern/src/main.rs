@@ -13,6 +13,7 @@ mod password;
 mod rights;
 mod server;
 mod usage;
+mod visible;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         Ok(()) => Exit::Ok.into(),
         Err(failure) => {
             if !failure.message.is_empty() {
-                eprintln!("postern: {failure}");
+                eprintln!("postern: {}", visible::lines(&failure.to_string()));
             }
             failure.exit.into()
         }

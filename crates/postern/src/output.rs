@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
 
 use crate::exit::{Exit, Failure};
+use crate::visible;
 
 /// Prints one line or several.
 ///
@@ -34,7 +35,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::from_error(Exit::Software, "cannot print JSON", &error))?;
-    print(&text)
+    print(&visible::json(&text))
 }
 
 /// Prints an aligned table; the columns named in `right` are numbers, those in `whole` are never broken, however narrow
@@ -49,7 +50,7 @@ pub(crate) fn print_table(
     let head: Vec<String> = head.iter().map(|title| title.to_uppercase()).collect();
     let rows: Vec<Vec<String>> = rows
         .iter()
-        .map(|row| row.iter().map(|cell| visible(cell)).collect())
+        .map(|row| row.iter().map(|cell| visible::line(cell).into_owned()).collect())
         .collect();
     let columns = match io::stdout().is_terminal() {
         true => Table::new().width().map(usize::from),
@@ -138,22 +139,6 @@ pub(crate) fn width() -> usize {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .width()
         .map_or(100, usize::from)
-}
-
-/// The text with control characters escaped: what peers sent must not steer the terminal.
-pub(crate) fn visible(text: &str) -> String {
-    if !text.chars().any(char::is_control) {
-        return text.to_owned();
-    }
-    text.chars()
-        .map(|c| {
-            if c.is_control() {
-                c.escape_default().to_string()
-            } else {
-                c.to_string()
-            }
-        })
-        .collect()
 }
 
 /// A size in octets for people: `812 B`, `4.1 KiB`, `25 MiB`.
@@ -245,10 +230,5 @@ mod tests {
         for (seconds, want) in cases {
             assert_eq!(span(seconds), want);
         }
-    }
-
-    #[test]
-    fn terminals_are_not_steered() {
-        assert_eq!(visible("a\x1b[2Jb\u{85}"), "a\\u{1b}[2Jb\\u{85}");
     }
 }

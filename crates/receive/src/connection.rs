@@ -304,7 +304,7 @@ fn judge_sender(mut ask: AskSender<'_>, session: &Session) -> Answer {
         free_bytes: session.shared.deps.spool.free_bytes(),
     };
     if let Err(refusal) = admission::admit_message(&facts, &settings.admission) {
-        let reply = texts::refusal(refusal.reply(), "");
+        let reply = intake::message_refusal(refusal);
         session.log_refusal(refusal.rule(), &reply, &refusal);
         return Answer::stay(ask.refuse(reply));
     }
@@ -318,7 +318,7 @@ fn log_protocol(answer: &Answer, session: &Session) {
     if reply.code < 400 {
         return;
     }
-    if *reply == texts::AUTH_NEEDED {
+    if [texts::AUTH_NEEDED, texts::TLS_NEEDED].contains(reply) {
         session.log_refusal("login.required", reply, &"no login");
     } else if answer.close {
         session.log_refusal("protocol.end", reply, &"session ended");

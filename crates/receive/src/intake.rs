@@ -8,7 +8,7 @@ use postern_mail::header::HeaderScan;
 use postern_mail::{QueueId, Ret};
 use postern_policy::admission::{self, AdmissionRefusal};
 use postern_smtp::body::{BodyFault, ChunkDecoder, DataDecoder, Decoded};
-use postern_smtp::reply::texts;
+use postern_smtp::reply::{Reply, texts};
 use postern_smtp::server::{Answer, Transaction};
 use postern_spool::{BodyWriter, NewMessage, Origin, SpoolError, SpoolState};
 use tracing::{error, info};
@@ -165,13 +165,14 @@ impl Intake {
                     size: self.size(),
                     limit,
                 };
-                let reply = texts::refusal(refusal.reply(), "");
+                let reply = message_refusal(refusal);
                 session.log_refusal(refusal.rule(), &reply, &refusal);
                 Answer::stay(reply)
             }
             Some(Failure::Header) => {
-                session.log_refusal("body.header", &texts::HEADER_TOO_BIG, &"header too large");
-                Answer::stay(texts::HEADER_TOO_BIG)
+                let reply = texts::header_too_large(session.profile.settings.limits.header_max);
+                session.log_refusal("body.header", &reply, &"header too large");
+                Answer::stay(reply)
             }
             Some(Failure::Spool(error)) => spool_failed(error, session),
             None => Answer::stay(texts::LOCAL_ERROR),
@@ -241,6 +242,14 @@ impl Intake {
             }
             Err(error) => spool_failed(&error, session),
         }
+    }
+}
+
+/// The refusal of a message; one that is too large hears the limit.
+pub(crate) fn message_refusal(refusal: AdmissionRefusal) -> Reply {
+    match refusal {
+        AdmissionRefusal::Size { limit, .. } => texts::message_too_large(limit),
+        other => texts::refusal(other.reply(), ""),
     }
 }
 

@@ -48,7 +48,8 @@ impl Datum {
                 target: super::host_text(srv.target()),
             })),
             RData::A(address) => Some(Self::Address(IpAddr::V4(address.0))),
-            RData::AAAA(address) => Some(Self::Address(IpAddr::V6(address.0))),
+            // An IPv4 address inside IPv6 is that address, here as everywhere.
+            RData::AAAA(address) => Some(Self::Address(IpAddr::V6(address.0).to_canonical())),
             RData::PTR(name) => Some(Self::Name(super::host_text(name))),
             _ => None,
         }

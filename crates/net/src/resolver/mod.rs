@@ -4,6 +4,7 @@
 //! addresses.
 
 mod cache;
+mod system;
 
 use arc_swap::ArcSwap;
 use cache::{Answer, Answers, Datum};
@@ -29,7 +30,7 @@ const REVERSE_NAMES_MAX: usize = 8;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ResolverSettings {
     /// Name servers to ask, over UDP, and TCP where needed. Default: none, that is those of
-    /// `/etc/resolv.conf`.
+    /// `/etc/resolv.conf`, or the one on this machine where that names none (resolv.conf(5)).
     pub nameservers: Vec<SocketAddr>,
     /// Wait for one server's answer before asking again, or another one. Default 3 s.
     pub attempt_timeout: Duration,
@@ -81,9 +82,9 @@ impl ResolveError {
     }
 }
 
-/// The system's resolver configuration cannot be used.
+/// No resolver can be made of the settings.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use /etc/resolv.conf: {0}; name servers can be set in the configuration")]
+#[error("names cannot be looked up: {0}")]
 pub struct ResolverSetupError(String);
 
 /// One MX record (RFC 5321 section 5.1).
@@ -127,9 +128,13 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// The system's configuration is needed and cannot be read, or names no server.
+    /// The settings name no server, and neither does the system.
     pub fn new(settings: &ResolverSettings) -> Result<Self, ResolverSetupError> {
-        let (config, mut options) = servers(&settings.nameservers)?;
+        let config = servers(&settings.nameservers);
+        if config.name_servers().is_empty() {
+            return Err(ResolverSetupError("there is no server to ask".to_owned()));
+        }
+        let mut options = ResolverOpts::default();
         options.timeout = settings.attempt_timeout;
         options.attempts = 2;
         options.edns0 = true;
@@ -293,21 +298,19 @@ fn too_late(text: &str, timeout: Duration) -> ResolveError {
     }
 }
 
-fn servers(listed: &[SocketAddr]) -> Result<(ResolverConfig, ResolverOpts), ResolverSetupError> {
-    if listed.is_empty() {
-        let (config, options) = hickory_resolver::system_conf::read_system_conf()
-            .map_err(|error| ResolverSetupError(error.to_string()))?;
-        if config.name_servers().is_empty() {
-            return Err(ResolverSetupError("it names no server".to_owned()));
-        }
-        return Ok((config, options));
-    }
+/// The servers that are listed, or those of the system.
+fn servers(listed: &[SocketAddr]) -> ResolverConfig {
+    let system = listed.is_empty().then(system::read);
+    let tcp_only = system.as_ref().is_some_and(|system| system.tcp_only);
+    let servers = system.as_ref().map_or(listed, |system| &system.servers);
     let mut config = ResolverConfig::new();
-    for &server in listed {
-        config.add_name_server(NameServerConfig::new(server, Protocol::Udp));
+    for &server in servers {
+        if !tcp_only {
+            config.add_name_server(NameServerConfig::new(server, Protocol::Udp));
+        }
         config.add_name_server(NameServerConfig::new(server, Protocol::Tcp));
     }
-    Ok((config, ResolverOpts::default()))
+    config
 }
 
 /// Turns text into a fully qualified name (RFC 1035 section 2.3.1, with underscores).

@@ -14,7 +14,7 @@ use crate::args::{ConfigArg, ExplainArgs};
 use crate::config::checked::ListenerConfig;
 use crate::config::{self, Config};
 use crate::exit::{Exit, Failure, chain};
-use crate::{locate, output};
+use crate::{locate, output, visible};
 
 /// One question with its answer.
 #[derive(Debug, Serialize)]
@@ -343,7 +343,7 @@ fn show(explanation: &Explanation) -> Result<(), Failure> {
         [] => "none".to_owned(),
         list => list.join(" "),
     };
-    let mut text = output::visible(login);
+    let mut text = visible::line(login).into_owned();
     if !known {
         text.push_str(
             "\n  no directory that can be asked without its password knows it as an account that is open",
@@ -358,7 +358,7 @@ fn show(explanation: &Explanation) -> Result<(), Failure> {
     output::print(&text)?;
     let rows = explanation.verdicts.iter().map(|line| {
         vec![
-            output::visible(&line.question),
+            visible::line(&line.question).into_owned(),
             if line.allowed { "yes" } else { "no" }.to_owned(),
             line.rule.to_owned(),
             line.reason.clone(),

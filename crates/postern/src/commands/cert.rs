@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use crate::args::{CertCommand, JsonArg};
 use crate::exit::{Exit, Failure, chain};
-use crate::output;
+use crate::{output, visible};
 
 /// The file names of the authority.
 pub(crate) const CA_CERTIFICATE: &str = "ca.crt";
@@ -239,7 +239,7 @@ fn describe(file: &Path, certificate: &CertificateInfo, now: Timestamp) -> Strin
     ];
     let lines = facts.iter().filter(|(_, fact)| !fact.is_empty());
     let lines: Vec<String> = lines
-        .map(|(name, fact)| format!("{name:<12} {}", output::visible(fact)))
+        .map(|(name, fact)| format!("{name:<12} {}", visible::line(fact)))
         .collect();
     lines.join("\n")
 }

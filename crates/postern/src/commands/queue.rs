@@ -18,7 +18,7 @@ use crate::control::protocol::{
 };
 use crate::control::queue::{self, OperationError};
 use crate::exit::{Exit, Failure, chain};
-use crate::{control, locate, output};
+use crate::{control, locate, output, visible};
 
 /// Messages in one request for a listing.
 const PAGE: u32 = 1_000;
@@ -112,13 +112,30 @@ impl Queue {
         }
     }
 
-    /// Copies a message to standard output.
+    /// Copies a message to standard output: octet for octet, but on a terminal so that it cannot steer it.
     fn copy_content(&mut self, id: &str) -> Result<(), Failure> {
         let mut out = std::io::stdout().lock();
+        let mut shown = out.is_terminal().then(visible::Message::default);
         let mut write = |octets: &[u8]| {
-            out.write_all(octets)
-                .map_err(|error| Failure::io("cannot write to standard output", &error))
+            let written = match &mut shown {
+                Some(message) => out.write_all(message.piece(octets).as_bytes()),
+                None => out.write_all(octets),
+            };
+            written.map_err(|error| Failure::io("cannot write to standard output", &error))
         };
+        let copied = self.read_content(id, &mut write);
+        if let Some(message) = shown {
+            // What could be read was shown; an error is told below.
+            let _ = out.write_all(message.rest().as_bytes());
+        }
+        copied
+    }
+
+    fn read_content(
+        &mut self,
+        id: &str,
+        mut write: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         match self {
             Self::Server(client) => {
                 let request = Request::Queue(Operation::Content { id: id.to_owned() });
@@ -341,7 +358,7 @@ fn facts(view: &MessageView, now: Timestamp) -> String {
             .into_iter()
             .filter_map(|(name, fact)| Some((name, fact.clone()?))),
     );
-    let line = |(name, fact): &(&str, String)| format!("{name:<12} {}", output::visible(fact));
+    let line = |(name, fact): &(&str, String)| format!("{name:<12} {}", visible::line(fact));
     facts.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::user::failure;
 use crate::args::ImportArgs;
 use crate::exit::{Exit, Failure};
-use crate::output::{self, visible};
+use crate::{output, visible};
 
 /// Largest file, in octets.
 const FILE_MAX: u64 = 256 * 1_024 * 1_024;
@@ -157,12 +157,12 @@ impl Summary {
             let name = if failed.login.is_empty() {
                 String::new()
             } else {
-                format!("{}: ", visible(&failed.login))
+                format!("{}: ", visible::line(&failed.login))
             };
             out.push_str(&format!(
                 "line {}: {name}{}\n",
                 failed.line,
-                visible(&failed.reason)
+                visible::line(&failed.reason)
             ));
         }
         let done = if self.dry_run { "would be added" } else { "added" };

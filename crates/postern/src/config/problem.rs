@@ -7,6 +7,8 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
+use crate::visible;
+
 /// A place in the text of the file, in octets.
 pub(crate) type Span = Range<usize>;
 
@@ -215,13 +217,13 @@ impl Report {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let title = level.primary_title(printable(&problem.title));
-        let help = Level::HELP.message(printable(&problem.remedy));
+        let title = level.primary_title(visible::lines(&problem.title));
+        let help = Level::HELP.message(visible::lines(&problem.remedy));
         match &problem.span {
             Some(span) => {
                 let pointer = AnnotationKind::Primary
                     .span(clamp(span, &self.text))
-                    .label(printable(&problem.label));
+                    .label(visible::lines(&problem.label));
                 title
                     .element(Snippet::source(self.text.as_str()).path(path).annotation(pointer))
                     .element(help)
@@ -291,17 +293,4 @@ fn clamp(span: &Span, text: &str) -> Span {
     };
     let start = down(span.start);
     start..down(span.end).max(start)
-}
-
-/// The text with control characters made visible: titles quote what the file holds.
-fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| -> Box<dyn Iterator<Item = char>> {
-            if c.is_control() && c != '\n' {
-                Box::new(c.escape_unicode())
-            } else {
-                Box::new(std::iter::once(c))
-            }
-        })
-        .collect()
 }

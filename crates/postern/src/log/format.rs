@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
+use crate::visible::is_hidden;
+
 /// Longest value in a line, in octets of the escaped form; the rest is cut and marked with `…`.
 const VALUE_MAX: usize = 2_048;
 
@@ -215,14 +217,6 @@ fn number(value: u64, line: &mut Vec<u8>) {
     line.extend_from_slice(&digits[at..]);
 }
 
-/// Characters that could forge or hide a line: C0 and C1 controls, line and paragraph separators, those that turn
-/// the writing direction, and invisible ones.
-fn is_dangerous(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 /// Appends the text for the readable form, cut at [`VALUE_MAX`].
 fn escape(text: &str, line: &mut Vec<u8>) {
     let start = line.len();
@@ -236,7 +230,7 @@ fn escape(text: &str, line: &mut Vec<u8>) {
             '\n' => line.extend_from_slice(b"\\n"),
             '\r' => line.extend_from_slice(b"\\r"),
             '\t' => line.extend_from_slice(b"\\t"),
-            c if is_dangerous(c) => line.extend_from_slice(c.escape_unicode().to_string().as_bytes()),
+            c if is_hidden(c) => line.extend_from_slice(c.escape_unicode().to_string().as_bytes()),
             c => line.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
@@ -255,7 +249,7 @@ fn json_escape(text: &str, line: &mut Vec<u8>) {
             '\n' => line.extend_from_slice(b"\\n"),
             '\r' => line.extend_from_slice(b"\\r"),
             '\t' => line.extend_from_slice(b"\\t"),
-            c if is_dangerous(c) => {
+            c if is_hidden(c) => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     line.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
                 }
@@ -287,6 +281,8 @@ mod tests {
             ("C1 next line",          "a\u{85}b",       "a\\u{85}b",          "a\\u0085b"),
             ("line separator",        "\u{2028}",       "\\u{2028}",          "\\u2028"),
             ("right to left",         "\u{202e}x",      "\\u{202e}x",         "\\u202ex"),
+            ("not to be seen",        "an\u{200b}n",     "an\\u{200b}n",       "an\\u200bn"),
+            ("Arabic letter mark",    "\u{61c}x",        "\\u{61c}x",         "\\u061cx"),
             ("quote and backslash",   "\"\\",           "\\\"\\\\",           "\\\"\\\\"),
             ("letters stay",          "Grüße",          "Grüße",              "Grüße"),
             ("beyond the first plane", "\u{e0001}",     "\\u{e0001}",         "\\udb40\\udc01"),

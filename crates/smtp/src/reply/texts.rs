@@ -97,6 +97,8 @@ fixed! {
     AUTH_TOO_MANY = 421 (4, 7, 0) "Too many failed logins, closing connection";
     /// `MAIL` before the login on a listener that wants one.
     AUTH_NEEDED = 530 (5, 7, 0) "Authentication required";
+    /// The same where no login is offered before `STARTTLS` (RFC 3207 section 4).
+    TLS_NEEDED = 530 (5, 7, 0) "Must issue a STARTTLS command first";
 }
 
 // MAIL.
@@ -141,8 +143,6 @@ fixed! {
     BARE_LINE_ENDING = 554 (5, 6, 0) "Message contains a bare CR or LF";
     /// A line of the body over the limit (RFC 5321 section 4.5.3.1.6).
     TEXT_LINE_TOO_LONG = 554 (5, 6, 0) "Message contains a line that is too long";
-    /// A header larger than the limit.
-    HEADER_TOO_BIG = 552 (5, 3, 4) "Message header exceeds maximum size";
     /// More `Received` fields than a message on its way can have (RFC 5321 section 6.3).
     TOO_MANY_HOPS = 554 (5, 4, 6) "Too many hops";
     /// The spool cannot take a message now.
@@ -290,6 +290,23 @@ pub fn alias_broken(path: &impl Display) -> Reply {
 pub fn bad_address(error: AddressError, kind: PathKind) -> Reply {
     let reply = error.reply(kind);
     Reply::fixed(reply.code, reply.status, reply.text)
+}
+
+/// A message over the limit in octets (RFC 1870 section 6.1).
+#[must_use]
+pub fn message_too_large(limit: u64) -> Reply {
+    too_large("Message", limit)
+}
+
+/// A header over the limit in octets.
+#[must_use]
+pub fn header_too_large(limit: u64) -> Reply {
+    too_large("Message header", limit)
+}
+
+fn too_large(what: &str, limit: u64) -> Reply {
+    let text = format!("{what} exceeds the limit of {limit} octets");
+    Reply::new(552, Some(Status(5, 3, 4)), text)
 }
 
 /// The refusal of a policy that has no address to name.

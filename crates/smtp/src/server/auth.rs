@@ -35,6 +35,16 @@ pub enum AuthFailure {
 }
 
 impl Dialogue {
+    /// Says that a login is wanted, or that `STARTTLS` comes before it.
+    pub(super) fn login_wanted(&self) -> Reply {
+        let offers_tls = self.rules.starttls && !self.tls && !self.layered;
+        if offers_tls && self.open_mechanisms().next().is_none() {
+            texts::TLS_NEEDED
+        } else {
+            texts::AUTH_NEEDED
+        }
+    }
+
     /// The mechanisms that may be used now.
     pub(super) fn open_mechanisms(&self) -> impl Iterator<Item = &OfferedMechanism> {
         let plaintext = self.tls || self.rules.auth.plaintext_anywhere;

@@ -49,7 +49,7 @@ impl Dialogue {
         } else if self.transaction.is_some() {
             texts::SENDER_ALREADY
         } else if self.rules.auth.required && !self.authenticated {
-            texts::AUTH_NEEDED
+            self.login_wanted()
         } else {
             match begin(argument, &self.rules, self.authenticated) {
                 Ok(transaction) => {

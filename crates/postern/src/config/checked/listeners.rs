@@ -7,7 +7,7 @@ use postern_oauth::verify::AccountRule;
 use postern_receive::{AuthRule, ListenerSettings, ListenerTls, Plaintext, Role};
 use postern_sasl::{Mechanism, Needs};
 
-use super::{Checking, clamp, logins, values};
+use super::{Checking, clamp, logins, receiving, values};
 use crate::config::file::Listener;
 use crate::config::problem::{Problems, Span};
 use crate::config::read::At;
@@ -71,6 +71,12 @@ fn settings(listener: &At<Listener>, address: SocketAddr, c: &mut Checking<'_>) 
         .mechanisms
         .as_ref()
         .map(|list| logins::mechanisms(&list.value, c));
+    receiving::refuse_everybody(
+        &listener.proxy_protocol,
+        "`proxy_protocol` in [[listener]]",
+        "everybody could claim any address",
+        c.problems,
+    );
     warn_of_dead_ends(listener, &name, auth, tls, c);
     ListenerSettings {
         tls,

@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use postern_mail::AddressLimits;
 use postern_net::tls::ServerTls;
 use postern_policy::admission::AdmissionSettings;
+use postern_policy::breadth;
 use postern_policy::network::NetworkPrefix;
 use postern_policy::privacy::Privacy;
 use postern_policy::relay::{CertificateRule, RelayRules};
@@ -11,6 +12,7 @@ use postern_policy::throttle::ThrottleSettings;
 use postern_receive::{Extensions, Limits, Settings, Timeouts};
 
 use super::{Checking, clamp, identity, logins, values};
+use crate::config::problem::Problems;
 use crate::config::read::At;
 
 pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
@@ -70,29 +72,13 @@ fn check_greeting(c: &mut Checking<'_>) {
 
 fn relay(c: &mut Checking<'_>) -> RelayRules {
     let written = &c.file.relay;
-    for network in &written.networks.value {
-        if network.prefix_len() == 0 {
-            c.problems.error(
-                network.span.clone(),
-                "`networks` in [relay] holds every address there is",
-                "an open relay",
-                "list the networks of your own hosts",
-            );
-        }
-    }
+    refuse_everybody(
+        &written.networks,
+        "`networks` in [relay]",
+        "an open relay",
+        c.problems,
+    );
     let networks: Vec<IpNet> = values(&written.networks);
-    let halves = IpNet::aggregate(&networks)
-        .iter()
-        .any(|network| network.prefix_len() == 0)
-        && networks.iter().all(|network| network.prefix_len() > 0);
-    if halves {
-        c.problems.error(
-            written.networks.span.clone(),
-            "`networks` in [relay] together hold every address there is",
-            "an open relay",
-            "list the networks of your own hosts",
-        );
-    }
     for rule in &written.certificate.value {
         let is_empty = rule.issuer.is_none() && rule.subject.is_none() && rule.fingerprint.is_none();
         if is_empty && !c.problems.are_about("fingerprint") {
@@ -126,6 +112,33 @@ fn relay(c: &mut Checking<'_>) -> RelayRules {
         networks,
         certificates: written.certificate.value.iter().map(rule).collect(),
         login_relays: *written.logins,
+    }
+}
+
+/// Who is trusted by his address must be in a network that can be somebody's own.
+pub(super) fn refuse_everybody(
+    networks: &At<Vec<At<IpNet>>>,
+    what: &str,
+    label: &'static str,
+    problems: &mut Problems,
+) {
+    let remedy = "list the networks of your own hosts";
+    let mut alone = false;
+    for network in networks
+        .value
+        .iter()
+        .filter(|network| breadth::is_everybody(network))
+    {
+        alone = true;
+        let title = match network.prefix_len() {
+            0 => format!("{what} holds every address there is"),
+            _ => format!("{what} holds {}, which is too large to be yours", network.value),
+        };
+        problems.error(network.span.clone(), title, label, remedy);
+    }
+    if !alone && breadth::are_everybody(&values(networks)) {
+        let title = format!("{what} together hold so many addresses that everybody has one");
+        problems.error(networks.span.clone(), title, label, remedy);
     }
 }
 

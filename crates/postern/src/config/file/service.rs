@@ -52,7 +52,7 @@ table! {
     /// How names are looked up. A change by reload forgets the answers that were kept.
     Dns {
         /// The servers to ask.
-        nameservers: Vec<At<SocketAddr>> = List(Socket), optional "[\"127.0.0.1:53\"]" else "those of /etc/resolv.conf";
+        nameservers: Vec<At<SocketAddr>> = List(Socket), optional "[\"127.0.0.1:53\"]" else "those of /etc/resolv.conf, or 127.0.0.1 where that names none";
         /// The wait for one server's answer.
         attempt_timeout: Duration = Time("100ms", "1m"), default "\"3s\"";
         /// The longest look-up in all.

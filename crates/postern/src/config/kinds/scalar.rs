@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::civil::Date;
-use postern_policy::units;
+use postern_policy::{breadth, units};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -270,7 +270,13 @@ impl Kind for Socket {
             reader,
             "an IP address with port in quotes",
             |written| {
-                written.parse().map_err(|_| (
+                let canonical = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
+                let plain = written.parse::<SocketAddr>().map(|at| match at {
+                    // An interface (`%eth0`) stays with its address.
+                    SocketAddr::V6(v6) if v6.scope_id() != 0 => at,
+                    _ => canonical(at),
+                });
+                plain.map_err(|_| (
                 "not an IP address with a port".to_owned(),
                 "write it as \"192.0.2.1:25\" or \"[2001:db8::1]:25\"; \"0.0.0.0:25\" and \"[::]:25\" mean all addresses".to_owned(),
             ))
@@ -324,7 +330,7 @@ impl Kind for Network {
     fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<IpNet> {
         text(value, place, reader, "a network in quotes", |written| {
             if let Ok(one) = written.parse::<IpAddr>() {
-                return Ok(one.into());
+                return Ok(one.to_canonical().into());
             }
             let net: IpNet = written.parse().map_err(|_| {
                 (
@@ -333,7 +339,7 @@ impl Kind for Network {
                 )
             })?;
             if net.trunc() == net {
-                Ok(net)
+                Ok(breadth::canonical(net))
             } else {
                 Err((
                     format!("has bits set behind /{}", net.prefix_len()),
