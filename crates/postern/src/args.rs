@@ -3,12 +3,14 @@
 mod identity;
 mod user;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueHint};
 
 use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
 
+use crate::commands::version;
 use crate::exit;
 
 pub(crate) use self::identity::{AddressCommand, DelegateCommand, ExplainArgs, GroupCommand};
@@ -16,7 +18,7 @@ pub(crate) use self::user::{AppPasswordCommand, ImportArgs};
 
 /// A mail relay: takes mail from those who prove who they are, and loses none.
 #[derive(Debug, Parser)]
-#[command(name = "postern", version, propagate_version = true, after_help = exit::HELP, max_term_width = 110)]
+#[command(name = "postern", version = version::TEXT, propagate_version = true, after_help = exit::HELP, max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -54,11 +56,15 @@ pub(crate) enum Command {
     ///
     /// Listens on the sockets of [[directory]] tables of kind "pam", answers the user that the server runs as, and checks each
     /// login in a process of its own. It needs the rights that the modules need: for pam_unix those of root.
-    PamHelper(ConfigArg),
+    PamHelper(PamHelperArgs),
     /// Checks one login for the helper
     #[command(hide = true)]
     PamWorker(PamWorkerArgs),
-    /// Prints the version
+    /// Shows whether the server runs, and how much it has to do
+    ///
+    /// Asks the running server, as the health check of a container or a monitor does. Ends with 69 if none runs.
+    Status(ListingArg),
+    /// Prints the version and the commit that was built
     Version(JsonArg),
     /// Prints a completion script for a shell
     Completions {
@@ -103,6 +109,16 @@ pub(crate) struct ListingArg {
     pub(crate) json: JsonArg,
 }
 
+/// Arguments of `pam-helper`.
+#[derive(Args, Debug)]
+pub(crate) struct PamHelperArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    /// The user that the server runs as, where the configuration has no `user`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+}
+
 /// Arguments of `pam-worker`.
 #[derive(Args, Debug)]
 pub(crate) struct PamWorkerArgs {
@@ -123,6 +139,9 @@ pub(crate) struct InitArgs {
     /// The full name of this host; its mail is delivered here
     #[arg(long, value_name = "NAME", default_value = crate::firstrun::HOSTNAME)]
     pub(crate) hostname: String,
+    /// The IP address to listen on; 0.0.0.0 is every IPv4 address of this host, :: every address
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub(crate) listen: IpAddr,
 }
 
 /// Arguments of `check`.

@@ -2,7 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -34,24 +34,31 @@ const USER: &str = "you";
 /// The port for submissions over implicit TLS.
 const SUBMISSIONS: u16 = 2465;
 
-/// All ports of the configuration, on loopback.
+/// All ports of the configuration. The first start looks whether they are free on loopback.
 const PORTS: [u16; 3] = [2525, 2587, SUBMISSIONS];
 
 const CONFIGURATION: &str = include_str!("firstrun.toml");
 
+/// What is added for a server that others reach. Such a one often runs in a container, where the log is standard output.
+const FOR_OTHERS: &str = "
+[log]
+file = \"/dev/stdout\"
+";
+
 /// What was made, with the password that is shown once.
 pub(crate) struct Made {
     folder: PathBuf,
+    listen: IpAddr,
     login: String,
     password: SecretString,
 }
 
-/// Makes the folder with all that a first start needs. It appears whole or not at all.
+/// Makes the folder with all that a first start needs, for a server that listens on `listen`. It appears whole or not at all.
 ///
 /// # Errors
 ///
 /// The folder is there already, the name is no host name, or something cannot be written.
-pub(crate) fn make(folder: &Path, hostname: &str) -> Result<Made, Failure> {
+pub(crate) fn make(folder: &Path, hostname: &str, listen: IpAddr) -> Result<Made, Failure> {
     let hostname = match Domain::parse(hostname, true) {
         Ok(Domain::Name(name)) if name.contains('.') => name.to_string(),
         _ => {
@@ -75,10 +82,11 @@ pub(crate) fn make(folder: &Path, hostname: &str) -> Result<Made, Failure> {
         .tempdir_in(parent)
         .map_err(|error| cannot_make(&folder, &error))?;
     let login = format!("{USER}@{hostname}");
-    let password = fill(draft.path(), &hostname, &login)?;
+    let password = fill(draft.path(), &hostname, &login, listen)?;
     std::fs::rename(draft.keep(), &folder).map_err(|error| cannot_make(&folder, &error))?;
     Ok(Made {
         folder,
+        listen,
         login,
         password,
     })
@@ -130,7 +138,7 @@ fn cannot_make(path: &Path, error: &io::Error) -> Failure {
     Failure::new(exit, format!("cannot make {}: {plain}{remedy}", path.display()))
 }
 
-fn fill(folder: &Path, hostname: &str, login: &str) -> Result<SecretString, Failure> {
+fn fill(folder: &Path, hostname: &str, login: &str, listen: IpAddr) -> Result<SecretString, Failure> {
     for below in ["certs", "state"] {
         let path = folder.join(below);
         DirBuilder::new()
@@ -138,7 +146,7 @@ fn fill(folder: &Path, hostname: &str, login: &str) -> Result<SecretString, Fail
             .create(&path)
             .map_err(|error| cannot_make(&path, &error))?;
     }
-    certificates(&folder.join("certs"), hostname)
+    certificates(&folder.join("certs"), hostname, listen)
         .map_err(|error| Failure::new(Exit::CannotCreate, chain(&error)))?;
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
@@ -146,7 +154,7 @@ fn fill(folder: &Path, hostname: &str, login: &str) -> Result<SecretString, Fail
     };
     // In a checkout, nothing of this is to be committed.
     write(".gitignore", "*\n")?;
-    write(FILE, &CONFIGURATION.replace("HOSTNAME", hostname))?;
+    write(FILE, &configuration(hostname, listen))?;
     // With the keys that the mechanisms of this configuration need.
     let keys = commands::written(&folder.join(FILE))?.key_policy();
     let password = password::generate()?;
@@ -156,7 +164,21 @@ fn fill(folder: &Path, hostname: &str, login: &str) -> Result<SecretString, Fail
     Ok(password)
 }
 
-fn certificates(folder: &Path, hostname: &str) -> Result<(), CaError> {
+/// The text of the configuration.
+fn configuration(hostname: &str, listen: IpAddr) -> String {
+    let address = SocketAddr::new(listen, 0).to_string();
+    let host = address.trim_end_matches(":0");
+    let text = CONFIGURATION
+        .replace("HOSTNAME", hostname)
+        .replace("127.0.0.1", host);
+    if listen.is_loopback() {
+        text
+    } else {
+        text + FOR_OTHERS
+    }
+}
+
+fn certificates(folder: &Path, hostname: &str, listen: IpAddr) -> Result<(), CaError> {
     let now = Timestamp::now();
     let authority = Authority::create(
         &AuthorityRequest::new(
@@ -173,9 +195,12 @@ fn certificates(folder: &Path, hostname: &str) -> Result<(), CaError> {
         None,
         Existing::Keep,
     )?;
-    let names = [hostname, "localhost", "127.0.0.1", "::1"]
+    let mut names = [hostname, "localhost", "127.0.0.1", "::1"]
         .map(str::to_owned)
         .to_vec();
+    if !listen.is_unspecified() && !listen.is_loopback() {
+        names.push(listen.to_string());
+    }
     let host = authority.issue(&CertificateRequest::new(names), now)?;
     host.save(
         &folder.join("host.crt"),
@@ -224,9 +249,15 @@ impl Made {
     fn curl(&self) -> String {
         let (login, password) = (&self.login, self.password.expose_secret());
         let authority = shell_word(&self.folder.join("certs").join(CA_CERTIFICATE));
+        let host = match self.listen {
+            listen if listen.is_unspecified() || listen == Ipv4Addr::LOCALHOST => {
+                format!("localhost:{SUBMISSIONS}")
+            }
+            listen => SocketAddr::new(listen, SUBMISSIONS).to_string(),
+        };
         format!(
             "printf 'From: <{login}>\\r\\nTo: <{login}>\\r\\nSubject: First mail\\r\\n\\r\\nIt works.\\r\\n' | \
-             curl --silent --show-error --cacert {authority} --url smtps://localhost:{SUBMISSIONS} \
+             curl --silent --show-error --cacert {authority} --url smtps://{host} \
              --user '{login}:{password}' --mail-from '{login}' --mail-rcpt '{login}' --upload-file -"
         )
     }
@@ -295,7 +326,7 @@ mod tests {
     fn what_is_made_has_no_mistakes_and_is_made_once() {
         let scratch = tempfile::tempdir().unwrap();
         let folder = scratch.path().join("data");
-        let made = make(&folder, "mx.example.org").unwrap();
+        let made = make(&folder, "mx.example.org", Ipv4Addr::LOCALHOST.into()).unwrap();
         let (config, report) = crate::config::load(&made.configuration())
             .map_err(|report| report.render(false, 100))
             .unwrap();
@@ -305,13 +336,54 @@ mod tests {
         assert_eq!(ports, PORTS, "those that are looked at before the folder is made");
         let text = made.announcement(true);
         assert!(text.contains("--user 'you@mx.example.org:"), "{text}");
-        let again = make(&folder, "mx.example.org").map(|made| made.login);
+        let again = make(&folder, "mx.example.org", Ipv4Addr::LOCALHOST.into()).map(|made| made.login);
         assert_eq!(again.unwrap_err().exit, Exit::CannotCreate);
-        assert!(make(&scratch.path().join("other"), "no-dot").is_err());
+        assert!(
+            make(
+                &scratch.path().join("other"),
+                "no-dot",
+                Ipv4Addr::LOCALHOST.into()
+            )
+            .is_err()
+        );
         assert_eq!(
             std::fs::read_dir(scratch.path()).unwrap().count(),
             1,
             "nothing is left behind"
         );
+    }
+
+    #[test]
+    fn others_are_listened_to_where_that_was_asked_for() {
+        for (listen, address, url) in [
+            ("0.0.0.0", "0.0.0.0:2525", "smtps://localhost:2465"),
+            ("::", "[::]:2525", "smtps://localhost:2465"),
+            ("192.0.2.7", "192.0.2.7:2525", "smtps://192.0.2.7:2465"),
+            ("2001:db8::7", "[2001:db8::7]:2525", "smtps://[2001:db8::7]:2465"),
+        ] {
+            let scratch = tempfile::tempdir().unwrap();
+            let made = make(
+                &scratch.path().join("data"),
+                "mx.example.org",
+                listen.parse().unwrap(),
+            )
+            .unwrap();
+            let (config, report) = crate::config::load(&made.configuration())
+                .map_err(|report| report.render(false, 100))
+                .unwrap();
+            assert!(report.is_empty(), "{}", report.render(false, 100));
+            let addresses: Vec<String> = config
+                .listeners
+                .iter()
+                .map(|one| one.address.to_string())
+                .collect();
+            assert_eq!(addresses[0], address);
+            assert!(
+                made.announcement(false).contains(url),
+                "{}",
+                made.announcement(false)
+            );
+            assert_eq!(config.log.target, crate::log::Target::Stdout);
+        }
     }
 }

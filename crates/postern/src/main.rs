@@ -56,7 +56,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(config) => server::serve(&config),
         Command::Init(args) => {
-            let made = firstrun::make(&args.folder, &args.hostname)?;
+            let made = firstrun::make(&args.folder, &args.hostname, args.listen)?;
             output::print(&made.announcement(false))
         }
         Command::Check(args) => commands::check::run(&args),
@@ -67,8 +67,9 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Cert(args) => commands::cert::run(args.command),
         Command::Queue(args) => commands::queue::run(args),
         Command::Reload(args) => commands::reload::run(&args),
-        Command::PamHelper(config) => commands::pam_helper::serve(&config),
+        Command::PamHelper(args) => commands::pam_helper::serve(&args),
         Command::PamWorker(args) => commands::pam_helper::work_once(&args),
+        Command::Status(args) => commands::status::run(&args),
         Command::Version(json) => commands::version::run(json),
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Man { folder } => commands::generate::manual(&folder),

@@ -18,7 +18,8 @@ pub(crate) struct Rights {
     pub(crate) mode: u32,
 }
 
-/// Gives the socket at `path` these rights, owner first: the rights of a file are its new owner's to use.
+/// Gives the socket at `path` these rights: first the owner's, then the owner, then those of others. So nobody but the owner
+/// before may use it too early, and root needs no right over files of others where only the owner may connect.
 ///
 /// Root does this in folders that others may write to. What somebody puts in the socket's place, such as a link to another
 /// file, is left as it is.
@@ -34,13 +35,19 @@ pub(crate) fn give(path: &Path, rights: Rights) -> io::Result<()> {
     if kind != SFlag::S_IFSOCK || found.st_nlink != 1 {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
+    // The descriptor opens nothing, so its mode is set by its name: that leads to this very file.
+    let name = format!("/proc/self/fd/{}", held.as_raw_fd());
+    let set = |mode: u32| fs::set_permissions(&name, fs::Permissions::from_mode(mode));
+    set(rights.mode & 0o700)?;
     if rights.owner.is_some() || rights.group.is_some() {
         let (owner, group) = (rights.owner.map(Uid::from_raw), rights.group.map(Gid::from_raw));
         fchownat(&held, "", owner, group, AtFlags::AT_EMPTY_PATH)?;
     }
-    // The descriptor opens nothing, so its mode is set by its name: that leads to this very file.
-    let name = format!("/proc/self/fd/{}", held.as_raw_fd());
-    fs::set_permissions(name, fs::Permissions::from_mode(rights.mode))
+    if rights.mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        set(rights.mode)
+    }
 }
 
 #[cfg(test)]

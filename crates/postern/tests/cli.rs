@@ -300,6 +300,15 @@ fn init_makes_what_check_finds_fine() {
         site.ok(&["user", "list", "--config", "data/postern.toml"])
             .contains("you@mx.example.org")
     );
+    assert_eq!(site.code(&["init", "other", "--listen", "everywhere"]), 64);
+    site.ok(&["init", "other", "--listen", "::"]);
+    let value = site.json(&["check", "--config", "other/postern.toml", "--json"]);
+    assert_eq!(value["problems"], Value::Array(Vec::new()));
+    assert_eq!(
+        site.code(&["status", "--config", "other/postern.toml"]),
+        69,
+        "nothing runs"
+    );
 }
 
 #[test]
@@ -316,8 +325,47 @@ fn completions_and_manual_are_generated() {
         "{page}"
     );
     assert!(site.path("man1/postern.1").exists());
+    let page = fs::read_to_string(site.path("man1/mailq.1")).unwrap();
+    assert!(
+        page.contains(".TH mailq 1") && page.contains("oldest first"),
+        "{page}"
+    );
+    let page = fs::read_to_string(site.path("man1/postern.toml.5")).unwrap();
+    assert!(
+        page.contains(".TH postern.toml 5") && page.contains(".SS message_size_limit"),
+        "{page}"
+    );
+}
+
+#[test]
+fn the_version_names_the_commit() {
+    let site = Site::new("");
     let version = site.json(&["version", "--json"]);
     assert_eq!(version["name"], "postern");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let head = Command::new("git")
+        .args(["-C", root, "rev-parse", "HEAD"])
+        .output();
+    let checked_out = fs::exists(format!("{root}/.git")).unwrap();
+    let commit = match head {
+        Ok(head) if checked_out && head.status.success() => {
+            let head = String::from_utf8(head.stdout).unwrap();
+            let commit = version["commit"].as_str().unwrap_or_default().to_owned();
+            assert!(
+                commit.len() == 12 && head.starts_with(&commit),
+                "{commit}, and the commit is {head}"
+            );
+            format!(" ({commit})")
+        }
+        // No git, or no checkout: an archive may name it all the same.
+        _ => version["commit"]
+            .as_str()
+            .map(|commit| format!(" ({commit})"))
+            .unwrap_or_default(),
+    };
+    let text = site.ok(&["version"]);
+    assert_eq!(text, format!("postern {}{commit}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(site.ok(&["--version"]), text);
 }
 
 #[test]

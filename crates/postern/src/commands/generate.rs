@@ -6,8 +6,9 @@ use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
+use super::version;
 use crate::args::Cli;
-use crate::config::reference;
+use crate::config::{manual, reference};
 use crate::exit::Failure;
 use crate::output;
 
@@ -18,33 +19,55 @@ pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
     output::print(&String::from_utf8_lossy(&script))
 }
 
-/// Writes `postern.1` and a page for each command.
+/// Writes `postern.1` and a page for each command, `mailq.1` and `postern.toml.5`.
 pub(crate) fn manual(folder: &Path) -> Result<(), Failure> {
-    let failed = |error| {
+    pages(folder).map_err(|error| {
         Failure::io(
             &format!("cannot write the manual pages to {}", folder.display()),
             &error,
         )
-    };
-    std::fs::create_dir_all(folder).map_err(failed)?;
+    })
+}
+
+fn pages(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
-    page(&program, folder).map_err(failed)
+    page_and_those_below(&program, folder)?;
+    if let Some(list) = program
+        .find_subcommand("queue")
+        .and_then(|queue| queue.find_subcommand("list"))
+    {
+        let listing = list
+            .clone()
+            .name("mailq")
+            .bin_name("mailq")
+            .display_name("mailq")
+            .long_about("Lists what waits for delivery, oldest first, as `postern queue list` does.");
+        page(&listing, folder)?;
+    }
+    let about = manual::page(&format!("Postern {}", version::TEXT));
+    std::fs::write(folder.join("postern.toml.5"), about)
 }
 
 /// The page of a command, and those of the commands below it.
+fn page_and_those_below(command: &Command, folder: &Path) -> std::io::Result<()> {
+    page(command, folder)?;
+    command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set())
+        .try_for_each(|below| page_and_those_below(below, folder))
+}
+
 fn page(command: &Command, folder: &Path) -> std::io::Result<()> {
     let name = command.get_display_name().unwrap_or("postern").to_owned();
     let mut text = Vec::new();
     Man::new(command.clone())
         .title(&name)
-        .source(concat!("Postern ", env!("CARGO_PKG_VERSION")))
+        .source(format!("Postern {}", version::TEXT))
         .manual("Postern")
         .render(&mut text)?;
-    std::fs::write(folder.join(format!("{name}.1")), text)?;
-    command
-        .get_subcommands()
-        .try_for_each(|below| page(below, folder))
+    std::fs::write(folder.join(format!("{name}.1")), text)
 }
 
 /// Prints `docs/configuration.md`.

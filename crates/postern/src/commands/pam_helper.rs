@@ -21,7 +21,7 @@ use tokio::process::Command;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use crate::args::{ConfigArg, PamWorkerArgs};
+use crate::args::{PamHelperArgs, PamWorkerArgs};
 use crate::exit::{Exit, Failure};
 use crate::locate;
 use crate::rights::{self, Rights};
@@ -33,8 +33,8 @@ const REQUEST_TIME: Duration = Duration::from_secs(5);
 const CONNECTIONS_MAX: usize = 256;
 
 /// Listens until it is killed.
-pub(crate) fn serve(config: &ConfigArg) -> Result<(), Failure> {
-    let written = super::written(&locate::existing(config)?)?;
+pub(crate) fn serve(args: &PamHelperArgs) -> Result<(), Failure> {
+    let written = super::written(&locate::existing(&args.config)?)?;
     let directories = written.pam_directories();
     if directories.is_empty() {
         let text =
@@ -43,7 +43,7 @@ pub(crate) fn serve(config: &ConfigArg) -> Result<(), Failure> {
     }
     Pam::load(LIBRARY)
         .map_err(|error| Failure::from_error(Exit::Unavailable, "PAM cannot be asked", &error))?;
-    let client = client(written.user())?;
+    let client = client(args.user.as_deref().or(written.user()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -69,14 +69,23 @@ fn println_listening(socket: &Path) {
 
 /// Whose questions are answered: the user that the relay becomes.
 fn client(user: Option<&str>) -> Result<Uid, Failure> {
-    let Some(name) = user.filter(|_| geteuid().is_root()) else {
+    if !geteuid().is_root() {
+        return Ok(geteuid());
+    }
+    let Some(name) = user else {
+        eprintln!(
+            "postern: warning: the configuration has no `user`, so root alone may ask: name the user that the server \
+             runs as with --user"
+        );
         return Ok(geteuid());
     };
     match User::from_name(name) {
         Ok(Some(user)) => Ok(user.uid),
         _ => Err(Failure::new(
             Exit::Config,
-            format!("`user` names {name}, who does not exist"),
+            format!(
+                "there is no user {name}: `user` in the configuration, or --user, names who the server runs as"
+            ),
         )),
     }
 }

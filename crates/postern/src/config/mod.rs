@@ -7,6 +7,7 @@ pub(crate) mod checked;
 mod distance;
 pub(crate) mod file;
 pub(crate) mod kinds;
+pub(crate) mod manual;
 pub(crate) mod problem;
 pub(crate) mod read;
 pub(crate) mod reference;

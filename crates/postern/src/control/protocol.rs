@@ -20,6 +20,8 @@ pub(crate) enum Request {
     Queue(Operation),
     /// The next hops that delivery knows of.
     Destinations,
+    /// What the server is and how much it has to do.
+    Status,
     /// Read configuration and certificates again.
     Reload,
     /// Writes the counts of logins to their file.
@@ -163,6 +165,20 @@ pub(crate) struct RecipientView {
     pub(crate) reply: Option<String>,
     /// Who removed it.
     pub(crate) by: Option<String>,
+}
+
+/// The server as a whole.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Status {
+    pub(crate) version: String,
+    /// Of the server.
+    pub(crate) process: u32,
+    pub(crate) started_at: Timestamp,
+    /// Sessions under way.
+    pub(crate) sessions: u32,
+    pub(crate) queue: Totals,
+    /// Why no mail is taken just now; none if it is.
+    pub(crate) problem: Option<String>,
 }
 
 /// One directory.

@@ -124,17 +124,22 @@ async fn list(
         limit: limit.clamp(1, PAGE_MAX) as usize,
     };
     let found = spool.list(&filter(which)?, page).await?;
-    let counts = spool.counts();
     Ok(Listing {
         messages: found.messages.into_iter().map(line).collect(),
         more: found.more,
-        totals: Totals {
-            messages: counts.messages,
-            recipients: counts.recipients,
-            held: counts.held,
-            size: counts.bytes,
-        },
+        totals: totals(spool),
     })
+}
+
+/// The size of the queue.
+pub(crate) fn totals(spool: &dyn Spool) -> Totals {
+    let counts = spool.counts();
+    Totals {
+        messages: counts.messages,
+        recipients: counts.recipients,
+        held: counts.held,
+        size: counts.bytes,
+    }
 }
 
 fn line(summary: Summary) -> MessageLine {

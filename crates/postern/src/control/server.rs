@@ -9,21 +9,22 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Uid, geteuid};
 use postern_directory::{Directories, DirectoryStatus};
 use postern_oauth::verify::{ProviderHealth, Verifier};
-use postern_spool::Spool;
+use postern_spool::{Spool, SpoolState};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::protocol::{DirectoryLine, LINE_MAX, Operation, ProviderLine, Reply, Request, SOCKET};
+use super::protocol::{DirectoryLine, LINE_MAX, Operation, ProviderLine, Reply, Request, SOCKET, Status};
+use super::queue::{OperationError, content, perform, totals};
+use crate::commands::version;
 use crate::server::usage;
-
-use super::queue::{OperationError, content, perform};
 
 /// Connections at once; further ones wait.
 const CONNECTIONS_MAX: usize = 16;
@@ -44,6 +45,7 @@ pub(crate) struct Deps {
     pub(crate) deliverer: postern_deliver::Deliverer,
     pub(crate) receiver: postern_receive::Receiver,
     pub(crate) state_dir: PathBuf,
+    pub(crate) started_at: Timestamp,
     pub(crate) directories: Arc<ArcSwap<Directories>>,
     pub(crate) tokens: Arc<ArcSwap<Verifier>>,
     /// Reloads are done one after the other, by the task that also listens to signals.
@@ -174,6 +176,7 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
             Ok(value) => Reply::Done(value),
             Err(error) => Reply::Failed(error.to_string()),
         },
+        Request::Status => status(deps),
         Request::Reload => reload(deps).await,
         Request::Directories { check } => directories(check, deps).await,
         Request::Providers => providers(deps),
@@ -183,6 +186,26 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
         },
     };
     send(to, &reply).await
+}
+
+fn status(deps: &Deps) -> Reply {
+    let status = Status {
+        version: version::TEXT.to_owned(),
+        process: std::process::id(),
+        started_at: deps.started_at,
+        sessions: deps.receiver.sessions(),
+        queue: totals(&*deps.spool),
+        problem: match deps.spool.state() {
+            SpoolState::Ready => None,
+            SpoolState::Full(reason) => Some(format!("the disk is full: {reason}")),
+            SpoolState::Unavailable(reason) => Some(format!("the queue cannot be written: {reason}")),
+            SpoolState::Closed => Some("the server is stopping".to_owned()),
+        },
+    };
+    match serde_json::to_value(status) {
+        Ok(value) => Reply::Done(value),
+        Err(error) => Reply::Failed(error.to_string()),
+    }
 }
 
 async fn directories(check: bool, deps: &Deps) -> Reply {

@@ -33,6 +33,8 @@ pub(crate) enum Format {
 pub(crate) enum Target {
     /// Standard error, which systemd hands to the journal.
     Stderr,
+    /// Standard output, where containers keep their log.
+    Stdout,
     /// Appended to a file; opened again at every reload, so that it can be rotated.
     File(PathBuf),
 }

@@ -38,6 +38,7 @@ struct State {
 
 enum Output {
     Stderr,
+    Stdout,
     File(File),
 }
 
@@ -45,6 +46,7 @@ impl Output {
     fn open(target: &Target) -> io::Result<Self> {
         match target {
             Target::Stderr => Ok(Self::Stderr),
+            Target::Stdout => Ok(Self::Stdout),
             Target::File(path) => OpenOptions::new()
                 .create(true)
                 .append(true)
@@ -59,6 +61,8 @@ impl Output {
         // A log that cannot be written has no place to say so.
         let _ = match self {
             Self::Stderr => io::stderr().write_all(lines),
+            // Without the flush, what stands behind the last line end would wait.
+            Self::Stdout => io::stdout().write_all(lines).and_then(|()| io::stdout().flush()),
             Self::File(file) => file.write_all(lines),
         };
     }

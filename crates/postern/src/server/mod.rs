@@ -10,6 +10,7 @@ mod sockets;
 mod tokens;
 pub(crate) mod usage;
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use self::notify::Notifier;
 use self::services::Services;
 use self::sockets::BoundSocket;
 use crate::args::ConfigArg;
-use crate::commands::{count_problems, show_report};
+use crate::commands::{count_problems, show_report, version};
 use crate::config::problem::Severity;
 use crate::config::{self, Config, Report};
 use crate::control::client::Client;
@@ -102,7 +103,11 @@ fn find_or_make(arg: &ConfigArg) -> Result<(PathBuf, Option<String>), Failure> {
         Some(path) => Ok((path, None)),
         None => {
             firstrun::check_ports()?;
-            let made = firstrun::make(firstrun::FOLDER.as_ref(), firstrun::HOSTNAME)?;
+            let made = firstrun::make(
+                firstrun::FOLDER.as_ref(),
+                firstrun::HOSTNAME,
+                Ipv4Addr::LOCALHOST.into(),
+            )?;
             Ok((made.configuration(), Some(made.announcement(true))))
         }
     }
@@ -206,7 +211,7 @@ async fn run(
     let mut services = Services::start(config, bound, wishes).await?;
     info!(
         target: "postern::run",
-        version = env!("CARGO_PKG_VERSION"),
+        version = version::TEXT,
         hostname,
         user = user.map_or("", |user| user.name.as_str()),
         listeners = services.listeners(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use postern_deliver::{Deliverer, Settings as DeliverSettings, TlsClients};
 use postern_directory::Directories;
 use postern_directory::aliases::Aliases;
@@ -167,6 +168,7 @@ impl Services {
             deliverer: deliverer.clone(),
             receiver,
             state_dir: fixed.state_dir.clone(),
+            started_at: Timestamp::now(),
             directories: Arc::clone(&shared.directories),
             tokens: Arc::clone(&shared.tokens),
             reload: wishes,

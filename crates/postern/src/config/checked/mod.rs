@@ -295,6 +295,8 @@ fn log(file: &Postern) -> LogSettings {
         format: *written.format,
         level: *written.level,
         target: match &written.file {
+            // Opened by its name, it would be closed to a server that is not the user who started it.
+            Some(path) if path.value == Path::new("/dev/stdout") => Target::Stdout,
             Some(path) => Target::File(path.value.clone()),
             None => Target::Stderr,
         },

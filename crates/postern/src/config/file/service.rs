@@ -43,7 +43,8 @@ table! {
         format: Format = OneOf::<Format>::new(), default "\"readable\"";
         /// The least level that is logged.
         level: Level = OneOf::<Level>::new(), default "\"info\"";
-        /// The file to append to. It is opened again at every reload, so that it can be rotated.
+        /// The file to append to. It is opened again at every reload, so that it can be rotated. `"/dev/stdout"` is standard
+        /// output, where containers keep their log.
         file: PathBuf = FilePath, optional "\"/var/log/postern/postern.log\"" else "standard error, which systemd hands to the journal";
     }
 }
