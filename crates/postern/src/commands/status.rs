@@ -6,7 +6,7 @@ use crate::args::ListingArg;
 use crate::control::client::Client;
 use crate::control::protocol::{Request, Status};
 use crate::exit::{Exit, Failure};
-use crate::{locate, output};
+use crate::{locate, output, visible};
 
 /// Shows what the running server says of itself. One that takes no mail makes the answer a no.
 pub(crate) fn run(args: &ListingArg) -> Result<(), Failure> {
@@ -46,7 +46,7 @@ fn text(status: &Status, now: Timestamp) -> String {
         output::size(queue.size),
     );
     if let Some(problem) = &status.problem {
-        text.push_str(&format!("no mail is taken: {}\n", output::visible(problem)));
+        text.push_str(&format!("no mail is taken: {}\n", visible::line(problem)));
     }
     text
 }
