@@ -20,7 +20,7 @@ use crate::agenda::Agenda;
 use crate::claims::{Claim, Claims};
 use crate::destination::Destination;
 use crate::hop::NextHop;
-use crate::outcome::{self, Fate, Times};
+use crate::outcome::{self, Fate, Notice, Times};
 use crate::report::{self, Note};
 use crate::settings::Settings;
 use crate::work::{Due, Work};
@@ -84,6 +84,30 @@ impl Core {
         })
     }
 
+    /// The time that waits and ages go by; see [`Spool::now`](postern_spool::Spool::now).
+    pub(crate) fn now(&self) -> Timestamp {
+        self.deps.spool.now()
+    }
+
+    /// A notice with its time as people read it.
+    pub(crate) fn shown(&self, notice: Notice) -> Notice {
+        match notice {
+            Notice::Delayed { until } => Notice::Delayed {
+                until: self.deps.spool.shown_time(until),
+            },
+            notice => notice,
+        }
+    }
+
+    /// Tells the spool how long waits are now.
+    pub(crate) fn announce_waits(&self) {
+        let settings = self.deps.settings.load();
+        let longest = settings.retry.intervals.iter().max().copied().unwrap_or_default();
+        self.deps
+            .spool
+            .expect_waits(longest.max(settings.limits.dead_pause_max));
+    }
+
     /// The destination of mail for `domain` from `origin`.
     pub(crate) fn destination(
         &self,
@@ -145,12 +169,13 @@ impl Core {
 
     /// Forgets destinations that have not been used for long, and follows changed bounds.
     pub(crate) fn tidy(&self) {
+        let now = self.now();
         let mut registry = self.registry.lock();
         registry.by_domain.clear();
         // Nobody but the registry can hold one whose count is one, and nobody can get at it while it is locked.
-        registry
-            .by_name
-            .retain(|_, destination| Arc::strong_count(destination) > 1 || !destination.is_disused(QUIET));
+        registry.by_name.retain(|_, destination| {
+            Arc::strong_count(destination) > 1 || !destination.is_disused(now, QUIET)
+        });
         drop(registry);
         let wanted = self.deps.settings.load().limits.connections;
         let total = self.slots_total.swap(wanted, Ordering::Relaxed);
@@ -188,7 +213,7 @@ impl Core {
         for (destination, recipients) in groups {
             let work = Work {
                 id: message.id,
-                received_at: message.received_at,
+                queued_at: message.queued_at,
                 message: Some(message.clone()),
                 recipients,
                 claims: Vec::new(),
@@ -202,6 +227,7 @@ impl Core {
 
     /// Gives all that waits to the destinations that new settings choose, and tries again where a pause may have lost its reason.
     pub(crate) fn reroute(self: &Arc<Self>) {
+        self.announce_waits();
         for destination in self.destinations() {
             destination.end_pause();
             let (fresh, deferred) = destination.drain();
@@ -270,7 +296,7 @@ impl Core {
 
     /// There is no room for a fresh message: it is tried later, from the spool.
     fn leave_to_spool(self: &Arc<Self>, destination: &Arc<Destination>, message: &Arc<Message>, work: Work) {
-        let now = Timestamp::now();
+        let now = self.now();
         let outcomes = work
             .recipients
             .iter()
@@ -285,7 +311,7 @@ impl Core {
             .collect();
         let settlement = Settlement {
             id: work.id,
-            at: now,
+            at: Timestamp::now(),
             outcomes,
             reports: Vec::new(),
         };
@@ -320,7 +346,9 @@ impl Core {
             not_before,
             held,
         } = conclusion;
-        let now = Timestamp::now();
+        // Waits and ages go by the queue's time, which nobody can set; what people read goes by the system's.
+        let now = self.now();
+        let wall = Timestamp::now();
         let mut notes: Vec<Note> = Vec::new();
         let mut outcomes = Vec::with_capacity(fates.len());
         let mut timers: Vec<(Timestamp, Arc<str>)> = Vec::new();
@@ -331,7 +359,7 @@ impl Core {
             let replied = matches!(&fate, Fate::Failed(failure) if failure.replied)
                 || matches!(fate, Fate::Delivered { .. });
             let times = Times {
-                received_at: message.received_at,
+                queued_at: message.queued_at,
                 now,
                 not_before,
                 jitter: rand::random(),
@@ -344,11 +372,12 @@ impl Core {
             let decision = outcome::decide(fate, &due, notify, &times, &settings.retry);
             let reported =
                 decision.notice.is_some() && matches!(message.envelope.sender, ReversePath::Mailbox(_));
-            log_outcome(&message, &due, &decision.outcome, reported, now);
+            let shown = |until| self.deps.spool.shown_time(until);
+            log_outcome(&message, &due, &decision.outcome, reported, now, shown);
             if let Outcome::Deferred { until, .. } = &decision.outcome {
                 timers.extend(domain_of(&message, &due).map(|domain| (*until, domain)));
             }
-            if let Some(notice) = decision.notice {
+            if let Some(notice) = decision.notice.map(|notice| self.shown(notice)) {
                 notes.extend(note(due.index, notice, &decision.outcome, replied));
             }
             outcomes.push(RecipientOutcome {
@@ -357,10 +386,10 @@ impl Core {
             });
         }
         let spool = &self.deps.spool;
-        let reports = report::make(spool.as_ref(), settings, &message, &notes, now).await;
+        let reports = report::make(spool.as_ref(), settings, &message, &notes, wall).await;
         let settlement = Settlement {
             id: message.id,
-            at: now,
+            at: wall,
             outcomes,
             reports,
         };
@@ -393,7 +422,7 @@ impl Core {
             // The spool is told of both by their being dropped, and must not be before it has the outcomes.
             let Held { claims, unsettled, look_again } = held;
             drop((claims, message, unsettled));
-            let now = Timestamp::now();
+            let now = core.now();
             for (until, domain) in timers {
                 core.agenda.at(now, until, &domain);
             }
@@ -468,7 +497,7 @@ pub(crate) fn look_again(message: &Message, recipients: &[Due]) -> Vec<Arc<str>>
         .collect()
 }
 
-fn note(index: u32, notice: outcome::Notice, outcome: &Outcome, replied: bool) -> Option<Note> {
+pub(crate) fn note(index: u32, notice: Notice, outcome: &Outcome, replied: bool) -> Option<Note> {
     let (attempt, expired) = match outcome {
         Outcome::Delivered(attempt) | Outcome::Bounced(attempt) => (attempt, false),
         Outcome::Expired(attempt) => (attempt, true),
@@ -489,13 +518,20 @@ fn note(index: u32, notice: outcome::Notice, outcome: &Outcome, replied: bool) -
     })
 }
 
-/// One line an outcome.
-fn log_outcome(message: &Message, due: &Due, outcome: &Outcome, report: bool, now: Timestamp) {
+/// One line an outcome. `now` is queue time, `shown` makes the system's time of it.
+fn log_outcome(
+    message: &Message,
+    due: &Due,
+    outcome: &Outcome,
+    report: bool,
+    now: Timestamp,
+    shown: impl Fn(Timestamp) -> Timestamp,
+) {
     let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
         return;
     };
     let (queue, to) = (message.id, &recipient.address);
-    let delay_ms = now.as_millisecond() - message.received_at.as_millisecond();
+    let delay_ms = now.as_millisecond() - message.queued_at.as_millisecond();
     let from = &message.envelope.sender;
     let session = message.session.as_deref().unwrap_or_default();
     macro_rules! line {
@@ -520,7 +556,7 @@ fn log_outcome(message: &Message, due: &Due, outcome: &Outcome, report: bool, no
                 "deferred",
                 attempt,
                 attempts = due.attempts + 1,
-                until = tracing::field::display(format_args!("{until:.3}"))
+                until = tracing::field::display(format_args!("{:.3}", shown(*until)))
             );
         }
         Outcome::Deferred { attempt: None, .. } | Outcome::Removed { .. } => {}

@@ -461,19 +461,17 @@ impl Destination {
     }
 
     /// Whether nothing happens here, and has not for `quiet`.
-    pub(crate) fn is_disused(&self, quiet: Duration) -> bool {
+    pub(crate) fn is_disused(&self, now: Timestamp, quiet: Duration) -> bool {
         let state = self.state.lock();
         state.workers == 0
             && state.fresh.is_empty()
             && state.retry.is_empty()
             && state.last_used.elapsed() > quiet
-            && state
-                .pause
-                .as_ref()
-                .is_none_or(|pause| pause.until <= Timestamp::now())
+            && state.pause.as_ref().is_none_or(|pause| pause.until <= now)
     }
 
-    pub(crate) fn status(&self) -> DestinationStatus {
+    /// How it stands. `now` and all times here are queue time; `shown` makes the system's time of them.
+    pub(crate) fn status(&self, now: Timestamp, shown: impl Fn(Timestamp) -> Timestamp) -> DestinationStatus {
         let state = self.state.lock();
         DestinationStatus {
             destination: self.name.clone(),
@@ -487,11 +485,15 @@ impl Destination {
                 .pause
                 .as_ref()
                 .map(|pause| pause.until)
-                .filter(|until| *until > Timestamp::now()),
-            last_error: state.last_error.clone(),
+                .filter(|until| *until > now)
+                .map(&shown),
+            last_error: state
+                .last_error
+                .as_ref()
+                .map(|(at, error)| (shown(*at), error.clone())),
             login: self.hop.login.as_ref().map(|login| LoginStatus {
                 name: login.name.to_string(),
-                state: state.login.clone(),
+                state: state.login.shown(&shown),
                 token: None,
             }),
         }

@@ -148,7 +148,7 @@ struct Scan {
 impl Reader<'_> {
     async fn run(&mut self) {
         loop {
-            let domains = self.core.agenda.take_domains(Timestamp::now());
+            let domains = self.core.agenda.take_domains(self.core.now());
             for domains in domains.chunks(DOMAINS) {
                 self.look(domains).await;
             }
@@ -170,7 +170,7 @@ impl Reader<'_> {
     }
 
     async fn sleep(&self) {
-        let now = Timestamp::now();
+        let now = self.core.now();
         let next = self.core.agenda.next_time().map(|time| {
             let wait = Duration::try_from(time.duration_since(now)).unwrap_or_default();
             Instant::now() + wait
@@ -184,7 +184,7 @@ impl Reader<'_> {
 
     /// Goes a step on with a scan.
     async fn step(&mut self, scan: Scan) -> Option<Scan> {
-        let now = Timestamp::now();
+        let now = self.core.now();
         let page = match self
             .core
             .deps
@@ -275,7 +275,7 @@ impl Reader<'_> {
             destination.note_backlog(domain);
             return;
         }
-        let now = Timestamp::now();
+        let now = self.core.now();
         let room = room.min(destination.allowance(now));
         if room == 0 {
             self.core.agenda.at(now, now + SLOW_PERIOD, domain);
@@ -330,7 +330,7 @@ impl Reader<'_> {
             return self.core.note_starved();
         }
         let mut page = PAGE;
-        let now = Timestamp::now();
+        let now = self.core.now();
         let hash = self.core.claims.hash(domain);
         let mut seen: HashSet<QueueId> = HashSet::new();
         let mut taken = 0;
@@ -425,7 +425,7 @@ impl Reader<'_> {
         if let Some(claim) = self.core.claims.take(work.id, hash) {
             let work = Work {
                 id: work.id,
-                received_at: work.received_at,
+                queued_at: work.queued_at,
                 message: None,
                 recipients,
                 claims: vec![claim],

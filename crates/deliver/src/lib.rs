@@ -109,6 +109,7 @@ impl Deliverer {
     /// What is not delivered by then stays in the spool; close that afterwards, since outcomes are settled to the last moment.
     pub async fn run(&self, shutdown: CancellationToken) {
         let core = &self.core;
+        core.announce_waits();
         let subscription = core.deps.spool.subscribe();
         let reader = tokio::spawn(intake::read(core.clone()));
         let work = async {
@@ -141,6 +142,7 @@ impl Deliverer {
 
     async fn tidy(&self) {
         loop {
+            self.core.expire_damaged().await;
             sleep(TIDY_EVERY).await;
             self.core.tidy();
         }
@@ -158,9 +160,10 @@ impl Deliverer {
             }
         }
         let tokens = self.core.deps.tokens.as_ref();
+        let (now, spool) = (self.core.now(), &self.core.deps.spool);
         all.iter()
             .map(|destination| {
-                let mut status = destination.status();
+                let mut status = destination.status(now, |time| spool.shown_time(time));
                 if let Some(login) = &mut status.login {
                     login.token = tokens.state(&login.name);
                 }

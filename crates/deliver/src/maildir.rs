@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use memchr::memmem;
 use postern_mail::{Mailbox, Status};
 use postern_spool::{Attempt, BodyReader, Message, SpoolError};
@@ -102,7 +103,7 @@ async fn deliver(
                 let result = results
                     .next()
                     .unwrap_or_else(|| Err(io::Error::other("the writer failed")));
-                (*due, fate(result, destination))
+                (*due, fate(result, destination, core.now()))
             })
             .collect();
         let look_again = if work.is_fresh() {
@@ -129,7 +130,7 @@ async fn deliver(
     }
 }
 
-fn fate(result: io::Result<PathBuf>, destination: &Destination) -> Fate {
+fn fate(result: io::Result<PathBuf>, destination: &Destination, now: Timestamp) -> Fate {
     let error = match result {
         Ok(mailbox) => {
             let reply = shorten(format!("delivered to {}", mailbox.display()));
@@ -151,7 +152,7 @@ fn fate(result: io::Result<PathBuf>, destination: &Destination) -> Fate {
         _ => Status(4, 3, 0),
     };
     let failure = Failure::temporary(status, RELAY, error.to_string());
-    destination.note_error(jiff::Timestamp::now(), failure.line());
+    destination.note_error(now, failure.line());
     Fate::Failed(failure)
 }
 

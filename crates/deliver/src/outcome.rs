@@ -49,10 +49,10 @@ pub(crate) struct Decision {
     pub(crate) notice: Option<Notice>,
 }
 
-/// The times that a decision depends on.
+/// The times that a decision depends on, all in queue time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
-    pub(crate) received_at: Timestamp,
+    pub(crate) queued_at: Timestamp,
     pub(crate) now: Timestamp,
     /// No attempt is made before this: the destination pauses.
     pub(crate) not_before: Option<Timestamp>,
@@ -90,7 +90,7 @@ pub(crate) fn decide(
     }
     match retry::next(
         due.attempts.saturating_add(1),
-        times.received_at,
+        times.queued_at,
         times.now,
         settings,
         times.jitter,
@@ -103,11 +103,11 @@ pub(crate) fn decide(
             notice: Some(Notice::Failed).filter(|_| wants_failure(notify)),
         },
         RetryVerdict::RetryAt(until) => {
-            let expires = retry::expires_at(times.received_at, settings);
+            let expires = retry::expires_at(times.queued_at, settings);
             let until = times
                 .not_before
                 .map_or(until, |floor| until.max(floor.min(expires)));
-            let warn = retry::warn_due(times.received_at, times.now, due.warned, settings);
+            let warn = retry::warn_due(times.queued_at, times.now, due.warned, settings);
             Decision {
                 outcome: Outcome::Deferred {
                     until,

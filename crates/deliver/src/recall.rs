@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use postern_mail::Notify;
-use postern_spool::{Message, Outcome, RecipientOutcome, Settlement, SpoolError};
+use jiff::{SignedDuration, Timestamp};
+use postern_mail::{Notify, QueueId};
+use postern_spool::{Message, Origin, Outcome, RecipientOutcome, Settlement, SpoolError, SpoolState};
 
-use crate::core::Core;
+use crate::core::{Core, note};
 use crate::outcome::{self, Fate, Times};
+use crate::report;
 use crate::settings::Settings;
 use crate::transact::unreadable;
 use crate::work::{Due, Work};
+
+/// Damaged messages whose time is over that are concluded at a time.
+const DAMAGED_STEP: usize = 100;
 
 impl Core {
     /// The message that work is about; `None` when there is nothing to do about it now.
@@ -24,51 +28,109 @@ impl Core {
         }
         match self.deps.spool.load(work.id).await {
             Ok(message) => message,
-            Err(error @ SpoolError::Damaged { .. }) => {
-                tracing::error!(target: "postern::spool", queue = %work.id, reply = %error, "cannot be delivered");
-                self.defer_damaged(settings, work, &error).await;
-                None
-            }
+            // The spool holds it now, and has told of it.
+            Err(SpoolError::Damaged { .. }) => None,
             Err(error) => {
                 tracing::warn!(target: "postern::spool", queue = %work.id, reply = %error, "cannot be read now");
+                // Where only this one cannot be read, that counts as an attempt, so that it comes to an end.
+                if self.deps.spool.state() == SpoolState::Ready {
+                    self.put_off(settings, work.id, work.queued_at, &work.recipients, &error)
+                        .await;
+                }
                 None
             }
         }
     }
 
-    /// A message that cannot be read back waits for somebody to mend the disk, until it expires. Its sender cannot be told: nobody
-    /// knows who that is.
-    async fn defer_damaged(&self, settings: &Settings, work: &Work, error: &SpoolError) {
-        let now = Timestamp::now();
+    /// Concludes damaged messages that nobody mended in the time that a message has. Their senders are told, where the envelope
+    /// is sound.
+    pub(crate) async fn expire_damaged(&self) {
+        let settings = self.deps.settings.load_full();
+        let age = SignedDuration::try_from(settings.retry.expire_after).unwrap_or(SignedDuration::MAX);
+        let Ok(before) = self.now().checked_sub(age) else {
+            return;
+        };
+        let Ok(found) = self.deps.spool.damaged_before(before, DAMAGED_STEP).await else {
+            return;
+        };
+        for work in found {
+            let recipients: Vec<Due> = work.recipients.iter().map(Due::from).collect();
+            let error = SpoolError::Damaged {
+                id: work.id,
+                reason: "it is not what was accepted".into(),
+            };
+            self.put_off(&settings, work.id, work.queued_at, &recipients, &error)
+                .await;
+        }
+    }
+
+    /// A message that cannot be read is tried again later, until its time is over. Then its sender is told, if it is known who
+    /// that is.
+    async fn put_off(
+        &self,
+        settings: &Settings,
+        id: QueueId,
+        queued_at: Timestamp,
+        recipients: &[Due],
+        error: &SpoolError,
+    ) {
+        let spool = &self.deps.spool;
+        let envelope = spool.load_envelope(id).await.ok().flatten();
         let times = Times {
-            received_at: work.received_at,
-            now,
+            queued_at,
+            now: self.now(),
             not_before: None,
             jitter: rand::random(),
         };
-        let decide = |due: &Due| {
+        let (mut outcomes, mut notes) = (Vec::new(), Vec::new());
+        for due in recipients {
             let fate = Fate::Failed(unreadable(error));
-            let outcome = outcome::decide(fate, due, Notify::Never, &times, &settings.retry).outcome;
-            RecipientOutcome {
-                index: due.index,
-                outcome,
+            let decision = outcome::decide(
+                fate,
+                due,
+                notify(envelope.as_deref(), due),
+                &times,
+                &settings.retry,
+            );
+            if let Some(notice) = decision.notice.map(|notice| self.shown(notice)) {
+                notes.extend(note(due.index, notice, &decision.outcome, false));
             }
+            outcomes.push(RecipientOutcome {
+                index: due.index,
+                outcome: decision.outcome,
+            });
+        }
+        let at = Timestamp::now();
+        let reports = match &envelope {
+            Some(message) => report::make(spool.as_ref(), settings, message, &notes, at).await,
+            None => Vec::new(),
         };
-        let outcomes: Vec<RecipientOutcome> = work.recipients.iter().map(decide).collect();
-        if outcomes
-            .iter()
-            .any(|entry| matches!(entry.outcome, Outcome::Expired(_)))
-        {
-            tracing::error!(target: "postern::outcome", queue = %work.id, reply = %error, "expired");
+        let expired = |entry: &RecipientOutcome| matches!(entry.outcome, Outcome::Expired(_));
+        if outcomes.iter().any(expired) {
+            tracing::error!(
+                target: "postern::outcome", queue = %id, reply = %error, report = !reports.is_empty(), "expired"
+            );
         }
         let settlement = Settlement {
-            id: work.id,
-            at: now,
+            id,
+            at,
             outcomes,
-            reports: Vec::new(),
+            reports,
         };
-        if let Err(error) = self.deps.spool.settle(settlement).await {
-            tracing::warn!(target: "postern::spool", queue = %work.id, reply = %error, "not settled");
+        if let Err(error) = spool.settle(settlement).await {
+            tracing::warn!(target: "postern::spool", queue = %id, reply = %error, "not settled");
         }
+    }
+}
+
+/// What the sender wants to hear of this recipient; nothing where nobody knows.
+fn notify(envelope: Option<&Message>, due: &Due) -> Notify {
+    match envelope {
+        Some(message) if message.origin == Origin::Report => Notify::Unspecified,
+        Some(message) => {
+            let recipient = message.envelope.recipients.get(due.index as usize);
+            recipient.map_or(Notify::Never, |recipient| recipient.notify)
+        }
+        None => Notify::Never,
     }
 }

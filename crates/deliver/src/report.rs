@@ -220,6 +220,8 @@ async fn read_head(spool: &dyn Spool, message: &Message, most: u64) -> [Bytes; 2
             Ok(None) => break,
             Err(error) => {
                 tracing::warn!(target: "postern::outcome", queue = %message.id, reply = %error, "report without the message");
+                // What was read of it may be what is wrong with it.
+                head.clear();
                 break;
             }
         }

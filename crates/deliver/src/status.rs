@@ -64,3 +64,20 @@ pub enum LoginState {
         reason: String,
     },
 }
+
+impl LoginState {
+    /// The same with times as people read them.
+    pub(crate) fn shown(&self, shown: impl Fn(Timestamp) -> Timestamp) -> Self {
+        match self.clone() {
+            Self::Works { since, mechanism } => Self::Works {
+                since: shown(since),
+                mechanism,
+            },
+            Self::Fails { since, reason } => Self::Fails {
+                since: shown(since),
+                reason,
+            },
+            Self::Untried => Self::Untried,
+        }
+    }
+}

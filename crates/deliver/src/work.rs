@@ -11,7 +11,8 @@ use crate::claims::Claim;
 /// Recipients of one message that share a next hop.
 pub(crate) struct Work {
     pub(crate) id: QueueId,
-    pub(crate) received_at: Timestamp,
+    /// When it was accepted, in queue time.
+    pub(crate) queued_at: Timestamp,
     /// The message, while it is in memory since it was put. Deferred ones are read when their turn comes.
     pub(crate) message: Option<Arc<Message>>,
     pub(crate) recipients: Vec<Due>,

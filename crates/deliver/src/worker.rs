@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use postern_mail::Status;
 use postern_policy::retry::RetrySettings;
 use postern_policy::route::RouteLogin;
@@ -189,7 +188,7 @@ impl<'a> Worker<'a> {
         domains.dedup();
         let begun = load.begun;
         drop(load);
-        let now = Timestamp::now();
+        let now = self.core.now();
         for domain in domains {
             if begun {
                 self.core.agenda.at(now, now + SETTLED_WITHIN, &domain);
@@ -295,7 +294,7 @@ impl<'a> Worker<'a> {
     /// Tells of a login once for each change: to the log, and to who lists destinations.
     fn note_login(&self, route: &RouteLogin, went: Result<&Session, &Failure>) {
         let destination = self.destination;
-        let now = Timestamp::now();
+        let now = self.core.now();
         match went {
             Ok(session) => {
                 let mechanism = session.mechanism.unwrap_or_default();
@@ -468,7 +467,7 @@ impl<'a> Worker<'a> {
         let fresh = claims.is_empty();
         self.destination.put_back(Work {
             id: message.id,
-            received_at: message.received_at,
+            queued_at: message.queued_at,
             message: fresh.then_some(message),
             recipients,
             claims: Arc::into_inner(claims).unwrap_or_default(),
@@ -488,7 +487,7 @@ impl<'a> Worker<'a> {
     }
 
     async fn connect(&mut self, settings: &Settings, message: &Message, recipients: usize) -> Connected {
-        if let Some(pause) = self.destination.paused(Timestamp::now()) {
+        if let Some(pause) = self.destination.paused(self.core.now()) {
             return Connected::No(pause.failure);
         }
         let Some(opened) = self.open(settings, &[]).await else {
@@ -509,7 +508,7 @@ impl<'a> Worker<'a> {
         );
         if !failure.permanent {
             let pause = |failures| pause_for(settings, failures);
-            if self.destination.connect_failed(Timestamp::now(), &failure, pause) == Setback::Fewer {
+            if self.destination.connect_failed(self.core.now(), &failure, pause) == Setback::Fewer {
                 return Connected::TooMany;
             }
         }
@@ -543,7 +542,7 @@ impl<'a> Worker<'a> {
         for (_, fate) in &fates {
             match fate {
                 Fate::Delivered { .. } => delivered = true,
-                Fate::Failed(failure) => self.destination.note_error(Timestamp::now(), failure.line()),
+                Fate::Failed(failure) => self.destination.note_error(self.core.now(), failure.line()),
             }
         }
         if delivered {
@@ -551,9 +550,8 @@ impl<'a> Worker<'a> {
             // It may have earned one more connection for what waits already.
             self.core.staff(self.destination, settings);
         } else if timed_out && let Some((_, Fate::Failed(failure))) = fates.first() {
-            self.destination.stalled(Timestamp::now(), failure, |failures| {
-                pause_for(settings, failures)
-            });
+            self.destination
+                .stalled(self.core.now(), failure, |failures| pause_for(settings, failures));
         }
         (fates, again)
     }
@@ -578,7 +576,7 @@ impl<'a> Worker<'a> {
             unsettled,
             look_again: load.look_again.clone(),
         };
-        let not_before = self.destination.paused(Timestamp::now()).map(|pause| pause.until);
+        let not_before = self.destination.paused(self.core.now()).map(|pause| pause.until);
         let conclusion = Conclusion {
             message: load.message.clone(),
             fates,

@@ -31,6 +31,12 @@ impl QueueId {
         Self((ms << SEQUENCE_BITS) | i64::from(sequence & ((1 << SEQUENCE_BITS) - 1)))
     }
 
+    /// When it was given out, by the clock of then: milliseconds since 1970.
+    #[must_use]
+    pub fn unix_ms(self) -> i64 {
+        (self.0 >> SEQUENCE_BITS) + EPOCH_2020_MS
+    }
+
     /// The id as the integer that the database keeps. Never negative.
     #[must_use]
     pub fn as_i64(self) -> i64 {

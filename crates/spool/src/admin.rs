@@ -71,7 +71,7 @@ pub struct Summary {
     pub open: u32,
     /// Address of the first recipient without a final outcome.
     pub first_recipient: String,
-    /// When the next recipient is due.
+    /// When the next recipient is due, by the system's clock.
     pub next_due: Timestamp,
     /// Most attempts of a recipient so far.
     pub attempts: u32,
@@ -79,6 +79,8 @@ pub struct Summary {
     pub last_reply: String,
     /// Why it is held, and by whom.
     pub hold: Option<String>,
+    /// What is wrong with it, where it is damaged; what cannot be read of it is empty here.
+    pub damaged: Option<String>,
     /// The login it was submitted with.
     pub login: Option<String>,
     /// Where it came from.
@@ -105,7 +107,7 @@ pub struct MessageDetail {
     pub session: Option<String>,
     /// The header fields put before the body.
     pub prefix: String,
-    /// All recipients, finished ones too.
+    /// All recipients, finished ones too; due times by the system's clock.
     pub recipients: Vec<QueuedRecipient>,
     /// Outcomes so far.
     pub history: Vec<HistoryEntry>,
@@ -132,8 +134,12 @@ pub struct Counts {
     pub messages: u64,
     /// Recipients without a final outcome.
     pub recipients: u64,
-    /// Messages held.
+    /// Messages held, damaged ones among them.
     pub held: u64,
+    /// Messages held because they are damaged.
+    pub damaged: u64,
+    /// How often the database could not be read since the start: a disk that fails, or a damaged file.
+    pub unreadable: u64,
     /// Octets of all messages, prefixes and bodies.
     pub bytes: u64,
     /// Messages in delivery's memory.

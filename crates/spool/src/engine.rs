@@ -1,6 +1,7 @@
 //! What every engine of the queue can do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -23,6 +24,16 @@ pub type SpoolFuture<'a, T> = BoxFuture<'a, Result<T, SpoolError>>;
 pub trait Spool: Send + Sync + 'static {
     /// A new id, larger than all before it, also across restarts and when the clock goes back.
     fn next_id(&self) -> QueueId;
+
+    /// Queue time: what due times and ages are counted in. It runs with the monotonic clock, whatever becomes of the system's.
+    fn now(&self) -> Timestamp;
+
+    /// A queue time as the system's clock has it just now, to be shown to people.
+    fn shown_time(&self, queue: Timestamp) -> Timestamp;
+
+    /// Says how long delivery waits at most between two attempts, as its settings are now. Whatever is due much later than
+    /// that is not what delivery asked for; it is brought forward when it is seen.
+    fn expect_waits(&self, longest: Duration);
 
     /// Begins a body. Nothing touches the disk until it outgrows the memory it may use.
     fn body_writer(&self, id: QueueId) -> BodyWriter;
@@ -51,15 +62,32 @@ pub trait Spool: Send + Sync + 'static {
 
     /// Reads a message back, with all its recipients, finished ones too; `None` when it is no longer queued.
     ///
+    /// One that is not what was accepted is held as damaged, with its id in the log, before this returns.
+    ///
     /// # Errors
     ///
     /// [`SpoolError::Damaged`] when it cannot be made sense of, [`SpoolError::Unavailable`] when the disk fails.
     fn load(&self, id: QueueId) -> SpoolFuture<'_, Option<Arc<Message>>>;
 
+    /// The envelope of a message whose content may be damaged or gone; the content is left out. `None` when it is not queued.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Damaged`] when the envelope itself is not what was accepted, [`SpoolError::Unavailable`] when the disk
+    /// fails.
+    fn load_envelope(&self, id: QueueId) -> SpoolFuture<'_, Option<Arc<Message>>>;
+
+    /// Messages held as damaged that were accepted before a queue time, oldest first, with the recipients that are open.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Unavailable`] when the disk fails.
+    fn damaged_before(&self, before: Timestamp, limit: usize) -> SpoolFuture<'_, Vec<DueWork>>;
+
     /// Reads the content of a message, prefix first, in pieces. Opens nothing before the first piece is asked for.
     fn open_body(&self, message: &Message) -> BodyReader;
 
-    /// Domains with queued recipients due at `now` or before, in the order of their names, from behind `after` on.
+    /// Domains with queued recipients due at `now` (queue time) or before, in the order of their names, from behind `after` on.
     ///
     /// Costs one index look-up a domain, however many recipients each has. Looks at up to 20 times `limit` domains
     /// and returns at most `limit`; go on with [`DuePage::resume`].
@@ -76,8 +104,9 @@ pub trait Spool: Send + Sync + 'static {
 
     /// Work that is due for one domain, longest due first: at most `limit` messages, each with all its due recipients there.
     ///
-    /// Messages for which `in_flight` says yes are passed over. Fresh ones in memory and held ones are never among them. There
-    /// may be more than were returned, unless none was.
+    /// Messages that cannot be made sense of are held as damaged, and left out. Messages for which `in_flight` says yes are
+    /// passed over. Fresh ones in memory and held ones are never among them. There may be more than were returned, unless none
+    /// was.
     ///
     /// # Errors
     ///
@@ -195,7 +224,7 @@ pub enum SpoolState {
 pub struct DueDomain {
     /// The domain, or an address literal in brackets.
     pub domain: String,
-    /// When its first recipient was or is due.
+    /// When its first recipient was or is due, in queue time.
     pub next_due: Timestamp,
 }
 
@@ -206,7 +235,7 @@ pub struct DuePage {
     pub domains: Vec<DueDomain>,
     /// Where to go on (the `after` of the next call); `None` when the end was reached.
     pub resume: Option<String>,
-    /// The earliest due time among the domains that were passed over because they are not due yet.
+    /// The earliest due time, in queue time, among the domains that were passed over because they are not due yet.
     pub next_due: Option<Timestamp>,
 }
 
@@ -228,8 +257,8 @@ pub struct DueWork {
     pub id: QueueId,
     /// Its size in octets, prefix and body.
     pub size: u64,
-    /// When it was accepted.
-    pub received_at: Timestamp,
+    /// When it was accepted, in queue time.
+    pub queued_at: Timestamp,
     /// Where it came from.
     pub origin: Origin,
     /// The login it was submitted with.

@@ -16,6 +16,7 @@
 
 mod admin;
 mod body;
+mod clock;
 mod engine;
 mod error;
 mod fresh;
@@ -23,9 +24,11 @@ mod message;
 mod outcome;
 mod settings;
 mod sqlite;
+mod sums;
 
 pub use admin::{Counts, Filter, MessageDetail, Page, RecipientState, Selection, Summary, SummaryPage};
 pub use body::{BodyReader, BodyWriter};
+pub use clock::Clock;
 pub use engine::{DueDomain, DuePage, DueWork, MessageOrigin, Spool, SpoolFuture, SpoolState};
 pub use error::SpoolError;
 pub use fresh::{Change, Event, Subscription};

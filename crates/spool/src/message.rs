@@ -20,7 +20,7 @@ pub struct NewMessage {
     pub id: QueueId,
     /// Sender and recipients; at least one recipient.
     pub envelope: Envelope,
-    /// When it was accepted; its age counts from here. Kept to the millisecond.
+    /// When it was accepted, by the system's clock. Kept to the millisecond.
     pub received_at: Timestamp,
     /// Header fields put before the body: trace and what a submission lacked. Each ends in CRLF.
     pub prefix: Bytes,
@@ -101,8 +101,10 @@ pub struct Message {
     /// Sender and recipients. The place of a recipient in the list is its index everywhere; those with an outcome keep
     /// theirs until the whole message is finished.
     pub envelope: Envelope,
-    /// When it was accepted.
+    /// When it was accepted, by the system's clock.
     pub received_at: Timestamp,
+    /// The same in queue time; its age counts from here.
+    pub queued_at: Timestamp,
     /// Header fields put before the body.
     pub prefix: Bytes,
     /// What the client sent.
@@ -113,6 +115,8 @@ pub struct Message {
     pub session: Option<String>,
     /// Where it came from.
     pub origin: Origin,
+    /// What prefix and body sum up to; unknown for mail of an earlier version.
+    pub(crate) content_sum: Option<u32>,
     /// What it counts against the bound on fresh messages; given back when the last handle is dropped.
     pub(crate) ticket: Option<Ticket>,
 }
@@ -140,7 +144,7 @@ pub struct QueuedRecipient {
     pub recipient: Recipient,
     /// Whether it waits, is held, or is finished.
     pub state: RecipientState,
-    /// When it is due next. Meaningless once finished.
+    /// When it is due next, in queue time. Meaningless once finished.
     pub due_at: Timestamp,
     /// Attempts that ended in a deferral so far.
     pub attempts: u32,

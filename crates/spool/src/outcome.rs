@@ -13,7 +13,7 @@ use crate::message::{Message, NewMessage};
 pub struct Settlement {
     /// The message.
     pub id: QueueId,
-    /// When the attempt ended. Kept to the millisecond.
+    /// When the attempt ended, by the system's clock. Kept to the millisecond.
     pub at: Timestamp,
     /// One entry a recipient; more than one for the same recipient is as settling it twice.
     pub outcomes: Vec<RecipientOutcome>,
@@ -37,7 +37,7 @@ pub enum Outcome {
     Delivered(Attempt),
     /// To be tried again.
     Deferred {
-        /// When.
+        /// Until when, in queue time.
         until: Timestamp,
         /// What came of this attempt; `None` when there was none (the server stops, a limit was reached): then the count of
         /// attempts stays.

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::clock::Clock;
+
 /// Where the queue lies and how it trades memory and disk for speed.
 #[derive(Clone, Debug)]
 pub struct SpoolSettings {
@@ -58,6 +60,15 @@ pub struct SpoolSettings {
 
     /// Longest pause before a failed store is opened again. Default 5 s.
     pub reopen_wait_max: Duration,
+
+    /// Most of the time between two runs that counts as passed, for due times and for the age of messages.
+    ///
+    /// Default 4 hours, the longest pause between two attempts: longer would make nothing more due, and a system clock that
+    /// is wrong at the start would make messages expire.
+    pub downtime_max: Duration,
+
+    /// Where times come from. Default the clocks of the machine.
+    pub clock: Clock,
 }
 
 impl SpoolSettings {
@@ -76,6 +87,8 @@ impl SpoolSettings {
             readers: 4,
             reopen_wait: Duration::from_millis(100),
             reopen_wait_max: Duration::from_secs(5),
+            downtime_max: Duration::from_secs(4 * 3600),
+            clock: Clock::system(),
         }
     }
 }

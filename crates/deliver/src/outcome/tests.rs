@@ -81,7 +81,7 @@ fn what_is_recorded_and_reported() {
             warned,
         };
         let times = Times {
-            received_at: at(0),
+            queued_at: at(0),
             now: at(hours * HOUR),
             not_before: None,
             jitter: 0.5,
@@ -121,7 +121,7 @@ fn no_attempt_before_a_pause_is_over() {
     };
     let until = |not_before| {
         let times = Times {
-            received_at: at(0),
+            queued_at: at(0),
             now: at(0),
             not_before,
             jitter: 0.5,

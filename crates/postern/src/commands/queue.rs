@@ -258,11 +258,14 @@ fn print_listing(listing: &Listing) -> Result<(), Failure> {
         &[0, 1, 2, 5],
         rows,
     )?;
-    let held = if totals.held > 0 {
+    let mut held = if totals.held > 0 {
         format!(", {} held", totals.held)
     } else {
         String::new()
     };
+    if totals.damaged > 0 {
+        held.push_str(&format!(", {} damaged", totals.damaged));
+    }
     let shown = listing.messages.len() as u64;
     let part = if shown < totals.messages {
         format!("{shown} of ")
@@ -274,7 +277,14 @@ fn print_listing(listing: &Listing) -> Result<(), Failure> {
         plural(totals.messages, "message"),
         plural(totals.recipients, "recipient"),
         output::size(totals.size),
-    ))
+    ))?;
+    if totals.unreadable > 0 {
+        output::print(&format!(
+            "the queue's database could not be read {}: see the log, and look at the disk",
+            plural(totals.unreadable, "time")
+        ))?;
+    }
+    Ok(())
 }
 
 fn row(message: &MessageLine, now: Timestamp) -> Vec<String> {
@@ -283,6 +293,7 @@ fn row(message: &MessageLine, now: Timestamp) -> Vec<String> {
         open => format!(" +{}", open - 1),
     };
     let next = match (&message.hold, message.next_due.as_second() - now.as_second()) {
+        (Some(_), _) if message.damaged.is_some() => "damaged".to_owned(),
         (Some(_), _) => "held".to_owned(),
         (None, ..=0) => "now".to_owned(),
         (None, wait) => format!("in {}", output::span(wait)),
@@ -350,6 +361,7 @@ fn facts(view: &MessageView, now: Timestamp) -> String {
     let optional = [
         ("login", &line.login),
         ("held", &line.hold),
+        ("damaged", &line.damaged),
         ("session", &view.session),
         ("envelope id", &view.envid),
     ];

@@ -116,6 +116,9 @@ pub(crate) struct MessageLine {
     pub(crate) last_reply: String,
     /// Why it is held, and by whom.
     pub(crate) hold: Option<String>,
+    /// What is wrong with it, where it is damaged.
+    #[serde(default)]
+    pub(crate) damaged: Option<String>,
     pub(crate) login: Option<String>,
 }
 
@@ -134,6 +137,12 @@ pub(crate) struct Totals {
     pub(crate) messages: u64,
     pub(crate) recipients: u64,
     pub(crate) held: u64,
+    /// Those held because they are damaged.
+    #[serde(default)]
+    pub(crate) damaged: u64,
+    /// How often the queue's database could not be read since the start.
+    #[serde(default)]
+    pub(crate) unreadable: u64,
     /// Octets.
     pub(crate) size: u64,
 }

@@ -138,6 +138,8 @@ pub(crate) fn totals(spool: &dyn Spool) -> Totals {
         messages: counts.messages,
         recipients: counts.recipients,
         held: counts.held,
+        damaged: counts.damaged,
+        unreadable: counts.unreadable,
         size: counts.bytes,
     }
 }
@@ -155,6 +157,7 @@ fn line(summary: Summary) -> MessageLine {
         attempts: summary.attempts,
         last_reply: summary.last_reply,
         hold: summary.hold,
+        damaged: summary.damaged,
         login: summary.login,
     }
 }

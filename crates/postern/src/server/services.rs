@@ -82,6 +82,8 @@ impl Fixed {
                 "{:?}",
                 SpoolSettings {
                     directory: PathBuf::new(),
+                    // Follows from [delivery], which a reload changes.
+                    downtime_max: std::time::Duration::ZERO,
                     ..config.spool.clone()
                 }
             ),

@@ -6,7 +6,7 @@ mod writer;
 
 pub use reader::BodyReader;
 pub use store::BodyFile;
-pub(crate) use store::{BodyStore, Discard, sync_folder};
+pub(crate) use store::{BodyStore, Damaged, Discard, sync_folder};
 pub use writer::BodyWriter;
 
 /// Octets that are written to or read from a body file at a time. A message in transfer has at most two such pieces.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use crc32fast::Hasher;
 use postern_mail::QueueId;
 
 use super::PIECE;
@@ -16,9 +17,13 @@ use crate::message::{Body, Message};
 /// Gives a message's content in pieces: the prefix, then the body, without copying what is in memory.
 #[derive(Debug)]
 pub struct BodyReader {
+    store: Arc<BodyStore>,
     id: QueueId,
     prefix: Bytes,
     body: Source,
+    /// What the content has to sum up to, where that is not known to be so.
+    expected: Option<u32>,
+    sum: Hasher,
 }
 
 #[derive(Debug)]
@@ -43,21 +48,33 @@ impl BodyReader {
                 room: BytesMut::new(),
             },
         };
+        // What is in memory was never out of it, or was compared when it was loaded.
+        let expected = message
+            .content_sum
+            .filter(|_| matches!(body, Source::File { .. }));
         Self {
+            store: store.clone(),
             id: message.id,
             prefix: message.prefix.clone(),
             body,
+            expected,
+            sum: Hasher::new(),
         }
     }
 
-    /// The next piece, never empty; `None` at the end. A piece from a file is at most 128 KiB, and its memory is used again
-    /// when it was dropped before the next call.
+    /// The next piece, never empty; `None` at the end. The last piece is given only when all of the content sums up to what was
+    /// accepted: who has it all has the right thing.
+    ///
+    /// A piece from a file is at most 128 KiB, and its memory is used again when it was dropped before the next call.
     ///
     /// # Errors
     ///
-    /// [`SpoolError::Damaged`] when the file is gone or too short, [`SpoolError::Unavailable`] when the disk fails.
+    /// [`SpoolError::Damaged`] when the file is gone, too short or not what was accepted (the queue holds the message then), [`SpoolError::Unavailable`] when the disk fails.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, SpoolError> {
         if !self.prefix.is_empty() {
+            if self.expected.is_some() {
+                self.sum.update(&self.prefix);
+            }
             return Ok(Some(std::mem::take(&mut self.prefix)));
         }
         match &mut self.body {
@@ -80,26 +97,36 @@ impl BodyReader {
                     .await
                     .unwrap_or_else(|gone| Err(io::Error::other(gone)))
                     .map_err(|error| self.damage(&error))?;
+                let mut last = false;
                 if let Source::File { file, left, room, .. } = &mut self.body {
                     *file = Some(opened);
                     *room = rest;
                     *left -= piece.len() as u64;
+                    last = *left == 0;
+                }
+                if let Some(expected) = self.expected {
+                    self.sum.update(&piece);
+                    if last && self.sum.clone().finalize() != expected {
+                        return Err(self.damaged("its body is not what was accepted (checksum)"));
+                    }
                 }
                 Ok(Some(piece))
             }
         }
     }
 
+    fn damaged(&self, reason: &str) -> SpoolError {
+        self.store.report(self.id, reason);
+        SpoolError::Damaged {
+            id: self.id,
+            reason: reason.into(),
+        }
+    }
+
     fn damage(&self, error: &io::Error) -> SpoolError {
         match error.kind() {
-            io::ErrorKind::NotFound => SpoolError::Damaged {
-                id: self.id,
-                reason: "its body file is gone".into(),
-            },
-            io::ErrorKind::UnexpectedEof => SpoolError::Damaged {
-                id: self.id,
-                reason: "its body file is too short".into(),
-            },
+            io::ErrorKind::NotFound => self.damaged("its body file is gone"),
+            io::ErrorKind::UnexpectedEof => self.damaged("its body file is too short"),
             _ => SpoolError::from_io("cannot read a body", error),
         }
     }

@@ -26,14 +26,17 @@ const SPARE_PIECES: usize = 32;
 pub struct BodyFile {
     name: Arc<str>,
     len: u64,
+    /// What its octets sum up to; the writer knows, a stored message has the sum of all its content instead.
+    sum: Option<u32>,
     guard: Option<Arc<Guard>>,
 }
 
 impl BodyFile {
-    pub(super) fn new(guard: Arc<Guard>, len: u64) -> Self {
+    pub(super) fn new(guard: Arc<Guard>, len: u64, sum: u32) -> Self {
         Self {
             name: guard.name.clone(),
             len,
+            sum: Some(sum),
             guard: Some(guard),
         }
     }
@@ -43,8 +46,13 @@ impl BodyFile {
         Self {
             name: name.into(),
             len,
+            sum: None,
             guard: None,
         }
+    }
+
+    pub(crate) fn sum(&self) -> Option<u32> {
+        self.sum
     }
 
     /// Its path below `bodies/`.
@@ -99,6 +107,16 @@ impl Discard {
     }
 }
 
+/// Who is told of messages whose body turned out to be damaged as it was read.
+#[derive(Clone)]
+pub(crate) struct Damaged(pub(crate) Arc<dyn Fn(QueueId, &str) + Send + Sync>);
+
+impl fmt::Debug for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Damaged")
+    }
+}
+
 impl fmt::Debug for Discard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Discard")
@@ -110,6 +128,7 @@ impl fmt::Debug for Discard {
 pub(crate) struct BodyStore {
     root: PathBuf,
     discard: Discard,
+    damaged: Damaged,
     spare: Mutex<Vec<Vec<u8>>>,
     /// Largest body kept in memory.
     pub(super) inline_max: usize,
@@ -117,7 +136,12 @@ pub(crate) struct BodyStore {
 
 impl BodyStore {
     /// Opens the folder, making what is missing of it.
-    pub(crate) fn open(directory: &Path, inline_max: usize, discard: Discard) -> io::Result<Self> {
+    pub(crate) fn open(
+        directory: &Path,
+        inline_max: usize,
+        discard: Discard,
+        damaged: Damaged,
+    ) -> io::Result<Self> {
         let root = directory.join("bodies");
         make_folder(&root)?;
         for shard in SHARDS {
@@ -128,6 +152,7 @@ impl BodyStore {
         Ok(Self {
             root,
             discard,
+            damaged,
             spare: Mutex::default(),
             inline_max,
         })
@@ -135,6 +160,11 @@ impl BodyStore {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
+    }
+
+    /// Says that the body of a message is damaged.
+    pub(super) fn report(&self, id: QueueId, reason: &str) {
+        (self.damaged.0)(id, reason);
     }
 
     pub(crate) fn discard(&self) -> &Discard {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use crc32fast::Hasher;
 use postern_mail::QueueId;
 use tokio::task::JoinHandle;
 
@@ -22,6 +23,8 @@ pub struct BodyWriter {
     store: Arc<BodyStore>,
     id: QueueId,
     len: u64,
+    /// Of what goes into a file, where it is read back from later. What stays in memory is summed up when it is put.
+    sum: Hasher,
     state: State,
 }
 
@@ -58,6 +61,7 @@ impl BodyWriter {
             store,
             id,
             len: 0,
+            sum: Hasher::new(),
             state: State::Memory(BytesMut::new()),
         }
     }
@@ -101,6 +105,7 @@ impl BodyWriter {
             State::Memory(room) => {
                 let mut piece = self.store.take_piece();
                 piece.extend_from_slice(room);
+                self.sum.update(room);
                 let guard = self.store.guard(self.id);
                 self.state = State::File(Spill {
                     guard,
@@ -111,6 +116,7 @@ impl BodyWriter {
             State::File(_) => {}
             State::Failed(error) => return Err(error.clone()),
         }
+        self.sum.update(octets);
         let written = self.append(octets).await;
         written.map_err(|error| self.fail(&error))
     }
@@ -132,7 +138,11 @@ impl BodyWriter {
                 result
                     .await
                     .map_err(|error| SpoolError::from_io("cannot write a body", &error))?;
-                Ok(Body::File(BodyFile::new(spill.guard, self.len)))
+                Ok(Body::File(BodyFile::new(
+                    spill.guard,
+                    self.len,
+                    self.sum.finalize(),
+                )))
             }
         }
     }

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use postern_mail::QueueId;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::inbox::Task;
-use super::transaction::Transaction;
+use super::transaction::{Totals, Transaction};
 use crate::error::SpoolError;
 use crate::fresh::Change;
 
@@ -22,6 +22,9 @@ impl Transaction<'_, '_> {
             Task::Retry { ids, now } => self.retry(ids, *now),
             Task::Remove { ids, by, now } => self.remove_all(ids, by, *now),
             Task::Flush { rows, now } => self.flush(rows, *now),
+            Task::Damage { found } => self.damage(found),
+            Task::BringForward { domain, far, to } => self.bring_forward(domain, *far, *to),
+            Task::Reindex => self.reindex(),
             Task::Requeue { ids } => self.requeue(ids),
             Task::Prune { rows } => self.prune(rows),
             Task::Shrink { pages } => shrink(self.connection, *pages),
@@ -61,13 +64,20 @@ impl Transaction<'_, '_> {
         let mut changed = Vec::new();
         for id in ids {
             let number = id.as_i64();
-            let released = self.run(
-                "UPDATE message SET hold = NULL WHERE id = ?1 AND hold IS NOT NULL",
+            let damaged: Option<bool> = self
+                .connection
+                .prepare_cached("SELECT damaged IS NOT NULL FROM message WHERE id = ?1 AND hold IS NOT NULL")?
+                .query_row([number], |row| row.get(0))
+                .optional()?;
+            let Some(damaged) = damaged else {
+                continue;
+            };
+            // A damaged one is looked at anew: somebody may have mended it.
+            self.run(
+                "UPDATE message SET hold = NULL, damaged = NULL WHERE id = ?1",
                 [number],
             )?;
-            if released == 0 {
-                continue;
-            }
+            self.totals.damaged -= i64::from(damaged);
             self.run(
                 "UPDATE recipient SET state = 1, due_at = ?2 WHERE message_id = ?1 AND state = 2",
                 params![number, now.as_millisecond()],
@@ -117,6 +127,127 @@ impl Transaction<'_, '_> {
         Ok(changed as u64)
     }
 
+    /// Holds messages as damaged, logs each once, and sets right what can be told of their recipients.
+    fn damage(&mut self, found: &[(QueueId, String)]) -> Result<u64, SpoolError> {
+        let mut changed = Vec::new();
+        for (id, reason) in found {
+            if self.damage_one(*id, reason)? {
+                tracing::error!(
+                    target: "postern::spool", queue = %id, %reason,
+                    "message is damaged, it is held: see `postern queue show`, and restore or remove it"
+                );
+                changed.push(*id);
+            }
+        }
+        if !changed.is_empty() {
+            self.recount()?;
+        }
+        self.effects.changed(Change::Held, &changed);
+        Ok(changed.len() as u64)
+    }
+
+    fn damage_one(&mut self, id: QueueId, reason: &str) -> Result<bool, SpoolError> {
+        let number = id.as_i64();
+        let text = format!("damaged: {reason}");
+        // Recipients that are done in name only are open again.
+        let (all, open, lost): (i64, i64, i64) = self
+            .connection
+            .prepare_cached(
+                "SELECT count(*), count(*) FILTER (WHERE state IS NOT 3), count(*) FILTER (WHERE state IS 3 AND outcome IS NULL)
+                 FROM recipient WHERE message_id = ?1",
+            )?
+            .query_row([number], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let known: Option<(bool, bool)> = self
+            .connection
+            .prepare_cached(
+                "SELECT damaged IS NOT NULL, EXISTS (SELECT 1 FROM body WHERE message_id = id) FROM message WHERE id = ?1",
+            )?
+            .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let unfinished = (open + lost).max(1);
+        match known {
+            Some((true, _)) => return Ok(false),
+            Some((false, body)) => {
+                self.run(
+                    "UPDATE message SET damaged = ?2, hold = coalesce(hold, ?3), unfinished = ?4,
+                         size = CASE typeof(size) WHEN 'integer' THEN size ELSE 0 END WHERE id = ?1",
+                    params![number, reason, text, unfinished],
+                )?;
+                if !body {
+                    self.run(
+                        "INSERT INTO body (message_id, prefix, content) VALUES (?1, x'', x'')",
+                        [number],
+                    )?;
+                }
+            }
+            // Its row is gone, its recipients are not: a row in its place, so that it is seen.
+            None if open > 0 => {
+                self.run(
+                    "INSERT INTO message (id, sender, received_at, size, recipients, unfinished, hold, body_kind,
+                         smtputf8, origin, queued_at, damaged)
+                     VALUES (?1, '', ?2, 0, ?3, ?4, ?5, 0, 0, 2, ?6, ?7)",
+                    params![
+                        number,
+                        id.unix_ms(),
+                        all,
+                        unfinished,
+                        text,
+                        self.clock.now().as_millisecond(),
+                        reason
+                    ],
+                )?;
+                self.run(
+                    "INSERT OR IGNORE INTO body (message_id, prefix, content) VALUES (?1, x'', x'')",
+                    [number],
+                )?;
+            }
+            None => return Ok(false),
+        }
+        self.effects.left_fresh.push((id, u32::MAX));
+        self.run(
+            "UPDATE recipient SET state = 2
+             WHERE message_id = ?1 AND (state IS NOT 2 AND state IS NOT 3 OR state = 3 AND outcome IS NULL)",
+            [number],
+        )?;
+        Ok(true)
+    }
+
+    fn bring_forward(&mut self, domain: &str, far: Timestamp, to: Timestamp) -> Result<u64, SpoolError> {
+        let changed = self.run(
+            "UPDATE recipient SET due_at = ?3 WHERE (message_id, idx) IN
+                 (SELECT message_id, idx FROM recipient INDEXED BY recipient_due
+                  WHERE state = 1 AND domain = ?1 AND due_at > ?2 LIMIT 10000)",
+            params![domain, far.as_millisecond(), to.as_millisecond()],
+        )?;
+        Ok(changed as u64)
+    }
+
+    fn reindex(&mut self) -> Result<u64, SpoolError> {
+        tracing::error!(target: "postern::spool", "the index of what is due was damaged, it is made anew");
+        self.run("REINDEX recipient_due", [])?;
+        self.effects.backlog = true;
+        Ok(1)
+    }
+
+    /// Counts the queue anew: what is damaged may have been counted as something else.
+    fn recount(&mut self) -> Result<(), SpoolError> {
+        let (messages, recipients, held, bytes, damaged) = self.connection.query_row(
+            "SELECT count(*), CAST(total(unfinished) AS INTEGER), count(hold), CAST(total(size) AS INTEGER), count(damaged)
+             FROM message",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
+        )?;
+        self.totals = Totals {
+            messages,
+            recipients,
+            held,
+            bytes,
+            damaged,
+            ..self.totals
+        };
+        Ok(())
+    }
+
     fn requeue(&mut self, ids: &[QueueId]) -> Result<u64, SpoolError> {
         let mut changed = 0;
         for id in ids {
@@ -140,6 +271,7 @@ impl Transaction<'_, '_> {
                 params![id.as_i64(), index],
             )?;
         }
+        self.totals.outcomes -= changed as i64;
         Ok(changed as u64)
     }
 

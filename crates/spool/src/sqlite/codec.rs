@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use postern_mail::{BodyKind, Mailbox, Notify, QueueId, Recipient, Ret, ReversePath};
 use rusqlite::Row;
+use rusqlite::types::ValueRef;
 
 use crate::admin::RecipientState;
 use crate::error::SpoolError;
@@ -27,6 +28,7 @@ impl From<rusqlite::Error> for ReadError {
         match error {
             rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::Utf8Error(..)
             | rusqlite::Error::IntegralValueOutOfRange(..) => Self::Strange(Strange(error.to_string())),
             error => Self::Database(error),
         }
@@ -181,10 +183,27 @@ pub(super) fn outcome(text: &str) -> Result<OutcomeKind, Strange> {
 
 /// The columns that [`recipient`] reads, in its order.
 pub(super) const RECIPIENT_COLUMNS: &str =
-    "idx, state, due_at, attempts, warned, address, notify, orcpt, relay, status, reply";
+    "idx, state, due_at, attempts, warned, address, notify, orcpt, relay, status, reply, domain, outcome";
 
 pub(super) fn recipient(row: &Row<'_>) -> Result<QueuedRecipient, ReadError> {
-    let address: &str = row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?;
+    let text = |column| {
+        let value = row.get_ref(column)?;
+        value
+            .as_str()
+            .map_err(|_| ReadError::from(Strange("a text is none".into())))
+    };
+    let address = text(5)?;
+    // By the domain it is found, and sent; the outcome ends it.
+    if text(11)? != domain_of(address) {
+        return Err(Strange(format!("{address:?} is kept under another domain")).into());
+    }
+    let state = state(row.get(1)?)?;
+    if (state == RecipientState::Done) != (row.get_ref(12)? != ValueRef::Null) {
+        return Err(Strange(format!(
+            "{address:?} is done without an outcome, or not done with one"
+        ))
+        .into());
+    }
     Ok(QueuedRecipient {
         index: row.get(0)?,
         recipient: Recipient {
@@ -192,7 +211,7 @@ pub(super) fn recipient(row: &Row<'_>) -> Result<QueuedRecipient, ReadError> {
             notify: notify(row.get(6)?)?,
             orcpt: row.get(7)?,
         },
-        state: state(row.get(1)?)?,
+        state,
         due_at: time(row.get(2)?),
         attempts: row.get(3)?,
         warned: row.get::<_, i64>(4)? != 0,

@@ -12,7 +12,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::error::SpoolError;
 
 /// Schema versions, oldest first. A change of the schema is a new file at the end; those before stay as they are.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_queue.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001_queue.sql"),
+    include_str!("schema/0002_own_time_and_sums.sql"),
+];
 
 const DATABASE: &str = "queue.db";
 

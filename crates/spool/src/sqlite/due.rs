@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use postern_mail::QueueId;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::codec::{self, ReadError};
 use crate::engine::{DueDomain, DuePage, DueWork, MessageOrigin};
@@ -32,26 +33,51 @@ const LATER: &str = "SELECT domain, due_at, message_id, idx FROM recipient INDEX
 /// Domains looked at for each one asked for, so that a call ends soon although few are due.
 const DOMAINS_LOOKED_AT: usize = 20;
 
+/// What a walk through the domains found.
+#[derive(Default)]
+pub(super) struct Domains {
+    pub(super) page: DuePage,
+    /// Domains whose first recipient waits for longer than anybody asked for.
+    pub(super) far: Vec<String>,
+    /// Messages under what is no domain.
+    pub(super) strange: Vec<(QueueId, String)>,
+}
+
 /// A loose index scan: one look-up a domain, from each to the next.
 pub(super) fn domains(
     connection: &Connection,
     after: Option<String>,
     now: Timestamp,
+    far: Option<Timestamp>,
     limit: usize,
-) -> Result<DuePage, ReadError> {
+) -> Result<Domains, ReadError> {
     let now = now.as_millisecond();
-    let mut page = DuePage::default();
-    let mut last = after.unwrap_or_default();
+    let mut found = Domains::default();
+    let mut last = after.unwrap_or_default().into_bytes();
     let mut query = connection.prepare_cached(NEXT_DOMAIN)?;
     for _ in 0..limit.saturating_mul(DOMAINS_LOOKED_AT) {
-        let next = query.query_row([&last], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+        let next = query.query_row([Octets(&last)], |row| {
+            let domain = match row.get_ref(0)? {
+                ValueRef::Text(octets) => Some(octets.to_vec()),
+                _ => None,
+            };
+            Ok((domain, row.get::<_, i64>(1).unwrap_or(i64::MIN)))
         });
-        let Some((domain, due_at)) = next.optional()? else {
-            return Ok(page);
+        // What is no text at all comes last in the index. The messages are found by what is wrong with their other parts.
+        let Some((Some(octets), due_at)) = next.optional()? else {
+            return Ok(found);
         };
-        last.clone_from(&domain);
+        last.clone_from(&octets);
+        let Ok(domain) = String::from_utf8(octets) else {
+            found.strange.extend(of_no_domain(connection, &last)?);
+            continue;
+        };
         let next_due = codec::time(due_at);
+        if far.is_some_and(|far| next_due > far) {
+            found.far.push(domain);
+            continue;
+        }
+        let page = &mut found.page;
         if due_at <= now {
             page.domains.push(DueDomain { domain, next_due });
             if page.domains.len() >= limit {
@@ -61,8 +87,27 @@ pub(super) fn domains(
             page.next_due = Some(page.next_due.map_or(next_due, |earliest| earliest.min(next_due)));
         }
     }
-    page.resume = Some(last);
-    Ok(page)
+    found.page.resume = String::from_utf8(last).ok();
+    Ok(found)
+}
+
+/// Octets where a text belongs.
+struct Octets<'o>(&'o [u8]);
+
+impl ToSql for Octets<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
+    }
+}
+
+/// Messages under a domain that is no text.
+fn of_no_domain(connection: &Connection, domain: &[u8]) -> Result<Vec<(QueueId, String)>, ReadError> {
+    let mut query = connection.prepare_cached(
+        "SELECT DISTINCT message_id FROM recipient INDEXED BY recipient_due WHERE state = 1 AND domain = ?1 LIMIT 1000",
+    )?;
+    let ids = query.query_map([Octets(domain)], |row| row.get(0))?;
+    ids.map(|id| Ok((codec::id(id?), "a domain is no text".to_owned())))
+        .collect()
 }
 
 /// Where a walk through one domain's due recipients stands.
@@ -102,11 +147,11 @@ pub(super) fn ids(
     let (mut seen, mut ids, mut known) = (0, Vec::new(), HashSet::new());
     while let Some(row) = found.next()? {
         seen += 1;
-        place = Place {
-            due_at: row.get(0)?,
-            id: row.get(1)?,
-            index: row.get(2)?,
+        // Such a row has no id to hold it by; the look through the whole queue tells of it.
+        let (Ok(due_at), Ok(id), Ok(index)) = (row.get(0), row.get(1), row.get(2)) else {
+            continue;
         };
+        place = Place { due_at, id, index };
         if known.insert(place.id) {
             ids.push(codec::id(place.id));
         }
@@ -114,44 +159,56 @@ pub(super) fn ids(
     Ok((ids, (seen == rows).then_some(place)))
 }
 
-/// The due recipients of these messages in one domain. Messages without any, or finished meanwhile, are left out.
+/// Messages that cannot be made sense of, each with the reason.
+pub(super) type Strangers = Vec<(QueueId, String)>;
+
+/// The due recipients of these messages in one domain. Messages without any, or finished meanwhile, are left out, and those
+/// that make no sense come apart.
 pub(super) fn work(
     connection: &Connection,
     domain: &str,
     now: Timestamp,
     ids: &[QueueId],
-) -> Result<Vec<DueWork>, ReadError> {
-    let mut message =
-        connection.prepare_cached("SELECT size, received_at, origin, login FROM message WHERE id = ?1")?;
+) -> Result<(Vec<DueWork>, Strangers), ReadError> {
+    let transaction = connection.unchecked_transaction()?;
+    let mut message = connection.prepare_cached(
+        "SELECT size, coalesce(queued_at, received_at), origin, login FROM message WHERE id = ?1",
+    )?;
     let mut recipients =
         connection.prepare_cached(&format!("SELECT {} {DUE_RECIPIENTS}", codec::RECIPIENT_COLUMNS))?;
-    let mut all = Vec::with_capacity(ids.len());
+    let (mut all, mut strange) = (Vec::with_capacity(ids.len()), Strangers::new());
     for id in ids {
         let row = message.query_row([id.as_i64()], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            Ok((row.get::<_, i64>(0), row.get(1), row.get(2), row.get(3)))
         });
-        let Some((size, received_at, origin, login)) = row.optional()? else {
-            continue;
-        };
+        let row = row.optional()?;
         let mut rows = recipients.query(params![id.as_i64(), domain, now.as_millisecond()])?;
-        let mut due = Vec::new();
-        while let Some(row) = rows.next()? {
-            due.push(codec::recipient(row)?);
+        let mut due = Ok(Vec::new());
+        while let (Some(row), Ok(recipients)) = (rows.next()?, &mut due) {
+            match codec::recipient(row) {
+                Ok(recipient) => recipients.push(recipient),
+                Err(ReadError::Strange(reason)) => due = Err(reason.0),
+                Err(error) => return Err(error),
+            }
         }
-        if !due.is_empty() {
-            let received_at = codec::time(received_at);
-            all.push(DueWork {
+        match (row, due) {
+            (_, Ok(due)) if due.is_empty() => {}
+            (Some((Ok(size), Ok(queued_at), Ok(origin), Ok(login))), Ok(recipients)) => all.push(DueWork {
                 id: *id,
                 size: size.max(0) as u64,
-                received_at,
-                // One that is not known is complained of when its message is read.
+                queued_at: codec::time(queued_at),
                 origin: codec::origin(origin).unwrap_or_default(),
                 login,
-                recipients: due,
-            });
+                recipients,
+            }),
+            (_, Err(reason)) => strange.push((*id, reason)),
+            (Some(_), Ok(_)) => strange.push((*id, "its row cannot be understood".into())),
+            (None, Ok(_)) => strange.push((*id, "it has recipients and nothing else".into())),
         }
     }
-    Ok(all)
+    drop((message, recipients));
+    drop(transaction);
+    Ok((all, strange))
 }
 
 /// Whom these messages are from.
@@ -159,12 +216,11 @@ pub(super) fn origins(connection: &Connection, ids: &[QueueId]) -> Result<Vec<Me
     let mut query = connection.prepare_cached("SELECT sender, login FROM message WHERE id = ?1")?;
     let mut all = Vec::with_capacity(ids.len());
     for id in ids {
-        let row = query.query_row([id.as_i64()], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)));
-        let Some((sender, login)) = row.optional()? else {
-            continue;
-        };
+        let row = query.query_row([id.as_i64()], |row| Ok((row.get::<_, String>(0), row.get(1))));
         // One that cannot be read is left out here, and complained of when its message is.
-        if let Ok(sender) = codec::sender(&sender) {
+        if let Some((Ok(sender), Ok(login))) = row.optional()?
+            && let Ok(sender) = codec::sender(&sender)
+        {
             all.push(MessageOrigin {
                 id: *id,
                 sender,

@@ -8,9 +8,11 @@ use parking_lot::{Condvar, Mutex};
 use postern_mail::QueueId;
 use tokio::sync::oneshot;
 
+use super::codec;
 use crate::error::SpoolError;
-use crate::message::Message;
+use crate::message::{Body, Message};
 use crate::outcome::{RecipientOutcome, Settled};
+use crate::sums::{self, Constant, Seal};
 
 /// Most messages, and most octets of them, in one transaction: bounds how far one commit makes the log grow.
 const BATCH_PUTS: usize = 1000;
@@ -21,8 +23,71 @@ pub(super) struct NewRow {
     pub(super) message: Arc<Message>,
     pub(super) sender: String,
     pub(super) addresses: Vec<String>,
+    pub(super) seal: u32,
     pub(super) hold: Option<String>,
     pub(super) queue_only: bool,
+}
+
+impl NewRow {
+    /// Makes its texts and sums.
+    pub(super) fn new(mut message: Message, hold: Option<String>, queue_only: bool) -> Self {
+        let body = match &message.body {
+            Body::Inline(bytes) => Some(crc32fast::hash(bytes)),
+            Body::File(file) => file.sum(),
+        };
+        // A file that another put left behind has no sum of its own, but then the message has.
+        let sum = match body {
+            Some(body) => sums::of_content(&message.prefix, body, message.body.len()),
+            None => message.content_sum.unwrap_or_default(),
+        };
+        message.content_sum = Some(sum);
+        let sender = codec::sender_text(&message.envelope.sender);
+        let addresses: Vec<String> = message
+            .envelope
+            .recipients
+            .iter()
+            .map(|one| one.address.to_string())
+            .collect();
+        let (file, file_size) = match &message.body {
+            Body::Inline(_) => (None, None),
+            Body::File(file) => (Some(file.name()), Some(file.len() as i64)),
+        };
+        let envelope = &message.envelope;
+        let mut seal = Seal::begin(&Constant {
+            id: message.id.as_i64(),
+            sender: &sender,
+            received_at: message.received_at.as_millisecond(),
+            queued_at: message.queued_at.as_millisecond(),
+            size: message.size() as i64,
+            recipients: addresses.len() as i64,
+            body_kind: codec::body_kind_number(envelope.body),
+            smtputf8: i64::from(envelope.smtputf8),
+            ret: envelope.ret.map(codec::ret_number),
+            envid: envelope.envid.as_deref(),
+            auth: envelope.auth.as_deref(),
+            login: message.login.as_deref(),
+            session: message.session.as_deref(),
+            origin: codec::origin_number(message.origin),
+            body_file: file,
+            body_size: file_size,
+            content_sum: sum,
+        });
+        for (address, recipient) in addresses.iter().zip(&envelope.recipients) {
+            seal.recipient(
+                address,
+                codec::notify_number(recipient.notify),
+                recipient.orcpt.as_deref(),
+            );
+        }
+        Self {
+            seal: seal.finish(),
+            message: Arc::new(message),
+            sender,
+            addresses,
+            hold,
+            queue_only,
+        }
+    }
 }
 
 pub(super) struct Put {
@@ -63,6 +128,16 @@ pub(super) enum Task {
         rows: Vec<(QueueId, u32)>,
         now: Timestamp,
     },
+    /// Hold messages as damaged, for these reasons.
+    Damage { found: Vec<(QueueId, String)> },
+    /// Make recipients of a domain due that wait for longer than anybody asked for.
+    BringForward {
+        domain: String,
+        far: Timestamp,
+        to: Timestamp,
+    },
+    /// Make the index of what is due anew.
+    Reindex,
     /// Give fresh messages back to the database.
     Requeue { ids: Vec<QueueId> },
     /// Forget outcomes of finished messages.

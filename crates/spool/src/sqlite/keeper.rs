@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::codec::{self, ReadError};
 use super::inbox::{Chore, Task};
 use super::shared::Shared;
-use super::{checkpoint, connection};
+use super::{checkpoint, connection, inspect};
 use crate::error::SpoolError;
 
 /// Rows looked at, and at most deleted, in one step of forgetting.
@@ -29,6 +29,13 @@ const SPARE_PAGES: u64 = 4096;
 
 /// Pages given back in one step.
 const SHRINK_STEP: u64 = 500;
+
+/// When the queue is looked through for damage: soon after the start, then daily, a step at a time, each followed by a pause so
+/// many times as long; and how long to wait where it cannot be read.
+const INSPECT_AFTER: Duration = Duration::from_secs(5);
+const INSPECT_EVERY: Duration = Duration::from_secs(24 * 3600);
+const INSPECT_SHARE: u32 = 10;
+const INSPECT_PAUSE: Duration = Duration::from_secs(60);
 
 enum Duty {
     Checkpoint,
@@ -73,8 +80,12 @@ pub(super) fn run(shared: &Shared, inbox: &KeeperInbox, first_id: QueueId) {
         (shared.settings.history_retention / 24).clamp(Duration::from_secs(60), Duration::from_secs(3600));
     let mut prune_at = Instant::now() + SHRINK_PACE.max(pace / 60);
     let mut shrink_at = Instant::now() + SHRINK_PACE;
+    let mut inspection = Inspection::soon();
     loop {
-        let pause = prune_at.min(shrink_at).saturating_duration_since(Instant::now());
+        let pause = prune_at
+            .min(shrink_at)
+            .min(inspection.at)
+            .saturating_duration_since(Instant::now());
         match inbox.0.recv_timeout(pause) {
             Ok(Duty::Checkpoint) => keeper.checkpoint(),
             Ok(Duty::Remove(name)) => keeper.remove(&name),
@@ -83,11 +94,14 @@ pub(super) fn run(shared: &Shared, inbox: &KeeperInbox, first_id: QueueId) {
         }
         if prune_at <= Instant::now() {
             prune_at = Instant::now() + pace;
-            done("pruning the history", keeper.forget(Timestamp::now()));
+            done("pruning the history", keeper.forget(shared.clock.earliest()));
         }
         if shrink_at <= Instant::now() {
             shrink_at = Instant::now() + SHRINK_PACE;
             done("shrinking the database", keeper.shrink());
+        }
+        if inspection.at <= Instant::now() {
+            done("looking through the queue", keeper.inspect(&mut inspection));
         }
     }
 }
@@ -97,6 +111,31 @@ fn done(what: &str, result: Result<(), SpoolError>) {
     match result {
         Ok(()) | Err(SpoolError::Closed) => {}
         Err(error) => tracing::warn!(target: "postern::spool", %error, "{what} failed"),
+    }
+}
+
+/// A look through the queue, a step at a time so that other duties come in between.
+struct Inspection {
+    place: inspect::Place,
+    at: Instant,
+}
+
+impl Inspection {
+    fn soon() -> Self {
+        Self {
+            place: inspect::Place::START,
+            at: Instant::now() + INSPECT_AFTER,
+        }
+    }
+
+    /// After a step that took so long. Ends for today where there is no next place.
+    fn go_on(&mut self, next: Option<inspect::Place>, took: Duration) {
+        self.place = next.unwrap_or(inspect::Place::START);
+        let pause = match next {
+            Some(_) => took * INSPECT_SHARE,
+            None => INSPECT_EVERY,
+        };
+        self.at = Instant::now() + pause;
     }
 }
 
@@ -158,6 +197,22 @@ impl Keeper<'_> {
         if removed > 0 {
             tracing::info!(target: "postern::spool", removed, "body files without a message removed");
         }
+    }
+
+    fn inspect(&self, inspection: &mut Inspection) -> Result<(), SpoolError> {
+        let begun = Instant::now();
+        let seen = self
+            .shared
+            .readers
+            .read_here(|reader| inspect::step(reader, inspection.place))
+            .and_then(|seen| Ok(seen?));
+        let seen = seen.inspect_err(|_| inspection.at = begun + INSPECT_PAUSE)?;
+        let next = seen.next;
+        for task in self.shared.repairs(seen) {
+            self.chore(task)?;
+        }
+        inspection.go_on(next, begun.elapsed());
+        Ok(())
     }
 
     /// Gives room back to the disk when most of the database is unused, as after a flood that has drained.
@@ -241,9 +296,12 @@ fn old_rows(connection: &Connection, after: (i64, i64), before: i64) -> Result<O
     let (mut seen, mut rows, mut next) = (0, Vec::new(), after);
     while let Some(row) = found.next()? {
         seen += 1;
-        let (id, index) = (row.get(0)?, row.get(1)?);
+        // What makes no sense is no outcome, and stays.
+        let (Ok(id), Ok(index)) = (row.get(0), row.get(1)) else {
+            continue;
+        };
         next = (id, i64::from(index));
-        if row.get(2)? {
+        if row.get(2).unwrap_or(false) {
             rows.push((codec::id(id), index));
         }
     }

@@ -1,10 +1,15 @@
 //! Listings for administrators.
 
+use std::cell::Cell;
+
+use jiff::Timestamp;
 use postern_mail::QueueId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::codec::{self, ReadError};
-use crate::admin::{Filter, Summary};
+use crate::admin::{Filter, RecipientState, Summary};
+use crate::engine::DueWork;
+use crate::message::Origin;
 
 /// Messages looked at in one read; between reads the log may start anew.
 const STEP: usize = 5000;
@@ -73,10 +78,10 @@ fn last_of_step(connection: &Connection, after: i64) -> Result<Option<i64>, Read
         .optional()?)
 }
 
-/// One message's line; `None` when it is not queued.
+/// One message's line; `None` when it is not queued. Of a damaged one, what can be read.
 pub(super) fn summary(connection: &Connection, id: QueueId) -> Result<Option<Summary>, ReadError> {
     let mut query = connection.prepare_cached(
-        "SELECT m.sender, m.received_at, m.size, m.recipients, m.unfinished, m.hold, m.login, m.origin,
+        "SELECT m.sender, m.received_at, m.size, m.recipients, m.unfinished, m.hold, m.login, m.origin, m.damaged,
                 r.address, r.reply,
                 (SELECT min(due_at) FROM recipient WHERE message_id = m.id AND state < 3),
                 (SELECT max(attempts) FROM recipient WHERE message_id = m.id AND state < 3)
@@ -84,28 +89,47 @@ pub(super) fn summary(connection: &Connection, id: QueueId) -> Result<Option<Sum
              AND r.idx = (SELECT min(idx) FROM recipient WHERE message_id = m.id AND state < 3)
          WHERE m.id = ?1",
     )?;
-    let found = query
+    Ok(query
         .query_row([id.as_i64()], |row| Ok(read_summary(row, id)))
-        .optional()?;
-    found.transpose()
+        .optional()?)
 }
 
-fn read_summary(row: &Row<'_>, id: QueueId) -> Result<Summary, ReadError> {
-    Ok(Summary {
+/// What has another type than it should is left empty, and makes the message a damaged one.
+fn read_summary(row: &Row<'_>, id: QueueId) -> Summary {
+    let strange = Cell::new(false);
+    let text = |column: usize| {
+        let text = row.get::<_, Option<String>>(column);
+        text.inspect_err(|_| strange.set(true)).unwrap_or_default()
+    };
+    let number = |column: usize| {
+        let number = row.get::<_, Option<i64>>(column);
+        let number = number.inspect_err(|_| strange.set(true));
+        number.unwrap_or_default().unwrap_or_default()
+    };
+    let small = |column: usize| u32::try_from(number(column).max(0)).unwrap_or(u32::MAX);
+    let mut summary = Summary {
         id,
-        sender: row.get(0)?,
-        received_at: codec::time(row.get(1)?),
-        size: row.get::<_, i64>(2)?.max(0) as u64,
-        recipients: row.get(3)?,
-        open: row.get(4)?,
-        first_recipient: row.get::<_, Option<String>>(8)?.unwrap_or_default(),
-        next_due: codec::time(row.get::<_, Option<i64>>(10)?.unwrap_or(0)),
-        attempts: row.get::<_, Option<u32>>(11)?.unwrap_or(0),
-        last_reply: row.get::<_, Option<String>>(9)?.unwrap_or_default(),
-        hold: row.get(5)?,
-        login: row.get(6)?,
-        origin: codec::origin(row.get(7)?)?,
-    })
+        sender: text(0).unwrap_or_default(),
+        received_at: codec::time(number(1)),
+        size: number(2).max(0) as u64,
+        recipients: small(3),
+        open: small(4),
+        first_recipient: text(9).unwrap_or_default(),
+        next_due: codec::time(number(11)),
+        attempts: small(12),
+        last_reply: text(10).unwrap_or_default(),
+        hold: text(5),
+        damaged: text(8),
+        login: text(6),
+        origin: codec::origin(number(7)).unwrap_or_else(|_| {
+            strange.set(true);
+            Origin::Local
+        }),
+    };
+    if strange.get() && summary.damaged.is_none() {
+        summary.damaged = Some("its row cannot be understood".into());
+    }
+    summary
 }
 
 /// The lines of these messages; those finished meanwhile are left out.
@@ -114,4 +138,39 @@ pub(super) fn summaries(connection: &Connection, ids: &[QueueId]) -> Result<Vec<
     ids.iter()
         .filter_map(|id| summary(&transaction, *id).transpose())
         .collect()
+}
+
+/// Messages held as damaged that were queued before a time, with their open recipients that make sense.
+pub(super) fn damaged_before(
+    connection: &Connection,
+    before: Timestamp,
+    limit: usize,
+) -> Result<Vec<DueWork>, ReadError> {
+    let transaction = connection.unchecked_transaction()?;
+    let any: i64 = transaction.query_row("SELECT damaged FROM totals WHERE id = 1", [], |row| row.get(0))?;
+    if any == 0 {
+        return Ok(Vec::new());
+    }
+    let mut query = transaction.prepare_cached(
+        "SELECT id, size, coalesce(queued_at, received_at), origin, login FROM message
+         WHERE damaged IS NOT NULL AND coalesce(queued_at, received_at) < ?1 ORDER BY id LIMIT ?2",
+    )?;
+    let mut rows = query.query(params![before.as_millisecond(), limit as i64])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id = codec::id(row.get(0)?);
+        let recipients = super::load::recipients(&transaction, id)?;
+        all.push(DueWork {
+            id,
+            size: row.get::<_, i64>(1).unwrap_or_default().max(0) as u64,
+            queued_at: codec::time(row.get(2).unwrap_or_default()),
+            origin: codec::origin(row.get(3).unwrap_or_default()).unwrap_or_default(),
+            login: row.get(4).unwrap_or_default(),
+            recipients: recipients
+                .into_iter()
+                .filter(|recipient| recipient.state != RecipientState::Done)
+                .collect(),
+        });
+    }
+    Ok(all)
 }

@@ -1,15 +1,20 @@
 //! What administrators ask for, cut into pieces small enough for puts to come in between.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use jiff::Timestamp;
 use postern_mail::QueueId;
 use tokio::sync::oneshot;
 
-use super::due::{self, IndexPlace};
+use super::codec::ReadError;
+use super::due::{self, IndexPlace, Strangers};
 use super::inbox::{Chore, Task};
+use super::inspect::Seen;
 use super::list;
 use super::shared::Shared;
 use super::writer::answer;
-use crate::admin::{Filter, Page, Selection, SummaryPage};
+use crate::admin::{Filter, Page, Selection, Summary, SummaryPage};
 use crate::error::SpoolError;
 use crate::fresh::{Change, Event};
 
@@ -36,7 +41,13 @@ impl Shared {
                     Ok((list::summaries(connection, &step.ids)?, step.resume))
                 })
                 .await??;
-            found.messages.extend(ids);
+            // Such a one may be one that nothing has stumbled over yet.
+            let strange = |one: &Summary| Some((one.id, one.damaged.clone().filter(|_| one.hold.is_none())?));
+            self.damaged(ids.iter().filter_map(strange).collect()).await;
+            found.messages.extend(ids.into_iter().map(|line| Summary {
+                next_due: self.clock.shown(line.next_due),
+                ..line
+            }));
             found.more = resume.is_some();
             after = resume;
         }
@@ -104,7 +115,52 @@ impl Shared {
         Ok(changed)
     }
 
-    async fn do_chore(&self, task: Task) -> Result<u64, SpoolError> {
+    /// Holds messages as damaged; says whether they are. A failure is no matter: they are found again.
+    pub(super) async fn damaged(&self, found: Strangers) -> bool {
+        found.is_empty() || self.do_chore(Task::Damage { found }).await.is_ok()
+    }
+
+    /// What was read of one certain message. One that makes no sense is held before this returns.
+    pub(super) async fn found<T>(&self, id: QueueId, found: Result<T, ReadError>) -> Result<T, SpoolError> {
+        if let Err(ReadError::Strange(strange)) = &found {
+            self.damaged(vec![(id, strange.0.clone())]).await;
+        }
+        found.map_err(|error| error.of(id))
+    }
+
+    /// Makes recipients of a domain due after the longest wait that delivery asks for: what they wait for was never asked for.
+    pub(super) async fn bring_forward(&self, domain: String) {
+        let longest = Duration::from_millis(self.wait_max.load(Ordering::Relaxed));
+        let (Some(far), Ok(to)) = (self.far(), self.clock.now().checked_add(longest)) else {
+            return;
+        };
+        tracing::warn!(target: "postern::spool", to = %domain, "mail was due far in the future, it is brought forward");
+        let _ = self.do_chore(Task::BringForward { domain, far, to }).await;
+    }
+
+    /// What is to be done about what a look through the queue has found.
+    pub(super) fn repairs(&self, seen: Seen) -> Vec<Task> {
+        // What is in memory says so rightly; what came out of it since does so no more.
+        let ids: Vec<QueueId> = seen
+            .fresh
+            .into_iter()
+            .filter(|id| !self.board.is_live(*id))
+            .collect();
+        let mut tasks = Vec::new();
+        if !ids.is_empty() {
+            tasks.push(Task::Requeue { ids });
+        }
+        if !seen.strange.is_empty() {
+            let found = seen.strange;
+            tasks.push(Task::Damage { found });
+        }
+        if seen.index_lacks {
+            tasks.push(Task::Reindex);
+        }
+        tasks
+    }
+
+    pub(super) async fn do_chore(&self, task: Task) -> Result<u64, SpoolError> {
         self.check()?;
         let (reply, done) = oneshot::channel();
         self.inbox

@@ -10,6 +10,7 @@
 //! | `recover`, `probe`, `reserve` | opening after a crash or a failure; a full disk |
 //! | `checkpoint`, `keeper` | moving the log into the database, and other slow work that nobody waits for |
 //! | `readers`, `load`, `due`, `list` | reading beside the writer |
+//! | `inspect` | a slow look through the whole queue for what is damaged |
 //! | `manage` | what administrators ask for |
 
 mod checkpoint;
@@ -18,6 +19,7 @@ mod codec;
 mod connection;
 mod due;
 mod inbox;
+mod inspect;
 mod keeper;
 mod list;
 mod load;
@@ -35,7 +37,9 @@ mod writer;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -44,7 +48,7 @@ use postern_mail::QueueId;
 use tokio::sync::oneshot;
 
 use crate::admin::{Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
-use crate::body::{BodyReader, BodyStore, BodyWriter, Discard};
+use crate::body::{BodyReader, BodyStore, BodyWriter, Damaged, Discard};
 use crate::engine::{DuePage, DueWork, MessageOrigin, Spool, SpoolFuture, SpoolState};
 use crate::error::SpoolError;
 use crate::fresh::{Board, Subscription};
@@ -54,6 +58,7 @@ use crate::settings::SpoolSettings;
 use due::Place;
 use inbox::{Chore, Inbox, NewRow, Put, Settle, Task};
 use lock::DirectoryLock;
+use recover::Opened;
 use shared::{Parts, Shared};
 
 /// Rows read at a time while looking for due messages that are not in flight.
@@ -99,9 +104,24 @@ impl SqliteSpool {
             let keeper = keeper.clone();
             move |name| keeper.remove(name)
         }));
-        let bodies = BodyStore::open(&settings.directory, settings.inline_max, discard).map_err(failed)?;
-        let (store, last_id) = recover::open(&settings)?;
         let inbox = Inbox::new();
+        let damaged = Damaged(Arc::new({
+            let inbox = inbox.clone();
+            move |id, reason: &str| {
+                let found = vec![(id, reason.to_owned())];
+                let _ = inbox.chore(Chore {
+                    task: Task::Damage { found },
+                    reply: None,
+                });
+            }
+        }));
+        let bodies =
+            BodyStore::open(&settings.directory, settings.inline_max, discard, damaged).map_err(failed)?;
+        let Opened {
+            store,
+            last_id,
+            clock,
+        } = recover::open(&settings)?;
         let abandoned = {
             let inbox = inbox.clone();
             move |id| {
@@ -126,6 +146,7 @@ impl SqliteSpool {
             keeper,
             last_id,
             totals: store.totals,
+            clock,
         });
         let first_id = shared.ids.next();
         let writer = thread("spool-writer", {
@@ -150,6 +171,27 @@ impl SqliteSpool {
         })
     }
 
+    /// Looks through the whole queue for what is damaged, and holds it. The queue does so by itself after its start and once a day.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Unavailable`] when the disk fails.
+    pub async fn inspect(&self) -> Result<(), SpoolError> {
+        let mut place = Some(inspect::Place::START);
+        while let Some(from) = place {
+            let seen = self
+                .shared
+                .readers
+                .read(move |reader| inspect::step(reader, from))
+                .await??;
+            place = seen.next;
+            for task in self.shared.repairs(seen) {
+                self.shared.do_chore(task).await?;
+            }
+        }
+        Ok(())
+    }
+
     fn row(&self, new: NewMessage) -> Result<NewRow, SpoolError> {
         let recipients = &new.envelope.recipients;
         if recipients.is_empty() || i32::try_from(recipients.len()).is_err() {
@@ -159,6 +201,8 @@ impl SqliteSpool {
             id: new.id,
             envelope: new.envelope,
             received_at: new.received_at,
+            queued_at: codec::time(self.shared.clock.now().as_millisecond()),
+            content_sum: None,
             prefix: new.prefix,
             body: new.body,
             login: new.login,
@@ -169,18 +213,7 @@ impl SqliteSpool {
         if new.hold.is_none() && !new.queue_only {
             message.ticket = self.shared.board.ticket(&message);
         }
-        Ok(NewRow {
-            sender: codec::sender_text(&message.envelope.sender),
-            addresses: message
-                .envelope
-                .recipients
-                .iter()
-                .map(|one| one.address.to_string())
-                .collect(),
-            message: Arc::new(message),
-            hold: new.hold,
-            queue_only: new.queue_only,
-        })
+        Ok(NewRow::new(message, new.hold, new.queue_only))
     }
 
     async fn put_message(&self, new: NewMessage) -> Result<Arc<Message>, SpoolError> {
@@ -234,13 +267,14 @@ impl SqliteSpool {
                 return Ok(Vec::new());
             }
             let here = domain.clone();
-            let found = self
+            let (found, strange) = self
                 .shared
                 .readers
                 .read(move |reader| due::work(reader, &here, now, &wanted))
                 .await??;
+            let held = self.shared.damaged(strange).await;
             // All may have been finished since the index was read, and nothing found must mean that nothing is left.
-            if !(found.is_empty() && full) {
+            if !(found.is_empty() && full && held) {
                 return Ok(found);
             }
         }
@@ -272,6 +306,25 @@ impl SqliteSpool {
             place = next;
         }
         Ok(wanted)
+    }
+
+    async fn due_page(
+        &self,
+        after: Option<String>,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<DuePage, SpoolError> {
+        let far = self.shared.far();
+        let found = self
+            .shared
+            .readers
+            .read(move |reader| due::domains(reader, after, now, far, limit))
+            .await??;
+        self.shared.damaged(found.strange).await;
+        for domain in found.far {
+            self.shared.bring_forward(domain).await;
+        }
+        Ok(found.page)
     }
 
     /// Tells both threads to end; what is to be waited for, unless somebody else does.
@@ -327,6 +380,19 @@ impl Spool for SqliteSpool {
         self.shared.ids.next()
     }
 
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    fn shown_time(&self, queue: Timestamp) -> Timestamp {
+        self.shared.clock.shown(queue)
+    }
+
+    fn expect_waits(&self, longest: Duration) {
+        let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        self.shared.wait_max.store(longest, Ordering::Relaxed);
+    }
+
     fn body_writer(&self, id: QueueId) -> BodyWriter {
         BodyWriter::new(self.shared.bodies.clone(), id)
     }
@@ -346,7 +412,30 @@ impl Spool for SqliteSpool {
                 .readers
                 .read(move |reader| load::message(reader, id))
                 .await?;
+            self.shared.found(id, found).await
+        }
+        .boxed()
+    }
+
+    fn load_envelope(&self, id: QueueId) -> SpoolFuture<'_, Option<Arc<Message>>> {
+        async move {
+            let found = self
+                .shared
+                .readers
+                .read(move |reader| load::envelope(reader, id))
+                .await?;
             found.map_err(|error| error.of(id))
+        }
+        .boxed()
+    }
+
+    fn damaged_before(&self, before: Timestamp, limit: usize) -> SpoolFuture<'_, Vec<DueWork>> {
+        async move {
+            Ok(self
+                .shared
+                .readers
+                .read(move |reader| list::damaged_before(reader, before, limit))
+                .await??)
         }
         .boxed()
     }
@@ -362,14 +451,7 @@ impl Spool for SqliteSpool {
         limit: usize,
     ) -> SpoolFuture<'a, DuePage> {
         let after = after.map(str::to_owned);
-        async move {
-            Ok(self
-                .shared
-                .readers
-                .read(move |reader| due::domains(reader, after, now, limit))
-                .await??)
-        }
-        .boxed()
+        self.due_page(after, now, limit).boxed()
     }
 
     fn due<'a>(
@@ -408,7 +490,14 @@ impl Spool for SqliteSpool {
                 .readers
                 .read(move |reader| load::detail(reader, id))
                 .await?;
-            found.map_err(|error| error.of(id))
+            let mut found = found.map_err(|error| error.of(id))?;
+            if let Some(detail) = &mut found {
+                detail.summary.next_due = self.shown_time(detail.summary.next_due);
+                for recipient in &mut detail.recipients {
+                    recipient.due_at = self.shown_time(recipient.due_at);
+                }
+            }
+            Ok(found)
         }
         .boxed()
     }
@@ -423,7 +512,7 @@ impl Spool for SqliteSpool {
     }
 
     fn release<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64> {
-        let now = Timestamp::now();
+        let now = self.now();
         self.managed(
             "released",
             by,
@@ -434,7 +523,7 @@ impl Spool for SqliteSpool {
     }
 
     fn retry_now<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64> {
-        let now = Timestamp::now();
+        let now = self.now();
         self.managed(
             "retried",
             by,
@@ -445,7 +534,7 @@ impl Spool for SqliteSpool {
     }
 
     fn remove<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64> {
-        let now = Timestamp::now();
+        let now = self.shared.clock.wall();
         let task = move |ids| Task::Remove {
             ids,
             by: by.to_owned(),
@@ -455,7 +544,7 @@ impl Spool for SqliteSpool {
     }
 
     fn flush<'a>(&'a self, domain: Option<&'a str>, by: &'a str) -> SpoolFuture<'a, u64> {
-        self.managed("flushed", by, self.shared.flush(domain, Timestamp::now()).boxed())
+        self.managed("flushed", by, self.shared.flush(domain, self.now()).boxed())
     }
 
     fn history(&self, id: QueueId) -> SpoolFuture<'_, Vec<HistoryEntry>> {
@@ -477,6 +566,8 @@ impl Spool for SqliteSpool {
             messages: count(totals.messages),
             recipients: count(totals.recipients),
             held: count(totals.held),
+            damaged: count(totals.damaged),
+            unreadable: self.shared.readers.failures(),
             bytes: count(totals.bytes),
             fresh: self.shared.board.count() as u64,
         }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -21,6 +22,8 @@ pub(super) struct Readers {
 
 struct Pool {
     directory: PathBuf,
+    /// How often reading failed.
+    failures: AtomicU64,
     idle: Mutex<Idle>,
 }
 
@@ -35,6 +38,7 @@ impl Readers {
     pub(super) fn new(settings: &SpoolSettings) -> Self {
         let pool = Pool {
             directory: settings.directory.clone(),
+            failures: AtomicU64::new(0),
             idle: Mutex::default(),
         };
         Self {
@@ -69,6 +73,11 @@ impl Readers {
         self.pool.read(query)
     }
 
+    /// How often reading has failed since the start.
+    pub(super) fn failures(&self) -> u64 {
+        self.pool.failures.load(Ordering::Relaxed)
+    }
+
     /// Drops all idle connections, and those in use once they are done.
     pub(super) fn renew(&self) {
         let mut idle = self.pool.idle.lock();
@@ -97,7 +106,11 @@ impl Pool {
             None => connection::open_reader(&self.directory)?,
         };
         let result = query(&connection);
-        if matches!(result, Err(ReadError::Database(_))) {
+        if let Err(ReadError::Database(error)) = &result {
+            // Once: whoever asked tells of each.
+            if self.failures.fetch_add(1, Ordering::Relaxed) == 0 {
+                tracing::error!(target: "postern::spool", %error, "the queue's database cannot be read everywhere");
+            }
             return Ok(result);
         }
         let mut idle = self.idle.lock();

@@ -9,11 +9,20 @@ use super::shared::Shared;
 use super::transaction::Totals;
 use super::writer::{Doubtful, Store};
 use super::{connection, probe};
+use crate::clock::{QueueClock, Seen};
 use crate::error::SpoolError;
 use crate::settings::SpoolSettings;
 
-/// Opens the store at the start of the program; also says which id was the last that may have been given out.
-pub(super) fn open(settings: &SpoolSettings) -> Result<(Store, QueueId), SpoolError> {
+/// The store at the start of the program.
+pub(super) struct Opened {
+    pub(super) store: Store,
+    /// The last id that may have been given out.
+    pub(super) last_id: QueueId,
+    pub(super) clock: QueueClock,
+}
+
+/// Opens the store at the start of the program.
+pub(super) fn open(settings: &SpoolSettings) -> Result<Opened, SpoolError> {
     match try_open(settings) {
         Err(SpoolError::Full(_)) => {
             Reserve::new(settings).release();
@@ -23,7 +32,7 @@ pub(super) fn open(settings: &SpoolSettings) -> Result<(Store, QueueId), SpoolEr
     }
 }
 
-fn try_open(settings: &SpoolSettings) -> Result<(Store, QueueId), SpoolError> {
+fn try_open(settings: &SpoolSettings) -> Result<Opened, SpoolError> {
     let connection = connection::open_writer(&settings.directory)?;
     let requeued = requeue_fresh(&connection)?;
     let store = Store {
@@ -45,7 +54,27 @@ fn try_open(settings: &SpoolSettings) -> Result<(Store, QueueId), SpoolError> {
         requeued,
         "queue open"
     );
-    Ok((store, now.max(QueueId::from_i64(highest))))
+    let seen = clocks_seen(&store)?;
+    Ok(Opened {
+        last_id: now.max(QueueId::from_i64(highest)),
+        clock: QueueClock::resume(settings.clock.clone(), seen, settings.downtime_max),
+        store,
+    })
+}
+
+/// What the clocks showed at the last commit; of no use when nothing is queued.
+fn clocks_seen(store: &Store) -> Result<Option<Seen>, SpoolError> {
+    let seen = store.connection.query_row(
+        "SELECT queue_clock, wall_clock FROM totals WHERE id = 1",
+        [],
+        |row| {
+            Ok(Seen {
+                queue: row.get(0)?,
+                wall: row.get(1)?,
+            })
+        },
+    )?;
+    Ok(Some(seen).filter(|seen| *seen != Seen::default() && store.totals.messages > 0))
 }
 
 /// Opens and verifies the store after a failure. Every step must work, a sync of data and of the database among them.
@@ -93,7 +122,7 @@ fn requeue_fresh(connection: &Connection) -> Result<usize, SpoolError> {
 
 fn totals(connection: &Connection) -> Result<Totals, SpoolError> {
     Ok(connection.query_row(
-        "SELECT messages, recipients, held, bytes FROM totals WHERE id = 1",
+        "SELECT messages, recipients, held, bytes, damaged, outcomes FROM totals WHERE id = 1",
         [],
         |row| {
             Ok(Totals {
@@ -101,6 +130,8 @@ fn totals(connection: &Connection) -> Result<Totals, SpoolError> {
                 recipients: row.get(1)?,
                 held: row.get(2)?,
                 bytes: row.get(3)?,
+                damaged: row.get(4)?,
+                outcomes: row.get(5)?,
             })
         },
     )?)

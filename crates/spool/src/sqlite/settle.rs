@@ -138,7 +138,7 @@ impl Transaction<'_, '_> {
         let text: Option<Option<String>> = self
             .statements
             .first_outcome
-            .query_row(params![id, index], |row| row.get(0))
+            .query_row(params![id, index], |row| Ok(row.get(0).unwrap_or_default()))
             .optional()?;
         Ok(text.flatten().and_then(|text| codec::outcome(&text).ok()))
     }
@@ -149,16 +149,25 @@ impl Transaction<'_, '_> {
             return Ok(false);
         }
         self.totals.recipients -= finished;
-        let gone: Option<(i64, bool, Option<String>)> = self
+        self.totals.outcomes += finished;
+        let gone: Option<(i64, bool, Option<String>, bool)> = self
             .statements
             .finish_message
-            .query_row([id, finished], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .query_row([id, finished], |row| {
+                // A damaged row is no reason to keep it.
+                Ok((
+                    row.get(0).unwrap_or_default(),
+                    row.get(1)?,
+                    row.get(2).unwrap_or_default(),
+                    row.get(3)?,
+                ))
+            })
             .optional()?;
-        let Some((size, held, body_file)) = gone else {
+        let Some((size, held, body_file, damaged)) = gone else {
             self.statements.count_down.execute([id, finished])?;
             return Ok(false);
         };
-        self.message_finished(id, size, held, body_file)?;
+        self.message_finished(id, size, held, damaged, body_file)?;
         Ok(true)
     }
 
@@ -168,7 +177,8 @@ impl Transaction<'_, '_> {
         let open: Vec<u32> = self
             .connection
             .prepare_cached("SELECT idx FROM recipient WHERE message_id = ?1 AND state < 3")?
-            .query_map([number], |row| row.get(0))?
+            .query_map([number], |row| Ok(row.get(0).ok()))?
+            .filter_map(Result::transpose)
             .collect::<rusqlite::Result<_>>()?;
         let may_be_fresh = self.board.is_live(id);
         let mut tally = Tally::default();
@@ -181,6 +191,24 @@ impl Transaction<'_, '_> {
         }
         if tally.left_fresh > 0 {
             self.effects.left_fresh.push((id, tally.left_fresh));
+        }
+        // A damaged message may have lost recipients, or have some that nobody can name.
+        let unfinished: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT unfinished FROM message WHERE id = ?1 AND damaged IS NOT NULL")?
+            .query_row([number], |row| row.get(0))
+            .optional()?;
+        if let Some(unfinished) = unfinished {
+            let left = self
+                .connection
+                .prepare_cached(
+                    "UPDATE recipient SET state = 3, outcome = 'removed', settled_at = ?2, removed_by = ?3
+                     WHERE message_id = ?1 AND (state IS NOT 3 OR outcome IS NULL)",
+                )?
+                .execute(params![number, now.as_millisecond(), by])?;
+            // All that it counts for goes with it; the history has what there is.
+            self.totals.outcomes += tally.finished + left as i64 - unfinished;
+            tally.finished = unfinished;
         }
         self.count_down(number, tally.finished)
     }

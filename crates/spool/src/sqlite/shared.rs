@@ -15,10 +15,14 @@ use super::readers::Readers;
 use super::reserve::Reserve;
 use super::transaction::Totals;
 use crate::body::BodyStore;
+use crate::clock::QueueClock;
 use crate::engine::SpoolState;
 use crate::error::SpoolError;
 use crate::fresh::Board;
 use crate::settings::SpoolSettings;
+
+/// Pauses of destinations and rounding make a wait a little longer than delivery says.
+const FAR_SLACK: Duration = Duration::from_secs(3600);
 
 pub(super) struct Shared {
     pub(super) settings: SpoolSettings,
@@ -28,6 +32,9 @@ pub(super) struct Shared {
     pub(super) readers: Readers,
     pub(super) keeper: KeeperHandle,
     pub(super) ids: Ids,
+    pub(super) clock: QueueClock,
+    /// Longest wait between two attempts, in milliseconds; 0 until delivery says.
+    pub(super) wait_max: AtomicU64,
     pub(super) log: LogState,
     pub(super) free: FreeSpace,
     pub(super) reserve: Reserve,
@@ -45,6 +52,7 @@ pub(super) struct Parts {
     pub(super) keeper: KeeperHandle,
     pub(super) last_id: QueueId,
     pub(super) totals: Totals,
+    pub(super) clock: QueueClock,
 }
 
 impl Shared {
@@ -57,10 +65,13 @@ impl Shared {
             keeper,
             last_id,
             totals,
+            clock,
         } = parts;
         Arc::new(Self {
             readers: Readers::new(&settings),
             ids: Ids(AtomicI64::new(last_id.as_i64())),
+            clock,
+            wait_max: AtomicU64::new(0),
             log: LogState::default(),
             free: FreeSpace::default(),
             reserve: Reserve::new(&settings),
@@ -73,6 +84,15 @@ impl Shared {
             bodies,
             keeper,
         })
+    }
+
+    /// Times beyond this are no waits that delivery asked for; none before it said how long it waits.
+    pub(super) fn far(&self) -> Option<Timestamp> {
+        let longest = self.wait_max.load(Ordering::Relaxed);
+        let far = Duration::from_millis(longest.saturating_mul(2)) + FAR_SLACK;
+        (longest > 0)
+            .then(|| self.clock.now().checked_add(far).ok())
+            .flatten()
     }
 
     pub(super) fn state(&self) -> SpoolState {

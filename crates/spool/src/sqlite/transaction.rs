@@ -7,6 +7,7 @@ use rusqlite::{Connection, ErrorCode, Statement, params};
 
 use super::codec::{self, FRESH, HELD, QUEUED};
 use super::inbox::NewRow;
+use crate::clock::QueueClock;
 use crate::error::SpoolError;
 use crate::fresh::{Board, Change, Event};
 use crate::message::{Body, Message};
@@ -35,8 +36,8 @@ impl<'c> Statements<'c> {
             commit: prepare("COMMIT")?,
             insert_message: prepare(
                 "INSERT INTO message (id, sender, received_at, size, recipients, unfinished, hold, body_kind,
-                     smtputf8, ret, envid, auth, login, session, origin, body_file, body_size)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                     smtputf8, ret, envid, auth, login, session, origin, body_file, body_size, queued_at, content_sum, seal)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
             )?,
             insert_body: prepare("INSERT INTO body (message_id, prefix, content) VALUES (?1, ?2, ?3)")?,
             insert_recipient: prepare(
@@ -58,12 +59,13 @@ impl<'c> Statements<'c> {
             first_outcome: prepare("SELECT outcome FROM recipient WHERE message_id = ?1 AND idx = ?2")?,
             finish_message: prepare(
                 "DELETE FROM message WHERE id = ?1 AND unfinished = ?2
-                 RETURNING size, hold IS NOT NULL, body_file",
+                 RETURNING size, hold IS NOT NULL, body_file, damaged IS NOT NULL",
             )?,
             count_down: prepare("UPDATE message SET unfinished = unfinished - ?2 WHERE id = ?1")?,
             delete_body: prepare("DELETE FROM body WHERE message_id = ?1")?,
             save_totals: prepare(
-                "UPDATE totals SET messages = ?1, recipients = ?2, held = ?3, bytes = ?4, fresh_from = ?5 WHERE id = 1",
+                "UPDATE totals SET messages = ?1, recipients = ?2, held = ?3, bytes = ?4, fresh_from = ?5, damaged = ?6,
+                     outcomes = ?7, queue_clock = ?8, wall_clock = ?9 WHERE id = 1",
             )?,
         })
     }
@@ -76,6 +78,10 @@ pub(super) struct Totals {
     pub(super) recipients: i64,
     pub(super) held: i64,
     pub(super) bytes: i64,
+    /// Messages held as damaged.
+    pub(super) damaged: i64,
+    /// Recipients with an outcome, kept as history.
+    pub(super) outcomes: i64,
 }
 
 /// What is to be done once the transaction is committed, and only then.
@@ -122,6 +128,7 @@ pub(super) struct Transaction<'t, 'c> {
     pub(super) connection: &'c Connection,
     pub(super) statements: &'t mut Statements<'c>,
     pub(super) board: &'t Board,
+    pub(super) clock: &'t QueueClock,
     pub(super) totals: Totals,
     pub(super) effects: &'t mut Effects,
 }
@@ -181,6 +188,9 @@ impl Transaction<'_, '_> {
             codec::origin_number(message.origin),
             file,
             file_size,
+            message.queued_at.as_millisecond(),
+            message.content_sum.map(i64::from),
+            i64::from(row.seal),
         ])?;
         self.statements
             .insert_body
@@ -195,7 +205,7 @@ impl Transaction<'_, '_> {
             (None, true) => FRESH,
             (None, false) => QUEUED,
         };
-        let due_at = message.received_at.as_millisecond();
+        let due_at = message.queued_at.as_millisecond();
         for (index, (address, recipient)) in
             row.addresses.iter().zip(&message.envelope.recipients).enumerate()
         {
@@ -216,13 +226,18 @@ impl Transaction<'_, '_> {
     /// Writes the totals and the lowest id that may be fresh.
     pub(super) fn save_totals(&mut self) -> rusqlite::Result<()> {
         let totals = self.totals;
+        let seen = self.clock.seen();
         let fresh_from = self.board.lowest().map_or(0, QueueId::as_i64);
         self.statements.save_totals.execute(params![
             totals.messages,
             totals.recipients,
             totals.held,
             totals.bytes,
-            fresh_from
+            fresh_from,
+            totals.damaged,
+            totals.outcomes,
+            seen.queue,
+            seen.wall,
         ])?;
         Ok(())
     }
@@ -233,12 +248,14 @@ impl Transaction<'_, '_> {
         id: i64,
         size: i64,
         held: bool,
+        damaged: bool,
         body_file: Option<String>,
     ) -> rusqlite::Result<()> {
         self.statements.delete_body.execute([id])?;
         self.totals.messages -= 1;
         self.totals.bytes -= size;
         self.totals.held -= i64::from(held);
+        self.totals.damaged -= i64::from(damaged);
         self.effects.discard.extend(body_file.map(Arc::from));
         Ok(())
     }

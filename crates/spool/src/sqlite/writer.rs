@@ -283,6 +283,7 @@ impl<'s, 'c> Writer<'s, 'c> {
             connection: self.connection,
             statements: &mut self.statements,
             board: &self.shared.board,
+            clock: &self.shared.clock,
             totals: self.totals,
             effects: &mut self.effects,
         };

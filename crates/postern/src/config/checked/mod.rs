@@ -274,8 +274,16 @@ pub(super) fn spool(file: &Postern) -> SpoolSettings {
         log_bytes: *written.log_size,
         reserve_bytes: *written.reserve,
         readers: clamp(*written.readers),
+        downtime_max: downtime_max(file),
         ..SpoolSettings::new(&file.state_dir.value)
     }
+}
+
+/// How much of the time between two runs counts: the longest wait between two attempts, and so little of the time that a message
+/// has that none expires without attempts.
+fn downtime_max(file: &Postern) -> Duration {
+    let longest = values(&file.retry.intervals.value).into_iter().max();
+    longest.unwrap_or_default().min(*file.retry.expire_after / 4)
 }
 
 fn resolver(file: &Postern) -> ResolverSettings {
