@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Bench, CONTENT, PATIENCE, put, settings, shown, to_ports};
+use common::{Bench, CONTENT, PATIENCE, put, shown, to_ports};
 use jiff::{SignedDuration, Timestamp};
 use postern_deliver::Settings;
 use postern_net::resolver::ResolverSettings;

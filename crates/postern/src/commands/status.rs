@@ -69,6 +69,7 @@ mod tests {
                 recipients: 5,
                 held: 1,
                 size: 2048,
+                ..Totals::default()
             },
             problem: None,
         };
