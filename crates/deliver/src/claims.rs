@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use postern_mail::QueueId;
+use postern_policy::concurrency::{Class, Shares, Usage};
 
 const SHARDS: usize = 16;
 
@@ -17,21 +17,44 @@ type Key = (QueueId, u64);
 pub(crate) struct Claims {
     shards: [Mutex<HashSet<Key>>; SHARDS],
     hasher: RandomState,
-    count: AtomicUsize,
+    memory: Mutex<Memory>,
+}
+
+/// How many there may be, and are.
+struct Memory {
+    shares: Shares,
+    usage: Usage,
 }
 
 impl Claims {
-    pub(crate) fn new() -> Arc<Self> {
+    /// At most `total`, shared out by class.
+    pub(crate) fn new(total: usize) -> Arc<Self> {
         Arc::new(Self {
             shards: Default::default(),
             hasher: RandomState::new(),
-            count: AtomicUsize::new(0),
+            memory: Mutex::new(Memory {
+                shares: Shares::of(total),
+                usage: Usage::default(),
+            }),
         })
     }
 
-    /// How many there are.
-    pub(crate) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+    /// Follows a new bound. Claims stay.
+    pub(crate) fn follow(&self, total: usize) {
+        self.memory.lock().shares = Shares::of(total);
+    }
+
+    /// How many more there may be of a class; `proven` is whether they are for a host that has taken mail of late.
+    pub(crate) fn room(&self, class: Class, proven: bool) -> usize {
+        let memory = self.memory.lock();
+        memory.shares.room(&memory.usage, class, proven)
+    }
+
+    /// Whether half of what a class may have is free, both for hosts that have taken mail of late and for others.
+    pub(crate) fn is_half_empty(&self, class: Class) -> bool {
+        let Memory { shares, usage } = &*self.memory.lock();
+        shares.room(usage, class, true) >= shares.reserved(class).max(shares.common()) / 2
+            && shares.room(usage, class, false) >= shares.unproven(class) / 2
     }
 
     /// The hash under which claims for `domain` are kept. Two domains with the same one wait for each other, no more.
@@ -44,16 +67,24 @@ impl Claims {
         self.shard(id).lock().contains(&(id, hash))
     }
 
-    /// Takes the claim, unless somebody holds it.
-    pub(crate) fn take(self: &Arc<Self>, id: QueueId, hash: u64) -> Option<Claim> {
+    /// Takes the claim, unless somebody holds it. Whether there is room for it is to be asked before.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        id: QueueId,
+        hash: u64,
+        class: Class,
+        proven: bool,
+    ) -> Option<Claim> {
         if !self.shard(id).lock().insert((id, hash)) {
             return None;
         }
-        self.count.fetch_add(1, Ordering::Relaxed);
+        self.memory.lock().usage.take(class, proven, 1);
         Some(Claim {
             claims: self.clone(),
             id,
             hash,
+            class,
+            proven,
         })
     }
 
@@ -69,12 +100,18 @@ pub(crate) struct Claim {
     claims: Arc<Claims>,
     id: QueueId,
     hash: u64,
+    class: Class,
+    proven: bool,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         self.claims.shard(self.id).lock().remove(&(self.id, self.hash));
-        self.claims.count.fetch_sub(1, Ordering::Relaxed);
+        self.claims
+            .memory
+            .lock()
+            .usage
+            .give_back(self.class, self.proven, 1);
     }
 }
 
@@ -84,18 +121,18 @@ mod tests {
 
     #[test]
     fn a_claim_is_held_once() {
-        let claims = Claims::new();
+        let claims = Claims::new(10);
+        let take = |id, hash| claims.take(id, hash, Class::Users, true);
         let id = QueueId::new(1_795_000_000_000, 1);
         let (a, b) = (claims.hash("a.example"), claims.hash("b.example"));
-        let first = claims.take(id, a).expect("free");
-        assert!(claims.take(id, a).is_none(), "held");
-        let other = claims
-            .take(id, b)
-            .expect("another domain of the same message is apart");
-        assert_eq!(claims.count(), 2);
+        let first = take(id, a).expect("free");
+        assert!(take(id, a).is_none(), "held");
+        let other = take(id, b).expect("another domain of the same message is apart");
+        let room = || claims.room(Class::Users, true);
+        assert_eq!(room(), 5, "of ten, three are kept for others");
         assert!(claims.is_held(id, a));
         drop((first, other));
-        assert_eq!(claims.count(), 0);
+        assert_eq!(room(), 7);
         assert!(!claims.is_held(id, a));
     }
 }

@@ -7,6 +7,7 @@ use postern_mail::Status;
 use postern_net::resolver::{ResolveError, Resolver};
 use postern_net::tls::{ClientTls, ClientTlsFacts};
 use postern_net::{MailStream, dial};
+use postern_policy::concurrency::Site;
 use postern_policy::route::{self, Hop, HopHost, MxRecord, MxVerdict, RouteLogin, TlsLevel};
 use postern_sasl::Mechanism;
 use postern_smtp::Reply;
@@ -19,6 +20,7 @@ use crate::TlsClients;
 use crate::failure::Failure;
 use crate::hop::{HopKind, NextHop};
 use crate::login::{self, Call, Trouble};
+use crate::seat::Seat;
 use crate::session::{Session, SessionError, Wire, limit};
 use crate::settings::{Login, Settings};
 
@@ -31,6 +33,8 @@ pub(crate) struct Dialer<'a> {
     pub(crate) seed: u64,
     /// Hosts, as [`Session::relay`] names them, that have had their chance in this attempt.
     pub(crate) avoid: &'a [String],
+    /// The place of the connection.
+    pub(crate) seat: &'a Seat,
     /// What to log in with.
     pub(crate) login: Option<Credentials>,
 }
@@ -45,6 +49,8 @@ pub(crate) struct Credentials {
 /// Why no host was willing.
 pub(crate) enum NotOpened {
     Failed(Failure),
+    /// This part of the network has all the connections it may have.
+    Full(Site),
     /// A host refused the login, with its token or otherwise; or none was one to log in to.
     Login {
         failure: Failure,
@@ -57,14 +63,6 @@ pub(crate) enum NotOpened {
 enum Address {
     Tcp(SocketAddr),
     Unix(std::path::PathBuf),
-}
-
-impl NotOpened {
-    pub(crate) fn failure(self) -> Failure {
-        match self {
-            Self::Failed(failure) | Self::Login { failure, .. } => failure,
-        }
-    }
 }
 
 /// Why one address did not do.
@@ -92,6 +90,7 @@ impl Dialer<'_> {
         let mut left = self.settings.limits.addresses_per_attempt;
         let mut worst: Option<Failure> = None;
         let mut unfit: Option<Failure> = None;
+        let mut full: Option<Site> = None;
         for host in &hosts {
             let addresses = match self.addresses(host, hop).await {
                 Ok(addresses) => addresses,
@@ -103,7 +102,14 @@ impl Dialer<'_> {
             let fresh = addresses
                 .into_iter()
                 .filter(|address| !self.avoid.contains(&relay_name(host, address)));
-            for address in fresh.take(left) {
+            for address in fresh {
+                if left == 0 {
+                    break;
+                }
+                if let Err(site) = self.enter(hop, &address) {
+                    full.get_or_insert(site);
+                    continue;
+                }
                 left -= 1;
                 match self.open_address(hop, host, address).await {
                     Ok(session) => return Ok(session),
@@ -130,6 +136,9 @@ impl Dialer<'_> {
                 break;
             }
         }
+        if let Some(site) = full {
+            return Err(NotOpened::Full(site));
+        }
         // What needs an administrator is told before what may pass by itself.
         if let Some(failure) = unfit {
             return Err(NotOpened::Login {
@@ -139,6 +148,14 @@ impl Dialer<'_> {
         }
         let none = || Failure::temporary(Status(4, 4, 4), "", "no host to try");
         Err(NotOpened::Failed(worst.unwrap_or_else(none)))
+    }
+
+    /// Counts a connection to a host that DNS has named. Those that an administrator has named are few, and each has its bound.
+    fn enter(&self, hop: &NextHop, address: &Address) -> Result<(), Site> {
+        match (&hop.kind, address) {
+            (HopKind::Mx(_), Address::Tcp(address)) => self.seat.enter(address.ip()),
+            _ => Ok(()),
+        }
     }
 
     /// The hosts of a next hop, in the order in which they are tried.
@@ -255,6 +272,7 @@ impl Dialer<'_> {
         let protocol = hop.protocol();
         let wire = self.connect(address, &relay).await.map_err(Refusal::Other)?;
         let mut session = Session::new(wire, protocol, relay);
+        session.hurry = self.seat.hurry();
         if hop.tls == TlsLevel::Implicit {
             session = self.secure(hop, host, session).await?;
         }
@@ -328,7 +346,12 @@ impl Dialer<'_> {
     }
 
     async fn connect(&self, address: &Address, relay: &str) -> Result<Wire, Failure> {
-        let limit = self.settings.timeouts.connect;
+        let timeouts = &self.settings.timeouts;
+        // In a hurry there is time for a second address, too.
+        let limit = match self.seat.hurry() {
+            Some(hurry) => timeouts.connect.min(hurry / 3),
+            None => timeouts.connect,
+        };
         let connected = match address {
             Address::Tcp(address) => dial::connect(*address, None, limit)
                 .await

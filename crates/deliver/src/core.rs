@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use postern_mail::{Domain, QueueId, ReversePath};
+use postern_policy::concurrency::Class;
 use postern_policy::origin;
 use postern_spool::{Message, Origin, Outcome, RecipientOutcome, Settlement};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,12 +22,14 @@ use crate::claims::{Claim, Claims};
 use crate::destination::Destination;
 use crate::hop::NextHop;
 use crate::outcome::{self, Fate, Notice, Times};
+use crate::places::Places;
+use crate::post::Post;
 use crate::report::{self, Note};
 use crate::settings::Settings;
-use crate::work::{Due, Work};
+use crate::work::{self, Due, Work};
 use crate::worker;
 
-/// Domains whose destination is remembered.
+/// Domains whose destination is remembered, and destinations kept that have nothing to do.
 const KNOWN_MAX: usize = 20_000;
 
 /// How long a destination without mail is kept in the listing.
@@ -37,14 +40,9 @@ pub(crate) struct Core {
     pub(crate) agenda: Arc<Agenda>,
     pub(crate) claims: Arc<Claims>,
     registry: Mutex<Registry>,
-    slots: Arc<Semaphore>,
-    slots_total: AtomicUsize,
-    /// Workers that wait for a slot.
-    slots_wanted: AtomicUsize,
-    /// Whether due mail was left in the spool because too much was in memory.
-    starved: AtomicBool,
-    /// Tells one idle worker that somebody else needs its slot.
-    pub(crate) pressure: Notify,
+    pub(crate) places: Arc<Places>,
+    /// For each class, whether due mail was left in the spool because too much was in memory.
+    starved: [AtomicBool; 3],
     /// No new work.
     pub(crate) stop: CancellationToken,
     /// No more patience.
@@ -62,21 +60,49 @@ struct Registry {
     settings: Option<Arc<Settings>>,
     /// Whether the domain alone does not decide.
     asks_origin: bool,
+    /// How many names there are when the next look for those that are not used is worth it.
+    next_clearance: usize,
+}
+
+impl Registry {
+    /// Keeps strangers from filling it with names: of too many, those go first that have nothing to do.
+    fn make_room(&mut self, now: Timestamp) {
+        if self.by_name.len() < self.next_clearance.max(KNOWN_MAX) {
+            return;
+        }
+        self.by_domain.clear();
+        self.forget_disused(now, Duration::ZERO);
+        if self.by_name.len() >= KNOWN_MAX {
+            // Pauses go, too: that costs an attempt each, no more.
+            self.by_name
+                .retain(|_, destination| Arc::strong_count(destination) > 1 || !destination.is_empty());
+        }
+        // Looked through again when it has grown by half, so that each new name pays little for it.
+        self.next_clearance = self.by_name.len() + self.by_name.len() / 2;
+    }
+
+    /// Forgets what has not been used for so long.
+    fn forget_disused(&mut self, now: Timestamp, quiet: Duration) {
+        // Nobody but the registry can hold one whose count is one, and nobody can get at it while it is locked.
+        self.by_name.retain(|_, destination| {
+            Arc::strong_count(destination) > 1 || !destination.is_disused(now, quiet)
+        });
+    }
 }
 
 impl Core {
     pub(crate) fn new(deps: Deps) -> Arc<Self> {
-        let connections = deps.settings.load().limits.connections;
+        let settings = deps.settings.load();
+        let places = Places::new(settings.limits.connections, settings.timeouts.crowded);
+        let claims = Claims::new(settings.limits.waiting);
+        drop(settings);
         Arc::new(Self {
             deps,
             agenda: Arc::default(),
-            claims: Claims::new(),
+            claims,
             registry: Mutex::default(),
-            slots: Arc::new(Semaphore::new(connections)),
-            slots_total: AtomicUsize::new(connections),
-            slots_wanted: AtomicUsize::new(0),
-            starved: AtomicBool::new(false),
-            pressure: Notify::new(),
+            places,
+            starved: Default::default(),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
             workers: TaskTracker::new(),
@@ -127,6 +153,7 @@ impl Core {
         let hop = NextHop::find(domain, origin, &settings.routes, settings.mx_port);
         let name = hop.name();
         let mut registry = self.registry(settings);
+        registry.make_room(self.now());
         let destination = registry
             .by_name
             .entry(name)
@@ -171,21 +198,17 @@ impl Core {
     pub(crate) fn tidy(&self) {
         let now = self.now();
         let mut registry = self.registry.lock();
-        registry.by_domain.clear();
-        // Nobody but the registry can hold one whose count is one, and nobody can get at it while it is locked.
-        registry.by_name.retain(|_, destination| {
-            Arc::strong_count(destination) > 1 || !destination.is_disused(now, QUIET)
-        });
+        registry.forget_disused(now, QUIET);
         drop(registry);
-        let wanted = self.deps.settings.load().limits.connections;
-        let total = self.slots_total.swap(wanted, Ordering::Relaxed);
-        if wanted > total {
-            self.slots.add_permits(wanted - total);
-        } else {
-            let taken = self.slots.forget_permits(total - wanted);
-            self.slots_total
-                .fetch_add(total - wanted - taken, Ordering::Relaxed);
-        }
+        self.follow_settings();
+    }
+
+    /// Shares out what new settings give.
+    fn follow_settings(&self) {
+        let settings = self.deps.settings.load();
+        self.places
+            .follow(settings.limits.connections, settings.timeouts.crowded);
+        self.claims.follow(settings.limits.waiting);
     }
 
     /// Hands a message that was just put to the destinations of its recipients.
@@ -216,6 +239,8 @@ impl Core {
                 queued_at: message.queued_at,
                 message: Some(message.clone()),
                 recipients,
+                class: message.origin.class(),
+                submitter: work::submitter(message.login.as_deref()),
                 claims: Vec::new(),
             };
             match destination.offer(work, &settings.limits) {
@@ -228,12 +253,11 @@ impl Core {
     /// Gives all that waits to the destinations that new settings choose, and tries again where a pause may have lost its reason.
     pub(crate) fn reroute(self: &Arc<Self>) {
         self.announce_waits();
+        self.follow_settings();
         for destination in self.destinations() {
             destination.end_pause();
-            let (fresh, deferred) = destination.drain();
-            // The spool still has it as due.
-            drop(deferred);
-            for work in fresh {
+            // What was read from the spool is still due there.
+            for work in destination.drain() {
                 if let Some(message) = work.message {
                     self.hand_out(&message, work.recipients);
                 }
@@ -244,10 +268,30 @@ impl Core {
 
     /// Starts workers for what waits, as far as the bounds allow.
     pub(crate) fn staff(self: &Arc<Self>, destination: &Arc<Destination>, settings: &Settings) {
-        while !self.stop.is_cancelled() && destination.hire(&settings.limits, self.slots.available_permits())
-        {
-            self.workers.spawn(worker::run(self.clone(), destination.clone()));
+        for class in Class::ALL {
+            let room = || self.places.room(class, destination);
+            while destination.has_waiting(class)
+                && !self.stop.is_cancelled()
+                && destination.wants(class, &settings.limits, room())
+            {
+                let Some(seat) = self.places.take(class, destination) else {
+                    if destination.stand_in_line(class) {
+                        self.places.line_up(class, destination);
+                    }
+                    break;
+                };
+                // Somebody else may have been quicker.
+                if !destination.hire(class, &settings.limits, room()) {
+                    break;
+                }
+                self.start_worker(Post::new(destination.clone(), seat), destination.clone());
+            }
         }
+    }
+
+    /// Starts a worker that its destination counts.
+    pub(crate) fn start_worker(self: &Arc<Self>, post: Post, destination: Arc<Destination>) {
+        self.workers.spawn(worker::run(self.clone(), destination, post));
     }
 
     /// Asks for more from the spool if a destination runs short of what is there.
@@ -262,48 +306,33 @@ impl Core {
         }
     }
 
-    /// A slot for one connection; waits its turn.
-    pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(slot) = self.slots.clone().try_acquire_owned() {
-            return Some(slot);
-        }
-        self.slots_wanted.fetch_add(1, Ordering::Relaxed);
-        self.pressure.notify_one();
-        let slot = tokio::select! {
-            slot = self.slots.clone().acquire_owned() => slot.ok(),
-            () = self.stop.cancelled() => None,
-        };
-        self.slots_wanted.fetch_sub(1, Ordering::Relaxed);
-        slot
-    }
-
-    /// Whether other workers wait for a slot.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.slots_wanted.load(Ordering::Relaxed) > 0
-    }
-
-    /// Notes that memory was too full to read what is due; when half of it is free again, the spool is looked at.
-    pub(crate) fn note_starved(&self) {
-        self.starved.store(true, Ordering::Relaxed);
+    /// Notes that memory was too full to read what is due of a class; when half of its share is free again, the spool is looked at.
+    pub(crate) fn note_starved(&self, class: Class) {
+        self.starved[class.index()].store(true, Ordering::Relaxed);
     }
 
     fn feed_again(&self) {
-        let roomy = || self.claims.count() < self.deps.settings.load().limits.waiting / 2;
-        if self.starved.load(Ordering::Relaxed) && roomy() && self.starved.swap(false, Ordering::Relaxed) {
-            self.agenda.look_everywhere();
+        for class in Class::ALL {
+            let starved = &self.starved[class.index()];
+            if starved.load(Ordering::Relaxed)
+                && self.claims.is_half_empty(class)
+                && starved.swap(false, Ordering::Relaxed)
+            {
+                self.agenda.look_everywhere();
+            }
         }
     }
 
     /// There is no room for a fresh message: it is tried later, from the spool.
     fn leave_to_spool(self: &Arc<Self>, destination: &Arc<Destination>, message: &Arc<Message>, work: Work) {
-        let now = self.now();
         let outcomes = work
             .recipients
             .iter()
             .map(|due| RecipientOutcome {
                 index: due.index,
+                // Since when it waits, so that the oldest is read back first.
                 outcome: Outcome::Deferred {
-                    until: now,
+                    until: work.queued_at,
                     attempt: None,
                     warned: false,
                 },

@@ -1,6 +1,6 @@
 //! One next hop at work: its queue in memory, its workers, and how it fares.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use postern_mail::{QueueId, Status};
+use postern_policy::concurrency::Class;
 use tokio::sync::Semaphore;
 
 use crate::failure::Failure;
 use crate::hop::NextHop;
+use crate::queue::Queue;
 use crate::settings::Limits;
-use crate::status::{DestinationStatus, LoginState, LoginStatus};
+use crate::status::{DestinationStatus, LoginState, LoginStatus, WaitingByClass};
 use crate::work::Work;
 
 /// Connections that a destination nobody knows yet may have.
@@ -28,8 +30,8 @@ const STALLS_MAX: u32 = 3;
 /// Domains whose backlog is remembered one by one.
 const BACKLOG_MAX: usize = 256;
 
-/// Below this many waiting messages, more are fetched from the spool.
-const LOW_WATER: usize = 25;
+/// Below this many waiting messages that were read from the spool, more are fetched from there.
+const LOW_WATER: usize = 100;
 
 /// Deferred messages read for a destination that pauses, in each [`SLOW_PERIOD`]. Each is put off without an attempt, but for those
 /// whose time is over, which bounce; so a million of them is gone through in the end, at a cost nobody notices.
@@ -49,12 +51,14 @@ pub(crate) struct Destination {
 }
 
 struct State {
-    fresh: VecDeque<Work>,
-    retry: VecDeque<Work>,
-    /// Fresh messages taken in a row while others waited.
-    fresh_in_row: u8,
-    /// Workers, idle ones included.
-    workers: usize,
+    /// What waits, by class.
+    queues: [Queue; 3],
+    /// Decides which class comes next.
+    turn: u8,
+    /// Workers of each class, idle ones included.
+    workers: [usize; 3],
+    /// For which classes it waits in line for a place.
+    in_line: [bool; 3],
     idle: usize,
     /// Workers that were started or called and have not asked for work since: each is good for one message.
     coming: usize,
@@ -119,10 +123,10 @@ impl Destination {
     /// A destination that nobody has used; `name` is the hop's.
     pub(crate) fn new(name: String, hop: NextHop) -> Self {
         let state = State {
-            fresh: VecDeque::new(),
-            retry: VecDeque::new(),
-            fresh_in_row: 0,
-            workers: 0,
+            queues: Default::default(),
+            turn: 0,
+            workers: [0; 3],
+            in_line: [false; 3],
             idle: 0,
             coming: 0,
             connected: 0,
@@ -151,18 +155,10 @@ impl Destination {
 
     /// Puts work into the queue, and wakes an idle worker if there is one; gives it back when the queue is full.
     ///
-    /// Call [`Destination::hire`] afterwards.
+    /// Call [`Core::staff`](crate::core::Core::staff) afterwards.
     pub(crate) fn offer(&self, work: Work, limits: &Limits) -> Result<(), Work> {
         let mut state = self.state.lock();
-        let queue = if work.is_fresh() {
-            &mut state.fresh
-        } else {
-            &mut state.retry
-        };
-        if queue.len() >= limits.waiting_per_destination {
-            return Err(work);
-        }
-        queue.push_back(work);
+        state.queues[work.class.index()].push(work, limits)?;
         state.last_used = Instant::now();
         if state.idle > 0 {
             // Taken off the count here, so that the next message wakes another one.
@@ -177,12 +173,7 @@ impl Destination {
     /// Puts work back that was not tried, ahead of all other.
     pub(crate) fn put_back(&self, work: Work) {
         let mut state = self.state.lock();
-        let queue = if work.is_fresh() {
-            &mut state.fresh
-        } else {
-            &mut state.retry
-        };
-        queue.push_front(work);
+        state.queues[work.class.index()].put_back(work);
         if state.idle > 0 {
             state.idle -= 1;
             state.coming += 1;
@@ -191,35 +182,66 @@ impl Destination {
         }
     }
 
-    /// Whether one more worker is to be started; if so, it counts from now on. `free` is how many connections are left in all.
-    pub(crate) fn hire(&self, limits: &Limits, free: usize) -> bool {
+    /// Whether mail of this class waits.
+    pub(crate) fn has_waiting(&self, class: Class) -> bool {
+        !self.state.lock().queues[class.index()].is_empty()
+    }
+
+    /// Whether one more worker is wanted for mail of this class, and does not wait in line already. `free` is how many places
+    /// are left for that.
+    pub(crate) fn wants(&self, class: Class, limits: &Limits, free: usize) -> bool {
+        let state = self.state.lock();
+        !state.in_line[class.index()] && state.wants(class, limits, free)
+    }
+
+    /// Whether one more worker is to be started for mail of this class; if so, it counts from now on.
+    pub(crate) fn hire(&self, class: Class, limits: &Limits, free: usize) -> bool {
         let mut state = self.state.lock();
-        let waiting = state.fresh.len() + state.retry.len();
-        let window = if state.pause.is_some() { 1 } else { state.window };
-        // The fewer are left, the fewer one destination gets, so that slow ones cannot have them all.
-        let allowed = window.min(limits.connections_per_destination).min(1 + free / 4);
-        let wanted = waiting > state.coming && state.workers < allowed;
+        let wanted = state.wants(class, limits, free);
         if wanted {
-            state.workers += 1;
+            state.workers[class.index()] += 1;
             state.coming += 1;
         }
         wanted
     }
 
-    /// The next message, fresh ones first, with every fourth place for those that were deferred before.
+    /// Marks that it waits in line for a place of this class. `false` when it does already.
+    pub(crate) fn stand_in_line(&self, class: Class) -> bool {
+        !std::mem::replace(&mut self.state.lock().in_line[class.index()], true)
+    }
+
+    /// It waits in line no longer.
+    pub(crate) fn leave_line(&self, class: Class) {
+        self.state.lock().in_line[class.index()] = false;
+    }
+
+    /// Who submitted the mail of this class that is next.
+    pub(crate) fn submitter(&self, class: Class) -> u64 {
+        self.state.lock().queues[class.index()]
+            .submitter()
+            .unwrap_or_default()
+    }
+
+    /// The next message for a worker with a place of class `own`: in turn of the classes for which it has one, or gets one by `change`.
     ///
     /// `arriving` is to be set the first time a worker asks, and the first time after it was called.
-    pub(crate) fn take(&self, may_wait: bool, arriving: bool) -> Taken {
+    pub(crate) fn take(
+        &self,
+        own: Class,
+        change: impl Fn(Class) -> bool,
+        may_wait: bool,
+        arriving: bool,
+    ) -> Taken {
         let mut state = self.state.lock();
         state.coming -= usize::from(arriving);
-        match state.next() {
+        match state.next(own, change) {
             Some(work) => Taken::Work(Box::new(work)),
             None if may_wait => {
                 state.idle += 1;
                 Taken::Idle
             }
             None => {
-                state.workers -= 1;
+                state.workers[own.index()] -= 1;
                 Taken::Leave
             }
         }
@@ -232,41 +254,43 @@ impl Destination {
         }
     }
 
-    /// Several messages at once, for mailboxes, whose writer waits for the disk once for all of them.
-    pub(crate) fn take_more(&self, most: usize) -> Vec<Work> {
+    /// Several messages of one class at once, for mailboxes, whose writer waits for the disk once for all of them.
+    pub(crate) fn take_more(&self, class: Class, most: usize) -> Vec<Work> {
         let mut state = self.state.lock();
-        let count = most.min(state.fresh.len() + state.retry.len());
-        (0..count).map_while(|_| state.next()).collect()
+        (0..most)
+            .map_while(|_| state.queues[class.index()].next())
+            .collect()
     }
 
     /// An idle worker wants to end. `false` when it has been called already: it has to wait for [`Destination::called`], which
     /// resolves at once, and look once more.
-    pub(crate) fn withdraw(&self) -> bool {
+    pub(crate) fn withdraw(&self, class: Class) -> bool {
         let mut state = self.state.lock();
         if state.idle == 0 {
             return false;
         }
         state.idle -= 1;
-        state.workers -= 1;
+        state.workers[class.index()] -= 1;
         true
     }
 
     /// A worker ends although there may be work; `arriving` as for [`Destination::take`].
-    pub(crate) fn leave(&self, arriving: bool) {
+    pub(crate) fn leave(&self, class: Class, arriving: bool) {
         let mut state = self.state.lock();
-        state.workers -= 1;
+        state.workers[class.index()] -= 1;
         state.coming -= usize::from(arriving);
     }
 
     /// Whether more than one worker is here.
     pub(crate) fn has_company(&self) -> bool {
-        self.state.lock().workers > 1
+        self.state.lock().workers() > 1
     }
 
     /// More from the spool is wanted and welcome.
     pub(crate) fn shortage(&self) -> Option<Shortage> {
         let mut state = self.state.lock();
-        if (state.backlog.is_empty() && !state.backlog_unknown) || state.retry.len() >= LOW_WATER {
+        let read: usize = state.queues.iter().map(Queue::read).sum();
+        if (state.backlog.is_empty() && !state.backlog_unknown) || read >= LOW_WATER {
             return None;
         }
         let domains = std::mem::take(&mut state.backlog);
@@ -284,11 +308,10 @@ impl Destination {
         }
     }
 
-    /// How many deferred messages there is room for.
-    pub(crate) fn room(&self, limits: &Limits) -> usize {
-        limits
-            .waiting_per_destination
-            .saturating_sub(self.state.lock().retry.len())
+    /// How many messages of each class may be read from the spool.
+    pub(crate) fn room(&self, limits: &Limits) -> [usize; 3] {
+        let state = self.state.lock();
+        Class::ALL.map(|class| state.queues[class.index()].room(limits))
     }
 
     /// How many deferred messages may be read for it just now: a few at a time while it pauses.
@@ -432,18 +455,11 @@ impl Destination {
     /// Forgets messages that nobody has begun with.
     pub(crate) fn forget(&self, ids: &[QueueId]) {
         let mut state = self.state.lock();
-        let State { fresh, retry, .. } = &mut *state;
-        let (mut gone, mut kept) = (Vec::new(), VecDeque::new());
-        for queue in [fresh, retry] {
-            for work in queue.drain(..) {
-                if ids.contains(&work.id) {
-                    gone.push(work)
-                } else {
-                    kept.push_back(work)
-                }
-            }
-            std::mem::swap(queue, &mut kept);
-        }
+        let gone: Vec<Work> = state
+            .queues
+            .iter_mut()
+            .flat_map(|queue| queue.forget(ids))
+            .collect();
         // Dropping a message tells the spool, which is not to happen under the lock.
         drop(state);
         drop(gone);
@@ -454,20 +470,25 @@ impl Destination {
         drop(self.drain());
     }
 
-    /// Takes out all that waits: fresh messages, and deferred ones.
-    pub(crate) fn drain(&self) -> (VecDeque<Work>, VecDeque<Work>) {
+    /// Takes out all that waits.
+    pub(crate) fn drain(&self) -> Vec<Work> {
         let mut state = self.state.lock();
-        (std::mem::take(&mut state.fresh), std::mem::take(&mut state.retry))
+        state.queues.iter_mut().flat_map(Queue::drain).collect()
     }
 
     /// Whether nothing happens here, and has not for `quiet`.
     pub(crate) fn is_disused(&self, now: Timestamp, quiet: Duration) -> bool {
         let state = self.state.lock();
-        state.workers == 0
-            && state.fresh.is_empty()
-            && state.retry.is_empty()
+        state.workers() == 0
+            && state.waiting() == 0
             && state.last_used.elapsed() > quiet
             && state.pause.as_ref().is_none_or(|pause| pause.until <= now)
+    }
+
+    /// Whether nothing happens here just now.
+    pub(crate) fn is_empty(&self) -> bool {
+        let state = self.state.lock();
+        state.workers() == 0 && state.waiting() == 0
     }
 
     /// How it stands. `now` and all times here are queue time; `shown` makes the system's time of them.
@@ -475,10 +496,20 @@ impl Destination {
         let state = self.state.lock();
         DestinationStatus {
             destination: self.name.clone(),
-            connections: state.workers,
+            connections: state.workers(),
             idle: state.idle,
             window: state.window,
-            waiting: state.fresh.len() + state.retry.len(),
+            waiting: state.waiting(),
+            waiting_by_class: {
+                let [users, strangers, reports] = Class::ALL.map(|class| state.queues[class.index()].len());
+                WaitingByClass {
+                    users,
+                    strangers,
+                    reports,
+                }
+            },
+            in_line: state.in_line.contains(&true),
+            proven: false,
             backlog: state.backlog_unknown || !state.backlog.is_empty(),
             delivered: self.delivered.load(Ordering::Relaxed),
             paused_until: state
@@ -519,18 +550,38 @@ impl State {
         }
     }
 
-    fn next(&mut self) -> Option<Work> {
-        let fresh_turn = self.fresh_in_row < 3 || self.retry.is_empty();
-        if fresh_turn && let Some(work) = self.fresh.pop_front() {
-            self.fresh_in_row = if self.retry.is_empty() {
-                0
-            } else {
-                self.fresh_in_row + 1
-            };
-            return Some(work);
+    fn workers(&self) -> usize {
+        self.workers.iter().sum()
+    }
+
+    fn waiting(&self) -> usize {
+        self.queues.iter().map(Queue::len).sum()
+    }
+
+    fn wants(&self, class: Class, limits: &Limits, free: usize) -> bool {
+        if self.queues[class.index()].is_empty() || self.waiting() <= self.coming {
+            return false;
         }
-        self.fresh_in_row = 0;
-        self.retry.pop_front()
+        let window = if self.pause.is_some() { 1 } else { self.window };
+        // The fewer are left, the fewer one destination gets, so that slow ones cannot have them all.
+        self.workers() < window.min(limits.connections_per_destination)
+            && self.workers[class.index()] < 1 + free / 4
+    }
+
+    /// The next message of the classes that a worker has a place for, or gets one.
+    fn next(&mut self, own: Class, change: impl Fn(Class) -> bool) -> Option<Work> {
+        let first = Class::of_turn(self.turn);
+        let others = Class::ALL.into_iter().filter(|class| *class != first);
+        for class in std::iter::once(first).chain(others) {
+            if self.queues[class.index()].is_empty() || !(class == own || change(class)) {
+                continue;
+            }
+            self.turn = self.turn.wrapping_add(1);
+            self.workers[own.index()] -= 1;
+            self.workers[class.index()] += 1;
+            return self.queues[class.index()].next();
+        }
+        None
     }
 }
 

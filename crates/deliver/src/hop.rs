@@ -59,6 +59,18 @@ impl NextHop {
         }
     }
 
+    /// Whether it is on this machine or in the next room: a Maildir, a socket, or a host that is spoken to by LMTP. There are
+    /// few of them, the configuration names each, and nothing that others send may keep mail from them.
+    pub(crate) fn is_local(&self) -> bool {
+        match &self.kind {
+            HopKind::Maildir(_) => true,
+            HopKind::Mx(_) => false,
+            HopKind::Hosts { via, protocol } => {
+                *protocol == Protocol::Lmtp || via.iter().all(|hop| matches!(hop.host, HopHost::Unix(_)))
+            }
+        }
+    }
+
     /// The protocol spoken there.
     pub(crate) fn protocol(&self) -> client::Protocol {
         match self.kind {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_mail::{Domain, QueueId, ReversePath};
+use postern_policy::concurrency::Class;
 use postern_policy::origin::Origin;
 use postern_spool::{Change, DueWork, Event, SpoolError, Subscription};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -14,14 +15,14 @@ use crate::agenda::HORIZON;
 use crate::core::{Core, forget};
 use crate::destination::{Destination, SLOW_PERIOD};
 use crate::settings::Settings;
-use crate::work::{Due, Work};
+use crate::work::{self, Due, Work};
 
 /// Messages read for one domain at once.
 const PAGE: usize = 200;
 
-/// Messages of one domain that a look passes over because their destinations have no room, where sender and login
-/// decide which those are.
-const PASSED_MAX: usize = 20_000;
+/// Messages of one domain that a look passes over because there is no room for their kind, or in their destinations where
+/// sender and login decide which those are.
+const PASSED_MAX: usize = 5_000;
 
 /// For routes that do not ask whom a message is from.
 const ANYBODY: Origin<'_> = Origin {
@@ -152,8 +153,9 @@ impl Reader<'_> {
             for domains in domains.chunks(DOMAINS) {
                 self.look(domains).await;
             }
-            if self.core.agenda.take_everywhere() || self.next_scan <= Instant::now() {
-                // A scan under way begins anew: what was asked for may lie behind it.
+            // A scan under way goes on to its end first: begun anew each time that somebody asks, it would never come there.
+            if self.scan.is_none() && (self.core.agenda.take_everywhere() || self.next_scan <= Instant::now())
+            {
                 self.scan = Some(Scan {
                     after: None,
                     began: Instant::now(),
@@ -222,18 +224,12 @@ impl Reader<'_> {
     async fn look(&self, domains: &[Arc<str>]) {
         let settings = self.core.deps.settings.load_full();
         let mut batch = Batch::default();
-        let asks_origin = self.core.asks_origin(&settings);
         for domain in domains {
             let Ok(parsed) = Domain::parse(domain, true) else {
                 tracing::error!(target: "postern::spool", to = %domain, "the queue has mail for what is no domain");
                 continue;
             };
-            if asks_origin {
-                self.look_by_origin(domain, &parsed, &settings, &mut batch).await;
-                continue;
-            }
-            let destination = self.core.destination(&parsed, &ANYBODY, &settings);
-            self.look_one(domain, &destination, &settings, &mut batch).await;
+            self.look_for(domain, &parsed, &settings, &mut batch).await;
         }
         // Read under settings that are none any more: it stays due, and is read again under those that are.
         if !Arc::ptr_eq(&settings, &self.core.deps.settings.load()) {
@@ -250,153 +246,119 @@ impl Reader<'_> {
         }
     }
 
-    /// What is due for a domain whose mail has one destination.
-    async fn look_one(
-        &self,
-        domain: &Arc<str>,
-        destination: &Arc<Destination>,
-        settings: &Settings,
-        batch: &mut Batch,
-    ) {
-        // The less room there is in all, the less one domain gets, so that slow destinations cannot fill it.
-        let in_all = settings
-            .limits
-            .waiting
-            .saturating_sub(self.core.claims.count())
-            .div_ceil(8);
-        let room = destination
-            .room(&settings.limits)
-            .saturating_sub(batch.count_for(destination));
-        let room = room.min(in_all).min(PAGE);
-        if room == 0 {
-            if in_all == 0 {
-                self.core.note_starved();
-            }
-            destination.note_backlog(domain);
-            return;
-        }
-        let now = self.core.now();
-        let room = room.min(destination.allowance(now));
-        if room == 0 {
-            self.core.agenda.at(now, now + SLOW_PERIOD, domain);
-            return;
-        }
-        let hash = self.core.claims.hash(domain);
-        let claimed = |id| self.core.claims.is_held(id, hash);
-        let found = match self
-            .core
-            .deps
-            .spool
-            .due(domain, now + HORIZON, room, &claimed)
-            .await
-        {
-            Ok(found) => found,
-            Err(error) => {
-                tracing::warn!(target: "postern::spool", to = %domain, reply = %error, "cannot read what is due");
-                return;
-            }
-        };
-        let full = found.len() >= room;
-        let mut ready = 0;
-        for work in found {
-            let recipients = self.due_now(&work, domain, now);
-            if !recipients.is_empty() {
-                ready += 1;
-                self.claim(&work, recipients, hash, destination, batch);
-            }
-        }
-        destination.note_read(ready);
-        if full && ready > 0 {
-            destination.note_backlog(domain);
-        }
-    }
-
-    /// The same where sender and login decide, too: work for a destination that has no room now is passed over, so that it
-    /// does not stand in the way of others'.
-    async fn look_by_origin(
+    /// What is due for a domain. Work for which there is no room now is passed over, so that it does not stand in the way of
+    /// other.
+    async fn look_for(
         &self,
         domain: &Arc<str>,
         parsed: &Domain,
         settings: &Arc<Settings>,
         batch: &mut Batch,
     ) {
-        let in_all = settings
-            .limits
-            .waiting
-            .saturating_sub(self.core.claims.count())
-            .div_ceil(8);
-        let most = in_all.min(PAGE);
-        if most == 0 {
-            return self.core.note_starved();
-        }
-        let mut page = PAGE;
         let now = self.core.now();
+        // Where sender and login have no say there is one destination, and it may be full or paused.
+        let only =
+            (!self.core.asks_origin(settings)).then(|| self.core.destination(parsed, &ANYBODY, settings));
+        let mut page = PAGE;
+        if let Some(only) = &only {
+            if only.allowance(now) == 0 {
+                return self.core.agenda.at(now, now + SLOW_PERIOD, domain);
+            }
+            let most = Class::ALL.map(|class| self.room(only, class, settings, batch));
+            page = page.min(most.into_iter().max().unwrap_or(0));
+            if page == 0 {
+                return only.note_backlog(domain);
+            }
+        }
         let hash = self.core.claims.hash(domain);
         let mut seen: HashSet<QueueId> = HashSet::new();
         let mut taken = 0;
         while taken == 0 && seen.len() < PASSED_MAX {
             let passed = |id| seen.contains(&id) || self.core.claims.is_held(id, hash);
-            let found = match self.due_with_origin(domain, now, page, &passed).await {
+            let found = match self.due(domain, now, page, only.is_none(), &passed).await {
                 Ok(found) => found,
                 Err(error) => {
                     tracing::warn!(target: "postern::spool", to = %domain, reply = %error, "cannot read what is due");
                     return;
                 }
             };
-            let full = found.len() >= page;
-            for (work, sender, login) in found {
+            if found.is_empty() {
+                return;
+            }
+            for (work, sender) in found {
                 seen.insert(work.id);
                 let recipients = self.due_now(&work, domain, now);
                 if recipients.is_empty() {
                     continue;
                 }
-                let origin = Origin {
-                    sender: &sender,
-                    login: login.as_deref(),
+                let destination = match (&only, &sender) {
+                    (Some(only), _) => only.clone(),
+                    (None, sender) => {
+                        let origin = Origin {
+                            sender: sender.as_ref().unwrap_or(&ReversePath::Null),
+                            login: work.login.as_deref(),
+                        };
+                        self.core.destination(parsed, &origin, settings)
+                    }
                 };
-                let destination = self.core.destination(parsed, &origin, settings);
+                let class = work.origin.class();
                 if destination.allowance(now) == 0 {
                     self.core.agenda.at(now, now + SLOW_PERIOD, domain);
-                } else if taken >= most || destination.room(&settings.limits) <= batch.count_for(&destination)
-                {
+                } else if self.room(&destination, class, settings, batch) == 0 {
                     destination.note_backlog(domain);
                 } else {
                     destination.note_read(1);
                     taken += 1;
-                    if full {
-                        destination.note_backlog(domain);
-                    }
-                    self.claim(&work, recipients, hash, &destination, batch);
+                    // There may be more: only when nothing is found is that all.
+                    destination.note_backlog(domain);
+                    self.claim(work, recipients, hash, &destination, batch);
                 }
             }
-            if !full {
-                return;
-            }
             // Each page is found by going past all before it: growing ones keep that in proportion.
-            page *= 2;
+            page = (page * 2).max(PAGE);
         }
     }
 
-    /// What is due for a domain, with whom it is from.
-    async fn due_with_origin(
+    /// How much more of a class may be read for a destination just now.
+    fn room(
+        &self,
+        destination: &Arc<Destination>,
+        class: Class,
+        settings: &Settings,
+        batch: &Batch,
+    ) -> usize {
+        let proven = destination.hop.is_local() || self.core.places.is_proven(class, destination);
+        // The less room there is in all, the less one destination gets, so that slow ones cannot fill it.
+        let in_all = self.core.claims.room(class, proven).div_ceil(8);
+        if in_all == 0 {
+            self.core.note_starved(class);
+        }
+        let own = destination.room(&settings.limits)[class.index()];
+        own.min(in_all)
+            .saturating_sub(batch.count_for(destination, class))
+    }
+
+    /// What is due for a domain, with its senders where they are asked for.
+    async fn due(
         &self,
         domain: &str,
         now: Timestamp,
         page: usize,
+        with_senders: bool,
         passed: &(dyn Fn(QueueId) -> bool + Sync),
-    ) -> Result<Vec<(DueWork, ReversePath, Option<String>)>, SpoolError> {
+    ) -> Result<Vec<(DueWork, Option<ReversePath>)>, SpoolError> {
         let spool = &self.core.deps.spool;
         let found = spool.due(domain, now + HORIZON, page, passed).await?;
-        let origins = spool.origins(found.iter().map(|work| work.id).collect()).await?;
-        let mut origins: HashMap<QueueId, _> = origins
-            .into_iter()
-            .map(|origin| (origin.id, (origin.sender, origin.login)))
-            .collect();
+        let mut senders: HashMap<QueueId, ReversePath> = HashMap::new();
+        if with_senders {
+            let origins = spool.origins(found.iter().map(|work| work.id).collect()).await?;
+            senders.extend(origins.into_iter().map(|origin| (origin.id, origin.sender)));
+        }
         Ok(found
             .into_iter()
             .map(|work| {
-                let (sender, login) = origins.remove(&work.id).unwrap_or((ReversePath::Null, None));
-                (work, sender, login)
+                let sender = senders.remove(&work.id);
+                (work, sender)
             })
             .collect())
     }
@@ -416,18 +378,22 @@ impl Reader<'_> {
     /// Adds work to the batch, unless somebody has it already.
     fn claim(
         &self,
-        work: &DueWork,
+        work: DueWork,
         recipients: Vec<Due>,
         hash: u64,
         destination: &Arc<Destination>,
         batch: &mut Batch,
     ) {
-        if let Some(claim) = self.core.claims.take(work.id, hash) {
+        let class = work.origin.class();
+        let proven = destination.hop.is_local() || self.core.places.is_proven(class, destination);
+        if let Some(claim) = self.core.claims.take(work.id, hash, class, proven) {
             let work = Work {
                 id: work.id,
                 queued_at: work.queued_at,
                 message: None,
                 recipients,
+                class,
+                submitter: work::submitter(work.login.as_deref()),
                 claims: vec![claim],
             };
             batch.add(destination, work);
@@ -441,7 +407,7 @@ struct Batch {
     works: Vec<(Arc<Destination>, Work)>,
     /// By the address of the destination, which stays the same while `works` holds it.
     places: HashMap<(usize, QueueId), usize>,
-    counts: HashMap<usize, usize>,
+    counts: HashMap<(usize, Class), usize>,
 }
 
 impl Batch {
@@ -454,12 +420,13 @@ impl Batch {
             return;
         }
         self.places.insert((address, work.id), self.works.len());
-        *self.counts.entry(address).or_default() += 1;
+        *self.counts.entry((address, work.class)).or_default() += 1;
         self.works.push((destination.clone(), work));
     }
 
-    fn count_for(&self, destination: &Arc<Destination>) -> usize {
-        self.counts.get(&address(destination)).copied().unwrap_or(0)
+    fn count_for(&self, destination: &Arc<Destination>, class: Class) -> usize {
+        let key = (address(destination), class);
+        self.counts.get(&key).copied().unwrap_or(0)
     }
 }
 

@@ -11,9 +11,13 @@
 //!   [`Limits::waiting_per_destination`] of each. The rest stays in the spool and is read page by page.
 //! - **A slow destination delays nobody**: each has its own queue, and few connections until it has shown that it works. The fewer
 //!   connections are left in all, the fewer one destination may have.
+//! - **Silent hosts delay no other mail**: connections and memory are kept for users' mail, strangers' and reports each, hosts that
+//!   have taken no mail of late have a part of that only, and so has each address and network (`places`, `seat`, `line`, `usher`,
+//!   `postern_policy::concurrency`). A next hop that waits for a place is an entry in a line, not a task.
 //! - **A dead destination pauses**: when none of its hosts can be reached, its mail is deferred without an attempt for each, until
 //!   shortly before the retry that follows.
-//! - **Nothing is polled**: deferred mail wakes the reader by a timer. A scan each half minute is there in case something was missed.
+//! - **Nothing is polled**: deferred mail wakes the reader by a timer; what memory had no room for is read as
+//!   room comes free, oldest first. A scan each half minute is there in case something was missed.
 //! - **An outcome is settled behind the delivery's back**: a worker goes on while up to [`Limits::unsettled_per_connection`]
 //!   outcomes are on their way to the disk. A crash repeats those, and loses none.
 //!
@@ -28,16 +32,23 @@ mod exchange;
 mod failure;
 mod hop;
 mod intake;
+mod line;
 mod login;
 mod maildir;
 mod outcome;
+mod places;
+mod post;
+mod proven;
+mod queue;
 mod recall;
 mod report;
+mod seat;
 mod session;
 pub mod settings;
 mod status;
 mod tokens;
 mod transact;
+mod usher;
 mod work;
 mod worker;
 
@@ -47,6 +58,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use postern_net::resolver::Resolver;
 use postern_net::tls::ClientTls;
+use postern_policy::concurrency::Class;
 use postern_spool::Spool;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -55,7 +67,7 @@ use crate::core::Core;
 use crate::destination::Destination;
 
 pub use settings::{Limits, Login, LoginSecret, ReportSettings, Settings, Timeouts};
-pub use status::{DestinationStatus, LoginState, LoginStatus};
+pub use status::{DestinationStatus, LoginState, LoginStatus, PlacesStatus, WaitingByClass};
 pub use tokens::{NoTokens, TokenError, TokenState, Tokens};
 
 /// How often destinations that nobody uses any more are forgotten.
@@ -112,6 +124,7 @@ impl Deliverer {
         core.announce_waits();
         let subscription = core.deps.spool.subscribe();
         let reader = tokio::spawn(intake::read(core.clone()));
+        let usher = tokio::spawn(usher::run(core.clone()));
         let work = async {
             tokio::select! {
                 () = intake::listen(core.clone(), subscription) => {}
@@ -124,6 +137,7 @@ impl Deliverer {
         }
         core.stop.cancel();
         let _ = reader.await;
+        let _ = usher.await;
         for destination in core.destinations() {
             destination.clear();
         }
@@ -164,12 +178,21 @@ impl Deliverer {
         all.iter()
             .map(|destination| {
                 let mut status = destination.status(now, |time| spool.shown_time(time));
+                status.proven = Class::ALL
+                    .into_iter()
+                    .any(|class| self.core.places.is_proven(class, destination));
                 if let Some(login) = &mut status.login {
                     login.token = tokens.state(&login.name);
                 }
                 status
             })
             .collect()
+    }
+
+    /// The places for connections of each kind of mail; for `queue list`.
+    #[must_use]
+    pub fn places(&self) -> Vec<PlacesStatus> {
+        self.core.places.status()
     }
 
     /// Follows new settings at once: mail that waits in memory goes where they say, and pauses end. Call it after swapping them;

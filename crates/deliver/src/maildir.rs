@@ -20,6 +20,7 @@ use crate::core::{Conclusion, Core, Held, look_again};
 use crate::destination::{Destination, Taken};
 use crate::failure::{Failure, shorten};
 use crate::outcome::{Fate, SuccessReport};
+use crate::post::Post;
 use crate::work::{Due, Work};
 
 /// Messages written before their outcomes are settled.
@@ -29,20 +30,14 @@ const BATCH: usize = 32;
 const RELAY: &str = "maildir";
 
 /// Takes messages and writes them, until there are none.
-pub(crate) async fn serve(core: &Arc<Core>, destination: &Arc<Destination>, folder: &Path) {
+pub(crate) async fn serve(core: &Arc<Core>, destination: &Arc<Destination>, folder: &Path, mut post: Post) {
     let unsettled = Arc::new(Semaphore::new(2 * BATCH));
-    let mut arriving = true;
-    loop {
-        if core.stop.is_cancelled() {
-            destination.leave(arriving);
-            return;
-        }
+    while !core.stop.is_cancelled() {
         core.replenish(destination);
-        match destination.take(false, arriving) {
+        match post.take(false) {
             Taken::Work(first) => {
-                arriving = false;
                 let mut works = vec![*first];
-                works.extend(destination.take_more(BATCH - 1));
+                works.extend(destination.take_more(post.seat.class(), BATCH - 1));
                 deliver(core, destination, folder, works, &unsettled).await;
             }
             Taken::Idle | Taken::Leave => return,

@@ -59,6 +59,9 @@ pub(crate) struct Session {
     pub(crate) mechanism: Option<&'static str>,
     /// Transactions made.
     pub(crate) transactions: u32,
+    /// The most time there is for an answer while others wait for the place. What is sent in whole is waited for all the same:
+    /// giving up on the answer to the end of the data makes duplicates.
+    pub(crate) hurry: Option<Duration>,
 }
 
 /// Why a dialogue cannot go on.
@@ -111,6 +114,14 @@ impl Session {
             login: None,
             mechanism: None,
             transactions: 0,
+            hurry: None,
+        }
+    }
+
+    fn in_time(&self, stage: Stage, limit: Duration) -> Duration {
+        match (stage, self.hurry) {
+            (Stage::EndOfData | Stage::Quit, _) | (_, None) => limit,
+            (_, Some(hurry)) => limit.min(hurry),
         }
     }
 
@@ -123,6 +134,7 @@ impl Session {
         if self.has_unread() {
             return Err(SessionError::Unasked(stage));
         }
+        let limit = self.in_time(stage, limit);
         let broken = |source| SessionError::Broken { stage, source };
         let mut sealed = Vec::new();
         if let Some(layered) = &mut self.layer {
@@ -149,6 +161,7 @@ impl Session {
         if let Some(reply) = self.parser.next(&mut self.input)? {
             return Ok(reply);
         }
+        let limit = self.in_time(stage, limit);
         timeout(limit, self.read_reply(stage))
             .await
             .map_err(|_| SessionError::Timeout { stage, limit })?

@@ -105,7 +105,8 @@ pub struct Limits {
     /// A new destination starts with two and earns one more with every message it takes.
     pub connections_per_destination: usize,
 
-    /// Connections in all. Default 1,000. Each costs a socket and about 20 KiB.
+    /// Connections in all, those for local delivery aside. Default 1,000. Each costs a socket and about 20 KiB. Half are kept for
+    /// users' mail, a fifth for strangers', a tenth for reports ([`Shares`](postern_policy::concurrency::Shares)).
     pub connections: usize,
 
     /// Messages a second to one next hop; none is unlimited, the default.
@@ -122,10 +123,11 @@ pub struct Limits {
     /// A crash repeats at most this many deliveries a connection; more hides the time that a sync takes.
     pub unsettled_per_connection: usize,
 
-    /// Messages of one next hop held in memory. Default 1,000; the rest waits in the spool.
+    /// Messages of one next hop and one kind of mail held in memory. Default 1,000; the rest waits in the spool.
     pub waiting_per_destination: usize,
 
-    /// Deferred messages held in memory in all, without their bodies. Default 20,000. Fresh ones are bounded by the spool.
+    /// Deferred messages held in memory in all, without their bodies. Default 20,000, kept for kinds of mail as connections are.
+    /// Fresh ones are bounded by the spool.
     pub waiting: usize,
 
     /// Hosts and addresses tried in one attempt, in all. Default 10.
@@ -208,6 +210,9 @@ pub struct Timeouts {
     pub shutdown: Duration,
     /// For finding addresses of one name. Default 30 s.
     pub resolve: Duration,
+    /// For a next hop that has taken no mail of late to be ready for mail, and for each answer after that but the one to the end of
+    /// the data, while others wait for its place. Default 8 s: greetings that keep clients waiting take 5 or 6.
+    pub crowded: Duration,
 }
 
 impl Default for Timeouts {
@@ -228,6 +233,7 @@ impl Default for Timeouts {
             idle: Duration::from_secs(5),
             shutdown: Duration::from_secs(20),
             resolve: Duration::from_secs(30),
+            crowded: Duration::from_secs(8),
         }
     }
 }

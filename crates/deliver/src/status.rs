@@ -18,6 +18,12 @@ pub struct DestinationStatus {
     pub window: usize,
     /// Messages waiting in memory. More may wait in the spool.
     pub waiting: usize,
+    /// The same by whose mail it is.
+    pub waiting_by_class: WaitingByClass,
+    /// Whether it waits in line for a connection.
+    pub in_line: bool,
+    /// Whether it has taken mail of late, of any kind; what has not has a part of the places only.
+    pub proven: bool,
     /// Whether more waits in the spool that is due.
     pub backlog: bool,
     /// Messages handed over since it was first used.
@@ -28,6 +34,40 @@ pub struct DestinationStatus {
     pub last_error: Option<(Timestamp, String)>,
     /// The login there, if the route has one.
     pub login: Option<LoginStatus>,
+}
+
+/// Messages waiting in memory, by whose mail it is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct WaitingByClass {
+    /// From clients that may relay.
+    pub users: usize,
+    /// From others, for own domains.
+    pub strangers: usize,
+    /// Reports of this server.
+    pub reports: usize,
+}
+
+/// The places for connections of one kind of mail, as they stand.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct PlacesStatus {
+    /// Whose mail: `users`, `strangers` or `reports`.
+    pub class: &'static str,
+    /// Places taken.
+    pub connections: usize,
+    /// Places that no other kind of mail can take.
+    pub reserved: usize,
+    /// The most it can have.
+    pub most: usize,
+    /// Of those taken, how many are for hosts that have taken no mail of late.
+    pub unproven: usize,
+    /// The most it can have for such hosts.
+    pub unproven_most: usize,
+    /// Next hops that wait for a place.
+    pub in_line: usize,
+    /// Next hops that wait because the host's address or network has all the connections it may have.
+    pub in_line_for_address: usize,
+    /// Whether next hops have waited for so long that the log has a warning of it.
+    pub short: bool,
 }
 
 /// The login at a destination, as it stands.

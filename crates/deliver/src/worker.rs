@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_mail::Status;
+use postern_policy::concurrency::Site;
 use postern_policy::retry::RetrySettings;
 use postern_policy::route::RouteLogin;
 use postern_spool::Message;
@@ -18,10 +19,11 @@ use crate::failure::Failure;
 use crate::hop::{self, HopKind};
 use crate::maildir;
 use crate::outcome::Fate;
+use crate::post::Post;
 use crate::session::Session;
 use crate::settings::{LoginSecret, Settings};
 use crate::transact::{Transacted, all_failed, transact};
-use crate::work::{Due, Work};
+use crate::work::{self, Due, Work};
 
 /// Messages that a worker may hand over while others wait for a connection.
 const SHARE: u32 = 20;
@@ -35,12 +37,12 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(1);
 /// A pause ends this much before the retry that follows the failure, so that the retry is a real one.
 const PAUSE_SHARE: f64 = 0.85;
 
-/// Works for a destination until nothing is left to do. Started by [`Core::staff`].
-pub(crate) async fn run(core: Arc<Core>, destination: Arc<Destination>) {
+/// Works for a destination until nothing is left to do. Started by [`Core::start_worker`].
+pub(crate) async fn run(core: Arc<Core>, destination: Arc<Destination>, post: Post) {
     let work = async {
         match &destination.hop.kind {
-            HopKind::Maildir(folder) => maildir::serve(&core, &destination, folder).await,
-            HopKind::Mx(_) | HopKind::Hosts { .. } => Worker::serve(&core, &destination).await,
+            HopKind::Maildir(folder) => maildir::serve(&core, &destination, folder, post).await,
+            HopKind::Mx(_) | HopKind::Hosts { .. } => Worker::serve(&core, &destination, post).await,
         }
     };
     tokio::select! {
@@ -55,6 +57,7 @@ pub(crate) async fn run(core: Arc<Core>, destination: Arc<Destination>) {
 struct Worker<'a> {
     core: &'a Arc<Core>,
     destination: &'a Arc<Destination>,
+    post: Post,
     session: Option<Session>,
     /// One permit for each delivery whose outcome may be under way to the disk.
     unsettled: Arc<Semaphore>,
@@ -78,53 +81,48 @@ enum Connected {
     Yes,
     /// Not for this worker: others have all that the destination gives.
     TooMany,
+    /// The hosts may work, but that part of the network has all the connections it may have.
+    Full(Site),
     No(Failure),
     /// The server stops.
     Stopped,
 }
 
 impl<'a> Worker<'a> {
-    async fn serve(core: &'a Arc<Core>, destination: &'a Arc<Destination>) {
-        let Some(slot) = core.slot().await else {
-            destination.leave(true);
-            return;
-        };
+    async fn serve(core: &'a Arc<Core>, destination: &'a Arc<Destination>, post: Post) {
         let unsettled = core.deps.settings.load().limits.unsettled_per_connection;
         let mut worker = Self {
             core,
             destination,
+            post,
             session: None,
             unsettled: Arc::new(Semaphore::new(unsettled)),
             taken: 0,
         };
         worker.work().await;
         worker.close(true);
-        drop(slot);
     }
 
-    /// Takes and delivers; returns when this worker counts no longer.
+    /// Takes and delivers, until there is nothing to do or others are to have the place.
     async fn work(&mut self) {
-        let mut arriving = true;
-        loop {
-            if self.core.stop.is_cancelled() || self.has_had_its_share() {
-                self.destination.leave(arriving);
-                return;
-            }
+        while !self.core.stop.is_cancelled() && !self.has_had_its_share() {
             self.core.replenish(self.destination);
-            match self.destination.take(self.session.is_some(), arriving) {
+            match self.post.take(self.session.is_some()) {
                 Taken::Work(work) => {
-                    arriving = false;
                     self.taken += 1;
                     if !self.deliver(*work).await {
-                        self.destination.leave(false);
                         return;
                     }
                 }
                 Taken::Idle => {
+                    // What waits and is not for this place wants one of its own.
+                    let settings = self.core.deps.settings.load();
+                    self.core.staff(self.destination, &settings);
+                    drop(settings);
                     if !self.wait().await {
                         return;
                     }
-                    arriving = true;
+                    self.post.was_called();
                 }
                 Taken::Leave => return,
             }
@@ -199,17 +197,18 @@ impl<'a> Worker<'a> {
     }
 
     /// Connects to a host of the destination that is not among those `tried`. `None` when the server stops.
-    async fn open(&self, settings: &Settings, tried: &[String]) -> Option<Result<Session, Failure>> {
+    async fn open(&self, settings: &Settings, tried: &[String]) -> Option<Result<Session, NotOpened>> {
         tokio::select! {
             opened = self.open_and_log_in(settings, tried) => Some(opened),
+            patience = self.post.seat.patience() => Some(Err(NotOpened::Failed(given_up(patience)))),
             // Nothing has been sent, so nothing is lost by giving up at once.
             () = self.core.stop.cancelled() => None,
         }
     }
 
-    async fn open_and_log_in(&self, settings: &Settings, tried: &[String]) -> Result<Session, Failure> {
+    async fn open_and_log_in(&self, settings: &Settings, tried: &[String]) -> Result<Session, NotOpened> {
         let Some(route) = &self.destination.hop.login else {
-            return self.dial(settings, tried, None).await.map_err(NotOpened::failure);
+            return self.dial(settings, tried, None).await;
         };
         let mut renewed = false;
         loop {
@@ -217,13 +216,14 @@ impl<'a> Worker<'a> {
                 Ok(credentials) => credentials,
                 Err(failure) => {
                     self.note_login(route, Err(&failure));
-                    return Err(failure);
+                    return Err(NotOpened::Failed(failure));
                 }
             };
             // A token is waited for, and comes from what the configuration says by then.
             if !self.is_routed(&self.core.deps.settings.load()) {
                 let text = format!("no route has the login {:?} here any more", route.name);
-                return Err(Failure::temporary(Status(4, 3, 5), "", text));
+                let failure = Failure::temporary(Status(4, 3, 5), "", text);
+                return Err(NotOpened::Failed(failure));
             }
             let token = credentials.token.clone();
             match self.dial(settings, tried, Some(credentials)).await {
@@ -231,7 +231,7 @@ impl<'a> Worker<'a> {
                     self.note_login(route, Ok(&session));
                     return Ok(session);
                 }
-                Err(NotOpened::Failed(failure)) => return Err(failure),
+                Err(other @ (NotOpened::Failed(_) | NotOpened::Full(_))) => return Err(other),
                 Err(NotOpened::Login {
                     failure,
                     token: refused,
@@ -244,7 +244,7 @@ impl<'a> Worker<'a> {
                         continue;
                     }
                     self.note_login(route, Err(&failure));
-                    return Err(failure);
+                    return Err(NotOpened::Failed(failure));
                 }
             }
         }
@@ -263,6 +263,7 @@ impl<'a> Worker<'a> {
             tls: &tls,
             seed: rand::random(),
             avoid: tried,
+            seat: &self.post.seat,
             login,
         };
         dialer.open(&self.destination.hop).await
@@ -330,16 +331,16 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Whether it is time to let another destination have the slot.
+    /// Whether it is time to let another destination have the place.
     fn has_had_its_share(&self) -> bool {
-        self.taken >= SHARE && self.core.is_crowded() && self.destination.has_company()
+        self.taken >= SHARE && self.post.seat.is_wanted() && self.destination.has_company()
     }
 
     /// Keeps the connection for the next message. `false` when this worker ends instead.
     async fn wait(&mut self) -> bool {
         let idle = self.core.deps.settings.load().timeouts.idle;
         let Some(session) = &mut self.session else {
-            return !self.destination.withdraw();
+            return !self.post.withdraw();
         };
         let mut over = false;
         tokio::select! {
@@ -347,13 +348,13 @@ impl<'a> Worker<'a> {
             () = self.destination.called() => return true,
             () = session.over() => over = true,
             () = sleep(idle) => {}
-            () = self.core.pressure.notified() => {}
+            () = self.post.seat.wanted() => {}
             () = self.core.stop.cancelled() => {}
         }
         if over {
             self.close(false);
         }
-        if self.destination.withdraw() {
+        if self.post.withdraw() {
             return false;
         }
         self.destination.called().await;
@@ -412,16 +413,21 @@ impl<'a> Worker<'a> {
                     Connected::Yes => {}
                     Connected::Stopped => return false,
                     // On to the check above: it is another destination's now.
-                    Connected::No(_) | Connected::TooMany
+                    Connected::No(_) | Connected::TooMany | Connected::Full(_)
                         if !self.is_routed(&self.core.deps.settings.load()) =>
                     {
                         continue;
+                    }
+                    Connected::Full(site) if !load.begun => {
+                        self.put_back(load, left);
+                        self.wait_for_room_at(site);
+                        return false;
                     }
                     Connected::TooMany if !load.begun => {
                         self.put_back(load, left);
                         return false;
                     }
-                    Connected::TooMany => {
+                    Connected::TooMany | Connected::Full(_) => {
                         let failure = Failure::temporary(Status(4, 4, 5), "", "no connection to spare");
                         self.fail(&settings, &load, left, &failure).await;
                         return true;
@@ -451,6 +457,14 @@ impl<'a> Worker<'a> {
         true
     }
 
+    /// Has the destination wait until there is room where its hosts are.
+    fn wait_for_room_at(&self, site: Site) {
+        let class = self.post.seat.class();
+        if self.destination.stand_in_line(class) {
+            self.core.places.park(class, site, self.destination);
+        }
+    }
+
     /// Waits as the rate of the destination demands. `false` when the server stops.
     async fn wait_for_turn(&self, settings: &Settings) -> bool {
         let Some(rate) = settings.limits.rate_per_destination else {
@@ -468,8 +482,10 @@ impl<'a> Worker<'a> {
         self.destination.put_back(Work {
             id: message.id,
             queued_at: message.queued_at,
-            message: fresh.then_some(message),
             recipients,
+            class: message.origin.class(),
+            submitter: work::submitter(message.login.as_deref()),
+            message: fresh.then_some(message),
             claims: Arc::into_inner(claims).unwrap_or_default(),
         });
     }
@@ -500,7 +516,8 @@ impl<'a> Worker<'a> {
                 self.taken = 0;
                 return Connected::Yes;
             }
-            Err(failure) => failure,
+            Err(NotOpened::Full(site)) => return Connected::Full(site),
+            Err(NotOpened::Failed(failure) | NotOpened::Login { failure, .. }) => failure,
         };
         tracing::info!(
             target: "postern::attempt", queue = %message.id, destination = %self.destination.name, relay = %failure.relay,
@@ -526,6 +543,7 @@ impl<'a> Worker<'a> {
         let Some(session) = &mut self.session else {
             return (Vec::new(), batch);
         };
+        session.hurry = self.post.seat.hurry();
         let spool = self.core.deps.spool.as_ref();
         let Transacted {
             fates,
@@ -535,6 +553,8 @@ impl<'a> Worker<'a> {
         } = transact(session, settings, spool, message, batch).await;
         let peer_max = session.peer.transactions_max.unwrap_or(u32::MAX);
         let worn = session.transactions >= settings.limits.messages_per_connection.min(peer_max);
+        // It has said what becomes of the message, whatever that is.
+        let answered = reusable && again.is_empty();
         if !reusable || worn {
             self.close(reusable);
         }
@@ -544,6 +564,11 @@ impl<'a> Worker<'a> {
                 Fate::Delivered { .. } => delivered = true,
                 Fate::Failed(failure) => self.destination.note_error(self.core.now(), failure.line()),
             }
+        }
+        if timed_out {
+            self.post.seat.doubt();
+        } else if answered {
+            self.post.seat.prove();
         }
         if delivered {
             self.destination.succeeded(&settings.limits);
@@ -585,6 +610,23 @@ impl<'a> Worker<'a> {
         };
         self.core.conclude(settings, conclusion).await;
     }
+}
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        if self.session.is_some() {
+            self.destination.disconnected();
+        }
+    }
+}
+
+/// A host that may be slow, and others wait for the place.
+fn given_up(patience: Duration) -> Failure {
+    let text = format!(
+        "not ready for mail within {} s; there is no more time for hosts that have taken no mail of late while others wait",
+        patience.as_secs()
+    );
+    Failure::temporary(Status(4, 4, 5), "", text)
 }
 
 /// Takes those out that another host may take.

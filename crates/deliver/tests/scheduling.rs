@@ -141,7 +141,7 @@ async fn slow_and_dead_destinations_delay_nobody() {
         rule("dead.test", &[free_port()]),
         rule("*", &[sink.port()]),
     ];
-    settings.limits.connections = 4;
+    settings.limits.connections = 12;
     settings.limits.waiting_per_destination = 10;
     settings.limits.waiting = 20;
     settings.retry.intervals = vec![Duration::from_secs(1)];

@@ -5,7 +5,6 @@ use postern_policy::route::TlsLevel;
 
 use super::*;
 use crate::hop::HopKind;
-use crate::work::Due;
 
 fn destination() -> Destination {
     let hop = NextHop {
@@ -18,20 +17,25 @@ fn destination() -> Destination {
 }
 
 fn work(id: i64) -> Work {
+    Work::for_tests(id)
+}
+
+fn work_of(class: Class, id: i64) -> Work {
     Work {
-        id: QueueId::from_i64(id),
-        queued_at: Timestamp::UNIX_EPOCH,
-        message: None,
-        recipients: vec![Due::fresh(0)],
-        claims: Vec::new(),
+        class,
+        ..Work::for_tests(id)
     }
 }
 
 fn taken(destination: &Destination, may_wait: bool, arriving: bool) -> Option<i64> {
-    match destination.take(may_wait, arriving) {
+    match destination.take(Class::Users, |_| true, may_wait, arriving) {
         Taken::Work(work) => Some(work.id.as_i64()),
         Taken::Idle | Taken::Leave => None,
     }
+}
+
+fn hired(destination: &Destination, limits: &Limits, free: usize) -> bool {
+    destination.hire(Class::Users, limits, free)
 }
 
 fn failure() -> Failure {
@@ -45,28 +49,28 @@ fn workers_are_hired_for_work_within_bounds() {
         connections_per_destination: 3,
         ..Limits::default()
     };
-    assert!(!destination.hire(&limits, 100), "nothing to do");
+    assert!(!hired(&destination, &limits, 100), "nothing to do");
     for id in 1..=9 {
         assert!(destination.offer(work(id), &limits).is_ok());
     }
-    assert!(destination.hire(&limits, 100) && destination.hire(&limits, 100));
+    assert!(hired(&destination, &limits, 100) && hired(&destination, &limits, 100));
     assert!(
-        !destination.hire(&limits, 100),
+        !hired(&destination, &limits, 100),
         "two until it has shown that it works"
     );
     destination.succeeded(&limits);
     destination.succeeded(&limits);
-    assert!(destination.hire(&limits, 100));
-    assert!(!destination.hire(&limits, 100), "no more than the setting");
-    destination.leave(true);
+    assert!(hired(&destination, &limits, 100));
+    assert!(!hired(&destination, &limits, 100), "no more than the setting");
+    destination.leave(Class::Users, true);
     assert!(
-        !destination.hire(&limits, 3),
+        !hired(&destination, &limits, 3),
         "few connections are left for others"
     );
-    destination.leave(true);
-    destination.leave(true);
+    destination.leave(Class::Users, true);
+    destination.leave(Class::Users, true);
     assert!(
-        destination.hire(&limits, 0),
+        hired(&destination, &limits, 0),
         "one is always started, and waits its turn"
     );
 }
@@ -77,8 +81,8 @@ async fn each_message_gets_one_worker() {
     let limits = Limits::default();
     for id in 1..=2 {
         destination.offer(work(id), &limits).ok();
-        assert!(destination.hire(&limits, 9));
-        assert!(!destination.hire(&limits, 9), "one is on its way");
+        assert!(hired(&destination, &limits, 9));
+        assert!(!hired(&destination, &limits, 9), "one is on its way");
     }
     assert_eq!(
         (taken(&destination, true, true), taken(&destination, true, true)),
@@ -93,10 +97,10 @@ async fn each_message_gets_one_worker() {
     destination.offer(work(3), &limits).ok();
     destination.offer(work(4), &limits).ok();
     assert_eq!(destination.status(Timestamp::UNIX_EPOCH, |time| time).idle, 0);
-    assert!(!destination.hire(&limits, 9), "both idle ones were called");
+    assert!(!hired(&destination, &limits, 9), "both idle ones were called");
     destination.offer(work(5), &limits).ok();
-    assert!(destination.hire(&limits, 9), "a third one is needed");
-    assert!(!destination.withdraw(), "called: it cannot end");
+    assert!(hired(&destination, &limits, 9), "a third one is needed");
+    assert!(!destination.withdraw(Class::Users), "called: it cannot end");
     destination.called().await;
     destination.called().await;
     assert_eq!(
@@ -105,7 +109,7 @@ async fn each_message_gets_one_worker() {
     );
     assert_eq!(taken(&destination, true, true), Some(5));
     assert_eq!(taken(&destination, true, false), None);
-    assert!(destination.withdraw());
+    assert!(destination.withdraw(Class::Users));
     assert_eq!(
         destination.status(Timestamp::UNIX_EPOCH, |time| time).connections,
         2
@@ -120,7 +124,11 @@ fn a_full_queue_gives_work_back() {
         ..Limits::default()
     };
     assert!(destination.offer(work(1), &limits).is_ok());
-    assert_eq!(destination.room(&limits), 1);
+    assert_eq!(
+        destination.room(&limits),
+        [1, 2, 2],
+        "each kind of mail has its own"
+    );
     assert!(destination.offer(work(2), &limits).is_ok());
     assert_eq!(
         destination.offer(work(3), &limits).err().map(|work| work.id),
@@ -131,7 +139,7 @@ fn a_full_queue_gives_work_back() {
     assert_eq!(shortage.domains.len(), 1);
     assert!(destination.shortage().is_none(), "asked for once");
     destination.forget(&[QueueId::from_i64(1)]);
-    destination.hire(&limits, 9);
+    hired(&destination, &limits, 9);
     assert_eq!(taken(&destination, false, true), Some(2));
 }
 
@@ -161,14 +169,14 @@ fn a_dead_destination_pauses_longer_each_time() {
     for id in 1..=3 {
         destination.offer(work(id), &limits).ok();
     }
-    assert!(destination.hire(&limits, 100));
+    assert!(hired(&destination, &limits, 100));
     assert!(
-        !destination.hire(&limits, 100),
+        !hired(&destination, &limits, 100),
         "one worker is enough to find out"
     );
     destination.connected();
     assert_eq!(destination.paused(at(13)), None);
-    assert!(destination.hire(&limits, 100));
+    assert!(hired(&destination, &limits, 100));
 }
 
 #[test]
@@ -234,4 +242,66 @@ fn a_login_that_fails_as_before_is_no_news() {
         let noted = destination.note_login(Timestamp::UNIX_EPOCH, went.as_ref().map(|mechanism| *mechanism));
         assert_eq!(noted, news, "{shows}");
     }
+}
+
+#[test]
+fn kinds_of_mail_take_turns_as_far_as_there_are_places() {
+    let destination = destination();
+    let limits = Limits::default();
+    for id in 0..20 {
+        destination
+            .offer(work_of(Class::Strangers, 100 + id), &limits)
+            .ok();
+        destination.offer(work_of(Class::Reports, 200 + id), &limits).ok();
+    }
+    for id in 0..5 {
+        destination.offer(work_of(Class::Users, id), &limits).ok();
+    }
+    assert!(destination.hire(Class::Strangers, &limits, 9));
+    let mut own = Class::Strangers;
+    let mut order = Vec::new();
+    let mut arriving = true;
+    // Reports get no place.
+    let may = |class| class != Class::Reports;
+    for _ in 0..10 {
+        if let Taken::Work(work) = destination.take(own, may, false, std::mem::take(&mut arriving)) {
+            own = work.class;
+            order.push(work.id.as_i64());
+        }
+    }
+    assert_eq!(order, [0, 100, 1, 2, 3, 101, 4, 102, 103, 104]);
+    destination.leave(own, false);
+    assert_eq!(
+        destination.status(Timestamp::UNIX_EPOCH, |time| time).connections,
+        0
+    );
+    let waiting = destination
+        .status(Timestamp::UNIX_EPOCH, |time| time)
+        .waiting_by_class;
+    assert_eq!((waiting.users, waiting.strangers, waiting.reports), (0, 15, 20));
+}
+
+#[test]
+fn each_kind_of_mail_gets_a_first_worker_and_stands_in_line_once() {
+    let destination = destination();
+    let limits = Limits::default();
+    destination.offer(work_of(Class::Strangers, 1), &limits).ok();
+    destination.offer(work_of(Class::Users, 2), &limits).ok();
+    assert!(destination.wants(Class::Strangers, &limits, 0) && destination.stand_in_line(Class::Strangers));
+    assert!(
+        !destination.wants(Class::Strangers, &limits, 9),
+        "it waits already"
+    );
+    assert!(!destination.stand_in_line(Class::Strangers));
+    assert!(
+        destination.hire(Class::Users, &limits, 0),
+        "one is always started"
+    );
+    assert!(
+        !destination.wants(Class::Users, &limits, 0),
+        "few places are left for others"
+    );
+    destination.leave_line(Class::Strangers);
+    assert!(destination.wants(Class::Strangers, &limits, 0));
+    assert!(!destination.wants(Class::Reports, &limits, 9), "there is nothing");
 }

@@ -362,5 +362,6 @@ fn timeouts(c: &Checking<'_>) -> Timeouts {
         idle: *written.idle,
         shutdown: *c.file.shutdown.grace,
         resolve: *written.resolve,
+        crowded: *written.crowded,
     }
 }

@@ -30,7 +30,9 @@ table! {
     Delivery {
         /// Connections to one next hop at once. A new destination starts with two and earns one more with every message it takes.
         connections_per_destination: u64 = Count(1..=10_000), default "20";
-        /// Connections in all. Each costs a socket and about 20 KiB.
+        /// Connections in all, those for local delivery aside. Each costs a socket and about 20 KiB. Half are kept for users' mail, a
+        /// fifth for strangers', a tenth for reports; hosts that have taken no mail of late can have half of each share. Of fewer
+        /// than four, none are kept.
         connections: u64 = Count(1..=100_000), default "1000";
         /// Messages a second to one next hop.
         rate_per_destination: f64 = Number(0.001..=1_000_000.0), optional "10.0" else "no limit";
@@ -41,9 +43,10 @@ table! {
         /// Deliveries on one connection whose outcome may be on its way to the disk. A crash repeats at most this many a
         /// connection; more of them hide the time that a sync takes.
         unsettled_per_connection: u64 = Count(1..=100), default "4";
-        /// Messages of one next hop held in memory; the rest waits on disk.
+        /// Messages of one next hop and one kind of mail (users', strangers', reports) held in memory; the rest waits on disk.
         waiting_per_destination: u64 = Count(1..=1_000_000), default "1000";
-        /// Deferred messages held in memory in all, without their bodies. Fresh ones are bounded by `[spool]`.
+        /// Deferred messages held in memory in all, without their bodies, kept for kinds of mail as connections are. Fresh ones are
+        /// bounded by `[spool]`.
         waiting: u64 = Count(1..=10_000_000), default "20000";
         /// Hosts and addresses tried in one attempt.
         addresses_per_attempt: u64 = Count(1..=100), default "10";
@@ -103,6 +106,9 @@ table! {
         idle: Duration = Time("0", "10m"), default "\"5s\"";
         /// For finding the addresses of one name.
         resolve: Duration = Time("1s", "10m"), default "\"30s\"";
+        /// For a host that has taken no mail of late to be ready for mail, and for each answer after that but the one to the end of
+        /// the data, while others wait for its place. Greetings that keep clients waiting take 5 or 6 seconds.
+        crowded: Duration = Time("1s", "10m"), default "\"8s\"";
     }
 }
 

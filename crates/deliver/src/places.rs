@@ -1,0 +1,569 @@
+//! Places for connections: who has one, who stands in line, and which host has how many.
+//!
+//! How many each kind of mail may have is decided in [`postern_policy::concurrency`]; here it is counted. Nobody waits for a
+//! place in a task of its own: a next hop stands in line as an entry, and the worker is started with the place (`usher`).
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use postern_policy::concurrency::{Class, Pressure, PressureNews, Shares, Site, Usage};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+use crate::destination::Destination;
+use crate::line::Line;
+use crate::proven::Proven;
+use crate::seat::{Held, Seat};
+use crate::status::PlacesStatus;
+
+/// How often a worker that waits for a silent host looks whether others want its place.
+const LOOK_UP: Duration = Duration::from_millis(500);
+
+/// All places.
+pub(crate) struct Places {
+    state: Mutex<State>,
+    hasher: RandomState,
+    /// For each class, whether somebody would take the place of a host that works.
+    crowded: [AtomicBool; 3],
+    /// For each class, whether somebody would take the place of a host that is not known to work.
+    pressed: [AtomicBool; 3],
+    /// There may be a place for somebody in line.
+    pub(super) changed: Notify,
+    /// For each class, tells one idle connection that its place is wanted.
+    wanted: [Notify; 3],
+}
+
+pub(super) struct State {
+    shares: Shares,
+    usage: Usage,
+    lines: [Lines; 3],
+    sites: HashMap<(Class, Site), AtSite>,
+    proven: [Proven; 3],
+    /// No further place for a host that is not known, while those are given at a pace.
+    paced: [Option<Instant>; 3],
+    pressure: [Pressure; 3],
+    /// How long a host that is not known is waited for while others wait for its place.
+    patience: Duration,
+}
+
+/// Next hops in line for places of one class.
+#[derive(Default)]
+struct Lines {
+    proven: Line<Entry>,
+    unproven: Line<Entry>,
+    /// Which had its turn last, where both could.
+    proven_last: bool,
+    /// How many wait for places at one address or network.
+    parked: usize,
+}
+
+/// A next hop in line.
+struct Entry {
+    destination: Arc<Destination>,
+    submitter: u64,
+}
+
+/// Connections to one address or network.
+#[derive(Default)]
+struct AtSite {
+    proven: usize,
+    unproven: usize,
+    parked: VecDeque<Entry>,
+}
+
+/// What the line comes to.
+pub(crate) enum Next {
+    /// This one is next, and here is its place.
+    Place(Seat, Arc<Destination>),
+    /// Nobody until then, or until [`Places::changed`].
+    Wait(Option<Instant>),
+}
+
+impl Places {
+    pub(crate) fn new(total: usize, patience: Duration) -> Arc<Self> {
+        let state = State {
+            shares: Shares::of(total),
+            usage: Usage::default(),
+            lines: Default::default(),
+            sites: HashMap::new(),
+            proven: Default::default(),
+            paced: [None; 3],
+            pressure: Default::default(),
+            patience,
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            hasher: RandomState::new(),
+            crowded: Default::default(),
+            pressed: Default::default(),
+            changed: Notify::new(),
+            wanted: Default::default(),
+        })
+    }
+
+    /// Follows new settings. Places taken stay taken.
+    pub(crate) fn follow(&self, total: usize, patience: Duration) {
+        let mut state = self.state.lock();
+        state.shares = Shares::of(total);
+        state.patience = patience;
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// How many more places there are for this next hop.
+    pub(crate) fn room(&self, class: Class, destination: &Destination) -> usize {
+        if destination.hop.is_local() {
+            return usize::MAX;
+        }
+        let host = self.hash(&destination.name);
+        let state = self.state.lock();
+        let proven = state.is_proven(class, host, Instant::now());
+        state.shares.room(&state.usage, class, proven)
+    }
+
+    /// Whether the next hop has taken mail of this class of late.
+    pub(crate) fn is_proven(&self, class: Class, destination: &Destination) -> bool {
+        let host = self.hash(&destination.name);
+        self.state.lock().is_proven(class, host, Instant::now())
+    }
+
+    /// A place, unless there is none, or others stand in line for it.
+    pub(crate) fn take(self: &Arc<Self>, class: Class, destination: &Destination) -> Option<Seat> {
+        if destination.hop.is_local() {
+            return Some(Seat::local(class));
+        }
+        let host = self.hash(&destination.name);
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let proven = state.is_proven(class, host, now);
+        let line = &state.lines[class.index()];
+        let others = if proven { &line.proven } else { &line.unproven };
+        if !others.is_empty() || state.not_before(class, proven, now) != Some(now) {
+            return None;
+        }
+        let held = state.count(class, proven, now);
+        drop(state);
+        Some(Seat::new(self.clone(), host, held))
+    }
+
+    /// Puts a next hop into line. The caller has marked it with [`Destination::stand_in_line`].
+    pub(crate) fn line_up(&self, class: Class, destination: &Arc<Destination>) {
+        let entry = Entry::new(class, destination);
+        let mut state = self.state.lock();
+        self.push(&mut state, class, entry, false);
+        self.refresh(&mut state);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Has a next hop wait until there is room at a part of the network that has all the connections it may have. The caller has
+    /// marked it with [`Destination::stand_in_line`].
+    pub(crate) fn park(&self, class: Class, site: Site, destination: &Arc<Destination>) {
+        let entry = Entry::new(class, destination);
+        let mut state = self.state.lock();
+        match state.sites.get_mut(&(class, site)) {
+            Some(at) => {
+                at.parked.push_back(entry);
+                state.lines[class.index()].parked += 1;
+                // There may be room by now.
+                self.unpark(&mut state, class, site);
+            }
+            None => self.push(&mut state, class, entry, true),
+        }
+        self.refresh(&mut state);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Who is next, with the place that is taken for it.
+    pub(crate) fn next(self: &Arc<Self>) -> Next {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let mut wake: Option<Instant> = None;
+        for class in Class::ALL {
+            let Some((entry, proven)) = state.pop(class, now, &mut wake) else {
+                continue;
+            };
+            let destination = entry.destination;
+            let host = self.hash(&destination.name);
+            let held = state.count(class, proven, now);
+            self.refresh(&mut state);
+            drop(state);
+            let seat = Seat::new(self.clone(), host, held);
+            return Next::Place(seat, destination);
+        }
+        self.refresh(&mut state);
+        Next::Wait(wake)
+    }
+
+    /// Whether others would use the place of a worker of this class at once.
+    pub(crate) fn is_crowded(&self, class: Class) -> bool {
+        self.crowded[class.index()].load(Ordering::Relaxed)
+    }
+
+    /// Resolves when an idle connection is asked for its place.
+    pub(crate) async fn wanted(&self, class: Class) {
+        self.wanted[class.index()].notified().await;
+    }
+
+    /// How long each answer of a host that is not known to work may take, while others wait for its place.
+    pub(crate) fn hurry(&self, class: Class) -> Option<Duration> {
+        self.pressed[class.index()]
+            .load(Ordering::Relaxed)
+            .then(|| self.state.lock().patience)
+    }
+
+    /// Resolves when a host that is not known to work has been waited for long enough, and others want its place.
+    pub(crate) async fn patience(&self, class: Class) -> Duration {
+        let began = Instant::now();
+        loop {
+            sleep(LOOK_UP).await;
+            if let Some(patience) = self.hurry(class)
+                && began.elapsed() >= patience
+            {
+                return patience;
+            }
+        }
+    }
+
+    /// What there is to tell, `since` being the time since it was last asked.
+    pub(crate) fn news(&self, since: Duration) -> Vec<(PressureNews, PlacesStatus)> {
+        let mut state = self.state.lock();
+        Class::ALL
+            .into_iter()
+            .filter_map(|class| {
+                let waiting = state.lines[class.index()].len() > 0;
+                let news = state.pressure[class.index()].note(waiting, since)?;
+                Some((news, state.status(class)))
+            })
+            .collect()
+    }
+
+    /// The places of each class, for listings.
+    pub(crate) fn status(&self) -> Vec<PlacesStatus> {
+        let state = self.state.lock();
+        Class::ALL.into_iter().map(|class| state.status(class)).collect()
+    }
+
+    fn hash(&self, name: &str) -> u64 {
+        self.hasher.hash_one(name)
+    }
+
+    fn push(&self, state: &mut State, class: Class, entry: Entry, again: bool) {
+        let host = self.hash(&entry.destination.name);
+        let proven = state.is_proven(class, host, Instant::now());
+        let lines = &mut state.lines[class.index()];
+        let line = if proven {
+            &mut lines.proven
+        } else {
+            &mut lines.unproven
+        };
+        if again {
+            line.push_again(entry.submitter, entry);
+        } else {
+            line.push(entry.submitter, entry);
+        }
+    }
+
+    /// Moves those into line for whom there is room at a site.
+    fn unpark(&self, state: &mut State, class: Class, site: Site) {
+        let shares = state.shares;
+        let Some(at) = state.sites.get_mut(&(class, site)) else {
+            return;
+        };
+        let most = shares.most_at(class, site.width, at.proven > 0);
+        let room = most.saturating_sub(at.proven + at.unproven);
+        let next: Vec<_> = at.parked.drain(..room.min(at.parked.len())).collect();
+        if at.proven + at.unproven == 0 && at.parked.is_empty() {
+            state.sites.remove(&(class, site));
+        }
+        state.lines[class.index()].parked -= next.len();
+        if !next.is_empty() {
+            self.changed.notify_one();
+        }
+        for entry in next {
+            self.push(state, class, entry, true);
+        }
+    }
+
+    /// Says what the lines mean for those who have places.
+    fn refresh(&self, state: &mut State) {
+        for class in Class::ALL {
+            let place = class.index();
+            let lines = &state.lines[place];
+            let room = |proven| state.shares.room(&state.usage, class, proven);
+            let more_unproven = state.usage.unproven(class) < state.shares.unproven(class);
+            let crowded = !lines.proven.is_empty() && room(true) == 0
+                || !lines.unproven.is_empty() && more_unproven && room(false) == 0;
+            self.crowded[place].store(crowded, Ordering::Relaxed);
+            self.pressed[place].store(!lines.unproven.is_empty() || lines.parked > 0, Ordering::Relaxed);
+            if crowded {
+                for other in Class::ALL {
+                    // Of what is kept for it a class gives nothing to others.
+                    if other == class || state.usage.held(other) > state.shares.reserved(other) {
+                        self.wanted[other.index()].notify_one();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What seats do.
+impl Places {
+    /// Gives the place back.
+    pub(super) fn give_back(&self, held: &mut Held) {
+        let mut state = self.state.lock();
+        self.leave_sites(&mut state, held);
+        state.refund(held, Instant::now());
+        state.usage.give_back(held.class, held.proven, 1);
+        let waiting = state.lines.iter().any(|lines| lines.len() > 0);
+        drop(state);
+        if waiting {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Changes the place for one of another class, if there is one.
+    pub(super) fn change(&self, host: u64, held: &mut Held, class: Class) -> bool {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let address = held.sites.is_some_and(|sites| {
+            let address = self.hasher.hash_one(sites[0]);
+            state.proven[class.index()].holds(address, now)
+        });
+        let proven = address || state.is_proven(class, host, now);
+        state.refund(held, now);
+        state.usage.give_back(held.class, held.proven, 1);
+        if state.shares.room(&state.usage, class, proven) == 0 {
+            state.usage.take(held.class, held.proven, 1);
+            return false;
+        }
+        let sites = held.sites;
+        self.leave_sites(&mut state, held);
+        state.usage.take(class, proven, 1);
+        (held.class, held.proven) = (class, proven);
+        // It is there already, so no bound is asked.
+        for site in sites.into_iter().flatten() {
+            let at = state.sites.entry((class, site)).or_default();
+            *at.of(proven) += 1;
+        }
+        held.sites = sites;
+        drop(state);
+        self.changed.notify_one();
+        true
+    }
+
+    /// Counts a connection to an address, in place of the one counted before.
+    ///
+    /// # Errors
+    ///
+    /// The site that has all the connections it may have.
+    pub(super) fn enter(&self, held: &mut Held, address: IpAddr) -> Result<(), Site> {
+        let sites = Site::of(address);
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        self.leave_sites(&mut state, held);
+        let class = held.class;
+        if !held.proven && state.proven[class.index()].holds(self.hasher.hash_one(sites[0]), now) {
+            state.refund(held, now);
+            state.usage.give_back(class, false, 1);
+            state.usage.take(class, true, 1);
+            held.proven = true;
+        }
+        for site in sites {
+            let (proven, unproven) = state
+                .sites
+                .get(&(class, site))
+                .map_or((0, 0), |at| (at.proven, at.unproven));
+            let most = |proven| state.shares.most_at(class, site.width, proven);
+            if proven + unproven >= most(true) || !held.proven && unproven >= most(false) {
+                return Err(site);
+            }
+        }
+        for site in sites {
+            *state.sites.entry((class, site)).or_default().of(held.proven) += 1;
+        }
+        held.sites = Some(sites);
+        Ok(())
+    }
+
+    /// The host has shown that it works.
+    pub(super) fn prove(&self, host: u64, held: &mut Held) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let proven = &mut state.proven[held.class.index()];
+        proven.note(host, now);
+        if let Some([address, _]) = held.sites {
+            proven.note(self.hasher.hash_one(address), now);
+        }
+        self.count_as(&mut state, held, true);
+        for site in held.sites.into_iter().flatten() {
+            self.unpark(&mut state, held.class, site);
+        }
+        self.refresh(&mut state);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The host has let a time limit pass.
+    pub(super) fn doubt(&self, host: u64, held: &mut Held) {
+        let mut state = self.state.lock();
+        let proven = &mut state.proven[held.class.index()];
+        proven.forget(host);
+        if let Some([address, _]) = held.sites {
+            proven.forget(self.hasher.hash_one(address));
+        }
+        self.count_as(&mut state, held, false);
+    }
+
+    fn count_as(&self, state: &mut State, held: &mut Held, proven: bool) {
+        if held.proven == proven {
+            return;
+        }
+        state.refund(held, Instant::now());
+        state.usage.give_back(held.class, held.proven, 1);
+        state.usage.take(held.class, proven, 1);
+        for site in held.sites.into_iter().flatten() {
+            if let Some(at) = state.sites.get_mut(&(held.class, site)) {
+                *at.of(held.proven) -= 1;
+                *at.of(proven) += 1;
+            }
+        }
+        held.proven = proven;
+    }
+
+    fn leave_sites(&self, state: &mut State, held: &mut Held) {
+        for site in held.sites.take().into_iter().flatten() {
+            if let Some(at) = state.sites.get_mut(&(held.class, site)) {
+                *at.of(held.proven) -= 1;
+                self.unpark(state, held.class, site);
+            }
+        }
+    }
+}
+
+impl State {
+    fn is_proven(&self, class: Class, host: u64, now: Instant) -> bool {
+        self.proven[class.index()].holds(host, now)
+    }
+
+    /// When there may be a place; `None` when some other has to be given back first.
+    fn not_before(&self, class: Class, proven: bool, now: Instant) -> Option<Instant> {
+        if self.shares.room(&self.usage, class, proven) == 0 {
+            return None;
+        }
+        if proven || !self.shares.is_paced(&self.usage, class) {
+            return Some(now);
+        }
+        Some(self.paced[class.index()].map_or(now, |at| at.max(now)))
+    }
+
+    /// Takes a place.
+    fn count(&mut self, class: Class, proven: bool, now: Instant) -> Held {
+        let paced = !proven && self.shares.is_paced(&self.usage, class);
+        if paced {
+            self.paced[class.index()] = Some(now + self.shares.pace(class, self.patience));
+        }
+        self.usage.take(class, proven, 1);
+        Held::new(class, proven, paced.then_some(now))
+    }
+
+    /// A place given at the pace at which silent hosts give them back has come back sooner, or is none of those any more: the next
+    /// one may have it at once.
+    fn refund(&mut self, held: &mut Held, now: Instant) {
+        if let Some(since) = held.paced.take()
+            && now - since < self.patience
+        {
+            let pace = self.shares.pace(held.class, self.patience);
+            let paced = &mut self.paced[held.class.index()];
+            *paced = paced.and_then(|at| at.checked_sub(pace));
+        }
+    }
+
+    /// The next one in the lines of a class, if there is a place for it now. Brings `wake` forward to the time at which there may be one.
+    fn pop(&mut self, class: Class, now: Instant, wake: &mut Option<Instant>) -> Option<(Entry, bool)> {
+        let place = class.index();
+        let mut free = |proven: bool, empty: bool| {
+            if empty {
+                return false;
+            }
+            match self.not_before(class, proven, now) {
+                Some(at) if at > now => {
+                    *wake = Some(wake.map_or(at, |wake| wake.min(at)));
+                    false
+                }
+                Some(_) => true,
+                None => false,
+            }
+        };
+        let proven = free(true, self.lines[place].proven.is_empty());
+        let unproven = free(false, self.lines[place].unproven.is_empty());
+        let paced = self.shares.is_paced(&self.usage, class);
+        let lines = &mut self.lines[place];
+        let proven = match (proven, unproven) {
+            (false, false) => return None,
+            (true, true) => !lines.proven_last,
+            (proven, _) => proven,
+        };
+        lines.proven_last = proven;
+        let entry = if proven {
+            lines.proven.pop_oldest()
+        } else if paced {
+            // Where most places are taken by hosts that say nothing, whoever came last is the likeliest to be another one.
+            lines.unproven.pop_newest()
+        } else {
+            lines.unproven.pop_oldest()
+        };
+        entry.map(|entry| (entry, proven))
+    }
+
+    fn status(&self, class: Class) -> PlacesStatus {
+        let lines = &self.lines[class.index()];
+        PlacesStatus {
+            class: class.name(),
+            connections: self.usage.held(class),
+            reserved: self.shares.reserved(class),
+            most: self.shares.most(class),
+            unproven: self.usage.unproven(class),
+            unproven_most: self.shares.unproven(class),
+            in_line: lines.proven.len() + lines.unproven.len(),
+            in_line_for_address: lines.parked,
+            short: self.pressure[class.index()].is_told(),
+        }
+    }
+}
+
+impl Entry {
+    /// Asks the destination, so not to be called while the places are locked.
+    fn new(class: Class, destination: &Arc<Destination>) -> Self {
+        Self {
+            submitter: destination.submitter(class),
+            destination: destination.clone(),
+        }
+    }
+}
+
+impl Lines {
+    fn len(&self) -> usize {
+        self.proven.len() + self.unproven.len() + self.parked
+    }
+}
+
+impl AtSite {
+    fn of(&mut self, proven: bool) -> &mut usize {
+        if proven {
+            &mut self.proven
+        } else {
+            &mut self.unproven
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

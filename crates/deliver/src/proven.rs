@@ -1,0 +1,66 @@
+//! Which hosts have taken mail of late, as far as this process remembers.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long a host is remembered.
+const FOR: Duration = Duration::from_secs(6 * 3600);
+
+/// Most hosts remembered, for each class of mail.
+const MOST: usize = 20_000;
+
+/// Hosts and next hops by the hash of their name or address, with the time until which they are remembered.
+#[derive(Default)]
+pub(crate) struct Proven {
+    until: HashMap<u64, Instant>,
+}
+
+impl Proven {
+    pub(crate) fn note(&mut self, host: u64, now: Instant) {
+        if self.until.len() >= MOST && !self.until.contains_key(&host) {
+            self.make_room(now);
+        }
+        self.until.insert(host, now + FOR);
+    }
+
+    pub(crate) fn forget(&mut self, host: u64) {
+        self.until.remove(&host);
+    }
+
+    pub(crate) fn holds(&self, host: u64, now: Instant) -> bool {
+        self.until.get(&host).is_some_and(|until| *until > now)
+    }
+
+    /// Forgets the half that has been silent longest.
+    fn make_room(&mut self, now: Instant) {
+        let mut times: Vec<Instant> = self.until.values().copied().collect();
+        let half = times.len() / 2;
+        let (_, middle, _) = times.select_nth_unstable(half);
+        let middle = (*middle).max(now);
+        self.until.retain(|_, until| *until > middle);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_latest_are_remembered_and_not_for_ever() {
+        let mut proven = Proven::default();
+        for host in 0..MOST as u64 {
+            proven.note(host, Instant::now());
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        proven.note(u64::MAX, Instant::now());
+        assert!(proven.until.len() <= MOST / 2 + 1);
+        assert!(!proven.holds(0, Instant::now()) && proven.holds(MOST as u64 - 1, Instant::now()));
+        proven.forget(MOST as u64 - 1);
+        assert!(!proven.holds(MOST as u64 - 1, Instant::now()));
+        assert!(proven.holds(u64::MAX, Instant::now()));
+        tokio::time::advance(FOR).await;
+        assert!(!proven.holds(u64::MAX, Instant::now()));
+    }
+}

@@ -1,0 +1,169 @@
+//! A place for one connection, given back on drop.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use postern_policy::concurrency::{Class, Site};
+use tokio::time::Instant;
+
+use crate::places::Places;
+
+/// A place for one connection.
+pub(crate) struct Seat {
+    /// `None` for local delivery, which takes no place from anybody.
+    places: Option<Arc<Places>>,
+    /// The next hop.
+    host: u64,
+    held: Mutex<Held>,
+}
+
+/// What a seat counts as.
+pub(crate) struct Held {
+    pub(crate) class: Class,
+    /// Whether the host has taken mail of late.
+    pub(crate) proven: bool,
+    /// Where the host is.
+    pub(crate) sites: Option<[Site; 2]>,
+    /// Since when, if it was given at a pace.
+    pub(crate) paced: Option<Instant>,
+    /// Whether the host has shown over this seat that it works.
+    shown: bool,
+}
+
+impl Seat {
+    pub(crate) fn new(places: Arc<Places>, host: u64, held: Held) -> Self {
+        Self {
+            places: Some(places),
+            host,
+            held: Mutex::new(held),
+        }
+    }
+
+    /// For delivery on this machine, which waits for nobody.
+    pub(crate) fn local(class: Class) -> Self {
+        Self {
+            places: None,
+            host: 0,
+            held: Mutex::new(Held::new(class, true, None)),
+        }
+    }
+
+    pub(crate) fn class(&self) -> Class {
+        self.held.lock().class
+    }
+
+    /// Changes to a place of another class. `false` when there is none: it stays what it is.
+    pub(crate) fn change(&self, class: Class) -> bool {
+        let held = &mut *self.held.lock();
+        if held.class == class {
+            return true;
+        }
+        match &self.places {
+            Some(places) => {
+                let changed = places.change(self.host, held, class);
+                held.shown &= !changed;
+                changed
+            }
+            None => {
+                held.class = class;
+                true
+            }
+        }
+    }
+
+    /// Counts the connection to an address that is about to be made.
+    ///
+    /// # Errors
+    ///
+    /// The part of the network that has all the connections it may have.
+    pub(crate) fn enter(&self, address: IpAddr) -> Result<(), Site> {
+        match &self.places {
+            Some(places) => places.enter(&mut self.held.lock(), address),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes that the host works: it has answered all that a transaction asks.
+    pub(crate) fn prove(&self) {
+        let held = &mut *self.held.lock();
+        if let Some(places) = &self.places
+            && !held.shown
+        {
+            held.shown = true;
+            places.prove(self.host, held);
+        }
+    }
+
+    /// Notes that the host has let a time limit pass.
+    pub(crate) fn doubt(&self) {
+        let held = &mut *self.held.lock();
+        if let Some(places) = &self.places {
+            held.shown = false;
+            places.doubt(self.host, held);
+        }
+    }
+
+    /// Its class, if the host is not known to work.
+    fn unproven(&self) -> Option<Class> {
+        let held = self.held.lock();
+        (!held.proven).then_some(held.class)
+    }
+
+    /// How long each answer may take, where that is less than otherwise: others wait, and the host is not known to work.
+    pub(crate) fn hurry(&self) -> Option<Duration> {
+        self.places.as_ref()?.hurry(self.unproven()?)
+    }
+
+    /// Resolves when the host has been waited for long enough; never, when it is known to work.
+    pub(crate) async fn patience(&self) -> Duration {
+        if let Some(places) = &self.places
+            && let Some(class) = self.unproven()
+        {
+            let patience = places.patience(class).await;
+            // Its address may have turned out to be one that works.
+            if self.unproven().is_some() {
+                return patience;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Whether others would use the place at once.
+    pub(crate) fn is_wanted(&self) -> bool {
+        let class = self.class();
+        self.places
+            .as_ref()
+            .is_some_and(|places| places.is_crowded(class))
+    }
+
+    /// Resolves when the place of an idle connection is asked for.
+    pub(crate) async fn wanted(&self) {
+        let class = self.class();
+        match &self.places {
+            Some(places) => places.wanted(class).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Held {
+    pub(crate) fn new(class: Class, proven: bool, paced: Option<Instant>) -> Self {
+        Self {
+            class,
+            proven,
+            sites: None,
+            paced,
+            shown: false,
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(places) = &self.places {
+            places.give_back(self.held.get_mut());
+        }
+    }
+}

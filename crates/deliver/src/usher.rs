@@ -1,0 +1,76 @@
+//! Gives places to the next hops in line, and tells an administrator when they are short.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_policy::concurrency::PressureNews;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::core::Core;
+use crate::places::Next;
+use crate::post::Post;
+use crate::status::PlacesStatus;
+
+/// How often it looks whether there is something to tell.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Until the server stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looked = Instant::now();
+    loop {
+        let wake = serve(&core);
+        let paced = async {
+            match wake {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = core.stop.cancelled() => return,
+            () = core.places.changed.notified() => {}
+            () = paced => {}
+            _ = look.tick() => {
+                for (news, places) in core.places.news(looked.elapsed()) {
+                    tell(news, &places);
+                }
+                looked = Instant::now();
+            }
+        }
+    }
+}
+
+/// Starts workers for those in line, as far as there are places. Returns when there may be more.
+fn serve(core: &Arc<Core>) -> Option<Instant> {
+    let settings = core.deps.settings.load();
+    loop {
+        match core.places.next() {
+            Next::Place(seat, destination) => {
+                let class = seat.class();
+                destination.leave_line(class);
+                let room = core.places.room(class, &destination);
+                if destination.hire(class, &settings.limits, room) {
+                    core.start_worker(Post::new(destination.clone(), seat), destination);
+                }
+            }
+            Next::Wait(wake) => return wake,
+        }
+    }
+}
+
+fn tell(news: PressureNews, places: &PlacesStatus) {
+    let class = places.class;
+    match news {
+        PressureNews::Begins => tracing::warn!(
+            target: "postern::attempt", class, connections = places.connections, silent = places.unproven,
+            waiting = places.in_line + places.in_line_for_address,
+            "connections are short: hosts wait in line, and those that took no mail of late are given less time; \
+             see `postern queue list --destinations`"
+        ),
+        PressureNews::Ends => tracing::info!(
+            target: "postern::attempt", class, connections = places.connections, "connections are enough again"
+        ),
+    }
+}
