@@ -14,6 +14,9 @@ const ZONES: &str = r#"
     local-data: "null.test. 60 MX 0 ."
     local-data: "bare.test. 60 A 192.0.2.9"
     local-data: "alias.test. 60 CNAME many.test."
+    local-data: "circle.test. 60 CNAME circle.test."
+    local-data: "one.circle.test. 60 CNAME two.circle.test."
+    local-data: "two.circle.test. 60 CNAME one.circle.test."
     local-data: "a.many.test. 60 A 192.0.2.1"
     local-data: "a.many.test. 60 A 192.0.2.2"
     local-data: "a.many.test. 60 AAAA 2001:db8::1"
@@ -51,10 +54,18 @@ impl Unbound {
         let large: String = (0..90)
             .map(|n| format!("    local-data: \"large.test. 60 MX {n} host-{n}.large.test.\"\n"))
             .collect();
+        let chain: String = (0..40)
+            .map(|n| {
+                format!(
+                    "    local-data: \"chain{n}.test. 60 CNAME chain{}.test.\"\n",
+                    n + 1
+                )
+            })
+            .collect();
         let configuration = format!(
             "server:\n    interface: 127.0.0.1\n    port: {port}\n    do-daemonize: no\n    use-syslog: no\n    \
              chroot: \"\"\n    username: \"\"\n    pidfile: \"\"\n    directory: \"{}\"\n    num-threads: 1\n    \
-             module-config: \"iterator\"\n    access-control: 127.0.0.0/8 allow\n{ZONES}{large}remote-control:\n    \
+             module-config: \"iterator\"\n    access-control: 127.0.0.0/8 allow\n{ZONES}{large}{chain}remote-control:\n    \
              control-enable: no\n",
             folder.path().display()
         );
@@ -162,6 +173,9 @@ async fn mail_exchangers() {
         ("in the order of preference",           "many.test",              Ok(many.clone())),
         ("the case of letters",                  "Many.TEST",              Ok(many.clone())),
         ("through an alias",                     "alias.test",             Ok(many)),
+        ("an alias of itself",                   "circle.test",            Err("temporary")),
+        ("aliases in a circle",                  "one.circle.test",        Err("temporary")),
+        ("too many aliases",                     "chain0.test",            Err("temporary")),
         ("null MX",                              "null.test",              Ok(vec![mx(0, "")])),
         ("an address alone",                     "bare.test",              Err("no data")),
         ("no such name",                         "none.test",              Err("no such domain")),

@@ -38,14 +38,14 @@ impl Datum {
     pub(super) fn from_record(data: &RData) -> Option<Self> {
         match data {
             RData::MX(mx) => Some(Self::Exchange(MxRecord {
-                preference: mx.preference(),
-                exchange: super::host_text(mx.exchange()),
+                preference: mx.preference,
+                exchange: super::host_text(&mx.exchange),
             })),
             RData::SRV(srv) => Some(Self::Service(SrvRecord {
-                priority: srv.priority(),
-                weight: srv.weight(),
-                port: srv.port(),
-                target: super::host_text(srv.target()),
+                priority: srv.priority,
+                weight: srv.weight,
+                port: srv.port,
+                target: super::host_text(&srv.target),
             })),
             RData::A(address) => Some(Self::Address(IpAddr::V4(address.0))),
             // An IPv4 address inside IPv6 is that address, here as everywhere.

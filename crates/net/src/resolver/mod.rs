@@ -8,14 +8,13 @@ mod system;
 
 use arc_swap::ArcSwap;
 use cache::{Answer, Answers, Datum};
-use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
-use hickory_resolver::name_server::TokioConnectionProvider;
-use hickory_resolver::proto::ProtoErrorKind;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
-use hickory_resolver::proto::xfer::Protocol;
-use hickory_resolver::{ResolveErrorKind, TokioResolver};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +24,9 @@ const RECORDS_MAX: usize = 256;
 
 /// Most names of an address that are looked at in search of one that leads back.
 const REVERSE_NAMES_MAX: usize = 8;
+
+/// Questions that may be open at once on one TCP connection to a name server.
+const TCP_QUESTIONS_MAX: usize = 1_024;
 
 /// How to look up.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -140,9 +142,11 @@ impl Resolver {
         options.edns0 = true;
         options.try_tcp_on_error = true;
         options.cache_size = 0;
-        let inner = TokioResolver::builder_with_config(config, TokioConnectionProvider::default())
+        options.max_active_requests = TCP_QUESTIONS_MAX;
+        let inner = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
             .with_options(options)
-            .build();
+            .build()
+            .map_err(|error| ResolverSetupError(error.to_string()))?;
         let current = Current {
             inner,
             answers: Answers::new(settings.cache_size),
@@ -283,11 +287,47 @@ impl Resolver {
                 records(&lookup, text),
                 lookup.valid_until().saturating_duration_since(now),
             ),
-            Ok(Err(error)) => classify(text, &error),
+            Ok(Err(error)) => match unfinished_alias(&error) {
+                Some(last) if current.is_alias(last).await => (Err(endless_alias(text)), Duration::ZERO),
+                _ => classify(text, &error),
+            },
             Err(_) => (Err(too_late(text, current.timeout)), Duration::ZERO),
         };
         current.answers.put(&key, kind, answer.clone(), ttl, now);
         answer
+    }
+}
+
+impl Current {
+    /// Whether `name` is an alias (CNAME). What cannot be found out is a yes: then nothing is known for good.
+    async fn is_alias(&self, name: &Name) -> bool {
+        let question = self.inner.lookup(name.clone(), RecordType::CNAME);
+        match tokio::time::timeout(self.timeout, question).await {
+            Ok(Err(error)) => !matches!(error, NetError::Dns(DnsError::NoRecordsFound(_))),
+            Ok(Ok(_)) | Err(_) => true,
+        }
+    }
+}
+
+/// The name at which following aliases may have ended too early: hickory gives up after a few and reports that there is no record.
+/// An honest answer of that kind comes with the SOA record that says for how long it holds (RFC 2308 section 5).
+fn unfinished_alias(error: &NetError) -> Option<&Name> {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(NoRecords {
+            response_code: ResponseCode::NoError,
+            soa: None,
+            query,
+            ..
+        })) => Some(query.name()),
+        _ => None,
+    }
+}
+
+/// Somebody's mistake, and mistakes are mended.
+fn endless_alias(text: &str) -> ResolveError {
+    ResolveError::Temporary {
+        name: text.to_owned(),
+        reason: "its aliases (CNAME) go in circles, or are too many".to_owned(),
     }
 }
 
@@ -303,14 +343,17 @@ fn servers(listed: &[SocketAddr]) -> ResolverConfig {
     let system = listed.is_empty().then(system::read);
     let tcp_only = system.as_ref().is_some_and(|system| system.tcp_only);
     let servers = system.as_ref().map_or(listed, |system| &system.servers);
-    let mut config = ResolverConfig::new();
-    for &server in servers {
+    let server = |server: &SocketAddr| {
+        let mut connections = vec![ConnectionConfig::tcp()];
         if !tcp_only {
-            config.add_name_server(NameServerConfig::new(server, Protocol::Udp));
+            connections.insert(0, ConnectionConfig::udp());
         }
-        config.add_name_server(NameServerConfig::new(server, Protocol::Tcp));
-    }
-    config
+        for connection in &mut connections {
+            connection.port = server.port();
+        }
+        NameServerConfig::new(server.ip(), true, connections)
+    };
+    ResolverConfig::from_name_servers(servers.iter().map(server).collect())
 }
 
 /// Turns text into a fully qualified name (RFC 1035 section 2.3.1, with underscores).
@@ -341,8 +384,9 @@ fn host_text(name: &Name) -> String {
 
 fn records(lookup: &Lookup, text: &str) -> Answer {
     let records: Vec<_> = lookup
+        .answers()
         .iter()
-        .filter_map(Datum::from_record)
+        .filter_map(|record| Datum::from_record(&record.data))
         .take(RECORDS_MAX)
         .collect();
     if records.is_empty() {
@@ -358,30 +402,23 @@ fn addresses_in(records: &[Datum]) -> impl Iterator<Item = IpAddr> {
     })
 }
 
-/// The lack of records is an answer only if the server says so: hickory reports SERVFAIL and REFUSED in the
-/// same way. Also for how long it holds; a failure is not kept.
-fn classify(text: &str, error: &hickory_resolver::ResolveError) -> (Answer, Duration) {
+/// Also says for how long the answer holds; a failure is not kept.
+fn classify(text: &str, error: &NetError) -> (Answer, Duration) {
     let temporary = |reason: String| {
         let name = text.to_owned();
         (Err(ResolveError::Temporary { name, reason }), Duration::ZERO)
     };
-    let ResolveErrorKind::Proto(proto) = error.kind() else {
-        return temporary(error.to_string());
-    };
-    match proto.kind() {
-        ProtoErrorKind::NoRecordsFound {
-            response_code,
-            negative_ttl,
-            ..
-        } => {
-            let ttl = Duration::from_secs(negative_ttl.unwrap_or(0).into());
-            match *response_code {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => {
+            let ttl = Duration::from_secs(none.negative_ttl.unwrap_or(0).into());
+            match none.response_code {
                 ResponseCode::NXDomain => (Err(ResolveError::NoSuchDomain(text.to_owned())), ttl),
                 ResponseCode::NoError => (Err(ResolveError::NoData(text.to_owned())), ttl),
                 code => temporary(format!("the name server answers: {code}")),
             }
         }
-        ProtoErrorKind::Timeout => temporary("the name server does not answer".to_owned()),
+        NetError::Dns(DnsError::ResponseCode(code)) => temporary(format!("the name server answers: {code}")),
+        NetError::Timeout => temporary("the name server does not answer".to_owned()),
         other => temporary(other.to_string()),
     }
 }
