@@ -1,6 +1,5 @@
 //! One message over one session: drives the client's transaction and sends the content.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,18 +39,20 @@ pub(crate) struct Exchanged {
     pub(crate) error: Option<String>,
     /// Whether the peer let a time limit pass.
     pub(crate) timed_out: bool,
+    /// Whether the content went by `BDAT`.
+    pub(crate) chunked: bool,
 }
 
-/// Hands over one message.
+/// Hands over one message to a session whose peer is taken to be able to do what `peer` says.
 pub(crate) async fn exchange(
     session: &mut Session,
+    peer: &Capabilities,
     timeouts: &Timeouts,
     spool: &dyn Spool,
     message: &Message,
     order: Order<'_>,
 ) -> Exchanged {
-    let peer = Arc::clone(&session.peer);
-    let mut transaction = Transaction::new(session.protocol, &peer, order);
+    let mut transaction = Transaction::new(session.protocol, peer, order);
     let mut error = None;
     let mut timed_out = false;
     session.transactions += 1;
@@ -93,6 +94,7 @@ pub(crate) async fn exchange(
         }
     }
     let unanswered = !transaction.was_answered();
+    let chunked = transaction.form() == BodyForm::Chunk;
     let finished = transaction.finish();
     Exchanged {
         verdicts: finished.verdicts,
@@ -100,6 +102,7 @@ pub(crate) async fn exchange(
         unanswered,
         error,
         timed_out,
+        chunked,
     }
 }
 

@@ -6,6 +6,8 @@ use postern_smtp::client::{Stage, Unmet};
 use postern_smtp::reply::Class;
 use postern_spool::Attempt;
 
+use crate::meaning::status_of;
+
 /// Octets of a reply that are kept in spool, log and reports.
 const REPLY_MAX: usize = 1_000;
 
@@ -54,13 +56,9 @@ impl Failure {
 
     /// The host said no. Only 5xx is for good; a reply that makes no sense at its place is taken as a fault that may pass.
     pub(crate) fn refused(stage: Stage, reply: &Reply, relay: &str) -> Self {
-        let permanent = reply.is_permanent();
-        let status = reply
-            .status
-            .filter(|status| status.0 == if permanent { 5 } else { 4 });
         Self {
-            permanent,
-            status: status.unwrap_or_else(|| implied(stage, permanent)),
+            permanent: reply.is_permanent(),
+            status: status_of(stage, reply),
             relay: relay.to_owned(),
             text: shorten(reply.to_string()),
             code: reply.code,
@@ -128,17 +126,14 @@ pub(crate) fn disowns_login(stage: Stage, reply: &Reply) -> bool {
     matches!(reply.code, 530 | 535 | 538) && matches!(stage, Stage::Mail | Stage::Recipient | Stage::Data)
 }
 
-/// The status of a reply that has none (RFC 3463; the subject follows from what was asked).
-fn implied(stage: Stage, permanent: bool) -> Status {
-    let class = if permanent { 5 } else { 4 };
-    match stage {
-        Stage::Mail => Status(class, 1, 0),
-        Stage::Recipient if permanent => Status(class, 1, 1),
-        Stage::Recipient => Status(class, 2, 0),
-        Stage::Data | Stage::EndOfData => Status(class, 0, 0),
-        Stage::Auth => Status(class, 7, 0),
-        Stage::Greeting | Stage::Hello | Stage::StartTls | Stage::Reset | Stage::Quit => Status(class, 3, 0),
-    }
+/// Whether a refusal asks for TLS first (RFC 3207 section 4: 530; and what else is said for it).
+pub(crate) fn insists_on_tls(stage: Stage, reply: &Reply) -> bool {
+    let before_content = matches!(stage, Stage::Mail | Stage::Recipient | Stage::Data);
+    let says_so = || {
+        let text = reply.text.to_ascii_lowercase();
+        text.contains("starttls") || text.contains("tls required") || text.contains("encrypt")
+    };
+    before_content && (matches!(reply.code, 530 | 538) || says_so())
 }
 
 /// What a good reply is kept as.
@@ -173,25 +168,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replies_become_decisions() {
+    fn only_5xx_is_for_good() {
         #[rustfmt::skip]
         let cases = [
-            ("status given",            Stage::Recipient, Reply::fixed(550, Status(5, 1, 6), "moved"), true,  Status(5, 1, 6)),
-            ("no status, recipient",    Stage::Recipient, Reply::bare(550, "unknown"),                true,  Status(5, 1, 1)),
-            ("no status, sender",       Stage::Mail,      Reply::bare(553, "bad sender"),             true,  Status(5, 1, 0)),
-            ("no status, content",      Stage::EndOfData, Reply::bare(554, "spam"),                   true,  Status(5, 0, 0)),
-            ("for now",                 Stage::Recipient, Reply::bare(450, "greylisted"),             false, Status(4, 2, 0)),
-            ("status of another class", Stage::EndOfData, Reply::fixed(451, Status(5, 7, 1), "odd"),  false, Status(4, 0, 0)),
-            ("a 3xx out of place",      Stage::Mail,      Reply::bare(354, "odd"),                    false, Status(4, 1, 0)),
-            ("421",                     Stage::Data,      Reply::fixed(421, Status(4, 4, 2), "bye"),  false, Status(4, 4, 2)),
+            ("for good",                Reply::fixed(550, Status(5, 1, 6), "moved"), true),
+            ("for now",                 Reply::bare(450, "greylisted"),              false),
+            ("status of another class", Reply::fixed(451, Status(5, 7, 1), "odd"),   false),
+            ("a 3xx out of place",      Reply::bare(354, "odd"),                     false),
         ];
-        for (shows, stage, reply, permanent, status) in cases {
-            let failure = Failure::refused(stage, &reply, "mx");
-            assert_eq!(
-                (failure.permanent, failure.status),
-                (permanent, status),
-                "{shows}"
-            );
+        for (shows, reply, permanent) in cases {
+            let failure = Failure::refused(Stage::Recipient, &reply, "mx");
+            assert_eq!(failure.permanent, permanent, "{shows}");
+            assert_eq!(failure.status.0, if permanent { 5 } else { 4 }, "{shows}");
         }
     }
 

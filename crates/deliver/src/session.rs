@@ -49,6 +49,8 @@ pub(crate) struct Session {
     pub(crate) relay: String,
     /// TLS as logs name it: `TLSv1.3 TLS_AES_256_GCM_SHA384 verified`; empty without.
     pub(crate) tls: String,
+    /// Whether the host offers TLS that could not be made, so that the dialogue is in the clear.
+    pub(crate) gave_up_tls: bool,
     /// Whether the host's certificate was verified.
     pub(crate) verified: bool,
     /// What names the TLS session.
@@ -62,6 +64,8 @@ pub(crate) struct Session {
     /// The most time there is for an answer while others wait for the place. What is sent in whole is waited for all the same:
     /// giving up on the answer to the end of the data makes duplicates.
     pub(crate) hurry: Option<Duration>,
+    /// Whether `BDAT` is worth a try: the host has not broken by it of late.
+    pub(crate) bdat: bool,
 }
 
 /// Why a dialogue cannot go on.
@@ -109,11 +113,13 @@ impl Session {
             peer: Arc::default(),
             relay,
             tls: String::new(),
+            gave_up_tls: false,
             verified: false,
             bindings: ChannelBindings::default(),
             login: None,
             mechanism: None,
             transactions: 0,
+            bdat: true,
             hurry: None,
         }
     }

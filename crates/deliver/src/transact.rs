@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use postern_mail::{Recipient, Status};
-use postern_smtp::client::{Order, Protocol, Stage, Verdict, needs};
+use postern_smtp::client::command::Declared;
+use postern_smtp::client::{Capabilities, Order, Protocol, Stage, Verdict, needs};
 use postern_spool::{Message, Spool, SpoolError};
 
+use crate::courtesy;
 use crate::exchange::{EAGER_MAX, Examined, Exchanged, examine, exchange};
-use crate::failure::{Failure, disowns_login, success};
+use crate::failure::{Failure, disowns_login, insists_on_tls, success};
 use crate::outcome::{Fate, SuccessReport};
 use crate::session::Session;
 use crate::settings::Settings;
@@ -22,6 +24,39 @@ pub(crate) struct Transacted {
     pub(crate) reusable: bool,
     /// Whether the peer let a time limit pass.
     pub(crate) timed_out: bool,
+    /// Whether the peer announced `CHUNKING` and broke by `BDAT`.
+    pub(crate) broke_by_bdat: bool,
+}
+
+/// One message on offer to a peer, whatever is declared of it.
+pub(crate) struct Offer<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) spool: &'a dyn Spool,
+    pub(crate) message: &'a Message,
+    /// Octets of its content.
+    pub(crate) size: u64,
+}
+
+impl Offer<'_> {
+    /// Hands it over to these recipients.
+    pub(crate) async fn make(
+        &self,
+        session: &mut Session,
+        peer: &Capabilities,
+        declared: Declared,
+        recipients: &[&Recipient],
+    ) -> Exchanged {
+        let order = Order {
+            envelope: &self.message.envelope,
+            recipients,
+            declared,
+            size: self.size,
+            chunking: self.settings.chunking && session.bdat,
+            eager: self.size <= EAGER_MAX,
+        };
+        let timeouts = &self.settings.timeouts;
+        exchange(session, peer, timeouts, self.spool, self.message, order).await
+    }
 }
 
 /// One transaction for these recipients.
@@ -46,11 +81,7 @@ pub(crate) async fn transact(
         .iter()
         .filter_map(|due| recipients.get(due.index as usize))
         .collect();
-    // One that needs SMTPUTF8 decides for all; without one, any does.
-    let deciding = addressed
-        .iter()
-        .find(|recipient| !needs::is_ascii(&recipient.address));
-    let Some(deciding) = deciding.or_else(|| addressed.first()) else {
+    let Some(deciding) = deciding(&addressed) else {
         return Transacted::without_exchange(fates);
     };
     let content = &examined.content;
@@ -67,26 +98,30 @@ pub(crate) async fn transact(
             return Transacted::without_exchange(fates);
         }
     };
-    let order = Order {
-        envelope: &message.envelope,
-        recipients: &addressed,
-        declared,
-        logged_in: session.login.is_some(),
+    let offer = Offer {
+        settings,
+        spool,
+        message,
         size: content.size,
-        chunking: settings.chunking,
-        eager: content.size <= EAGER_MAX,
     };
     let reused = session.transactions > 0;
-    let exchanged = exchange(session, &settings.timeouts, spool, message, order).await;
-    if reused && exchanged.unanswered {
-        // It had been closed while it waited. That is no attempt.
+    let mut exchanged = offer.make(session, &peer, declared, &addressed).await;
+    if reused && (exchanged.unanswered || exchanged.is_mail_refused()) {
+        // It had been closed while it waited, or the host holds against the session what went before. A fresh one decides.
+        tracing::debug!(
+            target: "postern::attempt", queue = %message.id, relay = %session.relay, error = exchanged.error.as_deref(),
+            "once more over a fresh connection"
+        );
         return Transacted {
             fates,
             again: batch,
             reusable: false,
             timed_out: false,
+            broke_by_bdat: false,
         };
     }
+    let plainly = courtesy::ask_without(session, &offer, declared, &addressed, &mut exchanged).await;
+    note_capacity(session, &exchanged);
     log_attempt(message, session, &exchanged);
     let disowned = session.login.is_some()
         && exchanged
@@ -94,12 +129,74 @@ pub(crate) async fn transact(
             .iter()
             .any(|verdict| matches!(verdict, Verdict::Refused(stage, reply) if disowns_login(*stage, reply)));
     let (reusable, timed_out) = (exchanged.reusable && !disowned, exchanged.timed_out);
-    let again = judge(exchanged, batch, session, &mut fates);
+    let broke_by_bdat = exchanged.broke_by_bdat();
+    let handed = Handed {
+        dsn: peer.dsn,
+        plainly,
+        exchanged,
+    };
+    let again = judge(handed, batch, session, &mut fates);
     Transacted {
         fates,
         again,
         reusable,
         timed_out,
+        broke_by_bdat,
+    }
+}
+
+/// The recipient by whom a transaction is declared: one that needs SMTPUTF8 decides for all; without one, any does.
+pub(crate) fn deciding<'a>(addressed: &[&'a Recipient]) -> Option<&'a Recipient> {
+    addressed
+        .iter()
+        .find(|recipient| !needs::is_ascii(&recipient.address))
+        .or_else(|| addressed.first())
+        .copied()
+}
+
+/// Learns from a peer that took some recipients and wants the others in further transactions: asking it for more than it takes
+/// costs replies that some hosts count as errors.
+fn note_capacity(session: &mut Session, exchanged: &Exchanged) {
+    let verdicts = &exchanged.verdicts;
+    if !verdicts.contains(&Verdict::NextTransaction) {
+        return;
+    }
+    let refused = |verdict: &&Verdict| {
+        matches!(
+            verdict,
+            Verdict::NextTransaction | Verdict::Refused(Stage::Recipient, _)
+        )
+    };
+    let taken = verdicts.len() - verdicts.iter().filter(refused).count();
+    if taken > 0 {
+        Arc::make_mut(&mut session.peer).recipients_max = Some(taken);
+    }
+}
+
+/// What an exchange came to, and what was passed on in it.
+struct Handed {
+    exchanged: Exchanged,
+    /// Whether the peer was told the wishes for reports.
+    dsn: bool,
+    /// The recipients for whom it was not, in the end.
+    plainly: Vec<bool>,
+}
+
+impl Exchanged {
+    /// Whether nobody was asked for, since the sender was refused.
+    fn is_mail_refused(&self) -> bool {
+        let refused = |verdict: &Verdict| matches!(verdict, Verdict::Refused(Stage::Mail, _));
+        self.verdicts.iter().all(refused)
+    }
+
+    /// Whether the peer does not know `BDAT`, or went away in the middle of it.
+    fn broke_by_bdat(&self) -> bool {
+        let broke = |verdict: &Verdict| match verdict {
+            Verdict::NoBdat(_) => true,
+            Verdict::Lost(Stage::EndOfData) => self.chunked,
+            _ => false,
+        };
+        self.verdicts.iter().any(broke)
     }
 }
 
@@ -111,6 +208,7 @@ impl Transacted {
             again: Vec::new(),
             reusable: true,
             timed_out: false,
+            broke_by_bdat: false,
         }
     }
 }
@@ -157,24 +255,30 @@ fn without_unfit(
 }
 
 /// What the peer's verdicts mean for each recipient; returns those to be tried in another transaction.
-fn judge(exchanged: Exchanged, batch: Vec<Due>, session: &Session, fates: &mut Vec<(Due, Fate)>) -> Vec<Due> {
+fn judge(handed: Handed, batch: Vec<Due>, session: &Session, fates: &mut Vec<(Due, Fate)>) -> Vec<Due> {
     let relay = &session.relay;
-    let report = match (session.peer.dsn, session.protocol) {
+    let report = |plainly: bool| match (handed.dsn && !plainly, session.protocol) {
         (true, _) => SuccessReport::NextHop,
         (false, Protocol::Smtp) => SuccessReport::Relayed,
         (false, Protocol::Lmtp) => SuccessReport::Delivered,
     };
     let mut again = Vec::new();
-    let error = exchanged
+    let error = handed
+        .exchanged
         .error
         .unwrap_or_else(|| "the connection was lost".to_owned());
-    for (due, verdict) in batch.into_iter().zip(exchanged.verdicts) {
+    let verdicts = handed.exchanged.verdicts.into_iter().zip(handed.plainly);
+    for (due, (verdict, plainly)) in batch.into_iter().zip(verdicts) {
         let fate = match verdict {
             Verdict::Taken(reply) => Fate::Delivered {
                 attempt: success(&reply, relay),
-                success: report,
+                success: report(plainly),
             },
-            Verdict::Refused(stage, reply) if session.login.is_some() && disowns_login(stage, &reply) => {
+            // A host that insists on the TLS that failed may have it mended by the next attempt.
+            Verdict::Refused(stage, reply)
+                if (session.login.is_some() && disowns_login(stage, &reply))
+                    || (session.gave_up_tls && insists_on_tls(stage, &reply)) =>
+            {
                 Fate::Failed(Failure::refused(stage, &reply, relay).passing())
             }
             Verdict::Refused(stage, reply) => Fate::Failed(Failure::refused(stage, &reply, relay)),
@@ -183,7 +287,7 @@ fn judge(exchanged: Exchanged, batch: Vec<Due>, session: &Session, fates: &mut V
                 format!("{error}; the host may have taken the message"),
             )),
             Verdict::Lost(_) => Fate::Failed(Failure::cut_short(relay, error.clone())),
-            Verdict::NextTransaction => {
+            Verdict::NextTransaction | Verdict::NoBdat(_) => {
                 again.push(due);
                 continue;
             }
@@ -201,7 +305,9 @@ fn log_attempt(message: &Message, session: &Session, exchanged: &Exchanged) {
         .filter(|verdict| matches!(verdict, Verdict::Taken(_)))
         .count();
     let reply = exchanged.verdicts.iter().find_map(|verdict| match verdict {
-        Verdict::Taken(reply) | Verdict::Refused(_, reply) => Some(tracing::field::display(reply)),
+        Verdict::Taken(reply) | Verdict::Refused(_, reply) | Verdict::NoBdat(reply) => {
+            Some(tracing::field::display(reply))
+        }
         Verdict::Lost(_) | Verdict::NextTransaction => None,
     });
     tracing::info!(

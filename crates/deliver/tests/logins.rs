@@ -142,3 +142,25 @@ async fn a_host_that_wants_the_login_again_bounces_nothing() {
     assert_eq!(host.lines().iter().filter(|line| *line == OLD).count(), 2);
     bench.stop().await;
 }
+
+/// Whoever breaks the handshake would have the password otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_that_breaks_does_not_send_a_password_in_the_clear() {
+    let broken = "S 220 mx.test\nC EHLO\nS 250-mx.test\nS 250-AUTH PLAIN\nS 250 STARTTLS\nC STARTTLS\nS 220 go\nS no TLS\nEOF";
+    let willing = format!("{}{TAKE}EOF", granted(OLD));
+    let host = Host::start(&[broken, &willing]).await;
+    let mut settings = with_password("old word", &[host.port]);
+    settings.routes.rules[0].tls = TlsLevel::Opportunistic;
+    settings.retry.intervals = vec![std::time::Duration::from_secs(600)];
+    let bench = Bench::start(settings);
+    let id = bench.put("", &["b@x.test"], CONTENT).await;
+    let last = bench.deferral(id).await.recipients[0].last.clone().unwrap();
+    assert_eq!(last.status.unwrap().to_string(), "4.7.5", "{last:?}");
+    assert_eq!(host.connections(), 1);
+    assert!(
+        host.lines().iter().all(|line| !line.starts_with("AUTH")),
+        "{:?}",
+        host.lines()
+    );
+    bench.stop().await;
+}

@@ -20,15 +20,9 @@ pub struct Declared {
 
 /// Appends `MAIL FROM` with the parameters this peer understands.
 ///
-/// Over a session that has `logged_in`, mail whose submitter is not known says so with `AUTH=<>`: without it the peer
-/// may take our login for the submitter (RFC 4954 section 5).
-pub fn mail(
-    out: &mut Vec<u8>,
-    envelope: &Envelope,
-    declared: &Declared,
-    peer: &Capabilities,
-    logged_in: bool,
-) {
+/// `AUTH=` goes along where the message came with one. RFC 4954 section 5 would have `AUTH=<>` on all other mail of a session
+/// that has logged in, and smarthosts refuse mail for it, so it is not added.
+pub fn mail(out: &mut Vec<u8>, envelope: &Envelope, declared: &Declared, peer: &Capabilities) {
     out.extend_from_slice(b"MAIL FROM:<");
     if let ReversePath::Mailbox(mailbox) = &envelope.sender {
         address(out, mailbox);
@@ -57,8 +51,7 @@ pub fn mail(
             out.extend_from_slice(xtext::encode(envid).as_bytes());
         }
     }
-    let unknown = logged_in.then_some("");
-    if let Some(auth) = envelope.auth.as_deref().or(unknown).filter(|_| peer.auth) {
+    if let Some(auth) = envelope.auth.as_deref().filter(|_| peer.auth) {
         let auth = if auth.is_empty() { "<>" } else { auth };
         out.extend_from_slice(b" AUTH=");
         out.extend_from_slice(xtext::encode(auth).as_bytes());
@@ -167,36 +160,19 @@ mod tests {
             ("binary",                 &null, Declared { body: BodyKind::BinaryMime, ..declared }, &bare, "MAIL FROM:<> BODY=BINARYMIME"),
             ("reports, no DSN",        &reports,    declared, &bare, "MAIL FROM:<s@example.org>"),
             ("reports, DSN",           &reports,    declared, &dsn,  "MAIL FROM:<s@example.org> RET=HDRS ENVID=a+2Bb+20c"),
+            ("submitter not named",    &envelope(), declared, &auth, "MAIL FROM:<s@example.org>"),
             ("submitter, no AUTH",     &submitted,  declared, &bare, "MAIL FROM:<s@example.org>"),
             ("submitter",              &submitted,  declared, &auth, "MAIL FROM:<s@example.org> AUTH=u+3Dx@example.org"),
-            ("submitter not known",    &unknown,    declared, &auth, "MAIL FROM:<s@example.org> AUTH=<>"),
+            ("named as not known",     &unknown,    declared, &auth, "MAIL FROM:<s@example.org> AUTH=<>"),
         ];
         for (shows, envelope, declared, peer, expected) in cases {
             let mut out = Vec::new();
-            mail(&mut out, envelope, &declared, peer, false);
+            mail(&mut out, envelope, &declared, peer);
             assert_eq!(
                 String::from_utf8(out).unwrap(),
                 format!("{expected}\r\n"),
                 "{shows}"
             );
-        }
-    }
-
-    #[test]
-    fn a_session_that_has_logged_in_names_the_submitter() {
-        let peer = Capabilities {
-            auth: true,
-            ..Capabilities::default()
-        };
-        let submitted = Envelope {
-            auth: Some("x@example.org".into()),
-            ..envelope()
-        };
-        for (envelope, expected) in [(&envelope(), " AUTH=<>"), (&submitted, " AUTH=x@example.org")] {
-            let mut out = Vec::new();
-            mail(&mut out, envelope, &Declared::default(), &peer, true);
-            let line = String::from_utf8(out).unwrap();
-            assert_eq!(line, format!("MAIL FROM:<s@example.org>{expected}\r\n"));
         }
     }
 

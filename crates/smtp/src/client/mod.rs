@@ -21,6 +21,12 @@
 //! | `ENHANCEDSTATUSCODES` | the status is made from the code | RFC 3463 |
 //! | `PIPELINING`, `CHUNKING` | one command at a time, `DATA` | RFC 2920, RFC 3030 |
 //!
+//! # What happens when the peer offers an extension and then refuses it
+//!
+//! `SIZE`, `AUTH=`, `BODY=8BITMIME` for content that is ASCII, and all of `DSN` are courtesies: where a refusal may be about them,
+//! [`objection`] says so, and the driver asks once more without. What the message needs is never left out. A peer that does not
+//! know `BDAT` gets the message by `DATA`, over a new connection, since nobody knows what it took the octets of the chunk for.
+//!
 //! Peers differ on 8-bit content: Postfix and sendmail re-encode it (which breaks DKIM signatures), Exim, qmail and OpenSMTPD
 //! send it as it is, which RFC 6152 forbids and in practice works, since hosts without the extension that mind the eighth bit
 //! are gone. The default keeps to the RFC, since a report tells the sender what a damaged message does not;
@@ -31,6 +37,7 @@
 pub mod capabilities;
 pub mod command;
 pub mod needs;
+pub mod objection;
 pub mod opening;
 pub mod parser;
 pub mod stuff;

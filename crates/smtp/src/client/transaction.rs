@@ -6,7 +6,7 @@ use postern_mail::{BodyKind, Envelope, Recipient};
 
 use super::capabilities::Capabilities;
 use super::command::{self, Declared};
-use super::{Protocol, Stage};
+use super::{Protocol, Stage, objection};
 use crate::reply::{Class, Reply};
 
 /// Hands one message to one peer.
@@ -48,8 +48,6 @@ pub struct Order<'a> {
     pub declared: Declared,
     /// The exact length of the content in octets, before dots are stuffed.
     pub size: u64,
-    /// Whether this side has logged in on the dialogue.
-    pub logged_in: bool,
     /// Whether `BDAT` may be used where offered. `BINARYMIME` needs it in any case.
     pub chunking: bool,
     /// Whether the content may go along with the envelope, before it is known if the peer takes any recipient: good for what
@@ -103,6 +101,8 @@ pub enum Verdict {
     Refused(Stage, Reply),
     /// Not in this transaction: the peer takes no more recipients in one, but took others (RFC 5321 section 4.5.3.1.10).
     NextTransaction,
+    /// The peer announced `CHUNKING` and does not know `BDAT`. By `DATA`, over another connection, it may take the message.
+    NoBdat(Reply),
     /// The connection broke while this was waited for. After [`Stage::EndOfData`] the peer may have the message.
     Lost(Stage),
 }
@@ -210,6 +210,12 @@ impl<'a> Transaction<'a> {
         }
     }
 
+    /// How the content is framed, if it is sent.
+    #[must_use]
+    pub fn form(&self) -> BodyForm {
+        self.form
+    }
+
     /// Whether any reply has come. While not, a dialogue that was idle before may simply have been closed by the peer.
     #[must_use]
     pub fn was_answered(&self) -> bool {
@@ -227,7 +233,7 @@ impl<'a> Transaction<'a> {
         let verdicts = self.progress.into_iter().map(|progress| match progress {
             // Where none was taken, one transaction more would end in the same way.
             Progress::Decided(Verdict::Refused(Stage::Recipient, reply))
-                if progressed && too_many(&reply) =>
+                if progressed && objection::means_too_many(&reply) =>
             {
                 Verdict::NextTransaction
             }
@@ -302,6 +308,12 @@ impl<'a> Transaction<'a> {
             self.reset();
             return;
         }
+        let may_go_by_data = self.form == BodyForm::Chunk && self.order.declared.body != BodyKind::BinaryMime;
+        if may_go_by_data && objection::means_no_bdat(&reply) {
+            self.decide_open(|| Verdict::NoBdat(reply.clone()));
+            self.end(false);
+            return;
+        }
         match self.protocol {
             Protocol::Smtp => {
                 self.decide_open(|| verdict(reply.clone()));
@@ -359,13 +371,7 @@ impl<'a> Transaction<'a> {
     fn write_command(&mut self, place: usize, out: &mut Vec<u8>) {
         match place.checked_sub(1) {
             None => {
-                let Order {
-                    envelope,
-                    declared,
-                    logged_in,
-                    ..
-                } = &self.order;
-                command::mail(out, envelope, declared, self.peer, *logged_in);
+                command::mail(out, self.order.envelope, &self.order.declared, self.peer);
             }
             Some(index) => match self.order.recipients.get(index) {
                 Some(recipient) => command::rcpt(out, recipient, &self.order.declared, self.peer),
@@ -382,13 +388,7 @@ impl<'a> Transaction<'a> {
 }
 
 fn postponed(progress: &Progress) -> bool {
-    matches!(progress, Progress::Decided(Verdict::Refused(Stage::Recipient, reply)) if too_many(reply))
-}
-
-/// Whether a refusal of `RCPT` speaks of the number of recipients (RFC 5321 section 4.5.3.1.10, which has 452, and 552 for old servers).
-fn too_many(reply: &Reply) -> bool {
-    matches!((reply.code, reply.status), (452, None))
-        || reply.status.is_some_and(|status| (status.1, status.2) == (5, 3))
+    matches!(progress, Progress::Decided(Verdict::Refused(Stage::Recipient, reply)) if objection::means_too_many(reply))
 }
 
 #[cfg(test)]

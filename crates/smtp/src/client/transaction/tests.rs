@@ -1,6 +1,8 @@
-use postern_mail::{Domain, Mailbox, ReversePath, Status};
+use bytes::BytesMut;
+use postern_mail::{Domain, Mailbox, ReversePath};
 
 use super::*;
+use crate::client::ReplyParser;
 
 const PLAIN: &str = "";
 const PIPELINING: &str = "PIPELINING";
@@ -26,7 +28,6 @@ fn play(protocol: Protocol, offers: &str, replies: &[&'static str]) -> (String, 
     };
     let recipients: Vec<&Recipient> = envelope.recipients.iter().collect();
     let order = Order {
-        logged_in: false,
         envelope: &envelope,
         recipients: &recipients,
         declared: Declared::default(),
@@ -46,12 +47,9 @@ fn play(protocol: Protocol, offers: &str, replies: &[&'static str]) -> (String, 
                 sent.push(b'|');
                 match replies.next() {
                     Some(text) => {
-                        let (code, rest) = text.split_once(' ').unwrap();
-                        let status = (rest == "many").then_some(Status(4, 5, 3));
-                        transaction.reply(Reply {
-                            status,
-                            ..Reply::bare(code.parse().unwrap(), rest)
-                        });
+                        let mut line = BytesMut::from(format!("{text}\r\n").as_bytes());
+                        let reply = ReplyParser::default().next(&mut line).unwrap();
+                        transaction.reply(reply.unwrap());
                     }
                     None => transaction.lost(),
                 }
@@ -66,6 +64,7 @@ fn play(protocol: Protocol, offers: &str, replies: &[&'static str]) -> (String, 
             Verdict::Taken(reply) => format!("taken {}", reply.text),
             Verdict::Refused(stage, reply) => format!("{}: {reply}", stage.name()),
             Verdict::NextTransaction => "next".to_owned(),
+            Verdict::NoBdat(reply) => format!("no BDAT: {reply}"),
             Verdict::Lost(stage) => format!("lost at {}", stage.name()),
         })
         .collect();
@@ -111,9 +110,19 @@ fn transactions() {
         ("both refused, all at once",    Smtp, BOTH,       &["250 m", "550 r", "550 s", "503 z", "250 reset"],       "M;R<a@x>;R<b@x>;BDAT 9 LAST;chunk;||||RSET;|", "RCPT: 550 r, RCPT: 550 s", true),
         ("DATA refused",                 Smtp, PIPELINING, &["250 m", "550 r", "250 r", "451 d", "250 reset"],       "M;R<a@x>;R<b@x>;DATA;||||RSET;|",       "RCPT: 550 r, DATA: 451 d", true),
         ("content refused",              Smtp, PIPELINING, &["250 m", "550 r", "250 r", "354 d", "554 z"],           PIPED,                                   "RCPT: 550 r, end of data: 554 z", true),
-        ("too many recipients",          Smtp, PLAIN,      &["250 m", "250 r", "452 many", "354 d", "250 z"],        ONE,                                     "taken z, next", true),
-        ("too many, with another code",  Smtp, PLAIN,      &["250 m", "250 r", "552 many", "354 d", "250 z"],        ONE,                                     "taken z, next", true),
-        ("too many at once is no",       Smtp, PLAIN,      &["250 m", "452 many", "452 many", "250 reset"],          "M;|R<a@x>;|R<b@x>;|RSET;|",             "RCPT: 452 4.5.3 many, RCPT: 452 4.5.3 many", true),
+        ("too many recipients",          Smtp, PLAIN,      &["250 m", "250 r", "452 4.5.3 many", "354 d", "250 z"],  ONE,                                     "taken z, next", true),
+        ("too many, no status",          Smtp, PLAIN,      &["250 m", "250 r", "452 many", "354 d", "250 z"],        ONE,                                     "taken z, next", true),
+        ("too many, old code",           Smtp, PLAIN,      &["250 m", "250 r", "552 many", "354 d", "250 z"],        ONE,                                     "taken z, next", true),
+        ("too many, old code, status",   Smtp, PLAIN,      &["250 m", "250 r", "552 5.5.3 many", "354 d", "250 z"],  ONE,                                     "taken z, next", true),
+        ("too many, pipelined",          Smtp, PIPELINING, &["250 m", "250 r", "552 many", "354 d", "250 z"],        PIPED,                                   "taken z, next", true),
+        ("too many behind a refused",    Smtp, PLAIN,      &["250 m", "550 r", "552 many", "250 reset"],             "M;|R<a@x>;|R<b@x>;|RSET;|",             "RCPT: 550 r, next", true),
+        ("too many, content refused",    Smtp, PLAIN,      &["250 m", "250 r", "552 many", "354 d", "554 z"],        ONE,                                     "end of data: 554 z, next", true),
+        ("a full mailbox",               Smtp, PLAIN,      &["250 m", "250 r", "552 5.2.2 full", "354 d", "250 z"],  ONE,                                     "taken z, RCPT: 552 5.2.2 full", true),
+        ("a full disk",                  Smtp, PLAIN,      &["250 m", "250 r", "452 4.3.1 full", "354 d", "250 z"],  ONE,                                     "taken z, RCPT: 452 4.3.1 full", true),
+        ("too many at once is no",       Smtp, PLAIN,      &["250 m", "452 4.5.3 many", "452 many", "250 reset"],    "M;|R<a@x>;|R<b@x>;|RSET;|",             "RCPT: 452 4.5.3 many, RCPT: 452 many", true),
+        ("BDAT not known",               Smtp, CHUNKING,   &["250 m", "250 r", "550 r", "500 what"],                 "M;|R<a@x>;|R<b@x>;|BDAT 9 LAST;chunk;|", "no BDAT: 500 what, RCPT: 550 r", false),
+        ("BDAT not known, all at once",  Smtp, BOTH,       &["250 m", "250 r", "250 r", "502 5.5.1 no"],             "M;R<a@x>;R<b@x>;BDAT 9 LAST;chunk;||||", "no BDAT: 502 5.5.1 no, no BDAT: 502 5.5.1 no", false),
+        ("BDAT known, spam",             Smtp, BOTH,       &["250 m", "250 r", "250 r", "554 5.7.1 spam"],           "M;R<a@x>;R<b@x>;BDAT 9 LAST;chunk;||||", "end of data: 554 5.7.1 spam, end of data: 554 5.7.1 spam", true),
         ("421 to MAIL",                  Smtp, PIPELINING, &["421 bye"],                                             "M;R<a@x>;R<b@x>;DATA;|",                "MAIL: 421 bye, MAIL: 421 bye", false),
         ("421 to a recipient",           Smtp, PIPELINING, &["250 m", "550 r", "421 bye"],                           "M;R<a@x>;R<b@x>;DATA;|||",              "RCPT: 550 r, RCPT: 421 bye", false),
         ("421 at the end",               Smtp, PLAIN,      &["250 m", "250 r", "250 r", "354 d", "421 bye"],         ONE,                                     "end of data: 421 bye, end of data: 421 bye", false),
@@ -123,6 +132,7 @@ fn transactions() {
         ("LMTP answers each",            Lmtp, PIPELINING, &["250 m", "250 r", "250 r", "354 d", "250 z", "550 y"],  "M;R<a@x>;R<b@x>;DATA;||||dots;||",      "taken z, end of data: 550 y", true),
         ("LMTP answers the accepted",    Lmtp, PIPELINING, &["250 m", "550 r", "250 r", "354 d", "250 z"],           PIPED,                                   "RCPT: 550 r, taken z", true),
         ("LMTP lost between answers",    Lmtp, PIPELINING, &["250 m", "250 r", "250 r", "354 d", "250 z"],           "M;R<a@x>;R<b@x>;DATA;||||dots;||",      "taken z, lost at end of data", false),
+        ("LMTP, BDAT not known",         Lmtp, CHUNKING,   &["250 m", "250 r", "250 r", "500 what"],                 "M;|R<a@x>;|R<b@x>;|BDAT 9 LAST;chunk;|", "no BDAT: 500 what, no BDAT: 500 what", false),
         ("LMTP chunked waits first",     Lmtp, BOTH,       &["250 m", "550 r", "250 r", "250 z"],                    "M;R<a@x>;R<b@x>;|||BDAT 9 LAST;chunk;|", "RCPT: 550 r, taken z", true),
     ];
     for (shows, protocol, offers, replies, sent, verdicts, reusable) in cases {

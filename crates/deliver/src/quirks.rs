@@ -1,0 +1,89 @@
+//! Hosts that announce what they cannot do, remembered for a while so that not every connection finds it out anew.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// How long a host's quirk is remembered. It may be mended at any time, and finding out costs one connection.
+const REMEMBERED_FOR: Duration = Duration::from_secs(1_800);
+
+/// Most hosts that are remembered. One more takes the place of another one.
+const HOSTS_MAX: usize = 10_000;
+
+/// What a host announces and breaks by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
+pub(crate) enum Quirk {
+    /// `STARTTLS`: mail that may go in the clear does so.
+    Tls,
+    /// `CHUNKING`: mail goes by `DATA`.
+    Bdat,
+}
+
+/// The quirks of all hosts, by the name that [`Session::relay`](crate::session::Session::relay) has.
+#[derive(Default)]
+pub(crate) struct Quirks {
+    until: Mutex<HashMap<(Quirk, Box<str>), Instant>>,
+}
+
+impl Quirks {
+    /// Whether a host is known to have this quirk.
+    pub(crate) fn has(&self, relay: &str, quirk: Quirk, now: Instant) -> bool {
+        let until = self.until.lock();
+        // The usual case costs no copy of the name.
+        !until.is_empty()
+            && until
+                .get(&(quirk, relay.into()))
+                .is_some_and(|until| now < *until)
+    }
+
+    /// Notes it.
+    pub(crate) fn note(&self, relay: &str, quirk: Quirk, now: Instant) {
+        let mut until = self.until.lock();
+        let key = (quirk, relay.into());
+        if until.len() >= HOSTS_MAX && !until.contains_key(&key) {
+            until.retain(|_, until| now < *until);
+            if until.len() >= HOSTS_MAX
+                && let Some(other) = until.keys().next().cloned()
+            {
+                until.remove(&other);
+            }
+        }
+        until.insert(key, now + REMEMBERED_FOR);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quirks_are_of_one_host_and_one_kind_and_pass() {
+        let quirks = Quirks::default();
+        let now = Instant::now();
+        quirks.note("mx[192.0.2.1]:25", Quirk::Tls, now);
+        let second = Duration::from_secs(1);
+        #[rustfmt::skip]
+        let cases = [
+            ("just noted",    "mx[192.0.2.1]:25", Quirk::Tls,  now,                           true),
+            ("another kind",  "mx[192.0.2.1]:25", Quirk::Bdat, now,                           false),
+            ("another host",  "mx[192.0.2.2]:25", Quirk::Tls,  now,                           false),
+            ("not yet over",  "mx[192.0.2.1]:25", Quirk::Tls,  now + REMEMBERED_FOR - second, true),
+            ("over",          "mx[192.0.2.1]:25", Quirk::Tls,  now + REMEMBERED_FOR,          false),
+        ];
+        for (shows, relay, quirk, at, expected) in cases {
+            assert_eq!(quirks.has(relay, quirk, at), expected, "{shows}");
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_newest_has_a_place() {
+        let quirks = Quirks::default();
+        let now = Instant::now();
+        for host in 0..HOSTS_MAX + 100 {
+            quirks.note(&format!("mx{host}"), Quirk::Bdat, now);
+        }
+        assert_eq!(quirks.until.lock().len(), HOSTS_MAX);
+        assert!(quirks.has(&format!("mx{}", HOSTS_MAX + 99), Quirk::Bdat, now));
+    }
+}
