@@ -2,16 +2,18 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
-use postern_mail::Status;
+use postern_mail::{Domain, Status};
 use postern_net::resolver::{ResolveError, Resolver};
 use postern_net::tls::{ClientTls, ClientTlsFacts};
 use postern_net::{MailStream, dial};
 use postern_policy::concurrency::Site;
+use postern_policy::reach::{self, Unreachable};
 use postern_policy::route::{self, Hop, HopHost, MxRecord, MxVerdict, RouteLogin, TlsLevel};
 use postern_sasl::Mechanism;
 use postern_smtp::Reply;
-use postern_smtp::client::{Capabilities, Opening, OpeningStep, Stage, StartTls};
+use postern_smtp::client::{self, Capabilities, Opening, OpeningStep, Stage, StartTls};
 use secrecy::SecretString;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -20,6 +22,7 @@ use crate::TlsClients;
 use crate::failure::Failure;
 use crate::hop::{HopKind, NextHop};
 use crate::login::{self, Call, Trouble};
+use crate::quirks::{Quirk, Quirks};
 use crate::seat::Seat;
 use crate::session::{Session, SessionError, Wire, limit};
 use crate::settings::{Login, Settings};
@@ -29,6 +32,7 @@ pub(crate) struct Dialer<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) resolver: &'a Resolver,
     pub(crate) tls: &'a TlsClients,
+    pub(crate) quirks: &'a Quirks,
     /// A random number, which decides between hosts of equal preference.
     pub(crate) seed: u64,
     /// Hosts, as [`Session::relay`] names them, that have had their chance in this attempt.
@@ -65,6 +69,13 @@ enum Address {
     Unix(std::path::PathBuf),
 }
 
+/// Why a host has no address to try.
+enum NoAddress {
+    /// It is this server itself.
+    Ourselves(Failure),
+    Failed(Failure),
+}
+
 /// Why one address did not do.
 enum Refusal {
     /// TLS could not be made; in the clear it might do.
@@ -76,6 +87,8 @@ enum Refusal {
     },
     /// The host is not one to log in to; another one may be.
     Unfit(Failure),
+    /// It is this server itself.
+    Ourselves(Failure),
     Other(Failure),
 }
 
@@ -91,10 +104,15 @@ impl Dialer<'_> {
         let mut worst: Option<Failure> = None;
         let mut unfit: Option<Failure> = None;
         let mut full: Option<Site> = None;
-        for host in &hosts {
+        'hosts: for host in &hosts {
             let addresses = match self.addresses(host, hop).await {
                 Ok(addresses) => addresses,
-                Err(failure) => {
+                Err(NoAddress::Ourselves(failure)) => {
+                    worst = Some(later(worst, failure));
+                    // Less preferred hosts would only send it here (RFC 5321 section 5.1).
+                    break;
+                }
+                Err(NoAddress::Failed(failure)) => {
                     worst = Some(later(worst, failure));
                     continue;
                 }
@@ -123,6 +141,10 @@ impl Dialer<'_> {
                         );
                         unfit.get_or_insert(failure);
                     }
+                    Err(Refusal::Ourselves(failure)) => {
+                        worst = Some(later(worst, failure));
+                        break 'hosts;
+                    }
                     Err(Refusal::Tls(failure) | Refusal::Other(failure)) => {
                         tracing::debug!(
                             target: "postern::attempt", relay = %failure.relay, status = %failure.status, reply = %failure.text,
@@ -150,10 +172,10 @@ impl Dialer<'_> {
         Err(NotOpened::Failed(worst.unwrap_or_else(none)))
     }
 
-    /// Counts a connection to a host that DNS has named. Those that an administrator has named are few, and each has its bound.
+    /// Counts a connection to a host that DNS or a literal has named. Those that an administrator has named are few, and each has its bound.
     fn enter(&self, hop: &NextHop, address: &Address) -> Result<(), Site> {
         match (&hop.kind, address) {
-            (HopKind::Mx(_), Address::Tcp(address)) => self.seat.enter(address.ip()),
+            (HopKind::Mx(_) | HopKind::Literal(_), Address::Tcp(address)) => self.seat.enter(address.ip()),
             _ => Ok(()),
         }
     }
@@ -164,6 +186,15 @@ impl Dialer<'_> {
             HopKind::Hosts { via, .. } => Ok(via.clone()),
             HopKind::Maildir(_) => Ok(Vec::new()),
             HopKind::Mx(domain) => self.mx_hosts(domain).await,
+            HopKind::Literal(address) if self.settings.address_literals => Ok(vec![Hop {
+                host: HopHost::Ip(address.ip()),
+                port: address.port(),
+            }]),
+            HopKind::Literal(address) => {
+                let literal = Domain::Literal(address.ip());
+                let text = format!("mail to address literals such as {literal} is not sent from here");
+                Err(Failure::permanent(Status(5, 1, 2), "", text))
+            }
         }
     }
 
@@ -188,6 +219,9 @@ impl Dialer<'_> {
         let own: Vec<&str> = self.own_names().collect();
         match route::mx_hosts(&records, &own, self.seed) {
             MxVerdict::Hosts(hosts) => Ok(hosts.iter().map(|host| named(host)).collect()),
+            MxVerdict::Implicit if self.is_own_name(domain) => {
+                Err(loops_back(domain, "it is this server's own name"))
+            }
             MxVerdict::Implicit => Ok(vec![named(domain)]),
             MxVerdict::NullMx => Err(Failure::permanent(
                 Status(5, 1, 10),
@@ -204,7 +238,9 @@ impl Dialer<'_> {
     }
 
     fn is_own_name(&self, name: &str) -> bool {
-        self.own_names().any(|own| own.eq_ignore_ascii_case(name))
+        let name = name.trim_end_matches('.');
+        self.own_names()
+            .any(|own| own.trim_end_matches('.').eq_ignore_ascii_case(name))
     }
 
     fn own_names(&self) -> impl Iterator<Item = &str> {
@@ -216,29 +252,67 @@ impl Dialer<'_> {
             .map(String::as_str)
     }
 
-    /// The addresses of one host.
-    async fn addresses(&self, host: &Hop, hop: &NextHop) -> Result<Vec<Address>, Failure> {
-        let name = match &host.host {
+    /// The addresses of one host, as far as mail may go there.
+    async fn addresses(&self, host: &Hop, hop: &NextHop) -> Result<Vec<Address>, NoAddress> {
+        let found = match &host.host {
             HopHost::Unix(path) => return Ok(vec![Address::Unix(path.clone())]),
-            HopHost::Ip(ip) => return Ok(vec![Address::Tcp(SocketAddr::new(*ip, host.port))]),
-            HopHost::Name(name) => name,
+            HopHost::Ip(ip) => vec![*ip],
+            HopHost::Name(name) => self.resolve(name, hop).await.map_err(NoAddress::Failed)?,
         };
-        let looked_up = timeout(self.settings.timeouts.resolve, self.resolver.addresses(name)).await;
-        match looked_up {
-            Ok(Ok(addresses)) => Ok(addresses
-                .into_iter()
-                .map(|ip| Address::Tcp(SocketAddr::new(ip, host.port)))
-                .collect()),
+        let name = host_name(host);
+        let mut refused = None;
+        let mut usable = Vec::with_capacity(found.len());
+        for ip in found {
+            let address = SocketAddr::new(ip, host.port);
+            if let Some(why) = self.leads_here(address, hop) {
+                let why = format!("{name} is this server: {why}");
+                return Err(NoAddress::Ourselves(looping(&hop.kind, &why)));
+            }
+            match reach::by_dns(ip, &self.settings.mx_networks) {
+                Err(unreachable) if hop.is_outside() => refused = Some(unreachable),
+                _ => usable.push(Address::Tcp(address)),
+            }
+        }
+        match refused {
+            Some(unreachable) if usable.is_empty() => {
+                Err(NoAddress::Failed(unreachable_host(&name, unreachable)))
+            }
+            _ => Ok(usable),
+        }
+    }
+
+    async fn resolve(&self, name: &str, hop: &NextHop) -> Result<Vec<IpAddr>, Failure> {
+        let limit = self.settings.timeouts.resolve;
+        match timeout(limit, self.resolver.addresses(name)).await {
+            Ok(Ok(addresses)) => Ok(addresses),
             Ok(Err(error)) => Err(address_failure(name, hop, &error)),
             Err(_) => Err(Failure::temporary(
                 Status(4, 4, 3),
                 "",
-                format!(
-                    "looking up {name} took over {} s",
-                    self.settings.timeouts.resolve.as_secs()
-                ),
+                format!("looking up {name} took over {} s", limit.as_secs()),
             )),
         }
+    }
+
+    /// Why mail to this address would come back to this server: it listens there, or, where DNS leads the way, the address is one of
+    /// its own. `None` when it would not.
+    fn leads_here(&self, address: SocketAddr, hop: &NextHop) -> Option<String> {
+        let ip = address.ip().to_canonical();
+        let listens = |listener: &SocketAddr| {
+            let at = listener.ip().to_canonical();
+            listener.port() == address.port()
+                && (at == ip || (at.is_unspecified() && (ip.is_loopback() || dial::is_own(ip))))
+        };
+        if self.settings.listeners.iter().any(listens) {
+            return Some(format!("it listens on {address}"));
+        }
+        // Loopback is judged with the other addresses that lead to nobody else.
+        let exempt = || {
+            let networks = &self.settings.mx_networks;
+            networks.iter().any(|network| network.contains(&ip))
+        };
+        let own = hop.is_outside() && !ip.is_loopback() && !exempt() && dial::is_own(ip);
+        own.then(|| format!("{ip} is its own address"))
     }
 
     /// Tries one address, once more in the clear if TLS is a wish and fails.
@@ -248,14 +322,22 @@ impl Dialer<'_> {
             (TlsLevel::Opportunistic, _) => StartTls::IfOffered,
             (TlsLevel::Required, _) => StartTls::Required,
         };
+        // Credentials do not go out in the clear because somebody disturbed the handshake.
+        let may_go_without = wish == StartTls::IfOffered && self.login.is_none();
+        let relay = relay_name(host, &address);
+        if may_go_without && self.quirks.has(&relay, Quirk::Tls, Instant::now()) {
+            return self.dial(hop, host, &address, StartTls::Never).await;
+        }
         match self.dial(hop, host, &address, wish).await {
             Ok(session) => Ok(session),
-            Err(Refusal::Tls(failure)) if wish == StartTls::IfOffered => {
+            Err(Refusal::Tls(failure)) if may_go_without => {
                 tracing::warn!(
                     target: "postern::tls", relay = %failure.relay, reply = %failure.text,
-                    "handshake failed, once more in the clear"
+                    "TLS failed, once more in the clear"
                 );
-                self.dial(hop, host, &address, StartTls::Never).await
+                let mut session = self.dial(hop, host, &address, StartTls::Never).await?;
+                session.gave_up_tls = true;
+                Ok(session)
             }
             Err(refusal) => Err(refusal),
         }
@@ -278,32 +360,41 @@ impl Dialer<'_> {
         }
         let mut opening = Opening::new(protocol, &self.settings.hostname, wish);
         let mut step = OpeningStep::Read(Stage::Greeting);
+        // Whether TLS was made and the host has not said yes inside: with TLS 1.3 it judges the client's last message after the
+        // client takes the handshake for made, so only its answer shows that it is.
+        let mut untried = false;
         loop {
             step = match step {
                 OpeningStep::Read(stage) => {
                     let limit = limit(&self.settings.timeouts, stage);
-                    let reply = session
-                        .ask(stage, limit)
-                        .await
-                        .map_err(|error| broken(&error, &session.relay))?;
+                    let reply = session.ask(stage, limit).await.map_err(|error| {
+                        if untried {
+                            tls_broken(&error, &session.relay)
+                        } else {
+                            broken(&error, &session.relay)
+                        }
+                    })?;
                     opening.reply(reply, &mut session.output)
                 }
                 OpeningStep::Handshake => {
                     session = self.secure(hop, host, session).await?;
+                    untried = true;
                     opening.secured(&mut session.output)
                 }
                 OpeningStep::Ready(peer) => {
-                    let own = matches!(hop.kind, HopKind::Mx(_)) && self.is_own_name(&peer.name);
-                    if let (true, HopKind::Mx(domain)) = (own, &hop.kind) {
-                        let why = format!("{} answers with this server's own name", session.relay);
-                        return Err(Refusal::Other(loops_back(domain, &why)));
+                    if let Some(failure) = self.is_ourselves(hop, host, &session, &peer) {
+                        return Err(Refusal::Ourselves(failure));
                     }
                     return self.ready(host, session, peer).await;
                 }
                 OpeningStep::Refused(stage, reply) => {
                     let failure = unwelcome(stage, &reply, &session.relay);
                     session.quit(&self.settings.timeouts).await;
-                    return Err(Refusal::Other(failure));
+                    return Err(if untried && reply.is_permanent() {
+                        Refusal::Tls(failure)
+                    } else {
+                        Refusal::Other(failure)
+                    });
                 }
                 OpeningStep::NoTls(reply) => {
                     let failure = no_tls(reply, &session.relay);
@@ -314,9 +405,26 @@ impl Dialer<'_> {
         }
     }
 
+    /// The failure of a host that greets with this server's own name. Behind a port of one's own choice there may be another program
+    /// of this host that goes by the same name.
+    fn is_ourselves(
+        &self,
+        hop: &NextHop,
+        host: &Hop,
+        session: &Session,
+        peer: &Capabilities,
+    ) -> Option<Failure> {
+        let judged = hop.is_outside()
+            || (hop.protocol() == client::Protocol::Smtp && host.port == self.settings.mx_port);
+        let ours = judged && self.is_own_name(&peer.name);
+        let why = || format!("{} answers with this server's own name", session.relay);
+        ours.then(|| looping(&hop.kind, &why()))
+    }
+
     /// The dialogue is open: logs in, where the route says so.
     async fn ready(&self, host: &Hop, mut session: Session, peer: Capabilities) -> Result<Session, Refusal> {
         session.peer = Arc::new(peer);
+        session.bdat = !self.quirks.has(&session.relay, Quirk::Bdat, Instant::now());
         let Some(credentials) = &self.login else {
             return Ok(session);
         };
@@ -466,6 +574,29 @@ fn address_failure(name: &str, hop: &NextHop, error: &ResolveError) -> Failure {
     }
 }
 
+/// The host of an MX record that leads to nobody else.
+fn unreachable_host(name: &str, unreachable: Unreachable) -> Failure {
+    let detail = if matches!(unreachable, Unreachable::Loopback(_)) {
+        6
+    } else {
+        4
+    };
+    let text = format!("mail cannot go to {name}: DNS gives it {unreachable}");
+    Failure::permanent(Status(5, 4, detail), "", text)
+}
+
+/// The failure of a way that leads back here. A route is the administrator's to mend, and mail waits for it.
+fn looping(kind: &HopKind, why: &str) -> Failure {
+    match kind {
+        HopKind::Mx(domain) => loops_back(domain, why),
+        HopKind::Literal(address) => loops_back(&Domain::Literal(address.ip()).to_string(), why),
+        HopKind::Hosts { .. } | HopKind::Maildir(_) => {
+            let text = format!("the route loops back to this server: {why}; correct its [[route]]");
+            Failure::temporary(Status(4, 4, 6), "", text)
+        }
+    }
+}
+
 fn loops_back(domain: &str, why: &str) -> Failure {
     let text = format!(
         "mail for {domain} loops back to this server: {why}; add {domain} to local_domains, or to relay_domains with a [[route]]"
@@ -495,6 +626,12 @@ fn no_tls(reply: Option<Reply>, relay: &str) -> Failure {
 
 fn broken(error: &SessionError, relay: &str) -> Refusal {
     Refusal::Other(Failure::lost(relay, error.to_string()))
+}
+
+/// TLS that was made and did not hold until the first answer inside.
+fn tls_broken(error: &SessionError, relay: &str) -> Refusal {
+    let text = format!("TLS broke right after the handshake: {error}");
+    Refusal::Tls(Failure::temporary(Status(4, 7, 5), relay, text))
 }
 
 fn relay_name(host: &Hop, address: &Address) -> String {
@@ -535,10 +672,10 @@ mod tests {
     fn greetings_that_say_no() {
         #[rustfmt::skip]
         let cases = [
-            ("busy",               Reply::bare(421, "busy"),                                false, Status(4, 3, 0)),
+            ("busy",               Reply::bare(421, "busy"),                                false, Status(4, 3, 2)),
             ("blocked for now",    Reply::bare(554, "go away"),                             false, Status(4, 3, 0)),
             ("blocked, status",    Reply::fixed(554, Status(5, 7, 1), "listed"),            false, Status(4, 7, 1)),
-            ("takes no mail",      Reply::bare(521, "no mail here"),                        true,  Status(5, 3, 0)),
+            ("takes no mail",      Reply::bare(521, "no mail here"),                        true,  Status(5, 3, 2)),
             ("takes no mail",      Reply::fixed(556, Status(5, 1, 10), "no mail here"),     true,  Status(5, 1, 10)),
         ];
         for (shows, reply, permanent, status) in cases {

@@ -24,6 +24,7 @@ use crate::hop::NextHop;
 use crate::outcome::{self, Fate, Notice, Times};
 use crate::places::Places;
 use crate::post::Post;
+use crate::quirks::Quirks;
 use crate::report::{self, Note};
 use crate::settings::Settings;
 use crate::work::{self, Due, Work};
@@ -39,6 +40,7 @@ pub(crate) struct Core {
     pub(crate) deps: Deps,
     pub(crate) agenda: Arc<Agenda>,
     pub(crate) claims: Arc<Claims>,
+    pub(crate) quirks: Quirks,
     registry: Mutex<Registry>,
     pub(crate) places: Arc<Places>,
     /// For each class, whether due mail was left in the spool because too much was in memory.
@@ -100,6 +102,7 @@ impl Core {
             deps,
             agenda: Arc::default(),
             claims,
+            quirks: Quirks::default(),
             registry: Mutex::default(),
             places,
             starved: Default::default(),

@@ -1,7 +1,7 @@
 //! Next hops: what mail with the same way has in common.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use postern_mail::Domain;
@@ -25,6 +25,8 @@ pub(crate) struct NextHop {
 pub(crate) enum HopKind {
     /// To the hosts that the domain's MX records name.
     Mx(Box<str>),
+    /// To the host that an address literal names (RFC 5321 section 4.1.3).
+    Literal(SocketAddr),
     /// To these hosts, in this order.
     Hosts { via: Vec<Hop>, protocol: Protocol },
     /// Into Maildirs below a folder.
@@ -42,14 +44,7 @@ impl NextHop {
             },
             (Target::Maildir(folder), _) => HopKind::Maildir(folder.clone()),
             (Target::Mx, Domain::Name(name)) => HopKind::Mx(name.clone()),
-            // An address literal names the host itself (RFC 5321 section 4.1.3).
-            (Target::Mx, Domain::Literal(ip)) => HopKind::Hosts {
-                via: vec![Hop {
-                    host: HopHost::Ip(*ip),
-                    port: mx_port,
-                }],
-                protocol: Protocol::Smtp,
-            },
+            (Target::Mx, Domain::Literal(ip)) => HopKind::Literal(SocketAddr::new(*ip, mx_port)),
         };
         Self {
             kind,
@@ -64,11 +59,16 @@ impl NextHop {
     pub(crate) fn is_local(&self) -> bool {
         match &self.kind {
             HopKind::Maildir(_) => true,
-            HopKind::Mx(_) => false,
+            HopKind::Mx(_) | HopKind::Literal(_) => false,
             HopKind::Hosts { via, protocol } => {
                 *protocol == Protocol::Lmtp || via.iter().all(|hop| matches!(hop.host, HopHost::Unix(_)))
             }
         }
+    }
+
+    /// Whether what a stranger wrote leads there, a name server or the author of an address, and not the configuration.
+    pub(crate) fn is_outside(&self) -> bool {
+        matches!(self.kind, HopKind::Mx(_) | HopKind::Literal(_))
     }
 
     /// The protocol spoken there.
@@ -87,6 +87,7 @@ impl NextHop {
     pub(crate) fn name(&self) -> String {
         let mut name = match &self.kind {
             HopKind::Mx(domain) => format!("mx:{domain}"),
+            HopKind::Literal(address) => format!("mx:{}", Domain::Literal(address.ip())),
             HopKind::Maildir(folder) => return format!("maildir:{}", folder.display()),
             HopKind::Hosts { via, protocol } => {
                 let scheme = if *protocol == Protocol::Lmtp {

@@ -1,9 +1,11 @@
 //! What an operator can choose about delivery. Plain values that have been checked.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use postern_mail::Mailbox;
 use postern_policy::retry::RetrySettings;
 use postern_policy::route::RouteTable;
@@ -45,6 +47,16 @@ pub struct Settings {
 
     /// The port of hosts that MX records name. Default 25; another one is for laboratories.
     pub mx_port: u16,
+
+    /// Networks that mail may reach by MX records and address literals although they are of this host or its link: see
+    /// [`reach`](postern_policy::reach). Default none; for laboratories.
+    pub mx_networks: Vec<IpNet>,
+
+    /// Whether mail goes to address literals such as `user@[192.0.2.1]`. Default no: it bounces.
+    pub address_literals: bool,
+
+    /// The addresses that this server listens on. A hop that leads to one of them is a loop.
+    pub listeners: Vec<SocketAddr>,
 
     /// Whether `BDAT` is used with peers that offer `CHUNKING` (RFC 3030).
     ///
@@ -153,6 +165,9 @@ impl Settings {
             timeouts: Timeouts::default(),
             reports: ReportSettings::default(),
             mx_port: 25,
+            mx_networks: Vec::new(),
+            address_literals: false,
+            listeners: Vec::new(),
             chunking: true,
             eight_bit: EightBit::default(),
             received_max: 100,

@@ -1,7 +1,7 @@
 //! A worker: one connection to a destination, and one message after the other over it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postern_mail::Status;
 use postern_policy::concurrency::Site;
@@ -20,6 +20,7 @@ use crate::hop::{self, HopKind};
 use crate::maildir;
 use crate::outcome::Fate;
 use crate::post::Post;
+use crate::quirks::Quirk;
 use crate::session::Session;
 use crate::settings::{LoginSecret, Settings};
 use crate::transact::{Transacted, all_failed, transact};
@@ -42,7 +43,9 @@ pub(crate) async fn run(core: Arc<Core>, destination: Arc<Destination>, post: Po
     let work = async {
         match &destination.hop.kind {
             HopKind::Maildir(folder) => maildir::serve(&core, &destination, folder, post).await,
-            HopKind::Mx(_) | HopKind::Hosts { .. } => Worker::serve(&core, &destination, post).await,
+            HopKind::Mx(_) | HopKind::Literal(_) | HopKind::Hosts { .. } => {
+                Worker::serve(&core, &destination, post).await
+            }
         }
     };
     tokio::select! {
@@ -261,6 +264,7 @@ impl<'a> Worker<'a> {
             settings,
             resolver: &self.core.deps.resolver,
             tls: &tls,
+            quirks: &self.core.quirks,
             seed: rand::random(),
             avoid: tried,
             seat: &self.post.seat,
@@ -550,7 +554,18 @@ impl<'a> Worker<'a> {
             again,
             reusable,
             timed_out,
+            broke_by_bdat,
         } = transact(session, settings, spool, message, batch).await;
+        if broke_by_bdat {
+            self.core.quirks.note(&session.relay, Quirk::Bdat, Instant::now());
+        }
+        let delivered = fates
+            .iter()
+            .any(|(_, fate)| matches!(fate, Fate::Delivered { .. }));
+        if delivered && session.gave_up_tls {
+            // Only now is it known that the host takes mail so.
+            self.core.quirks.note(&session.relay, Quirk::Tls, Instant::now());
+        }
         let peer_max = session.peer.transactions_max.unwrap_or(u32::MAX);
         let worn = session.transactions >= settings.limits.messages_per_connection.min(peer_max);
         // It has said what becomes of the message, whatever that is.
@@ -558,11 +573,9 @@ impl<'a> Worker<'a> {
         if !reusable || worn {
             self.close(reusable);
         }
-        let mut delivered = false;
         for (_, fate) in &fates {
-            match fate {
-                Fate::Delivered { .. } => delivered = true,
-                Fate::Failed(failure) => self.destination.note_error(self.core.now(), failure.line()),
+            if let Fate::Failed(failure) = fate {
+                self.destination.note_error(self.core.now(), failure.line());
             }
         }
         if timed_out {

@@ -39,6 +39,22 @@ const ZONES: &str = r#"
     local-data: "text.test. 60 TXT nothing"
     local-data: "broken.test. 60 MX 10 nowhere.hosts.test."
     local-data: "echo.test. 60 A 127.0.0.4"
+    local-data: "inside.test. 60 MX 10 loop.hosts.test."
+    local-data: "loop.hosts.test. 60 A 127.0.0.1"
+    local-data: "loop.hosts.test. 60 AAAA ::1"
+    local-data: "nothing.test. 60 A 0.0.0.0"
+    local-data: "mapped.test. 60 AAAA ::ffff:127.0.0.1"
+    local-data: "cloud.test. 60 A 169.254.169.254"
+    local-data: "group.test. 60 A 224.0.0.1"
+    local-data: "listener.test. 60 A 127.0.0.5"
+    local-data: "dot.test. 60 MX 10 RELAY.test."
+    local-data: "relay.test. 60 A 127.0.0.3"
+    local-data: "partly.test. 60 MX 10 loop.hosts.test."
+    local-data: "partly.test. 60 MX 20 second.hosts.test."
+    local-data: "behind.test. 60 MX 10 self.hosts.test."
+    local-data: "behind.test. 60 MX 20 second.hosts.test."
+    local-data: "self.hosts.test. 60 A 127.0.0.5"
+    local-data: "circle.test. 60 CNAME circle.test."
     local-zone: "refuse.example." refuse
 "#;
 
@@ -96,6 +112,13 @@ fn free_for_both() -> SocketAddr {
 fn by_mx(names: &Names, port: u16) -> Bench {
     let mut settings = settings();
     settings.mx_port = port;
+    // All hosts of these tests are on loopback; the address that is kept out stands for it.
+    settings.mx_networks = ["127.0.0.2/32", "127.0.0.3/32", "127.0.0.4/32"]
+        .iter()
+        .map(|network| network.parse().unwrap())
+        .collect();
+    settings.address_literals = true;
+    settings.listeners = vec![SocketAddr::from(([127, 0, 0, 5], port))];
     let folder = tempfile::tempdir().unwrap();
     let spool = spool_at(folder.path());
     Bench::over(folder, spool, settings, &names.resolver(), Verification::None)
@@ -133,6 +156,14 @@ async fn mx_records_decide() {
         "an address literal"
     );
 
+    let id = bench.put("", &["b@partly.test"], CONTENT).await;
+    let history = bench.outcomes(id, 1).await;
+    assert_eq!(
+        history[0].attempt.relay,
+        format!("second.hosts.test[127.0.0.3]:{port}"),
+        "a host that leads nowhere is passed over"
+    );
+
     drop(first);
     let id = bench.put("", &["c@backup.test"], CONTENT).await;
     let detail = bench.deferral(id).await;
@@ -162,6 +193,18 @@ async fn domains_that_take_no_mail_bounce() {
         ("neither MX nor address",   "b@text.test",      "5.1.2",  "neither an MX record nor an address"),
         ("the MX is us",             "b@us.test",        "5.4.6",  "add us.test to local_domains"),
         ("the host says it is us",   "b@echo.test",      "5.4.6",  "own name"),
+        ("our name, other letters",  "b@dot.test",       "5.4.6",  "add dot.test to local_domains"),
+        ("our name, no MX",          "b@relay.test",     "5.4.6",  "own name"),
+        ("we listen there",          "b@listener.test",  "5.4.6",  "it listens on 127.0.0.5"),
+        ("we are the best host",     "b@behind.test",    "5.4.6",  "it listens on 127.0.0.5"),
+        ("a literal of ours",        "b@[127.0.0.5]",    "5.4.6",  "it listens on 127.0.0.5"),
+        ("loopback",                 "b@inside.test",    "5.4.6",  "the loopback address"),
+        ("unspecified",              "b@nothing.test",   "5.4.6",  "the loopback address 0.0.0.0"),
+        ("loopback, mapped",         "b@mapped.test",    "5.4.6",  "the loopback address"),
+        ("loopback, literal",        "b@[127.0.0.1]",    "5.4.6",  "the loopback address 127.0.0.1"),
+        ("loopback, literal, IPv6",  "b@[IPv6:::1]",     "5.4.6",  "the loopback address ::1"),
+        ("link-local",               "b@cloud.test",     "5.4.4",  "the link-local address 169.254.169.254"),
+        ("multicast",                "b@group.test",     "5.4.4",  "224.0.0.1"),
     ];
     for (shows, to, status, text) in cases {
         let id = bench.put("", &[to], CONTENT).await;
@@ -175,6 +218,7 @@ async fn domains_that_take_no_mail_bounce() {
     let cases = [
         ("the MX has no address",    "b@broken.test",    "4.4.4",  "nowhere.hosts.test has no address"),
         ("the name server refuses",  "b@refuse.example", "4.4.3",  "cannot look up the MX records of refuse.example"),
+        ("aliases in a circle",      "b@circle.test",    "4.4.3",  "go in circles"),
     ];
     for (shows, to, status, text) in cases {
         let id = bench.put("", &[to], CONTENT).await;
@@ -183,6 +227,46 @@ async fn domains_that_take_no_mail_bounce() {
         assert!(last.reply.contains(text), "{shows}: {last:?}");
     }
     bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_to_address_literals_bounces_unless_wanted() {
+    let sink = Sink::start();
+    let mut settings = settings();
+    settings.mx_port = sink.port();
+    settings.mx_networks = vec!["127.0.0.0/8".parse().unwrap()];
+    let bench = Bench::start(settings);
+    let id = bench.put("", &["b@[127.0.0.1]"], CONTENT).await;
+    let shown = shown(&bench.outcomes(id, 1).await);
+    assert!(
+        shown[0].starts_with("b@[127.0.0.1] bounced 5.1.2 mail to address literals such as [127.0.0.1]"),
+        "{shown:?}"
+    );
+    assert_eq!(sink.total(), 0);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_leads_back_here_waits_to_be_mended() {
+    let host = Host::start(&["S 220 hi\nC EHLO\nS 250 RELAY.test hello\nEOF"]).await;
+    let mut by_name = to_ports(&[host.port]);
+    by_name.mx_port = host.port;
+    let mut by_address = to_ports(&[host.port]);
+    by_address.listeners = vec![SocketAddr::from(([0, 0, 0, 0], host.port))];
+    for (settings, why) in [
+        (by_name, "answers with this server's own name"),
+        (by_address, "it listens on 127.0.0.1"),
+    ] {
+        let bench = Bench::start(settings);
+        let id = bench.put("", &["b@x.test"], CONTENT).await;
+        let last = bench.deferral(id).await.recipients[0].last.clone().unwrap();
+        assert_eq!(last.status.unwrap().to_string(), "4.4.6");
+        assert!(
+            last.reply.contains(why) && last.reply.contains("correct its [[route]]"),
+            "{last:?}"
+        );
+        bench.stop().await;
+    }
 }
 
 /// A certificate for `localhost` and the file of the authority that issued it.
@@ -225,6 +309,12 @@ async fn tls_by_its_level() {
     let unwilling = format!("{offer}C STARTTLS\nS 454 4.7.0 not now\n{plain}");
     let broken = format!("{offer}C STARTTLS\nS 220 go\nWAIT 100\nS this is no TLS\nEOF");
     let injected = format!("{offer}C STARTTLS\nS 220 go\nS 250 injected\nEOF");
+    let closed = format!("{offer}C STARTTLS\nS 220 go\nTLS\nC EHLO");
+    let unheard = format!("{offer}C STARTTLS\nS 220 go\nTLS");
+    let garbage = format!("{offer}C STARTTLS\nS 220 go\nTLS\nC EHLO\nS what\nEOF");
+    let denied = format!(
+        "{offer}C STARTTLS\nS 220 go\nTLS\nC EHLO\nS 554 certificate\nC HELO\nS 554 certificate\nEOF"
+    );
     let clear = format!("{offer}{plain}");
     let none = format!("S 220 hi\nC EHLO\nS 250 mx.test\n{plain}");
     use TlsLevel::{None as Never, Opportunistic, Required};
@@ -237,6 +327,11 @@ async fn tls_by_its_level() {
         ("a wish, refused",                    Opportunistic, false, "localhost", vec![&unwilling],          "delivered"),
         ("a wish, handshake fails",            Opportunistic, false, "localhost", vec![&broken, &clear],     "delivered"),
         ("a wish, somebody in between",        Opportunistic, false, "localhost", vec![&injected, &clear],   "delivered"),
+        ("a wish, closed at EHLO inside",      Opportunistic, false, "localhost", vec![&closed, &clear],     "delivered"),
+        ("a wish, closed before EHLO inside",  Opportunistic, false, "localhost", vec![&unheard, &clear],    "delivered"),
+        ("a wish, nonsense inside",            Opportunistic, false, "localhost", vec![&garbage, &clear],    "delivered"),
+        ("a wish, no welcome inside",          Opportunistic, false, "localhost", vec![&denied, &clear],     "delivered"),
+        ("needed, closed at EHLO inside",      Required,      false, "localhost", vec![&closed],             "4.7.5 TLS broke right after the handshake"),
         ("needed, offered",                    Required,      false, "elsewhere", vec![&secure],             "delivered"),
         ("needed, not offered",                Required,      false, "localhost", vec![&none],               "4.7.4 does not offer STARTTLS"),
         ("needed, refused",                    Required,      false, "localhost", vec![&unwilling],          "4.7.4 454 4.7.0 not now"),
@@ -288,6 +383,61 @@ async fn tls_by_its_level() {
         }
         bench.stop().await;
     }
+}
+
+/// Settings under which all mail goes to this port by opportunistic TLS, one message a connection.
+fn opportunistic(port: u16, protocol: Protocol) -> postern_deliver::Settings {
+    let mut settings = settings();
+    let target = Target::Hosts {
+        via: vec![Hop::parse(&format!("127.0.0.1:{port}"), 25).unwrap()],
+        protocol,
+    };
+    settings.routes.rules = vec![RouteRule::new(DomainSet::new(["*"]).unwrap(), target)];
+    settings.limits.messages_per_connection = 1;
+    settings
+}
+
+/// The host is known for it then, and mail that it took in the clear shows that it may go so.
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_that_broke_is_not_tried_with_every_connection() {
+    for (protocol, hello) in [(Protocol::Smtp, "EHLO"), (Protocol::Lmtp, "LHLO")] {
+        let offer = format!("S 220 hi\nC {hello}\nS 250-mx.test\nS 250 STARTTLS\n");
+        let broken = format!("{offer}C STARTTLS\nS 220 go\nTLS\nC {hello}");
+        let clear = format!(
+            "{offer}C MAIL\nS 250 ok\nC RCPT\nS 250 ok\nC DATA\nS 354 go\nBODY\nS 250 done\nC QUIT\nS 221 bye"
+        );
+        let certificates = tempfile::tempdir().unwrap();
+        let tls = certificate(certificates.path(), "localhost");
+        let host = Host::start_tls(tls, &[&broken, &clear]).await;
+        let bench = Bench::start(opportunistic(host.port, protocol));
+        for connections in [2, 3] {
+            let id = bench.put("", &["b@x.test"], CONTENT).await;
+            let history = bench.outcomes(id, 1).await;
+            assert_eq!(shown(&history), ["b@x.test delivered 2.0.0 250 done"]);
+            assert_eq!(host.connections(), connections, "{hello}");
+        }
+        host.lines();
+        bench.stop().await;
+    }
+}
+
+/// It may be mended by the next attempt, which begins with TLS again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_insists_on_the_tls_that_broke_bounces_nothing() {
+    let offer = "S 220 hi\nC EHLO\nS 250-mx.test\nS 250 STARTTLS\n";
+    let mail = "C MAIL\nS 250 ok\nC RCPT\nS 250 ok\nC DATA\nS 354 go\nBODY\nS 250 done\nEOF";
+    let broken = format!("{offer}C STARTTLS\nS 220 go\nTLS\nC EHLO");
+    let insists = format!("{offer}C MAIL\nS 530 5.7.0 Must issue a STARTTLS command first\nEOF");
+    let mended = format!("{offer}C STARTTLS\nS 220 go\nTLS\nC EHLO\nS 250 mx.test\n{mail}");
+    let certificates = tempfile::tempdir().unwrap();
+    let tls = certificate(certificates.path(), "localhost");
+    let host = Host::start_tls(tls, &[&broken, &insists, &mended]).await;
+    let bench = Bench::start(opportunistic(host.port, Protocol::Smtp));
+    let id = bench.put("", &["b@x.test"], CONTENT).await;
+    let history = bench.outcomes(id, 1).await;
+    assert_eq!(shown(&history), ["b@x.test delivered 2.0.0 250 done"]);
+    assert_eq!((history[0].attempts, host.connections()), (2, 3));
+    bench.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Sockets that connect.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -30,6 +30,25 @@ pub async fn connect(
     }
 }
 
+/// Whether `address` is one of this host's own.
+///
+/// The kernel is asked which address it would speak from: to itself, a host speaks from the address that it speaks to. Nothing is
+/// sent. An address of loopback other than the first may go unnoticed.
+#[must_use]
+pub fn is_own(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    // The discard port: a socket for datagrams needs some port to be connected.
+    let speaks_from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    });
+    speaks_from.is_ok_and(|from| from.ip() == address)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +63,18 @@ mod tests {
             .unwrap();
         assert_eq!(stream.local_addr().unwrap().ip(), source);
         assert!(stream.nodelay().unwrap());
+    }
+
+    #[test]
+    fn own_addresses_are_known_without_a_packet() {
+        for (address, own) in [
+            ("127.0.0.1", true),
+            ("::ffff:127.0.0.1", true),
+            ("192.0.2.1", false),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_own(address.parse().unwrap()), own, "{address}");
+        }
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ pub mod network;
 pub mod origin;
 pub mod principal;
 pub mod privacy;
+pub mod reach;
 pub mod relay;
 pub mod retry;
 pub mod route;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use postern_mail::{ForwardPath, Mailbox, Status};
+use postern_mail::{Domain, ForwardPath, Mailbox, Status};
 
 use crate::breadth::is_everybody;
 use crate::domain_set::DomainSet;
@@ -21,6 +21,8 @@ pub struct RelayFacts<'a> {
     pub certificate: Option<&'a CertificateFacts>,
     /// The recipient.
     pub recipient: &'a ForwardPath,
+    /// Whether the recipient's domain is an address literal of this host.
+    pub own_literal: bool,
     /// Whether this listener takes mail from strangers for own domains. False on submission listeners.
     pub listener_allows_strangers: bool,
 }
@@ -62,6 +64,10 @@ pub struct RelayRules {
     pub certificates: Vec<CertificateRule>,
     /// Whether a login may relay. Default true in the configuration.
     pub login_relays: bool,
+    /// Whether who may relay reaches address literals of other hosts. Default false.
+    pub address_literals: bool,
+    /// The local domain that an address literal of this host stands for (RFC 5321 section 4.1.3); without one it stands for nothing.
+    pub literal_domain: Option<Domain>,
 }
 
 /// The reason for which a client is trusted with recipients anywhere.
@@ -123,6 +129,9 @@ pub enum RelayRefusal {
     /// An address literal: `user@[192.0.2.1]`, even if the address is ours.
     #[error("relaying denied: address literal")]
     AddressLiteral,
+    /// An address literal of another host, from a client that may relay, where those are off.
+    #[error("mail to address literals is off (address_literals in [relay])")]
+    LiteralsOff,
     /// This listener takes nothing from strangers; they have to log in.
     #[error("authentication required")]
     LoginRequired,
@@ -230,6 +239,7 @@ impl RelayRefusal {
             Self::QuotedAddress => "relay.quoted-address",
             Self::SourceRoute => "relay.source-route",
             Self::AddressLiteral => "relay.address-literal",
+            Self::LiteralsOff => "relay.literals-off",
             Self::LoginRequired => "relay.login-required",
         }
     }
@@ -240,6 +250,11 @@ impl RelayRefusal {
     #[must_use]
     pub fn reply(self) -> (u16, Status, &'static str) {
         match self {
+            Self::LiteralsOff => (
+                550,
+                Status(5, 1, 2),
+                "Mail to address literals is not sent from here",
+            ),
             Self::LoginRequired => (530, Status(5, 7, 0), "Authentication required"),
             Self::Denied
             | Self::LoginUntrusted
@@ -257,6 +272,8 @@ impl RelayRefusal {
 /// What stands in a local part is never taken for an address: a stranger is refused where some other server might, and for a trusted
 /// client it is the name of a mailbox and nothing else. A source route is dropped (RFC 5321 section 4.1.1.3), so what
 /// counts is the mailbox at its end.
+///
+/// An address literal of this host means its own domain, for who may relay; one of another host is reached where that is wanted.
 #[must_use]
 pub fn relay(facts: &RelayFacts<'_>, rules: &RelayRules) -> RelayVerdict {
     let reason = rules.reason(facts);
@@ -284,8 +301,14 @@ pub fn relay(facts: &RelayFacts<'_>, rules: &RelayRules) -> RelayVerdict {
             refusal
         });
     }
-    let recipient = mailbox.clone();
-    if rules.local_domains.contains_by_name(mailbox.domain()) {
+    let recipient = match (mailbox.domain(), &rules.literal_domain) {
+        (Domain::Literal(_), Some(domain)) if facts.own_literal => in_domain(mailbox, domain),
+        (Domain::Literal(_), _) if !rules.address_literals => {
+            return RelayVerdict::Refuse(RelayRefusal::LiteralsOff);
+        }
+        _ => mailbox.clone(),
+    };
+    if rules.local_domains.contains_by_name(recipient.domain()) {
         return RelayVerdict::Local {
             recipient: ForwardPath::Mailbox {
                 mailbox: recipient,
@@ -293,13 +316,19 @@ pub fn relay(facts: &RelayFacts<'_>, rules: &RelayRules) -> RelayVerdict {
             },
         };
     }
-    if rules.relay_domains.contains_by_name(mailbox.domain()) {
+    if rules.relay_domains.contains_by_name(recipient.domain()) {
         return RelayVerdict::RelayDomain { recipient };
     }
     match reason {
         Some(reason) => RelayVerdict::Relay { recipient, reason },
         None => RelayVerdict::Refuse(RelayRefusal::Denied),
     }
+}
+
+/// The mailbox of the same name in another domain.
+fn in_domain(mailbox: &Mailbox, domain: &Domain) -> Mailbox {
+    // A local part that was taken with one domain fails with another one by its length alone.
+    Mailbox::new(&mailbox.unquoted_local(), domain.clone()).unwrap_or_else(|_| mailbox.clone())
 }
 
 /// Why a client without any reason to relay may not have this recipient; `None` for an honest one in an own domain.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use postern_mail::{ForwardPath, ParseOptions};
+use postern_mail::{Domain, ForwardPath, ParseOptions};
 use postern_policy::DomainSet;
 use postern_policy::relay::{
     CertificateFacts, CertificateRule, OpenRelay, RelayFacts, RelayReason, RelayRefusal, RelayRules,
@@ -36,6 +36,8 @@ fn rules() -> RelayRules {
             },
         ],
         login_relays: true,
+        address_literals: true,
+        literal_domain: None,
     }
 }
 
@@ -65,6 +67,7 @@ fn stranger(recipient: &ForwardPath) -> RelayFacts<'_> {
         login_trusted: true,
         certificate: None,
         recipient,
+        own_literal: false,
         listener_allows_strangers: true,
     }
 }
@@ -158,6 +161,43 @@ fn strangers_and_users() {
             (login_rule, login_mailbox.to_owned()),
             "{shows}, login"
         );
+    }
+}
+
+#[test]
+fn address_literals_for_who_may_relay() {
+    let local = Domain::Name("local.example".into());
+    let off = ("relay.literals-off", "550 5.1.2");
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows              ours   literals  stands for             the rule, and the mailbox or the reply
+        ("of another host, off",            false, false, Some(local.clone()),      off),
+        ("of another host, on",             false, true,  Some(local.clone()),      ("relay.login", "<user@[192.0.2.1]>")),
+        ("ours",                            true,  false, Some(local.clone()),      ("relay.local-domain", "<user@local.example>")),
+        ("ours, and the others are on",     true,  true,  Some(local),              ("relay.local-domain", "<user@local.example>")),
+        ("ours, and there is no domain",    true,  false, None,                     off),
+    ];
+    let recipient = recipient("<user@[192.0.2.1]>");
+    for (shows, own_literal, address_literals, literal_domain, (rule, outcome)) in cases {
+        let rules = RelayRules {
+            address_literals,
+            literal_domain,
+            ..rules()
+        };
+        let stranger = RelayFacts {
+            own_literal,
+            ..stranger(&recipient)
+        };
+        let user = RelayFacts {
+            login: Some("acaird"),
+            ..stranger
+        };
+        let (decided, came_out) = decide(&user, &rules);
+        assert!(
+            decided == rule && came_out.starts_with(outcome),
+            "{shows}: {decided} {came_out}"
+        );
+        assert_eq!(decide(&stranger, &rules).0, "relay.address-literal", "{shows}");
     }
 }
 
@@ -343,6 +383,7 @@ fn no_rule_makes_an_open_relay() {
             .to_vec(),
         certificates: vec![CertificateRule::default()],
         login_relays: true,
+        ..RelayRules::default()
     };
     let certificate = certificate();
     let outside = recipient("<user@outside.example>");

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
-use postern_mail::ForwardPath;
+use postern_mail::{Domain, ForwardPath};
+use postern_net::dial;
 use postern_net::tls::{TlsFacts, Verify};
 use postern_policy::identity::Identity;
 use postern_policy::relay::{CertificateFacts, RelayFacts};
@@ -135,6 +136,7 @@ impl Session {
             login_trusted: self.login.as_ref().is_some_and(|login| login.trusted),
             certificate: self.certificate.as_ref(),
             recipient,
+            own_literal: is_own_literal(recipient),
             listener_allows_strangers: self.profile.listener.role == Role::Mx,
         }
     }
@@ -177,6 +179,17 @@ impl Session {
             reason = %reason,
             "refused"
         );
+    }
+}
+
+/// Whether a path leads to an address literal of this host.
+fn is_own_literal(path: &ForwardPath) -> bool {
+    match path {
+        ForwardPath::Mailbox { mailbox, .. } => match mailbox.domain() {
+            Domain::Literal(ip) => dial::is_own(*ip),
+            Domain::Name(_) => false,
+        },
+        ForwardPath::Postmaster => false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Settings of delivery: routes that lead somewhere, times in an order that makes sense.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use postern_deliver::{Limits, ReportSettings, Settings, Timeouts};
@@ -27,6 +28,9 @@ pub(super) fn check(c: &mut Checking<'_>) -> Settings {
             double_bounce_to: written.double_bounce_to.as_ref().map(|at| at.value.clone()),
         },
         mx_port: clamp(*written.mx_port),
+        mx_networks: values(&written.mx_networks),
+        address_literals: *c.file.relay.address_literals,
+        listeners: listeners(c),
         chunking: *written.chunking,
         eight_bit: *written.eight_bit,
         received_max: clamp(*c.file.limits.received_fields),
@@ -269,20 +273,24 @@ fn warn_of_shadowed(routes: &[At<file::RouteTable>], problems: &mut Problems) {
     }
 }
 
+/// Where this server listens, with ports that the system does not choose.
+fn listeners(c: &Checking<'_>) -> Vec<SocketAddr> {
+    let addresses = c.file.listener.iter().flat_map(|list| &list.value);
+    addresses
+        .filter_map(|listener| listener.address.as_ref())
+        .map(|address| address.value)
+        .filter(|address| address.port() != 0)
+        .collect()
+}
+
 /// A route to one of our own listeners is a loop.
 fn warn_of_own_listener(c: &mut Checking<'_>) {
-    let listeners: Vec<_> = c.file.listener.iter().flat_map(|list| &list.value).collect();
+    let listeners = listeners(c);
     let own = |hop: &Hop| {
         let HopHost::Ip(ip) = hop.host else { return false };
-        let same = |address: std::net::SocketAddr| {
+        listeners.iter().any(|address| {
             address.port() == hop.port
                 && (address.ip() == ip || (address.ip().is_unspecified() && ip.is_loopback()))
-        };
-        listeners.iter().any(|listener| {
-            listener
-                .address
-                .as_ref()
-                .is_some_and(|address| same(address.value))
         })
     };
     let hops = c

@@ -1,7 +1,7 @@
 //! Settings of the receiving side.
 
 use ipnet::IpNet;
-use postern_mail::AddressLimits;
+use postern_mail::{AddressLimits, Domain};
 use postern_net::tls::ServerTls;
 use postern_policy::admission::AdmissionSettings;
 use postern_policy::breadth;
@@ -112,6 +112,8 @@ fn relay(c: &mut Checking<'_>) -> RelayRules {
         networks,
         certificates: written.certificate.value.iter().map(rule).collect(),
         login_relays: *written.logins,
+        address_literals: *written.address_literals,
+        literal_domain: literal_domain(c),
     }
 }
 
@@ -140,6 +142,15 @@ pub(super) fn refuse_everybody(
         let title = format!("{what} together hold so many addresses that everybody has one");
         problems.error(networks.span.clone(), title, label, remedy);
     }
+}
+
+/// The local domain that an address literal of this host stands for: that of the host if there is mail for it, or else the first.
+fn literal_domain(c: &Checking<'_>) -> Option<Domain> {
+    if c.local_domains.contains_by_name(&c.domain) {
+        return Some(c.domain.clone());
+    }
+    let mut written = c.file.local_domains.iter();
+    written.find_map(|domain| Domain::parse(&domain.value, true).ok())
 }
 
 fn network(c: &Checking<'_>) -> NetworkPrefix {

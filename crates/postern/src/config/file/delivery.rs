@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use postern_mail::Mailbox;
 use postern_policy::route::Hop;
 use postern_smtp::client::needs::EightBit;
 
 use super::tls::ClientTlsTable;
 use super::words::{Address, HostName, NextHop};
-use crate::config::kinds::{Choice, Count, FilePath, List, Number, OneOf, Section, Size, Switch, Time};
+use crate::config::kinds::{
+    Choice, Count, FilePath, List, Network, Number, OneOf, Section, Size, Switch, Time,
+};
 use crate::config::read::{At, table};
 
 table! {
@@ -54,6 +57,11 @@ table! {
         dead_pause: Duration = Time("1s", "1d"), default "\"10m\"";
         /// The port of hosts that MX records name. Another one is for laboratories.
         mx_port: u64 = Count(1..=65_535), default "25";
+        /// Networks that mail may reach by MX records and address literals although they are of loopback, of the link, or of this
+        /// host itself: `["127.0.0.0/8"]` in a laboratory. Otherwise a domain whose mail hosts have no other address bounces with
+        /// `5.4.6` or `5.4.4`, since whoever writes its DNS could talk to services that are meant for this host alone. Hosts in
+        /// `via` and `lmtp` may have any address.
+        mx_networks: Vec<At<IpNet>> = List(Network), default "[]";
         /// Whether `BDAT` is used with hosts that offer `CHUNKING` (RFC 3030).
         chunking: bool = Switch, default "true";
         /// What becomes of a message with 8-bit content when the host does not offer `8BITMIME`: a bounce, as RFC 6152 section 3 has

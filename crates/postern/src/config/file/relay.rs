@@ -21,6 +21,10 @@ table! {
         login_least_bits: u64 = Count(0..=256), default "0";
         /// Networks that may relay without a login.
         networks: Vec<At<IpNet>> = List(Network), default "[]";
+        /// Whether mail goes to address literals, as `user@[192.0.2.1]`, for who may relay; others never reach them. Off, `RCPT` is
+        /// answered `550 5.1.2`, and a message for one that is in the queue bounces. A literal of the address that the client is
+        /// connected to is taken for this server's own domain either way (RFC 5321 section 4.1.3).
+        address_literals: bool = Switch, default "false";
         /// Client certificates that may relay. They must be verified against `client_ca`.
         certificate: Vec<At<CertificateTable>> = Sections::<CertificateTable>::new(), default "[]";
         /// Which sender addresses a login may use: any, or only its own, as [identity] has it. `own` looks at the sender of the
