@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use common::{check, count, denied, exists, granted, only, unavailable};
 use postern_directory::{DenyReason, Directories, DirectorySettings, Existence, SaslauthdSettings};
+use postern_testkit::process::wait_until;
 use postern_testkit::saslauthd::Saslauthd;
 use postern_testkit::slapd::{PEOPLE, Slapd};
 
@@ -41,13 +42,11 @@ async fn logins() {
     assert_eq!(account.addresses, ["acaird@fccc.example"]);
     let reason = denied(check(&told, "acaird@admin.example", "pass word").await);
     assert_eq!(reason, DenyReason::Refused, "with the right password");
-    assert!(
+    wait_until("the realm in the log", || {
         saslauthd
             .log()
-            .contains("[user=acaird] [service=smtp] [realm=fccc.example]"),
-        "{}",
-        saslauthd.log()
-    );
+            .contains("[user=acaird] [service=smtp] [realm=fccc.example]")
+    });
     let long = "x".repeat(257);
     let cases = [
         ("wrong password", "acaird", "password", DenyReason::Refused),

@@ -17,7 +17,7 @@ use postern_directory::{
 use postern_sasl::{NtHash, ScramHash, ScramKeys, StoredKey};
 use postern_testkit::mariadb::MariaDb;
 use postern_testkit::postgres::{DATABASE, PASSWORD, Postgres, USER};
-use postern_testkit::process::free_port;
+use postern_testkit::process::{free_port, wait_until};
 use tempfile::TempDir;
 
 /// The hash of `pass word`.
@@ -272,11 +272,9 @@ async fn postgresql() {
 
     let secured = with(&[at("localhost")], SqlTls::Always, Some(postgres.ca_file()));
     the_same_answers(&open(secured).await, "PostgreSQL over TLS").await;
-    assert!(
-        postgres.log().contains("SSL enabled (protocol=TLSv1.3"),
-        "{}",
-        postgres.log()
-    );
+    wait_until("TLS in the log", || {
+        postgres.log().contains("SSL enabled (protocol=TLSv1.3")
+    });
     let unverified = with(&[at("localhost")], SqlTls::Always, None);
     let reason = unavailable(check(&open(unverified).await, "acaird", "pass word").await);
     assert!(reason.contains("certificate"), "{reason}");

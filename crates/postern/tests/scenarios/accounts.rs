@@ -69,7 +69,7 @@ fn scram_with_keys_from_ldap_for_those_in_a_group() {
         gsasl(&site, "PLAIN", "ann", "pencil"),
         "the same key serves PLAIN"
     );
-    assert!(site.log().contains("in none of the groups"), "{}", site.log());
+    site.wait_for_log(&["in none of the groups"]);
 
     let listing = || {
         let output = site.run(&["directories", "--json"]);

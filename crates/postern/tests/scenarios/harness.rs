@@ -138,6 +138,10 @@ impl Site {
         for port in [self.mx, self.submission, self.submissions] {
             wait_for_port(port);
         }
+        // Its ports are open a moment before it can be told anything.
+        wait_until("an answer on the control socket", || {
+            self.run(&["status"]).status.success()
+        });
     }
 
     pub(crate) fn server(&mut self) -> &mut Server {
@@ -151,6 +155,16 @@ impl Site {
 
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Waits for a line of the log that has all these words. The log is written beside the work: a reply, a mail or an answer
+    /// of a command can be there some milliseconds before its line.
+    pub(crate) fn wait_for_log(&self, words: &[&str]) {
+        wait_until(&format!("{words:?} in the log"), || {
+            self.log()
+                .lines()
+                .any(|line| words.iter().all(|word| line.contains(word)))
+        });
     }
 
     /// Runs a subcommand in the site's folder.
