@@ -1,0 +1,42 @@
+//! Postern installed as the guide says, in a Debian that systemd has booted.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod container;
+mod guide;
+mod machine;
+mod package;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Postern's binary.
+fn binary() -> PathBuf {
+    std::env::var_os("POSTERN_BIN")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_postern")), PathBuf::from)
+}
+
+/// The checkout.
+fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// The package, made once by the command of the guide; of the binary that is tested.
+fn package() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let command = guide::on_the_build_machine();
+        let output = Command::new("bash")
+            .args(["-euo", "pipefail", "-c", &command])
+            .current_dir(checkout())
+            .env("POSTERN_BIN", binary())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+    })
+}
