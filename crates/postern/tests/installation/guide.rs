@@ -340,7 +340,7 @@ fn hook_of_certbot(machine: &Machine) {
 
 #[test]
 fn every_command_of_the_guide() {
-    let machine = Machine::boot(Some(super::package()));
+    let machine = Machine::boot(Some(package()));
     let mut reader = Reader {
         machine,
         first_configuration: String::new(),
