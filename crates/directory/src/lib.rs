@@ -33,7 +33,6 @@ pub mod saslauthd;
 pub mod schemes;
 mod secret_file;
 pub mod sql;
-mod tls;
 pub mod users;
 mod verdict;
 mod verified;

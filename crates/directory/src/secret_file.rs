@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use postern_trust::{secret, without_mark};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -51,18 +52,19 @@ pub fn read_secret(path: &Path) -> Result<SecretString, SecretFileError> {
         source,
     };
     let file = File::open(path).map_err(failed)?;
-    let mode = file.metadata().map_err(failed)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    let metadata = file.metadata().map_err(failed)?;
+    if !secret::is_private(&metadata) {
         return Err(SecretFileError::OpenToOthers {
             path: path.to_owned(),
-            mode,
+            mode: metadata.mode() & 0o777,
         });
     }
     let mut octets = Zeroizing::new(Vec::with_capacity(256));
     file.take(SECRET_MAX + 1)
         .read_to_end(&mut octets)
         .map_err(failed)?;
-    let line = octets.strip_suffix(b"\n").unwrap_or(&octets);
+    let line = without_mark(&octets);
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match std::str::from_utf8(line) {
         Ok(text) if !text.is_empty() && octets.len() as u64 <= SECRET_MAX && !text.contains(['\n', '\0']) => {

@@ -5,8 +5,9 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{LogCapture, check, count, denied, exists, granted, only, unavailable};
@@ -16,6 +17,7 @@ use postern_directory::{
 };
 use postern_sasl::{NtHash, ScramHash, ScramKeys, StoredKey};
 use postern_testkit::mariadb::MariaDb;
+use postern_testkit::pgbouncer::PgBouncer;
 use postern_testkit::postgres::{DATABASE, PASSWORD, Postgres, USER};
 use postern_testkit::process::{free_port, wait_until};
 use tempfile::TempDir;
@@ -254,6 +256,83 @@ async fn a_change_counts_at_once_and_a_missing_file_is_an_outage() {
     let _ = granted(check(&directories, "acaird", "pass word").await);
 }
 
+/// SQLite makes files beside a database in WAL mode, even to read it.
+#[tokio::test]
+async fn sqlite_in_wal_mode_where_nothing_can_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = sqlite_file(folder.path());
+    let writer = rusqlite::Connection::open(&path).unwrap();
+    writer
+        .pragma_update(None, "journal_mode", "WAL")
+        .and_then(|()| writer.execute_batch("PRAGMA wal_autocheckpoint = 0"))
+        .unwrap();
+    let directories = open(settings(SqlPlace::File(path.clone()))).await;
+    {
+        let _read_only = ReadOnly::mount(folder.path());
+        let _ = granted(check(&directories, "acaird", "pass word").await);
+    }
+    writer
+        .execute("UPDATE accounts SET active = 0 WHERE name = 'acaird'", [])
+        .unwrap();
+    {
+        let _read_only = ReadOnly::mount(folder.path());
+        assert_eq!(
+            denied(check(&directories, "acaird", "pass word").await),
+            DenyReason::Disabled,
+            "what a writer at work has left in its log counts"
+        );
+    }
+    drop(directories);
+    writer.close().unwrap();
+    assert!(
+        !folder.path().join("accounts.db-wal").exists(),
+        "the last writer cleans up"
+    );
+    let directories = open(settings(SqlPlace::File(path.clone()))).await;
+    let _read_only = ReadOnly::mount(folder.path());
+    for _ in 0..2 {
+        let _ = granted(check(&directories, "bob", "pass word").await);
+    }
+    assert_eq!(
+        denied(check(&directories, "acaird", "pass word").await),
+        DenyReason::Disabled
+    );
+}
+
+/// A folder in which nothing can be written until dropped, not even by root.
+struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    fn mount(folder: &Path) -> Self {
+        if is_root() {
+            mount(&["-o", "bind"], &[folder, folder]);
+            mount(&["-o", "remount,bind,ro"], &[folder]);
+        } else {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o500)).unwrap();
+        }
+        Self(folder.to_owned())
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        if is_root() {
+            let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        } else {
+            let _ = fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700));
+        }
+    }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+fn mount(options: &[&str], paths: &[&Path]) {
+    let status = Command::new("mount").args(options).args(paths).status().unwrap();
+    assert!(status.success(), "mount {options:?} {paths:?}");
+}
+
 #[tokio::test]
 async fn postgresql() {
     let postgres = Postgres::start();
@@ -327,6 +406,52 @@ async fn postgresql() {
     fs::write(&password_file, "wrong").unwrap();
     let reason = unavailable(check(&open(base).await, "acaird", "pass word").await);
     assert!(reason.contains("28P01"), "{reason}");
+}
+
+/// Connections to the server change hands with each transaction there, and prepared statements and settings go with them.
+#[tokio::test]
+async fn postgresql_behind_pgbouncer() {
+    let postgres = Postgres::start();
+    postgres.sql(&tables());
+    let pooler = PgBouncer::start(&postgres);
+    let (_folder, password_file) = secrets();
+    let place = SqlPlace::Servers(servers(
+        SqlEngine::PostgreSql,
+        &[format!("127.0.0.1:{}", pooler.port())],
+        &password_file,
+    ));
+    let base = settings(place);
+    for round in ["first", "started anew", "once more"] {
+        // Dropped without a word to the server, as a crash would.
+        the_same_answers(&open(base.clone()).await, round).await;
+    }
+    let plain = SqlSettings {
+        schemes: SchemeRules {
+            allow_plain: true,
+            default_scheme: None,
+        },
+        ..base
+    };
+    let limit = "SELECT '{PLAIN}' || current_setting('statement_timeout') AS password WHERE '' <> :login";
+    let _ = granted(asked(&plain, limit, "x", "5s").await);
+    // What another client of the pool sees on the same connection.
+    let shared = postgres.sql(
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle' AND query = 'COMMIT' AND client_addr IS NOT NULL",
+    );
+    assert_eq!(
+        shared.trim(),
+        "1",
+        "the pool has one connection, and Postern used it"
+    );
+    assert_eq!(
+        pooler.sql("SHOW statement_timeout").trim(),
+        "0",
+        "nothing is left behind"
+    );
+    assert_eq!(
+        pooler.sql("SELECT count(*) FROM pg_prepared_statements").trim(),
+        "0"
+    );
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod support;
 
 use postern_net::tls::{ServerTls, TlsError, TlsIdentityFiles, TlsWarning};
+use postern_trust::TrustError;
 use support::{Bench, EC, RSA};
 
 /// Makes `k.crt` for the key in `made.key`, so that both can be loaded together.
@@ -179,7 +180,10 @@ fn files_that_do_not_fit() {
         ..Default::default()
     };
     let error = ServerTls::load(&settings(files)).unwrap_err();
-    assert!(matches!(error, TlsError::NoCertificate { .. }), "{error}");
+    assert!(
+        matches!(error, TlsError::Trust(TrustError::NoCertificate { .. })),
+        "{error}"
+    );
     let error = ServerTls::load(&Default::default()).unwrap_err();
     assert!(matches!(error, TlsError::NoIdentity), "{error}");
     let error = load(&bench, "good.key", Some("")).unwrap_err();

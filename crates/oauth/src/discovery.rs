@@ -9,6 +9,7 @@ use crate::http::{Endpoint, EndpointError, HttpClient, HttpError};
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Metadata {
     /// The issuer. [`discover`] has seen to it that it is the one that was meant.
+    #[serde(default, deserialize_with = "crate::lenient::or_default")]
     pub issuer: String,
     /// Where the keys are.
     pub jwks_uri: Option<String>,

@@ -4,4 +4,5 @@ pub mod acquire;
 mod clock;
 pub mod discovery;
 pub mod http;
+mod lenient;
 pub mod verify;

@@ -9,6 +9,7 @@ pub mod exim;
 pub mod kdc;
 pub mod mariadb;
 pub mod oauth;
+pub mod pgbouncer;
 pub mod postfix;
 pub mod postgres;
 pub mod process;

@@ -15,7 +15,6 @@ use crate::directories::{Environment, SetUpError};
 use crate::discover::{FindServers, ServiceRecord, in_order, is_within};
 use crate::failover::Failover;
 use crate::secret_file::read_secret;
-use crate::tls;
 use crate::verdict::Outage;
 
 /// Most servers of one directory.
@@ -78,8 +77,9 @@ impl Fleets {
         let secured = settings.starttls || urls.iter().any(|url| is_secured(url, settings.starttls));
         let mut connect = LdapConnSettings::new().set_starttls(settings.starttls);
         if secured {
-            let config = tls::client_config(settings.ca_file.as_deref());
-            connect = connect.set_config(config.map_err(|e| SetUpError::setting("ca_file", e))?);
+            let config = postern_trust::client_config(settings.ca_file.as_deref());
+            let config = config.map_err(|error| SetUpError::setting("ca_file", error.to_string()))?;
+            connect = connect.set_config(Arc::new(config));
         }
         let connector = Connector {
             connect,

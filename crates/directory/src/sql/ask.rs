@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_mail::Mailbox;
+use postern_trust::TrustError;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use secrecy::SecretString;
@@ -24,7 +25,6 @@ use crate::hashing::Hashing;
 use crate::keys::{KeyFinding, KeyKind};
 use crate::schemes::{SchemeRules, Stored};
 use crate::secret_file::read_secret;
-use crate::tls;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
 
 /// Most servers of one directory.
@@ -302,7 +302,7 @@ fn connectable(
         None => None,
     };
     let trust = if places.iter().any(|place| wants_tls(place, servers.tls)) {
-        Some(Trust::read(servers).map_err(|error| SetUpError::setting("ca_file", error))?)
+        Some(Trust::read(servers).map_err(|error| SetUpError::setting("ca_file", error.to_string()))?)
     } else {
         None
     };
@@ -348,11 +348,11 @@ struct Trust {
 }
 
 impl Trust {
-    fn read(servers: &SqlServers) -> Result<Self, String> {
+    fn read(servers: &SqlServers) -> Result<Self, TrustError> {
         let ca_file = servers.ca_file.as_deref();
         Ok(Self {
-            config: tls::client_config(ca_file)?,
-            roots: tls::roots(ca_file)?,
+            config: Arc::new(postern_trust::client_config(ca_file)?),
+            roots: postern_trust::roots(ca_file)?,
         })
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use futures_util::TryStreamExt;
+use parking_lot::Mutex;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use secrecy::{ExposeSecret, SecretString};
@@ -17,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_postgres::types::{Format, FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Client, Config, NoTls, Socket, Statement};
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Socket};
 use tracing::debug;
 
 use super::place::Place;
@@ -33,15 +34,20 @@ type BoxError = Box<dyn std::error::Error + Sync + Send>;
 pub(super) struct Postgres {
     config: Config,
     tls: Option<Arc<ClientConfig>>,
-    /// What the server may spend on one query, in milliseconds.
-    statement_timeout: u128,
+    /// Begins each transaction.
+    begin: Arc<str>,
+    columns: Arc<Columns>,
     pool: Pool<Connection>,
 }
 
+/// The columns of each query that has found nothing so far: the directory's queries at most.
+type Columns = Mutex<Vec<(String, Vec<String>)>>;
+
 struct Connection {
     client: Client,
-    /// Prepared so far: the directory's two queries at most.
-    statements: Vec<(String, Statement)>,
+    /// Begins a transaction in which the server's time is limited.
+    begin: Arc<str>,
+    columns: Arc<Columns>,
 }
 
 impl Postgres {
@@ -74,7 +80,13 @@ impl Postgres {
         Self {
             config,
             tls,
-            statement_timeout: timeout.as_millis().max(1),
+            // A query that runs on after nobody waits for it any more would bind the server.
+            columns: Arc::default(),
+            begin: format!(
+                "BEGIN; SET LOCAL statement_timeout = {}",
+                timeout.as_millis().max(1)
+            )
+            .into(),
             pool: Pool::new(pool_size),
         }
     }
@@ -83,7 +95,7 @@ impl Postgres {
     /// one.
     pub(super) async fn ask(&self, query: &Query, whole: &str, deadline: Instant) -> Result<Rows, Fault> {
         let mut lease = self.pool.lease(deadline).await?;
-        if let Some(mut connection) = lease.left_over.take() {
+        if let Some(connection) = lease.left_over.take() {
             match connection.ask(query, whole).await {
                 Ok(rows) => {
                     lease.give_back(connection);
@@ -92,7 +104,7 @@ impl Postgres {
                 Err(fault) => debug!(target: "postern::directory", ?fault, "connection was stale"),
             }
         }
-        let mut connection = self.connect().await?;
+        let connection = self.connect().await?;
         let rows = connection.ask(query, whole).await?;
         lease.give_back(connection);
         Ok(rows)
@@ -113,12 +125,10 @@ impl Postgres {
                 client
             }
         };
-        // A query that runs on after nobody waits for it any more would bind the server.
-        let set = format!("SET statement_timeout = {}", self.statement_timeout);
-        client.batch_execute(&set).await.map_err(failed)?;
         Ok(Connection {
             client,
-            statements: Vec::new(),
+            begin: Arc::clone(&self.begin),
+            columns: Arc::clone(&self.columns),
         })
     }
 }
@@ -133,45 +143,76 @@ fn drive(connection: impl Future<Output = Result<(), tokio_postgres::Error>> + S
 }
 
 impl Connection {
-    async fn ask(&mut self, query: &Query, whole: &str) -> Result<Rows, Fault> {
-        let statement = self.prepare(query).await?;
-        if statement.params().len() != query.count() {
-            return Err(Fault::Question(
-                "the query has parameters besides the named ones".into(),
-            ));
+    /// Asks in a transaction of its own. Nothing outlives it on the server, neither a setting nor a prepared statement: behind a
+    /// pooler such as pgbouncer, the next transaction may run on another connection, and somebody else's on this one.
+    async fn ask(&self, query: &Query, whole: &str) -> Result<Rows, Fault> {
+        // All three go out at once and are answered in order. After a query that failed, COMMIT means ROLLBACK.
+        let (begun, rows, ended) = tokio::join!(
+            self.client.batch_execute(&self.begin),
+            self.rows(query, whole),
+            self.client.batch_execute("COMMIT"),
+        );
+        begun.map_err(of_query)?;
+        let mut rows = rows?;
+        ended.map_err(of_query)?;
+        if rows.rows.is_empty() {
+            rows.columns = self.known_columns(query).await?;
         }
-        let columns: Vec<String> = statement
-            .columns()
-            .iter()
-            .map(|column| column.name().to_lowercase())
-            .collect();
-        let values = query.values(whole).into_iter().map(Text);
+        Ok(rows)
+    }
+
+    async fn rows(&self, query: &Query, whole: &str) -> Result<Rows, Fault> {
+        // The server finds out the types itself.
+        let values = query
+            .values(whole)
+            .into_iter()
+            .map(|value| (Text(value), Type::UNKNOWN));
         let stream = self
             .client
-            .query_raw(&statement, values)
+            .query_typed_raw(&query.sql, values)
             .await
             .map_err(of_query)?;
         let mut stream = pin!(stream);
         let mut rows = Vec::new();
+        let mut columns = Vec::new();
         while let Some(row) = stream.try_next().await.map_err(of_query)? {
             if rows.len() == ROWS_MAX {
                 return Err(Fault::Question(format!(
                     "the query gives more than {ROWS_MAX} rows"
                 )));
             }
-            let cells = (0..columns.len()).map(|index| row.try_get::<_, Cell>(index));
+            if rows.is_empty() {
+                let names = row.columns().iter().map(|column| column.name().to_lowercase());
+                columns = names.collect();
+            }
+            let cells = (0..row.len()).map(|index| row.try_get::<_, Cell>(index));
             rows.push(cells.collect::<Result<Vec<_>, _>>().map_err(of_query)?);
         }
         Ok(Rows { columns, rows })
     }
 
-    async fn prepare(&mut self, query: &Query) -> Result<Statement, Fault> {
-        if let Some((_, statement)) = self.statements.iter().find(|(sql, _)| *sql == query.sql) {
-            return Ok(statement.clone());
+    async fn known_columns(&self, query: &Query) -> Result<Vec<String>, Fault> {
+        if let Some((_, columns)) = self.columns.lock().iter().find(|(sql, _)| *sql == query.sql) {
+            return Ok(columns.clone());
         }
-        let statement = self.client.prepare(&query.sql).await.map_err(of_query)?;
-        self.statements.push((query.sql.clone(), statement.clone()));
-        Ok(statement)
+        let columns = self.ask_columns(query).await?;
+        self.columns.lock().push((query.sql.clone(), columns.clone()));
+        Ok(columns)
+    }
+
+    /// The columns of a query. An answer without rows does not tell them.
+    async fn ask_columns(&self, query: &Query) -> Result<Vec<String>, Fault> {
+        let alone = format!("BEGIN READ ONLY; {}; ROLLBACK", query.blank());
+        let answer = self.client.simple_query(&alone).await.map_err(of_query)?;
+        let described = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::RowDescription(columns) => Some(columns),
+            _ => None,
+        });
+        let names = described
+            .iter()
+            .flat_map(|columns| columns.iter())
+            .map(|column| column.name().to_lowercase());
+        Ok(names.collect())
     }
 }
 
@@ -181,6 +222,10 @@ fn of_query(error: tokio_postgres::Error) -> Fault {
     let told = tell(&error);
     match error.code().map(|code| code.code()) {
         None if error.as_db_error().is_none() && error.is_closed() => Fault::Server(told),
+        // Bound are the named parameters; the query has others besides.
+        Some("08P01") => Fault::Question(format!(
+            "the query has parameters besides the named ones ({told})"
+        )),
         // Out of resources, operator intervention (with the statement's time limit), system error, connection.
         Some(code)
             if ["53", "57", "58", "08", "XX"]

@@ -1,6 +1,7 @@
 //! Queries with named parameters, made into what each engine prepares.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 /// Longest query, in octets.
 const QUERY_MAX: usize = 16_384;
@@ -20,6 +21,8 @@ pub(super) struct Query {
     pub(super) sql: String,
     /// What to bind, in order.
     parameters: Vec<Parameter>,
+    /// Where parameters stand in `sql`.
+    places: Vec<Range<usize>>,
     /// What `:mechanism` stands for.
     mechanism: &'static str,
 }
@@ -53,6 +56,7 @@ impl Query {
         let mut query = Self {
             sql: String::with_capacity(text.len()),
             parameters: Vec::new(),
+            places: Vec::new(),
             mechanism: "",
         };
         let mut rest = text.trim().trim_end_matches(';').trim_end();
@@ -129,9 +133,25 @@ impl Query {
             }
         };
         let sign = if dialect == Dialect::PostgreSql { '$' } else { '?' };
+        let start = self.sql.len();
         // Writing to a string does not fail.
         let _ = write!(self.sql, "{sign}{number}");
+        self.places.push(start..self.sql.len());
         Ok(1 + len)
+    }
+
+    /// The query with NULL in place of every parameter, for which nothing has to be bound: it finds nothing, and has the same
+    /// columns. Not for MySQL.
+    pub(super) fn blank(&self) -> String {
+        let mut blank = String::with_capacity(self.sql.len());
+        let mut end = 0;
+        for place in &self.places {
+            blank.push_str(&self.sql[end..place.start]);
+            blank.push_str("NULL");
+            end = place.end;
+        }
+        blank.push_str(&self.sql[end..]);
+        blank
     }
 
     /// What to bind for a login or address: its parts are those before and after the last `@`; without one the local
@@ -338,6 +358,20 @@ mod tests {
         }
         let bare = Query::parse(":local :domain", Sqlite).unwrap();
         assert_eq!(bare.values("acaird"), ["acaird", ""], "no domain");
+    }
+
+    #[test]
+    fn blank_queries_bind_nothing() {
+        #[rustfmt::skip]
+        let cases = [
+            ("one",                "SELECT h FROM a WHERE n = :login",                  "SELECT h FROM a WHERE n = NULL"),
+            ("several",            "SELECT h FROM a WHERE (:local, :domain) = (l, d)",  "SELECT h FROM a WHERE (NULL, NULL) = (l, d)"),
+            ("the same twice",     "SELECT h FROM a WHERE n = :login OR m = :login;",   "SELECT h FROM a WHERE n = NULL OR m = NULL"),
+            ("one that looks so",  "SELECT '$1', h FROM a WHERE n = :login::text",      "SELECT '$1', h FROM a WHERE n = NULL::text"),
+        ];
+        for (shows, text, blank) in cases {
+            assert_eq!(Query::parse(text, PostgreSql).unwrap().blank(), blank, "{shows}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! An SQLite file, opened for reading.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,9 @@ use super::pool::Pool;
 use super::query::Query;
 use super::rows::{Cell, ROWS_MAX, Rows};
 use crate::failover::Fault;
+
+/// Each connection is one thread's at a time.
+const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// The file.
 pub(super) struct Sqlite {
@@ -49,19 +53,100 @@ impl Sqlite {
         }
         let path = self.path.clone();
         let patience = deadline.saturating_duration_since(Instant::now());
-        let connection = blocking(move || open(&path, patience)).await?;
-        let (connection, rows) = ask_on(connection, query, whole).await?;
-        lease.give_back(connection);
-        Ok(rows)
+        match blocking(move || open(&path, patience)).await? {
+            Opened::Shared(connection) => {
+                let (connection, rows) = ask_on(connection, query, whole).await?;
+                lease.give_back(connection);
+                Ok(rows)
+            }
+            // Not kept: the next query may find a writer at work.
+            Opened::Alone(connection, before) => {
+                let (_, rows) = ask_on(connection, query, whole).await?;
+                let path = self.path.clone();
+                let after = blocking(move || Stamp::of(&path)).await?;
+                if after == before {
+                    Ok(rows)
+                } else {
+                    Err(Fault::Server("the file changed while it was read".into()))
+                }
+            }
+        }
     }
 }
 
-fn open(path: &Path, patience: Duration) -> Result<Connection, Fault> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+/// A file opened for reading.
+enum Opened {
+    /// Beside others, who may write meanwhile.
+    Shared(Connection),
+    /// In WAL mode in a folder where nothing can be written, and with no writer at work: SQLite cannot make the index that
+    /// readers share with writers, and without a writer needs none. What it reads holds while the stamp stays the same.
+    Alone(Connection, Stamp),
+}
+
+/// By which a change of the file shows.
+#[derive(Debug, PartialEq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+    /// Whether a write-ahead log with something in it lies beside the file.
+    log: bool,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Result<Self, Fault> {
+        let metadata = std::fs::metadata(path).map_err(|error| Fault::Server(error.to_string()))?;
+        let log = std::fs::metadata(beside(path, "-wal"));
+        Ok(Self {
+            inode: metadata.ino(),
+            size: metadata.size(),
+            changed: (metadata.mtime(), metadata.mtime_nsec()),
+            log: log.is_ok_and(|log| log.size() > 0),
+        })
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn open(path: &Path, patience: Duration) -> Result<Opened, Fault> {
     let failed = |error: rusqlite::Error| Fault::Server(super::ask::one_line(&error.to_string()));
-    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let connection = Connection::open_with_flags(path, READ_ONLY).map_err(failed)?;
     connection.busy_timeout(patience).map_err(failed)?;
-    Ok(connection)
+    // The first read shows whether there is a way to read at all.
+    match connection.query_row("PRAGMA schema_version", [], |_| Ok(())) {
+        Ok(()) => Ok(Opened::Shared(connection)),
+        Err(error) if lacks_index(&error) => open_alone(path),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn open_alone(path: &Path) -> Result<Opened, Fault> {
+    let before = Stamp::of(path)?;
+    if before.log {
+        return Err(Fault::Server(format!(
+            "{0} is in WAL mode with changes in {0}-wal, and nothing can be written beside it: let the user that Postern runs \
+             as write into the folder, or end WAL mode (PRAGMA journal_mode = DELETE)",
+            path.display()
+        )));
+    }
+    let failed = |error: rusqlite::Error| Fault::Server(super::ask::one_line(&error.to_string()));
+    let address = url::Url::from_file_path(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+        .map_err(|()| Fault::Server(format!("{} makes no address", path.display())))?;
+    let flags = READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(format!("{address}?immutable=1"), flags).map_err(failed)?;
+    Ok(Opened::Alone(connection, before))
+}
+
+/// Whether SQLite could not make the index of a write-ahead log.
+fn lacks_index(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::ReadOnly)
+    )
 }
 
 async fn ask_on(connection: Connection, query: &Query, whole: &str) -> Result<(Connection, Rows), Fault> {

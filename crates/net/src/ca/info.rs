@@ -1,8 +1,8 @@
 //! What a certificate says, for people and for programs.
 
-use crate::tls::TlsError;
 use crate::tls::certificate;
 use jiff::Timestamp;
+use postern_trust::TrustError;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::Serialize;
@@ -38,13 +38,13 @@ impl CertificateInfo {
     ///
     /// # Errors
     ///
-    /// [`TlsError`], naming the file.
-    pub fn load(path: &Path) -> Result<Vec<Self>, TlsError> {
-        let bad = |reason: &str| TlsError::BadCertificate {
+    /// [`TrustError`], naming the file.
+    pub fn load(path: &Path) -> Result<Vec<Self>, TrustError> {
+        let bad = |reason: &str| TrustError::BadCertificate {
             path: path.to_owned(),
             reason: reason.to_owned(),
         };
-        certificate::load(path)?
+        postern_trust::read_certificates(path)?
             .iter()
             .map(|der| Self::from_der(der).map_err(bad))
             .collect()

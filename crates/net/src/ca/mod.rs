@@ -13,6 +13,7 @@ pub use info::CertificateInfo;
 use crate::file::{self, Existing};
 use crate::tls::{TlsError, key};
 use jiff::Timestamp;
+use postern_trust::TrustError;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, RsaKeySize, SanType,
@@ -298,10 +299,11 @@ impl Authority {
         passphrase: Option<&SecretString>,
     ) -> Result<Self, CaError> {
         let key = key::from_pem(Path::new(name), key, passphrase)?;
-        let certificate =
-            CertificateDer::from_pem_slice(certificate).map_err(|_| TlsError::NoCertificate {
+        let certificate = CertificateDer::from_pem_slice(certificate)
+            .map_err(|_| TrustError::NoCertificate {
                 path: PathBuf::from(name),
-            })?;
+            })
+            .map_err(TlsError::from)?;
         Self::assemble(certificate, key)
     }
 

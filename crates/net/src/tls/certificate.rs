@@ -2,59 +2,17 @@
 
 use super::{TlsError, name};
 use jiff::Timestamp;
+pub(crate) use postern_trust::parse;
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{GeneralName, X509Certificate};
 use x509_parser::time::ASN1Time;
-
-/// Largest PEM file that is read, in octets. A bundle of all public authorities has about 250,000.
-pub(crate) const PEM_FILE_MAX: u64 = 4 << 20;
 
 /// Reads all certificates of a PEM file; at least one.
 pub(crate) fn load(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = read_bounded(path)?;
-    let certificates = CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| TlsError::BadCertificate {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
-    if certificates.is_empty() {
-        return Err(TlsError::NoCertificate {
-            path: path.to_owned(),
-        });
-    }
-    for der in &certificates {
-        parse(der).map_err(|reason| TlsError::BadCertificate {
-            path: path.to_owned(),
-            reason: reason.to_owned(),
-        })?;
-    }
-    Ok(certificates)
-}
-
-fn read_bounded(path: &Path) -> Result<Vec<u8>, TlsError> {
-    use std::io::Read as _;
-    let mut text = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(PEM_FILE_MAX).read_to_end(&mut text))
-        .map_err(|source| TlsError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-    Ok(text)
-}
-
-/// Takes a certificate apart.
-pub(crate) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, &'static str> {
-    match X509Certificate::from_der(der) {
-        Ok(([], certificate)) => Ok(certificate),
-        Ok(_) => Err("octets after the certificate"),
-        Err(_) => Err("malformed certificate"),
-    }
+    Ok(postern_trust::read_certificates(path)?)
 }
 
 /// The holder's name as text; see [`CertificateFacts::subject`](super::CertificateFacts::subject).

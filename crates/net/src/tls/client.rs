@@ -2,14 +2,12 @@
 
 use super::facts::Negotiated;
 use super::opportunistic::AnyServer;
-use super::pinned::ListedServers;
 use super::{
     CertificateFacts, ChannelBindings, ClientTlsFacts, HandshakeError, TlsError, TlsIdentityFiles,
-    TlsVersion, Verify, binding, certificate, error, identity, provider,
+    TlsVersion, Verify, binding, error, identity, provider,
 };
-use rustls::RootCertStore;
+use rustls::client::ClientConnection;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{ClientConnection, WebPkiServerVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls_pki_types::ServerName;
 use std::path::PathBuf;
@@ -153,49 +151,11 @@ fn config(settings: &ClientTlsSettings) -> Result<rustls::ClientConfig, TlsError
 }
 
 fn verifier(verification: &Verification) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
-    match verification {
-        Verification::None => Ok(Arc::new(AnyServer::new())),
-        Verification::SystemRoots => {
-            let verifier = WebPkiServerVerifier::builder_with_provider(
-                Arc::new(system_roots()?),
-                Arc::clone(provider()),
-            );
-            Ok(verifier
-                .build()
-                .map_err(|error| TlsError::NoSystemRoots(format!(": {error}")))?)
-        }
-        Verification::CaFile(path) => {
-            let bad = |reason: String| TlsError::BadCertificate {
-                path: path.clone(),
-                reason,
-            };
-            let listed = certificate::load(path)?;
-            let mut roots = RootCertStore::empty();
-            for certificate in &listed {
-                roots
-                    .add(certificate.clone())
-                    .map_err(|error| bad(error::reason(&error)))?;
-            }
-            Ok(Arc::new(
-                ListedServers::new(roots, listed).map_err(|error| bad(error.to_string()))?,
-            ))
-        }
-    }
-}
-
-fn system_roots() -> Result<RootCertStore, TlsError> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let reason = found
-            .errors
-            .first()
-            .map(|error| format!(": {error}"))
-            .unwrap_or_default();
-        return Err(TlsError::NoSystemRoots(reason));
-    }
-    Ok(roots)
+    Ok(match verification {
+        Verification::None => Arc::new(AnyServer::new()),
+        Verification::SystemRoots => postern_trust::verifier(None)?,
+        Verification::CaFile(path) => postern_trust::verifier(Some(path))?,
+    })
 }
 
 /// Tells a certificate that was not accepted from other failures.

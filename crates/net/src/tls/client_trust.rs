@@ -6,13 +6,12 @@
 
 use super::signature::{self, Handshake, PublicKey};
 use super::{TlsError, Verify, certificate, error, provider};
+use postern_trust::TrustError;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::path::Path;
 use std::sync::Arc;
@@ -38,24 +37,18 @@ pub(super) struct ClientTrust {
 impl ClientTrust {
     /// Reads the authorities from a PEM file.
     pub(super) fn load(path: &Path) -> Result<Self, TlsError> {
-        let bad = |reason: String| TlsError::BadCertificate {
-            path: path.to_owned(),
-            reason,
-        };
         let anchors = certificate::load(path)?;
-        let mut roots = RootCertStore::empty();
-        for anchor in &anchors {
-            roots
-                .add(anchor.clone())
-                .map_err(|error| bad(error::reason(&error)))?;
-        }
+        let roots = postern_trust::store(path, &anchors)?;
         let mut hints = roots.subjects();
         if hints.len() > HINTS_MAX {
             hints.clear();
         }
         let chains = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider()))
             .build()
-            .map_err(|error| bad(error.to_string()))?;
+            .map_err(|error| TrustError::BadCertificate {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            })?;
         Ok(Self {
             chains,
             anchors,

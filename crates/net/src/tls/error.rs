@@ -1,5 +1,6 @@
 //! Errors of TLS, at load and at handshake.
 
+use postern_trust::TrustError;
 use rustls::CertificateError;
 use rustls_pki_types::{ServerName, UnixTime};
 use std::fmt;
@@ -34,21 +35,9 @@ pub enum TlsError {
     #[error("TLS needs at least one certificate with its key")]
     NoIdentity,
 
-    /// A file without any certificate.
-    #[error("no certificate in {}; a PEM file with \"BEGIN CERTIFICATE\" is expected", path.display())]
-    NoCertificate {
-        /// The file.
-        path: PathBuf,
-    },
-
-    /// A certificate that cannot be understood.
-    #[error("bad certificate in {}: {reason}", path.display())]
-    BadCertificate {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
+    /// Certificates cannot be read or used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
 
     /// A file without any private key.
     #[error("no private key in {}; a PEM file is expected (from DER: openssl pkey -inform DER -in {} -out NEW)", path.display(), Quoted(path))]
@@ -102,10 +91,6 @@ pub enum TlsError {
         /// The key file.
         key: PathBuf,
     },
-
-    /// The system has no certificate authorities.
-    #[error("the system has no certificate authorities (Debian: install ca-certificates){0}")]
-    NoSystemRoots(String),
 
     /// rustls does not accept the settings as a whole.
     #[error("cannot set up TLS")]

@@ -2,6 +2,7 @@
 
 use super::{TlsError, binding, certificate, key};
 use jiff::Timestamp;
+use postern_trust::TrustError;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -87,10 +88,10 @@ pub(super) fn load(files: &TlsIdentityFiles) -> Result<(Arc<CertifiedKey>, Ident
         ),
     })?;
 
-    let leaf = chain.first().ok_or_else(|| TlsError::NoCertificate {
+    let leaf = chain.first().ok_or_else(|| TrustError::NoCertificate {
         path: files.certificate.clone(),
     })?;
-    let parsed = certificate::parse(leaf).map_err(|reason| TlsError::BadCertificate {
+    let parsed = certificate::parse(leaf).map_err(|reason| TrustError::BadCertificate {
         path: files.certificate.clone(),
         reason: reason.to_owned(),
     })?;

@@ -1,10 +1,10 @@
 //! Private keys and passphrases from files.
 
 use super::TlsError;
-use super::certificate::PEM_FILE_MAX;
 use super::der;
 use pkcs8::der::SecretDocument;
 use pkcs8::{EncryptedPrivateKeyInfo, pkcs5};
+use postern_trust::{PEM_FILE_MAX, secret, without_mark};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use secrecy::{ExposeSecret, SecretString};
@@ -28,8 +28,9 @@ pub(crate) fn load(
     passphrase_file: Option<&Path>,
 ) -> Result<Zeroizing<PrivateKeyDer<'static>>, TlsError> {
     let text = read_secret(path)?;
+    let text = without_mark(&text);
     let passphrase = passphrase_file.map(passphrase).transpose()?;
-    from_pem(path, &text, passphrase.as_ref())
+    from_pem(path, text, passphrase.as_ref())
 }
 
 /// Reads the first line of a passphrase file. Its permissions are those asked of a key.
@@ -39,7 +40,10 @@ pub(crate) fn load(
 /// [`TlsError`], naming the file.
 pub(crate) fn passphrase(path: &Path) -> Result<SecretString, TlsError> {
     let text = read_secret(path)?;
-    let line = text.split(|&octet| octet == b'\n').next().unwrap_or_default();
+    let line = without_mark(&text)
+        .split(|&octet| octet == b'\n')
+        .next()
+        .unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match std::str::from_utf8(line) {
         Ok(line) if !line.is_empty() => Ok(SecretString::from(line)),
@@ -138,7 +142,7 @@ fn contains(text: &[u8], needle: &[u8]) -> bool {
     text.windows(needle.len()).any(|window| window == needle)
 }
 
-/// Reads a file that nobody but its owner may read or change. The permissions are those of the opened file.
+/// Reads a file that is private enough for a secret. The permissions are those of the opened file.
 fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     let failed = |source| TlsError::Read {
         path: path.to_owned(),
@@ -146,7 +150,7 @@ fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, TlsError> {
     };
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
-    if metadata.mode() & 0o066 != 0 {
+    if !secret::is_private(&metadata) {
         return Err(TlsError::Exposed {
             path: path.to_owned(),
             mode: metadata.mode() & 0o7777,

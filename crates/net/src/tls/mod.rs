@@ -18,7 +18,6 @@ mod identity;
 pub(crate) mod key;
 mod name;
 mod opportunistic;
-mod pinned;
 mod server;
 mod signature;
 
@@ -29,9 +28,8 @@ pub use facts::{CertificateFacts, ClientTlsFacts, TlsFacts, Verify};
 pub use identity::{IdentityInfo, TlsIdentityFiles, TlsWarning};
 pub use server::{ServerTls, ServerTlsSettings};
 
+use postern_trust::provider;
 use rustls::SupportedProtocolVersion;
-use rustls::crypto::CryptoProvider;
-use std::sync::{Arc, LazyLock};
 
 /// Oldest protocol version that a handshake may end in. Nothing below 1.2 can be asked for (RFC 8996).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd)]
@@ -53,11 +51,4 @@ impl TlsVersion {
             Self::Tls13 => &TLS13,
         }
     }
-}
-
-/// The cryptography behind every handshake. The process-wide default of rustls is left alone.
-fn provider() -> &'static Arc<CryptoProvider> {
-    static PROVIDER: LazyLock<Arc<CryptoProvider>> =
-        LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-    &PROVIDER
 }

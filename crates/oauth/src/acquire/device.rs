@@ -8,16 +8,18 @@ use serde::Deserialize;
 use super::request::{self, AcquireError, ErrorAnswer, Fetched};
 use super::settings::TokenSettings;
 use crate::http::{Endpoint, HttpClient};
+use crate::lenient::Seconds;
 
 /// The grant's name (section 3.4).
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// The pause between two questions where the provider names none (section 3.2), and by how much it grows (section 3.5).
-const INTERVAL: u64 = 5;
+const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Longest pause and longest wait that are believed, in seconds.
-const INTERVAL_MAX: u64 = 60;
-const EXPIRY_MAX: u64 = 3_600;
+/// The shortest pause, and the longest pause and the longest wait that are believed.
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+const INTERVAL_MAX: Duration = Duration::from_secs(60);
+const EXPIRY_MAX: Duration = Duration::from_secs(3_600);
 
 /// Most characters of what a provider has shown.
 const SHOWN_MAX: usize = 500;
@@ -67,12 +69,26 @@ pub enum DeviceError {
 struct Begun {
     device_code: String,
     user_code: String,
-    // Google's name for it.
-    #[serde(alias = "verification_url")]
-    verification_uri: String,
+    verification_uri: Option<String>,
+    /// Google's name for it; some providers send both.
+    verification_url: Option<String>,
     verification_uri_complete: Option<String>,
-    expires_in: Option<u64>,
-    interval: Option<u64>,
+    expires_in: Option<Seconds>,
+    interval: Option<Seconds>,
+}
+
+impl Begun {
+    fn expires_in(&self) -> Duration {
+        self.expires_in
+            .and_then(|said| said.up_to(EXPIRY_MAX))
+            .unwrap_or(EXPIRY_MAX)
+    }
+
+    fn interval(&self) -> Duration {
+        self.interval
+            .and_then(|said| said.up_to(INTERVAL_MAX))
+            .map_or(INTERVAL, |pause| pause.max(INTERVAL_MIN))
+    }
 }
 
 impl Device {
@@ -106,14 +122,19 @@ impl Device {
         let begun: Begun = answer
             .json()
             .map_err(|_| AcquireError::Nonsense("no code for a device"))?;
+        let (expires_in, interval) = (begun.expires_in(), begun.interval());
+        let verification_uri = begun
+            .verification_uri
+            .or(begun.verification_url)
+            .ok_or(AcquireError::Nonsense("no address for the person to visit"))?;
         Ok(Self {
             token_endpoint,
             code: begun.device_code.into(),
             user_code: shown(&begun.user_code),
-            verification_uri: shown(&begun.verification_uri),
+            verification_uri: shown(&verification_uri),
             verification_uri_complete: begun.verification_uri_complete.as_deref().map(shown),
-            expires_in: Duration::from_secs(begun.expires_in.unwrap_or(EXPIRY_MAX).min(EXPIRY_MAX)),
-            interval: Duration::from_secs(begun.interval.unwrap_or(INTERVAL).clamp(1, INTERVAL_MAX)),
+            expires_in,
+            interval,
             http,
             settings,
         })
@@ -161,12 +182,44 @@ impl Device {
     }
 
     fn slow_down(&mut self) {
-        let longer = self.interval + Duration::from_secs(INTERVAL);
-        self.interval = longer.min(Duration::from_secs(INTERVAL_MAX));
+        self.interval = (self.interval + INTERVAL).min(INTERVAL_MAX);
     }
 }
 
 /// What a provider sent for people, without what a terminal would obey.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(SHOWN_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_as_providers_write_them() {
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows           the members beside the codes                                      expires  interval
+            ("numbers",                      r#""verification_uri":"u","expires_in":900,"interval":1"#,         900,     1),
+            ("text",                         r#""verification_uri":"u","expires_in":"900","interval":"1""#,     900,     1),
+            ("decimals",                     r#""verification_uri":"u","expires_in":900.0,"interval":1.0"#,     900,     1),
+            ("null members",                 r#""verification_uri":"u","expires_in":null,"interval":null"#,     3_600,   5),
+            ("Google's name",                r#""verification_url":"u","expires_in":900"#,                      900,     5),
+            ("both names",                   r#""verification_uri":"u","verification_url":"v""#,                3_600,   5),
+            ("both names, one of them null", r#""verification_uri":null,"verification_url":"u""#,               3_600,   5),
+            ("beyond belief",                r#""verification_uri":"u","expires_in":1e9,"interval":1e9"#,       3_600,   60),
+            ("in less than a second",        r#""verification_uri":"u","interval":0.01"#,                       3_600,   1),
+        ];
+        for (shows, members, expires_in, interval) in cases {
+            let json = format!(r#"{{"device_code":"d","user_code":"U",{members}}}"#);
+            let begun: Begun = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{shows}: {error}"));
+            assert_eq!(begun.expires_in().as_secs(), expires_in, "{shows}");
+            assert_eq!(begun.interval().as_secs(), interval, "{shows}");
+            assert_eq!(
+                begun.verification_uri.or(begun.verification_url).as_deref(),
+                Some("u"),
+                "{shows}"
+            );
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! The token endpoint (RFC 6749 section 5).
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use zeroize::Zeroize;
@@ -7,12 +9,13 @@ use zeroize::Zeroize;
 use super::settings::{ClientAuthentication, Grant, TokenSettings};
 use crate::discovery::{self, DiscoveryError};
 use crate::http::{Answer, ClientSecret, Endpoint, HttpClient, HttpError, TrustError};
+use crate::lenient::{self, Seconds};
 
-/// Lifetime of a token whose provider does not say it, in seconds.
-const LIFETIME_UNSAID: u64 = 300;
+/// Lifetime of a token whose provider does not say it.
+const LIFETIME_UNSAID: Duration = Duration::from_secs(300);
 
-/// Longest lifetime that is believed, in seconds: a day.
-const LIFETIME_MAX: u64 = 86_400;
+/// Longest lifetime that is believed: a day.
+const LIFETIME_MAX: Duration = Duration::from_secs(86_400);
 
 /// Longest token, in octets, access or refresh.
 const TOKEN_MAX: usize = 8_192;
@@ -84,14 +87,6 @@ struct TokenAnswer {
     refresh_token: Option<String>,
 }
 
-/// Some providers write the number as text.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Seconds {
-    Number(f64),
-    Text(String),
-}
-
 impl Drop for TokenAnswer {
     fn drop(&mut self) {
         self.access_token.zeroize();
@@ -101,9 +96,9 @@ impl Drop for TokenAnswer {
 
 #[derive(Default, Deserialize)]
 pub(super) struct ErrorAnswer {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub(super) error: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     error_description: String,
 }
 
@@ -248,16 +243,12 @@ pub(super) fn read(answer: &Answer) -> Result<Fetched, AcquireError> {
             "a refresh token that is empty, too long or not ASCII",
         ));
     }
-    let lifetime = match &said.expires_in {
-        Some(Seconds::Number(seconds)) if *seconds > 0.0 => *seconds as u64,
-        Some(Seconds::Text(text)) => text.parse().unwrap_or(LIFETIME_UNSAID),
-        _ => LIFETIME_UNSAID,
-    };
+    let lifetime = said.expires_in.and_then(|seconds| seconds.up_to(LIFETIME_MAX));
     Ok(Fetched {
         access_token: access_token
             .map(SecretString::from)
             .ok_or(AcquireError::Nonsense("empty, too long or not ASCII"))?,
-        lifetime: lifetime.min(LIFETIME_MAX),
+        lifetime: lifetime.unwrap_or(LIFETIME_UNSAID).as_secs(),
         refresh_token: refresh_token.map(SecretString::from),
     })
 }
@@ -286,9 +277,9 @@ mod tests {
         let cases = [
             ("the usual",                  r#"{"access_token":"a","token_type":"Bearer","expires_in":3600}"#, Some(3_600)),
             ("a number as text",           r#"{"access_token":"a","expires_in":"3600"}"#,                     Some(3_600)),
-            ("a lifetime beyond belief",   r#"{"access_token":"a","expires_in":1e99}"#,                       Some(LIFETIME_MAX)),
-            ("a negative one",             r#"{"access_token":"a","expires_in":-5}"#,                         Some(LIFETIME_UNSAID)),
-            ("none",                       r#"{"access_token":"a"}"#,                                         Some(LIFETIME_UNSAID)),
+            ("a lifetime beyond belief",   r#"{"access_token":"a","expires_in":1e99}"#,                       Some(LIFETIME_MAX.as_secs())),
+            ("a negative one",             r#"{"access_token":"a","expires_in":-5}"#,                         Some(LIFETIME_UNSAID.as_secs())),
+            ("none",                       r#"{"access_token":"a"}"#,                                         Some(LIFETIME_UNSAID.as_secs())),
             ("another type",               r#"{"access_token":"a","token_type":"mac"}"#,                      None),
             ("no token",                   r#"{"token_type":"Bearer"}"#,                                      None),
             ("a line end in it",           r#"{"access_token":"a\r\nb"}"#,                                    None),

@@ -2,7 +2,6 @@
 
 mod endpoint;
 mod form;
-mod trust;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,7 +21,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 pub use self::endpoint::{Endpoint, EndpointError};
-pub use self::trust::TrustError;
+pub use postern_trust::TrustError;
 
 /// Longest answer, in octets. Key sets and descriptions of providers come to a few thousand.
 pub const ANSWER_MAX: usize = 256 * 1024;
@@ -138,7 +137,7 @@ impl HttpClient {
     ///
     /// [`TrustError`] when there are none.
     pub fn new(settings: &HttpSettings) -> Result<Self, TrustError> {
-        let tls = trust::client_config(settings.ca_file.as_deref())?;
+        let tls = postern_trust::client_config(settings.ca_file.as_deref())?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);

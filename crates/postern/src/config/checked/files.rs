@@ -4,6 +4,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use postern_trust::secret;
+
 use crate::config::problem::Problems;
 use crate::config::read::At;
 
@@ -38,10 +40,13 @@ pub(super) fn secret(file: &At<PathBuf>, what: &str, problems: &mut Problems) ->
     if !readable(file, what, problems) {
         return false;
     }
-    let mode = std::fs::metadata(&file.value).map_or(0, |metadata| metadata.permissions().mode());
-    if mode & 0o077 == 0 {
+    let Ok(metadata) = std::fs::metadata(&file.value) else {
+        return true;
+    };
+    if secret::is_private(&metadata) {
         return true;
     }
+    let mode = metadata.permissions().mode();
     problems.error(
         file.span.clone(),
         format!(

@@ -10,6 +10,7 @@ use postern_deliver::TlsClients;
 use postern_net::tls::{
     ClientTls, ClientTlsSettings, ServerTls, ServerTlsSettings, TlsError, TlsIdentityFiles, Verification,
 };
+use postern_trust::TrustError;
 
 use super::{Checking, files};
 use crate::config::file::Postern;
@@ -114,7 +115,7 @@ fn load_clients(
     // A machine without authorities can do without them until a route asks for them.
     let needed = file.route.iter().any(|route| route.verifies());
     let verified = match load(verification) {
-        Err(TlsError::NoSystemRoots(_)) if !needed => unverified.clone(),
+        Err(TlsError::Trust(TrustError::NoSystemRoots(_))) if !needed => unverified.clone(),
         other => other?,
     };
     Ok(TlsClients { unverified, verified })
@@ -200,7 +201,7 @@ fn explain<'a>(
                 "name the key that {shown_certificate} was made for; `postern cert issue NAME` makes a new pair"
             ),
         ),
-        TlsError::NoCertificate { .. } | TlsError::BadCertificate { .. } => (
+        TlsError::Trust(_) => (
             certificate,
             "no usable certificate",
             "`postern cert show FILE` shows what is in it; `postern cert issue NAME` makes one".to_owned(),

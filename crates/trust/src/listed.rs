@@ -1,6 +1,6 @@
 //! Verified servers, where the file of authorities may also hold the server's own self-signed certificate.
 
-use super::{certificate, provider};
+use crate::{certificate, provider};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_name;
@@ -12,13 +12,13 @@ use std::sync::Arc;
 /// Verifies chains as usual. A certificate that the administrator has listed itself is trusted too, for its
 /// names and its time, although webpki would not take a CA certificate for a server's.
 #[derive(Debug)]
-pub(super) struct ListedServers {
+pub(crate) struct ListedServers {
     chains: Arc<WebPkiServerVerifier>,
     listed: Vec<CertificateDer<'static>>,
 }
 
 impl ListedServers {
-    pub(super) fn new(
+    pub(crate) fn new(
         roots: RootCertStore,
         listed: Vec<CertificateDer<'static>>,
     ) -> Result<Self, rustls::client::VerifierBuilderError> {
