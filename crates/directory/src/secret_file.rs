@@ -98,7 +98,7 @@ mod tests {
                 0o600,
                 Some(" pass word "),
             ),
-            ("readable by the group", b"secret\n", 0o640, None),
+            ("writable by the group", b"secret\n", 0o660, None),
             ("readable by all", b"secret\n", 0o604, None),
             ("empty", b"\n", 0o600, None),
             ("two lines", b"one\ntwo\n", 0o600, None),
@@ -110,7 +110,7 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let got = read_secret(&path);
             assert_eq!(got.as_ref().ok().map(|s| s.expose_secret()), want, "{shows}");
-            if mode & 0o077 != 0 {
+            if mode & 0o066 != 0 {
                 assert!(got.unwrap_err().to_string().contains("chmod 600"), "{shows}");
             }
         }

@@ -114,13 +114,13 @@ fn the_remedies_work() {
     ));
     assert!(load(&bench, "new.key", Some("open sesame")).is_ok());
 
-    bench.chmod("new.key", 0o640);
+    bench.chmod("new.key", 0o660);
     let exposed = load(&bench, "new.key", Some("open sesame"))
         .unwrap_err()
         .to_string();
     let key = bench.path("new.key").display().to_string();
     assert!(exposed.ends_with(&format!("chmod 600 {key}")), "{exposed}");
-    assert!(exposed.contains("0640"), "{exposed}");
+    assert!(exposed.contains("0660"), "{exposed}");
     bench.chmod("new.key", 0o600);
     bench.write("phrase", "open sesame\n");
     bench.chmod("phrase", 0o644);

@@ -3,7 +3,8 @@
 
 mod support;
 
-use postern_net::tls::{HandshakeError, TlsVersion, Verify};
+use postern_net::ca::CertificateInfo;
+use postern_net::tls::{HandshakeError, ServerTls, TlsFacts, TlsVersion, TlsWarning, Verify};
 use support::{Bench, EC, Greeter, RSA};
 
 const VERSIONS: [&str; 2] = ["-tls1_2", "-tls1_3"];
@@ -80,7 +81,7 @@ async fn old_versions_are_refused() {
 
     let mut settings = bench.settings(&["rsa"], None);
     settings.min_version = TlsVersion::Tls13;
-    let mut greeter = Greeter::start(postern_net::tls::ServerTls::load(&settings).unwrap());
+    let mut greeter = Greeter::start(ServerTls::load(&settings).unwrap());
     let (_, facts) = greeter.s_client(&bench, "-tls1_2").await;
     assert!(matches!(facts, Err(HandshakeError::Protocol(_))), "{facts:?}");
     let (_, facts) = greeter.s_client(&bench, "-tls1_3").await;
@@ -203,6 +204,125 @@ async fn client_certificates_are_recorded_and_never_refused() {
                 "{shows}, {version}"
             );
         }
+    }
+}
+
+fn verdict(facts: &TlsFacts) -> String {
+    match &facts.verify {
+        Verify::Fail(reason) => format!("FAIL {reason}"),
+        other => other.word().to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn revoked_and_denied_client_certificates() {
+    let bench = bench();
+    for name in ["good", "lost", "stolen"] {
+        bench.certificate(
+            name,
+            "ca",
+            &format!("/CN={name}"),
+            EC,
+            "extendedKeyUsage=clientAuth",
+        );
+    }
+    // Of X.509 version 1, which takes another way.
+    bench.certificate("old", "ca", "/CN=old", EC, "");
+    let crl = bench.crl("ca", "ca", &["lost", "old"], "-crldays 30");
+    bench.openssl("crl -in ca.crl -outform DER -out ca.der");
+    let stolen = CertificateInfo::load(&bench.path("stolen.crt")).unwrap();
+    for crl in [crl, bench.path("ca.der")] {
+        let mut settings = bench.settings(&["ec"], Some("ca"));
+        settings.client_crls = vec![crl.clone()];
+        settings.client_denied = vec![stolen[0].fingerprint_sha256.clone()];
+        let mut greeter = Greeter::start(ServerTls::load(&settings).unwrap());
+        #[rustfmt::skip]
+        let cases = [
+            ("good",   "OK"),
+            ("lost",   "FAIL revoked"),
+            ("old",    "FAIL revoked"),
+            ("stolen", "FAIL denied by `client_denied`"),
+        ];
+        for (name, want) in cases {
+            for version in VERSIONS {
+                let line = format!("{version} -cert {name}.crt -key {name}.key");
+                let (output, facts) = greeter.s_client(&bench, &line).await;
+                assert_eq!(
+                    verdict(&facts.unwrap()),
+                    want,
+                    "{name}, {version}, {}",
+                    crl.display()
+                );
+                assert!(output.contains("hello"), "{name}, {version}: the session goes on");
+            }
+        }
+    }
+}
+
+#[test]
+fn revocation_lists_that_cannot_be_used() {
+    let bench = bench();
+    bench.ca("stranger");
+    bench.openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout twin.key -out twin.crt -days 30 -subj /O=Bench/CN=ca");
+    bench.crl("strange", "stranger", &[], "-crldays 30");
+    bench.crl("forged", "twin", &[], "-crldays 30");
+    bench.write("empty.crl", "\n");
+    let load = |name: &str| {
+        let mut settings = bench.settings(&["ec"], Some("ca"));
+        settings.client_crls = vec![bench.path(name)];
+        ServerTls::load(&settings)
+    };
+    #[rustfmt::skip]
+    let cases = [
+        ("strange.crl", "is not in `client_ca`", "of another authority"),
+        ("forged.crl",  "not signed by",         "under the authority's name, with another key"),
+        ("empty.crl",   "no list in it",         "nothing in it"),
+        ("ec.crt",      "no list in it",         "a certificate"),
+        ("none.crl",    "cannot read",           "not there"),
+    ];
+    for (name, want, shows) in cases {
+        let error = load(name).unwrap_err().to_string();
+        assert!(error.contains(want) && error.contains(name), "{shows}: {error}");
+    }
+
+    bench.crl("soon", "ca", &[], "-crlhours 1");
+    let tls = load("soon.crl").unwrap();
+    let now = jiff::Timestamp::now();
+    assert_eq!(tls.warnings(now), []);
+    let later = tls.warnings(now + jiff::SignedDuration::from_hours(2));
+    assert!(
+        matches!(later.as_slice(), [TlsWarning::CrlOverdue { .. }]),
+        "{later:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_key_too_weak_to_check_proves_nothing_and_ends_nothing() {
+    let bench = bench();
+    bench.certificate(
+        "weak",
+        "ca",
+        "/CN=weak",
+        "rsa:1024",
+        "extendedKeyUsage=clientAuth",
+    );
+    let mut settings = bench.settings(&["ec"], Some("ca"));
+    // Listed itself it vouches for nothing either.
+    let both = std::fs::read_to_string(bench.path("ca.crt")).unwrap()
+        + &std::fs::read_to_string(bench.path("weak.crt")).unwrap();
+    settings.client_ca = Some(bench.write("both.crt", &both));
+    for version in VERSIONS {
+        let mut greeter = Greeter::start(ServerTls::load(&settings).unwrap());
+        let line = format!("{version} -cert weak.crt -key weak.key -cipher ALL:@SECLEVEL=0");
+        let (output, facts) = greeter.s_client(&bench, &line).await;
+        let facts = facts.unwrap();
+        assert!(facts.client_certificate.is_some(), "{version}: it was shown");
+        assert!(
+            verdict(&facts).contains("too weak"),
+            "{version}: {}",
+            verdict(&facts)
+        );
+        assert!(output.contains("hello"), "{version}: the session goes on");
     }
 }
 

@@ -84,3 +84,46 @@ impl ServerCertVerifier for ListedServers {
         self.chains.supported_verify_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+    use rustls_pki_types::pem::PemObject;
+    use std::time::Duration;
+
+    /// A self-signed certificate for `mx.test`, marked as an authority like those of `openssl req -x509`; its PEM form.
+    fn own() -> String {
+        let mut params = CertificateParams::new(["mx.test".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2027, 1, 1);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+    }
+
+    #[test]
+    fn a_listed_certificate_counts_for_its_names_and_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let (listed, other) = (own(), own());
+        std::fs::write(&path, format!("\u{feff}Our server:\n{listed}")).unwrap();
+        let verifier = crate::verifier(Some(&path)).unwrap();
+        const IN_TIME: u64 = 1_780_000_000;
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows      certificate  name          seconds        taken
+            ("listed",                  &listed,     "mx.test",    IN_TIME,       true),
+            ("for another name",        &listed,     "mx2.test",   IN_TIME,       false),
+            ("expired",                 &listed,     "mx.test",    1_900_000_000, false),
+            ("not yet valid",           &listed,     "mx.test",    1_700_000_000, false),
+            ("another of the same name", &other,     "mx.test",    IN_TIME,       false),
+        ];
+        for (shows, pem, name, seconds, taken) in cases {
+            let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+            let name = ServerName::try_from(name).unwrap();
+            let got = verifier.verify_server_cert(&certificate, &[], &name, &[], now);
+            assert_eq!(got.is_ok(), taken, "{shows}: {got:?}");
+        }
+    }
+}

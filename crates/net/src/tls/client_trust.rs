@@ -4,6 +4,7 @@
 //! over, from the certificates that rustls keeps with the session, so a resumed session is judged by today's
 //! date and today's authorities.
 
+use super::revocation::Revocations;
 use super::signature::{self, Handshake, PublicKey};
 use super::{TlsError, Verify, certificate, error, provider};
 use postern_trust::TrustError;
@@ -13,7 +14,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use x509_parser::oid_registry as oid;
 use x509_parser::prelude::X509Certificate;
@@ -32,11 +33,12 @@ pub(super) struct ClientTrust {
     chains: Arc<dyn ClientCertVerifier>,
     anchors: Vec<CertificateDer<'static>>,
     hints: Vec<DistinguishedName>,
+    revocations: Revocations,
 }
 
 impl ClientTrust {
-    /// Reads the authorities from a PEM file.
-    pub(super) fn load(path: &Path) -> Result<Self, TlsError> {
+    /// Reads the authorities from the PEM file `path`, and what they have revoked.
+    pub(super) fn load(path: &Path, crls: &[PathBuf], denied: &[String]) -> Result<Self, TlsError> {
         let anchors = certificate::load(path)?;
         let roots = postern_trust::store(path, &anchors)?;
         let mut hints = roots.subjects();
@@ -51,9 +53,15 @@ impl ClientTrust {
             })?;
         Ok(Self {
             chains,
+            revocations: Revocations::load(crls, denied, &anchors)?,
             anchors,
             hints,
         })
+    }
+
+    /// What has been revoked.
+    pub(super) fn revocations(&self) -> &Revocations {
+        &self.revocations
     }
 
     /// Judges the chain that a client has presented, own certificate first.
@@ -61,6 +69,13 @@ impl ClientTrust {
         let Some((leaf, intermediates)) = chain.split_first() else {
             return Verify::No;
         };
+        if let Some(objection) = self.revocations.objection(chain) {
+            return Verify::Fail(objection.to_owned());
+        }
+        // A key of a kind that cannot be checked proved nothing in the handshake.
+        if !signature::is_checkable(leaf, provider().signature_verification_algorithms.all) {
+            return Verify::Fail("its key is too weak, or of a kind that is not supported".to_owned());
+        }
         match self.chains.verify_client_cert(leaf, intermediates, now) {
             Ok(_) => Verify::Ok,
             Err(_) if self.vouches_directly(leaf, now) => Verify::Ok,
@@ -73,14 +88,8 @@ impl ClientTrust {
     }
 
     fn lists_issuer_of(&self, leaf: &[u8]) -> bool {
-        certificate::parse(leaf).is_ok_and(|leaf| {
-            let issuer = leaf.issuer().as_raw();
-            let mut anchors = self
-                .anchors
-                .iter()
-                .filter_map(|anchor| certificate::parse(anchor).ok());
-            anchors.any(|anchor| anchor.subject().as_raw() == issuer)
-        })
+        certificate::parse(leaf)
+            .is_ok_and(|leaf| named(&self.anchors, leaf.issuer().as_raw()).next().is_some())
     }
 
     /// Accepts what webpki refuses for its form alone: a certificate that is itself listed, and one of X.509
@@ -102,6 +111,17 @@ impl ClientTrust {
             anchor.as_ref() == leaf.as_ref() || odd_form && issued_by(leaf, &parsed, anchor, algorithms)
         })
     }
+}
+
+/// The authorities with this name, in DER form.
+pub(super) fn named<'a>(
+    anchors: &'a [CertificateDer<'_>],
+    name: &'a [u8],
+) -> impl Iterator<Item = X509Certificate<'a>> {
+    anchors
+        .iter()
+        .filter_map(|anchor| certificate::parse(anchor).ok())
+        .filter(move |anchor| anchor.subject().as_raw() == name)
 }
 
 /// Whether `anchor` has issued `leaf`. One with name constraints is left to webpki, which knows how to apply

@@ -35,6 +35,15 @@ pub enum TlsError {
     #[error("TLS needs at least one certificate with its key")]
     NoIdentity,
 
+    /// A revocation list that cannot be used.
+    #[error("cannot use the revocation list in {}: {reason}", path.display())]
+    BadCrl {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+
     /// Certificates cannot be read or used.
     #[error(transparent)]
     Trust(#[from] TrustError),

@@ -34,8 +34,8 @@ impl Verify {
 
 /// What a certificate says about its holder.
 ///
-/// The holder has proved possession of the key. Whether anything else in here may be believed is for
-/// [`Verify`] to say.
+/// Whether anything in here may be believed is for [`Verify`] to say. The holder has proved possession of the key, unless that
+/// is of a kind that cannot be checked, which is a [`Verify::Fail`] too.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CertificateFacts {
     /// Subject as `openssl x509 -noout -subject -nameopt RFC2253` prints it after `subject=` (RFC 4514).

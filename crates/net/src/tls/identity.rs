@@ -42,6 +42,14 @@ pub enum TlsWarning {
         /// When it begins.
         not_before: Timestamp,
     },
+    /// The authority has promised a newer revocation list by now.
+    #[error("the revocation list in {} was to be renewed by {due}; what has been revoked since is not known", path.display())]
+    CrlOverdue {
+        /// Its file.
+        path: PathBuf,
+        /// By when.
+        due: Timestamp,
+    },
 }
 
 /// A loaded certificate, for listings.

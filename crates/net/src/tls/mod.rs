@@ -18,6 +18,7 @@ mod identity;
 pub(crate) mod key;
 mod name;
 mod opportunistic;
+mod revocation;
 mod server;
 mod signature;
 

@@ -31,6 +31,12 @@ pub struct ServerTlsSettings {
     /// certificate is asked for. A single client's certificate may be listed as well, and then vouches for
     /// itself.
     pub client_ca: Option<PathBuf>,
+    /// Lists of certificates that those authorities have revoked (RFC 5280), in PEM or DER. A revoked certificate counts as
+    /// [`Verify::Fail`]. A list whose next update is overdue still counts, with a [`TlsWarning`].
+    pub client_crls: Vec<PathBuf>,
+    /// SHA-256 of certificates that count as [`Verify::Fail`], 64 lower-case hexadecimal digits each; an authority's denies
+    /// whatever it has issued.
+    pub client_denied: Vec<String>,
     /// Oldest version. Default TLS 1.2; 1.3 alone locks out older mail programs.
     pub min_version: TlsVersion,
 }
@@ -70,7 +76,11 @@ impl ServerTls {
             keys.push((key, info.names.clone()));
             identities.push(info);
         }
-        let trust = settings.client_ca.as_deref().map(ClientTrust::load).transpose()?;
+        let trust = settings
+            .client_ca
+            .as_deref()
+            .map(|ca| ClientTrust::load(ca, &settings.client_crls, &settings.client_denied))
+            .transpose()?;
 
         let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(provider()))
             .with_protocol_versions(settings.min_version.and_later())?;
@@ -95,13 +105,19 @@ impl ServerTls {
         })
     }
 
-    /// What is wrong with the certificates at the moment `now` without preventing their use.
+    /// What is wrong with the certificates and revocation lists at the moment `now` without preventing their use.
     #[must_use]
     pub fn warnings(&self, now: Timestamp) -> Vec<TlsWarning> {
-        self.shared
-            .identities
-            .iter()
+        let trust = self.shared.trust.iter();
+        let overdue = trust.flat_map(|trust| trust.revocations().overdue(now));
+        let overdue = overdue.map(|(path, due)| TlsWarning::CrlOverdue {
+            path: path.clone(),
+            due: *due,
+        });
+        let identities = self.shared.identities.iter();
+        identities
             .filter_map(|identity| identity.warning(now))
+            .chain(overdue)
             .collect()
     }
 

@@ -11,6 +11,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, PeerMisbehaved, Sig
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use x509_parser::prelude::FromDer;
 use x509_parser::prelude::X509Certificate;
+use x509_parser::public_key as parsed;
 
 /// A SubjectPublicKeyInfo taken apart (RFC 5280 section 4.1.2.7).
 #[derive(Clone, Copy)]
@@ -49,6 +50,9 @@ pub(super) enum Handshake {
 
 /// Verifies that the peer holds the key to the certificate it has shown.
 ///
+/// A key that [cannot be checked](is_checkable) does not end the handshake: nothing is proved then, and who judges the
+/// certificate has to know.
+///
 /// # Errors
 ///
 /// The signature is wrong, of a kind that was not offered, or cannot be checked.
@@ -72,6 +76,9 @@ pub(super) fn verify_possession(
         Handshake::Tls13 => algorithms.get(..1).unwrap_or_default(),
     };
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    if !has_checkable_key(&parsed, supported.all) {
+        return Ok(HandshakeSignatureValid::assertion());
+    }
     let key = PublicKey::from_spki(parsed.public_key().raw).ok_or(CertificateError::BadEncoding)?;
     let algorithm = usable
         .iter()
@@ -81,6 +88,29 @@ pub(super) fn verify_possession(
         .verify_signature(key.key, message, signed.signature())
         .map_err(|_| CertificateError::BadSignature)?;
     Ok(HandshakeSignatureValid::assertion())
+}
+
+/// Whether signatures made with the key of `certificate` can be verified: it is of a known kind, and an RSA key has 2,048 to
+/// 8,192 bits.
+pub(super) fn is_checkable(
+    certificate: &CertificateDer<'_>,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
+) -> bool {
+    X509Certificate::from_der(certificate).is_ok_and(|(_, parsed)| has_checkable_key(&parsed, algorithms))
+}
+
+fn has_checkable_key(
+    parsed: &X509Certificate<'_>,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
+) -> bool {
+    let key = parsed.public_key();
+    let strong = match key.parsed() {
+        Ok(parsed::PublicKey::RSA(rsa)) => (2_048..=8_192).contains(&rsa.key_size()),
+        _ => true,
+    };
+    strong
+        && PublicKey::from_spki(key.raw)
+            .is_some_and(|key| algorithms.iter().any(|algorithm| key.suits(*algorithm)))
 }
 
 /// Whether `certificate` was signed with the key that belongs to `issuer` (RFC 5280 section 4.1.1.3).

@@ -85,6 +85,19 @@ impl Bench {
         ));
     }
 
+    /// `NAME.crl`, PEM, in which `ca` revokes these certificates; renewed after `days`.
+    pub(crate) fn crl(&self, name: &str, ca: &str, revoked: &[&str], days: &str) -> PathBuf {
+        let configuration = "[ca]\ndefault_ca = own\n[own]\ndatabase = index\ndefault_md = sha256\n";
+        std::fs::write(self.path("ca.cnf"), configuration).unwrap();
+        std::fs::write(self.path("index"), "").unwrap();
+        let own = format!("ca -config ca.cnf -cert {ca}.crt -keyfile {ca}.key");
+        for certificate in revoked {
+            self.openssl(&format!("{own} -revoke {certificate}.crt"));
+        }
+        self.openssl(&format!("{own} -gencrl {days} -out {name}.crl"));
+        self.path(&format!("{name}.crl"))
+    }
+
     pub(crate) fn files(&self, name: &str) -> TlsIdentityFiles {
         TlsIdentityFiles {
             certificate: self.path(&format!("{name}.crt")),

@@ -8,13 +8,14 @@ use jiff::Timestamp;
 use nix::unistd::User;
 use postern_deliver::TlsClients;
 use postern_net::tls::{
-    ClientTls, ClientTlsSettings, ServerTls, ServerTlsSettings, TlsError, TlsIdentityFiles, Verification,
+    ClientTls, ClientTlsSettings, ServerTls, ServerTlsSettings, TlsError, TlsIdentityFiles, TlsWarning,
+    Verification,
 };
 use postern_trust::TrustError;
 
 use super::{Checking, files};
-use crate::config::file::Postern;
-use crate::config::problem::Problems;
+use crate::config::file::{Postern, Tls};
+use crate::config::problem::{Problems, Span};
 use crate::config::read::At;
 use crate::exit::chain;
 
@@ -41,27 +42,44 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<ServerTls> {
     if let Some(ca) = &written.client_ca {
         files::readable(ca, "the authorities", c.problems);
     }
+    for crl in written.client_crl.iter() {
+        files::readable(crl, "the revocation list", c.problems);
+    }
+    if written.client_ca.is_none()
+        && let Some(span) = revocation_span(written)
+    {
+        c.problems.error(
+            Some(span),
+            "revoked client certificates are listed, and no client certificate is asked for",
+            "has no effect",
+            "name the authorities of client certificates by `client_ca`, or take this out",
+        );
+    }
     if c.problems.len() > before || identities.is_empty() {
         return None;
     }
     let settings = ServerTlsSettings {
         identities,
         client_ca: written.client_ca.as_ref().map(|ca| ca.value.clone()),
+        client_crls: values(&written.client_crl),
+        client_denied: values(&written.client_denied),
         min_version: *written.min_version,
     };
     match ServerTls::load(&settings) {
         Ok(tls) => {
             warn_of_names(&tls, c);
             warn_of_owner(c);
-            c.problems.append(expiry_problems(&tls, Timestamp::now()));
+            let now = Timestamp::now();
+            c.problems.append(expiry_problems(&tls, now));
+            c.problems.append(crl_problems(&tls, now));
             Some(tls)
         }
         Err(error) => {
-            let span = written
-                .client_ca
-                .as_ref()
-                .and_then(|ca| ca.span.clone())
-                .or_else(|| written.span.clone());
+            let ca = written.client_ca.as_ref().and_then(|ca| ca.span.clone());
+            let crl = matches!(error, TlsError::BadCrl { .. })
+                .then(|| revocation_span(written))
+                .flatten();
+            let span = crl.or(ca).or_else(|| written.span.clone());
             c.problems.error(
                 span,
                 format!("TLS cannot be set up: {}", chain(&error)),
@@ -71,6 +89,16 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<ServerTls> {
             None
         }
     }
+}
+
+fn values<T: Clone>(list: &[At<T>]) -> Vec<T> {
+    list.iter().map(|at| at.value.clone()).collect()
+}
+
+/// Where something that revokes client certificates stands.
+fn revocation_span(written: &Tls) -> Option<Span> {
+    let crl = written.client_crl.iter().find_map(|at| at.span.clone());
+    crl.or_else(|| written.client_denied.iter().find_map(|at| at.span.clone()))
 }
 
 /// TLS towards next hops.
@@ -280,6 +308,22 @@ fn warn_of_owner(c: &mut Checking<'_>) {
             );
         }
     }
+}
+
+/// Revocation lists that are out of date, as warnings.
+fn crl_problems(tls: &ServerTls, now: Timestamp) -> Problems {
+    let mut problems = Problems::default();
+    for warning in tls.warnings(now) {
+        if matches!(warning, TlsWarning::CrlOverdue { .. }) {
+            problems.warning(
+                None,
+                warning.to_string(),
+                "",
+                "fetch the authority's newest list, then `postern reload`",
+            );
+        }
+    }
+    problems
 }
 
 /// Certificates that have expired or soon will, as warnings.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use postern_net::tls::TlsVersion;
 
-use crate::config::kinds::{Choice, FilePath, OneOf, Sections};
+use super::words::Fingerprint;
+use crate::config::kinds::{Choice, FilePath, List, OneOf, OneOrList, Sections};
 use crate::config::read::{At, table};
 
 table! {
@@ -19,6 +20,13 @@ table! {
         /// Authorities of client certificates, in PEM form. A certificate that leads up to one is recorded as
         /// `verify=OK`, another one as `verify=FAIL`; neither ends the connection.
         client_ca: PathBuf = FilePath, optional "\"certs/ca.crt\"" else "clients are not asked for certificates";
+        /// Lists of client certificates that their authorities have revoked, in PEM or DER form: a file, or a list of files. Each
+        /// must be signed by an authority in `client_ca`. A revoked certificate is recorded as `verify=FAIL`. When a list's next
+        /// update is overdue, it goes on to count, and `postern check` warns.
+        client_crl: Vec<At<PathBuf>> = OneOrList(FilePath), default "[]";
+        /// SHA-256 fingerprints of client certificates that are recorded as `verify=FAIL` whoever has issued them, as for one
+        /// that is lost. An authority's fingerprint denies all that it has issued.
+        client_denied: Vec<At<String>> = List(Fingerprint), default "[]";
         /// The oldest version of TLS that is spoken.
         min_version: TlsVersion = OneOf::<TlsVersion>::new(), default "\"1.2\"";
         /// Further certificates, chosen by the name that the client asks for (SNI).

@@ -224,11 +224,11 @@ fn certificates_are_tried() {
     assert_eq!(site.found(), [""; 0]);
 
     // Open to others: refused, with the command that mends it.
-    fs::set_permissions(site.path("certs/mx.key"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(site.path("certs/mx.key"), fs::Permissions::from_mode(0o660)).unwrap();
     let found = site.found();
     assert_eq!(
         found,
-        ["7: error: the key certs/mx.key is open to others (mode 640) | chmod 600 certs/mx.key"]
+        ["7: error: the key certs/mx.key is open to others (mode 660) | chmod 600 certs/mx.key"]
     );
 
     // Another key.
