@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use postern_net::ca::{Authority, AuthorityRequest, CertificateRequest};
 use postern_net::file::Existing;
 use postern_net::resolver::ResolverSettings;
-use postern_net::tls::{ServerTls, ServerTlsSettings, TlsIdentityFiles, TlsVersion, Verification};
+use postern_net::tls::{ServerTls, ServerTlsSettings, TlsIdentityFiles, Verification};
 use postern_policy::DomainSet;
 use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, Target, TlsLevel};
 use postern_testkit::postfix::Postfix;
@@ -292,8 +292,7 @@ fn certificate(folder: &Path, name: &str) -> ServerTls {
             key,
             passphrase_file: None,
         }],
-        client_ca: None,
-        min_version: TlsVersion::default(),
+        ..ServerTlsSettings::default()
     })
     .unwrap()
 }
