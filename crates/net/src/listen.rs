@@ -45,10 +45,20 @@ fn remedy(error: &io::Error) -> &'static str {
 ///
 /// [`ListenError`], with the remedy for the usual causes.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    open(address).map_err(|source| ListenError { address, source })
+    let failed = |source| ListenError { address, source };
+    TcpListener::from_std(open(address)?).map_err(failed)
 }
 
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
+/// The same without a runtime, for a process that opens its sockets before it drops its rights and starts threads.
+///
+/// # Errors
+///
+/// As [`bind`].
+pub fn open(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
+    listening(address).map_err(|source| ListenError { address, source })
+}
+
+fn listening(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -57,7 +67,7 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// Takes the next connection, with `TCP_NODELAY` set and the peer's address in canonical form (no IPv4 inside

@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::commands;
 use crate::commands::cert::{CA_CERTIFICATE, CA_KEY};
 use crate::exit::{Exit, Failure, chain};
-use crate::password;
+use crate::{password, rights};
 
 /// The folder that `serve` makes in the current one when there is no configuration anywhere.
 pub(crate) const FOLDER: &str = "postern-data";
@@ -279,6 +279,10 @@ pub(crate) fn reminder(configuration: &Path) -> String {
 }
 
 fn first_login(users: &Path) -> Option<String> {
+    // A server that root starts opens nothing in a folder of somebody else's.
+    if !matches!(rights::owner_of(users), Ok(None)) {
+        return None;
+    }
     UserStore::open(users)
         .ok()?
         .list()

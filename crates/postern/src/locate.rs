@@ -1,25 +1,89 @@
 //! Which configuration file a command means.
 
+use std::io;
 use std::path::{Path, PathBuf};
+
+use nix::unistd::{Uid, geteuid};
 
 use crate::args::ConfigArg;
 use crate::exit::{Exit, Failure};
-use crate::firstrun;
+use crate::{firstrun, rights};
 
 /// The usual places, in the order in which they are tried; the folder of the first start comes last.
 const PLACES: [&str; 2] = ["postern.toml", "/etc/postern/postern.toml"];
 
 /// The file that was named, or the first of the usual places that exists.
-pub(crate) fn configuration(arg: &ConfigArg) -> Option<PathBuf> {
+///
+/// The configuration decides what a command does. So root takes only a file that root alone can have written, and nobody takes one
+/// from the current folder that a third party has put there: it is passed by, and that is told.
+///
+/// # Errors
+///
+/// Root was to take a file that others can write, or there is none but such.
+pub(crate) fn configuration(arg: &ConfigArg) -> Result<Option<PathBuf>, Failure> {
     if let Some(named) = &arg.config {
-        return Some(named.clone());
+        rights::believe(named)?;
+        return Ok(Some(named.clone()));
     }
     let made = Path::new(firstrun::FOLDER).join(firstrun::FILE);
-    PLACES
-        .iter()
-        .map(PathBuf::from)
-        .chain([made])
-        .find(|place| place.exists())
+    let mut passed_by = false;
+    for place in PLACES.iter().map(Path::new).chain([made.as_path()]) {
+        // What cannot be looked at is there for all we know: who reads it says why he cannot.
+        if place.metadata().is_err_and(|error| is_missing(&error)) {
+            continue;
+        }
+        if place.is_absolute() {
+            rights::believe(place)?;
+        } else if let Some(stranger) = stranger_at(place) {
+            eprintln!(
+                "postern: ./{} is not taken: {stranger}; name it with --config if it is to be",
+                place.display()
+            );
+            passed_by = true;
+            continue;
+        }
+        return Ok(Some(place.to_owned()));
+    }
+    // Whoever finds his own file passed by does not want another one made beside it.
+    match passed_by {
+        true => Err(Failure::new(
+            Exit::Config,
+            "no configuration that may be taken; name one with --config FILE or $POSTERN_CONFIG",
+        )),
+        false => Ok(None),
+    }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Who besides root and whoever runs this could have put something at a place in the current folder.
+fn stranger_at(place: &Path) -> Option<rights::Stranger> {
+    let steps = rights::Steps::walk(place).ok()?;
+    steps.stranger(&[Uid::from_raw(0), geteuid()])
+}
+
+/// Looks whether the current folder is one in which a first configuration may be made: root makes none where others could change it.
+///
+/// # Errors
+///
+/// Who could.
+pub(crate) fn may_make_here() -> Result<(), Failure> {
+    let stranger = geteuid().is_root().then(|| stranger_at(Path::new("."))).flatten();
+    match stranger {
+        None => Ok(()),
+        Some(stranger) => Err(Failure::new(
+            Exit::Config,
+            format!(
+                "no configuration, and root makes none here: {stranger}\n\
+                 go to a folder of root's, or name a configuration with --config FILE or $POSTERN_CONFIG"
+            ),
+        )),
+    }
 }
 
 /// The same for commands that cannot do without.
@@ -28,11 +92,11 @@ pub(crate) fn configuration(arg: &ConfigArg) -> Option<PathBuf> {
 ///
 /// There is none; the message says where was looked.
 pub(crate) fn existing(arg: &ConfigArg) -> Result<PathBuf, Failure> {
-    configuration(arg).ok_or_else(|| {
+    configuration(arg)?.ok_or_else(|| {
         Failure::new(
             Exit::Config,
             format!(
-                "no configuration: neither ./{}, {} nor ./{}/{} exists\n\
+                "no configuration: neither ./{}, {} nor ./{}/{} is there to be taken\n\
                  name one with --config FILE or $POSTERN_CONFIG, or make one with `postern init`",
                 PLACES[0],
                 PLACES[1],

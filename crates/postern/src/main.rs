@@ -56,6 +56,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(config) => server::serve(&config),
         Command::Init(args) => {
+            rights::enter(&args.folder)?;
             let made = firstrun::make(&args.folder, &args.hostname, args.listen)?;
             output::print(&made.announcement(false))
         }

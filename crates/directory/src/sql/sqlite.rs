@@ -116,6 +116,10 @@ fn open(path: &Path, patience: Duration) -> Result<Opened, Fault> {
     let failed = |error: rusqlite::Error| Fault::Server(super::ask::one_line(&error.to_string()));
     let connection = Connection::open_with_flags(path, READ_ONLY).map_err(failed)?;
     connection.busy_timeout(patience).map_err(failed)?;
+    // The server has no folder for temporary files.
+    connection
+        .pragma_update(None, "temp_store", "MEMORY")
+        .map_err(failed)?;
     // The first read shows whether there is a way to read at all.
     match connection.query_row("PRAGMA schema_version", [], |_| Ok(())) {
         Ok(()) => Ok(Opened::Shared(connection)),

@@ -225,6 +225,8 @@ impl UserStore {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // Hashes are in no file but this one, and the server can write to no other.
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
         // Old hashes are overwritten, not just unlinked.
         connection.pragma_update(None, "secure_delete", true)?;
         layout::bring_up(&mut connection, path)?;

@@ -44,6 +44,8 @@ pub(crate) struct Names {
     pub(crate) addresses: Vec<IpAddr>,
     /// Mail addresses.
     pub(crate) emails: Vec<String>,
+    /// Whether the host names stand in the common name alone, where no client of today looks (RFC 9525 section 2).
+    pub(crate) common_only: bool,
 }
 
 /// The names of a certificate. Without any host name there, the common name stands in if it looks like one.
@@ -71,6 +73,7 @@ pub(crate) fn names(certificate: &X509Certificate<'_>) -> Names {
                 .filter(|name| name.contains('.') && !name.contains(' '))
                 .map(str::to_ascii_lowercase),
         );
+        names.common_only = !names.hosts.is_empty();
     }
     names
 }

@@ -59,6 +59,8 @@ pub struct IdentityInfo {
     pub certificate: PathBuf,
     /// The names it is shown for, lower-case; a wildcard as `*.example.org`.
     pub names: Vec<String>,
+    /// Whether they stand in its common name alone, where no client of today looks (RFC 9525 section 2).
+    pub common_name_only: bool,
     /// When it begins.
     pub not_before: Timestamp,
     /// When it ends.
@@ -114,9 +116,11 @@ pub(super) fn load(files: &TlsIdentityFiles) -> Result<(Arc<CertifiedKey>, Ident
         });
     }
     let (not_before, not_after) = certificate::validity(&parsed);
+    let names = certificate::names(&parsed);
     let info = IdentityInfo {
         certificate: files.certificate.clone(),
-        names: certificate::names(&parsed).hosts,
+        common_name_only: names.common_only,
+        names: names.hosts,
         not_before,
         not_after,
     };

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::auth_token;
 use crate::args::{AuthArgs, AuthCommand, ConfigArg, JsonArg};
-use crate::control::client::Client;
 use crate::control::protocol::Request;
 use crate::exit::Failure;
 use crate::usage::{self, Line};
@@ -23,7 +22,7 @@ pub(crate) fn run(args: AuthArgs) -> Result<(), Failure> {
 /// Shows who has logged in by which mechanism. A running server brings the counts up to date first.
 fn report(mechanism: Option<&str>, json: JsonArg, config: &ConfigArg) -> Result<(), Failure> {
     let written = super::written(&locate::existing(config)?)?;
-    if let Some(mut client) = Client::connect(written.state_dir())? {
+    if let Some(mut client) = super::reach(&written)? {
         client.ask(&Request::SaveLogins)?;
     }
     let path = usage::path(written.state_dir());

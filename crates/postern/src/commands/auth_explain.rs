@@ -11,10 +11,10 @@ use postern_sasl::{Mechanism, Needs};
 use serde::Serialize;
 
 use crate::args::{ConfigArg, ExplainArgs};
+use crate::config::Config;
 use crate::config::checked::ListenerConfig;
-use crate::config::{self, Config};
 use crate::exit::{Exit, Failure, chain};
-use crate::{locate, output, visible};
+use crate::{locate, output, rights, visible};
 
 /// One question with its answer.
 #[derive(Debug, Serialize)]
@@ -47,10 +47,8 @@ struct Explanation {
 /// a no.
 pub(crate) fn run(at: &ConfigArg, args: &ExplainArgs) -> Result<(), Failure> {
     let path = locate::existing(at)?;
-    let (config, _) = config::load(&path).map_err(|report| {
-        super::show_report(&report);
-        Failure::silent(Exit::Config)
-    })?;
+    let config = super::checked(&path)?;
+    rights::enter(&config.state_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::from_error(Exit::System, "cannot start", &error))?;
     let explanation = runtime.block_on(explain(&config, args))?;

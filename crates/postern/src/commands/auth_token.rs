@@ -10,10 +10,9 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::args::{ConfigArg, JsonArg};
-use crate::control::client::Client;
 use crate::control::protocol::{ProviderLine, Request};
 use crate::exit::{Exit, Failure, chain};
-use crate::{config, locate, output};
+use crate::{locate, output, rights};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -37,18 +36,13 @@ struct StepView<'a> {
 /// Says what each rule finds in a token.
 pub(crate) fn explain(file: &Path, json: JsonArg, arg: &ConfigArg) -> Result<(), Failure> {
     let path = locate::existing(arg)?;
-    let (config, _) = config::load(&path).map_err(|report| {
-        super::show_report(&report);
-        Failure::new(
-            Exit::Config,
-            format!("{} in {}", super::count_problems(&report), path.display()),
-        )
-    })?;
+    let config = super::checked(&path)?;
     if config.providers.is_empty() {
         let message = format!("there is no [[auth.provider]] in {}", path.display());
         return Err(Failure::new(Exit::Config, message));
     }
     let token = read(file)?;
+    rights::enter(&config.state_dir)?;
     let verifier =
         Verifier::open(config.providers, None).map_err(|error| Failure::new(Exit::Config, chain(&error)))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -170,7 +164,7 @@ fn read(file: &Path) -> Result<SecretString, Failure> {
 /// Shows what the running server knows of its providers. One that fails makes the answer a no.
 pub(crate) fn providers(json: JsonArg, arg: &ConfigArg) -> Result<(), Failure> {
     let written = super::written(&locate::existing(arg)?)?;
-    let Some(mut client) = Client::connect(written.state_dir())? else {
+    let Some(mut client) = super::reach(&written)? else {
         let message = format!(
             "no server runs on {}; `postern check` asks the providers without one",
             written.state_dir().display()

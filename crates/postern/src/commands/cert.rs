@@ -1,17 +1,17 @@
 //! `postern cert`: an own certificate authority, and a look at certificates.
 
-use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use postern_directory::read_secret;
 use postern_net::ca::{Authority, AuthorityRequest, CaError, CertificateInfo, CertificateRequest, Purpose};
 use postern_net::file::Existing;
+use postern_net::tls::TlsError;
 use secrecy::SecretString;
 
 use crate::args::{CertCommand, JsonArg};
 use crate::exit::{Exit, Failure, chain};
-use crate::{output, visible};
+use crate::{output, rights, visible};
 
 /// The file names of the authority.
 pub(crate) const CA_CERTIFICATE: &str = "ca.crt";
@@ -64,6 +64,7 @@ pub(crate) fn run(command: CertCommand) -> Result<(), Failure> {
 
 fn make_authority(folder: &Path, name: String, days: u32, passphrase: Option<&Path>) -> Result<(), Failure> {
     let passphrase = passphrase.map(secret).transpose()?;
+    rights::enter(folder)?;
     make_folder(folder)?;
     let (certificate, key) = (folder.join(CA_CERTIFICATE), folder.join(CA_KEY));
     let request = AuthorityRequest {
@@ -75,7 +76,6 @@ fn make_authority(folder: &Path, name: String, days: u32, passphrase: Option<&Pa
         .credentials()
         .save(&certificate, &key, passphrase.as_ref(), Existing::Keep);
     saved.map_err(|error| failure(&error))?;
-    give_away(folder, &[&certificate, &key])?;
     output::print(&format!(
         "made {} and {}\nclients need {} to verify certificates; keep {} to yourself",
         certificate.display(),
@@ -97,6 +97,8 @@ fn issue(asked: Issue) -> Result<(), Failure> {
         ));
     }
     let passphrase = asked.passphrase_file.as_deref().map(secret).transpose()?;
+    // What is made belongs to the owner of the folder: the server reads its keys as its own user.
+    rights::enter(&asked.folder)?;
     let authority = Authority::load(&ca_certificate, &ca_key, asked.ca_passphrase_file.as_deref());
     let authority = authority.map_err(|error| failure(&error))?;
     let base = file_name(asked.out.as_deref().unwrap_or(&asked.names[0]));
@@ -121,20 +123,7 @@ fn issue(asked: Issue) -> Result<(), Failure> {
     };
     let saved = credentials.save(&certificate, &key, passphrase.as_ref(), existing);
     saved.map_err(|error| failure(&error))?;
-    give_away(&asked.folder, &[&certificate, &key])?;
     output::print(&format!("made {} and {}", certificate.display(), key.display()))
-}
-
-/// Root gives what it makes to the owner of the folder: the server reads its keys as its own user.
-fn give_away(folder: &Path, made: &[&Path]) -> Result<(), Failure> {
-    if !nix::unistd::geteuid().is_root() {
-        return Ok(());
-    }
-    let given = std::fs::metadata(folder).and_then(|owner| {
-        made.iter()
-            .try_for_each(|file| chown(file, Some(owner.uid()), Some(owner.gid())))
-    });
-    given.map_err(|error| Failure::io("cannot give the files to the owner of their folder", &error))
 }
 
 /// Whether a certificate file is an earlier work of this authority, and may be renewed.
@@ -187,9 +176,19 @@ fn failure(error: &CaError) -> Failure {
         CaError::Write { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
             "\nuse another --dir, or for `cert issue` --replace"
         }
+        CaError::Load(TlsError::PassphraseWrong { .. }) => {
+            "\n--ca-passphrase-file names the file of its passphrase"
+        }
         _ => "",
     };
-    Failure::new(exit.unless_forbidden(error), format!("{}{remedy}", chain(error)))
+    let text = match error {
+        CaError::Load(TlsError::PassphraseMissing { path }) => format!(
+            "{} is encrypted: name the file of its passphrase with --ca-passphrase-file FILE",
+            path.display()
+        ),
+        error => chain(error),
+    };
+    Failure::new(exit.unless_forbidden(error), format!("{text}{remedy}"))
 }
 
 fn show(files: &[PathBuf], json: JsonArg) -> Result<(), Failure> {

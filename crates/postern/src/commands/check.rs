@@ -5,17 +5,23 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::unistd::geteuid;
 use postern_directory::{Directories, DirectorySettings, DovecotPlace, Environment, FindServers, UserStore};
 use postern_net::resolver::Resolver;
 use postern_oauth::verify::Verifier;
 use serde::Serialize;
 
 use crate::args::CheckArgs;
+use crate::config::checked::ListenerConfig;
 use crate::config::problem::{JsonProblem, Problems};
-use crate::config::{self, Config, Report};
+use crate::config::{Config, Libraries, Report, Source};
 use crate::exit::{Exit, Failure, chain};
+use crate::rights::Groups;
 use crate::server::health::Services;
-use crate::{locate, output};
+use crate::server::privileges::{ROOT_SERVES, serves_as_root};
+use crate::{locate, output, rights};
+
+use super::check_access;
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,15 +36,9 @@ struct Verdict<'a> {
 /// Checks the configuration and, unless told otherwise, the servers it names.
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let path = locate::existing(&args.listing.config)?;
-    let report = match config::load(&path) {
+    let report = match Source::read(&path) {
         Err(report) => report,
-        Ok((config, mut report)) => {
-            let mut found = Problems::default();
-            check_directories(&config, args.offline, &mut found);
-            check_providers(&config, args.offline, &mut found);
-            report.extend(found);
-            report
-        }
+        Ok(source) => check(&source, args.offline)?,
     };
     if args.listing.json.json {
         let result = Verdict {
@@ -51,10 +51,60 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
         print_report(&path.display().to_string(), &report)?;
     }
     if report.has_errors() {
-        Err(Failure::silent(Exit::No))
+        // As `serve` would end.
+        Err(Failure::silent(Exit::Config))
     } else {
         Ok(())
     }
+}
+
+/// Looks with the rights of the user that serves. Where the file names one, root reads its files first, as it does at the start.
+fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
+    let libraries = match offline {
+        true => Libraries::Leave,
+        false => Libraries::Load,
+    };
+    let Ok(written) = source.written() else {
+        return source
+            .check(Libraries::Leave)
+            .err()
+            .ok_or_else(|| Failure::silent(Exit::Config));
+    };
+    let named =
+        super::named_account(&written).filter(|account| geteuid().is_root() && !account.uid.is_root());
+    let at_start = named.is_some().then(|| source.check(libraries));
+    let server = match (&named, written.user()) {
+        (None, Some(_)) => None,
+        (None, None) => rights::owner_of(written.state_dir())?,
+        (Some(_), _) => named.clone(),
+    };
+    if let Some(server) = &server {
+        server.become_for_good(Groups::All)?;
+    }
+    let (config, mut report) = match at_start {
+        None => match source.check(libraries) {
+            Ok(checked) => checked,
+            Err(report) => return Ok(report),
+        },
+        Some(Err(report)) => return Ok(report),
+        Some(Ok((config, mut report))) => {
+            if let (Err(later), Some(account)) = (source.check(libraries), &named) {
+                report.foresee(later, &format!("at a reload, as {account}"));
+            }
+            (config, report)
+        }
+    };
+    let mut found = Problems::default();
+    let is_public = |listener: &ListenerConfig| !listener.address.ip().is_loopback();
+    if serves_as_root(&config) && config.listeners.iter().any(is_public) {
+        let title = "whoever finds a fault in the server will be root";
+        found.warning(None, title, "", ROOT_SERVES);
+    }
+    check_access::look(&config, named.is_some(), offline, &mut found);
+    check_directories(&config, offline, &mut found);
+    check_providers(&config, offline, &mut found);
+    report.extend(found);
+    Ok(report)
 }
 
 fn print_report(path: &str, report: &Report) -> Result<(), Failure> {

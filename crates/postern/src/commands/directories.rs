@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use crate::args::DirectoriesArgs;
-use crate::control::client::Client;
 use crate::control::protocol::{DirectoryLine, Request};
 use crate::exit::{Exit, Failure};
 use crate::{locate, output};
@@ -11,7 +10,7 @@ use crate::{locate, output};
 /// Shows what the running server knows of its directories. One that is down makes the answer a no.
 pub(crate) fn run(args: &DirectoriesArgs) -> Result<(), Failure> {
     let written = super::written(&locate::existing(&args.listing.config)?)?;
-    let Some(mut client) = Client::connect(written.state_dir())? else {
+    let Some(mut client) = super::reach(&written)? else {
         return Err(Failure::new(
             Exit::Unavailable,
             format!(

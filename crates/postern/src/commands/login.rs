@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use postern_oauth::acquire::{Device, Grant, Poll, TokenSettings, TokenStore};
 
-use super::{count_problems, show_report};
 use crate::args::{LoginArgs, LoginCommand};
-use crate::config;
 use crate::exit::{Exit, Failure, chain};
-use crate::{locate, output};
+use crate::{locate, output, rights};
 
 /// How often the time that is left is shown anew.
 const TICK: Duration = Duration::from_millis(250);
@@ -17,11 +15,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// Runs one of the subcommands.
 pub(crate) fn run(args: LoginArgs) -> Result<(), Failure> {
     let path = locate::existing(&args.config)?;
-    let (config, _) = config::load(&path).map_err(|report| {
-        show_report(&report);
-        let text = format!("{} in {}", count_problems(&report), path.display());
-        Failure::new(Exit::Config, text)
-    })?;
+    let config = super::checked(&path)?;
+    rights::enter(&config.state_dir)?;
     let LoginCommand::Authorize { name } = args.command;
     let names: Vec<&str> = config.tokens.iter().map(|one| one.login.as_str()).collect();
     let Some(settings) = config.tokens.iter().find(|one| one.login == name) else {

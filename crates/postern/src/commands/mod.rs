@@ -5,6 +5,7 @@ mod auth_explain;
 mod auth_token;
 pub(crate) mod cert;
 pub(crate) mod check;
+mod check_access;
 pub(crate) mod directories;
 pub(crate) mod generate;
 pub(crate) mod login;
@@ -20,11 +21,14 @@ pub(crate) mod version;
 
 use std::path::Path;
 
+use nix::unistd::User;
 use postern_directory::DirectorySettings;
 
-use crate::config::{self, Report, Written};
+use crate::config::{self, Config, Report, Source, Written};
+use crate::control::client::Client;
 use crate::exit::{Exit, Failure};
-use crate::output;
+use crate::rights::Account;
+use crate::{output, rights};
 
 /// Shows what is wrong with a configuration on standard error.
 pub(crate) fn show_report(report: &Report) {
@@ -33,7 +37,7 @@ pub(crate) fn show_report(report: &Report) {
     }
 }
 
-/// The directories without own users whose file is missing: opening those would make it, and a root that only looks would own it.
+/// The directories without own users whose file is missing: opening those would make it.
 pub(crate) fn those_there(mut directories: Vec<DirectorySettings>) -> Vec<DirectorySettings> {
     directories.retain(|one| !matches!(one, DirectorySettings::Users(users) if !users.database.exists()));
     directories
@@ -52,11 +56,38 @@ pub(crate) fn count_problems(report: &Report) -> String {
 
 /// Reads the configuration without a look at the world; mistakes are shown.
 pub(crate) fn written(path: &Path) -> Result<Written, Failure> {
-    config::load_written(path).map_err(|report| {
-        show_report(&report);
-        Failure::new(
-            Exit::Config,
-            format!("{} in {}", count_problems(&report), path.display()),
-        )
-    })
+    let written = Source::read(path).and_then(|source| source.written());
+    written.map_err(|report| refused(&report, path))
+}
+
+/// Reads and checks the configuration, as whoever runs the command; mistakes are shown.
+pub(crate) fn checked(path: &Path) -> Result<Config, Failure> {
+    let loaded = config::load(path);
+    loaded
+        .map(|(config, _)| config)
+        .map_err(|report| refused(&report, path))
+}
+
+/// Shows what is wrong with a configuration.
+pub(crate) fn refused(report: &Report, path: &Path) -> Failure {
+    show_report(report);
+    Failure::new(
+        Exit::Config,
+        format!("{} in {}", count_problems(report), path.display()),
+    )
+}
+
+/// Connects to the running server, if one runs, and then goes on as the owner of the state directory: root opens nothing in it.
+pub(crate) fn reach(written: &Written) -> Result<Option<Client>, Failure> {
+    let client = Client::connect(written.state_dir())?;
+    rights::enter(written.state_dir())?;
+    Ok(client)
+}
+
+/// The account that the configuration has root become, if there is one.
+pub(crate) fn named_account(written: &Written) -> Option<Account> {
+    let user = written
+        .user()
+        .and_then(|name| User::from_name(name).ok().flatten());
+    user.map(Account::from)
 }

@@ -3,10 +3,12 @@
 //! It listens on the sockets of `[[directory]]` of kind `pam`, answers the relay's user alone, and runs each login in a
 //! process of its own: one that hangs is killed, one that crashes takes nothing with it.
 
+use std::ffi::CString;
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,13 +26,22 @@ use zeroize::Zeroizing;
 use crate::args::{PamHelperArgs, PamWorkerArgs};
 use crate::exit::{Exit, Failure};
 use crate::locate;
-use crate::rights::{self, Rights};
+use crate::rights::{self, Rights, Steps};
 
 /// Longest wait for a request, once somebody has connected.
 const REQUEST_TIME: Duration = Duration::from_secs(5);
 
 /// Connections that are held at once, waiting ones included.
 const CONNECTIONS_MAX: usize = 256;
+
+/// The program that runs, even when another one stands in its place by now, or none.
+const RUNNING: &str = "/proc/self/exe";
+
+/// How often it is looked whether another program stands in its place.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Longest wait for a quiet moment to go over to it.
+const QUIET_MAX: Duration = Duration::from_secs(30);
 
 /// Listens until it is killed.
 pub(crate) fn serve(args: &PamHelperArgs) -> Result<(), Failure> {
@@ -43,21 +54,104 @@ pub(crate) fn serve(args: &PamHelperArgs) -> Result<(), Failure> {
     }
     Pam::load(LIBRARY)
         .map_err(|error| Failure::from_error(Exit::Unavailable, "PAM cannot be asked", &error))?;
+    for folder in directories.iter().filter_map(|one| one.service_folder.as_deref()) {
+        // Modules that are named there work with the rights of the helper.
+        rights::believe(folder)?;
+    }
     let client = client(args.user.as_deref().or(written.user()))?;
+    let program = Program::running()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::from_error(Exit::System, "cannot start", &error))?;
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     runtime.block_on(async {
         let mut tasks = tokio::task::JoinSet::new();
         for settings in directories {
             let listener = listen(&settings.socket, client)?;
             println_listening(&settings.socket);
-            tasks.spawn(accept(listener, Arc::new(settings), client));
+            tasks.spawn(accept(
+                listener,
+                Arc::new(settings),
+                client,
+                Arc::clone(&connections),
+            ));
         }
-        while tasks.join_next().await.is_some() {}
+        let all = async { while tasks.join_next().await.is_some() {} };
+        tokio::select! {
+            () = all => {}
+            () = program.replaced(&connections) => {}
+        }
         Ok(())
-    })
+    })?;
+    drop(runtime);
+    program.start_anew()
+}
+
+/// The program that runs, and the place it was started from.
+///
+/// An upgrade puts another program there. The helper goes over to that one: what the new server asks it may not understand, and the
+/// old one may be what the upgrade mends.
+struct Program {
+    path: PathBuf,
+    file: (u64, u64),
+}
+
+impl Program {
+    fn running() -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| Failure::io("cannot find the program that runs", &error);
+        Ok(Self {
+            path: fs::read_link(RUNNING).map_err(failed)?,
+            file: Self::file(Path::new(RUNNING)).map_err(failed)?,
+        })
+    }
+
+    fn file(path: &Path) -> std::io::Result<(u64, u64)> {
+        fs::metadata(path).map(|found| (found.dev(), found.ino()))
+    }
+
+    /// One that was only removed is no reason to stop: it goes on from memory.
+    fn is_replaced(&self) -> bool {
+        Self::file(&self.path).is_ok_and(|file| file != self.file)
+    }
+
+    /// Waits until another program is there and no login is being checked, or for long enough.
+    async fn replaced(&self, connections: &Semaphore) {
+        while !self.is_replaced() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        let idle = async {
+            while connections.available_permits() < CONNECTIONS_MAX {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        // Without a quiet moment, those whose check is cut off are told to try again.
+        let _ = tokio::time::timeout(QUIET_MAX, idle).await;
+    }
+
+    /// Becomes the program that is there now, with the same arguments.
+    fn start_anew(&self) -> Result<(), Failure> {
+        eprintln!(
+            "postern: {} was replaced; going over to the new one",
+            self.path.display()
+        );
+        let failed = |error: &dyn std::error::Error| {
+            let text = format!(
+                "{} was replaced, and cannot be started: {error}",
+                self.path.display()
+            );
+            Failure::new(Exit::TryAgain, format!("{text}\nsystemctl restart postern-pam"))
+        };
+        let path = CString::new(self.path.as_os_str().as_bytes()).map_err(|error| failed(&error))?;
+        let arguments = std::env::args_os().map(|argument| CString::new(argument.into_vec()));
+        let arguments: Vec<CString> = arguments
+            .collect::<Result<_, _>>()
+            .map_err(|error| failed(&error))?;
+        match nix::unistd::execv(&path, &arguments) {
+            Ok(never) => match never {},
+            Err(error) => Err(failed(&error)),
+        }
+    }
 }
 
 fn println_listening(socket: &Path) {
@@ -128,36 +222,42 @@ fn listen(socket: &Path, client: Uid) -> Result<UnixListener, Failure> {
 /// Root puts its socket where nobody else can put another in its place.
 fn check_folder(folder: &Path) -> Result<(), Failure> {
     let shown = folder.display();
-    let found = fs::metadata(folder).map_err(|error| {
+    let steps = Steps::walk(folder).map_err(|error| {
         Failure::from_error(
             Exit::CannotCreate,
             &format!("cannot look at the folder {shown}"),
             &error,
         )
     })?;
-    if found.uid() == 0 && found.mode() & 0o022 == 0 {
-        return Ok(());
+    // In a folder such as /tmp, others could be there first.
+    let is_shared = fs::metadata(folder).is_ok_and(|found| found.mode() & 0o022 != 0);
+    match steps.stranger(&[Uid::from_raw(0)]) {
+        None if !is_shared => Ok(()),
+        _ => Err(Failure::new(
+            Exit::NoPermission,
+            format!(
+                "the folder {shown} of the socket is not root's alone, so others could put a socket of theirs there: \
+                 chown root {shown} && chmod go-w {shown}, or choose another `socket`"
+            ),
+        )),
     }
-    Err(Failure::new(
-        Exit::NoPermission,
-        format!(
-            "the folder {shown} of the socket is not root's alone, so others could put a socket of theirs there: \
-             chown root {shown} && chmod go-w {shown}, or choose another `socket`"
-        ),
-    ))
 }
 
-async fn accept(listener: UnixListener, settings: Arc<PamSettings>, client: Uid) {
+async fn accept(
+    listener: UnixListener,
+    settings: Arc<PamSettings>,
+    client: Uid,
+    connections: Arc<Semaphore>,
+) {
     let workers = Arc::new(Semaphore::new(settings.workers));
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
-            return;
-        };
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors, most likely.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
+        };
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
+            return;
         };
         let may_ask = stream
             .peer_cred()
@@ -196,8 +296,10 @@ async fn answer(mut stream: UnixStream, settings: &PamSettings, workers: &Semaph
 
 /// Asks PAM in a process of its own, which is killed when nobody waits for it any more.
 async fn work(settings: &PamSettings, request: &[u8]) -> std::io::Result<Reply> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["pam-worker", "--service", &settings.service]);
+    let mut command = Command::new(RUNNING);
+    command
+        .arg0("postern")
+        .args(["pam-worker", "--service", &settings.service]);
     if let Some(folder) = &settings.service_folder {
         command.arg("--service-folder").arg(folder);
     }

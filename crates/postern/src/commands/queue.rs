@@ -29,7 +29,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Does what was asked.
 pub(crate) fn run(args: QueueArgs) -> Result<(), Failure> {
     let written = super::written(&locate::existing(&args.config)?)?;
-    let mut queue = Queue::open(&written)?;
+    // Whoever asks is recorded, not whom root becomes.
+    let by = control::administrator(geteuid());
+    let mut queue = Queue::open(&written, by)?;
     match args.command {
         QueueCommand::List {
             filter,
@@ -74,8 +76,8 @@ enum Queue {
 }
 
 impl Queue {
-    fn open(written: &Written) -> Result<Self, Failure> {
-        if let Some(client) = Client::connect(written.state_dir())? {
+    fn open(written: &Written, by: String) -> Result<Self, Failure> {
+        if let Some(client) = super::reach(written)? {
             return Ok(Self::Server(client));
         }
         if !written.state_dir().exists() {
@@ -95,11 +97,7 @@ impl Queue {
         let _entered = runtime.enter();
         let spool = SqliteSpool::open(written.spool()).map_err(|error| spool_failure(&error))?;
         drop(_entered);
-        Ok(Self::Spool {
-            spool,
-            runtime,
-            by: control::administrator(geteuid()),
-        })
+        Ok(Self::Spool { spool, runtime, by })
     }
 
     fn ask(&mut self, operation: Operation) -> Result<Value, Failure> {

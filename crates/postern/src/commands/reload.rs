@@ -1,7 +1,6 @@
 //! `postern reload`.
 
 use crate::args::ListingArg;
-use crate::control::client::Client;
 use crate::control::protocol::Request;
 use crate::exit::{Exit, Failure};
 use crate::{locate, output};
@@ -9,7 +8,7 @@ use crate::{locate, output};
 /// Has the running server read its configuration again, and shows what it says.
 pub(crate) fn run(args: &ListingArg) -> Result<(), Failure> {
     let written = super::written(&locate::existing(&args.config)?)?;
-    let Some(mut client) = Client::connect(written.state_dir())? else {
+    let Some(mut client) = super::reach(&written)? else {
         return Err(Failure::new(
             Exit::Unavailable,
             format!(

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use crate::args::ListingArg;
-use crate::control::client::Client;
 use crate::control::protocol::{Request, Status};
 use crate::exit::{Exit, Failure};
 use crate::{locate, output, visible};
@@ -11,7 +10,7 @@ use crate::{locate, output, visible};
 /// Shows what the running server says of itself. One that takes no mail makes the answer a no.
 pub(crate) fn run(args: &ListingArg) -> Result<(), Failure> {
     let written = super::written(&locate::existing(&args.config)?)?;
-    let Some(mut client) = Client::connect(written.state_dir())? else {
+    let Some(mut client) = super::reach(&written)? else {
         return Err(Failure::new(
             Exit::Unavailable,
             format!("no server runs on {}", written.state_dir().display()),

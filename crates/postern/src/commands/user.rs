@@ -1,6 +1,5 @@
 //! `postern user`: Postern's own users.
 
-use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::Path;
 
 use postern_directory::users::{User, UserError};
@@ -12,13 +11,18 @@ use serde::Serialize;
 use crate::args::{JsonArg, UserArgs, UserCommand};
 use crate::config::Written;
 use crate::exit::{Exit, Failure};
-use crate::{locate, output, password};
+use crate::{locate, output, password, rights};
 
 /// Does what was asked, on the file of users that the configuration names. The server need not run; it sees
 /// changes at once.
 pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
     let written = super::written(&locate::existing(&args.config)?)?;
-    let store = open(&written.users_database())?.with_keys(written.key_policy());
+    // What only whoever runs this may read comes first.
+    let imported = match &args.command {
+        UserCommand::Import(import) => Some(super::user_import::read(&import.file)?),
+        _ => None,
+    };
+    let store = open(&written)?.with_keys(written.key_policy());
     match args.command {
         UserCommand::Add {
             login,
@@ -49,7 +53,7 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
         UserCommand::Remove { login } => done(store.remove(&login), &format!("removed {login}")),
         UserCommand::List(json) => list(&store, &written, json),
         UserCommand::Show { login, json } => show(&store, &written, &login, json),
-        UserCommand::Import(args) => super::user_import::run(&store, &args),
+        UserCommand::Import(args) => super::user_import::run(&store, &args, &imported.unwrap_or_default()),
         UserCommand::Address { command } => super::user_identity::address(&store, &command),
         UserCommand::Group { command } => super::user_identity::group(&store, &command),
         UserCommand::Delegate { command } => super::user_identity::delegate(&store, &command),
@@ -57,28 +61,12 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
     }
 }
 
-/// Opens the file of users, and makes its folder on the way. Root gives what it makes to the owner of that folder.
-fn open(database: &Path) -> Result<UserStore, Failure> {
-    let folder = database.parent().unwrap_or_else(|| Path::new("."));
-    let made = std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder);
-    made.map_err(|error| Failure::io(&format!("cannot make {}", folder.display()), &error))?;
-    let is_new = !database.exists();
-    let store = UserStore::open(database).map_err(|error| failure(&error))?;
-    if is_new && nix::unistd::geteuid().is_root() {
-        give_away(database, folder);
-    }
-    Ok(store)
-}
-
-fn give_away(database: &Path, folder: &Path) {
-    use std::os::unix::fs::MetadataExt;
-    if let Ok(owner) = std::fs::metadata(folder) {
-        // The server says so itself when it cannot open the file.
-        let _ = chown(database, Some(owner.uid()), Some(owner.gid()));
-    }
+/// Opens the file of users as the owner of its folder, which is made if it is missing.
+fn open(written: &Written) -> Result<UserStore, Failure> {
+    let database = written.users_database();
+    let folder = database.parent().unwrap_or_else(|| Path::new("/"));
+    rights::enter_or_make(folder, super::named_account(written).as_ref())?;
+    UserStore::open(&database).map_err(|error| failure(&error))
 }
 
 pub(super) fn failure(error: &UserError) -> Failure {

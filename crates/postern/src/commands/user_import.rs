@@ -45,9 +45,8 @@ struct Failed {
 }
 
 /// Imports a file; all that can be is imported, and what cannot is told with its line.
-pub(crate) fn run(store: &UserStore, args: &ImportArgs) -> Result<(), Failure> {
-    let text = read(&args.file)?;
-    let text = Zeroizing::new(String::from_utf8_lossy(&text).into_owned());
+pub(crate) fn run(store: &UserStore, args: &ImportArgs, text: &[u8]) -> Result<(), Failure> {
+    let text = Zeroizing::new(String::from_utf8_lossy(text).into_owned());
     let lines = import::read(
         args.format.into(),
         &text,
@@ -182,7 +181,7 @@ impl Summary {
 }
 
 /// The whole file, wiped after use: it holds hashes or passwords.
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let doing = format!("cannot read {}", path.display());
     let failed = |error: std::io::Error| Failure::io(&doing, &error);
     let from: Box<dyn Read> = if path == Path::new("-") {

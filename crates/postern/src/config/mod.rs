@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub(crate) use self::checked::Config;
+pub(crate) use self::checked::{Config, Paths};
 pub(crate) use self::problem::Report;
 
 use self::file::Postern;
@@ -32,44 +32,93 @@ const FILE_MAX: u64 = 4 << 20;
 ///
 /// A report with at least one error; nothing was changed anywhere.
 pub(crate) fn load(path: &Path) -> Result<(Config, Report), Report> {
-    let text = read_text(path)?;
-    let base = folder_of(path);
-    let mut problems = Problems::default();
-    let (file, stumbles) = read(&text, &base, &mut problems);
-    let checked = checked::check(path, &file, &mut problems);
-    explain_stumbles(&text, &stumbles, &mut problems);
-    let report = problems.into_report(path, &text);
-    match checked {
-        Some(config) if !report.has_errors() => Ok((config, report)),
-        _ => Err(report),
-    }
+    Source::read(path)?.check(Libraries::Load)
 }
 
-/// Where Postern's own users are, from a file whose other parts may have mistakes. The folder of the file
-/// need not be complete: `user add` comes before the first start.
-pub(crate) fn load_written(path: &Path) -> Result<Written, Report> {
-    let text = read_text(path)?;
-    let base = folder_of(path);
-    let mut problems = Problems::default();
-    let (file, stumbles) = read(&text, &base, &mut problems);
-    explain_stumbles(&text, &stumbles, &mut problems);
-    let report = problems.into_report(path, &text);
-    if report.has_errors() {
-        Err(report)
-    } else {
-        Ok(Written { file })
+/// Whether libraries that the file names are loaded, which runs what is in them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Libraries {
+    /// As a server does.
+    Load,
+    /// They are left alone, and so is what they would say.
+    Leave,
+}
+
+/// The text of a configuration file. It is read once, so that what is checked as one user and used as another is the same.
+pub(crate) struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+impl Source {
+    /// Reads the file.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is no text.
+    pub(crate) fn read(path: &Path) -> Result<Self, Report> {
+        Ok(Self {
+            path: path.to_owned(),
+            text: read_text(path)?,
+        })
+    }
+
+    /// What is written, not checked against the world: `user add` comes before the first start, when not all is there.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text itself.
+    pub(crate) fn written(&self) -> Result<Written, Report> {
+        let mut problems = Problems::default();
+        let document = read(&self.text, &folder_of(&self.path), &mut problems);
+        explain_stumbles(&self.text, &document.stumbles, &mut problems);
+        let report = problems.into_report(&self.path, &self.text);
+        if report.has_errors() {
+            Err(report)
+        } else {
+            Ok(Written {
+                path: self.path.clone(),
+                file: document.file,
+                named: document.paths,
+            })
+        }
+    }
+
+    /// What is meant, checked against the world as it looks to whoever runs this.
+    ///
+    /// # Errors
+    ///
+    /// See [`load`].
+    pub(crate) fn check(&self, libraries: Libraries) -> Result<(Config, Report), Report> {
+        let mut problems = Problems::default();
+        let document = read(&self.text, &folder_of(&self.path), &mut problems);
+        let checked = checked::check(&self.path, &document.file, libraries, &mut problems);
+        explain_stumbles(&self.text, &document.stumbles, &mut problems);
+        let report = problems.into_report(&self.path, &self.text);
+        match checked {
+            Some(config) if !report.has_errors() => Ok((config, report)),
+            _ => Err(report),
+        }
     }
 }
 
 /// A configuration that was read, but not checked against the world.
 pub(crate) struct Written {
+    path: PathBuf,
     file: Postern,
+    /// Every path in it.
+    named: Vec<PathBuf>,
 }
 
 impl Written {
     /// The state directory.
     pub(crate) fn state_dir(&self) -> &Path {
         &self.file.state_dir
+    }
+
+    /// The places in the file system that the server uses.
+    pub(crate) fn paths(&self) -> Paths {
+        Paths::of(&self.path, &self.file, &self.named)
     }
 
     /// The file of Postern's own users.
@@ -113,12 +162,17 @@ fn read_text(path: &Path) -> Result<String, Report> {
         ));
     }
     let bytes = std::fs::read(path).map_err(|error| {
-        let remedy = match error.kind() {
-            std::io::ErrorKind::NotFound => "`postern init` makes one; --config FILE names another",
-            std::io::ErrorKind::PermissionDenied => "let the user that Postern runs as read it",
-            _ => "name the configuration file with --config FILE",
+        let (what, remedy) = match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                ("not found".to_owned(), "`postern init` makes one; --config FILE names another")
+            }
+            std::io::ErrorKind::PermissionDenied => (
+                "permission denied".to_owned(),
+                "run this as root or as the user of the server, or let this user read the file and enter its folders",
+            ),
+            _ => (error.to_string(), "name the configuration file with --config FILE"),
         };
-        unreadable(format!("cannot read the configuration: {error}"), remedy)
+        unreadable(format!("cannot read the configuration: {what}"), remedy)
     })?;
     String::from_utf8(bytes).map_err(|error| {
         let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
@@ -138,16 +192,30 @@ fn folder_of(path: &Path) -> PathBuf {
         .map_or_else(|| PathBuf::from("/"), Path::to_path_buf)
 }
 
+/// A text that was read against the tables of keys.
+struct Document {
+    file: Postern,
+    /// Every path in it, as it is opened.
+    paths: Vec<PathBuf>,
+    /// Where it is no TOML.
+    stumbles: Vec<toml::de::Error>,
+}
+
 /// Reads the text against the tables of keys; where it is no TOML, reading goes on behind it.
-fn read(text: &str, base: &Path, problems: &mut Problems) -> (Postern, Vec<toml::de::Error>) {
-    let (document, errors) = DeTable::parse_recoverable(text);
+fn read(text: &str, base: &Path, problems: &mut Problems) -> Document {
+    let (document, stumbles) = DeTable::parse_recoverable(text);
     let mut reader = Reader {
         base,
         problems,
         everywhere,
+        paths: Vec::new(),
     };
     let file = Entries::new(document.get_ref(), None, String::new(), &mut reader).read_all();
-    (file, errors)
+    Document {
+        file,
+        paths: reader.paths,
+        stumbles,
+    }
 }
 
 /// Adds what is no TOML to the problems, in place of the problems that come from it.

@@ -195,6 +195,24 @@ impl Report {
         self.problems.extend(more.list);
     }
 
+    /// Adds what another user finds in the same file, and this one did not, as something that will be a mistake when he reads it.
+    pub(crate) fn foresee(&mut self, of_other: Self, when: &str) {
+        let (errors, others): (Vec<Problem>, Vec<Problem>) = of_other
+            .problems
+            .into_iter()
+            .partition(|problem| problem.severity == Severity::Error);
+        drop(others);
+        for mut problem in errors {
+            let is_told = |told: &Problem| told.span.is_some() && told.span == problem.span;
+            if self.problems.iter().any(is_told) {
+                continue;
+            }
+            problem.severity = Severity::Warning;
+            problem.title = format!("{} ({when})", problem.title);
+            self.problems.push(problem);
+        }
+    }
+
     /// The mistakes, each with the text it is about, for a terminal `width` columns wide.
     pub(crate) fn render(&self, colour: bool, width: usize) -> String {
         let renderer = if colour {

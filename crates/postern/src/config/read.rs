@@ -174,6 +174,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) problems: &'a mut Problems,
     /// Lists every key of every table, as (name, table in TOML form), for keys that stand in the wrong one.
     pub(crate) everywhere: fn() -> Vec<(&'static str, String)>,
+    /// Every path that was read, as the program opens it.
+    pub(crate) paths: Vec<PathBuf>,
 }
 
 impl Reader<'_> {
@@ -217,8 +219,10 @@ impl Reader<'_> {
     }
 
     /// The path as the program opens it: relative ones start at the configuration file.
-    pub(crate) fn resolve(&self, path: &str) -> PathBuf {
-        self.base.join(path)
+    pub(crate) fn resolve(&mut self, path: &str) -> PathBuf {
+        let path = self.base.join(path);
+        self.paths.push(path.clone());
+        path
     }
 }
 
@@ -378,6 +382,7 @@ pub(crate) fn from_text<K: Kind>(kind: &K, text: &str, base: &Path) -> Option<K:
         base,
         problems: &mut problems,
         everywhere: Vec::new,
+        paths: Vec::new(),
     };
     let place = Place {
         table: String::new(),

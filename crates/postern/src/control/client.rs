@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::protocol::{LINE_MAX, Reply, Request};
 use crate::exit::{Exit, Failure};
+use crate::rights;
 
 /// Longest wait for the server: a flush or removal of a large queue takes its time.
 const ANSWER_MAX: Duration = Duration::from_secs(600);
@@ -27,7 +28,7 @@ impl Client {
     ///
     /// The socket is there and cannot be used.
     pub(crate) fn connect(state_dir: &Path) -> Result<Option<Self>, Failure> {
-        let connected = super::address(state_dir).and_then(|(path, _folder)| UnixStream::connect(path));
+        let connected = super::address(state_dir).and_then(|(path, _folder)| rights::connect(&path));
         match connected {
             Ok(stream) => {
                 let failed = |error| Failure::io("cannot use the control socket", &error);

@@ -1,7 +1,6 @@
 //! The side of the server.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +9,6 @@ use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Uid, geteuid};
 use postern_directory::{Directories, DirectoryStatus};
 use postern_oauth::verify::{ProviderHealth, Verifier};
@@ -24,6 +22,7 @@ use tracing::warn;
 use super::protocol::{DirectoryLine, LINE_MAX, Operation, ProviderLine, Reply, Request, SOCKET, Status};
 use super::queue::{OperationError, content, perform, totals};
 use crate::commands::version;
+use crate::rights;
 use crate::server::usage;
 
 /// Connections at once; further ones wait.
@@ -72,13 +71,8 @@ impl ControlSocket {
             _ => {}
         }
         let (address, _folder) = super::address(state_dir)?;
-        // Never open to others, not even before its permissions are set.
-        let before = umask(Mode::from_bits_truncate(0o177));
-        let bound = UnixListener::bind(address);
-        umask(before);
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         Ok(Self {
-            listener: bound?,
+            listener: UnixListener::from_std(rights::bind(&address)?)?,
             path,
         })
     }

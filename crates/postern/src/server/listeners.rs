@@ -1,12 +1,11 @@
 //! The sockets that accept, and the tasks that serve them.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use postern_net::listen::{ListenError, bind};
+use postern_net::listen::{ListenError, open};
 use postern_receive::{ListenerSettings, Receiver};
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -29,7 +28,7 @@ pub(super) fn bind_all<'a>(
 ) -> Result<Vec<Bound>, Vec<ListenError>> {
     let (mut bound, mut errors) = (Vec::new(), Vec::new());
     for config in configs {
-        match bind(config.address) {
+        match open(config.address) {
             Ok(socket) => bound.push(Bound {
                 config: config.clone(),
                 socket,
@@ -83,10 +82,15 @@ impl Listeners {
         let settings = Arc::new(ArcSwap::from_pointee(settings));
         let (close, stop) = (CancellationToken::new(), self.stop.clone());
         let (receiver, theirs, closed) = (Arc::clone(&self.receiver), Arc::clone(&settings), close.clone());
+        let socket = match tokio::net::TcpListener::from_std(bound.socket) {
+            Ok(socket) => socket,
+            Err(error) => {
+                error!(target: "postern::connect", listener = %name, %error, "listening");
+                return;
+            }
+        };
         let task = tokio::spawn(async move {
-            receiver
-                .serve(bound.socket, theirs, closed.clone(), stop.clone())
-                .await;
+            receiver.serve(socket, theirs, closed.clone(), stop.clone()).await;
             if !closed.is_cancelled() && !stop.is_cancelled() {
                 error!(target: "postern::connect", listener = %name, "listener ended by itself");
             }

@@ -1,10 +1,11 @@
 //! The server: built, run, reloaded, drained, stopped.
 
+mod confinement;
 mod decoy;
 pub(crate) mod health;
 mod listeners;
 mod notify;
-mod privileges;
+pub(crate) mod privileges;
 mod services;
 mod sockets;
 mod tokens;
@@ -15,23 +16,24 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal::SIGXFSZ;
-use nix::unistd::User;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
+use self::confinement::Granted;
 use self::listeners::Bound;
 use self::notify::Notifier;
 use self::services::Services;
 use self::sockets::BoundSocket;
 use crate::args::ConfigArg;
-use crate::commands::{count_problems, show_report, version};
+use crate::commands::{refused, version};
 use crate::config::problem::Severity;
-use crate::config::{self, Config, Report};
+use crate::config::{Config, Libraries, Report, Source};
 use crate::control::client::Client;
 use crate::control::server::ReloadWish;
 use crate::exit::{Exit, Failure, chain};
 use crate::log::Log;
+use crate::rights::Account;
 use crate::{firstrun, locate, output};
 
 /// How much longer than the time for sessions and deliveries the end may take.
@@ -47,37 +49,61 @@ const RELOADS_MAX: usize = 4;
 /// The server cannot be started.
 pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
     let (path, announcement) = find_or_make(arg)?;
-    let (config, report) = config::load(&path).map_err(|report| {
-        show_report(&report);
-        Failure::new(
-            Exit::Config,
-            format!("{} in {}", count_problems(&report), path.display()),
-        )
-    })?;
+    let source = Source::read(&path).map_err(|report| refused(&report, &path))?;
+    let paths = source
+        .written()
+        .map_err(|report| refused(&report, &path))?
+        .paths();
+    let (config, report) = source
+        .check(Libraries::Load)
+        .map_err(|report| refused(&report, &path))?;
+    privileges::refuse_root(&config)?;
     privileges::raise_file_limit();
-    let user = privileges::target_user(config.user.as_deref())?;
-    privileges::prepare_state_dir(&config.state_dir, user.as_ref())?;
+    let account = privileges::target_account(config.user.as_deref())?;
+    privileges::prepare_state_dir(&config.state_dir, account.as_ref())?;
+    // Who can connect to a port finds the sockets there too.
+    let sockets = bind_sockets(&config, account.as_ref())?;
+    let bound = AllBound {
+        listeners: bind(&config)?,
+        sockets,
+    };
+    if let Some(account) = &account {
+        privileges::become_account(account)?;
+    }
+    // What is given up here is given up by this thread and by those that it starts: there are no others yet.
+    let confinement = confinement::confine(&config, &paths);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .map_err(|error| Failure::io("cannot start the runtime", &error))?;
-    let bound = {
-        let _entered = runtime.enter();
-        AllBound {
-            listeners: bind(&config)?,
-            sockets: bind_sockets(&config, user.as_ref())?,
-        }
-    };
-    if let Some(user) = &user {
-        privileges::become_user(user)?;
-    }
     let log = Log::start(&config.log).map_err(|error| Failure::io("cannot open the log", &error))?;
     log_report(&report);
-    let result = runtime.block_on(run(config, bound, user.as_ref(), announcement, &log));
+    if privileges::serves_as_root(&config) {
+        eprintln!("postern: {}", privileges::ROOT_SERVES);
+        warn!(target: "postern::run", reason = privileges::ROOT_SERVES, "root");
+    }
+    let user = account.as_ref().map_or_else(String::new, ToString::to_string);
+    confinement.log(&user);
+    let start = Start {
+        config,
+        bound,
+        granted: confinement.granted(),
+        announcement,
+    };
+    let result = runtime.block_on(run(start, &user, &log));
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(log);
     result
+}
+
+/// What the start has prepared.
+struct Start {
+    config: Config,
+    bound: AllBound,
+    /// The places that files can be opened in, where not everywhere.
+    granted: Option<Granted>,
+    announcement: Option<String>,
 }
 
 /// What was bound while there were rights to.
@@ -95,13 +121,14 @@ const BLOCKING_THREADS: usize = 32;
 /// The configuration, made now if there is none, and what to tell about it.
 fn find_or_make(arg: &ConfigArg) -> Result<(PathBuf, Option<String>), Failure> {
     let made_here = PathBuf::from(firstrun::FOLDER).join(firstrun::FILE);
-    match locate::configuration(arg) {
+    match locate::configuration(arg)? {
         Some(path) if path == made_here => {
             let reminder = firstrun::reminder(&path);
             Ok((path, Some(reminder)))
         }
         Some(path) => Ok((path, None)),
         None => {
+            locate::may_make_here()?;
             firstrun::check_ports()?;
             let made = firstrun::make(
                 firstrun::FOLDER.as_ref(),
@@ -135,7 +162,7 @@ fn bind(config: &Config) -> Result<Vec<Bound>, Failure> {
 }
 
 /// The sockets for neighbours. Those without an owner in the file belong to whom the server becomes.
-fn bind_sockets(config: &Config, user: Option<&User>) -> Result<Vec<BoundSocket>, Failure> {
+fn bind_sockets(config: &Config, user: Option<&Account>) -> Result<Vec<BoundSocket>, Failure> {
     sockets::bind_all(&config.sockets, user).map_err(|errors| {
         let in_use = errors.iter().any(sockets::SocketError::in_use);
         let exit = if in_use {
@@ -196,24 +223,24 @@ impl Signals {
 }
 
 /// Starts the services, then waits for signals and wishes.
-async fn run(
-    config: Config,
-    bound: AllBound,
-    user: Option<&User>,
-    announcement: Option<String>,
-    log: &Log,
-) -> Result<(), Failure> {
+async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
+    let Start {
+        config,
+        bound,
+        granted,
+        announcement,
+    } = start;
     let mut signals = Signals::listen().map_err(|error| Failure::io("cannot listen to signals", &error))?;
     let notifier = Notifier::from_environment();
     let grace = config.grace;
     let hostname = config.hostname.clone();
     let (wishes, mut wished) = mpsc::channel::<ReloadWish>(RELOADS_MAX);
-    let mut services = Services::start(config, bound, wishes).await?;
+    let mut services = Services::start(config, bound, granted, wishes).await?;
     info!(
         target: "postern::run",
         version = version::TEXT,
         hostname,
-        user = user.map_or("", |user| user.name.as_str()),
+        user,
         listeners = services.listeners(),
         queued = services.queued(),
         "started"

@@ -1,17 +1,21 @@
 //! What the process may do: file descriptors, and the user it runs as.
 
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::{Uid, User, geteuid, initgroups, setgid, setuid};
-use std::ffi::CString;
+use nix::unistd::{Uid, User, geteuid};
+use rustix::thread::{CapabilitySet, clear_ambient_capability_set, remove_capability_from_bounding_set};
 
+use crate::config::Config;
 use crate::exit::{Exit, Failure};
+use crate::rights::{self, Account, Groups};
 
 /// File descriptors that are wanted at least: every session, delivery and body file takes one.
 const FILES_WANTED: u64 = 65_536;
+
+/// Ports below this one are the system's.
+const PRIVILEGED_PORTS: u16 = 1_024;
 
 /// Raises the number of files that may be open at once, as far as that is allowed. Returns what it is now.
 pub(super) fn raise_file_limit() -> u64 {
@@ -26,17 +30,17 @@ pub(super) fn raise_file_limit() -> u64 {
     }
 }
 
-/// The user that the process will become, if it is root and one is named.
+/// The account that the process will become, if it is root and one is named.
 ///
 /// # Errors
 ///
 /// There is no such user.
-pub(super) fn target_user(name: Option<&str>) -> Result<Option<User>, Failure> {
+pub(super) fn target_account(name: Option<&str>) -> Result<Option<Account>, Failure> {
     let Some(name) = name.filter(|_| geteuid().is_root()) else {
         return Ok(None);
     };
     match User::from_name(name) {
-        Ok(Some(user)) if user.uid != Uid::from_raw(0) => Ok(Some(user)),
+        Ok(Some(user)) if user.uid != Uid::from_raw(0) => Ok(Some(user.into())),
         Ok(Some(_)) => Ok(None),
         Ok(None) => Err(Failure::new(
             Exit::Config,
@@ -52,44 +56,65 @@ pub(super) fn target_user(name: Option<&str>) -> Result<Option<User>, Failure> {
     }
 }
 
-/// Makes the state directory, for its owner alone; it is given to the user that the process will become.
+/// What is said where root serves and nobody has said that it should.
+pub(crate) const ROOT_SERVES: &str = "the server runs as root, and so would whoever finds a fault in it: \
+     add `user = \"postern\"` (or `user = \"root\"` if it is meant)";
+
+/// Whether root would serve without a word of it in the file.
+pub(crate) fn serves_as_root(config: &Config) -> bool {
+    geteuid().is_root() && config.user.is_none()
+}
+
+/// Refuses to serve the network as root: a port of the system's at an address that is not the loopback.
 ///
 /// # Errors
 ///
-/// It cannot be made, or is no folder.
-pub(super) fn prepare_state_dir(path: &Path, user: Option<&User>) -> Result<(), Failure> {
-    let failed = |error: io::Error| {
-        Failure::io(
-            &format!("cannot make the state directory {}", path.display()),
-            &error,
-        )
+/// Root was to, and the file does not say that it should.
+pub(super) fn refuse_root(config: &Config) -> Result<(), Failure> {
+    let is_public = |address: &std::net::SocketAddr| {
+        !address.ip().is_loopback() && (1..PRIVILEGED_PORTS).contains(&address.port())
     };
-    let made = !path.exists();
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(failed)?;
-    if made && let Some(user) = user {
-        chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).map_err(failed)?;
+    let mut addresses = config.listeners.iter().map(|listener| listener.address);
+    match addresses.find(is_public).filter(|_| serves_as_root(config)) {
+        None => Ok(()),
+        Some(address) => Err(Failure::new(
+            Exit::Config,
+            format!("root does not serve {address} by mistake\n{ROOT_SERVES}"),
+        )),
     }
-    check_owner(path, user)
+}
+
+/// Makes the state directory, for its owner alone; root makes it for the account that the process will become.
+///
+/// # Errors
+///
+/// It cannot be made, is no folder, or belongs to somebody else.
+pub(super) fn prepare_state_dir(path: &Path, account: Option<&Account>) -> Result<(), Failure> {
+    rights::make(path, account)?;
+    let Ok(found) = std::fs::metadata(path) else {
+        // In a folder of the account's own, in which root makes nothing.
+        return Ok(());
+    };
+    if !found.is_dir() {
+        return Err(Failure::new(
+            Exit::CannotCreate,
+            format!(
+                "the state directory {} is no folder: move it away",
+                path.display()
+            ),
+        ));
+    }
+    check_owner(path, Uid::from_raw(found.uid()), account)
 }
 
 /// The server must own its state directory, whoever it will be: the queue in it is open to nobody else.
-fn check_owner(path: &Path, user: Option<&User>) -> Result<(), Failure> {
-    let owner = std::fs::metadata(path)
-        .map_err(|error| Failure::io(&format!("cannot look at {}", path.display()), &error))?
-        .uid();
-    let us = user.map_or_else(geteuid, |user| user.uid);
-    if us.is_root() || us.as_raw() == owner {
+fn check_owner(path: &Path, owner: Uid, account: Option<&Account>) -> Result<(), Failure> {
+    let us = account.map_or_else(geteuid, |account| account.uid);
+    if us.is_root() || us == owner {
         return Ok(());
     }
-    let name = |uid: Uid| {
-        let known = User::from_uid(uid).ok().flatten();
-        known.map_or_else(|| uid.to_string(), |user| user.name)
-    };
-    let (us, owner) = (name(us), name(Uid::from_raw(owner)));
+    let name = |uid: Uid| Account::of(uid, nix::unistd::getegid()).to_string();
+    let (us, owner) = (name(us), name(owner));
     Err(Failure::new(
         Exit::NoPermission,
         format!(
@@ -100,24 +125,16 @@ fn check_owner(path: &Path, user: Option<&User>) -> Result<(), Failure> {
     ))
 }
 
-/// Becomes the user, for good.
+/// Becomes the account, for good, and leaves no capability behind that a program started later could have.
 ///
 /// # Errors
 ///
 /// The system refuses, or the rights could be got back.
-pub(super) fn become_user(user: &User) -> Result<(), Failure> {
-    let failed =
-        |error: nix::Error| Failure::from_error(Exit::NoPermission, "cannot drop privileges", &error);
-    let name = CString::new(user.name.as_str())
-        .map_err(|error| Failure::from_error(Exit::System, "cannot drop privileges", &error))?;
-    initgroups(&name, user.gid).map_err(failed)?;
-    setgid(user.gid).map_err(failed)?;
-    setuid(user.uid).map_err(failed)?;
-    if setuid(Uid::from_raw(0)).is_ok() {
-        return Err(Failure::new(
-            Exit::Software,
-            "privileges were dropped and came back",
-        ));
+pub(super) fn become_account(account: &Account) -> Result<(), Failure> {
+    // The kernel may not know all of them, and in a container not all are root's to give up.
+    for capability in CapabilitySet::all().iter() {
+        let _ = remove_capability_from_bounding_set(capability);
     }
-    Ok(())
+    let _ = clear_ambient_capability_set();
+    account.become_for_good(Groups::All)
 }

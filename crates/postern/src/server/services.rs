@@ -1,6 +1,6 @@
 //! The services, wired together; what a reload swaps and what it cannot.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -18,11 +18,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::confinement::Granted;
 use super::listeners::{Listeners, bind_all};
 use super::sockets::{self, Sockets};
 use super::tokens::TokenSources;
 use super::{AllBound, decoy, health, usage};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Source};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
 use crate::log::Log;
@@ -31,6 +32,7 @@ use crate::log::Log;
 pub(super) struct Services {
     shared: Shared,
     fixed: Fixed,
+    granted: Option<Granted>,
     spool: Arc<dyn Spool>,
     deliverer: Deliverer,
     resolver: Resolver,
@@ -66,6 +68,7 @@ struct Fixed {
     path: PathBuf,
     state_dir: PathBuf,
     user: Option<String>,
+    sandbox: bool,
     /// In text form, to be compared.
     spool: String,
     resolver: ResolverSettings,
@@ -77,6 +80,7 @@ impl Fixed {
             path: config.path.clone(),
             state_dir: config.state_dir.clone(),
             user: config.user.clone(),
+            sandbox: config.sandbox,
             resolver: config.resolver.clone(),
             spool: format!(
                 "{:?}",
@@ -94,6 +98,7 @@ impl Fixed {
     fn differences(&self, new: &Self) -> Vec<String> {
         let differs = [
             ("`user`", self.user != new.user),
+            ("`sandbox`", self.sandbox != new.sandbox),
             ("[spool]", self.spool != new.spool),
         ];
         let changed = differs.into_iter().filter(|(_, differs)| *differs);
@@ -104,10 +109,12 @@ impl Fixed {
 }
 
 impl Services {
-    /// Opens the queue, then serves and delivers. Reloads that the control socket is asked for go to `wishes`.
+    /// Opens the queue, then serves and delivers. Files can be opened in the places that were `granted` alone. Reloads that the
+    /// control socket is asked for go to `wishes`.
     pub(super) async fn start(
         config: Config,
         bound: AllBound,
+        granted: Option<Granted>,
         wishes: mpsc::Sender<ReloadWish>,
     ) -> Result<Self, Failure> {
         let fixed = Fixed::of(&config);
@@ -181,6 +188,7 @@ impl Services {
         Ok(Self {
             shared,
             fixed,
+            granted,
             spool,
             deliverer,
             resolver,
@@ -217,22 +225,31 @@ impl Services {
     ///
     /// All mistakes; nothing was changed.
     pub(super) async fn reload(&mut self, log: &Log) -> Result<Vec<String>, Vec<String>> {
-        let path = self.fixed.path.clone();
-        let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
-        let loaded = loaded.map_err(|error| vec![error.to_string()])?;
         let lines = |report: &config::Report| report.lines().map(|(_, line)| line).collect::<Vec<_>>();
-        let (config, report) = loaded.map_err(|report| lines(&report))?;
-
-        // What can fail comes first.
-        let mut errors = Vec::new();
-        let fixed = Fixed::of(&config);
-        if fixed.state_dir != self.fixed.state_dir {
+        let source = Source::read(&self.fixed.path).map_err(|report| lines(&report))?;
+        let written = source.written().map_err(|report| lines(&report))?;
+        if written.state_dir() != self.fixed.state_dir {
             // Users and mailboxes lie below it: half of a move would be worse than none.
             return Err(vec![format!(
                 "`state_dir` has changed, which takes a restart; this server works in {}",
                 self.fixed.state_dir.display()
             )]);
         }
+        // What can no longer be opened would look as if it could not be read.
+        let beyond = self
+            .granted
+            .as_ref()
+            .map(|granted| granted.beyond(&written.paths()));
+        if let Some(beyond) = beyond.filter(|beyond| !beyond.is_empty()) {
+            return Err(beyond.iter().map(|path| out_of_reach(path)).collect());
+        }
+        let loaded = tokio::task::spawn_blocking(move || source.check(config::Libraries::Load)).await;
+        let loaded = loaded.map_err(|error| vec![error.to_string()])?;
+        let (config, report) = loaded.map_err(|report| lines(&report))?;
+
+        // What can fail comes first.
+        let mut errors = Vec::new();
+        let fixed = Fixed::of(&config);
         let resolver = Resolver::new(&config.resolver)
             .map_err(|error| errors.push(chain(&error)))
             .ok();
@@ -296,6 +313,15 @@ impl Services {
             tracing::error!(target: "postern::spool", error = %chain(&error), "closed");
         }
     }
+}
+
+/// Why a reload cannot name a place that the start did not.
+fn out_of_reach(path: &Path) -> String {
+    format!(
+        "{} is new to this server, which has closed all other places to itself at its start: restart it \
+         (`sandbox = false` keeps them open)",
+        path.display()
+    )
 }
 
 fn swap<T>(value: T) -> Arc<ArcSwap<T>> {

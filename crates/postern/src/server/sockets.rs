@@ -1,31 +1,44 @@
 //! The sockets on which neighbours have logins checked: bound with the rights of their files, served, changed, removed.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use nix::sys::stat::{Mode, umask};
-use nix::unistd::User;
 use postern_net::listen;
 use postern_receive::{Receiver, SocketListener, SocketSettings};
-use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::checked::{SocketConfig, SocketFile, SocketPlace};
 use crate::exit::chain;
-use crate::rights::{self, Rights};
+use crate::rights::{self, Account, Rights};
 
 /// A socket that is bound and not served yet. Its file goes with it.
 pub(super) struct BoundSocket {
     config: SocketConfig,
-    listener: SocketListener,
+    listener: Listener,
     file: Option<FileGuard>,
+}
+
+/// One that accepts, outside of any runtime: it is bound before the process drops its rights, and so before there are threads.
+enum Listener {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    /// Into the runtime.
+    fn enter(self) -> io::Result<SocketListener> {
+        Ok(match self {
+            Self::Unix(listener) => SocketListener::Unix(tokio::net::UnixListener::from_std(listener)?),
+            Self::Tcp(listener) => SocketListener::Tcp(tokio::net::TcpListener::from_std(listener)?),
+        })
+    }
 }
 
 /// Removes the file of a socket when dropped.
@@ -83,7 +96,7 @@ fn remedy(error: &io::Error) -> &'static str {
 /// Those that cannot be bound, each with its remedy.
 pub(super) fn bind_all<'a>(
     configs: impl IntoIterator<Item = &'a SocketConfig>,
-    user: Option<&User>,
+    user: Option<&Account>,
 ) -> Result<Vec<BoundSocket>, Vec<SocketError>> {
     let (mut bound, mut errors) = (Vec::new(), Vec::new());
     for config in configs {
@@ -95,16 +108,16 @@ pub(super) fn bind_all<'a>(
     if errors.is_empty() { Ok(bound) } else { Err(errors) }
 }
 
-fn bind(config: &SocketConfig, user: Option<&User>) -> Result<BoundSocket, SocketError> {
+fn bind(config: &SocketConfig, user: Option<&Account>) -> Result<BoundSocket, SocketError> {
     let (listener, file) = match &config.place {
-        SocketPlace::Address(address) => (SocketListener::Tcp(listen::bind(*address)?), None),
+        SocketPlace::Address(address) => (Listener::Tcp(listen::open(*address)?), None),
         SocketPlace::Path(file) => {
             let failed = |source| SocketError::Path {
                 path: file.path.clone(),
                 source,
             };
             let (listener, guard) = bind_file(file, user).map_err(failed)?;
-            (SocketListener::Unix(listener), Some(guard))
+            (Listener::Unix(listener), Some(guard))
         }
     };
     Ok(BoundSocket {
@@ -114,14 +127,11 @@ fn bind(config: &SocketConfig, user: Option<&User>) -> Result<BoundSocket, Socke
     })
 }
 
-fn bind_file(file: &SocketFile, user: Option<&User>) -> io::Result<(UnixListener, FileGuard)> {
+fn bind_file(file: &SocketFile, user: Option<&Account>) -> io::Result<(UnixListener, FileGuard)> {
     remove_stale(&file.path)?;
-    // Never open to others, not even before its rights are set.
-    let before = umask(Mode::from_bits_truncate(0o177));
-    let bound = UnixListener::bind(&file.path);
-    umask(before);
+    let listener = rights::bind(&file.path);
     let guard = FileGuard(file.path.clone());
-    let listener = bound?;
+    let listener = listener?;
     let mut rights = rights_in(file);
     if let Some(user) = user {
         let group = (!gives_its_group(&file.path)).then_some(user.gid.as_raw());
@@ -196,16 +206,23 @@ impl Sockets {
     fn add(&mut self, bound: BoundSocket) {
         let SocketConfig { place, settings } = bound.config;
         let told: Option<SocketAddr> = match &bound.listener {
-            SocketListener::Tcp(listener) => listener.local_addr().ok(),
-            SocketListener::Unix(_) => None,
+            Listener::Tcp(listener) => listener.local_addr().ok(),
+            Listener::Unix(_) => None,
         };
         let address = told.map_or_else(|| place.to_string(), |address| address.to_string());
         info!(target: "postern::connect", listener = %settings.name, %address, "listening");
         let settings = Arc::new(ArcSwap::from_pointee(settings));
         let stop = self.stop.child_token();
         let (receiver, theirs, stopped) = (self.receiver.clone(), Arc::clone(&settings), stop.clone());
+        let listener = match bound.listener.enter() {
+            Ok(listener) => listener,
+            Err(error) => {
+                error!(target: "postern::connect", address = %place, %error, "listening");
+                return;
+            }
+        };
         let task = tokio::spawn(async move {
-            receiver.serve_socket(bound.listener, theirs, stopped).await;
+            receiver.serve_socket(listener, theirs, stopped).await;
         });
         self.running.push(Running {
             place,

@@ -25,6 +25,7 @@ mod next_hop;
 mod operations;
 mod pam;
 mod relay_example;
+mod rights;
 mod seed_procedure;
 mod smarthosts;
 mod tokens;

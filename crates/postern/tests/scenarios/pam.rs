@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -173,4 +174,42 @@ fn without_its_helper_the_login_waits() {
     wait_until("the next helper", || {
         log_in(&site, "paula", "paula-word").starts_with("235")
     });
+}
+
+#[test]
+fn an_upgrade_under_the_helper_costs_no_login() {
+    let sink = Sink::start();
+    let mut site = relay(sink.port(), "smtp");
+    let program = site.path("postern");
+    fs::copy(binary(), &program).unwrap();
+    let mut command = Command::new(&program);
+    command
+        .args(["pam-helper", "--config"])
+        .arg(site.path("postern.toml"));
+    let helper = Server::start(&mut command, &site.path("pam-helper.log"));
+    let socket = site.path("pam.sock");
+    wait_until("the helper's socket", || socket.exists());
+    site.start();
+
+    // Removed, as in the middle of an upgrade: it goes on from memory.
+    let running = fs::metadata(&program).unwrap().ino();
+    fs::rename(&program, site.path("aside")).unwrap();
+    fs::remove_file(site.path("aside")).unwrap();
+    assert!(log_in(&site, "paula", "paula-word").starts_with("235"));
+
+    // Another program is there: the helper goes over to it, as the same process.
+    fs::copy(binary(), site.path("fresh")).unwrap();
+    fs::rename(site.path("fresh"), &program).unwrap();
+    let file_of = |pid: u32| {
+        fs::metadata(format!("/proc/{pid}/exe"))
+            .map(|found| found.ino())
+            .ok()
+    };
+    let fresh = fs::metadata(&program).unwrap().ino();
+    assert_ne!(fresh, running);
+    wait_until("the new program", || file_of(helper.pid()) == Some(fresh));
+    wait_until("its socket", || helper.log().matches("PAM is asked").count() == 2);
+    assert!(helper.log().contains("was replaced"), "{}", helper.log());
+    assert!(log_in(&site, "barred", "barred-word").starts_with("535"));
+    assert!(log_in(&site, "paula", "paula-word").starts_with("235"));
 }

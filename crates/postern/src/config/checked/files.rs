@@ -8,9 +8,22 @@ use postern_trust::secret;
 
 use crate::config::problem::Problems;
 use crate::config::read::At;
+use crate::rights::{Account, Steps};
 
 /// Checks a file that is read. True if it can be.
 pub(super) fn readable(file: &At<PathBuf>, what: &str, problems: &mut Problems) -> bool {
+    if let Some(owner) = planted(&file.value) {
+        problems.error(
+            file.span.clone(),
+            format!(
+                "{what} {} leads by a link of {owner}'s to a file that is not {owner}'s",
+                file.display()
+            ),
+            "root does not follow it",
+            "name the file itself, or have root make the link",
+        );
+        return false;
+    }
     match std::fs::File::open(&file.value).and_then(|open| open.metadata()) {
         Ok(metadata) if metadata.is_file() => true,
         Ok(_) => {
@@ -33,6 +46,12 @@ pub(super) fn readable(file: &At<PathBuf>, what: &str, problems: &mut Problems) 
             false
         }
     }
+}
+
+/// Who, other than root, has led the way to a file of somebody else's: root reads that file for nobody.
+fn planted(path: &Path) -> Option<Account> {
+    let is_root = nix::unistd::geteuid().is_root();
+    is_root.then(|| Steps::walk(path).ok()?.is_planted()).flatten()
 }
 
 /// Checks a file that holds a key or a password: readable, and by its owner alone.

@@ -1,7 +1,7 @@
 //! Kerberos: the library is there, and the keytab can be used by whom Postern becomes.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::unistd::{User, geteuid};
@@ -12,9 +12,11 @@ use postern_receive::KerberosLogins;
 use postern_sasl::{ContextInitiator, Mechanism};
 
 use super::{Checking, files, values};
+use crate::config::Libraries;
 use crate::config::file::{AccountWord, LoginTable, Postern};
 use crate::config::problem::Span;
 use crate::config::read::At;
+use crate::rights;
 
 /// The file in the state directory in which the library remembers what it has seen.
 const REPLAY_CACHE: &str = "kerberos.rcache";
@@ -47,6 +49,9 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<KerberosLogins> {
         (Some(mechanism), Some(keytab)) => {
             // Both are looked at, so that all mistakes are shown at once.
             let usable = files::secret(keytab, "the keytab", c.problems) && owned(keytab, c);
+            if c.libraries == Libraries::Leave {
+                return None;
+            }
             let gss = load(&mechanism.span, c)?;
             usable.then(|| logins(gss, keytab, c)).flatten()
         }
@@ -65,6 +70,9 @@ fn first_gssapi(file: &Postern) -> Option<&At<Mechanism>> {
 
 fn load(wanted: &Option<Span>, c: &mut Checking<'_>) -> Option<Gss> {
     let library = &c.file.kerberos.library;
+    if library.contains('/') && !may_be_loaded(library, c) {
+        return None;
+    }
     let error = match Gss::load(library) {
         Ok(gss) => return Some(gss),
         Err(error) => error,
@@ -76,6 +84,28 @@ fn load(wanted: &Option<Span>, c: &mut Checking<'_>) -> Option<Gss> {
         "apt install libgssapi-krb5-2, or do without GSSAPI",
     );
     None
+}
+
+/// What is in a library is run. So it is named in full, and root loads only what root alone can have put there.
+fn may_be_loaded(library: &At<String>, c: &mut Checking<'_>) -> bool {
+    let path = Path::new(&library.value);
+    let (title, label, remedy) = if !path.is_absolute() {
+        (
+            format!(
+                "`library` in [kerberos] starts at no fixed place: {}",
+                library.value
+            ),
+            "relative",
+            "write the whole path, or the name of the library alone".to_owned(),
+        )
+    } else if let Err(failure) = rights::believe(path) {
+        let (title, remedy) = failure.message.split_once('\n').unwrap_or((&failure.message, ""));
+        (title.to_owned(), "loaded by root", remedy.to_owned())
+    } else {
+        return true;
+    };
+    c.problems.error(library.span.clone(), title, label, remedy);
+    false
 }
 
 /// The keytab is read at each login, and so by the user that Postern becomes.
@@ -188,6 +218,12 @@ pub(super) fn initiator(
             "remove one",
         );
         return None;
+    }
+    if c.libraries == Libraries::Leave {
+        if let Some(keytab) = &written.keytab {
+            files::secret(keytab, "the keytab", c.problems);
+        }
+        return Some(None);
     }
     let gss = load(&file.span, c)?;
     let source = match &written.keytab {

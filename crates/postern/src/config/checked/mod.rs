@@ -10,6 +10,7 @@ mod kerberos;
 mod ldap;
 mod listeners;
 mod logins;
+mod paths;
 mod providers;
 mod receiving;
 mod smarthosts;
@@ -36,8 +37,10 @@ use postern_spool::SpoolSettings;
 pub(crate) use self::directories::{pam_directories, users_database};
 pub(crate) use self::listeners::ListenerConfig;
 pub(crate) use self::logins::{all_mechanisms, key_policy};
+pub(crate) use self::paths::{Paths, before_placeholders};
 pub(crate) use self::sockets::{SocketConfig, SocketFile, SocketPlace};
 
+use super::Libraries;
 use super::file::Postern;
 use super::problem::Problems;
 use super::read::At;
@@ -50,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) hostname: String,
     pub(crate) state_dir: PathBuf,
     pub(crate) user: Option<String>,
+    /// Whether the server gives up what it has no need of.
+    pub(crate) sandbox: bool,
     pub(crate) listeners: Vec<ListenerConfig>,
     /// Sockets for neighbours.
     pub(crate) sockets: Vec<SocketConfig>,
@@ -81,10 +86,16 @@ struct Checking<'a> {
     domain: Domain,
     local_domains: DomainSet,
     relay_domains: DomainSet,
+    libraries: Libraries,
 }
 
 /// Gives the written configuration its meaning. Without one the problems say why; warnings may come with one, too.
-pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Option<Config> {
+pub(crate) fn check(
+    path: &Path,
+    file: &Postern,
+    libraries: Libraries,
+    problems: &mut Problems,
+) -> Option<Config> {
     let (hostname, domain) = hostname(file, problems);
     let mut checking = Checking {
         file,
@@ -92,6 +103,7 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
         domain,
         local_domains: domain_set(&file.local_domains),
         relay_domains: relay_domains(file, problems),
+        libraries,
         problems,
     };
     let c = &mut checking;
@@ -113,6 +125,7 @@ pub(crate) fn check(path: &Path, file: &Postern, problems: &mut Problems) -> Opt
         path: path.to_path_buf(),
         hostname: checking.hostname,
         user: file.user.as_ref().map(|user| user.value.clone()),
+        sandbox: *file.sandbox,
         listeners,
         sockets,
         receive,

@@ -70,7 +70,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<ServerTls> {
             warn_of_names(&tls, c);
             warn_of_owner(c);
             let now = Timestamp::now();
-            c.problems.append(expiry_problems(&tls, now));
+            c.problems.append(certificate_problems(&tls, now));
             c.problems.append(crl_problems(&tls, now));
             Some(tls)
         }
@@ -326,10 +326,22 @@ fn crl_problems(tls: &ServerTls, now: Timestamp) -> Problems {
     problems
 }
 
-/// Certificates that have expired or soon will, as warnings.
-fn expiry_problems(tls: &ServerTls, now: Timestamp) -> Problems {
+/// Certificates that clients will not take, now or soon, as warnings.
+fn certificate_problems(tls: &ServerTls, now: Timestamp) -> Problems {
     let mut problems = Problems::default();
     for identity in tls.identities() {
+        if identity.common_name_only {
+            problems.warning(
+                None,
+                format!(
+                    "the certificate {} names its host in the common name alone",
+                    identity.certificate.display()
+                ),
+                "",
+                "clients look for it among the subject alternative names, and will not connect: \
+                 get a certificate that has it there; `postern cert issue NAME` makes one",
+            );
+        }
         let left = identity.not_after.as_second() - now.as_second();
         if left > i64::try_from(EXPIRES_SOON.as_secs()).unwrap_or(i64::MAX) {
             continue;

@@ -42,7 +42,7 @@ pub(crate) use self::tls::Tls;
 
 use self::directory::DirectoryKind;
 use self::words::{DomainPattern, HostName, PrivacyFlag};
-use super::kinds::{FilePath, Line, List, Section, Sections, Size};
+use super::kinds::{FilePath, Line, List, Section, Sections, Size, Switch};
 use super::read::{At, table};
 
 table! {
@@ -55,8 +55,14 @@ table! {
         /// Made if missing, for Postern alone. Two servers cannot share one. A change needs a restart.
         state_dir: PathBuf = FilePath, default "\"/var/lib/postern\"";
         /// The user that Postern becomes after it has opened its listeners and read its keys, when it was
-        /// started by root. A change needs a restart.
+        /// started by root. A change needs a restart. Root without this key is warned of, and refused where a port below 1024
+        /// is open to the network; `"root"` says that it is meant.
         user: String = Line(32), optional "\"postern\"" else "Postern stays who it was started as";
+        /// Whether Postern gives up, once it has started, what it has no need of, so that a fault in it is of little use to an attacker:
+        /// by Landlock it opens files in the places that this file names alone (and reads those of the system), by seccomp it starts no
+        /// program and asks nothing of the kernel that is for administrators. Where the kernel does not have one of them, the log says
+        /// so. A reload cannot name new places: that takes a restart, and so does a change of this key.
+        sandbox: bool = Switch, default "true";
         /// Domains whose mailboxes are here. Mail for them is taken from anyone, if the recipient exists in a
         /// directory or is an alias; `postmaster` always does. `"*.example.org"` stands for all names below it.
         local_domains: Vec<At<String>> = List(DomainPattern), default "[]";

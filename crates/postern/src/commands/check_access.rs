@@ -1,0 +1,238 @@
+//! `postern check`, with the eyes of the user that serves: whether it may do what the server will have to.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use nix::unistd::{AccessFlags, Uid, access, geteuid, getgid};
+use postern_policy::route::{Hop, HopHost, Target};
+
+use crate::config::Config;
+use crate::config::checked::{SocketPlace, before_placeholders};
+use crate::config::problem::Problems;
+use crate::log::Target as LogTarget;
+use crate::rights::Account;
+
+/// Entries of a folder that are looked at.
+const ENTRIES_MAX: usize = 1_000;
+
+/// Who looks, and what was found.
+struct Look<'a> {
+    /// The name of whoever looks, for remedies.
+    user: String,
+    /// Whether the sockets for neighbours are made by root, before it becomes this user.
+    root_binds: bool,
+    found: &'a mut Problems,
+}
+
+/// Looks at the folders and sockets that the server uses. `offline` connects to none.
+pub(super) fn look(config: &Config, root_binds: bool, offline: bool, found: &mut Problems) {
+    let mut look = Look {
+        user: Account::of(geteuid(), getgid()).to_string(),
+        root_binds,
+        found,
+    };
+    look.state_dir(&config.state_dir);
+    look.log(&config.log.target);
+    for socket in &config.sockets {
+        if let SocketPlace::Path(file) = &socket.place {
+            look.own_socket(&file.path);
+        }
+    }
+    let routes = &config.deliver.routes;
+    let targets = routes
+        .rules
+        .iter()
+        .map(|rule| &rule.target)
+        .chain([&routes.local]);
+    for target in targets {
+        match target {
+            Target::Maildir(pattern) => look.maildirs(pattern, &config.state_dir),
+            Target::Hosts { via, .. } => via.iter().for_each(|hop| look.hop(hop, offline)),
+            Target::Mx => {}
+        }
+    }
+}
+
+impl Look<'_> {
+    /// The server makes and changes files in it, all of which are its own.
+    fn state_dir(&mut self, path: &Path) {
+        let Some(found) = self.metadata(path, STATE) else {
+            return;
+        };
+        let shown = path.display();
+        if !found.is_dir() {
+            let title = format!("the state directory {shown} is no folder");
+            return self
+                .found
+                .error(None, title, "", "move it away, or correct `state_dir`");
+        }
+        let owner = Uid::from_raw(found.uid());
+        if !geteuid().is_root() && owner != geteuid() {
+            let title = format!("the state directory {shown} belongs to {}", name_of(owner));
+            let remedy = format!("chown -R {} {shown}", self.user);
+            return self.found.error(None, title, "", remedy);
+        }
+        if !may(path, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
+            let title = format!("{} may not write to the state directory {shown}", self.user);
+            return self.found.error(None, title, "", format!("chmod u+rwx {shown}"));
+        }
+        // A command that root has run by hand may have left files of its own.
+        let entries = fs::read_dir(path)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .take(ENTRIES_MAX);
+        for entry in entries {
+            let is_ours = AccessFlags::R_OK | AccessFlags::W_OK;
+            let is_file = entry
+                .file_type()
+                .is_ok_and(|kind| kind.is_file() || kind.is_dir());
+            if is_file && !may(&entry.path(), is_ours) {
+                let owner = entry
+                    .metadata()
+                    .map_or_else(|_| geteuid(), |found| Uid::from_raw(found.uid()));
+                let entry = entry.path();
+                let title = format!(
+                    "{} may not write to {}, which belongs to {}",
+                    self.user,
+                    entry.display(),
+                    name_of(owner)
+                );
+                let remedy = format!("chown -R {0} {shown} && chmod -R u+rwX {shown}", self.user);
+                return self.found.error(None, title, "", remedy);
+            }
+        }
+    }
+
+    fn log(&mut self, target: &LogTarget) {
+        let LogTarget::File(file) = target else { return };
+        let folder = file.parent().unwrap_or_else(|| Path::new("/"));
+        let fits = match fs::symlink_metadata(file) {
+            Ok(_) => may(file, AccessFlags::W_OK),
+            Err(_) => may(folder, AccessFlags::W_OK | AccessFlags::X_OK),
+        };
+        if !fits {
+            let title = format!("{} may not write to the log {}", self.user, file.display());
+            let remedy = format!("chown {} {}", self.user, folder.display());
+            self.found.error(None, title, "", remedy);
+        }
+    }
+
+    /// A socket that the server makes.
+    fn own_socket(&mut self, path: &Path) {
+        let folder = path.parent().unwrap_or_else(|| Path::new("/"));
+        if self.root_binds || may(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
+            return;
+        }
+        let title = format!("{} may not make the socket {}", self.user, path.display());
+        let remedy = format!(
+            "choose a folder of its own, or let it write there: chown {} {}",
+            self.user,
+            folder.display()
+        );
+        self.found.error(None, title, "", remedy);
+    }
+
+    /// The folder of all mailboxes, or mailboxes in a folder of somebody else's.
+    fn maildirs(&mut self, pattern: &Path, state_dir: &Path) {
+        let folder = before_placeholders(pattern);
+        if folder.starts_with(state_dir) && !folder.exists() {
+            // Made at the first delivery.
+            return;
+        }
+        let Some(found) = self.metadata(&folder, "the folder of the mailboxes") else {
+            return;
+        };
+        let shown = folder.display();
+        if !found.is_dir() {
+            let title = format!("the folder of the mailboxes, {shown}, is no folder");
+            return self
+                .found
+                .error(None, title, "", "move it away, or correct `maildir`");
+        }
+        let all = AccessFlags::W_OK | AccessFlags::X_OK;
+        if may(&folder, all) {
+            return;
+        }
+        let title = format!("{} may not make mailboxes in {shown}", self.user);
+        let remedy = format!("chown {} {shown}, or name another `maildir`", self.user);
+        let mailboxes = fs::read_dir(&folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .take(ENTRIES_MAX);
+        if mailboxes.into_iter().any(|mailbox| may(&mailbox.path(), all)) {
+            self.found.warning(
+                None,
+                format!("{title}, and to some of those that are there"),
+                "",
+                remedy,
+            );
+        } else {
+            self.found
+                .error(None, format!("{title}, nor write to one"), "", remedy);
+        }
+    }
+
+    /// A socket that mail is handed to.
+    fn hop(&mut self, hop: &Hop, offline: bool) {
+        let HopHost::Unix(path) = &hop.host else { return };
+        let result = match offline {
+            true => match access(path, AccessFlags::W_OK) {
+                // Who listens there may come later.
+                Err(nix::Error::ENOENT) | Ok(()) => Ok(()),
+                Err(error) => Err(error.into()),
+            },
+            false => UnixStream::connect(path).map(drop),
+        };
+        let Err(error) = result else { return };
+        let remedy = match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                format!(
+                    "let {} connect: the mode of the socket and of its folders",
+                    self.user
+                )
+            }
+            _ => "start the server behind it, or correct the path; mail waits meanwhile".to_owned(),
+        };
+        let title = format!("{} does not answer: {error}", path.display());
+        self.found.warning(None, title, "", remedy);
+    }
+
+    /// What is at a path. What is missing is made by the server, where its user may.
+    fn metadata(&mut self, path: &Path, what: &str) -> Option<fs::Metadata> {
+        let error = match fs::metadata(path) {
+            Ok(found) => return Some(found),
+            Err(error) => error,
+        };
+        let shown = path.display();
+        if error.kind() != io::ErrorKind::NotFound {
+            let title = format!("{} cannot look at {what}, {shown}: {error}", self.user);
+            let remedy = "correct the path, or let this user enter the folders on the way there";
+            self.found.error(None, title, "", remedy);
+            return None;
+        }
+        let above = path.ancestors().skip(1).find(|folder| folder.exists());
+        let may_make = above.is_some_and(|folder| may(folder, AccessFlags::W_OK | AccessFlags::X_OK));
+        if !may_make && !(self.root_binds && what == STATE) {
+            let title = format!("{what} {shown} does not exist, and {} may not make it", self.user);
+            let remedy = format!("mkdir -p {shown} && chown {} {shown}", self.user);
+            self.found.warning(None, title, "", remedy);
+        }
+        None
+    }
+}
+
+/// What is made by root at the start, where root starts the server.
+const STATE: &str = "the state directory";
+
+fn may(path: &Path, what: AccessFlags) -> bool {
+    access(path, what).is_ok()
+}
+
+fn name_of(uid: Uid) -> String {
+    Account::of(uid, getgid()).to_string()
+}

@@ -1,0 +1,71 @@
+//! The places in the file system that a configuration has the server use.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::config::file::{Directory, Postern};
+
+/// Folders, each with all that is below it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Paths {
+    /// What is read.
+    pub(crate) read: Vec<PathBuf>,
+    /// What is written too: files are made, renamed and removed there.
+    pub(crate) write: Vec<PathBuf>,
+}
+
+impl Paths {
+    /// Of a configuration at `path` in which all of `named` stand.
+    ///
+    /// A file stands for its folder: a certificate is renewed by a new file in its place, and a database has a log beside it.
+    pub(crate) fn of(path: &Path, file: &Postern, named: &[PathBuf]) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let library = Path::new(&file.kerberos.library.value);
+        // Those are folders, and no files in one.
+        let is_file = |named: &&PathBuf| {
+            **named != file.state_dir.value && before_placeholders(named.as_path()) == named.as_path()
+        };
+        let read = named.iter().filter(is_file).map(|file| folder_of(file));
+        let read = read.chain([folder_of(&path)]);
+        let library = library.is_absolute().then(|| folder_of(library));
+        Self {
+            read: read.chain(library).collect(),
+            write: written(file),
+        }
+    }
+}
+
+fn written(file: &Postern) -> Vec<PathBuf> {
+    let state_dir = file.state_dir.value.clone();
+    let log = file.log.file.iter().map(|log| folder_of(log));
+    let sockets = file.auth_socket.iter().filter_map(|socket| socket.path.as_ref());
+    let databases = file
+        .directory
+        .iter()
+        .filter_map(|directory| match &directory.value {
+            Directory::Users(table) => table.database.as_ref(),
+            // Of SQLite: even who only reads may have to mend its log.
+            Directory::Sql(table) => table.file.as_ref(),
+            _ => None,
+        });
+    let tickets = file.login.iter().filter_map(|login| login.tickets.as_ref());
+    let maildirs = file.route.iter().filter_map(|route| route.maildir.as_ref());
+    let maildirs = maildirs.chain(&file.delivery.maildir);
+    [state_dir]
+        .into_iter()
+        .chain(log)
+        .chain(sockets.map(|path| folder_of(path)))
+        .chain(databases.map(|path| folder_of(path)))
+        .chain(tickets.map(|path| folder_of(path)))
+        .chain(maildirs.map(|pattern| before_placeholders(pattern)))
+        .collect()
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().unwrap_or_else(|| Path::new("/")).to_owned()
+}
+
+/// The part of a pattern that is the same for all: `/var/mail` of `/var/mail/{domain}/{local}`.
+pub(crate) fn before_placeholders(pattern: &Path) -> PathBuf {
+    let is_fixed = |part: &Component<'_>| !part.as_os_str().as_encoded_bytes().contains(&b'{');
+    pattern.components().take_while(is_fixed).collect()
+}

@@ -1,0 +1,146 @@
+//! Files, by Landlock: the places of the configuration and those of the system, and nothing else.
+
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetError, RulesetStatus, Scope, path_beneath_rules,
+};
+
+use crate::config::Paths;
+
+/// The newest interface of the kernel that is made use of. Older kernels do as much as they know.
+const NEWEST: ABI = ABI::V6;
+
+/// What libraries and look-ups read: name service and time zones, authorities, Kerberos, load and limits.
+const OF_THE_SYSTEM: [&str; 12] = [
+    "/etc",
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/run",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/var/lib/sss",
+    "/var/lib/ca-certificates",
+    "/nix/store",
+    "/gnu/store",
+];
+
+/// Variables that name further files for libraries.
+const VARIABLES: [&str; 7] = [
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "KRB5_CONFIG",
+    "KRB5_KTNAME",
+    "KRB5CCNAME",
+    "TZDIR",
+    "CREDENTIALS_DIRECTORY",
+];
+
+/// The places that are open, with all that is below them.
+pub(in crate::server) struct Granted {
+    read: Vec<PathBuf>,
+    write: Vec<PathBuf>,
+    by: &'static str,
+}
+
+/// Closes everything but those places, for this thread and those that it starts.
+///
+/// # Errors
+///
+/// Why not.
+pub(super) fn restrict(paths: &Paths) -> Result<Granted, String> {
+    let granted = Granted::of(paths);
+    match granted.enforce() {
+        Ok(status) => Ok(Granted {
+            by: match status {
+                RulesetStatus::FullyEnforced => "Landlock",
+                RulesetStatus::PartiallyEnforced => "Landlock, as far as this kernel has it",
+                RulesetStatus::NotEnforced => return Err("the kernel has no Landlock".to_owned()),
+            },
+            ..granted
+        }),
+        Err(_) => Err("the kernel has no Landlock, or one that is too old (before 5.19)".to_owned()),
+    }
+}
+
+impl Granted {
+    fn of(paths: &Paths) -> Self {
+        let named = VARIABLES.iter().filter_map(|name| std::env::var_os(name));
+        let named = named.flat_map(|value| {
+            let text = value.to_string_lossy();
+            let list = text.split(':').filter(|path| path.starts_with('/'));
+            list.map(|path| folder_of(Path::new(path))).collect::<Vec<_>>()
+        });
+        let read = paths.read.iter().filter_map(|path| place(path));
+        let read = OF_THE_SYSTEM.iter().map(PathBuf::from).chain(read).chain(named);
+        let write = paths.write.iter().filter_map(|path| place(path));
+        Self {
+            read: read.collect(),
+            write: write.collect(),
+            by: "",
+        }
+    }
+
+    fn enforce(&self) -> Result<RulesetStatus, RulesetError> {
+        let read = AccessFs::ReadFile | AccessFs::ReadDir;
+        // No link and no device can be planted anywhere, and nothing can be run.
+        let write = AccessFs::from_all(NEWEST)
+            & !(AccessFs::Execute
+                | AccessFs::MakeSym
+                | AccessFs::MakeChar
+                | AccessFs::MakeBlock
+                | AccessFs::MakeFifo
+                | AccessFs::IoctlDev);
+        let null: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::WriteFile;
+        let ruleset = Ruleset::default()
+            // Without it no file moves from one folder to another, as mail does in a Maildir.
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::Refer)?
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(NEWEST))?
+            .scope(Scope::Signal)?
+            .create()?
+            .add_rules(path_beneath_rules(&self.read, read))?
+            .add_rules(path_beneath_rules(&self.write, write))?
+            .add_rules(path_beneath_rules(["/dev/null"], null))?;
+        Ok(ruleset.restrict_self()?.ruleset)
+    }
+
+    /// What they are enforced by.
+    pub(super) fn by(&self) -> String {
+        self.by.to_owned()
+    }
+
+    /// What of another configuration lies elsewhere: it cannot be opened any more.
+    pub(in crate::server) fn beyond(&self, paths: &Paths) -> Vec<PathBuf> {
+        let within = |folders: &[PathBuf], path: &PathBuf| {
+            let Some(path) = place(path) else { return true };
+            folders.iter().any(|folder| path.starts_with(folder))
+        };
+        let read = paths
+            .read
+            .iter()
+            .filter(|path| !within(&self.read, path) && !within(&self.write, path));
+        let write = paths.write.iter().filter(|path| !within(&self.write, path));
+        let mut beyond: Vec<PathBuf> = read.chain(write).cloned().collect();
+        beyond.sort();
+        beyond.dedup();
+        beyond
+    }
+}
+
+/// The nearest folder to a path that exists, where it really is; none for the root, which would be everything.
+fn place(path: &Path) -> Option<PathBuf> {
+    let real = path.ancestors().find_map(|folder| folder.canonicalize().ok())?;
+    (real != Path::new("/")).then_some(real)
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        return path.to_owned();
+    }
+    path.parent().unwrap_or(path).to_owned()
+}

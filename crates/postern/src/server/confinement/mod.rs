@@ -1,0 +1,82 @@
+//! What the server gives up once it has what it needs, so that a fault in it is of little use to an attacker.
+//!
+//! All of this holds for the thread that asks for it and for those that it starts: call it before there are others.
+
+mod files;
+mod syscalls;
+
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use tracing::{info, warn};
+
+pub(super) use self::files::Granted;
+use crate::config::{Config, Paths};
+
+/// What is in force.
+pub(super) struct Confinement {
+    /// No program that it starts gets rights that it does not have.
+    no_new_privileges: bool,
+    /// Nobody but root can look into its memory, and it is never written to a file.
+    no_dumps: bool,
+    files: Result<Granted, String>,
+    syscalls: Result<(), String>,
+}
+
+/// Gives up all that `config` has no need of. What the kernel does not have stays open, and [`Confinement::log`] tells.
+pub(super) fn confine(config: &Config, paths: &Paths) -> Confinement {
+    let off = || "switched off by `sandbox`".to_owned();
+    let no_dumps = prctl::set_dumpable(false).is_ok() && setrlimit(Resource::RLIMIT_CORE, 0, 0).is_ok();
+    Confinement {
+        no_new_privileges: prctl::set_no_new_privs().is_ok(),
+        no_dumps,
+        files: match config.sandbox {
+            true => files::restrict(paths),
+            false => Err(off()),
+        },
+        // The filter comes last: it forbids some of what is done above.
+        syscalls: match config.sandbox {
+            true => syscalls::restrict(config.receive.auth.kerberos.is_some()),
+            false => Err(off()),
+        },
+    }
+}
+
+impl Confinement {
+    /// Says what is in force, and warns of what is not.
+    pub(super) fn log(&self, user: &str) {
+        let say = |yes: bool| if yes { "yes" } else { "no" };
+        let files = self
+            .files
+            .as_ref()
+            .map_or_else(|why| why.clone(), |granted| granted.by());
+        let syscalls = self
+            .syscalls
+            .as_ref()
+            .map_or_else(|why| why.clone(), |()| "seccomp".to_owned());
+        info!(
+            target: "postern::run",
+            user,
+            no_new_privileges = say(self.no_new_privileges),
+            no_dumps = say(self.no_dumps),
+            files,
+            syscalls,
+            "confined"
+        );
+        for (what, why) in [
+            ("files", self.files.as_ref().err()),
+            ("syscalls", self.syscalls.as_ref().err()),
+        ] {
+            if let Some(why) = why {
+                warn!(target: "postern::run", what, reason = %why, "not confined");
+            }
+        }
+    }
+
+    /// The places that files can be opened in; none where all can.
+    pub(super) fn granted(self) -> Option<Granted> {
+        self.files.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;
