@@ -18,7 +18,7 @@ fn main() {
     let version = env!("CARGO_PKG_VERSION");
     match given.or_else(archived).or_else(checked_out) {
         Some(commit) => {
-            println!("cargo::rustc-env=POSTERN_COMMIT={commit}");
+            println!("cargo::rustc-env=POSTERN_BUILT_COMMIT={commit}");
             println!("cargo::rustc-env=POSTERN_VERSION={version} ({commit})");
         }
         None => println!("cargo::rustc-env=POSTERN_VERSION={version}"),

@@ -298,3 +298,50 @@ fn the_examples_of_the_guide_are_configurations() {
         }
     }
 }
+
+/// The text of a document outside its blocks.
+fn without_blocks(text: &str) -> String {
+    text.split("\n```").step_by(2).collect()
+}
+
+/// The commands and options of `postern …` in running text are those of the program. What stands in blocks of the guide is run
+/// by the tests of the installation.
+#[test]
+fn commands_that_the_documents_name_exist() {
+    let documents = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "ARCHITECTURE.md"].map(PathBuf::from);
+    let mut named = BTreeSet::new();
+    for document in files(&root().join("docs"), "md").into_iter().chain(documents) {
+        let text = without_blocks(&read(document));
+        for code in text.split('`').skip(1).step_by(2) {
+            if let Some(rest) = code.strip_prefix("postern ") {
+                named.insert(rest.split_whitespace().collect::<Vec<_>>().join(" "));
+            }
+        }
+    }
+    assert!(named.len() > 20, "{named:?}");
+    let is_command = |word: &&str| {
+        word.bytes()
+            .all(|octet| octet.is_ascii_lowercase() || octet == b'-')
+    };
+    let mut wrong = Vec::new();
+    for line in named {
+        let words = line.split(' ').map(|word| word.trim_end_matches(['…', ',']));
+        let command: Vec<&str> = words
+            .clone()
+            .take_while(|word| !word.starts_with('-'))
+            .take_while(is_command)
+            .collect();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_postern"))
+            .args(&command)
+            .arg("--help")
+            .output()
+            .unwrap();
+        let help = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut options = words.filter(|word| word.starts_with("--"));
+        let unknown = options.find(|option| !help.contains(option.split('=').next().unwrap()));
+        if !output.status.success() || unknown.is_some() {
+            wrong.push(line.clone());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -12,6 +12,27 @@ use crate::config::{manual, reference};
 use crate::exit::Failure;
 use crate::output;
 
+/// What stands below the page of the program itself.
+const FILES: &str = "\
+.SH FILES
+.TP
+.I /etc/postern/postern.toml
+The configuration, see
+.BR postern.toml (5).
+.TP
+.I /etc/postern/certs
+Certificates and their keys.
+.TP
+.I /var/lib/postern
+The queue, own users, local mail, and the socket by which commands reach the running server.
+.TP
+.I /usr/share/doc/postern/guide.md
+The operator's guide.
+.SH SEE ALSO
+.BR postern.toml (5),
+.BR mailq (1)
+";
+
 /// Prints a completion script.
 pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
@@ -67,6 +88,9 @@ fn page(command: &Command, folder: &Path) -> std::io::Result<()> {
         .source(format!("Postern {}", version::TEXT))
         .manual("Postern")
         .render(&mut text)?;
+    if name == "postern" {
+        text.extend_from_slice(FILES.as_bytes());
+    }
     std::fs::write(folder.join(format!("{name}.1")), text)
 }
 

@@ -10,7 +10,7 @@ use crate::output;
 pub(crate) const TEXT: &str = env!("POSTERN_VERSION");
 
 /// The commit that was built; none where neither git nor the packager told it.
-pub(crate) const COMMIT: Option<&str> = option_env!("POSTERN_COMMIT");
+pub(crate) const COMMIT: Option<&str> = option_env!("POSTERN_BUILT_COMMIT");
 
 #[derive(Serialize)]
 struct Version {
