@@ -354,14 +354,14 @@ fn without_the_library() {
     let sink = Sink::start();
     let site = relay(sink.port(), "", "library = \"libnowhere.so.9\"");
     std::fs::write(site.path("smtp.keytab"), b"").unwrap();
-    std::fs::set_permissions(site.path("smtp.keytab"), std::fs::Permissions::from_mode(0o640)).unwrap();
+    std::fs::set_permissions(site.path("smtp.keytab"), std::fs::Permissions::from_mode(0o644)).unwrap();
     let output = site.run(&["check"]);
     let said = text(&output);
     assert!(!output.status.success(), "{said}");
     for part in [
         "libnowhere.so.9",
         "libgssapi-krb5-2",
-        "is open to others (mode 640)",
+        "is open to others (mode 644)",
     ] {
         assert!(said.contains(part), "{part:?} in {said}");
     }
