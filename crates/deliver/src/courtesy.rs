@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use postern_mail::{BodyKind, Recipient};
+use postern_smtp::Reply;
 use postern_smtp::client::command::{self, Declared};
 use postern_smtp::client::{Capabilities, Stage, Unmet, Verdict, needs, objection};
 
@@ -22,13 +23,13 @@ pub(crate) async fn ask_without(
     exchanged: &mut Exchanged,
 ) -> Vec<bool> {
     let mut plainly = vec![false; addressed.len()];
-    let Some(stage) = refused_at(&exchanged.verdicts).filter(|_| exchanged.reusable) else {
+    let auth = session.peer.auth && offer.message.envelope.auth.is_some();
+    let Some(stage) = refused_at(&exchanged.verdicts, auth).filter(|_| exchanged.reusable) else {
         return plainly;
     };
     let Some((plain, plain_declared)) = without(session, offer, stage, declared, addressed).await else {
         return plainly;
     };
-    let auth = session.peer.auth && offer.message.envelope.auth.is_some();
     let asked = |recipient: &Recipient, declared: &Declared, peer: &Capabilities| {
         let mut line = Vec::new();
         match stage {
@@ -38,8 +39,7 @@ pub(crate) async fn ask_without(
         line
     };
     let worth_it = |place: usize, reply| {
-        let auth = auth && stage == Stage::Mail;
-        objection::may_mean_parameters(reply, auth)
+        may_help(stage, reply, auth)
             && addressed.get(place).is_some_and(|recipient| {
                 asked(recipient, &declared, &session.peer) != asked(recipient, &plain_declared, &plain)
             })
@@ -91,11 +91,20 @@ pub(crate) async fn ask_without(
 }
 
 /// Where a refusal may be about parameters: at `MAIL`, or for some recipient.
-fn refused_at(verdicts: &[Verdict]) -> Option<Stage> {
+fn refused_at(verdicts: &[Verdict], auth: bool) -> Option<Stage> {
     verdicts.iter().find_map(|verdict| match verdict {
-        Verdict::Refused(stage @ (Stage::Mail | Stage::Recipient), _) => Some(*stage),
+        Verdict::Refused(stage @ (Stage::Mail | Stage::Recipient), reply)
+            if may_help(*stage, reply, auth) =>
+        {
+            Some(*stage)
+        }
         _ => None,
     })
+}
+
+/// Whether a refusal at this stage may be about parameters, `AUTH=` among them on `MAIL`.
+fn may_help(stage: Stage, reply: &Reply, auth: bool) -> bool {
+    objection::may_mean_parameters(reply, auth && stage == Stage::Mail)
 }
 
 /// The peer, and what is declared to it, without courtesies: at `MAIL` without all, for recipients without the wishes for reports,
