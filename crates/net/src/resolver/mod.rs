@@ -342,7 +342,7 @@ fn too_late(text: &str, timeout: Duration) -> ResolveError {
 fn servers(listed: &[SocketAddr]) -> ResolverConfig {
     let system = listed.is_empty().then(system::read);
     let tcp_only = system.as_ref().is_some_and(|system| system.tcp_only);
-    let servers = system.as_ref().map_or(listed, |system| &system.servers);
+    let servers = within_reach(system.as_ref().map_or(listed, |system| &system.servers));
     let server = |server: &SocketAddr| {
         let mut connections = vec![ConnectionConfig::tcp()];
         if !tcp_only {
@@ -354,6 +354,27 @@ fn servers(listed: &[SocketAddr]) -> ResolverConfig {
         NameServerConfig::new(server.ip(), true, connections)
     };
     ResolverConfig::from_name_servers(servers.iter().map(server).collect())
+}
+
+/// The servers that hickory can ask: it has no place for the interface of a link-local one. Without another one it is that of this
+/// machine.
+fn within_reach(servers: &[SocketAddr]) -> Vec<SocketAddr> {
+    let on_a_link = |server: &SocketAddr| matches!(server, SocketAddr::V6(v6) if v6.scope_id() != 0);
+    for server in servers.iter().filter(|server| on_a_link(server)) {
+        tracing::warn!(
+            target: "postern::dns", %server,
+            "a name server with a link-local address is not asked; name another one in [dns] or /etc/resolv.conf"
+        );
+    }
+    let mut within: Vec<SocketAddr> = servers
+        .iter()
+        .filter(|server| !on_a_link(server))
+        .copied()
+        .collect();
+    if within.is_empty() && !servers.is_empty() {
+        within.push((std::net::Ipv4Addr::LOCALHOST, 53).into());
+    }
+    within
 }
 
 /// Turns text into a fully qualified name (RFC 1035 section 2.3.1, with underscores).
@@ -454,6 +475,22 @@ mod tests {
             assert_eq!(checked_name(text).is_ok(), accepted, "{shows}");
         }
         assert!(checked_name("a").unwrap().is_fqdn(), "no search list is applied");
+    }
+
+    #[test]
+    fn servers_on_a_link_are_not_asked() {
+        #[rustfmt::skip]
+        let cases: &[(&str, &[&str], &[&str])] = &[
+            ("as listed",          &["192.0.2.1:53", "[2001:db8::1]:5353"], &["192.0.2.1:53", "[2001:db8::1]:5353"]),
+            ("one on a link",      &["[fe80::1%3]:53", "192.0.2.1:53"],     &["192.0.2.1:53"]),
+            ("no other",           &["[fe80::1%3]:53"],                     &["127.0.0.1:53"]),
+            ("none",               &[],                                     &[]),
+        ];
+        let parsed =
+            |texts: &[&str]| -> Vec<SocketAddr> { texts.iter().map(|text| text.parse().unwrap()).collect() };
+        for (shows, servers, expected) in cases {
+            assert_eq!(within_reach(&parsed(servers)), parsed(expected), "{shows}");
+        }
     }
 
     proptest::proptest! {
