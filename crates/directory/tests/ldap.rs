@@ -379,6 +379,36 @@ async fn starttls_that_is_refused_is_an_outage_and_nothing_goes_in_the_clear() {
     assert_eq!(count(&slapd.log(), "BIND"), 0);
 }
 
+/// With TLS 1.3 the server judges after the client takes the handshake for made.
+#[tokio::test]
+async fn tls_that_breaks_after_the_handshake_makes_no_wrong_password() {
+    let slapd = Slapd::start_with(&SlapdOptions {
+        global: "TLSVerifyClient demand".to_owned(),
+        ..SlapdOptions::default()
+    });
+    let ldaps = LdapSettings {
+        ca_file: Some(slapd.ca_file()),
+        ..ldap(&[slapd.ldaps_url()])
+    };
+    let starttls = LdapSettings {
+        starttls: true,
+        ca_file: Some(slapd.ca_file()),
+        ..ldap(&[slapd.url()])
+    };
+    for settings in [ldaps, starttls] {
+        let direct = LdapSettings {
+            direct_bind: Some("uid={login},ou=People,o=Fox Chase Cancer Center,c=US".to_owned()),
+            ..settings.clone()
+        };
+        for settings in [settings, direct] {
+            let url = settings.servers[0].clone();
+            let reason = unavailable(check(&only_ldap(settings).await, "acaird", "pass word").await);
+            assert!(reason.contains(&url), "{reason}");
+        }
+    }
+    assert_eq!(count(&slapd.log(), "BIND"), 0, "nothing goes in the clear");
+}
+
 #[tokio::test]
 async fn a_server_that_wants_tls_makes_no_wrong_password() {
     let global = "security simple_bind=128".to_owned();
