@@ -426,6 +426,17 @@ pub(crate) enum QueueCommand {
     Retry(SelectArgs),
     /// Removes messages for good; nobody is told
     Remove(SelectArgs),
+    /// Takes messages out of damaged files that were put aside; they come in held
+    ///
+    /// The queue puts files aside when they are damaged, and takes in at once what is certain. This looks for what else is in
+    /// them: only messages come in that the queue does not have and did not finish, with their ids, and none twice.
+    Recover {
+        /// Show what would come in, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        json: JsonArg,
+    },
     /// Has everything tried again now, or all for one domain
     Flush {
         /// A recipient domain; without it everything

@@ -13,6 +13,7 @@ use crate::error::SpoolError;
 use crate::fresh::Subscription;
 use crate::message::{Message, NewMessage, Origin, QueuedRecipient};
 use crate::outcome::{HistoryEntry, Settled, Settlement};
+use crate::rescue::salvage::Recovered;
 
 /// A call on its way.
 pub type SpoolFuture<'a, T> = BoxFuture<'a, Result<T, SpoolError>>;
@@ -179,6 +180,14 @@ pub trait Spool: Send + Sync + 'static {
     ///
     /// As for [`hold`](Self::hold).
     fn flush<'a>(&'a self, domain: Option<&'a str>, by: &'a str) -> SpoolFuture<'a, u64>;
+
+    /// Looks for messages in files that were put aside as damaged, of which the queue knows nothing. With `import` they come into
+    /// the queue, held, with their ids; without it nothing changes. None comes twice.
+    ///
+    /// # Errors
+    ///
+    /// As for [`hold`](Self::hold).
+    fn recover<'a>(&'a self, import: bool, by: &'a str) -> SpoolFuture<'a, Vec<Recovered>>;
 
     /// Final outcomes of one message, kept for [`history_retention`](crate::SpoolSettings::history_retention) after it
     /// finished.

@@ -20,6 +20,11 @@ pub enum SpoolError {
     #[error("the queue is not available: {0}")]
     Unavailable(Arc<str>),
 
+    /// The database is damaged. It is put aside, and what can be read of it is taken into a new one. Answer as for
+    /// [`Unavailable`](Self::Unavailable).
+    #[error("the queue's database is damaged: {0}")]
+    Corrupt(Arc<str>),
+
     /// Another process owns the directory. Raised by opening only.
     #[error("{} is in use by process {}", directory.display(), pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()))]
     Locked {
@@ -65,7 +70,9 @@ impl SpoolError {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Full(_) | Self::Unavailable(_) | Self::Locked { .. } | Self::Closed => true,
+            Self::Full(_) | Self::Unavailable(_) | Self::Corrupt(_) | Self::Locked { .. } | Self::Closed => {
+                true
+            }
             Self::SchemaTooNew { .. } | Self::DuplicateId(_) | Self::NoRecipients | Self::Damaged { .. } => {
                 false
             }

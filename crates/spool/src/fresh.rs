@@ -161,6 +161,11 @@ impl Board {
         self.inner.lock().live.contains_key(&id)
     }
 
+    /// Messages of which rows may say "fresh".
+    pub(crate) fn live(&self) -> Vec<QueueId> {
+        self.inner.lock().live.keys().copied().collect()
+    }
+
     /// No row with a smaller id says "fresh"; `None` when no row at all does.
     pub(crate) fn lowest(&self) -> Option<QueueId> {
         self.inner.lock().live.first_key_value().map(|(id, _)| *id)

@@ -22,6 +22,7 @@ mod error;
 mod fresh;
 mod message;
 mod outcome;
+mod rescue;
 mod settings;
 mod sqlite;
 mod sums;
@@ -36,5 +37,7 @@ pub use message::{Body, BodyFile, Message, NewMessage, Origin, QueuedRecipient};
 pub use outcome::{
     Attempt, Duplicate, HistoryEntry, Outcome, OutcomeKind, RecipientOutcome, Settled, Settlement,
 };
+pub use rescue::aside::{Aside, Find};
+pub use rescue::salvage::Recovered;
 pub use settings::SpoolSettings;
 pub use sqlite::SqliteSpool;

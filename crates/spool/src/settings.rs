@@ -44,6 +44,17 @@ pub struct SpoolSettings {
     /// Default 16 MiB. Larger makes that rarer, and a start after a crash longer.
     pub log_bytes: u64,
 
+    /// Size of the write-ahead log at which mail is refused until it is smaller: a program that reads the database and does not
+    /// end keeps it from starting anew.
+    ///
+    /// Default 512 MiB. Counts as no less than four times [`log_bytes`](Self::log_bytes).
+    pub log_max: u64,
+
+    /// Most outcomes that are kept, whatever their age; the oldest of finished messages go first.
+    ///
+    /// Default 5 million, which take about 1 GiB.
+    pub history_max: u64,
+
     /// Room kept aside in a file, and given up when the disk is full, so that what is queued can still be delivered.
     ///
     /// Default 48 MiB. Should be no less than twice [`log_bytes`](Self::log_bytes) and 16 MiB, since all of the log may have to
@@ -83,6 +94,8 @@ impl SpoolSettings {
             fresh_count_max: 10_000,
             fresh_bytes_max: 64 * 1024 * 1024,
             log_bytes: 16 * 1024 * 1024,
+            log_max: 512 * 1024 * 1024,
+            history_max: 5_000_000,
             reserve_bytes: 48 * 1024 * 1024,
             readers: 4,
             reopen_wait: Duration::from_millis(100),

@@ -246,6 +246,34 @@ async fn fail_and_return(folder: &Path) {
         // What was refused is not there: its client brings it again.
         assert_eq!(spool.counts().messages, acknowledged.len() as u64, "{shows}");
     }
+    // A lock that cannot be taken or given back, once: what SQLite believes about it since is forgotten.
+    for failure in ["lock EIO once", "unlock EIO once"].repeat(3) {
+        order(failure);
+        // Whether it meets the put or what comes after is not for us to say.
+        let refused = spool.put(new_message(&spool, &[OUTSIDE], b"x")).await;
+        acknowledged.extend(refused.map(|message| message.id));
+        let id = loop {
+            match spool.put(new_message(&spool, &[OUTSIDE], b"x")).await {
+                Ok(message) => break message.id,
+                Err(error) => assert!(error.is_temporary(), "{failure}: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(settle(&spool, id, 0, delivered()).await.finished, "{failure}");
+        order("");
+    }
+    // A disk that cannot be read: each failure counts, and no message is taken for a damaged one.
+    let before = spool.counts().unreadable;
+    order("read EIO");
+    let first = acknowledged[0];
+    let refused = spool.load(first).await;
+    order("");
+    if let Err(error) = refused {
+        assert!(matches!(error, SpoolError::Unavailable(_)), "{error}");
+        assert!(spool.counts().unreadable > before);
+    }
+    eventually("it can be read again", async || spool.load(first).await.is_ok()).await;
+    assert_eq!(spool.counts().damaged, 0);
     spool.close().await.unwrap();
     drop(spool);
     check_consistency(folder);

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use postern_mail::{Domain, Mailbox};
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::app_password::{FoundAppPassword, Used, is_app_password};
 use super::labelled;
@@ -28,7 +28,8 @@ pub(crate) struct Users {
 /// What the blocking threads use too.
 pub(super) struct Shared {
     pub(super) settings: UsersSettings,
-    store: RwLock<Arc<UserStore>>,
+    /// None while the file is damaged: logins are told to try again, not that they are wrong.
+    store: RwLock<Option<Arc<UserStore>>>,
     verified: Mutex<VerifiedCache>,
     recent: Mutex<Recent>,
 }
@@ -47,9 +48,17 @@ impl Users {
         if settings.workers == 0 || settings.workers > Semaphore::MAX_PERMITS {
             return Err(SetUpError::setting("workers", "must be at least 1"));
         }
-        let store = RwLock::new(Arc::new(
-            UserStore::open(&settings.database).map_err(SetUpError::Users)?,
-        ));
+        let store = match UserStore::open(&settings.database) {
+            Err(damage) if damage.is_damage() => {
+                error!(
+                    target: "postern::directory", file = %settings.database.display(), error = %damage,
+                    "the file of own users is damaged: logins of own users are told to try again; put a backup in its place"
+                );
+                None
+            }
+            store => Some(Arc::new(store.map_err(SetUpError::Users)?)),
+        };
+        let store = RwLock::new(store);
         let verified = Mutex::new(VerifiedCache::new(settings.cache_ttl));
         let workers = Arc::new(Semaphore::new(settings.workers));
         Ok(Self {
@@ -154,12 +163,12 @@ impl Users {
 impl Shared {
     /// The file, opened again when another was put in its place.
     pub(super) fn store(&self) -> Result<Arc<UserStore>, UserError> {
-        let store = Arc::clone(&self.store.read());
-        if store.is_current() {
+        let store = self.store.read().clone();
+        if let Some(store) = store.filter(|store| store.is_current()) {
             return Ok(store);
         }
         let fresh = Arc::new(UserStore::open_existing(&self.settings.database)?);
-        *self.store.write() = Arc::clone(&fresh);
+        *self.store.write() = Some(Arc::clone(&fresh));
         Ok(fresh)
     }
 
@@ -169,7 +178,7 @@ impl Shared {
         if is_app_password(password) {
             return None;
         }
-        let store = Arc::clone(&*self.store.try_read()?);
+        let store = self.store.try_read()?.clone()?;
         let version = store.is_current().then(|| store.try_version()).flatten()?;
         let record = self.recent.lock().get(&store, version, login)?;
         let verified = self.verified.lock().holds(&record.hash, password, Instant::now());

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +11,9 @@ use parking_lot::{Mutex, MutexGuard};
 use postern_mail::Mailbox;
 use postern_mail::address::ParseOptions;
 use postern_sasl::StoredKey;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::identity::{check_group, delegates_of, groups_of, owners_of, put_into_group};
@@ -157,6 +159,18 @@ pub enum UserError {
     Hash(String),
 }
 
+impl UserError {
+    /// Whether the file is damaged: what it has cannot be told from what it had.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        let Self::Database(error) = self else { return false };
+        matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        )
+    }
+}
+
 /// The file of own users. Blocking: use it from a command line or a blocking thread.
 ///
 /// Several processes may have it open (SQLite in WAL mode); each change is one transaction, and is on the disk when the
@@ -219,6 +233,7 @@ impl UserStore {
                 mode,
             });
         }
+        mend_modes(path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
@@ -503,6 +518,22 @@ impl UserStore {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         change(&transaction)?;
         Ok(transaction.commit()?)
+    }
+}
+
+/// SQLite makes its log and what goes with it with the rights that the file has at that moment, and never changes them. Where they
+/// cannot be changed, opening fails and says so.
+fn mend_modes(path: &Path) {
+    for end in ["-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        if let Ok(metadata) = fs::symlink_metadata(&name)
+            && metadata.is_file()
+            && metadata.mode() & 0o600 != 0o600
+        {
+            let mode = fs::Permissions::from_mode(metadata.mode() & 0o777 | 0o600);
+            let _ = fs::set_permissions(&name, mode);
+        }
     }
 }
 

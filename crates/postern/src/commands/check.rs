@@ -9,6 +9,7 @@ use nix::unistd::geteuid;
 use postern_directory::{Directories, DirectorySettings, DovecotPlace, Environment, FindServers, UserStore};
 use postern_net::resolver::Resolver;
 use postern_oauth::verify::Verifier;
+use postern_spool::Aside;
 use serde::Serialize;
 
 use crate::args::CheckArgs;
@@ -103,6 +104,7 @@ fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
     check_access::look(&config, named.is_some(), offline, &mut found);
     check_directories(&config, offline, &mut found);
     check_providers(&config, offline, &mut found);
+    check_aside(&config, &mut found);
     report.extend(found);
     Ok(report)
 }
@@ -143,6 +145,36 @@ fn check_providers(config: &Config, offline: bool, found: &mut Problems) {
                 "until it can, logins by its tokens are told to try again later",
             );
         }
+    }
+}
+
+/// Damaged files of the queue that were put aside: somebody has to look at the disk, and at what was in them.
+fn check_aside(config: &Config, found: &mut Problems) {
+    let aside = Aside::of(&config.state_dir);
+    for find in &aside.finds {
+        found.warning(
+            None,
+            format!("damaged files of the queue lie in {}: {}", find.folder.display(), find.reason),
+            "",
+            "look at the disk; `postern queue recover` takes in what the queue does not have; remove the folder then",
+        );
+    }
+    if aside.bodies > 0 {
+        found.warning(
+            None,
+            format!(
+                "{} without a message {} in {}",
+                if aside.bodies == 1 {
+                    "a body".to_owned()
+                } else {
+                    format!("{} bodies", aside.bodies)
+                },
+                if aside.bodies == 1 { "lies" } else { "lie" },
+                config.state_dir.join("aside/bodies").display()
+            ),
+            "",
+            "after a crash they are mail that was not accepted yet; they are removed after 14 days",
+        );
     }
 }
 
@@ -231,6 +263,12 @@ fn check_users(database: &std::path::Path, found: &mut Problems) {
             );
         }
         Ok(_) => {}
+        Err(error) if error.is_damage() => found.error(
+            None,
+            format!("{} is damaged: {error}", database.display()),
+            "until it is replaced, logins of own users are answered 454",
+            "stop the server, put a backup in its place, and start it again",
+        ),
         Err(error) => found.error(None, chain(&error), "", "see above"),
     }
 }

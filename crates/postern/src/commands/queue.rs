@@ -14,7 +14,7 @@ use crate::args::{FilterArgs, QueueArgs, QueueCommand, SelectArgs};
 use crate::config::Written;
 use crate::control::client::Client;
 use crate::control::protocol::{
-    Changed, Listing, MessageLine, MessageView, Operation, RecipientView, Request, Which,
+    Changed, Listing, MessageLine, MessageView, Operation, RecipientView, RecoveredLine, Request, Which,
 };
 use crate::control::queue::{self, OperationError};
 use crate::exit::{Exit, Failure, chain};
@@ -53,6 +53,7 @@ pub(crate) fn run(args: QueueArgs) -> Result<(), Failure> {
         QueueCommand::Release(select) => change(&mut queue, &select, Operation::Release, "released"),
         QueueCommand::Retry(select) => change(&mut queue, &select, Operation::Retry, "due now"),
         QueueCommand::Remove(select) => change(&mut queue, &select, Operation::Remove, "removed"),
+        QueueCommand::Recover { dry_run, json } => recover(&mut queue, dry_run, json.json),
         QueueCommand::Flush { domain, json } => {
             let changed = queue.ask(Operation::Flush { domain })?;
             let changed: Changed = read(changed)?;
@@ -388,6 +389,47 @@ fn recipient_row(recipient: &RecipientView, now: Timestamp) -> Vec<String> {
         next,
         said.join(" "),
     ]
+}
+
+fn recover(queue: &mut Queue, dry_run: bool, json: bool) -> Result<(), Failure> {
+    let value = queue.ask(Operation::Recover { import: !dry_run })?;
+    if json {
+        return output::print_json(&value);
+    }
+    let found: Vec<RecoveredLine> = read(value)?;
+    if found.is_empty() {
+        return output::print("nothing was put aside that the queue does not have");
+    }
+    let row = |one: &RecoveredLine| {
+        let first = one.recipients.first().cloned().unwrap_or_default();
+        let more = match one.recipients.len() {
+            0 | 1 => String::new(),
+            all => format!(" +{}", all - 1),
+        };
+        let sender = if one.sender.is_empty() { "<>" } else { &one.sender };
+        vec![
+            one.id.clone(),
+            output::size(one.size),
+            sender.to_owned(),
+            format!("{first}{more}"),
+            one.found_in.clone(),
+        ]
+    };
+    output::print_table(
+        &["id", "size", "from", "to", "found in"],
+        &[1],
+        &[0, 1, 4],
+        found.iter().map(row).collect(),
+    )?;
+    let count = found.len() as u64;
+    output::print(&if dry_run {
+        format!("{} can be recovered", plural(count, "message"))
+    } else {
+        format!(
+            "{}: look at them, then release or remove them",
+            counted(count, "message", "recovered and held")
+        )
+    })
 }
 
 fn destinations(queue: &mut Queue, json: bool) -> Result<(), Failure> {

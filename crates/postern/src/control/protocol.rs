@@ -66,6 +66,11 @@ pub(crate) enum Operation {
     Retry(Which),
     /// Remove for good.
     Remove(Which),
+    /// Take messages out of what was put aside, or show which those are.
+    Recover {
+        /// Whether they come into the queue.
+        import: bool,
+    },
     /// Try again now, all for a domain or all.
     Flush {
         /// The recipient domain.
@@ -188,6 +193,20 @@ pub(crate) struct Status {
     pub(crate) queue: Totals,
     /// Why no mail is taken just now; none if it is.
     pub(crate) problem: Option<String>,
+}
+
+/// A message in what was put aside.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct RecoveredLine {
+    pub(crate) id: String,
+    /// Empty for `<>`, and where it cannot be read.
+    pub(crate) sender: String,
+    /// Those without an outcome.
+    pub(crate) recipients: Vec<String>,
+    /// Octets.
+    pub(crate) size: u64,
+    /// The folder that it was in, below `aside` in the state directory.
+    pub(crate) found_in: String,
 }
 
 /// One directory.

@@ -3,13 +3,15 @@
 use jiff::Timestamp;
 use postern_mail::{Domain, QueueId};
 use postern_spool::{
-    BodyReader, Filter, HistoryEntry, MessageDetail, Page, QueuedRecipient, RecipientState, Selection, Spool,
-    SpoolError, Summary,
+    BodyReader, Filter, HistoryEntry, MessageDetail, Page, QueuedRecipient, RecipientState, Recovered,
+    Selection, Spool, SpoolError, Summary,
 };
 use serde::Serialize;
 use serde_json::Value;
 
-use super::protocol::{Changed, Listing, MessageLine, MessageView, Operation, RecipientView, Totals, Which};
+use super::protocol::{
+    Changed, Listing, MessageLine, MessageView, Operation, RecipientView, RecoveredLine, Totals, Which,
+};
 
 /// Messages in one piece of a listing.
 const PAGE_MAX: u32 = 1_000;
@@ -48,6 +50,10 @@ pub(crate) async fn perform(
         Operation::Release(which) => changed(spool.release(selection(which)?, by).await?),
         Operation::Retry(which) => changed(spool.retry_now(selection(which)?, by).await?),
         Operation::Remove(which) => changed(spool.remove(selection(which)?, by).await?),
+        Operation::Recover { import } => {
+            let found = spool.recover(*import, by).await?;
+            value(&found.into_iter().map(recovered).collect::<Vec<_>>())
+        }
         Operation::Flush { domain } => {
             let domain = domain.as_deref().map(known_domain).transpose()?;
             changed(spool.flush(domain.as_deref(), by).await?)
@@ -141,6 +147,16 @@ pub(crate) fn totals(spool: &dyn Spool) -> Totals {
         damaged: counts.damaged,
         unreadable: counts.unreadable,
         size: counts.bytes,
+    }
+}
+
+fn recovered(found: Recovered) -> RecoveredLine {
+    RecoveredLine {
+        id: found.id.to_string(),
+        sender: found.sender,
+        recipients: found.recipients,
+        size: found.size,
+        found_in: found.found_in,
     }
 }
 

@@ -18,6 +18,10 @@ const PAGE: u64 = 4096;
 /// A log this many times its bound makes the writer stop for it. The room kept aside has to be larger than that.
 const STOP_AT: u64 = 2;
 
+/// Why the log grows beyond its bound, and what helps.
+pub(super) const TOO_LARGE: &str =
+    "queue.db-wal cannot start anew, since a program that reads queue.db does not end (see `fuser queue.db`)";
+
 thread_local! {
     /// Pages in the log after this thread's last commit. SQLite's hook takes no context, and a connection stays in its thread.
     static PAGES: Cell<u64> = const { Cell::new(0) };
@@ -32,6 +36,34 @@ pub(super) struct LogState {
     rest: AtomicBool,
     /// Pages that the keeper found moved.
     moved: AtomicU64,
+    /// Whether it is so large that somebody was told, and whether it is so large that mail is refused.
+    large: AtomicBool,
+    full: AtomicBool,
+}
+
+impl LogState {
+    /// Whether mail is refused because of its size.
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    /// Notes its size.
+    fn note(&self, octets: u64, most: u64) {
+        if octets >= most && !self.full.swap(true, Ordering::AcqRel) {
+            tracing::error!(target: "postern::spool", octets, log_max = most, "{TOO_LARGE}, mail is refused");
+        } else if octets >= most / 2 && !self.large.swap(true, Ordering::AcqRel) {
+            tracing::warn!(target: "postern::spool", octets, log_max = most, "{TOO_LARGE}");
+        }
+    }
+
+    /// It starts anew.
+    fn clear(&self) {
+        self.moved.store(0, Ordering::Release);
+        self.large.store(false, Ordering::Release);
+        if self.full.swap(false, Ordering::AcqRel) {
+            tracing::info!(target: "postern::spool", "the log is small again, mail is taken");
+        }
+    }
 }
 
 /// Counts the log's pages as this connection commits.
@@ -50,6 +82,10 @@ pub(super) fn after_commit(shared: &Shared, connection: &Connection) -> Result<(
         return Ok(());
     }
     let log = &shared.log;
+    log.note(
+        pages * PAGE,
+        shared.settings.log_max.max(shared.settings.log_bytes * 4),
+    );
     let rest = log.rest.swap(false, Ordering::AcqRel);
     let left = pages.saturating_sub(log.moved.load(Ordering::Acquire));
     if ((rest && left <= bound / 4) || pages >= bound * STOP_AT) && by_writer(shared, connection)? {
@@ -69,7 +105,7 @@ pub(super) fn by_writer(shared: &Shared, connection: &Connection) -> Result<bool
     }
     // The next commit starts at the log's beginning.
     PAGES.set(0);
-    shared.log.moved.store(0, Ordering::Release);
+    shared.log.clear();
     Ok(true)
 }
 

@@ -8,6 +8,7 @@ use super::inbox::Task;
 use super::transaction::{Totals, Transaction};
 use crate::error::SpoolError;
 use crate::fresh::Change;
+use crate::rescue::salvage::{self, Parts};
 
 impl Transaction<'_, '_> {
     /// Does one chore; returns how many messages (or recipients, for a flush) it changed.
@@ -25,6 +26,9 @@ impl Transaction<'_, '_> {
             Task::Damage { found } => self.damage(found),
             Task::BringForward { domain, far, to } => self.bring_forward(domain, *far, *to),
             Task::Reindex => self.reindex(),
+            // The writer does that when a transaction fails by it.
+            Task::Replace { why, .. } => Err(SpoolError::Corrupt(why.as_str().into())),
+            Task::Import { found } => self.import(found),
             Task::Requeue { ids } => self.requeue(ids),
             Task::Prune { rows } => self.prune(rows),
             Task::Shrink { pages } => shrink(self.connection, *pages),
@@ -220,6 +224,15 @@ impl Transaction<'_, '_> {
             params![domain, far.as_millisecond(), to.as_millisecond()],
         )?;
         Ok(changed as u64)
+    }
+
+    fn import(&mut self, found: &[(i64, Parts)]) -> Result<u64, SpoolError> {
+        let mut changed = 0;
+        for (id, parts) in found {
+            changed += u64::from(salvage::import(self.connection, *id, parts)?);
+        }
+        self.recount()?;
+        Ok(changed)
     }
 
     fn reindex(&mut self) -> Result<u64, SpoolError> {

@@ -27,14 +27,19 @@ impl From<rusqlite::Error> for SpoolError {
         let text = format!("database: {error}").into();
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full(text),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(text),
             _ => Self::Unavailable(text),
         }
     }
 }
 
-/// Makes the folder of the queue and an empty database file, readable by the owner only.
+/// Makes the folder of the queue, readable by the owner only.
 pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+/// Makes an empty database file where there is none, readable by the owner only.
+pub(super) fn make_database(directory: &Path) -> io::Result<()> {
     let path = directory.join(DATABASE);
     if !path.exists() {
         OpenOptions::new()
@@ -61,6 +66,7 @@ pub(super) fn open_writer(directory: &Path) -> Result<Connection, SpoolError> {
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA wal_autocheckpoint = 0;
+         PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -16384;
          PRAGMA temp_store = MEMORY;
          PRAGMA foreign_keys = OFF;

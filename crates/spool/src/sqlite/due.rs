@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn every_query_goes_by_an_index() {
         let folder = tempfile::tempdir().unwrap();
-        super::super::connection::make_directory(folder.path()).unwrap();
+        super::super::connection::make_database(folder.path()).unwrap();
         let connection = super::super::connection::open_writer(folder.path()).unwrap();
         let recipients = format!("SELECT idx {DUE_RECIPIENTS}");
         #[rustfmt::skip]

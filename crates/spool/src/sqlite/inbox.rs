@@ -12,6 +12,7 @@ use super::codec;
 use crate::error::SpoolError;
 use crate::message::{Body, Message};
 use crate::outcome::{RecipientOutcome, Settled};
+use crate::rescue::salvage::Parts;
 use crate::sums::{self, Constant, Seal};
 
 /// Most messages, and most octets of them, in one transaction: bounds how far one commit makes the log grow.
@@ -136,6 +137,11 @@ pub(super) enum Task {
         far: Timestamp,
         to: Timestamp,
     },
+    /// Put the database aside, which is damaged, and begin anew with what can be read; unless that was done since this
+    /// generation of readers.
+    Replace { why: String, generation: u64 },
+    /// Take messages in that were found in what was put aside.
+    Import { found: Vec<(i64, Parts)> },
     /// Make the index of what is due anew.
     Reindex,
     /// Give fresh messages back to the database.

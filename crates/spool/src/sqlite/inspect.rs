@@ -13,9 +13,14 @@ use super::load;
 /// Messages looked at in one read.
 pub(super) const STEP: usize = 200;
 
+/// Pages of the largest database whose trees are looked at (256 MiB).
+const TREES_MAX: i64 = 65_536;
+
 /// Where a look through the queue stands.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
+    /// Before all: the trees of the database.
+    Trees,
     /// Behind this message.
     Messages(i64),
     /// Behind this recipient: those without a message are looked for.
@@ -23,7 +28,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    pub(super) const START: Self = Self::Messages(i64::MIN);
+    pub(super) const START: Self = Self::Trees;
 }
 
 /// What a step found.
@@ -35,6 +40,8 @@ pub(super) struct Seen {
     pub(super) fresh: Vec<QueueId>,
     /// Whether the index of what is due lacks something.
     pub(super) index_lacks: bool,
+    /// What is wrong with the database as a whole: it has to be replaced.
+    pub(super) broken: Option<String>,
     /// Where to go on; `None` at the end.
     pub(super) next: Option<Place>,
 }
@@ -42,9 +49,35 @@ pub(super) struct Seen {
 /// Looks at the next few.
 pub(super) fn step(connection: &Connection, place: Place) -> Result<Seen, ReadError> {
     match place {
+        Place::Trees => trees(connection),
         Place::Messages(after) => messages(connection, after),
         Place::Recipients(id, index) => recipients(connection, id, index),
     }
+}
+
+/// Has SQLite look at its trees, where that takes a moment only: the log cannot start anew meanwhile.
+fn trees(connection: &Connection) -> Result<Seen, ReadError> {
+    let mut seen = Seen {
+        next: Some(Place::Messages(i64::MIN)),
+        ..Seen::default()
+    };
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    if pages > TREES_MAX {
+        return Ok(seen);
+    }
+    let mut query = connection.prepare("PRAGMA integrity_check(100)")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let said: String = row.get(0)?;
+        let of_index = ["missing from index", "entries in index", "entry in index"];
+        if of_index.iter().any(|what| said.contains(what)) {
+            seen.index_lacks = true;
+        // A value of another type is a matter of its row, and an unused page of nobody.
+        } else if said != "ok" && !said.contains(" value in ") && !said.contains("never used") {
+            seen.broken.get_or_insert(said);
+        }
+    }
+    Ok(seen)
 }
 
 fn messages(connection: &Connection, after: i64) -> Result<Seen, ReadError> {

@@ -1,7 +1,7 @@
 //! The keeper thread: slow work that nobody waits for.
 //!
-//! It moves log pages into the database, removes body files, looks for orphans once after the start, and forgets
-//! outcomes past their retention.
+//! It moves log pages into the database, removes body files, puts orphans aside once after the start, looks through the queue for
+//! damage, and forgets outcomes past their retention.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -17,6 +17,7 @@ use super::inbox::{Chore, Task};
 use super::shared::Shared;
 use super::{checkpoint, connection, inspect};
 use crate::error::SpoolError;
+use crate::rescue::aside;
 
 /// Rows looked at, and at most deleted, in one step of forgetting.
 const PRUNE_STEP: usize = 500;
@@ -36,6 +37,9 @@ const INSPECT_AFTER: Duration = Duration::from_secs(5);
 const INSPECT_EVERY: Duration = Duration::from_secs(24 * 3600);
 const INSPECT_SHARE: u32 = 10;
 const INSPECT_PAUSE: Duration = Duration::from_secs(60);
+
+/// How often a log that is too large is looked at.
+const FULL_PACE: Duration = Duration::from_secs(1);
 
 enum Duty {
     Checkpoint,
@@ -71,11 +75,8 @@ impl KeeperHandle {
 
 /// Runs until it is told to stop. `first_id` is the lowest id this run may give out: body files from there on are not orphans.
 pub(super) fn run(shared: &Shared, inbox: &KeeperInbox, first_id: QueueId) {
-    let mut keeper = Keeper {
-        shared,
-        checkpointer: None,
-    };
-    keeper.remove_orphans(first_id);
+    let keeper = Keeper { shared };
+    keeper.put_orphans_aside(first_id);
     let pace =
         (shared.settings.history_retention / 24).clamp(Duration::from_secs(60), Duration::from_secs(3600));
     let mut prune_at = Instant::now() + SHRINK_PACE.max(pace / 60);
@@ -86,19 +87,25 @@ pub(super) fn run(shared: &Shared, inbox: &KeeperInbox, first_id: QueueId) {
             .min(shrink_at)
             .min(inspection.at)
             .saturating_duration_since(Instant::now());
+        // Nothing is committed while mail is refused, and the log is looked at after a commit.
+        let full = shared.log.is_full();
+        let pause = if full { pause.min(FULL_PACE) } else { pause };
         match inbox.0.recv_timeout(pause) {
             Ok(Duty::Checkpoint) => keeper.checkpoint(),
             Ok(Duty::Remove(name)) => keeper.remove(&name),
             Ok(Duty::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) if full => done("emptying the log", keeper.touch()),
             Err(RecvTimeoutError::Timeout) => {}
         }
         if prune_at <= Instant::now() {
             prune_at = Instant::now() + pace;
+            done("tidying what was put aside", keeper.tidy_aside());
             done("pruning the history", keeper.forget(shared.clock.earliest()));
         }
         if shrink_at <= Instant::now() {
             shrink_at = Instant::now() + SHRINK_PACE;
             done("shrinking the database", keeper.shrink());
+            done("pruning the history", keeper.forget_excess());
         }
         if inspection.at <= Instant::now() {
             done("looking through the queue", keeper.inspect(&mut inspection));
@@ -141,12 +148,12 @@ impl Inspection {
 
 struct Keeper<'s> {
     shared: &'s Shared,
-    checkpointer: Option<Connection>,
 }
 
 impl Keeper<'_> {
-    fn checkpoint(&mut self) {
-        let result = match self.checkpointer.take() {
+    fn checkpoint(&self) {
+        let mut kept = self.shared.checkpointer.lock();
+        let result = match kept.take() {
             Some(connection) => Ok(connection),
             None => connection::open_checkpointer(&self.shared.settings.directory),
         };
@@ -154,7 +161,7 @@ impl Keeper<'_> {
             checkpoint::in_background(self.shared, &connection)?;
             // With the store down the connection must go, too.
             if self.shared.check().is_ok() {
-                self.checkpointer = Some(connection);
+                *kept = Some(connection);
             }
             Ok(())
         });
@@ -169,7 +176,8 @@ impl Keeper<'_> {
         }
     }
 
-    fn remove_orphans(&self, first_id: QueueId) {
+    /// Bodies that no message names are put aside: after a crash they are what nobody has acknowledged, after damage they are mail.
+    fn put_orphans_aside(&self, first_id: QueueId) {
         let mut candidates = Vec::new();
         let listed = self.shared.bodies.each_file(|name, id| {
             if id < first_id {
@@ -179,7 +187,8 @@ impl Keeper<'_> {
         if let Err(error) = listed {
             tracing::warn!(target: "postern::spool", %error, "body files not listed");
         }
-        let mut removed = 0_u64;
+        let mut moved = 0_u64;
+        let directory = &self.shared.settings.directory;
         for (name, id) in candidates {
             // Unless it is certain that no message names it, it stays.
             let named = self.shared.readers.read_here(|connection| {
@@ -189,14 +198,26 @@ impl Keeper<'_> {
                     .optional()?)
             });
             if let Ok(Ok(None | Some(None))) = named
-                && self.shared.bodies.remove(&name).is_ok()
+                && aside::take_body(directory, &self.shared.bodies.path(&name)).is_ok()
             {
-                removed += 1;
+                moved += 1;
             }
         }
-        if removed > 0 {
-            tracing::info!(target: "postern::spool", removed, "body files without a message removed");
+        if moved > 0 {
+            tracing::warn!(
+                target: "postern::spool", moved, aside = %directory.join(aside::FOLDER).display(),
+                "bodies that no message names were put aside, they are kept for 14 days"
+            );
         }
+    }
+
+    fn tidy_aside(&self) -> Result<(), SpoolError> {
+        let removed = aside::tidy(&self.shared.settings.directory)
+            .map_err(|error| SpoolError::from_io("cannot remove what is too old", &error))?;
+        if removed > 0 {
+            tracing::info!(target: "postern::spool", removed, "what was put aside long ago is removed");
+        }
+        Ok(())
     }
 
     fn inspect(&self, inspection: &mut Inspection) -> Result<(), SpoolError> {
@@ -209,7 +230,11 @@ impl Keeper<'_> {
         let seen = seen.inspect_err(|_| inspection.at = begun + INSPECT_PAUSE)?;
         let next = seen.next;
         for task in self.shared.repairs(seen) {
-            self.chore(task)?;
+            // One that is being replaced is looked at anew.
+            if let Err(SpoolError::Corrupt(_)) = self.chore(task) {
+                inspection.go_on(Some(inspect::Place::START), INSPECT_PAUSE);
+                return Ok(());
+            }
         }
         inspection.go_on(next, begun.elapsed());
         Ok(())
@@ -248,16 +273,45 @@ impl Keeper<'_> {
         done.blocking_recv().unwrap_or(Err(SpoolError::Closed))
     }
 
+    /// Has the writer commit something.
+    fn touch(&self) -> Result<(), SpoolError> {
+        self.chore(Task::Prune { rows: Vec::new() }).map(drop)
+    }
+
+    /// Deletes the oldest outcomes of finished messages where there are more than may be kept.
+    fn forget_excess(&self) -> Result<(), SpoolError> {
+        let most = i64::try_from(self.shared.settings.history_max).unwrap_or(i64::MAX);
+        let excess = self.shared.counts().outcomes.saturating_sub(most);
+        if excess <= 0 {
+            return Ok(());
+        }
+        self.forget_before(i64::MAX, usize::try_from(excess).unwrap_or(usize::MAX))
+    }
+
     /// Deletes outcomes of finished messages past their retention, a step at a time so that puts come in between.
     fn forget(&self, now: Timestamp) -> Result<(), SpoolError> {
         let retention = i64::try_from(self.shared.settings.history_retention.as_millis()).unwrap_or(i64::MAX);
-        let before = now.as_millisecond().saturating_sub(retention);
+        self.forget_before(now.as_millisecond().saturating_sub(retention), usize::MAX)
+    }
+
+    fn forget_before(&self, before: i64, most: usize) -> Result<(), SpoolError> {
+        // Ids of a clock that was ahead once are no times, and bound nothing.
+        let last = self.shared.ids.last();
+        let ahead = last.unix_ms() > self.shared.clock.wall().as_millisecond() + 3_600_000;
+        let bound = if ahead {
+            last
+        } else {
+            QueueId::new(before, 0).min(last)
+        };
+        let mut left = most;
         let mut after = (0, -1);
         loop {
-            let (seen, rows, next) = self
+            let (seen, mut rows, next) = self
                 .shared
                 .readers
-                .read_here(|reader| old_rows(reader, after, before))??;
+                .read_here(|reader| old_rows(reader, after, before, bound))??;
+            rows.truncate(left);
+            left -= rows.len();
             if !rows.is_empty() {
                 let (reply, done) = oneshot::channel();
                 let chore = Chore {
@@ -269,7 +323,7 @@ impl Keeper<'_> {
                 }
                 done.blocking_recv().unwrap_or(Err(SpoolError::Closed))?;
             }
-            if seen < PRUNE_STEP {
+            if seen < PRUNE_STEP || left == 0 {
                 return Ok(());
             }
             after = next;
@@ -283,15 +337,20 @@ type OldRows = (usize, Vec<(QueueId, u32)>, (i64, i64));
 ///
 /// A message accepted after `before` has no outcome from before, so ids bound the search; what is passed over are recipients of
 /// messages that are still queued.
-fn old_rows(connection: &Connection, after: (i64, i64), before: i64) -> Result<OldRows, ReadError> {
+fn old_rows(
+    connection: &Connection,
+    after: (i64, i64),
+    before: i64,
+    bound: QueueId,
+) -> Result<OldRows, ReadError> {
     let mut query = connection.prepare_cached(
         "SELECT r.message_id, r.idx,
                 r.state = 3 AND r.settled_at < ?3 AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = r.message_id)
          FROM recipient r
-         WHERE (r.message_id, r.idx) > (?1, ?2) AND r.message_id < ?4
+         WHERE (r.message_id, r.idx) > (?1, ?2) AND r.message_id <= ?4
          ORDER BY r.message_id, r.idx LIMIT ?5",
     )?;
-    let bound = QueueId::new(before, 0).as_i64();
+    let bound = bound.as_i64();
     let mut found = query.query(params![after.0, after.1, before, bound, PRUNE_STEP as i64])?;
     let (mut seen, mut rows, mut next) = (0, Vec::new(), after);
     while let Some(row) = found.next()? {
@@ -365,12 +424,7 @@ mod tests {
 
     async fn keep(spool: &SqliteSpool, work: fn(&mut Keeper<'_>)) {
         let shared = spool.shared.clone();
-        let task = move || {
-            work(&mut Keeper {
-                shared: &shared,
-                checkpointer: None,
-            })
-        };
+        let task = move || work(&mut Keeper { shared: &shared });
         tokio::task::spawn_blocking(task).await.unwrap();
     }
 
@@ -402,6 +456,38 @@ mod tests {
         }
         assert_eq!(spool.history(half).await.unwrap().len(), 1);
         assert_eq!(spool.show(half).await.unwrap().unwrap().recipients.len(), 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_history_is_bounded_in_size_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = SqliteSpool::open(SpoolSettings {
+            history_max: 100,
+            ..SpoolSettings::new(folder.path())
+        })
+        .unwrap();
+        let half = put(&spool, 10).await;
+        deliver(&spool, half, 1).await;
+        let mut finished = Vec::new();
+        for _ in 0..100 {
+            finished.push(put(&spool, 10).await);
+        }
+        for id in &finished {
+            deliver(&spool, *id, 2).await;
+        }
+        assert_eq!(spool.shared.counts().outcomes, 201);
+        keep(&spool, |keeper| keeper.forget_excess().unwrap()).await;
+        assert_eq!(spool.shared.counts().outcomes, 100);
+        assert!(
+            spool.history(finished[0]).await.unwrap().is_empty(),
+            "the oldest went"
+        );
+        assert_eq!(spool.history(finished[99]).await.unwrap().len(), 2);
+        assert_eq!(
+            spool.history(half).await.unwrap().len(),
+            1,
+            "of a message that is queued"
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -147,6 +147,10 @@ impl Shared {
             .filter(|id| !self.board.is_live(*id))
             .collect();
         let mut tasks = Vec::new();
+        if let Some(why) = seen.broken {
+            let generation = self.readers.generation();
+            return vec![Task::Replace { why, generation }];
+        }
         if !ids.is_empty() {
             tasks.push(Task::Requeue { ids });
         }

@@ -8,6 +8,7 @@
 //! | `writer` | the writer thread: commit, answer, fail, start again |
 //! | `transaction`, `settle`, `chores` | what a transaction does |
 //! | `recover`, `probe`, `reserve` | opening after a crash or a failure; a full disk |
+//! | `recovery` | taking messages out of what was put aside, when an administrator asks for it |
 //! | `checkpoint`, `keeper` | moving the log into the database, and other slow work that nobody waits for |
 //! | `readers`, `load`, `due`, `list` | reading beside the writer |
 //! | `inspect` | a slow look through the whole queue for what is damaged |
@@ -28,6 +29,7 @@ mod manage;
 mod probe;
 mod readers;
 mod recover;
+mod recovery;
 mod reserve;
 mod settle;
 mod shared;
@@ -54,6 +56,8 @@ use crate::error::SpoolError;
 use crate::fresh::{Board, Subscription};
 use crate::message::{Message, NewMessage};
 use crate::outcome::{HistoryEntry, Settled, Settlement};
+use crate::rescue;
+use crate::rescue::salvage::Recovered;
 use crate::settings::SpoolSettings;
 use due::Place;
 use inbox::{Chore, Inbox, NewRow, Put, Settle, Task};
@@ -99,6 +103,8 @@ impl SqliteSpool {
         let failed = |error: std::io::Error| SpoolError::from_io("cannot open the queue", &error);
         connection::make_directory(&settings.directory).map_err(failed)?;
         let lock = DirectoryLock::take(&settings.directory)?;
+        rescue::before_open(&settings.directory).map_err(failed)?;
+        connection::make_database(&settings.directory).map_err(failed)?;
         let (keeper, duties) = keeper::keeper_channel();
         let discard = Discard(Arc::new({
             let keeper = keeper.clone();
@@ -186,10 +192,22 @@ impl SqliteSpool {
                 .await??;
             place = seen.next;
             for task in self.shared.repairs(seen) {
-                self.shared.do_chore(task).await?;
+                match self.shared.do_chore(task).await {
+                    // It is being replaced.
+                    Err(SpoolError::Corrupt(_)) => return Ok(()),
+                    done => done?,
+                };
             }
         }
         Ok(())
+    }
+
+    /// Looks for messages in what was put aside that the queue knows nothing of, and takes them in, held, if `import` says so.
+    async fn recover_aside(&self, import: bool) -> Result<Vec<Recovered>, SpoolError> {
+        let shared = self.shared.clone();
+        let task = tokio::task::spawn_blocking(move || shared.recover_aside(import));
+        task.await
+            .unwrap_or_else(|gone| Err(SpoolError::Unavailable(gone.to_string().into())))
     }
 
     fn row(&self, new: NewMessage) -> Result<NewRow, SpoolError> {
@@ -217,7 +235,7 @@ impl SqliteSpool {
     }
 
     async fn put_message(&self, new: NewMessage) -> Result<Arc<Message>, SpoolError> {
-        self.shared.check()?;
+        self.shared.check_put()?;
         let row = self.row(new)?;
         let message = row.message.clone();
         let (reply, done) = oneshot::channel();
@@ -545,6 +563,17 @@ impl Spool for SqliteSpool {
 
     fn flush<'a>(&'a self, domain: Option<&'a str>, by: &'a str) -> SpoolFuture<'a, u64> {
         self.managed("flushed", by, self.shared.flush(domain, self.now()).boxed())
+    }
+
+    fn recover<'a>(&'a self, import: bool, by: &'a str) -> SpoolFuture<'a, Vec<Recovered>> {
+        async move {
+            let found = self.recover_aside(import).await?;
+            if import {
+                tracing::info!(target: "postern::spool", by, changed = found.len(), "recovered");
+            }
+            Ok(found)
+        }
+        .boxed()
     }
 
     fn history(&self, id: QueueId) -> SpoolFuture<'_, Vec<HistoryEntry>> {

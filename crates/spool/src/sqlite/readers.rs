@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -10,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::codec::ReadError;
 use super::connection;
+use super::inbox::{Chore, Inbox, Task};
 use crate::error::SpoolError;
 use crate::settings::SpoolSettings;
 
@@ -24,6 +26,10 @@ struct Pool {
     directory: PathBuf,
     /// How often reading failed.
     failures: AtomicU64,
+    /// Connections that somebody reads with just now.
+    in_use: AtomicUsize,
+    /// Who is told that the database is damaged.
+    inbox: Arc<Inbox>,
     idle: Mutex<Idle>,
 }
 
@@ -35,10 +41,12 @@ struct Idle {
 }
 
 impl Readers {
-    pub(super) fn new(settings: &SpoolSettings) -> Self {
+    pub(super) fn new(settings: &SpoolSettings, inbox: Arc<Inbox>) -> Self {
         let pool = Pool {
             directory: settings.directory.clone(),
             failures: AtomicU64::new(0),
+            in_use: AtomicUsize::new(0),
+            inbox,
             idle: Mutex::default(),
         };
         Self {
@@ -78,6 +86,11 @@ impl Readers {
         self.pool.failures.load(Ordering::Relaxed)
     }
 
+    /// Changes with each time the store was opened.
+    pub(super) fn generation(&self) -> u64 {
+        self.pool.idle.lock().generation
+    }
+
     /// Drops all idle connections, and those in use once they are done.
     pub(super) fn renew(&self) {
         let mut idle = self.pool.idle.lock();
@@ -85,10 +98,31 @@ impl Readers {
         idle.connections.clear();
     }
 
+    /// Drops all connections, and waits a moment for those in use.
+    pub(super) fn end(&self) {
+        self.renew();
+        let until = Instant::now() + END_WAIT;
+        while self.pool.in_use.load(Ordering::Acquire) > 0 && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Ends all reading.
     pub(super) fn close(&self) {
         self.turn.close();
         self.renew();
+    }
+}
+
+/// Longest wait for readers when the store is opened anew.
+const END_WAIT: Duration = Duration::from_secs(10);
+
+/// A connection in use.
+struct Used<'u>(&'u AtomicUsize);
+
+impl Drop for Used<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -101,22 +135,40 @@ impl Pool {
             let mut idle = self.idle.lock();
             (idle.connections.pop(), idle.generation)
         };
+        self.in_use.fetch_add(1, Ordering::AcqRel);
+        let _used = Used(&self.in_use);
         let connection = match connection {
             Some(connection) => connection,
-            None => connection::open_reader(&self.directory)?,
+            None => connection::open_reader(&self.directory).inspect_err(|error| {
+                self.count_failure(error, generation);
+            })?,
         };
         let result = query(&connection);
-        if let Err(ReadError::Database(error)) = &result {
-            // Once: whoever asked tells of each.
-            if self.failures.fetch_add(1, Ordering::Relaxed) == 0 {
-                tracing::error!(target: "postern::spool", %error, "the queue's database cannot be read everywhere");
-            }
-            return Ok(result);
+        if let Err(ReadError::Database(error)) = result {
+            let error = SpoolError::from(error);
+            self.count_failure(&error, generation);
+            return Err(error);
         }
         let mut idle = self.idle.lock();
         if idle.generation == generation {
             idle.connections.push(connection);
         }
         Ok(result)
+    }
+    fn count_failure(&self, error: &SpoolError, generation: u64) {
+        // Once: whoever asked tells of each.
+        if self.failures.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::error!(target: "postern::spool", %error, "the queue's database cannot be read everywhere");
+        }
+        if let SpoolError::Corrupt(why) = error {
+            // The writer puts it aside and begins anew.
+            let _ = self.inbox.chore(Chore {
+                task: Task::Replace {
+                    why: why.to_string(),
+                    generation,
+                },
+                reply: None,
+            });
+        }
     }
 }

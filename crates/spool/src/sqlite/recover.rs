@@ -1,16 +1,19 @@
 //! Opening the store, after a clean end, after a crash, and after it failed under our hands.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 use postern_mail::QueueId;
 use rusqlite::Connection;
 
 use super::reserve::Reserve;
 use super::shared::Shared;
-use super::transaction::Totals;
+use super::transaction::{Statements, Totals};
 use super::writer::{Doubtful, Store};
 use super::{connection, probe};
 use crate::clock::{QueueClock, Seen};
 use crate::error::SpoolError;
+use crate::rescue::{self, aside, salvage};
 use crate::settings::SpoolSettings;
 
 /// The store at the start of the program.
@@ -33,19 +36,13 @@ pub(super) fn open(settings: &SpoolSettings) -> Result<Opened, SpoolError> {
 }
 
 fn try_open(settings: &SpoolSettings) -> Result<Opened, SpoolError> {
-    let connection = connection::open_writer(&settings.directory)?;
+    let connection = open_or_replace(&settings.directory)?;
     let requeued = requeue_fresh(&connection)?;
     let store = Store {
         totals: totals(&connection)?,
         connection,
     };
-    // Those of finished messages count, too: they are in the log, and in the history.
-    let highest: i64 =
-        store
-            .connection
-            .query_row("SELECT coalesce(max(message_id), 0) FROM recipient", [], |row| {
-                row.get(0)
-            })?;
+    let highest = highest(&store.connection)?;
     let now = QueueId::new(Timestamp::now().as_millisecond(), 0);
     tracing::info!(
         target: "postern::spool",
@@ -60,6 +57,61 @@ fn try_open(settings: &SpoolSettings) -> Result<Opened, SpoolError> {
         clock: QueueClock::resume(settings.clock.clone(), seen, settings.downtime_max),
         store,
     })
+}
+
+/// Opens the database. One that cannot be used is put aside, and what can be read of it is taken into a new one.
+fn open_or_replace(directory: &Path) -> Result<Connection, SpoolError> {
+    let connection = match open_usable(directory) {
+        Err(SpoolError::Corrupt(why)) => {
+            let failed = |error| SpoolError::from_io("cannot put the damaged queue aside", &error);
+            rescue::set_aside(directory, &why).map_err(failed)?;
+            connection::make_database(directory).map_err(failed)?;
+            open_usable(directory)?
+        }
+        opened => opened?,
+    };
+    for find in aside::finds(directory)
+        .iter()
+        .filter(|find| aside::is_pending(find))
+    {
+        let messages = salvage::take_in(directory, find, &connection)?;
+        tracing::warn!(target: "postern::spool", messages, aside = %find.display(), "messages taken out of what was damaged");
+    }
+    Ok(connection)
+}
+
+/// Opens the database, and sees that it has all that the writer needs.
+fn open_usable(directory: &Path) -> Result<Connection, SpoolError> {
+    let connection = connection::open_writer(directory).map_err(damage)?;
+    let usable = Statements::prepare(&connection)
+        .map_err(SpoolError::from)
+        .and_then(|_| totals(&connection))
+        .and_then(|_| highest(&connection));
+    usable.map_err(damage)?;
+    Ok(connection)
+}
+
+/// What SQLite only says of a database whose description of itself is damaged.
+fn damage(error: SpoolError) -> SpoolError {
+    let odd = [
+        "no such",
+        "already exists",
+        "malformed",
+        "returned no rows",
+        "Invalid column",
+    ];
+    match error {
+        SpoolError::Unavailable(text) if odd.iter().any(|odd| text.contains(odd)) => {
+            SpoolError::Corrupt(text)
+        }
+        error => error,
+    }
+}
+
+/// The highest id that any row has. Those of finished messages count, too: they are in the log, and in the history.
+fn highest(connection: &Connection) -> Result<i64, SpoolError> {
+    let sql = "SELECT coalesce(max(message_id), 0) FROM recipient WHERE typeof(message_id) = 'integer'";
+    Ok(connection.query_row(sql, [], |row| row.get(0))?)
 }
 
 /// What the clocks showed at the last commit; of no use when nothing is queued.
@@ -81,15 +133,31 @@ fn clocks_seen(store: &Store) -> Result<Option<Seen>, SpoolError> {
 ///
 /// After a failed sync the log in the file may be less than the log in the page cache, although it reads well. So its content
 /// is moved into the database, which is synced, and the log is emptied; only then is there a commit.
-pub(super) fn reopen(shared: &Shared, doubtful: &mut Vec<Doubtful>) -> Result<Store, SpoolError> {
-    shared.readers.renew();
+pub(super) fn reopen(
+    shared: &Shared,
+    doubtful: &mut Vec<Doubtful>,
+    why: &SpoolError,
+) -> Result<Store, SpoolError> {
+    // SQLite keeps what it believes about locks as long as one connection of the process is open.
+    shared.readers.end();
+    drop(shared.checkpointer.lock().take());
     if let Err(error) = probe::room(&shared.settings.directory) {
         if matches!(error, SpoolError::Full(_)) {
             shared.reserve.release();
         }
         return Err(error);
     }
-    let connection = connection::open_writer(&shared.settings.directory)?;
+    let directory = &shared.settings.directory;
+    let failed = |error| SpoolError::from_io("cannot open the queue", &error);
+    let replaced = matches!(why, SpoolError::Corrupt(_));
+    if replaced {
+        rescue::set_aside(directory, &why.to_string()).map_err(failed)?;
+    }
+    connection::make_database(directory).map_err(failed)?;
+    let connection = open_or_replace(directory)?;
+    if replaced {
+        remember_fresh(shared, &connection)?;
+    }
     let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy != 0 {
         return Err(SpoolError::Unavailable(
@@ -101,6 +169,18 @@ pub(super) fn reopen(shared: &Shared, doubtful: &mut Vec<Doubtful>) -> Result<St
         totals: totals(&connection)?,
         connection,
     })
+}
+
+/// What is in delivery's memory says so again, where it was taken over from a damaged database.
+fn remember_fresh(shared: &Shared, connection: &Connection) -> Result<(), SpoolError> {
+    let transaction = connection.unchecked_transaction()?;
+    for id in shared.board.live() {
+        transaction.execute(
+            "UPDATE recipient SET state = 0 WHERE message_id = ?1 AND state = 1",
+            [id.as_i64()],
+        )?;
+    }
+    Ok(transaction.commit()?)
 }
 
 /// What was in delivery's memory when the last run ended waits in the database again. Returns how many recipients that were.

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use postern_mail::QueueId;
+use rusqlite::Connection;
 
-use super::checkpoint::LogState;
+use super::checkpoint::{LogState, TOO_LARGE};
 use super::inbox::Inbox;
 use super::keeper::KeeperHandle;
 use super::readers::Readers;
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     pub(super) board: Arc<Board>,
     pub(super) bodies: Arc<BodyStore>,
     pub(super) readers: Readers,
+    /// The keeper's connection, which must go when the store failed.
+    pub(super) checkpointer: Mutex<Option<Connection>>,
     pub(super) keeper: KeeperHandle,
     pub(super) ids: Ids,
     pub(super) clock: QueueClock,
@@ -68,7 +71,8 @@ impl Shared {
             clock,
         } = parts;
         Arc::new(Self {
-            readers: Readers::new(&settings),
+            readers: Readers::new(&settings, inbox.clone()),
+            checkpointer: Mutex::default(),
             ids: Ids(AtomicI64::new(last_id.as_i64())),
             clock,
             wait_max: AtomicU64::new(0),
@@ -96,7 +100,10 @@ impl Shared {
     }
 
     pub(super) fn state(&self) -> SpoolState {
-        self.state.lock().clone()
+        match self.state.lock().clone() {
+            SpoolState::Ready if self.log.is_full() => SpoolState::Full(TOO_LARGE.into()),
+            state => state,
+        }
     }
 
     pub(super) fn set_state(&self, state: SpoolState) {
@@ -119,12 +126,21 @@ impl Shared {
         if !self.down.load(Ordering::Acquire) {
             return Ok(());
         }
-        match self.state() {
+        let state = self.state.lock().clone();
+        match state {
             SpoolState::Ready => Ok(()),
             SpoolState::Full(reason) => Err(SpoolError::Full(reason)),
             SpoolState::Unavailable(reason) => Err(SpoolError::Unavailable(reason)),
             SpoolState::Closed => Err(SpoolError::Closed),
         }
+    }
+
+    /// The same for mail, which is refused before all else.
+    pub(super) fn check_put(&self) -> Result<(), SpoolError> {
+        if self.log.is_full() {
+            return Err(SpoolError::Full(TOO_LARGE.into()));
+        }
+        self.check()
     }
 
     pub(super) fn counts(&self) -> Totals {
@@ -140,6 +156,11 @@ impl Shared {
 pub(super) struct Ids(AtomicI64);
 
 impl Ids {
+    /// The last one given out.
+    pub(super) fn last(&self) -> QueueId {
+        QueueId::from_i64(self.0.load(Ordering::Relaxed))
+    }
+
     pub(super) fn next(&self) -> QueueId {
         let now = QueueId::new(Timestamp::now().as_millisecond(), 0).as_i64();
         let after = |last: i64| Some(now.max(last + 1));

@@ -11,7 +11,7 @@ use postern_mail::QueueId;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::inbox::{Batch, Woken};
+use super::inbox::{Batch, Chore, Task, Woken};
 use super::recover;
 use super::shared::Shared;
 use super::transaction::{Effects, Statements, Totals, Transaction};
@@ -80,6 +80,7 @@ pub(super) fn run(shared: &Arc<Shared>, mut store: Store) -> Result<(), SpoolErr
 
 /// Opens the store again, with growing pauses; `None` when the queue is closed meanwhile.
 fn reopen(shared: &Arc<Shared>, carried: &mut Carried, why: &SpoolError) -> Option<Store> {
+    let mut why = why.clone();
     let mut pause = shared.settings.reopen_wait;
     loop {
         let until = Instant::now() + pause;
@@ -88,13 +89,15 @@ fn reopen(shared: &Arc<Shared>, carried: &mut Carried, why: &SpoolError) -> Opti
                 carried.batch.fail(&SpoolError::Closed);
                 return None;
             }
-            fail_new(&mut carried.batch, why);
+            fail_new(&mut carried.batch, &why);
         }
-        match recover::reopen(shared, &mut carried.doubtful) {
+        match recover::reopen(shared, &mut carried.doubtful, &why) {
             Ok(store) => return Some(store),
             Err(error) => {
                 tracing::warn!(target: "postern::spool", %error, retry_ms = pause.as_millis() as u64, "store not open yet");
                 shared.set_down(&error);
+                // One that is put aside is not put aside twice.
+                why = error;
             }
         }
         pause = (pause * 2).min(shared.settings.reopen_wait_max);
@@ -169,7 +172,7 @@ impl<'s, 'c> Writer<'s, 'c> {
                 return Ended::Closed(self.close());
             }
             self.gather(&mut carried.batch);
-            if let Err(error) = self.shared.check() {
+            if let Err(error) = self.shared.check_put() {
                 fail_puts(&mut carried.batch, &error);
             }
             match self.commit(&mut carried.batch) {
@@ -263,6 +266,15 @@ impl<'s, 'c> Writer<'s, 'c> {
         self.counted.clear();
         if batch.is_empty() {
             return Ok(());
+        }
+        // Several who stumble over the same damage wish for one new database.
+        let now = self.shared.readers.generation();
+        let stale =
+            |chore: &Chore| matches!(chore.task, Task::Replace { generation, .. } if generation != now);
+        for chore in batch.chores.extract_if(.., |chore| stale(chore)) {
+            if let Some(reply) = chore.reply {
+                let _ = reply.send(Ok(0));
+            }
         }
         let before = self.totals;
         if let Err(error) = self.write(batch) {

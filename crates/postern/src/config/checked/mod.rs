@@ -285,6 +285,8 @@ pub(super) fn spool(file: &Postern) -> SpoolSettings {
         fresh_count_max: clamp(*written.fresh),
         fresh_bytes_max: clamp(*written.fresh_bytes),
         log_bytes: *written.log_size,
+        log_max: *written.log_max,
+        history_max: *written.history_max,
         reserve_bytes: *written.reserve,
         readers: clamp(*written.readers),
         downtime_max: downtime_max(file),

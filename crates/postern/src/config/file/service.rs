@@ -18,6 +18,8 @@ table! {
         outcome_wait: Duration = Time("0", "1s"), default "\"5ms\"";
         /// How long the outcomes of finished messages are kept. Costs about 150 octets a recipient.
         history: Duration = Time("0", "365d"), default "\"3d\"";
+        /// Most outcomes that are kept, whatever their age; the oldest go first.
+        history_max: u64 = Count(1_000..=1_000_000_000), default "5000000";
         /// The largest body that is kept in memory while it arrives and then in the database; a larger one gets a file of its own.
         inline: u64 = Size("4 KiB", "1 MiB"), default "\"64 KiB\"";
         /// Most fresh messages in memory between acceptance and delivery; further ones are read back from disk. Half are kept
@@ -28,6 +30,9 @@ table! {
         /// The size of the write-ahead log at which it is moved into the database. Larger makes that rarer, and a start
         /// after a crash longer.
         log_size: u64 = Size("1 MiB", "1 GiB"), default "\"16 MiB\"";
+        /// The size of the write-ahead log at which mail is refused with 452 until it is smaller. It grows so far only while another
+        /// program reads the database and does not end.
+        log_max: u64 = Size("64 MiB", "64 GiB"), default "\"512 MiB\"";
         /// Room kept aside on the disk in a file, and given up when the disk is full, so that what is queued can still be
         /// delivered. No less than twice `log_size` and 16 MiB are of use; `"0"` keeps none.
         reserve: u64 = Size("0", "16 GiB"), default "\"48 MiB\"";

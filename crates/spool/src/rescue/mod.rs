@@ -1,0 +1,126 @@
+//! When the queue's files are not as they were left: nothing is thrown away, what can be read goes on, and all of it is said loudly.
+//!
+//! | Module | What it does |
+//! | --- | --- |
+//! | `wal` | looks at the log before SQLite does, and mends what can be mended |
+//! | `pages` | reads rows from pages that SQLite refuses |
+//! | `salvage` | takes rows out of damaged files into a queue |
+//! | `aside` | where damaged files and bodies without a message are kept |
+
+pub(crate) mod aside;
+pub(crate) mod pages;
+pub(crate) mod salvage;
+pub(crate) mod wal;
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use wal::{Verdict, Wal};
+
+/// Files of SQLite's: the database, its log, and what processes share about the log.
+pub(crate) fn files(directory: &Path) -> [PathBuf; 3] {
+    ["queue.db", "queue.db-wal", "queue.db-shm"].map(|name| directory.join(name))
+}
+
+/// Looks at the files before SQLite opens them.
+///
+/// # Errors
+///
+/// Those of the disk; nothing was thrown away then.
+pub(crate) fn before_open(directory: &Path) -> io::Result<()> {
+    let [database, log, shared] = files(directory);
+    for path in [&database, &log, &shared] {
+        mend_mode(path)?;
+    }
+    let length = |path: &Path| path.metadata().map_or(0, |data| data.len());
+    let wal = Wal::read(&log)?;
+    if length(&database) == 0 {
+        if wal.is_some() {
+            let find = aside::begin(directory, "the database was gone, its log was there")?;
+            aside::take(&find, &log)?;
+            remove(&shared)?;
+            aside::set_pending(&find, true)?;
+            tell("queue.db is gone, but its log is there", &find);
+        }
+        return Ok(());
+    }
+    let Some(wal) = wal else { return Ok(()) };
+    let verdict = wal.verdict();
+    match verdict {
+        Verdict::Sound => {}
+        Verdict::Mendable(bad) => {
+            let find = aside::begin(directory, "the log was damaged, and could be mended")?;
+            aside::copy(&find, &log)?;
+            wal.write_mended(&log)?;
+            remove(&shared)?;
+            tracing::error!(
+                target: "postern::spool", bad, copy = %find.display(),
+                "queue.db-wal was damaged and is mended, nothing is lost: look at the disk"
+            );
+        }
+        Verdict::Lost(bad) => {
+            let find = aside::begin(
+                directory,
+                "the log was damaged, what follows the damage is not in the queue",
+            )?;
+            aside::copy(&find, &log)?;
+            aside::set_pending(&find, true)?;
+            tracing::error!(target: "postern::spool", bad, "queue.db-wal is damaged and cannot be mended");
+            tell("queue.db-wal is damaged", &find);
+        }
+    }
+    Ok(())
+}
+
+/// Puts a database that cannot be used aside, with its log.
+pub(crate) fn set_aside(directory: &Path, why: &str) -> io::Result<PathBuf> {
+    let [database, log, shared] = files(directory);
+    let find = aside::begin(directory, &format!("the database was damaged: {why}"))?;
+    aside::set_pending(&find, true)?;
+    aside::take(&find, &database)?;
+    aside::take(&find, &log)?;
+    remove(&shared)?;
+    crate::body::sync_folder(directory)?;
+    tell(
+        "queue.db is damaged and was put aside, the queue starts anew",
+        &find,
+    );
+    Ok(find)
+}
+
+fn tell(what: &str, find: &Path) {
+    tracing::error!(
+        target: "postern::spool", aside = %find.display(),
+        "{what}; what can be read is taken into the queue: see `postern queue recover`, and look at the disk"
+    );
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Gives the owner of a file the right to read and write it: SQLite makes its shared file with the rights that the database has
+/// at that moment, and never changes them.
+fn mend_mode(path: &Path) -> io::Result<()> {
+    let Ok(data) = path.symlink_metadata() else {
+        return Ok(());
+    };
+    if !data.is_file() || data.mode() & 0o600 == 0o600 {
+        return Ok(());
+    }
+    let mode = data.mode() & 0o777;
+    fs::set_permissions(path, Permissions::from_mode(mode | 0o600)).map_err(|error| {
+        let text = format!(
+            "{} has mode {mode:03o} and belongs to somebody else ({error}): chmod 600 and chown it to the server's user",
+            path.display()
+        );
+        io::Error::new(error.kind(), text)
+    })?;
+    tracing::warn!(target: "postern::spool", file = %path.display(), mode = format!("{mode:03o}"), "made readable and writable for its owner");
+    Ok(())
+}

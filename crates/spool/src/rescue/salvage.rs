@@ -1,0 +1,398 @@
+//! Takes rows out of damaged files into a queue.
+//!
+//! What hangs in the database's trees is taken as it is; messages are compared with their seals when they are used, as always. What
+//! hangs nowhere, or stands in a log behind its damage, may be older than what became of it: it comes in held, for an administrator
+//! to look at, and only if the queue knows nothing of the message.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use postern_mail::QueueId;
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+
+use super::aside;
+use super::pages::{Pages, Row, Value};
+
+/// Columns of the tables, and of their first version.
+const MESSAGE: usize = 21;
+const MESSAGE_FIRST: usize = 17;
+const RECIPIENT: usize = 16;
+const BODY: usize = 3;
+
+/// Places of columns.
+const HOLD: usize = 6;
+const STATE: usize = 2;
+const OUTCOME: usize = 13;
+
+/// Rows put in one transaction.
+const STEP: usize = 2_000;
+
+/// Why what may be older than what became of it is held.
+const HELD: &str = "recovered from a damaged file: look whether it was delivered, then release or remove it";
+
+/// A message that was found in what was put aside, and that the queue knows nothing of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recovered {
+    /// Its id; it keeps that in the queue.
+    pub id: QueueId,
+    /// Sender without angle brackets; empty for `<>`, and where it cannot be read.
+    pub sender: String,
+    /// Recipients without an outcome.
+    pub recipients: Vec<String>,
+    /// Its octets.
+    pub size: u64,
+    /// The find that it was in.
+    pub found_in: String,
+}
+
+/// All that was read of one message.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    message: Option<Vec<Value>>,
+    pub(crate) body: Option<[Value; 2]>,
+    recipients: BTreeMap<i64, Vec<Value>>,
+}
+
+enum Kind {
+    Message(i64, Vec<Value>),
+    Body(i64, [Value; 2]),
+    Recipient(i64, i64, Vec<Value>),
+    Totals(Vec<Value>),
+}
+
+/// What a row is of, by its shape.
+fn kind(row: Row) -> Option<Kind> {
+    let Row { number, mut values } = row;
+    match (number, values.len()) {
+        (Some(id), MESSAGE_FIRST..=MESSAGE) if id >= 0 && values[0] == Value::Null => {
+            values[0] = Value::Integer(id);
+            values.resize(MESSAGE, Value::Null);
+            Some(Kind::Message(id, values))
+        }
+        (Some(id), BODY) if id >= 0 && values[0] == Value::Null => {
+            let mut parts = values.into_iter().skip(1);
+            Some(Kind::Body(id, [parts.next()?, parts.next()?]))
+        }
+        (None, RECIPIENT) => {
+            let (id, index) = (values[0].integer()?, values[1].integer()?);
+            (id >= 0 && index >= 0).then_some(Kind::Recipient(id, index, values))
+        }
+        (Some(1), 10) => Some(Kind::Totals(values)),
+        _ => None,
+    }
+}
+
+/// Takes what can be read out of a find that is pending into the database, which nobody else writes to. Returns how many messages
+/// that were.
+pub(crate) fn take_in(directory: &Path, find: &Path, connection: &Connection) -> rusqlite::Result<u64> {
+    let unreadable = |error: std::io::Error| {
+        tracing::error!(target: "postern::spool", aside = %find.display(), %error, "what was put aside cannot be read");
+    };
+    let before = messages(connection)?;
+    let whole = find.join("queue.db").exists();
+    let loose = match open(directory, find) {
+        Ok(pages) if whole => copy_trees(&pages, connection)?,
+        // The log alone: its pages are parts of a database that is elsewhere or gone.
+        Ok(pages) => {
+            apply_outcomes(&pages, connection)?;
+            sift(|visit| pages.rows_of_log(visit))
+        }
+        Err(error) => {
+            unreadable(error);
+            return Ok(0);
+        }
+    };
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let mut ids = Vec::new();
+    for (id, parts) in loose {
+        if import(connection, id, &parts)? {
+            ids.push(id);
+        }
+    }
+    let wanted: HashSet<i64> = ids.iter().copied().collect();
+    let mut failed = None;
+    each_body(directory, find, |id, body| {
+        if wanted.contains(&id) {
+            let stored = insert(connection, &Kind::Body(id, body), "OR IGNORE");
+            failed = failed.take().or(stored.err());
+        }
+    });
+    if let Some(error) = failed {
+        connection.execute_batch("ROLLBACK")?;
+        return Err(error);
+    }
+    settle_down(connection)?;
+    connection.execute_batch("COMMIT")?;
+    give_bodies_back(directory, connection)?;
+    let all = connection
+        .prepare("SELECT id FROM message")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    ids.extend(all);
+    if let Err(error) = aside::note_imported(find, &ids).and_then(|()| aside::set_pending(find, false)) {
+        unreadable(error);
+    }
+    Ok(messages(connection)?.saturating_sub(before))
+}
+
+/// The pages of a find. To a log alone belongs the database that it was beside.
+fn open(directory: &Path, find: &Path) -> std::io::Result<Pages> {
+    let own = find.join("queue.db");
+    let database = if own.exists() {
+        own
+    } else {
+        directory.join("queue.db")
+    };
+    Pages::open(&database, &find.join("queue.db-wal"))
+}
+
+fn messages(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT count(*) FROM message", [], |row| {
+        row.get::<_, i64>(0).map(i64::unsigned_abs)
+    })
+}
+
+/// Outcomes behind the damage of a log: what was delivered is not to be delivered again.
+fn apply_outcomes(pages: &Pages, connection: &Connection) -> rusqlite::Result<()> {
+    let mut done = Vec::new();
+    pages.rows_of_log(|row| {
+        if let Some(Kind::Recipient(id, _, values)) = kind(row)
+            && values[STATE] == Value::Integer(3)
+            && values[OUTCOME] != Value::Null
+        {
+            done.push((id, values));
+        }
+    });
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    for (id, values) in done {
+        let changed = connection
+            .prepare_cached(
+                "UPDATE recipient SET state = 3, attempts = ?4, relay = ?5, status = ?6, reply = ?7, outcome = ?8,
+                     settled_at = ?9, removed_by = ?10
+                 WHERE message_id = ?1 AND idx = ?2 AND state IS NOT 3 AND address = ?3",
+            )?
+            .execute(params_from_iter([0, 1, 7, 4, 10, 11, 12, 13, 14, 15].map(|column| &values[column])))?;
+        if changed > 0 {
+            connection.execute(
+                "UPDATE message SET unfinished =
+                     (SELECT count(*) FROM recipient WHERE message_id = ?1 AND state IS NOT 3) WHERE id = ?1",
+                [id],
+            )?;
+            connection.execute(
+                "DELETE FROM body WHERE message_id = ?1 AND EXISTS (SELECT 1 FROM message WHERE id = ?1 AND unfinished = 0)",
+                [id],
+            )?;
+            connection.execute("DELETE FROM message WHERE id = ?1 AND unfinished = 0", [id])?;
+        }
+    }
+    connection.execute_batch("COMMIT")
+}
+
+/// Copies what hangs in the trees; returns what hangs nowhere.
+fn copy_trees(pages: &Pages, connection: &Connection) -> rusqlite::Result<BTreeMap<i64, Parts>> {
+    let mut loose = BTreeMap::new();
+    let (mut failed, mut count) = (None, 0_usize);
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    pages.rows(|in_tree, row| {
+        let Some(kind) = kind(row) else { return };
+        if !in_tree {
+            return gather(&mut loose, kind);
+        }
+        count += 1;
+        let stored = insert(connection, &kind, "OR IGNORE").and_then(|_| {
+            if count.is_multiple_of(STEP) {
+                connection.execute_batch("COMMIT; BEGIN IMMEDIATE")
+            } else {
+                Ok(())
+            }
+        });
+        failed = failed.take().or(stored.err());
+    });
+    match failed {
+        Some(error) => {
+            connection.execute_batch("ROLLBACK")?;
+            Err(error)
+        }
+        None => {
+            connection.execute_batch("COMMIT")?;
+            Ok(loose)
+        }
+    }
+}
+
+fn gather(loose: &mut BTreeMap<i64, Parts>, kind: Kind) {
+    match kind {
+        Kind::Message(id, values) => loose.entry(id).or_default().message = Some(values),
+        // Bodies are read when it is known whose are wanted: all of them are more than memory holds.
+        Kind::Body(..) | Kind::Totals(_) => {}
+        Kind::Recipient(id, index, values) => {
+            loose.entry(id).or_default().recipients.insert(index, values);
+        }
+    }
+}
+
+fn sift(rows: impl FnOnce(&mut dyn FnMut(Row))) -> BTreeMap<i64, Parts> {
+    let mut loose = BTreeMap::new();
+    rows(&mut |row| {
+        if let Some(kind) = kind(row) {
+            gather(&mut loose, kind);
+        }
+    });
+    loose
+}
+
+fn insert(connection: &Connection, kind: &Kind, or: &str) -> rusqlite::Result<usize> {
+    let places = |count: usize| vec!["?"; count].join(", ");
+    match kind {
+        Kind::Message(_, values) => connection
+            .prepare_cached(&format!("INSERT {or} INTO message VALUES ({})", places(MESSAGE)))?
+            .execute(params_from_iter(values)),
+        Kind::Body(id, [prefix, content]) => connection
+            .prepare_cached(&format!("INSERT {or} INTO body VALUES (?, ?, ?)"))?
+            .execute(params![id, prefix, content]),
+        Kind::Recipient(_, _, values) => connection
+            .prepare_cached(&format!(
+                "INSERT {or} INTO recipient VALUES ({})",
+                places(RECIPIENT)
+            ))?
+            .execute(params_from_iter(values)),
+        // Waits go on by the clock that they were written by.
+        Kind::Totals(values) => connection.execute(
+            "UPDATE totals SET queue_clock = ?1, wall_clock = ?2 WHERE id = 1 AND queue_clock = 0",
+            params![values[6], values[7]],
+        ),
+    }
+}
+
+impl Parts {
+    /// Recipients that are open, by what was read.
+    fn open(&self) -> impl Iterator<Item = &Vec<Value>> {
+        self.recipients
+            .values()
+            .filter(|values| values[STATE] != Value::Integer(3))
+    }
+
+    fn shown(&self, id: i64, find: &Path) -> Recovered {
+        let message = self.message.as_deref().unwrap_or_default();
+        let text = |place: usize| message.get(place).and_then(Value::text).unwrap_or_default();
+        Recovered {
+            id: QueueId::from_i64(id),
+            sender: text(1).to_owned(),
+            recipients: self
+                .open()
+                .map(|values| values[7].text().unwrap_or_default().to_owned())
+                .collect(),
+            size: message.get(3).and_then(Value::integer).unwrap_or_default().max(0) as u64,
+            found_in: find
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+        }
+    }
+}
+
+/// Whether the queue knows of a message, or knew of it and has what became of it.
+pub(crate) fn is_known(connection: &Connection, id: i64) -> rusqlite::Result<bool> {
+    let mut query = connection.prepare_cached(
+        "SELECT 1 WHERE EXISTS (SELECT 1 FROM message WHERE id = ?1)
+             OR EXISTS (SELECT 1 FROM recipient WHERE message_id = ?1)",
+    )?;
+    Ok(query.query_row([id], |_| Ok(())).optional()?.is_some())
+}
+
+/// Puts one message into the queue, held, within a transaction; unless the queue knows of it or nothing is left to be done.
+pub(crate) fn import(connection: &Connection, id: i64, parts: &Parts) -> rusqlite::Result<bool> {
+    let Some(message) = &parts.message else {
+        return Ok(false);
+    };
+    if parts.open().next().is_none() || is_known(connection, id)? {
+        return Ok(false);
+    }
+    let mut message = message.clone();
+    message[HOLD] = Value::Text(HELD.into());
+    let mut stored = insert(connection, &Kind::Message(id, message), "OR IGNORE")?;
+    for (index, values) in &parts.recipients {
+        let mut values = values.clone();
+        if values[STATE] != Value::Integer(3) {
+            values[STATE] = Value::Integer(2);
+        }
+        stored += insert(connection, &Kind::Recipient(id, *index, values), "OR IGNORE")?;
+    }
+    if let Some(body) = &parts.body {
+        insert(connection, &Kind::Body(id, body.clone()), "OR IGNORE")?;
+    }
+    connection.execute(
+        "UPDATE message SET unfinished =
+             (SELECT count(*) FROM recipient WHERE message_id = ?1 AND state IS NOT 3) WHERE id = ?1",
+        [id],
+    )?;
+    Ok(stored > 0)
+}
+
+/// Sets right what follows from the rows: counts, and that nothing is in anybody's memory.
+fn settle_down(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "UPDATE recipient SET state = 1 WHERE state = 0;
+         UPDATE totals SET (messages, recipients, held, bytes, damaged) =
+             (SELECT count(*), CAST(total(unfinished) AS INTEGER), count(hold), CAST(total(size) AS INTEGER), count(damaged)
+              FROM message),
+             outcomes = (SELECT count(*) FROM recipient WHERE state = 3), fresh_from = 0 WHERE id = 1;",
+    )
+}
+
+/// Bodies that were put aside go back to the messages that name them.
+pub(crate) fn give_bodies_back(directory: &Path, connection: &Connection) -> rusqlite::Result<()> {
+    let mut query = connection.prepare("SELECT id, body_file FROM message WHERE body_file IS NOT NULL")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let (Ok(id), Ok(name)) = (row.get(0), row.get::<_, String>(1)) else {
+            continue;
+        };
+        let id = QueueId::from_i64(id);
+        if let Err(error) = aside::give_body_back(directory, id, &directory.join("bodies").join(name)) {
+            tracing::error!(target: "postern::spool", queue = %id, %error, "its body was put aside and cannot be moved back");
+        }
+    }
+    Ok(())
+}
+
+/// A find's messages that nobody has taken out yet, and that may be new to the queue.
+pub(crate) fn candidates(directory: &Path, find: &Path) -> std::io::Result<Vec<(i64, Parts, Recovered)>> {
+    let pages = open(directory, find)?;
+    let whole = find.join("queue.db").exists();
+    let done: HashSet<i64> = aside::imported(find);
+    let parts = sift(|visit| {
+        if whole {
+            pages.rows(|_, row| visit(row));
+        } else {
+            pages.rows_of_log(visit);
+        }
+    });
+    let new = parts
+        .into_iter()
+        .filter(|(id, parts)| !done.contains(id) && parts.message.is_some() && parts.open().next().is_some());
+    Ok(new
+        .map(|(id, parts)| {
+            let shown = parts.shown(id, find);
+            (id, parts, shown)
+        })
+        .collect())
+}
+
+/// Calls `visit` with each row of bodies in a find.
+pub(crate) fn each_body(directory: &Path, find: &Path, mut visit: impl FnMut(i64, [Value; 2])) {
+    let Ok(pages) = open(directory, find) else {
+        return;
+    };
+    let mut each = |row| {
+        if let Some(Kind::Body(id, body)) = kind(row) {
+            visit(id, body);
+        }
+    };
+    if find.join("queue.db").exists() {
+        pages.rows(|_, row| each(row));
+    } else {
+        pages.rows_of_log(each);
+    }
+}
