@@ -14,10 +14,15 @@ pub(crate) mod wal;
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use wal::{Verdict, Wal};
+
+const PAGE: usize = 4096;
+
+/// Octets read at a time, as long as all goes well.
+const PIECE: usize = 256 * PAGE;
 
 /// Files of SQLite's: the database, its log, and what processes share about the log.
 pub(crate) fn files(directory: &Path) -> [PathBuf; 3] {
@@ -88,6 +93,44 @@ pub(crate) fn set_aside(directory: &Path, why: &str) -> io::Result<PathBuf> {
         &find,
     );
     Ok(find)
+}
+
+/// How much of the database and its log can be read at all.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Readable {
+    /// Pages, about.
+    pub(crate) all: u64,
+    /// Those that the disk does not give.
+    pub(crate) bad: u64,
+}
+
+impl Readable {
+    /// Reads the files once.
+    pub(crate) fn look(directory: &Path) -> Self {
+        let [database, log, _] = files(directory);
+        let mut found = Self::default();
+        for path in [database, log] {
+            if let Ok(file) = fs::File::open(path) {
+                found.count(&file);
+            }
+        }
+        found
+    }
+
+    fn count(&mut self, file: &fs::File) {
+        let length = file.metadata().map_or(0, |data| data.len());
+        let mut piece = vec![0; PIECE];
+        let mut at = 0;
+        while at < length {
+            let pages = (length - at).min(PIECE as u64).div_ceil(PAGE as u64);
+            self.all += pages;
+            if file.read_at(&mut piece, at).is_err() {
+                let bad = |page: &u64| file.read_at(&mut piece[..PAGE], at + page * PAGE as u64).is_err();
+                self.bad += (0..pages).filter(bad).count() as u64;
+            }
+            at += PIECE as u64;
+        }
+    }
 }
 
 fn tell(what: &str, find: &Path) {

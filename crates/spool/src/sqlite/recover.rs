@@ -1,6 +1,7 @@
 //! Opening the store, after a clean end, after a crash, and after it failed under our hands.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use postern_mail::QueueId;
@@ -13,8 +14,15 @@ use super::writer::{Doubtful, Store};
 use super::{connection, probe};
 use crate::clock::{QueueClock, Seen};
 use crate::error::SpoolError;
-use crate::rescue::{self, aside, salvage};
+use crate::rescue::{self, Readable, aside, salvage};
 use crate::settings::SpoolSettings;
+
+/// How often, and with which pauses, a database is read before a start takes it for damaged.
+const START_TRIES: usize = 3;
+const START_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a few pages may stay unreadable before the queue goes on without them.
+const SPOT_WAIT: Duration = Duration::from_secs(60);
 
 /// The store at the start of the program.
 pub(super) struct Opened {
@@ -63,6 +71,7 @@ fn try_open(settings: &SpoolSettings) -> Result<Opened, SpoolError> {
 fn open_or_replace(directory: &Path) -> Result<Connection, SpoolError> {
     let connection = match open_usable(directory) {
         Err(SpoolError::Corrupt(why)) => {
+            be_sure(directory)?;
             let failed = |error| SpoolError::from_io("cannot put the damaged queue aside", &error);
             rescue::set_aside(directory, &why).map_err(failed)?;
             connection::make_database(directory).map_err(failed)?;
@@ -78,6 +87,57 @@ fn open_or_replace(directory: &Path) -> Result<Connection, SpoolError> {
         tracing::warn!(target: "postern::spool", messages, aside = %find.display(), "messages taken out of what was damaged");
     }
     Ok(connection)
+}
+
+/// Before a database is put aside at the start: a disk that cannot be read for a moment is no damage, and SQLite calls both the same.
+fn be_sure(directory: &Path) -> Result<(), SpoolError> {
+    let mut found = Readable::default();
+    for _ in 0..START_TRIES {
+        found = Readable::look(directory);
+        if found.bad == 0 {
+            return Ok(());
+        }
+        std::thread::sleep(START_PAUSE);
+    }
+    match is_spot(found) {
+        true => Ok(()),
+        false => Err(unreadable(found)),
+    }
+}
+
+/// Whether a database that SQLite called damaged while it was in use is so, and has to go. What cannot be read for a moment, and
+/// what is fine when it is looked at again, stays.
+fn is_beyond_use(shared: &Shared) -> Result<bool, SpoolError> {
+    let directory = &shared.settings.directory;
+    let found = Readable::look(directory);
+    let mut since = shared.unreadable_since.lock();
+    if found.bad > 0 {
+        let begun = *since.get_or_insert_with(Instant::now);
+        return match is_spot(found) && begun.elapsed() >= SPOT_WAIT {
+            true => Ok(true),
+            false => Err(unreadable(found)),
+        };
+    }
+    *since = None;
+    drop(since);
+    let sound = connection::open_reader(directory).and_then(|connection| {
+        let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        Ok(verdict == "ok")
+    });
+    match sound {
+        Ok(sound) => Ok(!sound),
+        Err(SpoolError::Corrupt(_)) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// A few sectors that went bad, and not the whole disk.
+fn is_spot(found: Readable) -> bool {
+    found.bad * 10 < found.all
+}
+
+fn unreadable(found: Readable) -> SpoolError {
+    SpoolError::Unavailable(format!("{} of {} pages cannot be read", found.bad, found.all).into())
 }
 
 /// Opens the database, and sees that it has all that the writer needs.
@@ -149,7 +209,7 @@ pub(super) fn reopen(
     }
     let directory = &shared.settings.directory;
     let failed = |error| SpoolError::from_io("cannot open the queue", &error);
-    let replaced = matches!(why, SpoolError::Corrupt(_));
+    let replaced = matches!(why, SpoolError::Corrupt(_)) && is_beyond_use(shared)?;
     if replaced {
         rescue::set_aside(directory, &why.to_string()).map_err(failed)?;
     }

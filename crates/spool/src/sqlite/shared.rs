@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) readers: Readers,
     /// The keeper's connection, which must go when the store failed.
     pub(super) checkpointer: Mutex<Option<Connection>>,
+    /// Since when parts of the database cannot be read.
+    pub(super) unreadable_since: Mutex<Option<Instant>>,
     pub(super) keeper: KeeperHandle,
     pub(super) ids: Ids,
     pub(super) clock: QueueClock,
@@ -73,6 +75,7 @@ impl Shared {
         Arc::new(Self {
             readers: Readers::new(&settings, inbox.clone()),
             checkpointer: Mutex::default(),
+            unreadable_since: Mutex::default(),
             ids: Ids(AtomicI64::new(last_id.as_i64())),
             clock,
             wait_max: AtomicU64::new(0),
