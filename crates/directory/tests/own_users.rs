@@ -503,3 +503,50 @@ fn app_passwords_that_cannot_be() {
             .any(|window| window == letters.as_bytes())
     );
 }
+
+/// A damaged file is no file without users: nobody is told that a password is wrong, and a backup in its place counts at once.
+#[tokio::test]
+async fn a_damaged_file_is_an_outage_until_a_backup_is_put_in_its_place() {
+    let (folder, path) = place();
+    UserStore::open(&path)
+        .unwrap()
+        .add("ann", &secret("right"), &[])
+        .unwrap();
+    let backup = folder.path().join("backup.db");
+    let whole = rusqlite::Connection::open(&path).unwrap();
+    whole
+        .execute("VACUUM INTO ?1", [backup.to_str().unwrap()])
+        .unwrap();
+    drop(whole);
+    fs::set_permissions(&backup, fs::Permissions::from_mode(0o600)).unwrap();
+    let octets = fs::read(&backup).unwrap();
+    type Damage = fn(&mut Vec<u8>);
+    let cases: &[(&str, Damage)] = &[
+        ("its header is gone", |octets| octets[..100].fill(0)),
+        ("it is a text", |octets| *octets = b"hello\n".repeat(1_000)),
+        ("its first page is gone", |octets| octets[100..4096].fill(0xff)),
+    ];
+    for (shows, damage) in cases {
+        for end in ["users.db-wal", "users.db-shm"] {
+            let _ = fs::remove_file(folder.path().join(end));
+        }
+        let mut damaged = octets.clone();
+        damage(&mut damaged);
+        fs::write(&path, damaged).unwrap();
+        let directories = directory(&path).await;
+        for (login, password) in [("ann", "right"), ("ann", "wrong"), ("nobody", "right")] {
+            let verdict = check(&directories, login, password).await;
+            assert!(
+                matches!(verdict, PasswordVerdict::Unavailable { .. }),
+                "{shows}: {login} {verdict:?}"
+            );
+        }
+        let error = UserStore::open(&path).unwrap_err();
+        assert!(error.is_damage(), "{shows}: {error}");
+        let restored = folder.path().join("restored.db");
+        fs::write(&restored, &octets).unwrap();
+        fs::set_permissions(&restored, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::rename(&restored, &path).unwrap();
+        granted(check(&directories, "ann", "right").await);
+    }
+}

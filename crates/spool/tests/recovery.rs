@@ -154,6 +154,8 @@ async fn verify(folder: &Path, known: &HashMap<QueueId, Known>) {
             );
         }
     }
+    let aside = postern_spool::Aside::of(folder);
+    assert!(aside.finds.is_empty(), "a kill damages nothing: {aside:?}");
     // No recipient is stuck in the memory of a process that is gone.
     let total: u64 = spool.counts().recipients;
     let mut due = 0;

@@ -48,6 +48,12 @@ pub(crate) fn before_open(directory: &Path) -> io::Result<()> {
             remove(&shared)?;
             aside::set_pending(&find, true)?;
             tell("queue.db is gone, but its log is there", &find);
+        } else if has_bodies(directory) {
+            tracing::error!(
+                target: "postern::spool", file = %database.display(),
+                "queue.db is gone, but bodies are there: the queue starts empty, the bodies are kept in aside/bodies; \
+                 stop the server and put queue.db back if you have it"
+            );
         }
         return Ok(());
     }
@@ -77,6 +83,17 @@ pub(crate) fn before_open(directory: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn has_bodies(directory: &Path) -> bool {
+    let shards = fs::read_dir(directory.join("bodies"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    shards
+        .flat_map(|shard| fs::read_dir(shard.path()).into_iter().flatten().flatten())
+        .next()
+        .is_some()
 }
 
 /// Puts a database that cannot be used aside, with its log.

@@ -330,3 +330,95 @@ fn integer(octets: &[u8]) -> i64 {
             number << 8 | i64::from(*octet)
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rusqlite::Connection;
+
+    use super::*;
+
+    /// A database with rows of all sizes, most of them on pages of their own.
+    fn database(folder: &Path) -> std::path::PathBuf {
+        let path = folder.join("queue.db");
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA page_size = 4096;
+                 CREATE TABLE t (id INTEGER PRIMARY KEY, x BLOB, y TEXT);
+                 CREATE TABLE w (a INTEGER, b INTEGER, c TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID;",
+            )
+            .unwrap();
+        for number in 0..40_i64 {
+            let octets = vec![number as u8; (number * number * 9) as usize];
+            connection
+                .execute(
+                    "INSERT INTO t VALUES (?1, ?2, ?3)",
+                    (number * 1_000_003, octets, number.to_string()),
+                )
+                .unwrap();
+            connection
+                .execute(
+                    "INSERT INTO w VALUES (?1, ?2, ?3)",
+                    (-number, 1_i64 << number, "x".repeat(number as usize * 60)),
+                )
+                .unwrap();
+        }
+        connection.execute("DELETE FROM t WHERE id % 7 = 3", []).unwrap();
+        path
+    }
+
+    #[test]
+    fn the_rows_are_those_that_sqlite_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = database(folder.path());
+        let connection = Connection::open(&path).unwrap();
+        let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        let (mut tables, mut others) = (0, 0);
+        Pages::open(&path, &folder.path().join("none"))
+            .unwrap()
+            .rows(|in_tree, row| {
+                assert!(
+                    in_tree,
+                    "free pages are passed over, and all others hang in a tree"
+                );
+                match (row.number, &row.values[..]) {
+                    (Some(id), [Value::Null, Value::Blob(octets), Value::Text(text)]) => {
+                        tables += 1;
+                        let number = id / 1_000_003;
+                        assert_eq!(*text, number.to_string().into_bytes());
+                        assert_eq!(*octets, vec![number as u8; (number * number * 9) as usize]);
+                    }
+                    (None, [Value::Integer(a), Value::Integer(b), Value::Text(text)]) => {
+                        others += 1;
+                        assert_eq!((*b, text.len()), (1 << -a, -a as usize * 60));
+                    }
+                    other => panic!("{other:?}"),
+                }
+            });
+        assert_eq!(tables, count("SELECT count(*) FROM t"));
+        assert_eq!(others, count("SELECT count(*) FROM w"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_record_is_too_odd(record: Vec<u8>) {
+            let _ = values(&record);
+        }
+
+        #[test]
+        fn no_file_is_too_odd(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..200)) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = database(folder.path());
+            let mut octets = std::fs::read(&path).unwrap();
+            for (place, octet) in changes {
+                let place = place.index(octets.len());
+                octets[place] = octet;
+            }
+            std::fs::write(&path, octets).unwrap();
+            Pages::open(&path, &path).unwrap().rows(|_, row| drop(row));
+        }
+    }
+}
