@@ -3,12 +3,10 @@
 
 mod common;
 
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
 
-use common::{Bench, CONTENT, Host, envelope, rule, settings, shown, spool_at, to_ports};
+use common::{Bench, CONTENT, Host, Names, envelope, rule, settings, shown, spool_at, to_ports};
 use jiff::Timestamp;
 use postern_net::ca::{Authority, AuthorityRequest, CertificateRequest};
 use postern_net::file::Existing;
@@ -17,7 +15,7 @@ use postern_net::tls::{ServerTls, ServerTlsSettings, TlsIdentityFiles, Verificat
 use postern_policy::DomainSet;
 use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, Target, TlsLevel};
 use postern_testkit::postfix::Postfix;
-use postern_testkit::process::{Server, free_port, program};
+use postern_testkit::process::free_port;
 use postern_testkit::sink::Sink;
 
 const HELLO: &str = "S 220 mx.test\nC EHLO relay.test\nS 250-mx.test\nS 250 PIPELINING\n";
@@ -58,57 +56,6 @@ const ZONES: &str = r#"
     local-zone: "refuse.example." refuse
 "#;
 
-struct Names {
-    _folder: tempfile::TempDir,
-    _server: Server,
-    address: SocketAddr,
-}
-
-impl Names {
-    fn start() -> Self {
-        let unbound = program("/usr/sbin/unbound", "unbound");
-        let folder = tempfile::tempdir().unwrap();
-        let address = free_for_both();
-        let file = folder.path().join("unbound.conf");
-        let text = format!(
-            "server:\n    interface: 127.0.0.1\n    port: {}\n    do-daemonize: no\n    use-syslog: no\n    chroot: \"\"\n    \
-             username: \"\"\n    pidfile: \"\"\n    directory: \"{}\"\n    num-threads: 1\n    module-config: \"iterator\"\n    \
-             access-control: 127.0.0.0/8 allow\n{ZONES}remote-control:\n    control-enable: no\n",
-            address.port(),
-            folder.path().display()
-        );
-        std::fs::write(&file, text).unwrap();
-        let mut command = Command::new(unbound);
-        command.arg("-c").arg(&file);
-        let server = Server::start(&mut command, &folder.path().join("log"));
-        postern_testkit::process::wait_for_port(address.port());
-        Self {
-            _folder: folder,
-            _server: server,
-            address,
-        }
-    }
-
-    fn resolver(&self) -> ResolverSettings {
-        ResolverSettings {
-            nameservers: vec![self.address],
-            attempt_timeout: Duration::from_millis(500),
-            timeout: Duration::from_secs(3),
-            ..ResolverSettings::default()
-        }
-    }
-}
-
-fn free_for_both() -> SocketAddr {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = tcp.local_addr().unwrap();
-        if UdpSocket::bind(address).is_ok() {
-            return address;
-        }
-    }
-}
-
 fn by_mx(names: &Names, port: u16) -> Bench {
     let mut settings = settings();
     settings.mx_port = port;
@@ -126,7 +73,7 @@ fn by_mx(names: &Names, port: u16) -> Bench {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mx_records_decide() {
-    let names = Names::start();
+    let names = Names::start(ZONES);
     let port = free_port();
     let take = format!("{HELLO}{TAKE}");
     let first = Host::start_at(SocketAddr::from(([127, 0, 0, 2], port)), &[&take]).await;
@@ -178,7 +125,7 @@ async fn mx_records_decide() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn domains_that_take_no_mail_bounce() {
-    let names = Names::start();
+    let names = Names::start(ZONES);
     let port = free_port();
     let _echo = Host::start_at(
         SocketAddr::from(([127, 0, 0, 4], port)),

@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,6 +22,7 @@ use postern_spool::{
     HistoryEntry, MessageDetail, NewMessage, Origin, OutcomeKind, RecipientState, Spool, SpoolSettings,
     SqliteSpool,
 };
+use postern_testkit::process::{Server, program};
 use tempfile::TempDir;
 use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
@@ -196,7 +197,64 @@ impl Bench {
     }
 }
 
+/// A name server for one test.
+pub struct Names {
+    _folder: TempDir,
+    _server: Server,
+    address: SocketAddr,
+}
+
+impl Names {
+    /// With these lines in its configuration.
+    pub fn start(zones: &str) -> Self {
+        let unbound = program("/usr/sbin/unbound", "unbound");
+        let folder = tempfile::tempdir().unwrap();
+        let address = free_for_both();
+        let file = folder.path().join("unbound.conf");
+        let text = format!(
+            "server:\n    interface: 127.0.0.1\n    port: {}\n    do-daemonize: no\n    use-syslog: no\n    chroot: \"\"\n    \
+             username: \"\"\n    pidfile: \"\"\n    directory: \"{}\"\n    num-threads: 1\n    module-config: \"iterator\"\n    \
+             access-control: 127.0.0.0/8 allow\n{zones}remote-control:\n    control-enable: no\n",
+            address.port(),
+            folder.path().display()
+        );
+        std::fs::write(&file, text).unwrap();
+        let mut command = std::process::Command::new(unbound);
+        command.arg("-c").arg(&file);
+        let server = Server::start(&mut command, &folder.path().join("log"));
+        postern_testkit::process::wait_for_port(address.port());
+        Self {
+            _folder: folder,
+            _server: server,
+            address,
+        }
+    }
+
+    pub fn resolver(&self) -> ResolverSettings {
+        ResolverSettings {
+            nameservers: vec![self.address],
+            attempt_timeout: Duration::from_millis(500),
+            timeout: Duration::from_secs(3),
+            ..ResolverSettings::default()
+        }
+    }
+}
+
+fn free_for_both() -> SocketAddr {
+    loop {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = tcp.local_addr().unwrap();
+        if UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
 pub async fn put(spool: &SqliteSpool, envelope: Envelope, content: &[u8]) -> QueueId {
+    put_from(spool, Origin::Smtp, envelope, content).await
+}
+
+pub async fn put_from(spool: &SqliteSpool, origin: Origin, envelope: Envelope, content: &[u8]) -> QueueId {
     let id = spool.next_id();
     let mut body = spool.body_writer(id);
     body.write(content).await.unwrap();
@@ -209,7 +267,7 @@ pub async fn put(spool: &SqliteSpool, envelope: Envelope, content: &[u8]) -> Que
         login: None,
         session: Some("test".into()),
         hold: None,
-        origin: Origin::Smtp,
+        origin,
         queue_only: false,
     };
     spool.put(message).await.unwrap();
