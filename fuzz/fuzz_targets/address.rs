@@ -1,9 +1,9 @@
-//! Addresses as clients write them: no panic, and what was accepted is read back as the same.
+//! Addresses and logins as clients write them: no panic, and what was accepted is read back as the same.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use postern_mail::address::ParseOptions;
-use postern_mail::{ForwardPath, Mailbox, ReversePath};
+use postern_mail::{ForwardPath, Mailbox, ReversePath, normal_login};
 
 fuzz_target!(|text: &str| {
     for utf8 in [false, true] {
@@ -14,5 +14,8 @@ fuzz_target!(|text: &str| {
         }
         let _ = ForwardPath::parse(text, &options);
         let _ = ReversePath::parse(text, &options);
+    }
+    if let Ok(login) = normal_login(text) {
+        assert_eq!(normal_login(&login).as_ref(), Ok(&login));
     }
 });

@@ -16,7 +16,7 @@ pub mod xtext;
 
 pub use address::{AddressError, AddressLimits, Domain, ForwardPath, Mailbox, ParseOptions, ReversePath};
 pub use envelope::{BodyKind, Envelope, Notify, Recipient, Ret};
-pub use login::fold_login;
+pub use login::{NoNormalForm, fold_login, normal_login};
 pub use mailbox_list::mailbox_list;
 pub use queue_id::QueueId;
 pub use status::Status;
