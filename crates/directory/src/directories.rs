@@ -3,12 +3,13 @@
 mod health;
 mod lookup;
 mod shapes;
+mod spelling;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postern_mail::Mailbox;
+use postern_mail::{Mailbox, normal_login};
 use postern_sasl::DecoySecret;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -22,7 +23,8 @@ use crate::saslauthd::{Saslauthd, SaslauthdSettings};
 use crate::secret_file::SecretFileError;
 use crate::sql::{Sql, SqlSettings};
 use crate::users::{UserError, Users, UsersSettings};
-use crate::verdict::{DenyReason, Existence, Finding, Outage, PasswordVerdict};
+use crate::verdict::{Checked, DenyReason, Existence, Finding, Outage, PasswordVerdict};
+use crate::workers::Asker;
 
 use self::health::Health;
 pub use self::health::{DirectoryState, DirectoryStatus};
@@ -228,25 +230,42 @@ impl Directories {
         self.check_password_from(login, password, None).await
     }
 
-    /// Finds out whether this is the login's password, for a client at `peer`.
-    ///
-    /// A denial takes the same time whatever its reason, so that nobody learns from it who exists, also one that stays
-    /// open because another directory is down; only an empty or malformed login or password is refused at once, which
-    /// tells nothing.
+    /// The same for a client at `peer`.
     pub async fn check_password_from(
         &self,
         login: &str,
         password: &SecretString,
         peer: Option<IpAddr>,
     ) -> PasswordVerdict {
-        if let Some(reason) = refuse_unasked(login, password) {
-            return PasswordVerdict::Denied(reason);
-        }
+        self.check(login, password, &Asker::at(peer)).await.verdict
+    }
+
+    /// Finds out whether this is the login's password, and which account is meant. The directories are asked in the login's normal
+    /// form ([`normal_login`]); what has none is nobody's.
+    ///
+    /// A denial takes the same time whatever its reason, so that nobody learns from it who exists, also one that stays
+    /// open because another directory is down; only an empty or malformed login or password is refused at once, which
+    /// tells nothing.
+    pub async fn check(&self, login: &str, password: &SecretString, asker: &Asker) -> Checked {
+        let login = match refuse_unasked(login, password) {
+            None => normal_login(login).map_err(|_| DenyReason::Malformed),
+            Some(reason) => Err(reason),
+        };
+        let login = match login {
+            Ok(login) => login,
+            Err(reason) => {
+                return Checked {
+                    verdict: PasswordVerdict::Denied(reason),
+                    account: None,
+                    busy: false,
+                };
+            }
+        };
         // Before it and not beside it: they would wait for each other's hashes, and longer where there are more of them.
         self.compare().await;
         let start = Instant::now();
-        let verdict = self.ask_all(login, password, peer).await;
-        match verdict {
+        let checked = self.ask_all(&login, password, asker).await;
+        match checked.verdict {
             PasswordVerdict::Granted(_) => self.pace.note(start.elapsed()),
             PasswordVerdict::Denied(_) | PasswordVerdict::Unavailable { wrong: true, .. } => {
                 let wait = self.pace.wait(start.elapsed());
@@ -254,7 +273,7 @@ impl Directories {
             }
             PasswordVerdict::Unavailable { wrong: false, .. } => {}
         }
-        verdict
+        checked
     }
 
     /// Finds out, if that is not known of late, how long a login takes that nobody has: every directory is asked. A single
@@ -271,33 +290,64 @@ impl Directories {
         if self.list.len() > 1 {
             let login = format!("{:016x}", rand::random::<u64>());
             let password = SecretString::from(format!("{:032x}", rand::random::<u128>()));
-            let _ = self.ask_all(&login, &password, None).await;
+            let _ = self.ask_all(&login, &password, &Asker::default()).await;
         }
         self.pace.begin(start.elapsed(), Instant::now());
     }
 
-    async fn ask_all(&self, login: &str, password: &SecretString, peer: Option<IpAddr>) -> PasswordVerdict {
-        let mut denied = None;
+    async fn ask_all(&self, login: &str, password: &SecretString, asker: &Asker) -> Checked {
+        let mut denied: Option<DenyReason> = None;
+        let mut account = None;
         let mut outage = None;
+        let mut busy = false;
         for directory in &self.list {
-            match directory.check_password(login, password, peer).await {
-                Ok(Finding::Granted(account)) => return PasswordVerdict::Granted(account),
-                Ok(Finding::Denied(reason)) => {
-                    denied = denied.max(Some(reason));
-                    if reason.decides() {
-                        break;
-                    }
+            let found = match directory.may_be_asked() {
+                Ok(()) => directory.check_password(login, password, asker).await,
+                Err(down) => Err(down),
+            };
+            let reason = match found {
+                Ok(Finding::Granted(granted)) => {
+                    return Checked {
+                        account: Some(granted.login.clone()),
+                        verdict: PasswordVerdict::Granted(granted),
+                        busy: false,
+                    };
                 }
-                Err(error) => outage = outage.or(Some(error.reason)),
+                Ok(Finding::Denied(reason)) => reason,
+                Ok(Finding::DeniedTo(login, reason)) => {
+                    account = account.or(Some(login));
+                    reason
+                }
+                Err(error) => {
+                    busy |= error.is_busy();
+                    outage = outage.or(Some(error.reason));
+                    continue;
+                }
+            };
+            denied = denied.max(Some(reason));
+            if reason.decides() {
+                break;
             }
         }
-        match outage {
+        let verdict = match outage {
             Some(reason) => PasswordVerdict::Unavailable {
                 reason,
                 wrong: denied.is_some(),
             },
             None => PasswordVerdict::Denied(denied.unwrap_or(DenyReason::UnknownUser)),
+        };
+        Checked {
+            verdict,
+            account,
+            busy,
         }
+    }
+
+    /// Whether one of them is known to keep waiting who asks it: until it answers again, logins that need it are told at once to
+    /// come later.
+    #[must_use]
+    pub fn any_hangs(&self) -> bool {
+        self.list.iter().any(Directory::hangs)
     }
 
     /// Finds out whether an address in an own domain is an account's. saslauthd and
@@ -305,7 +355,11 @@ impl Directories {
     pub async fn recipient_exists(&self, address: &Mailbox) -> Existence {
         let mut outage = None;
         for directory in &self.list {
-            match directory.recipient_exists(address).await {
+            let found = match directory.may_be_asked() {
+                Ok(()) => directory.recipient_exists(address).await,
+                Err(down) => Err(down),
+            };
+            match found {
                 Ok(true) => return Existence::Yes,
                 Ok(false) => {}
                 Err(error) => outage = outage.or(Some(error.reason)),
@@ -354,26 +408,26 @@ impl Directory {
         &self,
         login: &str,
         password: &SecretString,
-        peer: Option<IpAddr>,
+        asker: &Asker,
     ) -> Result<Finding, Outage> {
         let now = Instant::now();
-        let place = self.place_of(peer);
+        let place = self.place_of(asker.peer);
         if let Some(account) = self.recent.find(login, password, place, now) {
             return Ok(Finding::Granted(account));
         }
         let found = match &self.kind {
-            Kind::Users(users) => users.check_password(login, password, peer).await,
-            Kind::Ldap(ldap) => ldap.check_password(login, password).await,
-            Kind::Saslauthd(saslauthd) => saslauthd.check_password(login, password).await,
-            Kind::Dovecot(dovecot) => dovecot.check_password(login, password, peer).await,
-            Kind::Sql(sql) => sql.check_password(login, password).await,
-            Kind::Pam(helper) => helper.check_password(login, password, peer).await,
+            Kind::Users(users) => users.check_password(login, password, asker).await,
+            Kind::Ldap(ldap) => ldap.check_password(login, password, asker).await,
+            Kind::Saslauthd(saslauthd) => saslauthd.check_password(login, password, asker).await,
+            Kind::Dovecot(dovecot) => dovecot.check_password(login, password, asker).await,
+            Kind::Sql(sql) => sql.check_password(login, password, asker).await,
+            Kind::Pam(helper) => helper.check_password(login, password, asker).await,
         };
         if let Ok(Finding::Granted(account)) = &found {
             // The time counts from the question: what changes while it is under way is seen no later.
             self.recent.note(login, password, place, account, now);
         }
-        self.watch(found)
+        self.watch(found, now)
     }
 
     /// Where the client is, if the directory's answer depends on it in ways that only the directory knows: `allow_nets` of
@@ -386,13 +440,14 @@ impl Directory {
     }
 
     async fn recipient_exists(&self, address: &Mailbox) -> Result<bool, Outage> {
+        let begun = Instant::now();
         let found = match &self.kind {
             Kind::Users(users) => users.recipient_exists(address).await,
             Kind::Ldap(ldap) => ldap.recipient_exists(address).await,
             Kind::Sql(sql) => sql.recipient_exists(address).await,
             Kind::Saslauthd(_) | Kind::Dovecot(_) | Kind::Pam(_) => return Ok(false),
         };
-        self.watch(found)
+        self.watch(found, begun)
     }
 }
 

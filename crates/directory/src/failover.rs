@@ -17,6 +17,8 @@ pub(crate) enum Fault {
     Server(String),
     /// The server answers, and this question cannot be answered, here or at its peers.
     Question(String),
+    /// The question was not put: others are before it.
+    Busy(String),
     /// The server answers, and this question cannot be put to it for this one login or address: not a text that it takes.
     Entry(String),
 }
@@ -64,6 +66,9 @@ impl Failover {
                 }
                 Err(Fault::Question(reason)) => {
                     return Err(Outage::new(format!("{}: {reason}", self.names[index])));
+                }
+                Err(Fault::Busy(reason)) => {
+                    return Err(Outage::busy(format!("{}: {reason}", self.names[index])));
                 }
                 Err(Fault::Entry(reason)) => {
                     return Err(Outage::of_entry(format!("{}: {reason}", self.names[index])));

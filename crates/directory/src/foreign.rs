@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use postern_sasl::{CramSecret, DecoySecret, DigestSecret, NtHash, ScramKeys, StoredKey};
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
+use crate::background;
 use crate::keys::KeyKind;
 use crate::schemes::{SchemeRules, Stored};
 use crate::verdict::Outage;
+use crate::workers::{Asker, Workers};
 
 /// Most values that are looked at.
 const VALUES_MAX: usize = 64;
@@ -41,7 +42,7 @@ pub(crate) struct KeyMaker {
     settings: ForeignKeys,
     rules: SchemeRules,
     decoy: DecoySecret,
-    workers: Arc<Semaphore>,
+    workers: Arc<Workers>,
 }
 
 /// The key that a stored text is, without any computing.
@@ -73,7 +74,7 @@ impl KeyMaker {
                 default_scheme: rules.default_scheme.clone(),
             },
             decoy,
-            workers: Arc::new(Semaphore::new(workers.clamp(1, Semaphore::MAX_PERMITS))),
+            workers: Workers::new(workers),
         }
     }
 
@@ -88,6 +89,7 @@ impl KeyMaker {
         kind: &KeyKind,
         login: &str,
         texts: Vec<Zeroizing<String>>,
+        asker: &Asker,
     ) -> Result<Option<StoredKey>, Outage> {
         let (mut stored, mut clear) = (None, None);
         for text in texts.into_iter().take(VALUES_MAX) {
@@ -100,7 +102,7 @@ impl KeyMaker {
         if !self.settings.derive {
             return Ok(stored);
         }
-        let derived = self.derive(kind, login, clear).await?;
+        let derived = self.derive(kind, login, clear, asker).await?;
         Ok(stored.or(derived))
     }
 
@@ -109,9 +111,9 @@ impl KeyMaker {
         kind: &KeyKind,
         login: &str,
         text: Option<Zeroizing<String>>,
+        asker: &Asker,
     ) -> Result<Option<StoredKey>, Outage> {
-        let gone = |_| Outage::new("shutting down");
-        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(gone)?;
+        let worker = self.workers.turn(asker).await?;
         let (kind, login, decoy, rules) = (
             kind.clone(),
             login.to_owned(),
@@ -126,11 +128,14 @@ impl KeyMaker {
             let password = password.map(SecretString::from);
             // Somebody's time has to be spent for nobody, too.
             let given = password.clone().unwrap_or_else(|| SecretString::from("nobody's"));
-            let key = of_password(&kind, &login, &given, &decoy, iterations);
-            password.and(key)
+            let key = background::compute(|| of_password(&kind, &login, &given, &decoy, iterations));
+            key.map(|key| password.and(key))
         };
         let derived = tokio::task::spawn_blocking(work).await;
-        derived.map_err(|error| Outage::new(error.to_string()))
+        let failed = |error: &dyn std::fmt::Display| Outage::new(error.to_string());
+        derived
+            .map_err(|error| failed(&error))?
+            .map_err(|error| failed(&error))
     }
 }
 
@@ -300,20 +305,30 @@ mod tests {
         };
         let decoy = DecoySecret::new([7; 32]);
         let maker = KeyMaker::new(&settings, &SchemeRules::default(), decoy.clone(), 1);
+        let nobody = Asker::default();
         let kind = KeyKind::Scram(ScramHash::Sha256);
         let clear = |text: &str| vec![Zeroizing::new(text.to_owned())];
-        let one = maker.find(&kind, "chris", clear("{CLEAR}pencil")).await.unwrap();
-        let again = maker.find(&kind, "Chris", clear("{PLAIN}pencil")).await.unwrap();
+        let one = maker
+            .find(&kind, "chris", clear("{CLEAR}pencil"), &nobody)
+            .await
+            .unwrap();
+        let again = maker
+            .find(&kind, "Chris", clear("{PLAIN}pencil"), &nobody)
+            .await
+            .unwrap();
         assert!(one.is_some());
         assert_eq!(one, again, "the same salt each time");
-        assert_eq!(maker.find(&kind, "nobody", Vec::new()).await.unwrap(), None);
+        assert_eq!(
+            maker.find(&kind, "nobody", Vec::new(), &nobody).await.unwrap(),
+            None
+        );
 
         let stored = ScramKeys::derive(ScramHash::Sha256, "pencil", b"0123456789abcdef", 5_000).unwrap();
         let both = vec![
             Zeroizing::new("{CLEAR}pencil".to_owned()),
             Zeroizing::new(stored.to_text().to_string()),
         ];
-        let found = maker.find(&kind, "chris", both).await.unwrap();
+        let found = maker.find(&kind, "chris", both, &nobody).await.unwrap();
         assert_eq!(found, Some(StoredKey::Scram(stored)), "a stored key goes first");
 
         let off = ForeignKeys {
@@ -322,7 +337,9 @@ mod tests {
         };
         let off = KeyMaker::new(&off, &SchemeRules::default(), decoy, 1);
         assert_eq!(
-            off.find(&kind, "chris", clear("{CLEAR}pencil")).await.unwrap(),
+            off.find(&kind, "chris", clear("{CLEAR}pencil"), &nobody)
+                .await
+                .unwrap(),
             None,
             "if wanted"
         );

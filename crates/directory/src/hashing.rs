@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::background;
 use crate::schemes::{SchemeRules, Stored};
 use crate::verdict::Outage;
 use crate::verified::VerifiedCache;
+use crate::workers::{Asker, Workers};
 
 pub(crate) struct Hashing {
-    workers: Arc<Semaphore>,
+    workers: Arc<Workers>,
     verified: Mutex<VerifiedCache>,
     /// The stored password met last, on which the time for an unknown login is spent: it costs what a known one does.
     sample: Mutex<Option<Arc<StoredText>>>,
@@ -35,7 +35,7 @@ impl Hashing {
     /// At most `workers` at a time, which is at least 1.
     pub(crate) fn new(workers: usize, cache_ttl: Duration) -> Self {
         Self {
-            workers: Arc::new(Semaphore::new(workers.clamp(1, Semaphore::MAX_PERMITS))),
+            workers: Workers::new(workers),
             verified: Mutex::new(VerifiedCache::new(cache_ttl)),
             sample: Mutex::new(first_sample()),
         }
@@ -49,13 +49,14 @@ impl Hashing {
         stored: Stored,
         password: &SecretString,
         may_log_in: bool,
+        asker: &Asker,
     ) -> Result<bool, Outage> {
         if may_log_in && self.verified.lock().holds(&text, password, Instant::now()) {
             return Ok(true);
         }
         let stored = Arc::new(StoredText { text, stored });
         *self.sample.lock() = Some(Arc::clone(&stored));
-        let right = self.compute(Arc::clone(&stored), password).await?;
+        let right = self.compute(Arc::clone(&stored), password, asker).await?;
         if right && may_log_in {
             self.verified.lock().note(&stored.text, password, Instant::now());
         }
@@ -63,17 +64,21 @@ impl Hashing {
     }
 
     /// Spends the time of [`Self::verify`], for a login that does not exist.
-    pub(crate) async fn spend(&self, password: &SecretString) -> Result<(), Outage> {
+    pub(crate) async fn spend(&self, password: &SecretString, asker: &Asker) -> Result<(), Outage> {
         let sample = self.sample.lock().clone();
         match sample {
-            Some(stored) => self.compute(stored, password).await.map(drop),
+            Some(stored) => self.compute(stored, password, asker).await.map(drop),
             None => Ok(()),
         }
     }
 
-    async fn compute(&self, stored: Arc<StoredText>, password: &SecretString) -> Result<bool, Outage> {
-        let gone = |_| Outage::new("shutting down");
-        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(gone)?;
+    async fn compute(
+        &self,
+        stored: Arc<StoredText>,
+        password: &SecretString,
+        asker: &Asker,
+    ) -> Result<bool, Outage> {
+        let worker = self.workers.turn(asker).await?;
         let password = password.clone();
         let computed = tokio::task::spawn_blocking(move || {
             // The worker's place is free when the computing ends, even if nobody waits for it any more.
@@ -103,7 +108,10 @@ mod tests {
     async fn unknown_logins_cost_time_from_the_start() {
         let hashing = Hashing::new(1, Duration::ZERO);
         let start = Instant::now();
-        hashing.spend(&SecretString::from("x")).await.unwrap();
+        hashing
+            .spend(&SecretString::from("x"), &Asker::default())
+            .await
+            .unwrap();
         assert!(
             start.elapsed() > Duration::from_millis(2),
             "{:?}",

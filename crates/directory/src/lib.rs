@@ -36,6 +36,7 @@ pub mod sql;
 pub mod users;
 mod verdict;
 mod verified;
+mod workers;
 
 pub use directories::{
     Directories, DirectoryError, DirectorySettings, DirectoryState, DirectoryStatus, Environment,
@@ -51,4 +52,5 @@ pub use schemes::{SchemeError, SchemeRules};
 pub use secret_file::{SecretFileError, read_secret};
 pub use sql::{SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};
 pub use users::{KeyPolicy, UserStore, UsersSettings};
-pub use verdict::{Account, DenyReason, Existence, Finding, Outage, Owner, PasswordVerdict};
+pub use verdict::{Account, Checked, DenyReason, Existence, Finding, Outage, Owner, PasswordVerdict};
+pub use workers::Asker;

@@ -7,18 +7,18 @@
 pub mod wire;
 
 use std::io;
-use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
 
 use self::wire::{REPLY_MAX, Reply, Request};
 use crate::directories::SetUpError;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
+use crate::workers::{Asker, Workers};
 
 /// How to reach PAM.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,7 +54,7 @@ impl Default for PamSettings {
 #[derive(Debug)]
 pub(crate) struct PamHelper {
     settings: PamSettings,
-    requests: Semaphore,
+    requests: Arc<Workers>,
 }
 
 impl PamHelper {
@@ -64,7 +64,7 @@ impl PamHelper {
             return Err(SetUpError::setting("socket", message));
         }
         Ok(Self {
-            requests: Semaphore::new(settings.workers),
+            requests: Workers::new(settings.workers),
             settings,
         })
     }
@@ -74,17 +74,19 @@ impl PamHelper {
         &self,
         login: &str,
         password: &SecretString,
-        peer: Option<IpAddr>,
+        asker: &Asker,
     ) -> Result<Finding, Outage> {
         let request = Request {
             login: login.to_owned(),
             password: password.clone(),
-            peer: peer.map(|peer| peer.to_string()),
+            peer: asker.peer.map(|peer| peer.to_string()),
         };
         let Some(octets) = request.encode() else {
             return Ok(Finding::Denied(DenyReason::Malformed));
         };
         let timeout = self.settings.timeout;
+        let turn = tokio::time::timeout(timeout, self.requests.turn(asker)).await;
+        let _turn = turn.unwrap_or_else(|_| Err(Outage::busy("all of its workers are in use")))?;
         let reply = match tokio::time::timeout(timeout, self.exchange(&octets)).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(error)) => return Err(self.outage(&error.to_string())),
@@ -107,7 +109,6 @@ impl PamHelper {
     }
 
     async fn exchange(&self, request: &[u8]) -> io::Result<Vec<u8>> {
-        let _request = self.requests.acquire().await.map_err(io::Error::other)?;
         let mut stream = UnixStream::connect(&self.settings.socket).await?;
         stream.write_all(request).await?;
         stream.shutdown().await?;

@@ -6,17 +6,18 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use postern_authwire::saslauthd::{question, verdict};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use crate::directories::SetUpError;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
+use crate::workers::{Asker, Workers};
 
 /// How to reach saslauthd.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -69,7 +70,7 @@ const REQUESTS_MAX: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Saslauthd {
     settings: SaslauthdSettings,
-    requests: Semaphore,
+    requests: Arc<Workers>,
 }
 
 impl Saslauthd {
@@ -88,7 +89,7 @@ impl Saslauthd {
         }
         Ok(Self {
             settings,
-            requests: Semaphore::new(REQUESTS_MAX),
+            requests: Workers::new(REQUESTS_MAX),
         })
     }
 
@@ -97,12 +98,15 @@ impl Saslauthd {
         &self,
         login: &str,
         password: &SecretString,
+        asker: &Asker,
     ) -> Result<Finding, Outage> {
         let named = account(&self.settings, login);
         let (Some(account), Some(request)) = (named, request(&self.settings, login, password)) else {
             return Ok(Finding::Denied(DenyReason::Refused));
         };
         let timeout = self.settings.timeout;
+        let turn = tokio::time::timeout(timeout, self.requests.turn(asker)).await;
+        let _turn = turn.unwrap_or_else(|_| Err(Outage::busy("all of its processes are in use")))?;
         let reply = match tokio::time::timeout(timeout, self.exchange(&request)).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(error)) => return Err(self.outage(&error.to_string())),
@@ -116,7 +120,6 @@ impl Saslauthd {
     }
 
     async fn exchange(&self, request: &[u8]) -> io::Result<Vec<u8>> {
-        let _request = self.requests.acquire().await.map_err(io::Error::other)?;
         let mut stream = UnixStream::connect(&self.settings.socket).await?;
         stream.write_all(request).await?;
         let len = usize::from(stream.read_u16().await?);
@@ -140,7 +143,12 @@ impl Saslauthd {
 /// would not take, or would cut at a NUL.
 fn request(settings: &SaslauthdSettings, login: &str, password: &SecretString) -> Option<Zeroizing<Vec<u8>>> {
     let (user, realm) = match login.rsplit_once('@') {
-        Some(parts) if settings.split_realm => parts,
+        // A realm that was told here goes out as it is written here: Kerberos tells capitals apart.
+        Some((user, realm)) if settings.split_realm => {
+            let told = std::iter::once(&settings.realm).chain(&settings.realms);
+            let told = told.filter(|told| told.eq_ignore_ascii_case(realm));
+            (user, told.map(String::as_str).next().unwrap_or(realm))
+        }
         _ => (login, settings.realm.as_str()),
     };
     let fields = [user, password.expose_secret(), &settings.service, realm];

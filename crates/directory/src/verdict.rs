@@ -44,6 +44,18 @@ pub enum PasswordVerdict {
     },
 }
 
+/// A verdict with what else was found out on the way.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[must_use]
+pub struct Checked {
+    /// Whether login and password hold.
+    pub verdict: PasswordVerdict,
+    /// The account that a directory has found, as that one names it: also where it denies the login. For counting alone.
+    pub account: Option<String>,
+    /// Whether a directory was not asked because others are before this login.
+    pub busy: bool,
+}
+
 /// Why a login was denied. Ordered by how much it tells, so that of several directories the most telling is logged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub enum DenyReason {
@@ -58,6 +70,10 @@ pub enum DenyReason {
     Refused,
     /// More than one entry answers to the login, so none is meant.
     Ambiguous,
+    /// The directory has found an account whose name is written otherwise, as a database does that folds accents. For a password
+    /// that is good enough. A key is shown before anything is proved, and who saw that two spellings have the same one would
+    /// know that somebody has it.
+    OtherSpelling,
     /// The account is there, and has no key for the mechanism: its password was set before the mechanism was switched on,
     /// or SASLprep refuses it.
     NoKey,
@@ -93,6 +109,7 @@ impl DenyReason {
             Self::UnknownUser => "unknown user",
             Self::Refused => "refused by the directory",
             Self::Ambiguous => "more than one entry for this login",
+            Self::OtherSpelling => "the account's name is spelled otherwise",
             Self::NoKey => "no key for this mechanism",
             Self::NoPassword => "no password that can be read",
             Self::Disabled => "account disabled",
@@ -115,6 +132,7 @@ impl DenyReason {
             Self::Malformed
             | Self::EmptyPassword
             | Self::Ambiguous
+            | Self::OtherSpelling
             | Self::NoKey
             | Self::NoPassword
             | Self::Disabled
@@ -155,6 +173,8 @@ pub enum Finding {
     Granted(Account),
     /// They do not.
     Denied(DenyReason),
+    /// They do not, and this is the account that the login is of, as the directory names it.
+    DeniedTo(String, DenyReason),
 }
 
 /// One directory cannot be asked now.
@@ -163,7 +183,18 @@ pub enum Finding {
 pub struct Outage {
     /// Why, for the log.
     pub reason: String,
-    of_entry: bool,
+    kind: OutageKind,
+}
+
+/// What an outage says of the directory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum OutageKind {
+    /// It does not answer.
+    Down,
+    /// It answers, and what it holds of one login cannot be used.
+    Entry,
+    /// It was not asked, or not for long enough: others are before this login.
+    Busy,
 }
 
 impl Outage {
@@ -171,7 +202,15 @@ impl Outage {
     pub fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
-            of_entry: false,
+            kind: OutageKind::Down,
+        }
+    }
+
+    /// Too many others are before this login, which says nothing of the directory.
+    pub fn busy(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            kind: OutageKind::Busy,
         }
     }
 
@@ -179,14 +218,20 @@ impl Outage {
     pub fn of_entry(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
-            of_entry: true,
+            kind: OutageKind::Entry,
         }
     }
 
     /// Whether the trouble is this login's alone, so that the directory is not down.
     #[must_use]
     pub const fn is_of_entry(&self) -> bool {
-        self.of_entry
+        matches!(self.kind, OutageKind::Entry)
+    }
+
+    /// Whether the directory could not be asked for want of room here.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        matches!(self.kind, OutageKind::Busy)
     }
 
     /// The same with the directory's name in front of the reason.

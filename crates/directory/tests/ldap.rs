@@ -209,8 +209,17 @@ async fn a_server_that_hangs_leaves_time_for_the_next() {
         start.elapsed()
     );
     assert!(reason.contains("no answer within"), "{reason}");
+    let start = Instant::now();
+    let reason = unavailable(check(&directories, "acaird", "pass word").await);
+    assert!(reason.contains("known to be down"), "{reason}");
+    assert!(
+        start.elapsed() < timeout / 4,
+        "nobody waits for what is known: {:?}",
+        start.elapsed()
+    );
     first.resume();
     second.resume();
+    directories.check_all().await;
     let _ = granted(check(&directories, "acaird", "pass word").await);
 }
 

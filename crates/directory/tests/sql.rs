@@ -12,14 +12,15 @@ use std::time::{Duration, Instant};
 
 use common::{LogCapture, check, count, denied, exists, granted, only, unavailable};
 use postern_directory::{
-    DenyReason, Directories, DirectorySettings, Existence, ForeignKeys, KeyKind, KeyVerdict, SchemeRules,
-    SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls,
+    Asker, DenyReason, Directories, DirectorySettings, Existence, ForeignKeys, KeyKind, KeyVerdict,
+    PasswordVerdict, SchemeRules, SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls,
 };
 use postern_sasl::{NtHash, ScramHash, ScramKeys, StoredKey};
 use postern_testkit::mariadb::MariaDb;
 use postern_testkit::pgbouncer::PgBouncer;
 use postern_testkit::postgres::{DATABASE, PASSWORD, Postgres, USER};
 use postern_testkit::process::{free_port, wait_until};
+use secrecy::SecretString;
 use tempfile::TempDir;
 
 /// The hash of `pass word`.
@@ -138,12 +139,7 @@ async fn the_same_answers(directories: &Directories, engine: &str) {
 }
 
 /// Another query of the same directory.
-async fn asked(
-    settings: &SqlSettings,
-    query: &str,
-    login: &str,
-    password: &str,
-) -> postern_directory::PasswordVerdict {
+async fn asked(settings: &SqlSettings, query: &str, login: &str, password: &str) -> PasswordVerdict {
     let settings = SqlSettings {
         password_query: query.into(),
         ..settings.clone()
@@ -910,4 +906,72 @@ async fn keys_accounts_and_groups_in_mariadb() {
     let at = format!("127.0.0.1:{}", mariadb.port());
     let place = SqlPlace::Servers(servers(SqlEngine::MySql, &[at], &password_file));
     the_same_keys(&settings(place), "MariaDB").await;
+}
+
+/// A collation that folds accents finds one row by many spellings: for a password the row's own name counts, and a key is not
+/// shown.
+#[tokio::test]
+async fn a_collation_folds_more_than_a_name_may() {
+    let mariadb = MariaDb::start();
+    mariadb.sql(&tables().replace(
+        "VARCHAR(190)",
+        "VARCHAR(190) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci",
+    ));
+    mariadb.sql(&format!(
+        "INSERT INTO accounts VALUES ('scram', '{}', 1)",
+        scram().to_text().as_str()
+    ));
+    let (_folder, password_file) = secrets();
+    let at = format!("127.0.0.1:{}", mariadb.port());
+    let place = SqlPlace::Servers(servers(SqlEngine::MySql, &[at], &password_file));
+    let kind = KeyKind::Scram(ScramHash::Sha256);
+    let directories = open(SqlSettings {
+        keys: ForeignKeys {
+            kinds: vec![kind.clone()],
+            ..ForeignKeys::default()
+        },
+        ..settings(place)
+    })
+    .await;
+    #[rustfmt::skip]
+    let cases = [
+        ("as it is",              "acaird",              "acaird"),
+        ("in capitals",           "ACaird",              "acaird"),
+        ("an accent too many",    "\u{e1}ca\u{ef}rd",    "acaird"),
+        ("another accent",        "gr\u{f3}\u{df}e",     "gr\u{f6}\u{df}e"),
+        ("a sharp s spelled out", "gr\u{f6}sse",         "gr\u{f6}\u{df}e"),
+    ];
+    for (shows, typed, name) in cases {
+        for (password, right) in [("pass word", true), ("wrong", false)] {
+            let password = SecretString::from(password);
+            let checked = directories.check(typed, &password, &Asker::default()).await;
+            assert_eq!(
+                checked.account.as_deref(),
+                Some(name),
+                "{shows}: {:?}",
+                checked.verdict
+            );
+            assert_eq!(
+                matches!(checked.verdict, PasswordVerdict::Granted(_)),
+                right,
+                "{shows}"
+            );
+        }
+    }
+    #[rustfmt::skip]
+    let cases = [
+        ("its name",               "scram",           None),
+        ("in capitals",            "SCRAM",           None),
+        ("wide",                   "\u{ff53}cram",    None),
+        ("an accent",              "scr\u{e1}m",      Some(DenyReason::OtherSpelling)),
+        ("what cannot be seen",    "scr\u{ad}am",     Some(DenyReason::Malformed)),
+        ("nobody, with an accent", "scr\u{f3}m",      Some(DenyReason::UnknownUser)),
+    ];
+    for (shows, typed, reason) in cases {
+        match (directories.lookup_key(typed, &kind).await, reason) {
+            (KeyVerdict::Found { .. }, None) => {}
+            (verdict, Some(reason)) => assert_eq!(verdict, KeyVerdict::Denied(reason), "{shows}"),
+            (verdict, None) => panic!("{shows}: {verdict:?}"),
+        }
+    }
 }

@@ -5,8 +5,10 @@
 
 pub mod admission;
 pub mod breadth;
+pub mod budget;
 pub mod concurrency;
 pub mod domain_set;
+pub mod fair;
 pub mod identity;
 pub mod login;
 pub mod network;

@@ -16,7 +16,13 @@ pub struct MechanismTraits {
     pub needs_certificate: bool,
     /// Bits of the strongest security layer that it can put in place here.
     pub layer_bits: u32,
+    /// Who reads an exchange can guess at the password for as long as he likes: it proves that the client knows it, without showing
+    /// it.
+    pub guessable: bool,
 }
+
+/// Bits of TLS that a guessable mechanism needs where nobody has said how many.
+pub const GUESSABLE_BITS: u32 = 128;
 
 /// Conditions on one mechanism. All have to hold.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -67,7 +73,8 @@ pub enum Withheld {
     Certificate,
 }
 
-/// Whether a mechanism is offered in a session.
+/// Whether a mechanism is offered in a session. `least_bits` is what an administrator has asked for; without it, a mechanism that is
+/// guessable is for TLS of [`GUESSABLE_BITS`] alone: a layer comes after the exchange, and keeps nobody from reading it.
 ///
 /// # Errors
 ///
@@ -76,7 +83,7 @@ pub fn offered(
     traits: MechanismTraits,
     rule: Option<&MechanismRule>,
     facts: &SessionFacts,
-    least_bits: u32,
+    least_bits: Option<u32>,
 ) -> Result<(), Withheld> {
     if let Some(rule) = rule {
         if rule.until.is_some_and(|until| facts.today > until) {
@@ -97,10 +104,11 @@ pub fn offered(
     if traits.needs_certificate && !facts.certificate {
         return Err(Withheld::Certificate);
     }
-    if strength(facts.tls_bits, traits.layer_bits) < least_bits {
-        return Err(Withheld::Bits);
-    }
-    Ok(())
+    let is_enough = match least_bits {
+        Some(least) => strength(facts.tls_bits, traits.layer_bits) >= least,
+        None => !traits.guessable || facts.tls_bits.is_some_and(|bits| bits >= GUESSABLE_BITS),
+    };
+    if is_enough { Ok(()) } else { Err(Withheld::Bits) }
 }
 
 /// Bits that protect a session: those of TLS or of the mechanism's layer, whichever are more.
@@ -251,6 +259,15 @@ mod tests {
             layer_bits: 128,
             ..any
         };
+        let proof = MechanismTraits {
+            guessable: true,
+            ..layer
+        };
+        let weak = SessionFacts {
+            tls_bits: Some(112),
+            ..tls
+        };
+        let unsaid = None;
         let rule = MechanismRule::default();
         let until = |day| MechanismRule {
             until: Some(day),
@@ -270,23 +287,28 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             // what the case shows          traits    rule               session  bits  verdict
-            ("no conditions",               any,      None,              &clear,  0,    Ok(())),
-            ("an empty rule",               any,      Some(&rule),       &clear,  0,    Ok(())),
-            ("on its last day",             any,      Some(&last_day),   &clear,  0,    Ok(())),
-            ("on the day after",            any,      Some(&yesterday),  &clear,  0,    Err(Withheld::Ended)),
-            ("from its network",            any,      Some(&inside),     &clear,  0,    Ok(())),
-            ("the same within IPv6",        any,      Some(&inside),     &mapped, 0,    Ok(())),
-            ("from elsewhere",              any,      Some(&outside),    &clear,  0,    Err(Withheld::Network)),
-            ("TLS wanted and not there",    any,      Some(&in_tls),     &clear,  0,    Err(Withheld::Tls)),
-            ("TLS wanted and there",        any,      Some(&in_tls),     &tls,    0,    Ok(())),
-            ("-PLUS in the clear",          plus,     None,              &clear,  0,    Err(Withheld::Channel)),
-            ("-PLUS in TLS",                plus,     None,              &tls,    0,    Ok(())),
-            ("EXTERNAL and nothing shown",  external, None,              &tls,    0,    Err(Withheld::Certificate)),
-            ("EXTERNAL and a certificate",  external, None,              &shown,  0,    Ok(())),
-            ("bits wanted in the clear",    any,      None,              &clear,  1,    Err(Withheld::Bits)),
-            ("bits that a layer can give",  layer,    None,              &clear,  128,  Ok(())),
-            ("bits that TLS has",           any,      None,              &tls,    256,  Ok(())),
-            ("more than there are",         layer,    None,              &tls,    257,  Err(Withheld::Bits)),
+            ("no conditions",               any,      None,              &clear,  Some(0),    Ok(())),
+            ("an empty rule",               any,      Some(&rule),       &clear,  Some(0),    Ok(())),
+            ("on its last day",             any,      Some(&last_day),   &clear,  Some(0),    Ok(())),
+            ("on the day after",            any,      Some(&yesterday),  &clear,  Some(0),    Err(Withheld::Ended)),
+            ("from its network",            any,      Some(&inside),     &clear,  Some(0),    Ok(())),
+            ("the same within IPv6",        any,      Some(&inside),     &mapped, Some(0),    Ok(())),
+            ("from elsewhere",              any,      Some(&outside),    &clear,  Some(0),    Err(Withheld::Network)),
+            ("TLS wanted and not there",    any,      Some(&in_tls),     &clear,  Some(0),    Err(Withheld::Tls)),
+            ("TLS wanted and there",        any,      Some(&in_tls),     &tls,    Some(0),    Ok(())),
+            ("-PLUS in the clear",          plus,     None,              &clear,  Some(0),    Err(Withheld::Channel)),
+            ("-PLUS in TLS",                plus,     None,              &tls,    Some(0),    Ok(())),
+            ("EXTERNAL and nothing shown",  external, None,              &tls,    Some(0),    Err(Withheld::Certificate)),
+            ("EXTERNAL and a certificate",  external, None,              &shown,  Some(0),    Ok(())),
+            ("bits wanted in the clear",    any,      None,              &clear,  Some(1),    Err(Withheld::Bits)),
+            ("bits that a layer can give",  layer,    None,              &clear,  Some(128),  Ok(())),
+            ("bits that TLS has",           any,      None,              &tls,    Some(256),  Ok(())),
+            ("more than there are",         layer,    None,              &tls,    Some(257),  Err(Withheld::Bits)),
+            ("a proof in the clear",        proof,    None,              &clear,  unsaid,    Err(Withheld::Bits)),
+            ("a proof in TLS",              proof,    None,              &tls,    unsaid,    Ok(())),
+            ("a proof in weak TLS",         proof,    None,              &weak,   unsaid,    Err(Withheld::Bits)),
+            ("whoever wants it so",         proof,    None,              &clear,  Some(0),   Ok(())),
+            ("no proof to guess by",        layer,    None,              &clear,  unsaid,    Ok(())),
         ];
         for (shows, traits, rule, facts, least_bits, want) in cases {
             assert_eq!(offered(traits, rule, facts, least_bits), want, "{shows}");

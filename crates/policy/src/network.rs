@@ -23,12 +23,18 @@ impl NetworkPrefix {
     /// The network of `peer`: its address with all bits past the prefix cleared. An IPv4 address mapped into IPv6 is taken for itself.
     #[must_use]
     pub fn of(self, peer: IpAddr) -> IpAddr {
+        self.net(peer).network()
+    }
+
+    /// The same with its length.
+    #[must_use]
+    pub fn net(self, peer: IpAddr) -> IpNet {
         let peer = peer.to_canonical();
         let bits = match peer {
             IpAddr::V4(_) => self.v4.min(32),
             IpAddr::V6(_) => self.v6.min(128),
         };
-        IpNet::new(peer, bits).map_or(peer, |network| network.network())
+        IpNet::new(peer, bits).unwrap_or_else(|_| peer.into())
     }
 }
 

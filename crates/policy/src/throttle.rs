@@ -1,13 +1,29 @@
-//! Slows failed logins, and past a limit bars the pair of network and login; never the login everywhere.
+//! Slows failed logins and bars who goes on: a pair of network and login, then the network; never the login everywhere.
+//!
+//! Four things are counted, each with its own end:
+//!
+//! - the **pair** of network and login: free failures, then delays that double, then a bar;
+//! - the **network** over all logins: past a number of failures one check at a time, each later than the one before, then a bar.
+//!   Logins that have succeeded from there of late are exempt, since there may be many people behind one address;
+//! - the **login** over all networks that it has not succeeded from of late: past a number of failures one check at a time. It is
+//!   never barred, and from its usual networks it notices nothing: nobody can lock anybody out;
+//! - the **account** that a directory has found, whatever was typed: spellings of one account share one bar.
+//!
+//! Each further bar of the same pair or network is twice as long as the one before.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
+mod memory;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_mail::fold_login;
 
+use self::memory::{Failures, Memory, Span};
+use crate::fair::Standing;
 use crate::network::NetworkPrefix;
 
 /// How failed logins are slowed and barred.
@@ -23,15 +39,22 @@ pub struct ThrottleSettings {
     pub failures_max: u32,
     /// How long a failure counts. Default 15 minutes.
     pub window: Duration,
-    /// How long a pair is barred. Default 15 minutes.
+    /// How long a pair or network is barred at first. Default 15 minutes.
     pub bar_time: Duration,
-    /// Failures of one network, over all logins, from which on each login from there waits for `delay_max`. Default 50.
-    ///
-    /// It slows, and never bars: behind one address there may be many people.
+    /// How long at most: each bar is twice as long as the one before. Default 4 hours.
+    pub bar_time_max: Duration,
+    /// Failures of one network, over all logins, from which on its checks are made one at a time, each later than the one
+    /// before. Default 30.
     pub network_failures_max: u32,
+    /// Failures of one network until it is barred. Default 100. What is refused because too much is under way counts half.
+    pub network_bar_failures: u32,
+    /// Failures of one login, over all networks that it has not succeeded from of late, from which on checks from such networks
+    /// are made one at a time. Default 100.
+    pub login_failures_max: u32,
     /// What counts as one network.
     pub network: NetworkPrefix,
-    /// Pairs, and likewise networks, that are remembered; the longest untouched are forgotten. Default 100,000 each.
+    /// Pairs, and likewise networks, logins, and pairs that have succeeded, that are remembered; the longest untouched are
+    /// forgotten. Default 100,000 each.
     pub entries_max: usize,
 }
 
@@ -40,9 +63,11 @@ pub struct ThrottleSettings {
 pub enum ThrottleVerdict {
     /// Wait for this long (zero for nobody who has done wrong), then check the password, and tell how it ended.
     Check(Duration),
-    /// As many checks of this pair are under way as may still fail: ask again when one of them has ended.
+    /// As much is under way as may be: ask again when something has ended.
     Busy,
-    /// Do not check: the pair is barred for this long. Rule `throttle.barred`.
+    /// So many wait already that this one must not. Rule `throttle.busy`.
+    Full,
+    /// Do not check: it is barred for this long. Rule `throttle.barred`.
     Barred(Duration),
 }
 
@@ -58,11 +83,81 @@ pub enum Source {
     Place(Arc<str>),
 }
 
+/// How much a try weighs that has ended without a login.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Weight {
+    /// A proof that was wrong.
+    Wrong,
+    /// An exchange that was given up when the client had learned something, such as a salt: half as much, as connections of
+    /// honest clients break too.
+    GivenUp,
+    /// A proof that was wrong as far as can be known while a directory is down: half as much.
+    InDoubt,
+}
+
+/// What an administrator should read in the log, once each.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Alarm {
+    /// A login is barred from a network.
+    Pair {
+        /// The login as it is counted.
+        login: String,
+        /// Failures that count.
+        failures: u32,
+        /// For how long.
+        barred: Duration,
+    },
+    /// A network is barred, but for logins that have succeeded from there.
+    Network {
+        /// Failures that count, over all logins.
+        failures: u32,
+        /// For how long.
+        barred: Duration,
+    },
+    /// A login is guessed at from many networks, and is slow from those that it has not succeeded from of late.
+    Login {
+        /// The login as it is counted.
+        login: String,
+        /// Failures that count, over all networks.
+        failures: u32,
+    },
+}
+
+/// Something barred or slowed now.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Bar {
+    /// The network, by its first address; `None` for a login over all networks, or the name of a place.
+    pub source: Option<Source>,
+    /// The login as it is counted; `None` for a network over all logins.
+    pub login: Option<String>,
+    /// Failures that count.
+    pub failures: u32,
+    /// How long it is barred still; `None` for a login that is only slowed.
+    pub left: Option<Duration>,
+    /// How many bars in a row this is.
+    pub bars: u32,
+}
+
 /// The name of the rule that bars, for the log.
 pub const RULE_BARRED: &str = "throttle.barred";
 
+/// The name of the rule that refuses what would wait too long, for the log.
+pub const RULE_BUSY: &str = "throttle.busy";
+
 /// Octets of a login that tell it from others here.
 const LOGIN_MAX: usize = 256;
+
+/// How long a login that has succeeded from a network is known there.
+const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// Most tries of one network that wait for their turn.
+const NETWORK_WAITING_MAX: u32 = 100;
+
+/// Most tries of one login, over all networks that are strange to it, that wait for their turn.
+const LOGIN_WAITING_MAX: u32 = 20;
+
+/// Halves of a failure in one that counts whole.
+const WHOLE: u32 = 2;
 
 /// The memory of failed logins.
 #[derive(Debug)]
@@ -70,34 +165,40 @@ pub struct LoginThrottle {
     settings: ThrottleSettings,
     pairs: Memory<Pair>,
     networks: Memory<Source>,
-    /// Checks under way. One entry for each pair that has any, so sessions bound it.
-    under_way: HashMap<Pair, u32>,
+    logins: Memory<Box<str>>,
+    /// Pairs that have succeeded; when, is their last touch.
+    known: Memory<Pair>,
+    /// What is under way. One entry for each key that has any, so sessions bound it.
+    under_way: HashMap<Key, UnderWay>,
 }
 
 /// A network or place, and a login tried from there.
 type Pair = (Source, Box<str>);
 
-/// A check under way, as it was counted when it began.
-#[derive(Debug)]
-pub struct Ticket(Pair);
-
-/// Failures by key, the longest untouched first to be forgotten.
-#[derive(Debug)]
-struct Memory<K> {
-    entries: HashMap<K, Failures>,
-    by_age: BTreeMap<u64, K>,
-    turn: u64,
+/// What checks under way are counted by.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Key {
+    Pair(Pair),
+    Network(Source),
+    Login(Box<str>),
 }
 
-/// What is remembered of one key.
-#[derive(Clone, Copy, Debug)]
-struct Failures {
-    count: u32,
-    /// When the first of them was.
-    since: Instant,
-    barred_until: Option<Instant>,
-    /// The key's place in the order of age.
-    turn: u64,
+#[derive(Clone, Copy, Debug, Default)]
+struct UnderWay {
+    running: u32,
+    waiting: u32,
+}
+
+/// A try, from the first question to its end. Settings may change meanwhile.
+#[derive(Debug)]
+pub struct Ticket {
+    pair: Pair,
+    /// Whether the login has succeeded from there of late.
+    known: bool,
+    standing: Standing,
+    running: bool,
+    /// Whether it takes up one of the login's turns.
+    holds_login: bool,
 }
 
 impl Default for ThrottleSettings {
@@ -109,10 +210,27 @@ impl Default for ThrottleSettings {
             failures_max: 10,
             window: Duration::from_secs(15 * 60),
             bar_time: Duration::from_secs(15 * 60),
-            network_failures_max: 50,
+            bar_time_max: Duration::from_secs(4 * 3_600),
+            network_failures_max: 30,
+            network_bar_failures: 100,
+            login_failures_max: 100,
             network: NetworkPrefix::default(),
             entries_max: 100_000,
         }
+    }
+}
+
+impl Ticket {
+    /// Whether the login has succeeded from this network of late.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.known
+    }
+
+    /// How the network was known when the try began.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing
     }
 }
 
@@ -124,6 +242,8 @@ impl LoginThrottle {
             settings,
             pairs: Memory::new(),
             networks: Memory::new(),
+            logins: Memory::new(),
+            known: Memory::new(),
             under_way: HashMap::new(),
         }
     }
@@ -133,110 +253,355 @@ impl LoginThrottle {
         self.settings = settings;
     }
 
-    /// Asked before a password is checked. After [`ThrottleVerdict::Check`] the check counts as under way until
-    /// [`end`](Self::end), which comes after [`failure`](Self::failure) or [`success`](Self::success), if either does.
+    /// Asked before a password is checked. The ticket is for [`retry`](Self::retry), as long as the verdict is
+    /// [`ThrottleVerdict::Busy`], and for [`end`](Self::end) in any case.
     ///
     /// What is under way counts as if it had failed: many guesses at the same time get no further than one after the other.
-    /// The ticket, which comes with [`ThrottleVerdict::Check`] alone, is for [`end`](Self::end).
     #[must_use]
-    pub fn begin(&mut self, source: &Source, login: &str, now: Instant) -> (ThrottleVerdict, Option<Ticket>) {
+    pub fn begin(&mut self, source: &Source, login: &str, now: Instant) -> (ThrottleVerdict, Ticket) {
         let pair = self.pair(source, login);
-        let under_way = self.under_way.get(&pair).copied().unwrap_or(0);
-        let verdict = self.verdict(&pair, under_way, now);
-        let ticket = matches!(verdict, ThrottleVerdict::Check(_)).then(|| {
-            *self.under_way.entry(pair.clone()).or_insert(0) += 1;
-            Ticket(pair)
-        });
+        let known = self.is_known(&pair, now);
+        let failures = self.networks.halves(&pair.0, now, self.settings.window);
+        let mut ticket = Ticket {
+            known,
+            standing: match (known, failures) {
+                (true, _) => Standing::Known,
+                (false, 0) => Standing::Stranger,
+                (false, _) => Standing::Suspect,
+            },
+            pair,
+            running: false,
+            holds_login: false,
+        };
+        self.wait(&ticket, true);
+        let verdict = self.retry(&mut ticket, now);
         (verdict, ticket)
     }
 
-    /// Told once when a check is over, however it ended. Settings may have changed since it began.
+    /// Asks again for a try that waits.
+    #[must_use]
+    pub fn retry(&mut self, ticket: &mut Ticket, now: Instant) -> ThrottleVerdict {
+        let verdict = self.verdict(ticket, now);
+        if matches!(verdict, ThrottleVerdict::Check(_)) && !ticket.running {
+            self.wait(ticket, false);
+            ticket.running = true;
+            ticket.holds_login = true;
+            for key in keys(ticket) {
+                self.under_way.entry(key).or_default().running += 1;
+            }
+        }
+        verdict
+    }
+
+    /// Told when the client has its challenge and takes its time: others may have their turn at the login, while the network's
+    /// own is still taken.
+    pub fn challenged(&mut self, ticket: &mut Ticket) {
+        if std::mem::take(&mut ticket.holds_login) && !ticket.known {
+            self.less(&Key::Login(ticket.pair.1.clone()), |load| &mut load.running);
+        }
+    }
+
+    /// Told once when a try is over, however it ended.
     pub fn end(&mut self, ticket: &Ticket) {
-        let Ticket(pair) = ticket;
-        if let Some(count) = self.under_way.get_mut(pair) {
-            *count -= 1;
-            if *count == 0 {
-                self.under_way.remove(pair);
+        if !ticket.running {
+            self.wait(ticket, false);
+            return;
+        }
+        for key in keys(ticket) {
+            if ticket.holds_login || !matches!(key, Key::Login(_)) {
+                self.less(&key, |load| &mut load.running);
             }
         }
     }
 
-    fn verdict(&self, pair: &Pair, under_way: u32, now: Instant) -> ThrottleVerdict {
-        let settings = &self.settings;
-        let failures = self.pairs.entries.get(pair);
-        if let Some(left) = failures.and_then(|failures| failures.barred_until?.checked_duration_since(now))
-            && !left.is_zero()
-        {
-            return ThrottleVerdict::Barred(left);
+    /// Counts a try among those that wait, or no longer.
+    fn wait(&mut self, ticket: &Ticket, begins: bool) {
+        for key in keys(ticket) {
+            match begins {
+                true => self.under_way.entry(key).or_default().waiting += 1,
+                false => self.less(&key, |load| &mut load.waiting),
+            }
         }
-        let recent = |failures: Option<&Failures>| {
-            failures
-                .filter(|failures| failures.counts(now, settings.window))
-                .map_or(0, |failures| failures.count)
-        };
-        let count = recent(failures);
+    }
+
+    fn less(&mut self, key: &Key, which: impl Fn(&mut UnderWay) -> &mut u32) {
+        if let Some(load) = self.under_way.get_mut(key) {
+            let count = which(load);
+            *count = count.saturating_sub(1);
+            if load.running == 0 && load.waiting == 0 {
+                self.under_way.remove(key);
+            }
+        }
+    }
+
+    fn verdict(&self, ticket: &Ticket, now: Instant) -> ThrottleVerdict {
+        let settings = &self.settings;
+        let pair = &ticket.pair;
+        let running = |key| self.under_way.get(&key).copied().unwrap_or_default();
+        let of_pair = running(Key::Pair(pair.clone())).running;
+        let count = self.pairs.halves(pair, now, settings.window);
         if matches!(pair.0, Source::Place(_)) {
             // Guesses that wait must not take the place of the owner's login: there is room for some beside each other.
-            return if under_way >= settings.failures_max {
-                ThrottleVerdict::Busy
-            } else {
-                ThrottleVerdict::Check(settings.delay(count))
+            return match of_pair >= settings.failures_max {
+                true => ThrottleVerdict::Busy,
+                false => ThrottleVerdict::Check(settings.delay(count)),
             };
         }
+        if let Some(left) = self.barred(pair, ticket.known, now) {
+            return ThrottleVerdict::Barred(left);
+        }
         // One check is always let through: the last failures of a pair whose bar is over still count.
-        if under_way > 0 && count.saturating_add(under_way) >= settings.failures_max {
+        if is_full(of_pair, count, settings.failures_max) {
             return ThrottleVerdict::Busy;
         }
-        if recent(self.networks.entries.get(&pair.0)) >= settings.network_failures_max {
-            return ThrottleVerdict::Check(settings.delay_max);
+        let mut delay = settings.delay(count);
+        if !ticket.known {
+            let budgets = [
+                (
+                    running(Key::Network(pair.0.clone())),
+                    self.networks.halves(&pair.0, now, settings.window),
+                    settings.network_failures_max,
+                    NETWORK_WAITING_MAX,
+                ),
+                (
+                    running(Key::Login(pair.1.clone())),
+                    self.logins.halves(&pair.1, now, settings.window),
+                    settings.login_failures_max,
+                    LOGIN_WAITING_MAX,
+                ),
+            ];
+            for (load, count, most, waiting_max) in budgets {
+                if is_full(load.running, count, most) {
+                    return match load.waiting > waiting_max {
+                        true => ThrottleVerdict::Full,
+                        false => ThrottleVerdict::Busy,
+                    };
+                }
+                delay = delay.max(settings.delay_over(count, most));
+            }
         }
-        ThrottleVerdict::Check(settings.delay(count))
+        ThrottleVerdict::Check(delay)
     }
 
-    /// Told after a password was found wrong. True if the pair is barred from now on.
-    pub fn failure(&mut self, source: &Source, login: &str, now: Instant) -> bool {
-        let settings = self.settings;
-        let pair = self.pair(source, login);
-        let is_network = matches!(pair.0, Source::Peer(_));
+    /// How long a pair is barred still, by itself or with its network.
+    fn barred(&self, pair: &Pair, known: bool, now: Instant) -> Option<Duration> {
+        let of_pair = self.pairs.barred_for(pair, now);
+        let of_network = self.networks.barred_for(&pair.0, now).filter(|_| !known);
+        of_pair.max(of_network)
+    }
+
+    /// How long an account is barred that a directory has found by another name than its own. Asked before a login is granted, and
+    /// after it was denied.
+    #[must_use]
+    pub fn account_barred(&self, source: &Source, account: &str, now: Instant) -> Option<Duration> {
+        self.pairs.barred_for(&self.pair(source, account), now)
+    }
+
+    /// Told after a try has failed: for the login as it was typed, and for the account that a directory has found by it.
+    pub fn failure(
+        &mut self,
+        source: &Source,
+        login: &str,
+        account: Option<&str>,
+        weight: Weight,
+        now: Instant,
+    ) -> Vec<Alarm> {
+        let halves = match weight {
+            Weight::Wrong => WHOLE,
+            Weight::GivenUp | Weight::InDoubt => 1,
+        };
+        let typed = self.pair(source, login);
+        let found = account.map(|account| self.pair(source, account));
+        let names = std::iter::once(&typed).chain(found.as_ref().filter(|found| **found != typed));
+        let is_network = matches!(typed.0, Source::Peer(_));
+        let mut alarms = Vec::new();
+        for pair in names {
+            let known = self.is_known(pair, now);
+            alarms.extend(self.pair_failure(pair, halves, known, now));
+            if is_network && !known {
+                alarms.extend(self.login_failure(&pair.1, halves, now));
+            }
+        }
         if is_network {
-            self.networks.add(pair.0.clone(), now, &settings);
+            alarms.extend(self.network_halves(typed.0, halves, now));
         }
-        let failures = self.pairs.add(pair, now, &settings);
-        let barred = is_network && failures.count >= settings.failures_max;
-        if barred {
-            failures.barred_until = now.checked_add(settings.bar_time);
-        }
-        barred
+        alarms
     }
 
-    /// Told after a login: the pair is forgotten. What the network did with other logins is not.
-    pub fn success(&mut self, source: &Source, login: &str) {
-        let pair = self.pair(source, login);
-        self.pairs.forget(&pair);
+    /// Told after a try was refused because it would have waited for too long. It counts half for its network, if that has failed
+    /// before.
+    pub fn turned_away(&mut self, ticket: &Ticket, now: Instant) -> Vec<Alarm> {
+        match (&ticket.pair.0, ticket.standing) {
+            (source @ Source::Peer(_), Standing::Suspect) => {
+                self.network_halves(source.clone(), 1, now).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Told after a login: its pair is forgotten, as typed and as the directory names it, and known from now on. What the network
+    /// did with other logins is not forgotten.
+    pub fn success(&mut self, source: &Source, login: &str, account: &str, now: Instant) {
+        let (typed, found) = (self.pair(source, login), self.pair(source, account));
+        let span = Span {
+            window: KNOWN_FOR,
+            bars: KNOWN_FOR,
+        };
+        for pair in [typed, found] {
+            self.pairs.forget(&pair);
+            if matches!(pair.0, Source::Peer(_)) {
+                self.known.add(pair, 1, now, span, self.settings.entries_max);
+            }
+        }
     }
 
     /// How long a login waits that cannot be guessed at, such as one by a token: what its network has done with others counts.
     #[must_use]
     pub fn network_wait(&self, source: &Source, now: Instant) -> Duration {
         let (network, _) = self.pair(source, "");
-        let failures = self.networks.entries.get(&network);
-        let many = failures.is_some_and(|failures| {
-            failures.counts(now, self.settings.window) && failures.count >= self.settings.network_failures_max
-        });
-        if many {
-            self.settings.delay_max
-        } else {
-            Duration::ZERO
+        let count = self.networks.halves(&network, now, self.settings.window);
+        match count >= self.settings.network_failures_max.saturating_mul(WHOLE) {
+            true => self.settings.delay_max,
+            false => Duration::ZERO,
         }
     }
 
     /// Told after such a login has failed: it counts for the network, and for no login.
-    pub fn network_failure(&mut self, source: &Source, now: Instant) {
-        let settings = self.settings;
+    pub fn network_failure(&mut self, source: &Source, now: Instant) -> Option<Alarm> {
         let (network, _) = self.pair(source, "");
-        if matches!(network, Source::Peer(_)) {
-            self.networks.add(network, now, &settings);
+        match network {
+            Source::Peer(_) => self.network_halves(network, WHOLE, now),
+            Source::Place(_) => None,
         }
+    }
+
+    /// What is barred or slowed now, the longest first.
+    #[must_use]
+    pub fn bars(&self, now: Instant) -> Vec<Bar> {
+        let settings = &self.settings;
+        let bar = |failures: &Failures, source: Option<&Source>, login: Option<&str>| Bar {
+            source: source.cloned(),
+            login: login.map(str::to_owned),
+            failures: failures.halves_at(now, settings.window) / WHOLE,
+            left: failures.barred_for(now),
+            bars: failures.bars,
+        };
+        let pairs = self
+            .pairs
+            .iter()
+            .filter(|(_, failures)| failures.barred_for(now).is_some())
+            .map(|((source, login), failures)| bar(failures, Some(source), Some(login)));
+        let networks = self
+            .networks
+            .iter()
+            .filter(|(_, failures)| failures.barred_for(now).is_some())
+            .map(|(source, failures)| bar(failures, Some(source), None));
+        let most = settings.login_failures_max.saturating_mul(WHOLE);
+        let logins = self
+            .logins
+            .iter()
+            .filter(|(_, failures)| failures.halves_at(now, settings.window) >= most)
+            .map(|(login, failures)| bar(failures, None, Some(login)));
+        let mut bars: Vec<Bar> = pairs.chain(networks).chain(logins).collect();
+        bars.sort_by(|one, other| {
+            other
+                .left
+                .cmp(&one.left)
+                .then_with(|| one.login.cmp(&other.login))
+        });
+        bars
+    }
+
+    /// Lifts what holds for a login, for a network, or for the two together, and forgets their failures. `None` for any. Gives how
+    /// many were lifted.
+    pub fn unbar(&mut self, source: Option<&Source>, login: Option<&str>, now: Instant) -> usize {
+        let wanted = source.map(|source| self.pair(source, "").0);
+        let login = login.map(|login| self.pair(&Source::Place("".into()), login).1);
+        let lifted = self.bars(now).into_iter().filter(|bar| {
+            let is_source = match (&wanted, &bar.source) {
+                (None, _) => true,
+                (Some(wanted), Some(source)) => wanted == source,
+                (Some(_), None) => false,
+            };
+            let is_login = match (&login, &bar.login) {
+                (None, _) => true,
+                (Some(wanted), Some(login)) => **wanted == **login,
+                (Some(_), None) => false,
+            };
+            is_source && is_login
+        });
+        let lifted: Vec<Bar> = lifted.collect();
+        for bar in &lifted {
+            match (&bar.source, &bar.login) {
+                (Some(source), Some(login)) => self.pairs.forget(&(source.clone(), login.as_str().into())),
+                (Some(source), None) => self.networks.forget(source),
+                (None, Some(login)) => self.logins.forget(&login.as_str().into()),
+                (None, None) => {}
+            }
+        }
+        lifted.len()
+    }
+
+    fn pair_failure(&mut self, pair: &Pair, halves: u32, known: bool, now: Instant) -> Option<Alarm> {
+        let settings = self.settings;
+        let failures = self
+            .pairs
+            .add(pair.clone(), halves, now, settings.span(), settings.entries_max);
+        let few = failures.halves < settings.failures_max.saturating_mul(WHOLE);
+        if few || matches!(pair.0, Source::Place(_)) || failures.barred_for(now).is_some() {
+            return None;
+        }
+        // A phone that does not know the new password yet must not lock its owner out for ever longer.
+        let barred = match known {
+            true => settings.bar_time,
+            false => settings.next_bar(failures),
+        };
+        failures.barred_until = now.checked_add(barred);
+        Some(Alarm::Pair {
+            login: pair.1.to_string(),
+            failures: failures.halves / WHOLE,
+            barred,
+        })
+    }
+
+    fn network_halves(&mut self, network: Source, halves: u32, now: Instant) -> Option<Alarm> {
+        let settings = self.settings;
+        let failures = self
+            .networks
+            .add(network, halves, now, settings.span(), settings.entries_max);
+        let most = settings.network_bar_failures.saturating_mul(WHOLE);
+        if failures.halves < most || failures.barred_for(now).is_some() {
+            return None;
+        }
+        let barred = settings.next_bar(failures);
+        failures.barred_until = now.checked_add(barred);
+        Some(Alarm::Network {
+            failures: failures.halves / WHOLE,
+            barred,
+        })
+    }
+
+    /// Alarms at the first failure that is too many, and then at each doubling.
+    fn login_failure(&mut self, login: &str, halves: u32, now: Instant) -> Option<Alarm> {
+        let settings = self.settings;
+        let failures = self
+            .logins
+            .add(login.into(), halves, now, settings.span(), settings.entries_max);
+        let most = settings.login_failures_max.saturating_mul(WHOLE).max(1);
+        let (before, after) = (
+            failures.halves.saturating_sub(halves) / most,
+            failures.halves / most,
+        );
+        let doubled = after > 0 && (before == 0 || before.ilog2() < after.ilog2());
+        doubled.then(|| Alarm::Login {
+            login: login.to_owned(),
+            failures: failures.halves / WHOLE,
+        })
+    }
+
+    fn is_known(&self, pair: &Pair, now: Instant) -> bool {
+        let seen = self.known.get(pair);
+        seen.is_some_and(|seen| now.saturating_duration_since(seen.last) < KNOWN_FOR)
     }
 
     fn pair(&self, source: &Source, login: &str) -> Pair {
@@ -253,347 +618,47 @@ impl LoginThrottle {
     }
 }
 
+/// What a try is counted by. Where the login is known, it is nobody else's affair.
+fn keys(ticket: &Ticket) -> impl Iterator<Item = Key> + use<> {
+    let (source, login) = ticket.pair.clone();
+    let strange = !ticket.known && matches!(source, Source::Peer(_));
+    let shared = [Key::Network(source.clone()), Key::Login(login.clone())];
+    std::iter::once(Key::Pair((source, login))).chain(shared.into_iter().filter(move |_| strange))
+}
+
+/// Whether no further check may begin: what runs might fail, and then there would be enough failures.
+fn is_full(running: u32, halves: u32, most: u32) -> bool {
+    running > 0 && halves.saturating_add(running.saturating_mul(WHOLE)) >= most.saturating_mul(WHOLE)
+}
+
 impl ThrottleSettings {
-    /// The wait before the next try after so many failures of one pair.
-    fn delay(&self, failures: u32) -> Duration {
-        let Some(doublings) = failures
-            .checked_sub(self.free_failures)
-            .and_then(|over| over.checked_sub(1))
-        else {
+    fn span(&self) -> Span {
+        Span {
+            window: self.window,
+            bars: self.bar_time_max.saturating_mul(2).max(self.window),
+        }
+    }
+
+    /// The wait before the next try after so many halves of failures of one pair.
+    fn delay(&self, halves: u32) -> Duration {
+        self.delay_over(halves, self.free_failures.saturating_add(1))
+    }
+
+    /// The wait from the failure on that has this number; it doubles with each further one.
+    fn delay_over(&self, halves: u32, from: u32) -> Duration {
+        let Some(doublings) = (halves / WHOLE).checked_sub(from) else {
             return Duration::ZERO;
         };
         self.first_delay
             .saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX))
             .min(self.delay_max)
     }
-}
 
-impl Failures {
-    fn counts(&self, now: Instant, window: Duration) -> bool {
-        now.saturating_duration_since(self.since) < window
-    }
-}
-
-impl<K: Clone + Eq + Hash> Memory<K> {
-    fn new() -> Self {
-        Self {
-            entries: HashMap::new(),
-            by_age: BTreeMap::new(),
-            turn: 0,
-        }
-    }
-
-    /// Counts one more failure of `key`, and forgets the oldest keys if there are too many.
-    fn add(&mut self, key: K, now: Instant, settings: &ThrottleSettings) -> &mut Failures {
-        while self.entries.len() >= settings.entries_max.max(1) && !self.entries.contains_key(&key) {
-            let Some((_, oldest)) = self.by_age.pop_first() else {
-                break;
-            };
-            self.entries.remove(&oldest);
-        }
-        self.turn += 1;
-        let turn = self.turn;
-        let fresh = Failures {
-            count: 0,
-            since: now,
-            barred_until: None,
-            turn,
-        };
-        let failures = self.entries.entry(key.clone()).or_insert(fresh);
-        self.by_age.remove(&failures.turn);
-        self.by_age.insert(turn, key);
-        if !failures.counts(now, settings.window) {
-            *failures = fresh;
-        }
-        failures.turn = turn;
-        failures.count = failures.count.saturating_add(1);
-        failures
-    }
-
-    fn forget(&mut self, key: &K) {
-        if let Some(failures) = self.entries.remove(key) {
-            self.by_age.remove(&failures.turn);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use ThrottleVerdict::{Barred, Busy, Check};
-
-    use std::net::Ipv4Addr;
-
-    use super::*;
-
-    const HOME: Source = Source::Peer(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
-    const AWAY: Source = Source::Peer(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)));
-
-    fn settings() -> ThrottleSettings {
-        ThrottleSettings {
-            free_failures: 2,
-            first_delay: Duration::from_secs(1),
-            delay_max: Duration::from_secs(6),
-            failures_max: 7,
-            window: Duration::from_secs(600),
-            bar_time: Duration::from_secs(300),
-            network_failures_max: 12,
-            entries_max: 100,
-            network: NetworkPrefix::default(),
-        }
-    }
-
-    fn wait(seconds: u64) -> ThrottleVerdict {
-        Check(Duration::from_secs(seconds))
-    }
-
-    /// Asks, and takes the check back.
-    fn check(throttle: &mut LoginThrottle, peer: &Source, login: &str, now: Instant) -> ThrottleVerdict {
-        let (verdict, ticket) = throttle.begin(peer, login, now);
-        if let Some(ticket) = ticket {
-            throttle.end(&ticket);
-        }
-        verdict
-    }
-
-    /// The verdict alone; the check goes on.
-    fn begin(throttle: &mut LoginThrottle, peer: &Source, login: &str, now: Instant) -> ThrottleVerdict {
-        throttle.begin(peer, login, now).0
-    }
-
-    fn end(throttle: &mut LoginThrottle, peer: &Source, login: &str) {
-        let ticket = Ticket(throttle.pair(peer, login));
-        throttle.end(&ticket);
-    }
-
-    #[test]
-    fn a_check_ends_as_it_began_whatever_a_reload_changed() {
-        let now = Instant::now();
-        let mut throttle = LoginThrottle::new(settings());
-        let ticket = throttle.begin(&HOME, "acaird", now).1.unwrap();
-        throttle.configure(ThrottleSettings {
-            network: NetworkPrefix {
-                v4: 24,
-                ..NetworkPrefix::default()
-            },
-            ..settings()
-        });
-        throttle.end(&ticket);
-        assert!(throttle.under_way.is_empty());
-    }
-
-    #[test]
-    fn many_guesses_at_once_get_no_further_than_one_after_the_other() {
-        let now = Instant::now();
-        let mut throttle = LoginThrottle::new(settings());
-        let at_once = |throttle: &mut LoginThrottle| {
-            (0..100)
-                .take_while(|_| begin(throttle, &HOME, "acaird", now) != Busy)
-                .count()
-        };
-        assert_eq!(at_once(&mut throttle), 7, "as many as may fail until the bar");
-        assert_eq!(begin(&mut throttle, &HOME, "boss", now), wait(0), "another login");
-        assert_eq!(
-            begin(&mut throttle, &AWAY, "acaird", now),
-            wait(0),
-            "another network"
-        );
-        throttle.success(&HOME, "acaird");
-        end(&mut throttle, &HOME, "acaird");
-        assert_eq!(at_once(&mut throttle), 1, "one has ended, and it was no failure");
-        for _ in 0..7 {
-            throttle.failure(&HOME, "acaird", now);
-            end(&mut throttle, &HOME, "acaird");
-        }
-        assert!(matches!(begin(&mut throttle, &HOME, "acaird", now), Barred(_)));
-        end(&mut throttle, &HOME, "boss");
-        end(&mut throttle, &AWAY, "acaird");
-        assert!(throttle.under_way.is_empty(), "nothing is kept of what is over");
-        let later = now + settings().bar_time;
-        assert_eq!(
-            begin(&mut throttle, &HOME, "acaird", later),
-            wait(6),
-            "after the bar, one"
-        );
-        assert_eq!(
-            begin(&mut throttle, &HOME, "acaird", later),
-            Busy,
-            "and no second one beside it"
-        );
-    }
-
-    #[test]
-    fn failures_slow_then_bar_the_pair_and_nobody_else() {
-        let now = Instant::now();
-        let mut throttle = LoginThrottle::new(settings());
-        for expected in [0, 0, 0, 1, 2, 4, 6] {
-            assert_eq!(check(&mut throttle, &HOME, "acaird", now), wait(expected));
-            throttle.failure(&HOME, "acaird", now);
-        }
-        #[rustfmt::skip]
-        let cases = [
-            // what the case shows                       peer   login       seconds later  verdict
-            ("the pair is barred",                       HOME,  "acaird",   0,             Barred(Duration::from_secs(300))),
-            ("in another case too",                      HOME,  " ACaird ", 0,             Barred(Duration::from_secs(300))),
-            ("and spelled otherwise",                    HOME,  "ac\u{e1}ird\u{ad}", 0,    Barred(Duration::from_secs(300))),
-            ("for a time",                               HOME,  "acaird",   299,           Barred(Duration::from_secs(1))),
-            ("then slow, as the failures still count",   HOME,  "acaird",   300,           wait(6)),
-            ("until they do not",                        HOME,  "acaird",   600,           wait(0)),
-            ("the login elsewhere is not",               AWAY,  "acaird",   0,             wait(0)),
-            ("nor are others from there",                HOME,  "boss",     0,             wait(0)),
-        ];
-        for (shows, peer, login, later, verdict) in cases {
-            assert_eq!(
-                check(&mut throttle, &peer, login, now + Duration::from_secs(later)),
-                verdict,
-                "{shows}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_place_without_addresses_slows_and_never_bars() {
-        let now = Instant::now();
-        let mut throttle = LoginThrottle::new(settings());
-        let (socket, other) = (Source::Place("imap".into()), Source::Place("web".into()));
-        for number in 0..50 {
-            assert!(!throttle.failure(&socket, "acaird", now), "never barred");
-            throttle.failure(&socket, &format!("user{number}"), now);
-        }
-        #[rustfmt::skip]
-        let cases = [
-            // what the case shows                       source    login     verdict
-            ("the login is slow there",                  &socket,  "acaird", wait(6)),
-            ("a stranger to it is not",                  &socket,  "boss",   wait(0)),
-            ("nor is the login at another place",        &other,   "acaird", wait(0)),
-            ("nor from an address",                      &HOME,    "acaird", wait(0)),
-        ];
-        for (shows, source, login, verdict) in cases {
-            assert_eq!(check(&mut throttle, source, login, now), verdict, "{shows}");
-        }
-        for _ in 0..7 {
-            assert_eq!(
-                begin(&mut throttle, &socket, "acaird", now),
-                wait(6),
-                "some at once"
-            );
-        }
-        assert_eq!(begin(&mut throttle, &socket, "acaird", now), Busy, "and not more");
-        assert!(throttle.networks.entries.is_empty());
-    }
-
-    #[test]
-    fn a_failure_says_when_it_bars() {
-        let now = Instant::now();
-        let mut throttle = LoginThrottle::new(settings());
-        let said: Vec<_> = (0..8).map(|_| throttle.failure(&HOME, "acaird", now)).collect();
-        assert_eq!(said, [false, false, false, false, false, false, true, true]);
-    }
-
-    #[test]
-    fn a_login_forgets_the_failures_before_it() {
-        let now = Instant::now();
-        let mut throttle = LoginThrottle::new(settings());
-        for _ in 0..6 {
-            throttle.failure(&HOME, "acaird", now);
-        }
-        throttle.success(&HOME, "ACAIRD");
-        assert_eq!(check(&mut throttle, &HOME, "acaird", now), wait(0));
-        assert!(!throttle.failure(&HOME, "acaird", now));
-    }
-
-    #[test]
-    fn a_network_that_tries_many_logins_is_slowed_and_never_barred() {
-        let now = Instant::now();
-        let mut throttle = LoginThrottle::new(settings());
-        for number in 0..50 {
-            throttle.failure(&HOME, &format!("user{number}"), now);
-        }
-        assert_eq!(check(&mut throttle, &HOME, "acaird", now), wait(6));
-        assert_eq!(check(&mut throttle, &AWAY, "acaird", now), wait(0));
-        assert_eq!(
-            check(&mut throttle, &HOME, "acaird", now + Duration::from_secs(600)),
-            wait(0)
-        );
-    }
-
-    #[test]
-    fn one_customer_of_ipv6_has_one_count() {
-        let now = Instant::now();
-        let mut throttle = LoginThrottle::new(settings());
-        for host in 0..7_u16 {
-            let peer = Source::Peer(format!("2001:db8:0:1::{host:x}").parse().unwrap());
-            throttle.failure(&peer, "acaird", now);
-        }
-        let mut verdict =
-            |peer: &str| check(&mut throttle, &Source::Peer(peer.parse().unwrap()), "acaird", now);
-        assert!(matches!(verdict("2001:db8:0:1::99"), Barred(_)));
-        assert_eq!(verdict("2001:db8:0:2::99"), wait(0));
-    }
-
-    #[test]
-    fn memory_is_bounded_and_forgets_the_longest_untouched() {
-        let now = Instant::now();
-        let mut throttle = LoginThrottle::new(ThrottleSettings {
-            network_failures_max: u32::MAX,
-            ..settings()
-        });
-        for _ in 0..7 {
-            throttle.failure(&HOME, "old", now);
-            throttle.failure(&HOME, "touched", now);
-        }
-        for number in 0..99 {
-            throttle.failure(&HOME, &format!("user{number}"), now);
-            throttle.failure(&HOME, "touched", now);
-        }
-        assert_eq!(throttle.pairs.entries.len(), 100);
-        assert_eq!(throttle.pairs.by_age.len(), 100);
-        assert_eq!(check(&mut throttle, &HOME, "old", now), wait(0));
-        assert!(matches!(check(&mut throttle, &HOME, "touched", now), Barred(_)));
-        throttle.configure(ThrottleSettings {
-            entries_max: 10,
-            ..settings()
-        });
-        throttle.failure(&HOME, "another", now);
-        assert_eq!(throttle.pairs.entries.len(), 10);
-    }
-
-    #[test]
-    fn no_count_overflows_a_delay() {
-        let settings = ThrottleSettings {
-            first_delay: Duration::MAX,
-            ..settings()
-        };
-        for failures in [3, 34, 35, 36, u32::MAX] {
-            assert_eq!(settings.delay(failures), settings.delay_max);
-        }
-    }
-
-    #[test]
-    fn logins_that_cannot_be_guessed_wait_for_their_network_alone() {
-        let start = Instant::now();
-        let mut throttle = LoginThrottle::new(settings());
-        for _ in 0..11 {
-            throttle.network_failure(&HOME, start);
-        }
-        assert_eq!(
-            throttle.network_wait(&HOME, start),
-            Duration::ZERO,
-            "not many yet"
-        );
-        throttle.network_failure(&HOME, start);
-        let longest = Duration::from_secs(6);
-        assert_eq!(throttle.network_wait(&HOME, start), longest, "many");
-        assert_eq!(
-            throttle.network_wait(&AWAY, start),
-            Duration::ZERO,
-            "from elsewhere"
-        );
-        assert_eq!(
-            begin(&mut throttle, &HOME, "a", start),
-            Check(longest),
-            "nobody is barred by it"
-        );
-        let later = start + Duration::from_secs(601);
-        assert_eq!(throttle.network_wait(&HOME, later), Duration::ZERO, "long ago");
+    /// How long the next bar is.
+    fn next_bar(&self, failures: &mut Failures) -> Duration {
+        let doubled = 1_u32.checked_shl(failures.bars).unwrap_or(u32::MAX);
+        failures.bars = failures.bars.saturating_add(1);
+        let longest = self.bar_time_max.max(self.bar_time);
+        self.bar_time.saturating_mul(doubled).min(longest)
     }
 }

@@ -271,6 +271,25 @@ pub(crate) enum AuthCommand {
     },
     /// Shows the providers of tokens that the running server knows: whether they answer, and their keys
     Providers(JsonArg),
+    /// Shows who is barred from logging in, or slowed, because of failed logins
+    ///
+    /// The running server is asked. What it knows of failed logins is gone after a restart.
+    Bars(JsonArg),
+    /// Lets somebody log in again who is barred, and forgets the failed logins
+    ///
+    /// With both, the bar of this login from this network; with one, all bars of it. Ends with 1 if there is none.
+    #[command(group = clap::ArgGroup::new("whom").required(true).multiple(true))]
+    Unbar {
+        /// The login
+        #[arg(long, value_name = "LOGIN", group = "whom")]
+        login: Option<String>,
+        /// An address of the network
+        #[arg(long, value_name = "ADDRESS", group = "whom")]
+        network: Option<IpAddr>,
+        /// Everybody
+        #[arg(long, group = "whom", conflicts_with_all = ["login", "network"])]
+        all: bool,
+    },
     /// Shows who has logged in by which mechanism, how often and when last
     Report {
         /// This mechanism alone

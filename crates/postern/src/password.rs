@@ -27,8 +27,8 @@ pub(crate) struct Password {
 ///
 /// # Errors
 ///
-/// Nothing can be read, there is no terminal to ask at, or the two entries differ.
-pub(crate) fn obtain(args: PasswordArgs, login: &str) -> Result<Password, Failure> {
+/// Nothing can be read, there is no terminal to ask at, the two entries differ, or the password has fewer than `least` characters.
+pub(crate) fn obtain(args: PasswordArgs, login: &str, least: usize) -> Result<Password, Failure> {
     if args.generate {
         return Ok(Password {
             secret: generate()?,
@@ -43,6 +43,16 @@ pub(crate) fn obtain(args: PasswordArgs, login: &str) -> Result<Password, Failur
     };
     if secret.expose_secret().is_empty() {
         return Err(Failure::new(Exit::No, "the password is empty"));
+    }
+    let length = secret.expose_secret().chars().count();
+    if length < least {
+        return Err(Failure::new(
+            Exit::No,
+            format!(
+                "the password has {length} characters and needs at least {least}: take a longer one, or let --generate make \
+                 one up (`password_length` of the [[directory]] of kind \"users\")"
+            ),
+        ));
     }
     Ok(Password {
         secret,

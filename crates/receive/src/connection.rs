@@ -217,6 +217,10 @@ impl Connection {
         if !self.dialogue.in_chunks() {
             self.intake = None;
         }
+        if !self.dialogue.in_exchange() {
+            // One that the client has given up is over.
+            self.exchange = None;
+        }
         self.tell(answer)
     }
 

@@ -15,6 +15,7 @@ mod load;
 mod login;
 mod names;
 mod opening;
+mod probe;
 mod profile;
 mod receiver;
 mod recipient;
@@ -27,6 +28,7 @@ mod usage;
 
 pub use identity::{alias_targets, identity_of};
 pub use load::LoadGauge;
+pub use probe::ProbeSettings;
 pub use receiver::{Deps, Receiver};
 pub use settings::{
     AuthRule, AuthSettings, BareLineEndings, Extensions, KerberosLogins, Limits, ListenerSettings,

@@ -5,6 +5,7 @@ use postern_mail::{Mailbox, ParseOptions, ReversePath};
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 
+use crate::probe;
 use crate::recipient::{address_of, lives_here};
 use crate::session::Session;
 
@@ -13,6 +14,10 @@ pub(crate) async fn verify(name: &str, session: &Session) -> Reply {
     let Some(mailbox) = local_mailbox(name, session) else {
         return texts::VRFY_SILENT;
     };
+    if let Err(spend) = probe::admit(session) {
+        session.log_refusal("recipient.probe", &texts::VRFY_TEMPORARY, &spend);
+        return texts::VRFY_TEMPORARY;
+    }
     if session
         .shared
         .deps
@@ -25,7 +30,10 @@ pub(crate) async fn verify(name: &str, session: &Session) -> Reply {
     }
     match lives_here(&mailbox, session).await {
         Existence::Yes => texts::verified(&mailbox),
-        Existence::No => texts::user_unknown(&format_args!("<{mailbox}>")),
+        Existence::No => {
+            probe::found_nobody(session);
+            texts::user_unknown(&format_args!("<{mailbox}>"))
+        }
         Existence::Unknown(reason) => {
             session.log_refusal("recipient.directory", &texts::VRFY_TEMPORARY, &reason);
             texts::VRFY_TEMPORARY

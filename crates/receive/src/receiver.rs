@@ -1,10 +1,11 @@
 //! Serves listeners.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use parking_lot::Mutex;
 use postern_directory::Directories;
 use postern_directory::aliases::Aliases;
@@ -13,7 +14,7 @@ use postern_net::resolver::Resolver;
 use postern_net::tls::ServerTls;
 use postern_oauth::verify::Verifier;
 use postern_policy::admission::RateWindow;
-use postern_policy::throttle::LoginThrottle;
+use postern_policy::throttle::{Bar, LoginThrottle, Source};
 use postern_sasl::DecoySecret;
 use postern_spool::Spool;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +24,7 @@ use tracing::{error, warn};
 
 use crate::connection;
 use crate::count::SessionCounts;
+use crate::probe::Probes;
 use crate::profile::ProfileCache;
 use crate::session::SessionIds;
 use crate::sockets::Tickets;
@@ -65,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) deps: Deps,
     pub(crate) counts: Arc<SessionCounts>,
     pub(crate) throttle: Mutex<LoginThrottle>,
+    pub(crate) probes: Probes,
     pub(crate) usage: Mutex<Usage>,
     pub(crate) ids: SessionIds,
     /// Logins granted to neighbours, until their mail processes ask.
@@ -82,6 +85,7 @@ impl Receiver {
                 deps,
                 counts: Arc::default(),
                 throttle: Mutex::new(throttle),
+                probes: Probes::default(),
                 usage: Mutex::default(),
                 ids: SessionIds::new(),
                 tickets: Arc::default(),
@@ -196,6 +200,28 @@ impl Receiver {
     pub fn add_usage(&self, counts: impl IntoIterator<Item = LoginCount>) {
         let mut usage = self.shared.usage.lock();
         counts.into_iter().for_each(|count| usage.add(count));
+    }
+
+    /// Who is barred from logging in, or slowed, with the network where it is about one.
+    #[must_use]
+    pub fn bars(&self) -> Vec<(Option<IpNet>, Bar)> {
+        let network = self.shared.deps.settings.load().throttle.network;
+        let bars = self.shared.throttle.lock().bars(Instant::now());
+        let named = bars.into_iter().map(|bar| {
+            let network = match &bar.source {
+                Some(Source::Peer(peer)) => Some(network.net(*peer)),
+                _ => None,
+            };
+            (network, bar)
+        });
+        named.collect()
+    }
+
+    /// Lifts the bars of a login, of the network that an address is in, or of the two together; `None` for any. Gives how many.
+    pub fn unbar(&self, network: Option<IpAddr>, login: Option<&str>) -> usize {
+        let source = network.map(Source::Peer);
+        let mut throttle = self.shared.throttle.lock();
+        throttle.unbar(source.as_ref(), login, Instant::now())
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

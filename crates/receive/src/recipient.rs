@@ -9,6 +9,7 @@ use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskRecipient};
 
+use crate::probe;
 use crate::session::Session;
 
 /// Answers `RCPT`.
@@ -49,6 +50,13 @@ async fn local(ask: AskRecipient<'_>, path: ForwardPath, session: &Session) -> A
     let Some(mailbox) = mailbox_of(path, session) else {
         return Answer::stay(texts::LOCAL_ERROR);
     };
+    if !is_postmaster(&mailbox)
+        && let Err(spend) = probe::admit(session)
+    {
+        let reply = texts::recipient_later(ask.path());
+        session.log_refusal("recipient.probe", &reply, &spend);
+        return ask.refuse(reply);
+    }
     if let Some(recipients) = behind_alias(&ask, &mailbox, session) {
         return if recipients.is_empty() {
             refuse(ask, "recipient.alias", texts::alias_broken(&mailbox), session)
@@ -62,6 +70,7 @@ async fn local(ask: AskRecipient<'_>, path: ForwardPath, session: &Session) -> A
             Answer::stay(ask.accept([recipient]))
         }
         Existence::No => {
+            probe::found_nobody(session);
             let reply = texts::user_unknown(ask.path());
             refuse(ask, "recipient.unknown", reply, session)
         }
@@ -122,9 +131,14 @@ pub(crate) fn address_of(target: Target, alias: &Mailbox) -> Option<Mailbox> {
     }
 }
 
+/// Whether it is the one address that is always there.
+fn is_postmaster(mailbox: &Mailbox) -> bool {
+    mailbox.unquoted_local().eq_ignore_ascii_case("postmaster")
+}
+
 /// Whether an address in a local domain exists, aliases aside. `postmaster` always does (RFC 5321 section 4.5.1).
 pub(crate) async fn lives_here(mailbox: &Mailbox, session: &Session) -> Existence {
-    if mailbox.unquoted_local().eq_ignore_ascii_case("postmaster") {
+    if is_postmaster(mailbox) {
         return Existence::Yes;
     }
     let directories = session.shared.deps.directories.load_full();

@@ -18,6 +18,8 @@ use postern_sasl::{ContextAcceptor, ITERATIONS_DEFAULT, Layers, Mechanism};
 pub use postern_smtp::body::BareLineEndings;
 pub use postern_smtp::server::{Extensions, Limits};
 
+use crate::probe::ProbeSettings;
+
 /// Everything that holds for all listeners. A reload swaps it; sessions keep what they began with.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -42,6 +44,8 @@ pub struct Settings {
     pub admission: AdmissionSettings,
     /// How failed logins are slowed down.
     pub throttle: ThrottleSettings,
+    /// How many recipients a stranger's network may try.
+    pub probes: ProbeSettings,
     /// Sizes and counts that a client cannot exceed.
     pub limits: Limits,
     /// How long to wait for a client.
@@ -70,8 +74,9 @@ pub struct AuthSettings {
     pub plaintext: Plaintext,
     /// Conditions on single mechanisms. Default none.
     pub rules: Vec<(Mechanism, MechanismRule)>,
-    /// Least bits that protect a session, by TLS or a mechanism's layer. Default 0.
-    pub least_bits: u32,
+    /// Least bits that protect a session, by TLS or a mechanism's layer. Default: as many as TLS has for mechanisms by which who
+    /// reads an exchange could guess at the password, none for the others.
+    pub least_bits: Option<u32>,
     /// Security layers that DIGEST-MD5 and GSSAPI may put in place outside TLS. Default none.
     pub layers: Layers,
     /// Whether mechanisms that bind to the channel are offered under TLS 1.2 too. There most clients bind by `tls-unique`,
@@ -209,6 +214,7 @@ impl Settings {
             auth: AuthSettings::new(hostname),
             admission: AdmissionSettings::default(),
             throttle: ThrottleSettings::default(),
+            probes: ProbeSettings::default(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             extensions: Extensions::default(),
@@ -220,6 +226,13 @@ impl Settings {
 }
 
 impl AuthSettings {
+    /// Least bits that somebody has asked for: none at all where passwords may be shown to all the network.
+    #[must_use]
+    pub fn least_bits(&self) -> Option<u32> {
+        let always = self.plaintext == Plaintext::Always;
+        self.least_bits.or(always.then_some(0))
+    }
+
     /// PLAIN and LOGIN, inside TLS, for a server of this name.
     #[must_use]
     pub fn new(hostname: &str) -> Self {
@@ -227,7 +240,7 @@ impl AuthSettings {
             mechanisms: vec![Mechanism::Plain, Mechanism::Login],
             plaintext: Plaintext::TlsOnly,
             rules: Vec::new(),
-            least_bits: 0,
+            least_bits: None,
             layers: Layers::default(),
             binding_in_tls12: false,
             realm: hostname.to_owned(),

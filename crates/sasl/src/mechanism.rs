@@ -80,6 +80,17 @@ pub enum Needs {
     Kerberos,
 }
 
+impl Needs {
+    /// Whether who reads an exchange can try passwords against it, for as long as he likes.
+    #[must_use]
+    pub const fn is_guessable(self) -> bool {
+        match self {
+            Self::CramSecret | Self::DigestSecret | Self::ScramKeys(_) | Self::NtHash => true,
+            Self::Password | Self::Certificate | Self::Token | Self::Kerberos => false,
+        }
+    }
+}
+
 impl Mechanism {
     /// All mechanisms, in the order of the table.
     pub const ALL: &'static [Self] = &[

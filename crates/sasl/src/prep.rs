@@ -1,7 +1,5 @@
 //! SASLprep (RFC 4013): so that the same name or password, typed on another keyboard, is the same.
 
-use std::borrow::Cow;
-
 use stringprep::tables;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
@@ -60,14 +58,6 @@ pub(crate) fn prepare(text: &str) -> Result<Zeroizing<String>, PrepError> {
         return Err(PrepError::Bidirectional);
     }
     Ok(prepared)
-}
-
-/// The prepared form where there is one, else the text as it is: for look-ups that have to go on either way.
-pub(crate) fn prepare_or_keep(text: &str) -> Cow<'_, str> {
-    match prepare(text) {
-        Ok(prepared) => Cow::Owned(prepared.as_str().to_owned()),
-        Err(_) => Cow::Borrowed(text),
-    }
 }
 
 /// RFC 4013 section 2.3, but for surrogates, which are no `char`.

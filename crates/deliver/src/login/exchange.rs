@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use postern_sasl::{
-    ClientContext, ClientError, ClientExchange, ContextError, Credentials, Mechanism, SecurityLayer, wire,
+    ClientContext, ClientError, ClientExchange, ContextError, Credentials, Mechanism, Response,
+    SecurityLayer, wire,
 };
 use postern_smtp::Reply;
 use postern_smtp::client::Stage;
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{Call, Trouble, context, credentials, failed};
 use crate::failure::Failure;
@@ -50,7 +51,8 @@ pub(super) async fn run(
         session.output.zeroize();
         let reply = asked.map_err(|error| broken(&error, &session.relay))?;
         if reply.code == 334 && running.error.is_none() {
-            running.answer(&reply, &mut session.output);
+            let answered = running.answer(&reply, &mut session.output).await;
+            running = answered.map_err(|error| failed(session, call, &error))?;
             continue;
         }
         if let Some(error) = running.error {
@@ -89,7 +91,7 @@ async fn client(
 struct Running {
     exchange: ClientExchange,
     /// The first message, where it did not fit into the command.
-    initial: Option<postern_sasl::Response>,
+    initial: Option<Response>,
     /// Why `*` was sent.
     error: Option<ClientError>,
 }
@@ -112,13 +114,17 @@ impl Running {
     }
 
     /// Writes the answer to a challenge, or `*` when there is none.
-    fn answer(&mut self, reply: &Reply, out: &mut Vec<u8>) {
+    async fn answer(mut self, reply: &Reply, out: &mut Vec<u8>) -> Result<Self, ClientError> {
         let mechanism = self.exchange.mechanism().name();
         let response = match self.initial.take() {
             // The empty challenge that asks for it. Some servers write words here.
             Some(initial) => Ok(initial),
             None => match wire::decode(reply.text.trim_end().as_bytes()) {
-                Ok(challenge) => self.exchange.step(&challenge),
+                Ok(challenge) => {
+                    let response;
+                    (self.exchange, response) = step(self.exchange, challenge).await?;
+                    response
+                }
                 Err(_) => {
                     let what = "not base64";
                     Err(ClientError::Malformed { mechanism, what })
@@ -137,12 +143,35 @@ impl Running {
             }
             Err(error) => self.give_up(error, out),
         }
+        Ok(self)
     }
 
     fn give_up(&mut self, error: ClientError, out: &mut Vec<u8>) {
         self.error = Some(error);
         out.extend_from_slice(b"*\r\n");
     }
+}
+
+/// Takes a challenge, on a thread of its own where the host says how long the answer takes to compute: up to a second, at the
+/// iterations that SCRAM lets it ask for.
+async fn step(
+    mut exchange: ClientExchange,
+    challenge: Zeroizing<Vec<u8>>,
+) -> Result<(ClientExchange, Result<Response, ClientError>), ClientError> {
+    if !matches!(
+        exchange.mechanism(),
+        Mechanism::Scram(_) | Mechanism::ScramPlus(_)
+    ) {
+        let response = exchange.step(&challenge);
+        return Ok((exchange, response));
+    }
+    let stepped = tokio::task::spawn_blocking(move || {
+        let response = exchange.step(&challenge);
+        (exchange, response)
+    });
+    stepped
+        .await
+        .map_err(|error| ClientError::Context(ContextError::Unavailable(error.to_string())))
 }
 
 fn broken(error: &SessionError, relay: &str) -> Trouble {

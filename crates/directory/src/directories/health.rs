@@ -14,12 +14,20 @@ use tracing::{info, warn};
 
 use super::{Directories, Directory, Kind};
 use crate::verdict::Outage;
+use crate::workers::Asker;
 
 /// How long after its failure a directory is asked again at first; each further failure doubles it.
 const PACE_MIN: Duration = Duration::from_secs(5);
 
 /// How long at most.
 const PACE_MAX: Duration = Duration::from_secs(60);
+
+/// From how long on a question that fails has kept its client waiting: then the next ones are not put before the directory is
+/// known to answer again.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// How often one login is put to such a directory all the same, so that it is seen at once where somebody wants it.
+const TRIAL: Duration = Duration::from_secs(5);
 
 /// Whether a directory answers, as far as that is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,6 +80,8 @@ struct Seen {
     /// Questions of our own in a row that failed.
     failures: u32,
     probing: bool,
+    /// Since when it keeps those waiting who ask, or when the last one was let through to try.
+    hangs: Option<Instant>,
 }
 
 /// A change of state.
@@ -82,9 +92,15 @@ enum News {
 }
 
 impl Health {
-    fn note(&self, error: Option<&str>, now: Instant, at: Timestamp) -> Option<News> {
+    fn note(&self, error: Option<&str>, begun: Instant, now: Instant, at: Timestamp) -> Option<News> {
         let mut seen = self.0.lock();
         seen.asked = Some((now, at));
+        let slow = now.saturating_duration_since(begun) >= SLOW;
+        seen.hangs = match (error, seen.hangs) {
+            (None, _) => None,
+            (Some(_), None) if slow => Some(now),
+            (Some(_), hangs) => hangs,
+        };
         let was = seen.up.replace(error.is_none());
         if was != seen.up {
             seen.since = Some(at);
@@ -97,6 +113,25 @@ impl Health {
             None => {
                 seen.failures = 0;
                 (was == Some(false)).then_some(News::AnswersAgain)
+            }
+        }
+    }
+
+    /// Whether a login may ask now; if not, why. One that keeps all waiting is tried by one login at a time.
+    fn admits(&self, now: Instant) -> Result<(), String> {
+        let mut seen = self.0.lock();
+        match seen.hangs {
+            None => Ok(()),
+            Some(since) if now.saturating_duration_since(since) >= TRIAL => {
+                seen.hangs = Some(now);
+                Ok(())
+            }
+            Some(_) => {
+                let reason = seen
+                    .error
+                    .as_ref()
+                    .map_or("no answer", |(_, reason)| reason.as_str());
+                Err(format!("known to be down: {reason}"))
             }
         }
     }
@@ -186,25 +221,41 @@ impl Directory {
     async fn probe(&self) {
         let login = format!("postern-{:016x}", rand::random::<u64>());
         if let Kind::Dovecot(dovecot) = &self.kind {
-            let _ = self.watch(dovecot.probe().await);
+            let begun = Instant::now();
+            let _ = self.watch(dovecot.probe().await, begun);
         } else if self.answers_without_password() {
             let _ = self.find_account(&login).await;
         } else {
             let password = SecretString::from(format!("{:032x}", rand::random::<u128>()));
-            let _ = self.check_password(&login, &password, None).await;
+            let _ = self.check_password(&login, &password, &Asker::default()).await;
         }
         self.health.probed();
     }
 
-    /// Takes note of an answer. Logs a change of state, and nothing while it lasts. The reason gets the directory's name.
-    pub(super) fn watch<T>(&self, found: Result<T, Outage>) -> Result<T, Outage> {
+    /// Whether it is known to keep all waiting who ask.
+    pub(super) fn hangs(&self) -> bool {
+        self.health.0.lock().hangs.is_some()
+    }
+
+    /// Whether it is worth asking, or known to keep all waiting who ask.
+    pub(super) fn may_be_asked(&self) -> Result<(), Outage> {
+        let admitted = self.health.admits(Instant::now());
+        admitted.map_err(|reason| Outage::new(reason).within(&self.name))
+    }
+
+    /// Takes note of an answer to a question that was put at `begun`. Logs a change of state, and nothing while it lasts. The
+    /// reason gets the directory's name.
+    pub(super) fn watch<T>(&self, found: Result<T, Outage>, begun: Instant) -> Result<T, Outage> {
+        if found.as_ref().is_err_and(Outage::is_busy) {
+            return found.map_err(|outage| outage.within(&self.name));
+        }
         let error = match &found {
             Err(outage) if outage.is_of_entry() => None,
             Err(outage) => Some(outage.reason.as_str()),
             Ok(_) => None,
         };
         let directory = &self.name;
-        match self.health.note(error, Instant::now(), Timestamp::now()) {
+        match self.health.note(error, begun, Instant::now(), Timestamp::now()) {
             Some(News::AnswersAgain) => {
                 info!(target: "postern::directory", %directory, "directory answers again");
             }
@@ -234,13 +285,36 @@ mod tests {
             ("and stays", None, None),
         ];
         for (shows, error, want) in cases {
-            assert_eq!(health.note(error, now, at), want, "{shows}");
+            assert_eq!(health.note(error, now, now, at), want, "{shows}");
         }
         assert_eq!(
-            Health::default().note(Some("gone"), now, at),
+            Health::default().note(Some("gone"), now, now, at),
             Some(News::Fails),
             "down from the start"
         );
+    }
+
+    #[test]
+    fn one_that_hangs_is_tried_by_one_login_at_a_time() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let health = Health::default();
+        let note = |error, begun, ended| health.note(error, at(begun), at(ended), Timestamp::UNIX_EPOCH);
+        let admits = |second| health.admits(at(second)).is_ok();
+        note(Some("refused"), 0, 0);
+        assert!(admits(0), "who is told at once may ask");
+        note(Some("no answer within 5000 ms"), 0, 5);
+        assert!(!admits(5) && !admits(9));
+        note(Some("no answer within 5000 ms"), 4, 9);
+        assert!(!admits(9), "those who asked before it was known change nothing");
+        let reason = health.admits(at(9)).unwrap_err();
+        assert_eq!(reason, "known to be down: no answer within 5000 ms");
+        assert!(admits(10), "one is let through");
+        assert!(!admits(10) && !admits(14), "and no other beside it");
+        note(Some("no answer within 5000 ms"), 10, 15);
+        assert!(admits(15) && !admits(15));
+        note(None, 15, 15);
+        assert!(admits(15) && admits(15), "it answers again");
     }
 
     #[test]
@@ -254,7 +328,7 @@ mod tests {
             health.0.lock().probing = false;
             due
         };
-        let note = |error, second| health.note(error, at(second), Timestamp::UNIX_EPOCH);
+        let note = |error, second| health.note(error, at(second), at(second), Timestamp::UNIX_EPOCH);
         assert!(due(idle, 0), "never asked");
         assert!(!due(None, 0), "no idle questions wanted");
         note(None, 0);

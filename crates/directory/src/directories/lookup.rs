@@ -1,12 +1,16 @@
 //! Questions without a password: for the key of a login, and for the account of a login that was proved otherwise.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
+use postern_mail::normal_login;
 use postern_sasl::StoredKey;
 
+use super::spelling::is_other_spelling;
 use super::{Directories, Directory, Kind, TEXT_MAX};
 use crate::keys::{KeyFinding, KeyKind, KeyVerdict};
 use crate::verdict::{DenyReason, Finding, Outage, PasswordVerdict};
+use crate::workers::Asker;
 
 impl Directories {
     /// Whether any directory keeps keys of this kind, so that a mechanism that needs them can be offered.
@@ -26,12 +30,25 @@ impl Directories {
 
     /// The same for a client at `peer`: the key of an app password, `LOGIN#LABEL`, may be for certain networks alone.
     pub async fn lookup_key_from(&self, login: &str, kind: &KeyKind, peer: Option<IpAddr>) -> KeyVerdict {
-        if !is_login(login) {
+        self.find_key(login, kind, &Asker::at(peer)).await
+    }
+
+    /// The same for whom it takes a turn, where keys are made on the fly. The directories are asked in the login's normal form, and
+    /// an account that is spelled otherwise is none: see [`DenyReason::OtherSpelling`].
+    pub async fn find_key(&self, login: &str, kind: &KeyKind, asker: &Asker) -> KeyVerdict {
+        let Some(login) = normal(login) else {
             return KeyVerdict::Denied(DenyReason::Malformed);
-        }
+        };
         let (mut found, mut denied, mut outage, mut decided) = (None, None, None, false);
         for directory in self.list.iter().filter(|directory| directory.keeps(kind)) {
-            match directory.lookup_key(login, kind, peer).await {
+            let finding = match directory.may_be_asked() {
+                Ok(()) => directory.lookup_key(&login, kind, asker).await,
+                Err(down) => Err(down),
+            };
+            match finding {
+                Ok(KeyFinding::Found { account, .. }) if is_other_spelling(&login, &account) => {
+                    denied = denied.max(Some(DenyReason::OtherSpelling));
+                }
                 Ok(KeyFinding::Found { account, key }) => {
                     if let StoredKey::Scram(keys) = &key {
                         self.shapes.note(keys.hash(), keys.shape());
@@ -62,7 +79,8 @@ impl Directories {
     pub async fn note_key_login(&self, login: &str, peer: Option<IpAddr>) {
         for directory in &self.list {
             if let Kind::Users(users) = &directory.kind {
-                users.note_key_login(login, peer).await;
+                let login = normal(login).unwrap_or_default();
+                users.note_key_login(&login, peer).await;
             }
         }
     }
@@ -72,17 +90,21 @@ impl Directories {
     /// Own users, LDAP and SQL can be asked that, saslauthd and Dovecot cannot. Whether an account of LDAP is locked is read
     /// from its entry, as far as the entry tells.
     pub async fn find_account(&self, login: &str) -> PasswordVerdict {
-        if !is_login(login) {
+        let Some(login) = normal(login) else {
             return PasswordVerdict::Denied(DenyReason::Malformed);
-        }
+        };
         let (mut denied, mut outage) = (DenyReason::UnknownUser, None);
         for directory in &self.list {
-            match directory.find_account(login).await {
+            let finding = match directory.may_be_asked() {
+                Ok(()) => directory.find_account(&login).await,
+                Err(down) => Err(down),
+            };
+            match finding {
                 Ok(Finding::Granted(account)) => return PasswordVerdict::Granted(account),
-                Ok(Finding::Denied(reason)) if reason.decides() => {
+                Ok(Finding::Denied(reason) | Finding::DeniedTo(_, reason)) if reason.decides() => {
                     return PasswordVerdict::Denied(reason);
                 }
-                Ok(Finding::Denied(reason)) => denied = denied.max(reason),
+                Ok(Finding::Denied(reason) | Finding::DeniedTo(_, reason)) => denied = denied.max(reason),
                 Err(error) => outage = outage.or(Some(error.reason)),
             }
         }
@@ -102,33 +124,31 @@ impl Directory {
         }
     }
 
-    async fn lookup_key(
-        &self,
-        login: &str,
-        kind: &KeyKind,
-        peer: Option<IpAddr>,
-    ) -> Result<KeyFinding, Outage> {
+    async fn lookup_key(&self, login: &str, kind: &KeyKind, asker: &Asker) -> Result<KeyFinding, Outage> {
+        let begun = Instant::now();
         let found = match &self.kind {
-            Kind::Users(users) => users.lookup_key(login, kind, peer).await,
-            Kind::Ldap(ldap) => ldap.lookup_key(login, kind).await,
-            Kind::Sql(sql) => sql.lookup_key(login, kind).await,
+            Kind::Users(users) => users.lookup_key(login, kind, asker.peer).await,
+            Kind::Ldap(ldap) => ldap.lookup_key(login, kind, asker).await,
+            Kind::Sql(sql) => sql.lookup_key(login, kind, asker).await,
             _ => Ok(KeyFinding::Denied(DenyReason::UnknownUser)),
         };
-        self.watch(found)
+        self.watch(found, begun)
     }
 
     pub(super) async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
+        let begun = Instant::now();
         let found = match &self.kind {
             Kind::Users(users) => users.find_account(login).await,
             Kind::Ldap(ldap) => ldap.find_account(login).await,
             Kind::Sql(sql) => sql.find_account(login).await,
             _ => return Ok(Finding::Denied(DenyReason::UnknownUser)),
         };
-        self.watch(found)
+        self.watch(found, begun)
     }
 }
 
-/// Whether a directory can be asked about this text.
-fn is_login(login: &str) -> bool {
-    !login.is_empty() && login.len() <= TEXT_MAX && !login.chars().any(char::is_control)
+/// The form in which directories are asked; `None` for a text that they cannot be asked about.
+fn normal(login: &str) -> Option<String> {
+    let is_sound = login.len() <= TEXT_MAX && !login.chars().any(char::is_control);
+    is_sound.then(|| normal_login(login).ok()).flatten()
 }

@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use postern_authwire::dovecot::{Answer, FailCode, Failure};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 use self::link::{Link, LinkError};
 use crate::directories::SetUpError;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
+use crate::workers::{Asker, Workers};
 
 /// How to reach Dovecot's auth service.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -72,7 +73,7 @@ const LOGIN_MAX: usize = 1_024;
 pub(crate) struct Dovecot {
     settings: DovecotSettings,
     link: Mutex<Option<Arc<Link>>>,
-    questions: Semaphore,
+    questions: Arc<Workers>,
 }
 
 impl Dovecot {
@@ -89,19 +90,21 @@ impl Dovecot {
         Ok(Self {
             settings,
             link: Mutex::new(None),
-            questions: Semaphore::new(QUESTIONS_MAX),
+            questions: Workers::new(QUESTIONS_MAX),
         })
     }
 
-    /// Whether this is the login's password, for a client at `peer`.
+    /// Whether this is the login's password.
     pub(crate) async fn check_password(
         &self,
         login: &str,
         password: &SecretString,
-        peer: Option<IpAddr>,
+        asker: &Asker,
     ) -> Result<Finding, Outage> {
         let limit = self.settings.timeout;
-        let answer = match tokio::time::timeout(limit, self.ask(login, password, peer)).await {
+        let turn = tokio::time::timeout(limit, self.questions.turn(asker)).await;
+        let _turn = turn.unwrap_or_else(|_| Err(Outage::busy("as many questions are open as may be")))?;
+        let answer = match tokio::time::timeout(limit, self.ask(login, password, asker.peer)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(self.outage(&error.to_string())),
             Err(_) => return Err(self.outage(&format!("no answer within {} ms", limit.as_millis()))),
@@ -124,7 +127,6 @@ impl Dovecot {
         password: &SecretString,
         peer: Option<IpAddr>,
     ) -> Result<Answer, LinkError> {
-        let _question = self.questions.acquire().await.map_err(|_| LinkError::Closed)?;
         let link = self.link(None).await?;
         let service = &self.settings.service;
         match link.check(service, peer, login, password.expose_secret()).await {

@@ -1,5 +1,6 @@
 //! The questions put to an LDAP directory, over its servers in turn.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -23,6 +24,7 @@ use crate::hashing::Hashing;
 use crate::keys::{KeyFinding, KeyKind};
 use crate::schemes::Stored;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
+use crate::workers::{Asker, Workers};
 
 /// An LDAP directory.
 pub(crate) struct Ldap {
@@ -33,6 +35,8 @@ pub(crate) struct Ldap {
     grouping: Grouping,
     fleets: Fleets,
     hashing: Hashing,
+    /// Places for binds, as many as there are connections for them.
+    binds: Arc<Workers>,
     keys: KeyMaker,
 }
 
@@ -83,6 +87,7 @@ impl Ldap {
             fleets: Fleets::new(&settings, environment)?,
             // The row is read each time; the memory is of what was hashed.
             hashing: Hashing::new(settings.workers, settings.cache_ttl),
+            binds: Workers::new(settings.pool_size),
             keys: KeyMaker::new(
                 &settings.keys,
                 &settings.schemes,
@@ -103,12 +108,15 @@ impl Ldap {
         &self,
         login: &str,
         password: &SecretString,
+        asker: &Asker,
     ) -> Result<Finding, Outage> {
         let end = Instant::now() + self.settings.timeout;
         if self.settings.check == LdapCheck::Compare {
-            let compared = tokio::time::timeout_at(end.into(), self.compare(login, password, end));
+            let compared = tokio::time::timeout_at(end.into(), self.compare(login, password, end, asker));
             return compared.await.unwrap_or_else(|_| Err(self.too_late()));
         }
+        let turn = tokio::time::timeout_at(end.into(), self.binds.turn(asker)).await;
+        let _turn = turn.unwrap_or_else(|_| Err(Outage::busy("all connections are in use")))?;
         let fleet = self.fleets.current(end).await?;
         let ask = async |index: usize, deadline| {
             let server = &fleet.servers[index];
@@ -170,14 +178,19 @@ impl Ldap {
     }
 
     /// The key of a login. The same questions are put to the server whether there is one or not.
-    pub(crate) async fn lookup_key(&self, login: &str, kind: &KeyKind) -> Result<KeyFinding, Outage> {
+    pub(crate) async fn lookup_key(
+        &self,
+        login: &str,
+        kind: &KeyKind,
+        asker: &Asker,
+    ) -> Result<KeyFinding, Outage> {
         let end = Instant::now() + self.settings.timeout;
         let found = self.find_with_account(login, Also::Keys, end).await?;
         let (account, texts, refusal) = match found {
             Ok((found, account, refusal)) => (Some(account), found.keys, refusal),
             Err(reason) => (None, Vec::new(), Some(reason)),
         };
-        let key = tokio::time::timeout_at(end.into(), self.keys.find(kind, login, texts));
+        let key = tokio::time::timeout_at(end.into(), self.keys.find(kind, login, texts, asker));
         let key = key.await.unwrap_or_else(|_| Err(self.too_late()))?;
         Ok(match (refusal, account, key) {
             (Some(reason), ..) => KeyFinding::Denied(reason),
@@ -187,12 +200,18 @@ impl Ldap {
     }
 
     /// Compares with the stored passwords, of which an entry may have several.
-    async fn compare(&self, login: &str, password: &SecretString, end: Instant) -> Result<Finding, Outage> {
+    async fn compare(
+        &self,
+        login: &str,
+        password: &SecretString,
+        end: Instant,
+        asker: &Asker,
+    ) -> Result<Finding, Outage> {
         let found = self.find_with_account(login, Also::Passwords, end).await?;
         let (found, account, refusal) = match found {
             Ok(found) => found,
             Err(reason) => {
-                self.hashing.spend(password).await?;
+                self.hashing.spend(password, asker).await?;
                 return Ok(Finding::Denied(reason));
             }
         };
@@ -205,17 +224,20 @@ impl Ldap {
             tried = true;
             if self
                 .hashing
-                .verify(text, stored, password, refusal.is_none())
+                .verify(text, stored, password, refusal.is_none(), asker)
                 .await?
             {
-                return Ok(refusal.map_or(Finding::Granted(account), Finding::Denied));
+                return Ok(match refusal {
+                    None => Finding::Granted(account),
+                    Some(reason) => Finding::DeniedTo(account.login, reason),
+                });
             }
         }
         if !tried {
-            self.hashing.spend(password).await?;
-            return Ok(Finding::Denied(DenyReason::NoPassword));
+            self.hashing.spend(password, asker).await?;
+            return Ok(Finding::DeniedTo(account.login, DenyReason::NoPassword));
         }
-        Ok(Finding::Denied(DenyReason::WrongPassword))
+        Ok(Finding::DeniedTo(account.login, DenyReason::WrongPassword))
     }
 
     /// The entry of a login with its account and the reason why that may not log in, or why there is none.
@@ -236,6 +258,13 @@ impl Ldap {
                     Ok(Ok(match finding {
                         Finding::Granted(account) => (found, account, refusal),
                         Finding::Denied(reason) => (found, Account::default(), refusal.or(Some(reason))),
+                        Finding::DeniedTo(login, reason) => {
+                            let account = Account {
+                                login,
+                                ..Account::default()
+                            };
+                            (found, account, refusal.or(Some(reason)))
+                        }
                     }))
                 }
                 Entries::None(reason) => {
@@ -275,7 +304,10 @@ impl Ldap {
                 self.finish(Via::Pool(&server.searches), &found.entry, login, deadline)
                     .await
             }
-            Some(reason) => Ok(Finding::Denied(reason)),
+            Some(reason) => {
+                let account = account::account(&found.entry, self.filter.named(login), &self.settings);
+                Ok(Finding::DeniedTo(account.login, reason))
+            }
         }
     }
 
@@ -416,7 +448,7 @@ impl Ldap {
             .await?;
         let allowed = &self.settings.allowed_groups;
         if !allowed.is_empty() && !account::is_allowed(&groups, allowed) {
-            return Ok(Finding::Denied(DenyReason::NotInGroup));
+            return Ok(Finding::DeniedTo(account.login, DenyReason::NotInGroup));
         }
         for group in groups {
             if !account.groups.contains(&group.name) {
@@ -439,7 +471,7 @@ impl Ldap {
 
     fn too_late(&self) -> Outage {
         let ms = self.settings.timeout.as_millis();
-        Outage::new(format!("no time to hash within {ms} ms"))
+        Outage::busy(format!("no time to hash within {ms} ms"))
     }
 }
 

@@ -126,7 +126,7 @@ mod tests {
                 Ok(None) => "granted".to_owned(),
                 Ok(Some(reason)) => format!("{reason:?}"),
                 Err(Fault::Server(_)) => "server".to_owned(),
-                Err(Fault::Question(_) | Fault::Entry(_)) => "question".to_owned(),
+                Err(Fault::Question(_) | Fault::Busy(_) | Fault::Entry(_)) => "question".to_owned(),
             };
             assert_eq!(got, want, "{shows}");
         }
@@ -176,7 +176,7 @@ mod tests {
             let got = match of_search(&result(code)) {
                 Ok(()) => Some("ok"),
                 Err(Fault::Server(_)) => Some("server"),
-                Err(Fault::Question(_) | Fault::Entry(_)) => None,
+                Err(Fault::Question(_) | Fault::Busy(_) | Fault::Entry(_)) => None,
             };
             assert_eq!(got, want, "{shows}");
         }

@@ -155,7 +155,7 @@ impl Pool {
 
     async fn lease(&self, deadline: Instant) -> Result<Lease<'_>, Fault> {
         // Waiting for one's turn says nothing about the server, so it does not count as its failure.
-        let busy = || Fault::Question(format!("all connections to {} are in use", self.url));
+        let busy = || Fault::Busy(format!("all connections to {} are in use", self.url));
         let permit = tokio::time::timeout_at(deadline.into(), self.permits.acquire())
             .await
             .map_err(|_| busy())?

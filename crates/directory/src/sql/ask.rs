@@ -26,6 +26,7 @@ use crate::keys::{KeyFinding, KeyKind};
 use crate::schemes::{SchemeRules, Stored};
 use crate::secret_file::read_secret;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
+use crate::workers::Asker;
 
 /// Most servers of one directory.
 const SERVERS_MAX: usize = 16;
@@ -126,37 +127,49 @@ impl Sql {
         &self,
         login: &str,
         password: &SecretString,
+        asker: &Asker,
     ) -> Result<Finding, Outage> {
         let end = Instant::now() + self.timeout;
-        tokio::time::timeout_at(end.into(), self.check(login, password, end))
+        tokio::time::timeout_at(end.into(), self.check(login, password, end, asker))
             .await
             .unwrap_or_else(|_| {
                 let ms = self.timeout.as_millis();
-                Err(Outage::new(format!("no time to hash within {ms} ms")))
+                Err(Outage::busy(format!("no time to hash within {ms} ms")))
             })
     }
 
-    async fn check(&self, login: &str, password: &SecretString, end: Instant) -> Result<Finding, Outage> {
+    async fn check(
+        &self,
+        login: &str,
+        password: &SecretString,
+        end: Instant,
+        asker: &Asker,
+    ) -> Result<Finding, Outage> {
         let rows = self.ask(&self.password_query, login, end).await?;
         let mut found = match account::of_rows(&rows, Purpose::Password).map_err(Outage::new)? {
             Answer::Found(found) => found,
             Answer::Unknown => {
-                self.hashing.spend(password).await?;
+                self.hashing.spend(password, asker).await?;
                 return Ok(Finding::Denied(DenyReason::UnknownUser));
             }
             Answer::Ambiguous => {
-                self.hashing.spend(password).await?;
+                self.hashing.spend(password, asker).await?;
                 return Ok(Finding::Denied(DenyReason::Ambiguous));
             }
         };
+        let name = |found: &Found| {
+            let typed = || self.password_query.named(login).to_owned();
+            found.login.clone().unwrap_or_else(typed)
+        };
         let Some(text) = found.stored.take() else {
-            self.hashing.spend(password).await?;
-            return Ok(Finding::Denied(DenyReason::Disabled));
+            self.hashing.spend(password, asker).await?;
+            return Ok(Finding::DeniedTo(name(&found), DenyReason::Disabled));
         };
         let stored = Stored::parse(&text, &self.schemes)
             .map_err(|error| Outage::of_entry(format!("the stored password of {login:?}: {error}")))?;
-        if !self.hashing.verify(text, stored, password, found.enabled).await? {
-            return Ok(Finding::Denied(DenyReason::WrongPassword));
+        let hashed = self.hashing.verify(text, stored, password, found.enabled, asker);
+        if !hashed.await? {
+            return Ok(Finding::DeniedTo(name(&found), DenyReason::WrongPassword));
         }
         self.finish(found, self.password_query.named(login), end).await
     }
@@ -182,7 +195,12 @@ impl Sql {
     }
 
     /// The key of a login. The same questions are put to the database whether there is one or not.
-    pub(crate) async fn lookup_key(&self, login: &str, kind: &KeyKind) -> Result<KeyFinding, Outage> {
+    pub(crate) async fn lookup_key(
+        &self,
+        login: &str,
+        kind: &KeyKind,
+        asker: &Asker,
+    ) -> Result<KeyFinding, Outage> {
         let end = Instant::now() + self.timeout;
         let (query, purpose) = match &self.key_query {
             Some(query) => (&query.for_mechanism(kind.name()), Purpose::Keys),
@@ -206,10 +224,10 @@ impl Sql {
                 (Finding::Denied(reason), Vec::new())
             }
         };
-        let key = tokio::time::timeout_at(end.into(), self.keys.find(kind, login, texts)).await;
-        let key = key.unwrap_or_else(|_| Err(Outage::new("no time to make a key")))?;
+        let key = tokio::time::timeout_at(end.into(), self.keys.find(kind, login, texts, asker)).await;
+        let key = key.unwrap_or_else(|_| Err(Outage::busy("no time to make a key")))?;
         Ok(match (finding, key) {
-            (Finding::Denied(reason), _) => KeyFinding::Denied(reason),
+            (Finding::Denied(reason) | Finding::DeniedTo(_, reason), _) => KeyFinding::Denied(reason),
             (Finding::Granted(account), Some(key)) => KeyFinding::Found { account, key },
             (Finding::Granted(_), None) => KeyFinding::Denied(DenyReason::NoKey),
         })
@@ -232,11 +250,11 @@ impl Sql {
             }
         }
         if !found.enabled {
-            return Ok(Finding::Denied(DenyReason::Disabled));
+            return Ok(Finding::DeniedTo(account.login, DenyReason::Disabled));
         }
         let may = |group: &String| self.allowed_groups.contains(group);
         if !self.allowed_groups.is_empty() && !account.groups.iter().any(may) {
-            return Ok(Finding::Denied(DenyReason::NotInGroup));
+            return Ok(Finding::DeniedTo(account.login, DenyReason::NotInGroup));
         }
         Ok(Finding::Granted(account))
     }

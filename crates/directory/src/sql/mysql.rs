@@ -169,6 +169,7 @@ mod tests {
             let got = match of_query(Error::Server(error)) {
                 Fault::Server(_) => "server",
                 Fault::Question(_) => "question",
+                Fault::Busy(_) => "busy",
                 Fault::Entry(_) => "entry",
             };
             assert_eq!(got, want, "{shows}");

@@ -33,7 +33,7 @@ impl<C> Pool<C> {
 
     /// Waits for a place until a little before the deadline: that all connections are in use is no fault of the server.
     pub(super) async fn lease(&self, deadline: Instant) -> Result<Lease<'_, C>, Fault> {
-        let busy = || Fault::Question("all connections are in use".into());
+        let busy = || Fault::Busy("all connections are in use".into());
         let margin = deadline.saturating_duration_since(Instant::now()) / 20;
         let permit = tokio::time::timeout_at((deadline - margin).into(), self.permits.acquire())
             .await

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use postern_mail::{Domain, Mailbox};
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 
 use super::app_password::{FoundAppPassword, Used, is_app_password};
@@ -19,10 +18,11 @@ use super::{UsersSettings, hash};
 use crate::directories::SetUpError;
 use crate::verdict::{Account, DenyReason, Finding, Outage, Owner};
 use crate::verified::VerifiedCache;
+use crate::workers::{Asker, Workers};
 
 pub(crate) struct Users {
     pub(super) shared: Arc<Shared>,
-    workers: Arc<Semaphore>,
+    workers: Arc<Workers>,
 }
 
 /// What the blocking threads use too.
@@ -45,7 +45,7 @@ enum Known {
 impl Users {
     /// Opens the file. Blocking.
     pub(crate) fn new(settings: UsersSettings) -> Result<Self, SetUpError> {
-        if settings.workers == 0 || settings.workers > Semaphore::MAX_PERMITS {
+        if settings.workers == 0 {
             return Err(SetUpError::setting("workers", "must be at least 1"));
         }
         let store = match UserStore::open(&settings.database) {
@@ -60,7 +60,7 @@ impl Users {
         };
         let store = RwLock::new(store);
         let verified = Mutex::new(VerifiedCache::new(settings.cache_ttl));
-        let workers = Arc::new(Semaphore::new(settings.workers));
+        let workers = Workers::new(settings.workers);
         Ok(Self {
             shared: Arc::new(Shared {
                 settings,
@@ -78,28 +78,24 @@ impl Users {
         &self,
         login: &str,
         password: &SecretString,
-        peer: Option<IpAddr>,
+        asker: &Asker,
     ) -> Result<Finding, Outage> {
         if let Some(finding) = self.shared.remembered(login, password) {
             return Ok(finding);
         }
         let timeout = self.shared.settings.timeout;
-        tokio::time::timeout(timeout, self.check(login, password, peer))
+        tokio::time::timeout(timeout, self.check(login, password, asker))
             .await
             .unwrap_or_else(|_| {
-                Err(Outage::new(format!(
+                Err(Outage::busy(format!(
                     "no time to hash within {} ms",
                     timeout.as_millis()
                 )))
             })
     }
 
-    async fn check(
-        &self,
-        login: &str,
-        password: &SecretString,
-        peer: Option<IpAddr>,
-    ) -> Result<Finding, Outage> {
+    async fn check(&self, login: &str, password: &SecretString, asker: &Asker) -> Result<Finding, Outage> {
+        let peer = asker.peer;
         let (shared, login, given) = (Arc::clone(&self.shared), login.to_owned(), password.clone());
         let known = blocking(move || shared.look_up(&login, &given, peer)).await?;
         let record = match known {
@@ -108,7 +104,7 @@ impl Users {
                 let (shared, given) = (Arc::clone(&self.shared), password.clone());
                 let login = match &finding {
                     Finding::Granted(account) => account.login.clone(),
-                    Finding::Denied(_) => String::new(),
+                    Finding::Denied(_) | Finding::DeniedTo(..) => String::new(),
                 };
                 tokio::task::spawn_blocking(move || {
                     let is_news = used.is_news;
@@ -122,8 +118,7 @@ impl Users {
             }
             Known::ToHash(record) => record,
         };
-        let gone = |_| Outage::new("shutting down");
-        let worker = Arc::clone(&self.workers).acquire_owned().await.map_err(gone)?;
+        let worker = self.workers.turn(asker).await?;
         let (shared, given) = (Arc::clone(&self.shared), password.clone());
         let old = record.as_ref().map(|record| record.hash.clone());
         let (finding, worker) = blocking(move || {
@@ -221,7 +216,7 @@ impl Shared {
     fn with_app_password(&self, record: Record, found: &FoundAppPassword, peer: Option<IpAddr>) -> Known {
         let now = Timestamp::now();
         match found.refusal(record.enabled, now, peer) {
-            Some(reason) => Known::Settled(Finding::Denied(reason)),
+            Some(reason) => Known::Settled(Finding::DeniedTo(record.login, reason)),
             None => Known::AppPassword(
                 Finding::Granted(self.account(record)),
                 found.used(now, peer),
@@ -238,10 +233,10 @@ impl Shared {
         };
         let right = hash::verify(&record.hash, password).map_err(UserError::Hash)?;
         if !right {
-            return Ok(Finding::Denied(DenyReason::WrongPassword));
+            return Ok(Finding::DeniedTo(record.login, DenyReason::WrongPassword));
         }
         if !record.enabled {
-            return Ok(Finding::Denied(DenyReason::Disabled));
+            return Ok(Finding::DeniedTo(record.login, DenyReason::Disabled));
         }
         self.upgrade_keys(&record, password);
         self.verified.lock().note(&record.hash, password, Instant::now());

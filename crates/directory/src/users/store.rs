@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
-use postern_mail::Mailbox;
 use postern_mail::address::ParseOptions;
+use postern_mail::{Mailbox, normal_login};
 use postern_sasl::StoredKey;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
@@ -70,8 +70,8 @@ pub enum UserError {
     /// There is no such login.
     #[error("there is no user {0}")]
     NoSuchUser(String),
-    /// The login is empty, too long, or has blanks or control characters.
-    #[error("{0:?} cannot be a login: 1 to 255 octets without blanks and control characters")]
+    /// The login is empty, too long, or has blanks or characters that no name can have (RFC 8265).
+    #[error("{0:?} cannot be a login: 1 to 255 octets of letters, digits and ASCII signs, without blanks")]
     BadLogin(String),
     /// An address is none.
     #[error("{0:?} is not an address")]
@@ -537,24 +537,13 @@ fn mend_modes(path: &Path) {
     }
 }
 
-/// The form in which a login is stored and looked up: an address by its key, any other name in lower case.
+/// The form in which a login is stored and looked up: its normal one. What has none is nobody's, and stays as it is.
 pub(crate) fn canonical(login: &str) -> String {
-    if login.contains('@')
-        && let Ok(mailbox) = Mailbox::parse(
-            login,
-            &ParseOptions {
-                utf8: true,
-                ..ParseOptions::default()
-            },
-        )
-    {
-        return mailbox.key();
-    }
-    login.to_lowercase()
+    normal_login(login).unwrap_or_else(|_| login.to_lowercase())
 }
 
 pub(super) fn check_login(login: &str) -> Result<String, UserError> {
-    let canonical = canonical(login);
+    let canonical = normal_login(login).map_err(|_| UserError::BadLogin(login.to_owned()))?;
     let bad = |c: char| c.is_whitespace() || c.is_control();
     if canonical.is_empty() || canonical.len() > LOGIN_MAX || canonical.chars().any(bad) {
         return Err(UserError::BadLogin(login.to_owned()));

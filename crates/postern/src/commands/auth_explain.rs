@@ -237,7 +237,7 @@ fn withheld(
 ) -> Result<(), String> {
     let settings = &config.receive.auth;
     let rule = settings.rules.iter().find(|(about, _)| *about == mechanism);
-    let least = listener.settings.least_bits.unwrap_or(settings.least_bits);
+    let least = listener.settings.least_bits.or(settings.least_bits());
     let inside_tls = args.bits > 0;
     let open = inside_tls || settings.plaintext == postern_receive::Plaintext::Always;
     if mechanism.is_plaintext() && !open {
@@ -254,6 +254,7 @@ fn withheld(
     let traits = MechanismTraits {
         binds_channel: mechanism.binds_channel(),
         needs_certificate,
+        guessable: mechanism.properties().needs.is_guessable(),
         layer_bits: 0,
     };
     offered(traits, rule.map(|(_, rule)| rule), &facts, least).map_err(|withheld| withheld.to_string())

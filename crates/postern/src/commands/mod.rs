@@ -1,6 +1,7 @@
 //! What the command line can do besides serving.
 
 pub(crate) mod auth;
+mod auth_bars;
 mod auth_explain;
 mod auth_token;
 pub(crate) mod cert;

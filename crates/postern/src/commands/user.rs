@@ -30,7 +30,7 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
             groups,
             password,
         } => {
-            let password = password::obtain(password, &login)?;
+            let password = password::obtain(password, &login, written.password_length())?;
             store
                 .add_in_groups(&login, &password.secret, &addresses, &groups)
                 .map_err(|error| failure(&error))?;
@@ -40,7 +40,7 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
             if store.get(&login).map_err(|error| failure(&error))?.is_none() {
                 return Err(failure(&UserError::NoSuchUser(login)));
             }
-            let password = password::obtain(password, &login)?;
+            let password = password::obtain(password, &login, written.password_length())?;
             store
                 .set_password(&login, &password.secret)
                 .map_err(|error| failure(&error))?;

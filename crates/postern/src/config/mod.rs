@@ -136,6 +136,11 @@ impl Written {
         self.file.user.as_ref().map(|user| user.value.as_str())
     }
 
+    /// The least characters of a password that `postern user` sets.
+    pub(crate) fn password_length(&self) -> usize {
+        checked::password_length(&self.file)
+    }
+
     /// The keys that own users get with their password.
     pub(crate) fn key_policy(&self) -> postern_directory::KeyPolicy {
         checked::key_policy(&self.file, &checked::name_of_host(&self.file))

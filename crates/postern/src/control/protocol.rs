@@ -28,6 +28,15 @@ pub(crate) enum Request {
     SaveLogins,
     /// The providers of tokens and how they do.
     Providers,
+    /// Who is barred from logging in.
+    Bars,
+    /// Let somebody in again: all that is given has to match, and nothing given is everybody.
+    Unbar {
+        /// The login.
+        login: Option<String>,
+        /// An address of the network.
+        network: Option<std::net::IpAddr>,
+    },
     /// The directories and whether they answer.
     Directories {
         /// Whether to ask them all now.
@@ -221,6 +230,22 @@ pub(crate) struct DirectoryLine {
     /// When it did not answer last, and why.
     pub(crate) failed_at: Option<Timestamp>,
     pub(crate) last_error: Option<String>,
+}
+
+/// Somebody who is barred from logging in, or slowed.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct BarLine {
+    /// The network; none for a login that is slow from all networks that it has not logged in from.
+    pub(crate) network: Option<String>,
+    /// The login, in the form in which spellings of it are one; none for all logins of a network, but those that have succeeded
+    /// from there.
+    pub(crate) login: Option<String>,
+    /// Failed logins that count.
+    pub(crate) failures: u32,
+    /// How many bars in a row this is.
+    pub(crate) bars: u32,
+    /// Until when; none for a login that is only slow.
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// One provider of tokens.

@@ -17,9 +17,11 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::protocol::{DirectoryLine, LINE_MAX, Operation, ProviderLine, Reply, Request, SOCKET, Status};
+use super::protocol::{
+    BarLine, Changed, DirectoryLine, LINE_MAX, Operation, ProviderLine, Reply, Request, SOCKET, Status,
+};
 use super::queue::{OperationError, content, perform, totals};
 use crate::commands::version;
 use crate::rights;
@@ -174,6 +176,15 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
         Request::Reload => reload(deps).await,
         Request::Directories { check } => directories(check, deps).await,
         Request::Providers => providers(deps),
+        Request::Bars => bars(deps),
+        Request::Unbar { login, network } => {
+            let lifted = deps.receiver.unbar(network, login.as_deref());
+            let network = network.map(tracing::field::display);
+            info!(target: "postern::control", by, login, network, lifted, "bars lifted");
+            value(&Changed {
+                changed: lifted as u64,
+            })
+        }
         Request::SaveLogins => match usage::save(&deps.receiver, &deps.state_dir).await {
             Ok(()) => Reply::Done(serde_json::Value::Null),
             Err(error) => Reply::Failed(format!("cannot write the counts of logins: {error}")),
@@ -209,6 +220,30 @@ async fn directories(check: bool, deps: &Deps) -> Reply {
     }
     let lines: Vec<DirectoryLine> = directories.status().into_iter().map(line).collect();
     match serde_json::to_value(lines) {
+        Ok(value) => Reply::Done(value),
+        Err(error) => Reply::Failed(error.to_string()),
+    }
+}
+
+fn bars(deps: &Deps) -> Reply {
+    let now = Timestamp::now();
+    let lines: Vec<BarLine> = deps
+        .receiver
+        .bars()
+        .into_iter()
+        .map(|(network, bar)| BarLine {
+            network: network.map(|network| network.to_string()),
+            login: bar.login,
+            failures: bar.failures,
+            bars: bar.bars,
+            until: bar.left.and_then(|left| now.checked_add(left).ok()),
+        })
+        .collect();
+    value(&lines)
+}
+
+fn value(result: &impl serde::Serialize) -> Reply {
+    match serde_json::to_value(result) {
         Ok(value) => Reply::Done(value),
         Err(error) => Reply::Failed(error.to_string()),
     }

@@ -1,37 +1,16 @@
 //! What a mechanism asks: put to the directories, to the rules of certificates and to providers of tokens, behind the memory of failed logins.
 
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use postern_directory::{Account, DenyReason, Directories, KeyKind, KeyVerdict, PasswordVerdict};
+use postern_directory::{Account, Asker, DenyReason, Directories, KeyKind, KeyVerdict, PasswordVerdict};
 use postern_policy::identity::{ActAs, act_as};
 use postern_policy::login::login_of_certificate;
 use postern_policy::principal::login_of_principal;
-use postern_policy::throttle::{ThrottleVerdict, Ticket};
 use postern_sasl::{Answer, Question};
 use secrecy::SecretString;
 
+use super::guess::{Attempt, Closed};
 use super::origin::{CertificateOrigin, Origin};
 use super::token;
 use crate::identity::identity_of;
-use crate::receiver::Shared;
-
-/// How long to wait before asking again whether a check may begin.
-const BUSY_PAUSE: Duration = Duration::from_millis(20);
-
-/// A try at a login, from before its delay until its outcome was told, over all turns of the exchange. However it ends, it is
-/// not under way any more.
-struct Attempt {
-    shared: Arc<Shared>,
-    ticket: Ticket,
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        self.shared.throttle.lock().end(&self.ticket);
-    }
-}
 
 /// What was found out in this exchange.
 #[derive(Default)]
@@ -44,20 +23,26 @@ pub(crate) struct Findings {
     pub(super) same: Option<String>,
     /// As whom it acts, where that is somebody else, and by which rule it may.
     pub(super) acting: Option<(Account, &'static str)>,
-    pub(super) barred: bool,
+    /// Why the try was not allowed.
+    pub(super) closed: Option<Closed>,
+    /// The account that a directory has found, as that one names it, whether or not the proof holds.
+    pub(super) found: Option<String>,
     /// Why a directory could not be asked, where another one could: then a proof that fails ends like a login that nobody
     /// knows, with the word to try again.
     pub(super) outage: Option<String>,
     /// Whether a directory has denied the login while another one was down: a guess, though the reply is to try again.
     pub(super) wrong: bool,
     /// There if the login can be guessed at, and so counts for the throttle.
-    attempt: Option<Attempt>,
+    pub(super) attempt: Option<Attempt>,
 }
 
 impl Findings {
-    /// The login to count failures of.
-    pub(super) fn guessed(&self) -> Option<&str> {
-        self.tried.as_deref().filter(|_| self.attempt.is_some())
+    /// Closes the login if the account that was found is barred, by whatever names it was tried.
+    pub(super) fn close_if_barred(&mut self) -> bool {
+        let barred = self.attempt.as_ref().zip(self.found.as_deref());
+        let left = barred.and_then(|(attempt, account)| attempt.account_barred(account));
+        self.closed = self.closed.or(left.map(Closed::Barred));
+        left.is_some()
     }
 
     /// Keeps the account and gives its name.
@@ -106,28 +91,36 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, origin: 
         Question::Authorize { authzid, .. } => return authorize(&authzid, findings, origin).await,
     };
     findings.tried = Some(asked.login().to_owned());
-    match begin(asked.login(), origin).await {
-        Ok(attempt) => findings.attempt = Some(attempt),
-        Err(left) => {
-            findings.barred = true;
+    let attempt = match Attempt::begin(asked.login(), origin).await {
+        Ok(attempt) => attempt,
+        Err(closed) => {
+            findings.closed = Some(closed);
             return Answer::Unavailable {
-                reason: format!("barred for {} s", left.as_secs()),
+                reason: match closed {
+                    Closed::Barred(left) => format!("barred for {} s", left.as_secs()),
+                    Closed::Busy => "too many tries are under way from this network or at this login".into(),
+                },
             };
         }
-    }
+    };
+    let asker = attempt.asker();
+    findings.attempt = Some(attempt);
     let directories = origin.shared.deps.directories.load_full();
     match asked {
-        Asked::Password(login, password) => findings.settle(
-            directories
-                .check_password_from(&login, &password, origin.peer)
-                .await,
-        ),
+        Asked::Password(login, password) => {
+            let checked = directories.check(&login, &password, &asker).await;
+            findings.found = checked.account;
+            if let (true, Some(attempt)) = (checked.busy, &findings.attempt) {
+                attempt.turn_away();
+            }
+            findings.settle(checked.verdict)
+        }
         Asked::Key(login, kind) => {
-            let verdict = directories.lookup_key_from(&login, &kind, origin.peer).await;
+            let verdict = directories.find_key(&login, &kind, &asker).await;
             key(verdict, findings)
         }
         Asked::NtHash(login, domain) => {
-            let verdict = nt_hash(&login, &domain, origin.peer, &directories).await;
+            let verdict = nt_hash(&login, &domain, &asker, &directories).await;
             key(verdict, findings)
         }
     }
@@ -149,43 +142,15 @@ impl Asked {
     }
 }
 
-/// Waits as long as this login from this network has to, or says how long it is barred.
-async fn begin(login: &str, origin: &Origin<'_>) -> Result<Attempt, Duration> {
-    let source = origin.source();
-    loop {
-        let (verdict, ticket) = origin
-            .shared
-            .throttle
-            .lock()
-            .begin(&source, login, Instant::now());
-        // Held from here on: a client that hangs up during the delay ends its check.
-        let attempt = ticket.map(|ticket| Attempt {
-            shared: Arc::clone(origin.shared),
-            ticket,
-        });
-        match (verdict, attempt) {
-            (ThrottleVerdict::Check(delay), Some(attempt)) => {
-                let delay = origin.delay_max.map_or(delay, |max| delay.min(max));
-                if !delay.is_zero() {
-                    tokio::time::sleep(delay).await;
-                }
-                return Ok(attempt);
-            }
-            (ThrottleVerdict::Barred(left), _) => return Err(left),
-            _ => tokio::time::sleep(BUSY_PAUSE).await,
-        }
-    }
-}
-
 /// Clients split `user@domain` for NTLM, and others put a domain of their own beside the login: both names are looked up
 /// in any case, and the one with the domain goes first.
-async fn nt_hash(login: &str, domain: &str, peer: Option<IpAddr>, directories: &Directories) -> KeyVerdict {
-    let alone = directories.lookup_key_from(login, &KeyKind::Nt, peer).await;
+async fn nt_hash(login: &str, domain: &str, asker: &Asker, directories: &Directories) -> KeyVerdict {
+    let alone = directories.find_key(login, &KeyKind::Nt, asker).await;
     if domain.is_empty() || login.contains('@') {
         return alone;
     }
     let joined = format!("{login}@{domain}");
-    match directories.lookup_key_from(&joined, &KeyKind::Nt, peer).await {
+    match directories.find_key(&joined, &KeyKind::Nt, asker).await {
         KeyVerdict::Denied(DenyReason::UnknownUser | DenyReason::Malformed) => alone,
         other => other,
     }
@@ -195,6 +160,7 @@ fn key(verdict: KeyVerdict, findings: &mut Findings) -> Answer {
     match verdict {
         KeyVerdict::Found { account, key, outage } => {
             findings.outage = outage;
+            findings.found = Some(account.login.clone());
             Answer::Key {
                 login: findings.keep(account),
                 key,

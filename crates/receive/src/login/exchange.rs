@@ -1,16 +1,17 @@
 //! One exchange of a mechanism, wherever it comes from: driven, counted, logged.
 
 use std::fmt::Display;
-use std::time::Instant;
 
 use jiff::Timestamp;
 use postern_directory::{Account, KeyKind};
 use postern_policy::login::strength;
+use postern_policy::throttle::{RULE_BARRED, RULE_BUSY};
 use postern_sasl::{Mechanism, Outcome, SaslError, SecurityLayer, ServerExchange, ServerStep};
 use postern_smtp::server::AuthFailure;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::answer::{Findings, answer};
+use super::guess::Closed;
 use super::origin::Origin;
 
 /// An exchange between two messages of the client.
@@ -41,6 +42,13 @@ pub(crate) struct Granted {
     pub(crate) layer: Option<Box<dyn SecurityLayer>>,
 }
 
+/// How sure it is that a guess has failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Guess {
+    Wrong,
+    InDoubt,
+}
+
 /// An exchange that ended without a login.
 #[must_use]
 pub(crate) struct Refused {
@@ -48,6 +56,8 @@ pub(crate) struct Refused {
     rule: &'static str,
     reason: String,
     mechanism: Mechanism,
+    /// Whether a guess has failed.
+    guess: Option<Guess>,
     findings: Findings,
 }
 
@@ -71,7 +81,12 @@ impl Exchange {
         let mut this = Self { running, findings };
         loop {
             step = match step {
-                ServerStep::Challenge(octets) => return Turned::Challenge(octets, Box::new(this)),
+                ServerStep::Challenge(octets) => {
+                    if let Some(attempt) = &mut this.findings.attempt {
+                        attempt.challenge();
+                    }
+                    return Turned::Challenge(octets, Box::new(this));
+                }
                 ServerStep::Ask(question) => {
                     let answer = answer(question, &mut this.findings, origin).await;
                     this.running.answer(answer)
@@ -86,18 +101,24 @@ impl Exchange {
     fn done(mut self, outcome: Outcome, origin: &Origin<'_>) -> Turned {
         let mechanism = self.running.mechanism();
         let bits = strength(origin.tls.map(|tls| tls.bits), outcome.layer_bits);
-        if bits < origin.least_bits {
+        let least = origin.least_bits.unwrap_or(0);
+        if bits < least {
             return Turned::Refused(Box::new(Refused {
                 failure: AuthFailure::TooWeak,
                 rule: "login.bits",
-                reason: format!("{bits} bits, where {} are wanted", origin.least_bits),
+                reason: format!("{bits} bits, where {least} are wanted"),
                 mechanism,
+                guess: None,
                 findings: self.findings,
             }));
         }
-        if let Some(tried) = self.findings.guessed() {
-            origin.shared.throttle.lock().success(&origin.source(), tried);
-            note_key(tried, mechanism, origin);
+        if self.findings.close_if_barred() {
+            let error = SaslError::Unavailable("the account is barred, whatever it is called".into());
+            return failed(&error, mechanism, self.findings);
+        }
+        if let Some(attempt) = self.findings.attempt.take() {
+            attempt.succeed(&outcome.login);
+            note_key(self.findings.tried.as_deref(), mechanism, origin);
         }
         let (acting, rule) = self.findings.acting.unzip();
         log_login(&outcome, rule, mechanism, origin);
@@ -140,13 +161,17 @@ async fn step(
 
 fn failed(error: &SaslError, mechanism: Mechanism, mut findings: Findings) -> Turned {
     let mut reason = error.to_string();
-    if let (SaslError::Denied(_), Some(outage)) = (error, &findings.outage) {
+    let denied = matches!(error, SaslError::Denied(_));
+    if let (true, Some(outage)) = (denied, &findings.outage) {
         reason = format!("{reason}, and not all could be asked: {outage}");
         findings.wrong = true;
     }
+    // A guess all the same, at an account that is not to be guessed at.
+    let guessed = (denied || findings.wrong) && findings.close_if_barred();
     let (failure, rule) = match error {
-        _ if findings.barred => (AuthFailure::Barred, "throttle.barred"),
-        SaslError::Denied(_) if findings.wrong => (AuthFailure::Unavailable, "login.directory"),
+        _ if findings.closed == Some(Closed::Busy) => (AuthFailure::Barred, RULE_BUSY),
+        _ if findings.closed.is_some() => (AuthFailure::Barred, RULE_BARRED),
+        SaslError::Denied(_) if findings.outage.is_some() => (AuthFailure::Unavailable, "login.directory"),
         SaslError::Denied(_) => (AuthFailure::Denied, "login.denied"),
         SaslError::NotAuthorized { .. } => (AuthFailure::Denied, "login.authorization"),
         SaslError::Intercepted { .. } => (AuthFailure::Denied, "login.intercepted"),
@@ -160,6 +185,11 @@ fn failed(error: &SaslError, mechanism: Mechanism, mut findings: Findings) -> Tu
         rule,
         reason,
         mechanism,
+        guess: match (findings.wrong, guessed || failure == AuthFailure::Denied) {
+            (true, _) => Some(Guess::InDoubt),
+            (false, true) => Some(Guess::Wrong),
+            (false, false) => None,
+        },
         findings,
     }))
 }
@@ -184,31 +214,26 @@ impl Refused {
             reason = %self.reason,
             "refused"
         );
-        if (self.failure == AuthFailure::Denied || self.findings.wrong)
-            && let Some(tried) = self.findings.guessed()
-            && origin
-                .shared
-                .throttle
-                .lock()
-                .failure(&origin.source(), tried, Instant::now())
-        {
-            warn!(
-                target: "postern::login",
-                session = %origin.session,
-                peer = origin.peer.map(tracing::field::display),
-                login = tried,
-                rule = "throttle.barred",
-                "barred"
-            );
+        let Some(attempt) = self.findings.attempt else {
+            return;
+        };
+        let account = self.findings.found.as_deref();
+        match (self.guess, self.failure) {
+            (Some(Guess::Wrong), _) => attempt.fail(account),
+            (Some(Guess::InDoubt), _) => attempt.fail_in_doubt(account),
+            // What makes no sense behind a challenge is an exchange given up.
+            (None, AuthFailure::Malformed | AuthFailure::TooLong) => drop(attempt),
+            (None, _) => attempt.excuse(),
         }
     }
 }
 
 /// Has the directories write down which app password was used, if a key proved the login.
-fn note_key(tried: &str, mechanism: Mechanism, origin: &Origin<'_>) {
-    if KeyKind::needed(mechanism.properties().needs, "").is_some() {
+fn note_key(tried: Option<&str>, mechanism: Mechanism, origin: &Origin<'_>) {
+    if KeyKind::needed(mechanism.properties().needs, "").is_some()
+        && let Some(tried) = tried.map(str::to_owned)
+    {
         let (directories, peer) = (origin.shared.deps.directories.load_full(), origin.peer);
-        let tried = tried.to_owned();
         tokio::spawn(async move { directories.note_key_login(&tried, peer).await });
     }
 }

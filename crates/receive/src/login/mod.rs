@@ -2,6 +2,7 @@
 
 mod answer;
 mod exchange;
+mod guess;
 mod offer;
 mod origin;
 mod token;

@@ -62,6 +62,7 @@ fn traits(mechanism: Mechanism, origin: &Origin<'_>) -> MechanismTraits {
     MechanismTraits {
         binds_channel: mechanism.binds_channel(),
         needs_certificate: properties.needs == Needs::Certificate,
+        guessable: properties.needs.is_guessable(),
         layer_bits: match origin.layers() {
             Layers {
                 confidentiality: true,

@@ -26,8 +26,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) settings: &'a Settings,
     /// The mechanisms of the listener or socket, in order.
     pub(crate) mechanisms: &'a [Mechanism],
-    /// Least bits that protect a session there.
-    pub(crate) least_bits: u32,
+    /// Least bits that protect a session there, if somebody has said how many.
+    pub(crate) least_bits: Option<u32>,
     /// What is logged in to, by its registered name.
     pub(crate) service: &'a str,
     /// The session's name in the log.

@@ -9,6 +9,7 @@ use postern_sasl::Answer;
 use secrecy::SecretString;
 
 use super::answer::Findings;
+use super::guess;
 use super::origin::Origin;
 use crate::identity::identity_of;
 
@@ -71,11 +72,15 @@ pub(super) async fn check(
 }
 
 fn denied(reason: String, origin: &Origin<'_>) -> Answer {
-    origin
+    let source = origin.source();
+    let alarm = origin
         .shared
         .throttle
         .lock()
-        .network_failure(&origin.source(), Instant::now());
+        .network_failure(&source, Instant::now());
+    if let Some(alarm) = alarm {
+        guess::raise(&alarm, &source, origin.session);
+    }
     Answer::Denied { reason }
 }
 

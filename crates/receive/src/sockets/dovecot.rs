@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use postern_authwire::dovecot::{self as wire, AuthRequest, Client, Cookie, Greeting};
 use postern_smtp::server::AuthFailure;
 use tokio::io::{AsyncWriteExt, WriteHalf};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 use super::lines::Lines;
@@ -51,7 +51,6 @@ enum Under {
         /// Which of all turns: the neighbour may give up an exchange and use its number again while the end of a turn of the first
         /// is on its way.
         serial: u64,
-        task: AbortHandle,
     },
 }
 
@@ -169,7 +168,7 @@ async fn send(write: &mut WriteHalf<Box<dyn Stream>>, text: &str) -> Result<(), 
 /// Takes the exchange off the table whose turn has ended. False if it was given up while the end was on its way, even where
 /// another one has its number by now.
 fn finish(under_way: &mut HashMap<u32, Under>, id: u32, ended: u64) -> bool {
-    let is_it = matches!(under_way.get(&id), Some(Under::Working { serial, .. }) if *serial == ended);
+    let is_it = matches!(under_way.get(&id), Some(Under::Working { serial }) if *serial == ended);
     if is_it {
         under_way.remove(&id);
     }
@@ -183,9 +182,8 @@ impl Connection<'_> {
             Client::Continue { id, response } => self.go_on(id, response).await,
             Client::Cancel(id) => {
                 self.tickets.forget(id);
-                if let Some(Under::Working { task, .. }) = self.under_way.remove(&id) {
-                    task.abort();
-                }
+                // A check that is under way goes on, and counts: who gives it up has guessed all the same.
+                self.under_way.remove(&id);
                 Ok(())
             }
             Client::Version(..) | Client::Pid(_) => Err(Ended::Order("a second greeting")),
@@ -200,7 +198,7 @@ impl Connection<'_> {
             return Err(Ended::Order("the number of an exchange that is under way"));
         }
         self.tickets.forget(id);
-        if self.under_way.len() >= EXCHANGES_MAX {
+        if self.under_way.len().max(self.work.len()) >= EXCHANGES_MAX {
             let (temporary, words) = told(AuthFailure::Unavailable);
             return self.send(&wire::failure(id, None, temporary, words)).await;
         }
@@ -270,7 +268,7 @@ impl Connection<'_> {
     ) {
         self.turns += 1;
         let serial = self.turns;
-        let task = self.work.spawn(async move {
+        self.work.spawn(async move {
             let step = {
                 let origin = request.origin();
                 let turn = exchange.turn(input.as_ref().map(|octets| octets.as_slice()), &origin);
@@ -284,7 +282,7 @@ impl Connection<'_> {
                 step,
             }
         });
-        self.under_way.insert(id, Under::Working { serial, task });
+        self.under_way.insert(id, Under::Working { serial });
     }
 
     /// Tells what came of a turn.
@@ -297,6 +295,9 @@ impl Connection<'_> {
             step,
         } = worked;
         if !finish(&mut self.under_way, id, serial) {
+            if let Some(Step::Refused(refused)) = step {
+                refused.note(&"given up", &request.origin());
+            }
             return Ok(());
         }
         match step {
@@ -366,9 +367,8 @@ impl Connection<'_> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn the_end_of_a_turn_is_told_for_its_own_exchange_alone() {
-        let task = tokio::spawn(std::future::ready(())).abort_handle();
+    #[test]
+    fn the_end_of_a_turn_is_told_for_its_own_exchange_alone() {
         #[rustfmt::skip]
         let cases = [
             // what the case shows                    under way    ended   told
@@ -378,10 +378,7 @@ mod tests {
             ("another exchange",                      Some((8, 1)), (7, 1), false),
         ];
         for (shows, under, (id, ended), told) in cases {
-            let working = |(id, serial)| {
-                let task = task.clone();
-                (id, Under::Working { serial, task })
-            };
+            let working = |(id, serial)| (id, Under::Working { serial });
             let mut under_way: HashMap<u32, Under> = under.map(working).into_iter().collect();
             assert_eq!(finish(&mut under_way, id, ended), told, "{shows}");
             assert_eq!(under_way.is_empty(), told || under.is_none(), "{shows}");

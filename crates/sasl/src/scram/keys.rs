@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use postern_mail::fold_login;
+use postern_mail::normal_login;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -82,14 +82,15 @@ impl ScramKeys {
 
     /// The keys of an account that does not exist: always the same salt, and keys that no password has.
     ///
-    /// Spellings of one name are one, since the directory may find one account by all of them.
+    /// Names with one normal form are one, since directories are asked in that form; and no others are, since two names with one
+    /// salt would tell that nobody has either.
     pub(crate) fn decoy(hash: ScramHash, secret: &[u8], name: &str, shape: ScramShape) -> Self {
-        let folded = fold_login(name);
-        let part = |label: &[u8]| hash.hmac(secret, &[label, b"\0", folded.as_bytes()]);
+        let name = asked_form(name);
+        let part = |label: &[u8]| hash.hmac(secret, &[label, b"\0", name.as_bytes()]);
         Self {
             hash,
             iterations: shape.iterations.clamp(ITERATIONS_MIN, ITERATIONS_MAX),
-            salt: decoy_salt(hash, secret, name, shape.salt_octets),
+            salt: decoy_salt(hash, secret, &name, shape.salt_octets),
             stored_key: part(b"SCRAM stored key"),
             server_key: part(b"SCRAM server key"),
         }
@@ -168,9 +169,14 @@ impl Default for ScramShape {
     }
 }
 
+/// The form in which directories are asked about a name. What has none is nobody's, and looks like a name of its own.
+fn asked_form(name: &str) -> String {
+    normal_login(name).unwrap_or_else(|_| name.to_owned())
+}
+
 /// The salt of a name: the same each time, and nothing that anybody could foresee.
 fn decoy_salt(hash: ScramHash, secret: &[u8], name: &str, octets: usize) -> Vec<u8> {
-    let name = fold_login(name);
+    let name = asked_form(name);
     let mut salt = Vec::new();
     for block in 0_u8..=u8::MAX {
         let label: &[&[u8]] = match block {
@@ -267,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_a_name_that_nobody_has_show_one_salt() {
+    fn salts_are_equal_for_what_is_one_name_to_directories_and_for_nothing_else() {
         let salt = |name: &str| {
             ScramKeys::decoy(ScramHash::Sha256, &[7; 32], name, ScramShape::default())
                 .salt()
@@ -278,9 +284,19 @@ mod tests {
             "\"nobody\"@Relay.test",
             "nobody@relay.test.",
             "nobody@relay\u{3002}test",
+            "NOBODY@relay.test",
+            " nobody@relay.test",
+            "\u{ff4e}obody@relay.test",
         ] {
             assert_eq!(salt(name), nobody, "as one who exists does: {name}");
         }
-        assert_ne!(salt("nobodi@relay.test"), nobody);
+        for name in [
+            "nobodi@relay.test",
+            "nob\u{f3}dy@relay.test",
+            "no\u{ad}body@relay.test",
+            "nobody@relay.test\u{7f}",
+        ] {
+            assert_ne!(salt(name), nobody, "another name: {name}");
+        }
     }
 }

@@ -9,7 +9,6 @@ use super::keys::{ScramKeys, ScramShape};
 use super::message::{ClientFinal, ClientFirst, Flag, NONCE_MAX};
 use crate::context::{ChannelBindings, DecoySecret, ServerContext};
 use crate::exchange::{Lookup, ServerMechanism, ServerStep, authorize, key_of};
-use crate::prep::prepare_or_keep;
 use crate::question::{Answer, Question};
 use crate::{SaslError, StoredKey, text};
 
@@ -91,9 +90,8 @@ impl ScramServer {
         if let Some(data) = self.binding(&first.flag)? {
             binding.extend(data);
         }
-        // An identity is checked as it was sent and again as prepared, which may have made it longer.
+        // The driver brings names into their one form, for all mechanisms alike (RFC 8265).
         let authcid = text::identity(self.name(), first.username.as_bytes())?;
-        let authcid = text::identity(self.name(), prepare_or_keep(&authcid).as_bytes())?;
         let authzid = match &first.authzid {
             Some(authzid) => Some(text::identity(self.name(), authzid.as_bytes())?),
             None => None,

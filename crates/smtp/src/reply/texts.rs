@@ -275,6 +275,16 @@ pub fn recipient_undecided(path: &impl Display) -> Reply {
     )
 }
 
+/// The client's network has asked for too many recipients: nothing is said of this one.
+#[must_use]
+pub fn recipient_later(path: &impl Display) -> Reply {
+    Reply::new(
+        450,
+        Some(Status(4, 7, 1)),
+        format!("{path}... Too many recipients asked for from your network, try again later"),
+    )
+}
+
 /// An alias that cannot be followed: it loops, or its file is in disorder.
 #[must_use]
 pub fn alias_broken(path: &impl Display) -> Reply {

@@ -11,6 +11,9 @@ use crate::config::read::At;
 /// The file of own users in the state directory.
 const DATABASE: &str = "users.db";
 
+/// The least characters of a password where no directory of own users says otherwise: those of the setting's default.
+const PASSWORD_LENGTH: u64 = 8;
+
 pub(super) fn check(c: &mut Checking<'_>) -> Vec<DirectorySettings> {
     let mut settings: Vec<DirectorySettings> = Vec::new();
     let file = c.file;
@@ -102,6 +105,18 @@ pub(crate) fn users_database(file: &Postern) -> PathBuf {
             _ => None,
         });
     named.flatten().unwrap_or_else(|| file.state_dir.join(DATABASE))
+}
+
+/// The least characters of a password that `postern user` sets.
+pub(crate) fn password_length(file: &Postern) -> usize {
+    let written = file
+        .directory
+        .iter()
+        .find_map(|directory| match &directory.value {
+            Directory::Users(table) => Some(*table.password_length),
+            _ => None,
+        });
+    clamp(written.unwrap_or(PASSWORD_LENGTH))
 }
 
 fn users(table: &UsersTable, c: &Checking<'_>) -> UsersSettings {

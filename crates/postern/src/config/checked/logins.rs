@@ -6,7 +6,7 @@ use postern_directory::{ForeignKeys, KeyKind, KeyPolicy};
 use postern_net::tls::ServerTls;
 use postern_policy::login::{CertificateLogin, LoginSource, LoginTrust, MechanismRule};
 use postern_policy::relay::CertificateRule;
-use postern_receive::AuthSettings;
+use postern_receive::{AuthSettings, Plaintext};
 use postern_sasl::{Layers, Mechanism, Needs};
 
 use super::{Checking, clamp, kerberos, values};
@@ -24,12 +24,13 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> AuthSettin
     let written = &file.auth;
     check_external(c);
     check_trust(c);
+    check_layers(c);
     let relay = &file.relay;
     AuthSettings {
         mechanisms: mechanisms(&written.mechanisms.value, c),
         plaintext: *written.plaintext,
         rules: rules(c),
-        least_bits: clamp(*written.least_bits),
+        least_bits: written.least_bits.as_ref().map(|bits| clamp(bits.value)),
         layers: Layers {
             integrity: written.layers.iter().any(|layer| **layer == LayerWord::Integrity),
             confidentiality: written
@@ -51,6 +52,24 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> AuthSettin
                 .collect(),
             least_bits: clamp(*relay.login_least_bits),
         },
+    }
+}
+
+/// Layers are for sessions outside TLS, where DIGEST-MD5 is not offered unless somebody says so.
+fn check_layers(c: &mut Checking<'_>) {
+    let auth = &c.file.auth;
+    let digest = auth
+        .mechanisms
+        .iter()
+        .any(|mechanism| **mechanism == Mechanism::DigestMd5);
+    let unsaid = auth.least_bits.is_none() && *auth.plaintext == Plaintext::TlsOnly;
+    if let (Some(layer), true) = (auth.layers.first(), digest && unsaid) {
+        c.problems.warning(
+            layer.span.clone(),
+            "`layers` are for sessions outside TLS, and DIGEST-MD5 is not offered there",
+            "who listens could guess at the password",
+            "set `least_bits = 1` in [auth] to offer it with a layer alone, or leave DIGEST-MD5 to TLS",
+        );
     }
 }
 

@@ -34,7 +34,7 @@ use postern_policy::DomainSet;
 use postern_receive::Settings as ReceiveSettings;
 use postern_spool::SpoolSettings;
 
-pub(crate) use self::directories::{pam_directories, users_database};
+pub(crate) use self::directories::{pam_directories, password_length, users_database};
 pub(crate) use self::listeners::ListenerConfig;
 pub(crate) use self::logins::{all_mechanisms, key_policy};
 pub(crate) use self::paths::{Paths, before_placeholders};

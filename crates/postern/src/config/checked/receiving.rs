@@ -9,7 +9,7 @@ use postern_policy::network::NetworkPrefix;
 use postern_policy::privacy::Privacy;
 use postern_policy::relay::{CertificateRule, RelayRules};
 use postern_policy::throttle::ThrottleSettings;
-use postern_receive::{Extensions, Limits, Settings, Timeouts};
+use postern_receive::{Extensions, Limits, ProbeSettings, Settings, Timeouts};
 
 use super::{Checking, clamp, identity, logins, values};
 use crate::config::problem::Problems;
@@ -27,6 +27,10 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
         auth: logins::check(c, tls),
         admission: admission(c),
         throttle: throttle(c),
+        probes: ProbeSettings {
+            unknown_per_hour: clamp(*c.file.limits.unknown_recipients),
+            lookups_per_minute: clamp(*c.file.limits.recipient_lookups),
+        },
         limits: limits(c),
         timeouts: timeouts(c),
         extensions: Extensions {
@@ -218,6 +222,26 @@ fn throttle(c: &mut Checking<'_>) -> ThrottleSettings {
             "make `longest_delay` the longer one",
         );
     }
+    if *written.bar_time > *written.longest_bar {
+        let span = written.bar_time.span.clone();
+        c.problems.error(
+            span.or_else(|| written.longest_bar.span.clone()),
+            "`bar_time` in [auth] is longer than `longest_bar`",
+            "cannot be both",
+            "make `longest_bar` the longer one",
+        );
+    }
+    let usual = ThrottleSettings::default();
+    let network_failures_max = clamp(*written.network_failures);
+    let until_bar = written.network_failures_until_bar.as_ref();
+    if let Some(bar) = until_bar.filter(|bar| bar.value < *written.network_failures) {
+        c.problems.warning(
+            bar.span.clone(),
+            "`network_failures` in [auth] is never reached: the network is barred before it is slowed",
+            "below `network_failures`",
+            "set it above `network_failures`",
+        );
+    }
     ThrottleSettings {
         free_failures: clamp(*written.free_failures),
         first_delay: *written.first_delay,
@@ -225,7 +249,12 @@ fn throttle(c: &mut Checking<'_>) -> ThrottleSettings {
         failures_max: clamp(*written.failures_until_bar),
         window: *written.window,
         bar_time: *written.bar_time,
-        network_failures_max: clamp(*written.network_failures),
+        bar_time_max: *written.longest_bar,
+        network_failures_max,
+        network_bar_failures: until_bar.map_or(usual.network_bar_failures.max(network_failures_max), |bar| {
+            clamp(bar.value)
+        }),
+        login_failures_max: clamp(*written.login_failures),
         network: network(c),
         entries_max: clamp(*written.remembered),
     }

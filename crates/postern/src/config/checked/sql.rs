@@ -50,6 +50,11 @@ pub(super) fn check(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) 
             );
         }
     }
+    if engine == Some(SqlEngine::MySql) {
+        for (key, query) in &queries[..2] {
+            warn_of_folding(key, *query, c);
+        }
+    }
     if let Some(ca) = &table.ca_file {
         files::readable(ca, "the authorities", c.problems);
     }
@@ -83,6 +88,29 @@ pub(super) fn check(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) 
         retry_primary_after: *table.retry_primary_after,
         ..usual
     })
+}
+
+/// Its collations find a row by names that are spelled otherwise, and without the row's own name nobody can see that.
+fn warn_of_folding(key: &str, query: Option<&At<String>>, c: &mut Checking<'_>) {
+    let Some(query) = query.filter(|query| !tells_login(query)) else {
+        return;
+    };
+    c.problems.warning(
+        query.span.clone(),
+        format!("`{key}` of MySQL does not give the row's own name"),
+        "its collations take \"j\u{f6}rg\" for \"jorg\": failed logins are then counted for each spelling by itself",
+        "add the column `login`, such as `SELECT hash AS password, name AS login FROM …`",
+    );
+}
+
+/// Whether a column of the answer is called `login`.
+fn tells_login(query: &str) -> bool {
+    let lower = query.to_lowercase();
+    let columns = lower
+        .split_once(" from ")
+        .map_or(lower.as_str(), |(columns, _)| columns);
+    let words = columns.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c)));
+    words.into_iter().any(|word| word == "login")
 }
 
 fn file(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) -> Option<SqlPlace> {

@@ -15,7 +15,9 @@ use crate::config::read::{At, table};
 table! {
     /// How clients log in, and what becomes of those who guess.
     ///
-    /// Failures count for the pair of network and login: nobody can lock a user out from elsewhere.
+    /// Failures count for the pair of network and login, for the network, and for the login over all networks that it has not
+    /// succeeded from in the last 30 days. Nobody can lock a user out from his usual networks. `postern auth bars` shows who is
+    /// barred, `postern auth unbar` lets him in again; a restart forgets all bars.
     Auth {
         /// SASL mechanisms, in the order in which they are offered: PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, SCRAM-SHA-256,
         /// SCRAM-SHA-512, each SCRAM with `-PLUS` too, GSSAPI, NTLM, EXTERNAL, OAUTHBEARER, XOAUTH2. CRAM-MD5, DIGEST-MD5, NTLM and
@@ -25,8 +27,10 @@ table! {
         /// AuthOptions `p`), or always, which is for networks that nobody can listen to.
         plaintext: Plaintext = OneOf::<Plaintext>::new(), default "\"tls-only\"";
         /// Least bits that protect a session, by TLS or by a mechanism's security layer. A mechanism that cannot reach them
-        /// is not offered; a login that has not reached them is told `534 5.7.9`.
-        least_bits: u64 = Count(0..=256), default "0";
+        /// is not offered; a login that has not reached them is told `534 5.7.9`. By CRAM-MD5, DIGEST-MD5, NTLM and SCRAM, who
+        /// listens can guess at the password for as long as he likes: without this key they are offered in TLS of 128 bits
+        /// alone, and everywhere where `plaintext` is `"always"`; `0` offers them outside TLS too, as old devices need it.
+        least_bits: u64 = Count(0..=256), optional "128" else "those of TLS for mechanisms with a guessable proof, none for the others";
         /// Security layers that DIGEST-MD5 and GSSAPI may agree on outside TLS: `"auth-int"` shows changes (1 bit), `"auth-conf"`
         /// encrypts (DIGEST-MD5: 128 bits with RC4, 112 with triple DES, both weak beside TLS; GSSAPI: the bits of the ticket's
         /// key, 256 with AES-256).
@@ -57,16 +61,25 @@ table! {
         first_delay: Duration = Time("0", "1m"), default "\"1s\"";
         /// The longest wait.
         longest_delay: Duration = Time("0", "5m"), default "\"15s\"";
-        /// Failures of a pair within `window` until it is barred for `bar_time`.
+        /// Failures of a pair within `window` until it is barred for `bar_time`. An exchange that is given up after its challenge
+        /// counts half.
         failures_until_bar: u64 = Count(1..=100_000), default "10";
         /// How long a failure counts.
         window: Duration = Time("1s", "7d"), default "\"15m\"";
-        /// How long a pair is barred. Its logins are then told `454 4.7.0` without a look at the password.
+        /// How long a pair or a network is barred. Its logins are then told `454 4.7.0` without a look at the password. Each
+        /// further bar is twice as long, but for pairs that have succeeded in the last 30 days.
         bar_time: Duration = Time("1s", "7d"), default "\"15m\"";
-        /// Failures of one network, over all logins, from which on each login from there waits for `longest_delay`.
-        /// It slows and never bars, since there may be many people behind one address.
-        network_failures: u64 = Count(1..=1_000_000), default "50";
-        /// Pairs, and likewise networks, that are remembered. Each costs about 150 octets.
+        /// The longest bar.
+        longest_bar: Duration = Time("1s", "30d"), default "\"4h\"";
+        /// Failures of one network, over all logins, from which on one login from there is checked at a time, each later than the
+        /// one before. Logins that have succeeded from there are exempt, as from its bar.
+        network_failures: u64 = Count(1..=1_000_000), default "30";
+        /// Failures of one network until it is barred. A try that is refused because others are before it counts half.
+        network_failures_until_bar: u64 = Count(1..=1_000_000), optional "100" else "100, or `network_failures` where that is more";
+        /// Failures of one login, over all networks that it has not succeeded from, from which on one is checked at a time from
+        /// such networks.
+        login_failures: u64 = Count(1..=1_000_000), default "100";
+        /// Pairs, and likewise networks, logins and pairs that have succeeded, that are remembered. Each costs about 150 octets.
         remembered: u64 = Count(100..=10_000_000), default "100000";
     }
 }

@@ -34,6 +34,8 @@ table! {
         database: PathBuf = FilePath, optional "\"users.db\"" else "`users.db` in `state_dir`";
         /// How long a password that was verified is not hashed again. A change of the password counts at once all the same.
         cache_time: Duration = Time("0", "1h"), default "\"1m\"";
+        /// The least characters of a password that `postern user` sets. Imported hashes are taken as they are.
+        password_length: u64 = Count(1..=128), default "8";
         /// Whether a login by PLAIN or LOGIN gives a user the keys that lack, so that a site moves to SCRAM without new passwords.
         upgrade_keys: bool = Switch, default "true";
         /// Whether a hash of an older scheme, as `postern user import` brings it, is replaced by argon2id at the next login.

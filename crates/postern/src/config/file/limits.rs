@@ -33,6 +33,11 @@ table! {
         idle_commands: u64 = Count(10..=1_000_000), default "100";
         /// Recipients refused for good in one session before it ends with `421 4.7.0`: somebody is guessing names.
         refused_recipients: u64 = Count(1..=1_000_000), default "100";
+        /// Recipients that do not exist, in an hour and by one network that has not logged in and may not relay. Beyond it all of
+        /// its recipients here are told `450 4.7.1`, so that nobody reads the directory by trying; `0` for no limit.
+        unknown_recipients: u64 = Count(0..=1_000_000), default "100";
+        /// Recipients of such a network that are looked up in a minute. Beyond it they are told `450 4.7.1`; `0` for no limit.
+        recipient_lookups: u64 = Count(0..=1_000_000), default "1000";
         /// Failed logins in one session before it ends with `421 4.7.0`.
         failed_logins: u64 = Count(1..=100), default "3";
     }

@@ -1,0 +1,234 @@
+//! Places for work that is scarce (hashing, processes of other programs), given out fairly by the network that asks.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use postern_policy::fair::{FairQueue, Standing};
+use tokio::sync::oneshot;
+
+use crate::verdict::Outage;
+
+/// Most that wait for one network. Those whose network nobody tells are many.
+const NETWORK_MAX: usize = 32;
+
+/// Most that wait for each place, of each standing: about as many as can be served before their time is
+/// over.
+const WAITING_PER_PLACE: usize = 128;
+
+/// Who asks, as far as it decides whose turn it is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Asker {
+    /// The client's address, where it is known.
+    pub peer: Option<IpAddr>,
+    /// Its network, by which turns are given: the address without its last bits. Those without one share their turns.
+    pub network: Option<IpAddr>,
+    /// How the network is known: it goes before those that are known less well.
+    pub standing: Standing,
+}
+
+impl Asker {
+    /// Somebody at this address, of whom nothing else is known.
+    #[must_use]
+    pub fn at(peer: Option<IpAddr>) -> Self {
+        Self {
+            peer,
+            network: peer,
+            standing: Standing::Stranger,
+        }
+    }
+}
+
+/// A number of places.
+pub(crate) struct Workers {
+    state: Mutex<State>,
+}
+
+struct State {
+    free: usize,
+    waiting: FairQueue<Option<IpAddr>, oneshot::Sender<Turn>>,
+}
+
+/// A place. It is free when this is dropped.
+pub(crate) struct Turn {
+    workers: Option<Arc<Workers>>,
+}
+
+impl Workers {
+    /// So many places, at least one.
+    pub(crate) fn new(places: usize) -> Arc<Self> {
+        let places = places.max(1);
+        Arc::new(Self {
+            state: Mutex::new(State {
+                free: places,
+                waiting: FairQueue::new(places.saturating_mul(WAITING_PER_PLACE)),
+            }),
+        })
+    }
+
+    /// Waits for a place.
+    ///
+    /// # Errors
+    ///
+    /// Too many wait already.
+    pub(crate) async fn turn(self: &Arc<Self>, asker: &Asker) -> Result<Turn, Outage> {
+        let full = || Outage::busy("too many logins wait to be checked");
+        let receiver = {
+            let mut state = self.state.lock();
+            if state.free > 0 {
+                state.free -= 1;
+                return Ok(self.place());
+            }
+            if state.waiting.len() >= NETWORK_MAX {
+                // Those who have gone away meanwhile take nobody's room.
+                state.waiting.retain(|waiting| !waiting.is_closed());
+            }
+            let (sender, receiver) = oneshot::channel();
+            // Dropping the one that has no room tells who waits for it.
+            let most = asker.network.map_or(usize::MAX, |_| NETWORK_MAX);
+            drop(state.waiting.push(asker.network, most, asker.standing, sender));
+            receiver
+        };
+        receiver.await.map_err(|_| full())
+    }
+
+    fn place(self: &Arc<Self>) -> Turn {
+        Turn {
+            workers: Some(Arc::clone(self)),
+        }
+    }
+
+    /// Gives a place on to the next who still waits for it.
+    fn free(self: Arc<Self>) {
+        let mut place = self.place();
+        loop {
+            let next = {
+                let mut state = self.state.lock();
+                let next = state.waiting.pop();
+                if next.is_none() {
+                    state.free += 1;
+                }
+                next
+            };
+            let Some(next) = next else {
+                place.workers = None;
+                return;
+            };
+            match next.send(place) {
+                Ok(()) => return,
+                Err(back) => place = back,
+            }
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(workers) = self.workers.take() {
+            workers.free();
+        }
+    }
+}
+
+impl std::fmt::Debug for Workers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.state.lock();
+        f.debug_struct("Workers")
+            .field("free", &state.free)
+            .field("waiting", &state.waiting.len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn from(number: u32, standing: Standing) -> Asker {
+        let peer = Some(IpAddr::V4(Ipv4Addr::from(number)));
+        Asker {
+            standing,
+            ..Asker::at(peer)
+        }
+    }
+
+    /// Waits in tasks of their own, in this order, and tells in which they had their turn.
+    async fn order(workers: &Arc<Workers>, askers: &[(&'static str, Asker)]) -> Vec<&'static str> {
+        let taken = workers.turn(&from(0, Standing::Suspect)).await.unwrap();
+        let (sender, mut turns) = tokio::sync::mpsc::unbounded_channel();
+        let mut tasks = Vec::new();
+        for (name, asker) in askers.iter().copied() {
+            let (workers, sender) = (Arc::clone(workers), sender.clone());
+            tasks.push(tokio::spawn(async move {
+                let turn = workers.turn(&asker).await;
+                if turn.is_ok() {
+                    sender.send(name).unwrap();
+                }
+            }));
+            tokio::task::yield_now().await;
+        }
+        drop((taken, sender));
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let mut all = Vec::new();
+        while let Some(name) = turns.recv().await {
+            all.push(name);
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn an_honest_login_waits_for_a_few_and_not_for_all() {
+        let workers = Workers::new(1);
+        let mut askers = vec![("guess", from(1, Standing::Suspect)); 30];
+        askers.extend([
+            ("stranger", from(2, Standing::Stranger)),
+            ("user", from(3, Standing::Known)),
+        ]);
+        let order = order(&workers, &askers).await;
+        let place = |name| order.iter().position(|one| *one == name).unwrap();
+        assert_eq!(order.len(), 32);
+        assert_eq!(place("user"), 0, "{order:?}");
+        assert_eq!(place("stranger"), 1, "{order:?}");
+        assert_eq!(workers.state.lock().free, 1);
+    }
+
+    #[tokio::test]
+    async fn one_network_has_so_much_room_and_no_more() {
+        let workers = Workers::new(1);
+        let mut askers = vec![("guess", from(1, Standing::Suspect)); NETWORK_MAX + 5];
+        askers.push(("stranger", from(2, Standing::Suspect)));
+        let order = order(&workers, &askers).await;
+        assert_eq!(order.len(), NETWORK_MAX + 1);
+    }
+
+    #[tokio::test]
+    async fn who_has_gone_away_takes_no_turn_and_no_room() {
+        let workers = Workers::new(1);
+        let taken = workers.turn(&from(1, Standing::Suspect)).await.unwrap();
+        let gone: Vec<_> = (0..NETWORK_MAX)
+            .map(|_| {
+                let workers = Arc::clone(&workers);
+                tokio::spawn(async move { workers.turn(&from(1, Standing::Suspect)).await.map(drop) })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        assert_eq!(workers.state.lock().waiting.len(), NETWORK_MAX);
+        for task in gone {
+            task.abort();
+            let _ = task.await;
+        }
+        let waiting = {
+            let workers = Arc::clone(&workers);
+            tokio::spawn(async move { workers.turn(&from(1, Standing::Suspect)).await.is_ok() })
+        };
+        tokio::task::yield_now().await;
+        assert_eq!(workers.state.lock().waiting.len(), 1);
+        drop(taken);
+        assert!(waiting.await.unwrap());
+        assert_eq!(workers.state.lock().free, 1);
+    }
+}

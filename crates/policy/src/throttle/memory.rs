@@ -1,0 +1,135 @@
+//! Failures by key, bounded: the longest untouched key is the first to be forgotten.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+use std::time::{Duration, Instant};
+
+/// What one key has done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failures {
+    /// What has failed since [`since`](Self::since), in halves.
+    pub(super) halves: u32,
+    /// When the first of them was.
+    pub(super) since: Instant,
+    /// When the last of them was.
+    pub(super) last: Instant,
+    /// How often it was barred without a long pause.
+    pub(super) bars: u32,
+    pub(super) barred_until: Option<Instant>,
+    /// The key's place in the order of age.
+    turn: u64,
+}
+
+/// How long what is counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    /// How long a failure counts.
+    pub(super) window: Duration,
+    /// How long a bar is remembered, so that the next one is longer.
+    pub(super) bars: Duration,
+}
+
+/// Failures by key.
+#[derive(Debug)]
+pub(super) struct Memory<K> {
+    entries: HashMap<K, Failures>,
+    by_age: BTreeMap<u64, K>,
+    turn: u64,
+}
+
+impl Failures {
+    /// What counts now, in halves.
+    pub(super) fn halves_at(&self, now: Instant, window: Duration) -> u32 {
+        match now.saturating_duration_since(self.since) < window {
+            true => self.halves,
+            false => 0,
+        }
+    }
+
+    /// How long it is barred still.
+    pub(super) fn barred_for(&self, now: Instant) -> Option<Duration> {
+        let left = self.barred_until?.checked_duration_since(now)?;
+        (!left.is_zero()).then_some(left)
+    }
+}
+
+impl<K: Clone + Eq + Hash> Memory<K> {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: HashMap::new(),
+            by_age: BTreeMap::new(),
+            turn: 0,
+        }
+    }
+
+    pub(super) fn get(&self, key: &K) -> Option<&Failures> {
+        self.entries.get(key)
+    }
+
+    /// What counts of a key now, in halves.
+    pub(super) fn halves(&self, key: &K, now: Instant, window: Duration) -> u32 {
+        self.get(key)
+            .map_or(0, |failures| failures.halves_at(now, window))
+    }
+
+    /// How long a key is barred still.
+    pub(super) fn barred_for(&self, key: &K, now: Instant) -> Option<Duration> {
+        self.get(key)?.barred_for(now)
+    }
+
+    /// Counts so many halves of a failure more, and forgets the oldest keys if there are more than `most`.
+    pub(super) fn add(
+        &mut self,
+        key: K,
+        halves: u32,
+        now: Instant,
+        span: Span,
+        most: usize,
+    ) -> &mut Failures {
+        while self.entries.len() >= most.max(1) && !self.entries.contains_key(&key) {
+            let Some((_, oldest)) = self.by_age.pop_first() else {
+                break;
+            };
+            self.entries.remove(&oldest);
+        }
+        self.turn += 1;
+        let turn = self.turn;
+        let fresh = Failures {
+            halves: 0,
+            since: now,
+            last: now,
+            bars: 0,
+            barred_until: None,
+            turn,
+        };
+        let failures = self.entries.entry(key.clone()).or_insert(fresh);
+        self.by_age.remove(&failures.turn);
+        self.by_age.insert(turn, key);
+        if now.saturating_duration_since(failures.since) >= span.window {
+            (failures.halves, failures.since) = (0, now);
+        }
+        if now.saturating_duration_since(failures.last) >= span.bars {
+            failures.bars = 0;
+        }
+        failures.turn = turn;
+        failures.last = now;
+        failures.halves = failures.halves.saturating_add(halves);
+        failures
+    }
+
+    pub(super) fn forget(&mut self, key: &K) {
+        if let Some(failures) = self.entries.remove(key) {
+            self.by_age.remove(&failures.turn);
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &Failures)> {
+        self.entries.iter()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        debug_assert_eq!(self.entries.len(), self.by_age.len());
+        self.entries.len()
+    }
+}

@@ -1,0 +1,72 @@
+//! `postern auth bars` and `postern auth unbar`: who may not log in for now, and who may again.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+
+use crate::args::{ConfigArg, JsonArg};
+use crate::control::client::Client;
+use crate::control::protocol::{BarLine, Changed, Request};
+use crate::exit::{Exit, Failure};
+use crate::{locate, output};
+
+/// Shows who is barred or slowed.
+pub(super) fn list(json: JsonArg, config: &ConfigArg) -> Result<(), Failure> {
+    let lines: Vec<BarLine> = ask(&Request::Bars, config)?;
+    if json.json {
+        return output::print_json(&lines);
+    }
+    if lines.is_empty() {
+        return output::print("nobody is barred");
+    }
+    let now = Timestamp::now();
+    let rows = lines.into_iter().map(|line| {
+        vec![
+            line.network.unwrap_or_else(|| "all but its own".into()),
+            line.login.unwrap_or_else(|| "all but known ones".into()),
+            line.failures.to_string(),
+            line.until.map_or_else(
+                || "slow".into(),
+                |until| format!("barred for {}", output::span(until.as_second() - now.as_second())),
+            ),
+        ]
+    });
+    output::print_table(
+        &["network", "login", "failures", "state"],
+        &[2],
+        &[0, 1],
+        rows.collect(),
+    )
+}
+
+/// Lets somebody log in again.
+pub(super) fn lift(
+    login: Option<String>,
+    network: Option<IpAddr>,
+    config: &ConfigArg,
+) -> Result<(), Failure> {
+    let lifted: Changed = ask(&Request::Unbar { login, network }, config)?;
+    match lifted.changed {
+        0 => Err(Failure::new(
+            Exit::No,
+            "no such bar; `postern auth bars` shows those that there are",
+        )),
+        1 => output::print("lifted one bar"),
+        many => output::print(&format!("lifted {many} bars")),
+    }
+}
+
+fn ask<T: serde::de::DeserializeOwned>(request: &Request, config: &ConfigArg) -> Result<T, Failure> {
+    let written = super::written(&locate::existing(config)?)?;
+    let Some(mut client) = Client::connect(written.state_dir())? else {
+        return Err(Failure::new(
+            Exit::Unavailable,
+            format!(
+                "no server runs on {}: nobody is barred",
+                written.state_dir().display()
+            ),
+        ));
+    };
+    serde_json::from_value(client.ask(request)?)
+        .map_err(|error| Failure::from_error(Exit::Software, "the answer makes no sense", &error))
+}

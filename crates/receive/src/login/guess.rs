@@ -1,0 +1,209 @@
+//! A try at a login that can be guessed at: when it may be made, and what it counts for.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use postern_directory::Asker;
+use postern_mail::normal_login;
+use postern_policy::throttle::{Alarm, Source, ThrottleVerdict, Ticket, Weight};
+use tracing::warn;
+
+use super::origin::Origin;
+use crate::receiver::Shared;
+
+/// How long to wait before asking again whether a check may begin.
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a try waits for its turn.
+const BUSY_MAX: Duration = Duration::from_secs(10);
+
+/// Why a login must not be tried.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Closed {
+    /// It is barred for this long.
+    Barred(Duration),
+    /// Too many tries are before it.
+    Busy,
+}
+
+/// A try, from before its delay until its outcome was told, over all turns of the exchange. However it ends, it is not under way
+/// any more.
+pub(super) struct Attempt {
+    shared: Arc<Shared>,
+    source: Source,
+    peer: Option<IpAddr>,
+    /// The session's name in the log.
+    session: String,
+    /// The login, in its normal form if it has one.
+    login: String,
+    ticket: Ticket,
+    /// Whether the client has learned something of the account and its answer is awaited.
+    challenged: bool,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if self.challenged {
+            self.count(None, Weight::GivenUp);
+        }
+        self.shared.throttle.lock().end(&self.ticket);
+    }
+}
+
+impl Attempt {
+    /// Waits as long as this login from this network has to.
+    ///
+    /// # Errors
+    ///
+    /// It is barred, or too many wait.
+    pub(super) async fn begin(login: &str, origin: &Origin<'_>) -> Result<Self, Closed> {
+        let source = origin.source();
+        // As the directories are asked, so that it counts as one.
+        let login = normal_login(login).unwrap_or_else(|_| login.to_owned());
+        let begun = tokio::time::Instant::now();
+        let (mut verdict, ticket) = origin
+            .shared
+            .throttle
+            .lock()
+            .begin(&source, &login, Instant::now());
+        // Held from here on: a client that hangs up while it waits ends its try.
+        let mut attempt = Self {
+            shared: Arc::clone(origin.shared),
+            source,
+            peer: origin.peer,
+            session: origin.session.to_owned(),
+            login,
+            ticket,
+            challenged: false,
+        };
+        let patience = origin.delay_max.map_or(BUSY_MAX, |max| max.min(BUSY_MAX));
+        loop {
+            match verdict {
+                ThrottleVerdict::Check(delay) => {
+                    let delay = origin.delay_max.map_or(delay, |max| delay.min(max));
+                    // Who is told to come later in any case is told so at once.
+                    if !delay.is_zero() && !origin.shared.deps.directories.load().any_hangs() {
+                        tokio::time::sleep(delay).await;
+                    }
+                    return Ok(attempt);
+                }
+                ThrottleVerdict::Barred(left) => return Err(Closed::Barred(left)),
+                ThrottleVerdict::Busy if begun.elapsed() < patience => {
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                    let now = Instant::now();
+                    verdict = attempt.shared.throttle.lock().retry(&mut attempt.ticket, now);
+                }
+                ThrottleVerdict::Busy | ThrottleVerdict::Full => {
+                    attempt.turn_away();
+                    return Err(Closed::Busy);
+                }
+            }
+        }
+    }
+
+    /// Who asks the directories.
+    pub(super) fn asker(&self) -> Asker {
+        let network = match &self.source {
+            Source::Peer(peer) => {
+                let settings = self.shared.deps.settings.load();
+                Some(settings.throttle.network.of(*peer))
+            }
+            Source::Place(_) => None,
+        };
+        Asker {
+            peer: self.peer,
+            network,
+            standing: self.ticket.standing(),
+        }
+    }
+
+    /// The client is shown a challenge that depends on the account. From now on its silence counts.
+    pub(super) fn challenge(&mut self) {
+        self.challenged = true;
+        self.shared.throttle.lock().challenged(&mut self.ticket);
+    }
+
+    /// How long the account is barred that a directory has found, whatever was typed.
+    pub(super) fn account_barred(&self, account: &str) -> Option<Duration> {
+        let throttle = self.shared.throttle.lock();
+        throttle.account_barred(&self.source, account, Instant::now())
+    }
+
+    /// A proof was wrong.
+    pub(super) fn fail(mut self, account: Option<&str>) {
+        self.challenged = false;
+        self.count(account, Weight::Wrong);
+    }
+
+    /// A proof was wrong for all that can be known while a directory is down. The login may be one of those that this one knows: so
+    /// it weighs less, and nothing where the login has succeeded from there before and nobody else knows it.
+    pub(super) fn fail_in_doubt(mut self, account: Option<&str>) {
+        self.challenged = false;
+        if account.is_some() || !self.ticket.is_known() {
+            self.count(account, Weight::InDoubt);
+        }
+    }
+
+    /// The client has proved itself.
+    pub(super) fn succeed(mut self, account: &str) {
+        self.challenged = false;
+        let mut throttle = self.shared.throttle.lock();
+        throttle.success(&self.source, &self.login, account, Instant::now());
+    }
+
+    /// There was no room for it: who guesses goes on asking.
+    pub(super) fn turn_away(&self) {
+        let alarms = {
+            let mut throttle = self.shared.throttle.lock();
+            throttle.turned_away(&self.ticket, Instant::now())
+        };
+        self.raise(alarms);
+    }
+
+    /// The end of the exchange is none of the client's.
+    pub(super) fn excuse(mut self) {
+        self.challenged = false;
+    }
+
+    fn count(&self, account: Option<&str>, weight: Weight) {
+        let alarms = {
+            let mut throttle = self.shared.throttle.lock();
+            throttle.failure(&self.source, &self.login, account, weight, Instant::now())
+        };
+        self.raise(alarms);
+    }
+
+    fn raise(&self, alarms: Vec<Alarm>) {
+        for alarm in alarms {
+            raise(&alarm, &self.source, &self.session);
+        }
+    }
+}
+
+/// Tells the administrator, once each, with how much it took.
+pub(super) fn raise(alarm: &Alarm, source: &Source, session: &str) {
+    let peer = match source {
+        Source::Peer(peer) => Some(peer),
+        Source::Place(_) => None,
+    };
+    let peer = peer.map(tracing::field::display);
+    match alarm {
+        Alarm::Pair {
+            login,
+            failures,
+            barred,
+        } => {
+            warn!(target: "postern::login", session, peer, login, failures, seconds = barred.as_secs(),
+                rule = "throttle.barred", "barred");
+        }
+        Alarm::Network { failures, barred } => {
+            warn!(target: "postern::login", session, peer, failures, seconds = barred.as_secs(),
+                rule = "throttle.barred", "network barred, but for logins that have succeeded from there");
+        }
+        Alarm::Login { login, failures } => {
+            warn!(target: "postern::login", session, login, failures, rule = "throttle.login",
+                "guessed at from many networks: slow from those that it has not logged in from");
+        }
+    }
+}
