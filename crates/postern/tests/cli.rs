@@ -168,7 +168,7 @@ fn users_are_managed() {
         )
     };
     assert!(add("ann@example.org", "pass word\n").status.success());
-    let again = add("ann@example.org", "other\n");
+    let again = add("ann@example.org", "other word\n");
     assert_eq!(again.status.code(), Some(1), "{again:?}");
     assert!(stderr(&again).contains("already"), "{again:?}");
     assert_eq!(add("empty@example.org", "\n").status.code(), Some(1));

@@ -173,6 +173,11 @@ impl Site {
         self.with_input(arguments, b"")
     }
 
+    /// Runs a subcommand that reads `input`.
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Output {
+        self.with_input(arguments, input.as_bytes())
+    }
+
     fn with_input(&self, arguments: &[&str], input: &[u8]) -> Output {
         let mut child = Command::new(binary())
             .args(arguments)

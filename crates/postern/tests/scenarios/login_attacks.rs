@@ -39,7 +39,7 @@ fn site(hop: u16, in_auth: &str, extra: &str) -> Site {
 }
 
 /// Guesses cost nothing and bar nobody.
-const FREE: &str = "free_failures = 1000\nfailures_until_bar = 100000\nnetwork_failures = 1000000\n";
+const FREE: &str = "free_failures = 1000\nfailures_until_bar = 100000\nnetwork_failures = 1000000\nlogin_failures = 1000000\n";
 
 /// What was said in an exchange: the challenges as they came, and the last reply.
 #[derive(Debug)]
@@ -279,7 +279,8 @@ fn guesses_count_together_whatever_the_mechanism() {
 #[test]
 fn exchanges_half_done_leave_nothing_behind() {
     let sink = Sink::start();
-    let mut site = site(sink.port(), FREE, "");
+    // What is remembered of failed logins is full before it is measured.
+    let mut site = site(sink.port(), &format!("{FREE}remembered = 100\n"), "");
     site.start();
     let pid = site.server().pid();
     let begin = |client: &mut Client, number: u32| {

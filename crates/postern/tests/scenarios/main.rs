@@ -16,6 +16,7 @@ mod attacks;
 mod clients;
 mod crash;
 mod disk;
+mod guessing;
 mod identity;
 mod kerberos;
 mod login_attacks;

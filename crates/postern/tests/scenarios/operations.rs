@@ -148,21 +148,21 @@ fn sigterm_lets_a_transaction_end_and_exits_with_0() {
 fn users_are_disabled_enabled_and_removed_at_once() {
     let sink = Sink::start();
     let mut site = Site::relay(sink.port(), "");
-    site.add_user("second@relay.test", "one two");
+    site.add_user("second@relay.test", "one two three");
     site.start();
     let login = |password: &str| {
         site.tls_client(site.submission)
             .login("second@relay.test", password)
             .unwrap()
     };
-    assert!(login("one two").starts_with("235"));
+    assert!(login("one two three").starts_with("235"));
     site.ok(&["user", "disable", "second@relay.test"]);
-    assert!(login("one two").starts_with("535"));
+    assert!(login("one two three").starts_with("535"));
     site.ok(&["user", "enable", "second@relay.test"]);
-    assert!(login("one two").starts_with("235"));
+    assert!(login("one two three").starts_with("235"));
     assert!(site.ok(&["user", "list", "--json"]).contains("second@relay.test"));
     site.ok(&["user", "remove", "second@relay.test"]);
-    assert!(login("one two").starts_with("535"));
+    assert!(login("one two three").starts_with("535"));
 }
 
 #[test]

@@ -28,7 +28,8 @@ const MECHANISMS: &[&str] = &[
 fn hub(sink: &Sink) -> Site {
     let names: Vec<String> = MECHANISMS.iter().map(|name| format!("{name:?}")).collect();
     let extra = format!(
-        "[auth]\nmechanisms = [{}]\nlayers = [\"auth-int\", \"auth-conf\"]\nservice_names = [\"*\"]\n\
+        "[auth]\nmechanisms = [{}]\nlayers = [\"auth-int\", \"auth-conf\"]\nleast_bits = 0\n\
+         service_names = [\"*\"]\n\
          [[auth.certificate]]\nlogin = \"tester@relay.test\"\nemail = \"tester@relay.test\"\n",
         names.join(", ")
     );
