@@ -50,11 +50,14 @@ impl Claims {
         memory.shares.room(&memory.usage, class, proven)
     }
 
-    /// Whether half of what a class may have is free, both for hosts that have taken mail of late and for others.
-    pub(crate) fn is_half_empty(&self, class: Class) -> bool {
+    /// Whether half of what a class may always have is free.
+    pub(crate) fn is_half_empty(&self, class: Class, proven: bool) -> bool {
         let Memory { shares, usage } = &*self.memory.lock();
-        shares.room(usage, class, true) >= shares.reserved(class).max(shares.common()) / 2
-            && shares.room(usage, class, false) >= shares.unproven(class) / 2
+        let most = match (proven, shares.reserved(class)) {
+            (false, _) | (true, 0) => shares.unproven(class),
+            (true, reserved) => reserved,
+        };
+        shares.room(usage, class, proven) >= most.div_ceil(2)
     }
 
     /// The hash under which claims for `domain` are kept. Two domains with the same one wait for each other, no more.

@@ -43,8 +43,9 @@ pub(crate) struct Core {
     pub(crate) quirks: Quirks,
     registry: Mutex<Registry>,
     pub(crate) places: Arc<Places>,
-    /// For each class, whether due mail was left in the spool because too much was in memory.
-    starved: [AtomicBool; 3],
+    /// For each class, and for hosts that took mail of late and others, whether due mail was left in the spool because too much was
+    /// in memory.
+    starved: [[AtomicBool; 2]; 3],
     /// No new work.
     pub(crate) stop: CancellationToken,
     /// No more patience.
@@ -271,12 +272,9 @@ impl Core {
 
     /// Starts workers for what waits, as far as the bounds allow.
     pub(crate) fn staff(self: &Arc<Self>, destination: &Arc<Destination>, settings: &Settings) {
-        for class in Class::ALL {
+        for class in destination.short_of(&settings.limits) {
             let room = || self.places.room(class, destination);
-            while destination.has_waiting(class)
-                && !self.stop.is_cancelled()
-                && destination.wants(class, &settings.limits, room())
-            {
+            while !self.stop.is_cancelled() && destination.wants(class, &settings.limits, room()) {
                 let Some(seat) = self.places.take(class, destination) else {
                     if destination.stand_in_line(class) {
                         self.places.line_up(class, destination);
@@ -310,18 +308,20 @@ impl Core {
     }
 
     /// Notes that memory was too full to read what is due of a class; when half of its share is free again, the spool is looked at.
-    pub(crate) fn note_starved(&self, class: Class) {
-        self.starved[class.index()].store(true, Ordering::Relaxed);
+    pub(crate) fn note_starved(&self, class: Class, proven: bool) {
+        self.starved[class.index()][usize::from(proven)].store(true, Ordering::Relaxed);
     }
 
     fn feed_again(&self) {
         for class in Class::ALL {
-            let starved = &self.starved[class.index()];
-            if starved.load(Ordering::Relaxed)
-                && self.claims.is_half_empty(class)
-                && starved.swap(false, Ordering::Relaxed)
-            {
-                self.agenda.look_everywhere();
+            for proven in [false, true] {
+                let starved = &self.starved[class.index()][usize::from(proven)];
+                if starved.load(Ordering::Relaxed)
+                    && self.claims.is_half_empty(class, proven)
+                    && starved.swap(false, Ordering::Relaxed)
+                {
+                    self.agenda.look_everywhere();
+                }
             }
         }
     }

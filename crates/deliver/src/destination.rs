@@ -182,9 +182,12 @@ impl Destination {
         }
     }
 
-    /// Whether mail of this class waits.
-    pub(crate) fn has_waiting(&self, class: Class) -> bool {
-        !self.state.lock().queues[class.index()].is_empty()
+    /// The classes for which one more worker may be wanted, if there are places.
+    pub(crate) fn short_of(&self, limits: &Limits) -> impl Iterator<Item = Class> + use<> {
+        let state = self.state.lock();
+        let short =
+            Class::ALL.map(|class| !state.in_line[class.index()] && state.wants(class, limits, usize::MAX));
+        Class::ALL.into_iter().filter(move |class| short[class.index()])
     }
 
     /// Whether one more worker is wanted for mail of this class, and does not wait in line already. `free` is how many places

@@ -331,7 +331,7 @@ impl Reader<'_> {
         // The less room there is in all, the less one destination gets, so that slow ones cannot fill it.
         let in_all = self.core.claims.room(class, proven).div_ceil(8);
         if in_all == 0 {
-            self.core.note_starved(class);
+            self.core.note_starved(class, proven);
         }
         let own = destination.room(&settings.limits)[class.index()];
         own.min(in_all)

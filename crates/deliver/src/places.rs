@@ -526,7 +526,7 @@ impl State {
     fn status(&self, class: Class) -> PlacesStatus {
         let lines = &self.lines[class.index()];
         PlacesStatus {
-            class: class.name(),
+            class: class.name().to_owned(),
             connections: self.usage.held(class),
             reserved: self.shares.reserved(class),
             most: self.shares.most(class),

@@ -1,7 +1,7 @@
 //! What an administrator sees of a destination.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::tokens::TokenState;
 
@@ -48,10 +48,10 @@ pub struct WaitingByClass {
 }
 
 /// The places for connections of one kind of mail, as they stand.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct PlacesStatus {
     /// Whose mail: `users`, `strangers` or `reports`.
-    pub class: &'static str,
+    pub class: String,
     /// Places taken.
     pub connections: usize,
     /// Places that no other kind of mail can take.

@@ -61,13 +61,12 @@ fn serve(core: &Arc<Core>) -> Option<Instant> {
 }
 
 fn tell(news: PressureNews, places: &PlacesStatus) {
-    let class = places.class;
+    let class = &*places.class;
     match news {
         PressureNews::Begins => tracing::warn!(
             target: "postern::attempt", class, connections = places.connections, silent = places.unproven,
             waiting = places.in_line + places.in_line_for_address,
-            "connections are short: hosts wait in line, and those that took no mail of late are given less time; \
-             see `postern queue list --destinations`"
+            "connections are short, hosts wait in line"
         ),
         PressureNews::Ends => tracing::info!(
             target: "postern::attempt", class, connections = places.connections, "connections are enough again"

@@ -164,6 +164,7 @@ fn names() -> Names {
 fn start(names: &Names, world: &World, change: impl FnOnce(&mut Settings)) -> Bench {
     let mut settings = settings();
     settings.mx_port = world.port;
+    settings.mx_networks = vec!["127.0.0.0/8".parse().unwrap()];
     settings.limits.connections = PLACES;
     settings.timeouts.greeting = FOR_EVER;
     settings.timeouts.crowded = FOR_EVER;

@@ -14,7 +14,8 @@ use crate::args::{FilterArgs, QueueArgs, QueueCommand, SelectArgs};
 use crate::config::Written;
 use crate::control::client::Client;
 use crate::control::protocol::{
-    Changed, Listing, MessageLine, MessageView, Operation, RecipientView, RecoveredLine, Request, Which,
+    Changed, Listing, MessageLine, MessageView, Operation, RecipientView, RecoveredLine, Request, Status,
+    Which,
 };
 use crate::control::queue::{self, OperationError};
 use crate::exit::{Exit, Failure, chain};
@@ -460,14 +461,16 @@ fn destinations(queue: &mut Queue, json: bool) -> Result<(), Failure> {
             "allowed",
             "waiting",
             "delivered",
-            "paused",
+            "waits",
             "login",
             "last error",
         ],
         &[1, 2, 3, 4],
         &[1, 2, 3, 4],
         rows,
-    )
+    )?;
+    let status: Status = read(client.ask(&Request::Status)?)?;
+    output::print(&format!("\n{}", super::status::connections(&status.connections)))
 }
 
 /// One next hop; the value is a [`postern_deliver::DestinationStatus`].
@@ -490,9 +493,11 @@ fn destination_row(one: &Value, now: Timestamp) -> Vec<String> {
         text("window"),
         text("waiting"),
         text("delivered"),
-        paused
-            .map(|wait| format!("for {}", output::span(wait)))
-            .unwrap_or_default(),
+        match paused {
+            Some(wait) => format!("for {}", output::span(wait)),
+            None if one["in_line"] == true => "in line".to_owned(),
+            None => String::new(),
+        },
         login,
         error.unwrap_or_default(),
     ]

@@ -1,6 +1,7 @@
 //! `postern status`: whether the server runs, and how much it has to do.
 
 use jiff::Timestamp;
+use postern_deliver::PlacesStatus;
 
 use crate::args::ListingArg;
 use crate::control::protocol::{Request, Status};
@@ -44,8 +45,27 @@ fn text(status: &Status, now: Timestamp) -> String {
         queue.held,
         output::size(queue.size),
     );
+    text.push_str(&connections(&status.connections));
     if let Some(problem) = &status.problem {
         text.push_str(&format!("no mail is taken: {}\n", visible::line(problem)));
+    }
+    text
+}
+
+/// The connections that mail leaves by, a line for each kind of mail.
+pub(super) fn connections(places: &[PlacesStatus]) -> String {
+    let mut text = String::new();
+    for one in places {
+        let waiting = one.in_line + one.in_line_for_address;
+        let waiting = match (waiting, one.short) {
+            (0, _) => "none waits".to_owned(),
+            (waiting, false) => format!("{waiting} wait"),
+            (waiting, true) => format!("{waiting} wait, too long"),
+        };
+        text.push_str(&format!(
+            "{:<9} {} of {} connections, {} of {} for new hosts, {waiting}\n",
+            one.class, one.connections, one.most, one.unproven, one.unproven_most,
+        ));
     }
     text
 }
@@ -70,6 +90,17 @@ mod tests {
                 size: 2048,
                 ..Totals::default()
             },
+            connections: vec![PlacesStatus {
+                class: "strangers".into(),
+                connections: 104,
+                reserved: 200,
+                most: 400,
+                unproven: 100,
+                unproven_most: 100,
+                in_line: 900,
+                in_line_for_address: 12,
+                short: true,
+            }],
             problem: None,
         };
         let now = "2026-11-22T10:30:20Z".parse().unwrap();
@@ -79,6 +110,9 @@ mod tests {
             "{shown}"
         );
         assert!(shown.contains("2 messages, 5 recipients, 1 held"), "{shown}");
+        let line = "strangers 104 of 400 connections, 100 of 100 for new hosts, 912 wait, too long\n";
+        assert!(shown.contains(line), "{shown}");
+        assert!(shown.lines().all(|line| line.len() <= 80), "{shown}");
         status.problem = Some("the disk is full: no room".into());
         assert!(text(&status, now).ends_with("no mail is taken: the disk is full: no room\n"));
     }

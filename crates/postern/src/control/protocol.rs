@@ -3,6 +3,7 @@
 //! The types that answers are made of are also what `--json` prints.
 
 use jiff::Timestamp;
+use postern_deliver::PlacesStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -200,6 +201,8 @@ pub(crate) struct Status {
     /// Sessions under way.
     pub(crate) sessions: u32,
     pub(crate) queue: Totals,
+    /// The places for connections of each kind of mail.
+    pub(crate) connections: Vec<PlacesStatus>,
     /// Why no mail is taken just now; none if it is.
     pub(crate) problem: Option<String>,
 }

@@ -200,6 +200,7 @@ fn status(deps: &Deps) -> Reply {
         started_at: deps.started_at,
         sessions: deps.receiver.sessions(),
         queue: totals(&*deps.spool),
+        connections: deps.deliverer.places(),
         problem: match deps.spool.state() {
             SpoolState::Ready => None,
             SpoolState::Full(reason) => Some(format!("the disk is full: {reason}")),
