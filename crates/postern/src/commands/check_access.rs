@@ -217,7 +217,7 @@ impl Look<'_> {
         }
         let above = path.ancestors().skip(1).find(|folder| folder.exists());
         let may_make = above.is_some_and(|folder| may(folder, AccessFlags::W_OK | AccessFlags::X_OK));
-        if !may_make && !(self.root_binds && what == STATE) {
+        if !(may_make || self.root_binds && what == STATE) {
             let title = format!("{what} {shown} does not exist, and {} may not make it", self.user);
             let remedy = format!("mkdir -p {shown} && chown {} {shown}", self.user);
             self.found.warning(None, title, "", remedy);

@@ -58,7 +58,7 @@ pub(crate) fn serve(args: &PamHelperArgs) -> Result<(), Failure> {
         // Modules that are named there work with the rights of the helper.
         rights::believe(folder)?;
     }
-    let client = client(args.user.as_deref().or(written.user()))?;
+    let client = client(args.user.as_deref().or_else(|| written.user()))?;
     let program = Program::running()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

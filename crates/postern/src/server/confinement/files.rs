@@ -68,7 +68,7 @@ pub(super) fn restrict(paths: &Paths) -> Result<Granted, String> {
 
 impl Granted {
     fn of(paths: &Paths) -> Self {
-        let named = VARIABLES.iter().filter_map(|name| std::env::var_os(name));
+        let named = VARIABLES.iter().filter_map(std::env::var_os);
         let named = named.flat_map(|value| {
             let text = value.to_string_lossy();
             let list = text.split(':').filter(|path| path.starts_with('/'));
