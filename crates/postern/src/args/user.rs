@@ -112,6 +112,7 @@ fn network(text: &str) -> Result<IpNet, String> {
     text.parse::<IpNet>()
         .map(|network| network.trunc())
         .or_else(|_| one())
+        .map(postern_policy::breadth::canonical)
         .map_err(|_| "write a network such as 192.0.2.0/24 or an address".to_owned())
 }
 
@@ -138,6 +139,7 @@ mod tests {
             ("192.0.2.77/24", Some("192.0.2.0/24")),
             ("192.0.2.1", Some("192.0.2.1/32")),
             ("2001:db8::/32", Some("2001:db8::/32")),
+            ("::ffff:192.0.2.0/120", Some("192.0.2.0/24")),
             ("192.0.2.0/33", None),
             ("home", None),
         ];

@@ -39,6 +39,10 @@ const VARIABLES: [&str; 7] = [
     "CREDENTIALS_DIRECTORY",
 ];
 
+/// Why files are not confined.
+const ABSENT: &str =
+    "the kernel has no Landlock (Linux 5.19 and later have it), or a filter around this server forbids it";
+
 /// The places that are open, with all that is below them.
 pub(in crate::server) struct Granted {
     read: Vec<PathBuf>,
@@ -58,11 +62,11 @@ pub(super) fn restrict(paths: &Paths) -> Result<Granted, String> {
             by: match status {
                 RulesetStatus::FullyEnforced => "Landlock",
                 RulesetStatus::PartiallyEnforced => "Landlock, as far as this kernel has it",
-                RulesetStatus::NotEnforced => return Err("the kernel has no Landlock".to_owned()),
+                RulesetStatus::NotEnforced => return Err(ABSENT.to_owned()),
             },
             ..granted
         }),
-        Err(_) => Err("the kernel has no Landlock, or one that is too old (before 5.19)".to_owned()),
+        Err(_) => Err(ABSENT.to_owned()),
     }
 }
 
