@@ -20,6 +20,7 @@ use crate::Deps;
 use crate::agenda::Agenda;
 use crate::claims::{Claim, Claims};
 use crate::destination::Destination;
+use crate::gather::{Gather, Gathered};
 use crate::hop::NextHop;
 use crate::outcome::{self, Fate, Notice, Times};
 use crate::places::Places;
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     pub(crate) agenda: Arc<Agenda>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) quirks: Quirks,
+    gather: Gather<Part>,
     registry: Mutex<Registry>,
     pub(crate) places: Arc<Places>,
     /// For each class, and for hosts that took mail of late and others, whether due mail was left in the spool because too much was
@@ -104,6 +106,7 @@ impl Core {
             agenda: Arc::default(),
             claims,
             quirks: Quirks::default(),
+            gather: Gather::default(),
             registry: Mutex::default(),
             places,
             starved: Default::default(),
@@ -204,6 +207,7 @@ impl Core {
         let mut registry = self.registry.lock();
         registry.forget_disused(now, QUIET);
         drop(registry);
+        self.gather.tidy();
         self.follow_settings();
     }
 
@@ -217,6 +221,7 @@ impl Core {
 
     /// Hands a message that was just put to the destinations of its recipients.
     pub(crate) fn dispatch(self: &Arc<Self>, message: &Arc<Message>) {
+        self.gather.expect(message.id, message.envelope.recipients.len());
         self.hand_out(message, (0..message.envelope.recipients.len()).map(Due::fresh));
     }
 
@@ -328,6 +333,11 @@ impl Core {
 
     /// There is no room for a fresh message: it is tried later, from the spool.
     fn leave_to_spool(self: &Arc<Self>, destination: &Arc<Destination>, message: &Arc<Message>, work: Work) {
+        let all = message.envelope.recipients.len();
+        let gathered = self
+            .gather
+            .concluded(message.id, work.recipients.len(), all, None);
+        self.follow(message.id, gathered);
         let outcomes = work
             .recipients
             .iter()
@@ -370,31 +380,36 @@ impl Core {
         });
     }
 
-    /// Decides, logs, reports and records what became of recipients of one message. Returns once that is under way.
-    pub(crate) async fn conclude(self: &Arc<Self>, settings: &Settings, conclusion: Conclusion) {
+    /// Decides, logs, reports and records what became of recipients of one message. What is to be reported is kept back a
+    /// moment for what else is under way of the message.
+    pub(crate) fn conclude(self: &Arc<Self>, settings: &Settings, conclusion: Conclusion) {
         let Conclusion {
             message,
             fates,
             not_before,
+            public,
             held,
         } = conclusion;
         // Waits and ages go by the queue's time, which nobody can set; what people read goes by the system's.
         let now = self.now();
         let wall = Timestamp::now();
-        let mut notes: Vec<Note> = Vec::new();
-        let mut outcomes = Vec::with_capacity(fates.len());
-        let mut timers: Vec<(Timestamp, Arc<str>)> = Vec::new();
+        let count = fates.len();
+        let mut silent = Part::new(message.clone(), wall);
+        let mut reported = Part::new(message.clone(), wall);
         for (due, fate) in fates {
             let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
                 continue;
             };
-            let replied = matches!(&fate, Fate::Failed(failure) if failure.replied)
-                || matches!(fate, Fate::Delivered { .. });
+            let replied = match &fate {
+                Fate::Failed(failure) => failure.replied,
+                // Where mail lies on this machine is nobody's business.
+                Fate::Delivered { .. } => public,
+            };
             let times = Times {
                 queued_at: message.queued_at,
                 now,
                 not_before,
-                jitter: rand::random(),
+                jitter: jitter(message.id, due.attempts),
             };
             // That a report asks for no reports is meant for others: whoever is to hear of double bounces does.
             let notify = match message.origin {
@@ -402,39 +417,94 @@ impl Core {
                 _ => recipient.notify,
             };
             let decision = outcome::decide(fate, &due, notify, &times, &settings.retry);
-            let reported =
+            let told =
                 decision.notice.is_some() && matches!(message.envelope.sender, ReversePath::Mailbox(_));
             let shown = |until| self.deps.spool.shown_time(until);
-            log_outcome(&message, &due, &decision.outcome, reported, now, shown);
+            log_outcome(&message, &due, &decision.outcome, told, now, shown);
+            let note = decision
+                .notice
+                .map(|notice| self.shown(notice))
+                .and_then(|notice| note(due.index, notice, &decision.outcome, replied, public));
+            let part = if note.is_some() {
+                &mut reported
+            } else {
+                &mut silent
+            };
             if let Outcome::Deferred { until, .. } = &decision.outcome {
-                timers.extend(domain_of(&message, &due).map(|domain| (*until, domain)));
+                part.timers
+                    .extend(domain_of(&message, &due).map(|domain| (*until, domain)));
             }
-            if let Some(notice) = decision.notice.map(|notice| self.shown(notice)) {
-                notes.extend(note(due.index, notice, &decision.outcome, replied));
-            }
-            outcomes.push(RecipientOutcome {
+            part.notes.extend(note);
+            part.outcomes.push(RecipientOutcome {
                 index: due.index,
                 outcome: decision.outcome,
             });
         }
-        let spool = &self.deps.spool;
-        let reports = report::make(spool.as_ref(), settings, &message, &notes, wall).await;
+        // Only what is on its way to the disk counts as that.
+        reported.held = Held {
+            claims: held.claims.clone(),
+            unsettled: None,
+            look_again: held.look_again.clone(),
+        };
+        silent.held = held;
+        if !silent.outcomes.is_empty() {
+            self.settle(silent, Vec::new());
+        }
+        let part = (!reported.outcomes.is_empty()).then_some(reported);
+        let all = message.envelope.recipients.len();
+        let gathered = self.gather.concluded(message.id, count, all, part);
+        self.follow(message.id, gathered);
+    }
+
+    /// Reports what is to be reported now, or waits for more of it. The end of delivery is waited for by nobody.
+    fn follow(self: &Arc<Self>, id: QueueId, gathered: Gathered<Part>) {
+        let wait = match gathered {
+            Gathered::Now(parts) => return self.report(parts),
+            Gathered::Later => return,
+            Gathered::After(wait) => wait,
+        };
+        let core = self.clone();
+        self.settling.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = core.stop.cancelled() => {}
+            }
+            core.report(core.gather.take(id));
+        });
+    }
+
+    /// Makes the reports of one message and records the outcomes that they tell of.
+    fn report(self: &Arc<Self>, parts: Vec<Part>) {
+        let mut parts = parts.into_iter();
+        let Some(mut part) = parts.next() else { return };
+        for other in parts {
+            part.join(other);
+        }
+        let core = self.clone();
+        self.settling.spawn(async move {
+            let settings = core.deps.settings.load_full();
+            let spool = core.deps.spool.as_ref();
+            let reports = report::make(spool, &settings, &part.message, &part.notes, part.at).await;
+            core.settle(part, reports);
+        });
+    }
+
+    fn settle(self: &Arc<Self>, part: Part, reports: Vec<postern_spool::NewMessage>) {
+        let Part {
+            message,
+            at,
+            outcomes,
+            timers,
+            held,
+            further,
+            ..
+        } = part;
         let settlement = Settlement {
             id: message.id,
-            at: wall,
+            at,
             outcomes,
             reports,
         };
-        self.settle(settlement, timers, held, message);
-    }
-
-    fn settle(
-        self: &Arc<Self>,
-        settlement: Settlement,
-        timers: Vec<(Timestamp, Arc<str>)>,
-        held: Held,
-        message: Arc<Message>,
-    ) {
         let core = self.clone();
         self.settling.spawn(async move {
             let id = settlement.id;
@@ -453,7 +523,7 @@ impl Core {
             }
             // The spool is told of both by their being dropped, and must not be before it has the outcomes.
             let Held { claims, unsettled, look_again } = held;
-            drop((claims, message, unsettled));
+            drop((claims, further, message, unsettled));
             let now = core.now();
             for (until, domain) in timers {
                 core.agenda.at(now, until, &domain);
@@ -466,12 +536,62 @@ impl Core {
     }
 }
 
+/// Outcomes of one message that are recorded together.
+struct Part {
+    message: Arc<Message>,
+    at: Timestamp,
+    outcomes: Vec<RecipientOutcome>,
+    /// What a report says of them.
+    notes: Vec<Note>,
+    /// When which domain is to be looked at again.
+    timers: Vec<(Timestamp, Arc<str>)>,
+    held: Held,
+    /// Claims of parts that were joined.
+    further: Vec<Arc<Vec<Claim>>>,
+}
+
+impl Part {
+    fn new(message: Arc<Message>, at: Timestamp) -> Self {
+        Self {
+            message,
+            at,
+            outcomes: Vec::new(),
+            notes: Vec::new(),
+            timers: Vec::new(),
+            held: Held::default(),
+            further: Vec::new(),
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.at = self.at.max(other.at);
+        self.outcomes.extend(other.outcomes);
+        self.notes.extend(other.notes);
+        self.timers.extend(other.timers);
+        self.held.look_again.extend(other.held.look_again);
+        self.further.push(other.held.claims);
+        self.further.extend(other.further);
+    }
+}
+
+/// A number from 0 to 1 that differs from message to message and from attempt to attempt, and is the same for all recipients of
+/// one: they stay together to the end, and share its report.
+fn jitter(id: QueueId, attempts: u32) -> f64 {
+    let mut bits = id.as_i64().unsigned_abs() ^ (u64::from(attempts) << 56);
+    for factor in [0xbf58_476d_1ce4_e5b9_u64, 0x94d0_49bb_1331_11eb] {
+        bits = (bits ^ (bits >> 30)).wrapping_mul(factor);
+    }
+    f64::from((bits >> 32) as u32) / f64::from(u32::MAX)
+}
+
 /// What became of recipients of one message.
 pub(crate) struct Conclusion {
     pub(crate) message: Arc<Message>,
     pub(crate) fates: Vec<(Due, Fate)>,
     /// No further attempt before this.
     pub(crate) not_before: Option<Timestamp>,
+    /// Whether the hosts of this way are in the DNS for all to see; what is said of others stays here.
+    pub(crate) public: bool,
     pub(crate) held: Held,
 }
 
@@ -529,7 +649,7 @@ pub(crate) fn look_again(message: &Message, recipients: &[Due]) -> Vec<Arc<str>>
         .collect()
 }
 
-pub(crate) fn note(index: u32, notice: Notice, outcome: &Outcome, replied: bool) -> Option<Note> {
+pub(crate) fn note(index: u32, notice: Notice, outcome: &Outcome, replied: bool, public: bool) -> Option<Note> {
     let (attempt, expired) = match outcome {
         Outcome::Delivered(attempt) | Outcome::Bounced(attempt) => (attempt, false),
         Outcome::Expired(attempt) => (attempt, true),
@@ -546,6 +666,7 @@ pub(crate) fn note(index: u32, notice: Notice, outcome: &Outcome, replied: bool)
         relay: attempt.relay.clone(),
         text: attempt.reply.clone(),
         replied,
+        public,
         expired,
     })
 }

@@ -31,6 +31,7 @@ mod courtesy;
 mod destination;
 mod exchange;
 mod failure;
+mod gather;
 mod hop;
 mod intake;
 mod line;

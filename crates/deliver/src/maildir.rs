@@ -117,10 +117,10 @@ async fn deliver(
                 message,
                 fates,
                 not_before: None,
+                public: false,
                 held,
             },
-        )
-        .await;
+        );
         destination.succeeded(&settings.limits);
     }
 }

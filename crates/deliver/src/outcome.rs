@@ -77,7 +77,7 @@ pub(crate) fn decide(
             };
             return Decision {
                 outcome: Outcome::Delivered(attempt),
-                notice: notice.filter(|_| wants_success(notify)),
+                notice: notice.filter(|_| notify.success()),
             };
         }
         Fate::Failed(failure) => failure,
@@ -85,7 +85,7 @@ pub(crate) fn decide(
     if failure.permanent {
         return Decision {
             outcome: Outcome::Bounced(failure.attempt()),
-            notice: Some(Notice::Failed).filter(|_| wants_failure(notify)),
+            notice: Some(Notice::Failed).filter(|_| notify.failure()),
         };
     }
     match retry::next(
@@ -100,7 +100,7 @@ pub(crate) fn decide(
                 status: Some(Status(5, 4, 7)),
                 ..failure.attempt()
             }),
-            notice: Some(Notice::Failed).filter(|_| wants_failure(notify)),
+            notice: Some(Notice::Failed).filter(|_| notify.failure()),
         },
         RetryVerdict::RetryAt(until) => {
             let expires = retry::expires_at(times.queued_at, settings);
@@ -114,22 +114,10 @@ pub(crate) fn decide(
                     attempt: Some(failure.attempt()),
                     warned: warn,
                 },
-                notice: (warn && wants_delay(notify)).then_some(Notice::Delayed { until: expires }),
+                notice: (warn && notify.delay()).then_some(Notice::Delayed { until: expires }),
             }
         }
     }
-}
-
-fn wants_success(notify: Notify) -> bool {
-    matches!(notify, Notify::On { success: true, .. })
-}
-
-fn wants_failure(notify: Notify) -> bool {
-    matches!(notify, Notify::Unspecified | Notify::On { failure: true, .. })
-}
-
-fn wants_delay(notify: Notify) -> bool {
-    matches!(notify, Notify::Unspecified | Notify::On { delay: true, .. })
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ impl Core {
                 &settings.retry,
             );
             if let Some(notice) = decision.notice.map(|notice| self.shown(notice)) {
-                notes.extend(note(due.index, notice, &decision.outcome, false));
+                notes.extend(note(due.index, notice, &decision.outcome, false, false));
             }
             outcomes.push(RecipientOutcome {
                 index: due.index,

@@ -1,5 +1,8 @@
 //! Reports to the sender (RFC 3461, RFC 3464), made here and queued with the outcomes they tell of.
 
+mod again;
+mod words;
+
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use postern_mail::report::{Action, Original, Report, ReportKind, ReportRecipient};
-use postern_mail::{Domain, Mailbox, QueueId, ReversePath, Status};
+use postern_mail::{Domain, Mailbox, QueueId, Recipient, ReversePath, Status};
+use postern_policy::DomainSet;
 use postern_spool::{Body, Message, NewMessage, Origin, Spool};
 
 use crate::outcome::Notice;
@@ -23,12 +27,15 @@ pub(crate) struct Note {
     pub(crate) text: String,
     /// Whether `text` is a host's reply.
     pub(crate) replied: bool,
+    /// Whether the host is one that the DNS names for the domain. Names, addresses and paths of others are not told.
+    pub(crate) public: bool,
     /// Whether time ran out.
     pub(crate) expired: bool,
 }
 
 /// Makes the reports, at most one of each kind. None for a message that is a report itself, so that no two servers ever
-/// keep each other busy; where the operator wishes, a postmaster hears of such failures instead.
+/// keep each other busy: it is sent once more in a form that any host takes. Where that has failed too, a postmaster hears of
+/// it if the operator wishes.
 pub(crate) async fn make(
     spool: &dyn Spool,
     settings: &Settings,
@@ -44,9 +51,15 @@ pub(crate) async fn make(
         tracing::error!(target: "postern::outcome", queue = %message.id, "no report: the host name is no domain");
         return reports;
     };
+    let (plainer, notes) = again::plainer(spool, message, notes).await;
+    reports.extend(plainer);
     let head = read_head(spool, message, settings.reports.return_size_max).await;
     for kind in [ReportKind::Failure, ReportKind::Delay, ReportKind::Success] {
-        let notes: Vec<&Note> = notes.iter().filter(|note| kind_of(note.notice) == kind).collect();
+        let notes: Vec<&Note> = notes
+            .iter()
+            .copied()
+            .filter(|note| kind_of(note.notice) == kind)
+            .collect();
         if notes.is_empty() {
             continue;
         }
@@ -83,29 +96,22 @@ struct Page<'a> {
 impl Page<'_> {
     fn report(&self, id: QueueId, kind: ReportKind, to: &Mailbox, notes: &[&Note]) -> NewMessage {
         let envelope = &self.message.envelope;
-        let words: Vec<_> = notes
+        let lines: Vec<Line<'_>> = notes.iter().filter_map(|note| self.line(note)).collect();
+        let recipients = lines
             .iter()
-            .map(|note| (self.reason(note), host_of(&note.relay)))
-            .collect();
-        let recipients = notes
-            .iter()
-            .zip(&words)
-            .filter_map(|(note, (reason, host))| {
-                let recipient = envelope.recipients.get(note.index as usize)?;
-                Some(ReportRecipient {
-                    address: &recipient.address,
-                    orcpt: recipient.orcpt.as_deref(),
-                    action: action_of(note.notice),
-                    status: note.status,
-                    remote_mta: Some(&**host).filter(|host| note.replied && !host.is_empty()),
-                    diagnostic: note.replied.then_some(note.text.as_str()),
-                    reason: reason.as_deref(),
-                    last_attempt: Some(self.now),
-                    will_retry_until: match note.notice {
-                        Notice::Delayed { until } => Some(until),
-                        _ => None,
-                    },
-                })
+            .map(|line| ReportRecipient {
+                address: &line.address,
+                orcpt: line.recipient.orcpt.as_deref(),
+                action: action_of(line.note.notice),
+                status: line.note.status,
+                remote_mta: Some(&*line.host).filter(|host| line.note.replied && !host.is_empty()),
+                diagnostic: line.reply.as_deref(),
+                reason: line.reason.as_deref(),
+                last_attempt: Some(self.now),
+                will_retry_until: match line.note.notice {
+                    Notice::Delayed { until } => Some(until),
+                    _ => None,
+                },
             })
             .collect();
         let built = Report {
@@ -143,23 +149,86 @@ impl Page<'_> {
         }
     }
 
-    /// Our own words, where there are any to say.
-    fn reason(&self, note: &Note) -> Option<String> {
-        let own = (!note.replied).then(|| note.text.clone());
-        if !note.expired {
-            return own;
-        }
-        let age = words(self.settings.retry.expire_after);
-        Some(match own {
+    /// What is told of one recipient: nothing that only this site should know.
+    fn line<'n>(&'n self, note: &'n Note) -> Option<Line<'n>> {
+        let recipient = self.message.envelope.recipients.get(note.index as usize)?;
+        let address = as_sender_knows(recipient, &self.settings.routes.local_domains);
+        let host: Cow<'_, str> = if note.public {
+            host_of(&note.relay)
+        } else {
+            "".into()
+        };
+        let text = if note.public && (note.replied || !note.relay.is_empty()) {
+            Cow::Borrowed(note.text.as_str())
+        } else if note.replied {
+            Cow::Owned(words::without_places(&note.text, &note.relay))
+        } else {
+            words::of(note.status).into()
+        };
+        let text = if *address == recipient.address {
+            text
+        } else {
+            words::replaced(&text, &recipient.address.to_string(), &address.to_string()).into()
+        };
+        let succeeded = matches!(note.notice, Notice::Delivered | Notice::Relayed);
+        let (reply, own) = if note.replied {
+            (Some(text.into_owned()), None)
+        } else {
+            (None, (!succeeded).then(|| text.into_owned()))
+        };
+        let reason = if note.expired {
+            Some(self.expired(own, &host))
+        } else {
+            own
+        };
+        Some(Line {
+            note,
+            recipient,
+            address,
+            host,
+            reply,
+            reason,
+        })
+    }
+
+    /// That time has run out, and how the last attempt ended.
+    fn expired(&self, own: Option<String>, host: &str) -> String {
+        let age = span(self.settings.retry.expire_after);
+        match own {
             Some(text) => {
                 format!("It could not be delivered within {age}. The last attempt ended so: {text}")
             }
-            None => format!(
-                "It could not be delivered within {age}. The last answer of {} was:",
-                host_of(&note.relay)
-            ),
-        })
+            None if host.is_empty() => {
+                format!("It could not be delivered within {age}. The last answer was:")
+            }
+            None => format!("It could not be delivered within {age}. The last answer of {host} was:"),
+        }
     }
+}
+
+/// What is told of one recipient.
+struct Line<'a> {
+    note: &'a Note,
+    recipient: &'a Recipient,
+    address: Cow<'a, Mailbox>,
+    host: Cow<'a, str>,
+    reply: Option<String>,
+    reason: Option<String>,
+}
+
+/// The address that the sender has written to. Where an alias of this host has led on, that is the alias: whom it stands for is
+/// its owner's to tell.
+fn as_sender_knows<'a>(recipient: &'a Recipient, local: &DomainSet) -> Cow<'a, Mailbox> {
+    let alias = recipient.orcpt.as_deref().and_then(|orcpt| {
+        let (_, address) = orcpt.split_once(';')?;
+        let options = postern_mail::ParseOptions {
+            utf8: true,
+            ..postern_mail::ParseOptions::default()
+        };
+        let mailbox = Mailbox::parse(address, &options).ok()?;
+        (local.contains(mailbox.domain()) && mailbox.key() != recipient.address.key()).then_some(mailbox)
+    });
+    alias.map_or(Cow::Borrowed(&recipient.address), Cow::Owned)
 }
 
 fn kind_of(notice: Notice) -> ReportKind {
@@ -230,7 +299,7 @@ async fn read_head(spool: &dyn Spool, message: &Message, most: u64) -> [Bytes; 2
 }
 
 /// A time span as people say it.
-fn words(span: Duration) -> String {
+fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     for (unit, name) in [(86_400, "day"), (3_600, "hour"), (60, "minute")] {
         if seconds >= unit && seconds.is_multiple_of(unit) {
@@ -255,7 +324,7 @@ mod tests {
             (90, "90 seconds"),
             (5_400, "90 minutes"),
         ] {
-            assert_eq!(words(Duration::from_secs(seconds)), expected);
+            assert_eq!(span(Duration::from_secs(seconds)), expected);
         }
     }
 

@@ -455,7 +455,7 @@ impl<'a> Worker<'a> {
             left.extend(rest);
             if !fates.is_empty() {
                 load.begun = true;
-                self.conclude(&settings, &load, fates, Some(unsettled)).await;
+                self.conclude(&settings, &load, fates, Some(unsettled));
             }
         }
         true
@@ -598,11 +598,10 @@ impl<'a> Worker<'a> {
         let Ok(unsettled) = self.unsettled.clone().acquire_owned().await else {
             return;
         };
-        self.conclude(settings, load, all_failed(recipients, failure), Some(unsettled))
-            .await;
+        self.conclude(settings, load, all_failed(recipients, failure), Some(unsettled));
     }
 
-    async fn conclude(
+    fn conclude(
         &self,
         settings: &Settings,
         load: &Load,
@@ -619,9 +618,10 @@ impl<'a> Worker<'a> {
             message: load.message.clone(),
             fates,
             not_before,
+            public: matches!(self.destination.hop.kind, HopKind::Mx(_)),
             held,
         };
-        self.core.conclude(settings, conclusion).await;
+        self.core.conclude(settings, conclusion);
     }
 }
 

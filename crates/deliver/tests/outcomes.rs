@@ -429,7 +429,7 @@ async fn mail_expires_with_a_report_and_is_warned_of_before() {
         "Original-Envelope-Id: E-1",
         "Original-Recipient: rfc822; first@dead.test",
         "Status: 5.4.7",
-        "within 4 seconds. The last answer of",
+        "within 4 seconds. The last answer was:",
         ".dot",
     ] {
         assert!(bounce.content.contains(part), "{part} in {}", bounce.content);

@@ -57,6 +57,8 @@ pub enum Notify {
     /// The parameter was not given.
     #[default]
     Unspecified,
+    /// The parameter was not given, by a client that hears of failures alone: one that may not relay.
+    FailureAlone,
     /// `NEVER`.
     Never,
     /// Any of the three, at least one set.
@@ -74,13 +76,31 @@ impl Notify {
     /// Whether a failure is to be reported. So it is when nothing was asked.
     #[must_use]
     pub fn failure(self) -> bool {
-        matches!(self, Self::Unspecified | Self::On { failure: true, .. })
+        matches!(
+            self,
+            Self::Unspecified | Self::FailureAlone | Self::On { failure: true, .. }
+        )
     }
 
     /// Whether a delay is to be reported. So it is when nothing was asked.
     #[must_use]
     pub fn delay(self) -> bool {
         matches!(self, Self::Unspecified | Self::On { delay: true, .. })
+    }
+
+    /// What is left of the request where only failures are reported, since the client is one that nobody knows. It can forge the
+    /// sender, and reports are not to be sent to whom it likes.
+    #[must_use]
+    pub fn without_success_and_delay(self) -> Self {
+        match self {
+            Self::Unspecified | Self::FailureAlone => Self::FailureAlone,
+            Self::On { failure: true, .. } => Self::On {
+                success: false,
+                failure: true,
+                delay: false,
+            },
+            Self::Never | Self::On { .. } => Self::Never,
+        }
     }
 
     /// Whether success is to be reported.
@@ -202,6 +222,27 @@ mod tests {
     }
 
     #[test]
+    fn strangers_hear_of_failures_alone() {
+        for (asked, left) in [
+            ("", Notify::FailureAlone),
+            ("NEVER", Notify::Never),
+            ("SUCCESS,DELAY", Notify::Never),
+            (
+                "SUCCESS,FAILURE,DELAY",
+                Notify::On {
+                    success: false,
+                    failure: true,
+                    delay: false,
+                },
+            ),
+        ] {
+            let asked: Notify = asked.parse().expect("a request of the test");
+            assert_eq!(asked.without_success_and_delay(), left);
+            assert_eq!(left.without_success_and_delay(), left);
+        }
+    }
+
+    #[test]
     fn failures_and_delays_are_reported_unless_declined() {
         let wants = |notify: Notify| (notify.success(), notify.failure(), notify.delay());
         assert_eq!(
@@ -210,6 +251,7 @@ mod tests {
             "RFC 3461 section 4.1"
         );
         assert_eq!(wants(Notify::Never), (false, false, false));
+        assert_eq!(wants(Notify::FailureAlone), (false, true, false));
         assert_eq!(
             wants(Notify::On {
                 success: true,

@@ -3,7 +3,7 @@
 //! Strict where readers differ: whatever two of them could take for different addresses is no list at all. Nothing is kept
 //! of display names and comments.
 
-use crate::Mailbox;
+use crate::{Mailbox, ParseOptions};
 
 /// Reads the value of one `From` field, unfolded. `None` for what is no plain list of mailboxes: groups, routes, angle
 /// brackets or quotes that never end, text behind an address, nothing at all.
@@ -60,6 +60,8 @@ impl Reader {
             '(' if !self.quoted => self.comments += 1,
             ')' if !self.quoted => self.comments = self.comments.checked_sub(1)?,
             _ if self.comments > 0 => {}
+            // Readers differ in what they show of it.
+            '"' if self.angle == Angle::After => return None,
             '"' => {
                 self.quoted = !self.quoted;
                 self.keep(c);
@@ -97,7 +99,11 @@ impl Reader {
             Angle::Inside => return None,
             Angle::After => entry.inside,
         };
-        address.trim().parse().ok()
+        let options = ParseOptions {
+            utf8: true,
+            ..ParseOptions::default()
+        };
+        Mailbox::parse(address.trim(), &options).ok()
     }
 }
 
@@ -109,7 +115,7 @@ mod tests {
     #[test]
     fn lists() {
         #[rustfmt::skip]
-        let cases: [(&str, &str, Option<&[&str]>); 25] = [
+        let cases: [(&str, &str, Option<&[&str]>); 27] = [
             ("an address",                    "a@x.example",                           Some(&["a@x.example"])),
             ("with a name",                   "A Caird <a@x.example>",                 Some(&["a@x.example"])),
             ("a quoted name with a comma",    "\"Caird, A\" <a@x.example>",            Some(&["a@x.example"])),
@@ -125,6 +131,8 @@ mod tests {
             ("blanks inside the brackets",    "A < a@x.example >",                     Some(&["a@x.example"])),
             ("two addresses in brackets",     "<a@x.example><b@x.example>",            None),
             ("text behind the address",       "<a@x.example> b@x.example",             None),
+            ("quoted text behind it",         "<a@x.example> \"b@x.example\"",         None),
+            ("an address beyond ASCII",       "Jürgen <jürgen@x.example>",             Some(&["jürgen@x.example"])),
             ("two without a comma",           "a@x.example b@x.example",               None),
             ("a group",                       "G: a@x.example;",                       None),
             ("a route",                       "<@y.example:a@x.example>",              None),

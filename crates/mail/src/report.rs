@@ -3,11 +3,13 @@
 //! A report is kept in memory while it is written, so it is bounded: by its recipients, by [`RETURN_WHOLE_MAX`] octets of the
 //! original, and by 2,000 octets of each reply.
 
+mod reduce;
 mod returned;
 mod write;
 
 use jiff::Timestamp;
 
+pub use self::reduce::reduced;
 use crate::address::{Mailbox, ReversePath};
 use crate::envelope::{BodyKind, Envelope, Notify, Recipient, Ret};
 use crate::status::Status;

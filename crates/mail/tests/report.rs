@@ -1,7 +1,9 @@
 //! Reports, as whole messages.
 
 use jiff::Timestamp;
-use postern_mail::report::{Action, Original, RETURN_WHOLE_MAX, Report, ReportKind, ReportRecipient};
+use postern_mail::report::{
+    Action, Original, RETURN_WHOLE_MAX, Report, ReportKind, ReportRecipient, reduced,
+};
 use postern_mail::{BodyKind, Mailbox, Notify, Ret, ReversePath, Status};
 
 const ORIGINAL: &[u8] =
@@ -345,15 +347,63 @@ fn ascii_recipients_keep_the_status_in_ascii() {
     assert!(status.is_ascii());
     assert!(status.contains("Original-Recipient: utf-8; j\\x{F6}rg@away.example\r\n"));
     assert!(status.contains("Diagnostic-Code: smtp; 550 5.1.1 unbekannter Empf?nger\r\n"));
-    assert!(
-        case.part(0)
-            .starts_with("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n")
-    );
+    assert!(case.part(0).starts_with(
+        "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n"
+    ));
+    assert!(case.part(0).contains("unbekannter Empf=C3=A4nger\r\n"));
     let (envelope, _) = case.build();
     assert_eq!(
         (envelope.body, envelope.smtputf8),
-        (BodyKind::EightBitMime, false)
+        (BodyKind::SevenBit, false),
+        "any host takes it, whatever the refusing one said"
     );
+}
+
+#[test]
+fn who_cannot_read_utf8_gets_utf8_addresses_in_ascii() {
+    let case = Case {
+        recipient: "käthe@away.example",
+        smtputf8: true,
+        ..failure()
+    };
+    let (envelope, content) = case.build();
+    assert_eq!((envelope.body, envelope.smtputf8), (BodyKind::SevenBit, false));
+    assert!(
+        content.contains("Content-Type: message/delivery-status\r\n\r\n"),
+        "{content}"
+    );
+    assert!(
+        content.contains("Final-Recipient: utf-8; k\\x{E4}the@away.example\r\n"),
+        "{content}"
+    );
+    assert!(content.contains("<k=C3=A4the@away.example>"), "{content}");
+}
+
+#[test]
+fn a_report_can_be_made_plainer() {
+    let case = Case {
+        head: "Subject: grüße\r\n\r\nhallo\r\n".as_bytes().to_vec(),
+        ..failure()
+    };
+    let (envelope, content) = case.build();
+    assert_eq!(envelope.body, BodyKind::EightBitMime);
+    let plainer = reduced(content.as_bytes()).expect("there is a body to leave away");
+    let plainer = String::from_utf8(plainer).unwrap();
+    assert!(plainer.is_ascii());
+    assert!(
+        plainer.contains("Subject: gr=C3=BC=C3=9Fe\r\n") && !plainer.contains("hallo"),
+        "{plainer}"
+    );
+    assert!(
+        plainer.contains("Final-Recipient: rfc822; b@away.example\r\n"),
+        "{plainer}"
+    );
+    let last = String::from_utf8(reduced(plainer.as_bytes()).expect("and a head")).unwrap();
+    assert!(
+        !last.contains("Subject: gr") && last.contains("Final-Recipient"),
+        "{last}"
+    );
+    assert_eq!(reduced(last.as_bytes()), None);
 }
 
 #[test]

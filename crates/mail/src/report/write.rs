@@ -8,6 +8,7 @@ use memchr::memmem;
 use super::returned::{Returned, Shortened, returned, write_head};
 use super::{Action, Report, ReportKind, ReportRecipient};
 use crate::date::rfc5322;
+use crate::quoted_printable;
 use crate::xtext::encode_unitext;
 
 /// Octets of a field value, a reply or a reason that are written.
@@ -24,10 +25,8 @@ pub(super) fn message(report: &Report<'_>) -> Vec<u8> {
     let (returned, shortened) = returned(report);
     let boundary = boundary(report);
     let text = text(report, shortened);
-    let utf8_status = report
-        .recipients
-        .iter()
-        .any(|recipient| !recipient.address.is_ascii());
+    // Who has such an address has a host that takes such a report. All others get one that any host takes.
+    let utf8_status = !report.to.is_ascii();
     let status = status(report, utf8_status);
     let returned_octets = match &returned {
         Returned::Whole(first, second) => first.len() + second.len(),
@@ -35,21 +34,15 @@ pub(super) fn message(report: &Report<'_>) -> Vec<u8> {
     };
 
     let mut out = Vec::with_capacity(text.len() + status.len() + returned_octets + 2_048);
-    let eight_bit = !(text.is_ascii() && status.is_ascii() && returned.is_ascii());
+    let eight_bit = !(status.is_ascii() && returned.is_ascii());
     head(report, &boundary, eight_bit, &mut out);
 
-    let charset = if text.is_ascii() {
-        "text/plain; charset=us-ascii"
-    } else {
-        "text/plain; charset=utf-8"
-    };
-    part(&boundary, charset, !text.is_ascii(), &mut out);
-    out.extend_from_slice(&text);
+    text_part(&boundary, &text, &mut out);
 
-    let kind = if utf8_status {
-        "message/global-delivery-status"
-    } else {
+    let kind = if status.is_ascii() {
         "message/delivery-status"
+    } else {
+        "message/global-delivery-status"
     };
     part(&boundary, kind, !status.is_ascii(), &mut out);
     out.extend_from_slice(&status);
@@ -136,6 +129,22 @@ fn head(report: &Report<'_>, boundary: &str, eight_bit: bool, out: &mut Vec<u8>)
         out.extend_from_slice(b"Content-Transfer-Encoding: 8bit\r\n");
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// The part for people. What a host has said may be beyond ASCII, and still has to reach a host that takes nothing else.
+fn text_part(boundary: &str, text: &[u8], out: &mut Vec<u8>) {
+    if text.is_ascii() {
+        part(boundary, "text/plain; charset=us-ascii", false, out);
+        out.extend_from_slice(text);
+    } else {
+        put(
+            out,
+            format_args!(
+                "--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+            ),
+        );
+        quoted_printable::encode(text, out);
+    }
 }
 
 fn part(boundary: &str, kind: &str, eight_bit: bool, out: &mut Vec<u8>) {

@@ -66,7 +66,8 @@ pub fn rcpt(out: &mut Vec<u8>, recipient: &Recipient, declared: &Declared, peer:
     out.push(b'>');
     if peer.dsn {
         match recipient.notify {
-            Notify::Unspecified => {}
+            // What was not given is not given (RFC 3461 section 5.2.1).
+            Notify::Unspecified | Notify::FailureAlone => {}
             Notify::Never => out.extend_from_slice(b" NOTIFY=NEVER"),
             Notify::On {
                 success,

@@ -141,6 +141,7 @@ pub(super) fn notify_number(notify: Notify) -> i64 {
     match notify {
         Notify::Unspecified => 0,
         Notify::Never => 1,
+        Notify::FailureAlone => 16,
         Notify::On {
             success,
             failure,
@@ -153,6 +154,7 @@ pub(super) fn notify(number: i64) -> Result<Notify, Strange> {
     match number {
         0 => Ok(Notify::Unspecified),
         1 => Ok(Notify::Never),
+        16 => Ok(Notify::FailureAlone),
         2..=14 if number % 2 == 0 => Ok(Notify::On {
             success: number & 2 != 0,
             failure: number & 4 != 0,

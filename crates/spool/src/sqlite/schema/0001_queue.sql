@@ -42,7 +42,7 @@ CREATE TABLE recipient (
     warned     INTEGER NOT NULL,    -- 1 once a report of the delay was sent
     domain     TEXT    NOT NULL,
     address    TEXT    NOT NULL,
-    notify     INTEGER NOT NULL,    -- 0 nothing said, 1 NEVER, else the sum of 2 SUCCESS, 4 FAILURE, 8 DELAY
+    notify     INTEGER NOT NULL,    -- 0 nothing said, 16 so by a stranger, 1 NEVER, else the sum of 2 SUCCESS, 4 FAILURE, 8 DELAY
     orcpt      TEXT,
     relay      TEXT,                -- host of the last attempt
     status     TEXT,                -- its enhanced status code

@@ -1,0 +1,110 @@
+//! The second form of mail that nobody can be told of: what was refused for its content is sent once more, plainer.
+
+use bytes::Bytes;
+use postern_mail::report::reduced;
+use postern_mail::{BodyKind, Envelope, ReversePath, Status};
+use postern_spool::{Body, Message, NewMessage, Spool};
+
+use super::Note;
+use crate::outcome::Notice;
+
+/// Octets of a message that are read for its second form. A report of this server is never so large.
+const READ_MAX: usize = 4 << 20;
+
+/// The same message in the form that comes next, for the recipients whose hosts may take that; and the notes of all others.
+pub(super) async fn plainer<'a>(
+    spool: &dyn Spool,
+    message: &Message,
+    notes: &'a [Note],
+) -> (Option<NewMessage>, Vec<&'a Note>) {
+    let envelope = &message.envelope;
+    let (again, others): (Vec<&Note>, Vec<&Note>) = notes.iter().partition(|note| {
+        envelope.sender == ReversePath::Null
+            && note.notice == Notice::Failed
+            && !note.expired
+            && may_be_the_form(note.status)
+    });
+    if again.is_empty() {
+        return (None, others);
+    }
+    let Some(content) = read(spool, message).await.and_then(|content| reduced(&content)) else {
+        return (None, notes.iter().collect());
+    };
+    let recipients: Vec<_> = again
+        .iter()
+        .filter_map(|note| envelope.recipients.get(note.index as usize).cloned())
+        .collect();
+    let id = spool.next_id();
+    tracing::info!(
+        target: "postern::outcome", queue = %message.id, again = %id, recipients = recipients.len(),
+        status = %again[0].status, "sent again in a plainer form"
+    );
+    let smtputf8 = recipients.iter().any(|recipient| !recipient.address.is_ascii());
+    let plainer = NewMessage {
+        id,
+        envelope: Envelope {
+            recipients,
+            body: BodyKind::SevenBit,
+            smtputf8,
+            ..envelope.clone()
+        },
+        // It is as old as it is.
+        received_at: message.received_at,
+        prefix: Bytes::new(),
+        body: Body::Inline(content.into()),
+        login: message.login.clone(),
+        session: message.session.clone(),
+        hold: None,
+        origin: message.origin,
+        queue_only: false,
+    };
+    (Some(plainer), others)
+}
+
+/// Whether a refusal may have been for the form of the content: not if it speaks of address, mailbox or way.
+fn may_be_the_form(status: Status) -> bool {
+    match (status.1, status.2) {
+        (2, 3) => true,
+        (1 | 2 | 4, _) => false,
+        _ => true,
+    }
+}
+
+async fn read(spool: &dyn Spool, message: &Message) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    let mut reader = spool.open_body(message);
+    loop {
+        match reader.piece().await {
+            Ok(Some(piece)) if content.len() + piece.len() <= READ_MAX => content.extend_from_slice(&piece),
+            Ok(Some(_)) => return None,
+            Ok(None) => return Some(content),
+            Err(error) => {
+                tracing::warn!(target: "postern::outcome", queue = %message.id, reply = %error, "no plainer form: cannot read the message");
+                return None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_for_the_form() {
+        #[rustfmt::skip]
+        let cases = [
+            ("8-bit content",        Status(5, 6, 3), true),
+            ("too large",            Status(5, 3, 4), true),
+            ("too large for a box",  Status(5, 2, 3), true),
+            ("the content",          Status(5, 7, 1), true),
+            ("nothing said",         Status(5, 0, 0), true),
+            ("no such user",         Status(5, 1, 1), false),
+            ("mailbox full",         Status(5, 2, 2), false),
+            ("no way",               Status(5, 4, 4), false),
+        ];
+        for (shows, status, may) in cases {
+            assert_eq!(may_be_the_form(status), may, "{shows}");
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! Puts the head of a message in order while it streams by, so that every reader behind us finds the same fields in it.
+//!
+//! Readers differ in what they do with a line that is no field: some end the head there, some skip it, some take it for a
+//! part of the field before. The filter leaves them no choice. A mailbox separator (`From root Sun Nov 22 10:00:00 2026`) and a
+//! stray line among fields become fields of their own; where text begins without the empty line before it, that is put in.
+//!
+//! Of a submission it also takes out what is not valid, for its caller to put in what is (RFC 6409 section 8).
+
+mod line;
+mod value;
+
+use memchr::{memchr, memchr2_iter};
+
+use self::line::Line;
+pub use self::value::{is_author, is_date, is_message_id};
+
+/// Octets of a line that are kept until its end is seen. A longer one is judged by its beginning.
+const LINE_HELD: usize = 8 << 10;
+
+/// Octets of a field that are kept until it is judged. A longer `From` is passed on, a longer `Date` or `Message-ID` is not valid.
+const FIELD_HELD: usize = 8 << 10;
+
+/// Octets of stray lines that may be followed by a field. With more of them it is text.
+const STRAY_MAX: usize = 4 << 10;
+
+/// Octets behind which a stray line goes on a line of its own, so that none outgrows 998 octets.
+const FOLD_STRAY: usize = 980;
+
+/// What a mailbox separator becomes, as Postfix has it.
+const SEPARATOR_FIELD: &[u8] = b"Mailbox-Line:";
+
+/// What any other stray line becomes.
+const STRAY_FIELD: &[u8] = b"X-Stray-Line:";
+
+const CRLF: &[u8] = b"\r\n";
+
+/// How much is put in order.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct HeadRules {
+    /// Whether the message is a submission: fields that are not valid are taken out, of several `Date`, `Message-ID` and `From`
+    /// fields all but the first valid one, blanks before a colon, and continuation lines of blanks alone.
+    pub submission: bool,
+    /// Whether `SMTPUTF8` was given, so that a `Message-ID` may go beyond ASCII.
+    pub utf8: bool,
+    /// Whether each `From` is passed on that is not empty, for somebody who judges all of them.
+    pub every_from: bool,
+}
+
+/// Why a message cannot be taken: rule 5 of the invariants, for heads whose body may be binary.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum HeadFault {
+    /// A CR without LF, or the other way round.
+    #[error("bare CR or LF in the header")]
+    BareLineEnding,
+    /// A NUL.
+    #[error("NUL in the header")]
+    Nul,
+}
+
+/// The filter. Memory is bounded by three times 8 KiB, however the input is cut and whatever is in it.
+#[derive(Debug, Default)]
+pub struct HeadFilter {
+    rules: HeadRules,
+    /// The beginning of a line whose end was not seen.
+    line: Vec<u8>,
+    /// Whether the beginning of the line under way was judged already.
+    within: bool,
+    /// Whether a CR was the last octet of what was judged of a line under way.
+    after_cr: bool,
+    /// Where the lines of the field under way go.
+    field: Sink,
+    held: Vec<u8>,
+    /// Lines that are no fields, until what follows says what they are.
+    stray: Vec<u8>,
+    /// Whether a line was seen.
+    begun: bool,
+    /// The valid fields that were passed on, of those that may be there once.
+    kept: [bool; 3],
+    seen: u64,
+    complete: bool,
+    fault: Option<HeadFault>,
+}
+
+/// Where lines go.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Sink {
+    /// There is no field yet.
+    #[default]
+    None,
+    /// Passed on at once.
+    Out,
+    /// Kept until the field's end.
+    Held(Single),
+    /// Taken out.
+    Dropped,
+    /// Among the stray lines.
+    Stray,
+}
+
+/// A field that a submission has once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Single {
+    Date,
+    MessageId,
+    From,
+}
+
+impl HeadFilter {
+    /// Starts at the beginning of a message.
+    #[must_use]
+    pub fn new(rules: HeadRules) -> Self {
+        Self {
+            rules,
+            ..Self::default()
+        }
+    }
+
+    /// Takes as much of the input as belongs to the head, writes what goes on, and says how many octets it took. What is left,
+    /// and all that comes after [`is_complete`](Self::is_complete), is body.
+    pub fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) -> usize {
+        let mut taken = 0;
+        while !self.complete && taken < input.len() {
+            let rest = &input[taken..];
+            let end = memchr(b'\n', rest).map(|at| at + 1);
+            let piece = &rest[..end.unwrap_or(rest.len())];
+            taken += piece.len();
+            self.seen += piece.len() as u64;
+            if self.within {
+                self.go_on(piece, end.is_some(), out);
+            } else if end.is_some() && self.line.is_empty() {
+                self.judge(piece, out);
+            } else {
+                self.line.extend_from_slice(piece);
+                if end.is_some() || self.line.len() > LINE_HELD {
+                    let line = std::mem::take(&mut self.line);
+                    self.within = end.is_none();
+                    self.judge(&line, out);
+                }
+            }
+        }
+        taken
+    }
+
+    /// Says that the message ends here.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.complete {
+            return;
+        }
+        let mut line = std::mem::take(&mut self.line);
+        if self.within {
+            self.go_on(CRLF, true, out);
+        } else if !line.is_empty() {
+            line.extend_from_slice(CRLF);
+            self.judge(&line, out);
+        }
+        if !self.complete {
+            self.end_field(out);
+            self.begin_text(out);
+        }
+    }
+
+    /// Whether the end of the head was seen.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Octets of the head so far, as they came in.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// What is wrong with the head so far. Nothing more is written then.
+    #[must_use]
+    pub fn fault(&self) -> Option<HeadFault> {
+        self.fault
+    }
+
+    /// Judges a line, or the beginning of one that is too long to be kept.
+    fn judge(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        if !self.is_clean(line) {
+            return;
+        }
+        let first = !std::mem::replace(&mut self.begun, true);
+        match Line::of(line) {
+            Line::Empty => {
+                self.end_field(out);
+                self.begin_text(out);
+                out.extend_from_slice(line);
+                self.complete = true;
+            }
+            Line::Continuation { blank } => self.continued(line, blank, out),
+            Line::Field { name, colon } => {
+                if !self.stray.is_empty() && !line::is_known(name) {
+                    return self.take(Sink::Stray, line, out);
+                }
+                self.end_field(out);
+                self.write_stray(out);
+                self.field = self.sink_for(name);
+                let name = if self.rules.submission {
+                    name
+                } else {
+                    &line[..colon]
+                };
+                self.take(self.field, name, out);
+                self.take(self.field, &line[colon..], out);
+            }
+            Line::Separator { dated: true } if first => {
+                self.field = Sink::Out;
+                write_stray_line(line, out);
+            }
+            Line::Separator { .. } | Line::Other => {
+                self.end_field(out);
+                self.field = Sink::Stray;
+                self.take(Sink::Stray, line, out);
+            }
+        }
+    }
+
+    fn continued(&mut self, line: &[u8], blank: bool, out: &mut Vec<u8>) {
+        match self.field {
+            // A continuation of nothing.
+            Sink::None => {
+                self.field = Sink::Stray;
+                self.take(Sink::Stray, line, out);
+            }
+            Sink::Out | Sink::Held(_) if blank && self.rules.submission => {}
+            sink => self.take(sink, line, out),
+        }
+    }
+
+    /// Takes more of a line whose beginning was judged.
+    fn go_on(&mut self, piece: &[u8], ended: bool, out: &mut Vec<u8>) {
+        if self.is_clean(piece) {
+            self.take(self.field, piece, out);
+        }
+        self.within = !ended;
+    }
+
+    fn take(&mut self, sink: Sink, piece: &[u8], out: &mut Vec<u8>) {
+        match sink {
+            Sink::Out => out.extend_from_slice(piece),
+            Sink::None | Sink::Dropped => {}
+            Sink::Held(single) => {
+                self.held.extend_from_slice(piece);
+                if self.held.len() > FIELD_HELD {
+                    self.field = if single == Single::From {
+                        out.append(&mut self.held);
+                        self.kept[single as usize] = true;
+                        Sink::Out
+                    } else {
+                        self.held.clear();
+                        Sink::Dropped
+                    };
+                }
+            }
+            Sink::Stray => {
+                self.stray.extend_from_slice(piece);
+                if self.stray.len() > STRAY_MAX {
+                    self.begin_text(out);
+                    self.complete = true;
+                }
+            }
+        }
+    }
+
+    fn sink_for(&self, name: &[u8]) -> Sink {
+        if !self.rules.submission {
+            return Sink::Out;
+        }
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("date") {
+            Sink::Held(Single::Date)
+        } else if is("message-id") {
+            Sink::Held(Single::MessageId)
+        } else if is("from") {
+            Sink::Held(Single::From)
+        } else {
+            Sink::Out
+        }
+    }
+
+    /// Passes the field under way on, or not.
+    fn end_field(&mut self, out: &mut Vec<u8>) {
+        if let Sink::Held(single) = std::mem::replace(&mut self.field, Sink::Out) {
+            if self.is_wanted(single) {
+                self.kept[single as usize] = true;
+                out.append(&mut self.held);
+            }
+            self.held.clear();
+        }
+    }
+
+    fn is_wanted(&self, single: Single) -> bool {
+        let value = self.held.iter().position(|&octet| octet == b':').map(|colon| {
+            let value = String::from_utf8_lossy(&self.held[colon + 1..]);
+            value.replace(['\r', '\n'], "")
+        });
+        let value = value.unwrap_or_default();
+        let value = value.trim();
+        if single == Single::From && self.rules.every_from {
+            return !value.is_empty();
+        }
+        !self.kept[single as usize]
+            && match single {
+                Single::Date => is_date(value),
+                Single::MessageId => is_message_id(value, self.rules.utf8),
+                Single::From => is_author(value),
+            }
+    }
+
+    /// A field follows: the stray lines are within the head.
+    fn write_stray(&mut self, out: &mut Vec<u8>) {
+        let stray = std::mem::take(&mut self.stray);
+        let mut under_way = false;
+        for line in stray.split_inclusive(|&octet| octet == b'\n') {
+            match Line::of(line) {
+                Line::Continuation { blank: true } => {}
+                Line::Continuation { .. } if under_way => out.extend_from_slice(line),
+                Line::Field { name, colon } => {
+                    let name = if self.rules.submission {
+                        name
+                    } else {
+                        &line[..colon]
+                    };
+                    out.extend_from_slice(name);
+                    out.extend_from_slice(&line[colon..]);
+                    under_way = true;
+                }
+                _ => {
+                    write_stray_line(line, out);
+                    under_way = true;
+                }
+            }
+        }
+    }
+
+    /// Text follows: what was taken for stray lines is its beginning.
+    fn begin_text(&mut self, out: &mut Vec<u8>) {
+        if !self.stray.is_empty() {
+            out.extend_from_slice(CRLF);
+            out.append(&mut self.stray);
+            self.stray = Vec::new();
+        }
+    }
+
+    /// Looks for what no head may hold. What is found wrong is not written, nor is anything behind it.
+    fn is_clean(&mut self, piece: &[u8]) -> bool {
+        if self.fault.is_none() {
+            self.fault = self.fault_of(piece);
+        }
+        self.fault.is_none()
+    }
+
+    fn fault_of(&mut self, piece: &[u8]) -> Option<HeadFault> {
+        if memchr(0, piece).is_some() {
+            return Some(HeadFault::Nul);
+        }
+        let mut after_cr = std::mem::take(&mut self.after_cr);
+        let mut next = 0;
+        for at in memchr2_iter(b'\r', b'\n', piece) {
+            let pair = after_cr && at == next && piece[at] == b'\n';
+            if !pair && (after_cr || piece[at] == b'\n') {
+                return Some(HeadFault::BareLineEnding);
+            }
+            after_cr = piece[at] == b'\r';
+            next = at + 1;
+        }
+        if after_cr && next < piece.len() {
+            return Some(HeadFault::BareLineEnding);
+        }
+        self.after_cr = after_cr;
+        None
+    }
+}
+
+fn write_stray_line(line: &[u8], out: &mut Vec<u8>) {
+    let name = match Line::of(line) {
+        Line::Separator { .. } => SEPARATOR_FIELD,
+        _ => STRAY_FIELD,
+    };
+    out.extend_from_slice(name);
+    out.extend_from_slice(if line.len() > FOLD_STRAY { b"\r\n " } else { b" " });
+    out.extend_from_slice(line);
+}
+
+#[cfg(test)]
+mod tests;
