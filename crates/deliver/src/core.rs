@@ -649,7 +649,13 @@ pub(crate) fn look_again(message: &Message, recipients: &[Due]) -> Vec<Arc<str>>
         .collect()
 }
 
-pub(crate) fn note(index: u32, notice: Notice, outcome: &Outcome, replied: bool, public: bool) -> Option<Note> {
+pub(crate) fn note(
+    index: u32,
+    notice: Notice,
+    outcome: &Outcome,
+    replied: bool,
+    public: bool,
+) -> Option<Note> {
     let (attempt, expired) = match outcome {
         Outcome::Delivered(attempt) | Outcome::Bounced(attempt) => (attempt, false),
         Outcome::Expired(attempt) => (attempt, true),

@@ -291,6 +291,9 @@ impl Connection {
 fn judge_sender(mut ask: AskSender<'_>, session: &Session) -> Answer {
     let settings = &session.profile.settings;
     sender::judge_submitter(&mut ask, session);
+    if !session.may_relay() {
+        ask.forget_requests();
+    }
     if let Some(answer) = sender::refused(&ask, session) {
         return Answer {
             reply: ask.refuse(answer.reply),

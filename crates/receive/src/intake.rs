@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Buf;
 use jiff::Timestamp;
+use postern_mail::head::{HeadFault, HeadFilter};
 use postern_mail::header::HeaderScan;
 use postern_mail::{QueueId, Ret};
 use postern_policy::admission::{self, AdmissionRefusal};
@@ -23,7 +24,12 @@ pub(crate) struct Intake {
     id: QueueId,
     /// Gone as soon as the message cannot be taken; what follows is read and dropped.
     writer: Option<BodyWriter>,
+    head: HeadFilter,
+    /// Reads what the filter has written.
     scan: HeaderScan,
+    /// What the filter writes, before it goes to the writer.
+    text: Vec<u8>,
+    completed: bool,
     header_max: u64,
     failure: Option<Failure>,
     deadline: Instant,
@@ -39,6 +45,7 @@ pub(crate) enum Decoder {
 /// Why a message cannot be taken.
 enum Failure {
     Body(BodyFault),
+    Head(HeadFault),
     Header,
     Spool(SpoolError),
 }
@@ -52,10 +59,14 @@ impl Intake {
         if let Some(size) = transaction.declared_size {
             writer.expect(size);
         }
+        let rules = sender::head_rules(transaction, session);
         Box::new(Self {
             id,
             writer: Some(writer),
+            head: HeadFilter::new(rules),
             scan: HeaderScan::new(),
+            text: Vec::new(),
+            completed: rules.submission,
             header_max: settings.limits.header_max,
             failure: None,
             deadline: Instant::now() + settings.timeouts.data_total,
@@ -85,10 +96,10 @@ impl Intake {
             if let Some(writer) = &mut self.writer
                 && !text.is_empty()
             {
-                if !self.scan.is_complete() {
-                    self.scan.feed(text);
-                }
-                if let Err(error) = writer.write(text).await {
+                // Only the head is copied.
+                let taken = self.head.feed(text, &mut self.text);
+                let written = write(writer, &mut self.scan, &mut self.text, &text[taken..]).await;
+                if let Err(error) = written {
                     self.fail(Failure::Spool(error));
                 }
             }
@@ -117,7 +128,11 @@ impl Intake {
             // It decides whether the session goes on, whatever else is wrong.
             (Some(BodyFault::BareLineEnding), _) => self.fail(Failure::Body(BodyFault::BareLineEnding)),
             (Some(fault), None) => self.fail(Failure::Body(fault)),
-            (None, None) if self.scan.header_len() > self.header_max => self.fail(Failure::Header),
+            (None, None) => match self.head.fault() {
+                Some(fault) => self.fail(Failure::Head(fault)),
+                None if self.head.seen() > self.header_max => self.fail(Failure::Header),
+                None => {}
+            },
             _ => {}
         }
     }
@@ -169,6 +184,10 @@ impl Intake {
                 session.log_refusal(refusal.rule(), &reply, &refusal);
                 Answer::stay(reply)
             }
+            Some(Failure::Head(fault)) => {
+                session.log_refusal("body.header-unclean", &texts::HEADER_UNCLEAN, fault);
+                Answer::stay(texts::HEADER_UNCLEAN)
+            }
             Some(Failure::Header) => {
                 let reply = texts::header_too_large(session.profile.settings.limits.header_max);
                 session.log_refusal("body.header", &reply, &"header too large");
@@ -179,6 +198,24 @@ impl Intake {
         }
     }
 
+    /// Says to all who take the content that it ends here.
+    async fn end_content(&mut self) {
+        let tail = match &mut self.decoder {
+            Decoder::Chunks(chunks) => chunks.finish(),
+            Decoder::Data(_) => b"",
+        };
+        if let Some(writer) = &mut self.writer {
+            let taken = self.head.feed(tail, &mut self.text);
+            self.head.finish(&mut self.text);
+            let written = write(writer, &mut self.scan, &mut self.text, &tail[taken..]).await;
+            if let Err(error) = written {
+                self.fail(Failure::Spool(error));
+            }
+            self.scan.finish();
+        }
+        self.look_for_fault();
+    }
+
     /// Puts the message into the queue. The answer is `250` only when it is on stable storage.
     pub(crate) async fn commit(
         mut self,
@@ -186,36 +223,31 @@ impl Intake {
         client: ClientFacts<'_>,
         session: &Session,
     ) -> Answer {
-        if let Decoder::Chunks(chunks) = &mut self.decoder {
-            let tail = chunks.finish();
-            if let Some(writer) = &mut self.writer
-                && !tail.is_empty()
-                && let Err(error) = writer.write(tail).await
-            {
-                self.fail(Failure::Spool(error));
-            }
-            self.look_for_fault();
-        }
+        self.end_content().await;
         let Some(writer) = self.writer.take() else {
             return self.refuse(session);
         };
-        self.scan.finish();
         if self.scan.received_count() > session.profile.settings.received_max {
             session.log_refusal("body.hops", &texts::TOO_MANY_HOPS, &self.scan.received_count());
             return Answer::stay(texts::TOO_MANY_HOPS);
         }
-        let rule = match sender::judge_author(&self.scan, session) {
+        let rule = match sender::judge_author(&self.scan, &transaction, session) {
             Ok(rule) => rule,
             Err(answer) => return answer,
         };
+        let author = transaction.envelope.sender.mailbox();
+        if self.completed && author.is_none() && !self.scan.has_from() {
+            session.log_refusal("body.no-author", &texts::NO_AUTHOR, &"neither From nor a sender");
+            return Answer::stay(texts::NO_AUTHOR);
+        }
         let size = self.size();
         let body = match writer.finish().await {
             Ok(body) => body,
             Err(error) => return spool_failed(&error, session),
         };
         let now = Timestamp::now();
+        let prefix = stamp::prefix(session, client, self.id, now, &self.scan, author, self.completed);
         let mut envelope = transaction.envelope;
-        let prefix = stamp::prefix(session, client, self.id, now, &self.scan, &envelope.sender);
         if session.profile.settings.privacy.no_body_return {
             envelope.ret = Some(Ret::Headers);
         }
@@ -251,6 +283,24 @@ pub(crate) fn message_refusal(refusal: AdmissionRefusal) -> Reply {
         AdmissionRefusal::Size { limit, .. } => texts::message_too_large(limit),
         other => texts::refusal(other.reply(), ""),
     }
+}
+
+/// Writes what the filter has made of the head, and what is body.
+async fn write(
+    writer: &mut BodyWriter,
+    scan: &mut HeaderScan,
+    head: &mut Vec<u8>,
+    body: &[u8],
+) -> Result<(), SpoolError> {
+    if !head.is_empty() {
+        scan.feed(head);
+        writer.write(head).await?;
+        head.clear();
+    }
+    if body.is_empty() {
+        return Ok(());
+    }
+    writer.write(body).await
 }
 
 fn queue_only(session: &Session) -> bool {

@@ -2,7 +2,7 @@
 
 use postern_directory::Existence;
 use postern_directory::aliases::Target;
-use postern_mail::{ForwardPath, Mailbox, Recipient};
+use postern_mail::{ForwardPath, Mailbox, Notify, Recipient};
 use postern_policy::admission;
 use postern_policy::relay::{RelayVerdict, relay};
 use postern_smtp::Reply;
@@ -10,6 +10,7 @@ use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskRecipient};
 
 use crate::probe;
+use crate::sender;
 use crate::session::Session;
 
 /// Answers `RCPT`.
@@ -24,9 +25,16 @@ pub(crate) async fn judge(ask: AskRecipient<'_>, session: &Session) -> Answer {
         return ask.refuse(reply);
     }
     match relay(&session.relay_facts(ask.path()), &settings.relay) {
-        RelayVerdict::RelayDomain { recipient } | RelayVerdict::Relay { recipient, .. } => {
-            let recipient = as_asked(&ask, recipient);
+        RelayVerdict::RelayDomain { recipient } => {
+            let recipient = as_asked(&ask, recipient, session);
             Answer::stay(ask.accept([recipient]))
+        }
+        RelayVerdict::Relay { recipient, .. } => {
+            if let Some(reply) = sender::refused_machine(&ask, session) {
+                return ask.refuse(reply);
+            }
+            let recipient = as_asked(&ask, recipient, session);
+            Answer::stay(ask.accept_relayed(recipient))
         }
         RelayVerdict::Local { recipient } => Box::pin(local(ask, recipient, session)).await,
         RelayVerdict::Refuse(refusal) => {
@@ -37,11 +45,22 @@ pub(crate) async fn judge(ask: AskRecipient<'_>, session: &Session) -> Answer {
     }
 }
 
-fn as_asked(ask: &AskRecipient<'_>, address: Mailbox) -> Recipient {
+fn as_asked(ask: &AskRecipient<'_>, address: Mailbox, session: &Session) -> Recipient {
+    let (notify, orcpt) = requests(ask, session);
     Recipient {
         address,
-        notify: ask.notify(),
-        orcpt: ask.orcpt().map(str::to_owned),
+        notify,
+        orcpt,
+    }
+}
+
+/// Which reports the client is heard to ask for. One that may not relay can have forged the sender: it hears of failures alone, and
+/// what it calls the recipient goes nowhere.
+fn requests(ask: &AskRecipient<'_>, session: &Session) -> (Notify, Option<String>) {
+    if session.may_relay() {
+        (ask.notify(), ask.orcpt().map(str::to_owned))
+    } else {
+        (ask.notify().without_success_and_delay(), None)
     }
 }
 
@@ -66,7 +85,7 @@ async fn local(ask: AskRecipient<'_>, path: ForwardPath, session: &Session) -> A
     }
     match lives_here(&mailbox, session).await {
         Existence::Yes => {
-            let recipient = as_asked(&ask, mailbox);
+            let recipient = as_asked(&ask, mailbox, session);
             Answer::stay(ask.accept([recipient]))
         }
         Existence::No => {
@@ -105,19 +124,17 @@ fn behind_alias(ask: &AskRecipient<'_>, mailbox: &Mailbox, session: &Session) ->
         .aliases
         .load()
         .lookup(&mailbox.unquoted_local())?;
-    let orcpt = match ask.orcpt() {
-        Some(orcpt) => orcpt.to_owned(),
-        None => format!(
-            "{};{mailbox}",
-            if mailbox.is_ascii() { "rfc822" } else { "utf-8" }
-        ),
-    };
+    let (notify, orcpt) = requests(ask, session);
+    let orcpt = orcpt.unwrap_or_else(|| {
+        let kind = if mailbox.is_ascii() { "rfc822" } else { "utf-8" };
+        format!("{kind};{mailbox}")
+    });
     let addresses = targets
         .into_iter()
         .filter_map(|target| address_of(target, mailbox));
     let recipients = addresses.map(|address| Recipient {
         address,
-        notify: ask.notify(),
+        notify,
         orcpt: Some(orcpt.clone()),
     });
     Some(recipients.collect())

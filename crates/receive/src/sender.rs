@@ -1,11 +1,14 @@
 //! Whether a login may send as it wants to: the sender of the envelope, the submitter in `AUTH=`, the author in the message.
 
+use postern_mail::head::HeadRules;
 use postern_mail::header::HeaderScan;
 use postern_mail::{Mailbox, ParseOptions};
-use postern_policy::identity::{self, Claims, SenderRefusal, SenderRule};
+use postern_policy::identity::{self, Claimant, Claims, SenderRefusal, SenderRule};
+use postern_smtp::Reply;
 use postern_smtp::reply::texts;
-use postern_smtp::server::{Answer, AskSender};
+use postern_smtp::server::{Answer, AskRecipient, AskSender, Transaction};
 
+use crate::Role;
 use crate::identity::alias_targets;
 use crate::session::{Login, Session};
 
@@ -21,6 +24,19 @@ pub(crate) fn refused(ask: &AskSender<'_>, session: &Session) -> Option<Answer> 
         &format_args!("{}: {refusal}", ask.sender()),
     );
     Some(Answer::stay(reply))
+}
+
+/// The reply to a recipient elsewhere, where the client may relay to it by network or certificate, but not with this sender.
+pub(crate) fn refused_machine(ask: &AskRecipient<'_>, session: &Session) -> Option<Reply> {
+    if session.login.is_some() {
+        return None;
+    }
+    let settings = &session.profile.settings;
+    let (sender, claimant) = (ask.sender()?, Claimant::Machine(&settings.relay));
+    let refusal = identity::send_as(claimant, sender, &settings.identity, &targets(session)).err()?;
+    let reply = texts::refused_path(sender, refusal.reply(), &session.mark());
+    session.log_refusal(refusal.rule(), &reply, &refusal);
+    Some(reply)
 }
 
 /// Takes `AUTH=` for `AUTH=<>` unless the login is trusted to say who submitted a message (RFC 4954 section 5), and may
@@ -59,9 +75,34 @@ fn may_name(login: &Login, submitter: &str, session: &Session) -> bool {
         })
 }
 
-/// Why the login may send this message, as the name of a rule, or the answer to one that names an author whom it may not be.
-pub(crate) fn judge_author(scan: &HeaderScan, session: &Session) -> Result<Option<&'static str>, Answer> {
-    let Some(login) = &session.login else {
+/// Who has to answer for the author of a message: a login, or a machine that has a recipient elsewhere.
+fn claimant<'a>(transaction: &Transaction, session: &'a Session) -> Option<Claimant<'a>> {
+    match &session.login {
+        Some(login) => Some(Claimant::Login(&login.identity)),
+        None if transaction.relayed => Some(Claimant::Machine(&session.profile.settings.relay)),
+        None => None,
+    }
+}
+
+/// How much of the head of a message is put in order.
+pub(crate) fn head_rules(transaction: &Transaction, session: &Session) -> HeadRules {
+    let settings = &session.profile.settings;
+    let claimant = claimant(transaction, session);
+    let judged = claimant.is_some_and(|claimant| claimant.is_judged(&settings.identity));
+    HeadRules {
+        submission: session.profile.listener.role == Role::Submission || session.login.is_some() || judged,
+        utf8: transaction.envelope.smtputf8,
+        every_from: judged,
+    }
+}
+
+/// Why the client may send this message, as the name of a rule, or the answer to one that names an author whom it may not be.
+pub(crate) fn judge_author(
+    scan: &HeaderScan,
+    transaction: &Transaction,
+    session: &Session,
+) -> Result<Option<&'static str>, Answer> {
+    let Some(claimant) = claimant(transaction, session) else {
         return Ok(None);
     };
     let rules = &session.profile.settings.identity;
@@ -71,7 +112,7 @@ pub(crate) fn judge_author(scan: &HeaderScan, session: &Session) -> Result<Optio
         resent: scan.resent_values().collect(),
         in_doubt: scan.from_is_in_doubt(),
     };
-    identity::write_as(&login.identity, &claims, rules, &targets(session))
+    identity::write_as(claimant, &claims, rules, &targets(session))
         .map(|basis| Some(basis.rule()))
         .map_err(|refusal| refuse(&refusal, session))
 }

@@ -6,10 +6,9 @@ use jiff::tz::{Offset, TimeZone};
 use postern_mail::date;
 use postern_mail::header::HeaderScan;
 use postern_mail::received::{Trace, TraceAuth, TraceTls, Verify, With};
-use postern_mail::{QueueId, ReversePath};
+use postern_mail::{Mailbox, QueueId};
 use postern_net::tls::Verify as TlsVerify;
 
-use crate::Role;
 use crate::session::{Session, literal};
 
 /// What the dialogue knows of the client, at the end of a message.
@@ -30,7 +29,8 @@ pub(crate) fn prefix(
     id: QueueId,
     now: Timestamp,
     scan: &HeaderScan,
-    sender: &ReversePath,
+    author: Option<&Mailbox>,
+    completed: bool,
 ) -> Bytes {
     let offset = TimeZone::system().to_offset(now);
     let mut out = Vec::with_capacity(512);
@@ -40,11 +40,8 @@ pub(crate) fn prefix(
     if settings.privacy.auth_warnings && client.name.is_empty() && !hidden {
         warn_of_no_greeting(&settings.hostname, &session.peer_label(), &mut out);
     }
-    if session.profile.listener.role == Role::Submission || session.login.is_some() {
-        complete(&settings.hostname, id, now, offset, scan, sender, &mut out);
-    }
-    if scan.lacks_separator() && scan.header_len() == 0 {
-        out.extend_from_slice(b"\r\n");
+    if completed {
+        complete(&settings.hostname, id, now, offset, scan, author, &mut out);
     }
     out.into()
 }
@@ -107,14 +104,14 @@ fn warn_of_no_greeting(hostname: &str, peer: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(field.as_bytes());
 }
 
-/// Adds `Date`, `Message-ID` and `From` where they are missing. A message from `<>` has no author to be named.
+/// Adds `Date`, `Message-ID` and `From` where they are missing, or were taken out as not valid.
 fn complete(
     hostname: &str,
     id: QueueId,
     now: Timestamp,
     offset: Offset,
     scan: &HeaderScan,
-    sender: &ReversePath,
+    author: Option<&Mailbox>,
     out: &mut Vec<u8>,
 ) {
     if !scan.has_date() {
@@ -126,9 +123,9 @@ fn complete(
         out.extend_from_slice(format!("Message-ID: <{id}@{hostname}>\r\n").as_bytes());
     }
     if !scan.has_from()
-        && let Some(mailbox) = sender.mailbox()
+        && let Some(author) = author
     {
-        out.extend_from_slice(format!("From: {mailbox}\r\n").as_bytes());
+        out.extend_from_slice(format!("From: {author}\r\n").as_bytes());
     }
 }
 
@@ -143,7 +140,7 @@ mod tests {
         let date = "Date: Sun, 22 Nov 2026 10:32:35 +0100\r\n";
         let message_id = format!("Message-ID: <{id}@mx.example>\r\n");
         let from = "From: a@x.example\r\n";
-        let sender = ReversePath::Mailbox("a@x.example".parse().unwrap());
+        let author: Mailbox = "a@x.example".parse().unwrap();
         #[rustfmt::skip]
         let cases = [
             ("all",       "Subject: x\r\n\r\n",                                           format!("{date}{message_id}{from}")),
@@ -164,7 +161,7 @@ mod tests {
                 now,
                 jiff::tz::offset(1),
                 &scan,
-                &sender,
+                Some(&author),
                 &mut out,
             );
             assert_eq!(String::from_utf8(out).unwrap(), expected, "{shows}");

@@ -11,8 +11,10 @@ mod verdict;
 
 use std::collections::{HashMap, HashSet};
 
-use postern_mail::{Mailbox, ParseOptions, ReversePath, mailbox_list};
+use postern_mail::{Domain, Lookalike, Mailbox, ParseOptions, ReversePath, lookalikes, mailbox_list};
 use serde::Deserialize;
+
+use crate::relay::RelayRules;
 
 pub use grant::{AddressPattern, BadPattern, Grant, LoginPattern};
 pub use verdict::{ActAs, Basis, NotActAs, SenderRefusal};
@@ -30,6 +32,16 @@ pub enum SenderRule {
     Any,
     /// Only those that its identity covers.
     Own,
+}
+
+/// Which sender addresses a machine may use, that relays by network or certificate and has no login.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum MachineRule {
+    /// Those in domains of this server and below them, where logins may use their own only.
+    #[default]
+    Domains,
+    /// Any.
+    Any,
 }
 
 /// Which aliases count as addresses of those they lead to.
@@ -55,6 +67,53 @@ pub struct IdentityRules {
     pub tag_separator: Option<char>,
     /// What is granted beyond what the directories say.
     pub grants: Vec<Grant>,
+    /// Which sender addresses machines may use.
+    pub machines: MachineRule,
+}
+
+/// Who sends.
+#[derive(Clone, Copy, Debug)]
+pub enum Claimant<'a> {
+    /// Somebody who has logged in.
+    Login(&'a Identity),
+    /// A machine that relays by network or certificate, with the rules that say which domains are those of this server: local
+    /// ones, and those that are relayed to for anyone.
+    Machine(&'a RelayRules),
+}
+
+impl<'a> From<&'a Identity> for Claimant<'a> {
+    fn from(identity: &'a Identity) -> Self {
+        Self::Login(identity)
+    }
+}
+
+impl<'a> Claimant<'a> {
+    /// Whether it may not use any address it likes.
+    #[must_use]
+    pub fn is_judged(self, rules: &IdentityRules) -> bool {
+        let free = matches!(self, Self::Machine(_)) && rules.machines == MachineRule::Any;
+        rules.senders == SenderRule::Own && !free
+    }
+
+    fn covers(
+        self,
+        mailbox: &Mailbox,
+        rules: &'a IdentityRules,
+        targets: AliasTargets<'_>,
+    ) -> Option<Basis<'a>> {
+        match self {
+            Self::Login(identity) => covers(identity, mailbox, rules, targets),
+            Self::Machine(relay) => is_ours(mailbox.domain(), relay).then_some(Basis::Domain),
+        }
+    }
+
+    fn refused(self, field: Option<&'static str>, address: Option<Mailbox>) -> SenderRefusal {
+        match (self, field) {
+            (Self::Machine(_), field) => SenderRefusal::Machine { field, address },
+            (Self::Login(_), None) => SenderRefusal::Envelope,
+            (Self::Login(_), Some(field)) => SenderRefusal::Header { field, address },
+        }
+    }
 }
 
 /// The facts that directories know of one account.
@@ -246,48 +305,68 @@ pub fn covers<'a>(
     })
 }
 
-/// Decides whether `identity` may send with this sender in the envelope.
+/// Whether a domain is one of this server, or below one: machines send with their own names.
+fn is_ours(domain: &Domain, relay: &RelayRules) -> bool {
+    let Some(mut name) = domain.name() else {
+        return false;
+    };
+    loop {
+        let ours = Domain::Name(name.into());
+        if relay.local_domains.contains(&ours) || relay.relay_domains.contains(&ours) {
+            return true;
+        }
+        let Some((_, above)) = name.split_once('.') else {
+            return false;
+        };
+        name = above;
+    }
+}
+
+/// Decides whether somebody may send with this sender in the envelope.
 ///
 /// `<>` is always allowed: a user's program answers with it to requests for receipts (RFC 8098 section 3).
 ///
 /// # Errors
 ///
-/// [`SenderRefusal::Envelope`].
+/// [`SenderRefusal::Envelope`], or [`SenderRefusal::Machine`].
 pub fn send_as<'a>(
-    identity: &'a Identity,
+    claimant: impl Into<Claimant<'a>>,
     sender: &ReversePath,
     rules: &'a IdentityRules,
     targets: AliasTargets<'_>,
 ) -> Result<Basis<'a>, SenderRefusal> {
-    match (rules.senders, sender.mailbox()) {
-        (SenderRule::Any, _) => Ok(Basis::Any),
-        (SenderRule::Own, None) => Ok(Basis::Null),
-        (SenderRule::Own, Some(mailbox)) => {
-            covers(identity, mailbox, rules, targets).ok_or(SenderRefusal::Envelope)
-        }
+    let claimant = claimant.into();
+    match sender.mailbox() {
+        _ if !claimant.is_judged(rules) => Ok(Basis::Any),
+        None => Ok(Basis::Null),
+        Some(mailbox) => claimant
+            .covers(mailbox, rules, targets)
+            .ok_or_else(|| claimant.refused(None, Some(mailbox.clone()))),
     }
 }
 
-/// Decides whether `identity` may send a message that claims to be from these.
+/// Decides whether somebody may send a message that claims to be from these.
 ///
-/// All addresses in `From`, `Sender`, `Resent-From` and `Resent-Sender` have to be covered. More than one `From` or `Sender`, a
-/// field that cannot be read without doubt, and more than [`AUTHORS_MAX`] addresses are taken for somebody else's: which of
-/// them is shown is the reader's choice. So is a message of which not all was read. No field at all is allowed, since the
+/// All addresses in `From`, `Sender`, `Resent-From` and `Resent-Sender` have to be covered: those that a strict reader finds, and
+/// whatever looks like one to a lax reader, in a display name, an encoded word, a comment ([`lookalikes`]). More than one `From`
+/// or `Sender`, a field that cannot be read without doubt, and more than [`AUTHORS_MAX`] addresses are taken for somebody else's:
+/// which of them is shown is the reader's choice. So is a message of which not all was read. No field at all is allowed, since the
 /// server adds a `From`. The verdict is that of the first address, the one that readers show.
 ///
 /// # Errors
 ///
-/// [`SenderRefusal::Header`].
+/// [`SenderRefusal::Header`], or [`SenderRefusal::Machine`].
 pub fn write_as<'a>(
-    identity: &'a Identity,
+    claimant: impl Into<Claimant<'a>>,
     claims: &Claims<'_>,
     rules: &'a IdentityRules,
     targets: AliasTargets<'_>,
 ) -> Result<Basis<'a>, SenderRefusal> {
-    if rules.senders == SenderRule::Any {
+    let claimant = claimant.into();
+    if !claimant.is_judged(rules) {
         return Ok(Basis::Any);
     }
-    let refusal = |field, address| Err(SenderRefusal::Header { field, address });
+    let refusal = |field, address| Err(claimant.refused(Some(field), address));
     if claims.in_doubt {
         return refusal("From", None);
     }
@@ -302,19 +381,44 @@ pub fn write_as<'a>(
             return refusal(field, None);
         }
         for value in values {
-            let Some(list) = mailbox_list(value).filter(|list| list.len() <= left) else {
+            let (Some(list), Some(seen)) = (mailbox_list(value), lookalikes(value)) else {
                 return refusal(field, None);
             };
-            left -= list.len();
-            for mailbox in list {
-                match covers(identity, &mailbox, rules, targets) {
+            // Most that is seen is what is there.
+            if list.len().max(seen.len()) > left {
+                return refusal(field, None);
+            }
+            left -= list.len().max(seen.len());
+            for mailbox in &list {
+                match claimant.covers(mailbox, rules, targets) {
                     Some(basis) => first = first.or(Some(basis)),
-                    None => return refusal(field, Some(mailbox)),
+                    None => return refusal(field, Some(mailbox.clone())),
                 }
+            }
+            let covered = |mailbox: &Mailbox| claimant.covers(mailbox, rules, targets).is_some();
+            if let Some(other) = seen.iter().find(|seen| !readings(seen).iter().any(covered)) {
+                return refusal(field, readings(other).pop());
             }
         }
     }
     Ok(first.unwrap_or(Basis::Null))
+}
+
+/// The addresses that something may be taken for: as it stands, and without what people put around an address.
+fn readings(seen: &Lookalike) -> Vec<Mailbox> {
+    let options = ParseOptions {
+        utf8: true,
+        ..ParseOptions::default()
+    };
+    // The local part as it would have to be written, where it needs quotes.
+    let read = |local: &str| {
+        let domain = Mailbox::parse(&format!("x@{}", seen.domain), &options).ok()?;
+        Mailbox::new(local, domain.domain().clone()).ok()
+    };
+    [seen.local.as_str(), seen.trimmed()]
+        .into_iter()
+        .filter_map(read)
+        .collect()
 }
 
 /// Reads an address in the form for look-ups.

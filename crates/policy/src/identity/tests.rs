@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::DomainSet;
 
 fn mailbox(text: &str) -> Mailbox {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -37,6 +38,7 @@ fn rules() -> IdentityRules {
             grant("webmail", &["webmail"], &["proxies"], &[], &["*"]),
             grant("deputy", &["acaird"], &[], &[], &["chief", "*@branch.example"]),
         ],
+        machines: MachineRule::Domains,
     }
 }
 
@@ -210,6 +212,20 @@ fn authors() {
         ("a second field",               &[own, own],                                      &[],                     &[],                       "sender.own-header"),
         ("one that is no list",          &["<acaird@fccc.example> bob@fccc.example"],      &[],                     &[],                       "sender.own-header"),
         ("an own name before it",        &["\"acaird@fccc.example\" <bob@fccc.example>"],  &[],                     &[],                       "sender.own-header"),
+        ("an own address as a name",     &["'Acaird@fccc.example' <acaird@fccc.example>"],  &[],                     &[],                       "identity.own"),
+        ("a name with an at",            &["A. Caird @ Work <acaird@fccc.example>"],       &[],                     &[],                       "identity.own"),
+        ("an address as a name",         &["boss@x.example <acaird@fccc.example>"],        &[],                     &[],                       "sender.own-header"),
+        ("in quotes",                    &["\"boss@x.example\" <acaird@fccc.example>"],    &[],                     &[],                       "sender.own-header"),
+        ("in an encoded word",           &["=?utf-8?q?boss=40x.example?= <acaird@fccc.example>"], &[],              &[],                       "sender.own-header"),
+        ("in base64",                    &["=?utf-8?b?Ym9zc0B4LmV4YW1wbGU=?= <acaird@fccc.example>"], &[],          &[],                       "sender.own-header"),
+        ("in a charset of secrets",      &["=?utf-7?q?boss+AEA-x.example?= <acaird@fccc.example>"], &[],            &[],                       "sender.own-header"),
+        ("behind the bracket",           &["<acaird@fccc.example> \"boss@x.example\""],    &[],                     &[],                       "sender.own-header"),
+        ("in a comment",                 &["acaird@fccc.example (boss@x.example)"],        &[],                     &[],                       "sender.own-header"),
+        ("a group",                      &["boss@x.example: acaird@fccc.example;"],        &[],                     &[],                       "sender.own-header"),
+        ("so for who resends",           &[own],                                           &[],                     &["boss@x.example <acaird@fccc.example>"], "sender.own-header"),
+        ("and who sends",                &[own],                                           &["(boss@x.example) acaird@fccc.example"], &[],      "sender.own-header"),
+        ("a quoted own one",             &["\"A Caird\"@fccc.example"],                    &[],                     &[],                       "identity.own"),
+        ("an own one beyond ASCII",      &["jürgen@bücher.example"],                       &[],                     &[],                       "identity.own"),
         ("somebody else's sender",       &[own],                                           &["bob@fccc.example"],   &[],                       "sender.own-header"),
         ("two senders",                  &[own],                                           &[own, own],             &[],                       "sender.own-header"),
         ("resent by oneself, twice",     &[own],                                           &[],                     &[own, own],               "identity.own"),
@@ -240,6 +256,56 @@ fn authors() {
 }
 
 #[test]
+fn machines() {
+    let relay = RelayRules {
+        local_domains: DomainSet::new(["fccc.example"]).expect("a domain of the test"),
+        ..RelayRules::default()
+    };
+    let machine = Claimant::Machine(&relay);
+    let path = |text: &str| ReversePath::parse(text, &ParseOptions::default()).expect("a path of the test");
+    let header = |value: &'static str| Claims {
+        from: vec![value],
+        ..Claims::default()
+    };
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows        sender                       From                                      envelope          header
+        ("a domain of this server",   "<scanner@fccc.example>",    "scanner@fccc.example",                   "sender.domain",  "sender.domain"),
+        ("one below it",              "<x@lab.fccc.example>",      "X <x@lab.fccc.example>",                 "sender.domain",  "sender.domain"),
+        ("one that ends alike",       "<x@notfccc.example>",       "x@notfccc.example",                      "sender.machine", "sender.machine"),
+        ("another domain",            "<boss@x.example>",          "boss@x.example",                         "sender.machine", "sender.machine"),
+        ("another as a name",         "<x@fccc.example>",          "boss@x.example <x@fccc.example>",        "sender.domain",  "sender.machine"),
+        ("a report",                  "<>",                        "MAILER-DAEMON@fccc.example",             "sender.null",    "sender.domain"),
+    ];
+    for (shows, sender, from, envelope, written) in cases {
+        let name = |found: Result<Basis<'_>, SenderRefusal>| found.map_or_else(|no| no.rule(), Basis::rule);
+        let mut rules = rules();
+        let claims = header(from);
+        assert_eq!(
+            name(send_as(machine, &path(sender), &rules, &targets)),
+            envelope,
+            "{shows}"
+        );
+        assert_eq!(
+            name(write_as(machine, &claims, &rules, &targets)),
+            written,
+            "{shows}"
+        );
+        rules.machines = MachineRule::Any;
+        assert_eq!(
+            name(send_as(machine, &path(sender), &rules, &targets)),
+            "sender.any",
+            "{shows}"
+        );
+        assert_eq!(
+            name(write_as(machine, &claims, &rules, &targets)),
+            "sender.any",
+            "{shows}"
+        );
+    }
+}
+
+#[test]
 fn patterns() {
     for bad in [
         "", "* ", "**", "a*", "*@", "*@*", "*@a..b", "a b", "a\0b", "*@x@y",
@@ -263,6 +329,18 @@ proptest! {
             let allowed = send_as(&identity, &path, &rules, &nowhere).is_ok();
             let is_own = path.mailbox().is_some_and(|mailbox| mailbox.key() == "a@fccc.example");
             prop_assert_eq!(allowed, is_own);
+        }
+    }
+
+    /// Whatever stands in `From`: who owns one address sends in no other name, as strict and as lax readers see it.
+    #[test]
+    fn nobody_but_the_owner_writes(value in "(\"|<|>|,|\\(|\\)| |a@fccc.example|boss@x.example|=\\?utf-8\\?q\\?boss=40x.example\\?=|A|:|;){0,8}") {
+        let identity = Identity::new("a", ["a@fccc.example"]);
+        let rules = IdentityRules { tag_separator: None, grants: Vec::new(), ..rules() };
+        let nowhere = |_: &Mailbox| Vec::new();
+        let claims = Claims { from: vec![&value], ..Claims::default() };
+        if write_as(&identity, &claims, &rules, &nowhere).is_ok() {
+            prop_assert!(value.contains("a@fccc.example") && !value.contains("boss"), "{}", value);
         }
     }
 

@@ -19,6 +19,8 @@ pub enum Basis<'a> {
     Alias,
     /// It belongs to the account of this login, which made this one its delegate.
     Delegate(&'a str),
+    /// It is in a domain of this server, and a machine that may relay sends with it.
+    Domain,
     /// It is granted to a group.
     Group {
         /// The grant's name.
@@ -44,6 +46,7 @@ impl Basis<'_> {
             Self::Tag => "identity.tag",
             Self::Alias => "identity.alias",
             Self::Delegate(_) => "identity.delegate",
+            Self::Domain => "sender.domain",
             Self::Group { .. } => "identity.group",
             Self::Grant { .. } => "identity.grant",
         }
@@ -59,6 +62,7 @@ impl fmt::Display for Basis<'_> {
             Self::Tag => f.write_str("an own address with a tag"),
             Self::Alias => f.write_str("an alias"),
             Self::Delegate(owner) => write!(f, "a delegate of {owner}"),
+            Self::Domain => f.write_str("in a domain of this server"),
             Self::Group { grant, group } => write!(f, "grant {grant:?} to the group {group:?}"),
             Self::Grant { grant } => write!(f, "grant {grant:?}"),
         }
@@ -109,6 +113,15 @@ pub enum SenderRefusal {
         /// The first address that is somebody else's; `None` where the field cannot be read without doubt.
         address: Option<Mailbox>,
     },
+    /// For a machine that relays by network or certificate: rule `sender.machine`, `553 5.7.1` for the envelope, `550 5.7.1` for a
+    /// header field.
+    #[error("{} names {}", .field.unwrap_or("MAIL"), Named(.address.as_ref()))]
+    Machine {
+        /// The header field; `None` for the envelope.
+        field: Option<&'static str>,
+        /// The first address that is in no domain of this server; `None` where the field cannot be read without doubt.
+        address: Option<Mailbox>,
+    },
 }
 
 /// For the log: an address, or that there is none.
@@ -130,6 +143,7 @@ impl SenderRefusal {
         match self {
             Self::Envelope => "sender.own",
             Self::Header { .. } => "sender.own-header",
+            Self::Machine { .. } => "sender.machine",
         }
     }
 
@@ -144,6 +158,21 @@ impl SenderRefusal {
                 (550, status, "Address in Sender not owned by this login")
             }
             Self::Header { .. } => (550, status, "Address in Resent-From not owned by this login"),
+            Self::Machine { field: None, .. } => {
+                (553, status, "Sender address not in a domain of this server")
+            }
+            Self::Machine {
+                field: Some("From"), ..
+            } => (550, status, "Address in From not in a domain of this server"),
+            Self::Machine {
+                field: Some("Sender"),
+                ..
+            } => (550, status, "Address in Sender not in a domain of this server"),
+            Self::Machine { .. } => (
+                550,
+                status,
+                "Address in Resent-From not in a domain of this server",
+            ),
         }
     }
 }

@@ -141,6 +141,10 @@ fixed! {
     BDAT_SYNTAX = 501 (5, 5, 4) "Syntax error, use BDAT size [LAST]";
     /// A bare CR or LF in a body: the way in which one message is smuggled inside another.
     BARE_LINE_ENDING = 554 (5, 6, 0) "Message contains a bare CR or LF";
+    /// What no header may hold: readers would see other fields in it than were judged.
+    HEADER_UNCLEAN = 554 (5, 6, 0) "Message header contains NUL or a bare CR or LF";
+    /// A submission that names nobody as its author, neither by `From` nor by its sender.
+    NO_AUTHOR = 554 (5, 6, 0) "Message has no author, put an address into From";
     /// A line of the body over the limit (RFC 5321 section 4.5.3.1.6).
     TEXT_LINE_TOO_LONG = 554 (5, 6, 0) "Message contains a line that is too long";
     /// More `Received` fields than a message on its way can have (RFC 5321 section 6.3).

@@ -1,6 +1,6 @@
 //! Questions to the driver within a transaction. Each gives the dialogue back only by an answer.
 
-use postern_mail::{ForwardPath, Notify, Recipient, ReversePath};
+use postern_mail::{ForwardPath, Notify, Recipient, Ret, ReversePath};
 
 use super::{Answer, Dialogue, Transaction};
 use crate::reply::{Reply, texts};
@@ -58,6 +58,14 @@ impl AskSender<'_> {
         }
     }
 
+    /// Forgets `ENVID=`, and returns header fields alone: this client is one that nobody knows, and what it has the server send to
+    /// an address that it may have forged is to be little.
+    pub fn forget_requests(&mut self) {
+        let envelope = &mut self.transaction.envelope;
+        envelope.envid = None;
+        envelope.ret = Some(Ret::Headers);
+    }
+
     /// It may.
     pub fn accept(self) -> Reply {
         let reply = texts::sender_ok(&self.transaction.envelope.sender);
@@ -90,6 +98,14 @@ impl AskRecipient<'_> {
         self.orcpt.as_deref()
     }
 
+    /// The sender of the transaction.
+    #[must_use]
+    pub fn sender(&self) -> Option<&ReversePath> {
+        self.dialogue
+            .transaction()
+            .map(|transaction| &transaction.envelope.sender)
+    }
+
     /// Recipients taken in this transaction so far.
     #[must_use]
     pub fn taken(&self) -> usize {
@@ -112,6 +128,14 @@ impl AskRecipient<'_> {
                 .iter()
                 .any(|known| known.address == *mailbox)
         })
+    }
+
+    /// It may, since this client may relay.
+    pub fn accept_relayed(self, recipient: Recipient) -> Reply {
+        if let Some(transaction) = &mut self.dialogue.transaction {
+            transaction.relayed = true;
+        }
+        self.accept([recipient])
     }
 
     /// It may: the message goes to `recipients`, more than one where an alias has led to them. One that the transaction

@@ -16,6 +16,8 @@ pub struct Transaction {
     pub envelope: Envelope,
     /// `SIZE=` (RFC 1870).
     pub declared_size: Option<u64>,
+    /// Whether there is a recipient that was taken only since the client may relay.
+    pub relayed: bool,
     in_chunks: bool,
 }
 
@@ -202,6 +204,7 @@ fn mail_parameters(
     Ok(Transaction {
         envelope,
         declared_size: size,
+        relayed: false,
         in_chunks: false,
     })
 }

@@ -40,6 +40,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> IdentityRules {
         aliases: *written.aliases,
         tag_separator,
         grants: written.grant.value.iter().map(grant).collect(),
+        machines: *c.file.relay.machine_senders,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `[relay]`.
 
 use ipnet::IpNet;
-use postern_policy::identity::SenderRule;
+use postern_policy::identity::{MachineRule, SenderRule};
 use postern_sasl::Mechanism;
 
 use super::words::{Fingerprint, MechanismName};
@@ -30,6 +30,10 @@ table! {
         /// Which sender addresses a login may use: any, or only its own, as [identity] has it. `own` looks at the sender of the
         /// envelope (`553 5.7.1`), and in the message at `From`, `Sender`, `Resent-From` and `Resent-Sender` (`550 5.7.1`).
         senders: SenderRule = OneOf::<SenderRule>::new(), default "\"any\"";
+        /// Which sender addresses a client may use that relays by `networks` or `certificate`, where `senders` is `"own"`: those in
+        /// `local_domains`, `relay_domains` and domains below them, or any. Its mail for `local_domains` and `relay_domains` is not
+        /// looked at, since there it may pass on what others wrote. Looks at the same places as `senders`.
+        machine_senders: MachineRule = OneOf::<MachineRule>::new(), default "\"domains\"";
         /// Whether trace fields leave out address, name and login of a client that has logged in.
         hide_submitter: bool = Switch, default "false";
         /// Whether the trace field names the login.
@@ -49,6 +53,10 @@ table! {
         /// SHA-256 of the certificate in hexadecimal digits; `postern cert show` prints it.
         fingerprint: String = Fingerprint, optional "\"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"" else "any";
     }
+}
+
+impl Choice for MachineRule {
+    const WORDS: &'static [(&'static str, Self)] = &[("domains", Self::Domains), ("any", Self::Any)];
 }
 
 impl Choice for SenderRule {
