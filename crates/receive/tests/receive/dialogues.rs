@@ -143,6 +143,7 @@ fn set(mut options: Options, key: &str, value: &str) -> Options {
         "plaintext" if value == "always" => settings.auth.plaintext = Plaintext::Always,
         "privacy" => settings.privacy = Privacy::parse(value.split(' ')).unwrap(),
         "senders" if value == "own" => settings.identity.senders = SenderRule::Own,
+        "network" => settings.relay.networks = vec![value.parse().unwrap()],
         "idle_commands" => settings.limits.idle_commands_max = value.parse().unwrap(),
         "greeting" => settings.greeting = value.to_owned(),
         "normalise" => listener.bare_line_endings = BareLineEndings::Normalise,

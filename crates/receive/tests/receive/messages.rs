@@ -208,6 +208,144 @@ fn the_envelope_with_all_its_parameters() {
 }
 
 #[test]
+fn what_strangers_ask_of_reports_is_not_heard() {
+    let mut options = Options::mx();
+    options.settings.relay.networks = vec!["192.0.2.0/24".parse().unwrap()];
+    let server = options.start();
+    let mut client = server.connect();
+    for line in [
+        "MAIL FROM:<victim@a.example> RET=FULL ENVID=QQ1",
+        "RCPT TO:<acaird@challenger.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x@y.example",
+        "RCPT TO:<a@relay.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x@y.example",
+        "RCPT TO:<b@relay.example>",
+        "RCPT TO:<staff@challenger.example> NOTIFY=SUCCESS ORCPT=rfc822;x@y.example",
+    ] {
+        assert!(client.say(line).unwrap().starts_with("250"), "{line}");
+    }
+    client.say("DATA").unwrap();
+    let (message, _) = server.message(&client.say("x: y\r\n\r\n.").unwrap());
+    let envelope = &message.envelope;
+    assert_eq!(
+        (envelope.ret, envelope.envid.as_deref()),
+        (Some(Ret::Headers), None)
+    );
+    let failure = Notify::On {
+        success: false,
+        failure: true,
+        delay: false,
+    };
+    let heard: Vec<_> = envelope
+        .recipients
+        .iter()
+        .map(|to| (to.address.to_string(), to.notify, to.orcpt.as_deref()))
+        .collect();
+    assert_eq!(
+        heard,
+        [
+            ("acaird@challenger.example".to_owned(), Notify::Never, None),
+            ("a@relay.example".to_owned(), failure, None),
+            ("b@relay.example".to_owned(), Notify::FailureAlone, None),
+            (
+                "someone@outside.example".to_owned(),
+                Notify::Never,
+                Some("rfc822;staff@challenger.example")
+            ),
+        ]
+    );
+}
+
+#[test]
+fn a_listed_network_is_heard() {
+    let mut options = Options::mx();
+    options.settings.relay.networks = vec!["127.0.0.0/8".parse().unwrap()];
+    let server = options.start();
+    let mut client = server.connect();
+    for line in [
+        "MAIL FROM:<a@a.example> RET=FULL ENVID=QQ1",
+        "RCPT TO:<acaird@challenger.example> NOTIFY=SUCCESS ORCPT=rfc822;x@y.example",
+    ] {
+        assert!(client.say(line).unwrap().starts_with("250"), "{line}");
+    }
+    client.say("DATA").unwrap();
+    let (message, _) = server.message(&client.say("x: y\r\n\r\n.").unwrap());
+    let envelope = &message.envelope;
+    assert_eq!(
+        (envelope.ret, envelope.envid.as_deref()),
+        (Some(Ret::Full), Some("QQ1"))
+    );
+    assert!(envelope.recipients[0].notify.success());
+    assert_eq!(
+        envelope.recipients[0].orcpt.as_deref(),
+        Some("rfc822;x@y.example")
+    );
+}
+
+#[test]
+fn heads_are_put_in_order_by_data_and_in_chunks() {
+    let server = Options::mx().start();
+    let mut client = server.connect();
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows    message                                                                what lies in the queue behind the trace
+        ("a mailbox separator",   "From root Sun Nov 22 10:00:00 2026\r\nSubject: x\r\n\r\nbody\r\n",    "Mailbox-Line: From root Sun Nov 22 10:00:00 2026\r\nSubject: x\r\n\r\nbody\r\n"),
+        ("a stray line",          "Subject: x\r\nno field\r\nTo: b\r\n\r\nbody\r\n",                   "Subject: x\r\nX-Stray-Line: no field\r\nTo: b\r\n\r\nbody\r\n"),
+        ("no empty line",         "Subject: x\r\nHello,\r\n\r\nbody\r\n",                             "Subject: x\r\n\r\nHello,\r\n\r\nbody\r\n"),
+        ("a stranger's fields",   "Date: x\r\nFrom:\r\n\r\nbody\r\n",                                 "Date: x\r\nFrom:\r\n\r\nbody\r\n"),
+    ];
+    for (shows, message, expected) in cases {
+        begin_message(&mut client);
+        client.send(message.as_bytes()).unwrap();
+        let (_, content) = server.message(&client.say(".").unwrap());
+        assert!(
+            content.ends_with(&format!("0000\r\n{expected}")),
+            "{shows}: {content}"
+        );
+
+        for line in ["MAIL FROM:<a@a.example>", "RCPT TO:<acaird@challenger.example>"] {
+            client.say(line).unwrap();
+        }
+        for piece in message.as_bytes().chunks(7) {
+            client
+                .send(format!("BDAT {}\r\n", piece.len()).as_bytes())
+                .unwrap();
+            client.send(piece).unwrap();
+            assert!(client.reply().unwrap().starts_with("250"));
+        }
+        let (_, content) = server.message(&client.say("BDAT 0 LAST").unwrap());
+        assert!(
+            content.ends_with(&format!("0000\r\n{expected}")),
+            "{shows}, in chunks: {content}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_valid_in_a_submission_is_replaced() {
+    let server = Options::submission().start();
+    let mut client = server.logged_in();
+    let reply = client
+        .mail(
+            "a@a.example",
+            &["b@outside.example"],
+            "Message-ID: abc\nDate: yesterday\nFrom: Scanner\nTo : b\nSubject: x\n\nFrom: y\n",
+        )
+        .unwrap();
+    let (_, content) = server.message(&reply);
+    for name in ["Date: ", "Message-ID: <", "From: a@a.example\r\n"] {
+        assert!(content.contains(&format!("\r\n{name}")), "{name}: {content}");
+    }
+    assert!(
+        content.ends_with("\r\nFrom: a@a.example\r\nTo: b\r\nSubject: x\r\n\r\nFrom: y\r\n"),
+        "{content}"
+    );
+    let head = content.split("\r\n\r\n").next().unwrap();
+    assert!(
+        !head.contains("abc") && !head.contains("yesterday") && !head.contains("Scanner"),
+        "{head}"
+    );
+}
+
+#[test]
 fn aliases_lead_on_and_reports_name_the_alias() {
     let server = Options::mx().start();
     let mut client = server.connect();
