@@ -34,6 +34,9 @@ pub fn reduced(message: &[u8]) -> Option<Vec<u8>> {
 
 fn report(head: &[u8], body: &[u8], boundary: &str) -> Option<Vec<u8>> {
     let parts = parts(body, boundary);
+    if parts.is_empty() {
+        return None;
+    }
     let is_returned = |part: &[u8]| {
         let kind = value_of(split(part).0, "content-type").unwrap_or_default();
         [
@@ -246,7 +249,7 @@ fn parts<'a>(body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
     parts
 }
 
-/// The value of the first field of this name (in lower case), unfolded.
+/// The value of the first field of this name (in lower case), unfolded and in ASCII.
 fn value_of(head: &[u8], name: &str) -> Option<String> {
     let mut value: Option<String> = None;
     for line in head.split_inclusive(|&octet| octet == b'\n') {
@@ -263,7 +266,10 @@ fn value_of(head: &[u8], name: &str) -> Option<String> {
             }
         }
     }
-    value.map(|value| value.trim().to_owned())
+    value.map(|value| {
+        let plain = value.trim().chars().map(|c| if c.is_ascii() { c } else { '?' });
+        plain.collect()
+    })
 }
 
 /// Whether a `Content-Type` or an encoding is this one, whatever its parameters.
