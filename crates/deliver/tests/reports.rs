@@ -1,4 +1,4 @@
-//! Reports: what is in them, that they arrive whatever the sender's host takes, and that one message causes one.
+//! Reports: what is in them, and that one message causes one.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
@@ -15,89 +15,6 @@ use postern_spool::Spool as _;
 use postern_testkit::process::wait_until;
 use postern_testkit::sink::Sink;
 use tokio::time::sleep;
-
-const PLAIN: &str = "S 220 old.test\nC EHLO\nS 250 old.test\n";
-const SMALL: &str = "S 220 small.test\nC EHLO\nS 250-small.test\nS 250-8BITMIME\nS 250 SIZE 3000\n";
-const TAKE: &str = "C MAIL FROM:<>\nS 250 ok\nC RCPT\nS 250 ok\nC DATA\nS 354 go\nBODY\nS 250 done\nEOF";
-const REFUSE: &str = "S 220 mx.test\nC EHLO\nS 250-mx.test\nS 250-SMTPUTF8\nS 250 8BITMIME\nC MAIL\nS 250 ok\nC RCPT\nS 550 5.1.1 Empfänger unbekannt\nC RSET\nS 250 ok\nEOF";
-
-/// Waits for so many messages at a host.
-async fn bodies(host: &Host, count: usize) -> Vec<String> {
-    for _ in 0..2_000 {
-        if host.bodies().len() >= count {
-            break;
-        }
-        sleep(Duration::from_millis(10)).await;
-    }
-    host.bodies()
-        .into_iter()
-        .map(|body| String::from_utf8(body).unwrap())
-        .collect()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn reports_reach_hosts_of_any_age() {
-    let large = format!("Subject: hello\r\n\r\n{}", "hello world\r\n".repeat(500));
-    #[rustfmt::skip]
-    let cases = [
-        // what the case shows          the sender's host            its answer   recipient          message                             what arrives, and what not
-        ("an 8-bit body",               PLAIN,                       TAKE,        "b@away.test",     "Subject: hello\r\n\r\ngrüße\r\n",  "Subject: hello", "gr"),
-        ("an 8-bit header",             PLAIN,                       TAKE,        "b@away.test",     "Subject: grüße\r\n\r\nhello\r\n",  "Subject: gr=C3=BC=C3=9Fe", "hello\r\n"),
-        ("an 8-bit reply",              PLAIN,                       TAKE,        "b@away.test",     "Subject: a\r\n\r\nhello\r\n",      "hello\r\n", "="),
-        ("a recipient beyond ASCII",    PLAIN,                       TAKE,        "jürgen@away.test", "Subject: a\r\n\r\nhello\r\n",     "utf-8; j\\x{FC}rgen@away.test", "global"),
-        ("larger than SIZE",            SMALL,                       TAKE,        "b@away.test",     large.as_str(),                     "Subject: hello", "hello world"),
-        ("content refused",             "S 220 x\nC EHLO\nS 250 8BITMIME\nC MAIL\nS 250 ok\nC RCPT\nS 250 ok\nC DATA\nS 354 go\nBODY\nS 554 no such content\n", TAKE, "b@away.test", "Subject: a\r\n\r\nhello\r\n", "Subject: a", "hello\r\n"),
-    ];
-    for (shows, greeting, take, recipient, message, arrives, not) in cases {
-        let away = Host::start(&[REFUSE]).await;
-        let first = format!("{greeting}{take}");
-        let home = if shows == "content refused" {
-            Host::start(&[&format!("{greeting}EOF"), &format!("{PLAIN}{TAKE}")]).await
-        } else {
-            // Where it needs no second form, that is the first.
-            Host::start(&[&first]).await
-        };
-        let mut settings = settings();
-        settings.routes.rules = vec![rule("away.test", &[away.port]), rule("home.test", &[home.port])];
-        let bench = Bench::start(settings);
-        let mut order = envelope("a@home.test", &[recipient]);
-        order.smtputf8 = !recipient.is_ascii();
-        order.body = postern_mail::BodyKind::EightBitMime;
-        bench.put_envelope(order, message.as_bytes()).await;
-        let count = if shows == "content refused" { 2 } else { 1 };
-        let report = bodies(&home, count).await.pop().unwrap_or_default();
-        assert!(report.is_ascii() && report.contains(arrives), "{shows}: {report}");
-        let returned = report.rsplit("Content-Type: ").next().unwrap();
-        assert!(
-            not == "=" || !returned.replace("gr=C3", "").contains(not),
-            "{shows}: {report}"
-        );
-        home.lines();
-        bench.stop().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_report_nobody_takes_comes_to_an_end() {
-    let away = Host::start(&[REFUSE]).await;
-    let no = "S 220 x\nC EHLO\nS 250 8BITMIME\nC MAIL\nS 250 ok\nC RCPT\nS 250 ok\nC DATA\nS 354 go\nBODY\nS 554 5.7.1 no reports\nEOF";
-    let home = Host::start(&[no]).await;
-    let mut settings = settings();
-    settings.routes.rules = vec![rule("away.test", &[away.port]), rule("home.test", &[home.port])];
-    let bench = Bench::start(settings);
-    bench.put("a@home.test", &["b@away.test"], CONTENT).await;
-    let forms = bodies(&home, 3).await;
-    assert!(
-        forms[0].contains("Hello") && !forms[1].contains("Hello"),
-        "the header alone"
-    );
-    assert!(!forms[2].contains("Subject: test"), "nothing of it");
-    while bench.spool.counts().messages > 0 {
-        sleep(Duration::from_millis(10)).await;
-    }
-    assert_eq!(home.bodies().len(), 3, "that was all");
-    bench.stop().await;
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_message_causes_one_report() {
