@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Bench, CONTENT, Host, envelope, mailbox, rule, settings, spool_at, to_ports};
+use common::{Bench, CONTENT, Host, envelope, mailbox, rule, spool_at, to_ports};
 use postern_mail::{Notify, Recipient};
 use postern_net::resolver::ResolverSettings;
 use postern_net::tls::Verification;
