@@ -69,9 +69,13 @@ fn try_open(settings: &SpoolSettings) -> Result<Opened, SpoolError> {
 
 /// Opens the database. One that cannot be used is put aside, and what can be read of it is taken into a new one.
 fn open_or_replace(directory: &Path) -> Result<Connection, SpoolError> {
-    let connection = match open_usable(directory) {
+    let opened = match open_usable(directory) {
+        // It may have been the disk, for a moment.
+        Err(SpoolError::Corrupt(_)) => be_sure(directory).and_then(|()| open_usable(directory)),
+        opened => opened,
+    };
+    let connection = match opened {
         Err(SpoolError::Corrupt(why)) => {
-            be_sure(directory)?;
             let failed = |error| SpoolError::from_io("cannot put the damaged queue aside", &error);
             rescue::set_aside(directory, &why).map_err(failed)?;
             connection::make_database(directory).map_err(failed)?;
