@@ -103,13 +103,15 @@ async fn listed(spool: &SqliteSpool) -> Vec<Summary> {
 
 /// What delivery would send, to whom. A database that turns out to be damaged meanwhile is replaced, and delivery looks again.
 async fn sent(spool: &SqliteSpool) -> BTreeMap<i64, (Vec<String>, Vec<u8>)> {
+    let mut last = None;
     for _ in 0..5 {
-        if let Ok(sent) = try_sent(spool).await {
-            return sent;
+        match try_sent(spool).await {
+            Ok(sent) => return sent,
+            Err(error) => last = Some(error),
         }
         settled(spool).await;
     }
-    panic!("it cannot be read");
+    panic!("it cannot be read: {last:?}");
 }
 
 async fn try_sent(spool: &SqliteSpool) -> Result<BTreeMap<i64, (Vec<String>, Vec<u8>)>, SpoolError> {

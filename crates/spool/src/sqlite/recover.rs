@@ -220,6 +220,8 @@ pub(super) fn reopen(
     connection::make_database(directory).map_err(failed)?;
     let connection = open_or_replace(directory)?;
     if replaced {
+        // Whoever opened a connection meanwhile reads the old file.
+        shared.readers.renew();
         remember_fresh(shared, &connection)?;
     }
     let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
