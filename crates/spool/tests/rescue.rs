@@ -103,15 +103,15 @@ async fn listed(spool: &SqliteSpool) -> Vec<Summary> {
 
 /// What delivery would send, to whom. A database that turns out to be damaged meanwhile is replaced, and delivery looks again.
 async fn sent(spool: &SqliteSpool) -> BTreeMap<i64, (Vec<String>, Vec<u8>)> {
-    let mut last = None;
-    for _ in 0..5 {
+    let give_up = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    loop {
         match try_sent(spool).await {
             Ok(sent) => return sent,
-            Err(error) => last = Some(error),
+            Err(error) => assert!(std::time::Instant::now() < give_up, "it cannot be read: {error}"),
         }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         settled(spool).await;
     }
-    panic!("it cannot be read: {last:?}");
 }
 
 async fn try_sent(spool: &SqliteSpool) -> Result<BTreeMap<i64, (Vec<String>, Vec<u8>)>, SpoolError> {
