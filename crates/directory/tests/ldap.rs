@@ -727,7 +727,7 @@ async fn settings_that_are_wrong_say_how_to_mend_them() {
                 ca_file: Some(folder.path().join("none")),
                 ..good.clone()
             },
-            "cannot read certificates",
+            "ca_file cannot read",
         ),
         (
             "no connections",

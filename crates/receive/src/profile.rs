@@ -108,6 +108,7 @@ fn rules(settings: &Settings, listener: &ListenerSettings, has_tls: bool) -> Rul
         },
         commands: CommandRules {
             mail_needs_helo: privacy.need_mail_helo,
+            any_helo_name: listener.role == Role::Submission,
             vrfy_needs_helo: privacy.need_vrfy_helo,
             expn_needs_helo: privacy.need_expn_helo,
             vrfy_off: privacy.no_vrfy,

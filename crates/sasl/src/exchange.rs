@@ -72,6 +72,8 @@ pub struct ServerExchange {
     done: bool,
     /// The login, while the driver is asked whether it may act as somebody else.
     proved: Option<Outcome>,
+    /// Whether that was asked.
+    asked_to_act: bool,
 }
 
 /// Whose turn it is.
@@ -94,6 +96,7 @@ impl ServerExchange {
             steps: 0,
             done: false,
             proved: None,
+            asked_to_act: false,
         }
     }
 
@@ -156,10 +159,11 @@ impl ServerExchange {
     }
 
     /// Before a login that wants to act as somebody else is done, asks whether it may: once for all mechanisms, behind the
-    /// proof, so that nobody who has proved nothing learns who may act as whom.
+    /// proof, so that nobody who has proved nothing learns who may act as whom. A mechanism whose last message already says that
+    /// all is well asks by itself before it.
     fn ask_to_act(&mut self, step: ServerStep) -> ServerStep {
         match step {
-            ServerStep::Done(outcome @ Outcome { authzid: Some(_), .. }) => {
+            ServerStep::Done(outcome @ Outcome { authzid: Some(_), .. }) if !self.asked_to_act => {
                 let question = Question::Authorize {
                     login: outcome.login.clone(),
                     authzid: outcome.authzid.clone().unwrap_or_default(),
@@ -173,6 +177,7 @@ impl ServerExchange {
 
     fn note(&mut self, step: ServerStep) -> ServerStep {
         self.done = matches!(step, ServerStep::Done(_));
+        self.asked_to_act |= matches!(step, ServerStep::Ask(Question::Authorize { .. }));
         self.awaits = match &step {
             ServerStep::Challenge(_) => Awaits::Message,
             ServerStep::Ask(_) => Awaits::Answer,
@@ -224,20 +229,27 @@ pub(crate) fn authorize(
     authzid: Option<String>,
     layer_bits: u32,
 ) -> ServerStep {
+    ServerStep::Done(Outcome {
+        layer_bits,
+        ..own_or_other(login, authcid, authzid)
+    })
+}
+
+/// The outcome of credentials that hold, whose authorization identity is there only where it is somebody else's.
+pub(crate) fn own_or_other(login: String, authcid: &str, authzid: Option<String>) -> Outcome {
     let is_itself =
         |authzid: &String| authzid.eq_ignore_ascii_case(&login) || authzid.eq_ignore_ascii_case(authcid);
-    let authzid = authzid.filter(|authzid| !is_itself(authzid));
-    ServerStep::Done(Outcome {
+    Outcome {
+        authzid: authzid.filter(|authzid| !is_itself(authzid)),
         login,
-        authzid,
-        layer_bits,
-    })
+        layer_bits: 0,
+    }
 }
 
 /// Ends an exchange behind the question whether the login may act as somebody else.
 ///
 /// RFC 4616 section 2: the server must verify that the authentication identity may act as the authorization identity.
-fn authorized(proved: Outcome, answer: Answer) -> ServerStep {
+pub(crate) fn authorized(proved: Outcome, answer: Answer) -> ServerStep {
     match granted(answer) {
         Ok(other) => ServerStep::Done(Outcome {
             authzid: Some(other).filter(|other| *other != proved.login),

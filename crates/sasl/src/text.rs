@@ -18,8 +18,8 @@ pub const PASSWORD_MAX: usize = 1_024;
 ///
 /// # Errors
 ///
-/// [`SaslError::TooLong`] over [`IDENTITY_MAX`], [`SaslError::Malformed`] for what is not UTF-8, empty, or has a
-/// control character.
+/// [`SaslError::TooLong`] over [`IDENTITY_MAX`], [`SaslError::Denied`] for what is not UTF-8, [`SaslError::Malformed`] for what
+/// is empty or has a control character.
 pub(crate) fn identity(mechanism: &'static str, octets: &[u8]) -> Result<String, SaslError> {
     if octets.len() > IDENTITY_MAX {
         return Err(SaslError::TooLong {
@@ -28,7 +28,7 @@ pub(crate) fn identity(mechanism: &'static str, octets: &[u8]) -> Result<String,
         });
     }
     let malformed = |what| SaslError::Malformed { mechanism, what };
-    let text = std::str::from_utf8(octets).map_err(|_| malformed("identity is not UTF-8"))?;
+    let text = std::str::from_utf8(octets).map_err(|_| in_another_charset("user name"))?;
     if text.is_empty() {
         return Err(malformed("identity is empty"));
     }
@@ -38,12 +38,18 @@ pub(crate) fn identity(mechanism: &'static str, octets: &[u8]) -> Result<String,
     Ok(text.to_owned())
 }
 
+/// Credentials that cannot be right, and not a breach of the protocol: the person behind an old program has typed an umlaut,
+/// and has to be asked again.
+fn in_another_charset(what: &str) -> SaslError {
+    SaslError::Denied(format!("the {what} is not UTF-8"))
+}
+
 /// Reads a password. An empty one passes: refusing it is the directory's part, as with any wrong password.
 ///
 /// # Errors
 ///
-/// [`SaslError::TooLong`] over [`PASSWORD_MAX`], [`SaslError::Malformed`] for what is not UTF-8 or has a NUL, at which
-/// some directories would cut it off.
+/// [`SaslError::TooLong`] over [`PASSWORD_MAX`], [`SaslError::Denied`] for what is not UTF-8, [`SaslError::Malformed`] for a NUL,
+/// at which some directories would cut it off.
 pub(crate) fn password(mechanism: &'static str, octets: &[u8]) -> Result<SecretString, SaslError> {
     if octets.len() > PASSWORD_MAX {
         return Err(SaslError::TooLong {
@@ -53,7 +59,7 @@ pub(crate) fn password(mechanism: &'static str, octets: &[u8]) -> Result<SecretS
     }
     let malformed = |what| SaslError::Malformed { mechanism, what };
     let octets = Zeroizing::new(octets.to_vec());
-    let text = std::str::from_utf8(&octets).map_err(|_| malformed("password is not UTF-8"))?;
+    let text = std::str::from_utf8(&octets).map_err(|_| in_another_charset("password"))?;
     if text.contains('\0') {
         return Err(malformed("NUL in a password"));
     }
@@ -109,6 +115,13 @@ mod tests {
                 assert_eq!(got.expose_secret().as_bytes(), octets, "{shows}");
             }
         }
-        assert!(password("PLAIN", b"\xff").is_err(), "not UTF-8");
+        assert!(
+            matches!(password("PLAIN", b"p\xe4ssword"), Err(SaslError::Denied(_))),
+            "Latin-1 is a wrong password, not a broken exchange"
+        );
+        assert!(matches!(
+            identity("PLAIN", b"j\xfcrgen"),
+            Err(SaslError::Denied(_))
+        ));
     }
 }

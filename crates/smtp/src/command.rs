@@ -9,10 +9,10 @@ use postern_mail::address::split_path;
 /// One command with its arguments.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Command<'a> {
-    /// `HELO name`.
-    Helo(&'a str),
-    /// `EHLO name`.
-    Ehlo(&'a str),
+    /// `HELO name`. Machines call themselves what their owners call them, in any character set.
+    Helo(&'a [u8]),
+    /// `EHLO name`, likewise.
+    Ehlo(&'a [u8]),
     /// `MAIL FROM:path parameters`.
     Mail(PathArgument<'a>),
     /// `RCPT TO:path parameters`.
@@ -112,7 +112,11 @@ impl<'a> Command<'a> {
     ///
     /// [`CommandError`]; the dialogue stays where it is.
     pub fn parse(line: &'a [u8]) -> Result<Self, CommandError<'a>> {
-        let text = readable(line)?;
+        let line = without_end(line);
+        let text = match readable(line) {
+            Ok(text) => text,
+            Err(error) => return greeting_in_another_charset(line).ok_or(error),
+        };
         let (verb, rest) = match text.find(' ') {
             Some(space) => (&text[..space], text[space..].trim_matches(' ')),
             None => (text, ""),
@@ -132,8 +136,8 @@ impl<'a> Command<'a> {
                 .map_err(CommandError::RcptSyntax),
             b"DATA" => alone(rest, Command::Data),
             b"BDAT" => bdat(rest),
-            b"EHLO" => named(rest, CommandError::NameMissing).map(Command::Ehlo),
-            b"HELO" => named(rest, CommandError::NameMissing).map(Command::Helo),
+            b"EHLO" => named(rest, CommandError::NameMissing).map(|name| Command::Ehlo(name.as_bytes())),
+            b"HELO" => named(rest, CommandError::NameMissing).map(|name| Command::Helo(name.as_bytes())),
             b"RSET" => alone(rest, Command::Rset),
             b"NOOP" => Ok(Command::Noop),
             b"QUIT" => alone(rest, Command::Quit),
@@ -152,12 +156,31 @@ impl<'a> Command<'a> {
     }
 }
 
+/// A line without the white space behind it, which is to be tolerated (RFC 5321 section 4.1.1).
+fn without_end(line: &[u8]) -> &[u8] {
+    let end = line.iter().rposition(|octet| !matches!(octet, b' ' | b'\t'));
+    end.map_or(&[], |last| &line[..=last])
+}
+
 /// The line as text: UTF-8 without control characters, and not empty.
 fn readable(line: &[u8]) -> Result<&str, CommandError<'_>> {
     let clean = line.iter().all(|&octet| octet >= b' ' && octet != 127);
     match std::str::from_utf8(line) {
         Ok(text) if clean && !text.is_empty() => Ok(text),
         _ => Err(CommandError::Unreadable),
+    }
+}
+
+/// A greeting whose name is not UTF-8.
+fn greeting_in_another_charset(line: &[u8]) -> Option<Command<'_>> {
+    let (verb, name) = line.split_at_checked(5)?;
+    if line.iter().any(u8::is_ascii_control) || std::str::from_utf8(line).is_ok() {
+        return None;
+    }
+    match verb.to_ascii_uppercase().as_slice() {
+        b"EHLO " => Some(Command::Ehlo(name.trim_ascii_start())),
+        b"HELO " => Some(Command::Helo(name.trim_ascii_start())),
+        _ => None,
     }
 }
 
@@ -194,7 +217,12 @@ fn bdat<'a>(rest: &str) -> Result<Command<'a>, CommandError<'a>> {
         Some(_) => return Err(CommandError::BdatSyntax),
         None => (rest, false),
     };
-    let size = number(size).ok_or(CommandError::BdatSyntax)?;
+    // A chunk of more octets than can be counted would never end.
+    let size = size
+        .parse()
+        .ok()
+        .filter(|_| is_number(size))
+        .ok_or(CommandError::BdatSyntax)?;
     Ok(Command::Bdat { size, last })
 }
 
@@ -209,10 +237,12 @@ fn auth(rest: &str) -> Result<Command<'_>, CommandError<'_>> {
 }
 
 /// One to 20 digits as a number; one that does not fit is the largest that does.
-#[must_use]
 pub(crate) fn number(text: &str) -> Option<u64> {
-    let digits = (1..=SIZE_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit());
-    digits.then(|| text.parse().unwrap_or(u64::MAX))
+    is_number(text).then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+fn is_number(text: &str) -> bool {
+    (1..=SIZE_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit())
 }
 
 impl<'a> Iterator for Parameters<'a> {
@@ -260,9 +290,12 @@ mod tests {
     fn lines_and_commands() {
         use CommandError as E;
         #[rustfmt::skip]
-        let cases: [(&str, &[u8], Result<Command<'_>, CommandError<'_>>); 36] = [
-            ("any case",                     b"eHlO x.example",          Ok(Command::Ehlo("x.example"))),
-            ("a blank too many",             b"HELO  x ",                Ok(Command::Helo("x"))),
+        let cases: [(&str, &[u8], Result<Command<'_>, CommandError<'_>>); 45] = [
+            ("any case",                     b"eHlO x.example",          Ok(Command::Ehlo(b"x.example"))),
+            ("a blank too many",             b"HELO  x ",                Ok(Command::Helo(b"x"))),
+            ("a name in Latin-1",            b"ehlo M\xdcLLER-PC ",       Ok(Command::Ehlo(b"M\xdcLLER-PC"))),
+            ("a control character in it",    b"EHLO \xdc\x07",           Err(E::Unreadable)),
+            ("another command in Latin-1",   b"VRFY M\xdcLLER",          Err(E::Unreadable)),
             ("no name",                      b"EHLO",                    Err(E::NameMissing)),
             ("blanks for a name",            b"EHLO   ",                 Err(E::NameMissing)),
             ("a sender",                     b"MAIL FROM:<a@b>",         Ok(Command::Mail(path("<a@b>", "")))),
@@ -282,7 +315,13 @@ mod tests {
             ("a signed size",                b"BDAT +1",                 Err(E::BdatSyntax)),
             ("another word than LAST",       b"BDAT 1 FIRST",            Err(E::BdatSyntax)),
             ("21 digits",                    b"BDAT 100000000000000000000", Err(E::BdatSyntax)),
-            ("20 digits that do not fit",    b"BDAT 99999999999999999999", Ok(Command::Bdat { size: u64::MAX, last: false })),
+            ("20 digits that do not fit",    b"BDAT 99999999999999999999", Err(E::BdatSyntax)),
+            ("the largest chunk",            b"BDAT 18446744073709551615", Ok(Command::Bdat { size: u64::MAX, last: false })),
+            ("a tab behind it",              b"QUIT\t",                  Ok(Command::Quit)),
+            ("white space behind a name",    b"EHLO x.example \t ",       Ok(Command::Ehlo(b"x.example"))),
+            ("white space behind a path",    b"MAIL FROM:<a@b> \t",       Ok(Command::Mail(path("<a@b>", "")))),
+            ("a tab inside",                 b"EHLO\tx.example",          Err(E::Unreadable)),
+            ("nothing but white space",      b" \t",                     Err(E::Unreadable)),
             ("the eighth letter",            b"starttls",                Ok(Command::StartTls)),
             ("one letter more",              b"starttlss",               Err(E::Unrecognized(b"starttlss"))),
             ("auth alone",                   b"AUTH ",                   Err(E::MechanismMissing)),

@@ -102,6 +102,8 @@ pub struct Dialogue {
     peer: Box<str>,
     client: Option<Client>,
     tls: bool,
+    /// Whether `STARTTLS` has made this session forget what was offered, until the next `EHLO` (RFC 3207 section 4.2).
+    offer_forgotten: bool,
     authenticated: bool,
     /// Whether a security layer of a mechanism is in place.
     layered: bool,
@@ -132,6 +134,7 @@ impl Dialogue {
             peer: peer.into(),
             client: None,
             tls,
+            offer_forgotten: false,
             authenticated: false,
             layered: false,
             withheld: 0,
@@ -219,13 +222,15 @@ impl Dialogue {
         self.mistake(reply)
     }
 
-    fn greet(&mut self, name: &str, extended: bool) -> Step<'_> {
-        if !is_helo_name(name) {
+    fn greet(&mut self, name: &[u8], extended: bool) -> Step<'_> {
+        let any_name = self.rules.commands.any_helo_name && name.len() <= HELO_NAME_MAX;
+        if !any_name && !is_helo_name(name) {
             return self.mistake(texts::DOMAIN_INVALID).into();
         }
         self.transaction = None;
+        self.offer_forgotten = false;
         self.client = Some(Client {
-            name: name.into(),
+            name: String::from_utf8_lossy(name).into(),
             extended,
         });
         let reply = if extended {
@@ -321,6 +326,7 @@ impl Dialogue {
     /// Forgets everything said before the handshake (RFC 3207 section 4.2): greeting, login, transaction.
     pub fn tls_started(&mut self) {
         self.tls = true;
+        self.offer_forgotten = true;
         self.client = None;
         self.authenticated = false;
         self.exchange = None;
@@ -432,12 +438,15 @@ impl Dialogue {
 
 /// Whether the name of a greeting could be a host name or an address literal. It goes into the log and the trace field,
 /// so its characters are few; that it exists is nobody's business.
-fn is_helo_name(name: &str) -> bool {
-    name.len() <= 255
+fn is_helo_name(name: &[u8]) -> bool {
+    name.len() <= HELO_NAME_MAX
         && name
-            .bytes()
-            .all(|c| c.is_ascii_alphanumeric() || b".-_:[]#".contains(&c))
+            .iter()
+            .all(|c| c.is_ascii_alphanumeric() || b".-_:[]#".contains(c))
 }
+
+/// Longest name in a greeting, in octets (RFC 5321 section 4.5.3.1.2).
+const HELO_NAME_MAX: usize = 255;
 
 #[cfg(test)]
 #[rustfmt::skip] // tables of lines read better wide

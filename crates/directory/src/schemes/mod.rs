@@ -83,18 +83,22 @@ impl Stored {
     ///
     /// See [`SchemeError`].
     pub fn parse(text: &str, rules: &SchemeRules) -> Result<Self, SchemeError> {
-        if text.len() > STORED_MAX {
+        // Programs leave line ends behind it, and fixed-width columns fill up with blanks. Behind a password that is stored as it
+        // is, blanks belong to it.
+        let text = text.trim_end_matches(['\r', '\n']);
+        let hash = text.trim_ascii_end();
+        if hash.len() > STORED_MAX {
             return Err(SchemeError::Damaged("longer than 1,024 octets"));
         }
         match prefix::split(text)? {
             Some((name, rest)) => Self::of_scheme(&name, rest, rules),
-            None if text.starts_with('$') => match Derived::parse_crypt(text)? {
+            None if hash.starts_with('$') => match Derived::parse_crypt(hash)? {
                 Some(derived) => Ok(Self(Kind::Derived(derived))),
-                None => Crypt::parse(text).map(Self::crypt),
+                None => Crypt::parse(hash).map(Self::crypt),
             },
             // As PostgreSQL keeps them in pg_authid.
-            None if text.starts_with("SCRAM-SHA-256$") => {
-                Self::of_scheme("SCRAM-SHA-256", &text["SCRAM-SHA-256$".len()..], rules)
+            None if hash.starts_with("SCRAM-SHA-256$") => {
+                Self::of_scheme("SCRAM-SHA-256", &hash["SCRAM-SHA-256$".len()..], rules)
             }
             None => match &rules.default_scheme {
                 Some(name) => Self::of_scheme(&name.to_ascii_uppercase(), text, rules),
@@ -124,6 +128,7 @@ impl Stored {
                 Err(SchemeError::Plain)
             };
         }
+        let rest = rest.trim_ascii_end();
         if let Some(salted) = Salted::parse(name, rest)? {
             return Ok(Self(Kind::Salted(salted)));
         }

@@ -8,6 +8,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, SignatureAlgorithm};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -61,6 +62,8 @@ pub struct IdentityInfo {
     pub names: Vec<String>,
     /// Whether they stand in its common name alone, where no client of today looks (RFC 9525 section 2).
     pub common_name_only: bool,
+    /// The addresses that it is for.
+    pub addresses: Vec<IpAddr>,
     /// When it begins.
     pub not_before: Timestamp,
     /// When it ends.
@@ -121,6 +124,7 @@ pub(super) fn load(files: &TlsIdentityFiles) -> Result<(Arc<CertifiedKey>, Ident
         certificate: files.certificate.clone(),
         common_name_only: names.common_only,
         names: names.hosts,
+        addresses: names.addresses,
         not_before,
         not_after,
     };

@@ -97,9 +97,15 @@ pub(super) struct Authenticate<'a> {
 }
 
 impl<'a> Authenticate<'a> {
-    pub(super) fn parse(message: &'a [u8]) -> Result<Self, &'static str> {
+    /// Reads it. `agreed` are the flags of the second message, whose character set holds where the client names none: JavaMail
+    /// sends no flags at all.
+    pub(super) fn parse(message: &'a [u8], agreed: u32) -> Result<Self, &'static str> {
         start(message, 3)?;
         let flags = long(message, 60).ok_or("cut short")?;
+        let charset = match flags & (flag::UNICODE | flag::OEM) {
+            0 => agreed,
+            _ => flags,
+        };
         let sealed_key = match flags & flag::KEY_EXCHANGE {
             0 => None,
             _ => Some(
@@ -110,8 +116,8 @@ impl<'a> Authenticate<'a> {
         };
         Ok(Self {
             answer: field(message, 20)?,
-            domain: read_text(field(message, 28)?, flags)?,
-            user: read_text(field(message, 36)?, flags)?,
+            domain: read_text(field(message, 28)?, charset)?,
+            user: read_text(field(message, 36)?, charset)?,
             sealed_key,
         })
     }

@@ -77,7 +77,7 @@ impl NtlmServer {
     }
 
     fn ask(&mut self, negotiate: Vec<u8>, challenge: Vec<u8>, input: &[u8]) -> Result<ServerStep, SaslError> {
-        let third = Authenticate::parse(input).map_err(malformed)?;
+        let third = Authenticate::parse(input, agreed(&challenge)).map_err(malformed)?;
         if third.answer.len() == V1_ANSWER {
             return Err(SaslError::Denied(
                 "the client answers in NTLM's first version, which is not taken".into(),
@@ -109,7 +109,7 @@ impl NtlmServer {
             Lookup::Found { login, key } => (Ok(login), key),
             Lookup::Denied(reason) => (Err(SaslError::Denied(reason)), NtHash::decoy()),
         };
-        let third = Authenticate::parse(&asked.messages[2]).map_err(malformed)?;
+        let third = Authenticate::parse(&asked.messages[2], agreed(&asked.messages[1])).map_err(malformed)?;
         let v2 = V2::parse(third.answer).map_err(malformed)?;
         let key = response_key(&hash, &asked.user, &asked.domain);
         let want = proof(&key, self.nonce, v2.blob);
@@ -133,6 +133,11 @@ impl NtlmServer {
         }
         Ok(authorize(login, &asked.user, None, 0))
     }
+}
+
+/// The flags of the second message, as the server wrote them.
+fn agreed(challenge: &[u8]) -> u32 {
+    message::Challenge::parse(challenge).map_or(0, |challenge| challenge.flags)
 }
 
 /// Whether the third message's code is the one of all three.

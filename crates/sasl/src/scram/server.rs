@@ -8,7 +8,7 @@ use super::hash::ScramHash;
 use super::keys::{ScramKeys, ScramShape};
 use super::message::{ClientFinal, ClientFirst, Flag, NONCE_MAX};
 use crate::context::{ChannelBindings, DecoySecret, ServerContext};
-use crate::exchange::{Lookup, ServerMechanism, ServerStep, authorize, key_of};
+use crate::exchange::{Lookup, Outcome, ServerMechanism, ServerStep, authorized, key_of, own_or_other};
 use crate::question::{Answer, Question};
 use crate::{SaslError, StoredKey, text};
 
@@ -29,11 +29,14 @@ enum State {
     Start,
     Asked(First),
     Challenged(Box<Challenged>),
-    /// The proof holds and the server's own was sent; an empty message ends it.
-    Proven {
-        login: String,
-        first: First,
+    /// The proof holds, and the driver is asked whether the login may act as somebody else.
+    Acting {
+        outcome: Outcome,
+        /// What is sent if it may.
+        last: Vec<u8>,
     },
+    /// The server's own proof was sent; an empty message ends it.
+    Proven(Outcome),
     Over,
 }
 
@@ -178,12 +181,32 @@ impl ScramServer {
         match found {
             Lookup::Found { login, .. } if proven => {
                 let verifier = STANDARD.encode(keys.server_signature(&auth_message));
-                self.state = State::Proven { login, first };
-                Ok(ServerStep::Challenge(format!("v={verifier}").into_bytes()))
+                let last = format!("v={verifier}").into_bytes();
+                let outcome = own_or_other(login, &first.authcid, first.authzid);
+                Ok(match &outcome.authzid {
+                    None => self.confirm(outcome, last),
+                    // `v=` says that the login holds, as whom it wants to act too (RFC 5802 section 7).
+                    Some(authzid) => {
+                        let question = Question::Authorize {
+                            login: outcome.login.clone(),
+                            authzid: authzid.clone(),
+                        };
+                        self.state = State::Acting { outcome, last };
+                        ServerStep::Ask(question)
+                    }
+                })
             }
             Lookup::Found { .. } => Err(SaslError::Denied("wrong password".into())),
             Lookup::Denied(reason) => Err(SaslError::Denied(reason)),
         }
+    }
+}
+
+impl ScramServer {
+    /// Sends the server's own proof; an empty response ends the exchange.
+    fn confirm(&mut self, outcome: Outcome, last: Vec<u8>) -> ServerStep {
+        self.state = State::Proven(outcome);
+        ServerStep::Challenge(last)
     }
 }
 
@@ -200,20 +223,24 @@ impl ServerMechanism for ScramServer {
                 ServerStep::Ask(Question::ScramKeys { authcid, hash })
             }),
             State::Challenged(challenged) => self.verify(*challenged, message),
-            State::Proven { login, first } if message.is_empty() => {
-                return authorize(login, &first.authcid, first.authzid, 0);
+            State::Proven(outcome) if message.is_empty() => Ok(ServerStep::Done(outcome)),
+            State::Proven(_) => Err(self.malformed("something behind the end")),
+            State::Asked(_) | State::Acting { .. } | State::Over => {
+                Err(SaslError::OutOfOrder("no message is due"))
             }
-            State::Proven { .. } => Err(self.malformed("something behind the end")),
-            State::Asked(_) | State::Over => Err(SaslError::OutOfOrder("no message is due")),
         };
         step.unwrap_or_else(ServerStep::Fail)
     }
 
     fn answer(&mut self, answer: Answer) -> ServerStep {
-        let State::Asked(first) = std::mem::replace(&mut self.state, State::Over) else {
-            return ServerStep::Fail(SaslError::OutOfOrder("nothing was asked"));
-        };
-        self.challenge(first, answer).unwrap_or_else(ServerStep::Fail)
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Asked(first) => self.challenge(first, answer).unwrap_or_else(ServerStep::Fail),
+            State::Acting { outcome, last } => match authorized(outcome, answer) {
+                ServerStep::Done(outcome) => self.confirm(outcome, last),
+                failed => failed,
+            },
+            _ => ServerStep::Fail(SaslError::OutOfOrder("nothing was asked")),
+        }
     }
 }
 

@@ -68,6 +68,8 @@ impl Dialogue {
             Err(texts::AUTH_UNAVAILABLE)
         } else if self.authenticated {
             Err(texts::ALREADY_AUTHENTICATED)
+        } else if self.offer_forgotten {
+            Err(texts::HELO_FIRST)
         } else if self.transaction.is_some() {
             Err(texts::AUTH_IN_TRANSACTION)
         } else {

@@ -125,6 +125,9 @@ pub struct OfferedMechanism {
 pub struct CommandRules {
     /// `MAIL` needs `HELO` or `EHLO` first.
     pub mail_needs_helo: bool,
+    /// The greeting may have any name, in any character set: mail programs send what their machine is called. What reads it
+    /// makes it harmless.
+    pub any_helo_name: bool,
     /// `VRFY` does.
     pub vrfy_needs_helo: bool,
     /// `EXPN` does.

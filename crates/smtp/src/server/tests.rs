@@ -122,6 +122,15 @@ fn greetings() {
     check("two names", rules(), &[("EHLO a b", "501 5.0.0")]);
     check("a header in the name", rules(), &[("EHLO a(b)\"c\"", "501 5.0.0")]);
     check("a literal", rules(), &[("EHLO [IPv6:2001:db8::1]", "250 ")]);
+    let any = Rules {
+        commands: CommandRules { any_helo_name: true, ..CommandRules::default() },
+        ..rules()
+    };
+    for name in ["MÜLLER-PC", "my pc", "user's-iphone", "KMBT(1)", "WIN-PC$", "[fe80::1c2:3ff:fe04:506%eth0]", "(none)"] {
+        check(name, any.clone(), &[(&format!("EHLO {name}"), "250 ")]);
+        check(name, rules(), &[(&format!("EHLO {name}"), "501 5.0.0")]);
+    }
+    check("longer than a name", any, &[(&format!("EHLO {}", "x".repeat(256)), "501 5.0.0")]);
     let mut dialogue = Dialogue::new(Arc::new(rules()), "localhost [127.0.0.1]", false);
     let before = run(&mut dialogue, "EHLO c");
     assert!(before.contains("STARTTLS") && !before.contains("AUTH"), "{before}");
@@ -136,6 +145,7 @@ fn privacy() {
     let away = Rules {
         commands: CommandRules {
             mail_needs_helo: true,
+            any_helo_name: false,
             vrfy_needs_helo: true,
             expn_needs_helo: true,
             vrfy_off: true,
@@ -179,6 +189,14 @@ fn starttls_and_what_it_forgets() {
     check("with an argument", rules(), &[("STARTTLS now", "501 5.5.4")]);
     check("in a transaction", rules(), &[A_AND_B[1], ("STARTTLS", "503 5.5.0 TLS not permitted during a mail transaction")]);
     check("twice", rules(), &[("STARTTLS", "tls"), ("STARTTLS", "454 4.3.3 TLS not available after start")]);
+    check(
+        "so is the offer to log in",
+        rules(),
+        &[
+            ("EHLO c", "250 "), ("STARTTLS", "tls"), ("AUTH PLAIN", "503 5.0.0"), ("EHLO c", "250 "),
+            ("AUTH PLAIN AGFjYWlyZABwYXNzIHdvcmQ=", "235 2.0.0"),
+        ],
+    );
     let open = AuthRules { plaintext_anywhere: true, required: true, ..rules().auth };
     check(
         "a login is forgotten",

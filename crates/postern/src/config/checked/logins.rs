@@ -8,6 +8,7 @@ use postern_policy::login::{CertificateLogin, LoginSource, LoginTrust, Mechanism
 use postern_policy::relay::CertificateRule;
 use postern_receive::{AuthSettings, Plaintext};
 use postern_sasl::{Layers, Mechanism, Needs};
+use std::net::IpAddr;
 
 use super::{Checking, clamp, kerberos, values};
 use crate::config::file::{CertificateLoginTable, Directory, LayerWord, MechanismTable, Postern, TlsWord};
@@ -261,8 +262,17 @@ fn service_names(c: &Checking<'_>, tls: Option<&ServerTls>) -> Vec<String> {
         .iter()
         .flat_map(|tls| tls.identities())
         .flat_map(|identity| &identity.names);
+    let addresses = tls
+        .iter()
+        .flat_map(|tls| tls.identities())
+        .flat_map(|identity| &identity.addresses);
     let mut names = vec![c.hostname.clone()];
     names.extend(certified.filter(|name| !name.starts_with('*')).cloned());
+    // Devices are often told an address. Some put that of IPv6 into brackets, as in a URL.
+    names.extend(addresses.flat_map(|address| match address {
+        IpAddr::V4(_) => vec![address.to_string()],
+        IpAddr::V6(_) => vec![address.to_string(), format!("[{address}]")],
+    }));
     names.extend(written);
     names
 }
