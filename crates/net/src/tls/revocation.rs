@@ -18,11 +18,13 @@ use x509_parser::revocation_list::CertificateRevocationList;
 /// Largest file of lists that is read, in octets: about 400,000 revoked certificates.
 const FILE_MAX: u64 = 16 << 20;
 
+/// An issuer's name in DER form, and one of its serial numbers without leading zeros.
+type Serial = (Box<[u8]>, Box<[u8]>);
+
 /// Revocation lists and denied fingerprints, looked at once for each certificate of a chain.
 #[derive(Debug, Default)]
 pub(super) struct Revocations {
-    /// Issuer's name in DER form and serial number without leading zeros.
-    serials: HashSet<(Box<[u8]>, Box<[u8]>)>,
+    serials: HashSet<Serial>,
     /// SHA-256, lower-case hexadecimal.
     denied: HashSet<String>,
     /// Each list's file with the moment by which its issuer promised a newer one (RFC 5280 section 5.1.2.5).
