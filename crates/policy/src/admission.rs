@@ -1,22 +1,48 @@
-//! Whether to take a connection, a message, a recipient, by load, count and space.
+//! Whether to take a connection, a message, a recipient, by load, count and size.
+//!
+//! Sessions are counted in pools: strangers at the mx, strangers at submission, and who is known. Each pool has a share that
+//! no other can take, so strangers who fill one door leave the others open. Within a pool the networks with the most sessions
+//! are the first to give way.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use postern_mail::Status;
 
-use crate::network::NetworkPrefix;
+use crate::network::{LEVELS, NetworkPrefix};
+
+/// Part of a pool that is in use when strangers begin to get less time, and when new ones from crowded networks begin to be
+/// sent away at random.
+const CROWDED: f64 = 0.75;
+
+/// Part of a pool below which all is as before.
+const RELAXED: f64 = 0.5;
+
+/// Sessions of a network at which its next one is sent away with half the chance that a network without end would have.
+const CROWD: f64 = 8.0;
+
+/// How long a session of a full pool has to log in or to send before one of a network that is no larger takes its place: enough
+/// for who knows what it wants.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// Limits of admission. A limit of `None` is off.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdmissionSettings {
-    /// New connections in one second over all listeners; more wait (sendmail's `ConnectionRateThrottle`). Default: off.
+    /// New connections in one second over all listeners of a role; more wait (sendmail's `ConnectionRateThrottle`). Default: off.
     pub connections_per_second: Option<u32>,
-    /// Sessions at once from one network; more are told `421 4.7.0`. Default 100.
+    /// Sessions of strangers in one pool at once from one network; more are told `421 4.7.0`. Default 100.
     pub sessions_per_network: Option<u32>,
+    /// The same for a `/24` of IPv4 and a `/56` of IPv6; a `/48` may have twice as many. Never less than
+    /// [`sessions_per_network`](Self::sessions_per_network), and off where that is. Default 400.
+    pub sessions_per_wide_network: u32,
+    /// Sessions of one login that are counted as known; further ones count as strangers do. Default 100.
+    pub sessions_per_login: u32,
     /// What counts as one network.
     pub network: NetworkPrefix,
     /// Sessions at once in all; more are told `421 4.3.2`. Default 10,000.
     pub sessions: u32,
+    /// How much of them each pool has for itself.
+    pub shares: PoolShares,
     /// Load average from which on mail is queued for later instead of delivered at once (`QueueLA`). Default: off.
     pub queue_only_load: Option<f64>,
     /// Load average from which on every command waits for [`delay`](Self::delay) (`DelayLA`). Default: off.
@@ -25,13 +51,35 @@ pub struct AdmissionSettings {
     pub refuse_load: Option<f64>,
     /// How long a command waits under `delay_load`. Default one second.
     pub delay: Duration,
-    /// Free octets that the spool's disk keeps; below, and for a message that would go below, the answer is `452 4.3.1`.
-    /// Default 100 MiB.
-    pub min_free_bytes: u64,
     /// Recipients in one transaction; more are told `452 4.5.3`. Default 1,000.
     pub recipients: u32,
     /// Largest message in octets, announced as `SIZE`; a larger one is told `552 5.3.4`. Default 25 MiB.
     pub message_size: u64,
+}
+
+/// A pool in which sessions are counted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Pool {
+    /// Strangers on listeners for other servers.
+    Mx,
+    /// Who has not logged in yet, on listeners for own users.
+    Submission,
+    /// Who has logged in, and hosts that may relay by their address or certificate.
+    Known,
+}
+
+/// Sessions by pool, in the order of [`Pool::ALL`].
+pub type PoolCounts = [u32; 3];
+
+/// Percent of all sessions that each pool has for itself. What is left is for who comes first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PoolShares {
+    /// [`Pool::Mx`]. Default 20.
+    pub mx: u8,
+    /// [`Pool::Submission`]. Default 20.
+    pub submission: u8,
+    /// [`Pool::Known`]. Default 40.
+    pub known: u8,
 }
 
 /// What is known when a connection comes in.
@@ -39,19 +87,16 @@ pub struct AdmissionSettings {
 pub struct ConnectionFacts {
     /// The load average of the last minute.
     pub load: f64,
-    /// Sessions open in all, without this one.
-    pub sessions: u32,
-    /// Sessions open from this network, without this one.
-    pub sessions_of_network: u32,
-}
-
-/// What is known when `MAIL` comes in, or `DATA` begins.
-#[derive(Clone, Copy, Debug)]
-pub struct MessageFacts {
-    /// The size declared with `SIZE=`, if it was (RFC 1870), or else what has arrived so far.
-    pub size: Option<u64>,
-    /// Free octets on the spool's disk, if they could be read.
-    pub free_bytes: Option<u64>,
+    /// Where it is to be counted.
+    pub pool: Pool,
+    /// Sessions open in each pool, without this one.
+    pub used: PoolCounts,
+    /// The client's address.
+    pub peer: IpAddr,
+    /// Sessions of its pool open from its networks, the narrowest first, without this one. Zeros for who is known.
+    pub of_networks: [u32; LEVELS],
+    /// A number drawn at random, from 0 up to 1.
+    pub chance: f64,
 }
 
 /// Whether to take a connection.
@@ -59,8 +104,19 @@ pub struct MessageFacts {
 pub enum Admission {
     /// Take it.
     Accept,
+    /// The pool is full: take it in the place of another ([`displaced`]), or refuse it for this reason.
+    Displace(AdmissionRefusal),
     /// `421` and close.
     Refuse421(AdmissionRefusal),
+}
+
+/// A session whose place could be given to a newcomer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Seated {
+    /// Sessions of its wide network, itself included.
+    pub of_network: u32,
+    /// How long it has been there.
+    pub age: Duration,
 }
 
 /// Why something is not admitted.
@@ -74,25 +130,29 @@ pub enum AdmissionRefusal {
         /// The limit.
         limit: f64,
     },
-    /// Too many sessions in all.
-    #[error("{limit} sessions are open already")]
+    /// No session is left for this pool.
+    #[error("{limit} sessions of {} are open already", pool.who())]
     Sessions {
-        /// The limit.
+        /// The pool.
+        pool: Pool,
+        /// Sessions that it can have now.
         limit: u32,
+    },
+    /// The pool is nearly full, and the network has many sessions: the lot fell on this one.
+    #[error("sessions of {} are scarce, and {of_network} are from this network", pool.who())]
+    Scarce {
+        /// The pool.
+        pool: Pool,
+        /// Sessions from its wide network.
+        of_network: u32,
     },
     /// Too many sessions from one network.
-    #[error("{limit} sessions from this network are open already")]
+    #[error("{limit} sessions from its /{bits} are open already")]
     Network {
+        /// Bits that name the network.
+        bits: u8,
         /// The limit.
         limit: u32,
-    },
-    /// Too little free disk.
-    #[error("{free} octets free, {needed} are needed")]
-    Disk {
-        /// Free octets.
-        free: u64,
-        /// Needed octets: the reserve and the message.
-        needed: u64,
     },
     /// The message is too large.
     #[error("message of {size} octets, at most {limit} are taken")]
@@ -111,15 +171,15 @@ pub enum AdmissionRefusal {
 }
 
 impl AdmissionRefusal {
-    /// The rule's name: `admission.load`, `admission.sessions`, `admission.network`, `admission.disk`, `admission.size`,
+    /// The rule's name: `admission.load`, `admission.sessions`, `admission.scarce`, `admission.network`, `admission.size`,
     /// `admission.recipients`.
     #[must_use]
     pub fn rule(self) -> &'static str {
         match self {
             Self::Load { .. } => "admission.load",
             Self::Sessions { .. } => "admission.sessions",
+            Self::Scarce { .. } => "admission.scarce",
             Self::Network { .. } => "admission.network",
-            Self::Disk { .. } => "admission.disk",
             Self::Size { .. } => "admission.size",
             Self::Recipients { .. } => "admission.recipients",
         }
@@ -130,9 +190,10 @@ impl AdmissionRefusal {
     pub fn reply(self) -> (u16, Status, &'static str) {
         match self {
             Self::Load { .. } => (421, Status(4, 3, 2), "Too busy, try again later"),
-            Self::Sessions { .. } => (421, Status(4, 3, 2), "Too many connections, try again later"),
+            Self::Sessions { .. } | Self::Scarce { .. } => {
+                (421, Status(4, 3, 2), "Too many connections, try again later")
+            }
             Self::Network { .. } => (421, Status(4, 7, 0), "Too many connections from your network"),
-            Self::Disk { .. } => (452, Status(4, 3, 1), "Insufficient storage, try again later"),
             Self::Size { .. } => (552, Status(5, 3, 4), "Message too large"),
             Self::Recipients { .. } => (452, Status(4, 5, 3), "Too many recipients"),
         }
@@ -154,17 +215,99 @@ impl Default for AdmissionSettings {
         Self {
             connections_per_second: None,
             sessions_per_network: Some(100),
+            sessions_per_wide_network: 400,
+            sessions_per_login: 100,
             network: NetworkPrefix::default(),
             sessions: 10_000,
+            shares: PoolShares::default(),
             queue_only_load: None,
             delay_load: None,
             refuse_load: None,
             delay: Duration::from_secs(1),
-            min_free_bytes: 100 * 1024 * 1024,
             recipients: 1_000,
             message_size: 25 * 1024 * 1024,
         }
     }
+}
+
+impl Pool {
+    /// All pools.
+    pub const ALL: [Self; 3] = [Self::Mx, Self::Submission, Self::Known];
+
+    /// Its place in [`PoolCounts`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Mx => 0,
+            Self::Submission => 1,
+            Self::Known => 2,
+        }
+    }
+
+    /// Whose sessions it has, for the log.
+    #[must_use]
+    pub const fn who(self) -> &'static str {
+        match self {
+            Self::Mx => "strangers at the mx",
+            Self::Submission => "strangers at submission",
+            Self::Known => "known clients",
+        }
+    }
+}
+
+impl Default for PoolShares {
+    fn default() -> Self {
+        Self {
+            mx: 20,
+            submission: 20,
+            known: 40,
+        }
+    }
+}
+
+impl AdmissionSettings {
+    /// Sessions that a pool has for itself.
+    fn reserved(&self, pool: Pool) -> u32 {
+        let percent = match pool {
+            Pool::Mx => self.shares.mx,
+            Pool::Submission => self.shares.submission,
+            Pool::Known => self.shares.known,
+        };
+        let reserved = u64::from(self.sessions) * u64::from(percent.min(100)) / 100;
+        u32::try_from(reserved).unwrap_or(self.sessions)
+    }
+
+    /// Most sessions of strangers from a network of this level; see [`NetworkPrefix::levels`].
+    fn of_network_max(&self, level: usize) -> Option<u32> {
+        let narrow = self.sessions_per_network?;
+        let wide = self.sessions_per_wide_network;
+        Some(match level {
+            0 => narrow,
+            1 => wide.max(narrow),
+            _ => wide.saturating_mul(2).max(narrow),
+        })
+    }
+}
+
+/// Most sessions that a pool can have, with so many in use in the others.
+#[must_use]
+pub fn capacity(pool: Pool, used: &PoolCounts, settings: &AdmissionSettings) -> u32 {
+    let others = Pool::ALL.into_iter().filter(|other| *other != pool);
+    let kept: u32 = others
+        .map(|other| used[other.index()].max(settings.reserved(other)))
+        .fold(0, u32::saturating_add);
+    settings.sessions.saturating_sub(kept)
+}
+
+/// How much of a pool is in use: 0 for nothing, 1 and more for all.
+fn fill(pool: Pool, used: &PoolCounts, settings: &AdmissionSettings) -> f64 {
+    f64::from(used[pool.index()]) / f64::from(capacity(pool, used, settings).max(1))
+}
+
+/// Whether strangers of a pool get less time now, `before` being what held until now. Who is known always has all the time.
+#[must_use]
+pub fn is_crowded(pool: Pool, used: &PoolCounts, before: bool, settings: &AdmissionSettings) -> bool {
+    pool != Pool::Known && fill(pool, used, settings) >= if before { RELAXED } else { CROWDED }
 }
 
 /// Decides whether to take a connection.
@@ -177,17 +320,72 @@ pub fn admit(facts: &ConnectionFacts, settings: &AdmissionSettings) -> Admission
             limit,
         });
     }
-    if facts.sessions >= settings.sessions {
-        return Admission::Refuse421(AdmissionRefusal::Sessions {
-            limit: settings.sessions,
-        });
+    if let Err(refusal) = admit_network(facts.peer, &facts.of_networks, settings) {
+        return Admission::Refuse421(refusal);
     }
-    match settings.sessions_per_network {
-        Some(limit) if facts.sessions_of_network >= limit => {
-            Admission::Refuse421(AdmissionRefusal::Network { limit })
+    let limit = capacity(facts.pool, &facts.used, settings);
+    if facts.used[facts.pool.index()] >= limit {
+        let pool = facts.pool;
+        return Admission::Displace(AdmissionRefusal::Sessions { pool, limit });
+    }
+    let of_network = facts.of_networks[1];
+    if facts.pool != Pool::Known && facts.chance < early_drop(facts, of_network, settings) {
+        let pool = facts.pool;
+        return Admission::Refuse421(AdmissionRefusal::Scarce { pool, of_network });
+    }
+    Admission::Accept
+}
+
+/// The chance of being sent away early: it grows with the pool's fill and with the sessions that the network has. Who is the
+/// only one of its network is never sent away.
+fn early_drop(facts: &ConnectionFacts, of_network: u32, settings: &AdmissionSettings) -> f64 {
+    let scarce = (fill(facts.pool, &facts.used, settings) - CROWDED) / (1.0 - CROWDED);
+    let crowd = f64::from(of_network);
+    scarce.clamp(0.0, 1.0) * crowd / (crowd + CROWD)
+}
+
+/// Decides whether a stranger's networks may have one more session; the narrowest first.
+///
+/// # Errors
+///
+/// [`AdmissionRefusal::Network`].
+pub fn admit_network(
+    peer: IpAddr,
+    of_networks: &[u32; LEVELS],
+    settings: &AdmissionSettings,
+) -> Result<(), AdmissionRefusal> {
+    for (level, count) in of_networks.iter().enumerate() {
+        if let Some(limit) = settings.of_network_max(level)
+            && *count >= limit
+        {
+            return Err(AdmissionRefusal::Network {
+                bits: settings.network.bits(peer, level),
+                limit,
+            });
         }
-        _ => Admission::Accept,
     }
+    Ok(())
+}
+
+/// Which of some sessions of a full pool gives its place to a newcomer whose wide network has `of_newcomer` others, if any
+/// does: one of the network with the most, and of those the oldest.
+///
+/// It must be of a larger network than the newcomer's, or have had time enough to log in or to send.
+#[must_use]
+pub fn displaced(of_newcomer: u32, seated: &[Seated]) -> Option<usize> {
+    let first = (0..seated.len()).max_by_key(|at| (seated[*at].of_network, seated[*at].age))?;
+    let Seated { of_network, age } = seated[first];
+    let gives_way =
+        of_network > of_newcomer.saturating_add(1) || (of_network > of_newcomer && age >= SETTLED);
+    gives_way.then_some(first)
+}
+
+/// Whether a session that has become known moves into the pool for it, with so many in use without it, and so many of the
+/// same login there. If not, it stays where it is.
+#[must_use]
+pub fn joins_known(used: &PoolCounts, of_login: u32, settings: &AdmissionSettings) -> bool {
+    of_login < settings.sessions_per_login
+        && used[Pool::Known.index()] < capacity(Pool::Known, used, settings)
 }
 
 /// How long each command waits at this load.
@@ -205,23 +403,17 @@ pub fn queue_only(load: f64, settings: &AdmissionSettings) -> bool {
     settings.queue_only_load.is_some_and(|limit| load >= limit)
 }
 
-/// Decides whether to take a message of this size.
+/// Decides whether to take a message of this size: the one declared with `SIZE=` (RFC 1870), or what has arrived so far.
 ///
 /// # Errors
 ///
-/// [`AdmissionRefusal::Size`], [`AdmissionRefusal::Disk`].
-pub fn admit_message(facts: &MessageFacts, settings: &AdmissionSettings) -> Result<(), AdmissionRefusal> {
-    let size = facts.size.unwrap_or(0);
-    if size > settings.message_size {
-        return Err(AdmissionRefusal::Size {
-            size,
-            limit: settings.message_size,
-        });
-    }
-    let needed = settings.min_free_bytes.saturating_add(size);
-    match facts.free_bytes {
-        Some(free) if free < needed => Err(AdmissionRefusal::Disk { free, needed }),
-        _ => Ok(()),
+/// [`AdmissionRefusal::Size`].
+pub fn admit_size(size: u64, settings: &AdmissionSettings) -> Result<(), AdmissionRefusal> {
+    let limit = settings.message_size;
+    if size > limit {
+        Err(AdmissionRefusal::Size { size, limit })
+    } else {
+        Ok(())
     }
 }
 
@@ -269,40 +461,68 @@ mod tests {
     fn settings() -> AdmissionSettings {
         AdmissionSettings {
             sessions_per_network: Some(3),
+            sessions_per_wide_network: 6,
+            sessions_per_login: 2,
             sessions: 10,
             queue_only_load: Some(8.0),
             delay_load: Some(10.0),
             refuse_load: Some(12.0),
-            min_free_bytes: 1_000,
             recipients: 2,
             message_size: 500,
             ..AdmissionSettings::default()
         }
     }
 
+    /// Ten sessions: two for each pool of strangers, four for who is known, two for anybody.
+    fn facts(pool: Pool, used: PoolCounts) -> ConnectionFacts {
+        ConnectionFacts {
+            load: 0.0,
+            pool,
+            used,
+            peer: "192.0.2.1".parse().unwrap(),
+            of_networks: [0; LEVELS],
+            chance: 0.0,
+        }
+    }
+
+    fn refused(facts: &ConnectionFacts, settings: &AdmissionSettings) -> Option<(&'static str, u16)> {
+        match admit(facts, settings) {
+            Admission::Accept => None,
+            Admission::Displace(refusal) | Admission::Refuse421(refusal) => {
+                Some((refusal.rule(), refusal.reply().0))
+            }
+        }
+    }
+
     #[test]
     fn connections() {
+        const MX: Pool = Pool::Mx;
         #[rustfmt::skip]
         let cases = [
-            // what the case shows                  load   sessions  of network  refused by
-            ("nothing going on",                    0.0,   0,        0,          None),
-            ("just below every limit",              11.9,  9,        2,          None),
-            ("refuse_load reached",                 12.0,  0,        0,          Some(("admission.load", 421))),
-            ("all sessions taken",                  0.0,   10,       0,          Some(("admission.sessions", 421))),
-            ("all sessions of the network taken",   0.0,   3,        3,          Some(("admission.network", 421))),
-            ("load counts first",                   20.0,  10,       3,          Some(("admission.load", 421))),
+            // what the case shows                  load   pool              used        of networks   refused by
+            ("nothing going on",                    0.0,   MX,               [0, 0, 0],  [0, 0, 0],    None),
+            ("just below every limit",              11.9,  MX,               [1, 1, 1],  [2, 5, 11],   None),
+            ("refuse_load reached",                 12.0,  MX,               [0, 0, 0],  [0, 0, 0],    Some(("admission.load", 421))),
+            ("the mx has its share and the rest",   0.0,   MX,               [3, 0, 0],  [0, 0, 0],    None),
+            ("the shares of others are theirs",     0.0,   MX,               [4, 0, 0],  [0, 0, 0],    Some(("admission.sessions", 421))),
+            ("the rest went to submission",         0.0,   MX,               [2, 4, 0],  [0, 0, 0],    Some(("admission.sessions", 421))),
+            ("its own share nobody took",           0.0,   MX,               [1, 4, 4],  [0, 0, 0],    None),
+            ("a full mx does not shut submission",  0.0,   Pool::Submission, [4, 1, 4],  [0, 0, 0],    None),
+            ("nor who is known",                    0.0,   Pool::Known,      [4, 2, 3],  [0, 0, 0],    None),
+            ("who is known can be too many",        0.0,   Pool::Known,      [2, 2, 6],  [0, 0, 0],    Some(("admission.sessions", 421))),
+            ("all sessions of the network taken",   0.0,   MX,               [0, 0, 0],  [3, 3, 3],    Some(("admission.network", 421))),
+            ("those of the wide network",           0.0,   MX,               [0, 0, 0],  [0, 6, 6],    Some(("admission.network", 421))),
+            ("those of the widest",                 0.0,   MX,               [0, 0, 0],  [0, 0, 12],   Some(("admission.network", 421))),
+            ("load counts first",                   20.0,  MX,               [9, 9, 9],  [3, 3, 3],    Some(("admission.load", 421))),
         ];
-        for (shows, load, sessions, sessions_of_network, refused) in cases {
+        for (shows, load, pool, used, of_networks, expected) in cases {
             let facts = ConnectionFacts {
                 load,
-                sessions,
-                sessions_of_network,
+                of_networks,
+                chance: 0.99,
+                ..facts(pool, used)
             };
-            let found = match admit(&facts, &settings()) {
-                Admission::Accept => None,
-                Admission::Refuse421(refusal) => Some((refusal.rule(), refusal.reply().0)),
-            };
-            assert_eq!(found, refused, "{shows}");
+            assert_eq!(refused(&facts, &settings()), expected, "{shows}");
         }
         let off = AdmissionSettings {
             sessions_per_network: None,
@@ -311,10 +531,127 @@ mod tests {
         };
         let facts = ConnectionFacts {
             load: 99.0,
-            sessions: 9,
-            sessions_of_network: 9,
+            of_networks: [9, 9, 9],
+            chance: 0.99,
+            ..facts(MX, [1, 0, 0])
         };
         assert_eq!(admit(&facts, &off), Admission::Accept, "limits that are off");
+    }
+
+    #[test]
+    fn no_pool_takes_the_share_of_another() {
+        // Whatever comes in whatever order, each pool can still have what is kept for it.
+        let settings = settings();
+        for mx in 0..=10 {
+            for submission in 0..=10 {
+                for known in 0..=10 {
+                    let used = [mx, submission, known];
+                    let reserved = [2, 2, 4];
+                    let kept = |counts: &PoolCounts| -> u32 {
+                        counts
+                            .iter()
+                            .zip(reserved)
+                            .map(|(used, kept)| (*used).max(kept))
+                            .sum()
+                    };
+                    if kept(&used) > settings.sessions {
+                        continue;
+                    }
+                    for pool in Pool::ALL {
+                        if admit(&facts(pool, used), &settings) == Admission::Accept {
+                            let mut after = used;
+                            after[pool.index()] += 1;
+                            assert!(kept(&after) <= settings.sessions, "{pool:?} after {used:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_lot_falls_on_crowded_networks() {
+        let settings = AdmissionSettings {
+            sessions: 1_000,
+            sessions_per_network: None,
+            ..settings()
+        };
+        // The mx can have 400 of them.
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows             used  of network  chance  refused
+            ("room enough",                    299,  100,        0.0,    false),
+            ("the first of its network",       399,  0,          0.0,    false),
+            ("one of a few, half scarce",      350,  8,          0.24,   true),
+            ("luckier",                        350,  8,          0.26,   false),
+            ("one of many",                    399,  100,        0.9,    true),
+        ];
+        for (shows, used, of_network, chance, refused) in cases {
+            let facts = ConnectionFacts {
+                of_networks: [1, of_network, of_network],
+                chance,
+                ..facts(Pool::Mx, [used, 0, 0])
+            };
+            let found = matches!(
+                admit(&facts, &settings),
+                Admission::Refuse421(AdmissionRefusal::Scarce { .. })
+            );
+            assert_eq!(found, refused, "{shows}");
+        }
+    }
+
+    #[test]
+    fn crowded_and_relaxed() {
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows               pool              used        before  crowded
+            ("nearly full",                      Pool::Mx,         [3, 0, 0],  false,  true),
+            ("not yet",                          Pool::Mx,         [2, 0, 0],  false,  false),
+            ("still, until it is half empty",    Pool::Mx,         [2, 0, 0],  true,   true),
+            ("relaxed",                          Pool::Mx,         [1, 0, 0],  true,   false),
+            ("others took what was free",        Pool::Submission, [4, 2, 0],  false,  true),
+            ("who is known has time",            Pool::Known,      [0, 0, 6],  true,   false),
+        ];
+        for (shows, pool, used, before, crowded) in cases {
+            assert_eq!(is_crowded(pool, &used, before, &settings()), crowded, "{shows}");
+        }
+    }
+
+    #[test]
+    fn who_gives_way() {
+        let seated = |of_network, seconds| Seated {
+            of_network,
+            age: Duration::from_secs(seconds),
+        };
+        #[rustfmt::skip]
+        let cases: [(_, _, &[Seated], _); 7] = [
+            // what the case shows                       newcomer's  seated                                            gives way
+            ("nobody is there",                          0,          &[],                                              None),
+            ("one of the largest network, the oldest",   0,          &[seated(1, 99), seated(50, 1), seated(50, 2)],   Some(2)),
+            ("however new it is",                        0,          &[seated(2, 0)],                                  Some(0)),
+            ("all alone in their networks, and new",     0,          &[seated(1, 4), seated(1, 3)],                    None),
+            ("all alone, one long enough",               0,          &[seated(1, 3), seated(1, 5)],                    Some(1)),
+            ("the newcomer's network is the largest",    50,         &[seated(50, 99), seated(3, 99)],                 None),
+            ("one more of the same network",             1,          &[seated(2, 4)],                                  None),
+        ];
+        for (shows, of_newcomer, seated, gives_way) in cases {
+            assert_eq!(displaced(of_newcomer, seated), gives_way, "{shows}");
+        }
+    }
+
+    #[test]
+    fn who_becomes_known() {
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows              used        of login  joins
+            ("room in its share",               [4, 2, 3],  0,        true),
+            ("none without that of others",     [4, 1, 4],  0,        false),
+            ("none of the rest",                [2, 2, 6],  0,        false),
+            ("a login with many sessions",      [0, 0, 2],  2,        false),
+        ];
+        for (shows, used, of_login, joins) in cases {
+            assert_eq!(joins_known(&used, of_login, &settings()), joins, "{shows}");
+        }
     }
 
     #[test]
@@ -340,26 +677,10 @@ mod tests {
     }
 
     #[test]
-    fn messages() {
-        #[rustfmt::skip]
-        let cases = [
-            // what the case shows              size         free          refused by
-            ("size not declared",               None,        Some(1_000),  None),
-            ("no room for any",                 None,        Some(999),    Some(("admission.disk", 452))),
-            ("just room enough",                Some(500),   Some(1_500),  None),
-            ("the reserve would be touched",    Some(500),   Some(1_499),  Some(("admission.disk", 452))),
-            ("free space unknown",              Some(500),   None,         None),
-            ("too large",                       Some(501),   None,         Some(("admission.size", 552))),
-            ("a size that overflows",           Some(u64::MAX), Some(0),   Some(("admission.size", 552))),
-        ];
-        for (shows, size, free_bytes, refused) in cases {
-            let verdict = admit_message(&MessageFacts { size, free_bytes }, &settings());
-            assert_eq!(
-                verdict.err().map(|refusal| (refusal.rule(), refusal.reply().0)),
-                refused,
-                "{shows}"
-            );
-        }
+    fn sizes() {
+        assert_eq!(admit_size(500, &settings()), Ok(()));
+        let refusal = admit_size(501, &settings()).unwrap_err();
+        assert_eq!((refusal.rule(), refusal.reply().0), ("admission.size", 552));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Networks as the unit in which peers are counted.
+//! Networks as the unit in which peers are counted, at several levels: one customer may have many small ones.
 
 use std::net::IpAddr;
 
@@ -12,6 +12,18 @@ pub struct NetworkPrefix {
     /// Bits of an IPv6 address. Default 64: what one customer commonly gets at least.
     pub v6: u8,
 }
+
+/// Levels at which peers are counted.
+pub const LEVELS: usize = 3;
+
+/// The networks of one peer, the narrowest first; `None` where there is no such level.
+pub type Levels = [Option<IpNet>; LEVELS];
+
+/// Bits of the wider networks of IPv4: what is routed by itself.
+const WIDE_V4: u8 = 24;
+
+/// Bits of the wider networks of IPv6: what a customer gets, at home and at work.
+const WIDE_V6: [u8; 2] = [56, 48];
 
 impl Default for NetworkPrefix {
     fn default() -> Self {
@@ -34,8 +46,45 @@ impl NetworkPrefix {
             IpAddr::V4(_) => self.v4.min(32),
             IpAddr::V6(_) => self.v6.min(128),
         };
-        IpNet::new(peer, bits).unwrap_or_else(|_| peer.into())
+        cut(peer, bits)
     }
+
+    /// The networks of `peer` at all levels: the one of [`net`](Self::net), then its `/24`; or its `/56` and its `/48`.
+    #[must_use]
+    pub fn levels(self, peer: IpAddr) -> Levels {
+        let peer = peer.to_canonical();
+        let narrow = Some(self.net(peer));
+        match peer {
+            IpAddr::V4(_) => [narrow, Some(cut(peer, self.v4.min(WIDE_V4))), None],
+            IpAddr::V6(_) => {
+                let [wide, wider] = WIDE_V6.map(|bits| Some(cut(peer, self.v6.min(bits))));
+                [narrow, wide, wider]
+            }
+        }
+    }
+
+    /// Bits that name the network of a peer at a level.
+    #[must_use]
+    pub fn bits(self, peer: IpAddr, level: usize) -> u8 {
+        match (peer.to_canonical(), level) {
+            (IpAddr::V4(_), 0) => self.v4.min(32),
+            (IpAddr::V4(_), _) => self.v4.min(WIDE_V4),
+            (IpAddr::V6(_), 0) => self.v6.min(128),
+            (IpAddr::V6(_), level) => self.v6.min(WIDE_V6[level.min(2) - 1]),
+        }
+    }
+}
+
+/// The network that one customer, or one attacker, is likely to have: the `/24` or `/56` of an address.
+#[must_use]
+pub fn wide(peer: IpAddr) -> IpNet {
+    let peer = peer.to_canonical();
+    let bits = if peer.is_ipv4() { WIDE_V4 } else { WIDE_V6[0] };
+    cut(peer, bits)
+}
+
+fn cut(peer: IpAddr, bits: u8) -> IpNet {
+    IpNet::new(peer, bits).map_or_else(|_| peer.into(), |network| network.trunc())
 }
 
 #[cfg(test)]
@@ -62,5 +111,26 @@ mod tests {
                 "{shows}"
             );
         }
+    }
+
+    #[test]
+    fn levels() {
+        #[rustfmt::skip]
+        let cases: [(_, _, &[&str]); 3] = [
+            ("192.0.2.77",           "192.0.2.0/24",        &["192.0.2.77/32", "192.0.2.0/24"]),
+            ("::ffff:192.0.2.77",    "192.0.2.0/24",        &["192.0.2.77/32", "192.0.2.0/24"]),
+            ("2001:db8:1:203:4::5",  "2001:db8:1:200::/56", &["2001:db8:1:203::/64", "2001:db8:1:200::/56", "2001:db8:1::/48"]),
+        ];
+        for (peer, in_words, expected) in cases {
+            let peer = peer.parse().unwrap();
+            let levels = NetworkPrefix::default().levels(peer);
+            let found: Vec<String> = levels.iter().flatten().map(ToString::to_string).collect();
+            assert_eq!(found, expected);
+            assert_eq!(wide(peer).to_string(), in_words);
+        }
+        let coarse = NetworkPrefix { v4: 16, v6: 48 };
+        let levels = coarse.levels("192.0.2.77".parse().unwrap());
+        assert_eq!(levels[0], levels[1], "no level is narrower than the one before");
+        assert_eq!(coarse.bits("192.0.2.77".parse().unwrap(), 1), 16);
     }
 }

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Buf;
-use postern_mail::BodyKind;
-use postern_policy::admission::{self, MessageFacts};
+use postern_mail::{BodyKind, Status};
+use postern_net::MailStream;
+use postern_policy::admission;
+use postern_policy::patience::{Patience, Verdict};
 use postern_smtp::body::{ChunkDecoder, DataDecoder};
 use postern_smtp::line::{Framed, LineFramer};
 use postern_smtp::reply::texts;
@@ -15,21 +17,28 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use crate::count::{Counted, Cut};
 use crate::intake::{self, Decoder, Intake};
-use crate::io::{BODY_ROOM, COMMAND_ROOM, End, Io};
-use crate::opening::{self, Opened};
+use crate::io::{COMMAND_ROOM, CUT_MAX, End, Io};
+use crate::opening;
 use crate::profile::Profile;
 use crate::receiver::Shared;
+use crate::room::Held;
 use crate::session::Session;
 use crate::stamp::ClientFacts;
 use crate::{login, names, recipient, sender};
 
 /// One connection with its dialogue.
-struct Connection {
-    io: Io,
+struct Connection<'a> {
+    io: &'a mut Io,
     framer: LineFramer,
     dialogue: Dialogue,
-    session: Session,
+    session: &'a mut Session,
+    counted: &'a mut Counted,
+    patience: Patience,
+    /// Memory of the recipients of the transaction, and octets of the lines that named them.
+    envelope: Held,
+    envelope_lines: u64,
     /// The mechanism at work between two lines of an `AUTH` exchange.
     exchange: Option<login::Exchange>,
     /// The message at work between two chunks.
@@ -38,6 +47,18 @@ struct Connection {
     awaited_since: Option<Instant>,
     shutdown: CancellationToken,
 }
+
+/// How long a client may take to hear the end of its session.
+const GOODBYE_MAX: Duration = Duration::from_secs(10);
+
+/// The status of replies about a recipient past the most that a transaction may have.
+const SURPLUS_RECIPIENT: Status = Status(4, 5, 3);
+
+/// Recipients, in octets of memory, that a session has for nothing.
+const ENVELOPE_FREE: u64 = 8 * 1024;
+
+/// Octets of memory that a recipient takes besides what the client has sent of it.
+const RECIPIENT_COST: u64 = 200;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(
@@ -48,40 +69,35 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) {
     let started = Instant::now();
-    let Some(peer) = opening::real_peer(&profile, &stream, peer).await else {
-        return;
+    let proxied = profile.listener.expects_proxy_header(peer.ip());
+    let mut session = Session::new(shared, profile, peer);
+    let mut counted = match opening::admit(&session, proxied) {
+        Ok(counted) => counted,
+        Err(reply) => return opening::send_away(stream, &session, &reply).await,
     };
-    let session = Session::new(shared, profile, peer);
-    debug!(target: "postern::connect", session = %session.id, listener = session.listener(), %peer, "connect");
-    let id = session.id.clone();
-    let end = match Box::pin(opening::open(session, stream)).await {
-        Ok(opened) => {
-            let Opened {
-                io,
-                session,
-                dialogue,
-                counted,
-            } = opened;
-            let mut connection = Connection {
-                io,
-                framer: LineFramer::new(),
-                dialogue,
-                session,
-                exchange: None,
-                intake: None,
-                awaited_since: None,
-                shutdown,
-            };
-            let end = connection.converse().await;
-            Box::pin(connection.say_goodbye(&end)).await;
-            drop(counted);
-            end
+    if proxied {
+        let Some(real) = opening::real_peer(&session.profile, &stream, peer).await else {
+            return;
+        };
+        session.came_from(real);
+        if let Err(reply) = opening::admit_proxied(&session, &mut counted) {
+            return opening::send_away(stream, &session, &reply).await;
         }
-        Err(end) => end,
+    }
+    let peer = session.peer;
+    debug!(target: "postern::connect", session = %session.id, listener = session.listener(), %peer, "connect");
+    let mut io = Io::new(MailStream::Plain(stream), session.profile.settings.timeouts.write);
+    let signal = Arc::clone(counted.signal());
+    let end = tokio::select! {
+        biased;
+        end = live(&mut io, &mut session, &mut counted, shutdown) => end,
+        cut = signal.is_cut() => End::Cut(cut),
     };
+    Box::pin(say_goodbye(&mut io, &session, &end)).await;
+    session.tell_suppressed(true);
     debug!(
         target: "postern::connect",
-        session = %id,
+        session = %session.id,
         %peer,
         reason = %end,
         seconds = started.elapsed().as_secs(),
@@ -89,7 +105,57 @@ pub(crate) async fn serve(
     );
 }
 
-impl Connection {
+/// The session from its greeting to its end.
+async fn live(io: &mut Io, session: &mut Session, counted: &mut Counted, shutdown: CancellationToken) -> End {
+    let dialogue = match Box::pin(opening::open(io, session)).await {
+        Ok(dialogue) => dialogue,
+        Err(end) => return end,
+    };
+    let envelope = session.hold_room();
+    let mut connection = Connection {
+        io,
+        framer: LineFramer::new(),
+        dialogue,
+        session,
+        counted,
+        patience: Patience::default(),
+        envelope,
+        envelope_lines: 0,
+        exchange: None,
+        intake: None,
+        awaited_since: None,
+        shutdown,
+    };
+    connection.converse().await
+}
+
+/// Tells the client why the session ends, where it does not know, and closes.
+async fn say_goodbye(io: &mut Io, session: &Session, end: &End) {
+    match end {
+        End::Timeout => {
+            io.put(&texts::TIMEOUT);
+            io.close_within(GOODBYE_MAX, true).await;
+        }
+        End::Closed => io.close_within(GOODBYE_MAX, true).await,
+        End::Quit => io.close_within(GOODBYE_MAX, false).await,
+        End::Cut(cut) => {
+            let reply = match cut {
+                Cut::Stop => texts::SHUTTING_DOWN,
+                Cut::Displaced => texts::TOO_BUSY,
+            };
+            if *cut == Cut::Displaced {
+                session.log_refusal("admission.displaced", &reply, cut);
+            }
+            if let Some(_lingering) = session.shared.counts.linger() {
+                io.put(&reply);
+                io.close_within(CUT_MAX, true).await;
+            }
+        }
+        End::Gone | End::Lost(_) | End::Layer(_) | End::Handshake(_) => {}
+    }
+}
+
+impl Connection<'_> {
     /// Takes line after line. Replies go out together when no whole line is left.
     async fn converse(&mut self) -> End {
         loop {
@@ -113,8 +179,8 @@ impl Connection {
             };
             self.awaited_since = None;
             self.io.input.advance(consumed);
-            log_protocol(&answer, &self.session);
-            if let Err(end) = self.tell(answer) {
+            log_protocol(&answer, self.session);
+            if let Err(end) = self.tell(answer).await {
                 return end;
             }
         }
@@ -123,7 +189,8 @@ impl Connection {
     /// Sends the replies so far and reads on. An idle session ends when the server stops.
     async fn more(&mut self) -> Result<(), End> {
         self.io.flush().await?;
-        let waited = self.awaited_since.get_or_insert_with(Instant::now).elapsed();
+        self.counted.signal().replies_sent();
+        let since = *self.awaited_since.get_or_insert_with(Instant::now);
         let timeouts = &self.session.profile.settings.timeouts;
         let limit = if self.dialogue.in_exchange() {
             timeouts.auth
@@ -131,34 +198,76 @@ impl Connection {
             timeouts.command
         };
         let idle = self.dialogue.transaction().is_none();
-        tokio::select! {
-            biased;
-            () = self.shutdown.cancelled(), if idle => {
-                self.io.put(&texts::SHUTTING_DOWN);
-                Err(End::Closed)
+        if idle && self.envelope_lines > 0 {
+            self.envelope.give_back_memory();
+            self.envelope_lines = 0;
+        }
+        loop {
+            let silence = self.session.patience_for(limit).saturating_sub(since.elapsed());
+            let left = silence.min(self.session.life_left());
+            if left.is_zero() {
+                // Who has always something to say is not waited for, either.
+                return Err(End::Timeout);
             }
-            filled = self.io.fill_within(COMMAND_ROOM, limit.saturating_sub(waited)) => filled,
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled(), if idle => {
+                    self.io.put(&texts::SHUTTING_DOWN);
+                    return Err(End::Closed);
+                }
+                filled = self.io.fill_within(COMMAND_ROOM, left) => return filled,
+                // There is less time now, perhaps.
+                () = self.counted.signal().is_hurried() => {}
+            }
         }
     }
 
-    /// Adds a reply to those that go out next.
-    fn tell(&mut self, answer: Answer) -> Result<(), End> {
-        self.io.put(&answer.reply);
-        match (answer.close, answer.reply.is_success()) {
-            (false, _) => Ok(()),
-            (true, false) => Err(End::Closed),
-            (true, true) => Err(End::Quit),
+    /// Adds a reply to those that go out next. All replies go through here: errors cost patience, whatever they are about.
+    async fn tell(&mut self, answer: Answer) -> Result<(), End> {
+        let Answer { reply, close } = answer;
+        if close {
+            self.io.put(&reply);
+            return Err(if reply.is_success() {
+                End::Quit
+            } else {
+                End::Closed
+            });
         }
+        let surplus = reply.status == Some(SURPLUS_RECIPIENT);
+        let known = !self.session.is_stranger();
+        let settings = &self.session.profile.settings.patience;
+        match self.patience.reply(reply.code, surplus, known, settings) {
+            Verdict::Send => {}
+            Verdict::Wait(delay) => {
+                self.io.flush().await?;
+                tokio::time::sleep(delay).await;
+            }
+            Verdict::End => {
+                let reply = &texts::TOO_MANY_MISTAKES;
+                self.session
+                    .log_refusal("protocol.errors", reply, &"too many errors, session ended");
+                self.io.put(reply);
+                return Err(End::Closed);
+            }
+        }
+        self.io.put(&reply);
+        if self.io.is_full() {
+            self.io.flush().await?;
+        }
+        Ok(())
     }
 
     /// Carries out one line.
     async fn line(&mut self, len: usize, consumed: usize) -> Result<(), End> {
         self.awaited_since = None;
-        wait_under_load(&self.session).await;
+        wait_under_load(self.session).await;
         let Self {
             io,
             dialogue,
             session,
+            counted,
+            envelope,
+            envelope_lines,
             exchange,
             ..
         } = self;
@@ -167,7 +276,7 @@ impl Connection {
             let answer = dialogue.bad_line(dialogue.too_long());
             io.input.advance(consumed);
             log_protocol(&answer, session);
-            return self.tell(answer);
+            return self.tell(answer).await;
         }
         let step = dialogue.step(line);
         io.input.advance(consumed);
@@ -177,7 +286,14 @@ impl Connection {
                 answer
             }
             Step::Sender(ask) => judge_sender(ask, session),
-            Step::Recipient(ask) => recipient::judge(ask, session).await,
+            Step::Recipient(ask) => {
+                *envelope_lines += consumed as u64;
+                let wanted = *envelope_lines + ask.taken() as u64 * RECIPIENT_COST;
+                match envelope.memory_to(wanted.saturating_sub(ENVELOPE_FREE)) {
+                    Ok(()) => recipient::judge(ask, session).await,
+                    Err(refusal) => ask.refuse(session.no_room(refusal)),
+                }
+            }
             Step::Data(ask) => {
                 let transaction = ask.start();
                 return Box::pin(self.data(*transaction)).await;
@@ -191,6 +307,7 @@ impl Connection {
                 io.put(&texts::READY_FOR_TLS);
                 io.flush().await?;
                 opening::start_tls(io, session).await?;
+                has_become_known(session, counted, envelope);
                 dialogue.tls_started();
                 login::offer(dialogue, session);
                 self.framer.reset();
@@ -199,6 +316,10 @@ impl Connection {
             }
             Step::Auth(turn) => {
                 let turned = Box::pin(login::turn(turn, exchange, session)).await;
+                if turned.answer.reply.is_success() {
+                    has_become_known(session, counted, envelope);
+                    session.was_useful();
+                }
                 match turned.layer {
                     None => turned.answer,
                     Some(layer) => {
@@ -221,19 +342,22 @@ impl Connection {
             // One that the client has given up is over.
             self.exchange = None;
         }
-        self.tell(answer)
+        self.tell(answer).await
     }
 
     /// Takes a message sent with `DATA`.
     async fn data(&mut self, transaction: Transaction) -> Result<(), End> {
+        let decoder = Decoder::Data(DataDecoder::new(self.session.profile.rules.body));
+        let mut intake = Intake::new(self.session, &transaction, decoder);
+        if intake.has_failed() {
+            let answer = intake.refuse(self.session);
+            return self.tell(answer).await;
+        }
         self.io.put(&texts::START_DATA);
         self.io.flush().await?;
-        let decoder = Decoder::Data(DataDecoder::new(self.session.profile.rules.body));
-        let mut intake = Intake::new(&self.session, &transaction, decoder);
-        let block = self.session.profile.settings.timeouts.data_block;
-        intake.receive(&mut self.io, block).await?;
+        self.receive(&mut intake).await?;
         let answer = self.finish(*intake, transaction).await;
-        self.tell(answer)
+        self.tell(answer).await
     }
 
     /// Takes one chunk of a message (RFC 3030 section 2).
@@ -243,16 +367,15 @@ impl Connection {
             (_, Some(transaction)) => {
                 let binary = transaction.envelope.body == BodyKind::BinaryMime;
                 let decoder = Decoder::Chunks(ChunkDecoder::new(self.session.profile.rules.body, binary));
-                Intake::new(&self.session, transaction, decoder)
+                Intake::new(self.session, transaction, decoder)
             }
             (_, None) => return Err(End::Closed),
         };
         intake.begin_chunk(chunk.size);
-        let block = self.session.profile.settings.timeouts.data_block;
-        intake.receive(&mut self.io, block).await?;
+        self.receive(&mut intake).await?;
         let answer = if intake.has_failed() {
             self.dialogue.abandon();
-            intake.refuse(&self.session)
+            intake.refuse(self.session)
         } else if !chunk.last {
             self.intake = Some(intake);
             Answer::stay(texts::chunk_ok(chunk.size))
@@ -261,7 +384,11 @@ impl Connection {
         } else {
             Answer::stay(texts::LOCAL_ERROR)
         };
-        self.tell(answer)
+        self.tell(answer).await
+    }
+
+    async fn receive(&mut self, intake: &mut Intake) -> Result<(), End> {
+        intake.receive(self.io, self.session, self.counted.signal()).await
     }
 
     async fn finish(&mut self, intake: Intake, transaction: Transaction) -> Answer {
@@ -270,20 +397,13 @@ impl Connection {
             extended: self.dialogue.is_extended(),
             smtputf8: transaction.envelope.smtputf8,
         };
-        intake.commit(transaction, client, &self.session).await
-    }
-
-    /// Tells the client why the session ends, where it does not know, and closes.
-    async fn say_goodbye(&mut self, end: &End) {
-        match end {
-            End::Timeout => {
-                self.io.put(&texts::TIMEOUT);
-                self.io.close(true).await;
-            }
-            End::Closed => self.io.close(true).await,
-            End::Quit => self.io.close(false).await,
-            End::Gone | End::Lost(_) | End::Layer(_) | End::Handshake(_) => {}
+        self.counted.signal().begin_commit();
+        let answer = intake.commit(transaction, client, self.session).await;
+        if answer.reply.is_success() {
+            self.session.was_useful();
+            self.patience.amends();
         }
+        answer
     }
 }
 
@@ -306,16 +426,24 @@ fn judge_sender(mut ask: AskSender<'_>, session: &Session) -> Answer {
             close: answer.close,
         };
     }
-    let facts = MessageFacts {
-        size: ask.declared_size(),
-        free_bytes: session.shared.deps.spool.free_bytes(),
-    };
-    if let Err(refusal) = admission::admit_message(&facts, &settings.admission) {
+    let size = ask.declared_size().unwrap_or(0);
+    if let Err(refusal) = admission::admit_size(size, &settings.admission) {
         let reply = intake::message_refusal(refusal);
         session.log_refusal(refusal.rule(), &reply, &refusal);
         return Answer::stay(ask.refuse(reply));
     }
+    if let Err(refusal) = session.would_fit(size) {
+        return Answer::stay(ask.refuse(session.no_room(refusal)));
+    }
     Answer::stay(ask.accept())
+}
+
+/// Counts the client as known, if it is.
+fn has_become_known(session: &Session, counted: &mut Counted, envelope: &mut Held) {
+    if let Some(name) = session.known_as() {
+        counted.has_become(&name);
+        *envelope = session.hold_room();
+    }
 }
 
 /// Logs what the protocol alone refuses: a session that is ended or that lacks a login for all to see, a mere mistake of
@@ -357,6 +485,10 @@ async fn discard(io: &mut Io, size: u64, session: &Session) -> Result<(), End> {
             return Ok(());
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        io.fill_within(BODY_ROOM, timeouts.data_block.min(left)).await?;
+        if left.is_zero() {
+            return Err(End::Timeout);
+        }
+        let silence = session.patience_for(timeouts.data_block);
+        io.fill_within(COMMAND_ROOM, silence.min(left)).await?;
     }
 }

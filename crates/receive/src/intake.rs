@@ -1,6 +1,7 @@
 //! Takes one message: its body into the spool's writer while its head is scanned, then the whole into the queue.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Buf;
 use jiff::Timestamp;
@@ -8,13 +9,16 @@ use postern_mail::head::{HeadFault, HeadFilter};
 use postern_mail::header::HeaderScan;
 use postern_mail::{QueueId, Ret};
 use postern_policy::admission::{self, AdmissionRefusal};
+use postern_policy::room::NoRoom;
 use postern_smtp::body::{BodyFault, ChunkDecoder, DataDecoder, Decoded};
 use postern_smtp::reply::{Reply, texts};
 use postern_smtp::server::{Answer, Transaction};
-use postern_spool::{BodyWriter, NewMessage, Origin, SpoolError, SpoolState};
+use postern_spool::{BodyWriter, NewMessage, Origin, Spool, SpoolError, SpoolState};
 use tracing::{error, info};
 
-use crate::io::{BODY_ROOM, COMMAND_ROOM, End, Io};
+use crate::count::Signal;
+use crate::io::{End, Io};
+use crate::room::Held;
 use crate::sender;
 use crate::session::{Login, Session};
 use crate::stamp::{self, ClientFacts};
@@ -32,8 +36,12 @@ pub(crate) struct Intake {
     completed: bool,
     header_max: u64,
     failure: Option<Failure>,
+    began: Instant,
     deadline: Instant,
     decoder: Decoder,
+    /// Disk and memory reserved for it.
+    held: Held,
+    spool: Arc<dyn Spool>,
 }
 
 /// How the client sends the body.
@@ -47,30 +55,38 @@ enum Failure {
     Body(BodyFault),
     Head(HeadFault),
     Header,
+    Room(NoRoom),
     Spool(SpoolError),
 }
 
 impl Intake {
     pub(crate) fn new(session: &Session, transaction: &Transaction, decoder: Decoder) -> Box<Self> {
-        let spool = &session.shared.deps.spool;
+        let spool = Arc::clone(&session.shared.deps.spool);
         let settings = &session.profile.settings;
         let id = spool.next_id();
-        let mut writer = spool.body_writer(id);
-        if let Some(size) = transaction.declared_size {
-            writer.expect(size);
+        let declared = transaction.declared_size.unwrap_or(0);
+        let mut held = session.hold_room();
+        let (mut writer, mut failure) = (None, None);
+        match held.begin(declared, &*spool) {
+            Ok(()) => writer = Some(body_writer(id, declared, &mut held, &*spool)),
+            Err(refusal) => failure = Some(Failure::Room(refusal)),
         }
+        let began = Instant::now();
         let rules = sender::head_rules(transaction, session);
         Box::new(Self {
             id,
-            writer: Some(writer),
+            writer,
             head: HeadFilter::new(rules),
             scan: HeaderScan::new(),
             text: Vec::new(),
             completed: rules.submission,
             header_max: settings.limits.header_max,
-            failure: None,
-            deadline: Instant::now() + settings.timeouts.data_total,
+            failure,
+            began,
+            deadline: began + settings.timeouts.data_total,
             decoder,
+            held,
+            spool,
         })
     }
 
@@ -82,8 +98,12 @@ impl Intake {
     }
 
     /// Reads the body, or the chunk, to its end, even when there is something wrong with it.
-    pub(crate) async fn receive(&mut self, io: &mut Io, block: Duration) -> Result<(), End> {
-        let mut room = COMMAND_ROOM;
+    pub(crate) async fn receive(
+        &mut self,
+        io: &mut Io,
+        session: &Session,
+        signal: &Signal,
+    ) -> Result<(), End> {
         loop {
             let Decoded {
                 consumed,
@@ -98,9 +118,14 @@ impl Intake {
             {
                 // Only the head is copied.
                 let taken = self.head.feed(text, &mut self.text);
-                let written = write(writer, &mut self.scan, &mut self.text, &text[taken..]).await;
-                if let Err(error) = written {
-                    self.fail(Failure::Spool(error));
+                let place = Place {
+                    writer,
+                    held: &mut self.held,
+                    spool: &*self.spool,
+                };
+                let written = write(place, &mut self.scan, &mut self.text, &text[taken..]).await;
+                if let Err(failure) = written {
+                    self.fail(failure);
                 }
             }
             io.input.advance(consumed);
@@ -109,12 +134,38 @@ impl Intake {
                 return Ok(());
             }
             if io.input.is_empty() {
-                let left = self.deadline.saturating_duration_since(Instant::now());
-                io.fill_within(room, block.min(left)).await?;
+                let room = self.held.read_room();
+                self.more(room, io, session, signal).await?;
                 // Who fills the room gets more of it: a small message costs little, a large one few calls.
-                if io.input.len() >= room {
-                    room = BODY_ROOM;
+                if io.input.len() >= room && self.writer.is_some() {
+                    self.held.read_more();
                 }
+            }
+        }
+    }
+
+    /// Waits for more of the body, no longer than the client may take.
+    async fn more(&self, room: usize, io: &mut Io, session: &Session, signal: &Signal) -> Result<(), End> {
+        let block = session.profile.settings.timeouts.data_block;
+        let since = Instant::now();
+        loop {
+            let silence = session.patience_for(block).saturating_sub(since.elapsed());
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let left = left.min(session.body_left(self.began, self.size()));
+            if left.is_zero() {
+                // Who sends without a pause gets no more time, either.
+                return Err(End::Timeout);
+            }
+            // From time to time it is looked whether there is less time now.
+            let wait = silence.min(left);
+            let look = wait.min(session.profile.settings.timeouts.stress);
+            tokio::select! {
+                biased;
+                filled = io.fill_within(room, look) => match filled {
+                    Err(End::Timeout) if look < wait => {}
+                    filled => return filled,
+                },
+                () = signal.is_hurried() => {}
             }
         }
     }
@@ -139,6 +190,7 @@ impl Intake {
 
     fn fail(&mut self, failure: Failure) {
         self.writer = None;
+        self.held.give_back_memory();
         self.failure = Some(failure);
     }
 
@@ -193,6 +245,7 @@ impl Intake {
                 session.log_refusal("body.header", &reply, &"header too large");
                 Answer::stay(reply)
             }
+            Some(Failure::Room(refusal)) => Answer::stay(session.no_room(*refusal)),
             Some(Failure::Spool(error)) => spool_failed(error, session),
             None => Answer::stay(texts::LOCAL_ERROR),
         }
@@ -207,9 +260,14 @@ impl Intake {
         if let Some(writer) = &mut self.writer {
             let taken = self.head.feed(tail, &mut self.text);
             self.head.finish(&mut self.text);
-            let written = write(writer, &mut self.scan, &mut self.text, &tail[taken..]).await;
-            if let Err(error) = written {
-                self.fail(Failure::Spool(error));
+            let place = Place {
+                writer,
+                held: &mut self.held,
+                spool: &*self.spool,
+            };
+            let written = write(place, &mut self.scan, &mut self.text, &tail[taken..]).await;
+            if let Err(failure) = written {
+                self.fail(failure);
             }
             self.scan.finish();
         }
@@ -285,22 +343,39 @@ pub(crate) fn message_refusal(refusal: AdmissionRefusal) -> Reply {
     }
 }
 
+/// Where a body goes, and the room for it.
+struct Place<'a> {
+    writer: &'a mut BodyWriter,
+    held: &'a mut Held,
+    spool: &'a dyn Spool,
+}
+
 /// Writes what the filter has made of the head, and what is body.
 async fn write(
-    writer: &mut BodyWriter,
+    mut place: Place<'_>,
     scan: &mut HeaderScan,
     head: &mut Vec<u8>,
     body: &[u8],
-) -> Result<(), SpoolError> {
+) -> Result<(), Failure> {
     if !head.is_empty() {
         scan.feed(head);
-        writer.write(head).await?;
+        place.store(head).await?;
         head.clear();
     }
     if body.is_empty() {
         return Ok(());
     }
-    writer.write(body).await
+    place.store(body).await
+}
+
+impl Place<'_> {
+    /// Puts text of the body where it belongs, once there is room for it.
+    async fn store(&mut self, text: &[u8]) -> Result<(), Failure> {
+        self.held
+            .make_room(text.len(), self.writer, self.spool)
+            .map_err(Failure::Room)?;
+        self.writer.write(text).await.map_err(Failure::Spool)
+    }
 }
 
 fn queue_only(session: &Session) -> bool {
@@ -330,6 +405,18 @@ fn log_accepted(
         message_id = scan.message_id(),
         "accepted"
     );
+}
+
+/// The writer of a body, with room in memory for as much as was announced, where there is that much.
+fn body_writer(id: QueueId, declared: u64, held: &mut Held, spool: &dyn Spool) -> BodyWriter {
+    let mut writer = spool.body_writer(id);
+    if let Ok(size) = usize::try_from(declared)
+        && let Some(memory) = writer.memory_after(size)
+        && held.memory_to(memory as u64).is_ok()
+    {
+        writer.expect(declared);
+    }
+    writer
 }
 
 /// The answer to `MAIL` while the queue cannot take anything: the client need not send the message to hear it.

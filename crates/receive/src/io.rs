@@ -13,6 +13,8 @@ use postern_smtp::Reply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+use crate::count::Cut;
+
 /// Room for a read while commands or the first part of a message are awaited.
 pub(crate) const COMMAND_ROOM: usize = 8 * 1024;
 /// Room for a read in the midst of a large message. Few calls for it, little memory for many at once.
@@ -20,6 +22,12 @@ pub(crate) const BODY_ROOM: usize = 64 * 1024;
 
 /// Room for replies that is kept between two of them.
 const OUTPUT_KEPT: usize = 512;
+
+/// Longest time to tell a client that it is not wanted.
+pub(crate) const CUT_MAX: Duration = Duration::from_secs(2);
+
+/// Replies that are gathered at most for commands that came together (RFC 2920).
+const OUTPUT_MAX: usize = 16 * 1024;
 
 /// Why a session ends before its time.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +38,9 @@ pub(crate) enum End {
     /// We have closed it, after a reply that said so.
     #[error("closed")]
     Closed,
+    /// It was ended from outside.
+    #[error("{0}")]
+    Cut(Cut),
     /// The client has closed it.
     #[error("client has gone")]
     Gone,
@@ -52,7 +63,11 @@ pub(crate) struct Io {
     /// Gone while TLS starts, and for good when it could not.
     stream: Option<MailStream>,
     pub(crate) input: BytesMut,
+    /// Replies not handed to the transport yet.
     output: Vec<u8>,
+    /// Octets for the transport, and how many of them it has taken: a call that is given up loses none and repeats none.
+    outgoing: Vec<u8>,
+    sent: usize,
     write_timeout: Duration,
     layer: Option<Box<Layered>>,
 }
@@ -69,6 +84,8 @@ impl Io {
             stream: Some(stream),
             input: BytesMut::new(),
             output: Vec::new(),
+            outgoing: Vec::new(),
+            sent: 0,
             write_timeout,
             layer: None,
         }
@@ -79,31 +96,51 @@ impl Io {
         reply.write_to(&mut self.output);
     }
 
-    /// Sends all replies with one call.
+    /// Whether so many replies wait that they should go out before more are made.
+    pub(crate) fn is_full(&self) -> bool {
+        self.output.len() >= OUTPUT_MAX
+    }
+
+    /// Sends all replies with one call. May be given up and called again.
     pub(crate) async fn flush(&mut self) -> Result<(), End> {
-        if self.output.is_empty() {
+        if !self.output.is_empty() {
+            match &mut self.layer {
+                Some(layered) => {
+                    layered.layer.wrap(&self.output, &mut self.outgoing)?;
+                    self.output.clear();
+                }
+                None if self.outgoing.is_empty() => std::mem::swap(&mut self.outgoing, &mut self.output),
+                None => self.outgoing.append(&mut self.output),
+            }
+        }
+        if self.outgoing.is_empty() {
             return Ok(());
         }
-        let stream = self.stream.as_mut().ok_or(End::Closed)?;
-        let mut sealed = Vec::new();
-        if let Some(layered) = &mut self.layer {
-            layered.layer.wrap(&self.output, &mut sealed)?;
-        }
-        let octets = if self.layer.is_some() {
-            &sealed
-        } else {
-            &self.output
-        };
-        let sent = timeout(self.write_timeout, async {
-            stream.write_all(octets).await?;
+        let Self {
+            stream,
+            outgoing,
+            sent,
+            ..
+        } = self;
+        let stream = stream.as_mut().ok_or(End::Closed)?;
+        let sending = timeout(self.write_timeout, async {
+            while let Some(rest @ [_, ..]) = outgoing.get(*sent..) {
+                match stream.write(rest).await? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    count => *sent += count,
+                }
+            }
             stream.flush().await
         });
-        sent.await.map_err(|_| End::Timeout)??;
+        sending.await.map_err(|_| End::Timeout)??;
+        self.sent = 0;
         // An idle session keeps little memory for what it once said.
-        if self.output.capacity() > OUTPUT_KEPT {
-            self.output = Vec::new();
-        } else {
-            self.output.clear();
+        for spent in [&mut self.outgoing, &mut self.output] {
+            if spent.capacity() > OUTPUT_KEPT {
+                *spent = Vec::new();
+            } else {
+                spent.clear();
+            }
         }
         Ok(())
     }
@@ -190,7 +227,7 @@ impl Io {
     /// Sends what is left to be sent and says goodbye to the transport. Whatever goes wrong, it is over.
     ///
     /// `unasked` says that the client may still be sending.
-    pub(crate) async fn close(&mut self, unasked: bool) {
+    async fn close(&mut self, unasked: bool) {
         if self.flush().await.is_err() {
             return;
         }
@@ -203,6 +240,11 @@ impl Io {
                 drain(&mut stream).await;
             }
         }
+    }
+
+    /// As [`close`](Self::close), for no longer than `limit`.
+    pub(crate) async fn close_within(&mut self, limit: Duration, unasked: bool) {
+        let _ = timeout(limit, self.close(unasked)).await;
     }
 }
 
@@ -220,7 +262,7 @@ impl Layered {
 /// Lets a client that is still sending see the reply before the reset that its unread octets would cause.
 async fn drain(stream: &mut MailStream) {
     const PATIENCE: Duration = Duration::from_millis(500);
-    const OCTETS_MAX: usize = 64 * 1024;
+    const OCTETS_MAX: usize = 1024 * 1024;
     let mut scratch = BytesMut::with_capacity(COMMAND_ROOM);
     let mut total = 0;
     let _ = timeout(PATIENCE, async {

@@ -19,6 +19,7 @@ mod probe;
 mod profile;
 mod receiver;
 mod recipient;
+mod room;
 mod sender;
 mod session;
 mod settings;

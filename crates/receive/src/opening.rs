@@ -6,27 +6,18 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use postern_net::MailStream;
 use postern_net::proxy::{self, Header};
-use postern_policy::admission::{self, Admission, ConnectionFacts};
+use postern_policy::admission::AdmissionRefusal;
 use postern_smtp::reply::{Reply, texts};
 use postern_smtp::server::Dialogue;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::count::Counted;
-use crate::io::{End, Io};
+use crate::count::{Counted, Newcomer};
+use crate::io::{CUT_MAX, End, Io};
 use crate::profile::Profile;
 use crate::session::Session;
 use crate::{ListenerTls, Role, greeting, login};
-
-/// A session that was greeted.
-pub(crate) struct Opened {
-    pub(crate) io: Io,
-    pub(crate) session: Session,
-    pub(crate) dialogue: Dialogue,
-    /// Its place in the counts.
-    pub(crate) counted: Counted,
-}
 
 /// The address of the client, which a proxy in a listed network tells. `None` when it does not: the connection is closed.
 pub(crate) async fn real_peer(profile: &Profile, stream: &TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
@@ -50,27 +41,63 @@ pub(crate) async fn real_peer(profile: &Profile, stream: &TcpStream, peer: Socke
     }
 }
 
-/// Admits the session, starts implicit TLS, greets, and finds out the client's name.
+/// Asks policy whether the session may be. `awaits_proxy` says that a proxy has still to tell where it comes from.
+pub(crate) fn admit(session: &Session, awaits_proxy: bool) -> Result<Counted, Reply> {
+    let shared = &session.shared;
+    let known_as = session.known_as();
+    let newcomer = newcomer(session, known_as.as_deref(), awaits_proxy);
+    let settings = &session.profile.settings.admission;
+    shared
+        .counts
+        .enter(&newcomer, settings)
+        .map_err(|refusal| refused(&refusal, session))
+}
+
+/// The same, once a proxy has told where the session comes from.
+pub(crate) fn admit_proxied(session: &Session, counted: &mut Counted) -> Result<(), Reply> {
+    let known_as = session.known_as();
+    counted
+        .came_from(&newcomer(session, known_as.as_deref(), false))
+        .map_err(|refusal| refused(&refusal, session))
+}
+
+fn newcomer<'a>(session: &Session, known_as: Option<&'a str>, awaits_proxy: bool) -> Newcomer<'a> {
+    Newcomer {
+        pool: session.pool(),
+        peer: (!awaits_proxy).then(|| session.peer.ip()),
+        known_as: known_as.filter(|_| !awaits_proxy),
+        load: session.shared.deps.load.get(),
+    }
+}
+
+fn refused(refusal: &AdmissionRefusal, session: &Session) -> Reply {
+    let reply = texts::refusal(refusal.reply(), "");
+    session.log_refusal(refusal.rule(), &reply, refusal);
+    reply
+}
+
+/// Tells a client that was not admitted, unless too many are being told.
+pub(crate) async fn send_away(stream: TcpStream, session: &Session, reply: &Reply) {
+    let Some(_lingering) = session.shared.counts.linger() else {
+        return;
+    };
+    let mut io = Io::new(MailStream::Plain(stream), session.profile.settings.timeouts.write);
+    if session.profile.listener.tls != ListenerTls::Implicit {
+        io.put(reply);
+    }
+    io.close_within(CUT_MAX, true).await;
+}
+
+/// Starts implicit TLS, greets, and finds out the client's name.
 ///
 /// # Errors
 ///
-/// The session is over; the client was told why, if it was to be told.
-pub(crate) async fn open(mut session: Session, stream: TcpStream) -> Result<Opened, End> {
+/// The session is over.
+pub(crate) async fn open(io: &mut Io, session: &mut Session) -> Result<Dialogue, End> {
     let profile = Arc::clone(&session.profile);
     let timeouts = &profile.settings.timeouts;
-    let mut io = Io::new(MailStream::Plain(stream), timeouts.write);
-    let counted = match admit(&session) {
-        Ok(counted) => counted,
-        Err(reply) => {
-            if profile.listener.tls != ListenerTls::Implicit {
-                io.put(&reply);
-            }
-            io.close(true).await;
-            return Err(End::Closed);
-        }
-    };
     if profile.listener.tls == ListenerTls::Implicit {
-        start_tls(&mut io, &mut session).await?;
+        start_tls(io, session).await?;
     }
     if profile.listener.role == Role::Mx
         && !timeouts.greeting_delay.is_zero()
@@ -82,7 +109,6 @@ pub(crate) async fn open(mut session: Session, stream: TcpStream) -> Result<Open
             &"talked before the greeting",
         );
         io.put(&texts::EARLY_TALKER);
-        io.close(true).await;
         return Err(End::Closed);
     }
     let text = greeting::text(
@@ -92,40 +118,14 @@ pub(crate) async fn open(mut session: Session, stream: TcpStream) -> Result<Open
     );
     io.put(&texts::greeting(text));
     io.flush().await?;
-    session.peer_name = name_of(&session).await;
+    session.peer_name = name_of(session).await;
     let mut dialogue = Dialogue::new(
         Arc::clone(&profile.rules),
         &session.peer_label(),
         session.tls.is_some(),
     );
-    login::offer(&mut dialogue, &mut session);
-    Ok(Opened {
-        io,
-        session,
-        dialogue,
-        counted,
-    })
-}
-
-/// Asks policy whether the session may be.
-fn admit(session: &Session) -> Result<Counted, Reply> {
-    let shared = &session.shared;
-    let settings = &session.profile.settings.admission;
-    let (counted, sessions, sessions_of_network) =
-        shared.counts.enter(settings.network.of(session.peer.ip()));
-    let facts = ConnectionFacts {
-        load: shared.deps.load.get(),
-        sessions,
-        sessions_of_network,
-    };
-    match admission::admit(&facts, settings) {
-        Admission::Accept => Ok(counted),
-        Admission::Refuse421(refusal) => {
-            let reply = texts::refusal(refusal.reply(), "");
-            session.log_refusal(refusal.rule(), &reply, &refusal);
-            Err(reply)
-        }
-    }
+    login::offer(&mut dialogue, session);
+    Ok(dialogue)
 }
 
 /// The name of the client's address. The loopback's is known.
@@ -150,7 +150,8 @@ pub(crate) async fn start_tls(io: &mut Io, session: &mut Session) -> Result<(), 
     let Some(tls) = &*profile.tls else {
         return Err(End::Closed);
     };
-    match Box::pin(io.start_tls(tls, profile.settings.timeouts.tls_handshake)).await {
+    let limit = session.patience_for(profile.settings.timeouts.tls_handshake);
+    match Box::pin(io.start_tls(tls, limit)).await {
         Ok((facts, dropped)) => {
             if dropped > 0 {
                 warn!(target: "postern::tls", session = %session.id, peer = %session.peer.ip(), octets = dropped,

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -23,13 +23,17 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use crate::connection;
-use crate::count::SessionCounts;
+use crate::count::{Cut, SessionCounts};
 use crate::probe::Probes;
 use crate::profile::ProfileCache;
+use crate::room::Room;
 use crate::session::SessionIds;
 use crate::sockets::Tickets;
 use crate::usage::{LoginCount, Usage};
-use crate::{ListenerSettings, LoadGauge, Settings};
+use crate::{ListenerSettings, LoadGauge, Role, Settings};
+
+/// How long sessions that are cut off may take to say so.
+const CUT_MAX: Duration = Duration::from_secs(3);
 
 /// What a receiver works with. What stands in an [`ArcSwap`] may be swapped at any time; sessions that begin later use it.
 #[derive(Clone)]
@@ -54,7 +58,7 @@ pub struct Deps {
     pub decoy: DecoySecret,
 }
 
-/// Serves listeners: all of them share the counts of sessions, the connection rate and the memory of failed logins.
+/// Serves listeners: all of them share the counts of sessions and the memory of failed logins, those of a role the connection rate.
 ///
 /// Cloning shares them too.
 #[derive(Clone)]
@@ -66,13 +70,15 @@ pub struct Receiver {
 pub(crate) struct Shared {
     pub(crate) deps: Deps,
     pub(crate) counts: Arc<SessionCounts>,
+    pub(crate) room: Arc<Room>,
     pub(crate) throttle: Mutex<LoginThrottle>,
     pub(crate) probes: Probes,
     pub(crate) usage: Mutex<Usage>,
     pub(crate) ids: SessionIds,
     /// Logins granted to neighbours, until their mail processes ask.
     pub(crate) tickets: Arc<Tickets>,
-    rate: Mutex<RateWindow>,
+    /// By role: a flood at one door does not hold up the other.
+    rates: [Mutex<RateWindow>; 2],
 }
 
 impl Receiver {
@@ -84,12 +90,13 @@ impl Receiver {
             shared: Arc::new(Shared {
                 deps,
                 counts: Arc::default(),
+                room: Arc::default(),
                 throttle: Mutex::new(throttle),
                 probes: Probes::default(),
                 usage: Mutex::default(),
                 ids: SessionIds::new(),
                 tickets: Arc::default(),
-                rate: Mutex::default(),
+                rates: Default::default(),
             }),
         }
     }
@@ -98,7 +105,8 @@ impl Receiver {
     ///
     /// After `close` nothing is accepted, and sessions go on for as long as their clients want. After `shutdown` nothing is
     /// accepted either; sessions without a transaction end at once with `421 4.3.2`, those with one when it is over, and
-    /// all of them within [`Timeouts::shutdown`](crate::Timeouts::shutdown).
+    /// those that are not over within [`Timeouts::shutdown`](crate::Timeouts::shutdown) are told so, too, and end. A message
+    /// that goes to the disk then gets its reply.
     ///
     /// A listener that breaks is logged and served no more; its sessions go on.
     pub async fn serve(
@@ -126,7 +134,8 @@ impl Receiver {
                     break;
                 }
             };
-            if self.wait_for_rate(&shutdown).await {
+            let role = profiles.get(&self.shared).listener.role;
+            if self.wait_for_rate(role, &shutdown).await {
                 let session = self.session(&profiles, stream, peer, &shutdown);
                 let stop_now = stop_now.clone();
                 sessions.spawn(async move {
@@ -155,10 +164,14 @@ impl Receiver {
     }
 
     /// Waits until one more connection may begin; false when the server stops meanwhile.
-    async fn wait_for_rate(&self, shutdown: &CancellationToken) -> bool {
+    async fn wait_for_rate(&self, role: Role, shutdown: &CancellationToken) -> bool {
+        let rate = match role {
+            Role::Mx => &self.shared.rates[0],
+            Role::Submission => &self.shared.rates[1],
+        };
         let per_second = self.shared.deps.settings.load().admission.connections_per_second;
         loop {
-            let wait = self.shared.rate.lock().take(per_second, Instant::now());
+            let wait = rate.lock().take(per_second, Instant::now());
             let Some(wait) = wait else { return true };
             tokio::select! {
                 biased;
@@ -186,8 +199,11 @@ impl Receiver {
             () = too_late => {}
         }
         warn!(target: "postern::connect", sessions = sessions.len(), "sessions cut off: the time to stop is over");
-        stop_now.cancel();
-        sessions.wait().await;
+        self.shared.counts.cut_all(Cut::Stop);
+        if tokio::time::timeout(CUT_MAX, sessions.wait()).await.is_err() {
+            stop_now.cancel();
+            sessions.wait().await;
+        }
     }
 
     /// Who has logged in by which mechanism, by mechanism and login.

@@ -4,23 +4,37 @@ use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use postern_mail::{Domain, ForwardPath};
 use postern_net::dial;
 use postern_net::tls::{TlsFacts, Verify};
+use postern_policy::admission::Pool;
 use postern_policy::identity::Identity;
+use postern_policy::network::wide;
+use postern_policy::noise::SessionNoise;
 use postern_policy::relay::{CertificateFacts, RelayFacts};
+use postern_policy::room::NoRoom;
 use postern_smtp::Reply;
+use postern_smtp::reply::texts;
 use tracing::info;
 
-use crate::Role;
 use crate::login::{CertificateOrigin, Origin, TlsOrigin};
 use crate::profile::Profile;
 use crate::receiver::Shared;
+use crate::room::{Held, Owner};
+use crate::{AuthRule, Role};
 
 /// The name of SMTP among services of SASL.
 const SERVICE: &str = "smtp";
+
+/// How many times the time for one silence a stranger has in all while sessions are scarce.
+const HURRIED_TOTAL: u32 = 6;
+
+/// Octets a second in the long run that a stranger has to send while sessions are scarce.
+const HURRIED_RATE: u64 = 500;
 
 /// What is known of one session. Everything but the profile can change while it lasts.
 pub(crate) struct Session {
@@ -34,6 +48,12 @@ pub(crate) struct Session {
     /// Whether a mechanism that binds to the channel was offered.
     pub(crate) plus_offered: bool,
     pub(crate) login: Option<Login>,
+    /// Whether the host may relay by its address or certificate.
+    trusted_host: bool,
+    /// When it began, logged in, or had its last message taken.
+    useful_at: Instant,
+    /// What is written of it into the log.
+    noise: Mutex<SessionNoise>,
     pub(crate) profile: Arc<Profile>,
     pub(crate) shared: Arc<Shared>,
 }
@@ -69,7 +89,8 @@ impl Login {
 
 impl Session {
     pub(crate) fn new(shared: Arc<Shared>, profile: Arc<Profile>, peer: SocketAddr) -> Self {
-        Self {
+        let now = Instant::now();
+        let mut session = Self {
             id: shared.ids.next(),
             peer,
             peer_name: None,
@@ -77,9 +98,122 @@ impl Session {
             certificate: None,
             plus_offered: false,
             login: None,
+            trusted_host: false,
+            useful_at: now,
+            noise: Mutex::new(SessionNoise::new(now)),
             profile,
             shared,
+        };
+        session.look_at_host();
+        session
+    }
+
+    /// A proxy has told where the client is.
+    pub(crate) fn came_from(&mut self, peer: SocketAddr) {
+        self.peer = peer;
+        self.look_at_host();
+    }
+
+    fn look_at_host(&mut self) {
+        self.trusted_host = self.may_relay();
+    }
+
+    /// Whether the client has neither logged in nor may relay as a host.
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.login.is_none() && !self.trusted_host
+    }
+
+    /// Whom the session belongs to.
+    pub(crate) fn owner(&self) -> Owner {
+        match &self.login {
+            Some(login) => Owner::Known(login.name().into()),
+            None if self.trusted_host => Owner::Known(self.peer.ip().to_string().into()),
+            None => Owner::Stranger(wide(self.peer.ip())),
         }
+    }
+
+    /// Begins to take room for a message.
+    pub(crate) fn hold_room(&self) -> Held {
+        self.shared.room.hold(self.owner(), self.profile.settings.room)
+    }
+
+    /// Whether a message of this size would find room on the disk now.
+    pub(crate) fn would_fit(&self, size: u64) -> Result<(), NoRoom> {
+        let free = self.shared.deps.spool.free_bytes();
+        self.shared
+            .room
+            .would_fit(size, &self.owner(), free, &self.profile.settings.room)
+    }
+
+    /// The reply to a message or recipient for which there is no room.
+    pub(crate) fn no_room(&self, refusal: NoRoom) -> Reply {
+        let reply = texts::refusal(refusal.reply(), "");
+        self.log_refusal(refusal.rule(), &reply, &refusal);
+        reply
+    }
+
+    /// Under what the session counts as known, if it does.
+    pub(crate) fn known_as(&self) -> Option<Box<str>> {
+        match self.owner() {
+            Owner::Known(name) => Some(name),
+            Owner::Stranger(_) => None,
+        }
+    }
+
+    /// Where its sessions are counted as long as nobody knows who it is.
+    pub(crate) fn pool(&self) -> Pool {
+        match self.profile.listener.role {
+            Role::Mx => Pool::Mx,
+            Role::Submission => Pool::Submission,
+        }
+    }
+
+    /// Whether there is less time for it, since nobody knows who it is, and sessions are scarce or room for messages is.
+    pub(crate) fn is_hurried(&self) -> bool {
+        let shared = &self.shared;
+        self.is_stranger() && (shared.counts.is_crowded(self.pool()) || shared.room.is_scarce())
+    }
+
+    /// How long to wait for what has `usual` time.
+    pub(crate) fn patience_for(&self, usual: Duration) -> Duration {
+        if self.is_hurried() {
+            usual.min(self.profile.settings.timeouts.stress)
+        } else {
+            usual
+        }
+    }
+
+    /// How long it may still go on without a login or a message.
+    pub(crate) fn life_left(&self) -> Duration {
+        let timeouts = &self.profile.settings.timeouts;
+        let needs_login = self.login.is_none() && self.profile.listener.auth == AuthRule::Require;
+        let usual = if needs_login {
+            timeouts.login
+        } else {
+            timeouts.idle
+        };
+        let limit = if self.is_hurried() {
+            usual.min(timeouts.stress * HURRIED_TOTAL)
+        } else {
+            usual
+        };
+        limit.saturating_sub(self.useful_at.elapsed())
+    }
+
+    /// How long a body of which so many octets have come since then may still take while sessions are scarce. A slow one is
+    /// given up, however steadily it comes.
+    pub(crate) fn body_left(&self, since: Instant, arrived: u64) -> Duration {
+        if !self.is_hurried() {
+            return Duration::MAX;
+        }
+        let stress = self.profile.settings.timeouts.stress;
+        let limit = (stress * HURRIED_TOTAL).saturating_add(Duration::from_secs(arrived / HURRIED_RATE));
+        limit.saturating_sub(since.elapsed())
+    }
+
+    /// It has logged in, or a message was taken.
+    pub(crate) fn was_useful(&mut self) {
+        self.useful_at = Instant::now();
     }
 
     /// Takes over what a handshake has shown.
@@ -94,6 +228,7 @@ impl Session {
             _ => None,
         };
         self.tls = Some(facts);
+        self.look_at_host();
     }
 
     /// As the ways to log in see it.
@@ -162,8 +297,12 @@ impl Session {
         &self.profile.listener.name
     }
 
-    /// Logs a refusal with the rule that decided.
+    /// Logs a refusal with the rule that decided, as long as the session has a budget for that; further ones are counted.
     pub(crate) fn log_refusal(&self, rule: &str, reply: &Reply, reason: &dyn Display) {
+        if !self.noise.lock().admit(rule, Instant::now()) {
+            self.tell_suppressed(false);
+            return;
+        }
         info!(
             target: "postern::refuse",
             session = %self.id,
@@ -175,6 +314,23 @@ impl Session {
             reply = %reply,
             reason = %reason,
             "refused"
+        );
+    }
+
+    /// Logs how many refusals were not logged: from time to time, and when the session is `over`.
+    pub(crate) fn tell_suppressed(&self, over: bool) {
+        let Some(tally) = self.noise.lock().untold(over, Instant::now()) else {
+            return;
+        };
+        info!(
+            target: "postern::refuse",
+            session = %self.id,
+            listener = self.listener(),
+            peer = %self.peer.ip(),
+            login = self.login.as_ref().map(Login::authcid),
+            suppressed = tally.total(),
+            rules = %tally,
+            "suppressed"
         );
     }
 }

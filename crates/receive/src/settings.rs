@@ -9,9 +9,11 @@ use postern_mail::Domain;
 use postern_policy::admission::AdmissionSettings;
 use postern_policy::identity::IdentityRules;
 use postern_policy::login::{CertificateLogin, LoginTrust, MechanismRule};
+use postern_policy::patience::PatienceSettings;
 use postern_policy::principal::PrincipalRules;
 use postern_policy::privacy::Privacy;
 use postern_policy::relay::RelayRules;
+use postern_policy::room::RoomSettings;
 use postern_policy::throttle::ThrottleSettings;
 use postern_sasl::{ContextAcceptor, ITERATIONS_DEFAULT, Layers, Mechanism};
 
@@ -42,6 +44,10 @@ pub struct Settings {
     /// When new sessions wait or are sent away, how large a message may be and how many recipients it may have, and when
     /// mail is only queued.
     pub admission: AdmissionSettings,
+    /// How much disk and memory messages on their way in may take.
+    pub room: RoomSettings,
+    /// How many errors a session may make.
+    pub patience: PatienceSettings,
     /// How failed logins are slowed down.
     pub throttle: ThrottleSettings,
     /// How many recipients a stranger's network may try.
@@ -124,6 +130,13 @@ pub struct Timeouts {
     /// Longest silence between commands. Default 5 minutes, the least that RFC 5321 section
     /// 4.5.3.2.7 recommends; a shorter one frees sessions and cuts off slow but honest clients.
     pub command: Duration,
+    /// Longest time from the beginning of a session to its login where one is required. Default 3 minutes.
+    pub login: Duration,
+    /// Longest time without a message that was taken, from the beginning, the login or the last message on. Default 10 minutes.
+    pub idle: Duration,
+    /// What takes the place of all longer silences for who is not known while sessions are scarce, and six times that of
+    /// [`login`](Self::login) and [`idle`](Self::idle). Default 10 seconds.
+    pub stress: Duration,
     /// Longest silence while a message is being sent. Default 5 minutes (RFC 5321 section 4.5.3.2.5
     /// gives the client 3 minutes for a block).
     pub data_block: Duration,
@@ -213,6 +226,8 @@ impl Settings {
             identity: IdentityRules::default(),
             auth: AuthSettings::new(hostname),
             admission: AdmissionSettings::default(),
+            room: RoomSettings::default(),
+            patience: PatienceSettings::default(),
             throttle: ThrottleSettings::default(),
             probes: ProbeSettings::default(),
             limits: Limits::default(),
@@ -257,6 +272,9 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             command: Duration::from_secs(300),
+            login: Duration::from_secs(180),
+            idle: Duration::from_secs(600),
+            stress: Duration::from_secs(10),
             data_block: Duration::from_secs(300),
             data_total: Duration::from_secs(7_200),
             auth: Duration::from_secs(120),

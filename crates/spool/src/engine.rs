@@ -203,7 +203,7 @@ pub trait Spool: Send + Sync + 'static {
     /// Whether puts can succeed just now.
     fn state(&self) -> SpoolState;
 
-    /// Octets that this process may still write on the queue's disk, at most half a second old; `None` when the file system
+    /// Octets that this process may still write on the queue's disk, at most 20 ms old; `None` when the file system
     /// does not say.
     fn free_bytes(&self) -> Option<u64>;
 

@@ -1,7 +1,7 @@
 //! A plain client that says what it is told and returns what it hears, over TCP or TLS.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,22 @@ impl Client {
     pub fn connect(port: u16) -> io::Result<(Self, String)> {
         let mut client = Self {
             stream: BufReader::new(Stream::Plain(tcp(port)?)),
+        };
+        let greeting = client.reply()?;
+        Ok((client, greeting))
+    }
+
+    /// As [`connect`](Self::connect), from an address of 127.0.0.0/8.
+    ///
+    /// # Errors
+    ///
+    /// What the network says.
+    pub fn connect_from(source: Ipv4Addr, port: u16) -> io::Result<(Self, String)> {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+        let mut client = Self {
+            stream: BufReader::new(Stream::Plain(ready(socket.into())?)),
         };
         let greeting = client.reply()?;
         Ok((client, greeting))
@@ -226,7 +242,10 @@ impl Client {
 }
 
 fn tcp(port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    ready(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)
+}
+
+fn ready(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     stream.set_nodelay(true)?;
     Ok(stream)

@@ -55,6 +55,38 @@ pub(super) fn json(event: &Event<'_>, now: Timestamp, line: &mut Vec<u8>) {
     line.extend_from_slice(b"}\n");
 }
 
+/// Appends a line of the log about itself, `now word level=warning name=value`, or the same as JSON.
+pub(super) fn own(
+    as_json: bool,
+    now: Timestamp,
+    level: Level,
+    word: &str,
+    fields: &[(&str, String)],
+    line: &mut Vec<u8>,
+) {
+    if as_json {
+        line.extend_from_slice(b"{\"time\":\"");
+        timestamp(now, line);
+        let level = level_word(level);
+        let head = format!("\",\"level\":\"{level}\",\"target\":\"postern::log\",\"message\":\"{word}\"");
+        line.extend_from_slice(head.as_bytes());
+        for (name, value) in fields {
+            line.extend_from_slice(format!(",\"{name}\":\"").as_bytes());
+            json_escape(value, line);
+            line.push(b'"');
+        }
+        line.extend_from_slice(b"}\n");
+        return;
+    }
+    timestamp(now, line);
+    line.extend_from_slice(format!(" {word} level={}", level_word(level)).as_bytes());
+    for (name, value) in fields {
+        line.extend_from_slice(format!(" {name}=").as_bytes());
+        readable_value(value, line);
+    }
+    line.push(b'\n');
+}
+
 fn level_word(level: Level) -> &'static str {
     match level {
         Level::ERROR => "error",
@@ -105,17 +137,22 @@ impl Readable<'_> {
             return;
         }
         self.name(field);
-        let bare = value.len() <= VALUE_MAX
-            && value
-                .bytes()
-                .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
-        if bare {
-            self.line.extend_from_slice(value.as_bytes());
-        } else {
-            self.line.push(b'"');
-            escape(value, self.line);
-            self.line.push(b'"');
-        }
+        readable_value(value, self.line);
+    }
+}
+
+/// Appends a value, in quotes where it needs them.
+fn readable_value(value: &str, line: &mut Vec<u8>) {
+    let bare = value.len() <= VALUE_MAX
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+    if bare {
+        line.extend_from_slice(value.as_bytes());
+    } else {
+        line.push(b'"');
+        escape(value, line);
+        line.push(b'"');
     }
 }
 

@@ -2,22 +2,30 @@
 //!
 //! An event costs its caller the formatting into a buffer of the thread and one copy under a short lock; the writer
 //! thread gathers what comes within a few milliseconds into one write. When the sink is slower than the server, lines
-//! beyond [`sink::BUFFER_MAX`] are dropped and counted: mail goes on.
+//! wait; beyond a bound they are dropped and counted: mail goes on.
+//!
+//! Lines about what strangers do have a budget by network and in all, and a small room to wait in. What matters has none of the
+//! one and a large room of its own, so nobody can drive a login out of the log by being refused.
 
 mod format;
+mod lane;
 mod sink;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Instant;
 
+use parking_lot::Mutex;
+use postern_policy::noise::Noise;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-use self::sink::Sink;
+use self::lane::{About, Kind};
+use self::sink::{Dropped, Lane, Sink};
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,6 +53,8 @@ pub(crate) struct LogSettings {
     pub(crate) format: Format,
     pub(crate) level: Level,
     pub(crate) target: Target,
+    /// Lines a second about refused clients and handshakes, in the long run.
+    pub(crate) refusals_per_second: u32,
 }
 
 /// Keeps the log running; ends with everything written when dropped.
@@ -53,9 +63,15 @@ pub(crate) struct Log {
 }
 
 struct Shared {
-    json: AtomicBool,
     level: AtomicU8,
+    style: Arc<Style>,
     sink: Sink,
+}
+
+/// What the writer's own lines need, too.
+struct Style {
+    json: AtomicBool,
+    noise: Mutex<Noise>,
 }
 
 impl Log {
@@ -65,10 +81,16 @@ impl Log {
     ///
     /// When the file cannot be opened, the thread cannot be started, or there is a log already.
     pub(crate) fn start(settings: &LogSettings) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
+        let style = Arc::new(Style {
             json: AtomicBool::new(settings.format == Format::Json),
+            noise: Mutex::new(Noise::new(settings.refusals_per_second, Instant::now())),
+        });
+        let theirs = Arc::clone(&style);
+        let own = move |dropped, tell, lines: &mut Vec<u8>| theirs.own_lines(dropped, tell, lines);
+        let shared = Arc::new(Shared {
             level: AtomicU8::new(rank(settings.level)),
-            sink: Sink::start(&settings.target)?,
+            style,
+            sink: Sink::start(&settings.target, Box::new(own))?,
         });
         let layer = LineLayer {
             shared: Arc::clone(&shared),
@@ -85,9 +107,14 @@ impl Log {
     /// When the file cannot be opened; the log then goes on as before.
     pub(crate) fn change(&self, settings: &LogSettings) -> std::io::Result<()> {
         self.shared.sink.retarget(&settings.target)?;
-        self.shared
+        let style = &self.shared.style;
+        style
             .json
             .store(settings.format == Format::Json, Ordering::Relaxed);
+        style
+            .noise
+            .lock()
+            .change(settings.refusals_per_second, Instant::now());
         self.shared.level.store(rank(settings.level), Ordering::Relaxed);
         tracing::callsite::rebuild_interest_cache();
         Ok(())
@@ -102,6 +129,41 @@ impl Log {
 impl Drop for Log {
     fn drop(&mut self) {
         self.finish();
+    }
+}
+
+impl Style {
+    /// What the log has to say of itself: lines that were dropped, and from time to time those for which there was no budget.
+    fn own_lines(&self, dropped: Dropped, tell: bool, lines: &mut Vec<u8>) {
+        let json = self.json.load(Ordering::Relaxed);
+        let now = jiff::Timestamp::now();
+        for (lost, level, what) in [
+            (dropped.matters, Level::ERROR, "all"),
+            (dropped.noise, Level::WARN, "refusals"),
+        ] {
+            if lost > 0 {
+                let fields = [("lines", lost.to_string()), ("of", what.to_owned())];
+                format::own(json, now, level, "lost", &fields, lines);
+            }
+        }
+        if !tell {
+            return;
+        }
+        for summary in self.noise.lock().untold(Instant::now()) {
+            let network = summary.network.map(|network| network.to_string());
+            let fields = [
+                ("network", network.unwrap_or_else(|| "others".to_owned())),
+                ("suppressed", summary.tally.total().to_string()),
+                ("rules", summary.tally.to_string()),
+            ];
+            format::own(json, now, Level::WARN, "suppressed", &fields, lines);
+        }
+    }
+
+    /// Whether there is a budget for a line about a stranger.
+    fn admits(&self, event: &Event<'_>) -> bool {
+        let about = About::of(event);
+        self.noise.lock().admit(about.peer, &about.rule, Instant::now())
     }
 }
 
@@ -145,15 +207,24 @@ impl<S: Subscriber> Layer<S> for LineLayer {
         thread_local! {
             static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
+        let style = &self.shared.style;
+        let kind = lane::kind(event.metadata());
+        if kind == Kind::Strangers && !style.admits(event) {
+            return;
+        }
+        let lane = match kind {
+            Kind::Matters => Lane::Matters,
+            Kind::Strangers | Kind::Detail => Lane::Noise,
+        };
         LINE.with_borrow_mut(|line| {
             line.clear();
             let now = jiff::Timestamp::now();
-            if self.shared.json.load(Ordering::Relaxed) {
+            if style.json.load(Ordering::Relaxed) {
                 format::json(event, now, line);
             } else {
                 format::readable(event, now, line);
             }
-            self.shared.sink.push(line);
+            self.shared.sink.push(line, lane);
         });
     }
 }

@@ -5,17 +5,43 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::Target;
 
-/// Most octets waiting to be written. Beyond it lines are dropped, and counted in the log once there is room.
-pub(super) const BUFFER_MAX: usize = 8 << 20;
+/// Most octets of lines that can give way. Beyond it they are dropped, and counted in the log once there is room.
+pub(super) const NOISE_MAX: usize = 4 << 20;
+
+/// The same for lines that matter, which have room of their own: hours of a busy server, should the disk be full for so long.
+pub(super) const MATTERS_MAX: usize = 64 << 20;
 
 /// How long the writer gathers lines before it writes them.
 const GATHER: Duration = Duration::from_millis(5);
+
+/// How often the log is asked for lines of its own.
+const OWN_EVERY: Duration = Duration::from_secs(30);
+
+/// How long the writer waits after a write has failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Whether a line gives way to others.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Lane {
+    Matters,
+    Noise,
+}
+
+/// Lines for which there was no room.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Dropped {
+    pub(super) matters: u64,
+    pub(super) noise: u64,
+}
+
+/// Adds the log's own lines: about what was dropped, and with `true` what else there is to tell.
+pub(super) type Own = Box<dyn FnMut(Dropped, bool, &mut Vec<u8>) + Send>;
 
 /// Where lines are handed in.
 pub(super) struct Sink {
@@ -28,9 +54,13 @@ struct Shared {
     wake: Condvar,
 }
 
+#[derive(Default)]
 struct State {
+    /// Lines of both lanes, in the order in which they came.
     waiting: Vec<u8>,
-    dropped: u64,
+    /// Octets of them that are noise.
+    noise: usize,
+    dropped: Dropped,
     /// Another sink to go over to, and the lines that still belong to the one before.
     next: Option<(Vec<u8>, Output)>,
     ending: bool,
@@ -57,34 +87,56 @@ impl Output {
         }
     }
 
-    fn write(&mut self, lines: &[u8]) {
-        // A log that cannot be written has no place to say so.
-        let _ = match self {
-            Self::Stderr => io::stderr().write_all(lines),
-            // Without the flush, what stands behind the last line end would wait.
-            Self::Stdout => io::stdout().write_all(lines).and_then(|()| io::stdout().flush()),
-            Self::File(file) => file.write_all(lines),
-        };
+    /// Writes as much as it can; what is left in `lines` is to be written later.
+    fn write(&mut self, lines: &mut Vec<u8>) {
+        let mut done = 0;
+        while done < lines.len() {
+            let rest = &lines[done..];
+            let written = match self {
+                Self::Stderr => io::stderr().write(rest),
+                // Without the flush, what stands behind the last line end would wait.
+                Self::Stdout => io::stdout()
+                    .write(rest)
+                    .and_then(|count| io::stdout().flush().map(|()| count)),
+                Self::File(file) => file.write(rest),
+            };
+            match written {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A log that cannot be written has no place to say so.
+                Err(_) => break,
+            }
+        }
+        lines.drain(..done);
+    }
+}
+
+impl State {
+    fn has_room(&self, octets: usize, lane: Lane) -> bool {
+        match lane {
+            Lane::Noise => self.noise + octets <= NOISE_MAX,
+            Lane::Matters => self.waiting.len() - self.noise + octets <= MATTERS_MAX,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.next.is_none() && !self.ending
     }
 }
 
 impl Sink {
     /// Opens the target and starts the thread.
-    pub(super) fn start(target: &Target) -> io::Result<Self> {
+    pub(super) fn start(target: &Target, own: Own) -> io::Result<Self> {
         let output = Output::open(target)?;
         let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                waiting: Vec::new(),
-                dropped: 0,
-                next: None,
-                ending: false,
-            }),
+            state: Mutex::default(),
             wake: Condvar::new(),
         });
         let theirs = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || write_all(&theirs, output))?;
+            .spawn(move || Writer::new(&theirs, output, own).run())?;
         Ok(Self {
             shared,
             writer: Mutex::new(Some(writer)),
@@ -92,19 +144,25 @@ impl Sink {
     }
 
     /// Hands in whole lines. Never waits for the disk.
-    pub(super) fn push(&self, lines: &[u8]) {
+    pub(super) fn push(&self, lines: &[u8], lane: Lane) {
         let mut state = self.shared.state.lock();
         if state.ending {
             drop(state);
-            Output::Stderr.write(lines);
-        } else if state.waiting.len() + lines.len() > BUFFER_MAX {
-            state.dropped += 1;
-        } else {
+            Output::Stderr.write(&mut lines.to_vec());
+        } else if state.has_room(lines.len(), lane) {
             let was_empty = state.waiting.is_empty();
             state.waiting.extend_from_slice(lines);
+            if lane == Lane::Noise {
+                state.noise += lines.len();
+            }
             drop(state);
             if was_empty {
                 self.shared.wake.notify_one();
+            }
+        } else {
+            match lane {
+                Lane::Noise => state.dropped.noise += 1,
+                Lane::Matters => state.dropped.matters += 1,
             }
         }
     }
@@ -115,6 +173,7 @@ impl Sink {
         let mut state = self.shared.state.lock();
         let mut before = state.next.take().map(|(lines, _)| lines).unwrap_or_default();
         before.append(&mut state.waiting);
+        state.noise = 0;
         state.next = Some((before, output));
         drop(state);
         self.shared.wake.notify_one();
@@ -131,40 +190,74 @@ impl Sink {
     }
 }
 
-fn write_all(shared: &Shared, mut output: Output) {
-    let mut lines = Vec::new();
-    loop {
-        let mut state = shared.state.lock();
-        while state.waiting.is_empty() && state.next.is_none() && !state.ending {
-            shared.wake.wait(&mut state);
+/// The thread's side.
+struct Writer<'a> {
+    shared: &'a Shared,
+    output: Output,
+    own: Own,
+    own_due: Instant,
+    /// Lines taken over and not written yet.
+    lines: Vec<u8>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(shared: &'a Shared, output: Output, own: Own) -> Self {
+        Self {
+            shared,
+            output,
+            own,
+            own_due: Instant::now() + OWN_EVERY,
+            lines: Vec::new(),
         }
-        if !state.ending {
+    }
+
+    fn run(mut self) {
+        while !self.round() {}
+    }
+
+    /// Writes what has come; true when it was the last time.
+    fn round(&mut self) -> bool {
+        let mut state = self.shared.state.lock();
+        while state.is_idle() && self.lines.is_empty() && Instant::now() < self.own_due {
+            self.shared.wake.wait_until(&mut state, self.own_due);
+        }
+        if !self.lines.is_empty() && !state.ending && state.next.is_none() {
+            // The last write has failed. What comes meanwhile waits within the bounds.
+            self.shared.wake.wait_for(&mut state, RETRY);
+        } else if !state.ending {
             drop(state);
             std::thread::sleep(GATHER);
-            state = shared.state.lock();
+            state = self.shared.state.lock();
         }
-        std::mem::swap(&mut state.waiting, &mut lines);
-        let (dropped, next, ending) = (
-            std::mem::take(&mut state.dropped),
-            state.next.take(),
-            state.ending,
-        );
+        let (next, ending) = (state.next.take(), state.ending);
+        let mut fresh = Vec::new();
+        let mut dropped = Dropped::default();
+        if self.lines.is_empty() || next.is_some() || ending {
+            std::mem::swap(&mut state.waiting, &mut fresh);
+            state.noise = 0;
+            dropped = std::mem::take(&mut state.dropped);
+        }
         drop(state);
 
-        if let Some((before, other)) = next {
-            output.write(&before);
-            output = other;
+        if let Some((mut before, other)) = next {
+            self.lines.append(&mut before);
+            self.output.write(&mut self.lines);
+            self.output = other;
         }
-        output.write(&lines);
-        lines.clear();
-        lines.shrink_to(1 << 20);
-        if dropped > 0 {
-            let now = jiff::Timestamp::now();
-            output.write(format!("{now:.3} lost level=warning lines={dropped}\n").as_bytes());
+        if self.lines.is_empty() {
+            self.lines = fresh;
+        } else {
+            self.lines.append(&mut fresh);
         }
-        if ending {
-            return;
+        let tell = ending || Instant::now() >= self.own_due;
+        if tell {
+            self.own_due = Instant::now() + OWN_EVERY;
         }
+        if tell || dropped != Dropped::default() {
+            (self.own)(dropped, tell, &mut self.lines);
+        }
+        self.output.write(&mut self.lines);
+        ending
     }
 }
 
@@ -172,16 +265,26 @@ fn write_all(shared: &Shared, mut output: Output) {
 mod tests {
     use super::*;
 
+    fn sink(path: &std::path::Path) -> Sink {
+        let own = |dropped: Dropped, _, lines: &mut Vec<u8>| {
+            if dropped != Dropped::default() {
+                lines.extend_from_slice(format!("{dropped:?}\n").as_bytes());
+            }
+        };
+        Sink::start(&Target::File(path.to_owned()), Box::new(own)).unwrap()
+    }
+
     #[test]
     fn lines_arrive_whole_and_in_order_and_files_can_be_rotated() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-        let sink = Sink::start(&Target::File(first.clone())).unwrap();
+        let sink = sink(&first);
         for n in 0..1_000 {
-            sink.push(format!("line {n}\n").as_bytes());
+            let lane = if n % 2 == 0 { Lane::Matters } else { Lane::Noise };
+            sink.push(format!("line {n}\n").as_bytes(), lane);
         }
         sink.retarget(&Target::File(second.clone())).unwrap();
-        sink.push(b"after\n");
+        sink.push(b"after\n", Lane::Matters);
         sink.finish();
         let want: String = (0..1_000).map(|n| format!("line {n}\n")).collect();
         assert_eq!(std::fs::read_to_string(first).unwrap(), want);
@@ -189,25 +292,43 @@ mod tests {
     }
 
     #[test]
-    fn a_full_buffer_drops_and_counts() {
+    fn noise_is_dropped_and_counted_and_takes_no_room_from_what_matters() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let sink = Sink::start(&Target::File(path.clone())).unwrap();
-        let block = vec![b'x'; BUFFER_MAX];
+        let sink = sink(&path);
+        let block = vec![b'x'; NOISE_MAX];
+        let mut number = 0;
         // The writer may take the first block before the second comes.
-        while sink.shared.state.lock().dropped == 0 {
-            sink.push(&block);
+        while sink.shared.state.lock().dropped.noise < 10 {
+            sink.push(&block, Lane::Noise);
+            sink.push(format!("\nlogin {number}\n").as_bytes(), Lane::Matters);
+            number += 1;
         }
+        assert_eq!(sink.shared.state.lock().dropped.matters, 0);
         sink.finish();
         let written = std::fs::read_to_string(path).unwrap();
-        let dropped: Vec<&str> = written.split('x').filter(|part| !part.is_empty()).collect();
+        let lines: Vec<&str> = written
+            .lines()
+            .filter(|line| line.starts_with("login "))
+            .collect();
+        assert_eq!(lines.len(), number, "nothing that matters is lost");
         assert!(
-            dropped.concat().contains("lost level=warning lines="),
-            "{dropped:?}"
+            written.contains("Dropped { matters: 0, noise: "),
+            "and what is lost is told"
         );
-        assert_eq!(
-            written.len() / BUFFER_MAX,
-            written.matches('x').count() / BUFFER_MAX
-        );
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        // Every write to it fails, as on a full disk.
+        let sink = sink(std::path::Path::new("/dev/full"));
+        sink.push(b"login 1\n", Lane::Matters);
+        std::thread::sleep(GATHER * 10);
+        sink.push(b"login 2\n", Lane::Matters);
+        sink.retarget(&Target::File(path.clone())).unwrap();
+        sink.finish();
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "login 1\nlogin 2\n");
     }
 }

@@ -2,6 +2,7 @@
 
 mod confinement;
 mod decoy;
+mod files;
 pub(crate) mod health;
 mod listeners;
 mod notify;
@@ -54,11 +55,12 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         .written()
         .map_err(|report| refused(&report, &path))?
         .paths();
-    let (config, report) = source
+    let (mut config, report) = source
         .check(Libraries::Load)
         .map_err(|report| refused(&report, &path))?;
     privileges::refuse_root(&config)?;
     privileges::raise_file_limit();
+    let too_few_files = files::fit(&mut config);
     let account = privileges::target_account(config.user.as_deref())?;
     privileges::prepare_state_dir(&config.state_dir, account.as_ref())?;
     // Who can connect to a port finds the sockets there too.
@@ -79,6 +81,9 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         .map_err(|error| Failure::io("cannot start the runtime", &error))?;
     let log = Log::start(&config.log).map_err(|error| Failure::io("cannot open the log", &error))?;
     log_report(&report);
+    if let Some(problem) = too_few_files {
+        warn!(target: "postern::config", problem, "configuration");
+    }
     if privileges::serves_as_root(&config) {
         eprintln!("postern: {}", privileges::ROOT_SERVES);
         warn!(target: "postern::run", reason = privileges::ROOT_SERVES, "root");

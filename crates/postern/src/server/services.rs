@@ -22,7 +22,7 @@ use super::confinement::Granted;
 use super::listeners::{Listeners, bind_all};
 use super::sockets::{self, Sockets};
 use super::tokens::TokenSources;
-use super::{AllBound, decoy, health, usage};
+use super::{AllBound, decoy, files, health, usage};
 use crate::config::{self, Config, Source};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
@@ -245,7 +245,8 @@ impl Services {
         }
         let loaded = tokio::task::spawn_blocking(move || source.check(config::Libraries::Load)).await;
         let loaded = loaded.map_err(|error| vec![error.to_string()])?;
-        let (config, report) = loaded.map_err(|report| lines(&report))?;
+        let (mut config, report) = loaded.map_err(|report| lines(&report))?;
+        let too_few_files = files::fit(&mut config);
 
         // What can fail comes first.
         let mut errors = Vec::new();
@@ -279,6 +280,7 @@ impl Services {
             .map_err(|error| vec![format!("cannot open the log: {error}")])?;
 
         let mut warnings = lines(&report);
+        warnings.extend(too_few_files);
         warnings.extend(self.fixed.differences(&fixed));
         // Those of the system may have changed without a word of it in the file.
         if fixed.resolver != self.fixed.resolver || fixed.resolver.nameservers.is_empty() {

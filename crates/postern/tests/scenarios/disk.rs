@@ -10,10 +10,10 @@ use postern_testkit::sink::Sink;
 use crate::harness::Site;
 
 /// A small file system of its own, unmounted when dropped.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(at: &Path, size: &str) -> Self {
+    pub(crate) fn mount(at: &Path, size: &str) -> Self {
         fs::create_dir_all(at).unwrap();
         let done = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"])
@@ -58,7 +58,7 @@ fn a_full_disk_refuses_loses_nothing_and_comes_back() {
     assert!(send(&mut client, "before", 4_096).unwrap().starts_with("250"));
 
     let filler = site.path("state/filler");
-    let left = || nix_free(&site.path("state"));
+    let left = || free(&site.path("state"));
     fs::write(&filler, vec![0_u8; usize::try_from(left()).unwrap()]).ok();
     let mut refused = 0;
     for size in [4_096, 200_000] {
@@ -88,7 +88,7 @@ fn a_full_disk_refuses_loses_nothing_and_comes_back() {
     wait_until("an empty queue", || site.queue_is_empty());
 }
 
-fn nix_free(path: &Path) -> u64 {
+pub(crate) fn free(path: &Path) -> u64 {
     let output = Command::new("df")
         .args(["--output=avail", "-B1"])
         .arg(path)

@@ -16,6 +16,7 @@ mod attacks;
 mod clients;
 mod crash;
 mod disk;
+mod floods;
 mod guessing;
 mod identity;
 mod kerberos;

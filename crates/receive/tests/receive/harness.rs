@@ -64,7 +64,7 @@ impl Options {
         settings.relay.relay_domains = DomainSet::new(["relay.example"]).unwrap();
         settings.relay.login_relays = true;
         // Test machines are small.
-        settings.admission.min_free_bytes = 0;
+        settings.room.min_free = 0;
         // Mechanisms are tried in the clear, as no certificate is needed for them.
         settings.auth.least_bits = Some(0);
         Self {

@@ -69,7 +69,7 @@ fn a_rate_makes_others_wait() {
 #[test]
 fn no_room_on_the_disk() {
     let mut options = Options::mx();
-    options.settings.admission.min_free_bytes = u64::MAX / 2;
+    options.settings.room.min_free = u64::MAX / 2;
     let server = options.start();
     let reply = server.connect().say("MAIL FROM:<a@a.example>").unwrap();
     assert!(reply.starts_with("452 4.3.1"), "{reply}");
@@ -201,4 +201,322 @@ fn submitters_are_greeted_without_delay() {
         let _ = greeting(server.port);
         assert_eq!(begun.elapsed() >= Duration::from_millis(600), delayed);
     }
+}
+
+#[test]
+fn no_refusal_is_free() {
+    let mut options = Options::mx();
+    options.settings.admission.recipients = 1;
+    options.settings.patience.errors = 30;
+    options.settings.patience.delay = Duration::ZERO;
+    options.settings.limits.refused_recipients_max = 10_000;
+    let server = options.start();
+    // What the client says, and how often it is told no before it is over.
+    for (said, most) in [
+        ("RCPT TO:<b@relay.example>", 301),
+        ("RCPT TO:<b@nobodys.example>", 31),
+        ("MAIL FROM:<a@a.example> SIZE=999999999", 31),
+    ] {
+        let mut client = server.connect();
+        if said.starts_with("RCPT") {
+            client.say("MAIL FROM:<a@a.example>").unwrap();
+        }
+        if said.contains("relay.example") {
+            assert!(
+                client
+                    .say("RCPT TO:<a@relay.example>")
+                    .unwrap()
+                    .starts_with("250")
+            );
+        }
+        let mut refused = 0;
+        let last = loop {
+            let reply = client.say(said).unwrap();
+            refused += 1;
+            assert!(
+                reply.starts_with('4') || reply.starts_with('5'),
+                "{said}: {reply}"
+            );
+            if reply.starts_with("421") || refused > 400 {
+                break reply;
+            }
+        };
+        assert!(last.starts_with("421 4.7.0"), "{said}: {last}");
+        assert!(refused <= most, "{said}: {refused}");
+        assert!(client.reply().is_err(), "closed");
+    }
+}
+
+#[test]
+fn messages_refused_cost_patience_too() {
+    let mut options = Options::mx();
+    options.settings.limits.header_max = 10;
+    options.settings.patience.errors = 5;
+    let server = options.start();
+    let mut client = server.connect();
+    let mut replies = 0;
+    loop {
+        let reply = client
+            .mail(
+                "a@a.example",
+                &["acaird@challenger.example"],
+                "Subject: long enough\r\n\r\n",
+            )
+            .unwrap();
+        replies += 1;
+        if reply.starts_with("421 4.7.0") {
+            break;
+        }
+        assert!(reply.starts_with("552"), "{reply}");
+    }
+    assert_eq!(replies, 6);
+}
+
+#[test]
+fn errors_take_more_and_more_time() {
+    let mut options = Options::mx();
+    options.settings.patience.delay = Duration::from_millis(50);
+    options.settings.limits.mistakes_max = 1_000;
+    let server = options.start();
+    let mut client = server.connect();
+    let begun = Instant::now();
+    for _ in 0..24 {
+        assert!(client.say("WHAT").unwrap().starts_with("500"));
+    }
+    // The 21st waits for one delay, the 24th for four.
+    assert!(
+        begun.elapsed() >= Duration::from_millis(500),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn commands_without_use_do_not_keep_a_session() {
+    let mut options = Options::mx();
+    options.settings.timeouts.idle = Duration::from_millis(700);
+    options.settings.limits.idle_commands_max = 1_000_000;
+    let server = options.start();
+    let said = [
+        "NOOP",
+        "RSET",
+        "EHLO helo",
+        "HELP",
+        "VRFY x",
+        "MAIL FROM:<a@a.example>",
+        "RSET",
+    ];
+    let mut client = server.connect();
+    let begun = Instant::now();
+    let last = said
+        .into_iter()
+        .cycle()
+        .map(|line| {
+            std::thread::sleep(Duration::from_millis(20));
+            client.say(line).unwrap()
+        })
+        .find(|reply| reply.starts_with("421"))
+        .unwrap();
+    assert!(last.starts_with("421 4.4.2"), "{last}");
+    assert!(
+        begun.elapsed() >= Duration::from_millis(700),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn a_message_that_was_taken_begins_the_time_anew() {
+    let mut options = Options::mx();
+    options.settings.timeouts.idle = Duration::from_secs(3);
+    let server = options.start();
+    let mut client = server.connect();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(4) {
+        let reply = client
+            .mail("a@a.example", &["acaird@challenger.example"], "x: y\r\n\r\n")
+            .unwrap();
+        assert!(reply.starts_with("250 2.0.0"), "{reply}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[test]
+fn a_login_cannot_be_put_off() {
+    let mut options = Options::submission();
+    options.settings.timeouts.login = Duration::from_millis(700);
+    options.settings.limits.idle_commands_max = 1_000_000;
+    let server = options.start();
+    let mut user = server.logged_in();
+    let mut client = server.connect_secured();
+    let last = loop {
+        std::thread::sleep(Duration::from_millis(20));
+        let reply = client.say("NOOP").unwrap();
+        if !reply.starts_with("250") {
+            break reply;
+        }
+    };
+    assert!(last.starts_with("421 4.4.2"), "{last}");
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(
+        user.say("NOOP").unwrap().starts_with("250"),
+        "who has logged in has time"
+    );
+}
+
+#[test]
+fn scarce_sessions_hurry_strangers_and_no_others() {
+    let mut options = Options::submission();
+    options.settings.admission.sessions = 10;
+    options.settings.timeouts.stress = Duration::from_millis(500);
+    let server = options.start();
+    let mut user = server.logged_in();
+    // Of ten sessions four are for who has logged in and two for the mx; three quarters of four are many.
+    let mut waiting: Vec<Client> = (0..2).map(|_| server.connect()).collect();
+    std::thread::sleep(Duration::from_millis(1_000));
+    assert!(waiting[0].say("NOOP").unwrap().starts_with("250"), "all is well");
+    waiting.push(server.connect());
+    for mut stranger in waiting {
+        assert!(
+            stranger.reply().unwrap().starts_with("421 4.4.2"),
+            "hurried, though it began to wait before"
+        );
+    }
+    assert!(user.say("NOOP").unwrap().starts_with("250"));
+}
+
+#[test]
+fn a_full_door_leaves_the_others_open() {
+    let mut options = Options::mx();
+    options.settings.admission.sessions = 10;
+    options.settings.timeouts.reverse_lookup = Duration::ZERO;
+    let server = options.start();
+    let mut held = Vec::new();
+    let refused = loop {
+        match Client::connect(server.port) {
+            Ok((client, greeting)) if greeting.starts_with("220") => held.push(client),
+            Ok((_, greeting)) => break greeting,
+            Err(error) => panic!("{error}"),
+        }
+        assert!(held.len() < 10);
+    };
+    assert!(refused.starts_with("421 4.3.2"), "{refused}");
+    let mut listener = (**server.listener.load()).clone();
+    listener.role = postern_receive::Role::Submission;
+    listener.auth = postern_receive::AuthRule::Require;
+    server.listener.store(std::sync::Arc::new(listener));
+    let user = server.logged_in();
+    drop(user);
+    drop(held);
+}
+
+#[test]
+fn memory_for_messages_has_a_bound() {
+    let mut options = Options::mx();
+    // Half of it is for strangers.
+    options.settings.room.memory = 64 * 1024;
+    options.settings.room.bodies = 4;
+    let server = options.start();
+    let body = format!("Subject: x\r\n\r\n{}", "0123456789abcdef\r\n".repeat(400));
+    let mut under_way = Vec::new();
+    let refused = loop {
+        let mut client = server.connect();
+        for line in ["MAIL FROM:<a@a.example>", "RCPT TO:<acaird@challenger.example>"] {
+            assert!(client.say(line).unwrap().starts_with("250"), "{line}");
+        }
+        let reply = client.say(&format!("BDAT {}\r\n{body}", body.len() + 2)).unwrap();
+        if !reply.starts_with("250") {
+            break reply;
+        }
+        under_way.push(client);
+        assert!(under_way.len() < 20, "no bound");
+    };
+    assert!(refused.starts_with("452 4.3.1"), "{refused}");
+    assert!(
+        under_way.len() >= 3,
+        "some in memory and two in files: {}",
+        under_way.len()
+    );
+    // Those under way are not harmed.
+    for mut client in under_way {
+        let reply = client.say("BDAT 0 LAST").unwrap();
+        assert!(reply.starts_with("250 2.0.0"), "{reply}");
+        let (_, content) = server.message(&reply);
+        assert!(content.ends_with(&format!("{body}\r\n")), "whole");
+    }
+    let reply = server
+        .connect()
+        .mail("a@a.example", &["acaird@challenger.example"], &body)
+        .unwrap();
+    assert!(reply.starts_with("250"), "room again: {reply}");
+}
+
+#[test]
+fn memory_for_recipients_has_a_bound() {
+    let mut options = Options::mx();
+    options.settings.room.memory = 64 * 1024;
+    options.settings.patience.errors = 1_000;
+    let server = options.start();
+    let mut clients = Vec::new();
+    'all: for _ in 0..20 {
+        let mut client = server.connect();
+        client.say("MAIL FROM:<a@a.example>").unwrap();
+        for number in 0..100 {
+            let orcpt = format!("rfc822;{}@x", "o".repeat(400));
+            let reply = client
+                .say(&format!("RCPT TO:<r{number}@relay.example> ORCPT={orcpt}"))
+                .unwrap();
+            if !reply.starts_with("250") {
+                assert!(reply.starts_with("452 4.3.1"), "{reply}");
+                clients.push(client);
+                break 'all;
+            }
+        }
+        clients.push(client);
+    }
+    assert!(clients.len() < 5, "no bound");
+    for client in &mut clients {
+        assert!(client.say("RSET").unwrap().starts_with("250"));
+    }
+    let reply = clients[0]
+        .mail("a@a.example", &["x@relay.example"], "x: y\r\n\r\n")
+        .unwrap();
+    assert!(reply.starts_with("250"), "room again: {reply}");
+}
+
+#[test]
+fn slow_bodies_give_way_when_room_is_scarce() {
+    let mut options = Options::mx();
+    // One body of a stranger in a file, and none in memory.
+    options.settings.room.memory = 0;
+    options.settings.room.bodies = 2;
+    options.settings.timeouts.stress = Duration::from_millis(300);
+    let server = options.start();
+    let mut slow = server.connect();
+    begin_message(&mut slow);
+    slow.send(b"Subject: slow\r\n").unwrap();
+    // It has all the time as long as nobody else wants the room.
+    std::thread::sleep(Duration::from_millis(1_000));
+    slow.send(b"X: y\r\n").unwrap();
+    loop {
+        let mut other = server.connect();
+        let reply = other.mail(
+            "a@a.example",
+            &["acaird@challenger.example"],
+            "Subject: x\r\n\r\n",
+        );
+        if reply.unwrap().starts_with("452") {
+            break;
+        }
+    }
+    assert!(slow.reply().unwrap().starts_with("421 4.4.2"));
+    let reply = server
+        .connect()
+        .mail(
+            "a@a.example",
+            &["acaird@challenger.example"],
+            "Subject: y\r\n\r\n",
+        )
+        .unwrap();
+    assert!(reply.starts_with("250"), "{reply}");
 }

@@ -23,6 +23,8 @@ fixed! {
     EARLY_TALKER = 554 (5, 7, 1) "Command sent before the greeting";
     /// The server stops.
     SHUTTING_DOWN = 421 (4, 3, 2) "System going down, try again later";
+    /// Sessions are scarce, and this one gave its place to another.
+    TOO_BUSY = 421 (4, 3, 2) "Too many connections, try again later";
     /// Longer silence than the time limit allows (RFC 5321 section 4.5.3.2.7).
     TIMEOUT = 421 (4, 4, 2) "Timeout, closing connection";
     /// More mistakes than one session may make.

@@ -204,7 +204,7 @@ impl BodyStore {
 
     pub(super) fn give_piece(&self, mut piece: Vec<u8>) {
         let mut spare = self.spare.lock();
-        if spare.len() < SPARE_PIECES {
+        if spare.len() < SPARE_PIECES && piece.capacity() >= PIECE {
             piece.clear();
             spare.push(piece);
         }

@@ -16,8 +16,9 @@ use crate::message::Body;
 
 /// Takes a body as it arrives: in memory up to [`inline_max`](crate::SpoolSettings::inline_max), then in a file.
 ///
-/// Holds at most two pieces of 128 KiB, one being filled while the other is written by a thread of its own. Dropped without
-/// [`finish`](Self::finish) it leaves nothing behind.
+/// Holds at most two pieces of 128 KiB, one being filled while the other is written by a thread of its own; or, once
+/// [`save_memory`](Self::save_memory) was called, nothing between two writes. Dropped without [`finish`](Self::finish) it
+/// leaves nothing behind.
 #[derive(Debug)]
 pub struct BodyWriter {
     store: Arc<BodyStore>,
@@ -26,6 +27,8 @@ pub struct BodyWriter {
     /// Of what goes into a file, where it is read back from later. What stays in memory is summed up when it is put.
     sum: Hasher,
     state: State,
+    /// Whether nothing is gathered in memory.
+    thrifty: bool,
 }
 
 #[derive(Debug)]
@@ -55,6 +58,13 @@ enum Disk {
 /// First room for a body in memory; doubles as it fills.
 const FIRST_ROOM: usize = 8 * 1024;
 
+/// The room that a body takes in memory with `more` octets.
+fn room_for(room: &BytesMut, more: usize, most: usize) -> usize {
+    let wanted = room.len() + more;
+    let doubled = wanted.next_power_of_two().clamp(FIRST_ROOM, most.max(FIRST_ROOM));
+    doubled.max(room.capacity())
+}
+
 impl BodyWriter {
     pub(crate) fn new(store: Arc<BodyStore>, id: QueueId) -> Self {
         Self {
@@ -63,7 +73,33 @@ impl BodyWriter {
             len: 0,
             sum: Hasher::new(),
             state: State::Memory(BytesMut::new()),
+            thrifty: false,
         }
+    }
+
+    /// Most octets of memory that a body in a file holds.
+    pub const FILE_MEMORY: usize = 2 * PIECE;
+
+    /// Octets of memory that the body holds after `more` octets were written; `None` when it lies in a file then.
+    #[must_use]
+    pub fn memory_after(&self, more: usize) -> Option<usize> {
+        match &self.state {
+            State::Memory(room) if !self.thrifty && room.len() + more <= self.store.inline_max => {
+                Some(room_for(room, more, self.store.inline_max))
+            }
+            _ => None,
+        }
+    }
+
+    /// From the next write on the body lies in a file, and nothing is gathered in memory: slower, for when memory is short.
+    pub fn save_memory(&mut self) {
+        self.thrifty = true;
+    }
+
+    /// Whether it was told to save memory.
+    #[must_use]
+    pub fn saves_memory(&self) -> bool {
+        self.thrifty
     }
 
     /// Octets written so far.
@@ -95,15 +131,18 @@ impl BodyWriter {
     pub async fn write(&mut self, octets: &[u8]) -> Result<(), SpoolError> {
         self.len += octets.len() as u64;
         match &mut self.state {
-            State::Memory(room) if room.len() + octets.len() <= self.store.inline_max => {
-                if room.capacity() == 0 {
-                    room.reserve(FIRST_ROOM.max(octets.len()));
-                }
+            State::Memory(room) if !self.thrifty && room.len() + octets.len() <= self.store.inline_max => {
+                let wanted = room_for(room, octets.len(), self.store.inline_max);
+                room.reserve(wanted - room.len());
                 room.extend_from_slice(octets);
                 return Ok(());
             }
             State::Memory(room) => {
-                let mut piece = self.store.take_piece();
+                let mut piece = if self.thrifty {
+                    Vec::with_capacity(room.len() + octets.len())
+                } else {
+                    self.store.take_piece()
+                };
                 piece.extend_from_slice(room);
                 self.sum.update(room);
                 let guard = self.store.guard(self.id);
@@ -151,6 +190,12 @@ impl BodyWriter {
         let State::File(spill) = &mut self.state else {
             return Ok(());
         };
+        if self.thrifty {
+            spill.piece.extend_from_slice(octets);
+            let busy = spill.hand_over(&self.store, false).await?;
+            spill.disk = Disk::Busy(busy);
+            return Ok(());
+        }
         while !octets.is_empty() {
             // The text that outgrew memory may be larger than a piece, if the settings say so.
             let room = PIECE.saturating_sub(spill.piece.len());

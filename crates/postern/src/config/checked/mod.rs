@@ -323,6 +323,7 @@ fn log(file: &Postern) -> LogSettings {
             Some(path) => Target::File(path.value.clone()),
             None => Target::Stderr,
         },
+        refusals_per_second: clamp(*written.refusals_per_second),
     }
 }
 

@@ -3,13 +3,15 @@
 use ipnet::IpNet;
 use postern_mail::{AddressLimits, Domain};
 use postern_net::tls::ServerTls;
-use postern_policy::admission::AdmissionSettings;
+use postern_policy::admission::{AdmissionSettings, PoolShares};
 use postern_policy::breadth;
 use postern_policy::network::NetworkPrefix;
+use postern_policy::patience::PatienceSettings;
 use postern_policy::privacy::Privacy;
 use postern_policy::relay::{CertificateRule, RelayRules};
+use postern_policy::room::RoomSettings;
 use postern_policy::throttle::ThrottleSettings;
-use postern_receive::{Extensions, Limits, ProbeSettings, Settings, Timeouts};
+use postern_receive::{AuthRule, Extensions, Limits, ProbeSettings, Role, Settings, Timeouts};
 
 use super::{Checking, clamp, identity, logins, values};
 use crate::config::problem::Problems;
@@ -26,6 +28,11 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
         identity: identity::check(c),
         auth: logins::check(c, tls),
         admission: admission(c),
+        room: room(c),
+        patience: PatienceSettings {
+            errors: clamp(*file.limits.errors),
+            delay: *file.timeouts.error_delay,
+        },
         throttle: throttle(c),
         probes: ProbeSettings {
             unknown_per_hour: clamp(*c.file.limits.unknown_recipients),
@@ -164,19 +171,66 @@ fn network(c: &Checking<'_>) -> NetworkPrefix {
     }
 }
 
-fn admission(c: &Checking<'_>) -> AdmissionSettings {
+/// The shares of the pools. One that no listener can use is free for the others.
+fn shares(c: &mut Checking<'_>) -> PoolShares {
+    let written = &c.file.admission;
+    let percents = [
+        &written.mx_percent,
+        &written.submission_percent,
+        &written.known_percent,
+    ];
+    if percents.iter().map(|percent| percent.value).sum::<u64>() > 100 {
+        c.problems.error(
+            percents.iter().find_map(|percent| percent.span.clone()),
+            "`mx_percent`, `submission_percent` and `known_percent` in [admission] are more than 100 together",
+            "one of three shares",
+            "make them smaller: what is left is for who comes first",
+        );
+    }
+    let listeners = || c.file.listener.iter().flat_map(|all| &all.value);
+    let serves = |role: Role| listeners().any(|listener| listener.role.value == role);
+    let may_log_in = |auth: &Option<At<AuthRule>>, role: Role| match auth {
+        Some(auth) => auth.value != AuthRule::Off,
+        None => role == Role::Submission,
+    };
+    let relay = &c.file.relay;
+    let anybody_known = listeners().any(|listener| may_log_in(&listener.auth, listener.role.value))
+        || !relay.networks.value.is_empty()
+        || !relay.certificate.value.is_empty();
+    let share = |percent: &At<u64>, used: bool| if used { clamp(percent.value) } else { 0 };
+    PoolShares {
+        mx: share(&written.mx_percent, serves(Role::Mx)),
+        submission: share(&written.submission_percent, serves(Role::Submission)),
+        known: share(&written.known_percent, anybody_known),
+    }
+}
+
+fn room(c: &Checking<'_>) -> RoomSettings {
+    let written = &c.file.admission;
+    RoomSettings {
+        min_free: *written.min_free,
+        memory: *written.memory,
+        bodies: clamp(*written.bodies),
+        bodies_per_network: clamp(*written.bodies_per_network),
+    }
+}
+
+fn admission(c: &mut Checking<'_>) -> AdmissionSettings {
+    let shares = shares(c);
     let written = &c.file.admission;
     let load = |at: &Option<At<f64>>| at.as_ref().map(|at| at.value);
     AdmissionSettings {
         connections_per_second: written.connections_per_second.as_ref().map(|at| clamp(at.value)),
         sessions_per_network: Some(clamp(*written.sessions_per_network)),
+        sessions_per_wide_network: clamp(*written.sessions_per_wide_network),
+        sessions_per_login: clamp(*written.sessions_per_login),
+        shares,
         network: network(c),
         sessions: clamp(*written.sessions),
         queue_only_load: load(&written.queue_only_load),
         delay_load: load(&written.delay_load),
         refuse_load: load(&written.refuse_load),
         delay: *written.delay,
-        min_free_bytes: *written.min_free,
         recipients: clamp(*c.file.limits.recipients),
         message_size: *c.file.message_size_limit,
     }
@@ -283,6 +337,9 @@ fn timeouts(c: &Checking<'_>) -> Timeouts {
     let written = &c.file.timeouts;
     Timeouts {
         command: *written.command,
+        login: *written.login,
+        idle: *written.idle,
+        stress: *written.stress,
         data_block: *written.data_block,
         data_total: *written.data_total,
         auth: *written.auth,

@@ -10,12 +10,23 @@ table! {
     ///
     /// Every refusal names its reason in the log.
     Admission {
-        /// New connections in one second, over all listeners; more wait. Sendmail's ConnectionRateThrottle.
+        /// New connections in one second, over all listeners of one role; more wait. Sendmail's ConnectionRateThrottle.
         connections_per_second: u64 = Count(1..=1_000_000), optional "500" else "no limit";
-        /// Sessions at once; more are told `421 4.3.2`. Each costs a file descriptor and some 50 KiB.
+        /// Sessions at once; more are told `421 4.3.2`. Each costs a file descriptor and some 20 KiB.
         sessions: u64 = Count(1..=1_000_000), default "10000";
-        /// Sessions at once from one network; more are told `421 4.7.0`.
+        /// Percent of the sessions that strangers on listeners of the role `mx` have for themselves. What no share takes is for who comes
+        /// first. A share that no listener can use is free for the others.
+        mx_percent: u64 = Count(0..=100), default "20";
+        /// The same for clients on listeners of the role `submission` that have not logged in yet.
+        submission_percent: u64 = Count(0..=100), default "20";
+        /// The same for clients that have logged in, and for hosts that may relay by `networks` or `[[relay.certificate]]`.
+        known_percent: u64 = Count(0..=100), default "40";
+        /// Sessions of strangers at once from one network, on listeners of one role; more are told `421 4.7.0`.
         sessions_per_network: u64 = Count(1..=1_000_000), default "100";
+        /// The same for a `/24` of IPv4 and a `/56` of IPv6; a `/48` may have twice as many. Never less than `sessions_per_network`.
+        sessions_per_wide_network: u64 = Count(1..=1_000_000), default "400";
+        /// Sessions at once of one login, or of one host of `networks`, that count as known; further ones count as strangers do.
+        sessions_per_login: u64 = Count(1..=1_000_000), default "100";
         /// Bits of an IPv4 address that name its network, here and for failed logins.
         network_bits_v4: u64 = Count(8..=32), default "32";
         /// Bits of an IPv6 address that name its network, here and for failed logins.
@@ -28,7 +39,15 @@ table! {
         refuse_load: f64 = Number(0.0..=100_000.0), optional "12.0" else "off";
         /// How long a command waits under `delay_load`.
         delay: Duration = Time("0", "1m"), default "\"1s\"";
-        /// Free space that the disk of `state_dir` keeps. A message that would take of it is told `452 4.3.1`.
+        /// Free space that the disk of `state_dir` keeps. A message that would take of it is told `452 4.3.1`. Space is reserved as
+        /// octets arrive; messages of strangers on their way in get at most half of what is free, and leave half as much again.
         min_free: u64 = Size("0", "1 TiB"), default "\"100 MiB\"";
+        /// Most memory for messages on their way in. Where it is short, bodies go to files early; beyond, the answer is `452`.
+        /// Strangers get at most half.
+        memory: u64 = Size("1 MiB", "1 TiB"), default "\"128 MiB\"";
+        /// Most messages on their way in whose bodies are in files; more are told `452 4.3.1`. Strangers get at most half.
+        bodies: u64 = Count(2..=1_000_000), default "2000";
+        /// Most of them from one network of strangers (`/24`, `/56`), or of one login; more are told `452 4.7.0`.
+        bodies_per_network: u64 = Count(1..=1_000_000), default "100";
     }
 }

@@ -38,6 +38,9 @@ table! {
         unknown_recipients: u64 = Count(0..=1_000_000), default "100";
         /// Recipients of such a network that are looked up in a minute. Beyond it they are told `450 4.7.1`; `0` for no limit.
         recipient_lookups: u64 = Count(0..=1_000_000), default "1000";
+        /// Replies of `4xx` and `5xx` of any kind in one session before it ends with `421 4.7.0`. Who has logged in or may relay as a host
+        /// may have ten times as many, and a message that was taken makes up for ten.
+        errors: u64 = Count(1..=1_000_000), default "100";
         /// Failed logins in one session before it ends with `421 4.7.0`.
         failed_logins: u64 = Count(1..=100), default "3";
     }
@@ -49,6 +52,18 @@ table! {
         /// The longest silence between commands. The RFC recommends at least 5 minutes; a shorter one frees sessions and cuts
         /// off slow but honest clients.
         command: Duration = Time("1s", "1h"), default "\"5m\"";
+        /// The longest time from the beginning of a session to its login where one is required, whatever is said meanwhile.
+        login: Duration = Time("1s", "1d"), default "\"3m\"";
+        /// The longest time without a message that was taken, counted from the beginning, from the login or from the last message. `NOOP`,
+        /// `RSET`, and commands that are refused do not extend it; while a message is being sent it does not count.
+        idle: Duration = Time("1s", "1d"), default "\"10m\"";
+        /// What takes the place of all longer silences for clients that have not logged in while sessions are scarce; for `login` and
+        /// `idle` it is six times as long. Sessions are scarce when three quarters are taken of those that strangers can have, until half
+        /// of them are free. It also holds for a minute after there was no room for a stranger's message.
+        stress: Duration = Time("1s", "1h"), default "\"10s\"";
+        /// How much longer each reply of `4xx` or `5xx` waits than the one before, from the 21st in a session on, or the 201st where the
+        /// client is known; up to a second.
+        error_delay: Duration = Time("0", "1s"), default "\"10ms\"";
         /// The longest silence while a message is being sent. The RFC gives the client 3 minutes for a block.
         data_block: Duration = Time("1s", "1h"), default "\"5m\"";
         /// The longest time for a whole message.

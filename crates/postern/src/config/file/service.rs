@@ -51,6 +51,10 @@ table! {
         /// The file to append to. It is opened again at every reload, so that it can be rotated. `"/dev/stdout"` is standard
         /// output, where containers keep their log.
         file: PathBuf = FilePath, optional "\"/var/log/postern/postern.log\"" else "standard error, which systemd hands to the journal";
+        /// Lines a second about refused clients, failed logins and TLS handshakes, in the long run; fifty times as many at once, and a
+        /// tenth of both for one network (`/24`, `/56`). Past it they are counted by rule, and one line tells how many there were.
+        /// Successful logins, mail that was taken and its outcomes, and acts of administrators are always written.
+        refusals_per_second: u64 = Count(1..=1_000_000), default "100";
     }
 }
 

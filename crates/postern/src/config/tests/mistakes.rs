@@ -72,6 +72,7 @@ fn each_mistake_has_its_line_and_remedy() {
         ("a certificate of nobody",    "[[auth.certificate]]\nlogin = \"a\"",         "3: error: a certificate without", "add one of them"),
         ("a mechanism twice",          "[auth]\nmechanisms = [\"PLAIN\", \"plain\"]", "4: warning: the mechanism PLAIN is listed twice", "remove it here"),
         ("delays the wrong way round", "[auth]\nfirst_delay = \"30s\"",               "4: error: `first_delay` in [auth] is longer", "longer one"),
+        ("shares of more than all",    "[admission]\nknown_percent = 90",            "4: error: `mx_percent`, `submission_percent`", "make them smaller"),
         ("a privacy flag misspelt",    "privacy = [\"goawy\"]",                       "3: error: `privacy` has a value", "goaway"),
         ("a directory without kind",   "[[directory]]\nservers = []",                 "3: error: `kind` is missing in [[directory]]", "`kind = \"ldap\"`"),
         ("a kind of later",            "[[directory]]\nkind = \"oauth\"",             "4: error: `kind` in [[directory]] has a value", "\"saslauthd\""),

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use postern_policy::admission::{AdmissionSettings, PoolShares};
 use tempfile::TempDir;
 
 use super::problem::Problems;
@@ -402,7 +403,21 @@ fn defaults_are_those_of_the_services() {
         }
     );
     assert_eq!(receive.extensions, usual.extensions);
-    assert_eq!(receive.admission, usual.admission);
+    let shares = PoolShares {
+        mx: usual.admission.shares.mx,
+        submission: 0,
+        known: 0,
+    };
+    assert_eq!(receive.admission.shares, shares, "nobody logs in here");
+    assert_eq!(
+        receive.admission,
+        AdmissionSettings {
+            shares,
+            ..usual.admission
+        }
+    );
+    assert_eq!(receive.room, usual.room);
+    assert_eq!(receive.patience, usual.patience);
     assert_eq!(receive.throttle, usual.throttle);
     assert_eq!(receive.auth.mechanisms, usual.auth.mechanisms);
     assert_eq!(receive.received_max, usual.received_max);

@@ -1,0 +1,300 @@
+//! Room for messages on their way in: reserved on the disk and in memory before octets are taken, given back when they are in
+//! the queue or given up.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use parking_lot::Mutex;
+use postern_policy::room::{self, NoRoom, RoomSettings, Taken};
+use postern_spool::{BodyWriter, Spool};
+
+use crate::io::{BODY_ROOM, COMMAND_ROOM};
+
+/// Disk that the first octets of a message reserve: what a small one takes in the queue.
+const DISK_FIRST: u64 = 64 * 1024;
+
+/// Disk that is reserved at a time.
+const DISK_STEP: u64 = 256 * 1024;
+
+/// Most that is believed of `SIZE=` before octets come (RFC 1870).
+const DECLARED_MAX: u64 = 1024 * 1024;
+
+/// Memory for what is kept of a header, at most.
+const HEADER_MEMORY: u64 = 32 * 1024;
+
+/// How long room counts as scarce after a stranger was refused for lack of it.
+const SCARCE_FOR: Duration = Duration::from_secs(60);
+
+/// What all messages on their way in have taken.
+#[derive(Debug)]
+pub(crate) struct Room {
+    ledger: Mutex<Ledger>,
+    start: Instant,
+    /// Milliseconds after `start` when a stranger was refused last; 0 for never.
+    refused_at: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    taken: Taken,
+    /// Bodies in files, by whose they are.
+    bodies: HashMap<Owner, u32>,
+}
+
+/// Whose a message on its way in is.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Owner {
+    /// A stranger in this wide network.
+    Stranger(IpNet),
+    /// A login, or a host that may relay.
+    Known(Box<str>),
+}
+
+/// What one message, or the recipients of one, have taken; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    room: Arc<Room>,
+    settings: RoomSettings,
+    owner: Owner,
+    disk: u64,
+    written: u64,
+    memory: u64,
+    /// Octets of the memory that are for large reads.
+    reading: u64,
+    in_file: bool,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            ledger: Mutex::default(),
+            start: Instant::now(),
+            refused_at: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Room {
+    /// Whether strangers were refused of late because others of them have all the room. Slow ones then get less time.
+    pub(crate) fn is_scarce(&self) -> bool {
+        let refused_at = self.refused_at.load(Ordering::Relaxed);
+        refused_at > 0 && self.now() - refused_at.min(self.now()) < SCARCE_FOR.as_millis() as u64
+    }
+
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64 + 1
+    }
+
+    /// Whether a message of this size would find room now. Nothing is reserved.
+    pub(crate) fn would_fit(
+        &self,
+        size: u64,
+        owner: &Owner,
+        free: Option<u64>,
+        settings: &RoomSettings,
+    ) -> Result<(), NoRoom> {
+        let wanted = size.max(DISK_FIRST);
+        let taken = self.ledger.lock().taken;
+        self.noted(
+            owner,
+            room::disk(wanted, owner.is_stranger(), free, &taken, settings),
+        )
+    }
+
+    /// Keeps in mind that a stranger was refused.
+    fn noted<T>(&self, owner: &Owner, verdict: Result<T, NoRoom>) -> Result<T, NoRoom> {
+        if owner.is_stranger()
+            && verdict
+                .as_ref()
+                .is_err_and(|refusal| !matches!(refusal, NoRoom::Network { .. }))
+        {
+            self.refused_at.store(self.now(), Ordering::Relaxed);
+        }
+        verdict
+    }
+
+    /// Begins with nothing taken.
+    pub(crate) fn hold(self: &Arc<Self>, owner: Owner, settings: RoomSettings) -> Held {
+        Held {
+            room: Arc::clone(self),
+            settings,
+            owner,
+            disk: 0,
+            written: 0,
+            memory: 0,
+            reading: 0,
+            in_file: false,
+        }
+    }
+}
+
+impl Owner {
+    fn is_stranger(&self) -> bool {
+        matches!(self, Self::Stranger(_))
+    }
+}
+
+impl Held {
+    /// Reserves for a message that begins, of which so much was announced.
+    pub(crate) fn begin(&mut self, declared: u64, spool: &dyn Spool) -> Result<(), NoRoom> {
+        self.disk_to(declared.clamp(DISK_FIRST, DECLARED_MAX), spool)
+    }
+
+    /// Makes room for `more` octets of a body, in memory or in a file. The writer is told to save memory where that is short.
+    pub(crate) fn make_room(
+        &mut self,
+        more: usize,
+        writer: &mut BodyWriter,
+        spool: &dyn Spool,
+    ) -> Result<(), NoRoom> {
+        let arrived = writer.len() + more as u64;
+        if let Some(memory) = writer.memory_after(more) {
+            let memory = memory as u64 + arrived.min(HEADER_MEMORY) + self.reading;
+            if self.memory_to(memory).is_ok() {
+                return self.disk_to(arrived, spool);
+            }
+            writer.save_memory();
+        }
+        if !self.in_file {
+            self.into_file()?;
+            self.give_back_memory();
+            if self
+                .memory_to((BodyWriter::FILE_MEMORY + BODY_ROOM) as u64)
+                .is_err()
+            {
+                writer.save_memory();
+            }
+        }
+        // Some of what has arrived is still in memory.
+        let waiting = if writer.saves_memory() {
+            2 * BODY_ROOM
+        } else {
+            BodyWriter::FILE_MEMORY
+        } as u64;
+        self.disk_to(arrived + waiting, spool)?;
+        self.wrote(arrived.saturating_sub(waiting));
+        Ok(())
+    }
+
+    /// Takes memory for large reads, if there is enough.
+    pub(crate) fn read_more(&mut self) {
+        let reading = BODY_ROOM as u64;
+        if self.reading == 0 && !self.in_file && self.memory_to(self.memory + reading).is_ok() {
+            self.reading = reading;
+        }
+    }
+
+    /// Octets to read at a time.
+    pub(crate) fn read_room(&self) -> usize {
+        if self.reading > 0 { BODY_ROOM } else { COMMAND_ROOM }
+    }
+
+    /// Takes memory up to so many octets in all.
+    pub(crate) fn memory_to(&mut self, octets: u64) -> Result<(), NoRoom> {
+        let Some(more) = octets.checked_sub(self.memory).filter(|more| *more > 0) else {
+            return Ok(());
+        };
+        let stranger = self.owner.is_stranger();
+        let mut ledger = self.room.ledger.lock();
+        room::memory(more, stranger, &ledger.taken, &self.settings)?;
+        ledger.taken.memory += more;
+        if stranger {
+            ledger.taken.memory_of_strangers += more;
+        }
+        self.memory = octets;
+        Ok(())
+    }
+
+    /// Gives all its memory back.
+    pub(crate) fn give_back_memory(&mut self) {
+        if self.memory == 0 {
+            return;
+        }
+        let taken = &mut self.room.ledger.lock().taken;
+        taken.memory -= self.memory;
+        if self.owner.is_stranger() {
+            taken.memory_of_strangers -= self.memory;
+        }
+        (self.memory, self.reading) = (0, 0);
+    }
+
+    /// Reserves disk up to so many octets in all, by the step where that is possible.
+    fn disk_to(&mut self, octets: u64, spool: &dyn Spool) -> Result<(), NoRoom> {
+        if octets <= self.disk {
+            return Ok(());
+        }
+        let stepped = if octets <= DISK_FIRST {
+            DISK_FIRST
+        } else {
+            octets.next_multiple_of(DISK_STEP)
+        };
+        let free = spool.free_bytes();
+        let stranger = self.owner.is_stranger();
+        let mut ledger = self.room.ledger.lock();
+        let fits = |to: u64| room::disk(to - self.disk, stranger, free, &ledger.taken, &self.settings);
+        let to = match fits(stepped) {
+            Ok(()) => stepped,
+            Err(_) => self.room.noted(&self.owner, fits(octets).map(|()| octets))?,
+        };
+        ledger.taken.disk += to - self.disk;
+        if stranger {
+            ledger.taken.disk_of_strangers += to - self.disk;
+        }
+        self.disk = to;
+        Ok(())
+    }
+
+    /// So many octets of what was reserved are on the disk.
+    fn wrote(&mut self, octets: u64) {
+        if octets > self.written {
+            self.room.ledger.lock().taken.written += octets - self.written;
+            self.written = octets;
+        }
+    }
+
+    fn into_file(&mut self) -> Result<(), NoRoom> {
+        let stranger = self.owner.is_stranger();
+        let mut ledger = self.room.ledger.lock();
+        let of_network = ledger.bodies.get(&self.owner).copied().unwrap_or(0);
+        let verdict = room::body(stranger, of_network, &ledger.taken, &self.settings);
+        self.room.noted(&self.owner, verdict)?;
+        ledger.taken.bodies += 1;
+        if stranger {
+            ledger.taken.bodies_of_strangers += 1;
+        }
+        ledger.bodies.insert(self.owner.clone(), of_network + 1);
+        self.in_file = true;
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.give_back_memory();
+        if self.disk == 0 && !self.in_file {
+            return;
+        }
+        let stranger = self.owner.is_stranger();
+        let mut ledger = self.room.ledger.lock();
+        ledger.taken.disk -= self.disk;
+        ledger.taken.written -= self.written;
+        if stranger {
+            ledger.taken.disk_of_strangers -= self.disk;
+        }
+        if self.in_file {
+            ledger.taken.bodies -= 1;
+            if stranger {
+                ledger.taken.bodies_of_strangers -= 1;
+            }
+            if let Some(count) = ledger.bodies.get_mut(&self.owner) {
+                *count -= 1;
+                if *count == 0 {
+                    ledger.bodies.remove(&self.owner);
+                }
+            }
+        }
+    }
+}
