@@ -339,9 +339,9 @@ impl Inner {
     }
 }
 
-fn less<K: std::hash::Hash + Eq, Q>(counts: &mut HashMap<K, u32>, key: &Q)
+fn less<K, Q>(counts: &mut HashMap<K, u32>, key: &Q)
 where
-    K: std::borrow::Borrow<Q>,
+    K: std::hash::Hash + Eq + std::borrow::Borrow<Q>,
     Q: std::hash::Hash + Eq + ?Sized,
 {
     if let Some(count) = counts.get_mut(key) {

@@ -159,7 +159,7 @@ impl Held {
             writer.save_memory();
         }
         if !self.in_file {
-            self.into_file()?;
+            self.move_to_file()?;
             self.give_back_memory();
             if self
                 .memory_to((BodyWriter::FILE_MEMORY + BODY_ROOM) as u64)
@@ -255,7 +255,7 @@ impl Held {
         }
     }
 
-    fn into_file(&mut self) -> Result<(), NoRoom> {
+    fn move_to_file(&mut self) -> Result<(), NoRoom> {
         let stranger = self.owner.is_stranger();
         let mut ledger = self.room.ledger.lock();
         let of_network = ledger.bodies.get(&self.owner).copied().unwrap_or(0);

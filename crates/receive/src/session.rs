@@ -239,7 +239,10 @@ impl Session {
             shared: &self.shared,
             settings: &profile.settings,
             mechanisms: profile.mechanisms(),
-            least_bits: profile.listener.least_bits.or(profile.settings.auth.least_bits()),
+            least_bits: profile
+                .listener
+                .least_bits
+                .or_else(|| profile.settings.auth.least_bits()),
             service: SERVICE,
             session: &self.id,
             place: self.listener(),

@@ -245,7 +245,7 @@ impl AuthSettings {
     #[must_use]
     pub fn least_bits(&self) -> Option<u32> {
         let always = self.plaintext == Plaintext::Always;
-        self.least_bits.or(always.then_some(0))
+        self.least_bits.or_else(|| always.then_some(0))
     }
 
     /// PLAIN and LOGIN, inside TLS, for a server of this name.

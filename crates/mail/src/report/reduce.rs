@@ -129,7 +129,7 @@ fn text(head: &[u8], body: &[u8], kind: &str) -> Option<Vec<u8>> {
         || ["7bit", "8bit", "binary"]
             .iter()
             .any(|plain| is(&encoding, plain));
-    if !(kind.is_empty() || is_text(kind)) && !body.is_ascii() {
+    if !(kind.is_empty() || is_text(kind) || body.is_ascii()) {
         return None;
     }
     let encode = raw && !body.is_ascii();
@@ -235,7 +235,8 @@ fn parts<'a>(body: &'a [u8], boundary: &str) -> Vec<&'a [u8]> {
             let last = behind.starts_with(b"--");
             if last || behind.trim_ascii().is_empty() {
                 if let Some(begin) = begin {
-                    parts.push(body[begin..at].strip_suffix(b"\r\n").unwrap_or(&body[begin..at]));
+                    let part = &body[begin..at];
+                    parts.push(part.strip_suffix(b"\r\n").unwrap_or(part));
                 }
                 begin = (!last).then_some(at + line.len());
                 if last {

@@ -237,7 +237,7 @@ fn withheld(
 ) -> Result<(), String> {
     let settings = &config.receive.auth;
     let rule = settings.rules.iter().find(|(about, _)| *about == mechanism);
-    let least = listener.settings.least_bits.or(settings.least_bits());
+    let least = listener.settings.least_bits.or_else(|| settings.least_bits());
     let inside_tls = args.bits > 0;
     let open = inside_tls || settings.plaintext == postern_receive::Plaintext::Always;
     if mechanism.is_plaintext() && !open {

@@ -41,7 +41,7 @@ impl Findings {
     pub(super) fn close_if_barred(&mut self) -> bool {
         let barred = self.attempt.as_ref().zip(self.found.as_deref());
         let left = barred.and_then(|(attempt, account)| attempt.account_barred(account));
-        self.closed = self.closed.or(left.map(Closed::Barred));
+        self.closed = self.closed.or_else(|| left.map(Closed::Barred));
         left.is_some()
     }
 

@@ -75,7 +75,7 @@ impl Request {
             shared: &self.shared,
             settings: &self.settings,
             mechanisms: self.socket.mechanisms.as_deref().unwrap_or(&auth.mechanisms),
-            least_bits: self.socket.least_bits.or(auth.least_bits()),
+            least_bits: self.socket.least_bits.or_else(|| auth.least_bits()),
             service: &self.service,
             session: &self.session,
             place: &self.socket.name,

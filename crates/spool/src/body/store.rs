@@ -109,7 +109,10 @@ impl Discard {
 
 /// Who is told of messages whose body turned out to be damaged as it was read.
 #[derive(Clone)]
-pub(crate) struct Damaged(pub(crate) Arc<dyn Fn(QueueId, &str) + Send + Sync>);
+pub(crate) struct Damaged(pub(crate) Arc<Tell>);
+
+/// Takes the message and what is wrong with it.
+type Tell = dyn Fn(QueueId, &str) + Send + Sync;
 
 impl fmt::Debug for Damaged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -114,7 +114,7 @@ pub(crate) fn take_in(directory: &Path, find: &Path, connection: &Connection) ->
     each_body(directory, find, |id, body| {
         if wanted.contains(&id) {
             let stored = insert(connection, &Kind::Body(id, body), "OR IGNORE");
-            failed = failed.take().or(stored.err());
+            failed = failed.take().or_else(|| stored.err());
         }
     });
     if let Some(error) = failed {
@@ -206,7 +206,7 @@ fn copy_trees(pages: &Pages, connection: &Connection) -> rusqlite::Result<BTreeM
                 Ok(())
             }
         });
-        failed = failed.take().or(stored.err());
+        failed = failed.take().or_else(|| stored.err());
     });
     match failed {
         Some(error) => {

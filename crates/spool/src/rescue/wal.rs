@@ -227,7 +227,7 @@ impl Wal {
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
         fs::rename(&new, path)?;
-        crate::body::sync_folder(path.parent().unwrap_or(Path::new(".")))
+        crate::body::sync_folder(path.parent().unwrap_or_else(|| Path::new(".")))
     }
 
     /// A frame as it should be; `None` for one that is bad.

@@ -70,7 +70,7 @@ impl Shared {
             }
             if whole.len() >= STEP {
                 let taken = self.import(mem::take(&mut whole));
-                failed = failed.take().or(taken.err());
+                failed = failed.take().or_else(|| taken.err());
             }
         });
         whole.extend(parts);

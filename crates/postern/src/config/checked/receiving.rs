@@ -305,9 +305,10 @@ fn throttle(c: &mut Checking<'_>) -> ThrottleSettings {
         bar_time: *written.bar_time,
         bar_time_max: *written.longest_bar,
         network_failures_max,
-        network_bar_failures: until_bar.map_or(usual.network_bar_failures.max(network_failures_max), |bar| {
-            clamp(bar.value)
-        }),
+        network_bar_failures: until_bar.map_or_else(
+            || usual.network_bar_failures.max(network_failures_max),
+            |bar| clamp(bar.value),
+        ),
         login_failures_max: clamp(*written.login_failures),
         network: network(c),
         entries_max: clamp(*written.remembered),
