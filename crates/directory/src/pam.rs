@@ -29,6 +29,8 @@ pub struct PamSettings {
     pub service: String,
     /// The folder of services in place of `/etc/pam.d`. Default none.
     pub service_folder: Option<PathBuf>,
+    /// Domains that are cut off before PAM is asked, in small letters: its accounts have none. Default none.
+    pub domains: Vec<String>,
     /// Longest time for one login. Default 10 seconds: PAM's modules wait by themselves after a wrong password.
     pub timeout: Duration,
     /// How long a login that was granted counts without asking again. Default zero: each is asked about.
@@ -43,6 +45,7 @@ impl Default for PamSettings {
             socket: PathBuf::from("/run/postern-pam/socket"),
             service: "smtp".into(),
             service_folder: None,
+            domains: Vec::new(),
             timeout: Duration::from_secs(10),
             cache_ttl: Duration::ZERO,
             workers: 16,
@@ -77,7 +80,7 @@ impl PamHelper {
         asker: &Asker,
     ) -> Result<Finding, Outage> {
         let request = Request {
-            login: login.to_owned(),
+            login: account_name(login, &self.settings.domains).to_owned(),
             password: password.clone(),
             peer: asker.peer.map(|peer| peer.to_string()),
         };
@@ -93,15 +96,15 @@ impl PamHelper {
             Err(_) => return Err(self.outage(&format!("no answer within {} ms", timeout.as_millis()))),
         };
         match Reply::decode(&reply) {
-            Some(Reply::Granted(login)) => Ok(Finding::Granted(Account {
-                addresses: login
-                    .contains('@')
-                    .then(|| login.to_lowercase())
-                    .into_iter()
-                    .collect(),
-                login,
-                ..Account::default()
-            })),
+            Some(Reply::Granted(name)) => {
+                // The domain that was cut off is the account's.
+                let addresses = [name.as_str(), login].into_iter().find(|text| text.contains('@'));
+                Ok(Finding::Granted(Account {
+                    addresses: addresses.map(str::to_lowercase).into_iter().collect(),
+                    login: name,
+                    ..Account::default()
+                }))
+            }
             Some(Reply::Denied(reason)) => Ok(Finding::Denied(reason)),
             Some(Reply::Unavailable(reason)) => Err(self.outage(&reason)),
             None => Err(self.outage("an answer that makes no sense")),
@@ -122,5 +125,39 @@ impl PamHelper {
             "PAM's helper at {}: {reason}",
             self.settings.socket.display()
         ))
+    }
+}
+
+/// What PAM calls the account of a login.
+fn account_name<'a>(login: &'a str, domains: &[String]) -> &'a str {
+    match login.rsplit_once('@') {
+        Some((name, domain)) if domains.iter().any(|known| known.eq_ignore_ascii_case(domain)) => name,
+        _ => login,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domains_are_cut_off() {
+        let domains = ["example.org".to_owned()];
+        #[rustfmt::skip]
+        let cases = [
+            ("ann",               "ann",              "no domain"),
+            ("ann@example.org",   "ann",              "a listed one"),
+            ("ann@Example.ORG",   "ann",              "in other letters"),
+            ("ann@other.example", "ann@other.example", "one that is not listed stays, so that nobody is taken for another"),
+            ("a@b@example.org",   "a@b",              "the last one counts"),
+        ];
+        for (login, want, shows) in cases {
+            assert_eq!(account_name(login, &domains), want, "{shows}");
+        }
+        assert_eq!(
+            account_name("ann@example.org", &[]),
+            "ann@example.org",
+            "none listed"
+        );
     }
 }

@@ -371,7 +371,7 @@ impl Connection<'_> {
             }
             (_, None) => return Err(End::Closed),
         };
-        intake.begin_chunk(chunk.size);
+        intake.begin_chunk(chunk.size)?;
         self.receive(&mut intake).await?;
         let answer = if intake.has_failed() {
             self.dialogue.abandon();
@@ -488,6 +488,7 @@ async fn discard(io: &mut Io, size: u64, session: &Session) -> Result<(), End> {
         if left.is_zero() {
             return Err(End::Timeout);
         }
+        io.flush().await?;
         let silence = session.patience_for(timeouts.data_block);
         io.fill_within(COMMAND_ROOM, silence.min(left)).await?;
     }

@@ -90,11 +90,15 @@ impl Intake {
         })
     }
 
-    /// Says that a chunk of `size` octets follows.
-    pub(crate) fn begin_chunk(&mut self, size: u64) {
+    /// Says that a chunk of `size` octets follows. The time for a message is the same in however many chunks it comes.
+    pub(crate) fn begin_chunk(&mut self, size: u64) -> Result<(), End> {
+        if Instant::now() >= self.deadline {
+            return Err(End::Timeout);
+        }
         if let Decoder::Chunks(chunks) = &mut self.decoder {
             chunks.begin(size);
         }
+        Ok(())
     }
 
     /// Reads the body, or the chunk, to its end, even when there is something wrong with it.
@@ -146,6 +150,8 @@ impl Intake {
 
     /// Waits for more of the body, no longer than the client may take.
     async fn more(&self, room: usize, io: &mut Io, session: &Session, signal: &Signal) -> Result<(), End> {
+        // The client may wait for the replies to what it sent together with `BDAT` (RFC 2920 section 3.1).
+        io.flush().await?;
         let block = session.profile.settings.timeouts.data_block;
         let since = Instant::now();
         loop {

@@ -75,6 +75,57 @@ fn no_room_on_the_disk() {
     assert!(reply.starts_with("452 4.3.1"), "{reply}");
 }
 
+/// Replies are not held back while the octets of a chunk are awaited (RFC 2920 section 3.1): the client may wait for them.
+#[test]
+fn a_client_may_wait_for_replies_before_its_chunk() {
+    let server = Options::mx().start();
+    let mut client = server.connect();
+    client
+        .send(b"MAIL FROM:<a@a.example>\r\nRCPT TO:<acaird@challenger.example>\r\nBDAT 8 LAST\r\n")
+        .unwrap();
+    for _ in 0..2 {
+        let reply = client.reply().unwrap();
+        assert!(reply.starts_with("250 2.1."), "{reply}");
+    }
+    client.send(b"x: y\r\n\r\n").unwrap();
+    assert!(
+        client.reply().unwrap().starts_with("250 2.0.0"),
+        "the message is taken"
+    );
+    // The same for a chunk that nobody wants.
+    client.send(b"NOOP\r\nBDAT 3\r\n").unwrap();
+    assert!(
+        client.reply().unwrap().starts_with("250"),
+        "before the octets come"
+    );
+    client.send(b"abc").unwrap();
+    assert!(client.reply().unwrap().starts_with("503"));
+}
+
+/// The time for a message does not begin anew with each chunk, even if all of them are there already.
+#[test]
+fn many_chunks_get_no_more_time_than_one() {
+    let mut options = Options::mx();
+    options.settings.timeouts.data_total = Duration::from_millis(400);
+    let server = options.start();
+    let mut client = server.connect();
+    client.say("MAIL FROM:<a@a.example>").unwrap();
+    client.say("RCPT TO:<acaird@challenger.example>").unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        assert!(Instant::now() < end, "chunk after chunk is taken");
+        let said = client.send(b"BDAT 5\r\nx:y\r\n").and_then(|()| client.reply());
+        match said {
+            Ok(reply) if reply.starts_with("250") => std::thread::sleep(Duration::from_millis(20)),
+            Ok(reply) => {
+                assert!(reply.starts_with("421"), "{reply}");
+                break;
+            }
+            Err(_) => break,
+        }
+    }
+}
+
 #[test]
 fn a_closed_queue_says_421() {
     let server = Options::mx().start();

@@ -161,6 +161,7 @@ fn pam(table: &PamTable) -> PamSettings {
         socket: table.socket.value.clone(),
         service: table.service.value.clone(),
         service_folder: table.service_folder.as_ref().map(|folder| folder.value.clone()),
+        domains: values(&table.domains.value),
         timeout: *table.timeout,
         cache_ttl: *table.cache_time,
         workers: clamp(*table.workers),

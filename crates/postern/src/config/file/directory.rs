@@ -180,6 +180,9 @@ table! {
         socket: PathBuf = FilePath, default "\"/run/postern-pam/socket\"";
         /// The service: the name of a file in `/etc/pam.d`.
         service: String = Line(128), default "\"smtp\"";
+        /// Domains that are cut off a login before PAM is asked: with `["example.org"]`, `ann@example.org` logs in as the account
+        /// `ann`. A login in another domain is asked about as it is.
+        domains: Vec<At<String>> = List(HostName), default "[]";
         /// The folder of the service's file.
         service_folder: PathBuf = FilePath, optional "\"pam.d\"" else "/etc/pam.d";
         /// The longest time for one login; a module that takes longer is cut off. After it the client is told `454 4.7.0`.
