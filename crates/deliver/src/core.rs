@@ -483,8 +483,7 @@ impl Core {
         let core = self.clone();
         self.settling.spawn(async move {
             let settings = core.deps.settings.load_full();
-            let spool = core.deps.spool.as_ref();
-            let reports = report::make(spool, &settings, &part.message, &part.notes, part.at).await;
+            let reports = report::make(&core.deps, &settings, &part.message, &part.notes, part.at).await;
             core.settle(part, reports);
         });
     }

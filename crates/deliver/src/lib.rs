@@ -36,6 +36,7 @@ mod hop;
 mod intake;
 mod line;
 mod login;
+mod mailboxes;
 mod maildir;
 mod meaning;
 mod outcome;
@@ -70,6 +71,7 @@ use tokio_util::sync::CancellationToken;
 use crate::core::Core;
 use crate::destination::Destination;
 
+pub use mailboxes::{Asked, Everybody, Mailboxes, Residence};
 pub use settings::{Limits, Login, LoginSecret, ReportSettings, Settings, Timeouts};
 pub use status::{DestinationStatus, LoginState, LoginStatus, PlacesStatus, WaitingByClass};
 pub use tokens::{NoTokens, TokenError, TokenState, Tokens};
@@ -93,6 +95,8 @@ pub struct Deps {
     pub tls: Arc<ArcSwap<TlsClients>>,
     /// Where logins get OAuth tokens from.
     pub tokens: Arc<dyn Tokens>,
+    /// Who has a mailbox here.
+    pub mailboxes: Arc<dyn Mailboxes>,
 }
 
 /// The two ways in which TLS is spoken to next hops.

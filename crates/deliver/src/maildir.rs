@@ -3,12 +3,14 @@
 //! The file's name is made from the queue id and the recipient's place in the envelope, so a delivery that is repeated after a
 //! crash replaces the first one, unless a reader has moved that to `cur` already.
 
+use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use memchr::memmem;
 use postern_mail::{Mailbox, Status};
@@ -19,12 +21,16 @@ use tokio::sync::Semaphore;
 use crate::core::{Conclusion, Core, Held, look_again};
 use crate::destination::{Destination, Taken};
 use crate::failure::{Failure, shorten};
+use crate::mailboxes::Residence;
 use crate::outcome::{Fate, SuccessReport};
 use crate::post::Post;
 use crate::work::{Due, Work};
 
 /// Messages written before their outcomes are settled.
 const BATCH: usize = 32;
+
+/// Questions to directories at once.
+const QUESTIONS: usize = 16;
 
 /// How logs and reports name this kind of delivery.
 const RELAY: &str = "maildir";
@@ -65,15 +71,20 @@ async fn deliver(
             loaded.push(Loaded { message, work });
         }
     }
+    let residences = residences(core, &loaded).await;
+    let residence_of = |message: &Message, due: &Due| {
+        let recipient = message.envelope.recipients.get(due.index as usize);
+        recipient.and_then(|recipient| residences.get(&recipient.address.key()))
+    };
     let jobs: Vec<Job> = loaded
         .iter()
         .flat_map(|Loaded { message, work }| {
             work.recipients.iter().filter_map(|due| {
+                let Some(Residence::Mailbox(mailbox)) = residence_of(message, due) else {
+                    return None;
+                };
                 Some(Job {
-                    mailbox: place(
-                        folder,
-                        &message.envelope.recipients.get(due.index as usize)?.address,
-                    ),
+                    mailbox: place(folder, mailbox),
                     name: format!(
                         "{}.Q{}R{}.{}",
                         message.received_at.as_second(),
@@ -95,6 +106,9 @@ async fn deliver(
             .recipients
             .iter()
             .map(|due| {
+                if let Some(failure) = residence_of(&message, due).and_then(homeless) {
+                    return (*due, Fate::Failed(failure));
+                }
                 let result = results
                     .next()
                     .unwrap_or_else(|| Err(io::Error::other("the writer failed")));
@@ -122,6 +136,48 @@ async fn deliver(
             },
         );
         destination.succeeded(&settings.limits);
+    }
+}
+
+/// Where the mail for each address lies. Directories are asked at each attempt: users come and go while mail waits.
+async fn residences(core: &Core, loaded: &[Loaded]) -> HashMap<String, Residence> {
+    let mut addresses: HashMap<String, Mailbox> = HashMap::new();
+    for Loaded { message, work } in loaded {
+        for due in &work.recipients {
+            if let Some(recipient) = message.envelope.recipients.get(due.index as usize) {
+                let address = &recipient.address;
+                addresses.entry(address.key()).or_insert_with(|| address.clone());
+            }
+        }
+    }
+    let ask = |(key, address): (String, Mailbox)| {
+        let mailboxes = Arc::clone(&core.deps.mailboxes);
+        async move {
+            let residence = mailboxes.residence(&address).await;
+            (key, residence)
+        }
+    };
+    stream::iter(addresses)
+        .map(ask)
+        .buffer_unordered(QUESTIONS)
+        .collect()
+        .await
+}
+
+/// Why mail has no Maildir to go to.
+fn homeless(residence: &Residence) -> Option<Failure> {
+    match residence {
+        Residence::Mailbox(_) => None,
+        Residence::Nobody => Some(Failure::permanent(
+            Status(5, 1, 1),
+            RELAY,
+            "There is no mailbox of this name here",
+        )),
+        Residence::Unknown(reason) => Some(Failure::temporary(
+            Status(4, 4, 3),
+            RELAY,
+            format!("Nobody can say now whether the mailbox exists: {reason}"),
+        )),
     }
 }
 

@@ -102,7 +102,7 @@ impl Core {
         }
         let at = Timestamp::now();
         let reports = match &envelope {
-            Some(message) => report::make(spool.as_ref(), settings, message, &notes, at).await,
+            Some(message) => report::make(&self.deps, settings, message, &notes, at).await,
             None => Vec::new(),
         };
         let expired = |entry: &RecipientOutcome| matches!(entry.outcome, Outcome::Expired(_));

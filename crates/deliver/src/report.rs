@@ -10,10 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use postern_mail::report::{Action, Original, Report, ReportKind, ReportRecipient};
-use postern_mail::{Domain, Mailbox, QueueId, Recipient, ReversePath, Status};
+use postern_mail::{Domain, Envelope, Mailbox, QueueId, Recipient, ReversePath, Status};
 use postern_policy::DomainSet;
 use postern_spool::{Body, Message, NewMessage, Origin, Spool};
 
+use crate::Deps;
 use crate::outcome::Notice;
 use crate::settings::Settings;
 
@@ -37,12 +38,13 @@ pub(crate) struct Note {
 /// keep each other busy: it is sent once more in a form that any host takes. Where that has failed too, a postmaster hears of
 /// it if the operator wishes.
 pub(crate) async fn make(
-    spool: &dyn Spool,
+    deps: &Deps,
     settings: &Settings,
     message: &Message,
     notes: &[Note],
     now: Timestamp,
 ) -> Vec<NewMessage> {
+    let spool = deps.spool.as_ref();
     let mut reports = Vec::new();
     if notes.is_empty() {
         return reports;
@@ -68,10 +70,20 @@ pub(crate) async fn make(
             ReversePath::Null if kind == ReportKind::Failure => match &settings.reports.double_bounce_to {
                 // A report to the postmaster that fails is not reported to the postmaster.
                 Some(postmaster) if !is_for(message, postmaster) => postmaster,
-                _ => continue,
+                _ => {
+                    if message.origin == Origin::Report {
+                        undeliverable(message, &notes);
+                    }
+                    continue;
+                }
             },
             ReversePath::Null => continue,
         };
+        let readers = deps.mailboxes.readers(to).await;
+        if readers.is_empty() {
+            tracing::warn!(target: "postern::outcome", queue = %message.id, %to, "undeliverable report: nobody here has its address");
+            continue;
+        }
         let page = Page {
             settings,
             message,
@@ -79,9 +91,33 @@ pub(crate) async fn make(
             head: &head,
             now,
         };
-        reports.push(page.report(spool.next_id(), kind, to, &notes));
+        let mut report = page.report(spool.next_id(), kind, to, &notes);
+        lead_to(&mut report.envelope, readers);
+        reports.push(report);
     }
     reports
+}
+
+/// Addresses a report to those who read it.
+fn lead_to(envelope: &mut Envelope, readers: Vec<Mailbox>) {
+    if let Some(recipient) = envelope.recipients.pop() {
+        envelope.recipients = readers
+            .into_iter()
+            .map(|address| Recipient {
+                address,
+                ..recipient.clone()
+            })
+            .collect();
+    }
+}
+
+/// A report of a failure ends here: nobody is told that it failed.
+fn undeliverable(message: &Message, notes: &[&Note]) {
+    for note in notes {
+        let recipient = message.envelope.recipients.get(note.index as usize);
+        let to = recipient.map(|recipient| tracing::field::display(&recipient.address));
+        tracing::warn!(target: "postern::outcome", queue = %message.id, to, reply = %note.text, "undeliverable report");
+    }
 }
 
 /// What all reports of one settlement have in common.

@@ -51,6 +51,17 @@ pub enum DirectorySettings {
 }
 
 impl DirectorySettings {
+    /// Whether it can be asked which addresses exist.
+    #[must_use]
+    pub const fn knows_recipients(&self) -> bool {
+        match self {
+            Self::Users(_) => true,
+            Self::Ldap(settings) => settings.direct_bind.is_none() || settings.bind_dn.is_some(),
+            Self::Sql(settings) => settings.recipient_query.is_some(),
+            Self::Saslauthd(_) | Self::Dovecot(_) | Self::Pam(_) => false,
+        }
+    }
+
     /// How long a granted login counts without asking again. Own users and SQL databases are asked each time, and have a
     /// memory of their own for what was hashed.
     fn cache_ttl(&self) -> Duration {
@@ -348,6 +359,17 @@ impl Directories {
     #[must_use]
     pub fn any_hangs(&self) -> bool {
         self.list.iter().any(Directory::hangs)
+    }
+
+    /// Whether one of them knows which addresses exist.
+    #[must_use]
+    pub fn knows_recipients(&self) -> bool {
+        self.list.iter().any(|directory| match &directory.kind {
+            Kind::Users(_) => true,
+            Kind::Ldap(ldap) => ldap.searches(),
+            Kind::Sql(sql) => sql.knows_recipients(),
+            Kind::Saslauthd(_) | Kind::Dovecot(_) | Kind::Pam(_) => false,
+        })
     }
 
     /// Finds out whether an address in an own domain is an account's. saslauthd and

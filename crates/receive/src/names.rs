@@ -1,12 +1,12 @@
 //! `VRFY` and `EXPN`, where privacy allows them (RFC 5321 section 3.5).
 
-use postern_directory::Existence;
+use postern_directory::Lead;
 use postern_mail::{Mailbox, ParseOptions, ReversePath};
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 
 use crate::probe;
-use crate::recipient::{address_of, lives_here};
+use crate::recipient::{address_of, lead};
 use crate::session::Session;
 
 /// Says whether a name or address is somebody here. Of addresses elsewhere nothing is said.
@@ -18,23 +18,13 @@ pub(crate) async fn verify(name: &str, session: &Session) -> Reply {
         session.log_refusal("recipient.probe", &texts::VRFY_TEMPORARY, &spend);
         return texts::VRFY_TEMPORARY;
     }
-    if session
-        .shared
-        .deps
-        .aliases
-        .load()
-        .lookup(&mailbox.unquoted_local())
-        .is_some()
-    {
-        return texts::verified(&mailbox);
-    }
-    match lives_here(&mailbox, session).await {
-        Existence::Yes => texts::verified(&mailbox),
-        Existence::No => {
+    match lead(&mailbox, session).await {
+        Lead::Itself | Lead::Alias(_) => texts::verified(&mailbox),
+        Lead::Broken | Lead::Nobody => {
             probe::found_nobody(session);
             texts::user_unknown(&format_args!("<{mailbox}>"))
         }
-        Existence::Unknown(reason) => {
+        Lead::Unknown(reason) => {
             session.log_refusal("recipient.directory", &texts::VRFY_TEMPORARY, &reason);
             texts::VRFY_TEMPORARY
         }

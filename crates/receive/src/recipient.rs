@@ -1,7 +1,7 @@
 //! Whether a recipient is taken, and where its mail goes.
 
-use postern_directory::Existence;
 use postern_directory::aliases::Target;
+use postern_directory::{Lead, is_postmaster};
 use postern_mail::{ForwardPath, Mailbox, Notify, Recipient};
 use postern_policy::admission;
 use postern_policy::relay::{RelayVerdict, relay};
@@ -76,24 +76,25 @@ async fn local(ask: AskRecipient<'_>, path: ForwardPath, session: &Session) -> A
         session.log_refusal("recipient.probe", &reply, &spend);
         return ask.refuse(reply);
     }
-    if let Some(recipients) = behind_alias(&ask, &mailbox, session) {
-        return if recipients.is_empty() {
-            refuse(ask, "recipient.alias", texts::alias_broken(&mailbox), session)
-        } else {
-            Answer::stay(ask.accept(recipients))
-        };
-    }
-    match lives_here(&mailbox, session).await {
-        Existence::Yes => {
+    match lead(&mailbox, session).await {
+        Lead::Itself => {
             let recipient = as_asked(&ask, mailbox, session);
             Answer::stay(ask.accept([recipient]))
         }
-        Existence::No => {
+        Lead::Alias(addresses) => {
+            let recipients = behind_alias(&ask, &mailbox, addresses, session);
+            Answer::stay(ask.accept(recipients))
+        }
+        Lead::Broken => {
+            let reply = texts::alias_broken(ask.path());
+            refuse(ask, "recipient.alias", reply, session)
+        }
+        Lead::Nobody => {
             probe::found_nobody(session);
             let reply = texts::user_unknown(ask.path());
             refuse(ask, "recipient.unknown", reply, session)
         }
-        Existence::Unknown(reason) => {
+        Lead::Unknown(reason) => {
             let reply = texts::recipient_undecided(ask.path());
             session.log_refusal("recipient.directory", &reply, &reason);
             ask.refuse(reply)
@@ -106,38 +107,36 @@ fn refuse(ask: AskRecipient<'_>, rule: &str, reply: Reply, session: &Session) ->
     ask.refuse(reply)
 }
 
-/// The mailbox that a path in a local domain means; a bare `postmaster` is that of this host.
+/// The mailbox that a path in a local domain means; a bare `postmaster` is that of the main domain (RFC 5321 section 4.5.1).
 fn mailbox_of(path: ForwardPath, session: &Session) -> Option<Mailbox> {
     match path {
         ForwardPath::Mailbox { mailbox, .. } => Some(mailbox),
-        ForwardPath::Postmaster => Mailbox::new("postmaster", session.profile.settings.domain.clone()).ok(),
+        ForwardPath::Postmaster => {
+            Mailbox::new("postmaster", session.profile.settings.main_domain().clone()).ok()
+        }
     }
 }
 
-/// Where an alias leads; `None` when the name is none.
+/// The recipients behind an alias.
 ///
 /// Reports for what is behind an alias name the alias (RFC 3461 section 5.2.7.1), unless the client gave a name itself.
-fn behind_alias(ask: &AskRecipient<'_>, mailbox: &Mailbox, session: &Session) -> Option<Vec<Recipient>> {
-    let targets = session
-        .shared
-        .deps
-        .aliases
-        .load()
-        .lookup(&mailbox.unquoted_local())?;
+fn behind_alias(
+    ask: &AskRecipient<'_>,
+    alias: &Mailbox,
+    addresses: Vec<Mailbox>,
+    session: &Session,
+) -> Vec<Recipient> {
     let (notify, orcpt) = requests(ask, session);
     let orcpt = orcpt.unwrap_or_else(|| {
-        let kind = if mailbox.is_ascii() { "rfc822" } else { "utf-8" };
-        format!("{kind};{mailbox}")
+        let kind = if alias.is_ascii() { "rfc822" } else { "utf-8" };
+        format!("{kind};{alias}")
     });
-    let addresses = targets
-        .into_iter()
-        .filter_map(|target| address_of(target, mailbox));
-    let recipients = addresses.map(|address| Recipient {
+    let recipient = |address| Recipient {
         address,
         notify,
         orcpt: Some(orcpt.clone()),
-    });
-    Some(recipients.collect())
+    };
+    addresses.into_iter().map(recipient).collect()
 }
 
 /// The address of an alias's target; a local name lives in the domain of the alias.
@@ -148,16 +147,10 @@ pub(crate) fn address_of(target: Target, alias: &Mailbox) -> Option<Mailbox> {
     }
 }
 
-/// Whether it is the one address that is always there.
-fn is_postmaster(mailbox: &Mailbox) -> bool {
-    mailbox.unquoted_local().eq_ignore_ascii_case("postmaster")
-}
-
-/// Whether an address in a local domain exists, aliases aside. `postmaster` always does (RFC 5321 section 4.5.1).
-pub(crate) async fn lives_here(mailbox: &Mailbox, session: &Session) -> Existence {
-    if is_postmaster(mailbox) {
-        return Existence::Yes;
-    }
-    let directories = session.shared.deps.directories.load_full();
-    directories.recipient_exists(mailbox).await
+/// Where mail for a local address goes.
+pub(crate) async fn lead(mailbox: &Mailbox, session: &Session) -> Lead {
+    let deps = &session.shared.deps;
+    let (directories, aliases) = (deps.directories.load_full(), deps.aliases.load_full());
+    let residents = session.profile.settings.residents(&directories, &aliases);
+    residents.lead(mailbox).await
 }

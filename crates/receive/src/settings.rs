@@ -1,10 +1,12 @@
 //! What a receiver is told by the configuration, checked already.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use postern_directory::aliases::Aliases;
+use postern_directory::{Directories, Residents};
 use postern_mail::Domain;
 use postern_policy::admission::AdmissionSettings;
 use postern_policy::identity::IdentityRules;
@@ -27,7 +29,7 @@ use crate::probe::ProbeSettings;
 pub struct Settings {
     /// The name by which this server greets, stamps and qualifies (RFC 5321 section 4.1.3).
     pub hostname: String,
-    /// The same as a domain, given to bare addresses of submissions and to `postmaster`.
+    /// The same as a domain, given to bare addresses of submissions.
     pub domain: Domain,
     /// Greeting text, where `{hostname}` and `{date}` are filled in and `ESMTP` follows the host name.
     ///
@@ -37,6 +39,9 @@ pub struct Settings {
     pub privacy: Privacy,
     /// Who may send where.
     pub relay: RelayRules,
+    /// Whether recipients in local domains are taken that no directory knows. Default no. Where a server behind this one knows the
+    /// mailboxes, it says so when it is handed the mail.
+    pub accept_unknown: bool,
     /// As whom a login may act, and which sender addresses it may use. Default: as itself alone, and any.
     pub identity: IdentityRules,
     /// How one logs in.
@@ -223,6 +228,7 @@ impl Settings {
             greeting: "{hostname}".to_owned(),
             privacy: Privacy::default(),
             relay: RelayRules::default(),
+            accept_unknown: false,
             identity: IdentityRules::default(),
             auth: AuthSettings::new(hostname),
             admission: AdmissionSettings::default(),
@@ -238,7 +244,34 @@ impl Settings {
             received_max: 100,
         }
     }
+
+    /// The domain of a bare `postmaster`, whose mail stays here whatever domains there are: that of address literals, or this host's
+    /// if it is local, or else `localhost`, which no other host has (RFC 6761 section 6.3).
+    #[must_use]
+    pub fn main_domain(&self) -> &Domain {
+        match &self.relay.literal_domain {
+            Some(domain) => domain,
+            None if self.relay.local_domains.contains_by_name(&self.domain) => &self.domain,
+            None => &LOCALHOST,
+        }
+    }
+
+    /// Who has a mailbox here.
+    #[must_use]
+    pub fn residents<'a>(&'a self, directories: &'a Directories, aliases: &'a Aliases) -> Residents<'a> {
+        Residents {
+            directories,
+            aliases,
+            local_domains: &self.relay.local_domains,
+            main_domain: self.main_domain(),
+            separator: self.identity.tag_separator,
+            accept_unknown: self.accept_unknown,
+        }
+    }
 }
+
+/// The local domain where there is no other.
+static LOCALHOST: LazyLock<Domain> = LazyLock::new(|| Domain::Name("localhost".into()));
 
 impl AuthSettings {
     /// Least bits that somebody has asked for: none at all where passwords may be shown to all the network.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use jiff::Timestamp;
-use postern_deliver::{Deliverer, Deps, NoTokens, Settings, TlsClients};
+use postern_deliver::{Deliverer, Deps, Everybody, Mailboxes, NoTokens, Settings, TlsClients};
 use postern_mail::address::ParseOptions;
 use postern_mail::{BodyKind, Envelope, Mailbox, QueueId, Recipient, ReversePath};
 use postern_net::resolver::{Resolver, ResolverSettings};
@@ -109,6 +109,25 @@ impl Bench {
         resolver: &ResolverSettings,
         verified: Verification,
     ) -> Self {
+        Self::among(folder, spool, settings, resolver, verified, Arc::new(Everybody))
+    }
+
+    /// With the mailboxes that these tell of.
+    pub fn start_among(settings: Settings, mailboxes: Arc<dyn Mailboxes>) -> Self {
+        let folder = TempDir::new().unwrap();
+        let spool = spool_at(folder.path());
+        let (resolver, verified) = (ResolverSettings::default(), Verification::None);
+        Self::among(folder, spool, settings, &resolver, verified, mailboxes)
+    }
+
+    fn among(
+        folder: TempDir,
+        spool: Arc<SqliteSpool>,
+        settings: Settings,
+        resolver: &ResolverSettings,
+        verified: Verification,
+        mailboxes: Arc<dyn Mailboxes>,
+    ) -> Self {
         let _ = tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
             .with_test_writer()
@@ -124,6 +143,7 @@ impl Bench {
             resolver: Resolver::new(resolver).unwrap(),
             tls: Arc::new(ArcSwap::from_pointee(tls)),
             tokens: Arc::new(NoTokens),
+            mailboxes,
         });
         let shutdown = CancellationToken::new();
         let running = tokio::spawn({

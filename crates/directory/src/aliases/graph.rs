@@ -118,6 +118,16 @@ impl Graph {
         self.walk(index).ok()
     }
 
+    pub(crate) fn contains(&self, local: &str) -> bool {
+        self.by_name.contains_key(&local.to_lowercase())
+    }
+
+    pub(crate) fn names_of_all(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }

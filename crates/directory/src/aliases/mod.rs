@@ -22,8 +22,11 @@ mod files;
 mod graph;
 mod parse;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use postern_mail::{Domain, Mailbox};
 
 use graph::Graph;
@@ -33,6 +36,9 @@ pub const DEPTH_MAX: usize = 10;
 
 /// Most targets of one alias in the end.
 pub const TARGETS_MAX: usize = 10_000;
+
+/// Broken targets that the log is told of; it has heard enough then.
+const TOLD_MAX: usize = 1_000;
 
 /// Where an alias leads in the end.
 #[derive(Clone, Debug, Eq, PartialEq, Hash)]
@@ -61,6 +67,8 @@ pub struct AliasMistake {
 #[derive(Clone, Debug, Default)]
 pub struct Aliases {
     graph: Graph,
+    /// What the log was told of.
+    told: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Aliases {
@@ -78,7 +86,10 @@ impl Aliases {
         let entries = files::read(path, &mut mistakes);
         let graph = Graph::build(path, entries, is_local, &mut mistakes);
         if mistakes.is_empty() {
-            Ok(Self { graph })
+            Ok(Self {
+                graph,
+                told: Arc::default(),
+            })
         } else {
             Err(mistakes)
         }
@@ -89,6 +100,25 @@ impl Aliases {
     #[must_use]
     pub fn lookup(&self, local: &str) -> Option<Vec<Target>> {
         self.graph.lookup(local)
+    }
+
+    /// Whether there is an alias of this name, unquoted.
+    #[must_use]
+    pub fn contains(&self, local: &str) -> bool {
+        self.graph.contains(local)
+    }
+
+    /// Whether this is said for the first time since the aliases were read. What is said is made of what stands in the file, which
+    /// bounds how much of it there is.
+    pub(crate) fn is_news(&self, what: &str) -> bool {
+        let mut told = self.told.lock();
+        told.len() < TOLD_MAX && told.insert(what.to_owned())
+    }
+
+    /// The names of all aliases, in lower case, in order.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        self.graph.names_of_all()
     }
 
     /// How many aliases there are.

@@ -259,6 +259,11 @@ impl Sql {
         Ok(Finding::Granted(account))
     }
 
+    /// Whether there is a query for recipients.
+    pub(crate) fn knows_recipients(&self) -> bool {
+        self.recipient_query.is_some()
+    }
+
     /// Whether the recipient query finds this address.
     pub(crate) async fn recipient_exists(&self, address: &Mailbox) -> Result<bool, Outage> {
         let Some(query) = &self.recipient_query else {

@@ -27,6 +27,9 @@ use super::check_access;
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Targets of aliases that are told of one by one.
+const BROKEN_SHOWN: usize = 20;
+
 #[derive(Serialize)]
 struct Verdict<'a> {
     file: String,
@@ -104,6 +107,7 @@ fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
     check_access::look(&config, named.is_some(), offline, &mut found);
     check_directories(&config, offline, &mut found);
     check_providers(&config, offline, &mut found);
+    check_aliases(&config, offline, &mut found);
     check_aside(&config, &mut found);
     report.extend(found);
     Ok(report)
@@ -118,6 +122,47 @@ fn print_report(path: &str, report: &Report) -> Result<(), Failure> {
         output::print(&format!("{path} is fine"))
     } else {
         output::print(&format!("{path} is fine, with {}", super::count_problems(report)))
+    }
+}
+
+/// Aliases with targets that nobody has. What cannot be asked now is told of elsewhere.
+fn check_aliases(config: &Config, offline: bool, found: &mut Problems) {
+    let relay = &config.receive.relay;
+    let nobody = config.directories.is_empty() && config.aliases.is_empty() && !config.receive.accept_unknown;
+    if nobody && !relay.local_domains.is_empty() {
+        found.warning(
+            None,
+            "there are local domains, and neither a directory nor aliases say who has a mailbox",
+            "",
+            "add a [[directory]] or `aliases`; until then all mail for them but the postmaster's is refused",
+        );
+    }
+    if offline || config.aliases.is_empty() {
+        return;
+    }
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return;
+    };
+    let broken = runtime.block_on(async {
+        let directories = Directories::open_in(config.directories.clone(), environment(config));
+        let directories = directories.await.ok()?;
+        let residents = config.receive.residents(&directories, &config.aliases);
+        residents.broken_aliases().await.ok()
+    });
+    let mut broken = broken.unwrap_or_default();
+    let more = broken.len().saturating_sub(BROKEN_SHOWN);
+    broken.truncate(BROKEN_SHOWN);
+    for (alias, target) in broken {
+        found.warning(
+            None,
+            format!("the alias {alias:?} leads to {target}, which nobody has"),
+            "",
+            "add the user, or correct the aliases; mail for it goes to the other targets, or is refused if there is none",
+        );
+    }
+    if more > 0 {
+        let title = format!("{more} more targets of aliases are nobody's");
+        found.warning(None, title, "", "correct those above, and look again");
     }
 }
 

@@ -5,6 +5,7 @@ mod decoy;
 mod files;
 pub(crate) mod health;
 mod listeners;
+mod mailboxes;
 mod notify;
 pub(crate) mod privileges;
 mod services;

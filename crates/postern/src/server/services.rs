@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::confinement::Granted;
 use super::listeners::{Listeners, bind_all};
+use super::mailboxes::LocalMailboxes;
 use super::sockets::{self, Sockets};
 use super::tokens::TokenSources;
 use super::{AllBound, decoy, files, health, usage};
@@ -149,6 +150,11 @@ impl Services {
             resolver: resolver.clone(),
             tls: Arc::clone(&shared.client_tls),
             tokens: Arc::clone(&own_tokens) as Arc<dyn postern_deliver::Tokens>,
+            mailboxes: Arc::new(LocalMailboxes {
+                settings: Arc::clone(&shared.receive),
+                directories: Arc::clone(&shared.directories),
+                aliases: Arc::clone(&shared.aliases),
+            }),
         });
         let keeper = tokio::spawn(Arc::clone(&own_tokens).keep(stop_usage.clone()));
         let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());

@@ -26,6 +26,7 @@ mod neighbours;
 mod next_hop;
 mod operations;
 mod pam;
+mod recipients;
 mod relay_example;
 mod rights;
 mod seed_procedure;

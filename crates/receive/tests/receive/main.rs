@@ -9,5 +9,6 @@ mod login;
 mod mechanisms;
 mod memory;
 mod messages;
+mod recipients;
 mod sockets;
 mod stop;

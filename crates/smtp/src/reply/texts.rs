@@ -291,13 +291,13 @@ pub fn recipient_later(path: &impl Display) -> Reply {
     )
 }
 
-/// An alias that cannot be followed: it loops, or its file is in disorder.
+/// An alias of which nobody has any target.
 #[must_use]
 pub fn alias_broken(path: &impl Display) -> Reply {
     Reply::new(
-        451,
-        Some(Status(4, 3, 5)),
-        format!("{path}... Alias cannot be expanded now"),
+        550,
+        Some(Status(5, 1, 1)),
+        format!("{path}... Alias leads to nobody"),
     )
 }
 

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use postern_deliver::{Limits, ReportSettings, Settings, Timeouts};
+use postern_policy::DomainSet;
 use postern_policy::origin::{LoginSet, SenderSet};
 use postern_policy::retry::RetrySettings;
 use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, RouteTable, Target, TlsLevel};
 
+use super::receiving::literal_domain;
 use super::{Checking, clamp, domain_set, smarthosts, values};
 use crate::config::file::{self, RouteTo};
 use crate::config::problem::Problems;
@@ -64,18 +66,51 @@ fn routes(c: &mut Checking<'_>) -> RouteTable {
     };
     RouteTable {
         rules,
-        local_domains: c.local_domains.clone(),
+        local_domains: stays_here(c),
         local,
     }
+}
+
+/// Domains whose mail stays here. Without any there is still a postmaster, at `localhost`.
+fn stays_here(c: &Checking<'_>) -> DomainSet {
+    let mut domains = c.local_domains.clone();
+    if literal_domain(c).is_none() {
+        // It is a domain, so it goes in.
+        let _ = domains.insert("localhost");
+    }
+    domains
 }
 
 fn maildir(c: &mut Checking<'_>) -> PathBuf {
     match &c.file.delivery.maildir {
         Some(pattern) => {
             check_pattern(pattern, c.problems);
+            warn_of_shared(pattern, &c.file.local_domains, c.problems);
             pattern.value.clone()
         }
+        None if has_several(&c.file.local_domains) => {
+            c.file.state_dir.join("mail").join("{domain}").join("{local}")
+        }
         None => c.file.state_dir.join("mail").join("{local}"),
+    }
+}
+
+fn has_several(domains: &At<Vec<At<String>>>) -> bool {
+    domains.len() > 1 || domains.iter().any(|domain| domain.contains('*'))
+}
+
+/// A pattern without the domain would mix the mail of `info` in one domain with that of `info` in another.
+fn warn_of_shared(pattern: &At<PathBuf>, domains: &At<Vec<At<String>>>, problems: &mut Problems) {
+    if has_several(domains) && !pattern.to_string_lossy().contains("{domain}") {
+        problems.warning(
+            pattern.span.clone(),
+            "users of the same name in different domains share one Maildir",
+            "no {domain} in it",
+            format!(
+                "write \"{}\", and move what lies there",
+                pattern.to_string_lossy().replace("{local}", "{domain}/{local}")
+            ),
+        );
     }
 }
 
@@ -193,6 +228,9 @@ fn target(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Proble
         (None, Some(RouteTo::Maildir)) => {
             if let Some(pattern) = &route.maildir {
                 check_pattern(pattern, problems);
+                if let Some(domains) = &route.domains {
+                    warn_of_shared(pattern, domains, problems);
+                }
             }
             let pattern = route.maildir.as_ref().map_or(maildir, |pattern| &pattern.value);
             Some(Target::Maildir(pattern.clone()))

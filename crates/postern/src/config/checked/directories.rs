@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use postern_directory::{DirectorySettings, PamSettings, SaslauthdSettings, UsersSettings};
 
 use super::{Checking, clamp, dovecot, ldap, logins, sql, values};
-use crate::config::file::{Directory, PamTable, Postern, SaslauthdTable, UsersTable};
+use crate::config::file::{Directory, LocalRecipients, PamTable, Postern, SaslauthdTable, UsersTable};
 use crate::config::read::At;
 
 /// The file of own users in the state directory.
@@ -43,7 +43,42 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<DirectorySettings> {
             settings.push(one);
         }
     }
+    check_recipients(&settings, c);
     settings
+}
+
+/// A site that could tell of no recipient that it exists would refuse all its mail.
+fn check_recipients(settings: &[DirectorySettings], c: &mut Checking<'_>) {
+    let file = c.file;
+    let asks = *file.local_recipients == LocalRecipients::Known && !file.local_domains.is_empty();
+    let is_known = file.aliases.is_some() || settings.iter().any(DirectorySettings::knows_recipients);
+    if asks
+        && !is_known
+        && let Some(first) = file.directory.value.first()
+        // One with a mistake may be the one that knows.
+        && settings.len() == file.directory.len()
+    {
+        c.problems.error(
+            first.span.clone(),
+            "no directory can tell which recipients in `local_domains` exist",
+            "knows passwords, not addresses: all mail for them would be refused",
+            "add users (`kind = \"users\"`), an LDAP directory, a SQL one with `recipient_query`, or \
+             `aliases` that name each user (`ann: ann`); or, with `lmtp` in \
+             [delivery], `local_recipients = \"any\"`, which leaves it to that server",
+        );
+    }
+    if !asks
+        && !file.local_domains.is_empty()
+        && file.delivery.lmtp.is_empty()
+        && let Some(span) = &file.local_recipients.span
+    {
+        c.problems.warning(
+            Some(span.clone()),
+            "every name in `local_domains` that somebody writes to gets a Maildir",
+            "meant for servers behind this one that know the mailboxes",
+            "add `lmtp` to [delivery], or remove `local_recipients`",
+        );
+    }
 }
 
 /// A directory that finds the same account whatever the domain, beside others that tell logins apart by it: `ann@PARTNER.TEST`

@@ -23,22 +23,10 @@ pub(super) fn check(c: &mut Checking<'_>) -> IdentityRules {
         }
         names.push(&name.value);
     }
-    let separator = written.tag_separator.as_ref();
-    let tag_separator = separator.and_then(|separator| separator.value.chars().next());
-    if let (Some(separator), Some(written)) = (tag_separator, separator)
-        && (separator.is_alphanumeric() || matches!(separator, '@' | '"' | '.' | '\\'))
-    {
-        c.problems.error(
-            written.span.clone(),
-            "`tag_separator` in [identity] stands in ordinary addresses",
-            "would make one user's address a tag of another's",
-            "choose for example \"+\" or \"-\"",
-        );
-    }
     IdentityRules {
         senders,
         aliases: *written.aliases,
-        tag_separator,
+        tag_separator: *written.tag_separator,
         grants: written.grant.value.iter().map(grant).collect(),
         machines: *c.file.relay.machine_senders,
     }

@@ -14,6 +14,7 @@ use postern_policy::throttle::ThrottleSettings;
 use postern_receive::{AuthRule, Extensions, Limits, ProbeSettings, Role, Settings, Timeouts};
 
 use super::{Checking, clamp, identity, logins, values};
+use crate::config::file::LocalRecipients;
 use crate::config::problem::Problems;
 use crate::config::read::At;
 
@@ -25,6 +26,7 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
         greeting: file.greeting.value.clone(),
         privacy: Privacy::parse(values(&file.privacy.value)).unwrap_or_default(),
         relay: relay(c),
+        accept_unknown: *file.local_recipients == LocalRecipients::Any,
         identity: identity::check(c),
         auth: logins::check(c, tls),
         admission: admission(c),
@@ -156,7 +158,7 @@ pub(super) fn refuse_everybody(
 }
 
 /// The local domain that an address literal of this host stands for: that of the host if there is mail for it, or else the first.
-fn literal_domain(c: &Checking<'_>) -> Option<Domain> {
+pub(super) fn literal_domain(c: &Checking<'_>) -> Option<Domain> {
     if c.local_domains.contains_by_name(&c.domain) {
         return Some(c.domain.clone());
     }

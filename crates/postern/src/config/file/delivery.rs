@@ -70,8 +70,8 @@ table! {
         /// Further names of this server. MX records that point at one of them, or at `hostname`, are not followed.
         own_names: Vec<At<String>> = List(HostName), default "[]";
         /// Where the Maildir of a recipient in `local_domains` is. `{local}` and `{domain}` stand for the parts of the
-        /// address, in lower case, with characters that mean something in a path written as `%XX`.
-        maildir: PathBuf = FilePath, optional "\"/var/mail/{domain}/{local}\"" else "`mail/{local}` in `state_dir`";
+        /// address, in lower case, with characters that mean something in a path written as `%XX`. A detail behind `tag_separator` is left out.
+        maildir: PathBuf = FilePath, optional "\"/var/mail/{domain}/{local}\"" else "`mail/{local}` in `state_dir`; `mail/{domain}/{local}` where `local_domains` has more than one";
         /// Hosts that take mail for `local_domains` by LMTP, tried in order, instead of Maildirs.
         lmtp: Vec<At<Hop>> = List(NextHop), default "[]";
         /// The largest message returned whole in a bounce, where that was asked for; of a larger one the header goes back.

@@ -2,7 +2,7 @@
 
 use postern_policy::identity::{AddressPattern, AliasRule, LoginPattern};
 
-use super::words::{AddressPatternText, LoginPatternText};
+use super::words::{AddressPatternText, LoginPatternText, Separator};
 use crate::config::kinds::{Choice, Line, List, OneOf, Sections};
 use crate::config::read::{At, table};
 
@@ -15,9 +15,10 @@ table! {
         /// Which aliases count as addresses of those they lead to: those that lead to one user alone, those that lead to the user
         /// among others, or none.
         aliases: AliasRule = OneOf::<AliasRule>::new(), default "\"sole\"";
-        /// The character behind which the owner of an address may put a tag: with `"+"`, who owns `acaird@example.org` may send as
-        /// `acaird+shop@example.org`. Only for sites where no two users' addresses differ by a tag.
-        tag_separator: String = Line(1), optional "\"+\"" else "tags are nobody's";
+        /// The character behind which an address may have a detail, as Postfix's `recipient_delimiter`: mail for
+        /// `acaird+shop@example.org` goes to `acaird@example.org`, unless the longer address is an account or an alias itself, and who
+        /// owns `acaird@example.org` may send as it. `""` for none: where addresses of different users differ by a detail.
+        tag_separator: Option<char> = Separator, default "\"+\"";
         /// What is granted beyond what directories say.
         grant: Vec<At<GrantTable>> = Sections::<GrantTable>::new(), default "[]";
     }

@@ -42,7 +42,7 @@ pub(crate) use self::tls::Tls;
 
 use self::directory::DirectoryKind;
 use self::words::{DomainPattern, HostName, PrivacyFlag};
-use super::kinds::{FilePath, Line, List, Section, Sections, Size, Switch};
+use super::kinds::{Choice, FilePath, Line, List, OneOf, Section, Sections, Size, Switch};
 use super::read::{At, table};
 
 table! {
@@ -64,8 +64,13 @@ table! {
         /// so. A reload cannot name new places: that takes a restart, and so does a change of this key.
         sandbox: bool = Switch, default "true";
         /// Domains whose mailboxes are here. Mail for them is taken from anyone, if the recipient exists in a
-        /// directory or is an alias; `postmaster` always does. `"*.example.org"` stands for all names below it.
+        /// directory or is an alias; `postmaster` always does, and has the Maildir of this name unless an alias leads
+        /// elsewhere. `"*.example.org"` stands for all names below it.
         local_domains: Vec<At<String>> = List(DomainPattern), default "[]";
+        /// Which recipients in `local_domains` exist: those that are `"known"` to a directory or the aliases, or `"any"`. The latter is for
+        /// a server behind this one that knows the mailboxes (`lmtp` in `[delivery]`): it refuses what it does not have, and the sender
+        /// gets a bounce then. With Maildirs, every name that somebody writes to gets one.
+        local_recipients: LocalRecipients = OneOf::<LocalRecipients>::new(), default "\"known\"";
         /// Domains of servers behind this one. Mail for them is taken from anyone and goes the way of its route;
         /// whether the recipient exists is not checked here.
         relay_domains: Vec<At<String>> = List(DomainPattern), default "[]";
@@ -132,4 +137,15 @@ table! {
         /// How the server stops.
         shutdown: Shutdown = Section::<Shutdown>::new(), default "{}";
     }
+}
+
+/// Which recipients in local domains exist.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum LocalRecipients {
+    Known,
+    Any,
+}
+
+impl Choice for LocalRecipients {
+    const WORDS: &'static [(&'static str, Self)] = &[("known", Self::Known), ("any", Self::Any)];
 }

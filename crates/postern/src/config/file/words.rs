@@ -97,6 +97,24 @@ word! {
 }
 
 word! {
+    /// What stands between a name and a detail of an address.
+    Separator("character, or \"\"", "\"+\"", Option<char>) = |written, place| {
+        let mut chars = written.chars();
+        let separator = chars.next();
+        if chars.next().is_some() || separator.is_some_and(char::is_control) {
+            return Err(("not one character".into(), place.remedy()));
+        }
+        if separator.is_some_and(|c| c.is_alphanumeric() || matches!(c, '@' | '"' | '.' | '\\')) {
+            return Err((
+                "stands in ordinary addresses: one user's would be a detail of another's".into(),
+                "choose for example \"+\" or \"-\", or \"\" for none".into(),
+            ));
+        }
+        Ok(separator)
+    }
+}
+
+word! {
     /// One login, all of a domain, or all.
     LoginPatternText("login, \"*@domain\" or \"*\"", "\"acaird\"", identity::LoginPattern) = |written, _| {
         identity::LoginPattern::parse(written).map_err(|_| (

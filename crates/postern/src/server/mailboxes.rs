@@ -1,0 +1,48 @@
+//! Whose mailboxes are here, for delivery: by the directories, aliases and settings that count now.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use postern_deliver::{Asked, Mailboxes, Residence};
+use postern_directory::aliases::Aliases;
+use postern_directory::{self as directory, Directories, Lead};
+use postern_mail::Mailbox;
+use postern_receive::Settings;
+
+/// What the answers are made from; a reload swaps it.
+pub(super) struct LocalMailboxes {
+    pub(super) settings: Arc<ArcSwap<Settings>>,
+    pub(super) directories: Arc<ArcSwap<Directories>>,
+    pub(super) aliases: Arc<ArcSwap<Aliases>>,
+}
+
+impl Mailboxes for LocalMailboxes {
+    fn residence<'a>(&'a self, address: &'a Mailbox) -> Asked<'a, Residence> {
+        Box::pin(async move {
+            let settings = self.settings.load_full();
+            let (directories, aliases) = (self.directories.load_full(), self.aliases.load_full());
+            let residents = settings.residents(&directories, &aliases);
+            match residents.residence(address).await {
+                directory::Residence::Mailbox(mailbox) => Residence::Mailbox(mailbox),
+                directory::Residence::Nobody => Residence::Nobody,
+                directory::Residence::Unknown(reason) => Residence::Unknown(reason),
+            }
+        })
+    }
+
+    fn readers<'a>(&'a self, address: &'a Mailbox) -> Asked<'a, Vec<Mailbox>> {
+        Box::pin(async move {
+            let settings = self.settings.load_full();
+            let (directories, aliases) = (self.directories.load_full(), self.aliases.load_full());
+            let residents = settings.residents(&directories, &aliases);
+            if !residents.is_local(address.domain()) {
+                return vec![address.clone()];
+            }
+            match residents.lead(address).await {
+                Lead::Itself | Lead::Unknown(_) => vec![address.clone()],
+                Lead::Alias(addresses) => addresses,
+                Lead::Broken | Lead::Nobody => Vec::new(),
+            }
+        })
+    }
+}
