@@ -4,6 +4,7 @@ mod health;
 mod lookup;
 mod shapes;
 mod spelling;
+mod standing;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::workers::Asker;
 use self::health::Health;
 pub use self::health::{DirectoryState, DirectoryStatus};
 use self::shapes::Shapes;
+pub use self::standing::{Proof, Standing};
 
 /// Longest login and longest password put to a directory, in octets.
 const TEXT_MAX: usize = 1_024;
@@ -445,6 +447,7 @@ impl Directory {
             Kind::Sql(sql) => sql.check_password(login, password, asker).await,
             Kind::Pam(helper) => helper.check_password(login, password, asker).await,
         };
+        let found = self.proved(found, login);
         if let Ok(Finding::Granted(account)) = &found {
             // The time counts from the question: what changes while it is under way is seen no later.
             self.recent.note(login, password, place, account, now);

@@ -40,7 +40,8 @@ mod verified;
 mod workers;
 
 pub use directories::{
-    Directories, DirectoryError, DirectorySettings, DirectoryState, DirectoryStatus, Environment,
+    Directories, DirectoryError, DirectorySettings, DirectoryState, DirectoryStatus, Environment, Proof,
+    Standing,
 };
 pub use discover::{FindServers, FoundServers, ServiceRecord};
 pub use dovecot::{DovecotPlace, DovecotSettings};

@@ -1,5 +1,7 @@
 //! What directories find out, as types.
 
+use crate::directories::Proof;
+
 /// An account that has logged in.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Account {
@@ -15,6 +17,8 @@ pub struct Account {
     /// The accounts that have made it their delegate: it may send with their addresses. Empty where the directory knows
     /// of none.
     pub acts_for: Vec<Owner>,
+    /// By what the directory has granted the login.
+    pub proof: Proof,
 }
 
 /// An account that lets another send in its name.
@@ -97,6 +101,10 @@ pub enum DenyReason {
     AppPasswordExpired,
     /// The right app password, from a network that it is not meant for.
     WrongNetwork,
+    /// The password was right at the login, and is another one now.
+    PasswordChanged,
+    /// The app password was right at the login, and was taken back since.
+    AppPasswordRevoked,
 }
 
 impl DenyReason {
@@ -121,6 +129,8 @@ impl DenyReason {
             Self::WrongPassword => "wrong password",
             Self::AppPasswordExpired => "app password expired",
             Self::WrongNetwork => "app password from another network",
+            Self::PasswordChanged => "password changed since the login",
+            Self::AppPasswordRevoked => "app password revoked since the login",
         }
     }
 
@@ -143,7 +153,9 @@ impl DenyReason {
             | Self::NotInGroup
             | Self::WrongPassword
             | Self::AppPasswordExpired
-            | Self::WrongNetwork => true,
+            | Self::WrongNetwork
+            | Self::PasswordChanged
+            | Self::AppPasswordRevoked => true,
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod relay;
 pub mod retry;
 pub mod room;
 pub mod route;
+pub mod standing;
 pub mod throttle;
 pub mod units;
 

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod identity;
+mod sessions;
 mod user;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,6 +15,7 @@ use crate::commands::version;
 use crate::exit;
 
 pub(crate) use self::identity::{AddressCommand, DelegateCommand, ExplainArgs, GroupCommand};
+pub(crate) use self::sessions::{SessionFilterArgs, SessionsArgs, SessionsCommand};
 pub(crate) use self::user::{AppPasswordCommand, ImportArgs};
 
 /// A mail relay: takes mail from those who prove who they are, and loses none.
@@ -50,6 +52,8 @@ pub(crate) enum Command {
     Cert(CertArgs),
     /// Shows and changes what waits for delivery
     Queue(QueueArgs),
+    /// Shows who is connected, and ends sessions
+    Sessions(SessionsArgs),
     /// Has the running server read its configuration and certificates again
     Reload(ListingArg),
     /// Asks PAM for the server, which has no rights of its own
@@ -422,7 +426,7 @@ pub(crate) enum QueueCommand {
         #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
         limit: u32,
         /// List the next hops of late instead, with their connections and last errors
-        #[arg(long, conflicts_with_all = ["domain", "sender", "held", "limit"])]
+        #[arg(long, conflicts_with_all = ["domain", "sender", "login", "held", "limit"])]
         destinations: bool,
         #[command(flatten)]
         json: JsonArg,
@@ -474,6 +478,9 @@ pub(crate) struct FilterArgs {
     /// Those from this sender; <> for reports
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) sender: Option<String>,
+    /// Those submitted with this login, in any case
+    #[arg(long, value_name = "LOGIN")]
+    pub(crate) login: Option<String>,
     /// Those that are held
     #[arg(long)]
     pub(crate) held: bool,
@@ -482,7 +489,7 @@ pub(crate) struct FilterArgs {
 /// Messages by id or by what they have in common.
 #[derive(Args, Clone, Debug)]
 #[command(group(
-    ArgGroup::new("which").required(true).multiple(true).args(["ids", "domain", "sender", "held", "all"])
+    ArgGroup::new("which").required(true).multiple(true).args(["ids", "domain", "sender", "login", "held", "all"])
 ))]
 pub(crate) struct SelectArgs {
     /// Queue ids
@@ -491,7 +498,7 @@ pub(crate) struct SelectArgs {
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
     /// Every message
-    #[arg(long, conflicts_with_all = ["ids", "domain", "sender", "held"])]
+    #[arg(long, conflicts_with_all = ["ids", "domain", "sender", "login", "held"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) json: JsonArg,

@@ -67,6 +67,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Login(args) => commands::login::run(args),
         Command::Cert(args) => commands::cert::run(args.command),
         Command::Queue(args) => commands::queue::run(args),
+        Command::Sessions(args) => commands::sessions::run(args),
         Command::Reload(args) => commands::reload::run(&args),
         Command::PamHelper(args) => commands::pam_helper::serve(&args),
         Command::PamWorker(args) => commands::pam_helper::work_once(&args),

@@ -20,13 +20,14 @@ use tracing::debug;
 use crate::count::{Counted, Cut};
 use crate::intake::{self, Decoder, Intake};
 use crate::io::{COMMAND_ROOM, CUT_MAX, End, Io};
+use crate::live::Ended;
 use crate::opening;
 use crate::profile::Profile;
 use crate::receiver::Shared;
 use crate::room::Held;
 use crate::session::Session;
 use crate::stamp::ClientFacts;
-use crate::{login, names, recipient, sender};
+use crate::{login, names, recipient, sender, standing};
 
 /// One connection with its dialogue.
 struct Connection<'a> {
@@ -84,6 +85,7 @@ pub(crate) async fn serve(
             return opening::send_away(stream, &session, &reply).await;
         }
     }
+    session.entry.live().is_admitted(session.peer, counted.signal());
     let peer = session.peer;
     debug!(target: "postern::connect", session = %session.id, listener = session.listener(), %peer, "connect");
     let mut io = Io::new(MailStream::Plain(stream), session.profile.settings.timeouts.write);
@@ -142,6 +144,7 @@ async fn say_goodbye(io: &mut Io, session: &Session, end: &End) {
             let reply = match cut {
                 Cut::Stop => texts::SHUTTING_DOWN,
                 Cut::Displaced => texts::TOO_BUSY,
+                Cut::Ended => return say_why(io, session).await,
             };
             if *cut == Cut::Displaced {
                 session.log_refusal("admission.displaced", &reply, cut);
@@ -152,6 +155,20 @@ async fn say_goodbye(io: &mut Io, session: &Session, end: &End) {
             }
         }
         End::Gone | End::Lost(_) | End::Layer(_) | End::Handshake(_) => {}
+    }
+}
+
+/// Tells the client that an administrator wants it, or that its login holds no more.
+async fn say_why(io: &mut Io, session: &Session) {
+    let (rule, reply, reason) = match session.entry.live().ended() {
+        Some(Ended::Lapsed(lapse)) => (lapse.rule(), texts::LOGIN_OVER, lapse.to_string()),
+        Some(Ended::Administrator(by)) => ("session.ended", texts::SESSION_ENDED, format!("ended by {by}")),
+        None => return,
+    };
+    session.log_refusal(rule, &reply, &reason);
+    if let Some(_lingering) = session.shared.counts.linger() {
+        io.put(&reply);
+        io.close_within(CUT_MAX, true).await;
     }
 }
 
@@ -285,7 +302,13 @@ impl Connection<'_> {
                 log_protocol(&answer, session);
                 answer
             }
-            Step::Sender(ask) => judge_sender(ask, session),
+            Step::Sender(ask) => match standing::ended(session).await {
+                Some(ended) => Answer {
+                    reply: ask.refuse(ended.reply),
+                    close: ended.close,
+                },
+                None => judge_sender(ask, session),
+            },
             Step::Recipient(ask) => {
                 *envelope_lines += consumed as u64;
                 let wanted = *envelope_lines + ask.taken() as u64 * RECIPIENT_COST;

@@ -66,6 +66,9 @@ pub(crate) enum Cut {
     /// Its place was given to another.
     #[error("sessions are scarce, and another network has fewer")]
     Displaced,
+    /// An administrator wants it, or its login holds no more: the list of sessions knows which.
+    #[error("ended from outside")]
+    Ended,
 }
 
 /// What reaches a session from outside.
@@ -461,10 +464,11 @@ impl Default for Signal {
 
 impl Signal {
     /// Has the session end. The first reason stands.
-    fn cut(&self, cut: Cut) {
+    pub(crate) fn cut(&self, cut: Cut) {
         let reason = match cut {
             Cut::Stop => 1,
             Cut::Displaced => 2,
+            Cut::Ended => 3,
         };
         let _ = self
             .cut
@@ -478,7 +482,8 @@ impl Signal {
             let cut = match self.cut.load(Ordering::Acquire) {
                 0 => None,
                 1 => Some(Cut::Stop),
-                _ => Some(Cut::Displaced),
+                2 => Some(Cut::Displaced),
+                _ => Some(Cut::Ended),
             };
             if let Some(cut) = cut
                 && !self.busy.load(Ordering::Acquire)

@@ -16,6 +16,8 @@ use crate::{AuthRule, ListenerSettings, ListenerTls, Plaintext, Role, Settings};
 pub(crate) struct Profile {
     pub(crate) settings: Arc<Settings>,
     pub(crate) listener: Arc<ListenerSettings>,
+    /// What holds for sessions that begin now.
+    pub(crate) listener_now: Arc<ArcSwap<ListenerSettings>>,
     pub(crate) tls: Arc<Option<ServerTls>>,
     pub(crate) rules: Arc<Rules>,
 }
@@ -52,6 +54,7 @@ impl ProfileCache {
         let profile = Arc::new(Profile {
             settings,
             listener,
+            listener_now: Arc::clone(&self.listener),
             tls,
             rules,
         });

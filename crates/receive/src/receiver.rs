@@ -24,6 +24,7 @@ use tracing::{error, warn};
 
 use crate::connection;
 use crate::count::{Cut, SessionCounts};
+use crate::live::LiveSessions;
 use crate::probe::Probes;
 use crate::profile::ProfileCache;
 use crate::room::Room;
@@ -71,6 +72,7 @@ pub(crate) struct Shared {
     pub(crate) deps: Deps,
     pub(crate) counts: Arc<SessionCounts>,
     pub(crate) room: Arc<Room>,
+    pub(crate) live: Arc<LiveSessions>,
     pub(crate) throttle: Mutex<LoginThrottle>,
     pub(crate) probes: Probes,
     pub(crate) usage: Mutex<Usage>,
@@ -91,6 +93,7 @@ impl Receiver {
                 deps,
                 counts: Arc::default(),
                 room: Arc::default(),
+                live: Arc::default(),
                 throttle: Mutex::new(throttle),
                 probes: Probes::default(),
                 usage: Mutex::default(),

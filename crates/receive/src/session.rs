@@ -21,10 +21,12 @@ use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 use tracing::info;
 
+use crate::live::Entry;
 use crate::login::{CertificateOrigin, Origin, TlsOrigin};
 use crate::profile::Profile;
 use crate::receiver::Shared;
 use crate::room::{Held, Owner};
+use crate::standing::Standing;
 use crate::{AuthRule, Role};
 
 /// The name of SMTP among services of SASL.
@@ -54,6 +56,8 @@ pub(crate) struct Session {
     useful_at: Instant,
     /// What is written of it into the log.
     noise: Mutex<SessionNoise>,
+    /// How it is seen from outside.
+    pub(crate) entry: Entry,
     pub(crate) profile: Arc<Profile>,
     pub(crate) shared: Arc<Shared>,
 }
@@ -68,6 +72,8 @@ pub(crate) struct Login {
     pub(crate) trusted: bool,
     /// Strength of the SASL security layer.
     pub(crate) layer_bits: u32,
+    /// Whether it still holds.
+    pub(crate) standing: Arc<Standing>,
 }
 
 impl Login {
@@ -90,8 +96,10 @@ impl Login {
 impl Session {
     pub(crate) fn new(shared: Arc<Shared>, profile: Arc<Profile>, peer: SocketAddr) -> Self {
         let now = Instant::now();
+        let id = shared.ids.next();
         let mut session = Self {
-            id: shared.ids.next(),
+            entry: shared.live.enter(&id, &profile, peer),
+            id,
             peer,
             peer_name: None,
             tls: None,
@@ -219,6 +227,7 @@ impl Session {
     /// Takes over what a handshake has shown.
     pub(crate) fn secured(&mut self, facts: TlsFacts) {
         self.login = None;
+        self.entry.live().is_secured(facts.version);
         self.certificate = match (&facts.verify, &facts.client_certificate) {
             (Verify::Ok, Some(certificate)) => Some(CertificateFacts {
                 subject: certificate.subject.clone(),

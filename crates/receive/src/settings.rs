@@ -99,6 +99,11 @@ pub struct AuthSettings {
     pub service_names: Vec<String>,
     /// Iterations shown for SCRAM accounts that do not exist: those of new keys. Default 16,384.
     pub scram_iterations: u32,
+    /// How often directories other than own users are asked whether the login of an open session still holds: at most so
+    /// often, and only before a message. Default 1 minute.
+    pub recheck: Duration,
+    /// How old a login may become before its client has to log in again; zero for as old as the session. Default 1 day.
+    pub login_lifetime: Duration,
     /// Whose logins verified certificates are, for EXTERNAL. Default nobody's.
     pub certificates: Vec<CertificateLogin>,
     /// Kerberos, for GSSAPI; without it, it is not offered. Default none.
@@ -294,6 +299,8 @@ impl AuthSettings {
             realm: hostname.to_owned(),
             service_names: vec![hostname.to_owned()],
             scram_iterations: ITERATIONS_DEFAULT,
+            recheck: Duration::from_secs(60),
+            login_lifetime: Duration::from_secs(86_400),
             certificates: Vec::new(),
             kerberos: None,
             trust: LoginTrust::default(),

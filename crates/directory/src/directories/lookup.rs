@@ -7,9 +7,9 @@ use postern_mail::normal_login;
 use postern_sasl::StoredKey;
 
 use super::spelling::is_other_spelling;
-use super::{Directories, Directory, Kind, TEXT_MAX};
+use super::{Directories, Directory, Kind, Proof, TEXT_MAX};
 use crate::keys::{KeyFinding, KeyKind, KeyVerdict};
-use crate::verdict::{DenyReason, Finding, Outage, PasswordVerdict};
+use crate::verdict::{Account, DenyReason, Finding, Outage, PasswordVerdict};
 use crate::workers::Asker;
 
 impl Directories {
@@ -132,6 +132,13 @@ impl Directory {
             Kind::Sql(sql) => sql.lookup_key(login, kind, asker).await,
             _ => Ok(KeyFinding::Denied(DenyReason::UnknownUser)),
         };
+        let found = found.map(|finding| match finding {
+            KeyFinding::Found { account, key } => KeyFinding::Found {
+                account: self.with_proof(account, login),
+                key,
+            },
+            denied => denied,
+        });
         self.watch(found, begun)
     }
 
@@ -143,7 +150,30 @@ impl Directory {
             Kind::Sql(sql) => sql.find_account(login).await,
             _ => return Ok(Finding::Denied(DenyReason::UnknownUser)),
         };
-        self.watch(found, begun)
+        self.watch(self.proved(found, login), begun)
+    }
+
+    /// Notes by what a login was granted.
+    pub(super) fn proved(&self, found: Result<Finding, Outage>, login: &str) -> Result<Finding, Outage> {
+        found.map(|finding| match finding {
+            Finding::Granted(account) => Finding::Granted(self.with_proof(account, login)),
+            denied => denied,
+        })
+    }
+
+    /// Own users have said it themselves.
+    fn with_proof(&self, account: Account, login: &str) -> Account {
+        let can_be_asked = match &self.kind {
+            Kind::Ldap(ldap) => ldap.searches(),
+            Kind::Sql(_) => true,
+            Kind::Users(_) | Kind::Saslauthd(_) | Kind::Dovecot(_) | Kind::Pam(_) => return account,
+        };
+        let proof = if can_be_asked {
+            Proof::foreign(login)
+        } else {
+            Proof::default()
+        };
+        Account { proof, ..account }
     }
 }
 

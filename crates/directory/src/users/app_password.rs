@@ -56,7 +56,7 @@ pub struct AppPassword {
 pub(super) struct FoundAppPassword {
     pub(super) id: i64,
     pub(super) label: String,
-    expires_at: Option<i64>,
+    pub(super) expires_at: Option<i64>,
     networks: String,
     last_used_at: Option<i64>,
     last_used_from: Option<String>,
@@ -73,6 +73,18 @@ pub(super) struct Used {
 }
 
 impl FoundAppPassword {
+    /// Of the columns id, label, expires_at, networks, last_used_at and last_used_from.
+    pub(super) fn from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            label: row.get(1)?,
+            expires_at: row.get(2)?,
+            networks: row.get(3)?,
+            last_used_at: row.get(4)?,
+            last_used_from: row.get(5)?,
+        })
+    }
+
     /// Why it does not hold now, or not for this peer.
     pub(super) fn refusal(&self, enabled: bool, now: Timestamp, peer: Option<IpAddr>) -> Option<DenyReason> {
         if !enabled {
@@ -252,7 +264,10 @@ impl UserStore {
             "SELECT id, label, expires_at, networks, last_used_at, last_used_from FROM app_passwords \
              WHERE digest = ?1 AND login = ?2",
         )?;
-        let found = statement.query_row(params![digest(login, &letters), login], found_from_row);
+        let found = statement.query_row(
+            params![digest(login, &letters), login],
+            FoundAppPassword::from_row,
+        );
         Ok(found.optional()?)
     }
 
@@ -267,7 +282,7 @@ impl UserStore {
             "SELECT id, label, expires_at, networks, last_used_at, last_used_from FROM app_passwords \
              WHERE login = ?1 AND label = ?2 COLLATE NOCASE ORDER BY label = ?2 DESC LIMIT 1",
         )?;
-        let found = statement.query_row([login, label.trim()], found_from_row);
+        let found = statement.query_row([login, label.trim()], FoundAppPassword::from_row);
         Ok(found.optional()?)
     }
 
@@ -280,17 +295,6 @@ impl UserStore {
             Ok(())
         })
     }
-}
-
-fn found_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<FoundAppPassword> {
-    Ok(FoundAppPassword {
-        id: row.get(0)?,
-        label: row.get(1)?,
-        expires_at: row.get(2)?,
-        networks: row.get(3)?,
-        last_used_at: row.get(4)?,
-        last_used_from: row.get(5)?,
-    })
 }
 
 /// An app password in the form in which it was shown, which its keys are made of.

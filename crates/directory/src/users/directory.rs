@@ -13,9 +13,10 @@ use tracing::{error, info, warn};
 use super::app_password::{FoundAppPassword, Used, is_app_password};
 use super::labelled;
 use super::recent::Recent;
+use super::standing::OwnProof;
 use super::store::{Record, UserError, UserStore};
 use super::{UsersSettings, hash};
-use crate::directories::SetUpError;
+use crate::directories::{Proof, SetUpError};
 use crate::verdict::{Account, DenyReason, Finding, Outage, Owner};
 use crate::verified::VerifiedCache;
 use crate::workers::{Asker, Workers};
@@ -177,7 +178,7 @@ impl Shared {
         let version = store.is_current().then(|| store.try_version()).flatten()?;
         let record = self.recent.lock().get(&store, version, login)?;
         let verified = self.verified.lock().holds(&record.hash, password, Instant::now());
-        verified.then(|| Finding::Granted(self.account(Record::clone(&record))))
+        verified.then(|| Finding::Granted(self.account_by_password(Record::clone(&record))))
     }
 
     fn look_up(
@@ -208,17 +209,18 @@ impl Shared {
         if record.enabled && self.verified.lock().holds(&record.hash, password, Instant::now()) {
             let kept = Arc::new(record.clone());
             self.recent.lock().keep(&store, version, login.to_owned(), kept);
-            return Ok(Known::Settled(Finding::Granted(self.account(record))));
+            return Ok(Known::Settled(Finding::Granted(self.account_by_password(record))));
         }
         Ok(Known::ToHash(Some(record)))
     }
 
     fn with_app_password(&self, record: Record, found: &FoundAppPassword, peer: Option<IpAddr>) -> Known {
         let now = Timestamp::now();
+        let proof = OwnProof::app_password(&record, found);
         match found.refusal(record.enabled, now, peer) {
             Some(reason) => Known::Settled(Finding::DeniedTo(record.login, reason)),
             None => Known::AppPassword(
-                Finding::Granted(self.account(record)),
+                Finding::Granted(self.account(record, proof)),
                 found.used(now, peer),
                 (found.id, found.label.clone()),
             ),
@@ -240,7 +242,7 @@ impl Shared {
         }
         self.upgrade_keys(&record, password);
         self.verified.lock().note(&record.hash, password, Instant::now());
-        Ok(Finding::Granted(self.account(record)))
+        Ok(Finding::Granted(self.account_by_password(record)))
     }
 
     /// Replaces the hash of an older scheme. A failure is no matter of this login: the next one tries again.
@@ -270,7 +272,21 @@ impl Shared {
         }
     }
 
-    pub(super) fn account(&self, record: Record) -> Account {
+    /// A number for the state of the file, if it can be had without waiting.
+    pub(super) fn state(&self) -> Option<u64> {
+        let store = self.store.try_read()?.clone()?;
+        let version = store.is_current().then(|| store.try_version()).flatten()?;
+        let (device, inode) = store.identity();
+        // Where versions are counted anew, the file is another one.
+        Some(device.rotate_left(48) ^ inode.rotate_left(24) ^ version.cast_unsigned())
+    }
+
+    pub(super) fn account_by_password(&self, record: Record) -> Account {
+        let proof = OwnProof::password(&record);
+        self.account(record, proof)
+    }
+
+    pub(super) fn account(&self, record: Record, proof: OwnProof) -> Account {
         let owner = |owner: Owner| Owner {
             addresses: self.addresses(&owner.login, owner.addresses),
             login: owner.login,
@@ -280,6 +296,7 @@ impl Shared {
             login: record.login,
             groups: record.groups,
             acts_for: record.acts_for.into_iter().map(owner).collect(),
+            proof: Proof::own(proof),
         }
     }
 

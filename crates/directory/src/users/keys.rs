@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use secrecy::SecretString;
 
 use super::directory::{Shared, Users, blocking};
+use super::standing::OwnProof;
 use super::store::{Record, UserError, UserStore, canonical};
 use crate::keys::{KeyFinding, KeyKind};
 use crate::verdict::{DenyReason, Finding, Outage};
@@ -146,7 +147,7 @@ impl Users {
                 (Some(record), _) if !record.enabled => KeyFinding::Denied(DenyReason::Disabled),
                 (Some(_), None) => KeyFinding::Denied(DenyReason::NoKey),
                 (Some(record), Some(key)) => KeyFinding::Found {
-                    account: shared.account(record),
+                    account: shared.account_by_password(record),
                     key,
                 },
             })
@@ -161,13 +162,19 @@ impl Users {
             Ok(match shared.store()?.record(&login)? {
                 None => Finding::Denied(DenyReason::UnknownUser),
                 Some(record) if !record.enabled => Finding::Denied(DenyReason::Disabled),
-                Some(record) => Finding::Granted(shared.account(record)),
+                Some(record) => {
+                    let proof = OwnProof::otherwise(&record);
+                    Finding::Granted(shared.account(record, proof))
+                }
             })
         }))
         .await
     }
 
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Outage>>) -> Result<T, Outage> {
+    pub(super) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, Outage>>,
+    ) -> Result<T, Outage> {
         let timeout = self.shared.settings.timeout;
         tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| {
             Err(Outage::new(format!(

@@ -13,6 +13,7 @@ use secrecy::SecretString;
 
 use super::app_password::{FoundAppPassword, as_shown};
 use super::directory::{Shared, Users};
+use super::standing::OwnProof;
 use super::store::{Record, UserError, UserStore};
 use crate::keys::{KeyFinding, KeyKind};
 use crate::verdict::DenyReason;
@@ -87,9 +88,10 @@ impl Shared {
         if let Some(reason) = found.refusal(record.enabled, Timestamp::now(), peer) {
             return Ok(KeyFinding::Denied(reason));
         }
+        let proof = OwnProof::app_password(&record, &found);
         Ok(match store.app_password_key(found.id, kind)? {
             Some(key) => KeyFinding::Found {
-                account: self.account(record),
+                account: self.account(record, proof),
                 key,
             },
             None => KeyFinding::Denied(DenyReason::NoKey),

@@ -10,6 +10,7 @@ mod keys;
 mod labelled;
 mod layout;
 mod recent;
+mod standing;
 mod store;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub use app_password::AppPassword;
 pub(crate) use directory::Users;
 pub use keys::KeyPolicy;
+pub(crate) use standing::OwnProof;
 pub use store::{User, UserError, UserStore};
 
 /// Postern's own users as a directory.

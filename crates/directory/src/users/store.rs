@@ -189,6 +189,7 @@ pub struct UserStore {
 pub(crate) struct Record {
     pub(crate) login: String,
     pub(crate) hash: String,
+    pub(crate) password_set_at: i64,
     pub(crate) enabled: bool,
     pub(crate) addresses: Vec<String>,
     pub(crate) groups: Vec<String>,
@@ -437,13 +438,14 @@ impl UserStore {
     /// What a login needs to know of an account.
     pub(crate) fn record(&self, login: &str) -> Result<Option<Record>, UserError> {
         let connection = self.connection.lock();
-        let mut statement =
-            connection.prepare_cached("SELECT login, password, enabled FROM users WHERE login = ?1")?;
+        let mut statement = connection
+            .prepare_cached("SELECT login, password, enabled, password_set_at FROM users WHERE login = ?1")?;
         let record = statement.query_row([canonical(login)], |row| {
             Ok(Record {
                 login: row.get(0)?,
                 hash: row.get(1)?,
                 enabled: row.get(2)?,
+                password_set_at: row.get(3)?,
                 addresses: Vec::new(),
                 groups: Vec::new(),
                 acts_for: Vec::new(),
@@ -487,6 +489,11 @@ impl UserStore {
             "SELECT EXISTS (SELECT 1 FROM users WHERE login = ?1) OR EXISTS (SELECT 1 FROM addresses WHERE address = ?1)",
         )?;
         Ok(statement.query_row([address], |row| row.get(0))?)
+    }
+
+    /// Device and inode of the file that is open.
+    pub(crate) const fn identity(&self) -> (u64, u64) {
+        self.identity
     }
 
     /// Whether the file that is open is still the one at its path, and not replaced by another (a restored copy).

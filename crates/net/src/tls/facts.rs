@@ -1,7 +1,9 @@
 //! What a finished handshake has shown.
 
 use super::{ChannelBindings, certificate, cipher};
+use jiff::Timestamp;
 use rustls::{CipherSuite, ProtocolVersion};
+use rustls_pki_types::CertificateDer;
 
 /// Outcome of looking at the peer's certificate, in sendmail's words.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -44,6 +46,8 @@ pub struct CertificateFacts {
     pub issuer: String,
     /// SHA-256 over the DER form, 64 lower-case hexadecimal digits.
     pub fingerprint_sha256: String,
+    /// When it ends.
+    pub not_after: Timestamp,
     /// `rfc822Name` entries of the subject alternative name, as written there.
     pub emails: Vec<String>,
 }
@@ -56,6 +60,7 @@ impl CertificateFacts {
             subject: certificate::subject(&parsed),
             issuer: certificate::issuer(&parsed),
             fingerprint_sha256: certificate::fingerprint(der),
+            not_after: certificate::validity(&parsed).1,
             emails: certificate::names(&parsed).emails,
         })
     }
@@ -74,6 +79,8 @@ pub struct TlsFacts {
     pub verify: Verify,
     /// The client's certificate, if it presented one (verified or not).
     pub client_certificate: Option<CertificateFacts>,
+    /// The chain that the client presented, its own certificate first, if it was verified: it can be judged again.
+    pub client_chain: Vec<CertificateDer<'static>>,
     /// The server name that the client asked for (RFC 6066 section 3), lower-case.
     pub sni: Option<String>,
     /// Whether an earlier session was resumed. The certificate facts hold all the same: the chain is verified

@@ -11,7 +11,7 @@ use super::{
 use jiff::Timestamp;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{Acceptor, NoServerSessionStorage, ServerConnection};
-use rustls_pki_types::UnixTime;
+use rustls_pki_types::{CertificateDer, UnixTime};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,6 +166,15 @@ impl ServerTls {
         Ok((stream, facts))
     }
 
+    /// Judges the chain of a client again, as the handshake would now: what was revoked, denied or has ended since is found.
+    #[must_use]
+    pub fn judge_client(&self, chain: &[CertificateDer<'_>]) -> Verify {
+        match &self.shared.trust {
+            Some(trust) => trust.judge(chain, UnixTime::now()),
+            None => Verify::No,
+        }
+    }
+
     fn facts(&self, connection: &ServerConnection) -> TlsFacts {
         let Negotiated {
             version,
@@ -174,15 +183,17 @@ impl ServerTls {
             resumed,
         } = Negotiated::new(connection);
         let chain = connection.peer_certificates().unwrap_or_default();
-        let verify = match &self.shared.trust {
-            Some(trust) => trust.judge(chain, UnixTime::now()),
-            None => Verify::No,
+        let verify = self.judge_client(chain);
+        let client_chain = match verify {
+            Verify::Ok => chain.iter().cloned().map(CertificateDer::into_owned).collect(),
+            Verify::No | Verify::Fail(_) => Vec::new(),
         };
         TlsFacts {
             version,
             cipher,
             bits,
             verify,
+            client_chain,
             client_certificate: chain.first().and_then(|leaf| CertificateFacts::from_der(leaf)),
             sni: connection.server_name().map(str::to_ascii_lowercase),
             resumed,

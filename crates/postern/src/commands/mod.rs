@@ -13,6 +13,7 @@ pub(crate) mod login;
 pub(crate) mod pam_helper;
 pub(crate) mod queue;
 pub(crate) mod reload;
+pub(crate) mod sessions;
 pub(crate) mod status;
 pub(crate) mod user;
 mod user_app_password;

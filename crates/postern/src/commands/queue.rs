@@ -210,6 +210,7 @@ fn which(ids: &[String], filter: &FilterArgs) -> Which {
         ids: ids.to_vec(),
         domain: filter.domain.clone(),
         sender: filter.sender.clone(),
+        login: filter.login.clone(),
         held: filter.held,
     }
 }

@@ -7,6 +7,7 @@ use postern_directory::{KeyKind, UserStore};
 use postern_sasl::{Mechanism, Needs};
 use secrecy::ExposeSecret;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::args::{JsonArg, UserArgs, UserCommand};
 use crate::config::Written;
@@ -23,7 +24,39 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
         _ => None,
     };
     let store = open(&written)?.with_keys(written.key_policy());
-    match args.command {
+    let takes_away = takes_away(&args.command);
+    perform(args.command, &store, &written, imported)?;
+    if takes_away {
+        super::sessions::recheck(&written)?;
+    }
+    Ok(())
+}
+
+/// Whether what a login may do can become less by it, so that open sessions have to be looked at.
+const fn takes_away(command: &UserCommand) -> bool {
+    match command {
+        UserCommand::Passwd { .. }
+        | UserCommand::Disable { .. }
+        | UserCommand::Remove { .. }
+        | UserCommand::Import(_)
+        | UserCommand::Group { .. }
+        | UserCommand::Delegate { .. }
+        | UserCommand::AppPassword { .. } => true,
+        UserCommand::Add { .. }
+        | UserCommand::Enable { .. }
+        | UserCommand::List(_)
+        | UserCommand::Show { .. }
+        | UserCommand::Address { .. } => false,
+    }
+}
+
+fn perform(
+    command: UserCommand,
+    store: &UserStore,
+    written: &Written,
+    imported: Option<Zeroizing<Vec<u8>>>,
+) -> Result<(), Failure> {
+    match command {
         UserCommand::Add {
             login,
             addresses,
@@ -51,13 +84,13 @@ pub(crate) fn run(args: UserArgs) -> Result<(), Failure> {
         }
         UserCommand::Enable { login } => done(store.enable(&login), &format!("{login} can log in again")),
         UserCommand::Remove { login } => done(store.remove(&login), &format!("removed {login}")),
-        UserCommand::List(json) => list(&store, &written, json),
-        UserCommand::Show { login, json } => show(&store, &written, &login, json),
-        UserCommand::Import(args) => super::user_import::run(&store, &args, &imported.unwrap_or_default()),
-        UserCommand::Address { command } => super::user_identity::address(&store, &command),
-        UserCommand::Group { command } => super::user_identity::group(&store, &command),
-        UserCommand::Delegate { command } => super::user_identity::delegate(&store, &command),
-        UserCommand::AppPassword { command } => super::user_app_password::run(&store, command),
+        UserCommand::List(json) => list(store, written, json),
+        UserCommand::Show { login, json } => show(store, written, &login, json),
+        UserCommand::Import(args) => super::user_import::run(store, &args, &imported.unwrap_or_default()),
+        UserCommand::Address { command } => super::user_identity::address(store, &command),
+        UserCommand::Group { command } => super::user_identity::group(store, &command),
+        UserCommand::Delegate { command } => super::user_identity::delegate(store, &command),
+        UserCommand::AppPassword { command } => super::user_app_password::run(store, command),
     }
 }
 

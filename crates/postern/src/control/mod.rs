@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod protocol;
 pub(crate) mod queue;
 pub(crate) mod server;
+pub(crate) mod sessions;
 
 use std::fs::File;
 use std::io;

@@ -7,6 +7,8 @@ use postern_deliver::PlacesStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::sessions::WhichSessions;
+
 /// Longest line in either direction, in octets.
 pub(crate) const LINE_MAX: usize = 16 << 20;
 
@@ -27,6 +29,12 @@ pub(crate) enum Request {
     Reload,
     /// Writes the counts of logins to their file.
     SaveLogins,
+    /// The open sessions.
+    Sessions(WhichSessions),
+    /// End sessions.
+    EndSessions(WhichSessions),
+    /// Accounts have changed: end the sessions whose login holds no more.
+    RecheckLogins,
     /// The providers of tokens and how they do.
     Providers,
     /// Who is barred from logging in.
@@ -94,6 +102,8 @@ pub(crate) struct Which {
     pub(crate) ids: Vec<String>,
     pub(crate) domain: Option<String>,
     pub(crate) sender: Option<String>,
+    #[serde(default)]
+    pub(crate) login: Option<String>,
     pub(crate) held: bool,
 }
 

@@ -114,6 +114,7 @@ fn filter(which: &Which) -> Result<Filter, OperationError> {
                 .to_owned()
         }),
         domain: which.domain.as_deref().map(known_domain).transpose()?,
+        login: which.login.clone(),
         held: which.held.then_some(true),
         ..Filter::default()
     })

@@ -23,6 +23,7 @@ use super::protocol::{
     BarLine, Changed, DirectoryLine, LINE_MAX, Operation, ProviderLine, Reply, Request, SOCKET, Status,
 };
 use super::queue::{OperationError, content, perform, totals};
+use super::sessions;
 use crate::commands::version;
 use crate::rights;
 use crate::server::usage;
@@ -185,6 +186,9 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
                 changed: lifted as u64,
             })
         }
+        Request::Sessions(which) => value_or(sessions::list(which, &deps.receiver)),
+        Request::EndSessions(which) => value_or(sessions::end(which, by, &deps.receiver)),
+        Request::RecheckLogins => value(&sessions::recheck(by, &deps.receiver).await),
         Request::SaveLogins => match usage::save(&deps.receiver, &deps.state_dir).await {
             Ok(()) => Reply::Done(serde_json::Value::Null),
             Err(error) => Reply::Failed(format!("cannot write the counts of logins: {error}")),
@@ -241,6 +245,13 @@ fn bars(deps: &Deps) -> Reply {
         })
         .collect();
     value(&lines)
+}
+
+fn value_or(result: Result<impl serde::Serialize, String>) -> Reply {
+    match result {
+        Ok(result) => value(&result),
+        Err(message) => Reply::Failed(message),
+    }
 }
 
 fn value(result: &impl serde::Serialize) -> Reply {

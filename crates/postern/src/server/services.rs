@@ -50,6 +50,7 @@ pub(super) struct Services {
     health: JoinHandle<()>,
     stop_delivery: CancellationToken,
     stop_control: CancellationToken,
+    receiver: Receiver,
 }
 
 /// What a reload swaps.
@@ -181,7 +182,7 @@ impl Services {
         let deps = ControlDeps {
             spool: Arc::clone(&spool),
             deliverer: deliverer.clone(),
-            receiver,
+            receiver: receiver.clone(),
             state_dir: fixed.state_dir.clone(),
             started_at: Timestamp::now(),
             directories: Arc::clone(&shared.directories),
@@ -210,6 +211,7 @@ impl Services {
             health,
             stop_delivery,
             stop_control,
+            receiver,
         })
     }
 
@@ -305,6 +307,9 @@ impl Services {
         self.listeners.change(&config.listeners, bound);
         warnings.extend(self.sockets.change(&config.sockets, sockets));
         self.deliverer.reloaded();
+        // Logins that the new configuration takes away end. Directories are asked for that, and the reload does not wait for them.
+        let receiver = self.receiver.clone();
+        tokio::spawn(async move { receiver.recheck_logins().await });
         Ok(warnings)
     }
 

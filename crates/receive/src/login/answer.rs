@@ -1,9 +1,11 @@
 //! What a mechanism asks: put to the directories, to the rules of certificates and to providers of tokens, behind the memory of failed logins.
 
+use jiff::Timestamp;
 use postern_directory::{Account, Asker, DenyReason, Directories, KeyKind, KeyVerdict, PasswordVerdict};
 use postern_policy::identity::{ActAs, act_as};
 use postern_policy::login::login_of_certificate;
 use postern_policy::principal::login_of_principal;
+use postern_policy::standing::Credential;
 use postern_sasl::{Answer, Question};
 use secrecy::SecretString;
 
@@ -21,6 +23,8 @@ pub(crate) struct Findings {
     pub(super) account: Option<Account>,
     /// Another name of the same account, beside those that the directory knows: that in its token.
     pub(super) same: Option<String>,
+    /// What has proved the login and ends by itself.
+    pub(super) ends: Option<(Credential, Timestamp)>,
     /// As whom it acts, where that is somebody else, and by which rule it may.
     pub(super) acting: Option<(Account, &'static str)>,
     /// Why the try was not allowed.

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use jiff::Timestamp;
 use postern_directory::{Account, KeyKind};
 use postern_policy::login::strength;
+use postern_policy::standing::Credential;
 use postern_policy::throttle::{RULE_BARRED, RULE_BUSY};
 use postern_sasl::{Mechanism, Outcome, SaslError, SecurityLayer, ServerExchange, ServerStep};
 use postern_smtp::server::AuthFailure;
@@ -35,6 +36,10 @@ pub(crate) struct Granted {
     pub(crate) outcome: Outcome,
     /// The account as which the client acts: that of the login, unless the outcome has an authorization identity.
     pub(crate) account: Option<Account>,
+    /// The account that has proved itself, where that is another.
+    pub(crate) proved: Option<Account>,
+    /// What has proved the login and ends by itself.
+    pub(crate) ends: Option<(Credential, Timestamp)>,
     pub(crate) mechanism: Mechanism,
     /// Bits that protect the session, by TLS or by the layer.
     pub(crate) bits: u32,
@@ -127,11 +132,14 @@ impl Exchange {
             .usage
             .lock()
             .count(&outcome.login, mechanism.name(), origin.peer, Timestamp::now());
+        let (account, proved) = match outcome.authzid {
+            Some(_) => (acting, self.findings.account),
+            None => (self.findings.account, None),
+        };
         Turned::Granted(Box::new(Granted {
-            account: match outcome.authzid {
-                Some(_) => acting,
-                None => self.findings.account,
-            },
+            account,
+            proved,
+            ends: self.findings.ends,
             outcome,
             mechanism,
             bits,

@@ -7,6 +7,8 @@ mod offer;
 mod origin;
 mod token;
 
+use std::sync::Arc;
+
 use postern_directory::Account;
 use postern_sasl::{Mechanism, Outcome, SecurityLayer};
 use postern_smtp::server::{Answer, AuthFailure, AuthTurn};
@@ -18,6 +20,7 @@ pub(crate) use self::origin::{CertificateOrigin, Origin, TlsOrigin};
 use self::exchange::Granted;
 use crate::identity::identity_of;
 use crate::session::{Login, Session};
+use crate::standing::{Grant, Standing};
 
 /// What came of one turn.
 pub(crate) struct Turned {
@@ -56,11 +59,24 @@ pub(crate) async fn turn(
             let Granted {
                 outcome,
                 account,
+                proved,
+                ends,
                 mechanism,
                 bits,
                 layer,
             } = *granted;
+            let grant = Grant {
+                mechanism,
+                bits,
+                proved: proved.as_ref().or(account.as_ref()),
+                acting: account.as_ref().filter(|_| outcome.authzid.is_some()),
+                ends,
+            };
+            let standing = Arc::new(Standing::new(&grant, session));
+            let live = session.entry.live();
+            live.has_logged_in(&outcome.login, outcome.authzid.as_deref(), &standing);
             session.login = Some(Login {
+                standing,
                 trusted: session.profile.settings.auth.trust.covers(mechanism.name(), bits),
                 identity: identity_of(&account.unwrap_or_else(|| nothing_but(&outcome))),
                 authcid: outcome.authzid.is_some().then_some(outcome.login),

@@ -29,6 +29,10 @@ fixed! {
     TIMEOUT = 421 (4, 4, 2) "Timeout, closing connection";
     /// More mistakes than one session may make.
     TOO_MANY_MISTAKES = 421 (4, 7, 0) "Too many errors, closing connection";
+    /// A login that held no more when its session went on: the account was disabled, its password changed, its token ended.
+    LOGIN_OVER = 421 (4, 7, 0) "Login no longer valid, log in again";
+    /// A session that an administrator ends.
+    SESSION_ENDED = 421 (4, 7, 0) "Session ended by the administrator, log in again";
     /// Another protocol's client, such as a web browser.
     NOT_SMTP = 502 (5, 7, 0) "This is a mail server, closing connection";
     /// `NOOP`.

@@ -18,7 +18,7 @@ const STEP: usize = 5000;
 const MATCHING: &str = "
     SELECT m.id FROM (SELECT * FROM message WHERE id > ?1 ORDER BY id LIMIT ?2) m
     WHERE (?3 IS NULL OR lower(m.sender) = ?3)
-      AND (?4 IS NULL OR m.login = ?4)
+      AND (?4 IS NULL OR m.login = ?4 COLLATE NOCASE)
       AND (?5 IS NULL OR (m.hold IS NOT NULL) = ?5)
       AND (?6 IS NULL OR m.received_at >= ?6)
       AND (?7 IS NULL OR m.received_at < ?7)

@@ -43,6 +43,8 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> AuthSettin
         realm: realm(file, &c.hostname),
         service_names: service_names(c, tls),
         scram_iterations: clamp(*written.scram_iterations),
+        recheck: *written.recheck,
+        login_lifetime: *written.login_lifetime,
         certificates: certificates(c),
         kerberos: kerberos::check(c),
         trust: LoginTrust {

@@ -53,6 +53,13 @@ table! {
         /// How long nobody may have asked a directory until it is asked for its health alone; `"0"` for never. One that is
         /// down is asked again by itself in any case, after 5 s at first and once a minute in the end.
         directory_check: Duration = Time("0", "1d"), default "\"1m\"";
+        /// How often LDAP and SQL are asked, before a message, whether the login of an open session still holds; one that is down ends no
+        /// session. Own users are looked at whenever their file has changed. Dovecot, PAM and saslauthd cannot be asked without a
+        /// password: `login_lifetime` ends their logins.
+        recheck: Duration = Time("0", "1d"), default "\"1m\"";
+        /// How old a login may become. Its session then ends with 421 before the next message, and the client logs in again; `"0"` for
+        /// as old as the session. A token, a ticket, a certificate and an app password end it earlier.
+        login_lifetime: Duration = Time("0", "365d"), default "\"1d\"";
         /// Providers of bearer tokens, for OAUTHBEARER and XOAUTH2. Clients are told the address and scope of the first.
         provider: Vec<At<ProviderTable>> = Sections::<ProviderTable>::new(), default "[]";
         /// Failures of a pair that cost nothing, since people mistype.

@@ -1,0 +1,108 @@
+//! Open sessions for administrators.
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use postern_receive::{Receiver, SessionFilter, SessionInfo};
+use serde::{Deserialize, Serialize};
+use tracing::info;
+
+use super::protocol::Changed;
+
+/// Which sessions: all that is given has to match, and nothing given is every session.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct WhichSessions {
+    pub(crate) login: Option<String>,
+    /// `ADDRESS/BITS`.
+    pub(crate) network: Option<String>,
+    pub(crate) listener: Option<String>,
+}
+
+/// One open session.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct SessionLine {
+    /// Its name in the log.
+    pub(crate) session: String,
+    /// Who has logged in.
+    pub(crate) login: Option<String>,
+    /// As whom it acts, where that is another.
+    pub(crate) acts_as: Option<String>,
+    pub(crate) mechanism: Option<String>,
+    pub(crate) logged_in_at: Option<Timestamp>,
+    /// Address and port.
+    pub(crate) peer: String,
+    pub(crate) listener: String,
+    pub(crate) since: Timestamp,
+    /// The version of TLS.
+    pub(crate) tls: Option<String>,
+}
+
+impl From<SessionInfo> for SessionLine {
+    fn from(info: SessionInfo) -> Self {
+        Self {
+            session: info.id,
+            login: info.login,
+            acts_as: info.acts_as,
+            mechanism: info.mechanism.map(str::to_owned),
+            logged_in_at: info.logged_in_at,
+            peer: info.peer.to_string(),
+            listener: info.listener,
+            since: info.since,
+            tls: info.tls.map(str::to_owned),
+        }
+    }
+}
+
+/// The open sessions that match.
+///
+/// # Errors
+///
+/// A network that is none.
+pub(super) fn list(which: WhichSessions, receiver: &Receiver) -> Result<Vec<SessionLine>, String> {
+    let found = receiver.open_sessions(&filter(which)?);
+    Ok(found.into_iter().map(SessionLine::from).collect())
+}
+
+/// Ends the open sessions that match, for the administrator `by`.
+///
+/// # Errors
+///
+/// A network that is none.
+pub(super) fn end(which: WhichSessions, by: &str, receiver: &Receiver) -> Result<Changed, String> {
+    let filter = filter(which)?;
+    let ended = receiver.end_sessions(&filter, by);
+    info!(
+        target: "postern::control",
+        by,
+        login = filter.login,
+        network = filter.network.map(tracing::field::display),
+        on = filter.listener,
+        ended,
+        "sessions ended"
+    );
+    Ok(Changed {
+        changed: ended as u64,
+    })
+}
+
+/// Ends the sessions whose login holds no more.
+pub(super) async fn recheck(by: &str, receiver: &Receiver) -> Changed {
+    let ended = receiver.recheck_logins().await;
+    if ended > 0 {
+        info!(target: "postern::control", by, ended, "sessions ended whose login holds no more");
+    }
+    Changed {
+        changed: ended as u64,
+    }
+}
+
+fn filter(which: WhichSessions) -> Result<SessionFilter, String> {
+    let network = which.network.map(|text| {
+        text.parse::<IpNet>()
+            .map_err(|_| format!("{text:?} is no network"))
+    });
+    Ok(SessionFilter {
+        login: which.login,
+        network: network.transpose()?,
+        listener: which.listener,
+    })
+}

@@ -1,0 +1,270 @@
+//! The open sessions: listed for administrators, and ended by them, or when their login holds no more.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use postern_policy::standing::Lapse;
+
+use crate::count::{Cut, Signal};
+use crate::profile::Profile;
+use crate::receiver::{Receiver, Shared};
+use crate::standing::Standing;
+
+/// All open sessions.
+#[derive(Default)]
+pub(crate) struct LiveSessions {
+    /// By the address of each in memory, which is its own while it is open.
+    all: Mutex<HashMap<usize, Arc<Live>>>,
+}
+
+/// One session as seen from outside.
+pub(crate) struct Live {
+    id: String,
+    profile: Arc<Profile>,
+    since: Timestamp,
+    facts: Mutex<Facts>,
+    /// By which it is ended; unset before it is let in.
+    signal: OnceLock<Arc<Signal>>,
+    ended: OnceLock<Ended>,
+}
+
+/// What changes while it lasts.
+struct Facts {
+    peer: SocketAddr,
+    tls: Option<&'static str>,
+    login: Option<LiveLogin>,
+}
+
+#[derive(Clone)]
+struct LiveLogin {
+    authcid: String,
+    acts_as: Option<String>,
+    since: Timestamp,
+    standing: Arc<Standing>,
+}
+
+/// A session in the list, until dropped.
+pub(crate) struct Entry {
+    sessions: Arc<LiveSessions>,
+    live: Arc<Live>,
+}
+
+/// Why a session is ended from outside.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Ended {
+    /// An administrator wants it.
+    Administrator(String),
+    /// Its login holds no more.
+    Lapsed(Lapse),
+}
+
+/// Which sessions: all that is given has to match.
+#[derive(Clone, Debug, Default)]
+pub struct SessionFilter {
+    /// Who has logged in, or as whom the session acts, in any case.
+    pub login: Option<String>,
+    /// Where the client is.
+    pub network: Option<IpNet>,
+    /// The name of the listener.
+    pub listener: Option<String>,
+}
+
+/// An open session.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// Its name in the log.
+    pub id: String,
+    /// Who has logged in.
+    pub login: Option<String>,
+    /// As whom it acts, where that is another.
+    pub acts_as: Option<String>,
+    /// The mechanism of the login.
+    pub mechanism: Option<&'static str>,
+    /// When that was.
+    pub logged_in_at: Option<Timestamp>,
+    /// The client.
+    pub peer: SocketAddr,
+    /// The name of the listener.
+    pub listener: String,
+    /// When it began.
+    pub since: Timestamp,
+    /// The version of TLS, if it is secured.
+    pub tls: Option<&'static str>,
+}
+
+impl LiveSessions {
+    /// Adds a session.
+    pub(crate) fn enter(self: &Arc<Self>, id: &str, profile: &Arc<Profile>, peer: SocketAddr) -> Entry {
+        let live = Arc::new(Live {
+            id: id.to_owned(),
+            profile: Arc::clone(profile),
+            since: Timestamp::now(),
+            facts: Mutex::new(Facts {
+                peer,
+                tls: None,
+                login: None,
+            }),
+            signal: OnceLock::new(),
+            ended: OnceLock::new(),
+        });
+        self.all.lock().insert(key(&live), Arc::clone(&live));
+        Entry {
+            sessions: Arc::clone(self),
+            live,
+        }
+    }
+
+    fn like(&self, filter: &SessionFilter) -> Vec<Arc<Live>> {
+        let mut found: Vec<_> = self.all.lock().values().cloned().collect();
+        found.retain(|live| live.matches(filter));
+        found.sort_by_key(|live| live.since);
+        found
+    }
+}
+
+fn key(live: &Arc<Live>) -> usize {
+    Arc::as_ptr(live).addr()
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.sessions.all.lock().remove(&key(&self.live));
+    }
+}
+
+impl Entry {
+    /// The session itself.
+    pub(crate) const fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+}
+
+impl Live {
+    /// TLS protects it now, and a login from before that is forgotten.
+    pub(crate) fn is_secured(&self, version: &'static str) {
+        let mut facts = self.facts.lock();
+        facts.tls = Some(version);
+        facts.login = None;
+    }
+
+    /// Somebody has logged in.
+    pub(crate) fn has_logged_in(&self, authcid: &str, acts_as: Option<&str>, standing: &Arc<Standing>) {
+        self.facts.lock().login = Some(LiveLogin {
+            authcid: authcid.to_owned(),
+            acts_as: acts_as.map(str::to_owned),
+            since: Timestamp::now(),
+            standing: Arc::clone(standing),
+        });
+    }
+
+    /// It was let in, and this is where the client is.
+    pub(crate) fn is_admitted(&self, peer: SocketAddr, signal: &Arc<Signal>) {
+        self.facts.lock().peer = peer;
+        let _ = self.signal.set(Arc::clone(signal));
+    }
+
+    /// Why it is ended from outside, if it is.
+    pub(crate) fn ended(&self) -> Option<&Ended> {
+        self.ended.get()
+    }
+
+    /// Ends it: at once, but for a message that is on its way to the disk. Whether it was open until now.
+    fn end(&self, why: Ended) -> bool {
+        let Some(signal) = self.signal.get() else {
+            return false;
+        };
+        let first = self.ended.set(why).is_ok();
+        signal.cut(Cut::Ended);
+        first
+    }
+
+    fn matches(&self, filter: &SessionFilter) -> bool {
+        if self.signal.get().is_none() {
+            return false;
+        }
+        let facts = self.facts.lock();
+        let is_named = |name: &String| {
+            facts.login.as_ref().is_some_and(|login| {
+                login.authcid.eq_ignore_ascii_case(name)
+                    || login
+                        .acts_as
+                        .as_ref()
+                        .is_some_and(|other| other.eq_ignore_ascii_case(name))
+            })
+        };
+        filter.login.as_ref().is_none_or(is_named)
+            && filter
+                .network
+                .is_none_or(|network| network.contains(&facts.peer.ip().to_canonical()))
+            && filter
+                .listener
+                .as_ref()
+                .is_none_or(|name| *name == self.profile.listener.name)
+    }
+
+    fn info(&self) -> SessionInfo {
+        let facts = self.facts.lock();
+        let login = facts.login.clone();
+        SessionInfo {
+            id: self.id.clone(),
+            mechanism: login.as_ref().map(|login| login.standing.mechanism().name()),
+            logged_in_at: login.as_ref().map(|login| login.since),
+            acts_as: login.as_ref().and_then(|login| login.acts_as.clone()),
+            login: login.map(|login| login.authcid),
+            peer: facts.peer,
+            listener: self.profile.listener.name.clone(),
+            since: self.since,
+            tls: facts.tls,
+        }
+    }
+
+    async fn recheck(&self, shared: &Shared) -> bool {
+        let standing = self
+            .facts
+            .lock()
+            .login
+            .as_ref()
+            .map(|login| Arc::clone(&login.standing));
+        match standing {
+            Some(standing) => match standing.probe(shared).await {
+                Ok(()) => false,
+                Err(lapse) => self.end(Ended::Lapsed(lapse)),
+            },
+            None => false,
+        }
+    }
+}
+
+impl Receiver {
+    /// The open sessions of all listeners, oldest first.
+    #[must_use]
+    pub fn open_sessions(&self, filter: &SessionFilter) -> Vec<SessionInfo> {
+        let found = self.shared().live.like(filter);
+        found.iter().map(|live| live.info()).collect()
+    }
+
+    /// Ends sessions with `421 4.7.0`, for the administrator `by`: at once, but for a message that is on its way to the disk. Gives
+    /// how many.
+    pub fn end_sessions(&self, filter: &SessionFilter, by: &str) -> usize {
+        let found = self.shared().live.like(filter);
+        let ended = found
+            .iter()
+            .filter(|live| live.end(Ended::Administrator(by.to_owned())));
+        ended.count()
+    }
+
+    /// Looks at the logins of all open sessions, and ends those that hold no more. Gives how many. To be called when accounts or
+    /// settings have changed.
+    pub async fn recheck_logins(&self) -> usize {
+        let shared = self.shared();
+        let mut ended = 0;
+        for live in shared.live.like(&SessionFilter::default()) {
+            ended += usize::from(live.recheck(shared).await);
+        }
+        ended
+    }
+}

@@ -1,0 +1,305 @@
+//! Whether the login of a session still holds: looked at before each message, and for all sessions when something was taken away.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use parking_lot::Mutex;
+use postern_directory::{Account, Directories, Proof, Standing as Found};
+use postern_net::tls::{TlsFacts, Verify};
+use postern_policy::identity::{Identity, act_as};
+use postern_policy::standing::{
+    AccountState, Credential, Lapse, LastLook, Standing as Facts, judge, must_ask,
+};
+use postern_sasl::{Mechanism, Needs};
+use postern_smtp::reply::texts;
+use postern_smtp::server::Answer;
+
+use crate::identity::identity_of;
+use crate::profile::Profile;
+use crate::receiver::Shared;
+use crate::session::Session;
+use crate::{AuthRule, Settings};
+
+/// A login as it was granted, and what was last seen of it.
+pub(crate) struct Standing {
+    profile: Arc<Profile>,
+    peer: IpAddr,
+    mechanism: Mechanism,
+    bits: u32,
+    since: Instant,
+    ends: Option<(Credential, Timestamp)>,
+    /// The handshake, where a certificate proved the login.
+    tls: Option<TlsFacts>,
+    state: Mutex<State>,
+}
+
+#[derive(Clone)]
+struct State {
+    proved: Proof,
+    /// The account as which the session acts, by the name it was asked for, where it is another.
+    acting: Option<(String, Proof)>,
+    seen: Seen,
+}
+
+/// What the last answers of the directories rest on.
+#[derive(Clone)]
+struct Seen {
+    settings: Arc<Settings>,
+    directories: Weak<Directories>,
+    /// `None` before the first look: between the proof and that, anything may have changed.
+    users: Option<u64>,
+    at: Instant,
+}
+
+/// What the login is now, where it was asked about.
+pub(crate) struct Fresh {
+    identity: Identity,
+    trusted: bool,
+}
+
+/// What a login was granted for.
+pub(crate) struct Grant<'a> {
+    pub(crate) mechanism: Mechanism,
+    pub(crate) bits: u32,
+    /// Who has proved himself; an account of which nothing is known has no proof.
+    pub(crate) proved: Option<&'a Account>,
+    /// As whom it acts, if that is another.
+    pub(crate) acting: Option<&'a Account>,
+    /// What ends by itself.
+    pub(crate) ends: Option<(Credential, Timestamp)>,
+}
+
+impl Standing {
+    /// Of a login that was just granted.
+    pub(crate) fn new(grant: &Grant<'_>, session: &Session) -> Self {
+        let deps = &session.shared.deps;
+        let proved = grant
+            .proved
+            .map(|account| account.proof.clone())
+            .unwrap_or_default();
+        let by_certificate = grant.mechanism.properties().needs == Needs::Certificate;
+        let tls = session.tls.as_ref().filter(|_| by_certificate).cloned();
+        let certificate = tls.as_ref().and_then(|tls| tls.client_certificate.as_ref());
+        let own_end = proved.ends().map(|end| (Credential::AppPassword, end));
+        let certificate_end = certificate.map(|shown| (Credential::Certificate, shown.not_after));
+        Self {
+            profile: Arc::clone(&session.profile),
+            peer: session.peer.ip(),
+            mechanism: grant.mechanism,
+            bits: grant.bits,
+            since: Instant::now(),
+            ends: grant.ends.or(own_end).or(certificate_end),
+            tls,
+            state: Mutex::new(State {
+                proved,
+                acting: grant
+                    .acting
+                    .map(|account| (account.login.clone(), account.proof.clone())),
+                seen: Seen {
+                    settings: deps.settings.load_full(),
+                    directories: Arc::downgrade(&deps.directories.load_full()),
+                    users: None,
+                    at: Instant::now(),
+                },
+            }),
+        }
+    }
+
+    /// The mechanism of the login.
+    pub(crate) const fn mechanism(&self) -> Mechanism {
+        self.mechanism
+    }
+
+    /// Finds out whether the login still holds. Where nothing has changed, that costs a look at the state of the file of own users.
+    ///
+    /// # Errors
+    ///
+    /// Why it holds no more.
+    pub(crate) async fn check(&self, shared: &Shared) -> Result<Option<Fresh>, Lapse> {
+        let looked = self.look(shared).await?;
+        let Some((seen, proved, acting)) = looked else {
+            return Ok(None);
+        };
+        Ok(self.keep(seen, proved, acting))
+    }
+
+    /// The same for who is not the session: what is new about the account is left for it to find.
+    ///
+    /// # Errors
+    ///
+    /// Why the login holds no more.
+    pub(crate) async fn probe(&self, shared: &Shared) -> Result<(), Lapse> {
+        self.look(shared).await.map(drop)
+    }
+
+    /// Asks whoever has to be asked.
+    async fn look(&self, shared: &Shared) -> Result<Option<(Seen, Found, Option<Found>)>, Lapse> {
+        let state = self.state.lock().clone();
+        let settings = shared.deps.settings.load_full();
+        let directories = shared.deps.directories.load_full();
+        let certificate = self
+            .tls
+            .as_ref()
+            .and_then(|tls| objection(tls, &self.profile, shared));
+        let unasked = Facts {
+            certificate: certificate.as_deref(),
+            ..self.facts(&settings)
+        };
+        judge(&unasked)?;
+
+        let proofs = || [Some(&state.proved), state.acting.as_ref().map(|(_, proof)| proof)];
+        let own = |proof: &&Proof| proof.is_own();
+        let users = match proofs().iter().flatten().any(own) {
+            true => directories.users_state(),
+            false => None,
+        };
+        let seen = &state.seen;
+        let is_due = |proof: &Proof| {
+            must_ask(&LastLook {
+                reloaded: !Arc::ptr_eq(&seen.settings, &settings)
+                    || seen.directories.as_ptr() != Arc::as_ptr(&directories),
+                own: proof.is_own(),
+                users_changed: users.is_none() || users != seen.users,
+                ago: seen.at.elapsed(),
+                every: settings.auth.recheck,
+            })
+        };
+        if !proofs().into_iter().flatten().any(is_due) {
+            return Ok(None);
+        }
+
+        let at = Instant::now();
+        let proved = directories.standing(&state.proved, Some(self.peer)).await;
+        let acting = match &state.acting {
+            Some((name, proof)) => Some((name, directories.standing(proof, Some(self.peer)).await)),
+            None => None,
+        };
+        let may_act = match (&acting, &proved) {
+            (Some((name, _)), Found::Holds(account)) => {
+                act_as(&identity_of(account), name, &settings.identity).is_ok()
+            }
+            _ => true,
+        };
+        judge(&Facts {
+            account: state_of(&proved),
+            acting: acting.as_ref().map(|(_, found)| state_of(found)),
+            may_act,
+            ..unasked
+        })?;
+
+        let seen = Seen {
+            users,
+            at,
+            directories: Arc::downgrade(&directories),
+            settings,
+        };
+        Ok(Some((seen, proved, acting.map(|(_, found)| found))))
+    }
+
+    /// Keeps what was found, and says what the login is now.
+    fn keep(&self, seen: Seen, proved: Found, acting: Option<Found>) -> Option<Fresh> {
+        let trusted = seen.settings.auth.trust.covers(self.mechanism.name(), self.bits);
+        let mut kept = self.state.lock();
+        kept.seen = seen;
+        if let Found::Holds(account) = &proved {
+            kept.proved = account.proof.clone();
+        }
+        let now = match acting {
+            Some(Found::Holds(mut other)) => {
+                if let Some((_, proof)) = &mut kept.acting {
+                    *proof = other.proof.clone();
+                }
+                // Whom the other may act for was lent to the other, and is not passed on.
+                other.acts_for.clear();
+                Some(other)
+            }
+            Some(_) => None,
+            None => match proved {
+                Found::Holds(account) => Some(account),
+                Found::Gone(_) | Found::Unknown => None,
+            },
+        };
+        now.map(|account| Fresh {
+            identity: identity_of(&account),
+            trusted,
+        })
+    }
+
+    /// What holds without a look at the directories.
+    fn facts(&self, settings: &Settings) -> Facts<'static> {
+        let now = Timestamp::now();
+        let listener = self.profile.listener_now.load();
+        let mechanisms = listener.mechanisms.as_ref().unwrap_or(&settings.auth.mechanisms);
+        let rule = settings
+            .auth
+            .rules
+            .iter()
+            .find(|(about, _)| *about == self.mechanism);
+        Facts {
+            age: self.since.elapsed(),
+            longest: Some(settings.auth.login_lifetime).filter(|longest| !longest.is_zero()),
+            ends: self.ends,
+            now,
+            mechanism_on: listener.auth != AuthRule::Off && mechanisms.contains(&self.mechanism),
+            mechanism_until: rule.and_then(|(_, rule)| rule.until),
+            today: TimeZone::UTC.to_datetime(now).date(),
+            certificate: None,
+            account: AccountState::Unknown,
+            acting: None,
+            may_act: true,
+        }
+    }
+}
+
+/// Why a client's certificate counts no more: its time is over, or a reload has brought other authorities, lists or fingerprints.
+fn objection(tls: &TlsFacts, profile: &Profile, shared: &Shared) -> Option<String> {
+    let now = shared.deps.tls.load();
+    let ended = tls
+        .client_certificate
+        .as_ref()
+        .is_some_and(|shown| shown.not_after <= Timestamp::now());
+    if Arc::ptr_eq(&now, &profile.tls) && !ended {
+        return None;
+    }
+    match now
+        .as_ref()
+        .as_ref()
+        .map(|server| server.judge_client(&tls.client_chain))
+    {
+        Some(Verify::Ok) => None,
+        Some(Verify::Fail(reason)) => Some(reason),
+        Some(Verify::No) | None => Some("no authority for client certificates is configured".into()),
+    }
+}
+
+fn state_of(found: &Found) -> AccountState<'static> {
+    match found {
+        Found::Holds(_) => AccountState::Holds,
+        Found::Gone(reason) => AccountState::Gone(reason.as_str()),
+        Found::Unknown => AccountState::Unknown,
+    }
+}
+
+/// Looks at the login, and at a certificate that relays, before a message begins. The answer, if there is one, ends the session.
+pub(crate) async fn ended(session: &mut Session) -> Option<Answer> {
+    let lapse = match &session.login {
+        Some(login) => match Arc::clone(&login.standing).check(&session.shared).await {
+            Ok(fresh) => {
+                if let (Some(fresh), Some(login)) = (fresh, &mut session.login) {
+                    (login.identity, login.trusted) = (fresh.identity, fresh.trusted);
+                }
+                return None;
+            }
+            Err(lapse) => lapse,
+        },
+        None => {
+            let shown = session.tls.as_ref().filter(|_| session.certificate.is_some())?;
+            Lapse::Certificate(objection(shown, &session.profile, &session.shared)?)
+        }
+    };
+    session.log_refusal(lapse.rule(), &texts::LOGIN_OVER, &lapse);
+    Some(Answer::close(texts::LOGIN_OVER))
+}
