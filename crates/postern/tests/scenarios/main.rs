@@ -28,6 +28,7 @@ mod operations;
 mod pam;
 mod recipients;
 mod relay_example;
+mod revocation;
 mod rights;
 mod seed_procedure;
 mod smarthosts;

@@ -235,6 +235,21 @@ impl Server {
         })
     }
 
+    /// The file of own users, as another process opens it.
+    pub(crate) fn users(&self) -> UserStore {
+        UserStore::open(&self.folder.path().join("users.db")).unwrap()
+    }
+
+    /// Messages in the queue.
+    pub(crate) fn queued(&self) -> u64 {
+        self.spool.counts().messages
+    }
+
+    /// Looks at the logins of all open sessions.
+    pub(crate) fn recheck_logins(&self) -> usize {
+        self.runtime.block_on(self.receiver.recheck_logins())
+    }
+
     /// Closes the queue under the server.
     pub(crate) fn close_spool(&self) {
         self.runtime.block_on(self.spool.close()).unwrap();

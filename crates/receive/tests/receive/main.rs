@@ -11,4 +11,5 @@ mod memory;
 mod messages;
 mod recipients;
 mod sockets;
+mod standing;
 mod stop;

@@ -1,0 +1,221 @@
+//! Logins that hold no more end their sessions, and so do administrators.
+
+use std::time::Duration;
+
+use jiff::civil::date;
+use postern_directory::UserStore;
+use postern_policy::login::MechanismRule;
+use postern_receive::{SessionFilter, Settings};
+use postern_sasl::Mechanism;
+use postern_testkit::smtp::Client;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::harness::Options;
+
+const OVER: &str = "421 4.7.0 Login no longer valid, log in again";
+
+/// How a message is sent.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Data,
+    Bdat,
+}
+
+fn send(client: &mut Client, by: By) -> String {
+    let reply = client.say("MAIL FROM:<acaird@challenger.example>").unwrap();
+    if !reply.starts_with("250") {
+        return reply;
+    }
+    assert!(
+        client
+            .say("RCPT TO:<x@outside.example>")
+            .unwrap()
+            .starts_with("250")
+    );
+    match by {
+        By::Data => {
+            assert!(client.say("DATA").unwrap().starts_with("354"));
+            client.say("Subject: a\r\n\r\na\r\n.").unwrap()
+        }
+        By::Bdat => {
+            client.send(b"BDAT 17 LAST\r\nSubject: a\r\n\r\na\r\n").unwrap();
+            client.reply().unwrap()
+        }
+    }
+}
+
+fn is_closed(client: &mut Client) -> bool {
+    client.say("NOOP").is_err()
+}
+
+fn secret(text: &str) -> SecretString {
+    SecretString::from(text)
+}
+
+type Change = fn(&UserStore);
+
+#[test]
+fn what_takes_a_login_away_ends_its_session_before_the_next_message() {
+    let server = Options::submission().start();
+    let store = server.users();
+    #[rustfmt::skip]
+    let cases: [(&str, By, Change); 5] = [
+        ("disabled",                  By::Data, |store| store.disable("acaird").unwrap()),
+        ("disabled, and BDAT",        By::Bdat, |store| store.disable("acaird").unwrap()),
+        ("another password",          By::Data, |store| store.set_password("acaird", &secret("other word")).unwrap()),
+        ("the same password anew",    By::Bdat, |store| store.set_password("acaird", &secret("pass word")).unwrap()),
+        ("removed",                   By::Data, |store| store.remove("acaird").unwrap()),
+    ];
+    for (shows, by, change) in cases {
+        let mut client = server.logged_in();
+        assert!(send(&mut client, by).starts_with("250"), "{shows}");
+        change(&store);
+        assert_eq!(send(&mut client, by), OVER, "{shows}");
+        assert!(is_closed(&mut client), "{shows}");
+        if store.get("acaird").unwrap().is_some() {
+            store.set_password("acaird", &secret("pass word")).unwrap();
+            store.enable("acaird").unwrap();
+        }
+    }
+    // Whoever has the same name now is somebody else.
+    store.add("acaird", &secret("pass word"), &[]).unwrap();
+    let mut client = server.logged_in();
+    store.remove("acaird").unwrap();
+    store.add("acaird", &secret("pass word"), &[]).unwrap();
+    assert_eq!(send(&mut client, By::Data), OVER);
+}
+
+#[test]
+fn an_app_password_ends_with_its_own_sessions_alone() {
+    let server = Options::submission().start();
+    let store = server.users();
+    let mut sessions = Vec::new();
+    for label in ["phone", "laptop"] {
+        let password = store.add_app_password("acaird", label, None, &[]).unwrap();
+        let mut client = server.connect_secured();
+        let reply = client.login("acaird", password.expose_secret()).unwrap();
+        assert!(reply.starts_with("235"), "{reply}");
+        sessions.push(client);
+    }
+    let mut by_password = server.logged_in();
+    store.revoke_app_password("acaird", "phone").unwrap();
+    assert_eq!(send(&mut sessions[0], By::Data), OVER);
+    assert!(send(&mut sessions[1], By::Data).starts_with("250"));
+    assert!(send(&mut by_password, By::Bdat).starts_with("250"));
+
+    // What has to do with others ends nothing, and neither does a new address, which can be used at once.
+    store.add("bob", &secret("bob's word"), &[]).unwrap();
+    store.disable("bob").unwrap();
+    store.add_address("acaird", "new@challenger.example").unwrap();
+    assert!(send(&mut by_password, By::Data).starts_with("250"));
+    store.set_password("acaird", &secret("other word")).unwrap();
+    assert_eq!(send(&mut by_password, By::Data), OVER);
+    assert!(send(&mut sessions[1], By::Data).starts_with("250"));
+}
+
+#[test]
+fn settings_take_logins_away() {
+    let changed = |change: fn(&mut Settings)| {
+        let server = Options::submission().start();
+        let mut client = server.logged_in();
+        assert!(send(&mut client, By::Data).starts_with("250"));
+        let mut settings = Settings::clone(&server.settings.load());
+        change(&mut settings);
+        server.settings.store(settings.into());
+        send(&mut client, By::Data)
+    };
+    #[rustfmt::skip]
+    let cases: [(&str, fn(&mut Settings), bool); 5] = [
+        ("nothing",                       |_| {}, true),
+        ("another mechanism",             |settings| settings.auth.mechanisms.retain(|mechanism| *mechanism != Mechanism::Login), true),
+        ("its mechanism",                 |settings| settings.auth.mechanisms.retain(|mechanism| *mechanism != Mechanism::Plain), false),
+        ("its mechanism's last day",      |settings| settings.auth.rules.push((Mechanism::Plain, MechanismRule { until: Some(date(2020, 1, 1)), ..MechanismRule::default() })), false),
+        ("how old logins may become",     |settings| settings.auth.login_lifetime = Duration::from_nanos(1), false),
+    ];
+    for (shows, change, goes_on) in cases {
+        let reply = changed(change);
+        assert_eq!(reply.starts_with("250"), goes_on, "{shows}: {reply}");
+        assert_eq!(reply == OVER, !goes_on, "{shows}: {reply}");
+    }
+}
+
+#[test]
+fn sessions_are_listed_and_ended() {
+    let server = Options::submission().start();
+    server.users().add("bob", &secret("bob's word"), &[]).unwrap();
+    let mut ann = server.logged_in();
+    let mut busy = server.logged_in();
+    let mut bob = server.connect_secured();
+    assert!(bob.login("bob", "bob's word").unwrap().starts_with("235"));
+    let mut stranger = server.connect();
+    stranger.say("EHLO helo").unwrap();
+
+    let all = server.receiver.open_sessions(&SessionFilter::default());
+    let logins: Vec<_> = all.iter().map(|session| session.login.as_deref()).collect();
+    assert_eq!(logins, [Some("acaird"), Some("acaird"), Some("bob"), None]);
+    assert_eq!((all[0].mechanism, all[0].tls), (Some("PLAIN"), Some("TLSv1.3")));
+    assert_eq!((all[3].mechanism, all[3].tls), (None, None));
+    assert!(
+        all.iter()
+            .all(|session| session.listener == "test" && session.peer.ip().is_loopback())
+    );
+
+    let filter = |login: Option<&str>, network: Option<&str>, listener: Option<&str>| SessionFilter {
+        login: login.map(str::to_owned),
+        network: network.map(|network| network.parse().unwrap()),
+        listener: listener.map(str::to_owned),
+    };
+    #[rustfmt::skip]
+    let cases = [
+        ("by login, in any case",     filter(Some("ACaird"), None, None),                          2),
+        ("by network",                filter(None, Some("127.0.0.0/8"), None),                     4),
+        ("by another network",        filter(None, Some("192.0.2.0/24"), None),                    0),
+        ("by listener",               filter(None, None, Some("test")),                            4),
+        ("all has to match",          filter(Some("bob"), Some("127.0.0.0/8"), Some("other")),     0),
+    ];
+    for (shows, filter, want) in cases {
+        assert_eq!(server.receiver.open_sessions(&filter).len(), want, "{shows}");
+    }
+
+    // One is idle, one in the middle of a message: both end.
+    assert!(
+        busy.say("MAIL FROM:<acaird@challenger.example>")
+            .unwrap()
+            .starts_with("250")
+    );
+    assert!(
+        busy.say("RCPT TO:<x@outside.example>")
+            .unwrap()
+            .starts_with("250")
+    );
+    assert!(busy.say("DATA").unwrap().starts_with("354"));
+    busy.send(b"Subject: never whole\r\n").unwrap();
+    assert_eq!(
+        server
+            .receiver
+            .end_sessions(&filter(Some("acaird"), None, None), "root"),
+        2
+    );
+    let ended = "421 4.7.0 Session ended by the administrator, log in again";
+    assert_eq!(ann.reply().unwrap(), ended);
+    assert_eq!(busy.reply().unwrap(), ended);
+    assert!(is_closed(&mut ann) && is_closed(&mut busy));
+    assert!(bob.say("NOOP").unwrap().starts_with("250"));
+    assert!(stranger.say("NOOP").unwrap().starts_with("250"));
+    assert_eq!(server.queued(), 0);
+}
+
+#[test]
+fn a_look_at_all_logins_ends_those_that_hold_no_more() {
+    let server = Options::submission().start();
+    server.users().add("bob", &secret("bob's word"), &[]).unwrap();
+    let mut bob = server.connect_secured();
+    assert!(bob.login("bob", "bob's word").unwrap().starts_with("235"));
+    let mut ann = server.logged_in();
+    assert_eq!(server.recheck_logins(), 0);
+    server.users().disable("acaird").unwrap();
+    assert_eq!(server.recheck_logins(), 1);
+    assert_eq!(ann.reply().unwrap(), OVER);
+    assert!(is_closed(&mut ann));
+    assert!(bob.say("NOOP").unwrap().starts_with("250"));
+}
