@@ -15,6 +15,7 @@ use super::jws::Signed;
 use super::keys::Keys;
 use super::refusal::Refusal;
 use super::settings::{ProviderSettings, TokenCheck};
+use super::verifier::Owner;
 use crate::clock::unix_now;
 use crate::http::{HttpClient, TrustError};
 
@@ -164,8 +165,8 @@ impl Provider {
         &self.settings.rules.issuer
     }
 
-    /// The login of a signed token.
-    pub(super) async fn check_signed(&self, token: &str, signed: &Signed<'_>) -> Result<String, Trouble> {
+    /// The owner of a signed token.
+    pub(super) async fn check_signed(&self, token: &str, signed: &Signed<'_>) -> Result<Owner, Trouble> {
         let Kind::Signed {
             keys,
             algorithms,
@@ -178,7 +179,7 @@ impl Provider {
         // Before any key is looked for: such a token is to cost nothing.
         signed.algorithm(algorithms)?;
         let claims = self.proven(signed, keys, algorithms).await?;
-        Ok(judge(claims, &self.settings.rules, Origin::Signed, unix_now()).verdict()?)
+        Ok(self.owner(claims, Origin::Signed)?)
     }
 
     /// The claims of a signed token, once the signature held; with newer keys, if it names one that is not known.
@@ -198,10 +199,22 @@ impl Provider {
         }
     }
 
-    /// The login of a token that only its provider can read.
-    pub(super) async fn check_opaque(&self, token: &str) -> Result<String, Trouble> {
+    /// The owner of a token that only its provider can read.
+    pub(super) async fn check_opaque(&self, token: &str) -> Result<Owner, Trouble> {
         let claims = self.asked(token).await?;
-        Ok(judge(&claims, &self.settings.rules, Origin::Introspected, unix_now()).verdict()?)
+        Ok(self.owner(&claims, Origin::Introspected)?)
+    }
+
+    fn owner(&self, claims: &Claims, origin: Origin) -> Result<Owner, Refusal> {
+        let rules = &self.settings.rules;
+        let judged = judge(claims, rules, origin, unix_now());
+        let expiry = judged.expiry;
+        Ok(Owner {
+            login: judged.verdict()?,
+            issuer: self.issuer().to_owned(),
+            account: self.settings.account,
+            ends: expiry.map(|expiry| expiry.saturating_add(rules.skew.as_secs())),
+        })
     }
 
     pub(super) async fn asked(&self, token: &str) -> Result<Arc<Claims>, Trouble> {

@@ -35,6 +35,8 @@ pub struct Owner {
     pub issuer: String,
     /// Whether a directory must know the login.
     pub account: AccountRule,
+    /// When the token is taken no more, in seconds since 1970; `None` where its provider does not say.
+    pub ends: Option<u64>,
 }
 
 /// What clients are told whose token is not taken (RFC 7628 section 3.2.2).
@@ -136,8 +138,7 @@ impl Verifier {
 
     async fn signed(&self, token: &str, signed: &Signed<'_>) -> Result<Owner, Trouble> {
         let provider = self.issuer_of(signed)?;
-        let login = provider.check_signed(token, signed).await?;
-        Ok(owner(login, provider))
+        provider.check_signed(token, signed).await
     }
 
     /// Asks one provider after the other that may vouch for the client, until one knows the token.
@@ -145,7 +146,7 @@ impl Verifier {
         let mut trouble: Option<Trouble> = None;
         for provider in self.askable(identity) {
             match provider.check_opaque(token).await {
-                Ok(login) => return Ok(owner(login, provider)),
+                Ok(owner) => return Ok(owner),
                 // Another may know it.
                 Err(Trouble::Refused(Refusal::Inactive)) => {
                     trouble.get_or_insert_with(|| Refusal::Inactive.into());
@@ -190,14 +191,6 @@ impl Verifier {
     #[must_use]
     pub fn health(&self) -> Vec<ProviderHealth> {
         self.providers.iter().map(|provider| provider.health()).collect()
-    }
-}
-
-fn owner(login: String, provider: &Provider) -> Owner {
-    Owner {
-        login,
-        issuer: provider.issuer().to_owned(),
-        account: provider.settings.account,
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use postern_directory::{Account, DenyReason, PasswordVerdict};
 use postern_oauth::verify::{AccountRule, Owner, Verdict};
 use postern_policy::identity::act_as;
+use postern_policy::standing::Credential;
 use postern_sasl::Answer;
 use secrecy::SecretString;
 
@@ -41,6 +43,7 @@ pub(super) async fn check(
     if identity.is_none() {
         findings.tried = Some(owner.login.clone());
     }
+    findings.ends = end_of(&owner);
     let directories = origin.shared.deps.directories.load_full();
     let account = match account(&owner, directories.find_account(&owner.login).await) {
         Ok(account) => account,
@@ -69,6 +72,12 @@ pub(super) async fn check(
     Answer::Granted {
         login: findings.keep(account),
     }
+}
+
+/// When the token ends. A session of its owner ends with it.
+fn end_of(owner: &Owner) -> Option<(Credential, Timestamp)> {
+    let seconds = i64::try_from(owner.ends?).ok()?;
+    Some((Credential::Token, Timestamp::from_second(seconds).ok()?))
 }
 
 fn denied(reason: String, origin: &Origin<'_>) -> Answer {
@@ -122,6 +131,7 @@ mod tests {
             login: "A.Caird@example.org".into(),
             issuer: "https://id.example".into(),
             account,
+            ends: None,
         }
     }
 
@@ -131,6 +141,20 @@ mod tests {
             addresses: vec!["a.caird@example.org".into(), "andrew@example.org".into()],
             ..Account::default()
         }
+    }
+
+    #[test]
+    fn when_a_token_ends() {
+        let end = |ends| {
+            let owner = Owner {
+                ends,
+                ..owner(AccountRule::Required)
+            };
+            end_of(&owner).map(|(credential, at)| (credential, at.as_second()))
+        };
+        assert_eq!(end(Some(1_800_000_000)), Some((Credential::Token, 1_800_000_000)));
+        assert_eq!(end(None), None);
+        assert_eq!(end(Some(u64::MAX)), None, "no clock will ever be there");
     }
 
     #[test]

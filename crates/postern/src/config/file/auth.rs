@@ -58,7 +58,7 @@ table! {
         /// password: `login_lifetime` ends their logins.
         recheck: Duration = Time("0", "1d"), default "\"1m\"";
         /// How old a login may become. Its session then ends with 421 before the next message, and the client logs in again; `"0"` for
-        /// as old as the session. A token, a ticket, a certificate and an app password end it earlier.
+        /// as old as the session. A token, a certificate and an app password may end it earlier.
         login_lifetime: Duration = Time("0", "365d"), default "\"1d\"";
         /// Providers of bearer tokens, for OAUTHBEARER and XOAUTH2. Clients are told the address and scope of the first.
         provider: Vec<At<ProviderTable>> = Sections::<ProviderTable>::new(), default "[]";
