@@ -25,7 +25,7 @@ enum By {
     /// LDAP or SQL, by this name.
     Foreign(Box<str>),
     /// Own users.
-    Own(OwnProof),
+    Own(Box<OwnProof>),
 }
 
 impl PartialEq for Proof {
@@ -51,7 +51,9 @@ pub enum Standing {
 impl Proof {
     /// Of one of the own users.
     pub(crate) fn own(proof: OwnProof) -> Self {
-        Self { by: By::Own(proof) }
+        Self {
+            by: By::Own(Box::new(proof)),
+        }
     }
 
     /// Of a directory that can be asked about this login again.
