@@ -58,6 +58,33 @@ fn granted(login: &str) -> String {
     format!("{HELLO}C {login}\nS 235 welcome\n")
 }
 
+/// LOGIN's two questions mean what they mean by their order; some hosts write them in plain words.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_words_of_logins_questions_do_not_matter() {
+    for (first, second) in [
+        ("Username:", "Password:"),
+        ("VXNlcm5hbWU6", "Password please"),
+        ("", ""),
+    ] {
+        let script = format!(
+            "S 220 mx.test\nC EHLO relay.test\nS 250-mx.test\nS 250-AUTH LOGIN\nS 250 8BITMIME\nC AUTH LOGIN\n\
+             S 334 {first}\nC dXNlcg==\nS 334 {second}\nC b2xkIHdvcmQ=\nS 235 welcome\n{TAKE}EOF"
+        );
+        let host = Host::start(&[&script]).await;
+        let mut settings = with_password("old word", &[host.port]);
+        let login = settings.logins.get_mut("x").unwrap();
+        Arc::get_mut(login).unwrap().mechanisms = Some(vec![Mechanism::Login]);
+        let bench = Bench::start(settings);
+        let id = bench.put("", &["a@x.test"], CONTENT).await;
+        let history = bench.outcomes(id, 1).await;
+        assert_eq!(
+            common::shown(&history),
+            ["a@x.test delivered 2.0.0 250 done"],
+            "{first:?}, {second:?}"
+        );
+    }
+}
+
 /// Mail on its way to the old host when the configuration changes: a connection that the host does not grant gives its message
 /// back, one that breaks looks for another host. Neither shows the new password to the old host.
 #[tokio::test(flavor = "multi_thread")]

@@ -88,6 +88,14 @@ async fn client(
     }
 }
 
+/// What the host asks. LOGIN has two questions, whose words mean nothing: some hosts do not even encode them.
+fn challenge(mechanism: Mechanism, reply: &Reply) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+    match wire::decode(reply.text.trim_end().as_bytes()) {
+        Err(_) if mechanism == Mechanism::Login => Ok(Zeroizing::default()),
+        decoded => decoded.map_err(|_| "not base64"),
+    }
+}
+
 struct Running {
     exchange: ClientExchange,
     /// The first message, where it did not fit into the command.
@@ -119,16 +127,13 @@ impl Running {
         let response = match self.initial.take() {
             // The empty challenge that asks for it. Some servers write words here.
             Some(initial) => Ok(initial),
-            None => match wire::decode(reply.text.trim_end().as_bytes()) {
+            None => match challenge(self.exchange.mechanism(), reply) {
                 Ok(challenge) => {
                     let response;
                     (self.exchange, response) = step(self.exchange, challenge).await?;
                     response
                 }
-                Err(_) => {
-                    let what = "not base64";
-                    Err(ClientError::Malformed { mechanism, what })
-                }
+                Err(what) => Err(ClientError::Malformed { mechanism, what }),
             },
         };
         let encoded = response.map(|response| wire::encode_secret(&response));
