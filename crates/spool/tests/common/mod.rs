@@ -148,9 +148,9 @@ pub(crate) async fn event(subscription: &mut Subscription) -> Event {
         .expect("open")
 }
 
-/// Waits until something is so, for at most some seconds.
+/// Waits until something is so, for at most a minute: machines are busy.
 pub(crate) async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
-    let give_up = Instant::now() + Duration::from_secs(20);
+    let give_up = Instant::now() + Duration::from_secs(60);
     while !so().await {
         assert!(Instant::now() < give_up, "never: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
