@@ -246,6 +246,8 @@ fn before(heading: &str, machine: &Machine) {
                  kadmin.local -q 'addprinc -pw \"admin word\" root/admin'
                  systemctl start krb5-kdc krb5-admin-server",
             );
+            // Its unit counts as started before it takes questions.
+            machine.wait_for("echo 'admin word' | kadmin -p root/admin -q listprincs");
         }
         "Bearer tokens (OAuth)" => {
             machine.ok("printf '%s' eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ. > token.txt");
