@@ -130,7 +130,7 @@ async fn what_the_message_needs_is_never_left_out() {
         // A sender, since what has none goes again in a plainer form; and no report to it.
         let mut envelope = envelope("a@example.org", &["b@x.test"]);
         envelope.body = BodyKind::EightBitMime;
-        envelope.recipients[0].notify = asking(&["never"]);
+        envelope.recipients[0].notify = Notify::Never;
         let id = bench.put_envelope(envelope, content.as_bytes()).await;
         let history = bench.outcomes(id, 1).await;
         assert_eq!(
