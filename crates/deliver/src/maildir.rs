@@ -13,7 +13,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use memchr::memmem;
-use postern_mail::{Mailbox, Status};
+use postern_mail::{Mailbox, QueueId, Status};
 use postern_spool::{Attempt, BodyReader, Message, SpoolError};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -76,15 +76,20 @@ async fn deliver(
         let recipient = message.envelope.recipients.get(due.index as usize);
         recipient.and_then(|recipient| residences.get(&recipient.address.key()))
     };
-    let jobs: Vec<Job> = loaded
-        .iter()
-        .flat_map(|Loaded { message, work }| {
-            work.recipients.iter().filter_map(|due| {
-                let Some(Residence::Mailbox(mailbox)) = residence_of(message, due) else {
-                    return None;
-                };
-                Some(Job {
-                    mailbox: place(folder, mailbox),
+    let mut jobs: Vec<Job> = Vec::new();
+    // However many addresses of a mailbox a message has, one copy is written: `user+1@`, `user+2@` and aliases cost no more room.
+    let mut copies: HashMap<(QueueId, PathBuf), usize> = HashMap::new();
+    for Loaded { message, work } in &loaded {
+        for due in &work.recipients {
+            let Some(Residence::Mailbox(mailbox)) = residence_of(message, due) else {
+                continue;
+            };
+            let (mailbox, Some(head)) = (place(folder, mailbox), head(message, due)) else {
+                continue;
+            };
+            copies.entry((message.id, mailbox.clone())).or_insert_with(|| {
+                jobs.push(Job {
+                    mailbox,
                     name: format!(
                         "{}.Q{}R{}.{}",
                         message.received_at.as_second(),
@@ -92,15 +97,22 @@ async fn deliver(
                         due.index,
                         settings.hostname
                     ),
-                    head: head(message, due)?,
+                    head,
                     content: core.deps.spool.open_body(message),
-                })
-            })
-        })
-        .collect();
+                });
+                jobs.len() - 1
+            });
+        }
+    }
     let handle = Handle::current();
     let written = tokio::task::spawn_blocking(move || write_all(jobs, &handle)).await;
-    let mut results = written.unwrap_or_default().into_iter();
+    let results = written.unwrap_or_default();
+    let result_of = |message: &Message, due: &Due| {
+        let Some(Residence::Mailbox(mailbox)) = residence_of(message, due) else {
+            return None;
+        };
+        results.get(*copies.get(&(message.id, place(folder, mailbox)))?)
+    };
     for Loaded { message, work } in loaded {
         let fates = work
             .recipients
@@ -109,9 +121,11 @@ async fn deliver(
                 if let Some(failure) = residence_of(&message, due).and_then(homeless) {
                     return (*due, Fate::Failed(failure));
                 }
-                let result = results
-                    .next()
-                    .unwrap_or_else(|| Err(io::Error::other("the writer failed")));
+                let result = match result_of(&message, due) {
+                    Some(Ok(mailbox)) => Ok(mailbox.clone()),
+                    Some(Err(error)) => Err(again(error)),
+                    None => Err(io::Error::other("the writer failed")),
+                };
                 (*due, fate(result, destination, core.now()))
             })
             .collect();
@@ -136,6 +150,14 @@ async fn deliver(
             },
         );
         destination.succeeded(&settings.limits);
+    }
+}
+
+/// The same error for another recipient of the copy.
+fn again(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
     }
 }
 

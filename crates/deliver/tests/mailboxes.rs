@@ -120,3 +120,23 @@ async fn only_who_exists_has_a_maildir() {
     assert_eq!(made(), ["ann", "late"]);
     bench.stop().await;
 }
+
+/// A stranger can write any number of addresses that are one mailbox; each costs a line and not a copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_has_one_copy_whatever_it_is_called() {
+    let mail = tempfile::tempdir().unwrap();
+    let mut settings = settings();
+    settings.routes.local_domains = DomainSet::new(["local.test"]).unwrap();
+    settings.routes.local = Target::Maildir(mail.path().into());
+    let bench = Bench::start_among(settings, Arc::new(Known::default()));
+    let to = ["ann+shop@local.test", "ann@local.test"];
+    let id = bench.put("a@x.test", &to, CONTENT).await;
+    let history = shown(&bench.outcomes(id, 2).await);
+    assert!(
+        history.iter().all(|line| line.contains(" delivered 2.0.0 ")),
+        "each address has its outcome: {history:?}"
+    );
+    let copies: Vec<_> = std::fs::read_dir(mail.path().join("ann/new")).unwrap().collect();
+    assert_eq!(copies.len(), 1, "{copies:?}");
+    bench.stop().await;
+}

@@ -125,12 +125,47 @@ fn settings_take_logins_away() {
         send(&mut client, By::Data)
     };
     #[rustfmt::skip]
-    let cases: [(&str, fn(&mut Settings), bool); 5] = [
-        ("nothing",                       |_| {}, true),
-        ("another mechanism",             |settings| settings.auth.mechanisms.retain(|mechanism| *mechanism != Mechanism::Login), true),
-        ("its mechanism",                 |settings| settings.auth.mechanisms.retain(|mechanism| *mechanism != Mechanism::Plain), false),
-        ("its mechanism's last day",      |settings| settings.auth.rules.push((Mechanism::Plain, MechanismRule { until: Some(date(2020, 1, 1)), ..MechanismRule::default() })), false),
-        ("how old logins may become",     |settings| settings.auth.login_lifetime = Duration::from_nanos(1), false),
+    type Change = fn(&mut Settings);
+    let cases: [(&str, Change, bool); 5] = [
+        ("nothing", |_| {}, true),
+        (
+            "another mechanism",
+            |settings| {
+                settings
+                    .auth
+                    .mechanisms
+                    .retain(|mechanism| *mechanism != Mechanism::Login)
+            },
+            true,
+        ),
+        (
+            "its mechanism",
+            |settings| {
+                settings
+                    .auth
+                    .mechanisms
+                    .retain(|mechanism| *mechanism != Mechanism::Plain)
+            },
+            false,
+        ),
+        (
+            "its mechanism's last day",
+            |settings| {
+                settings.auth.rules.push((
+                    Mechanism::Plain,
+                    MechanismRule {
+                        until: Some(date(2020, 1, 1)),
+                        ..MechanismRule::default()
+                    },
+                ))
+            },
+            false,
+        ),
+        (
+            "how old logins may become",
+            |settings| settings.auth.login_lifetime = Duration::from_nanos(1),
+            false,
+        ),
     ];
     for (shows, change, goes_on) in cases {
         let reply = changed(change);
