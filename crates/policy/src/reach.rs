@@ -67,12 +67,15 @@ fn judge_v6(address: IpAddr, v6: Ipv6Addr) -> Result<(), Unreachable> {
     }
 }
 
-/// The IPv4 address that an IPv6 address stands for: IPv4-compatible (RFC 4291 section 2.5.5.1), NAT64 (RFC 6052 section 2.1), 6to4
-/// (RFC 3056 section 2).
+/// The IPv4 address that an IPv6 address stands for: IPv4-compatible (RFC 4291 section 2.5.5.1), NAT64 by either prefix (RFC 6052
+/// section 2.1; the local one with a /96 below it), the translated form `::ffff:0:a.b.c.d`, 6to4 (RFC 3056 section 2).
 fn embedded(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let in_two = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match v6.segments() {
-        [0, 0, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(in_two(high, low)),
+        [0, 0, 0, 0, 0, 0, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 1, _, _, _, high, low] => Some(in_two(high, low)),
         [0x2002, high, low, ..] => Some(in_two(high, low)),
         _ => None,
     }
@@ -110,6 +113,8 @@ mod tests {
             ("compatible",                          "::127.0.0.1",              "loopback"),
             ("compatible, a host",                  "::192.0.2.1",              "reached"),
             ("NAT64",                               "64:ff9b::127.0.0.1",       "loopback"),
+            ("NAT64 of this site",                  "64:ff9b:1::127.0.0.1",     "loopback"),
+            ("translated",                          "::ffff:0:127.0.0.1",       "loopback"),
             ("NAT64, a host",                       "64:ff9b::192.0.2.1",       "reached"),
             ("6to4",                                "2002:7f00:1::1",           "loopback"),
             ("6to4, link-local",                    "2002:a9fe:101::1",         "link-local"),

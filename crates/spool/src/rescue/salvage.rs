@@ -5,7 +5,7 @@
 //! to look at, and only if the queue knows nothing of the message.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::path::{Component, Path};
 
 use postern_mail::QueueId;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
@@ -350,6 +350,14 @@ pub(crate) fn give_bodies_back(directory: &Path, connection: &Connection) -> rus
             continue;
         };
         let id = QueueId::from_i64(id);
+        // The name comes from a damaged file, and leads nowhere but below the folder.
+        if !Path::new(&name)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
+        {
+            tracing::error!(target: "postern::spool", queue = %id, "the name of its body would lead out of the folder of bodies");
+            continue;
+        }
         if let Err(error) = aside::give_body_back(directory, id, &directory.join("bodies").join(name)) {
             tracing::error!(target: "postern::spool", queue = %id, %error, "its body was put aside and cannot be moved back");
         }
