@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::args::CheckArgs;
 use crate::config::checked::ListenerConfig;
+use crate::config::checked::directories::NOBODY_TELLS;
 use crate::config::problem::{JsonProblem, Problems};
 use crate::config::{Config, Libraries, Report, Source};
 use crate::exit::{Exit, Failure, chain};
@@ -110,6 +111,7 @@ fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
     check_aliases(&config, offline, &mut found);
     check_aside(&config, &mut found);
     report.extend(found);
+    report.insist(NOBODY_TELLS);
     Ok(report)
 }
 

@@ -190,6 +190,13 @@ impl Report {
             .count()
     }
 
+    /// Makes an error of a warning with this title.
+    pub(crate) fn insist(&mut self, title: &str) {
+        for problem in self.problems.iter_mut().filter(|problem| problem.title == title) {
+            problem.severity = Severity::Error;
+        }
+    }
+
     /// Adds what was found later, by looking at the world instead of the file.
     pub(crate) fn extend(&mut self, more: Problems) {
         self.problems.extend(more.list);

@@ -47,6 +47,9 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<DirectorySettings> {
     settings
 }
 
+/// The title of a mistake with which a server can still relay.
+pub(crate) const NOBODY_TELLS: &str = "no directory can tell which recipients in `local_domains` exist";
+
 /// A site that could tell of no recipient that it exists would refuse all its mail.
 fn check_recipients(settings: &[DirectorySettings], c: &mut Checking<'_>) {
     let file = c.file;
@@ -58,9 +61,10 @@ fn check_recipients(settings: &[DirectorySettings], c: &mut Checking<'_>) {
         // One with a mistake may be the one that knows.
         && settings.len() == file.directory.len()
     {
-        c.problems.error(
+        // Relaying works all the same, so the server starts; `postern check` calls it a mistake.
+        c.problems.warning(
             first.span.clone(),
-            "no directory can tell which recipients in `local_domains` exist",
+            NOBODY_TELLS,
             "knows passwords, not addresses: all mail for them would be refused",
             "add users (`kind = \"users\"`), an LDAP directory, a SQL one with `recipient_query`, or \
              `aliases` that name each user (`ann: ann`); or, with `lmtp` in \

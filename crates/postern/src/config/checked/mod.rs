@@ -2,7 +2,7 @@
 
 mod aliases;
 mod delivery;
-mod directories;
+pub(crate) mod directories;
 mod dovecot;
 mod files;
 mod identity;

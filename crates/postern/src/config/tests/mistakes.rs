@@ -155,7 +155,7 @@ fn each_mistake_has_its_line_and_remedy() {
         ("half a pattern",             "[[identity.grant]]\nname = \"x\"\nlogins = [\"a*\"]\nact_as = [\"b\"]", "5: error: `logins` in [[identity.grant]] has a value", "*@example.org"),
         ("domains with one Maildir",   "local_domains = [\"a.test\", \"b.test\"]\n[delivery]\nmaildir = \"mail/{local}\"", "5: warning: users of the same name", "/{domain}/{local}"),
         ("a route with one Maildir",   "[[route]]\ndomains = [\"*.a.test\"]\nto = \"maildir\"\nmaildir = \"mail/{local}\"", "6: warning: users of the same name", "/{domain}/{local}"),
-        ("recipients nobody knows",    "local_domains = [\"a.test\"]\n[[directory]]\nkind = \"saslauthd\"", "4: error: no directory can tell which recipients", "local_recipients = \"any\""),
+        ("recipients nobody knows",    "local_domains = [\"a.test\"]\n[[directory]]\nkind = \"saslauthd\"", "4: warning: no directory can tell which recipients", "local_recipients = \"any\""),
         ("Maildirs for any name",      "local_domains = [\"a.test\"]\nlocal_recipients = \"any\"", "4: warning: every name in `local_domains`", "`lmtp`"),
         ("a tag of ordinary letters",  "[identity]\ntag_separator = \"x\"",        "4: error: `tag_separator` in [identity] has a value", "\"+\""),
         ("no intervals",               "[retry]\nintervals = []",                     "4: error: `intervals` in [retry] is empty", "\"5m\""),
