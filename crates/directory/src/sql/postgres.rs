@@ -80,8 +80,8 @@ impl Postgres {
         Self {
             config,
             tls,
-            // A query that runs on after nobody waits for it any more would bind the server.
             columns: Arc::default(),
+            // A query that runs on after nobody waits for it any more would bind the server.
             begin: format!(
                 "BEGIN; SET LOCAL statement_timeout = {}",
                 timeout.as_millis().max(1)

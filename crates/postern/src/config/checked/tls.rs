@@ -13,7 +13,7 @@ use postern_net::tls::{
 };
 use postern_trust::TrustError;
 
-use super::{Checking, files};
+use super::{Checking, files, values};
 use crate::config::file::{Postern, Tls};
 use crate::config::problem::{Problems, Span};
 use crate::config::read::At;
@@ -89,10 +89,6 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<ServerTls> {
             None
         }
     }
-}
-
-fn values<T: Clone>(list: &[At<T>]) -> Vec<T> {
-    list.iter().map(|at| at.value.clone()).collect()
 }
 
 /// Where something that revokes client certificates stands.
