@@ -122,7 +122,7 @@ fn an_account_has_one_count_by_whatever_name_it_is_tried() {
         let reply = login(&site, name, RIGHT);
         assert_eq!(code(&reply), "454", "{name}: the right one, barred: {reply}");
     }
-    assert!(site.log().contains("login=tester"), "{}", site.log());
+    site.wait_for_log(&["login=tester"]);
 }
 
 #[test]
@@ -171,6 +171,7 @@ fn who_goes_on_guessing_is_barred_and_users_of_the_network_are_not() {
         "235",
         "from there before"
     );
+    site.wait_for_log(&["network barred"]);
     let log = site.log();
     let warnings = log
         .lines()

@@ -209,7 +209,7 @@ fn an_upgrade_under_the_helper_costs_no_login() {
     assert_ne!(fresh, running);
     wait_until("the new program", || file_of(helper.pid()) == Some(fresh));
     wait_until("its socket", || helper.log().matches("PAM is asked").count() == 2);
-    assert!(helper.log().contains("was replaced"), "{}", helper.log());
+    wait_until("the reason", || helper.log().contains("was replaced"));
     assert!(log_in(&site, "barred", "barred-word").starts_with("535"));
     assert!(log_in(&site, "paula", "paula-word").starts_with("235"));
 }

@@ -369,6 +369,7 @@ fn a_server_gives_up_what_it_has_no_need_of() {
     assert_eq!(cores.split_whitespace().nth(4), Some("0"), "{cores}");
     // Only root may look into it: the files of a process that can be dumped belong to its user.
     assert_eq!(fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid(), 0);
+    site.wait_for_log(&[" confined "]);
     let log = site.log();
     let line = log.lines().find(|line| line.contains(" confined ")).unwrap();
     for part in [
@@ -426,7 +427,7 @@ fn without_the_sandbox_a_reload_opens_new_places_and_leaves_the_umask_alone() {
     let pid = site.server().pid();
     let before = status_of(pid, "Umask");
     assert_eq!(status_of(pid, "NoNewPrivs"), "1", "this much needs no sandbox");
-    assert!(site.log().contains("switched off by `sandbox`"));
+    site.wait_for_log(&["switched off by `sandbox`"]);
     let socket = "[[auth_socket]]\nprotocol = \"saslauthd\"\npath = \"run/mux\"\nmechanisms = [\"PLAIN\"]\n";
     fs::write(site.path("postern.toml"), format!("{config}{socket}")).unwrap();
     site.ok(&["reload"]);
@@ -459,5 +460,5 @@ fn root_without_a_user_is_told_and_does_not_serve_the_network() {
     let sink = postern_testkit::sink::Sink::start();
     let mut site = Site::relay(sink.port(), "");
     start(&mut site);
-    assert!(site.log().contains(" root level=warning "), "told at the start");
+    site.wait_for_log(&[" root level=warning "]);
 }
