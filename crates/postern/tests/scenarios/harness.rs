@@ -105,6 +105,12 @@ impl Site {
         self.environment.push(("KRB5_CONFIG", kdc.config()));
     }
 
+    /// Adds to the environment of the server and of subcommands.
+    pub(crate) fn use_environment(&mut self, variables: &[(&'static str, &Path)]) {
+        let variables = variables.iter().map(|(name, value)| (*name, value.to_path_buf()));
+        self.environment.extend(variables);
+    }
+
     /// Issues one more certificate of the site's CA.
     pub(crate) fn issue(&self, stem: &str, names: &[&str]) {
         let mut arguments = vec!["cert", "issue", "--dir", "certs", "--out", stem];

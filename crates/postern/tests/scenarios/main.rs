@@ -14,6 +14,7 @@ mod harness;
 mod accounts;
 mod attacks;
 mod clients;
+mod clock;
 mod crash;
 mod disk;
 mod floods;

@@ -1,0 +1,86 @@
+//! A system clock that is set while mail waits.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use postern_testkit::process::{free_port, program, wait_until};
+use postern_testkit::sink::Sink;
+use serde_json::Value;
+
+use super::harness::Site;
+
+const MESSAGES: usize = 20;
+
+/// The library that has programs see another time. On Debian it lies in a folder of the architecture.
+fn faketime() -> PathBuf {
+    let _ = program("/usr/bin/faketime", "faketime");
+    let found = fs::read_dir("/usr/lib").unwrap().flatten().find_map(|folder| {
+        let library = folder.path().join("faketime/libfaketimeMT.so.1");
+        library.exists().then_some(library)
+    });
+    found.expect("libfaketimeMT.so.1 of Debian's libfaketime")
+}
+
+fn attempts(site: &Site) -> Vec<u64> {
+    let queue: Value = serde_json::from_str(&site.ok(&["queue", "list", "--json"])).unwrap();
+    let messages = queue.as_array().unwrap();
+    messages
+        .iter()
+        .map(|message| message["attempts"].as_u64().unwrap_or(0))
+        .collect()
+}
+
+#[test]
+fn a_clock_that_is_set_neither_stops_mail_nor_ends_it() {
+    let hop = free_port();
+    let retry = "[retry]\nintervals = [\"1s\"]\nexpire_after = \"12h\"\n";
+    let mut site = Site::relay_with(hop, "sandbox = false\n", retry);
+    let time = site.path("time");
+    let set = |to: &str| {
+        // As a whole, so that no reading finds half of it.
+        fs::write(time.with_extension("new"), to).unwrap();
+        fs::rename(time.with_extension("new"), &time).unwrap();
+    };
+    set("+0\n");
+    site.use_environment(&[
+        ("LD_PRELOAD", &faketime()),
+        ("FAKETIME_TIMESTAMP_FILE", &time),
+        ("FAKETIME_NO_CACHE", Path::new("1")),
+        // The monotonic clock is the one that nobody sets.
+        ("FAKETIME_DONT_FAKE_MONOTONIC", Path::new("1")),
+    ]);
+    site.start();
+    let mail = |subject: &str| {
+        let reply = site
+            .tester()
+            .mail(
+                "tester@relay.test",
+                &["x@outside.example"],
+                &format!("Subject: {subject}\r\n\r\na"),
+            )
+            .unwrap();
+        assert!(reply.starts_with("250"), "{reply}");
+    };
+    for number in 0..MESSAGES {
+        mail(&format!("waits {number}"));
+    }
+    let all_tried_again = |when: &str| {
+        let before = attempts(&site).into_iter().max().unwrap();
+        wait_until(when, || attempts(&site).iter().all(|count| *count > before));
+        assert_eq!(attempts(&site).len(), MESSAGES, "{when}: nothing came to an end");
+    };
+    all_tried_again("the clock right");
+    set("+1d\n");
+    all_tried_again("a day ahead");
+    set("-1d\n");
+    all_tried_again("a day back");
+    let log = site.log();
+    let days: BTreeSet<_> = log.lines().filter_map(|line| line.get(..10)).collect();
+    assert!(days.len() >= 3, "the server saw the clock being set: {days:?}");
+    mail("new mail");
+    let sink = Sink::start_on(hop);
+    let _ = sink.wait_for("Subject: new mail");
+    wait_until("the queue to be empty", || site.queue_is_empty());
+    assert_eq!(sink.total(), MESSAGES as u64 + 1, "each once, and no report");
+}
