@@ -97,8 +97,11 @@ impl<'a> Line<'a> {
 
     fn field(text: &'a [u8]) -> Option<Self> {
         let colon = memchr(b':', text)?;
-        let name = text[..colon].trim_ascii_end();
-        let is_name = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
+        let behind = text[..colon]
+            .iter()
+            .rposition(|octet| !matches!(octet, b' ' | b'\t'))?;
+        let name = &text[..=behind];
+        let is_name = name.iter().all(u8::is_ascii_graphic);
         is_name.then_some(Self::Field { name, colon })
     }
 

@@ -57,6 +57,7 @@ fn heads_of_all_mail() {
         ("two of them",                   "To: b\r\none\r\ntwo\r\n three\r\nSubject: c\r\n\r\n",          "To: b\r\nX-Stray-Line: one\r\nX-Stray-Line: two\r\n three\r\nSubject: c\r\n\r\n"),
         ("a fold that is not indented",   "Content-Type: text/plain;\r\ncharset=utf-8\r\nTo: b\r\n\r\n",  "Content-Type: text/plain;\r\nX-Stray-Line: charset=utf-8\r\nTo: b\r\n\r\n"),
         ("one at the top",                "no field\r\nSubject: c\r\n\r\nx\r\n",                          "X-Stray-Line: no field\r\nSubject: c\r\n\r\nx\r\n"),
+        ("a form feed in a name",         "To: b\r\nFrom \x0c:c\r\nSubject: d\r\n\r\n",                 "To: b\r\nMailbox-Line: From \x0c:c\r\nSubject: d\r\n\r\n"),
         ("a fold at the top",             " folded\r\nSubject: c\r\n\r\nx\r\n",                           "X-Stray-Line:  folded\r\nSubject: c\r\n\r\nx\r\n"),
         ("blanks at the top",             " \t\r\nSubject: c\r\n\r\nx\r\n",                               "Subject: c\r\n\r\nx\r\n"),
         ("UTF-8 in a name",               "Söbject: x\r\nTo: b\r\n\r\n",                                  "X-Stray-Line: Söbject: x\r\nTo: b\r\n\r\n"),
