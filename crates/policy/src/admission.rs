@@ -4,12 +4,14 @@
 //! no other can take, so strangers who fill one door leave the others open. Within a pool the networks with the most sessions
 //! are the first to give way.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use postern_mail::Status;
 
 use crate::network::{LEVELS, NetworkPrefix};
+use crate::rule::{Rule, Told, Verdict};
 
 /// Part of a pool that is in use when strangers begin to get less time, and when new ones from crowded networks begin to be
 /// sent away at random.
@@ -170,24 +172,31 @@ pub enum AdmissionRefusal {
     },
 }
 
-impl AdmissionRefusal {
-    /// The rule's name: `admission.load`, `admission.sessions`, `admission.scarce`, `admission.network`, `admission.size`,
-    /// `admission.recipients`.
-    #[must_use]
-    pub fn rule(self) -> &'static str {
+impl Verdict for AdmissionRefusal {
+    fn rule(&self) -> Rule {
         match self {
-            Self::Load { .. } => "admission.load",
-            Self::Sessions { .. } => "admission.sessions",
-            Self::Scarce { .. } => "admission.scarce",
-            Self::Network { .. } => "admission.network",
-            Self::Size { .. } => "admission.size",
-            Self::Recipients { .. } => "admission.recipients",
+            Self::Load { .. } => Rule::AdmissionLoad,
+            Self::Sessions { .. } => Rule::AdmissionSessions,
+            Self::Scarce { .. } => Rule::AdmissionScarce,
+            Self::Network { .. } => Rule::AdmissionNetwork,
+            Self::Size { .. } => Rule::AdmissionSize,
+            Self::Recipients { .. } => Rule::AdmissionRecipients,
         }
     }
 
+    fn reason(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn reply(&self) -> Option<Told> {
+        Some(self.told())
+    }
+}
+
+impl AdmissionRefusal {
     /// Reply code, status and words for the peer, without our figures.
     #[must_use]
-    pub fn reply(self) -> (u16, Status, &'static str) {
+    pub fn told(self) -> Told {
         match self {
             Self::Load { .. } => (421, Status(4, 3, 2), "Too busy, try again later"),
             Self::Sessions { .. } | Self::Scarce { .. } => {
@@ -489,7 +498,7 @@ mod tests {
         match admit(facts, settings) {
             Admission::Accept => None,
             Admission::Displace(refusal) | Admission::Refuse421(refusal) => {
-                Some((refusal.rule(), refusal.reply().0))
+                Some((refusal.rule().name(), refusal.told().0))
             }
         }
     }
@@ -680,7 +689,7 @@ mod tests {
     fn sizes() {
         assert_eq!(admit_size(500, &settings()), Ok(()));
         let refusal = admit_size(501, &settings()).unwrap_err();
-        assert_eq!((refusal.rule(), refusal.reply().0), ("admission.size", 552));
+        assert_eq!((refusal.rule().name(), refusal.told().0), ("admission.size", 552));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! of a random choice come in as arguments.
 
 pub mod admission;
+pub mod body;
 pub mod breadth;
 pub mod budget;
 pub mod concurrency;
@@ -17,13 +18,17 @@ pub mod origin;
 pub mod patience;
 pub mod principal;
 pub mod privacy;
+pub mod queue;
 pub mod reach;
+pub mod recipient;
 pub mod relay;
 pub mod retry;
 pub mod room;
 pub mod route;
+pub mod rule;
 pub mod standing;
 pub mod throttle;
 pub mod units;
 
 pub use domain_set::DomainSet;
+pub use rule::{Rule, Ruling, Told, Verdict};

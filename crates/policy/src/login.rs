@@ -1,11 +1,14 @@
 //! Which mechanisms a session is offered, whose login a certificate is, and which logins are trusted to relay.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use jiff::civil::Date;
+use postern_mail::Status;
 
 use crate::relay::{CertificateFacts, CertificateRule};
+use crate::rule::{Rule, Told, Verdict};
 
 /// What a mechanism is like, as far as it decides where it can be offered.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -71,6 +74,90 @@ pub enum Withheld {
     /// The client has shown no certificate, or one that was not verified.
     #[error("no verified certificate")]
     Certificate,
+}
+
+impl Verdict for Withheld {
+    fn rule(&self) -> Rule {
+        Rule::LoginNotOffered
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn reply(&self) -> Option<Told> {
+        Some((504, Status(5, 3, 3), "AUTH mechanism not available"))
+    }
+}
+
+/// Why an exchange ended without a login, or did not begin.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Denial {
+    /// The credentials do not hold.
+    Denied,
+    /// They hold, but the login may not act as whom it wants to.
+    Authorization,
+    /// Somebody is between the client and the server.
+    Intercepted,
+    /// No directory could say.
+    Directory,
+    /// The client's message does not follow the mechanism.
+    Malformed,
+    /// The client's message is over the limit.
+    TooLong,
+    /// `AUTH` where it has no place.
+    Order,
+    /// The client gave up.
+    GivenUp,
+    /// The session is weaker than it has to be.
+    TooWeak,
+    /// The mechanism, or `AUTH`, is not offered.
+    NotOffered,
+    /// A login is needed, and there is none.
+    Required,
+}
+
+impl Denial {
+    /// The rule that refuses.
+    #[must_use]
+    pub const fn rule(self) -> Rule {
+        match self {
+            Self::Denied => Rule::LoginDenied,
+            Self::Authorization => Rule::LoginAuthorization,
+            Self::Intercepted => Rule::LoginIntercepted,
+            Self::Directory => Rule::LoginDirectory,
+            Self::Malformed => Rule::LoginMalformed,
+            Self::TooLong => Rule::LoginTooLong,
+            Self::Order => Rule::LoginOrder,
+            Self::GivenUp => Rule::LoginGivenUp,
+            Self::TooWeak => Rule::LoginBits,
+            Self::NotOffered => Rule::LoginNotOffered,
+            Self::Required => Rule::LoginRequired,
+        }
+    }
+}
+
+/// A refused login: why, and what was wrong in particular.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LoginRefusal {
+    /// Why.
+    pub denial: Denial,
+    /// In words, for administrators alone.
+    pub reason: String,
+}
+
+impl Verdict for LoginRefusal {
+    fn rule(&self) -> Rule {
+        self.denial.rule()
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        &self.reason
+    }
+
+    fn reply(&self) -> Option<Told> {
+        None
+    }
 }
 
 /// Whether a mechanism is offered in a session. `least_bits` is what an administrator has asked for; without it, a mechanism that is

@@ -1,5 +1,9 @@
 //! sendmail's `PrivacyOptions`, by the same names.
 
+use std::fmt;
+
+use crate::rule::{Rule, Told, Verdict};
+
 /// What is kept from strangers. All off is `public`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Privacy {
@@ -31,6 +35,47 @@ pub struct Privacy {
     pub restrict_qrun: bool,
     /// `restrictexpand`: aliases are expanded for administrators only.
     pub restrict_expand: bool,
+}
+
+/// What a flag refuses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PrivacyRefusal {
+    /// `MAIL` before `HELO` or `EHLO`, under `needmailhelo`.
+    NeedMailHelo,
+    /// `VRFY` before them, under `needvrfyhelo`.
+    NeedVrfyHelo,
+    /// `EXPN` before them, under `needexpnhelo`.
+    NeedExpnHelo,
+    /// `EXPN`, under `noexpn`.
+    NoExpn,
+    /// `VERB`, under `noverb`.
+    NoVerb,
+    /// `ETRN`, under `noetrn`.
+    NoEtrn,
+}
+
+impl Verdict for PrivacyRefusal {
+    fn rule(&self) -> Rule {
+        match self {
+            Self::NeedMailHelo => Rule::PrivacyNeedMailHelo,
+            Self::NeedVrfyHelo => Rule::PrivacyNeedVrfyHelo,
+            Self::NeedExpnHelo => Rule::PrivacyNeedExpnHelo,
+            Self::NoExpn => Rule::PrivacyNoExpn,
+            Self::NoVerb => Rule::PrivacyNoVerb,
+            Self::NoEtrn => Rule::PrivacyNoEtrn,
+        }
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        match self {
+            Self::NeedMailHelo | Self::NeedVrfyHelo | Self::NeedExpnHelo => &"no HELO or EHLO before it",
+            Self::NoExpn | Self::NoVerb | Self::NoEtrn => &"off",
+        }
+    }
+
+    fn reply(&self) -> Option<Told> {
+        None
+    }
 }
 
 /// A name that is no privacy flag.

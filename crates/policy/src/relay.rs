@@ -1,5 +1,6 @@
 //! Who may send where. The decision that keeps Postern from being an open relay.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -7,6 +8,7 @@ use postern_mail::{Domain, ForwardPath, Mailbox, Status};
 
 use crate::breadth::is_everybody;
 use crate::domain_set::DomainSet;
+use crate::rule::{Rule, Told, Verdict};
 
 /// What is known when a recipient is named.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +81,51 @@ pub enum RelayReason {
     Network(IpNet),
     /// Its certificate matches the rule of this name.
     Certificate(String),
+}
+
+/// Why a message was taken: the widest reason that one of its recipients needed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Acceptance {
+    /// All are in domains of this server.
+    Local,
+    /// One at least is in a domain behind this server.
+    RelayDomain,
+    /// One at least is elsewhere, and the client may relay.
+    Relay(RelayReason),
+}
+
+impl Acceptance {
+    /// The network, or the name of the rule for certificates, where there is one.
+    #[must_use]
+    pub fn detail(&self) -> Option<&dyn fmt::Display> {
+        match self {
+            Self::Relay(RelayReason::Network(network)) => Some(network),
+            Self::Relay(RelayReason::Certificate(name)) => Some(name),
+            Self::Relay(RelayReason::Login) | Self::RelayDomain | Self::Local => None,
+        }
+    }
+}
+
+impl Verdict for Acceptance {
+    fn rule(&self) -> Rule {
+        match self {
+            Self::Local => Rule::LocalRecipient,
+            Self::RelayDomain => Rule::RelayDomain,
+            Self::Relay(reason) => reason.rule(),
+        }
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        match self {
+            Self::Local => &"in a domain of this server",
+            Self::RelayDomain => &"in a domain behind this server",
+            Self::Relay(reason) => reason,
+        }
+    }
+
+    fn reply(&self) -> Option<Told> {
+        None
+    }
 }
 
 /// What to do with a recipient.
@@ -202,53 +249,92 @@ impl CertificateRule {
     }
 }
 
-impl RelayReason {
-    /// The name of the rule that trusts.
-    #[must_use]
-    pub fn rule(&self) -> &'static str {
+impl Verdict for RelayReason {
+    fn rule(&self) -> Rule {
         match self {
-            Self::Login => "relay.login",
-            Self::Network(_) => "relay.network",
-            Self::Certificate(_) => "relay.certificate",
+            Self::Login => Rule::RelayLogin,
+            Self::Network(_) => Rule::RelayNetwork,
+            Self::Certificate(_) => Rule::RelayCertificate,
+        }
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn reply(&self) -> Option<Told> {
+        None
+    }
+}
+
+/// The network, or the name of the rule for certificates.
+impl fmt::Display for RelayReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Login => f.write_str("a login"),
+            Self::Network(network) => network.fmt(f),
+            Self::Certificate(name) => f.write_str(name),
         }
     }
 }
 
-impl RelayVerdict {
-    /// The name of the rule that decided, such as `relay.login` or `relay.percent-hack`, for the log.
-    #[must_use]
-    pub fn rule(&self) -> &'static str {
+impl Verdict for RelayVerdict {
+    fn rule(&self) -> Rule {
         match self {
-            Self::Local { .. } => "relay.local-domain",
-            Self::RelayDomain { .. } => "relay.relay-domain",
+            Self::Local { .. } => Rule::LocalRecipient,
+            Self::RelayDomain { .. } => Rule::RelayDomain,
             Self::Relay { reason, .. } => reason.rule(),
             Self::Refuse(refusal) => refusal.rule(),
         }
     }
-}
 
-impl RelayRefusal {
-    /// The name of the rule that refused.
-    #[must_use]
-    pub fn rule(self) -> &'static str {
+    fn reason(&self) -> &dyn fmt::Display {
         match self {
-            Self::Denied => "relay.denied",
-            Self::LoginUntrusted => "relay.login-untrusted",
-            Self::PercentHack => "relay.percent-hack",
-            Self::BangPath => "relay.bang-path",
-            Self::QuotedAddress => "relay.quoted-address",
-            Self::SourceRoute => "relay.source-route",
-            Self::AddressLiteral => "relay.address-literal",
-            Self::LiteralsOff => "relay.literals-off",
-            Self::LoginRequired => "relay.login-required",
+            Self::Local { .. } => &"in a domain of this server",
+            Self::RelayDomain { .. } => &"in a domain behind this server",
+            Self::Relay { reason, .. } => reason,
+            Self::Refuse(refusal) => refusal,
         }
     }
 
+    fn reply(&self) -> Option<Told> {
+        match self {
+            Self::Refuse(refusal) => Some(refusal.told()),
+            Self::Local { .. } | Self::RelayDomain { .. } | Self::Relay { .. } => None,
+        }
+    }
+}
+
+impl Verdict for RelayRefusal {
+    fn rule(&self) -> Rule {
+        match self {
+            Self::Denied => Rule::RelayDenied,
+            Self::LoginUntrusted => Rule::RelayLoginUntrusted,
+            Self::PercentHack => Rule::RelayPercentHack,
+            Self::BangPath => Rule::RelayBangPath,
+            Self::QuotedAddress => Rule::RelayQuotedAddress,
+            Self::SourceRoute => Rule::RelaySourceRoute,
+            Self::AddressLiteral => Rule::RelayAddressLiteral,
+            Self::LiteralsOff => Rule::RelayLiteralsOff,
+            Self::LoginRequired => Rule::RelayLoginRequired,
+        }
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn reply(&self) -> Option<Told> {
+        Some(self.told())
+    }
+}
+
+impl RelayRefusal {
     /// Reply code, status and words: `550 5.7.1 Relaying denied`, or `530 5.7.0` where a login is missing (RFC 4954 section 6).
     ///
     /// The words are the same whatever trick was tried: a stranger learns nothing from them.
     #[must_use]
-    pub fn reply(self) -> (u16, Status, &'static str) {
+    pub fn told(self) -> Told {
         match self {
             Self::LiteralsOff => (
                 550,

@@ -3,7 +3,11 @@
 //! Room is reserved before octets are taken, so that many messages under way cannot each count on the same free space.
 //! Strangers get at most half of what there is.
 
+use std::fmt;
+
 use postern_mail::Status;
+
+use crate::rule::{Rule, Told, Verdict};
 
 /// How much messages on their way in may take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -74,23 +78,30 @@ pub enum NoRoom {
     },
 }
 
-impl NoRoom {
-    /// The rule's name: `admission.disk`, `admission.disk-share`, `admission.memory`, `admission.bodies`,
-    /// `admission.bodies-network`.
-    #[must_use]
-    pub fn rule(self) -> &'static str {
+impl Verdict for NoRoom {
+    fn rule(&self) -> Rule {
         match self {
-            Self::Disk { .. } => "admission.disk",
-            Self::Share { .. } => "admission.disk-share",
-            Self::Memory { .. } => "admission.memory",
-            Self::Bodies { .. } => "admission.bodies",
-            Self::Network { .. } => "admission.bodies-network",
+            Self::Disk { .. } => Rule::AdmissionDisk,
+            Self::Share { .. } => Rule::AdmissionDiskShare,
+            Self::Memory { .. } => Rule::AdmissionMemory,
+            Self::Bodies { .. } => Rule::AdmissionBodies,
+            Self::Network { .. } => Rule::AdmissionBodiesNetwork,
         }
     }
 
+    fn reason(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn reply(&self) -> Option<Told> {
+        Some(self.told())
+    }
+}
+
+impl NoRoom {
     /// Reply code, status and words for the peer, without our figures.
     #[must_use]
-    pub fn reply(self) -> (u16, Status, &'static str) {
+    pub fn told(self) -> Told {
         match self {
             Self::Disk { .. } | Self::Share { .. } => {
                 (452, Status(4, 3, 1), "Insufficient storage, try again later")
@@ -204,7 +215,9 @@ mod tests {
     };
 
     fn outcome(verdict: Result<(), NoRoom>) -> Option<(&'static str, u16)> {
-        verdict.err().map(|refusal| (refusal.rule(), refusal.reply().0))
+        verdict
+            .err()
+            .map(|refusal| (refusal.rule().name(), refusal.told().0))
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Where a recipient's mail goes next.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 
 use crate::domain_set::{DomainSet, Match};
 use crate::origin::{LoginMatch, LoginSet, Origin, SenderMatch, SenderSet};
+use crate::rule::{Rule, Told, Verdict};
 
 /// How much TLS a hop gets.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash, Deserialize)]
@@ -149,8 +151,26 @@ pub struct Route<'a> {
     pub verify: bool,
     /// The login at the hosts.
     pub login: Option<&'a RouteLogin>,
-    /// The name of the rule that decided: `route.rule`, `route.local` or `route.mx`.
-    pub rule: &'static str,
+    /// The rule that decided: `route.rule`, `route.local` or `route.mx`.
+    pub rule: Rule,
+}
+
+impl Verdict for Route<'_> {
+    fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        match self.rule {
+            Rule::RouteLocal => &"a domain of this server",
+            Rule::RouteRule => &"named in [[route]]",
+            _ => &"MX records decide",
+        }
+    }
+
+    fn reply(&self) -> Option<Told> {
+        None
+    }
 }
 
 /// One MX record.
@@ -299,7 +319,7 @@ pub fn route<'a>(domain: &Domain, origin: &Origin<'_>, table: &'a RouteTable) ->
             tls: TlsLevel::Opportunistic,
             verify: false,
             login: None,
-            rule: "route.local",
+            rule: Rule::RouteLocal,
         };
     }
     match best {
@@ -308,14 +328,14 @@ pub fn route<'a>(domain: &Domain, origin: &Origin<'_>, table: &'a RouteTable) ->
             tls: rule.tls,
             verify: rule.verify,
             login: rule.login.as_ref(),
-            rule: "route.rule",
+            rule: Rule::RouteRule,
         },
         None => Route {
             target: &Target::Mx,
             tls: TlsLevel::Opportunistic,
             verify: false,
             login: None,
-            rule: "route.mx",
+            rule: Rule::RouteMx,
         },
     }
 }

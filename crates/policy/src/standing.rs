@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use postern_mail::Status;
+
+use crate::rule::{Rule, Told, Verdict};
 
 /// What is known of a login at the moment at which its session wants to send.
 #[derive(Clone, Copy, Debug)]
@@ -142,17 +145,31 @@ pub fn must_ask(last: &LastLook) -> bool {
         }
 }
 
-impl Lapse {
-    /// The rule's name in the log.
-    #[must_use]
-    pub const fn rule(&self) -> &'static str {
+impl Verdict for Lapse {
+    fn rule(&self) -> Rule {
         match self {
-            Self::Account(_) | Self::ActingAccount(_) => "login.revoked",
-            Self::Authorization => "login.authorization",
-            Self::Expired(..) | Self::TooOld(_) => "login.expired",
-            Self::Certificate(_) => "login.certificate",
-            Self::MechanismOff | Self::MechanismEnded(_) => "login.mechanism",
+            Self::Account(_) | Self::ActingAccount(_) => Rule::LoginRevoked,
+            Self::Authorization => Rule::LoginAuthorization,
+            Self::Expired(..) | Self::TooOld(_) => Rule::LoginExpired,
+            Self::Certificate(_) => Rule::LoginCertificate,
+            Self::MechanismOff | Self::MechanismEnded(_) => Rule::LoginMechanism,
         }
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn reply(&self) -> Option<Told> {
+        Some(self.told())
+    }
+}
+
+impl Lapse {
+    /// Reply code, status and words for the client, without the reason.
+    #[must_use]
+    pub const fn told(&self) -> Told {
+        (421, Status(4, 7, 0), "Login no longer valid, log in again")
     }
 }
 

@@ -16,6 +16,7 @@ mod memory;
 mod tests;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ use postern_mail::fold_login;
 use self::memory::{Failures, Memory, Span};
 use crate::fair::Standing;
 use crate::network::NetworkPrefix;
+use crate::rule::{Rule, Told, Verdict};
 
 /// How failed logins are slowed and barred.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,6 +71,34 @@ pub enum ThrottleVerdict {
     Full,
     /// Do not check: it is barred for this long. Rule `throttle.barred`.
     Barred(Duration),
+}
+
+/// Why a login must not be tried.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Closed {
+    /// It is barred for this long.
+    #[error("barred for {} s", .0.as_secs())]
+    Barred(Duration),
+    /// Too many tries are before it.
+    #[error("too many tries are under way from this network or at this login")]
+    Busy,
+}
+
+impl Verdict for Closed {
+    fn rule(&self) -> Rule {
+        match self {
+            Self::Barred(_) => Rule::ThrottleBarred,
+            Self::Busy => Rule::ThrottleBusy,
+        }
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn reply(&self) -> Option<Told> {
+        None
+    }
 }
 
 /// Where a login comes from.
@@ -123,6 +153,35 @@ pub enum Alarm {
     },
 }
 
+impl Verdict for Alarm {
+    fn rule(&self) -> Rule {
+        match self {
+            Self::Pair { .. } | Self::Network { .. } => Rule::ThrottleBarred,
+            Self::Login { .. } => Rule::ThrottleLogin,
+        }
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn reply(&self) -> Option<Told> {
+        None
+    }
+}
+
+impl fmt::Display for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pair { .. } => "barred",
+            Self::Network { .. } => "network barred, but for logins that have succeeded from there",
+            Self::Login { .. } => {
+                "guessed at from many networks: slow from those that it has not logged in from"
+            }
+        })
+    }
+}
+
 /// Something barred or slowed now.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Bar {
@@ -137,12 +196,6 @@ pub struct Bar {
     /// How many bars in a row this is.
     pub bars: u32,
 }
-
-/// The name of the rule that bars, for the log.
-pub const RULE_BARRED: &str = "throttle.barred";
-
-/// The name of the rule that refuses what would wait too long, for the log.
-pub const RULE_BUSY: &str = "throttle.busy";
 
 /// Octets of a login that tell it from others here.
 const LOGIN_MAX: usize = 256;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use postern_mail::{Domain, ForwardPath, ParseOptions};
 use postern_policy::DomainSet;
+use postern_policy::Verdict;
 use postern_policy::relay::{
     CertificateFacts, CertificateRule, OpenRelay, RelayFacts, RelayReason, RelayRefusal, RelayRules,
     RelayVerdict, relay,
@@ -81,18 +82,18 @@ fn decide(facts: &RelayFacts<'_>, rules: &RelayRules) -> (&'static str, String) 
             format!("<{recipient}>")
         }
         RelayVerdict::Refuse(refusal) => {
-            let (code, status, words) = refusal.reply();
+            let (code, status, words) = refusal.told();
             format!("{code} {status} {words}")
         }
     };
-    (verdict.rule(), mailbox)
+    (verdict.rule().name(), mailbox)
 }
 
 #[test]
 fn strangers_and_users() {
     const DENIED: &str = "550 5.7.1 Relaying denied";
-    const LOCAL: &str = "relay.local-domain";
-    const RELAY: &str = "relay.relay-domain";
+    const LOCAL: &str = "local.recipient";
+    const RELAY: &str = "relay.domain";
     const LOGIN: &str = "relay.login";
     #[rustfmt::skip]
     let cases = [
@@ -173,8 +174,8 @@ fn address_literals_for_who_may_relay() {
         // what the case shows              ours   literals  stands for             the rule, and the mailbox or the reply
         ("of another host, off",            false, false, Some(local.clone()),      off),
         ("of another host, on",             false, true,  Some(local.clone()),      ("relay.login", "<user@[192.0.2.1]>")),
-        ("ours",                            true,  false, Some(local.clone()),      ("relay.local-domain", "<user@local.example>")),
-        ("ours, and the others are on",     true,  true,  Some(local),              ("relay.local-domain", "<user@local.example>")),
+        ("ours",                            true,  false, Some(local.clone()),      ("local.recipient", "<user@local.example>")),
+        ("ours, and the others are on",     true,  true,  Some(local),              ("local.recipient", "<user@local.example>")),
         ("ours, and there is no domain",    true,  false, None,                     off),
     ];
     let recipient = recipient("<user@[192.0.2.1]>");
@@ -325,7 +326,7 @@ fn a_login_that_is_not_trusted_reaches_own_domains_alone() {
     #[rustfmt::skip]
     let cases = [
         // what the case shows     recipient                        rule
-        ("own domain",             "<user@local.example>",          "relay.local-domain"),
+        ("own domain",             "<user@local.example>",          "local.recipient"),
         ("outside",                "<user@outside.example>",        "relay.login-untrusted"),
         ("percent hack",           "<u%o.example@local.example>",   "relay.percent-hack"),
     ];
@@ -337,7 +338,7 @@ fn a_login_that_is_not_trusted_reaches_own_domains_alone() {
             listener_allows_strangers: false,
             ..stranger(&recipient)
         };
-        assert_eq!(relay(&facts, &rules()).rule(), rule, "{shows}");
+        assert_eq!(relay(&facts, &rules()).rule().name(), rule, "{shows}");
         let neighbour = RelayFacts {
             peer: NEIGHBOUR.into(),
             ..facts
@@ -358,7 +359,7 @@ fn where_logins_may_not_relay_they_are_strangers_who_may_submit() {
     #[rustfmt::skip]
     let cases = [
         // what the case shows     recipient                        rule
-        ("own domain",             "<user@local.example>",          "relay.local-domain"),
+        ("own domain",             "<user@local.example>",          "local.recipient"),
         ("outside",                "<user@outside.example>",        "relay.denied"),
         ("percent hack",           "<u%o.example@local.example>",   "relay.percent-hack"),
     ];
@@ -369,7 +370,7 @@ fn where_logins_may_not_relay_they_are_strangers_who_may_submit() {
             listener_allows_strangers: false,
             ..stranger(&recipient)
         };
-        assert_eq!(relay(&facts, &rules).rule(), rule, "{shows}");
+        assert_eq!(relay(&facts, &rules).rule().name(), rule, "{shows}");
     }
 }
 
@@ -480,7 +481,7 @@ proptest! {
         let rules = rules();
         let mailbox = match relay(&stranger(&path), &rules) {
             RelayVerdict::Refuse(refusal) => {
-                prop_assert_eq!(refusal.reply().0, 550);
+                prop_assert_eq!(refusal.told().0, 550);
                 return Ok(());
             }
             RelayVerdict::Relay { .. } => return Err(TestCaseError::fail(format!("{text} was relayed"))),

@@ -84,6 +84,13 @@ pub(crate) enum Command {
     /// Prints docs/configuration.md, which is made from the table of keys
     #[command(hide = true)]
     ConfigurationReference,
+    /// Prints docs/log.md, which is made from the rules and events of the code
+    #[command(hide = true)]
+    LogReference {
+        /// Print this document instead, with its tables of rules made anew
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        tables: Option<PathBuf>,
+    },
 }
 
 /// Which configuration.

@@ -9,6 +9,7 @@ use postern_mail::{BodyKind, Status};
 use postern_net::MailStream;
 use postern_policy::admission;
 use postern_policy::patience::{Patience, Verdict};
+use postern_policy::rule::{Rule, Ruling};
 use postern_smtp::body::{ChunkDecoder, DataDecoder};
 use postern_smtp::line::{Framed, LineFramer};
 use postern_smtp::reply::texts;
@@ -23,9 +24,10 @@ use crate::io::{COMMAND_ROOM, CUT_MAX, End, Io};
 use crate::live::Ended;
 use crate::opening;
 use crate::profile::Profile;
+use crate::protocol;
 use crate::receiver::Shared;
 use crate::room::Held;
-use crate::session::Session;
+use crate::session::{About, Session};
 use crate::stamp::ClientFacts;
 use crate::{login, names, recipient, sender, standing};
 
@@ -147,7 +149,11 @@ async fn say_goodbye(io: &mut Io, session: &Session, end: &End) {
                 Cut::Ended => return say_why(io, session).await,
             };
             if *cut == Cut::Displaced {
-                session.log_refusal("admission.displaced", &reply, cut);
+                let ruling = Ruling {
+                    rule: Rule::AdmissionDisplaced,
+                    reason: cut,
+                };
+                session.ruled(ruling, &reply);
             }
             if let Some(_lingering) = session.shared.counts.linger() {
                 io.put(&reply);
@@ -160,12 +166,22 @@ async fn say_goodbye(io: &mut Io, session: &Session, end: &End) {
 
 /// Tells the client that an administrator wants it, or that its login holds no more.
 async fn say_why(io: &mut Io, session: &Session) {
-    let (rule, reply, reason) = match session.entry.live().ended() {
-        Some(Ended::Lapsed(lapse)) => (lapse.rule(), texts::LOGIN_OVER, lapse.to_string()),
-        Some(Ended::Administrator(by)) => ("session.ended", texts::SESSION_ENDED, format!("ended by {by}")),
+    let reply = match session.entry.live().ended() {
+        Some(Ended::Lapsed(lapse)) => {
+            let reply = standing::login_over(lapse);
+            session.refused(lapse, &reply, &About::default());
+            reply
+        }
+        Some(Ended::Administrator(by)) => {
+            let ruling = Ruling {
+                rule: Rule::SessionEnded,
+                reason: &format_args!("ended by {by}"),
+            };
+            session.ruled(ruling, &texts::SESSION_ENDED);
+            texts::SESSION_ENDED
+        }
         None => return,
     };
-    session.log_refusal(rule, &reply, &reason);
     if let Some(_lingering) = session.shared.counts.linger() {
         io.put(&reply);
         io.close_within(CUT_MAX, true).await;
@@ -196,7 +212,7 @@ impl Connection<'_> {
             };
             self.awaited_since = None;
             self.io.input.advance(consumed);
-            log_protocol(&answer, self.session);
+            protocol::note(&answer, self.session);
             if let Err(end) = self.tell(answer).await {
                 return end;
             }
@@ -241,7 +257,7 @@ impl Connection<'_> {
 
     /// Adds a reply to those that go out next. All replies go through here: errors cost patience, whatever they are about.
     async fn tell(&mut self, answer: Answer) -> Result<(), End> {
-        let Answer { reply, close } = answer;
+        let Answer { reply, close, .. } = answer;
         if close {
             self.io.put(&reply);
             return Err(if reply.is_success() {
@@ -261,8 +277,11 @@ impl Connection<'_> {
             }
             Verdict::End => {
                 let reply = &texts::TOO_MANY_MISTAKES;
-                self.session
-                    .log_refusal("protocol.errors", reply, &"too many errors, session ended");
+                let ruling = Ruling {
+                    rule: Rule::ProtocolErrors,
+                    reason: &"too many errors, session ended",
+                };
+                self.session.ruled(ruling, reply);
                 self.io.put(reply);
                 return Err(End::Closed);
             }
@@ -292,21 +311,22 @@ impl Connection<'_> {
         if !dialogue.line_fits(line, consumed) {
             let answer = dialogue.bad_line(dialogue.too_long());
             io.input.advance(consumed);
-            log_protocol(&answer, session);
+            protocol::note(&answer, session);
             return self.tell(answer).await;
         }
         let step = dialogue.step(line);
         io.input.advance(consumed);
         let answer = match step {
             Step::Answer(answer) => {
-                log_protocol(&answer, session);
+                session.calls_itself(dialogue.client_name());
+                protocol::note(&answer, session);
                 answer
             }
             Step::Sender(ask) => match standing::ended(session).await {
-                Some(ended) => Answer {
-                    reply: ask.refuse(ended.reply),
-                    close: ended.close,
-                },
+                Some(mut ended) => {
+                    ended.reply = ask.refuse(ended.reply);
+                    ended
+                }
                 None => judge_sender(ask, session),
             },
             Step::Recipient(ask) => {
@@ -314,7 +334,11 @@ impl Connection<'_> {
                 let wanted = *envelope_lines + ask.taken() as u64 * RECIPIENT_COST;
                 match envelope.memory_to(wanted.saturating_sub(ENVELOPE_FREE)) {
                     Ok(()) => recipient::judge(ask, session).await,
-                    Err(refusal) => ask.refuse(session.no_room(refusal)),
+                    Err(refusal) => {
+                        let about = About::recipient(ask.sender(), ask.path());
+                        let reply = session.no_room(refusal, &about);
+                        ask.refuse(reply)
+                    }
                 }
             }
             Step::Data(ask) => {
@@ -373,7 +397,7 @@ impl Connection<'_> {
         let decoder = Decoder::Data(DataDecoder::new(self.session.profile.rules.body));
         let mut intake = Intake::new(self.session, &transaction, decoder);
         if intake.has_failed() {
-            let answer = intake.refuse(self.session);
+            let answer = intake.refuse(&About::message(&transaction), self.session);
             return self.tell(answer).await;
         }
         self.io.put(&texts::START_DATA);
@@ -397,8 +421,10 @@ impl Connection<'_> {
         intake.begin_chunk(chunk.size)?;
         self.receive(&mut intake).await?;
         let answer = if intake.has_failed() {
+            let about = self.dialogue.transaction().map(About::message);
+            let answer = intake.refuse(&about.unwrap_or_default(), self.session);
             self.dialogue.abandon();
-            intake.refuse(self.session)
+            answer
         } else if !chunk.last {
             self.intake = Some(intake);
             Answer::stay(texts::chunk_ok(chunk.size))
@@ -437,26 +463,23 @@ fn judge_sender(mut ask: AskSender<'_>, session: &Session) -> Answer {
     if !session.may_relay() {
         ask.forget_requests();
     }
-    if let Some(answer) = sender::refused(&ask, session) {
-        return Answer {
-            reply: ask.refuse(answer.reply),
-            close: answer.close,
-        };
+    if let Some(mut answer) = sender::refused(&ask, session) {
+        answer.reply = ask.refuse(answer.reply);
+        return answer;
     }
-    if let Some(answer) = intake::queue_is_down(session) {
-        return Answer {
-            reply: ask.refuse(answer.reply),
-            close: answer.close,
-        };
+    if let Some(mut answer) = intake::queue_is_down(&About::sender(ask.sender()), session) {
+        answer.reply = ask.refuse(answer.reply);
+        return answer;
     }
     let size = ask.declared_size().unwrap_or(0);
     if let Err(refusal) = admission::admit_size(size, &settings.admission) {
         let reply = intake::message_refusal(refusal);
-        session.log_refusal(refusal.rule(), &reply, &refusal);
+        session.refused(&refusal, &reply, &About::sender(ask.sender()));
         return Answer::stay(ask.refuse(reply));
     }
     if let Err(refusal) = session.would_fit(size) {
-        return Answer::stay(ask.refuse(session.no_room(refusal)));
+        let reply = session.no_room(refusal, &About::sender(ask.sender()));
+        return Answer::stay(ask.refuse(reply));
     }
     Answer::stay(ask.accept())
 }
@@ -466,22 +489,6 @@ fn has_become_known(session: &Session, counted: &mut Counted, envelope: &mut Hel
     if let Some(name) = session.known_as() {
         counted.has_become(&name);
         *envelope = session.hold_room();
-    }
-}
-
-/// Logs what the protocol alone refuses: a session that is ended or that lacks a login for all to see, a mere mistake of
-/// the client for those who look closely.
-fn log_protocol(answer: &Answer, session: &Session) {
-    let reply = &answer.reply;
-    if reply.code < 400 {
-        return;
-    }
-    if [texts::AUTH_NEEDED, texts::TLS_NEEDED].contains(reply) {
-        session.log_refusal("login.required", reply, &"no login");
-    } else if answer.close {
-        session.log_refusal("protocol.end", reply, &"session ended");
-    } else {
-        debug!(target: "postern::refuse", session = %session.id, rule = "protocol", reply = %reply, "refused");
     }
 }
 

@@ -9,7 +9,11 @@ use postern_mail::head::{HeadFault, HeadFilter};
 use postern_mail::header::HeaderScan;
 use postern_mail::{QueueId, Ret};
 use postern_policy::admission::{self, AdmissionRefusal};
+use postern_policy::body::{BodyRefusal, judge_hops};
+use postern_policy::queue::{QueueRefusal, QueueTrouble};
+use postern_policy::relay::Acceptance;
 use postern_policy::room::NoRoom;
+use postern_policy::rule::{Rule, Verdict};
 use postern_smtp::body::{BodyFault, ChunkDecoder, DataDecoder, Decoded};
 use postern_smtp::reply::{Reply, texts};
 use postern_smtp::server::{Answer, Transaction};
@@ -20,7 +24,7 @@ use crate::count::Signal;
 use crate::io::{End, Io};
 use crate::room::Held;
 use crate::sender;
-use crate::session::{Login, Session};
+use crate::session::{About, Login, Session};
 use crate::stamp::{self, ClientFacts};
 
 /// A message on its way in.
@@ -213,25 +217,20 @@ impl Intake {
     }
 
     /// The answer to a message or chunk that cannot be taken.
-    pub(crate) fn refuse(self, session: &Session) -> Answer {
+    pub(crate) fn refuse(self, about: &About<'_>, session: &Session) -> Answer {
+        let content = |refusal: BodyRefusal, reply: Reply| {
+            session.refused(&refusal, &reply, about);
+            Answer::stay(reply)
+        };
+        let as_told = |refusal: BodyRefusal| content(refusal, texts::refusal(refusal.told(), ""));
         match &self.failure {
             Some(Failure::Body(BodyFault::BareLineEnding)) => {
                 // With chunks nobody can be misled about where the message ends.
                 let close = matches!(self.decoder, Decoder::Data(_));
-                session.log_refusal(
-                    "body.bare-line-ending",
-                    &texts::BARE_LINE_ENDING,
-                    &BodyFault::BareLineEnding,
-                );
-                Answer {
-                    reply: texts::BARE_LINE_ENDING,
-                    close,
-                }
+                let answer = as_told(BodyRefusal::BareLineEnding);
+                Answer { close, ..answer }
             }
-            Some(Failure::Body(BodyFault::LineTooLong)) => {
-                session.log_refusal("body.line", &texts::TEXT_LINE_TOO_LONG, &BodyFault::LineTooLong);
-                Answer::stay(texts::TEXT_LINE_TOO_LONG)
-            }
+            Some(Failure::Body(BodyFault::LineTooLong)) => as_told(BodyRefusal::LineTooLong),
             Some(Failure::Body(BodyFault::TooLarge)) => {
                 let limit = session.profile.settings.admission.message_size;
                 let refusal = AdmissionRefusal::Size {
@@ -239,20 +238,19 @@ impl Intake {
                     limit,
                 };
                 let reply = message_refusal(refusal);
-                session.log_refusal(refusal.rule(), &reply, &refusal);
+                session.refused(&refusal, &reply, about);
                 Answer::stay(reply)
             }
-            Some(Failure::Head(fault)) => {
-                session.log_refusal("body.header-unclean", &texts::HEADER_UNCLEAN, fault);
-                Answer::stay(texts::HEADER_UNCLEAN)
-            }
+            Some(Failure::Head(fault)) => as_told(BodyRefusal::HeaderUnclean(*fault)),
             Some(Failure::Header) => {
-                let reply = texts::header_too_large(session.profile.settings.limits.header_max);
-                session.log_refusal("body.header", &reply, &"header too large");
-                Answer::stay(reply)
+                let limit = session.profile.settings.limits.header_max;
+                content(
+                    BodyRefusal::HeaderTooLarge { limit },
+                    texts::header_too_large(limit),
+                )
             }
-            Some(Failure::Room(refusal)) => Answer::stay(session.no_room(*refusal)),
-            Some(Failure::Spool(error)) => spool_failed(error, session),
+            Some(Failure::Room(refusal)) => Answer::stay(session.no_room(*refusal, about)),
+            Some(Failure::Spool(error)) => spool_failed(error, about, session),
             None => Answer::stay(texts::LOCAL_ERROR),
         }
     }
@@ -289,29 +287,35 @@ impl Intake {
     ) -> Answer {
         self.end_content().await;
         let Some(writer) = self.writer.take() else {
-            return self.refuse(session);
+            return self.refuse(&About::message(&transaction), session);
         };
-        if self.scan.received_count() > session.profile.settings.received_max {
-            session.log_refusal("body.hops", &texts::TOO_MANY_HOPS, &self.scan.received_count());
-            return Answer::stay(texts::TOO_MANY_HOPS);
+        let refuse = |refusal: BodyRefusal| {
+            let reply = texts::refusal(refusal.told(), "");
+            session.refused(&refusal, &reply, &About::message(&transaction));
+            Answer::stay(reply)
+        };
+        let received_max = session.profile.settings.received_max;
+        if let Err(refusal) = judge_hops(self.scan.received_count(), received_max) {
+            return refuse(refusal);
         }
-        let rule = match sender::judge_author(&self.scan, &transaction, session) {
+        let sender_rule = match sender::judge_author(&self.scan, &transaction, session) {
             Ok(rule) => rule,
             Err(answer) => return answer,
         };
         let author = transaction.envelope.sender.mailbox();
         if self.completed && author.is_none() && !self.scan.has_from() {
-            session.log_refusal("body.no-author", &texts::NO_AUTHOR, &"neither From nor a sender");
-            return Answer::stay(texts::NO_AUTHOR);
+            return refuse(BodyRefusal::NoAuthor);
         }
         let size = self.size();
         let body = match writer.finish().await {
             Ok(body) => body,
-            Err(error) => return spool_failed(&error, session),
+            Err(error) => return spool_failed(&error, &About::message(&transaction), session),
         };
         let now = Timestamp::now();
         let prefix = stamp::prefix(session, client, self.id, now, &self.scan, author, self.completed);
+        let acceptance = session.acceptance(transaction.ground);
         let mut envelope = transaction.envelope;
+        let from = envelope.sender.clone();
         if session.profile.settings.privacy.no_body_return {
             envelope.ret = Some(Ret::Headers);
         }
@@ -333,10 +337,10 @@ impl Intake {
         };
         match session.shared.deps.spool.put(message).await {
             Ok(message) => {
-                log_accepted(&message, size, &self.scan, rule, session);
+                log_accepted(&message, size, &self.scan, &acceptance, sender_rule, session);
                 Answer::stay(texts::accepted(&self.id))
             }
-            Err(error) => spool_failed(&error, session),
+            Err(error) => spool_failed(&error, &About::sender(&from), session),
         }
     }
 }
@@ -345,7 +349,7 @@ impl Intake {
 pub(crate) fn message_refusal(refusal: AdmissionRefusal) -> Reply {
     match refusal {
         AdmissionRefusal::Size { limit, .. } => texts::message_too_large(limit),
-        other => texts::refusal(other.reply(), ""),
+        other => texts::refusal(other.told(), ""),
     }
 }
 
@@ -393,7 +397,8 @@ fn log_accepted(
     message: &postern_spool::Message,
     size: u64,
     scan: &HeaderScan,
-    rule: Option<&'static str>,
+    acceptance: &Acceptance,
+    sender_rule: Option<Rule>,
     session: &Session,
 ) {
     info!(
@@ -404,7 +409,9 @@ fn log_accepted(
         peer = %session.peer.ip(),
         login = session.login.as_ref().map(Login::authcid),
         acts_as = session.login.as_ref().and_then(Login::acts_as),
-        rule,
+        rule = %acceptance.rule(),
+        reason = acceptance.detail().map(tracing::field::display),
+        sender_rule = sender_rule.map(tracing::field::display),
         from = %message.envelope.sender,
         recipients = message.envelope.recipients.len(),
         size,
@@ -426,34 +433,47 @@ fn body_writer(id: QueueId, declared: u64, held: &mut Held, spool: &dyn Spool) -
 }
 
 /// The answer to `MAIL` while the queue cannot take anything: the client need not send the message to hear it.
-pub(crate) fn queue_is_down(session: &Session) -> Option<Answer> {
+pub(crate) fn queue_is_down(about: &About<'_>, session: &Session) -> Option<Answer> {
     match session.shared.deps.spool.state() {
         // A full disk may have room for this message.
         SpoolState::Ready | SpoolState::Full(_) => None,
-        SpoolState::Unavailable(reason) => Some(spool_failed(&SpoolError::Unavailable(reason), session)),
-        SpoolState::Closed => Some(spool_failed(&SpoolError::Closed, session)),
+        SpoolState::Unavailable(reason) => {
+            Some(spool_failed(&SpoolError::Unavailable(reason), about, session))
+        }
+        SpoolState::Closed => Some(spool_failed(&SpoolError::Closed, about, session)),
     }
 }
 
-fn spool_failed(error: &SpoolError, session: &Session) -> Answer {
-    let (answer, rule) = spool_answer(error);
+fn spool_failed(error: &SpoolError, about: &About<'_>, session: &Session) -> Answer {
     if !error.is_temporary() {
         error!(target: "postern::spool", session = %session.id, reason = %error, "cannot queue a message");
     }
-    session.log_refusal(rule, &answer.reply, error);
+    let trouble = trouble(error);
+    let answer = spool_answer(trouble);
+    let refusal = QueueRefusal {
+        trouble,
+        reason: error.to_string(),
+    };
+    session.refused(&refusal, &answer.reply, about);
     answer
 }
 
-/// The answer to a failure of the spool with the rule's name for the log, and the one place that decides it.
-///
-/// The client always keeps its message: what it could not have caused is never answered with a refusal for good.
-fn spool_answer(error: &SpoolError) -> (Answer, &'static str) {
+/// What a client can be told of a failure of the spool.
+fn trouble(error: &SpoolError) -> QueueTrouble {
     match error {
-        SpoolError::Full(_) => (Answer::stay(texts::SPOOL_FULL), "spool.full"),
-        SpoolError::Unavailable(_) => (Answer::stay(texts::SPOOL_UNAVAILABLE), "spool.unavailable"),
-        SpoolError::Closed => (Answer::close(texts::SPOOL_CLOSED), "spool.closed"),
+        SpoolError::Full(_) => QueueTrouble::Full,
+        SpoolError::Unavailable(_) => QueueTrouble::Unavailable,
+        SpoolError::Closed => QueueTrouble::Closed,
         // What the receiver itself has done wrong, and what only opening can meet.
-        _ => (Answer::stay(texts::LOCAL_ERROR), "spool.error"),
+        _ => QueueTrouble::Error,
+    }
+}
+
+fn spool_answer(trouble: QueueTrouble) -> Answer {
+    let reply = texts::refusal(trouble.told(), "");
+    match trouble {
+        QueueTrouble::Closed => Answer::close(reply),
+        _ => Answer::stay(reply),
     }
 }
 
@@ -471,9 +491,14 @@ mod tests {
             ("our own mistake",   SpoolError::NoRecipients,                  451, false),
         ];
         for (shows, error, code, close) in cases {
-            let (answer, rule) = spool_answer(&error);
+            let trouble = trouble(&error);
+            let answer = spool_answer(trouble);
             assert_eq!((answer.reply.code, answer.close), (code, close), "{shows}");
-            assert!(rule.starts_with("spool."), "{shows}");
+            let refusal = QueueRefusal {
+                trouble,
+                reason: error.to_string(),
+            };
+            assert!(refusal.rule().name().starts_with("spool."), "{shows}");
         }
     }
 }

@@ -18,6 +18,7 @@ mod names;
 mod opening;
 mod probe;
 mod profile;
+mod protocol;
 mod receiver;
 mod recipient;
 mod room;

@@ -2,12 +2,13 @@
 
 use postern_directory::Lead;
 use postern_mail::{Mailbox, ParseOptions, ReversePath};
+use postern_policy::recipient::RecipientRefusal;
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 
 use crate::probe;
 use crate::recipient::{address_of, lead};
-use crate::session::Session;
+use crate::session::{About, Session};
 
 /// Says whether a name or address is somebody here. Of addresses elsewhere nothing is said.
 pub(crate) async fn verify(name: &str, session: &Session) -> Reply {
@@ -15,7 +16,8 @@ pub(crate) async fn verify(name: &str, session: &Session) -> Reply {
         return texts::VRFY_SILENT;
     };
     if let Err(spend) = probe::admit(session) {
-        session.log_refusal("recipient.probe", &texts::VRFY_TEMPORARY, &spend);
+        let refusal = RecipientRefusal::Probe(spend.words());
+        session.refused(&refusal, &texts::VRFY_TEMPORARY, &About::default());
         return texts::VRFY_TEMPORARY;
     }
     match lead(&mailbox, session).await {
@@ -25,7 +27,8 @@ pub(crate) async fn verify(name: &str, session: &Session) -> Reply {
             texts::user_unknown(&format_args!("<{mailbox}>"))
         }
         Lead::Unknown(reason) => {
-            session.log_refusal("recipient.directory", &texts::VRFY_TEMPORARY, &reason);
+            let refusal = RecipientRefusal::Directory(reason);
+            session.refused(&refusal, &texts::VRFY_TEMPORARY, &About::default());
             texts::VRFY_TEMPORARY
         }
     }

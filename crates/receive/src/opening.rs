@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use postern_net::MailStream;
 use postern_net::proxy::{self, Header};
 use postern_policy::admission::AdmissionRefusal;
+use postern_policy::rule::{Rule, Ruling};
 use postern_smtp::reply::{Reply, texts};
 use postern_smtp::server::Dialogue;
 use tokio::net::TcpStream;
@@ -16,7 +17,7 @@ use tracing::{info, warn};
 use crate::count::{Counted, Newcomer};
 use crate::io::{CUT_MAX, End, Io};
 use crate::profile::Profile;
-use crate::session::Session;
+use crate::session::{About, Session};
 use crate::{ListenerTls, Role, greeting, login};
 
 /// The address of the client, which a proxy in a listed network tells. `None` when it does not: the connection is closed.
@@ -32,7 +33,7 @@ pub(crate) async fn real_peer(profile: &Profile, stream: &TcpStream, peer: Socke
                 target: "postern::refuse",
                 listener = profile.listener.name.as_str(),
                 peer = %peer.ip(),
-                rule = "proxy.header",
+                rule = %Rule::ProxyHeader,
                 reason = %error,
                 "refused"
             );
@@ -71,8 +72,8 @@ fn newcomer<'a>(session: &Session, known_as: Option<&'a str>, awaits_proxy: bool
 }
 
 fn refused(refusal: &AdmissionRefusal, session: &Session) -> Reply {
-    let reply = texts::refusal(refusal.reply(), "");
-    session.log_refusal(refusal.rule(), &reply, refusal);
+    let reply = texts::refusal(refusal.told(), "");
+    session.refused(refusal, &reply, &About::default());
     reply
 }
 
@@ -103,11 +104,11 @@ pub(crate) async fn open(io: &mut Io, session: &mut Session) -> Result<Dialogue,
         && !timeouts.greeting_delay.is_zero()
         && io.speaks_within(timeouts.greeting_delay).await?
     {
-        session.log_refusal(
-            "greeting.early-talker",
-            &texts::EARLY_TALKER,
-            &"talked before the greeting",
-        );
+        let ruling = Ruling {
+            rule: Rule::GreetingEarlyTalker,
+            reason: &"talked before the greeting",
+        };
+        session.ruled(ruling, &texts::EARLY_TALKER);
         io.put(&texts::EARLY_TALKER);
         return Err(End::Closed);
     }
@@ -155,7 +156,7 @@ pub(crate) async fn start_tls(io: &mut Io, session: &mut Session) -> Result<(), 
         Ok((facts, dropped)) => {
             if dropped > 0 {
                 warn!(target: "postern::tls", session = %session.id, peer = %session.peer.ip(), octets = dropped,
-                    rule = "tls.injection", "dropped what came before the handshake");
+                    rule = %Rule::TlsInjection, "dropped what came before the handshake");
             }
             info!(
                 target: "postern::tls",
@@ -178,7 +179,7 @@ pub(crate) async fn start_tls(io: &mut Io, session: &mut Session) -> Result<(), 
                 other => other,
             };
             let cause = reason.source().map(ToString::to_string);
-            info!(target: "postern::tls", session = %session.id, peer = %session.peer.ip(), rule = "tls.handshake",
+            info!(target: "postern::tls", session = %session.id, peer = %session.peer.ip(), rule = %Rule::TlsHandshake,
                 reason = %reason, cause, "refused");
             Err(end)
         }

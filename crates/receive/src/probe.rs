@@ -65,14 +65,22 @@ impl Default for Probes {
 }
 
 /// Why a stranger is not answered for now.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Spend {
     /// Too many names that nobody has.
-    #[error("too many recipients of this network do not exist")]
     Unknown,
     /// Too many questions.
-    #[error("too many recipients of this network to look up")]
     Lookups,
+}
+
+impl Spend {
+    /// For the log.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Unknown => "too many recipients of this network do not exist",
+            Self::Lookups => "too many recipients of this network to look up",
+        }
+    }
 }
 
 /// Asked before a directory is: whether this client may have an answer, which is then taken from its network's budget. Who has

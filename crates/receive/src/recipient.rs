@@ -4,45 +4,46 @@ use postern_directory::aliases::Target;
 use postern_directory::{Lead, is_postmaster};
 use postern_mail::{ForwardPath, Mailbox, Notify, Recipient};
 use postern_policy::admission;
+use postern_policy::recipient::RecipientRefusal;
 use postern_policy::relay::{RelayVerdict, relay};
-use postern_smtp::Reply;
+use postern_policy::rule::{Told, Verdict};
 use postern_smtp::reply::texts;
-use postern_smtp::server::{Answer, AskRecipient};
+use postern_smtp::server::{Answer, AskRecipient, Ground};
 
 use crate::probe;
 use crate::sender;
-use crate::session::Session;
+use crate::session::{About, Session};
 
 /// Answers `RCPT`.
 pub(crate) async fn judge(ask: AskRecipient<'_>, session: &Session) -> Answer {
     let settings = &session.profile.settings;
     if ask.is_repeated() {
-        return Answer::stay(ask.accept([]));
+        return Answer::stay(ask.accept(Ground::Here, []));
     }
     if let Err(refusal) = admission::admit_recipient(ask.taken(), &settings.admission) {
-        let reply = texts::refusal(refusal.reply(), "");
-        session.log_refusal(refusal.rule(), &reply, &refusal);
+        let reply = texts::refusal(refusal.told(), "");
+        session.refused(&refusal, &reply, &about(&ask));
         return ask.refuse(reply);
     }
     match relay(&session.relay_facts(ask.path()), &settings.relay) {
         RelayVerdict::RelayDomain { recipient } => {
             let recipient = as_asked(&ask, recipient, session);
-            Answer::stay(ask.accept([recipient]))
+            Answer::stay(ask.accept(Ground::Behind, [recipient]))
         }
         RelayVerdict::Relay { recipient, .. } => {
             if let Some(reply) = sender::refused_machine(&ask, session) {
                 return ask.refuse(reply);
             }
             let recipient = as_asked(&ask, recipient, session);
-            Answer::stay(ask.accept_relayed(recipient))
+            Answer::stay(ask.accept(Ground::Relayed, [recipient]))
         }
         RelayVerdict::Local { recipient } => Box::pin(local(ask, recipient, session)).await,
-        RelayVerdict::Refuse(refusal) => {
-            let reply = texts::refused_path(ask.path(), refusal.reply(), &session.mark());
-            session.log_refusal(refusal.rule(), &reply, &refusal);
-            ask.refuse(reply)
-        }
+        RelayVerdict::Refuse(refusal) => refuse(ask, &refusal, refusal.told(), &session.mark(), session),
     }
+}
+
+fn about<'a>(ask: &'a AskRecipient<'_>) -> About<'a> {
+    About::recipient(ask.sender(), ask.path())
 }
 
 fn as_asked(ask: &AskRecipient<'_>, address: Mailbox, session: &Session) -> Recipient {
@@ -72,38 +73,37 @@ async fn local(ask: AskRecipient<'_>, path: ForwardPath, session: &Session) -> A
     if !is_postmaster(&mailbox)
         && let Err(spend) = probe::admit(session)
     {
-        let reply = texts::recipient_later(ask.path());
-        session.log_refusal("recipient.probe", &reply, &spend);
-        return ask.refuse(reply);
+        return refuse_local(ask, &RecipientRefusal::Probe(spend.words()), session);
     }
     match lead(&mailbox, session).await {
         Lead::Itself => {
             let recipient = as_asked(&ask, mailbox, session);
-            Answer::stay(ask.accept([recipient]))
+            Answer::stay(ask.accept(Ground::Here, [recipient]))
         }
         Lead::Alias(addresses) => {
             let recipients = behind_alias(&ask, &mailbox, addresses, session);
-            Answer::stay(ask.accept(recipients))
+            Answer::stay(ask.accept(Ground::Here, recipients))
         }
         Lead::Broken => {
-            let reply = texts::alias_broken(ask.path());
-            refuse(ask, "recipient.alias", reply, session)
+            let refusal = RecipientRefusal::Alias(ask.path().to_string());
+            refuse_local(ask, &refusal, session)
         }
         Lead::Nobody => {
             probe::found_nobody(session);
-            let reply = texts::user_unknown(ask.path());
-            refuse(ask, "recipient.unknown", reply, session)
+            let refusal = RecipientRefusal::Unknown(ask.path().to_string());
+            refuse_local(ask, &refusal, session)
         }
-        Lead::Unknown(reason) => {
-            let reply = texts::recipient_undecided(ask.path());
-            session.log_refusal("recipient.directory", &reply, &reason);
-            ask.refuse(reply)
-        }
+        Lead::Unknown(reason) => refuse_local(ask, &RecipientRefusal::Directory(reason), session),
     }
 }
 
-fn refuse(ask: AskRecipient<'_>, rule: &str, reply: Reply, session: &Session) -> Answer {
-    session.log_refusal(rule, &reply, &ask.path());
+fn refuse_local(ask: AskRecipient<'_>, refusal: &RecipientRefusal, session: &Session) -> Answer {
+    refuse(ask, refusal, refusal.told(), "", session)
+}
+
+fn refuse(ask: AskRecipient<'_>, verdict: &dyn Verdict, told: Told, mark: &str, session: &Session) -> Answer {
+    let reply = texts::refused_path(ask.path(), told, mark);
+    session.refused(verdict, &reply, &about(&ask));
     ask.refuse(reply)
 }
 

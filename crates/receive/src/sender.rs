@@ -3,26 +3,27 @@
 use postern_mail::head::HeadRules;
 use postern_mail::header::HeaderScan;
 use postern_mail::{Mailbox, ParseOptions};
-use postern_policy::identity::{self, Claimant, Claims, SenderRefusal, SenderRule};
+use postern_policy::identity::{self, Claimant, Claims, SenderRule};
+use postern_policy::rule::{Rule, Ruling, Verdict};
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
-use postern_smtp::server::{Answer, AskRecipient, AskSender, Transaction};
+use postern_smtp::server::{Answer, AskRecipient, AskSender, Ground, Transaction};
 
 use crate::Role;
 use crate::identity::alias_targets;
-use crate::session::{Login, Session};
+use crate::session::{About, Login, Session};
 
 /// The answer to `MAIL` with a sender that the login may not use.
 pub(crate) fn refused(ask: &AskSender<'_>, session: &Session) -> Option<Answer> {
     let login = session.login.as_ref()?;
     let rules = &session.profile.settings.identity;
     let refusal = identity::send_as(&login.identity, ask.sender(), rules, &targets(session)).err()?;
-    let reply = texts::refused_path(ask.sender(), refusal.reply(), &session.mark());
-    session.log_refusal(
-        refusal.rule(),
-        &reply,
-        &format_args!("{}: {refusal}", ask.sender()),
-    );
+    let reply = texts::refused_path(ask.sender(), refusal.told(), &session.mark());
+    let ruling = Ruling {
+        rule: refusal.rule(),
+        reason: &format_args!("{}: {refusal}", ask.sender()),
+    };
+    session.refused(&ruling, &reply, &About::sender(ask.sender()));
     Some(Answer::stay(reply))
 }
 
@@ -34,8 +35,8 @@ pub(crate) fn refused_machine(ask: &AskRecipient<'_>, session: &Session) -> Opti
     let settings = &session.profile.settings;
     let (sender, claimant) = (ask.sender()?, Claimant::Machine(&settings.relay));
     let refusal = identity::send_as(claimant, sender, &settings.identity, &targets(session)).err()?;
-    let reply = texts::refused_path(sender, refusal.reply(), &session.mark());
-    session.log_refusal(refusal.rule(), &reply, &refusal);
+    let reply = texts::refused_path(sender, refusal.told(), &session.mark());
+    session.refused(&refusal, &reply, &About::recipient(Some(sender), ask.path()));
     Some(reply)
 }
 
@@ -55,7 +56,7 @@ pub(crate) fn judge_submitter(ask: &mut AskSender<'_>, session: &Session) {
         target: "postern::login",
         session = %session.id,
         login = session.login.as_ref().map(Login::authcid),
-        rule = "sender.submitter",
+        rule = %Rule::SenderSubmitter,
         reason,
         submitter,
         "AUTH= taken for <>"
@@ -79,7 +80,9 @@ fn may_name(login: &Login, submitter: &str, session: &Session) -> bool {
 fn claimant<'a>(transaction: &Transaction, session: &'a Session) -> Option<Claimant<'a>> {
     match &session.login {
         Some(login) => Some(Claimant::Login(&login.identity)),
-        None if transaction.relayed => Some(Claimant::Machine(&session.profile.settings.relay)),
+        None if transaction.ground == Ground::Relayed => {
+            Some(Claimant::Machine(&session.profile.settings.relay))
+        }
         None => None,
     }
 }
@@ -96,12 +99,12 @@ pub(crate) fn head_rules(transaction: &Transaction, session: &Session) -> HeadRu
     }
 }
 
-/// Why the client may send this message, as the name of a rule, or the answer to one that names an author whom it may not be.
+/// As whom the client sends this message, by the rule that decided, or the answer to one that names an author whom it may not be.
 pub(crate) fn judge_author(
     scan: &HeaderScan,
     transaction: &Transaction,
     session: &Session,
-) -> Result<Option<&'static str>, Answer> {
+) -> Result<Option<Rule>, Answer> {
     let Some(claimant) = claimant(transaction, session) else {
         return Ok(None);
     };
@@ -114,13 +117,11 @@ pub(crate) fn judge_author(
     };
     identity::write_as(claimant, &claims, rules, &targets(session))
         .map(|basis| Some(basis.rule()))
-        .map_err(|refusal| refuse(&refusal, session))
-}
-
-fn refuse(refusal: &SenderRefusal, session: &Session) -> Answer {
-    let reply = texts::refusal(refusal.reply(), &session.mark());
-    session.log_refusal(refusal.rule(), &reply, refusal);
-    Answer::stay(reply)
+        .map_err(|refusal| {
+            let reply = texts::refusal(refusal.told(), &session.mark());
+            session.refused(&refusal, &reply, &About::message(transaction));
+            Answer::stay(reply)
+        })
 }
 
 fn targets(session: &Session) -> impl Fn(&Mailbox) -> Vec<Mailbox> {

@@ -8,17 +8,19 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use postern_mail::{Domain, ForwardPath};
+use postern_mail::{Domain, ForwardPath, ReversePath};
 use postern_net::dial;
 use postern_net::tls::{TlsFacts, Verify};
 use postern_policy::admission::Pool;
 use postern_policy::identity::Identity;
 use postern_policy::network::wide;
 use postern_policy::noise::SessionNoise;
-use postern_policy::relay::{CertificateFacts, RelayFacts};
+use postern_policy::relay::{Acceptance, CertificateFacts, RelayFacts};
 use postern_policy::room::NoRoom;
+use postern_policy::rule::{Ruling, Verdict};
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
+use postern_smtp::server::{Ground, Transaction};
 use tracing::info;
 
 use crate::live::Entry;
@@ -50,6 +52,8 @@ pub(crate) struct Session {
     /// Whether a mechanism that binds to the channel was offered.
     pub(crate) plus_offered: bool,
     pub(crate) login: Option<Login>,
+    /// What the client calls itself in `HELO` or `EHLO`; empty before.
+    helo: String,
     /// Whether the host may relay by its address or certificate.
     trusted_host: bool,
     /// When it began, logged in, or had its last message taken.
@@ -60,6 +64,46 @@ pub(crate) struct Session {
     pub(crate) entry: Entry,
     pub(crate) profile: Arc<Profile>,
     pub(crate) shared: Arc<Shared>,
+}
+
+/// What a refusal is about.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct About<'a> {
+    /// The sender of the transaction.
+    pub(crate) from: Option<&'a ReversePath>,
+    /// The recipient in question, or the first one of a message.
+    pub(crate) to: Option<&'a dyn Display>,
+    /// How many recipients the message has.
+    pub(crate) recipients: Option<usize>,
+}
+
+impl<'a> About<'a> {
+    /// A sender.
+    pub(crate) fn sender(from: &'a ReversePath) -> Self {
+        Self {
+            from: Some(from),
+            ..Self::default()
+        }
+    }
+
+    /// A recipient of a message from this sender.
+    pub(crate) fn recipient(from: Option<&'a ReversePath>, to: &'a ForwardPath) -> Self {
+        Self {
+            from,
+            to: Some(to),
+            recipients: None,
+        }
+    }
+
+    /// A message.
+    pub(crate) fn message(transaction: &'a Transaction) -> Self {
+        let recipients = &transaction.envelope.recipients;
+        Self {
+            from: Some(&transaction.envelope.sender),
+            to: recipients.first().map(|first| &first.address as &dyn Display),
+            recipients: Some(recipients.len()),
+        }
+    }
 }
 
 /// Who has logged in on this connection.
@@ -106,6 +150,7 @@ impl Session {
             certificate: None,
             plus_offered: false,
             login: None,
+            helo: String::new(),
             trusted_host: false,
             useful_at: now,
             noise: Mutex::new(SessionNoise::new(now)),
@@ -154,10 +199,17 @@ impl Session {
     }
 
     /// The reply to a message or recipient for which there is no room.
-    pub(crate) fn no_room(&self, refusal: NoRoom) -> Reply {
-        let reply = texts::refusal(refusal.reply(), "");
-        self.log_refusal(refusal.rule(), &reply, &refusal);
+    pub(crate) fn no_room(&self, refusal: NoRoom, about: &About<'_>) -> Reply {
+        let reply = texts::refusal(refusal.told(), "");
+        self.refused(&refusal, &reply, about);
         reply
+    }
+
+    /// Takes note of what the client calls itself.
+    pub(crate) fn calls_itself(&mut self, helo: &str) {
+        if self.helo != helo {
+            helo.clone_into(&mut self.helo);
+        }
     }
 
     /// Under what the session counts as known, if it does.
@@ -291,6 +343,19 @@ impl Session {
         self.profile.settings.relay.reason(&facts).is_some()
     }
 
+    /// Why a message is taken whose recipients needed this ground.
+    pub(crate) fn acceptance(&self, ground: Ground) -> Acceptance {
+        match ground {
+            Ground::Here => Acceptance::Local,
+            Ground::Behind => Acceptance::RelayDomain,
+            Ground::Relayed => {
+                let facts = self.relay_facts(&ForwardPath::Postmaster);
+                let reason = self.profile.settings.relay.reason(&facts);
+                reason.map_or(Acceptance::Local, Acceptance::Relay)
+            }
+        }
+    }
+
     /// What the client is called in the answer to `EHLO`: `name [address]`.
     pub(crate) fn peer_label(&self) -> String {
         let address = literal(self.peer.ip());
@@ -309,8 +374,14 @@ impl Session {
         &self.profile.listener.name
     }
 
+    /// The same for what the session alone has seen, and which is about no message.
+    pub(crate) fn ruled(&self, ruling: Ruling<'_>, reply: &Reply) {
+        self.refused(&ruling, reply, &About::default());
+    }
+
     /// Logs a refusal with the rule that decided, as long as the session has a budget for that; further ones are counted.
-    pub(crate) fn log_refusal(&self, rule: &str, reply: &Reply, reason: &dyn Display) {
+    pub(crate) fn refused(&self, verdict: &dyn Verdict, reply: &Reply, about: &About<'_>) {
+        let (rule, reason) = (verdict.rule().name(), verdict.reason());
         if !self.noise.lock().admit(rule, Instant::now()) {
             self.tell_suppressed(false);
             return;
@@ -322,6 +393,10 @@ impl Session {
             peer = %self.peer.ip(),
             login = self.login.as_ref().map(Login::authcid),
             acts_as = self.login.as_ref().and_then(Login::acts_as),
+            helo = self.helo.as_str(),
+            from = about.from.map(tracing::field::display),
+            to = about.to.map(tracing::field::display),
+            recipients = about.recipients,
             rule,
             reply = %reply,
             reason = %reason,

@@ -14,13 +14,14 @@ use postern_policy::standing::{
     AccountState, Credential, Lapse, LastLook, Standing as Facts, judge, must_ask,
 };
 use postern_sasl::{Mechanism, Needs};
+use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 use postern_smtp::server::Answer;
 
 use crate::identity::identity_of;
 use crate::profile::Profile;
 use crate::receiver::Shared;
-use crate::session::Session;
+use crate::session::{About, Session};
 use crate::{AuthRule, Settings};
 
 /// A login as it was granted, and what was last seen of it.
@@ -283,6 +284,11 @@ fn state_of(found: &Found) -> AccountState<'static> {
     }
 }
 
+/// What a client is told whose login holds no more.
+pub(crate) fn login_over(lapse: &Lapse) -> Reply {
+    texts::refusal(lapse.told(), "")
+}
+
 /// Looks at the login, and at a certificate that relays, before a message begins. The answer, if there is one, ends the session.
 pub(crate) async fn ended(session: &mut Session) -> Option<Answer> {
     let lapse = match &session.login {
@@ -300,6 +306,7 @@ pub(crate) async fn ended(session: &mut Session) -> Option<Answer> {
             Lapse::Certificate(objection(shown, &session.profile, &session.shared)?)
         }
     };
-    session.log_refusal(lapse.rule(), &texts::LOGIN_OVER, &lapse);
-    Some(Answer::close(texts::LOGIN_OVER))
+    let reply = login_over(&lapse);
+    session.refused(&lapse, &reply, &About::default());
+    Some(Answer::close(reply))
 }

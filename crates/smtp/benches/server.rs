@@ -12,7 +12,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use postern_mail::{ForwardPath, Recipient};
 use postern_smtp::body::{BodyRules, DataDecoder};
 use postern_smtp::command::Command;
-use postern_smtp::server::{AuthRules, CommandRules, Dialogue, Extensions, Limits, Rules, Step};
+use postern_smtp::server::{AuthRules, CommandRules, Dialogue, Extensions, Ground, Limits, Rules, Step};
 
 fn commands(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("command");
@@ -58,7 +58,7 @@ fn transaction(criterion: &mut Criterion) {
                             ForwardPath::Mailbox { mailbox, .. } => Some(Recipient::new(mailbox.clone())),
                             ForwardPath::Postmaster => None,
                         };
-                        ask.accept(recipient).write_to(&mut out);
+                        ask.accept(Ground::Here, recipient).write_to(&mut out);
                     }
                     Step::Data(ask) => drop(ask.start()),
                     step => panic!("{step:?}"),

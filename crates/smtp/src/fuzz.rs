@@ -11,7 +11,8 @@ use crate::command::Command;
 use crate::line::{Framed, LineFramer};
 use crate::reply::{Reply, texts};
 use crate::server::{
-    Answer, AuthFailure, AuthRules, CommandRules, Dialogue, Extensions, Limits, OfferedMechanism, Rules, Step,
+    Answer, AuthFailure, AuthRules, CommandRules, Dialogue, Extensions, Ground, Limits, OfferedMechanism,
+    Rules, Step,
 };
 
 /// Reads one line as a command, with all parameters.
@@ -189,6 +190,7 @@ impl Talk {
                     self.say(Answer {
                         reply: texts::OK,
                         close: decoder.fault().is_some(),
+                        cause: None,
                     });
                 } else {
                     self.reads = Reads::Data(decoder);
@@ -246,7 +248,7 @@ impl Talk {
                     ForwardPath::Mailbox { mailbox, .. } => Some(Recipient::new(mailbox.clone())),
                     ForwardPath::Postmaster => None,
                 };
-                Answer::stay(ask.accept(recipient))
+                Answer::stay(ask.accept(Ground::Here, recipient))
             }
             Step::Data(ask) => {
                 assert!(

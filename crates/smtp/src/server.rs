@@ -22,7 +22,7 @@ use crate::reply::{Reply, texts};
 pub use ask::{AskData, AskRecipient, AskSender};
 pub use auth::{AuthFailure, AuthTurn};
 pub use rules::{AuthRules, CommandRules, Extensions, Limits, OfferedMechanism, Rules};
-pub use transaction::Transaction;
+pub use transaction::{Ground, Transaction};
 
 /// What the driver does next.
 #[derive(Debug)]
@@ -64,17 +64,62 @@ pub struct Answer {
     pub reply: Reply,
     /// Whether to close the connection after it.
     pub close: bool,
+    /// What is behind a refusal of the dialogue's own, where that is more than a mistake of the client.
+    pub cause: Option<Cause>,
+}
+
+/// What is behind a refusal of the dialogue's own: a rule that it was given, or the login.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cause {
+    /// `MAIL` before `HELO` or `EHLO`, see [`CommandRules::mail_needs_helo`].
+    MailBeforeHelo,
+    /// `VRFY` before them.
+    VrfyBeforeHelo,
+    /// `EXPN` before them.
+    ExpnBeforeHelo,
+    /// `EXPN` is off.
+    ExpnOff,
+    /// `VERB` is off.
+    VerbOff,
+    /// `ETRN` is off.
+    EtrnOff,
+    /// A login is wanted before this.
+    LoginWanted,
+    /// `AUTH` is not offered, here or now.
+    AuthNotOffered,
+    /// This mechanism is not offered.
+    MechanismNotOffered,
+    /// `AUTH` where it has no place.
+    AuthOutOfOrder,
+    /// `AUTH`, or a response, that does not follow RFC 4954.
+    AuthSyntax,
+    /// The client gave up the exchange.
+    AuthGivenUp,
 }
 
 impl Answer {
     /// Send the reply and take the next line.
     pub fn stay(reply: Reply) -> Self {
-        Self { reply, close: false }
+        Self {
+            reply,
+            close: false,
+            cause: None,
+        }
     }
 
     /// Send the reply and close the connection.
     pub fn close(reply: Reply) -> Self {
-        Self { reply, close: true }
+        Self {
+            reply,
+            close: true,
+            cause: None,
+        }
+    }
+
+    /// Says what is behind it. A session that ends does so for all its mistakes, and keeps no cause.
+    fn because(mut self, cause: impl Into<Option<Cause>>) -> Self {
+        self.cause = if self.close { None } else { cause.into() };
+        self
     }
 }
 
@@ -185,6 +230,7 @@ impl Dialogue {
             Command::Verb => {
                 let off = self.rules.commands.verb_off;
                 self.idle(if off { texts::VERB_OFF } else { texts::VERB_DONE })
+                    .because(off.then_some(Cause::VerbOff))
                     .into()
             }
             Command::Etrn => {
@@ -194,6 +240,7 @@ impl Dialogue {
                 } else {
                     texts::ETRN_UNSUPPORTED
                 })
+                .because(off.then_some(Cause::EtrnOff))
                 .into()
             }
         }
@@ -212,10 +259,13 @@ impl Dialogue {
             CommandError::MailSyntax(Some(error)) => texts::bad_address(error, Reverse),
             CommandError::RcptSyntax(None) => texts::RCPT_SYNTAX,
             CommandError::RcptSyntax(Some(error)) => texts::bad_address(error, Forward),
-            CommandError::MechanismMissing if self.auth_state().is_ok() => texts::MECHANISM_MISSING,
-            CommandError::AuthSyntax if self.auth_state().is_ok() => texts::AUTH_SYNTAX,
             CommandError::MechanismMissing | CommandError::AuthSyntax => {
-                self.auth_state().err().unwrap_or(texts::AUTH_UNAVAILABLE)
+                let unreadable = match error {
+                    CommandError::AuthSyntax => texts::AUTH_SYNTAX,
+                    _ => texts::MECHANISM_MISSING,
+                };
+                let (reply, cause) = self.auth_state().err().unwrap_or((unreadable, Cause::AuthSyntax));
+                return self.mistake(reply).because(cause);
             }
             CommandError::ArgumentMissing => texts::ARGUMENT_MISSING,
         };
@@ -277,7 +327,9 @@ impl Dialogue {
         if rules.vrfy_off {
             self.idle(texts::VRFY_SILENT).into()
         } else if rules.vrfy_needs_helo && self.client.is_none() {
-            self.mistake(texts::HELO_FIRST).into()
+            self.mistake(texts::HELO_FIRST)
+                .because(Cause::VrfyBeforeHelo)
+                .into()
         } else {
             self.out_of_patience()
                 .map_or_else(|| Step::Verify(name.to_owned()), Step::Answer)
@@ -287,9 +339,11 @@ impl Dialogue {
     fn expn(&mut self, name: &str) -> Step<'_> {
         let rules = self.rules.commands;
         if rules.expn_off {
-            self.idle(texts::EXPN_OFF).into()
+            self.idle(texts::EXPN_OFF).because(Cause::ExpnOff).into()
         } else if rules.expn_needs_helo && self.client.is_none() {
-            self.mistake(texts::HELO_FIRST).into()
+            self.mistake(texts::HELO_FIRST)
+                .because(Cause::ExpnBeforeHelo)
+                .into()
         } else {
             self.out_of_patience()
                 .map_or_else(|| Step::Expand(name.to_owned()), Step::Answer)
@@ -391,12 +445,6 @@ impl Dialogue {
     #[must_use]
     pub fn is_extended(&self) -> bool {
         self.client.as_ref().is_some_and(|client| client.extended)
-    }
-
-    /// Whether the client has logged in.
-    #[must_use]
-    pub fn is_authenticated(&self) -> bool {
-        self.authenticated
     }
 
     /// Longest line that may come next, with its ending.

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::DomainSet;
+use crate::rule::Verdict;
 
 fn mailbox(text: &str) -> Mailbox {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -119,7 +120,7 @@ fn senders() {
         let path = ReversePath::parse(path, &options).unwrap();
         let rules = rules();
         let found = send_as(identity, &path, &rules, &targets);
-        let found = found.map_or_else(|refusal| refusal.rule(), Basis::rule);
+        let found = found.map_or_else(|refusal| refusal.rule().name(), |basis| basis.rule().name());
         assert_eq!(found, rule, "{shows}");
         let any = IdentityRules {
             senders: SenderRule::Any,
@@ -128,7 +129,7 @@ fn senders() {
         let found = send_as(identity, &path, &any, &targets);
         assert_eq!(found, Ok(Basis::Any), "{shows}, where any is allowed");
     }
-    assert_eq!(SenderRefusal::Envelope.reply().0, 553);
+    assert_eq!(SenderRefusal::Envelope.told().0, 553);
 }
 
 #[test]
@@ -186,8 +187,8 @@ fn acting() {
     for (shows, identity, authzid, want) in cases {
         let rules = rules();
         let found = act_as(identity, authzid, &rules).map(|verdict| match verdict {
-            ActAs::Itself => ("", verdict.rule()),
-            ActAs::Other { login, .. } => (login, verdict.rule()),
+            ActAs::Itself => ("", verdict.rule().name()),
+            ActAs::Other { login, .. } => (login, verdict.rule().name()),
         });
         assert_eq!(found, want, "{shows}");
     }
@@ -242,7 +243,7 @@ fn authors() {
         let (rules, identity) = (rules(), acaird());
         let found = write_as(&identity, &claims, &rules, &targets);
         assert_eq!(
-            found.map_or_else(|refusal| refusal.rule(), Basis::rule),
+            found.map_or_else(|refusal| refusal.rule().name(), |basis| basis.rule().name()),
             rule,
             "{shows}"
         );
@@ -251,7 +252,7 @@ fn authors() {
             ..claims
         };
         let refused = write_as(&identity, &doubt, &rules, &targets).unwrap_err();
-        assert_eq!(refused.reply().0, 550, "{shows}, and more that was not read");
+        assert_eq!(refused.told().0, 550, "{shows}, and more that was not read");
     }
 }
 
@@ -278,7 +279,9 @@ fn machines() {
         ("a report",                  "<>",                        "MAILER-DAEMON@fccc.example",             "sender.null",    "sender.domain"),
     ];
     for (shows, sender, from, envelope, written) in cases {
-        let name = |found: Result<Basis<'_>, SenderRefusal>| found.map_or_else(|no| no.rule(), Basis::rule);
+        let name = |found: Result<Basis<'_>, SenderRefusal>| {
+            found.map_or_else(|no| no.rule().name(), |basis| basis.rule().name())
+        };
         let mut rules = rules();
         let claims = header(from);
         assert_eq!(

@@ -4,6 +4,8 @@ use std::fmt;
 
 use postern_mail::{Mailbox, Status};
 
+use crate::rule::{Rule, Told, Verdict};
+
 /// Why an address may be used, or why one may act as another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Basis<'a> {
@@ -35,21 +37,27 @@ pub enum Basis<'a> {
     },
 }
 
-impl Basis<'_> {
-    /// The name of the rule that decided.
-    #[must_use]
-    pub fn rule(self) -> &'static str {
+impl Verdict for Basis<'_> {
+    fn rule(&self) -> Rule {
         match self {
-            Self::Any => "sender.any",
-            Self::Null => "sender.null",
-            Self::Own => "identity.own",
-            Self::Tag => "identity.tag",
-            Self::Alias => "identity.alias",
-            Self::Delegate(_) => "identity.delegate",
-            Self::Domain => "sender.domain",
-            Self::Group { .. } => "identity.group",
-            Self::Grant { .. } => "identity.grant",
+            Self::Any => Rule::SenderAny,
+            Self::Null => Rule::SenderNull,
+            Self::Own => Rule::IdentityOwn,
+            Self::Tag => Rule::IdentityTag,
+            Self::Alias => Rule::IdentityAlias,
+            Self::Delegate(_) => Rule::IdentityDelegate,
+            Self::Domain => Rule::SenderDomain,
+            Self::Group { .. } => Rule::IdentityGroup,
+            Self::Grant { .. } => Rule::IdentityGrant,
         }
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn reply(&self) -> Option<Told> {
+        None
     }
 }
 
@@ -83,14 +91,23 @@ pub enum ActAs<'a> {
     },
 }
 
-impl ActAs<'_> {
-    /// The name of the rule that decided.
-    #[must_use]
-    pub fn rule(self) -> &'static str {
+impl Verdict for ActAs<'_> {
+    fn rule(&self) -> Rule {
         match self {
-            Self::Itself => Basis::Own.rule(),
+            Self::Itself => Rule::IdentityOwn,
             Self::Other { basis, .. } => basis.rule(),
         }
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        match self {
+            Self::Itself => &"itself",
+            Self::Other { basis, .. } => basis,
+        }
+    }
+
+    fn reply(&self) -> Option<Told> {
+        None
     }
 }
 
@@ -98,6 +115,20 @@ impl ActAs<'_> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("neither a delegate nor granted")]
 pub struct NotActAs;
+
+impl Verdict for NotActAs {
+    fn rule(&self) -> Rule {
+        Rule::LoginAuthorization
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn reply(&self) -> Option<Told> {
+        None
+    }
+}
 
 /// An address may not be used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -136,20 +167,28 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-impl SenderRefusal {
-    /// The name of the rule that decided.
-    #[must_use]
-    pub fn rule(&self) -> &'static str {
+impl Verdict for SenderRefusal {
+    fn rule(&self) -> Rule {
         match self {
-            Self::Envelope => "sender.own",
-            Self::Header { .. } => "sender.own-header",
-            Self::Machine { .. } => "sender.machine",
+            Self::Envelope => Rule::SenderOwn,
+            Self::Header { .. } => Rule::SenderOwnHeader,
+            Self::Machine { .. } => Rule::SenderMachine,
         }
     }
 
+    fn reason(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn reply(&self) -> Option<Told> {
+        Some(self.told())
+    }
+}
+
+impl SenderRefusal {
     /// The reply.
     #[must_use]
-    pub fn reply(&self) -> (u16, Status, &'static str) {
+    pub fn told(&self) -> Told {
         let status = Status(5, 7, 1);
         match self {
             Self::Envelope => (553, status, "Sender address not owned by this login"),

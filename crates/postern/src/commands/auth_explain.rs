@@ -6,6 +6,7 @@ use postern_directory::{Account, DenyReason, Directories, DirectorySettings, Pas
 use postern_mail::Mailbox;
 use postern_policy::identity::{self, ActAs, Basis, Claims, Identity, SenderRefusal, SenderRule};
 use postern_policy::login::{MechanismTraits, SessionFacts, offered};
+use postern_policy::{Rule, Verdict as _};
 use postern_receive::{AuthRule, alias_targets, identity_of};
 use postern_sasl::{Mechanism, Needs};
 use serde::Serialize;
@@ -21,8 +22,13 @@ use crate::{locate, output, rights, visible};
 struct Line {
     question: String,
     allowed: bool,
-    rule: &'static str,
+    #[serde(serialize_with = "by_name")]
+    rule: Rule,
     reason: String,
+}
+
+fn by_name<S: serde::Serializer>(rule: &Rule, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(rule.name())
 }
 
 /// What the directories know of one account.
@@ -78,7 +84,7 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
             verdicts.push(Line {
                 question: "log in".into(),
                 allowed: false,
-                rule: "login.denied",
+                rule: Rule::LoginDenied,
                 reason: reason.to_string(),
             });
             (false, nameless(&args.login))
@@ -109,7 +115,7 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
         }
     }
     let identity = identity_of(&account);
-    let refused = verdicts.iter().any(|line| line.rule == "login.authorization");
+    let refused = verdicts.iter().any(|line| line.rule == Rule::LoginAuthorization);
     if !refused {
         verdicts.extend(senders(config, &identity, args));
     }
@@ -163,13 +169,13 @@ fn trust(config: &Config, mechanism: Mechanism, args: &ExplainArgs) -> Line {
     let (allowed, rule, reason) = match (settings.relay.login_relays, trusted) {
         (true, true) => (
             true,
-            "relay.login",
+            Rule::RelayLogin,
             "`login_mechanisms` and `login_least_bits` are met",
         ),
-        (false, _) => (false, "relay.denied", "`logins = false` in [relay]"),
+        (false, _) => (false, Rule::RelayDenied, "`logins = false` in [relay]"),
         (_, false) => (
             false,
-            "relay.login-untrusted",
+            Rule::RelayLoginUntrusted,
             "`login_mechanisms` or `login_least_bits` in [relay]",
         ),
     };
@@ -218,9 +224,9 @@ fn listeners(config: &Config, args: &ExplainArgs) -> Result<Vec<Line>, Failure> 
                 question: format!("{mechanism} on {name} from {}", args.peer),
                 allowed: reason.is_ok(),
                 rule: if reason.is_ok() {
-                    "login.offered"
+                    Rule::LoginOffered
                 } else {
-                    "login.not-offered"
+                    Rule::LoginNotOffered
                 },
                 reason: reason.map_or_else(|reason| reason, |()| "all conditions are met".into()),
             });
@@ -275,7 +281,7 @@ fn act(config: &Config, identity: &Identity, authzid: &str) -> (Line, Option<Str
             line(true, verdict.rule(), basis.to_string()),
             Some(login.to_owned()),
         ),
-        Err(refusal) => (line(false, "login.authorization", refusal.to_string()), None),
+        Err(refusal) => (line(false, refusal.rule(), refusal.to_string()), None),
     }
 }
 
@@ -309,7 +315,7 @@ fn senders(config: &Config, identity: &Identity, args: &ExplainArgs) -> Vec<Line
         };
         let mut answer = line(format!("AUTH={submitter}"), verdict);
         if !answer.allowed {
-            answer.rule = "sender.submitter";
+            answer.rule = Rule::SenderSubmitter;
         }
         lines.push(answer);
     }
@@ -359,7 +365,7 @@ fn show(explanation: &Explanation) -> Result<(), Failure> {
         vec![
             visible::line(&line.question).into_owned(),
             if line.allowed { "yes" } else { "no" }.to_owned(),
-            line.rule.to_owned(),
+            line.rule.to_string(),
             line.reason.clone(),
         ]
     });

@@ -10,7 +10,7 @@ use super::version;
 use crate::args::Cli;
 use crate::config::{manual, reference};
 use crate::exit::Failure;
-use crate::output;
+use crate::{log, output};
 
 /// What stands below the page of the program itself.
 const FILES: &str = "\
@@ -97,4 +97,14 @@ fn page(command: &Command, folder: &Path) -> std::io::Result<()> {
 /// Prints `docs/configuration.md`.
 pub(crate) fn configuration_reference() -> Result<(), Failure> {
     output::print(&reference::markdown())
+}
+
+/// Prints `docs/log.md`, or a document with its tables made anew.
+pub(crate) fn log_reference(document: Option<&Path>) -> Result<(), Failure> {
+    let Some(path) = document else {
+        return output::print(&log::reference::markdown());
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::io(&format!("cannot read {}", path.display()), &error))?;
+    output::print(&log::reference::with_tables(&text))
 }

@@ -9,6 +9,7 @@
 
 mod format;
 mod lane;
+pub(crate) mod reference;
 mod sink;
 
 use std::cell::RefCell;

@@ -5,11 +5,13 @@ use postern_directory::{Account, Asker, DenyReason, Directories, KeyKind, KeyVer
 use postern_policy::identity::{ActAs, act_as};
 use postern_policy::login::login_of_certificate;
 use postern_policy::principal::login_of_principal;
+use postern_policy::rule::{Rule, Verdict};
 use postern_policy::standing::Credential;
+use postern_policy::throttle::Closed;
 use postern_sasl::{Answer, Question};
 use secrecy::SecretString;
 
-use super::guess::{Attempt, Closed};
+use super::guess::Attempt;
 use super::origin::{CertificateOrigin, Origin};
 use super::token;
 use crate::identity::identity_of;
@@ -26,7 +28,7 @@ pub(crate) struct Findings {
     /// What has proved the login and ends by itself.
     pub(super) ends: Option<(Credential, Timestamp)>,
     /// As whom it acts, where that is somebody else, and by which rule it may.
-    pub(super) acting: Option<(Account, &'static str)>,
+    pub(super) acting: Option<(Account, Rule)>,
     /// Why the try was not allowed.
     pub(super) closed: Option<Closed>,
     /// The account that a directory has found, as that one names it, whether or not the proof holds.
@@ -100,10 +102,7 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, origin: 
         Err(closed) => {
             findings.closed = Some(closed);
             return Answer::Unavailable {
-                reason: match closed {
-                    Closed::Barred(left) => format!("barred for {} s", left.as_secs()),
-                    Closed::Busy => "too many tries are under way from this network or at this login".into(),
-                },
+                reason: closed.to_string(),
             };
         }
     };

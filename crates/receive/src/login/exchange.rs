@@ -4,15 +4,14 @@ use std::fmt::Display;
 
 use jiff::Timestamp;
 use postern_directory::{Account, KeyKind};
-use postern_policy::login::strength;
+use postern_policy::login::{Denial, strength};
+use postern_policy::rule::{Rule, Verdict};
 use postern_policy::standing::Credential;
-use postern_policy::throttle::{RULE_BARRED, RULE_BUSY};
 use postern_sasl::{Mechanism, Outcome, SaslError, SecurityLayer, ServerExchange, ServerStep};
 use postern_smtp::server::AuthFailure;
 use tracing::info;
 
 use super::answer::{Findings, answer};
-use super::guess::Closed;
 use super::origin::Origin;
 
 /// An exchange between two messages of the client.
@@ -58,7 +57,7 @@ enum Guess {
 #[must_use]
 pub(crate) struct Refused {
     pub(crate) failure: AuthFailure,
-    rule: &'static str,
+    rule: Rule,
     reason: String,
     mechanism: Mechanism,
     /// Whether a guess has failed.
@@ -110,7 +109,7 @@ impl Exchange {
         if bits < least {
             return Turned::Refused(Box::new(Refused {
                 failure: AuthFailure::TooWeak,
-                rule: "login.bits",
+                rule: Denial::TooWeak.rule(),
                 reason: format!("{bits} bits, where {least} are wanted"),
                 mechanism,
                 guess: None,
@@ -176,17 +175,9 @@ fn failed(error: &SaslError, mechanism: Mechanism, mut findings: Findings) -> Tu
     }
     // A guess all the same, at an account that is not to be guessed at.
     let guessed = (denied || findings.wrong) && findings.close_if_barred();
-    let (failure, rule) = match error {
-        _ if findings.closed == Some(Closed::Busy) => (AuthFailure::Barred, RULE_BUSY),
-        _ if findings.closed.is_some() => (AuthFailure::Barred, RULE_BARRED),
-        SaslError::Denied(_) if findings.outage.is_some() => (AuthFailure::Unavailable, "login.directory"),
-        SaslError::Denied(_) => (AuthFailure::Denied, "login.denied"),
-        SaslError::NotAuthorized { .. } => (AuthFailure::Denied, "login.authorization"),
-        SaslError::Intercepted { .. } => (AuthFailure::Denied, "login.intercepted"),
-        SaslError::Unavailable(_) => (AuthFailure::Unavailable, "login.directory"),
-        SaslError::Malformed { .. } => (AuthFailure::Malformed, "login.malformed"),
-        SaslError::TooLong { .. } => (AuthFailure::TooLong, "login.too-long"),
-        SaslError::OutOfOrder(_) => (AuthFailure::Unavailable, "login.order"),
+    let (failure, rule) = match (findings.closed, why(error, findings.outage.is_some())) {
+        (Some(closed), _) => (AuthFailure::Barred, closed.rule()),
+        (None, (failure, denial)) => (failure, denial.rule()),
     };
     Turned::Refused(Box::new(Refused {
         failure,
@@ -200,6 +191,20 @@ fn failed(error: &SaslError, mechanism: Mechanism, mut findings: Findings) -> Tu
         },
         findings,
     }))
+}
+
+/// Why an exchange failed: what the client is told, and what the log is.
+fn why(error: &SaslError, outage: bool) -> (AuthFailure, Denial) {
+    match error {
+        SaslError::Denied(_) if outage => (AuthFailure::Unavailable, Denial::Directory),
+        SaslError::Denied(_) => (AuthFailure::Denied, Denial::Denied),
+        SaslError::NotAuthorized { .. } => (AuthFailure::Denied, Denial::Authorization),
+        SaslError::Intercepted { .. } => (AuthFailure::Denied, Denial::Intercepted),
+        SaslError::Unavailable(_) => (AuthFailure::Unavailable, Denial::Directory),
+        SaslError::Malformed { .. } => (AuthFailure::Malformed, Denial::Malformed),
+        SaslError::TooLong { .. } => (AuthFailure::TooLong, Denial::TooLong),
+        SaslError::OutOfOrder(_) => (AuthFailure::Unavailable, Denial::Order),
+    }
 }
 
 impl Refused {
@@ -217,7 +222,7 @@ impl Refused {
             peer = origin.peer.map(tracing::field::display),
             login = self.findings.tried.as_deref(),
             mechanism = self.mechanism.name(),
-            rule = self.rule,
+            rule = %self.rule,
             reply = %reply,
             reason = %self.reason,
             "refused"
@@ -246,7 +251,7 @@ fn note_key(tried: Option<&str>, mechanism: Mechanism, origin: &Origin<'_>) {
     }
 }
 
-fn log_login(outcome: &Outcome, rule: Option<&'static str>, mechanism: Mechanism, origin: &Origin<'_>) {
+fn log_login(outcome: &Outcome, rule: Option<Rule>, mechanism: Mechanism, origin: &Origin<'_>) {
     info!(
         target: "postern::login",
         session = %origin.session,
@@ -254,7 +259,7 @@ fn log_login(outcome: &Outcome, rule: Option<&'static str>, mechanism: Mechanism
         peer = origin.peer.map(tracing::field::display),
         login = %outcome.login,
         acts_as = outcome.authzid,
-        rule,
+        rule = rule.map(tracing::field::display),
         mechanism = mechanism.name(),
         layer_bits = (outcome.layer_bits > 0).then_some(outcome.layer_bits),
         tls = origin.tls.map(|tls| tls.version),

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use postern_directory::Asker;
 use postern_mail::normal_login;
-use postern_policy::throttle::{Alarm, Source, ThrottleVerdict, Ticket, Weight};
+use postern_policy::rule::Verdict;
+use postern_policy::throttle::{Alarm, Closed, Source, ThrottleVerdict, Ticket, Weight};
 use tracing::warn;
 
 use super::origin::Origin;
@@ -17,15 +18,6 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a try waits for its turn.
 const BUSY_MAX: Duration = Duration::from_secs(10);
-
-/// Why a login must not be tried.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Closed {
-    /// It is barred for this long.
-    Barred(Duration),
-    /// Too many tries are before it.
-    Busy,
-}
 
 /// A try, from before its delay until its outcome was told, over all turns of the exchange. However it ends, it is not under way
 /// any more.
@@ -195,15 +187,15 @@ pub(super) fn raise(alarm: &Alarm, source: &Source, session: &str) {
             barred,
         } => {
             warn!(target: "postern::login", session, peer, login, failures, seconds = barred.as_secs(),
-                rule = "throttle.barred", "barred");
+                rule = %alarm.rule(), "{alarm}");
         }
         Alarm::Network { failures, barred } => {
             warn!(target: "postern::login", session, peer, failures, seconds = barred.as_secs(),
-                rule = "throttle.barred", "network barred, but for logins that have succeeded from there");
+                rule = %alarm.rule(), "{alarm}");
         }
         Alarm::Login { login, failures } => {
-            warn!(target: "postern::login", session, login, failures, rule = "throttle.login",
-                "guessed at from many networks: slow from those that it has not logged in from");
+            warn!(target: "postern::login", session, login, failures, rule = %alarm.rule(),
+                "{alarm}");
         }
     }
 }

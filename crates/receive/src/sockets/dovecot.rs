@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use postern_authwire::dovecot::{self as wire, AuthRequest, Client, Cookie, Greeting};
+use postern_policy::rule::Rule;
 use postern_smtp::server::AuthFailure;
 use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::task::JoinSet;
@@ -316,7 +317,7 @@ impl Connection<'_> {
                 // Who may send in another's name may not read his mail for that.
                 if granted.outcome.authzid.is_some() {
                     let words = "Only in one's own name";
-                    let noted = ("socket.authorization", words);
+                    let noted = (Rule::SocketAuthorization, words);
                     request.note_unfit(noted, granted.mechanism.name(), None, "FAIL");
                     return self
                         .send(&wire::failure(id, Some(&login), false, Some(words)))

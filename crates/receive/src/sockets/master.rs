@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use postern_authwire::dovecot::{Master, master_greeting};
 use postern_directory::PasswordVerdict;
+use postern_policy::rule::Rule;
 use tokio::io::AsyncWriteExt;
 use tracing::{info, warn};
 
@@ -48,7 +49,7 @@ pub(super) async fn serve(stream: Box<dyn Stream>, context: &Context) -> Result<
                     Some(login) => account(id, &login, context),
                     None => {
                         let name = &context.socket.load().name;
-                        warn!(target: "postern::login", listener = %name, rule = "socket.ticket", "asked for a login that was not granted");
+                        warn!(target: "postern::login", listener = %name, rule = %Rule::SocketTicket, "asked for a login that was not granted");
                         format!("FAIL\t{id}\n")
                     }
                 }
@@ -69,7 +70,7 @@ fn account(id: u32, login: &str, context: &Context) -> String {
     match socket.accounts.as_ref().and_then(|accounts| accounts.of(login)) {
         Some(account) => account.line(id),
         None => {
-            info!(target: "postern::login", listener = %socket.name, login, rule = "socket.home", "no home folder can be made of this login");
+            info!(target: "postern::login", listener = %socket.name, login, rule = %Rule::SocketHome, "no home folder can be made of this login");
             format!("NOTFOUND\t{id}\n")
         }
     }

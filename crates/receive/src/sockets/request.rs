@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_policy::rule::Rule;
 use postern_sasl::{Mechanism, Needs};
 use postern_smtp::server::AuthFailure;
 use tracing::info;
@@ -103,7 +104,7 @@ impl Request {
     /// Notes in the log that a client could not begin. `theirs` is the session's name in the neighbour's log.
     pub(super) fn note_unfit(
         &self,
-        (rule, reason): (&str, &str),
+        (rule, reason): (Rule, &str),
         mechanism: &str,
         theirs: Option<&str>,
         reply: &str,
@@ -117,7 +118,7 @@ impl Request {
             peer = self.remote.map(tracing::field::display),
             mechanism,
             neighbour = theirs,
-            rule,
+            rule = %rule,
             reply,
             reason,
             "refused"
@@ -168,16 +169,16 @@ pub(super) enum Unfit {
 
 impl Unfit {
     /// The rule and the words for the log.
-    pub(super) fn noted(self) -> (&'static str, &'static str) {
+    pub(super) fn noted(self) -> (Rule, &'static str) {
         (self.rule(), self.words())
     }
 
-    fn rule(self) -> &'static str {
+    const fn rule(self) -> Rule {
         match self {
-            Self::Mechanism => "socket.mechanism",
-            Self::Clear => "socket.cleartext",
-            Self::Network => "socket.network",
-            Self::Address => "socket.address",
+            Self::Mechanism => Rule::SocketMechanism,
+            Self::Clear => Rule::SocketCleartext,
+            Self::Network => Rule::SocketNetwork,
+            Self::Address => Rule::SocketAddress,
         }
     }
 

@@ -29,8 +29,6 @@ fixed! {
     TIMEOUT = 421 (4, 4, 2) "Timeout, closing connection";
     /// More mistakes than one session may make.
     TOO_MANY_MISTAKES = 421 (4, 7, 0) "Too many errors, closing connection";
-    /// A login that held no more when its session went on: the account was disabled, its password changed, its token ended.
-    LOGIN_OVER = 421 (4, 7, 0) "Login no longer valid, log in again";
     /// A session that an administrator ends.
     SESSION_ENDED = 421 (4, 7, 0) "Session ended by the administrator, log in again";
     /// Another protocol's client, such as a web browser.
@@ -145,22 +143,6 @@ fixed! {
     IN_CHUNKS = 503 (5, 5, 1) "BDAT under way, finish with LAST or RSET";
     /// Not `BDAT size [LAST]`.
     BDAT_SYNTAX = 501 (5, 5, 4) "Syntax error, use BDAT size [LAST]";
-    /// A bare CR or LF in a body: the way in which one message is smuggled inside another.
-    BARE_LINE_ENDING = 554 (5, 6, 0) "Message contains a bare CR or LF";
-    /// What no header may hold: readers would see other fields in it than were judged.
-    HEADER_UNCLEAN = 554 (5, 6, 0) "Message header contains NUL or a bare CR or LF";
-    /// A submission that names nobody as its author, neither by `From` nor by its sender.
-    NO_AUTHOR = 554 (5, 6, 0) "Message has no author, put an address into From";
-    /// A line of the body over the limit (RFC 5321 section 4.5.3.1.6).
-    TEXT_LINE_TOO_LONG = 554 (5, 6, 0) "Message contains a line that is too long";
-    /// More `Received` fields than a message on its way can have (RFC 5321 section 6.3).
-    TOO_MANY_HOPS = 554 (5, 4, 6) "Too many hops";
-    /// The spool cannot take a message now.
-    SPOOL_UNAVAILABLE = 451 (4, 3, 0) "Queue not available, try again later";
-    /// The spool's disk is full.
-    SPOOL_FULL = 452 (4, 3, 1) "Insufficient disk space, try again later";
-    /// The spool is closed: the server stops.
-    SPOOL_CLOSED = 421 (4, 3, 0) "Queue not available, closing connection";
 }
 
 /// `354`: the client may send the message.
@@ -194,12 +176,6 @@ fixed! {
 #[must_use]
 pub fn greeting(text: String) -> Reply {
     Reply::new(220, None, text)
-}
-
-/// A greeting that says the server takes no mail at all now, or from this client.
-#[must_use]
-pub fn no_service(hostname: &str) -> Reply {
-    Reply::new(554, None, format!("{hostname} ESMTP not accepting messages"))
 }
 
 /// `221`, after which the connection ends.
@@ -273,36 +249,6 @@ pub fn recipient_ok(path: &impl Display) -> Reply {
 #[must_use]
 pub fn user_unknown(path: &impl Display) -> Reply {
     Reply::new(550, Some(Status(5, 1, 1)), format!("{path}... User unknown"))
-}
-
-/// Nobody can say now whether the recipient lives here.
-#[must_use]
-pub fn recipient_undecided(path: &impl Display) -> Reply {
-    Reply::new(
-        451,
-        Some(Status(4, 4, 3)),
-        format!("{path}... Directory not available, try again later"),
-    )
-}
-
-/// The client's network has asked for too many recipients: nothing is said of this one.
-#[must_use]
-pub fn recipient_later(path: &impl Display) -> Reply {
-    Reply::new(
-        450,
-        Some(Status(4, 7, 1)),
-        format!("{path}... Too many recipients asked for from your network, try again later"),
-    )
-}
-
-/// An alias of which nobody has any target.
-#[must_use]
-pub fn alias_broken(path: &impl Display) -> Reply {
-    Reply::new(
-        550,
-        Some(Status(5, 1, 1)),
-        format!("{path}... Alias leads to nobody"),
-    )
 }
 
 /// An address that is none. It is not repeated: nobody knows what is in it.

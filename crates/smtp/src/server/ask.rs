@@ -2,7 +2,7 @@
 
 use postern_mail::{ForwardPath, Notify, Recipient, Ret, ReversePath};
 
-use super::{Answer, Dialogue, Transaction};
+use super::{Answer, Dialogue, Ground, Transaction};
 use crate::reply::{Reply, texts};
 
 /// May this sender begin a transaction?
@@ -130,19 +130,12 @@ impl AskRecipient<'_> {
         })
     }
 
-    /// It may, since this client may relay.
-    pub fn accept_relayed(self, recipient: Recipient) -> Reply {
-        if let Some(transaction) = &mut self.dialogue.transaction {
-            transaction.relayed = true;
-        }
-        self.accept([recipient])
-    }
-
-    /// It may: the message goes to `recipients`, more than one where an alias has led to them. One that the transaction
-    /// has already is not taken twice.
-    pub fn accept(self, recipients: impl IntoIterator<Item = Recipient>) -> Reply {
+    /// It may, on this ground: the message goes to `recipients`, more than one where an alias has led to them. One that the
+    /// transaction has already is not taken twice.
+    pub fn accept(self, ground: Ground, recipients: impl IntoIterator<Item = Recipient>) -> Reply {
         let reply = texts::recipient_ok(&self.path);
         if let Some(transaction) = &mut self.dialogue.transaction {
+            transaction.ground = transaction.ground.max(ground);
             for recipient in recipients {
                 transaction.add(recipient);
             }

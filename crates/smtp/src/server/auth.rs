@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::{Answer, Dialogue, OfferedMechanism, Step};
+use super::{Answer, Cause, Dialogue, OfferedMechanism, Step};
 use crate::reply::{Reply, texts};
 
 /// The driver's turn in an exchange: it has the client's message and answers in one of three ways.
@@ -63,36 +63,37 @@ impl Dialogue {
     }
 
     /// Whether `AUTH` may come now, whatever its arguments.
-    pub(super) fn auth_state(&self) -> Result<(), Reply> {
+    pub(super) fn auth_state(&self) -> Result<(), (Reply, Cause)> {
         if self.open_mechanisms().next().is_none() {
-            Err(texts::AUTH_UNAVAILABLE)
+            Err((texts::AUTH_UNAVAILABLE, Cause::AuthNotOffered))
         } else if self.authenticated {
-            Err(texts::ALREADY_AUTHENTICATED)
+            Err((texts::ALREADY_AUTHENTICATED, Cause::AuthOutOfOrder))
         } else if self.offer_forgotten {
-            Err(texts::HELO_FIRST)
+            Err((texts::HELO_FIRST, Cause::AuthOutOfOrder))
         } else if self.transaction.is_some() {
-            Err(texts::AUTH_IN_TRANSACTION)
+            Err((texts::AUTH_IN_TRANSACTION, Cause::AuthOutOfOrder))
         } else {
             Ok(())
         }
     }
 
     pub(super) fn auth(&mut self, mechanism: &str, initial: Option<&str>) -> Step<'_> {
-        if let Err(refusal) = self.auth_state() {
-            return self.mistake(refusal).into();
+        if let Err((refusal, cause)) = self.auth_state() {
+            return self.mistake(refusal).because(cause).into();
         }
         let open = self
             .open_mechanisms()
             .find(|open| open.name.eq_ignore_ascii_case(mechanism));
         let Some(&OfferedMechanism { name, .. }) = open else {
-            return self.mistake(texts::mechanism_unavailable(mechanism)).into();
+            let reply = texts::mechanism_unavailable(mechanism);
+            return self.mistake(reply).because(Cause::MechanismNotOffered).into();
         };
         let input = match initial {
             None => None,
             Some("=") => Some(Zeroizing::new(Vec::new())),
             Some(text) => match decode(text.as_bytes()) {
                 Some(input) => Some(input),
-                None => return self.mistake(texts::BASE64_INVALID).into(),
+                None => return self.unreadable().into(),
             },
         };
         Step::Auth(AuthTurn {
@@ -103,15 +104,20 @@ impl Dialogue {
         })
     }
 
+    fn unreadable(&mut self) -> Answer {
+        self.mistake(texts::BASE64_INVALID).because(Cause::AuthSyntax)
+    }
+
     pub(super) fn auth_response(&mut self, line: &[u8]) -> Step<'_> {
         let Some(mechanism) = self.exchange.take() else {
             return self.mistake(texts::BAD_LINE).into();
         };
         if line == b"*" {
-            return self.mistake(texts::AUTH_ABORTED).into();
+            let aborted = self.mistake(texts::AUTH_ABORTED);
+            return aborted.because(Cause::AuthGivenUp).into();
         }
         let Some(input) = decode(line) else {
-            return self.mistake(texts::BASE64_INVALID).into();
+            return self.unreadable().into();
         };
         Step::Auth(AuthTurn {
             dialogue: self,

@@ -41,7 +41,7 @@ fn run(dialogue: &mut Dialogue, line: &str) -> String {
                 postern_mail::ForwardPath::Postmaster => "postmaster@challenger.example".parse().unwrap(),
                 postern_mail::ForwardPath::Mailbox { mailbox, .. } => mailbox.clone(),
             };
-            ask.accept([postern_mail::Recipient::new(recipient)]).to_string()
+            ask.accept(Ground::Here, [postern_mail::Recipient::new(recipient)]).to_string()
         }
         Step::Data(ask) => {
             let _ = ask.start();

@@ -5,7 +5,7 @@ use postern_mail::{
     BodyKind, Envelope, ForwardPath, Notify, ParseOptions, Recipient, Ret, ReversePath, xtext,
 };
 
-use super::{AskData, AskRecipient, AskSender, Chunk, Dialogue, Rules, Step};
+use super::{AskData, AskRecipient, AskSender, Cause, Chunk, Dialogue, Rules, Step};
 use crate::command::{Parameters, PathArgument, number};
 use crate::reply::{Reply, texts};
 
@@ -16,9 +16,20 @@ pub struct Transaction {
     pub envelope: Envelope,
     /// `SIZE=` (RFC 1870).
     pub declared_size: Option<u64>,
-    /// Whether there is a recipient that was taken only since the client may relay.
-    pub relayed: bool,
+    /// For what its recipients were taken: the widest ground that one of them needed.
+    pub ground: Ground,
     in_chunks: bool,
+}
+
+/// For what a recipient was taken, from what any client may to what few may.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Ground {
+    /// It is here.
+    Here,
+    /// It is behind here.
+    Behind,
+    /// The client may relay.
+    Relayed,
 }
 
 /// Longest `ENVID=` after decoding, in octets (RFC 3461 section 4.4).
@@ -44,13 +55,16 @@ impl Transaction {
 
 impl Dialogue {
     pub(super) fn mail(&mut self, argument: PathArgument<'_>) -> Step<'_> {
+        let mut cause = None;
         let refusal = if self.rules.commands.mail_needs_helo && self.client.is_none() {
+            cause = Some(Cause::MailBeforeHelo);
             texts::HELO_FIRST
         } else if self.in_chunks() {
             texts::IN_CHUNKS
         } else if self.transaction.is_some() {
             texts::SENDER_ALREADY
         } else if self.rules.auth.required && !self.authenticated {
+            cause = Some(Cause::LoginWanted);
             self.login_wanted()
         } else {
             match begin(argument, &self.rules, self.authenticated) {
@@ -63,7 +77,7 @@ impl Dialogue {
                 Err(refusal) => refusal,
             }
         };
-        self.mistake(refusal).into()
+        self.mistake(refusal).because(cause).into()
     }
 
     pub(super) fn rcpt(&mut self, argument: PathArgument<'_>) -> Step<'_> {
@@ -204,7 +218,7 @@ fn mail_parameters(
     Ok(Transaction {
         envelope,
         declared_size: size,
-        relayed: false,
+        ground: Ground::Here,
         in_chunks: false,
     })
 }

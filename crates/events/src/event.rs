@@ -1,0 +1,456 @@
+//! The events.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use postern_policy::Rule;
+
+use crate::key::Key;
+use crate::value::{Value, Valued};
+
+/// What an event is about. In the log of libraries' kind it is the target, behind `postern::`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Area {
+    /// Connections and listeners.
+    Connect,
+    /// TLS.
+    Tls,
+    /// Logins.
+    Login,
+    /// Refusals.
+    Refuse,
+    /// Messages that were taken.
+    Accept,
+    /// Tries of next hops.
+    Attempt,
+    /// What became of recipients.
+    Outcome,
+    /// The queue.
+    Spool,
+    /// Directories.
+    Directory,
+    /// Providers of tokens.
+    Oauth,
+    /// The configuration.
+    Config,
+    /// Acts of administrators.
+    Control,
+    /// The server itself.
+    Run,
+}
+
+impl Area {
+    /// The target in the log.
+    #[must_use]
+    pub const fn target(self) -> &'static str {
+        match self {
+            Self::Connect => "postern::connect",
+            Self::Tls => "postern::tls",
+            Self::Login => "postern::login",
+            Self::Refuse => "postern::refuse",
+            Self::Accept => "postern::accept",
+            Self::Attempt => "postern::attempt",
+            Self::Outcome => "postern::outcome",
+            Self::Spool => "postern::spool",
+            Self::Directory => "postern::directory",
+            Self::Oauth => "postern::oauth",
+            Self::Config => "postern::config",
+            Self::Control => "postern::control",
+            Self::Run => "postern::run",
+        }
+    }
+}
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Level {
+    /// Somebody has to do something.
+    Error,
+    /// Somebody should look at it.
+    Warning,
+    /// What a server does all day.
+    Info,
+    /// For who looks closely.
+    Debug,
+}
+
+/// Who causes an event, and so whether it gives way where there is no room.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lane {
+    /// Logins, mail that was taken and what became of it, acts of administrators, the server itself. Never gives way.
+    Matters,
+    /// What strangers cause at their own pace: refusals, handshakes. They have a budget.
+    Strangers,
+}
+
+/// What the document says of an event.
+#[derive(Clone, Copy, Debug)]
+pub struct EventInfo {
+    /// Its words, the first ones of a line of the log.
+    pub words: &'static [&'static str],
+    /// What it is about.
+    pub area: Area,
+    /// How much it matters.
+    pub level: Level,
+    /// Who causes it.
+    pub lane: Lane,
+    /// What it means, in one line.
+    pub meaning: &'static str,
+    /// Its fields.
+    pub keys: &'static [Key],
+}
+
+/// A word of an event that has several.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Word(pub &'static str);
+
+macro_rules! events {
+    ($(
+        $meaning:literal
+        $name:ident $area:ident $level:ident $lane:ident $($word:literal)|+ $(($told:ident))?
+        { $($field:ident $key:ident $kind:ty,)* }
+    )*) => {
+        $(
+            #[doc = concat!($meaning, ".")]
+            #[derive(Clone, Copy)]
+            pub struct $name<'a> {
+                $(
+                    #[doc = concat!("See [`Key::", stringify!($key), "`].")]
+                    pub $field: $kind,
+                )*
+                $(
+                    #[doc = "Which of its words."]
+                    pub $told: Word,
+                )?
+            }
+
+            impl<'a> From<$name<'a>> for Event<'a> {
+                fn from(event: $name<'a>) -> Self {
+                    Self::$name(event)
+                }
+            }
+
+            impl $name<'_> {
+                const INFO: EventInfo = EventInfo {
+                    words: &[$($word),+],
+                    area: Area::$area,
+                    level: Level::$level,
+                    lane: Lane::$lane,
+                    meaning: $meaning,
+                    keys: &[$(Key::$key),*],
+                };
+
+                fn word(&self) -> &'static str {
+                    let words: &[&'static str] = Self::INFO.words;
+                    $(let words: &[&'static str] = &[self.$told.0];)?
+                    words[0]
+                }
+
+                fn fields(&self, visit: &mut dyn FnMut(Key, Value<'_>)) {
+                    $(visit(Key::$key, self.$field.value());)*
+                }
+            }
+        )*
+
+        /// Something that has happened.
+        #[derive(Clone, Copy)]
+        #[non_exhaustive]
+        pub enum Event<'a> {
+            $(
+                #[doc = concat!($meaning, ".")]
+                $name($name<'a>),
+            )*
+            /// What has no type of its own: news for an administrator that nothing else is made of.
+            Notice(Notice<'a>),
+        }
+
+        /// All events with a type of their own, in the order of the document.
+        pub const EVENTS: &[EventInfo] = &[$($name::INFO),*];
+
+        impl Event<'_> {
+            /// The words that a line of the log begins with.
+            #[must_use]
+            pub fn word(&self) -> &str {
+                match self {
+                    $(Self::$name(event) => event.word(),)*
+                    Self::Notice(notice) => notice.word,
+                }
+            }
+
+            /// What it is about.
+            #[must_use]
+            pub const fn area(&self) -> Area {
+                match self {
+                    $(Self::$name(_) => $name::INFO.area,)*
+                    Self::Notice(notice) => notice.area,
+                }
+            }
+
+            /// How much it matters.
+            #[must_use]
+            pub const fn level(&self) -> Level {
+                match self {
+                    $(Self::$name(_) => $name::INFO.level,)*
+                    Self::Notice(notice) => notice.level,
+                }
+            }
+
+            /// Who causes it.
+            #[must_use]
+            pub const fn lane(&self) -> Lane {
+                match self {
+                    $(Self::$name(_) => $name::INFO.lane,)*
+                    Self::Notice(_) => Lane::Matters,
+                }
+            }
+
+            /// Shows every field to `visit`, in order, those too that are absent this time.
+            pub fn fields(&self, visit: &mut dyn FnMut(Key, Value<'_>)) {
+                match self {
+                    $(Self::$name(event) => event.fields(visit),)*
+                    Self::Notice(notice) => notice.fields.iter().for_each(|(key, value)| visit(*key, *value)),
+                }
+            }
+        }
+    };
+}
+
+/// A text that somebody can show.
+type Shown<'a> = &'a dyn fmt::Display;
+
+events! {
+    "a client came; at the level `debug`"
+    Connected Connect Debug Strangers "connect" {
+        session Session &'a str, listener Listener &'a str, peer Peer IpAddr,
+    }
+    "a client went; at the level `debug`"
+    Disconnected Connect Debug Strangers "disconnect" {
+        session Session &'a str, peer Peer IpAddr, reason Reason Shown<'a>, seconds Seconds u64,
+    }
+    "a handshake succeeded"
+    TlsStarted Tls Info Strangers "tls" {
+        session Session &'a str, peer Peer IpAddr, version Version &'a str, cipher Cipher &'a str, bits Bits u32,
+        verify Verify &'a str, sni Sni Option<&'a str>, resumed Resumed bool,
+    }
+    "a handshake failed"
+    TlsFailed Tls Info Strangers "refused" {
+        session Session &'a str, peer Peer IpAddr, rule Rule Rule, reason Reason Shown<'a>, cause Cause Option<Shown<'a>>,
+    }
+    "what came before a handshake was dropped"
+    TlsInjected Tls Warning Strangers "dropped what came before the handshake" {
+        session Session &'a str, peer Peer IpAddr, octets Octets u64, rule Rule Rule,
+    }
+    "a login succeeded"
+    LoggedIn Login Info Matters "login" {
+        session Session &'a str, listener Listener &'a str, peer Peer Option<IpAddr>, login Login &'a str,
+        acts_as ActsAs Option<&'a str>, rule Rule Option<Rule>, mechanism Mechanism &'a str,
+        layer_bits LayerBits Option<u32>, tls Tls Option<&'a str>,
+    }
+    "a login was refused"
+    LoginRefused Login Info Strangers "refused" {
+        session Session &'a str, listener Listener &'a str, peer Peer Option<IpAddr>, login Login Option<&'a str>,
+        mechanism Mechanism Option<&'a str>, neighbour Neighbour Option<&'a str>, rule Rule Rule, reply Reply Shown<'a>,
+        reason Reason Shown<'a>,
+    }
+    "who guesses at logins is barred or slowed"
+    BarSet Login Warning Matters
+    "barred" | "network barred, but for logins that have succeeded from there"
+    | "guessed at from many networks: slow from those that it has not logged in from" (word) {
+        session Session &'a str, peer Peer Option<IpAddr>, login Login Option<&'a str>, failures Failures u32,
+        seconds Seconds Option<u64>, rule Rule Rule,
+    }
+    "`AUTH=` names somebody whom the client may not name"
+    SubmitterForgotten Login Info Strangers "AUTH= taken for <>" {
+        session Session &'a str, login Login Option<&'a str>, rule Rule Rule, reason Reason Shown<'a>,
+        submitter Submitter &'a str,
+    }
+    "the server said no"
+    Refused Refuse Info Strangers "refused" {
+        session Session Option<&'a str>, listener Listener &'a str, peer Peer IpAddr, login Login Option<&'a str>,
+        acts_as ActsAs Option<&'a str>, helo Helo &'a str, from From Option<Shown<'a>>, to To Option<Shown<'a>>,
+        recipients Recipients Option<usize>, rule Rule Rule, reply Reply Option<Shown<'a>>, reason Reason Shown<'a>,
+    }
+    "so many lines `refused` and `tls` were not written, of one session or of one network"
+    Suppressed Refuse Info Strangers "suppressed" {
+        session Session &'a str, listener Listener &'a str, peer Peer IpAddr, login Login Option<&'a str>,
+        suppressed Suppressed u64, rules Rules Shown<'a>,
+    }
+    "`250`: the message is on disk"
+    Accepted Accept Info Matters "accepted" {
+        session Session &'a str, queue Queue Shown<'a>, listener Listener &'a str, peer Peer IpAddr,
+        login Login Option<&'a str>, acts_as ActsAs Option<&'a str>, rule Rule Rule, reason Reason Option<Shown<'a>>,
+        sender_rule SenderRule Option<Rule>, from From Shown<'a>, recipients Recipients usize, size Size u64,
+        message_id MessageId Option<&'a str>,
+    }
+    "a next hop was tried and did not take all"
+    Attempted Attempt Info Matters "attempt" {
+        queue Queue Shown<'a>, session Session Option<&'a str>, destination Destination Option<Shown<'a>>,
+        relay Relay Shown<'a>, tls Tls Option<Shown<'a>>, recipients Recipients usize, taken Taken Option<usize>,
+        status Status Option<Shown<'a>>, reply Reply Option<&'a str>, error Error Option<&'a str>,
+    }
+    "a recipient is done, will be tried again, or has failed for good"
+    Outcome Outcome Info Matters "delivered" | "deferred" | "bounced" | "expired" (word) {
+        queue Queue Shown<'a>, session Session Option<&'a str>, from From Shown<'a>, to To Shown<'a>,
+        original Original Option<&'a str>, relay Relay Shown<'a>, status Status Option<Shown<'a>>,
+        reply Reply Option<Shown<'a>>, error Error Option<Shown<'a>>, delay_ms DelayMs u64,
+        attempts Attempts Option<u32>, until Until Option<Shown<'a>>, report Report Option<Shown<'a>>,
+    }
+    "an administrator's act on one message, or on all that were due"
+    Administered Spool Info Matters "held" | "released" | "retried" | "flushed" | "removed" | "recovered" (word) {
+        queue Queue Option<Shown<'a>>, by By &'a str, reason Reason Option<&'a str>, changed Changed Option<u64>,
+    }
+    "an administrator's act on sessions"
+    SessionsEnded Control Info Matters "sessions ended" | "sessions ended whose login holds no more" (word) {
+        by By &'a str, login Login Option<&'a str>, network Network Option<Shown<'a>>, listener Listener Option<&'a str>,
+        ended Ended usize,
+    }
+    "an administrator's act on bars"
+    BarsLifted Control Info Matters "bars lifted" {
+        by By &'a str, login Login Option<&'a str>, network Network Option<Shown<'a>>, lifted Lifted usize,
+    }
+    "a directory or provider cannot be asked"
+    SourceDown Directory Warning Matters "directory fails" {
+        directory Directory &'a str, reason Reason &'a str,
+    }
+    "a directory or provider can be asked again"
+    SourceUp Directory Info Matters "directory answers again" {
+        directory Directory &'a str,
+    }
+    "a mistake or a warning of the configuration that was read"
+    ConfigurationProblem Config Warning Matters "configuration" {
+        problem Problem Shown<'a>,
+    }
+    "the configuration was read again and is in force"
+    Reloaded Run Info Matters "reloaded" {
+        file File Shown<'a>, listeners Listeners usize,
+    }
+    "the server serves"
+    Started Run Info Matters "started" {
+        version Version &'a str, hostname Hostname &'a str, user User &'a str, listeners Listeners usize, queued Queued u64,
+    }
+    "the server begins to stop, or has stopped"
+    Stopping Run Info Matters "stopping" | "stopped" (word) {
+        signal Signal Option<&'a str>,
+    }
+}
+
+/// News for an administrator that has no type of its own: the state of the disk, a listener that broke.
+#[derive(Clone, Copy)]
+pub struct Notice<'a> {
+    /// What it is about.
+    pub area: Area,
+    /// How much it matters.
+    pub level: Level,
+    /// The words.
+    pub word: &'a str,
+    /// Its fields.
+    pub fields: &'a [(Key, Value<'a>)],
+}
+
+impl<'a> From<Notice<'a>> for Event<'a> {
+    fn from(notice: Notice<'a>) -> Self {
+        Self::Notice(notice)
+    }
+}
+
+impl fmt::Debug for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())?;
+        let mut shown = Ok(());
+        self.fields(&mut |key, value| {
+            if !matches!(value, Value::Absent) && shown.is_ok() {
+                shown = write!(f, " {key}={value:?}");
+            }
+        });
+        shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::{Kind, Observer, Observers};
+
+    #[test]
+    fn names_of_fields_are_told_apart_and_each_is_used_once_in_an_event() {
+        let names: HashSet<&str> = Key::ALL.iter().map(|key| key.name()).collect();
+        assert_eq!(names.len(), Key::ALL.len());
+        for key in Key::ALL {
+            assert_eq!(Key::from_name(key.name()), Some(*key));
+            assert!(!key.meaning().is_empty() && !key.meaning().contains('|'), "{key}");
+        }
+        for info in EVENTS {
+            let keys: HashSet<&Key> = info.keys.iter().collect();
+            assert_eq!(keys.len(), info.keys.len(), "{:?}", info.words);
+        }
+    }
+
+    #[test]
+    fn fields_hold_what_the_dictionary_says() {
+        let event = Event::from(Refused {
+            session: Some("1-2"),
+            listener: "mx",
+            peer: "192.0.2.1".parse().unwrap(),
+            login: None,
+            acts_as: None,
+            helo: "client.example",
+            from: Some(&"<a@b.example>"),
+            to: None,
+            recipients: Some(3),
+            rule: Rule::RelayDenied,
+            reply: None,
+            reason: &"relaying denied",
+        });
+        let mut seen = Vec::new();
+        event.fields(&mut |key, value| {
+            let fits = match value {
+                Value::Absent => true,
+                Value::Text(_) | Value::Shown(_) | Value::Address(_) | Value::Rule(_) => {
+                    key.kind() == Kind::Text
+                }
+                Value::Number(_) => key.kind() == Kind::Number,
+                Value::Flag(_) => key.kind() == Kind::Flag,
+            };
+            assert!(fits, "{key}: {value:?}");
+            seen.push(key);
+        });
+        let info = EVENTS.iter().find(|info| info.area == Area::Refuse).unwrap();
+        assert_eq!(seen, info.keys);
+        assert_eq!(
+            format!("{event:?}"),
+            "refused session=\"1-2\" listener=\"mx\" peer=192.0.2.1 helo=\"client.example\" from=<a@b.example> \
+             recipients=3 rule=relay.denied reason=relaying denied"
+        );
+    }
+
+    #[test]
+    fn all_observers_are_told_in_order() {
+        struct Notes(u32, Arc<Mutex<Vec<String>>>);
+        impl Observer for Notes {
+            fn observe(&self, event: &Event<'_>) {
+                self.1.lock().unwrap().push(format!("{} {event:?}", self.0));
+            }
+        }
+        let notes = Arc::default();
+        let observers = Observers::new(vec![
+            Box::new(Notes(1, Arc::clone(&notes))),
+            Box::new(Notes(2, Arc::clone(&notes))),
+        ]);
+        observers.tell(Stopping {
+            signal: Some("SIGTERM"),
+            word: Word("stopping"),
+        });
+        Observers::nobody().tell(Stopping {
+            signal: None,
+            word: Word("stopped"),
+        });
+        let told = notes.lock().unwrap();
+        assert_eq!(
+            *told,
+            ["1 stopping signal=\"SIGTERM\"", "2 stopping signal=\"SIGTERM\""]
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! The dictionary: every field of an event, with one name and one meaning, in the log, in listings and in `--json`.
+
+use std::fmt;
+
+/// The version of the contract: of the words of events, the names of fields and of rules, and what they mean.
+///
+/// A new event, field or rule does not change it. A name that is taken away or that means something else does.
+pub const CONTRACT: u32 = 1;
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Text.
+    Text,
+    /// A number, in the unit that its name or meaning says.
+    Number,
+    /// `yes` or `no`; in JSON `true` or `false`.
+    Flag,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Number => "number",
+            Self::Flag => "yes or no",
+        })
+    }
+}
+
+macro_rules! keys {
+    ($($variant:ident $name:literal $kind:ident $meaning:literal)*) => {
+        /// A field. Where it is formatted, that is its name.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub enum Key {
+            $(
+                #[doc = concat!("`", $name, "`: ", $meaning, ".")]
+                $variant,
+            )*
+        }
+
+        impl Key {
+            /// The whole dictionary, in the order of the document.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Its name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it holds.
+            #[must_use]
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$variant => Kind::$kind,)* }
+            }
+
+            /// What it means, in one line of Markdown.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)* }
+            }
+        }
+    };
+}
+
+keys! {
+    // What ties events together.
+    Session "session" Text "the connection, or the login that a neighbour had checked; the same in all events about it"
+    Queue "queue" Text "the message; the same in all events about it"
+    Listener "listener" Text "the listener or socket, by its name"
+    Peer "peer" Text "the address of the client"
+    Login "login" Text "the login that was used or tried"
+    ActsAs "acts_as" Text "the account that a login acts as, where that is another"
+    By "by" Text "the administrator who did it"
+
+    // Decisions.
+    Rule "rule" Text "the rule that decided"
+    SenderRule "sender_rule" Text "the rule by which the client may use the sender and the author of the message"
+    Reason "reason" Text "what the decision rests on, or why something fails"
+    Cause "cause" Text "what was behind the reason"
+    Reply "reply" Text "what one side answered the other, in SMTP or in the protocol of a neighbour"
+    Error "error" Text "why something failed here"
+    Problem "problem" Text "a mistake or a warning of the configuration, with file and line"
+
+    // A session.
+    Helo "helo" Text "what the client calls itself"
+    Version "version" Text "the version: of TLS, or of the program"
+    Tls "tls" Text "the version of TLS; how a connection was secured"
+    Cipher "cipher" Text "the cipher of TLS"
+    Bits "bits" Number "the strength of the cipher"
+    LayerBits "layer_bits" Number "the strength of the security layer that a mechanism has put in place"
+    Verify "verify" Text "what became of the client's certificate: `OK`, `NO` for none, `FAIL`"
+    Sni "sni" Text "the name of this server that the client asked for in TLS"
+    Resumed "resumed" Flag "whether a TLS session was resumed"
+    Mechanism "mechanism" Text "the mechanism of SASL"
+    Neighbour "neighbour" Text "the session's name in the log of the neighbour that asked"
+    Submitter "submitter" Text "what the client said in `AUTH=`"
+    Seconds "seconds" Number "how long, in seconds"
+    Octets "octets" Number "how many octets"
+
+    // A message.
+    From "from" Text "the sender of the envelope"
+    To "to" Text "a recipient; behind an alias, where it leads"
+    Original "original" Text "the recipient as it was named in `RCPT`, where an alias has led elsewhere"
+    Recipients "recipients" Number "how many recipients"
+    Size "size" Number "the size of the content, in octets"
+    MessageId "message_id" Text "the `Message-ID`"
+    Alias "alias" Text "the alias"
+
+    // Delivery.
+    Relay "relay" Text "the host that was asked, with address and port"
+    Destination "destination" Text "the next hop: a domain, a smarthost, a folder"
+    Status "status" Text "the enhanced status of a recipient"
+    DelayMs "delay_ms" Number "milliseconds since the message was accepted"
+    Attempts "attempts" Number "how often it was tried"
+    Until "until" Text "when it is tried again"
+    Report "report" Text "the queue id of the report to the sender, or whether there is one"
+    Taken "taken" Number "how many recipients the host took"
+    Class "class" Text "whose mail"
+    Connections "connections" Number "connections in use"
+    Silent "silent" Number "connections to hosts that took no mail of late"
+    Waiting "waiting" Number "hosts that wait for a connection"
+
+    // Acts and states.
+    Messages "messages" Number "how many messages"
+    Requeued "requeued" Number "how many messages were under way when the server ended, and are tried again"
+    RetryMs "retry_ms" Number "milliseconds until the next try"
+    Changed "changed" Number "how many messages or recipients it was about"
+    Ended "ended" Number "how many sessions were ended"
+    Lifted "lifted" Number "how many bars were lifted"
+    Suppressed "suppressed" Number "how many lines were not written"
+    Rules "rules" Text "how many of them each rule made"
+    Network "network" Text "the network"
+    Failures "failures" Number "failed logins that count"
+    Pool "pool" Text "whose sessions"
+    Sessions "sessions" Number "how many sessions"
+    Most "most" Number "how many there may be"
+    Networks "networks" Number "how many networks"
+    Directory "directory" Text "the directory, by its name"
+    Server "server" Text "the server that is asked"
+    Provider "provider" Text "the provider of tokens"
+    Address "address" Text "the address or path that is listened on"
+    Hostname "hostname" Text "the name of this server"
+    User "user" Text "the account of the system that the server runs as"
+    Listeners "listeners" Number "how many listeners are served"
+    Queued "queued" Number "how many messages are in the queue"
+    NoNewPrivileges "no_new_privileges" Text "whether the server and what it starts can gain no rights"
+    NoDumps "no_dumps" Text "whether the server leaves no memory dumps"
+    Files "files" Text "by what the server is kept from other files, or why it is not"
+    Syscalls "syscalls" Text "by what the server is kept from other system calls, or why it is not"
+    What "what" Text "what it is about"
+    Signal "signal" Text "the signal that was received"
+    File "file" Text "the file"
+    Lines "lines" Number "how many lines of the log had no room"
+    Of "of" Text "which lines: `all` or `refusals`"
+    Uid "uid" Number "the number of the account of who asked"
+}
+
+impl Key {
+    /// The field of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|key| key.name() == name)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

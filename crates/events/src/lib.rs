@@ -1,0 +1,35 @@
+//! What happens, as types: every event that anybody outside may want to know of, with the ids that tie it to others.
+//!
+//! A service holds [`Observers`] and tells them what happens; it does not know who they are. The log is one of them. An event borrows
+//! all that it says, so one that nobody wants costs a call. `debug` and `trace` stay with `tracing`: they are for who looks for a mistake
+//! in the program, not facts about mail.
+//!
+//! The names of events and fields are a contract with a version, see [`CONTRACT`].
+
+mod event;
+mod key;
+mod observer;
+mod value;
+
+pub use event::{
+    Accepted, Administered, Area, Attempted, BarSet, BarsLifted, ConfigurationProblem, Connected,
+    Disconnected, EVENTS, Event, EventInfo, Lane, Level, LoggedIn, LoginRefused, Notice, Outcome, Refused,
+    Reloaded, SessionsEnded, SourceDown, SourceUp, Started, Stopping, SubmitterForgotten, Suppressed,
+    TlsFailed, TlsInjected, TlsStarted, Word,
+};
+pub use key::{CONTRACT, Key, Kind};
+pub use observer::{Observer, Observers};
+pub use value::{Value, Valued, shown};
+
+/// Tells observers of a [`Notice`]: `notice!(observers, Spool Error "disk full", Error = shown(&error))`.
+#[macro_export]
+macro_rules! notice {
+    ($observers:expr, $area:ident $level:ident $word:expr $(, $key:ident = $value:expr)* $(,)?) => {
+        $observers.tell($crate::Notice {
+            area: $crate::Area::$area,
+            level: $crate::Level::$level,
+            word: $word,
+            fields: &[$(($crate::Key::$key, $crate::Valued::value(&$value))),*],
+        })
+    };
+}

@@ -1,0 +1,49 @@
+//! Who is told of events.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::Event;
+
+/// Somebody who is told of events: the log, metrics, a history.
+///
+/// It is called where the event happens, often from a task that serves a client: it must not wait for anything.
+pub trait Observer: Send + Sync {
+    /// Takes note of an event.
+    fn observe(&self, event: &Event<'_>);
+}
+
+/// All who are told of events, in order. Cloning shares them; the default is nobody.
+#[derive(Clone, Default)]
+pub struct Observers(Option<Arc<[Box<dyn Observer>]>>);
+
+impl Observers {
+    /// These.
+    #[must_use]
+    pub fn new(observers: Vec<Box<dyn Observer>>) -> Self {
+        Self((!observers.is_empty()).then(|| observers.into()))
+    }
+
+    /// Nobody: for tests, and for commands that are done when they end.
+    #[must_use]
+    pub const fn nobody() -> Self {
+        Self(None)
+    }
+
+    /// Tells all of them.
+    pub fn tell<'a>(&self, event: impl Into<Event<'a>>) {
+        if let Some(observers) = &self.0 {
+            let event = event.into();
+            for observer in &**observers {
+                observer.observe(&event);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Observers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.as_ref().map_or(0, |observers| observers.len());
+        write!(f, "Observers({count})")
+    }
+}

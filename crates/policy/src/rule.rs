@@ -1,0 +1,468 @@
+//! Every rule that decides anything, named once: what it is called, what it means, and what an administrator does about it.
+//!
+//! The names are a contract: they stand in the log, in listings and in `--json`, and a name that was given once is not given another
+//! meaning. The tables of rules in the documents are made from this list.
+
+use std::fmt;
+
+use postern_mail::Status;
+
+/// Reply code, enhanced status and words for a peer, without figures of ours.
+pub type Told = (u16, Status, &'static str);
+
+/// What came of a question that policy was asked.
+pub trait Verdict {
+    /// The rule that decided.
+    fn rule(&self) -> Rule;
+
+    /// What the decision rests on, in words for an administrator: the network, the grant, the limit.
+    fn reason(&self) -> &dyn fmt::Display;
+
+    /// What the peer is told; `None` for a yes, and where only the driver knows the words.
+    fn reply(&self) -> Option<Told>;
+}
+
+/// A verdict that a driver makes of what it alone has seen.
+#[derive(Clone, Copy)]
+pub struct Ruling<'a> {
+    /// The rule that decided.
+    pub rule: Rule,
+    /// What the decision rests on.
+    pub reason: &'a dyn fmt::Display,
+}
+
+impl Verdict for Ruling<'_> {
+    fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        self.reason
+    }
+
+    fn reply(&self) -> Option<Told> {
+        None
+    }
+}
+
+impl fmt::Debug for Ruling<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.rule, self.reason)
+    }
+}
+
+/// Which way a rule decides.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Says {
+    /// It lets something happen.
+    Yes,
+    /// It refuses.
+    No,
+    /// It changes or notes something, and refuses nothing.
+    Note,
+}
+
+macro_rules! rules {
+    ($($name:literal $variant:ident $says:ident $setting:literal $meaning:literal $remedy:literal)*) => {
+        /// A rule. Where it is formatted, that is its name.
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub enum Rule {
+            $(
+                #[doc = concat!("`", $name, "`: ", $meaning, ".")]
+                $variant,
+            )*
+        }
+
+        impl Rule {
+            /// All rules, in the order of the documents.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// Its name, such as `relay.denied`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// Which way it decides.
+            #[must_use]
+            pub const fn says(self) -> Says {
+                match self { $(Self::$variant => Says::$says,)* }
+            }
+
+            /// The key of the configuration that it rests on, as `table.key`; empty where there is none.
+            #[must_use]
+            pub const fn setting(self) -> &'static str {
+                match self { $(Self::$variant => $setting,)* }
+            }
+
+            /// What it means, in one line.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)* }
+            }
+
+            /// What an administrator does for another verdict, in one line of Markdown.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$variant => $remedy,)* }
+            }
+        }
+    };
+}
+
+rules! {
+    // Who may relay, and where to.
+    "relay.login" RelayLogin Yes "relay.logins"
+        "the client has logged in, and logins may relay"
+        "`logins` in `[relay]`, on unless switched off; `login_mechanisms` and `login_least_bits` limit it to some"
+    "relay.network" RelayNetwork Yes "relay.networks"
+        "the client's address is in a listed network"
+        "`networks` in `[relay]`"
+    "relay.certificate" RelayCertificate Yes "relay.certificate"
+        "the client has shown a certificate that a rule names"
+        "`client_ca` in `[tls]` and `[[relay.certificate]]`"
+    "relay.domain" RelayDomain Yes "relay_domains"
+        "the recipient is in a domain behind this server"
+        "`relay_domains`, with a `[[route]]`; existence is not checked"
+    "local.recipient" LocalRecipient Yes "local_domains"
+        "the recipient is in a domain of this server"
+        "`local_domains`; must exist in a directory or the aliases"
+    "relay.denied" RelayDenied No "relay.networks"
+        "no reason to relay"
+        "see \"Who may relay\": a login, `networks` or `[[relay.certificate]]` in `[relay]`, or the domain in `local_domains` or `relay_domains`"
+    "relay.login-untrusted" RelayLoginUntrusted No "relay.login_mechanisms"
+        "the login is by a mechanism or with a strength that may not relay"
+        "`login_mechanisms` and `login_least_bits` in `[relay]`"
+    "relay.login-required" RelayLoginRequired No "listener.role"
+        "the client did not log in; on `submission` it has to"
+        "log in; or `networks` in `[relay]` for machines that cannot"
+    "relay.percent-hack" RelayPercentHack No ""
+        "an address of the form `user%outside@local`, from who may not relay"
+        "none: it tries to get past the rules"
+    "relay.bang-path" RelayBangPath No ""
+        "an address of the form `outside!user@local`, from who may not relay"
+        "none: it tries to get past the rules"
+    "relay.quoted-address" RelayQuotedAddress No ""
+        "an address of the form `\"user@outside\"@local`, from who may not relay"
+        "none: it tries to get past the rules"
+    "relay.source-route" RelaySourceRoute No ""
+        "a source route to somewhere else, from who may not relay"
+        "none: it tries to get past the rules"
+    "relay.address-literal" RelayAddressLiteral No ""
+        "an address literal, from who may not relay"
+        "none: use the domain"
+    "relay.literals-off" RelayLiteralsOff No "relay.address_literals"
+        "mail to `user@[192.0.2.1]`"
+        "set `address_literals` in `[relay]` if that is wanted"
+
+    // Recipients.
+    "recipient.unknown" RecipientUnknown No "local_domains"
+        "nobody of that name in a directory or the aliases"
+        "`postern user add`, the directory, or the aliases file"
+    "recipient.alias" RecipientAlias No "aliases"
+        "an alias, and nobody has any of its targets"
+        "`postern check` names them"
+    "recipient.directory" RecipientDirectory No "directory"
+        "a directory was down: `451`, the recipient may exist"
+        "`postern directories`; the lines `directory fails` say why"
+    "recipient.probe" RecipientProbe No "limits.unknown_recipients"
+        "a network that may not relay has tried too many names"
+        "`unknown_recipients` and `recipient_lookups` in `[limits]`"
+
+    // As whom one sends.
+    "identity.own" IdentityOwn Yes "relay.senders"
+        "the address is the login's own"
+        "the login itself, where it is an address; the directory; `postern user address add LOGIN ADDRESS`"
+    "identity.tag" IdentityTag Yes "identity.tag_separator"
+        "the address is the login's own with a detail (`ann+shop@`)"
+        "`tag_separator` in `[identity]`, `\"+\"` unless set otherwise; `\"\"` for none"
+    "identity.alias" IdentityAlias Yes "identity.aliases"
+        "the address is an alias of the login"
+        "the aliases file, where it leads to this user alone; `aliases = \"member\"` takes lists, too, `\"off\"` none"
+    "identity.delegate" IdentityDelegate Yes ""
+        "the address belongs to an account that made the login its delegate"
+        "`postern user delegate add OWNER DELEGATE`"
+    "identity.group" IdentityGroup Yes "identity.grant"
+        "the address is granted to a group of the login"
+        "`[[identity.grant]]` for the group; `postern user group add LOGIN GROUP`, or the directory's groups"
+    "identity.grant" IdentityGrant Yes "identity.grant"
+        "the address is granted to the login"
+        "`[[identity.grant]]` for the login"
+    "sender.any" SenderAny Yes "relay.senders"
+        "any sender address may be used"
+        "`senders` in `[relay]`"
+    "sender.null" SenderNull Yes ""
+        "there is no sender address: `<>`, or a message without an author"
+        "none"
+    "sender.domain" SenderDomain Yes "local_domains"
+        "the address is in a domain of this server, and a machine that may relay sends with it"
+        "`local_domains` and `relay_domains`; `machine_senders` in `[relay]`"
+    "sender.own" SenderOwn No "relay.senders"
+        "the login used an address in `MAIL` that is not its own, and `senders = \"own\"`"
+        "`postern auth explain` says more; see \"Who may send as whom\""
+    "sender.own-header" SenderOwnHeader No "relay.senders"
+        "the login used an address in a header field that is not its own, and `senders = \"own\"`"
+        "`postern auth explain` says more; see \"Who may send as whom\""
+    "sender.machine" SenderMachine No "relay.machine_senders"
+        "a listed network or certificate used an address outside your domains, and `senders = \"own\"`"
+        "`machine_senders` in `[relay]` allows it"
+    "sender.submitter" SenderSubmitter Note "relay.login_mechanisms"
+        "`AUTH=` names somebody whom the client may not name; it counts as `AUTH=<>`"
+        "none: the message is taken"
+
+    // Logging in.
+    "login.offered" LoginOffered Yes "auth.mechanisms"
+        "the mechanism is offered: all its conditions are met"
+        "`mechanisms` in `[auth]` or in the listener"
+    "login.not-offered" LoginNotOffered No "auth.mechanisms"
+        "`AUTH` or this mechanism is not offered: not on this listener, not outside TLS, or a condition on it does not hold"
+        "`auth`, `mechanisms`, `plaintext` and `least_bits`; `postern auth explain --mechanism` says which"
+    "login.required" LoginRequired No "listener.auth"
+        "the client did not log in; on `submission` it has to"
+        "log in; or `auth` of the listener"
+    "login.denied" LoginDenied No "directory"
+        "wrong password or unknown user; `reason` says which"
+        "`postern user passwd`, or look into the directory"
+    "login.authorization" LoginAuthorization No "identity.grant"
+        "the login wanted to act as somebody else and may not"
+        "see \"Who may send as whom\": a delegate or a grant"
+    "login.bits" LoginBits No "auth.least_bits"
+        "the login holds, and the session is too weak for `least_bits`"
+        "`least_bits` in `[auth]` or in the listener"
+    "login.intercepted" LoginIntercepted No ""
+        "the client and the server do not see the same TLS session: somebody is between them"
+        "look for a proxy that ends TLS, or for an attacker"
+    "login.directory" LoginDirectory No "directory"
+        "a directory was down: `454`, the password may be right; it counts as half a guess if another directory refused the login"
+        "`postern directories`; the lines `directory fails` say why"
+    "login.malformed" LoginMalformed No "auth.service_names"
+        "the client broke the mechanism's rules; `reason` says how"
+        "\"digest-uri names another server\": the client calls this server by a name that neither `hostname` nor a certificate has; add it to `service_names` in `[auth]`"
+    "login.too-long" LoginTooLong No ""
+        "a response of more than 12,288 octets"
+        "none: look at the client"
+    "login.order" LoginOrder No ""
+        "`AUTH` where it has no place: after a login, or inside a transaction"
+        "none: look at the client"
+    "login.given-up" LoginGivenUp No ""
+        "the client gave up the exchange with `*`"
+        "none: look at the client"
+    "login.revoked" LoginRevoked No "directory"
+        "the account of an open session was disabled or removed, or has another password: the session has ended"
+        "`postern user enable`, or the directory"
+    "login.expired" LoginExpired No "auth.login_lifetime"
+        "a token, certificate or app password has ended, or the login is older than `login_lifetime`: the session has ended"
+        "`login_lifetime` in `[auth]`; a new token, certificate or app password"
+    "login.certificate" LoginCertificate No "tls.client_ca"
+        "the certificate behind an open session is trusted no more: the session has ended"
+        "`client_ca`, `client_crl` and `client_denied` in `[tls]`"
+    "login.mechanism" LoginMechanism No "auth.mechanisms"
+        "the mechanism of an open session was switched off, or its last day is over: the session has ended"
+        "`mechanisms` in `[auth]`"
+
+    // Guessing.
+    "throttle.barred" ThrottleBarred No "auth.failures_until_bar"
+        "too many failures from this network, for this login or for many"
+        "`postern auth bars`, `postern auth unbar`"
+    "throttle.busy" ThrottleBusy No "auth.network_failures"
+        "too many tries at once from this network, or at this login from many"
+        "`postern auth bars`"
+    "throttle.login" ThrottleLogin Note "auth.login_failures"
+        "a login is guessed at from many networks, and is slow from those that it has not logged in from"
+        "`postern auth bars`, `postern auth unbar`"
+
+    // Neighbours that have logins checked here.
+    "socket.mechanism" SocketMechanism No "auth_socket.mechanisms"
+        "a neighbour's client asked for a mechanism that it cannot have"
+        "`mechanisms` and `least_bits` of the socket"
+    "socket.cleartext" SocketCleartext No "auth.plaintext"
+        "a neighbour's client would show its password outside TLS"
+        "`plaintext` in `[auth]`, or TLS at the neighbour"
+    "socket.network" SocketNetwork No "auth_socket.networks"
+        "a neighbour's client is in none of the socket's networks"
+        "`networks` of the socket"
+    "socket.address" SocketAddress No ""
+        "a neighbour told an address that makes no sense"
+        "look at the neighbour"
+    "socket.authorization" SocketAuthorization No ""
+        "a neighbour's client wanted to act as somebody else; on a socket nobody does"
+        "log in as oneself"
+    "socket.ticket" SocketTicket No ""
+        "a neighbour asked for a login that was not granted to it"
+        "look at the neighbour"
+    "socket.home" SocketHome No "auth_socket.home"
+        "no home folder can be made of a login"
+        "`home` of the socket"
+
+    // How much there may be.
+    "admission.load" AdmissionLoad No "admission.refuse_load"
+        "the load is too high for new sessions"
+        "`refuse_load` in `[admission]`"
+    "admission.sessions" AdmissionSessions No "admission.sessions"
+        "more sessions than there are for clients of this kind"
+        "`sessions` in `[admission]`; see \"When strangers come in floods\""
+    "admission.scarce" AdmissionScarce No "admission.sessions"
+        "sessions are scarce, and this network has many"
+        "`sessions` in `[admission]`; see \"When strangers come in floods\""
+    "admission.displaced" AdmissionDisplaced No "admission.sessions"
+        "sessions are scarce, and a newcomer took the place of this one, whose network has most"
+        "`sessions` in `[admission]`; see \"When strangers come in floods\""
+    "admission.network" AdmissionNetwork No "admission.sessions_per_network"
+        "more sessions than one network may have"
+        "`sessions_per_network` in `[admission]`"
+    "admission.size" AdmissionSize No "message_size_limit"
+        "the message is too large"
+        "`message_size_limit`"
+    "admission.recipients" AdmissionRecipients No "limits.recipients"
+        "more recipients than one message may have"
+        "`recipients` in `[limits]`"
+    "admission.disk" AdmissionDisk No "admission.min_free"
+        "no room on the disk for the message"
+        "`min_free` in `[admission]`, or a larger disk"
+    "admission.disk-share" AdmissionDiskShare No "admission.min_free"
+        "no room on the disk for mail of strangers"
+        "`min_free` in `[admission]`, or a larger disk"
+    "admission.memory" AdmissionMemory No "admission.memory"
+        "no memory for messages on their way in"
+        "`memory` in `[admission]`"
+    "admission.bodies" AdmissionBodies No "admission.bodies"
+        "too many messages on their way in"
+        "`bodies` in `[admission]`"
+    "admission.bodies-network" AdmissionBodiesNetwork No "admission.bodies_per_network"
+        "too many messages on their way in from one network"
+        "`bodies_per_network` in `[admission]`"
+
+    // What strangers are told.
+    "privacy.needmailhelo" PrivacyNeedMailHelo No "privacy"
+        "`MAIL` before `HELO` or `EHLO`"
+        "`needmailhelo` in `privacy`"
+    "privacy.needvrfyhelo" PrivacyNeedVrfyHelo No "privacy"
+        "`VRFY` before `HELO` or `EHLO`"
+        "`needvrfyhelo` in `privacy`"
+    "privacy.needexpnhelo" PrivacyNeedExpnHelo No "privacy"
+        "`EXPN` before `HELO` or `EHLO`"
+        "`needexpnhelo` in `privacy`"
+    "privacy.noexpn" PrivacyNoExpn No "privacy"
+        "`EXPN` is off"
+        "`noexpn` in `privacy`"
+    "privacy.noverb" PrivacyNoVerb No "privacy"
+        "`VERB` is off"
+        "`noverb` in `privacy`"
+    "privacy.noetrn" PrivacyNoEtrn No "privacy"
+        "`ETRN` is off"
+        "`noetrn` in `privacy`"
+
+    // The message itself.
+    "body.bare-line-ending" BodyBareLineEnding No "listener.bare_newlines"
+        "a bare CR or LF in the message, the way in which one message is smuggled inside another"
+        "`bare_newlines` of the listener, for clients that cannot do better"
+    "body.line" BodyLine No "limits.text_line"
+        "a line of the message is too long"
+        "`text_line` in `[limits]`"
+    "body.header" BodyHeader No "limits.header"
+        "the header is too large"
+        "`header` in `[limits]`"
+    "body.header-unclean" BodyHeaderUnclean No ""
+        "NUL, or a bare CR or LF, in a header"
+        "none: look at the client"
+    "body.hops" BodyHops No "limits.received_fields"
+        "a mail loop: more `Received` fields than a message on its way can have"
+        "look at where the aliases and routes lead; `received_fields` in `[limits]`"
+    "body.no-author" BodyNoAuthor No ""
+        "a submission from `<>` without an address in `From`"
+        "put an address into `From`"
+
+    // The queue.
+    "spool.full" SpoolFull No "state_dir"
+        "the disk of `state_dir` is full"
+        "make room on the disk"
+    "spool.unavailable" SpoolUnavailable No "state_dir"
+        "the queue cannot be written now"
+        "look at the disk of `state_dir`; the lines `store failed` say why"
+    "spool.closed" SpoolClosed No ""
+        "the server stops"
+        "none: the client comes again"
+    "spool.error" SpoolError No ""
+        "the queue did not take the message"
+        "`reason` says why"
+
+    // Where mail goes.
+    "route.local" RouteLocal Yes "local_domains"
+        "the domain's mailboxes are here"
+        "`local_domains`, `[local]`"
+    "route.rule" RouteRule Yes "route"
+        "a `[[route]]` names the domain, the sender or the login"
+        "`[[route]]`"
+    "route.mx" RouteMx Yes ""
+        "no rule: MX records decide"
+        "`[[route]]`"
+
+    // The session.
+    "greeting.early-talker" GreetingEarlyTalker No "timeouts.greeting_delay"
+        "the client talked before the greeting"
+        "`greeting_delay` in `[timeouts]`"
+    "proxy.header" ProxyHeader No "listener.proxy_protocol"
+        "a proxy did not say where the client is"
+        "`proxy_protocol` of the listener, or the proxy"
+    "tls.handshake" TlsHandshake No "tls"
+        "TLS failed; `reason` says how: an old client, or a certificate that it does not trust"
+        "`postern check` names certificates; `min_version` in `[tls]`"
+    "tls.injection" TlsInjection Note ""
+        "what came before the TLS handshake was dropped"
+        "none: it is the injection of RFC 3207 section 4.2, or a client that does not wait"
+    "protocol" Protocol No ""
+        "a mistake of the client; written at the level `debug`"
+        "none: look at the client"
+    "protocol.end" ProtocolEnd No "limits"
+        "the session ended for what the client said"
+        "none: look at the client"
+    "protocol.errors" ProtocolErrors No "limits.errors"
+        "more replies of `4xx` and `5xx` in one session than `errors` in `[limits]` allows"
+        "`errors` in `[limits]`"
+    "session.ended" SessionEnded No ""
+        "an administrator ended the session"
+        "none: `reason` names who"
+}
+
+impl Rule {
+    /// The rule of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|rule| rule.name() == name)
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_told_apart_and_lead_back() {
+        let names: HashSet<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+        assert_eq!(names.len(), Rule::ALL.len());
+        for rule in Rule::ALL {
+            assert_eq!(Rule::from_name(rule.name()), Some(*rule));
+            let is_word = |c: char| c.is_ascii_lowercase() || c == '.' || c == '-';
+            assert!(rule.name().chars().all(is_word), "{rule}");
+        }
+        assert_eq!(Rule::from_name("relay.everybody"), None);
+    }
+
+    #[test]
+    fn each_has_its_line_of_meaning_and_its_remedy() {
+        for rule in Rule::ALL {
+            for text in [rule.meaning(), rule.remedy()] {
+                let fits = !text.is_empty() && !text.contains(['\n', '|']) && !text.ends_with('.');
+                assert!(fits, "{rule}: {text:?}");
+            }
+        }
+    }
+}
