@@ -65,7 +65,14 @@ fn normal_owner(login: &str) -> Result<String, NoNormalForm> {
             let domain = key.rsplit_once('@').map_or("", |(_, domain)| domain);
             Ok(format!("{}@{domain}", case_mapped(&mailbox.unquoted_local())?))
         }
-        None => case_mapped(login),
+        None => {
+            let mapped = case_mapped(login)?;
+            // It may have been blanks alone that made it none.
+            match address(&mapped) {
+                Some(_) => normal_owner(&mapped),
+                None => Ok(mapped),
+            }
+        }
     }
 }
 
@@ -232,6 +239,7 @@ mod tests {
             ("a sharp s is no double s",        same("wei\u{df}")),
             ("the final sigma",                 ("\u{39f}\u{3a3}",           Ok("\u{3bf}\u{3c2}"))),
             ("of a Windows domain",             ("FCCC\\ACaird",             Ok("fccc\\acaird"))),
+            ("blanks before the label",         ("Ann@Relay.test.  #A", Ok("ann@relay.test#a"))),
             ("a label keeps its letters",       ("Ann@relay.test#B\u{fc}ro \u{2013} 2", Ok("ann@relay.test#b\u{fc}ro \u{2013} 2"))),
             ("Hebrew before a Latin domain",    same("\u{5d0}\u{5d1}@relay.test")),
             ("Arabic digits",                   same("\u{627}\u{661}")),
