@@ -1,13 +1,12 @@
 //! Certificates: from file to DER.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::TrustError;
+use crate::{TrustError, read_bounded};
 
 /// Largest PEM file that is read, in octets. A bundle of all public authorities has about 250,000.
 pub const PEM_FILE_MAX: u64 = 4 << 20;
@@ -23,7 +22,7 @@ pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Tr
         path: path.to_owned(),
         reason,
     };
-    let text = read_bounded(path)?;
+    let text = read_bounded(path, PEM_FILE_MAX)?;
     let certificates = CertificateDer::pem_slice_iter(without_mark(&text))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| bad(error.to_string()))?;
@@ -55,15 +54,4 @@ pub fn parse(der: &[u8]) -> Result<X509Certificate<'_>, &'static str> {
 #[must_use]
 pub fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
-}
-
-fn read_bounded(path: &Path) -> Result<Vec<u8>, TrustError> {
-    let mut text = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(PEM_FILE_MAX).read_to_end(&mut text))
-        .map_err(|cause| TrustError::Read {
-            path: path.to_owned(),
-            cause,
-        })?;
-    Ok(text)
 }

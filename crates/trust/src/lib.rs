@@ -5,6 +5,8 @@
 //! an authority (`CA:TRUE`). That certificate is trusted for its own names and its own time.
 
 mod certificate;
+mod file;
+mod handshake;
 mod listed;
 pub mod secret;
 
@@ -21,6 +23,8 @@ use rustls_pki_types::CertificateDer;
 use crate::listed::ListedServers;
 
 pub use certificate::{PEM_FILE_MAX, parse, read_certificates, without_mark};
+pub use file::read_bounded;
+pub use handshake::HandshakeSignatures;
 
 /// Why nobody can be trusted. Each text names the file and, where there is one, the remedy.
 #[derive(Debug, thiserror::Error)]

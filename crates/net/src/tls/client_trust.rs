@@ -5,14 +5,12 @@
 //! date and today's authorities.
 
 use super::revocation::Revocations;
-use super::signature::{self, Handshake, PublicKey};
+use super::signature::{self, Possession, PublicKey};
 use super::{TlsError, Verify, certificate, error, provider};
 use postern_trust::TrustError;
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{CertificateError, DistinguishedName, Error};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -165,14 +163,14 @@ fn fit_for_clients(certificate: &X509Certificate<'_>) -> bool {
 #[derive(Debug)]
 pub(super) struct AnyClient {
     hints: Vec<DistinguishedName>,
-    algorithms: WebPkiSupportedAlgorithms,
+    keys: Possession,
 }
 
 impl AnyClient {
     pub(super) fn new(trust: &ClientTrust) -> Self {
         Self {
             hints: trust.hints.clone(),
-            algorithms: provider().signature_verification_algorithms,
+            keys: Possession::new(),
         }
     }
 }
@@ -201,25 +199,5 @@ impl ClientCertVerifier for AnyClient {
         Ok(ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        signature::verify_possession(Handshake::Tls12, message, cert, dss, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        signature::verify_possession(Handshake::Tls13, message, cert, dss, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    postern_trust::verify_handshakes_by!(keys);
 }

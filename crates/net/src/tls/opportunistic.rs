@@ -1,23 +1,21 @@
 //! TLS without knowing the other side (RFC 7435).
 
-use super::provider;
-use super::signature::{self, Handshake};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use super::signature::Possession;
+use rustls::Error;
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 /// Takes any server certificate whose key the server holds. Behind
 /// [`Verification::None`](super::Verification::None) only.
 #[derive(Debug)]
 pub(super) struct AnyServer {
-    algorithms: WebPkiSupportedAlgorithms,
+    keys: Possession,
 }
 
 impl AnyServer {
     pub(super) fn new() -> Self {
         Self {
-            algorithms: provider().signature_verification_algorithms,
+            keys: Possession::new(),
         }
     }
 }
@@ -34,25 +32,5 @@ impl ServerCertVerifier for AnyServer {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        signature::verify_possession(Handshake::Tls12, message, cert, dss, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        signature::verify_possession(Handshake::Tls13, message, cert, dss, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
+    postern_trust::verify_handshakes_by!(keys);
 }

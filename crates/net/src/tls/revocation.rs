@@ -4,11 +4,10 @@ use super::client_trust::named;
 use super::signature::{self, PublicKey};
 use super::{TlsError, certificate, provider};
 use jiff::Timestamp;
-use postern_trust::{TrustError, without_mark};
+use postern_trust::{read_bounded, without_mark};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use std::collections::HashSet;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::oid_registry as oid;
@@ -116,13 +115,7 @@ impl Revocations {
 
 /// The lists in a file: several in PEM form, or one in DER form, as authorities publish them.
 fn read_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    let mut octets = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(FILE_MAX).read_to_end(&mut octets))
-        .map_err(|cause| TrustError::Read {
-            path: path.to_owned(),
-            cause,
-        })?;
+    let octets = read_bounded(path, FILE_MAX)?;
     let bad = |reason: String| TlsError::BadCrl {
         path: path.to_owned(),
         reason,

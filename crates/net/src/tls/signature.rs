@@ -4,7 +4,8 @@
 //! `openssl x509 -req` of many systems makes by default. Whether a peer holds the key does not depend on such
 //! faults, so this works on the public key and leaves the rest of the certificate to others.
 
-use super::der;
+use super::{der, provider};
+use postern_trust::HandshakeSignatures;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::{CertificateError, DigitallySignedStruct, Error, PeerMisbehaved, SignatureScheme};
@@ -41,11 +42,49 @@ impl<'a> PublicKey<'a> {
 
 /// Which protocol a handshake signature belongs to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Handshake {
+enum Handshake {
     /// TLS 1.2, where a scheme names the hash but leaves the curve open.
     Tls12,
     /// TLS 1.3, where a scheme means exactly one algorithm and PKCS #1 v1.5 is out (RFC 8446 section 4.2.3).
     Tls13,
+}
+
+/// Verifies that peers hold the keys to the certificates they show, whatever else is wrong with those.
+#[derive(Debug)]
+pub(super) struct Possession {
+    supported: WebPkiSupportedAlgorithms,
+}
+
+impl Possession {
+    pub(super) fn new() -> Self {
+        Self {
+            supported: provider().signature_verification_algorithms,
+        }
+    }
+}
+
+impl HandshakeSignatures for Possession {
+    fn tls12(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_possession(Handshake::Tls12, message, certificate, signed, &self.supported)
+    }
+
+    fn tls13(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_possession(Handshake::Tls13, message, certificate, signed, &self.supported)
+    }
+
+    fn schemes(&self) -> Vec<SignatureScheme> {
+        self.supported.supported_schemes()
+    }
 }
 
 /// Verifies that the peer holds the key to the certificate it has shown.
@@ -56,7 +95,7 @@ pub(super) enum Handshake {
 /// # Errors
 ///
 /// The signature is wrong, of a kind that was not offered, or cannot be checked.
-pub(super) fn verify_possession(
+fn verify_possession(
     handshake: Handshake,
     message: &[u8],
     certificate: &CertificateDer<'_>,
