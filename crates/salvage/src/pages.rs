@@ -1,9 +1,11 @@
 //! The pages of a database file that SQLite may refuse, and the rows on them.
 //!
-//! Reads without trust: no number from the file is used without a bound, and what makes no sense is no row.
+//! Reads without trust: no number from the file is used without a bound, and what makes no sense is no row. In a sound database
+//! each octet belongs to one row at most; here each may be read [`TIMES`] times, so that the work is a multiple of the file's size,
+//! whatever its pages say of each other, and a damaged row takes nothing from the sound ones beside it.
 //! Format: <https://www.sqlite.org/fileformat2.html>.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -12,7 +14,7 @@ use std::path::Path;
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 
-use super::wal::Wal;
+use crate::wal::Wal;
 
 const PAGE: usize = 4096;
 
@@ -22,13 +24,21 @@ const ROW_MAX: usize = 64 << 20;
 /// Columns of the widest row.
 const COLUMNS_MAX: usize = 64;
 
+/// How often an octet is read in one pass over the rows.
+const TIMES: u8 = 4;
+
 /// A value as it lies there.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
+    /// NULL; also what stands in place of a column that is the row's number.
     Null,
+    /// An integer.
     Integer(i64),
+    /// A floating-point number.
     Real(f64),
+    /// A text, which need not be UTF-8.
     Text(Vec<u8>),
+    /// Octets.
     Blob(Vec<u8>),
 }
 
@@ -45,14 +55,18 @@ impl ToSql for Value {
 }
 
 impl Value {
-    pub(crate) fn integer(&self) -> Option<i64> {
+    /// The integer that it is.
+    #[must_use]
+    pub fn integer(&self) -> Option<i64> {
         match self {
             Self::Integer(number) => Some(*number),
             _ => None,
         }
     }
 
-    pub(crate) fn text(&self) -> Option<&str> {
+    /// The text that it is, if that is UTF-8.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(octets) => std::str::from_utf8(octets).ok(),
             _ => None,
@@ -62,20 +76,46 @@ impl Value {
 
 /// A row: of a table by its number, or of an index-like table without one.
 #[derive(Debug)]
-pub(crate) struct Row {
-    pub(crate) number: Option<i64>,
-    pub(crate) values: Vec<Value>,
+pub struct Row {
+    /// Its number.
+    pub number: Option<i64>,
+    /// Its columns; of a row that is older than its table's last columns, those that there were.
+    pub values: Vec<Value>,
 }
 
-/// A database file and its log, either of which may be missing.
-pub(crate) struct Pages {
+/// A database file with pages of 4,096 octets and its log, either of which may be missing.
+pub struct Pages {
     file: Option<File>,
     count: u32,
-    wal: Option<(Wal, std::collections::HashMap<u32, usize>)>,
+    wal: Option<(Wal, HashMap<u32, usize>)>,
+    /// Octets that were read.
+    #[cfg(test)]
+    read: std::cell::Cell<usize>,
+}
+
+/// What one pass over the rows has read.
+#[derive(Default)]
+struct Spent {
+    /// How often each page was read as the continuation of a row.
+    overflow: HashMap<u32, u8>,
+}
+
+impl Spent {
+    /// Whether a page may be read once more.
+    fn admits(&mut self, page: u32) -> bool {
+        let times = self.overflow.entry(page).or_default();
+        *times = times.saturating_add(1);
+        *times <= TIMES
+    }
 }
 
 impl Pages {
-    pub(crate) fn open(database: &Path, log: &Path) -> io::Result<Self> {
+    /// Opens both for reading.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk.
+    pub fn open(database: &Path, log: &Path) -> io::Result<Self> {
         let file = match File::open(database) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             file => Some(file?),
@@ -93,10 +133,13 @@ impl Pages {
             file,
             count: count.max(last.unwrap_or(0).min(count.saturating_add(1 << 20))),
             wal,
+            #[cfg(test)]
+            read: std::cell::Cell::default(),
         })
     }
 
     fn page(&self, number: u32) -> Option<Vec<u8>> {
+        self.count_read(PAGE);
         if let Some((wal, newest)) = &self.wal
             && let Some(page) = newest.get(&number).and_then(|place| wal.page(*place))
         {
@@ -108,12 +151,20 @@ impl Pages {
         Some(page)
     }
 
+    #[cfg(test)]
+    fn count_read(&self, octets: usize) {
+        self.read.set(self.read.get() + octets);
+    }
+
+    #[cfg(not(test))]
+    fn count_read(&self, _octets: usize) {}
+
     /// Calls `visit` with each row that hangs in a tree, and then with each row of pages that hang nowhere, though they are not
     /// free; `true` for the former.
-    pub(crate) fn rows(&self, mut visit: impl FnMut(bool, Row)) {
-        let mut seen = HashSet::new();
+    pub fn rows(&self, mut visit: impl FnMut(bool, Row)) {
+        let (mut seen, mut spent) = (HashSet::new(), Spent::default());
         let mut roots = vec![1];
-        self.tree(1, &mut seen, &mut |row| {
+        self.tree(1, &mut seen, &mut spent, &mut |row| {
             roots.extend(
                 row.values
                     .get(3)
@@ -122,37 +173,54 @@ impl Pages {
             );
         });
         for root in roots.into_iter().skip(1) {
-            self.tree(root, &mut seen, &mut |row| visit(true, row));
+            self.tree(root, &mut seen, &mut spent, &mut |row| visit(true, row));
         }
         self.free_pages(&mut seen);
         for number in 1..=self.count {
             if !seen.contains(&number)
                 && let Some(page) = self.page(number)
             {
-                self.cells(number, &page, &mut |row| visit(false, row));
+                self.cells(number, &page, &mut spent, &mut |row| visit(false, row));
             }
         }
     }
 
+    /// Calls `visit` with each row that hangs in the tree of this table, by the name that the schema has for it. Nothing where the
+    /// schema cannot be read.
+    pub fn rows_of(&self, table: &str, mut visit: impl FnMut(Row)) {
+        let (mut seen, mut spent) = (HashSet::new(), Spent::default());
+        let mut root = None;
+        self.tree(1, &mut seen, &mut spent, &mut |row| {
+            let text = |place: usize| row.values.get(place).and_then(Value::text);
+            if text(0) == Some("table") && text(1) == Some(table) {
+                root = row.values.get(3).and_then(Value::integer);
+            }
+        });
+        if let Some(root) = root.and_then(|root| u32::try_from(root).ok()) {
+            self.tree(root, &mut seen, &mut spent, &mut visit);
+        }
+    }
+
     /// The rows of the newest pages in the log, whatever became of them.
-    pub(crate) fn rows_of_log(&self, mut visit: impl FnMut(Row)) {
+    pub fn rows_of_log(&self, mut visit: impl FnMut(Row)) {
+        let mut spent = Spent::default();
         let pages = self.wal.iter().flat_map(|(_, newest)| newest.keys());
         for number in pages {
             if let Some(page) = self.page(*number) {
-                self.cells(*number, &page, &mut visit);
+                self.cells(*number, &page, &mut spent, &mut visit);
             }
         }
     }
 
     /// Walks a tree from its root; pages that were seen are not visited again.
-    fn tree(&self, root: u32, seen: &mut HashSet<u32>, visit: &mut dyn FnMut(Row)) {
+    fn tree(&self, root: u32, seen: &mut HashSet<u32>, spent: &mut Spent, visit: &mut dyn FnMut(Row)) {
         let mut open = vec![root];
         while let Some(number) = open.pop() {
             if number == 0 || number > self.count || !seen.insert(number) {
                 continue;
             }
             let Some(page) = self.page(number) else { continue };
-            self.cells(number, &page, visit);
+            self.cells(number, &page, spent, visit);
             open.extend(children(number, &page));
         }
     }
@@ -170,7 +238,7 @@ impl Pages {
     }
 
     /// The rows on one page.
-    fn cells(&self, number: u32, page: &[u8], visit: &mut dyn FnMut(Row)) {
+    fn cells(&self, number: u32, page: &[u8], spent: &mut Spent, visit: &mut dyn FnMut(Row)) {
         let start = head(number);
         let kind = page[start];
         let (first, table) = match kind {
@@ -180,6 +248,7 @@ impl Pages {
             _ => return,
         };
         let count = half(page, start + 3) as usize;
+        let mut left = usize::from(TIMES) * PAGE;
         for cell in 0..count.min(PAGE / 2) {
             let pointer = start + first + cell * 2;
             if pointer + 2 > PAGE {
@@ -189,13 +258,21 @@ impl Pages {
             if kind == 0x02 {
                 at += 4;
             }
-            if let Some(row) = self.cell(page, at, table) {
+            if let Some(row) = self.cell(page, at, table, &mut left, spent) {
                 visit(row);
             }
         }
     }
 
-    fn cell(&self, page: &[u8], mut at: usize, table: bool) -> Option<Row> {
+    /// The row at a place of a page, of which so many octets may still be read.
+    fn cell(
+        &self,
+        page: &[u8],
+        mut at: usize,
+        table: bool,
+        left: &mut usize,
+        spent: &mut Spent,
+    ) -> Option<Row> {
         let length = usize::try_from(varint(page, &mut at)?).ok()?;
         let number = if table { Some(varint(page, &mut at)?) } else { None };
         if length > ROW_MAX {
@@ -213,9 +290,12 @@ impl Pages {
             let local = least + (length - least) % (PAGE - 4);
             if local <= most { local } else { least }
         };
-        let mut payload = page.get(at..at.checked_add(local)?)?.to_vec();
+        let payload = page.get(at..at.checked_add(local)?)?;
+        *left = left.checked_sub(local)?;
+        self.count_read(local);
+        let mut payload = payload.to_vec();
         if local < length {
-            self.overflow(page.get(at + local..at + local + 4)?, length, &mut payload)?;
+            self.overflow(page.get(at + local..at + local + 4)?, length, &mut payload, spent)?;
         }
         Some(Row {
             number,
@@ -223,9 +303,12 @@ impl Pages {
         })
     }
 
-    fn overflow(&self, first: &[u8], length: usize, payload: &mut Vec<u8>) -> Option<()> {
+    fn overflow(&self, first: &[u8], length: usize, payload: &mut Vec<u8>, spent: &mut Spent) -> Option<()> {
         let mut next = word(first, 0);
         while payload.len() < length {
+            if !spent.admits(next) {
+                return None;
+            }
             let page = self.page(next)?;
             let take = (length - payload.len()).min(PAGE - 4);
             payload.extend_from_slice(&page[4..4 + take]);
@@ -282,7 +365,7 @@ fn varint(octets: &[u8], at: &mut usize) -> Option<i64> {
 }
 
 /// The values of a record.
-pub(crate) fn values(record: &[u8]) -> Option<Vec<Value>> {
+fn values(record: &[u8]) -> Option<Vec<Value>> {
     let mut at = 0;
     let header = usize::try_from(varint(record, &mut at)?).ok()?;
     if header > record.len() {
@@ -398,6 +481,69 @@ mod tests {
             });
         assert_eq!(tables, count("SELECT count(*) FROM t"));
         assert_eq!(others, count("SELECT count(*) FROM w"));
+    }
+
+    /// A file that could keep a reader busy for days: each of its pages has as many cells as fit, all of them the same, each of
+    /// them continued on a page that is continued on itself. A sound row is among them.
+    #[test]
+    fn a_crafted_file_costs_a_multiple_of_its_size() {
+        const LEAVES: u32 = 200;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("queue.db");
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA page_size = 4096; CREATE TABLE t (id INTEGER PRIMARY KEY, x BLOB, y TEXT);",
+            )
+            .unwrap();
+        let octets = vec![7; 100_000];
+        connection
+            .execute("INSERT INTO t VALUES (1, ?1, 'sound')", [octets.clone()])
+            .unwrap();
+        drop(connection);
+        let mut file = std::fs::read(&path).unwrap();
+        let circle = (file.len() / PAGE) as u32 + 1 + LEAVES;
+        for _ in 0..LEAVES {
+            let mut page = [0; PAGE];
+            page[0] = 0x0d;
+            let cells = 1_500_u16;
+            page[3..5].copy_from_slice(&cells.to_be_bytes());
+            // A row of some 60 MB, so long that little of it is on this page.
+            let at = PAGE - 700;
+            let local = (PAGE - 12) * 32 / 255 - 23;
+            let length = (local + (PAGE - 4) * 15_000) as u32;
+            let mut cell = vec![];
+            for shift in [28, 21, 14, 7, 0] {
+                let more = if shift == 0 { 0 } else { 0x80 };
+                cell.push((length >> shift) as u8 & 0x7f | more);
+            }
+            cell.push(1);
+            page[at..at + cell.len()].copy_from_slice(&cell);
+            let next = at + cell.len() + local;
+            assert!(next + 4 <= PAGE, "the cell fits: {next}");
+            page[next..next + 4].copy_from_slice(&circle.to_be_bytes());
+            for number in 0..usize::from(cells) {
+                let pointer = 8 + number * 2;
+                page[pointer..pointer + 2].copy_from_slice(&(at as u16).to_be_bytes());
+            }
+            file.extend_from_slice(&page);
+        }
+        let mut page = [0; PAGE];
+        page[..4].copy_from_slice(&circle.to_be_bytes());
+        file.extend_from_slice(&page);
+        std::fs::write(&path, &file).unwrap();
+
+        let pages = Pages::open(&path, &folder.path().join("none")).unwrap();
+        let mut sound = 0;
+        pages.rows(|in_tree, row| {
+            assert!(in_tree, "no crafted cell is a row");
+            assert_eq!(row.values[1], Value::Blob(octets.clone()));
+            sound += 1;
+        });
+        assert_eq!(sound, 1);
+        let read = pages.read.get();
+        let most = usize::from(TIMES) * file.len() * 2;
+        assert!(read <= most, "{read} octets read, {most} at most");
     }
 
     proptest! {

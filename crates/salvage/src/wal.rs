@@ -26,7 +26,7 @@ type Sum = (u32, u32);
 
 /// What a log is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// SQLite takes all of it that was committed.
     Sound,
     /// So many frames are bad, and nothing is lost by that: a mended log can be written.
@@ -54,7 +54,7 @@ enum State {
 
 /// A log that was read.
 #[derive(Debug)]
-pub(crate) struct Wal {
+pub struct Wal {
     file: File,
     header: [u8; HEADER],
     header_good: bool,
@@ -66,7 +66,11 @@ pub(crate) struct Wal {
 
 impl Wal {
     /// Reads a log; `None` where there is none, or nothing in it.
-    pub(crate) fn read(path: &Path) -> io::Result<Option<Self>> {
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk.
+    pub fn read(path: &Path) -> io::Result<Option<Self>> {
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
@@ -176,7 +180,8 @@ impl Wal {
     }
 
     /// Whether SQLite would take it whole, and if not, whether nothing is lost.
-    pub(crate) fn verdict(&self) -> Verdict {
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
         let bad = self
             .frames
             .iter()
@@ -200,7 +205,11 @@ impl Wal {
     }
 
     /// Writes a log without the bad frames.
-    pub(crate) fn write_mended(&self, path: &Path) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk.
+    pub fn write_mended(&self, path: &Path) -> io::Result<()> {
         let new = path.with_extension("db-wal.new");
         let file = OpenOptions::new()
             .write(true)
@@ -227,7 +236,7 @@ impl Wal {
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
         fs::rename(&new, path)?;
-        crate::body::sync_folder(path.parent().unwrap_or_else(|| Path::new(".")))
+        File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
     }
 
     /// A frame as it should be; `None` for one that is bad.

@@ -2,22 +2,19 @@
 //!
 //! | Module | What it does |
 //! | --- | --- |
-//! | `wal` | looks at the log before SQLite does, and mends what can be mended |
-//! | `pages` | reads rows from pages that SQLite refuses |
+//! | `postern_salvage` | looks at the log before SQLite does, and mends what can be mended; reads rows from pages that SQLite refuses |
 //! | `salvage` | takes rows out of damaged files into a queue |
 //! | `aside` | where damaged files and bodies without a message are kept |
 
 pub(crate) mod aside;
-pub(crate) mod pages;
 pub(crate) mod salvage;
-pub(crate) mod wal;
 
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use wal::{Verdict, Wal};
+use postern_salvage::{Verdict, Wal};
 
 const PAGE: usize = 4096;
 

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Component, Path};
 
 use postern_mail::QueueId;
+use postern_salvage::{Pages, Row, Value};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use super::aside;
-use super::pages::{Pages, Row, Value};
 
 /// Columns of the tables, and of their first version.
 const MESSAGE: usize = 21;

@@ -1,0 +1,8 @@
+//! Damaged SQLite files: their log before SQLite sees it, and the rows on pages that SQLite refuses. What the rows mean is the
+//! business of whoever wrote them: the spool's queue, the directory's own users.
+
+mod pages;
+mod wal;
+
+pub use pages::{Pages, Row, Value};
+pub use wal::{Verdict, Wal};
