@@ -28,6 +28,7 @@ use crate::post::Post;
 use crate::quirks::Quirks;
 use crate::report::{self, Note};
 use crate::settings::Settings;
+use crate::storage::Storage;
 use crate::work::{self, Due, Work};
 use crate::worker;
 
@@ -45,6 +46,7 @@ pub(crate) struct Core {
     gather: Gather<Part>,
     registry: Mutex<Registry>,
     pub(crate) places: Arc<Places>,
+    pub(crate) storage: Storage,
     /// For each class, and for hosts that took mail of late and others, whether due mail was left in the spool because too much was
     /// in memory.
     starved: [[AtomicBool; 2]; 3],
@@ -109,6 +111,7 @@ impl Core {
             gather: Gather::default(),
             registry: Mutex::default(),
             places,
+            storage: Storage::default(),
             starved: Default::default(),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),

@@ -51,6 +51,7 @@ mod seat;
 mod session;
 pub mod settings;
 mod status;
+mod storage;
 mod tokens;
 mod transact;
 mod usher;

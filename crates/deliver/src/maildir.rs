@@ -24,6 +24,8 @@ use crate::failure::{Failure, shorten};
 use crate::mailboxes::Residence;
 use crate::outcome::{Fate, SuccessReport};
 use crate::post::Post;
+use crate::settings::Settings;
+use crate::storage::{Promise, Storage};
 use crate::work::{Due, Work};
 
 /// Messages written before their outcomes are settled.
@@ -71,57 +73,39 @@ async fn deliver(
             loaded.push(Loaded { message, work });
         }
     }
-    let residences = residences(core, &loaded).await;
-    let residence_of = |message: &Message, due: &Due| {
+    let homes = homes(core, folder, &loaded).await;
+    let home_of = |message: &Message, due: &Due| {
         let recipient = message.envelope.recipients.get(due.index as usize);
-        recipient.and_then(|recipient| residences.get(&recipient.address.key()))
+        recipient.and_then(|recipient| homes.get(&recipient.address.key()))
     };
     let mut jobs: Vec<Job> = Vec::new();
     // However many addresses of a mailbox a message has, one copy is written: `user+1@`, `user+2@` and aliases cost no more room.
-    let mut copies: HashMap<(QueueId, PathBuf), usize> = HashMap::new();
+    let mut copies: HashMap<(QueueId, &Path), usize> = HashMap::new();
     for Loaded { message, work } in &loaded {
         for due in &work.recipients {
-            let Some(Residence::Mailbox(mailbox)) = residence_of(message, due) else {
-                continue;
-            };
-            let (mailbox, Some(head)) = (place(folder, mailbox), head(message, due)) else {
-                continue;
-            };
-            copies.entry((message.id, mailbox.clone())).or_insert_with(|| {
-                jobs.push(Job {
-                    mailbox,
-                    name: format!(
-                        "{}.Q{}R{}.{}",
-                        message.received_at.as_second(),
-                        message.id,
-                        due.index,
-                        settings.hostname
-                    ),
-                    head,
-                    content: core.deps.spool.open_body(message),
+            if let Some(Ok(mailbox)) = home_of(message, due) {
+                copies.entry((message.id, mailbox)).or_insert_with(|| {
+                    jobs.push(Job::new(core, &settings, message, due, mailbox));
+                    jobs.len() - 1
                 });
-                jobs.len() - 1
-            });
+            }
         }
     }
-    let handle = Handle::current();
-    let written = tokio::task::spawn_blocking(move || write_all(jobs, &handle)).await;
+    let (handle, storage, min_free) = (Handle::current(), core.storage.clone(), settings.limits.min_free);
+    let written = tokio::task::spawn_blocking(move || write_all(jobs, &storage, min_free, &handle)).await;
     let results = written.unwrap_or_default();
-    let result_of = |message: &Message, due: &Due| {
-        let Some(Residence::Mailbox(mailbox)) = residence_of(message, due) else {
-            return None;
-        };
-        results.get(*copies.get(&(message.id, place(folder, mailbox)))?)
-    };
+    let result_of = |message: &Message, mailbox: &Path| results.get(*copies.get(&(message.id, mailbox))?);
     for Loaded { message, work } in loaded {
         let fates = work
             .recipients
             .iter()
             .map(|due| {
-                if let Some(failure) = residence_of(&message, due).and_then(homeless) {
-                    return (*due, Fate::Failed(failure));
-                }
-                let result = match result_of(&message, due) {
+                let result = match home_of(&message, due) {
+                    Some(Err(failure)) => return (*due, Fate::Failed(failure.clone())),
+                    Some(Ok(mailbox)) => result_of(&message, mailbox),
+                    None => None,
+                };
+                let result = match result {
                     Some(Ok(mailbox)) => Ok(mailbox.clone()),
                     Some(Err(error)) => Err(again(error)),
                     None => Err(io::Error::other("the writer failed")),
@@ -161,8 +145,9 @@ fn again(error: &io::Error) -> io::Error {
     }
 }
 
-/// Where the mail for each address lies. Directories are asked at each attempt: users come and go while mail waits.
-async fn residences(core: &Core, loaded: &[Loaded]) -> HashMap<String, Residence> {
+/// The Maildir of each address, by its key, or why it has none. Directories are asked at each attempt: users come and go while mail
+/// waits.
+async fn homes(core: &Core, folder: &Path, loaded: &[Loaded]) -> HashMap<String, Result<PathBuf, Failure>> {
     let mut addresses: HashMap<String, Mailbox> = HashMap::new();
     for Loaded { message, work } in loaded {
         for due in &work.recipients {
@@ -176,7 +161,7 @@ async fn residences(core: &Core, loaded: &[Loaded]) -> HashMap<String, Residence
         let mailboxes = Arc::clone(&core.deps.mailboxes);
         async move {
             let residence = mailboxes.residence(&address).await;
-            (key, residence)
+            (key, home(folder, &residence))
         }
     };
     stream::iter(addresses)
@@ -186,16 +171,16 @@ async fn residences(core: &Core, loaded: &[Loaded]) -> HashMap<String, Residence
         .await
 }
 
-/// Why mail has no Maildir to go to.
-fn homeless(residence: &Residence) -> Option<Failure> {
+/// The Maildir that mail goes to, or why there is none.
+fn home(folder: &Path, residence: &Residence) -> Result<PathBuf, Failure> {
     match residence {
-        Residence::Mailbox(_) => None,
-        Residence::Nobody => Some(Failure::permanent(
+        Residence::Mailbox(mailbox) => Ok(place(folder, mailbox)),
+        Residence::Nobody => Err(Failure::permanent(
             Status(5, 1, 1),
             RELAY,
             "There is no mailbox of this name here",
         )),
-        Residence::Unknown(reason) => Some(Failure::temporary(
+        Residence::Unknown(reason) => Err(Failure::temporary(
             Status(4, 4, 3),
             RELAY,
             format!("Nobody can say now whether the mailbox exists: {reason}"),
@@ -234,15 +219,46 @@ struct Job {
     mailbox: PathBuf,
     name: String,
     head: Vec<u8>,
+    /// Octets of the message.
+    size: u64,
     content: BodyReader,
 }
 
+impl Job {
+    fn new(core: &Core, settings: &Settings, message: &Message, due: &Due, mailbox: &Path) -> Self {
+        Self {
+            mailbox: mailbox.to_owned(),
+            name: format!(
+                "{}.Q{}R{}.{}",
+                message.received_at.as_second(),
+                message.id,
+                due.index,
+                settings.hostname
+            ),
+            head: head(message, due),
+            size: message.size(),
+            content: core.deps.spool.open_body(message),
+        }
+    }
+
+    fn promise(&self, storage: &Storage, min_free: u64) -> io::Result<Promise> {
+        storage.promise(&self.mailbox, self.size + self.head.len() as u64, min_free)
+    }
+}
+
 /// Writes all copies; then all renames; then one sync for each folder. One result for each job: the mailbox, or what went wrong.
-fn write_all(jobs: Vec<Job>, handle: &Handle) -> Vec<io::Result<PathBuf>> {
+/// A copy for which there is no room is not begun.
+fn write_all(jobs: Vec<Job>, storage: &Storage, min_free: u64, handle: &Handle) -> Vec<io::Result<PathBuf>> {
+    // Before the first is written, so that all of them count.
+    let jobs: Vec<_> = jobs
+        .into_iter()
+        .map(|job| (job.promise(storage, min_free), job))
+        .collect();
     let written: Vec<io::Result<(PathBuf, String)>> = jobs
         .into_iter()
-        .map(|mut job| {
+        .map(|(promise, mut job)| {
             let named = |error: io::Error| at(&job.mailbox, error);
+            let _until_written = promise.map_err(named)?;
             make_maildir(&job.mailbox).map_err(named)?;
             write_one(&mut job, handle).map_err(|error| at(&job.mailbox, error))?;
             Ok((job.mailbox, job.name))
@@ -372,15 +388,12 @@ fn harmless(name: &str) -> String {
 }
 
 /// The fields that final delivery adds (RFC 5321 section 4.4).
-fn head(message: &Message, due: &Due) -> Option<Vec<u8>> {
-    let to = &message.envelope.recipients.get(due.index as usize)?.address;
-    Some(
-        format!(
-            "Return-Path: {}\r\nDelivered-To: {to}\r\n",
-            message.envelope.sender
-        )
-        .into_bytes(),
-    )
+fn head(message: &Message, due: &Due) -> Vec<u8> {
+    let mut text = format!("Return-Path: {}\r\n", message.envelope.sender);
+    if let Some(recipient) = message.envelope.recipients.get(due.index as usize) {
+        text.push_str(&format!("Delivered-To: {}\r\n", recipient.address));
+    }
+    text.into_bytes()
 }
 
 /// Turns CRLF into the line ends of the file system, across pieces.

@@ -149,6 +149,9 @@ pub struct Limits {
     ///
     /// The pause follows the retry intervals, a little shorter than each, so that mail that comes due then finds it over.
     pub dead_pause_max: Duration,
+
+    /// Free octets that the disks of Maildirs keep; mail that would take of them is tried again. Default 100 MiB.
+    pub min_free: u64,
 }
 
 impl Settings {
@@ -188,6 +191,7 @@ impl Default for Limits {
             waiting: 20_000,
             addresses_per_attempt: 10,
             dead_pause_max: Duration::from_secs(600),
+            min_free: 100 * 1024 * 1024,
         }
     }
 }

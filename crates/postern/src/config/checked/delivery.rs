@@ -23,7 +23,10 @@ pub(super) fn check(c: &mut Checking<'_>) -> Settings {
         routes: routes(c),
         logins: smarthosts::check(c),
         retry: retry(c),
-        limits: limits(written),
+        limits: Limits {
+            min_free: *c.file.admission.min_free,
+            ..limits(written)
+        },
         timeouts: timeouts(c),
         reports: ReportSettings {
             return_size_max: *written.return_size,
@@ -388,6 +391,7 @@ fn limits(written: &file::Delivery) -> Limits {
         waiting: clamp(*written.waiting),
         addresses_per_attempt: clamp(*written.addresses_per_attempt),
         dead_pause_max: *written.dead_pause,
+        ..Limits::default()
     }
 }
 

@@ -40,7 +40,8 @@ table! {
         /// How long a command waits under `delay_load`.
         delay: Duration = Time("0", "1m"), default "\"1s\"";
         /// Free space that the disk of `state_dir` keeps. A message that would take of it is told `452 4.3.1`. Space is reserved as
-        /// octets arrive; messages of strangers on their way in get at most half of what is free, and leave half as much again.
+        /// octets arrive; messages of strangers on their way in get at most half of what is free, and leave half as much again. The
+        /// disks of Maildirs keep as much: mail that would take of it waits in the queue, with the status 4.3.1.
         min_free: u64 = Size("0", "1 TiB"), default "\"100 MiB\"";
         /// Most memory for messages on their way in. Where it is short, bodies go to files early; beyond, the answer is `452`.
         /// Strangers get at most half.
