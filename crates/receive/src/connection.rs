@@ -333,7 +333,7 @@ impl Connection<'_> {
                 *envelope_lines += consumed as u64;
                 let wanted = *envelope_lines + ask.taken() as u64 * RECIPIENT_COST;
                 match envelope.memory_to(wanted.saturating_sub(ENVELOPE_FREE)) {
-                    Ok(()) => recipient::judge(ask, session).await,
+                    Ok(()) => recipient::judge(ask, io, session).await?,
                     Err(refusal) => {
                         let about = About::recipient(ask.sender(), ask.path());
                         let reply = session.no_room(refusal, &about);
@@ -347,8 +347,14 @@ impl Connection<'_> {
             }
             Step::Chunk(chunk) => return Box::pin(self.chunk(chunk)).await,
             Step::Discard { size, reply } => {
-                Box::pin(discard(io, size, session)).await?;
-                Answer::stay(reply)
+                let endless = size > session.profile.rules.body.read_max();
+                if !endless {
+                    Box::pin(discard(io, size, session)).await?;
+                }
+                Answer {
+                    reply,
+                    close: endless,
+                }
             }
             Step::StartTls => {
                 io.put(&texts::READY_FOR_TLS);
@@ -379,7 +385,7 @@ impl Connection<'_> {
                     }
                 }
             }
-            Step::Verify(name) => Answer::stay(Box::pin(names::verify(&name, session)).await),
+            Step::Verify(name) => Answer::stay(Box::pin(names::verify(&name, io, session)).await?),
             Step::Expand(name) => Answer::stay(names::expand(&name, session)),
         };
         if !self.dialogue.in_chunks() {
@@ -403,7 +409,11 @@ impl Connection<'_> {
         self.io.put(&texts::START_DATA);
         self.io.flush().await?;
         self.receive(&mut intake).await?;
-        let answer = self.finish(*intake, transaction).await;
+        let answer = if intake.has_failed() {
+            intake.refuse(&About::message(&transaction), self.session)
+        } else {
+            self.finish(*intake, transaction).await
+        };
         self.tell(answer).await
     }
 
@@ -418,7 +428,7 @@ impl Connection<'_> {
             }
             (_, None) => return Err(End::Closed),
         };
-        intake.begin_chunk(chunk.size)?;
+        intake.begin_chunk(chunk.size, self.session.profile.rules.body.size_max)?;
         self.receive(&mut intake).await?;
         let answer = if intake.has_failed() {
             let about = self.dialogue.transaction().map(About::message);

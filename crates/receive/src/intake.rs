@@ -40,6 +40,8 @@ pub(crate) struct Intake {
     completed: bool,
     header_max: u64,
     failure: Option<Failure>,
+    /// Whether it was refused before its end, too far off to be read up to.
+    endless: bool,
     began: Instant,
     deadline: Instant,
     decoder: Decoder,
@@ -86,6 +88,7 @@ impl Intake {
             completed: rules.submission,
             header_max: settings.limits.header_max,
             failure,
+            endless: false,
             began,
             deadline: began + settings.timeouts.data_total,
             decoder,
@@ -95,24 +98,42 @@ impl Intake {
     }
 
     /// Says that a chunk of `size` octets follows. The time for a message is the same in however many chunks it comes.
-    pub(crate) fn begin_chunk(&mut self, size: u64) -> Result<(), End> {
+    /// One that makes it too large is known for that before it comes.
+    pub(crate) fn begin_chunk(&mut self, size: u64, size_max: u64) -> Result<(), End> {
         if Instant::now() >= self.deadline {
             return Err(End::Timeout);
         }
         if let Decoder::Chunks(chunks) = &mut self.decoder {
             chunks.begin(size);
         }
+        if size_max > 0 && self.extent() > size_max && self.failure.is_none() {
+            self.fail(Failure::Body(BodyFault::TooLarge));
+        }
         Ok(())
     }
 
-    /// Reads the body, or the chunk, to its end, even when there is something wrong with it.
+    /// Octets of the body, those of the chunk under way among them that are still to come.
+    fn extent(&self) -> u64 {
+        match &self.decoder {
+            Decoder::Data(data) => data.size(),
+            Decoder::Chunks(chunks) => chunks.size().saturating_add(chunks.remaining()),
+        }
+    }
+
+    /// Reads the body, or the chunk, to its end, even when there is something wrong with it; unless there is no end in sight.
     pub(crate) async fn receive(
         &mut self,
         io: &mut Io,
         session: &Session,
         signal: &Signal,
     ) -> Result<(), End> {
+        let read_max = session.profile.rules.body.read_max();
+        self.look_for_fault();
         loop {
+            if self.failure.is_some() && self.extent() > read_max {
+                self.endless = true;
+                return Ok(());
+            }
             let Decoded {
                 consumed,
                 text,
@@ -216,8 +237,17 @@ impl Intake {
         }
     }
 
-    /// The answer to a message or chunk that cannot be taken.
+    /// The answer to a message or chunk that cannot be taken. The connection does not outlast one that was not read to its end.
     pub(crate) fn refuse(self, about: &About<'_>, session: &Session) -> Answer {
+        let endless = self.endless;
+        let Answer { reply, close } = self.refusal(about, session);
+        Answer {
+            reply,
+            close: close || endless,
+        }
+    }
+
+    fn refusal(self, about: &About<'_>, session: &Session) -> Answer {
         let content = |refusal: BodyRefusal, reply: Reply| {
             session.refused(&refusal, &reply, about);
             Answer::stay(reply)
@@ -234,7 +264,7 @@ impl Intake {
             Some(Failure::Body(BodyFault::TooLarge)) => {
                 let limit = session.profile.settings.admission.message_size;
                 let refusal = AdmissionRefusal::Size {
-                    size: self.size(),
+                    size: self.extent(),
                     limit,
                 };
                 let reply = message_refusal(refusal);

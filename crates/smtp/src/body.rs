@@ -20,6 +20,22 @@ pub struct BodyRules {
     pub bare: BareLineEndings,
 }
 
+/// Octets past [`BodyRules::size_max`] that are read of a body which is refused: a client that does not know the limit reads the
+/// refusal only when all is sent, and tries again for days if the connection breaks instead.
+const EXCESS_MAX: u64 = 16 << 20;
+
+impl BodyRules {
+    /// Octets of one body, or of one unwanted chunk, that are read though it is refused. Past them the refusal is said at once,
+    /// and the connection closed.
+    #[must_use]
+    pub fn read_max(&self) -> u64 {
+        match self.size_max {
+            0 => u64::MAX,
+            most => most.saturating_add(EXCESS_MAX),
+        }
+    }
+}
+
 /// Why a body cannot be taken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BodyFault {
@@ -112,6 +128,12 @@ impl ChunkDecoder {
     /// Says that a chunk of `size` octets follows.
     pub fn begin(&mut self, size: u64) {
         self.remaining = size;
+    }
+
+    /// Octets of the chunk that are still to come.
+    #[must_use]
+    pub fn remaining(&self) -> u64 {
+        self.remaining
     }
 
     /// Decodes a part of `input` that lies within the chunk; `ended` says that the chunk is over.

@@ -102,6 +102,63 @@ fn a_client_may_wait_for_replies_before_its_chunk() {
     assert!(client.reply().unwrap().starts_with("503"));
 }
 
+/// What is far over the limit is refused at once and not read; a little over it costs the session nothing.
+#[test]
+fn a_chunk_far_over_the_limit_is_not_read() {
+    let mut options = Options::mx();
+    options.settings.admission.message_size = 1_000;
+    let server = options.start();
+    let begin = || {
+        let mut client = server.connect();
+        client.say("MAIL FROM:<a@a.example>").unwrap();
+        client.say("RCPT TO:<acaird@challenger.example>").unwrap();
+        client
+    };
+    #[rustfmt::skip]
+    let cases = [
+        ("as large as it gets",     true,  "BDAT 9223372036854775807",       "552 5.3.4"),
+        ("the last, too",           true,  "BDAT 99999999999 LAST",          "552 5.3.4"),
+        ("one that nobody wants",   false, "BDAT 9223372036854775807 LAST",  "503"),
+    ];
+    for (shows, wanted, line, refusal) in cases {
+        let mut client = if wanted { begin() } else { server.connect() };
+        // Not an octet of it is sent.
+        let reply = client.say(line).unwrap();
+        assert!(reply.starts_with(refusal), "{shows}: {reply}");
+        assert!(client.reply().is_err(), "{shows}: closed");
+    }
+    let mut client = begin();
+    assert!(
+        client.say("BDAT 6\r\nx: y").unwrap().starts_with("250"),
+        "a part that fits"
+    );
+    let reply = client.say("BDAT 9223372036854775807").unwrap();
+    assert!(reply.starts_with("552 5.3.4"), "with what was before: {reply}");
+
+    let mut client = begin();
+    let body = "x".repeat(1_498);
+    let reply = client.say(&format!("BDAT 1500 LAST\r\n{body}")).unwrap();
+    assert!(reply.starts_with("552 5.3.4"), "a little: {reply}");
+    assert!(client.say("NOOP").unwrap().starts_with("250"), "goes on");
+}
+
+#[test]
+fn data_without_end_is_not_read_for_ever() {
+    let mut options = Options::mx();
+    options.settings.admission.message_size = 1_000;
+    let server = options.start();
+    let mut client = server.connect();
+    client.say("MAIL FROM:<a@a.example>").unwrap();
+    client.say("RCPT TO:<acaird@challenger.example>").unwrap();
+    assert!(client.say("DATA").unwrap().starts_with("354"));
+    let block = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\r\n".repeat(1 << 14);
+    // The network holds some of it; much more than is read of a body that is refused.
+    let sent = (0..256)
+        .take_while(|_| client.send(block.as_bytes()).is_ok())
+        .count();
+    assert!(sent < 256, "256 MiB were read");
+}
+
 /// The time for a message does not begin anew with each chunk, even if all of them are there already.
 #[test]
 fn many_chunks_get_no_more_time_than_one() {
@@ -357,8 +414,9 @@ fn commands_without_use_do_not_keep_a_session() {
         "MAIL FROM:<a@a.example>",
         "RSET",
     ];
-    let mut client = server.connect();
+    // The server's time begins no earlier than this.
     let begun = Instant::now();
+    let mut client = server.connect();
     let last = said
         .into_iter()
         .cycle()
