@@ -54,6 +54,14 @@ impl Budgets {
         (missing + one).saturating_sub(allowance.refill)
     }
 
+    /// How long until all of it is there again.
+    #[must_use]
+    pub fn owed(&self, network: IpAddr, now: Instant) -> Duration {
+        self.entries.get(&network).map_or(Duration::ZERO, |spent| {
+            spent.full_at.saturating_duration_since(now)
+        })
+    }
+
     /// Spends one, which may be more than there is left.
     pub fn spend(&mut self, network: IpAddr, allowance: Allowance, now: Instant) {
         let Some(one) = allowance.refill.checked_div(allowance.most) else {
@@ -139,6 +147,9 @@ mod tests {
             Duration::from_secs(6),
             "not more than all"
         );
+        assert_eq!(budgets.owed(network(1), at(600)), Duration::from_secs(60));
+        assert_eq!(budgets.owed(network(1), at(630)), Duration::from_secs(30));
+        assert_eq!(budgets.owed(network(2), at(600)), Duration::ZERO);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod origin;
 pub mod patience;
 pub mod principal;
 pub mod privacy;
+pub mod probe;
 pub mod queue;
 pub mod reach;
 pub mod recipient;

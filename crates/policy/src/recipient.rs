@@ -18,9 +18,6 @@ pub enum RecipientRefusal {
     /// A directory cannot be asked, and why.
     #[error("{0}")]
     Directory(String),
-    /// The client's network has asked for too many names.
-    #[error("{0}")]
-    Probe(&'static str),
 }
 
 impl Verdict for RecipientRefusal {
@@ -29,7 +26,6 @@ impl Verdict for RecipientRefusal {
             Self::Unknown(_) => Rule::RecipientUnknown,
             Self::Alias(_) => Rule::RecipientAlias,
             Self::Directory(_) => Rule::RecipientDirectory,
-            Self::Probe(_) => Rule::RecipientProbe,
         }
     }
 
@@ -50,11 +46,6 @@ impl RecipientRefusal {
             Self::Unknown(_) => (550, Status(5, 1, 1), "User unknown"),
             Self::Alias(_) => (550, Status(5, 1, 1), "Alias leads to nobody"),
             Self::Directory(_) => (451, Status(4, 4, 3), "Directory not available, try again later"),
-            Self::Probe(_) => (
-                450,
-                Status(4, 7, 1),
-                "Too many recipients asked for from your network, try again later",
-            ),
         }
     }
 }

@@ -166,7 +166,7 @@ rules! {
         "a directory was down: `451`, the recipient may exist"
         "`postern directories`; the lines `directory fails` say why"
     "recipient.probe" RecipientProbe No "limits.unknown_recipients"
-        "a network that may not relay has tried too many names"
+        "a network that may not relay has tried too many names: its answers wait, and nothing is refused for it"
         "`unknown_recipients` and `recipient_lookups` in `[limits]`"
 
     // As whom one sends.

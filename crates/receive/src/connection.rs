@@ -352,8 +352,8 @@ impl Connection<'_> {
                     Box::pin(discard(io, size, session)).await?;
                 }
                 Answer {
-                    reply,
                     close: endless,
+                    ..Answer::stay(reply)
                 }
             }
             Step::StartTls => {

@@ -240,10 +240,10 @@ impl Intake {
     /// The answer to a message or chunk that cannot be taken. The connection does not outlast one that was not read to its end.
     pub(crate) fn refuse(self, about: &About<'_>, session: &Session) -> Answer {
         let endless = self.endless;
-        let Answer { reply, close } = self.refusal(about, session);
+        let answer = self.refusal(about, session);
         Answer {
-            reply,
-            close: close || endless,
+            close: answer.close || endless,
+            ..answer
         }
     }
 

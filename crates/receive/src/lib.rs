@@ -33,7 +33,7 @@ mod usage;
 pub use identity::{alias_targets, identity_of};
 pub use live::{SessionFilter, SessionInfo};
 pub use load::LoadGauge;
-pub use probe::ProbeSettings;
+pub use postern_policy::probe::ProbeSettings;
 pub use receiver::{Deps, Receiver};
 pub use settings::{
     AuthRule, AuthSettings, BareLineEndings, Extensions, KerberosLogins, Limits, ListenerSettings,

@@ -6,21 +6,18 @@ use postern_policy::recipient::RecipientRefusal;
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 
+use crate::io::{End, Io};
 use crate::probe;
 use crate::recipient::{address_of, lead};
 use crate::session::{About, Session};
 
 /// Says whether a name or address is somebody here. Of addresses elsewhere nothing is said.
-pub(crate) async fn verify(name: &str, session: &Session) -> Reply {
+pub(crate) async fn verify(name: &str, io: &mut Io, session: &Session) -> Result<Reply, End> {
     let Some(mailbox) = local_mailbox(name, session) else {
-        return texts::VRFY_SILENT;
+        return Ok(texts::VRFY_SILENT);
     };
-    if let Err(spend) = probe::admit(session) {
-        let refusal = RecipientRefusal::Probe(spend.words());
-        session.refused(&refusal, &texts::VRFY_TEMPORARY, &About::default());
-        return texts::VRFY_TEMPORARY;
-    }
-    match lead(&mailbox, session).await {
+    probe::wait(io, session).await?;
+    Ok(match lead(&mailbox, session).await {
         Lead::Itself | Lead::Alias(_) => texts::verified(&mailbox),
         Lead::Broken | Lead::Nobody => {
             probe::found_nobody(session);
@@ -31,7 +28,7 @@ pub(crate) async fn verify(name: &str, session: &Session) -> Reply {
             session.refused(&refusal, &texts::VRFY_TEMPORARY, &About::default());
             texts::VRFY_TEMPORARY
         }
-    }
+    })
 }
 
 /// Says who is on a list: where an alias leads in the end.

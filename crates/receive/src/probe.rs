@@ -1,103 +1,47 @@
-//! What a stranger may find out by `RCPT` and `VRFY`: each name that nobody has, and each question to the directories, is from a
-//! budget of his network.
+//! What a stranger may find out by `RCPT` and `VRFY`: past the budget of his network, answers wait
+//! ([`postern_policy::probe`]).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
-use postern_policy::budget::{Allowance, Budgets};
+use postern_policy::probe::{ProbeSettings, Probed};
+use postern_policy::rule::Verdict as _;
+use tracing::{debug, info};
 
+use crate::io::{End, Io};
 use crate::session::Session;
-
-/// How much a network may ask.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ProbeSettings {
-    /// Recipients that do not exist, in an hour. Default 100; 0 sets no limit.
-    pub unknown_per_hour: u32,
-    /// Recipients that directories are asked about, in a minute. Default 1,000; 0 sets no limit.
-    pub lookups_per_minute: u32,
-}
-
-impl Default for ProbeSettings {
-    fn default() -> Self {
-        Self {
-            unknown_per_hour: 100,
-            lookups_per_minute: 1_000,
-        }
-    }
-}
-
-impl ProbeSettings {
-    fn unknown(self) -> Allowance {
-        Allowance {
-            most: self.unknown_per_hour,
-            refill: Duration::from_secs(3_600),
-        }
-    }
-
-    fn lookups(self) -> Allowance {
-        Allowance {
-            most: self.lookups_per_minute,
-            refill: Duration::from_secs(60),
-        }
-    }
-}
 
 /// What networks have asked.
 #[derive(Debug)]
-pub(crate) struct Probes(Mutex<Spent>);
-
-#[derive(Debug)]
-struct Spent {
-    unknown: Budgets,
-    lookups: Budgets,
-}
+pub(crate) struct Probes(Mutex<postern_policy::probe::Probes>);
 
 /// Networks that are remembered.
 const NETWORKS_MAX: usize = 100_000;
 
 impl Default for Probes {
     fn default() -> Self {
-        Self(Mutex::new(Spent {
-            unknown: Budgets::new(NETWORKS_MAX),
-            lookups: Budgets::new(NETWORKS_MAX),
-        }))
+        Self(Mutex::new(postern_policy::probe::Probes::new(NETWORKS_MAX)))
     }
 }
 
-/// Why a stranger is not answered for now.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Spend {
-    /// Too many names that nobody has.
-    Unknown,
-    /// Too many questions.
-    Lookups,
-}
-
-impl Spend {
-    /// For the log.
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Self::Unknown => "too many recipients of this network do not exist",
-            Self::Lookups => "too many recipients of this network to look up",
-        }
-    }
-}
-
-/// Asked before a directory is: whether this client may have an answer, which is then taken from its network's budget. Who has
-/// logged in or is in a listed network has no budget.
-pub(crate) fn admit(session: &Session) -> Result<(), Spend> {
+/// Called before a directory is asked about a name: waits as long as the answer has to. Who has logged in or is in a listed network
+/// never waits.
+pub(crate) async fn wait(io: &mut Io, session: &Session) -> Result<(), End> {
     if !is_stranger(session) {
         return Ok(());
     }
     let (network, settings, now) = facts(session);
-    let mut spent = session.shared.probes.0.lock();
-    if !spent.unknown.wait(network, settings.unknown(), now).is_zero() {
-        return Err(Spend::Unknown);
-    }
-    if !spent.lookups.wait(network, settings.lookups(), now).is_zero() {
-        return Err(Spend::Lookups);
-    }
-    spent.lookups.spend(network, settings.lookups(), now);
+    let asked = session.shared.probes.0.lock().ask(network, settings, now);
+    let Some((wait, reason)) = asked else {
+        return Ok(());
+    };
+    debug!(
+        target: "postern::refuse", session = %session.id, rule = reason.rule().name(), peer = %session.peer.ip(),
+        wait_ms = wait.as_millis() as u64, %reason, "answer delayed"
+    );
+    // What was said before is not to wait with it.
+    io.flush().await?;
+    tokio::time::sleep(session.patience_for(wait)).await;
     Ok(())
 }
 
@@ -105,8 +49,18 @@ pub(crate) fn admit(session: &Session) -> Result<(), Spend> {
 pub(crate) fn found_nobody(session: &Session) {
     if is_stranger(session) {
         let (network, settings, now) = facts(session);
-        let mut spent = session.shared.probes.0.lock();
-        spent.unknown.spend(network, settings.unknown(), now);
+        if session
+            .shared
+            .probes
+            .0
+            .lock()
+            .found_nobody(network, settings, now)
+        {
+            info!(
+                target: "postern::refuse", session = %session.id, rule = Probed::Unknown.rule().name(), peer = %session.peer.ip(),
+                %network, reason = %Probed::Unknown, "answers delayed"
+            );
+        }
     }
 }
 

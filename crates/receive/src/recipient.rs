@@ -10,36 +10,38 @@ use postern_policy::rule::{Told, Verdict};
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskRecipient, Ground};
 
+use crate::io::{End, Io};
 use crate::probe;
 use crate::sender;
 use crate::session::{About, Session};
 
-/// Answers `RCPT`.
-pub(crate) async fn judge(ask: AskRecipient<'_>, session: &Session) -> Answer {
+/// Answers `RCPT`; an answer may have to wait.
+pub(crate) async fn judge(ask: AskRecipient<'_>, io: &mut Io, session: &Session) -> Result<Answer, End> {
     let settings = &session.profile.settings;
     if ask.is_repeated() {
-        return Answer::stay(ask.accept(Ground::Here, []));
+        return Ok(Answer::stay(ask.accept(Ground::Here, [])));
     }
     if let Err(refusal) = admission::admit_recipient(ask.taken(), &settings.admission) {
         let reply = texts::refusal(refusal.told(), "");
         session.refused(&refusal, &reply, &about(&ask));
-        return ask.refuse(reply);
+        return Ok(ask.refuse(reply));
     }
-    match relay(&session.relay_facts(ask.path()), &settings.relay) {
+    let answer = match relay(&session.relay_facts(ask.path()), &settings.relay) {
         RelayVerdict::RelayDomain { recipient } => {
             let recipient = as_asked(&ask, recipient, session);
             Answer::stay(ask.accept(Ground::Behind, [recipient]))
         }
         RelayVerdict::Relay { recipient, .. } => {
             if let Some(reply) = sender::refused_machine(&ask, session) {
-                return ask.refuse(reply);
+                return Ok(ask.refuse(reply));
             }
             let recipient = as_asked(&ask, recipient, session);
             Answer::stay(ask.accept(Ground::Relayed, [recipient]))
         }
-        RelayVerdict::Local { recipient } => Box::pin(local(ask, recipient, session)).await,
+        RelayVerdict::Local { recipient } => return Box::pin(local(ask, recipient, io, session)).await,
         RelayVerdict::Refuse(refusal) => refuse(ask, &refusal, refusal.told(), &session.mark(), session),
-    }
+    };
+    Ok(answer)
 }
 
 fn about<'a>(ask: &'a AskRecipient<'_>) -> About<'a> {
@@ -66,16 +68,19 @@ fn requests(ask: &AskRecipient<'_>, session: &Session) -> (Notify, Option<String
 }
 
 /// Answers for a recipient in a local domain: an alias, `postmaster`, or an account.
-async fn local(ask: AskRecipient<'_>, path: ForwardPath, session: &Session) -> Answer {
+async fn local(
+    ask: AskRecipient<'_>,
+    path: ForwardPath,
+    io: &mut Io,
+    session: &Session,
+) -> Result<Answer, End> {
     let Some(mailbox) = mailbox_of(path, session) else {
-        return Answer::stay(texts::LOCAL_ERROR);
+        return Ok(Answer::stay(texts::LOCAL_ERROR));
     };
-    if !is_postmaster(&mailbox)
-        && let Err(spend) = probe::admit(session)
-    {
-        return refuse_local(ask, &RecipientRefusal::Probe(spend.words()), session);
+    if !is_postmaster(&mailbox) {
+        probe::wait(io, session).await?;
     }
-    match lead(&mailbox, session).await {
+    let answer = match lead(&mailbox, session).await {
         Lead::Itself => {
             let recipient = as_asked(&ask, mailbox, session);
             Answer::stay(ask.accept(Ground::Here, [recipient]))
@@ -94,7 +99,8 @@ async fn local(ask: AskRecipient<'_>, path: ForwardPath, session: &Session) -> A
             refuse_local(ask, &refusal, session)
         }
         Lead::Unknown(reason) => refuse_local(ask, &RecipientRefusal::Directory(reason), session),
-    }
+    };
+    Ok(answer)
 }
 
 fn refuse_local(ask: AskRecipient<'_>, refusal: &RecipientRefusal, session: &Session) -> Answer {

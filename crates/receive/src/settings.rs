@@ -14,6 +14,7 @@ use postern_policy::login::{CertificateLogin, LoginTrust, MechanismRule};
 use postern_policy::patience::PatienceSettings;
 use postern_policy::principal::PrincipalRules;
 use postern_policy::privacy::Privacy;
+use postern_policy::probe::ProbeSettings;
 use postern_policy::relay::RelayRules;
 use postern_policy::room::RoomSettings;
 use postern_policy::throttle::ThrottleSettings;
@@ -21,8 +22,6 @@ use postern_sasl::{ContextAcceptor, ITERATIONS_DEFAULT, Layers, Mechanism};
 
 pub use postern_smtp::body::BareLineEndings;
 pub use postern_smtp::server::{Extensions, Limits};
-
-use crate::probe::ProbeSettings;
 
 /// Everything that holds for all listeners. A reload swaps it; sessions keep what they began with.
 #[derive(Clone, Debug)]

@@ -33,10 +33,11 @@ table! {
         idle_commands: u64 = Count(10..=1_000_000), default "100";
         /// Recipients refused for good in one session before it ends with `421 4.7.0`: somebody is guessing names.
         refused_recipients: u64 = Count(1..=1_000_000), default "100";
-        /// Recipients that do not exist, in an hour and by one network that has not logged in and may not relay. Beyond it all of
-        /// its recipients here are told `450 4.7.1`, so that nobody reads the directory by trying; `0` for no limit.
+        /// Recipients that do not exist, in an hour and by one network that has not logged in and may not relay. Beyond it each
+        /// answer about a recipient here waits a second, 20 when it has asked for many at once, so that nobody reads the directory by
+        /// trying; `0` for no limit.
         unknown_recipients: u64 = Count(0..=1_000_000), default "100";
-        /// Recipients of such a network that are looked up in a minute. Beyond it they are told `450 4.7.1`; `0` for no limit.
+        /// Recipients of such a network that are looked up in a minute. Beyond it answers wait as well; `0` for no limit.
         recipient_lookups: u64 = Count(0..=1_000_000), default "1000";
         /// Replies of `4xx` and `5xx` of any kind in one session before it ends with `421 4.7.0`. Who has logged in or may relay as a host
         /// may have ten times as many, and a message that was taken makes up for ten.
