@@ -1,11 +1,11 @@
-//! Reports: what is in them, and that one message causes one.
+//! Reports: what is in them, that they arrive whatever the sender's host takes, and that one message causes one.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod common;
 
 use std::time::Duration;
 
-use common::{Bench, CONTENT, Host, envelope, mailbox, rule, spool_at, to_ports};
+use common::{Bench, CONTENT, Host, PATIENCE, envelope, mailbox, rule, settings, spool_at, to_ports};
 use postern_mail::{Notify, Recipient};
 use postern_net::resolver::ResolverSettings;
 use postern_net::tls::Verification;
@@ -14,7 +14,109 @@ use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, Target, TlsLevel}
 use postern_spool::Spool as _;
 use postern_testkit::process::wait_until;
 use postern_testkit::sink::Sink;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
+
+const HELLO: &str = "S 220 home.test\nC EHLO\nS 250-home.test\n";
+const OLD: &str = "S 250 HELP\n";
+const SMALL: &str = "S 250-8BITMIME\nS 250 SIZE 3000\n";
+const MODERN: &str = "S 250 8BITMIME\n";
+const TAKES: &str = "C MAIL FROM:<>\nS 250 ok\nC RCPT\nS 250 ok\nC DATA\nS 354 go\nBODY\nS 250 done\n";
+const REFUSES: &str =
+    "C MAIL FROM:<>\nS 250 ok\nC RCPT\nS 250 ok\nC DATA\nS 354 go\nBODY\nS 554 5.7.1 no reports\n";
+
+/// The recipients' host, which has nobody.
+const NOBODY: &str = "S 220 away.test\nC EHLO\nS 250-away.test\nS 250-SMTPUTF8\nS 250 8BITMIME\nC MAIL\nS 250 ok\nC RCPT\n\
+    S 550 5.1.1 Empfänger unbekannt\nC RSET\nS 250 ok\nEOF";
+
+/// A bench whose mail for `away.test` is refused, and whose reports go to `home`. Sessions last as long as they may.
+async fn away_from(home: &Host) -> (Bench, Host) {
+    let away = Host::start(&[NOBODY]).await;
+    let mut settings = settings();
+    settings.routes.rules = vec![rule("away.test", &[away.port]), rule("home.test", &[home.port])];
+    settings.timeouts.idle = PATIENCE;
+    (Bench::start(settings), away)
+}
+
+/// Waits for so many messages at a host.
+async fn bodies(host: &Host, count: usize) -> Vec<String> {
+    let end = Instant::now() + PATIENCE;
+    while host.bodies().len() < count {
+        assert!(Instant::now() < end, "{count} awaited: {:#?}", host.lines());
+        sleep(Duration::from_millis(10)).await;
+    }
+    host.bodies()
+        .into_iter()
+        .map(|body| String::from_utf8(body).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_reach_hosts_of_any_age() {
+    let large = format!("Subject: hello\r\n\r\n{}", "hello world\r\n".repeat(500));
+    let long = large.as_str();
+    let refusing = format!("{MODERN}{REFUSES}");
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows         the sender's host  forms  recipient           message                            what arrives                       what does not
+        ("an 8-bit body",              OLD,               1,     "b@away.test",      "Subject: hello\r\n\r\ngrüße\r\n", "Subject: hello",                  "gr"),
+        ("an 8-bit header",            OLD,               1,     "b@away.test",      "Subject: grüße\r\n\r\nhello\r\n", "Subject: gr=C3=BC=C3=9Fe",        "hello"),
+        ("a recipient beyond ASCII",   OLD,               1,     "jürgen@away.test", "Subject: a\r\n\r\nhello\r\n",     "utf-8; j\\x{FC}rgen@away.test",   "message/global"),
+        ("larger than SIZE",           SMALL,             1,     "b@away.test",      long,                              "Subject: hello",                  "hello world"),
+        ("refused for its content",    &refusing,         2,     "b@away.test",      "Subject: a\r\n\r\nhello\r\n",     "Subject: a",                      "hello"),
+    ];
+    for (shows, offers, forms, recipient, message, arrives, left_out) in cases {
+        let home = Host::start(&[&format!("{HELLO}{offers}{TAKES}EOF")]).await;
+        let (bench, _away) = away_from(&home).await;
+        let mut order = envelope("a@home.test", &[recipient]);
+        order.smtputf8 = !recipient.is_ascii();
+        order.body = postern_mail::BodyKind::EightBitMime;
+        bench.put_envelope(order, message.as_bytes()).await;
+        let report = bodies(&home, forms).await.pop().unwrap();
+        assert!(report.is_ascii() && report.contains(arrives), "{shows}: {report}");
+        assert!(report.contains("Action: failed"), "{shows}: {report}");
+        let returned = report.rsplit("Content-Type: ").next().unwrap();
+        assert!(
+            !returned.replace(arrives, "").contains(left_out),
+            "{shows}: {report}"
+        );
+        wait_until("the end of it", || bench.spool.counts().messages == 0);
+        assert_eq!(home.bodies().len(), forms, "{shows}: that was all");
+        assert_eq!(home.connections(), 1, "{shows}: {:?}", home.lines());
+        bench.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_nobody_takes_comes_to_an_end() {
+    let hello = format!("{HELLO}{MODERN}");
+    let one = format!("{hello}{REFUSES}{REFUSES}{REFUSES}EOF");
+    let each = format!("{hello}{REFUSES}");
+    for (shows, script, connections) in [("over one session", one, 1), ("over one for each", each, 3)] {
+        let home = Host::start(&[&script]).await;
+        let (bench, _away) = away_from(&home).await;
+        bench.put("a@home.test", &["b@away.test"], CONTENT).await;
+        let forms = bodies(&home, 3).await;
+        assert!(
+            forms[0].contains("Hello"),
+            "{shows}: the whole message: {}",
+            forms[0]
+        );
+        assert!(
+            !forms[1].contains("Hello") && forms[1].contains("Subject: test"),
+            "{shows}: its header: {}",
+            forms[1]
+        );
+        assert!(
+            !forms[2].contains("Subject: test"),
+            "{shows}: nothing of it: {}",
+            forms[2]
+        );
+        wait_until("the end of it", || bench.spool.counts().messages == 0);
+        assert_eq!(home.bodies().len(), 3, "{shows}: that was all");
+        assert_eq!(home.connections(), connections, "{shows}: {:?}", home.lines());
+        bench.stop().await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_message_causes_one_report() {

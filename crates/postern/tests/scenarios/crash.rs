@@ -1,6 +1,7 @@
 //! `kill -9` under load: nothing that got `250` is missing.
 
 use std::collections::HashSet;
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -27,6 +28,59 @@ fn three_rounds() {
 #[ignore = "runs for minutes; scripts/test --all runs it"]
 fn thirty_rounds() {
     rounds(30);
+}
+
+/// Failures of a message are gathered for its one report, and not recorded before: a death meanwhile loses none of them, and
+/// doubles none.
+#[test]
+fn a_death_while_failures_are_gathered() {
+    let sink = Sink::start();
+    // It accepts connections, by the kernel, and never says a word: the others' refusals are kept back for it.
+    let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let hop = sink.port();
+    let mut site = Site::relay(
+        hop,
+        &format!(
+            "[[route]]\ndomains = [\"silent.test\"]\nvia = [\"127.0.0.1:{port}\"]\ntls = \"none\"\n\
+             [[route]]\ndomains = [\"*\"]\nvia = [\"127.0.0.1:{hop}\"]\ntls = \"none\"\n"
+        ),
+    );
+    site.start();
+    let reply = site
+        .tester()
+        .mail(
+            "tester@relay.test",
+            &[
+                "reject1@x.test",
+                "reject2@x.test",
+                "reject3@y.test",
+                "b@silent.test",
+            ],
+            "Subject: gathered\r\n\r\nhello\r\n",
+        )
+        .unwrap();
+    assert!(reply.starts_with("250"), "{reply}");
+    for refused in ["reject1@x.test", "reject2@x.test", "reject3@y.test"] {
+        site.wait_for_log(&["bounced", refused]);
+    }
+    site.take_server().crash();
+
+    drop(silent);
+    let fourth = Sink::start_on(port);
+    site.start();
+    let report = sink.wait_for("multipart/report").content;
+    for refused in ["reject1@x.test", "reject2@x.test", "reject3@y.test"] {
+        let line = format!("Final-Recipient: rfc822; {refused}");
+        assert_eq!(report.matches(&line).count(), 1, "{report}");
+    }
+    let _ = fourth.wait_for("Subject: gathered");
+    wait_until("an empty queue", || site.queue_is_empty());
+    let reports = sink.taken();
+    let reports = reports
+        .iter()
+        .filter(|taken| taken.content.contains("multipart/report"));
+    assert_eq!(reports.count(), 1, "one message has one report");
 }
 
 fn rounds(count: u64) {
