@@ -550,3 +550,107 @@ async fn a_damaged_file_is_an_outage_until_a_backup_is_put_in_its_place() {
         granted(check(&directories, "ann", "right").await);
     }
 }
+
+/// What can be read of a damaged file goes on; of who is missing nothing is said, until somebody says that nobody is.
+#[tokio::test]
+async fn what_can_be_read_of_a_damaged_file_goes_on() {
+    let (folder, path) = place();
+    let store = UserStore::open(&path).unwrap();
+    store.add("ann", &secret("right"), &[]).unwrap();
+    drop(store);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    for number in 0..300 {
+        let (login, group) = (format!("user{number:03}@x.test"), format!("group{number:03}"));
+        connection
+            .execute(
+                "INSERT INTO users SELECT ?1, password, 1, created_at, password_set_at FROM users WHERE login = 'ann'",
+                [&login],
+            )
+            .unwrap();
+        connection
+            .execute(
+                "INSERT INTO addresses VALUES (?1, ?2)",
+                [format!("alias{number:03}@x.test"), login.clone()],
+            )
+            .unwrap();
+        connection
+            .execute("INSERT INTO memberships VALUES (?1, ?2)", [login, group])
+            .unwrap();
+    }
+    connection
+        .execute("UPDATE users SET enabled = 0 WHERE login = 'user000@x.test'", [])
+        .unwrap();
+    connection
+        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+        .unwrap();
+    drop(connection);
+    assert_eq!(
+        UserStore::rescue(&path).unwrap(),
+        None,
+        "a sound file is left as it is"
+    );
+
+    let mut octets = fs::read(&path).unwrap();
+    let has = |page: &[u8], text: &str| page.windows(text.len()).any(|window| window == text.as_bytes());
+    let lost = octets
+        .chunks_mut(4096)
+        .find(|page| page[0] == 0x0d && has(page, "user150@x.test") && has(page, "$argon2id$"))
+        .unwrap();
+    lost[..2_000].fill(0xff);
+    fs::write(&path, &octets).unwrap();
+
+    let rescued = UserStore::rescue(&path).unwrap().unwrap();
+    assert!((250..300).contains(&rescued.users), "{rescued:?}");
+    // Those of the missing: an address and a membership each.
+    assert_eq!(rescued.left_out, 2 * (301 - rescued.users), "{rescued:?}");
+    assert_eq!(fs::read(rescued.aside.join("users.db")).unwrap(), octets, "kept");
+    assert_eq!(UserStore::rescue(&path).unwrap(), None, "done");
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let store = UserStore::open(&path).unwrap();
+    let one = store.get("user299@x.test").unwrap().unwrap();
+    assert_eq!(
+        (&one.addresses[..], &one.groups[..]),
+        (&["alias299@x.test".to_owned()][..], &["group299".to_owned()][..])
+    );
+    assert!(store.get("user150@x.test").unwrap().is_none());
+    let directories = directory(&path).await;
+    granted(check(&directories, "user299@x.test", "right").await);
+    for (login, password) in [("user299@x.test", "wrong"), ("user000@x.test", "right")] {
+        let verdict = check(&directories, login, password).await;
+        assert!(
+            matches!(verdict, PasswordVerdict::Denied { .. }),
+            "{login}: {verdict:?}"
+        );
+    }
+    for login in ["user150@x.test", "whoever@x.test", "ann#phone"] {
+        let verdict = check(&directories, login, "right").await;
+        assert!(
+            matches!(verdict, PasswordVerdict::Unavailable { .. }),
+            "{login}: {verdict:?}"
+        );
+    }
+
+    assert!(store.incomplete_since().unwrap().is_some());
+    store.add("user150@x.test", &secret("anew"), &[]).unwrap();
+    store.declare_complete().unwrap();
+    granted(check(&directories, "user150@x.test", "anew").await);
+    let verdict = check(&directories, "whoever@x.test", "right").await;
+    assert!(matches!(verdict, PasswordVerdict::Denied { .. }), "{verdict:?}");
+    drop(folder);
+}
+
+/// A crash between the steps leaves the damaged file or the new one, never none.
+#[tokio::test]
+async fn a_rescue_that_was_cut_short_is_ended() {
+    let (folder, path) = place();
+    let store = UserStore::open(&path).unwrap();
+    store.add("ann", &secret("right"), &[]).unwrap();
+    drop(store);
+    fs::rename(&path, folder.path().join("users.db.salvaged")).unwrap();
+    fs::write(&path, b"damaged").unwrap();
+    fs::write(folder.path().join("users.db-wal"), b"its log").unwrap();
+    assert_eq!(UserStore::rescue(&path).unwrap(), None);
+    granted(check(&directory(&path).await, "ann", "right").await);
+}

@@ -246,6 +246,10 @@ pub(crate) enum UserCommand {
         #[command(subcommand)]
         command: AppPasswordCommand,
     },
+    /// Says that nobody is missing any more after the file of users was damaged
+    ///
+    /// Until then, logins and recipients that are not in what could be read of the file are told to try again.
+    Complete,
 }
 
 /// Arguments of `directories`.

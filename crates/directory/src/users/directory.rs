@@ -191,20 +191,29 @@ impl Shared {
         let version = store.version()?;
         let Some(record) = store.record(login)? else {
             let Some((owner, label)) = labelled::split(login) else {
+                store.nobody()?;
                 return Ok(Known::ToHash(None));
             };
             let Some(record) = store.record(owner)? else {
+                store.nobody()?;
                 return Ok(Known::ToHash(None));
             };
             let found = store.find_app_password(&record.login, password)?;
             let found = found.filter(|found| found.label.eq_ignore_ascii_case(label));
             return Ok(match found {
                 Some(found) => self.with_app_password(record, &found, peer),
-                None => Known::ToHash(None),
+                None => {
+                    store.nobody()?;
+                    Known::ToHash(None)
+                }
             });
         };
         if let Some(found) = store.find_app_password(&record.login, password)? {
             return Ok(self.with_app_password(record, &found, peer));
+        }
+        if is_app_password(password) {
+            // It may have been in the part that is lost.
+            store.nobody()?;
         }
         if record.enabled && self.verified.lock().holds(&record.hash, password, Instant::now()) {
             let kept = Arc::new(record.clone());
@@ -319,15 +328,19 @@ impl Shared {
             return Ok(true);
         }
         let local = address.unquoted_local();
-        match address.domain() {
+        let found = match address.domain() {
             // A local part with an `@` inside is nobody's bare login.
             Domain::Name(domain)
                 if !local.contains('@') && self.settings.domains.iter().any(|own| **own == **domain) =>
             {
-                Ok(store.record(&local)?.is_some())
+                store.record(&local)?.is_some()
             }
-            _ => Ok(false),
+            _ => false,
+        };
+        if !found {
+            store.nobody()?;
         }
+        Ok(found)
     }
 }
 

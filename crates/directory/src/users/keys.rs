@@ -145,7 +145,10 @@ impl Users {
             Ok(match (record, key) {
                 (None, _) => shared.labelled_key(&store, &login, &kind, peer)?,
                 (Some(record), _) if !record.enabled => KeyFinding::Denied(DenyReason::Disabled),
-                (Some(_), None) => KeyFinding::Denied(DenyReason::NoKey),
+                (Some(_), None) => {
+                    store.nobody()?;
+                    KeyFinding::Denied(DenyReason::NoKey)
+                }
                 (Some(record), Some(key)) => KeyFinding::Found {
                     account: shared.account_by_password(record),
                     key,
@@ -159,8 +162,12 @@ impl Users {
     pub(crate) async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
         let (shared, login) = (self.shared.clone(), login.to_owned());
         self.in_time(blocking(move || {
-            Ok(match shared.store()?.record(&login)? {
-                None => Finding::Denied(DenyReason::UnknownUser),
+            let store = shared.store()?;
+            Ok(match store.record(&login)? {
+                None => {
+                    store.nobody()?;
+                    Finding::Denied(DenyReason::UnknownUser)
+                }
                 Some(record) if !record.enabled => Finding::Denied(DenyReason::Disabled),
                 Some(record) => {
                     let proof = OwnProof::otherwise(&record);

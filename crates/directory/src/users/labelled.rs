@@ -83,6 +83,7 @@ impl Shared {
         peer: Option<IpAddr>,
     ) -> Result<KeyFinding, UserError> {
         let Some((record, found)) = store.labelled(login)? else {
+            store.nobody()?;
             return Ok(KeyFinding::Denied(DenyReason::UnknownUser));
         };
         if let Some(reason) = found.refusal(record.enabled, Timestamp::now(), peer) {

@@ -10,6 +10,7 @@ mod keys;
 mod labelled;
 mod layout;
 mod recent;
+mod rescue;
 mod standing;
 mod store;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub use app_password::AppPassword;
 pub(crate) use directory::Users;
 pub use keys::KeyPolicy;
+pub use rescue::Rescued;
 pub(crate) use standing::OwnProof;
 pub use store::{User, UserError, UserStore};
 

@@ -101,6 +101,7 @@ impl Shared {
     fn stands(&self, proof: &OwnProof, peer: Option<IpAddr>) -> Result<Finding, UserError> {
         let store = self.store()?;
         let Some(record) = store.record(&proof.login)? else {
+            store.nobody()?;
             return Ok(Finding::Denied(DenyReason::UnknownUser));
         };
         let refusal = match &proof.by {
@@ -109,7 +110,10 @@ impl Shared {
             By::Password(mark) => (!mark.holds(&Mark::of(&record))).then_some(DenyReason::PasswordChanged),
             By::AppPassword { id, .. } => match store.app_password_of_id(&record.login, *id)? {
                 Some(found) => found.refusal(true, Timestamp::now(), peer),
-                None => Some(DenyReason::AppPasswordRevoked),
+                None => {
+                    store.nobody()?;
+                    Some(DenyReason::AppPasswordRevoked)
+                }
             },
         };
         if let Some(reason) = refusal {

@@ -30,7 +30,7 @@ const LOGIN_MAX: usize = 255;
 const PASSWORD_MAX: usize = 1_024;
 
 /// How long to wait while another process writes.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 /// One account.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -154,6 +154,12 @@ pub enum UserError {
     /// The database fails.
     #[error("user database: {0}")]
     Database(#[from] rusqlite::Error),
+    /// Nobody was found in a file that may lack somebody.
+    #[error(
+        "the file of own users was damaged at {0}, and who is not in what could be read of it may have been in the rest: \
+         add who is missing, then run `postern user complete`"
+    )]
+    Incomplete(Timestamp),
     /// Hashing fails, for want of memory or because the stored hash is damaged.
     #[error("password hash: {0}")]
     Hash(String),

@@ -300,7 +300,21 @@ fn check_users(database: &std::path::Path, found: &mut Problems) {
         );
         return;
     }
-    match UserStore::open(database).and_then(|store| store.list()) {
+    let opened = UserStore::open(database);
+    if let Ok(store) = &opened
+        && let Ok(Some(since)) = store.incomplete_since()
+    {
+        found.warning(
+            None,
+            format!(
+                "{} was damaged at {since}, and may lack users",
+                database.display()
+            ),
+            "logins and recipients that are not in it are told to try again",
+            "add who is missing, then run `postern user complete`",
+        );
+    }
+    match opened.and_then(|store| store.list()) {
         Ok(users) if users.is_empty() => {
             found.warning(
                 None,
@@ -314,7 +328,7 @@ fn check_users(database: &std::path::Path, found: &mut Problems) {
             None,
             format!("{} is damaged: {error}", database.display()),
             "until it is replaced, logins of own users are answered 454",
-            "stop the server, put a backup in its place, and start it again",
+            "start the server again, which keeps what can be read, or put a backup in its place while it is stopped",
         ),
         Err(error) => found.error(None, chain(&error), "", "see above"),
     }

@@ -46,7 +46,8 @@ const fn takes_away(command: &UserCommand) -> bool {
         | UserCommand::Enable { .. }
         | UserCommand::List(_)
         | UserCommand::Show { .. }
-        | UserCommand::Address { .. } => false,
+        | UserCommand::Address { .. }
+        | UserCommand::Complete => false,
     }
 }
 
@@ -91,6 +92,10 @@ fn perform(
         UserCommand::Group { command } => super::user_identity::group(store, &command),
         UserCommand::Delegate { command } => super::user_identity::delegate(store, &command),
         UserCommand::AppPassword { command } => super::user_app_password::run(store, command),
+        UserCommand::Complete => done(
+            store.declare_complete(),
+            "who is not in the file of users does not exist",
+        ),
     }
 }
 

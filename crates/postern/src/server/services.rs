@@ -6,8 +6,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use postern_deliver::{Deliverer, Settings as DeliverSettings, TlsClients};
-use postern_directory::Directories;
 use postern_directory::aliases::Aliases;
+use postern_directory::users::Rescued;
+use postern_directory::{Directories, DirectorySettings, UserStore};
 use postern_net::resolver::{Resolver, ResolverSettings};
 use postern_net::tls::ServerTls;
 use postern_oauth::verify::Verifier;
@@ -341,12 +342,38 @@ fn swap<T>(value: T) -> Arc<ArcSwap<T>> {
     Arc::new(ArcSwap::from_pointee(value))
 }
 
+/// A damaged file of own users does not keep the server from starting.
+fn rescue_users(database: &Path) {
+    match UserStore::rescue(database) {
+        Ok(None) => {}
+        Ok(Some(Rescued {
+            users,
+            left_out,
+            aside,
+        })) => tracing::error!(
+            target: "postern::directory", file = %database.display(), users, left_out, aside = %aside.display(),
+            "the file of own users was damaged: it has who could be read of it, all others are told to try again; compare it with \
+             a backup, add who is missing, look whether somebody has to be disabled again, and run `postern user complete`"
+        ),
+        Err(error) => tracing::error!(
+            target: "postern::directory", file = %database.display(), %error,
+            "the file of own users cannot be looked at, or is damaged and cannot be replaced"
+        ),
+    }
+}
+
 async fn open_directories(
     config: &Config,
     resolver: &Resolver,
     decoy: &DecoySecret,
 ) -> Result<Directories, String> {
     let environment = health::environment(resolver, decoy, config.directory_check);
+    for directory in &config.directories {
+        if let DirectorySettings::Users(users) = directory {
+            let database = users.database.clone();
+            let _ = tokio::task::spawn_blocking(move || rescue_users(&database)).await;
+        }
+    }
     Directories::open_in(config.directories.clone(), environment)
         .await
         .map_err(|error| chain(&error))
