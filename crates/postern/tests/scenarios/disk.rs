@@ -29,6 +29,17 @@ impl SmallDisk {
     }
 }
 
+impl SmallDisk {
+    fn grow(&self, size: &str) {
+        let done = Command::new("mount")
+            .args(["-o", &format!("remount,size={size}")])
+            .arg(&self.0)
+            .status()
+            .unwrap();
+        assert!(done.success());
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
@@ -86,6 +97,47 @@ fn a_full_disk_refuses_loses_nothing_and_comes_back() {
     let _ = sink.wait_for("Subject: before");
     let _ = sink.wait_for("Subject: after");
     wait_until("an empty queue", || site.queue_is_empty());
+}
+
+/// The disk of the mailboxes is another one than the queue's, and keeps as much.
+#[test]
+fn mailboxes_leave_their_disk_what_it_keeps() {
+    const KEPT: u64 = 16 << 20;
+    let sink = Sink::start();
+    let mut site = Site::relay_with(
+        sink.port(),
+        "local_domains = [\"local.test\"]",
+        "[admission]\nmin_free = \"16 MiB\"\n[delivery]\nmaildir = \"boxes/{local}\"\n",
+    );
+    for login in ["ann@local.test", "bob@local.test"] {
+        site.add_user(login, "test word");
+    }
+    let boxes = site.path("boxes");
+    let disk = SmallDisk::mount(&boxes, "24m");
+    site.start();
+    let filler = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd\r\n".repeat(3 << 14);
+    // Two copies of 3 MiB have room, four have not.
+    for subject in ["first", "second"] {
+        let mut client = site.client();
+        client.say("EHLO helo").unwrap();
+        let reply = client
+            .mail(
+                "a@outside.example",
+                &["ann@local.test", "bob@local.test"],
+                &format!("Subject: {subject}\r\n\r\n{filler}"),
+            )
+            .unwrap();
+        assert!(reply.starts_with("250"), "{reply}");
+    }
+    site.wait_for_log(&["deferred", "4.3.1", "insufficient disk space"]);
+    assert!(free(&boxes) >= KEPT, "{} octets are left", free(&boxes));
+    disk.grow("64m");
+    wait_until("an empty queue", || site.queue_is_empty());
+    for name in ["ann", "bob"] {
+        let new = fs::read_dir(boxes.join(name).join("new")).unwrap();
+        assert_eq!(new.count(), 2, "{name}");
+    }
+    assert!(free(&boxes) >= KEPT);
 }
 
 pub(crate) fn free(path: &Path) -> u64 {
