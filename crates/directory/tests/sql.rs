@@ -562,10 +562,46 @@ async fn without_tls_it_is_not_asked_in_the_clear() {
         )
         .await,
     );
-    assert!(
-        reason.contains("CLIENT_SSL") || reason.to_lowercase().contains("ssl"),
-        "{reason}"
-    );
+    assert!(reason.contains("offers no TLS"), "{reason}");
+}
+
+/// A server's own certificate, marked as an authority, in place of one that an authority signed.
+#[tokio::test]
+async fn mariadb_with_its_own_certificate() {
+    let mut mariadb = MariaDb::start();
+    mariadb.sign_itself();
+    mariadb.sql(&tables());
+    mariadb.sql(&format!("ALTER USER {USER} REQUIRE SSL"));
+    let (_folder, password_file) = secrets();
+    let with = |host: &str, ca_file| {
+        let place = SqlPlace::Servers(SqlServers {
+            tls: SqlTls::Always,
+            ca_file,
+            ..servers(
+                SqlEngine::MySql,
+                &[format!("{host}:{}", mariadb.port())],
+                &password_file,
+            )
+        });
+        async { open(settings(place)).await }
+    };
+    let own = Some(mariadb.own_certificate());
+    the_same_answers(
+        &with("localhost", own.clone()).await,
+        "MariaDB that signed itself",
+    )
+    .await;
+    #[rustfmt::skip]
+    let refused = [
+        // host        trusted                    what the case shows
+        ("127.0.0.1",  own,                       "the certificate is for another name"),
+        ("localhost",  Some(mariadb.ca_file()),   "another certificate is trusted"),
+        ("localhost",  None,                      "the system's authorities are trusted"),
+    ];
+    for (host, ca_file, shows) in refused {
+        let reason = unavailable(check(&with(host, ca_file).await, "acaird", "pass word").await);
+        assert!(reason.to_lowercase().contains("certificate"), "{shows}: {reason}");
+    }
 }
 
 #[tokio::test]

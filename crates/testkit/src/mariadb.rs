@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::account::{give, without_root};
 use crate::process::{Server, free_port, program, wait_until};
-use crate::slapd::{make_certificate, run};
+use crate::slapd::{make_certificate, make_own_certificate, run};
 
 /// The name of the database.
 pub const DATABASE: &str = "mail";
@@ -61,6 +61,8 @@ impl MariaDb {
             ])
             .args(["--skip-name-resolve", "--innodb-log-file-size=4M"])
             .arg(format!("--datadir={}", folder.path().join("data").display()))
+            // Two at once would take away each other's temporary tables.
+            .env("TMPDIR", folder.path())
             .current_dir(folder.path());
         run(without_root(&mut command));
         let mut mariadb = Self {
@@ -96,6 +98,24 @@ impl MariaDb {
     #[must_use]
     pub fn ca_file(&self) -> PathBuf {
         self.folder.path().join("ca.crt")
+    }
+
+    /// Starts it anew with a certificate that it signed itself, marked as an authority, for `localhost` alone.
+    ///
+    /// # Panics
+    ///
+    /// When openssl is missing, or as [`MariaDb::restart`].
+    pub fn sign_itself(&mut self) {
+        self.stop();
+        make_own_certificate(self.folder.path());
+        give(self.folder.path());
+        self.restart();
+    }
+
+    /// The certificate that [`MariaDb::sign_itself`] made.
+    #[must_use]
+    pub fn own_certificate(&self) -> PathBuf {
+        self.folder.path().join("server.crt")
     }
 
     /// What it has printed since its first start.
@@ -160,6 +180,7 @@ impl MariaDb {
             .arg(format!("--socket={folder}/mariadb.sock"))
             .arg(format!("--datadir={folder}/data"))
             .arg(format!("--pid-file={folder}/mariadb.pid"))
+            .env("TMPDIR", self.folder.path())
             .current_dir(self.folder.path());
         if self.tls {
             command

@@ -305,6 +305,26 @@ pub(crate) fn make_certificate(folder: &Path) {
         .arg(at("server.crt")));
 }
 
+/// A server's key and certificate for `localhost`, signed by itself and marked as an authority, as `openssl req -x509` does.
+pub(crate) fn make_own_certificate(folder: &Path) {
+    let mut own = Command::new(program("/usr/bin/openssl", "openssl"));
+    own.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+    ])
+    .args(["-nodes", "-days", "30", "-subj", "/CN=localhost"])
+    .args(["-addext", "subjectAltName=DNS:localhost"]);
+    run(own
+        .arg("-keyout")
+        .arg(folder.join("server.key"))
+        .arg("-out")
+        .arg(folder.join("server.crt")));
+}
+
 /// Stops a process and waits until each of its threads stands still.
 pub(crate) fn freeze(server: &Server) {
     server.signal(nix::sys::signal::Signal::SIGSTOP);

@@ -67,22 +67,6 @@ pub fn provider() -> &'static Arc<CryptoProvider> {
     &PROVIDER
 }
 
-/// The authorities in `ca_file`, or those that the system trusts; at least one, and each can be used.
-///
-/// # Errors
-///
-/// [`TrustError`].
-pub fn roots(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, TrustError> {
-    match ca_file {
-        Some(path) => {
-            let listed = read_certificates(path)?;
-            store(path, &listed)?;
-            Ok(listed)
-        }
-        None => system_roots(),
-    }
-}
-
 /// Checks that a server's certificate leads up to an authority in `ca_file`, or stands in that file itself; without a file,
 /// that it leads up to an authority that the system trusts.
 ///

@@ -4,9 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_mail::Mailbox;
-use postern_trust::TrustError;
-use rustls::ClientConfig;
-use rustls::pki_types::CertificateDer;
 use secrecy::SecretString;
 use tracing::warn;
 
@@ -325,7 +322,10 @@ fn connectable(
         None => None,
     };
     let trust = if places.iter().any(|place| wants_tls(place, servers.tls)) {
-        Some(Trust::read(servers).map_err(|error| SetUpError::setting("ca_file", error.to_string()))?)
+        let trust = postern_trust::client_config(servers.ca_file.as_deref());
+        Some(Arc::new(trust.map_err(|error| {
+            SetUpError::setting("ca_file", error.to_string())
+        })?))
     } else {
         None
     };
@@ -340,7 +340,7 @@ fn connectable(
                 place,
                 servers,
                 password.as_ref(),
-                trust.map(|trust| Arc::clone(&trust.config)),
+                trust.cloned(),
                 settings.timeout,
                 settings.pool_size,
             ))),
@@ -348,7 +348,7 @@ fn connectable(
                 place,
                 servers,
                 password.as_ref(),
-                trust.map(|trust| trust.roots.as_slice()),
+                trust.cloned(),
                 settings.pool_size,
             )),
         });
@@ -361,22 +361,6 @@ fn wants_tls(place: &Place, tls: SqlTls) -> bool {
         (Place::Socket(_), _) | (_, SqlTls::Never) => false,
         (_, SqlTls::Always) => true,
         (place, SqlTls::Remote) => !place.is_local(),
-    }
-}
-
-/// Whom to trust, in the forms of both clients.
-struct Trust {
-    config: Arc<ClientConfig>,
-    roots: Vec<CertificateDer<'static>>,
-}
-
-impl Trust {
-    fn read(servers: &SqlServers) -> Result<Self, TrustError> {
-        let ca_file = servers.ca_file.as_deref();
-        Ok(Self {
-            config: Arc::new(postern_trust::client_config(ca_file)?),
-            roots: postern_trust::roots(ca_file)?,
-        })
     }
 }
 

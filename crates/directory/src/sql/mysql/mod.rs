@@ -1,54 +1,55 @@
 //! MySQL and MariaDB.
 
-use std::time::{Duration, Instant};
+mod prelude;
+mod secured;
+
+use std::sync::Arc;
+use std::time::Instant;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, Opts, OptsBuilder, Params, SslOpts, Value};
-use rustls::pki_types::CertificateDer;
+use mysql_async::{Conn, Error, OptsBuilder, Params, Value};
+use rustls::ClientConfig;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::debug;
 
-use super::place::Place;
-use super::pool::Pool;
-use super::query::Query;
-use super::rows::{Cell, ROWS_MAX, Rows};
-use super::settings::SqlServers;
+use self::secured::{KEEPALIVE, Secured};
 use crate::failover::Fault;
+use crate::sql::place::Place;
+use crate::sql::pool::Pool;
+use crate::sql::query::Query;
+use crate::sql::rows::{Cell, ROWS_MAX, Rows};
+use crate::sql::settings::SqlServers;
 
 /// One server.
 pub(super) struct MySql {
-    options: Opts,
+    options: OptsBuilder,
+    secured: Option<Secured>,
     pool: Pool<Conn>,
 }
 
 impl MySql {
-    /// `roots` are what the server's certificate must lead up to; `None` for a connection in the clear.
+    /// `tls` says whose certificate is taken; `None` for a connection in the clear. A Unix socket needs none.
     pub(super) fn new(
         place: &Place,
         servers: &SqlServers,
         password: Option<&SecretString>,
-        roots: Option<&[CertificateDer<'static>]>,
+        tls: Option<Arc<ClientConfig>>,
         pool_size: usize,
     ) -> Self {
-        let mut options = OptsBuilder::default()
+        let options = OptsBuilder::default()
             .user(Some(&servers.user))
             .pass(password.map(|password| password.expose_secret()))
             .db_name(Some(&servers.database))
             .prefer_socket(false)
-            .tcp_keepalive(Some(Duration::from_secs(60)));
-        options = match place {
-            Place::Tcp { host, port } => options.ip_or_hostname(host).tcp_port(*port),
-            Place::Socket(path) => options.socket(path.to_str()),
+            .tcp_keepalive(Some(KEEPALIVE));
+        let (options, secured) = match (place, tls) {
+            (Place::Tcp { host, port }, Some(tls)) => (options, Some(Secured::new(host, *port, tls))),
+            (Place::Tcp { host, port }, None) => (options.ip_or_hostname(host).tcp_port(*port), None),
+            (Place::Socket(path), _) => (options.socket(path.to_str()), None),
         };
-        if let Some(roots) = roots {
-            let roots = roots.iter().map(|root| root.to_vec().into()).collect();
-            let tls = SslOpts::default()
-                .with_root_certs(roots)
-                .with_disable_built_in_roots(true);
-            options = options.ssl_opts(tls);
-        }
         Self {
-            options: options.into(),
+            options,
+            secured,
             pool: Pool::new(pool_size),
         }
     }
@@ -65,12 +66,20 @@ impl MySql {
                 Err(fault) => debug!(target: "postern::directory", ?fault, "connection was stale"),
             }
         }
-        let mut connection = Conn::new(self.options.clone())
-            .await
-            .map_err(|error| Fault::Server(tell(&error)))?;
+        let mut connection = self.connect().await?;
         let rows = ask_on(&mut connection, query, whole).await?;
         lease.give_back(connection);
         Ok(rows)
+    }
+
+    async fn connect(&self) -> Result<Conn, Fault> {
+        let options = self.options.clone();
+        match &self.secured {
+            Some(secured) => secured.connect(options).await,
+            None => Conn::new(options)
+                .await
+                .map_err(|error| Fault::Server(tell(&error))),
+        }
     }
 }
 
@@ -142,7 +151,7 @@ const fn is_of_data(code: u16) -> bool {
 }
 
 fn tell(error: &Error) -> String {
-    super::ask::one_line(&error.to_string())
+    crate::sql::ask::one_line(&error.to_string())
 }
 
 #[cfg(test)]
