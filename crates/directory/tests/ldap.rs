@@ -413,6 +413,15 @@ async fn tls_that_breaks_after_the_handshake_makes_no_wrong_password() {
             let url = settings.servers[0].clone();
             let reason = unavailable(check(&only_ldap(settings).await, "acaird", "pass word").await);
             assert!(reason.contains(&url), "{reason}");
+            assert!(
+                !reason.contains("premature end") && !reason.contains("channel"),
+                "{reason}"
+            );
+            let cause = reason.to_lowercase();
+            assert!(
+                cause.contains("certificate") || cause.contains("closed") || cause.contains("reset"),
+                "{reason}"
+            );
         }
     }
     assert_eq!(count(&slapd.log(), "BIND"), 0, "nothing goes in the clear");

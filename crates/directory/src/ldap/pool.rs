@@ -10,7 +10,7 @@ use ldap3::{
 };
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tracing::debug;
 
 use super::code::tell;
@@ -18,6 +18,9 @@ use crate::failover::Fault;
 
 /// How long an unused connection is kept. Servers and firewalls drop idle ones unseen, often after 5 minutes or more.
 const IDLE_MAX: Duration = Duration::from_secs(240);
+
+/// How long the cause of a broken connection is waited for: its task has as good as ended.
+const CAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Who searches.
 #[derive(Clone)]
@@ -37,14 +40,40 @@ pub(crate) struct Pool {
 }
 
 struct Idle {
-    handle: Handle,
+    line: Line,
     since: Instant,
+}
+
+/// A connection, and why it ended once it has.
+struct Line {
+    handle: Handle,
+    cause: oneshot::Receiver<String>,
+}
+
+impl Line {
+    /// What broke. The library's own words for a connection that ended under a question do not say why it did.
+    async fn broken(&mut self, error: LdapError) -> Fault {
+        let ended = matches!(
+            error,
+            LdapError::EndOfStream
+                | LdapError::OpSend { .. }
+                | LdapError::ResultRecv { .. }
+                | LdapError::IdScrubSend { .. }
+        );
+        if !ended {
+            return broken(error);
+        }
+        match tokio::time::timeout(CAUSE_MAX, &mut self.cause).await {
+            Ok(Ok(cause)) => Fault::Server(cause),
+            Ok(Err(_)) | Err(_) => broken(error),
+        }
+    }
 }
 
 /// One connection, for one caller. Unless given back it is closed: its state is not known.
 struct Lease<'a> {
     pool: &'a Pool,
-    handle: Handle,
+    line: Line,
     /// Whether it was used before, so that the server may have closed it meanwhile.
     reused: bool,
     _permit: SemaphorePermit<'a>,
@@ -88,14 +117,14 @@ impl Pool {
     ) -> Result<(Vec<SearchEntry>, LdapResult), Fault> {
         let mut lease = self.lease(deadline).await?;
         let result = match lease.search(search).await {
-            Err(error) if lease.reused => {
-                debug!(target: "postern::directory", server = %self.url, %error, "connection was stale");
+            Err(fault) if lease.reused => {
+                debug!(target: "postern::directory", server = %self.url, ?fault, "connection was stale");
                 lease.renew().await?;
                 lease.search(search).await
             }
             result => result,
         };
-        let (entries, result) = result.map_err(broken)?.into_parts();
+        let (entries, result) = result?.into_parts();
         if matches!(result.rc, 0 | 4 | 32) {
             lease.give_back();
         }
@@ -142,15 +171,15 @@ impl Pool {
         deadline: Instant,
     ) -> Result<(LdapResult, Lease<'_>), Fault> {
         let mut lease = self.lease(deadline).await?;
-        let result = match lease.handle.simple_bind(name, password.expose_secret()).await {
-            Err(error) if lease.reused => {
-                debug!(target: "postern::directory", server = %self.url, %error, "connection was stale");
+        let result = match lease.bind(name, password).await {
+            Err(fault) if lease.reused => {
+                debug!(target: "postern::directory", server = %self.url, ?fault, "connection was stale");
                 lease.renew().await?;
-                lease.handle.simple_bind(name, password.expose_secret()).await
+                lease.bind(name, password).await
             }
             result => result,
         };
-        Ok((result.map_err(broken)?, lease))
+        Ok((result?, lease))
     }
 
     async fn lease(&self, deadline: Instant) -> Result<Lease<'_>, Fault> {
@@ -160,44 +189,52 @@ impl Pool {
             .await
             .map_err(|_| busy())?
             .map_err(|_| busy())?;
-        let (handle, reused) = match self.take_idle() {
-            Some(handle) => (handle, true),
+        let (line, reused) = match self.take_idle() {
+            Some(line) => (line, true),
             None => (self.connect().await?, false),
         };
         Ok(Lease {
             pool: self,
-            handle,
+            line,
             reused,
             _permit: permit,
         })
     }
 
-    fn take_idle(&self) -> Option<Handle> {
+    fn take_idle(&self) -> Option<Line> {
         let mut idle = self.idle.lock();
-        while let Some(Idle { mut handle, since }) = idle.pop() {
-            if since.elapsed() < IDLE_MAX && !handle.is_closed() {
-                return Some(handle);
+        while let Some(Idle { mut line, since }) = idle.pop() {
+            if since.elapsed() < IDLE_MAX && !line.handle.is_closed() {
+                return Some(line);
             }
         }
         None
     }
 
-    async fn connect(&self) -> Result<Handle, Fault> {
-        let (connection, mut handle) = LdapConnAsync::with_settings(self.settings.clone(), &self.url)
+    async fn connect(&self) -> Result<Line, Fault> {
+        let (connection, handle) = LdapConnAsync::with_settings(self.settings.clone(), &self.url)
             .await
             .map_err(broken)?;
         let url = self.url.clone();
+        let (ended, cause) = oneshot::channel();
         // Ends when the last handle is dropped.
         tokio::spawn(async move {
-            if let Err(error) = connection.drive().await {
-                debug!(target: "postern::directory", server = %url, %error, "connection lost");
-            }
+            let cause = match connection.drive().await {
+                Ok(()) => "the server closed the connection".to_owned(),
+                Err(error) => {
+                    debug!(target: "postern::directory", server = %url, %error, "connection lost");
+                    error.to_string()
+                }
+            };
+            let _ = ended.send(cause);
         });
+        let mut line = Line { handle, cause };
         if let Some(identity) = &self.identity {
-            let result = handle
-                .simple_bind(&identity.dn, identity.password.expose_secret())
-                .await
-                .map_err(broken)?;
+            let password = identity.password.expose_secret();
+            let result = match line.handle.simple_bind(&identity.dn, password).await {
+                Ok(result) => result,
+                Err(error) => return Err(line.broken(error).await),
+            };
             if result.rc != 0 {
                 return Err(Fault::Server(format!(
                     "cannot bind as {}: {}",
@@ -206,27 +243,38 @@ impl Pool {
                 )));
             }
         }
-        Ok(handle)
+        Ok(line)
     }
 }
 
 impl Lease<'_> {
-    async fn search(&mut self, search: &Search<'_>) -> Result<Found, LdapError> {
+    async fn search(&mut self, search: &Search<'_>) -> Result<Found, Fault> {
         let options = SearchOptions::new()
             .deref(DerefAliases::Never)
             .sizelimit(search.limit);
         let found = self
+            .line
             .handle
             .with_search_options(options)
             .search(search.base, search.scope, search.filter, search.attributes)
-            .await?;
-        Ok(Found(found))
+            .await;
+        match found {
+            Ok(found) => Ok(Found(found)),
+            Err(error) => Err(self.line.broken(error).await),
+        }
+    }
+
+    async fn bind(&mut self, name: &str, password: &SecretString) -> Result<LdapResult, Fault> {
+        match self.line.handle.simple_bind(name, password.expose_secret()).await {
+            Ok(result) => Ok(result),
+            Err(error) => Err(self.line.broken(error).await),
+        }
     }
 
     /// Puts a new connection in the place of one that turned out dead. Its idle sisters are most likely dead too.
     async fn renew(&mut self) -> Result<(), Fault> {
         self.pool.idle.lock().clear();
-        self.handle = self.pool.connect().await?;
+        self.line = self.pool.connect().await?;
         self.reused = false;
         Ok(())
     }
@@ -235,7 +283,7 @@ impl Lease<'_> {
         let mut idle = self.pool.idle.lock();
         idle.retain(|idle| idle.since.elapsed() < IDLE_MAX);
         idle.push(Idle {
-            handle: self.handle,
+            line: self.line,
             since: Instant::now(),
         });
     }
@@ -244,8 +292,10 @@ impl Lease<'_> {
 impl Bound<'_> {
     /// Who the server says is bound: `dn:…` or `u:…` (RFC 4532).
     pub(crate) async fn who_am_i(&mut self) -> Result<String, Fault> {
-        let answer = self.0.handle.extended(WhoAmI).await.map_err(broken)?;
-        let ldap3::result::ExopResult(exop, result) = answer;
+        let ldap3::result::ExopResult(exop, result) = match self.0.line.handle.extended(WhoAmI).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.0.line.broken(error).await),
+        };
         if result.rc != 0 {
             return Err(Fault::Question(format!(
                 "it does not tell who is bound, which `direct_bind` needs: {}",
@@ -261,7 +311,7 @@ impl Bound<'_> {
         &mut self,
         search: &Search<'_>,
     ) -> Result<(Vec<SearchEntry>, LdapResult), Fault> {
-        Ok(self.0.search(search).await.map_err(broken)?.into_parts())
+        Ok(self.0.search(search).await?.into_parts())
     }
 
     /// The connection can be bound again by the next one.
