@@ -540,4 +540,49 @@ mod tests {
             );
         }
     }
+
+    /// A login that the first directory knows is denied by that one alone. So that its time tells nothing, all are asked before it
+    /// about a login that nobody has, and the denial comes no sooner than that took.
+    #[tokio::test]
+    async fn the_first_denial_tells_nothing_by_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = |name: &str, login: &str| {
+            let database = folder.path().join(name);
+            let store = crate::UserStore::open(&database).unwrap();
+            store.add(login, &SecretString::from("pass word"), &[]).unwrap();
+            DirectorySettings::Users(UsersSettings {
+                database,
+                ..UsersSettings::default()
+            })
+        };
+        let directories = Directories::open(vec![own("one", "acaird"), own("other", "boss")])
+            .await
+            .unwrap();
+        let asked = || -> Vec<bool> {
+            let states = directories
+                .list
+                .iter()
+                .map(|directory| directory.health.was_asked());
+            states.collect()
+        };
+        assert!(directories.pace.is_blank(Instant::now()));
+        assert_eq!(asked(), [false, false]);
+        let begun = Instant::now();
+        let verdict = directories
+            .check_password("acaird", &SecretString::from("wrong"))
+            .await;
+        let took = begun.elapsed();
+        assert_eq!(verdict, PasswordVerdict::Denied(DenyReason::WrongPassword));
+        assert_eq!(asked(), [true, true], "the second one for comparison alone");
+        assert!(!directories.pace.is_blank(Instant::now()));
+        // What a check that takes no time waits for is what the comparison took, or more.
+        let held_back = directories.pace.wait(Duration::ZERO);
+        assert!(held_back > Duration::ZERO);
+        assert!(took >= held_back, "{took:?} {held_back:?}");
+
+        // Of one alone nothing could be told.
+        let alone = Directories::open(vec![own("alone", "acaird")]).await.unwrap();
+        alone.compare().await;
+        assert!(!alone.list[0].health.was_asked());
+    }
 }

@@ -117,6 +117,11 @@ impl Health {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn was_asked(&self) -> bool {
+        self.0.lock().asked.is_some()
+    }
+
     /// Whether a login may ask now; if not, why. One that keeps all waiting is tried by one login at a time.
     fn admits(&self, now: Instant) -> Result<(), String> {
         let mut seen = self.0.lock();
