@@ -123,6 +123,23 @@ async fn the_certificate_follows_the_name_asked_for() {
     }
 }
 
+/// What may not stand in SNI (RFC 6066 section 3): rustls takes an address for no name, and ends what is no host name.
+#[tokio::test]
+async fn names_that_are_none() {
+    let bench = bench();
+    let mut greeter = Greeter::start(bench.server(&["ec", "rsa"], None));
+    let (output, facts) = greeter.s_client(&bench, "-servername 192.0.2.1").await;
+    assert!(output.contains("subject=CN = ec.test\n"), "{output}");
+    assert_eq!(facts.unwrap().sni, None);
+    for name in ["rsa..test", "rsa!test", "-rsa.test"] {
+        let (_, facts) = greeter.s_client(&bench, &format!("-servername {name}")).await;
+        assert!(
+            matches!(facts, Err(HandshakeError::Protocol(_))),
+            "{name}: {facts:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn client_certificates_are_recorded_and_never_refused() {
     let bench = bench();
