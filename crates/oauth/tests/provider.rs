@@ -417,13 +417,48 @@ async fn of_two_providers_each_sees_its_own_tokens() {
     assert_eq!(one.requests("introspect"), 0);
 }
 
+/// Who has an opaque token can use it: one provider is shown it, and no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_opaque_token_is_shown_to_the_provider_of_the_login_alone() {
+    let (one, two) = (OauthProvider::start(), OauthProvider::start());
+    let of = |provider: &OauthProvider, domain: &str| {
+        let asked = by_asking(provider, IntrospectionStyle::Standard, Duration::ZERO);
+        let mut settings = settings(provider, asked);
+        settings.rules.domains = vec![domain.into()];
+        settings
+    };
+    let verifier = open(vec![of(&one, "elsewhere.test"), of(&two, "relay.test")]);
+    let token = SecretString::from(two.opaque(json!({})));
+    #[rustfmt::skip]
+    let cases = [
+        // who the client says it is         whether it is taken  questions of the one, of the other
+        (Some("you@relay.test"),             true,                0, 1),
+        (Some("you@RELAY.test"),             true,                0, 2),
+        (Some("you@elsewhere.test"),         false,               1, 2),
+        (Some("you@third.test"),             false,               1, 2),
+        (Some("you"),                        false,               1, 2),
+        (None,                               false,               1, 2),
+    ];
+    for (identity, taken, of_one, of_two) in cases {
+        let got = verifier.verify(&token, identity).await;
+        assert_eq!(matches!(got, Verdict::Owner(_)), taken, "{identity:?}: {got:?}");
+        assert_eq!(one.requests("introspect"), of_one, "{identity:?}");
+        assert_eq!(two.requests("introspect"), of_two, "{identity:?}");
+    }
+    let got = verdict(&verifier, "opaque").await;
+    assert!(got.contains("`domains`"), "{got}");
+    // One alone is asked whatever the client says, or does not.
+    let alone = open(vec![of(&two, "relay.test")]);
+    assert_eq!(verdict(&alone, &two.opaque(json!({}))).await, OWNER);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn why_a_token_is_refused() {
     let provider = OauthProvider::start();
     let verifier = open(vec![settings(&provider, by_keys(KeySource::Discovery))]);
     let changes = json!({"aud": "account", "exp": unix_now() - 3_600});
     let explanation = verifier
-        .explain(&SecretString::from(provider.token(changes)))
+        .explain(&SecretString::from(provider.token(changes)), None)
         .await;
     let failed: Vec<&str> = explanation
         .steps
@@ -433,7 +468,7 @@ async fn why_a_token_is_refused() {
         .collect();
     assert_eq!(failed, ["exp", "audience"], "{explanation:#?}");
     let right = verifier
-        .explain(&SecretString::from(provider.token(Value::Null)))
+        .explain(&SecretString::from(provider.token(Value::Null)), None)
         .await;
     assert!(matches!(right.verdict, Verdict::Owner(_)), "{right:#?}");
     assert!(

@@ -32,13 +32,14 @@ pub struct Explanation {
 
 impl Verifier {
     /// Goes through all rules for a token, as a login would, but does not stop at the first that refuses.
-    pub async fn explain(&self, token: &SecretString) -> Explanation {
-        let verdict = self.verify(token, None).await;
+    /// `identity` is who the client would say it is.
+    pub async fn explain(&self, token: &SecretString, identity: Option<&str>) -> Explanation {
+        let verdict = self.verify(token, identity).await;
         let token = token.expose_secret();
         let mut steps = Vec::new();
         let issuer = match Form::of(token) {
             Ok(Form::Signed(signed)) => self.explain_signed(token, &signed, &mut steps).await,
-            Ok(Form::Opaque) => self.explain_opaque(token, &mut steps).await,
+            Ok(Form::Opaque) => self.explain_opaque(token, identity, &mut steps).await,
             Err(refusal) => {
                 steps.push(step("form", "not to be read".into(), Err(refusal)));
                 None
@@ -87,22 +88,27 @@ impl Verifier {
         Some(provider.issuer().to_owned())
     }
 
-    async fn explain_opaque(&self, token: &str, steps: &mut Vec<Step>) -> Option<String> {
+    async fn explain_opaque(
+        &self,
+        token: &str,
+        identity: Option<&str>,
+        steps: &mut Vec<Step>,
+    ) -> Option<String> {
         steps.push(step(
             "form",
             "opaque: only its provider can read it".into(),
             Ok(()),
         ));
-        let mut last = None;
-        for provider in self.askable(None) {
-            asked(provider, token, steps).await;
-            last = Some(provider.issuer().to_owned());
+        match self.provider_of(identity) {
+            Ok(provider) => {
+                asked(provider, token, steps).await;
+                Some(provider.issuer().to_owned())
+            }
+            Err(refusal) => {
+                steps.push(step("provider", "no one that can be asked".into(), Err(refusal)));
+                None
+            }
         }
-        if last.is_none() {
-            let problem = Err(Refusal::NoProvider("opaque"));
-            steps.push(step("provider", "none that can be asked".into(), problem));
-        }
-        last
     }
 }
 

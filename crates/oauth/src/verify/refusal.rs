@@ -14,6 +14,11 @@ pub enum Refusal {
     /// No provider that checks signatures or can be asked is there for a token of this form.
     #[error("the token is {0}, and no provider is configured that checks such")]
     NoProvider(&'static str),
+    /// Several providers could be asked about a token that says nothing, and the client's name chooses none of them.
+    #[error(
+        "the token is opaque, and the client's name chooses none of several providers: give each its `domains`, and log in with the whole address"
+    )]
+    WhichProvider,
     /// Its issuer is not configured.
     #[error("no provider is configured for the issuer {0}")]
     UnknownIssuer(Shown),

@@ -108,8 +108,8 @@ impl Verifier {
         }
     }
 
-    /// Finds out whose a token is. `identity` is who the client says it is, if it does: it chooses among providers that
-    /// vouch for certain domains alone. Whether the owner is that one is for the caller to see.
+    /// Finds out whose a token is. `identity` is who the client says it is, if it does: it chooses the provider
+    /// that is shown an opaque token. Whether the owner is that one is for the caller to see.
     pub async fn verify(&self, token: &SecretString, identity: Option<&str>) -> Verdict {
         let token = token.expose_secret();
         let result = match Form::of(token) {
@@ -141,35 +141,29 @@ impl Verifier {
         provider.check_signed(token, signed).await
     }
 
-    /// Asks one provider after the other that may vouch for the client, until one knows the token.
     async fn opaque(&self, token: &str, identity: Option<&str>) -> Result<Owner, Trouble> {
-        let mut trouble: Option<Trouble> = None;
-        for provider in self.askable(identity) {
-            match provider.check_opaque(token).await {
-                Ok(owner) => return Ok(owner),
-                // Another may know it.
-                Err(Trouble::Refused(Refusal::Inactive)) => {
-                    trouble.get_or_insert_with(|| Refusal::Inactive.into());
-                }
-                Err(refused @ Trouble::Refused(_)) => return Err(refused),
-                // Its own, or not: that cannot be told.
-                Err(outage) => trouble = Some(outage),
-            }
-        }
-        Err(trouble.unwrap_or_else(|| Refusal::NoProvider("opaque").into()))
+        self.provider_of(identity)?.check_opaque(token).await
     }
 
-    pub(super) fn askable(&self, identity: Option<&str>) -> impl Iterator<Item = &Provider> {
-        let may_vouch = move |provider: &&Provider| {
+    /// The one provider that is shown an opaque token: who has it can use it, so no other is. A name with a domain chooses among
+    /// those that vouch for it; one that can be asked needs no choice.
+    pub(super) fn provider_of(&self, identity: Option<&str>) -> Result<&Provider, Refusal> {
+        let may_vouch = |provider: &&Provider| {
             identity
                 .filter(|identity| identity.contains('@'))
                 .is_none_or(|identity| provider.settings.rules.covers(identity))
         };
-        self.providers
+        let mut found = self
+            .providers
             .iter()
             .map(Arc::as_ref)
             .filter(|provider| provider.can_be_asked())
-            .filter(may_vouch)
+            .filter(may_vouch);
+        match (found.next(), found.next()) {
+            (Some(provider), None) => Ok(provider),
+            (Some(_), Some(_)) => Err(Refusal::WhichProvider),
+            (None, _) => Err(Refusal::NoProvider("opaque")),
+        }
     }
 
     /// Fetches keys that are due, asks those that can be asked about a token that nobody has, and says how each provider does.

@@ -19,6 +19,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<ProviderSettings> {
     let mut settings: Vec<ProviderSettings> = Vec::new();
     let tables = &c.file.auth.provider.value;
     check_use(c);
+    check_opaque(c);
     for table in tables {
         let Some(issuer) = &table.issuer else { continue };
         if settings.iter().any(|other| other.rules.issuer == issuer.value) {
@@ -67,6 +68,52 @@ fn check_use(c: &mut Checking<'_>) {
             "never asked",
             "add \"OAUTHBEARER\" and \"XOAUTH2\" to `mechanisms` in [auth]",
         );
+    }
+}
+
+/// Providers that could be asked about the same opaque token. Each would see what opens the accounts of the other.
+fn check_opaque(c: &mut Checking<'_>) {
+    let is_asked =
+        |table: &&ProviderTable| table.introspection_url.is_some() || table.tokeninfo_url.is_some();
+    let name = |table: &ProviderTable| {
+        table
+            .issuer
+            .as_ref()
+            .map_or("?", |issuer| &issuer.value)
+            .to_owned()
+    };
+    let tables: Vec<&ProviderTable> = c
+        .file
+        .auth
+        .provider
+        .iter()
+        .map(|at| &at.value)
+        .filter(is_asked)
+        .collect();
+    for (at, table) in tables.iter().enumerate() {
+        let shared = tables[..at].iter().find(|other| {
+            let both = |domain: &str| {
+                other
+                    .domains
+                    .iter()
+                    .any(|theirs| theirs.eq_ignore_ascii_case(domain))
+            };
+            table.domains.is_empty()
+                || other.domains.is_empty()
+                || table.domains.iter().any(|domain| both(domain))
+        });
+        if let Some(other) = shared {
+            c.problems.error(
+                table.issuer.as_ref().and_then(|issuer| issuer.span.clone()),
+                format!(
+                    "{} and {} could be asked about the same tokens",
+                    name(other),
+                    name(table)
+                ),
+                "each would be shown the tokens of the other",
+                "give each its own `domains`: a token goes to the provider of the login's domain",
+            );
+        }
     }
 }
 
