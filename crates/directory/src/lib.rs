@@ -25,6 +25,7 @@ mod foreign;
 mod hashing;
 mod keys;
 pub mod ldap;
+mod mark;
 mod pace;
 pub mod pam;
 mod recent;

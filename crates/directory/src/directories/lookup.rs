@@ -90,6 +90,17 @@ impl Directories {
     /// Own users, LDAP and SQL can be asked that, saslauthd and Dovecot cannot. Whether an account of LDAP is locked is read
     /// from its entry, as far as the entry tells.
     pub async fn find_account(&self, login: &str) -> PasswordVerdict {
+        match self.find_marked(login).await {
+            PasswordVerdict::Granted(account) => PasswordVerdict::Granted(Account {
+                proof: account.proof.clone().otherwise(),
+                ..account
+            }),
+            verdict => verdict,
+        }
+    }
+
+    /// The same, with the mark of its password where the directory shows anything of it.
+    pub(super) async fn find_marked(&self, login: &str) -> PasswordVerdict {
         let Some(login) = normal(login) else {
             return PasswordVerdict::Denied(DenyReason::Malformed);
         };
@@ -133,10 +144,17 @@ impl Directory {
             _ => Ok(KeyFinding::Denied(DenyReason::UnknownUser)),
         };
         let found = found.map(|finding| match finding {
-            KeyFinding::Found { account, key } => KeyFinding::Found {
-                account: self.with_proof(account, login),
-                key,
-            },
+            KeyFinding::Found { account, key } => {
+                let account = self.with_proof(account, login);
+                let proof = match &self.kind {
+                    Kind::Users(_) => account.proof.clone(),
+                    _ => account.proof.clone().by_key(kind, &key),
+                };
+                KeyFinding::Found {
+                    account: Account { proof, ..account },
+                    key,
+                }
+            }
             denied => denied,
         });
         self.watch(found, begun)
@@ -169,7 +187,7 @@ impl Directory {
             Kind::Users(_) | Kind::Saslauthd(_) | Kind::Dovecot(_) | Kind::Pam(_) => return account,
         };
         let proof = if can_be_asked {
-            Proof::foreign(login)
+            account.proof.clone().asked_about(login)
         } else {
             Proof::default()
         };

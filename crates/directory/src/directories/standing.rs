@@ -4,8 +4,11 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use postern_sasl::StoredKey;
 
 use super::{Directories, Kind};
+use crate::keys::{KeyKind, KeyVerdict};
+use crate::mark::Mark;
 use crate::users::OwnProof;
 use crate::verdict::{Account, DenyReason, Finding, PasswordVerdict};
 
@@ -15,6 +18,20 @@ use crate::verdict::{Account, DenyReason, Finding, PasswordVerdict};
 #[derive(Clone, Debug, Default)]
 pub struct Proof {
     by: By,
+    /// What of it can be seen to change. Own users have theirs within [`OwnProof`].
+    evidence: Evidence,
+}
+
+/// What has proved a login in a directory of somebody else's, as far as it can be recognised.
+#[derive(Clone, Debug, Default)]
+enum Evidence {
+    /// A certificate, a ticket, a token; or a password of which nothing can be read.
+    #[default]
+    Unseen,
+    /// The password.
+    Password(Mark),
+    /// A key.
+    Key(KeyKind, Mark),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -53,14 +70,45 @@ impl Proof {
     pub(crate) fn own(proof: OwnProof) -> Self {
         Self {
             by: By::Own(Box::new(proof)),
+            evidence: Evidence::Unseen,
         }
     }
 
-    /// Of a directory that can be asked about this login again.
-    pub(crate) fn foreign(login: &str) -> Self {
+    /// Of a password with this mark, if there is one.
+    pub(crate) fn of_password(mark: Option<Mark>) -> Self {
+        Self {
+            by: By::Silent,
+            evidence: mark.map_or(Evidence::Unseen, Evidence::Password),
+        }
+    }
+
+    /// The same of a directory that can be asked about this login again.
+    pub(super) fn asked_about(self, login: &str) -> Self {
         Self {
             by: By::Foreign(login.into()),
+            ..self
         }
+    }
+
+    /// The same, proved by a key.
+    pub(super) fn by_key(self, kind: &KeyKind, key: &StoredKey) -> Self {
+        Self {
+            evidence: Evidence::Key(kind.clone(), mark_of(key)),
+            ..self
+        }
+    }
+
+    /// The same, proved by no password and by no key.
+    pub(super) fn otherwise(self) -> Self {
+        Self {
+            evidence: Evidence::Unseen,
+            ..self
+        }
+    }
+
+    /// Whether the password of an account is another one now. Where nothing can be read any more, nothing is known.
+    fn differs(&self, now: &Self) -> bool {
+        matches!((&self.evidence, &now.evidence), (Evidence::Password(then), Evidence::Password(now)) if then != now)
     }
 
     /// Whether it is about an own user.
@@ -79,18 +127,44 @@ impl Proof {
     }
 }
 
+/// The mark of a key.
+fn mark_of(key: &StoredKey) -> Mark {
+    let text = key.to_text();
+    Mark::of([text.as_bytes()])
+}
+
 impl Directories {
     /// Finds out whether a login would be granted again to a client at `peer`, as far as that can be told without its password.
     pub async fn standing(&self, proof: &Proof, peer: Option<IpAddr>) -> Standing {
         match &proof.by {
             By::Silent => Standing::Unknown,
-            By::Foreign(login) => match self.find_account(login).await {
-                PasswordVerdict::Granted(account) => Standing::Holds(Box::new(account)),
-                PasswordVerdict::Denied(reason) => Standing::Gone(reason),
-                PasswordVerdict::Unavailable { .. } => Standing::Unknown,
-            },
+            By::Foreign(login) => self.standing_of_foreign(proof, login, peer).await,
             By::Own(proof) => self.standing_of_own(proof, peer).await,
         }
+    }
+
+    async fn standing_of_foreign(&self, proof: &Proof, login: &str, peer: Option<IpAddr>) -> Standing {
+        let account = match self.find_marked(login).await {
+            PasswordVerdict::Granted(account) => account,
+            PasswordVerdict::Denied(reason) => return Standing::Gone(reason),
+            PasswordVerdict::Unavailable { .. } => return Standing::Unknown,
+        };
+        if proof.differs(&account.proof) {
+            return Standing::Gone(DenyReason::PasswordChanged);
+        }
+        if let Evidence::Key(kind, then) = &proof.evidence {
+            match self.lookup_key_from(login, kind, peer).await {
+                KeyVerdict::Found { key, .. } if mark_of(&key) == *then => {}
+                KeyVerdict::Found { .. } => return Standing::Gone(DenyReason::PasswordChanged),
+                KeyVerdict::Denied(reason) => return Standing::Gone(reason),
+                KeyVerdict::Unavailable { .. } => return Standing::Unknown,
+            }
+        }
+        Standing::Holds(Box::new(Account {
+            // What it was at the login, so that two changes are two changes.
+            proof: proof.clone(),
+            ..account
+        }))
     }
 
     async fn standing_of_own(&self, proof: &OwnProof, peer: Option<IpAddr>) -> Standing {

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::account::{self, take_secrets};
+use super::changed;
 use super::code::{of_search, of_user_bind};
 use super::fleet::{Fleets, Server};
 use super::groups::{Grouping, Via};
@@ -17,7 +18,7 @@ use super::pool::{Bound, Search};
 use super::settings::{LdapCheck, LdapSettings, SearchScope};
 use super::state;
 use super::template::Template;
-use crate::directories::{Environment, SetUpError};
+use crate::directories::{Environment, Proof, SetUpError};
 use crate::failover::Fault;
 use crate::foreign::KeyMaker;
 use crate::hashing::Hashing;
@@ -140,7 +141,12 @@ impl Ldap {
         let fleet = self.fleets.current(end).await?;
         let ask = async |index: usize, deadline| {
             let server = &fleet.servers[index];
-            let found = match self.entry_of(server, login, Also::State, deadline).await? {
+            // What a password is compared with shows its change, too.
+            let also = match self.settings.check {
+                LdapCheck::Compare => Also::Passwords,
+                _ => Also::State,
+            };
+            let found = match self.entry_of(server, login, also, deadline).await? {
                 Entries::One(found) => found,
                 Entries::None(reason) => return Ok(Finding::Denied(reason)),
             };
@@ -149,7 +155,7 @@ impl Ldap {
             if let Some(reason) = refusal.filter(|reason| *reason != DenyReason::PasswordExpired) {
                 return Ok(Finding::Denied(reason));
             }
-            self.finish(Via::Pool(&server.searches), &found.entry, login, deadline)
+            self.finish(Via::Pool(&server.searches), &found, login, deadline)
                 .await
         };
         fleet.failover.ask(end, ask).await
@@ -254,7 +260,7 @@ impl Ldap {
             match self.entry_of(server, login, also, deadline).await? {
                 Entries::One(found) => {
                     let refusal = state::refusal(&found.entry, Timestamp::now().as_second());
-                    let finding = self.finish(via(), &found.entry, login, deadline).await?;
+                    let finding = self.finish(via(), &found, login, deadline).await?;
                     Ok(Ok(match finding {
                         Finding::Granted(account) => (found, account, refusal),
                         Finding::Denied(reason) => (found, Account::default(), refusal.or(Some(reason))),
@@ -301,7 +307,7 @@ impl Ldap {
         let result = server.binds.bind(&found.entry.dn, password, deadline).await?;
         match of_user_bind(&result)? {
             None => {
-                self.finish(Via::Pool(&server.searches), &found.entry, login, deadline)
+                self.finish(Via::Pool(&server.searches), &found, login, deadline)
                     .await
             }
             Some(reason) => {
@@ -329,7 +335,7 @@ impl Ldap {
         };
         let finding = match self.own_entry(&mut bound, login).await? {
             Entries::One(found) => {
-                self.finish(Via::Bound(&mut bound), &found.entry, login, deadline)
+                self.finish(Via::Bound(&mut bound), &found, login, deadline)
                     .await?
             }
             Entries::None(reason) => Finding::Denied(reason),
@@ -411,6 +417,7 @@ impl Ldap {
         let mut list = vec![settings.login_attribute.clone()];
         list.extend(settings.mail_attributes.iter().cloned());
         list.extend(settings.member_of_attribute.clone());
+        list.extend(changed::ATTRIBUTES.iter().map(|&name| name.to_owned()));
         if also != Also::Nothing {
             list.extend(state::ATTRIBUTES.iter().map(|&name| name.to_owned()));
         }
@@ -437,11 +444,18 @@ impl Ldap {
     async fn finish(
         &self,
         via: Via<'_, '_>,
-        entry: &SearchEntry,
+        found: &Found,
         typed: &str,
         deadline: Instant,
     ) -> Result<Finding, Fault> {
+        let entry = &found.entry;
         let mut account = account::account(entry, self.filter.named(typed), &self.settings);
+        // A user may see more of his entry than who asks about it later: that would look like a change.
+        let mark = match &via {
+            Via::Pool(_) => changed::mark(entry, &found.passwords),
+            Via::Bound(_) => None,
+        };
+        account.proof = Proof::of_password(mark);
         let groups = self
             .grouping
             .find(via, entry, &account.login, &self.settings, deadline)

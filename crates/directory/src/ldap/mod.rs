@@ -9,6 +9,7 @@
 
 mod account;
 mod ask;
+mod changed;
 mod code;
 mod fleet;
 mod groups;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use postern_mail::Mailbox;
 use secrecy::SecretString;
 use tracing::warn;
+use zeroize::Zeroizing;
 
 use super::account::{self, Answer, Found, Purpose};
 use super::mysql::MySql;
@@ -15,11 +16,12 @@ use super::query::{Query, dialect};
 use super::rows::Rows;
 use super::settings::{SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};
 use super::sqlite::Sqlite;
-use crate::directories::{Environment, SetUpError};
+use crate::directories::{Environment, Proof, SetUpError};
 use crate::failover::{Failover, Fault};
 use crate::foreign::KeyMaker;
 use crate::hashing::Hashing;
 use crate::keys::{KeyFinding, KeyKind};
+use crate::mark::Mark;
 use crate::schemes::{SchemeRules, Stored};
 use crate::secret_file::read_secret;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
@@ -164,11 +166,13 @@ impl Sql {
         };
         let stored = Stored::parse(&text, &self.schemes)
             .map_err(|error| Outage::of_entry(format!("the stored password of {login:?}: {error}")))?;
+        let mark = Some(mark(Some(&text)));
         let hashed = self.hashing.verify(text, stored, password, found.enabled, asker);
         if !hashed.await? {
             return Ok(Finding::DeniedTo(name(&found), DenyReason::WrongPassword));
         }
-        self.finish(found, self.password_query.named(login), end).await
+        let finding = self.finish(found, self.password_query.named(login), end).await?;
+        Ok(marked(finding, mark))
     }
 
     /// The account of a login that was proved otherwise.
@@ -180,10 +184,28 @@ impl Sql {
         };
         let rows = self.ask(query, login, end).await?;
         match account::of_rows(&rows, purpose).map_err(Outage::new)? {
-            Answer::Found(found) => self.finish(found, query.named(login), end).await,
+            Answer::Found(found) => {
+                let mark = match purpose {
+                    Purpose::Password => Some(mark(found.stored.as_ref())),
+                    // Without an answer nothing is known of it.
+                    _ => self.password_mark(login, end).await.ok(),
+                };
+                let finding = self.finish(found, query.named(login), end).await?;
+                Ok(marked(finding, mark))
+            }
             Answer::Unknown => Ok(Finding::Denied(DenyReason::UnknownUser)),
             Answer::Ambiguous => Ok(Finding::Denied(DenyReason::Ambiguous)),
         }
+    }
+
+    /// The mark of the stored password, which another query than that for the account finds.
+    async fn password_mark(&self, login: &str, end: Instant) -> Result<Mark, Outage> {
+        let rows = self.ask(&self.password_query, login, end).await?;
+        let answer = account::of_rows(&rows, Purpose::Password).map_err(Outage::new)?;
+        Ok(match answer {
+            Answer::Found(found) => mark(found.stored.as_ref()),
+            Answer::Unknown | Answer::Ambiguous => mark(None),
+        })
     }
 
     /// Whether there are keys of this kind.
@@ -284,6 +306,21 @@ impl Server {
             Self::MySql(server) => server.ask(query, whole, deadline).await,
             Self::Sqlite(file) => file.ask(query, whole, deadline).await,
         }
+    }
+}
+
+/// The mark of a stored password; that there is none is one of its own.
+fn mark(stored: Option<&Zeroizing<String>>) -> Mark {
+    Mark::of(stored.map(|text| text.as_bytes()))
+}
+
+fn marked(finding: Finding, mark: Option<Mark>) -> Finding {
+    match finding {
+        Finding::Granted(account) => Finding::Granted(Account {
+            proof: Proof::of_password(mark),
+            ..account
+        }),
+        denied => denied,
     }
 }
 
