@@ -19,7 +19,7 @@ pub mod xtext;
 
 pub use address::{AddressError, AddressLimits, Domain, ForwardPath, Mailbox, ParseOptions, ReversePath};
 pub use envelope::{BodyKind, Envelope, Notify, Recipient, Ret};
-pub use login::{NoNormalForm, fold_login, normal_login};
+pub use login::{NoNormalForm, complete_login, fold_login, normal_login};
 pub use lookalike::{Lookalike, lookalikes};
 pub use mailbox_list::mailbox_list;
 pub use queue_id::QueueId;

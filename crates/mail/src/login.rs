@@ -1,5 +1,6 @@
 //! Logins that are meant to be the same one.
 
+mod complete;
 mod identifier;
 
 use unicode_normalization::UnicodeNormalization as _;
@@ -7,6 +8,8 @@ use unicode_normalization::char::is_combining_mark;
 
 use self::identifier::{breaks_bidi, is_identifier};
 use crate::{Mailbox, ParseOptions};
+
+pub use self::complete::complete_login;
 
 /// A text that is nobody's login: it has no normal form.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! Kerberos for the mechanism GSSAPI: what `postern_sasl` asks for, by the library.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use postern_sasl::{
     ContextAcceptor, ContextError, ContextFeatures, ContextInitiator, ContextStep, Principals,
@@ -114,8 +115,12 @@ impl SecurityContext for Established {
     }
 
     fn principals(&self) -> Result<Principals, ContextError> {
-        let (initiator, acceptor) = self.0.principals().map_err(unavailable)?;
-        Ok(Principals { initiator, acceptor })
+        let (initiator, acceptor, left) = self.0.principals().map_err(unavailable)?;
+        Ok(Principals {
+            initiator,
+            acceptor,
+            left: left.map(|seconds| Duration::from_secs(seconds.into())),
+        })
     }
 
     fn bits(&self) -> u32 {

@@ -281,6 +281,9 @@ pub(crate) enum AuthCommand {
         /// The file with the token; - is standard input
         #[arg(value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
         file: PathBuf,
+        /// The login that the client would name: it chooses the provider that is shown an opaque token
+        #[arg(long, value_name = "LOGIN")]
+        login: Option<String>,
         #[command(flatten)]
         json: JsonArg,
     },

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use parking_lot::Mutex;
 use postern_directory::Directories;
 use postern_directory::aliases::Aliases;
+use postern_mail::complete_login;
 use postern_net::listen;
 use postern_net::resolver::Resolver;
 use postern_net::tls::ServerTls;
@@ -239,8 +240,18 @@ impl Receiver {
     /// Lifts the bars of a login, of the network that an address is in, or of the two together; `None` for any. Gives how many.
     pub fn unbar(&self, network: Option<IpAddr>, login: Option<&str>) -> usize {
         let source = network.map(Source::Peer);
+        let settings = self.shared.deps.settings.load();
+        let domain = settings.auth.default_domain.as_deref();
         let mut throttle = self.shared.throttle.lock();
-        throttle.unbar(source.as_ref(), login, Instant::now())
+        let now = Instant::now();
+        let lifted = throttle.unbar(source.as_ref(), login, now);
+        // What was tried without a domain counts for the login that was meant.
+        match login.map(|login| complete_login(login, domain)) {
+            Some(meant) if Some(&*meant) != login => {
+                lifted + throttle.unbar(source.as_ref(), Some(&*meant), now)
+            }
+            _ => lifted,
+        }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

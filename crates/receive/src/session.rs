@@ -318,6 +318,7 @@ impl Session {
                 emails: shown.map_or(&[], |certificate| &certificate.emails),
             }),
             plus_offered: self.plus_offered,
+            ends_here: true,
             layers_possible: true,
             may_act: true,
             delay_max: None,

@@ -92,10 +92,14 @@ pub struct AuthSettings {
     /// Whether mechanisms that bind to the channel are offered under TLS 1.2 too. There most clients bind by `tls-unique`,
     /// which this server does not have. Default no.
     pub binding_in_tls12: bool,
+    /// Whether the channel that an NTLM client says it has seen must be that of its session. Default yes.
+    pub ntlm_channel_binding: bool,
     /// DIGEST-MD5's realm. Stored secrets are bound to it. Default the host name.
     pub realm: String,
     /// Names by which clients may call this server in DIGEST-MD5; empty takes any. Default the host name.
     pub service_names: Vec<String>,
+    /// The domain of logins that come without one, in ASCII and small letters. Default none: they stay as they are.
+    pub default_domain: Option<String>,
     /// Iterations shown for SCRAM accounts that do not exist: those of new keys. Default 16,384.
     pub scram_iterations: u32,
     /// How often directories other than own users are asked whether the login of an open session still holds: at most so
@@ -295,11 +299,13 @@ impl AuthSettings {
             least_bits: None,
             layers: Layers::default(),
             binding_in_tls12: false,
+            ntlm_channel_binding: true,
             realm: hostname.to_owned(),
             service_names: vec![hostname.to_owned()],
             scram_iterations: ITERATIONS_DEFAULT,
             recheck: Duration::from_secs(60),
             login_lifetime: Duration::from_secs(86_400),
+            default_domain: None,
             certificates: Vec::new(),
             kerberos: None,
             trust: LoginTrust::default(),

@@ -10,6 +10,8 @@ use parking_lot::Mutex;
 use postern_directory::{Account, Directories, Proof, Standing as Found};
 use postern_net::tls::{TlsFacts, Verify};
 use postern_policy::identity::{Identity, act_as};
+use postern_policy::login::login_of_certificate;
+use postern_policy::relay::CertificateFacts;
 use postern_policy::standing::{
     AccountState, Credential, Lapse, LastLook, Standing as Facts, judge, must_ask,
 };
@@ -34,6 +36,8 @@ pub(crate) struct Standing {
     ends: Option<(Credential, Timestamp)>,
     /// The handshake, where a certificate proved the login.
     tls: Option<TlsFacts>,
+    /// The certificate, and whose it is by the rules of the login.
+    certified: Option<(CertificateFacts, String)>,
     state: Mutex<State>,
 }
 
@@ -69,6 +73,8 @@ pub(crate) struct Grant<'a> {
     pub(crate) proved: Option<&'a Account>,
     /// As whom it acts, if that is another.
     pub(crate) acting: Option<&'a Account>,
+    /// Whose the client's certificate is, as a rule names it, where a certificate has proved the login.
+    pub(crate) certified: Option<String>,
     /// What ends by itself.
     pub(crate) ends: Option<(Credential, Timestamp)>,
 }
@@ -93,6 +99,7 @@ impl Standing {
             bits: grant.bits,
             since: Instant::now(),
             ends: grant.ends.or(own_end).or(certificate_end),
+            certified: session.certificate.clone().zip(grant.certified.clone()),
             tls,
             state: Mutex::new(State {
                 proved,
@@ -144,7 +151,8 @@ impl Standing {
         let certificate = self
             .tls
             .as_ref()
-            .and_then(|tls| objection(tls, &self.profile, shared));
+            .and_then(|tls| objection(tls, &self.profile, shared))
+            .or_else(|| self.disowned(&settings));
         let unasked = Facts {
             certificate: certificate.as_deref(),
             ..self.facts(&settings)
@@ -227,6 +235,20 @@ impl Standing {
             identity: identity_of(&account),
             trusted,
         })
+    }
+
+    /// Why the certificate is not this login's any more: a reload has taken the rule away.
+    fn disowned(&self, settings: &Settings) -> Option<String> {
+        let (facts, login) = self.certified.as_ref()?;
+        let shown = self.tls.as_ref().and_then(|tls| tls.client_certificate.as_ref());
+        let emails: &[String] = shown.map_or(&[], |certificate| &certificate.emails);
+        let rules = &settings.auth.certificates;
+        match login_of_certificate(facts, emails, Some(login), rules) {
+            Some(_) => None,
+            None => Some(format!(
+                "no [[auth.certificate]] says any more that it is {login}'s"
+            )),
+        }
     }
 
     /// What holds without a look at the directories.

@@ -141,6 +141,9 @@ pub struct ServerContext {
     pub now_unix_seconds: u64,
     /// The TLS session's names; empty without TLS.
     pub bindings: ChannelBindings,
+    /// Whether the channel that an NTLM client says it has seen must be this one, TLS or none. False where the client's connection
+    /// ends elsewhere, so that its channel is not known.
+    pub ntlm_binds: bool,
     /// Whether a mechanism that ends in `-PLUS` was offered on this connection. A client that could bind and says that
     /// none was offered has been deceived (RFC 5802 section 6).
     pub plus_offered: bool,
@@ -150,6 +153,9 @@ pub struct ServerContext {
     pub decoy_iterations: u32,
     /// Octets of the salt shown for them: as many as real ones have.
     pub decoy_salt_octets: usize,
+    /// The domain of logins that come without one. The driver completes what it is asked about ([`postern_mail::complete_login`]);
+    /// here it is for what is shown of accounts that do not exist.
+    pub default_domain: Option<String>,
     /// Layers that DIGEST-MD5 and GSSAPI offer besides plain authentication.
     pub layers: Layers,
     /// What GSSAPI begins with; without it, it cannot be used.
@@ -170,10 +176,12 @@ impl ServerContext {
             nonce,
             now_unix_seconds,
             bindings: ChannelBindings::default(),
+            ntlm_binds: true,
             plus_offered: false,
             decoy,
             decoy_iterations: crate::scram::ITERATIONS_DEFAULT,
             decoy_salt_octets: crate::scram::ScramShape::default().salt_octets,
+            default_domain: None,
             layers: Layers::default(),
             kerberos: None,
             oauth: OauthAdvice::default(),

@@ -1,14 +1,14 @@
 //! NTLM (MS-NLMP) in its second version. The first version and LM are neither sent nor taken: their answers can be
 //! turned back into the password within hours.
 //!
-//! The channel binding field is left alone: clients put different things into it (.NET's mail client the session's, others
-//! the certificate's), and its presence does not say which.
+//! Where a client says which channel and which server it has seen, both must be those of this session. Many say nothing.
 
 mod client;
 mod compute;
 mod hash;
 mod message;
 mod server;
+mod target;
 
 pub(crate) use client::NtlmClient;
 pub use hash::NtHash;

@@ -1,5 +1,7 @@
 //! What a mechanism asks its driver, and what the driver may answer.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use crate::StoredKey;
@@ -66,6 +68,8 @@ pub enum Question {
         principal: String,
         /// The principal of this service that the client has a ticket for, written alike.
         service: String,
+        /// For how long the ticket still holds; `None` where it has no end.
+        left: Option<Duration>,
         /// Whom the client wants to act as. The mechanism sees to it that it is the login that was granted, or the principal.
         authzid: Option<String>,
     },

@@ -4,6 +4,7 @@
 //! a replay cache, and as client it talks to the Kerberos servers: see [`crate::Properties::blocking`].
 
 use std::fmt;
+use std::time::Duration;
 
 /// Begins contexts as server.
 pub trait ContextAcceptor: Send + Sync + fmt::Debug {
@@ -92,13 +93,15 @@ pub struct ContextFeatures {
     pub confidentiality: bool,
 }
 
-/// The names of both ends, as `name@REALM` and `service/host@REALM`.
+/// The names of both ends, as `name@REALM` and `service/host@REALM`, and how long they hold.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Principals {
     /// Who began.
     pub initiator: String,
     /// The service it meant.
     pub acceptor: String,
+    /// For how long the client's ticket still holds, with what clocks may differ; `None` where it has no end.
+    pub left: Option<Duration>,
 }
 
 /// A message of the peer.

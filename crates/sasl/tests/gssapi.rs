@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::scripted::{BITS, PRINCIPAL, SERVICE, Script};
+use common::scripted::{BITS, LEFT, PRINCIPAL, SERVICE, Script};
 use common::{LOGIN, client_context, credentials, server_context, try_layers};
 use postern_sasl::{
     Answer, ClientContext, ClientError, ClientExchange, ContextError, ContextFeatures, Credentials,
@@ -154,12 +154,14 @@ fn the_driver_is_told_both_principals_and_the_identity_asked_for() {
         let Question::PrincipalLogin {
             principal,
             service,
+            left,
             authzid,
         } = question
         else {
             panic!("{question:?}");
         };
         assert_eq!((principal.as_str(), service.as_str()), (PRINCIPAL, SERVICE));
+        assert_eq!(left, Some(LEFT), "the session ends with the ticket");
         assert_eq!(authzid.as_deref(), wanted);
         let mut step = server.answer(granted());
         // Whether it may act as somebody else is a question of its own.

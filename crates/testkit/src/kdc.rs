@@ -88,6 +88,21 @@ impl Kdc {
         self.folder.path().join("krb5.conf")
     }
 
+    /// Lets clocks differ by so many seconds, for clients and services that start after this. Default 300.
+    ///
+    /// # Panics
+    ///
+    /// When the file cannot be written.
+    pub fn set_skew(&self, seconds: u32) {
+        let text = fs::read_to_string(self.config()).expect("krb5.conf");
+        let text = text.replacen(
+            "[libdefaults]\n",
+            &format!("[libdefaults]\n clockskew = {seconds}\n"),
+            1,
+        );
+        fs::write(self.config(), text).expect("krb5.conf");
+    }
+
     /// Its realm.
     #[must_use]
     pub fn realm(&self) -> &str {

@@ -154,23 +154,25 @@ impl Context {
         }
     }
 
-    /// The principals of the initiator and of the acceptor.
+    /// The principals of the initiator and of the acceptor, and for how many seconds the ticket still holds; `None` where it has no
+    /// end.
     ///
     /// # Errors
     ///
-    /// [`GssError`] before the context is established.
-    pub fn principals(&self) -> Result<(String, String), GssError> {
+    /// [`GssError`] before the context is established, or when the ticket has ended.
+    pub fn principals(&self) -> Result<(String, String, Option<u32>), GssError> {
         let context = self.established()?;
         let (mut minor, mut source, mut target) = (0, ptr::null_mut(), ptr::null_mut());
-        // SAFETY: The context is alive; the library writes two names, which are owned from here on. What is not asked for is
-        // null.
+        let mut lifetime = 0;
+        // SAFETY: The context is alive; the library writes two names, which are owned from here on, and a number. What is not asked
+        // for is null.
         let major = unsafe {
             (self.gss.api().gss_inquire_context)(
                 &raw mut minor,
                 context,
                 &raw mut source,
                 &raw mut target,
-                ptr::null_mut(),
+                &raw mut lifetime,
                 ptr::null_mut(),
                 ptr::null_mut(),
                 ptr::null_mut(),
@@ -179,7 +181,8 @@ impl Context {
         };
         let (source, target) = (Name::own(&self.gss, source), Name::own(&self.gss, target));
         self.gss.check(major, minor)?;
-        Ok((source.text()?, target.text()?))
+        let left = Some(lifetime).filter(|lifetime| *lifetime != ffi::INDEFINITE);
+        Ok((source.text()?, target.text()?, left))
     }
 
     /// Effective bits of the key that encrypts.

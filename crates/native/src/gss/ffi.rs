@@ -47,6 +47,9 @@ impl Oid {
     }
 }
 
+/// `GSS_C_INDEFINITE`: no end.
+pub(crate) const INDEFINITE: u32 = u32::MAX;
+
 /// Kerberos 5 (1.2.840.113554.1.2.2).
 pub(crate) static KRB5: Oid = Oid::of(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02");
 /// The same in octets.

@@ -15,7 +15,9 @@ pub(crate) fn run(args: AuthArgs) -> Result<(), Failure> {
         AuthCommand::Report { mechanism, json } => report(mechanism.as_deref(), json, &args.config),
         AuthCommand::Bars(json) => super::auth_bars::list(json, &args.config),
         AuthCommand::Unbar { login, network, .. } => super::auth_bars::lift(login, network, &args.config),
-        AuthCommand::ExplainToken { file, json } => auth_token::explain(&file, json, &args.config),
+        AuthCommand::ExplainToken { file, login, json } => {
+            auth_token::explain(&file, login.as_deref(), json, &args.config)
+        }
         AuthCommand::Explain(explain) => super::auth_explain::run(&args.config, &explain),
         AuthCommand::Providers(json) => auth_token::providers(json, &args.config),
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use postern_directory::{Account, DenyReason, Directories, DirectorySettings, PasswordVerdict};
-use postern_mail::Mailbox;
+use postern_mail::{Mailbox, complete_login};
 use postern_policy::identity::{self, ActAs, Basis, Claims, Identity, SenderRefusal, SenderRule};
 use postern_policy::login::{MechanismTraits, SessionFacts, offered};
 use postern_policy::{Rule, Verdict as _};
@@ -75,10 +75,12 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
         .await
         .map_err(|error| Failure::new(Exit::InputOutput, chain(&error)))?;
     let mut verdicts = Vec::new();
-    let (mut known, mut account) = match find(&directories, &args.login).await? {
+    let domain = config.receive.auth.default_domain.as_deref();
+    let login = complete_login(&args.login, domain);
+    let (mut known, mut account) = match find(&directories, &login).await? {
         Found::Known(account) => (true, account),
         Found::Denied(reason) if asks_for_passwords(config) && reason == DenyReason::UnknownUser => {
-            (false, nameless(&args.login))
+            (false, nameless(&login))
         }
         Found::Denied(reason) => {
             verdicts.push(Line {
@@ -87,7 +89,7 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
                 rule: Rule::LoginDenied,
                 reason: reason.to_string(),
             });
-            (false, nameless(&args.login))
+            (false, nameless(&login))
         }
     };
     if let Some(mechanism) = args.mechanism {
@@ -98,7 +100,7 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
     }
     if let Some(authzid) = &args.acts_as {
         let identity = identity_of(&account);
-        let (line, other) = act(config, &identity, authzid);
+        let (line, other) = act(config, &identity, &complete_login(authzid, domain));
         verdicts.push(line);
         if let Some(other) = other {
             (known, account) = match find(&directories, &other).await? {

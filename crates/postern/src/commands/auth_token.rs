@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use postern_directory::{DenyReason, Directories, DirectorySettings, PasswordVerdict};
+use postern_mail::complete_login;
 use postern_oauth::verify::{AccountRule, Explanation, Owner, Step, TOKEN_MAX, Verdict, Verifier};
 use secrecy::SecretString;
 use serde::Serialize;
@@ -34,7 +35,12 @@ struct StepView<'a> {
 }
 
 /// Says what each rule finds in a token.
-pub(crate) fn explain(file: &Path, json: JsonArg, arg: &ConfigArg) -> Result<(), Failure> {
+pub(crate) fn explain(
+    file: &Path,
+    login: Option<&str>,
+    json: JsonArg,
+    arg: &ConfigArg,
+) -> Result<(), Failure> {
     let path = locate::existing(arg)?;
     let config = super::checked(&path)?;
     if config.providers.is_empty() {
@@ -49,7 +55,12 @@ pub(crate) fn explain(file: &Path, json: JsonArg, arg: &ConfigArg) -> Result<(),
         .enable_all()
         .build()
         .map_err(|error| Failure::io("cannot start the runtime", &error))?;
-    let mut explanation = runtime.block_on(verifier.explain(&token));
+    let domain = config.receive.auth.default_domain.as_deref();
+    let login = login.map(|login| complete_login(login, domain));
+    let mut explanation = runtime.block_on(verifier.explain(&token, login.as_deref()));
+    if let Verdict::Owner(owner) = &mut explanation.verdict {
+        owner.login = complete_login(&owner.login, domain).into_owned();
+    }
     let account = match &explanation.verdict {
         Verdict::Owner(owner) => Some(runtime.block_on(account(owner, config.directories))?),
         _ => None,

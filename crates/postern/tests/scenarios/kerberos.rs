@@ -1,6 +1,6 @@
 //! GSSAPI with a real Kerberos server: every layer with its bits in the trace, and every kind of wrong ticket.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -261,6 +261,81 @@ fn a_token_works_once() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o077, 0, "what was seen is nobody else's affair");
+}
+
+/// Logs in with Cyrus's library over a session of our own, without a layer.
+fn log_in(realm: &Realm, cache: &Path, client: &mut Client) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sasl/tests/peers/cyrus.py");
+    let mut peer = realm
+        .kdc
+        .command("/usr/bin/python3", "python3")
+        .env("KRB5CCNAME", cache)
+        .arg(script)
+        .args(["client", "GSSAPI", "localhost", "", "", "0", "0"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(peer.stdout.take().unwrap()).lines();
+    let mut input = peer.stdin.take().unwrap();
+    client.say("EHLO helo").unwrap();
+    let mut reply = match lines.next() {
+        Some(token) => client.say(&format!("AUTH GSSAPI {}", token.unwrap())).unwrap(),
+        // The library has no ticket that still holds.
+        None => "no token".to_owned(),
+    };
+    while let Some(challenge) = reply.strip_prefix("334 ") {
+        // No octets at all are an empty line for both.
+        writeln!(input, "{}", challenge.trim()).unwrap();
+        let Some(answer) = lines.next() else { break };
+        reply = client.say(&answer.unwrap()).unwrap();
+    }
+    let _ = peer.kill();
+    let _ = peer.wait();
+    reply
+}
+
+/// A session ends with the ticket that has opened it.
+#[test]
+fn a_session_ends_with_its_ticket() {
+    let sink = Sink::start();
+    let mut site = relay(sink.port(), "", "");
+    let realm = Realm::new("RELAY.TEST", &site.path("smtp.keytab"), "aes256-cts");
+    realm.kdc.set_skew(1);
+    site.use_kdc(&realm.kdc);
+    site.start();
+    let cache = realm.kdc.ticket("long", TESTER);
+    let mut long = Client::connect(site.submission).unwrap().0;
+    let reply = log_in(&realm, &cache, &mut long);
+    assert!(reply.starts_with("235"), "{reply}\n{}", site.log());
+    // A machine may be so slow that one has ended before its login.
+    let mut short = (2..7)
+        .find_map(|round| {
+            let lifetime = format!("{}s", 2 << round);
+            let login = Login {
+                lifetime: &lifetime,
+                ..TESTER
+            };
+            let cache = realm.kdc.ticket(&lifetime, login);
+            let mut client = Client::connect(site.submission).unwrap().0;
+            log_in(&realm, &cache, &mut client)
+                .starts_with("235")
+                .then_some(client)
+        })
+        .unwrap();
+    let begins = |client: &mut Client| client.say("MAIL FROM:<tester@relay.test>").unwrap();
+    let mut last = String::new();
+    wait_until("the ticket to end", || {
+        last = begins(&mut short);
+        last.starts_with("421") || !short.say("RSET").unwrap().starts_with("250")
+    });
+    assert_eq!(last, "421 4.7.0 Login no longer valid, log in again");
+    site.wait_for_log(&["login.expired", "tester@relay.test"]);
+    assert!(
+        begins(&mut long).starts_with("250"),
+        "its ticket is good for an hour"
+    );
 }
 
 /// A client whose clock is eight minutes ahead: the log says what to look at.

@@ -4,9 +4,10 @@ use std::fs;
 
 use postern_testkit::process::{free_port, wait_until};
 use postern_testkit::sink::Sink;
+use postern_testkit::slapd::{PEOPLE, ROOT_DN, ROOT_PASSWORD, Slapd, SlapdOptions, person};
 use postern_testkit::smtp::Client;
 
-use crate::harness::Site;
+use crate::harness::{Site, private};
 
 const OVER: &str = "421 4.7.0 Login no longer valid, log in again";
 
@@ -156,4 +157,66 @@ fn sessions_are_listed_and_ended_by_login() {
     site.ok(&["queue", "release", "--login", "tester@relay.test"]);
     site.ok(&["queue", "remove", "--login", "tester@relay.test"]);
     assert!(site.queue_is_empty());
+}
+
+/// Accounts of LDAP and SQL that are switched off, taken away or given another password while their session is open.
+#[test]
+fn accounts_of_others_are_looked_at_before_each_message() {
+    let sink = Sink::start();
+    let people = ["changed", "removed", "kept"].map(|uid| {
+        let uid = format!("{uid}-ldap");
+        person(&uid, &[&format!("{uid}@relay.test")], "word")
+    });
+    let slapd = Slapd::start_with(&SlapdOptions {
+        ldif: people.concat(),
+        ..SlapdOptions::default()
+    });
+    let extra = format!(
+        "[[directory]]\nkind = \"ldap\"\nservers = [\"{}\"]\nsearch_base = \"{PEOPLE}\"\ncheck = \"compare\"\n\
+         bind_dn = \"{ROOT_DN}\"\nbind_password_file = \"ldap.pass\"\n\
+         [[directory]]\nkind = \"sql\"\nengine = \"sqlite\"\nfile = \"accounts.db\"\n\
+         password_query = \"SELECT hash AS password, name AS login, active AS enabled FROM accounts WHERE name = :login\"\n\
+         [auth]\nrecheck = \"0\"\n",
+        slapd.url()
+    );
+    let mut site = Site::relay(sink.port(), &extra);
+    private(&site.path("ldap.pass"), ROOT_PASSWORD);
+    let database = rusqlite::Connection::open(site.path("accounts.db")).unwrap();
+    database
+        .execute_batch(
+            "CREATE TABLE accounts (name TEXT PRIMARY KEY, hash TEXT, active INTEGER NOT NULL);\
+             INSERT INTO accounts VALUES ('changed-sql', '{PLAIN}word', 1), ('removed-sql', '{PLAIN}word', 1),\
+                 ('disabled-sql', '{PLAIN}word', 1), ('kept-sql', '{PLAIN}word', 1)",
+        )
+        .unwrap();
+    site.start();
+    let sql = |text: &str| database.execute_batch(text).unwrap();
+    let entry =
+        |uid: &str, lines: &str| slapd.modify(&format!("dn: uid={uid},{PEOPLE}\nchangetype: {lines}\n"));
+    #[rustfmt::skip]
+    let cases: [(&str, &dyn Fn(), Option<&str>); 7] = [
+        ("changed-ldap",  &|| entry("changed-ldap", "modify\nreplace: userPassword\nuserPassword: other"),  Some("password changed")),
+        ("removed-ldap",  &|| entry("removed-ldap", "delete"),                                              Some("unknown user")),
+        ("kept-ldap",     &|| entry("kept-ldap", "modify\nreplace: sn\nsn: other"),                         None),
+        ("changed-sql",   &|| sql("UPDATE accounts SET hash = '{PLAIN}other' WHERE name = 'changed-sql'"),  Some("password changed")),
+        ("removed-sql",   &|| sql("DELETE FROM accounts WHERE name = 'removed-sql'"),                       Some("unknown user")),
+        ("disabled-sql",  &|| sql("UPDATE accounts SET active = 0 WHERE name = 'disabled-sql'"),            Some("account disabled")),
+        ("kept-sql",      &|| sql("UPDATE accounts SET active = 1 WHERE name = 'kept-sql'"),                None),
+    ];
+    for (login, change, reason) in cases {
+        let mut session = site.tls_client(site.submission);
+        let reply = session.login(login, "word").unwrap();
+        assert!(reply.starts_with("235"), "{login}: {reply}\n{}", site.log());
+        assert!(begins(&mut session).starts_with("250"), "{login}");
+        assert!(session.say("RSET").unwrap().starts_with("250"), "{login}");
+        change();
+        let reply = begins(&mut session);
+        match reason {
+            None => assert!(reply.starts_with("250"), "{login}: {reply}"),
+            Some(reason) => {
+                assert_eq!(reply, OVER, "{login}");
+                site.wait_for_log(&["login.revoked", login, reason]);
+            }
+        }
+    }
 }

@@ -328,3 +328,27 @@ fn the_administrator_learns_why() {
     let none = explain("two words", &[]);
     assert!(shown(&none).contains("holds no token"), "{}", shown(&none));
 }
+
+/// A token that ends while its session is open.
+#[test]
+fn a_session_ends_with_its_token() {
+    let sink = Sink::start();
+    let provider = OauthProvider::start();
+    let site = site(&provider, sink.port(), "skew = \"0\"");
+    // A machine may be so slow that one has expired before its login.
+    let mut client = (1..7)
+        .find_map(|round| {
+            let token = provider.token(json!({"exp": unix_now() + (2 << round)}));
+            let mut client = site.tls_client(site.submission);
+            let (reply, _) = log_in(&mut client, "OAUTHBEARER", Some(OWNER), &token);
+            reply.starts_with("235").then_some(client)
+        })
+        .unwrap();
+    let mut last = String::new();
+    wait_until("the token to expire", || {
+        last = client.say(&format!("MAIL FROM:<{OWNER}>")).unwrap();
+        last.starts_with("421") || !client.say("RSET").unwrap().starts_with("250")
+    });
+    assert_eq!(last, "421 4.7.0 Login no longer valid, log in again");
+    site.wait_for_log(&["login.expired", OWNER]);
+}

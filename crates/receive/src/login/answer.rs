@@ -1,6 +1,8 @@
 //! What a mechanism asks: put to the directories, to the rules of certificates and to providers of tokens, behind the memory of failed logins.
 
-use jiff::Timestamp;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use postern_directory::{Account, Asker, DenyReason, Directories, KeyKind, KeyVerdict, PasswordVerdict};
 use postern_policy::identity::{ActAs, act_as};
 use postern_policy::login::login_of_certificate;
@@ -19,12 +21,14 @@ use crate::identity::identity_of;
 /// What was found out in this exchange.
 #[derive(Default)]
 pub(crate) struct Findings {
-    /// The login that was tried, as the client typed it.
+    /// The login that was tried, as the client typed it, with the domain that is meant where it has none.
     pub(super) tried: Option<String>,
     /// Whose it is. Proved only when the exchange is done.
     pub(super) account: Option<Account>,
     /// Another name of the same account, beside those that the directory knows: that in its token.
     pub(super) same: Option<String>,
+    /// Whose the client's certificate is, as a rule names it.
+    pub(super) certified: Option<String>,
     /// What has proved the login and ends by itself.
     pub(super) ends: Option<(Credential, Timestamp)>,
     /// As whom it acts, where that is somebody else, and by which rule it may.
@@ -80,21 +84,35 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, origin: 
     let asked = match question {
         Question::CheckPassword {
             authcid, password, ..
-        } => Asked::Password(authcid, password),
-        Question::CramSecret { authcid } => Asked::Key(authcid, KeyKind::Cram),
-        Question::DigestSecret { authcid, realm } => Asked::Key(authcid, KeyKind::Digest { realm }),
-        Question::ScramKeys { authcid, hash } => Asked::Key(authcid, KeyKind::Scram(hash)),
-        Question::NtHash { authcid, domain } => Asked::NtHash(authcid, domain),
+        } => Asked::Password(origin.meant(&authcid), password),
+        Question::CramSecret { authcid } => Asked::Key(origin.meant(&authcid), KeyKind::Cram),
+        Question::DigestSecret { authcid, realm } => {
+            Asked::Key(origin.meant(&authcid), KeyKind::Digest { realm })
+        }
+        Question::ScramKeys { authcid, hash } => Asked::Key(origin.meant(&authcid), KeyKind::Scram(hash)),
+        Question::NtHash { authcid, domain } => Asked::NtHash {
+            joined: joined(&authcid, &domain),
+            alone: origin.meant(&authcid),
+        },
         Question::CertificateLogin { authzid } => {
             return certificate(authzid.as_deref(), findings, origin).await;
         }
         Question::PrincipalLogin {
-            principal, service, ..
-        } => return kerberos(&principal, &service, findings, origin).await,
+            principal,
+            service,
+            left,
+            ..
+        } => {
+            findings.ends = end_of_ticket(left, Timestamp::now());
+            return kerberos(&principal, &service, findings, origin).await;
+        }
         Question::CheckToken { identity, token, .. } => {
+            let identity = identity.map(|identity| origin.meant(&identity));
             return token::check(identity, &token, findings, origin).await;
         }
-        Question::Authorize { authzid, .. } => return authorize(&authzid, findings, origin).await,
+        Question::Authorize { authzid, .. } => {
+            return authorize(&origin.meant(&authzid), findings, origin).await;
+        }
     };
     findings.tried = Some(asked.login().to_owned());
     let attempt = match Attempt::begin(asked.login(), origin).await {
@@ -122,8 +140,8 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, origin: 
             let verdict = directories.find_key(&login, &kind, &asker).await;
             key(verdict, findings)
         }
-        Asked::NtHash(login, domain) => {
-            let verdict = nt_hash(&login, &domain, &asker, &directories).await;
+        Asked::NtHash { alone, joined } => {
+            let verdict = nt_hash(&alone, joined.as_deref(), &asker, &directories).await;
             key(verdict, findings)
         }
     }
@@ -133,30 +151,37 @@ pub(super) async fn answer(question: Question, findings: &mut Findings, origin: 
 enum Asked {
     Password(String, SecretString),
     Key(String, KeyKind),
-    /// With the domain, which may be made up.
-    NtHash(String, String),
+    /// Alone, and with the domain that the client has named, which may be made up.
+    NtHash {
+        alone: String,
+        joined: Option<String>,
+    },
 }
 
 impl Asked {
     fn login(&self) -> &str {
         match self {
-            Self::Password(login, _) | Self::Key(login, _) | Self::NtHash(login, _) => login,
+            Self::Password(login, _) | Self::Key(login, _) | Self::NtHash { alone: login, .. } => login,
         }
     }
 }
 
 /// Clients split `user@domain` for NTLM, and others put a domain of their own beside the login: both names are looked up
 /// in any case, and the one with the domain goes first.
-async fn nt_hash(login: &str, domain: &str, asker: &Asker, directories: &Directories) -> KeyVerdict {
-    let alone = directories.find_key(login, &KeyKind::Nt, asker).await;
-    if domain.is_empty() || login.contains('@') {
-        return alone;
-    }
-    let joined = format!("{login}@{domain}");
-    match directories.find_key(&joined, &KeyKind::Nt, asker).await {
-        KeyVerdict::Denied(DenyReason::UnknownUser | DenyReason::Malformed) => alone,
+async fn nt_hash(alone: &str, joined: Option<&str>, asker: &Asker, directories: &Directories) -> KeyVerdict {
+    let found = directories.find_key(alone, &KeyKind::Nt, asker).await;
+    let Some(joined) = joined else {
+        return found;
+    };
+    match directories.find_key(joined, &KeyKind::Nt, asker).await {
+        KeyVerdict::Denied(DenyReason::UnknownUser | DenyReason::Malformed) => found,
         other => other,
     }
+}
+
+/// A login and the domain beside it in one, where there is one to join.
+fn joined(login: &str, domain: &str) -> Option<String> {
+    (!domain.is_empty() && !login.contains('@')).then(|| format!("{login}@{domain}"))
 }
 
 fn key(verdict: KeyVerdict, findings: &mut Findings) -> Answer {
@@ -201,9 +226,11 @@ async fn certificate(authzid: Option<&str>, findings: &mut Findings, origin: &Or
             reason: "the certificate is nobody's".into(),
         };
     };
-    findings.tried = Some(login.to_owned());
+    findings.certified = Some(login.to_owned());
+    let login = origin.meant(login);
+    findings.tried = Some(login.clone());
     let directories = origin.shared.deps.directories.load_full();
-    findings.settle(directories.find_account(login).await)
+    findings.settle(directories.find_account(&login).await)
 }
 
 /// Whether who has just proved himself may act as somebody else. That account must be there and open.
@@ -246,6 +273,12 @@ async fn authorize(authzid: &str, findings: &mut Findings, origin: &Origin<'_>) 
     }
 }
 
+/// When a ticket ends that holds for so long. A session of its owner ends with it.
+fn end_of_ticket(left: Option<Duration>, now: Timestamp) -> Option<(Credential, Timestamp)> {
+    let end = now.checked_add(SignedDuration::try_from(left?).ok()?).ok()?;
+    Some((Credential::Ticket, end))
+}
+
 /// Finds the login of a principal that has proved itself. It cannot be guessed at, either.
 async fn kerberos(principal: &str, service: &str, findings: &mut Findings, origin: &Origin<'_>) -> Answer {
     findings.tried = Some(principal.to_owned());
@@ -255,7 +288,7 @@ async fn kerberos(principal: &str, service: &str, findings: &mut Findings, origi
         };
     };
     let login = match login_of_principal(principal, service, &kerberos.rules) {
-        Ok(login) => login,
+        Ok(login) => origin.meant(&login),
         Err(refused) => {
             return Answer::Denied {
                 reason: refused.to_string(),
@@ -271,5 +304,27 @@ async fn kerberos(principal: &str, service: &str, findings: &mut Findings, origi
             }),
         },
         verdict => findings.settle(verdict),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_a_ticket_ends() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        #[rustfmt::skip]
+        let cases = [
+            // for how long it holds           when it ends
+            (Some(Duration::from_secs(3_600)), Some(1_800_003_600)),
+            (Some(Duration::ZERO),             Some(1_800_000_000)),
+            (Some(Duration::MAX),              None),
+            (None,                             None),
+        ];
+        for (left, want) in cases {
+            let got = end_of_ticket(left, now).map(|(credential, at)| (credential, at.as_second()));
+            assert_eq!(got, want.map(|at| (Credential::Ticket, at)), "{left:?}");
+        }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Granted {
     pub(crate) account: Option<Account>,
     /// The account that has proved itself, where that is another.
     pub(crate) proved: Option<Account>,
+    /// Whose the client's certificate is, as a rule names it, where a certificate has proved the login.
+    pub(crate) certified: Option<String>,
     /// What has proved the login and ends by itself.
     pub(crate) ends: Option<(Credential, Timestamp)>,
     pub(crate) mechanism: Mechanism,
@@ -138,6 +140,7 @@ impl Exchange {
         Turned::Granted(Box::new(Granted {
             account,
             proved,
+            certified: self.findings.certified,
             ends: self.findings.ends,
             outcome,
             mechanism,

@@ -60,6 +60,7 @@ pub(crate) async fn turn(
                 outcome,
                 account,
                 proved,
+                certified,
                 ends,
                 mechanism,
                 bits,
@@ -70,6 +71,7 @@ pub(crate) async fn turn(
                 bits,
                 proved: proved.as_ref().or(account.as_ref()),
                 acting: account.as_ref().filter(|_| outcome.authzid.is_some()),
+                certified,
                 ends,
             };
             let standing = Arc::new(Standing::new(&grant, session));

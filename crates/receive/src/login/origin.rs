@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use postern_mail::complete_login;
 use postern_net::tls;
 use postern_policy::login::SessionFacts;
 use postern_policy::relay::CertificateFacts;
@@ -41,6 +42,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) certificate: Option<CertificateOrigin<'a>>,
     /// Whether a mechanism that binds to the channel was offered.
     pub(crate) plus_offered: bool,
+    /// Whether the client's connection ends here, so that it is known whether there is TLS, and which.
+    pub(crate) ends_here: bool,
     /// Whether a security layer can be put in place.
     pub(crate) layers_possible: bool,
     /// Whether a login may act as another where the rules say so. They are about sending mail; what another server would open to
@@ -78,6 +81,11 @@ impl Origin<'_> {
             Some(peer) => Source::Peer(peer),
             None => Source::Place(self.place.into()),
         }
+    }
+
+    /// The login that is meant by a name of the client's.
+    pub(super) fn meant(&self, login: &str) -> String {
+        complete_login(login, self.settings.auth.default_domain.as_deref()).into_owned()
     }
 
     /// What decides which mechanisms are offered.
@@ -139,9 +147,11 @@ impl Origin<'_> {
                 exporter: bindings.exporter,
                 server_end_point: bindings.server_end_point.clone(),
             }),
+            ntlm_binds: self.ends_here && auth.ntlm_channel_binding,
             plus_offered: self.plus_offered,
             decoy_iterations: decoy_shape.iterations,
             decoy_salt_octets: decoy_shape.salt_octets,
+            default_domain: auth.default_domain.clone(),
             layers: self.layers(),
             oauth: self.advice(),
             kerberos: auth

@@ -36,7 +36,10 @@ pub(super) async fn check(
     }
     let tokens = origin.shared.deps.tokens.load_full();
     let owner = match tokens.verify(token, identity.as_deref()).await {
-        Verdict::Owner(owner) => owner,
+        Verdict::Owner(owner) => Owner {
+            login: origin.meant(&owner.login),
+            ..owner
+        },
         Verdict::Refused(refusal) => return denied(refusal.to_string(), origin),
         Verdict::Unavailable(reason) => return Answer::Unavailable { reason },
     };

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use postern_authwire::dovecot::{Master, master_greeting};
 use postern_directory::PasswordVerdict;
+use postern_mail::complete_login;
 use postern_policy::rule::Rule;
 use tokio::io::AsyncWriteExt;
 use tracing::{info, warn};
@@ -79,7 +80,9 @@ fn account(id: u32, login: &str, context: &Context) -> String {
 /// The account of a user that somebody delivers to.
 async fn find(id: u32, user: &str, context: &Context) -> String {
     let directories = context.shared.deps.directories.load_full();
-    match directories.find_account(user).await {
+    let settings = context.shared.deps.settings.load_full();
+    let user = complete_login(user, settings.auth.default_domain.as_deref());
+    match directories.find_account(&user).await {
         PasswordVerdict::Granted(found) => account(id, &found.login, context),
         PasswordVerdict::Denied(_) => format!("NOTFOUND\t{id}\n"),
         PasswordVerdict::Unavailable { .. } => format!("FAIL\t{id}\n"),

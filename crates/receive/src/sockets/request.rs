@@ -88,6 +88,7 @@ impl Request {
             }),
             certificate: self.certificate.as_deref().map(CertificateOrigin::Told),
             plus_offered: false,
+            ends_here: false,
             layers_possible: false,
             may_act: false,
             delay_max: Some(self.delay_max),

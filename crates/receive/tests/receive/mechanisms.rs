@@ -172,6 +172,100 @@ fn unknown_logins_look_like_known_ones_and_stay_the_same_after_a_restart() {
     assert_ne!(unknown, salt_of(&server, "nobody2"));
 }
 
+/// A login without a domain is that of the default domain, for every mechanism, the throttle and the sender rule.
+#[test]
+fn a_login_without_a_domain_is_of_the_default_one() {
+    let start = |change: fn(&mut Options)| {
+        let mut options = with(&WITH_PASSWORD);
+        options.settings.auth.default_domain = Some("default.example".into());
+        options.settings.identity.senders = SenderRule::Own;
+        options.settings.relay.login_relays = true;
+        change(&mut options);
+        let server = options.start();
+        let password = SecretString::from("her word");
+        server.users().add("ann@default.example", &password, &[]).unwrap();
+        server
+    };
+    let server = start(|_| ());
+    for mechanism in WITH_PASSWORD {
+        // DIGEST-MD5 makes the name as it was typed a part of the key.
+        let short = match mechanism {
+            Mechanism::DigestMd5 => "535 5.7.0 authentication failed",
+            _ => "235 2.0.0 OK Authenticated",
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("ann",                  "her word", short),
+            ("Ann@Default.Example",  "her word", short),
+            ("ann@default.example",  "her word", "235 2.0.0 OK Authenticated"),
+            ("ann",                  "his word", "535 5.7.0 authentication failed"),
+            ("ann@other.example",    "her word", "535 5.7.0 authentication failed"),
+            ("acaird",               "pass word", "535 5.7.0 authentication failed"),
+        ];
+        for (login, password, want) in cases {
+            let mut client = server.connect_secured();
+            assert_eq!(
+                log_in(&mut client, mechanism, login, password),
+                want,
+                "{mechanism}, {login}"
+            );
+        }
+    }
+    assert!(
+        server
+            .receiver
+            .usage()
+            .iter()
+            .all(|count| count.login == "ann@default.example")
+    );
+
+    // What a stranger sees of a name is the same with the domain and without, whether somebody has it or not.
+    let salt_of = |login: &str| {
+        let mut client = server.connect_secured();
+        let first = STANDARD.encode(format!("n,,n={login},r=fyko+d2lbbFgONRv9qkxdawL"));
+        let reply = client.say(&format!("AUTH SCRAM-SHA-256 {first}")).unwrap();
+        let challenge = STANDARD.decode(reply.strip_prefix("334 ").unwrap()).unwrap();
+        let challenge = String::from_utf8(challenge).unwrap();
+        challenge.split_once(",s=").unwrap().1.to_owned()
+    };
+    for name in ["ann", "ANN", "nobody", "NoBody", "acaird", "n\u{f6}body"] {
+        assert_eq!(
+            salt_of(name),
+            salt_of(&format!("{name}@default.example")),
+            "{name}"
+        );
+        assert_ne!(salt_of(name), salt_of(&format!("{name}@other.example")), "{name}");
+    }
+
+    // Its own addresses are those of the whole login.
+    let mut client = server.connect_secured();
+    assert!(log_in(&mut client, Mechanism::Plain, "ann", "her word").starts_with("235"));
+    let mut from = |address: &str| {
+        let reply = client.say(&format!("MAIL FROM:<{address}>")).unwrap();
+        client.say("RSET").unwrap();
+        reply
+    };
+    assert!(from("ann@default.example").starts_with("250"));
+    assert!(from("ann@other.example").starts_with('5'));
+
+    // Guesses count together.
+    let server = start(|options| options.settings.throttle.failures_max = 3);
+    let guess = |login: &str, password: &str| {
+        log_in(&mut server.connect_secured(), Mechanism::Plain, login, password)
+    };
+    for login in ["ann", "ANN@default.example", " ann "] {
+        assert!(guess(login, "guess").starts_with("535"), "{login}");
+    }
+    for login in ["ann", "ann@default.example"] {
+        assert!(
+            guess(login, "her word").starts_with("454 4.7.0"),
+            "{login}: barred"
+        );
+    }
+    assert!(server.receiver.unbar(None, Some("ann")) > 0);
+    assert!(guess("ann@default.example", "her word").starts_with("235"));
+}
+
 /// While a directory with keys is down, a login that another one knows gets the same as one that none knows: a challenge, and
 /// in the end the word to try again. It counts as half a guess.
 #[test]

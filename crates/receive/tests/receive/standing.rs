@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use jiff::civil::date;
+use jiff::{SignedDuration, Timestamp};
 use postern_directory::UserStore;
-use postern_policy::login::MechanismRule;
+use postern_policy::login::{CertificateLogin, LoginSource, MechanismRule};
+use postern_policy::relay::CertificateRule;
 use postern_receive::{SessionFilter, Settings};
 use postern_sasl::Mechanism;
-use postern_testkit::smtp::Client;
+use postern_testkit::process::wait_until;
+use postern_testkit::smtp::{Client, TlsOptions};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::harness::Options;
+use crate::harness::{HOST, Options};
 
 const OVER: &str = "421 4.7.0 Login no longer valid, log in again";
 
@@ -253,4 +256,78 @@ fn a_look_at_all_logins_ends_those_that_hold_no_more() {
     assert_eq!(ann.reply().unwrap(), OVER);
     assert!(is_closed(&mut ann));
     assert!(bob.say("NOOP").unwrap().starts_with("250"));
+}
+
+/// A rule that a reload takes away ends the sessions that rest on it, and no others.
+#[test]
+fn a_certificate_counts_for_as_long_as_a_rule_says_so() {
+    let rule = |subject: &str, login: &str| CertificateLogin {
+        certificate: CertificateRule {
+            subject: Some(subject.into()),
+            ..CertificateRule::default()
+        },
+        email: None,
+        login: LoginSource::Fixed(login.into()),
+    };
+    let ours = || rule("CN=laptop.example", "acaird");
+    #[rustfmt::skip]
+    let cases = [
+        ("nothing changed",                vec![ours()],                                            true),
+        ("another rule before it",         vec![rule("CN=other.example", "bob"), ours()],           true),
+        ("it is somebody else's",          vec![rule("CN=laptop.example", "bob")],                  false),
+        ("another certificate's",          vec![rule("CN=other.example", "acaird")],                false),
+        ("the rule is gone",               vec![],                                                  false),
+    ];
+    for (shows, rules, goes_on) in cases {
+        let mut options = Options::submission();
+        options.settings.auth.mechanisms = vec![Mechanism::External, Mechanism::Plain];
+        options.settings.auth.certificates = vec![ours()];
+        let server = options.start();
+        let (ca, (certificate, key)) = (server.ca(), server.identity());
+        let tls = TlsOptions {
+            name: HOST,
+            ca: &ca,
+            identity: Some((certificate.as_path(), key.as_path())),
+        };
+        let mut client = server.connect().starttls(tls).unwrap();
+        client.say("EHLO helo").unwrap();
+        assert!(
+            client.say("AUTH EXTERNAL =").unwrap().starts_with("235"),
+            "{shows}"
+        );
+        assert!(send(&mut client, By::Data).starts_with("250"), "{shows}");
+        let mut by_password = server.logged_in();
+        let mut settings = Settings::clone(&server.settings.load());
+        settings.auth.certificates = rules;
+        server.settings.store(settings.into());
+        let reply = send(&mut client, By::Bdat);
+        assert_eq!(reply.starts_with("250"), goes_on, "{shows}: {reply}");
+        assert_eq!(reply == OVER, !goes_on, "{shows}: {reply}");
+        assert!(send(&mut by_password, By::Data).starts_with("250"), "{shows}");
+    }
+}
+
+/// An app password that ends while its session is open.
+#[test]
+fn an_app_password_that_expires_ends_its_session() {
+    let server = Options::submission().start();
+    let store = server.users();
+    // A machine may be so slow that one has expired before its login.
+    let mut client = (0..6)
+        .find_map(|round| {
+            let label = format!("round {round}");
+            let end = Timestamp::now() + SignedDuration::from_secs(2 << round);
+            let password = store.add_app_password("acaird", &label, Some(end), &[]).unwrap();
+            let mut client = server.connect_secured();
+            let reply = client.login("acaird", password.expose_secret()).unwrap();
+            reply.starts_with("235").then_some(client)
+        })
+        .unwrap();
+    let mut last = String::new();
+    wait_until("the app password to expire", || {
+        last = client.say("MAIL FROM:<acaird@challenger.example>").unwrap();
+        last == OVER || !client.say("RSET").unwrap().starts_with("250")
+    });
+    assert_eq!(last, OVER);
+    assert!(is_closed(&mut client));
 }

@@ -123,6 +123,7 @@ impl GssapiServer {
         Ok(ServerStep::Ask(Question::PrincipalLogin {
             principal,
             service: principals.acceptor,
+            left: principals.left,
             authzid,
         }))
     }

@@ -24,6 +24,10 @@ pub(super) mod av {
     pub(in crate::ntlm) const DNS_DOMAIN: u16 = 4;
     pub(in crate::ntlm) const FLAGS: u16 = 6;
     pub(in crate::ntlm) const TIMESTAMP: u16 = 7;
+    /// The server that the client means, as a service principal name.
+    pub(in crate::ntlm) const TARGET_NAME: u16 = 9;
+    /// The channel that the client has seen.
+    pub(in crate::ntlm) const CHANNEL: u16 = 10;
     /// In `FLAGS`: the third message has a message integrity code.
     pub(in crate::ntlm) const HAS_CODE: u32 = 2;
 }
@@ -131,6 +135,10 @@ pub(super) struct Answer<'a> {
     pub(super) blob: &'a [u8],
     /// Whether the third message has a message integrity code.
     pub(super) has_code: bool,
+    /// The sum of the channel that the client has seen, if it says so.
+    pub(super) channel: Option<&'a [u8]>,
+    /// The server that the client means, if it says so.
+    pub(super) target: Option<String>,
 }
 
 impl<'a> Answer<'a> {
@@ -142,11 +150,15 @@ impl<'a> Answer<'a> {
         if blob[..2] != [1, 1] {
             return Err("the answer is of an unknown version");
         }
-        let flags = find_av(&blob[28..], av::FLAGS)?.and_then(|value| long(value, 0));
+        let info = &blob[28..];
+        let flags = find_av(info, av::FLAGS)?.and_then(|value| long(value, 0));
+        let target = find_av(info, av::TARGET_NAME)?;
         Ok(Self {
             proof,
             blob,
             has_code: flags.is_some_and(|flags| flags & av::HAS_CODE != 0),
+            channel: find_av(info, av::CHANNEL)?,
+            target: target.map(|name| read_text(name, flag::UNICODE)).transpose()?,
         })
     }
 }

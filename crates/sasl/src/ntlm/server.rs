@@ -4,8 +4,8 @@ use subtle::ConstantTimeEq;
 
 use super::compute::{Key, message_code, proof, response_key, session_key, unseal};
 use super::message::{self, Answer as V2, Authenticate, CODE, CODE_AT, av, push_av, utf16};
-use super::{NAME, NtHash, flag};
-use crate::context::ServerContext;
+use super::{NAME, NtHash, flag, target};
+use crate::context::{ChannelBindings, ServerContext};
 use crate::exchange::{Lookup, ServerMechanism, ServerStep, authorize, key_of};
 use crate::question::{Answer, Question};
 use crate::{SaslError, StoredKey, text};
@@ -17,6 +17,10 @@ const V1_ANSWER: usize = 24;
 pub(crate) struct NtlmServer {
     host: String,
     domain: String,
+    service: String,
+    names: Vec<String>,
+    /// What the client's channel is held against; `None` where it is not known, or not to be.
+    channel: Option<ChannelBindings>,
     nonce: [u8; 8],
     now_unix_seconds: u64,
     state: State,
@@ -41,6 +45,9 @@ impl NtlmServer {
         Self {
             host: context.host.clone(),
             domain: context.realm.clone(),
+            service: context.service.clone(),
+            names: context.names.clone(),
+            channel: context.ntlm_binds.then(|| context.bindings.clone()),
             nonce: context.nonce.eight(),
             now_unix_seconds: context.now_unix_seconds,
             state: State::Start,
@@ -131,6 +138,14 @@ impl NtlmServer {
                 what: "the messages were changed on their way",
             });
         }
+        let channel = self.channel.as_ref();
+        channel
+            .map_or(Ok(()), |channel| target::check_channel(v2.channel, channel))
+            .and_then(|()| target::check_server(v2.target.as_deref(), &self.service, &self.names))
+            .map_err(|what| SaslError::Intercepted {
+                mechanism: NAME,
+                what,
+            })?;
         Ok(authorize(login, &asked.user, None, 0))
     }
 }

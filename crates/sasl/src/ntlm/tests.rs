@@ -278,3 +278,75 @@ fn the_challenge_speaks_the_clients_character_set() {
         );
     }
 }
+
+/// What becomes of an answer whose target information says more, made by somebody who knows the password.
+fn said(pairs: &[(u16, Vec<u8>)], context: &crate::ServerContext) -> ServerStep {
+    let mut server = Mechanism::Ntlm.server(context);
+    let first = message::negotiate(flag::UNICODE);
+    let ServerStep::Challenge(second) = server.step(Some(&first)) else {
+        panic!("a challenge was due");
+    };
+    let second = message::Challenge::parse(&second).unwrap();
+    let mut blob = blob();
+    blob.truncate(28);
+    for (kind, value) in pairs {
+        message::push_av(&mut blob, *kind, value);
+    }
+    message::push_av(&mut blob, message::av::END, &[]);
+    let key = response_key(&NtHash::derive("Password"), "User", "");
+    let mut answer = proof(&key, second.nonce, &blob).to_vec();
+    answer.extend(&blob);
+    let third = message::authenticate(&message::Parts {
+        flags: flag::UNICODE,
+        answer: &answer,
+        domain: "",
+        user: "User",
+        workstation: "",
+    });
+    match server.step(Some(&third)) {
+        ServerStep::Ask(_) => server.answer(found("Password")),
+        step => step,
+    }
+}
+
+#[test]
+fn an_answer_for_another_channel_or_server_is_refused() {
+    use message::av::{CHANNEL, TARGET_NAME};
+    let mut context = server_context();
+    context.bindings.server_end_point = Some(vec![7; 32]);
+    let ours = || (CHANNEL, target::sum("tls-server-end-point", &[7; 32]).to_vec());
+    let theirs = || (CHANNEL, target::sum("tls-server-end-point", &[8; 32]).to_vec());
+    let server = |name: &str| (TARGET_NAME, message::utf16(name));
+    let host = server(&format!("SMTPSVC/{}", context.host));
+    #[rustfmt::skip]
+    let cases = [
+        ("nothing said",       vec![],                                   true),
+        ("no channel",         vec![(CHANNEL, vec![0; 16])],             true),
+        ("this session",       vec![ours(), host.clone()],               true),
+        ("another session",    vec![theirs(), host],                     false),
+        ("another server",     vec![ours(), server("smtp/evil.test")],   false),
+        ("the first counts",   vec![theirs(), ours()],                   false),
+    ];
+    for (shows, pairs, taken) in cases {
+        let step = said(&pairs, &context);
+        match taken {
+            true => assert!(matches!(step, ServerStep::Done(_)), "{shows}: {step:?}"),
+            false => assert!(
+                matches!(step, ServerStep::Fail(SaslError::Intercepted { .. })),
+                "{shows}: {step:?}"
+            ),
+        }
+    }
+    let half = vec![(TARGET_NAME, vec![b's'])];
+    let step = said(&half, &context);
+    assert!(
+        matches!(step, ServerStep::Fail(SaslError::Malformed { .. })),
+        "{step:?}"
+    );
+    context.ntlm_binds = false;
+    let step = said(&[theirs()], &context);
+    assert!(
+        matches!(step, ServerStep::Done(_)),
+        "where TLS ends elsewhere: {step:?}"
+    );
+}

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use postern_mail::complete_login;
 use subtle::ConstantTimeEq;
 
 use super::hash::ScramHash;
@@ -20,6 +21,7 @@ pub(crate) struct ScramServer {
     bindings: ChannelBindings,
     decoy: DecoySecret,
     decoy_shape: ScramShape,
+    default_domain: Option<String>,
     /// The server's part of the nonce.
     nonce: String,
     state: State,
@@ -70,6 +72,7 @@ impl ScramServer {
                 iterations: context.decoy_iterations,
                 salt_octets: context.decoy_salt_octets,
             },
+            default_domain: context.default_domain.clone(),
             nonce: context.nonce.text(),
             state: State::Start,
         }
@@ -134,7 +137,8 @@ impl ScramServer {
         let keys = match &found {
             Lookup::Found { key, .. } => key.clone(),
             Lookup::Denied(_) => {
-                ScramKeys::decoy(hash, self.decoy.expose(), &first.authcid, self.decoy_shape)
+                let name = complete_login(&first.authcid, self.default_domain.as_deref());
+                ScramKeys::decoy(hash, self.decoy.expose(), &name, self.decoy_shape)
             }
         };
         let server_first = format!(

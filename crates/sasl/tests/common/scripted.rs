@@ -1,6 +1,7 @@
 //! A Kerberos that is none: tokens with a code over them, and keys that both ends work out.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
 
 use postern_sasl::{
     ContextAcceptor, ContextError, ContextFeatures, ContextInitiator, ContextStep, Principals,
@@ -10,6 +11,7 @@ use postern_sasl::{
 pub const PRINCIPAL: &str = "acaird@FCCC.EXAMPLE";
 pub const SERVICE: &str = "smtp/mail.fccc.example@FCCC.EXAMPLE";
 pub const BITS: u32 = 256;
+pub const LEFT: Duration = Duration::from_secs(90);
 
 /// What both ends know; who lacks it is found out.
 const TICKET_KEY: u64 = 0x5eed;
@@ -158,6 +160,7 @@ impl SecurityContext for Scripted {
         Ok(Principals {
             initiator: self.principal.clone(),
             acceptor: SERVICE.into(),
+            left: Some(LEFT),
         })
     }
 

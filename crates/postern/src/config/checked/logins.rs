@@ -40,11 +40,16 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> AuthSettin
                 .any(|layer| **layer == LayerWord::Confidentiality),
         },
         binding_in_tls12: *written.channel_binding_in_tls12,
+        ntlm_channel_binding: *written.ntlm_channel_binding,
         realm: realm(file, &c.hostname),
         service_names: service_names(c, tls),
         scram_iterations: clamp(*written.scram_iterations),
         recheck: *written.recheck,
         login_lifetime: *written.login_lifetime,
+        default_domain: written
+            .default_domain
+            .as_ref()
+            .map(|domain| domain.to_ascii_lowercase()),
         certificates: certificates(c),
         kerberos: kerberos::check(c),
         trust: LoginTrust {

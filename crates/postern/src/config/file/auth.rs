@@ -8,7 +8,7 @@ use postern_receive::Plaintext;
 use postern_sasl::Mechanism;
 
 use super::provider::ProviderTable;
-use super::words::{Fingerprint, MechanismName};
+use super::words::{Fingerprint, HostName, MechanismName};
 use crate::config::kinds::{Choice, Count, Day, Line, List, Network, OneOf, Sections, Switch, Time};
 use crate::config::read::{At, table};
 
@@ -38,9 +38,17 @@ table! {
         /// Whether mechanisms that end in `-PLUS` are offered under TLS 1.2 too. Most clients bind there by `tls-unique`, which
         /// Postern does not have, and fail.
         channel_binding_in_tls12: bool = Switch, default "false";
+        /// Whether NTLM is refused where the client says that it has seen another TLS session, so that nobody in between can pass a
+        /// login on. Most clients say nothing and are taken. Those of .NET bind by `tls-unique` under TLS 1.2, which cannot be checked
+        /// here: `false` is for them.
+        ntlm_channel_binding: bool = Switch, default "true";
         /// The realm of DIGEST-MD5. Stored keys are bound to it: after a change, users need a login by PLAIN before theirs works again.
         realm: String = Line(255), optional "\"example.org\"" else "`hostname`";
-        /// Further names by which clients call this server in DIGEST-MD5, besides `hostname` and the names of its
+        /// The domain of logins that come without one, by whatever mechanism: `ann` is then asked about as `ann@example.org`, and so is
+        /// counted, logged and compared with sender addresses. Accounts that have no domain themselves are not found any more
+        /// by their names: `{local}` in filters and queries is what stands before the `@`.
+        default_domain: String = HostName, optional "\"example.org\"" else "logins stay as they are";
+        /// Further names by which clients call this server in DIGEST-MD5 and NTLM, besides `hostname` and the names of its
         /// certificates. `"*"` takes any name, and with it logins that another server passes on.
         service_names: Vec<At<String>> = List(Line(255)), default "[]";
         /// Iterations of new SCRAM keys. A login costs the client this many, and the server none.
