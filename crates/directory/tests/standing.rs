@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use common::{check, granted, ldap, only};
 use postern_directory::{
     Account, DenyReason, Directories, DirectorySettings, ForeignKeys, KeyKind, KeyVerdict, LdapCheck,
-    LdapSettings, SqlPlace, SqlSettings, Standing,
+    LdapSettings, SchemeRules, SqlPlace, SqlSettings, Standing,
 };
 use postern_sasl::ScramHash;
 use postern_testkit::slapd::{PEOPLE, ROOT_DN, ROOT_PASSWORD, Slapd, SlapdOptions, person};
@@ -21,6 +21,9 @@ const SCHEMA: &str = "\
 attributetype ( 1.3.6.1.4.1.55555.1.8 NAME 'pwdLastSet' EQUALITY integerMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 )
 objectclass ( 1.3.6.1.4.1.55555.2.3 NAME 'dated' SUP top AUXILIARY MAY pwdLastSet )
 ";
+
+/// The password `x`, stored as a digest, which a bind takes as well.
+const X: &str = "{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=";
 
 const HIDDEN: &str = "access to attrs=userPassword by anonymous auth by * none\naccess to * by * read\n";
 
@@ -54,6 +57,10 @@ async fn sql() {
             kinds: vec![SHA256],
             derive: true,
             iterations: 4_096,
+        },
+        schemes: SchemeRules {
+            allow_plain: true,
+            ..SchemeRules::default()
         },
         ..SqlSettings::new(SqlPlace::File(path.clone()), BY_NAME)
     };
@@ -111,7 +118,7 @@ async fn two_looks_are_of_one_login() {
     let path = folder.path().join("accounts.db");
     let database = rusqlite::Connection::open(&path).unwrap();
     database
-        .execute_batch("CREATE TABLE a (name TEXT, hash TEXT); INSERT INTO a VALUES ('ann', '{PLAIN}x')")
+        .execute_batch("CREATE TABLE a (name TEXT, hash TEXT); INSERT INTO a VALUES ('ann', '{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=')")
         .unwrap();
     let query = "SELECT hash AS password, name AS login FROM a WHERE name = :login";
     let directories = only(DirectorySettings::Sql(SqlSettings::new(
@@ -123,7 +130,9 @@ async fn two_looks_are_of_one_login() {
     let Standing::Holds(again) = directories.standing(&account.proof, None).await else {
         panic!("gone");
     };
-    database.execute_batch("UPDATE a SET hash = '{PLAIN}y'").unwrap();
+    database
+        .execute_batch("UPDATE a SET hash = '{SHA}lcsL/Sl3x2EpjZYk5LTUxyo5l0o='")
+        .unwrap();
     assert_eq!(
         gone(&directories, &again).await,
         Some(DenyReason::PasswordChanged)
@@ -139,7 +148,7 @@ async fn ldap_entries() {
     let dated = "objectClass: dated\npwdLastSet: 1\n";
     let slapd = Slapd::start_with(&SlapdOptions {
         ldif: ["bind", "compare", "undated", "off"]
-            .map(|uid| person(uid, &[], "x") + if uid == "undated" { "" } else { dated })
+            .map(|uid| person(uid, &[], X) + if uid == "undated" { "" } else { dated })
             .concat(),
         global: SCHEMA.into(),
         database: HIDDEN.into(),

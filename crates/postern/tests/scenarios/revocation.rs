@@ -165,7 +165,11 @@ fn accounts_of_others_are_looked_at_before_each_message() {
     let sink = Sink::start();
     let people = ["changed", "removed", "kept"].map(|uid| {
         let uid = format!("{uid}-ldap");
-        person(&uid, &[&format!("{uid}@relay.test")], "word")
+        person(
+            &uid,
+            &[&format!("{uid}@relay.test")],
+            "{SHA}PLzZCtxLGSqHpiWFC38jHK3fDrM=",
+        )
     });
     let slapd = Slapd::start_with(&SlapdOptions {
         ldif: people.concat(),
@@ -185,8 +189,8 @@ fn accounts_of_others_are_looked_at_before_each_message() {
     database
         .execute_batch(
             "CREATE TABLE accounts (name TEXT PRIMARY KEY, hash TEXT, active INTEGER NOT NULL);\
-             INSERT INTO accounts VALUES ('changed-sql', '{PLAIN}word', 1), ('removed-sql', '{PLAIN}word', 1),\
-                 ('disabled-sql', '{PLAIN}word', 1), ('kept-sql', '{PLAIN}word', 1)",
+             INSERT INTO accounts VALUES ('changed-sql', '{SHA}PLzZCtxLGSqHpiWFC38jHK3fDrM=', 1), ('removed-sql', '{SHA}PLzZCtxLGSqHpiWFC38jHK3fDrM=', 1),\
+                 ('disabled-sql', '{SHA}PLzZCtxLGSqHpiWFC38jHK3fDrM=', 1), ('kept-sql', '{SHA}PLzZCtxLGSqHpiWFC38jHK3fDrM=', 1)",
         )
         .unwrap();
     site.start();
@@ -198,7 +202,7 @@ fn accounts_of_others_are_looked_at_before_each_message() {
         ("changed-ldap",  &|| entry("changed-ldap", "modify\nreplace: userPassword\nuserPassword: other"),  Some("password changed")),
         ("removed-ldap",  &|| entry("removed-ldap", "delete"),                                              Some("unknown user")),
         ("kept-ldap",     &|| entry("kept-ldap", "modify\nreplace: sn\nsn: other"),                         None),
-        ("changed-sql",   &|| sql("UPDATE accounts SET hash = '{PLAIN}other' WHERE name = 'changed-sql'"),  Some("password changed")),
+        ("changed-sql",   &|| sql("UPDATE accounts SET hash = '{SHA}0JQeaNqPOBUf+Gph/Fn3xc+fyqI=' WHERE name = 'changed-sql'"),  Some("password changed")),
         ("removed-sql",   &|| sql("DELETE FROM accounts WHERE name = 'removed-sql'"),                       Some("unknown user")),
         ("disabled-sql",  &|| sql("UPDATE accounts SET active = 0 WHERE name = 'disabled-sql'"),            Some("account disabled")),
         ("kept-sql",      &|| sql("UPDATE accounts SET active = 1 WHERE name = 'kept-sql'"),                None),

@@ -178,6 +178,9 @@ fn a_login_without_a_domain_is_of_the_default_one() {
     let start = |change: fn(&mut Options)| {
         let mut options = with(&WITH_PASSWORD);
         options.settings.auth.default_domain = Some("default.example".into());
+        options.settings.throttle.network_failures_max = 1_000;
+        options.settings.throttle.network_bar_failures = 1_000;
+        options.settings.throttle.login_failures_max = 1_000;
         options.settings.identity.senders = SenderRule::Own;
         options.settings.relay.login_relays = true;
         change(&mut options);

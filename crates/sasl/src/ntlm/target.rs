@@ -67,7 +67,10 @@ pub(super) fn check_server(said: Option<&str>, service: &str, names: &[String]) 
     let whole = rest.split('/').next().unwrap_or_default();
     // A port stands behind a name or an address of IPv4 or in brackets.
     let host = match whole.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|octet| octet.is_ascii_digit()) && !host.contains("::") => {
+        Some((host, port))
+            if port.bytes().all(|octet| octet.is_ascii_digit())
+                && (host.ends_with(']') || !host.contains(':')) =>
+        {
             host
         }
         _ => whole,
