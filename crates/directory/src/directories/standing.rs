@@ -29,9 +29,9 @@ enum Evidence {
     #[default]
     Unseen,
     /// The password.
-    Password(Mark),
+    Password(Box<Mark>),
     /// A key.
-    Key(KeyKind, Mark),
+    Key(Box<(KeyKind, Mark)>),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -78,7 +78,7 @@ impl Proof {
     pub(crate) fn of_password(mark: Option<Mark>) -> Self {
         Self {
             by: By::Silent,
-            evidence: mark.map_or(Evidence::Unseen, Evidence::Password),
+            evidence: mark.map_or(Evidence::Unseen, |mark| Evidence::Password(Box::new(mark))),
         }
     }
 
@@ -93,7 +93,7 @@ impl Proof {
     /// The same, proved by a key.
     pub(super) fn by_key(self, kind: &KeyKind, key: &StoredKey) -> Self {
         Self {
-            evidence: Evidence::Key(kind.clone(), mark_of(key)),
+            evidence: Evidence::Key(Box::new((kind.clone(), mark_of(key)))),
             ..self
         }
     }
@@ -152,7 +152,8 @@ impl Directories {
         if proof.differs(&account.proof) {
             return Standing::Gone(DenyReason::PasswordChanged);
         }
-        if let Evidence::Key(kind, then) = &proof.evidence {
+        if let Evidence::Key(key) = &proof.evidence {
+            let (kind, then) = &**key;
             match self.lookup_key_from(login, kind, peer).await {
                 KeyVerdict::Found { key, .. } if mark_of(&key) == *then => {}
                 KeyVerdict::Found { .. } => return Standing::Gone(DenyReason::PasswordChanged),
