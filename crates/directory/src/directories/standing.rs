@@ -18,8 +18,6 @@ use crate::verdict::{Account, DenyReason, Finding, PasswordVerdict};
 #[derive(Clone, Debug, Default)]
 pub struct Proof {
     by: By,
-    /// What of it can be seen to change. Own users have theirs within [`OwnProof`].
-    evidence: Evidence,
 }
 
 /// What has proved a login in a directory of somebody else's, as far as it can be recognised.
@@ -29,9 +27,17 @@ enum Evidence {
     #[default]
     Unseen,
     /// The password.
-    Password(Box<Mark>),
+    Password(Mark),
     /// A key.
-    Key(Box<(KeyKind, Mark)>),
+    Key(KeyKind, Mark),
+}
+
+/// What is known of a login in LDAP or SQL.
+#[derive(Clone, Debug, Default)]
+struct Foreign {
+    /// The name to ask about; `None` for one that cannot be asked about.
+    login: Option<Box<str>>,
+    evidence: Evidence,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -39,8 +45,8 @@ enum By {
     /// A directory that says nothing without a password: saslauthd, PAM, Dovecot, LDAP without a search.
     #[default]
     Silent,
-    /// LDAP or SQL, by this name.
-    Foreign(Box<str>),
+    /// LDAP or SQL.
+    Foreign(Box<Foreign>),
     /// Own users.
     Own(Box<OwnProof>),
 }
@@ -70,45 +76,71 @@ impl Proof {
     pub(crate) fn own(proof: OwnProof) -> Self {
         Self {
             by: By::Own(Box::new(proof)),
-            evidence: Evidence::Unseen,
         }
     }
 
     /// Of a password with this mark, if there is one.
     pub(crate) fn of_password(mark: Option<Mark>) -> Self {
-        Self {
-            by: By::Silent,
-            evidence: mark.map_or(Evidence::Unseen, |mark| Evidence::Password(Box::new(mark))),
-        }
+        Self::of(Foreign {
+            login: None,
+            evidence: mark.map_or(Evidence::Unseen, Evidence::Password),
+        })
     }
 
     /// The same of a directory that can be asked about this login again.
     pub(super) fn asked_about(self, login: &str) -> Self {
-        Self {
-            by: By::Foreign(login.into()),
-            ..self
-        }
+        Self::of(Foreign {
+            login: Some(login.into()),
+            ..self.foreign()
+        })
     }
 
     /// The same, proved by a key.
     pub(super) fn by_key(self, kind: &KeyKind, key: &StoredKey) -> Self {
-        Self {
-            evidence: Evidence::Key(Box::new((kind.clone(), mark_of(key)))),
-            ..self
+        Self::of(Foreign {
+            evidence: Evidence::Key(kind.clone(), mark_of(key)),
+            ..self.foreign()
+        })
+    }
+
+    /// The same, proved by no password and by no key. Own users have said so themselves.
+    pub(super) fn otherwise(self) -> Self {
+        match self.by {
+            By::Foreign(foreign) => Self::of(Foreign {
+                evidence: Evidence::Unseen,
+                ..*foreign
+            }),
+            by => Self { by },
         }
     }
 
-    /// The same, proved by no password and by no key.
-    pub(super) fn otherwise(self) -> Self {
+    fn of(foreign: Foreign) -> Self {
         Self {
-            evidence: Evidence::Unseen,
-            ..self
+            by: By::Foreign(Box::new(foreign)),
+        }
+    }
+
+    fn foreign(self) -> Foreign {
+        match self.by {
+            By::Foreign(foreign) => *foreign,
+            By::Silent | By::Own(_) => Foreign::default(),
+        }
+    }
+
+    /// The mark of the password that has proved it, if there is one.
+    fn password(&self) -> Option<&Mark> {
+        match &self.by {
+            By::Foreign(foreign) => match &foreign.evidence {
+                Evidence::Password(mark) => Some(mark),
+                Evidence::Key(..) | Evidence::Unseen => None,
+            },
+            By::Silent | By::Own(_) => None,
         }
     }
 
     /// Whether the password of an account is another one now. Where nothing can be read any more, nothing is known.
     fn differs(&self, now: &Self) -> bool {
-        matches!((&self.evidence, &now.evidence), (Evidence::Password(then), Evidence::Password(now)) if then != now)
+        matches!((self.password(), now.password()), (Some(then), Some(now)) if then != now)
     }
 
     /// Whether it is about an own user.
@@ -138,12 +170,24 @@ impl Directories {
     pub async fn standing(&self, proof: &Proof, peer: Option<IpAddr>) -> Standing {
         match &proof.by {
             By::Silent => Standing::Unknown,
-            By::Foreign(login) => self.standing_of_foreign(proof, login, peer).await,
+            By::Foreign(foreign) => match &foreign.login {
+                Some(login) => {
+                    self.standing_of_foreign(proof, login, &foreign.evidence, peer)
+                        .await
+                }
+                None => Standing::Unknown,
+            },
             By::Own(proof) => self.standing_of_own(proof, peer).await,
         }
     }
 
-    async fn standing_of_foreign(&self, proof: &Proof, login: &str, peer: Option<IpAddr>) -> Standing {
+    async fn standing_of_foreign(
+        &self,
+        proof: &Proof,
+        login: &str,
+        evidence: &Evidence,
+        peer: Option<IpAddr>,
+    ) -> Standing {
         let account = match self.find_marked(login).await {
             PasswordVerdict::Granted(account) => account,
             PasswordVerdict::Denied(reason) => return Standing::Gone(reason),
@@ -152,8 +196,7 @@ impl Directories {
         if proof.differs(&account.proof) {
             return Standing::Gone(DenyReason::PasswordChanged);
         }
-        if let Evidence::Key(key) = &proof.evidence {
-            let (kind, then) = &**key;
+        if let Evidence::Key(kind, then) = evidence {
             match self.lookup_key_from(login, kind, peer).await {
                 KeyVerdict::Found { key, .. } if mark_of(&key) == *then => {}
                 KeyVerdict::Found { .. } => return Standing::Gone(DenyReason::PasswordChanged),

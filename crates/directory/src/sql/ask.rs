@@ -51,7 +51,7 @@ pub(crate) struct Sql {
 
 enum Server {
     Postgres(Box<Postgres>),
-    MySql(MySql),
+    MySql(Box<MySql>),
     Sqlite(Sqlite),
 }
 
@@ -381,13 +381,13 @@ fn connectable(
                 settings.timeout,
                 settings.pool_size,
             ))),
-            SqlEngine::MySql => Server::MySql(MySql::new(
+            SqlEngine::MySql => Server::MySql(Box::new(MySql::new(
                 place,
                 servers,
                 password.as_ref(),
                 trust.cloned(),
                 settings.pool_size,
-            )),
+            ))),
         });
     }
     Ok((places.iter().map(Place::to_string).collect(), list))
