@@ -99,9 +99,9 @@ pub(super) fn after_commit(shared: &Shared, connection: &Connection) -> Result<(
 
 /// Moves what is left from the writer's own connection; says whether that was all.
 pub(super) fn by_writer(shared: &Shared, connection: &Connection) -> Result<bool, SpoolError> {
-    let (_, found, moved) = passive(connection)?;
-    if found != moved {
-        return Ok(false);
+    match passive(connection)? {
+        Some(log) if log.is_moved() => {}
+        _ => return Ok(false),
     }
     // The next commit starts at the log's beginning.
     PAGES.set(0);
@@ -113,22 +113,95 @@ pub(super) fn by_writer(shared: &Shared, connection: &Connection) -> Result<bool
 pub(super) fn in_background(shared: &Shared, connection: &Connection) -> Result<(), SpoolError> {
     let result = passive(connection);
     let log = &shared.log;
-    if let Ok((_, _, moved)) = result {
-        log.moved.store(moved, Ordering::Release);
+    if let Ok(Some(found)) = &result {
+        log.moved.store(found.moved, Ordering::Release);
         log.rest.store(true, Ordering::Release);
     }
     log.asked.store(false, Ordering::Release);
     result.map(|_| ())
 }
 
-/// Moves what can be moved: whether another was at it, pages in the log, pages moved.
-fn passive(connection: &Connection) -> Result<(bool, u64, u64), SpoolError> {
+/// What a look at the log has found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Log {
+    /// Pages in it.
+    pages: u64,
+    /// Of those, pages that lie in the database.
+    moved: u64,
+}
+
+impl Log {
+    const fn is_moved(self) -> bool {
+        self.pages == self.moved
+    }
+}
+
+/// Moves what can be moved. `None` when another connection is at it: then nothing is known of the log.
+fn passive(connection: &Connection) -> Result<Option<Log>, SpoolError> {
     let result = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         let count = |column| {
             row.get::<_, i64>(column)
                 .map(|count| u64::try_from(count).unwrap_or(0))
         };
-        Ok((row.get::<_, i64>(0)? != 0, count(1)?, count(2)?))
+        if row.get::<_, i64>(0)? != 0 {
+            return Ok(None);
+        }
+        Ok(Some(Log {
+            pages: count(1)?,
+            moved: count(2)?,
+        }))
     });
     Ok(result?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Whether another's checkpoint waits for a reader, and whether it is to give up.
+    static WAITS: AtomicBool = AtomicBool::new(false);
+    static ENOUGH: AtomicBool = AtomicBool::new(false);
+
+    #[test]
+    fn nothing_is_known_of_a_log_that_another_is_moving() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("queue.db");
+        let open = || Connection::open(&file).unwrap();
+        let writer = open();
+        writer
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1);")
+            .unwrap();
+        let reader = open();
+        reader.execute_batch("BEGIN; SELECT * FROM t;").unwrap();
+        writer.execute_batch("INSERT INTO t VALUES (2);").unwrap();
+        // One that wants the whole log moved waits for the reader, and nobody else may move anything meanwhile.
+        let other = open();
+        let waits = |_| {
+            WAITS.store(true, Ordering::Release);
+            std::thread::sleep(Duration::from_millis(1));
+            !ENOUGH.load(Ordering::Acquire)
+        };
+        other.busy_handler(Some(waits)).unwrap();
+        let other = std::thread::spawn(move || {
+            other
+                .query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
+                .unwrap();
+        });
+        while !WAITS.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(passive(&writer).unwrap(), None);
+        ENOUGH.store(true, Ordering::Release);
+        other.join().unwrap();
+        let held_up = passive(&writer).unwrap().unwrap();
+        assert!(
+            !held_up.is_moved(),
+            "the reader needs what the database has: {held_up:?}"
+        );
+        reader.execute_batch("COMMIT").unwrap();
+        assert!(passive(&writer).unwrap().unwrap().is_moved());
+    }
 }
