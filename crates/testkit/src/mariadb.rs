@@ -1,8 +1,10 @@
 //! A real MariaDB on a loopback port and a Unix socket, with its data in a scratch folder.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -19,6 +21,12 @@ pub const USER: &str = "postern";
 
 /// The password of [`USER`].
 pub const PASSWORD: &str = "database password";
+
+/// The kernel has few slots for asynchronous I/O (`fs.aio-max-nr`), and each server would take some hundred of them.
+const NO_AIO: &str = "--innodb-use-native-aio=0";
+
+/// How often the making of system tables is tried.
+const INSTALL_ATTEMPTS: u64 = 5;
 
 /// A running MariaDB with a database [`DATABASE`], and a certificate for `localhost` and 127.0.0.1 that a test CA signed.
 /// Killed when dropped.
@@ -48,23 +56,10 @@ impl MariaDb {
     /// As [`MariaDb::start`].
     #[must_use]
     pub fn start_with(tls: bool) -> Self {
-        let install = program("/usr/bin/mariadb-install-db", "mariadb-server");
         let folder = TempDir::new().expect("a scratch folder");
         make_certificate(folder.path());
         give(folder.path());
-        let mut command = Command::new(install);
-        command
-            .args([
-                "--no-defaults",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-            ])
-            .args(["--skip-name-resolve", "--innodb-log-file-size=4M"])
-            .arg(format!("--datadir={}", folder.path().join("data").display()))
-            // Two at once would take away each other's temporary tables.
-            .env("TMPDIR", folder.path())
-            .current_dir(folder.path());
-        run(without_root(&mut command));
+        install(folder.path());
         let mut mariadb = Self {
             folder,
             port: free_port(),
@@ -170,6 +165,7 @@ impl MariaDb {
                 "--bind-address=127.0.0.1",
                 "--skip-name-resolve",
                 "--skip-log-bin",
+                NO_AIO,
             ])
             .args([
                 "--innodb-buffer-pool-size=16M",
@@ -212,4 +208,41 @@ impl MariaDb {
     fn log_file(&self) -> PathBuf {
         self.folder.path().join("mariadb.log")
     }
+}
+
+/// Makes the system tables. On a busy machine the server that does so fails now and then for want of what others use just then
+/// (memory, the kernel's slots for asynchronous I/O): then it begins anew after a while.
+///
+/// # Panics
+///
+/// When it fails again and again, with all that it has printed.
+fn install(folder: &Path) {
+    let data = folder.join("data");
+    let mut failures = String::new();
+    for attempt in 1..=INSTALL_ATTEMPTS {
+        let mut command = Command::new(program("/usr/bin/mariadb-install-db", "mariadb-server"));
+        command
+            .args([
+                "--no-defaults",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ])
+            .args(["--skip-name-resolve", "--innodb-log-file-size=4M", NO_AIO])
+            .arg(format!("--datadir={}", data.display()))
+            // Two at once would take away each other's temporary tables.
+            .env("TMPDIR", folder)
+            .current_dir(folder);
+        let output = without_root(&mut command)
+            .output()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        if output.status.success() {
+            return;
+        }
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed).into_owned();
+        let _ = write!(failures, "attempt {attempt}: {}\n{printed}", output.status);
+        let _ = fs::remove_dir_all(&data);
+        std::thread::sleep(Duration::from_secs(attempt));
+    }
+    panic!("mariadb-install-db failed {INSTALL_ATTEMPTS} times:\n{failures}");
 }
