@@ -343,7 +343,7 @@ impl Connection<'_> {
             }
             Step::Data(ask) => {
                 let transaction = ask.start();
-                return Box::pin(self.data(*transaction)).await;
+                return Box::pin(self.data(transaction)).await;
             }
             Step::Chunk(chunk) => return Box::pin(self.chunk(chunk)).await,
             Step::Discard { size, reply } => {
@@ -359,7 +359,7 @@ impl Connection<'_> {
             Step::StartTls => {
                 io.put(&texts::READY_FOR_TLS);
                 io.flush().await?;
-                opening::start_tls(io, session).await?;
+                Box::pin(opening::start_tls(io, session)).await?;
                 has_become_known(session, counted, envelope);
                 dialogue.tls_started();
                 login::offer(dialogue, session);
@@ -399,7 +399,7 @@ impl Connection<'_> {
     }
 
     /// Takes a message sent with `DATA`.
-    async fn data(&mut self, transaction: Transaction) -> Result<(), End> {
+    async fn data(&mut self, transaction: Box<Transaction>) -> Result<(), End> {
         let decoder = Decoder::Data(DataDecoder::new(self.session.profile.rules.body));
         let mut intake = Intake::new(self.session, &transaction, decoder);
         if intake.has_failed() {
@@ -412,7 +412,7 @@ impl Connection<'_> {
         let answer = if intake.has_failed() {
             intake.refuse(&About::message(&transaction), self.session)
         } else {
-            self.finish(*intake, transaction).await
+            self.finish(intake, transaction).await
         };
         self.tell(answer).await
     }
@@ -439,7 +439,7 @@ impl Connection<'_> {
             self.intake = Some(intake);
             Answer::stay(texts::chunk_ok(chunk.size))
         } else if let Some(transaction) = self.dialogue.take_transaction() {
-            self.finish(*intake, *transaction).await
+            self.finish(intake, transaction).await
         } else {
             Answer::stay(texts::LOCAL_ERROR)
         };
@@ -450,14 +450,14 @@ impl Connection<'_> {
         intake.receive(self.io, self.session, self.counted.signal()).await
     }
 
-    async fn finish(&mut self, intake: Intake, transaction: Transaction) -> Answer {
+    async fn finish(&mut self, intake: Box<Intake>, transaction: Box<Transaction>) -> Answer {
         let client = ClientFacts {
             name: self.dialogue.client_name(),
             extended: self.dialogue.is_extended(),
             smtputf8: transaction.envelope.smtputf8,
         };
         self.counted.signal().begin_commit();
-        let answer = intake.commit(transaction, client, self.session).await;
+        let answer = Box::pin(intake.commit(transaction, client, self.session)).await;
         if answer.reply.is_success() {
             self.session.was_useful();
             self.patience.amends();

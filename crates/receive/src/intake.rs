@@ -156,6 +156,10 @@ impl Intake {
                 if let Err(failure) = written {
                     self.fail(failure);
                 }
+                if self.head.is_complete() {
+                    // Nothing more is written there, and many may wait for more of their bodies.
+                    self.text = Vec::new();
+                }
             }
             io.input.advance(consumed);
             self.look_for_fault();
@@ -238,7 +242,7 @@ impl Intake {
     }
 
     /// The answer to a message or chunk that cannot be taken. The connection does not outlast one that was not read to its end.
-    pub(crate) fn refuse(self, about: &About<'_>, session: &Session) -> Answer {
+    pub(crate) fn refuse(&self, about: &About<'_>, session: &Session) -> Answer {
         let endless = self.endless;
         let answer = self.refusal(about, session);
         Answer {
@@ -247,7 +251,7 @@ impl Intake {
         }
     }
 
-    fn refusal(self, about: &About<'_>, session: &Session) -> Answer {
+    fn refusal(&self, about: &About<'_>, session: &Session) -> Answer {
         let content = |refusal: BodyRefusal, reply: Reply| {
             session.refused(&refusal, &reply, about);
             Answer::stay(reply)
@@ -310,8 +314,8 @@ impl Intake {
 
     /// Puts the message into the queue. The answer is `250` only when it is on stable storage.
     pub(crate) async fn commit(
-        mut self,
-        transaction: Transaction,
+        mut self: Box<Self>,
+        transaction: Box<Transaction>,
         client: ClientFacts<'_>,
         session: &Session,
     ) -> Answer {

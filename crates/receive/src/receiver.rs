@@ -140,7 +140,8 @@ impl Receiver {
             };
             let role = profiles.get(&self.shared).listener.role;
             if self.wait_for_rate(role, &shutdown).await {
-                let session = self.session(&profiles, stream, peer, &shutdown);
+                // In a place of its own from the start: it is large, and would be copied at each step from here to there.
+                let session = Box::pin(self.session(&profiles, stream, peer, &shutdown));
                 let stop_now = stop_now.clone();
                 sessions.spawn(async move {
                     tokio::select! {

@@ -314,7 +314,8 @@ pub(crate) fn login_over(lapse: &Lapse) -> Reply {
 /// Looks at the login, and at a certificate that relays, before a message begins. The answer, if there is one, ends the session.
 pub(crate) async fn ended(session: &mut Session) -> Option<Answer> {
     let lapse = match &session.login {
-        Some(login) => match Arc::clone(&login.standing).check(&session.shared).await {
+        // Most sessions ask nobody, and have no room for the question either.
+        Some(login) => match Box::pin(Arc::clone(&login.standing).check(&session.shared)).await {
             Ok(fresh) => {
                 if let (Some(fresh), Some(login)) = (fresh, &mut session.login) {
                     (login.identity, login.trusted) = (fresh.identity, fresh.trusted);
