@@ -105,6 +105,8 @@ pub struct EventInfo {
 pub struct Word(pub &'static str);
 
 macro_rules! events {
+    (@word $event:ident) => { Self::INFO.words[0] };
+    (@word $event:ident $told:ident) => { $event.$told.0 };
     ($(
         $meaning:literal
         $name:ident $area:ident $level:ident $lane:ident $($word:literal)|+ $(($told:ident))?
@@ -141,9 +143,7 @@ macro_rules! events {
                 };
 
                 fn word(&self) -> &'static str {
-                    let words: &[&'static str] = Self::INFO.words;
-                    $(let words: &[&'static str] = &[self.$told.0];)?
-                    words[0]
+                    events!(@word self $($told)?)
                 }
 
                 fn fields(&self, visit: &mut dyn FnMut(Key, Value<'_>)) {

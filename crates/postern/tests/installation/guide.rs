@@ -82,7 +82,9 @@ fn blocks() -> Vec<Block> {
             Mark::Plain,
             "docs/guide.md:{number}: the comment stands above no block"
         );
-        if let Some(comment) = line.strip_prefix("<!-- ") {
+        // Tables that are made from the code.
+        let is_rules = line.starts_with("<!-- rules: ") || line == "<!-- end of rules -->";
+        if let Some(comment) = line.strip_prefix("<!-- ").filter(|_| !is_rules) {
             mark = Mark::parse(comment.trim_end_matches(" -->"));
         } else if line.starts_with('#') {
             line.trim_start_matches(['#', ' ']).clone_into(&mut heading);

@@ -243,7 +243,7 @@ fn unfinished_bodies_do_not_take_the_disk() {
                     return None;
                 }
                 say("RCPT TO:<b@relay.test>");
-                if number % 2 == 0 {
+                if number.is_multiple_of(2) {
                     if say("DATA").starts_with("452") {
                         return None;
                     }

@@ -160,6 +160,9 @@ fn sessions_are_listed_and_ended_by_login() {
 }
 
 /// Accounts of LDAP and SQL that are switched off, taken away or given another password while their session is open.
+/// What happens to an account.
+type Change<'a> = &'a dyn Fn();
+
 #[test]
 fn accounts_of_others_are_looked_at_before_each_message() {
     let sink = Sink::start();
@@ -198,7 +201,7 @@ fn accounts_of_others_are_looked_at_before_each_message() {
     let entry =
         |uid: &str, lines: &str| slapd.modify(&format!("dn: uid={uid},{PEOPLE}\nchangetype: {lines}\n"));
     #[rustfmt::skip]
-    let cases: [(&str, &dyn Fn(), Option<&str>); 7] = [
+    let cases: [(&str, Change<'_>, Option<&str>); 7] = [
         ("changed-ldap",  &|| entry("changed-ldap", "modify\nreplace: userPassword\nuserPassword: other"),  Some("password changed")),
         ("removed-ldap",  &|| entry("removed-ldap", "delete"),                                              Some("unknown user")),
         ("kept-ldap",     &|| entry("kept-ldap", "modify\nreplace: sn\nsn: other"),                         None),
