@@ -3,9 +3,15 @@
 //! Connections and memory are bounded, and a host that says nothing holds both for minutes. So each kind of mail has a share
 //! that no other kind can take, and hosts that have taken no mail of late have a part of that share only: whatever
 //! silent hosts a stranger names, users' mail finds a place, and so does mail for hosts that work.
+//!
+//! How many connections one next hop may have is [`HopState`]'s to say.
+
+mod hop;
 
 use std::net::IpAddr;
 use std::time::Duration;
+
+pub use hop::{HopState, LIMIT_FIRST, Pause, Setback, pause_after};
 
 use crate::network::NetworkPrefix;
 

@@ -29,6 +29,7 @@ pub mod route;
 pub mod rule;
 pub mod standing;
 pub mod throttle;
+pub mod transport;
 pub mod units;
 
 pub use domain_set::DomainSet;
