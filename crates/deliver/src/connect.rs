@@ -1,16 +1,17 @@
 //! From a next hop to a dialogue that is ready: hosts in order, addresses of each, greeting, TLS.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use postern_mail::{Domain, Status};
 use postern_net::resolver::{ResolveError, Resolver};
-use postern_net::tls::{ClientTls, ClientTlsFacts};
+use postern_net::tls::ClientTls;
 use postern_net::{MailStream, dial};
 use postern_policy::concurrency::Site;
-use postern_policy::reach::{self, Unreachable};
-use postern_policy::route::{self, Hop, HopHost, MxRecord, MxVerdict, RouteLogin, TlsLevel};
+use postern_policy::reach::Unreachable;
+use postern_policy::route::{self, Hop, HopHost, MxRecord, MxVerdict, RouteLogin};
+use postern_policy::transport::{self, Candidate, Certificate, Endpoint, Facts, NoWay, Tls, Try};
 use postern_sasl::Mechanism;
 use postern_smtp::Reply;
 use postern_smtp::client::{self, Capabilities, Opening, OpeningStep, Stage, StartTls};
@@ -19,10 +20,11 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::TlsClients;
-use crate::failure::Failure;
+use crate::failure::{Cause, DnsFact, Failure, TlsFact};
 use crate::hop::{HopKind, NextHop};
 use crate::login::{self, Call, Trouble};
 use crate::quirks::{Quirk, Quirks};
+use crate::relay::Relay;
 use crate::seat::Seat;
 use crate::session::{Session, SessionError, Wire, limit};
 use crate::settings::{Login, Settings};
@@ -35,8 +37,8 @@ pub(crate) struct Dialer<'a> {
     pub(crate) quirks: &'a Quirks,
     /// A random number, which decides between hosts of equal preference.
     pub(crate) seed: u64,
-    /// Hosts, as [`Session::relay`] names them, that have had their chance in this attempt.
-    pub(crate) avoid: &'a [String],
+    /// Hosts that have had their chance in this attempt.
+    pub(crate) avoid: &'a [Relay],
     /// The place of the connection.
     pub(crate) seat: &'a Seat,
     /// What to log in with.
@@ -60,13 +62,6 @@ pub(crate) enum NotOpened {
         failure: Failure,
         token: bool,
     },
-}
-
-/// One address of one host.
-#[derive(Clone, Debug)]
-enum Address {
-    Tcp(SocketAddr),
-    Unix(std::path::PathBuf),
 }
 
 /// Why a host has no address to try.
@@ -105,8 +100,8 @@ impl Dialer<'_> {
         let mut unfit: Option<Failure> = None;
         let mut full: Option<Site> = None;
         'hosts: for host in &hosts {
-            let addresses = match self.addresses(host, hop).await {
-                Ok(addresses) => addresses,
+            let candidates = match self.candidates(host, hop).await {
+                Ok(candidates) => candidates,
                 Err(NoAddress::Ourselves(failure)) => {
                     worst = Some(later(worst, failure));
                     // Less preferred hosts would only send it here (RFC 5321 section 5.1).
@@ -117,26 +112,23 @@ impl Dialer<'_> {
                     continue;
                 }
             };
-            let fresh = addresses
-                .into_iter()
-                .filter(|address| !self.avoid.contains(&relay_name(host, address)));
-            for address in fresh {
+            for candidate in candidates {
                 if left == 0 {
                     break;
                 }
-                if let Err(site) = self.enter(hop, &address) {
+                if let Err(site) = self.enter(hop, &candidate.to) {
                     full.get_or_insert(site);
                     continue;
                 }
                 left -= 1;
-                match self.open_address(hop, host, address).await {
+                match self.open_candidate(hop, host, &candidate).await {
                     Ok(session) => return Ok(session),
                     Err(Refusal::Login { failure, token }) => {
                         return Err(NotOpened::Login { failure, token });
                     }
                     Err(Refusal::Unfit(failure)) => {
                         tracing::warn!(
-                            target: "postern::login", relay = %failure.relay, status = %failure.status, reply = %failure.text,
+                            target: "postern::login", relay = %failure.relay, status = %failure.status, reply = %failure.text(),
                             "host passed over"
                         );
                         unfit.get_or_insert(failure);
@@ -147,7 +139,7 @@ impl Dialer<'_> {
                     }
                     Err(Refusal::Tls(failure) | Refusal::Other(failure)) => {
                         tracing::debug!(
-                            target: "postern::attempt", relay = %failure.relay, status = %failure.status, reply = %failure.text,
+                            target: "postern::attempt", relay = %failure.relay, status = %failure.status, reply = %failure.text(),
                             "connect"
                         );
                         worst = Some(later(worst, failure));
@@ -168,14 +160,20 @@ impl Dialer<'_> {
                 token: false,
             });
         }
-        let none = || Failure::temporary(Status(4, 4, 4), "", "no host to try");
+        let none = || {
+            Failure::temporary(
+                Status(4, 4, 4),
+                &Relay::Nowhere,
+                Cause::Settings("no host to try".into()),
+            )
+        };
         Err(NotOpened::Failed(worst.unwrap_or_else(none)))
     }
 
     /// Counts a connection to a host that DNS or a literal has named. Those that an administrator has named are few, and each has its bound.
-    fn enter(&self, hop: &NextHop, address: &Address) -> Result<(), Site> {
-        match (&hop.kind, address) {
-            (HopKind::Mx(_) | HopKind::Literal(_), Address::Tcp(address)) => self.seat.enter(address.ip()),
+    fn enter(&self, hop: &NextHop, to: &Endpoint) -> Result<(), Site> {
+        match to {
+            Endpoint::Tcp(address) if hop.is_outside() => self.seat.enter(address.ip()),
             _ => Ok(()),
         }
     }
@@ -193,7 +191,11 @@ impl Dialer<'_> {
             HopKind::Literal(address) => {
                 let literal = Domain::Literal(address.ip());
                 let text = format!("mail to address literals such as {literal} is not sent from here");
-                Err(Failure::permanent(Status(5, 1, 2), "", text))
+                Err(Failure::permanent(
+                    Status(5, 1, 2),
+                    &Relay::Nowhere,
+                    Cause::Settings(text),
+                ))
             }
         }
     }
@@ -225,14 +227,20 @@ impl Dialer<'_> {
             MxVerdict::Implicit => Ok(vec![named(domain)]),
             MxVerdict::NullMx => Err(Failure::permanent(
                 Status(5, 1, 10),
-                "",
-                format!("{domain} accepts no mail: it has a null MX record (RFC 7505)"),
+                &Relay::Nowhere,
+                Cause::Dns(
+                    DnsFact::NullMx,
+                    format!("{domain} accepts no mail: it has a null MX record (RFC 7505)"),
+                ),
             )),
             MxVerdict::Loop => Err(loops_back(domain, "its MX records name this server")),
             MxVerdict::Unusable => Err(Failure::temporary(
                 Status(4, 4, 4),
-                "",
-                format!("the MX records of {domain} name no usable host"),
+                &Relay::Nowhere,
+                Cause::Dns(
+                    DnsFact::NoHost,
+                    format!("the MX records of {domain} name no usable host"),
+                ),
             )),
         }
     }
@@ -252,33 +260,33 @@ impl Dialer<'_> {
             .map(String::as_str)
     }
 
-    /// The addresses of one host, as far as mail may go there.
-    async fn addresses(&self, host: &Hop, hop: &NextHop) -> Result<Vec<Address>, NoAddress> {
+    /// The addresses of one host that are to be tried, each with its tries.
+    async fn candidates(&self, host: &Hop, hop: &NextHop) -> Result<Vec<Candidate>, NoAddress> {
         let found = match &host.host {
-            HopHost::Unix(path) => return Ok(vec![Address::Unix(path.clone())]),
+            HopHost::Unix(_) => Vec::new(),
             HopHost::Ip(ip) => vec![*ip],
             HopHost::Name(name) => self.resolve(name, hop).await.map_err(NoAddress::Failed)?,
         };
+        let now = Instant::now();
+        let facts = Facts {
+            tls: hop.tls,
+            verify: hop.verify,
+            login: self.login.is_some(),
+            outside: hop.is_outside(),
+            listeners: &self.settings.listeners,
+            exempt: &self.settings.mx_networks,
+            is_own: &dial::is_own,
+            breaks_by_tls: &|to| self.quirks.has(&relay_of(host, to), Quirk::Tls, now),
+            is_tried: &|to| self.avoid.contains(&relay_of(host, to)),
+        };
         let name = host_name(host);
-        let mut refused = None;
-        let mut usable = Vec::with_capacity(found.len());
-        for ip in found {
-            let address = SocketAddr::new(ip, host.port);
-            if let Some(why) = self.leads_here(address, hop) {
+        transport::candidates(host, &found, &facts).map_err(|none| match none {
+            NoWay::Ourselves(why) => {
                 let why = format!("{name} is this server: {why}");
-                return Err(NoAddress::Ourselves(looping(&hop.kind, &why)));
+                NoAddress::Ourselves(looping(&hop.kind, &why))
             }
-            match reach::by_dns(ip, &self.settings.mx_networks) {
-                Err(unreachable) if hop.is_outside() => refused = Some(unreachable),
-                _ => usable.push(Address::Tcp(address)),
-            }
-        }
-        match refused {
-            Some(unreachable) if usable.is_empty() => {
-                Err(NoAddress::Failed(unreachable_host(&name, unreachable)))
-            }
-            _ => Ok(usable),
-        }
+            NoWay::Unreachable(unreachable) => NoAddress::Failed(unreachable_host(&name, unreachable)),
+        })
     }
 
     async fn resolve(&self, name: &str, hop: &NextHop) -> Result<Vec<IpAddr>, Failure> {
@@ -288,76 +296,54 @@ impl Dialer<'_> {
             Ok(Err(error)) => Err(address_failure(name, hop, &error)),
             Err(_) => Err(Failure::temporary(
                 Status(4, 4, 3),
-                "",
-                format!("looking up {name} took over {} s", limit.as_secs()),
+                &Relay::Nowhere,
+                Cause::Dns(
+                    DnsFact::NoAnswer,
+                    format!("looking up {name} took over {} s", limit.as_secs()),
+                ),
             )),
         }
     }
 
-    /// Why mail to this address would come back to this server: it listens there, or, where DNS leads the way, the address is one of
-    /// its own. `None` when it would not.
-    fn leads_here(&self, address: SocketAddr, hop: &NextHop) -> Option<String> {
-        let ip = address.ip().to_canonical();
-        let listens = |listener: &SocketAddr| {
-            let at = listener.ip().to_canonical();
-            listener.port() == address.port()
-                && (at == ip || (at.is_unspecified() && (ip.is_loopback() || dial::is_own(ip))))
-        };
-        if self.settings.listeners.iter().any(listens) {
-            return Some(format!("it listens on {address}"));
-        }
-        // Loopback is judged with the other addresses that lead to nobody else.
-        let exempt = || {
-            let networks = &self.settings.mx_networks;
-            networks.iter().any(|network| network.contains(&ip))
-        };
-        let own = hop.is_outside() && !ip.is_loopback() && !exempt() && dial::is_own(ip);
-        own.then(|| format!("{ip} is its own address"))
-    }
-
-    /// Tries one address, once more in the clear if TLS is a wish and fails.
-    async fn open_address(&self, hop: &NextHop, host: &Hop, address: Address) -> Result<Session, Refusal> {
-        let wish = match (hop.tls, &address) {
-            (_, Address::Unix(_)) | (TlsLevel::None | TlsLevel::Implicit, _) => StartTls::Never,
-            (TlsLevel::Opportunistic, _) => StartTls::IfOffered,
-            (TlsLevel::Required, _) => StartTls::Required,
-        };
-        // Credentials do not go out in the clear because somebody disturbed the handshake.
-        let may_go_without = wish == StartTls::IfOffered && self.login.is_none();
-        let relay = relay_name(host, &address);
-        if may_go_without && self.quirks.has(&relay, Quirk::Tls, Instant::now()) {
-            return self.dial(hop, host, &address, StartTls::Never).await;
-        }
-        match self.dial(hop, host, &address, wish).await {
-            Ok(session) => Ok(session),
-            Err(Refusal::Tls(failure)) if may_go_without => {
-                tracing::warn!(
-                    target: "postern::tls", relay = %failure.relay, reply = %failure.text,
-                    "TLS failed, once more in the clear"
-                );
-                let mut session = self.dial(hop, host, &address, StartTls::Never).await?;
-                session.gave_up_tls = true;
-                Ok(session)
-            }
-            Err(refusal) => Err(refusal),
-        }
-    }
-
-    async fn dial(
+    /// Tries one address, once more where the plan has a further try.
+    async fn open_candidate(
         &self,
         hop: &NextHop,
         host: &Hop,
-        address: &Address,
-        wish: StartTls,
+        candidate: &Candidate,
     ) -> Result<Session, Refusal> {
-        let relay = relay_name(host, address);
+        match (
+            self.dial(hop, host, &candidate.to, candidate.first).await,
+            candidate.then,
+        ) {
+            (Err(Refusal::Tls(failure)), Some(then)) => {
+                tracing::warn!(
+                    target: "postern::tls", relay = %failure.relay, reply = %failure.text(),
+                    "TLS failed, once more in the clear"
+                );
+                let mut session = self.dial(hop, host, &candidate.to, then).await?;
+                session.gave_up_tls = true;
+                Ok(session)
+            }
+            (dialled, _) => dialled,
+        }
+    }
+
+    async fn dial(&self, hop: &NextHop, host: &Hop, to: &Endpoint, by: Try) -> Result<Session, Refusal> {
+        let relay = relay_of(host, to);
         let protocol = hop.protocol();
-        let wire = self.connect(address, &relay).await.map_err(Refusal::Other)?;
+        let wire = self.connect(to, &relay).await.map_err(Refusal::Other)?;
         let mut session = Session::new(wire, protocol, relay);
         session.hurry = self.seat.hurry();
-        if hop.tls == TlsLevel::Implicit {
-            session = self.secure(hop, host, session).await?;
-        }
+        let wish = match by.tls {
+            Tls::Never => StartTls::Never,
+            Tls::IfOffered => StartTls::IfOffered,
+            Tls::StartTls => StartTls::Required,
+            Tls::Implicit => {
+                session = self.secure(host, session, by).await?;
+                StartTls::Never
+            }
+        };
         let mut opening = Opening::new(protocol, &self.settings.hostname, wish);
         let mut step = OpeningStep::Read(Stage::Greeting);
         // Whether TLS was made and the host has not said yes inside: with TLS 1.3 it judges the client's last message after the
@@ -377,7 +363,7 @@ impl Dialer<'_> {
                     opening.reply(reply, &mut session.output)
                 }
                 OpeningStep::Handshake => {
-                    session = self.secure(hop, host, session).await?;
+                    session = self.secure(host, session, by).await?;
                     untried = true;
                     opening.secured(&mut session.output)
                 }
@@ -453,18 +439,18 @@ impl Dialer<'_> {
         }
     }
 
-    async fn connect(&self, address: &Address, relay: &str) -> Result<Wire, Failure> {
+    async fn connect(&self, to: &Endpoint, relay: &Relay) -> Result<Wire, Failure> {
         let timeouts = &self.settings.timeouts;
         // In a hurry there is time for a second address, too.
         let limit = match self.seat.hurry() {
             Some(hurry) => timeouts.connect.min(hurry / 3),
             None => timeouts.connect,
         };
-        let connected = match address {
-            Address::Tcp(address) => dial::connect(*address, None, limit)
+        let connected = match to {
+            Endpoint::Tcp(address) => dial::connect(*address, None, limit)
                 .await
                 .map(|stream| Wire::Net(MailStream::Plain(stream))),
-            Address::Unix(path) => match timeout(limit, UnixStream::connect(path)).await {
+            Endpoint::Unix(path) => match timeout(limit, UnixStream::connect(path)).await {
                 Ok(connected) => connected.map(Wire::Unix),
                 Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
             },
@@ -476,14 +462,17 @@ impl Dialer<'_> {
                 }
                 _ => format!("cannot connect: {error}"),
             };
-            Failure::temporary(Status(4, 4, 1), relay, text)
+            Failure::temporary(Status(4, 4, 1), relay, Cause::Unreached(text))
         })
     }
 
     /// Makes the TLS handshake on a connection that was told `220` to `STARTTLS`.
-    async fn secure(&self, hop: &NextHop, host: &Hop, session: Session) -> Result<Session, Refusal> {
+    async fn secure(&self, host: &Hop, session: Session, by: Try) -> Result<Session, Refusal> {
         let (relay, protocol) = (session.relay.clone(), session.protocol);
-        let tls_failure = |text: String| Refusal::Tls(Failure::temporary(Status(4, 7, 5), &relay, text));
+        let tls_failure = |text: String| {
+            let cause = Cause::Tls(TlsFact::Handshake, text);
+            Refusal::Tls(Failure::temporary(Status(4, 7, 5), &relay, cause))
+        };
         if session.has_unread() {
             return Err(tls_failure(
                 "octets came behind the answer to STARTTLS, as from somebody in between".into(),
@@ -501,10 +490,9 @@ impl Dialer<'_> {
             .as_ref()
             .and_then(|credentials| credentials.login.tls.as_ref());
         let clients = own.unwrap_or(self.tls);
-        let client: &ClientTls = if hop.tls.is_always() && hop.verify {
-            &clients.verified
-        } else {
-            &clients.unverified
+        let client: &ClientTls = match by.certificate {
+            Certificate::Valid => &clients.verified,
+            Certificate::Any => &clients.unverified,
         };
         match stream
             .into_tls_client(client, &name, self.settings.timeouts.tls)
@@ -512,8 +500,7 @@ impl Dialer<'_> {
         {
             Ok((stream, facts)) => {
                 let mut session = Session::new(Wire::Net(stream), protocol, relay);
-                session.tls = tls_text(&facts);
-                session.verified = facts.verify.is_ok();
+                session.tls = (&facts).into();
                 session.bindings = login::bindings(&facts.bindings);
                 Ok(session)
             }
@@ -549,10 +536,20 @@ fn mx_failure(domain: &str, error: &ResolveError) -> Failure {
     match error {
         ResolveError::Temporary { reason, .. } => Failure::temporary(
             Status(4, 4, 3),
-            "",
-            format!("cannot look up the MX records of {domain}: {reason}"),
+            &Relay::Nowhere,
+            Cause::Dns(
+                DnsFact::NoAnswer,
+                format!("cannot look up the MX records of {domain}: {reason}"),
+            ),
         ),
-        _ => Failure::permanent(Status(5, 1, 2), "", format!("the domain {domain} does not exist")),
+        _ => {
+            let text = format!("the domain {domain} does not exist");
+            Failure::permanent(
+                Status(5, 1, 2),
+                &Relay::Nowhere,
+                Cause::Dns(DnsFact::NoDomain, text),
+            )
+        }
     }
 }
 
@@ -563,14 +560,28 @@ fn address_failure(name: &str, hop: &NextHop, error: &ResolveError) -> Failure {
     match error {
         ResolveError::Temporary { reason, .. } => Failure::temporary(
             Status(4, 4, 3),
-            "",
-            format!("cannot look up the address of {name}: {reason}"),
+            &Relay::Nowhere,
+            Cause::Dns(
+                DnsFact::NoAnswer,
+                format!("cannot look up the address of {name}: {reason}"),
+            ),
         ),
         _ if own_host => {
             let text = format!("the domain {name} has neither an MX record nor an address");
-            Failure::permanent(Status(5, 1, 2), "", text)
+            Failure::permanent(
+                Status(5, 1, 2),
+                &Relay::Nowhere,
+                Cause::Dns(DnsFact::NoDomain, text),
+            )
         }
-        _ => Failure::temporary(Status(4, 4, 4), "", format!("the host {name} has no address")),
+        _ => {
+            let text = format!("the host {name} has no address");
+            Failure::temporary(
+                Status(4, 4, 4),
+                &Relay::Nowhere,
+                Cause::Dns(DnsFact::NoHost, text),
+            )
+        }
     }
 }
 
@@ -582,7 +593,11 @@ fn unreachable_host(name: &str, unreachable: Unreachable) -> Failure {
         4
     };
     let text = format!("mail cannot go to {name}: DNS gives it {unreachable}");
-    Failure::permanent(Status(5, 4, detail), "", text)
+    Failure::permanent(
+        Status(5, 4, detail),
+        &Relay::Nowhere,
+        Cause::Dns(DnsFact::NoWay, text),
+    )
 }
 
 /// The failure of a way that leads back here. A route is the administrator's to mend, and mail waits for it.
@@ -592,7 +607,7 @@ fn looping(kind: &HopKind, why: &str) -> Failure {
         HopKind::Literal(address) => loops_back(&Domain::Literal(address.ip()).to_string(), why),
         HopKind::Hosts { .. } | HopKind::Maildir(_) => {
             let text = format!("the route loops back to this server: {why}; correct its [[route]]");
-            Failure::temporary(Status(4, 4, 6), "", text)
+            Failure::temporary(Status(4, 4, 6), &Relay::Nowhere, Cause::Loop(text))
         }
     }
 }
@@ -601,14 +616,14 @@ fn loops_back(domain: &str, why: &str) -> Failure {
     let text = format!(
         "mail for {domain} loops back to this server: {why}; add {domain} to local_domains, or to relay_domains with a [[route]]"
     );
-    Failure::permanent(Status(5, 4, 6), "", text)
+    Failure::permanent(Status(5, 4, 6), &Relay::Nowhere, Cause::Loop(text))
 }
 
 /// A host that greets with no, or does not want to be introduced to.
 ///
 /// 521 and 556 say that the host takes no mail at all (RFC 7504). Other codes, 554 among them, speak of this connection: the
 /// client's address may have been listed for an hour, and mail that waits is not lost.
-fn unwelcome(stage: Stage, reply: &Reply, relay: &str) -> Failure {
+fn unwelcome(stage: Stage, reply: &Reply, relay: &Relay) -> Failure {
     let mut failure = Failure::refused(stage, reply, relay);
     failure.permanent = matches!(reply.code, 521 | 556);
     let class = if failure.permanent { 5 } else { 4 };
@@ -616,40 +631,30 @@ fn unwelcome(stage: Stage, reply: &Reply, relay: &str) -> Failure {
     failure
 }
 
-fn no_tls(reply: Option<Reply>, relay: &str) -> Failure {
+fn no_tls(reply: Option<Reply>, relay: &Relay) -> Failure {
     let text = match reply {
         None => "TLS is required for this route, and the host does not offer STARTTLS".to_owned(),
         Some(reply) => format!("TLS is required for this route, and the host answers STARTTLS with {reply}"),
     };
-    Failure::temporary(Status(4, 7, 4), relay, text)
+    Failure::temporary(Status(4, 7, 4), relay, Cause::Tls(TlsFact::NotOffered, text))
 }
 
-fn broken(error: &SessionError, relay: &str) -> Refusal {
+fn broken(error: &SessionError, relay: &Relay) -> Refusal {
     Refusal::Other(Failure::lost(relay, error.to_string()))
 }
 
 /// TLS that was made and did not hold until the first answer inside.
-fn tls_broken(error: &SessionError, relay: &str) -> Refusal {
+fn tls_broken(error: &SessionError, relay: &Relay) -> Refusal {
     let text = format!("TLS broke right after the handshake: {error}");
-    Refusal::Tls(Failure::temporary(Status(4, 7, 5), relay, text))
+    let cause = Cause::Tls(TlsFact::BrokeAfterwards, text);
+    Refusal::Tls(Failure::temporary(Status(4, 7, 5), relay, cause))
 }
 
-fn relay_name(host: &Hop, address: &Address) -> String {
-    match (&host.host, address) {
-        (_, Address::Unix(path)) => format!("unix:{}", path.display()),
-        (HopHost::Name(name), Address::Tcp(address)) => {
-            format!("{name}[{}]:{}", address.ip(), address.port())
-        }
-        (_, Address::Tcp(address)) => match address.ip() {
-            IpAddr::V4(ip) => format!("{ip}:{}", address.port()),
-            IpAddr::V6(ip) => format!("[{ip}]:{}", address.port()),
-        },
+fn relay_of(host: &Hop, to: &Endpoint) -> Relay {
+    match to {
+        Endpoint::Unix(path) => Relay::unix(path),
+        Endpoint::Tcp(address) => Relay::at(host, *address),
     }
-}
-
-fn tls_text(facts: &ClientTlsFacts) -> String {
-    let verified = if facts.verify.is_ok() { " verified" } else { "" };
-    format!("{} {}{verified}", facts.version, facts.cipher)
 }
 
 /// An error with all its causes.
@@ -679,7 +684,7 @@ mod tests {
             ("takes no mail",      Reply::fixed(556, Status(5, 1, 10), "no mail here"),     true,  Status(5, 1, 10)),
         ];
         for (shows, reply, permanent, status) in cases {
-            let failure = unwelcome(Stage::Greeting, &reply, "mx");
+            let failure = unwelcome(Stage::Greeting, &reply, &Relay::named("mx"));
             assert_eq!(
                 (failure.permanent, failure.status),
                 (permanent, status),
@@ -690,8 +695,16 @@ mod tests {
 
     #[test]
     fn the_failure_that_counts() {
-        let passing = Failure::temporary(Status(4, 4, 1), "a", "down");
-        let lasting = Failure::permanent(Status(5, 3, 0), "b", "no mail here");
+        let passing = Failure::temporary(
+            Status(4, 4, 1),
+            &Relay::named("a"),
+            Cause::Unreached("down".into()),
+        );
+        let lasting = Failure::permanent(
+            Status(5, 3, 0),
+            &Relay::named("b"),
+            Cause::Settings("no mail here".into()),
+        );
         assert_eq!(later(None, lasting.clone()), lasting);
         assert_eq!(
             later(Some(passing.clone()), lasting.clone()),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,11 +27,11 @@ use crate::outcome::{self, Fate, Notice, Times};
 use crate::places::Places;
 use crate::post::Post;
 use crate::quirks::Quirks;
+use crate::relay::Relay;
 use crate::report::{self, Note};
 use crate::settings::Settings;
 use crate::storage::Storage;
 use crate::work::{self, Due, Work};
-use crate::worker;
 
 /// Domains whose destination is remembered, and destinations kept that have nothing to do.
 const KNOWN_MAX: usize = 20_000;
@@ -38,7 +39,12 @@ const KNOWN_MAX: usize = 20_000;
 /// How long a destination without mail is kept in the listing.
 const QUIET: Duration = Duration::from_secs(600);
 
+/// What a worker does from its start to its end; see `worker::run`. The core starts workers and does not know
+/// what they do.
+pub(crate) type Labour = fn(Arc<Core>, Arc<Destination>, Post) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
 pub(crate) struct Core {
+    labour: Labour,
     pub(crate) deps: Deps,
     pub(crate) agenda: Arc<Agenda>,
     pub(crate) claims: Arc<Claims>,
@@ -98,12 +104,13 @@ impl Registry {
 }
 
 impl Core {
-    pub(crate) fn new(deps: Deps) -> Arc<Self> {
+    pub(crate) fn new(deps: Deps, labour: Labour) -> Arc<Self> {
         let settings = deps.settings.load();
         let places = Places::new(settings.limits.connections, settings.timeouts.crowded);
         let claims = Claims::new(settings.limits.waiting);
         drop(settings);
         Arc::new(Self {
+            labour,
             deps,
             agenda: Arc::default(),
             claims,
@@ -300,7 +307,7 @@ impl Core {
 
     /// Starts a worker that its destination counts.
     pub(crate) fn start_worker(self: &Arc<Self>, post: Post, destination: Arc<Destination>) {
-        self.workers.spawn(worker::run(self.clone(), destination, post));
+        self.workers.spawn((self.labour)(self.clone(), destination, post));
     }
 
     /// Asks for more from the spool if a destination runs short of what is there.
@@ -403,10 +410,10 @@ impl Core {
             let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
                 continue;
             };
-            let replied = match &fate {
-                Fate::Failed(failure) => failure.replied,
+            let (relay, replied) = match &fate {
+                Fate::Failed(failure) => (failure.relay.clone(), failure.is_reply()),
                 // Where mail lies on this machine is nobody's business.
-                Fate::Delivered { .. } => public,
+                Fate::Delivered { relay, .. } => (relay.clone(), public),
             };
             let times = Times {
                 queued_at: message.queued_at,
@@ -427,7 +434,7 @@ impl Core {
             let note = decision
                 .notice
                 .map(|notice| self.shown(notice))
-                .and_then(|notice| note(due.index, notice, &decision.outcome, replied, public));
+                .and_then(|notice| note(due.index, notice, &decision.outcome, relay, replied, public));
             let part = if note.is_some() {
                 &mut reported
             } else {
@@ -655,6 +662,7 @@ pub(crate) fn note(
     index: u32,
     notice: Notice,
     outcome: &Outcome,
+    relay: Relay,
     replied: bool,
     public: bool,
 ) -> Option<Note> {
@@ -671,7 +679,7 @@ pub(crate) fn note(
         index,
         notice,
         status: attempt.status?,
-        relay: attempt.relay.clone(),
+        relay,
         text: attempt.reply.clone(),
         replied,
         public,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use postern_mail::{QueueId, Status};
-use postern_policy::concurrency::Class;
+use postern_policy::concurrency::{Class, HopState, Pause, Setback};
 use tokio::sync::Semaphore;
 
 use crate::failure::Failure;
@@ -17,15 +17,6 @@ use crate::queue::Queue;
 use crate::settings::Limits;
 use crate::status::{DestinationStatus, LoginState, LoginStatus, WaitingByClass};
 use crate::work::Work;
-
-/// Connections that a destination nobody knows yet may have.
-const WINDOW_FIRST: usize = 2;
-
-/// How long a destination that refused one more connection is not asked for one more.
-const GROWTH_PAUSE: Duration = Duration::from_secs(30);
-
-/// Time limits in a row that a host may let pass until it counts as out of reach.
-const STALLS_MAX: u32 = 3;
 
 /// Domains whose backlog is remembered one by one.
 const BACKLOG_MAX: usize = 256;
@@ -62,21 +53,14 @@ struct State {
     idle: usize,
     /// Workers that were started or called and have not asked for work since: each is good for one message.
     coming: usize,
-    /// Workers that have a connection.
-    connected: usize,
-    window: usize,
-    growth_paused_until: Option<Instant>,
-    pause: Option<Pause>,
-    failures: u32,
-    /// Dialogues in a row that ended because the host let a time limit pass.
-    stalls: u32,
+    /// Its concurrency limit, its pauses, its rate.
+    fares: HopState<Failure>,
     last_error: Option<(Timestamp, String)>,
     login: LoginState,
     /// What the login failed by last.
     login_fault: Option<LoginFault>,
     backlog: BTreeSet<Arc<str>>,
     backlog_unknown: bool,
-    next_send: Option<Instant>,
     /// Since when, and how many messages may still be read in this period of a pause.
     slow_read: (Instant, usize),
     last_used: Instant,
@@ -85,14 +69,6 @@ struct State {
 /// By what failures of a login are told apart: hosts write an id or the time into their replies. Our own words have no code,
 /// and count.
 type LoginFault = (u16, Status, Option<String>);
-
-/// No attempts until then: none of the hosts could be reached.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Pause {
-    pub(crate) until: Timestamp,
-    /// What the last attempt came to.
-    pub(crate) failure: Failure,
-}
 
 /// What a worker finds when it asks for work.
 pub(crate) enum Taken {
@@ -104,13 +80,14 @@ pub(crate) enum Taken {
     Leave,
 }
 
-/// What became of an unsuccessful connection, as seen by the destination.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Setback {
-    /// Other connections go on: do without this one.
-    Fewer,
-    /// Nothing works: a pause has begun, or one that has begun before goes on.
-    Paused,
+/// A connection that its destination counts, until it is dropped.
+#[must_use]
+pub(crate) struct Connected(Arc<Destination>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.state.lock().fares.disconnected();
+    }
 }
 
 /// What is waiting in the spool for a destination that has room again.
@@ -129,18 +106,12 @@ impl Destination {
             in_line: [false; 3],
             idle: 0,
             coming: 0,
-            connected: 0,
-            window: WINDOW_FIRST,
-            growth_paused_until: None,
-            pause: None,
-            failures: 0,
-            stalls: 0,
+            fares: HopState::default(),
             last_error: None,
             login: LoginState::Untried,
             login_fault: None,
             backlog: BTreeSet::new(),
             backlog_unknown: false,
-            next_send: None,
             slow_read: (Instant::now(), SLOW_READ),
             last_used: Instant::now(),
         };
@@ -284,6 +255,21 @@ impl Destination {
         state.coming -= usize::from(arriving);
     }
 
+    /// An idle worker ends without having withdrawn, whether it was called or not.
+    pub(crate) fn leave_idle(&self, class: Class) {
+        let mut state = self.state.lock();
+        state.workers[class.index()] -= 1;
+        if state.idle > 0 {
+            state.idle -= 1;
+        } else {
+            // It was called: the call is taken back.
+            state.coming -= 1;
+            if let Ok(call) = self.calls.try_acquire() {
+                call.forget();
+            }
+        }
+    }
+
     /// Whether more than one worker is here.
     pub(crate) fn has_company(&self) -> bool {
         self.state.lock().workers() > 1
@@ -320,7 +306,7 @@ impl Destination {
     /// How many deferred messages may be read for it just now: a few at a time while it pauses.
     pub(crate) fn allowance(&self, now: Timestamp) -> usize {
         let mut state = self.state.lock();
-        if state.pause.as_ref().is_none_or(|pause| pause.until <= now) {
+        if state.fares.paused(now).is_none() {
             return usize::MAX;
         }
         if state.slow_read.0.elapsed() >= SLOW_PERIOD {
@@ -336,24 +322,14 @@ impl Destination {
     }
 
     /// The pause, if it goes on at `now`.
-    pub(crate) fn paused(&self, now: Timestamp) -> Option<Pause> {
-        self.state.lock().pause.clone().filter(|pause| pause.until > now)
+    pub(crate) fn paused(&self, now: Timestamp) -> Option<Pause<Failure>> {
+        self.state.lock().fares.paused(now).cloned()
     }
 
-    /// A connection was made.
-    pub(crate) fn connected(&self) {
-        let mut state = self.state.lock();
-        state.connected += 1;
-        // A host that accepts connections and nothing else is as good as dead.
-        if state.stalls < STALLS_MAX {
-            state.pause = None;
-            state.failures = 0;
-        }
-    }
-
-    /// A connection is gone.
-    pub(crate) fn disconnected(&self) {
-        self.state.lock().connected -= 1;
+    /// A connection was made. It counts until what is returned is dropped.
+    pub(crate) fn connected(self: &Arc<Self>) -> Connected {
+        self.state.lock().fares.connected();
+        Connected(self.clone())
     }
 
     /// No connection could be made. `pause_for` says how long to pause after so many failures in a row.
@@ -365,40 +341,21 @@ impl Destination {
     ) -> Setback {
         let mut state = self.state.lock();
         state.last_error = Some((now, failure.line()));
-        if state.connected > 0 {
-            state.window = state.connected;
-            state.growth_paused_until = Some(Instant::now() + GROWTH_PAUSE);
-            return Setback::Fewer;
-        }
-        state.pause(now, failure, pause_for);
-        Setback::Paused
+        state
+            .fares
+            .connect_failed(now, Instant::now(), failure.clone(), pause_for)
     }
 
-    /// A host that had taken the connection let a time limit pass. After a few such in a row no further connection is worth the wait.
+    /// A host that had taken the connection let a time limit pass; see [`HopState::stalled`].
     pub(crate) fn stalled(&self, now: Timestamp, failure: &Failure, pause_for: impl Fn(u32) -> Duration) {
-        let mut state = self.state.lock();
-        state.stalls = state.stalls.saturating_add(1);
-        if state.stalls >= STALLS_MAX {
-            state.pause(now, failure, pause_for);
-        }
+        self.state.lock().fares.stalled(now, failure.clone(), pause_for);
     }
 
     /// A message was taken by the other side.
     pub(crate) fn succeeded(&self, limits: &Limits) {
         self.delivered.fetch_add(1, Ordering::Relaxed);
-        let mut state = self.state.lock();
-        if std::mem::take(&mut state.stalls) >= STALLS_MAX {
-            state.pause = None;
-            state.failures = 0;
-        }
-        if state.window < limits.connections_per_destination
-            && state
-                .growth_paused_until
-                .is_none_or(|until| until <= Instant::now())
-        {
-            state.growth_paused_until = None;
-            state.window += 1;
-        }
+        let most = limits.connections_per_destination;
+        self.state.lock().fares.succeeded(Instant::now(), most);
     }
 
     /// Notes an error of an attempt, for the listing.
@@ -420,7 +377,7 @@ impl Destination {
                 },
             ) => std::mem::replace(before, mechanism) != mechanism,
             (Err(failure), LoginState::Fails { reason, .. }) => {
-                reason.clone_from(&failure.text);
+                *reason = failure.text().into_owned();
                 !same
             }
             (Ok(mechanism), login) => {
@@ -431,7 +388,7 @@ impl Destination {
                 true
             }
             (Err(failure), login) => {
-                let reason = failure.text.clone();
+                let reason = failure.text().into_owned();
                 *login = LoginState::Fails { since: now, reason };
                 true
             }
@@ -440,19 +397,12 @@ impl Destination {
 
     /// Ends the pause.
     pub(crate) fn end_pause(&self) {
-        let mut state = self.state.lock();
-        state.pause = None;
-        state.failures = 0;
-        state.stalls = 0;
+        self.state.lock().fares.end_pause();
     }
 
     /// When the next message may be sent, `rate` being messages a second; the place is taken by asking.
     pub(crate) fn sending_time(&self, rate: f64) -> Instant {
-        let mut state = self.state.lock();
-        let now = Instant::now();
-        let time = state.next_send.map_or(now, |next| next.max(now));
-        state.next_send = Some(time + Duration::from_secs_f64(1.0 / rate.max(0.001)));
-        time
+        self.state.lock().fares.sending_time(Instant::now(), rate)
     }
 
     /// Forgets messages that nobody has begun with.
@@ -485,7 +435,7 @@ impl Destination {
         state.workers() == 0
             && state.waiting() == 0
             && state.last_used.elapsed() > quiet
-            && state.pause.as_ref().is_none_or(|pause| pause.until <= now)
+            && state.fares.paused(now).is_none()
     }
 
     /// Whether nothing happens here just now.
@@ -501,7 +451,7 @@ impl Destination {
             destination: self.name.clone(),
             connections: state.workers(),
             idle: state.idle,
-            window: state.window,
+            window: state.fares.earned(),
             waiting: state.waiting(),
             waiting_by_class: {
                 let [users, strangers, reports] = Class::ALL.map(|class| state.queues[class.index()].len());
@@ -515,12 +465,7 @@ impl Destination {
             proven: false,
             backlog: state.backlog_unknown || !state.backlog.is_empty(),
             delivered: self.delivered.load(Ordering::Relaxed),
-            paused_until: state
-                .pause
-                .as_ref()
-                .map(|pause| pause.until)
-                .filter(|until| *until > now)
-                .map(&shown),
+            paused_until: state.fares.paused(now).map(|pause| shown(pause.until)),
             last_error: state
                 .last_error
                 .as_ref()
@@ -535,24 +480,13 @@ impl Destination {
 }
 
 fn login_fault(failure: &Failure) -> LoginFault {
-    let words = (failure.code == 0).then(|| failure.text.clone());
-    (failure.code, failure.status, words)
+    match failure.cause.reply() {
+        Some(reply) => (reply.code, failure.status, None),
+        None => (0, failure.status, Some(failure.text().into_owned())),
+    }
 }
 
 impl State {
-    /// Begins a pause, unless one goes on.
-    fn pause(&mut self, now: Timestamp, failure: &Failure, pause_for: impl Fn(u32) -> Duration) {
-        if self.pause.as_ref().is_none_or(|pause| pause.until <= now) {
-            self.failures = self.failures.saturating_add(1);
-            let until = now + pause_for(self.failures);
-            self.pause = Some(Pause {
-                until,
-                failure: failure.clone(),
-            });
-            self.window = WINDOW_FIRST;
-        }
-    }
-
     fn workers(&self) -> usize {
         self.workers.iter().sum()
     }
@@ -565,9 +499,8 @@ impl State {
         if self.queues[class.index()].is_empty() || self.waiting() <= self.coming {
             return false;
         }
-        let window = if self.pause.is_some() { 1 } else { self.window };
         // The fewer are left, the fewer one destination gets, so that slow ones cannot have them all.
-        self.workers() < window.min(limits.connections_per_destination)
+        self.workers() < self.fares.limit(limits.connections_per_destination)
             && self.workers[class.index()] < 1 + free / 4
     }
 

@@ -1,5 +1,8 @@
 //! Why an attempt did not succeed, and what follows from that.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use postern_mail::Status;
 use postern_smtp::Reply;
 use postern_smtp::client::{Stage, Unmet};
@@ -7,64 +10,161 @@ use postern_smtp::reply::Class;
 use postern_spool::Attempt;
 
 use crate::meaning::status_of;
+use crate::relay::Relay;
 
 /// Octets of a reply that are kept in spool, log and reports.
 const REPLY_MAX: usize = 1_000;
 
 /// A failure of one recipient, or of the whole attempt.
 ///
-/// This is the one place where a failure becomes a decision: permanent or not, with which status.
+/// This is the one place where a failure becomes a decision: permanent or not, with which status, elsewhere or not.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Failure {
     pub(crate) permanent: bool,
     pub(crate) status: Status,
     /// The host that is to blame, if one was reached.
-    pub(crate) relay: String,
-    /// Its reply, or our own words.
-    pub(crate) text: String,
-    /// The code of the host's reply; 0 for our own reasons.
-    pub(crate) code: u16,
-    /// Whether `text` is a reply of the host.
-    pub(crate) replied: bool,
-    /// Whether another host may take the message in the same attempt: this one could not go on, and does not have it.
-    pub(crate) elsewhere: bool,
+    pub(crate) relay: Relay,
+    /// Shared by all recipients of an attempt.
+    pub(crate) cause: Arc<Cause>,
+}
+
+/// What made an attempt fail. Texts are for people; what follows from a failure follows from the rest.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Cause {
+    /// The host said no.
+    Refused {
+        /// To what.
+        stage: Stage,
+        reply: Reply,
+    },
+    /// DNS names no host, or does not answer.
+    Dns(DnsFact, String),
+    /// No connection could be made.
+    Unreached(String),
+    /// The connection broke.
+    Lost {
+        /// Whether the host may have taken the message all the same.
+        taken: bool,
+        text: String,
+    },
+    /// TLS that there has to be is not there, or could not be made.
+    Tls(TlsFact, String),
+    /// The login was not to be had, or was not taken.
+    Login {
+        /// What the host said to it.
+        reply: Option<Reply>,
+        text: String,
+    },
+    /// The host lacks what the message needs.
+    Unmet(Unmet),
+    /// The way leads back to this server.
+    Loop(String),
+    /// The mailbox is nobody's.
+    NoMailbox(String),
+    /// The settings do not let it go: no route, no place, no time.
+    Settings(String),
+    /// This host itself: its disk, its directories.
+    Local(String),
+}
+
+/// What DNS has to say of a domain or host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum DnsFact {
+    /// There is no such domain.
+    NoDomain,
+    /// The domain takes no mail (RFC 7505).
+    NullMx,
+    /// Its records name no host that can be used.
+    NoHost,
+    /// It leads to an address where nobody else is.
+    NoWay,
+    /// No answer.
+    NoAnswer,
+}
+
+/// What is wrong with TLS at a host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum TlsFact {
+    /// It is not offered, or refused.
+    NotOffered,
+    /// The handshake failed, the verification of the certificate being part of it.
+    Handshake,
+    /// It broke before the first answer inside.
+    BrokeAfterwards,
+}
+
+impl Cause {
+    /// The host's reply, or our own words.
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Refused { reply, .. } => shorten(reply.to_string()).into(),
+            Self::Unmet(unmet) => unmet.to_string().into(),
+            Self::Dns(_, text)
+            | Self::Unreached(text)
+            | Self::Lost { text, .. }
+            | Self::Tls(_, text)
+            | Self::Login { text, .. }
+            | Self::Loop(text)
+            | Self::NoMailbox(text)
+            | Self::Settings(text)
+            | Self::Local(text) => text.into(),
+        }
+    }
+
+    /// What the host said.
+    pub(crate) fn reply(&self) -> Option<&Reply> {
+        match self {
+            Self::Refused { reply, .. } => Some(reply),
+            Self::Login { reply, .. } => reply.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The same with texts that a peer made long cut.
+    fn shortened(mut self) -> Self {
+        match &mut self {
+            Self::Refused { .. } | Self::Unmet(_) => {}
+            Self::Dns(_, text)
+            | Self::Unreached(text)
+            | Self::Lost { text, .. }
+            | Self::Tls(_, text)
+            | Self::Login { text, .. }
+            | Self::Loop(text)
+            | Self::NoMailbox(text)
+            | Self::Settings(text)
+            | Self::Local(text) => *text = shorten(std::mem::take(text)),
+        }
+        self
+    }
 }
 
 impl Failure {
-    /// A failure in our own words.
-    pub(crate) fn own(permanent: bool, status: Status, relay: &str, text: impl Into<String>) -> Self {
+    fn new(permanent: bool, status: Status, relay: &Relay, cause: Cause) -> Self {
         Self {
             permanent,
             status,
-            relay: relay.to_owned(),
-            text: shorten(text.into()),
-            code: 0,
-            replied: false,
-            elsewhere: false,
+            relay: relay.clone(),
+            cause: Arc::new(cause.shortened()),
         }
     }
 
-    /// For now, in our own words.
-    pub(crate) fn temporary(status: Status, relay: &str, text: impl Into<String>) -> Self {
-        Self::own(false, status, relay, text)
+    /// For now.
+    pub(crate) fn temporary(status: Status, relay: &Relay, cause: Cause) -> Self {
+        Self::new(false, status, relay, cause)
     }
 
-    /// For good, in our own words.
-    pub(crate) fn permanent(status: Status, relay: &str, text: impl Into<String>) -> Self {
-        Self::own(true, status, relay, text)
+    /// For good.
+    pub(crate) fn permanent(status: Status, relay: &Relay, cause: Cause) -> Self {
+        Self::new(true, status, relay, cause)
     }
 
     /// The host said no. Only 5xx is for good; a reply that makes no sense at its place is taken as a fault that may pass.
-    pub(crate) fn refused(stage: Stage, reply: &Reply, relay: &str) -> Self {
-        Self {
-            permanent: reply.is_permanent(),
-            status: status_of(stage, reply),
-            relay: relay.to_owned(),
-            text: shorten(reply.to_string()),
-            code: reply.code,
-            replied: true,
-            elsewhere: is_of_the_host(stage, reply),
-        }
+    pub(crate) fn refused(stage: Stage, reply: &Reply, relay: &Relay) -> Self {
+        let cause = Cause::Refused {
+            stage,
+            reply: reply.clone(),
+        };
+        Self::new(reply.is_permanent(), status_of(stage, reply), relay, cause)
     }
 
     /// The same, but for now.
@@ -77,39 +177,57 @@ impl Failure {
     }
 
     /// The connection broke before the host can have had the whole message.
-    pub(crate) fn cut_short(relay: &str, text: impl Into<String>) -> Self {
-        Self {
-            elsewhere: true,
-            ..Self::lost(relay, text)
-        }
+    pub(crate) fn cut_short(relay: &Relay, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self::temporary(Status(4, 4, 2), relay, Cause::Lost { taken: false, text })
     }
 
     /// The connection broke. After the end of the data the message may have arrived; it is tried again all the same, since
     /// a repeat is better than a loss (RFC 5321 section 4.5.3.2.6, RFC 1047).
-    pub(crate) fn lost(relay: &str, text: impl Into<String>) -> Self {
-        Self::temporary(Status(4, 4, 2), relay, text)
+    pub(crate) fn lost(relay: &Relay, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self::temporary(Status(4, 4, 2), relay, Cause::Lost { taken: true, text })
     }
 
     /// The host lacks what the message needs.
-    pub(crate) fn unmet(unmet: Unmet, relay: &str) -> Self {
-        Self::permanent(unmet.status(), relay, unmet.to_string())
+    pub(crate) fn unmet(unmet: Unmet, relay: &Relay) -> Self {
+        Self::permanent(unmet.status(), relay, Cause::Unmet(unmet))
+    }
+
+    /// The host's reply, or our own words.
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        self.cause.text()
+    }
+
+    /// Whether [`Failure::text`] is a reply of the host.
+    pub(crate) fn is_reply(&self) -> bool {
+        matches!(*self.cause, Cause::Refused { .. })
+    }
+
+    /// Whether another host may take the message in the same attempt: this one could not go on, and does not have it.
+    pub(crate) fn may_go_elsewhere(&self) -> bool {
+        match &*self.cause {
+            Cause::Refused { stage, reply } => is_of_the_host(*stage, reply),
+            Cause::Lost { taken, .. } => !taken,
+            _ => false,
+        }
     }
 
     /// As the spool keeps it.
     pub(crate) fn attempt(&self) -> Attempt {
         Attempt {
-            relay: self.relay.clone(),
+            relay: self.relay.to_string(),
             status: Some(self.status),
-            reply: self.text.clone(),
+            reply: self.text().into_owned(),
         }
     }
 
     /// On one line, for logs and listings.
     pub(crate) fn line(&self) -> String {
-        if self.relay.is_empty() {
-            self.text.clone()
+        if self.relay.is_somewhere() {
+            format!("{}: {}", self.relay, self.text())
         } else {
-            format!("{}: {}", self.relay, self.text)
+            self.text().into_owned()
         }
     }
 }
@@ -137,9 +255,9 @@ pub(crate) fn insists_on_tls(stage: Stage, reply: &Reply) -> bool {
 }
 
 /// What a good reply is kept as.
-pub(crate) fn success(reply: &Reply, relay: &str) -> Attempt {
+pub(crate) fn success(reply: &Reply, relay: &Relay) -> Attempt {
     Attempt {
-        relay: relay.to_owned(),
+        relay: relay.to_string(),
         status: Some(
             reply
                 .status
@@ -167,6 +285,10 @@ pub(crate) fn shorten(mut text: String) -> String {
 mod tests {
     use super::*;
 
+    fn mx() -> Relay {
+        Relay::named("mx")
+    }
+
     #[test]
     fn only_5xx_is_for_good() {
         #[rustfmt::skip]
@@ -177,7 +299,7 @@ mod tests {
             ("a 3xx out of place",      Reply::bare(354, "odd"),                     false),
         ];
         for (shows, reply, permanent) in cases {
-            let failure = Failure::refused(Stage::Recipient, &reply, "mx");
+            let failure = Failure::refused(Stage::Recipient, &reply, &mx());
             assert_eq!(failure.permanent, permanent, "{shows}");
             assert_eq!(failure.status.0, if permanent { 5 } else { 4 }, "{shows}");
         }
@@ -207,19 +329,19 @@ mod tests {
     fn what_another_host_may_do() {
         #[rustfmt::skip]
         let cases = [
-            ("it goes away",              Failure::refused(Stage::Recipient, &Reply::bare(421, "bye"), "mx"),       true),
-            ("it goes away, at the end",  Failure::refused(Stage::EndOfData, &Reply::bare(421, "bye"), "mx"),       true),
-            ("disk full",                 Failure::refused(Stage::Mail, &Reply::bare(452, "full"), "mx"),           true),
-            ("out of order",              Failure::refused(Stage::Data, &Reply::bare(451, "error"), "mx"),          true),
-            ("sender refused",            Failure::refused(Stage::Mail, &Reply::bare(550, "listed"), "mx"),         false),
-            ("greylisted",                Failure::refused(Stage::Recipient, &Reply::bare(450, "later"), "mx"),     false),
-            ("content, for now",          Failure::refused(Stage::EndOfData, &Reply::bare(451, "scanner"), "mx"),   false),
-            ("cut short",                 Failure::cut_short("mx", "closed"),                                       true),
-            ("cut at the end of data",    Failure::lost("mx", "closed"),                                            false),
-            ("our own reasons",           Failure::temporary(Status(4, 4, 1), "mx", "down"),                        false),
+            ("it goes away",              Failure::refused(Stage::Recipient, &Reply::bare(421, "bye"), &mx()),       true),
+            ("it goes away, at the end",  Failure::refused(Stage::EndOfData, &Reply::bare(421, "bye"), &mx()),       true),
+            ("disk full",                 Failure::refused(Stage::Mail, &Reply::bare(452, "full"), &mx()),           true),
+            ("out of order",              Failure::refused(Stage::Data, &Reply::bare(451, "error"), &mx()),          true),
+            ("sender refused",            Failure::refused(Stage::Mail, &Reply::bare(550, "listed"), &mx()),         false),
+            ("greylisted",                Failure::refused(Stage::Recipient, &Reply::bare(450, "later"), &mx()),     false),
+            ("content, for now",          Failure::refused(Stage::EndOfData, &Reply::bare(451, "scanner"), &mx()),   false),
+            ("cut short",                 Failure::cut_short(&mx(), "closed"),                                       true),
+            ("cut at the end of data",    Failure::lost(&mx(), "closed"),                                            false),
+            ("our own reasons",           Failure::temporary(Status(4, 4, 1), &mx(), Cause::Unreached("down".into())),                        false),
         ];
         for (shows, failure, elsewhere) in cases {
-            assert_eq!(failure.elsewhere, elsewhere, "{shows}");
+            assert_eq!(failure.may_go_elsewhere(), elsewhere, "{shows}");
         }
     }
 

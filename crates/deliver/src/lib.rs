@@ -46,6 +46,7 @@ mod proven;
 mod queue;
 mod quirks;
 mod recall;
+mod relay;
 mod report;
 mod seat;
 mod session;
@@ -120,7 +121,9 @@ impl Deliverer {
     #[must_use]
     pub fn new(deps: Deps) -> Self {
         Self {
-            core: Core::new(deps),
+            core: Core::new(deps, |core, destination, post| {
+                Box::pin(worker::run(core, destination, post))
+            }),
         }
     }
 

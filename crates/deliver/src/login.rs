@@ -17,8 +17,8 @@ use postern_smtp::client::{Capabilities, Protocol, Stage};
 use secrecy::SecretString;
 
 use self::exchange::{Ended, run};
-use crate::failure::Failure;
-use crate::session::{Session, SessionError, limit};
+use crate::failure::{Cause, Failure};
+use crate::session::{Session, SessionError, Tls, limit};
 use crate::settings::{Login, LoginSecret, Settings};
 
 /// Mechanisms tried on one connection. Each refused one may count as a failed login there.
@@ -90,7 +90,7 @@ pub(crate) async fn log_in(
                 if reply.is_transient() {
                     return Err(passing(session, call, mechanism, &reply));
                 }
-                if !may_go_on(session.verified, mechanism, &reply) {
+                if !may_go_on(session.tls.is_verified(), mechanism, &reply) {
                     return Err(refused(session, call, mechanism, &reply, words));
                 }
                 tried.push(mechanism);
@@ -160,13 +160,17 @@ fn next(session: &Session, call: &Call<'_>, tried: &[Mechanism]) -> Result<Mecha
         let text = format!(
             "the route logs in as {:?}, and the host does not offer AUTH{}",
             call.login.name,
-            if session.verified {
+            if session.tls.is_verified() {
                 ""
             } else {
                 "; somebody in between may have withdrawn it"
             }
         );
-        let failure = Failure::temporary(Status(4, 7, 4), &session.relay, text);
+        let failure = Failure::temporary(
+            Status(4, 7, 4),
+            &session.relay,
+            Cause::Login { reply: None, text },
+        );
         return Err(Trouble::Unfit(failure));
     }
     let offered: Vec<&str> = auth_mechanisms.iter().map(|name| &**name).collect();
@@ -198,15 +202,16 @@ fn next(session: &Session, call: &Call<'_>, tried: &[Mechanism]) -> Result<Mecha
     })
     .map_err(|none| {
         let text = format!("cannot log in as {:?}: {none}", call.login.name);
-        Trouble::Unfit(Failure::temporary(Status(4, 7, 4), &session.relay, text))
+        let cause = Cause::Login { reply: None, text };
+        Trouble::Unfit(Failure::temporary(Status(4, 7, 4), &session.relay, cause))
     })
 }
 
 fn peer(session: &Session) -> Peer {
-    match (session.tls.is_empty(), session.verified) {
-        (true, _) => Peer::Clear,
-        (false, true) => Peer::Verified,
-        (false, false) => Peer::Unverified,
+    match session.tls {
+        Tls::Clear => Peer::Clear,
+        Tls::Made { verified: true, .. } => Peer::Verified,
+        Tls::Made { verified: false, .. } => Peer::Unverified,
     }
 }
 
@@ -242,7 +247,7 @@ fn context(session: &Session, call: &Call<'_>, settings: &Settings) -> ClientCon
         .auth_mechanisms
         .iter()
         .any(|name| name.ends_with("-PLUS"));
-    if session.tls.is_empty() {
+    if session.tls == Tls::Clear {
         context.layers = call.login.layers;
     }
     context
@@ -294,8 +299,11 @@ fn refused(
         "the host refuses the login {:?} by {mechanism}: {reply}{words}",
         call.login.name
     );
-    let mut failure = Failure::temporary(status, &session.relay, text);
-    failure.code = reply.code;
+    let cause = Cause::Login {
+        reply: Some(reply.clone()),
+        text,
+    };
+    let failure = Failure::temporary(status, &session.relay, cause);
     Trouble::Refused {
         failure,
         token: Class::of(mechanism) == Class::Token,
@@ -311,7 +319,8 @@ fn passing(session: &Session, call: &Call<'_>, mechanism: Mechanism, reply: &Rep
         "the host cannot check the login {:?} by {mechanism} now: {reply}",
         call.login.name
     );
-    Trouble::Passing(Failure::temporary(status, &session.relay, text))
+    let cause = Cause::Login { reply: None, text };
+    Trouble::Passing(Failure::temporary(status, &session.relay, cause))
 }
 
 /// The mechanism cannot go on, or the host is not who it should be.
@@ -321,7 +330,8 @@ fn failed(session: &Session, call: &Call<'_>, error: &ClientError) -> Trouble {
         _ => Status(4, 7, 0),
     };
     let text = format!("cannot log in as {:?}: {error}", call.login.name);
-    Trouble::Unfit(Failure::temporary(status, &session.relay, text))
+    let cause = Cause::Login { reply: None, text };
+    Trouble::Unfit(Failure::temporary(status, &session.relay, cause))
 }
 
 /// What names the TLS session, in the terms of the mechanisms.

@@ -20,10 +20,11 @@ use tokio::sync::Semaphore;
 
 use crate::core::{Conclusion, Core, Held, look_again};
 use crate::destination::{Destination, Taken};
-use crate::failure::{Failure, shorten};
+use crate::failure::{Cause, Failure, shorten};
 use crate::mailboxes::Residence;
 use crate::outcome::{Fate, SuccessReport};
 use crate::post::Post;
+use crate::relay::Relay;
 use crate::settings::Settings;
 use crate::storage::{Promise, Storage};
 use crate::work::{Due, Work};
@@ -33,9 +34,6 @@ const BATCH: usize = 32;
 
 /// Questions to directories at once.
 const QUESTIONS: usize = 16;
-
-/// How logs and reports name this kind of delivery.
-const RELAY: &str = "maildir";
 
 /// Takes messages and writes them, until there are none.
 pub(crate) async fn serve(core: &Arc<Core>, destination: &Arc<Destination>, folder: &Path, mut post: Post) {
@@ -177,13 +175,13 @@ fn home(folder: &Path, residence: &Residence) -> Result<PathBuf, Failure> {
         Residence::Mailbox(mailbox) => Ok(place(folder, mailbox)),
         Residence::Nobody => Err(Failure::permanent(
             Status(5, 1, 1),
-            RELAY,
-            "There is no mailbox of this name here",
+            &Relay::Maildir,
+            Cause::NoMailbox("There is no mailbox of this name here".into()),
         )),
         Residence::Unknown(reason) => Err(Failure::temporary(
             Status(4, 4, 3),
-            RELAY,
-            format!("Nobody can say now whether the mailbox exists: {reason}"),
+            &Relay::Maildir,
+            Cause::Local(format!("Nobody can say now whether the mailbox exists: {reason}")),
         )),
     }
 }
@@ -193,11 +191,12 @@ fn fate(result: io::Result<PathBuf>, destination: &Destination, now: Timestamp) 
         Ok(mailbox) => {
             let reply = shorten(format!("delivered to {}", mailbox.display()));
             let attempt = Attempt {
-                relay: RELAY.to_owned(),
+                relay: Relay::Maildir.to_string(),
                 status: Some(Status(2, 0, 0)),
                 reply,
             };
             return Fate::Delivered {
+                relay: Relay::Maildir,
                 attempt,
                 success: SuccessReport::Delivered,
             };
@@ -209,7 +208,7 @@ fn fate(result: io::Result<PathBuf>, destination: &Destination, now: Timestamp) 
         io::ErrorKind::StorageFull => Status(4, 3, 1),
         _ => Status(4, 3, 0),
     };
-    let failure = Failure::temporary(status, RELAY, error.to_string());
+    let failure = Failure::temporary(status, &Relay::Maildir, Cause::Local(error.to_string()));
     destination.note_error(now, failure.line());
     Fate::Failed(failure)
 }

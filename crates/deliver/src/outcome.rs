@@ -6,6 +6,7 @@ use postern_policy::retry::{self, RetrySettings, RetryVerdict};
 use postern_spool::{Attempt, Outcome};
 
 use crate::failure::Failure;
+use crate::relay::Relay;
 use crate::work::Due;
 
 /// What became of one recipient in an attempt.
@@ -13,6 +14,8 @@ use crate::work::Due;
 pub(crate) enum Fate {
     /// Handed over.
     Delivered {
+        /// Where to.
+        relay: Relay,
         /// With this answer.
         attempt: Attempt,
         /// Who reports success if that was asked for.
@@ -69,7 +72,7 @@ pub(crate) fn decide(
     settings: &RetrySettings,
 ) -> Decision {
     let failure = match fate {
-        Fate::Delivered { attempt, success } => {
+        Fate::Delivered { attempt, success, .. } => {
             let notice = match success {
                 SuccessReport::NextHop => None,
                 SuccessReport::Relayed => Some(Notice::Relayed),

@@ -9,9 +9,20 @@ use crate::seat::Seat;
 pub(crate) struct Post {
     pub(crate) seat: Seat,
     destination: Arc<Destination>,
-    /// Whether it has not asked for work since it was started or called.
-    arriving: bool,
-    counts: bool,
+    standing: Standing,
+}
+
+/// As what the destination counts a worker.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Standing {
+    /// It has not asked for work since it was started or called.
+    Arriving,
+    /// It has work.
+    Working,
+    /// It has nothing to do, and waits to be called.
+    Idle,
+    /// It does not count any more.
+    Gone,
 }
 
 impl Post {
@@ -20,39 +31,116 @@ impl Post {
         Self {
             seat,
             destination,
-            arriving: true,
-            counts: true,
+            standing: Standing::Arriving,
         }
     }
 
     /// The next message; see [`Destination::take`].
     pub(crate) fn take(&mut self, may_wait: bool) -> Taken {
         let seat = &self.seat;
-        let arriving = std::mem::take(&mut self.arriving);
+        let arriving = self.standing == Standing::Arriving;
         let taken = self
             .destination
             .take(seat.class(), |class| seat.change(class), may_wait, arriving);
-        self.counts = !matches!(taken, Taken::Leave);
+        self.standing = match taken {
+            Taken::Work(_) => Standing::Working,
+            Taken::Idle => Standing::Idle,
+            Taken::Leave => Standing::Gone,
+        };
         taken
     }
 
     /// It was idle, and has been called to work.
     pub(crate) fn was_called(&mut self) {
-        self.arriving = true;
+        self.standing = Standing::Arriving;
     }
 
     /// It is idle and wants to end; see [`Destination::withdraw`].
     pub(crate) fn withdraw(&mut self) -> bool {
         let ends = self.destination.withdraw(self.seat.class());
-        self.counts = !ends;
+        if ends {
+            self.standing = Standing::Gone;
+        }
         ends
     }
 }
 
 impl Drop for Post {
     fn drop(&mut self) {
-        if self.counts {
-            self.destination.leave(self.seat.class(), self.arriving);
+        let class = self.seat.class();
+        match self.standing {
+            Standing::Arriving => self.destination.leave(class, true),
+            Standing::Working => self.destination.leave(class, false),
+            Standing::Idle => self.destination.leave_idle(class),
+            Standing::Gone => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use jiff::Timestamp;
+    use postern_policy::concurrency::Class;
+    use postern_policy::route::TlsLevel;
+
+    use super::*;
+    use crate::hop::{HopKind, NextHop};
+    use crate::settings::Limits;
+    use crate::work::Work;
+
+    /// Workers, idle ones, and how many more are wanted for two messages.
+    fn counts(destination: &Destination, limits: &Limits) -> (usize, usize, usize) {
+        let status = destination.status(Timestamp::UNIX_EPOCH, |time| time);
+        let mut wanted = 0;
+        while destination.hire(Class::Users, limits, 100) {
+            wanted += 1;
+        }
+        for _ in 0..wanted {
+            destination.leave(Class::Users, true);
+        }
+        (status.connections, status.idle, wanted)
+    }
+
+    /// However a worker ends, also by a panic, its destination knows.
+    #[test]
+    fn a_worker_that_is_dropped_counts_no_more() {
+        let limits = Limits::default();
+        // What the case shows, and how far the worker comes.
+        for (shows, asks, called) in [
+            ("before it has asked", 0, false),
+            ("at work", 1, false),
+            ("idle", 3, false),
+            ("idle, and called", 3, true),
+        ] {
+            let hop = NextHop {
+                kind: HopKind::Maildir(PathBuf::from("/x")),
+                tls: TlsLevel::None,
+                verify: false,
+                login: None,
+            };
+            let destination = Arc::new(Destination::new(hop.name(), hop));
+            for id in 1..=2 {
+                destination.offer(Work::for_tests(id), &limits).ok();
+            }
+            assert!(destination.hire(Class::Users, &limits, 100));
+            let mut post = Post::new(destination.clone(), Seat::local(Class::Users));
+            for _ in 0..asks {
+                drop(post.take(true));
+            }
+            if called {
+                destination.offer(Work::for_tests(3), &limits).ok();
+            }
+            let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+                let _post = post;
+                std::panic::resume_unwind(Box::new("a worker's panic"));
+            }));
+            assert!(panics.is_err());
+            for id in 4..=5 {
+                destination.offer(Work::for_tests(id), &limits).ok();
+            }
+            assert_eq!(counts(&destination, &limits), (0, 0, 2), "{shows}");
         }
     }
 }

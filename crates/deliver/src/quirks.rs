@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::relay::Relay;
+
 /// How long a host's quirk is remembered. It may be mended at any time, and finding out costs one connection.
 const REMEMBERED_FOR: Duration = Duration::from_secs(1_800);
 
@@ -20,27 +22,27 @@ pub(crate) enum Quirk {
     Bdat,
 }
 
-/// The quirks of all hosts, by the name that [`Session::relay`](crate::session::Session::relay) has.
+/// The quirks of all hosts.
 #[derive(Default)]
 pub(crate) struct Quirks {
-    until: Mutex<HashMap<(Quirk, Box<str>), Instant>>,
+    until: Mutex<HashMap<(Quirk, Relay), Instant>>,
 }
 
 impl Quirks {
     /// Whether a host is known to have this quirk.
-    pub(crate) fn has(&self, relay: &str, quirk: Quirk, now: Instant) -> bool {
+    pub(crate) fn has(&self, relay: &Relay, quirk: Quirk, now: Instant) -> bool {
         let until = self.until.lock();
         // The usual case costs no copy of the name.
         !until.is_empty()
             && until
-                .get(&(quirk, relay.into()))
+                .get(&(quirk, relay.clone()))
                 .is_some_and(|until| now < *until)
     }
 
     /// Notes it.
-    pub(crate) fn note(&self, relay: &str, quirk: Quirk, now: Instant) {
+    pub(crate) fn note(&self, relay: &Relay, quirk: Quirk, now: Instant) {
         let mut until = self.until.lock();
-        let key = (quirk, relay.into());
+        let key = (quirk, relay.clone());
         if until.len() >= HOSTS_MAX && !until.contains_key(&key) {
             until.retain(|_, until| now < *until);
             if until.len() >= HOSTS_MAX
@@ -61,18 +63,18 @@ mod tests {
     fn quirks_are_of_one_host_and_one_kind_and_pass() {
         let quirks = Quirks::default();
         let now = Instant::now();
-        quirks.note("mx[192.0.2.1]:25", Quirk::Tls, now);
+        quirks.note(&Relay::named("mx1"), Quirk::Tls, now);
         let second = Duration::from_secs(1);
         #[rustfmt::skip]
         let cases = [
-            ("just noted",    "mx[192.0.2.1]:25", Quirk::Tls,  now,                           true),
-            ("another kind",  "mx[192.0.2.1]:25", Quirk::Bdat, now,                           false),
-            ("another host",  "mx[192.0.2.2]:25", Quirk::Tls,  now,                           false),
-            ("not yet over",  "mx[192.0.2.1]:25", Quirk::Tls,  now + REMEMBERED_FOR - second, true),
-            ("over",          "mx[192.0.2.1]:25", Quirk::Tls,  now + REMEMBERED_FOR,          false),
+            ("just noted",    "mx1", Quirk::Tls,  now,                           true),
+            ("another kind",  "mx1", Quirk::Bdat, now,                           false),
+            ("another host",  "mx2", Quirk::Tls,  now,                           false),
+            ("not yet over",  "mx1", Quirk::Tls,  now + REMEMBERED_FOR - second, true),
+            ("over",          "mx1", Quirk::Tls,  now + REMEMBERED_FOR,          false),
         ];
         for (shows, relay, quirk, at, expected) in cases {
-            assert_eq!(quirks.has(relay, quirk, at), expected, "{shows}");
+            assert_eq!(quirks.has(&Relay::named(relay), quirk, at), expected, "{shows}");
         }
     }
 
@@ -81,9 +83,9 @@ mod tests {
         let quirks = Quirks::default();
         let now = Instant::now();
         for host in 0..HOSTS_MAX + 100 {
-            quirks.note(&format!("mx{host}"), Quirk::Bdat, now);
+            quirks.note(&Relay::named(&format!("mx{host}")), Quirk::Bdat, now);
         }
         assert_eq!(quirks.until.lock().len(), HOSTS_MAX);
-        assert!(quirks.has(&format!("mx{}", HOSTS_MAX + 99), Quirk::Bdat, now));
+        assert!(quirks.has(&Relay::named(&format!("mx{}", HOSTS_MAX + 99)), Quirk::Bdat, now));
     }
 }

@@ -8,6 +8,7 @@ use postern_spool::{Message, Origin, Outcome, RecipientOutcome, Settlement, Spoo
 
 use crate::core::{Core, note};
 use crate::outcome::{self, Fate, Times};
+use crate::relay::Relay;
 use crate::report;
 use crate::settings::Settings;
 use crate::transact::unreadable;
@@ -93,7 +94,14 @@ impl Core {
                 &settings.retry,
             );
             if let Some(notice) = decision.notice.map(|notice| self.shown(notice)) {
-                notes.extend(note(due.index, notice, &decision.outcome, false, false));
+                notes.extend(note(
+                    due.index,
+                    notice,
+                    &decision.outcome,
+                    Relay::Nowhere,
+                    false,
+                    false,
+                ));
             }
             outcomes.push(RecipientOutcome {
                 index: due.index,

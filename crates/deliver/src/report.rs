@@ -4,7 +4,6 @@ mod again;
 mod words;
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +15,7 @@ use postern_spool::{Body, Message, NewMessage, Origin, Spool};
 
 use crate::Deps;
 use crate::outcome::Notice;
+use crate::relay::Relay;
 use crate::settings::Settings;
 
 /// What one recipient's line in a report is made of.
@@ -24,7 +24,7 @@ pub(crate) struct Note {
     pub(crate) index: u32,
     pub(crate) notice: Notice,
     pub(crate) status: Status,
-    pub(crate) relay: String,
+    pub(crate) relay: Relay,
     pub(crate) text: String,
     /// Whether `text` is a host's reply.
     pub(crate) replied: bool,
@@ -189,12 +189,8 @@ impl Page<'_> {
     fn line<'n>(&'n self, note: &'n Note) -> Option<Line<'n>> {
         let recipient = self.message.envelope.recipients.get(note.index as usize)?;
         let address = as_sender_knows(recipient, &self.settings.routes.local_domains);
-        let host: Cow<'_, str> = if note.public {
-            host_of(&note.relay)
-        } else {
-            "".into()
-        };
-        let text = if note.public && (note.replied || !note.relay.is_empty()) {
+        let host = note.relay.host().filter(|_| note.public).unwrap_or_default();
+        let text = if note.public && (note.replied || note.relay.is_somewhere()) {
             Cow::Borrowed(note.text.as_str())
         } else if note.replied {
             Cow::Owned(words::without_places(&note.text, &note.relay))
@@ -296,21 +292,6 @@ fn is_for(message: &Message, postmaster: &Mailbox) -> bool {
         .any(|recipient| recipient.address.key() == postmaster.key())
 }
 
-/// The host out of a relay's name: `mx.example.org` of `mx.example.org[192.0.2.1]:25`, and an address literal where only the address
-/// is known.
-fn host_of(relay: &str) -> Cow<'_, str> {
-    if relay.starts_with("unix:") {
-        return "localhost".into();
-    }
-    match relay.split_once('[') {
-        Some((name, _)) if !name.is_empty() => name.into(),
-        _ => match relay.parse::<SocketAddr>() {
-            Ok(address) => Domain::Literal(address.ip()).to_string().into(),
-            Err(_) => relay.into(),
-        },
-    }
-}
-
 /// The beginning of a message: all that may go back.
 async fn read_head(spool: &dyn Spool, message: &Message, most: u64) -> [Bytes; 2] {
     if let Body::Inline(body) = &message.body {
@@ -361,19 +342,6 @@ mod tests {
             (5_400, "90 minutes"),
         ] {
             assert_eq!(span(Duration::from_secs(seconds)), expected);
-        }
-    }
-
-    #[test]
-    fn hosts_of_relays() {
-        for (relay, host) in [
-            ("mx.example.org[192.0.2.1]:25", "mx.example.org"),
-            ("192.0.2.1:25", "[192.0.2.1]"),
-            ("[2001:db8::1]:25", "[IPv6:2001:db8::1]"),
-            ("unix:/run/lmtp", "localhost"),
-            ("", ""),
-        ] {
-            assert_eq!(host_of(relay), host);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One connection to a next hop, with its dialogue: bytes out, replies in, each with its time limit.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use bytes::{Buf as _, BytesMut};
 use parking_lot::Mutex;
 use postern_net::MailStream;
+use postern_net::tls::ClientTlsFacts;
 use postern_sasl::{ChannelBindings, LayerError, SecurityLayer};
 use postern_smtp::Reply;
 use postern_smtp::client::{Capabilities, Protocol, ReplyError, ReplyLimits, ReplyParser, Stage};
@@ -16,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use crate::relay::Relay;
 use crate::settings::{Login, Timeouts};
 
 /// Octets written at once. Content is gathered up to this, so a small message goes out in one piece with its commands.
@@ -45,14 +48,12 @@ pub(crate) struct Session {
     pub(crate) output: Vec<u8>,
     pub(crate) protocol: Protocol,
     pub(crate) peer: Arc<Capabilities>,
-    /// The host as logs and reports name it: `mx.example.org[192.0.2.1]:25`.
-    pub(crate) relay: String,
-    /// TLS as logs name it: `TLSv1.3 TLS_AES_256_GCM_SHA384 verified`; empty without.
-    pub(crate) tls: String,
+    /// The host.
+    pub(crate) relay: Relay,
+    /// Whether it is in TLS, and how.
+    pub(crate) tls: Tls,
     /// Whether the host offers TLS that could not be made, so that the dialogue is in the clear.
     pub(crate) gave_up_tls: bool,
-    /// Whether the host's certificate was verified.
-    pub(crate) verified: bool,
     /// What names the TLS session.
     pub(crate) bindings: ChannelBindings,
     /// Whose session it is at the host, once logged in.
@@ -66,6 +67,52 @@ pub(crate) struct Session {
     pub(crate) hurry: Option<Duration>,
     /// Whether `BDAT` is worth a try: the host has not broken by it of late.
     pub(crate) bdat: bool,
+}
+
+/// TLS of a session, as logs name it: `TLSv1.3 TLS_AES_256_GCM_SHA384 verified`; nothing in the clear.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Tls {
+    Clear,
+    Made {
+        version: &'static str,
+        cipher: &'static str,
+        /// Whether the host's certificate was verified.
+        verified: bool,
+    },
+}
+
+impl Tls {
+    /// Whether the host is who it should be.
+    pub(crate) fn is_verified(self) -> bool {
+        matches!(self, Self::Made { verified: true, .. })
+    }
+}
+
+impl From<&ClientTlsFacts> for Tls {
+    fn from(facts: &ClientTlsFacts) -> Self {
+        Self::Made {
+            version: facts.version,
+            cipher: facts.cipher,
+            verified: facts.verify.is_ok(),
+        }
+    }
+}
+
+impl fmt::Display for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clear => Ok(()),
+            Self::Made {
+                version,
+                cipher,
+                verified,
+            } => write!(
+                f,
+                "{version} {cipher}{}",
+                if *verified { " verified" } else { "" }
+            ),
+        }
+    }
 }
 
 /// Why a dialogue cannot go on.
@@ -102,7 +149,7 @@ impl SessionError {
 }
 
 impl Session {
-    pub(crate) fn new(wire: Wire, protocol: Protocol, relay: String) -> Self {
+    pub(crate) fn new(wire: Wire, protocol: Protocol, relay: Relay) -> Self {
         Self {
             wire,
             input: BytesMut::new(),
@@ -112,9 +159,8 @@ impl Session {
             protocol,
             peer: Arc::default(),
             relay,
-            tls: String::new(),
+            tls: Tls::Clear,
             gave_up_tls: false,
-            verified: false,
             bindings: ChannelBindings::default(),
             login: None,
             mechanism: None,

@@ -9,8 +9,9 @@ use postern_spool::{Message, Spool, SpoolError};
 
 use crate::courtesy;
 use crate::exchange::{EAGER_MAX, Examined, Exchanged, examine, exchange};
-use crate::failure::{Failure, disowns_login, insists_on_tls, success};
+use crate::failure::{Cause, Failure, disowns_login, insists_on_tls, success};
 use crate::outcome::{Fate, SuccessReport};
+use crate::relay::Relay;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::work::Due;
@@ -223,7 +224,8 @@ pub(crate) fn all_failed(recipients: Vec<Due>, failure: &Failure) -> Vec<(Due, F
 
 /// The spool cannot read the message.
 pub(crate) fn unreadable(error: &SpoolError) -> Failure {
-    Failure::temporary(Status(4, 3, 0), "", format!("cannot read the message: {error}"))
+    let text = format!("cannot read the message: {error}");
+    Failure::temporary(Status(4, 3, 0), &Relay::Nowhere, Cause::Local(text))
 }
 
 fn looping(examined: &Examined) -> Failure {
@@ -231,7 +233,7 @@ fn looping(examined: &Examined) -> Failure {
         "the message has {} Received fields: it goes in circles",
         examined.received
     );
-    Failure::permanent(Status(5, 4, 6), "", text)
+    Failure::permanent(Status(5, 4, 6), &Relay::Nowhere, Cause::Loop(text))
 }
 
 /// Parts off the recipients whose addresses this peer cannot be told, so that the others get their mail.
@@ -239,7 +241,7 @@ fn without_unfit(
     batch: Vec<Due>,
     recipients: &[Recipient],
     smtputf8: bool,
-    relay: &str,
+    relay: &Relay,
 ) -> (Vec<(Due, Fate)>, Vec<Due>) {
     let fits = |due: &Due| {
         smtputf8
@@ -271,6 +273,7 @@ fn judge(handed: Handed, batch: Vec<Due>, session: &Session, fates: &mut Vec<(Du
     for (due, (verdict, plainly)) in batch.into_iter().zip(verdicts) {
         let fate = match verdict {
             Verdict::Taken(reply) => Fate::Delivered {
+                relay: relay.clone(),
                 attempt: success(&reply, relay),
                 success: report(plainly),
             },

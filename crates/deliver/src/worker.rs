@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_mail::Status;
-use postern_policy::concurrency::Site;
-use postern_policy::retry::RetrySettings;
+use postern_policy::concurrency::{Setback, Site, pause_after};
 use postern_policy::route::RouteLogin;
 use postern_spool::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,13 +13,14 @@ use tokio::time::{sleep, sleep_until};
 use crate::claims::Claim;
 use crate::connect::{Credentials, Dialer, NotOpened};
 use crate::core::{Conclusion, Core, Held, domain_of, look_again};
-use crate::destination::{Destination, Setback, Taken};
-use crate::failure::Failure;
+use crate::destination::{Connected as Counted, Destination, Taken};
+use crate::failure::{Cause, Failure};
 use crate::hop::{self, HopKind};
 use crate::maildir;
 use crate::outcome::Fate;
 use crate::post::Post;
 use crate::quirks::Quirk;
+use crate::relay::Relay;
 use crate::session::Session;
 use crate::settings::{LoginSecret, Settings};
 use crate::transact::{Transacted, all_failed, transact};
@@ -34,9 +34,6 @@ const HURRY: Duration = Duration::from_millis(200);
 
 /// When to look again for mail of a message whose outcomes are on their way to the disk.
 const SETTLED_WITHIN: Duration = Duration::from_secs(1);
-
-/// A pause ends this much before the retry that follows the failure, so that the retry is a real one.
-const PAUSE_SHARE: f64 = 0.85;
 
 /// Works for a destination until nothing is left to do. Started by [`Core::start_worker`].
 pub(crate) async fn run(core: Arc<Core>, destination: Arc<Destination>, post: Post) {
@@ -62,6 +59,8 @@ struct Worker<'a> {
     destination: &'a Arc<Destination>,
     post: Post,
     session: Option<Session>,
+    /// The destination counts the session's connection.
+    counted: Option<Counted>,
     /// One permit for each delivery whose outcome may be under way to the disk.
     unsettled: Arc<Semaphore>,
     /// Messages handed over since the connection was made while others wait for one.
@@ -76,7 +75,7 @@ struct Load {
     /// Whether some of its recipients are concluded already.
     begun: bool,
     /// Hosts that could not go on with it in this attempt.
-    tried: Vec<String>,
+    tried: Vec<Relay>,
 }
 
 /// What came of trying to get a connection.
@@ -99,6 +98,7 @@ impl<'a> Worker<'a> {
             destination,
             post,
             session: None,
+            counted: None,
             unsettled: Arc::new(Semaphore::new(unsettled)),
             taken: 0,
         };
@@ -141,7 +141,7 @@ impl<'a> Worker<'a> {
         fates: &mut Vec<(Due, Fate)>,
     ) -> Vec<Due> {
         let relay = fates.iter().find_map(|(_, fate)| match fate {
-            Fate::Failed(failure) if failure.elsewhere => Some(failure.relay.clone()),
+            Fate::Failed(failure) if failure.may_go_elsewhere() => Some(failure.relay.clone()),
             _ => None,
         });
         let Some(relay) = relay else {
@@ -159,9 +159,7 @@ impl<'a> Worker<'a> {
             return Vec::new();
         };
         self.close(true);
-        self.session = Some(session);
-        self.taken = 0;
-        self.destination.connected();
+        self.begin(session);
         take_movable(fates)
     }
 
@@ -200,7 +198,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Connects to a host of the destination that is not among those `tried`. `None` when the server stops.
-    async fn open(&self, settings: &Settings, tried: &[String]) -> Option<Result<Session, NotOpened>> {
+    async fn open(&self, settings: &Settings, tried: &[Relay]) -> Option<Result<Session, NotOpened>> {
         tokio::select! {
             opened = self.open_and_log_in(settings, tried) => Some(opened),
             patience = self.post.seat.patience() => Some(Err(NotOpened::Failed(given_up(patience)))),
@@ -209,7 +207,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    async fn open_and_log_in(&self, settings: &Settings, tried: &[String]) -> Result<Session, NotOpened> {
+    async fn open_and_log_in(&self, settings: &Settings, tried: &[Relay]) -> Result<Session, NotOpened> {
         let Some(route) = &self.destination.hop.login else {
             return self.dial(settings, tried, None).await;
         };
@@ -225,7 +223,7 @@ impl<'a> Worker<'a> {
             // A token is waited for, and comes from what the configuration says by then.
             if !self.is_routed(&self.core.deps.settings.load()) {
                 let text = format!("no route has the login {:?} here any more", route.name);
-                let failure = Failure::temporary(Status(4, 3, 5), "", text);
+                let failure = Failure::temporary(Status(4, 3, 5), &Relay::Nowhere, Cause::Settings(text));
                 return Err(NotOpened::Failed(failure));
             }
             let token = credentials.token.clone();
@@ -256,7 +254,7 @@ impl<'a> Worker<'a> {
     async fn dial(
         &self,
         settings: &Settings,
-        tried: &[String],
+        tried: &[Relay],
         login: Option<Credentials>,
     ) -> Result<Session, NotOpened> {
         let tls = self.core.deps.tls.load_full();
@@ -277,14 +275,22 @@ impl<'a> Worker<'a> {
     async fn credentials(&self, settings: &Settings, route: &RouteLogin) -> Result<Credentials, Failure> {
         let Some(login) = settings.logins.get(&route.name) else {
             let text = format!("the configuration has no login {:?} any more", route.name);
-            return Err(Failure::temporary(Status(4, 3, 5), "", text));
+            return Err(Failure::temporary(
+                Status(4, 3, 5),
+                &Relay::Nowhere,
+                Cause::Settings(text),
+            ));
         };
         let token = match login.secret {
             LoginSecret::Token => {
                 let token = self.core.deps.tokens.token(&login.name).await;
                 Some(token.map_err(|error| {
                     let text = format!("there is no token for the login {:?}: {error}", login.name);
-                    Failure::temporary(Status(4, 7, 0), "", text)
+                    Failure::temporary(
+                        Status(4, 7, 0),
+                        &Relay::Nowhere,
+                        Cause::Login { reply: None, text },
+                    )
                 })?)
             }
             LoginSecret::Certificate | LoginSecret::Ticket | LoginSecret::Password(_) => None,
@@ -314,7 +320,7 @@ impl<'a> Worker<'a> {
                 if destination.note_login(now, Err(failure)) {
                     tracing::error!(
                         target: "postern::login", login = %route.name, destination = %destination.name, relay = %failure.relay,
-                        status = %failure.status, reply = %failure.text, "login fails, its mail waits"
+                        status = %failure.status, reply = %failure.text(), "login fails, its mail waits"
                     );
                 }
             }
@@ -365,9 +371,15 @@ impl<'a> Worker<'a> {
         true
     }
 
+    fn begin(&mut self, session: Session) {
+        self.counted = Some(self.destination.connected());
+        self.session = Some(session);
+        self.taken = 0;
+    }
+
     fn close(&mut self, polite: bool) {
         if let Some(session) = self.session.take() {
-            self.destination.disconnected();
+            self.counted = None;
             if polite {
                 let core = self.core.clone();
                 let timeouts = core.deps.settings.load().timeouts.clone();
@@ -432,7 +444,8 @@ impl<'a> Worker<'a> {
                         return false;
                     }
                     Connected::TooMany | Connected::Full(_) => {
-                        let failure = Failure::temporary(Status(4, 4, 5), "", "no connection to spare");
+                        let cause = Cause::Settings("no connection to spare".into());
+                        let failure = Failure::temporary(Status(4, 4, 5), &Relay::Nowhere, cause);
                         self.fail(&settings, &load, left, &failure).await;
                         return true;
                     }
@@ -508,16 +521,14 @@ impl<'a> Worker<'a> {
 
     async fn connect(&mut self, settings: &Settings, message: &Message, recipients: usize) -> Connected {
         if let Some(pause) = self.destination.paused(self.core.now()) {
-            return Connected::No(pause.failure);
+            return Connected::No(pause.cause);
         }
         let Some(opened) = self.open(settings, &[]).await else {
             return Connected::Stopped;
         };
         let failure = match opened {
             Ok(session) => {
-                self.destination.connected();
-                self.session = Some(session);
-                self.taken = 0;
+                self.begin(session);
                 return Connected::Yes;
             }
             Err(NotOpened::Full(site)) => return Connected::Full(site),
@@ -525,7 +536,7 @@ impl<'a> Worker<'a> {
         };
         tracing::info!(
             target: "postern::attempt", queue = %message.id, destination = %self.destination.name, relay = %failure.relay,
-            recipients, status = %failure.status, reply = %failure.text, "attempt"
+            recipients, status = %failure.status, reply = %failure.text(), "attempt"
         );
         if !failure.permanent {
             let pause = |failures| pause_for(settings, failures);
@@ -625,26 +636,18 @@ impl<'a> Worker<'a> {
     }
 }
 
-impl Drop for Worker<'_> {
-    fn drop(&mut self) {
-        if self.session.is_some() {
-            self.destination.disconnected();
-        }
-    }
-}
-
 /// A host that may be slow, and others wait for the place.
 fn given_up(patience: Duration) -> Failure {
     let text = format!(
         "not ready for mail within {} s; there is no more time for hosts that have taken no mail of late while others wait",
         patience.as_secs()
     );
-    Failure::temporary(Status(4, 4, 5), "", text)
+    Failure::temporary(Status(4, 4, 5), &Relay::Nowhere, Cause::Settings(text))
 }
 
 /// Takes those out that another host may take.
 fn take_movable(fates: &mut Vec<(Due, Fate)>) -> Vec<Due> {
-    let movable = |fate: &Fate| matches!(fate, Fate::Failed(failure) if failure.elsewhere);
+    let movable = |fate: &Fate| matches!(fate, Fate::Failed(failure) if failure.may_go_elsewhere());
     let (moving, staying): (Vec<_>, Vec<_>) = std::mem::take(fates)
         .into_iter()
         .partition(|(_, fate)| movable(fate));
@@ -654,31 +657,4 @@ fn take_movable(fates: &mut Vec<(Due, Fate)>) -> Vec<Due> {
 
 fn pause_for(settings: &Settings, failures: u32) -> Duration {
     pause_after(failures, &settings.retry, settings.limits.dead_pause_max)
-}
-
-/// How long a destination rests after so many attempts in a row that reached no host.
-fn pause_after(failures: u32, retry: &RetrySettings, longest: Duration) -> Duration {
-    let place = (failures.max(1) as usize - 1).min(retry.intervals.len().saturating_sub(1));
-    let interval = retry.intervals.get(place).copied().unwrap_or(longest);
-    interval.mul_f64(PAUSE_SHARE).min(longest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_is_over_before_the_retry_that_follows() {
-        let retry = RetrySettings {
-            intervals: vec![Duration::from_secs(2), Duration::from_secs(4)],
-            ..RetrySettings::default()
-        };
-        let longest = Duration::from_secs(3);
-        for (failures, expected_ms) in [(1, 1_700), (2, 3_000), (9, 3_000)] {
-            assert_eq!(
-                pause_after(failures, &retry, longest),
-                Duration::from_millis(expected_ms)
-            );
-        }
-    }
 }

@@ -4,16 +4,18 @@ use postern_mail::Status;
 use postern_policy::route::TlsLevel;
 
 use super::*;
+use crate::failure::Cause;
 use crate::hop::HopKind;
+use crate::relay::Relay;
 
-fn destination() -> Destination {
+fn destination() -> Arc<Destination> {
     let hop = NextHop {
         kind: HopKind::Maildir(PathBuf::from("/x")),
         tls: TlsLevel::None,
         verify: false,
         login: None,
     };
-    Destination::new(hop.name(), hop)
+    Arc::new(Destination::new(hop.name(), hop))
 }
 
 fn work(id: i64) -> Work {
@@ -39,7 +41,11 @@ fn hired(destination: &Destination, limits: &Limits, free: usize) -> bool {
 }
 
 fn failure() -> Failure {
-    Failure::temporary(Status(4, 4, 1), "mx", "down")
+    Failure::temporary(
+        Status(4, 4, 1),
+        &Relay::named("mx"),
+        Cause::Unreached("down".into()),
+    )
 }
 
 #[test]
@@ -174,7 +180,7 @@ fn a_dead_destination_pauses_longer_each_time() {
         !hired(&destination, &limits, 100),
         "one worker is enough to find out"
     );
-    destination.connected();
+    let _connection = destination.connected();
     assert_eq!(destination.paused(at(13)), None);
     assert!(hired(&destination, &limits, 100));
 }
@@ -183,7 +189,7 @@ fn a_dead_destination_pauses_longer_each_time() {
 fn one_connection_too_many_is_no_pause() {
     let destination = destination();
     let limits = Limits::default();
-    destination.connected();
+    let connection = destination.connected();
     let never = |_| -> Duration { panic!("no pause") };
     assert_eq!(
         destination.connect_failed(Timestamp::UNIX_EPOCH, &failure(), never),
@@ -195,6 +201,13 @@ fn one_connection_too_many_is_no_pause() {
         destination.status(Timestamp::UNIX_EPOCH, |time| time).window,
         1,
         "not asked for more for a while"
+    );
+    drop(connection);
+    let pause = |_| Duration::from_secs(1);
+    assert_eq!(
+        destination.connect_failed(Timestamp::UNIX_EPOCH, &failure(), pause),
+        Setback::Paused,
+        "the connection is gone"
     );
 }
 
@@ -221,9 +234,21 @@ fn a_login_that_fails_as_before_is_no_news() {
     use postern_smtp::client::Stage;
 
     let refused = |code, status, text: &'static str| {
-        Failure::refused(Stage::Auth, &Reply::fixed(code, status, text), "mx").passing()
+        Failure::refused(
+            Stage::Auth,
+            &Reply::fixed(code, status, text),
+            &Relay::named("mx"),
+        )
+        .passing()
     };
-    let own = |text: &str| Failure::temporary(Status(4, 7, 0), "", text);
+    let own = |text: &str| {
+        let text = text.to_owned();
+        Failure::temporary(
+            Status(4, 7, 0),
+            &Relay::Nowhere,
+            Cause::Login { reply: None, text },
+        )
+    };
     #[rustfmt::skip]
     let steps = [
         ("the first time",         Err(refused(535, Status(5, 7, 8), "no, id 1")),   true),

@@ -12,6 +12,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{Call, Trouble, context, credentials, failed};
 use crate::failure::Failure;
+use crate::relay::Relay;
 use crate::session::{Session, SessionError, limit};
 use crate::settings::Settings;
 
@@ -179,6 +180,6 @@ async fn step(
         .map_err(|error| ClientError::Context(ContextError::Unavailable(error.to_string())))
 }
 
-fn broken(error: &SessionError, relay: &str) -> Trouble {
+fn broken(error: &SessionError, relay: &Relay) -> Trouble {
     Trouble::Passing(Failure::lost(relay, error.to_string()))
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::failure::Cause;
 
 const HOUR: i64 = 3_600;
 
@@ -17,16 +18,17 @@ fn settings() -> RetrySettings {
 }
 
 fn failed(permanent: bool) -> Fate {
-    Fate::Failed(Failure::own(
-        permanent,
-        Status(if permanent { 5 } else { 4 }, 1, 1),
-        "mx",
-        "no",
-    ))
+    let (relay, cause) = (Relay::named("mx"), Cause::Settings("no".into()));
+    Fate::Failed(if permanent {
+        Failure::permanent(Status(5, 1, 1), &relay, cause)
+    } else {
+        Failure::temporary(Status(4, 1, 1), &relay, cause)
+    })
 }
 
 fn delivered(success: SuccessReport) -> Fate {
     Fate::Delivered {
+        relay: Relay::Nowhere,
         attempt: Attempt::default(),
         success,
     }

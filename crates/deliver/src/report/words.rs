@@ -2,6 +2,8 @@
 
 use postern_mail::Status;
 
+use crate::relay::Relay;
+
 /// What stands in place of something that is not told.
 const HIDDEN: &str = "(not shown)";
 
@@ -31,8 +33,8 @@ pub(super) fn of(status: Status) -> &'static str {
 }
 
 /// A reply of a host of this site, without what it says of places: paths, sockets, addresses, its own name.
-pub(super) fn without_places(reply: &str, relay: &str) -> String {
-    let host = relay.split(['[', ']', ':']).find(|part| part.contains('.'));
+pub(super) fn without_places(reply: &str, relay: &Relay) -> String {
+    let host = relay.name().filter(|name| name.contains('.'));
     let words = reply.split(' ').map(|word| {
         let bare = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '/');
         let is_path = bare.starts_with('/') && bare.len() > 1
@@ -69,18 +71,21 @@ mod tests {
 
     #[test]
     fn replies_of_this_sites_hosts() {
+        let socket = || Relay::unix(std::path::Path::new("/run/lmtp"));
+        let host = || Relay::Unnamed("10.0.0.5:25".parse().unwrap());
+        let named = || Relay::named("store.lan.example");
         #[rustfmt::skip]
         let cases = [
-            ("words",               "550 5.1.1 <bob@x.example> User unknown",       "unix:/run/lmtp",         "550 5.1.1 <bob@x.example> User unknown"),
-            ("a path",              "451 4.3.0 cannot write /var/mail/bob: full",    "unix:/run/lmtp",         "451 4.3.0 cannot write (not shown) full"),
-            ("a path behind equals", "451 4.3.0 home=/srv/bob",                      "10.0.0.5:24",            "451 4.3.0 (not shown)"),
-            ("its own name",        "250 2.0.0 taken by store.lan.example",          "store.lan.example[10.0.0.5]:24", "250 2.0.0 taken by (not shown)"),
-            ("an address",          "554 5.7.1 [10.0.0.5] says no",                  "10.0.0.5:25",            "554 5.7.1 (not shown) says no"),
-            ("a page to read",      "550 5.7.1 see https://x.example/why",           "10.0.0.5:25",            "550 5.7.1 see https://x.example/why"),
-            ("a lone slash",        "550 5.7.1 spam / virus",                        "10.0.0.5:25",            "550 5.7.1 spam / virus"),
+            ("words",               "550 5.1.1 <bob@x.example> User unknown",       socket(),         "550 5.1.1 <bob@x.example> User unknown"),
+            ("a path",              "451 4.3.0 cannot write /var/mail/bob: full",    socket(),         "451 4.3.0 cannot write (not shown) full"),
+            ("a path behind equals", "451 4.3.0 home=/srv/bob",                      host(),            "451 4.3.0 (not shown)"),
+            ("its own name",        "250 2.0.0 taken by store.lan.example",          named(), "250 2.0.0 taken by (not shown)"),
+            ("an address",          "554 5.7.1 [10.0.0.5] says no",                  host(),            "554 5.7.1 (not shown) says no"),
+            ("a page to read",      "550 5.7.1 see https://x.example/why",           host(),            "550 5.7.1 see https://x.example/why"),
+            ("a lone slash",        "550 5.7.1 spam / virus",                        host(),            "550 5.7.1 spam / virus"),
         ];
         for (shows, reply, relay, expected) in cases {
-            assert_eq!(without_places(reply, relay), expected, "{shows}");
+            assert_eq!(without_places(reply, &relay), expected, "{shows}");
         }
     }
 
