@@ -1,22 +1,13 @@
-//! Which deferred mail is in memory, so that the spool, which still has it as due, does not hand it out twice.
+//! Deferred mail in memory: the lease on it, and its part of the memory that there is.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use postern_mail::QueueId;
 use postern_policy::concurrency::{Class, Shares, Usage};
-
-const SHARDS: usize = 16;
-
-/// A message and (the hash of) a domain: what one look at the spool hands out as one piece of work.
-type Key = (QueueId, u64);
+use postern_spool::Lease;
 
 /// All claims.
 pub(crate) struct Claims {
-    shards: [Mutex<HashSet<Key>>; SHARDS],
-    hasher: RandomState,
     memory: Mutex<Memory>,
 }
 
@@ -30,8 +21,6 @@ impl Claims {
     /// At most `total`, shared out by class.
     pub(crate) fn new(total: usize) -> Arc<Self> {
         Arc::new(Self {
-            shards: Default::default(),
-            hasher: RandomState::new(),
             memory: Mutex::new(Memory {
                 shares: Shares::of(total),
                 usage: Usage::default(),
@@ -60,56 +49,28 @@ impl Claims {
         shares.room(usage, class, proven) >= most.div_ceil(2)
     }
 
-    /// The hash under which claims for `domain` are kept. Two domains with the same one wait for each other, no more.
-    pub(crate) fn hash(&self, domain: &str) -> u64 {
-        self.hasher.hash_one(domain)
-    }
-
-    /// Whether somebody holds the claim.
-    pub(crate) fn is_held(&self, id: QueueId, hash: u64) -> bool {
-        self.shard(id).lock().contains(&(id, hash))
-    }
-
-    /// Takes the claim, unless somebody holds it. Whether there is room for it is to be asked before.
-    pub(crate) fn take(
-        self: &Arc<Self>,
-        id: QueueId,
-        hash: u64,
-        class: Class,
-        proven: bool,
-    ) -> Option<Claim> {
-        if !self.shard(id).lock().insert((id, hash)) {
-            return None;
-        }
+    /// Takes leased work into memory. Whether there is room for it is to be asked before.
+    pub(crate) fn take(self: &Arc<Self>, lease: Lease, class: Class, proven: bool) -> Claim {
         self.memory.lock().usage.take(class, proven, 1);
-        Some(Claim {
+        Claim {
+            _lease: lease,
             claims: self.clone(),
-            id,
-            hash,
             class,
             proven,
-        })
-    }
-
-    fn shard(&self, id: QueueId) -> &Mutex<HashSet<Key>> {
-        // The low bits tell messages of one millisecond apart, the ones above them milliseconds.
-        let bits = id.as_i64().unsigned_abs();
-        &self.shards[((bits ^ (bits >> 21)) as usize) % SHARDS]
+        }
     }
 }
 
 /// Mail of one message for one domain is in memory. Given back on drop.
 pub(crate) struct Claim {
+    _lease: Lease,
     claims: Arc<Claims>,
-    id: QueueId,
-    hash: u64,
     class: Class,
     proven: bool,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.claims.shard(self.id).lock().remove(&(self.id, self.hash));
         self.claims
             .memory
             .lock()
@@ -120,22 +81,45 @@ impl Drop for Claim {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use jiff::Timestamp;
+    use postern_mail::QueueId;
+    use postern_spool::{LeaseBook, LeaseKey, LeaseOwner};
+
     use super::*;
 
+    #[derive(Default)]
+    struct Returned(AtomicUsize);
+
+    impl LeaseBook for Returned {
+        fn give_back(&self, _: &LeaseKey) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     #[test]
-    fn a_claim_is_held_once() {
+    fn a_claim_takes_room_and_holds_its_lease() {
         let claims = Claims::new(10);
-        let take = |id, hash| claims.take(id, hash, Class::Users, true);
-        let id = QueueId::new(1_795_000_000_000, 1);
-        let (a, b) = (claims.hash("a.example"), claims.hash("b.example"));
-        let first = take(id, a).expect("free");
-        assert!(take(id, a).is_none(), "held");
-        let other = take(id, b).expect("another domain of the same message is apart");
+        let book = Arc::new(Returned::default());
+        let owner = Arc::new(LeaseOwner {
+            node: 0,
+            since: Timestamp::UNIX_EPOCH,
+        });
+        let take = |domain: &str| {
+            let key = LeaseKey {
+                id: QueueId::new(1_795_000_000_000, 1),
+                domain: domain.into(),
+            };
+            let lease = Lease::new(book.clone(), key, owner.clone(), None);
+            claims.take(lease, Class::Users, true)
+        };
+        let taken = (take("a.example"), take("b.example"));
         let room = || claims.room(Class::Users, true);
         assert_eq!(room(), 5, "of ten, three are kept for others");
-        assert!(claims.is_held(id, a));
-        drop((first, other));
+        assert_eq!(book.0.load(Ordering::Relaxed), 0);
+        drop(taken);
         assert_eq!(room(), 7);
-        assert!(!claims.is_held(id, a));
+        assert_eq!(book.0.load(Ordering::Relaxed), 2);
     }
 }

@@ -1,6 +1,6 @@
 //! Where mail comes from: fresh messages straight from their put, deferred ones from the database as they come due.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use postern_mail::{Domain, QueueId, ReversePath};
 use postern_policy::concurrency::Class;
 use postern_policy::origin::Origin;
-use postern_spool::{Change, DueWork, Event, SpoolError, Subscription};
+use postern_spool::{Change, DueWork, Event, Lease, Leased, SpoolError, Subscription};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::agenda::HORIZON;
@@ -270,12 +270,11 @@ impl Reader<'_> {
                 return only.note_backlog(domain);
             }
         }
-        let hash = self.core.claims.hash(domain);
-        let mut seen: HashSet<QueueId> = HashSet::new();
+        // What is passed over is kept until the end of this look, so that it does not come again.
+        let mut passed: Vec<Lease> = Vec::new();
         let mut taken = 0;
-        while taken == 0 && seen.len() < PASSED_MAX {
-            let passed = |id| seen.contains(&id) || self.core.claims.is_held(id, hash);
-            let found = match self.due(domain, now, page, only.is_none(), &passed).await {
+        while taken == 0 && passed.len() < PASSED_MAX {
+            let found = match self.lease(domain, now, page, only.is_none()).await {
                 Ok(found) => found,
                 Err(error) => {
                     tracing::warn!(target: "postern::spool", to = %domain, reply = %error, "cannot read what is due");
@@ -285,10 +284,10 @@ impl Reader<'_> {
             if found.is_empty() {
                 return;
             }
-            for (work, sender) in found {
-                seen.insert(work.id);
+            for (Leased { work, lease }, sender) in found {
                 let recipients = self.due_now(&work, domain, now);
                 if recipients.is_empty() {
+                    passed.push(lease);
                     continue;
                 }
                 let destination = match (&only, &sender) {
@@ -304,14 +303,16 @@ impl Reader<'_> {
                 let class = work.origin.class();
                 if destination.allowance(now) == 0 {
                     self.core.agenda.at(now, now + SLOW_PERIOD, domain);
+                    passed.push(lease);
                 } else if self.room(&destination, class, settings, batch) == 0 {
                     destination.note_backlog(domain);
+                    passed.push(lease);
                 } else {
                     destination.note_read(1);
                     taken += 1;
                     // There may be more: only when nothing is found is that all.
                     destination.note_backlog(domain);
-                    self.claim(work, recipients, hash, &destination, batch);
+                    self.claim(Leased { work, lease }, recipients, &destination, batch);
                 }
             }
             // Each page is found by going past all before it: growing ones keep that in proportion.
@@ -338,27 +339,28 @@ impl Reader<'_> {
             .saturating_sub(batch.count_for(destination, class))
     }
 
-    /// What is due for a domain, with its senders where they are asked for.
-    async fn due(
+    /// Leases what is due for a domain, with its senders where they are asked for.
+    async fn lease(
         &self,
         domain: &str,
         now: Timestamp,
         page: usize,
         with_senders: bool,
-        passed: &(dyn Fn(QueueId) -> bool + Sync),
-    ) -> Result<Vec<(DueWork, Option<ReversePath>)>, SpoolError> {
+    ) -> Result<Vec<(Leased, Option<ReversePath>)>, SpoolError> {
         let spool = &self.core.deps.spool;
-        let found = spool.due(domain, now + HORIZON, page, passed).await?;
+        let found = spool.lease(domain, now + HORIZON, page).await?;
         let mut senders: HashMap<QueueId, ReversePath> = HashMap::new();
         if with_senders {
-            let origins = spool.origins(found.iter().map(|work| work.id).collect()).await?;
+            let origins = spool
+                .origins(found.iter().map(|leased| leased.work.id).collect())
+                .await?;
             senders.extend(origins.into_iter().map(|origin| (origin.id, origin.sender)));
         }
         Ok(found
             .into_iter()
-            .map(|work| {
-                let sender = senders.remove(&work.id);
-                (work, sender)
+            .map(|leased| {
+                let sender = senders.remove(&leased.work.id);
+                (leased, sender)
             })
             .collect())
     }
@@ -375,29 +377,26 @@ impl Reader<'_> {
         due.into_iter().map(Due::from).collect()
     }
 
-    /// Adds work to the batch, unless somebody has it already.
+    /// Adds work to the batch.
     fn claim(
         &self,
-        work: DueWork,
+        Leased { work, lease }: Leased,
         recipients: Vec<Due>,
-        hash: u64,
         destination: &Arc<Destination>,
         batch: &mut Batch,
     ) {
         let class = work.origin.class();
         let proven = destination.hop.is_local() || self.core.places.is_proven(class, destination);
-        if let Some(claim) = self.core.claims.take(work.id, hash, class, proven) {
-            let work = Work {
-                id: work.id,
-                queued_at: work.queued_at,
-                message: None,
-                recipients,
-                class,
-                submitter: work::submitter(work.login.as_deref()),
-                claims: vec![claim],
-            };
-            batch.add(destination, work);
-        }
+        let work = Work {
+            id: work.id,
+            queued_at: work.queued_at,
+            message: None,
+            recipients,
+            class,
+            submitter: work::submitter(work.login.as_deref()),
+            claims: vec![self.core.claims.take(lease, class, proven)],
+        };
+        batch.add(destination, work);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::admin::{Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
 use crate::body::{BodyReader, BodyWriter};
 use crate::error::SpoolError;
 use crate::fresh::Subscription;
+use crate::lease::Leased;
 use crate::message::{Message, NewMessage, Origin, QueuedRecipient};
 use crate::outcome::{HistoryEntry, Settled, Settlement};
 use crate::rescue::salvage::Recovered;
@@ -103,25 +104,19 @@ pub trait Spool: Send + Sync + 'static {
         limit: usize,
     ) -> SpoolFuture<'a, DuePage>;
 
-    /// Work that is due for one domain, longest due first: at most `limit` messages, each with all its due recipients there.
+    /// Takes work that is due for one domain, longest due first: at most `count` messages, each with all its due recipients there,
+    /// and with a [`Lease`](crate::Lease) on it that keeps others from it.
     ///
-    /// Messages that cannot be made sense of are held as damaged, and left out. Messages for which `in_flight` says yes are
-    /// passed over. Fresh ones in memory and held ones are never among them. There may be more than were returned, unless none
-    /// was.
+    /// Messages that cannot be made sense of are held as damaged, and left out, as are those that somebody has a lease on. Fresh
+    /// ones in memory and held ones are never among them. There may be more than were returned, unless none was.
     ///
     /// # Errors
     ///
     /// [`SpoolError::Unavailable`] when the disk fails.
-    fn due<'a>(
-        &'a self,
-        domain: &'a str,
-        now: Timestamp,
-        limit: usize,
-        in_flight: &'a (dyn Fn(QueueId) -> bool + Sync),
-    ) -> SpoolFuture<'a, Vec<DueWork>>;
+    fn lease<'a>(&'a self, domain: &'a str, now: Timestamp, count: usize) -> SpoolFuture<'a, Vec<Leased>>;
 
-    /// Whom these messages are from; finished ones are left out. For routes that depend on it: [`due`](Self::due) does not
-    /// read it.
+    /// Whom these messages are from; finished ones are left out. For routes that depend on it: [`lease`](Self::lease) does
+    /// not read it.
     ///
     /// # Errors
     ///

@@ -11,6 +11,11 @@ pub struct SpoolSettings {
     /// The folder of the queue: `queue.db` with its log, `bodies/`, `spool.lock`. Made with mode 0700 when missing.
     pub directory: PathBuf,
 
+    /// The number of this machine among those of a site: ids of messages carry it, so that no two machines give out the same.
+    ///
+    /// Default 0.
+    pub node: u8,
+
     /// Longest time an outcome waits for a put to share a commit with.
     ///
     /// Default 5 ms. Longer saves syncs on a server with little mail, and repeats more deliveries after a crash.
@@ -88,6 +93,7 @@ impl SpoolSettings {
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
+            node: 0,
             outcome_wait: Duration::from_millis(5),
             history_retention: Duration::from_secs(3 * 24 * 3600),
             inline_max: 64 * 1024,

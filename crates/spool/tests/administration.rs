@@ -223,8 +223,7 @@ async fn a_flush_of_many_reaches_all() {
     assert_eq!(spool.flush(None, "root").await.unwrap(), 2500);
     let mut due = 0;
     for number in 0..7 {
-        due += spool
-            .due(&format!("d{number}.example"), now(), 10, &|_| false)
+        due += take_due(&spool, &format!("d{number}.example"), now(), 10)
             .await
             .unwrap()[0]
             .recipients
@@ -307,7 +306,7 @@ async fn a_newer_schema_is_left_alone() {
         .execute("INSERT INTO schema_version VALUES (99, 0)", [])
         .unwrap();
     let error = SqliteSpool::open(SpoolSettings::new(folder.path())).unwrap_err();
-    assert_eq!(error, SpoolError::SchemaTooNew { found: 99, known: 2 });
+    assert_eq!(error, SpoolError::SchemaTooNew { found: 99, known: 3 });
 }
 
 #[tokio::test(flavor = "multi_thread")]

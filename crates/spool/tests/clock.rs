@@ -55,8 +55,7 @@ impl Hands {
 }
 
 async fn due(spool: &SqliteSpool) -> usize {
-    let work = spool
-        .due("outside.example", spool.now(), 1000, &|_| false)
+    let work = take_due(&spool, "outside.example", spool.now(), 1000)
         .await
         .unwrap();
     work.len()
@@ -96,8 +95,7 @@ async fn a_clock_that_jumps_changes_no_wait_and_no_age() {
     hands.live(59 * SECOND);
     assert_eq!(due(&spool).await, 0);
     hands.live(2 * SECOND);
-    let work = spool
-        .due("outside.example", spool.now(), 10, &|_| false)
+    let work = take_due(&spool, "outside.example", spool.now(), 10)
         .await
         .unwrap();
     let age = spool.now().duration_since(work[0].queued_at);
@@ -162,8 +160,7 @@ async fn what_is_due_in_years_is_brought_forward() {
     spool.expect_waits(Duration::from_secs(4 * 3600));
     hands.live(2 * HOUR);
     assert_eq!(due(&spool).await, 1);
-    let near = spool
-        .due("outside.example", spool.now(), 10, &|_| false)
+    let near = take_due(&spool, "outside.example", spool.now(), 10)
         .await
         .unwrap();
     settle(&spool, near[0].id, 0, delivered()).await;

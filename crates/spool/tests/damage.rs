@@ -44,7 +44,7 @@ async fn line(spool: &SqliteSpool, id: QueueId) -> Summary {
 /// What delivery does with what is due for a domain; the octets that it would send.
 async fn read_due(spool: &SqliteSpool, domain: &str) -> Vec<(QueueId, Vec<u8>)> {
     let mut read = Vec::new();
-    for work in spool.due(domain, spool.now(), 100, &|_| false).await.unwrap() {
+    for work in take_due(spool, domain, spool.now(), 100).await.unwrap() {
         if let Ok(Some(message)) = spool.load(work.id).await
             && let Ok(octets) = content(spool, &message).await
         {

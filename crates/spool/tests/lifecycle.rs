@@ -105,7 +105,7 @@ async fn a_deferred_recipient_is_due_at_its_time() {
         .unwrap();
 
     // The third has not been tried.
-    let work = spool.due("outside.example", now(), 10, &|_| false).await.unwrap();
+    let work = take_due(&spool, "outside.example", now(), 10).await.unwrap();
     assert_eq!(
         work[0].recipients.iter().map(|one| one.index).collect::<Vec<_>>(),
         [2]
@@ -114,20 +114,19 @@ async fn a_deferred_recipient_is_due_at_its_time() {
     assert_eq!(page.domains.len(), 1);
     assert_eq!(page.next_due.map(|at| at > until), Some(true));
 
-    let work = spool.due("outside.example", until, 10, &|_| false).await.unwrap();
+    let work = take_due(&spool, "outside.example", until, 10).await.unwrap();
     let first = &work[0].recipients[0];
     assert_eq!(
         (first.index, first.attempts, first.due_at, first.warned),
         (0, 1, until, false)
     );
     assert_eq!(first.last.as_deref(), Some(&attempt("451 4.2.0 later")));
-    assert!(
-        spool
-            .due("outside.example", until, 10, &|id| id == message.id)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    // Nobody else gets it while somebody has it.
+    let held = spool.lease("outside.example", until, 10).await.unwrap();
+    assert_eq!(held[0].lease.key().id, message.id);
+    let others = take_due(&spool, "outside.example", until, 10).await.unwrap();
+    assert!(others.is_empty());
+    drop(held);
 
     // Given back without an attempt: the count and the last reply stay; a warning stays once it was sent.
     let back = |warned| Outcome::Deferred {
@@ -137,7 +136,7 @@ async fn a_deferred_recipient_is_due_at_its_time() {
     };
     settle(&spool, message.id, 0, back(true)).await;
     settle(&spool, message.id, 0, back(false)).await;
-    let work = spool.due("outside.example", until, 10, &|_| false).await.unwrap();
+    let work = take_due(&spool, "outside.example", until, 10).await.unwrap();
     let first = &work[0].recipients[0];
     assert_eq!(
         (first.attempts, first.warned, first.last.is_some()),
@@ -447,7 +446,7 @@ async fn the_loose_scan_visits_each_domain_once() {
     assert_eq!(domains, expected);
     assert!(next_due.is_some());
     assert_eq!(
-        spool.due("d007.example", now(), 10, &|_| false).await.unwrap()[0]
+        take_due(&spool, "d007.example", now(), 10).await.unwrap()[0]
             .recipients
             .len(),
         3

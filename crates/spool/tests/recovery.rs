@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use common::*;
 use postern_mail::QueueId;
-use postern_spool::{Body, Event, Outcome, OutcomeKind, Selection, Spool, SqliteSpool};
+use postern_spool::{Body, Event, Outcome, OutcomeKind, Selection, Spool, SpoolSettings, SqliteSpool};
 use proptest::prelude::*;
 
 const FOLDER: &str = "POSTERN_TEST_FOLDER";
@@ -160,11 +160,7 @@ async fn verify(folder: &Path, known: &HashMap<QueueId, Known>) {
     let total: u64 = spool.counts().recipients;
     let mut due = 0;
     for domain in ["one.example", "two.example"] {
-        for work in spool
-            .due(domain, later(86_400), usize::MAX, &|_| false)
-            .await
-            .unwrap()
-        {
+        for work in take_due(&spool, domain, later(86_400), usize::MAX).await.unwrap() {
             due += work.recipients.len() as u64;
         }
     }
@@ -201,7 +197,7 @@ fn killed_child() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mut settings = postern_spool::SpoolSettings::new(Path::new(&folder));
+        let mut settings = SpoolSettings::new(Path::new(&folder));
         settings.log_bytes = 512 * 1024;
         settings.reserve_bytes = 0;
         let spool = std::sync::Arc::new(SqliteSpool::open(settings).unwrap());
@@ -359,7 +355,7 @@ proptest! {
 async fn play(steps: Vec<Step>) {
     let folder = tempfile::tempdir().unwrap();
     let settings = || {
-        let mut settings = postern_spool::SpoolSettings::new(folder.path());
+        let mut settings = SpoolSettings::new(folder.path());
         settings.reserve_bytes = 0;
         settings.outcome_wait = Duration::from_micros(100);
         settings
@@ -500,4 +496,51 @@ async fn compare(spool: &SqliteSpool, model: &Model) {
         }
         assert_eq!(outcomes, message.outcomes);
     }
+}
+
+/// Ids, totals and what is in memory are kept by machine; whoever opens the queue alone takes over what others have left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_with_another_number_takes_over_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbered = |node| {
+        SqliteSpool::open(SpoolSettings {
+            node,
+            ..SpoolSettings::new(folder.path())
+        })
+        .unwrap()
+    };
+    let spool = numbered(3);
+    let mut subscription = spool.subscribe();
+    let id = put(&spool, &[OUTSIDE]).await.id;
+    assert_eq!(id.node(), 3);
+    // In memory until the end of that run.
+    let fresh = event(&mut subscription).await;
+    spool.close().await.unwrap();
+    drop((spool, subscription, fresh));
+
+    let spool = numbered(200);
+    assert_eq!(spool.counts().messages, 1);
+    assert_eq!(due_ids(&spool, "outside.example").await, [id]);
+    let held = spool.lease("outside.example", now(), 1).await.unwrap();
+    assert_eq!(held[0].lease.owner().node, 200);
+    drop(held);
+    let second = put(&spool, &[OUTSIDE, "b@inside.example"]).await;
+    assert_eq!(second.id.node(), 200);
+    assert!(second.id > id);
+    assert!(settle(&spool, id, 0, delivered()).await.finished);
+    assert_eq!((spool.counts().messages, spool.counts().recipients), (1, 2));
+    spool.close().await.unwrap();
+    drop((spool, second));
+    check_consistency(folder.path());
+    let connection = rusqlite::Connection::open(folder.path().join("queue.db")).unwrap();
+    let mut rows = connection
+        .prepare("SELECT id, messages FROM totals ORDER BY id")
+        .unwrap();
+    let rows: Vec<(i64, i64)> = rows
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    // One was taken by the one machine and delivered by the other, which has taken another since.
+    assert_eq!(rows, [(1, 0), (4, 1), (201, 0)]);
 }

@@ -118,7 +118,7 @@ async fn try_sent(spool: &SqliteSpool) -> Result<BTreeMap<i64, (Vec<String>, Vec
     let mut sent: BTreeMap<i64, (Vec<String>, Vec<u8>)> = BTreeMap::new();
     let late = spool.now() + jiff::SignedDuration::from_hours(1_000_000);
     for domain in spool.due_domains(None, late, 1000).await?.domains {
-        for work in spool.due(&domain.domain, late, 1000, &|_| false).await? {
+        for work in take_due(spool, &domain.domain, late, 1000).await? {
             let Ok(Some(message)) = spool.load(work.id).await else {
                 continue;
             };

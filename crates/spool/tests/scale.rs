@@ -95,7 +95,7 @@ async fn measure(messages: u32) {
         let page = spool.due_domains(after.as_deref(), now(), 100).await.unwrap();
         for due in &page.domains {
             domains += 1;
-            work += spool.due(&due.domain, now(), 20, &|_| false).await.unwrap().len();
+            work += take_due(&spool, &due.domain, now(), 20).await.unwrap().len();
         }
         match page.resume {
             Some(resume) => after = Some(resume),

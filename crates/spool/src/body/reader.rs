@@ -1,8 +1,7 @@
 //! Gives a message's content in pieces.
 
-use std::fs::File;
+use std::fmt;
 use std::io::{self, Read};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -30,11 +29,20 @@ pub struct BodyReader {
 enum Source {
     Memory(Bytes),
     File {
-        path: PathBuf,
-        file: Option<File>,
+        name: Arc<str>,
+        file: Option<Opened>,
         left: u64,
         room: BytesMut,
     },
+}
+
+/// A body that is being read.
+struct Opened(Box<dyn Read + Send>);
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opened")
+    }
 }
 
 impl BodyReader {
@@ -42,7 +50,7 @@ impl BodyReader {
         let body = match &message.body {
             Body::Inline(bytes) => Source::Memory(bytes.clone()),
             Body::File(body) => Source::File {
-                path: store.path(body.name()),
+                name: body.name().into(),
                 file: None,
                 left: body.len(),
                 room: BytesMut::new(),
@@ -82,16 +90,16 @@ impl BodyReader {
             Source::Memory(bytes) => Ok(Some(std::mem::take(bytes))),
             Source::File { left: 0, .. } => Ok(None),
             Source::File {
-                path,
+                name,
                 file,
                 left,
                 room,
             } => {
                 let ask = usize::try_from(*left).map_or(PIECE, |left| left.min(PIECE));
-                let (opened, path) = (file.take(), path.clone());
+                let (opened, name, store) = (file.take(), name.clone(), self.store.clone());
                 let task = tokio::task::spawn_blocking({
                     let room = std::mem::take(room);
-                    move || read_piece(opened, &path, room, ask)
+                    move || read_piece(opened, &store, &name, room, ask)
                 });
                 let (opened, rest, piece) = task
                     .await
@@ -133,17 +141,18 @@ impl BodyReader {
 }
 
 fn read_piece(
-    opened: Option<File>,
-    path: &PathBuf,
+    opened: Option<Opened>,
+    store: &BodyStore,
+    name: &str,
     mut room: BytesMut,
     ask: usize,
-) -> io::Result<(File, BytesMut, Bytes)> {
+) -> io::Result<(Opened, BytesMut, Bytes)> {
     let mut file = match opened {
         Some(file) => file,
-        None => File::open(path)?,
+        None => Opened(store.bodies().open(name)?),
     };
     room.resize(ask, 0);
-    file.read_exact(&mut room)?;
+    file.0.read_exact(&mut room)?;
     let piece = room.split().freeze();
     Ok((file, room, piece))
 }

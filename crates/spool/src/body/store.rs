@@ -1,10 +1,6 @@
-//! The folder of body files: names, guards, syncing, and removal of files that no message names.
+//! Bodies on their way in and out: guards that remove what no message came to name, and pieces of memory that are used again.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,9 +8,7 @@ use parking_lot::Mutex;
 use postern_mail::QueueId;
 
 use super::PIECE;
-
-/// Folders below `bodies/`, named by the last character of a queue id, so that none grows without need.
-const SHARDS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+use super::bodies::Bodies;
 
 /// Pieces kept for the next message instead of being given back to the allocator.
 const SPARE_PIECES: usize = 32;
@@ -84,7 +78,7 @@ impl BodyFile {
 /// Removes a file that no message came to name.
 #[derive(Debug)]
 pub(super) struct Guard {
-    name: Arc<str>,
+    pub(super) name: Arc<str>,
     kept: AtomicBool,
     discard: Discard,
 }
@@ -126,10 +120,10 @@ impl fmt::Debug for Discard {
     }
 }
 
-/// The folder `bodies/`.
+/// Where bodies lie, and what goes with them.
 #[derive(Debug)]
 pub(crate) struct BodyStore {
-    root: PathBuf,
+    bodies: Box<dyn Bodies>,
     discard: Discard,
     damaged: Damaged,
     spare: Mutex<Vec<Vec<u8>>>,
@@ -138,31 +132,24 @@ pub(crate) struct BodyStore {
 }
 
 impl BodyStore {
-    /// Opens the folder, making what is missing of it.
-    pub(crate) fn open(
-        directory: &Path,
+    pub(crate) fn new(
+        bodies: Box<dyn Bodies>,
         inline_max: usize,
         discard: Discard,
         damaged: Damaged,
-    ) -> io::Result<Self> {
-        let root = directory.join("bodies");
-        make_folder(&root)?;
-        for shard in SHARDS {
-            make_folder(&root.join(char::from(*shard).to_string()))?;
-        }
-        sync_folder(&root)?;
-        sync_folder(directory)?;
-        Ok(Self {
-            root,
+    ) -> Self {
+        Self {
+            bodies,
             discard,
             damaged,
             spare: Mutex::default(),
             inline_max,
-        })
+        }
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.root.join(name)
+    /// Where they lie.
+    pub(crate) fn bodies(&self) -> &dyn Bodies {
+        &*self.bodies
     }
 
     /// Says that the body of a message is damaged.
@@ -174,28 +161,12 @@ impl BodyStore {
         &self.discard
     }
 
-    /// Makes the file of a message. It must not exist: ids are never used twice.
-    pub(super) fn create(&self, guard: &Guard) -> io::Result<File> {
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(self.path(&guard.name))
-    }
-
     pub(super) fn guard(&self, id: QueueId) -> Arc<Guard> {
         Arc::new(Guard {
-            name: file_name(id),
+            name: self.bodies.name(id).into(),
             kept: AtomicBool::new(false),
             discard: self.discard.clone(),
         })
-    }
-
-    /// Makes the file's content and its name in the folder durable.
-    pub(super) fn sync(&self, file: &File, guard: &Guard) -> io::Result<()> {
-        file.sync_data()?;
-        let path = self.path(&guard.name);
-        sync_folder(path.parent().unwrap_or(&self.root))
     }
 
     pub(super) fn take_piece(&self) -> Vec<u8> {
@@ -212,42 +183,4 @@ impl BodyStore {
             spare.push(piece);
         }
     }
-
-    /// Removes a file; one that is gone already is fine.
-    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
-        match fs::remove_file(self.path(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// Calls `visit` with the name and id of every body file, one folder at a time. Files with other names are not ours.
-    pub(crate) fn each_file(&self, mut visit: impl FnMut(&str, QueueId)) -> io::Result<()> {
-        for shard in SHARDS {
-            for entry in fs::read_dir(self.root.join(char::from(*shard).to_string()))? {
-                let file = entry?.file_name();
-                if let Some(id) = file.to_str().and_then(|text| text.parse().ok()) {
-                    visit(&file_name(id), id);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn file_name(id: QueueId) -> Arc<str> {
-    let text = id.to_string();
-    format!("{}/{text}", &text[text.len() - 1..]).into()
-}
-
-fn make_folder(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Makes the names in a folder durable.
-pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }

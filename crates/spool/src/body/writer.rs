@@ -1,7 +1,6 @@
 //! Takes a body as it arrives.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -10,6 +9,7 @@ use postern_mail::QueueId;
 use tokio::task::JoinHandle;
 
 use super::PIECE;
+use super::bodies::NewBody;
 use super::store::{BodyFile, BodyStore, Guard};
 use crate::error::SpoolError;
 use crate::message::Body;
@@ -52,7 +52,7 @@ enum Disk {
     /// Nobody made it yet.
     Absent,
     /// A thread is writing.
-    Busy(JoinHandle<io::Result<File>>),
+    Busy(JoinHandle<io::Result<Box<dyn NewBody>>>),
 }
 
 /// First room for a body in memory; doubles as it fills.
@@ -224,7 +224,7 @@ impl Spill {
         &mut self,
         store: &Arc<BodyStore>,
         last: bool,
-    ) -> io::Result<JoinHandle<io::Result<File>>> {
+    ) -> io::Result<JoinHandle<io::Result<Box<dyn NewBody>>>> {
         let before = match std::mem::replace(&mut self.disk, Disk::Absent) {
             Disk::Absent => None,
             Disk::Busy(task) => Some(join(task).await?),
@@ -235,12 +235,12 @@ impl Spill {
         Ok(tokio::task::spawn_blocking(move || {
             let mut file = match before {
                 Some(file) => file,
-                None => store.create(&guard)?,
+                None => store.bodies().create(&guard.name)?,
             };
             file.write_all(&piece)?;
             store.give_piece(piece);
             if last {
-                store.sync(&file, &guard)?;
+                file.sync()?;
             }
             Ok(file)
         }))

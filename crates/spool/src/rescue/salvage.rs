@@ -337,7 +337,9 @@ fn settle_down(connection: &Connection) -> rusqlite::Result<()> {
          UPDATE totals SET (messages, recipients, held, bytes, damaged) =
              (SELECT count(*), CAST(total(unfinished) AS INTEGER), count(hold), CAST(total(size) AS INTEGER), count(damaged)
               FROM message),
-             outcomes = (SELECT count(*) FROM recipient WHERE state = 3), fresh_from = 0 WHERE id = 1;",
+             outcomes = (SELECT count(*) FROM recipient WHERE state = 3), fresh_from = 0 WHERE id = 1;
+         UPDATE totals SET messages = 0, recipients = 0, held = 0, bytes = 0, damaged = 0, outcomes = 0, fresh_from = 0
+             WHERE id <> 1;",
     )
 }
 

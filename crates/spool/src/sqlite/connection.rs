@@ -15,6 +15,7 @@ use crate::error::SpoolError;
 const MIGRATIONS: &[&str] = &[
     include_str!("schema/0001_queue.sql"),
     include_str!("schema/0002_own_time_and_sums.sql"),
+    include_str!("schema/0003_nodes.sql"),
 ];
 
 const DATABASE: &str = "queue.db";

@@ -171,7 +171,7 @@ impl Keeper<'_> {
     }
 
     fn remove(&self, name: &str) {
-        if let Err(error) = self.shared.bodies.remove(name) {
+        if let Err(error) = self.shared.bodies.bodies().remove(name) {
             tracing::warn!(target: "postern::spool", file = name, %error, "body file not removed");
         }
     }
@@ -179,7 +179,8 @@ impl Keeper<'_> {
     /// Bodies that no message names are put aside: after a crash they are what nobody has acknowledged, after damage they are mail.
     fn put_orphans_aside(&self, first_id: QueueId) {
         let mut candidates = Vec::new();
-        let listed = self.shared.bodies.each_file(|name, id| {
+        let bodies = self.shared.bodies.bodies();
+        let listed = bodies.each(&mut |name, id| {
             if id < first_id {
                 candidates.push((name.to_owned(), id));
             }
@@ -198,7 +199,7 @@ impl Keeper<'_> {
                     .optional()?)
             });
             if let Ok(Ok(None | Some(None))) = named
-                && aside::take_body(directory, &self.shared.bodies.path(&name)).is_ok()
+                && bodies.put_aside(&name).is_ok()
             {
                 moved += 1;
             }

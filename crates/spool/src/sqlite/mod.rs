@@ -11,6 +11,7 @@
 //! | `recovery` | taking messages out of what was put aside, when an administrator asks for it |
 //! | `checkpoint`, `keeper` | moving the log into the database, and other slow work that nobody waits for |
 //! | `readers`, `load`, `due`, `list` | reading beside the writer |
+//! | `leases` | who has what is due in hand |
 //! | `inspect` | a slow look through the whole queue for what is damaged |
 //! | `manage` | what administrators ask for |
 
@@ -22,6 +23,7 @@ mod due;
 mod inbox;
 mod inspect;
 mod keeper;
+mod leases;
 mod list;
 mod load;
 mod lock;
@@ -36,7 +38,6 @@ mod shared;
 mod transaction;
 mod writer;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -50,10 +51,11 @@ use postern_mail::QueueId;
 use tokio::sync::oneshot;
 
 use crate::admin::{Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
-use crate::body::{BodyReader, BodyStore, BodyWriter, Damaged, Discard};
+use crate::body::{BodyFolder, BodyReader, BodyStore, BodyWriter, Damaged, Discard};
 use crate::engine::{DuePage, DueWork, MessageOrigin, Spool, SpoolFuture, SpoolState};
 use crate::error::SpoolError;
 use crate::fresh::{Board, Subscription};
+use crate::lease::{Lease, Leased};
 use crate::message::{Message, NewMessage};
 use crate::outcome::{HistoryEntry, Settled, Settlement};
 use crate::rescue;
@@ -121,8 +123,8 @@ impl SqliteSpool {
                 });
             }
         }));
-        let bodies =
-            BodyStore::open(&settings.directory, settings.inline_max, discard, damaged).map_err(failed)?;
+        let folder = BodyFolder::open(&settings.directory).map_err(failed)?;
+        let bodies = BodyStore::new(Box::new(folder), settings.inline_max, discard, damaged);
         let Opened {
             store,
             last_id,
@@ -151,7 +153,7 @@ impl SqliteSpool {
             bodies,
             keeper,
             last_id,
-            totals: store.totals,
+            totals: store.size(),
             clock,
         });
         let first_id = shared.ids.next();
@@ -270,21 +272,22 @@ impl SqliteSpool {
         writer::answer(done).await
     }
 
-    async fn due_work(
+    async fn lease_work(
         &self,
         domain: &str,
         now: Timestamp,
-        limit: usize,
-        in_flight: &(dyn Fn(QueueId) -> bool + Sync),
-    ) -> Result<Vec<DueWork>, SpoolError> {
+        count: usize,
+    ) -> Result<Vec<Leased>, SpoolError> {
         let domain: Arc<str> = domain.into();
         loop {
-            let wanted = self.due_ids(&domain, now, limit, in_flight).await?;
-            let full = wanted.len() >= limit;
-            if wanted.is_empty() {
+            let mut leases = self.lease_ids(&domain, now, count).await?;
+            let full = leases.len() >= count;
+            if leases.is_empty() {
                 return Ok(Vec::new());
             }
+            // Read after the leases were taken: what somebody has settled before that is due no more.
             let here = domain.clone();
+            let wanted: Vec<QueueId> = leases.iter().map(|lease| lease.key().id).collect();
             let (found, strange) = self
                 .shared
                 .readers
@@ -292,38 +295,43 @@ impl SqliteSpool {
                 .await??;
             let held = self.shared.damaged(strange).await;
             // All may have been finished since the index was read, and nothing found must mean that nothing is left.
-            if !(found.is_empty() && full && held) {
-                return Ok(found);
+            if found.is_empty() && full && held {
+                continue;
             }
+            // Both are in the order of the index; leases without work go.
+            let mut leases = leases.drain(..);
+            let with_lease = |work: DueWork| {
+                let lease = leases.find(|lease| lease.key().id == work.id)?;
+                Some(Leased { work, lease })
+            };
+            return Ok(found.into_iter().filter_map(with_lease).collect());
         }
     }
 
-    /// The first messages that are due for a domain and not in flight.
-    async fn due_ids(
+    /// Leases on the first messages that are due for a domain and free.
+    async fn lease_ids(
         &self,
         domain: &Arc<str>,
         now: Timestamp,
-        limit: usize,
-        in_flight: &(dyn Fn(QueueId) -> bool + Sync),
-    ) -> Result<Vec<QueueId>, SpoolError> {
-        let mut wanted = Vec::new();
-        let mut known = HashSet::new();
+        count: usize,
+    ) -> Result<Vec<Lease>, SpoolError> {
+        let mut leases = Vec::new();
         let mut place = Some(Place::START);
-        while let Some(from) = place.filter(|_| wanted.len() < limit) {
+        while let Some(from) = place.filter(|_| leases.len() < count) {
             let here = domain.clone();
             let (ids, next) = self
                 .shared
                 .readers
                 .read(move |reader| due::ids(reader, &here, now, from, DUE_ROWS))
                 .await??;
-            for id in ids {
-                if wanted.len() < limit && !in_flight(id) && known.insert(id) {
-                    wanted.push(id);
-                }
-            }
+            let room = count - leases.len();
+            let free = ids
+                .into_iter()
+                .filter_map(|id| self.shared.leases.take(id, domain));
+            leases.extend(free.take(room));
             place = next;
         }
-        Ok(wanted)
+        Ok(leases)
     }
 
     async fn due_page(
@@ -472,14 +480,8 @@ impl Spool for SqliteSpool {
         self.due_page(after, now, limit).boxed()
     }
 
-    fn due<'a>(
-        &'a self,
-        domain: &'a str,
-        now: Timestamp,
-        limit: usize,
-        in_flight: &'a (dyn Fn(QueueId) -> bool + Sync),
-    ) -> SpoolFuture<'a, Vec<DueWork>> {
-        self.due_work(domain, now, limit, in_flight).boxed()
+    fn lease<'a>(&'a self, domain: &'a str, now: Timestamp, count: usize) -> SpoolFuture<'a, Vec<Leased>> {
+        self.lease_work(domain, now, count).boxed()
     }
 
     fn origins(&self, ids: Vec<QueueId>) -> SpoolFuture<'_, Vec<MessageOrigin>> {

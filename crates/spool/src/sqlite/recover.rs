@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::reserve::Reserve;
 use super::shared::Shared;
-use super::transaction::{Statements, Totals};
+use super::transaction::{Statements, Totals, totals_row};
 use super::writer::{Doubtful, Store};
 use super::{connection, probe};
 use crate::clock::{QueueClock, Seen};
@@ -46,16 +46,13 @@ pub(super) fn open(settings: &SpoolSettings) -> Result<Opened, SpoolError> {
 fn try_open(settings: &SpoolSettings) -> Result<Opened, SpoolError> {
     let connection = open_or_replace(&settings.directory)?;
     let requeued = requeue_fresh(&connection)?;
-    let store = Store {
-        totals: totals(&connection)?,
-        connection,
-    };
+    let store = store(connection, settings.node)?;
     let highest = highest(&store.connection)?;
-    let now = QueueId::new(Timestamp::now().as_millisecond(), 0);
+    let now = QueueId::first(Timestamp::now().as_millisecond(), settings.node);
     tracing::info!(
         target: "postern::spool",
-        messages = store.totals.messages,
-        recipients = store.totals.recipients,
+        messages = store.size().messages,
+        recipients = store.size().recipients,
         requeued,
         "queue open"
     );
@@ -181,7 +178,7 @@ fn highest(connection: &Connection) -> Result<i64, SpoolError> {
 /// What the clocks showed at the last commit; of no use when nothing is queued.
 fn clocks_seen(store: &Store) -> Result<Option<Seen>, SpoolError> {
     let seen = store.connection.query_row(
-        "SELECT queue_clock, wall_clock FROM totals WHERE id = 1",
+        "SELECT queue_clock, wall_clock FROM totals ORDER BY queue_clock DESC LIMIT 1",
         [],
         |row| {
             Ok(Seen {
@@ -190,7 +187,7 @@ fn clocks_seen(store: &Store) -> Result<Option<Seen>, SpoolError> {
             })
         },
     )?;
-    Ok(Some(seen).filter(|seen| *seen != Seen::default() && store.totals.messages > 0))
+    Ok(Some(seen).filter(|seen| *seen != Seen::default() && store.size().messages > 0))
 }
 
 /// Opens and verifies the store after a failure. Every step must work, a sync of data and of the database among them.
@@ -231,8 +228,25 @@ pub(super) fn reopen(
         ));
     }
     resolve_doubts(shared, &connection, doubtful)?;
+    store(connection, shared.settings.node)
+}
+
+/// An open store, with a row for what this machine adds and takes away.
+fn store(connection: Connection, node: u8) -> Result<Store, SpoolError> {
+    let row = totals_row(node);
+    connection.execute(
+        "INSERT INTO totals (id, messages, recipients, held, bytes, fresh_from) VALUES (?1, 0, 0, 0, 0, 0)
+         ON CONFLICT DO NOTHING",
+        [row],
+    )?;
+    let (own, others): (Vec<_>, Vec<_>) = totals(&connection)?.into_iter().partition(|(id, _)| *id == row);
+    let sum = |rows: Vec<(i64, Totals)>| {
+        rows.into_iter()
+            .fold(Totals::default(), |sum, (_, totals)| sum + totals)
+    };
     Ok(Store {
-        totals: totals(&connection)?,
+        totals: sum(own),
+        others: sum(others),
         connection,
     })
 }
@@ -249,11 +263,12 @@ fn remember_fresh(shared: &Shared, connection: &Connection) -> Result<(), SpoolE
     Ok(transaction.commit()?)
 }
 
-/// What was in delivery's memory when the last run ended waits in the database again. Returns how many recipients that were.
+/// What was in delivery's memory when the last run ended waits in the database again, whatever the machine was called then: nobody
+/// else has the queue open. Returns how many recipients that were.
 fn requeue_fresh(connection: &Connection) -> Result<usize, SpoolError> {
     let transaction = connection.unchecked_transaction()?;
-    let from: i64 =
-        transaction.query_row("SELECT fresh_from FROM totals WHERE id = 1", [], |row| row.get(0))?;
+    let sql = "SELECT coalesce(min(fresh_from), 0) FROM totals WHERE fresh_from > 0";
+    let from: i64 = transaction.query_row(sql, [], |row| row.get(0))?;
     if from == 0 {
         return Ok(0);
     }
@@ -261,26 +276,31 @@ fn requeue_fresh(connection: &Connection) -> Result<usize, SpoolError> {
         "UPDATE recipient SET state = 1 WHERE message_id >= ?1 AND state = 0",
         [from],
     )?;
-    transaction.execute("UPDATE totals SET fresh_from = 0 WHERE id = 1", [])?;
+    transaction.execute("UPDATE totals SET fresh_from = 0", [])?;
     transaction.commit()?;
     Ok(requeued)
 }
 
-fn totals(connection: &Connection) -> Result<Totals, SpoolError> {
-    Ok(connection.query_row(
-        "SELECT messages, recipients, held, bytes, damaged, outcomes FROM totals WHERE id = 1",
-        [],
-        |row| {
-            Ok(Totals {
-                messages: row.get(0)?,
-                recipients: row.get(1)?,
-                held: row.get(2)?,
-                bytes: row.get(3)?,
-                damaged: row.get(4)?,
-                outcomes: row.get(5)?,
-            })
-        },
-    )?)
+/// What each machine has added and taken away, by its row. There is one for the first machine at least.
+fn totals(connection: &Connection) -> Result<Vec<(i64, Totals)>, SpoolError> {
+    let mut query = connection
+        .prepare("SELECT id, messages, recipients, held, bytes, damaged, outcomes FROM totals ORDER BY id")?;
+    let rows = query.query_map([], |row| {
+        let totals = Totals {
+            messages: row.get(1)?,
+            recipients: row.get(2)?,
+            held: row.get(3)?,
+            bytes: row.get(4)?,
+            damaged: row.get(5)?,
+            outcomes: row.get(6)?,
+        };
+        Ok((row.get(0)?, totals))
+    })?;
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    if rows.first().is_none_or(|(id, _)| *id != totals_row(0)) {
+        return Err(rusqlite::Error::QueryReturnedNoRows.into());
+    }
+    Ok(rows)
 }
 
 /// Takes away messages whose clients were told that they are not queued, if they are all the same; they will come again.
@@ -305,8 +325,8 @@ fn resolve_doubts(
                  bytes = bytes - (SELECT size FROM message WHERE id = ?1),
                  held = held - (SELECT hold IS NOT NULL FROM message WHERE id = ?1),
                  recipients = recipients - (SELECT unfinished FROM message WHERE id = ?1)
-             WHERE id = 1 AND EXISTS (SELECT 1 FROM message WHERE id = ?1)",
-            [id],
+             WHERE id = ?2 AND EXISTS (SELECT 1 FROM message WHERE id = ?1)",
+            [id, totals_row(shared.settings.node)],
         )?;
         if found > 0 {
             transaction.execute("DELETE FROM message WHERE id = ?1", [id])?;

@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use super::checkpoint::{LogState, TOO_LARGE};
 use super::inbox::Inbox;
 use super::keeper::KeeperHandle;
+use super::leases::Leases;
 use super::readers::Readers;
 use super::reserve::Reserve;
 use super::transaction::Totals;
@@ -20,6 +21,7 @@ use crate::clock::QueueClock;
 use crate::engine::SpoolState;
 use crate::error::SpoolError;
 use crate::fresh::Board;
+use crate::lease::LeaseOwner;
 use crate::settings::SpoolSettings;
 
 /// Pauses of destinations and rounding make a wait a little longer than delivery says.
@@ -43,6 +45,7 @@ pub(super) struct Shared {
     pub(super) log: LogState,
     pub(super) free: FreeSpace,
     pub(super) reserve: Reserve,
+    pub(super) leases: Leases,
     state: Mutex<SpoolState>,
     /// Whether puts are to fail without being tried.
     down: AtomicBool,
@@ -76,12 +79,19 @@ impl Shared {
             readers: Readers::new(&settings, inbox.clone()),
             checkpointer: Mutex::default(),
             unreadable_since: Mutex::default(),
-            ids: Ids(AtomicI64::new(last_id.as_i64())),
+            ids: Ids {
+                last: AtomicI64::new(last_id.as_i64()),
+                node: settings.node,
+            },
             clock,
             wait_max: AtomicU64::new(0),
             log: LogState::default(),
             free: FreeSpace::default(),
             reserve: Reserve::new(&settings),
+            leases: Leases::new(LeaseOwner {
+                node: settings.node,
+                since: Timestamp::now(),
+            }),
             state: Mutex::new(SpoolState::Ready),
             down: AtomicBool::new(false),
             counts: Mutex::new(totals),
@@ -156,22 +166,27 @@ impl Shared {
 }
 
 /// Gives out ids that only grow.
-pub(super) struct Ids(AtomicI64);
+pub(super) struct Ids {
+    last: AtomicI64,
+    node: u8,
+}
 
 impl Ids {
     /// The last one given out.
     pub(super) fn last(&self) -> QueueId {
-        QueueId::from_i64(self.0.load(Ordering::Relaxed))
+        QueueId::from_i64(self.last.load(Ordering::Relaxed))
     }
 
     pub(super) fn next(&self) -> QueueId {
-        let now = QueueId::new(Timestamp::now().as_millisecond(), 0).as_i64();
-        let after = |last: i64| Some(now.max(last + 1));
+        let now = QueueId::first(Timestamp::now().as_millisecond(), self.node);
+        let after = |last: i64| now.max(QueueId::from_i64(last).next_of(self.node));
         let last = self
-            .0
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, after)
+            .last
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                Some(after(last).as_i64())
+            })
             .unwrap_or_else(|last| last);
-        QueueId::from_i64(now.max(last + 1))
+        after(last)
     }
 }
 

@@ -65,13 +65,18 @@ impl<'c> Statements<'c> {
             delete_body: prepare("DELETE FROM body WHERE message_id = ?1")?,
             save_totals: prepare(
                 "UPDATE totals SET messages = ?1, recipients = ?2, held = ?3, bytes = ?4, fresh_from = ?5, damaged = ?6,
-                     outcomes = ?7, queue_clock = ?8, wall_clock = ?9 WHERE id = 1",
+                     outcomes = ?7, queue_clock = ?8, wall_clock = ?9 WHERE id = ?10",
             )?,
         })
     }
 }
 
-/// The size of the queue, as the totals row has it.
+/// The row of `totals` that a machine changes.
+pub(super) fn totals_row(node: u8) -> i64 {
+    i64::from(node) + 1
+}
+
+/// The size of the queue, or what one machine has added to it and taken away.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Totals {
     pub(super) messages: i64,
@@ -82,6 +87,21 @@ pub(super) struct Totals {
     pub(super) damaged: i64,
     /// Recipients with an outcome, kept as history.
     pub(super) outcomes: i64,
+}
+
+impl std::ops::Add for Totals {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            messages: self.messages + other.messages,
+            recipients: self.recipients + other.recipients,
+            held: self.held + other.held,
+            bytes: self.bytes + other.bytes,
+            damaged: self.damaged + other.damaged,
+            outcomes: self.outcomes + other.outcomes,
+        }
+    }
 }
 
 /// What is to be done once the transaction is committed, and only then.
@@ -129,6 +149,9 @@ pub(super) struct Transaction<'t, 'c> {
     pub(super) statements: &'t mut Statements<'c>,
     pub(super) board: &'t Board,
     pub(super) clock: &'t QueueClock,
+    /// The number of this machine.
+    pub(super) node: u8,
+    /// What this machine has added and taken away.
     pub(super) totals: Totals,
     pub(super) effects: &'t mut Effects,
 }
@@ -238,6 +261,7 @@ impl Transaction<'_, '_> {
             totals.outcomes,
             seen.queue,
             seen.wall,
+            totals_row(self.node),
         ])?;
         Ok(())
     }

@@ -33,7 +33,16 @@ const SHRINK_PAGES: u64 = 1000;
 /// An open store, ready to be written to.
 pub(super) struct Store {
     pub(super) connection: Connection,
+    /// What this machine has added and taken away, and all others.
     pub(super) totals: Totals,
+    pub(super) others: Totals,
+}
+
+impl Store {
+    /// The size of the queue.
+    pub(super) fn size(&self) -> Totals {
+        self.totals + self.others
+    }
 }
 
 /// What outlives a failed store.
@@ -74,7 +83,7 @@ pub(super) fn run(shared: &Arc<Shared>, mut store: Store) -> Result<(), SpoolErr
             None => return Err(why),
         }
         shared.set_state(SpoolState::Ready);
-        tracing::info!(target: "postern::spool", messages = store.totals.messages, "store open again");
+        tracing::info!(target: "postern::spool", messages = store.size().messages, "store open again");
     }
 }
 
@@ -121,6 +130,7 @@ struct Writer<'s, 'c> {
     connection: &'c Connection,
     statements: Statements<'c>,
     totals: Totals,
+    others: Totals,
     effects: Effects,
     /// Puts of the present transaction that failed alone.
     refused: Vec<(usize, SpoolError)>,
@@ -145,6 +155,7 @@ impl<'s, 'c> Writer<'s, 'c> {
             connection,
             statements,
             totals: store.totals,
+            others: store.others,
             effects: Effects::default(),
             refused: Vec::new(),
             settled: Vec::new(),
@@ -152,7 +163,7 @@ impl<'s, 'c> Writer<'s, 'c> {
             shared_by: 0,
             sync_time: Duration::ZERO,
         };
-        shared.set_counts(writer.totals);
+        shared.set_counts(store.size());
         checkpoint::watch(connection);
         writer.serve_batches(carried)
     }
@@ -296,6 +307,7 @@ impl<'s, 'c> Writer<'s, 'c> {
             statements: &mut self.statements,
             board: &self.shared.board,
             clock: &self.shared.clock,
+            node: self.shared.settings.node,
             totals: self.totals,
             effects: &mut self.effects,
         };
@@ -322,7 +334,7 @@ impl<'s, 'c> Writer<'s, 'c> {
 
     /// All is on stable storage: says so to everybody.
     fn answer(&mut self, batch: &mut Batch) {
-        self.shared.set_counts(self.totals);
+        self.shared.set_counts(self.totals + self.others);
         for (id, recipients) in self.effects.left_fresh.drain(..) {
             self.shared.board.leave(id, recipients);
         }

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use postern_mail::{BodyKind, Envelope, QueueId, Recipient, ReversePath, Status};
 use postern_spool::{
-    Attempt, Body, Event, Message, NewMessage, Origin, Outcome, RecipientOutcome, Settled, Settlement, Spool,
-    SpoolError, SpoolSettings, SqliteSpool, Subscription,
+    Attempt, Body, DueWork, Event, Message, NewMessage, Origin, Outcome, RecipientOutcome, Settled,
+    Settlement, Spool, SpoolError, SpoolSettings, SqliteSpool, Subscription,
 };
 
 pub(crate) const SENDER: &str = "acaird@fccc.example";
@@ -129,9 +129,20 @@ pub(crate) async fn content(spool: &SqliteSpool, message: &Message) -> Result<Ve
     Ok(content)
 }
 
+/// What is due for one domain, leased and given back at once.
+pub(crate) async fn take_due(
+    spool: &SqliteSpool,
+    domain: &str,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<DueWork>, SpoolError> {
+    let leased = spool.lease(domain, now, limit).await?;
+    Ok(leased.into_iter().map(|leased| leased.work).collect())
+}
+
 /// Ids due for one domain now.
 pub(crate) async fn due_ids(spool: &SqliteSpool, domain: &str) -> Vec<QueueId> {
-    let work = spool.due(domain, now(), 1000, &|_| false).await.unwrap();
+    let work = take_due(spool, domain, now(), 1000).await.unwrap();
     work.into_iter().map(|work| work.id).collect()
 }
 
@@ -157,7 +168,7 @@ pub(crate) async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Checks that the totals row says what the tables say, and that nothing is left over.
+/// Checks that the totals of all machines say what the tables say, and that nothing is left over.
 pub(crate) fn check_consistency(directory: &Path) {
     let connection = rusqlite::Connection::open(directory.join("queue.db")).unwrap();
     let totals = |sql: &str| -> (i64, i64, i64, i64) {
@@ -168,7 +179,7 @@ pub(crate) fn check_consistency(directory: &Path) {
             .unwrap()
     };
     assert_eq!(
-        totals("SELECT messages, recipients, held, bytes FROM totals"),
+        totals("SELECT messages, recipients, held, bytes FROM queue_size"),
         totals(
             "SELECT (SELECT count(*) FROM message), (SELECT count(*) FROM recipient WHERE state < 3),
                     (SELECT count(*) FROM message WHERE hold IS NOT NULL), (SELECT coalesce(sum(size), 0) FROM message)"

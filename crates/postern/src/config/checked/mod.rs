@@ -289,6 +289,7 @@ pub(super) fn spool(file: &Postern) -> SpoolSettings {
         history_max: *written.history_max,
         reserve_bytes: *written.reserve,
         readers: clamp(*written.readers),
+        node: clamp(*written.node),
         downtime_max: downtime_max(file),
         ..SpoolSettings::new(&file.state_dir.value)
     }

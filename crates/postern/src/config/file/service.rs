@@ -38,6 +38,9 @@ table! {
         reserve: u64 = Size("0", "16 GiB"), default "\"48 MiB\"";
         /// Connections that read while one writes. Each costs up to 2 MiB.
         readers: u64 = Count(1..=64), default "4";
+        /// The number of this machine among those of a site. Queue ids carry it: machines with different numbers never give out the
+        /// same one.
+        node: u64 = Count(0..=255), default "0";
     }
 }
 

@@ -1,0 +1,128 @@
+//! Bodies as files of a folder.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use postern_mail::QueueId;
+
+use super::bodies::{Bodies, NewBody};
+use crate::rescue::aside;
+
+/// Folders below `bodies/`, named by the last character of a queue id, so that none grows without need.
+const SHARDS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// The folder `bodies/` of a queue.
+#[derive(Debug)]
+pub(crate) struct BodyFolder {
+    /// The queue's folder.
+    directory: PathBuf,
+    root: PathBuf,
+}
+
+/// A file that is being written, and the folder that has its name.
+struct NewFile {
+    file: File,
+    folder: PathBuf,
+}
+
+impl BodyFolder {
+    /// Opens the folder, making what is missing of it.
+    pub(crate) fn open(directory: &Path) -> io::Result<Self> {
+        let root = directory.join("bodies");
+        make_folder(&root)?;
+        for shard in SHARDS {
+            make_folder(&root.join(char::from(*shard).to_string()))?;
+        }
+        sync_folder(&root)?;
+        sync_folder(directory)?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            root,
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+}
+
+impl Bodies for BodyFolder {
+    fn name(&self, id: QueueId) -> String {
+        file_name(id)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Box<dyn NewBody>> {
+        let path = self.path(name);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        let folder = path.parent().unwrap_or(&self.root).to_owned();
+        Ok(Box::new(NewFile { file, folder }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(self.path(name))?))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.path(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&str, QueueId)) -> io::Result<()> {
+        // One folder at a time.
+        for shard in SHARDS {
+            for entry in fs::read_dir(self.root.join(char::from(*shard).to_string()))? {
+                let file = entry?.file_name();
+                if let Some(id) = file.to_str().and_then(|text| text.parse().ok()) {
+                    visit(&file_name(id), id);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put_aside(&self, name: &str) -> io::Result<()> {
+        aside::take_body(&self.directory, &self.path(name))
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.file.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl NewBody for NewFile {
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        sync_folder(&self.folder)
+    }
+}
+
+fn file_name(id: QueueId) -> String {
+    let text = id.to_string();
+    format!("{}/{text}", &text[text.len() - 1..])
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}

@@ -1,0 +1,105 @@
+//! Leases: who has which queued work in hand, so that nobody else is given it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use postern_mail::QueueId;
+
+use crate::engine::DueWork;
+
+/// What a lease is on: the work of one message for one domain.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct LeaseKey {
+    /// The message.
+    pub id: QueueId,
+    /// The domain of the recipients, as [`Spool::lease`](crate::Spool::lease) was asked for it.
+    pub domain: Arc<str>,
+}
+
+/// Who has work in hand: a machine, in one run of the program.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct LeaseOwner {
+    /// The machine, as [`SpoolSettings::node`](crate::SpoolSettings::node) numbers it.
+    pub node: u8,
+    /// When its run of the program began: one that was started again has none of the leases of before.
+    pub since: Timestamp,
+}
+
+/// Where leases are kept, by engine.
+pub trait LeaseBook: Send + Sync {
+    /// The work is nobody's any more. What was settled meanwhile is due no more, the rest can be leased again at once.
+    fn give_back(&self, key: &LeaseKey);
+}
+
+/// The right to work on one message for one domain. It lasts until it is dropped, and an engine for several machines renews it
+/// for as long; to be kept until the outcomes are settled.
+pub struct Lease {
+    book: Arc<dyn LeaseBook>,
+    key: LeaseKey,
+    owner: Arc<LeaseOwner>,
+    ends_at: Option<Timestamp>,
+}
+
+/// Work with the lease on it.
+#[derive(Debug)]
+pub struct Leased {
+    /// What is to be done.
+    pub work: DueWork,
+    /// Nobody else does it as long as this is there.
+    pub lease: Lease,
+}
+
+impl Lease {
+    /// A lease that is in the book. `ends_at` is when it ends, in queue time, if its owner is not heard of again; `None` where it
+    /// ends with its owner in any case.
+    #[must_use]
+    pub fn new(
+        book: Arc<dyn LeaseBook>,
+        key: LeaseKey,
+        owner: Arc<LeaseOwner>,
+        ends_at: Option<Timestamp>,
+    ) -> Self {
+        Self {
+            book,
+            key,
+            owner,
+            ends_at,
+        }
+    }
+
+    /// What it is on.
+    #[must_use]
+    pub fn key(&self) -> &LeaseKey {
+        &self.key
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn owner(&self) -> &LeaseOwner {
+        &self.owner
+    }
+
+    /// When it ends, in queue time, if its owner is not heard of again; `None` where it ends with its owner in any case, as in
+    /// an engine for one machine.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        self.ends_at
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.book.give_back(&self.key);
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("key", &self.key)
+            .field("owner", &self.owner)
+            .field("ends_at", &self.ends_at)
+            .finish_non_exhaustive()
+    }
+}
