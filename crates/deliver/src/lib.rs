@@ -67,6 +67,7 @@ use postern_net::resolver::Resolver;
 use postern_net::tls::ClientTls;
 use postern_policy::concurrency::Class;
 use postern_spool::Spool;
+use postern_store::{Store, StoreError};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -125,6 +126,24 @@ impl Deliverer {
                 Box::pin(worker::run(core, destination, post))
             }),
         }
+    }
+
+    /// Takes back which hosts had taken mail before a restart. Gives how many. To be called before [`run`](Self::run).
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read or written; then no host is known, as at the first start.
+    pub async fn restore_hosts(&self, store: &dyn Store) -> Result<usize, StoreError> {
+        self.core.places.restore(store).await
+    }
+
+    /// Writes down which hosts have taken mail within the last `within`.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written: what it has stays as it was.
+    pub async fn keep_hosts(&self, store: &dyn Store, within: Duration) -> Result<(), StoreError> {
+        self.core.places.keep(store, within).await
     }
 
     /// Delivers until `shutdown`, or until the spool is closed; then gives attempts under way the time that [`Timeouts::shutdown`]

@@ -4,10 +4,10 @@
 //! place in a task of its own: a next hop stands in line as an entry, and the worker is started with the place (`usher`).
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -27,7 +27,8 @@ const LOOK_UP: Duration = Duration::from_millis(500);
 /// All places.
 pub(crate) struct Places {
     state: Mutex<State>,
-    hasher: RandomState,
+    /// What makes the hashes of hosts this site's own.
+    seed: AtomicU64,
     /// For each class, whether somebody would take the place of a host that works.
     crowded: [AtomicBool; 3],
     /// For each class, whether somebody would take the place of a host that is not known to work.
@@ -98,7 +99,7 @@ impl Places {
         };
         Arc::new(Self {
             state: Mutex::new(state),
-            hasher: RandomState::new(),
+            seed: AtomicU64::new(rand::random()),
             crowded: Default::default(),
             pressed: Default::default(),
             changed: Notify::new(),
@@ -250,8 +251,11 @@ impl Places {
         Class::ALL.into_iter().map(|class| state.status(class)).collect()
     }
 
-    fn hash(&self, name: &str) -> u64 {
-        self.hasher.hash_one(name)
+    fn hash(&self, host: impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.seed.load(Ordering::Relaxed).hash(&mut hasher);
+        host.hash(&mut hasher);
+        hasher.finish()
     }
 
     fn push(&self, state: &mut State, class: Class, entry: Entry, again: bool) {
@@ -334,7 +338,7 @@ impl Places {
         let now = Instant::now();
         let mut state = self.state.lock();
         let address = held.sites.is_some_and(|sites| {
-            let address = self.hasher.hash_one(sites[0]);
+            let address = self.hash(sites[0]);
             state.proven[class.index()].holds(address, now)
         });
         let proven = address || state.is_proven(class, host, now);
@@ -370,7 +374,7 @@ impl Places {
         let mut state = self.state.lock();
         self.leave_sites(&mut state, held);
         let class = held.class;
-        if !held.proven && state.proven[class.index()].holds(self.hasher.hash_one(sites[0]), now) {
+        if !held.proven && state.proven[class.index()].holds(self.hash(sites[0]), now) {
             state.refund(held, now);
             state.usage.give_back(class, false, 1);
             state.usage.take(class, true, 1);
@@ -400,7 +404,7 @@ impl Places {
         let proven = &mut state.proven[held.class.index()];
         proven.note(host, now);
         if let Some([address, _]) = held.sites {
-            proven.note(self.hasher.hash_one(address), now);
+            proven.note(self.hash(address), now);
         }
         self.count_as(&mut state, held, true);
         for site in held.sites.into_iter().flatten() {
@@ -417,7 +421,7 @@ impl Places {
         let proven = &mut state.proven[held.class.index()];
         proven.forget(host);
         if let Some([address, _]) = held.sites {
-            proven.forget(self.hasher.hash_one(address));
+            proven.forget(self.hash(address));
         }
         self.count_as(&mut state, held, false);
     }
@@ -565,5 +569,6 @@ impl AtSite {
     }
 }
 
+mod remember;
 #[cfg(test)]
 mod tests;

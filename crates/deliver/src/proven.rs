@@ -15,6 +15,8 @@ const MOST: usize = 20_000;
 #[derive(Default)]
 pub(crate) struct Proven {
     until: HashMap<u64, Instant>,
+    /// Those that were forgotten since [`take_forgotten`](Self::take_forgotten).
+    forgotten: Vec<u64>,
 }
 
 impl Proven {
@@ -26,7 +28,32 @@ impl Proven {
     }
 
     pub(crate) fn forget(&mut self, host: u64) {
-        self.until.remove(&host);
+        if self.until.remove(&host).is_some() && self.forgotten.len() < MOST {
+            self.forgotten.push(host);
+        }
+    }
+
+    /// Hosts that were noted within the last `within`, each with the time for which it is remembered still.
+    pub(crate) fn lately(&self, within: Duration, now: Instant) -> Vec<(u64, Duration)> {
+        let left = |until: &Instant| until.saturating_duration_since(now);
+        let least = FOR.saturating_sub(within);
+        self.until
+            .iter()
+            .map(|(host, until)| (*host, left(until)))
+            .filter(|(_, left)| !left.is_zero() && *left >= least)
+            .collect()
+    }
+
+    /// Puts back a host from before a restart.
+    pub(crate) fn restore(&mut self, host: u64, left: Duration, now: Instant) {
+        if self.until.len() < MOST {
+            self.until.insert(host, now + left.min(FOR));
+        }
+    }
+
+    /// Hosts that were forgotten for what they did, since this was asked last.
+    pub(crate) fn take_forgotten(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.forgotten)
     }
 
     pub(crate) fn holds(&self, host: u64, now: Instant) -> bool {

@@ -12,6 +12,7 @@
 //! Each further bar of the same pair or network is twice as long as the one before.
 
 mod memory;
+mod remembered;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use postern_mail::fold_login;
 
 use self::memory::{Failures, Memory, Span};
+pub use self::remembered::{KeptBar, KnownLogin};
 use crate::fair::Standing;
 use crate::network::NetworkPrefix;
 use crate::rule::{Rule, Told, Verdict};

@@ -21,6 +21,7 @@ mod profile;
 mod protocol;
 mod receiver;
 mod recipient;
+mod remember;
 mod room;
 mod sender;
 mod session;

@@ -17,7 +17,7 @@ pub(super) struct Failures {
     pub(super) bars: u32,
     pub(super) barred_until: Option<Instant>,
     /// The key's place in the order of age.
-    turn: u64,
+    pub(super) turn: u64,
 }
 
 /// How long what is counted.
@@ -38,6 +38,18 @@ pub(super) struct Memory<K> {
 }
 
 impl Failures {
+    /// Nothing that has failed: `last` is when the key was touched last.
+    pub(super) fn none(last: Instant) -> Self {
+        Self {
+            halves: 0,
+            since: last,
+            last,
+            bars: 0,
+            barred_until: None,
+            turn: 0,
+        }
+    }
+
     /// What counts now, in halves.
     pub(super) fn halves_at(&self, now: Instant, window: Duration) -> u32 {
         match now.saturating_duration_since(self.since) < window {
@@ -95,12 +107,8 @@ impl<K: Clone + Eq + Hash> Memory<K> {
         self.turn += 1;
         let turn = self.turn;
         let fresh = Failures {
-            halves: 0,
-            since: now,
-            last: now,
-            bars: 0,
-            barred_until: None,
             turn,
+            ..Failures::none(now)
         };
         let failures = self.entries.entry(key.clone()).or_insert(fresh);
         self.by_age.remove(&failures.turn);
@@ -115,6 +123,17 @@ impl<K: Clone + Eq + Hash> Memory<K> {
         failures.last = now;
         failures.halves = failures.halves.saturating_add(halves);
         failures
+    }
+
+    /// Puts back what was known before a restart, unless the key is known again by now or there are as many keys as may be.
+    pub(super) fn restore(&mut self, key: K, failures: Failures, most: usize) {
+        if self.entries.contains_key(&key) || self.entries.len() >= most {
+            return;
+        }
+        self.turn += 1;
+        let turn = self.turn;
+        self.by_age.insert(turn, key.clone());
+        self.entries.insert(key, Failures { turn, ..failures });
     }
 
     pub(super) fn forget(&mut self, key: &K) {

@@ -6,6 +6,7 @@ mod files;
 pub(crate) mod health;
 mod listeners;
 mod mailboxes;
+mod memory;
 mod notify;
 pub(crate) mod privileges;
 mod services;

@@ -24,7 +24,7 @@ use super::listeners::{Listeners, bind_all};
 use super::mailboxes::LocalMailboxes;
 use super::sockets::{self, Sockets};
 use super::tokens::TokenSources;
-use super::{AllBound, decoy, files, health, usage};
+use super::{AllBound, decoy, files, health, memory, usage};
 use crate::config::{self, Config, Source};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
@@ -46,6 +46,7 @@ pub(super) struct Services {
     delivery: JoinHandle<()>,
     control: JoinHandle<()>,
     usage: JoinHandle<()>,
+    memory: JoinHandle<()>,
     stop_usage: CancellationToken,
     decoy: DecoySecret,
     health: JoinHandle<()>,
@@ -133,6 +134,7 @@ impl Services {
         let sources = own_tokens.prepare(config.tokens);
         own_tokens.take(sources.map_err(|message| Failure::new(Exit::Config, message))?);
         let spool = open_spool(config.spool.clone()).await?;
+        let store = memory::open(&fixed.state_dir).await?;
         let shared = Shared {
             receive: swap(config.receive),
             deliver: swap(config.deliver),
@@ -158,6 +160,7 @@ impl Services {
                 aliases: Arc::clone(&shared.aliases),
             }),
         });
+        memory::restore_hosts(&deliverer, &store).await;
         let keeper = tokio::spawn(Arc::clone(&own_tokens).keep(stop_usage.clone()));
         let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());
         let (working, token) = (deliverer.clone(), stop_delivery.clone());
@@ -174,6 +177,9 @@ impl Services {
             load: LoadGauge::system(),
             decoy: decoy.clone(),
         });
+        memory::restore_logins(&receiver, &store).await;
+        let keeping = memory::keep(receiver.clone(), deliverer.clone(), store, stop_usage.clone());
+        let memory = tokio::spawn(keeping);
         usage::restore(&receiver, &fixed.state_dir);
         let keeping = usage::keep(receiver.clone(), fixed.state_dir.clone(), stop_usage.clone());
         let usage = tokio::spawn(keeping);
@@ -207,6 +213,7 @@ impl Services {
             delivery,
             control,
             usage,
+            memory,
             stop_usage,
             decoy,
             health,
@@ -321,7 +328,7 @@ impl Services {
         self.stop_control.cancel();
         let _ = tokio::join!(self.control, self.health);
         self.stop_usage.cancel();
-        let _ = tokio::join!(self.usage, self.keeper);
+        let _ = tokio::join!(self.usage, self.keeper, self.memory);
         self.own_tokens.settled().await;
         if let Err(error) = self.spool.close().await {
             tracing::error!(target: "postern::spool", error = %chain(&error), "closed");

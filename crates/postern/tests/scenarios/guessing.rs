@@ -228,6 +228,55 @@ fn who_goes_on_guessing_is_barred_and_users_of_the_network_are_not() {
     wait_until("the act in the log", || site.log().contains("bars lifted"));
 }
 
+/// Otherwise a restart would take from honest users what keeps them apart from those who attack from their network.
+#[test]
+fn who_has_logged_in_before_a_restart_is_known_after_it_and_who_was_barred_is_barred() {
+    let (_sink, mut site) = site(
+        "network_failures = 6\nnetwork_failures_until_bar = 10\nfailures_until_bar = 3\n",
+        "",
+    );
+    site.add_user("boss@relay.test", RIGHT);
+    site.start();
+    assert_eq!(code(&login(&site, "tester@relay.test", RIGHT)), "235");
+    for number in 0..3 {
+        login(&site, "boss@relay.test", &format!("wrong {number}"));
+    }
+    assert_eq!(code(&login(&site, "boss@relay.test", RIGHT)), "454");
+    assert!(site.take_server().terminate().success());
+
+    site.start();
+    assert_eq!(
+        code(&login(&site, "boss@relay.test", RIGHT)),
+        "454",
+        "the bar goes on"
+    );
+    assert_eq!(
+        site.ok(&["auth", "unbar", "--login", "boss@relay.test"]).trim(),
+        "lifted one bar"
+    );
+    for number in 0..12 {
+        login(&site, &format!("user{number}@relay.test"), "wrong");
+    }
+    assert_eq!(
+        code(&login(&site, "boss@relay.test", RIGHT)),
+        "454",
+        "its network is barred, and it was never in from there"
+    );
+    assert_eq!(
+        code(&login(&site, "tester@relay.test", RIGHT)),
+        "235",
+        "from there before the restart"
+    );
+    assert!(site.take_server().terminate().success());
+
+    site.start();
+    let bars = site.ok(&["auth", "bars", "--json"]);
+    assert!(
+        bars.contains("127.0.0.1/32") && !bars.contains("boss@relay.test"),
+        "what was lifted stays so: {bars}"
+    );
+}
+
 #[test]
 fn nobody_queues_up_behind_a_directory_that_hangs() {
     let hangs = TcpListener::bind("127.0.0.1:0").unwrap();

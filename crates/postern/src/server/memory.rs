@@ -1,0 +1,94 @@
+//! What is to be known after a restart besides the queue: read at the start, written now and then and at the end.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use postern_deliver::Deliverer;
+use postern_receive::Receiver;
+use postern_store::{SqliteStore, Store as _, StoreError};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::exit::{Exit, Failure};
+
+/// How often it is written. A crash loses no more of it.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// The file in the state directory.
+const FILE: &str = "state.db";
+
+/// Opens the store. A damaged one is no reason not to take mail: it begins anew.
+///
+/// # Errors
+///
+/// The file cannot be made or read, or is a newer version's.
+pub(super) async fn open(state_dir: &Path) -> Result<SqliteStore, Failure> {
+    let path = state_dir.join(FILE);
+    let (opening, shown) = (path.clone(), path.display().to_string());
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&opening)).await;
+    let failed = |reason: String| Failure::new(Exit::Config, format!("cannot open {shown}: {reason}"));
+    let (store, damaged) = opened
+        .map_err(|error| failed(error.to_string()))?
+        .map_err(|error| failed(error.to_string()))?;
+    if let Some(aside) = damaged {
+        warn!(target: "postern::run", file = %path.display(), aside = %aside.display(),
+            "what was known of logins is damaged, and was put aside: nobody is known now");
+    }
+    Ok(store)
+}
+
+/// Takes back what was known of logins before.
+pub(super) async fn restore_logins(receiver: &Receiver, store: &SqliteStore) {
+    match receiver.restore_logins(store).await {
+        Ok((known, bars)) => info!(target: "postern::login", known, bars, "known from before"),
+        Err(error) => {
+            warn!(target: "postern::login", reason = %error, "what was known of logins cannot be read");
+        }
+    }
+}
+
+/// Takes back what was known of hosts before.
+pub(super) async fn restore_hosts(deliverer: &Deliverer, store: &SqliteStore) {
+    if let Err(error) = deliverer.restore_hosts(store).await {
+        warn!(target: "postern::attempt", reason = %error, "what was known of hosts cannot be read");
+    }
+}
+
+/// Writes it until `shutdown`, and then once more.
+pub(super) async fn keep(
+    receiver: Receiver,
+    deliverer: Deliverer,
+    store: SqliteStore,
+    shutdown: CancellationToken,
+) {
+    // What was written last may have been under way just then.
+    let mut kept_at: Option<Instant> = None;
+    loop {
+        let ended = tokio::select! {
+            () = shutdown.cancelled() => true,
+            () = tokio::time::sleep(INTERVAL) => false,
+        };
+        let begun = Instant::now();
+        let within = kept_at.map_or(Duration::MAX, |at| at.elapsed() + INTERVAL);
+        match write(&receiver, &deliverer, &store, within).await {
+            Ok(()) => kept_at = Some(begun),
+            Err(error) => {
+                warn!(target: "postern::run", reason = %error, "what is known of logins and hosts is not written")
+            }
+        }
+        if ended {
+            return;
+        }
+    }
+}
+
+async fn write(
+    receiver: &Receiver,
+    deliverer: &Deliverer,
+    store: &SqliteStore,
+    within: Duration,
+) -> Result<(), StoreError> {
+    receiver.keep_logins(store, within).await?;
+    deliverer.keep_hosts(store, within).await?;
+    store.tidy().await.map(drop)
+}
