@@ -55,7 +55,7 @@ impl Hands {
 }
 
 async fn due(spool: &SqliteSpool) -> usize {
-    let work = take_due(&spool, "outside.example", spool.now(), 1000)
+    let work = take_due(spool, "outside.example", spool.now(), 1000)
         .await
         .unwrap();
     work.len()

@@ -317,7 +317,7 @@ fn begin_message(number: usize, port: u16, body: &str) -> UnderWay {
     };
     say("MAIL FROM:<a@a.example>", "250");
     say("RCPT TO:<b@relay.test>", "250");
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         say("DATA", "354");
         client.send(body.as_bytes()).unwrap();
         return UnderWay::Data(client);
