@@ -9,32 +9,38 @@ use postern_store::{SqliteStore, Store as _, StoreError};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::exit::{Exit, Failure};
-
 /// How often it is written. A crash loses no more of it.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// The file in the state directory.
 const FILE: &str = "state.db";
 
-/// Opens the store. A damaged one is no reason not to take mail: it begins anew.
-///
-/// # Errors
-///
-/// The file cannot be made or read, or is a newer version's.
-pub(super) async fn open(state_dir: &Path) -> Result<SqliteStore, Failure> {
+/// Opens the store. Nothing in it is needed for mail: a damaged one begins anew, and without any the server forgets at its end what
+/// it knows, as the log says then.
+pub(super) async fn open(state_dir: &Path) -> Option<SqliteStore> {
     let path = state_dir.join(FILE);
-    let (opening, shown) = (path.clone(), path.display().to_string());
+    let opening = path.clone();
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&opening)).await;
-    let failed = |reason: String| Failure::new(Exit::Config, format!("cannot open {shown}: {reason}"));
-    let (store, damaged) = opened
-        .map_err(|error| failed(error.to_string()))?
-        .map_err(|error| failed(error.to_string()))?;
+    let failed = |reason: &dyn std::fmt::Display| {
+        warn!(target: "postern::run", file = %path.display(), %reason,
+            "what is known of logins and hosts cannot be kept, and will be forgotten at a restart");
+    };
+    let (store, damaged) = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(error)) => {
+            failed(&error);
+            return None;
+        }
+        Err(error) => {
+            failed(&error);
+            return None;
+        }
+    };
     if let Some(aside) = damaged {
         warn!(target: "postern::run", file = %path.display(), aside = %aside.display(),
-            "what was known of logins is damaged, and was put aside: nobody is known now");
+            "what was known of logins and hosts is damaged, and was put aside: nobody is known now");
     }
-    Ok(store)
+    Some(store)
 }
 
 /// Takes back what was known of logins before.

@@ -134,7 +134,7 @@ impl Services {
         let sources = own_tokens.prepare(config.tokens);
         own_tokens.take(sources.map_err(|message| Failure::new(Exit::Config, message))?);
         let spool = open_spool(config.spool.clone()).await?;
-        let store = memory::open(&fixed.state_dir).await?;
+        let store = memory::open(&fixed.state_dir).await;
         let shared = Shared {
             receive: swap(config.receive),
             deliver: swap(config.deliver),
@@ -160,7 +160,9 @@ impl Services {
                 aliases: Arc::clone(&shared.aliases),
             }),
         });
-        memory::restore_hosts(&deliverer, &store).await;
+        if let Some(store) = &store {
+            memory::restore_hosts(&deliverer, store).await;
+        }
         let keeper = tokio::spawn(Arc::clone(&own_tokens).keep(stop_usage.clone()));
         let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());
         let (working, token) = (deliverer.clone(), stop_delivery.clone());
@@ -177,9 +179,14 @@ impl Services {
             load: LoadGauge::system(),
             decoy: decoy.clone(),
         });
-        memory::restore_logins(&receiver, &store).await;
-        let keeping = memory::keep(receiver.clone(), deliverer.clone(), store, stop_usage.clone());
-        let memory = tokio::spawn(keeping);
+        let memory = match store {
+            Some(store) => {
+                memory::restore_logins(&receiver, &store).await;
+                let (receiver, deliverer) = (receiver.clone(), deliverer.clone());
+                tokio::spawn(memory::keep(receiver, deliverer, store, stop_usage.clone()))
+            }
+            None => tokio::spawn(async {}),
+        };
         usage::restore(&receiver, &fixed.state_dir);
         let keeping = usage::keep(receiver.clone(), fixed.state_dir.clone(), stop_usage.clone());
         let usage = tokio::spawn(keeping);
