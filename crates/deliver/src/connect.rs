@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use postern_mail::{Domain, Status};
+use postern_mail::{Domain, Status, chain};
 use postern_net::resolver::{ResolveError, Resolver};
 use postern_net::tls::ClientTls;
 use postern_net::{MailStream, dial};
@@ -655,18 +655,6 @@ fn relay_of(host: &Hop, to: &Endpoint) -> Relay {
         Endpoint::Unix(path) => Relay::unix(path),
         Endpoint::Tcp(address) => Relay::at(host, *address),
     }
-}
-
-/// An error with all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

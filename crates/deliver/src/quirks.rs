@@ -1,9 +1,9 @@
 //! Hosts that announce what they cannot do, remembered for a while so that not every connection finds it out anew.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use postern_policy::TtlCache;
 
 use crate::relay::Relay;
 
@@ -23,35 +23,31 @@ pub(crate) enum Quirk {
 }
 
 /// The quirks of all hosts.
-#[derive(Default)]
 pub(crate) struct Quirks {
-    until: Mutex<HashMap<(Quirk, Relay), Instant>>,
+    noted: Mutex<TtlCache<(Quirk, Relay), ()>>,
 }
 
 impl Quirks {
     /// Whether a host is known to have this quirk.
     pub(crate) fn has(&self, relay: &Relay, quirk: Quirk, now: Instant) -> bool {
-        let until = self.until.lock();
+        let noted = self.noted.lock();
         // The usual case costs no copy of the name.
-        !until.is_empty()
-            && until
-                .get(&(quirk, relay.clone()))
-                .is_some_and(|until| now < *until)
+        !noted.is_empty() && noted.get(&(quirk, relay.clone()), now).is_some()
     }
 
     /// Notes it.
     pub(crate) fn note(&self, relay: &Relay, quirk: Quirk, now: Instant) {
-        let mut until = self.until.lock();
-        let key = (quirk, relay.clone());
-        if until.len() >= HOSTS_MAX && !until.contains_key(&key) {
-            until.retain(|_, until| now < *until);
-            if until.len() >= HOSTS_MAX
-                && let Some(other) = until.keys().next().cloned()
-            {
-                until.remove(&other);
-            }
+        self.noted
+            .lock()
+            .insert((quirk, relay.clone()), (), now + REMEMBERED_FOR, now);
+    }
+}
+
+impl Default for Quirks {
+    fn default() -> Self {
+        Self {
+            noted: Mutex::new(TtlCache::new(HOSTS_MAX)),
         }
-        until.insert(key, now + REMEMBERED_FOR);
     }
 }
 
@@ -85,7 +81,7 @@ mod tests {
         for host in 0..HOSTS_MAX + 100 {
             quirks.note(&Relay::named(&format!("mx{host}")), Quirk::Bdat, now);
         }
-        assert_eq!(quirks.until.lock().len(), HOSTS_MAX);
+        assert_eq!(quirks.noted.lock().len(), HOSTS_MAX);
         assert!(quirks.has(&Relay::named(&format!("mx{}", HOSTS_MAX + 99)), Quirk::Bdat, now));
     }
 }

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf as _, BytesMut};
-use parking_lot::Mutex;
+use bytes::BytesMut;
 use postern_net::MailStream;
 use postern_net::tls::ClientTlsFacts;
-use postern_sasl::{ChannelBindings, LayerError, SecurityLayer};
+use postern_sasl::{ChannelBindings, LayerError, Layered, SecurityLayer};
 use postern_smtp::Reply;
 use postern_smtp::client::{Capabilities, Protocol, ReplyError, ReplyLimits, ReplyParser, Stage};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
@@ -133,15 +132,6 @@ pub(crate) enum SessionError {
     Layer(#[from] LayerError),
 }
 
-/// The security layer of a mechanism, and octets that came in and are no whole buffer of it yet.
-struct Layered {
-    /// Never locked: a layer need not be fit for two threads at once, and a worker's future has to say that it is.
-    layer: Mutex<Box<dyn SecurityLayer>>,
-    bits: u32,
-    sealed: BytesMut,
-    opened: Vec<u8>,
-}
-
 impl SessionError {
     pub(crate) fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout { .. })
@@ -190,7 +180,7 @@ impl Session {
         let broken = |source| SessionError::Broken { stage, source };
         let mut sealed = Vec::new();
         if let Some(layered) = &mut self.layer {
-            layered.layer.get_mut().wrap(&self.output, &mut sealed)?;
+            layered.wrap(&self.output, &mut sealed)?;
         }
         let octets = if self.layer.is_some() {
             &sealed
@@ -222,7 +212,7 @@ impl Session {
     async fn read_reply(&mut self, stage: Stage) -> Result<Reply, SessionError> {
         loop {
             let into = match &mut self.layer {
-                Some(layered) => &mut layered.sealed,
+                Some(layered) => layered.sealed(),
                 None => &mut self.input,
             };
             into.reserve(READ);
@@ -239,15 +229,10 @@ impl Session {
 
     /// Takes what whole buffers of the security layer hold.
     fn open_sealed(&mut self) -> Result<(), LayerError> {
-        let Some(layered) = &mut self.layer else {
-            return Ok(());
-        };
-        let layer = layered.layer.get_mut();
-        let used = layer.unwrap(&layered.sealed, &mut layered.opened)?;
-        layered.sealed.advance(used);
-        self.input.extend_from_slice(&layered.opened);
-        layered.opened.clear();
-        Ok(())
+        match &mut self.layer {
+            Some(layered) => layered.open(&mut self.input),
+            None => Ok(()),
+        }
     }
 
     /// Makes room for the long lines of a login, or goes back to ordinary replies.
@@ -262,12 +247,7 @@ impl Session {
 
     /// Puts a security layer around everything from here on. What the host has sent already lies inside it.
     pub(crate) fn start_layer(&mut self, layer: Box<dyn SecurityLayer>) -> Result<(), LayerError> {
-        self.layer = Some(Box::new(Layered {
-            bits: layer.bits(),
-            layer: Mutex::new(layer),
-            sealed: std::mem::take(&mut self.input),
-            opened: Vec::new(),
-        }));
+        self.layer = Some(Box::new(Layered::new(layer, std::mem::take(&mut self.input))));
         self.open_sealed()
     }
 
@@ -279,16 +259,12 @@ impl Session {
 
     /// The strength of the security layer in place, in bits.
     pub(crate) fn layer_bits(&self) -> Option<u32> {
-        self.layer.as_ref().map(|layered| layered.bits)
+        self.layer.as_ref().map(|layered| layered.bits())
     }
 
     /// Whether octets came that no command asked for.
     pub(crate) fn has_unread(&self) -> bool {
-        !self.input.is_empty()
-            || self
-                .layer
-                .as_ref()
-                .is_some_and(|layered| !layered.sealed.is_empty())
+        !self.input.is_empty() || self.layer.as_ref().is_some_and(|layered| layered.has_sealed())
     }
 
     /// Resolves when the peer says something unasked or closes: either way, the dialogue is over.

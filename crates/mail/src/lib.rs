@@ -3,6 +3,7 @@
 //! Nothing here opens a socket or a file, reads a clock, draws a random number, or awaits.
 
 pub mod address;
+mod causes;
 pub mod date;
 pub mod envelope;
 pub mod head;
@@ -18,6 +19,7 @@ pub mod status;
 pub mod xtext;
 
 pub use address::{AddressError, AddressLimits, Domain, ForwardPath, Mailbox, ParseOptions, ReversePath};
+pub use causes::chain;
 pub use envelope::{BodyKind, Envelope, Notify, Recipient, Ret};
 pub use login::{NoNormalForm, complete_login, fold_login, normal_login};
 pub use lookalike::{Lookalike, lookalikes};

@@ -49,7 +49,7 @@ impl Loaded {
         let library = opened.map_err(|error| LibraryError::Absent {
             library: name.to_owned(),
             package,
-            reason: chain(&error),
+            reason: said(&error),
         })?;
         Ok(Self {
             library,
@@ -75,7 +75,7 @@ impl Loaded {
 }
 
 /// What the loader says, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+fn said(error: &dyn std::error::Error) -> String {
     let text = error
         .source()
         .map_or_else(|| error.to_string(), ToString::to_string);

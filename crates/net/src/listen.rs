@@ -2,10 +2,15 @@
 
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Connections that may wait to be accepted. The kernel takes the least of this and `net.core.somaxconn`.
 const BACKLOG: i32 = 4_096;
@@ -102,6 +107,55 @@ pub async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr
             },
         }
     }
+}
+
+/// Serves connections until `shutdown`: up to `most` at once, while further ones wait. The shutdown ends those under way, and this
+/// returns when they have ended.
+///
+/// `accept` takes a connection; what goes wrong there is given to `told`, and tried again after a pause.
+pub async fn serve<S, A, W>(
+    accept: impl Fn() -> A,
+    most: usize,
+    shutdown: &CancellationToken,
+    told: impl Fn(io::Error),
+    work: impl Fn(S) -> W,
+) where
+    A: Future<Output = io::Result<S>>,
+    W: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(most));
+    let connections = TaskTracker::new();
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            let place = place.map_err(io::Error::other)?;
+            Ok::<_, io::Error>((accept().await?, place))
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = next => accepted,
+        };
+        match accepted {
+            Ok((stream, place)) => {
+                let (work, shutdown) = (work(stream), shutdown.clone());
+                connections.spawn(async move {
+                    let _place = place;
+                    tokio::select! {
+                        biased;
+                        () = shutdown.cancelled() => {}
+                        () = work => {}
+                    }
+                });
+            }
+            Err(error) => {
+                told(error);
+                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+            }
+        }
+    }
+    connections.close();
+    connections.wait().await;
 }
 
 /// What an error of `accept(2)` is about.

@@ -60,8 +60,12 @@ impl MailStream {
         };
         // Boxed, so that the caller's future does not carry the room for a handshake all its life.
         let begun = Instant::now();
-        let extended = tokio::time::timeout(timeout, asks_for_extended_master_secret(&tcp)).await;
-        let extended = extended.map_err(|_| HandshakeError::Timeout(timeout))?;
+        let extended = if tls.looks_at_hello() {
+            let looked = tokio::time::timeout(timeout, asks_for_extended_master_secret(&tcp)).await;
+            looked.map_err(|_| HandshakeError::Timeout(timeout))?
+        } else {
+            false
+        };
         let left = timeout.saturating_sub(begun.elapsed());
         let (stream, facts) = Box::pin(tls.accept(tcp, left, extended)).await?;
         Ok((Self::TlsServer(Box::new(stream)), facts))

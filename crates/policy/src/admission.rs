@@ -209,16 +209,6 @@ impl AdmissionRefusal {
     }
 }
 
-impl AdmissionSettings {
-    /// The loads that sendmail takes where its file names none: queueing from 8, refusing from 12 times the number of processors.
-    #[must_use]
-    pub fn with_sendmail_loads(mut self, processors: u32) -> Self {
-        self.queue_only_load = Some(f64::from(processors) * 8.0);
-        self.refuse_load = Some(f64::from(processors) * 12.0);
-        self
-    }
-}
-
 impl Default for AdmissionSettings {
     fn default() -> Self {
         Self {
@@ -678,11 +668,6 @@ mod tests {
         }
         let off = AdmissionSettings::default();
         assert!(!queue_only(99.0, &off) && command_delay(99.0, &off).is_none());
-        let sendmail = off.with_sendmail_loads(2);
-        assert_eq!(
-            (sendmail.queue_only_load, sendmail.refuse_load),
-            (Some(16.0), Some(24.0))
-        );
     }
 
     #[test]

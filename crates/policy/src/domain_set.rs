@@ -98,12 +98,6 @@ impl DomainSet {
         all
     }
 
-    /// Whether `*` is an entry.
-    #[must_use]
-    pub fn holds_all(&self) -> bool {
-        self.all
-    }
-
     /// Whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -160,7 +154,7 @@ mod tests {
             assert_eq!(set.find(&domain), Some(found));
             assert_eq!(set.contains_by_name(&domain), by_name);
         }
-        assert!(set.holds_all() && !set.is_empty());
+        assert!(!set.is_empty());
         assert!(DomainSet::default().is_empty());
     }
 

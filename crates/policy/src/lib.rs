@@ -30,7 +30,9 @@ pub mod rule;
 pub mod standing;
 pub mod throttle;
 pub mod transport;
+mod ttl_cache;
 pub mod units;
 
 pub use domain_set::DomainSet;
 pub use rule::{Rule, Ruling, Told, Verdict};
+pub use ttl_cache::TtlCache;

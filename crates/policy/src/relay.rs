@@ -184,34 +184,7 @@ pub enum RelayRefusal {
     LoginRequired,
 }
 
-/// A rule that would make an open relay. [`relay`] does not heed it, and a configuration with it is to be refused.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum OpenRelay {
-    /// `*` in `local_domains`.
-    #[error("local_domains holds \"*\": list the domains whose mailboxes are here")]
-    LocalDomains,
-    /// `*` in `relay_domains`.
-    #[error("relay_domains holds \"*\", which would relay for anybody: list the domains")]
-    RelayDomains,
-    /// A network that holds every address, or so many that it comes to the same.
-    #[error(
-        "network {0} is too large to be yours and would relay for anybody: list the networks that are yours"
-    )]
-    Network(IpNet),
-}
-
 impl RelayRules {
-    /// The rules that would make an open relay.
-    pub fn open_relays(&self) -> impl Iterator<Item = OpenRelay> {
-        let local = self.local_domains.holds_all().then_some(OpenRelay::LocalDomains);
-        let relay = self.relay_domains.holds_all().then_some(OpenRelay::RelayDomains);
-        let networks = self.networks.iter().copied().filter(is_everybody);
-        local
-            .into_iter()
-            .chain(relay)
-            .chain(networks.map(OpenRelay::Network))
-    }
-
     /// The reason for which a client is trusted with recipients anywhere, if there is one.
     #[must_use]
     pub fn reason(&self, facts: &RelayFacts<'_>) -> Option<RelayReason> {

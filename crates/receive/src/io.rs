@@ -5,10 +5,10 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use postern_net::MailStream;
 use postern_net::tls::{HandshakeError, ServerTls, TlsFacts};
-use postern_sasl::{LayerError, SecurityLayer};
+use postern_sasl::{LayerError, Layered, SecurityLayer};
 use postern_smtp::Reply;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
@@ -72,12 +72,6 @@ pub(crate) struct Io {
     layer: Option<Box<Layered>>,
 }
 
-/// The security layer of a mechanism, and octets that came in and are no whole buffer of it yet.
-struct Layered {
-    layer: Box<dyn SecurityLayer>,
-    sealed: BytesMut,
-}
-
 impl Io {
     pub(crate) fn new(stream: MailStream, write_timeout: Duration) -> Self {
         Self {
@@ -106,7 +100,7 @@ impl Io {
         if !self.output.is_empty() {
             match &mut self.layer {
                 Some(layered) => {
-                    layered.layer.wrap(&self.output, &mut self.outgoing)?;
+                    layered.wrap(&self.output, &mut self.outgoing)?;
                     self.output.clear();
                 }
                 None if self.outgoing.is_empty() => std::mem::swap(&mut self.outgoing, &mut self.output),
@@ -177,8 +171,8 @@ impl Io {
         };
         let before = input.len();
         while input.len() == before {
-            layered.sealed.reserve(room);
-            if stream.read_buf(&mut layered.sealed).await? == 0 {
+            layered.sealed().reserve(room);
+            if stream.read_buf(layered.sealed()).await? == 0 {
                 return Err(End::Gone);
             }
             layered.open(input)?;
@@ -188,13 +182,10 @@ impl Io {
 
     /// Puts a security layer around everything from here on. What the client sent already lies inside it.
     pub(crate) fn start_layer(&mut self, layer: Box<dyn SecurityLayer>) -> Result<(), End> {
-        let mut layered = Box::new(Layered {
-            layer,
-            sealed: std::mem::take(&mut self.input),
-        });
+        let mut layered = Box::new(Layered::new(layer, std::mem::take(&mut self.input)));
         let opened = layered.open(&mut self.input);
         self.layer = Some(layered);
-        opened
+        Ok(opened?)
     }
 
     /// As [`fill`](Self::fill), for no longer than `limit`.
@@ -245,17 +236,6 @@ impl Io {
     /// As [`close`](Self::close), for no longer than `limit`.
     pub(crate) async fn close_within(&mut self, limit: Duration, unasked: bool) {
         let _ = timeout(limit, self.close(unasked)).await;
-    }
-}
-
-impl Layered {
-    /// Opens the whole buffers that are there.
-    fn open(&mut self, input: &mut BytesMut) -> Result<(), End> {
-        let mut plain = Vec::new();
-        let used = self.layer.unwrap(&self.sealed, &mut plain)?;
-        self.sealed.advance(used);
-        input.extend_from_slice(&plain);
-        Ok(())
     }
 }
 

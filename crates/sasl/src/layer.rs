@@ -1,5 +1,9 @@
 //! Security layers: what a mechanism puts around everything that follows the login (RFC 4422 section 3.7).
 
+use std::sync::{Mutex, PoisonError};
+
+use bytes::{Buf as _, BytesMut};
+
 /// A security layer in place. Each direction is a stream of its own.
 ///
 /// It takes effect for the server right behind the reply `235`, for the client right behind reading it.
@@ -23,6 +27,97 @@ pub trait SecurityLayer: Send {
     /// [`LayerError::Forged`] and [`LayerError::TooLong`]. Nothing that comes after can be trusted: close the
     /// connection without a reply.
     fn unwrap(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, LayerError>;
+}
+
+/// A layer in place: with octets that came in and are no whole buffer of it yet.
+pub struct Layered {
+    /// Never locked: a layer need not be fit for two threads at once, and the future of a session has to say that it is.
+    layer: Mutex<Box<dyn SecurityLayer>>,
+    bits: u32,
+    sealed: BytesMut,
+    opened: Vec<u8>,
+}
+
+impl Layered {
+    /// Puts a layer around a connection. `sealed` was read already, and lies inside it.
+    #[must_use]
+    pub fn new(layer: Box<dyn SecurityLayer>, sealed: BytesMut) -> Self {
+        Self {
+            bits: layer.bits(),
+            layer: Mutex::new(layer),
+            sealed,
+            opened: Vec::new(),
+        }
+    }
+
+    /// The strength of the layer, in bits.
+    #[must_use]
+    pub fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// Where octets from the peer go, before [`open`](Self::open).
+    pub fn sealed(&mut self) -> &mut BytesMut {
+        &mut self.sealed
+    }
+
+    /// Whether the start of a buffer is there.
+    #[must_use]
+    pub fn has_sealed(&self) -> bool {
+        !self.sealed.is_empty()
+    }
+
+    /// Puts `plain` into buffers and appends them to `out`.
+    ///
+    /// # Errors
+    ///
+    /// As [`SecurityLayer::wrap`].
+    pub fn wrap(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), LayerError> {
+        self.layer().wrap(plain, out)
+    }
+
+    /// Opens the whole buffers that are there and appends what they hold to `input`.
+    ///
+    /// # Errors
+    ///
+    /// As [`SecurityLayer::unwrap`].
+    pub fn open(&mut self, input: &mut BytesMut) -> Result<(), LayerError> {
+        let (sealed, mut opened) = (std::mem::take(&mut self.sealed), std::mem::take(&mut self.opened));
+        let used = self.layer().unwrap(&sealed, &mut opened);
+        self.sealed = sealed;
+        self.sealed.advance(used?);
+        input.extend_from_slice(&opened);
+        opened.clear();
+        self.opened = opened;
+        Ok(())
+    }
+
+    fn layer(&mut self) -> &mut dyn SecurityLayer {
+        let layer = self.layer.get_mut();
+        &mut **layer.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens the whole buffers at the start of `input`, each behind its length in four octets (RFC 4422 section 3.7), and says how many
+/// octets were used.
+pub(crate) fn each_buffer(
+    input: &[u8],
+    limit: usize,
+    mut open: impl FnMut(&[u8]) -> Result<(), LayerError>,
+) -> Result<usize, LayerError> {
+    let mut used = 0;
+    while let Some((length, rest)) = input[used..].split_first_chunk::<4>() {
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        if length > limit {
+            return Err(LayerError::TooLong { limit });
+        }
+        let Some(buffer) = rest.get(..length) else {
+            break;
+        };
+        open(buffer)?;
+        used += 4 + length;
+    }
+    Ok(used)
 }
 
 /// A security layer that cannot go on.

@@ -67,7 +67,7 @@ pub use digest::DigestSecret;
 pub use error::{ClientError, SaslError};
 pub use exchange::{Outcome, RESPONSE_MAX, STEPS_MAX, ServerExchange, ServerMechanism, ServerStep};
 pub use keys::{KEY_TEXT_MAX, KeyError, StoredKey};
-pub use layer::{LayerError, SecurityLayer};
+pub use layer::{LayerError, Layered, SecurityLayer};
 pub use mechanism::{Mechanism, Needs, Properties, UnknownMechanism};
 pub use ntlm::NtHash;
 pub use oauth::TOKEN_MAX;

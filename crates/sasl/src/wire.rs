@@ -2,7 +2,7 @@
 //!
 //! Strict: the standard alphabet alone, with padding, with zero bits behind the last octet, and no blank or line break
 //! inside. What two readers could take for different octets is refused. A lone `*`, by which the client gives up, is
-//! not base64 either: look for it first ([`is_cancel`]).
+//! not base64 either: look for it first.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -32,12 +32,6 @@ pub fn encode(octets: &[u8]) -> String {
 #[must_use]
 pub fn encode_secret(octets: &[u8]) -> Zeroizing<String> {
     Zeroizing::new(STANDARD.encode(octets))
-}
-
-/// Whether the client gives up the exchange. Reply `501`.
-#[must_use]
-pub fn is_cancel(line: &[u8]) -> bool {
-    line == b"*"
 }
 
 /// Reads a response line without its CRLF. An empty line is an empty response. The result is wiped when dropped.
@@ -121,12 +115,6 @@ mod tests {
             "the argument is missing or not"
         );
         assert_eq!(decode_initial(b"=="), Err(WireError::NotBase64));
-    }
-
-    #[test]
-    fn giving_up() {
-        assert!(is_cancel(b"*"));
-        assert!(!is_cancel(b"**") && !is_cancel(b"") && !is_cancel(b"* "));
     }
 
     #[test]

@@ -131,14 +131,6 @@ impl Reply {
             }
         }
     }
-
-    /// The reply as bytes on the wire.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.text.len() + 16);
-        self.write_to(&mut out);
-        out
-    }
 }
 
 /// The reply on one line, as logs and bounces show it: `550 5.1.1 User unknown`.
@@ -203,7 +195,9 @@ mod tests {
             ("wide detail",         Reply::fixed(550, Status(5, 1, 10), "null"),          "550 5.1.10 null\r\n"),
         ];
         for (shows, reply, wire) in cases {
-            assert_eq!(String::from_utf8(reply.to_bytes()).unwrap(), wire, "{shows}");
+            let mut out = Vec::new();
+            reply.write_to(&mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), wire, "{shows}");
         }
     }
 

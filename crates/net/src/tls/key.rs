@@ -2,7 +2,7 @@
 
 use super::TlsError;
 use super::der;
-use pkcs8::der::SecretDocument;
+use pkcs8::der::{SecretDocument, Tag};
 use pkcs8::{EncryptedPrivateKeyInfo, pkcs5};
 use postern_trust::{PEM_FILE_MAX, secret, without_mark};
 use rustls_pki_types::pem::PemObject;
@@ -125,9 +125,9 @@ fn decrypt(
 /// Whether an EncryptedPrivateKeyInfo names PBES2 as its method (RFC 8018 appendix A.4).
 fn uses_pbes2(sealed: &[u8]) -> bool {
     const PBES2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0d];
-    der::expect(sealed, der::SEQUENCE)
-        .and_then(|info| der::expect(info.content, der::SEQUENCE))
-        .and_then(|method| der::expect(method.content, der::OBJECT_IDENTIFIER))
+    der::expect(sealed, Tag::Sequence)
+        .and_then(|info| der::expect(info.content, Tag::Sequence))
+        .and_then(|method| der::expect(method.content, Tag::ObjectIdentifier))
         .is_some_and(|oid| oid.content == PBES2)
 }
 

@@ -120,7 +120,7 @@ fn read_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>,
         path: path.to_owned(),
         reason,
     };
-    if octets.first() == Some(&super::der::SEQUENCE) {
+    if octets.first() == Some(&u8::from(pkcs8::der::Tag::Sequence)) {
         return Ok(vec![octets.into()]);
     }
     let lists = CertificateRevocationListDer::pem_slice_iter(without_mark(&octets))

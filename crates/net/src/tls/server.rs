@@ -39,6 +39,9 @@ pub struct ServerTlsSettings {
     pub client_denied: Vec<String>,
     /// Oldest version. Default TLS 1.2; 1.3 alone locks out older mail programs.
     pub min_version: TlsVersion,
+    /// Whether TLS 1.2 gives a `tls-exporter` too, to clients that ask for the extended master secret. It costs a look at the
+    /// first message of each client, since rustls does not tell. Default false.
+    pub exporter_in_tls12: bool,
 }
 
 /// TLS as a server: certificates, keys and ticket keys, ready for handshakes. Cloning shares them.
@@ -57,6 +60,7 @@ struct Shared {
     identities: Vec<IdentityInfo>,
     /// To know which certificate was shown.
     chooser: Arc<Identities>,
+    exporter_in_tls12: bool,
 }
 
 impl ServerTls {
@@ -101,6 +105,7 @@ impl ServerTls {
                 trust,
                 identities,
                 chooser,
+                exporter_in_tls12: settings.exporter_in_tls12,
             }),
         })
     }
@@ -119,6 +124,11 @@ impl ServerTls {
             .filter_map(|identity| identity.warning(now))
             .chain(overdue)
             .collect()
+    }
+
+    /// Whether the first message of clients is to be looked at.
+    pub(crate) fn looks_at_hello(&self) -> bool {
+        self.shared.exporter_in_tls12
     }
 
     /// The loaded certificates, in the order of the settings.

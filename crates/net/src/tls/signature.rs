@@ -5,6 +5,7 @@
 //! faults, so this works on the public key and leaves the rest of the certificate to others.
 
 use super::{der, provider};
+use pkcs8::der::Tag;
 use postern_trust::HandshakeSignatures;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -26,9 +27,9 @@ pub(super) struct PublicKey<'a> {
 impl<'a> PublicKey<'a> {
     /// Takes apart the DER form of a SubjectPublicKeyInfo.
     pub(super) fn from_spki(spki: &'a [u8]) -> Option<Self> {
-        let inside = der::expect(spki, der::SEQUENCE)?.content;
-        let algorithm = der::expect(inside, der::SEQUENCE)?;
-        let key = der::bits(der::expect(algorithm.rest, der::BIT_STRING)?.content)?;
+        let inside = der::expect(spki, Tag::Sequence)?.content;
+        let algorithm = der::expect(inside, Tag::Sequence)?;
+        let key = der::bits(der::expect(algorithm.rest, Tag::BitString)?.content)?;
         Some(Self {
             algorithm: algorithm.content,
             key,
@@ -159,10 +160,10 @@ pub(super) fn signed_by(
     algorithms: &[&dyn SignatureVerificationAlgorithm],
 ) -> bool {
     let parts = || {
-        let inside = der::expect(certificate, der::SEQUENCE)?.content;
-        let signed = der::expect(inside, der::SEQUENCE)?;
-        let algorithm = der::expect(signed.rest, der::SEQUENCE)?;
-        let signature = der::bits(der::expect(algorithm.rest, der::BIT_STRING)?.content)?;
+        let inside = der::expect(certificate, Tag::Sequence)?.content;
+        let signed = der::expect(inside, Tag::Sequence)?;
+        let algorithm = der::expect(signed.rest, Tag::Sequence)?;
+        let signature = der::bits(der::expect(algorithm.rest, Tag::BitString)?.content)?;
         Some((signed.whole, algorithm.content, signature))
     };
     let Some((signed, algorithm_id, signature)) = parts() else {

@@ -2,18 +2,18 @@
 //!
 //! An entry is named by an HMAC of the token under a random key of this process: who reads it learns no token.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, Mac};
 use parking_lot::Mutex;
+use postern_policy::TtlCache;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::claims::Claims;
 
-/// Most entries. Beyond it the old ones go, and after them all.
+/// Most entries.
 const ENTRIES_MAX: usize = 10_000;
 
 /// How long it counts at most that a token is not active.
@@ -28,7 +28,7 @@ pub(super) struct AnswerCache {
     /// As long as a block of the hash, so that it is used as it is.
     key: Zeroizing<[u8; 64]>,
     ttl: Duration,
-    entries: Mutex<HashMap<Tag, (Instant, Known)>>,
+    entries: Mutex<TtlCache<Tag, Known>>,
 }
 
 impl AnswerCache {
@@ -36,13 +36,12 @@ impl AnswerCache {
         Self {
             key: Zeroizing::new(rand::random()),
             ttl,
-            entries: Mutex::default(),
+            entries: Mutex::new(TtlCache::new(ENTRIES_MAX)),
         }
     }
 
     pub(super) fn get(&self, token: &str, now: Instant) -> Option<Known> {
-        let (until, known) = self.entries.lock().get(&self.tag(token))?.clone();
-        (now < until).then_some(known)
+        self.entries.lock().get(&self.tag(token), now).cloned()
     }
 
     /// Remembers an answer. `left` is the time until the token ends, if the provider tells.
@@ -55,14 +54,7 @@ impl AnswerCache {
         if ttl.is_zero() {
             return;
         }
-        let mut entries = self.entries.lock();
-        if entries.len() >= ENTRIES_MAX {
-            entries.retain(|_, (until, _)| now < *until);
-        }
-        if entries.len() >= ENTRIES_MAX {
-            entries.clear();
-        }
-        entries.insert(self.tag(token), (now + ttl, known));
+        self.entries.lock().insert(self.tag(token), known, now + ttl, now);
     }
 
     fn tag(&self, token: &str) -> Tag {

@@ -16,11 +16,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use postern_net::listen;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 pub use self::settings::{HomePattern, HomePatternError, MailAccounts, SocketProtocol, SocketSettings};
@@ -28,9 +27,6 @@ pub(crate) use self::tickets::Tickets;
 
 use crate::Receiver;
 use crate::receiver::Shared;
-
-/// Pause after an error of accepting, such as no free file descriptor.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Longest wait until a neighbour takes an answer off our hands.
 const WRITE_MAX: Duration = Duration::from_secs(30);
@@ -73,51 +69,19 @@ impl Receiver {
         settings: Arc<ArcSwap<SocketSettings>>,
         shutdown: CancellationToken,
     ) {
-        let places = Arc::new(Semaphore::new(settings.load().connections_max));
-        let connections = TaskTracker::new();
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => break,
-                accepted = accept(&listener, &places) => accepted,
-            };
-            let (stream, place) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    warn!(target: "postern::connect", listener = %settings.load().name, %error, "cannot take connections for now");
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                }
-            };
+        let told = |error: io::Error| {
+            warn!(target: "postern::connect", listener = %settings.load().name, %error, "cannot take connections for now");
+        };
+        let work = |stream| {
             let context = Context {
                 shared: Arc::clone(self.shared()),
                 socket: Arc::clone(&settings),
             };
-            let shutdown = shutdown.clone();
-            connections.spawn(async move {
-                let _place = place;
-                tokio::select! {
-                    biased;
-                    () = shutdown.cancelled() => {}
-                    () = converse(stream, context) => {}
-                }
-            });
-        }
-        drop(listener);
-        connections.close();
-        connections.wait().await;
+            converse(stream, context)
+        };
+        let most = settings.load().connections_max;
+        listen::serve(|| listener.accept(), most, &shutdown, told, work).await;
     }
-}
-
-async fn accept(
-    listener: &SocketListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(Box<dyn Stream>, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    Ok((listener.accept().await?, place))
 }
 
 /// Serves one connection to its end.

@@ -56,10 +56,8 @@ impl CramSecret {
 
     fn octets(&self) -> Zeroizing<[u8; 32]> {
         let mut octets = Zeroizing::new([0; 32]);
-        let words = self.outer.iter().chain(self.inner.iter());
-        for (four, word) in octets.chunks_exact_mut(4).zip(words) {
-            four.copy_from_slice(&word.to_le_bytes());
-        }
+        octets[..16].copy_from_slice(self.outer.as_slice());
+        octets[16..].copy_from_slice(self.inner.as_slice());
         octets
     }
 
@@ -84,13 +82,15 @@ impl FromStr for CramSecret {
             kind,
             what: "not 64 hexadecimal digits",
         })?;
-        let mut words = octets
-            .chunks_exact(4)
-            .map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
-        let mut state = || Zeroizing::new(std::array::from_fn(|_| words.next().unwrap_or_default()));
-        let outer = state();
-        let inner = state();
-        Ok(Self { inner, outer })
+        let state = |octets: &[u8]| {
+            let mut state = State::default();
+            state.copy_from_slice(octets);
+            state
+        };
+        Ok(Self {
+            outer: state(&octets[..16]),
+            inner: state(&octets[16..]),
+        })
     }
 }
 

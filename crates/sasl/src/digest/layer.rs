@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::compute::{Hash, md5};
 use super::{BUFFER_MAX, Cipher, Protection};
-use crate::layer::{LayerError, SecurityLayer};
+use crate::layer::{LayerError, SecurityLayer, each_buffer};
 
 /// Octets of a buffer's length.
 const LENGTH: usize = 4;
@@ -261,19 +261,7 @@ impl SecurityLayer for DigestLayer {
     }
 
     fn unwrap(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, LayerError> {
-        let mut used = 0;
-        while let Some((length, rest)) = input[used..].split_first_chunk::<LENGTH>() {
-            let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-            if length > BUFFER_MAX {
-                return Err(LayerError::TooLong { limit: BUFFER_MAX });
-            }
-            let Some(buffer) = rest.get(..length) else {
-                break;
-            };
-            self.receive.unwrap(buffer, out)?;
-            used += LENGTH + length;
-        }
-        Ok(used)
+        each_buffer(input, BUFFER_MAX, |buffer| self.receive.unwrap(buffer, out))
     }
 }
 

@@ -1,11 +1,8 @@
 //! GSSAPI's security layers: each token behind its length (RFC 4752 section 3.3, RFC 4422 section 3.7).
 
 use super::{BUFFER_MAX, PIECE_MIN, Protection};
-use crate::layer::{LayerError, SecurityLayer};
+use crate::layer::{LayerError, SecurityLayer, each_buffer};
 use crate::security_context::SecurityContext;
-
-/// Octets of a token's length.
-const LENGTH: usize = 4;
 
 /// A layer of integrity or confidentiality.
 pub(super) struct GssapiLayer {
@@ -71,23 +68,14 @@ impl SecurityLayer for GssapiLayer {
     }
 
     fn unwrap(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, LayerError> {
-        let mut used = 0;
-        while let Some((length, rest)) = input[used..].split_first_chunk::<LENGTH>() {
-            let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-            if length > BUFFER_MAX {
-                return Err(LayerError::TooLong { limit: BUFFER_MAX });
-            }
-            let Some(token) = rest.get(..length) else {
-                break;
-            };
+        each_buffer(input, BUFFER_MAX, |token| {
             let opened = self.context.unwrap(token).map_err(|_| LayerError::Forged)?;
             // What was agreed to be encrypted and comes in clear was not sent by the peer.
             if self.confidential && !opened.confidential {
                 return Err(LayerError::Forged);
             }
             out.extend(opened.plain);
-            used += LENGTH + length;
-        }
-        Ok(used)
+            Ok(())
+        })
     }
 }

@@ -72,7 +72,7 @@ impl Session {
                 Said::Challenge(challenge) => {
                     self.reply(&format!("334 {}", wire::encode(&challenge)));
                     match self.line() {
-                        Some(line) if !wire::is_cancel(line.as_bytes()) => {
+                        Some(line) if line != "*" => {
                             message = Some(wire::decode(line.as_bytes()).expect("base64"));
                         }
                         _ => {

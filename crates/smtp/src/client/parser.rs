@@ -321,7 +321,9 @@ mod tests {
             let class = (code / 100) as u8;
             let status = (status && class != 3).then_some(Status(class, 7, 1));
             let reply = Reply::new(code, status, lines.join("\n"));
-            prop_assert_eq!(all(&[&reply.to_bytes()]), (vec![reply], None));
+            let mut octets = Vec::new();
+            reply.write_to(&mut octets);
+            prop_assert_eq!(all(&[&octets]), (vec![reply], None));
         }
 
         /// Noise is refused or waited for, never a panic.
