@@ -150,25 +150,34 @@ impl Deliverer {
     /// allows, and returns. Run it once.
     ///
     /// What is not delivered by then stays in the spool; close that afterwards, since outcomes are settled to the last moment.
+    ///
+    /// # Panics
+    ///
+    /// When a task that it cannot do without has panicked; what is under way is ended first, as for `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
         let core = &self.core;
         core.announce_waits();
         let subscription = core.deps.spool.subscribe();
-        let reader = tokio::spawn(intake::read(core.clone()));
-        let usher = tokio::spawn(usher::run(core.clone()));
+        // Until `stop`, so that an end of any of them is the end of all.
+        let mut helpers = tokio::task::JoinSet::new();
+        helpers.spawn(intake::read(core.clone()));
+        helpers.spawn(usher::run(core.clone()));
         let work = async {
             tokio::select! {
                 () = intake::listen(core.clone(), subscription) => {}
                 () = self.tidy() => {}
             }
         };
+        let mut fault = None;
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = work => {}
+            Some(ended) = helpers.join_next() => fault = ended.err(),
         }
         core.stop.cancel();
-        let _ = reader.await;
-        let _ = usher.await;
+        while let Some(ended) = helpers.join_next().await {
+            fault = fault.or(ended.err());
+        }
         for destination in core.destinations() {
             destination.clear();
         }
@@ -182,6 +191,9 @@ impl Deliverer {
         core.settling.close();
         if timeout(SETTLE_WAIT, core.settling.wait()).await.is_err() {
             tracing::warn!(target: "postern::spool", outcomes = core.settling.len(), "not settled");
+        }
+        if let Some(Ok(panic)) = fault.map(tokio::task::JoinError::try_into_panic) {
+            std::panic::resume_unwind(panic);
         }
     }
 
