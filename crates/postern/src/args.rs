@@ -22,6 +22,8 @@ pub(crate) use self::user::{AppPasswordCommand, ImportArgs};
 #[derive(Debug, Parser)]
 #[command(name = "postern", version = version::TEXT, propagate_version = true, after_help = exit::HELP, max_term_width = 110)]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -40,6 +42,8 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Checks the configuration and shows all mistakes at once
     Check(CheckArgs),
+    /// Shows the configuration that is in force
+    Config(ConfigArgs),
     /// Manages Postern's own users
     User(UserArgs),
     /// Shows who logs in, and how
@@ -106,8 +110,8 @@ pub(crate) struct ConfigArg {
 /// Whether a program reads the output.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct JsonArg {
-    /// Print JSON for programs
-    #[arg(long)]
+    /// Print JSON for programs; errors too
+    #[arg(long, global = true)]
     pub(crate) json: bool,
 }
 
@@ -163,6 +167,36 @@ pub(crate) struct CheckArgs {
     /// Do not ask directories and other servers
     #[arg(long)]
     pub(crate) offline: bool,
+}
+
+/// Arguments of `config`.
+#[derive(Args, Debug)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Shows every key with its value, in the form of a configuration file
+    ///
+    /// Asks the running server; where none runs, reads the file. Differences between the file and the running server are listed on
+    /// standard error. Passwords and other secrets are in files of their own and never shown.
+    Show(ConfigShowArgs),
+}
+
+/// Arguments of `config show`.
+#[derive(Args, Debug)]
+pub(crate) struct ConfigShowArgs {
+    #[command(flatten)]
+    pub(crate) listing: ListingArg,
+    /// Only what differs from the defaults
+    #[arg(long)]
+    pub(crate) changed: bool,
+    /// Read the file, even if a server runs
+    #[arg(long)]
+    pub(crate) file: bool,
 }
 
 /// Arguments of `user`.
@@ -436,9 +470,9 @@ pub(crate) enum QueueCommand {
     List {
         #[command(flatten)]
         filter: FilterArgs,
-        /// Most messages to list
-        #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
-        limit: u32,
+        /// List at most this many messages, and say if there are more
+        #[arg(long, value_name = "NUMBER")]
+        limit: Option<u32>,
         /// List the next hops of late instead, with their connections and last errors
         #[arg(long, conflicts_with_all = ["domain", "sender", "login", "held", "limit"])]
         destinations: bool,

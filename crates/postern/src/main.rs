@@ -29,8 +29,14 @@ use crate::exit::{Exit, Failure};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments(std::env::args_os())) {
+    let given = arguments(std::env::args_os());
+    let cli = match Cli::try_parse_from(&given) {
         Ok(cli) => cli,
+        Err(error) if error.use_stderr() && wants_json(&given) => {
+            let failure = Failure::new(Exit::Usage, error.to_string().trim_end());
+            let _ = output::print_json(&failure.as_json());
+            return Exit::Usage.into();
+        }
         Err(error) => {
             // Help and version come this way too; clap knows which stream is theirs.
             let _ = error.print();
@@ -41,10 +47,15 @@ fn main() -> ExitCode {
             };
         }
     };
+    if cli.json.json {
+        output::use_json();
+    }
     match run(cli.command) {
         Ok(()) => Exit::Ok.into(),
         Err(failure) => {
-            if !failure.message.is_empty() {
+            if !failure.message.is_empty() && output::is_json() {
+                let _ = output::print_json(&failure.as_json());
+            } else if !failure.message.is_empty() {
                 eprintln!("postern: {}", visible::lines(&failure.to_string()));
             }
             failure.exit.into()
@@ -61,6 +72,7 @@ fn run(command: Command) -> Result<(), Failure> {
             output::print(&made.announcement(false))
         }
         Command::Check(args) => commands::check::run(&args),
+        Command::Config(args) => commands::config::run(&args.command),
         Command::User(args) => commands::user::run(args),
         Command::Auth(args) => commands::auth::run(args),
         Command::Directories(args) => commands::directories::run(&args),
@@ -78,6 +90,12 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::ConfigurationReference => commands::generate::configuration_reference(),
         Command::LogReference { tables } => commands::generate::log_reference(tables.as_deref()),
     }
+}
+
+/// Whether a command line that makes no sense asks for JSON.
+fn wants_json(given: &[OsString]) -> bool {
+    let options = given.iter().take_while(|argument| *argument != "--");
+    options.into_iter().any(|argument| argument == "--json")
 }
 
 /// The arguments, where the classic name `mailq` stands for `postern queue list`.

@@ -1,6 +1,7 @@
 //! Output for people: tables, sizes, ages; colour on a terminal only.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
@@ -9,11 +10,36 @@ use serde::Serialize;
 use crate::exit::{Exit, Failure};
 use crate::visible;
 
+/// Whether programs read the output: `--json`.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// Has everything printed as JSON from now on.
+pub(crate) fn use_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+/// Whether everything is printed as JSON.
+pub(crate) fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
+/// Says what was done; with `--json` as `{ "done": "…" }`. For commands whose result is no more than that.
+///
+/// # Errors
+///
+/// As [`print`].
+pub(crate) fn say(text: &str) -> Result<(), Failure> {
+    match is_json() {
+        true => print_json(&serde_json::json!({ "done": text })),
+        false => print(text),
+    }
+}
+
 /// Prints one line or several.
 ///
 /// # Errors
 ///
-/// Standard output is closed or full.
+/// Standard output is closed or full. Where whoever reads, such as `head`, has seen enough, the command ends there, and well.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     let mut write = || {
@@ -24,8 +50,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         out.flush()
     };
     match write() {
-        // Whoever reads, such as `head`, has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::silent(Exit::Ok)),
         Err(error) => Err(Failure::io("cannot write to standard output", &error)),
         Ok(()) => Ok(()),
     }
@@ -36,6 +61,19 @@ pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<(), Failure
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::from_error(Exit::Software, "cannot print JSON", &error))?;
     print(&visible::json(&text))
+}
+
+/// Prints one element of a list of JSON, behind `[` or `,`.
+pub(crate) fn print_part<T: Serialize>(before: &str, value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| Failure::from_error(Exit::Software, "cannot print JSON", &error))?;
+    let text = visible::json(&text);
+    let mut out = io::stdout().lock();
+    match write!(out, "{before}\n  {text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::silent(Exit::Ok)),
+        Err(error) => Err(Failure::io("cannot write to standard output", &error)),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Prints an aligned table; the columns named in `right` are numbers, those in `whole` are never broken, however narrow
@@ -61,6 +99,109 @@ pub(crate) fn print_table(
         _ => as_table(&head, right, whole, &rows, columns),
     };
     print(&text)
+}
+
+/// Columns of the terminal behind standard output; none where it is a pipe or file.
+pub(crate) fn terminal_width() -> Option<usize> {
+    match io::stdout().is_terminal() {
+        true => Some(Table::new().width().map_or(80, usize::from)),
+        false => None,
+    }
+}
+
+/// A table of one line a row, in as many columns as there are. Pages of a long listing have the same widths.
+pub(crate) struct Lines {
+    head: Vec<String>,
+    right: Vec<usize>,
+    /// Columns that are cut where there is too little room, each with the least that is left of it.
+    cut: Vec<(usize, usize)>,
+    widths: Vec<usize>,
+    columns: Option<usize>,
+}
+
+impl Lines {
+    /// For a terminal of so many columns, or for a pipe, where nothing is cut. Columns in `right` are numbers.
+    pub(crate) fn new(
+        head: &[&str],
+        right: &[usize],
+        cut: &[(usize, usize)],
+        columns: Option<usize>,
+    ) -> Self {
+        Self {
+            head: head.iter().map(|title| title.to_uppercase()).collect(),
+            right: right.to_vec(),
+            cut: cut.to_vec(),
+            widths: Vec::new(),
+            columns,
+        }
+    }
+
+    /// The next rows as text; above the first ones the head.
+    pub(crate) fn page(&mut self, rows: &[Vec<String>]) -> String {
+        let rows: Vec<Vec<String>> = rows
+            .iter()
+            .map(|row| row.iter().map(|cell| visible::line(cell).into_owned()).collect())
+            .collect();
+        let first = self.widths.is_empty();
+        if first {
+            self.widths = self.fitted(&rows);
+        }
+        let head = first.then_some(&self.head);
+        let lines = head.into_iter().chain(&rows).map(|row| self.line(row));
+        lines.collect()
+    }
+
+    /// Widths that fit: what may be cut gives way, the widest first.
+    fn fitted(&self, rows: &[Vec<String>]) -> Vec<usize> {
+        let widest = |index: usize| {
+            let cells = std::iter::once(&self.head).chain(rows);
+            cells
+                .map(|row| row[index].chars().count())
+                .max()
+                .unwrap_or_default()
+        };
+        let mut widths: Vec<usize> = (0..self.head.len()).map(widest).collect();
+        let Some(columns) = self.columns else {
+            return widths;
+        };
+        let gaps = GAP * self.head.len().saturating_sub(1);
+        loop {
+            let total: usize = widths.iter().sum::<usize>() + gaps;
+            let may_give = self.cut.iter().filter(|(index, least)| widths[*index] > *least);
+            match may_give.max_by_key(|(index, _)| widths[*index]) {
+                Some((index, _)) if total > columns => widths[*index] -= 1,
+                _ => return widths,
+            }
+        }
+    }
+
+    fn line(&self, row: &[String]) -> String {
+        let mut line = String::new();
+        for (index, cell) in row.iter().enumerate() {
+            let width = self.widths[index];
+            let cell = match self.columns.is_some() && self.cut.iter().any(|(cut, _)| *cut == index) {
+                true => shorten(cell, width),
+                false => cell.clone(),
+            };
+            let blanks = " ".repeat(width.saturating_sub(cell.chars().count()));
+            match self.right.contains(&index) {
+                true => line.push_str(&(blanks + &cell)),
+                false => line.push_str(&(cell + &blanks)),
+            }
+            line.push_str(&" ".repeat(GAP));
+        }
+        line.truncate(line.trim_end().len());
+        line.push('\n');
+        line
+    }
+}
+
+/// The first letters of a text, with a mark where some are left out.
+pub(crate) fn shorten(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// Letters that a column of text needs at least to be read.
@@ -160,6 +301,17 @@ pub(crate) fn size(octets: u64) -> String {
     }
 }
 
+/// A length of time for people, in its largest unit: `3d`, `23h`, `2m`, `4s`.
+pub(crate) fn brief(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    match seconds {
+        86_400.. => format!("{}d", seconds / 86_400),
+        3_600.. => format!("{}h", seconds / 3_600),
+        60.. => format!("{}m", seconds / 60),
+        _ => format!("{seconds}s"),
+    }
+}
+
 /// A length of time for people, in its two largest units: `3d 4h`, `2m 10s`, `4s`.
 pub(crate) fn span(seconds: i64) -> String {
     let seconds = seconds.max(0);
@@ -210,6 +362,43 @@ mod tests {
     }
 
     #[test]
+    fn lines_fit_or_are_not_cut() {
+        let rows = vec![
+            vec![
+                "0CN5C48CM0000".to_owned(),
+                "9".to_owned(),
+                "a-long-name@sender.example".to_owned(),
+                "held".to_owned(),
+            ],
+            vec![
+                "0CN5C48CM0001".to_owned(),
+                "10".to_owned(),
+                "b@c.example".to_owned(),
+                "due now".to_owned(),
+            ],
+        ];
+        let lines = |columns| Lines::new(&["id", "n", "from", "state"], &[1], &[(2, 8)], columns);
+        assert_eq!(
+            lines(Some(40)).page(&rows),
+            "\
+ID              N  FROM          STATE
+0CN5C48CM0000   9  a-long-name…  held
+0CN5C48CM0001  10  b@c.example   due now
+"
+        );
+        let mut pipe = lines(None);
+        assert!(pipe.page(&rows).contains("  a-long-name@sender.example  held\n"));
+        assert!(
+            !pipe.page(&rows).contains("ID"),
+            "the head stands above the first page alone"
+        );
+        assert!(
+            lines(Some(20)).page(&rows).contains("  a-long-…  held\n"),
+            "so much is always left"
+        );
+    }
+
+    #[test]
     fn sizes() {
         #[rustfmt::skip]
         let cases = [
@@ -218,6 +407,19 @@ mod tests {
         ];
         for (octets, want) in cases {
             assert_eq!(size(octets), want);
+        }
+    }
+
+    #[test]
+    fn brief_spans() {
+        for (seconds, want) in [
+            (-5, "0s"),
+            (59, "59s"),
+            (119, "1m"),
+            (7_199, "1h"),
+            (172_800, "2d"),
+        ] {
+            assert_eq!(brief(seconds), want);
         }
     }
 

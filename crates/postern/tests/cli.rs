@@ -146,6 +146,16 @@ fn check_warns_of_what_does_not_answer() {
         text.contains("ldap://127.0.0.1:1/ does not answer") && text.contains("saslauthd does not answer"),
         "{text}"
     );
+    let config = fs::read_to_string(site.path("postern.toml")).unwrap();
+    for (problem, key) in [("the LDAP server", "servers = "), ("saslauthd", "socket = ")] {
+        let problems = value["problems"].as_array().unwrap();
+        let found = problems
+            .iter()
+            .find(|one| one["problem"].as_str().unwrap().starts_with(problem))
+            .unwrap();
+        let line = usize::try_from(found["line"].as_u64().unwrap()).unwrap();
+        assert!(config.lines().nth(line - 1).unwrap().starts_with(key), "{found}");
+    }
     let value = site.json(&["check", "--offline", "--json"]);
     assert!(!value["problems"].to_string().contains("does not answer"));
 }
@@ -283,6 +293,83 @@ fn an_empty_queue_can_be_asked_in_every_way() {
         String::from_utf8_lossy(&output.stdout).contains("the queue is empty"),
         "{output:?}"
     );
+}
+
+#[test]
+fn errors_are_json_where_that_is_asked_for() {
+    let site = Site::new(CONFIG);
+    #[rustfmt::skip]
+    let cases: &[(&str, &[&str], u64)] = &[
+        ("no server",              &["status", "--json"],                                69),
+        ("no such user",           &["user", "show", "nobody@example.org", "--json"],    1),
+        ("a wrong command line",   &["queue", "lits", "--json"],                         64),
+        ("before the subcommand",  &["--json", "reload"],                                69),
+        ("no configuration",       &["--json", "check", "--config", "nowhere.toml"],     78),
+    ];
+    for (shows, arguments, exit) in cases {
+        let output = site.run(arguments);
+        assert_eq!(
+            u64::try_from(output.status.code().unwrap()).unwrap(),
+            *exit,
+            "{shows}"
+        );
+        let value: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{shows}: {output:?}"));
+        if value["problems"].is_null() {
+            assert_eq!(value["exit"], *exit, "{shows}: {value}");
+            assert!(
+                value["error"].as_str().is_some_and(|text| !text.is_empty()),
+                "{shows}: {value}"
+            );
+        }
+    }
+    let added = site.json(&["user", "add", "ann@example.org", "--generate", "--json"]);
+    assert!(
+        added["password"]
+            .as_str()
+            .is_some_and(|password| password.len() >= 8),
+        "{added}"
+    );
+    assert!(site.json(&["user", "disable", "ann@example.org", "--json"])["done"].is_string());
+}
+
+#[test]
+fn the_configuration_is_shown() {
+    let site = Site::new(&format!("include = \"conf.d\"\n{CONFIG}"));
+    fs::create_dir(site.path("conf.d")).unwrap();
+    fs::write(site.path("conf.d/limits.toml"), "[limits]\nrecipients = 200\n").unwrap();
+    let changed = site.ok(&["config", "show", "--changed"]);
+    assert!(
+        changed.starts_with("# as written in ") && changed.contains("no server runs"),
+        "{changed}"
+    );
+    assert!(changed.contains("[limits]\nrecipients = 200 # "), "{changed}");
+    assert!(!changed.contains("message_size_limit"), "{changed}");
+    assert!(
+        site.ok(&["config", "show"])
+            .contains("message_size_limit = \"25 MiB\"")
+    );
+    let list = site.json(&["config", "show", "--changed", "--json"]);
+    let of = |key: &str| {
+        list.as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["key"] == key)
+            .cloned()
+    };
+    let recipients = of("recipients").unwrap();
+    assert!(
+        recipients["file"]
+            .as_str()
+            .unwrap()
+            .ends_with("conf.d/limits.toml"),
+        "{recipients}"
+    );
+    assert_eq!(
+        (&recipients["value"], &recipients["line"]),
+        (&200.into(), &2.into())
+    );
+    assert_eq!(of("message_size_limit"), None);
 }
 
 #[test]

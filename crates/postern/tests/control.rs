@@ -172,6 +172,67 @@ fn the_log_goes_to_a_file_and_is_rotated() {
 }
 
 #[test]
+fn what_is_in_force_is_what_the_server_has_read() {
+    let site = Site::new();
+    let (first, second) = (free_port(), free_port());
+    let include = |more: &str| {
+        site.config(&[first], more);
+        let text = read(&site.path("postern.toml"));
+        fs::write(site.path("postern.toml"), format!("include = \"conf.d\"\n{text}")).unwrap();
+    };
+    fs::create_dir(site.path("conf.d")).unwrap();
+    include("");
+    let server = site.start();
+    wait_for_greeting(first);
+    let show = || {
+        let output = site.run(&["config", "show", "--changed"]);
+        assert!(output.status.success(), "{output:?}");
+        let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+        (text(output.stdout), text(output.stderr))
+    };
+    let (shown, differs) = show();
+    assert!(shown.starts_with("# in force in the running server"), "{shown}");
+    assert_eq!(differs, "");
+
+    // A fragment that is new, a changed limit, and a key that only a restart changes.
+    let listener = format!("[[listener]]\naddress = \"127.0.0.1:{second}\"\n");
+    fs::write(site.path("conf.d/more.toml"), listener).unwrap();
+    include("[limits]\nrecipients = 200\n[spool]\nreaders = 2\n");
+    let (shown, differs) = show();
+    assert!(!shown.contains("recipients"), "not in force yet: {shown}");
+    for line in [
+        "+ [limits] recipients = 200",
+        "+ [spool] readers = 2",
+        "+ [[listener]] 2: address",
+    ] {
+        assert!(differs.contains(line), "{line}: {differs}");
+    }
+    assert!(site.run(&["reload"]).status.success());
+    wait_for_greeting(second);
+    let (shown, differs) = show();
+    assert!(
+        shown.contains("recipients = 200") && shown.contains("more.toml:2"),
+        "{shown}"
+    );
+    assert!(
+        differs.contains("+ [spool] readers = 2") && !differs.contains("recipients"),
+        "{differs}"
+    );
+
+    // A mistake in a fragment is told with its place, and changes nothing.
+    fs::write(site.path("conf.d/wrong.toml"), "\n[lmits]\n").unwrap();
+    let refused = site.run(&["reload"]);
+    assert!(!refused.status.success());
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        told.contains("conf.d/wrong.toml:2: unknown key `lmits`"),
+        "{told}"
+    );
+    assert!(Client::connect(second).is_ok());
+    assert!(server.terminate().success());
+}
+
+#[test]
 fn a_change_that_needs_a_restart_is_said() {
     let site = Site::new();
     let port = free_port();

@@ -47,6 +47,7 @@ pub(super) fn lift(
 ) -> Result<(), Failure> {
     let lifted: Changed = ask(&Request::Unbar { login, network }, config)?;
     match lifted.changed {
+        1.. if output::is_json() => output::print_json(&lifted),
         0 => Err(Failure::new(
             Exit::No,
             "no such bar; `postern auth bars` shows those that there are",

@@ -123,7 +123,7 @@ fn issue(asked: Issue) -> Result<(), Failure> {
     };
     let saved = credentials.save(&certificate, &key, passphrase.as_ref(), existing);
     saved.map_err(|error| failure(&error))?;
-    output::print(&format!("made {} and {}", certificate.display(), key.display()))
+    output::say(&format!("made {} and {}", certificate.display(), key.display()))
 }
 
 /// Whether a certificate file is an earlier work of this authority, and may be renewed.

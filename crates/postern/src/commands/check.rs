@@ -2,6 +2,7 @@
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,14 @@ use nix::unistd::geteuid;
 use postern_directory::{Directories, DirectorySettings, DovecotPlace, Environment, FindServers, UserStore};
 use postern_net::resolver::Resolver;
 use postern_oauth::verify::Verifier;
+use postern_policy::route::{Hop, HopHost, Target};
 use postern_spool::Aside;
 use serde::Serialize;
 
 use crate::args::CheckArgs;
 use crate::config::checked::ListenerConfig;
 use crate::config::checked::directories::NOBODY_TELLS;
-use crate::config::problem::{JsonProblem, Problems};
+use crate::config::problem::{JsonProblem, Problems, Span};
 use crate::config::{Config, Libraries, Report, Source};
 use crate::exit::{Exit, Failure, chain};
 use crate::rights::Groups;
@@ -103,11 +105,12 @@ fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
     let is_public = |listener: &ListenerConfig| !listener.address.ip().is_loopback();
     if serves_as_root(&config) && config.listeners.iter().any(is_public) {
         let title = "whoever finds a fault in the server will be root";
-        found.warning(None, title, "", ROOT_SERVES);
+        found.warning(config.places.user(), title, "serves as root", ROOT_SERVES);
     }
     check_access::look(&config, named.is_some(), offline, &mut found);
     check_directories(&config, offline, &mut found);
     check_providers(&config, offline, &mut found);
+    check_hosts(&config, offline, &mut found);
     check_aliases(&config, offline, &mut found);
     check_aside(&config, &mut found);
     report.extend(found);
@@ -133,9 +136,9 @@ fn check_aliases(config: &Config, offline: bool, found: &mut Problems) {
     let nobody = config.directories.is_empty() && config.aliases.is_empty() && !config.receive.accept_unknown;
     if nobody && !relay.local_domains.is_empty() {
         found.warning(
-            None,
+            config.places.local_domains(),
             "there are local domains, and neither a directory nor aliases say who has a mailbox",
-            "",
+            "who has a mailbox here?",
             "add a [[directory]] or `aliases`; until then all mail for them but the postmaster's is refused",
         );
     }
@@ -156,15 +159,16 @@ fn check_aliases(config: &Config, offline: bool, found: &mut Problems) {
     broken.truncate(BROKEN_SHOWN);
     for (alias, target) in broken {
         found.warning(
-            None,
-            format!("the alias {alias:?} leads to {target}, which nobody has"),
-            "",
+            config.places.aliases(),
+            format!("the alias {alias:?} leads to {target}, which does not exist"),
+            "in this file",
             "add the user, or correct the aliases; mail for it goes to the other targets, or is refused if there is none",
         );
     }
     if more > 0 {
-        let title = format!("{more} more targets of aliases are nobody's");
-        found.warning(None, title, "", "correct those above, and look again");
+        let title = format!("{more} more targets of aliases do not exist");
+        let remedy = "correct those above, and check again";
+        found.warning(config.places.aliases(), title, "in this file", remedy);
     }
 }
 
@@ -183,12 +187,12 @@ fn check_providers(config: &Config, offline: bool, found: &mut Problems) {
     for health in runtime.block_on(verifier.look()) {
         if let Some(problem) = health.problem {
             found.warning(
-                None,
+                config.places.provider(&health.issuer),
                 format!(
                     "the provider of tokens {} cannot be used now: {problem}",
                     health.issuer
                 ),
-                "",
+                "asked just now",
                 "until it can, logins by its tokens are told to try again later",
             );
         }
@@ -237,23 +241,34 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
     if let Ok(Err(error)) = opened {
         found.error(None, chain(&error), "", "correct the [[directory]]");
     }
-    for directory in &config.directories {
+    for (number, directory) in config.directories.iter().enumerate() {
+        let table = config.places.directory(number);
+        let place = |path: &Path| config.places.path(path).or_else(|| table.clone());
         match directory {
-            DirectorySettings::Users(users) => check_users(&users.database, found),
+            DirectorySettings::Users(users) => check_users(&users.database, place(&users.database), found),
             _ if offline => {}
             DirectorySettings::Ldap(ldap) => {
-                ldap.servers.iter().for_each(|url| check_ldap(url, found));
-                ask(directory, config, found);
+                for url in &ldap.servers {
+                    check_ldap(url, config.places.server(url), found);
+                }
+                ask(directory, table, config, found);
             }
-            DirectorySettings::Sql(_) => ask(directory, config, found),
-            DirectorySettings::Dovecot(dovecot) => check_dovecot(&dovecot.place, found),
+            DirectorySettings::Sql(_) => ask(directory, table, config, found),
+            DirectorySettings::Dovecot(dovecot) => {
+                let at = match &dovecot.place {
+                    DovecotPlace::Path(path) => place(path),
+                    DovecotPlace::Server(server) => config.places.server(server).or(table),
+                };
+                check_dovecot(&dovecot.place, at, found);
+            }
             DirectorySettings::Pam(pam) => {
                 if let Err(error) = UnixStream::connect(&pam.socket) {
                     let title = format!(
                         "PAM's helper does not answer at {}: {error}",
                         pam.socket.display()
                     );
-                    found.warning(None, title, "", "start `postern pam-helper`, or correct `socket`");
+                    let remedy = "start `postern pam-helper`, or correct `socket`";
+                    found.warning(place(&pam.socket), title, UNANSWERED, remedy);
                 }
             }
             DirectorySettings::Saslauthd(saslauthd) => {
@@ -263,9 +278,9 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
                         saslauthd.socket.display()
                     );
                     found.warning(
-                        None,
+                        place(&saslauthd.socket),
                         title,
-                        "",
+                        UNANSWERED,
                         "start saslauthd, or correct `socket`; its folder is given to it with -m",
                     );
                 }
@@ -274,28 +289,31 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
     }
 }
 
-fn check_dovecot(place: &DovecotPlace, found: &mut Problems) {
+/// The label of what did not answer.
+const UNANSWERED: &str = "asked just now";
+
+fn check_dovecot(place: &DovecotPlace, at: Option<Span>, found: &mut Problems) {
     let answers = match place {
         DovecotPlace::Path(path) => UnixStream::connect(path).map(drop),
         DovecotPlace::Server(server) => TcpStream::connect(server).map(drop),
     };
     if let Err(error) = answers {
         found.warning(
-            None,
+            at,
             format!("Dovecot does not answer at {place}: {error}"),
-            "",
+            UNANSWERED,
             "start Dovecot, or correct the place: a `unix_listener` of its `service auth` that Postern may connect to",
         );
     }
 }
 
-fn check_users(database: &std::path::Path, found: &mut Problems) {
+fn check_users(database: &Path, at: Option<Span>, found: &mut Problems) {
     let none = "`postern user add LOGIN` makes the first one";
     if !database.exists() {
         found.warning(
-            None,
+            at,
             format!("there are no users yet: {} does not exist", database.display()),
-            "",
+            "nobody can log in",
             none,
         );
         return;
@@ -316,21 +334,59 @@ fn check_users(database: &std::path::Path, found: &mut Problems) {
     }
     match opened.and_then(|store| store.list()) {
         Ok(users) if users.is_empty() => {
-            found.warning(
-                None,
-                format!("there are no users in {}", database.display()),
-                "",
-                none,
-            );
+            let title = format!("there are no users in {}", database.display());
+            found.warning(at, title, "nobody can log in", none);
         }
         Ok(_) => {}
         Err(error) if error.is_damage() => found.error(
-            None,
+            at,
             format!("{} is damaged: {error}", database.display()),
             "until it is replaced, logins of own users are answered 454",
             "start the server again, which keeps what can be read, or put a backup in its place while it is stopped",
         ),
-        Err(error) => found.error(None, chain(&error), "", "see above"),
+        Err(error) => found.error(
+            at,
+            chain(&error),
+            "cannot be used",
+            "correct the path, or the rights to the file",
+        ),
+    }
+}
+
+/// Looks up the names of hosts that mail is handed to. A name that is not there delays mail for days, and then it bounces.
+fn check_hosts(config: &Config, offline: bool, found: &mut Problems) {
+    let (Ok(resolver), false) = (Resolver::new(&config.resolver), offline) else {
+        return;
+    };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return;
+    };
+    let routes = &config.deliver.routes;
+    let targets = routes
+        .rules
+        .iter()
+        .map(|rule| &rule.target)
+        .chain([&routes.local]);
+    let mut asked: Vec<&Hop> = Vec::new();
+    for target in targets {
+        let Target::Hosts { via, .. } = target else {
+            continue;
+        };
+        for hop in via {
+            let HopHost::Name(name) = &hop.host else { continue };
+            if asked.contains(&hop) {
+                continue;
+            }
+            asked.push(hop);
+            if let Err(error) = runtime.block_on(resolver.addresses(name)) {
+                found.warning(
+                    config.places.hop(hop),
+                    format!("the name {name} has no address: {}", chain(&error)),
+                    "asked just now",
+                    "correct the name, or its records in DNS; mail for it waits until it has an address, and then bounces",
+                );
+            }
+        }
     }
 }
 
@@ -344,7 +400,7 @@ fn environment(config: &Config) -> Environment {
 }
 
 /// Asks for a login that nobody has, which shows mistakes in queries, names and passwords too.
-fn ask(directory: &DirectorySettings, config: &Config, found: &mut Problems) {
+fn ask(directory: &DirectorySettings, table: Option<Span>, config: &Config, found: &mut Problems) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return;
     };
@@ -357,15 +413,15 @@ fn ask(directory: &DirectorySettings, config: &Config, found: &mut Problems) {
     });
     if let Some((_, reason)) = status.and_then(|status| status.last_error) {
         found.warning(
-            None,
-            format!("a directory cannot be asked: {reason}"),
-            "",
+            table,
+            format!("this directory cannot be asked: {reason}"),
+            UNANSWERED,
             "start it, or correct the [[directory]]; until then logins are told to try again later",
         );
     }
 }
 
-fn check_ldap(url: &str, found: &mut Problems) {
+fn check_ldap(url: &str, at: Option<Span>, found: &mut Problems) {
     let (port, rest) = match (url.strip_prefix("ldap://"), url.strip_prefix("ldaps://")) {
         (Some(rest), _) => (389, rest),
         (_, Some(rest)) => (636, rest),
@@ -392,9 +448,9 @@ fn check_ldap(url: &str, found: &mut Problems) {
     });
     if let Err(error) = reached {
         found.warning(
-            None,
+            at,
             format!("the LDAP server {url} does not answer: {error}"),
-            "",
+            UNANSWERED,
             "logins go to the next server meanwhile; without any they are told to try again later",
         );
     }

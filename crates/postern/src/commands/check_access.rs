@@ -10,7 +10,7 @@ use nix::unistd::{AccessFlags, Uid, access, geteuid, getgid};
 use postern_policy::route::{Hop, HopHost, Target};
 
 use crate::config::Config;
-use crate::config::checked::{SocketPlace, before_placeholders};
+use crate::config::checked::{Places, SocketPlace, before_placeholders};
 use crate::config::problem::Problems;
 use crate::log::Target as LogTarget;
 use crate::rights::Account;
@@ -24,6 +24,7 @@ struct Look<'a> {
     user: String,
     /// Whether the sockets for neighbours are made by root, before it becomes this user.
     root_binds: bool,
+    places: &'a Places,
     found: &'a mut Problems,
 }
 
@@ -32,6 +33,7 @@ pub(super) fn look(config: &Config, root_binds: bool, offline: bool, found: &mut
     let mut look = Look {
         user: Account::of(geteuid(), getgid()).to_string(),
         root_binds,
+        places: &config.places,
         found,
     };
     look.state_dir(&config.state_dir);
@@ -62,22 +64,24 @@ impl Look<'_> {
         let Some(found) = self.metadata(path, STATE) else {
             return;
         };
-        let shown = path.display();
+        let (shown, at) = (path.display(), self.places.path(path));
         if !found.is_dir() {
-            let title = format!("the state directory {shown} is no folder");
+            let title = format!("the state directory {shown} is not a folder");
             return self
                 .found
-                .error(None, title, "", "move it away, or correct `state_dir`");
+                .error(at, title, "a file", "move it away, or correct `state_dir`");
         }
         let owner = Uid::from_raw(found.uid());
         if !geteuid().is_root() && owner != geteuid() {
             let title = format!("the state directory {shown} belongs to {}", name_of(owner));
             let remedy = format!("chown -R {} {shown}", self.user);
-            return self.found.error(None, title, "", remedy);
+            return self.found.error(at, title, "of another user", remedy);
         }
         if !may(path, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
             let title = format!("{} may not write to the state directory {shown}", self.user);
-            return self.found.error(None, title, "", format!("chmod u+rwx {shown}"));
+            return self
+                .found
+                .error(at, title, "not writable", format!("chmod u+rwx {shown}"));
         }
         // A command that root has run by hand may have left files of its own.
         let entries = fs::read_dir(path)
@@ -102,7 +106,7 @@ impl Look<'_> {
                     name_of(owner)
                 );
                 let remedy = format!("chown -R {0} {shown} && chmod -R u+rwX {shown}", self.user);
-                return self.found.error(None, title, "", remedy);
+                return self.found.error(at, title, "what is in it", remedy);
             }
         }
     }
@@ -117,7 +121,8 @@ impl Look<'_> {
         if !fits {
             let title = format!("{} may not write to the log {}", self.user, file.display());
             let remedy = format!("chown {} {}", self.user, folder.display());
-            self.found.error(None, title, "", remedy);
+            self.found
+                .error(self.places.path(file), title, "not writable", remedy);
         }
     }
 
@@ -133,7 +138,8 @@ impl Look<'_> {
             self.user,
             folder.display()
         );
-        self.found.error(None, title, "", remedy);
+        self.found
+            .error(self.places.path(path), title, "not writable", remedy);
     }
 
     /// The folder of all mailboxes, or mailboxes in a folder of somebody else's.
@@ -143,15 +149,15 @@ impl Look<'_> {
             // Made at the first delivery.
             return;
         }
-        let Some(found) = self.metadata(&folder, "the folder of the mailboxes") else {
+        let Some(found) = self.metadata_of(&folder, pattern, "the folder of the mailboxes") else {
             return;
         };
-        let shown = folder.display();
+        let (shown, at) = (folder.display(), self.places.path(pattern));
         if !found.is_dir() {
-            let title = format!("the folder of the mailboxes, {shown}, is no folder");
+            let title = format!("the folder of the mailboxes, {shown}, is not a folder");
             return self
                 .found
-                .error(None, title, "", "move it away, or correct `maildir`");
+                .error(at, title, "a file", "move it away, or correct `maildir`");
         }
         let all = AccessFlags::W_OK | AccessFlags::X_OK;
         if may(&folder, all) {
@@ -165,15 +171,11 @@ impl Look<'_> {
             .flatten()
             .take(ENTRIES_MAX);
         if mailboxes.into_iter().any(|mailbox| may(&mailbox.path(), all)) {
-            self.found.warning(
-                None,
-                format!("{title}, and to some of those that are there"),
-                "",
-                remedy,
-            );
+            let title = format!("{title}, nor write to some of those that are there");
+            self.found.warning(at, title, "not writable", remedy);
         } else {
-            self.found
-                .error(None, format!("{title}, nor write to one"), "", remedy);
+            let title = format!("{title}, nor write to any");
+            self.found.error(at, title, "not writable", remedy);
         }
     }
 
@@ -199,11 +201,18 @@ impl Look<'_> {
             _ => "start the server behind it, or correct the path; mail waits meanwhile".to_owned(),
         };
         let title = format!("{} does not answer: {error}", path.display());
-        self.found.warning(None, title, "", remedy);
+        self.found
+            .warning(self.places.hop(hop), title, "asked just now", remedy);
     }
 
     /// What is at a path. What is missing is made by the server, where its user may.
     fn metadata(&mut self, path: &Path, what: &str) -> Option<fs::Metadata> {
+        self.metadata_of(path, path, what)
+    }
+
+    /// The same for a path that follows from one in the file.
+    fn metadata_of(&mut self, path: &Path, named: &Path, what: &str) -> Option<fs::Metadata> {
+        let at = self.places.path(named);
         let error = match fs::metadata(path) {
             Ok(found) => return Some(found),
             Err(error) => error,
@@ -212,7 +221,7 @@ impl Look<'_> {
         if error.kind() != io::ErrorKind::NotFound {
             let title = format!("{} cannot look at {what}, {shown}: {error}", self.user);
             let remedy = "correct the path, or let this user enter the folders on the way there";
-            self.found.error(None, title, "", remedy);
+            self.found.error(at, title, "out of reach", remedy);
             return None;
         }
         let above = path.ancestors().skip(1).find(|folder| folder.exists());
@@ -220,7 +229,7 @@ impl Look<'_> {
         if !(may_make || self.root_binds && what == STATE) {
             let title = format!("{what} {shown} does not exist, and {} may not make it", self.user);
             let remedy = format!("mkdir -p {shown} && chown {} {shown}", self.user);
-            self.found.warning(None, title, "", remedy);
+            self.found.warning(at, title, "missing", remedy);
         }
         None
     }

@@ -7,6 +7,7 @@ mod auth_token;
 pub(crate) mod cert;
 pub(crate) mod check;
 mod check_access;
+pub(crate) mod config;
 pub(crate) mod directories;
 pub(crate) mod generate;
 pub(crate) mod login;
@@ -26,7 +27,7 @@ use std::path::Path;
 use nix::unistd::User;
 use postern_directory::DirectorySettings;
 
-use crate::config::{self, Config, Report, Source, Written};
+use crate::config::{Config, Report, Source, Written, load};
 use crate::control::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::rights::Account;
@@ -64,8 +65,7 @@ pub(crate) fn written(path: &Path) -> Result<Written, Failure> {
 
 /// Reads and checks the configuration, as whoever runs the command; mistakes are shown.
 pub(crate) fn checked(path: &Path) -> Result<Config, Failure> {
-    let loaded = config::load(path);
-    loaded
+    load(path)
         .map(|(config, _)| config)
         .map_err(|report| refused(&report, path))
 }

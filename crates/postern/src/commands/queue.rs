@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -15,7 +17,7 @@ use crate::config::Written;
 use crate::control::client::Client;
 use crate::control::protocol::{
     Changed, Listing, MessageLine, MessageView, Operation, RecipientView, RecoveredLine, Request, Status,
-    Which,
+    Totals, Which,
 };
 use crate::control::queue::{self, OperationError};
 use crate::exit::{Exit, Failure, chain};
@@ -26,6 +28,9 @@ const PAGE: u32 = 1_000;
 
 /// How long a command may take before a sign of life is shown.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How often that sign turns.
+const TICK: Duration = Duration::from_millis(120);
 
 /// Does what was asked.
 pub(crate) fn run(args: QueueArgs) -> Result<(), Failure> {
@@ -176,26 +181,44 @@ fn spool_failure(error: &SpoolError) -> Failure {
     Failure::new(exit, chain(error))
 }
 
-/// A turning sign on the terminal while a command takes its time.
+/// A turning sign on the terminal when a command takes its time.
 struct Waiting {
-    bar: Option<ProgressBar>,
+    done: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Waiting {
     fn begin() -> Self {
-        let bar = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
-        if let Some(bar) = &bar {
-            bar.set_message("working");
-            bar.enable_steady_tick(PATIENCE);
+        if !std::io::stderr().is_terminal() {
+            return Self {
+                done: None,
+                thread: None,
+            };
         }
-        Self { bar }
+        let (done, ended) = mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            if ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            let bar = ProgressBar::new_spinner();
+            bar.set_message("working");
+            bar.enable_steady_tick(TICK);
+            let _ = ended.recv();
+            bar.finish_and_clear();
+        });
+        Self {
+            done: Some(done),
+            thread: Some(thread),
+        }
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        drop(self.done.take());
+        // What is printed next comes behind what the sign has cleared.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }
@@ -215,50 +238,77 @@ fn which(ids: &[String], filter: &FilterArgs) -> Which {
     }
 }
 
-fn list(queue: &mut Queue, filter: &FilterArgs, limit: u32, json: bool) -> Result<(), Failure> {
-    let mut all = Listing::default();
+/// Lists the queue a page at a time, whole unless there is a limit.
+fn list(queue: &mut Queue, filter: &FilterArgs, limit: Option<u32>, json: bool) -> Result<(), Failure> {
+    let columns = output::terminal_width();
+    let mut lines = listing(columns);
+    let (mut after, mut shown) = (None, 0_u32);
+    let mut end = if json { "[" } else { "" };
     loop {
-        let left = limit.saturating_sub(u32::try_from(all.messages.len()).unwrap_or(u32::MAX));
-        let after = all.messages.last().map(|message| message.id.clone());
+        let left = limit.map_or(PAGE, |limit| limit.saturating_sub(shown).min(PAGE));
         let operation = Operation::List {
             filter: which(&[], filter),
-            after,
-            limit: left.min(PAGE),
+            after: after.take(),
+            limit: left,
         };
         let page: Listing = read(queue.ask(operation)?)?;
-        let empty = page.messages.is_empty();
-        all.messages.extend(page.messages);
-        all.more = page.more;
-        all.totals = page.totals;
-        if !all.more || empty || all.messages.len() >= limit as usize {
-            break;
+        if json {
+            for message in &page.messages {
+                output::print_part(end, message)?;
+                end = ",";
+            }
+        } else if !page.messages.is_empty() {
+            let now = Timestamp::now();
+            let rows: Vec<_> = page
+                .messages
+                .iter()
+                .map(|message| row(message, now, columns))
+                .collect();
+            output::print(&lines.page(&rows))?;
         }
+        shown = shown.saturating_add(u32::try_from(page.messages.len()).unwrap_or(u32::MAX));
+        after = page.messages.last().map(|message| message.id.clone());
+        let more = page.more && after.is_some();
+        if more && limit.is_none_or(|limit| shown < limit) {
+            continue;
+        }
+        if !json {
+            return print_totals(&page.totals, u64::from(shown), more);
+        }
+        if more {
+            eprintln!("postern: there are more messages than the limit of {shown}");
+        }
+        return output::print(if end == "[" { "[]" } else { "\n]" });
     }
-    if json {
-        return output::print_json(&all.messages);
-    }
-    print_listing(&all)
 }
 
-fn print_listing(listing: &Listing) -> Result<(), Failure> {
-    let now = Timestamp::now();
-    let totals = listing.totals;
-    if totals.messages == 0 {
+/// The columns of the listing. A pipe and a wide terminal have the last answer too.
+fn listing(columns: Option<usize>) -> output::Lines {
+    let head = ["id", "age", "size", "from", "to", "state", "last answer"];
+    let cut = [(3, 12), (4, 12), (6, 12)];
+    match has_answers(columns) {
+        true => output::Lines::new(&head, &[1, 2], &cut, columns),
+        false => output::Lines::new(&head[..6], &[1, 2], &cut[..2], columns),
+    }
+}
+
+/// Columns of a terminal that has room for answers of hosts.
+const WIDE: usize = 120;
+
+fn has_answers(columns: Option<usize>) -> bool {
+    columns.is_none_or(|columns| columns >= WIDE)
+}
+
+fn print_totals(totals: &Totals, shown: u64, more: bool) -> Result<(), Failure> {
+    if totals.messages == 0 && shown == 0 {
         return output::print("the queue is empty");
     }
-    if listing.messages.is_empty() {
+    if shown == 0 {
         return output::print(&format!(
             "none of the {} in the queue",
             plural(totals.messages, "message")
         ));
     }
-    let rows = listing.messages.iter().map(|message| row(message, now)).collect();
-    output::print_table(
-        &["id", "age", "size", "from", "to", "next try", "state"],
-        &[1, 2],
-        &[0, 1, 2, 5],
-        rows,
-    )?;
     let mut held = if totals.held > 0 {
         format!(", {} held", totals.held)
     } else {
@@ -267,11 +317,10 @@ fn print_listing(listing: &Listing) -> Result<(), Failure> {
     if totals.damaged > 0 {
         held.push_str(&format!(", {} damaged", totals.damaged));
     }
-    let shown = listing.messages.len() as u64;
-    let part = if shown < totals.messages {
-        format!("{shown} of ")
-    } else {
-        String::new()
+    let part = match (more, shown < totals.messages) {
+        (true, _) => format!("the first {shown} of "),
+        (false, true) => format!("{shown} of "),
+        (false, false) => String::new(),
     };
     output::print(&format!(
         "{part}{} for {}, {}{held}",
@@ -279,6 +328,9 @@ fn print_listing(listing: &Listing) -> Result<(), Failure> {
         plural(totals.recipients, "recipient"),
         output::size(totals.size),
     ))?;
+    if more {
+        output::print("there are more: leave out --limit to list them all")?;
+    }
     if totals.unreadable > 0 {
         output::print(&format!(
             "the queue's database could not be read {}: see the log, and look at the disk",
@@ -288,25 +340,14 @@ fn print_listing(listing: &Listing) -> Result<(), Failure> {
     Ok(())
 }
 
-fn row(message: &MessageLine, now: Timestamp) -> Vec<String> {
+fn row(message: &MessageLine, now: Timestamp, columns: Option<usize>) -> Vec<String> {
     let more = match message.open {
         0 | 1 => String::new(),
         open => format!(" +{}", open - 1),
     };
-    let next = match (&message.hold, message.next_due.as_second() - now.as_second()) {
-        (Some(_), _) if message.damaged.is_some() => "damaged".to_owned(),
-        (Some(_), _) => "held".to_owned(),
-        (None, ..=0) => "now".to_owned(),
-        (None, wait) => format!("in {}", output::span(wait)),
-    };
-    let state = match (&message.hold, message.last_reply.as_str()) {
-        (Some(hold), _) => hold.clone(),
-        (None, "") => "not tried yet".to_owned(),
-        (None, reply) => shorten(reply, 60),
-    };
-    vec![
+    let mut row = vec![
         message.id.clone(),
-        output::span(now.as_second() - message.received_at.as_second()),
+        output::brief(now.as_second() - message.received_at.as_second()),
         output::size(message.size),
         if message.sender.is_empty() {
             "<>".to_owned()
@@ -314,17 +355,24 @@ fn row(message: &MessageLine, now: Timestamp) -> Vec<String> {
             message.sender.clone()
         },
         format!("{}{more}", message.first_recipient),
-        next,
-        state,
-    ]
+        state(message, now),
+    ];
+    if has_answers(columns) {
+        let answer = message.hold.as_deref().unwrap_or(&message.last_reply);
+        row.push(answer.lines().collect::<Vec<_>>().join(" "));
+    }
+    row
 }
 
-fn shorten(text: &str, most: usize) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    if line.chars().count() <= most {
-        return line.to_owned();
+/// `held`, `damaged`, `new`, `due`, or when it is tried again.
+fn state(message: &MessageLine, now: Timestamp) -> String {
+    match (&message.hold, message.next_due.as_second() - now.as_second()) {
+        (Some(_), _) if message.damaged.is_some() => "damaged".to_owned(),
+        (Some(_), _) => "held".to_owned(),
+        (None, ..=0) if message.attempts == 0 => "new".to_owned(),
+        (None, ..=0) => "due".to_owned(),
+        (None, wait) => format!("deferred {}", output::brief(wait)),
     }
-    line.chars().take(most - 1).chain(['…']).collect()
 }
 
 fn show(queue: &mut Queue, id: String, json: bool) -> Result<(), Failure> {
@@ -486,7 +534,9 @@ fn destination_row(one: &Value, now: Timestamp) -> Vec<String> {
     let paused = paused
         .map(|until| until.as_second() - now.as_second())
         .filter(|wait| *wait > 0);
-    let error = one["last_error"][1].as_str().map(|error| shorten(error, 60));
+    let error = one["last_error"][1]
+        .as_str()
+        .map(|error| output::shorten(error, 60));
     let login = login_text(&one["login"], now);
     vec![
         text("destination"),
@@ -534,7 +584,7 @@ fn login_text(login: &Value, now: Timestamp) -> String {
         None => {}
     }
     if let Some(problem) = token["problem"].as_str() {
-        text.push_str(&format!(" ({})", shorten(problem, 60)));
+        text.push_str(&format!(" ({})", output::shorten(problem, 60)));
     }
     text
 }
@@ -570,5 +620,70 @@ fn plural(count: u64, what: &str) -> String {
         0 => format!("no {what}s"),
         1 => format!("1 {what}"),
         _ => format!("{count} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(hold: Option<&str>, damaged: bool, wait: i64, attempts: u32) -> MessageLine {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        MessageLine {
+            id: "0CN5C48CM0000".into(),
+            sender: "somebody.with-a-long-name@sender.example".into(),
+            received_at: Timestamp::from_second(1_000_000 - 90_000).unwrap(),
+            size: 10_200_000,
+            recipients: 3,
+            open: 3,
+            first_recipient: "somebody-else.with-a-long-name@recipient.example".into(),
+            next_due: now.checked_add(jiff::SignedDuration::from_secs(wait)).unwrap(),
+            attempts,
+            last_reply: "451 4.7.1 greylisted\nplease come back later".into(),
+            hold: hold.map(str::to_owned),
+            damaged: damaged.then(|| "sum".to_owned()),
+            login: None,
+        }
+    }
+
+    #[test]
+    fn states() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows       the message                                  state
+            ("never tried",              message(None, false, 0, 0),                  "new"),
+            ("tried, and due again",     message(None, false, -5, 2),                 "due"),
+            ("tried again later",        message(None, false, 400, 2),                "deferred 6m"),
+            ("held",                     message(Some("by root"), false, 400, 0),      "held"),
+            ("held for its damage",      message(Some("by Postern"), true, 0, 0),      "damaged"),
+        ];
+        for (shows, message, want) in cases {
+            assert_eq!(state(&message, now), want, "{shows}");
+        }
+    }
+
+    /// 80 columns hold a message on one line; a pipe gets everything.
+    #[test]
+    fn a_message_is_one_line() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let page = |columns| {
+            let rows = [row(&message(None, false, 86_400 * 40, 2), now, columns)];
+            listing(columns).page(&rows)
+        };
+        for columns in [80, 100, 120, 200] {
+            let text = page(Some(columns));
+            assert_eq!(text.lines().count(), 2, "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= columns), "{text}");
+            assert!(text.contains("deferred 40d"), "{text}");
+        }
+        let piped = page(None);
+        for whole in [
+            "somebody.with-a-long-name@sender.example",
+            "somebody-else.with-a-long-name@recipient.example +2",
+            "451 4.7.1 greylisted please come back later",
+        ] {
+            assert!(piped.contains(whole), "{piped}");
+        }
     }
 }

@@ -23,16 +23,16 @@ pub(crate) fn run(args: SessionsArgs) -> Result<(), Failure> {
         }
         SessionsCommand::End { filter, json, .. } => {
             let ended: Changed = ask(&Request::EndSessions(which(filter)), &args.config)?;
-            if json.json {
-                output::print_json(&ended)?;
-            }
             match ended.changed {
-                0 if json.json => Err(Failure::silent(Exit::No)),
+                0 if json.json => {
+                    output::print_json(&ended)?;
+                    Err(Failure::silent(Exit::No))
+                }
                 0 => Err(Failure::new(
                     Exit::No,
                     "no such session; `postern sessions list` shows those that there are",
                 )),
-                _ if json.json => Ok(()),
+                _ if json.json => output::print_json(&ended),
                 many => output::print(&counted(many)),
             }
         }
@@ -47,7 +47,8 @@ pub(super) fn recheck(written: &Written) -> Result<(), Failure> {
     };
     let ended = client.ask(&Request::RecheckLogins).ok();
     match ended.and_then(|value| serde_json::from_value::<Changed>(value).ok()) {
-        Some(Changed { changed }) if changed > 0 => output::print(&counted(changed)),
+        // With --json the result of the command stands alone.
+        Some(Changed { changed }) if changed > 0 && !output::is_json() => output::print(&counted(changed)),
         _ => Ok(()),
     }
 }

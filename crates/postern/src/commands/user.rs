@@ -131,18 +131,21 @@ pub(super) fn failure(error: &UserError) -> Failure {
 
 pub(super) fn done(result: Result<(), UserError>, message: &str) -> Result<(), Failure> {
     result.map_err(|error| failure(&error))?;
-    output::print(message)
+    output::say(message)
 }
 
 /// Says what was done; a password that was made up is shown once.
 fn announce(message: &str, password: &password::Password) -> Result<(), Failure> {
-    if password.made_up {
+    if password.made_up && output::is_json() {
+        let secret = password.secret.expose_secret();
+        output::print_json(&serde_json::json!({ "done": message, "password": secret }))
+    } else if password.made_up {
         output::print(&format!(
             "{message}\npassword: {}",
             password.secret.expose_secret()
         ))
     } else {
-        output::print(message)
+        output::say(message)
     }
 }
 

@@ -85,7 +85,7 @@ pub(crate) fn run(store: &UserStore, command: AppPasswordCommand) -> Result<(), 
             store
                 .revoke_app_password(&login, &label)
                 .map_err(|error| failure(&error))?;
-            output::print(&format!("revoked the app password {:?} of {login}", label.trim()))
+            output::say(&format!("revoked the app password {:?} of {login}", label.trim()))
         }
     }
 }

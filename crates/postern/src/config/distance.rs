@@ -14,7 +14,7 @@ pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
     known
         .into_iter()
         .filter_map(|word| {
-            let (other, distance) = (plain(word), edits(&wanted, &plain(word)));
+            let (other, distance) = (plain(word), strsim::osa_distance(&wanted, &plain(word)));
             match distance {
                 near if near <= bound => Some((near, word)),
                 far if holds(&other) => Some((letters + far, word)),
@@ -23,27 +23,6 @@ pub(crate) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
-}
-
-/// The number of edits between two words, a swap of neighbours being one (optimal string alignment).
-fn edits(left: &str, right: &str) -> usize {
-    let left: Vec<char> = left.chars().collect();
-    let right: Vec<char> = right.chars().collect();
-    let mut before: Vec<usize> = vec![0; right.len() + 1];
-    let mut above: Vec<usize> = (0..=right.len()).collect();
-    for (i, &l) in left.iter().enumerate() {
-        let mut row = vec![i + 1; right.len() + 1];
-        for (j, &r) in right.iter().enumerate() {
-            let replace = above[j] + usize::from(l != r);
-            row[j + 1] = replace.min(above[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && l == right[j - 1] && left[i - 1] == r {
-                row[j + 1] = row[j + 1].min(before[j - 1] + 1);
-            }
-        }
-        before = above;
-        above = row;
-    }
-    above[right.len()]
 }
 
 #[cfg(test)]
@@ -74,19 +53,6 @@ mod tests {
         ];
         for (shows, typed, want) in cases {
             assert_eq!(nearest(typed, known), want, "{shows}");
-        }
-    }
-
-    #[test]
-    fn edits_are_counted() {
-        for (left, right, count) in [
-            ("", "", 0),
-            ("", "ab", 2),
-            ("ab", "ba", 1),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!(edits(left, right), count, "{left} {right}");
-            assert_eq!(edits(right, left), count, "{right} {left}");
         }
     }
 }

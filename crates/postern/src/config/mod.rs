@@ -5,26 +5,30 @@
 
 pub(crate) mod checked;
 mod distance;
+mod document;
 pub(crate) mod file;
+mod include;
 pub(crate) mod kinds;
 pub(crate) mod manual;
 pub(crate) mod problem;
 pub(crate) mod read;
 pub(crate) mod reference;
+mod shown;
+mod sources;
+mod stumbles;
 
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
-
 pub(crate) use self::checked::{Config, Paths};
+pub(crate) use self::include::{Gate, Refusal};
 pub(crate) use self::problem::Report;
+pub(crate) use self::shown::Shown;
 
+use self::document::Document;
 use self::file::Postern;
+use self::include::Gathered;
 use self::problem::Problems;
-use self::read::{Entries, Reader, Table};
-
-/// Largest configuration file that is read.
-const FILE_MAX: u64 = 4 << 20;
+use crate::rights;
 
 /// Reads and checks a configuration file. The report that comes with a configuration holds warnings only.
 ///
@@ -44,23 +48,32 @@ pub(crate) enum Libraries {
     Leave,
 }
 
-/// The text of a configuration file. It is read once, so that what is checked as one user and used as another is the same.
+/// The texts of a configuration. They are read once, so that what is checked as one user and used as another is the same.
 pub(crate) struct Source {
-    path: PathBuf,
-    text: String,
+    gathered: Gathered,
+    /// The folder that relative paths start at, in fragments too: a table means the same in each file.
+    base: PathBuf,
 }
 
 impl Source {
-    /// Reads the file.
+    /// Reads the file and what it includes. Root reads no fragment that others can write, as it reads no such file.
     ///
     /// # Errors
     ///
-    /// It cannot be read, or is no text.
+    /// The file cannot be read, or is no text.
     pub(crate) fn read(path: &Path) -> Result<Self, Report> {
-        Ok(Self {
-            path: path.to_owned(),
-            text: read_text(path)?,
-        })
+        Self::read_by(path, &believed)
+    }
+
+    /// The same, by the leave of `gate` for each fragment and folder of fragments.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::read`].
+    pub(crate) fn read_by(path: &Path, gate: Gate<'_>) -> Result<Self, Report> {
+        let base = folder_of(path);
+        let gathered = include::gather(path, &base, gate)?;
+        Ok(Self { gathered, base })
     }
 
     /// What is written, not checked against the world: `user add` comes before the first start, when not all is there.
@@ -69,19 +82,21 @@ impl Source {
     ///
     /// What is wrong with the text itself.
     pub(crate) fn written(&self) -> Result<Written, Report> {
-        let mut problems = Problems::default();
-        let document = read(&self.text, &folder_of(&self.path), &mut problems);
-        explain_stumbles(&self.text, &document.stumbles, &mut problems);
-        let report = problems.into_report(&self.path, &self.text);
+        let (document, mut problems) = self.document();
+        self.explain(&document, &mut problems);
+        let report = problems.into_report(&self.gathered.sources);
         if report.has_errors() {
-            Err(report)
-        } else {
-            Ok(Written {
-                path: self.path.clone(),
-                file: document.file,
-                named: document.paths,
-            })
+            return Err(report);
         }
+        let sources = &self.gathered.sources;
+        Ok(Written {
+            path: sources.main().to_owned(),
+            file: document.file,
+            named: document.paths.into_iter().map(|at| at.value).collect(),
+            fragments: sources.paths().skip(1).map(Path::to_owned).collect(),
+            folders: self.gathered.folders.clone(),
+            shown: document.shown.located(sources),
+        })
     }
 
     /// What is meant, checked against the world as it looks to whoever runs this.
@@ -90,16 +105,43 @@ impl Source {
     ///
     /// See [`load`].
     pub(crate) fn check(&self, libraries: Libraries) -> Result<(Config, Report), Report> {
-        let mut problems = Problems::default();
-        let document = read(&self.text, &folder_of(&self.path), &mut problems);
-        let checked = checked::check(&self.path, &document.file, libraries, &mut problems);
-        explain_stumbles(&self.text, &document.stumbles, &mut problems);
-        let report = problems.into_report(&self.path, &self.text);
+        let sources = &self.gathered.sources;
+        let (document, mut problems) = self.document();
+        let checked = checked::check(sources.main(), &document, libraries, &mut problems);
+        self.explain(&document, &mut problems);
+        let report = problems.into_report(sources);
         match checked {
-            Some(config) if !report.has_errors() => Ok((config, report)),
+            Some(config) if !report.has_errors() => Ok((
+                Config {
+                    shown: document.shown.located(sources),
+                    ..config
+                },
+                report,
+            )),
             _ => Err(report),
         }
     }
+
+    fn document(&self) -> (Document, Problems) {
+        let mut problems = self.gathered.problems.clone();
+        let document = document::read(&self.gathered.sources, &self.base, &mut problems);
+        (document, problems)
+    }
+
+    fn explain(&self, document: &Document, problems: &mut Problems) {
+        stumbles::explain(self.gathered.sources.whole(), &document.stumbles, problems);
+    }
+}
+
+/// Whether whoever runs this may believe a fragment.
+pub(crate) fn believed(fragment: &Path) -> Result<(), Refusal> {
+    rights::believe(fragment).map_err(|failure| {
+        let (title, remedy) = failure.message.split_once('\n').unwrap_or((&failure.message, ""));
+        Refusal {
+            title: title.to_owned(),
+            remedy: remedy.to_owned(),
+        }
+    })
 }
 
 /// A configuration that was read, but not checked against the world.
@@ -108,6 +150,10 @@ pub(crate) struct Written {
     file: Postern,
     /// Every path in it.
     named: Vec<PathBuf>,
+    /// The files that it includes, and the folders that it includes all of.
+    fragments: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+    shown: Shown,
 }
 
 impl Written {
@@ -118,7 +164,19 @@ impl Written {
 
     /// The places in the file system that the server uses.
     pub(crate) fn paths(&self) -> Paths {
-        Paths::of(&self.path, &self.file, &self.named)
+        let mut paths = Paths::of(&self.path, &self.file, &self.named);
+        let real = self
+            .fragments
+            .iter()
+            .filter_map(|file| file.canonicalize().ok())
+            .map(|file| folder_of(&file));
+        paths.read.extend(self.folders.iter().cloned().chain(real));
+        paths
+    }
+
+    /// Every key with its value.
+    pub(crate) fn shown(&self) -> &Shown {
+        &self.shown
     }
 
     /// The file of Postern's own users.
@@ -157,137 +215,12 @@ impl Written {
     }
 }
 
-fn read_text(path: &Path) -> Result<String, Report> {
-    let unreadable = |title: String, remedy: &str| Report::unreadable(path, title, remedy);
-    let size = std::fs::metadata(path).map(|metadata| metadata.len());
-    if size.is_ok_and(|size| size > FILE_MAX) {
-        return Err(unreadable(
-            "the file is larger than 4 MiB".into(),
-            "this is no configuration file",
-        ));
-    }
-    let bytes = std::fs::read(path).map_err(|error| {
-        let (what, remedy) = match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                ("not found".to_owned(), "`postern init` makes one; --config FILE names another")
-            }
-            std::io::ErrorKind::PermissionDenied => (
-                "permission denied".to_owned(),
-                "run this as root or as the user of the server, or let this user read the file and enter its folders",
-            ),
-            _ => (error.to_string(), "name the configuration file with --config FILE"),
-        };
-        unreadable(format!("cannot read the configuration: {what}"), remedy)
-    })?;
-    String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
-            .iter()
-            .filter(|b| **b == b'\n')
-            .count()
-            + 1;
-        unreadable(format!("line {line} is not UTF-8"), "save the file as UTF-8")
-    })
-}
-
 /// The folder that relative paths start at.
 fn folder_of(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     absolute
         .parent()
         .map_or_else(|| PathBuf::from("/"), Path::to_path_buf)
-}
-
-/// A text that was read against the tables of keys.
-struct Document {
-    file: Postern,
-    /// Every path in it, as it is opened.
-    paths: Vec<PathBuf>,
-    /// Where it is no TOML.
-    stumbles: Vec<toml::de::Error>,
-}
-
-/// Reads the text against the tables of keys; where it is no TOML, reading goes on behind it.
-fn read(text: &str, base: &Path, problems: &mut Problems) -> Document {
-    let (document, stumbles) = DeTable::parse_recoverable(text);
-    let mut reader = Reader {
-        base,
-        problems,
-        everywhere,
-        paths: Vec::new(),
-    };
-    let file = Entries::new(document.get_ref(), None, String::new(), &mut reader).read_all();
-    Document {
-        file,
-        paths: reader.paths,
-        stumbles,
-    }
-}
-
-/// Adds what is no TOML to the problems, in place of the problems that come from it.
-fn explain_stumbles(text: &str, errors: &[toml::de::Error], problems: &mut Problems) {
-    let broken: Vec<_> = errors.iter().filter_map(toml::de::Error::span).collect();
-    problems.without_consequences(text, &broken);
-    for (error, lines) in first_of_each_run(text, errors) {
-        let more = match lines {
-            1 => String::new(),
-            _ => format!("; {} lines below it make no sense because of that", lines - 1),
-        };
-        problems.error(
-            error.span(),
-            format!("not TOML: {}", error.message()),
-            format!("here{more}"),
-            "texts stand in quotes, lists in brackets: `key = \"text\"`, `key = [\"a\", \"b\"]`",
-        );
-    }
-}
-
-/// The first syntax error of each line, and of lines that follow one another the first one, with their number: a quote or
-/// bracket that is left open makes all below it wrong.
-fn first_of_each_run<'e>(text: &str, errors: &'e [toml::de::Error]) -> Vec<(&'e toml::de::Error, usize)> {
-    let line_of = |error: &toml::de::Error| {
-        let at = error.span().map_or(0, |span| span.start).min(text.len());
-        text.as_bytes()[..at].iter().filter(|b| **b == b'\n').count()
-    };
-    let mut sorted: Vec<_> = errors.iter().map(|error| (line_of(error), error)).collect();
-    sorted.sort_by_key(|(line, error)| (*line, error.span().map_or(0, |span| span.start)));
-    let mut runs: Vec<(&toml::de::Error, usize)> = Vec::new();
-    let mut last = None;
-    for (line, error) in sorted {
-        match (last, runs.last_mut()) {
-            (Some(before), Some(_)) if line == before => {}
-            (Some(before), Some((_, lines))) if line == before + 1 => *lines += 1,
-            _ => runs.push((error, 1)),
-        }
-        last = Some(line);
-    }
-    runs
-}
-
-/// Every key with the table that it belongs to.
-fn everywhere() -> Vec<(&'static str, String)> {
-    fn collect(keys: Vec<read::KeyInfo>, header: &str, into: &mut Vec<(&'static str, String)>) {
-        for key in keys {
-            into.push((key.name, header.to_owned()));
-            let Some(below) = key.below else { continue };
-            let place = read::Place {
-                table: header.to_owned(),
-                key: key.name.to_owned(),
-                example: String::new(),
-                element: false,
-            };
-            let inner = place.header(below.repeated);
-            for shape in below.shapes {
-                let inner = match shape.chosen_by {
-                    Some(word) => format!("{inner} of kind {word:?}"),
-                    None => inner.clone(),
-                };
-                collect(shape.keys, &inner, into);
-            }
-        }
-    }
-    let mut all = Vec::new();
-    collect(Postern::keys(), "", &mut all);
-    all
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! What is wrong with a configuration file, and how it is shown.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
+use super::sources::Sources;
 use crate::visible;
 
-/// A place in the text of the file, in octets.
+/// A place in the texts of a configuration, in octets from the start of the first file.
 pub(crate) type Span = Range<usize>;
 
 /// Whether Postern refuses to run with it.
@@ -37,7 +38,7 @@ pub(crate) struct Problem {
 }
 
 /// Collects mistakes, so that one does not hide the next.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Problems {
     list: Vec<Problem>,
 }
@@ -120,7 +121,7 @@ impl Problems {
     }
 
     /// All of them in the order of the file, those about the whole file last.
-    pub(crate) fn into_report(mut self, path: &Path, text: &str) -> Report {
+    pub(crate) fn into_report(mut self, sources: &Sources) -> Report {
         self.list.sort_by_key(|problem| {
             problem
                 .span
@@ -128,18 +129,16 @@ impl Problems {
                 .map_or((usize::MAX, 0), |span| (span.start, span.end))
         });
         Report {
-            path: path.to_path_buf(),
-            text: text.to_owned(),
+            sources: sources.clone(),
             problems: self.list,
         }
     }
 }
 
-/// The mistakes of one file together with its text.
+/// The mistakes of a configuration together with its texts.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
-    path: PathBuf,
-    text: String,
+    sources: Sources,
     problems: Vec<Problem>,
 }
 
@@ -160,7 +159,7 @@ impl Report {
     pub(crate) fn unreadable(path: &Path, title: String, remedy: &str) -> Self {
         let mut problems = Problems::default();
         problems.error(None, title, "", remedy);
-        problems.into_report(path, "")
+        problems.into_report(&Sources::of(path, ""))
     }
 
     /// Whether there is anything that forbids to run.
@@ -228,16 +227,15 @@ impl Report {
             Renderer::plain()
         };
         let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(width);
-        let path = self.path.display().to_string();
         let mut out = String::new();
         for problem in &self.problems {
-            out.push_str(&renderer.render(&[self.group(problem, &path)]));
+            out.push_str(&renderer.render(&[self.group(problem)]));
             out.push_str("\n\n");
         }
         out
     }
 
-    fn group<'a>(&'a self, problem: &'a Problem, path: &'a str) -> Group<'a> {
+    fn group<'a>(&'a self, problem: &'a Problem) -> Group<'a> {
         let level = match problem.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -246,24 +244,31 @@ impl Report {
         let help = Level::HELP.message(visible::lines(&problem.remedy));
         match &problem.span {
             Some(span) => {
+                let at = self.sources.locate(span);
                 let pointer = AnnotationKind::Primary
-                    .span(clamp(span, &self.text))
+                    .span(at.span)
                     .label(visible::lines(&problem.label));
+                let path = at.path.display().to_string();
                 title
-                    .element(Snippet::source(self.text.as_str()).path(path).annotation(pointer))
+                    .element(Snippet::source(at.text).path(path).annotation(pointer))
                     .element(help)
             }
-            None => title.element(annotate_snippets::Origin::path(path)).element(help),
+            None => {
+                let path = self.sources.main().display().to_string();
+                title.element(annotate_snippets::Origin::path(path)).element(help)
+            }
         }
     }
 
     /// One line a mistake, for the log: `postern.toml:12: unknown key … (did you mean …?)`.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (Severity, String)> + '_ {
         self.problems.iter().map(|problem| {
-            let path = self.path.display();
-            let place = match self.position(problem) {
-                Some((line, _)) => format!("{path}:{line}"),
-                None => path.to_string(),
+            let place = match &problem.span {
+                Some(span) => {
+                    let at = self.sources.locate(span);
+                    format!("{}:{}", at.path.display(), at.line)
+                }
+                None => self.sources.main().display().to_string(),
             };
             (
                 problem.severity,
@@ -281,41 +286,21 @@ impl Report {
         self.problems
             .iter()
             .map(|problem| {
-                let position = self.position(problem);
+                let at = problem.span.as_ref().map(|span| self.sources.locate(span));
                 JsonProblem {
                     severity: problem.severity,
-                    file: self.path.display().to_string(),
-                    line: position.map(|(line, _)| line),
-                    column: position.map(|(_, column)| column),
-                    text: problem.span.as_ref().and_then(|span| self.text.get(span.clone())),
+                    file: at
+                        .as_ref()
+                        .map_or(self.sources.main(), |at| at.path)
+                        .display()
+                        .to_string(),
+                    line: at.as_ref().map(|at| at.line),
+                    column: at.as_ref().map(|at| at.column),
+                    text: at.as_ref().map(|at| &at.text[at.span.clone()]),
                     problem: &problem.title,
                     remedy: &problem.remedy,
                 }
             })
             .collect()
     }
-
-    /// Line and column of a mistake, both from 1; columns count characters.
-    fn position(&self, problem: &Problem) -> Option<(usize, usize)> {
-        let start = clamp(problem.span.as_ref()?, &self.text).start;
-        let before = &self.text[..start];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Some((
-            before.matches('\n').count() + 1,
-            before[line_start..].chars().count() + 1,
-        ))
-    }
-}
-
-/// The span moved inside the text and onto character borders.
-fn clamp(span: &Span, text: &str) -> Span {
-    let down = |mut at: usize| {
-        at = at.min(text.len());
-        while !text.is_char_boundary(at) {
-            at -= 1;
-        }
-        at
-    };
-    let start = down(span.start);
-    start..down(span.end).max(start)
 }

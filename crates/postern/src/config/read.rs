@@ -11,12 +11,20 @@ use toml::de::{DeTable, DeValue};
 
 use super::distance::nearest;
 use super::problem::{Problems, Span};
+use super::shown::{Shown, ShownKey, toml_of};
 
 /// A value and where it was written; without a place it is the default.
 #[derive(Clone, Debug)]
 pub(crate) struct At<T> {
     pub(crate) value: T,
     pub(crate) span: Option<Span>,
+}
+
+/// The same value, wherever it is written.
+impl<T: PartialEq> PartialEq for At<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
 }
 
 impl<T> Deref for At<T> {
@@ -30,7 +38,7 @@ impl<T> Deref for At<T> {
 /// What may stand after the `=` of a key.
 pub(crate) trait Kind {
     /// What the program gets.
-    type Value;
+    type Value: PartialEq;
 
     /// The kind in words for the documentation and for errors: "duration, 1s to 1h".
     fn describe(&self) -> String;
@@ -100,7 +108,7 @@ impl Presence {
 }
 
 /// A table as [`table!`] declares it.
-pub(crate) trait Table: Sized {
+pub(crate) trait Table: PartialEq + Sized {
     const NAMES: &'static [&'static str];
     fn about() -> String;
     fn keys() -> Vec<KeyInfo>;
@@ -175,7 +183,9 @@ pub(crate) struct Reader<'a> {
     /// Lists every key of every table, as (name, table in TOML form), for keys that stand in the wrong one.
     pub(crate) everywhere: fn() -> Vec<(&'static str, String)>,
     /// Every path that was read, as the program opens it.
-    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) paths: Vec<At<PathBuf>>,
+    /// The tables that are being read, each below the one before it; at the end the whole document.
+    pub(crate) shown: Vec<Shown>,
 }
 
 impl Reader<'_> {
@@ -219,10 +229,21 @@ impl Reader<'_> {
     }
 
     /// The path as the program opens it: relative ones start at the configuration file.
-    pub(crate) fn resolve(&mut self, path: &str) -> PathBuf {
+    pub(crate) fn resolve(&mut self, path: &str, span: Span) -> PathBuf {
         let path = self.base.join(path);
-        self.paths.push(path.clone());
+        self.paths.push(At {
+            value: path.clone(),
+            span: Some(span),
+        });
         path
+    }
+
+    /// Ends the table that is being read: it becomes part of the one around it.
+    fn close_table(&mut self) {
+        if let [.., around, inner] = self.shown.as_mut_slice() {
+            around.tables.push(std::mem::take(inner));
+            self.shown.pop();
+        }
     }
 }
 
@@ -254,20 +275,49 @@ impl<'e, 'a> Entries<'e, 'a> {
 
     /// Reads all keys of `T`, then complains of those that `T` does not have.
     pub(crate) fn read_all<T: Table>(mut self) -> T {
+        self.reader.shown.push(Shown::of(&self.header));
         let read = T::read(&mut self);
         self.refuse_unknown(T::NAMES.to_vec());
+        self.reader.close_table();
         read
     }
 
     /// The same for a table with one more key, which was looked at already.
     pub(crate) fn read_all_but<T: Table>(mut self, chosen_by: &'static str) -> T {
+        self.reader.shown.push(Shown::of(&self.header));
+        if let Some(value) = self.table.get(chosen_by) {
+            let (value, span) = (toml_of(value.get_ref()), value.span());
+            self.show(chosen_by, Some(value), None, true, Some(span));
+        }
         let read = T::read(&mut self);
         self.refuse_unknown(
             std::iter::once(chosen_by)
                 .chain(T::NAMES.iter().copied())
                 .collect(),
         );
+        self.reader.close_table();
         read
+    }
+
+    /// Keeps what is in force, to be shown.
+    fn show(
+        &mut self,
+        key: &str,
+        value: Option<String>,
+        absent: Option<&str>,
+        changed: bool,
+        span: Option<Span>,
+    ) {
+        if let Some(table) = self.reader.shown.last_mut() {
+            table.keys.push(ShownKey {
+                key: key.to_owned(),
+                value,
+                absent: absent.map(str::to_owned),
+                changed,
+                place: None,
+                span,
+            });
+        }
     }
 
     /// The value of a key with a default; the default too when what is written is no good.
@@ -277,13 +327,30 @@ impl<'e, 'a> Entries<'e, 'a> {
         kind: &K,
         text: &'static str,
     ) -> At<K::Value> {
-        match self.find(name, kind, Presence::Default(text)) {
-            Some(at) => at,
-            None => At {
-                value: from_text(kind, text, self.reader.base).expect("a test reads every default"),
-                span: None,
-            },
+        let place = self.place(name, kind, Presence::Default(text));
+        let (usual, below) =
+            from_text(kind, text, place, self.reader.base).expect("a test reads every default");
+        let found = self.find(name, kind, Presence::Default(text));
+        if kind.below().is_none() {
+            let written = self.table.get(name).map(|value| toml_of(value.get_ref()));
+            let changed = found.as_ref().is_some_and(|at| at.value != usual);
+            let span = found.as_ref().and_then(|at| at.span.clone());
+            self.show(
+                name,
+                Some(written.unwrap_or_else(|| text.to_owned())),
+                None,
+                changed,
+                span,
+            );
+        } else if found.is_none()
+            && let Some(table) = self.reader.shown.last_mut()
+        {
+            table.tables.extend(below);
         }
+        found.unwrap_or(At {
+            value: usual,
+            span: None,
+        })
     }
 
     /// The value of a key that may be left out.
@@ -294,7 +361,23 @@ impl<'e, 'a> Entries<'e, 'a> {
         example: &'static str,
         absent: &'static str,
     ) -> Option<At<K::Value>> {
-        self.find(name, kind, Presence::Optional(example, absent))
+        let found = self.find(name, kind, Presence::Optional(example, absent));
+        self.show_written(name, kind, absent);
+        found
+    }
+
+    /// Keeps a key without a default, to be shown.
+    fn show_written<K: Kind>(&mut self, name: &str, kind: &K, absent: &str) {
+        if kind.below().is_some() {
+            return;
+        }
+        let written = self
+            .table
+            .get(name)
+            .map(|value| (toml_of(value.get_ref()), value.span()));
+        let changed = written.is_some();
+        let (value, span) = written.unzip();
+        self.show(name, value, Some(absent), changed, span);
     }
 
     /// The value of a key that must be there. `None` after the mistake was noted.
@@ -316,12 +399,13 @@ impl<'e, 'a> Entries<'e, 'a> {
             );
             return None;
         }
-        self.find(name, kind, Presence::Required(example))
+        let found = self.find(name, kind, Presence::Required(example));
+        self.show_written(name, kind, "it is needed");
+        found
     }
 
-    fn find<K: Kind>(&mut self, name: &'static str, kind: &K, presence: Presence) -> Option<At<K::Value>> {
-        let value = self.table.get(name)?;
-        let place = Place {
+    fn place<K: Kind>(&self, name: &str, kind: &K, presence: Presence) -> Place {
+        Place {
             table: self.header.clone(),
             key: name.to_owned(),
             example: match presence.example() {
@@ -329,7 +413,12 @@ impl<'e, 'a> Entries<'e, 'a> {
                 text => text.to_owned(),
             },
             element: false,
-        };
+        }
+    }
+
+    fn find<K: Kind>(&mut self, name: &'static str, kind: &K, presence: Presence) -> Option<At<K::Value>> {
+        let value = self.table.get(name)?;
+        let place = self.place(name, kind, presence);
         let read = kind.read(value, &place, self.reader)?;
         Some(At {
             value: read,
@@ -373,8 +462,13 @@ fn as_table(name: &str, example: &str) -> String {
     format!("[[{name}]] and below it {}", keys.join(" and "))
 }
 
-/// Reads a TOML value from a text of ours; `None` when it is not of that kind.
-pub(crate) fn from_text<K: Kind>(kind: &K, text: &str, base: &Path) -> Option<K::Value> {
+/// Reads a TOML value from a text of ours; `None` when it is not of that kind. With it come the tables that it is made of.
+pub(crate) fn from_text<K: Kind>(
+    kind: &K,
+    text: &str,
+    place: Place,
+    base: &Path,
+) -> Option<(K::Value, Vec<Shown>)> {
     let document = format!("value = {text}");
     let table = DeTable::parse(&document).ok()?;
     let mut problems = Problems::default();
@@ -383,15 +477,11 @@ pub(crate) fn from_text<K: Kind>(kind: &K, text: &str, base: &Path) -> Option<K:
         problems: &mut problems,
         everywhere: Vec::new,
         paths: Vec::new(),
-    };
-    let place = Place {
-        table: String::new(),
-        key: "value".to_owned(),
-        example: text.to_owned(),
-        element: false,
+        shown: vec![Shown::default()],
     };
     let read = kind.read(table.get_ref().get("value")?, &place, &mut reader);
-    read.filter(|_| problems.len() == 0)
+    let tables = reader.shown.pop().unwrap_or_default().tables;
+    read.filter(|_| problems.len() == 0).map(|read| (read, tables))
 }
 
 /// Declares a table: the struct to read into, and everything that is to be known of its keys.
@@ -409,7 +499,7 @@ macro_rules! table {
         }
     ) => {
         $(#[doc = $about])*
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Debug, PartialEq)]
         pub(crate) struct $table {
             $(
                 $(#[doc = $doc])*

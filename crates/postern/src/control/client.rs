@@ -87,8 +87,14 @@ impl Client {
             .map_err(|error| Failure::from_error(Exit::Software, "cannot ask", &error))?;
         line.push(b'\n');
         self.stream.get_mut().write_all(&line).map_err(lost)?;
+        let mut items = Vec::new();
         loop {
             match self.reply().map_err(lost)? {
+                Reply::Items(mut more) => items.append(&mut more),
+                Reply::Done(Value::Array(mut last)) => {
+                    items.append(&mut last);
+                    return Ok(Value::Array(items));
+                }
                 Reply::Piece(text) => {
                     let octets = STANDARD.decode(text).map_err(|error| {
                         Failure::from_error(Exit::Software, "the answer makes no sense", &error)

@@ -27,6 +27,8 @@ pub(crate) enum Request {
     Status,
     /// Read configuration and certificates again.
     Reload,
+    /// The configuration in force.
+    Configuration,
     /// Writes the counts of logins to their file.
     SaveLogins,
     /// The open sessions.
@@ -107,12 +109,14 @@ pub(crate) struct Which {
     pub(crate) held: bool,
 }
 
-/// One line of an answer. [`Reply::Piece`] is followed by others, the rest ends it.
+/// One line of an answer. [`Reply::Piece`] and [`Reply::Items`] are followed by others, the rest ends it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Reply {
     /// A piece of content, in base64.
     Piece(String),
+    /// The first elements of a long list; the result has the others.
+    Items(Vec<Value>),
     /// The result.
     Done(Value),
     /// Nothing of that name.

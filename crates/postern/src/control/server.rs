@@ -11,11 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use nix::unistd::{Uid, geteuid};
 use postern_directory::{Directories, DirectoryStatus};
+use postern_net::listen;
 use postern_oauth::verify::{ProviderHealth, Verifier};
 use postern_spool::{Spool, SpoolState};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -25,6 +26,7 @@ use super::protocol::{
 use super::queue::{OperationError, content, perform, totals};
 use super::sessions;
 use crate::commands::version;
+use crate::config::Shown;
 use crate::rights;
 use crate::server::usage;
 
@@ -50,6 +52,8 @@ pub(crate) struct Deps {
     pub(crate) started_at: Timestamp,
     pub(crate) directories: Arc<ArcSwap<Directories>>,
     pub(crate) tokens: Arc<ArcSwap<Verifier>>,
+    /// The configuration in force.
+    pub(crate) shown: Arc<ArcSwap<Shown>>,
     /// Reloads are done one after the other, by the task that also listens to signals.
     pub(crate) reload: mpsc::Sender<ReloadWish>,
 }
@@ -82,29 +86,15 @@ impl ControlSocket {
 
     /// Answers until `shutdown`.
     pub(crate) async fn serve(self, deps: Deps, shutdown: CancellationToken) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        loop {
-            let accepted = tokio::select! {
-                () = shutdown.cancelled() => return,
-                accepted = accept(&self.listener, &places) => accepted,
-            };
-            match accepted {
-                Ok((stream, place)) => {
-                    let (deps, shutdown) = (deps.clone(), shutdown.clone());
-                    tokio::spawn(async move {
-                        let _place = place;
-                        tokio::select! {
-                            () = shutdown.cancelled() => {}
-                            _ = converse(stream, &deps) => {}
-                        }
-                    });
-                }
-                Err(error) => {
-                    warn!(target: "postern::control", %error, "control");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
+        let told = |error| warn!(target: "postern::control", %error, "control");
+        let work = |(stream, _)| {
+            let deps = deps.clone();
+            async move {
+                // Who asked may have gone.
+                let _ = converse(stream, &deps).await;
             }
-        }
+        };
+        listen::serve(|| self.listener.accept(), CONNECTIONS_MAX, &shutdown, told, work).await;
     }
 }
 
@@ -112,18 +102,6 @@ impl Drop for ControlSocket {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.path);
     }
-}
-
-async fn accept(
-    listener: &UnixListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(UnixStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
 }
 
 /// Answers one client until it goes, is silent for too long, or says what cannot be understood.
@@ -175,6 +153,7 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
         },
         Request::Status => status(deps),
         Request::Reload => reload(deps).await,
+        Request::Configuration => value(&**deps.shown.load()),
         Request::Directories { check } => directories(check, deps).await,
         Request::Providers => providers(deps),
         Request::Bars => bars(deps),
@@ -194,7 +173,23 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
             Err(error) => Reply::Failed(format!("cannot write the counts of logins: {error}")),
         },
     };
-    send(to, &reply).await
+    send_all(to, reply).await
+}
+
+/// Elements of a list on one line.
+const ITEMS_MAX: usize = 1_000;
+
+/// Sends an answer, a long list in pieces, so that no line is longer than [`LINE_MAX`].
+async fn send_all(to: &mut Writer, reply: Reply) -> io::Result<()> {
+    let Reply::Done(serde_json::Value::Array(mut list)) = reply else {
+        return send(to, &reply).await;
+    };
+    while list.len() > ITEMS_MAX {
+        let rest = list.split_off(ITEMS_MAX);
+        send(to, &Reply::Items(list)).await?;
+        list = rest;
+    }
+    send(to, &Reply::Done(serde_json::Value::Array(list))).await
 }
 
 fn status(deps: &Deps) -> Reply {

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::watch::Watch;
 use crate::config::checked::ListenerConfig;
 
 /// A socket that is bound and not served yet.
@@ -49,6 +50,7 @@ struct Running {
 
 /// All listeners at work.
 pub(super) struct Listeners {
+    watch: Watch,
     receiver: Arc<Receiver>,
     /// Ends the sessions of all, those of removed listeners too.
     stop: CancellationToken,
@@ -59,9 +61,10 @@ pub(super) struct Listeners {
 
 impl Listeners {
     /// Starts to serve what was bound.
-    pub(super) fn start(receiver: Arc<Receiver>, bound: Vec<Bound>) -> Self {
+    pub(super) fn start(receiver: Arc<Receiver>, bound: Vec<Bound>, watch: Watch) -> Self {
         let mut listeners = Self {
             receiver,
+            watch,
             stop: CancellationToken::new(),
             running: Vec::new(),
             leaving: Vec::new(),
@@ -89,11 +92,12 @@ impl Listeners {
                 return;
             }
         };
-        let task = tokio::spawn(async move {
-            receiver.serve(socket, theirs, closed.clone(), stop.clone()).await;
-            if !closed.is_cancelled() && !stop.is_cancelled() {
-                error!(target: "postern::connect", listener = %name, "listener ended by itself");
-            }
+        let may_end = {
+            let (closed, stop) = (closed.clone(), stop.clone());
+            move || closed.is_cancelled() || stop.is_cancelled()
+        };
+        let task = self.watch.spawn(format!("listener {name}"), may_end, async move {
+            receiver.serve(socket, theirs, closed, stop).await;
         });
         self.running.push(Running {
             address,

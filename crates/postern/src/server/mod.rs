@@ -13,6 +13,7 @@ mod services;
 mod sockets;
 mod tokens;
 pub(crate) mod usage;
+mod watch;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use self::listeners::Bound;
 use self::notify::Notifier;
 use self::services::Services;
 use self::sockets::BoundSocket;
+use self::watch::{Ended, Watch};
 use crate::args::ConfigArg;
 use crate::commands::{refused, version};
 use crate::config::problem::Severity;
@@ -242,7 +244,8 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
     let grace = config.grace;
     let hostname = config.hostname.clone();
     let (wishes, mut wished) = mpsc::channel::<ReloadWish>(RELOADS_MAX);
-    let mut services = Services::start(config, bound, granted, wishes).await?;
+    let (watch, mut alarm) = Watch::new();
+    let mut services = Services::start(config, bound, granted, wishes, watch).await?;
     info!(
         target: "postern::run",
         version = version::TEXT,
@@ -259,8 +262,9 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
     }
     let cause = loop {
         tokio::select! {
+            ended = alarm.ended() => break Cause::Ended(ended),
             signal = signals.any() => match signal {
-                Some(cause) => break cause,
+                Some(signal) => break Cause::Signal(signal),
                 None => drop(reload(&mut services, log, &notifier).await),
             },
             Some(wish) = wished.recv() => {
@@ -270,7 +274,10 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
             }
         }
     };
-    info!(target: "postern::run", signal = cause, "stopping");
+    match &cause {
+        Cause::Signal(signal) => info!(target: "postern::run", signal, "stopping"),
+        Cause::Ended(ended) => error!(target: "postern::run", reason = %ended, "stopping"),
+    }
     notifier.stopping();
     tokio::select! {
         ended = tokio::time::timeout(grace + END_MARGIN, services.stop()) => {
@@ -282,11 +289,41 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
             warn!(target: "postern::run", signal = again, "stopped at once");
             log.finish();
             // What was accepted is on disk: this too is an orderly end.
-            std::process::exit(0);
+            std::process::exit(cause.exit() as i32);
         }
     }
-    info!(target: "postern::run", "stopped");
-    Ok(())
+    match cause {
+        Cause::Signal(_) => {
+            info!(target: "postern::run", "stopped");
+            Ok(())
+        }
+        Cause::Ended(ended) => {
+            error!(target: "postern::run", reason = %ended, "stopped");
+            Err(Failure::new(
+                Exit::Software,
+                format!(
+                    "{ended}; the server has stopped, since it cannot work without it (a fault of Postern)"
+                ),
+            ))
+        }
+    }
+}
+
+/// Why the server stops.
+enum Cause {
+    /// It was told to.
+    Signal(&'static str),
+    /// One of its tasks is over.
+    Ended(Ended),
+}
+
+impl Cause {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Signal(_) => Exit::Ok,
+            Self::Ended(_) => Exit::Software,
+        }
+    }
 }
 
 /// Reads everything again. The result is for who asked; the log has it in any case.

@@ -24,8 +24,9 @@ use super::listeners::{Listeners, bind_all};
 use super::mailboxes::LocalMailboxes;
 use super::sockets::{self, Sockets};
 use super::tokens::TokenSources;
+use super::watch::Watch;
 use super::{AllBound, decoy, files, health, memory, usage};
-use crate::config::{self, Config, Source};
+use crate::config::{self, Config, Refusal, Shown, Source};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
 use crate::log::Log;
@@ -64,7 +65,12 @@ struct Shared {
     directories: Arc<ArcSwap<Directories>>,
     tokens: Arc<ArcSwap<Verifier>>,
     aliases: Arc<ArcSwap<Aliases>>,
+    /// Every key with its value, to be shown.
+    shown: Arc<ArcSwap<Shown>>,
 }
+
+/// Keys and tables that a reload does not change.
+const AT_START: [&str; 3] = ["user", "sandbox", "[spool]"];
 
 /// What only a restart changes, and what tells whether names are looked up otherwise.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -114,12 +120,13 @@ impl Fixed {
 
 impl Services {
     /// Opens the queue, then serves and delivers. Files can be opened in the places that were `granted` alone. Reloads that the
-    /// control socket is asked for go to `wishes`.
+    /// control socket is asked for go to `wishes`; all tasks are under `watch`.
     pub(super) async fn start(
         config: Config,
         bound: AllBound,
         granted: Option<Granted>,
         wishes: mpsc::Sender<ReloadWish>,
+        watch: Watch,
     ) -> Result<Self, Failure> {
         let fixed = Fixed::of(&config);
         let resolver = Resolver::new(&config.resolver)
@@ -143,6 +150,7 @@ impl Services {
             directories: swap(directories),
             tokens: swap(tokens),
             aliases: swap(config.aliases),
+            shown: swap(config.shown),
         };
         let socket = ControlSocket::bind(&fixed.state_dir)
             .map_err(|error| Failure::io("cannot make the control socket", &error))?;
@@ -163,10 +171,17 @@ impl Services {
         if let Some(store) = &store {
             memory::restore_hosts(&deliverer, store).await;
         }
-        let keeper = tokio::spawn(Arc::clone(&own_tokens).keep(stop_usage.clone()));
+        let until = |stop: &CancellationToken| {
+            let stop = stop.clone();
+            move || stop.is_cancelled()
+        };
+        let keeping = Arc::clone(&own_tokens).keep(stop_usage.clone());
+        let keeper = watch.spawn("own tokens", until(&stop_usage), keeping);
         let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());
         let (working, token) = (deliverer.clone(), stop_delivery.clone());
-        let delivery = tokio::spawn(async move { working.run(token).await });
+        let delivery = watch.spawn("delivery", until(&stop_delivery), async move {
+            working.run(token).await;
+        });
 
         let receiver = Receiver::new(postern_receive::Deps {
             spool: Arc::clone(&spool),
@@ -183,15 +198,16 @@ impl Services {
             Some(store) => {
                 memory::restore_logins(&receiver, &store).await;
                 let (receiver, deliverer) = (receiver.clone(), deliverer.clone());
-                tokio::spawn(memory::keep(receiver, deliverer, store, stop_usage.clone()))
+                let keeping = memory::keep(receiver, deliverer, store, stop_usage.clone());
+                watch.spawn("what outlives a restart", until(&stop_usage), keeping)
             }
             None => tokio::spawn(async {}),
         };
         usage::restore(&receiver, &fixed.state_dir);
         let keeping = usage::keep(receiver.clone(), fixed.state_dir.clone(), stop_usage.clone());
-        let usage = tokio::spawn(keeping);
-        let listeners = Listeners::start(Arc::new(receiver.clone()), bound.listeners);
-        let sockets = Sockets::start(receiver.clone(), bound.sockets);
+        let usage = watch.spawn("counts of logins", until(&stop_usage), keeping);
+        let listeners = Listeners::start(Arc::new(receiver.clone()), bound.listeners, watch.clone());
+        let sockets = Sockets::start(receiver.clone(), bound.sockets, watch.clone());
 
         let deps = ControlDeps {
             spool: Arc::clone(&spool),
@@ -201,11 +217,13 @@ impl Services {
             started_at: Timestamp::now(),
             directories: Arc::clone(&shared.directories),
             tokens: Arc::clone(&shared.tokens),
+            shown: Arc::clone(&shared.shown),
             reload: wishes,
         };
         let health = health::keep(Arc::clone(&shared.directories), stop_control.clone());
-        let health = tokio::spawn(health);
-        let control = tokio::spawn(socket.serve(deps, stop_control.clone()));
+        let health = watch.spawn("directory checks", until(&stop_control), health);
+        let serving = socket.serve(deps, stop_control.clone());
+        let control = watch.spawn("control socket", until(&stop_control), serving);
         Ok(Self {
             shared,
             fixed,
@@ -249,7 +267,16 @@ impl Services {
     /// All mistakes; nothing was changed.
     pub(super) async fn reload(&mut self, log: &Log) -> Result<Vec<String>, Vec<String>> {
         let lines = |report: &config::Report| report.lines().map(|(_, line)| line).collect::<Vec<_>>();
-        let source = Source::read(&self.fixed.path).map_err(|report| lines(&report))?;
+        // What can no longer be opened would look as if it could not be read.
+        let granted = self.granted.as_ref();
+        let in_reach = |fragment: &Path| match granted {
+            Some(granted) if !granted.reads(fragment) => Err(Refusal {
+                title: out_of_reach(fragment),
+                remedy: "restart the server".to_owned(),
+            }),
+            _ => config::believed(fragment),
+        };
+        let source = Source::read_by(&self.fixed.path, &in_reach).map_err(|report| lines(&report))?;
         let written = source.written().map_err(|report| lines(&report))?;
         if written.state_dir() != self.fixed.state_dir {
             // Users and mailboxes lie below it: half of a move would be worse than none.
@@ -258,11 +285,7 @@ impl Services {
                 self.fixed.state_dir.display()
             )]);
         }
-        // What can no longer be opened would look as if it could not be read.
-        let beyond = self
-            .granted
-            .as_ref()
-            .map(|granted| granted.beyond(&written.paths()));
+        let beyond = granted.map(|granted| granted.beyond(&written.paths()));
         if let Some(beyond) = beyond.filter(|beyond| !beyond.is_empty()) {
             return Err(beyond.iter().map(|path| out_of_reach(path)).collect());
         }
@@ -319,6 +342,8 @@ impl Services {
         tokens.keep_fresh();
         self.shared.tokens.store(Arc::new(tokens));
         self.shared.aliases.store(Arc::new(config.aliases));
+        config.shown.keep(&AT_START, &self.shared.shown.load());
+        self.shared.shown.store(Arc::new(config.shown));
         self.listeners.change(&config.listeners, bound);
         warnings.extend(self.sockets.change(&config.sockets, sockets));
         self.deliverer.reloaded();

@@ -12,8 +12,9 @@ use postern_net::listen;
 use postern_receive::{Receiver, SocketListener, SocketSettings};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
+use super::watch::Watch;
 use crate::config::checked::{SocketConfig, SocketFile, SocketPlace};
 use crate::exit::chain;
 use crate::rights::{self, Account, Rights};
@@ -183,6 +184,7 @@ struct Running {
 
 /// All sockets at work.
 pub(super) struct Sockets {
+    watch: Watch,
     receiver: Receiver,
     stop: CancellationToken,
     running: Vec<Running>,
@@ -192,9 +194,10 @@ pub(super) struct Sockets {
 
 impl Sockets {
     /// Starts to serve what was bound.
-    pub(super) fn start(receiver: Receiver, bound: Vec<BoundSocket>) -> Self {
+    pub(super) fn start(receiver: Receiver, bound: Vec<BoundSocket>, watch: Watch) -> Self {
         let mut sockets = Self {
             receiver,
+            watch,
             stop: CancellationToken::new(),
             running: Vec::new(),
             leaving: Vec::new(),
@@ -221,7 +224,9 @@ impl Sockets {
                 return;
             }
         };
-        let task = tokio::spawn(async move {
+        let ending = stop.clone();
+        let may_end = move || ending.is_cancelled();
+        let task = self.watch.spawn(format!("socket {place}"), may_end, async move {
             receiver.serve_socket(listener, theirs, stopped).await;
         });
         self.running.push(Running {
@@ -278,9 +283,7 @@ impl Sockets {
         self.stop.cancel();
         for one in self.running {
             drop(one.file);
-            if let Err(error) = one.task.await {
-                warn!(target: "postern::connect", address = %one.place, %error, "a socket ended by itself");
-            }
+            let _ = one.task.await;
         }
         for task in self.leaving {
             let _ = task.await;

@@ -1,9 +1,10 @@
 //! Settings of delivery: routes that lead somewhere, times in an order that makes sense.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use postern_deliver::{Limits, ReportSettings, Settings, Timeouts};
+use postern_mail::Domain;
 use postern_policy::DomainSet;
 use postern_policy::origin::{LoginSet, SenderSet};
 use postern_policy::retry::RetrySettings;
@@ -49,6 +50,9 @@ fn routes(c: &mut Checking<'_>) -> RouteTable {
         rules.extend(rule(route, &maildir, &c.file.login, c.problems));
     }
     warn_of_shadowed(&c.file.route.value, c.problems);
+    warn_of_common_maildirs(c, &maildir);
+    warn_of_local_that_leaves(c);
+    warn_of_relay_without_route(c);
     warn_of_own_listener(c);
     let lmtp = &c.file.delivery.lmtp;
     let local = if lmtp.is_empty() {
@@ -112,6 +116,107 @@ fn warn_of_shared(pattern: &At<PathBuf>, domains: &At<Vec<At<String>>>, problems
             format!(
                 "write \"{}\", and move what lies there",
                 pattern.to_string_lossy().replace("{local}", "{domain}/{local}")
+            ),
+        );
+    }
+}
+
+/// Two routes to one pattern without the domain mix the mail of domains as one route for both does.
+fn warn_of_common_maildirs(c: &mut Checking<'_>, usual: &PathBuf) {
+    let file = c.file;
+    let has_domain = |pattern: &Path| pattern.to_string_lossy().contains("{domain}");
+    let local = file.delivery.maildir.as_ref().and_then(|at| at.span.clone());
+    let mut seen: Vec<(&PathBuf, Vec<String>)> = Vec::new();
+    if file.delivery.lmtp.is_empty() {
+        seen.push((usual, lower(&file.local_domains)));
+    }
+    let to_maildir = |route: &&At<file::RouteTable>| {
+        route.to.as_ref().is_some_and(|to| to.value == RouteTo::Maildir) && route.via.is_none()
+    };
+    for route in file.route.iter().filter(to_maildir) {
+        let Some(domains) = &route.domains else { continue };
+        let pattern = route.maildir.as_ref().map_or(usual, |at| &at.value);
+        if has_domain(pattern) {
+            continue;
+        }
+        let names = lower(domains);
+        let other = seen
+            .iter()
+            .filter(|(earlier, _)| *earlier == pattern)
+            .flat_map(|(_, others)| others)
+            .find(|other| !names.contains(other));
+        if let (Some(other), Some(first)) = (other, names.first()) {
+            let place = route.maildir.as_ref().and_then(|at| at.span.clone());
+            c.problems.warning(
+                place.or_else(|| domains.span.clone()).or_else(|| local.clone()),
+                format!("users of the same name in {other} and {first} share one Maildir"),
+                "the pattern of both has no {domain}",
+                format!(
+                    "write `maildir = \"{}\"`, and move what lies there",
+                    pattern.to_string_lossy().replace("{local}", "{domain}/{local}")
+                ),
+            );
+        }
+        seen.push((pattern, names));
+    }
+}
+
+fn lower(domains: &At<Vec<At<String>>>) -> Vec<String> {
+    domains.iter().map(|domain| domain.to_lowercase()).collect()
+}
+
+/// A domain whose mailboxes are here, and a route that takes its mail elsewhere by SMTP: one of the two is a slip.
+fn warn_of_local_that_leaves(c: &mut Checking<'_>) {
+    let locals = lower(&c.file.local_domains);
+    for route in &c.file.route.value {
+        let leaves = route.to.as_ref().is_some_and(|to| to.value == RouteTo::Mx)
+            || route.via.is_some() && *route.protocol == Protocol::Smtp;
+        for domain in route.domains.iter().flat_map(|domains| &domains.value) {
+            let name = domain.to_lowercase();
+            let is_local =
+                locals.contains(&name) || c.local_domains.contains(&Domain::Name(name.as_str().into()));
+            if !leaves || name == "*" || !is_local {
+                continue;
+            }
+            c.problems.warning(
+                domain.span.clone(),
+                format!("{:?} is in `local_domains`, and this route takes its mail elsewhere", domain.value),
+                "mailboxes here, or on another server?",
+                "name the domain in `relay_domains` instead if its mailboxes are elsewhere; otherwise remove it from this route",
+            );
+        }
+    }
+}
+
+/// Mail for a relay domain that no route names follows its MX records, and the first of those is often this server.
+fn warn_of_relay_without_route(c: &mut Checking<'_>) {
+    let mut routed = DomainSet::default();
+    for domain in c
+        .file
+        .route
+        .iter()
+        .flat_map(|route| &route.domains)
+        .flat_map(|list| &list.value)
+    {
+        // What is no pattern was reported when it was read.
+        let _ = routed.insert(domain);
+    }
+    for domain in &c.file.relay_domains.value {
+        // A pattern is covered by itself, or by all that covers a name below it.
+        let name = domain.to_lowercase();
+        let one = name
+            .strip_prefix("*.")
+            .map_or_else(|| name.clone(), |rest| format!("x.{rest}"));
+        if domain.value == "*" || routed.contains(&Domain::Name(one.into())) {
+            continue;
+        }
+        c.problems.warning(
+            domain.span.clone(),
+            format!("no route says where the mail for {:?} goes", domain.value),
+            "MX records decide, and they may name this server",
+            format!(
+                "add a [[route]] with `domains = [{:?}]` and `via = [\"host:25\"]`, or with `to = \"mx\"` if MX records are meant",
+                domain.value
             ),
         );
     }

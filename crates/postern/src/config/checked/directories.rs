@@ -6,6 +6,7 @@ use postern_directory::{DirectorySettings, PamSettings, SaslauthdSettings, Users
 
 use super::{Checking, clamp, dovecot, ldap, logins, sql, values};
 use crate::config::file::{Directory, LocalRecipients, PamTable, Postern, SaslauthdTable, UsersTable};
+use crate::config::problem::Span;
 use crate::config::read::At;
 
 /// The file of own users in the state directory.
@@ -14,8 +15,9 @@ const DATABASE: &str = "users.db";
 /// The least characters of a password where no directory of own users says otherwise: those of the setting's default.
 const PASSWORD_LENGTH: u64 = 8;
 
-pub(super) fn check(c: &mut Checking<'_>) -> Vec<DirectorySettings> {
-    let mut settings: Vec<DirectorySettings> = Vec::new();
+/// The directories that are asked, each with the place of its table.
+pub(super) fn check(c: &mut Checking<'_>) -> Vec<(DirectorySettings, Option<Span>)> {
+    let mut settings: Vec<(DirectorySettings, Option<Span>)> = Vec::new();
     let file = c.file;
     for directory in &file.directory.value {
         let one = match &directory.value {
@@ -32,7 +34,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<DirectorySettings> {
         };
         check_domains(&directory.value, c);
         let Some(one) = one else { continue };
-        if settings.contains(&one) {
+        if settings.iter().any(|(earlier, _)| *earlier == one) {
             c.problems.warning(
                 directory.span.clone(),
                 "the same directory twice",
@@ -40,7 +42,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<DirectorySettings> {
                 "remove one: the second is never asked",
             );
         } else {
-            settings.push(one);
+            settings.push((one, directory.span.clone()));
         }
     }
     check_recipients(&settings, c);
@@ -51,10 +53,10 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<DirectorySettings> {
 pub(crate) const NOBODY_TELLS: &str = "no directory can tell which recipients in `local_domains` exist";
 
 /// A site that could tell of no recipient that it exists would refuse all its mail.
-fn check_recipients(settings: &[DirectorySettings], c: &mut Checking<'_>) {
+fn check_recipients(settings: &[(DirectorySettings, Option<Span>)], c: &mut Checking<'_>) {
     let file = c.file;
     let asks = *file.local_recipients == LocalRecipients::Known && !file.local_domains.is_empty();
-    let is_known = file.aliases.is_some() || settings.iter().any(DirectorySettings::knows_recipients);
+    let is_known = file.aliases.is_some() || settings.iter().any(|(one, _)| one.knows_recipients());
     if asks
         && !is_known
         && let Some(first) = file.directory.value.first()

@@ -32,6 +32,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<ListenerConfig> {
         );
     }
     refuse_collisions(&written.value, c.problems);
+    warn_of_open_passwords(&written.value, c);
     let list = written.value.iter();
     list.filter_map(|listener| {
         let address = listener.address.as_ref()?.value;
@@ -86,6 +87,48 @@ fn settings(listener: &At<Listener>, address: SocketAddr, c: &mut Checking<'_>) 
         bare_line_endings: *listener.bare_newlines,
         proxy_from: values(&listener.proxy_protocol),
         ..usual
+    }
+}
+
+/// Passwords without TLS are for networks that nobody listens to; an address that is open to the Internet is not in one.
+fn warn_of_open_passwords(listeners: &[At<Listener>], c: &mut Checking<'_>) {
+    let auth = &c.file.auth;
+    if *auth.plaintext != Plaintext::Always {
+        return;
+    }
+    let is_open = |listener: &&At<Listener>| {
+        let logins = match &listener.auth {
+            Some(auth) => auth.value != AuthRule::Off,
+            None => ListenerSettings::new("", *listener.role).auth != AuthRule::Off,
+        };
+        let list = listener.mechanisms.as_ref().unwrap_or(&auth.mechanisms);
+        let implicit = listener
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.value == ListenerTls::Implicit);
+        let address = listener.address.as_ref();
+        let public = address.is_some_and(|address| is_public(address.ip()));
+        logins && !implicit && public && list.iter().any(|mechanism| mechanism.is_plaintext())
+    };
+    if let Some(address) = listeners
+        .iter()
+        .find(is_open)
+        .and_then(|listener| listener.address.as_ref())
+    {
+        c.problems.warning(
+            auth.plaintext.span.clone(),
+            format!("passwords cross the network in the clear to {}", address.value),
+            "takes them without TLS on every listener",
+            "remove `plaintext = \"always\"`, or listen on an address of loopback or of a private network",
+        );
+    }
+}
+
+/// Whether an address, or one of all addresses of this host, can be reached from the Internet.
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !(ip.is_loopback() || ip.is_private() || ip.is_link_local()),
+        IpAddr::V6(ip) => !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()),
     }
 }
 
@@ -198,6 +241,18 @@ fn collide(left: SocketAddr, right: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn public_addresses() {
+        #[rustfmt::skip]
+        let cases = [
+            ("127.0.0.1", false), ("10.1.2.3", false), ("192.168.0.1", false), ("169.254.1.1", false), ("::1", false),
+            ("fd00::1", false), ("fe80::1", false), ("0.0.0.0", true), ("::", true), ("192.0.2.1", true), ("2001:db8::1", true),
+        ];
+        for (ip, want) in cases {
+            assert_eq!(is_public(ip.parse().unwrap()), want, "{ip}");
+        }
+    }
 
     #[test]
     fn collisions() {

@@ -11,6 +11,7 @@ mod ldap;
 mod listeners;
 mod logins;
 mod paths;
+mod places;
 mod providers;
 mod receiving;
 mod smarthosts;
@@ -38,18 +39,24 @@ pub(crate) use self::directories::{pam_directories, password_length, users_datab
 pub(crate) use self::listeners::ListenerConfig;
 pub(crate) use self::logins::{all_mechanisms, key_policy};
 pub(crate) use self::paths::{Paths, before_placeholders};
+pub(crate) use self::places::Places;
 pub(crate) use self::sockets::{SocketConfig, SocketFile, SocketPlace};
 
-use super::Libraries;
+use super::document::Document;
 use super::file::Postern;
 use super::problem::Problems;
 use super::read::At;
+use super::{Libraries, Shown};
 use crate::log::{LogSettings, Target};
 
 /// Everything that the program needs to run. A value of this type has been checked.
 pub(crate) struct Config {
     /// The file it came from.
     pub(crate) path: PathBuf,
+    /// Where its settings are written.
+    pub(crate) places: Places,
+    /// Every key with its value.
+    pub(crate) shown: Shown,
     pub(crate) hostname: String,
     pub(crate) state_dir: PathBuf,
     pub(crate) user: Option<String>,
@@ -90,12 +97,13 @@ struct Checking<'a> {
 }
 
 /// Gives the written configuration its meaning. Without one the problems say why; warnings may come with one, too.
-pub(crate) fn check(
+pub(super) fn check(
     path: &Path,
-    file: &Postern,
+    document: &Document,
     libraries: Libraries,
     problems: &mut Problems,
 ) -> Option<Config> {
+    let file = &document.file;
     let (hostname, domain) = hostname(file, problems);
     let mut checking = Checking {
         file,
@@ -110,7 +118,7 @@ pub(crate) fn check(
     let listeners = listeners::check(c);
     let sockets = sockets::check(c);
     let tls = tls::check(c);
-    let directories = directories::check(c);
+    let (directories, directory_places) = directories::check(c).into_iter().unzip();
     let providers = providers::check(c);
     let aliases = aliases::check(c);
     let receive = receiving::check(c, tls.as_ref());
@@ -123,6 +131,8 @@ pub(crate) fn check(
     let state_dir = file.state_dir.value.clone();
     Some(Config {
         path: path.to_path_buf(),
+        places: Places::of(file, &document.paths, directory_places),
+        shown: document.shown.clone(),
         hostname: checking.hostname,
         user: file.user.as_ref().map(|user| user.value.clone()),
         sandbox: *file.sandbox,

@@ -22,7 +22,10 @@ impl Paths {
         let library = Path::new(&file.kerberos.library.value);
         // Those are folders, and no files in one.
         let is_file = |named: &&PathBuf| {
-            **named != file.state_dir.value && before_placeholders(named.as_path()) == named.as_path()
+            **named != file.state_dir.value
+                // Those say what is read of them.
+                && !file.include.iter().any(|included| included.value == **named)
+                && before_placeholders(named.as_path()) == named.as_path()
         };
         let read = named.iter().filter(is_file).map(|file| folder_of(file));
         let read = read.chain([folder_of(&path)]);

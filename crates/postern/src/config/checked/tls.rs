@@ -64,6 +64,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<ServerTls> {
         client_crls: values(&written.client_crl),
         client_denied: values(&written.client_denied),
         min_version: *written.min_version,
+        exporter_in_tls12: *c.file.auth.channel_binding_in_tls12,
     };
     match ServerTls::load(&settings) {
         Ok(tls) => {

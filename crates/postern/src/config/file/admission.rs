@@ -6,42 +6,42 @@ use crate::config::kinds::{Count, Number, Size, Time};
 use crate::config::read::table;
 
 table! {
-    /// When new connections wait or are sent away, and when mail is taken but not delivered at once.
+    /// When new connections wait or are refused, and when mail is accepted but not delivered at once.
     ///
     /// Every refusal names its reason in the log.
     Admission {
         /// New connections in one second, over all listeners of one role; more wait. Sendmail's ConnectionRateThrottle.
         connections_per_second: u64 = Count(1..=1_000_000), optional "500" else "no limit";
-        /// Sessions at once; more are told `421 4.3.2`. Each costs a file descriptor and some 20 KiB.
+        /// Concurrent sessions; more are told `421 4.3.2`. Each costs a file descriptor and some 20 KiB.
         sessions: u64 = Count(1..=1_000_000), default "10000";
-        /// Percent of the sessions that strangers on listeners of the role `mx` have for themselves. What no share takes is for who comes
+        /// Percentage of the sessions reserved for strangers on listeners of the role `mx`. What is not reserved goes to whoever comes
         /// first. A share that no listener can use is free for the others.
         mx_percent: u64 = Count(0..=100), default "20";
-        /// The same for clients on listeners of the role `submission` that have not logged in yet.
+        /// The same for clients on listeners of the role `submission` that have not authenticated yet.
         submission_percent: u64 = Count(0..=100), default "20";
-        /// The same for clients that have logged in, and for hosts that may relay by `networks` or `[[relay.certificate]]`.
+        /// The same for clients that have authenticated, and for hosts that may relay by `networks` or `[[relay.certificate]]`.
         known_percent: u64 = Count(0..=100), default "40";
-        /// Sessions of strangers at once from one network, on listeners of one role; more are told `421 4.7.0`.
+        /// Concurrent sessions of strangers from one network, on listeners of one role; more are told `421 4.7.0`.
         sessions_per_network: u64 = Count(1..=1_000_000), default "100";
         /// The same for a `/24` of IPv4 and a `/56` of IPv6; a `/48` may have twice as many. Never less than `sessions_per_network`.
         sessions_per_wide_network: u64 = Count(1..=1_000_000), default "400";
-        /// Sessions at once of one login, or of one host of `networks`, that count as known; further ones count as strangers do.
+        /// Concurrent sessions of one user name, or of one host of `networks`, that count as known; further ones count as strangers'.
         sessions_per_login: u64 = Count(1..=1_000_000), default "100";
-        /// Bits of an IPv4 address that name its network, here and for failed logins.
+        /// Prefix length of a client's network in IPv4, here and for failed authentication.
         network_bits_v4: u64 = Count(8..=32), default "32";
-        /// Bits of an IPv6 address that name its network, here and for failed logins.
+        /// Prefix length of a client's network in IPv6, here and for failed authentication.
         network_bits_v6: u64 = Count(16..=128), default "64";
-        /// The load average from which on mail is taken and delivered later. Sendmail's QueueLA.
+        /// The load average from which mail is accepted and delivered later. Sendmail's QueueLA.
         queue_only_load: f64 = Number(0.0..=100_000.0), optional "8.0" else "off";
-        /// The load average from which on every command waits for `delay`. Sendmail's DelayLA.
+        /// The load average from which every command waits for `delay`. Sendmail's DelayLA.
         delay_load: f64 = Number(0.0..=100_000.0), optional "10.0" else "off";
-        /// The load average from which on new connections are told `421 4.3.2`. Sendmail's RefuseLA.
+        /// The load average from which new connections are told `421 4.3.2`. Sendmail's RefuseLA.
         refuse_load: f64 = Number(0.0..=100_000.0), optional "12.0" else "off";
         /// How long a command waits under `delay_load`.
         delay: Duration = Time("0", "1m"), default "\"1s\"";
-        /// Free space that the disk of `state_dir` keeps. A message that would take of it is told `452 4.3.1`. Space is reserved as
+        /// Free space that is kept on the disk of `state_dir`. A message that would use it is told `452 4.3.1`. Space is reserved as
         /// octets arrive; messages of strangers on their way in get at most half of what is free, and leave half as much again. The
-        /// disks of Maildirs keep as much: mail that would take of it waits in the queue, with the status 4.3.1.
+        /// disks of Maildirs keep as much: mail that would use it waits in the queue, with the status 4.3.1.
         min_free: u64 = Size("0", "1 TiB"), default "\"100 MiB\"";
         /// Most memory for messages on their way in. Where it is short, bodies go to files early; beyond, the answer is `452`.
         /// Strangers get at most half.

@@ -13,23 +13,23 @@ use crate::config::kinds::{Choice, Count, Day, Line, List, Network, OneOf, Secti
 use crate::config::read::{At, table};
 
 table! {
-    /// How clients log in, and what becomes of those who guess.
+    /// Authentication of clients, and what happens to those who guess passwords.
     ///
-    /// Failures count for the pair of network and login, for the network, and for the login over all networks that it has not
-    /// succeeded from in the last 30 days. Nobody can lock a user out from his usual networks. `postern auth bars` shows who is
-    /// barred, `postern auth unbar` lets him in again; a restart forgets all bars.
+    /// Failures are counted for each pair of network and user name, for each network, and for each user name over all networks from
+    /// which it has not authenticated in the last 30 days. Nobody can lock users out from their usual networks. `postern auth bars`
+    /// lists who is locked out, `postern auth unbar` ends a lock-out; a restart ends all of them.
     Auth {
         /// SASL mechanisms, in the order in which they are offered: PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, SCRAM-SHA-256,
         /// SCRAM-SHA-512, each SCRAM with `-PLUS` too, GSSAPI, NTLM, EXTERNAL, OAUTHBEARER, XOAUTH2. CRAM-MD5, DIGEST-MD5, NTLM and
-        /// SCRAM need a key of the user, which own users get when their password is set, or at their next login by PLAIN or LOGIN; LDAP and SQL have those in their `keys`.
+        /// SCRAM need a key of the user, which own users get when their password is set, or when they next authenticate with PLAIN or LOGIN; for LDAP and SQL see `keys` there.
         mechanisms: Vec<At<Mechanism>> = List(MechanismName), default "[\"PLAIN\", \"LOGIN\"]";
-        /// Where mechanisms that show the password to an eavesdropper are open: inside TLS only (sendmail's
-        /// AuthOptions `p`), or always, which is for networks that nobody can listen to.
+        /// Where mechanisms that show the password to an eavesdropper are offered: inside TLS only (sendmail's
+        /// AuthOptions `p`), or always, which is meant for networks on which nobody can eavesdrop.
         plaintext: Plaintext = OneOf::<Plaintext>::new(), default "\"tls-only\"";
         /// Least bits that protect a session, by TLS or by a mechanism's security layer. A mechanism that cannot reach them
-        /// is not offered; a login that has not reached them is told `534 5.7.9`. By CRAM-MD5, DIGEST-MD5, NTLM and SCRAM, who
-        /// listens can guess at the password for as long as he likes: without this key they are offered in TLS of 128 bits
-        /// alone, and everywhere where `plaintext` is `"always"`; `0` offers them outside TLS too, as old devices need it.
+        /// is not offered; an attempt without them is told `534 5.7.9`. With CRAM-MD5, DIGEST-MD5, NTLM and SCRAM an
+        /// eavesdropper can try passwords offline: without this key they are offered inside TLS of at least 128 bits only, and
+        /// everywhere if `plaintext` is `"always"`; `0` offers them outside TLS too, as old devices need it.
         least_bits: u64 = Count(0..=256), optional "128" else "those of TLS for mechanisms with a guessable proof, none for the others";
         /// Security layers that DIGEST-MD5 and GSSAPI may agree on outside TLS: `"auth-int"` shows changes (1 bit), `"auth-conf"`
         /// encrypts (DIGEST-MD5: 128 bits with RC4, 112 with triple DES, both weak beside TLS; GSSAPI: the bits of the ticket's
@@ -42,57 +42,57 @@ table! {
         /// login on. Most clients say nothing and are taken. Those of .NET bind by `tls-unique` under TLS 1.2, which cannot be checked
         /// here: `false` is for them.
         ntlm_channel_binding: bool = Switch, default "true";
-        /// The realm of DIGEST-MD5. Stored keys are bound to it: after a change, users need a login by PLAIN before theirs works again.
+        /// The realm of DIGEST-MD5. Stored keys are bound to it: after a change, users have to authenticate with PLAIN once before DIGEST-MD5 works again.
         realm: String = Line(255), optional "\"example.org\"" else "`hostname`";
-        /// The domain of logins that come without one, by whatever mechanism: `ann` is then asked about as `ann@example.org`, and so is
-        /// counted, logged and compared with sender addresses. Accounts that have no domain themselves are not found any more
+        /// The domain of user names that come without one, with any mechanism: `ann` is then looked up as `ann@example.org`, and so
+        /// counted, logged and compared with sender addresses. Accounts without a domain are no longer found
         /// by their names: `{local}` in filters and queries is what stands before the `@`.
-        default_domain: String = HostName, optional "\"example.org\"" else "logins stay as they are";
+        default_domain: String = HostName, optional "\"example.org\"" else "user names stay as they are";
         /// Further names by which clients call this server in DIGEST-MD5 and NTLM, besides `hostname` and the names of its
-        /// certificates. `"*"` takes any name, and with it logins that another server passes on.
+        /// certificates. `"*"` accepts any name, and with it authentication that another server relays.
         service_names: Vec<At<String>> = List(Line(255)), default "[]";
-        /// Iterations of new SCRAM keys. A login costs the client this many, and the server none.
+        /// Iterations of new SCRAM keys. Authentication costs the client this many, and the server none.
         scram_iterations: u64 = Count(4_096..=1_000_000), default "16384";
         /// Conditions on single mechanisms.
         mechanism: Vec<At<MechanismTable>> = Sections::<MechanismTable>::new(), default "[]";
-        /// Whose login a client certificate is, for EXTERNAL. The first that matches counts; certificates must be verified
-        /// against `client_ca`, and the login must be known to the own users, LDAP or SQL.
+        /// Which user a client certificate belongs to, for EXTERNAL. The first match counts; certificates must be verified
+        /// against `client_ca`, and the user name must be known to the own users, LDAP or SQL.
         certificate: Vec<At<CertificateLoginTable>> = Sections::<CertificateLoginTable>::new(), default "[]";
-        /// How long nobody may have asked a directory until it is asked for its health alone; `"0"` for never. One that is
-        /// down is asked again by itself in any case, after 5 s at first and once a minute in the end.
+        /// How long a directory may go unused before its health is checked; `"0"` for never. One that is down is checked in any case,
+        /// after 5 s at first and once a minute in the end.
         directory_check: Duration = Time("0", "1d"), default "\"1m\"";
-        /// How often LDAP and SQL are asked, before a message, whether the login of an open session still holds; one that is down ends no
-        /// session. Own users are looked at whenever their file has changed. Dovecot, PAM and saslauthd cannot be asked without a
-        /// password: `login_lifetime` ends their logins.
+        /// How often LDAP and SQL are asked, before a message, whether the user of an open session may still log in; a directory that is
+        /// down ends no session. Own users are checked whenever their file has changed. Dovecot, PAM and saslauthd cannot be asked
+        /// without a password: `login_lifetime` limits their sessions.
         recheck: Duration = Time("0", "1d"), default "\"1m\"";
-        /// How old a login may become. Its session then ends with 421 before the next message, and the client logs in again; `"0"` for
-        /// as old as the session. A token, a certificate and an app password may end it earlier.
+        /// How long authentication is valid. The session then ends with 421 before the next message, and the client authenticates again;
+        /// `"0"` for as long as the session. A token, a certificate and an app password may end it earlier.
         login_lifetime: Duration = Time("0", "365d"), default "\"1d\"";
         /// Providers of bearer tokens, for OAUTHBEARER and XOAUTH2. Clients are told the address and scope of the first.
         provider: Vec<At<ProviderTable>> = Sections::<ProviderTable>::new(), default "[]";
-        /// Failures of a pair that cost nothing, since people mistype.
+        /// Failures of a pair without a delay, since people mistype.
         free_failures: u64 = Count(0..=1_000), default "2";
-        /// The wait after the next failure; it doubles with each further one.
+        /// The delay after the next failure; it doubles with each further one.
         first_delay: Duration = Time("0", "1m"), default "\"1s\"";
-        /// The longest wait.
+        /// The longest delay.
         longest_delay: Duration = Time("0", "5m"), default "\"15s\"";
-        /// Failures of a pair within `window` until it is barred for `bar_time`. An exchange that is given up after its challenge
-        /// counts half.
+        /// Failures of a pair within `window` before it is locked out for `bar_time`. An exchange that the client cancels after the
+        /// challenge counts half.
         failures_until_bar: u64 = Count(1..=100_000), default "10";
         /// How long a failure counts.
         window: Duration = Time("1s", "7d"), default "\"15m\"";
-        /// How long a pair or a network is barred. Its logins are then told `454 4.7.0` without a look at the password. Each
-        /// further bar is twice as long, but for pairs that have succeeded in the last 30 days.
+        /// How long a pair or a network is locked out. Its attempts are then told `454 4.7.0`, and the password is not checked. Each
+        /// further lock-out is twice as long, except for pairs that have succeeded in the last 30 days.
         bar_time: Duration = Time("1s", "7d"), default "\"15m\"";
-        /// The longest bar.
+        /// The longest lock-out.
         longest_bar: Duration = Time("1s", "30d"), default "\"4h\"";
-        /// Failures of one network, over all logins, from which on one login from there is checked at a time, each later than the
-        /// one before. Logins that have succeeded from there are exempt, as from its bar.
+        /// Failures of one network, over all user names, from which attempts from there are checked one at a time and ever more slowly.
+        /// User names that have succeeded from there are exempt, as from its lock-out.
         network_failures: u64 = Count(1..=1_000_000), default "30";
-        /// Failures of one network until it is barred. A try that is refused because others are before it counts half.
+        /// Failures of one network before it is locked out. An attempt that is refused because others are ahead of it counts half.
         network_failures_until_bar: u64 = Count(1..=1_000_000), optional "100" else "100, or `network_failures` where that is more";
-        /// Failures of one login, over all networks that it has not succeeded from, from which on one is checked at a time from
-        /// such networks.
+        /// Failures of one user name, over all networks from which it has not succeeded, from which its attempts from such networks are
+        /// checked one at a time.
         login_failures: u64 = Count(1..=1_000_000), default "100";
         /// Pairs, and likewise networks, logins and pairs that have succeeded, that are remembered. Each costs about 150 octets.
         remembered: u64 = Count(100..=10_000_000), default "100000";
@@ -100,7 +100,7 @@ table! {
 }
 
 table! {
-    /// Conditions on one mechanism: where one of them does not hold, it is not offered. `postern auth report` shows who still
+    /// Conditions on one mechanism: if one of them is not met, it is not offered. `postern auth report` shows who still
     /// uses it.
     MechanismTable {
         /// The mechanism.
@@ -115,9 +115,9 @@ table! {
 }
 
 table! {
-    /// Whose login a kind of certificate is. All keys that are given have to match.
+    /// Which user a kind of certificate belongs to. All keys that are given have to match.
     CertificateLoginTable {
-        /// The login; `"{email}"` stands for the mail address that the certificate names.
+        /// The user name; `"{email}"` stands for the mail address in the certificate.
         login: String = Line(255), required "\"acaird\"";
         /// The mail address that the certificate names (`rfc822Name`): one, or `"*@example.org"` for all of a domain.
         email: String = Line(320), optional "\"*@example.org\"" else "any";

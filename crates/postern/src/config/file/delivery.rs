@@ -16,10 +16,10 @@ use crate::config::kinds::{
 use crate::config::read::{At, table};
 
 table! {
-    /// When to try again, when to warn, when to give up, for mail that could not be delivered yet.
+    /// When to try again, when to warn and when to give up, for mail that could not be delivered yet.
     Retry {
-        /// The wait after the first, second, … failed attempt; the last one is used again and again. Each is moved by up to
-        /// a tenth, so that mail that failed together does not come back together.
+        /// The wait after the first, second, … failed attempt; the last one is repeated. Each varies by up to
+        /// a tenth, so that messages that failed together are not retried together.
         intervals: Vec<At<Duration>> = List(Time("1s", "7d")), default "[\"5m\", \"10m\", \"20m\", \"30m\", \"1h\", \"2h\", \"4h\"]";
         /// When to give up and send a bounce, counted from the arrival. RFC 5321 section 4.5.4.1 asks for 4 to 5 days.
         expire_after: Duration = Time("1s", "60d"), default "\"5d\"";
@@ -31,31 +31,32 @@ table! {
 table! {
     /// How mail leaves.
     Delivery {
-        /// Connections to one next hop at once. A new destination starts with two and earns one more with every message it takes.
+        /// Concurrency limit of one next hop: connections at once. A new destination starts with two and gets one more with every message
+        /// that it accepts.
         connections_per_destination: u64 = Count(1..=10_000), default "20";
-        /// Connections in all, those for local delivery aside. Each costs a socket and about 20 KiB. Half are kept for users' mail, a
-        /// fifth for strangers', a tenth for reports; hosts that have taken no mail of late can have half of each share. Of fewer
-        /// than four, none are kept.
+        /// Connections in total, not counting local delivery. Each costs a socket and about 20 KiB. Half are reserved for users' mail, a
+        /// fifth for strangers', a tenth for reports; hosts that have not taken mail recently can have half of each share. Of fewer
+        /// than four, none are reserved.
         connections: u64 = Count(1..=100_000), default "1000";
         /// Messages a second to one next hop.
         rate_per_destination: f64 = Number(0.001..=1_000_000.0), optional "10.0" else "no limit";
         /// Recipients in one transaction. Every server takes 100 (RFC 5321 section 4.5.3.1.8).
         recipients_per_transaction: u64 = Count(1..=10_000), default "100";
-        /// Messages sent over one connection before a fresh one is made.
+        /// Messages sent over one connection before a new one is opened.
         messages_per_connection: u64 = Count(1..=1_000_000), default "1000";
-        /// Deliveries on one connection whose outcome may be on its way to the disk. A crash repeats at most this many a
+        /// Deliveries on one connection whose outcome is not on disk yet. A crash repeats at most this many for each
         /// connection; more of them hide the time that a sync takes.
         unsettled_per_connection: u64 = Count(1..=100), default "4";
-        /// Messages of one next hop and one kind of mail (users', strangers', reports) held in memory; the rest waits on disk.
+        /// Messages of one next hop and one kind of mail (users', strangers', reports) held in memory; the rest wait on disk.
         waiting_per_destination: u64 = Count(1..=1_000_000), default "1000";
         /// Deferred messages held in memory in all, without their bodies, kept for kinds of mail as connections are. Fresh ones are
         /// bounded by `[spool]`.
         waiting: u64 = Count(1..=10_000_000), default "20000";
         /// Hosts and addresses tried in one attempt.
         addresses_per_attempt: u64 = Count(1..=100), default "10";
-        /// The longest pause after no host of a destination could be reached.
+        /// Dead-host back-off: the longest pause after no host of a destination could be reached.
         dead_pause: Duration = Time("1s", "1d"), default "\"10m\"";
-        /// The port of hosts that MX records name. Another one is for laboratories.
+        /// The port of hosts that MX records name. Change it only in a laboratory.
         mx_port: u64 = Count(1..=65_535), default "25";
         /// Networks that mail may reach by MX records and address literals although they are of loopback, of the link, or of this
         /// host itself: `["127.0.0.0/8"]` in a laboratory. Otherwise a domain whose mail hosts have no other address bounces with
@@ -76,7 +77,7 @@ table! {
         lmtp: Vec<At<Hop>> = List(NextHop), default "[]";
         /// The largest message returned whole in a bounce, where that was asked for; of a larger one the header goes back.
         return_size: u64 = Size("0", "100 MiB"), default "\"50 KiB\"";
-        /// Who hears of a bounce that cannot be delivered itself.
+        /// Who is told of a bounce that cannot be delivered itself.
         double_bounce_to: Mailbox = Address, optional "\"postmaster@example.org\"" else "nobody; it is recorded in the log and the history";
         /// How long to wait for a next hop.
         timeouts: DeliveryTimeouts = Section::<DeliveryTimeouts>::new(), default "{}";
@@ -96,7 +97,7 @@ table! {
         hello: Duration = Time("1s", "1h"), default "\"5m\"";
         /// For the TLS handshake.
         tls: Duration = Time("1s", "1h"), default "\"1m\"";
-        /// For each answer in a login.
+        /// For each answer during authentication.
         login: Duration = Time("1s", "1h"), default "\"5m\"";
         /// For the answer to `MAIL`.
         mail: Duration = Time("1s", "1h"), default "\"5m\"";
@@ -106,7 +107,7 @@ table! {
         data: Duration = Time("1s", "1h"), default "\"2m\"";
         /// For the host to take one block of the body.
         block: Duration = Time("1s", "1h"), default "\"3m\"";
-        /// For the answer to the final dot or last chunk. A short one makes duplicates.
+        /// For the answer to the final dot or last chunk. A short one causes duplicates.
         end_of_data: Duration = Time("1s", "2h"), default "\"10m\"";
         /// For the answer to `QUIT`.
         quit: Duration = Time("100ms", "10m"), default "\"5s\"";
@@ -114,8 +115,8 @@ table! {
         idle: Duration = Time("0", "10m"), default "\"5s\"";
         /// For finding the addresses of one name.
         resolve: Duration = Time("1s", "10m"), default "\"30s\"";
-        /// For a host that has taken no mail of late to be ready for mail, and for each answer after that but the one to the end of
-        /// the data, while others wait for its place. Greetings that keep clients waiting take 5 or 6 seconds.
+        /// For a host that has not taken mail recently to be ready for mail, and for each answer after that except the one to the end of
+        /// the data, while others wait for its connection. Greetings that keep clients waiting take 5 or 6 seconds.
         crowded: Duration = Time("1s", "10m"), default "\"8s\"";
     }
 }

@@ -16,7 +16,7 @@ use crate::config::problem::Span;
 use crate::config::read::{At, Below, Entries, Kind, Place, Reader, table};
 
 /// One source of accounts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Directory {
     Users(UsersTable),
     Ldap(Box<LdapTable>),
@@ -28,54 +28,54 @@ pub(crate) enum Directory {
 
 table! {
     /// Postern's own users, managed by `postern user`. Passwords are kept as argon2id hashes, and beside them the keys that the
-    /// mechanisms in [auth] need. Who reads the file can log in with those of CRAM-MD5, DIGEST-MD5 and NTLM, not with SCRAM's.
+    /// mechanisms in [auth] need. Whoever can read the file can authenticate with the keys of CRAM-MD5, DIGEST-MD5 and NTLM, but not with those of SCRAM.
     UsersTable {
-        /// The database. Made if missing, for Postern alone.
+        /// The database. Created if missing, readable by Postern alone.
         database: PathBuf = FilePath, optional "\"users.db\"" else "`users.db` in `state_dir`";
-        /// How long a password that was verified is not hashed again. A change of the password counts at once all the same.
+        /// How long a verified password is not hashed again. A changed password takes effect at once all the same.
         cache_time: Duration = Time("0", "1h"), default "\"1m\"";
-        /// The least characters of a password that `postern user` sets. Imported hashes are taken as they are.
+        /// The minimum length, in characters, of a password that `postern user` sets. Imported hashes are taken as they are.
         password_length: u64 = Count(1..=128), default "8";
-        /// Whether a login by PLAIN or LOGIN gives a user the keys that lack, so that a site moves to SCRAM without new passwords.
+        /// Whether authentication with PLAIN or LOGIN adds the keys that a user lacks, so that a site moves to SCRAM without new passwords.
         upgrade_keys: bool = Switch, default "true";
-        /// Whether a hash of an older scheme, as `postern user import` brings it, is replaced by argon2id at the next login.
+        /// Whether a hash of an older scheme, from `postern user import`, is replaced by argon2id when the user next authenticates.
         upgrade_hashes: bool = Switch, default "true";
         /// Most passwords hashed at the same time. Each takes about 20 ms and 19 MiB.
         workers: u64 = Count(1..=256), optional "2" else "half of the processors, at least one";
-        /// The longest time for one login. After it the client is told `454 4.7.0`.
+        /// The time limit for checking one user's credentials. After it the client is told `454 4.7.0`.
         timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
     }
 }
 
 table! {
-    /// LDAP: the entry of the login is searched, then the password is tried by a bind as that entry.
+    /// LDAP: the user's entry is searched, then the password is checked by a bind as that entry.
     ///
-    /// In filters `{login}` stands for what the client typed, `{local}` and `{domain}` for its parts before and after the
-    /// last `@`, all of them escaped.
+    /// In filters `{login}` stands for the user name that the client sent, `{local}` and `{domain}` for its parts before and after
+    /// the last `@`, all of them escaped.
     LdapTable {
-        /// The servers, all with the same tree. The next one is asked when one is down. `ldap://` without `starttls` sends
+        /// The servers, all with the same tree. If one is down, the next is asked. `ldap://` without `starttls` sends
         /// passwords in the clear and is meant for loopback.
         servers: Vec<At<String>> = List(LdapUrl), optional "[\"ldap://ldap1.example.org/\", \"ldap://ldap2.example.org/\"]" else "needed without `discover`";
         /// A domain that names its servers in DNS (`_ldap._tcp`, by priority and weight), in place of `servers`. They are looked
         /// up again once a minute, and those outside of the domain are left aside: forged DNS could name any host.
         discover: String = HostName, optional "\"example.org\"" else "`servers` are asked";
-        /// What is preset: nothing, or what fits Active Directory: logins by user principal name or account name, addresses
-        /// from `mail` and `proxyAddresses`, groups from `memberOf`. Keys of this table go before it.
+        /// Presets: none, or those for Active Directory: user principal name or account name as user name, addresses
+        /// from `mail` and `proxyAddresses`, groups from `memberOf`. Keys of this table take precedence.
         flavour: FlavourWord = OneOf::<FlavourWord>::new(), default "\"generic\"";
         /// Where the search starts.
         search_base: String = Line(1_024), required "\"ou=People,dc=example,dc=org\"";
         /// How far it goes: `subtree`, `onelevel` or `base`.
         scope: SearchScope = OneOf::<SearchScope>::new(), default "\"subtree\"";
-        /// The filter that finds the entry of a login.
+        /// The filter that finds a user's entry.
         filter: String = Line(1_024), optional "\"(uid={login})\"" else "`(uid={login})`, or what `flavour` says";
         /// The filter that finds the entry of a recipient in `local_domains`; `{address}` is the address.
         recipient_filter: String = Line(1_024), optional "\"(|(mail={address})(mailAlternateAddress={address}))\"" else "the address in any `mail_attribute`";
         /// How a password is checked: `bind` as the entry, or `compare` with the stored one in `password_attribute`, which
-        /// `bind_dn` has to be allowed to read. With `compare` locked and expired accounts are known by their attributes alone.
+        /// `bind_dn` has to be allowed to read. With `compare`, locked and expired accounts are recognized by their attributes alone.
         check: LdapCheck = OneOf::<LdapCheck>::new(), default "\"bind\"";
         /// The name to bind as at once, without a search: `{local}@corp.example.org` for Active Directory, or
         /// `uid={login},ou=People,dc=example,dc=org`. The entry is read with the user's own rights, so that no `bind_dn` is
-        /// needed; without one this directory knows no recipients, no keys and no accounts of certificates.
+        /// needed; without one, this directory cannot look up recipients, keys or users of certificates.
         direct_bind: String = Line(1_024), optional "\"{local}@corp.example.org\"" else "the entry is searched first";
         /// The attribute with stored passwords, for `compare` and for keys.
         password_attribute: String = Line(128), default "\"userPassword\"";
@@ -92,7 +92,7 @@ table! {
         /// The attribute with NT hashes.
         nt_attribute: String = Line(128), default "\"sambaNTPassword\"";
         /// Whether a password stored in the clear makes the keys at each login. It costs as much hashing as `scram_iterations`
-        /// for each try at SCRAM, also for logins that nobody has.
+        /// for each attempt with SCRAM, even for user names that do not exist.
         derive_keys: bool = Switch, default "false";
         /// Most passwords hashed and keys made at the same time.
         workers: u64 = Count(1..=256), optional "2" else "half of the processors, at least one";
@@ -105,14 +105,14 @@ table! {
         group_base: String = Line(1_024), optional "\"ou=Groups,dc=example,dc=org\"" else "`search_base`, and everywhere";
         /// The attribute with the name of a group.
         group_attribute: String = Line(128), default "\"cn\"";
-        /// Who may log in: the members of these groups, each by its name or by its distinguished name. Names count wherever the
+        /// Who may authenticate: the members of these groups, each by its name or by its distinguished name. Names count wherever the
         /// group lies below `group_base`, so set that, or write distinguished names.
         allowed_groups: Vec<At<String>> = List(Line(1_024)), default "[]";
         /// The identity for searches.
         bind_dn: String = Line(1_024), optional "\"cn=postern,ou=Services,dc=example,dc=org\"" else "searches are anonymous";
         /// A file whose first line is the password of `bind_dn`, readable by its owner alone.
         bind_password_file: PathBuf = FilePath, optional "\"ldap.pass\"" else "needed with `bind_dn`";
-        /// The attribute whose first value is the login in the log and for the sender rule.
+        /// The attribute whose first value is the user name in the log and for the sender rule.
         login_attribute: String = Line(128), optional "\"uid\"" else "`uid`, or what `flavour` says";
         /// The attribute with the addresses of an entry, or several. `smtp:` in front of an address is taken off; values with
         /// other words there, as `proxyAddresses` has them, are left out.
@@ -121,11 +121,11 @@ table! {
         starttls: bool = Switch, default "false";
         /// Authorities that the servers' certificates must lead up to, in PEM form.
         ca_file: PathBuf = FilePath, optional "\"certs/ldap-ca.crt\"" else "those that the system trusts";
-        /// The longest time for one login over all servers. After it the client is told `454 4.7.0`.
+        /// The time limit for checking one user's credentials, over all servers. After it the client is told `454 4.7.0`.
         timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
         /// Most connections to each server for searches, and as many for binds.
         pool_size: u64 = Count(1..=256), default "8";
-        /// How long a server that failed is asked last.
+        /// How long a server that failed is tried last.
         retry_primary_after: Duration = Time("1s", "1d"), default "\"30s\"";
         /// How long a login that was granted counts without asking again; an account that is locked meanwhile, and a password
         /// that was changed, are good until then. A keyed digest of the password is kept in memory, nothing else of it.
@@ -148,7 +148,7 @@ table! {
         /// which PAM and others behind saslauthd take no notice of: then the account is what stands before the `@`, and owns no
         /// address, unless the realm is `realm`. Set it where saslauthd's accounts differ by realm.
         realms: Vec<At<String>> = List(Line(255)), default "[]";
-        /// The longest time for one login. After it the client is told `454 4.7.0`.
+        /// The time limit for checking one user's credentials. After it the client is told `454 4.7.0`.
         timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
         /// How long a login that was granted counts without asking again; what changes meanwhile is seen after it.
         cache_time: Duration = Time("0", "10m"), default "\"0\"";
@@ -165,7 +165,7 @@ table! {
         server: String = Line(255), optional "\"127.0.0.1:12345\"" else "`socket` is needed";
         /// The name of the service, by which Dovecot's configuration can tell who asks (`%s`).
         service: String = Line(128), default "\"smtp\"";
-        /// The longest time for one login. After it the client is told `454 4.7.0`. Dovecot holds a refusal back for two seconds.
+        /// The time limit for checking one user's credentials. After it the client is told `454 4.7.0`. Dovecot holds a refusal back for two seconds.
         timeout: Duration = Time("100ms", "2m"), default "\"10s\"";
         /// How long a login that was granted counts without asking again; what changes meanwhile is seen after it.
         cache_time: Duration = Time("0", "10m"), default "\"0\"";
@@ -235,13 +235,13 @@ table! {
         account_query: String = SqlQuery, optional "\"SELECT name AS login, enabled FROM accounts WHERE name = :login\"" else "`password_query`";
         /// The query that finds the groups of an account, one a row; `:login` is its name as `login` gives it.
         group_query: String = SqlQuery, optional "\"SELECT grp FROM members WHERE name = :login\"" else "the column `group`, if there is one";
-        /// Who may log in: the members of these groups.
+        /// Who may authenticate: the members of these groups.
         allowed_groups: Vec<At<String>> = List(Line(255)), default "[]";
         /// Mechanisms for which there are keys, in a column `key` or in `password`: `{SCRAM-SHA-256}` and its like, RFC 5803's form,
         /// `{CRAM-MD5}`, `{DIGEST-MD5}`, and NT hashes in a column `nt_hash`. They are offered if `mechanisms` names them.
         keys: Vec<At<Mechanism>> = List(MechanismName), default "[]";
         /// Whether a password stored in the clear (`{PLAIN}`) makes the keys at each login. It costs as much hashing as
-        /// `scram_iterations` for each try at SCRAM, also for logins that nobody has.
+        /// `scram_iterations` for each attempt with SCRAM, even for user names that do not exist.
         derive_keys: bool = Switch, default "false";
         /// The query that finds out whether a recipient in `local_domains` exists: there is a row, and its first value is not
         /// NULL, false or 0.
@@ -254,11 +254,11 @@ table! {
         cache_time: Duration = Time("0", "1h"), default "\"1m\"";
         /// Most passwords hashed at the same time.
         workers: u64 = Count(1..=256), optional "2" else "half of the processors, at least one";
-        /// The longest time for one login over all servers. After it the client is told `454 4.7.0`.
+        /// The time limit for checking one user's credentials, over all servers. After it the client is told `454 4.7.0`.
         timeout: Duration = Time("100ms", "2m"), default "\"5s\"";
         /// Most connections to each server.
         pool_size: u64 = Count(1..=256), default "8";
-        /// How long a server that failed is asked last.
+        /// How long a server that failed is tried last.
         retry_primary_after: Duration = Time("1s", "1d"), default "\"30s\"";
     }
 }
@@ -306,7 +306,7 @@ impl Choice for LdapCheck {
 }
 
 /// The kinds of directories.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum DirectoryWord {
     Users,
     Ldap,

@@ -7,10 +7,11 @@ use crate::config::kinds::{Choice, Line, List, OneOf, Sections};
 use crate::config::read::{At, table};
 
 table! {
-    /// Whom a login is: as whom it may act, and with which addresses it may send where `senders` in [relay] is `"own"`.
+    /// What a user may do: act as other users, and send with which addresses, if `senders` in [relay] is `"own"`.
     ///
-    /// An address may be used because the directory names it as the login's own, as an alias of it, as an address of a user who made
-    /// the login a delegate (`postern user delegate`), or by a grant. `postern auth explain` shows which, and for what is refused why.
+    /// An address may be used because the directory lists it for the user, as an alias that leads to the user, as an address of a user
+    /// who made this one a delegate (`postern user delegate`), or by a grant. `postern auth explain` shows which of them applies, or
+    /// why the address is refused.
     Identity {
         /// Which aliases count as addresses of those they lead to: those that lead to one user alone, those that lead to the user
         /// among others, or none.
@@ -19,24 +20,24 @@ table! {
         /// `acaird+shop@example.org` goes to `acaird@example.org`, unless the longer address is an account or an alias itself, and who
         /// owns `acaird@example.org` may send as it. `""` for none: where addresses of different users differ by a detail.
         tag_separator: Option<char> = Separator, default "\"+\"";
-        /// What is granted beyond what directories say.
+        /// Permissions beyond those in directories.
         grant: Vec<At<GrantTable>> = Sections::<GrantTable>::new(), default "[]";
     }
 }
 
 table! {
-    /// A grant to some logins, and to the members of some groups.
+    /// A permission for some users, and for the members of some groups.
     GrantTable {
         /// Its name in the log.
         name: String = Line(64), required "\"sales desk\"";
-        /// Logins that it is for, `"*@example.org"` for all of a domain, or `"*"` for all.
+        /// User names that it applies to, `"*@example.org"` for all of a domain, or `"*"` for all.
         logins: Vec<At<LoginPattern>> = List(LoginPatternText), default "[]";
-        /// Groups that it is for, as the directories name them; the case of letters does not matter.
+        /// Groups that it applies to, as the directories name them; case does not matter.
         groups: Vec<At<String>> = List(Line(255)), default "[]";
         /// Addresses that they may send with, `"*@example.org"` for all of a domain, `"*@*.example.org"` for all of those below it, or
         /// `"*"` for all.
         addresses: Vec<At<AddressPattern>> = List(AddressPatternText), default "[]";
-        /// Logins as which they may act, by naming them as authorization identity beside their own login, `"*@example.org"` for all
+        /// Users as whom they may act, by naming them as authorization identity, `"*@example.org"` for all
         /// of a domain, or `"*"` for all, as a webmail needs it. The account must be known to a directory, and its addresses count then.
         act_as: Vec<At<LoginPattern>> = List(LoginPatternText), default "[]";
     }

@@ -9,20 +9,20 @@ use crate::config::read::{At, table};
 table! {
     /// Kerberos 5, for the mechanism GSSAPI. The library is MIT's, found when the server starts; without GSSAPI it is not needed.
     Kerberos {
-        /// The keytab with the key of the service, `smtp/HOST@REALM`, readable by Postern alone. It is read anew at each login, so
-        /// that a new key is good at once.
+        /// The keytab with the key of the service, `smtp/HOST@REALM`, readable by Postern alone. It is read each time, so
+        /// that a new key works at once.
         keytab: PathBuf = FilePath, optional "\"smtp.keytab\"" else "GSSAPI cannot be switched on";
-        /// The services whose tickets are taken. Tickets for another one that has a key in the keytab are refused. A mail server that
-        /// checks logins through a socket of Postern's needs its own, such as `"imap"`.
+        /// The services whose tickets are accepted. Tickets for another one that has a key in the keytab are refused. A mail server that
+        /// authenticates users through a socket of Postern's needs its own, such as `"imap"`.
         services: Vec<At<String>> = List(Line(60)), default "[\"smtp\"]";
-        /// Realms whose principals are logins. Those of the first, the home realm, are logins by their name alone, those of the
-        /// others as `name@REALM`. Principals of other realms, of machines and services, and such as `name/admin` are refused.
+        /// Realms whose principals are users. Principals of the first, the home realm, have their name alone as user name, those of the
+        /// others `name@REALM`. Principals of other realms, of machines and services, and such as `name/admin` are refused.
         realms: Vec<At<String>> = List(Line(255)), optional "[\"EXAMPLE.ORG\"]" else "the default realm of the host's Kerberos configuration";
-        /// The mail domain of logins that are addresses: the principal `acaird@EXAMPLE.ORG` is then the login
+        /// The mail domain, if user names are addresses: the principal `acaird@EXAMPLE.ORG` is then the user
         /// `acaird@example.org`.
         domain: String = HostName, optional "\"example.org\"" else "the login is the name alone";
-        /// Whether a directory has to know the login. With `"optional"` any principal of `realms` logs in, but for an account that
-        /// a directory has switched off; one that no directory knows owns no addresses.
+        /// Whether the user must exist in a directory. With `"optional"` any principal of `realms` is accepted, unless a directory has
+        /// disabled the account; a user in no directory owns no addresses.
         account: AccountWord = OneOf::<AccountWord>::new(), default "\"required\"";
         /// The library: a name for the system's loader, or a path.
         library: String = Line(4_096), default "\"libgssapi_krb5.so.2\"";

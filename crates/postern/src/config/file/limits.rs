@@ -6,11 +6,11 @@ use crate::config::kinds::{Count, Size, Time};
 use crate::config::read::table;
 
 table! {
-    /// Sizes and counts that a client cannot exceed (RFC 5321 section 4.5.3.1). Each has its reply.
+    /// Limits for clients (RFC 5321 section 4.5.3.1). Each has its own reply.
     Limits {
         /// Recipients in one transaction; further ones are told `452 4.5.3`. The RFC asks for at least 100.
         recipients: u64 = Count(100..=100_000), default "1000";
-        /// `Received` fields of a message before it is taken for looping and told `554 5.4.6`. The RFC asks for at least 100.
+        /// `Received` fields of a message before it counts as a mail loop and is told `554 5.4.6`. The RFC asks for at least 100.
         received_fields: u64 = Count(100..=1_000), default "100";
         /// The longest command line with its parameters, CRLF included; a longer one is told `500 5.5.2`. The RFC asks for at least 512.
         command_line: u64 = Size("512 B", "64 KiB"), default "\"2 KiB\"";
@@ -27,22 +27,22 @@ table! {
         domain: u64 = Size("64 B", "255 B"), default "\"255 B\"";
         /// The longest path, an address with its angle brackets.
         path: u64 = Size("256 B", "1 KiB"), default "\"256 B\"";
-        /// Mistakes (unknown commands, wrong order, bad syntax) in one session before it ends with `421 4.7.0`.
+        /// Errors (unknown commands, wrong order, bad syntax) in one session before it ends with `421 4.7.0`.
         mistakes: u64 = Count(1..=100_000), default "25";
-        /// Commands without use (`NOOP`, `RSET`, `HELP`, `VRFY` and such) between two messages before the session ends with `421 4.7.0`.
+        /// Commands without effect (`NOOP`, `RSET`, `HELP`, `VRFY` and such) between two messages before the session ends with `421 4.7.0`.
         idle_commands: u64 = Count(10..=1_000_000), default "100";
-        /// Recipients refused for good in one session before it ends with `421 4.7.0`: somebody is guessing names.
+        /// Recipients refused permanently in one session before it ends with `421 4.7.0`: the client is guessing names.
         refused_recipients: u64 = Count(1..=1_000_000), default "100";
-        /// Recipients that do not exist, in an hour and by one network that has not logged in and may not relay. Beyond it each
-        /// answer about a recipient here waits a second, 20 when it has asked for many at once, so that nobody reads the directory by
-        /// trying; `0` for no limit.
+        /// Unknown recipients in one hour from one network that has not authenticated and may not relay. Beyond it each
+        /// answer about a local recipient waits a second, 20 when it has asked for many at once, so that nobody can harvest the
+        /// directory; `0` for no limit.
         unknown_recipients: u64 = Count(0..=1_000_000), default "100";
         /// Recipients of such a network that are looked up in a minute. Beyond it answers wait as well; `0` for no limit.
         recipient_lookups: u64 = Count(0..=1_000_000), default "1000";
-        /// Replies of `4xx` and `5xx` of any kind in one session before it ends with `421 4.7.0`. Who has logged in or may relay as a host
-        /// may have ten times as many, and a message that was taken makes up for ten.
+        /// Replies of `4xx` and `5xx` of any kind in one session before it ends with `421 4.7.0`. Clients that have authenticated or may relay
+        /// have ten times as many, and an accepted message makes up for ten.
         errors: u64 = Count(1..=1_000_000), default "100";
-        /// Failed logins in one session before it ends with `421 4.7.0`.
+        /// Failed authentication attempts in one session before it ends with `421 4.7.0`.
         failed_logins: u64 = Count(1..=100), default "3";
     }
 }
@@ -53,12 +53,12 @@ table! {
         /// The longest silence between commands. The RFC recommends at least 5 minutes; a shorter one frees sessions and cuts
         /// off slow but honest clients.
         command: Duration = Time("1s", "1h"), default "\"5m\"";
-        /// The longest time from the beginning of a session to its login where one is required, whatever is said meanwhile.
+        /// The longest time from the start of a session to authentication, where that is required, whatever the client sends meanwhile.
         login: Duration = Time("1s", "1d"), default "\"3m\"";
-        /// The longest time without a message that was taken, counted from the beginning, from the login or from the last message. `NOOP`,
+        /// The longest time without an accepted message, counted from the start, from authentication or from the last message. `NOOP`,
         /// `RSET`, and commands that are refused do not extend it; while a message is being sent it does not count.
         idle: Duration = Time("1s", "1d"), default "\"10m\"";
-        /// What takes the place of all longer silences for clients that have not logged in while sessions are scarce; for `login` and
+        /// The limit on all silences of clients that have not authenticated while sessions are scarce; for `login` and
         /// `idle` it is six times as long. Sessions are scarce when three quarters are taken of those that strangers can have, until half
         /// of them are free. It also holds for a minute after there was no room for a stranger's message.
         stress: Duration = Time("1s", "1h"), default "\"10s\"";

@@ -18,9 +18,9 @@ table! {
         /// Where to listen. Ports below 1024 need root or the capability `CAP_NET_BIND_SERVICE`.
         address: SocketAddr = Socket, required "\"0.0.0.0:25\"";
         /// `mx` is for other servers: strangers may reach `local_domains` and `relay_domains`. `submission` is for own
-        /// users: nothing is taken from strangers, and messages are completed (RFC 6409 section 8).
+        /// users: nothing is accepted from strangers, and messages are completed (RFC 6409 section 8).
         role: Role = OneOf::<Role>::new(), default "\"mx\"";
-        /// Whether clients can (`offer`) or must (`require`) log in.
+        /// Whether clients can (`offer`) or must (`require`) authenticate.
         auth: AuthRule = OneOf::<AuthRule>::new(), optional "\"offer\"" else "`off` for mx, `require` for submission";
         /// Mechanisms offered here, in place of those of [auth].
         mechanisms: Vec<At<Mechanism>> = List(MechanismName), optional "[\"SCRAM-SHA-256-PLUS\", \"SCRAM-SHA-256\"]" else "those of [auth]";
@@ -38,7 +38,7 @@ table! {
 }
 
 table! {
-    /// Extensions of SMTP that can be switched off, for clients that trip over them in the answer to `EHLO`.
+    /// Extensions of SMTP that can be switched off, for clients that fail on them in the answer to `EHLO`.
     Extensions {
         /// `CHUNKING` (RFC 3030). Without it `BINARYMIME` is not offered either.
         chunking: bool = Switch, default "true";

@@ -14,12 +14,12 @@ use crate::config::kinds::{Choice, FilePath, Line, List, OneOf, Section, Time};
 use crate::config::read::{At, table};
 
 table! {
-    /// An account at a smarthost, for routes that name it by `login`. Of the mechanisms that the host offers the strongest is
-    /// taken; a refusal keeps the mail waiting, and is shown by `postern queue list --destinations` and in the log.
+    /// Credentials for a smarthost, for routes that name them by `login`. The strongest mechanism that the host offers is
+    /// used; if the host refuses, the mail waits, and `postern queue list --destinations` and the log say so.
     LoginTable {
-        /// What routes call it.
+        /// The name that routes refer to.
         name: String = Line(64), required "\"isp\"";
-        /// The account, as the host knows it.
+        /// The user name at the host.
         login: String = Line(255), required "\"acaird@isp.example\"";
         /// A file whose first line is the password, readable by its owner alone. Read again at every reload.
         password_file: PathBuf = FilePath, optional "\"isp.pass\"" else "there is no password";
@@ -37,9 +37,9 @@ table! {
         passphrase_file: PathBuf = FilePath, optional "\"certs/isp.pass\"" else "the key is not encrypted";
         /// Tokens instead of a password, for OAUTHBEARER and XOAUTH2.
         token: LoginToken = Section::<LoginToken>::new(), optional "{ grant = \"client-credentials\", issuer = \"https://id.example.org\", client_id = \"postern\" }" else "no tokens are used";
-        /// The mechanisms that may be used. Naming one keeps to it, where the host offers what it does not have for the account.
+        /// The mechanisms that may be used, in case the host offers some that do not work for this account.
         mechanisms: Vec<At<Mechanism>> = List(MechanismName), optional "[\"SCRAM-SHA-256\", \"PLAIN\"]" else "all, strongest first";
-        /// Whom to act as, where that is somebody else than the account (the authorization identity).
+        /// The authorization identity, if it is not the user name.
         act_as: String = Line(255), optional "\"team@isp.example\"" else "the account itself";
         /// The Windows domain, for NTLM.
         domain: String = Line(255), optional "\"EXAMPLE\"" else "the host's own";
@@ -49,11 +49,11 @@ table! {
 }
 
 table! {
-    /// Where the tokens of a login come from (OAuth 2.0). They are fetched when they are needed, renewed ahead of their end, shared by
-    /// all connections, and kept sealed in `tokens` below `state_dir`.
+    /// Where the tokens come from (OAuth 2.0). They are fetched when needed, renewed before they expire, shared by
+    /// all connections, and stored encrypted in `tokens` below `state_dir`.
     LoginToken {
-        /// How: `client-credentials`, where the client itself is the account, or `refresh-token`, where a person has agreed
-        /// once: `postern login authorize NAME` shows where and how.
+        /// The grant: `client-credentials`, where the client itself is the account, or `refresh-token`, where a person has authorized
+        /// it once: `postern login authorize NAME` shows where and how.
         grant: Grant = OneOf::<Grant>::new(), required "\"refresh-token\"";
         /// The provider, which describes its addresses itself (OpenID Connect Discovery, RFC 8414).
         issuer: String = Line(2_048), optional "\"https://login.microsoftonline.com/TENANT/v2.0\"" else "needed unless the addresses are given";
@@ -65,14 +65,14 @@ table! {
         client_id: String = Line(1_024), required "\"postern\"";
         /// A file whose first line is the client's secret, readable by its owner alone.
         client_secret_file: PathBuf = FilePath, optional "\"client.secret\"" else "the client has none (a public client)";
-        /// Where the secret stands in requests: in the header (`basic`) or in the form (`post`).
+        /// Where the secret is sent in requests: in the header (`basic`) or in the form (`post`).
         client_authentication: ClientAuthentication = OneOf::<ClientAuthentication>::new(), default "\"basic\"";
         /// What the tokens are to be good for, as the provider writes it.
         scope: String = Line(2_048), optional "\"https://outlook.office365.com/.default\"" else "what the provider thinks fit";
         /// Whom the tokens are for, where the provider asks for `audience`.
         audience: String = Line(2_048), optional "\"https://smtp.example.org\"" else "not said";
-        /// A file whose first line is a refresh token that was come by elsewhere. It counts until the provider replaces it; from
-        /// then on the kept one does.
+        /// A file whose first line is a refresh token obtained elsewhere. It is used until the provider replaces it; from
+        /// then on the stored one is used.
         refresh_token_file: PathBuf = FilePath, optional "\"isp.refresh\"" else "`postern login authorize` gets one";
         /// Authorities that the provider's certificate must lead up to, in PEM form.
         ca_file: PathBuf = FilePath, optional "\"certs/id-ca.crt\"" else "those that the system trusts";

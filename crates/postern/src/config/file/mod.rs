@@ -42,36 +42,42 @@ pub(crate) use self::tls::Tls;
 
 use self::directory::DirectoryKind;
 use self::words::{DomainPattern, HostName, PrivacyFlag};
-use super::kinds::{Choice, FilePath, Line, List, OneOf, Section, Sections, Size, Switch};
+use super::kinds::{Choice, FilePath, Line, List, OneOf, OneOrList, Section, Sections, Size, Switch};
 use super::read::{At, table};
 
 table! {
-    /// Keys that stand above the first line in brackets.
+    /// Keys above the first table.
     Postern {
-        /// The full name of this host. It greets with it, stamps messages with it, and gives it to addresses
-        /// without a domain. It should be the name that the reverse look-up of its address finds.
+        /// Files with further parts of the configuration, or folders of such files: of a folder all whose names end in `.toml`, in
+        /// the order of their names. Each may hold any tables and keys. Tables in double brackets add up, in the order in which the
+        /// files are read; every other table and key is written in one file only. A fragment may include others. Paths start at
+        /// the folder of the main file in fragments too. Rules on who may write to the main file hold for fragments and their
+        /// folders. A reload reads all of them again.
+        include: Vec<At<PathBuf>> = OneOrList(FilePath), default "[]";
+        /// The fully qualified name of this host. It is used in the greeting, in trace fields, and for addresses
+        /// without a domain. The reverse look-up of the host's address should give this name.
         hostname: String = HostName, optional "\"mx.example.org\"" else "the name of the machine, if that is a full one";
         /// The folder of everything that must survive: queue, bodies of large messages, own users, control socket.
-        /// Made if missing, for Postern alone. Two servers cannot share one. A change needs a restart.
+        /// Created if missing, readable by Postern alone. Two servers cannot share one. A change needs a restart.
         state_dir: PathBuf = FilePath, default "\"/var/lib/postern\"";
         /// The user that Postern becomes after it has opened its listeners and read its keys, when it was
-        /// started by root. A change needs a restart. Root without this key is warned of, and refused where a port below 1024
-        /// is open to the network; `"root"` says that it is meant.
+        /// started by root. A change needs a restart. Running as root without this key gives a warning, and is refused if a port below 1024
+        /// is open to the network; `"root"` says that it is intended.
         user: String = Line(32), optional "\"postern\"" else "Postern stays who it was started as";
-        /// Whether Postern gives up, once it has started, what it has no need of, so that a fault in it is of little use to an attacker:
-        /// by Landlock it opens files in the places that this file names alone (and reads those of the system), by seccomp it starts no
-        /// program and asks nothing of the kernel that is for administrators. Where the kernel does not have one of them, the log says
+        /// Whether Postern, once it has started, drops the rights that it does not need, so that a fault in it is of little use to an
+        /// attacker: with Landlock it can open only the files that this configuration names (and read those of the system), with seccomp
+        /// it cannot start programs or use administrative system calls. Where the kernel does not have one of them, the log says
         /// so. A reload cannot name new places: that takes a restart, and so does a change of this key.
         sandbox: bool = Switch, default "true";
-        /// Domains whose mailboxes are here. Mail for them is taken from anyone, if the recipient exists in a
-        /// directory or is an alias; `postmaster` always does, and has the Maildir of this name unless an alias leads
+        /// Domains whose mailboxes are here. Mail for them is accepted from anyone, if the recipient exists in a
+        /// directory or is an alias; `postmaster` always exists, and has the Maildir of this name unless an alias leads
         /// elsewhere. `"*.example.org"` stands for all names below it.
         local_domains: Vec<At<String>> = List(DomainPattern), default "[]";
         /// Which recipients in `local_domains` exist: those that are `"known"` to a directory or the aliases, or `"any"`. The latter is for
-        /// a server behind this one that knows the mailboxes (`lmtp` in `[delivery]`): it refuses what it does not have, and the sender
-        /// gets a bounce then. With Maildirs, every name that somebody writes to gets one.
+        /// a server behind this one that knows the mailboxes (`lmtp` in `[delivery]`): it refuses unknown recipients, and the sender
+        /// then gets a bounce. With Maildirs, every name that receives mail gets one.
         local_recipients: LocalRecipients = OneOf::<LocalRecipients>::new(), default "\"known\"";
-        /// Domains of servers behind this one. Mail for them is taken from anyone and goes the way of its route;
+        /// Domains of servers behind this one. Mail for them is accepted from anyone and follows its route;
         /// whether the recipient exists is not checked here.
         relay_domains: Vec<At<String>> = List(DomainPattern), default "[]";
         /// Aliases for local parts in `local_domains`, a file of sendmail's form (`name: target, target`).
@@ -79,7 +85,7 @@ table! {
         aliases: PathBuf = FilePath, optional "\"aliases\"" else "there are no aliases";
         /// What the server says first. `{hostname}` and `{date}` are filled in; `ESMTP` is put behind the host name.
         greeting: String = Line(400), default "\"{hostname} Postern\"";
-        /// What is kept from strangers: sendmail's PrivacyOptions by the same names. `goaway` stands for needmailhelo,
+        /// What strangers are not told: sendmail's PrivacyOptions by the same names. `goaway` stands for needmailhelo,
         /// needexpnhelo, needvrfyhelo, noexpn, novrfy, noverb, authwarnings and noactualrecipient; `public` for none.
         ///
         /// - `needmailhelo`, `needvrfyhelo`, `needexpnhelo`: `MAIL`, `VRFY`, `EXPN` only after `HELO` or `EHLO`.
@@ -90,49 +96,49 @@ table! {
         /// - `noactualrecipient`: without effect. There is no `X-Actual-Recipient` here, but reports name the mailbox behind
         ///   an alias in `Final-Recipient`, as RFC 3464 asks.
         privacy: Vec<At<String>> = List(PrivacyFlag), default "[\"goaway\"]";
-        /// The largest message, announced as `SIZE` (RFC 1870); a larger one is told `552 5.3.4`. Bodies go to disk as
+        /// Maximum message size, announced as `SIZE` (RFC 1870); a larger message is told `552 5.3.4`. Bodies go to disk as
         /// they arrive, so memory does not grow with it.
         message_size_limit: u64 = Size("64 KiB", "2 GiB"), default "\"25 MiB\"";
         /// Addresses and ports to listen on, each with its role. At least one. A reload opens and closes them; sessions of
         /// one that is closed go on.
         listener: Vec<At<Listener>> = Sections::<Listener>::new(), required "[{ address = \"0.0.0.0:25\", role = \"mx\" }]";
-        /// Certificates of this server. Without it there is no TLS, and so no login with a password.
+        /// Certificates of this server. Without it there is no TLS, and therefore no authentication with passwords.
         tls: Tls = Section::<Tls>::new(), optional "{ certificate = \"mx.crt\", key = \"mx.key\" }" else "there is no TLS";
-        /// How clients log in.
+        /// Authentication of clients.
         auth: Auth = Section::<Auth>::new(), default "{}";
         /// Kerberos, for the mechanism GSSAPI.
         kerberos: Kerberos = Section::<Kerberos>::new(), default "{}";
-        /// Sources of accounts, asked in this order: the first that knows a login decides.
+        /// Sources of accounts, asked in this order: the first that knows a user name decides.
         directory: Vec<At<Directory>> = DirectoryKind, default "[]";
-        /// Sockets on which other servers have logins checked.
+        /// Sockets on which other servers authenticate users.
         auth_socket: Vec<At<AuthSocketTable>> = Sections::<AuthSocketTable>::new(), default "[]";
-        /// Who may send to anywhere, besides those who log in.
+        /// Who may send to any domain, besides authenticated users.
         relay: Relay = Section::<Relay>::new(), default "{}";
-        /// As whom a login may act, and with which addresses it may send.
+        /// As whom users may act, and with which addresses they may send.
         identity: Identity = Section::<Identity>::new(), default "{}";
-        /// Sizes and counts that a client cannot exceed.
+        /// Limits for clients.
         limits: Limits = Section::<Limits>::new(), default "{}";
-        /// How long a client may take.
+        /// Time limits for clients.
         timeouts: Timeouts = Section::<Timeouts>::new(), default "{}";
         /// Extensions of SMTP that can be switched off.
         extensions: Extensions = Section::<Extensions>::new(), default "{}";
-        /// When new connections wait or are sent away.
+        /// When new connections wait or are refused.
         admission: Admission = Section::<Admission>::new(), default "{}";
         /// Where mail goes, by the domain of the recipient. Of the rules whose conditions hold, the one that names the domain most
         /// closely wins; among those, one that names the login most closely, then the sender, then the earlier one. Local domains
         /// come before a rule for `"*"`; without any rule MX records decide.
         route: Vec<At<RouteTable>> = Sections::<RouteTable>::new(), default "[]";
-        /// Accounts at smarthosts.
+        /// Credentials for smarthosts.
         login: Vec<At<LoginTable>> = Sections::<LoginTable>::new(), default "[]";
         /// When to try again, when to warn, when to give up.
         retry: Retry = Section::<Retry>::new(), default "{}";
-        /// How mail leaves.
+        /// Outgoing mail.
         delivery: Delivery = Section::<Delivery>::new(), default "{}";
         /// The queue on disk.
         spool: SpoolTable = Section::<SpoolTable>::new(), default "{}";
         /// What is logged, and where to.
         log: LogTable = Section::<LogTable>::new(), default "{}";
-        /// How names are looked up.
+        /// DNS look-ups.
         dns: Dns = Section::<Dns>::new(), default "{}";
         /// How the server stops.
         shutdown: Shutdown = Section::<Shutdown>::new(), default "{}";

@@ -12,32 +12,32 @@ use crate::config::kinds::{Choice, FilePath, Line, List, OneOf, Time, split, tex
 use crate::config::read::{At, Kind, Place, Reader, table};
 
 table! {
-    /// Whose bearer tokens are taken, for OAUTHBEARER and XOAUTH2. Tokens are taken inside TLS alone.
+    /// A provider whose bearer tokens are accepted, for OAUTHBEARER and XOAUTH2. Tokens are accepted inside TLS only.
     ///
     /// A signed token (JWT) is checked by the keys of the provider that its `iss` names; with `introspection_url` or
     /// `tokeninfo_url` the provider is asked about it, as about tokens that only it can read. `postern auth explain-token` says what
     /// each rule finds in a token.
     ProviderTable {
-        /// The issuer, to the letter as it stands in `iss` of its tokens and in its own description.
+        /// The issuer, exactly as in `iss` of its tokens and in its discovery document.
         issuer: String = Line(1_024), required "\"https://id.example.org/realms/mail\"";
-        /// Who the tokens are meant for: one of these must be in `aud`. Without it a token that was given to any other service
-        /// would open the mail as well, so only tokens that the provider is asked about may do with `clients` alone.
+        /// Who the tokens are meant for: one of these must be in `aud`. Without it a token issued for any other service
+        /// would be accepted too, so `clients` alone is enough only for tokens that the provider is asked about.
         audience: Vec<At<String>> = List(Line(1_024)), default "[]";
         /// The clients that tokens may have been issued to (`azp`, `appid`, `client_id` or `cid`).
         clients: Vec<At<String>> = List(Line(1_024)), default "[]";
         /// Scopes that a token must have, all of them (`scope` or `scp`). Clients that lack one are told which.
         scope: Vec<At<String>> = List(Line(255)), default "[]";
-        /// The claim that holds the login; the first that is there counts. Take one that users cannot change themselves.
+        /// The claim that holds the user name; the first that is present counts. Choose one that users cannot change themselves.
         login_claim: Vec<At<String>> = List(Line(128)), default "[\"email\"]";
-        /// Whether a login from `email` counts only if `email_verified` is true: `required`, `if-present` (unless it is there
+        /// Whether a user name from `email` counts only if `email_verified` is true: `required`, `if-present` (unless it is present
         /// and false), `ignored`.
         email_verified: EmailRule = OneOf::<EmailRule>::new(), default "\"required\"";
-        /// Appended to logins without a domain.
+        /// Appended to user names without a domain.
         append_domain: String = Line(253), optional "\"example.org\"" else "logins stay as they are";
-        /// Domains that this provider vouches for. A login in another one is refused, and one without a domain too.
+        /// Domains that this provider vouches for. A user name in another domain, or without a domain, is refused.
         domains: Vec<At<String>> = List(Line(253)), default "[]";
-        /// Whether a directory must know the login. With `optional` one that no directory knows is taken as the token names
-        /// it, and owns the address that it is.
+        /// Whether the user must exist in a directory. With `optional` an unknown user is accepted as the token names
+        /// it, and owns the address that is its user name.
         account: AccountRule = OneOf::<AccountRule>::new(), default "\"required\"";
         /// Where the provider describes itself.
         discovery_url: Endpoint = Address, optional "\"https://id.example.org/.well-known/openid-configuration\"" else "at the usual addresses below `issuer`";
@@ -55,7 +55,7 @@ table! {
         client_secret_file: PathBuf = FilePath, optional "\"oauth.secret\"" else "there is no secret";
         /// How long an answer to a question about a token counts, never beyond the token's own end. `"0"` asks each time.
         cache_time: Duration = Time("0", "1h"), default "\"1m\"";
-        /// Signature algorithms that are taken.
+        /// Accepted signature algorithms.
         algorithms: Vec<At<SigningAlgorithm>> = List(AlgorithmName), default "[\"RS256\", \"PS256\", \"ES256\", \"ES384\", \"EdDSA\"]";
         /// Whether signed tokens have to say that they are access tokens (`typ` is `at+jwt`, RFC 9068): `any` takes those that
         /// say `JWT` or nothing as well, as most providers write them.
@@ -64,7 +64,7 @@ table! {
         skew: Duration = Time("0", "10m"), default "\"1m\"";
         /// The longest time since a token was issued.
         longest_age: Duration = Time("1s", "365d"), optional "\"12h\"" else "until the end of the token";
-        /// How long until keys are fetched anew, in the background.
+        /// How often keys are refreshed, in the background.
         refresh: Duration = Time("1s", "7d"), default "\"1h\"";
         /// How long keys count while the provider does not answer. A key that was withdrawn counts for as long.
         keep: Duration = Time("1m", "30d"), default "\"24h\"";

@@ -9,17 +9,17 @@ use crate::config::kinds::{Choice, Count, Line, List, Network, OneOf, Sections, 
 use crate::config::read::{At, table};
 
 table! {
-    /// There is no rule that matches by omission: who is not named here and has not logged in
-    /// reaches `local_domains` and `relay_domains` and nothing else.
+    /// No rule matches by omission: clients that are not named here and have not authenticated
+    /// reach only `local_domains` and `relay_domains`.
     Relay {
-        /// Whether a login may relay.
+        /// Whether authenticated users may relay.
         logins: bool = Switch, default "true";
-        /// Mechanisms whose logins alone may relay and are heeded in `AUTH=` of `MAIL` (sendmail's TRUST_AUTH_MECH). Others log in all
-        /// the same, and reach `local_domains` and `relay_domains`. An empty list means all.
+        /// Mechanisms whose users may relay, and whose `AUTH=` of `MAIL` is heeded (sendmail's TRUST_AUTH_MECH). Users of others can
+        /// authenticate, but reach only `local_domains` and `relay_domains`. An empty list means all.
         login_mechanisms: Vec<At<Mechanism>> = List(MechanismName), default "[]";
-        /// Least bits that protect a session, by TLS or a mechanism's layer, for its login to relay.
+        /// Minimum bits that protect a session, by TLS or a mechanism's layer, for its user to relay.
         login_least_bits: u64 = Count(0..=256), default "0";
-        /// Networks that may relay without a login.
+        /// Networks that may relay without authentication.
         networks: Vec<At<IpNet>> = List(Network), default "[]";
         /// Whether mail goes to address literals, as `user@[192.0.2.1]`, for who may relay; others never reach them. Off, `RCPT` is
         /// answered `550 5.1.2`, and a message for one that is in the queue bounces. A literal of the address that the client is
@@ -27,16 +27,16 @@ table! {
         address_literals: bool = Switch, default "false";
         /// Client certificates that may relay. They must be verified against `client_ca`.
         certificate: Vec<At<CertificateTable>> = Sections::<CertificateTable>::new(), default "[]";
-        /// Which sender addresses a login may use: any, or only its own, as [identity] has it. `own` looks at the sender of the
+        /// Which sender addresses users may use: any, or only their own, as [identity] defines them. `own` looks at the sender of the
         /// envelope (`553 5.7.1`), and in the message at `From`, `Sender`, `Resent-From` and `Resent-Sender` (`550 5.7.1`).
         senders: SenderRule = OneOf::<SenderRule>::new(), default "\"any\"";
         /// Which sender addresses a client may use that relays by `networks` or `certificate`, where `senders` is `"own"`: those in
         /// `local_domains`, `relay_domains` and domains below them, or any. Its mail for `local_domains` and `relay_domains` is not
         /// looked at, since there it may pass on what others wrote. Looks at the same places as `senders`.
         machine_senders: MachineRule = OneOf::<MachineRule>::new(), default "\"domains\"";
-        /// Whether trace fields leave out address, name and login of a client that has logged in.
+        /// Whether trace fields leave out address, name and user name of an authenticated client.
         hide_submitter: bool = Switch, default "false";
-        /// Whether the trace field names the login.
+        /// Whether the trace field names the user.
         show_login: bool = Switch, default "false";
     }
 }

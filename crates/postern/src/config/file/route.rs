@@ -9,20 +9,20 @@ use crate::config::kinds::{Choice, FilePath, Line, List, OneOf, Switch};
 use crate::config::read::{At, table};
 
 table! {
-    /// Where mail goes, by the domain of the recipient, and where wanted by login and sender too.
+    /// Where mail goes, by the domain of the recipient, and if wanted by user and sender too.
     RouteTable {
         /// Recipient domains; `"*.example.org"` stands for all names below it, `"*"` for all.
         domains: Vec<At<String>> = List(DomainPattern), required "[\"*\"]";
         /// Only mail from these senders, as the envelope has them: an address, `"@example.org"` for all of a domain,
         /// `"@*.example.org"` for all names below it, `"<>"` for bounces and other reports, which no other entry holds.
         senders: Vec<At<String>> = List(SenderPattern), optional "[\"@example.org\"]" else "from anyone";
-        /// Only mail that was submitted with these logins: a name, `"@example.org"` for all that end in it, `"*"` for all who
-        /// have logged in. A login was proven; a sender is what somebody wrote, unless `sender` in [auth] checks it.
+        /// Only mail that these users have submitted: a user name, `"@example.org"` for all that end in it, `"*"` for all who
+        /// have authenticated. A user name was proven; a sender is what the client claims, unless `senders` in [relay] is `"own"`.
         logins: Vec<At<String>> = List(LoginPattern), optional "[\"acaird\"]" else "with any login, or none";
         /// The hosts, tried in order. A name is looked up without MX records; `unix:/path` is a socket, for LMTP. The port
         /// is 25 unless given.
         via: Vec<At<Hop>> = List(NextHop), optional "[\"smarthost.example.org:25\"]" else "`to` says where";
-        /// Where to without `via`: to the hosts of the MX records, or into Maildirs.
+        /// The target without `via`: the hosts of the MX records, or Maildirs.
         to: RouteTo = OneOf::<RouteTo>::new(), optional "\"mx\"" else "the hosts of `via`";
         /// The protocol of the hosts in `via`.
         protocol: Protocol = OneOf::<Protocol>::new(), default "\"smtp\"";
@@ -30,14 +30,14 @@ table! {
         /// octet, as on port 465. With the last two mail waits until it is there.
         tls: TlsLevel = OneOf::<TlsLevel>::new(), default "\"opportunistic\"";
         /// Whether the host's certificate must be valid for the name that stands in `via`, or that the MX record gives. Mail waits
-        /// while it is not. Needs `tls = "required"` or `"implicit"`; `false` keeps eavesdroppers out, but takes anyone for the host.
+        /// while it is not. Needs `tls = "required"` or `"implicit"`; `false` keeps eavesdroppers out, but accepts any host.
         verify: bool = Switch, optional "false" else "`true` where TLS is always used";
-        /// The `[[login]]` to log in with at the hosts of `via`. Nothing is sent without it: mail waits while the host does not
-        /// offer a login, or refuses it.
+        /// The `[[login]]` with the credentials for the hosts of `via`. Nothing is sent without authentication: mail waits while the host
+        /// does not offer it, or refuses it.
         login: String = Line(64), optional "\"isp\"" else "without a login";
-        /// What goes to a host whose certificate is not verified: nothing, proofs as of SCRAM (who gets one can guess
-        /// the password at leisure), or the password itself. Loopback and sockets of the file system are no exception: who can
-        /// open one there gets it.
+        /// What may be sent to a host whose certificate is not verified: nothing, proofs such as SCRAM's (with which a false host can try
+        /// passwords offline), or the password itself. Loopback and Unix sockets are no exception: whoever can listen there
+        /// gets it.
         login_to_unverified_host: UnverifiedLogin = OneOf::<UnverifiedLogin>::new(), default "\"refuse\"";
         /// The pattern of the Maildirs for `to = "maildir"`; see `maildir` in `[delivery]`.
         maildir: PathBuf = FilePath, optional "\"/var/mail/{domain}/{local}\"" else "that of `[delivery]`";

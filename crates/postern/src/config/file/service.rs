@@ -13,8 +13,8 @@ use crate::log::Format;
 table! {
     /// The queue on disk. Changes need a restart.
     SpoolTable {
-        /// The longest time that an outcome waits for a new message to share a sync with. Longer saves syncs on a server
-        /// with little mail, and repeats more deliveries after a crash.
+        /// The longest time that an outcome waits for a new message to share a sync with. A longer time saves syncs on a server
+        /// with little mail, and a crash then repeats more deliveries.
         outcome_wait: Duration = Time("0", "1s"), default "\"5ms\"";
         /// How long the outcomes of finished messages are kept. Costs about 150 octets a recipient.
         history: Duration = Time("0", "365d"), default "\"3d\"";
@@ -33,8 +33,8 @@ table! {
         /// The size of the write-ahead log at which mail is refused with 452 until it is smaller. It grows so far only while another
         /// program reads the database and does not end.
         log_max: u64 = Size("64 MiB", "64 GiB"), default "\"512 MiB\"";
-        /// Room kept aside on the disk in a file, and given up when the disk is full, so that what is queued can still be
-        /// delivered. No less than twice `log_size` and 16 MiB are of use; `"0"` keeps none.
+        /// Space reserved on disk in a file, and freed when the disk is full, so that queued mail can still be
+        /// delivered. Less than twice `log_size` plus 16 MiB is of no use; `"0"` reserves none.
         reserve: u64 = Size("0", "16 GiB"), default "\"48 MiB\"";
         /// Connections that read while one writes. Each costs up to 2 MiB.
         readers: u64 = Count(1..=64), default "4";
@@ -45,24 +45,24 @@ table! {
 }
 
 table! {
-    /// One line an event, with session id and queue id throughout.
+    /// One line for each event, with session id and queue id throughout.
     LogTable {
-        /// How a line looks: for people, or JSON.
+        /// The format of lines: for people, or JSON.
         format: Format = OneOf::<Format>::new(), default "\"readable\"";
-        /// The least level that is logged.
+        /// The minimum level that is logged.
         level: Level = OneOf::<Level>::new(), default "\"info\"";
         /// The file to append to. It is opened again at every reload, so that it can be rotated. `"/dev/stdout"` is standard
         /// output, where containers keep their log.
         file: PathBuf = FilePath, optional "\"/var/log/postern/postern.log\"" else "standard error, which systemd hands to the journal";
-        /// Lines a second about refused clients, failed logins and TLS handshakes, in the long run; fifty times as many at once, and a
+        /// Lines a second about refused clients, failed authentication and TLS handshakes, in the long run; fifty times as many at once, and a
         /// tenth of both for one network (`/24`, `/56`). Past it they are counted by rule, and one line tells how many there were.
-        /// Successful logins, mail that was taken and its outcomes, and acts of administrators are always written.
+        /// Successful authentication, accepted mail and its outcomes, and acts of administrators are always written.
         refusals_per_second: u64 = Count(1..=1_000_000), default "100";
     }
 }
 
 table! {
-    /// How names are looked up. A change by reload forgets the answers that were kept.
+    /// DNS look-ups. A change by reload empties the cache.
     Dns {
         /// The servers to ask.
         nameservers: Vec<At<SocketAddr>> = List(Socket), optional "[\"127.0.0.1:53\"]" else "those of /etc/resolv.conf, or 127.0.0.1 where that names none";
@@ -70,7 +70,7 @@ table! {
         attempt_timeout: Duration = Time("100ms", "1m"), default "\"3s\"";
         /// The longest look-up in all.
         timeout: Duration = Time("100ms", "5m"), default "\"15s\"";
-        /// Most memory for answers that are kept.
+        /// Maximum memory of the cache.
         cache: u64 = Size("64 KiB", "4 GiB"), default "\"8 MiB\"";
     }
 }

@@ -24,8 +24,8 @@ table! {
         /// must be signed by an authority in `client_ca`. A revoked certificate is recorded as `verify=FAIL`. When a list's next
         /// update is overdue, it goes on to count, and `postern check` warns.
         client_crl: Vec<At<PathBuf>> = OneOrList(FilePath), default "[]";
-        /// SHA-256 fingerprints of client certificates that are recorded as `verify=FAIL` whoever has issued them, as for one
-        /// that is lost. An authority's fingerprint denies all that it has issued.
+        /// SHA-256 fingerprints of client certificates that are recorded as `verify=FAIL` whoever issued them, for example because a
+        /// key was lost. An authority's fingerprint denies all certificates that it has issued.
         client_denied: Vec<At<String>> = List(Fingerprint), default "[]";
         /// The oldest version of TLS that is spoken.
         min_version: TlsVersion = OneOf::<TlsVersion>::new(), default "\"1.2\"";
@@ -35,7 +35,7 @@ table! {
 }
 
 table! {
-    /// Each serves the names that stand in it.
+    /// Each is used for the names in it.
     Identity {
         /// The certificate and those that lead up to its authority, in PEM form.
         certificate: PathBuf = FilePath, required "\"certs/other.crt\"";

@@ -217,7 +217,7 @@ impl Kind for FilePath {
 
     fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<PathBuf> {
         let written = Line(4096).read(value, place, reader)?;
-        Some(reader.resolve(&written))
+        Some(reader.resolve(&written, value.span()))
     }
 }
 
@@ -355,7 +355,7 @@ impl Kind for Network {
 }
 
 /// A type with a fixed set of words.
-pub(crate) trait Choice: Copy + Debug + 'static {
+pub(crate) trait Choice: Copy + Debug + PartialEq + 'static {
     /// The words and what they stand for, the usual one first.
     const WORDS: &'static [(&'static str, Self)];
 }

@@ -184,7 +184,20 @@ fn each_mistake_has_its_line_and_remedy() {
         ("an empty text",              "greeting = \"\"",                             "3: error: `greeting` has a value", "leave the key out"),
         ("a control character",        "greeting = \"a\\nb\"",                        "3: error: `greeting` has a value", "for example"),
         ("a quote that does not end",  "greeting = \"a",                              "3: error: not TOML", "quotes"),
-        ("a key twice",                "aliases = \"a\"\naliases = \"b\"",            "4: error: not TOML: duplicate key", "quotes"),
+        ("a key twice",                "aliases = \"a\"\naliases = \"b\"",            "4: error: the key `aliases` stands twice in one table", "keep one"),
+        ("a table twice",              "[limits]\nrecipients = 200\n[limits]\nsessions = 1", "5: error: the table [limits] stands twice", "below one of the two"),
+        ("single brackets twice",      "[directory]\nkind = \"users\"\n[directory]\nkind = \"users\"", "5: error: [directory] may stand several times", "[[directory]] each time"),
+        ("single brackets once",       "[directory]\nkind = \"users\"",               "3: error: `directory` may stand several times", "write `[[directory]]`"),
+        ("both kinds of brackets",     "[route]\n[[route]]\ndomains = [\"*\"]",       "4: error: [[route]] stands beside [route]", "each time"),
+        ("typographic quotes",         "greeting = “hello”",                          "3: error: typographic quote “ in place of \"", "plain quotes"),
+        ("single typographic quotes",  "local_domains = [‘a.test’]",                  "3: error: typographic quote ‘", "plain quotes"),
+        ("passwords for everybody",    "[auth]\nplaintext = \"always\"\n[[listener]]\naddress = \"0.0.0.0:587\"\nrole = \"submission\"", "4: warning: passwords cross the network in the clear to 0.0.0.0:587", "private network"),
+        ("a local domain that leaves", "local_domains = [\"a.test\"]\n[[route]]\ndomains = [\"a.test\"]\nvia = [\"b.test\"]", "5: warning: \"a.test\" is in `local_domains`, and this route", "`relay_domains`"),
+        ("one of a local pattern",     "local_domains = [\"*.a.test\"]\n[[route]]\ndomains = [\"x.a.test\"]\nto = \"mx\"", "5: warning: \"x.a.test\" is in `local_domains`", "`relay_domains`"),
+        ("a relay domain to nowhere",  "relay_domains = [\"a.test\"]",               "3: warning: no route says where the mail for \"a.test\" goes", "to = \"mx\""),
+        ("a pattern to nowhere",       "relay_domains = [\"*.a.test\"]\n[[route]]\ndomains = [\"a.test\"]\nto = \"mx\"", "3: warning: no route says where the mail for \"*.a.test\"", "via"),
+        ("two routes, one Maildir",    "[[route]]\ndomains = [\"a.test\"]\nto = \"maildir\"\nmaildir = \"m/{local}\"\n[[route]]\ndomains = [\"b.test\"]\nto = \"maildir\"\nmaildir = \"m/{local}\"", "10: warning: users of the same name in a.test and b.test", "m/{domain}/{local}"),
+        ("a route into local mail",    "local_domains = [\"a.test\"]\n[[route]]\ndomains = [\"b.test\"]\nto = \"maildir\"", "5: warning: users of the same name in a.test and b.test", "{domain}/{local}"),
     ];
     let mut missed = Vec::new();
     for (shows, lines, problem, remedy) in cases {
@@ -201,6 +214,25 @@ fn each_mistake_has_its_line_and_remedy() {
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+/// What looks like those mistakes and is none.
+#[test]
+fn what_is_meant_is_not_warned_of() {
+    #[rustfmt::skip]
+    let cases = [
+        ("a local domain by LMTP",       "local_domains = [\"a.test\"]\n[[route]]\ndomains = [\"a.test\"]\nvia = [\"unix:/l\"]\nprotocol = \"lmtp\""),
+        ("all but local ones",           "local_domains = [\"a.test\"]\n[[route]]\ndomains = [\"*\"]\nvia = [\"b.test\"]"),
+        ("a relay domain with a route",  "relay_domains = [\"a.test\", \"*.b.test\"]\n[[route]]\ndomains = [\"A.test\", \"*.b.test\"]\nto = \"mx\""),
+        ("a relay domain and all",       "relay_domains = [\"a.test\"]\n[[route]]\ndomains = [\"*\"]\nvia = [\"b.test\"]"),
+        ("passwords on loopback",        "[auth]\nplaintext = \"always\"\n[[listener]]\naddress = \"127.0.0.1:587\"\nauth = \"offer\""),
+        ("Maildirs of their own",        "[[route]]\ndomains = [\"a.test\"]\nto = \"maildir\"\nmaildir = \"m/{local}\"\n[[route]]\ndomains = [\"b.test\"]\nto = \"maildir\"\nmaildir = \"n/{local}\""),
+        ("one domain, two conditions",   "[[route]]\ndomains = [\"a.test\"]\nto = \"maildir\"\nmaildir = \"m/{local}\"\n[[route]]\ndomains = [\"a.test\"]\nsenders = [\"<>\"]\nto = \"maildir\"\nmaildir = \"m/{local}\""),
+    ];
+    for (shows, lines) in cases {
+        let found = found_in(lines);
+        assert_eq!(found, [""; 0], "{shows}");
+    }
 }
 
 #[test]

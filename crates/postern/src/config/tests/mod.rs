@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 use postern_policy::admission::{AdmissionSettings, PoolShares};
 use tempfile::TempDir;
 
+use super::document::read;
 use super::problem::Problems;
 use super::read::{KeyInfo, Table};
+use super::sources::Sources;
 use super::*;
 
+mod fragments;
 mod mistakes;
 
 /// A configuration without mistakes and without TLS, to which lines are added.
@@ -484,10 +487,10 @@ fn defaults_and_examples_can_be_read() {
                 format!("[{}]\n", &header[1..])
             }
         );
-        let (_, errors) = DeTable::parse_recoverable(&document);
-        assert!(errors.is_empty(), "{document}");
-        read(&document, Path::new("/"), &mut problems);
-        let report = problems.into_report(Path::new("x"), &document);
+        let sources = Sources::of(Path::new("x"), &document);
+        let stumbles = read(&sources, Path::new("/"), &mut problems).stumbles;
+        assert!(stumbles.is_empty(), "{document}");
+        let report = problems.into_report(&sources);
         // In a document of its own other keys are missing; this one must be fine.
         let about_it = |line: &String| {
             line.contains(&format!("`{name}`")) && line.contains("wrong type")
@@ -503,8 +506,10 @@ proptest::proptest! {
     #[test]
     fn any_text_is_survived(text in "[a-z\\[\\]=\"'#{},.0-9 \n]{0,200}") {
         let mut problems = Problems::default();
-        read(&text, Path::new("/"), &mut problems);
-        let report = problems.into_report(Path::new("postern.toml"), &text);
+        let sources = Sources::of(Path::new("postern.toml"), &text);
+        let document = read(&sources, Path::new("/"), &mut problems);
+        stumbles::explain(sources.whole(), &document.stumbles, &mut problems);
+        let report = problems.into_report(&sources);
         report.render(false, 80);
         report.json();
     }
@@ -516,7 +521,9 @@ proptest::proptest! {
         let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.insert_str(at, &with);
         let mut problems = Problems::default();
-        read(&text, Path::new("/"), &mut problems);
-        problems.into_report(Path::new("postern.toml"), &text).render(false, 80);
+        let sources = Sources::of(Path::new("postern.toml"), &text);
+        let document = read(&sources, Path::new("/"), &mut problems);
+        stumbles::explain(sources.whole(), &document.stumbles, &mut problems);
+        problems.into_report(&sources).render(false, 80);
     }
 }

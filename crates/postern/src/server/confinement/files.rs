@@ -118,6 +118,15 @@ impl Granted {
         self.by.to_owned()
     }
 
+    /// Whether a file can be read, or what is in a folder.
+    pub(in crate::server) fn reads(&self, path: &Path) -> bool {
+        let Some(path) = place(path) else { return true };
+        self.read
+            .iter()
+            .chain(&self.write)
+            .any(|folder| path.starts_with(folder))
+    }
+
     /// What of another configuration lies elsewhere: it cannot be opened any more.
     pub(in crate::server) fn beyond(&self, paths: &Paths) -> Vec<PathBuf> {
         let within = |folders: &[PathBuf], path: &PathBuf| {

@@ -1,0 +1,97 @@
+//! Where settings are written, for what is found out about them later: by a look at the world, or by the service that uses them.
+
+use std::path::{Path, PathBuf};
+
+use postern_policy::route::Hop;
+
+use crate::config::file::{Directory, Postern};
+use crate::config::problem::Span;
+use crate::config::read::At;
+
+/// The places of settings.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    paths: Vec<At<PathBuf>>,
+    servers: Vec<At<String>>,
+    providers: Vec<At<String>>,
+    hops: Vec<At<Hop>>,
+    directories: Vec<Option<Span>>,
+    local_domains: Option<Span>,
+    aliases: Option<Span>,
+    user: Option<Span>,
+}
+
+impl Places {
+    /// Of a file in which all of `paths` stand, with the places of the directories that are asked.
+    pub(super) fn of(file: &Postern, paths: &[At<PathBuf>], directories: Vec<Option<Span>>) -> Self {
+        let via = file.route.iter().filter_map(|route| route.via.as_ref());
+        let via = via.chain([&file.delivery.lmtp]);
+        let servers = file.directory.iter().flat_map(|table| match &table.value {
+            Directory::Ldap(ldap) => ldap.servers.as_ref().map_or(&[][..], |list| &list.value),
+            Directory::Sql(sql) => sql.servers.as_ref().map_or(&[][..], |list| &list.value),
+            Directory::Dovecot(dovecot) => dovecot.server.as_slice(),
+            Directory::Users(_) | Directory::Saslauthd(_) | Directory::Pam(_) => &[],
+        });
+        Self {
+            paths: paths.to_vec(),
+            servers: servers.cloned().collect(),
+            providers: file
+                .auth
+                .provider
+                .iter()
+                .filter_map(|provider| provider.issuer.clone())
+                .collect(),
+            hops: via.flat_map(|list| list.value.clone()).collect(),
+            directories,
+            local_domains: file.local_domains.span.clone(),
+            aliases: file.aliases.as_ref().and_then(|aliases| aliases.span.clone()),
+            user: file.user.as_ref().and_then(|user| user.span.clone()),
+        }
+    }
+
+    /// Where a file or folder is named.
+    pub(crate) fn path(&self, path: &Path) -> Option<Span> {
+        span_of(&self.paths, |named| named == path)
+    }
+
+    /// Where a server of a directory is named.
+    pub(crate) fn server(&self, server: &str) -> Option<Span> {
+        span_of(&self.servers, |named| named == server)
+    }
+
+    /// Where a provider of tokens is named.
+    pub(crate) fn provider(&self, issuer: &str) -> Option<Span> {
+        span_of(&self.providers, |named| named == issuer)
+    }
+
+    /// Where a host that mail is handed to is named.
+    pub(crate) fn hop(&self, hop: &Hop) -> Option<Span> {
+        span_of(&self.hops, |named| named == hop)
+    }
+
+    /// The [[directory]] with this number, from 0.
+    pub(crate) fn directory(&self, number: usize) -> Option<Span> {
+        self.directories.get(number).cloned().flatten()
+    }
+
+    /// `local_domains`.
+    pub(crate) fn local_domains(&self) -> Option<Span> {
+        self.local_domains.clone()
+    }
+
+    /// `aliases`.
+    pub(crate) fn aliases(&self) -> Option<Span> {
+        self.aliases.clone()
+    }
+
+    /// `user`.
+    pub(crate) fn user(&self) -> Option<Span> {
+        self.user.clone()
+    }
+}
+
+fn span_of<T>(list: &[At<T>], is_it: impl Fn(&T) -> bool) -> Option<Span> {
+    list.iter()
+        .find(|at| is_it(&at.value))
+        .and_then(|at| at.span.clone())
+}
