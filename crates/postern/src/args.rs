@@ -18,7 +18,7 @@ pub(crate) use self::identity::{AddressCommand, DelegateCommand, ExplainArgs, Gr
 pub(crate) use self::sessions::{SessionFilterArgs, SessionsArgs, SessionsCommand};
 pub(crate) use self::user::{AppPasswordCommand, ImportArgs};
 
-/// A mail relay: takes mail from those who prove who they are, and loses none.
+/// A mail relay that relays for authenticated senders only, and never loses a message.
 #[derive(Debug, Parser)]
 #[command(name = "postern", version = version::TEXT, propagate_version = true, after_help = exit::HELP, max_term_width = 110)]
 pub(crate) struct Cli {
@@ -31,44 +31,44 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs the server until it is told to stop
+    /// Runs the server until it is stopped
     ///
     /// Without any configuration file it makes ./postern-data with a certificate authority, a host certificate, a
     /// configuration and a first user, serves on loopback, and prints a command that sends a first mail.
     ///
-    /// SIGHUP reads the configuration and the certificates again; SIGTERM and SIGINT stop it, a second one at once.
+    /// SIGHUP reloads configuration and certificates; SIGTERM and SIGINT stop the server, a second one at once.
     Serve(ConfigArg),
     /// Makes a folder with configuration, certificates and a first user
     Init(InitArgs),
-    /// Checks the configuration and shows all mistakes at once
+    /// Checks the configuration and shows all errors at once
     Check(CheckArgs),
     /// Shows the configuration that is in force
     Config(ConfigArgs),
     /// Manages Postern's own users
     User(UserArgs),
-    /// Shows who logs in, and how
+    /// Shows authentication: users, mechanisms, lock-outs, tokens
     Auth(AuthArgs),
     /// Shows whether the directories of the running server answer
     Directories(DirectoriesArgs),
-    /// Authorizes Postern's own logins at smarthosts
+    /// Authorizes Postern's own credentials at smarthosts
     Login(LoginArgs),
     /// Makes and shows certificates
     Cert(CertArgs),
-    /// Shows and changes what waits for delivery
+    /// Shows and manages the queue
     Queue(QueueArgs),
     /// Shows who is connected, and ends sessions
     Sessions(SessionsArgs),
-    /// Has the running server read its configuration and certificates again
+    /// Makes the running server reload its configuration and certificates
     Reload(ListingArg),
-    /// Asks PAM for the server, which has no rights of its own
+    /// Asks PAM on behalf of the unprivileged server
     ///
     /// Listens on the sockets of [[directory]] tables of kind "pam", answers the user that the server runs as, and checks each
-    /// login in a process of its own. It needs the rights that the modules need: for pam_unix those of root.
+    /// password in a separate process. It needs the rights that the modules need: for pam_unix those of root.
     PamHelper(PamHelperArgs),
-    /// Checks one login for the helper
+    /// Checks one password for the helper
     #[command(hide = true)]
     PamWorker(PamWorkerArgs),
-    /// Shows whether the server runs, and how much it has to do
+    /// Shows whether the server runs, and its load
     ///
     /// Asks the running server, as the health check of a container or a monitor does. Ends with 69 if none runs.
     Status(ListingArg),
@@ -213,7 +213,7 @@ pub(crate) struct UserArgs {
 pub(crate) enum UserCommand {
     /// Adds a user
     Add {
-        /// The name to log in with, usually the mail address
+        /// The user name, usually the mail address
         login: String,
         /// An address of the user besides the login; may be given several times
         #[arg(long = "address", value_name = "ADDRESS")]
@@ -224,41 +224,41 @@ pub(crate) enum UserCommand {
         #[command(flatten)]
         password: PasswordArgs,
     },
-    /// Gives a user another password
+    /// Changes a user's password
     Passwd {
-        /// The name to log in with
+        /// The user name
         login: String,
         #[command(flatten)]
         password: PasswordArgs,
     },
-    /// Locks a user out, keeping password and addresses
+    /// Disables a user, keeping password and addresses
     Disable {
-        /// The name to log in with
+        /// The user name
         login: String,
     },
-    /// Lets a user in again
+    /// Enables a user again
     Enable {
-        /// The name to log in with
+        /// The user name
         login: String,
     },
-    /// Removes a user for good
+    /// Removes a user permanently
     Remove {
-        /// The name to log in with
+        /// The user name
         login: String,
     },
     /// Lists the users
     List(JsonArg),
     /// Shows one user, and for each mechanism whether it works
     Show {
-        /// The name to log in with
+        /// The user name
         login: String,
         #[command(flatten)]
         json: JsonArg,
     },
     /// Imports users from another program's file
     ///
-    /// Hashes are taken as they are, and replaced by argon2id at the next login of their user; passwords in the clear are
-    /// hashed. What cannot be imported is told with its line, and the rest is imported all the same.
+    /// Hashes are taken as they are, and replaced by argon2id when their user next authenticates; passwords in the clear are
+    /// hashed. Lines that cannot be imported are reported, and the rest are imported all the same.
     Import(ImportArgs),
     /// Manages a user's further addresses
     Address {
@@ -291,7 +291,7 @@ pub(crate) enum UserCommand {
 pub(crate) struct DirectoriesArgs {
     #[command(flatten)]
     pub(crate) listing: ListingArg,
-    /// Ask each of them now; saslauthd and its like log a failed login for it
+    /// Ask each of them now; saslauthd and its like log a failed attempt for it
     #[arg(long)]
     pub(crate) check: bool,
 }
@@ -308,9 +308,9 @@ pub(crate) struct AuthArgs {
 /// What to do about logins.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthCommand {
-    /// Says what each rule finds in a bearer token, and what becomes of a login with it
+    /// Shows how each rule judges a bearer token, and the result
     ///
-    /// The provider's keys are fetched, or it is asked, as for a login. The token itself is never printed.
+    /// The provider's keys are fetched, or it is asked, as during authentication. The token itself is never printed.
     ExplainToken {
         /// The file with the token; - is standard input
         #[arg(value_name = "FILE", default_value = "-", value_hint = ValueHint::FilePath)]
@@ -323,37 +323,37 @@ pub(crate) enum AuthCommand {
     },
     /// Shows the providers of tokens that the running server knows: whether they answer, and their keys
     Providers(JsonArg),
-    /// Shows who is barred from logging in, or slowed, because of failed logins
+    /// Lists who is locked out or slowed because of failed authentication
     ///
-    /// The running server is asked. What it knows of failed logins is gone after a restart.
+    /// Asks the running server. A restart ends all lock-outs.
     Bars(JsonArg),
-    /// Lets somebody log in again who is barred, and forgets the failed logins
+    /// Ends lock-outs, and forgets the failures
     ///
-    /// With both, the bar of this login from this network; with one, all bars of it. Ends with 1 if there is none.
+    /// With both options, the lock-out of this user name from this network; with one, all lock-outs of it. Ends with 1 if there is none.
     #[command(group = clap::ArgGroup::new("whom").required(true).multiple(true))]
     Unbar {
-        /// The login
+        /// The user name
         #[arg(long, value_name = "LOGIN", group = "whom")]
         login: Option<String>,
         /// An address of the network
         #[arg(long, value_name = "ADDRESS", group = "whom")]
         network: Option<IpAddr>,
-        /// Everybody
+        /// All lock-outs
         #[arg(long, group = "whom", conflicts_with_all = ["login", "network"])]
         all: bool,
     },
-    /// Shows who has logged in by which mechanism, how often and when last
+    /// Shows who has authenticated with which mechanism, how often and when last
     Report {
-        /// This mechanism alone
+        /// Only this mechanism
         #[arg(long, value_name = "NAME")]
         mechanism: Option<String>,
         #[command(flatten)]
         json: JsonArg,
     },
-    /// Says what a login may do, and which rule decides
+    /// Shows what a user may do, and which rule decides
     ///
-    /// Asks the directories and rules of the configuration as the server does: as whom the login may act, with which addresses it
-    /// may send, whether a mechanism is offered to it and lets it relay. No password is needed. Ends with 1 if something is refused.
+    /// Asks the directories and rules of the configuration as the server does: as whom the user may act, with which addresses the user
+    /// may send, whether a mechanism is offered and allows relaying. No password is needed. Ends with 1 if something is refused.
     Explain(ExplainArgs),
 }
 
@@ -363,7 +363,7 @@ pub(crate) struct PasswordArgs {
     /// Read the password from the first line of standard input
     #[arg(long, conflicts_with = "generate")]
     pub(crate) password_stdin: bool,
-    /// Make up a password and print it
+    /// Generate a password and print it
     #[arg(long)]
     pub(crate) generate: bool,
 }
@@ -403,7 +403,7 @@ pub(crate) enum CertCommand {
         /// The folder of ca.crt and ca.key, and of the new files
         #[arg(long = "dir", value_name = "DIR", default_value = "certs", value_hint = ValueHint::DirPath)]
         folder: PathBuf,
-        /// For a client that logs in with it, not for a server
+        /// For a client that authenticates with it, not for a server
         #[arg(long)]
         client: bool,
         /// How long it is valid
@@ -466,14 +466,14 @@ pub(crate) struct QueueArgs {
 /// What to do with the queue.
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueueCommand {
-    /// Lists what waits, oldest first
+    /// Lists the queue, oldest message first
     List {
         #[command(flatten)]
         filter: FilterArgs,
         /// List at most this many messages, and say if there are more
         #[arg(long, value_name = "NUMBER")]
         limit: Option<u32>,
-        /// List the next hops of late instead, with their connections and last errors
+        /// List recent next hops instead, with their connections and last errors
         #[arg(long, conflicts_with_all = ["domain", "sender", "login", "held", "limit"])]
         destinations: bool,
         #[command(flatten)]
@@ -483,32 +483,32 @@ pub(crate) enum QueueCommand {
     Show {
         /// The queue id
         id: String,
-        /// Print the message itself instead: octet for octet into a file or pipe; on a terminal, controls are shown by their numbers
+        /// Print the message itself instead: unchanged into a file or pipe; on a terminal, control characters are shown as numbers
         #[arg(long)]
         message: bool,
         #[command(flatten)]
         json: JsonArg,
     },
-    /// Keeps messages from delivery until they are released
+    /// Holds messages until they are released
     Hold(SelectArgs),
-    /// Lets held messages go
+    /// Releases held messages
     Release(SelectArgs),
-    /// Has messages tried again now
+    /// Retries messages now
     Retry(SelectArgs),
-    /// Removes messages for good; nobody is told
+    /// Removes messages permanently; nobody is notified
     Remove(SelectArgs),
-    /// Takes messages out of damaged files that were put aside; they come in held
+    /// Recovers messages from damaged files that were put aside, and holds them
     ///
-    /// The queue puts files aside when they are damaged, and takes in at once what is certain. This looks for what else is in
-    /// them: only messages come in that the queue does not have and did not finish, with their ids, and none twice.
+    /// The queue puts damaged files aside, and recovers at once what is certain. This looks for the rest: it
+    /// recovers only messages that the queue does not have and did not finish, with their ids, and none twice.
     Recover {
-        /// Show what would come in, and change nothing
+        /// Show what would be recovered, and change nothing
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]
         json: JsonArg,
     },
-    /// Has everything tried again now, or all for one domain
+    /// Retries all messages now, or all for one domain
     Flush {
         /// A recipient domain; without it everything
         domain: Option<String>,
@@ -526,7 +526,7 @@ pub(crate) struct FilterArgs {
     /// Those from this sender; <> for reports
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) sender: Option<String>,
-    /// Those submitted with this login, in any case
+    /// Those submitted by this user, whatever the case
     #[arg(long, value_name = "LOGIN")]
     pub(crate) login: Option<String>,
     /// Those that are held

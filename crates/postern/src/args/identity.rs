@@ -9,16 +9,16 @@ use super::JsonArg;
 /// What to do with further addresses.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AddressCommand {
-    /// Gives a user a further address, to receive mail at and to send with
+    /// Adds an address at which a user receives mail and with which the user may send
     Add {
-        /// The name to log in with
+        /// The user name
         login: String,
         /// The address
         address: String,
     },
-    /// Takes a further address away
+    /// Removes an address
     Remove {
-        /// The name to log in with
+        /// The user name
         login: String,
         /// The address
         address: String,
@@ -30,14 +30,14 @@ pub(crate) enum AddressCommand {
 pub(crate) enum GroupCommand {
     /// Puts a user into a group, for the grants to it in [[identity.grant]]
     Add {
-        /// The name to log in with
+        /// The user name
         login: String,
-        /// The group; it is there when somebody is in it
+        /// The group; it exists as long as it has members
         group: String,
     },
     /// Takes a user out of a group
     Remove {
-        /// The name to log in with
+        /// The user name
         login: String,
         /// The group
         group: String,
@@ -47,18 +47,18 @@ pub(crate) enum GroupCommand {
 /// What to do with delegates.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DelegateCommand {
-    /// Lets a user send with another's addresses, and act as that other
+    /// Lets a user send with another user's addresses, and act as that user
     Add {
-        /// In whose name
+        /// The user whose addresses they are
         owner: String,
-        /// Who may
+        /// The delegate
         delegate: String,
     },
-    /// No longer lets it
+    /// Revokes that
     Remove {
-        /// In whose name
+        /// The user whose addresses they are
         owner: String,
-        /// Who might until now
+        /// The delegate
         delegate: String,
     },
 }
@@ -66,10 +66,10 @@ pub(crate) enum DelegateCommand {
 /// Arguments of `auth explain`.
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArgs {
-    /// Who logs in
+    /// The user name
     #[arg(long)]
     pub(crate) login: String,
-    /// As whom, where that is somebody else (the authorization identity)
+    /// The authorization identity, if it differs
     #[arg(long = "as", value_name = "LOGIN")]
     pub(crate) acts_as: Option<String>,
     /// The sender of the envelope; <> for none
@@ -84,10 +84,10 @@ pub(crate) struct ExplainArgs {
     /// The submitter in AUTH= of MAIL
     #[arg(long, value_name = "ADDRESS", value_parser = mailbox)]
     pub(crate) submitter: Option<Mailbox>,
-    /// The mechanism of the login, to say whether it is offered and may relay
+    /// The mechanism, to show whether it is offered and may relay
     #[arg(long, value_name = "NAME", value_parser = mechanism)]
     pub(crate) mechanism: Option<Mechanism>,
-    /// The listener of the login, by its name or address
+    /// The listener, by its name or address
     #[arg(long, value_name = "NAME")]
     pub(crate) listener: Option<String>,
     /// The client's address

@@ -26,7 +26,7 @@ pub(crate) enum SessionsCommand {
     },
     /// Ends sessions at once
     ///
-    /// The client is told 421 and may come back: `postern user disable` keeps a login out. A message that is on its way to the
+    /// The client is told 421 and may reconnect: `postern user disable` prevents that. A message that is being written to
     /// disk still gets its reply. Ends with 1 if no session matches.
     #[command(group = ArgGroup::new("which").required(true).multiple(true).args(["login", "network", "listener", "all"]))]
     End {
@@ -43,7 +43,7 @@ pub(crate) enum SessionsCommand {
 /// Which sessions; all that is given has to match.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SessionFilterArgs {
-    /// Those of this login, and those that act as it
+    /// Those of this user, and those that act as this user
     #[arg(long, value_name = "LOGIN")]
     pub(crate) login: Option<String>,
     /// Those from this address or network, such as 192.0.2.0/24

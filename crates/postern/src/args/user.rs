@@ -18,12 +18,12 @@ pub(crate) struct ImportArgs {
     /// The file; - for standard input
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
-    /// Put @DOMAIN behind names without one
+    /// Append @DOMAIN to names without a domain
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) domain: Option<String>,
-    /// Give users that are there already the password and state of the file
+    /// Give existing users the password and state from the file
     ///
-    /// Without it they stay as they are. Addresses and app passwords stay in any case.
+    /// Without it they are not changed. Addresses and app passwords are never changed.
     #[arg(long)]
     pub(crate) replace: bool,
     /// Only say what would be imported
@@ -63,16 +63,16 @@ impl From<ImportFormat> for Format {
 /// What to do with app passwords.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppPasswordCommand {
-    /// Makes up a password for one device or program, and shows it once
+    /// Generates a password for one device or program, and shows it once
     Add {
-        /// The name to log in with
+        /// The user name
         login: String,
-        /// What the password is for; it is known by that
+        /// What the password is for; this is its name
         label: String,
-        /// When it stops to hold: after a time such as 90d, or at the end of a day such as 2027-03-31
+        /// When it expires: after a time such as 90d, or at the end of a day such as 2027-03-31
         #[arg(long, value_name = "WHEN", value_parser = expiry)]
         expires: Option<Timestamp>,
-        /// A network from which alone it holds; may be given several times
+        /// A network from which it may be used; may be given several times; without it everywhere
         #[arg(long = "network", value_name = "NETWORK", value_parser = network)]
         networks: Vec<IpNet>,
         #[command(flatten)]
@@ -80,14 +80,14 @@ pub(crate) enum AppPasswordCommand {
     },
     /// Lists a user's app passwords with their last use
     List {
-        /// The name to log in with
+        /// The user name
         login: String,
         #[command(flatten)]
         json: JsonArg,
     },
-    /// Takes an app password back
+    /// Revokes an app password
     Revoke {
-        /// The name to log in with
+        /// The user name
         login: String,
         /// What the password is for
         label: String,
