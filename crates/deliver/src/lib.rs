@@ -176,7 +176,7 @@ impl Deliverer {
         }
         core.stop.cancel();
         while let Some(ended) = helpers.join_next().await {
-            fault = fault.or(ended.err());
+            fault = fault.or_else(|| ended.err());
         }
         for destination in core.destinations() {
             destination.clear();

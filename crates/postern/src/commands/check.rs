@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::geteuid;
-use postern_directory::{Directories, DirectorySettings, DovecotPlace, Environment, FindServers, UserStore};
+use postern_directory::{
+    Directories, DirectoryError, DirectorySettings, DovecotPlace, Environment, FindServers, UserStore,
+};
 use postern_net::resolver::Resolver;
 use postern_oauth::verify::Verifier;
 use postern_policy::route::{Hop, HopHost, Target};
@@ -231,19 +233,10 @@ fn check_aside(config: &Config, found: &mut Problems) {
 
 /// Looks at what the directories name. What does not answer now may answer later: that is a warning.
 fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
-    // Own users are left out: opening them would make their file.
-    let others = |one: &&DirectorySettings| !matches!(one, DirectorySettings::Users(_));
-    let others: Vec<_> = config.directories.iter().filter(others).cloned().collect();
-    let opened = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map(|runtime| runtime.block_on(Directories::open_in(others, environment(config))));
-    if let Ok(Err(error)) = opened {
-        found.error(None, chain(&error), "", "correct the [[directory]]");
-    }
     for (number, directory) in config.directories.iter().enumerate() {
         let table = config.places.directory(number);
         let place = |path: &Path| config.places.path(path).or_else(|| table.clone());
+        set_up(number, directory, config, found);
         match directory {
             DirectorySettings::Users(users) => check_users(&users.database, place(&users.database), found),
             _ if offline => {}
@@ -287,6 +280,26 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
             }
         }
     }
+}
+
+/// Sets a directory up, which finds what only its own crate knows to be wrong.
+fn set_up(number: usize, directory: &DirectorySettings, config: &Config, found: &mut Problems) {
+    // Opening own users would make their file.
+    if matches!(directory, DirectorySettings::Users(_)) {
+        return;
+    }
+    let opened = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map(|runtime| runtime.block_on(Directories::open_in(vec![directory.clone()], environment(config))));
+    let Ok(Err(error)) = opened else { return };
+    let (key, title) = match &error {
+        DirectoryError::Setting { key, message, .. } => (Some(*key), format!("`{key}` {message}")),
+        DirectoryError::SecretFile { source, .. } => (None, chain(source)),
+        other => (None, chain(other)),
+    };
+    let place = config.places.directory_key(number, key);
+    found.error(place, title, "cannot be used", "correct this [[directory]]");
 }
 
 /// The label of what did not answer.

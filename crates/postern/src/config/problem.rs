@@ -291,7 +291,7 @@ impl Report {
                     severity: problem.severity,
                     file: at
                         .as_ref()
-                        .map_or(self.sources.main(), |at| at.path)
+                        .map_or_else(|| self.sources.main(), |at| at.path)
                         .display()
                         .to_string(),
                     line: at.as_ref().map(|at| at.line),

@@ -17,7 +17,7 @@ pub(crate) struct Shown {
     /// `[limits]` or `[[listener]]`; empty for the top level.
     pub(crate) header: String,
     pub(crate) keys: Vec<ShownKey>,
-    pub(crate) tables: Vec<Shown>,
+    pub(crate) tables: Vec<Self>,
 }
 
 /// One key.
@@ -33,7 +33,7 @@ pub(crate) struct ShownKey {
     /// The file and the line that it is written in; none for a default.
     pub(crate) place: Option<(String, usize)>,
     #[serde(skip)]
-    pub(super) span: Option<Span>,
+    pub(in crate::config) span: Option<Span>,
 }
 
 impl Shown {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use postern_directory::{DirectorySettings, PamSettings, SaslauthdSettings, UsersSettings};
 
+use super::places::DirectoryPlace;
 use super::{Checking, clamp, dovecot, ldap, logins, sql, values};
 use crate::config::file::{Directory, LocalRecipients, PamTable, Postern, SaslauthdTable, UsersTable};
-use crate::config::problem::Span;
 use crate::config::read::At;
 
 /// The file of own users in the state directory.
@@ -16,10 +16,10 @@ const DATABASE: &str = "users.db";
 const PASSWORD_LENGTH: u64 = 8;
 
 /// The directories that are asked, each with the place of its table.
-pub(super) fn check(c: &mut Checking<'_>) -> Vec<(DirectorySettings, Option<Span>)> {
-    let mut settings: Vec<(DirectorySettings, Option<Span>)> = Vec::new();
+pub(super) fn check(c: &mut Checking<'_>) -> Vec<(DirectorySettings, DirectoryPlace)> {
+    let mut settings: Vec<(DirectorySettings, DirectoryPlace)> = Vec::new();
     let file = c.file;
-    for directory in &file.directory.value {
+    for (number, directory) in file.directory.value.iter().enumerate() {
         let one = match &directory.value {
             Directory::Users(table) => Some(DirectorySettings::Users(users(table, c))),
             Directory::Ldap(table) => {
@@ -42,7 +42,8 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<(DirectorySettings, Option<Span
                 "remove one: the second is never asked",
             );
         } else {
-            settings.push((one, directory.span.clone()));
+            let table = directory.span.clone();
+            settings.push((one, DirectoryPlace { table, number }));
         }
     }
     check_recipients(&settings, c);
@@ -53,7 +54,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<(DirectorySettings, Option<Span
 pub(crate) const NOBODY_TELLS: &str = "no directory can tell which recipients in `local_domains` exist";
 
 /// A site that could tell of no recipient that it exists would refuse all its mail.
-fn check_recipients(settings: &[(DirectorySettings, Option<Span>)], c: &mut Checking<'_>) {
+fn check_recipients(settings: &[(DirectorySettings, DirectoryPlace)], c: &mut Checking<'_>) {
     let file = c.file;
     let asks = *file.local_recipients == LocalRecipients::Known && !file.local_domains.is_empty();
     let is_known = file.aliases.is_some() || settings.iter().any(|(one, _)| one.knows_recipients());

@@ -131,7 +131,7 @@ pub(super) fn check(
     let state_dir = file.state_dir.value.clone();
     Some(Config {
         path: path.to_path_buf(),
-        places: Places::of(file, &document.paths, directory_places),
+        places: Places::of(document, directory_places),
         shown: document.shown.clone(),
         hostname: checking.hostname,
         user: file.user.as_ref().map(|user| user.value.clone()),

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use postern_policy::route::Hop;
 
-use crate::config::file::{Directory, Postern};
+use crate::config::document::Document;
+use crate::config::file::Directory;
 use crate::config::problem::Span;
 use crate::config::read::At;
 
@@ -15,15 +16,36 @@ pub(crate) struct Places {
     servers: Vec<At<String>>,
     providers: Vec<At<String>>,
     hops: Vec<At<Hop>>,
-    directories: Vec<Option<Span>>,
+    directories: Vec<DirectoryPlace>,
+    /// The keys of each [[directory]] as they are written.
+    directory_keys: Vec<Vec<(String, Span)>>,
     local_domains: Option<Span>,
     aliases: Option<Span>,
     user: Option<Span>,
 }
 
+/// Where a directory that is asked is written.
+#[derive(Clone, Debug)]
+pub(crate) struct DirectoryPlace {
+    pub(super) table: Option<Span>,
+    /// Which [[directory]] it is, from 0.
+    pub(super) number: usize,
+}
+
 impl Places {
-    /// Of a file in which all of `paths` stand, with the places of the directories that are asked.
-    pub(super) fn of(file: &Postern, paths: &[At<PathBuf>], directories: Vec<Option<Span>>) -> Self {
+    /// Of a document, with the places of the directories that are asked.
+    pub(super) fn of(document: &Document, directories: Vec<DirectoryPlace>) -> Self {
+        let file = &document.file;
+        let tables = document.shown.tables.iter();
+        let directory_keys = tables
+            .filter(|table| table.header == "[[directory]]")
+            .map(|table| {
+                let written = table
+                    .keys
+                    .iter()
+                    .filter_map(|key| Some((key.key.clone(), key.span.clone()?)));
+                written.collect()
+            });
         let via = file.route.iter().filter_map(|route| route.via.as_ref());
         let via = via.chain([&file.delivery.lmtp]);
         let servers = file.directory.iter().flat_map(|table| match &table.value {
@@ -33,7 +55,8 @@ impl Places {
             Directory::Users(_) | Directory::Saslauthd(_) | Directory::Pam(_) => &[],
         });
         Self {
-            paths: paths.to_vec(),
+            paths: document.paths.clone(),
+            directory_keys: directory_keys.collect(),
             servers: servers.cloned().collect(),
             providers: file
                 .auth
@@ -71,7 +94,17 @@ impl Places {
 
     /// The [[directory]] with this number, from 0.
     pub(crate) fn directory(&self, number: usize) -> Option<Span> {
-        self.directories.get(number).cloned().flatten()
+        self.directories.get(number)?.table.clone()
+    }
+
+    /// A key of it, or the table where the key is not written.
+    pub(crate) fn directory_key(&self, number: usize, key: Option<&str>) -> Option<Span> {
+        let place = self.directories.get(number)?;
+        let keys = self.directory_keys.get(place.number)?;
+        let written = keys.iter().find(|(name, _)| Some(name.as_str()) == key);
+        written
+            .map(|(_, span)| span.clone())
+            .or_else(|| place.table.clone())
     }
 
     /// `local_domains`.
