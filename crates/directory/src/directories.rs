@@ -3,6 +3,7 @@
 mod health;
 mod lookup;
 mod shapes;
+mod source;
 mod spelling;
 mod standing;
 
@@ -30,6 +31,7 @@ use crate::workers::Asker;
 use self::health::Health;
 pub use self::health::{DirectoryState, DirectoryStatus};
 use self::shapes::Shapes;
+use self::source::Source;
 pub use self::standing::{Proof, Standing};
 
 /// Longest login and longest password put to a directory, in octets.
@@ -181,18 +183,9 @@ pub struct Directories {
 /// One directory, and whether it answered when it was asked last.
 struct Directory {
     name: String,
-    kind: Kind,
+    source: Box<dyn Source>,
     health: Health,
     recent: RecentLogins,
-}
-
-enum Kind {
-    Users(Users),
-    Ldap(Box<Ldap>),
-    Saslauthd(Saslauthd),
-    Dovecot(Dovecot),
-    Sql(Box<Sql>),
-    Pam(PamHelper),
 }
 
 impl Directories {
@@ -366,12 +359,9 @@ impl Directories {
     /// Whether one of them knows which addresses exist.
     #[must_use]
     pub fn knows_recipients(&self) -> bool {
-        self.list.iter().any(|directory| match &directory.kind {
-            Kind::Users(_) => true,
-            Kind::Ldap(ldap) => ldap.searches(),
-            Kind::Sql(sql) => sql.knows_recipients(),
-            Kind::Saslauthd(_) | Kind::Dovecot(_) | Kind::Pam(_) => false,
-        })
+        self.list
+            .iter()
+            .any(|directory| directory.source.knows_recipients())
     }
 
     /// Finds out whether an address in an own domain is an account's. saslauthd and
@@ -400,27 +390,12 @@ impl Directory {
         environment: &Environment,
     ) -> Result<Self, DirectoryError> {
         let cache_ttl = settings.cache_ttl();
-        let (word, kind) = match settings {
-            DirectorySettings::Users(settings) => ("users", Users::new(settings).map(Kind::Users)),
-            DirectorySettings::Ldap(settings) => (
-                "ldap",
-                Ldap::new(settings, environment).map(|ldap| Kind::Ldap(Box::new(ldap))),
-            ),
-            DirectorySettings::Dovecot(settings) => ("dovecot", Dovecot::new(settings).map(Kind::Dovecot)),
-            DirectorySettings::Saslauthd(settings) => {
-                ("saslauthd", Saslauthd::new(settings).map(Kind::Saslauthd))
-            }
-            DirectorySettings::Sql(settings) => (
-                "sql",
-                Sql::new(settings, environment).map(|sql| Kind::Sql(Box::new(sql))),
-            ),
-            DirectorySettings::Pam(settings) => ("pam", PamHelper::new(settings).map(Kind::Pam)),
-        };
+        let (word, source) = set_up(settings, environment);
         let name = format!("{word} (directory {})", index + 1);
-        match kind {
-            Ok(kind) => Ok(Self {
+        match source {
+            Ok(source) => Ok(Self {
                 name,
-                kind,
+                source,
                 health: Health::default(),
                 recent: RecentLogins::new(cache_ttl),
             }),
@@ -439,14 +414,7 @@ impl Directory {
         if let Some(account) = self.recent.find(login, password, place, now) {
             return Ok(Finding::Granted(account));
         }
-        let found = match &self.kind {
-            Kind::Users(users) => users.check_password(login, password, asker).await,
-            Kind::Ldap(ldap) => ldap.check_password(login, password, asker).await,
-            Kind::Saslauthd(saslauthd) => saslauthd.check_password(login, password, asker).await,
-            Kind::Dovecot(dovecot) => dovecot.check_password(login, password, asker).await,
-            Kind::Sql(sql) => sql.check_password(login, password, asker).await,
-            Kind::Pam(helper) => helper.check_password(login, password, asker).await,
-        };
+        let found = self.source.check_password(login, password, asker).await;
         let found = self.proved(found, login);
         if let Ok(Finding::Granted(account)) = &found {
             // The time counts from the question: what changes while it is under way is seen no later.
@@ -458,20 +426,15 @@ impl Directory {
     /// Where the client is, if the directory's answer depends on it in ways that only the directory knows: `allow_nets` of
     /// Dovecot, `rhost` of PAM.
     fn place_of(&self, peer: Option<IpAddr>) -> Option<IpAddr> {
-        match &self.kind {
-            Kind::Dovecot(_) | Kind::Pam(_) => peer,
-            Kind::Users(_) | Kind::Ldap(_) | Kind::Saslauthd(_) | Kind::Sql(_) => None,
-        }
+        peer.filter(|_| self.source.looks_at_peers())
     }
 
     async fn recipient_exists(&self, address: &Mailbox) -> Result<bool, Outage> {
+        if !self.source.knows_recipients() {
+            return Ok(false);
+        }
         let begun = Instant::now();
-        let found = match &self.kind {
-            Kind::Users(users) => users.recipient_exists(address).await,
-            Kind::Ldap(ldap) => ldap.recipient_exists(address).await,
-            Kind::Sql(sql) => sql.recipient_exists(address).await,
-            Kind::Saslauthd(_) | Kind::Dovecot(_) | Kind::Pam(_) => return Ok(false),
-        };
+        let found = self.source.recipient_exists(address).await;
         self.watch(found, begun)
     }
 }
@@ -482,6 +445,24 @@ impl std::fmt::Debug for Directory {
             .field("name", &self.name)
             .field("health", &self.health)
             .finish_non_exhaustive()
+    }
+}
+
+/// A directory of the kind that the settings are for, with the word for it.
+fn set_up(
+    settings: DirectorySettings,
+    environment: &Environment,
+) -> (&'static str, Result<Box<dyn Source>, SetUpError>) {
+    fn boxed<S: Source + 'static>(made: Result<S, SetUpError>) -> Result<Box<dyn Source>, SetUpError> {
+        made.map(|source| Box::new(source) as Box<dyn Source>)
+    }
+    match settings {
+        DirectorySettings::Users(settings) => ("users", boxed(Users::new(settings))),
+        DirectorySettings::Ldap(settings) => ("ldap", boxed(Ldap::new(settings, environment))),
+        DirectorySettings::Saslauthd(settings) => ("saslauthd", boxed(Saslauthd::new(settings))),
+        DirectorySettings::Dovecot(settings) => ("dovecot", boxed(Dovecot::new(settings))),
+        DirectorySettings::Sql(settings) => ("sql", boxed(Sql::new(settings, environment))),
+        DirectorySettings::Pam(settings) => ("pam", boxed(PamHelper::new(settings))),
     }
 }
 

@@ -1,15 +1,16 @@
 //! Keys out of what other programs store: columns of a database, attributes of an entry.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use postern_sasl::{CramSecret, DecoySecret, DigestSecret, NtHash, ScramKeys, StoredKey};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::background;
-use crate::keys::KeyKind;
+use crate::keys::{KeyFinding, KeyKind};
 use crate::schemes::{SchemeRules, Stored};
-use crate::verdict::Outage;
+use crate::verdict::{DenyReason, Finding, Outage};
 use crate::workers::{Asker, Workers};
 
 /// Most values that are looked at.
@@ -84,7 +85,7 @@ impl KeyMaker {
 
     /// The key that the texts stored for a login give. `login` is the name as the client typed it. For a login that nobody
     /// has, call it with no texts: it takes the same time.
-    pub(crate) async fn find(
+    async fn find(
         &self,
         kind: &KeyKind,
         login: &str,
@@ -104,6 +105,25 @@ impl KeyMaker {
         }
         let derived = self.derive(kind, login, clear, asker).await?;
         Ok(stored.or(derived))
+    }
+
+    /// What a directory answers to a question for a key: the key of the account that was found, read from its `texts` or made, until
+    /// `end`. It is looked for as long where there is none, so that the time tells nothing.
+    pub(crate) async fn answer(
+        &self,
+        kind: &KeyKind,
+        login: &str,
+        (finding, texts): (Finding, Vec<Zeroizing<String>>),
+        asker: &Asker,
+        end: Instant,
+    ) -> Result<KeyFinding, Outage> {
+        let key = tokio::time::timeout_at(end.into(), self.find(kind, login, texts, asker)).await;
+        let key = key.unwrap_or_else(|_| Err(Outage::busy("no time to make a key")))?;
+        Ok(match (finding, key) {
+            (Finding::Denied(reason) | Finding::DeniedTo(_, reason), _) => KeyFinding::Denied(reason),
+            (Finding::Granted(account), Some(key)) => KeyFinding::Found { account, key },
+            (Finding::Granted(_), None) => KeyFinding::Denied(DenyReason::NoKey),
+        })
     }
 
     async fn derive(

@@ -28,6 +28,7 @@ pub mod ldap;
 mod mark;
 mod pace;
 pub mod pam;
+mod pool;
 mod recent;
 mod residents;
 mod rota;

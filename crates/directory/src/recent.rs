@@ -7,12 +7,12 @@
 //! old one. What the directory changes meanwhile (a locked account, another password)
 //! is seen when the time is over, and that is why it is off unless the administrator gives it a time.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, Mac};
 use parking_lot::Mutex;
+use postern_policy::TtlCache;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::verdict::Account;
 
-/// Most entries. Beyond it the old ones go, and after them all.
+/// Most entries.
 const ENTRIES_MAX: usize = 50_000;
 
 type Tag = [u8; 32];
@@ -29,13 +29,12 @@ type Tag = [u8; 32];
 pub(crate) struct RecentLogins {
     key: Zeroizing<[u8; 64]>,
     ttl: Duration,
-    entries: Mutex<HashMap<Tag, Entry>>,
+    entries: Mutex<TtlCache<Tag, Entry>>,
 }
 
 struct Entry {
     password: Tag,
     account: Account,
-    expiry: Instant,
 }
 
 impl RecentLogins {
@@ -44,7 +43,7 @@ impl RecentLogins {
         Self {
             key: Zeroizing::new(rand::random()),
             ttl,
-            entries: Mutex::default(),
+            entries: Mutex::new(TtlCache::new(ENTRIES_MAX)),
         }
     }
 
@@ -61,7 +60,7 @@ impl RecentLogins {
         }
         let (found, given) = (self.tag(login, None), self.tag(login, Some((password, place))));
         let entries = self.entries.lock();
-        let entry = entries.get(&found).filter(|entry| now < entry.expiry)?;
+        let entry = entries.get(&found, now)?;
         bool::from(entry.password.ct_eq(&given)).then(|| entry.account.clone())
     }
 
@@ -78,19 +77,11 @@ impl RecentLogins {
             return;
         }
         let (found, password) = (self.tag(login, None), self.tag(login, Some((password, place))));
-        let mut entries = self.entries.lock();
-        if entries.len() >= ENTRIES_MAX {
-            entries.retain(|_, entry| now < entry.expiry);
-        }
-        if entries.len() >= ENTRIES_MAX {
-            entries.clear();
-        }
         let entry = Entry {
             password,
             account: account.clone(),
-            expiry: now + self.ttl,
         };
-        entries.insert(found, entry);
+        self.entries.lock().insert(found, entry, now + self.ttl, now);
     }
 
     fn tag(&self, login: &str, proof: Option<(&SecretString, Option<IpAddr>)>) -> Tag {

@@ -4,15 +4,15 @@
 //! password away to nobody who has not read the whole memory, and a new password, with its new salt, finds none: no
 //! entry ever has to be taken back.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, Mac};
+use postern_policy::TtlCache;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// Most entries. Beyond it the old ones go, and after them all.
+/// Most entries.
 const ENTRIES_MAX: usize = 50_000;
 
 type Tag = [u8; 32];
@@ -21,7 +21,7 @@ pub(crate) struct VerifiedCache {
     /// As long as a block of the hash, so that it is used as it is.
     key: Zeroizing<[u8; 64]>,
     ttl: Duration,
-    expiry: HashMap<Tag, Instant>,
+    verified: TtlCache<Tag, ()>,
 }
 
 impl VerifiedCache {
@@ -29,17 +29,13 @@ impl VerifiedCache {
         Self {
             key: Zeroizing::new(rand::random()),
             ttl,
-            expiry: HashMap::new(),
+            verified: TtlCache::new(ENTRIES_MAX),
         }
     }
 
     /// Whether this password was verified against this stored hash of late.
     pub(crate) fn holds(&self, stored: &str, password: &SecretString, now: Instant) -> bool {
-        !self.expiry.is_empty()
-            && self
-                .expiry
-                .get(&self.tag(stored, password))
-                .is_some_and(|&expiry| now < expiry)
+        !self.verified.is_empty() && self.verified.get(&self.tag(stored, password), now).is_some()
     }
 
     /// Remembers that it was.
@@ -47,13 +43,8 @@ impl VerifiedCache {
         if self.ttl.is_zero() {
             return;
         }
-        if self.expiry.len() >= ENTRIES_MAX {
-            self.expiry.retain(|_, expiry| now < *expiry);
-        }
-        if self.expiry.len() >= ENTRIES_MAX {
-            self.expiry.clear();
-        }
-        self.expiry.insert(self.tag(stored, password), now + self.ttl);
+        let tag = self.tag(stored, password);
+        self.verified.insert(tag, (), now + self.ttl, now);
     }
 
     fn tag(&self, stored: &str, password: &SecretString) -> Tag {
@@ -119,7 +110,7 @@ mod tests {
         for number in 0..=ENTRIES_MAX {
             cache.note(&number.to_string(), &password, now);
         }
-        assert!(cache.expiry.len() <= ENTRIES_MAX);
+        assert!(cache.verified.len() <= ENTRIES_MAX);
         assert!(
             cache.holds(&ENTRIES_MAX.to_string(), &password, now),
             "the newest is there"

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use secrecy::SecretString;
 use tracing::{info, warn};
 
-use super::{Directories, Directory, Kind};
+use super::{Directories, Directory};
 use crate::verdict::Outage;
 use crate::workers::Asker;
 
@@ -215,19 +215,15 @@ impl Directory {
     }
 
     fn answers_without_password(&self) -> bool {
-        match &self.kind {
-            Kind::Ldap(ldap) => ldap.searches(),
-            Kind::Users(_) | Kind::Sql(_) => true,
-            _ => false,
-        }
+        self.source.finds_accounts()
     }
 
     /// Asks for a login that nobody has.
     async fn probe(&self) {
         let login = format!("postern-{:016x}", rand::random::<u64>());
-        if let Kind::Dovecot(dovecot) = &self.kind {
+        if let Some(answer) = self.source.probe() {
             let begun = Instant::now();
-            let _ = self.watch(dovecot.probe().await, begun);
+            let _ = self.watch(answer.await, begun);
         } else if self.answers_without_password() {
             let _ = self.find_account(&login).await;
         } else {

@@ -7,7 +7,7 @@ use postern_mail::normal_login;
 use postern_sasl::StoredKey;
 
 use super::spelling::is_other_spelling;
-use super::{Directories, Directory, Kind, Proof, TEXT_MAX};
+use super::{Directories, Directory, Proof, TEXT_MAX};
 use crate::keys::{KeyFinding, KeyKind, KeyVerdict};
 use crate::verdict::{Account, DenyReason, Finding, Outage, PasswordVerdict};
 use crate::workers::Asker;
@@ -78,7 +78,7 @@ impl Directories {
     /// Takes note of a login that a key has proved, as the client typed its name: the use of an app password is written down.
     pub async fn note_key_login(&self, login: &str, peer: Option<IpAddr>) {
         for directory in &self.list {
-            if let Kind::Users(users) = &directory.kind {
+            if let Some(users) = directory.source.own_users() {
                 let login = normal(login).unwrap_or_default();
                 users.note_key_login(&login, peer).await;
             }
@@ -127,28 +127,18 @@ impl Directories {
 
 impl Directory {
     fn keeps(&self, kind: &KeyKind) -> bool {
-        match &self.kind {
-            Kind::Users(users) => users.keeps(kind),
-            Kind::Ldap(ldap) => ldap.keeps(kind),
-            Kind::Sql(sql) => sql.keeps(kind),
-            _ => false,
-        }
+        self.source.keeps(kind)
     }
 
     async fn lookup_key(&self, login: &str, kind: &KeyKind, asker: &Asker) -> Result<KeyFinding, Outage> {
         let begun = Instant::now();
-        let found = match &self.kind {
-            Kind::Users(users) => users.lookup_key(login, kind, asker.peer).await,
-            Kind::Ldap(ldap) => ldap.lookup_key(login, kind, asker).await,
-            Kind::Sql(sql) => sql.lookup_key(login, kind, asker).await,
-            _ => Ok(KeyFinding::Denied(DenyReason::UnknownUser)),
-        };
+        let found = self.source.lookup_key(login, kind, asker).await;
         let found = found.map(|finding| match finding {
             KeyFinding::Found { account, key } => {
                 let account = self.with_proof(account, login);
-                let proof = match &self.kind {
-                    Kind::Users(_) => account.proof.clone(),
-                    _ => account.proof.clone().by_key(kind, &key),
+                let proof = match self.source.own_users() {
+                    Some(_) => account.proof.clone(),
+                    None => account.proof.clone().by_key(kind, &key),
                 };
                 KeyFinding::Found {
                     account: Account { proof, ..account },
@@ -161,13 +151,11 @@ impl Directory {
     }
 
     pub(super) async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
+        if !self.source.finds_accounts() {
+            return Ok(Finding::Denied(DenyReason::UnknownUser));
+        }
         let begun = Instant::now();
-        let found = match &self.kind {
-            Kind::Users(users) => users.find_account(login).await,
-            Kind::Ldap(ldap) => ldap.find_account(login).await,
-            Kind::Sql(sql) => sql.find_account(login).await,
-            _ => return Ok(Finding::Denied(DenyReason::UnknownUser)),
-        };
+        let found = self.source.find_account(login).await;
         self.watch(self.proved(found, login), begun)
     }
 
@@ -181,12 +169,10 @@ impl Directory {
 
     /// Own users have said it themselves.
     fn with_proof(&self, account: Account, login: &str) -> Account {
-        let can_be_asked = match &self.kind {
-            Kind::Ldap(ldap) => ldap.searches(),
-            Kind::Sql(_) => true,
-            Kind::Users(_) | Kind::Saslauthd(_) | Kind::Dovecot(_) | Kind::Pam(_) => return account,
-        };
-        let proof = if can_be_asked {
+        if self.source.own_users().is_some() {
+            return account;
+        }
+        let proof = if self.source.finds_accounts() {
             account.proof.clone().asked_about(login)
         } else {
             Proof::default()

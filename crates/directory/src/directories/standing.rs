@@ -6,7 +6,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use postern_sasl::StoredKey;
 
-use super::{Directories, Kind};
+use super::Directories;
 use crate::keys::{KeyKind, KeyVerdict};
 use crate::mark::Mark;
 use crate::users::OwnProof;
@@ -214,7 +214,7 @@ impl Directories {
     async fn standing_of_own(&self, proof: &OwnProof, peer: Option<IpAddr>) -> Standing {
         let (mut reason, mut outage) = (DenyReason::UnknownUser, false);
         for directory in &self.list {
-            let Kind::Users(users) = &directory.kind else {
+            let Some(users) = directory.source.own_users() else {
                 continue;
             };
             let begun = Instant::now();
@@ -237,7 +237,7 @@ impl Directories {
     pub fn users_state(&self) -> Option<u64> {
         let mut state = 0_u64;
         for directory in &self.list {
-            if let Kind::Users(users) = &directory.kind {
+            if let Some(users) = directory.source.own_users() {
                 // Multiplied, so that two files cannot change places.
                 state = state
                     .wrapping_mul(0x9E37_79B9_7F4A_7C15)

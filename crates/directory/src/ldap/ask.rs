@@ -192,17 +192,12 @@ impl Ldap {
     ) -> Result<KeyFinding, Outage> {
         let end = Instant::now() + self.settings.timeout;
         let found = self.find_with_account(login, Also::Keys, end).await?;
-        let (account, texts, refusal) = match found {
-            Ok((found, account, refusal)) => (Some(account), found.keys, refusal),
-            Err(reason) => (None, Vec::new(), Some(reason)),
+        let found = match found {
+            Ok((found, account, None)) => (Finding::Granted(account), found.keys),
+            Ok((found, _, Some(reason))) => (Finding::Denied(reason), found.keys),
+            Err(reason) => (Finding::Denied(reason), Vec::new()),
         };
-        let key = tokio::time::timeout_at(end.into(), self.keys.find(kind, login, texts, asker));
-        let key = key.await.unwrap_or_else(|_| Err(self.too_late()))?;
-        Ok(match (refusal, account, key) {
-            (Some(reason), ..) => KeyFinding::Denied(reason),
-            (None, Some(account), Some(key)) => KeyFinding::Found { account, key },
-            (None, ..) => KeyFinding::Denied(DenyReason::NoKey),
-        })
+        self.keys.answer(kind, login, found, asker, end).await
     }
 
     /// Compares with the stored passwords, of which an entry may have several.

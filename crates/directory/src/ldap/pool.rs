@@ -8,16 +8,13 @@ use ldap3::{
     DerefAliases, Ldap as Handle, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchEntry,
     SearchOptions,
 };
-use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::code::tell;
 use crate::failover::Fault;
-
-/// How long an unused connection is kept. Servers and firewalls drop idle ones unseen, often after 5 minutes or more.
-const IDLE_MAX: Duration = Duration::from_secs(240);
+use crate::pool;
 
 /// How long the cause of a broken connection is waited for: its task has as good as ended.
 const CAUSE_MAX: Duration = Duration::from_secs(1);
@@ -31,17 +28,10 @@ pub(crate) struct Identity {
 
 /// Up to a number of connections, of which unused ones are kept for later.
 pub(crate) struct Pool {
-    url: String,
     settings: LdapConnSettings,
     /// Bound once, when the connection is made; `None` for anonymous searches, and for a pool of user binds.
     identity: Option<Identity>,
-    idle: Mutex<Vec<Idle>>,
-    permits: Semaphore,
-}
-
-struct Idle {
-    line: Line,
-    since: Instant,
+    lines: pool::Pool<Line>,
 }
 
 /// A connection, and why it ended once it has.
@@ -73,10 +63,10 @@ impl Line {
 /// One connection, for one caller. Unless given back it is closed: its state is not known.
 struct Lease<'a> {
     pool: &'a Pool,
+    place: pool::Lease<'a, Line>,
     line: Line,
     /// Whether it was used before, so that the server may have closed it meanwhile.
     reused: bool,
-    _permit: SemaphorePermit<'a>,
 }
 
 /// A connection that is bound as a user, for the questions about this user.
@@ -101,11 +91,9 @@ impl Pool {
         size: usize,
     ) -> Self {
         Self {
-            url: url.to_owned(),
             settings,
             identity,
-            idle: Mutex::new(Vec::new()),
-            permits: Semaphore::new(size),
+            lines: pool::Pool::new(url, size),
         }
     }
 
@@ -118,7 +106,7 @@ impl Pool {
         let mut lease = self.lease(deadline).await?;
         let result = match lease.search(search).await {
             Err(fault) if lease.reused => {
-                debug!(target: "postern::directory", server = %self.url, ?fault, "connection was stale");
+                debug!(target: "postern::directory", server = self.url(), ?fault, "connection was stale");
                 lease.renew().await?;
                 lease.search(search).await
             }
@@ -173,7 +161,7 @@ impl Pool {
         let mut lease = self.lease(deadline).await?;
         let result = match lease.bind(name, password).await {
             Err(fault) if lease.reused => {
-                debug!(target: "postern::directory", server = %self.url, ?fault, "connection was stale");
+                debug!(target: "postern::directory", server = self.url(), ?fault, "connection was stale");
                 lease.renew().await?;
                 lease.bind(name, password).await
             }
@@ -183,39 +171,31 @@ impl Pool {
     }
 
     async fn lease(&self, deadline: Instant) -> Result<Lease<'_>, Fault> {
-        // Waiting for one's turn says nothing about the server, so it does not count as its failure.
-        let busy = || Fault::Busy(format!("all connections to {} are in use", self.url));
-        let permit = tokio::time::timeout_at(deadline.into(), self.permits.acquire())
-            .await
-            .map_err(|_| busy())?
-            .map_err(|_| busy())?;
-        let (line, reused) = match self.take_idle() {
+        let mut place = self
+            .lines
+            .lease(deadline, |line| !line.handle.is_closed())
+            .await?;
+        let (line, reused) = match place.left_over.take() {
             Some(line) => (line, true),
             None => (self.connect().await?, false),
         };
         Ok(Lease {
             pool: self,
+            place,
             line,
             reused,
-            _permit: permit,
         })
     }
 
-    fn take_idle(&self) -> Option<Line> {
-        let mut idle = self.idle.lock();
-        while let Some(Idle { mut line, since }) = idle.pop() {
-            if since.elapsed() < IDLE_MAX && !line.handle.is_closed() {
-                return Some(line);
-            }
-        }
-        None
+    fn url(&self) -> &str {
+        self.lines.server()
     }
 
     async fn connect(&self) -> Result<Line, Fault> {
-        let (connection, handle) = LdapConnAsync::with_settings(self.settings.clone(), &self.url)
+        let (connection, handle) = LdapConnAsync::with_settings(self.settings.clone(), self.url())
             .await
             .map_err(broken)?;
-        let url = self.url.clone();
+        let url = self.url().to_owned();
         let (ended, cause) = oneshot::channel();
         // Ends when the last handle is dropped.
         tokio::spawn(async move {
@@ -273,19 +253,14 @@ impl Lease<'_> {
 
     /// Puts a new connection in the place of one that turned out dead. Its idle sisters are most likely dead too.
     async fn renew(&mut self) -> Result<(), Fault> {
-        self.pool.idle.lock().clear();
+        self.place.close_others();
         self.line = self.pool.connect().await?;
         self.reused = false;
         Ok(())
     }
 
     fn give_back(self) {
-        let mut idle = self.pool.idle.lock();
-        idle.retain(|idle| idle.since.elapsed() < IDLE_MAX);
-        idle.push(Idle {
-            line: self.line,
-            since: Instant::now(),
-        });
+        self.place.give_back(self.line);
     }
 }
 
@@ -337,7 +312,7 @@ fn broken(error: LdapError) -> Fault {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("url", &self.url)
+            .field("url", &self.url())
             .finish_non_exhaustive()
     }
 }

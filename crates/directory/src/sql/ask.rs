@@ -243,13 +243,7 @@ impl Sql {
                 (Finding::Denied(reason), Vec::new())
             }
         };
-        let key = tokio::time::timeout_at(end.into(), self.keys.find(kind, login, texts, asker)).await;
-        let key = key.unwrap_or_else(|_| Err(Outage::busy("no time to make a key")))?;
-        Ok(match (finding, key) {
-            (Finding::Denied(reason) | Finding::DeniedTo(_, reason), _) => KeyFinding::Denied(reason),
-            (Finding::Granted(account), Some(key)) => KeyFinding::Found { account, key },
-            (Finding::Granted(_), None) => KeyFinding::Denied(DenyReason::NoKey),
-        })
+        self.keys.answer(kind, login, (finding, texts), asker, end).await
     }
 
     /// The account with its groups, if it is on and those may log in; `typed` is its name if the rows have none.

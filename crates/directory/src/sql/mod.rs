@@ -28,7 +28,6 @@ mod account;
 mod ask;
 mod mysql;
 mod place;
-mod pool;
 mod postgres;
 mod query;
 mod rows;

@@ -22,11 +22,11 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Socket};
 use tracing::debug;
 
 use super::place::Place;
-use super::pool::Pool;
 use super::query::Query;
 use super::rows::{Cell, ROWS_MAX, Rows};
 use super::settings::SqlServers;
 use crate::failover::Fault;
+use crate::pool::Pool;
 
 type BoxError = Box<dyn std::error::Error + Sync + Send>;
 
@@ -87,14 +87,14 @@ impl Postgres {
                 timeout.as_millis().max(1)
             )
             .into(),
-            pool: Pool::new(pool_size),
+            pool: Pool::new(place.to_string(), pool_size),
         }
     }
 
     /// Asks; a connection that no longer works, or whose prepared query no longer fits the tables, is replaced by a new
     /// one.
     pub(super) async fn ask(&self, query: &Query, whole: &str, deadline: Instant) -> Result<Rows, Fault> {
-        let mut lease = self.pool.lease(deadline).await?;
+        let mut lease = self.pool.lease(deadline, |_| true).await?;
         if let Some(connection) = lease.left_over.take() {
             match connection.ask(query, whole).await {
                 Ok(rows) => {

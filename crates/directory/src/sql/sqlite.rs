@@ -8,10 +8,10 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, InterruptHandle, OpenFlags};
 use tracing::debug;
 
-use super::pool::Pool;
 use super::query::Query;
 use super::rows::{Cell, ROWS_MAX, Rows};
 use crate::failover::Fault;
+use crate::pool::Pool;
 
 /// Each connection is one thread's at a time.
 const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
@@ -36,12 +36,12 @@ impl Sqlite {
     pub(super) fn new(path: &Path, pool_size: usize) -> Self {
         Self {
             path: path.to_owned(),
-            pool: Pool::new(pool_size),
+            pool: Pool::new(path.display().to_string(), pool_size),
         }
     }
 
     pub(super) async fn ask(&self, query: &Query, whole: &str, deadline: Instant) -> Result<Rows, Fault> {
-        let mut lease = self.pool.lease(deadline).await?;
+        let mut lease = self.pool.lease(deadline, |_| true).await?;
         if let Some(connection) = lease.left_over.take() {
             match ask_on(connection, query, whole).await {
                 Ok((connection, rows)) => {

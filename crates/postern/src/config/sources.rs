@@ -53,7 +53,9 @@ impl Sources {
 
     /// The file that was named.
     pub(crate) fn main(&self) -> &Path {
-        self.files.first().map_or_else(|| Path::new(""), |file| &file.path)
+        self.files
+            .first()
+            .map_or_else(|| Path::new(""), |file| &file.path)
     }
 
     /// All texts, one behind the other.

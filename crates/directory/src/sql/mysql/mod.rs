@@ -14,8 +14,8 @@ use tracing::debug;
 
 use self::secured::{KEEPALIVE, Secured};
 use crate::failover::Fault;
+use crate::pool::Pool;
 use crate::sql::place::Place;
-use crate::sql::pool::Pool;
 use crate::sql::query::Query;
 use crate::sql::rows::{Cell, ROWS_MAX, Rows};
 use crate::sql::settings::SqlServers;
@@ -50,13 +50,13 @@ impl MySql {
         Self {
             options,
             secured,
-            pool: Pool::new(pool_size),
+            pool: Pool::new(place.to_string(), pool_size),
         }
     }
 
     /// Asks; a connection that the server has closed since its last use is replaced by a new one.
     pub(super) async fn ask(&self, query: &Query, whole: &str, deadline: Instant) -> Result<Rows, Fault> {
-        let mut lease = self.pool.lease(deadline).await?;
+        let mut lease = self.pool.lease(deadline, |_| true).await?;
         if let Some(mut connection) = lease.left_over.take() {
             match ask_on(&mut connection, query, whole).await {
                 Ok(rows) => {
