@@ -226,7 +226,7 @@ impl Reader<'_> {
         let mut batch = Batch::default();
         for domain in domains {
             let Ok(parsed) = Domain::parse(domain, true) else {
-                tracing::error!(target: "postern::spool", to = %domain, "the queue has mail for what is no domain");
+                tracing::error!(target: "postern::spool", to = %domain, "the queue has mail for something that is not a domain");
                 continue;
             };
             self.look_for(domain, &parsed, &settings, &mut batch).await;

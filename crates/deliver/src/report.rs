@@ -50,7 +50,7 @@ pub(crate) async fn make(
         return reports;
     }
     let Some(from) = daemon(&settings.hostname) else {
-        tracing::error!(target: "postern::outcome", queue = %message.id, "no report: the host name is no domain");
+        tracing::error!(target: "postern::outcome", queue = %message.id, "no report: the host name is not a domain");
         return reports;
     };
     let (plainer, notes) = again::plainer(spool, message, notes).await;

@@ -285,7 +285,7 @@ impl<'a> Worker<'a> {
             LoginSecret::Token => {
                 let token = self.core.deps.tokens.token(&login.name).await;
                 Some(token.map_err(|error| {
-                    let text = format!("there is no token for the login {:?}: {error}", login.name);
+                    let text = format!("no token for the login {:?}: {error}", login.name);
                     Failure::temporary(
                         Status(4, 7, 0),
                         &Relay::Nowhere,
@@ -639,7 +639,7 @@ impl<'a> Worker<'a> {
 /// A host that may be slow, and others wait for the place.
 fn given_up(patience: Duration) -> Failure {
     let text = format!(
-        "not ready for mail within {} s; there is no more time for hosts that have taken no mail of late while others wait",
+        "not ready for mail within {} s; hosts that have not taken mail recently get no more time while others wait",
         patience.as_secs()
     );
     Failure::temporary(Status(4, 4, 5), &Relay::Nowhere, Cause::Settings(text))

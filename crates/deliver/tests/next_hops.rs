@@ -165,7 +165,7 @@ async fn domains_that_take_no_mail_bounce() {
     let cases = [
         ("the MX has no address",    "b@broken.test",    "4.4.4",  "nowhere.hosts.test has no address"),
         ("the name server refuses",  "b@refuse.example", "4.4.3",  "cannot look up the MX records of refuse.example"),
-        ("aliases in a circle",      "b@circle.test",    "4.4.3",  "go in circles"),
+        ("aliases in a circle",      "b@circle.test",    "4.4.3",  "form a loop"),
     ];
     for (shows, to, status, text) in cases {
         let id = bench.put("", &[to], CONTENT).await;

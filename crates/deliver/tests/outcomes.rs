@@ -234,7 +234,7 @@ async fn hosts_in_trouble_defer() {
         ("busy",                 "S 421 4.3.2 busy\n".into(),                                    "4.3.2", "421 4.3.2 busy"),
         ("blocked",              "S 554 5.7.1 listed\n".into(),                                  "4.7.1", "554 5.7.1 listed"),
         ("closed at once",       "".into(),                                                      "4.4.2", "greeting not answered"),
-        ("no SMTP",              "S HTTP/1.1 400 Bad Request\n".into(),                          "4.4.2", "no SMTP reply: \"HTTP/1.1 400 Bad Request\""),
+        ("no SMTP",              "S HTTP/1.1 400 Bad Request\n".into(),                          "4.4.2", "not an SMTP reply: \"HTTP/1.1 400 Bad Request\""),
         ("a line without end",   long,                                                           "4.4.2", "reply line of over 4096 octets"),
         ("a reply without end",  endless,                                                        "4.4.2", "reply of over 65536 octets"),
         ("EHLO and HELO no",     "S 220 hi\nC EHLO\nS 550 no\nC HELO\nS 550 5.7.1 no\nEOF".into(), "4.7.1", "550 5.7.1 no"),

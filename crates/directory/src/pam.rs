@@ -107,7 +107,7 @@ impl PamHelper {
             }
             Some(Reply::Denied(reason)) => Ok(Finding::Denied(reason)),
             Some(Reply::Unavailable(reason)) => Err(self.outage(&reason)),
-            None => Err(self.outage("an answer that makes no sense")),
+            None => Err(self.outage("an answer that cannot be understood")),
         }
     }
 

@@ -711,7 +711,7 @@ async fn settings_that_are_wrong_say_how_to_mend_them() {
                 filter: "uid {login}".into(),
                 ..good.clone()
             },
-            "no LDAP filter",
+            "not a valid LDAP filter",
         ),
         (
             "no password",

@@ -28,7 +28,7 @@ pub enum Match {
 /// An entry that is no domain.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "{0:?} is no domain; write a name such as \"example.org\", \"*.example.org\" for all names below it, or \"*\" for all"
+    "{0:?} is not a domain; write a name such as \"example.org\", \"*.example.org\" for all names below it, or \"*\" for all"
 )]
 pub struct BadDomainPattern(String);
 

@@ -57,7 +57,7 @@ pub struct SessionFacts {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Withheld {
     /// Its last day is over.
-    #[error("its last day is over")]
+    #[error("its last day has passed")]
     Ended,
     /// Not from this network.
     #[error("not from this network")]

@@ -63,14 +63,14 @@ pub enum LoginMatch {
 /// An entry that is no sender.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "{0:?} is no sender; write an address, \"@example.org\" for a domain, \"@*.example.org\" for all names below it, or \"<>\""
+    "{0:?} is not a sender; write an address, \"@example.org\" for a domain, \"@*.example.org\" for all names below it, or \"<>\""
 )]
 pub struct BadSenderPattern(String);
 
 /// An entry that is no login.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "{0:?} is no login; write the name of one, \"@example.org\" for all that end in it, or \"*\" for everybody who has logged in"
+    "{0:?} is not a user name; write one, \"@example.org\" for all that end in it, or \"*\" for everybody who has authenticated"
 )]
 pub struct BadLoginPattern(String);
 

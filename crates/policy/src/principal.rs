@@ -16,7 +16,7 @@ pub struct PrincipalRules {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PrincipalRefused {
     /// It is no `name@REALM`.
-    #[error("{principal} is no principal of the form name@REALM")]
+    #[error("{principal} is not a principal of the form name@REALM")]
     Form {
         /// The principal.
         principal: String,

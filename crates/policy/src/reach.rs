@@ -14,7 +14,7 @@ pub enum Unreachable {
     #[error("the link-local address {0}")]
     LinkLocal(IpAddr),
     /// It is of a group, or of nobody.
-    #[error("{0}, which is no address of a host")]
+    #[error("{0}, which is not the address of a host")]
     NoHost(IpAddr),
 }
 

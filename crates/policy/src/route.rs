@@ -90,7 +90,7 @@ pub struct Hop {
 /// A hop that could not be read.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "{0:?} is no next hop; write \"host:port\", \"192.0.2.1:25\", \"[2001:db8::1]:25\" or \"unix:/path\""
+    "{0:?} is not a next hop; write \"host:port\", \"192.0.2.1:25\", \"[2001:db8::1]:25\" or \"unix:/path\""
 )]
 pub struct BadHop(String);
 

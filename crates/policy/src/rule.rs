@@ -257,7 +257,7 @@ rules! {
         "the certificate behind an open session is trusted no more: the session has ended"
         "`client_ca`, `client_crl` and `client_denied` in `[tls]`"
     "login.mechanism" LoginMechanism No "auth.mechanisms"
-        "the mechanism of an open session was switched off, or its last day is over: the session has ended"
+        "the mechanism of an open session was switched off, or its last day has passed: the session has ended"
         "`mechanisms` in `[auth]`"
 
     // Guessing.

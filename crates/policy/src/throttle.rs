@@ -79,7 +79,7 @@ pub enum ThrottleVerdict {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Closed {
     /// It is barred for this long.
-    #[error("barred for {} s", .0.as_secs())]
+    #[error("locked out for {} s", .0.as_secs())]
     Barred(Duration),
     /// Too many tries are before it.
     #[error("too many tries are under way from this network or at this login")]

@@ -8,11 +8,11 @@ use std::time::Duration;
 pub enum UnitError {
     /// No duration.
     #[error(
-        "{0:?} is no duration; write a number and a unit: \"500ms\", \"2s\", \"5m\", \"4h\", \"5d\" or \"1w\""
+        "{0:?} is not a duration; write a number and a unit: \"500ms\", \"2s\", \"5m\", \"4h\", \"5d\" or \"1w\""
     )]
     Duration(String),
     /// No size.
-    #[error("{0:?} is no size; write a number and a unit: \"512 B\", \"64 KiB\", \"25 MiB\" or \"2 GiB\"")]
+    #[error("{0:?} is not a size; write a number and a unit: \"512 B\", \"64 KiB\", \"25 MiB\" or \"2 GiB\"")]
     Size(String),
     /// Larger than can be counted.
     #[error("{0:?} is too large")]

@@ -64,7 +64,7 @@ pub(crate) fn make(folder: &Path, hostname: &str, listen: IpAddr) -> Result<Made
         _ => {
             return Err(Failure::new(
                 Exit::Usage,
-                format!("{hostname:?} is no full host name, such as mx.example.org"),
+                format!("{hostname:?} is not a full host name, such as mx.example.org"),
             ));
         }
     };

@@ -36,7 +36,7 @@ pub(crate) fn configuration(arg: &ConfigArg) -> Result<Option<PathBuf>, Failure>
             rights::believe(place)?;
         } else if let Some(stranger) = stranger_at(place) {
             eprintln!(
-                "postern: ./{} is not taken: {stranger}; name it with --config if it is to be",
+                "postern: ./{} is not used: {stranger}; name it with --config to use it",
                 place.display()
             );
             passed_by = true;
@@ -48,7 +48,7 @@ pub(crate) fn configuration(arg: &ConfigArg) -> Result<Option<PathBuf>, Failure>
     match passed_by {
         true => Err(Failure::new(
             Exit::Config,
-            "no configuration that may be taken; name one with --config FILE or $POSTERN_CONFIG",
+            "no configuration that may be used; name one with --config FILE or $POSTERN_CONFIG",
         )),
         false => Ok(None),
     }
@@ -96,7 +96,7 @@ pub(crate) fn existing(arg: &ConfigArg) -> Result<PathBuf, Failure> {
         Failure::new(
             Exit::Config,
             format!(
-                "no configuration: neither ./{}, {} nor ./{}/{} is there to be taken\n\
+                "no configuration: neither ./{}, {} nor ./{}/{} exists\n\
                  name one with --config FILE or $POSTERN_CONFIG, or make one with `postern init`",
                 PLACES[0],
                 PLACES[1],

@@ -69,7 +69,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Init(args) => {
             rights::enter(&args.folder)?;
             let made = firstrun::make(&args.folder, &args.hostname, args.listen)?;
-            output::print(&made.announcement(false))
+            output::say(&made.announcement(false))
         }
         Command::Check(args) => commands::check::run(&args),
         Command::Config(args) => commands::config::run(&args.command),

@@ -111,7 +111,7 @@ fn ask(question: &str) -> Result<SecretString, Failure> {
         .map_err(|_| {
             Failure::new(
                 Exit::Usage,
-                "there is no terminal to ask for the password at; use --password-stdin or --generate",
+                "no terminal to ask for the password; use --password-stdin or --generate",
             )
         })?;
     let failed = |error: io::Error| Failure::io("cannot ask for the password", &error);

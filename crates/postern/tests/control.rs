@@ -293,8 +293,8 @@ fn the_socket_is_private_and_refuses_nonsense() {
     #[rustfmt::skip]
     let cases = [
         // what the case shows   what is sent                                         what comes back
-        ("no JSON",              "hello\n".to_owned(),                                "makes no sense"),
-        ("no such request",      "{\"do\":\"dance\"}\n".to_owned(),                   "makes no sense"),
+        ("no JSON",              "hello\n".to_owned(),                                "cannot understand the request"),
+        ("no such request",      "{\"do\":\"dance\"}\n".to_owned(),                   "cannot understand the request"),
         ("too long",             format!("{}\n", "x".repeat(2 << 20)),                "too long"),
         ("no such message",      "{\"do\":\"queue\",\"operation\":\"show\",\"id\":\"x\"}\n".to_owned(), "not-found"),
         ("a good one",           "{\"do\":\"destinations\"}\n".to_owned(),            "{\"done\":[]}"),

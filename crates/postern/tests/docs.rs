@@ -284,9 +284,9 @@ fn the_examples_of_the_guide_are_configurations() {
             let expected = [
                 "cannot read",
                 "there are no users yet",
-                "certificate rules need an authority",
-                "certificates cannot log in without an authority",
-                "certificates have logins, and EXTERNAL is off",
+                "certificate rules need `client_ca`",
+                "client certificates cannot be used without `client_ca`",
+                "certificates are mapped to users, but EXTERNAL is off",
                 "the folder /var/spool/postfix/postern of the socket",
                 "the folder /run/postern-",
                 "there is no user \"vmail\"",

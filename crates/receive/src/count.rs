@@ -61,7 +61,7 @@ struct Seat {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Cut {
     /// The server stops, and the time for it is over.
-    #[error("the time to stop is over")]
+    #[error("the time to stop has passed")]
     Stop,
     /// Its place was given to another.
     #[error("sessions are scarce, and another network has fewer")]

@@ -203,7 +203,7 @@ impl Receiver {
             () = sessions.wait() => return,
             () = too_late => {}
         }
-        warn!(target: "postern::connect", sessions = sessions.len(), "sessions cut off: the time to stop is over");
+        warn!(target: "postern::connect", sessions = sessions.len(), "sessions cut off: the time to stop has passed");
         self.shared.counts.cut_all(Cut::Stop);
         if tokio::time::timeout(CUT_MAX, sessions.wait()).await.is_err() {
             stop_now.cancel();

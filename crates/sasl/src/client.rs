@@ -92,7 +92,7 @@ pub trait ClientMechanism: Send {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]; the exchange is over.
+    /// [`ClientError`]; the exchange has ended.
     fn step(&mut self, challenge: &[u8]) -> Result<Response, ClientError>;
 
     /// Why the server is about to refuse, where it said so in words of the mechanism.

@@ -91,7 +91,7 @@ fn buffer_max(value: Option<&[u8]>) -> Result<usize, &'static str> {
     let number: Option<usize> = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
     match number {
         Some(number) if digits && number >= BUFFER_MIN => Ok(number.min(BUFFER_MAX)),
-        _ => Err("maxbuf is no number, or too small"),
+        _ => Err("maxbuf is not a number, or too small"),
     }
 }
 

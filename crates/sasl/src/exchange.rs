@@ -116,7 +116,7 @@ impl ServerExchange {
             (Awaits::FirstMessage, _) | (Awaits::Message, Some(_)) => {}
             (Awaits::Message, None) => return self.fail(SaslError::OutOfOrder("a response is due")),
             (Awaits::Answer, _) => return self.fail(SaslError::OutOfOrder("an answer is due")),
-            (Awaits::Nothing, _) => return self.fail(SaslError::OutOfOrder("the exchange is over")),
+            (Awaits::Nothing, _) => return self.fail(SaslError::OutOfOrder("the exchange has ended")),
         }
         if input.is_some_and(|input| input.len() > RESPONSE_MAX) {
             return self.fail(SaslError::TooLong {
@@ -333,7 +333,7 @@ mod tests {
         let mut twice = Mechanism::Plain.server(&server_context());
         assert!(matches!(twice.step(Some(b"\0a\0b")), ServerStep::Ask(_)));
         assert!(matches!(twice.answer(granted()), ServerStep::Done(_)));
-        assert!(out_of_order(&twice.answer(granted())), "the exchange is over");
+        assert!(out_of_order(&twice.answer(granted())), "the exchange has ended");
     }
 
     #[test]

@@ -127,7 +127,7 @@ pub enum LayerError {
     #[error("a buffer of the security layer is not what the peer sent")]
     Forged,
     /// A buffer is longer than what was agreed on.
-    #[error("a buffer of the security layer is over {limit} octets")]
+    #[error("a buffer of the security layer is longer than {limit} octets")]
     TooLong {
         /// The limit, in octets.
         limit: usize,

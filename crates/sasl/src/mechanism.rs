@@ -293,7 +293,7 @@ pub enum UnknownMechanism {
         name: String,
     },
     /// No mechanism has this name.
-    #[error("there is no mechanism {name}; this version has {known}")]
+    #[error("unknown mechanism {name}; this version has {known}")]
     NoSuch {
         /// The name, in capitals.
         name: String,
@@ -338,9 +338,9 @@ mod tests {
             (
                 "a slip",
                 "PLAINN",
-                "no mechanism PLAINN; this version has PLAIN, LOGIN, CRAM-MD5,",
+                "unknown mechanism PLAINN; this version has PLAIN, LOGIN, CRAM-MD5,",
             ),
-            ("nothing", "", "no mechanism"),
+            ("nothing", "", "unknown mechanism"),
         ];
         for (shows, name, text) in cases {
             let error = Mechanism::from_config(name).expect_err(shows).to_string();

@@ -42,7 +42,7 @@ pub enum LineError {
     #[error("{0} is missing")]
     Missing(&'static str),
     /// A field is no such thing.
-    #[error("{0} makes no sense")]
+    #[error("{0} is not valid")]
     Field(&'static str),
     /// Fields behind `resp`, which is the last.
     #[error("fields behind resp")]

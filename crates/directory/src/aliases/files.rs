@@ -135,7 +135,7 @@ fn read_trusted(path: &Path, owner: Option<u32>) -> Result<(String, u32), String
     let failed = |error: io::Error| format!("cannot read {}: {error}", path.display());
     // Looked at before it is opened, since opening a pipe would wait for its other end; then again, as what it is by then.
     if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(format!("{} is no ordinary file", path.display()));
+        return Err(format!("{} is not an ordinary file", path.display()));
     }
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;

@@ -198,7 +198,7 @@ fn name_of(item: &str) -> Result<String, String> {
         ));
     }
     if name.is_empty() || name.chars().any(char::is_control) {
-        return Err(format!("{item:?} is no name"));
+        return Err(format!("{item:?} is not a name"));
     }
     Ok(name)
 }
@@ -313,7 +313,7 @@ mod tests {
             ),
             ("a quoted target", "a: \"joe smith\"", "a", &["name joe smith"]),
             (
-                "an at sign in quotes is no domain",
+                "an at sign in quotes is not a domain",
                 "a: \"b@c\"",
                 "a",
                 &["name b@c"],
@@ -405,7 +405,7 @@ mod tests {
                 "files are not written to",
             ),
             ("no colon", "postmaster root", "no `:`"),
-            ("no name", ": root", "no name"),
+            ("no name", ": root", "not a name"),
             ("no target", "a:", "leads nowhere"),
             ("only commas", "a: ,,", "leads nowhere"),
             ("a domain on the left", "a@b.example: c", "without `@`"),

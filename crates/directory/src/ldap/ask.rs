@@ -525,7 +525,7 @@ fn check_numbers(settings: &LdapSettings) -> Result<(), SetUpError> {
     if let Some(scheme) = &settings.schemes.default_scheme
         && !Stored::knows(scheme)
     {
-        let message = format!("{scheme:?} is no known scheme, such as \"SSHA512\"");
+        let message = format!("{scheme:?} is not a known scheme, such as \"SSHA512\"");
         return Err(SetUpError::setting("default_scheme", message));
     }
     Ok(())

@@ -116,7 +116,7 @@ impl Fleets {
             {
                 *looked = Some(Instant::now());
                 if let Err(error) = self.look(discovery, deadline).await {
-                    warn!(target: "postern::directory", domain = discovery.domain, reason = %error, "servers not discovered anew");
+                    warn!(target: "postern::directory", domain = discovery.domain, reason = %error, "servers not discovered again");
                 }
             }
             return Ok(self.known().unwrap_or(fleet));
@@ -269,7 +269,7 @@ fn check_url(text: &str, starttls: bool) -> Result<Url, SetUpError> {
         let message = format!("{text:?} {why}; write ldap://host[:port]/ or ldaps://host[:port]/");
         SetUpError::setting("servers", message)
     };
-    let url = Url::parse(text).map_err(|error| refuse(&format!("is no URL ({error})")))?;
+    let url = Url::parse(text).map_err(|error| refuse(&format!("is not a URL ({error})")))?;
     if !matches!(url.scheme(), "ldap" | "ldaps") {
         return Err(refuse("is not of LDAP"));
     }

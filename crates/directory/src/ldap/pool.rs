@@ -278,7 +278,7 @@ impl Bound<'_> {
             )));
         }
         let octets = exop.val.unwrap_or_default();
-        String::from_utf8(octets).map_err(|_| Fault::Question("the name of who is bound is no UTF-8".into()))
+        String::from_utf8(octets).map_err(|_| Fault::Question("the name of who is bound is not UTF-8".into()))
     }
 
     /// Searches with the user's rights.

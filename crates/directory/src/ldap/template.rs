@@ -69,8 +69,9 @@ impl Template {
                 "{text:?} would find the same entry for everybody: it has to name {wanted}"
             ));
         }
-        ldap3::parse_filter(self.write("a@b", "cn=a", Escape::Filter))
-            .map_err(|()| format!("{text:?} is no LDAP filter (RFC 4515), such as (uid={{login}})"))?;
+        ldap3::parse_filter(self.write("a@b", "cn=a", Escape::Filter)).map_err(|()| {
+            format!("{text:?} is not a valid LDAP filter (RFC 4515), such as (uid={{login}})")
+        })?;
         Ok(())
     }
 
@@ -188,7 +189,7 @@ mod tests {
                 Err("unknown placeholder {user}"),
             ),
             ("an open brace", "(uid={login)", Err("without")),
-            ("no filter", "uid={login})", Err("no LDAP filter")),
+            ("no filter", "uid={login})", Err("not a valid LDAP filter")),
             ("nothing", "", Err("same entry")),
         ];
         for (shows, text, want) in cases {

@@ -15,9 +15,7 @@ pub(super) fn split(text: &str) -> Result<Option<(String, &str)>, SchemeError> {
     };
     let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
     if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(fits) {
-        return Err(SchemeError::Damaged(
-            "what stands in braces is no name of a scheme",
-        ));
+        return Err(SchemeError::Damaged("the name in braces is not a known scheme"));
     }
     Ok(Some((name.to_ascii_uppercase(), rest)))
 }

@@ -122,7 +122,7 @@ fn what_cannot_be_used_and_what_is_said_of_it() {
         ("a secret that looks like an id",   "$my secret$x",                  "names no scheme"),
         ("bcrypt with the sign error",       "$2x$05$abcdefghijklmnopqrstuuIt/9/tGzLcigNq/.RWIDjeEVR30RSf.", "$2x$ is not known"),
         ("an open brace",                    "{SSHA",                         "without a closing one"),
-        ("a blank in the name",              "{my secret}x",                  "no name of a scheme"),
+        ("a blank in the name",              "{my secret}x",                  "not a known scheme"),
         ("no base64",                        "{SSHA}!!!",                     "encoding"),
         ("a salt missing",                   "{SSHA}2oguq15ANCGsJCWKX31fllwpyEk=", "length"),
         ("a digest cut off",                 "{SHA}2oguq15A",                 "length"),

@@ -201,7 +201,7 @@ fn of_row(columns: &[Column], row: &[Cell]) -> Result<Found, String> {
                     .keys
                     .extend(list.iter().map(|text| Zeroizing::new(text.clone())));
             }
-            (column, _) => return Err(format!("gives a {column:?} that is no text")),
+            (column, _) => return Err(format!("gives a {column:?} that is not text")),
         }
     }
     Ok(found)
@@ -268,7 +268,7 @@ mod tests {
             ("an unknown column",        rows(&["password", "adress"], &[]), Err("\"adress\"")),
             ("the same twice",           rows(&["password", "address", "addresses"], &[]), Err("two columns")),
             ("a date",                   rows(&["p"], &[&[Cell::Other("of the type date".into())]]), Err("of the type date")),
-            ("a number as password",     rows(&["p"], &[&[Cell::Number(1)]]), Err("no text")),
+            ("a number as password",     rows(&["p"], &[&[Cell::Number(1)]]), Err("not text")),
             ("neither true nor false",   rows(all, &[&[t("h"), t("me"), Cell::Null, t("maybe")]]), Err("neither")),
         ];
         for (shows, rows, want) in cases {

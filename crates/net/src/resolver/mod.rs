@@ -327,7 +327,7 @@ fn unfinished_alias(error: &NetError) -> Option<&Name> {
 fn endless_alias(text: &str) -> ResolveError {
     ResolveError::Temporary {
         name: text.to_owned(),
-        reason: "its aliases (CNAME) go in circles, or are too many".to_owned(),
+        reason: "its aliases (CNAME) form a loop, or are too many".to_owned(),
     }
 }
 

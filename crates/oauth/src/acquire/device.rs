@@ -58,7 +58,7 @@ pub enum DeviceError {
     #[error("it was declined at the provider")]
     Denied,
     /// The code has run out.
-    #[error("the code has run out before anybody agreed: begin again")]
+    #[error("the code expired before anyone authorized it: start again")]
     Expired,
     /// Something else.
     #[error(transparent)]

@@ -58,7 +58,7 @@ pub enum AcquireError {
     #[error("the provider refuses: {0}; correct [login.token], or the client at the provider")]
     Refused(String),
     /// The answer is no token.
-    #[error("the provider's answer is no token: {0}")]
+    #[error("the provider's answer is not a token: {0}")]
     Nonsense(&'static str),
     /// What was fetched cannot be kept.
     #[error("{0}")]

@@ -229,7 +229,7 @@ impl TokenSource {
             Grant::RefreshToken => {
                 let token = fetching.refresh_token.clone();
                 Some(token.ok_or_else(|| {
-                    let text = "nobody has agreed yet, so there is no refresh token".to_owned();
+                    let text = "not authorized yet, so there is no refresh token".to_owned();
                     AcquireError::NotAuthorized(text, self.settings.login.clone())
                 })?)
             }
@@ -379,7 +379,7 @@ impl TokenStore {
     pub fn authorized(&self, settings: &TokenSettings, fetched: Fetched) -> Result<(), AcquireError> {
         if fetched.refresh_token.is_none() {
             return Err(AcquireError::Nonsense(
-                "there is no refresh token with it: ask for one in `scope` (usually `offline_access`)",
+                "it comes without a refresh token: ask for one in `scope` (usually `offline_access`)",
             ));
         }
         let (_, stored) = take(fetched, None, settings);

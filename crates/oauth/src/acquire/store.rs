@@ -89,7 +89,7 @@ pub enum TokenStoreError {
     },
     /// The key is open to others or of another length.
     #[error(
-        "{path} is no key of 32 octets that only its owner can read: chmod 600 {path}, or remove it and authorize logins anew"
+        "{path} is not a key of 32 octets that only its owner can read: chmod 600 {path}, or remove it and authorize the logins again"
     )]
     BadKey {
         /// The file.
@@ -100,7 +100,7 @@ pub enum TokenStoreError {
     Interrupted(String),
     /// The file was sealed with another key, or changed.
     #[error(
-        "{path} does not open with the key of this server: remove it, and run `postern login authorize` anew"
+        "{path} cannot be decrypted with the key of this server: remove it, and run `postern login authorize` again"
     )]
     Sealed {
         /// The file.
@@ -162,7 +162,7 @@ impl TokenStore {
             && self.stamp(login) == stamp
             && let Err(error) = self.save(login, &stored)
         {
-            warn!(target: "postern::login", %login, reply = %error, "token not sealed anew");
+            warn!(target: "postern::login", %login, reply = %error, "token not sealed again");
         }
         Ok(Some(stored))
     }

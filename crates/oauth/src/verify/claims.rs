@@ -149,7 +149,7 @@ fn begins(claims: &Claims, skew: Duration, now: u64) -> Result<(), Refusal> {
         (None | Some(Value::Null), _) => Ok(()),
         (_, Some(begin)) if begin > now.saturating_add(skew.as_secs()) => Err(Refusal::NotYet(begin - now)),
         (_, Some(_)) => Ok(()),
-        (Some(_), None) => Err(Refusal::Malformed("`nbf` is no time")),
+        (Some(_), None) => Err(Refusal::Malformed("`nbf` is not a time")),
     }
 }
 
@@ -163,7 +163,7 @@ fn issued(claims: &Claims, rules: &ClaimRules, now: u64) -> Result<(), Refusal> 
             Err(Refusal::TooOld(now - at))
         }
         (_, Some(_), _) => Ok(()),
-        (Some(_), None, _) => Err(Refusal::Malformed("`iat` is no time")),
+        (Some(_), None, _) => Err(Refusal::Malformed("`iat` is not a time")),
     }
 }
 

@@ -66,7 +66,7 @@ impl<'a> Form<'a> {
             return Ok(Self::Opaque);
         }
         let header: Header =
-            serde_json::from_slice(&header).map_err(|_| Refusal::Malformed("its header is none"))?;
+            serde_json::from_slice(&header).map_err(|_| Refusal::Malformed("its header is not valid"))?;
         let parts = token.split('.').count();
         if header.enc.is_some() || parts == 5 {
             return Err(Refusal::Encrypted);

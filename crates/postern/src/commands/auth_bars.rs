@@ -17,7 +17,7 @@ pub(super) fn list(json: JsonArg, config: &ConfigArg) -> Result<(), Failure> {
         return output::print_json(&lines);
     }
     if lines.is_empty() {
-        return output::print("nobody is barred");
+        return output::print("nobody is locked out");
     }
     let now = Timestamp::now();
     let rows = lines.into_iter().map(|line| {
@@ -27,7 +27,12 @@ pub(super) fn list(json: JsonArg, config: &ConfigArg) -> Result<(), Failure> {
             line.failures.to_string(),
             line.until.map_or_else(
                 || "slow".into(),
-                |until| format!("barred for {}", output::span(until.as_second() - now.as_second())),
+                |until| {
+                    format!(
+                        "locked out for {}",
+                        output::span(until.as_second() - now.as_second())
+                    )
+                },
             ),
         ]
     });
@@ -50,10 +55,10 @@ pub(super) fn lift(
         1.. if output::is_json() => output::print_json(&lifted),
         0 => Err(Failure::new(
             Exit::No,
-            "no such bar; `postern auth bars` shows those that there are",
+            "no such lock-out; `postern auth bars` lists them",
         )),
-        1 => output::print("lifted one bar"),
-        many => output::print(&format!("lifted {many} bars")),
+        1 => output::print("ended one lock-out"),
+        many => output::print(&format!("ended {many} lock-outs")),
     }
 }
 
@@ -63,11 +68,11 @@ fn ask<T: serde::de::DeserializeOwned>(request: &Request, config: &ConfigArg) ->
         return Err(Failure::new(
             Exit::Unavailable,
             format!(
-                "no server runs on {}: nobody is barred",
+                "no server runs on {}: nobody is locked out",
                 written.state_dir().display()
             ),
         ));
     };
     serde_json::from_value(client.ask(request)?)
-        .map_err(|error| Failure::from_error(Exit::Software, "the answer makes no sense", &error))
+        .map_err(|error| Failure::from_error(Exit::Software, "cannot understand the server's answer", &error))
 }

@@ -182,8 +182,10 @@ pub(crate) fn providers(json: JsonArg, arg: &ConfigArg) -> Result<(), Failure> {
         );
         return Err(Failure::new(Exit::Unavailable, message));
     };
-    let lines: Vec<ProviderLine> = serde_json::from_value(client.ask(&Request::Providers)?)
-        .map_err(|error| Failure::from_error(Exit::Software, "the answer makes no sense", &error))?;
+    let lines: Vec<ProviderLine> =
+        serde_json::from_value(client.ask(&Request::Providers)?).map_err(|error| {
+            Failure::from_error(Exit::Software, "cannot understand the server's answer", &error)
+        })?;
     if json.json {
         output::print_json(&lines)?;
     } else if lines.is_empty() {

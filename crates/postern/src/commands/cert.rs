@@ -76,7 +76,7 @@ fn make_authority(folder: &Path, name: String, days: u32, passphrase: Option<&Pa
         .credentials()
         .save(&certificate, &key, passphrase.as_ref(), Existing::Keep);
     saved.map_err(|error| failure(&error))?;
-    output::print(&format!(
+    output::say(&format!(
         "made {} and {}\nclients need {} to verify certificates; keep {} to yourself",
         certificate.display(),
         key.display(),

@@ -106,7 +106,7 @@ fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
     let mut found = Problems::default();
     let is_public = |listener: &ListenerConfig| !listener.address.ip().is_loopback();
     if serves_as_root(&config) && config.listeners.iter().any(is_public) {
-        let title = "whoever finds a fault in the server will be root";
+        let title = "a fault in the server would give an attacker root";
         found.warning(config.places.user(), title, "serves as root", ROOT_SERVES);
     }
     check_access::look(&config, named.is_some(), offline, &mut found);
@@ -139,8 +139,8 @@ fn check_aliases(config: &Config, offline: bool, found: &mut Problems) {
     if nobody && !relay.local_domains.is_empty() {
         found.warning(
             config.places.local_domains(),
-            "there are local domains, and neither a directory nor aliases say who has a mailbox",
-            "who has a mailbox here?",
+            "there are local domains, but neither a directory nor aliases list mailboxes",
+            "no list of mailboxes",
             "add a [[directory]] or `aliases`; until then all mail for them but the postmaster's is refused",
         );
     }
@@ -164,7 +164,7 @@ fn check_aliases(config: &Config, offline: bool, found: &mut Problems) {
             config.places.aliases(),
             format!("the alias {alias:?} leads to {target}, which does not exist"),
             "in this file",
-            "add the user, or correct the aliases; mail for it goes to the other targets, or is refused if there is none",
+            "add the user, or correct the aliases; until then mail goes to the other targets, or is refused if there are none",
         );
     }
     if more > 0 {

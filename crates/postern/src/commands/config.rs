@@ -25,8 +25,9 @@ fn show(args: &ConfigShowArgs) -> Result<(), Failure> {
     let of_server: Option<Shown> = match running {
         Some(mut client) => {
             let answer = client.ask(&Request::Configuration)?;
-            let shown = serde_json::from_value(answer)
-                .map_err(|error| Failure::from_error(Exit::Software, "the answer makes no sense", &error))?;
+            let shown = serde_json::from_value(answer).map_err(|error| {
+                Failure::from_error(Exit::Software, "cannot understand the server's answer", &error)
+            })?;
             Some(shown)
         }
         None => None,

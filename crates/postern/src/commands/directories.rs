@@ -20,12 +20,13 @@ pub(crate) fn run(args: &DirectoriesArgs) -> Result<(), Failure> {
         ));
     };
     let value = client.ask(&Request::Directories { check: args.check })?;
-    let lines: Vec<DirectoryLine> = serde_json::from_value(value)
-        .map_err(|error| Failure::from_error(Exit::Software, "the answer makes no sense", &error))?;
+    let lines: Vec<DirectoryLine> = serde_json::from_value(value).map_err(|error| {
+        Failure::from_error(Exit::Software, "cannot understand the server's answer", &error)
+    })?;
     if args.listing.json.json {
         output::print_json(&lines)?;
     } else if lines.is_empty() {
-        output::print("there are no directories: nobody can log in")?;
+        output::print("no directories: nobody can authenticate")?;
     } else {
         show(&lines)?;
     }

@@ -29,7 +29,7 @@ pub(crate) fn run(args: LoginArgs) -> Result<(), Failure> {
     };
     if settings.grant == Grant::ClientCredentials {
         let text = format!(
-            "the login {name:?} uses client credentials, to which nobody has to agree; a server fetches its tokens by itself"
+            "the login {name:?} uses client credentials, to which does not exist to agree; a server fetches its tokens by itself"
         );
         return Err(Failure::new(Exit::Usage, text));
     }
@@ -71,12 +71,12 @@ async fn authorize(settings: &TokenSettings, store: &TokenStore) -> Result<(), F
             bar.finish_and_clear();
             return Err(Failure::new(
                 Exit::No,
-                "the code has run out before anybody agreed: begin again",
+                "the code expired before anyone authorized it: start again",
             ));
         }
         let left = end.saturating_duration_since(Instant::now()).as_secs();
         let left = output::span(i64::try_from(left).unwrap_or(i64::MAX));
-        bar.set_message(format!("waiting for somebody to agree; the code lasts {left}"));
+        bar.set_message(format!("waiting for authorization; the code is valid for {left}"));
         tokio::time::sleep(device.interval).await;
         match device.poll().await {
             Ok(Poll::Pending) => {}

@@ -337,7 +337,7 @@ pub(crate) fn work_once(args: &PamWorkerArgs) -> Result<(), Failure> {
         .map_err(failed)?;
     let reply = match Request::decode(&octets) {
         Some(request) => ask(args, &request),
-        None => Reply::Unavailable("a request that makes no sense".into()),
+        None => Reply::Unavailable("a request that cannot be understood".into()),
     };
     std::io::stdout().write_all(&reply.encode()).map_err(failed)
 }

@@ -225,7 +225,7 @@ impl Drop for Waiting {
 
 fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Failure> {
     serde_json::from_value(value)
-        .map_err(|error| Failure::from_error(Exit::Software, "the answer makes no sense", &error))
+        .map_err(|error| Failure::from_error(Exit::Software, "cannot understand the server's answer", &error))
 }
 
 fn which(ids: &[String], filter: &FilterArgs) -> Which {
@@ -501,7 +501,7 @@ fn destinations(queue: &mut Queue, json: bool) -> Result<(), Failure> {
         .map(|one| destination_row(one, now))
         .collect();
     if rows.is_empty() {
-        return output::print("nothing was delivered of late");
+        return output::print("nothing was delivered recently");
     }
     output::print_table(
         &[

@@ -30,7 +30,7 @@ pub(crate) fn run(args: SessionsArgs) -> Result<(), Failure> {
                 }
                 0 => Err(Failure::new(
                     Exit::No,
-                    "no such session; `postern sessions list` shows those that there are",
+                    "no such session; `postern sessions list` lists them",
                 )),
                 _ if json.json => output::print_json(&ended),
                 many => output::print(&counted(many)),
@@ -77,7 +77,7 @@ fn ask<T: DeserializeOwned>(request: &Request, config: &ConfigArg) -> Result<T, 
         ));
     };
     serde_json::from_value(client.ask(request)?)
-        .map_err(|error| Failure::from_error(Exit::Software, "the answer makes no sense", &error))
+        .map_err(|error| Failure::from_error(Exit::Software, "cannot understand the server's answer", &error))
 }
 
 fn show(lines: &[SessionLine]) -> Result<(), Failure> {

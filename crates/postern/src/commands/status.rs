@@ -18,8 +18,9 @@ pub(crate) fn run(args: &ListingArg) -> Result<(), Failure> {
         ));
     };
     let value = client.ask(&Request::Status)?;
-    let status: Status = serde_json::from_value(value)
-        .map_err(|error| Failure::from_error(Exit::Software, "the answer makes no sense", &error))?;
+    let status: Status = serde_json::from_value(value).map_err(|error| {
+        Failure::from_error(Exit::Software, "cannot understand the server's answer", &error)
+    })?;
     if args.json.json {
         output::print_json(&status)?;
     } else {

@@ -243,7 +243,7 @@ fn show(store: &UserStore, written: &Written, login: &str, json: JsonArg) -> Res
         let verdict = if mechanisms.works(mechanism, &user) {
             "works"
         } else {
-            "has no key yet: log in once with PLAIN or LOGIN, or set the password anew"
+            "has no key yet: log in once with PLAIN or LOGIN, or set the password again"
         };
         text.push_str(&format!("  {mechanism}: {verdict}\n"));
     }

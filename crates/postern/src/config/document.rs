@@ -84,7 +84,7 @@ fn join<'t>(
         _ => format!("`{name}`"),
     };
     let remedy = match (is_tables(before.get_ref()), is_tables(value.get_ref())) {
-        (true, false) => format!("write [[{name}]]: it may stand several times, and in several files"),
+        (true, false) => format!("write [[{name}]]: it can be repeated, in several files too"),
         _ => format!(
             "keep one of them; only tables in double brackets, such as [[route]], may be in several files ({} is one)",
             sources.main().display()

@@ -127,7 +127,7 @@ impl Gathering<'_> {
                 .chain([path]);
             let way: Vec<String> = way.map(|name| name.display().to_string()).collect();
             let title = format!(
-                "`include` goes in a circle: {} includes {}",
+                "`include` loop: {} includes {}",
                 way[0],
                 way[1..].join(", which includes ")
             );
@@ -199,7 +199,7 @@ fn read_text(path: &Path) -> Result<String, Refusal> {
     let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if metadata.len() > FILE_MAX {
         let title = format!("{} is larger than 4 MiB", path.display());
-        return Err(refusal(title, "this is no configuration file"));
+        return Err(refusal(title, "this is not a configuration file"));
     }
     let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
     String::from_utf8(bytes).map_err(|error| {

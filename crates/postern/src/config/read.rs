@@ -64,7 +64,7 @@ pub(crate) trait Kind {
 
 /// How a table below a key is written, and its keys.
 pub(crate) struct Below {
-    /// Whether it is `[[key]]` and may stand several times.
+    /// Whether it is `[[key]]` and can be repeated.
     pub(crate) repeated: bool,
     /// The tables it may be; several when a key such as `kind` chooses.
     pub(crate) shapes: Vec<Shape>,
@@ -218,11 +218,7 @@ impl Reader<'_> {
     ) {
         self.problems.error(
             Some(span),
-            format!(
-                "`{}`{} has a value that cannot be used",
-                place.key,
-                place.within()
-            ),
+            format!("`{}`{} has an invalid value", place.key, place.within()),
             label,
             remedy,
         );
@@ -448,7 +444,7 @@ impl<'e, 'a> Entries<'e, 'a> {
             self.reader.problems.error(
                 Some(key.span()),
                 format!("unknown key `{typed}`{}", within(&self.header)),
-                "not a key of this table",
+                "unknown in this table",
                 remedy,
             );
         }

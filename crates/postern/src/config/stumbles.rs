@@ -34,7 +34,7 @@ pub(super) fn explain(text: &str, stumbles: &[Stumble], problems: &mut Problems)
     for (stumble, lines) in first_of_each_run(text, stumbles) {
         let more = match lines {
             1 => String::new(),
-            _ => format!("; {} lines below it make no sense because of that", lines - 1),
+            _ => format!("; {} more lines cannot be read because of it", lines - 1),
         };
         let said = say(stumble, text);
         problems.error(
@@ -77,8 +77,7 @@ fn say(stumble: &Stumble, text: &str) -> Said {
     Said {
         title: format!("not TOML: {}", stumble.message),
         label: "here".to_owned(),
-        remedy: "texts stand in quotes, lists in brackets: `key = \"text\"`, `key = [\"a\", \"b\"]`"
-            .to_owned(),
+        remedy: "texts need quotes, lists need brackets: `key = \"text\"`, `key = [\"a\", \"b\"]`".to_owned(),
         span: None,
     }
 }
@@ -90,23 +89,23 @@ fn duplicate(line: &str, stumble: &Stumble) -> Said {
     let name = header.trim_start_matches('[').trim();
     let (title, remedy) = if trimmed.starts_with("[[") {
         (
-            format!("[[{name}]] stands beside [{name}] or a key of this name"),
-            format!("write [[{name}]] each time: it may stand several times"),
+            format!("[[{name}]] is used beside [{name}] or a key of this name"),
+            format!("write [[{name}]] each time: it can be repeated"),
         )
     } else if trimmed.starts_with('[') && super::document::may_repeat(name) {
         (
-            format!("[{name}] may stand several times and wants double brackets"),
+            format!("[{name}] can be repeated and needs double brackets"),
             format!("write [[{name}]] each time"),
         )
     } else if trimmed.starts_with('[') {
         (
-            format!("the table [{name}] stands twice"),
+            format!("the table [{name}] is written twice"),
             "put all of its keys below one of the two".to_owned(),
         )
     } else {
         let key = trimmed.split_once('=').map_or(trimmed, |(key, _)| key).trim();
         (
-            format!("the key `{key}` stands twice in one table"),
+            format!("the key `{key}` is written twice in one table"),
             "keep one of the two".to_owned(),
         )
     };

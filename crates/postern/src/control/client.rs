@@ -97,7 +97,7 @@ impl Client {
                 }
                 Reply::Piece(text) => {
                     let octets = STANDARD.decode(text).map_err(|error| {
-                        Failure::from_error(Exit::Software, "the answer makes no sense", &error)
+                        Failure::from_error(Exit::Software, "cannot understand the server's answer", &error)
                     })?;
                     piece(&octets)?;
                 }

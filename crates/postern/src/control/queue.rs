@@ -76,7 +76,7 @@ pub(crate) async fn content(spool: &dyn Spool, id: &str) -> Result<BodyReader, O
 fn known_domain(text: &str) -> Result<String, OperationError> {
     Domain::parse(text, true)
         .map(|domain| domain.to_string().to_lowercase())
-        .map_err(|error| OperationError::NotFound(format!("{text:?} is no domain: {error}")))
+        .map_err(|error| OperationError::NotFound(format!("{text:?} is not a domain: {error}")))
 }
 
 fn value<T: Serialize>(result: &T) -> Result<Value, OperationError> {

@@ -132,7 +132,7 @@ async fn converse(stream: UnixStream, deps: &Deps) -> io::Result<()> {
             Err(error) => {
                 return send(
                     &mut write,
-                    &Reply::Failed(format!("the request makes no sense: {error}")),
+                    &Reply::Failed(format!("cannot understand the request: {error}")),
                 )
                 .await;
             }

@@ -98,7 +98,7 @@ pub(super) async fn recheck(by: &str, receiver: &Receiver) -> Changed {
 fn filter(which: WhichSessions) -> Result<SessionFilter, String> {
     let network = which.network.map(|text| {
         text.parse::<IpNet>()
-            .map_err(|_| format!("{text:?} is no network"))
+            .map_err(|_| format!("{text:?} is not a network"))
     });
     Ok(SessionFilter {
         login: which.login,

@@ -125,7 +125,7 @@ pub(crate) fn believe(file: &Path) -> Result<(), Failure> {
     Err(Failure::new(
         Exit::Config,
         format!(
-            "root does not take {}: {stranger}, who could have it do anything\n{}{run_as}",
+            "root does not use {}: {stranger}, and could make it do anything\n{}{run_as}",
             file.display(),
             stranger.remedy()
         ),

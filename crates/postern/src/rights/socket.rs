@@ -57,7 +57,7 @@ pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
     let held = openat(&folder, name, flags | OFlag::O_NOFOLLOW, Mode::empty())?;
     let found = fstat(&held)?;
     if !is_only_socket(&found) || found.st_uid != fstat(&folder)?.st_uid {
-        let text = "what is there is no socket of the owner of its folder: remove it, and restart the server";
+        let text = "it is not a socket of the owner of its folder: remove it, and restart the server";
         return Err(io::Error::other(text));
     }
     UnixStream::connect(format!("/proc/self/fd/{}", held.as_raw_fd()))
@@ -177,7 +177,7 @@ mod tests {
         for name in ["ours", "second name", "link", "file"] {
             let error = connect(&at(name)).unwrap_err();
             assert!(
-                error.to_string().contains("no socket of the owner"),
+                error.to_string().contains("not a socket of the owner"),
                 "{name}: {error}"
             );
         }

@@ -99,7 +99,7 @@ pub(super) fn prepare_state_dir(path: &Path, account: Option<&Account>) -> Resul
         return Err(Failure::new(
             Exit::CannotCreate,
             format!(
-                "the state directory {} is no folder: move it away",
+                "the state directory {} is not a folder: move it away",
                 path.display()
             ),
         ));

@@ -85,7 +85,7 @@ fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => {
             " (only root can make it there or give it that owner: restart Postern as root, or choose another folder)"
         }
-        io::ErrorKind::AlreadyExists => " (what is there is no socket: move it away)",
+        io::ErrorKind::AlreadyExists => " (something else is in its place: move it away)",
         _ => "",
     }
 }
@@ -330,7 +330,10 @@ mod tests {
         assert!(!path.exists(), "removed at the end");
         std::fs::write(&path, "mail").unwrap();
         let refused = bind(&config(&path, 0o600), None).err().unwrap();
-        assert!(refused.to_string().contains("no socket"), "{refused}");
+        assert!(
+            refused.to_string().contains("something else is in its place"),
+            "{refused}"
+        );
         assert_eq!(std::fs::read(&path).unwrap(), b"mail");
     }
 }

@@ -207,7 +207,7 @@ fn who_goes_on_guessing_is_barred_and_users_of_the_network_are_not() {
     );
     let shown = site.ok(&["auth", "bars"]);
     assert!(
-        shown.contains("tester@relay.test") && shown.contains("barred for"),
+        shown.contains("tester@relay.test") && shown.contains("locked out for"),
         "{shown}"
     );
     assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
@@ -216,15 +216,15 @@ fn who_goes_on_guessing_is_barred_and_users_of_the_network_are_not() {
     assert_eq!(nobody.status.code(), Some(1));
     assert_eq!(
         site.ok(&["auth", "unbar", "--login", "Tester@relay.test"]).trim(),
-        "lifted one bar"
+        "ended one lock-out"
     );
     assert_eq!(code(&login(&site, "tester@relay.test", RIGHT)), "235");
     assert_eq!(
         site.ok(&["auth", "unbar", "--network", "127.0.0.1"]).trim(),
-        "lifted one bar"
+        "ended one lock-out"
     );
     assert_eq!(code(&login(&site, "boss@relay.test", RIGHT)), "235");
-    assert_eq!(site.ok(&["auth", "bars"]).trim(), "nobody is barred");
+    assert_eq!(site.ok(&["auth", "bars"]).trim(), "nobody is locked out");
     wait_until("the act in the log", || site.log().contains("bars lifted"));
 }
 

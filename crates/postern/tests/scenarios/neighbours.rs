@@ -210,7 +210,7 @@ fn guesses_count_wherever_they_are_made() {
     assert!(reply.starts_with("454"), "{reply}");
     let (right, _) = bench.gsasl("smtp", postfix.port(), "SCRAM-SHA-256", RIGHT);
     assert!(!right, "and by every mechanism");
-    // saslauthd's protocol tells no address, so nobody is barred there, and the owner gets in.
+    // saslauthd's protocol tells no address, so nobody is locked out there, and the owner gets in.
     let said = bench.testsaslauthd(&["-u", LOGIN, "-p", RIGHT, "-s", "imap"]);
     assert!(said.contains("OK"), "{said}");
 }

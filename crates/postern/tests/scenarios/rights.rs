@@ -82,7 +82,7 @@ fn root_takes_only_a_configuration_of_roots() {
             let text = said(&output);
             assert_eq!(output.status.code(), Some(78), "{shows}: {command:?}: {text}");
             assert!(
-                text.contains("is not taken") && text.contains(reason),
+                text.contains("is not used") && text.contains(reason),
                 "{shows}: {text}"
             );
             assert!(!text.contains("trap"), "{shows}: it was read: {text}");
@@ -91,7 +91,7 @@ fn root_takes_only_a_configuration_of_roots() {
         let text = said(&named);
         assert_eq!(named.status.code(), Some(78), "{shows}: {text}");
         assert!(
-            text.contains("root does not take") && text.contains("\nch"),
+            text.contains("root does not use") && text.contains("\nch"),
             "with a remedy: {text}"
         );
         let made: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
@@ -112,7 +112,7 @@ fn root_takes_only_a_configuration_of_roots() {
     fs::write(folder.path().join("postern.toml"), config).unwrap();
     let text = said(&postern(folder.path(), &["check"]));
     assert!(
-        text.contains("root does not take") && text.contains("trap.so belongs to"),
+        text.contains("root does not use") && text.contains("trap.so belongs to"),
         "{text}"
     );
 }

@@ -223,7 +223,7 @@ async fn certificate(authzid: Option<&str>, findings: &mut Findings, origin: &Or
     let Some(login) = login else {
         findings.tried = authzid.map(str::to_owned);
         return Answer::Denied {
-            reason: "the certificate is nobody's".into(),
+            reason: "the certificate matches no user".into(),
         };
     };
     findings.certified = Some(login.to_owned());
@@ -284,7 +284,7 @@ async fn kerberos(principal: &str, service: &str, findings: &mut Findings, origi
     findings.tried = Some(principal.to_owned());
     let Some(kerberos) = &origin.settings.auth.kerberos else {
         return Answer::Unavailable {
-            reason: "there is no Kerberos here".into(),
+            reason: "Kerberos is not available here".into(),
         };
     };
     let login = match login_of_principal(principal, service, &kerberos.rules) {

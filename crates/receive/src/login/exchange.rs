@@ -119,7 +119,7 @@ impl Exchange {
             }));
         }
         if self.findings.close_if_barred() {
-            let error = SaslError::Unavailable("the account is barred, whatever it is called".into());
+            let error = SaslError::Unavailable("the account is locked out, whatever it is called".into());
             return failed(&error, mechanism, self.findings);
         }
         if let Some(attempt) = self.findings.attempt.take() {

@@ -17,7 +17,7 @@ use crate::identity::identity_of;
 
 /// Finds out whether a token is the client's, and which account it opens.
 ///
-/// A token cannot be guessed, so nobody is barred for a wrong one; but each costs work, so a network with many wrong ones
+/// A token cannot be guessed, so nobody is locked out for a wrong one; but each costs work, so a network with many wrong ones
 /// waits.
 pub(super) async fn check(
     identity: Option<String>,

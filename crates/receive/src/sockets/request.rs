@@ -189,7 +189,7 @@ impl Unfit {
             Self::Mechanism => "Mechanism not available",
             Self::Clear => "Encryption needed for this mechanism",
             Self::Network => "Not from this network",
-            Self::Address => "Address makes no sense",
+            Self::Address => "Address is not valid",
         }
     }
 }
@@ -201,7 +201,7 @@ pub(super) fn told(failure: AuthFailure) -> (bool, Option<&'static str>) {
         AuthFailure::Unavailable => (true, Some("Logins cannot be checked now, try again later")),
         AuthFailure::TooWeak => (false, Some("Stronger encryption needed")),
         AuthFailure::Barred => (true, Some("Too many failed logins, try again later")),
-        AuthFailure::Malformed => (false, Some("Response makes no sense")),
+        AuthFailure::Malformed => (false, Some("Response is not valid")),
         AuthFailure::TooLong => (false, Some("Response too long")),
     }
 }

@@ -94,7 +94,7 @@ pub enum HomePatternError {
     #[error("not an absolute path")]
     Relative,
     /// A word in braces that is no placeholder.
-    #[error("a placeholder that is none")]
+    #[error("an unknown placeholder")]
     Placeholder,
     /// It would be the same for all.
     #[error("the same folder for all")]

@@ -148,11 +148,11 @@ fn exchanges() {
             "AUTH\t7\tANONYMOUS\tservice=smtp\tsecured",
             "not available",
         ),
-        ("no base64", &plain(7, "", "!"), "makes no sense"),
+        ("no base64", &plain(7, "", "!"), "not valid"),
         (
             "a made-up address",
             &plain(7, "\trip=nowhere", RIGHT),
-            "Address makes no sense",
+            "Address is not valid",
         ),
         (
             "another's name",

@@ -53,7 +53,7 @@ impl GssapiServer {
         let acceptor = self
             .acceptor
             .as_ref()
-            .ok_or_else(|| SaslError::Unavailable("there is no Kerberos here".into()))?;
+            .ok_or_else(|| SaslError::Unavailable("Kerberos is not available here".into()))?;
         let context = acceptor.accept().map_err(failed)?;
         self.establish(context, token)
     }

@@ -38,7 +38,7 @@ pub enum ReplyError {
     #[error("the server sent a reply of over {0} octets")]
     TooLong(usize),
     /// A line that does not begin with a code; its first characters are given, cleaned.
-    #[error("the server sent what is no SMTP reply: {0:?}")]
+    #[error("the server sent something that is not an SMTP reply: {0:?}")]
     Malformed(String),
     /// The lines of one reply have different codes (RFC 5321 section 4.2.1).
     #[error("the server mixed the codes {0} and {1} in one reply")]

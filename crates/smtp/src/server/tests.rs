@@ -415,7 +415,7 @@ fn lines_and_their_limits() {
     assert!(dialogue.line_fits(b"AAAA", 12_288));
     assert_eq!(dialogue.too_long().status, Some(postern_mail::Status(5, 5, 6)));
     assert!(!dialogue.bad_line(texts::AUTH_LINE_TOO_LONG).close);
-    assert!(!dialogue.in_exchange(), "the exchange is over");
+    assert!(!dialogue.in_exchange(), "the exchange has ended");
 }
 
 proptest! {

@@ -103,7 +103,7 @@ pub(crate) fn set_aside(directory: &Path, why: &str) -> io::Result<PathBuf> {
     remove(&shared)?;
     crate::body::sync_folder(directory)?;
     tell(
-        "queue.db is damaged and was put aside, the queue starts anew",
+        "queue.db is damaged and was put aside; the server starts with an empty queue",
         &find,
     );
     Ok(find)

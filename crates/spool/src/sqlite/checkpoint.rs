@@ -20,7 +20,7 @@ const STOP_AT: u64 = 2;
 
 /// Why the log grows beyond its bound, and what helps.
 pub(super) const TOO_LARGE: &str =
-    "queue.db-wal cannot start anew, since a program that reads queue.db does not end (see `fuser queue.db`)";
+    "queue.db-wal cannot be reset, because a program keeps reading queue.db (see `fuser queue.db`)";
 
 thread_local! {
     /// Pages in the log after this thread's last commit. SQLite's hook takes no context, and a connection stays in its thread.

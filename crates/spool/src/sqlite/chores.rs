@@ -236,7 +236,7 @@ impl Transaction<'_, '_> {
     }
 
     fn reindex(&mut self) -> Result<u64, SpoolError> {
-        tracing::error!(target: "postern::spool", "the index of what is due was damaged, it is made anew");
+        tracing::error!(target: "postern::spool", "the index of due messages was damaged and is being rebuilt");
         self.run("REINDEX recipient_due", [])?;
         self.effects.backlog = true;
         Ok(1)

@@ -192,7 +192,7 @@ pub(super) fn recipient(row: &Row<'_>) -> Result<QueuedRecipient, ReadError> {
         let value = row.get_ref(column)?;
         value
             .as_str()
-            .map_err(|_| ReadError::from(Strange("a text is none".into())))
+            .map_err(|_| ReadError::from(Strange("a text is not valid".into())))
     };
     let address = text(5)?;
     // By the domain it is found, and sent; the outcome ends it.

@@ -106,7 +106,7 @@ fn of_no_domain(connection: &Connection, domain: &[u8]) -> Result<Vec<(QueueId, 
         "SELECT DISTINCT message_id FROM recipient INDEXED BY recipient_due WHERE state = 1 AND domain = ?1 LIMIT 1000",
     )?;
     let ids = query.query_map([Octets(domain)], |row| row.get(0))?;
-    ids.map(|id| Ok((codec::id(id?), "a domain is no text".to_owned())))
+    ids.map(|id| Ok((codec::id(id?), "a domain is not text".to_owned())))
         .collect()
 }
 

@@ -112,7 +112,7 @@ fn messages(connection: &Connection, after: i64) -> Result<Seen, ReadError> {
 fn look(connection: &Connection, number: i64, seen: &mut Seen) -> Result<(), ReadError> {
     let id = codec::id(number);
     if id.as_i64() != number || load::envelope(connection, id)?.is_none() {
-        return Err(codec::Strange("its id is no id".into()).into());
+        return Err(codec::Strange("its id is not valid".into()).into());
     }
     let mut query = connection.prepare_cached(
         "SELECT m.unfinished = count(*) FILTER (WHERE r.state < 3),

@@ -53,7 +53,7 @@ fn of_record(number: usize, key: Option<String>, value: Option<String>) -> Optio
         format!("{user}@{realm}")
     };
     let Some(value) = value else {
-        return line(login, Err(Problem::Form("has a password that is no UTF-8")));
+        return line(login, Err(Problem::Form("has a password that is not UTF-8")));
     };
     let entry = checked(Entry {
         login: login.clone(),

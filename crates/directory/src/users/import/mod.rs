@@ -349,7 +349,7 @@ mod tests {
                 "6 ann@relay.test clear pass word",
                 "10 b\\c clear größe \\ x",
                 "12 : is not a record of sasldb2",
-                "14 bad@relay.test: has a password that is no UTF-8",
+                "14 bad@relay.test: has a password that is not UTF-8",
                 "16 : is a key without a value",
             ],
         );

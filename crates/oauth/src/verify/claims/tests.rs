@@ -54,7 +54,7 @@ fn what_a_signed_token_has_to_say() {
         ("an end beyond numbers",               json!({"exp": 1e300}),                                   Some(R::NoExpiry)),
         ("begins soon, clocks may differ",      json!({"nbf": NOW + 60}),                                None),
         ("begins later",                        json!({"nbf": NOW + 61}),                                Some(R::NotYet(61))),
-        ("a beginning that is no time",         json!({"nbf": "now"}),                                   Some(R::Malformed("`nbf` is no time"))),
+        ("a beginning that is no time",         json!({"nbf": "now"}),                                   Some(R::Malformed("`nbf` is not a time"))),
         ("no beginning",                        json!({"nbf": null}),                                    None),
         ("issued in the future",                json!({"iat": NOW + 61}),                                Some(R::IssuedLater(61))),
         ("no time of issue",                    json!({"iat": null}),                                    None),

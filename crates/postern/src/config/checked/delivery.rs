@@ -228,7 +228,7 @@ fn check_pattern(pattern: &At<PathBuf>, problems: &mut Problems) {
     if !text.contains("{local}") {
         problems.error(
             pattern.span.clone(),
-            "the Maildir pattern puts the mail of all recipients into one folder",
+            "the Maildir pattern puts all mail into one folder",
             "no {local} in it",
             format!("write for example \"{text}/{{local}}\""),
         );
@@ -237,7 +237,7 @@ fn check_pattern(pattern: &At<PathBuf>, problems: &mut Problems) {
     if rest.contains(['{', '}']) {
         problems.error(
             pattern.span.clone(),
-            "the Maildir pattern has a placeholder that does not exist",
+            "the Maildir pattern has an unknown placeholder",
             "known: {local} and {domain}",
             "write for example \"/var/mail/{domain}/{local}\"",
         );
@@ -306,7 +306,7 @@ fn check_tls(route: &At<file::RouteTable>, problems: &mut Problems) {
     if route.verifies() && !route.tls.is_always() {
         problems.error(
             route.verify.as_ref().and_then(|verify| verify.span.clone()),
-            "`verify` on a route whose TLS is not required would be passed by",
+            "`verify` on a route whose TLS is not required has no effect",
             "needs `tls = \"required\"`",
             "add `tls = \"required\"` to this [[route]], or `\"implicit\"` for port 465",
         );
@@ -359,7 +359,7 @@ fn target(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Proble
                 .map_or_else(|| route.span.clone(), |via| via.span.clone());
             problems.error(
                 span,
-                "a route that leads nowhere",
+                "a route without a target",
                 "has no host",
                 "add `via = [\"host:25\"]`, or `to = \"mx\"` for MX records, or `to = \"maildir\"`",
             );
@@ -373,7 +373,7 @@ fn check_hops(via: &At<Vec<At<Hop>>>, protocol: Protocol, problems: &mut Problem
         if matches!(hop.host, HopHost::Unix(_)) && protocol == Protocol::Smtp {
             problems.warning(
                 hop.span.clone(),
-                "SMTP over a socket of the file system",
+                "SMTP over a Unix socket",
                 "usually LMTP",
                 "add `protocol = \"lmtp\"` to this [[route]]",
             );
@@ -386,11 +386,11 @@ fn check_ports(via: &At<Vec<At<Hop>>>, route: &file::RouteTable, problems: &mut 
     for hop in &via.value {
         let (title, remedy) = match (hop.port, *route.tls) {
             (25 | 587, TlsLevel::Implicit) => (
-                format!("port {} does not speak TLS from the first octet", hop.port),
+                format!("port {} does not use implicit TLS", hop.port),
                 "write the port, usually 465, or `tls = \"required\"`",
             ),
             (465, TlsLevel::Opportunistic | TlsLevel::Required) => (
-                "port 465 speaks TLS from the first octet".to_owned(),
+                "port 465 uses implicit TLS".to_owned(),
                 "write `tls = \"implicit\"` in this [[route]]",
             ),
             _ => continue,
@@ -410,7 +410,7 @@ fn warn_of_shadowed(routes: &[At<file::RouteTable>], problems: &mut Problems) {
         if seen.contains(&name) {
             problems.warning(
                 domain.span.clone(),
-                format!("an earlier route takes the mail for {:?}", domain.value),
+                format!("an earlier route matches the mail for {:?}", domain.value),
                 "never used",
                 "remove it here or there",
             );
@@ -448,7 +448,7 @@ fn warn_of_own_listener(c: &mut Checking<'_>) {
     for hop in hops.filter(|hop| own(hop)) {
         c.problems.error(
             hop.span.clone(),
-            "a route that leads back to this server",
+            "a route back to this server",
             "one of our own listeners",
             "name the next server, or change the port",
         );
@@ -461,7 +461,7 @@ fn retry(c: &mut Checking<'_>) -> RetrySettings {
         c.problems.error(
             written.intervals.span.clone(),
             "`intervals` in [retry] is empty",
-            "when to try again?",
+            "no time to try again",
             "write for example `intervals = [\"5m\", \"30m\", \"2h\"]`",
         );
     }

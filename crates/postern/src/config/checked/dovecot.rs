@@ -37,7 +37,7 @@ pub(super) fn check(
         (Some(_), Some(server)) => {
             c.problems.error(
                 server.span.clone(),
-                "a Dovecot with both `socket` and `server`",
+                "both `socket` and `server` for Dovecot",
                 "where?",
                 "remove one of them",
             );
@@ -46,7 +46,7 @@ pub(super) fn check(
         (None, None) => {
             c.problems.error(
                 span,
-                "a Dovecot that is nowhere",
+                "neither a socket nor a server for Dovecot",
                 "neither `socket` nor `server`",
                 "add for example `socket = \"/run/dovecot/auth-client\"`",
             );

@@ -29,7 +29,7 @@ pub(super) fn readable(file: &At<PathBuf>, what: &str, problems: &mut Problems) 
         Ok(_) => {
             problems.error(
                 file.span.clone(),
-                format!("{what} {} is no file", file.display()),
+                format!("{what} {} is not a file", file.display()),
                 "a folder or device",
                 "name the file itself",
             );

@@ -16,9 +16,9 @@ pub(super) fn check(c: &mut Checking<'_>) -> IdentityRules {
         if names.contains(&name.value.as_str()) {
             c.problems.warning(
                 name.span.clone(),
-                format!("two grants are called {:?}", name.value),
+                format!("two grants are named {:?}", name.value),
                 "the log cannot tell them apart",
-                "give each a name of its own",
+                "give each its own name",
             );
         }
         names.push(&name.value);
@@ -50,7 +50,7 @@ fn check_grant(grant: &At<GrantTable>, senders: SenderRule, c: &mut Checking<'_>
     if grant.logins.is_empty() && grant.groups.is_empty() {
         c.problems.error(
             grant.span.clone(),
-            "a grant to nobody",
+            "a grant without users",
             "neither `logins` nor `groups`",
             "add for example `logins = [\"acaird\"]`",
         );
@@ -58,7 +58,7 @@ fn check_grant(grant: &At<GrantTable>, senders: SenderRule, c: &mut Checking<'_>
     if grant.addresses.is_empty() && grant.act_as.is_empty() {
         c.problems.error(
             grant.span.clone(),
-            "a grant of nothing",
+            "a grant without permissions",
             "neither `addresses` nor `act_as`",
             "add for example `addresses = [\"sales@example.org\"]`",
         );

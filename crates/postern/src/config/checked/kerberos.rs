@@ -28,7 +28,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<KerberosLogins> {
         (None, Some(keytab)) => {
             c.problems.warning(
                 keytab.span.clone(),
-                "there is a keytab, and GSSAPI is off",
+                "a keytab is configured, but GSSAPI is off",
                 "never used",
                 "add \"GSSAPI\" to `mechanisms` in [auth]",
             );
@@ -37,8 +37,8 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<KerberosLogins> {
         (Some(mechanism), None) => {
             c.problems.error(
                 mechanism.span.clone(),
-                "GSSAPI needs a keytab, and [kerberos] names none",
-                "nobody could log in",
+                "GSSAPI needs a keytab, but [kerberos] has none",
+                "nobody could authenticate",
                 format!(
                     "run `ktadd -k smtp.keytab smtp/{}` in kadmin, and write `keytab = \"smtp.keytab\"` below [kerberos]",
                     c.hostname
@@ -81,7 +81,7 @@ fn load(wanted: &Option<Span>, c: &mut Checking<'_>) -> Option<Gss> {
         library.span.clone().or_else(|| wanted.clone()),
         format!("GSSAPI cannot be used: {error}"),
         "needs the Kerberos library",
-        "apt install libgssapi-krb5-2, or do without GSSAPI",
+        "apt install libgssapi-krb5-2, or remove GSSAPI",
     );
     None
 }
@@ -91,10 +91,7 @@ fn may_be_loaded(library: &At<String>, c: &mut Checking<'_>) -> bool {
     let path = Path::new(&library.value);
     let (title, label, remedy) = if !path.is_absolute() {
         (
-            format!(
-                "`library` in [kerberos] starts at no fixed place: {}",
-                library.value
-            ),
+            format!("`library` in [kerberos] is a relative path: {}", library.value),
             "relative",
             "write the whole path, or the name of the library alone".to_owned(),
         )
@@ -142,7 +139,7 @@ fn logins(gss: Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<Kerber
             format!("the keytab {} cannot be used: {error}", keytab.display()),
             "the Kerberos library refuses it",
             format!(
-                "look at it with `klist -k {}`; `ktadd -k` in kadmin makes one",
+                "inspect it with `klist -k {}`; `ktadd -k` in kadmin makes one",
                 keytab.display()
             ),
         );
@@ -152,7 +149,7 @@ fn logins(gss: Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<Kerber
         c.problems.error(
             written.services.span.clone(),
             "`services` in [kerberos] is empty",
-            "no ticket is for any",
+            "no ticket would be accepted",
             "leave the key out, for `[\"smtp\"]`",
         );
     }
@@ -175,7 +172,7 @@ fn realms(gss: &Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<Vec<S
         Some(realms) => return Some(values(&realms.value)),
         None => match gss.default_realm() {
             Ok(realm) => return Some(vec![realm]),
-            Err(error) => format!("the host is in no realm: {error}"),
+            Err(error) => format!("the realm of this host is unknown: {error}"),
         },
     };
     let span = c
@@ -187,7 +184,7 @@ fn realms(gss: &Gss, keytab: &At<PathBuf>, c: &mut Checking<'_>) -> Option<Vec<S
     c.problems.error(
         span,
         error,
-        "nobody could log in",
+        "nobody could authenticate",
         "write for example `realms = [\"EXAMPLE.ORG\"]` below [kerberos]",
     );
     None
@@ -214,7 +211,7 @@ pub(super) fn initiator(
         c.problems.error(
             tickets.span.clone(),
             format!("`tickets` in [[login]] beside the keytab {}", keytab.display()),
-            "which of them is meant?",
+            "which one is meant?",
             "remove one",
         );
         return None;

@@ -102,7 +102,7 @@ fn check_place(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>) -> O
             c.problems.error(
                 span,
                 "`servers` is missing in [[directory]] of kind \"ldap\"",
-                "nobody to ask",
+                "no server to ask",
                 "add for example `servers = [\"ldap://ldap1.example.org/\", \"ldap://ldap2.example.org/\"]`",
             );
             return None;
@@ -119,7 +119,7 @@ fn check_groups(table: &LdapTable, c: &mut Checking<'_>) {
         c.problems.error(
             first.span.clone(),
             "`allowed_groups` without a way to find groups",
-            "nobody could log in",
+            "nobody could authenticate",
             "add `member_of_attribute = \"memberOf\"`, or a `group_filter`",
         );
     }
@@ -132,7 +132,7 @@ fn check_servers(table: &LdapTable, servers: &At<Vec<At<String>>>, c: &mut Check
         c.problems.error(
             servers.span.clone(),
             "`servers` in [[directory]] is empty",
-            "nobody to ask",
+            "no server to ask",
             "name at least one, such as `servers = [\"ldap://127.0.0.1/\"]`",
         );
     } else if servers.len() > 16 {
@@ -183,7 +183,7 @@ fn check_bind(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>) {
         (None, Some(file)) => c.problems.error(
             file.span.clone().or(span),
             "`bind_password_file` without `bind_dn`",
-            "whose password?",
+            "the password of which user?",
             "add `bind_dn = \"…\"`; without both, searches are anonymous",
         ),
         (None, None) => {}
@@ -206,7 +206,7 @@ fn check_filter(filter: &At<String>, placeholder: &str, c: &mut Checking<'_>) {
     } else if !filter.starts_with('(') || !is_balanced(filter) {
         c.problems.error(
             filter.span.clone(),
-            "the filter is no LDAP filter",
+            "the filter is not a valid LDAP filter",
             "parentheses do not match",
             format!("write for example `(uid={placeholder})`; RFC 4515 describes the form"),
         );

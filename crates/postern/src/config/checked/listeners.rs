@@ -57,7 +57,7 @@ fn settings(listener: &At<Listener>, address: SocketAddr, c: &mut Checking<'_>) 
             if !with_tls && tls.value != ListenerTls::Off {
                 c.problems.error(
                     tls.span.clone(),
-                    format!("the listener {name} offers TLS, and there is no certificate"),
+                    format!("the listener {name} offers TLS, but there is no certificate"),
                     "needs [tls]",
                     "add [tls] with `certificate` and `key`; `postern cert ca` and `postern cert issue NAME` make them",
                 );
@@ -75,7 +75,7 @@ fn settings(listener: &At<Listener>, address: SocketAddr, c: &mut Checking<'_>) 
     receiving::refuse_everybody(
         &listener.proxy_protocol,
         "`proxy_protocol` in [[listener]]",
-        "everybody could claim any address",
+        "anyone could claim any address",
         c.problems,
     );
     warn_of_dead_ends(listener, &name, auth, tls, c);
@@ -149,10 +149,10 @@ fn warn_of_dead_ends(
     let needs_tls = |mechanism: &Mechanism| is_token(mechanism) || (tls_only && mechanism.is_plaintext());
     let none_without_tls = list.iter().all(|mechanism| needs_tls(&mechanism.value));
     if auth != AuthRule::Off && tls == ListenerTls::Off && none_without_tls {
-        let title = format!("nobody can log in on the listener {name}");
-        let label = "no TLS here, and passwords are for TLS only";
+        let title = format!("nobody can authenticate on the listener {name}");
+        let label = "no TLS here, but passwords are for TLS only";
         let remedy =
-            "add [tls] or set `plaintext = \"always\"` in [auth] if nobody can listen to this network";
+            "add [tls] or set `plaintext = \"always\"` in [auth] if nobody can eavesdrop on this network";
         // A listener that wants what it makes impossible takes mail from nobody; one that only offers it is of use to others.
         if auth == AuthRule::Require {
             c.problems.error(span.clone(), title, label, remedy);
@@ -163,7 +163,7 @@ fn warn_of_dead_ends(
     if auth != AuthRule::Off && list.is_empty() {
         c.problems.error(
             list.span.clone().or_else(|| span.clone()),
-            format!("nobody can log in on the listener {name}"),
+            format!("nobody can authenticate on the listener {name}"),
             "no mechanism",
             "list mechanisms, for example `mechanisms = [\"PLAIN\", \"LOGIN\"]`, or set `auth = \"off\"` on the listener",
         );
@@ -178,8 +178,8 @@ fn warn_of_dead_ends(
     if auth == AuthRule::Require && c.file.directory.is_empty() && !strangers_may {
         c.problems.warning(
             span,
-            format!("nobody can log in on the listener {name}"),
-            "wants a login, and there is no directory of users",
+            format!("nobody can authenticate on the listener {name}"),
+            "requires authentication, but there is no directory of users",
             "add `[[directory]]` with `kind = \"users\"`, then `postern user add LOGIN`",
         );
     }

@@ -75,7 +75,7 @@ fn check_layers(c: &mut Checking<'_>) {
         c.problems.warning(
             layer.span.clone(),
             "`layers` are for sessions outside TLS, and DIGEST-MD5 is not offered there",
-            "who listens could guess at the password",
+            "an eavesdropper could try passwords",
             "set `least_bits = 1` in [auth] to offer it with a layer alone, or leave DIGEST-MD5 to TLS",
         );
     }
@@ -89,8 +89,8 @@ fn check_trust(c: &mut Checking<'_>) {
         if !offered.contains(&mechanism.value) {
             c.problems.warning(
                 mechanism.span.clone(),
-                format!("{} may relay, and is not offered", mechanism.value),
-                "nobody logs in by it",
+                format!("{} may relay but is not offered", mechanism.value),
+                "nobody can use it",
                 "add it to `mechanisms` in [auth], or remove it here",
             );
         }
@@ -122,13 +122,13 @@ fn check_mechanism(mechanism: &At<Mechanism>, c: &mut Checking<'_>) {
     match mechanism.properties().needs {
         Needs::Token if c.file.auth.provider.is_empty() => c.problems.error(
             mechanism.span.clone(),
-            format!("{name} needs a provider of tokens, and none is configured"),
-            "nobody could log in",
+            format!("{name} needs a provider of tokens, but none is configured"),
+            "nobody could authenticate",
             "add [[auth.provider]], or remove it from the list",
         ),
         needs if KeyKind::needed(needs, "").is_some_and(|kind| !is_kept(&kind, c.file)) => c.problems.warning(
             mechanism.span.clone(),
-            format!("{name} is never offered: no directory keeps keys for it"),
+            format!("{name} is never offered: no directory has keys for it"),
             "needs a stored key",
             "add `[[directory]]` with `kind = \"users\"`, or `keys` to that of LDAP or SQL, or remove the mechanism",
         ),
@@ -163,7 +163,7 @@ pub(super) fn foreign_keys(written: &[At<Mechanism>], derive: bool, c: &mut Chec
             None => c.problems.error(
                 mechanism.span.clone(),
                 format!("{} needs no stored key", mechanism.value),
-                "not one of those",
+                "not one of these",
                 "name SCRAM-SHA-256, SCRAM-SHA-1, SCRAM-SHA-512, CRAM-MD5, DIGEST-MD5 or NTLM",
             ),
         }
@@ -225,7 +225,7 @@ fn rules(c: &mut Checking<'_>) -> Vec<(Mechanism, MechanismRule)> {
         if rules.iter().any(|(mechanism, _)| *mechanism == name.value) {
             c.problems.error(
                 name.span.clone(),
-                format!("two tables of conditions for {}", name.value),
+                format!("two tables with conditions for {}", name.value),
                 "again",
                 "join them",
             );
@@ -242,7 +242,7 @@ fn rules(c: &mut Checking<'_>) -> Vec<(Mechanism, MechanismRule)> {
         {
             c.problems.warning(
                 until.span.clone(),
-                format!("{} is not offered any more", name.value),
+                format!("{} is no longer offered", name.value),
                 "in the past",
                 "remove it from `mechanisms`",
             );
@@ -295,8 +295,8 @@ fn certificates(c: &mut Checking<'_>) -> Vec<CertificateLogin> {
         {
             c.problems.error(
                 table.span.clone(),
-                "a certificate without `email`, `issuer`, `subject` and `fingerprint` is nobody's",
-                "says nothing of the certificate",
+                "a certificate rule without `email`, `issuer`, `subject` and `fingerprint` matches nothing",
+                "names no certificate",
                 "add one of them; `postern cert show FILE` prints them",
             );
         }
@@ -333,20 +333,20 @@ fn check_external(c: &mut Checking<'_>) {
     match first {
         Some(first) if without_ca => c.problems.error(
             first.span.clone(),
-            "certificates cannot log in without an authority that verifies them",
+            "client certificates cannot be used without `client_ca`, which verifies them",
             "can never match",
             "add `client_ca` to [tls]",
         ),
         Some(first) if !is_on => c.problems.warning(
             first.span.clone(),
-            "certificates have logins, and EXTERNAL is off",
+            "certificates are mapped to users, but EXTERNAL is off",
             "never used",
             "add \"EXTERNAL\" to `mechanisms` in [auth]",
         ),
         None if is_on => c.problems.warning(
             file.auth.mechanisms.span.clone(),
-            "EXTERNAL is on, and no certificate is anybody's",
-            "nobody can log in with it",
+            "EXTERNAL is on, but no certificate is mapped to a user",
+            "nobody can authenticate with it",
             "add [[auth.certificate]], and `client_ca` to [tls]",
         ),
         _ => {}

@@ -265,7 +265,7 @@ fn relay_domains(file: &Postern, problems: &mut Problems) -> DomainSet {
         if pattern.value == "*" {
             problems.error(
                 pattern.span.clone(),
-                "`relay_domains` with \"*\" would relay for everybody to everywhere",
+                "`relay_domains` with \"*\" would relay for anyone to anywhere",
                 "an open relay",
                 "list the domains of the servers behind this one",
             );

@@ -35,7 +35,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<ProviderSettings> {
             c.problems.warning(
                 table.span.clone(),
                 format!(
-                    "{} may vouch for every login, those of the other providers too",
+                    "{} may vouch for every user, including those of other providers",
                     issuer.value
                 ),
                 "no `domains`, beside other providers",
@@ -64,7 +64,7 @@ fn check_use(c: &mut Checking<'_>) {
     {
         c.problems.warning(
             first.span.clone(),
-            "there are providers of tokens, and OAUTHBEARER and XOAUTH2 are off",
+            "providers of tokens are configured, but OAUTHBEARER and XOAUTH2 are off",
             "never asked",
             "add \"OAUTHBEARER\" and \"XOAUTH2\" to `mechanisms` in [auth]",
         );
@@ -110,7 +110,7 @@ fn check_opaque(c: &mut Checking<'_>) {
                     name(other),
                     name(table)
                 ),
-                "each would be shown the tokens of the other",
+                "each would see the tokens of the other",
                 "give each its own `domains`: a token goes to the provider of the login's domain",
             );
         }
@@ -123,10 +123,10 @@ fn check_rules(table: &ProviderTable, issuer: &At<String>, c: &mut Checking<'_>)
         c.problems.error(
             table.audience.span.clone().or_else(|| issuer.span.clone()),
             format!("`audience` is missing for {}", issuer.value),
-            "a token that was given to any other service would do",
+            "a token issued for any other service would be accepted",
             match is_asked {
                 true => "add `audience = [\"…\"]`, or `clients = [\"…\"]` with the identifiers of the mail programs",
-                false => "add `audience = [\"…\"]`: what stands in `aud` of tokens that are meant for this server",
+                false => "add `audience = [\"…\"]`: the value of `aud` in tokens for this server",
             },
         );
     }
@@ -142,7 +142,7 @@ fn check_rules(table: &ProviderTable, issuer: &At<String>, c: &mut Checking<'_>)
             c.problems.error(
                 list.cloned(),
                 format!("`{name}` in [[auth.provider]] is empty"),
-                "nobody could log in",
+                "nobody could authenticate",
                 format!("write for example `{name} = [\"{example}\"]`, or leave the key out"),
             );
         }
@@ -202,9 +202,9 @@ fn token_check(
     if let [(first, _), (second, span), ..] = ways.as_slice() {
         c.problems.error(
             span.clone(),
-            format!("`{first}` and `{second}` for one provider"),
+            format!("both `{first}` and `{second}` for one provider"),
             "two ways to check a token",
-            "keep one of them; without any the keys are found by the provider's description",
+            "keep one of them; without either, keys are found through the provider's discovery document",
         );
         return None;
     }
@@ -243,8 +243,8 @@ fn keys(table: &ProviderTable, issuer: &At<String>, c: &mut Checking<'_>) -> Opt
             c.problems.error(
                 file.span.clone(),
                 format!("{} has no keys: {error}", file.display()),
-                "nobody could log in",
-                "save what lies at the provider's `jwks_uri`",
+                "nobody could authenticate",
+                "save the document at the provider's `jwks_uri`",
             );
         }
         return Some(KeySource::File(file.value.clone()));
@@ -257,8 +257,8 @@ fn keys(table: &ProviderTable, issuer: &At<String>, c: &mut Checking<'_>) -> Opt
     {
         c.problems.error(
             issuer.span.clone(),
-            format!("the keys of {} cannot be found: {error}", issuer.value),
-            "no address to find its description by",
+            format!("cannot find the keys of {}: {error}", issuer.value),
+            "not an address of a discovery document",
             "correct it, or add `discovery_url`, `jwks_url` or `jwks_file`",
         );
         return None;
@@ -273,7 +273,7 @@ fn client(table: &ProviderTable, c: &mut Checking<'_>) -> Option<ClientSecret> {
             c.problems.error(
                 file.span.clone(),
                 "`client_secret_file` without `client_id`",
-                "whose secret?",
+                "the secret of which client?",
                 "add `client_id = \"…\"`",
             );
             return None;
@@ -311,7 +311,7 @@ fn client(table: &ProviderTable, c: &mut Checking<'_>) -> Option<ClientSecret> {
                 file.span.clone(),
                 error.to_string(),
                 "no secret",
-                "write the secret alone into it, on one line",
+                "write only the secret into it, on one line",
             );
             None
         }

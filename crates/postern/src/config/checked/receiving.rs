@@ -64,7 +64,7 @@ fn check_greeting(c: &mut Checking<'_>) {
         if !matches!(name, "hostname" | "date") {
             c.problems.error(
                 greeting.span.clone(),
-                "`greeting` has a placeholder that is none",
+                "`greeting` has an unknown placeholder",
                 "neither {hostname} nor {date}",
                 "write for example `greeting = \"{hostname} Postern\"`",
             );
@@ -98,7 +98,7 @@ fn relay(c: &mut Checking<'_>) -> RelayRules {
             c.problems.error(
                 rule.span.clone(),
                 "a certificate rule without `issuer`, `subject` and `fingerprint` matches nothing",
-                "says nothing of the certificate",
+                "names no certificate",
                 "add one of them; `postern cert show FILE` prints all three",
             );
         }
@@ -107,7 +107,7 @@ fn relay(c: &mut Checking<'_>) -> RelayRules {
     if without_ca && let Some(rule) = written.certificate.value.first() {
         c.problems.error(
             rule.span.clone(),
-            "certificate rules need an authority that verifies the certificates of clients",
+            "certificate rules need `client_ca`, which verifies client certificates",
             "can never match",
             "add `client_ca` to [tls]",
         );
@@ -146,13 +146,16 @@ pub(super) fn refuse_everybody(
     {
         alone = true;
         let title = match network.prefix_len() {
-            0 => format!("{what} holds every address there is"),
-            _ => format!("{what} holds {}, which is too large to be yours", network.value),
+            0 => format!("{what} contains every address"),
+            _ => format!(
+                "{what} contains {}, which is too large to be yours",
+                network.value
+            ),
         };
         problems.error(network.span.clone(), title, label, remedy);
     }
     if !alone && breadth::are_everybody(&values(networks)) {
-        let title = format!("{what} together hold so many addresses that everybody has one");
+        let title = format!("{what} together contain nearly all addresses");
         problems.error(networks.span.clone(), title, label, remedy);
     }
 }
@@ -184,9 +187,9 @@ fn shares(c: &mut Checking<'_>) -> PoolShares {
     if percents.iter().map(|percent| percent.value).sum::<u64>() > 100 {
         c.problems.error(
             percents.iter().find_map(|percent| percent.span.clone()),
-            "`mx_percent`, `submission_percent` and `known_percent` in [admission] are more than 100 together",
+            "`mx_percent`, `submission_percent` and `known_percent` in [admission] add up to more than 100",
             "one of three shares",
-            "make them smaller: what is left is for who comes first",
+            "make them smaller: what is not reserved goes to whoever comes first",
         );
     }
     let listeners = || c.file.listener.iter().flat_map(|all| &all.value);
@@ -254,7 +257,7 @@ fn warn_of_loads(c: &mut Checking<'_>) {
             c.problems.warning(
                 load.span.clone(),
                 format!(
-                    "`{name}` is never reached: from {} on new connections are refused",
+                    "`{name}` is never reached: new connections are refused from {}",
                     refuse.value
                 ),
                 "not below `refuse_load`",
@@ -275,7 +278,7 @@ fn throttle(c: &mut Checking<'_>) -> ThrottleSettings {
                 .or_else(|| written.longest_delay.span.clone()),
             "`first_delay` in [auth] is longer than `longest_delay`",
             "cannot be both",
-            "make `longest_delay` the longer one",
+            "make `longest_delay` longer",
         );
     }
     if *written.bar_time > *written.longest_bar {
@@ -284,7 +287,7 @@ fn throttle(c: &mut Checking<'_>) -> ThrottleSettings {
             span.or_else(|| written.longest_bar.span.clone()),
             "`bar_time` in [auth] is longer than `longest_bar`",
             "cannot be both",
-            "make `longest_bar` the longer one",
+            "make `longest_bar` longer",
         );
     }
     let usual = ThrottleSettings::default();
@@ -293,7 +296,7 @@ fn throttle(c: &mut Checking<'_>) -> ThrottleSettings {
     if let Some(bar) = until_bar.filter(|bar| bar.value < *written.network_failures) {
         c.problems.warning(
             bar.span.clone(),
-            "`network_failures` in [auth] is never reached: the network is barred before it is slowed",
+            "`network_failures` in [auth] is never reached: the network is locked out before it is slowed",
             "below `network_failures`",
             "set it above `network_failures`",
         );

@@ -36,9 +36,9 @@ pub(super) fn check(c: &mut Checking<'_>) -> HashMap<Arc<str>, Arc<Login>> {
         {
             c.problems.error(
                 name.span.clone(),
-                format!("there is an earlier [[login]] {:?}", name.value),
-                "which of them is meant?",
-                "give each a name of its own",
+                format!("two [[login]] tables are named {:?}", name.value),
+                "which one is meant?",
+                "give each its own name",
             );
         }
         warn_if_unused(name, c);
@@ -97,8 +97,8 @@ fn secret(written: &At<LoginTable>, c: &mut Checking<'_>) -> Option<LoginSecret>
     if let (Some(token), Some(_)) = (&written.token, &written.password_file) {
         c.problems.error(
             token.span.clone(),
-            "a login with both a password and tokens",
-            "which of them is meant?",
+            "credentials with both a password and tokens",
+            "which one is meant?",
             "remove `password_file` or [login.token]",
         );
     }
@@ -114,7 +114,7 @@ fn secret(written: &At<LoginTable>, c: &mut Checking<'_>) -> Option<LoginSecret>
         }
         c.problems.error(
             written.span.clone(),
-            "a login with nothing to prove it",
+            "credentials without a secret",
             "no password, certificate, keytab or token",
             "add `password_file = \"…\"`, a file of one line that only its owner can read",
         );
@@ -159,7 +159,7 @@ fn token(name: &At<String>, written: &At<LoginToken>, c: &mut Checking<'_>) -> O
     if written.issuer.is_none() && written.token_endpoint.is_none() {
         c.problems.error(
             written.span.clone(),
-            "tokens from nowhere",
+            "tokens without a provider",
             "neither `issuer` nor `token_endpoint`",
             "add for example `issuer = \"https://id.example.org\"`",
         );
@@ -237,7 +237,7 @@ fn certificate(
             c.problems.error(
                 span,
                 format!("`{there}` in [[login]] without `{missing}`"),
-                "half of a pair",
+                "one of two keys",
                 format!("add `{missing} = \"…\"`"),
             );
             None
@@ -256,7 +256,7 @@ pub(super) fn of_route(
         if exception.span.is_some() {
             problems.warning(
                 exception.span.clone(),
-                "`login_to_unverified_host` on a route without a login",
+                "`login_to_unverified_host` on a route without `login`",
                 "without effect",
                 "add `login = \"…\"`, or remove it",
             );
@@ -283,9 +283,9 @@ pub(super) fn of_route(
     if route.via.is_none() {
         problems.error(
             login.span.clone(),
-            "a login on a route that names no hosts",
-            "DNS would choose who gets it",
-            "name the hosts that have the account by `via`",
+            "credentials on a route without hosts",
+            "DNS would decide who receives them",
+            "name the hosts by `via`",
         );
     }
     check_exception(route, login, problems);
@@ -308,7 +308,7 @@ fn check_exception(route: &At<RouteTable>, login: &At<String>, problems: &mut Pr
             };
             problems.error(
                 login.span.clone(),
-                format!("the login {:?} would go to a host that is not verified", login.value),
+                format!("the credentials {:?} would be sent to a host that is not verified", login.value),
                 label,
                 "add `tls = \"required\"` (`\"implicit\"` for port 465) and leave out `verify`; or, if it has to be, \
                  `login_to_unverified_host = \"send-password-to-anyone\"`",

@@ -80,7 +80,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<SocketConfig> {
     {
         c.problems.warning(
             first.span.clone(),
-            "nobody can log in through [[auth_socket]]",
+            "nobody can authenticate through [[auth_socket]]",
             "there is no directory of users",
             "add `[[directory]]` with `kind = \"users\"`, then `postern user add LOGIN`",
         );
@@ -134,7 +134,7 @@ fn place(table: &At<AuthSocketTable>, protocol: SocketProtocol, c: &mut Checking
                 c.problems.error(
                     address.span.clone(),
                     "passwords would cross the network in the clear",
-                    "not for this protocol, or no address of the loopback",
+                    "not for this protocol, or not a loopback address",
                     "write `path`, or with `protocol = \"dovecot\"` an address such as `\"127.0.0.1:12345\"`",
                 );
             } else {
@@ -154,7 +154,7 @@ fn place(table: &At<AuthSocketTable>, protocol: SocketProtocol, c: &mut Checking
         (None, None) => {
             c.problems.error(
                 table.span.clone(),
-                "a socket that is nowhere",
+                "a socket without a place",
                 "neither `path` nor `address`",
                 "add for example `path = \"/run/postern/auth\"`",
             );
@@ -186,7 +186,7 @@ fn check_path(path: &At<PathBuf>, c: &mut Checking<'_>) {
     } else if is_other(path) {
         c.problems.error(
             path.span.clone(),
-            format!("{} is there, and is no socket", path.display()),
+            format!("{} exists and is not a socket", path.display()),
             "would be replaced",
             "choose another path, or move it away",
         );
@@ -197,7 +197,7 @@ fn warn_of_strangers(table: &AuthSocketTable, c: &mut Checking<'_>) {
     if *table.mode & 0o006 != 0 {
         c.problems.warning(
             table.mode.span.clone(),
-            "everybody on this machine can guess at passwords on this socket",
+            "anyone on this machine can try passwords on this socket",
             "open to all",
             "write `mode = \"0660\"`, and `group` for the group of the other server",
         );
@@ -208,7 +208,7 @@ fn warn_of_strangers(table: &AuthSocketTable, c: &mut Checking<'_>) {
 fn warn_of_neighbours(address: &At<SocketAddr>, c: &mut Checking<'_>) {
     c.problems.warning(
         address.span.clone(),
-        "everybody on this machine can guess at passwords on this port, and have other networks barred",
+        "anyone on this machine can try passwords on this port, and get other networks locked out",
         "open to all",
         "write `path`, with `mode = \"0660\"` and `group` for the group of the other server, unless it runs elsewhere",
     );
@@ -247,7 +247,7 @@ fn refuse_what_never_works(table: &At<AuthSocketTable>, protocol: SocketProtocol
     if protocol == SocketProtocol::Saslauthd && !table.networks.is_empty() {
         c.problems.error(
             table.networks.span.clone(),
-            "saslauthd's protocol tells no addresses, so nobody would be in `networks`",
+            "saslauthd's protocol gives no client addresses, so nobody would match `networks`",
             "can never match",
             "remove it, or use `protocol = \"dovecot\"`",
         );
@@ -260,8 +260,8 @@ fn refuse_what_never_works(table: &At<AuthSocketTable>, protocol: SocketProtocol
         let span = effective.span.clone().filter(|_| table.mechanisms.is_some());
         c.problems.error(
             span.or_else(|| table.span.clone()),
-            "nobody can log in through this socket",
-            "saslauthd's protocol is for passwords alone, and PLAIN is off here",
+            "nobody can authenticate through this socket",
+            "saslauthd's protocol is for passwords only, but PLAIN is off here",
             "add `mechanisms = [\"PLAIN\"]` to the socket, or remove it",
         );
     }
@@ -271,7 +271,7 @@ fn refuse_what_never_works(table: &At<AuthSocketTable>, protocol: SocketProtocol
     {
         c.problems.error(
             list.span.clone(),
-            "nobody can log in through this socket",
+            "nobody can authenticate through this socket",
             "no mechanism that works where TLS ends elsewhere",
             "list mechanisms, for example `mechanisms = [\"PLAIN\", \"SCRAM-SHA-256\"]`",
         );
@@ -286,7 +286,7 @@ fn refuse_what_never_works(table: &At<AuthSocketTable>, protocol: SocketProtocol
         c.problems.error(
             span,
             "`mail_user` and `home` are for `protocol = \"dovecot-master\"`",
-            "never told here",
+            "not used here",
             "remove them, or add a second socket with that protocol",
         );
     }
@@ -304,7 +304,7 @@ fn accounts(
     let (Some(name), Some(home)) = (&table.mail_user, &table.home) else {
         c.problems.error(
             table.span.clone(),
-            "a socket for masters without `mail_user` or `home`",
+            "a `dovecot-master` socket without `mail_user` or `home`",
             "where is the mail?",
             "add for example `mail_user = \"vmail\"` and `home = \"/var/vmail/{login}\"`",
         );
@@ -319,7 +319,7 @@ fn accounts(
             name.span.clone(),
             "mail processes would work as root",
             "root",
-            "name a user of its own: useradd --system --home-dir /var/vmail vmail",
+            "use a separate user: useradd --system --home-dir /var/vmail vmail",
         );
     }
     Some(MailAccounts {
@@ -332,7 +332,7 @@ fn accounts(
 fn bad_home(span: Option<Span>, error: HomePatternError, c: &mut Checking<'_>) {
     c.problems.error(
         span,
-        format!("`home` in [[auth_socket]] is no pattern: {error}"),
+        format!("`home` in [[auth_socket]] is not a valid pattern: {error}"),
         "neither {login}, {local} nor {domain}",
         "write for example `home = \"/var/vmail/{login}\"`",
     );

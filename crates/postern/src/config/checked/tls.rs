@@ -50,9 +50,9 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<ServerTls> {
     {
         c.problems.error(
             Some(span),
-            "revoked client certificates are listed, and no client certificate is asked for",
+            "revoked client certificates are listed, but no client certificate is requested",
             "has no effect",
-            "name the authorities of client certificates by `client_ca`, or take this out",
+            "name the authorities of client certificates in `client_ca`, or remove this",
         );
     }
     if c.problems.len() > before || identities.is_empty() {
@@ -116,7 +116,7 @@ pub(super) fn check_client(c: &mut Checking<'_>) -> Option<TlsClients> {
                 span,
                 format!("next hops cannot be verified: {}", chain(&error)),
                 "",
-                "name the authorities by `ca_file` in [delivery.tls], or install those of the system (Debian: ca-certificates)",
+                "name the authorities in `ca_file` of [delivery.tls], or install those of the system (Debian: ca-certificates)",
             );
             None
         }
@@ -273,7 +273,7 @@ fn warn_of_names(tls: &ServerTls, c: &mut Checking<'_>) {
         .collect();
     c.problems.warning(
         written.and_then(|at| at.span.clone()),
-        format!("no certificate is for {}", c.hostname),
+        format!("no certificate is valid for {}", c.hostname),
         if names.is_empty() {
             "for no name at all".to_owned()
         } else {
@@ -331,7 +331,7 @@ fn certificate_problems(tls: &ServerTls, now: Timestamp) -> Problems {
             problems.warning(
                 None,
                 format!(
-                    "the certificate {} names its host in the common name alone",
+                    "the certificate {} names its host in the common name only",
                     identity.certificate.display()
                 ),
                 "",

@@ -189,7 +189,7 @@ pub(crate) fn tables_of<'v>(
             reader.problems.error(
                 Some(value.span()),
                 format!(
-                    "`{}`{} may stand several times and wants double brackets",
+                    "`{}`{} can be repeated and needs double brackets",
                     place.key,
                     place.within()
                 ),
