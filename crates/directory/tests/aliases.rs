@@ -249,7 +249,7 @@ fn what_is_no_file_or_includes_itself() {
     assert!(
         mistakes
             .iter()
-            .all(|mistake| mistake.contains("is no ordinary file")),
+            .all(|mistake| mistake.contains("is not an ordinary file")),
         "{mistakes:?}"
     );
     assert_eq!(mistakes.len(), 3);

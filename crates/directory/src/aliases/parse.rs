@@ -405,7 +405,7 @@ mod tests {
                 "files are not written to",
             ),
             ("no colon", "postmaster root", "no `:`"),
-            ("no name", ": root", "not a name"),
+            ("no name", ": root", "no name"),
             ("no target", "a:", "leads nowhere"),
             ("only commas", "a: ,,", "leads nowhere"),
             ("a domain on the left", "a@b.example: c", "without `@`"),

@@ -232,7 +232,7 @@ fn what_root_makes_is_the_servers_and_another_socket_hears_nothing() {
         let output = postern(folder.path(), &["queue", "list"]);
         assert!(!output.status.success(), "{}", said(&output));
         assert!(
-            said(&output).contains("no socket of the owner"),
+            said(&output).contains("not a socket of the owner"),
             "{}",
             said(&output)
         );
@@ -278,7 +278,7 @@ fn check_looks_as_the_user_that_serves() {
         // what the case shows        added to the file                     what is wrong                                                        code   said
         ("all is well",               tls,                                  |at| to_nobody(&at.join("certs/mx.key")),                            0,     "is fine"),
         ("a key of root's alone",     tls,                                  nothing,                                                             78,    "cannot read the key"),
-        ("a state that is a file",    "",                                   |at| { fs::remove_dir(at.join("state")).unwrap(); fs::write(at.join("state"), "").unwrap(); to_nobody(&at.join("state")); }, 78, "is no folder"),
+        ("a state that is a file",    "",                                   |at| { fs::remove_dir(at.join("state")).unwrap(); fs::write(at.join("state"), "").unwrap(); to_nobody(&at.join("state")); }, 78, "is not a folder"),
         ("a file that root left",     "",                                   |at| private(&at.join("state/queue.db"), ""),                        78,    "belongs to root"),
         ("mailboxes of root's",       maildir,                              |at| fs::create_dir(at.join("boxes")).unwrap(),                      78,    "may not make mailboxes"),
         ("mailboxes of its own",      maildir,                              |at| { fs::create_dir(at.join("boxes")).unwrap(); to_nobody(&at.join("boxes")); }, 0, "is fine"),
@@ -452,10 +452,13 @@ fn root_without_a_user_is_told_and_does_not_serve_the_network() {
         "{text}"
     );
     let text = said(&postern(folder.path(), &["check"]));
-    assert!(text.contains("will be root"), "{text}");
+    assert!(text.contains("would give an attacker root"), "{text}");
     fs::write(&file, config("user = \"root\"\n")).unwrap();
     let text = said(&postern(folder.path(), &["check"]));
-    assert!(!text.contains("will be root"), "it is meant: {text}");
+    assert!(
+        !text.contains("would give an attacker root"),
+        "it is meant: {text}"
+    );
 
     let sink = postern_testkit::sink::Sink::start();
     let mut site = Site::relay(sink.port(), "");
