@@ -252,7 +252,7 @@ fn who_has_logged_in_before_a_restart_is_known_after_it_and_who_was_barred_is_ba
     );
     assert_eq!(
         site.ok(&["auth", "unbar", "--login", "boss@relay.test"]).trim(),
-        "lifted one bar"
+        "ended one lock-out"
     );
     for number in 0..12 {
         login(&site, &format!("user{number}@relay.test"), "wrong");
