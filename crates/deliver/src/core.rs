@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+use std::fmt::{self, Display};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
-use postern_mail::{Domain, QueueId, ReversePath};
+use postern_events::{self as events, Word};
+use postern_mail::{Domain, QueueId, Recipient, ReversePath};
 use postern_policy::concurrency::Class;
 use postern_policy::origin;
 use postern_spool::{Message, Origin, Outcome, RecipientOutcome, Settlement};
@@ -380,7 +382,7 @@ impl Core {
         let (core, destination) = (self.clone(), destination.clone());
         self.settling.spawn(async move {
             if let Err(error) = core.deps.spool.settle(settlement).await {
-                tracing::debug!(target: "postern::spool", queue = %work.id, reply = %error, "not settled");
+                tracing::debug!(target: "postern::spool", queue = %work.id, %error, "not settled");
             }
             drop(work);
             for domain in &domains {
@@ -415,6 +417,10 @@ impl Core {
                 // Where mail lies on this machine is nobody's business.
                 Fate::Delivered { relay, .. } => (relay.clone(), public),
             };
+            let words_of_peer = match &fate {
+                Fate::Failed(failure) => failure.is_reply(),
+                Fate::Delivered { relay, .. } => *relay != Relay::Maildir,
+            };
             let times = Times {
                 queued_at: message.queued_at,
                 now,
@@ -429,8 +435,13 @@ impl Core {
             let decision = outcome::decide(fate, &due, notify, &times, &settings.retry);
             let told =
                 decision.notice.is_some() && matches!(message.envelope.sender, ReversePath::Mailbox(_));
-            let shown = |until| self.deps.spool.shown_time(until);
-            log_outcome(&message, &due, &decision.outcome, told, now, shown);
+            self.tell_outcome(
+                (&message, &due, recipient),
+                &decision.outcome,
+                told,
+                words_of_peer,
+                now,
+            );
             let note = decision
                 .notice
                 .map(|notice| self.shown(notice))
@@ -527,7 +538,7 @@ impl Core {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(target: "postern::spool", queue = %id, reply = %error, "not settled, it will be tried again");
+                    tracing::warn!(target: "postern::spool", queue = %id, %error, "not settled, it will be tried again");
                 }
             }
             // The spool is told of both by their being dropped, and must not be before it has the outcomes.
@@ -687,49 +698,66 @@ pub(crate) fn note(
     })
 }
 
-/// One line an outcome. `now` is queue time, `shown` makes the system's time of it.
-fn log_outcome(
-    message: &Message,
-    due: &Due,
-    outcome: &Outcome,
-    report: bool,
-    now: Timestamp,
-    shown: impl Fn(Timestamp) -> Timestamp,
-) {
-    let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
-        return;
-    };
-    let (queue, to) = (message.id, &recipient.address);
-    let delay_ms = now.as_millisecond() - message.queued_at.as_millisecond();
-    let from = &message.envelope.sender;
-    let session = message.session.as_deref().unwrap_or_default();
-    macro_rules! line {
-        ($word:literal, $attempt:expr $(, $extra:ident = $value:expr)*) => {
-            tracing::info!(
-                target: "postern::outcome", %queue, session, %from, %to, relay = %$attempt.relay,
-                status = $attempt.status.map(tracing::field::display), reply = %$attempt.reply, delay_ms $(, $extra = $value)*,
-                $word
-            )
+impl Core {
+    /// Tells of an outcome: whether the sender is `told`, whether a peer's words say why, and what time it is in the queue.
+    fn tell_outcome(
+        &self,
+        (message, due, recipient): (&Message, &Due, &Recipient),
+        outcome: &Outcome,
+        told: bool,
+        replied: bool,
+        now: Timestamp,
+    ) {
+        let until = match outcome {
+            Outcome::Deferred { until, .. } => Some(Milliseconds(self.deps.spool.shown_time(*until))),
+            _ => None,
         };
+        let (word, attempt) = match outcome {
+            Outcome::Delivered(attempt) => ("delivered", attempt),
+            Outcome::Bounced(attempt) => ("bounced", attempt),
+            Outcome::Expired(attempt) => ("expired", attempt),
+            Outcome::Deferred {
+                attempt: Some(attempt),
+                ..
+            } => ("deferred", attempt),
+            Outcome::Deferred { attempt: None, .. } | Outcome::Removed { .. } => return,
+        };
+        let failed = matches!(outcome, Outcome::Bounced(_) | Outcome::Expired(_));
+        let delay_ms = now.as_millisecond() - message.queued_at.as_millisecond();
+        let words: &dyn Display = &attempt.reply;
+        let report: &dyn Display = if told { &"yes" } else { &"no" };
+        self.deps.observers.tell(events::Outcome {
+            queue: &message.id,
+            session: message.session.as_deref(),
+            from: &message.envelope.sender,
+            to: &recipient.address,
+            original: original(recipient),
+            relay: &attempt.relay,
+            status: attempt.status.as_ref().map(|status| status as &dyn Display),
+            reply: replied.then_some(words),
+            reason: (!replied).then_some(words),
+            delay_ms: u64::try_from(delay_ms).unwrap_or(0),
+            attempts: until.is_some().then_some(due.attempts + 1),
+            until: until.as_ref().map(|until| until as &dyn Display),
+            report: failed.then_some(report),
+            word: Word(word),
+        });
     }
-    match outcome {
-        Outcome::Delivered(attempt) => line!("delivered", attempt),
-        Outcome::Bounced(attempt) => line!("bounced", attempt, report = report),
-        Outcome::Expired(attempt) => line!("expired", attempt, report = report),
-        Outcome::Deferred {
-            until,
-            attempt: Some(attempt),
-            ..
-        } => {
-            line!(
-                "deferred",
-                attempt,
-                attempts = due.attempts + 1,
-                until = tracing::field::display(format_args!("{:.3}", shown(*until)))
-            );
-        }
-        Outcome::Deferred { attempt: None, .. } | Outcome::Removed { .. } => {}
+}
+
+/// A time to the millisecond.
+struct Milliseconds(Timestamp);
+
+impl Display for Milliseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.0)
     }
+}
+
+/// The recipient as it was named first (RFC 3461 section 4.2), where that is another address: an alias.
+fn original(recipient: &Recipient) -> Option<&str> {
+    let (_, named) = recipient.orcpt.as_deref()?.split_once(';')?;
+    (!named.eq_ignore_ascii_case(&recipient.address.to_string())).then_some(named)
 }
 
 /// Forgets these messages everywhere.

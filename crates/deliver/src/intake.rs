@@ -196,7 +196,7 @@ impl Reader<'_> {
         {
             Ok(page) => page,
             Err(error) => {
-                tracing::warn!(target: "postern::spool", reply = %error, "cannot read what is due");
+                tracing::warn!(target: "postern::spool", %error, "cannot read what is due");
                 sleep(SPOOL_PAUSE).await;
                 return Some(scan);
             }
@@ -277,7 +277,7 @@ impl Reader<'_> {
             let found = match self.lease(domain, now, page, only.is_none()).await {
                 Ok(found) => found,
                 Err(error) => {
-                    tracing::warn!(target: "postern::spool", to = %domain, reply = %error, "cannot read what is due");
+                    tracing::warn!(target: "postern::spool", to = %domain, %error, "cannot read what is due");
                     return;
                 }
             };

@@ -63,6 +63,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use postern_events::Observers;
 use postern_net::resolver::Resolver;
 use postern_net::tls::ClientTls;
 use postern_policy::concurrency::Class;
@@ -100,6 +101,8 @@ pub struct Deps {
     pub tokens: Arc<dyn Tokens>,
     /// Who has a mailbox here.
     pub mailboxes: Arc<dyn Mailboxes>,
+    /// Who is told what becomes of the mail.
+    pub observers: Observers,
 }
 
 /// The two ways in which TLS is spoken to next hops.

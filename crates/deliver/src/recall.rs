@@ -32,7 +32,7 @@ impl Core {
             // The spool holds it now, and has told of it.
             Err(SpoolError::Damaged { .. }) => None,
             Err(error) => {
-                tracing::warn!(target: "postern::spool", queue = %work.id, reply = %error, "cannot be read now");
+                tracing::warn!(target: "postern::spool", queue = %work.id, %error, "cannot be read now");
                 // Where only this one cannot be read, that counts as an attempt, so that it comes to an end.
                 if self.deps.spool.state() == SpoolState::Ready {
                     self.put_off(settings, work.id, work.queued_at, &work.recipients, &error)
@@ -116,7 +116,7 @@ impl Core {
         let expired = |entry: &RecipientOutcome| matches!(entry.outcome, Outcome::Expired(_));
         if outcomes.iter().any(expired) {
             tracing::error!(
-                target: "postern::outcome", queue = %id, reply = %error, report = !reports.is_empty(), "expired"
+                target: "postern::outcome", queue = %id, %error, report = !reports.is_empty(), "expired"
             );
         }
         let settlement = Settlement {
@@ -126,7 +126,7 @@ impl Core {
             reports,
         };
         if let Err(error) = spool.settle(settlement).await {
-            tracing::warn!(target: "postern::spool", queue = %id, reply = %error, "not settled");
+            tracing::warn!(target: "postern::spool", queue = %id, %error, "not settled");
         }
     }
 }

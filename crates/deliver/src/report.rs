@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use postern_events::Reported;
 use postern_mail::report::{Action, Original, Report, ReportKind, ReportRecipient};
 use postern_mail::{Domain, Envelope, Mailbox, QueueId, Recipient, ReversePath, Status};
 use postern_policy::DomainSet;
@@ -93,6 +94,11 @@ pub(crate) async fn make(
         };
         let mut report = page.report(spool.next_id(), kind, to, &notes);
         lead_to(&mut report.envelope, readers);
+        deps.observers.tell(Reported {
+            queue: &report.id,
+            about: &message.id,
+            to,
+        });
         reports.push(report);
     }
     reports
@@ -305,7 +311,7 @@ async fn read_head(spool: &dyn Spool, message: &Message, most: u64) -> [Bytes; 2
             Ok(Some(piece)) => head.extend_from_slice(&piece[..piece.len().min(most - head.len())]),
             Ok(None) => break,
             Err(error) => {
-                tracing::warn!(target: "postern::outcome", queue = %message.id, reply = %error, "report without the message");
+                tracing::warn!(target: "postern::outcome", queue = %message.id, %error, "report without the message");
                 // What was read of it may be what is wrong with it.
                 head.clear();
                 break;

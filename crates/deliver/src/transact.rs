@@ -1,12 +1,15 @@
 //! One transaction: whether this peer can take the message, the exchange, and what its verdicts mean for each recipient.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
+use postern_events::{Attempted, Observers};
 use postern_mail::{Recipient, Status};
 use postern_smtp::client::command::Declared;
 use postern_smtp::client::{Capabilities, Order, Protocol, Stage, Verdict, needs};
 use postern_spool::{Message, Spool, SpoolError};
 
+use crate::Deps;
 use crate::courtesy;
 use crate::exchange::{EAGER_MAX, Examined, Exchanged, examine, exchange};
 use crate::failure::{Cause, Failure, disowns_login, insists_on_tls, success};
@@ -64,10 +67,11 @@ impl Offer<'_> {
 pub(crate) async fn transact(
     session: &mut Session,
     settings: &Settings,
-    spool: &dyn Spool,
+    deps: &Deps,
     message: &Message,
     batch: Vec<Due>,
 ) -> Transacted {
+    let spool = &*deps.spool;
     let peer = Arc::clone(&session.peer);
     let examined = match examine(spool, message, &peer).await {
         Ok(examined) => examined,
@@ -123,7 +127,7 @@ pub(crate) async fn transact(
     }
     let plainly = courtesy::ask_without(session, &offer, declared, &addressed, &mut exchanged).await;
     note_capacity(session, &exchanged);
-    log_attempt(message, session, &exchanged);
+    tell_attempt(message, session, &exchanged, &deps.observers);
     let disowned = session.login.is_some()
         && exchanged
             .verdicts
@@ -300,22 +304,32 @@ fn judge(handed: Handed, batch: Vec<Due>, session: &Session, fates: &mut Vec<(Du
     again
 }
 
-/// One line an attempt, with the reply that tells most.
-fn log_attempt(message: &Message, session: &Session, exchanged: &Exchanged) {
+/// One line an attempt that did not take all, with the reply that tells most. What was taken has its outcomes.
+fn tell_attempt(message: &Message, session: &Session, exchanged: &Exchanged, observers: &Observers) {
     let taken = exchanged
         .verdicts
         .iter()
         .filter(|verdict| matches!(verdict, Verdict::Taken(_)))
         .count();
+    if taken == exchanged.verdicts.len() && exchanged.error.is_none() {
+        return;
+    }
     let reply = exchanged.verdicts.iter().find_map(|verdict| match verdict {
         Verdict::Taken(reply) | Verdict::Refused(_, reply) | Verdict::NoBdat(reply) => {
-            Some(tracing::field::display(reply))
+            Some(reply as &dyn Display)
         }
         Verdict::Lost(_) | Verdict::NextTransaction => None,
     });
-    tracing::info!(
-        target: "postern::attempt", queue = %message.id, session = message.session.as_deref().unwrap_or_default(),
-        relay = %session.relay, tls = %session.tls, recipients = exchanged.verdicts.len(), taken, reply,
-        error = exchanged.error.as_deref(), "attempt"
-    );
+    observers.tell(Attempted {
+        queue: &message.id,
+        session: message.session.as_deref(),
+        destination: None,
+        relay: &session.relay,
+        tls: Some(&session.tls),
+        recipients: exchanged.verdicts.len(),
+        taken: Some(taken),
+        status: None,
+        reply,
+        error: exchanged.error.as_deref(),
+    });
 }

@@ -1,8 +1,10 @@
 //! A worker: one connection to a destination, and one message after the other over it.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use postern_events::Attempted;
 use postern_mail::Status;
 use postern_policy::concurrency::{Setback, Site, pause_after};
 use postern_policy::route::RouteLogin;
@@ -534,10 +536,19 @@ impl<'a> Worker<'a> {
             Err(NotOpened::Full(site)) => return Connected::Full(site),
             Err(NotOpened::Failed(failure) | NotOpened::Login { failure, .. }) => failure,
         };
-        tracing::info!(
-            target: "postern::attempt", queue = %message.id, destination = %self.destination.name, relay = %failure.relay,
-            recipients, status = %failure.status, reply = %failure.text(), "attempt"
-        );
+        let (words, is_reply) = (failure.text(), failure.is_reply());
+        self.core.deps.observers.tell(Attempted {
+            queue: &message.id,
+            session: message.session.as_deref(),
+            destination: Some(&self.destination.name),
+            relay: &failure.relay,
+            tls: None,
+            recipients,
+            taken: None,
+            status: Some(&failure.status),
+            reply: is_reply.then_some(&words as &dyn Display),
+            error: (!is_reply).then_some(&*words),
+        });
         if !failure.permanent {
             let pause = |failures| pause_for(settings, failures);
             if self.destination.connect_failed(self.core.now(), &failure, pause) == Setback::Fewer {
@@ -559,14 +570,14 @@ impl<'a> Worker<'a> {
             return (Vec::new(), batch);
         };
         session.hurry = self.post.seat.hurry();
-        let spool = self.core.deps.spool.as_ref();
+        let deps = &self.core.deps;
         let Transacted {
             fates,
             again,
             reusable,
             timed_out,
             broke_by_bdat,
-        } = transact(session, settings, spool, message, batch).await;
+        } = transact(session, settings, deps, message, batch).await;
         if broke_by_bdat {
             self.core.quirks.note(&session.relay, Quirk::Bdat, Instant::now());
         }

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use postern_events::Observers;
 use postern_mail::{Mailbox, normal_login};
 use postern_sasl::DecoySecret;
 use secrecy::{ExposeSecret, SecretString};
@@ -156,6 +157,8 @@ pub struct Environment {
     pub decoy: Option<DecoySecret>,
     /// How long nobody may have asked a directory until [`Directories::check_health`] does; `None` for never.
     pub check_after: Option<Duration>,
+    /// Who is told when a directory fails, and when it answers again.
+    pub observers: Observers,
 }
 
 impl Environment {
@@ -185,6 +188,7 @@ struct Directory {
     name: String,
     source: Box<dyn Source>,
     health: Health,
+    observers: Observers,
     recent: RecentLogins,
 }
 
@@ -397,6 +401,7 @@ impl Directory {
                 name,
                 source,
                 health: Health::default(),
+                observers: environment.observers.clone(),
                 recent: RecentLogins::new(cache_ttl),
             }),
             Err(error) => Err(error.of(name)),

@@ -86,14 +86,16 @@ impl Failover {
     fn note_up(&self, index: usize) {
         if self.rota.lock().up(index) {
             let server = &self.names[index];
-            info!(target: "postern::directory", server, "{} server answers again", self.kind);
+            let kind = self.kind;
+            info!(target: "postern::directory", server, "{kind} server answers again");
         }
     }
 
     fn note_down(&self, index: usize, reason: &str) {
         if self.rota.lock().down(index, Instant::now()) {
             let server = &self.names[index];
-            warn!(target: "postern::directory", server, reason, "{} server fails", self.kind);
+            let kind = self.kind;
+            warn!(target: "postern::directory", server, reason, "{kind} server fails");
         }
     }
 }

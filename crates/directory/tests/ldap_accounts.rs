@@ -674,6 +674,7 @@ async fn an_outage_is_seen_without_a_login_and_logged_once() {
     let log = common::LogCapture::start();
     let environment = Environment {
         check_after: Some(Duration::ZERO),
+        observers: common::observers(),
         ..Environment::default()
     };
     let list = vec![DirectorySettings::Ldap(ldap(&[slapd.url()]))];

@@ -219,11 +219,11 @@ macro_rules! events {
 type Shown<'a> = &'a dyn fmt::Display;
 
 events! {
-    "a client came; at the level `debug`"
+    "a client came"
     Connected Connect Debug Strangers "connect" {
         session Session &'a str, listener Listener &'a str, peer Peer IpAddr,
     }
-    "a client went; at the level `debug`"
+    "a client went"
     Disconnected Connect Debug Strangers "disconnect" {
         session Session &'a str, peer Peer IpAddr, reason Reason Shown<'a>, seconds Seconds u64,
     }
@@ -270,6 +270,10 @@ events! {
         acts_as ActsAs Option<&'a str>, helo Helo &'a str, from From Option<Shown<'a>>, to To Option<Shown<'a>>,
         recipients Recipients Option<usize>, rule Rule Rule, reply Reply Option<Shown<'a>>, reason Reason Shown<'a>,
     }
+    "a network has tried too many names, and waits for each further answer"
+    AnswersDelayed Refuse Info Strangers "answers delayed" {
+        session Session &'a str, rule Rule Rule, peer Peer IpAddr, network Network Shown<'a>, reason Reason Shown<'a>,
+    }
     "so many lines `refused` and `tls` were not written, of one session or of one network"
     Suppressed Refuse Info Strangers "suppressed" {
         session Session &'a str, listener Listener &'a str, peer Peer IpAddr, login Login Option<&'a str>,
@@ -286,14 +290,18 @@ events! {
     Attempted Attempt Info Matters "attempt" {
         queue Queue Shown<'a>, session Session Option<&'a str>, destination Destination Option<Shown<'a>>,
         relay Relay Shown<'a>, tls Tls Option<Shown<'a>>, recipients Recipients usize, taken Taken Option<usize>,
-        status Status Option<Shown<'a>>, reply Reply Option<&'a str>, error Error Option<&'a str>,
+        status Status Option<Shown<'a>>, reply Reply Option<Shown<'a>>, error Error Option<&'a str>,
     }
     "a recipient is done, will be tried again, or has failed for good"
     Outcome Outcome Info Matters "delivered" | "deferred" | "bounced" | "expired" (word) {
         queue Queue Shown<'a>, session Session Option<&'a str>, from From Shown<'a>, to To Shown<'a>,
         original Original Option<&'a str>, relay Relay Shown<'a>, status Status Option<Shown<'a>>,
-        reply Reply Option<Shown<'a>>, error Error Option<Shown<'a>>, delay_ms DelayMs u64,
+        reply Reply Option<Shown<'a>>, reason Reason Option<Shown<'a>>, delay_ms DelayMs u64,
         attempts Attempts Option<u32>, until Until Option<Shown<'a>>, report Report Option<Shown<'a>>,
+    }
+    "a report was made, to the sender of a message or to the postmaster"
+    Reported Outcome Info Matters "report" {
+        queue Queue Shown<'a>, about About Shown<'a>, to To Shown<'a>,
     }
     "an administrator's act on one message, or on all that were due"
     Administered Spool Info Matters "held" | "released" | "retried" | "flushed" | "removed" | "recovered" (word) {
@@ -308,11 +316,11 @@ events! {
     BarsLifted Control Info Matters "bars lifted" {
         by By &'a str, login Login Option<&'a str>, network Network Option<Shown<'a>>, lifted Lifted usize,
     }
-    "a directory or provider cannot be asked"
+    "a directory cannot be asked"
     SourceDown Directory Warning Matters "directory fails" {
         directory Directory &'a str, reason Reason &'a str,
     }
-    "a directory or provider can be asked again"
+    "a directory can be asked again"
     SourceUp Directory Info Matters "directory answers again" {
         directory Directory &'a str,
     }
@@ -333,6 +341,39 @@ events! {
         signal Signal Option<&'a str>,
     }
 }
+
+const fn news(
+    area: Area,
+    level: Level,
+    words: &'static [&'static str],
+    meaning: &'static str,
+    keys: &'static [Key],
+) -> EventInfo {
+    EventInfo {
+        words,
+        area,
+        level,
+        lane: Lane::Matters,
+        meaning,
+        keys,
+    }
+}
+
+/// The news that administrators look for, as far as it has no type of its own.
+#[rustfmt::skip]
+pub const NEWS: &[EventInfo] = &[
+    news(Area::Run, Level::Info, &["confined"], "what the server has given up of its rights", &[Key::User, Key::NoNewPrivileges, Key::NoDumps, Key::Files, Key::Syscalls]),
+    news(Area::Connect, Level::Info, &["listening", "listener removed"], "a listener is served, or no more", &[Key::Listener, Key::Address, Key::Error]),
+    news(Area::Run, Level::Warning, &["sessions are scarce", "sessions enough again"], "strangers have most of the sessions that they can have", &[Key::Pool, Key::Sessions, Key::Most, Key::Networks]),
+    news(Area::Run, Level::Error, &["not reloaded: the configuration stays as it was"], "the configuration was read again, and a mistake found; the lines before it say which", &[]),
+    news(Area::Spool, Level::Info, &["queue open", "store open again", "room on the disk again"], "mail is taken", &[Key::Messages, Key::Recipients, Key::Requeued]),
+    news(Area::Spool, Level::Error, &["disk full", "store failed"], "no mail is taken: it is told `452` or `451`", &[Key::Error]),
+    news(Area::Attempt, Level::Warning, &["connections are short, hosts wait in line", "connections are enough again"], "next hops have waited for a connection for 5 s; hosts that took no mail of late get less time", &[Key::Class, Key::Connections, Key::Silent, Key::Waiting]),
+    news(Area::Login, Level::Error, &["login fails, its mail waits"], "a smarthost does not take Postern's own login", &[Key::Login, Key::Destination, Key::Relay, Key::Status, Key::Reply]),
+    news(Area::Oauth, Level::Warning, &["provider fails", "provider answers again"], "a provider of tokens cannot be asked, can be again", &[Key::Provider, Key::Reason]),
+    news(Area::Oauth, Level::Info, &["provider keys"], "a provider's keys are there, or are others than before", &[Key::Provider, Key::Keys]),
+    news(Area::Login, Level::Error, &["token not fetched", "token fetched"], "a token for a smarthost could not be had, or was", &[Key::Login, Key::ExpiresInS]),
+];
 
 /// News for an administrator that has no type of its own: the state of the disk, a listener that broke.
 #[derive(Clone, Copy)]

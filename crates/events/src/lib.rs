@@ -12,10 +12,10 @@ mod observer;
 mod value;
 
 pub use event::{
-    Accepted, Administered, Area, Attempted, BarSet, BarsLifted, ConfigurationProblem, Connected,
-    Disconnected, EVENTS, Event, EventInfo, Lane, Level, LoggedIn, LoginRefused, Notice, Outcome, Refused,
-    Reloaded, SessionsEnded, SourceDown, SourceUp, Started, Stopping, SubmitterForgotten, Suppressed,
-    TlsFailed, TlsInjected, TlsStarted, Word,
+    Accepted, Administered, AnswersDelayed, Area, Attempted, BarSet, BarsLifted, ConfigurationProblem,
+    Connected, Disconnected, EVENTS, Event, EventInfo, Lane, Level, LoggedIn, LoginRefused, NEWS, Notice,
+    Outcome, Refused, Reloaded, Reported, SessionsEnded, SourceDown, SourceUp, Started, Stopping,
+    SubmitterForgotten, Suppressed, TlsFailed, TlsInjected, TlsStarted, Word,
 };
 pub use key::{CONTRACT, Key, Kind};
 pub use observer::{Observer, Observers};

@@ -185,10 +185,23 @@ pub enum RelayRefusal {
 }
 
 impl RelayRules {
+    /// Whether a login may relay, trusted by mechanism and strength or not.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not: [`RelayRefusal::Denied`] where no login may, [`RelayRefusal::LoginUntrusted`].
+    pub const fn by_login(&self, trusted: bool) -> Result<RelayReason, RelayRefusal> {
+        match (self.login_relays, trusted) {
+            (false, _) => Err(RelayRefusal::Denied),
+            (true, false) => Err(RelayRefusal::LoginUntrusted),
+            (true, true) => Ok(RelayReason::Login),
+        }
+    }
+
     /// The reason for which a client is trusted with recipients anywhere, if there is one.
     #[must_use]
     pub fn reason(&self, facts: &RelayFacts<'_>) -> Option<RelayReason> {
-        if self.login_relays && facts.login.is_some() && facts.login_trusted {
+        if facts.login.is_some() && self.by_login(facts.login_trusted).is_ok() {
             return Some(RelayReason::Login);
         }
         let certificate = facts
@@ -353,11 +366,9 @@ pub fn relay(facts: &RelayFacts<'_>, rules: &RelayRules) -> RelayVerdict {
     if reason.is_none()
         && let Some(refusal) = refuse_stranger(mailbox, source_route, rules)
     {
-        let untrusted = refusal == RelayRefusal::Denied && rules.login_relays && facts.login.is_some();
-        return RelayVerdict::Refuse(if untrusted {
-            RelayRefusal::LoginUntrusted
-        } else {
-            refusal
+        return RelayVerdict::Refuse(match (refusal, facts.login) {
+            (RelayRefusal::Denied, Some(_)) => rules.by_login(facts.login_trusted).err().unwrap_or(refusal),
+            (refusal, _) => refusal,
         });
     }
     let recipient = match (mailbox.domain(), &rules.literal_domain) {

@@ -87,6 +87,17 @@ pub struct Hop {
     pub port: u16,
 }
 
+/// As it is written in the configuration.
+impl fmt::Display for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            HopHost::Name(name) => write!(f, "{name}:{}", self.port),
+            HopHost::Ip(ip) => std::net::SocketAddr::new(*ip, self.port).fmt(f),
+            HopHost::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// A hop that could not be read.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(

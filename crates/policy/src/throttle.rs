@@ -172,15 +172,23 @@ impl Verdict for Alarm {
     }
 }
 
-impl fmt::Display for Alarm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Alarm {
+    /// What has happened, in words.
+    #[must_use]
+    pub const fn words(&self) -> &'static str {
+        match self {
             Self::Pair { .. } => "barred",
             Self::Network { .. } => "network barred, but for logins that have succeeded from there",
             Self::Login { .. } => {
                 "guessed at from many networks: slow from those that it has not logged in from"
             }
-        })
+        }
+    }
+}
+
+impl fmt::Display for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod explain;
 mod identity;
 mod sessions;
 mod user;
@@ -14,6 +15,7 @@ use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
 use crate::commands::version;
 use crate::exit;
 
+pub(crate) use self::explain::ExplainSessionArgs;
 pub(crate) use self::identity::{AddressCommand, DelegateCommand, ExplainArgs, GroupCommand};
 pub(crate) use self::sessions::{SessionFilterArgs, SessionsArgs, SessionsCommand};
 pub(crate) use self::user::{AppPasswordCommand, ImportArgs};
@@ -48,6 +50,12 @@ pub(crate) enum Command {
     User(UserArgs),
     /// Shows authentication: users, mechanisms, lock-outs, tokens
     Auth(AuthArgs),
+    /// Says what would become of a session, rule by rule
+    ///
+    /// Goes through a session as the server would: from where it comes, who logs in, sender, recipients, size and author. It asks the
+    /// directories and name servers of the configuration, takes nothing and sends nothing, and needs no password. For each rule it
+    /// names the setting with its place in the file. Ends with 1 if something is refused.
+    Explain(ExplainSessionArgs),
     /// Shows whether the directories of the running server answer
     Directories(DirectoriesArgs),
     /// Authorizes Postern's own credentials at smarthosts

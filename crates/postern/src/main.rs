@@ -75,6 +75,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Config(args) => commands::config::run(&args.command),
         Command::User(args) => commands::user::run(args),
         Command::Auth(args) => commands::auth::run(args),
+        Command::Explain(args) => commands::explain::run(&args),
         Command::Directories(args) => commands::directories::run(&args),
         Command::Login(args) => commands::login::run(args),
         Command::Cert(args) => commands::cert::run(args.command),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Buf;
+use postern_events::{Connected, Disconnected};
 use postern_mail::{BodyKind, Status};
 use postern_net::MailStream;
 use postern_policy::admission;
@@ -16,7 +17,6 @@ use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskSender, Chunk, Dialogue, Step, Transaction};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
 use crate::count::{Counted, Cut};
 use crate::intake::{self, Decoder, Intake};
@@ -79,7 +79,7 @@ pub(crate) async fn serve(
         Err(reply) => return opening::send_away(stream, &session, &reply).await,
     };
     if proxied {
-        let Some(real) = opening::real_peer(&session.profile, &stream, peer).await else {
+        let Some(real) = opening::real_peer(&session, &stream, peer).await else {
             return;
         };
         session.came_from(real);
@@ -89,7 +89,12 @@ pub(crate) async fn serve(
     }
     session.entry.live().is_admitted(session.peer, counted.signal());
     let peer = session.peer;
-    debug!(target: "postern::connect", session = %session.id, listener = session.listener(), %peer, "connect");
+    let observers = session.shared.deps.observers.clone();
+    observers.tell(Connected {
+        session: &session.id,
+        listener: session.listener(),
+        peer: peer.ip(),
+    });
     let mut io = Io::new(MailStream::Plain(stream), session.profile.settings.timeouts.write);
     let signal = Arc::clone(counted.signal());
     let end = tokio::select! {
@@ -99,14 +104,12 @@ pub(crate) async fn serve(
     };
     Box::pin(say_goodbye(&mut io, &session, &end)).await;
     session.tell_suppressed(true);
-    debug!(
-        target: "postern::connect",
-        session = %session.id,
-        %peer,
-        reason = %end,
-        seconds = started.elapsed().as_secs(),
-        "disconnect"
-    );
+    observers.tell(Disconnected {
+        session: &session.id,
+        peer: peer.ip(),
+        reason: &end,
+        seconds: started.elapsed().as_secs(),
+    });
 }
 
 /// The session from its greeting to its end.

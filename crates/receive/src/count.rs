@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use parking_lot::Mutex;
+use postern_events::{Observers, notice};
 use postern_policy::admission::{
     self, Admission, AdmissionRefusal, AdmissionSettings, ConnectionFacts, Pool, PoolCounts, Seated,
 };
 use postern_policy::network::{LEVELS, Levels};
 use tokio::sync::Notify;
-use tracing::{info, warn};
 
 /// Sessions looked at when one has to give its place away. Who holds most of a pool is among so many of them.
 const SAMPLE: usize = 16;
@@ -32,6 +32,8 @@ pub(crate) struct SessionCounts {
     /// Whether strangers of a pool have less time, by pool.
     crowded: [AtomicBool; 3],
     inner: Mutex<Inner>,
+    /// Who is told when sessions are scarce.
+    observers: Observers,
 }
 
 #[derive(Debug)]
@@ -121,7 +123,15 @@ pub(crate) struct Lingering(Arc<SessionCounts>);
 
 impl Default for SessionCounts {
     fn default() -> Self {
+        Self::new(Observers::nobody())
+    }
+}
+
+impl SessionCounts {
+    /// Counts of nobody yet; `observers` are told when sessions are scarce.
+    pub(crate) fn new(observers: Observers) -> Self {
         Self {
+            observers,
             total: AtomicU32::new(0),
             lingering: AtomicU32::new(0),
             crowded: Default::default(),
@@ -218,9 +228,10 @@ impl SessionCounts {
                 for seat in &inner.pools[pool.index()] {
                     seat.signal.hurried.notify_one();
                 }
-                inner.warn_of_crowd(pool, used[pool.index()], most);
+                inner.warn_of_crowd(pool, used[pool.index()], most, &self.observers);
             } else {
-                info!(target: "postern::run", pool = pool.who(), sessions = used[pool.index()], most, "sessions enough again");
+                let sessions = used[pool.index()];
+                notice!(self.observers, Run Info "sessions enough again", Pool = pool.who(), Sessions = sessions, Most = most);
             }
         }
     }
@@ -326,19 +337,14 @@ impl Inner {
         true
     }
 
-    fn warn_of_crowd(&mut self, pool: Pool, sessions: u32, most: u32) {
+    fn warn_of_crowd(&mut self, pool: Pool, sessions: u32, most: u32, observers: &Observers) {
         if self.warned_at.is_some_and(|at| at.elapsed() < WARN_EVERY) {
             return;
         }
         self.warned_at = Some(Instant::now());
-        warn!(
-            target: "postern::run",
-            pool = pool.who(),
-            sessions,
-            most,
-            networks = self.networks.keys().filter(|(of, level, _)| (*of, *level) == (pool.index(), 1)).count(),
-            "sessions are scarce"
-        );
+        let of_pool = |(of, level, _): &&NetworkKey| (*of, *level) == (pool.index(), 1);
+        let networks = self.networks.keys().filter(of_pool).count();
+        notice!(observers, Run Warning "sessions are scarce", Pool = pool.who(), Sessions = sessions, Most = most, Networks = networks);
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Buf;
 use jiff::Timestamp;
+use postern_events::{Accepted, notice, shown};
 use postern_mail::head::{HeadFault, HeadFilter};
 use postern_mail::header::HeaderScan;
 use postern_mail::{QueueId, Ret};
@@ -18,7 +19,6 @@ use postern_smtp::body::{BodyFault, ChunkDecoder, DataDecoder, Decoded};
 use postern_smtp::reply::{Reply, texts};
 use postern_smtp::server::{Answer, Transaction};
 use postern_spool::{BodyWriter, NewMessage, Origin, Spool, SpoolError, SpoolState};
-use tracing::{error, info};
 
 use crate::count::Signal;
 use crate::io::{End, Io};
@@ -347,7 +347,7 @@ impl Intake {
         };
         let now = Timestamp::now();
         let prefix = stamp::prefix(session, client, self.id, now, &self.scan, author, self.completed);
-        let acceptance = session.acceptance(transaction.ground);
+        let acceptance = session.judge().acceptance(transaction.ground);
         let mut envelope = transaction.envelope;
         let from = envelope.sender.clone();
         if session.profile.settings.privacy.no_body_return {
@@ -435,23 +435,21 @@ fn log_accepted(
     sender_rule: Option<Rule>,
     session: &Session,
 ) {
-    info!(
-        target: "postern::accept",
-        session = %session.id,
-        queue = %message.id,
-        listener = session.listener(),
-        peer = %session.peer.ip(),
-        login = session.login.as_ref().map(Login::authcid),
-        acts_as = session.login.as_ref().and_then(Login::acts_as),
-        rule = %acceptance.rule(),
-        reason = acceptance.detail().map(tracing::field::display),
-        sender_rule = sender_rule.map(tracing::field::display),
-        from = %message.envelope.sender,
-        recipients = message.envelope.recipients.len(),
+    session.shared.deps.observers.tell(Accepted {
+        session: &session.id,
+        queue: &message.id,
+        listener: session.listener(),
+        peer: session.peer.ip(),
+        login: session.login.as_ref().map(Login::authcid),
+        acts_as: session.login.as_ref().and_then(Login::acts_as),
+        rule: acceptance.rule(),
+        reason: acceptance.detail(),
+        sender_rule,
+        from: &message.envelope.sender,
+        recipients: message.envelope.recipients.len(),
         size,
-        message_id = scan.message_id(),
-        "accepted"
-    );
+        message_id: scan.message_id(),
+    });
 }
 
 /// The writer of a body, with room in memory for as much as was announced, where there is that much.
@@ -480,7 +478,7 @@ pub(crate) fn queue_is_down(about: &About<'_>, session: &Session) -> Option<Answ
 
 fn spool_failed(error: &SpoolError, about: &About<'_>, session: &Session) -> Answer {
     if !error.is_temporary() {
-        error!(target: "postern::spool", session = %session.id, reason = %error, "cannot queue a message");
+        notice!(session.shared.deps.observers, Spool Error "cannot queue a message", Session = session.id, Reason = shown(error));
     }
     let trouble = trouble(error);
     let answer = spool_answer(trouble);

@@ -11,6 +11,7 @@ mod greeting;
 mod identity;
 mod intake;
 mod io;
+pub mod judge;
 mod live;
 mod load;
 mod login;

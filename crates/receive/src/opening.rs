@@ -1,9 +1,11 @@
 //! The beginning of a session, up to the greeting; and the start of TLS, then or later.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use postern_events::{Refused, TlsFailed, TlsInjected, TlsStarted};
 use postern_net::MailStream;
 use postern_net::proxy::{self, Header};
 use postern_policy::admission::AdmissionRefusal;
@@ -12,16 +14,15 @@ use postern_smtp::reply::{Reply, texts};
 use postern_smtp::server::Dialogue;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tracing::{info, warn};
 
 use crate::count::{Counted, Newcomer};
 use crate::io::{CUT_MAX, End, Io};
-use crate::profile::Profile;
 use crate::session::{About, Session};
 use crate::{ListenerTls, Role, greeting, login};
 
 /// The address of the client, which a proxy in a listed network tells. `None` when it does not: the connection is closed.
-pub(crate) async fn real_peer(profile: &Profile, stream: &TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
+pub(crate) async fn real_peer(session: &Session, stream: &TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
+    let profile = &session.profile;
     if !profile.listener.expects_proxy_header(peer.ip()) {
         return Some(peer);
     }
@@ -29,14 +30,20 @@ pub(crate) async fn real_peer(profile: &Profile, stream: &TcpStream, peer: Socke
         Ok(Header::Proxied { source, .. }) => Some(source),
         Ok(Header::Local) => Some(peer),
         Err(error) => {
-            info!(
-                target: "postern::refuse",
-                listener = profile.listener.name.as_str(),
-                peer = %peer.ip(),
-                rule = %Rule::ProxyHeader,
-                reason = %error,
-                "refused"
-            );
+            session.shared.deps.observers.tell(Refused {
+                session: Some(&session.id),
+                listener: session.listener(),
+                peer: peer.ip(),
+                login: None,
+                acts_as: None,
+                helo: "",
+                from: None,
+                to: None,
+                recipients: None,
+                rule: Rule::ProxyHeader,
+                reply: None,
+                reason: &error,
+            });
             None
         }
     }
@@ -155,21 +162,23 @@ pub(crate) async fn start_tls(io: &mut Io, session: &mut Session) -> Result<(), 
     match Box::pin(io.start_tls(tls, limit)).await {
         Ok((facts, dropped)) => {
             if dropped > 0 {
-                warn!(target: "postern::tls", session = %session.id, peer = %session.peer.ip(), octets = dropped,
-                    rule = %Rule::TlsInjection, "dropped what came before the handshake");
+                session.shared.deps.observers.tell(TlsInjected {
+                    session: &session.id,
+                    peer: session.peer.ip(),
+                    octets: dropped as u64,
+                    rule: Rule::TlsInjection,
+                });
             }
-            info!(
-                target: "postern::tls",
-                session = %session.id,
-                peer = %session.peer.ip(),
-                version = facts.version,
-                cipher = facts.cipher,
-                bits = facts.bits,
-                verify = facts.verify.word(),
-                sni = facts.sni.as_deref(),
-                resumed = facts.resumed,
-                "tls"
-            );
+            session.shared.deps.observers.tell(TlsStarted {
+                session: &session.id,
+                peer: session.peer.ip(),
+                version: facts.version,
+                cipher: facts.cipher,
+                bits: facts.bits,
+                verify: facts.verify.word(),
+                sni: facts.sni.as_deref(),
+                resumed: facts.resumed,
+            });
             session.secured(facts);
             Ok(())
         }
@@ -178,9 +187,14 @@ pub(crate) async fn start_tls(io: &mut Io, session: &mut Session) -> Result<(), 
                 End::Handshake(error) => error,
                 other => other,
             };
-            let cause = reason.source().map(ToString::to_string);
-            info!(target: "postern::tls", session = %session.id, peer = %session.peer.ip(), rule = %Rule::TlsHandshake,
-                reason = %reason, cause, "refused");
+            let cause = reason.source();
+            session.shared.deps.observers.tell(TlsFailed {
+                session: &session.id,
+                peer: session.peer.ip(),
+                rule: Rule::TlsHandshake,
+                reason: &reason,
+                cause: cause.as_ref().map(|cause| cause as &dyn Display),
+            });
             Err(end)
         }
     }

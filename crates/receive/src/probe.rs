@@ -4,9 +4,10 @@
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use postern_events::AnswersDelayed;
 use postern_policy::probe::{ProbeSettings, Probed};
 use postern_policy::rule::Verdict as _;
-use tracing::{debug, info};
+use tracing::debug;
 
 use crate::io::{End, Io};
 use crate::session::Session;
@@ -56,10 +57,13 @@ pub(crate) fn found_nobody(session: &Session) {
             .lock()
             .found_nobody(network, settings, now)
         {
-            info!(
-                target: "postern::refuse", session = %session.id, rule = Probed::Unknown.rule().name(), peer = %session.peer.ip(),
-                %network, reason = %Probed::Unknown, "answers delayed"
-            );
+            session.shared.deps.observers.tell(AnswersDelayed {
+                session: &session.id,
+                rule: Probed::Unknown.rule(),
+                peer: session.peer.ip(),
+                network: &network,
+                reason: &Probed::Unknown,
+            });
         }
     }
 }

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use parking_lot::Mutex;
 use postern_directory::Directories;
 use postern_directory::aliases::Aliases;
+use postern_events::{Observers, notice, shown};
 use postern_mail::complete_login;
 use postern_net::listen;
 use postern_net::resolver::Resolver;
@@ -21,7 +22,6 @@ use postern_spool::Spool;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, warn};
 
 use crate::connection;
 use crate::count::{Cut, SessionCounts};
@@ -56,6 +56,8 @@ pub struct Deps {
     pub resolver: Resolver,
     /// The load average.
     pub load: LoadGauge,
+    /// Who is told what happens.
+    pub observers: Observers,
     /// Makes the salts of SCRAM accounts that do not exist. To be kept across restarts.
     pub decoy: DecoySecret,
 }
@@ -91,8 +93,7 @@ impl Receiver {
         let throttle = LoginThrottle::new(deps.settings.load().throttle);
         Self {
             shared: Arc::new(Shared {
-                deps,
-                counts: Arc::default(),
+                counts: Arc::new(SessionCounts::new(deps.observers.clone())),
                 room: Arc::default(),
                 live: Arc::default(),
                 throttle: Mutex::new(throttle),
@@ -101,6 +102,7 @@ impl Receiver {
                 ids: SessionIds::new(),
                 tickets: Arc::default(),
                 rates: Default::default(),
+                deps,
             }),
         }
     }
@@ -134,7 +136,7 @@ impl Receiver {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     let name = &profiles.get(&self.shared).listener.name;
-                    error!(target: "postern::connect", listener = %name, reason = %error, "listener is broken");
+                    notice!(self.shared.deps.observers, Connect Error "listener is broken", Listener = name, Reason = shown(&error));
                     break;
                 }
             };
@@ -203,7 +205,7 @@ impl Receiver {
             () = sessions.wait() => return,
             () = too_late => {}
         }
-        warn!(target: "postern::connect", sessions = sessions.len(), "sessions cut off: the time to stop has passed");
+        notice!(self.shared.deps.observers, Connect Warning "sessions cut off: the time to stop has passed", Sessions = sessions.len());
         self.shared.counts.cut_all(Cut::Stop);
         if tokio::time::timeout(CUT_MAX, sessions.wait()).await.is_err() {
             stop_now.cancel();

@@ -5,7 +5,7 @@ use postern_directory::{Lead, is_postmaster};
 use postern_mail::{ForwardPath, Mailbox, Notify, Recipient};
 use postern_policy::admission;
 use postern_policy::recipient::RecipientRefusal;
-use postern_policy::relay::{RelayVerdict, relay};
+use postern_policy::relay::RelayVerdict;
 use postern_policy::rule::{Told, Verdict};
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskRecipient, Ground};
@@ -26,7 +26,7 @@ pub(crate) async fn judge(ask: AskRecipient<'_>, io: &mut Io, session: &Session)
         session.refused(&refusal, &reply, &about(&ask));
         return Ok(ask.refuse(reply));
     }
-    let answer = match relay(&session.relay_facts(ask.path()), &settings.relay) {
+    let answer = match session.relay(ask.path()) {
         RelayVerdict::RelayDomain { recipient } => {
             let recipient = as_asked(&ask, recipient, session);
             Answer::stay(ask.accept(Ground::Behind, [recipient]))

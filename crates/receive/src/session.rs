@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use postern_events::{Refused, Suppressed};
 use postern_mail::{Domain, ForwardPath, ReversePath};
 use postern_net::dial;
 use postern_net::tls::{TlsFacts, Verify};
@@ -15,14 +16,14 @@ use postern_policy::admission::Pool;
 use postern_policy::identity::Identity;
 use postern_policy::network::wide;
 use postern_policy::noise::SessionNoise;
-use postern_policy::relay::{Acceptance, CertificateFacts, RelayFacts};
+use postern_policy::relay::{CertificateFacts, RelayVerdict};
 use postern_policy::room::NoRoom;
 use postern_policy::rule::{Ruling, Verdict};
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
-use postern_smtp::server::{Ground, Transaction};
-use tracing::info;
+use postern_smtp::server::Transaction;
 
+use crate::judge::Judge;
 use crate::live::Entry;
 use crate::login::{CertificateOrigin, Origin, TlsOrigin};
 use crate::profile::Profile;
@@ -325,36 +326,26 @@ impl Session {
         }
     }
 
-    /// What decides whether it may relay to `recipient`.
-    pub(crate) fn relay_facts<'a>(&'a self, recipient: &'a ForwardPath) -> RelayFacts<'a> {
-        RelayFacts {
+    /// What it is judged by.
+    pub(crate) fn judge(&self) -> Judge<'_> {
+        Judge {
+            settings: &self.profile.settings,
+            listener: &self.profile.listener,
             peer: self.peer.ip(),
-            login: self.login.as_ref().map(Login::name),
-            login_trusted: self.login.as_ref().is_some_and(|login| login.trusted),
             certificate: self.certificate.as_ref(),
-            recipient,
-            own_literal: is_own_literal(recipient),
-            listener_allows_strangers: self.profile.listener.role == Role::Mx,
+            identity: self.login.as_ref().map(|login| &login.identity),
+            trusted: self.login.as_ref().is_some_and(|login| login.trusted),
         }
+    }
+
+    /// What becomes of a recipient, before it is asked whether it exists.
+    pub(crate) fn relay(&self, recipient: &ForwardPath) -> RelayVerdict {
+        self.judge().relay(recipient, is_own_literal(recipient))
     }
 
     /// Whether it may relay at all; the recipient makes no difference to that.
     pub(crate) fn may_relay(&self) -> bool {
-        let facts = self.relay_facts(&ForwardPath::Postmaster);
-        self.profile.settings.relay.reason(&facts).is_some()
-    }
-
-    /// Why a message is taken whose recipients needed this ground.
-    pub(crate) fn acceptance(&self, ground: Ground) -> Acceptance {
-        match ground {
-            Ground::Here => Acceptance::Local,
-            Ground::Behind => Acceptance::RelayDomain,
-            Ground::Relayed => {
-                let facts = self.relay_facts(&ForwardPath::Postmaster);
-                let reason = self.profile.settings.relay.reason(&facts);
-                reason.map_or(Acceptance::Local, Acceptance::Relay)
-            }
-        }
+        self.judge().relay_reason().is_some()
     }
 
     /// What the client is called in the answer to `EHLO`: `name [address]`.
@@ -382,27 +373,24 @@ impl Session {
 
     /// Logs a refusal with the rule that decided, as long as the session has a budget for that; further ones are counted.
     pub(crate) fn refused(&self, verdict: &dyn Verdict, reply: &Reply, about: &About<'_>) {
-        let (rule, reason) = (verdict.rule().name(), verdict.reason());
-        if !self.noise.lock().admit(rule, Instant::now()) {
+        if !self.noise.lock().admit(verdict.rule().name(), Instant::now()) {
             self.tell_suppressed(false);
             return;
         }
-        info!(
-            target: "postern::refuse",
-            session = %self.id,
-            listener = self.listener(),
-            peer = %self.peer.ip(),
-            login = self.login.as_ref().map(Login::authcid),
-            acts_as = self.login.as_ref().and_then(Login::acts_as),
-            helo = self.helo.as_str(),
-            from = about.from.map(tracing::field::display),
-            to = about.to.map(tracing::field::display),
-            recipients = about.recipients,
-            rule,
-            reply = %reply,
-            reason = %reason,
-            "refused"
-        );
+        self.shared.deps.observers.tell(Refused {
+            session: Some(&self.id),
+            listener: self.listener(),
+            peer: self.peer.ip(),
+            login: self.login.as_ref().map(Login::authcid),
+            acts_as: self.login.as_ref().and_then(Login::acts_as),
+            helo: &self.helo,
+            from: about.from.map(|from| from as &dyn Display),
+            to: about.to,
+            recipients: about.recipients,
+            rule: verdict.rule(),
+            reply: Some(reply),
+            reason: verdict.reason(),
+        });
     }
 
     /// Logs how many refusals were not logged: from time to time, and when the session is `over`.
@@ -410,21 +398,19 @@ impl Session {
         let Some(tally) = self.noise.lock().untold(over, Instant::now()) else {
             return;
         };
-        info!(
-            target: "postern::refuse",
-            session = %self.id,
-            listener = self.listener(),
-            peer = %self.peer.ip(),
-            login = self.login.as_ref().map(Login::authcid),
-            suppressed = tally.total(),
-            rules = %tally,
-            "suppressed"
-        );
+        self.shared.deps.observers.tell(Suppressed {
+            session: &self.id,
+            listener: self.listener(),
+            peer: self.peer.ip(),
+            login: self.login.as_ref().map(Login::authcid),
+            suppressed: tally.total(),
+            rules: &tally,
+        });
     }
 }
 
 /// Whether a path leads to an address literal of this host.
-fn is_own_literal(path: &ForwardPath) -> bool {
+pub(crate) fn is_own_literal(path: &ForwardPath) -> bool {
     match path {
         ForwardPath::Mailbox { mailbox, .. } => match mailbox.domain() {
             Domain::Literal(ip) => dial::is_own(*ip),

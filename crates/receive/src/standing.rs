@@ -21,6 +21,7 @@ use postern_smtp::reply::texts;
 use postern_smtp::server::Answer;
 
 use crate::identity::identity_of;
+use crate::judge::is_trusted;
 use crate::profile::Profile;
 use crate::receiver::Shared;
 use crate::session::{About, Session};
@@ -210,7 +211,7 @@ impl Standing {
 
     /// Keeps what was found, and says what the login is now.
     fn keep(&self, seen: Seen, proved: Found, acting: Option<Found>) -> Option<Fresh> {
-        let trusted = seen.settings.auth.trust.covers(self.mechanism.name(), self.bits);
+        let trusted = is_trusted(&seen.settings, self.mechanism, self.bits);
         let mut kept = self.state.lock();
         kept.seen = seen;
         if let Found::Holds(account) = &proved {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use postern_events::Observers;
+
 use crate::clock::Clock;
 
 /// Where the queue lies and how it trades memory and disk for speed.
@@ -85,6 +87,8 @@ pub struct SpoolSettings {
 
     /// Where times come from. Default the clocks of the machine.
     pub clock: Clock,
+    /// Who is told what happens to the queue. Default nobody.
+    pub observers: Observers,
 }
 
 impl SpoolSettings {
@@ -108,6 +112,7 @@ impl SpoolSettings {
             reopen_wait_max: Duration::from_secs(5),
             downtime_max: Duration::from_secs(4 * 3600),
             clock: Clock::system(),
+            observers: Observers::nobody(),
         }
     }
 }

@@ -317,3 +317,48 @@ async fn free_space_is_told() {
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert!(spool.free_bytes().unwrap() > 0);
 }
+
+/// Keeps events as texts.
+#[derive(Clone, Default)]
+struct Notes(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+
+impl postern_events::Observer for Notes {
+    fn observe(&self, event: &postern_events::Event<'_>) {
+        self.0.lock().unwrap().push(format!("{event:?}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_act_is_told_with_the_messages_that_it_changed_and_who_did_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let notes = Notes::default();
+    let spool = SqliteSpool::open(SpoolSettings {
+        observers: postern_events::Observers::new(vec![Box::new(notes.clone())]),
+        ..SpoolSettings::new(folder.path())
+    })
+    .unwrap();
+    let message = put(&spool, &[OUTSIDE]).await;
+    let (one, other) = (message.id, put(&spool, &[OUTSIDE]).await.id);
+    let those = |ids: &[QueueId]| Selection::Ids(ids.to_vec());
+    spool.hold(those(&[one, other]), "anna", "odd").await.unwrap();
+    spool.hold(those(&[one]), "anna", "again").await.unwrap();
+    spool.release(those(&[one]), "bert").await.unwrap();
+    spool.remove(those(&[other]), "carl").await.unwrap();
+    drop(message);
+    spool.close().await.unwrap();
+    let mut told = notes.0.lock().unwrap().clone();
+    told.retain(|note| !note.starts_with("queue open"));
+    // Those of an act as a whole come from who asked for it, those of single messages from the writer.
+    told.sort();
+    let mut want = vec![
+        format!("held queue={one} by=\"anna\""),
+        format!("held queue={other} by=\"anna\""),
+        "held by=\"anna\" changed=2".to_owned(),
+        "held by=\"anna\" changed=0".to_owned(),
+        format!("released queue={one} by=\"bert\""),
+        "released by=\"bert\" changed=1".to_owned(),
+        format!("removed queue={other} by=\"carl\""),
+    ];
+    want.sort();
+    assert_eq!(told, want);
+}

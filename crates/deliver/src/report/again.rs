@@ -79,7 +79,7 @@ async fn read(spool: &dyn Spool, message: &Message) -> Option<Vec<u8>> {
             Ok(Some(_)) => return None,
             Ok(None) => return Some(content),
             Err(error) => {
-                tracing::warn!(target: "postern::outcome", queue = %message.id, reply = %error, "no plainer form: cannot read the message");
+                tracing::warn!(target: "postern::outcome", queue = %message.id, %error, "no plainer form: cannot read the message");
                 return None;
             }
         }

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use jiff::Timestamp;
 use postern_deliver::{Deliverer, Deps, Everybody, Mailboxes, NoTokens, Settings, TlsClients};
+use postern_events::Observers;
 use postern_mail::address::ParseOptions;
 use postern_mail::{BodyKind, Envelope, Mailbox, QueueId, Recipient, ReversePath};
 use postern_net::resolver::{Resolver, ResolverSettings};
@@ -144,6 +145,7 @@ impl Bench {
             tls: Arc::new(ArcSwap::from_pointee(tls)),
             tokens: Arc::new(NoTokens),
             mailboxes,
+            observers: Observers::nobody(),
         });
         let shutdown = CancellationToken::new();
         let running = tokio::spawn({

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use postern_events::{SourceDown, SourceUp};
 use secrecy::SecretString;
-use tracing::{info, warn};
 
 use super::{Directories, Directory};
 use crate::verdict::Outage;
@@ -258,11 +258,11 @@ impl Directory {
         let directory = &self.name;
         match self.health.note(error, begun, Instant::now(), Timestamp::now()) {
             Some(News::AnswersAgain) => {
-                info!(target: "postern::directory", %directory, "directory answers again");
+                self.observers.tell(SourceUp { directory });
             }
             Some(News::Fails) => {
                 let reason = error.unwrap_or_default();
-                warn!(target: "postern::directory", %directory, reason, "directory fails");
+                self.observers.tell(SourceDown { directory, reason });
             }
             None => {}
         }

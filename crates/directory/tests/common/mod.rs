@@ -2,12 +2,15 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::io;
+use std::cell::RefCell;
+use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex};
 
 use postern_directory::{
-    Account, DenyReason, Directories, DirectorySettings, Existence, LdapSettings, PasswordVerdict,
+    Account, DenyReason, Directories, DirectorySettings, Environment, Existence, LdapSettings,
+    PasswordVerdict,
 };
+use postern_events::{Event, Observer, Observers};
 use postern_mail::Mailbox;
 use postern_mail::address::ParseOptions;
 use postern_testkit::slapd::PEOPLE;
@@ -24,7 +27,11 @@ pub(crate) fn ldap(servers: &[String]) -> LdapSettings {
 
 /// One directory alone.
 pub(crate) async fn only(settings: DirectorySettings) -> Directories {
-    Directories::open(vec![settings]).await.unwrap()
+    let environment = Environment {
+        observers: observers(),
+        ..Environment::default()
+    };
+    Directories::open_in(vec![settings], environment).await.unwrap()
 }
 
 /// One LDAP directory alone.
@@ -82,7 +89,29 @@ pub(crate) fn count(text: &str, part: &str) -> usize {
     text.matches(part).count()
 }
 
-/// What is logged on this thread while it is there.
+thread_local! {
+    /// Where events of this thread go while something captures them.
+    static CAPTURE: RefCell<Option<Arc<Mutex<Vec<u8>>>>> = const { RefCell::new(None) };
+}
+
+struct ToCapture;
+
+impl Observer for ToCapture {
+    fn observe(&self, event: &Event<'_>) {
+        CAPTURE.with_borrow(|capture| {
+            if let Some(text) = capture {
+                writeln!(text.lock().unwrap(), "{event:?}").unwrap();
+            }
+        });
+    }
+}
+
+/// Those who hear of what directories tell.
+pub(crate) fn observers() -> Observers {
+    Observers::new(vec![Box::new(ToCapture)])
+}
+
+/// What is told and logged on this thread while it is there.
 pub(crate) struct LogCapture {
     text: Arc<Mutex<Vec<u8>>>,
     _guard: tracing::subscriber::DefaultGuard,
@@ -101,10 +130,17 @@ impl io::Write for Sink {
     }
 }
 
+impl Drop for LogCapture {
+    fn drop(&mut self) {
+        CAPTURE.set(None);
+    }
+}
+
 impl LogCapture {
     pub(crate) fn start() -> Self {
         let text = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&text);
+        CAPTURE.set(Some(Arc::clone(&text)));
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
             .with_max_level(tracing::Level::INFO)

@@ -252,7 +252,7 @@ impl TokenSource {
         }
         if let Err(error) = kept {
             // The token itself is good, but a refresh token that is not on disk is lost with the process.
-            error!(target: "postern::login", login = %self.settings.login, replaced, reply = %error, "token not kept");
+            error!(target: "postern::login", login = %self.settings.login, replaced, %error, "token not kept");
         }
         info!(
             target: "postern::login", login = %self.settings.login, expires_in_s = expires_at.saturating_sub(unix_now()),
@@ -274,7 +274,7 @@ impl TokenSource {
             Ok(None) => return,
             Ok(Some(found)) => found,
             Err(error) => {
-                error!(target: "postern::login", login = %self.settings.login, reply = %error, "token not read");
+                error!(target: "postern::login", login = %self.settings.login, %error, "token not read");
                 self.shown.lock().problem = Some(error.to_string());
                 None
             }
@@ -330,9 +330,9 @@ impl TokenSource {
         let login = &self.settings.login;
         match error {
             AcquireError::Http { .. } | AcquireError::Discovery(_) => {
-                warn!(target: "postern::login", %login, reply = %error, "token not fetched, tried again");
+                warn!(target: "postern::login", %login, %error, "token not fetched, tried again");
             }
-            _ => error!(target: "postern::login", %login, reply = %error, "token not fetched"),
+            _ => error!(target: "postern::login", %login, %error, "token not fetched"),
         }
     }
 }

@@ -162,7 +162,7 @@ impl TokenStore {
             && self.stamp(login) == stamp
             && let Err(error) = self.save(login, &stored)
         {
-            warn!(target: "postern::login", %login, reply = %error, "token not sealed again");
+            warn!(target: "postern::login", %login, %error, "token not sealed again");
         }
         Ok(Some(stored))
     }

@@ -109,13 +109,13 @@ fn mailbox(text: &str) -> Result<Mailbox, String> {
     Mailbox::parse(bare.unwrap_or(text), &options).map_err(|error| error.to_string())
 }
 
-fn sender(text: &str) -> Result<ReversePath, String> {
+pub(super) fn sender(text: &str) -> Result<ReversePath, String> {
     match text {
         "" | "<>" => Ok(ReversePath::Null),
         _ => mailbox(text).map(ReversePath::Mailbox),
     }
 }
 
-fn mechanism(text: &str) -> Result<Mechanism, String> {
+pub(super) fn mechanism(text: &str) -> Result<Mechanism, String> {
     Mechanism::from_config(text).map_err(|error| error.to_string())
 }

@@ -1,14 +1,17 @@
 //! `postern auth explain`: what a login may do, and which rule says so.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use postern_directory::{Account, DenyReason, Directories, DirectorySettings, PasswordVerdict};
-use postern_mail::{Mailbox, complete_login};
-use postern_policy::identity::{self, ActAs, Basis, Claims, Identity, SenderRefusal, SenderRule};
-use postern_policy::login::{MechanismTraits, SessionFacts, offered};
-use postern_policy::{Rule, Verdict as _};
-use postern_receive::{AuthRule, alias_targets, identity_of};
-use postern_sasl::{Mechanism, Needs};
+use postern_mail::{ReversePath, complete_login};
+use postern_policy::identity::{self, ActAs, Basis, Claims, Identity, SenderRefusal};
+use postern_policy::login::SessionFacts;
+use postern_policy::rule::{Rule, Says, Verdict};
+use postern_receive::judge::{Ground, Judge, Offer, is_trusted};
+use postern_receive::{AuthRule, ListenerSettings, Role, identity_of};
+use postern_sasl::{Layers, Mechanism};
 use serde::Serialize;
 
 use crate::args::{ConfigArg, ExplainArgs};
@@ -96,7 +99,7 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
         verdicts.push(trust(config, mechanism, args));
     }
     if args.mechanism.is_some() || args.listener.is_some() {
-        verdicts.extend(listeners(config, args)?);
+        verdicts.extend(listeners(config, &directories, args)?);
     }
     if let Some(authzid) = &args.acts_as {
         let identity = identity_of(&account);
@@ -119,7 +122,11 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
     let identity = identity_of(&account);
     let refused = verdicts.iter().any(|line| line.rule == Rule::LoginAuthorization);
     if !refused {
-        verdicts.extend(senders(config, &identity, args));
+        // Without a mechanism it is asked what its trusted logins may do.
+        let trusted = args
+            .mechanism
+            .is_none_or(|mechanism| is_trusted(&config.receive, mechanism, args.bits));
+        verdicts.extend(senders(config, &identity, trusted, args));
     }
     let account = Facts {
         login: account.login.clone(),
@@ -132,13 +139,13 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
 }
 
 /// What the directories say of a login without its password.
-enum Found {
+pub(super) enum Found {
     Known(Account),
     Denied(DenyReason),
 }
 
 /// Whether a directory may know a login that none can be asked about.
-fn asks_for_passwords(config: &Config) -> bool {
+pub(super) fn asks_for_passwords(config: &Config) -> bool {
     let needs_password = |directory: &DirectorySettings| match directory {
         DirectorySettings::Saslauthd(_) | DirectorySettings::Pam(_) | DirectorySettings::Dovecot(_) => true,
         DirectorySettings::Users(_) | DirectorySettings::Ldap(_) | DirectorySettings::Sql(_) => false,
@@ -147,14 +154,14 @@ fn asks_for_passwords(config: &Config) -> bool {
 }
 
 /// An account of which nothing but the name is known.
-fn nameless(login: &str) -> Account {
+pub(super) fn nameless(login: &str) -> Account {
     Account {
         login: login.to_owned(),
         ..Account::default()
     }
 }
 
-async fn find(directories: &Directories, login: &str) -> Result<Found, Failure> {
+pub(super) async fn find(directories: &Directories, login: &str) -> Result<Found, Failure> {
     match directories.find_account(login).await {
         PasswordVerdict::Granted(account) => Ok(Found::Known(account)),
         PasswordVerdict::Denied(reason) => Ok(Found::Denied(reason)),
@@ -167,23 +174,22 @@ async fn find(directories: &Directories, login: &str) -> Result<Found, Failure> 
 
 fn trust(config: &Config, mechanism: Mechanism, args: &ExplainArgs) -> Line {
     let settings = &config.receive;
-    let trusted = settings.auth.trust.covers(mechanism.name(), args.bits);
-    let (allowed, rule, reason) = match (settings.relay.login_relays, trusted) {
-        (true, true) => (
-            true,
-            Rule::RelayLogin,
-            "`login_mechanisms` and `login_least_bits` are met",
-        ),
-        (false, _) => (false, Rule::RelayDenied, "`logins = false` in [relay]"),
-        (_, false) => (
-            false,
-            Rule::RelayLoginUntrusted,
-            "`login_mechanisms` or `login_least_bits` in [relay]",
-        ),
+    let verdict = settings
+        .relay
+        .by_login(is_trusted(settings, mechanism, args.bits));
+    let verdict: &dyn Verdict = match &verdict {
+        Ok(reason) => reason,
+        Err(refusal) => refusal,
+    };
+    let rule = verdict.rule();
+    let reason = match rule {
+        Rule::RelayLogin => "`login_mechanisms` and `login_least_bits` are met",
+        Rule::RelayLoginUntrusted => "`login_mechanisms` or `login_least_bits` in [relay]",
+        _ => "`logins = false` in [relay]",
     };
     Line {
         question: format!("relay after {mechanism} with {} bits", args.bits),
-        allowed,
+        allowed: rule.says() == Says::Yes,
         rule,
         reason: reason.into(),
     }
@@ -191,7 +197,7 @@ fn trust(config: &Config, mechanism: Mechanism, args: &ExplainArgs) -> Line {
 
 /// Whether the mechanism is offered, on each listener that is asked about. Any but one on which nobody logs in, where none is
 /// named.
-fn listeners(config: &Config, args: &ExplainArgs) -> Result<Vec<Line>, Failure> {
+fn listeners(config: &Config, directories: &Directories, args: &ExplainArgs) -> Result<Vec<Line>, Failure> {
     let named = |name: &String, listener: &ListenerConfig| {
         *name == listener.settings.name || *name == listener.address.to_string()
     };
@@ -206,66 +212,82 @@ fn listeners(config: &Config, args: &ExplainArgs) -> Result<Vec<Line>, Failure> 
     if let (Some(name), true) = (&args.listener, asked.is_empty()) {
         return Err(Failure::new(Exit::No, format!("there is no listener {name}")));
     }
-    let settings = &config.receive.auth;
     let mut lines = Vec::new();
     for listener in asked {
-        let name = &listener.settings.name;
-        let list = listener
-            .settings
-            .mechanisms
-            .as_ref()
-            .unwrap_or(&settings.mechanisms);
-        let mechanisms: Vec<Mechanism> = args.mechanism.map_or_else(|| list.clone(), |one| vec![one]);
+        let client = OfferClient {
+            peer: args.peer,
+            bits: args.bits,
+            certificate: None,
+        };
+        let offer = offer(config, listener, directories, &client);
+        let mechanisms: Vec<Mechanism> = args
+            .mechanism
+            .map_or_else(|| offer.mechanisms.to_vec(), |one| vec![one]);
         for mechanism in mechanisms {
-            let reason = match (listener.settings.auth, list.contains(&mechanism)) {
-                (AuthRule::Off, _) => Err("nobody logs in there".to_owned()),
-                (_, false) => Err("not in `mechanisms`".to_owned()),
-                _ => withheld(config, mechanism, listener, args),
-            };
+            let verdict = opened(&offer, listener, mechanism);
             lines.push(Line {
-                question: format!("{mechanism} on {name} from {}", args.peer),
-                allowed: reason.is_ok(),
-                rule: if reason.is_ok() {
-                    Rule::LoginOffered
-                } else {
-                    Rule::LoginNotOffered
+                question: format!("{mechanism} on {} from {}", listener.settings.name, args.peer),
+                allowed: verdict.is_ok(),
+                rule: match verdict {
+                    Ok(()) => Rule::LoginOffered,
+                    Err(_) => Rule::LoginNotOffered,
                 },
-                reason: reason.map_or_else(|reason| reason, |()| "all conditions are met".into()),
+                reason: verdict.map_or_else(|reason| reason, |()| "all conditions are met".into()),
             });
         }
     }
     Ok(lines)
 }
 
-fn withheld(
-    config: &Config,
-    mechanism: Mechanism,
-    listener: &ListenerConfig,
-    args: &ExplainArgs,
-) -> Result<(), String> {
-    let settings = &config.receive.auth;
-    let rule = settings.rules.iter().find(|(about, _)| *about == mechanism);
-    let least = listener.settings.least_bits.or_else(|| settings.least_bits());
-    let inside_tls = args.bits > 0;
-    let open = inside_tls || settings.plaintext == postern_receive::Plaintext::Always;
-    if mechanism.is_plaintext() && !open {
-        return Err("shows the password, and `plaintext` is \"tls-only\"".into());
+/// The client to whom a mechanism would be offered.
+pub(super) struct OfferClient {
+    pub(super) peer: IpAddr,
+    /// Bits of its TLS session; 0 for none.
+    pub(super) bits: u32,
+    /// Whether it has shown a certificate that was verified; `None` where it can, if a mechanism asks for one.
+    pub(super) certificate: Option<bool>,
+}
+
+/// What decides which mechanisms this client is offered.
+pub(super) fn offer<'a>(
+    config: &'a Config,
+    listener: &'a ListenerConfig,
+    directories: &'a Directories,
+    client: &OfferClient,
+) -> Offer<'a> {
+    let auth = &config.receive.auth;
+    let inside_tls = client.bits > 0;
+    Offer {
+        auth,
+        mechanisms: listener.settings.mechanisms.as_ref().unwrap_or(&auth.mechanisms),
+        least_bits: listener.settings.least_bits.or_else(|| auth.least_bits()),
+        facts: SessionFacts {
+            peer: Some(client.peer),
+            tls_bits: inside_tls.then_some(client.bits),
+            channel_known: inside_tls,
+            certificate: client.certificate.unwrap_or(true),
+            today: TimeZone::UTC.to_datetime(Timestamp::now()).date(),
+        },
+        layers: if inside_tls {
+            Layers::default()
+        } else {
+            auth.layers
+        },
+        directories,
+        takes_tokens: !config.providers.is_empty(),
     }
-    let needs_certificate = mechanism.properties().needs == Needs::Certificate;
-    let facts = SessionFacts {
-        peer: Some(args.peer),
-        tls_bits: inside_tls.then_some(args.bits),
-        channel_known: inside_tls,
-        certificate: needs_certificate,
-        today: TimeZone::UTC.to_datetime(Timestamp::now()).date(),
-    };
-    let traits = MechanismTraits {
-        binds_channel: mechanism.binds_channel(),
-        needs_certificate,
-        guessable: mechanism.properties().needs.is_guessable(),
-        layer_bits: 0,
-    };
-    offered(traits, rule.map(|(_, rule)| rule), &facts, least).map_err(|withheld| withheld.to_string())
+}
+
+/// Whether a mechanism is open there, or why it is not.
+pub(super) fn opened(
+    offer: &Offer<'_>,
+    listener: &ListenerConfig,
+    mechanism: Mechanism,
+) -> Result<(), String> {
+    if listener.settings.auth == AuthRule::Off {
+        return Err("nobody logs in there".to_owned());
+    }
+    offer.open(mechanism).map_err(|reason| reason.to_string())
 }
 
 /// Whether the login may act as somebody, and whose account that is.
@@ -287,39 +309,42 @@ fn act(config: &Config, identity: &Identity, authzid: &str) -> (Line, Option<Str
     }
 }
 
-fn senders(config: &Config, identity: &Identity, args: &ExplainArgs) -> Vec<Line> {
-    let rules = &config.receive.identity;
-    let targets = |address: &Mailbox| alias_targets(address, &config.aliases, &config.receive);
-    let line = |question: String, verdict: Result<Basis<'_>, SenderRefusal>| match verdict {
-        Ok(basis) => Line {
-            question,
-            allowed: true,
-            rule: basis.rule(),
-            reason: basis.to_string(),
-        },
-        Err(refusal) => Line {
-            question,
-            allowed: false,
-            rule: refusal.rule(),
-            reason: refusal.to_string(),
-        },
+fn senders(config: &Config, identity: &Identity, trusted: bool, args: &ExplainArgs) -> Vec<Line> {
+    // Only relaying asks for the listener.
+    let listener = ListenerSettings::new("", Role::Submission);
+    let judge = Judge {
+        settings: &config.receive,
+        listener: &listener,
+        peer: args.peer,
+        certificate: None,
+        identity: Some(identity),
+        trusted,
+    };
+    let aliases = &config.aliases;
+    let line = |question: String, verdict: &dyn Verdict| Line {
+        question,
+        allowed: verdict.rule().says() == Says::Yes,
+        rule: verdict.rule(),
+        reason: verdict.reason().to_string(),
     };
     let mut lines = Vec::new();
-    if let Some(sender) = &args.sender {
-        let verdict = identity::send_as(identity, sender, rules, &targets);
-        lines.push(line(format!("MAIL FROM:{sender}"), verdict));
+    if let Some(verdict) = args
+        .sender
+        .as_ref()
+        .and_then(|sender| judge.sender(sender, aliases))
+    {
+        let sender = args.sender.as_ref().unwrap_or(&ReversePath::Null);
+        lines.push(line(format!("MAIL FROM:{sender}"), either(&verdict)));
     }
     if let Some(submitter) = &args.submitter {
-        let covered = identity::covers(identity, submitter, rules, &targets);
-        let verdict = match rules.senders {
-            SenderRule::Any => Ok(Basis::Any),
-            SenderRule::Own => covered.ok_or(SenderRefusal::Envelope),
-        };
-        let mut answer = line(format!("AUTH={submitter}"), verdict);
-        if !answer.allowed {
-            answer.rule = Rule::SenderSubmitter;
+        let question = format!("AUTH={submitter}");
+        match judge.submitter(&submitter.to_string(), aliases) {
+            Ok(()) => lines.push(line(question, either(&judge.names(submitter, aliases)))),
+            Err(refusal) => lines.push(Line {
+                allowed: false,
+                ..line(question, &refusal)
+            }),
         }
-        lines.push(answer);
     }
     if !args.from.is_empty() || !args.header_sender.is_empty() {
         let claims = Claims {
@@ -330,12 +355,19 @@ fn senders(config: &Config, identity: &Identity, args: &ExplainArgs) -> Vec<Line
         let fields = args.from.iter().map(|value| format!("From: {value}"));
         let senders = args.header_sender.iter().map(|value| format!("Sender: {value}"));
         let question = fields.chain(senders).collect::<Vec<_>>().join(", ");
-        lines.push(line(
-            question,
-            identity::write_as(identity, &claims, rules, &targets),
-        ));
+        if let Some(verdict) = judge.author(Ground::Here, &claims, aliases) {
+            lines.push(line(question, either(&verdict)));
+        }
     }
     lines
+}
+
+/// The yes or the no.
+pub(super) fn either<'v>(verdict: &'v Result<Basis<'_>, SenderRefusal>) -> &'v dyn Verdict {
+    match verdict {
+        Ok(basis) => basis,
+        Err(refusal) => refusal,
+    }
 }
 
 fn show(explanation: &Explanation) -> Result<(), Failure> {

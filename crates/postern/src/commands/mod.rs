@@ -9,6 +9,7 @@ pub(crate) mod check;
 mod check_access;
 pub(crate) mod config;
 pub(crate) mod directories;
+pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod login;
 pub(crate) mod pam_helper;

@@ -10,6 +10,7 @@ pub(crate) mod file;
 mod include;
 pub(crate) mod kinds;
 pub(crate) mod manual;
+pub(crate) mod place;
 pub(crate) mod problem;
 pub(crate) mod read;
 pub(crate) mod reference;

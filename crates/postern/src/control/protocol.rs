@@ -128,8 +128,10 @@ pub(crate) enum Reply {
 /// One message in a listing.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct MessageLine {
+    #[serde(rename = "queue")]
     pub(crate) id: String,
     /// Empty for `<>`.
+    #[serde(rename = "from")]
     pub(crate) sender: String,
     pub(crate) received_at: Timestamp,
     /// Octets.
@@ -191,6 +193,7 @@ pub(crate) struct MessageView {
 /// One recipient of a message.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct RecipientView {
+    #[serde(rename = "to")]
     pub(crate) address: String,
     /// `fresh`, `queued`, `held`, or the outcome: `delivered`, `bounced`, `expired`, `removed`.
     pub(crate) state: String,
@@ -224,8 +227,10 @@ pub(crate) struct Status {
 /// A message in what was put aside.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct RecoveredLine {
+    #[serde(rename = "queue")]
     pub(crate) id: String,
     /// Empty for `<>`, and where it cannot be read.
+    #[serde(rename = "from")]
     pub(crate) sender: String,
     /// Those without an outcome.
     pub(crate) recipients: Vec<String>,

@@ -1,5 +1,6 @@
 //! The side of the server.
 
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use nix::unistd::{Uid, geteuid};
 use postern_directory::{Directories, DirectoryStatus};
+use postern_events::{BarsLifted, Observers, notice, shown};
 use postern_net::listen;
 use postern_oauth::verify::{ProviderHealth, Verifier};
 use postern_spool::{Spool, SpoolState};
@@ -18,7 +20,6 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use super::protocol::{
     BarLine, Changed, DirectoryLine, LINE_MAX, Operation, ProviderLine, Reply, Request, SOCKET, Status,
@@ -56,6 +57,8 @@ pub(crate) struct Deps {
     pub(crate) shown: Arc<ArcSwap<Shown>>,
     /// Reloads are done one after the other, by the task that also listens to signals.
     pub(crate) reload: mpsc::Sender<ReloadWish>,
+    /// Who is told what administrators do.
+    pub(crate) observers: Observers,
 }
 
 /// The socket, removed when dropped.
@@ -86,7 +89,9 @@ impl ControlSocket {
 
     /// Answers until `shutdown`.
     pub(crate) async fn serve(self, deps: Deps, shutdown: CancellationToken) {
-        let told = |error| warn!(target: "postern::control", %error, "control");
+        let told = |error: io::Error| {
+            notice!(deps.observers, Control Warning "control", Error = shown(&error));
+        };
         let work = |(stream, _)| {
             let deps = deps.clone();
             async move {
@@ -109,7 +114,7 @@ async fn converse(stream: UnixStream, deps: &Deps) -> io::Result<()> {
     let uid = Uid::from_raw(stream.peer_cred()?.uid());
     let (read, mut write) = stream.into_split();
     if !uid.is_root() && uid != geteuid() {
-        warn!(target: "postern::control", uid = uid.as_raw(), "refused");
+        notice!(deps.observers, Control Warning "refused", Uid = uid.as_raw());
         return send(
             &mut write,
             &Reply::Failed("only root and the user of the server may do this".into()),
@@ -159,15 +164,19 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
         Request::Bars => bars(deps),
         Request::Unbar { login, network } => {
             let lifted = deps.receiver.unbar(network, login.as_deref());
-            let network = network.map(tracing::field::display);
-            info!(target: "postern::control", by, login, network, lifted, "bars lifted");
+            deps.observers.tell(BarsLifted {
+                by,
+                login: login.as_deref(),
+                network: network.as_ref().map(|network| network as &dyn Display),
+                lifted,
+            });
             value(&Changed {
                 changed: lifted as u64,
             })
         }
         Request::Sessions(which) => value_or(sessions::list(which, &deps.receiver)),
-        Request::EndSessions(which) => value_or(sessions::end(which, by, &deps.receiver)),
-        Request::RecheckLogins => value(&sessions::recheck(by, &deps.receiver).await),
+        Request::EndSessions(which) => value_or(sessions::end(which, by, &deps.receiver, &deps.observers)),
+        Request::RecheckLogins => value(&sessions::recheck(by, &deps.receiver, &deps.observers).await),
         Request::SaveLogins => match usage::save(&deps.receiver, &deps.state_dir).await {
             Ok(()) => Reply::Done(serde_json::Value::Null),
             Err(error) => Reply::Failed(format!("cannot write the counts of logins: {error}")),

@@ -1,10 +1,12 @@
 //! Open sessions for administrators.
 
+use std::fmt::Display;
+
 use ipnet::IpNet;
 use jiff::Timestamp;
+use postern_events::{Observers, SessionsEnded, Word};
 use postern_receive::{Receiver, SessionFilter, SessionInfo};
 use serde::{Deserialize, Serialize};
-use tracing::info;
 
 use super::protocol::Changed;
 
@@ -67,28 +69,39 @@ pub(super) fn list(which: WhichSessions, receiver: &Receiver) -> Result<Vec<Sess
 /// # Errors
 ///
 /// A network that is none.
-pub(super) fn end(which: WhichSessions, by: &str, receiver: &Receiver) -> Result<Changed, String> {
+pub(super) fn end(
+    which: WhichSessions,
+    by: &str,
+    receiver: &Receiver,
+    observers: &Observers,
+) -> Result<Changed, String> {
     let filter = filter(which)?;
     let ended = receiver.end_sessions(&filter, by);
-    info!(
-        target: "postern::control",
+    observers.tell(SessionsEnded {
         by,
-        login = filter.login,
-        network = filter.network.map(tracing::field::display),
-        on = filter.listener,
+        login: filter.login.as_deref(),
+        network: filter.network.as_ref().map(|network| network as &dyn Display),
+        listener: filter.listener.as_deref(),
         ended,
-        "sessions ended"
-    );
+        word: Word("sessions ended"),
+    });
     Ok(Changed {
         changed: ended as u64,
     })
 }
 
 /// Ends the sessions whose login holds no more.
-pub(super) async fn recheck(by: &str, receiver: &Receiver) -> Changed {
+pub(super) async fn recheck(by: &str, receiver: &Receiver, observers: &Observers) -> Changed {
     let ended = receiver.recheck_logins().await;
     if ended > 0 {
-        info!(target: "postern::control", by, ended, "sessions ended whose login holds no more");
+        observers.tell(SessionsEnded {
+            by,
+            login: None,
+            network: None,
+            listener: None,
+            ended,
+            word: Word("sessions ended whose login holds no more"),
+        });
     }
     Changed {
         changed: ended as u64,

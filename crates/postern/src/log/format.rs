@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
+use postern_events::{Event as Fact, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
@@ -15,76 +16,190 @@ use crate::visible::is_hidden;
 /// Longest value in a line, in octets of the escaped form; the rest is cut and marked with `…`.
 const VALUE_MAX: usize = 2_048;
 
-/// Appends `2026-11-22T09:30:20.123Z accepted session=… from=<…>` and a line feed.
-///
-/// Warnings and errors have `level=` behind the word, events of libraries `target=`.
-pub(super) fn readable(event: &Event<'_>, now: Timestamp, line: &mut Vec<u8>) {
-    timestamp(now, line);
-    line.push(b' ');
-    let word_at = line.len();
-    let metadata = event.metadata();
-    match *metadata.level() {
-        Level::INFO => {}
-        level => line.extend_from_slice(format!(" level={}", level_word(level)).as_bytes()),
-    }
-    if !metadata.target().starts_with("postern") {
-        line.extend_from_slice(b" target=");
-        line.extend_from_slice(metadata.target().as_bytes());
-    }
-    let mut visitor = Readable {
-        line,
-        word: Vec::new(),
-    };
-    event.record(&mut visitor);
-    let word = visitor.word;
-    line.splice(word_at..word_at, word);
-    line.push(b'\n');
+/// How a line looks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Look {
+    /// A JSON object in place of the readable form.
+    pub(super) json: bool,
+    /// For the journal: its priority in front, as `sd-daemon(3)` has it, and no time in the readable form, since it has its own.
+    pub(super) journal: bool,
 }
 
-/// Appends the event as a JSON object and a line feed.
-pub(super) fn json(event: &Event<'_>, now: Timestamp, line: &mut Vec<u8>) {
-    line.extend_from_slice(b"{\"time\":\"");
-    timestamp(now, line);
+impl Look {
+    /// What stands before the words.
+    fn begin(self, level: Level, now: Timestamp, line: &mut Vec<u8>) {
+        if self.journal {
+            line.extend_from_slice(priority(level));
+        }
+        if self.json {
+            line.extend_from_slice(b"{\"time\":\"");
+            timestamp(now, line);
+            line.extend_from_slice(b"\",\"level\":\"");
+            line.extend_from_slice(level_word(level).as_bytes());
+            line.extend_from_slice(b"\",\"target\":\"");
+        } else if !self.journal {
+            timestamp(now, line);
+            line.push(b' ');
+        }
+    }
+
+    fn end(self, line: &mut Vec<u8>) {
+        line.extend_from_slice(if self.json { b"}\n" } else { b"\n" });
+    }
+}
+
+/// The level of an event, as `tracing` has it.
+pub(super) fn level_of(fact: &Fact<'_>) -> Level {
+    match fact.level() {
+        postern_events::Level::Error => Level::ERROR,
+        postern_events::Level::Warning => Level::WARN,
+        postern_events::Level::Info => Level::INFO,
+        postern_events::Level::Debug => Level::DEBUG,
+    }
+}
+
+/// Appends an event: `2026-11-22T09:30:20.123Z accepted session=… from=<…>` and a line feed, or the same as a JSON object.
+pub(super) fn fact(fact: &Fact<'_>, look: Look, now: Timestamp, line: &mut Vec<u8>) {
+    let level = level_of(fact);
+    look.begin(level, now, line);
+    if look.json {
+        line.extend_from_slice(fact.area().target().as_bytes());
+        line.extend_from_slice(b"\",\"message\":\"");
+        json_escape(fact.word(), line);
+        line.push(b'"');
+        fact.fields(&mut |key, value| json_field(key.name(), value, line));
+    } else {
+        escape(fact.word(), line);
+        append_level(level, line);
+        fact.fields(&mut |key, value| readable_field(key.name(), value, line));
+    }
+    look.end(line);
+}
+
+/// Appends what a library or a part of the program says in detail.
+///
+/// Warnings and errors have `level=` behind the word, events of libraries `target=`.
+pub(super) fn detail(event: &Event<'_>, look: Look, now: Timestamp, line: &mut Vec<u8>) {
     let metadata = event.metadata();
-    line.extend_from_slice(b"\",\"level\":\"");
-    line.extend_from_slice(level_word(*metadata.level()).as_bytes());
-    line.extend_from_slice(b"\",\"target\":\"");
-    line.extend_from_slice(metadata.target().as_bytes());
-    line.push(b'"');
-    event.record(&mut Json { line });
-    line.extend_from_slice(b"}\n");
+    look.begin(*metadata.level(), now, line);
+    if look.json {
+        line.extend_from_slice(metadata.target().as_bytes());
+        line.push(b'"');
+        event.record(&mut Json { line });
+    } else {
+        let word_at = line.len();
+        append_level(*metadata.level(), line);
+        if !metadata.target().starts_with("postern") {
+            line.extend_from_slice(b" target=");
+            line.extend_from_slice(metadata.target().as_bytes());
+        }
+        let mut visitor = Readable {
+            line,
+            word: Vec::new(),
+        };
+        event.record(&mut visitor);
+        let word = visitor.word;
+        line.splice(word_at..word_at, word);
+    }
+    look.end(line);
 }
 
 /// Appends a line of the log about itself, `now word level=warning name=value`, or the same as JSON.
 pub(super) fn own(
-    as_json: bool,
+    look: Look,
     now: Timestamp,
     level: Level,
     word: &str,
     fields: &[(&str, String)],
     line: &mut Vec<u8>,
 ) {
-    if as_json {
-        line.extend_from_slice(b"{\"time\":\"");
-        timestamp(now, line);
-        let level = level_word(level);
-        let head = format!("\",\"level\":\"{level}\",\"target\":\"postern::log\",\"message\":\"{word}\"");
-        line.extend_from_slice(head.as_bytes());
-        for (name, value) in fields {
-            line.extend_from_slice(format!(",\"{name}\":\"").as_bytes());
-            json_escape(value, line);
-            line.push(b'"');
+    look.begin(level, now, line);
+    if look.json {
+        line.extend_from_slice(format!("postern::log\",\"message\":\"{word}\"").as_bytes());
+    } else {
+        line.extend_from_slice(word.as_bytes());
+        append_level(level, line);
+    }
+    for (name, value) in fields {
+        if look.json {
+            json_field(name, Value::Text(value), line);
+        } else {
+            readable_field(name, Value::Text(value), line);
         }
-        line.extend_from_slice(b"}\n");
+    }
+    look.end(line);
+}
+
+/// Says the level where it is not that of every day.
+fn append_level(level: Level, line: &mut Vec<u8>) {
+    if level != Level::INFO {
+        line.extend_from_slice(b" level=");
+        line.extend_from_slice(level_word(level).as_bytes());
+    }
+}
+
+/// The priority that the journal reads at the start of a line (`sd-daemon(3)`, `syslog(3)`).
+fn priority(level: Level) -> &'static [u8] {
+    match level {
+        Level::ERROR => b"<3>",
+        Level::WARN => b"<4>",
+        Level::INFO => b"<6>",
+        Level::DEBUG | Level::TRACE => b"<7>",
+    }
+}
+
+/// Appends ` name=value`, unless there is none or it is empty.
+fn readable_field(name: &str, value: Value<'_>, line: &mut Vec<u8>) {
+    let begin = |line: &mut Vec<u8>| {
+        line.push(b' ');
+        line.extend_from_slice(name.as_bytes());
+        line.push(b'=');
+    };
+    let text = |text: &str, line: &mut Vec<u8>| {
+        if !text.is_empty() {
+            begin(line);
+            readable_value(text, line);
+        }
+    };
+    match value {
+        Value::Absent => {}
+        Value::Text(value) => text(value, line),
+        Value::Rule(rule) => text(rule.name(), line),
+        Value::Shown(value) => with_text(format_args!("{value}"), |value| text(value, line)),
+        Value::Address(value) => with_text(format_args!("{value}"), |value| text(value, line)),
+        Value::Number(value) => {
+            begin(line);
+            number(value, line);
+        }
+        Value::Flag(value) => {
+            begin(line);
+            line.extend_from_slice(if value { b"yes" } else { b"no" });
+        }
+    }
+}
+
+/// Appends `,"name":value`, unless there is none.
+fn json_field(name: &str, value: Value<'_>, line: &mut Vec<u8>) {
+    if matches!(value, Value::Absent) {
         return;
     }
-    timestamp(now, line);
-    line.extend_from_slice(format!(" {word} level={}", level_word(level)).as_bytes());
-    for (name, value) in fields {
-        line.extend_from_slice(format!(" {name}=").as_bytes());
-        readable_value(value, line);
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(name.as_bytes());
+    line.extend_from_slice(b"\":");
+    let text = |text: &str, line: &mut Vec<u8>| {
+        line.push(b'"');
+        json_escape(text, line);
+        line.push(b'"');
+    };
+    match value {
+        Value::Absent => {}
+        Value::Text(value) => text(value, line),
+        Value::Rule(rule) => text(rule.name(), line),
+        Value::Shown(value) => with_text(format_args!("{value}"), |value| text(value, line)),
+        Value::Address(value) => with_text(format_args!("{value}"), |value| text(value, line)),
+        Value::Number(value) => number(value, line),
+        Value::Flag(value) => line.extend_from_slice(if value { b"true" } else { b"false" }),
     }
-    line.push(b'\n');
 }
 
 fn level_word(level: Level) -> &'static str {
@@ -172,7 +287,7 @@ impl Visit for Readable<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        with_text(value, |text| self.text(field, text));
+        with_text(format_args!("{value:?}"), |text| self.text(field, text));
     }
 }
 
@@ -219,23 +334,23 @@ impl Visit for Json<'_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        with_text(value, |text| self.text(field, text));
+        with_text(format_args!("{value:?}"), |text| self.text(field, text));
     }
 }
 
 /// Formats into a text that the thread keeps, and hands it on.
-fn with_text(value: &dyn fmt::Debug, then: impl FnOnce(&str)) {
+fn with_text(value: fmt::Arguments<'_>, then: impl FnOnce(&str)) {
     thread_local! {
         static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
     }
     TEXT.with(|text| match text.try_borrow_mut() {
         Ok(mut text) => {
             text.clear();
-            let _ = write!(text, "{value:?}");
+            let _ = text.write_fmt(value);
             then(&text);
         }
         // A value whose formatting logs by itself.
-        Err(_) => then(&format!("{value:?}")),
+        Err(_) => then(&value.to_string()),
     });
 }
 
@@ -337,6 +452,40 @@ mod tests {
         let long = "x".repeat(10_000);
         assert_eq!(escaped(&long, escape).len(), VALUE_MAX + "…".len());
         assert_eq!(escaped(&long, json_escape).len(), VALUE_MAX + "…".len());
+    }
+
+    #[test]
+    fn the_same_event_in_all_forms() {
+        let event = Fact::from(postern_events::SourceDown {
+            directory: "ldap \"a\"",
+            reason: "no\nroute",
+        });
+        let now: Timestamp = "2026-11-22T09:30:20.123Z".parse().unwrap();
+        let line = |json, journal| {
+            let mut line = Vec::new();
+            fact(&event, Look { json, journal }, now, &mut line);
+            String::from_utf8(line).unwrap()
+        };
+        let fields = r#"directory fails level=warning directory="ldap \"a\"" reason="no\nroute""#;
+        assert_eq!(line(false, false), format!("2026-11-22T09:30:20.123Z {fields}\n"));
+        assert_eq!(
+            line(false, true),
+            format!("<4>{fields}\n"),
+            "the journal has the time"
+        );
+        let object: serde_json::Value = serde_json::from_str(&line(true, false)).unwrap();
+        assert_eq!(
+            object,
+            serde_json::json!({
+                "time": "2026-11-22T09:30:20.123Z",
+                "level": "warning",
+                "target": "postern::directory",
+                "message": "directory fails",
+                "directory": "ldap \"a\"",
+                "reason": "no\nroute",
+            })
+        );
+        assert!(line(true, true).starts_with("<4>{\"time\":"));
     }
 
     #[test]

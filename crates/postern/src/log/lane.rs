@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use postern_events::{Event as Fact, Key, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata};
 
@@ -48,6 +49,24 @@ impl About {
             about
                 .rule
                 .push_str(event.metadata().target().trim_start_matches("postern::"));
+        }
+        about
+    }
+}
+
+impl About {
+    /// The same of an event.
+    pub(super) fn of_fact(fact: &Fact<'_>) -> Self {
+        let mut about = Self::default();
+        fact.fields(&mut |key, value| match (key, value) {
+            (Key::Peer, Value::Address(peer)) => about.peer = Some(peer),
+            (Key::Rule, Value::Rule(rule)) => rule.name().clone_into(&mut about.rule),
+            _ => {}
+        });
+        if about.rule.is_empty() {
+            about
+                .rule
+                .push_str(fact.area().target().trim_start_matches("postern::"));
         }
         about
     }

@@ -9,23 +9,28 @@
 
 mod format;
 mod lane;
+mod observer;
 pub(crate) mod reference;
 mod sink;
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use postern_events::Observer;
 use postern_policy::noise::Noise;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
+use self::format::Look;
 use self::lane::{About, Kind};
+use self::observer::LogObserver;
 use self::sink::{Dropped, Lane, Sink};
 
 /// How a line looks.
@@ -46,6 +51,24 @@ pub(crate) enum Target {
     Stdout,
     /// Appended to a file; opened again at every reload, so that it can be rotated.
     File(PathBuf),
+}
+
+impl Target {
+    /// Whether what is written there goes to the journal of systemd, which says so by `$JOURNAL_STREAM`: device and inode of the
+    /// stream (`systemd.exec(5)`).
+    fn is_journal(&self) -> bool {
+        let stream = match self {
+            Self::Stderr => "/proc/self/fd/2",
+            Self::Stdout => "/proc/self/fd/1",
+            Self::File(_) => return false,
+        };
+        std::env::var("JOURNAL_STREAM").is_ok_and(|named| is_stream(&named, Path::new(stream)))
+    }
+}
+
+/// Whether a file is the one that `DEVICE:INODE` names.
+fn is_stream(named: &str, file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|found| named == format!("{}:{}", found.dev(), found.ino()))
 }
 
 /// What is logged, how, and where to.
@@ -72,6 +95,8 @@ struct Shared {
 /// What the writer's own lines need, too.
 struct Style {
     json: AtomicBool,
+    /// Whether lines go to the journal.
+    journal: AtomicBool,
     noise: Mutex<Noise>,
 }
 
@@ -84,6 +109,7 @@ impl Log {
     pub(crate) fn start(settings: &LogSettings) -> std::io::Result<Self> {
         let style = Arc::new(Style {
             json: AtomicBool::new(settings.format == Format::Json),
+            journal: AtomicBool::new(settings.target.is_journal()),
             noise: Mutex::new(Noise::new(settings.refusals_per_second, Instant::now())),
         });
         let theirs = Arc::clone(&style);
@@ -101,6 +127,13 @@ impl Log {
         Ok(Self { shared })
     }
 
+    /// The log as one who is told of events.
+    pub(crate) fn observer(&self) -> Box<dyn Observer> {
+        Box::new(LogObserver {
+            shared: Arc::clone(&self.shared),
+        })
+    }
+
     /// Takes other settings, and opens the file anew.
     ///
     /// # Errors
@@ -112,6 +145,9 @@ impl Log {
         style
             .json
             .store(settings.format == Format::Json, Ordering::Relaxed);
+        style
+            .journal
+            .store(settings.target.is_journal(), Ordering::Relaxed);
         style
             .noise
             .lock()
@@ -136,7 +172,7 @@ impl Drop for Log {
 impl Style {
     /// What the log has to say of itself: lines that were dropped, and from time to time those for which there was no budget.
     fn own_lines(&self, dropped: Dropped, tell: bool, lines: &mut Vec<u8>) {
-        let json = self.json.load(Ordering::Relaxed);
+        let look = self.look();
         let now = jiff::Timestamp::now();
         for (lost, level, what) in [
             (dropped.matters, Level::ERROR, "all"),
@@ -144,7 +180,7 @@ impl Style {
         ] {
             if lost > 0 {
                 let fields = [("lines", lost.to_string()), ("of", what.to_owned())];
-                format::own(json, now, level, "lost", &fields, lines);
+                format::own(look, now, level, "lost", &fields, lines);
             }
         }
         if !tell {
@@ -157,7 +193,14 @@ impl Style {
                 ("suppressed", summary.tally.total().to_string()),
                 ("rules", summary.tally.to_string()),
             ];
-            format::own(json, now, Level::WARN, "suppressed", &fields, lines);
+            format::own(look, now, Level::WARN, "suppressed", &fields, lines);
+        }
+    }
+
+    fn look(&self) -> Look {
+        Look {
+            json: self.json.load(Ordering::Relaxed),
+            journal: self.journal.load(Ordering::Relaxed),
         }
     }
 
@@ -220,11 +263,7 @@ impl<S: Subscriber> Layer<S> for LineLayer {
         LINE.with_borrow_mut(|line| {
             line.clear();
             let now = jiff::Timestamp::now();
-            if style.json.load(Ordering::Relaxed) {
-                format::json(event, now, line);
-            } else {
-                format::readable(event, now, line);
-            }
+            format::detail(event, style.look(), now, line);
             self.shared.sink.push(line, lane);
         });
     }
@@ -238,5 +277,26 @@ fn rank(level: Level) -> u8 {
         Level::INFO => 3,
         Level::DEBUG => 4,
         Level::TRACE => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_is_told_from_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let found = file.as_file().metadata().unwrap();
+        let named = format!("{}:{}", found.dev(), found.ino());
+        assert!(is_stream(&named, file.path()));
+        for (shows, named) in [
+            ("nothing", ""),
+            ("another file", "1:1"),
+            ("half of it", &named[1..]),
+        ] {
+            assert!(!is_stream(named, file.path()), "{shows}");
+        }
+        assert!(!is_stream(&named, Path::new("/proc/self/fd/none")));
     }
 }

@@ -1,29 +1,81 @@
-//! `docs/log.md`, and the tables of rules in other documents, made from the rules themselves.
+//! `docs/log.md`, and the tables of rules and events in other documents, made from the code itself.
 
 use std::fmt::Write as _;
 
+use postern_events::{CONTRACT, EVENTS, EventInfo, Key, Lane, Level, NEWS};
 use postern_policy::rule::{Rule, Says};
 
 const HEAD: &str = "\
 <!-- Made by `postern log-reference` from the code; a test compares both. -->
 
-# Rules
+# Events, fields and rules
 
-Every decision has a rule with a name. The log gives it as `rule`, and so do `--json` and what `explain` says. A name that was given once is not given
-another meaning.
+What the log says, as a contract for people and programs. In the readable form an event is a line of time, words and `name=value`; with
+`format = \"json\"` in `[log]` it is an object with `time`, `level`, `target`, `message` for the words, and the fields. Under systemd's
+journal the readable form leaves the time to the journal, and each line has its priority. A field without a value is left out.
+
+A new event, field or rule does not change the version of the contract. A name that is taken away, or that means something else, does.
 ";
 
 /// The document.
 pub(crate) fn markdown() -> String {
     let mut out = HEAD.to_owned();
+    let _ = write!(out, "\nThis is version {CONTRACT}.\n\n## Events\n\n{}", events());
+    out.push_str(
+        "\nBeside these there is rarer news about disks, files and servers, with the same fields.\n",
+    );
+    let _ = write!(out, "\n## Fields\n\n{}", fields());
+    out.push_str(
+        "\n## Rules\n\nEvery decision has a rule with a name. The log gives it as `rule`, and so do `--json` and what `explain` says.\n",
+    );
     for (title, says) in [
         ("What lets something happen", Says::Yes),
         ("What refuses", Says::No),
         ("What is noted and refuses nothing", Says::Note),
     ] {
         let rules = Rule::ALL.iter().filter(|rule| rule.says() == says);
-        let _ = write!(out, "\n## {title}\n\n");
+        let _ = write!(out, "\n### {title}\n\n");
         out.push_str(&table("what to do", rules));
+    }
+    out
+}
+
+/// The table of events.
+fn events() -> String {
+    let mut out = String::from("| event | means | level | fields |\n| --- | --- | --- | --- |\n");
+    for EventInfo {
+        words,
+        level,
+        lane,
+        meaning,
+        keys,
+        ..
+    } in EVENTS.iter().chain(NEWS)
+    {
+        let list = |names: Vec<String>| names.join(", ");
+        let level = match level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        };
+        let gives_way = if *lane == Lane::Strangers {
+            ", has a budget"
+        } else {
+            ""
+        };
+        let words = list(words.iter().map(|word| format!("`{word}`")).collect());
+        let keys = list(keys.iter().map(|key| format!("`{key}`")).collect());
+        let _ = writeln!(out, "| {words} | {meaning} | {level}{gives_way} | {keys} |");
+    }
+    out
+}
+
+/// The dictionary.
+fn fields() -> String {
+    let mut out = String::from("| field | holds | means |\n| --- | --- | --- |\n");
+    for key in Key::ALL {
+        let _ = writeln!(out, "| `{key}` | {} | {} |", key.kind(), key.meaning());
     }
     out
 }
@@ -38,7 +90,7 @@ fn table<'a>(remedy: &str, rules: impl Iterator<Item = &'a Rule>) -> String {
 }
 
 /// The table that a document has under this name: `yes relay. local.` for the rules of these beginnings that say yes, `no` for all
-/// that refuse or note.
+/// that refuse or note, `events` for the events.
 fn named(name: &str) -> Option<String> {
     let mut words = name.split(' ');
     let table = match words.next()? {
@@ -126,6 +178,171 @@ mod tests {
         ] {
             assert_eq!(with_tables(broken), broken);
         }
+    }
+
+    /// The names of fields in the calls of `tracing` from `info` upwards, as they stand in a source text.
+    fn fields_of_calls(source: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        for level in ["info!(", "warn!(", "error!("] {
+            for call in source.split(level).skip(1) {
+                let mut depth = 0_usize;
+                let mut quoted = false;
+                let mut part = String::new();
+                let mut parts = Vec::new();
+                for c in call.chars() {
+                    match c {
+                        '"' => quoted = !quoted,
+                        '(' | '[' | '{' if !quoted => depth += 1,
+                        ')' if !quoted && depth == 0 => break,
+                        ')' | ']' | '}' if !quoted => depth -= 1,
+                        ',' if !quoted && depth == 0 => {
+                            parts.push(std::mem::take(&mut part));
+                            continue;
+                        }
+                        _ => {}
+                    }
+                    part.push(c);
+                }
+                parts.push(part);
+                let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+                let named = |part: &String| {
+                    let part = part.trim();
+                    let name = part.split_once(" = ").map_or(part, |(name, _)| name);
+                    let name = name
+                        .trim_start_matches('%')
+                        .rsplit('.')
+                        .next()
+                        .unwrap_or_default();
+                    let fits = !name.is_empty() && name.chars().all(is_name) && !part.starts_with("target:");
+                    fits.then(|| name.to_owned())
+                };
+                found.extend(parts.iter().filter_map(named));
+            }
+        }
+        found
+    }
+
+    fn sources(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                found.push(path);
+            }
+        }
+    }
+
+    /// The texts of all sources, with their paths.
+    fn all_sources() -> Vec<(std::path::PathBuf, String)> {
+        let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut files = Vec::new();
+        for one in std::fs::read_dir(crates).unwrap().flatten() {
+            let source = one.path().join("src");
+            if source.is_dir() {
+                sources(&source, &mut files);
+            }
+        }
+        assert!(files.len() > 100, "the sources are there");
+        let text = |path: std::path::PathBuf| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            (path, text)
+        };
+        files.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn news_in_the_document_is_told_by_somebody() {
+        let texts = all_sources();
+        for word in NEWS.iter().flat_map(|news| news.words) {
+            let quoted = format!("\"{word}\"");
+            let tells = |(path, text): &(std::path::PathBuf, String)| {
+                !path.ends_with("events/src/event.rs") && text.contains(&quoted)
+            };
+            assert!(texts.iter().any(tells), "nobody says {word:?}");
+        }
+    }
+
+    /// The names under which the structs of a source are serialized.
+    fn serialized(source: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut renamed = None;
+        let mut inside = false;
+        for line in source.lines() {
+            match line {
+                line if line.starts_with("pub(crate) struct ") => inside = true,
+                "}" => inside = false,
+                _ => {}
+            }
+            if let Some(name) = line.trim().strip_prefix("#[serde(rename = \"") {
+                renamed = name.split('"').next().map(str::to_owned);
+            }
+            if line.contains("#[serde(flatten)]") {
+                renamed = Some(String::new());
+            }
+            if let (true, Some(field)) = (inside, line.strip_prefix("    pub(crate) ")) {
+                let name = field.split(':').next().unwrap_or_default();
+                found.push(renamed.take().unwrap_or_else(|| name.to_owned()));
+            }
+        }
+        found.retain(|name| !name.is_empty());
+        found
+    }
+
+    #[test]
+    fn what_listings_say_is_in_the_dictionary() {
+        let source = include_str!("../control/protocol.rs");
+        // What is asked for is not what is said.
+        let questions = source.split("pub(crate) struct Which").nth(1).unwrap();
+        let answers = questions.split_once("\n}\n").unwrap().1;
+        let sessions = include_str!("../control/sessions.rs");
+        let lines = sessions.split("pub(crate) struct SessionLine").nth(1).unwrap();
+        let lines = format!(
+            "pub(crate) struct SessionLine{}",
+            lines.split("\n}\n").next().unwrap()
+        );
+        let names = [serialized(answers), serialized(&lines)].concat();
+        assert!(
+            names.contains(&"queue".to_owned()) && names.contains(&"from".to_owned()),
+            "{names:?}"
+        );
+        let unknown: Vec<&String> = names
+            .iter()
+            .filter(|name| Key::from_name(name).is_none())
+            .collect();
+        assert!(
+            unknown.is_empty(),
+            "not in the dictionary of crates/events/src/key.rs: {unknown:?}"
+        );
+        for (known, other) in [("queue", "id"), ("from", "sender"), ("to", "address")] {
+            let lines = source.split("pub(crate) struct MessageLine").nth(1).unwrap();
+            let lines = lines.split("pub(crate) struct RecipientView").next().unwrap();
+            let names = serialized(&format!("pub(crate) struct MessageLine{lines}"));
+            assert!(!names.contains(&other.to_owned()), "{known} has one name");
+        }
+    }
+
+    #[test]
+    fn all_fields_are_in_the_dictionary() {
+        let example =
+            r#"info!(target: "postern::x", queue = %id, relay = %a.b, failures, %error, "said ({x}, y)");"#;
+        assert_eq!(fields_of_calls(example), ["queue", "relay", "failures", "error"]);
+        let mut unknown = Vec::new();
+        for (file, text) in all_sources() {
+            if file.ends_with("log/reference.rs") {
+                continue;
+            }
+            let names = fields_of_calls(&text).into_iter();
+            unknown.extend(
+                names
+                    .filter(|name| Key::from_name(name).is_none())
+                    .map(|name| format!("{}: {name}", file.display())),
+            );
+        }
+        assert!(
+            unknown.is_empty(),
+            "not in the dictionary of crates/events/src/key.rs: {unknown:#?}"
+        );
     }
 
     fn names(keys: &[KeyInfo], before: &str, found: &mut Vec<String>) {

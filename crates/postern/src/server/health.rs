@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use postern_directory::{Directories, Environment, FindServers, FoundServers, ServiceRecord};
+use postern_events::Observers;
 use postern_net::resolver::Resolver;
 use postern_sasl::DecoySecret;
 use tokio_util::sync::CancellationToken;
@@ -35,8 +36,10 @@ pub(super) fn environment(
     resolver: &Resolver,
     decoy: &DecoySecret,
     check_after: Option<Duration>,
+    observers: &Observers,
 ) -> Environment {
     Environment {
+        observers: observers.clone(),
         find_servers: Some(Arc::new(Services(resolver.clone()))),
         decoy: Some(decoy.clone()),
         check_after,

@@ -4,11 +4,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use postern_events::{Observers, notice, shown};
 use postern_net::listen::{ListenError, open};
 use postern_receive::{ListenerSettings, Receiver};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
 
 use super::watch::Watch;
 use crate::config::checked::ListenerConfig;
@@ -57,17 +57,24 @@ pub(super) struct Listeners {
     running: Vec<Running>,
     /// Those that a reload took away, until their sessions have ended.
     leaving: Vec<JoinHandle<()>>,
+    observers: Observers,
 }
 
 impl Listeners {
     /// Starts to serve what was bound.
-    pub(super) fn start(receiver: Arc<Receiver>, bound: Vec<Bound>, watch: Watch) -> Self {
+    pub(super) fn start(
+        receiver: Arc<Receiver>,
+        bound: Vec<Bound>,
+        watch: Watch,
+        observers: Observers,
+    ) -> Self {
         let mut listeners = Self {
             receiver,
             watch,
             stop: CancellationToken::new(),
             running: Vec::new(),
             leaving: Vec::new(),
+            observers,
         };
         for one in bound {
             listeners.add(one);
@@ -79,8 +86,12 @@ impl Listeners {
         let ListenerConfig { address, settings } = bound.config;
         let name = settings.name.clone();
         match bound.socket.local_addr() {
-            Ok(local) => info!(target: "postern::connect", listener = %name, address = %local, "listening"),
-            Err(error) => error!(target: "postern::connect", listener = %name, %error, "listening"),
+            Ok(local) => {
+                notice!(self.observers, Connect Info "listening", Listener = name, Address = shown(&local));
+            }
+            Err(error) => {
+                notice!(self.observers, Connect Error "listening", Listener = name, Error = shown(&error));
+            }
         }
         let settings = Arc::new(ArcSwap::from_pointee(settings));
         let (close, stop) = (CancellationToken::new(), self.stop.clone());
@@ -88,7 +99,7 @@ impl Listeners {
         let socket = match tokio::net::TcpListener::from_std(bound.socket) {
             Ok(socket) => socket,
             Err(error) => {
-                error!(target: "postern::connect", listener = %name, %error, "listening");
+                notice!(self.observers, Connect Error "listening", Listener = name, Error = shown(&error));
                 return;
             }
         };
@@ -133,7 +144,7 @@ impl Listeners {
                     staying.push(one);
                 }
                 None => {
-                    info!(target: "postern::connect", address = %one.address, "listener removed");
+                    notice!(self.observers, Connect Info "listener removed", Address = shown(&one.address));
                     one.close.cancel();
                     self.leaving.push(one.task);
                 }

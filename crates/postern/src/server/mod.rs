@@ -20,9 +20,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal::SIGXFSZ;
+use postern_events::{ConfigurationProblem, Observers, Reloaded, Started, Stopping, Word, notice, shown};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
 
 use self::confinement::Granted;
 use self::listeners::Bound;
@@ -84,21 +84,23 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::io("cannot start the runtime", &error))?;
     let log = Log::start(&config.log).map_err(|error| Failure::io("cannot open the log", &error))?;
-    log_report(&report);
+    let observers = Observers::new(vec![log.observer()]);
+    tell_report(&report, &observers);
     if let Some(problem) = too_few_files {
-        warn!(target: "postern::config", problem, "configuration");
+        observers.tell(ConfigurationProblem { problem: &problem });
     }
     if privileges::serves_as_root(&config) {
         eprintln!("postern: {}", privileges::ROOT_SERVES);
-        warn!(target: "postern::run", reason = privileges::ROOT_SERVES, "root");
+        notice!(observers, Run Warning "root", Reason = privileges::ROOT_SERVES);
     }
     let user = account.as_ref().map_or_else(String::new, ToString::to_string);
-    confinement.log(&user);
+    confinement.tell(&user, &observers);
     let start = Start {
         config,
         bound,
         granted: confinement.granted(),
         announcement,
+        observers,
     };
     let result = runtime.block_on(run(start, &user, &log));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -113,6 +115,7 @@ struct Start {
     /// The places that files can be opened in, where not everywhere.
     granted: Option<Granted>,
     announcement: Option<String>,
+    observers: Observers,
 }
 
 /// What was bound while there were rights to.
@@ -184,11 +187,11 @@ fn bind_sockets(config: &Config, user: Option<&Account>) -> Result<Vec<BoundSock
     })
 }
 
-fn log_report(report: &Report) {
+fn tell_report(report: &Report, observers: &Observers) {
     for (severity, line) in report.lines() {
         match severity {
-            Severity::Error => error!(target: "postern::config", problem = %line, "configuration"),
-            Severity::Warning => warn!(target: "postern::config", problem = %line, "configuration"),
+            Severity::Error => notice!(observers, Config Error "configuration", Problem = line),
+            Severity::Warning => observers.tell(ConfigurationProblem { problem: &line }),
         }
     }
 }
@@ -238,6 +241,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
         bound,
         granted,
         announcement,
+        observers,
     } = start;
     let mut signals = Signals::listen().map_err(|error| Failure::io("cannot listen to signals", &error))?;
     let notifier = Notifier::from_environment();
@@ -245,16 +249,14 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
     let hostname = config.hostname.clone();
     let (wishes, mut wished) = mpsc::channel::<ReloadWish>(RELOADS_MAX);
     let (watch, mut alarm) = Watch::new();
-    let mut services = Services::start(config, bound, granted, wishes, watch).await?;
-    info!(
-        target: "postern::run",
-        version = version::TEXT,
-        hostname,
+    let mut services = Services::start(config, bound, granted, (wishes, watch, observers.clone())).await?;
+    observers.tell(Started {
+        version: version::TEXT,
+        hostname: &hostname,
         user,
-        listeners = services.listeners(),
-        queued = services.queued(),
-        "started"
-    );
+        listeners: services.listeners(),
+        queued: services.queued(),
+    });
     notifier.ready("accepting mail");
     if let Some(text) = announcement {
         // Without a reader there is nobody to tell.
@@ -265,47 +267,48 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
             ended = alarm.ended() => break Cause::Ended(ended),
             signal = signals.any() => match signal {
                 Some(signal) => break Cause::Signal(signal),
-                None => drop(reload(&mut services, log, &notifier).await),
+                None => drop(reload(&mut services, log, &notifier, &observers).await),
             },
             Some(wish) = wished.recv() => {
-                let result = reload(&mut services, log, &notifier).await;
+                let result = reload(&mut services, log, &notifier, &observers).await;
                 // Who asked may have gone.
                 let _ = wish.send(result);
             }
         }
     };
-    match &cause {
-        Cause::Signal(signal) => info!(target: "postern::run", signal, "stopping"),
-        Cause::Ended(ended) => error!(target: "postern::run", reason = %ended, "stopping"),
-    }
+    tell_end(&cause, "stopping", &observers);
     notifier.stopping();
     tokio::select! {
         ended = tokio::time::timeout(grace + END_MARGIN, services.stop()) => {
             if ended.is_err() {
-                warn!(target: "postern::run", "not all sessions and deliveries ended in time");
+                notice!(observers, Run Warning "not all sessions and deliveries ended in time");
             }
         }
         again = signals.stop() => {
-            warn!(target: "postern::run", signal = again, "stopped at once");
+            notice!(observers, Run Warning "stopped at once", Signal = again);
             log.finish();
             // What was accepted is on disk: this too is an orderly end.
             std::process::exit(cause.exit() as i32);
         }
     }
+    tell_end(&cause, "stopped", &observers);
     match cause {
-        Cause::Signal(_) => {
-            info!(target: "postern::run", "stopped");
-            Ok(())
-        }
-        Cause::Ended(ended) => {
-            error!(target: "postern::run", reason = %ended, "stopped");
-            Err(Failure::new(
-                Exit::Software,
-                format!(
-                    "{ended}; the server has stopped, since it cannot work without it (a fault of Postern)"
-                ),
-            ))
-        }
+        Cause::Signal(_) => Ok(()),
+        Cause::Ended(ended) => Err(Failure::new(
+            Exit::Software,
+            format!("{ended}; the server has stopped, since it cannot work without it (a fault of Postern)"),
+        )),
+    }
+}
+
+/// Tells that the server begins to stop, or has stopped. The signal is named once.
+fn tell_end(cause: &Cause, word: &'static str, observers: &Observers) {
+    match cause {
+        Cause::Signal(signal) => observers.tell(Stopping {
+            signal: (word == "stopping").then_some(*signal),
+            word: Word(word),
+        }),
+        Cause::Ended(ended) => notice!(observers, Run Error word, Reason = shown(ended)),
     }
 }
 
@@ -331,6 +334,7 @@ async fn reload(
     services: &mut Services,
     log: &Log,
     notifier: &Notifier,
+    observers: &Observers,
 ) -> Result<serde_json::Value, String> {
     notifier.reloading();
     let result = services.reload(log).await;
@@ -338,16 +342,19 @@ async fn reload(
     match result {
         Ok(warnings) => {
             for warning in &warnings {
-                warn!(target: "postern::config", problem = %warning, "configuration");
+                observers.tell(ConfigurationProblem { problem: warning });
             }
-            info!(target: "postern::run", listeners = services.listeners(), "reloaded");
+            observers.tell(Reloaded {
+                file: &services.configuration().display(),
+                listeners: services.listeners(),
+            });
             Ok(serde_json::json!({ "warnings": warnings }))
         }
         Err(errors) => {
             for problem in &errors {
-                error!(target: "postern::config", %problem, "configuration");
+                notice!(observers, Config Error "configuration", Problem = problem);
             }
-            error!(target: "postern::run", "not reloaded: the configuration stays as it was");
+            notice!(observers, Run Error "not reloaded: the configuration stays as it was");
             Err(format!("nothing was changed:\n{}", errors.join("\n")))
         }
     }

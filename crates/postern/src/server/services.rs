@@ -9,6 +9,7 @@ use postern_deliver::{Deliverer, Settings as DeliverSettings, TlsClients};
 use postern_directory::aliases::Aliases;
 use postern_directory::users::Rescued;
 use postern_directory::{Directories, DirectorySettings, UserStore};
+use postern_events::{Observers, notice, shown};
 use postern_net::resolver::{Resolver, ResolverSettings};
 use postern_net::tls::ServerTls;
 use postern_oauth::verify::Verifier;
@@ -54,6 +55,7 @@ pub(super) struct Services {
     stop_delivery: CancellationToken,
     stop_control: CancellationToken,
     receiver: Receiver,
+    observers: Observers,
 }
 
 /// What a reload swaps.
@@ -125,8 +127,7 @@ impl Services {
         config: Config,
         bound: AllBound,
         granted: Option<Granted>,
-        wishes: mpsc::Sender<ReloadWish>,
-        watch: Watch,
+        (wishes, watch, observers): (mpsc::Sender<ReloadWish>, Watch, Observers),
     ) -> Result<Self, Failure> {
         let fixed = Fixed::of(&config);
         let resolver = Resolver::new(&config.resolver)
@@ -134,13 +135,17 @@ impl Services {
         let tokens = open_providers(&config, None).map_err(|message| Failure::new(Exit::Config, message))?;
         tokens.keep_fresh();
         let decoy = decoy::load(&config.state_dir)?;
-        let directories = open_directories(&config, &resolver, &decoy)
+        let directories = open_directories(&config, &resolver, &decoy, &observers)
             .await
             .map_err(|message| Failure::new(Exit::Config, message))?;
         let own_tokens = TokenSources::new(&config.state_dir);
         let sources = own_tokens.prepare(config.tokens);
         own_tokens.take(sources.map_err(|message| Failure::new(Exit::Config, message))?);
-        let spool = open_spool(config.spool.clone()).await?;
+        let spool = open_spool(SpoolSettings {
+            observers: observers.clone(),
+            ..config.spool.clone()
+        })
+        .await?;
         let store = memory::open(&fixed.state_dir).await;
         let shared = Shared {
             receive: swap(config.receive),
@@ -162,6 +167,7 @@ impl Services {
             resolver: resolver.clone(),
             tls: Arc::clone(&shared.client_tls),
             tokens: Arc::clone(&own_tokens) as Arc<dyn postern_deliver::Tokens>,
+            observers: observers.clone(),
             mailboxes: Arc::new(LocalMailboxes {
                 settings: Arc::clone(&shared.receive),
                 directories: Arc::clone(&shared.directories),
@@ -192,6 +198,7 @@ impl Services {
             aliases: Arc::clone(&shared.aliases),
             resolver: resolver.clone(),
             load: LoadGauge::system(),
+            observers: observers.clone(),
             decoy: decoy.clone(),
         });
         let memory = match store {
@@ -203,11 +210,21 @@ impl Services {
             }
             None => tokio::spawn(async {}),
         };
-        usage::restore(&receiver, &fixed.state_dir);
-        let keeping = usage::keep(receiver.clone(), fixed.state_dir.clone(), stop_usage.clone());
+        usage::restore(&receiver, &fixed.state_dir, &observers);
+        let keeping = usage::keep(
+            receiver.clone(),
+            fixed.state_dir.clone(),
+            observers.clone(),
+            stop_usage.clone(),
+        );
         let usage = watch.spawn("counts of logins", until(&stop_usage), keeping);
-        let listeners = Listeners::start(Arc::new(receiver.clone()), bound.listeners, watch.clone());
-        let sockets = Sockets::start(receiver.clone(), bound.sockets, watch.clone());
+        let listeners = Listeners::start(
+            Arc::new(receiver.clone()),
+            bound.listeners,
+            watch.clone(),
+            observers.clone(),
+        );
+        let sockets = Sockets::start(receiver.clone(), bound.sockets, watch.clone(), observers.clone());
 
         let deps = ControlDeps {
             spool: Arc::clone(&spool),
@@ -219,6 +236,7 @@ impl Services {
             tokens: Arc::clone(&shared.tokens),
             shown: Arc::clone(&shared.shown),
             reload: wishes,
+            observers: observers.clone(),
         };
         let health = health::keep(Arc::clone(&shared.directories), stop_control.clone());
         let health = watch.spawn("directory checks", until(&stop_control), health);
@@ -245,7 +263,13 @@ impl Services {
             stop_delivery,
             stop_control,
             receiver,
+            observers,
         })
+    }
+
+    /// The file of the configuration.
+    pub(super) fn configuration(&self) -> &Path {
+        &self.fixed.path
     }
 
     /// How many listeners there are.
@@ -300,7 +324,7 @@ impl Services {
         let resolver = Resolver::new(&config.resolver)
             .map_err(|error| errors.push(chain(&error)))
             .ok();
-        let directories = open_directories(&config, &self.resolver, &self.decoy)
+        let directories = open_directories(&config, &self.resolver, &self.decoy, &self.observers)
             .await
             .map_err(|error| errors.push(error))
             .ok();
@@ -363,7 +387,7 @@ impl Services {
         let _ = tokio::join!(self.usage, self.keeper, self.memory);
         self.own_tokens.settled().await;
         if let Err(error) = self.spool.close().await {
-            tracing::error!(target: "postern::spool", error = %chain(&error), "closed");
+            notice!(self.observers, Spool Error "closed", Error = chain(&error));
         }
     }
 }
@@ -382,21 +406,29 @@ fn swap<T>(value: T) -> Arc<ArcSwap<T>> {
 }
 
 /// A damaged file of own users does not keep the server from starting.
-fn rescue_users(database: &Path) {
+fn rescue_users(database: &Path, observers: &Observers) {
+    let file = database.display();
     match UserStore::rescue(database) {
         Ok(None) => {}
         Ok(Some(Rescued {
             users,
             left_out,
             aside,
-        })) => tracing::error!(
-            target: "postern::directory", file = %database.display(), users, left_out, aside = %aside.display(),
-            "the file of own users was damaged: it has who could be read of it, all others are told to try again; compare it with \
-             a backup, add who is missing, look whether somebody has to be disabled again, and run `postern user complete`"
+        })) => notice!(
+            observers,
+            Directory Error "the file of own users was damaged: it has who could be read of it, all others are told to try again; \
+             compare it with a backup, add who is missing, look whether somebody has to be disabled again, and run \
+             `postern user complete`",
+            File = shown(&file),
+            Users = users,
+            LeftOut = left_out,
+            Aside = shown(&aside.display()),
         ),
-        Err(error) => tracing::error!(
-            target: "postern::directory", file = %database.display(), %error,
-            "the file of own users cannot be looked at, or is damaged and cannot be replaced"
+        Err(error) => notice!(
+            observers,
+            Directory Error "the file of own users cannot be looked at, or is damaged and cannot be replaced",
+            File = shown(&file),
+            Error = shown(&error),
         ),
     }
 }
@@ -405,12 +437,13 @@ async fn open_directories(
     config: &Config,
     resolver: &Resolver,
     decoy: &DecoySecret,
+    observers: &Observers,
 ) -> Result<Directories, String> {
-    let environment = health::environment(resolver, decoy, config.directory_check);
+    let environment = health::environment(resolver, decoy, config.directory_check, observers);
     for directory in &config.directories {
         if let DirectorySettings::Users(users) = directory {
-            let database = users.database.clone();
-            let _ = tokio::task::spawn_blocking(move || rescue_users(&database)).await;
+            let (database, observers) = (users.database.clone(), observers.clone());
+            let _ = tokio::task::spawn_blocking(move || rescue_users(&database, &observers)).await;
         }
     }
     Directories::open_in(config.directories.clone(), environment)

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use postern_events::{Observers, notice, shown};
 use postern_net::listen;
 use postern_receive::{Receiver, SocketListener, SocketSettings};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
 
 use super::watch::Watch;
 use crate::config::checked::{SocketConfig, SocketFile, SocketPlace};
@@ -190,17 +190,24 @@ pub(super) struct Sockets {
     running: Vec<Running>,
     /// Those that a reload took away, until their connections have ended.
     leaving: Vec<JoinHandle<()>>,
+    observers: Observers,
 }
 
 impl Sockets {
     /// Starts to serve what was bound.
-    pub(super) fn start(receiver: Receiver, bound: Vec<BoundSocket>, watch: Watch) -> Self {
+    pub(super) fn start(
+        receiver: Receiver,
+        bound: Vec<BoundSocket>,
+        watch: Watch,
+        observers: Observers,
+    ) -> Self {
         let mut sockets = Self {
             receiver,
             watch,
             stop: CancellationToken::new(),
             running: Vec::new(),
             leaving: Vec::new(),
+            observers,
         };
         bound.into_iter().for_each(|one| sockets.add(one));
         sockets
@@ -213,14 +220,14 @@ impl Sockets {
             Listener::Unix(_) => None,
         };
         let address = told.map_or_else(|| place.to_string(), |address| address.to_string());
-        info!(target: "postern::connect", listener = %settings.name, %address, "listening");
+        notice!(self.observers, Connect Info "listening", Listener = settings.name, Address = address);
         let settings = Arc::new(ArcSwap::from_pointee(settings));
         let stop = self.stop.child_token();
         let (receiver, theirs, stopped) = (self.receiver.clone(), Arc::clone(&settings), stop.clone());
         let listener = match bound.listener.enter() {
             Ok(listener) => listener,
             Err(error) => {
-                error!(target: "postern::connect", address = %place, %error, "listening");
+                notice!(self.observers, Connect Error "listening", Address = shown(&place), Error = shown(&error));
                 return;
             }
         };
@@ -265,7 +272,7 @@ impl Sockets {
                     self.running.push(one);
                 }
                 None => {
-                    info!(target: "postern::connect", address = %one.place, "listener removed");
+                    notice!(self.observers, Connect Info "listener removed", Address = shown(&one.place));
                     // Neighbours keep connections open for hours, and nobody is to log in through them any more.
                     one.stop.cancel();
                     drop(one.file);

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use postern_events::{Observers, notice, shown};
 use postern_receive::{LoginCount, Receiver};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::usage;
 
@@ -13,24 +13,30 @@ use crate::usage;
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// Reads what was counted before. A file that makes no sense is left behind with a warning: it is of no use to mail.
-pub(super) fn restore(receiver: &Receiver, state_dir: &Path) {
+pub(super) fn restore(receiver: &Receiver, state_dir: &Path, observers: &Observers) {
     match usage::load(state_dir) {
         Ok(lines) => receiver.add_usage(lines.into_iter().map(LoginCount::from)),
         Err(error) => {
-            warn!(target: "postern::login", file = %usage::path(state_dir).display(), reason = %error, "counts of logins lost");
+            let path = usage::path(state_dir);
+            notice!(observers, Login Warning "counts of logins lost", File = shown(&path.display()), Reason = shown(&error));
         }
     }
 }
 
 /// Writes the counts until `shutdown`, and then once more.
-pub(super) async fn keep(receiver: Receiver, state_dir: PathBuf, shutdown: CancellationToken) {
+pub(super) async fn keep(
+    receiver: Receiver,
+    state_dir: PathBuf,
+    observers: Observers,
+    shutdown: CancellationToken,
+) {
     loop {
         let ended = tokio::select! {
             () = shutdown.cancelled() => true,
             () = tokio::time::sleep(INTERVAL) => false,
         };
         if let Err(error) = save(&receiver, &state_dir).await {
-            warn!(target: "postern::login", reason = %error, "counts of logins not written");
+            notice!(observers, Login Warning "counts of logins not written", Reason = shown(&error));
         }
         if ended {
             return;

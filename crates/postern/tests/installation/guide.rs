@@ -179,7 +179,7 @@ impl Reader {
         }
         let list = self.machine.ok("postern queue list --json");
         let list: serde_json::Value = serde_json::from_str(&list).unwrap();
-        list[0]["id"].as_str().unwrap().to_owned()
+        list[0]["queue"].as_str().unwrap().to_owned()
     }
 
     fn configure(&self, more: &str, at: &str) {

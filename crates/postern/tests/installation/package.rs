@@ -158,7 +158,7 @@ fn upgraded(machine: &Machine, package: &Path) {
     // Those from before and those from after, by their subjects.
     machine.ok(&send("someone@outside.example", 1));
     assert_eq!(waiting(machine), (WAITING + 1).to_string());
-    let listed = machine.ok("mailq --limit 1000 --json | grep -c '\"id\"'");
+    let listed = machine.ok("mailq --limit 1000 --json | grep -c '\"queue\"'");
     assert_eq!(listed.trim(), (WAITING + 1).to_string());
     assert_eq!(machine.failed(), "");
 }

@@ -16,6 +16,8 @@ const RULES: &str = "\
 [relay]
 senders = \"own\"
 show_login = true
+[timeouts]
+reverse_lookup = \"0s\"
 [identity]
 tag_separator = \"+\"
 [[identity.grant]]
@@ -233,4 +235,89 @@ fn who_cannot_log_in_is_told_apart_for_the_administrator() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains("login.denied") && said.contains(why), "{said}");
     }
+}
+
+/// What it shows, the arguments for client, envelope and recipient, and the rule that decides.
+type Case<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str], &'a str);
+
+/// What `explain` says of a session, and whether it ends well.
+fn explained(site: &Site, arguments: &[&str]) -> (serde_json::Value, bool) {
+    let output = site.run(&[&["explain", "--json"], arguments].concat());
+    let said = serde_json::from_slice(&output.stdout);
+    let said = said.unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    (said, output.status.success())
+}
+
+#[test]
+fn a_whole_session_is_explained_as_it_would_be_judged() {
+    let sink = Sink::start();
+    let site = site(&sink);
+    let stranger = ["--peer", "203.0.113.9"];
+    let user = [
+        "--peer",
+        "203.0.113.9",
+        "--listener",
+        "submission",
+        "--login",
+        "tester@relay.test",
+    ];
+    let to_outside = ["--to", "x@outside.example"];
+    let to_desk = ["--to", "desk@local.test"];
+    #[rustfmt::skip]
+    let cases: [Case<'_>; 10] = [
+        // what the case shows          client      envelope                                              recipient    decided by
+        ("a stranger to an alias",      &stranger,  &["--from", "x@y.example"],                           &to_desk,    "local.recipient"),
+        ("to nobody",                   &stranger,  &["--from", "x@y.example"],                           &["--to", "no@local.test"], "recipient.unknown"),
+        ("behind here",                 &stranger,  &["--from", "x@y.example"],                           &["--to", "no@relay.test"], "relay.domain"),
+        ("elsewhere",                   &stranger,  &["--from", "x@y.example"],                           &to_outside, "relay.denied"),
+        ("too large",                   &stranger,  &["--from", "x@y.example", "--size", "999999999999"], &to_desk,    "admission.size"),
+        ("a user",                      &user,      &["--from", "tester@relay.test"],                     &to_outside, "relay.login"),
+        ("as somebody else",            &user,      &["--from", "chief@relay.test"],                      &to_outside, "sender.own"),
+        ("in the message",              &user,      &["--from", "tester@relay.test", "--author", "chief@relay.test"], &to_outside, "sender.own-header"),
+        ("acting as the boss",          &user,      &["--from", "boss@relay.test", "--as", "boss@relay.test"], &to_outside, "relay.login"),
+        ("outside TLS",                 &user,      &["--from", "tester@relay.test", "--bits", "0"],      &to_outside, "login.not-offered"),
+    ];
+    for (shows, client, envelope, to, rule) in cases {
+        let (said, allowed) = explained(&site, &[client, envelope, to].concat());
+        assert_eq!(said["decided"], rule, "{shows}: {said:#}");
+        let yes = ["local.recipient", "relay.domain", "relay.login"].contains(&rule);
+        assert_eq!((allowed, said["allowed"].as_bool()), (yes, Some(yes)), "{shows}");
+    }
+
+    let (said, _) = explained(
+        &site,
+        &[&user[..], &["--from", "chief@relay.test"], &to_outside].concat(),
+    );
+    let steps = said["steps"].as_array().unwrap();
+    let refused = steps.iter().find(|step| step["allowed"] == false).unwrap();
+    let config = fs::read_to_string(refused["setting"]["file"].as_str().unwrap()).unwrap();
+    let line = usize::try_from(refused["setting"]["line"].as_u64().unwrap()).unwrap();
+    assert_eq!(
+        config.lines().nth(line - 1),
+        Some("senders = \"own\""),
+        "{refused}"
+    );
+    assert!(
+        steps.iter().any(|step| step["rule"] == "route.rule"),
+        "the way of what would be taken: {said:#}"
+    );
+    let words = site.run(
+        &[
+            &["explain"],
+            &user[..],
+            &["--from", "chief@relay.test"],
+            &to_outside,
+        ]
+        .concat(),
+    );
+    let words = String::from_utf8_lossy(&words.stdout).into_owned();
+    assert!(
+        words.contains("The session would be refused by sender.own."),
+        "{words}"
+    );
+
+    // The same answers as a session gets.
+    let reply = site.tester().say("MAIL FROM:<chief@relay.test>").unwrap();
+    assert!(reply.starts_with("553 5.7.1"), "{reply}");
+    assert_eq!(sink.total(), 0, "explaining sends nothing");
 }

@@ -46,7 +46,7 @@ fn the_queue_is_worked_on_with_and_without_a_server() {
     site.ok(&["queue", "flush"]);
     let _ = sink.wait_for("Subject: number 2");
     let _ = sink.wait_for("Subject: number 3");
-    wait_until("one left", || list().matches("\"id\"").count() == 1);
+    wait_until("one left", || list().matches("\"queue\"").count() == 1);
     assert!(list().contains(&ids[0]));
 
     // The same commands without a server, on the spool itself.

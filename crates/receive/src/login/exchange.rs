@@ -4,12 +4,12 @@ use std::fmt::Display;
 
 use jiff::Timestamp;
 use postern_directory::{Account, KeyKind};
+use postern_events::{LoggedIn, LoginRefused};
 use postern_policy::login::{Denial, strength};
 use postern_policy::rule::{Rule, Verdict};
 use postern_policy::standing::Credential;
 use postern_sasl::{Mechanism, Outcome, SaslError, SecurityLayer, ServerExchange, ServerStep};
 use postern_smtp::server::AuthFailure;
-use tracing::info;
 
 use super::answer::{Findings, answer};
 use super::origin::Origin;
@@ -218,18 +218,17 @@ impl Refused {
 
     /// Logs the refusal with what the client was told, and counts it against the login if a guess has failed.
     pub(crate) fn note(self, reply: &dyn Display, origin: &Origin<'_>) {
-        info!(
-            target: "postern::login",
-            session = %origin.session,
-            listener = origin.place,
-            peer = origin.peer.map(tracing::field::display),
-            login = self.findings.tried.as_deref(),
-            mechanism = self.mechanism.name(),
-            rule = %self.rule,
-            reply = %reply,
-            reason = %self.reason,
-            "refused"
-        );
+        origin.shared.deps.observers.tell(LoginRefused {
+            session: origin.session,
+            listener: origin.place,
+            peer: origin.peer,
+            login: self.findings.tried.as_deref(),
+            mechanism: Some(self.mechanism.name()),
+            neighbour: None,
+            rule: self.rule,
+            reply,
+            reason: &self.reason,
+        });
         let Some(attempt) = self.findings.attempt else {
             return;
         };
@@ -255,17 +254,15 @@ fn note_key(tried: Option<&str>, mechanism: Mechanism, origin: &Origin<'_>) {
 }
 
 fn log_login(outcome: &Outcome, rule: Option<Rule>, mechanism: Mechanism, origin: &Origin<'_>) {
-    info!(
-        target: "postern::login",
-        session = %origin.session,
-        listener = origin.place,
-        peer = origin.peer.map(tracing::field::display),
-        login = %outcome.login,
-        acts_as = outcome.authzid,
-        rule = rule.map(tracing::field::display),
-        mechanism = mechanism.name(),
-        layer_bits = (outcome.layer_bits > 0).then_some(outcome.layer_bits),
-        tls = origin.tls.map(|tls| tls.version),
-        "login"
-    );
+    origin.shared.deps.observers.tell(LoggedIn {
+        session: origin.session,
+        listener: origin.place,
+        peer: origin.peer,
+        login: &outcome.login,
+        acts_as: outcome.authzid.as_deref(),
+        rule,
+        mechanism: mechanism.name(),
+        layer_bits: (outcome.layer_bits > 0).then_some(outcome.layer_bits),
+        tls: origin.tls.map(|tls| tls.version),
+    });
 }

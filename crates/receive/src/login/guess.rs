@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use postern_directory::Asker;
+use postern_events::{BarSet, Observers, Word};
 use postern_mail::normal_login;
 use postern_policy::rule::Verdict;
 use postern_policy::throttle::{Alarm, Closed, Source, ThrottleVerdict, Ticket, Weight};
-use tracing::warn;
 
 use super::origin::Origin;
 use crate::receiver::Shared;
@@ -168,34 +168,34 @@ impl Attempt {
 
     fn raise(&self, alarms: Vec<Alarm>) {
         for alarm in alarms {
-            raise(&alarm, &self.source, &self.session);
+            raise(&alarm, &self.source, &self.session, &self.shared.deps.observers);
         }
     }
 }
 
 /// Tells the administrator, once each, with how much it took.
-pub(super) fn raise(alarm: &Alarm, source: &Source, session: &str) {
+pub(super) fn raise(alarm: &Alarm, source: &Source, session: &str, observers: &Observers) {
     let peer = match source {
-        Source::Peer(peer) => Some(peer),
+        Source::Peer(peer) => Some(*peer),
         Source::Place(_) => None,
     };
-    let peer = peer.map(tracing::field::display);
-    match alarm {
+    let (login, failures, barred) = match alarm {
         Alarm::Pair {
             login,
             failures,
             barred,
-        } => {
-            warn!(target: "postern::login", session, peer, login, failures, seconds = barred.as_secs(),
-                rule = %alarm.rule(), "{alarm}");
-        }
-        Alarm::Network { failures, barred } => {
-            warn!(target: "postern::login", session, peer, failures, seconds = barred.as_secs(),
-                rule = %alarm.rule(), "{alarm}");
-        }
-        Alarm::Login { login, failures } => {
-            warn!(target: "postern::login", session, login, failures, rule = %alarm.rule(),
-                "{alarm}");
-        }
-    }
+        } => (Some(login.as_str()), *failures, Some(*barred)),
+        Alarm::Network { failures, barred } => (None, *failures, Some(*barred)),
+        Alarm::Login { login, failures } => (Some(login.as_str()), *failures, None),
+    };
+    observers.tell(BarSet {
+        session,
+        // A login that many guess at is not about one of them.
+        peer: peer.filter(|_| barred.is_some()),
+        login,
+        failures,
+        seconds: barred.map(|barred| barred.as_secs()),
+        rule: alarm.rule(),
+        word: Word(alarm.words()),
+    });
 }

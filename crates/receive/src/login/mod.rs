@@ -14,11 +14,12 @@ use postern_sasl::{Mechanism, Outcome, SecurityLayer};
 use postern_smtp::server::{Answer, AuthFailure, AuthTurn};
 
 pub(crate) use self::exchange::{Exchange, Turned as Step};
-pub(crate) use self::offer::{apply as offer, offered, workable};
+pub(crate) use self::offer::{apply as offer, workable};
 pub(crate) use self::origin::{CertificateOrigin, Origin, TlsOrigin};
 
 use self::exchange::Granted;
 use crate::identity::identity_of;
+use crate::judge::is_trusted;
 use crate::session::{Login, Session};
 use crate::standing::{Grant, Standing};
 
@@ -79,7 +80,7 @@ pub(crate) async fn turn(
             live.has_logged_in(&outcome.login, outcome.authzid.as_deref(), &standing);
             session.login = Some(Login {
                 standing,
-                trusted: session.profile.settings.auth.trust.covers(mechanism.name(), bits),
+                trusted: is_trusted(&session.profile.settings, mechanism, bits),
                 identity: identity_of(&account.unwrap_or_else(|| nothing_but(&outcome))),
                 authcid: outcome.authzid.is_some().then_some(outcome.login),
                 layer_bits: outcome.layer_bits,

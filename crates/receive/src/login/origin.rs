@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use postern_directory::Directories;
 use postern_mail::complete_login;
 use postern_net::tls;
 use postern_policy::login::SessionFacts;
@@ -15,8 +16,9 @@ use postern_sasl::{
     ChannelBindings, Layers, Mechanism, Needs, Nonce, OauthAdvice, ScramShape, ServerContext,
 };
 
+use crate::Settings;
+use crate::judge::Offer;
 use crate::receiver::Shared;
-use crate::{Plaintext, Settings};
 
 /// Version of TLS in which every client that binds knows `tls-exporter` (RFC 9266 section 3).
 const BINDING_VERSION: &str = "TLSv1.3";
@@ -127,9 +129,17 @@ impl Origin<'_> {
         })
     }
 
-    /// Whether mechanisms are open here that show the password to an eavesdropper.
-    pub(crate) fn takes_plaintext(&self) -> bool {
-        self.tls.is_some() || self.settings.auth.plaintext == Plaintext::Always
+    /// What decides which mechanisms can be used there.
+    pub(crate) fn offer<'b>(&'b self, directories: &'b Directories) -> Offer<'b> {
+        Offer {
+            auth: &self.settings.auth,
+            mechanisms: self.mechanisms,
+            least_bits: self.least_bits,
+            facts: self.facts(),
+            layers: self.layers(),
+            directories,
+            takes_tokens: !self.shared.deps.tokens.load().is_empty(),
+        }
     }
 
     /// What an exchange begins with.

@@ -91,7 +91,7 @@ fn denied(reason: String, origin: &Origin<'_>) -> Answer {
         .lock()
         .network_failure(&source, Instant::now());
     if let Some(alarm) = alarm {
-        guess::raise(&alarm, &source, origin.session);
+        guess::raise(&alarm, &source, origin.session, &origin.shared.deps.observers);
     }
     Answer::Denied { reason }
 }

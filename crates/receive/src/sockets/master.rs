@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use postern_authwire::dovecot::{Master, master_greeting};
 use postern_directory::PasswordVerdict;
+use postern_events::notice;
 use postern_mail::complete_login;
 use postern_policy::rule::Rule;
 use tokio::io::AsyncWriteExt;
-use tracing::{info, warn};
 
 use super::lines::Lines;
 use super::{Context, Ended, Stream, WRITE_MAX};
@@ -50,7 +50,8 @@ pub(super) async fn serve(stream: Box<dyn Stream>, context: &Context) -> Result<
                     Some(login) => account(id, &login, context),
                     None => {
                         let name = &context.socket.load().name;
-                        warn!(target: "postern::login", listener = %name, rule = %Rule::SocketTicket, "asked for a login that was not granted");
+                        let observers = &context.shared.deps.observers;
+                        notice!(observers, Login Warning "asked for a login that was not granted", Listener = name, Rule = Rule::SocketTicket);
                         format!("FAIL\t{id}\n")
                     }
                 }
@@ -71,7 +72,8 @@ fn account(id: u32, login: &str, context: &Context) -> String {
     match socket.accounts.as_ref().and_then(|accounts| accounts.of(login)) {
         Some(account) => account.line(id),
         None => {
-            info!(target: "postern::login", listener = %socket.name, login, rule = %Rule::SocketHome, "no home folder can be made of this login");
+            let observers = &context.shared.deps.observers;
+            notice!(observers, Login Info "no home folder can be made of this login", Listener = socket.name, Login = login, Rule = Rule::SocketHome);
             format!("NOTFOUND\t{id}\n")
         }
     }

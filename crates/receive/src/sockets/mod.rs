@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use postern_events::{notice, shown};
 use postern_net::listen;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 pub use self::settings::{HomePattern, HomePatternError, MailAccounts, SocketProtocol, SocketSettings};
 pub(crate) use self::tickets::Tickets;
@@ -70,7 +70,8 @@ impl Receiver {
         shutdown: CancellationToken,
     ) {
         let told = |error: io::Error| {
-            warn!(target: "postern::connect", listener = %settings.load().name, %error, "cannot take connections for now");
+            let name = &settings.load().name;
+            notice!(self.shared().deps.observers, Connect Warning "cannot take connections for now", Listener = name, Error = shown(&error));
         };
         let work = |stream| {
             let context = Context {
@@ -95,7 +96,8 @@ async fn converse(stream: Box<dyn Stream>, context: Context) {
         SocketProtocol::Saslauthd => saslauthd::serve(stream, &context).await,
     };
     if let Err(error) = ended {
-        info!(target: "postern::connect", listener = %socket.name, reason = %error, "connection of a neighbour ended");
+        let observers = &context.shared.deps.observers;
+        notice!(observers, Connect Info "connection of a neighbour ended", Listener = socket.name, Reason = shown(&error));
     }
 }
 

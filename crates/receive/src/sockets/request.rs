@@ -4,14 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_events::LoginRefused;
 use postern_policy::rule::Rule;
 use postern_sasl::{Mechanism, Needs};
 use postern_smtp::server::AuthFailure;
-use tracing::info;
 
 use super::{Context, SocketSettings};
 use crate::Settings;
-use crate::login::{CertificateOrigin, Exchange, Origin, TlsOrigin, offered, workable};
+use crate::judge::NotOffered;
+use crate::login::{CertificateOrigin, Exchange, Origin, TlsOrigin, workable};
 use crate::receiver::Shared;
 
 /// Bits that count for a session of which the neighbour says no more than that nobody else can read it. TLS has no weaker
@@ -112,18 +113,17 @@ impl Request {
     ) {
         // What a neighbour's client names is its own affair, unless it is one of ours.
         let mechanism = Mechanism::from_wire(mechanism).map(Mechanism::name);
-        info!(
-            target: "postern::login",
-            session = %self.session,
-            listener = %self.socket.name,
-            peer = self.remote.map(tracing::field::display),
+        self.shared.deps.observers.tell(LoginRefused {
+            session: &self.session,
+            listener: &self.socket.name,
+            peer: self.remote,
+            login: None,
             mechanism,
-            neighbour = theirs,
-            rule = %rule,
-            reply,
-            reason,
-            "refused"
-        );
+            neighbour: theirs,
+            rule,
+            reply: &reply,
+            reason: &reason,
+        });
     }
 
     fn mechanism(&self, name: &str) -> Result<Mechanism, Unfit> {
@@ -134,13 +134,12 @@ impl Request {
         }
         let origin = self.origin();
         let mechanism = Mechanism::from_wire(name).ok_or(Unfit::Mechanism)?;
-        if !offered(&origin).contains(&mechanism) {
-            return Err(Unfit::Mechanism);
+        let directories = self.shared.deps.directories.load();
+        match origin.offer(&directories).open(mechanism) {
+            Ok(()) => Ok(mechanism),
+            Err(NotOffered::Plaintext) => Err(Unfit::Clear),
+            Err(_) => Err(Unfit::Mechanism),
         }
-        if mechanism.is_plaintext() && !origin.takes_plaintext() {
-            return Err(Unfit::Clear);
-        }
-        Ok(mechanism)
     }
 }
 

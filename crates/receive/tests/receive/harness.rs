@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use postern_directory::aliases::Aliases;
 use postern_directory::{Directories, DirectorySettings, KeyKind, KeyPolicy, UserStore, UsersSettings};
+use postern_events::Observers;
 use postern_mail::QueueId;
 use postern_net::ca::{Authority, AuthorityRequest, CertificateRequest};
 use postern_net::file::Existing;
@@ -39,6 +40,7 @@ pub(crate) struct Options {
     pub(crate) aliases: &'static str,
     pub(crate) spool: Option<Arc<dyn Spool>>,
     pub(crate) tls: bool,
+    pub(crate) observers: Observers,
 }
 
 /// A receiver on a free port, with `acaird` (`pass word`) as its user.
@@ -74,6 +76,7 @@ impl Options {
             aliases: "staff: acaird, someone@outside.example\nroot: acaird\n",
             spool: None,
             tls: true,
+            observers: Observers::nobody(),
         }
     }
 
@@ -108,6 +111,7 @@ impl Options {
             .unwrap_or_else(|| vec![DirectorySettings::Users(users(&folder, keys))]);
         let directories = runtime.block_on(Directories::open(directories)).unwrap();
         let receiver = Receiver::new(Deps {
+            observers: self.observers,
             spool: Arc::clone(&spool),
             settings: Arc::clone(&settings),
             tls: Arc::new(ArcSwap::from_pointee(tls)),

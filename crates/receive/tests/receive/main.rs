@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod dialogues;
+mod facts;
 mod harness;
 mod limits;
 mod login;

@@ -1,11 +1,13 @@
 //! Seldom work in the writer's transactions: what administrators ask for, and keeping house.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use postern_mail::QueueId;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::inbox::Task;
-use super::transaction::{Totals, Transaction};
+use super::transaction::{Act, Totals, Transaction};
 use crate::error::SpoolError;
 use crate::fresh::Change;
 use crate::rescue::salvage::{self, Parts};
@@ -18,11 +20,11 @@ impl Transaction<'_, '_> {
     /// Those of the database; the transaction is unusable then.
     pub(super) fn chore(&mut self, task: &Task) -> Result<u64, SpoolError> {
         match task {
-            Task::Hold { ids, text } => self.hold(ids, text),
-            Task::Release { ids, now } => self.release(ids, *now),
-            Task::Retry { ids, now } => self.retry(ids, *now),
+            Task::Hold { ids, by, reason } => self.hold(ids, by, reason),
+            Task::Release { ids, by, now } => self.release(ids, by, *now),
+            Task::Retry { ids, by, now } => self.retry(ids, by, *now),
             Task::Remove { ids, by, now } => self.remove_all(ids, by, *now),
-            Task::Flush { rows, now } => self.flush(rows, *now),
+            Task::Flush { rows, by, now } => self.flush(rows, by, *now),
             Task::Damage { found } => self.damage(found),
             Task::BringForward { domain, far, to } => self.bring_forward(domain, *far, *to),
             Task::Reindex => self.reindex(),
@@ -35,8 +37,9 @@ impl Transaction<'_, '_> {
         }
     }
 
-    fn hold(&mut self, ids: &[QueueId], text: &str) -> Result<u64, SpoolError> {
+    fn hold(&mut self, ids: &[QueueId], by: &Arc<str>, reason: &str) -> Result<u64, SpoolError> {
         let mut changed = Vec::new();
+        let text = format!("{by}: {reason}");
         for id in ids {
             let number = id.as_i64();
             let held = self.run(
@@ -60,11 +63,12 @@ impl Transaction<'_, '_> {
             self.totals.held += 1;
             changed.push(*id);
         }
+        self.effects.administered(Act::Held, &changed, by);
         self.effects.changed(Change::Held, &changed);
         Ok(changed.len() as u64)
     }
 
-    fn release(&mut self, ids: &[QueueId], now: Timestamp) -> Result<u64, SpoolError> {
+    fn release(&mut self, ids: &[QueueId], by: &Arc<str>, now: Timestamp) -> Result<u64, SpoolError> {
         let mut changed = Vec::new();
         for id in ids {
             let number = id.as_i64();
@@ -89,11 +93,12 @@ impl Transaction<'_, '_> {
             self.totals.held -= 1;
             changed.push(*id);
         }
+        self.effects.administered(Act::Released, &changed, by);
         self.effects.changed(Change::Due, &changed);
         Ok(changed.len() as u64)
     }
 
-    fn retry(&mut self, ids: &[QueueId], now: Timestamp) -> Result<u64, SpoolError> {
+    fn retry(&mut self, ids: &[QueueId], by: &Arc<str>, now: Timestamp) -> Result<u64, SpoolError> {
         let mut changed = Vec::new();
         for id in ids {
             let due = self.run(
@@ -104,30 +109,39 @@ impl Transaction<'_, '_> {
                 changed.push(*id);
             }
         }
+        self.effects.administered(Act::Retried, &changed, by);
         self.effects.changed(Change::Due, &changed);
         Ok(changed.len() as u64)
     }
 
-    fn remove_all(&mut self, ids: &[QueueId], by: &str, now: Timestamp) -> Result<u64, SpoolError> {
+    fn remove_all(&mut self, ids: &[QueueId], by: &Arc<str>, now: Timestamp) -> Result<u64, SpoolError> {
         let mut changed = Vec::new();
         for id in ids {
             if self.remove(*id, by, now)? {
-                self.effects.removed.push((*id, by.into()));
                 changed.push(*id);
             }
         }
+        self.effects.administered(Act::Removed, &changed, by);
         self.effects.changed(Change::Removed, &changed);
         Ok(changed.len() as u64)
     }
 
-    fn flush(&mut self, rows: &[(QueueId, u32)], now: Timestamp) -> Result<u64, SpoolError> {
+    fn flush(&mut self, rows: &[(QueueId, u32)], by: &Arc<str>, now: Timestamp) -> Result<u64, SpoolError> {
         let mut changed = 0;
+        let mut messages = Vec::new();
         for (id, index) in rows {
-            changed += self.run(
+            let made_due = self.run(
                 "UPDATE recipient SET due_at = ?3 WHERE message_id = ?1 AND idx = ?2 AND state = 1 AND due_at > ?3",
                 params![id.as_i64(), index, now.as_millisecond()],
             )?;
+            changed += made_due;
+            if made_due > 0 {
+                messages.push(*id);
+            }
         }
+        messages.sort_unstable();
+        messages.dedup();
+        self.effects.administered(Act::Flushed, &messages, by);
         Ok(changed as u64)
     }
 

@@ -112,21 +112,34 @@ pub(super) struct Chore {
 }
 
 pub(super) enum Task {
-    /// Hold messages, with this text as the reason.
-    Hold { ids: Vec<QueueId>, text: String },
+    /// Hold messages, for this reason.
+    Hold {
+        ids: Vec<QueueId>,
+        by: Arc<str>,
+        reason: String,
+    },
     /// Let held messages go.
-    Release { ids: Vec<QueueId>, now: Timestamp },
+    Release {
+        ids: Vec<QueueId>,
+        by: Arc<str>,
+        now: Timestamp,
+    },
     /// Make queued recipients of messages due.
-    Retry { ids: Vec<QueueId>, now: Timestamp },
+    Retry {
+        ids: Vec<QueueId>,
+        by: Arc<str>,
+        now: Timestamp,
+    },
     /// Remove messages.
     Remove {
         ids: Vec<QueueId>,
-        by: String,
+        by: Arc<str>,
         now: Timestamp,
     },
     /// Make recipients due, if they are queued.
     Flush {
         rows: Vec<(QueueId, u32)>,
+        by: Arc<str>,
         now: Timestamp,
     },
     /// Hold messages as damaged, for these reasons.

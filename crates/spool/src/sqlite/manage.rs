@@ -1,5 +1,6 @@
 //! What administrators ask for, cut into pieces small enough for puts to come in between.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -91,7 +92,12 @@ impl Shared {
         Ok(changed)
     }
 
-    pub(super) async fn flush(&self, domain: Option<&str>, now: Timestamp) -> Result<u64, SpoolError> {
+    pub(super) async fn flush(
+        &self,
+        domain: Option<&str>,
+        by: Arc<str>,
+        now: Timestamp,
+    ) -> Result<u64, SpoolError> {
         let domain = domain.map(str::to_lowercase);
         let only = domain.is_some();
         let mut from = IndexPlace::before(domain.as_deref());
@@ -103,7 +109,13 @@ impl Shared {
                 .await??;
             let full = rows.len() == STEP;
             if !rows.is_empty() {
-                changed += self.do_chore(Task::Flush { rows, now }).await?;
+                changed += self
+                    .do_chore(Task::Flush {
+                        rows,
+                        by: Arc::clone(&by),
+                        now,
+                    })
+                    .await?;
             }
             match next {
                 Some(next) if full => from = next,

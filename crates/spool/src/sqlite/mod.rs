@@ -47,6 +47,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use postern_events::{Administered, Word};
 use postern_mail::QueueId;
 use tokio::sync::oneshot;
 
@@ -66,6 +67,7 @@ use inbox::{Chore, Inbox, NewRow, Put, Settle, Task};
 use lock::DirectoryLock;
 use recover::Opened;
 use shared::{Parts, Shared};
+use transaction::Act;
 
 /// Rows read at a time while looking for due messages that are not in flight.
 const DUE_ROWS: usize = 256;
@@ -523,55 +525,58 @@ impl Spool for SqliteSpool {
     }
 
     fn hold<'a>(&'a self, which: Selection, by: &'a str, reason: &'a str) -> SpoolFuture<'a, u64> {
-        let text = format!("{by}: {reason}");
+        let who: Arc<str> = by.into();
         let task = move |ids| Task::Hold {
             ids,
-            text: text.clone(),
+            by: Arc::clone(&who),
+            reason: reason.to_owned(),
         };
-        self.managed("held", by, self.shared.each(which, task).boxed())
+        self.managed(Act::Held, by, self.shared.each(which, task).boxed())
     }
 
     fn release<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64> {
-        let now = self.now();
-        self.managed(
-            "released",
-            by,
-            self.shared
-                .each(which, move |ids| Task::Release { ids, now })
-                .boxed(),
-        )
+        let (now, who) = (self.now(), Arc::<str>::from(by));
+        let task = move |ids| Task::Release {
+            ids,
+            by: Arc::clone(&who),
+            now,
+        };
+        self.managed(Act::Released, by, self.shared.each(which, task).boxed())
     }
 
     fn retry_now<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64> {
-        let now = self.now();
-        self.managed(
-            "retried",
-            by,
-            self.shared
-                .each(which, move |ids| Task::Retry { ids, now })
-                .boxed(),
-        )
+        let (now, who) = (self.now(), Arc::<str>::from(by));
+        let task = move |ids| Task::Retry {
+            ids,
+            by: Arc::clone(&who),
+            now,
+        };
+        self.managed(Act::Retried, by, self.shared.each(which, task).boxed())
     }
 
     fn remove<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64> {
-        let now = self.shared.clock.wall();
+        let (now, who) = (self.shared.clock.wall(), Arc::<str>::from(by));
         let task = move |ids| Task::Remove {
             ids,
-            by: by.to_owned(),
+            by: Arc::clone(&who),
             now,
         };
         self.shared.each(which, task).boxed()
     }
 
     fn flush<'a>(&'a self, domain: Option<&'a str>, by: &'a str) -> SpoolFuture<'a, u64> {
-        self.managed("flushed", by, self.shared.flush(domain, self.now()).boxed())
+        self.managed(
+            Act::Flushed,
+            by,
+            self.shared.flush(domain, by.into(), self.now()).boxed(),
+        )
     }
 
     fn recover<'a>(&'a self, import: bool, by: &'a str) -> SpoolFuture<'a, Vec<Recovered>> {
         async move {
             let found = self.recover_aside(import).await?;
             if import {
-                tracing::info!(target: "postern::spool", by, changed = found.len(), "recovered");
+                self.administered("recovered", by, found.len() as u64);
             }
             Ok(found)
         }
@@ -627,18 +632,23 @@ impl Spool for SqliteSpool {
 }
 
 impl SqliteSpool {
-    /// Logs what an administrator did.
-    fn managed<'a>(
-        &'a self,
-        done: &'static str,
-        by: &'a str,
-        act: SpoolFuture<'a, u64>,
-    ) -> SpoolFuture<'a, u64> {
+    /// Tells what an administrator did, behind the events of the single messages.
+    fn managed<'a>(&'a self, act: Act, by: &'a str, done: SpoolFuture<'a, u64>) -> SpoolFuture<'a, u64> {
         async move {
-            let changed = act.await?;
-            tracing::info!(target: "postern::spool", by, changed, "{done}");
+            let changed = done.await?;
+            self.administered(act.word(), by, changed);
             Ok(changed)
         }
         .boxed()
+    }
+
+    fn administered(&self, word: &'static str, by: &str, changed: u64) {
+        self.shared.settings.observers.tell(Administered {
+            queue: None,
+            by,
+            reason: None,
+            changed: Some(changed),
+            word: Word(word),
+        });
     }
 }

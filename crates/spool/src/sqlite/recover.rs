@@ -16,6 +16,7 @@ use crate::clock::{QueueClock, Seen};
 use crate::error::SpoolError;
 use crate::rescue::{self, Readable, aside, salvage};
 use crate::settings::SpoolSettings;
+use postern_events::notice;
 
 /// How often, and with which pauses, a database is read before a start takes it for damaged.
 const START_TRIES: usize = 3;
@@ -49,12 +50,13 @@ fn try_open(settings: &SpoolSettings) -> Result<Opened, SpoolError> {
     let store = store(connection, settings.node)?;
     let highest = highest(&store.connection)?;
     let now = QueueId::first(Timestamp::now().as_millisecond(), settings.node);
-    tracing::info!(
-        target: "postern::spool",
-        messages = store.size().messages,
-        recipients = store.size().recipients,
-        requeued,
-        "queue open"
+    let (size, count) = (store.size(), |number: i64| u64::try_from(number).unwrap_or(0));
+    notice!(
+        settings.observers,
+        Spool Info "queue open",
+        Messages = count(size.messages),
+        Recipients = count(size.recipients),
+        Requeued = requeued as u64,
     );
     let seen = clocks_seen(&store)?;
     Ok(Opened {

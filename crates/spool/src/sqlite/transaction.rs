@@ -114,17 +114,46 @@ pub(super) struct Effects {
     pub(super) discard: Vec<Arc<str>>,
     /// Whether the database has due work that delivery was not told of.
     pub(super) backlog: bool,
-    /// Messages that an administrator removed, and who did.
-    pub(super) removed: Vec<(QueueId, Arc<str>)>,
+    /// What an administrator did to which message, and who it was.
+    pub(super) administered: Vec<(Act, QueueId, Arc<str>)>,
+}
+
+/// What an administrator does to a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Act {
+    Held,
+    Released,
+    Retried,
+    Flushed,
+    Removed,
+}
+
+impl Act {
+    /// The word of its event.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Released => "released",
+            Self::Retried => "retried",
+            Self::Flushed => "flushed",
+            Self::Removed => "removed",
+        }
+    }
 }
 
 impl Effects {
+    /// Keeps what was done to messages, to be told when it is on disk.
+    pub(super) fn administered(&mut self, act: Act, ids: &[QueueId], by: &Arc<str>) {
+        let each = ids.iter().map(|id| (act, *id, Arc::clone(by)));
+        self.administered.extend(each);
+    }
+
     pub(super) fn clear(&mut self) {
         self.events.clear();
         self.left_fresh.clear();
         self.discard.clear();
         self.backlog = false;
-        self.removed.clear();
+        self.administered.clear();
     }
 
     pub(super) fn changed(&mut self, change: impl FnOnce(Arc<[QueueId]>) -> Change, ids: &[QueueId]) {

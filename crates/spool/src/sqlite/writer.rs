@@ -20,6 +20,7 @@ use crate::engine::SpoolState;
 use crate::error::SpoolError;
 use crate::message::Body;
 use crate::outcome::Settled;
+use postern_events::{Administered, Word, notice, shown};
 
 /// Pause before outcomes that met a full disk are tried again, and before looking for room.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
@@ -76,14 +77,15 @@ pub(super) fn run(shared: &Arc<Shared>, mut store: Store) -> Result<(), SpoolErr
             Ended::Closed(result) => return result,
             Ended::Failed(error) => error,
         };
-        tracing::error!(target: "postern::spool", %why, "store failed");
+        notice!(shared.settings.observers, Spool Error "store failed", Error = shown(&why));
         shared.set_down(&why);
         match reopen(shared, &mut carried, &why) {
             Some(opened) => store = opened,
             None => return Err(why),
         }
         shared.set_state(SpoolState::Ready);
-        tracing::info!(target: "postern::spool", messages = store.size().messages, "store open again");
+        let messages = u64::try_from(store.size().messages).unwrap_or(0);
+        notice!(shared.settings.observers, Spool Info "store open again", Messages = messages);
     }
 }
 
@@ -103,7 +105,8 @@ fn reopen(shared: &Arc<Shared>, carried: &mut Carried, why: &SpoolError) -> Opti
         match recover::reopen(shared, &mut carried.doubtful, &why) {
             Ok(store) => return Some(store),
             Err(error) => {
-                tracing::warn!(target: "postern::spool", %error, retry_ms = pause.as_millis() as u64, "store not open yet");
+                let retry_ms = pause.as_millis() as u64;
+                notice!(shared.settings.observers, Spool Warning "store not open yet", Error = shown(&error), RetryMs = retry_ms);
                 shared.set_down(&error);
                 // One that is put aside is not put aside twice.
                 why = error;
@@ -235,7 +238,7 @@ impl<'s, 'c> Writer<'s, 'c> {
     /// The disk is full: gives the reserve up, so that what is queued can be delivered, and refuses mail. Returns when to try
     /// the outcomes again: at once.
     fn enter_full(&self, error: &SpoolError) -> Instant {
-        tracing::error!(target: "postern::spool", %error, "disk full");
+        notice!(self.shared.settings.observers, Spool Error "disk full", Error = shown(error));
         self.shared.set_down(error);
         self.shared.reserve.release();
         Instant::now()
@@ -260,7 +263,7 @@ impl<'s, 'c> Writer<'s, 'c> {
         match room {
             Ok(()) => {
                 if self.shared.check().is_err() {
-                    tracing::info!(target: "postern::spool", "room on the disk again");
+                    notice!(self.shared.settings.observers, Spool Info "room on the disk again");
                     self.shared.set_state(SpoolState::Ready);
                 }
                 Ok(None)
@@ -365,8 +368,14 @@ impl<'s, 'c> Writer<'s, 'c> {
         for name in self.effects.discard.drain(..) {
             self.shared.bodies.discard().file(name);
         }
-        for (id, by) in self.effects.removed.drain(..) {
-            tracing::info!(target: "postern::outcome", queue = %id, by = &*by, "removed");
+        for (act, id, by) in self.effects.administered.drain(..) {
+            self.shared.settings.observers.tell(Administered {
+                queue: Some(&id),
+                by: &by,
+                reason: None,
+                changed: None,
+                word: Word(act.word()),
+            });
         }
         self.shared.board.tell(&mut self.effects.events);
         if self.effects.backlog {

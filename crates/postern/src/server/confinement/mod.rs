@@ -7,7 +7,7 @@ mod syscalls;
 
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
-use tracing::{info, warn};
+use postern_events::{Observers, notice};
 
 pub(super) use self::files::Granted;
 use crate::config::{Config, Paths};
@@ -43,7 +43,7 @@ pub(super) fn confine(config: &Config, paths: &Paths) -> Confinement {
 
 impl Confinement {
     /// Says what is in force, and warns of what is not.
-    pub(super) fn log(&self, user: &str) {
+    pub(super) fn tell(&self, user: &str, observers: &Observers) {
         let say = |yes: bool| if yes { "yes" } else { "no" };
         let files = self
             .files
@@ -53,21 +53,21 @@ impl Confinement {
             .syscalls
             .as_ref()
             .map_or_else(|why| why.clone(), |()| "seccomp".to_owned());
-        info!(
-            target: "postern::run",
-            user,
-            no_new_privileges = say(self.no_new_privileges),
-            no_dumps = say(self.no_dumps),
-            files,
-            syscalls,
-            "confined"
+        notice!(
+            observers,
+            Run Info "confined",
+            User = user,
+            NoNewPrivileges = say(self.no_new_privileges),
+            NoDumps = say(self.no_dumps),
+            Files = files,
+            Syscalls = syscalls,
         );
         for (what, why) in [
             ("files", self.files.as_ref().err()),
             ("syscalls", self.syscalls.as_ref().err()),
         ] {
             if let Some(why) = why {
-                warn!(target: "postern::run", what, reason = %why, "not confined");
+                notice!(observers, Run Warning "not confined", What = what, Reason = why);
             }
         }
     }

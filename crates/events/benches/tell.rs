@@ -1,0 +1,82 @@
+//! What it costs to tell of an event: with nobody there, with somebody who looks at its kind alone, and with one who writes all of it.
+
+#![expect(
+    missing_docs,
+    reason = "the macro that gathers the benchmarks makes a public function"
+)]
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use postern_events::{Accepted, Event, Observer, Observers, Value};
+use postern_policy::Rule;
+
+/// Counts one kind of event, as metrics would.
+struct Counts;
+
+impl Observer for Counts {
+    fn observe(&self, event: &Event<'_>) {
+        if let Event::Accepted(accepted) = event {
+            black_box(accepted.size);
+        }
+    }
+}
+
+/// Writes all fields into a buffer that stays.
+struct Writes;
+
+thread_local! {
+    static LINE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+impl Observer for Writes {
+    fn observe(&self, event: &Event<'_>) {
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            line.push_str(event.word());
+            event.fields(&mut |key, value| {
+                let _ = match value {
+                    Value::Absent => Ok(()),
+                    Value::Text(text) => write!(line, " {key}={text}"),
+                    other => write!(line, " {key}={other:?}"),
+                };
+            });
+            black_box(line.len());
+        });
+    }
+}
+
+fn accepted(observers: &Observers) {
+    observers.tell(Accepted {
+        session: "6b030415-2",
+        queue: &"0CN5C1SH20000",
+        listener: "mx",
+        peer: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        login: None,
+        acts_as: None,
+        rule: Rule::LocalRecipient,
+        reason: None,
+        sender_rule: None,
+        from: &"<ann@example.org>",
+        recipients: 1,
+        size: 4_096,
+        message_id: Some("<1@example.org>"),
+    });
+}
+
+fn tell(criterion: &mut Criterion) {
+    let cases: [(&str, Observers); 3] = [
+        ("nobody", Observers::nobody()),
+        ("one who counts", Observers::new(vec![Box::new(Counts)])),
+        ("one who writes", Observers::new(vec![Box::new(Writes)])),
+    ];
+    for (name, observers) in cases {
+        criterion.bench_function(name, |bencher| bencher.iter(|| accepted(black_box(&observers))));
+    }
+}
+
+criterion_group!(benches, tell);
+criterion_main!(benches);

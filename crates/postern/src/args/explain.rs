@@ -1,0 +1,65 @@
+//! Arguments of `explain`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use postern_mail::{Mailbox, ParseOptions, ReversePath};
+use postern_sasl::Mechanism;
+
+use super::identity::{mechanism, sender};
+use super::{ConfigArg, JsonArg};
+
+/// Arguments of `explain`.
+#[derive(Args, Debug)]
+pub(crate) struct ExplainSessionArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    /// The client's address
+    #[arg(long, value_name = "IP")]
+    pub(crate) peer: IpAddr,
+    /// The listener that it comes to, by its name or address; without it the first
+    #[arg(long, value_name = "NAME")]
+    pub(crate) listener: Option<String>,
+    /// Bits of its TLS session; 0 for none. Without it 256 where the listener has TLS
+    #[arg(long, value_name = "BITS")]
+    pub(crate) bits: Option<u32>,
+    /// The certificate that it shows, in PEM
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) certificate: Option<PathBuf>,
+    /// What it calls itself in HELO or EHLO; empty for a client that says neither
+    #[arg(long, value_name = "NAME", default_value = "client.example")]
+    pub(crate) helo: String,
+    /// Who logs in; without it nobody does
+    #[arg(long)]
+    pub(crate) login: Option<String>,
+    /// By which mechanism; without it the first that is open
+    #[arg(long, value_name = "NAME", value_parser = mechanism, requires = "login")]
+    pub(crate) mechanism: Option<Mechanism>,
+    /// As whom it acts, where that is somebody else (the authorization identity)
+    #[arg(long = "as", value_name = "LOGIN", requires = "login")]
+    pub(crate) acts_as: Option<String>,
+    /// The sender of the envelope; <> for none
+    #[arg(long, value_name = "ADDRESS", value_parser = sender, default_value = "<>")]
+    pub(crate) from: ReversePath,
+    /// A recipient; may be given several times
+    #[arg(long, value_name = "ADDRESS", value_parser = recipient, required = true)]
+    pub(crate) to: Vec<Mailbox>,
+    /// The size of the message, in octets
+    #[arg(long, value_name = "OCTETS", default_value_t = 0)]
+    pub(crate) size: u64,
+    /// The value of the field From; without it the address of the sender
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) author: Option<String>,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+fn recipient(text: &str) -> Result<Mailbox, String> {
+    let options = ParseOptions {
+        utf8: true,
+        ..ParseOptions::default()
+    };
+    let bare = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    Mailbox::parse(bare.unwrap_or(text), &options).map_err(|error| error.to_string())
+}

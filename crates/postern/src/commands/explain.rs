@@ -1,0 +1,544 @@
+//! `postern explain`: a whole session, rule by rule, without one.
+//!
+//! The rules are those that a session is judged by (`postern_receive::judge`), the directories and name servers the real ones. Nothing
+//! is taken and nothing is sent. What depends on the moment is left out: the load, how many sessions there are, and budgets.
+
+use std::path::Path;
+
+use postern_directory::{Account, Directories, Lead};
+use postern_mail::{Domain, ForwardPath, Mailbox, complete_login};
+use postern_net::ca::CertificateInfo;
+use postern_net::dial;
+use postern_net::resolver::Resolver;
+use postern_net::tls::Verify;
+use postern_policy::admission;
+use postern_policy::identity::{self, ActAs, Claims, Identity};
+use postern_policy::login::Denial;
+use postern_policy::origin::Origin;
+use postern_policy::privacy::PrivacyRefusal;
+use postern_policy::recipient::RecipientRefusal;
+use postern_policy::relay::{CertificateFacts, RelayVerdict};
+use postern_policy::route::{Target, route};
+use postern_policy::rule::{Rule, Ruling, Says, Verdict};
+use postern_receive::judge::{Ground, Judge, is_trusted};
+use postern_receive::{ListenerTls, identity_of};
+use serde::Serialize;
+
+use super::auth_explain::{Found, OfferClient, asks_for_passwords, either, find, nameless, offer, opened};
+use crate::args::ExplainSessionArgs;
+use crate::config::Config;
+use crate::config::checked::ListenerConfig;
+use crate::config::place::line_of;
+use crate::exit::{Exit, Failure, chain};
+use crate::{locate, output, rights, visible};
+
+/// Bits of TLS where nothing is said of them.
+const BITS: u32 = 256;
+
+/// One question with its answer.
+#[derive(Debug, Serialize)]
+struct Step {
+    /// What the client does.
+    command: String,
+    allowed: bool,
+    rule: &'static str,
+    reason: String,
+    /// The setting behind the rule, if there is one.
+    setting: Option<Setting>,
+    /// What gives another verdict.
+    remedy: &'static str,
+}
+
+/// Where a setting stands.
+#[derive(Debug, Serialize)]
+struct Setting {
+    key: &'static str,
+    file: String,
+    /// From 1; none where it is not written and its default holds.
+    line: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct Explanation {
+    /// Whether the message would be taken for all recipients.
+    allowed: bool,
+    /// The first rule that refuses, or that by which the message is taken.
+    decided: &'static str,
+    client: Client,
+    steps: Vec<Step>,
+}
+
+/// What was found out about the client.
+#[derive(Debug, Serialize)]
+struct Client {
+    peer: String,
+    /// The name of its address, if that leads back.
+    name: Option<String>,
+    listener: String,
+    bits: u32,
+    /// What became of its certificate: `OK`, `NO` or `FAIL`.
+    certificate: &'static str,
+    login: Option<String>,
+    acts_as: Option<String>,
+}
+
+/// Goes through a session.
+pub(crate) fn run(args: &ExplainSessionArgs) -> Result<(), Failure> {
+    let path = locate::existing(&args.config)?;
+    let config = super::checked(&path)?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Failure::io(&format!("cannot read {}", path.display()), &error))?;
+    let certificate = args
+        .certificate
+        .as_deref()
+        .map(|file| shown(file, &config))
+        .transpose()?;
+    rights::enter(&config.state_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::from_error(Exit::System, "cannot start", &error))?;
+    let explanation = runtime.block_on(explain(&config, &text, certificate, args))?;
+    if args.json.json {
+        output::print_json(&explanation)?;
+    } else {
+        show(&explanation)?;
+    }
+    if explanation.allowed {
+        Ok(())
+    } else {
+        Err(Failure::silent(Exit::No))
+    }
+}
+
+/// What the client's certificate says, and whether it would be verified.
+fn shown(file: &Path, config: &Config) -> Result<(CertificateFacts, Verify), Failure> {
+    let chain = postern_trust::read_certificates(file)
+        .map_err(|error| Failure::new(Exit::InputOutput, chain(&error)))?;
+    let told = chain.first().map(|leaf| CertificateInfo::from_der(leaf));
+    let Some(Ok(info)) = told else {
+        return Err(Failure::new(
+            Exit::InputOutput,
+            format!("{} holds no certificate that can be read", file.display()),
+        ));
+    };
+    let verify = config
+        .tls
+        .as_ref()
+        .map_or(Verify::No, |tls| tls.judge_client(&chain));
+    let facts = CertificateFacts {
+        subject: info.subject,
+        issuer: info.issuer,
+        fingerprint: info.fingerprint_sha256,
+    };
+    Ok((facts, verify))
+}
+
+/// Gathers the steps.
+struct Course<'a> {
+    config: &'a Config,
+    text: &'a str,
+    listener: &'a ListenerConfig,
+    steps: Vec<Step>,
+}
+
+impl Course<'_> {
+    fn add(&mut self, command: impl Into<String>, verdict: &dyn Verdict) {
+        let rule = verdict.rule();
+        let reason = verdict.reason().to_string();
+        let name = self.name_behind(rule, &reason);
+        let setting = (!rule.setting().is_empty()).then(|| Setting {
+            key: rule.setting(),
+            file: self.config.path.display().to_string(),
+            line: line_of(self.text, rule.setting(), name.as_deref()),
+        });
+        self.steps.push(Step {
+            command: command.into(),
+            allowed: rule.says() != Says::No,
+            rule: rule.name(),
+            reason,
+            setting,
+            remedy: rule.remedy(),
+        });
+    }
+
+    /// What the table is called in which the setting stands, where there are several.
+    fn name_behind(&self, rule: Rule, reason: &str) -> Option<String> {
+        match rule {
+            Rule::RelayCertificate => Some(reason.to_owned()),
+            Rule::IdentityGrant | Rule::IdentityGroup => reason.split('"').nth(1).map(str::to_owned),
+            _ if rule.setting().starts_with("listener.") => {
+                let named = line_of(self.text, "listener", Some(&self.listener.settings.name)).is_some();
+                Some(if named {
+                    self.listener.settings.name.clone()
+                } else {
+                    self.listener.address.to_string()
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+async fn explain(
+    config: &Config,
+    text: &str,
+    certificate: Option<(CertificateFacts, Verify)>,
+    args: &ExplainSessionArgs,
+) -> Result<Explanation, Failure> {
+    let directories = Directories::open(super::those_there(config.directories.clone()))
+        .await
+        .map_err(|error| Failure::new(Exit::InputOutput, chain(&error)))?;
+    let resolver = Resolver::new(&config.resolver)
+        .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
+    let listener = the_listener(config, args.listener.as_deref())?;
+    let has_tls = config.tls.is_some() && listener.settings.tls != ListenerTls::Off;
+    let bits = args.bits.unwrap_or(if has_tls { BITS } else { 0 });
+    let mut course = Course {
+        config,
+        text,
+        listener,
+        steps: Vec::new(),
+    };
+    let verified = certificate
+        .as_ref()
+        .filter(|(_, verify)| verify.is_ok() && bits > 0)
+        .map(|(facts, _)| facts);
+    if let Some((facts, Verify::Fail(reason))) = &certificate {
+        let ruling = Ruling {
+            rule: Rule::LoginCertificate,
+            reason: &format_args!("{}: {reason}", facts.subject),
+        };
+        course.add("TLS handshake with a certificate", &ruling);
+    }
+    let (login, trusted) = log_in(&mut course, &directories, bits, verified.is_some(), args).await?;
+    let identity = login.as_ref().map(identity_of);
+    let judge = Judge {
+        settings: &config.receive,
+        listener: &listener.settings,
+        peer: args.peer,
+        certificate: verified,
+        identity: identity.as_ref(),
+        trusted,
+    };
+    begin(&mut course, &judge, args);
+    let mut ground = Ground::Here;
+    let mut taken = Vec::new();
+    for (before, mailbox) in args.to.iter().enumerate() {
+        let reached = recipient(&mut course, &judge, &directories, (before, mailbox), args).await;
+        if let Some((needed, recipients)) = reached {
+            ground = ground.max(needed);
+            taken.extend(recipients);
+        }
+    }
+    finish(&mut course, &judge, ground, args);
+    let login_name = identity.as_ref().map(Identity::login);
+    for mailbox in &taken {
+        course_of(&mut course, &resolver, mailbox, login_name, args).await;
+    }
+    let refused = course.steps.iter().find(|step| !step.allowed);
+    let decided = refused.map_or_else(|| judge.acceptance(ground).rule().name(), |step| step.rule);
+    Ok(Explanation {
+        allowed: refused.is_none(),
+        decided,
+        client: Client {
+            peer: args.peer.to_string(),
+            name: name_of(&resolver, config, args).await,
+            listener: listener.settings.name.clone(),
+            bits,
+            certificate: certificate.as_ref().map_or("NO", |(_, verify)| verify.word()),
+            login: args.login.clone(),
+            acts_as: login_name.filter(|_| args.acts_as.is_some()).map(str::to_owned),
+        },
+        steps: course.steps,
+    })
+}
+
+/// The name of the client's address, as long as a session would wait for it.
+async fn name_of(resolver: &Resolver, config: &Config, args: &ExplainSessionArgs) -> Option<String> {
+    let limit = config.receive.timeouts.reverse_lookup;
+    if limit.is_zero() {
+        return None;
+    }
+    let asked = tokio::time::timeout(limit, resolver.reverse(args.peer)).await;
+    asked.ok()?.ok()?
+}
+
+/// The listener of this name or address, or the first.
+fn the_listener<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a ListenerConfig, Failure> {
+    let is_meant = |listener: &&ListenerConfig| {
+        name.is_none_or(|name| name == listener.settings.name || name == listener.address.to_string())
+    };
+    config.listeners.iter().find(is_meant).ok_or_else(|| {
+        let names: Vec<&str> = config
+            .listeners
+            .iter()
+            .map(|listener| listener.settings.name.as_str())
+            .collect();
+        let name = name.unwrap_or_default();
+        Failure::new(
+            Exit::No,
+            format!("there is no listener {name}; there are {}", names.join(", ")),
+        )
+    })
+}
+
+/// The login, as far as it can be told without a password: whose account it is, and whether it is trusted.
+async fn log_in(
+    course: &mut Course<'_>,
+    directories: &Directories,
+    bits: u32,
+    certificate: bool,
+    args: &ExplainSessionArgs,
+) -> Result<(Option<Account>, bool), Failure> {
+    let domain = course.config.receive.auth.default_domain.as_deref();
+    let Some(login) = args.login.as_deref().map(|login| complete_login(login, domain)) else {
+        return Ok((None, false));
+    };
+    let client = OfferClient {
+        peer: args.peer,
+        bits,
+        certificate: Some(certificate),
+    };
+    let offer = offer(course.config, course.listener, directories, &client);
+    let is_open = |mechanism: &_| opened(&offer, course.listener, *mechanism).is_ok();
+    let mechanism = args
+        .mechanism
+        .or_else(|| offer.mechanisms.iter().copied().find(is_open));
+    let command = mechanism.map_or_else(|| "AUTH".to_owned(), |mechanism| format!("AUTH {mechanism}"));
+    let verdict = match mechanism {
+        Some(mechanism) => opened(&offer, course.listener, mechanism),
+        None => Err("no mechanism is open there".to_owned()),
+    };
+    course.add(
+        &command,
+        &Ruling {
+            rule: match verdict {
+                Ok(()) => Rule::LoginOffered,
+                Err(_) => Rule::LoginNotOffered,
+            },
+            reason: &verdict
+                .as_ref()
+                .err()
+                .map_or("all conditions are met", String::as_str),
+        },
+    );
+    let Some(mechanism) = mechanism.filter(|_| verdict.is_ok()) else {
+        return Ok((None, false));
+    };
+    let account = match find(directories, &login).await? {
+        Found::Known(account) => account,
+        Found::Denied(postern_directory::DenyReason::UnknownUser) if asks_for_passwords(course.config) => {
+            nameless(&login)
+        }
+        Found::Denied(reason) => {
+            let ruling = Ruling {
+                rule: Denial::Denied.rule(),
+                reason: &reason,
+            };
+            course.add(command, &ruling);
+            return Ok((None, false));
+        }
+    };
+    let trusted = is_trusted(&course.config.receive, mechanism, bits);
+    let Some(authzid) = args
+        .acts_as
+        .as_deref()
+        .map(|authzid| complete_login(authzid, domain))
+    else {
+        return Ok((Some(account), trusted));
+    };
+    let own = identity_of(&account);
+    match identity::act_as(&own, &authzid, &course.config.receive.identity) {
+        Ok(verdict @ ActAs::Itself) => {
+            course.add(format!("acts as {authzid}"), &verdict);
+            Ok((Some(account), trusted))
+        }
+        Ok(verdict @ ActAs::Other { login: other, .. }) => match find(directories, other).await? {
+            Found::Known(mut other) => {
+                course.add(format!("acts as {authzid}"), &verdict);
+                other.acts_for.clear();
+                Ok((Some(other), trusted))
+            }
+            Found::Denied(reason) => {
+                let ruling = Ruling {
+                    rule: Denial::Denied.rule(),
+                    reason: &reason,
+                };
+                course.add(format!("acts as {authzid}"), &ruling);
+                Ok((None, false))
+            }
+        },
+        Err(refusal) => {
+            course.add(format!("acts as {authzid}"), &refusal);
+            Ok((None, false))
+        }
+    }
+}
+
+/// `MAIL`.
+fn begin(course: &mut Course<'_>, judge: &Judge<'_>, args: &ExplainSessionArgs) {
+    let command = format!("MAIL FROM:{}", args.from);
+    if args.helo.is_empty() && judge.settings.privacy.need_mail_helo {
+        course.add(&command, &PrivacyRefusal::NeedMailHelo);
+    }
+    if judge.lacks_login() {
+        let ruling = Ruling {
+            rule: Denial::Required.rule(),
+            reason: &"no login",
+        };
+        course.add(&command, &ruling);
+    }
+    if let Some(verdict) = judge.sender(&args.from, &course.config.aliases) {
+        course.add(&command, either(&verdict));
+    }
+    if let Err(refusal) = admission::admit_size(args.size, &judge.settings.admission) {
+        course.add(format!("{command} SIZE={}", args.size), &refusal);
+    }
+}
+
+/// `RCPT`; gives where the mail goes, and on which ground.
+async fn recipient(
+    course: &mut Course<'_>,
+    judge: &Judge<'_>,
+    directories: &Directories,
+    (before, mailbox): (usize, &Mailbox),
+    args: &ExplainSessionArgs,
+) -> Option<(Ground, Vec<Mailbox>)> {
+    let command = format!("RCPT TO:<{mailbox}>");
+    if let Err(refusal) = admission::admit_recipient(before, &judge.settings.admission) {
+        course.add(command, &refusal);
+        return None;
+    }
+    let path = ForwardPath::Mailbox {
+        mailbox: mailbox.clone(),
+        source_route: false,
+    };
+    let own_literal = matches!(mailbox.domain(), Domain::Literal(ip) if dial::is_own(*ip));
+    let verdict = judge.relay(&path, own_literal);
+    course.add(&command, &verdict);
+    match verdict {
+        RelayVerdict::Refuse(_) => None,
+        RelayVerdict::RelayDomain { recipient } => Some((Ground::Behind, vec![recipient])),
+        RelayVerdict::Relay { recipient, .. } => {
+            if let Some(verdict) = judge.machine_sender(&args.from, &course.config.aliases) {
+                course.add(&command, either(&verdict));
+                verdict.ok()?;
+            }
+            Some((Ground::Relayed, vec![recipient]))
+        }
+        RelayVerdict::Local { recipient } => {
+            let ForwardPath::Mailbox { mailbox, .. } = recipient else {
+                return None;
+            };
+            let residents = judge.settings.residents(directories, &course.config.aliases);
+            let refusal = match residents.lead(&mailbox).await {
+                Lead::Itself => return Some((Ground::Here, vec![mailbox])),
+                Lead::Alias(addresses) => return Some((Ground::Here, addresses)),
+                Lead::Broken => RecipientRefusal::Alias(mailbox.to_string()),
+                Lead::Nobody => RecipientRefusal::Unknown(mailbox.to_string()),
+                Lead::Unknown(reason) => RecipientRefusal::Directory(reason),
+            };
+            course.add(command, &refusal);
+            None
+        }
+    }
+}
+
+/// The end of `DATA`.
+fn finish(course: &mut Course<'_>, judge: &Judge<'_>, ground: Ground, args: &ExplainSessionArgs) {
+    let sender = args.from.mailbox().map(ToString::to_string);
+    let from: Vec<&str> = args.author.as_deref().or(sender.as_deref()).into_iter().collect();
+    let question = match from.first() {
+        Some(from) => format!("From: {from}"),
+        None => "a message without From".to_owned(),
+    };
+    let claims = Claims {
+        from,
+        ..Claims::default()
+    };
+    if let Some(verdict) = judge.author(ground, &claims, &course.config.aliases) {
+        course.add(question, either(&verdict));
+    }
+    if course.steps.iter().all(|step| step.allowed) {
+        course.add("end of DATA", &judge.acceptance(ground));
+    }
+}
+
+/// Where the mail of a recipient goes next.
+async fn course_of(
+    course: &mut Course<'_>,
+    resolver: &Resolver,
+    mailbox: &Mailbox,
+    login: Option<&str>,
+    args: &ExplainSessionArgs,
+) {
+    let origin = Origin {
+        sender: &args.from,
+        login,
+    };
+    let config = course.config;
+    let found = route(mailbox.domain(), &origin, &config.deliver.routes);
+    let to = match found.target {
+        Target::Hosts { via, .. } => via.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        Target::Maildir(folder) => folder.display().to_string(),
+        Target::Mx => match mailbox.domain().name() {
+            None => mailbox.domain().to_string(),
+            Some(domain) => match resolver.mx(domain).await {
+                Ok(records) => {
+                    let hosts: Vec<String> = records.iter().map(|record| record.exchange.clone()).collect();
+                    format!("MX: {}", hosts.join(" "))
+                }
+                Err(error) => format!("MX: {error}"),
+            },
+        },
+    };
+    let ruling = Ruling {
+        rule: found.rule,
+        reason: &to,
+    };
+    course.add(format!("mail to {mailbox}"), &ruling);
+}
+
+fn show(explanation: &Explanation) -> Result<(), Failure> {
+    let client = &explanation.client;
+    let mut text = format!(
+        "{} at {}, {} bits of TLS, certificate {}",
+        match &client.name {
+            Some(name) => format!("{name} [{}]", client.peer),
+            None => client.peer.clone(),
+        },
+        client.listener,
+        client.bits,
+        client.certificate
+    );
+    if let Some(login) = &client.login {
+        text.push_str(&format!(", login {login}"));
+    }
+    output::print(&visible::line(&text))?;
+    let place = |setting: &Setting| match setting.line {
+        Some(line) => format!("{} in {}:{line}", setting.key, setting.file),
+        None => format!("{}, default", setting.key),
+    };
+    let rows = explanation.steps.iter().map(|step| {
+        vec![
+            step.command.clone(),
+            if step.allowed { "yes" } else { "no" }.to_owned(),
+            step.rule.to_owned(),
+            step.reason.clone(),
+            step.setting.as_ref().map_or_else(String::new, place),
+        ]
+    });
+    output::print_table(
+        &["command", "allowed", "rule", "why", "setting"],
+        &[],
+        &[],
+        rows.collect(),
+    )?;
+    let refused = explanation.steps.iter().find(|step| !step.allowed);
+    output::print(&match refused {
+        None => format!("The message would be taken, by {}.", explanation.decided),
+        Some(step) => format!(
+            "The session would be refused by {}. What would change that: {}.",
+            step.rule, step.remedy
+        ),
+    })
+}
