@@ -8,6 +8,7 @@ pub mod dovecot;
 pub mod exim;
 pub mod kdc;
 pub mod mariadb;
+pub mod milter;
 pub mod oauth;
 pub mod pgbouncer;
 pub mod postfix;

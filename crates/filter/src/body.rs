@@ -1,0 +1,25 @@
+//! Where a new body goes that a filter gives.
+
+use std::future::Future;
+use std::io;
+
+/// Takes a new body, piece by piece.
+///
+/// A filter that gives one costs a second copy of the body. What has been written counts only if the filter's final answer lets
+/// the message through; else it is to be thrown away.
+pub trait NewBody: Send {
+    /// Takes the next piece. All line ends are CRLF, none is cut in two, and the last line has its end.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room for it. The filter has not failed then.
+    fn write(&mut self, piece: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// Into memory: for tests, and for messages that are known to be small.
+impl NewBody for Vec<u8> {
+    async fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.extend_from_slice(piece);
+        Ok(())
+    }
+}

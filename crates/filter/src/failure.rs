@@ -1,0 +1,112 @@
+//! What can go wrong with a filter.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use postern_milter::conversation::OutOfOrder;
+use postern_milter::frame::FrameError;
+use postern_milter::outage::Kind;
+use postern_milter::{Event, Fault, NegotiationError, ReplyError};
+
+/// A filter has failed, for one message. The text says when; the chain of its sources says why.
+#[derive(Debug, thiserror::Error)]
+#[error("failed at {during}")]
+pub struct Failure {
+    /// When.
+    pub during: During,
+    /// Why.
+    #[source]
+    pub cause: Cause,
+}
+
+impl Failure {
+    /// What it says about the filter, for the memory of outages; `None` where it says nothing new.
+    #[must_use]
+    pub const fn kind(&self) -> Option<Kind> {
+        match (&self.cause, self.during) {
+            (Cause::Paused(_) | Cause::FailedBefore | Cause::DoesNotFit { .. } | Cause::Misuse(_), _) => None,
+            (_, During::Opening | During::Negotiation) => Some(Kind::Unreachable),
+            (_, During::Step(_)) => Some(Kind::Misbehaved),
+        }
+    }
+}
+
+/// When a filter failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum During {
+    /// Connecting to it.
+    Opening,
+    /// Agreeing on what both can do.
+    Negotiation,
+    /// A step of the session.
+    Step(Event),
+}
+
+impl fmt::Display for During {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opening => out.write_str("its socket"),
+            Self::Negotiation => out.write_str("negotiation"),
+            Self::Step(event) => event.fmt(out),
+        }
+    }
+}
+
+/// Why a filter failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Cause {
+    /// It could not be reached a short while ago, and is not asked before this time has passed.
+    #[error("it is down, and will be asked again in {} s", .0.as_secs_f32().ceil())]
+    Paused(Duration),
+    /// It has failed for this message before.
+    #[error("it has failed for this message already")]
+    FailedBefore,
+    /// It takes no connection.
+    #[error("it takes no connection")]
+    Unreachable(#[source] io::Error),
+    /// It did not take the connection, a command, or did not answer in time.
+    #[error("nothing came of it within {} s", .0.as_secs_f32())]
+    TimedOut(Duration),
+    /// It closed the connection.
+    #[error("it closed the connection")]
+    Closed,
+    /// The connection broke.
+    #[error("the connection broke")]
+    Broken(#[source] io::Error),
+    /// A packet of an impossible length: garbage, or too large.
+    #[error("it sent what is no packet")]
+    Frame(#[from] FrameError),
+    /// A packet that makes no sense.
+    #[error("it sent what is no answer")]
+    Reply(#[from] ReplyError),
+    /// Nothing could be agreed: the wrong version, or more than was offered.
+    #[error("nothing could be agreed with it")]
+    Negotiation(#[from] NegotiationError),
+    /// An answer that is not legal there.
+    #[error("its answer is not legal")]
+    Fault(#[from] Fault),
+    /// It said something that nobody had asked for: question and answer are out of step.
+    #[error("it gave an answer that nobody had asked for ({0})")]
+    Unasked(String),
+    /// More changes, or a larger body, than the settings allow.
+    #[error("it asked for more than {max} octets of {what}")]
+    TooMuch {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        max: u64,
+    },
+    /// Something of the message is larger than a packet to the filter may be: a field of more than 64 KiB.
+    #[error("{len} octets do not fit into a packet to it, which has room for {max}")]
+    DoesNotFit {
+        /// Octets of data.
+        len: usize,
+        /// The limit that was agreed.
+        max: usize,
+    },
+    /// Postern's own mistake: a step where it cannot come.
+    #[error("this step was told out of order")]
+    Misuse(#[from] OutOfOrder),
+}

@@ -1,0 +1,423 @@
+//! What one SMTP session has with one filter.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use postern_milter::lines::value_for_filter;
+use postern_milter::outage::Proof;
+use postern_milter::{Change, Command, Event, Macros, Peer, Verdict};
+
+use crate::body::NewBody;
+use crate::failure::{Cause, During, Failure};
+use crate::link::{Link, refuses_reuse};
+use crate::service::Service;
+
+/// How a message has ended with a filter.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct End {
+    /// The answer.
+    pub verdict: Verdict,
+    /// What to change, in the order in which the filter asked for it. Empty unless the answer lets the message through.
+    pub changes: Vec<Change>,
+    /// What was written as a new body takes the place of the body.
+    pub body_replaced: bool,
+}
+
+impl End {
+    pub(crate) const fn through(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            changes: Vec::new(),
+            body_replaced: false,
+        }
+    }
+}
+
+/// Why a message could not be ended with a filter.
+#[derive(Debug, thiserror::Error)]
+pub enum EndError {
+    /// The filter has failed.
+    #[error(transparent)]
+    Filter(#[from] Failure),
+    /// The new body could not be written. The filter is not to blame.
+    #[error("the new body that the filter gave could not be written")]
+    NewBody(#[source] io::Error),
+}
+
+/// An SMTP session, as one filter is told of it.
+///
+/// Each step is told in its order ([`Session::connect`] first) and returns the filter's answer; a step that the filter wants
+/// nothing of returns [`Verdict::Continue`] at once. A [`Failure`] is of the message under way alone: the rest of that message
+/// fails at once, and the next [`Session::mail`] opens a new connection, on which connect and `HELO` are told again. Outside of a
+/// message a failure is without consequence, for the same reason.
+///
+/// Dropping the future of a step, or the session, closes the connection; the filter then gives the message up.
+#[derive(Debug)]
+pub struct Session {
+    service: Arc<Service>,
+    link: Option<Link>,
+    /// Who has connected, for a connection that has to be opened anew.
+    peer: Option<(Vec<u8>, Peer)>,
+    helo: Option<Vec<u8>>,
+    /// The filter wants no more of this session: the answer with which it said so.
+    gone: Option<Verdict>,
+    /// It has failed for the message under way.
+    failed: bool,
+    /// The piece of the body that is being filled.
+    piece: BytesMut,
+}
+
+impl Session {
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        Self {
+            service,
+            link: None,
+            peer: None,
+            helo: None,
+            gone: None,
+            failed: false,
+            piece: BytesMut::new(),
+        }
+    }
+
+    /// The filter.
+    #[must_use]
+    pub const fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// What was agreed, as long as there is a connection.
+    #[must_use]
+    pub fn agreement(&self) -> Option<&postern_milter::Agreement> {
+        Some(self.link.as_ref()?.conversation.agreement())
+    }
+
+    /// Whether an event of this kind would go to the filter now. What nobody wants need not be made ready.
+    #[must_use]
+    pub fn wants(&self, event: Event) -> bool {
+        self.link
+            .as_ref()
+            .is_some_and(|link| link.conversation.wants(event))
+    }
+
+    /// A client has connected: its name (or its address in brackets) and where it connects from.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`]; see [`Session`].
+    pub async fn connect(
+        &mut self,
+        host: &str,
+        peer: Peer,
+        macros: &(dyn Macros + Sync),
+    ) -> Result<Verdict, Failure> {
+        self.peer = Some((host.as_bytes().to_vec(), peer));
+        self.greet(macros, true).await
+    }
+
+    /// `HELO` or `EHLO` with its argument; again after `STARTTLS`, and whenever the client says it. A message under way has to be
+    /// given up before.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`]; see [`Session`].
+    pub async fn helo(&mut self, name: &str, macros: &(dyn Macros + Sync)) -> Result<Verdict, Failure> {
+        self.helo = Some(name.as_bytes().to_vec());
+        self.step(Event::Helo, &Command::Helo(name.as_bytes()), macros)
+            .await
+    }
+
+    /// `MAIL`: the sender with its angle brackets, and each parameter.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`].
+    pub async fn mail(
+        &mut self,
+        sender: &str,
+        parameters: &[&str],
+        macros: &(dyn Macros + Sync),
+    ) -> Result<Verdict, Failure> {
+        self.failed = false;
+        self.piece.clear();
+        match &self.gone {
+            Some(Verdict::Accept) => return Ok(Verdict::Continue),
+            Some(refusal) => return Ok(refusal.clone()),
+            None => {}
+        }
+        if let Some(link) = &mut self.link
+            && let Err(cause) = link.check_quiet()
+        {
+            // It has closed the connection between two messages, or is out of step. A new connection mends both.
+            self.link = None;
+            if !matches!(cause, Cause::Closed) {
+                self.service.note(&Failure {
+                    during: During::Step(Event::Mail),
+                    cause,
+                });
+            }
+        }
+        if self.link.is_none() {
+            let verdict = self
+                .greet(macros, false)
+                .await
+                .inspect_err(|_| self.failed = true)?;
+            if verdict != Verdict::Continue {
+                return Ok(verdict);
+            }
+        }
+        let parameters = parameters.iter().map(|parameter| parameter.as_bytes()).collect();
+        let command = Command::Mail {
+            sender: sender.as_bytes(),
+            parameters,
+        };
+        self.step(Event::Mail, &command, macros).await
+    }
+
+    /// `RCPT`: the recipient with its angle brackets, and each parameter. `taken` says whether the server would take it: filters
+    /// that have asked for it are told of the others, too, whose refusal stands whatever they answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`].
+    pub async fn rcpt(
+        &mut self,
+        recipient: &str,
+        parameters: &[&str],
+        taken: bool,
+        macros: &(dyn Macros + Sync),
+    ) -> Result<Verdict, Failure> {
+        let parameters = parameters.iter().map(|parameter| parameter.as_bytes()).collect();
+        let command = Command::Rcpt {
+            recipient: recipient.as_bytes(),
+            parameters,
+        };
+        let event = if taken { Event::Rcpt } else { Event::RejectedRcpt };
+        self.step(event, &command, macros).await
+    }
+
+    /// `DATA`, or the first `BDAT`.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`].
+    pub async fn data(&mut self, macros: &(dyn Macros + Sync)) -> Result<Verdict, Failure> {
+        self.step(Event::Data, &Command::Data, macros).await
+    }
+
+    /// A command that the server does not know, with its arguments.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`]; see [`Session`].
+    pub async fn unknown(&mut self, line: &[u8]) -> Result<Verdict, Failure> {
+        self.step(Event::Unknown, &Command::Unknown(line), &()).await
+    }
+
+    /// A header field: its name, and everything behind the colon with folds as CRLF, without the last line end.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`].
+    pub async fn header(&mut self, name: &[u8], value: &[u8]) -> Result<Verdict, Failure> {
+        let leading = self
+            .link
+            .as_ref()
+            .is_some_and(|link| link.conversation.leading_blanks());
+        let value = value_for_filter(value, leading);
+        self.step(Event::Header, &Command::Header { name, value: &value }, &())
+            .await
+    }
+
+    /// The end of the header.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`].
+    pub async fn eoh(&mut self, macros: &(dyn Macros + Sync)) -> Result<Verdict, Failure> {
+        self.step(Event::EndOfHeader, &Command::EndOfHeader, macros).await
+    }
+
+    /// The next octets of the body, with CRLF, cut anywhere.
+    ///
+    /// They go out in pieces of the size that was agreed, so most calls only gather.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`].
+    pub async fn body(&mut self, mut octets: &[u8]) -> Result<Verdict, Failure> {
+        if self.failed {
+            return self.step(Event::Body, &Command::Body(octets), &()).await;
+        }
+        while !octets.is_empty() {
+            let Some(link) = self
+                .link
+                .as_ref()
+                .filter(|link| link.conversation.wants(Event::Body))
+            else {
+                self.piece = BytesMut::new();
+                break;
+            };
+            let size = link.conversation.agreement().size.octets();
+            let (now, later) = octets.split_at(octets.len().min(size - self.piece.len()));
+            self.piece.extend_from_slice(now);
+            octets = later;
+            if self.piece.len() == size {
+                let verdict = self.send_piece().await?;
+                if verdict != Verdict::Continue {
+                    return Ok(verdict);
+                }
+            }
+        }
+        Ok(Verdict::Continue)
+    }
+
+    /// The end of the message. A new body goes to `new_body` as it comes; whether it counts, and all changes, are in the result.
+    ///
+    /// # Errors
+    ///
+    /// [`EndError`]: nothing is to be changed, and what was written to `new_body` is worthless.
+    pub async fn end(
+        &mut self,
+        macros: &(dyn Macros + Sync),
+        new_body: &mut impl NewBody,
+    ) -> Result<End, EndError> {
+        if !self.piece.is_empty() {
+            let verdict = self.send_piece().await?;
+            if verdict != Verdict::Continue {
+                return Ok(End::through(verdict));
+            }
+        }
+        let Some(mut link) = self.take(Event::End)? else {
+            return Ok(End::through(Verdict::Continue));
+        };
+        match link.end(self.service.filter(), macros, new_body).await {
+            Ok(end) => {
+                self.service.worked(Proof::Answered);
+                self.keep(link, &end.verdict).await;
+                Ok(end)
+            }
+            Err(error) => {
+                self.failed = true;
+                if let EndError::Filter(failure) = &error {
+                    self.service.note(failure);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives the message up (`RSET`, a refusal, a client that is gone, another filter that has decided). Nothing is told outside of a
+    /// message.
+    pub async fn abort(&mut self) {
+        self.failed = false;
+        self.piece = BytesMut::new();
+        if let Some(mut link) = self.link.take() {
+            let told = link.conversation.abort();
+            let limit = self.service.filter().timeouts.command;
+            if !told || link.send(&Command::Abort, limit).await.is_ok() {
+                self.link = Some(link);
+            }
+        }
+    }
+
+    /// Ends the session. The connection is kept for another one where the filter allows it.
+    pub async fn quit(mut self) {
+        self.abort().await;
+        if let Some(link) = self.link.take() {
+            self.service.give_back(link).await;
+        }
+    }
+
+    /// Opens a connection and tells what the filter has to know before a message: at once when the client connects, or again
+    /// after a failure. The first answer that is not "continue" is returned.
+    async fn greet(&mut self, macros: &(dyn Macros + Sync), reuse: bool) -> Result<Verdict, Failure> {
+        let (host, peer) = self.peer.clone().unwrap_or((Vec::new(), Peer::Unknown));
+        let command = Command::Connect { host: &host, peer };
+        let service = Arc::clone(&self.service);
+        if let Some(mut link) = reuse.then(|| service.reuse()).flatten() {
+            match link
+                .step(service.filter(), Event::Connect, &command, macros)
+                .await
+            {
+                Ok(verdict) => {
+                    self.keep(link, &verdict).await;
+                    return Ok(verdict);
+                }
+                // Nothing of this session has been lost with it: a new connection will do.
+                Err(failure) if refuses_reuse(&failure) => service.refuse_reuse(),
+                Err(_) => {}
+            }
+        }
+        self.link = Some(service.open().await?);
+        let verdict = self.step(Event::Connect, &command, macros).await?;
+        match self.helo.clone() {
+            Some(name) if verdict == Verdict::Continue => {
+                self.step(Event::Helo, &Command::Helo(&name), macros).await
+            }
+            _ => Ok(verdict),
+        }
+    }
+
+    async fn send_piece(&mut self) -> Result<Verdict, Failure> {
+        let mut piece = std::mem::take(&mut self.piece);
+        let verdict = self.step(Event::Body, &Command::Body(&piece), &()).await;
+        piece.clear();
+        self.piece = piece;
+        verdict
+    }
+
+    async fn step(
+        &mut self,
+        event: Event,
+        command: &Command<'_>,
+        macros: &(dyn Macros + Sync),
+    ) -> Result<Verdict, Failure> {
+        let Some(mut link) = self.take(event)? else {
+            return Ok(Verdict::Continue);
+        };
+        match link.step(self.service.filter(), event, command, macros).await {
+            Ok(verdict) => {
+                self.keep(link, &verdict).await;
+                Ok(verdict)
+            }
+            Err(failure) => {
+                self.failed |= event.in_message();
+                self.service.note(&failure);
+                Err(failure)
+            }
+        }
+    }
+
+    /// The connection, which is gone unless it is given back: a step that is dropped half-way leaves none that is out of step.
+    fn take(&mut self, event: Event) -> Result<Option<Link>, Failure> {
+        if self.failed && event.in_message() {
+            return Err(Failure {
+                during: During::Step(event),
+                cause: Cause::FailedBefore,
+            });
+        }
+        let link = self.link.take();
+        if link.is_none() && self.gone.is_none() && event.in_message() {
+            // A step was dropped half-way.
+            self.failed = true;
+            return Err(Failure {
+                during: During::Step(event),
+                cause: Cause::Closed,
+            });
+        }
+        Ok(link)
+    }
+
+    /// Keeps the connection for the next step, or says goodbye if there will be none.
+    async fn keep(&mut self, mut link: Link, verdict: &Verdict) {
+        if link.conversation.is_done_with_session() {
+            self.gone = Some(verdict.clone());
+            let limit = self.service.filter().timeouts.command;
+            let _ = link.send(&Command::Quit, limit).await;
+        } else {
+            self.link = Some(link);
+        }
+    }
+}

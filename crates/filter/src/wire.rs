@@ -1,0 +1,143 @@
+//! A socket to a filter: packets in and out.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, RawFd};
+
+use bytes::BytesMut;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
+use postern_milter::Command;
+use postern_milter::frame::{self, DATA_MAX, Packet};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::address::Address;
+use crate::failure::Cause;
+
+/// Commands without an answer are gathered up to this many octets before they are sent.
+const GATHER: usize = 64 << 10;
+
+/// Most notes of progress that are put up with when nobody has asked.
+const STRAY_PROGRESS_MAX: usize = 100;
+
+#[derive(Debug)]
+enum Socket {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+#[derive(Debug)]
+pub(crate) struct Wire {
+    socket: Socket,
+    input: BytesMut,
+    output: BytesMut,
+}
+
+impl Wire {
+    /// Connects. A host's addresses are tried in the order in which the resolver gives them.
+    pub(crate) async fn connect(address: &Address) -> io::Result<Self> {
+        let socket = match address {
+            Address::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
+            Address::Tcp(host, port) => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                Socket::Tcp(stream)
+            }
+        };
+        Ok(Self {
+            socket,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+        })
+    }
+
+    /// Puts a command behind what waits to be sent.
+    pub(crate) fn put(&mut self, command: &Command<'_>, data_max: usize) -> Result<(), Cause> {
+        let start = self.output.len();
+        let len = command.put(&mut self.output);
+        if len > data_max {
+            self.output.truncate(start);
+            return Err(Cause::DoesNotFit { len, max: data_max });
+        }
+        Ok(())
+    }
+
+    /// Whether so much waits that it should be sent now.
+    pub(crate) fn is_full(&self) -> bool {
+        self.output.len() >= GATHER
+    }
+
+    /// Sends what waits.
+    pub(crate) async fn flush(&mut self) -> Result<(), Cause> {
+        let sent = match &mut self.socket {
+            Socket::Unix(stream) => stream.write_all(&self.output).await,
+            Socket::Tcp(stream) => stream.write_all(&self.output).await,
+        };
+        self.output.clear();
+        sent.map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Cause::Closed,
+            _ => Cause::Broken(error),
+        })
+    }
+
+    /// Waits for the next packet.
+    pub(crate) async fn receive(&mut self) -> Result<Packet, Cause> {
+        loop {
+            if let Some(packet) = frame::take(&mut self.input, DATA_MAX)? {
+                return Ok(packet);
+            }
+            self.input.reserve(4 << 10);
+            let read = match &mut self.socket {
+                Socket::Unix(stream) => stream.read_buf(&mut self.input).await,
+                Socket::Tcp(stream) => stream.read_buf(&mut self.input).await,
+            };
+            match read {
+                Ok(0) => return Err(Cause::Closed),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(Cause::Closed),
+                Err(error) => return Err(Cause::Broken(error)),
+            }
+        }
+    }
+
+    /// Looks whether the filter has said something that nobody has asked for, or has closed the connection. Does not wait.
+    ///
+    /// A note of progress may come late, from another thread of the filter, and says nothing: it is left out.
+    pub(crate) fn check_quiet(&mut self) -> Result<(), Cause> {
+        for _ in 0..STRAY_PROGRESS_MAX {
+            match frame::take(&mut self.input, DATA_MAX)? {
+                Some(packet) if packet.name == b'p' && packet.data.is_empty() => continue,
+                Some(packet) => return Err(Cause::Unasked(named(packet.name))),
+                None => {}
+            }
+            if let Some(name) = self.input.get(4) {
+                return Err(Cause::Unasked(named(*name)));
+            }
+            // The kernel is asked, not tokio, which learns of new data only when it next waits.
+            let mut octets = [0; 1_024];
+            match recv(self.descriptor(), &mut octets, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) | Err(Errno::ECONNRESET) => return Err(Cause::Closed),
+                Ok(len) => self.input.extend_from_slice(&octets[..len]),
+                Err(Errno::EAGAIN | Errno::EINTR) if self.input.is_empty() => return Ok(()),
+                Err(Errno::EAGAIN | Errno::EINTR) => return Err(Cause::Unasked("cut short".into())),
+                Err(error) => return Err(Cause::Broken(error.into())),
+            }
+        }
+        Err(Cause::Unasked("progress, over and over".into()))
+    }
+
+    fn descriptor(&self) -> RawFd {
+        match &self.socket {
+            Socket::Unix(stream) => stream.as_raw_fd(),
+            Socket::Tcp(stream) => stream.as_raw_fd(),
+        }
+    }
+}
+
+fn named(name: u8) -> String {
+    if name.is_ascii_graphic() {
+        char::from(name).to_string()
+    } else {
+        format!("{name:#04x}")
+    }
+}

@@ -1,0 +1,9 @@
+//! Filters over their sockets: real ones (libmilter through python3-milter, opendkim), and one that does anything wrong that a
+//! program can.
+
+mod actions;
+mod better;
+mod misbehaviour;
+mod real;
+mod reuse;
+mod support;

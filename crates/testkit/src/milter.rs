@@ -1,0 +1,270 @@
+//! Real filters: Python programs on libmilter (python3-milter), and opendkim.
+
+use std::fs;
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::process::{PATIENCE, Server, program, wait_until};
+
+/// What each Python filter has: `Recorder`, which notes down all that it is told and answers "continue".
+const RECORDER: &str = r#"
+import sys, os, time, Milter, milter as low
+
+class Recorder(Milter.Base):
+    WATCHED = []
+    SYMBOLS = {}
+    def note(self, *what):
+        line = ' '.join(repr(part) for part in what)
+        for name in self.WATCHED:
+            value = self.getsymval(name)
+            if value is not None:
+                line += ' %s=%r' % (name, value)
+        sys.stdout.write(line + '\n')
+        sys.stdout.flush()
+    def connect(self, host, family, address):
+        self.note('connect', host, address)
+        return Milter.CONTINUE
+    def hello(self, name):
+        self.note('helo', name)
+        return Milter.CONTINUE
+    def envfrom(self, sender, *parameters):
+        self.note('mail', sender, *parameters)
+        return Milter.CONTINUE
+    def envrcpt(self, recipient, *parameters):
+        self.note('rcpt', recipient, *parameters)
+        return Milter.CONTINUE
+    def data(self):
+        self.note('data')
+        return Milter.CONTINUE
+    def unknown(self, line):
+        self.note('unknown', line)
+        return Milter.CONTINUE
+    @Milter.decode('bytes')
+    def header(self, name, value):
+        self.note('header', name, value)
+        return Milter.CONTINUE
+    def eoh(self):
+        self.note('eoh')
+        return Milter.CONTINUE
+    def body(self, piece):
+        self.note('body', len(piece))
+        return Milter.CONTINUE
+    def eom(self):
+        self.note('eom')
+        return Milter.CONTINUE
+    def abort(self):
+        self.note('abort')
+        return Milter.CONTINUE
+    def close(self):
+        sys.stdout.write("'close'\n")
+        sys.stdout.flush()
+        return Milter.CONTINUE
+    def negotiate(self, options):
+        result = Milter.Base.negotiate(self, options)
+        self._actions = options[0] = options[0] & FLAGS
+        # Milter.symlist hands bytes to a function that wants text.
+        for stage, names in self.SYMBOLS.items():
+            self._ctx.setsymlist(stage, names)
+        return result
+
+FLAGS = Milter.CURR_ACTS
+"#;
+
+const MAIN: &str = r"
+Milter.factory = Filter
+Milter.set_flags(FLAGS)
+Milter.runmilter('filter', sys.argv[1], 600)
+";
+
+/// A filter written in Python, run by libmilter. Killed when dropped.
+#[derive(Debug)]
+pub struct PythonMilter {
+    folder: TempDir,
+    address: String,
+    server: Option<Server>,
+}
+
+impl PythonMilter {
+    /// Starts one on a Unix socket.
+    ///
+    /// `class` is Python that defines `class Filter(Recorder)`: methods of `Milter.Base` (`connect`, `hello`, `envfrom`,
+    /// `envrcpt`, `data`, `unknown`, `header`, `eoh`, `body`, `eom`, `abort`, `close`). What is not defined is noted down and
+    /// answered with "continue"; `self.note(…)` notes down more, with the values of the macros in `WATCHED`. `SYMBOLS` are the
+    /// macros that it asks for, by stage, and `FLAGS` (outside of the class) the actions, all by default.
+    ///
+    /// # Panics
+    ///
+    /// When Python or python3-milter is not installed (the panic names the Debian package), or the filter does not start.
+    #[must_use]
+    pub fn start(class: &str) -> Self {
+        Self::start_on(class, None)
+    }
+
+    /// Starts one on a TCP port of the loopback interface.
+    ///
+    /// # Panics
+    ///
+    /// As [`PythonMilter::start`].
+    #[must_use]
+    pub fn start_tcp(class: &str, port: u16) -> Self {
+        Self::start_on(class, Some(port))
+    }
+
+    fn start_on(class: &str, port: Option<u16>) -> Self {
+        let module = Path::new("/usr/lib/python3/dist-packages/Milter/__init__.py");
+        let _ = program(&module.display().to_string(), "python3-milter");
+        let folder = TempDir::new().expect("a scratch folder");
+        fs::write(
+            folder.path().join("filter.py"),
+            format!("{RECORDER}\n{class}\n{MAIN}"),
+        )
+        .expect("filter.py");
+        let address = match port {
+            None => format!("unix:{}", folder.path().join("socket").display()),
+            Some(port) => format!("inet:{port}@127.0.0.1"),
+        };
+        let mut filter = Self {
+            folder,
+            address,
+            server: None,
+        };
+        filter.restart();
+        filter
+    }
+
+    /// Starts it again, after it has been stopped or has died.
+    ///
+    /// # Panics
+    ///
+    /// As [`PythonMilter::start`].
+    pub fn restart(&mut self) {
+        self.stop();
+        let mut command = Command::new(program("/usr/bin/python3", "python3"));
+        command
+            .arg(self.folder.path().join("filter.py"))
+            .arg(&self.address);
+        let mut server = Server::start(&mut command, &self.folder.path().join("log"));
+        let listens = || match self.address.strip_prefix("unix:") {
+            Some(path) => UnixStream::connect(path).is_ok(),
+            None => {
+                let port = self
+                    .address
+                    .trim_start_matches("inet:")
+                    .trim_end_matches("@127.0.0.1");
+                TcpStream::connect(("127.0.0.1", port.parse().expect("a port"))).is_ok()
+            }
+        };
+        wait_until("the filter's socket", || {
+            assert!(server.runs(), "the filter has ended:\n{}", server.log());
+            listens()
+        });
+        self.server = Some(server);
+    }
+
+    /// Kills it, as a crash would, and takes its socket away.
+    pub fn stop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.crash();
+        }
+        let _ = fs::remove_file(self.folder.path().join("socket"));
+    }
+
+    /// Stops the process without ending it: it takes connections (the system does) and never answers.
+    pub fn freeze(&self) {
+        if let Some(server) = &self.server {
+            crate::slapd::freeze(server);
+        }
+    }
+
+    /// Wakes it again.
+    pub fn resume(&self) {
+        if let Some(server) = &self.server {
+            server.signal(Signal::SIGCONT);
+        }
+    }
+
+    /// Its address, as sendmail writes it.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What it has noted down, line by line, of all its runs.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let log = fs::read(self.folder.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).lines().map(str::to_owned).collect()
+    }
+
+    /// Waits until it has noted down a line with `text` in it `times` times.
+    ///
+    /// # Panics
+    ///
+    /// When it does not; with what it has noted down instead.
+    pub fn wait_for(&self, text: &str, times: usize) {
+        let found = || self.notes().iter().filter(|line| line.contains(text)).count();
+        let end = std::time::Instant::now() + PATIENCE;
+        while found() < times {
+            assert!(
+                std::time::Instant::now() < end,
+                "{text:?} has come {} times instead of {times}:\n{}",
+                found(),
+                self.notes().join("\n")
+            );
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+}
+
+/// A real opendkim that signs or verifies. Killed when dropped.
+#[derive(Debug)]
+pub struct OpenDkim {
+    folder: TempDir,
+    _server: Server,
+}
+
+impl OpenDkim {
+    /// Starts one that signs mail of `domain` with selector `test`, for clients on the loopback interface.
+    ///
+    /// # Panics
+    ///
+    /// When opendkim or openssl is not installed (the panic names the Debian package), or it does not start.
+    #[must_use]
+    pub fn start_signing(domain: &str) -> Self {
+        let folder = TempDir::new().expect("a scratch folder");
+        let at = |name: &str| -> PathBuf { folder.path().join(name) };
+        let made = Command::new(program("/usr/bin/openssl", "openssl"))
+            .args(["genrsa", "-out"])
+            .arg(at("key"))
+            .arg("2048")
+            .output()
+            .expect("openssl");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let configuration = format!(
+            "Domain {domain}\nSelector test\nKeyFile {key}\nMode s\nSocket local:{socket}\nSyslog no\nBackground no\n\
+             RequireSafeKeys no\nInternalHosts 127.0.0.1\nCanonicalization relaxed/relaxed\n",
+            key = at("key").display(),
+            socket = at("socket").display(),
+        );
+        fs::write(at("opendkim.conf"), configuration).expect("opendkim.conf");
+        let mut command = Command::new(program("/usr/sbin/opendkim", "opendkim"));
+        command.arg("-f").arg("-x").arg(at("opendkim.conf"));
+        let server = Server::start(&mut command, &at("log"));
+        wait_until("opendkim's socket", || UnixStream::connect(at("socket")).is_ok());
+        Self {
+            folder,
+            _server: server,
+        }
+    }
+
+    /// Its address, as sendmail writes it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("unix:{}", self.folder.path().join("socket").display())
+    }
+}
