@@ -1,4 +1,6 @@
-//! Real filters: Python programs on libmilter (python3-milter), and opendkim.
+//! Real filters: Python programs on libmilter (python3-milter), opendkim and MIMEDefang.
+
+mod mimedefang;
 
 use std::fs;
 use std::net::TcpStream;
@@ -8,6 +10,8 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
+
+pub use mimedefang::MimeDefang;
 
 use crate::process::{PATIENCE, Server, program, wait_until};
 

@@ -1,8 +1,10 @@
 //! Filters that sites run.
 
-use postern_filter::Filter;
+use std::sync::Arc;
+
+use postern_filter::{End, EndError, Filter, Service};
 use postern_milter::{Actions, Change, Peer, Verdict};
-use postern_testkit::milter::OpenDkim;
+use postern_testkit::milter::{MimeDefang, OpenDkim};
 
 use crate::support::service;
 
@@ -58,5 +60,129 @@ async fn opendkim_signs() {
             "{value:?}"
         );
     }
+    assert!(notices.lock().unwrap().is_empty(), "{notices:?}");
+}
+
+/// A filter as sites write them: it adds a field and a recipient, drops programs, rejects and quarantines.
+const MIMEDEFANG: &str = r#"
+sub filter_begin {
+    action_bounce('Not here', 554, '5.7.1') if $Subject =~ /unwanted/;
+}
+sub filter {
+    my ($entity, $name, $extension, $type) = @_;
+    return action_drop_with_warning('A program was taken out.') if $extension eq '.exe';
+    return action_accept();
+}
+sub filter_end {
+    my ($entity) = @_;
+    action_add_header('X-Looked-At', "by $SendmailMacros{'j'} for $Sender");
+    action_change_header('Subject', 'changed') if $Subject =~ /change/;
+    add_recipient('<extra@example.org>') if $Subject =~ /copy/;
+    action_sm_quarantine('looks odd') if $Subject =~ /odd/;
+}
+"#;
+
+/// A message with a text and a program.
+const BODY: &str = "--x\r\nContent-Type: text/plain\r\n\r\nHello.\r\n--x\r\nContent-Type: application/octet-stream\r\n\
+                    Content-Disposition: attachment; filename=a.exe\r\n\r\nMZ\r\n--x--\r\n";
+
+async fn submit(service: &Arc<Service>, subject: &str, multipart: bool) -> Result<(End, Vec<u8>), EndError> {
+    let macros = [
+        ("j", "mx.example.org"),
+        ("i", "q1"),
+        ("_", "localhost [127.0.0.1]"),
+    ];
+    let mut session = service.session();
+    let peer = Peer::Network([127, 0, 0, 1].into(), 4_711);
+    session.connect("localhost", peer, &macros).await?;
+    session.helo("client.example.org", &macros).await?;
+    session.mail("<a@example.org>", &[], &macros).await?;
+    session.rcpt("<b@example.org>", &[], true, &macros).await?;
+    session.data(&macros).await?;
+    let kind = if multipart {
+        " multipart/mixed;\r\n\tboundary=x"
+    } else {
+        " text/plain"
+    };
+    let subject = format!(" {subject}");
+    for (name, value) in [
+        ("From", " a@example.org"),
+        ("Subject", &subject),
+        ("MIME-Version", " 1.0"),
+        ("Content-Type", kind),
+    ] {
+        session.header(name.as_bytes(), value.as_bytes()).await?;
+    }
+    session.eoh(&macros).await?;
+    session
+        .body(if multipart { BODY.as_bytes() } else { b"Hello.\r\n" })
+        .await?;
+    let mut new_body = Vec::new();
+    let end = session.end(&macros, &mut new_body).await?;
+    session.quit().await;
+    Ok((end, new_body))
+}
+
+#[tokio::test]
+async fn mimedefang_adds_drops_rejects_and_quarantines() {
+    let mimedefang = MimeDefang::start(MIMEDEFANG);
+    let (service, notices) = service(Filter::new("mimedefang", mimedefang.address().parse().unwrap()));
+    let added = Change::AddField {
+        name: "X-Looked-At".into(),
+        value: b" by mx.example.org for <a@example.org>".to_vec(),
+    };
+
+    let (end, _) = submit(&service, "nothing special", false).await.unwrap();
+    assert!(
+        matches!(end.verdict, Verdict::Accept | Verdict::Continue),
+        "{:?}",
+        end.verdict
+    );
+    assert!(end.changes.contains(&added), "{:?}", end.changes);
+    assert!(!end.body_replaced);
+
+    let (end, body) = submit(&service, "with a program", true).await.unwrap();
+    let body = String::from_utf8(body).unwrap();
+    assert!(
+        end.body_replaced && end.changes.contains(&added),
+        "{:?}",
+        end.changes
+    );
+    assert!(
+        body.contains("Hello.\r\n") && body.contains("A program was taken out."),
+        "{body}"
+    );
+    assert!(!body.contains("a.exe"), "{body}");
+    assert!(!body.replace("\r\n", "").contains(['\r', '\n']), "{body:?}");
+
+    let (end, _) = submit(&service, "unwanted", false).await.unwrap();
+    let Verdict::Reply(reply) = end.verdict else {
+        panic!("{:?}", end.verdict)
+    };
+    assert_eq!(
+        (reply.code(), reply.enhanced(), reply.lines()[0].as_str()),
+        (554, Some((5, 7, 1)), "Not here")
+    );
+    assert!(end.changes.is_empty());
+
+    let (end, _) = submit(&service, "an odd one, change it, copy it", false)
+        .await
+        .unwrap();
+    assert!(
+        end.changes.contains(&Change::Quarantine("looks odd".into())),
+        "{:?}",
+        end.changes
+    );
+    let recipient = Change::AddRecipient {
+        recipient: "<extra@example.org>".into(),
+        parameters: String::new(),
+    };
+    assert!(end.changes.contains(&recipient), "{:?}", end.changes);
+    let subject = Change::ChangeField {
+        index: 1,
+        name: "Subject".into(),
+        value: b" changed".to_vec(),
+    };
+    assert!(end.changes.contains(&subject), "{:?}", end.changes);
     assert!(notices.lock().unwrap().is_empty(), "{notices:?}");
 }

@@ -1,0 +1,96 @@
+//! A real MIMEDefang: its milter, its multiplexor, and a filter in Perl.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::unistd::{User, chown};
+use tempfile::TempDir;
+
+use crate::process::{Server, program, wait_until};
+
+/// MIMEDefang with a filter of its own. Killed when dropped.
+#[derive(Debug)]
+pub struct MimeDefang {
+    folder: TempDir,
+    // The milter ends before the multiplexor.
+    _milter: Server,
+    _multiplexor: Server,
+}
+
+impl MimeDefang {
+    /// Starts it with this `mimedefang-filter` (`sub filter { … }`), as the user that its package makes.
+    ///
+    /// # Panics
+    ///
+    /// When MIMEDefang is not installed (the panic names the Debian package) or does not start, or when the test does not run as
+    /// root, which may become another user.
+    #[must_use]
+    pub fn start(filter: &str) -> Self {
+        let milter = program("/usr/bin/mimedefang", "mimedefang libnet-dns-perl");
+        let multiplexor = program("/usr/bin/mimedefang-multiplexor", "mimedefang");
+        let folder = TempDir::new().expect("a scratch folder");
+        let at = |name: &str| -> PathBuf { folder.path().join(name) };
+        fs::write(at("filter"), format!("{filter}\n1;\n")).expect("the filter");
+        let user = User::from_name("defang")
+            .expect("users")
+            .expect("the user defang");
+        // The multiplexor starts a program, which is told here where the filter is.
+        let script = format!(
+            "#!/bin/sh\nexec /usr/bin/mimedefang.pl -f {} \"$@\"\n",
+            at("filter").display()
+        );
+        fs::write(at("worker"), script).expect("the worker");
+        fs::set_permissions(at("worker"), Permissions::from_mode(0o755)).expect("the worker");
+        for path in [folder.path(), &at("filter")] {
+            chown(path, Some(user.uid), Some(user.gid)).expect("root may give files away");
+        }
+        let spool = folder.path();
+        let mut command = Command::new(multiplexor);
+        command
+            .args(["-D", "-U", "defang", "-m", "1", "-x", "2", "-f"])
+            .arg(at("worker"));
+        command
+            .arg("-s")
+            .arg(at("multiplexor"))
+            .arg("-z")
+            .arg(spool)
+            .arg("-p")
+            .arg(at("multiplexor.pid"));
+        let mut multiplexor = Server::start(&mut command, &at("multiplexor.log"));
+        wait(&mut multiplexor, &at("multiplexor"));
+        let mut command = Command::new(milter);
+        command
+            .args(["-D", "-U", "defang", "-y", "-m"])
+            .arg(at("multiplexor"));
+        command
+            .arg("-p")
+            .arg(at("socket"))
+            .arg("-z")
+            .arg(spool)
+            .arg("-P")
+            .arg(at("milter.pid"));
+        let mut milter = Server::start(&mut command, &at("milter.log"));
+        wait(&mut milter, &at("socket"));
+        Self {
+            folder,
+            _milter: milter,
+            _multiplexor: multiplexor,
+        }
+    }
+
+    /// Its address, as sendmail writes it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("unix:{}", self.folder.path().join("socket").display())
+    }
+}
+
+fn wait(server: &mut Server, socket: &Path) {
+    wait_until(&format!("{}", socket.display()), || {
+        assert!(server.runs(), "MIMEDefang has ended:\n{}", server.log());
+        UnixStream::connect(socket).is_ok()
+    });
+}
