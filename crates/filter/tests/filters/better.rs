@@ -259,6 +259,7 @@ async fn commands_and_aborts() {
     session.abort().await;
     message(&mut session, b"", &()).await.end();
     session.quit().await;
+    raw.wait_for_commands('K', 1);
     let heard: String = raw.heard().iter().map(|line| &line[..1]).collect();
     assert_eq!(heard, "OCHUMAMRTLLLLNEK");
     assert!(raw.heard().contains(&"U XYZZY a b".to_owned()));

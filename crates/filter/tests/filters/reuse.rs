@@ -62,7 +62,7 @@ async fn kept_none_where_the_settings_say_so() {
         deliver(&service, b"").await.end();
     }
     assert_eq!(raw.connections(), 2);
-    assert_eq!(raw.heard().iter().filter(|line| *line == "Q").count(), 2);
+    raw.wait_for_commands('Q', 2);
 }
 
 #[tokio::test]

@@ -73,6 +73,17 @@ impl Raw {
         wait_until("answers", || self.answers.load(Ordering::SeqCst) >= count);
     }
 
+    /// Waits until it has been sent commands with this letter so many times: one that has no answer is read some time later.
+    pub(crate) fn wait_for_commands(&self, letter: char, count: usize) {
+        wait_until("commands", || {
+            self.heard()
+                .iter()
+                .filter(|line| line.starts_with(letter))
+                .count()
+                >= count
+        });
+    }
+
     /// The letters of all commands that it has been sent, of all connections in a row.
     pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().expect("a lock").clone()
