@@ -1,8 +1,9 @@
 //! Starting real programs for a test and stopping them by pid.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -14,17 +15,39 @@ use nix::unistd::Pid;
 /// How long a server may take to open its port, and to end when told to.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A loopback port that nobody uses now.
+/// Where tests' ports come from: above those that services have, below those from which Linux takes the ports of clients.
+const PORTS: Range<u16> = 10_000..32_768;
+
+/// A loopback port that nobody uses now, and that no other test is given soon: they are handed out in turns, over all processes.
 ///
 /// # Panics
 ///
-/// When the machine has none left.
+/// When the machine has none left, or the file that says whose turn it is cannot be used.
 #[must_use]
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("a free loopback port")
-        .port()
+    let path = std::env::temp_dir().join("postern-tests-next-port");
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .expect("the file of the next port");
+    let mut file = Flock::lock(file, FlockArg::LockExclusive)
+        .map_err(|(_, error)| error)
+        .expect("the lock");
+    let mut text = String::new();
+    file.read_to_string(&mut text).expect("the next port");
+    let next = text.trim().parse().ok().filter(|port| PORTS.contains(port));
+    let next = next.unwrap_or(PORTS.start);
+    let port = (next..PORTS.end)
+        .chain(PORTS.start..next)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("a free loopback port");
+    file.rewind().expect("the start of the file");
+    // As wide as the widest, so that it replaces the whole.
+    write!(file, "{:5}", port + 1).expect("the next port");
+    port
 }
 
 /// Holds the fixed ports that the acceptance configurations name, so that two tests do not start on them at once.
