@@ -2,18 +2,18 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use postern_mail::head::{HeadFilter, HeadRules};
+use postern_mail::head::{HeadFilter, HeadRules, Ordered};
 use postern_mail::header::HeaderScan;
 
 fn filtered(rules: HeadRules, pieces: &[&[u8]]) -> Option<Vec<u8>> {
     let mut filter = HeadFilter::new(rules);
-    let mut out = Vec::new();
+    let mut out = Ordered::default();
     for piece in pieces {
         let taken = filter.feed(piece, &mut out);
-        out.extend_from_slice(&piece[taken..]);
+        out.text.extend_from_slice(&piece[taken..]);
     }
     filter.finish(&mut out);
-    filter.fault().is_none().then_some(out)
+    filter.fault().is_none().then(|| out.to_vec())
 }
 
 fuzz_target!(|input: (u16, bool, &[u8])| {

@@ -67,8 +67,8 @@ use postern_events::Observers;
 use postern_net::resolver::Resolver;
 use postern_net::tls::ClientTls;
 use postern_policy::concurrency::Class;
-use postern_spool::Spool;
 use postern_store::{Store, StoreError};
+use postern_spool::{Inspectors, Spool};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -91,6 +91,8 @@ const SETTLE_WAIT: Duration = Duration::from_secs(10);
 pub struct Deps {
     /// Where the mail is.
     pub spool: Arc<dyn Spool>,
+    /// Who looks at reports before they are queued.
+    pub inspectors: Arc<ArcSwap<Inspectors>>,
     /// How to deliver; swapped by a reload.
     pub settings: Arc<ArcSwap<Settings>>,
     /// Where names are looked up.

@@ -12,7 +12,7 @@ use postern_events::Reported;
 use postern_mail::report::{Action, Original, Report, ReportKind, ReportRecipient};
 use postern_mail::{Domain, Envelope, Mailbox, QueueId, Recipient, ReversePath, Status};
 use postern_policy::DomainSet;
-use postern_spool::{Body, Message, NewMessage, Origin, Spool};
+use postern_spool::{Assembly, Body, Message, NewMessage, Origin, Parts, Spool};
 
 use crate::Deps;
 use crate::outcome::Notice;
@@ -55,7 +55,9 @@ pub(crate) async fn make(
         return reports;
     };
     let (plainer, notes) = again::plainer(spool, message, notes).await;
-    reports.extend(plainer);
+    if let Some(plainer) = plainer {
+        reports.push(inspected(deps, plainer).await);
+    }
     let head = read_head(spool, message, settings.reports.return_size_max).await;
     for kind in [ReportKind::Failure, ReportKind::Delay, ReportKind::Success] {
         let notes: Vec<&Note> = notes
@@ -99,9 +101,25 @@ pub(crate) async fn make(
             about: &message.id,
             to,
         });
-        reports.push(report);
+        reports.push(inspected(deps, report).await);
     }
     reports
+}
+
+/// Shows a report to those who look at messages. One that they do not want is queued as it was: somebody waits for it.
+async fn inspected(deps: &Deps, report: Assembly) -> NewMessage {
+    let inspectors = deps.inspectors.load_full();
+    if inspectors.is_empty() {
+        return report.into_message();
+    }
+    let mut assembly = report.clone();
+    match inspectors.inspect(&mut assembly, deps.spool.as_ref()).await {
+        Ok(()) => assembly.into_message(),
+        Err(error) => {
+            tracing::warn!(target: "postern::outcome", queue = %report.id, reason = %error, "report queued as it was made");
+            report.into_message()
+        }
+    }
 }
 
 /// Addresses a report to those who read it.
@@ -136,7 +154,7 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    fn report(&self, id: QueueId, kind: ReportKind, to: &Mailbox, notes: &[&Note]) -> NewMessage {
+    fn report(&self, id: QueueId, kind: ReportKind, to: &Mailbox, notes: &[&Note]) -> Assembly {
         let envelope = &self.message.envelope;
         let lines: Vec<Line<'_>> = notes.iter().filter_map(|note| self.line(note)).collect();
         let recipients = lines
@@ -177,18 +195,8 @@ impl Page<'_> {
             return_whole_max: usize::try_from(self.settings.reports.return_size_max).unwrap_or(usize::MAX),
         }
         .build();
-        NewMessage {
-            id,
-            envelope: built.envelope,
-            received_at: self.now,
-            prefix: Bytes::new(),
-            body: Body::Inline(built.content.into()),
-            login: None,
-            session: None,
-            hold: None,
-            origin: Origin::Report,
-            queue_only: false,
-        }
+        let parts = Parts::of(built.content);
+        Assembly::new(id, built.envelope, self.now, Origin::Report, parts)
     }
 
     /// What is told of one recipient: nothing that only this site should know.

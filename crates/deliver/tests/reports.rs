@@ -3,15 +3,18 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Bench, CONTENT, Host, PATIENCE, envelope, mailbox, rule, settings, spool_at, to_ports};
-use postern_mail::{Notify, Recipient};
+use postern_mail::{Header, NewField, Notify, Recipient, Status};
 use postern_net::resolver::ResolverSettings;
 use postern_net::tls::Verification;
 use postern_policy::DomainSet;
 use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, Target, TlsLevel};
-use postern_spool::Spool as _;
+use postern_spool::{
+    Arrival, Assembly, Inspection, InspectionFuture, Inspector, Inspectors, Origin, Refusal, Spool as _,
+};
 use postern_testkit::process::wait_until;
 use postern_testkit::sink::Sink;
 use tokio::time::{Instant, sleep};
@@ -139,6 +142,76 @@ async fn one_message_causes_one_report() {
         sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(sink.total(), 1, "one report");
+    bench.stop().await;
+}
+
+/// Seals reports by the octets of their bodies, or wants none of them.
+struct Sealer {
+    refuses: bool,
+}
+
+struct Sealing {
+    refuses: bool,
+    octets: usize,
+}
+
+impl Inspector for Sealer {
+    fn begin(&self, arrival: &Arrival<'_>) -> Option<Box<dyn Inspection>> {
+        assert_eq!(arrival.origin, Origin::Report);
+        let refuses = self.refuses;
+        Some(Box::new(Sealing { refuses, octets: 0 }))
+    }
+}
+
+impl Inspection for Sealing {
+    fn header<'a>(&'a mut self, header: &'a Header) -> InspectionFuture<'a> {
+        assert!(header.place("Auto-Submitted", 0).is_some());
+        Box::pin(async { Ok(()) })
+    }
+
+    fn body<'a>(&'a mut self, octets: &'a [u8]) -> InspectionFuture<'a> {
+        self.octets += octets.len();
+        Box::pin(async { Ok(()) })
+    }
+
+    fn finish<'a>(self: Box<Self>, assembly: &'a mut Assembly) -> InspectionFuture<'a> {
+        Box::pin(async move {
+            let seal = NewField::new("X-Seal", self.octets.to_string().as_bytes()).unwrap();
+            assembly.header_mut().insert(0, &seal).unwrap();
+            if self.refuses {
+                return Err(Refusal {
+                    code: 550,
+                    status: Some(Status(5, 7, 1)),
+                    text: "no".into(),
+                    reason: "no".into(),
+                });
+            }
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_shown_to_those_who_look_at_messages() {
+    let sink = Sink::start();
+    let bench = Bench::start(to_ports(&[sink.port()]));
+    for refuses in [false, true] {
+        let sealer: Arc<dyn Inspector> = Arc::new(Sealer { refuses });
+        bench.inspectors.store(Arc::new(Inspectors::new(vec![sealer])));
+        let id = bench.put("a@example.org", &["reject@x.test"], CONTENT).await;
+        bench.outcomes(id, 1).await;
+        wait_until("the report is there", || sink.total() > u64::from(refuses));
+        let report = sink.taken().pop().unwrap().content;
+        let (_, body) = report.split_once("\r\n\r\n").unwrap();
+        if refuses {
+            assert!(!report.contains("X-Seal"), "as it was made: {report}");
+        } else {
+            assert!(
+                report.starts_with(&format!("X-Seal: {}\r\nDate: ", body.len())),
+                "{report}"
+            );
+        }
+    }
     bench.stop().await;
 }
 

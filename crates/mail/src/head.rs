@@ -46,6 +46,26 @@ pub struct HeadRules {
     pub every_from: bool,
 }
 
+/// A head in order, as far as the filter has come.
+#[derive(Clone, Debug, Default)]
+pub struct Ordered {
+    /// The header fields, each with its CRLF.
+    pub fields: Vec<u8>,
+    /// Whether an empty line follows them. A message that ends within its header has none.
+    pub separated: bool,
+    /// The beginning of the body: text that stood there without an empty line before it.
+    pub text: Vec<u8>,
+}
+
+impl Ordered {
+    /// All of it as it is sent.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let separator = if self.separated { CRLF } else { b"" };
+        [&self.fields, separator, &self.text].concat()
+    }
+}
+
 /// Why a message cannot be taken: rule 5 of the invariants, for heads whose body may be binary.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum HeadFault {
@@ -116,8 +136,8 @@ impl HeadFilter {
     }
 
     /// Takes as much of the input as belongs to the head, writes what goes on, and says how many octets it took. What is left,
-    /// and all that comes after [`is_complete`](Self::is_complete), is body.
-    pub fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) -> usize {
+    /// and all that comes after [`is_complete`](Self::is_complete), is body, behind [`Ordered::text`].
+    pub fn feed(&mut self, input: &[u8], out: &mut Ordered) -> usize {
         let mut taken = 0;
         while !self.complete && taken < input.len() {
             let rest = &input[taken..];
@@ -142,7 +162,7 @@ impl HeadFilter {
     }
 
     /// Says that the message ends here.
-    pub fn finish(&mut self, out: &mut Vec<u8>) {
+    pub fn finish(&mut self, out: &mut Ordered) {
         if self.complete {
             return;
         }
@@ -178,7 +198,7 @@ impl HeadFilter {
     }
 
     /// Judges a line, or the beginning of one that is too long to be kept.
-    fn judge(&mut self, line: &[u8], out: &mut Vec<u8>) {
+    fn judge(&mut self, line: &[u8], out: &mut Ordered) {
         if !self.is_clean(line) {
             return;
         }
@@ -186,8 +206,12 @@ impl HeadFilter {
         match Line::of(line) {
             Line::Empty => {
                 self.end_field(out);
-                self.begin_text(out);
-                out.extend_from_slice(line);
+                if self.stray.is_empty() {
+                    out.separated = true;
+                } else {
+                    self.begin_text(out);
+                    out.text.extend_from_slice(line);
+                }
                 self.complete = true;
             }
             Line::Continuation { blank } => self.continued(line, blank, out),
@@ -208,7 +232,7 @@ impl HeadFilter {
             }
             Line::Separator { dated: true } if first => {
                 self.field = Sink::Out;
-                write_stray_line(line, out);
+                write_stray_line(line, &mut out.fields);
             }
             Line::Separator { .. } | Line::Other => {
                 self.end_field(out);
@@ -218,7 +242,7 @@ impl HeadFilter {
         }
     }
 
-    fn continued(&mut self, line: &[u8], blank: bool, out: &mut Vec<u8>) {
+    fn continued(&mut self, line: &[u8], blank: bool, out: &mut Ordered) {
         match self.field {
             // A continuation of nothing.
             Sink::None => {
@@ -231,22 +255,22 @@ impl HeadFilter {
     }
 
     /// Takes more of a line whose beginning was judged.
-    fn go_on(&mut self, piece: &[u8], ended: bool, out: &mut Vec<u8>) {
+    fn go_on(&mut self, piece: &[u8], ended: bool, out: &mut Ordered) {
         if self.is_clean(piece) {
             self.take(self.field, piece, out);
         }
         self.within = !ended;
     }
 
-    fn take(&mut self, sink: Sink, piece: &[u8], out: &mut Vec<u8>) {
+    fn take(&mut self, sink: Sink, piece: &[u8], out: &mut Ordered) {
         match sink {
-            Sink::Out => out.extend_from_slice(piece),
+            Sink::Out => out.fields.extend_from_slice(piece),
             Sink::None | Sink::Dropped => {}
             Sink::Held(single) => {
                 self.held.extend_from_slice(piece);
                 if self.held.len() > FIELD_HELD {
                     self.field = if single == Single::From {
-                        out.append(&mut self.held);
+                        out.fields.append(&mut self.held);
                         self.kept[single as usize] = true;
                         Sink::Out
                     } else {
@@ -282,11 +306,11 @@ impl HeadFilter {
     }
 
     /// Passes the field under way on, or not.
-    fn end_field(&mut self, out: &mut Vec<u8>) {
+    fn end_field(&mut self, out: &mut Ordered) {
         if let Sink::Held(single) = std::mem::replace(&mut self.field, Sink::Out) {
             if self.is_wanted(single) {
                 self.kept[single as usize] = true;
-                out.append(&mut self.held);
+                out.fields.append(&mut self.held);
             }
             self.held.clear();
         }
@@ -311,25 +335,25 @@ impl HeadFilter {
     }
 
     /// A field follows: the stray lines are within the head.
-    fn write_stray(&mut self, out: &mut Vec<u8>) {
+    fn write_stray(&mut self, out: &mut Ordered) {
         let stray = std::mem::take(&mut self.stray);
         let mut under_way = false;
         for line in stray.split_inclusive(|&octet| octet == b'\n') {
             match Line::of(line) {
                 Line::Continuation { blank: true } => {}
-                Line::Continuation { .. } if under_way => out.extend_from_slice(line),
+                Line::Continuation { .. } if under_way => out.fields.extend_from_slice(line),
                 Line::Field { name, colon } => {
                     let name = if self.rules.submission {
                         name
                     } else {
                         &line[..colon]
                     };
-                    out.extend_from_slice(name);
-                    out.extend_from_slice(&line[colon..]);
+                    out.fields.extend_from_slice(name);
+                    out.fields.extend_from_slice(&line[colon..]);
                     under_way = true;
                 }
                 _ => {
-                    write_stray_line(line, out);
+                    write_stray_line(line, &mut out.fields);
                     under_way = true;
                 }
             }
@@ -337,10 +361,10 @@ impl HeadFilter {
     }
 
     /// Text follows: what was taken for stray lines is its beginning.
-    fn begin_text(&mut self, out: &mut Vec<u8>) {
+    fn begin_text(&mut self, out: &mut Ordered) {
         if !self.stray.is_empty() {
-            out.extend_from_slice(CRLF);
-            out.append(&mut self.stray);
+            out.separated = true;
+            out.text.append(&mut self.stray);
             self.stray = Vec::new();
         }
     }

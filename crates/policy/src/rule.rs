@@ -371,6 +371,9 @@ rules! {
     "body.no-author" BodyNoAuthor No ""
         "a submission from `<>` without an address in `From`"
         "put an address into `From`"
+    "body.inspected" BodyInspected No ""
+        "a filter or a signer does not want the message"
+        "look at the reason, and at what the filter has logged"
 
     // The queue.
     "spool.full" SpoolFull No "state_dir"

@@ -25,11 +25,11 @@ use crate::live::Ended;
 use crate::opening;
 use crate::profile::Profile;
 use crate::protocol;
-use crate::receiver::Shared;
 use crate::room::Held;
 use crate::session::{About, Session};
+use crate::shared::Shared;
 use crate::stamp::ClientFacts;
-use crate::{login, names, recipient, sender, standing};
+use crate::{lapse, login, names, recipient, sender};
 
 /// One connection with its dialogue.
 struct Connection<'a> {
@@ -171,7 +171,7 @@ async fn say_goodbye(io: &mut Io, session: &Session, end: &End) {
 async fn say_why(io: &mut Io, session: &Session) {
     let reply = match session.entry.live().ended() {
         Some(Ended::Lapsed(lapse)) => {
-            let reply = standing::login_over(lapse);
+            let reply = lapse::login_over(lapse);
             session.refused(lapse, &reply, &About::default());
             reply
         }
@@ -325,7 +325,7 @@ impl Connection<'_> {
                 protocol::note(&answer, session);
                 answer
             }
-            Step::Sender(ask) => match standing::ended(session).await {
+            Step::Sender(ask) => match lapse::ended(session).await {
                 Some(mut ended) => {
                     ended.reply = ask.refuse(ended.reply);
                     ended

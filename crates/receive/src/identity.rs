@@ -1,12 +1,11 @@
 //! Whom a login is, as the rules for senders see it: accounts and aliases as facts.
 
 use postern_directory::Account;
-use postern_directory::aliases::Aliases;
+use postern_directory::aliases::{Aliases, Target};
 use postern_mail::Mailbox;
 use postern_policy::identity::Identity;
 
-use crate::Settings;
-use crate::recipient::address_of;
+use crate::settings::Settings;
 
 /// What the directories know of an account.
 #[must_use]
@@ -31,4 +30,12 @@ pub fn alias_targets(address: &Mailbox, aliases: &Aliases, settings: &Settings) 
         .into_iter()
         .filter_map(|target| address_of(target, address))
         .collect()
+}
+
+/// The address of an alias's target; a local name lives in the domain of the alias.
+pub(crate) fn address_of(target: Target, alias: &Mailbox) -> Option<Mailbox> {
+    match target {
+        Target::Local(name) => Mailbox::new(&name, alias.domain().clone()).ok(),
+        Target::Address(mailbox) => Some(mailbox),
+    }
 }

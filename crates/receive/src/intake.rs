@@ -1,42 +1,46 @@
 //! Takes one message: its body into the spool's writer while its head is scanned, then the whole into the queue.
 
+mod refusal;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Buf;
 use jiff::Timestamp;
-use postern_events::{Accepted, notice, shown};
-use postern_mail::head::{HeadFault, HeadFilter};
+use postern_events::Accepted;
+use postern_mail::head::{HeadFilter, Ordered};
 use postern_mail::header::HeaderScan;
-use postern_mail::{QueueId, Ret};
-use postern_policy::admission::{self, AdmissionRefusal};
+use postern_mail::{Header, QueueId, Ret};
+use postern_policy::admission;
 use postern_policy::body::{BodyRefusal, judge_hops};
-use postern_policy::queue::{QueueRefusal, QueueTrouble};
 use postern_policy::relay::Acceptance;
-use postern_policy::room::NoRoom;
 use postern_policy::rule::{Rule, Verdict};
 use postern_smtp::body::{BodyFault, ChunkDecoder, DataDecoder, Decoded};
-use postern_smtp::reply::{Reply, texts};
+use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, Transaction};
-use postern_spool::{BodyWriter, NewMessage, Origin, Spool, SpoolError, SpoolState};
+use postern_spool::{Arrival, Assembly, BodyWriter, Inspections, Origin, Parts, Spool};
 
+use self::refusal::{Failure, Refused, inspected, spool_failed};
+pub(crate) use self::refusal::{message_refusal, queue_is_down};
 use crate::count::Signal;
 use crate::io::{End, Io};
 use crate::room::Held;
 use crate::sender;
 use crate::session::{About, Login, Session};
-use crate::stamp::{self, ClientFacts};
+use crate::stamp::{self, ClientFacts, MessageFacts};
 
 /// A message on its way in.
 pub(crate) struct Intake {
     id: QueueId,
     /// Gone as soon as the message cannot be taken; what follows is read and dropped.
     writer: Option<BodyWriter>,
-    head: HeadFilter,
-    /// Reads what the filter has written.
+    filter: HeadFilter,
+    /// The header, as the filter has put it in order.
+    head: Ordered,
+    /// What was found in it.
     scan: HeaderScan,
-    /// What the filter writes, before it goes to the writer.
-    text: Vec<u8>,
+    /// Those who look at the message on its way in.
+    inspections: Inspections,
     completed: bool,
     header_max: u64,
     failure: Option<Failure>,
@@ -56,15 +60,6 @@ pub(crate) enum Decoder {
     Chunks(ChunkDecoder),
 }
 
-/// Why a message cannot be taken.
-enum Failure {
-    Body(BodyFault),
-    Head(HeadFault),
-    Header,
-    Room(NoRoom),
-    Spool(SpoolError),
-}
-
 impl Intake {
     pub(crate) fn new(session: &Session, transaction: &Transaction, decoder: Decoder) -> Box<Self> {
         let spool = Arc::clone(&session.shared.deps.spool);
@@ -82,9 +77,10 @@ impl Intake {
         Box::new(Self {
             id,
             writer,
-            head: HeadFilter::new(rules),
+            filter: HeadFilter::new(rules),
+            head: Ordered::default(),
             scan: HeaderScan::new(),
-            text: Vec::new(),
+            inspections: inspections(id, transaction, session),
             completed: rules.submission,
             header_max: settings.limits.header_max,
             failure,
@@ -142,24 +138,11 @@ impl Intake {
                 Decoder::Data(data) => data.decode(&io.input),
                 Decoder::Chunks(chunks) => chunks.decode(&io.input),
             };
-            if let Some(writer) = &mut self.writer
+            if self.writer.is_some()
                 && !text.is_empty()
+                && let Err(failure) = self.take(text).await
             {
-                // Only the head is copied.
-                let taken = self.head.feed(text, &mut self.text);
-                let place = Place {
-                    writer,
-                    held: &mut self.held,
-                    spool: &*self.spool,
-                };
-                let written = write(place, &mut self.scan, &mut self.text, &text[taken..]).await;
-                if let Err(failure) = written {
-                    self.fail(failure);
-                }
-                if self.head.is_complete() {
-                    // Nothing more is written there, and many may wait for more of their bodies.
-                    self.text = Vec::new();
-                }
+                self.fail(failure);
             }
             io.input.advance(consumed);
             self.look_for_fault();
@@ -178,7 +161,13 @@ impl Intake {
     }
 
     /// Waits for more of the body, no longer than the client may take.
-    async fn more(&self, room: usize, io: &mut Io, session: &Session, signal: &Signal) -> Result<(), End> {
+    async fn more(
+        &mut self,
+        room: usize,
+        io: &mut Io,
+        session: &Session,
+        signal: &Signal,
+    ) -> Result<(), End> {
         // The client may wait for the replies to what it sent together with `BDAT` (RFC 2920 section 3.1).
         io.flush().await?;
         let block = session.profile.settings.timeouts.data_block;
@@ -214,17 +203,68 @@ impl Intake {
             // It decides whether the session goes on, whatever else is wrong.
             (Some(BodyFault::BareLineEnding), _) => self.fail(Failure::Body(BodyFault::BareLineEnding)),
             (Some(fault), None) => self.fail(Failure::Body(fault)),
-            (None, None) => match self.head.fault() {
-                Some(fault) => self.fail(Failure::Head(fault)),
-                None if self.head.seen() > self.header_max => self.fail(Failure::Header),
-                None => {}
-            },
             _ => {}
         }
     }
 
+    /// Takes the next octets: what is header is kept, what is body goes into the queue.
+    async fn take(&mut self, text: &[u8]) -> Result<(), Failure> {
+        if self.filter.is_complete() {
+            return self.take_body(text).await;
+        }
+        // Only the header is copied.
+        let taken = self.filter.feed(text, &mut self.head);
+        self.judge_header()?;
+        if self.filter.is_complete() {
+            self.end_header().await?;
+        }
+        self.take_body(&text[taken..]).await
+    }
+
+    /// Looks for what is wrong with the header so far, and makes room for it.
+    fn judge_header(&mut self) -> Result<(), Failure> {
+        if let Some(fault) = self.filter.fault() {
+            return Err(Failure::Head(fault));
+        }
+        if self.filter.seen() > self.header_max {
+            return Err(Failure::Header);
+        }
+        let octets = self.head.fields.capacity() as u64;
+        self.held.header_to(octets, &*self.spool).map_err(Failure::Room)
+    }
+
+    /// The header is complete.
+    async fn end_header(&mut self) -> Result<(), Failure> {
+        self.scan.feed(&self.head.fields);
+        self.scan.finish();
+        if !self.inspections.is_empty() {
+            let header = Header::parse(self.head.fields.clone());
+            let seen = self.inspections.header(&header).await;
+            seen.map_err(Failure::Inspected)?;
+        }
+        let text = std::mem::take(&mut self.head.text);
+        self.take_body(&text).await
+    }
+
+    /// Shows octets of the body to those who look at it, and puts them where they belong, once there is room for them.
+    async fn take_body(&mut self, text: &[u8]) -> Result<(), Failure> {
+        let Some(writer) = self.writer.as_mut().filter(|_| !text.is_empty()) else {
+            return Ok(());
+        };
+        if !self.inspections.is_empty() {
+            let seen = self.inspections.body(text).await;
+            seen.map_err(Failure::Inspected)?;
+        }
+        self.held
+            .make_room(text.len(), writer, &*self.spool)
+            .map_err(Failure::Room)?;
+        writer.write(text).await.map_err(Failure::Spool)
+    }
+
     fn fail(&mut self, failure: Failure) {
         self.writer = None;
+        self.head = Ordered::default();
+        self.inspections = Inspections::default();
         self.held.give_back_memory();
         self.failure = Some(failure);
     }
@@ -243,49 +283,15 @@ impl Intake {
 
     /// The answer to a message or chunk that cannot be taken. The connection does not outlast one that was not read to its end.
     pub(crate) fn refuse(&self, about: &About<'_>, session: &Session) -> Answer {
-        let endless = self.endless;
-        let answer = self.refusal(about, session);
-        Answer {
-            close: answer.close || endless,
-            ..answer
-        }
-    }
-
-    fn refusal(&self, about: &About<'_>, session: &Session) -> Answer {
-        let content = |refusal: BodyRefusal, reply: Reply| {
-            session.refused(&refusal, &reply, about);
-            Answer::stay(reply)
+        let refused = Refused {
+            size: self.extent(),
+            chunked: matches!(self.decoder, Decoder::Chunks(_)),
+            failure: self.failure.as_ref(),
         };
-        let as_told = |refusal: BodyRefusal| content(refusal, texts::refusal(refusal.told(), ""));
-        match &self.failure {
-            Some(Failure::Body(BodyFault::BareLineEnding)) => {
-                // With chunks nobody can be misled about where the message ends.
-                let close = matches!(self.decoder, Decoder::Data(_));
-                let answer = as_told(BodyRefusal::BareLineEnding);
-                Answer { close, ..answer }
-            }
-            Some(Failure::Body(BodyFault::LineTooLong)) => as_told(BodyRefusal::LineTooLong),
-            Some(Failure::Body(BodyFault::TooLarge)) => {
-                let limit = session.profile.settings.admission.message_size;
-                let refusal = AdmissionRefusal::Size {
-                    size: self.extent(),
-                    limit,
-                };
-                let reply = message_refusal(refusal);
-                session.refused(&refusal, &reply, about);
-                Answer::stay(reply)
-            }
-            Some(Failure::Head(fault)) => as_told(BodyRefusal::HeaderUnclean(*fault)),
-            Some(Failure::Header) => {
-                let limit = session.profile.settings.limits.header_max;
-                content(
-                    BodyRefusal::HeaderTooLarge { limit },
-                    texts::header_too_large(limit),
-                )
-            }
-            Some(Failure::Room(refusal)) => Answer::stay(session.no_room(*refusal, about)),
-            Some(Failure::Spool(error)) => spool_failed(error, about, session),
-            None => Answer::stay(texts::LOCAL_ERROR),
+        let answer = refused.answer(about, session);
+        Answer {
+            close: answer.close || self.endless,
+            ..answer
         }
     }
 
@@ -295,21 +301,22 @@ impl Intake {
             Decoder::Chunks(chunks) => chunks.finish(),
             Decoder::Data(_) => b"",
         };
-        if let Some(writer) = &mut self.writer {
-            let taken = self.head.feed(tail, &mut self.text);
-            self.head.finish(&mut self.text);
-            let place = Place {
-                writer,
-                held: &mut self.held,
-                spool: &*self.spool,
-            };
-            let written = write(place, &mut self.scan, &mut self.text, &tail[taken..]).await;
-            if let Err(failure) = written {
-                self.fail(failure);
-            }
-            self.scan.finish();
+        if self.writer.is_some()
+            && let Err(failure) = self.take_end(tail).await
+        {
+            self.fail(failure);
         }
         self.look_for_fault();
+    }
+
+    async fn take_end(&mut self, tail: &[u8]) -> Result<(), Failure> {
+        self.take(tail).await?;
+        if self.filter.is_complete() {
+            return Ok(());
+        }
+        self.filter.finish(&mut self.head);
+        self.judge_header()?;
+        self.end_header().await
     }
 
     /// Puts the message into the queue. The answer is `250` only when it is on stable storage.
@@ -346,29 +353,38 @@ impl Intake {
             Err(error) => return spool_failed(&error, &About::message(&transaction), session),
         };
         let now = Timestamp::now();
-        let prefix = stamp::prefix(session, client, self.id, now, &self.scan, author, self.completed);
+        let mut header = Vec::with_capacity(stamp::ROOM + self.head.fields.len());
+        let facts = MessageFacts {
+            id: self.id,
+            now,
+            scan: &self.scan,
+            author,
+            completed: self.completed,
+        };
+        stamp::write(session, client, facts, &mut header);
+        let own = header.len();
+        header.extend_from_slice(&self.head.fields);
+        let parts = Parts {
+            header,
+            own,
+            separated: self.head.separated,
+            body,
+        };
         let acceptance = session.judge().acceptance(transaction.ground);
         let mut envelope = transaction.envelope;
         let from = envelope.sender.clone();
         if session.profile.settings.privacy.no_body_return {
             envelope.ret = Some(Ret::Headers);
         }
-        let message = NewMessage {
-            id: self.id,
-            envelope,
-            received_at: now,
-            prefix,
-            body,
-            login: session.login.as_ref().map(|login| login.name().to_owned()),
-            session: Some(session.id.clone()),
-            hold: None,
-            origin: if session.may_relay() {
-                Origin::Smtp
-            } else {
-                Origin::Stranger
-            },
-            queue_only: queue_only(session),
-        };
+        let mut assembly = Assembly::new(self.id, envelope, now, origin(session), parts);
+        assembly.login = session.login.as_ref().map(|login| login.name().to_owned());
+        assembly.session = Some(session.id.clone());
+        assembly.queue_only = queue_only(session);
+        // Here is all that will be sent, and nothing changes it afterwards.
+        if let Err(refusal) = std::mem::take(&mut self.inspections).finish(&mut assembly).await {
+            return inspected(&refusal, &About::sender(&from), session);
+        }
+        let message = assembly.into_message();
         match session.shared.deps.spool.put(message).await {
             Ok(message) => {
                 log_accepted(&message, size, &self.scan, &acceptance, sender_rule, session);
@@ -379,46 +395,27 @@ impl Intake {
     }
 }
 
-/// The refusal of a message; one that is too large hears the limit.
-pub(crate) fn message_refusal(refusal: AdmissionRefusal) -> Reply {
-    match refusal {
-        AdmissionRefusal::Size { limit, .. } => texts::message_too_large(limit),
-        other => texts::refusal(other.told(), ""),
+/// Those who want to look at a message.
+fn inspections(id: QueueId, transaction: &Transaction, session: &Session) -> Inspections {
+    let inspectors = session.shared.deps.inspectors.load();
+    if inspectors.is_empty() {
+        return Inspections::default();
     }
+    inspectors.begin(&Arrival {
+        id,
+        envelope: &transaction.envelope,
+        login: session.login.as_ref().map(Login::name),
+        session: Some(&session.id),
+        origin: origin(session),
+    })
 }
 
-/// Where a body goes, and the room for it.
-struct Place<'a> {
-    writer: &'a mut BodyWriter,
-    held: &'a mut Held,
-    spool: &'a dyn Spool,
-}
-
-/// Writes what the filter has made of the head, and what is body.
-async fn write(
-    mut place: Place<'_>,
-    scan: &mut HeaderScan,
-    head: &mut Vec<u8>,
-    body: &[u8],
-) -> Result<(), Failure> {
-    if !head.is_empty() {
-        scan.feed(head);
-        place.store(head).await?;
-        head.clear();
-    }
-    if body.is_empty() {
-        return Ok(());
-    }
-    place.store(body).await
-}
-
-impl Place<'_> {
-    /// Puts text of the body where it belongs, once there is room for it.
-    async fn store(&mut self, text: &[u8]) -> Result<(), Failure> {
-        self.held
-            .make_room(text.len(), self.writer, self.spool)
-            .map_err(Failure::Room)?;
-        self.writer.write(text).await.map_err(Failure::Spool)
+/// Where its messages come from.
+fn origin(session: &Session) -> Origin {
+    if session.may_relay() {
+        Origin::Smtp
+    } else {
+        Origin::Stranger
     }
 }
 
@@ -462,75 +459,4 @@ fn body_writer(id: QueueId, declared: u64, held: &mut Held, spool: &dyn Spool) -
         writer.expect(declared);
     }
     writer
-}
-
-/// The answer to `MAIL` while the queue cannot take anything: the client need not send the message to hear it.
-pub(crate) fn queue_is_down(about: &About<'_>, session: &Session) -> Option<Answer> {
-    match session.shared.deps.spool.state() {
-        // A full disk may have room for this message.
-        SpoolState::Ready | SpoolState::Full(_) => None,
-        SpoolState::Unavailable(reason) => {
-            Some(spool_failed(&SpoolError::Unavailable(reason), about, session))
-        }
-        SpoolState::Closed => Some(spool_failed(&SpoolError::Closed, about, session)),
-    }
-}
-
-fn spool_failed(error: &SpoolError, about: &About<'_>, session: &Session) -> Answer {
-    if !error.is_temporary() {
-        notice!(session.shared.deps.observers, Spool Error "cannot queue a message", Session = session.id, Reason = shown(error));
-    }
-    let trouble = trouble(error);
-    let answer = spool_answer(trouble);
-    let refusal = QueueRefusal {
-        trouble,
-        reason: error.to_string(),
-    };
-    session.refused(&refusal, &answer.reply, about);
-    answer
-}
-
-/// What a client can be told of a failure of the spool.
-fn trouble(error: &SpoolError) -> QueueTrouble {
-    match error {
-        SpoolError::Full(_) => QueueTrouble::Full,
-        SpoolError::Unavailable(_) => QueueTrouble::Unavailable,
-        SpoolError::Closed => QueueTrouble::Closed,
-        // What the receiver itself has done wrong, and what only opening can meet.
-        _ => QueueTrouble::Error,
-    }
-}
-
-fn spool_answer(trouble: QueueTrouble) -> Answer {
-    let reply = texts::refusal(trouble.told(), "");
-    match trouble {
-        QueueTrouble::Closed => Answer::close(reply),
-        _ => Answer::stay(reply),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_of_the_spool() {
-        #[rustfmt::skip]
-        let cases = [
-            ("disk full",         SpoolError::Full("no space".into()),       452, false),
-            ("disk read-only",    SpoolError::Unavailable("EROFS".into()),   451, false),
-            ("the server stops",  SpoolError::Closed,                        421, true),
-            ("our own mistake",   SpoolError::NoRecipients,                  451, false),
-        ];
-        for (shows, error, code, close) in cases {
-            let trouble = trouble(&error);
-            let answer = spool_answer(trouble);
-            assert_eq!((answer.reply.code, answer.close), (code, close), "{shows}");
-            let refusal = QueueRefusal {
-                trouble,
-                reason: error.to_string(),
-            };
-            assert!(refusal.rule().name().starts_with("spool."), "{shows}");
-        }
-    }
 }

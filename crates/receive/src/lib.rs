@@ -7,11 +7,13 @@
 
 mod connection;
 mod count;
+mod deps;
 mod greeting;
 mod identity;
 mod intake;
 mod io;
 pub mod judge;
+mod lapse;
 mod live;
 mod load;
 mod login;
@@ -26,17 +28,21 @@ mod remember;
 mod room;
 mod sender;
 mod session;
+mod session_id;
+mod sessions;
 mod settings;
+mod shared;
 mod sockets;
 mod stamp;
 mod standing;
 mod usage;
 
+pub use deps::Deps;
 pub use identity::{alias_targets, identity_of};
 pub use live::{SessionFilter, SessionInfo};
 pub use load::LoadGauge;
 pub use postern_policy::probe::ProbeSettings;
-pub use receiver::{Deps, Receiver};
+pub use receiver::Receiver;
 pub use settings::{
     AuthRule, AuthSettings, BareLineEndings, Extensions, KerberosLogins, Limits, ListenerSettings,
     ListenerTls, Plaintext, Role, Settings, Timeouts,

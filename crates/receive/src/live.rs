@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use postern_policy::standing::Lapse;
 
 use crate::count::{Cut, Signal};
+use crate::deps::Deps;
 use crate::profile::Profile;
-use crate::receiver::{Receiver, Shared};
 use crate::standing::Standing;
 
 /// All open sessions.
@@ -118,7 +118,8 @@ impl LiveSessions {
         }
     }
 
-    fn like(&self, filter: &SessionFilter) -> Vec<Arc<Live>> {
+    /// The open ones that match, oldest first.
+    pub(crate) fn like(&self, filter: &SessionFilter) -> Vec<Arc<Live>> {
         let mut found: Vec<_> = self.all.lock().values().cloned().collect();
         found.retain(|live| live.matches(filter));
         found.sort_by_key(|live| live.since);
@@ -173,7 +174,7 @@ impl Live {
     }
 
     /// Ends it: at once, but for a message that is on its way to the disk. Whether it was open until now.
-    fn end(&self, why: Ended) -> bool {
+    pub(crate) fn end(&self, why: Ended) -> bool {
         let Some(signal) = self.signal.get() else {
             return false;
         };
@@ -206,7 +207,8 @@ impl Live {
                 .is_none_or(|name| *name == self.profile.listener.name)
     }
 
-    fn info(&self) -> SessionInfo {
+    /// As an administrator sees it.
+    pub(crate) fn info(&self) -> SessionInfo {
         let facts = self.facts.lock();
         let login = facts.login.clone();
         SessionInfo {
@@ -222,7 +224,8 @@ impl Live {
         }
     }
 
-    async fn recheck(&self, shared: &Shared) -> bool {
+    /// Looks at its login, and ends it if that holds no more. Whether it has.
+    pub(crate) async fn recheck(&self, deps: &Deps) -> bool {
         let standing = self
             .facts
             .lock()
@@ -230,41 +233,11 @@ impl Live {
             .as_ref()
             .map(|login| Arc::clone(&login.standing));
         match standing {
-            Some(standing) => match standing.probe(shared).await {
+            Some(standing) => match standing.probe(deps).await {
                 Ok(()) => false,
                 Err(lapse) => self.end(Ended::Lapsed(lapse)),
             },
             None => false,
         }
-    }
-}
-
-impl Receiver {
-    /// The open sessions of all listeners, oldest first.
-    #[must_use]
-    pub fn open_sessions(&self, filter: &SessionFilter) -> Vec<SessionInfo> {
-        let found = self.shared().live.like(filter);
-        found.iter().map(|live| live.info()).collect()
-    }
-
-    /// Ends sessions with `421 4.7.0`, for the administrator `by`: at once, but for a message that is on its way to the disk. Gives
-    /// how many.
-    pub fn end_sessions(&self, filter: &SessionFilter, by: &str) -> usize {
-        let found = self.shared().live.like(filter);
-        let ended = found
-            .iter()
-            .filter(|live| live.end(Ended::Administrator(by.to_owned())));
-        ended.count()
-    }
-
-    /// Looks at the logins of all open sessions, and ends those that hold no more. Gives how many. To be called when accounts or
-    /// settings have changed.
-    pub async fn recheck_logins(&self) -> usize {
-        let shared = self.shared();
-        let mut ended = 0;
-        for live in shared.live.like(&SessionFilter::default()) {
-            ended += usize::from(live.recheck(shared).await);
-        }
-        ended
     }
 }

@@ -6,9 +6,10 @@ use postern_policy::recipient::RecipientRefusal;
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 
+use crate::identity::address_of;
 use crate::io::{End, Io};
 use crate::probe;
-use crate::recipient::{address_of, lead};
+use crate::recipient::lead;
 use crate::session::{About, Session};
 
 /// Says whether a name or address is somebody here. Of addresses elsewhere nothing is said.

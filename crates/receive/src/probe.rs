@@ -3,7 +3,6 @@
 
 use std::time::Instant;
 
-use parking_lot::Mutex;
 use postern_events::AnswersDelayed;
 use postern_policy::probe::{ProbeSettings, Probed};
 use postern_policy::rule::Verdict as _;
@@ -12,19 +11,6 @@ use tracing::debug;
 use crate::io::{End, Io};
 use crate::session::Session;
 
-/// What networks have asked.
-#[derive(Debug)]
-pub(crate) struct Probes(Mutex<postern_policy::probe::Probes>);
-
-/// Networks that are remembered.
-const NETWORKS_MAX: usize = 100_000;
-
-impl Default for Probes {
-    fn default() -> Self {
-        Self(Mutex::new(postern_policy::probe::Probes::new(NETWORKS_MAX)))
-    }
-}
-
 /// Called before a directory is asked about a name: waits as long as the answer has to. Who has logged in or is in a listed network
 /// never waits.
 pub(crate) async fn wait(io: &mut Io, session: &Session) -> Result<(), End> {
@@ -32,7 +18,7 @@ pub(crate) async fn wait(io: &mut Io, session: &Session) -> Result<(), End> {
         return Ok(());
     }
     let (network, settings, now) = facts(session);
-    let asked = session.shared.probes.0.lock().ask(network, settings, now);
+    let asked = session.shared.probes.lock().ask(network, settings, now);
     let Some((wait, reason)) = asked else {
         return Ok(());
     };
@@ -50,13 +36,7 @@ pub(crate) async fn wait(io: &mut Io, session: &Session) -> Result<(), End> {
 pub(crate) fn found_nobody(session: &Session) {
     if is_stranger(session) {
         let (network, settings, now) = facts(session);
-        if session
-            .shared
-            .probes
-            .0
-            .lock()
-            .found_nobody(network, settings, now)
-        {
+        if session.shared.probes.lock().found_nobody(network, settings, now) {
             session.shared.deps.observers.tell(AnswersDelayed {
                 session: &session.id,
                 rule: Probed::Unknown.rule(),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use postern_net::tls::ServerTls;
+use postern_policy::throttle::LoginThrottle;
 use postern_sasl::Mechanism;
 use postern_smtp::body::BodyRules;
 use postern_smtp::server::{AuthRules, CommandRules, Extensions, OfferedMechanism, Rules};
 
-use crate::receiver::Shared;
+use crate::deps::Deps;
 use crate::{AuthRule, ListenerSettings, ListenerTls, Plaintext, Role, Settings};
 
 /// What holds for a session from its start to its end, whatever is reloaded meanwhile.
@@ -37,10 +38,10 @@ impl ProfileCache {
     }
 
     /// The profile for a session that begins now.
-    pub(crate) fn get(&self, shared: &Shared) -> Arc<Profile> {
-        let settings = shared.deps.settings.load_full();
+    pub(crate) fn get(&self, deps: &Deps, throttle: &Mutex<LoginThrottle>) -> Arc<Profile> {
+        let settings = deps.settings.load_full();
         let listener = self.listener.load_full();
-        let tls = shared.deps.tls.load_full();
+        let tls = deps.tls.load_full();
         let mut last = self.last.lock();
         if let Some(profile) = &*last
             && Arc::ptr_eq(&profile.settings, &settings)
@@ -49,7 +50,7 @@ impl ProfileCache {
         {
             return Arc::clone(profile);
         }
-        shared.throttle.lock().configure(settings.throttle);
+        throttle.lock().configure(settings.throttle);
         let rules = Arc::new(rules(&settings, &listener, tls.is_some()));
         let profile = Arc::new(Profile {
             settings,

@@ -6,61 +6,24 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use parking_lot::Mutex;
-use postern_directory::Directories;
-use postern_directory::aliases::Aliases;
-use postern_events::{Observers, notice, shown};
+use postern_events::{notice, shown};
 use postern_mail::complete_login;
 use postern_net::listen;
-use postern_net::resolver::Resolver;
-use postern_net::tls::ServerTls;
-use postern_oauth::verify::Verifier;
-use postern_policy::admission::RateWindow;
-use postern_policy::throttle::{Bar, LoginThrottle, Source};
-use postern_sasl::DecoySecret;
-use postern_spool::Spool;
+use postern_policy::throttle::{Bar, Source};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connection;
-use crate::count::{Cut, SessionCounts};
-use crate::live::LiveSessions;
-use crate::probe::Probes;
-use crate::profile::ProfileCache;
-use crate::room::Room;
-use crate::session::SessionIds;
-use crate::sockets::Tickets;
-use crate::usage::{LoginCount, Usage};
-use crate::{ListenerSettings, LoadGauge, Role, Settings};
+use crate::count::Cut;
+use crate::deps::Deps;
+use crate::profile::{Profile, ProfileCache};
+use crate::shared::Shared;
+use crate::usage::LoginCount;
+use crate::{ListenerSettings, Role};
 
 /// How long sessions that are cut off may take to say so.
 const CUT_MAX: Duration = Duration::from_secs(3);
-
-/// What a receiver works with. What stands in an [`ArcSwap`] may be swapped at any time; sessions that begin later use it.
-#[derive(Clone)]
-pub struct Deps {
-    /// Where accepted mail goes.
-    pub spool: Arc<dyn Spool>,
-    /// What holds for all listeners.
-    pub settings: Arc<ArcSwap<Settings>>,
-    /// Certificates; `None` where there are none, and then no TLS.
-    pub tls: Arc<ArcSwap<Option<ServerTls>>>,
-    /// Who may log in, and who lives here.
-    pub directories: Arc<ArcSwap<Directories>>,
-    /// Whose bearer tokens are.
-    pub tokens: Arc<ArcSwap<Verifier>>,
-    /// Where local names lead.
-    pub aliases: Arc<ArcSwap<Aliases>>,
-    /// Names of clients.
-    pub resolver: Resolver,
-    /// The load average.
-    pub load: LoadGauge,
-    /// Who is told what happens.
-    pub observers: Observers,
-    /// Makes the salts of SCRAM accounts that do not exist. To be kept across restarts.
-    pub decoy: DecoySecret,
-}
 
 /// Serves listeners: all of them share the counts of sessions and the memory of failed logins, those of a role the connection rate.
 ///
@@ -70,40 +33,12 @@ pub struct Receiver {
     shared: Arc<Shared>,
 }
 
-/// What all sessions share.
-pub(crate) struct Shared {
-    pub(crate) deps: Deps,
-    pub(crate) counts: Arc<SessionCounts>,
-    pub(crate) room: Arc<Room>,
-    pub(crate) live: Arc<LiveSessions>,
-    pub(crate) throttle: Mutex<LoginThrottle>,
-    pub(crate) probes: Probes,
-    pub(crate) usage: Mutex<Usage>,
-    pub(crate) ids: SessionIds,
-    /// Logins granted to neighbours, until their mail processes ask.
-    pub(crate) tickets: Arc<Tickets>,
-    /// By role: a flood at one door does not hold up the other.
-    rates: [Mutex<RateWindow>; 2],
-}
-
 impl Receiver {
     /// A receiver that serves nothing yet.
     #[must_use]
     pub fn new(deps: Deps) -> Self {
-        let throttle = LoginThrottle::new(deps.settings.load().throttle);
         Self {
-            shared: Arc::new(Shared {
-                counts: Arc::new(SessionCounts::new(deps.observers.clone())),
-                room: Arc::default(),
-                live: Arc::default(),
-                throttle: Mutex::new(throttle),
-                probes: Probes::default(),
-                usage: Mutex::default(),
-                ids: SessionIds::new(),
-                tickets: Arc::default(),
-                rates: Default::default(),
-                deps,
-            }),
+            shared: Arc::new(Shared::new(deps)),
         }
     }
 
@@ -135,12 +70,12 @@ impl Receiver {
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    let name = &profiles.get(&self.shared).listener.name;
+                    let name = &self.profile(&profiles).listener.name;
                     notice!(self.shared.deps.observers, Connect Error "listener is broken", Listener = name, Reason = shown(&error));
                     break;
                 }
             };
-            let role = profiles.get(&self.shared).listener.role;
+            let role = self.profile(&profiles).listener.role;
             if self.wait_for_rate(role, &shutdown).await {
                 // In a place of its own from the start: it is large, and would be copied at each step from here to there.
                 let session = Box::pin(self.session(&profiles, stream, peer, &shutdown));
@@ -166,8 +101,13 @@ impl Receiver {
         peer: SocketAddr,
         shutdown: &CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let profile = profiles.get(&self.shared);
+        let profile = self.profile(profiles);
         connection::serve(Arc::clone(&self.shared), profile, stream, peer, shutdown.clone())
+    }
+
+    /// What holds for a session that begins now.
+    fn profile(&self, profiles: &ProfileCache) -> Arc<Profile> {
+        profiles.get(&self.shared.deps, &self.shared.throttle)
     }
 
     /// Waits until one more connection may begin; false when the server stops meanwhile.

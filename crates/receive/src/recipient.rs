@@ -1,6 +1,5 @@
 //! Whether a recipient is taken, and where its mail goes.
 
-use postern_directory::aliases::Target;
 use postern_directory::{Lead, is_postmaster};
 use postern_mail::{ForwardPath, Mailbox, Notify, Recipient};
 use postern_policy::admission;
@@ -143,14 +142,6 @@ fn behind_alias(
         orcpt: Some(orcpt.clone()),
     };
     addresses.into_iter().map(recipient).collect()
-}
-
-/// The address of an alias's target; a local name lives in the domain of the alias.
-pub(crate) fn address_of(target: Target, alias: &Mailbox) -> Option<Mailbox> {
-    match target {
-        Target::Local(name) => Mailbox::new(&name, alias.domain().clone()).ok(),
-        Target::Address(mailbox) => Some(mailbox),
-    }
 }
 
 /// Where mail for a local address goes.

@@ -22,8 +22,8 @@ const DISK_STEP: u64 = 256 * 1024;
 /// Most that is believed of `SIZE=` before octets come (RFC 1870).
 const DECLARED_MAX: u64 = 1024 * 1024;
 
-/// Memory for what is kept of a header, at most.
-const HEADER_MEMORY: u64 = 32 * 1024;
+/// Octets of a header that a message has for nothing: a small one is taken however short memory is.
+const HEADER_FREE: u64 = 32 * 1024;
 
 /// How long room counts as scarce after a stranger was refused for lack of it.
 const SCARCE_FOR: Duration = Duration::from_secs(60);
@@ -64,6 +64,8 @@ pub(crate) struct Held {
     memory: u64,
     /// Octets of the memory that are for large reads.
     reading: u64,
+    /// Octets of the header, which stays in memory.
+    header: u64,
     in_file: bool,
 }
 
@@ -126,6 +128,7 @@ impl Room {
             written: 0,
             memory: 0,
             reading: 0,
+            header: 0,
             in_file: false,
         }
     }
@@ -143,6 +146,13 @@ impl Held {
         self.disk_to(declared.clamp(DISK_FIRST, DECLARED_MAX), spool)
     }
 
+    /// Makes room for a header of so many octets, which stays in memory until the message is in the queue.
+    pub(crate) fn header_to(&mut self, octets: u64, spool: &dyn Spool) -> Result<(), NoRoom> {
+        self.header = octets;
+        self.memory_to(octets.saturating_sub(HEADER_FREE) + self.reading)?;
+        self.disk_to(octets, spool)
+    }
+
     /// Makes room for `more` octets of a body, in memory or in a file. The writer is told to save memory where that is short.
     pub(crate) fn make_room(
         &mut self,
@@ -150,9 +160,9 @@ impl Held {
         writer: &mut BodyWriter,
         spool: &dyn Spool,
     ) -> Result<(), NoRoom> {
-        let arrived = writer.len() + more as u64;
+        let arrived = self.header + writer.len() + more as u64;
         if let Some(memory) = writer.memory_after(more) {
-            let memory = memory as u64 + arrived.min(HEADER_MEMORY) + self.reading;
+            let memory = memory as u64 + self.header + self.reading;
             if self.memory_to(memory).is_ok() {
                 return self.disk_to(arrived, spool);
             }
@@ -161,11 +171,10 @@ impl Held {
         if !self.in_file {
             self.move_to_file()?;
             self.give_back_memory();
-            if self
-                .memory_to((BodyWriter::FILE_MEMORY + BODY_ROOM) as u64)
-                .is_err()
-            {
+            let memory = (BodyWriter::FILE_MEMORY + BODY_ROOM) as u64;
+            if self.memory_to(memory + self.header).is_err() {
                 writer.save_memory();
+                self.memory_to(self.header.saturating_sub(HEADER_FREE))?;
             }
         }
         // Some of what has arrived is still in memory.
@@ -175,7 +184,7 @@ impl Held {
             BodyWriter::FILE_MEMORY
         } as u64;
         self.disk_to(arrived + waiting, spool)?;
-        self.wrote(arrived.saturating_sub(waiting));
+        self.wrote((arrived - self.header).saturating_sub(waiting));
         Ok(())
     }
 

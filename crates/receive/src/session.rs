@@ -3,10 +3,8 @@
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use parking_lot::Mutex;
 use postern_events::{Refused, Suppressed};
 use postern_mail::{Domain, ForwardPath, ReversePath};
@@ -25,10 +23,10 @@ use postern_smtp::server::Transaction;
 
 use crate::judge::Judge;
 use crate::live::Entry;
-use crate::login::{CertificateOrigin, Origin, TlsOrigin};
+use crate::login::origin::{CertificateOrigin, Origin, TlsOrigin};
 use crate::profile::Profile;
-use crate::receiver::Shared;
 use crate::room::{Held, Owner};
+use crate::shared::Shared;
 use crate::standing::Standing;
 use crate::{AuthRule, Role};
 
@@ -425,25 +423,5 @@ pub(crate) fn literal(address: IpAddr) -> String {
     match address {
         IpAddr::V4(ip) => format!("[{ip}]"),
         IpAddr::V6(ip) => format!("[IPv6:{ip}]"),
-    }
-}
-
-/// Names sessions: the second of the start, a dash, a running number; both hexadecimal.
-#[derive(Debug)]
-pub(crate) struct SessionIds {
-    start: i64,
-    next: AtomicU32,
-}
-
-impl SessionIds {
-    pub(crate) fn new() -> Self {
-        Self {
-            start: Timestamp::now().as_second(),
-            next: AtomicU32::new(1),
-        }
-    }
-
-    pub(crate) fn next(&self) -> String {
-        format!("{:x}-{:x}", self.start, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }

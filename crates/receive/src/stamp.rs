@@ -1,6 +1,5 @@
 //! The header fields put before a message: the trace, and what a submission lacks (RFC 5321 section 4.4, RFC 6409 section 8).
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use postern_mail::date;
@@ -22,28 +21,46 @@ pub(crate) struct ClientFacts<'a> {
     pub(crate) smtputf8: bool,
 }
 
-/// Everything before the message, ready for the spool.
-pub(crate) fn prefix(
+/// Room for what is put before a message, nearly always.
+pub(crate) const ROOM: usize = 512;
+
+/// What is known of a message at its end.
+#[derive(Clone, Copy)]
+pub(crate) struct MessageFacts<'a> {
+    pub(crate) id: QueueId,
+    pub(crate) now: Timestamp,
+    /// What was found in its header.
+    pub(crate) scan: &'a HeaderScan,
+    /// Its sender, where it has one.
+    pub(crate) author: Option<&'a Mailbox>,
+    /// Whether it is a submission, so that what is missing is put in.
+    pub(crate) completed: bool,
+}
+
+/// Writes everything that goes before the message.
+pub(crate) fn write(
     session: &Session,
     client: ClientFacts<'_>,
-    id: QueueId,
-    now: Timestamp,
-    scan: &HeaderScan,
-    author: Option<&Mailbox>,
-    completed: bool,
-) -> Bytes {
+    message: MessageFacts<'_>,
+    out: &mut Vec<u8>,
+) {
+    let MessageFacts {
+        id,
+        now,
+        scan,
+        author,
+        completed,
+    } = message;
     let offset = TimeZone::system().to_offset(now);
-    let mut out = Vec::with_capacity(512);
-    trace(session, client, &id.to_string(), now, offset, &mut out);
+    trace(session, client, &id.to_string(), now, offset, out);
     let settings = &session.profile.settings;
     let hidden = settings.hide_submitter && session.login.is_some();
     if settings.privacy.auth_warnings && client.name.is_empty() && !hidden {
-        warn_of_no_greeting(&settings.hostname, &session.peer_label(), &mut out);
+        warn_of_no_greeting(&settings.hostname, &session.peer_label(), out);
     }
     if completed {
-        complete(&settings.hostname, id, now, offset, scan, author, &mut out);
+        complete(&settings.hostname, id, now, offset, scan, author, out);
     }
-    out.into()
 }
 
 fn trace(

@@ -16,15 +16,11 @@ use postern_policy::standing::{
     AccountState, Credential, Lapse, LastLook, Standing as Facts, judge, must_ask,
 };
 use postern_sasl::{Mechanism, Needs};
-use postern_smtp::Reply;
-use postern_smtp::reply::texts;
-use postern_smtp::server::Answer;
 
+use crate::deps::Deps;
 use crate::identity::identity_of;
 use crate::judge::is_trusted;
 use crate::profile::Profile;
-use crate::receiver::Shared;
-use crate::session::{About, Session};
 use crate::{AuthRule, Settings};
 
 /// A login as it was granted, and what was last seen of it.
@@ -62,8 +58,18 @@ struct Seen {
 
 /// What the login is now, where it was asked about.
 pub(crate) struct Fresh {
-    identity: Identity,
-    trusted: bool,
+    pub(crate) identity: Identity,
+    pub(crate) trusted: bool,
+}
+
+/// Where a login was granted.
+pub(crate) struct Place<'a> {
+    pub(crate) deps: &'a Deps,
+    pub(crate) profile: &'a Arc<Profile>,
+    pub(crate) peer: IpAddr,
+    pub(crate) tls: Option<&'a TlsFacts>,
+    /// The client's certificate, if it was verified.
+    pub(crate) certificate: Option<&'a CertificateFacts>,
 }
 
 /// What a login was granted for.
@@ -82,25 +88,25 @@ pub(crate) struct Grant<'a> {
 
 impl Standing {
     /// Of a login that was just granted.
-    pub(crate) fn new(grant: &Grant<'_>, session: &Session) -> Self {
-        let deps = &session.shared.deps;
+    pub(crate) fn new(grant: &Grant<'_>, place: &Place<'_>) -> Self {
+        let deps = place.deps;
         let proved = grant
             .proved
             .map(|account| account.proof.clone())
             .unwrap_or_default();
         let by_certificate = grant.mechanism.properties().needs == Needs::Certificate;
-        let tls = session.tls.as_ref().filter(|_| by_certificate).cloned();
+        let tls = place.tls.filter(|_| by_certificate).cloned();
         let certificate = tls.as_ref().and_then(|tls| tls.client_certificate.as_ref());
         let own_end = proved.ends().map(|end| (Credential::AppPassword, end));
         let certificate_end = certificate.map(|shown| (Credential::Certificate, shown.not_after));
         Self {
-            profile: Arc::clone(&session.profile),
-            peer: session.peer.ip(),
+            profile: Arc::clone(place.profile),
+            peer: place.peer,
             mechanism: grant.mechanism,
             bits: grant.bits,
             since: Instant::now(),
             ends: grant.ends.or(own_end).or(certificate_end),
-            certified: session.certificate.clone().zip(grant.certified.clone()),
+            certified: place.certificate.cloned().zip(grant.certified.clone()),
             tls,
             state: Mutex::new(State {
                 proved,
@@ -127,8 +133,8 @@ impl Standing {
     /// # Errors
     ///
     /// Why it holds no more.
-    pub(crate) async fn check(&self, shared: &Shared) -> Result<Option<Fresh>, Lapse> {
-        let looked = self.look(shared).await?;
+    pub(crate) async fn check(&self, deps: &Deps) -> Result<Option<Fresh>, Lapse> {
+        let looked = self.look(deps).await?;
         let Some((seen, proved, acting)) = looked else {
             return Ok(None);
         };
@@ -140,19 +146,19 @@ impl Standing {
     /// # Errors
     ///
     /// Why the login holds no more.
-    pub(crate) async fn probe(&self, shared: &Shared) -> Result<(), Lapse> {
-        self.look(shared).await.map(drop)
+    pub(crate) async fn probe(&self, deps: &Deps) -> Result<(), Lapse> {
+        self.look(deps).await.map(drop)
     }
 
     /// Asks whoever has to be asked.
-    async fn look(&self, shared: &Shared) -> Result<Option<(Seen, Found, Option<Found>)>, Lapse> {
+    async fn look(&self, deps: &Deps) -> Result<Option<(Seen, Found, Option<Found>)>, Lapse> {
         let state = self.state.lock().clone();
-        let settings = shared.deps.settings.load_full();
-        let directories = shared.deps.directories.load_full();
+        let settings = deps.settings.load_full();
+        let directories = deps.directories.load_full();
         let certificate = self
             .tls
             .as_ref()
-            .and_then(|tls| objection(tls, &self.profile, shared))
+            .and_then(|tls| objection(tls, &self.profile, deps))
             .or_else(|| self.disowned(&settings));
         let unasked = Facts {
             certificate: certificate.as_deref(),
@@ -279,8 +285,8 @@ impl Standing {
 }
 
 /// Why a client's certificate counts no more: its time is over, or a reload has brought other authorities, lists or fingerprints.
-fn objection(tls: &TlsFacts, profile: &Profile, shared: &Shared) -> Option<String> {
-    let now = shared.deps.tls.load();
+pub(crate) fn objection(tls: &TlsFacts, profile: &Profile, deps: &Deps) -> Option<String> {
+    let now = deps.tls.load();
     let ended = tls
         .client_certificate
         .as_ref()
@@ -305,32 +311,4 @@ fn state_of(found: &Found) -> AccountState<'static> {
         Found::Gone(reason) => AccountState::Gone(reason.as_str()),
         Found::Unknown => AccountState::Unknown,
     }
-}
-
-/// What a client is told whose login holds no more.
-pub(crate) fn login_over(lapse: &Lapse) -> Reply {
-    texts::refusal(lapse.told(), "")
-}
-
-/// Looks at the login, and at a certificate that relays, before a message begins. The answer, if there is one, ends the session.
-pub(crate) async fn ended(session: &mut Session) -> Option<Answer> {
-    let lapse = match &session.login {
-        // Most sessions ask nobody, and have no room for the question either.
-        Some(login) => match Box::pin(Arc::clone(&login.standing).check(&session.shared)).await {
-            Ok(fresh) => {
-                if let (Some(fresh), Some(login)) = (fresh, &mut session.login) {
-                    (login.identity, login.trusted) = (fresh.identity, fresh.trusted);
-                }
-                return None;
-            }
-            Err(lapse) => lapse,
-        },
-        None => {
-            let shown = session.tls.as_ref().filter(|_| session.certificate.is_some())?;
-            Lapse::Certificate(objection(shown, &session.profile, &session.shared)?)
-        }
-    };
-    let reply = login_over(&lapse);
-    session.refused(&lapse, &reply, &About::default());
-    Some(Answer::close(reply))
 }

@@ -105,7 +105,7 @@ pub struct MessageDetail {
     pub envid: Option<String>,
     /// The session that brought it.
     pub session: Option<String>,
-    /// The header fields put before the body.
+    /// The first 64 KiB of the header; of mail of an earlier version the fields that this server put on top of it.
     pub prefix: String,
     /// All recipients, finished ones too; due times by the system's clock.
     pub recipients: Vec<QueuedRecipient>,

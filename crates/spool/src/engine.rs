@@ -12,7 +12,7 @@ use crate::body::{BodyReader, BodyWriter};
 use crate::error::SpoolError;
 use crate::fresh::Subscription;
 use crate::lease::Leased;
-use crate::message::{Message, NewMessage, Origin, QueuedRecipient};
+use crate::message::{Body, Message, NewMessage, Origin, QueuedRecipient};
 use crate::outcome::{HistoryEntry, Settled, Settlement};
 use crate::rescue::salvage::Recovered;
 
@@ -88,6 +88,9 @@ pub trait Spool: Send + Sync + 'static {
 
     /// Reads the content of a message, prefix first, in pieces. Opens nothing before the first piece is asked for.
     fn open_body(&self, message: &Message) -> BodyReader;
+
+    /// Reads a body that was not put yet, in pieces. Opens nothing before the first piece is asked for.
+    fn open_new(&self, id: QueueId, body: &Body) -> BodyReader;
 
     /// Domains with queued recipients due at `now` (queue time) or before, in the order of their names, from behind `after` on.
     ///

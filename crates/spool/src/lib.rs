@@ -3,6 +3,7 @@
 //! Receiving and delivering meet here and nowhere else. [`Spool`] is what both see; [`SqliteSpool`] is the engine for one
 //! machine: SQLite with a write-ahead log, one writer thread, and group commit, so that many sessions share one sync.
 //!
+//! - A message is put together as an [`Assembly`], whoever made it; there filters and signers see what will really be sent.
 //! - A message is *put*: its future resolves when message and envelope are on stable storage, and not before.
 //! - Fresh messages are handed to the one [`Subscription`] in memory. The database is read only for those that were
 //!   deferred, left over from a restart, or did not fit in memory.
@@ -15,12 +16,14 @@
 //! wait for that, so that a delivery that happened is not forgotten.
 
 mod admin;
+mod assembly;
 mod body;
 mod clock;
 mod engine;
 mod error;
 mod fresh;
 mod lease;
+mod inspect;
 mod message;
 mod outcome;
 mod rescue;
@@ -29,12 +32,14 @@ mod sqlite;
 mod sums;
 
 pub use admin::{Counts, Filter, MessageDetail, Page, RecipientState, Selection, Summary, SummaryPage};
+pub use assembly::{Arrival, Assembly, Parts};
 pub use body::{BodyReader, BodyWriter};
 pub use clock::Clock;
 pub use engine::{DueDomain, DuePage, DueWork, MessageOrigin, Spool, SpoolFuture, SpoolState};
 pub use error::SpoolError;
 pub use fresh::{Change, Event, Subscription};
 pub use lease::{Lease, LeaseBook, LeaseKey, LeaseOwner, Leased};
+pub use inspect::{Inspected, Inspection, InspectionFuture, Inspections, Inspector, Inspectors, Refusal};
 pub use message::{Body, BodyFile, Message, NewMessage, Origin, QueuedRecipient};
 pub use outcome::{
     Attempt, Duplicate, HistoryEntry, Outcome, OutcomeKind, RecipientOutcome, Settled, Settlement,

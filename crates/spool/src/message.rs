@@ -22,9 +22,9 @@ pub struct NewMessage {
     pub envelope: Envelope,
     /// When it was accepted, by the system's clock. Kept to the millisecond.
     pub received_at: Timestamp,
-    /// Header fields put before the body: trace and what a submission lacked. Each ends in CRLF.
+    /// The header with the empty line behind it, from [`Assembly`](crate::Assembly).
     pub prefix: Bytes,
-    /// What the client sent, from [`BodyWriter::finish`](crate::BodyWriter::finish), or built in memory.
+    /// What follows, from [`BodyWriter::finish`](crate::BodyWriter::finish), or built in memory.
     pub body: Body,
     /// The login it was submitted with.
     pub login: Option<String>,
@@ -65,7 +65,7 @@ impl Origin {
     }
 }
 
-/// What the client sent after `DATA` or `BDAT`, dots already unstuffed.
+/// What stands behind the header of a message, dots already unstuffed.
 #[derive(Clone, Debug)]
 pub enum Body {
     /// In memory, and in the database once put.
@@ -105,9 +105,9 @@ pub struct Message {
     pub received_at: Timestamp,
     /// The same in queue time; its age counts from here.
     pub queued_at: Timestamp,
-    /// Header fields put before the body.
+    /// The header with the empty line behind it. Of mail of an earlier version: the fields that this server put on top alone.
     pub prefix: Bytes,
-    /// What the client sent.
+    /// What follows.
     pub body: Body,
     /// The login it was submitted with.
     pub login: Option<String>,

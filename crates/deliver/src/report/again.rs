@@ -1,9 +1,8 @@
 //! The second form of mail that nobody can be told of: what was refused for its content is sent once more, plainer.
 
-use bytes::Bytes;
 use postern_mail::report::reduced;
 use postern_mail::{BodyKind, Envelope, ReversePath, Status};
-use postern_spool::{Body, Message, NewMessage, Spool};
+use postern_spool::{Assembly, Message, Parts, Spool};
 
 use super::Note;
 use crate::outcome::Notice;
@@ -16,7 +15,7 @@ pub(super) async fn plainer<'a>(
     spool: &dyn Spool,
     message: &Message,
     notes: &'a [Note],
-) -> (Option<NewMessage>, Vec<&'a Note>) {
+) -> (Option<Assembly>, Vec<&'a Note>) {
     let envelope = &message.envelope;
     let (again, others): (Vec<&Note>, Vec<&Note>) = notes.iter().partition(|note| {
         envelope.sender == ReversePath::Null
@@ -40,24 +39,17 @@ pub(super) async fn plainer<'a>(
         status = %again[0].status, "sent again in a plainer form"
     );
     let smtputf8 = recipients.iter().any(|recipient| !recipient.address.is_ascii());
-    let plainer = NewMessage {
-        id,
-        envelope: Envelope {
-            recipients,
-            body: BodyKind::SevenBit,
-            smtputf8,
-            ..envelope.clone()
-        },
-        // It is as old as it is.
-        received_at: message.received_at,
-        prefix: Bytes::new(),
-        body: Body::Inline(content.into()),
-        login: message.login.clone(),
-        session: message.session.clone(),
-        hold: None,
-        origin: message.origin,
-        queue_only: false,
+    let envelope = Envelope {
+        recipients,
+        body: BodyKind::SevenBit,
+        smtputf8,
+        ..envelope.clone()
     };
+    // It is as old as it is.
+    let received_at = message.received_at;
+    let mut plainer = Assembly::new(id, envelope, received_at, message.origin, Parts::of(content));
+    plainer.login.clone_from(&message.login);
+    plainer.session.clone_from(&message.session);
     (Some(plainer), others)
 }
 

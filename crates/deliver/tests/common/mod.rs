@@ -20,8 +20,8 @@ use postern_policy::DomainSet;
 use postern_policy::retry::RetrySettings;
 use postern_policy::route::{Hop, Protocol, RouteRule, RouteTable, Target, TlsLevel};
 use postern_spool::{
-    HistoryEntry, MessageDetail, NewMessage, Origin, OutcomeKind, RecipientState, Spool, SpoolSettings,
-    SqliteSpool,
+    HistoryEntry, Inspectors, MessageDetail, NewMessage, Origin, OutcomeKind, RecipientState, Spool,
+    SpoolSettings, SqliteSpool,
 };
 use postern_testkit::process::{Server, program};
 use tempfile::TempDir;
@@ -40,6 +40,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Bench {
     pub folder: TempDir,
     pub spool: Arc<SqliteSpool>,
+    pub inspectors: Arc<ArcSwap<Inspectors>>,
     pub settings: Arc<ArcSwap<Settings>>,
     pub deliverer: Deliverer,
     shutdown: CancellationToken,
@@ -134,12 +135,14 @@ impl Bench {
             .with_test_writer()
             .try_init();
         let settings = Arc::new(ArcSwap::from_pointee(settings));
+        let inspectors = Arc::<ArcSwap<Inspectors>>::default();
         let tls = TlsClients {
             unverified: ClientTls::load(&ClientTlsSettings::new(Verification::None)).unwrap(),
             verified: ClientTls::load(&ClientTlsSettings::new(verified)).unwrap(),
         };
         let deliverer = Deliverer::new(Deps {
             spool: spool.clone(),
+            inspectors: inspectors.clone(),
             settings: settings.clone(),
             resolver: Resolver::new(resolver).unwrap(),
             tls: Arc::new(ArcSwap::from_pointee(tls)),
@@ -155,6 +158,7 @@ impl Bench {
         Self {
             folder,
             spool,
+            inspectors,
             settings,
             deliverer,
             shutdown,

@@ -14,16 +14,16 @@ const SUBMISSION: HeadRules = HeadRules {
 /// What a message becomes, with what is wrong with it.
 fn filtered(rules: HeadRules, pieces: &[&[u8]]) -> (Vec<u8>, Option<HeadFault>) {
     let mut filter = HeadFilter::new(rules);
-    let mut out = Vec::new();
+    let mut out = Ordered::default();
     for piece in pieces {
         let taken = filter.feed(piece, &mut out);
         assert!(taken == piece.len() || filter.is_complete());
         if filter.fault().is_none() {
-            out.extend_from_slice(&piece[taken..]);
+            out.text.extend_from_slice(&piece[taken..]);
         }
     }
     filter.finish(&mut out);
-    (out, filter.fault())
+    (out.to_vec(), filter.fault())
 }
 
 fn is(rules: HeadRules, shows: &str, message: &str, expected: &str) {
@@ -74,6 +74,29 @@ fn heads_of_all_mail() {
     ];
     for (shows, message, expected) in cases {
         is(HeadRules::default(), shows, message, expected);
+    }
+}
+
+#[test]
+fn where_the_body_begins() {
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows   message                                 fields                  empty line  text
+        ("a message",            "A: b\r\n\r\nbody\r\n",               "A: b\r\n",             true,       ""),
+        ("a header alone",       "A: b\r\n",                             "A: b\r\n",             false,      ""),
+        ("nothing",              "",                                     "",                     false,      ""),
+        ("no header",            "\r\nbody\r\n",                         "",                     true,       ""),
+        ("text at once",         "A: b\r\nHello,\r\n\r\nyou\r\n",      "A: b\r\n",             true,       "Hello,\r\n\r\n"),
+        ("text to the end",      "A: b\r\nHello\r\n",                    "A: b\r\n",             true,       "Hello\r\n"),
+        ("a stray line",         "stray\r\nTo: b\r\n\r\n",              "X-Stray-Line: stray\r\nTo: b\r\n", true, ""),
+    ];
+    for (shows, message, fields, separated, text) in cases {
+        let mut filter = HeadFilter::new(HeadRules::default());
+        let mut out = Ordered::default();
+        filter.feed(message.as_bytes(), &mut out);
+        filter.finish(&mut out);
+        let found = (out.fields.as_slice(), out.separated, out.text.as_slice());
+        assert_eq!(found, (fields.as_bytes(), separated, text.as_bytes()), "{shows}");
     }
 }
 
@@ -157,7 +180,7 @@ fn what_no_head_may_hold() {
 #[test]
 fn memory_does_not_grow_with_the_head() {
     let mut filter = HeadFilter::new(SUBMISSION);
-    let mut out = Vec::new();
+    let mut out = Ordered::default();
     for (begin, more) in [
         ("X: y", "x".repeat(1_000)),
         ("\r\nDate: ", "x".repeat(1_000)),
@@ -166,7 +189,7 @@ fn memory_does_not_grow_with_the_head() {
     ] {
         filter.feed(begin.as_bytes(), &mut out);
         for _ in 0..100 {
-            out.clear();
+            out.fields.clear();
             filter.feed(more.as_bytes(), &mut out);
             let kept = filter.line.capacity() + filter.held.capacity() + filter.stray.capacity();
             assert!(kept < 64 << 10, "{begin}: {kept}");

@@ -15,7 +15,7 @@ use postern_net::tls::ServerTls;
 use postern_oauth::verify::Verifier;
 use postern_receive::{LoadGauge, Receiver, Settings as ReceiveSettings};
 use postern_sasl::DecoySecret;
-use postern_spool::{Spool, SpoolError, SpoolSettings, SqliteSpool};
+use postern_spool::{Inspectors, Spool, SpoolError, SpoolSettings, SqliteSpool};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -69,6 +69,8 @@ struct Shared {
     aliases: Arc<ArcSwap<Aliases>>,
     /// Every key with its value, to be shown.
     shown: Arc<ArcSwap<Shown>>,
+    /// Filters and signers.
+    inspectors: Arc<ArcSwap<Inspectors>>,
 }
 
 /// Keys and tables that a reload does not change.
@@ -156,6 +158,7 @@ impl Services {
             tokens: swap(tokens),
             aliases: swap(config.aliases),
             shown: swap(config.shown),
+            inspectors: Arc::default(),
         };
         let socket = ControlSocket::bind(&fixed.state_dir)
             .map_err(|error| Failure::io("cannot make the control socket", &error))?;
@@ -163,6 +166,7 @@ impl Services {
         let stop_usage = CancellationToken::new();
         let deliverer = Deliverer::new(postern_deliver::Deps {
             spool: Arc::clone(&spool),
+            inspectors: Arc::clone(&shared.inspectors),
             settings: Arc::clone(&shared.deliver),
             resolver: resolver.clone(),
             tls: Arc::clone(&shared.client_tls),
@@ -191,6 +195,7 @@ impl Services {
 
         let receiver = Receiver::new(postern_receive::Deps {
             spool: Arc::clone(&spool),
+            inspectors: Arc::clone(&shared.inspectors),
             settings: Arc::clone(&shared.receive),
             tls: Arc::clone(&shared.tls),
             directories: Arc::clone(&shared.directories),

@@ -11,7 +11,8 @@ use postern_policy::standing::Credential;
 use postern_sasl::{Mechanism, Outcome, SaslError, SecurityLayer, ServerExchange, ServerStep};
 use postern_smtp::server::AuthFailure;
 
-use super::answer::{Findings, answer};
+use super::answer::answer;
+use super::findings::Findings;
 use super::origin::Origin;
 
 /// An exchange between two messages of the client.

@@ -11,7 +11,7 @@ use postern_policy::rule::Verdict;
 use postern_policy::throttle::{Alarm, Closed, Source, ThrottleVerdict, Ticket, Weight};
 
 use super::origin::Origin;
-use crate::receiver::Shared;
+use crate::shared::Shared;
 
 /// How long to wait before asking again whether a check may begin.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);

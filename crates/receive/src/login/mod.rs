@@ -2,9 +2,10 @@
 
 mod answer;
 mod exchange;
+mod findings;
 mod guess;
 mod offer;
-mod origin;
+pub(crate) mod origin;
 mod token;
 
 use std::sync::Arc;
@@ -15,13 +16,12 @@ use postern_smtp::server::{Answer, AuthFailure, AuthTurn};
 
 pub(crate) use self::exchange::{Exchange, Turned as Step};
 pub(crate) use self::offer::{apply as offer, workable};
-pub(crate) use self::origin::{CertificateOrigin, Origin, TlsOrigin};
 
 use self::exchange::Granted;
 use crate::identity::identity_of;
 use crate::judge::is_trusted;
 use crate::session::{Login, Session};
-use crate::standing::{Grant, Standing};
+use crate::standing::{Grant, Place, Standing};
 
 /// What came of one turn.
 pub(crate) struct Turned {
@@ -75,7 +75,14 @@ pub(crate) async fn turn(
                 certified,
                 ends,
             };
-            let standing = Arc::new(Standing::new(&grant, session));
+            let place = Place {
+                deps: &session.shared.deps,
+                profile: &session.profile,
+                peer: session.peer.ip(),
+                tls: session.tls.as_ref(),
+                certificate: session.certificate.as_ref(),
+            };
+            let standing = Arc::new(Standing::new(&grant, &place));
             let live = session.entry.live();
             live.has_logged_in(&outcome.login, outcome.authzid.as_deref(), &standing);
             session.login = Some(Login {

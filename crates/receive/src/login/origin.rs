@@ -18,7 +18,7 @@ use postern_sasl::{
 
 use crate::Settings;
 use crate::judge::Offer;
-use crate::receiver::Shared;
+use crate::shared::Shared;
 
 /// Version of TLS in which every client that binds knows `tls-exporter` (RFC 9266 section 3).
 const BINDING_VERSION: &str = "TLSv1.3";

@@ -10,7 +10,7 @@ use postern_policy::standing::Credential;
 use postern_sasl::Answer;
 use secrecy::SecretString;
 
-use super::answer::Findings;
+use super::findings::Findings;
 use super::guess;
 use super::origin::Origin;
 use crate::identity::identity_of;

@@ -26,7 +26,7 @@ pub use self::settings::{HomePattern, HomePatternError, MailAccounts, SocketProt
 pub(crate) use self::tickets::Tickets;
 
 use crate::Receiver;
-use crate::receiver::Shared;
+use crate::shared::Shared;
 
 /// Longest wait until a neighbour takes an answer off our hands.
 const WRITE_MAX: Duration = Duration::from_secs(30);

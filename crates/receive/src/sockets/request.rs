@@ -12,8 +12,9 @@ use postern_smtp::server::AuthFailure;
 use super::{Context, SocketSettings};
 use crate::Settings;
 use crate::judge::NotOffered;
-use crate::login::{CertificateOrigin, Exchange, Origin, TlsOrigin, workable};
-use crate::receiver::Shared;
+use crate::login::origin::{CertificateOrigin, Origin, TlsOrigin};
+use crate::login::{Exchange, workable};
+use crate::shared::Shared;
 
 /// Bits that count for a session of which the neighbour says no more than that nobody else can read it. TLS has no weaker
 /// cipher any more.

@@ -23,7 +23,7 @@ use postern_receive::{
     Deps, ListenerSettings, LoadGauge, Receiver, Role, Settings, SocketListener, SocketSettings,
 };
 use postern_sasl::{DecoySecret, Mechanism};
-use postern_spool::{Message, Spool, SpoolSettings, SqliteSpool};
+use postern_spool::{Inspectors, Message, Spool, SpoolSettings, SqliteSpool};
 use postern_testkit::smtp::{Client, TlsOptions};
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -41,6 +41,7 @@ pub(crate) struct Options {
     pub(crate) spool: Option<Arc<dyn Spool>>,
     pub(crate) tls: bool,
     pub(crate) observers: Observers,
+    pub(crate) inspectors: Inspectors,
 }
 
 /// A receiver on a free port, with `acaird` (`pass word`) as its user.
@@ -77,6 +78,7 @@ impl Options {
             spool: None,
             tls: true,
             observers: Observers::nobody(),
+            inspectors: Inspectors::default(),
         }
     }
 
@@ -113,6 +115,7 @@ impl Options {
         let receiver = Receiver::new(Deps {
             observers: self.observers,
             spool: Arc::clone(&spool),
+            inspectors: Arc::new(ArcSwap::from_pointee(self.inspectors)),
             settings: Arc::clone(&settings),
             tls: Arc::new(ArcSwap::from_pointee(tls)),
             directories: Arc::new(ArcSwap::from_pointee(directories)),

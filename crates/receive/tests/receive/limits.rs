@@ -594,6 +594,22 @@ fn memory_for_recipients_has_a_bound() {
 }
 
 #[test]
+fn a_header_stays_in_memory_and_a_large_one_needs_some() {
+    for (memory, lines, code) in [(0, 100, "250"), (0, 4_000, "452"), (1 << 20, 4_000, "250")] {
+        let mut options = Options::mx();
+        options.settings.room.memory = memory;
+        let server = options.start();
+        let mut client = server.connect();
+        begin_message(&mut client);
+        let content = format!("{}\r\nbody\r\n.\r\n", "X: some more of it\r\n".repeat(lines));
+        client.send(content.as_bytes()).unwrap();
+        let reply = client.reply().unwrap();
+        assert!(reply.starts_with(code), "{memory}, {lines}: {reply}");
+        assert_eq!(server.queued(), u64::from(code == "250"), "{memory}, {lines}");
+    }
+}
+
+#[test]
 fn slow_bodies_give_way_when_room_is_scarce() {
     let mut options = Options::mx();
     // One body of a stranger in a file, and none in memory.
@@ -603,16 +619,16 @@ fn slow_bodies_give_way_when_room_is_scarce() {
     let server = options.start();
     let mut slow = server.connect();
     begin_message(&mut slow);
-    slow.send(b"Subject: slow\r\n").unwrap();
+    slow.send(b"Subject: slow\r\n\r\nbegun\r\n").unwrap();
     // It has all the time as long as nobody else wants the room.
     std::thread::sleep(Duration::from_millis(1_000));
-    slow.send(b"X: y\r\n").unwrap();
+    slow.send(b"more\r\n").unwrap();
     loop {
         let mut other = server.connect();
         let reply = other.mail(
             "a@a.example",
             &["acaird@challenger.example"],
-            "Subject: x\r\n\r\n",
+            "Subject: x\r\n\r\nbody\r\n",
         );
         if reply.unwrap().starts_with("452") {
             break;
@@ -624,7 +640,7 @@ fn slow_bodies_give_way_when_room_is_scarce() {
         .mail(
             "a@a.example",
             &["acaird@challenger.example"],
-            "Subject: y\r\n\r\n",
+            "Subject: y\r\n\r\nbody\r\n",
         )
         .unwrap();
     assert!(reply.starts_with("250"), "{reply}");

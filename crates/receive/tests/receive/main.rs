@@ -5,6 +5,7 @@
 mod dialogues;
 mod facts;
 mod harness;
+mod inspectors;
 mod limits;
 mod login;
 mod mechanisms;

@@ -47,7 +47,25 @@ impl fmt::Debug for Opened {
 
 impl BodyReader {
     pub(crate) fn new(store: &Arc<BodyStore>, message: &Message) -> Self {
-        let body = match &message.body {
+        let reader = Self::of_new(store, message.id, &message.body);
+        // What is in memory was never out of it, or was compared when it was loaded.
+        let expected = message
+            .content_sum
+            .filter(|_| matches!(reader.body, Source::File { .. }));
+        Self {
+            prefix: message.prefix.clone(),
+            expected,
+            ..reader
+        }
+    }
+
+    /// Of a body that was not put yet: what the writer has summed up is what comes back from its file.
+    pub(crate) fn of_new(store: &Arc<BodyStore>, id: QueueId, body: &Body) -> Self {
+        let expected = match body {
+            Body::Inline(_) => None,
+            Body::File(file) => file.sum(),
+        };
+        let body = match body {
             Body::Inline(bytes) => Source::Memory(bytes.clone()),
             Body::File(body) => Source::File {
                 name: body.name().into(),
@@ -56,14 +74,10 @@ impl BodyReader {
                 room: BytesMut::new(),
             },
         };
-        // What is in memory was never out of it, or was compared when it was loaded.
-        let expected = message
-            .content_sum
-            .filter(|_| matches!(body, Source::File { .. }));
         Self {
             store: store.clone(),
-            id: message.id,
-            prefix: message.prefix.clone(),
+            id,
+            prefix: Bytes::new(),
             body,
             expected,
             sum: Hasher::new(),

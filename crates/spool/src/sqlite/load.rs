@@ -12,6 +12,9 @@ use crate::message::{Body, BodyFile, Message, QueuedRecipient};
 use crate::outcome::HistoryEntry;
 use crate::sums::{self, Constant, Seal};
 
+/// Octets of a header that are shown to an administrator.
+const SHOWN_MAX: usize = 64 << 10;
+
 /// A message with its body, unless that lies in a file. Envelope, and content in the database, are compared with their sums.
 pub(super) fn message(connection: &Connection, id: QueueId) -> Result<Option<Arc<Message>>, ReadError> {
     let Some((mut message, stored)) = read(connection, id, "b.prefix, b.content")? else {
@@ -286,7 +289,7 @@ pub(super) fn detail(connection: &Connection, id: QueueId) -> Result<Option<Mess
         summary,
         envid,
         session,
-        prefix: String::from_utf8_lossy(&prefix).into_owned(),
+        prefix: String::from_utf8_lossy(&prefix[..prefix.len().min(SHOWN_MAX)]).into_owned(),
         recipients: recipients(&transaction, id)?,
         history: history(&transaction, id)?,
     }))

@@ -57,7 +57,7 @@ use crate::engine::{DuePage, DueWork, MessageOrigin, Spool, SpoolFuture, SpoolSt
 use crate::error::SpoolError;
 use crate::fresh::{Board, Subscription};
 use crate::lease::{Lease, Leased};
-use crate::message::{Message, NewMessage};
+use crate::message::{Body, Message, NewMessage};
 use crate::outcome::{HistoryEntry, Settled, Settlement};
 use crate::rescue;
 use crate::rescue::salvage::Recovered;
@@ -470,6 +470,10 @@ impl Spool for SqliteSpool {
 
     fn open_body(&self, message: &Message) -> BodyReader {
         BodyReader::new(&self.shared.bodies, message)
+    }
+
+    fn open_new(&self, id: QueueId, body: &Body) -> BodyReader {
+        BodyReader::of_new(&self.shared.bodies, id, body)
     }
 
     fn due_domains<'a>(

@@ -1,0 +1,303 @@
+//! Who looks at messages before they are queued sees all of them, and what it changes is what is queued.
+
+use std::sync::{Arc, Mutex};
+
+use postern_mail::{Header, NewField, Status};
+use postern_spool::{
+    Arrival, Assembly, Inspection, InspectionFuture, Inspector, Inspectors, Origin, Refusal,
+};
+use postern_testkit::process::wait_until;
+
+use crate::harness::{Options, Server, begin_message};
+
+/// Where a watcher refuses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    Header,
+    Body,
+    Finish,
+}
+
+/// What one has seen of a message.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    login: Option<String>,
+    origin: Origin,
+    recipients: usize,
+    header: Vec<u8>,
+    body: Vec<u8>,
+    /// Whether it came to the end.
+    finished: bool,
+}
+
+/// Looks, changes the header as a filter and a signer do, and refuses where it is told to.
+#[derive(Clone, Default)]
+struct Watcher {
+    name: &'static str,
+    refuse_at: Option<Stage>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+struct Watching {
+    watcher: Watcher,
+    seen: Seen,
+}
+
+impl Inspector for Watcher {
+    fn begin(&self, arrival: &Arrival<'_>) -> Option<Box<dyn Inspection>> {
+        Some(Box::new(Watching {
+            watcher: self.clone(),
+            seen: Seen {
+                login: arrival.login.map(str::to_owned),
+                origin: arrival.origin,
+                recipients: arrival.envelope.recipients.len(),
+                ..Seen::default()
+            },
+        }))
+    }
+}
+
+impl Watching {
+    fn verdict(&self, stage: Stage) -> Result<(), Refusal> {
+        if self.watcher.refuse_at == Some(stage) {
+            return Err(Refusal {
+                code: 550,
+                status: Some(Status(5, 7, 1)),
+                text: format!("Not wanted\nat {stage:?}"),
+                reason: format!("{} says no", self.watcher.name),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.watcher.seen.lock().unwrap().push(self.seen.clone());
+    }
+}
+
+impl Inspection for Watching {
+    fn header<'a>(&'a mut self, header: &'a Header) -> InspectionFuture<'a> {
+        header.write(&mut self.seen.header);
+        Box::pin(async { self.verdict(Stage::Header) })
+    }
+
+    fn body<'a>(&'a mut self, octets: &'a [u8]) -> InspectionFuture<'a> {
+        assert!(!octets.is_empty());
+        self.seen.body.extend_from_slice(octets);
+        Box::pin(async {
+            // A filter answers later.
+            tokio::task::yield_now().await;
+            self.verdict(Stage::Body)
+        })
+    }
+
+    fn finish<'a>(mut self: Box<Self>, assembly: &'a mut Assembly) -> InspectionFuture<'a> {
+        Box::pin(async move {
+            self.seen.finished = true;
+            let own = assembly.own_fields();
+            let header = assembly.header_mut();
+            let sum = self
+                .seen
+                .body
+                .iter()
+                .fold(0_u32, |sum, octet| sum.wrapping_mul(31) + u32::from(*octet));
+            let seal = format!("{} {sum} over {} fields", self.watcher.name, header.len());
+            header
+                .insert(own, &NewField::new("X-Seal", seal.as_bytes()).unwrap())
+                .unwrap();
+            header
+                .push(&NewField::new("X-Last", self.watcher.name.as_bytes()).unwrap())
+                .unwrap();
+            header
+                .replace_nth(0, &NewField::new("Subject", b"changed").unwrap())
+                .unwrap();
+            header.remove_nth("x-gone", 1);
+            self.verdict(Stage::Finish)
+        })
+    }
+}
+
+fn server(watchers: &[&Watcher]) -> Server {
+    let list = watchers
+        .iter()
+        .map(|watcher| Arc::new((*watcher).clone()) as Arc<dyn Inspector>);
+    Options {
+        inspectors: Inspectors::new(list.collect()),
+        ..Options::mx()
+    }
+    .start()
+}
+
+const HEADER: &str =
+    "Received: from far\r\n\tfolded\r\nsubject:old\r\nX-Gone: 1\r\nX-Odd :  two  blanks \r\nX-Gone: 2\r\n";
+
+/// A body that is small, one that becomes a file, and none.
+fn bodies() -> [String; 3] {
+    let line = "All work and no play makes Jack a dull boy.\r\n";
+    [line.to_owned(), line.repeat(7_000), String::new()]
+}
+
+#[test]
+fn what_is_seen_and_changed_is_what_is_queued() {
+    let (first, second) = (
+        Watcher {
+            name: "first",
+            ..Watcher::default()
+        },
+        Watcher {
+            name: "second",
+            ..Watcher::default()
+        },
+    );
+    let server = server(&[&first, &second]);
+    let mut client = server.connect();
+    client.say("EHLO helo").unwrap();
+    for chunked in [false, true] {
+        for body in bodies() {
+            let content = format!("{HEADER}\r\n{body}");
+            let reply = if chunked {
+                client.say("MAIL FROM:<a@a.example>").unwrap();
+                client.say("RCPT TO:<acaird@challenger.example>").unwrap();
+                // Cut within the header, and within the body where there is one.
+                let (one, rest) = content.split_at(30);
+                let (two, three) = rest.split_at(rest.len() * 2 / 3);
+                for chunk in [one, two] {
+                    client
+                        .send(format!("BDAT {}\r\n{chunk}", chunk.len()).as_bytes())
+                        .unwrap();
+                    assert!(client.reply().unwrap().starts_with("250"));
+                }
+                client
+                    .send(format!("BDAT {} LAST\r\n{three}", three.len()).as_bytes())
+                    .unwrap();
+                client.reply().unwrap()
+            } else {
+                begin_message(&mut client);
+                client.send(format!("{content}.\r\n").as_bytes()).unwrap();
+                client.reply().unwrap()
+            };
+            let queued = server.message(&reply).1;
+            let at = queued.find("X-Seal").expect("it was sealed");
+            let (own, rest) = queued.split_at(at);
+            assert!(
+                own.starts_with("Received: from helo (localhost [127.0.0.1])"),
+                "{own}"
+            );
+            assert_eq!(
+                own.matches("\r\n").count(),
+                own.matches("\r\n\t").count() + 1,
+                "one field of ours: {own}"
+            );
+            let sum = body
+                .bytes()
+                .fold(0_u32, |sum, octet| sum.wrapping_mul(31) + u32::from(octet));
+            assert_eq!(
+                rest,
+                format!(
+                    "X-Seal: second {sum} over 7 fields\r\nX-Seal: first {sum} over 6 fields\r\n\
+                     Received: from far\r\n\tfolded\r\nSubject: changed\r\nX-Gone: 1\r\nX-Odd :  two  blanks \r\n\
+                     X-Last: first\r\nX-Last: second\r\n\r\n{body}"
+                )
+            );
+            for watcher in [&first, &second] {
+                let seen = watcher.seen.lock().unwrap().pop().expect("it was asked");
+                assert_eq!(String::from_utf8(seen.header).unwrap(), HEADER);
+                assert_eq!(seen.body, body.as_bytes());
+                assert!(seen.finished);
+                assert_eq!(
+                    (seen.login, seen.origin, seen.recipients),
+                    (None, Origin::Stranger, 1)
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn text_without_an_empty_line_is_body() {
+    let watcher = Watcher {
+        name: "one",
+        ..Watcher::default()
+    };
+    let server = server(&[&watcher]);
+    let mut client = server.connect();
+    client.say("EHLO helo").unwrap();
+    begin_message(&mut client);
+    client
+        .send(b"Subject: x\r\nHello,\r\nyou\r\n\r\nthere\r\n.\r\n")
+        .unwrap();
+    let queued = server.message(&client.reply().unwrap()).1;
+    assert!(
+        queued.ends_with("\r\n\r\nHello,\r\nyou\r\n\r\nthere\r\n"),
+        "{queued}"
+    );
+    let seen = watcher.seen.lock().unwrap().pop().unwrap();
+    assert_eq!(seen.header, b"Subject: x\r\n");
+    assert_eq!(seen.body, b"Hello,\r\nyou\r\n\r\nthere\r\n");
+}
+
+#[test]
+fn a_refusal_at_any_stage_is_told_and_nothing_is_queued() {
+    for stage in [Stage::Header, Stage::Body, Stage::Finish] {
+        let first = Watcher {
+            name: "first",
+            ..Watcher::default()
+        };
+        let refusing = Watcher {
+            name: "second",
+            refuse_at: Some(stage),
+            ..Watcher::default()
+        };
+        let server = server(&[&first, &refusing]);
+        let mut client = server.connect();
+        client.say("EHLO helo").unwrap();
+        for body in &bodies()[..2] {
+            begin_message(&mut client);
+            client
+                .send(format!("{HEADER}\r\n{body}.\r\n").as_bytes())
+                .unwrap();
+            let reply = client.reply().unwrap();
+            assert_eq!(
+                reply,
+                format!("550-5.7.1 Not wanted\n550 5.7.1 at {stage:?}"),
+                "{stage:?}"
+            );
+        }
+        // The chunk in which it happens has the refusal, and what follows it belongs to no message.
+        client.say("MAIL FROM:<a@a.example>").unwrap();
+        client.say("RCPT TO:<acaird@challenger.example>").unwrap();
+        let content = format!("{HEADER}\r\nbody\r\n");
+        client
+            .send(format!("BDAT {} LAST\r\n{content}", content.len()).as_bytes())
+            .unwrap();
+        assert!(client.reply().unwrap().starts_with("550-5.7.1 "), "{stage:?}");
+        assert_eq!(server.queued(), 0, "{stage:?}");
+        let seen = first.seen.lock().unwrap();
+        assert_eq!(seen.len(), 3);
+        assert!(seen.iter().all(|seen| seen.finished == (stage == Stage::Finish)));
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_ends_the_inspection() {
+    let watcher = Watcher {
+        name: "one",
+        ..Watcher::default()
+    };
+    let server = server(&[&watcher]);
+    let mut client = server.connect();
+    client.say("EHLO helo").unwrap();
+    begin_message(&mut client);
+    client
+        .send(format!("{HEADER}\r\nhalf a body\r\n").as_bytes())
+        .unwrap();
+    drop(client);
+    wait_until("the inspection is given up", || {
+        !watcher.seen.lock().unwrap().is_empty()
+    });
+    let seen = watcher.seen.lock().unwrap().pop().unwrap();
+    assert!(!seen.finished);
+    assert_eq!(server.queued(), 0);
+}

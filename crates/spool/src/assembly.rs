@@ -1,0 +1,250 @@
+//! A message as it is put together: one form for what clients send, for reports, and for what is made on this machine.
+
+use jiff::Timestamp;
+use postern_mail::{Envelope, Header, QueueId};
+
+use crate::body::BodyReader;
+use crate::engine::Spool;
+use crate::message::{Body, NewMessage, Origin};
+
+/// A message with all that will be sent of it, before it is put into the queue: its header with trace and completing fields on
+/// top, its body as it arrived.
+///
+/// Whoever looks at it here looks at what delivery will send; the header can still be edited, field by field. What is not edited
+/// is not even parsed.
+#[derive(Clone, Debug)]
+pub struct Assembly {
+    /// Its id, from [`next_id`](crate::Spool::next_id).
+    pub id: QueueId,
+    /// Sender and recipients.
+    pub envelope: Envelope,
+    /// When it was accepted, by the system's clock.
+    pub received_at: Timestamp,
+    /// The login it was submitted with.
+    pub login: Option<String>,
+    /// The session that brought it.
+    pub session: Option<String>,
+    /// Why it is to be held until an administrator releases it; `None` for mail that goes its way.
+    pub hold: Option<String>,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Leave it to the next queue run.
+    pub queue_only: bool,
+    /// The header as text, until somebody asks for its fields.
+    text: Vec<u8>,
+    /// Octets of it that this server has put on top.
+    own: usize,
+    /// Its fields, and how many of them are this server's.
+    parsed: Option<(Header, usize)>,
+    /// Whether the empty line is there.
+    separated: bool,
+    body: Body,
+}
+
+/// What is known of a message when it begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// Its id.
+    pub id: QueueId,
+    /// Sender and recipients.
+    pub envelope: &'a Envelope,
+    /// The login it is submitted with.
+    pub login: Option<&'a str>,
+    /// The session that brings it.
+    pub session: Option<&'a str>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// The octets of a message, in the parts that it is put together from.
+#[derive(Debug)]
+pub struct Parts {
+    /// The fields that this server puts on top, trace first, each with its CRLF, and behind them those that came; all of them
+    /// in one buffer, which goes into the queue as it is.
+    pub header: Vec<u8>,
+    /// Octets of `header` that are this server's.
+    pub own: usize,
+    /// Whether an empty line follows. A message that ended within its header has none.
+    pub separated: bool,
+    /// What follows.
+    pub body: Body,
+}
+
+impl Parts {
+    /// Of a message that is complete and in memory, as programs write it.
+    #[must_use]
+    pub fn of(content: Vec<u8>) -> Self {
+        let (header, at) = Header::split(&content);
+        let (header, separated) = (header.to_vec(), header.len() < at);
+        Self {
+            header,
+            own: 0,
+            separated,
+            body: Body::Inline(bytes::Bytes::from(content).slice(at..)),
+        }
+    }
+}
+
+impl Assembly {
+    /// Puts a message together. It goes its way at once, unless somebody says otherwise.
+    #[must_use]
+    pub fn new(
+        id: QueueId,
+        envelope: Envelope,
+        received_at: Timestamp,
+        origin: Origin,
+        parts: Parts,
+    ) -> Self {
+        Self {
+            id,
+            envelope,
+            received_at,
+            login: None,
+            session: None,
+            hold: None,
+            origin,
+            queue_only: false,
+            own: parts.own.min(parts.header.len()),
+            text: parts.header,
+            parsed: None,
+            separated: parts.separated,
+            body: parts.body,
+        }
+    }
+
+    /// What is known of it before it is complete.
+    #[must_use]
+    pub fn arrival(&self) -> Arrival<'_> {
+        Arrival {
+            id: self.id,
+            envelope: &self.envelope,
+            login: self.login.as_deref(),
+            session: self.session.as_deref(),
+            origin: self.origin,
+        }
+    }
+
+    /// Its header as it will be sent, to be looked at and edited.
+    pub fn header_mut(&mut self) -> &mut Header {
+        &mut self.parsed().0
+    }
+
+    /// How many of its fields, from the top, this server had put there before anybody edited them: trace, and what a submission
+    /// lacked. What a client sent begins behind them.
+    pub fn own_fields(&mut self) -> usize {
+        self.parsed().1
+    }
+
+    fn parsed(&mut self) -> &mut (Header, usize) {
+        self.parsed.get_or_insert_with(|| {
+            let own = Header::parse(self.text[..self.own].to_vec()).len();
+            (Header::parse(std::mem::take(&mut self.text)), own)
+        })
+    }
+
+    /// Its body: all behind the empty line.
+    #[must_use]
+    pub const fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// Reads the body again, piece by piece; what lies in a file is read from there.
+    #[must_use]
+    pub fn read_body(&self, spool: &dyn Spool) -> BodyReader {
+        spool.open_new(self.id, &self.body)
+    }
+
+    /// What goes into the queue.
+    #[must_use]
+    pub fn into_message(self) -> NewMessage {
+        let mut head = match self.parsed {
+            None => self.text,
+            Some((header, _)) => header.into_text(),
+        };
+        if self.separated {
+            head.extend_from_slice(b"\r\n");
+        }
+        NewMessage {
+            id: self.id,
+            envelope: self.envelope,
+            received_at: self.received_at,
+            prefix: head.into(),
+            body: self.body,
+            login: self.login,
+            session: self.session,
+            hold: self.hold,
+            origin: self.origin,
+            queue_only: self.queue_only,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postern_mail::{BodyKind, NewField, ReversePath};
+
+    use super::*;
+
+    fn assembly(parts: Parts) -> Assembly {
+        let envelope = Envelope {
+            sender: ReversePath::Null,
+            recipients: Vec::new(),
+            ret: None,
+            envid: None,
+            body: BodyKind::SevenBit,
+            smtputf8: false,
+            auth: None,
+        };
+        Assembly::new(
+            QueueId::new(1, 1),
+            envelope,
+            Timestamp::UNIX_EPOCH,
+            Origin::Local,
+            parts,
+        )
+    }
+
+    fn content(assembly: Assembly) -> String {
+        let message = assembly.into_message();
+        let Body::Inline(body) = message.body else {
+            panic!("it was in memory");
+        };
+        String::from_utf8([message.prefix, body].concat()).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_edited_stays() {
+        for (shows, text) in [
+            ("a message", "A: b\r\n c\r\n\r\nbody\r\n"),
+            ("no body", "A: b\r\n"),
+            ("an empty body", "A: b\r\n\r\n"),
+            ("no header", "\r\nbody"),
+            ("nothing", ""),
+        ] {
+            assert_eq!(content(assembly(Parts::of(text.into()))), text, "{shows}");
+            let mut looked_at = assembly(Parts::of(text.into()));
+            let _ = looked_at.header_mut();
+            assert_eq!(content(looked_at), text, "{shows}, looked at");
+        }
+    }
+
+    #[test]
+    fn own_fields_are_told_from_those_that_came() {
+        let own = "Received: here\r\n\tnow\r\nDate: today\r\n";
+        let mut assembly = assembly(Parts {
+            header: format!("{own}Received: there\r\nFrom: a\r\n").into(),
+            own: own.len(),
+            separated: true,
+            body: Body::Inline("text".into()),
+        });
+        assert_eq!(assembly.own_fields(), 2);
+        let header = assembly.header_mut();
+        assert_eq!(header.len(), 4);
+        header.insert(2, &NewField::new("X", b"y").unwrap()).unwrap();
+        assert_eq!(assembly.own_fields(), 2);
+        assert_eq!(
+            content(assembly),
+            format!("{own}X: y\r\nReceived: there\r\nFrom: a\r\n\r\ntext")
+        );
+    }
+}

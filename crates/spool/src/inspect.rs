@@ -1,0 +1,173 @@
+//! Who looks at messages before they are queued: filters, which judge and change, and signers, which seal what will really be sent.
+//!
+//! An [`Inspector`] is asked about each message when it begins. If it wants to see it, its [`Inspection`] sees the header when that
+//! is complete, the body as it arrives, and at last the [`Assembly`]: trace and completing fields are in there, nothing comes
+//! after it but the commit. They work in the order in which they are listed, so that a signer stands behind the filters.
+//! Messages that nobody wants to see cost one look at an empty list.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use postern_mail::{Header, Status};
+
+use crate::assembly::{Arrival, Assembly};
+use crate::engine::Spool;
+use crate::error::SpoolError;
+
+/// Looks at messages. One serves all sessions.
+pub trait Inspector: Send + Sync {
+    /// Begins to look at a message; `None` if it does not want to see this one.
+    fn begin(&self, arrival: &Arrival<'_>) -> Option<Box<dyn Inspection>>;
+}
+
+/// Looks at one message. Dropped before [`finish`](Self::finish) when the message is given up.
+///
+/// The peer is not read from while a call waits, so each call has to end by itself, and soon: who asks another program sets a
+/// limit to its time.
+pub trait Inspection: Send {
+    /// The header that has arrived, put in order, before anything is added.
+    ///
+    /// # Errors
+    ///
+    /// The message is not to be taken.
+    fn header<'a>(&'a mut self, header: &'a Header) -> InspectionFuture<'a>;
+
+    /// The next octets of the body, never empty.
+    ///
+    /// # Errors
+    ///
+    /// The message is not to be taken.
+    fn body<'a>(&'a mut self, octets: &'a [u8]) -> InspectionFuture<'a>;
+
+    /// The message as it will be sent. Its header, envelope and hold may be changed.
+    ///
+    /// # Errors
+    ///
+    /// The message is not to be taken. Changes made until then count for nothing.
+    fn finish<'a>(self: Box<Self>, assembly: &'a mut Assembly) -> InspectionFuture<'a>;
+}
+
+/// A call on its way.
+pub type InspectionFuture<'a> = BoxFuture<'a, Result<(), Refusal>>;
+
+/// Why a message is not to be taken, in the words that its client hears.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Refusal {
+    /// 4xx or 5xx.
+    pub code: u16,
+    /// The enhanced status.
+    pub status: Option<Status>,
+    /// The text of the reply, lines separated by `\n`.
+    pub text: String,
+    /// Who refuses it and why, for the log.
+    pub reason: String,
+}
+
+/// All inspectors, in their order.
+#[derive(Clone, Default)]
+pub struct Inspectors(Vec<Arc<dyn Inspector>>);
+
+/// Those who look at one message.
+#[derive(Default)]
+pub struct Inspections(Vec<Box<dyn Inspection>>);
+
+impl Inspectors {
+    /// These, in this order.
+    #[must_use]
+    pub fn new(inspectors: Vec<Arc<dyn Inspector>>) -> Self {
+        Self(inspectors)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Begins with a message.
+    #[must_use]
+    pub fn begin(&self, arrival: &Arrival<'_>) -> Inspections {
+        Inspections(self.0.iter().filter_map(|one| one.begin(arrival)).collect())
+    }
+
+    /// Shows a message that is complete, from its header to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Inspected::Refused`] by the first who does not want it taken, [`Inspected::Unread`] when its body cannot be read.
+    pub async fn inspect(&self, assembly: &mut Assembly, spool: &dyn Spool) -> Result<(), Inspected> {
+        let mut inspections = self.begin(&assembly.arrival());
+        if inspections.is_empty() {
+            return Ok(());
+        }
+        inspections.header(assembly.header_mut()).await?;
+        let mut body = assembly.read_body(spool);
+        while let Some(piece) = body.piece().await.map_err(Inspected::Unread)? {
+            inspections.body(&piece).await?;
+        }
+        inspections.finish(assembly).await?;
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Inspectors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Inspectors").field(&self.0.len()).finish()
+    }
+}
+
+/// Why a message in memory did not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum Inspected {
+    /// Somebody does not want it taken.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Its body cannot be read.
+    #[error(transparent)]
+    Unread(SpoolError),
+}
+
+impl Inspections {
+    /// Whether nobody looks at this message.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Shows the header that has arrived.
+    ///
+    /// # Errors
+    ///
+    /// Somebody does not want the message taken.
+    pub async fn header(&mut self, header: &Header) -> Result<(), Refusal> {
+        for one in &mut self.0 {
+            one.header(header).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows the next octets of the body.
+    ///
+    /// # Errors
+    ///
+    /// Somebody does not want the message taken.
+    pub async fn body(&mut self, octets: &[u8]) -> Result<(), Refusal> {
+        for one in &mut self.0 {
+            one.body(octets).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows the message as it will be sent, to one after the other: each sees what those before have changed.
+    ///
+    /// # Errors
+    ///
+    /// Somebody does not want the message taken.
+    pub async fn finish(self, assembly: &mut Assembly) -> Result<(), Refusal> {
+        for one in self.0 {
+            one.finish(assembly).await?;
+        }
+        Ok(())
+    }
+}
