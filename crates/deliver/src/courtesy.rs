@@ -7,7 +7,8 @@ use postern_smtp::Reply;
 use postern_smtp::client::command::{self, Declared};
 use postern_smtp::client::{Capabilities, Stage, Unmet, Verdict, needs, objection};
 
-use crate::exchange::{Exchanged, examine};
+use crate::examine::examine;
+use crate::exchange::Exchanged;
 use crate::session::Session;
 use crate::transact::{Offer, deciding};
 

@@ -64,7 +64,7 @@ pub struct Settings {
     /// it and then fail.
     pub chunking: bool,
 
-    /// What becomes of 8-bit content when the next hop does not offer `8BITMIME`. Default: a bounce, as RFC 6152 has it.
+    /// What becomes of 8-bit content when the next hop does not offer `8BITMIME`. Default: it is converted (RFC 6152 section 3).
     pub eight_bit: EightBit,
 
     /// `Received` fields a message may have before it counts as looping (RFC 5321 section 6.3).

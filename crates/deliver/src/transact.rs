@@ -4,14 +4,17 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use postern_events::{Attempted, Observers};
+use postern_mail::sevenbit::Plan;
 use postern_mail::{Recipient, Status};
 use postern_smtp::client::command::Declared;
-use postern_smtp::client::{Capabilities, Order, Protocol, Stage, Verdict, needs};
+use postern_smtp::client::needs::EightBit;
+use postern_smtp::client::{Capabilities, Content, Order, Protocol, Stage, Unmet, Verdict, needs};
 use postern_spool::{Message, Spool, SpoolError};
 
 use crate::Deps;
 use crate::courtesy;
-use crate::exchange::{EAGER_MAX, Examined, Exchanged, examine, exchange};
+use crate::examine::{Examined, conversion, examine};
+use crate::exchange::{EAGER_MAX, Exchanged, exchange};
 use crate::failure::{Cause, Failure, disowns_login, insists_on_tls, success};
 use crate::outcome::{Fate, SuccessReport};
 use crate::relay::Relay;
@@ -37,7 +40,9 @@ pub(crate) struct Offer<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) spool: &'a dyn Spool,
     pub(crate) message: &'a Message,
-    /// Octets of its content.
+    /// How its content is converted on the way.
+    pub(crate) plan: Option<&'a Plan>,
+    /// Octets of its content, as it is sent.
     pub(crate) size: u64,
 }
 
@@ -59,7 +64,16 @@ impl Offer<'_> {
             eager: self.size <= EAGER_MAX,
         };
         let timeouts = &self.settings.timeouts;
-        exchange(session, peer, timeouts, self.spool, self.message, order).await
+        exchange(
+            session,
+            peer,
+            timeouts,
+            self.spool,
+            self.message,
+            self.plan,
+            order,
+        )
+        .await
     }
 }
 
@@ -89,14 +103,28 @@ pub(crate) async fn transact(
     let Some(deciding) = deciding(&addressed) else {
         return Transacted::without_exchange(fates);
     };
-    let content = &examined.content;
-    let declared = match needs::check(
-        &message.envelope,
-        &deciding.address,
-        content,
-        &peer,
-        settings.eight_bit,
-    ) {
+    let mut content = examined.content;
+    let check = |content: &Content| {
+        let recipient = &deciding.address;
+        needs::check(&message.envelope, recipient, content, &peer, settings.eight_bit)
+    };
+    let mut checked = check(&content);
+    let mut plan = None;
+    if matches!(checked, Err(Unmet::EightBit | Unmet::Binary)) && settings.eight_bit == EightBit::Convert {
+        checked = match conversion(spool, message).await {
+            Ok(Ok(made)) => {
+                content = made.content;
+                plan = Some(made.plan);
+                check(&content)
+            }
+            Ok(Err(obstacle)) => Err(Unmet::Unconvertible(obstacle)),
+            Err(error) => {
+                fates.extend(all_failed(batch, &unreadable(&error)));
+                return Transacted::without_exchange(fates);
+            }
+        };
+    }
+    let declared = match checked {
         Ok(declared) => declared,
         Err(unmet) => {
             fates.extend(all_failed(batch, &Failure::unmet(unmet, &session.relay)));
@@ -107,6 +135,7 @@ pub(crate) async fn transact(
         settings,
         spool,
         message,
+        plan: plan.as_ref(),
         size: content.size,
     };
     let reused = session.transactions > 0;
@@ -257,7 +286,7 @@ fn without_unfit(
         return (Vec::new(), batch);
     }
     let (fit, unfit): (Vec<Due>, Vec<Due>) = batch.into_iter().partition(fits);
-    (all_failed(unfit, &Failure::unmet(needs::Unmet::Utf8, relay)), fit)
+    (all_failed(unfit, &Failure::unmet(Unmet::Utf8, relay)), fit)
 }
 
 /// What the peer's verdicts mean for each recipient; returns those to be tried in another transaction.

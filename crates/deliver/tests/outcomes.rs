@@ -6,7 +6,9 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{Bench, CONTENT, Host, envelope, rule, settings, shown, to_ports};
+use postern_deliver::Settings;
 use postern_mail::{BodyKind, Notify, Ret};
+use postern_smtp::client::needs::EightBit;
 use postern_spool::{RecipientState, Spool as _};
 use postern_testkit::sink::Sink;
 
@@ -322,9 +324,13 @@ async fn needs_that_the_next_hop_does_not_meet_bounce() {
             "5.6.3",
         ),
     ];
+    let bounce = |port| Settings {
+        eight_bit: EightBit::Bounce,
+        ..to_ports(&[port])
+    };
     for (need, envelope, content, status) in cases {
         let host = Host::start(&[script]).await;
-        let bench = Bench::start(to_ports(&[host.port]));
+        let bench = Bench::start(bounce(host.port));
         let id = bench.put_envelope(envelope, &content).await;
         let shown = shown(&bench.outcomes(id, 1).await);
         assert!(

@@ -16,6 +16,7 @@ pub mod queue_id;
 mod quoted_printable;
 pub mod received;
 pub mod report;
+pub mod sevenbit;
 pub mod status;
 pub mod xtext;
 

@@ -15,8 +15,17 @@ pub(crate) fn encode(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn encode_line(line: &[u8], out: &mut Vec<u8>) {
+/// Writes one octet by its number.
+pub(crate) fn put_octet(octet: u8, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    out.extend_from_slice(&[
+        b'=',
+        DIGITS[usize::from(octet >> 4)],
+        DIGITS[usize::from(octet & 15)],
+    ]);
+}
+
+fn encode_line(line: &[u8], out: &mut Vec<u8>) {
     let mut column = 0;
     for (at, &octet) in line.iter().enumerate() {
         let last = at + 1 == line.len();
@@ -33,11 +42,7 @@ fn encode_line(line: &[u8], out: &mut Vec<u8>) {
         if plain {
             out.push(octet);
         } else {
-            out.extend_from_slice(&[
-                b'=',
-                DIGITS[usize::from(octet >> 4)],
-                DIGITS[usize::from(octet & 15)],
-            ]);
+            put_octet(octet, out);
         }
         column += width;
     }

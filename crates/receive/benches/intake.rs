@@ -90,6 +90,7 @@ async fn deps(folder: &tempfile::TempDir) -> Deps {
     Deps {
         spool: Arc::new(SqliteSpool::open(SpoolSettings::new(folder.path().join("queue"))).unwrap()),
         inspectors: Arc::default(),
+        observers: postern_events::Observers::nobody(),
         settings: Arc::new(ArcSwap::from_pointee(settings)),
         tls: Arc::new(ArcSwap::from_pointee(None)),
         directories: Arc::new(ArcSwap::from_pointee(

@@ -22,8 +22,8 @@ mod clock;
 mod engine;
 mod error;
 mod fresh;
-mod lease;
 mod inspect;
+mod lease;
 mod message;
 mod outcome;
 mod rescue;
@@ -38,8 +38,8 @@ pub use clock::Clock;
 pub use engine::{DueDomain, DuePage, DueWork, MessageOrigin, Spool, SpoolFuture, SpoolState};
 pub use error::SpoolError;
 pub use fresh::{Change, Event, Subscription};
-pub use lease::{Lease, LeaseBook, LeaseKey, LeaseOwner, Leased};
 pub use inspect::{Inspected, Inspection, InspectionFuture, Inspections, Inspector, Inspectors, Refusal};
+pub use lease::{Lease, LeaseBook, LeaseKey, LeaseOwner, Leased};
 pub use message::{Body, BodyFile, Message, NewMessage, Origin, QueuedRecipient};
 pub use outcome::{
     Attempt, Duplicate, HistoryEntry, Outcome, OutcomeKind, RecipientOutcome, Settled, Settlement,

@@ -14,9 +14,9 @@
 //! | more than its `SIZE` | not sent, bounced 5.3.4 | RFC 1870 section 6.1 |
 //! | `SMTPUTF8` (address or header field beyond ASCII) | not sent, bounced 5.6.7 | RFC 6531 section 3.5 |
 //! | `SMTPUTF8` was declared, but everything is ASCII | sent without | RFC 6531 section 3.6 |
-//! | `8BITMIME` (an octet above 127) | bounced 5.6.3, or sent as it is where the operator chose so | RFC 6152 section 3 |
+//! | `8BITMIME` (an octet above 127) | converted to 7 bits; what cannot be is bounced 5.6.3; or bounced, or sent as it is, where the operator chose so | RFC 6152 section 3 |
 //! | `8BITMIME` was declared, but everything is ASCII | sent without | RFC 6152 section 3 |
-//! | `BINARYMIME` | bounced 5.6.3, unless the content has neither bare line ends nor NUL nor long lines: then it is sent as 8-bit | RFC 3030 section 3 |
+//! | `BINARYMIME` | converted or bounced 5.6.3 likewise, unless the content has neither bare line ends nor NUL nor long lines: then it is sent as 8-bit | RFC 3030 section 3 |
 //! | `DSN` | sent without; a success report says "relayed" | RFC 3461 section 5.2.2 |
 //! | `ENHANCEDSTATUSCODES` | the status is made from the code | RFC 3463 |
 //! | `PIPELINING`, `CHUNKING` | one command at a time, `DATA` | RFC 2920, RFC 3030 |
@@ -27,10 +27,10 @@
 //! [`objection`] says so, and the driver asks once more without. What the message needs is never left out. A peer that does not
 //! know `BDAT` gets the message by `DATA`, over a new connection, since nobody knows what it took the octets of the chunk for.
 //!
-//! Peers differ on 8-bit content: Postfix and sendmail re-encode it (which breaks DKIM signatures), Exim, qmail and OpenSMTPD
+//! Peers differ on 8-bit content: Postfix and sendmail re-encode it (which breaks DKIM signatures of others), Exim, qmail and OpenSMTPD
 //! send it as it is, which RFC 6152 forbids and in practice works, since hosts without the extension that mind the eighth bit
-//! are gone. The default keeps to the RFC, since a report tells the sender what a damaged message does not;
-//! [`needs::EightBit::SendAnyway`] is there for a next hop known to be clean.
+//! are gone. The default is to convert ([`postern_mail::sevenbit`]); [`needs::EightBit::SendAnyway`] is there for a next hop known
+//! to be clean, [`needs::EightBit::Bounce`] for a site that would rather hear of it.
 //!
 //! RFC 5321, 2033 (LMTP), 2920, 3030, 3207, 3461, 6152, 6531, 9422 (LIMITS).
 

@@ -1,5 +1,6 @@
 //! Whether a peer can take a message at all, decided before anything of it is sent.
 
+use postern_mail::sevenbit::Obstacle;
 use postern_mail::{BodyKind, Envelope, Mailbox, ReversePath, Status};
 
 use super::capabilities::Capabilities;
@@ -21,8 +22,10 @@ pub struct Content {
 /// What to do with 8-bit content for a peer without `8BITMIME`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum EightBit {
-    /// Bounce with 5.6.3, as RFC 6152 section 3 says.
+    /// Convert it to 7 bits, part by part; bounce with 5.6.3 what cannot be converted, as RFC 6152 section 3 says.
     #[default]
+    Convert,
+    /// Bounce with 5.6.3.
     Bounce,
     /// Send it as it is.
     SendAnyway,
@@ -45,6 +48,9 @@ pub enum Unmet {
     /// 8-bit content, no `8BITMIME`.
     #[error("the message has 8-bit content, and the next hop does not offer 8BITMIME")]
     EightBit,
+    /// Content that needs a conversion, and cannot be converted.
+    #[error("the next hop takes 7 bits, and the message cannot be converted: {0}")]
+    Unconvertible(Obstacle),
     /// Binary content, no `BINARYMIME`.
     #[error("the message has binary content, and the next hop does not offer BINARYMIME")]
     Binary,
@@ -57,7 +63,7 @@ impl Unmet {
         match self {
             Self::TooLarge { .. } => Status(5, 3, 4),
             Self::Utf8 => Status(5, 6, 7),
-            Self::EightBit | Self::Binary => Status(5, 6, 3),
+            Self::EightBit | Self::Binary | Self::Unconvertible(_) => Status(5, 6, 3),
         }
     }
 }
@@ -69,6 +75,9 @@ pub fn is_ascii(address: &Mailbox) -> bool {
 }
 
 /// Decides what to declare on `MAIL`, or why the message cannot go to this peer.
+///
+/// For [`EightBit::Convert`] the caller converts content for which this says [`Unmet::EightBit`] or [`Unmet::Binary`], and asks again
+/// with what that has become.
 ///
 /// `recipient` is any one recipient of the transaction; call this for each group of recipients that are alike in
 /// [`is_ascii`], since one address beyond ASCII does not keep the others from being served.
@@ -107,7 +116,7 @@ pub fn check(
                 BodyKind::SevenBit
             }
         }
-        _ if content.eight_bit && eight_bit == EightBit::Bounce => return Err(Unmet::EightBit),
+        _ if content.eight_bit && eight_bit != EightBit::SendAnyway => return Err(Unmet::EightBit),
         _ => BodyKind::SevenBit,
     };
     Ok(Declared {

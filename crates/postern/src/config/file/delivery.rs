@@ -65,9 +65,12 @@ table! {
         mx_networks: Vec<At<IpNet>> = List(Network), default "[]";
         /// Whether `BDAT` is used with hosts that offer `CHUNKING` (RFC 3030).
         chunking: bool = Switch, default "true";
-        /// What becomes of a message with 8-bit content when the host does not offer `8BITMIME`: a bounce, as RFC 6152 section 3 has
-        /// it, or it is sent as it is, which nearly every host takes.
-        eight_bit: EightBit = OneOf::<EightBit>::new(), default "\"bounce\"";
+        /// What becomes of a message with 8-bit content when the host does not offer `8BITMIME`. `convert` encodes it part by part as
+        /// quoted-printable or base64 (RFC 6152 section 3, RFC 2045); what cannot be encoded bounces with `5.6.3` and the reason:
+        /// 8-bit octets in header fields, in signed parts, and in parts that say they are encoded already. `bounce` lets all of it
+        /// bounce, for a site whose messages carry signatures of others that must arrive whole. `send` sends it as it is,
+        /// which nearly every host takes. `convert` also encodes binary content for a host without `BINARYMIME`.
+        eight_bit: EightBit = OneOf::<EightBit>::new(), default "\"convert\"";
         /// Further names of this server. MX records that point at one of them, or at `hostname`, are not followed.
         own_names: Vec<At<String>> = List(HostName), default "[]";
         /// Where the Maildir of a recipient in `local_domains` is. `{local}` and `{domain}` stand for the parts of the
@@ -122,5 +125,9 @@ table! {
 }
 
 impl Choice for EightBit {
-    const WORDS: &'static [(&'static str, Self)] = &[("bounce", Self::Bounce), ("send", Self::SendAnyway)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("convert", Self::Convert),
+        ("bounce", Self::Bounce),
+        ("send", Self::SendAnyway),
+    ];
 }
