@@ -140,6 +140,13 @@ fn first_mail(machine: &Machine) {
     let status = machine.ok("cat /proc/$(systemctl show --property MainPID --value postern)/status");
     assert!(status.contains("CapBnd:\t0000000000000400"), "{status}");
     assert!(!status.contains("Uid:\t0"), "{status}");
+    // What Postern itself gives up, under the unit's own filter too.
+    machine.wait_for("grep -q ' confined ' /var/log/postern/postern.log");
+    let line = machine.ok("grep -m1 ' confined ' /var/log/postern/postern.log");
+    for part in ["no_new_privileges=yes", "no_dumps=yes", "syscalls=seccomp"] {
+        assert!(line.contains(part), "{line}");
+    }
+    println!("{}", line.trim());
 }
 
 fn upgraded(machine: &Machine, package: &Path) {

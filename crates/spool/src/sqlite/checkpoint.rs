@@ -78,10 +78,14 @@ pub(super) fn watch(connection: &Connection) {
 /// The writer's part, after each of its commits.
 pub(super) fn after_commit(shared: &Shared, connection: &Connection) -> Result<(), SpoolError> {
     let (pages, bound) = (PAGES.get(), shared.settings.log_bytes / PAGE);
+    let log = &shared.log;
     if pages < bound {
+        // It has started anew by this commit, since the keeper had moved all of it.
+        if log.is_full() || log.large.load(Ordering::Relaxed) {
+            log.clear();
+        }
         return Ok(());
     }
-    let log = &shared.log;
     log.note(
         pages * PAGE,
         shared.settings.log_max.max(shared.settings.log_bytes * 4),
