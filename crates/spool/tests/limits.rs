@@ -13,6 +13,22 @@ use postern_spool::{Spool, SpoolError, SpoolSettings, SpoolState, SqliteSpool};
 /// An outside program that reads and does not end keeps the log from starting anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_cannot_start_anew_refuses_mail_in_time() {
+    held_by_a_reader(|_| {}).await;
+}
+
+/// The same, and it is not the writer that empties the log in the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_another_has_emptied_takes_mail_again() {
+    held_by_a_reader(|outside| {
+        let emptied = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+        let _ = outside
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], emptied)
+            .unwrap();
+    })
+    .await;
+}
+
+async fn held_by_a_reader(then: impl FnOnce(&rusqlite::Connection)) {
     let folder = tempfile::tempdir().unwrap();
     let settings = SpoolSettings {
         log_bytes: 256 * 1024,
@@ -46,6 +62,7 @@ async fn a_log_that_cannot_start_anew_refuses_mail_in_time() {
     assert!(settle(&spool, first.id, 0, delivered()).await.finished);
 
     outside.execute_batch("COMMIT").unwrap();
+    then(&outside);
     drop(outside);
     eventually("mail is taken again", async || {
         spool.put(new_message(&spool, &[OUTSIDE], &body)).await.is_ok()

@@ -146,7 +146,6 @@ fn first_mail(machine: &Machine) {
     for part in ["no_new_privileges=yes", "no_dumps=yes", "syscalls=seccomp"] {
         assert!(line.contains(part), "{line}");
     }
-    println!("{}", line.trim());
 }
 
 fn upgraded(machine: &Machine, package: &Path) {
