@@ -360,7 +360,12 @@ async fn a_login_that_does_not_exist_takes_as_long() {
     let directories = bench.directory().await;
     let mut known = Duration::MAX;
     let mut unknown = Duration::MAX;
-    for _ in 0..5 {
+    let alike = |known: Duration, unknown: Duration| known.max(unknown) < known.min(unknown) * 2;
+    // A busy machine makes some rounds slow; the quickest of each kind come together if there is no other reason.
+    for round in 0..100 {
+        if round >= 5 && alike(known, unknown) {
+            break;
+        }
         let start = Instant::now();
         assert_eq!(
             denied(check(&directories, "nobody@relay.test", "x").await),
@@ -374,8 +379,8 @@ async fn a_login_that_does_not_exist_takes_as_long() {
         );
         known = known.min(start.elapsed());
     }
-    let (least, most) = (known.min(unknown), known.max(unknown));
-    assert!(most < least * 2, "known {known:?}, unknown {unknown:?}");
+    assert!(alike(known, unknown), "known {known:?}, unknown {unknown:?}");
+    let least = known.min(unknown);
     assert!(least > Duration::from_millis(5), "hashed each time: {least:?}");
 }
 
