@@ -53,7 +53,9 @@ fn in_usual_width(login: &str) -> Result<String, NoNormalForm> {
             if label.chars().any(is_unseen) {
                 return Err(NoNormalForm);
             }
-            Ok(format!("{}#{}", normal_owner(owner)?, label.to_ascii_lowercase()))
+            // A small letter may go together with an accent that its capital does not.
+            let label: String = label.to_ascii_lowercase().nfc().collect();
+            Ok(format!("{}#{label}", normal_owner(owner)?))
         }
         _ => normal_owner(login),
     }
@@ -242,6 +244,7 @@ mod tests {
             ("a sharp s is no double s",        same("wei\u{df}")),
             ("the final sigma",                 ("\u{39f}\u{3a3}",           Ok("\u{3bf}\u{3c2}"))),
             ("of a Windows domain",             ("FCCC\\ACaird",             Ok("fccc\\acaird"))),
+            ("an accent for small letters",     ("ann@relay.test#T\u{308}", Ok("ann@relay.test#\u{1e97}"))),
             ("blanks before the label",         ("Ann@Relay.test.  #A", Ok("ann@relay.test#a"))),
             ("a label keeps its letters",       ("Ann@relay.test#B\u{fc}ro \u{2013} 2", Ok("ann@relay.test#b\u{fc}ro \u{2013} 2"))),
             ("Hebrew before a Latin domain",    same("\u{5d0}\u{5d1}@relay.test")),
