@@ -21,18 +21,13 @@ pub(super) async fn open(state_dir: &Path) -> Option<SqliteStore> {
     let path = state_dir.join(FILE);
     let opening = path.clone();
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&opening)).await;
-    let failed = |reason: &dyn std::fmt::Display| {
-        warn!(target: "postern::run", file = %path.display(), %reason,
-            "what is known of logins and hosts cannot be kept, and will be forgotten at a restart");
-    };
+    let opened = opened.map_err(|error| error.to_string());
+    let opened = opened.and_then(|opened| opened.map_err(|error| error.to_string()));
     let (store, damaged) = match opened {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(error)) => {
-            failed(&error);
-            return None;
-        }
-        Err(error) => {
-            failed(&error);
+        Ok(opened) => opened,
+        Err(reason) => {
+            warn!(target: "postern::run", file = %path.display(), %reason,
+                "what is known of logins and hosts cannot be kept, and will be forgotten at a restart");
             return None;
         }
     };

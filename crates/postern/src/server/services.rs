@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use futures_util::future::OptionFuture;
 use jiff::Timestamp;
 use postern_deliver::{Deliverer, Settings as DeliverSettings, TlsClients};
 use postern_directory::aliases::Aliases;
@@ -48,7 +49,7 @@ pub(super) struct Services {
     delivery: JoinHandle<()>,
     control: JoinHandle<()>,
     usage: JoinHandle<()>,
-    memory: JoinHandle<()>,
+    memory: Option<JoinHandle<()>>,
     stop_usage: CancellationToken,
     decoy: DecoySecret,
     health: JoinHandle<()>,
@@ -211,9 +212,9 @@ impl Services {
                 memory::restore_logins(&receiver, &store).await;
                 let (receiver, deliverer) = (receiver.clone(), deliverer.clone());
                 let keeping = memory::keep(receiver, deliverer, store, stop_usage.clone());
-                watch.spawn("what outlives a restart", until(&stop_usage), keeping)
+                Some(watch.spawn("what outlives a restart", until(&stop_usage), keeping))
             }
-            None => tokio::spawn(async {}),
+            None => None,
         };
         usage::restore(&receiver, &fixed.state_dir, &observers);
         let keeping = usage::keep(
@@ -389,7 +390,7 @@ impl Services {
         self.stop_control.cancel();
         let _ = tokio::join!(self.control, self.health);
         self.stop_usage.cancel();
-        let _ = tokio::join!(self.usage, self.keeper, self.memory);
+        let _ = tokio::join!(self.usage, self.keeper, OptionFuture::from(self.memory));
         self.own_tokens.settled().await;
         if let Err(error) = self.spool.close().await {
             notice!(self.observers, Spool Error "closed", Error = chain(&error));

@@ -102,7 +102,7 @@ impl Site {
 
     /// Has the server and subcommands find a Kerberos server.
     pub(crate) fn use_kdc(&mut self, kdc: &Kdc) {
-        self.environment.push(("KRB5_CONFIG", kdc.config()));
+        self.use_environment(&[("KRB5_CONFIG", &kdc.config())]);
     }
 
     /// Adds to the environment of the server and of subcommands.
