@@ -18,10 +18,11 @@ use postern_policy::rule::{Rule, Verdict};
 use postern_smtp::body::{BodyFault, ChunkDecoder, DataDecoder, Decoded};
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, Transaction};
-use postern_spool::{Arrival, Assembly, BodyWriter, Inspections, Origin, Parts, Spool};
+use postern_spool::{Arrival, Assembly, BodyWriter, Client, Inspections, Origin, Parts, Spool};
 
 use self::refusal::{Failure, Refused, inspected, spool_failed};
 pub(crate) use self::refusal::{message_refusal, queue_is_down};
+use crate::Role;
 use crate::count::Signal;
 use crate::io::{End, Io};
 use crate::room::Held;
@@ -380,6 +381,7 @@ impl Intake {
         assembly.login = session.login.as_ref().map(|login| login.name().to_owned());
         assembly.session = Some(session.id.clone());
         assembly.queue_only = queue_only(session);
+        assembly.author_rule = sender_rule;
         // Here is all that will be sent, and nothing changes it afterwards.
         if let Err(refusal) = std::mem::take(&mut self.inspections).finish(&mut assembly).await {
             return inspected(&refusal, &About::sender(&from), session);
@@ -407,6 +409,13 @@ fn inspections(id: QueueId, transaction: &Transaction, session: &Session) -> Ins
         login: session.login.as_ref().map(Login::name),
         session: Some(&session.id),
         origin: origin(session),
+        client: Some(Client {
+            listener: session.listener(),
+            mx: session.profile.listener.role == Role::Mx,
+            peer: session.peer,
+            name: session.peer_name.as_deref(),
+            helo: session.helo(),
+        }),
     })
 }
 

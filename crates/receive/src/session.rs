@@ -211,6 +211,11 @@ impl Session {
         }
     }
 
+    /// What the client calls itself; empty before it has.
+    pub(crate) fn helo(&self) -> &str {
+        &self.helo
+    }
+
     /// Under what the session counts as known, if it does.
     pub(crate) fn known_as(&self) -> Option<Box<str>> {
         match self.owner() {

@@ -1,7 +1,10 @@
 //! A message as it is put together: one form for what clients send, for reports, and for what is made on this machine.
 
+use std::net::SocketAddr;
+
 use jiff::Timestamp;
 use postern_mail::{Envelope, Header, QueueId};
+use postern_policy::rule::Rule;
 
 use crate::body::BodyReader;
 use crate::engine::Spool;
@@ -30,6 +33,8 @@ pub struct Assembly {
     pub origin: Origin,
     /// Leave it to the next queue run.
     pub queue_only: bool,
+    /// The rule by which its client may send as its author; `None` where nobody has judged that.
+    pub author_rule: Option<Rule>,
     /// The header as text, until somebody asks for its fields.
     text: Vec<u8>,
     /// Octets of it that this server has put on top.
@@ -54,6 +59,23 @@ pub struct Arrival<'a> {
     pub session: Option<&'a str>,
     /// Where it comes from.
     pub origin: Origin,
+    /// The client whose session brings it; `None` for what is made on this machine.
+    pub client: Option<Client<'a>>,
+}
+
+/// What is known of a client when its message begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Client<'a> {
+    /// The name of the listener.
+    pub listener: &'a str,
+    /// Whether that is where other servers bring mail: its role is `mx`.
+    pub mx: bool,
+    /// Its address and port; those that the proxy tells, behind one.
+    pub peer: SocketAddr,
+    /// The forward-confirmed name of its address.
+    pub name: Option<&'a str>,
+    /// What it calls itself in `HELO` or `EHLO`; empty without either.
+    pub helo: &'a str,
 }
 
 /// The octets of a message, in the parts that it is put together from.
@@ -104,6 +126,7 @@ impl Assembly {
             hold: None,
             origin,
             queue_only: false,
+            author_rule: None,
             own: parts.own.min(parts.header.len()),
             text: parts.header,
             parsed: None,
@@ -112,7 +135,7 @@ impl Assembly {
         }
     }
 
-    /// What is known of it before it is complete.
+    /// What is known of it before it is looked at, for what is made on this machine.
     #[must_use]
     pub fn arrival(&self) -> Arrival<'_> {
         Arrival {
@@ -121,6 +144,7 @@ impl Assembly {
             login: self.login.as_deref(),
             session: self.session.as_deref(),
             origin: self.origin,
+            client: None,
         }
     }
 

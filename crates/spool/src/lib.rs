@@ -32,7 +32,7 @@ mod sqlite;
 mod sums;
 
 pub use admin::{Counts, Filter, MessageDetail, Page, RecipientState, Selection, Summary, SummaryPage};
-pub use assembly::{Arrival, Assembly, Parts};
+pub use assembly::{Arrival, Assembly, Client, Parts};
 pub use body::{BodyReader, BodyWriter};
 pub use clock::Clock;
 pub use engine::{DueDomain, DuePage, DueWork, MessageOrigin, Spool, SpoolFuture, SpoolState};

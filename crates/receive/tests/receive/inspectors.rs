@@ -23,6 +23,7 @@ enum Stage {
 struct Seen {
     login: Option<String>,
     origin: Origin,
+    client: Option<(bool, bool, String)>,
     recipients: usize,
     header: Vec<u8>,
     body: Vec<u8>,
@@ -50,6 +51,9 @@ impl Inspector for Watcher {
             seen: Seen {
                 login: arrival.login.map(str::to_owned),
                 origin: arrival.origin,
+                client: arrival
+                    .client
+                    .map(|client| (client.mx, client.peer.ip().is_loopback(), client.helo.to_owned())),
                 recipients: arrival.envelope.recipients.len(),
                 ..Seen::default()
             },
@@ -210,6 +214,7 @@ fn what_is_seen_and_changed_is_what_is_queued() {
                     (seen.login, seen.origin, seen.recipients),
                     (None, Origin::Stranger, 1)
                 );
+                assert_eq!(seen.client, Some((true, true, "helo".to_owned())));
             }
         }
     }
