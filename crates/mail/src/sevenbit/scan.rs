@@ -167,24 +167,22 @@ impl Scan {
 
     /// A line, or the beginning of one that is too long to be kept.
     fn line(&mut self, line: &[u8], reader: &mut impl Reader) {
-        if line.starts_with(b"--")
-            && let Some((level, last)) = self.delimiter(line)
-        {
-            return self.delimit(level, last, line, reader);
-        }
         if self.place == Place::Header {
             if matches!(line, b"\r\n" | b"\n") {
                 return self.end_header(line, reader);
             }
-            if self.is_field(line) {
+            if self.delimiter(line).is_none() && self.is_field(line) {
                 let is_encoding = matches!(self.header.field, Field::Encoding | Field::SecondEncoding);
                 self.keep(line);
                 return reader.field(self.parts - 1, line, is_encoding);
             }
-            // Content that has no empty line before it.
+            // Content that has no empty line before it. It may begin with a delimiter of the part whose header ends here.
             self.end_header(b"", reader);
         }
-        self.go_on(line, reader);
+        match self.delimiter(line) {
+            Some((level, last)) => self.delimit(level, last, line, reader),
+            None => self.go_on(line, reader),
+        }
     }
 
     /// More of a line whose beginning was told, or one that is no delimiter.
@@ -249,9 +247,6 @@ impl Scan {
     }
 
     fn delimit(&mut self, level: usize, last: bool, line: &[u8], reader: &mut impl Reader) {
-        if self.place == Place::Header {
-            self.end_header(b"", reader);
-        }
         let signed = self.is_signed();
         if self.place == Place::Content {
             reader.content_end();
