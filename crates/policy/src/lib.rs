@@ -27,6 +27,7 @@ pub mod retry;
 pub mod room;
 pub mod route;
 pub mod rule;
+pub mod signing;
 pub mod standing;
 pub mod throttle;
 pub mod transport;

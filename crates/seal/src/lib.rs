@@ -1,0 +1,23 @@
+//! Seals on messages: DKIM signatures (RFC 6376, 8301, 8463), from the canonical form of a message to the record of a key.
+//!
+//! Nothing here opens a socket or a file, reads a clock, or awaits: messages come in pieces, keys as octets, the time as an argument.
+//! Only the making of a key draws random numbers, from the cryptographic library itself.
+
+mod algorithm;
+pub mod canon;
+mod hash;
+mod key;
+mod published;
+mod record;
+pub mod rotation;
+pub mod sign;
+mod tags;
+
+pub use algorithm::Algorithm;
+pub use canon::{Canonicalization, Form};
+pub use hash::{BodyHash, BodyHasher};
+pub use key::{CryptoFailed, KeyError, RsaBits, SigningKey};
+pub use published::Published;
+pub use record::{KeyRecord, RecordFault, txt_strings, zone_line};
+pub use sign::{FieldNames, SignError, Signer};
+pub use tags::{TagFault, TagList};
