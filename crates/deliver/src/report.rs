@@ -12,7 +12,7 @@ use postern_events::Reported;
 use postern_mail::report::{Action, Original, Report, ReportKind, ReportRecipient};
 use postern_mail::{Domain, Envelope, Mailbox, QueueId, Recipient, ReversePath, Status};
 use postern_policy::DomainSet;
-use postern_spool::{Assembly, Body, Message, NewMessage, Origin, Parts, Spool};
+use postern_spool::{Assembly, Body, Message, NewMessage, NoLimit, Origin, Parts, Spool};
 
 use crate::Deps;
 use crate::outcome::Notice;
@@ -113,7 +113,8 @@ async fn inspected(deps: &Deps, report: Assembly) -> NewMessage {
         return report.into_message();
     }
     let mut assembly = report.clone();
-    match inspectors.inspect(&mut assembly, deps.spool.as_ref()).await {
+    let inspected = inspectors.inspect(&mut assembly, deps.spool.as_ref(), &mut NoLimit).await;
+    match inspected {
         Ok(()) => assembly.into_message(),
         Err(error) => {
             tracing::warn!(target: "postern::outcome", queue = %report.id, reason = %error, "report queued as it was made");

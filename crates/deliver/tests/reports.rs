@@ -10,10 +10,10 @@ use common::{Bench, CONTENT, Host, PATIENCE, envelope, mailbox, rule, settings, 
 use postern_mail::{Header, NewField, Notify, Recipient, Status};
 use postern_net::resolver::ResolverSettings;
 use postern_net::tls::Verification;
-use postern_policy::DomainSet;
+use postern_policy::{DomainSet, Rule};
 use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, Target, TlsLevel};
 use postern_spool::{
-    Arrival, Assembly, Inspection, InspectionFuture, Inspector, Inspectors, Origin, Refusal, Spool as _,
+    Arrival, Assembly, Inspection, InspectionFuture, Inspector, Inspectors, NewBodies, Origin, Refusal, Spool as _,
 };
 use postern_testkit::process::wait_until;
 use postern_testkit::sink::Sink;
@@ -174,12 +174,17 @@ impl Inspection for Sealing {
         Box::pin(async { Ok(()) })
     }
 
-    fn finish<'a>(self: Box<Self>, assembly: &'a mut Assembly) -> InspectionFuture<'a> {
+    fn finish<'a>(
+        self: Box<Self>,
+        assembly: &'a mut Assembly,
+        _: &'a mut NewBodies<'_>,
+    ) -> InspectionFuture<'a> {
         Box::pin(async move {
             let seal = NewField::new("X-Seal", self.octets.to_string().as_bytes()).unwrap();
             assembly.header_mut().insert(0, &seal).unwrap();
             if self.refuses {
                 return Err(Refusal {
+                    rule: Rule::BodyInspected,
                     code: 550,
                     status: Some(Status(5, 7, 1)),
                     text: "no".into(),

@@ -34,16 +34,28 @@ pub fn fields<'a>(
     own: usize,
     changes: &'a [Change],
 ) -> Vec<Field<'a>> {
-    let slots = header
+    let names = header.into_iter().map(|(name, _)| name);
+    fields_unseen(names, |place| place < own, changes)
+}
+
+/// The same where the server's fields lie anywhere, as behind a filter that has put one above them.
+#[must_use]
+pub fn fields_unseen<'a>(
+    names: impl IntoIterator<Item = &'a [u8]>,
+    is_own: impl Fn(usize) -> bool,
+    changes: &'a [Change],
+) -> Vec<Field<'a>> {
+    let slots = names
         .into_iter()
         .enumerate()
-        .map(|(place, (name, _))| Slot {
+        .map(|(place, name)| Slot {
             name,
+            seen: !is_own(place),
             field: Some(Field::Kept(place)),
         })
         .collect::<Vec<_>>();
     let order = (0..slots.len()).collect();
-    let mut edited = Header { slots, order, own };
+    let mut edited = Header { slots, order };
     for change in changes {
         edited.apply(change);
     }
@@ -53,6 +65,8 @@ pub fn fields<'a>(
 
 struct Slot<'a> {
     name: &'a [u8],
+    /// Whether the filter has seen it.
+    seen: bool,
     /// `None` once it is deleted.
     field: Option<Field<'a>>,
 }
@@ -62,7 +76,6 @@ struct Header<'a> {
     slots: Vec<Slot<'a>>,
     /// Slots from the top.
     order: Vec<usize>,
-    own: usize,
 }
 
 impl<'a> Header<'a> {
@@ -98,6 +111,7 @@ impl<'a> Header<'a> {
         self.order.insert(place, self.slots.len());
         self.slots.push(Slot {
             name,
+            seen: true,
             field: Some(Field::New { name, value }),
         });
     }
@@ -106,8 +120,7 @@ impl<'a> Header<'a> {
         let index = (index as usize).saturating_sub(1);
         self.slots
             .iter_mut()
-            .skip(self.own)
-            .filter(|slot| slot.name.eq_ignore_ascii_case(name))
+            .filter(|slot| slot.seen && slot.name.eq_ignore_ascii_case(name))
             .nth(index)
     }
 }

@@ -18,7 +18,7 @@ use postern_policy::rule::{Rule, Verdict};
 use postern_smtp::body::{BodyFault, ChunkDecoder, DataDecoder, Decoded};
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, Transaction};
-use postern_spool::{Arrival, Assembly, BodyWriter, Client, Inspections, Origin, Parts, Spool};
+use postern_spool::{Arrival, Assembly, BodyWriter, Client, Inspections, NewBodies, Origin, Parts, Spool};
 
 use self::refusal::{Failure, Refused, inspected, spool_failed};
 pub(crate) use self::refusal::{message_refusal, queue_is_down};
@@ -383,7 +383,10 @@ impl Intake {
         assembly.queue_only = queue_only(session);
         assembly.author_rule = sender_rule;
         // Here is all that will be sent, and nothing changes it afterwards.
-        if let Err(refusal) = std::mem::take(&mut self.inspections).finish(&mut assembly).await {
+        let mut rework = session.rework();
+        let inspections = std::mem::take(&mut self.inspections);
+        let mut bodies = NewBodies::new(&*self.spool, &mut rework);
+        if let Err(refusal) = inspections.finish(&mut assembly, &mut bodies).await {
             return inspected(&refusal, &About::sender(&from), session);
         }
         let message = assembly.into_message();

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use parking_lot::Mutex;
 use postern_policy::room::{self, NoRoom, RoomSettings, Taken};
-use postern_spool::{BodyWriter, Spool};
+use postern_policy::rule::Verdict as _;
+use postern_spool::{BodyRoom, BodyWriter, Refusal, Spool};
 
 use crate::io::{BODY_ROOM, COMMAND_ROOM};
 
@@ -277,6 +278,43 @@ impl Held {
         ledger.bodies.insert(self.owner.clone(), of_network + 1);
         self.in_file = true;
         Ok(())
+    }
+}
+
+/// Room for bodies that take the place of the one that came: each has as much as that could have had.
+pub(crate) struct Rework<'a> {
+    room: Arc<Room>,
+    owner: Owner,
+    settings: RoomSettings,
+    spool: &'a dyn Spool,
+    /// One for each body, given back when the message is in the queue or given up.
+    held: Vec<Held>,
+}
+
+impl<'a> Rework<'a> {
+    pub(crate) fn new(room: Arc<Room>, owner: Owner, settings: RoomSettings, spool: &'a dyn Spool) -> Self {
+        Self {
+            room,
+            owner,
+            settings,
+            spool,
+            held: Vec::new(),
+        }
+    }
+}
+
+impl BodyRoom for Rework<'_> {
+    fn begin(&mut self) {
+        let held = self.room.hold(self.owner.clone(), self.settings);
+        self.held.push(held);
+    }
+
+    fn make_room(&mut self, more: usize, writer: &mut BodyWriter) -> Result<(), Refusal> {
+        let Some(held) = self.held.last_mut() else {
+            return Ok(());
+        };
+        held.make_room(more, writer, self.spool)
+            .map_err(|refusal| Refusal::of(&refusal, refusal.told()))
     }
 }
 

@@ -25,7 +25,7 @@ use crate::judge::Judge;
 use crate::live::Entry;
 use crate::login::origin::{CertificateOrigin, Origin, TlsOrigin};
 use crate::profile::Profile;
-use crate::room::{Held, Owner};
+use crate::room::{Held, Owner, Rework};
 use crate::shared::Shared;
 use crate::standing::Standing;
 use crate::{AuthRule, Role};
@@ -187,6 +187,13 @@ impl Session {
     /// Begins to take room for a message.
     pub(crate) fn hold_room(&self) -> Held {
         self.shared.room.hold(self.owner(), self.profile.settings.room)
+    }
+
+    /// Room for bodies that take the place of the one that came.
+    pub(crate) fn rework(&self) -> Rework<'_> {
+        let room = Arc::clone(&self.shared.room);
+        let settings = self.profile.settings.room;
+        Rework::new(room, self.owner(), settings, &*self.shared.deps.spool)
     }
 
     /// Whether a message of this size would find room on the disk now.

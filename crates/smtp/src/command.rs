@@ -245,6 +245,19 @@ fn is_number(text: &str) -> bool {
     (1..=SIZE_DIGITS_MAX).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit())
 }
 
+impl<'a> Parameters<'a> {
+    /// Parameters with blanks between, as they stand behind a path.
+    #[must_use]
+    pub const fn new(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    /// Word by word, whether they are parameters or not.
+    pub fn words(self) -> impl Iterator<Item = &'a str> {
+        self.0.split(' ').filter(|word| !word.is_empty())
+    }
+}
+
 impl<'a> Iterator for Parameters<'a> {
     /// `Err` for a word that is no parameter.
     type Item = Result<Parameter<'a>, ()>;

@@ -22,7 +22,7 @@ use crate::reply::{Reply, texts};
 pub use ask::{AskData, AskRecipient, AskSender};
 pub use auth::{AuthFailure, AuthTurn};
 pub use rules::{AuthRules, CommandRules, Extensions, Limits, OfferedMechanism, Rules};
-pub use transaction::{Ground, Transaction};
+pub use transaction::{Ground, Transaction, requests_of_recipient, requests_of_sender};
 
 /// What the driver does next.
 #[derive(Debug)]

@@ -172,6 +172,21 @@ impl Assembly {
         &self.body
     }
 
+    /// Puts another body in its place, from [`Spool::another_body`] or built in memory; the old one leaves nothing behind. One that
+    /// is not empty gets an empty line before it, where there was none.
+    ///
+    /// Whoever does that says in [`Envelope::body`] what kind it is, if it is another than before.
+    pub fn replace_body(&mut self, body: Body) {
+        self.separated |= !body.is_empty();
+        self.body = body;
+    }
+
+    /// Puts another header in its place, of which this server's own fields are the first `own`.
+    pub fn replace_header(&mut self, header: Header, own: usize) {
+        self.text = Vec::new();
+        self.parsed = Some((header, own));
+    }
+
     /// Reads the body again, piece by piece; what lies in a file is read from there.
     #[must_use]
     pub fn read_body(&self, spool: &dyn Spool) -> BodyReader {
@@ -249,6 +264,20 @@ mod tests {
             let mut looked_at = assembly(Parts::of(text.into()));
             let _ = looked_at.header_mut();
             assert_eq!(content(looked_at), text, "{shows}, looked at");
+        }
+    }
+
+    #[test]
+    fn another_body_takes_its_place() {
+        for (shows, text, body, expected) in [
+            ("usual", "A: b\r\n\r\nold", "new", "A: b\r\n\r\nnew"),
+            ("by none", "A: b\r\n\r\nold", "", "A: b\r\n\r\n"),
+            ("there was none", "A: b\r\n", "new", "A: b\r\n\r\nnew"),
+            ("none by none", "A: b\r\n", "", "A: b\r\n"),
+        ] {
+            let mut assembly = assembly(Parts::of(text.into()));
+            assembly.replace_body(Body::Inline(body.into()));
+            assert_eq!(content(assembly), expected, "{shows}");
         }
     }
 

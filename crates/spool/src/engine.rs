@@ -40,6 +40,10 @@ pub trait Spool: Send + Sync + 'static {
     /// Begins a body. Nothing touches the disk until it outgrows the memory it may use.
     fn body_writer(&self, id: QueueId) -> BodyWriter;
 
+    /// Begins a body that is to take the place of one that was not put yet ([`Assembly::replace_body`](crate::Assembly::replace_body)).
+    /// The other one can be read meanwhile, and there may be several; those that are not put leave nothing behind.
+    fn another_body(&self, id: QueueId) -> BodyWriter;
+
     /// Queues a message; resolves when message and envelope are on stable storage, and only then may `250` be said.
     ///
     /// Never waits for an outcome, and alone for nobody. Where several shared the last commit, the first to come back waits

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use postern_mail::QueueId;
+use postern_policy::queue::QueueTrouble;
 
 /// Why the queue could not do what was asked.
 ///
@@ -81,6 +82,18 @@ impl SpoolError {
 }
 
 impl SpoolError {
+    /// What a client can be told of it.
+    #[must_use]
+    pub fn trouble(&self) -> QueueTrouble {
+        match self {
+            Self::Full(_) => QueueTrouble::Full,
+            Self::Unavailable(_) => QueueTrouble::Unavailable,
+            Self::Closed => QueueTrouble::Closed,
+            // What the caller itself has done wrong, and what only opening can meet.
+            _ => QueueTrouble::Error,
+        }
+    }
+
     /// Sorts what the operating system said into "full" and all else.
     pub(crate) fn from_io(doing: &str, error: &io::Error) -> Self {
         let text: Arc<str> = format!("{doing}: {error}").into();

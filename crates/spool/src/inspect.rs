@@ -2,20 +2,39 @@
 //!
 //! An [`Inspector`] is asked about each message when it begins. If it wants to see it, its [`Inspection`] sees the header when that
 //! is complete, the body as it arrives, and at last the [`Assembly`]: trace and completing fields are in there, nothing comes
-//! after it but the commit. They work in the order in which they are listed, so that a signer stands behind the filters.
+//! after it but the commit. They work by their [`Stage`]: judges, filters, signers; within a stage in the order in which they are listed.
 //! Messages that nobody wants to see cost one look at an empty list.
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use postern_mail::{Header, Status};
+use postern_policy::Rule;
+use postern_policy::rule::{Told, Verdict};
 
 use crate::assembly::{Arrival, Assembly};
 use crate::engine::Spool;
 use crate::error::SpoolError;
+use crate::rework::{BodyRoom, NewBodies};
+
+/// When somebody looks at a message, compared to others.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Stage {
+    /// Before all filters: says what is known of a message as it came.
+    Judge,
+    /// Among the filters, which may refuse and change it. The mail filters of a session are asked before these.
+    Filter,
+    /// Behind all others: what it sees is what is sent.
+    Signer,
+}
 
 /// Looks at messages. One serves all sessions.
 pub trait Inspector: Send + Sync {
+    /// When it looks.
+    fn stage(&self) -> Stage {
+        Stage::Filter
+    }
+
     /// Begins to look at a message; `None` if it does not want to see this one.
     fn begin(&self, arrival: &Arrival<'_>) -> Option<Box<dyn Inspection>>;
 }
@@ -39,12 +58,17 @@ pub trait Inspection: Send {
     /// The message is not to be taken.
     fn body<'a>(&'a mut self, octets: &'a [u8]) -> InspectionFuture<'a>;
 
-    /// The message as it will be sent. Its header, envelope and hold may be changed.
+    /// The message as it will be sent, as far as those behind it let it be. Its header, body, envelope and hold may be changed; a new
+    /// body comes from `bodies`, from which the one that there is can be read, too.
     ///
     /// # Errors
     ///
     /// The message is not to be taken. Changes made until then count for nothing.
-    fn finish<'a>(self: Box<Self>, assembly: &'a mut Assembly) -> InspectionFuture<'a>;
+    fn finish<'a>(
+        self: Box<Self>,
+        assembly: &'a mut Assembly,
+        bodies: &'a mut NewBodies<'_>,
+    ) -> InspectionFuture<'a>;
 }
 
 /// A call on its way.
@@ -54,6 +78,8 @@ pub type InspectionFuture<'a> = BoxFuture<'a, Result<(), Refusal>>;
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refusal {
+    /// The rule that decided.
+    pub rule: Rule,
     /// 4xx or 5xx.
     pub code: u16,
     /// The enhanced status.
@@ -64,18 +90,33 @@ pub struct Refusal {
     pub reason: String,
 }
 
+impl Refusal {
+    /// What policy has decided, in its own words.
+    #[must_use]
+    pub fn of(verdict: &dyn Verdict, (code, status, text): Told) -> Self {
+        Self {
+            rule: verdict.rule(),
+            code,
+            status: Some(status),
+            text: text.to_owned(),
+            reason: verdict.reason().to_string(),
+        }
+    }
+}
+
 /// All inspectors, in their order.
 #[derive(Clone, Default)]
 pub struct Inspectors(Vec<Arc<dyn Inspector>>);
 
 /// Those who look at one message.
 #[derive(Default)]
-pub struct Inspections(Vec<Box<dyn Inspection>>);
+pub struct Inspections(Vec<(Stage, Box<dyn Inspection>)>);
 
 impl Inspectors {
-    /// These, in this order.
+    /// These: by their stages, and within a stage in this order.
     #[must_use]
-    pub fn new(inspectors: Vec<Arc<dyn Inspector>>) -> Self {
+    pub fn new(mut inspectors: Vec<Arc<dyn Inspector>>) -> Self {
+        inspectors.sort_by_key(|one| one.stage());
         Self(inspectors)
     }
 
@@ -88,7 +129,11 @@ impl Inspectors {
     /// Begins with a message.
     #[must_use]
     pub fn begin(&self, arrival: &Arrival<'_>) -> Inspections {
-        Inspections(self.0.iter().filter_map(|one| one.begin(arrival)).collect())
+        let begun = self
+            .0
+            .iter()
+            .filter_map(|one| Some((one.stage(), one.begin(arrival)?)));
+        Inspections(begun.collect())
     }
 
     /// Shows a message that is complete, from its header to its end.
@@ -96,7 +141,12 @@ impl Inspectors {
     /// # Errors
     ///
     /// [`Inspected::Refused`] by the first who does not want it taken, [`Inspected::Unread`] when its body cannot be read.
-    pub async fn inspect(&self, assembly: &mut Assembly, spool: &dyn Spool) -> Result<(), Inspected> {
+    pub async fn inspect(
+        &self,
+        assembly: &mut Assembly,
+        spool: &dyn Spool,
+        room: &mut dyn BodyRoom,
+    ) -> Result<(), Inspected> {
         let mut inspections = self.begin(&assembly.arrival());
         if inspections.is_empty() {
             return Ok(());
@@ -106,7 +156,9 @@ impl Inspectors {
         while let Some(piece) = body.piece().await.map_err(Inspected::Unread)? {
             inspections.body(&piece).await?;
         }
-        inspections.finish(assembly).await?;
+        inspections
+            .finish(assembly, &mut NewBodies::new(spool, room))
+            .await?;
         Ok(())
     }
 }
@@ -135,13 +187,23 @@ impl Inspections {
         self.0.is_empty()
     }
 
+    /// Parts those who look before the mail filters of a session from those who look behind them.
+    #[must_use]
+    pub fn part(self) -> (Self, Self) {
+        let (judges, others) = self
+            .0
+            .into_iter()
+            .partition(|(stage, _)| *stage == Stage::Judge);
+        (Self(judges), Self(others))
+    }
+
     /// Shows the header that has arrived.
     ///
     /// # Errors
     ///
     /// Somebody does not want the message taken.
     pub async fn header(&mut self, header: &Header) -> Result<(), Refusal> {
-        for one in &mut self.0 {
+        for (_, one) in &mut self.0 {
             one.header(header).await?;
         }
         Ok(())
@@ -153,7 +215,7 @@ impl Inspections {
     ///
     /// Somebody does not want the message taken.
     pub async fn body(&mut self, octets: &[u8]) -> Result<(), Refusal> {
-        for one in &mut self.0 {
+        for (_, one) in &mut self.0 {
             one.body(octets).await?;
         }
         Ok(())
@@ -164,9 +226,9 @@ impl Inspections {
     /// # Errors
     ///
     /// Somebody does not want the message taken.
-    pub async fn finish(self, assembly: &mut Assembly) -> Result<(), Refusal> {
-        for one in self.0 {
-            one.finish(assembly).await?;
+    pub async fn finish(self, assembly: &mut Assembly, bodies: &mut NewBodies<'_>) -> Result<(), Refusal> {
+        for (_, one) in self.0 {
+            one.finish(assembly, bodies).await?;
         }
         Ok(())
     }

@@ -27,6 +27,7 @@ mod lease;
 mod message;
 mod outcome;
 mod rescue;
+mod rework;
 mod settings;
 mod sqlite;
 mod sums;
@@ -38,7 +39,9 @@ pub use clock::Clock;
 pub use engine::{DueDomain, DuePage, DueWork, MessageOrigin, Spool, SpoolFuture, SpoolState};
 pub use error::SpoolError;
 pub use fresh::{Change, Event, Subscription};
-pub use inspect::{Inspected, Inspection, InspectionFuture, Inspections, Inspector, Inspectors, Refusal};
+pub use inspect::{
+    Inspected, Inspection, InspectionFuture, Inspections, Inspector, Inspectors, Refusal, Stage,
+};
 pub use lease::{Lease, LeaseBook, LeaseKey, LeaseOwner, Leased};
 pub use message::{Body, BodyFile, Message, NewMessage, Origin, QueuedRecipient};
 pub use outcome::{
@@ -46,5 +49,6 @@ pub use outcome::{
 };
 pub use rescue::aside::{Aside, Find};
 pub use rescue::salvage::Recovered;
+pub use rework::{BodyRoom, NewBodies, NewBody, NoLimit};
 pub use settings::SpoolSettings;
 pub use sqlite::SqliteSpool;

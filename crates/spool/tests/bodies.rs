@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::*;
-use postern_spool::{Body, Spool, SpoolError};
+use postern_spool::{Assembly, Body, Parts, Spool, SpoolError};
 
 /// All body files.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -103,6 +103,96 @@ async fn what_is_not_put_leaves_no_file() {
         files(folder.path()).is_empty()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_body_takes_the_place_of_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    for (first, second) in [
+        (100, 300_000),
+        (300_000, 100),
+        (300_000, 300_000),
+        (300_000, 0),
+        (0, 100_000),
+    ] {
+        let shows = format!("{second} octets in place of {first}");
+        let mut message = new_message(&spool, &[OUTSIDE], b"");
+        let mut writer = spool.body_writer(message.id);
+        writer.write(&pattern(first)).await.unwrap();
+        let mut assembly = Assembly::new(
+            message.id,
+            message.envelope.clone(),
+            message.received_at,
+            message.origin,
+            Parts {
+                header: PREFIX[..PREFIX.len() - 2].to_vec(),
+                own: 0,
+                separated: true,
+                body: writer.finish().await.unwrap(),
+            },
+        );
+        // One that is given up, and one that is made of what is there.
+        let mut given_up = spool.another_body(message.id);
+        given_up.write(&pattern(400_000)).await.unwrap();
+        drop(given_up.finish().await.unwrap());
+        let mut read = assembly.read_body(&spool);
+        let mut writer = spool.another_body(message.id);
+        let (mut seen, mut left) = (0, pattern(second));
+        while let Some(piece) = read.piece().await.unwrap() {
+            seen += piece.len();
+            let later = left.split_off(piece.len().min(left.len()));
+            writer.write(&left).await.unwrap();
+            left = later;
+        }
+        assert_eq!(seen, first, "{shows}");
+        writer.write(&left).await.unwrap();
+        let made = writer.len();
+        assembly.replace_body(writer.finish().await.unwrap());
+        message = assembly.into_message();
+        assert_eq!((made, message.body.len()), (second as u64, second as u64), "{shows}");
+        let in_file = usize::from(second > 64 * 1024);
+        let put = spool.put(message).await.unwrap();
+        eventually("the bodies that do not count are gone", async || {
+            files(folder.path()).len() == in_file
+        })
+        .await;
+        let loaded = spool.load(put.id).await.unwrap().unwrap();
+        assert_eq!(
+            content(&spool, &loaded).await.unwrap(),
+            [PREFIX, &pattern(second)].concat(),
+            "{shows}"
+        );
+        settle(&spool, put.id, 0, delivered()).await;
+        eventually("the file is gone", async || files(folder.path()).is_empty()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_before_the_put_leaves_the_body_that_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let mut message = new_message(&spool, &[OUTSIDE], b"");
+    let mut writer = spool.another_body(message.id);
+    writer.write(&pattern(100_000)).await.unwrap();
+    message.body = writer.finish().await.unwrap();
+    let put = spool.put(message).await.unwrap();
+    spool.close().await.unwrap();
+    drop(spool);
+    let kept = files(folder.path()).remove(0);
+    let first = kept.with_extension("");
+    let (later, strange) = (kept.with_extension("77"), kept.with_extension("077"));
+    for left_over in [&first, &later, &strange] {
+        fs::write(left_over, "left over").unwrap();
+    }
+    let spool = open(folder.path());
+    eventually("the others are gone", async || !first.exists() && !later.exists()).await;
+    assert!(kept.exists() && strange.exists(), "{:?}", files(folder.path()));
+    let loaded = spool.load(put.id).await.unwrap().unwrap();
+    assert_eq!(
+        content(&spool, &loaded).await.unwrap(),
+        [PREFIX, &pattern(100_000)].concat()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

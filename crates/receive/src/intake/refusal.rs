@@ -83,7 +83,7 @@ struct Unwanted<'a>(&'a Refusal);
 
 impl Verdict for Unwanted<'_> {
     fn rule(&self) -> Rule {
-        Rule::BodyInspected
+        self.0.rule
     }
 
     fn reason(&self) -> &dyn fmt::Display {
@@ -127,7 +127,7 @@ pub(super) fn spool_failed(error: &SpoolError, about: &About<'_>, session: &Sess
     if !error.is_temporary() {
         notice!(session.shared.deps.observers, Spool Error "cannot queue a message", Session = session.id, Reason = shown(error));
     }
-    let trouble = trouble(error);
+    let trouble = error.trouble();
     let answer = spool_answer(trouble);
     let refusal = QueueRefusal {
         trouble,
@@ -135,17 +135,6 @@ pub(super) fn spool_failed(error: &SpoolError, about: &About<'_>, session: &Sess
     };
     session.refused(&refusal, &answer.reply, about);
     answer
-}
-
-/// What a client can be told of a failure of the spool.
-fn trouble(error: &SpoolError) -> QueueTrouble {
-    match error {
-        SpoolError::Full(_) => QueueTrouble::Full,
-        SpoolError::Unavailable(_) => QueueTrouble::Unavailable,
-        SpoolError::Closed => QueueTrouble::Closed,
-        // What the receiver itself has done wrong, and what only opening can meet.
-        _ => QueueTrouble::Error,
-    }
 }
 
 fn spool_answer(trouble: QueueTrouble) -> Answer {
@@ -170,7 +159,7 @@ mod tests {
             ("our own mistake",   SpoolError::NoRecipients,                  451, false),
         ];
         for (shows, error, code, close) in cases {
-            let trouble = trouble(&error);
+            let trouble = error.trouble();
             let answer = spool_answer(trouble);
             assert_eq!((answer.reply.code, answer.close), (code, close), "{shows}");
             let refusal = QueueRefusal {

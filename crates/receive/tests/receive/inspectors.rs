@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use postern_mail::{Header, NewField, Status};
+use postern_policy::Rule;
 use postern_spool::{
-    Arrival, Assembly, Inspection, InspectionFuture, Inspector, Inspectors, Origin, Refusal,
+    Arrival, Assembly, Inspection, InspectionFuture, Inspector, Inspectors, NewBodies, Origin, Refusal,
+    Stage as When,
 };
 use postern_testkit::process::wait_until;
 
@@ -36,6 +38,9 @@ struct Seen {
 struct Watcher {
     name: &'static str,
     refuse_at: Option<Stage>,
+    when: Option<When>,
+    /// Whether it puts another body in place: each piece twice.
+    doubles_body: bool,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
@@ -45,6 +50,10 @@ struct Watching {
 }
 
 impl Inspector for Watcher {
+    fn stage(&self) -> When {
+        self.when.unwrap_or(When::Filter)
+    }
+
     fn begin(&self, arrival: &Arrival<'_>) -> Option<Box<dyn Inspection>> {
         Some(Box::new(Watching {
             watcher: self.clone(),
@@ -65,6 +74,7 @@ impl Watching {
     fn verdict(&self, stage: Stage) -> Result<(), Refusal> {
         if self.watcher.refuse_at == Some(stage) {
             return Err(Refusal {
+                rule: Rule::BodyInspected,
                 code: 550,
                 status: Some(Status(5, 7, 1)),
                 text: format!("Not wanted\nat {stage:?}"),
@@ -97,8 +107,22 @@ impl Inspection for Watching {
         })
     }
 
-    fn finish<'a>(mut self: Box<Self>, assembly: &'a mut Assembly) -> InspectionFuture<'a> {
+    fn finish<'a>(
+        mut self: Box<Self>,
+        assembly: &'a mut Assembly,
+        bodies: &'a mut NewBodies<'_>,
+    ) -> InspectionFuture<'a> {
         Box::pin(async move {
+            if self.watcher.doubles_body {
+                let mut read = assembly.read_body(bodies.spool());
+                let mut body = bodies.begin(assembly.id);
+                while let Some(piece) = read.piece().await.unwrap() {
+                    body.write(&piece).await?;
+                    body.write(&piece).await?;
+                }
+                let body = body.finish().await?;
+                assembly.replace_body(body);
+            }
             self.seen.finished = true;
             let own = assembly.own_fields();
             let header = assembly.header_mut();
@@ -218,6 +242,82 @@ fn what_is_seen_and_changed_is_what_is_queued() {
             }
         }
     }
+}
+
+#[test]
+fn judges_come_first_and_signers_last() {
+    let watcher = |name, when| Watcher {
+        name,
+        when: Some(when),
+        ..Watcher::default()
+    };
+    let signer = watcher("signer", When::Signer);
+    let (one, other) = (watcher("one", When::Filter), watcher("other", When::Filter));
+    let judge = watcher("judge", When::Judge);
+    let server = server(&[&signer, &one, &judge, &other]);
+    let mut client = server.connect();
+    client.say("EHLO helo").unwrap();
+    begin_message(&mut client);
+    client.send(b"A: b\r\n\r\nbody\r\n.\r\n").unwrap();
+    let queued = server.message(&client.reply().unwrap()).1;
+    let order: Vec<_> = queued
+        .lines()
+        .filter_map(|line| line.strip_prefix("X-Last: "))
+        .collect();
+    assert_eq!(order, ["judge", "one", "other", "signer"]);
+}
+
+#[test]
+fn another_body_is_what_is_queued() {
+    let doubling = |name| Watcher {
+        name,
+        doubles_body: true,
+        ..Watcher::default()
+    };
+    let (first, second) = (doubling("first"), doubling("second"));
+    let server = server(&[&first, &second]);
+    let mut client = server.connect();
+    client.say("EHLO helo").unwrap();
+    for body in bodies() {
+        begin_message(&mut client);
+        client
+            .send(format!("{HEADER}\r\n{body}.\r\n").as_bytes())
+            .unwrap();
+        let queued = server.message(&client.reply().unwrap()).1;
+        let (_, queued) = queued.split_once("\r\n\r\n").unwrap();
+        // Pieces are cut anywhere.
+        let sum = |text: &str| text.bytes().map(u64::from).sum::<u64>();
+        assert_eq!((queued.len(), sum(queued)), (4 * body.len(), 4 * sum(&body)));
+    }
+}
+
+#[test]
+fn another_body_needs_room_like_the_first() {
+    let doubling = Watcher {
+        name: "one",
+        doubles_body: true,
+        ..Watcher::default()
+    };
+    let mut options = Options {
+        inspectors: Inspectors::new(vec![Arc::new(doubling)]),
+        ..Options::mx()
+    };
+    // The body that came, and no second one.
+    options.settings.room.bodies = 2;
+    let server = options.start();
+    let mut client = server.connect();
+    client.say("EHLO helo").unwrap();
+    begin_message(&mut client);
+    client
+        .send(format!("{HEADER}\r\n{}.\r\n", bodies()[1]).as_bytes())
+        .unwrap();
+    let reply = client.reply().unwrap();
+    assert!(reply.starts_with("45"), "{reply}");
+    assert_eq!(server.queued(), 0);
+    begin_message(&mut client);
+    client.send(b"A: b\r\n\r\nbody\r\n.\r\n").unwrap();
+    let queued = server.message(&client.reply().unwrap()).1;
+    assert!(queued.ends_with("\r\n\r\nbody\r\nbody\r\n"), "{queued}");
 }
 
 #[test]

@@ -438,3 +438,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn requests_that_do_not_come_from_a_client() {
+    #[rustfmt::skip]
+    let recipients = [
+        ("",                                    "Ok((Unspecified, None))"),
+        ("NOTIFY=NEVER",                        "Ok((Never, None))"),
+        (" notify=never  ORCPT=rfc822;a@b ",    "Ok((Never, Some(\"rfc822;a@b\")))"),
+        ("NOTIFY=SOMETIMES",                    "Err(501)"),
+        ("SIZE=1",                              "Err(555)"),
+    ];
+    for (text, expected) in recipients {
+        let got = requests_of_recipient(text).map_err(|reply| reply.code);
+        assert_eq!(format!("{got:?}"), expected, "{text}");
+    }
+    #[rustfmt::skip]
+    let senders = [
+        ("",                                    "Ok((None, None))"),
+        ("RET=HDRS ENVID=x+2By",                "Ok((Some(Headers), Some(\"x+y\")))"),
+        ("SIZE=1 BODY=8BITMIME SMTPUTF8 AUTH=<>", "Ok((None, None))"),
+        ("RET=HDRS RET=FULL",                   "Err(501)"),
+        ("HOLDFOR=1",                           "Err(555)"),
+    ];
+    for (text, expected) in senders {
+        let got = requests_of_sender(text).map_err(|reply| reply.code);
+        assert_eq!(format!("{got:?}"), expected, "{text}");
+    }
+}

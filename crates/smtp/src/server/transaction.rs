@@ -237,6 +237,38 @@ fn rcpt_parameters(parameters: Parameters<'_>, dsn: bool) -> Result<(Notify, Opt
     Ok((notify.unwrap_or_default(), orcpt))
 }
 
+/// What parameters of `RCPT` ask for that do not come from a client: which reports, and `ORCPT` as `type;address` (RFC 3461).
+///
+/// # Errors
+///
+/// What a client would be told: one is not known, is given twice, or makes no sense.
+pub fn requests_of_recipient(parameters: &str) -> Result<(Notify, Option<String>), Reply> {
+    rcpt_parameters(Parameters::new(parameters), true)
+}
+
+/// What parameters of `MAIL` ask for that do not come from a client: `RET` and `ENVID` (RFC 3461). Those that say what the message
+/// is like (`SIZE`, `BODY`, `SMTPUTF8`) or who submitted it (`AUTH`) are passed over: that is known already.
+///
+/// # Errors
+///
+/// What a client would be told: one is not known, is given twice, or makes no sense.
+pub fn requests_of_sender(parameters: &str) -> Result<(Option<Ret>, Option<String>), Reply> {
+    let (mut ret, mut envid) = (None, None);
+    for parameter in Parameters::new(parameters) {
+        let parameter = parameter.map_err(|()| texts::PARAMETER_INVALID)?;
+        let keyword = KeywordOf(parameter.keyword);
+        match parameter.value {
+            Some(value) if keyword.is("RET") => once(&mut ret, ret_of(value))?,
+            Some(value) if keyword.is("ENVID") => once(&mut envid, envid_of(value))?,
+            _ if ["SIZE", "BODY", "SMTPUTF8", "AUTH"]
+                .iter()
+                .any(|known| keyword.is(known)) => {}
+            _ => return Err(texts::PARAMETER_UNKNOWN),
+        }
+    }
+    Ok((ret, envid))
+}
+
 struct KeywordOf<'a>(&'a str);
 
 impl KeywordOf<'_> {

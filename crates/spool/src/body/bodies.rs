@@ -7,8 +7,8 @@ use postern_mail::QueueId;
 
 /// Bodies by name. All calls block, and are made from threads that may.
 pub(crate) trait Bodies: fmt::Debug + Send + Sync {
-    /// The name of a message's body.
-    fn name(&self, id: QueueId) -> String;
+    /// The name of a message's body; `replacement` tells those apart that take the place of the first one, counted by the process.
+    fn name(&self, id: QueueId, replacement: Option<u64>) -> String;
 
     /// Makes the body of a message. It must not exist: ids are never used twice.
     ///

@@ -49,8 +49,8 @@ impl BodyFolder {
 }
 
 impl Bodies for BodyFolder {
-    fn name(&self, id: QueueId) -> String {
-        file_name(id)
+    fn name(&self, id: QueueId, replacement: Option<u64>) -> String {
+        file_name(id, replacement)
     }
 
     fn create(&self, name: &str) -> io::Result<Box<dyn NewBody>> {
@@ -80,8 +80,8 @@ impl Bodies for BodyFolder {
         for shard in SHARDS {
             for entry in fs::read_dir(self.root.join(char::from(*shard).to_string()))? {
                 let file = entry?.file_name();
-                if let Some(id) = file.to_str().and_then(|text| text.parse().ok()) {
-                    visit(&file_name(id), id);
+                if let Some((id, replacement)) = file.to_str().and_then(parse_name) {
+                    visit(&file_name(id, replacement), id);
                 }
             }
         }
@@ -110,9 +110,26 @@ impl NewBody for NewFile {
     }
 }
 
-fn file_name(id: QueueId) -> String {
+/// `C/000000000ABC` for the first body of a message, `C/000000000ABC.7` for one that takes its place.
+fn file_name(id: QueueId, replacement: Option<u64>) -> String {
     let text = id.to_string();
-    format!("{}/{text}", &text[text.len() - 1..])
+    let shard = &text[text.len() - 1..];
+    match replacement {
+        None => format!("{shard}/{text}"),
+        Some(number) => format!("{shard}/{text}.{number}"),
+    }
+}
+
+/// The other way round, without the folder.
+fn parse_name(text: &str) -> Option<(QueueId, Option<u64>)> {
+    match text.split_once('.') {
+        None => Some((text.parse().ok()?, None)),
+        Some((id, text)) => {
+            // One spelling alone, so that the name leads back to this file.
+            let number: u64 = text.parse().ok()?;
+            (number.to_string() == text).then_some((id.parse().ok()?, Some(number)))
+        }
+    }
 }
 
 fn make_folder(path: &Path) -> io::Result<()> {
@@ -125,4 +142,27 @@ fn make_folder(path: &Path) -> io::Result<()> {
 /// Makes the names in a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let id = QueueId::new(1_234_567, 1);
+        for replacement in [None, Some(0), Some(u64::MAX)] {
+            let name = file_name(id, replacement);
+            let (shard, file) = name.split_once('/').unwrap();
+            assert!(id.to_string().ends_with(shard), "{name}");
+            assert_eq!(parse_name(file), Some((id, replacement)), "{name}");
+        }
+        for strange in ["", ".", ".7", "x.7", "lost+found"] {
+            assert_eq!(parse_name(strange), None, "{strange}");
+        }
+        let text = id.to_string();
+        for strange in [".", ".x", ".-1", ".+7", ".07", ".7.7"] {
+            assert_eq!(parse_name(&format!("{text}{strange}")), None, "{strange}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use postern_mail::QueueId;
@@ -127,6 +127,8 @@ pub(crate) struct BodyStore {
     discard: Discard,
     damaged: Damaged,
     spare: Mutex<Vec<Vec<u8>>>,
+    /// Bodies that were begun in place of others. Ids are never used twice, so it may begin anew with the process.
+    replacements: AtomicU64,
     /// Largest body kept in memory.
     pub(super) inline_max: usize,
 }
@@ -143,6 +145,7 @@ impl BodyStore {
             discard,
             damaged,
             spare: Mutex::default(),
+            replacements: AtomicU64::new(1),
             inline_max,
         }
     }
@@ -161,9 +164,14 @@ impl BodyStore {
         &self.discard
     }
 
-    pub(super) fn guard(&self, id: QueueId) -> Arc<Guard> {
+    /// The number of a body that takes the place of another.
+    pub(super) fn next_replacement(&self) -> u64 {
+        self.replacements.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn guard(&self, id: QueueId, replacement: Option<u64>) -> Arc<Guard> {
         Arc::new(Guard {
-            name: self.bodies.name(id).into(),
+            name: self.bodies.name(id, replacement).into(),
             kept: AtomicBool::new(false),
             discard: self.discard.clone(),
         })

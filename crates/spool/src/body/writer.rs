@@ -23,6 +23,8 @@ use crate::message::Body;
 pub struct BodyWriter {
     store: Arc<BodyStore>,
     id: QueueId,
+    /// Which one it is, where it takes the place of the first.
+    replacement: Option<u64>,
     len: u64,
     /// Of what goes into a file, where it is read back from later. What stays in memory is summed up when it is put.
     sum: Hasher,
@@ -70,10 +72,20 @@ impl BodyWriter {
         Self {
             store,
             id,
+            replacement: None,
             len: 0,
             sum: Hasher::new(),
             state: State::Memory(BytesMut::new()),
             thrifty: false,
+        }
+    }
+
+    /// Of a body that takes the place of the message's first one, which may be read from meanwhile.
+    pub(crate) fn another(store: Arc<BodyStore>, id: QueueId) -> Self {
+        let replacement = Some(store.next_replacement());
+        Self {
+            replacement,
+            ..Self::new(store, id)
         }
     }
 
@@ -145,7 +157,7 @@ impl BodyWriter {
                 };
                 piece.extend_from_slice(room);
                 self.sum.update(room);
-                let guard = self.store.guard(self.id);
+                let guard = self.store.guard(self.id, self.replacement);
                 self.state = State::File(Spill {
                     guard,
                     piece,

@@ -11,7 +11,6 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use postern_mail::QueueId;
 
 /// The folder, below the queue's.
 pub(crate) const FOLDER: &str = "aside";
@@ -204,8 +203,11 @@ pub(crate) fn take_body(directory: &Path, body: &Path) -> io::Result<()> {
 }
 
 /// Moves a body that was put aside back, if there is one and none in its place.
-pub(crate) fn give_body_back(directory: &Path, id: QueueId, to: &Path) -> io::Result<bool> {
-    let from = bodies(directory).join(id.to_string());
+pub(crate) fn give_body_back(directory: &Path, to: &Path) -> io::Result<bool> {
+    let Some(name) = to.file_name() else {
+        return Ok(false);
+    };
+    let from = bodies(directory).join(name);
     if to.exists() || !from.exists() {
         return Ok(false);
     }

@@ -360,7 +360,7 @@ pub(crate) fn give_bodies_back(directory: &Path, connection: &Connection) -> rus
             tracing::error!(target: "postern::spool", queue = %id, "the name of its body would lead out of the folder of bodies");
             continue;
         }
-        if let Err(error) = aside::give_body_back(directory, id, &directory.join("bodies").join(name)) {
+        if let Err(error) = aside::give_body_back(directory, &directory.join("bodies").join(name)) {
             tracing::error!(target: "postern::spool", queue = %id, %error, "its body was put aside and cannot be moved back");
         }
     }

@@ -198,9 +198,13 @@ impl Keeper<'_> {
                     .query_row([id.as_i64()], |row| row.get::<_, Option<String>>(0))
                     .optional()?)
             });
-            if let Ok(Ok(None | Some(None))) = named
-                && bodies.put_aside(&name).is_ok()
-            {
+            let is_orphan = match &named {
+                Ok(Ok(None | Some(None))) => true,
+                // Of several bodies of a message one counts.
+                Ok(Ok(Some(Some(named)))) => named != &name && first_body(named) == first_body(&name),
+                _ => false,
+            };
+            if is_orphan && bodies.put_aside(&name).is_ok() {
                 moved += 1;
             }
         }
@@ -366,6 +370,11 @@ fn old_rows(
         }
     }
     Ok((seen, rows, next))
+}
+
+/// The name of the first body of the message that this one is of.
+fn first_body(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(first, _)| first)
 }
 
 #[cfg(test)]

@@ -425,6 +425,10 @@ impl Spool for SqliteSpool {
         BodyWriter::new(self.shared.bodies.clone(), id)
     }
 
+    fn another_body(&self, id: QueueId) -> BodyWriter {
+        BodyWriter::another(self.shared.bodies.clone(), id)
+    }
+
     fn put(&self, message: NewMessage) -> SpoolFuture<'_, Arc<Message>> {
         self.put_message(message).boxed()
     }
