@@ -113,7 +113,9 @@ async fn inspected(deps: &Deps, report: Assembly) -> NewMessage {
         return report.into_message();
     }
     let mut assembly = report.clone();
-    let inspected = inspectors.inspect(&mut assembly, deps.spool.as_ref(), &mut NoLimit).await;
+    let inspected = inspectors
+        .inspect(&mut assembly, deps.spool.as_ref(), &mut NoLimit)
+        .await;
     match inspected {
         Ok(()) => assembly.into_message(),
         Err(error) => {

@@ -10,10 +10,11 @@ use common::{Bench, CONTENT, Host, PATIENCE, envelope, mailbox, rule, settings, 
 use postern_mail::{Header, NewField, Notify, Recipient, Status};
 use postern_net::resolver::ResolverSettings;
 use postern_net::tls::Verification;
-use postern_policy::{DomainSet, Rule};
 use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, Target, TlsLevel};
+use postern_policy::{DomainSet, Rule};
 use postern_spool::{
-    Arrival, Assembly, Inspection, InspectionFuture, Inspector, Inspectors, NewBodies, Origin, Refusal, Spool as _,
+    Arrival, Assembly, Inspection, InspectionFuture, Inspector, Inspectors, NewBodies, Origin, Refusal,
+    Spool as _,
 };
 use postern_testkit::process::wait_until;
 use postern_testkit::sink::Sink;

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use parking_lot::Mutex;
 use postern_policy::room::{self, NoRoom, RoomSettings, Taken};
-use postern_policy::rule::Verdict as _;
 use postern_spool::{BodyRoom, BodyWriter, Refusal, Spool};
 
 use crate::io::{BODY_ROOM, COMMAND_ROOM};

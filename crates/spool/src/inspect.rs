@@ -190,10 +190,7 @@ impl Inspections {
     /// Parts those who look before the mail filters of a session from those who look behind them.
     #[must_use]
     pub fn part(self) -> (Self, Self) {
-        let (judges, others) = self
-            .0
-            .into_iter()
-            .partition(|(stage, _)| *stage == Stage::Judge);
+        let (judges, others) = self.0.into_iter().partition(|(stage, _)| *stage == Stage::Judge);
         (Self(judges), Self(others))
     }
 

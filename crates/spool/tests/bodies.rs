@@ -150,7 +150,11 @@ async fn another_body_takes_the_place_of_the_first() {
         let made = writer.len();
         assembly.replace_body(writer.finish().await.unwrap());
         message = assembly.into_message();
-        assert_eq!((made, message.body.len()), (second as u64, second as u64), "{shows}");
+        assert_eq!(
+            (made, message.body.len()),
+            (second as u64, second as u64),
+            "{shows}"
+        );
         let in_file = usize::from(second > 64 * 1024);
         let put = spool.put(message).await.unwrap();
         eventually("the bodies that do not count are gone", async || {
