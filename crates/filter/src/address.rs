@@ -15,14 +15,17 @@ pub enum Address {
 
 /// A text that is no address of a filter.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0:?} is no address of a filter: write unix:/path, inet:host:port or inet:port@host")]
+#[error(
+    "{0:?} is not the address of a filter; write \"unix:/path\", \"inet:host:port\" or \"inet:port@host\""
+)]
 pub struct AddressError(String);
 
 impl FromStr for Address {
     type Err = AddressError;
 
-    /// Reads an address as sendmail (`inet:8891@localhost`, `local:/run/x.sock`) or Postfix (`inet:localhost:8891`) write it; a
-    /// path alone is a Unix socket. IPv6 addresses stand in brackets, or behind the `@`.
+    /// Reads an address as sendmail (`inet:8891@localhost`, `local:/run/x.sock`) or Postfix (`inet:localhost:8891`) write it. A
+    /// path alone is a Unix socket, a host and a port alone (`localhost:8891`) are TCP. IPv6 addresses stand in brackets, or behind
+    /// the `@`.
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let error = || AddressError(text.to_owned());
         if text.starts_with('/') {
@@ -31,22 +34,29 @@ impl FromStr for Address {
         let (kind, rest) = text.split_once(':').ok_or_else(error)?;
         match kind {
             "unix" | "local" if rest.starts_with('/') => Ok(Self::Unix(rest.into())),
-            "inet" | "inet6" => {
-                let (host, port) = match rest.split_once('@') {
-                    Some((port, host)) => (host, port),
-                    None => rest.rsplit_once(':').ok_or_else(error)?,
-                };
-                let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-                let host = bare.unwrap_or(host);
-                let port = port.parse().map_err(|_| error())?;
-                if host.is_empty() || port == 0 {
-                    return Err(error());
-                }
-                Ok(Self::Tcp(host.to_owned(), port))
-            }
-            _ => Err(error()),
+            "unix" | "local" => Err(error()),
+            "inet" | "inet6" => tcp(rest).ok_or_else(error),
+            _ => tcp(text).ok_or_else(error),
         }
     }
+}
+
+/// A host and a port, in either order.
+fn tcp(text: &str) -> Option<Address> {
+    let (host, port) = match text.split_once('@') {
+        Some((port, host)) => (host, port),
+        None => text.rsplit_once(':')?,
+    };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    // Without brackets nobody can tell where an IPv6 address ends and its port begins.
+    let is_host = |host: &str| !host.is_empty() && !host.contains(char::is_whitespace);
+    let host = match bare {
+        Some(bare) => bare,
+        None if host.contains(':') && !text.contains('@') => return None,
+        None => host,
+    };
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    is_host(host).then(|| Address::Tcp(host.to_owned(), port))
 }
 
 impl fmt::Display for Address {
@@ -75,6 +85,10 @@ mod tests {
             ("sendmail, TCP",           "inet:8891@localhost",          "inet:localhost:8891"),
             ("sendmail, IPv6",          "inet6:8891@::1",               "inet:[::1]:8891"),
             ("Postfix, IPv6",           "inet:[::1]:8891",              "inet:[::1]:8891"),
+            ("plain, TCP",              "localhost:8891",               "inet:localhost:8891"),
+            ("plain, IPv4",             "127.0.0.1:8891",               "inet:127.0.0.1:8891"),
+            ("plain, IPv6",             "[::1]:8891",                   "inet:[::1]:8891"),
+            ("IPv6 without brackets",   "inet:::1:8891",                ""),
             ("a path that is relative", "unix:x.sock",                  ""),
             ("no port",                 "inet:localhost",               ""),
             ("port 0",                  "inet:localhost:0",             ""),

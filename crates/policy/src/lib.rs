@@ -12,6 +12,7 @@ pub mod domain_set;
 pub mod fair;
 pub mod identity;
 pub mod login;
+pub mod milter;
 pub mod network;
 pub mod noise;
 pub mod origin;

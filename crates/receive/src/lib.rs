@@ -45,7 +45,7 @@ pub use postern_policy::probe::ProbeSettings;
 pub use receiver::Receiver;
 pub use settings::{
     AuthRule, AuthSettings, BareLineEndings, Extensions, KerberosLogins, Limits, ListenerSettings,
-    ListenerTls, Plaintext, Role, Settings, Timeouts,
+    ListenerTls, MilterSettings, Plaintext, Role, Settings, Timeouts,
 };
 pub use sockets::{
     HomePattern, HomePatternError, MailAccounts, SocketListener, SocketProtocol, SocketSettings,

@@ -7,10 +7,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use postern_directory::aliases::Aliases;
 use postern_directory::{Directories, Residents};
+use postern_filter::Filter;
 use postern_mail::Domain;
 use postern_policy::admission::AdmissionSettings;
 use postern_policy::identity::IdentityRules;
 use postern_policy::login::{CertificateLogin, LoginTrust, MechanismRule};
+use postern_policy::milter::{Conditions, OnFailure};
 use postern_policy::patience::PatienceSettings;
 use postern_policy::principal::PrincipalRules;
 use postern_policy::privacy::Privacy;
@@ -43,6 +45,8 @@ pub struct Settings {
     pub accept_unknown: bool,
     /// As whom a login may act, and which sender addresses it may use. Default: as itself alone, and any.
     pub identity: IdentityRules,
+    /// Mail filters, in the order in which they are asked. Default none.
+    pub milters: Vec<MilterSettings>,
     /// How one logs in.
     pub auth: AuthSettings,
     /// When new sessions wait or are sent away, how large a message may be and how many recipients it may have, and when
@@ -73,6 +77,17 @@ pub struct Settings {
     ///
     /// Default 100, the least that the RFC recommends.
     pub received_max: u32,
+}
+
+/// A mail filter.
+#[derive(Clone, Debug)]
+pub struct MilterSettings {
+    /// Its name, where it listens, and how it is spoken to. Its `on_failure` says the same as the one below.
+    pub filter: Filter,
+    /// When it is passed by.
+    pub conditions: Conditions,
+    /// What becomes of a message when it fails.
+    pub on_failure: OnFailure,
 }
 
 /// How one logs in.
@@ -238,6 +253,7 @@ impl Settings {
             relay: RelayRules::default(),
             accept_unknown: false,
             identity: IdentityRules::default(),
+            milters: Vec::new(),
             auth: AuthSettings::new(hostname),
             admission: AdmissionSettings::default(),
             room: RoomSettings::default(),

@@ -10,6 +10,7 @@ mod kerberos;
 mod ldap;
 mod listeners;
 mod logins;
+mod milters;
 mod paths;
 mod places;
 mod providers;

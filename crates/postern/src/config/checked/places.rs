@@ -16,6 +16,7 @@ pub(crate) struct Places {
     servers: Vec<At<String>>,
     providers: Vec<At<String>>,
     hops: Vec<At<Hop>>,
+    milters: Vec<At<String>>,
     directories: Vec<DirectoryPlace>,
     /// The keys of each [[directory]] as they are written.
     directory_keys: Vec<Vec<(String, Span)>>,
@@ -64,6 +65,11 @@ impl Places {
                 .iter()
                 .filter_map(|provider| provider.issuer.clone())
                 .collect(),
+            milters: file
+                .milter
+                .iter()
+                .filter_map(|milter| milter.name.clone())
+                .collect(),
             hops: via.flat_map(|list| list.value.clone()).collect(),
             directories,
             local_domains: file.local_domains.span.clone(),
@@ -90,6 +96,11 @@ impl Places {
     /// Where a host that mail is handed to is named.
     pub(crate) fn hop(&self, hop: &Hop) -> Option<Span> {
         span_of(&self.hops, |named| named == hop)
+    }
+
+    /// Where a filter is named.
+    pub(crate) fn milter(&self, name: &str) -> Option<Span> {
+        span_of(&self.milters, |named| named == name)
     }
 
     /// The [[directory]] with this number, from 0.

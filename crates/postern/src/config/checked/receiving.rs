@@ -13,7 +13,7 @@ use postern_policy::room::RoomSettings;
 use postern_policy::throttle::ThrottleSettings;
 use postern_receive::{AuthRule, Extensions, Limits, ProbeSettings, Role, Settings, Timeouts};
 
-use super::{Checking, clamp, identity, logins, values};
+use super::{Checking, clamp, identity, logins, milters, values};
 use crate::config::file::LocalRecipients;
 use crate::config::problem::Problems;
 use crate::config::read::At;
@@ -28,6 +28,7 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
         relay: relay(c),
         accept_unknown: *file.local_recipients == LocalRecipients::Any,
         identity: identity::check(c),
+        milters: milters::check(c),
         auth: logins::check(c, tls),
         admission: admission(c),
         room: room(c),

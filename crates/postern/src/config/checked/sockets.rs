@@ -15,7 +15,7 @@ use crate::config::problem::Span;
 use crate::config::read::At;
 
 /// Longest path of a socket: what the system's structure has room for, less its end.
-const PATH_MAX: usize = 107;
+pub(super) const PATH_MAX: usize = 107;
 
 /// One socket with where to bind it.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ mod kerberos;
 mod limits;
 mod listener;
 mod login;
+mod milter;
 mod provider;
 mod relay;
 mod route;
@@ -33,6 +34,7 @@ pub(crate) use self::kerberos::{AccountWord, Kerberos};
 pub(crate) use self::limits::{Limits, Timeouts};
 pub(crate) use self::listener::{Extensions, Listener};
 pub(crate) use self::login::{LoginTable, LoginToken};
+pub(crate) use self::milter::{MilterTable, MilterTimeouts};
 pub(crate) use self::provider::{ProviderTable, TypeWord};
 pub(crate) use self::relay::{CertificateTable, Relay};
 pub(crate) use self::route::{RouteTable, RouteTo};
@@ -116,6 +118,8 @@ table! {
         relay: Relay = Section::<Relay>::new(), default "{}";
         /// As whom users may act, and with which addresses they may send.
         identity: Identity = Section::<Identity>::new(), default "{}";
+        /// Mail filters, in the order in which they are asked.
+        milter: Vec<At<MilterTable>> = Sections::<MilterTable>::new(), default "[]";
         /// Limits for clients.
         limits: Limits = Section::<Limits>::new(), default "{}";
         /// Time limits for clients.

@@ -1,5 +1,6 @@
 //! Kinds of texts that have a meaning in mail.
 
+use postern_filter::Address as FilterAddress;
 use postern_mail::address::ParseOptions;
 use postern_mail::{Domain, Mailbox};
 use postern_oauth::http::Endpoint;
@@ -85,6 +86,13 @@ word! {
             Ok(_) => Ok(written.to_owned()),
             Err(error) => Err(split(&error, place)),
         }
+    }
+}
+
+word! {
+    /// Where a filter listens.
+    MilterAddress("address of a filter's socket", "\"unix:/run/opendkim/opendkim.sock\"", FilterAddress) = |written, place| {
+        written.parse::<FilterAddress>().map_err(|error| split(&error, place))
     }
 }
 

@@ -424,6 +424,7 @@ fn defaults_are_those_of_the_services() {
     assert_eq!(receive.throttle, usual.throttle);
     assert_eq!(receive.auth.mechanisms, usual.auth.mechanisms);
     assert_eq!(receive.received_max, usual.received_max);
+    assert!(receive.milters.is_empty());
 
     let deliver = &config.deliver;
     let usual = postern_deliver::Settings::new("x.example", deliver.routes.clone());
@@ -526,4 +527,89 @@ proptest::proptest! {
         stumbles::explain(sources.whole(), &document.stumbles, &mut problems);
         problems.into_report(&sources).render(false, 80);
     }
+}
+
+/// The defaults of a table are those of the crate that uses them.
+#[test]
+fn a_filter_has_the_defaults_of_filters() {
+    let milter = "[[milter]]\nname = \"x\"\naddress = \"inet:8891@localhost\"\n";
+    let Ok((config, _)) = Site::new(&format!("{PLAIN}{milter}{LISTENER}")).load() else {
+        panic!("it is fine");
+    };
+    let [milter] = config.receive.milters.as_slice() else {
+        panic!("one filter");
+    };
+    let usual = postern_filter::Filter::new("x", "inet:localhost:8891".parse().unwrap());
+    let filter = &milter.filter;
+    assert_eq!((&filter.name, &filter.address), (&usual.name, &usual.address));
+    assert_eq!(filter.timeouts, usual.timeouts);
+    assert_eq!(filter.on_failure, usual.on_failure);
+    assert_eq!(
+        (filter.version, filter.data_size),
+        (usual.version, usual.data_size)
+    );
+    assert_eq!(
+        (filter.changes_size_max, filter.body_size_max),
+        (usual.changes_size_max, usual.body_size_max)
+    );
+    assert_eq!(
+        (filter.idle_max, filter.idle_time),
+        (usual.idle_max, usual.idle_time)
+    );
+    assert_eq!(milter.conditions, postern_policy::milter::Conditions::default());
+    assert_eq!(milter.on_failure, postern_policy::milter::OnFailure::default());
+}
+
+#[test]
+fn filters_are_asked_in_the_order_of_the_file_under_their_conditions() {
+    let milters = "
+[[milter]]
+name = \"b\"
+address = \"/run/b.sock\"
+listeners = [\"127.0.0.1:2525\"]
+skip_logins = true
+skip_strangers = true
+skip_networks = [\"192.0.2.0/24\"]
+skip_above = \"1 MiB\"
+on_failure = \"hold\"
+version = 2
+packet = \"1 MiB\"
+[milter.timeouts]
+connect = \"1s\"
+command = \"2s\"
+end_of_message = \"3s\"
+progress = \"4s\"
+[[milter]]
+name = \"a\"
+address = \"inet:[::1]:8891\"
+on_failure = \"accept\"
+";
+    let Ok((config, _)) = Site::new(&format!("{PLAIN}{milters}{LISTENER}")).load() else {
+        panic!("it is fine");
+    };
+    let [b, a] = config.receive.milters.as_slice() else {
+        panic!("two filters");
+    };
+    assert_eq!((b.filter.name.as_str(), a.filter.name.as_str()), ("b", "a"));
+    assert_eq!(b.filter.address.to_string(), "unix:/run/b.sock");
+    assert_eq!(a.filter.address.to_string(), "inet:[::1]:8891");
+    let conditions = postern_policy::milter::Conditions {
+        listeners: Some(vec!["127.0.0.1:2525".into()]),
+        skip_logins: true,
+        skip_strangers: true,
+        skip_networks: vec!["192.0.2.0/24".parse().unwrap()],
+        skip_above: Some(1 << 20),
+    };
+    assert_eq!(b.conditions, conditions);
+    assert_eq!(b.on_failure, postern_policy::milter::OnFailure::Hold);
+    assert_eq!(b.filter.on_failure, postern_milter::chain::OnFailure::Hold);
+    assert_eq!(a.filter.on_failure, postern_milter::chain::OnFailure::Accept);
+    assert_eq!(b.filter.version.number(), 2);
+    assert_eq!(b.filter.data_size, postern_milter::DataSize::Huge);
+    let seconds = |time: std::time::Duration| time.as_secs();
+    let times = b.filter.timeouts;
+    assert_eq!(
+        [times.connect, times.command, times.end_of_message, times.progress].map(seconds),
+        [1, 2, 3, 4]
+    );
 }

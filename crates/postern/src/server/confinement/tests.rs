@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 
 use nix::errno::Errno;
@@ -37,6 +38,7 @@ fn files_elsewhere_are_closed() {
         fs::create_dir(folder).unwrap();
         fs::write(folder.join("file"), "x").unwrap();
     }
+    let neighbour = UnixListener::bind(elsewhere.join("socket")).unwrap();
     let paths = Paths {
         read: vec![read.clone()],
         write: vec![here.path().to_owned()],
@@ -57,6 +59,9 @@ fn files_elsewhere_are_closed() {
         crate::rights::bind(&at("socket")).unwrap();
         fs::read(read.join("file")).unwrap();
         fs::read("/etc/passwd").unwrap();
+        // A filter's socket may be anywhere, and be named by a reload.
+        UnixStream::connect(elsewhere.join("socket")).unwrap();
+        drop(neighbour);
         fs::write("/dev/null", "x").unwrap();
         // What somebody else would like to.
         assert!(is_denied(fs::read(elsewhere.join("file"))), "read elsewhere");
