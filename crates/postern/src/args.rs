@@ -2,6 +2,7 @@
 
 mod explain;
 mod identity;
+mod milters;
 mod sessions;
 mod user;
 
@@ -17,6 +18,7 @@ use crate::exit;
 
 pub(crate) use self::explain::ExplainSessionArgs;
 pub(crate) use self::identity::{AddressCommand, DelegateCommand, ExplainArgs, GroupCommand};
+pub(crate) use self::milters::{MiltersArgs, MiltersCommand, TryArgs};
 pub(crate) use self::sessions::{SessionFilterArgs, SessionsArgs, SessionsCommand};
 pub(crate) use self::user::{AppPasswordCommand, ImportArgs};
 
@@ -58,6 +60,11 @@ pub(crate) enum Command {
     Explain(ExplainSessionArgs),
     /// Shows whether the directories of the running server answer
     Directories(DirectoriesArgs),
+    /// Asks each mail filter what it wants, and runs messages through one
+    ///
+    /// Connects to the filters of the configuration with the rights of the user that serves, and negotiates as the server does. Ends
+    /// with 1 if one does not answer.
+    Milters(MiltersArgs),
     /// Authorizes Postern's own credentials at smarthosts
     Login(LoginArgs),
     /// Makes and shows certificates

@@ -77,6 +77,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Auth(args) => commands::auth::run(args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Directories(args) => commands::directories::run(&args),
+        Command::Milters(args) => commands::milters::run(&args),
         Command::Login(args) => commands::login::run(args),
         Command::Cert(args) => commands::cert::run(args.command),
         Command::Queue(args) => commands::queue::run(args),

@@ -55,7 +55,7 @@ pub(crate) struct ExplainSessionArgs {
     pub(crate) json: JsonArg,
 }
 
-fn recipient(text: &str) -> Result<Mailbox, String> {
+pub(super) fn recipient(text: &str) -> Result<Mailbox, String> {
     let options = ParseOptions {
         utf8: true,
         ..ParseOptions::default()

@@ -22,12 +22,11 @@ use crate::config::checked::directories::NOBODY_TELLS;
 use crate::config::problem::{JsonProblem, Problems, Span};
 use crate::config::{Config, Libraries, Report, Source};
 use crate::exit::{Exit, Failure, chain};
-use crate::rights::Groups;
 use crate::server::health::Services;
 use crate::server::privileges::{ROOT_SERVES, serves_as_root};
-use crate::{locate, output, rights};
+use crate::{locate, output};
 
-use super::check_access;
+use super::{check_access, check_milters};
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -82,14 +81,7 @@ fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
     let named =
         super::named_account(&written).filter(|account| geteuid().is_root() && !account.uid.is_root());
     let at_start = named.is_some().then(|| source.check(libraries));
-    let server = match (&named, written.user()) {
-        (None, Some(_)) => None,
-        (None, None) => rights::owner_of(written.state_dir())?,
-        (Some(_), _) => named.clone(),
-    };
-    if let Some(server) = &server {
-        server.become_for_good(Groups::All)?;
-    }
+    super::become_server(&written)?;
     let (config, mut report) = match at_start {
         None => match source.check(libraries) {
             Ok(checked) => checked,
@@ -113,6 +105,9 @@ fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
     check_directories(&config, offline, &mut found);
     check_providers(&config, offline, &mut found);
     check_hosts(&config, offline, &mut found);
+    if !offline {
+        check_milters::look(&config, &mut found);
+    }
     check_aliases(&config, offline, &mut found);
     check_aside(&config, &mut found);
     report.extend(found);

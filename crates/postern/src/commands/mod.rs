@@ -7,11 +7,13 @@ mod auth_token;
 pub(crate) mod cert;
 pub(crate) mod check;
 mod check_access;
+mod check_milters;
 pub(crate) mod config;
 pub(crate) mod directories;
 pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod login;
+pub(crate) mod milters;
 pub(crate) mod pam_helper;
 pub(crate) mod queue;
 pub(crate) mod reload;
@@ -25,13 +27,13 @@ pub(crate) mod version;
 
 use std::path::Path;
 
-use nix::unistd::User;
+use nix::unistd::{User, geteuid};
 use postern_directory::DirectorySettings;
 
 use crate::config::{Config, Report, Source, Written, load};
 use crate::control::client::Client;
 use crate::exit::{Exit, Failure};
-use crate::rights::Account;
+use crate::rights::{Account, Groups};
 use crate::{output, rights};
 
 /// Shows what is wrong with a configuration on standard error.
@@ -85,6 +87,24 @@ pub(crate) fn reach(written: &Written) -> Result<Option<Client>, Failure> {
     let client = Client::connect(written.state_dir())?;
     rights::enter(written.state_dir())?;
     Ok(client)
+}
+
+/// Goes on, as root, with the rights of the user that serves: the one that the configuration names, or the owner of the state directory.
+pub(crate) fn become_server(written: &Written) -> Result<(), Failure> {
+    if let Some(server) = server_account(written)? {
+        server.become_for_good(Groups::All)?;
+    }
+    Ok(())
+}
+
+/// Whose rights those are; none where that is whoever asks.
+pub(crate) fn server_account(written: &Written) -> Result<Option<Account>, Failure> {
+    match (named_account(written), written.user()) {
+        _ if !geteuid().is_root() => Ok(None),
+        (Some(named), _) => Ok(Some(named).filter(|account| !account.uid.is_root())),
+        (None, Some(_)) => Ok(None),
+        (None, None) => rights::owner_of(written.state_dir()),
+    }
 }
 
 /// The account that the configuration has root become, if there is one.

@@ -1,0 +1,488 @@
+//! `postern milters try`: a message goes through one filter, as the server would put it to it.
+
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use postern_filter::{End, EndError, Failure as FilterFailure, Service, Session};
+use postern_mail::{Mailbox, ReversePath};
+use postern_milter::{Change, Event, Verdict, edit};
+use postern_policy::milter::{Client, Facts, Skip};
+use postern_policy::rule::Verdict as _;
+use postern_receive::MilterSettings;
+use serde::Serialize;
+
+use super::client::{self, Values};
+use super::message::Message;
+use super::shown::{self, Changed};
+use crate::args::TryArgs;
+use crate::config::Config;
+use crate::config::checked::ListenerConfig;
+use crate::exit::{Exit, Failure, chain};
+use crate::{output, visible};
+
+/// Octets of the body that are put to the filter at once; it decides itself how large the pieces are that it gets.
+const CHUNK: usize = 64 << 10;
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    /// The message goes on, with all changes.
+    Through,
+    /// It is refused for good.
+    Rejected,
+    /// It is refused for now.
+    Deferred,
+    /// It is thrown away.
+    Discarded,
+    /// It is taken and held.
+    Held,
+    /// The filter has failed.
+    Failed,
+}
+
+impl Outcome {
+    const fn shown(self) -> &'static str {
+        match self {
+            Self::Through => "the message goes on",
+            Self::Rejected => "the message is refused for good",
+            Self::Deferred => "the message is refused for now",
+            Self::Discarded => "the message is thrown away, and the client is told that it was taken",
+            Self::Held => "the message is taken and held",
+            Self::Failed => "the filter has failed",
+        }
+    }
+}
+
+/// A step with the filter's answer.
+#[derive(Debug, Serialize)]
+struct Step {
+    step: String,
+    /// None where the filter is not told, or does not answer.
+    answer: Option<String>,
+    ms: f64,
+    /// How many steps in a row were answered so: fields, pieces of the body.
+    times: u64,
+}
+
+/// All that is told of a message.
+#[derive(Debug, Serialize)]
+struct Report {
+    milter: String,
+    address: String,
+    /// The rule by which the server would pass the filter by, and why.
+    passed_by: Option<String>,
+    rule: Option<&'static str>,
+    steps: Vec<Step>,
+    changes: Vec<Changed>,
+    outcome: Outcome,
+    /// What the client is told, in the filter's words, or why the filter has failed or has the message held.
+    reason: Option<String>,
+    /// The sender as it is afterwards.
+    from: String,
+    /// The recipients as they are afterwards.
+    to: Vec<String>,
+}
+
+pub(super) fn run(path: &Path, args: &TryArgs) -> Result<(), Failure> {
+    let message = Message::read(&args.file)?;
+    // Whoever asks may write there; who serves need not.
+    let output = args.output.as_deref().map(create).transpose()?;
+    let config = super::as_server(path)?;
+    let milter = super::named(&config, &args.name)?;
+    let listener = listener(&config, milter, args.listener.as_deref())?;
+    let sender = args.from.clone().unwrap_or_else(|| message.sender());
+    let recipients = match args.to.as_slice() {
+        [] => message.recipients(),
+        given => given.to_vec(),
+    };
+    if recipients.is_empty() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "the message names no recipient in To; say for whom it is: --to ADDRESS",
+        ));
+    }
+    let message_id = message.message_id();
+    let mut attempt = Attempt {
+        session: Service::new(milter.filter.clone(), |_, _| {}).session(),
+        values: Values::of(args, &config, listener, &sender, message_id.as_deref()),
+        steps: Vec::new(),
+        refused: None,
+    };
+    let course = Course {
+        args,
+        message: &message,
+        sender: &sender,
+        recipients: &recipients,
+    };
+    let came = super::runtime()?.block_on(attempt.run(&course));
+    let skip = skip(milter, listener, args, &config, &message);
+    let taken: Vec<&Mailbox> = match &came {
+        Came::End { taken, .. } => taken.clone(),
+        _ => recipients.iter().collect(),
+    };
+    let report = report(milter, skip, attempt.steps, &came, &sender, &taken);
+    if let (Some((file, name)), Came::End { end, body, .. }) = (output, &came)
+        && matches!(report.outcome, Outcome::Through | Outcome::Held)
+    {
+        let body = end.body_replaced.then_some(body.as_slice());
+        let mut file = file;
+        message
+            .write(&end.changes, body, &mut file)
+            .map_err(|error| Failure::io(&format!("cannot write {name}"), &error))?;
+    }
+    match args.json.json {
+        true => output::print_json(&report)?,
+        false => output::print(&report.shown())?,
+    }
+    match report.outcome {
+        Outcome::Through => Ok(()),
+        Outcome::Failed => Err(Failure::silent(Exit::Unavailable)),
+        _ => Err(Failure::silent(Exit::No)),
+    }
+}
+
+fn create(path: &Path) -> Result<(File, String), Failure> {
+    let name = path.display().to_string();
+    let opened = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path);
+    match opened {
+        Ok(file) => Ok((file, name)),
+        Err(error) => Err(Failure::io(&format!("cannot write {name}"), &error)),
+    }
+}
+
+/// The listener of this name or address; without one the first that the filter serves.
+fn listener<'a>(
+    config: &'a Config,
+    milter: &MilterSettings,
+    name: Option<&str>,
+) -> Result<&'a ListenerConfig, Failure> {
+    let served = milter.conditions.listeners.as_deref();
+    let is_meant = |listener: &&ListenerConfig| match (name, served) {
+        (Some(name), _) => name == listener.settings.name || name == listener.address.to_string(),
+        (None, Some(served)) => served.contains(&listener.settings.name),
+        (None, None) => true,
+    };
+    config.listeners.iter().find(is_meant).ok_or_else(|| {
+        let name = name.unwrap_or_default();
+        Failure::new(Exit::No, format!("there is no listener {name:?}"))
+    })
+}
+
+/// Why the server would pass the filter by.
+fn skip(
+    milter: &MilterSettings,
+    listener: &ListenerConfig,
+    args: &TryArgs,
+    config: &Config,
+    message: &Message,
+) -> Option<Skip> {
+    let relays = |network: &&ipnet::IpNet| network.contains(&args.client.to_canonical());
+    let client = match &args.login {
+        Some(_) => Client::Login,
+        None if config
+            .receive
+            .relay
+            .networks
+            .iter()
+            .any(|network| relays(&network)) =>
+        {
+            Client::Trusted
+        }
+        None => Client::Stranger,
+    };
+    let facts = Facts {
+        listener: &listener.settings.name,
+        peer: args.client,
+        client: Some(client),
+        size: message.size(),
+    };
+    milter.conditions.judge(&facts).err()
+}
+
+/// How a message went.
+enum Came<'a> {
+    End {
+        end: End,
+        body: Vec<u8>,
+        /// Recipients that the filter has taken.
+        taken: Vec<&'a Mailbox>,
+    },
+    /// Decided before its end.
+    Decided(Verdict),
+    Failed(String),
+}
+
+/// What is put to the filter.
+struct Course<'a> {
+    args: &'a TryArgs,
+    message: &'a Message,
+    sender: &'a ReversePath,
+    recipients: &'a [Mailbox],
+}
+
+struct Attempt {
+    session: Session,
+    values: Values,
+    steps: Vec<Step>,
+    /// What the last recipient that was refused was told.
+    refused: Option<Verdict>,
+}
+
+impl Attempt {
+    async fn run<'a>(&mut self, course: &Course<'a>) -> Came<'a> {
+        let came = match self.message(course).await {
+            Ok(came) => came,
+            Err(failure) => Came::Failed(chain(&failure)),
+        };
+        self.session.abort().await;
+        came
+    }
+
+    async fn message<'a>(&mut self, course: &Course<'a>) -> Result<Came<'a>, FilterFailure> {
+        /// Goes on if the filter does, and leaves with its answer otherwise.
+        macro_rules! step {
+            ($event:expr, $shown:expr, $answer:expr) => {{
+                let (before, start) = (self.session.wants($event), Instant::now());
+                let verdict = $answer.await?;
+                self.note(($event, before), $shown, &verdict, start.elapsed());
+                match verdict {
+                    Verdict::Continue => {}
+                    verdict => return Ok(Came::Decided(verdict)),
+                }
+            }};
+        }
+        let (args, message) = (course.args, course.message);
+        let host = client::client_name(args);
+        let peer = client::peer(args.client);
+        step!(
+            Event::Connect,
+            format!("connect {host} {}", args.client),
+            self.session.connect(&host, peer, &self.values)
+        );
+        step!(
+            Event::Helo,
+            format!("HELO {}", args.helo),
+            self.session.helo(&args.helo, &self.values)
+        );
+        let sender = course.sender.to_string();
+        let size = format!("SIZE={}", message.size());
+        step!(
+            Event::Mail,
+            format!("MAIL FROM:{sender} {size}"),
+            self.session.mail(&sender, &[&size], &self.values)
+        );
+        let mut taken = Vec::new();
+        for recipient in course.recipients {
+            match self.recipient(recipient).await? {
+                Verdict::Continue => taken.push(recipient),
+                Verdict::Accept => {
+                    taken.push(recipient);
+                    return Ok(Came::Decided(Verdict::Accept));
+                }
+                verdict @ (Verdict::Reject | Verdict::Tempfail | Verdict::Reply(_)) => {
+                    self.refused = Some(verdict);
+                }
+                verdict => return Ok(Came::Decided(verdict)),
+            }
+        }
+        if let (true, Some(refused)) = (taken.is_empty(), self.refused.take()) {
+            return Ok(Came::Decided(refused));
+        }
+        step!(Event::Data, "DATA".to_owned(), self.session.data(&self.values));
+        for (name, value) in message.fields() {
+            step!(
+                Event::Header,
+                format!("field {}", String::from_utf8_lossy(name)),
+                self.session.header(name, value)
+            );
+        }
+        step!(
+            Event::EndOfHeader,
+            "end of header".to_owned(),
+            self.session.eoh(&self.values)
+        );
+        for octets in message.body.chunks(CHUNK) {
+            step!(Event::Body, "body".to_owned(), self.session.body(octets));
+        }
+        let (mut body, start) = (Vec::new(), Instant::now());
+        match self.session.end(&self.values, &mut body).await {
+            Ok(end) => {
+                self.note(
+                    (Event::End, true),
+                    "end of message".to_owned(),
+                    &end.verdict,
+                    start.elapsed(),
+                );
+                Ok(Came::End { end, body, taken })
+            }
+            Err(EndError::Filter(failure)) => Err(failure),
+            Err(EndError::NewBody(error)) => Ok(Came::Failed(error.to_string())),
+        }
+    }
+
+    async fn recipient(&mut self, recipient: &Mailbox) -> Result<Verdict, FilterFailure> {
+        self.values.turn_to(recipient);
+        let (before, start) = (self.session.wants(Event::Rcpt), Instant::now());
+        let path = format!("<{recipient}>");
+        let verdict = self.session.rcpt(&path, &[], true, &self.values).await?;
+        if verdict == Verdict::Continue {
+            self.values.count();
+        }
+        self.note(
+            (Event::Rcpt, before),
+            format!("RCPT TO:{path}"),
+            &verdict,
+            start.elapsed(),
+        );
+        Ok(verdict)
+    }
+
+    /// Notes a step down; fields and pieces of the body with the same answer together.
+    fn note(&mut self, (event, wanted): (Event, bool), shown: String, verdict: &Verdict, time: Duration) {
+        // Before the first step there is no connection that could say what is wanted.
+        let told = match event {
+            Event::Connect => {
+                let steps = self.session.agreement().map(|agreement| agreement.steps);
+                steps.is_none_or(|steps| !steps.has(postern_milter::Steps::NO_CONNECT))
+            }
+            _ => wanted,
+        };
+        let answer = match verdict {
+            Verdict::Continue if !told => None,
+            Verdict::Reply(reply) => Some(format!("reply {}", shown::reply(reply))),
+            verdict => Some(shown::word(verdict).to_owned()),
+        };
+        let ms = super::milliseconds(time);
+        if let (Event::Header | Event::Body, Some(last)) = (event, self.steps.last_mut())
+            && last.answer == answer
+            && verdict == &Verdict::Continue
+            && last.step.split(' ').next() == shown.split(' ').next()
+        {
+            last.times += 1;
+            last.ms += ms;
+            return;
+        }
+        self.steps.push(Step {
+            step: shown,
+            answer,
+            ms,
+            times: 1,
+        });
+    }
+}
+
+/// Puts together what is told.
+fn report(
+    milter: &MilterSettings,
+    skip: Option<Skip>,
+    mut steps: Vec<Step>,
+    came: &Came<'_>,
+    sender: &ReversePath,
+    taken: &[&Mailbox],
+) -> Report {
+    for step in &mut steps {
+        step.ms = (step.ms * 10.0).round() / 10.0;
+        if step.times > 1 && step.step.starts_with("field ") {
+            "fields".clone_into(&mut step.step);
+        }
+    }
+    let (changes, body): (&[Change], _) = match came {
+        Came::End { end, body, .. } => (&end.changes, end.body_replaced.then_some(body.len() as u64)),
+        _ => (&[], None),
+    };
+    let (outcome, reason) = outcome(came, changes);
+    let addresses: Vec<String> = taken.iter().map(ToString::to_string).collect();
+    let recipients = edit::recipients(addresses.iter().map(String::as_str), changes);
+    let recipients = recipients.into_iter().map(|recipient| match recipient {
+        edit::Recipient::Kept(place) => addresses[place].clone(),
+        edit::Recipient::New { recipient, .. } => bare(recipient).to_owned(),
+    });
+    let new_sender = changes.iter().rev().find_map(|change| match change {
+        Change::ChangeSender { sender, .. } => Some(bare(sender).to_owned()),
+        _ => None,
+    });
+    let old_sender = || sender.mailbox().map_or_else(String::new, ToString::to_string);
+    let changed = changes.iter().map(Changed::of);
+    Report {
+        milter: milter.filter.name.clone(),
+        address: milter.filter.address.to_string(),
+        rule: skip.map(|skip| skip.rule().name()),
+        passed_by: skip.map(|skip| skip.to_string()),
+        steps,
+        changes: changed.chain(body.map(Changed::new_body)).collect(),
+        outcome,
+        reason,
+        from: new_sender.unwrap_or_else(old_sender),
+        to: recipients.collect(),
+    }
+}
+
+/// What came of it, and why.
+fn outcome(came: &Came<'_>, changes: &[Change]) -> (Outcome, Option<String>) {
+    let verdict = match came {
+        Came::Failed(why) => return (Outcome::Failed, Some(why.clone())),
+        Came::Decided(verdict) => verdict,
+        Came::End { end, .. } => &end.verdict,
+    };
+    let held = changes.iter().find_map(|change| match change {
+        Change::Quarantine(reason) => Some(reason.clone()),
+        _ => None,
+    });
+    match verdict {
+        Verdict::Continue | Verdict::Accept => match held {
+            Some(reason) => (Outcome::Held, Some(reason)),
+            None => (Outcome::Through, None),
+        },
+        Verdict::Reject => (Outcome::Rejected, None),
+        Verdict::Tempfail | Verdict::Shutdown | Verdict::ConnectionFailure => (Outcome::Deferred, None),
+        Verdict::Discard => (Outcome::Discarded, None),
+        Verdict::Reply(reply) if reply.is_permanent() => (Outcome::Rejected, Some(shown::reply(reply))),
+        Verdict::Reply(reply) => (Outcome::Deferred, Some(shown::reply(reply))),
+    }
+}
+
+/// An address without its brackets.
+fn bare(address: &str) -> &str {
+    let address = address.trim();
+    let inner = address.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    inner.unwrap_or(address)
+}
+
+impl Report {
+    /// For people: a line a step, a line a change, and what came of it.
+    fn shown(&self) -> String {
+        let mut lines = vec![format!("{} at {}", self.milter, self.address)];
+        if let (Some(why), Some(rule)) = (&self.passed_by, self.rule) {
+            lines.push(format!("the server would not ask it: {why} ({rule})"));
+        }
+        let name = |step: &Step| match step.times {
+            1 => step.step.clone(),
+            times => format!("{} ({times})", step.step),
+        };
+        let widest = self.steps.iter().map(|step| name(step).chars().count()).max();
+        let widest = widest.unwrap_or(0).min(50);
+        for step in &self.steps {
+            let answer = step.answer.as_deref().unwrap_or("-");
+            lines.push(format!("  {:widest$}  {answer}  {} ms", name(step), step.ms));
+        }
+        for change in &self.changes {
+            lines.push(format!("  {}", change.shown()));
+        }
+        let outcome = self.outcome.shown();
+        lines.push(match &self.reason {
+            Some(reason) => format!("{outcome}: {reason}"),
+            None => outcome.to_owned(),
+        });
+        if matches!(self.outcome, Outcome::Through | Outcome::Held) {
+            lines.push(format!("from <{}> to {}", self.from, self.to.join(", ")));
+        }
+        let lines: Vec<_> = lines.iter().map(|line| visible::line(line)).collect();
+        lines.join("\n")
+    }
+}
