@@ -64,6 +64,8 @@ pub struct Session {
     gone: Option<Verdict>,
     /// It has failed for the message under way.
     failed: bool,
+    /// The connection has been used for a message of this session.
+    used: bool,
     /// The piece of the body that is being filled.
     piece: BytesMut,
 }
@@ -77,6 +79,7 @@ impl Session {
             helo: None,
             gone: None,
             failed: false,
+            used: false,
             piece: BytesMut::new(),
         }
     }
@@ -158,6 +161,27 @@ impl Session {
                 });
             }
         }
+        let parameters = parameters.iter().map(|parameter| parameter.as_bytes()).collect();
+        let command = Command::Mail {
+            sender: sender.as_bytes(),
+            parameters,
+        };
+        if self.used
+            && let Some(mut link) = self.link.take()
+        {
+            match link
+                .step(self.service.filter(), Event::Mail, &command, macros)
+                .await
+            {
+                Ok(verdict) => {
+                    self.keep(link, &verdict).await;
+                    return Ok(verdict);
+                }
+                // It closes its connections behind a message. Nothing of this one has been lost with it.
+                Err(failure) if matches!(failure.cause, Cause::Closed | Cause::Broken(_)) => {}
+                Err(failure) => return Err(self.failed(failure)),
+            }
+        }
         if self.link.is_none() {
             let verdict = self
                 .greet(macros, false)
@@ -167,11 +191,7 @@ impl Session {
                 return Ok(verdict);
             }
         }
-        let parameters = parameters.iter().map(|parameter| parameter.as_bytes()).collect();
-        let command = Command::Mail {
-            sender: sender.as_bytes(),
-            parameters,
-        };
+        self.used = true;
         self.step(Event::Mail, &command, macros).await
     }
 
@@ -351,6 +371,7 @@ impl Session {
             }
         }
         self.link = Some(service.open().await?);
+        self.used = false;
         let verdict = self.step(Event::Connect, &command, macros).await?;
         match self.helo.clone() {
             Some(name) if verdict == Verdict::Continue => {
@@ -382,12 +403,19 @@ impl Session {
                 self.keep(link, &verdict).await;
                 Ok(verdict)
             }
+            Err(failure) if event.in_message() => Err(self.failed(failure)),
             Err(failure) => {
-                self.failed |= event.in_message();
                 self.service.note(&failure);
                 Err(failure)
             }
         }
+    }
+
+    /// Takes note of a failure of the message under way.
+    fn failed(&mut self, failure: Failure) -> Failure {
+        self.failed = true;
+        self.service.note(&failure);
+        failure
     }
 
     /// The connection, which is gone unless it is given back: a step that is dropped half-way leaves none that is out of step.
