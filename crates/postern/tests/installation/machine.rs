@@ -10,6 +10,7 @@ use nix::unistd::{Pid, geteuid};
 use postern_testkit::process::{program, wait_until};
 use tempfile::TempDir;
 
+use crate::cgroup::Group;
 use crate::{binary, checkout};
 
 /// Where the checkout is seen in a machine; it cannot be written there.
@@ -24,6 +25,7 @@ pub(crate) struct Machine {
     /// Its first process, as this host numbers it.
     first: Pid,
     _folder: TempDir,
+    _group: Group,
 }
 
 impl Machine {
@@ -36,8 +38,17 @@ impl Machine {
         let nspawn = program("/usr/bin/systemd-nspawn", "systemd-container");
         let folder = TempDir::new().unwrap();
         let console = File::create(folder.path().join("console")).unwrap();
-        let mut command = Command::new(nspawn);
+        let group = Group::new();
+        let mut command = Command::new("/bin/sh");
         command
+            .args([
+                "-euc",
+                "until [ \"$1\" = -- ]; do echo $$ > \"$1/cgroup.procs\"; shift; done; shift; exec \"$@\"",
+                "sh",
+            ])
+            .args(group.folders())
+            .arg("--")
+            .arg(nspawn)
             .args(["--quiet", "--register=no", "--keep-unit", "--private-network"])
             .args([
                 "--volatile=overlay",
@@ -78,6 +89,7 @@ impl Machine {
             container,
             first: first.unwrap(),
             _folder: folder,
+            _group: group,
         };
         wait_until("the machine to be up", || {
             let output = machine.run("systemctl is-system-running", "");
