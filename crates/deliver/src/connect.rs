@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use postern_events::{Observers, notice, shown};
 use postern_mail::{Domain, Status, chain};
 use postern_net::resolver::{ResolveError, Resolver};
 use postern_net::tls::ClientTls;
@@ -43,6 +44,7 @@ pub(crate) struct Dialer<'a> {
     pub(crate) seat: &'a Seat,
     /// What to log in with.
     pub(crate) login: Option<Credentials>,
+    pub(crate) observers: &'a Observers,
 }
 
 /// What there is to log in with, at whatever host is reached.
@@ -127,9 +129,12 @@ impl Dialer<'_> {
                         return Err(NotOpened::Login { failure, token });
                     }
                     Err(Refusal::Unfit(failure)) => {
-                        tracing::warn!(
-                            target: "postern::login", relay = %failure.relay, status = %failure.status, reply = %failure.text(),
-                            "host passed over"
+                        notice!(
+                            self.observers,
+                            Login Warning "host passed over",
+                            Relay = shown(&failure.relay),
+                            Status = shown(&failure.status),
+                            Reason = &*failure.text(),
                         );
                         unfit.get_or_insert(failure);
                     }
@@ -194,7 +199,7 @@ impl Dialer<'_> {
                 Err(Failure::permanent(
                     Status(5, 1, 2),
                     &Relay::Nowhere,
-                    Cause::Settings(text),
+                    Cause::Settings(text.into()),
                 ))
             }
         }
@@ -230,7 +235,7 @@ impl Dialer<'_> {
                 &Relay::Nowhere,
                 Cause::Dns(
                     DnsFact::NullMx,
-                    format!("{domain} accepts no mail: it has a null MX record (RFC 7505)"),
+                    format!("{domain} accepts no mail: it has a null MX record (RFC 7505)").into(),
                 ),
             )),
             MxVerdict::Loop => Err(loops_back(domain, "its MX records name this server")),
@@ -239,7 +244,7 @@ impl Dialer<'_> {
                 &Relay::Nowhere,
                 Cause::Dns(
                     DnsFact::NoHost,
-                    format!("the MX records of {domain} name no usable host"),
+                    format!("the MX records of {domain} name no usable host").into(),
                 ),
             )),
         }
@@ -299,7 +304,7 @@ impl Dialer<'_> {
                 &Relay::Nowhere,
                 Cause::Dns(
                     DnsFact::NoAnswer,
-                    format!("looking up {name} took over {} s", limit.as_secs()),
+                    format!("looking up {name} took over {} s", limit.as_secs()).into(),
                 ),
             )),
         }
@@ -317,9 +322,12 @@ impl Dialer<'_> {
             candidate.then,
         ) {
             (Err(Refusal::Tls(failure)), Some(then)) => {
-                tracing::warn!(
-                    target: "postern::tls", relay = %failure.relay, reply = %failure.text(),
-                    "TLS failed, once more in the clear"
+                notice!(
+                    self.observers,
+                    Tls Warning "TLS failed, once more in the clear",
+                    Relay = shown(&failure.relay),
+                    Failure = failure.fact().kind.name(),
+                    Reason = &*failure.text(),
                 );
                 let mut session = self.dial(hop, host, &candidate.to, then).await?;
                 session.gave_up_tls = true;
@@ -462,7 +470,7 @@ impl Dialer<'_> {
                 }
                 _ => format!("cannot connect: {error}"),
             };
-            Failure::temporary(Status(4, 4, 1), relay, Cause::Unreached(text))
+            Failure::temporary(Status(4, 4, 1), relay, Cause::Unreached(text.into()))
         })
     }
 
@@ -470,7 +478,7 @@ impl Dialer<'_> {
     async fn secure(&self, host: &Hop, session: Session, by: Try) -> Result<Session, Refusal> {
         let (relay, protocol) = (session.relay.clone(), session.protocol);
         let tls_failure = |text: String| {
-            let cause = Cause::Tls(TlsFact::Handshake, text);
+            let cause = Cause::Tls(TlsFact::Handshake, text.into());
             Refusal::Tls(Failure::temporary(Status(4, 7, 5), &relay, cause))
         };
         if session.has_unread() {
@@ -539,7 +547,7 @@ fn mx_failure(domain: &str, error: &ResolveError) -> Failure {
             &Relay::Nowhere,
             Cause::Dns(
                 DnsFact::NoAnswer,
-                format!("cannot look up the MX records of {domain}: {reason}"),
+                format!("cannot look up the MX records of {domain}: {reason}").into(),
             ),
         ),
         _ => {
@@ -547,7 +555,7 @@ fn mx_failure(domain: &str, error: &ResolveError) -> Failure {
             Failure::permanent(
                 Status(5, 1, 2),
                 &Relay::Nowhere,
-                Cause::Dns(DnsFact::NoDomain, text),
+                Cause::Dns(DnsFact::NoDomain, text.into()),
             )
         }
     }
@@ -563,7 +571,7 @@ fn address_failure(name: &str, hop: &NextHop, error: &ResolveError) -> Failure {
             &Relay::Nowhere,
             Cause::Dns(
                 DnsFact::NoAnswer,
-                format!("cannot look up the address of {name}: {reason}"),
+                format!("cannot look up the address of {name}: {reason}").into(),
             ),
         ),
         _ if own_host => {
@@ -571,7 +579,7 @@ fn address_failure(name: &str, hop: &NextHop, error: &ResolveError) -> Failure {
             Failure::permanent(
                 Status(5, 1, 2),
                 &Relay::Nowhere,
-                Cause::Dns(DnsFact::NoDomain, text),
+                Cause::Dns(DnsFact::NoDomain, text.into()),
             )
         }
         _ => {
@@ -579,7 +587,7 @@ fn address_failure(name: &str, hop: &NextHop, error: &ResolveError) -> Failure {
             Failure::temporary(
                 Status(4, 4, 4),
                 &Relay::Nowhere,
-                Cause::Dns(DnsFact::NoHost, text),
+                Cause::Dns(DnsFact::NoHost, text.into()),
             )
         }
     }
@@ -596,7 +604,7 @@ fn unreachable_host(name: &str, unreachable: Unreachable) -> Failure {
     Failure::permanent(
         Status(5, 4, detail),
         &Relay::Nowhere,
-        Cause::Dns(DnsFact::NoWay, text),
+        Cause::Dns(DnsFact::NoWay, text.into()),
     )
 }
 
@@ -607,7 +615,7 @@ fn looping(kind: &HopKind, why: &str) -> Failure {
         HopKind::Literal(address) => loops_back(&Domain::Literal(address.ip()).to_string(), why),
         HopKind::Hosts { .. } | HopKind::Maildir(_) => {
             let text = format!("the route loops back to this server: {why}; correct its [[route]]");
-            Failure::temporary(Status(4, 4, 6), &Relay::Nowhere, Cause::Loop(text))
+            Failure::temporary(Status(4, 4, 6), &Relay::Nowhere, Cause::Loop(text.into()))
         }
     }
 }
@@ -616,7 +624,7 @@ fn loops_back(domain: &str, why: &str) -> Failure {
     let text = format!(
         "mail for {domain} loops back to this server: {why}; add {domain} to local_domains, or to relay_domains with a [[route]]"
     );
-    Failure::permanent(Status(5, 4, 6), &Relay::Nowhere, Cause::Loop(text))
+    Failure::permanent(Status(5, 4, 6), &Relay::Nowhere, Cause::Loop(text.into()))
 }
 
 /// A host that greets with no, or does not want to be introduced to.
@@ -636,17 +644,21 @@ fn no_tls(reply: Option<Reply>, relay: &Relay) -> Failure {
         None => "TLS is required for this route, and the host does not offer STARTTLS".to_owned(),
         Some(reply) => format!("TLS is required for this route, and the host answers STARTTLS with {reply}"),
     };
-    Failure::temporary(Status(4, 7, 4), relay, Cause::Tls(TlsFact::NotOffered, text))
+    Failure::temporary(
+        Status(4, 7, 4),
+        relay,
+        Cause::Tls(TlsFact::NotOffered, text.into()),
+    )
 }
 
 fn broken(error: &SessionError, relay: &Relay) -> Refusal {
-    Refusal::Other(Failure::lost(relay, error.to_string()))
+    Refusal::Other(Failure::lost(relay, error.stage(), error.to_string()))
 }
 
 /// TLS that was made and did not hold until the first answer inside.
 fn tls_broken(error: &SessionError, relay: &Relay) -> Refusal {
     let text = format!("TLS broke right after the handshake: {error}");
-    let cause = Cause::Tls(TlsFact::BrokeAfterwards, text);
+    let cause = Cause::Tls(TlsFact::BrokeAfterwards, text.into());
     Refusal::Tls(Failure::temporary(Status(4, 7, 5), relay, cause))
 }
 

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::{self, Display};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,8 +9,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
-use postern_events::{self as events, Word};
-use postern_mail::{Domain, QueueId, Recipient, ReversePath};
+use postern_events::{notice, shown};
+use postern_mail::{Domain, QueueId};
 use postern_policy::concurrency::Class;
 use postern_policy::origin;
 use postern_spool::{Message, Origin, Outcome, RecipientOutcome, Settlement};
@@ -33,6 +32,7 @@ use crate::relay::Relay;
 use crate::report::{self, Note};
 use crate::settings::Settings;
 use crate::storage::Storage;
+use crate::telling::Telling;
 use crate::work::{self, Due, Work};
 
 /// Domains whose destination is remembered, and destinations kept that have nothing to do.
@@ -433,33 +433,33 @@ impl Core {
                 _ => recipient.notify,
             };
             let decision = outcome::decide(fate, &due, notify, &times, &settings.retry);
-            let told =
-                decision.notice.is_some() && matches!(message.envelope.sender, ReversePath::Mailbox(_));
-            self.tell_outcome(
-                (&message, &due, recipient),
-                &decision.outcome,
-                told,
-                words_of_peer,
+            let telling = Telling {
+                attempts: due.attempts,
+                replied: words_of_peer,
                 now,
-            );
+            };
             let note = decision
                 .notice
                 .map(|notice| self.shown(notice))
                 .and_then(|notice| note(due.index, notice, &decision.outcome, relay, replied, public));
+            let outcome = RecipientOutcome {
+                index: due.index,
+                outcome: decision.outcome,
+            };
             let part = if note.is_some() {
+                // It is told with the report.
+                reported.tellings.push(telling);
                 &mut reported
             } else {
+                telling.tell(&self.deps, &message, &outcome, None);
                 &mut silent
             };
-            if let Outcome::Deferred { until, .. } = &decision.outcome {
+            if let Outcome::Deferred { until, .. } = &outcome.outcome {
                 part.timers
                     .extend(domain_of(&message, &due).map(|domain| (*until, domain)));
             }
             part.notes.extend(note);
-            part.outcomes.push(RecipientOutcome {
-                index: due.index,
-                outcome: decision.outcome,
-            });
+            part.outcomes.push(outcome);
         }
         // Only what is on its way to the disk counts as that.
         reported.held = Held {
@@ -494,7 +494,7 @@ impl Core {
         });
     }
 
-    /// Makes the reports of one message and records the outcomes that they tell of.
+    /// Makes the reports of one message, and tells of and records the outcomes that they are about.
     fn report(self: &Arc<Self>, parts: Vec<Part>) {
         let mut parts = parts.into_iter();
         let Some(mut part) = parts.next() else { return };
@@ -504,8 +504,11 @@ impl Core {
         let core = self.clone();
         self.settling.spawn(async move {
             let settings = core.deps.settings.load_full();
-            let reports = report::make(&core.deps, &settings, &part.message, &part.notes, part.at).await;
-            core.settle(part, reports);
+            let made = report::make(&core.deps, &settings, &part.message, &part.notes, part.at).await;
+            for (telling, outcome) in part.tellings.iter().zip(&part.outcomes) {
+                telling.tell(&core.deps, &part.message, outcome, made.about(outcome.index));
+            }
+            core.settle(part, made.messages);
         });
     }
 
@@ -531,14 +534,19 @@ impl Core {
             match core.deps.spool.settle(settlement).await {
                 Ok(settled) => {
                     for duplicate in settled.duplicates {
-                        tracing::info!(
-                            target: "postern::outcome", queue = %id, index = duplicate.index,
-                            first = duplicate.first.map(tracing::field::debug), "settled before"
+                        let first = duplicate.first.map(|first| format!("{first:?}").to_lowercase());
+                        notice!(
+                            core.deps.observers,
+                            Outcome Info "settled before",
+                            Queue = shown(&id),
+                            Index = duplicate.index,
+                            First = first,
                         );
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(target: "postern::spool", queue = %id, %error, "not settled, it will be tried again");
+                    let observers = &core.deps.observers;
+                    notice!(observers, Spool Warning "not settled, it will be tried again", Queue = shown(&id), Error = shown(&error));
                 }
             }
             // The spool is told of both by their being dropped, and must not be before it has the outcomes.
@@ -561,6 +569,8 @@ struct Part {
     message: Arc<Message>,
     at: Timestamp,
     outcomes: Vec<RecipientOutcome>,
+    /// How each of the outcomes is told of; empty where that is done.
+    tellings: Vec<Telling>,
     /// What a report says of them.
     notes: Vec<Note>,
     /// When which domain is to be looked at again.
@@ -576,6 +586,7 @@ impl Part {
             message,
             at,
             outcomes: Vec::new(),
+            tellings: Vec::new(),
             notes: Vec::new(),
             timers: Vec::new(),
             held: Held::default(),
@@ -586,6 +597,7 @@ impl Part {
     fn join(&mut self, other: Self) {
         self.at = self.at.max(other.at);
         self.outcomes.extend(other.outcomes);
+        self.tellings.extend(other.tellings);
         self.notes.extend(other.notes);
         self.timers.extend(other.timers);
         self.held.look_again.extend(other.held.look_again);
@@ -696,68 +708,6 @@ pub(crate) fn note(
         public,
         expired,
     })
-}
-
-impl Core {
-    /// Tells of an outcome: whether the sender is `told`, whether a peer's words say why, and what time it is in the queue.
-    fn tell_outcome(
-        &self,
-        (message, due, recipient): (&Message, &Due, &Recipient),
-        outcome: &Outcome,
-        told: bool,
-        replied: bool,
-        now: Timestamp,
-    ) {
-        let until = match outcome {
-            Outcome::Deferred { until, .. } => Some(Milliseconds(self.deps.spool.shown_time(*until))),
-            _ => None,
-        };
-        let (word, attempt) = match outcome {
-            Outcome::Delivered(attempt) => ("delivered", attempt),
-            Outcome::Bounced(attempt) => ("bounced", attempt),
-            Outcome::Expired(attempt) => ("expired", attempt),
-            Outcome::Deferred {
-                attempt: Some(attempt),
-                ..
-            } => ("deferred", attempt),
-            Outcome::Deferred { attempt: None, .. } | Outcome::Removed { .. } => return,
-        };
-        let failed = matches!(outcome, Outcome::Bounced(_) | Outcome::Expired(_));
-        let delay_ms = now.as_millisecond() - message.queued_at.as_millisecond();
-        let words: &dyn Display = &attempt.reply;
-        let report: &dyn Display = if told { &"yes" } else { &"no" };
-        self.deps.observers.tell(events::Outcome {
-            queue: &message.id,
-            session: message.session.as_deref(),
-            from: &message.envelope.sender,
-            to: &recipient.address,
-            original: original(recipient),
-            relay: &attempt.relay,
-            status: attempt.status.as_ref().map(|status| status as &dyn Display),
-            reply: replied.then_some(words),
-            reason: (!replied).then_some(words),
-            delay_ms: u64::try_from(delay_ms).unwrap_or(0),
-            attempts: until.is_some().then_some(due.attempts + 1),
-            until: until.as_ref().map(|until| until as &dyn Display),
-            report: failed.then_some(report),
-            word: Word(word),
-        });
-    }
-}
-
-/// A time to the millisecond.
-struct Milliseconds(Timestamp);
-
-impl Display for Milliseconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.3}", self.0)
-    }
-}
-
-/// The recipient as it was named first (RFC 3461 section 4.2), where that is another address: an alias.
-fn original(recipient: &Recipient) -> Option<&str> {
-    let (_, named) = recipient.orcpt.as_deref()?.split_once(';')?;
-    (!named.eq_ignore_ascii_case(&recipient.address.to_string())).then_some(named)
 }
 
 /// Forgets these messages everywhere.

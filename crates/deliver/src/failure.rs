@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use postern_mail::Status;
+use postern_mail::{FailureFact, FailureKind, Status};
 use postern_smtp::Reply;
 use postern_smtp::client::{Stage, Unmet};
 use postern_smtp::reply::Class;
@@ -38,33 +38,51 @@ pub(crate) enum Cause {
         reply: Reply,
     },
     /// DNS names no host, or does not answer.
-    Dns(DnsFact, String),
+    Dns(DnsFact, Words),
     /// No connection could be made.
-    Unreached(String),
+    Unreached(Words),
     /// The connection broke.
     Lost {
+        /// What was waited for, if that is known.
+        stage: Option<Stage>,
         /// Whether the host may have taken the message all the same.
         taken: bool,
-        text: String,
+        text: Words,
     },
     /// TLS that there has to be is not there, or could not be made.
-    Tls(TlsFact, String),
+    Tls(TlsFact, Words),
     /// The login was not to be had, or was not taken.
     Login {
         /// What the host said to it.
         reply: Option<Reply>,
-        text: String,
+        text: Words,
     },
     /// The host lacks what the message needs.
     Unmet(Unmet),
     /// The way leads back to this server.
-    Loop(String),
+    Loop(Words),
     /// The mailbox is nobody's.
-    NoMailbox(String),
+    NoMailbox(Words),
     /// The settings do not let it go: no route, no place, no time.
-    Settings(String),
+    Settings(Words),
     /// This host itself: its disk, its directories.
-    Local(String),
+    Local(Words),
+}
+
+/// Words of ours. What a peer has made long in them is cut.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Words(String);
+
+impl From<String> for Words {
+    fn from(text: String) -> Self {
+        Self(shorten(text))
+    }
+}
+
+impl From<&str> for Words {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
 }
 
 /// What DNS has to say of a domain or host.
@@ -107,7 +125,7 @@ impl Cause {
             | Self::Loop(text)
             | Self::NoMailbox(text)
             | Self::Settings(text)
-            | Self::Local(text) => text.into(),
+            | Self::Local(text) => text.0.as_str().into(),
         }
     }
 
@@ -120,21 +138,53 @@ impl Cause {
         }
     }
 
-    /// The same with texts that a peer made long cut.
-    fn shortened(mut self) -> Self {
-        match &mut self {
-            Self::Refused { .. } | Self::Unmet(_) => {}
-            Self::Dns(_, text)
-            | Self::Unreached(text)
-            | Self::Lost { text, .. }
-            | Self::Tls(_, text)
-            | Self::Login { text, .. }
-            | Self::Loop(text)
-            | Self::NoMailbox(text)
-            | Self::Settings(text)
-            | Self::Local(text) => *text = shorten(std::mem::take(text)),
+    /// What is kept of it beside the text.
+    fn fact(&self) -> FailureFact {
+        let (kind, stage) = match self {
+            Self::Refused { stage, .. } => (FailureKind::Refused, Some(*stage)),
+            Self::Dns(fact, _) => (fact.kind(), None),
+            Self::Unreached(_) => (FailureKind::Unreachable, None),
+            Self::Lost { stage, .. } => (FailureKind::Lost, *stage),
+            Self::Tls(fact, _) => (fact.kind(), None),
+            Self::Login { reply, .. } => (FailureKind::Login, reply.as_ref().map(|_| Stage::Auth)),
+            Self::Unmet(unmet) => (lacking(unmet), None),
+            Self::Loop(_) => (FailureKind::Loop, None),
+            Self::NoMailbox(_) => (FailureKind::MailboxUnknown, None),
+            Self::Settings(_) => (FailureKind::Settings, None),
+            Self::Local(_) => (FailureKind::Local, None),
+        };
+        FailureFact { kind, stage }
+    }
+}
+
+impl DnsFact {
+    fn kind(self) -> FailureKind {
+        match self {
+            Self::NoDomain => FailureKind::DnsNoDomain,
+            Self::NullMx => FailureKind::DnsNullMx,
+            Self::NoHost => FailureKind::DnsNoHost,
+            Self::NoWay => FailureKind::DnsUnreachable,
+            Self::NoAnswer => FailureKind::DnsNoAnswer,
         }
-        self
+    }
+}
+
+impl TlsFact {
+    fn kind(self) -> FailureKind {
+        match self {
+            Self::NotOffered => FailureKind::TlsNotOffered,
+            Self::Handshake => FailureKind::TlsHandshake,
+            Self::BrokeAfterwards => FailureKind::TlsLost,
+        }
+    }
+}
+
+fn lacking(unmet: &Unmet) -> FailureKind {
+    match unmet {
+        Unmet::TooLarge { .. } => FailureKind::LacksSize,
+        Unmet::Utf8 => FailureKind::LacksUtf8,
+        Unmet::EightBit | Unmet::Unconvertible(_) => FailureKind::LacksEightBit,
+        Unmet::Binary => FailureKind::LacksBinary,
     }
 }
 
@@ -144,7 +194,7 @@ impl Failure {
             permanent,
             status,
             relay: relay.clone(),
-            cause: Arc::new(cause.shortened()),
+            cause: Arc::new(cause),
         }
     }
 
@@ -177,16 +227,19 @@ impl Failure {
     }
 
     /// The connection broke before the host can have had the whole message.
-    pub(crate) fn cut_short(relay: &Relay, text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self::temporary(Status(4, 4, 2), relay, Cause::Lost { taken: false, text })
+    pub(crate) fn cut_short(relay: &Relay, stage: Stage, text: impl Into<Words>) -> Self {
+        Self::broke(relay, Some(stage), false, text)
     }
 
     /// The connection broke. After the end of the data the message may have arrived; it is tried again all the same, since
     /// a repeat is better than a loss (RFC 5321 section 4.5.3.2.6, RFC 1047).
-    pub(crate) fn lost(relay: &Relay, text: impl Into<String>) -> Self {
+    pub(crate) fn lost(relay: &Relay, stage: Option<Stage>, text: impl Into<Words>) -> Self {
+        Self::broke(relay, stage, true, text)
+    }
+
+    fn broke(relay: &Relay, stage: Option<Stage>, taken: bool, text: impl Into<Words>) -> Self {
         let text = text.into();
-        Self::temporary(Status(4, 4, 2), relay, Cause::Lost { taken: true, text })
+        Self::temporary(Status(4, 4, 2), relay, Cause::Lost { stage, taken, text })
     }
 
     /// The host lacks what the message needs.
@@ -219,7 +272,13 @@ impl Failure {
             relay: self.relay.to_string(),
             status: Some(self.status),
             reply: self.text().into_owned(),
+            failure: Some(self.fact()),
         }
+    }
+
+    /// What is kept of its cause beside the text.
+    pub(crate) fn fact(&self) -> FailureFact {
+        self.cause.fact()
     }
 
     /// On one line, for logs and listings.
@@ -265,6 +324,7 @@ pub(crate) fn success(reply: &Reply, relay: &Relay) -> Attempt {
                 .unwrap_or(Status(2, 0, 0)),
         ),
         reply: shorten(reply.to_string()),
+        failure: None,
     }
 }
 
@@ -336,12 +396,41 @@ mod tests {
             ("sender refused",            Failure::refused(Stage::Mail, &Reply::bare(550, "listed"), &mx()),         false),
             ("greylisted",                Failure::refused(Stage::Recipient, &Reply::bare(450, "later"), &mx()),     false),
             ("content, for now",          Failure::refused(Stage::EndOfData, &Reply::bare(451, "scanner"), &mx()),   false),
-            ("cut short",                 Failure::cut_short(&mx(), "closed"),                                       true),
-            ("cut at the end of data",    Failure::lost(&mx(), "closed"),                                            false),
+            ("cut short",                 Failure::cut_short(&mx(), Stage::Recipient, "closed"),                                       true),
+            ("cut at the end of data",    Failure::lost(&mx(), Some(Stage::EndOfData), "closed"),                                            false),
             ("our own reasons",           Failure::temporary(Status(4, 4, 1), &mx(), Cause::Unreached("down".into())),                        false),
         ];
         for (shows, failure, elsewhere) in cases {
             assert_eq!(failure.may_go_elsewhere(), elsewhere, "{shows}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_cause() {
+        use FailureKind as Kind;
+        let refused = |stage| Failure::refused(stage, &Reply::bare(550, "no"), &mx());
+        let at = |cause| Failure::temporary(Status(4, 0, 0), &mx(), cause);
+        let login = |reply| Cause::Login {
+            reply,
+            text: "no".into(),
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("a recipient",                refused(Stage::Recipient),                                  Kind::Refused,       Some(Stage::Recipient)),
+            ("the content",                refused(Stage::EndOfData),                                  Kind::Refused,       Some(Stage::EndOfData)),
+            ("cut short",                  Failure::cut_short(&mx(), Stage::Mail, "x"),                Kind::Lost,          Some(Stage::Mail)),
+            ("nobody knows where",         Failure::lost(&mx(), None, "x"),                            Kind::Lost,          None),
+            ("no domain",                  at(Cause::Dns(DnsFact::NoDomain, "x".into())),              Kind::DnsNoDomain,   None),
+            ("a loopback address",         at(Cause::Dns(DnsFact::NoWay, "x".into())),                 Kind::DnsUnreachable, None),
+            ("TLS broke",                  at(Cause::Tls(TlsFact::BrokeAfterwards, "x".into())),       Kind::TlsLost,       None),
+            ("the host refuses the login", at(login(Some(Reply::bare(535, "no")))),                    Kind::Login,         Some(Stage::Auth)),
+            ("the login was not tried",    at(login(None)),                                            Kind::Login,         None),
+            ("too large",                  Failure::unmet(Unmet::TooLarge { size: 2, limit: 1 }, &mx()), Kind::LacksSize,   None),
+            ("no mailbox",                 at(Cause::NoMailbox("x".into())),                           Kind::MailboxUnknown, None),
+        ];
+        for (shows, failure, kind, stage) in cases {
+            let kept = failure.attempt().failure;
+            assert_eq!(kept, Some(FailureFact { kind, stage }), "{shows}");
         }
     }
 

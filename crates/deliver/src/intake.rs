@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use postern_events::{notice, shown};
 use postern_mail::{Domain, QueueId, ReversePath};
 use postern_policy::concurrency::Class;
 use postern_policy::origin::Origin;
@@ -196,7 +197,8 @@ impl Reader<'_> {
         {
             Ok(page) => page,
             Err(error) => {
-                tracing::warn!(target: "postern::spool", %error, "cannot read what is due");
+                let observers = &self.core.deps.observers;
+                notice!(observers, Spool Warning "cannot read what is due", Error = shown(&error));
                 sleep(SPOOL_PAUSE).await;
                 return Some(scan);
             }
@@ -226,7 +228,11 @@ impl Reader<'_> {
         let mut batch = Batch::default();
         for domain in domains {
             let Ok(parsed) = Domain::parse(domain, true) else {
-                tracing::error!(target: "postern::spool", to = %domain, "the queue has mail for something that is not a domain");
+                notice!(
+                    self.core.deps.observers,
+                    Spool Error "the queue has mail for something that is not a domain",
+                    Domain = &**domain,
+                );
                 continue;
             };
             self.look_for(domain, &parsed, &settings, &mut batch).await;
@@ -277,7 +283,12 @@ impl Reader<'_> {
             let found = match self.lease(domain, now, page, only.is_none()).await {
                 Ok(found) => found,
                 Err(error) => {
-                    tracing::warn!(target: "postern::spool", to = %domain, %error, "cannot read what is due");
+                    notice!(
+                        self.core.deps.observers,
+                        Spool Warning "cannot read what is due",
+                        Domain = &**domain,
+                        Error = shown(&error),
+                    );
                     return;
                 }
             };

@@ -55,6 +55,7 @@ mod session;
 pub mod settings;
 mod status;
 mod storage;
+mod telling;
 mod tokens;
 mod transact;
 mod usher;
@@ -65,7 +66,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use postern_events::Observers;
+use postern_events::{Observers, notice};
 use postern_net::resolver::Resolver;
 use postern_net::tls::ClientTls;
 use postern_policy::concurrency::Class;
@@ -191,13 +192,15 @@ impl Deliverer {
         core.workers.close();
         let grace = core.deps.settings.load().timeouts.shutdown;
         if timeout(grace, core.workers.wait()).await.is_err() {
-            tracing::warn!(target: "postern::attempt", attempts = core.workers.len(), "cut short by the shutdown");
+            let observers = &core.deps.observers;
+            notice!(observers, Attempt Warning "cut short by the shutdown", Connections = core.workers.len());
             core.kill.cancel();
             core.workers.wait().await;
         }
         core.settling.close();
         if timeout(SETTLE_WAIT, core.settling.wait()).await.is_err() {
-            tracing::warn!(target: "postern::spool", outcomes = core.settling.len(), "not settled");
+            let observers = &core.deps.observers;
+            notice!(observers, Spool Warning "outcomes not settled before the stop", Outcomes = core.settling.len());
         }
         if let Some(Ok(panic)) = fault.map(tokio::task::JoinError::try_into_panic) {
             std::panic::resume_unwind(panic);

@@ -169,7 +169,10 @@ fn next(session: &Session, call: &Call<'_>, tried: &[Mechanism]) -> Result<Mecha
         let failure = Failure::temporary(
             Status(4, 7, 4),
             &session.relay,
-            Cause::Login { reply: None, text },
+            Cause::Login {
+                reply: None,
+                text: text.into(),
+            },
         );
         return Err(Trouble::Unfit(failure));
     }
@@ -202,7 +205,10 @@ fn next(session: &Session, call: &Call<'_>, tried: &[Mechanism]) -> Result<Mecha
     })
     .map_err(|none| {
         let text = format!("cannot log in as {:?}: {none}", call.login.name);
-        let cause = Cause::Login { reply: None, text };
+        let cause = Cause::Login {
+            reply: None,
+            text: text.into(),
+        };
         Trouble::Unfit(Failure::temporary(Status(4, 7, 4), &session.relay, cause))
     })
 }
@@ -260,7 +266,8 @@ async fn begin_layer(
     settings: &Settings,
 ) -> Result<(), Trouble> {
     let relay = session.relay.clone();
-    let broken = |error: SessionError| Trouble::Passing(Failure::lost(&relay, error.to_string()));
+    let broken =
+        |error: SessionError| Trouble::Passing(Failure::lost(&relay, error.stage(), error.to_string()));
     session.start_layer(layer).map_err(|error| broken(error.into()))?;
     let verb = if session.protocol == Protocol::Lmtp {
         "LHLO"
@@ -301,7 +308,7 @@ fn refused(
     );
     let cause = Cause::Login {
         reply: Some(reply.clone()),
-        text,
+        text: text.into(),
     };
     let failure = Failure::temporary(status, &session.relay, cause);
     Trouble::Refused {
@@ -319,7 +326,10 @@ fn passing(session: &Session, call: &Call<'_>, mechanism: Mechanism, reply: &Rep
         "the host cannot check the login {:?} by {mechanism} now: {reply}",
         call.login.name
     );
-    let cause = Cause::Login { reply: None, text };
+    let cause = Cause::Login {
+        reply: None,
+        text: text.into(),
+    };
     Trouble::Passing(Failure::temporary(status, &session.relay, cause))
 }
 
@@ -330,7 +340,10 @@ fn failed(session: &Session, call: &Call<'_>, error: &ClientError) -> Trouble {
         _ => Status(4, 7, 0),
     };
     let text = format!("cannot log in as {:?}: {error}", call.login.name);
-    let cause = Cause::Login { reply: None, text };
+    let cause = Cause::Login {
+        reply: None,
+        text: text.into(),
+    };
     Trouble::Unfit(Failure::temporary(status, &session.relay, cause))
 }
 

@@ -181,7 +181,7 @@ fn home(folder: &Path, residence: &Residence) -> Result<PathBuf, Failure> {
         Residence::Unknown(reason) => Err(Failure::temporary(
             Status(4, 4, 3),
             &Relay::Maildir,
-            Cause::Local(format!("Nobody can say now whether the mailbox exists: {reason}")),
+            Cause::Local(format!("Nobody can say now whether the mailbox exists: {reason}").into()),
         )),
     }
 }
@@ -194,6 +194,7 @@ fn fate(result: io::Result<PathBuf>, destination: &Destination, now: Timestamp) 
                 relay: Relay::Maildir.to_string(),
                 status: Some(Status(2, 0, 0)),
                 reply,
+                failure: None,
             };
             return Fate::Delivered {
                 relay: Relay::Maildir,
@@ -208,7 +209,7 @@ fn fate(result: io::Result<PathBuf>, destination: &Destination, now: Timestamp) 
         io::ErrorKind::StorageFull => Status(4, 3, 1),
         _ => Status(4, 3, 0),
     };
-    let failure = Failure::temporary(status, &Relay::Maildir, Cause::Local(error.to_string()));
+    let failure = Failure::temporary(status, &Relay::Maildir, Cause::Local(error.to_string().into()));
     destination.note_error(now, failure.line());
     Fate::Failed(failure)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use postern_events::{notice, shown};
 use postern_mail::{Notify, QueueId};
 use postern_spool::{Message, Origin, Outcome, RecipientOutcome, Settlement, SpoolError, SpoolState};
 
@@ -11,6 +12,7 @@ use crate::outcome::{self, Fate, Times};
 use crate::relay::Relay;
 use crate::report;
 use crate::settings::Settings;
+use crate::telling::Telling;
 use crate::transact::unreadable;
 use crate::work::{Due, Work};
 
@@ -32,7 +34,8 @@ impl Core {
             // The spool holds it now, and has told of it.
             Err(SpoolError::Damaged { .. }) => None,
             Err(error) => {
-                tracing::warn!(target: "postern::spool", queue = %work.id, %error, "cannot be read now");
+                let observers = &self.deps.observers;
+                notice!(observers, Spool Warning "cannot be read now", Queue = shown(&work.id), Error = shown(&error));
                 // Where only this one cannot be read, that counts as an attempt, so that it comes to an end.
                 if self.deps.spool.state() == SpoolState::Ready {
                     self.put_off(settings, work.id, work.queued_at, &work.recipients, &error)
@@ -109,16 +112,32 @@ impl Core {
             });
         }
         let at = Timestamp::now();
-        let reports = match &envelope {
-            Some(message) => report::make(&self.deps, settings, message, &notes, at).await,
-            None => Vec::new(),
-        };
         let expired = |entry: &RecipientOutcome| matches!(entry.outcome, Outcome::Expired(_));
-        if outcomes.iter().any(expired) {
-            tracing::error!(
-                target: "postern::outcome", queue = %id, %error, report = !reports.is_empty(), "expired"
-            );
-        }
+        let reports = match &envelope {
+            Some(message) => {
+                let made = report::make(&self.deps, settings, message, &notes, at).await;
+                for (due, outcome) in recipients.iter().zip(&outcomes) {
+                    let telling = Telling {
+                        attempts: due.attempts,
+                        replied: false,
+                        now: times.now,
+                    };
+                    telling.tell(&self.deps, message, outcome, made.about(outcome.index));
+                }
+                made.messages
+            }
+            None => {
+                if outcomes.iter().any(expired) {
+                    notice!(
+                        self.deps.observers,
+                        Outcome Error "expired, and nobody is told: its envelope cannot be read",
+                        Queue = shown(&id),
+                        Error = shown(error),
+                    );
+                }
+                Vec::new()
+            }
+        };
         let settlement = Settlement {
             id,
             at,
@@ -126,7 +145,8 @@ impl Core {
             reports,
         };
         if let Err(error) = spool.settle(settlement).await {
-            tracing::warn!(target: "postern::spool", queue = %id, %error, "not settled");
+            let observers = &self.deps.observers;
+            notice!(observers, Spool Warning "not settled, it will be tried again", Queue = shown(&id), Error = shown(&error));
         }
     }
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use postern_events::Reported;
+use postern_events::{Reported, notice, shown};
 use postern_mail::report::{Action, Original, Report, ReportKind, ReportRecipient};
 use postern_mail::{Domain, Envelope, Mailbox, QueueId, Recipient, ReversePath, Status};
 use postern_policy::DomainSet;
-use postern_spool::{Assembly, Body, Message, NewMessage, NoLimit, Origin, Parts, Spool};
+use postern_spool::{Assembly, Body, Message, NewMessage, NoLimit, Origin, Parts};
 
 use crate::Deps;
 use crate::outcome::Notice;
@@ -35,6 +35,22 @@ pub(crate) struct Note {
     pub(crate) expired: bool,
 }
 
+/// The reports of one settlement.
+#[derive(Debug, Default)]
+pub(crate) struct Reports {
+    pub(crate) messages: Vec<NewMessage>,
+    /// Which of them tells of which recipient, by its place in the envelope.
+    tells: Vec<(u32, QueueId)>,
+}
+
+impl Reports {
+    /// The report that tells of this recipient.
+    pub(crate) fn about(&self, index: u32) -> Option<QueueId> {
+        let found = self.tells.iter().find(|(told, _)| *told == index);
+        found.map(|(_, id)| *id)
+    }
+}
+
 /// Makes the reports, at most one of each kind. None for a message that is a report itself, so that no two servers ever
 /// keep each other busy: it is sent once more in a form that any host takes. Where that has failed too, a postmaster hears of
 /// it if the operator wishes.
@@ -44,21 +60,22 @@ pub(crate) async fn make(
     message: &Message,
     notes: &[Note],
     now: Timestamp,
-) -> Vec<NewMessage> {
+) -> Reports {
     let spool = deps.spool.as_ref();
-    let mut reports = Vec::new();
+    let mut reports = Reports::default();
     if notes.is_empty() {
         return reports;
     }
     let Some(from) = daemon(&settings.hostname) else {
-        tracing::error!(target: "postern::outcome", queue = %message.id, "no report: the host name is not a domain");
+        let observers = &deps.observers;
+        notice!(observers, Outcome Error "no report: the host name is not a domain", Queue = shown(&message.id));
         return reports;
     };
-    let (plainer, notes) = again::plainer(spool, message, notes).await;
+    let (plainer, notes) = again::plainer(deps, message, notes).await;
     if let Some(plainer) = plainer {
-        reports.push(inspected(deps, plainer).await);
+        reports.messages.push(inspected(deps, plainer).await);
     }
-    let head = read_head(spool, message, settings.reports.return_size_max).await;
+    let head = read_head(deps, message, settings.reports.return_size_max).await;
     for kind in [ReportKind::Failure, ReportKind::Delay, ReportKind::Success] {
         let notes: Vec<&Note> = notes
             .iter()
@@ -75,7 +92,7 @@ pub(crate) async fn make(
                 Some(postmaster) if !is_for(message, postmaster) => postmaster,
                 _ => {
                     if message.origin == Origin::Report {
-                        undeliverable(message, &notes);
+                        undeliverable(deps, message, &notes);
                     }
                     continue;
                 }
@@ -84,7 +101,12 @@ pub(crate) async fn make(
         };
         let readers = deps.mailboxes.readers(to).await;
         if readers.is_empty() {
-            tracing::warn!(target: "postern::outcome", queue = %message.id, %to, "undeliverable report: nobody here has its address");
+            notice!(
+                deps.observers,
+                Outcome Warning "undeliverable report: nobody here has its address",
+                Queue = shown(&message.id),
+                To = shown(to),
+            );
             continue;
         }
         let page = Page {
@@ -101,7 +123,10 @@ pub(crate) async fn make(
             about: &message.id,
             to,
         });
-        reports.push(inspected(deps, report).await);
+        reports
+            .tells
+            .extend(notes.iter().map(|note| (note.index, report.id)));
+        reports.messages.push(inspected(deps, report).await);
     }
     reports
 }
@@ -119,7 +144,8 @@ async fn inspected(deps: &Deps, report: Assembly) -> NewMessage {
     match inspected {
         Ok(()) => assembly.into_message(),
         Err(error) => {
-            tracing::warn!(target: "postern::outcome", queue = %report.id, reason = %error, "report queued as it was made");
+            let observers = &deps.observers;
+            notice!(observers, Outcome Warning "report queued as it was made", Queue = shown(&report.id), Reason = shown(&error));
             report.into_message()
         }
     }
@@ -139,11 +165,18 @@ fn lead_to(envelope: &mut Envelope, readers: Vec<Mailbox>) {
 }
 
 /// A report of a failure ends here: nobody is told that it failed.
-fn undeliverable(message: &Message, notes: &[&Note]) {
+fn undeliverable(deps: &Deps, message: &Message, notes: &[&Note]) {
     for note in notes {
         let recipient = message.envelope.recipients.get(note.index as usize);
-        let to = recipient.map(|recipient| tracing::field::display(&recipient.address));
-        tracing::warn!(target: "postern::outcome", queue = %message.id, to, reply = %note.text, "undeliverable report");
+        let words = &note.text;
+        notice!(
+            deps.observers,
+            Outcome Warning "undeliverable report",
+            Queue = shown(&message.id),
+            To = recipient.map(|recipient| shown(&recipient.address)),
+            Reply = note.replied.then_some(words),
+            Reason = (!note.replied).then_some(words),
+        );
     }
 }
 
@@ -310,19 +343,24 @@ fn is_for(message: &Message, postmaster: &Mailbox) -> bool {
 }
 
 /// The beginning of a message: all that may go back.
-async fn read_head(spool: &dyn Spool, message: &Message, most: u64) -> [Bytes; 2] {
+async fn read_head(deps: &Deps, message: &Message, most: u64) -> [Bytes; 2] {
     if let Body::Inline(body) = &message.body {
         return [message.prefix.clone(), body.clone()];
     }
     let most = usize::try_from(most).unwrap_or(usize::MAX).max(64 << 10);
     let mut head = Vec::new();
-    let mut reader = spool.open_body(message);
+    let mut reader = deps.spool.open_body(message);
     while head.len() < most {
         match reader.piece().await {
             Ok(Some(piece)) => head.extend_from_slice(&piece[..piece.len().min(most - head.len())]),
             Ok(None) => break,
             Err(error) => {
-                tracing::warn!(target: "postern::outcome", queue = %message.id, %error, "report without the message");
+                notice!(
+                    deps.observers,
+                    Outcome Warning "report without the message",
+                    Queue = shown(&message.id),
+                    Error = shown(&error),
+                );
                 // What was read of it may be what is wrong with it.
                 head.clear();
                 break;

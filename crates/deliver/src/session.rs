@@ -133,6 +133,17 @@ pub(crate) enum SessionError {
 }
 
 impl SessionError {
+    /// What was waited for.
+    pub(crate) fn stage(&self) -> Option<Stage> {
+        match self {
+            Self::Timeout { stage, .. }
+            | Self::Closed(stage)
+            | Self::Broken { stage, .. }
+            | Self::Unasked(stage) => Some(*stage),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout { .. })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use postern_events::{Attempted, Observers};
 use postern_mail::sevenbit::Plan;
-use postern_mail::{Recipient, Status};
+use postern_mail::{FailureKind, Recipient, Status};
 use postern_smtp::client::command::Declared;
 use postern_smtp::client::needs::EightBit;
 use postern_smtp::client::{Capabilities, Content, Order, Protocol, Stage, Unmet, Verdict, needs};
@@ -258,7 +258,7 @@ pub(crate) fn all_failed(recipients: Vec<Due>, failure: &Failure) -> Vec<(Due, F
 /// The spool cannot read the message.
 pub(crate) fn unreadable(error: &SpoolError) -> Failure {
     let text = format!("cannot read the message: {error}");
-    Failure::temporary(Status(4, 3, 0), &Relay::Nowhere, Cause::Local(text))
+    Failure::temporary(Status(4, 3, 0), &Relay::Nowhere, Cause::Local(text.into()))
 }
 
 fn looping(examined: &Examined) -> Failure {
@@ -266,7 +266,7 @@ fn looping(examined: &Examined) -> Failure {
         "the message has {} Received fields: it goes in circles",
         examined.received
     );
-    Failure::permanent(Status(5, 4, 6), &Relay::Nowhere, Cause::Loop(text))
+    Failure::permanent(Status(5, 4, 6), &Relay::Nowhere, Cause::Loop(text.into()))
 }
 
 /// Parts off the recipients whose addresses this peer cannot be told, so that the others get their mail.
@@ -320,9 +320,10 @@ fn judge(handed: Handed, batch: Vec<Due>, session: &Session, fates: &mut Vec<(Du
             Verdict::Refused(stage, reply) => Fate::Failed(Failure::refused(stage, &reply, relay)),
             Verdict::Lost(Stage::EndOfData) => Fate::Failed(Failure::lost(
                 relay,
+                Some(Stage::EndOfData),
                 format!("{error}; the host may have taken the message"),
             )),
-            Verdict::Lost(_) => Fate::Failed(Failure::cut_short(relay, error.clone())),
+            Verdict::Lost(stage) => Fate::Failed(Failure::cut_short(relay, stage, error.clone())),
             Verdict::NextTransaction | Verdict::NoBdat(_) => {
                 again.push(due);
                 continue;
@@ -349,6 +350,11 @@ fn tell_attempt(message: &Message, session: &Session, exchanged: &Exchanged, obs
         }
         Verdict::Lost(_) | Verdict::NextTransaction => None,
     });
+    let failure = exchanged.verdicts.iter().find_map(|verdict| match verdict {
+        Verdict::Refused(stage, _) => Some((FailureKind::Refused, *stage)),
+        Verdict::Lost(stage) => Some((FailureKind::Lost, *stage)),
+        Verdict::Taken(_) | Verdict::NoBdat(_) | Verdict::NextTransaction => None,
+    });
     observers.tell(Attempted {
         queue: &message.id,
         session: message.session.as_deref(),
@@ -358,6 +364,8 @@ fn tell_attempt(message: &Message, session: &Session, exchanged: &Exchanged, obs
         recipients: exchanged.verdicts.len(),
         taken: Some(taken),
         status: None,
+        failure: failure.map(|(kind, _)| kind.name()),
+        stage: failure.map(|(_, stage)| stage.name()),
         reply,
         error: exchanged.error.as_deref(),
     });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use postern_events::{Observers, notice};
 use postern_policy::concurrency::PressureNews;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -34,7 +35,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             () = paced => {}
             _ = look.tick() => {
                 for (news, places) in core.places.news(looked.elapsed()) {
-                    tell(news, &places);
+                    tell(news, &places, &core.deps.observers);
                 }
                 looked = Instant::now();
             }
@@ -60,16 +61,22 @@ fn serve(core: &Arc<Core>) -> Option<Instant> {
     }
 }
 
-fn tell(news: PressureNews, places: &PlacesStatus) {
+fn tell(news: PressureNews, places: &PlacesStatus, observers: &Observers) {
     let class = &*places.class;
     match news {
-        PressureNews::Begins => tracing::warn!(
-            target: "postern::attempt", class, connections = places.connections, silent = places.unproven,
-            waiting = places.in_line + places.in_line_for_address,
-            "connections are short, hosts wait in line"
+        PressureNews::Begins => notice!(
+            observers,
+            Attempt Warning "connections are short, hosts wait in line",
+            Class = class,
+            Connections = places.connections,
+            Silent = places.unproven,
+            Waiting = places.in_line + places.in_line_for_address,
         ),
-        PressureNews::Ends => tracing::info!(
-            target: "postern::attempt", class, connections = places.connections, "connections are enough again"
+        PressureNews::Ends => notice!(
+            observers,
+            Attempt Info "connections are enough again",
+            Class = class,
+            Connections = places.connections,
         ),
     }
 }

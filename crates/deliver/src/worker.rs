@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postern_events::Attempted;
-use postern_mail::Status;
+use postern_events::{Attempted, notice, shown};
+use postern_mail::{Stage, Status};
 use postern_policy::concurrency::{Setback, Site, pause_after};
 use postern_policy::route::RouteLogin;
 use postern_spool::Message;
@@ -225,7 +225,8 @@ impl<'a> Worker<'a> {
             // A token is waited for, and comes from what the configuration says by then.
             if !self.is_routed(&self.core.deps.settings.load()) {
                 let text = format!("no route has the login {:?} here any more", route.name);
-                let failure = Failure::temporary(Status(4, 3, 5), &Relay::Nowhere, Cause::Settings(text));
+                let failure =
+                    Failure::temporary(Status(4, 3, 5), &Relay::Nowhere, Cause::Settings(text.into()));
                 return Err(NotOpened::Failed(failure));
             }
             let token = credentials.token.clone();
@@ -269,6 +270,7 @@ impl<'a> Worker<'a> {
             avoid: tried,
             seat: &self.post.seat,
             login,
+            observers: &self.core.deps.observers,
         };
         dialer.open(&self.destination.hop).await
     }
@@ -280,7 +282,7 @@ impl<'a> Worker<'a> {
             return Err(Failure::temporary(
                 Status(4, 3, 5),
                 &Relay::Nowhere,
-                Cause::Settings(text),
+                Cause::Settings(text.into()),
             ));
         };
         let token = match login.secret {
@@ -291,7 +293,10 @@ impl<'a> Worker<'a> {
                     Failure::temporary(
                         Status(4, 7, 0),
                         &Relay::Nowhere,
-                        Cause::Login { reply: None, text },
+                        Cause::Login {
+                            reply: None,
+                            text: text.into(),
+                        },
                     )
                 })?)
             }
@@ -312,17 +317,27 @@ impl<'a> Worker<'a> {
             Ok(session) => {
                 let mechanism = session.mechanism.unwrap_or_default();
                 if destination.note_login(now, Ok(mechanism)) {
-                    tracing::info!(
-                        target: "postern::login", login = %route.name, destination = %destination.name, relay = %session.relay,
-                        mechanism, tls = %session.tls, "logged in"
+                    notice!(
+                        self.core.deps.observers,
+                        Login Info "logged in",
+                        Login = &*route.name,
+                        Destination = shown(&destination.name),
+                        Relay = shown(&session.relay),
+                        Mechanism = mechanism,
+                        Tls = shown(&session.tls),
                     );
                 }
             }
             Err(failure) => {
                 if destination.note_login(now, Err(failure)) {
-                    tracing::error!(
-                        target: "postern::login", login = %route.name, destination = %destination.name, relay = %failure.relay,
-                        status = %failure.status, reply = %failure.text(), "login fails, its mail waits"
+                    notice!(
+                        self.core.deps.observers,
+                        Login Error "login fails, its mail waits",
+                        Login = &*route.name,
+                        Destination = shown(&destination.name),
+                        Relay = shown(&failure.relay),
+                        Status = shown(&failure.status),
+                        Reply = &*failure.text(),
                     );
                 }
             }
@@ -536,7 +551,7 @@ impl<'a> Worker<'a> {
             Err(NotOpened::Full(site)) => return Connected::Full(site),
             Err(NotOpened::Failed(failure) | NotOpened::Login { failure, .. }) => failure,
         };
-        let (words, is_reply) = (failure.text(), failure.is_reply());
+        let (words, is_reply, fact) = (failure.text(), failure.is_reply(), failure.fact());
         self.core.deps.observers.tell(Attempted {
             queue: &message.id,
             session: message.session.as_deref(),
@@ -546,6 +561,8 @@ impl<'a> Worker<'a> {
             recipients,
             taken: None,
             status: Some(&failure.status),
+            failure: Some(fact.kind.name()),
+            stage: fact.stage.map(Stage::name),
             reply: is_reply.then_some(&words as &dyn Display),
             error: (!is_reply).then_some(&*words),
         });
@@ -653,7 +670,7 @@ fn given_up(patience: Duration) -> Failure {
         "not ready for mail within {} s; hosts that have not taken mail recently get no more time while others wait",
         patience.as_secs()
     );
-    Failure::temporary(Status(4, 4, 5), &Relay::Nowhere, Cause::Settings(text))
+    Failure::temporary(Status(4, 4, 5), &Relay::Nowhere, Cause::Settings(text.into()))
 }
 
 /// Takes those out that another host may take.

@@ -135,43 +135,47 @@ async fn domains_that_take_no_mail_bounce() {
     let bench = by_mx(&names, port);
     #[rustfmt::skip]
     let cases = [
-        ("null MX",                  "b@null.test",      "5.1.10", "null.test accepts no mail"),
-        ("no such domain",           "b@missing.test",   "5.1.2",  "missing.test does not exist"),
-        ("neither MX nor address",   "b@text.test",      "5.1.2",  "neither an MX record nor an address"),
-        ("the MX is us",             "b@us.test",        "5.4.6",  "add us.test to local_domains"),
-        ("the host says it is us",   "b@echo.test",      "5.4.6",  "own name"),
-        ("our name, other letters",  "b@dot.test",       "5.4.6",  "add dot.test to local_domains"),
-        ("our name, no MX",          "b@relay.test",     "5.4.6",  "own name"),
-        ("we listen there",          "b@listener.test",  "5.4.6",  "it listens on 127.0.0.5"),
-        ("we are the best host",     "b@behind.test",    "5.4.6",  "it listens on 127.0.0.5"),
-        ("a literal of ours",        "b@[127.0.0.5]",    "5.4.6",  "it listens on 127.0.0.5"),
-        ("loopback",                 "b@inside.test",    "5.4.6",  "the loopback address"),
-        ("unspecified",              "b@nothing.test",   "5.4.6",  "the loopback address 0.0.0.0"),
-        ("loopback, mapped",         "b@mapped.test",    "5.4.6",  "the loopback address"),
-        ("loopback, literal",        "b@[127.0.0.1]",    "5.4.6",  "the loopback address 127.0.0.1"),
-        ("loopback, literal, IPv6",  "b@[IPv6:::1]",     "5.4.6",  "the loopback address ::1"),
-        ("link-local",               "b@cloud.test",     "5.4.4",  "the link-local address 169.254.169.254"),
-        ("multicast",                "b@group.test",     "5.4.4",  "224.0.0.1"),
+        ("null MX",                  "b@null.test",      "5.1.10", "dns.null-mx",     "null.test accepts no mail"),
+        ("no such domain",           "b@missing.test",   "5.1.2",  "dns.no-domain",   "missing.test does not exist"),
+        ("neither MX nor address",   "b@text.test",      "5.1.2",  "dns.no-domain",   "neither an MX record nor an address"),
+        ("the MX is us",             "b@us.test",        "5.4.6",  "loop",            "add us.test to local_domains"),
+        ("the host says it is us",   "b@echo.test",      "5.4.6",  "loop",            "own name"),
+        ("our name, other letters",  "b@dot.test",       "5.4.6",  "loop",            "add dot.test to local_domains"),
+        ("our name, no MX",          "b@relay.test",     "5.4.6",  "loop",            "own name"),
+        ("we listen there",          "b@listener.test",  "5.4.6",  "loop",            "it listens on 127.0.0.5"),
+        ("we are the best host",     "b@behind.test",    "5.4.6",  "loop",            "it listens on 127.0.0.5"),
+        ("a literal of ours",        "b@[127.0.0.5]",    "5.4.6",  "loop",            "it listens on 127.0.0.5"),
+        ("loopback",                 "b@inside.test",    "5.4.6",  "dns.unreachable", "the loopback address"),
+        ("unspecified",              "b@nothing.test",   "5.4.6",  "dns.unreachable", "the loopback address 0.0.0.0"),
+        ("loopback, mapped",         "b@mapped.test",    "5.4.6",  "dns.unreachable", "the loopback address"),
+        ("loopback, literal",        "b@[127.0.0.1]",    "5.4.6",  "dns.unreachable", "the loopback address 127.0.0.1"),
+        ("loopback, literal, IPv6",  "b@[IPv6:::1]",     "5.4.6",  "dns.unreachable", "the loopback address ::1"),
+        ("link-local",               "b@cloud.test",     "5.4.4",  "dns.unreachable", "the link-local address 169.254.169.254"),
+        ("multicast",                "b@group.test",     "5.4.4",  "dns.unreachable", "224.0.0.1"),
     ];
-    for (shows, to, status, text) in cases {
+    for (shows, to, status, kind, text) in cases {
         let id = bench.put("", &[to], CONTENT).await;
-        let shown = shown(&bench.outcomes(id, 1).await);
+        let outcomes = bench.outcomes(id, 1).await;
+        let shown = shown(&outcomes);
         assert!(
             shown[0].starts_with(&format!("{to} bounced {status} ")) && shown[0].contains(text),
             "{shows}: {shown:?}"
         );
+        let failure = outcomes[0].attempt.failure.unwrap();
+        assert_eq!((failure.kind.name(), failure.stage), (kind, None), "{shows}");
     }
     #[rustfmt::skip]
     let cases = [
-        ("the MX has no address",    "b@broken.test",    "4.4.4",  "nowhere.hosts.test has no address"),
-        ("the name server refuses",  "b@refuse.example", "4.4.3",  "cannot look up the MX records of refuse.example"),
-        ("aliases in a circle",      "b@circle.test",    "4.4.3",  "form a loop"),
+        ("the MX has no address",    "b@broken.test",    "4.4.4",  "dns.no-host",     "nowhere.hosts.test has no address"),
+        ("the name server refuses",  "b@refuse.example", "4.4.3",  "dns.no-answer",   "cannot look up the MX records of refuse.example"),
+        ("aliases in a circle",      "b@circle.test",    "4.4.3",  "dns.no-answer",   "form a loop"),
     ];
-    for (shows, to, status, text) in cases {
+    for (shows, to, status, kind, text) in cases {
         let id = bench.put("", &[to], CONTENT).await;
         let last = bench.deferral(id).await.recipients[0].last.clone().unwrap();
         assert_eq!(last.status.unwrap().to_string(), status, "{shows}");
         assert!(last.reply.contains(text), "{shows}: {last:?}");
+        assert_eq!(last.failure.unwrap().kind.name(), kind, "{shows}");
     }
     bench.stop().await;
 }

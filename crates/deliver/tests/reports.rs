@@ -143,6 +143,42 @@ async fn one_message_causes_one_report() {
         sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(sink.total(), 1, "one report");
+    // Each outcome that it tells of says so, and of which kind the failure was.
+    let told = bench.told.lock().unwrap().clone();
+    let made: Vec<&str> = told
+        .iter()
+        .filter_map(|line| line.strip_prefix("report queue="))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let [report] = *made else { panic!("{made:?}") };
+    let of = format!("queue={id} ");
+    let outcomes = |word: &str| {
+        let lines = told.iter().filter(|line| line.starts_with(word));
+        lines.filter(|line| line.contains(&of)).collect::<Vec<_>>()
+    };
+    let bounced = outcomes("bounced ");
+    assert_eq!(bounced.len(), 351);
+    for line in bounced {
+        assert!(line.ends_with(&format!(" report={report}")), "{line}");
+        assert!(
+            line.contains(" failure=\"refused\" stage=\"RCPT\" reply=550 "),
+            "{line}"
+        );
+    }
+    let [delivered] = outcomes("delivered ")[..] else {
+        panic!("{told:?}")
+    };
+    assert!(
+        !delivered.contains("report=") && !delivered.contains("failure="),
+        "{delivered}"
+    );
+    let attempts = outcomes("attempt ");
+    assert!(
+        attempts
+            .iter()
+            .all(|line| line.contains(" failure=\"refused\" stage=\"RCPT\"")),
+        "{attempts:?}"
+    );
     bench.stop().await;
 }
 

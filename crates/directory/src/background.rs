@@ -1,11 +1,10 @@
 //! Work that keeps a processor busy for long, behind all else that the server does.
 
 use std::panic::resume_unwind;
-use std::sync::Once;
 use std::thread::{Builder, scope};
 
+use postern_events::{Observers, notice, shown};
 use rustix::process::{getpriority_process, setpriority_process};
-use tracing::warn;
 
 /// The niceness of such work: where processors are scarce it gets about a tenth of what a relaying thread gets.
 const NICENESS: i32 = 10;
@@ -19,31 +18,40 @@ const NICENESS: i32 = 10;
 pub(crate) fn compute<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
     scope(|scope| {
         let thread = Builder::new().name("hashing".into()).spawn_scoped(scope, || {
-            step_back();
+            // `look` has told of it where the system does not let it.
+            drop(step_back());
             work()
         })?;
         thread.join().or_else(|panic| resume_unwind(panic))
     })
 }
 
-/// Lowers the priority of the calling thread, or says once that the system does not let it.
-fn step_back() {
-    static SAID: Once = Once::new();
+/// Looks whether such work can be behind all else, and tells where the system does not let it.
+pub(crate) fn look(observers: &Observers) {
+    let tried = scope(|scope| {
+        let thread = Builder::new().spawn_scoped(scope, step_back)?;
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+    });
+    if let Err(error) = tried {
+        notice!(
+            observers,
+            Directory Warning "passwords are hashed at the priority of all other work, and guessing slows that down: let the \
+                server call setpriority (SystemCallFilter=setpriority in its unit)",
+            Error = shown(&error),
+        );
+    }
+}
+
+/// Lowers the priority of the calling thread.
+fn step_back() -> std::io::Result<()> {
     let Err(error) = setpriority_process(None, NICENESS) else {
-        return;
+        return Ok(());
     };
     // A server that runs at such a priority or a lower one already may not raise it again, and need not.
     if getpriority_process(None).is_ok_and(|niceness| niceness >= NICENESS) {
-        return;
+        return Ok(());
     }
-    SAID.call_once(|| {
-        warn!(
-            target: "postern::directory",
-            %error,
-            "passwords are hashed at the priority of all other work, and guessing slows that down: let the server call \
-             setpriority (SystemCallFilter=setpriority in its unit)"
-        );
-    });
+    Err(error.into())
 }
 
 #[cfg(test)]

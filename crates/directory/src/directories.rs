@@ -16,6 +16,7 @@ use postern_mail::{Mailbox, normal_login};
 use postern_sasl::DecoySecret;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::background;
 use crate::discover::FindServers;
 use crate::dovecot::{Dovecot, DovecotSettings};
 use crate::ldap::{Ldap, LdapSettings};
@@ -179,6 +180,7 @@ pub struct Directories {
     check_after: Option<Duration>,
     shapes: Shapes,
     pace: Pace,
+    observers: Observers,
     /// Held by the caller who makes the comparison of [`Pace`]; the others wait for it.
     comparing: tokio::sync::Mutex<()>,
 }
@@ -215,7 +217,11 @@ impl Directories {
         let check_after = environment.check_after;
         let longest = settings.iter().map(DirectorySettings::wait_max).max();
         let pace = Pace::new(longest.unwrap_or(WAIT_MAX));
+        let observers = environment.observers.clone();
         let set_up = move || -> Result<Vec<Directory>, DirectoryError> {
+            if !settings.is_empty() {
+                background::look(&environment.observers);
+            }
             settings
                 .into_iter()
                 .enumerate()
@@ -230,8 +236,14 @@ impl Directories {
             check_after,
             shapes: Shapes::default(),
             pace,
+            observers,
             comparing: tokio::sync::Mutex::new(()),
         })
+    }
+
+    /// Who is told of what becomes of them.
+    pub(crate) fn observers(&self) -> &Observers {
+        &self.observers
     }
 
     /// Finds out whether this is the login's password, without knowing where the client is: an app password for certain
@@ -462,7 +474,7 @@ fn set_up(
         made.map(|source| Box::new(source) as Box<dyn Source>)
     }
     match settings {
-        DirectorySettings::Users(settings) => ("users", boxed(Users::new(settings))),
+        DirectorySettings::Users(settings) => ("users", boxed(Users::new(settings, &environment.observers))),
         DirectorySettings::Ldap(settings) => ("ldap", boxed(Ldap::new(settings, environment))),
         DirectorySettings::Saslauthd(settings) => ("saslauthd", boxed(Saslauthd::new(settings))),
         DirectorySettings::Dovecot(settings) => ("dovecot", boxed(Dovecot::new(settings))),

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tracing::{info, warn};
+use postern_events::{Observers, notice};
 
 use crate::rota::Rota;
 use crate::verdict::Outage;
@@ -30,12 +30,23 @@ pub(crate) struct Failover {
     kind: &'static str,
     names: Vec<String>,
     rota: Mutex<Rota>,
+    observers: Observers,
 }
 
 impl Failover {
-    pub(crate) fn new(kind: &'static str, names: Vec<String>, retry_after: Duration) -> Self {
+    pub(crate) fn new(
+        kind: &'static str,
+        names: Vec<String>,
+        retry_after: Duration,
+        observers: Observers,
+    ) -> Self {
         let rota = Mutex::new(Rota::new(names.len(), retry_after));
-        Self { kind, names, rota }
+        Self {
+            kind,
+            names,
+            rota,
+            observers,
+        }
     }
 
     /// Asks one server after the other until one answers. Each gets an equal share of the time that is left, so a
@@ -85,17 +96,24 @@ impl Failover {
 
     fn note_up(&self, index: usize) {
         if self.rota.lock().up(index) {
-            let server = &self.names[index];
-            let kind = self.kind;
-            info!(target: "postern::directory", server, "{kind} server answers again");
+            notice!(
+                self.observers,
+                Directory Info "server answers again",
+                What = self.kind,
+                Server = self.names[index],
+            );
         }
     }
 
     fn note_down(&self, index: usize, reason: &str) {
         if self.rota.lock().down(index, Instant::now()) {
-            let server = &self.names[index];
-            let kind = self.kind;
-            warn!(target: "postern::directory", server, reason, "{kind} server fails");
+            notice!(
+                self.observers,
+                Directory Warning "server fails",
+                What = self.kind,
+                Server = self.names[index],
+                Reason = reason,
+            );
         }
     }
 }

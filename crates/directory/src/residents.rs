@@ -9,6 +9,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use postern_events::{notice, shown};
 use postern_mail::{Domain, Mailbox};
 use postern_policy::DomainSet;
 
@@ -186,7 +187,8 @@ impl Residents<'_> {
         };
         for to in &ends.broken {
             if self.aliases.is_news(&format!("{alias} {to}")) {
-                tracing::warn!(target: "postern::alias", %alias, %to, "the alias leads to nobody");
+                let observers = self.directories.observers();
+                notice!(observers, Directory Warning "the alias leads to nobody", Alias = shown(alias), To = shown(to));
             }
         }
         if !ends.good.is_empty() {

@@ -164,8 +164,8 @@ async fn fails_over_to_the_next_server_and_back() {
     assert!(binds(&first) > before, "back to the first");
 
     let text = log.text();
-    assert_eq!(count(&text, "LDAP server fails"), 1, "{text}");
-    assert_eq!(count(&text, "LDAP server answers again"), 1, "{text}");
+    assert_eq!(count(&text, "server fails what=\"LDAP\""), 1, "{text}");
+    assert_eq!(count(&text, "server answers again what=\"LDAP\""), 1, "{text}");
     assert_eq!(
         count(&text, "directory fails"),
         0,

@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use postern_events::{Accepted, Event, Observer, Observers, Value};
+use postern_events::{Accepted, Connected, Disconnected, Event, History, Observer, Observers, Value};
 use postern_policy::Rule;
 
 /// Counts one kind of event, as metrics would.
@@ -49,9 +49,19 @@ impl Observer for Writes {
     }
 }
 
-fn accepted(observers: &Observers) {
+/// Remembers sessions, as the server does.
+#[derive(Default)]
+struct Remembers(History);
+
+impl Observer for Remembers {
+    fn observe(&self, event: &Event<'_>) {
+        self.0.note(event, || 1_795_000_000_000);
+    }
+}
+
+fn accepted(observers: &Observers, session: &str) {
     observers.tell(Accepted {
-        session: "6b030415-2",
+        session,
         queue: &"0CN5C1SH20000",
         listener: "mx",
         peer: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
@@ -74,9 +84,36 @@ fn tell(criterion: &mut Criterion) {
         ("one who writes", Observers::new(vec![Box::new(Writes)])),
     ];
     for (name, observers) in cases {
-        criterion.bench_function(name, |bencher| bencher.iter(|| accepted(black_box(&observers))));
+        criterion.bench_function(name, |bencher| {
+            bencher.iter(|| accepted(black_box(&observers), "6b030415-2"))
+        });
     }
 }
 
-criterion_group!(benches, tell);
+/// A session of three events, where many have been before, so that each makes the server forget one.
+fn remember(criterion: &mut Criterion) {
+    let observers = Observers::new(vec![Box::new(Remembers::default())]);
+    let names: Vec<String> = (0..50_000).map(|number| format!("6b030415-{number}")).collect();
+    let mut next = names.iter().cycle();
+    let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    criterion.bench_function("a session that is remembered", |bencher| {
+        bencher.iter(|| {
+            let Some(session) = next.next() else { return };
+            observers.tell(Connected {
+                session,
+                listener: "mx",
+                peer,
+            });
+            accepted(&observers, session);
+            observers.tell(Disconnected {
+                session,
+                peer,
+                reason: &"QUIT",
+                seconds: 1,
+            });
+        });
+    });
+}
+
+criterion_group!(benches, tell, remember);
 criterion_main!(benches);

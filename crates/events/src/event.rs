@@ -227,10 +227,14 @@ events! {
     Disconnected Connect Debug Strangers "disconnect" {
         session Session &'a str, peer Peer IpAddr, reason Reason Shown<'a>, seconds Seconds u64,
     }
+    "`HELO`, `EHLO`: what the client calls itself"
+    Greeted Connect Debug Strangers "helo" {
+        session Session &'a str, peer Peer IpAddr, helo Helo &'a str,
+    }
     "a handshake succeeded"
     TlsStarted Tls Info Strangers "tls" {
         session Session &'a str, peer Peer IpAddr, version Version &'a str, cipher Cipher &'a str, bits Bits u32,
-        verify Verify &'a str, sni Sni Option<&'a str>, resumed Resumed bool,
+        verify Verify &'a str, certificate Certificate Option<&'a str>, sni Sni Option<&'a str>, resumed Resumed bool,
     }
     "a handshake failed"
     TlsFailed Tls Info Strangers "refused" {
@@ -279,6 +283,15 @@ events! {
         session Session &'a str, listener Listener &'a str, peer Peer IpAddr, login Login Option<&'a str>,
         suppressed Suppressed u64, rules Rules Shown<'a>,
     }
+    "`MAIL`: the sender is taken; `sender_rule` says by which rule a login may use it"
+    SenderTaken Accept Debug Strangers "sender" {
+        session Session &'a str, from From Shown<'a>, size Size Option<u64>, sender_rule SenderRule Option<Rule>,
+        reason Reason Option<Shown<'a>>,
+    }
+    "`RCPT`: the recipient is taken"
+    RecipientTaken Accept Debug Strangers "recipient" {
+        session Session &'a str, from From Option<Shown<'a>>, to To Shown<'a>, rule Rule Rule, reason Reason Shown<'a>,
+    }
     "`250`: the message is on disk"
     Accepted Accept Info Matters "accepted" {
         session Session &'a str, queue Queue Shown<'a>, listener Listener &'a str, peer Peer IpAddr,
@@ -290,12 +303,14 @@ events! {
     Attempted Attempt Info Matters "attempt" {
         queue Queue Shown<'a>, session Session Option<&'a str>, destination Destination Option<Shown<'a>>,
         relay Relay Shown<'a>, tls Tls Option<Shown<'a>>, recipients Recipients usize, taken Taken Option<usize>,
-        status Status Option<Shown<'a>>, reply Reply Option<Shown<'a>>, error Error Option<&'a str>,
+        status Status Option<Shown<'a>>, failure Failure Option<&'a str>, stage Stage Option<&'a str>,
+        reply Reply Option<Shown<'a>>, error Error Option<&'a str>,
     }
     "a recipient is done, will be tried again, or has failed for good"
     Outcome Outcome Info Matters "delivered" | "deferred" | "bounced" | "expired" (word) {
         queue Queue Shown<'a>, session Session Option<&'a str>, from From Shown<'a>, to To Shown<'a>,
         original Original Option<&'a str>, relay Relay Shown<'a>, status Status Option<Shown<'a>>,
+        failure Failure Option<&'a str>, stage Stage Option<&'a str>,
         reply Reply Option<Shown<'a>>, reason Reason Option<Shown<'a>>, delay_ms DelayMs u64,
         attempts Attempts Option<u32>, until Until Option<Shown<'a>>, report Report Option<Shown<'a>>,
     }

@@ -7,16 +7,18 @@
 //! The names of events and fields are a contract with a version, see [`CONTRACT`].
 
 mod event;
+mod history;
 mod key;
 mod observer;
 mod value;
 
 pub use event::{
     Accepted, Administered, AnswersDelayed, Area, Attempted, BarSet, BarsLifted, ConfigurationProblem,
-    Connected, Disconnected, EVENTS, Event, EventInfo, Lane, Level, LoggedIn, LoginRefused, NEWS, Notice,
-    Outcome, Refused, Reloaded, Reported, SessionsEnded, SourceDown, SourceUp, Started, Stopping,
-    SubmitterForgotten, Suppressed, TlsFailed, TlsInjected, TlsStarted, Word,
+    Connected, Disconnected, EVENTS, Event, EventInfo, Greeted, Lane, Level, LoggedIn, LoginRefused, NEWS,
+    Notice, Outcome, RecipientTaken, Refused, Reloaded, Reported, SenderTaken, SessionsEnded, SourceDown,
+    SourceUp, Started, Stopping, SubmitterForgotten, Suppressed, TlsFailed, TlsInjected, TlsStarted, Word,
 };
+pub use history::{History, Kept, MEMORY_MAX, Past, PastEvent, SESSION_MAX, SESSIONS_MAX};
 pub use key::{CONTRACT, Key, Kind};
 pub use observer::{Observer, Observers};
 pub use value::{Value, Valued, shown};

@@ -79,13 +79,17 @@ fn listening(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// IPv6).
 ///
 /// Passing errors (a peer that is gone again, no free file descriptor) are waited out, so a returned error
-/// means that the listener itself is broken. Safe to cancel.
+/// means that the listener itself is broken. Where nothing is left to take a connection with, `told` hears of it once. Safe to
+/// cancel.
 ///
 /// # Errors
 ///
 /// What the operating system said of the listener.
-pub async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-    let mut told = false;
+pub async fn accept(
+    listener: &TcpListener,
+    told: impl Fn(&io::Error),
+) -> io::Result<(TcpStream, SocketAddr)> {
+    let mut short = false;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -97,9 +101,9 @@ pub async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr
             Err(error) => match severity(&error) {
                 Severity::Peer => {}
                 Severity::Exhausted => {
-                    if !told {
-                        tracing::warn!(target: "postern::connect", %error, "cannot take connections for now");
-                        told = true;
+                    if !short {
+                        told(&error);
+                        short = true;
                     }
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;
                 }
@@ -205,7 +209,7 @@ mod tests {
         let listener = bind(any_port("127.0.0.1")).unwrap();
         let address = listener.local_addr().unwrap();
         let client = TcpStream::connect(address).await.unwrap();
-        let (stream, peer) = accept(&listener).await.unwrap();
+        let (stream, peer) = accept(&listener, |_| {}).await.unwrap();
         assert!(stream.nodelay().unwrap());
         assert_eq!(peer, client.local_addr().unwrap());
     }

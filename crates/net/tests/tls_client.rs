@@ -321,7 +321,7 @@ async fn an_abrupt_end_reads_as_an_end() {
     let address = listener.local_addr().unwrap();
     let server = bench.server(&["host"], None);
     let abrupt = async {
-        let (tcp, _) = postern_net::listen::accept(&listener).await.unwrap();
+        let (tcp, _) = postern_net::listen::accept(&listener, |_| {}).await.unwrap();
         let (mut stream, _) = MailStream::Plain(tcp)
             .into_tls_server(&server, PATIENCE)
             .await

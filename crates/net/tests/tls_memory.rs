@@ -48,7 +48,7 @@ async fn an_idle_session_fits_its_budget() {
         if count == 50 {
             before = resident();
         }
-        let (tcp, _) = postern_net::listen::accept(&listener).await.unwrap();
+        let (tcp, _) = postern_net::listen::accept(&listener, |_| {}).await.unwrap();
         let (mut stream, _) = MailStream::Plain(tcp)
             .into_tls_server(&tls, PATIENCE)
             .await

@@ -469,7 +469,7 @@ async fn silence_and_noise_end_the_handshake() {
     let address = listener.local_addr().unwrap();
 
     let _silent = tokio::net::TcpStream::connect(address).await.unwrap();
-    let (tcp, _) = postern_net::listen::accept(&listener).await.unwrap();
+    let (tcp, _) = postern_net::listen::accept(&listener, |_| {}).await.unwrap();
     let silent = MailStream::Plain(tcp)
         .into_tls_server(&tls, Duration::from_millis(50))
         .await;
@@ -477,7 +477,7 @@ async fn silence_and_noise_end_the_handshake() {
 
     let mut noisy = tokio::net::TcpStream::connect(address).await.unwrap();
     noisy.write_all(b"EHLO me\r\n").await.unwrap();
-    let (tcp, _) = postern_net::listen::accept(&listener).await.unwrap();
+    let (tcp, _) = postern_net::listen::accept(&listener, |_| {}).await.unwrap();
     let noisy = MailStream::Plain(tcp)
         .into_tls_server(&tls, support::PATIENCE)
         .await;

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use postern_events::Observers;
 use postern_oauth::http::{ClientSecret, Endpoint, HttpSettings};
 use postern_oauth::verify::{
     AccountRule, ClaimRules, Introspection, IntrospectionStyle, KeySource, KeyTimes, ProviderSettings,
@@ -63,7 +64,7 @@ fn by_asking(provider: &OauthProvider, style: IntrospectionStyle, cache: Duratio
 }
 
 fn open(settings: Vec<ProviderSettings>) -> Verifier {
-    Verifier::open(settings, None).unwrap()
+    Verifier::open(settings, None, &Observers::nobody()).unwrap()
 }
 
 /// The login, or `refused: …`, or `unavailable: …`.
@@ -222,11 +223,11 @@ async fn a_provider_that_is_down() {
     assert!(verifier.health()[0].problem.is_some());
 
     // A reload keeps the keys, a change of the settings does not.
-    let reloaded = Verifier::open(vec![one.clone()], Some(&verifier)).unwrap();
+    let reloaded = Verifier::open(vec![one.clone()], Some(&verifier), &Observers::nobody()).unwrap();
     assert_eq!(verdict(&reloaded, &token).await, OWNER);
     let mut other = one.clone();
     other.rules.skew = Duration::from_secs(1);
-    let changed = Verifier::open(vec![other], Some(&verifier)).unwrap();
+    let changed = Verifier::open(vec![other], Some(&verifier), &Observers::nobody()).unwrap();
     let got = verdict(&changed, &token).await;
     assert!(
         got.starts_with("unavailable: no keys: https://localhost:"),

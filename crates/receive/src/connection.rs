@@ -1,16 +1,17 @@
 //! Drives one session, from accept to close.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Buf;
-use postern_events::{Connected, Disconnected};
+use postern_events::{Connected, Disconnected, SenderTaken};
 use postern_mail::{BodyKind, Status};
 use postern_net::MailStream;
 use postern_policy::admission;
 use postern_policy::patience::{Patience, Verdict};
-use postern_policy::rule::{Rule, Ruling};
+use postern_policy::rule::{Rule, Ruling, Verdict as Ruled};
 use postern_smtp::body::{ChunkDecoder, DataDecoder};
 use postern_smtp::line::{Framed, LineFramer};
 use postern_smtp::reply::texts;
@@ -476,10 +477,13 @@ fn judge_sender(mut ask: AskSender<'_>, session: &Session) -> Answer {
     if !session.may_relay() {
         ask.forget_requests();
     }
-    if let Some(mut answer) = sender::refused(&ask, session) {
-        answer.reply = ask.refuse(answer.reply);
-        return answer;
-    }
+    let basis = match sender::judge(&ask, session) {
+        Ok(basis) => basis,
+        Err(mut answer) => {
+            answer.reply = ask.refuse(answer.reply);
+            return answer;
+        }
+    };
     if let Some(mut answer) = intake::queue_is_down(&About::sender(ask.sender()), session) {
         answer.reply = ask.refuse(answer.reply);
         return answer;
@@ -494,6 +498,13 @@ fn judge_sender(mut ask: AskSender<'_>, session: &Session) -> Answer {
         let reply = session.no_room(refusal, &About::sender(ask.sender()));
         return Answer::stay(ask.refuse(reply));
     }
+    session.shared.deps.observers.tell(SenderTaken {
+        session: &session.id,
+        from: ask.sender(),
+        size: ask.declared_size(),
+        sender_rule: basis.as_ref().map(Ruled::rule),
+        reason: basis.as_ref().map(|basis| basis as &dyn Display),
+    });
     Answer::stay(ask.accept())
 }
 

@@ -176,6 +176,10 @@ pub(crate) async fn start_tls(io: &mut Io, session: &mut Session) -> Result<(), 
                 cipher: facts.cipher,
                 bits: facts.bits,
                 verify: facts.verify.word(),
+                certificate: facts
+                    .client_certificate
+                    .as_ref()
+                    .map(|certificate| &*certificate.subject),
                 sni: facts.sni.as_deref(),
                 resumed: facts.resumed,
             });

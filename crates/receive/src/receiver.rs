@@ -60,12 +60,16 @@ impl Receiver {
         let profiles = ProfileCache::new(settings);
         let sessions = TaskTracker::new();
         let stop_now = CancellationToken::new();
+        let short = |error: &std::io::Error| {
+            let observers = &self.shared.deps.observers;
+            notice!(observers, Connect Warning "cannot take connections for now", Error = shown(error));
+        };
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 () = close.cancelled() => break,
-                accepted = listen::accept(&listener) => accepted,
+                accepted = listen::accept(&listener, short) => accepted,
             };
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,

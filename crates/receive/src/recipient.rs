@@ -1,11 +1,14 @@
 //! Whether a recipient is taken, and where its mail goes.
 
+use std::fmt::Display;
+
 use postern_directory::{Lead, is_postmaster};
+use postern_events::RecipientTaken;
 use postern_mail::{ForwardPath, Mailbox, Notify, Recipient};
 use postern_policy::admission;
 use postern_policy::recipient::RecipientRefusal;
 use postern_policy::relay::RelayVerdict;
-use postern_policy::rule::{Told, Verdict};
+use postern_policy::rule::{Rule, Told, Verdict};
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskRecipient, Ground};
 
@@ -27,13 +30,20 @@ pub(crate) async fn judge(ask: AskRecipient<'_>, io: &mut Io, session: &Session)
     }
     let answer = match session.relay(ask.path()) {
         RelayVerdict::RelayDomain { recipient } => {
+            taken(
+                &ask,
+                Rule::RelayDomain,
+                &"in a domain behind this server",
+                session,
+            );
             let recipient = as_asked(&ask, recipient, session);
             Answer::stay(ask.accept(Ground::Behind, [recipient]))
         }
-        RelayVerdict::Relay { recipient, .. } => {
+        RelayVerdict::Relay { recipient, reason } => {
             if let Some(reply) = sender::refused_machine(&ask, session) {
                 return Ok(ask.refuse(reply));
             }
+            taken(&ask, reason.rule(), &reason, session);
             let recipient = as_asked(&ask, recipient, session);
             Answer::stay(ask.accept(Ground::Relayed, [recipient]))
         }
@@ -81,10 +91,12 @@ async fn local(
     }
     let answer = match lead(&mailbox, session).await {
         Lead::Itself => {
+            taken(&ask, Rule::LocalRecipient, &"it exists here", session);
             let recipient = as_asked(&ask, mailbox, session);
             Answer::stay(ask.accept(Ground::Here, [recipient]))
         }
         Lead::Alias(addresses) => {
+            taken(&ask, Rule::LocalRecipient, &"an alias", session);
             let recipients = behind_alias(&ask, &mailbox, addresses, session);
             Answer::stay(ask.accept(Ground::Here, recipients))
         }
@@ -100,6 +112,17 @@ async fn local(
         Lead::Unknown(reason) => refuse_local(ask, &RecipientRefusal::Directory(reason), session),
     };
     Ok(answer)
+}
+
+/// Tells that a recipient is taken, and why.
+fn taken(ask: &AskRecipient<'_>, rule: Rule, reason: &dyn Display, session: &Session) {
+    session.shared.deps.observers.tell(RecipientTaken {
+        session: &session.id,
+        from: ask.sender().map(|from| from as &dyn Display),
+        to: ask.path(),
+        rule,
+        reason,
+    });
 }
 
 fn refuse_local(ask: AskRecipient<'_>, refusal: &RecipientRefusal, session: &Session) -> Answer {

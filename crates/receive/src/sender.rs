@@ -3,7 +3,7 @@
 use postern_events::SubmitterForgotten;
 use postern_mail::head::HeadRules;
 use postern_mail::header::HeaderScan;
-use postern_policy::identity::Claims;
+use postern_policy::identity::{Basis, Claims};
 use postern_policy::rule::{Rule, Ruling, Verdict};
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
@@ -12,17 +12,21 @@ use postern_smtp::server::{Answer, AskRecipient, AskSender, Transaction};
 use crate::Role;
 use crate::session::{About, Login, Session};
 
-/// The answer to `MAIL` with a sender that the login may not use.
-pub(crate) fn refused(ask: &AskSender<'_>, session: &Session) -> Option<Answer> {
+/// Why the login may use the sender, or the answer to one that it may not use. Without a login there is nothing to say yet.
+pub(crate) fn judge<'s>(ask: &AskSender<'_>, session: &'s Session) -> Result<Option<Basis<'s>>, Answer> {
     let aliases = session.shared.deps.aliases.load();
-    let refusal = session.judge().sender(ask.sender(), &aliases)?.err()?;
+    let refusal = match session.judge().sender(ask.sender(), &aliases) {
+        None => return Ok(None),
+        Some(Ok(basis)) => return Ok(Some(basis)),
+        Some(Err(refusal)) => refusal,
+    };
     let reply = texts::refused_path(ask.sender(), refusal.told(), &session.mark());
     let ruling = Ruling {
         rule: refusal.rule(),
         reason: &format_args!("{}: {refusal}", ask.sender()),
     };
     session.refused(&ruling, &reply, &About::sender(ask.sender()));
-    Some(Answer::stay(reply))
+    Err(Answer::stay(reply))
 }
 
 /// The reply to a recipient elsewhere, where the client may relay to it by network or certificate, but not with this sender.

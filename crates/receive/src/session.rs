@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use postern_events::{Refused, Suppressed};
+use postern_events::{Greeted, Refused, Suppressed};
 use postern_mail::{Domain, ForwardPath, ReversePath};
 use postern_net::dial;
 use postern_net::tls::{TlsFacts, Verify};
@@ -214,6 +214,11 @@ impl Session {
     /// Takes note of what the client calls itself.
     pub(crate) fn calls_itself(&mut self, helo: &str) {
         if self.helo != helo {
+            self.shared.deps.observers.tell(Greeted {
+                session: &self.id,
+                peer: self.peer.ip(),
+                helo,
+            });
             helo.clone_into(&mut self.helo);
         }
     }

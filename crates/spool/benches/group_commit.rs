@@ -90,6 +90,7 @@ impl Engine for Queue {
                 relay: "mx.outside.example[192.0.2.1]:25".into(),
                 status: Some(postern_mail::Status(2, 0, 0)),
                 reply: "250 2.0.0 Ok: queued as 4bTz6w1Yk9z".into(),
+                failure: None,
             };
             let settlement = Settlement {
                 id: postern_mail::QueueId::from_i64(id),

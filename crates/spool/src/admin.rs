@@ -1,7 +1,7 @@
 //! What administrators see and ask for.
 
 use jiff::Timestamp;
-use postern_mail::QueueId;
+use postern_mail::{FailureFact, QueueId};
 use serde::Serialize;
 
 use crate::message::{Origin, QueuedRecipient};
@@ -77,6 +77,8 @@ pub struct Summary {
     pub attempts: u32,
     /// Last reply of that first recipient's host, or why it is deferred; empty when there was no attempt.
     pub last_reply: String,
+    /// What kind of failure that was.
+    pub last_failure: Option<FailureFact>,
     /// Why it is held, and by whom.
     pub hold: Option<String>,
     /// What is wrong with it, where it is damaged; what cannot be read of it is empty here.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use postern_mail::{QueueId, Status};
+use postern_mail::{FailureFact, QueueId, Status};
 use serde::Serialize;
 
 use crate::message::{Message, NewMessage};
@@ -66,6 +66,9 @@ pub struct Attempt {
     pub status: Option<Status>,
     /// The host's reply, or our own words.
     pub reply: String,
+    /// What kind of failure it was; `None` for a success, and for attempts of earlier versions.
+    #[serde(flatten)]
+    pub failure: Option<FailureFact>,
 }
 
 fn status_text<S: serde::Serializer>(status: &Option<Status>, to: S) -> Result<S::Ok, S::Error> {

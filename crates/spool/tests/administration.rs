@@ -7,10 +7,10 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use postern_mail::{QueueId, ReversePath};
+use postern_mail::{FailureFact, FailureKind, QueueId, ReversePath};
 use postern_spool::{
-    Change, Event, Filter, OutcomeKind, Page, RecipientState, Selection, Spool, SpoolError, SpoolSettings,
-    SqliteSpool,
+    Change, Event, Filter, Outcome, OutcomeKind, Page, RecipientState, Selection, Spool, SpoolError,
+    SpoolSettings, SqliteSpool,
 };
 
 async fn listed(spool: &SqliteSpool, filter: &Filter) -> Vec<QueueId> {
@@ -106,6 +106,11 @@ async fn a_message_is_shown_with_its_outcomes_so_far() {
         (&*summary.first_recipient, &*summary.last_reply),
         ("b@inside.example", "451 4.2.0 later")
     );
+    assert_eq!(summary.last_failure, attempt("451 4.2.0 later").failure);
+    assert_eq!(
+        *detail.recipients[1].last.clone().unwrap(),
+        attempt("451 4.2.0 later")
+    );
     assert_eq!(detail.prefix.as_bytes(), PREFIX);
     let states: Vec<_> = detail.recipients.iter().map(|one| one.state).collect();
     assert_eq!(
@@ -119,6 +124,51 @@ async fn a_message_is_shown_with_its_outcomes_so_far() {
     assert_eq!(detail.history.len(), 1);
     assert_eq!(detail.history[0].attempt, attempt("550 5.1.1 no such user"));
     assert!(spool.show(spool.next_id()).await.unwrap().is_none());
+    // No attempt leaves the last one as it was; one that says less leaves nothing of it.
+    let none = Outcome::Deferred {
+        until,
+        attempt: None,
+        warned: false,
+    };
+    settle(&spool, id, 1, none).await;
+    let last = async || spool.show(id).await.unwrap().unwrap().summary.last_failure;
+    assert_eq!(last().await, attempt("451 4.2.0 later").failure);
+    let mut lost = attempt("gone");
+    lost.failure = Some(FailureFact {
+        kind: FailureKind::Unreachable,
+        stage: None,
+    });
+    let unreachable = Outcome::Deferred {
+        until,
+        attempt: Some(lost.clone()),
+        warned: false,
+    };
+    settle(&spool, id, 1, unreachable).await;
+    assert_eq!(last().await, lost.failure);
+}
+
+/// A kind that a later version has written, or a disk: it is not shown, and no mail waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_kind_of_failure_holds_no_mail() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let id = put(&spool, &[OUTSIDE]).await.id;
+    settle(&spool, id, 0, deferred(later(-1))).await;
+    drop(spool);
+    let database = rusqlite::Connection::open(folder.path().join("queue.db")).unwrap();
+    database
+        .execute("UPDATE recipient SET failure = 'of tomorrow', stage = x'ff'", [])
+        .unwrap();
+    drop(database);
+    let spool = open(folder.path());
+    let detail = spool.show(id).await.unwrap().unwrap();
+    assert_eq!(
+        (detail.summary.last_failure, detail.summary.damaged),
+        (None, None)
+    );
+    let last = detail.recipients[0].last.clone().unwrap();
+    assert_eq!((&*last.reply, last.failure), ("451 4.2.0 later", None));
+    assert_eq!(due_ids(&spool, "outside.example").await, [id]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -306,7 +356,7 @@ async fn a_newer_schema_is_left_alone() {
         .execute("INSERT INTO schema_version VALUES (99, 0)", [])
         .unwrap();
     let error = SqliteSpool::open(SpoolSettings::new(folder.path())).unwrap_err();
-    assert_eq!(error, SpoolError::SchemaTooNew { found: 99, known: 3 });
+    assert_eq!(error, SpoolError::SchemaTooNew { found: 99, known: 4 });
 }
 
 #[tokio::test(flavor = "multi_thread")]

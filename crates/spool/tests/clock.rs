@@ -199,6 +199,9 @@ async fn a_queue_of_the_last_version_goes_on() {
     assert_eq!(due_ids(&spool, "outside.example").await, [id]);
     let message = spool.load(id).await.unwrap().unwrap();
     assert_eq!(content(&spool, &message).await.unwrap(), b"hello");
+    settle(&spool, id, 0, deferred(later(-1))).await;
+    let failure = spool.show(id).await.unwrap().unwrap().summary.last_failure;
+    assert!(failure.is_some());
     assert!(settle(&spool, id, 0, delivered()).await.finished);
     drop(spool);
     check_consistency(folder.path());

@@ -246,7 +246,10 @@ fn a_login_that_fails_as_before_is_no_news() {
         Failure::temporary(
             Status(4, 7, 0),
             &Relay::Nowhere,
-            Cause::Login { reply: None, text },
+            Cause::Login {
+                reply: None,
+                text: text.into(),
+            },
         )
     };
     #[rustfmt::skip]

@@ -181,5 +181,5 @@ async fn step(
 }
 
 fn broken(error: &SessionError, relay: &Relay) -> Trouble {
-    Trouble::Passing(Failure::lost(relay, error.to_string()))
+    Trouble::Passing(Failure::lost(relay, error.stage(), error.to_string()))
 }

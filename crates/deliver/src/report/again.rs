@@ -1,10 +1,12 @@
 //! The second form of mail that nobody can be told of: what was refused for its content is sent once more, plainer.
 
+use postern_events::{notice, shown};
 use postern_mail::report::reduced;
 use postern_mail::{BodyKind, Envelope, ReversePath, Status};
-use postern_spool::{Assembly, Message, Parts, Spool};
+use postern_spool::{Assembly, Message, Parts};
 
 use super::Note;
+use crate::Deps;
 use crate::outcome::Notice;
 
 /// Octets of a message that are read for its second form. A report of this server is never so large.
@@ -12,7 +14,7 @@ const READ_MAX: usize = 4 << 20;
 
 /// The same message in the form that comes next, for the recipients whose hosts may take that; and the notes of all others.
 pub(super) async fn plainer<'a>(
-    spool: &dyn Spool,
+    deps: &Deps,
     message: &Message,
     notes: &'a [Note],
 ) -> (Option<Assembly>, Vec<&'a Note>) {
@@ -26,17 +28,21 @@ pub(super) async fn plainer<'a>(
     if again.is_empty() {
         return (None, others);
     }
-    let Some(content) = read(spool, message).await.and_then(|content| reduced(&content)) else {
+    let Some(content) = read(deps, message).await.and_then(|content| reduced(&content)) else {
         return (None, notes.iter().collect());
     };
     let recipients: Vec<_> = again
         .iter()
         .filter_map(|note| envelope.recipients.get(note.index as usize).cloned())
         .collect();
-    let id = spool.next_id();
-    tracing::info!(
-        target: "postern::outcome", queue = %message.id, again = %id, recipients = recipients.len(),
-        status = %again[0].status, "sent again in a plainer form"
+    let id = deps.spool.next_id();
+    notice!(
+        deps.observers,
+        Outcome Info "sent again in a plainer form",
+        Queue = shown(&message.id),
+        Again = shown(&id),
+        Recipients = recipients.len(),
+        Status = shown(&again[0].status),
     );
     let smtputf8 = recipients.iter().any(|recipient| !recipient.address.is_ascii());
     let envelope = Envelope {
@@ -62,16 +68,21 @@ fn may_be_the_form(status: Status) -> bool {
     }
 }
 
-async fn read(spool: &dyn Spool, message: &Message) -> Option<Vec<u8>> {
+async fn read(deps: &Deps, message: &Message) -> Option<Vec<u8>> {
     let mut content = Vec::new();
-    let mut reader = spool.open_body(message);
+    let mut reader = deps.spool.open_body(message);
     loop {
         match reader.piece().await {
             Ok(Some(piece)) if content.len() + piece.len() <= READ_MAX => content.extend_from_slice(&piece),
             Ok(Some(_)) => return None,
             Ok(None) => return Some(content),
             Err(error) => {
-                tracing::warn!(target: "postern::outcome", queue = %message.id, %error, "no plainer form: cannot read the message");
+                notice!(
+                    deps.observers,
+                    Outcome Warning "no plainer form: cannot read the message",
+                    Queue = shown(&message.id),
+                    Error = shown(&error),
+                );
                 return None;
             }
         }

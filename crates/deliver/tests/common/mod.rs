@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use jiff::Timestamp;
 use postern_deliver::{Deliverer, Deps, Everybody, Mailboxes, NoTokens, Settings, TlsClients};
-use postern_events::Observers;
+use postern_events::{Event, Observer, Observers};
 use postern_mail::address::ParseOptions;
 use postern_mail::{BodyKind, Envelope, Mailbox, QueueId, Recipient, ReversePath};
 use postern_net::resolver::{Resolver, ResolverSettings};
@@ -36,6 +36,15 @@ use tokio_util::sync::CancellationToken;
 /// How long anything may take.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Keeps each event as a text.
+struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl Observer for Notes {
+    fn observe(&self, event: &Event<'_>) {
+        self.0.lock().unwrap().push(format!("{event:?}"));
+    }
+}
+
 /// Spool, deliverer, and the folder they live in.
 pub struct Bench {
     pub folder: TempDir,
@@ -43,6 +52,8 @@ pub struct Bench {
     pub inspectors: Arc<ArcSwap<Inspectors>>,
     pub settings: Arc<ArcSwap<Settings>>,
     pub deliverer: Deliverer,
+    /// Each event that was told, as text.
+    pub told: Arc<Mutex<Vec<String>>>,
     shutdown: CancellationToken,
     running: JoinHandle<()>,
 }
@@ -134,6 +145,7 @@ impl Bench {
             .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
             .with_test_writer()
             .try_init();
+        let told = Arc::<Mutex<Vec<String>>>::default();
         let settings = Arc::new(ArcSwap::from_pointee(settings));
         let inspectors = Arc::<ArcSwap<Inspectors>>::default();
         let tls = TlsClients {
@@ -148,7 +160,7 @@ impl Bench {
             tls: Arc::new(ArcSwap::from_pointee(tls)),
             tokens: Arc::new(NoTokens),
             mailboxes,
-            observers: Observers::nobody(),
+            observers: Observers::new(vec![Box::new(Notes(told.clone()))]),
         });
         let shutdown = CancellationToken::new();
         let running = tokio::spawn({
@@ -160,6 +172,7 @@ impl Bench {
             spool,
             inspectors,
             settings,
+            told,
             deliverer,
             shutdown,
             running,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ldap3::LdapConnSettings;
 use parking_lot::RwLock;
-use tracing::{info, warn};
+use postern_events::{Observers, notice, shown};
 use url::Url;
 
 use super::pool::{Identity, Pool};
@@ -51,6 +51,7 @@ struct Connector {
     identity: Option<Identity>,
     pool_size: usize,
     retry_after: Duration,
+    observers: Observers,
 }
 
 struct Discovery {
@@ -72,7 +73,7 @@ impl Fleets {
         let urls = settings
             .servers
             .iter()
-            .map(|url| check_url(url, settings.starttls));
+            .map(|url| check_url(url, settings.starttls, &environment.observers));
         let urls = urls.collect::<Result<Vec<_>, _>>()?;
         let secured = settings.starttls || urls.iter().any(|url| is_secured(url, settings.starttls));
         let mut connect = LdapConnSettings::new().set_starttls(settings.starttls);
@@ -86,6 +87,7 @@ impl Fleets {
             identity: identity(settings)?,
             pool_size: settings.pool_size,
             retry_after: settings.retry_primary_after,
+            observers: environment.observers.clone(),
         };
         let fixed = urls.iter().map(Url::to_string).collect::<Vec<_>>();
         let current = match &discovery {
@@ -116,7 +118,12 @@ impl Fleets {
             {
                 *looked = Some(Instant::now());
                 if let Err(error) = self.look(discovery, deadline).await {
-                    warn!(target: "postern::directory", domain = discovery.domain, reason = %error, "servers not discovered again");
+                    notice!(
+                        self.connector.observers,
+                        Directory Warning "servers not discovered again",
+                        Domain = discovery.domain,
+                        Reason = shown(&error),
+                    );
                 }
             }
             return Ok(self.known().unwrap_or(fleet));
@@ -157,9 +164,11 @@ impl Fleets {
             return Ok(());
         }
         for record in &outside {
-            warn!(
-                target: "postern::directory", domain = discovery.domain, server = record.host,
-                "a discovered server outside of its domain is not asked"
+            notice!(
+                self.connector.observers,
+                Directory Warning "a discovered server outside of its domain is not asked",
+                Domain = discovery.domain,
+                Server = record.host,
             );
         }
         if inside.is_empty() {
@@ -174,7 +183,12 @@ impl Fleets {
             .take(SERVERS_MAX)
             .map(|record| format!("ldap://{}:{}/", record.host, record.port))
             .collect();
-        info!(target: "postern::directory", domain = discovery.domain, servers = urls.join(" "), "servers discovered");
+        notice!(
+            self.connector.observers,
+            Directory Info "servers discovered",
+            Domain = discovery.domain,
+            Servers = urls.join(" "),
+        );
         *self.current.write() = Some(Arc::new(self.connector.fleet(&urls, inside)));
         Ok(())
     }
@@ -196,7 +210,7 @@ impl Connector {
         };
         Fleet {
             servers: urls.iter().map(server).collect(),
-            failover: Failover::new("LDAP", urls.to_vec(), self.retry_after),
+            failover: Failover::new("LDAP", urls.to_vec(), self.retry_after, self.observers.clone()),
             records,
         }
     }
@@ -226,7 +240,11 @@ fn discovery(settings: &LdapSettings, environment: &Environment) -> Result<Optio
         ));
     }
     if !settings.starttls {
-        warn!(target: "postern::directory", domain, "LDAP passwords go over the network in the clear");
+        notice!(
+            environment.observers,
+            Directory Warning "LDAP passwords go over the network in the clear",
+            Domain = domain,
+        );
     }
     Ok(Some(Discovery {
         domain,
@@ -264,7 +282,7 @@ fn is_secured(url: &Url, starttls: bool) -> bool {
     starttls || url.scheme() == "ldaps"
 }
 
-fn check_url(text: &str, starttls: bool) -> Result<Url, SetUpError> {
+fn check_url(text: &str, starttls: bool, observers: &Observers) -> Result<Url, SetUpError> {
     let refuse = |why: &str| {
         let message = format!("{text:?} {why}; write ldap://host[:port]/ or ldaps://host[:port]/");
         SetUpError::setting("servers", message)
@@ -290,7 +308,11 @@ fn check_url(text: &str, starttls: bool) -> Result<Url, SetUpError> {
         return Err(refuse("has a login in it: use bind_dn and bind_password_file"));
     }
     if !is_secured(&url, starttls) && !is_loopback(host) {
-        warn!(target: "postern::directory", server = %url, "LDAP passwords go over the network in the clear");
+        notice!(
+            observers,
+            Directory Warning "LDAP passwords go over the network in the clear",
+            Server = shown(&url),
+        );
     }
     Ok(url)
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use postern_events::{Observers, notice, shown};
 use postern_mail::Mailbox;
 use secrecy::SecretString;
-use tracing::warn;
 use zeroize::Zeroizing;
 
 use super::account::{self, Answer, Found, Purpose};
@@ -96,7 +96,7 @@ impl Sql {
                 ("SQLite", vec![path.display().to_string()], vec![sqlite])
             }
             SqlPlace::Servers(servers) => {
-                let (names, list) = connectable(servers, &settings)?;
+                let (names, list) = connectable(servers, &settings, &environment.observers)?;
                 (servers.engine.name(), names, list)
             }
         };
@@ -116,7 +116,12 @@ impl Sql {
             schemes: settings.schemes,
             timeout: settings.timeout,
             servers,
-            failover: Failover::new(kind, names, settings.retry_primary_after),
+            failover: Failover::new(
+                kind,
+                names,
+                settings.retry_primary_after,
+                environment.observers.clone(),
+            ),
             hashing: Hashing::new(settings.workers, settings.cache_ttl),
         })
     }
@@ -339,6 +344,7 @@ fn check_numbers(settings: &SqlSettings) -> Result<(), SetUpError> {
 fn connectable(
     servers: &SqlServers,
     settings: &SqlSettings,
+    observers: &Observers,
 ) -> Result<(Vec<String>, Vec<Server>), SetUpError> {
     let count = servers.servers.len();
     if !(1..=SERVERS_MAX).contains(&count) {
@@ -364,7 +370,11 @@ fn connectable(
     for place in &places {
         let trust = trust.as_ref().filter(|_| wants_tls(place, servers.tls));
         if trust.is_none() && !place.is_local() {
-            warn!(target: "postern::directory", server = %place, "stored passwords cross the network in the clear");
+            notice!(
+                observers,
+                Directory Warning "stored passwords cross the network in the clear",
+                Server = shown(place),
+            );
         }
         list.push(match servers.engine {
             SqlEngine::PostgreSql => Server::Postgres(Box::new(Postgres::new(

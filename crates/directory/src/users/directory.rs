@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
+use postern_events::{Observers, notice, shown};
 use postern_mail::{Domain, Mailbox};
 use secrecy::SecretString;
-use tracing::{error, info, warn};
 
 use super::app_password::{FoundAppPassword, Used, is_app_password};
 use super::labelled;
@@ -29,6 +29,7 @@ pub(crate) struct Users {
 /// What the blocking threads use too.
 pub(super) struct Shared {
     pub(super) settings: UsersSettings,
+    pub(super) observers: Observers,
     /// None while the file is damaged: logins are told to try again, not that they are wrong.
     store: RwLock<Option<Arc<UserStore>>>,
     verified: Mutex<VerifiedCache>,
@@ -45,15 +46,18 @@ enum Known {
 
 impl Users {
     /// Opens the file. Blocking.
-    pub(crate) fn new(settings: UsersSettings) -> Result<Self, SetUpError> {
+    pub(crate) fn new(settings: UsersSettings, observers: &Observers) -> Result<Self, SetUpError> {
         if settings.workers == 0 {
             return Err(SetUpError::setting("workers", "must be at least 1"));
         }
         let store = match UserStore::open(&settings.database) {
             Err(damage) if damage.is_damage() => {
-                error!(
-                    target: "postern::directory", file = %settings.database.display(), error = %damage,
-                    "the file of own users is damaged: logins of own users are told to try again; put a backup in its place"
+                notice!(
+                    observers,
+                    Directory Error "the file of own users is damaged: logins of own users are told to try again; put a backup \
+                        in its place",
+                    File = shown(&settings.database.display()),
+                    Error = shown(&damage),
                 );
                 None
             }
@@ -65,6 +69,7 @@ impl Users {
         Ok(Self {
             shared: Arc::new(Shared {
                 settings,
+                observers: observers.clone(),
                 store,
                 verified,
                 recent: Mutex::default(),
@@ -262,11 +267,21 @@ impl Shared {
         });
         match upgraded {
             Ok(true) => {
-                info!(target: "postern::directory", login, scheme = hash::scheme(old), "password hash upgraded")
+                notice!(
+                    self.observers,
+                    Directory Info "password hash upgraded",
+                    Login = login,
+                    Scheme = hash::scheme(old),
+                );
             }
             Ok(false) => {}
             Err(error) => {
-                warn!(target: "postern::directory", login, reason = %error, "password hash not upgraded");
+                notice!(
+                    self.observers,
+                    Directory Warning "password hash not upgraded",
+                    Login = login,
+                    Reason = shown(&error),
+                );
             }
         }
     }
@@ -277,8 +292,22 @@ impl Shared {
         }
         let noted = UserStore::open_existing(&self.settings.database).and_then(|store| store.note_use(&used));
         if let Err(error) = noted {
-            warn!(target: "postern::directory", reason = %error, "use of an app password not noted");
+            self.use_not_noted(&error);
         }
+    }
+
+    pub(super) fn use_not_noted(&self, error: &UserError) {
+        notice!(self.observers, Directory Warning "use of an app password not noted", Reason = shown(error));
+    }
+
+    pub(super) fn keys_not_upgraded(&self, login: &str, label: Option<&str>, error: &UserError) {
+        notice!(
+            self.observers,
+            Directory Warning "keys not upgraded",
+            Login = login,
+            Label = label,
+            Reason = shown(error),
+        );
     }
 
     /// A number for the state of the file, if it can be had without waiting.

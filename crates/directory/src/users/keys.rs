@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use postern_events::notice;
 use postern_sasl::{ITERATIONS_DEFAULT, StoredKey};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use secrecy::SecretString;
@@ -201,7 +202,7 @@ impl Shared {
             return;
         }
         if let Err(error) = self.try_upgrade_keys(record, password) {
-            tracing::warn!(target: "postern::directory", login = record.login, reason = %error, "keys not upgraded");
+            self.keys_not_upgraded(&record.login, None, &error);
         }
     }
 
@@ -215,7 +216,12 @@ impl Shared {
         }
         store.add_keys(&record.login, &record.hash, &keys)?;
         let names: Vec<&str> = lacking.iter().map(KeyKind::name).collect();
-        tracing::info!(target: "postern::directory", login = record.login, keys = names.join(" "), "keys upgraded");
+        notice!(
+            self.observers,
+            Directory Info "keys upgraded",
+            Login = record.login,
+            Keys = names.join(" "),
+        );
         Ok(())
     }
 }

@@ -119,7 +119,7 @@ impl Shared {
             store.change(|transaction| Ok(insert(transaction, id, &keys)?))
         });
         if let Err(error) = upgraded {
-            tracing::warn!(target: "postern::directory", login, label, reason = %error, "keys not upgraded");
+            self.keys_not_upgraded(login, Some(label), &error);
         }
     }
 }
@@ -142,7 +142,7 @@ impl Users {
             Ok::<_, UserError>(())
         });
         if let Ok(Err(error)) = noted.await {
-            tracing::warn!(target: "postern::directory", reason = %error, "use of an app password not noted");
+            self.shared.use_not_noted(&error);
         }
     }
 }

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::cell::RefCell;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
 use postern_directory::{
@@ -111,23 +111,9 @@ pub(crate) fn observers() -> Observers {
     Observers::new(vec![Box::new(ToCapture)])
 }
 
-/// What is told and logged on this thread while it is there.
+/// What is told on this thread while it is there.
 pub(crate) struct LogCapture {
     text: Arc<Mutex<Vec<u8>>>,
-    _guard: tracing::subscriber::DefaultGuard,
-}
-
-struct Sink(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Sink {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(octets);
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 impl Drop for LogCapture {
@@ -138,18 +124,9 @@ impl Drop for LogCapture {
 
 impl LogCapture {
     pub(crate) fn start() -> Self {
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&text);
+        let text = Arc::default();
         CAPTURE.set(Some(Arc::clone(&text)));
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_max_level(tracing::Level::INFO)
-            .with_writer(move || Sink(Arc::clone(&sink)))
-            .finish();
-        Self {
-            text,
-            _guard: tracing::subscriber::set_default(subscriber),
-        }
+        Self { text }
     }
 
     pub(crate) fn text(&self) -> String {

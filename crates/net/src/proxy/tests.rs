@@ -161,7 +161,10 @@ proptest! {
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = crate::listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
-    let (client, server) = tokio::join!(TcpStream::connect(address), crate::listen::accept(&listener));
+    let (client, server) = tokio::join!(
+        TcpStream::connect(address),
+        crate::listen::accept(&listener, |_| {})
+    );
     let client = client.unwrap();
     client.set_nodelay(true).unwrap();
     (client, server.unwrap().0)

@@ -123,6 +123,7 @@ struct Current {
     inner: TokioResolver,
     answers: Answers,
     timeout: Duration,
+    passed_over: Vec<SocketAddr>,
 }
 
 impl Resolver {
@@ -132,7 +133,7 @@ impl Resolver {
     ///
     /// The settings name no server, and neither does the system.
     pub fn new(settings: &ResolverSettings) -> Result<Self, ResolverSetupError> {
-        let config = servers(&settings.nameservers);
+        let (config, passed_over) = servers(&settings.nameservers);
         if config.name_servers().is_empty() {
             return Err(ResolverSetupError("there is no server to ask".to_owned()));
         }
@@ -151,10 +152,17 @@ impl Resolver {
             inner,
             answers: Answers::new(settings.cache_size),
             timeout: settings.timeout,
+            passed_over,
         };
         Ok(Self {
             current: Arc::new(ArcSwap::from_pointee(current)),
         })
+    }
+
+    /// Name servers of the settings or the system that are not asked: hickory has no place for the interface of a link-local address.
+    #[must_use]
+    pub fn passed_over(&self) -> Vec<SocketAddr> {
+        self.current.load().passed_over.clone()
     }
 
     /// Goes over to the servers, times and answers of `other`, in all clones of this one. Look-ups under way end as they
@@ -338,11 +346,12 @@ fn too_late(text: &str, timeout: Duration) -> ResolveError {
     }
 }
 
-/// The servers that are listed, or those of the system.
-fn servers(listed: &[SocketAddr]) -> ResolverConfig {
+/// The servers that are listed, or those of the system; and those of them that cannot be asked.
+fn servers(listed: &[SocketAddr]) -> (ResolverConfig, Vec<SocketAddr>) {
     let system = listed.is_empty().then(system::read);
     let tcp_only = system.as_ref().is_some_and(|system| system.tcp_only);
-    let servers = within_reach(system.as_ref().map_or(listed, |system| &system.servers));
+    let all = system.as_ref().map_or(listed, |system| &system.servers);
+    let servers = within_reach(all);
     let server = |server: &SocketAddr| {
         let mut connections = vec![ConnectionConfig::tcp()];
         if !tcp_only {
@@ -353,22 +362,20 @@ fn servers(listed: &[SocketAddr]) -> ResolverConfig {
         }
         NameServerConfig::new(server.ip(), true, connections)
     };
-    ResolverConfig::from_name_servers(servers.iter().map(server).collect())
+    let config = ResolverConfig::from_name_servers(servers.iter().map(server).collect());
+    (config, all.iter().copied().filter(is_on_a_link).collect())
+}
+
+fn is_on_a_link(server: &SocketAddr) -> bool {
+    matches!(server, SocketAddr::V6(v6) if v6.scope_id() != 0)
 }
 
 /// The servers that hickory can ask: it has no place for the interface of a link-local one. Without another one it is that of this
 /// machine.
 fn within_reach(servers: &[SocketAddr]) -> Vec<SocketAddr> {
-    let on_a_link = |server: &SocketAddr| matches!(server, SocketAddr::V6(v6) if v6.scope_id() != 0);
-    for server in servers.iter().filter(|server| on_a_link(server)) {
-        tracing::warn!(
-            target: "postern::dns", %server,
-            "a name server with a link-local address is not asked; name another one in [dns] or /etc/resolv.conf"
-        );
-    }
     let mut within: Vec<SocketAddr> = servers
         .iter()
-        .filter(|server| !on_a_link(server))
+        .filter(|server| !is_on_a_link(server))
         .copied()
         .collect();
     if within.is_empty() && !servers.is_empty() {

@@ -142,7 +142,7 @@ impl Greeter {
         let address = listener.local_addr().unwrap();
         let (tell, seen) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            while let Ok((tcp, _)) = listen::accept(&listener).await {
+            while let Ok((tcp, _)) = listen::accept(&listener, |_| {}).await {
                 let (tls, tell) = (tls.clone(), tell.clone());
                 tokio::spawn(async move {
                     match MailStream::Plain(tcp).into_tls_server(&tls, PATIENCE).await {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use postern_events::{notice, shown};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex as AsyncMutex;
-use tracing::{error, info, warn};
 
 use super::request::{AcquireError, Fetched, fetch};
 use super::settings::{Grant, TokenSettings};
@@ -252,11 +252,19 @@ impl TokenSource {
         }
         if let Err(error) = kept {
             // The token itself is good, but a refresh token that is not on disk is lost with the process.
-            error!(target: "postern::login", login = %self.settings.login, replaced, %error, "token not kept");
+            notice!(
+                self.store.observers(),
+                Login Error "token not kept",
+                Login = self.settings.login,
+                Replaced = replaced,
+                Error = shown(&error),
+            );
         }
-        info!(
-            target: "postern::login", login = %self.settings.login, expires_in_s = expires_at.saturating_sub(unix_now()),
-            "token fetched"
+        notice!(
+            self.store.observers(),
+            Login Info "token fetched",
+            Login = self.settings.login,
+            ExpiresInS = expires_at.saturating_sub(unix_now()),
         );
         Ok(secret)
     }
@@ -274,7 +282,12 @@ impl TokenSource {
             Ok(None) => return,
             Ok(Some(found)) => found,
             Err(error) => {
-                error!(target: "postern::login", login = %self.settings.login, %error, "token not read");
+                notice!(
+                    self.store.observers(),
+                    Login Error "token not read",
+                    Login = self.settings.login,
+                    Error = shown(&error),
+                );
                 self.shown.lock().problem = Some(error.to_string());
                 None
             }
@@ -322,17 +335,18 @@ impl TokenSource {
     /// Once for each change.
     fn report(&self, error: &AcquireError) {
         let text = error.to_string();
-        let mut shown = self.shown.lock();
-        if shown.problem.as_ref() == Some(&text) {
+        let mut state = self.shown.lock();
+        if state.problem.as_ref() == Some(&text) {
             return;
         }
-        shown.problem = Some(text);
-        let login = &self.settings.login;
+        state.problem = Some(text);
+        drop(state);
+        let (login, observers) = (&self.settings.login, self.store.observers());
         match error {
             AcquireError::Http { .. } | AcquireError::Discovery(_) => {
-                warn!(target: "postern::login", %login, %error, "token not fetched, tried again");
+                notice!(observers, Login Warning "token not fetched, tried again", Login = login, Error = shown(error));
             }
-            _ => error!(target: "postern::login", %login, %error, "token not fetched"),
+            _ => notice!(observers, Login Error "token not fetched", Login = login, Error = shown(error)),
         }
     }
 }

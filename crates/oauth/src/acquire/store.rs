@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use postern_events::{Observers, notice, shown};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use tracing::warn;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::folder::Folder;
@@ -69,6 +69,7 @@ pub struct TokenStore {
     folder: PathBuf,
     /// The key that the system keeps, if it gave this process one.
     credential: Option<PathBuf>,
+    observers: Observers,
 }
 
 /// What was sealed, and whether with the key that new files are sealed with.
@@ -121,7 +122,19 @@ impl TokenStore {
         Self {
             folder: state_dir.join("tokens"),
             credential,
+            observers: Observers::nobody(),
         }
+    }
+
+    /// The same, and these are told what becomes of tokens.
+    #[must_use]
+    pub fn with_observers(self, observers: Observers) -> Self {
+        Self { observers, ..self }
+    }
+
+    /// Who is told what becomes of tokens.
+    pub(crate) fn observers(&self) -> &Observers {
+        &self.observers
     }
 
     /// What is kept of a login. What `postern login authorize` has sealed without the service's credential opens as well, and is
@@ -162,7 +175,8 @@ impl TokenStore {
             && self.stamp(login) == stamp
             && let Err(error) = self.save(login, &stored)
         {
-            warn!(target: "postern::login", %login, %error, "token not sealed again");
+            let observers = &self.observers;
+            notice!(observers, Login Warning "token not sealed again", Login = login, Error = shown(&error));
         }
         Ok(Some(stored))
     }

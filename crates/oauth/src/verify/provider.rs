@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tracing::{info, warn};
+use postern_events::{Observers, notice};
 
 use super::algorithm::SigningAlgorithm;
 use super::claims::{Claims, Origin, judge};
@@ -73,10 +73,11 @@ impl From<Outage> for Trouble {
     }
 }
 
-/// Logs changes of a provider's state, and nothing while one lasts.
+/// Tells of changes of a provider's state, and nothing while one lasts.
 pub(super) struct Watch {
     issuer: String,
     problem: Mutex<Option<String>>,
+    observers: Observers,
 }
 
 impl Watch {
@@ -85,10 +86,15 @@ impl Watch {
         let before = std::mem::replace(&mut *self.problem.lock(), problem.map(str::to_owned));
         match (before, problem) {
             (None, Some(reason)) => {
-                warn!(target: "postern::oauth", provider = %self.issuer, reason, "provider fails");
+                notice!(
+                    self.observers,
+                    Oauth Warning "provider fails",
+                    Provider = self.issuer,
+                    Reason = reason,
+                );
             }
             (Some(_), None) => {
-                info!(target: "postern::oauth", provider = %self.issuer, "provider answers again")
+                notice!(self.observers, Oauth Info "provider answers again", Provider = self.issuer);
             }
             _ => {}
         }
@@ -98,7 +104,7 @@ impl Watch {
     pub(super) fn keys(&self, before: Option<&KeySet>, now: &KeySet) {
         let keys = now.describe();
         if before.is_none_or(|before| before.describe() != keys) {
-            info!(target: "postern::oauth", provider = %self.issuer, keys, "provider keys");
+            notice!(self.observers, Oauth Info "provider keys", Provider = self.issuer, Keys = keys);
         }
     }
 }
@@ -121,7 +127,7 @@ pub(super) enum Kind {
 }
 
 impl Provider {
-    pub(super) fn new(settings: ProviderSettings) -> Result<Self, OpenError> {
+    pub(super) fn new(settings: ProviderSettings, observers: &Observers) -> Result<Self, OpenError> {
         let issuer = settings.rules.issuer.clone();
         let http = HttpClient::new(&settings.http).map_err(|source| OpenError {
             issuer: issuer.clone(),
@@ -156,6 +162,7 @@ impl Provider {
             watch: Arc::new(Watch {
                 issuer,
                 problem: Mutex::default(),
+                observers: observers.clone(),
             }),
             kept: AtomicBool::new(false),
         })

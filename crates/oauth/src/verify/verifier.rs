@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use postern_events::Observers;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::jws::{Form, Signed};
@@ -56,12 +57,16 @@ pub struct Verifier {
 
 impl Verifier {
     /// Sets the providers up and connects to nothing yet. Those that `before` has with the same settings are taken over, with
-    /// keys and answers at hand.
+    /// keys and answers at hand. `observers` are told how they do.
     ///
     /// # Errors
     ///
     /// The first that cannot be set up.
-    pub fn open(settings: Vec<ProviderSettings>, before: Option<&Self>) -> Result<Self, OpenError> {
+    pub fn open(
+        settings: Vec<ProviderSettings>,
+        before: Option<&Self>,
+        observers: &Observers,
+    ) -> Result<Self, OpenError> {
         let kept = |settings: &ProviderSettings| {
             let mut all = before.into_iter().flat_map(|before| &before.providers);
             all.find(|provider| provider.settings == *settings).cloned()
@@ -70,7 +75,7 @@ impl Verifier {
             .into_iter()
             .map(|settings| match kept(&settings) {
                 Some(provider) => Ok(provider),
-                None => Provider::new(settings).map(Arc::new),
+                None => Provider::new(settings, observers).map(Arc::new),
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { providers })

@@ -1,6 +1,6 @@
 //! Arguments of `explain`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
@@ -15,9 +15,14 @@ use super::{ConfigArg, JsonArg};
 pub(crate) struct ExplainSessionArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
+    /// A session that there was, by its id as in the log and in refusals, in place of one that is made up
+    #[arg(long, value_name = "ID", conflicts_with_all = [
+        "peer", "listener", "bits", "certificate", "helo", "login", "mechanism", "acts_as", "from", "to", "size", "author",
+    ])]
+    pub(crate) session: Option<String>,
     /// The client's address
-    #[arg(long, value_name = "IP")]
-    pub(crate) peer: IpAddr,
+    #[arg(long, value_name = "IP", required_unless_present = "session")]
+    peer: Option<IpAddr>,
     /// The listener that it comes to, by its name or address; without it the first
     #[arg(long, value_name = "NAME")]
     pub(crate) listener: Option<String>,
@@ -43,7 +48,7 @@ pub(crate) struct ExplainSessionArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = sender, default_value = "<>")]
     pub(crate) from: ReversePath,
     /// A recipient; may be given several times
-    #[arg(long, value_name = "ADDRESS", value_parser = recipient, required = true)]
+    #[arg(long, value_name = "ADDRESS", value_parser = recipient, required_unless_present = "session")]
     pub(crate) to: Vec<Mailbox>,
     /// The size of the message, in octets
     #[arg(long, value_name = "OCTETS", default_value_t = 0)]
@@ -53,6 +58,13 @@ pub(crate) struct ExplainSessionArgs {
     pub(crate) author: Option<String>,
     #[command(flatten)]
     pub(crate) json: JsonArg,
+}
+
+impl ExplainSessionArgs {
+    /// The client's address; one that is nobody's where a session is named.
+    pub(crate) fn peer(&self) -> IpAddr {
+        self.peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
 }
 
 pub(super) fn recipient(text: &str) -> Result<Mailbox, String> {

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use postern_directory::{DenyReason, Directories, DirectorySettings, PasswordVerdict};
+use postern_events::Observers;
 use postern_mail::complete_login;
 use postern_oauth::verify::{AccountRule, Explanation, Owner, Step, TOKEN_MAX, Verdict, Verifier};
 use secrecy::SecretString;
@@ -49,8 +50,8 @@ pub(crate) fn explain(
     }
     let token = read(file)?;
     rights::enter(&config.state_dir)?;
-    let verifier =
-        Verifier::open(config.providers, None).map_err(|error| Failure::new(Exit::Config, chain(&error)))?;
+    let verifier = Verifier::open(config.providers, None, &Observers::nobody())
+        .map_err(|error| Failure::new(Exit::Config, chain(&error)))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

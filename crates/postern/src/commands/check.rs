@@ -10,6 +10,7 @@ use nix::unistd::geteuid;
 use postern_directory::{
     Directories, DirectoryError, DirectorySettings, DovecotPlace, Environment, FindServers, UserStore,
 };
+use postern_events::Observers;
 use postern_net::resolver::Resolver;
 use postern_oauth::verify::Verifier;
 use postern_policy::route::{Hop, HopHost, Target};
@@ -171,9 +172,17 @@ fn check_aliases(config: &Config, offline: bool, found: &mut Problems) {
 
 /// Fetches the providers' keys. One that does not answer now may answer later: that is a warning.
 fn check_providers(config: &Config, offline: bool, found: &mut Problems) {
-    let verifier = match Verifier::open(config.providers.clone(), None) {
+    let verifier = match Verifier::open(config.providers.clone(), None, &Observers::nobody()) {
         Ok(verifier) => verifier,
-        Err(error) => return found.error(None, chain(&error), "", "see above"),
+        Err(error) => {
+            let at = config.places.provider(&error.issuer);
+            let title = format!(
+                "the provider of tokens {}: {}",
+                error.issuer,
+                chain(&error.source)
+            );
+            return found.error(at, title, "this provider", "correct the file that it names");
+        }
     };
     if offline || verifier.is_empty() {
         return;

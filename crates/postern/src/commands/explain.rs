@@ -3,6 +3,7 @@
 //! The rules are those that a session is judged by (`postern_receive::judge`), the directories and name servers the real ones. Nothing
 //! is taken and nothing is sent. What depends on the moment is left out: the load, how many sessions there are, and budgets.
 
+use std::fmt;
 use std::path::Path;
 
 use postern_directory::{Account, Directories, Lead};
@@ -25,10 +26,10 @@ use postern_receive::{ListenerTls, identity_of};
 use serde::Serialize;
 
 use super::auth_explain::{Found, OfferClient, asks_for_passwords, either, find, nameless, offer, opened};
+use super::explain_past;
 use crate::args::ExplainSessionArgs;
-use crate::config::Config;
 use crate::config::checked::ListenerConfig;
-use crate::config::place::line_of;
+use crate::config::{Config, Shown, place};
 use crate::exit::{Exit, Failure, chain};
 use crate::{locate, output, rights, visible};
 
@@ -51,11 +52,36 @@ struct Step {
 
 /// Where a setting stands.
 #[derive(Debug, Serialize)]
-struct Setting {
+pub(super) struct Setting {
     key: &'static str,
-    file: String,
-    /// From 1; none where it is not written and its default holds.
+    /// The file, and the line from 1; none where it is not written and its default holds.
+    file: Option<String>,
     line: Option<usize>,
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "{} in {file}:{line}", self.key),
+            _ => write!(f, "{}, default", self.key),
+        }
+    }
+}
+
+/// The setting behind a rule, if it has one; `name` is what its table is called where there are several.
+pub(super) fn setting_behind(rule: Rule, name: Option<&str>, shown: &Shown) -> Option<Setting> {
+    let key = rule.setting();
+    let (file, line) = place::of_setting(shown, key, name).cloned().unzip();
+    (!key.is_empty()).then_some(Setting { key, file, line })
+}
+
+/// What the table of a setting is called, as far as the reason of a verdict says so.
+pub(super) fn table_in_reason(rule: Rule, reason: &str) -> Option<String> {
+    match rule {
+        Rule::RelayCertificate => Some(reason.to_owned()),
+        Rule::IdentityGrant | Rule::IdentityGroup => reason.split('"').nth(1).map(str::to_owned),
+        _ => None,
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -84,10 +110,11 @@ struct Client {
 
 /// Goes through a session.
 pub(crate) fn run(args: &ExplainSessionArgs) -> Result<(), Failure> {
+    if let Some(session) = &args.session {
+        return explain_past::run(session, args);
+    }
     let path = locate::existing(&args.config)?;
     let config = super::checked(&path)?;
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Failure::io(&format!("cannot read {}", path.display()), &error))?;
     let certificate = args
         .certificate
         .as_deref()
@@ -96,7 +123,7 @@ pub(crate) fn run(args: &ExplainSessionArgs) -> Result<(), Failure> {
     rights::enter(&config.state_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::from_error(Exit::System, "cannot start", &error))?;
-    let explanation = runtime.block_on(explain(&config, &text, certificate, args))?;
+    let explanation = runtime.block_on(explain(&config, certificate, args))?;
     if args.json.json {
         output::print_json(&explanation)?;
     } else {
@@ -135,7 +162,6 @@ fn shown(file: &Path, config: &Config) -> Result<(CertificateFacts, Verify), Fai
 /// Gathers the steps.
 struct Course<'a> {
     config: &'a Config,
-    text: &'a str,
     listener: &'a ListenerConfig,
     steps: Vec<Step>,
 }
@@ -145,11 +171,7 @@ impl Course<'_> {
         let rule = verdict.rule();
         let reason = verdict.reason().to_string();
         let name = self.name_behind(rule, &reason);
-        let setting = (!rule.setting().is_empty()).then(|| Setting {
-            key: rule.setting(),
-            file: self.config.path.display().to_string(),
-            line: line_of(self.text, rule.setting(), name.as_deref()),
-        });
+        let setting = setting_behind(rule, name.as_deref(), &self.config.shown);
         self.steps.push(Step {
             command: command.into(),
             allowed: rule.says() != Says::No,
@@ -163,24 +185,22 @@ impl Course<'_> {
     /// What the table is called in which the setting stands, where there are several.
     fn name_behind(&self, rule: Rule, reason: &str) -> Option<String> {
         match rule {
-            Rule::RelayCertificate => Some(reason.to_owned()),
-            Rule::IdentityGrant | Rule::IdentityGroup => reason.split('"').nth(1).map(str::to_owned),
             _ if rule.setting().starts_with("listener.") => {
-                let named = line_of(self.text, "listener", Some(&self.listener.settings.name)).is_some();
+                let name = &self.listener.settings.name;
+                let named = place::of_setting(&self.config.shown, "listener", Some(name)).is_some();
                 Some(if named {
-                    self.listener.settings.name.clone()
+                    name.clone()
                 } else {
                     self.listener.address.to_string()
                 })
             }
-            _ => None,
+            _ => table_in_reason(rule, reason),
         }
     }
 }
 
 async fn explain(
     config: &Config,
-    text: &str,
     certificate: Option<(CertificateFacts, Verify)>,
     args: &ExplainSessionArgs,
 ) -> Result<Explanation, Failure> {
@@ -194,7 +214,6 @@ async fn explain(
     let bits = args.bits.unwrap_or(if has_tls { BITS } else { 0 });
     let mut course = Course {
         config,
-        text,
         listener,
         steps: Vec::new(),
     };
@@ -214,7 +233,7 @@ async fn explain(
     let judge = Judge {
         settings: &config.receive,
         listener: &listener.settings,
-        peer: args.peer,
+        peer: args.peer(),
         certificate: verified,
         identity: identity.as_ref(),
         trusted,
@@ -240,7 +259,7 @@ async fn explain(
         allowed: refused.is_none(),
         decided,
         client: Client {
-            peer: args.peer.to_string(),
+            peer: args.peer().to_string(),
             name: name_of(&resolver, config, args).await,
             listener: listener.settings.name.clone(),
             bits,
@@ -258,7 +277,7 @@ async fn name_of(resolver: &Resolver, config: &Config, args: &ExplainSessionArgs
     if limit.is_zero() {
         return None;
     }
-    let asked = tokio::time::timeout(limit, resolver.reverse(args.peer)).await;
+    let asked = tokio::time::timeout(limit, resolver.reverse(args.peer())).await;
     asked.ok()?.ok()?
 }
 
@@ -294,7 +313,7 @@ async fn log_in(
         return Ok((None, false));
     };
     let client = OfferClient {
-        peer: args.peer,
+        peer: args.peer(),
         bits,
         certificate: Some(certificate),
     };
@@ -514,17 +533,15 @@ fn show(explanation: &Explanation) -> Result<(), Failure> {
         text.push_str(&format!(", login {login}"));
     }
     output::print(&visible::line(&text))?;
-    let place = |setting: &Setting| match setting.line {
-        Some(line) => format!("{} in {}:{line}", setting.key, setting.file),
-        None => format!("{}, default", setting.key),
-    };
     let rows = explanation.steps.iter().map(|step| {
         vec![
             step.command.clone(),
             if step.allowed { "yes" } else { "no" }.to_owned(),
             step.rule.to_owned(),
             step.reason.clone(),
-            step.setting.as_ref().map_or_else(String::new, place),
+            step.setting
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string),
         ]
     });
     output::print_table(

@@ -11,6 +11,7 @@ mod check_milters;
 pub(crate) mod config;
 pub(crate) mod directories;
 pub(crate) mod explain;
+mod explain_past;
 pub(crate) mod generate;
 pub(crate) mod login;
 pub(crate) mod milters;

@@ -640,6 +640,8 @@ mod tests {
             next_due: now.checked_add(jiff::SignedDuration::from_secs(wait)).unwrap(),
             attempts,
             last_reply: "451 4.7.1 greylisted\nplease come back later".into(),
+            failure: Some("refused".into()),
+            stage: Some("RCPT".into()),
             hold: hold.map(str::to_owned),
             damaged: damaged.then(|| "sum".to_owned()),
             login: None,

@@ -271,7 +271,7 @@ impl<'e, 'a> Entries<'e, 'a> {
 
     /// Reads all keys of `T`, then complains of those that `T` does not have.
     pub(crate) fn read_all<T: Table>(mut self) -> T {
-        self.reader.shown.push(Shown::of(&self.header));
+        self.reader.shown.push(Shown::of(&self.header, self.span.clone()));
         let read = T::read(&mut self);
         self.refuse_unknown(T::NAMES.to_vec());
         self.reader.close_table();
@@ -280,7 +280,7 @@ impl<'e, 'a> Entries<'e, 'a> {
 
     /// The same for a table with one more key, which was looked at already.
     pub(crate) fn read_all_but<T: Table>(mut self, chosen_by: &'static str) -> T {
-        self.reader.shown.push(Shown::of(&self.header));
+        self.reader.shown.push(Shown::of(&self.header, self.span.clone()));
         if let Some(value) = self.table.get(chosen_by) {
             let (value, span) = (toml_of(value.get_ref()), value.span());
             self.show(chosen_by, Some(value), None, true, Some(span));
@@ -476,7 +476,7 @@ pub(crate) fn from_text<K: Kind>(
         shown: vec![Shown::default()],
     };
     let read = kind.read(table.get_ref().get("value")?, &place, &mut reader);
-    let tables = reader.shown.pop().unwrap_or_default().tables;
+    let tables = reader.shown.pop().unwrap_or_default().unwritten().tables;
     read.filter(|_| problems.len() == 0).map(|read| (read, tables))
 }
 

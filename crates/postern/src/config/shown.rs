@@ -18,6 +18,11 @@ pub(crate) struct Shown {
     pub(crate) header: String,
     pub(crate) keys: Vec<ShownKey>,
     pub(crate) tables: Vec<Self>,
+    /// The file and the line that it begins in; none for one that is not written.
+    #[serde(default)]
+    pub(crate) place: Option<(String, usize)>,
+    #[serde(skip)]
+    span: Option<Span>,
 }
 
 /// One key.
@@ -38,24 +43,37 @@ pub(crate) struct ShownKey {
 
 impl Shown {
     /// A table without keys yet.
-    pub(super) fn of(header: &str) -> Self {
+    pub(super) fn of(header: &str, span: Option<Span>) -> Self {
         Self {
             // `[[directory]] of kind "users"`: the kind is a key.
             header: header
                 .find(" of kind ")
                 .map_or(header, |at| &header[..at])
                 .to_owned(),
+            span,
             ..Self::default()
         }
     }
 
+    /// The same of a default, which is written nowhere.
+    pub(super) fn unwritten(mut self) -> Self {
+        self.span = None;
+        for key in &mut self.keys {
+            key.span = None;
+        }
+        self.tables = self.tables.into_iter().map(Self::unwritten).collect();
+        self
+    }
+
     /// Names the files and lines.
     pub(super) fn located(mut self, sources: &Sources) -> Self {
+        let place = |span: Span| {
+            let at = sources.locate(&span);
+            (at.path.display().to_string(), at.line)
+        };
+        self.place = self.span.take().map(place);
         for key in &mut self.keys {
-            key.place = key.span.take().map(|span| {
-                let at = sources.locate(&span);
-                (at.path.display().to_string(), at.line)
-            });
+            key.place = key.span.take().map(place);
         }
         self.tables = self
             .tables

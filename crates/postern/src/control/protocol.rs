@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use postern_deliver::PlacesStatus;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::sessions::WhichSessions;
 
@@ -35,6 +35,11 @@ pub(crate) enum Request {
     Sessions(WhichSessions),
     /// End sessions.
     EndSessions(WhichSessions),
+    /// A session, over or not, as far as it is remembered.
+    Session {
+        /// Its id.
+        session: String,
+    },
     /// Accounts have changed: end the sessions whose login holds no more.
     RecheckLogins,
     /// The providers of tokens and how they do.
@@ -145,6 +150,11 @@ pub(crate) struct MessageLine {
     pub(crate) next_due: Timestamp,
     pub(crate) attempts: u32,
     pub(crate) last_reply: String,
+    /// What kind of failure that was, and what the host was waited for; see [`postern_mail::FailureKind`].
+    #[serde(default)]
+    pub(crate) failure: Option<String>,
+    #[serde(default)]
+    pub(crate) stage: Option<String>,
     /// Why it is held, and by whom.
     pub(crate) hold: Option<String>,
     /// What is wrong with it, where it is damaged.
@@ -204,8 +214,33 @@ pub(crate) struct RecipientView {
     pub(crate) relay: Option<String>,
     pub(crate) status: Option<String>,
     pub(crate) reply: Option<String>,
+    /// What kind of failure it was, and what the host was waited for.
+    #[serde(default)]
+    pub(crate) failure: Option<String>,
+    #[serde(default)]
+    pub(crate) stage: Option<String>,
     /// Who removed it.
     pub(crate) by: Option<String>,
+}
+
+/// A session that is remembered.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct PastSession {
+    pub(crate) session: String,
+    /// Events that had no room.
+    pub(crate) left_out: u32,
+    pub(crate) steps: Vec<PastStep>,
+}
+
+/// One thing that happened in it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct PastStep {
+    pub(crate) at: Timestamp,
+    /// The words of the event, as the log has them.
+    pub(crate) event: String,
+    /// Its fields, by their names in the log.
+    #[serde(flatten)]
+    pub(crate) fields: Map<String, Value>,
 }
 
 /// The server as a whole.

@@ -1,7 +1,7 @@
 //! What is done with the queue for an administrator, in the server and without one.
 
 use jiff::Timestamp;
-use postern_mail::{Domain, QueueId};
+use postern_mail::{Domain, FailureFact, QueueId};
 use postern_spool::{
     BodyReader, Filter, HistoryEntry, MessageDetail, Page, QueuedRecipient, RecipientState, Recovered,
     Selection, Spool, SpoolError, Summary,
@@ -173,6 +173,8 @@ fn line(summary: Summary) -> MessageLine {
         next_due: summary.next_due,
         attempts: summary.attempts,
         last_reply: summary.last_reply,
+        failure: summary.last_failure.map(|failure| failure.kind.to_string()),
+        stage: stage(summary.last_failure),
         hold: summary.hold,
         damaged: summary.damaged,
         login: summary.login,
@@ -204,6 +206,7 @@ async fn show(spool: &dyn Spool, id: QueueId) -> Result<MessageView, OperationEr
 fn recipient_view(queued: &QueuedRecipient, history: &[HistoryEntry]) -> RecipientView {
     let outcome = history.iter().find(|entry| entry.index == queued.index);
     let last = outcome.map(|entry| &entry.attempt).or(queued.last.as_deref());
+    let failure = last.and_then(|attempt| attempt.failure);
     let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     RecipientView {
         address: queued.recipient.address.to_string(),
@@ -220,8 +223,14 @@ fn recipient_view(queued: &QueuedRecipient, history: &[HistoryEntry]) -> Recipie
             .and_then(|attempt| attempt.status)
             .map(|status| status.to_string()),
         reply: last.and_then(|attempt| text(&attempt.reply)),
+        failure: failure.map(|failure| failure.kind.to_string()),
+        stage: stage(failure),
         by: outcome.and_then(|entry| entry.by.clone()),
     }
+}
+
+fn stage(failure: Option<FailureFact>) -> Option<String> {
+    failure?.stage.map(|stage| stage.to_string())
 }
 
 /// The word that a state or kind has in JSON.

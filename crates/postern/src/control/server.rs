@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use nix::unistd::{Uid, geteuid};
 use postern_directory::{Directories, DirectoryStatus};
-use postern_events::{BarsLifted, Observers, notice, shown};
+use postern_events::{BarsLifted, History, Observers, notice, shown};
 use postern_net::listen;
 use postern_oauth::verify::{ProviderHealth, Verifier};
 use postern_spool::{Spool, SpoolState};
@@ -25,7 +25,7 @@ use super::protocol::{
     BarLine, Changed, DirectoryLine, LINE_MAX, Operation, ProviderLine, Reply, Request, SOCKET, Status,
 };
 use super::queue::{OperationError, content, perform, totals};
-use super::sessions;
+use super::{history, sessions};
 use crate::commands::version;
 use crate::config::Shown;
 use crate::rights;
@@ -57,6 +57,8 @@ pub(crate) struct Deps {
     pub(crate) shown: Arc<ArcSwap<Shown>>,
     /// Reloads are done one after the other, by the task that also listens to signals.
     pub(crate) reload: mpsc::Sender<ReloadWish>,
+    /// Sessions of late.
+    pub(crate) history: Arc<History>,
     /// Who is told what administrators do.
     pub(crate) observers: Observers,
 }
@@ -176,6 +178,10 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
         }
         Request::Sessions(which) => value_or(sessions::list(which, &deps.receiver)),
         Request::EndSessions(which) => value_or(sessions::end(which, by, &deps.receiver, &deps.observers)),
+        Request::Session { session } => match history::find(&deps.history, &session, deps.started_at) {
+            Ok(past) => value(&past),
+            Err(missing) => Reply::NotFound(missing),
+        },
         Request::RecheckLogins => value(&sessions::recheck(by, &deps.receiver, &deps.observers).await),
         Request::SaveLogins => match usage::save(&deps.receiver, &deps.state_dir).await {
             Ok(()) => Reply::Done(serde_json::Value::Null),

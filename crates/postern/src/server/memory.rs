@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use postern_deliver::Deliverer;
+use postern_events::{Observers, notice, shown};
 use postern_receive::Receiver;
 use postern_store::{SqliteStore, Store as _, StoreError};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 /// How often it is written. A crash loses no more of it.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -17,7 +17,7 @@ const FILE: &str = "state.db";
 
 /// Opens the store. Nothing in it is needed for mail: a damaged one begins anew, and without any the server forgets at its end what
 /// it knows, as the log says then.
-pub(super) async fn open(state_dir: &Path) -> Option<SqliteStore> {
+pub(super) async fn open(state_dir: &Path, observers: &Observers) -> Option<SqliteStore> {
     let path = state_dir.join(FILE);
     let opening = path.clone();
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&opening)).await;
@@ -26,32 +26,42 @@ pub(super) async fn open(state_dir: &Path) -> Option<SqliteStore> {
     let (store, damaged) = match opened {
         Ok(opened) => opened,
         Err(reason) => {
-            warn!(target: "postern::run", file = %path.display(), %reason,
-                "what is known of logins and hosts cannot be kept, and will be forgotten at a restart");
+            notice!(
+                observers,
+                Run Warning "what is known of logins and hosts cannot be kept, and will be forgotten at a restart",
+                File = shown(&path.display()),
+                Reason = reason,
+            );
             return None;
         }
     };
     if let Some(aside) = damaged {
-        warn!(target: "postern::run", file = %path.display(), aside = %aside.display(),
-            "what was known of logins and hosts is damaged, and was put aside: nobody is known now");
+        notice!(
+            observers,
+            Run Warning "what was known of logins and hosts is damaged, and was put aside: nobody is known now",
+            File = shown(&path.display()),
+            Aside = shown(&aside.display()),
+        );
     }
     Some(store)
 }
 
 /// Takes back what was known of logins before.
-pub(super) async fn restore_logins(receiver: &Receiver, store: &SqliteStore) {
+pub(super) async fn restore_logins(receiver: &Receiver, store: &SqliteStore, observers: &Observers) {
     match receiver.restore_logins(store).await {
-        Ok((known, bars)) => info!(target: "postern::login", known, bars, "known from before"),
+        Ok((known, bars)) => {
+            notice!(observers, Login Info "known from before", Known = known, Bars = bars);
+        }
         Err(error) => {
-            warn!(target: "postern::login", reason = %error, "what was known of logins cannot be read");
+            notice!(observers, Login Warning "what was known of logins cannot be read", Reason = shown(&error));
         }
     }
 }
 
 /// Takes back what was known of hosts before.
-pub(super) async fn restore_hosts(deliverer: &Deliverer, store: &SqliteStore) {
+pub(super) async fn restore_hosts(deliverer: &Deliverer, store: &SqliteStore, observers: &Observers) {
     if let Err(error) = deliverer.restore_hosts(store).await {
-        warn!(target: "postern::attempt", reason = %error, "what was known of hosts cannot be read");
+        notice!(observers, Attempt Warning "what was known of hosts cannot be read", Reason = shown(&error));
     }
 }
 
@@ -60,6 +70,7 @@ pub(super) async fn keep(
     receiver: Receiver,
     deliverer: Deliverer,
     store: SqliteStore,
+    observers: Observers,
     shutdown: CancellationToken,
 ) {
     // What was written last may have been under way just then.
@@ -74,7 +85,7 @@ pub(super) async fn keep(
         match write(&receiver, &deliverer, &store, within).await {
             Ok(()) => kept_at = Some(begun),
             Err(error) => {
-                warn!(target: "postern::run", reason = %error, "what is known of logins and hosts is not written")
+                notice!(observers, Run Warning "what is known of logins and hosts is not written", Reason = shown(&error));
             }
         }
         if ended {

@@ -17,10 +17,13 @@ mod watch;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal::SIGXFSZ;
-use postern_events::{ConfigurationProblem, Observers, Reloaded, Started, Stopping, Word, notice, shown};
+use postern_events::{
+    ConfigurationProblem, History, Observers, Reloaded, Started, Stopping, Word, notice, shown,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -35,6 +38,7 @@ use crate::commands::{refused, version};
 use crate::config::problem::Severity;
 use crate::config::{Config, Libraries, Report, Source};
 use crate::control::client::Client;
+use crate::control::history::Remembers;
 use crate::control::server::ReloadWish;
 use crate::exit::{Exit, Failure, chain};
 use crate::log::Log;
@@ -84,7 +88,8 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::io("cannot start the runtime", &error))?;
     let log = Log::start(&config.log).map_err(|error| Failure::io("cannot open the log", &error))?;
-    let observers = Observers::new(vec![log.observer()]);
+    let history = Arc::<History>::default();
+    let observers = Observers::new(vec![log.observer(), Box::new(Remembers(Arc::clone(&history)))]);
     tell_report(&report, &observers);
     if let Some(problem) = too_few_files {
         observers.tell(ConfigurationProblem { problem: &problem });
@@ -101,6 +106,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         granted: confinement.granted(),
         announcement,
         observers,
+        history,
     };
     let result = runtime.block_on(run(start, &user, &log));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -116,6 +122,7 @@ struct Start {
     granted: Option<Granted>,
     announcement: Option<String>,
     observers: Observers,
+    history: Arc<History>,
 }
 
 /// What was bound while there were rights to.
@@ -242,6 +249,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
         granted,
         announcement,
         observers,
+        history,
     } = start;
     let mut signals = Signals::listen().map_err(|error| Failure::io("cannot listen to signals", &error))?;
     let notifier = Notifier::from_environment();
@@ -249,7 +257,13 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
     let hostname = config.hostname.clone();
     let (wishes, mut wished) = mpsc::channel::<ReloadWish>(RELOADS_MAX);
     let (watch, mut alarm) = Watch::new();
-    let mut services = Services::start(config, bound, granted, (wishes, watch, observers.clone())).await?;
+    let mut services = Services::start(
+        config,
+        bound,
+        granted,
+        (wishes, watch, observers.clone(), history),
+    )
+    .await?;
     observers.tell(Started {
         version: version::TEXT,
         hostname: &hostname,

@@ -10,8 +10,8 @@ use postern_deliver::{Deliverer, Settings as DeliverSettings, TlsClients};
 use postern_directory::aliases::Aliases;
 use postern_directory::users::Rescued;
 use postern_directory::{Directories, DirectorySettings, UserStore};
-use postern_events::{Observers, notice, shown};
-use postern_net::resolver::{Resolver, ResolverSettings};
+use postern_events::{History, Observers, notice, shown};
+use postern_net::resolver::{Resolver, ResolverSettings, ResolverSetupError};
 use postern_net::tls::ServerTls;
 use postern_oauth::verify::Verifier;
 use postern_receive::{LoadGauge, Receiver, Settings as ReceiveSettings};
@@ -130,18 +130,19 @@ impl Services {
         config: Config,
         bound: AllBound,
         granted: Option<Granted>,
-        (wishes, watch, observers): (mpsc::Sender<ReloadWish>, Watch, Observers),
+        (wishes, watch, observers, history): (mpsc::Sender<ReloadWish>, Watch, Observers, Arc<History>),
     ) -> Result<Self, Failure> {
         let fixed = Fixed::of(&config);
-        let resolver = Resolver::new(&config.resolver)
+        let resolver = open_resolver(&config, &observers)
             .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
-        let tokens = open_providers(&config, None).map_err(|message| Failure::new(Exit::Config, message))?;
+        let tokens = open_providers(&config, None, &observers)
+            .map_err(|message| Failure::new(Exit::Config, message))?;
         tokens.keep_fresh();
         let decoy = decoy::load(&config.state_dir)?;
         let directories = open_directories(&config, &resolver, &decoy, &observers)
             .await
             .map_err(|message| Failure::new(Exit::Config, message))?;
-        let own_tokens = TokenSources::new(&config.state_dir);
+        let own_tokens = TokenSources::new(&config.state_dir, &observers);
         let sources = own_tokens.prepare(config.tokens);
         own_tokens.take(sources.map_err(|message| Failure::new(Exit::Config, message))?);
         let spool = open_spool(SpoolSettings {
@@ -149,7 +150,7 @@ impl Services {
             ..config.spool.clone()
         })
         .await?;
-        let store = memory::open(&fixed.state_dir).await;
+        let store = memory::open(&fixed.state_dir, &observers).await;
         let shared = Shared {
             receive: swap(config.receive),
             deliver: swap(config.deliver),
@@ -180,7 +181,7 @@ impl Services {
             }),
         });
         if let Some(store) = &store {
-            memory::restore_hosts(&deliverer, store).await;
+            memory::restore_hosts(&deliverer, store, &observers).await;
         }
         let until = |stop: &CancellationToken| {
             let stop = stop.clone();
@@ -209,9 +210,9 @@ impl Services {
         });
         let memory = match store {
             Some(store) => {
-                memory::restore_logins(&receiver, &store).await;
+                memory::restore_logins(&receiver, &store, &observers).await;
                 let (receiver, deliverer) = (receiver.clone(), deliverer.clone());
-                let keeping = memory::keep(receiver, deliverer, store, stop_usage.clone());
+                let keeping = memory::keep(receiver, deliverer, store, observers.clone(), stop_usage.clone());
                 Some(watch.spawn("what outlives a restart", until(&stop_usage), keeping))
             }
             None => None,
@@ -242,6 +243,7 @@ impl Services {
             tokens: Arc::clone(&shared.tokens),
             shown: Arc::clone(&shared.shown),
             reload: wishes,
+            history,
             observers: observers.clone(),
         };
         let health = health::keep(Arc::clone(&shared.directories), stop_control.clone());
@@ -327,14 +329,14 @@ impl Services {
         // What can fail comes first.
         let mut errors = Vec::new();
         let fixed = Fixed::of(&config);
-        let resolver = Resolver::new(&config.resolver)
+        let resolver = open_resolver(&config, &self.observers)
             .map_err(|error| errors.push(chain(&error)))
             .ok();
         let directories = open_directories(&config, &self.resolver, &self.decoy, &self.observers)
             .await
             .map_err(|error| errors.push(error))
             .ok();
-        let tokens = open_providers(&config, Some(&self.shared.tokens.load()))
+        let tokens = open_providers(&config, Some(&self.shared.tokens.load()), &self.observers)
             .map_err(|error| errors.push(error))
             .ok();
         let bound = bind_all(self.listeners.missing(&config.listeners))
@@ -458,8 +460,25 @@ async fn open_directories(
 }
 
 /// Providers that stay as they were keep their keys.
-fn open_providers(config: &Config, before: Option<&Verifier>) -> Result<Verifier, String> {
-    Verifier::open(config.providers.clone(), before).map_err(|error| chain(&error))
+/// The resolver; name servers that it cannot ask are told of.
+fn open_resolver(config: &Config, observers: &Observers) -> Result<Resolver, ResolverSetupError> {
+    let resolver = Resolver::new(&config.resolver)?;
+    for server in resolver.passed_over() {
+        notice!(
+            observers,
+            Run Warning "a name server with a link-local address is not asked; name another one in [dns] or /etc/resolv.conf",
+            Server = shown(&server),
+        );
+    }
+    Ok(resolver)
+}
+
+fn open_providers(
+    config: &Config,
+    before: Option<&Verifier>,
+    observers: &Observers,
+) -> Result<Verifier, String> {
+    Verifier::open(config.providers.clone(), before, observers).map_err(|error| chain(&error))
 }
 
 async fn open_spool(settings: SpoolSettings) -> Result<Arc<dyn Spool>, Failure> {

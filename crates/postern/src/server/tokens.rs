@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use postern_deliver::{TokenError, TokenState, Tokens};
+use postern_events::Observers;
 use postern_oauth::acquire::{TokenSettings, TokenSource, TokenStore};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -28,9 +29,9 @@ pub(super) struct TokenSources {
 
 impl TokenSources {
     /// Without any source.
-    pub(super) fn new(state_dir: &Path) -> Arc<Self> {
+    pub(super) fn new(state_dir: &Path, observers: &Observers) -> Arc<Self> {
         Arc::new(Self {
-            store: TokenStore::new(state_dir),
+            store: TokenStore::new(state_dir).with_observers(observers.clone()),
             current: ArcSwap::default(),
         })
     }

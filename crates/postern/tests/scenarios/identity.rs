@@ -321,3 +321,114 @@ fn a_whole_session_is_explained_as_it_would_be_judged() {
     assert!(reply.starts_with("553 5.7.1"), "{reply}");
     assert_eq!(sink.total(), 0, "explaining sends nothing");
 }
+
+/// What `explain --session` remembers, as the events with their rules, and all of it.
+fn remembered(site: &Site, session: &str) -> (Vec<String>, serde_json::Value) {
+    let said: serde_json::Value =
+        serde_json::from_str(&site.ok(&["explain", "--session", session, "--json"])).unwrap();
+    let line = |step: &serde_json::Value| {
+        let rule = step["rule"].as_str().or(step["sender_rule"].as_str());
+        format!("{} {}", step["event"].as_str().unwrap(), rule.unwrap_or("-"))
+    };
+    let lines = said["steps"].as_array().unwrap().iter().map(line).collect();
+    (lines, said)
+}
+
+#[test]
+fn a_session_that_there_was_is_explained() {
+    let sink = Sink::start();
+    let site = site(&sink);
+    let mut client = site.tester();
+    for (line, code) in [
+        ("MAIL FROM:<chief@relay.test>", "553"),
+        ("MAIL FROM:<tester@relay.test>", "250"),
+        ("RCPT TO:<x@outside.example>", "250"),
+        ("RCPT TO:<desk@local.test>", "250"),
+        ("DATA", "354"),
+        ("From: tester@relay.test\r\n\r\nhello\r\n.", "250"),
+        ("QUIT", "221"),
+    ] {
+        let reply = client.say(line).unwrap();
+        assert!(reply.starts_with(code), "{line}: {reply}");
+    }
+    let line = logged(&site, " accepted ");
+    let field = |line: &str, name: &str| {
+        let value = line.split(&format!(" {name}=")).nth(1).unwrap();
+        value.split(' ').next().unwrap().to_owned()
+    };
+    let session = field(&line, "session");
+    wait_until("the end of the session", || {
+        remembered(&site, &session)
+            .0
+            .last()
+            .is_some_and(|line| line == "disconnect -")
+    });
+    let (lines, said) = remembered(&site, &session);
+    assert_eq!(
+        lines,
+        [
+            "connect -",
+            "helo -",
+            "tls -",
+            "login -",
+            "refused sender.own",
+            "sender identity.own",
+            "recipient relay.login",
+            "recipient local.recipient",
+            "accepted relay.login",
+            "disconnect -",
+        ],
+        "{said:#}"
+    );
+    let step = |number: usize| &said["steps"][number];
+    assert_eq!(step(1)["helo"], "helo");
+    assert_eq!(step(3)["login"], "tester@relay.test");
+    let refused = step(4);
+    assert_eq!(
+        (&refused["allowed"], &refused["from"]),
+        (&false.into(), &"<chief@relay.test>".into())
+    );
+    let config = fs::read_to_string(refused["setting"]["file"].as_str().unwrap()).unwrap();
+    let place = usize::try_from(refused["setting"]["line"].as_u64().unwrap()).unwrap();
+    assert_eq!(
+        config.lines().nth(place - 1),
+        Some("senders = \"own\""),
+        "{refused}"
+    );
+    assert_eq!(step(7)["to"], "<desk@local.test>");
+    assert_eq!(step(8)["queue"], field(&line, "queue"));
+    let words = site.ok(&["explain", "--session", &session]);
+    for part in [
+        "RCPT TO:<x@outside.example>",
+        "sender.own",
+        "What would change that",
+    ] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+
+    // One that somebody outside has seen refused, by the id that he was told.
+    let mut stranger = site.client();
+    stranger.say("EHLO stranger.example").unwrap();
+    stranger.say("MAIL FROM:<x@y.example>").unwrap();
+    let reply = stranger.say("RCPT TO:<x@outside.example>").unwrap();
+    assert!(reply.starts_with("554") || reply.starts_with("550"), "{reply}");
+    let told = reply.split("session ").nth(1).unwrap();
+    let told: String = told
+        .chars()
+        .take_while(|c| c.is_ascii_hexdigit() || *c == '-')
+        .collect();
+    let (lines, said) = remembered(&site, &told);
+    assert_eq!(
+        lines,
+        ["connect -", "helo -", "sender -", "refused relay.denied"],
+        "{said:#}"
+    );
+
+    let unknown = site.run(&["explain", "--session", "0-0"]);
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert_eq!(unknown.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("does not remember") && said.contains("since its start at"),
+        "{said}"
+    );
+}

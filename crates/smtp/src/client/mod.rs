@@ -47,6 +47,7 @@ pub use capabilities::Capabilities;
 pub use needs::{Content, Unmet};
 pub use opening::{Opening, OpeningStep, StartTls};
 pub use parser::{ReplyError, ReplyLimits, ReplyParser};
+pub use postern_mail::Stage;
 pub use stuff::DotStuffer;
 pub use transaction::{BodyForm, Finished, Next, Order, Transaction, Verdict};
 
@@ -58,48 +59,4 @@ pub enum Protocol {
     Smtp,
     /// LMTP (RFC 2033): `LHLO`, and an answer for each recipient at the end of the data.
     Lmtp,
-}
-
-/// What the client waits for; each has a time limit of its own (RFC 5321 section 4.5.3.2).
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Hash)]
-pub enum Stage {
-    /// The greeting.
-    Greeting,
-    /// The answer to `EHLO`, `HELO` or `LHLO`.
-    Hello,
-    /// The answer to `STARTTLS`.
-    StartTls,
-    /// The answer to `AUTH`, or to a line of the exchange that follows.
-    Auth,
-    /// The answer to `MAIL`.
-    Mail,
-    /// The answer to one `RCPT`.
-    Recipient,
-    /// The answer to `DATA`.
-    Data,
-    /// The answer to the end of the content.
-    EndOfData,
-    /// The answer to `RSET`.
-    Reset,
-    /// The answer to `QUIT`.
-    Quit,
-}
-
-impl Stage {
-    /// What was being done, as bounces and logs say it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Greeting => "greeting",
-            Self::Hello => "EHLO",
-            Self::StartTls => "STARTTLS",
-            Self::Auth => "AUTH",
-            Self::Mail => "MAIL",
-            Self::Recipient => "RCPT",
-            Self::Data => "DATA",
-            Self::EndOfData => "end of data",
-            Self::Reset => "RSET",
-            Self::Quit => "QUIT",
-        }
-    }
 }

@@ -14,6 +14,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use postern_events::{Observers, notice, shown};
 use postern_salvage::{Verdict, Wal};
 
 const PAGE: usize = 4096;
@@ -31,10 +32,10 @@ pub(crate) fn files(directory: &Path) -> [PathBuf; 3] {
 /// # Errors
 ///
 /// Those of the disk; nothing was thrown away then.
-pub(crate) fn before_open(directory: &Path) -> io::Result<()> {
+pub(crate) fn before_open(directory: &Path, observers: &Observers) -> io::Result<()> {
     let [database, log, shared] = files(directory);
     for path in [&database, &log, &shared] {
-        mend_mode(path)?;
+        mend_mode(path, observers)?;
     }
     let length = |path: &Path| path.metadata().map_or(0, |data| data.len());
     let wal = Wal::read(&log)?;
@@ -44,12 +45,13 @@ pub(crate) fn before_open(directory: &Path) -> io::Result<()> {
             aside::take(&find, &log)?;
             remove(&shared)?;
             aside::set_pending(&find, true)?;
-            tell("queue.db is gone, but its log is there", &find);
+            tell("queue.db is gone, but its log is there", &find, observers);
         } else if has_bodies(directory) {
-            tracing::error!(
-                target: "postern::spool", file = %database.display(),
-                "queue.db is gone, but bodies are there: the queue starts empty, the bodies are kept in aside/bodies; \
-                 stop the server and put queue.db back if you have it"
+            notice!(
+                observers,
+                Spool Error "queue.db is gone, but bodies are there: the queue starts empty, the bodies are kept in aside/bodies; \
+                    stop the server and put queue.db back if you have it",
+                File = shown(&database.display()),
             );
         }
         return Ok(());
@@ -63,9 +65,11 @@ pub(crate) fn before_open(directory: &Path) -> io::Result<()> {
             aside::copy(&find, &log)?;
             wal.write_mended(&log)?;
             remove(&shared)?;
-            tracing::error!(
-                target: "postern::spool", bad, copy = %find.display(),
-                "queue.db-wal was damaged and is mended, nothing is lost: look at the disk"
+            notice!(
+                observers,
+                Spool Error "queue.db-wal was damaged and is mended, nothing is lost: look at the disk",
+                Bad = bad,
+                Copy = shown(&find.display()),
             );
         }
         Verdict::Lost(bad) => {
@@ -75,8 +79,8 @@ pub(crate) fn before_open(directory: &Path) -> io::Result<()> {
             )?;
             aside::copy(&find, &log)?;
             aside::set_pending(&find, true)?;
-            tracing::error!(target: "postern::spool", bad, "queue.db-wal is damaged and cannot be mended");
-            tell("queue.db-wal is damaged", &find);
+            notice!(observers, Spool Error "queue.db-wal is damaged and cannot be mended", Bad = bad);
+            tell("queue.db-wal is damaged", &find, observers);
         }
     }
     Ok(())
@@ -94,7 +98,7 @@ fn has_bodies(directory: &Path) -> bool {
 }
 
 /// Puts a database that cannot be used aside, with its log.
-pub(crate) fn set_aside(directory: &Path, why: &str) -> io::Result<PathBuf> {
+pub(crate) fn set_aside(directory: &Path, why: &str, observers: &Observers) -> io::Result<PathBuf> {
     let [database, log, shared] = files(directory);
     let find = aside::begin(directory, &format!("the database was damaged: {why}"))?;
     aside::set_pending(&find, true)?;
@@ -105,6 +109,7 @@ pub(crate) fn set_aside(directory: &Path, why: &str) -> io::Result<PathBuf> {
     tell(
         "queue.db is damaged and was put aside; the server starts with an empty queue",
         &find,
+        observers,
     );
     Ok(find)
 }
@@ -147,10 +152,12 @@ impl Readable {
     }
 }
 
-fn tell(what: &str, find: &Path) {
-    tracing::error!(
-        target: "postern::spool", aside = %find.display(),
-        "{what}; what can be read is taken into the queue: see `postern queue recover`, and look at the disk"
+fn tell(what: &str, find: &Path, observers: &Observers) {
+    notice!(
+        observers,
+        Spool Error "damaged: what can be read is taken into the queue; see `postern queue recover`, and look at the disk",
+        What = what,
+        Aside = shown(&find.display()),
     );
 }
 
@@ -163,7 +170,7 @@ fn remove(path: &Path) -> io::Result<()> {
 
 /// Gives the owner of a file the right to read and write it: SQLite makes its shared file with the rights that the database has
 /// at that moment, and never changes them.
-fn mend_mode(path: &Path) -> io::Result<()> {
+fn mend_mode(path: &Path, observers: &Observers) -> io::Result<()> {
     let Ok(data) = path.symlink_metadata() else {
         return Ok(());
     };
@@ -178,6 +185,11 @@ fn mend_mode(path: &Path) -> io::Result<()> {
         );
         io::Error::new(error.kind(), text)
     })?;
-    tracing::warn!(target: "postern::spool", file = %path.display(), mode = format!("{mode:03o}"), "made readable and writable for its owner");
+    notice!(
+        observers,
+        Spool Warning "made readable and writable for its owner",
+        File = shown(&path.display()),
+        Mode = shown(&format_args!("{mode:03o}")),
+    );
     Ok(())
 }

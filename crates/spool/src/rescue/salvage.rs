@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Component, Path};
 
+use postern_events::{Observers, notice, shown};
 use postern_mail::QueueId;
 use postern_salvage::{Pages, Row, Value};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
@@ -16,7 +17,8 @@ use super::aside;
 /// Columns of the tables, and of their first version.
 const MESSAGE: usize = 21;
 const MESSAGE_FIRST: usize = 17;
-const RECIPIENT: usize = 16;
+const RECIPIENT: usize = 18;
+const RECIPIENT_FIRST: usize = 16;
 const BODY: usize = 3;
 
 /// Places of columns.
@@ -73,7 +75,8 @@ fn kind(row: Row) -> Option<Kind> {
             let mut parts = values.into_iter().skip(1);
             Some(Kind::Body(id, [parts.next()?, parts.next()?]))
         }
-        (None, RECIPIENT) => {
+        (None, RECIPIENT_FIRST..=RECIPIENT) => {
+            values.resize(RECIPIENT, Value::Null);
             let (id, index) = (values[0].integer()?, values[1].integer()?);
             (id >= 0 && index >= 0).then_some(Kind::Recipient(id, index, values))
         }
@@ -84,9 +87,19 @@ fn kind(row: Row) -> Option<Kind> {
 
 /// Takes what can be read out of a find that is pending into the database, which nobody else writes to. Returns how many messages
 /// that were.
-pub(crate) fn take_in(directory: &Path, find: &Path, connection: &Connection) -> rusqlite::Result<u64> {
+pub(crate) fn take_in(
+    directory: &Path,
+    find: &Path,
+    connection: &Connection,
+    observers: &Observers,
+) -> rusqlite::Result<u64> {
     let unreadable = |error: std::io::Error| {
-        tracing::error!(target: "postern::spool", aside = %find.display(), %error, "what was put aside cannot be read");
+        notice!(
+            observers,
+            Spool Error "what was put aside cannot be read",
+            Aside = shown(&find.display()),
+            Error = shown(&error),
+        );
     };
     let before = messages(connection)?;
     let whole = find.join("queue.db").exists();
@@ -123,7 +136,7 @@ pub(crate) fn take_in(directory: &Path, find: &Path, connection: &Connection) ->
     }
     settle_down(connection)?;
     connection.execute_batch("COMMIT")?;
-    give_bodies_back(directory, connection)?;
+    give_bodies_back(directory, connection, observers)?;
     let all = connection
         .prepare("SELECT id FROM message")?
         .query_map([], |row| row.get(0))?
@@ -168,10 +181,10 @@ fn apply_outcomes(pages: &Pages, connection: &Connection) -> rusqlite::Result<()
         let changed = connection
             .prepare_cached(
                 "UPDATE recipient SET state = 3, attempts = ?4, relay = ?5, status = ?6, reply = ?7, outcome = ?8,
-                     settled_at = ?9, removed_by = ?10
+                     settled_at = ?9, removed_by = ?10, failure = ?11, stage = ?12
                  WHERE message_id = ?1 AND idx = ?2 AND state IS NOT 3 AND address = ?3",
             )?
-            .execute(params_from_iter([0, 1, 7, 4, 10, 11, 12, 13, 14, 15].map(|column| &values[column])))?;
+            .execute(params_from_iter([0, 1, 7, 4, 10, 11, 12, 13, 14, 15, 16, 17].map(|column| &values[column])))?;
         if changed > 0 {
             connection.execute(
                 "UPDATE message SET unfinished =
@@ -344,7 +357,11 @@ fn settle_down(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Bodies that were put aside go back to the messages that name them.
-pub(crate) fn give_bodies_back(directory: &Path, connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn give_bodies_back(
+    directory: &Path,
+    connection: &Connection,
+    observers: &Observers,
+) -> rusqlite::Result<()> {
     let mut query = connection.prepare("SELECT id, body_file FROM message WHERE body_file IS NOT NULL")?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
@@ -357,11 +374,20 @@ pub(crate) fn give_bodies_back(directory: &Path, connection: &Connection) -> rus
             .components()
             .all(|part| matches!(part, Component::Normal(_)))
         {
-            tracing::error!(target: "postern::spool", queue = %id, "the name of its body would lead out of the folder of bodies");
+            notice!(
+                observers,
+                Spool Error "the name of its body would lead out of the folder of bodies",
+                Queue = shown(&id),
+            );
             continue;
         }
         if let Err(error) = aside::give_body_back(directory, &directory.join("bodies").join(name)) {
-            tracing::error!(target: "postern::spool", queue = %id, %error, "its body was put aside and cannot be moved back");
+            notice!(
+                observers,
+                Spool Error "its body was put aside and cannot be moved back",
+                Queue = shown(&id),
+                Error = shown(&error),
+            );
         }
     }
     Ok(())

@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use postern_events::{Observers, notice};
 use rusqlite::Connection;
 
 use super::shared::Shared;
@@ -48,20 +49,20 @@ impl LogState {
     }
 
     /// Notes its size.
-    fn note(&self, octets: u64, most: u64) {
+    fn note(&self, octets: u64, most: u64, observers: &Observers) {
         if octets >= most && !self.full.swap(true, Ordering::AcqRel) {
-            tracing::error!(target: "postern::spool", octets, log_max = most, "{TOO_LARGE}, mail is refused");
+            notice!(observers, Spool Error "mail is refused: the queue's log is too large", Reason = TOO_LARGE, Octets = octets, LogMax = most);
         } else if octets >= most / 2 && !self.large.swap(true, Ordering::AcqRel) {
-            tracing::warn!(target: "postern::spool", octets, log_max = most, "{TOO_LARGE}");
+            notice!(observers, Spool Warning "the queue's log grows", Reason = TOO_LARGE, Octets = octets, LogMax = most);
         }
     }
 
     /// It starts anew.
-    fn clear(&self) {
+    fn clear(&self, observers: &Observers) {
         self.moved.store(0, Ordering::Release);
         self.large.store(false, Ordering::Release);
         if self.full.swap(false, Ordering::AcqRel) {
-            tracing::info!(target: "postern::spool", "the log is small again, mail is taken");
+            notice!(observers, Spool Info "the queue's log is small again, mail is taken");
         }
     }
 }
@@ -82,13 +83,14 @@ pub(super) fn after_commit(shared: &Shared, connection: &Connection) -> Result<(
     if pages < bound {
         // It has started anew by this commit, since the keeper had moved all of it.
         if log.is_full() || log.large.load(Ordering::Relaxed) {
-            log.clear();
+            log.clear(&shared.settings.observers);
         }
         return Ok(());
     }
     log.note(
         pages * PAGE,
         shared.settings.log_max.max(shared.settings.log_bytes * 4),
+        &shared.settings.observers,
     );
     let rest = log.rest.swap(false, Ordering::AcqRel);
     let left = pages.saturating_sub(log.moved.load(Ordering::Acquire));
@@ -109,7 +111,7 @@ pub(super) fn by_writer(shared: &Shared, connection: &Connection) -> Result<bool
     }
     // The next commit starts at the log's beginning.
     PAGES.set(0);
-    shared.log.clear();
+    shared.log.clear(&shared.settings.observers);
     Ok(true)
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use postern_events::{notice, shown};
 use postern_mail::QueueId;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -150,9 +151,11 @@ impl Transaction<'_, '_> {
         let mut changed = Vec::new();
         for (id, reason) in found {
             if self.damage_one(*id, reason)? {
-                tracing::error!(
-                    target: "postern::spool", queue = %id, %reason,
-                    "message is damaged, it is held: see `postern queue show`, and restore or remove it"
+                notice!(
+                    self.observers,
+                    Spool Error "message is damaged, it is held: see `postern queue show`, and restore or remove it",
+                    Queue = shown(id),
+                    Reason = reason,
                 );
                 changed.push(*id);
             }
@@ -250,7 +253,7 @@ impl Transaction<'_, '_> {
     }
 
     fn reindex(&mut self) -> Result<u64, SpoolError> {
-        tracing::error!(target: "postern::spool", "the index of due messages was damaged and is being rebuilt");
+        notice!(self.observers, Spool Error "the index of due messages was damaged and is being rebuilt");
         self.run("REINDEX recipient_due", [])?;
         self.effects.backlog = true;
         Ok(1)

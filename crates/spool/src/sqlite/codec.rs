@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use postern_mail::{BodyKind, Mailbox, Notify, QueueId, Recipient, Ret, ReversePath};
+use postern_mail::{
+    BodyKind, FailureFact, FailureKind, Mailbox, Notify, QueueId, Recipient, Ret, ReversePath, Stage,
+};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
@@ -184,8 +186,7 @@ pub(super) fn outcome(text: &str) -> Result<OutcomeKind, Strange> {
 }
 
 /// The columns that [`recipient`] reads, in its order.
-pub(super) const RECIPIENT_COLUMNS: &str =
-    "idx, state, due_at, attempts, warned, address, notify, orcpt, relay, status, reply, domain, outcome";
+pub(super) const RECIPIENT_COLUMNS: &str = "idx, state, due_at, attempts, warned, address, notify, orcpt, relay, status, reply, failure, stage, domain, outcome";
 
 pub(super) fn recipient(row: &Row<'_>) -> Result<QueuedRecipient, ReadError> {
     let text = |column| {
@@ -196,11 +197,11 @@ pub(super) fn recipient(row: &Row<'_>) -> Result<QueuedRecipient, ReadError> {
     };
     let address = text(5)?;
     // By the domain it is found, and sent; the outcome ends it.
-    if text(11)? != domain_of(address) {
+    if text(13)? != domain_of(address) {
         return Err(Strange(format!("{address:?} is kept under another domain")).into());
     }
     let state = state(row.get(1)?)?;
-    if (state == RecipientState::Done) != (row.get_ref(12)? != ValueRef::Null) {
+    if (state == RecipientState::Done) != (row.get_ref(14)? != ValueRef::Null) {
         return Err(Strange(format!(
             "{address:?} is done without an outcome, or not done with one"
         ))
@@ -221,7 +222,7 @@ pub(super) fn recipient(row: &Row<'_>) -> Result<QueuedRecipient, ReadError> {
     })
 }
 
-/// The attempt in three columns from `first` on; `None` when there was none.
+/// The attempt in five columns from `first` on; `None` when there was none.
 pub(super) fn attempt(row: &Row<'_>, first: usize) -> Result<Option<Attempt>, ReadError> {
     let Some(reply) = row.get::<_, Option<String>>(first + 2)? else {
         return Ok(None);
@@ -231,7 +232,22 @@ pub(super) fn attempt(row: &Row<'_>, first: usize) -> Result<Option<Attempt>, Re
         .map(|text| text.parse().map_err(|_| Strange(format!("status {text:?}"))))
         .transpose()?;
     let relay = row.get::<_, Option<String>>(first)?.unwrap_or_default();
-    Ok(Some(Attempt { relay, status, reply }))
+    Ok(Some(Attempt {
+        relay,
+        status,
+        reply,
+        failure: failure(row, first + 3),
+    }))
+}
+
+/// The kind of a failure and its stage, in two columns from `first` on. It is there to be shown: what makes no sense is as if it
+/// were not there, so that no mail is held for it.
+pub(super) fn failure(row: &Row<'_>, first: usize) -> Option<FailureFact> {
+    let text = |column| row.get_ref(column).ok().and_then(|value| value.as_str().ok());
+    Some(FailureFact {
+        kind: FailureKind::from_name(text(first)?)?,
+        stage: text(first + 1).and_then(Stage::from_name),
+    })
 }
 
 pub(super) fn id(number: i64) -> QueueId {

@@ -3,11 +3,13 @@
 //! It moves log pages into the database, removes body files, puts orphans aside once after the start, looks through the queue for
 //! damage, and forgets outcomes past their retention.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use postern_events::{notice, shown};
 use postern_mail::QueueId;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
@@ -94,30 +96,22 @@ pub(super) fn run(shared: &Shared, inbox: &KeeperInbox, first_id: QueueId) {
             Ok(Duty::Checkpoint) => keeper.checkpoint(),
             Ok(Duty::Remove(name)) => keeper.remove(&name),
             Ok(Duty::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) if full => done("emptying the log", keeper.touch()),
+            Err(RecvTimeoutError::Timeout) if full => keeper.done("emptying the log", keeper.touch()),
             Err(RecvTimeoutError::Timeout) => {}
         }
         if prune_at <= Instant::now() {
             prune_at = Instant::now() + pace;
-            done("tidying what was put aside", keeper.tidy_aside());
-            done("pruning the history", keeper.forget(shared.clock.earliest()));
+            keeper.done("tidying what was put aside", keeper.tidy_aside());
+            keeper.done("pruning the history", keeper.forget(shared.clock.earliest()));
         }
         if shrink_at <= Instant::now() {
             shrink_at = Instant::now() + SHRINK_PACE;
-            done("shrinking the database", keeper.shrink());
-            done("pruning the history", keeper.forget_excess());
+            keeper.done("shrinking the database", keeper.shrink());
+            keeper.done("pruning the history", keeper.forget_excess());
         }
         if inspection.at <= Instant::now() {
-            done("looking through the queue", keeper.inspect(&mut inspection));
+            keeper.done("looking through the queue", keeper.inspect(&mut inspection));
         }
-    }
-}
-
-/// A failure of housekeeping is logged and tried again at its next time; while the store is down it is no news.
-fn done(what: &str, result: Result<(), SpoolError>) {
-    match result {
-        Ok(()) | Err(SpoolError::Closed) => {}
-        Err(error) => tracing::warn!(target: "postern::spool", %error, "{what} failed"),
     }
 }
 
@@ -151,6 +145,19 @@ struct Keeper<'s> {
 }
 
 impl Keeper<'_> {
+    /// A failure of housekeeping is told, and it is tried again at its next time; while the store is down it is no news.
+    fn done(&self, what: &str, result: Result<(), SpoolError>) {
+        match result {
+            Ok(()) | Err(SpoolError::Closed) => {}
+            Err(error) => self.failed(what, &error),
+        }
+    }
+
+    fn failed(&self, what: &str, error: &dyn Display) {
+        let observers = &self.shared.settings.observers;
+        notice!(observers, Spool Warning "housekeeping failed", What = what, Error = shown(error));
+    }
+
     fn checkpoint(&self) {
         let mut kept = self.shared.checkpointer.lock();
         let result = match kept.take() {
@@ -166,13 +173,14 @@ impl Keeper<'_> {
             Ok(())
         });
         if let Err(error) = result {
-            tracing::warn!(target: "postern::spool", %error, "checkpoint failed");
+            self.failed("the checkpoint", &error);
         }
     }
 
     fn remove(&self, name: &str) {
         if let Err(error) = self.shared.bodies.bodies().remove(name) {
-            tracing::warn!(target: "postern::spool", file = name, %error, "body file not removed");
+            let observers = &self.shared.settings.observers;
+            notice!(observers, Spool Warning "body file not removed", File = name, Error = shown(&error));
         }
     }
 
@@ -186,7 +194,7 @@ impl Keeper<'_> {
             }
         });
         if let Err(error) = listed {
-            tracing::warn!(target: "postern::spool", %error, "body files not listed");
+            self.failed("listing the files of bodies", &error);
         }
         let mut moved = 0_u64;
         let directory = &self.shared.settings.directory;
@@ -209,9 +217,11 @@ impl Keeper<'_> {
             }
         }
         if moved > 0 {
-            tracing::warn!(
-                target: "postern::spool", moved, aside = %directory.join(aside::FOLDER).display(),
-                "bodies that no message names were put aside, they are kept for 14 days"
+            notice!(
+                self.shared.settings.observers,
+                Spool Warning "bodies that no message names were put aside, they are kept for 14 days",
+                Moved = moved,
+                Aside = shown(&directory.join(aside::FOLDER).display()),
             );
         }
     }
@@ -220,7 +230,8 @@ impl Keeper<'_> {
         let removed = aside::tidy(&self.shared.settings.directory)
             .map_err(|error| SpoolError::from_io("cannot remove what is too old", &error))?;
         if removed > 0 {
-            tracing::info!(target: "postern::spool", removed, "what was put aside long ago is removed");
+            let observers = &self.shared.settings.observers;
+            notice!(observers, Spool Info "what was put aside long ago is removed", Removed = removed);
         }
         Ok(())
     }
@@ -261,7 +272,8 @@ impl Keeper<'_> {
             })?;
         }
         self.shared.keeper.checkpoint();
-        tracing::info!(target: "postern::spool", pages_before = pages, "database shrunk");
+        let observers = &self.shared.settings.observers;
+        notice!(observers, Spool Info "database shrunk", PagesBefore = pages);
         Ok(())
     }
 

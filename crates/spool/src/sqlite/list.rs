@@ -82,7 +82,7 @@ fn last_of_step(connection: &Connection, after: i64) -> Result<Option<i64>, Read
 pub(super) fn summary(connection: &Connection, id: QueueId) -> Result<Option<Summary>, ReadError> {
     let mut query = connection.prepare_cached(
         "SELECT m.sender, m.received_at, m.size, m.recipients, m.unfinished, m.hold, m.login, m.origin, m.damaged,
-                r.address, r.reply,
+                r.address, r.reply, r.failure, r.stage,
                 (SELECT min(due_at) FROM recipient WHERE message_id = m.id AND state < 3),
                 (SELECT max(attempts) FROM recipient WHERE message_id = m.id AND state < 3)
          FROM message m LEFT JOIN recipient r ON r.message_id = m.id
@@ -115,9 +115,10 @@ fn read_summary(row: &Row<'_>, id: QueueId) -> Summary {
         recipients: small(3),
         open: small(4),
         first_recipient: text(9).unwrap_or_default(),
-        next_due: codec::time(number(11)),
-        attempts: small(12),
+        next_due: codec::time(number(13)),
+        attempts: small(14),
         last_reply: text(10).unwrap_or_default(),
+        last_failure: codec::failure(row, 11),
         hold: text(5),
         damaged: text(8),
         login: text(6),

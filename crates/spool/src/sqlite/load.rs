@@ -239,7 +239,7 @@ pub(super) fn recipients(connection: &Connection, id: QueueId) -> Result<Vec<Que
 /// Final outcomes of a message, whether it is queued still or not. Rows that make no sense are left out.
 pub(super) fn history(connection: &Connection, id: QueueId) -> Result<Vec<HistoryEntry>, ReadError> {
     let mut query = connection.prepare_cached(
-        "SELECT idx, address, settled_at, outcome, attempts, relay, status, reply, removed_by
+        "SELECT idx, address, settled_at, outcome, attempts, relay, status, reply, failure, stage, removed_by
          FROM recipient WHERE message_id = ?1 AND state = 3 ORDER BY idx",
     )?;
     let mut rows = query.query([id.as_i64()])?;
@@ -263,7 +263,7 @@ fn history_entry(row: &Row<'_>, id: QueueId) -> Result<HistoryEntry, ReadError> 
         kind: codec::outcome(&row.get::<_, String>(3)?)?,
         attempts: row.get(4)?,
         attempt: codec::attempt(row, 5)?.unwrap_or_default(),
-        by: row.get(8)?,
+        by: row.get(10)?,
     })
 }
 

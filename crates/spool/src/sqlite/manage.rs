@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use postern_events::notice;
 use postern_mail::QueueId;
 use tokio::sync::oneshot;
 
@@ -146,7 +147,11 @@ impl Shared {
         let (Some(far), Ok(to)) = (self.far(), self.clock.now().checked_add(longest)) else {
             return;
         };
-        tracing::warn!(target: "postern::spool", to = %domain, "mail was due far in the future, it is brought forward");
+        notice!(
+            self.settings.observers,
+            Spool Warning "mail was due far in the future, it is brought forward",
+            Domain = domain,
+        );
         let _ = self.do_chore(Task::BringForward { domain, far, to }).await;
     }
 

@@ -47,7 +47,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use postern_events::{Administered, Word};
+use postern_events::{Administered, Word, notice, shown};
 use postern_mail::QueueId;
 use tokio::sync::oneshot;
 
@@ -107,7 +107,7 @@ impl SqliteSpool {
         let failed = |error: std::io::Error| SpoolError::from_io("cannot open the queue", &error);
         connection::make_directory(&settings.directory).map_err(failed)?;
         let lock = DirectoryLock::take(&settings.directory)?;
-        rescue::before_open(&settings.directory).map_err(failed)?;
+        rescue::before_open(&settings.directory, &settings.observers).map_err(failed)?;
         connection::make_database(&settings.directory).map_err(failed)?;
         let (keeper, duties) = keeper::keeper_channel();
         let discard = Discard(Arc::new({
@@ -381,7 +381,8 @@ impl Drop for SqliteSpool {
         if let Some(running) = self.begin_close()
             && let Err(error) = running.wait(&self.shared)
         {
-            tracing::error!(target: "postern::spool", %error, "queue not closed cleanly");
+            let observers = &self.shared.settings.observers;
+            notice!(observers, Spool Error "queue not closed cleanly", Error = shown(&error));
         }
     }
 }

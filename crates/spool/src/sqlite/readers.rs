@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use postern_events::{Observers, notice, shown};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
@@ -30,6 +31,7 @@ struct Pool {
     in_use: AtomicUsize,
     /// Who is told that the database is damaged.
     inbox: Arc<Inbox>,
+    observers: Observers,
     idle: Mutex<Idle>,
 }
 
@@ -47,6 +49,7 @@ impl Readers {
             failures: AtomicU64::new(0),
             in_use: AtomicUsize::new(0),
             inbox,
+            observers: settings.observers.clone(),
             idle: Mutex::default(),
         };
         Self {
@@ -158,7 +161,7 @@ impl Pool {
     fn count_failure(&self, error: &SpoolError, generation: u64) {
         // Once: whoever asked tells of each.
         if self.failures.fetch_add(1, Ordering::Relaxed) == 0 {
-            tracing::error!(target: "postern::spool", %error, "the queue's database cannot be read everywhere");
+            notice!(self.observers, Spool Error "the queue's database cannot be read everywhere", Error = shown(error));
         }
         if let SpoolError::Corrupt(why) = error {
             // The writer puts it aside and begins anew.

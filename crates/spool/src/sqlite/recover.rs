@@ -16,7 +16,7 @@ use crate::clock::{QueueClock, Seen};
 use crate::error::SpoolError;
 use crate::rescue::{self, Readable, aside, salvage};
 use crate::settings::SpoolSettings;
-use postern_events::notice;
+use postern_events::{Observers, notice, shown};
 
 /// How often, and with which pauses, a database is read before a start takes it for damaged.
 const START_TRIES: usize = 3;
@@ -45,7 +45,7 @@ pub(super) fn open(settings: &SpoolSettings) -> Result<Opened, SpoolError> {
 }
 
 fn try_open(settings: &SpoolSettings) -> Result<Opened, SpoolError> {
-    let connection = open_or_replace(&settings.directory)?;
+    let connection = open_or_replace(&settings.directory, &settings.observers)?;
     let requeued = requeue_fresh(&connection)?;
     let store = store(connection, settings.node)?;
     let highest = highest(&store.connection)?;
@@ -67,7 +67,7 @@ fn try_open(settings: &SpoolSettings) -> Result<Opened, SpoolError> {
 }
 
 /// Opens the database. One that cannot be used is put aside, and what can be read of it is taken into a new one.
-fn open_or_replace(directory: &Path) -> Result<Connection, SpoolError> {
+fn open_or_replace(directory: &Path, observers: &Observers) -> Result<Connection, SpoolError> {
     let opened = match open_usable(directory) {
         // It may have been the disk, for a moment.
         Err(SpoolError::Corrupt(_)) => be_sure(directory).and_then(|()| open_usable(directory)),
@@ -76,7 +76,7 @@ fn open_or_replace(directory: &Path) -> Result<Connection, SpoolError> {
     let connection = match opened {
         Err(SpoolError::Corrupt(why)) => {
             let failed = |error| SpoolError::from_io("cannot put the damaged queue aside", &error);
-            rescue::set_aside(directory, &why).map_err(failed)?;
+            rescue::set_aside(directory, &why, observers).map_err(failed)?;
             connection::make_database(directory).map_err(failed)?;
             open_usable(directory)?
         }
@@ -86,8 +86,13 @@ fn open_or_replace(directory: &Path) -> Result<Connection, SpoolError> {
         .iter()
         .filter(|find| aside::is_pending(find))
     {
-        let messages = salvage::take_in(directory, find, &connection)?;
-        tracing::warn!(target: "postern::spool", messages, aside = %find.display(), "messages taken out of what was damaged");
+        let messages = salvage::take_in(directory, find, &connection, observers)?;
+        notice!(
+            observers,
+            Spool Warning "messages taken out of what was damaged",
+            Messages = messages,
+            Aside = shown(&find.display()),
+        );
     }
     Ok(connection)
 }
@@ -210,14 +215,16 @@ pub(super) fn reopen(
         }
         return Err(error);
     }
-    let directory = &shared.settings.directory;
+    let SpoolSettings {
+        directory, observers, ..
+    } = &shared.settings;
     let failed = |error| SpoolError::from_io("cannot open the queue", &error);
     let replaced = matches!(why, SpoolError::Corrupt(_)) && is_beyond_use(shared)?;
     if replaced {
-        rescue::set_aside(directory, &why.to_string()).map_err(failed)?;
+        rescue::set_aside(directory, &why.to_string(), observers).map_err(failed)?;
     }
     connection::make_database(directory).map_err(failed)?;
-    let connection = open_or_replace(directory)?;
+    let connection = open_or_replace(directory, observers)?;
     if replaced {
         // Whoever opened a connection meanwhile reads the old file.
         shared.readers.renew();

@@ -37,8 +37,13 @@ impl Shared {
             }
         }
         if import {
-            self.readers
-                .read_here(|reader| Ok(salvage::give_bodies_back(directory, reader)?))??;
+            self.readers.read_here(|reader| {
+                Ok(salvage::give_bodies_back(
+                    directory,
+                    reader,
+                    &self.settings.observers,
+                )?)
+            })??;
         }
         Ok(all)
     }

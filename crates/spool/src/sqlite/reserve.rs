@@ -8,6 +8,8 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use postern_events::{Observers, notice, shown};
+
 use super::probe;
 use crate::error::SpoolError;
 use crate::settings::SpoolSettings;
@@ -16,6 +18,7 @@ use crate::settings::SpoolSettings;
 pub(super) struct Reserve {
     directory: PathBuf,
     bytes: u64,
+    observers: Observers,
 }
 
 impl Reserve {
@@ -23,6 +26,7 @@ impl Reserve {
         Self {
             directory: settings.directory.clone(),
             bytes: settings.reserve_bytes,
+            observers: settings.observers.clone(),
         }
     }
 
@@ -43,7 +47,7 @@ impl Reserve {
     pub(super) fn release(&self) {
         // Where even that fails, outcomes wait until an administrator makes room.
         if let Err(error) = self.open().and_then(|file| file.set_len(0)) {
-            tracing::error!(target: "postern::spool", %error, "reserve not given up");
+            notice!(self.observers, Spool Error "reserve not given up", Error = shown(&error));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Recording outcomes.
 
 use jiff::Timestamp;
+use postern_events::{notice, shown};
 use postern_mail::QueueId;
 use rusqlite::{OptionalExtension, params};
 
@@ -47,7 +48,12 @@ impl Transaction<'_, '_> {
                 match self.insert(report) {
                     // Without its report the outcome still stands: it has happened.
                     Err(SpoolError::DuplicateId(report)) => {
-                        tracing::error!(target: "postern::spool", queue = %settle.id, %report, "report not queued: its id is in use");
+                        notice!(
+                            self.observers,
+                            Spool Error "report not queued: its id is in use",
+                            Queue = shown(&settle.id),
+                            Report = shown(&report),
+                        );
                     }
                     Err(error) => return Err(error),
                     Ok(()) => settled.reports.push(report.message.clone()),
@@ -96,7 +102,7 @@ impl Transaction<'_, '_> {
                 attempt,
                 warned,
             } => {
-                let (relay, status, reply) = attempt_columns(attempt.as_ref());
+                let (relay, status, reply, failure, stage) = attempt_columns(attempt.as_ref());
                 let changed = self.statements.defer_recipient.execute(params![
                     id,
                     index,
@@ -108,6 +114,8 @@ impl Transaction<'_, '_> {
                     relay,
                     status,
                     reply,
+                    failure,
+                    stage,
                 ])?;
                 return Ok(changed > 0);
             }
@@ -116,7 +124,7 @@ impl Transaction<'_, '_> {
             Outcome::Expired(attempt) => (OutcomeKind::Expired, Some(attempt), None),
             Outcome::Removed { by } => (OutcomeKind::Removed, None, Some(by)),
         };
-        let (relay, status, reply) = attempt_columns(attempt);
+        let (relay, status, reply, failure, stage) = attempt_columns(attempt);
         let changed = self.statements.finish_recipient.execute(params![
             id,
             index,
@@ -130,6 +138,8 @@ impl Transaction<'_, '_> {
             status,
             reply,
             by,
+            failure,
+            stage,
         ])?;
         Ok(changed > 0)
     }
@@ -214,13 +224,27 @@ impl Transaction<'_, '_> {
     }
 }
 
-fn attempt_columns(attempt: Option<&Attempt>) -> (Option<&str>, Option<String>, Option<&str>) {
+/// Relay, status, reply, kind of failure and its stage.
+type AttemptColumns<'a> = (
+    Option<&'a str>,
+    Option<String>,
+    Option<&'a str>,
+    Option<&'static str>,
+    Option<&'static str>,
+);
+
+fn attempt_columns(attempt: Option<&Attempt>) -> AttemptColumns<'_> {
     let Some(attempt) = attempt else {
-        return (None, None, None);
+        return (None, None, None, None, None);
     };
     (
         Some(&attempt.relay),
         attempt.status.map(|status| status.to_string()),
         Some(&attempt.reply),
+        attempt.failure.map(|failure| failure.kind.name()),
+        attempt
+            .failure
+            .and_then(|failure| failure.stage)
+            .map(|stage| stage.name()),
     )
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use postern_events::Observers;
 use postern_mail::QueueId;
 use rusqlite::{Connection, ErrorCode, Statement, params};
 
@@ -46,14 +47,15 @@ impl<'c> Statements<'c> {
             )?,
             finish_recipient: prepare(
                 "UPDATE recipient SET state = 3, outcome = ?5, settled_at = ?6, attempts = attempts + ?7,
-                     relay = ?8, status = ?9, reply = ?10, removed_by = ?11
+                     relay = ?8, status = ?9, reply = ?10, removed_by = ?11, failure = ?12, stage = ?13
                  WHERE message_id = ?1 AND idx = ?2 AND state BETWEEN ?3 AND ?4",
             )?,
             defer_recipient: prepare(
                 "UPDATE recipient SET state = CASE state WHEN 2 THEN 2 ELSE 1 END, due_at = ?5,
                      warned = CASE WHEN ?6 = 1 THEN 1 ELSE warned END, attempts = attempts + ?7,
                      relay = coalesce(?8, relay), status = CASE WHEN ?10 IS NULL THEN status ELSE ?9 END,
-                     reply = coalesce(?10, reply)
+                     reply = coalesce(?10, reply), failure = CASE WHEN ?10 IS NULL THEN failure ELSE ?11 END,
+                     stage = CASE WHEN ?10 IS NULL THEN stage ELSE ?12 END
                  WHERE message_id = ?1 AND idx = ?2 AND state BETWEEN ?3 AND ?4",
             )?,
             first_outcome: prepare("SELECT outcome FROM recipient WHERE message_id = ?1 AND idx = ?2")?,
@@ -183,6 +185,7 @@ pub(super) struct Transaction<'t, 'c> {
     /// What this machine has added and taken away.
     pub(super) totals: Totals,
     pub(super) effects: &'t mut Effects,
+    pub(super) observers: &'t Observers,
 }
 
 impl Transaction<'_, '_> {

@@ -313,6 +313,7 @@ impl<'s, 'c> Writer<'s, 'c> {
             node: self.shared.settings.node,
             totals: self.totals,
             effects: &mut self.effects,
+            observers: &self.shared.settings.observers,
         };
         for (place, put) in batch.puts.iter().enumerate() {
             match transaction.insert(&put.row) {

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use postern_mail::{BodyKind, Envelope, QueueId, Recipient, ReversePath, Status};
+use postern_mail::{
+    BodyKind, Envelope, FailureFact, FailureKind, QueueId, Recipient, ReversePath, Stage, Status,
+};
 use postern_spool::{
     Attempt, Body, DueWork, Event, Message, NewMessage, Origin, Outcome, RecipientOutcome, Settled,
     Settlement, Spool, SpoolError, SpoolSettings, SqliteSpool, Subscription,
@@ -80,6 +82,10 @@ pub(crate) fn attempt(reply: &str) -> Attempt {
         relay: "mx.outside.example[192.0.2.1]:25".into(),
         status,
         reply: reply.into(),
+        failure: (!reply.starts_with('2')).then_some(FailureFact {
+            kind: FailureKind::Refused,
+            stage: Some(Stage::Recipient),
+        }),
     }
 }
 

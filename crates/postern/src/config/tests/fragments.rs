@@ -290,3 +290,42 @@ fn no_key_is_a_secret() {
         "a new key with a secret belongs into a file"
     );
 }
+
+#[test]
+fn settings_are_found_in_their_files_by_table_and_name() {
+    let site = site(&[
+        (
+            "conf.d/10-listeners.toml",
+            "\n[[listener]]\nname = \"in\"\naddress = \"127.0.0.1:2526\"\nrole = \"mx\"\n\n\
+             [[listener]]\naddress = \"127.0.0.1:2527\"\nrole = \"submission\"\n",
+        ),
+        (
+            "conf.d/20-relay.toml",
+            "relay_domains = [\"b.example\"]\n\n[relay]\nnetworks = [\n  \"192.0.2.0/24\",\n]\nsenders = \"own\"\n\n\
+             [[relay.certificate]]\nname = \"branch\"\nsubject = \"CN=branch\"\n",
+        ),
+    ]);
+    let shown = shown(&site);
+    let (main, listeners, relay) = ("postern.toml", "conf.d/10-listeners.toml", "conf.d/20-relay.toml");
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows             setting               table                    where
+        ("of the top level",               "hostname",           None,                    Some((main, 2))),
+        ("of the top level of a fragment", "relay_domains",      None,                    Some((relay, 1))),
+        ("a default",                      "aliases",            None,                    None),
+        ("a table by its name",            "listener.role",      Some("in"),              Some((listeners, 5))),
+        ("a table by its address",         "listener.role",      Some("127.0.0.1:2527"),  Some((listeners, 9))),
+        ("no such table",                  "listener.role",      Some("other"),           None),
+        ("a default of a table",           "listener.tls",       Some("in"),              None),
+        ("a list over several lines",      "relay.networks",     None,                    Some((relay, 4))),
+        ("a table that stands once",       "relay.senders",      Some("in"),              Some((relay, 7))),
+        ("a whole table by its name",      "relay.certificate",  Some("branch"),          Some((relay, 9))),
+        ("a whole table of another name",  "relay.certificate",  Some("other"),           None),
+        ("no setting",                     "relay.senders.own",  None,                    None),
+    ];
+    for (shows, setting, name, place) in cases {
+        let found = super::super::place::of_setting(&shown, setting, name);
+        let place = place.map(|(file, line): (&str, usize)| (site.path(file).display().to_string(), line));
+        assert_eq!(found, place.as_ref(), "{shows}");
+    }
+}

@@ -1,0 +1,250 @@
+//! `postern explain --session`: what a session that there was came to, verdict by verdict, as far as the running server remembers it.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use postern_policy::rule::{Rule, Says};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::explain::{Setting, setting_behind, table_in_reason};
+use crate::args::ExplainSessionArgs;
+use crate::config::Shown;
+use crate::control::protocol::{PastSession, PastStep, Request};
+use crate::exit::{Exit, Failure};
+use crate::{locate, output, visible};
+
+/// A session with what its rules mean, and where their settings stand now.
+#[derive(Debug, Serialize)]
+struct Course {
+    session: String,
+    left_out: u32,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Serialize)]
+struct Step {
+    at: Timestamp,
+    event: String,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+    #[serde(flatten)]
+    verdict: Option<Verdict>,
+}
+
+#[derive(Debug, Serialize)]
+struct Verdict {
+    allowed: bool,
+    meaning: &'static str,
+    remedy: &'static str,
+    setting: Option<Setting>,
+    #[serde(skip)]
+    rule: Rule,
+}
+
+/// Asks the running server, and shows what it remembers.
+pub(super) fn run(session: &str, args: &ExplainSessionArgs) -> Result<(), Failure> {
+    let written = super::written(&locate::existing(&args.config)?)?;
+    let Some(mut client) = super::reach(&written)? else {
+        let text = format!(
+            "no server runs on {}, and sessions are remembered by a running one alone: see the log",
+            written.state_dir().display()
+        );
+        return Err(Failure::new(Exit::Unavailable, text));
+    };
+    let asked = Request::Session {
+        session: session.to_owned(),
+    };
+    let past: PastSession = read(client.ask(&asked)?)?;
+    let shown: Shown = read(client.ask(&Request::Configuration)?)?;
+    let listener = past.steps.iter().find_map(|step| text(&step.fields, "listener"));
+    let listener = listener.map(str::to_owned);
+    let course = Course {
+        session: past.session,
+        left_out: past.left_out,
+        steps: past
+            .steps
+            .into_iter()
+            .map(|step| judged(step, listener.as_deref(), &shown))
+            .collect(),
+    };
+    if args.json.json {
+        return output::print_json(&course);
+    }
+    show(&course)
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Failure> {
+    serde_json::from_value(value)
+        .map_err(|error| Failure::from_error(Exit::Software, "cannot understand the server's answer", &error))
+}
+
+/// A step with what its rule means.
+fn judged(step: PastStep, listener: Option<&str>, shown: &Shown) -> Step {
+    let PastStep { at, event, fields } = step;
+    let rule = ["rule", "sender_rule"]
+        .into_iter()
+        .find_map(|key| Rule::from_name(text(&fields, key)?));
+    let verdict = rule.map(|rule| {
+        let reason = text(&fields, "reason").unwrap_or_default();
+        let table = match rule.setting().starts_with("listener.") {
+            true => listener.map(str::to_owned),
+            false => table_in_reason(rule, reason),
+        };
+        Verdict {
+            allowed: rule.says() != Says::No,
+            meaning: rule.meaning(),
+            remedy: rule.remedy(),
+            setting: setting_behind(rule, table.as_deref(), shown),
+            rule,
+        }
+    });
+    Step {
+        at,
+        event,
+        fields,
+        verdict,
+    }
+}
+
+fn text<'f>(fields: &'f Map<String, Value>, key: &str) -> Option<&'f str> {
+    fields.get(key)?.as_str()
+}
+
+/// A field as text, a number too.
+fn said(fields: &Map<String, Value>, key: &str) -> Option<String> {
+    match fields.get(key)? {
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+fn show(course: &Course) -> Result<(), Failure> {
+    let field = |key| course.steps.iter().find_map(|step| said(&step.fields, key));
+    let mut head = format!("session {}", course.session);
+    for (before, key) in [(" at ", "listener"), (" from ", "peer")] {
+        if let Some(text) = field(key) {
+            head.push_str(before);
+            head.push_str(&text);
+        }
+    }
+    if let Some(first) = course.steps.first() {
+        head.push_str(&format!(", {:.0}", first.at));
+    }
+    output::print(&visible::line(&head))?;
+    let rows = course.steps.iter().map(row).collect();
+    output::print_table(
+        &["time", "what happened", "allowed", "rule", "why", "setting now"],
+        &[],
+        &[0, 2],
+        rows,
+    )?;
+    if course.left_out > 0 {
+        output::print(&format!(
+            "and {} more events, for which there was no room",
+            course.left_out
+        ))?;
+    }
+    let refused: BTreeSet<Rule> = course
+        .steps
+        .iter()
+        .filter_map(|step| step.verdict.as_ref().filter(|verdict| !verdict.allowed))
+        .map(|verdict| verdict.rule)
+        .collect();
+    for rule in refused {
+        output::print(&format!(
+            "{rule}: {}. What would change that: {}.",
+            rule.meaning(),
+            rule.remedy()
+        ))?;
+    }
+    Ok(())
+}
+
+fn row(step: &Step) -> Vec<String> {
+    let verdict = step.verdict.as_ref();
+    vec![
+        step.at.strftime("%H:%M:%S").to_string(),
+        what(&step.event, &step.fields),
+        verdict
+            .map_or("", |verdict| if verdict.allowed { "yes" } else { "no" })
+            .to_owned(),
+        verdict.map_or_else(String::new, |verdict| verdict.rule.to_string()),
+        said(&step.fields, "reason").unwrap_or_default(),
+        verdict
+            .and_then(|verdict| verdict.setting.as_ref())
+            .map_or_else(String::new, ToString::to_string),
+    ]
+}
+
+/// What a client did, in the words of SMTP where there are any.
+fn what(event: &str, fields: &Map<String, Value>) -> String {
+    let put = |before: &str, key: &str| {
+        said(fields, key).map_or_else(String::new, |text| format!("{before}{text}"))
+    };
+    match event {
+        "helo" => format!("HELO{}", put(" ", "helo")),
+        "tls" => format!(
+            "TLS{}{}{}{}",
+            put(" ", "version"),
+            put(" ", "cipher"),
+            put(", certificate ", "verify"),
+            put(" ", "certificate")
+        ),
+        "login" => format!(
+            "AUTH{}{}{}",
+            put(" ", "mechanism"),
+            put(" as ", "login"),
+            put(" for ", "acts_as")
+        ),
+        "sender" => format!("MAIL FROM:{}{}", put("", "from"), put(" SIZE=", "size")),
+        "recipient" => format!("RCPT TO:{}", put("", "to")),
+        "accepted" => format!(
+            "message {} accepted{}{}",
+            put("", "queue"),
+            put(", octets: ", "size"),
+            put(", recipients: ", "recipients")
+        ),
+        "disconnect" => format!("end of the session{}", put(" after seconds: ", "seconds")),
+        "refused" if fields.contains_key("mechanism") => {
+            format!("AUTH{}{}", put(" ", "mechanism"), put(" as ", "login"))
+        }
+        "refused" if fields.contains_key("recipients") => {
+            format!("message refused{}{}", put(", from ", "from"), put(" to ", "to"))
+        }
+        "refused" if fields.contains_key("to") => format!("RCPT TO:{}", put("", "to")),
+        "refused" if fields.contains_key("from") => format!("MAIL FROM:{}", put("", "from")),
+        other => other.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_client_did() {
+        #[rustfmt::skip]
+        let cases = [
+            // event       its fields                                                         what is shown
+            ("connect",    json!({"listener": "mx"}),                                         "connect"),
+            ("helo",       json!({"helo": "client.example"}),                                 "HELO client.example"),
+            ("tls",        json!({"version": "TLSv1.3", "cipher": "C", "verify": "NO"}),      "TLS TLSv1.3 C, certificate NO"),
+            ("login",      json!({"mechanism": "PLAIN", "login": "ann"}),                     "AUTH PLAIN as ann"),
+            ("sender",     json!({"from": "<a@b.example>", "size": 9}),                       "MAIL FROM:<a@b.example> SIZE=9"),
+            ("recipient",  json!({"from": "<a@b.example>", "to": "<c@d.example>"}),           "RCPT TO:<c@d.example>"),
+            ("refused",    json!({"from": "<a@b.example>", "to": "<c@d.example>"}),           "RCPT TO:<c@d.example>"),
+            ("refused",    json!({"from": "<a@b.example>"}),                                  "MAIL FROM:<a@b.example>"),
+            ("refused",    json!({"from": "<a@b.example>", "to": "<c@d.example>", "recipients": 1}), "message refused, from <a@b.example> to <c@d.example>"),
+            ("refused",    json!({"mechanism": "PLAIN", "login": "eve"}),                     "AUTH PLAIN as eve"),
+            ("refused",    json!({}),                                                         "refused"),
+            ("accepted",   json!({"queue": "0CN", "size": 5, "recipients": 2}),               "message 0CN accepted, octets: 5, recipients: 2"),
+        ];
+        for (event, fields, shown) in cases {
+            let fields = fields.as_object().unwrap();
+            assert_eq!(what(event, fields), shown);
+        }
+    }
+}
