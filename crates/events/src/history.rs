@@ -277,8 +277,8 @@ impl fmt::Write for Cut<'_> {
             self.line.extend_from_slice(text.as_bytes());
             return Ok(());
         }
-        self.line
-            .extend_from_slice(text[..text.floor_char_boundary(self.most)].as_bytes());
+        let end = (0..=self.most).rev().find(|at| text.is_char_boundary(*at));
+        self.line.extend_from_slice(&text.as_bytes()[..end.unwrap_or(0)]);
         self.line.extend_from_slice("…".as_bytes());
         Err(fmt::Error)
     }
