@@ -327,7 +327,7 @@ fn remembered(site: &Site, session: &str) -> (Vec<String>, serde_json::Value) {
     let said: serde_json::Value =
         serde_json::from_str(&site.ok(&["explain", "--session", session, "--json"])).unwrap();
     let line = |step: &serde_json::Value| {
-        let rule = step["rule"].as_str().or(step["sender_rule"].as_str());
+        let rule = step["rule"].as_str().or_else(|| step["sender_rule"].as_str());
         format!("{} {}", step["event"].as_str().unwrap(), rule.unwrap_or("-"))
     };
     let lines = said["steps"].as_array().unwrap().iter().map(line).collect();
