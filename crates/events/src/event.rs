@@ -299,6 +299,12 @@ events! {
         sender_rule SenderRule Option<Rule>, from From Shown<'a>, recipients Recipients usize, size Size u64,
         message_id MessageId Option<&'a str>,
     }
+    "a stranger's message was judged: what SPF, DKIM, DMARC and ARC say of it"
+    Judged Accept Info Strangers "judged" {
+        session Session &'a str, queue Queue Shown<'a>, listener Listener &'a str, peer Peer IpAddr, from From Shown<'a>,
+        author Author Option<&'a str>, spf Spf Option<&'a str>, dkim Dkim Option<&'a str>, dmarc Dmarc Option<&'a str>,
+        arc Arc Option<&'a str>, rule Rule Option<Rule>, action Action &'a str, reason Reason Option<Shown<'a>>,
+    }
     "a next hop was tried and did not take all"
     Attempted Attempt Info Matters "attempt" {
         queue Queue Shown<'a>, session Session Option<&'a str>, destination Destination Option<Shown<'a>>,
@@ -383,6 +389,7 @@ pub const NEWS: &[EventInfo] = &[
     news(Area::Run, Level::Error, &["not reloaded: the configuration stays as it was"], "the configuration was read again, and a mistake found; the lines before it say which", &[]),
     news(Area::Spool, Level::Info, &["queue open", "store open again", "room on the disk again"], "mail is taken", &[Key::Messages, Key::Recipients, Key::Requeued]),
     news(Area::Spool, Level::Error, &["disk full", "store failed"], "no mail is taken: it is told `452` or `451`", &[Key::Error]),
+    news(Area::Outcome, Level::Info, &["report of DMARC", "report of DMARC not sent"], "what was seen in the name of a domain in a day is told to it, or why it is not", &[Key::Queue, Key::To, Key::Domain, Key::Reason]),
     news(Area::Attempt, Level::Warning, &["connections are short, hosts wait in line", "connections are enough again"], "next hops have waited for a connection for 5 s; hosts that took no mail of late get less time", &[Key::Class, Key::Connections, Key::Silent, Key::Waiting]),
     news(Area::Login, Level::Error, &["login fails, its mail waits"], "a smarthost does not take Postern's own login", &[Key::Login, Key::Destination, Key::Relay, Key::Status, Key::Reply]),
     news(Area::Oauth, Level::Warning, &["provider fails", "provider answers again"], "a provider of tokens cannot be asked, can be again", &[Key::Provider, Key::Reason]),

@@ -108,6 +108,12 @@ keys! {
     Size "size" Number "the size of the content, in octets"
     MessageId "message_id" Text "the `Message-ID`"
     Alias "alias" Text "the alias"
+    Author "author" Text "the domain of the author, in `From`"
+    Spf "spf" Text "what SPF says"
+    Dkim "dkim" Text "what became of the best DKIM signature"
+    Dmarc "dmarc" Text "what DMARC says"
+    Arc "arc" Text "what became of the ARC chain"
+    Action "action" Text "what was done about it: `nothing`, `mark`, `hold`, `reject`"
 
     // Delivery.
     Relay "relay" Text "the host that was asked, with address and port"

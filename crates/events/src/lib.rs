@@ -14,7 +14,7 @@ mod value;
 
 pub use event::{
     Accepted, Administered, AnswersDelayed, Area, Attempted, BarSet, BarsLifted, ConfigurationProblem,
-    Connected, Disconnected, EVENTS, Event, EventInfo, Greeted, Lane, Level, LoggedIn, LoginRefused, NEWS,
+    Connected, Disconnected, EVENTS, Event, EventInfo, Greeted, Judged, Lane, Level, LoggedIn, LoginRefused, NEWS,
     Notice, Outcome, RecipientTaken, Refused, Reloaded, Reported, SenderTaken, SessionsEnded, SourceDown,
     SourceUp, Started, Stopping, SubmitterForgotten, Suppressed, TlsFailed, TlsInjected, TlsStarted, Word,
 };

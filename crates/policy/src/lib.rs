@@ -4,6 +4,7 @@
 //! of a random choice come in as arguments.
 
 pub mod admission;
+pub mod authenticity;
 pub mod body;
 pub mod breadth;
 pub mod budget;

@@ -26,6 +26,8 @@ pub enum Space {
     LoginBars,
     /// Hosts that have taken mail of late.
     ProvenHosts,
+    /// What was seen in the name of domains that want to hear of it.
+    DmarcReports,
 }
 
 impl Space {
@@ -36,6 +38,7 @@ impl Space {
             Self::KnownLogins => "known-logins",
             Self::LoginBars => "login-bars",
             Self::ProvenHosts => "proven-hosts",
+            Self::DmarcReports => "dmarc-reports",
         }
     }
 }

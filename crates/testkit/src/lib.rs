@@ -18,3 +18,4 @@ pub mod saslauthd;
 pub mod sink;
 pub mod slapd;
 pub mod smtp;
+pub mod unbound;

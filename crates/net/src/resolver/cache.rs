@@ -31,6 +31,8 @@ pub(super) enum Datum {
     Address(IpAddr),
     /// Of a PTR record.
     Name(String),
+    /// Of a TXT record, its strings joined.
+    Text(Box<[u8]>),
 }
 
 impl Datum {
@@ -51,6 +53,7 @@ impl Datum {
             // An IPv4 address inside IPv6 is that address, here as everywhere.
             RData::AAAA(address) => Some(Self::Address(IpAddr::V6(address.0).to_canonical())),
             RData::PTR(name) => Some(Self::Name(super::host_text(name))),
+            RData::TXT(text) => Some(Self::Text(text.txt_data.concat().into())),
             _ => None,
         }
     }
@@ -61,6 +64,7 @@ impl Datum {
             Self::Service(srv) => srv.target.len(),
             Self::Address(_) => 0,
             Self::Name(name) => name.len(),
+            Self::Text(text) => text.len(),
         };
         size_of::<Self>() + text
     }

@@ -281,6 +281,50 @@ impl Resolver {
         failure.map_or(Ok(None), Err)
     }
 
+    /// The TXT records of `name`, the strings of each joined; at least one. The name may have any printable character in its
+    /// labels: strangers' records name such.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError`].
+    pub async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, ResolveError> {
+        let answer = self.lookup(name, printable_name(name)?, RecordType::TXT).await?;
+        let text = |datum: &Datum| match datum {
+            Datum::Text(text) => Some(text.to_vec()),
+            _ => None,
+        };
+        Ok(answer.iter().filter_map(text).collect())
+    }
+
+    /// The addresses of `host` of one family, as its A or AAAA records have them; at least one. `/etc/hosts` is not asked: what is
+    /// looked up here is what the world sees. The name may be as for [`txt`](Self::txt).
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError`].
+    pub async fn address_records(&self, host: &str, v6: bool) -> Result<Vec<IpAddr>, ResolveError> {
+        let kind = if v6 { RecordType::AAAA } else { RecordType::A };
+        let answer = self.lookup(host, printable_name(host)?, kind).await?;
+        Ok(addresses_in(&answer).collect())
+    }
+
+    /// The names of `address` as its PTR records have them, at least one; whether they lead back is not known.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError`].
+    pub async fn pointers(&self, address: IpAddr) -> Result<Vec<String>, ResolveError> {
+        let address = address.to_canonical();
+        let answer = self
+            .lookup(&address.to_string(), Name::from(address), RecordType::PTR)
+            .await?;
+        let name = |datum: &Datum| match datum {
+            Datum::Name(name) => Some(name.clone()),
+            _ => None,
+        };
+        Ok(answer.iter().filter_map(name).collect())
+    }
+
     /// Looks up in memory, then asks. The records are of use and at least one.
     async fn lookup(&self, text: &str, name: Name, kind: RecordType) -> Answer {
         let current = self.current.load_full();
@@ -402,6 +446,20 @@ fn checked_name(text: &str) -> Result<Name, ResolveError> {
     Ok(name)
 }
 
+/// The same for names that strangers' records make up, whose labels may have any printable character of ASCII.
+fn printable_name(text: &str) -> Result<Name, ResolveError> {
+    let bad = || ResolveError::BadName(text.to_owned());
+    let host = text.strip_suffix('.').unwrap_or(text);
+    let label =
+        |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(|octet| octet.is_ascii_graphic());
+    if host.len() > 253 || !host.split('.').all(label) {
+        return Err(bad());
+    }
+    let mut name = Name::from_labels(host.split('.').map(str::as_bytes)).map_err(|_| bad())?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
 fn host_text(name: &Name) -> String {
     let mut text = name.to_lowercase().to_ascii();
     if text.ends_with('.') {
@@ -497,6 +555,22 @@ mod tests {
             |texts: &[&str]| -> Vec<SocketAddr> { texts.iter().map(|text| text.parse().unwrap()).collect() };
         for (shows, servers, expected) in cases {
             assert_eq!(within_reach(&parsed(servers)), parsed(expected), "{shows}");
+        }
+    }
+
+    #[test]
+    fn names_that_strangers_make_up() {
+        for (text, accepted) in [
+            ("_dmarc.example.org", true),
+            ("a+b=c._spf.example.org", true),
+            ("%7Euser.example.org", true),
+            ("a\\.b", true),
+            ("a b.example.org", false),
+            ("a..b", false),
+            ("b\u{fc}cher.example", false),
+            ("", false),
+        ] {
+            assert_eq!(printable_name(text).is_ok(), accepted, "{text:?}");
         }
     }
 

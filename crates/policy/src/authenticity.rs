@@ -1,0 +1,12 @@
+//! What becomes of mail by what SPF, DKIM, DMARC and ARC say of it.
+//!
+//! The checks themselves are elsewhere; here are the words for their results (RFC 8601 section 2.7), and the decision.
+
+mod decide;
+mod result;
+
+pub use self::decide::{Action, Decided, Decision, Settings, Subject, decide};
+pub use self::result::{ArcResult, DkimResult, DmarcResult, Requested, Results, SpfResult};
+
+#[cfg(test)]
+mod tests;

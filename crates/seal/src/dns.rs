@@ -1,0 +1,56 @@
+//! What judging asks of DNS, and what may come back. Who answers is for the program to say.
+
+use std::net::IpAddr;
+
+use futures_util::future::BoxFuture;
+
+/// A question on its way.
+pub type Lookup<'a, T> = BoxFuture<'a, Result<T, NoAnswer>>;
+
+/// Why a question has no answer.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NoAnswer {
+    /// There is no such record, or no such name: that is known.
+    #[error("no such record")]
+    Nothing,
+    /// Nobody can say for now: a server fails or does not answer, or time has run out.
+    #[error("{0}")]
+    Temporary(String),
+}
+
+/// Which addresses of a host are asked for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Family {
+    /// A records.
+    V4,
+    /// AAAA records.
+    V6,
+}
+
+impl Family {
+    /// That of an address.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+}
+
+/// Answers questions. An answer in `Ok` holds at least one record.
+///
+/// Each question ends by itself, and soon: who implements this sets a limit to the time of each and of all of them.
+pub trait Dns: Send + Sync {
+    /// The TXT records of a name, the strings of each joined (RFC 7208 section 3.3, RFC 6376 section 3.6.2.2).
+    fn txt<'a>(&'a self, name: &'a str) -> Lookup<'a, Vec<Vec<u8>>>;
+
+    /// The addresses of a host.
+    fn addresses<'a>(&'a self, host: &'a str, family: Family) -> Lookup<'a, Vec<IpAddr>>;
+
+    /// The hosts of the MX records of a domain, most preferred first; an empty name for null MX (RFC 7505).
+    fn mx<'a>(&'a self, domain: &'a str) -> Lookup<'a, Vec<String>>;
+
+    /// The names of an address, as its PTR records have them, not confirmed.
+    fn names(&self, address: IpAddr) -> Lookup<'_, Vec<String>>;
+}

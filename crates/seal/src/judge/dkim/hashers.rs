@@ -1,0 +1,60 @@
+//! Hashes of the body, one for each combination that signatures ask for, made while it arrives.
+
+use super::signature::Signature;
+use crate::canon::Form;
+use crate::hash::{BodyHash, BodyHasher};
+
+/// Most combinations of form and `l=`. Honest mail has one or two; each costs the time of hashing the body once.
+const HASHES_MAX: usize = 8;
+
+/// Which of the hashes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct HashOf(usize);
+
+/// The hashes under way.
+#[derive(Clone, Debug, Default)]
+pub struct Hashers {
+    kinds: Vec<(Form, Option<u64>)>,
+    hashers: Vec<BodyHasher>,
+}
+
+/// The hashes of a body that has ended.
+#[derive(Clone, Debug)]
+pub struct Hashes(Vec<BodyHash>);
+
+impl Hashers {
+    /// Asks for the hash that a signature is to be compared with. `None` when there are too many already.
+    pub fn want(&mut self, signature: &Signature) -> Option<HashOf> {
+        let kind = (signature.forms.body, signature.length);
+        if let Some(place) = self.kinds.iter().position(|other| *other == kind) {
+            return Some(HashOf(place));
+        }
+        if self.kinds.len() >= HASHES_MAX {
+            return None;
+        }
+        self.kinds.push(kind);
+        self.hashers.push(BodyHasher::new(kind.0, kind.1));
+        Some(HashOf(self.kinds.len() - 1))
+    }
+
+    /// Takes the next octets of the body.
+    pub fn feed(&mut self, octets: &[u8]) {
+        for hasher in &mut self.hashers {
+            hasher.feed(octets);
+        }
+    }
+
+    /// The body ends here.
+    #[must_use]
+    pub fn finish(self) -> Hashes {
+        Hashes(self.hashers.into_iter().map(BodyHasher::finish).collect())
+    }
+}
+
+impl Hashes {
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, of: HashOf) -> Option<&BodyHash> {
+        self.0.get(of.0)
+    }
+}

@@ -1,0 +1,203 @@
+//! The key of a signature, as DNS has it (RFC 6376 section 3.6.1, RFC 8463 section 4).
+
+use aws_lc_rs::signature::{ED25519, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, UnparsedPublicKey};
+use postern_policy::authenticity::DkimResult;
+
+use super::signature::Signature;
+use crate::dns::{Dns, NoAnswer};
+use crate::{Algorithm, KeyRecord};
+
+/// Fewest bits of an RSA key (RFC 8301 section 3.2).
+const RSA_BITS_MIN: usize = 1_024;
+
+/// Most bits of one: what verifying costs grows with them.
+const RSA_BITS_MAX: usize = 8_192;
+
+/// Records of one name that are looked at.
+const RECORDS_MAX: usize = 8;
+
+/// A public key, as its record has it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Key {
+    algorithm: Algorithm,
+    octets: Vec<u8>,
+    /// `t=s`: `i=` has to be `d=` itself.
+    strict: bool,
+    /// `t=y`: the domain only tries it out.
+    pub testing: bool,
+}
+
+/// What is wrong with a key.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum KeyFault {
+    /// There is no record.
+    #[error("no key for signature")]
+    Missing,
+    /// There is no answer for now.
+    #[error("the key cannot be had now: {0}")]
+    Unavailable(String),
+    /// The record makes no sense.
+    #[error("the record of the key is not valid")]
+    Malformed,
+    /// `p=` is empty.
+    #[error("the key is revoked")]
+    Revoked,
+    /// It is of another kind than the signature.
+    #[error("the key is of another kind than the signature")]
+    Kind,
+    /// It is not for mail (`s=`).
+    #[error("the key is for another service")]
+    Service,
+    /// It may not be used with SHA-256 (`h=`).
+    #[error("the key does not allow sha256")]
+    Hash,
+    /// `i=` is below `d=`, and the key wants them to be the same (`t=s`).
+    #[error("the key does not allow i= below d=")]
+    Strict,
+    /// It is too weak (RFC 8301 section 3.2).
+    #[error("the key has {0} bits, fewer than 1024")]
+    Weak(usize),
+    /// It is so large that it is not used.
+    #[error("the key has {0} bits, more than 8192")]
+    Large(usize),
+}
+
+impl KeyFault {
+    /// The word for what it makes of a signature.
+    #[must_use]
+    pub const fn result(&self) -> DkimResult {
+        match self {
+            Self::Unavailable(_) => DkimResult::TempError,
+            Self::Weak(_) | Self::Large(_) => DkimResult::Policy,
+            _ => DkimResult::PermError,
+        }
+    }
+}
+
+impl Key {
+    /// Looks up the key of a signature. Of several records the first that makes sense counts (RFC 6376 section 3.6.2.2 leaves it
+    /// open).
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFault`]: there is none that the signature can be checked with.
+    pub async fn find(dns: &dyn Dns, signature: &Signature) -> Result<Self, KeyFault> {
+        let records = match dns.txt(&signature.key_name()).await {
+            Ok(records) => records,
+            Err(NoAnswer::Nothing) => return Err(KeyFault::Missing),
+            Err(NoAnswer::Temporary(reason)) => return Err(KeyFault::Unavailable(reason)),
+        };
+        let mut fault = KeyFault::Missing;
+        for record in records.iter().take(RECORDS_MAX) {
+            match Self::parse(record, signature) {
+                Ok(key) => return Ok(key),
+                Err(other) => fault = other,
+            }
+        }
+        Err(fault)
+    }
+
+    /// Reads a record for a signature.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFault`].
+    pub fn parse(record: &[u8], signature: &Signature) -> Result<Self, KeyFault> {
+        let text = std::str::from_utf8(record).map_err(|_| KeyFault::Malformed)?;
+        let record = KeyRecord::parse(text).map_err(|_| KeyFault::Malformed)?;
+        if record.is_revoked() {
+            return Err(KeyFault::Revoked);
+        }
+        if !record.is_for_mail() {
+            return Err(KeyFault::Service);
+        }
+        if !record.takes_sha256() {
+            return Err(KeyFault::Hash);
+        }
+        if record.algorithm() != Some(signature.algorithm) {
+            return Err(KeyFault::Kind);
+        }
+        let key = Self {
+            algorithm: signature.algorithm,
+            octets: record.public,
+            strict: record.strict,
+            testing: record.testing,
+        };
+        key.judge(signature)?;
+        Ok(key)
+    }
+
+    fn judge(&self, signature: &Signature) -> Result<(), KeyFault> {
+        if self.strict && !signature.identity.is_empty() && signature.identity_domain() != signature.domain {
+            return Err(KeyFault::Strict);
+        }
+        match self.algorithm {
+            Algorithm::Ed25519Sha256 if self.octets.len() == 32 => Ok(()),
+            Algorithm::Ed25519Sha256 => Err(KeyFault::Malformed),
+            Algorithm::RsaSha256 => match modulus_bits(&self.octets).ok_or(KeyFault::Malformed)? {
+                bits if bits < RSA_BITS_MIN => Err(KeyFault::Weak(bits)),
+                bits if bits > RSA_BITS_MAX => Err(KeyFault::Large(bits)),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// Whether `value` is a signature by this key over `message`, the canonical header; its hash is what was signed.
+    #[must_use]
+    pub(crate) fn holds(&self, message: &[u8], value: &[u8]) -> bool {
+        match self.algorithm {
+            Algorithm::RsaSha256 => {
+                UnparsedPublicKey::new(&RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, &self.octets)
+                    .verify(message, value)
+                    .is_ok()
+            }
+            Algorithm::Ed25519Sha256 => {
+                let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, message);
+                UnparsedPublicKey::new(&ED25519, &self.octets)
+                    .verify(hash.as_ref(), value)
+                    .is_ok()
+            }
+        }
+    }
+}
+
+/// The size of an RSA key: a SubjectPublicKeyInfo (RFC 5280), or the RSAPublicKey alone (RFC 8017 appendix A.1.1), which some
+/// publish.
+fn modulus_bits(der: &[u8]) -> Option<usize> {
+    let (outer, rest) = element(der, 0x30)?;
+    if !rest.is_empty() {
+        return None;
+    }
+    let inner = match element(outer, 0x30) {
+        Some((_algorithm, key)) => {
+            let (bits, _) = element(key, 0x03)?;
+            element(bits.strip_prefix(&[0])?, 0x30)?.0
+        }
+        None => outer,
+    };
+    let (modulus, _) = element(inner, 0x02)?;
+    let zeros = modulus.iter().take_while(|octet| **octet == 0).count();
+    let first = modulus.get(zeros)?;
+    Some((modulus.len() - zeros) * 8 - first.leading_zeros() as usize)
+}
+
+/// The content of a DER element with this tag, and what follows it.
+fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (&found, rest) = der.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = if first < 0x80 {
+        (usize::from(first), rest)
+    } else {
+        let (octets, rest) = rest
+            .split_at_checked(usize::from(first & 0x7f))
+            .filter(|(o, _)| o.len() <= 3)?;
+        (
+            octets
+                .iter()
+                .fold(0, |length, octet| length << 8 | usize::from(*octet)),
+            rest,
+        )
+    };
+    (found == tag).then_some(())?;
+    rest.split_at_checked(length)
+}

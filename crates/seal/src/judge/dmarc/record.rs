@@ -1,0 +1,157 @@
+//! The record of a domain (RFC 7489 section 6.3).
+
+use postern_mail::{Mailbox, ParseOptions};
+use postern_policy::authenticity::Requested;
+
+/// Most addresses that reports are sent to, of one domain.
+const URIS_MAX: usize = 4;
+
+/// A record. What it does not say has its default.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Record {
+    /// `p=`; `None` where it is missing or not known.
+    pub policy: Option<Requested>,
+    /// `sp=`: for what is below the domain.
+    pub below: Option<Requested>,
+    /// `np=`: for names below it that do not exist (RFC 9091).
+    pub nonexistent: Option<Requested>,
+    /// `adkim=s`.
+    pub strict_dkim: bool,
+    /// `aspf=s`.
+    pub strict_spf: bool,
+    /// `pct=`: share of the mail, in a hundred, to which the policy applies.
+    pub percent: u8,
+    /// `t=y`: the policy is only tried out (DMARCbis).
+    pub testing: bool,
+    /// `psd=`.
+    pub psd: Psd,
+    /// `rua=`: where reports go.
+    pub reports: Vec<ReportUri>,
+}
+
+/// Whether names below a domain belong to others, `psd=`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Psd {
+    /// They do, as below `co.uk`.
+    Yes,
+    /// They do not: the domain is the top of its organisation.
+    No,
+    /// The record does not say.
+    Unsaid,
+}
+
+/// Where reports go (RFC 7489 section 6.2).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ReportUri {
+    /// The address.
+    pub to: Mailbox,
+    /// The largest report that it takes, in octets.
+    pub size_max: Option<u64>,
+}
+
+impl Record {
+    /// Whether a TXT record is one of DMARC: `v=DMARC1` comes first.
+    #[must_use]
+    pub fn is_one(text: &[u8]) -> bool {
+        let end = text.iter().position(|octet| *octet == b';').unwrap_or(text.len());
+        let Some(equals) = text[..end].iter().position(|octet| *octet == b'=') else {
+            return false;
+        };
+        text[..equals].trim_ascii() == b"v" && text[equals + 1..end].trim_ascii() == b"DMARC1"
+    }
+
+    /// Reads a record that is one. What makes no sense counts as not said (section 6.3); of a tag that is there twice the first
+    /// counts.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(text);
+        let tag = |wanted: &str| {
+            text.split(';')
+                .filter_map(|part| part.split_once('='))
+                .find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))
+                .map(|(_, value)| value.trim())
+        };
+        let requested = |name: &str| Requested::from_word(&tag(name)?.to_ascii_lowercase());
+        let is = |name: &str, word: &str| tag(name).is_some_and(|value| value.eq_ignore_ascii_case(word));
+        let percent = tag("pct")
+            .and_then(|value| value.parse().ok())
+            .filter(|percent| *percent <= 100);
+        let uris = tag("rua").unwrap_or_default();
+        Self {
+            policy: requested("p"),
+            below: requested("sp"),
+            nonexistent: requested("np"),
+            strict_dkim: is("adkim", "s"),
+            strict_spf: is("aspf", "s"),
+            percent: percent.unwrap_or(100),
+            testing: is("t", "y"),
+            psd: match tag("psd") {
+                Some("y" | "Y") => Psd::Yes,
+                Some("n" | "N") => Psd::No,
+                _ => Psd::Unsaid,
+            },
+            reports: uris
+                .split(',')
+                .filter_map(ReportUri::parse)
+                .take(URIS_MAX)
+                .collect(),
+        }
+    }
+
+    /// What `p=` asks for. A record without a valid one, but with a place for reports, asks for nothing (section 6.6.3); any
+    /// other is worthless.
+    #[must_use]
+    pub fn requested(&self) -> Option<Requested> {
+        self.policy
+            .or_else(|| (!self.reports.is_empty()).then_some(Requested::None))
+    }
+}
+
+impl ReportUri {
+    /// Reads `mailto:address!10m`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.trim().split_once(':')?;
+        if !scheme.eq_ignore_ascii_case("mailto") {
+            return None;
+        }
+        let (address, size_max) = match rest.rsplit_once('!') {
+            Some((address, size)) => (address, Some(octets(size)?)),
+            None => (rest, None),
+        };
+        let address = address.split('?').next().unwrap_or_default();
+        let to = Mailbox::parse(&decoded(address)?, &ParseOptions::default()).ok()?;
+        to.domain().name()?;
+        Some(Self { to, size_max })
+    }
+}
+
+/// `10m`: a number, and a unit of 1024, its square, and so on.
+fn octets(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" => 0,
+        "k" | "K" => 10,
+        "m" | "M" => 20,
+        "g" | "G" => 30,
+        "t" | "T" => 40,
+        _ => return None,
+    };
+    let number: u64 = digits.parse().ok()?;
+    Some(number.saturating_mul(1 << unit))
+}
+
+/// `%21` in URLs.
+fn decoded(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut octets = text.bytes();
+    while let Some(octet) = octets.next() {
+        if octet == b'%' {
+            let pair = [octets.next()?, octets.next()?];
+            out.push(u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?);
+        } else {
+            out.push(octet);
+        }
+    }
+    String::from_utf8(out).ok()
+}

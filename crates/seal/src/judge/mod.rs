@@ -1,0 +1,21 @@
+//! Whether a message is from whom it says: SPF (RFC 7208), DKIM (RFC 6376, 8301, 8463), DMARC (RFC 7489), ARC (RFC 8617), and the
+//! field that tells of it (RFC 8601).
+//!
+//! What a stranger wrote is read here: every reader has a limit, none panics, and what is not understood is never a pass. What
+//! DNS cannot say for now is a temporary error.
+
+pub mod arc;
+pub mod dkim;
+pub mod dmarc;
+pub mod domain;
+#[cfg(test)]
+mod forge;
+mod message;
+pub mod report;
+pub mod results;
+pub mod spf;
+mod tags;
+#[cfg(test)]
+mod zone;
+
+pub use self::message::{Checks, Judgement, Moment, Watch};

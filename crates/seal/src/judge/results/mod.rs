@@ -1,0 +1,7 @@
+//! `Authentication-Results` (RFC 8601): the field that tells of the checks, and whose such a field is.
+
+mod read;
+mod write;
+
+pub use self::read::{has_result, is_by, result_of};
+pub use self::write::Writer;

@@ -1,0 +1,99 @@
+//! Writes the value of `Authentication-Results`.
+
+use std::fmt::{Display, Write as _};
+
+/// Octets of a reason that are written.
+const REASON_MAX: usize = 160;
+
+/// The value under way: a line for each method.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    text: String,
+    empty: bool,
+}
+
+impl Writer {
+    /// Results of the host with this name.
+    #[must_use]
+    pub fn new(authserv_id: &str) -> Self {
+        Self {
+            text: authserv_id.to_owned(),
+            empty: true,
+        }
+    }
+
+    /// Begins with the result of a method.
+    pub fn method(&mut self, method: &str, result: &dyn Display) {
+        self.empty = false;
+        // Writing to a string cannot fail.
+        let _ = write!(self.text, ";\n\t{method}={result}");
+    }
+
+    /// A comment on it. What has no place in one is left out.
+    pub fn comment(&mut self, comment: &str) {
+        let comment: String = comment
+            .chars()
+            .filter(|c| matches!(c, ' '..='~') && !"()\\".contains(*c))
+            .collect();
+        let _ = write!(self.text, " ({comment})");
+    }
+
+    /// Why it is so. What has no place in a quoted string is left out.
+    pub fn reason(&mut self, reason: &str) {
+        let reason: String = reason
+            .chars()
+            .map(|c| if c == '"' { '\'' } else { c })
+            .filter(|c| matches!(c, ' '..='~') && *c != '\\')
+            .take(REASON_MAX)
+            .collect();
+        let _ = write!(self.text, " reason=\"{reason}\"");
+    }
+
+    /// What it is about, such as `header.d`; left out where the value is not such that all readers see the same.
+    pub fn property(&mut self, name: &str, value: &str) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "!#$&'*+-.^_`{|}~@%".contains(c);
+        if value.is_empty() {
+            return;
+        }
+        if value.chars().all(plain) {
+            let _ = write!(self.text, " {name}={value}");
+        } else if value
+            .chars()
+            .all(|c| matches!(c, ' '..='~') && !"\"\\".contains(c))
+        {
+            let _ = write!(self.text, " {name}=\"{value}\"");
+        }
+    }
+
+    /// The value, folded with LF.
+    #[must_use]
+    pub fn finish(mut self) -> String {
+        if self.empty {
+            self.text.push_str("; none");
+        }
+        self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written() {
+        assert_eq!(Writer::new("mx.example").finish(), "mx.example; none");
+        let mut writer = Writer::new("mx.example");
+        writer.method("spf", &"permerror");
+        writer.reason("\"a\\b\r\nc\" is not \u{e4} valid");
+        writer.property("smtp.mailfrom", "a@x.example");
+        writer.property("smtp.helo", "a b");
+        writer.property("header.i", "\"; dmarc=pass");
+        writer.property("header.s", "a\r\nb");
+        writer.comment("p=reject) dmarc=pass (");
+        assert_eq!(
+            writer.finish(),
+            "mx.example;\n\tspf=permerror reason=\"'abc' is not  valid\" smtp.mailfrom=a@x.example \
+             smtp.helo=\"a b\" (p=reject dmarc=pass )"
+        );
+    }
+}

@@ -1,0 +1,10 @@
+//! SPF: whether the sender's domain lets this client send for it (RFC 7208).
+
+mod check;
+mod expand;
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use self::check::{Asked, Identity, Outcome, check};
+pub use self::record::{Record, SyntaxError};
