@@ -2,6 +2,7 @@
 
 mod explain;
 mod identity;
+mod judge;
 mod milters;
 mod sessions;
 mod user;
@@ -18,6 +19,7 @@ use crate::exit;
 
 pub(crate) use self::explain::ExplainSessionArgs;
 pub(crate) use self::identity::{AddressCommand, DelegateCommand, ExplainArgs, GroupCommand};
+pub(crate) use self::judge::JudgeArgs;
 pub(crate) use self::milters::{MiltersArgs, MiltersCommand, TryArgs};
 pub(crate) use self::sessions::{SessionFilterArgs, SessionsArgs, SessionsCommand};
 pub(crate) use self::user::{AppPasswordCommand, ImportArgs};
@@ -58,6 +60,12 @@ pub(crate) enum Command {
     /// directories and name servers of the configuration, takes nothing and sends nothing, and needs no password. For each rule it
     /// names the setting with its place in the file. Ends with 1 if something is refused.
     Explain(ExplainSessionArgs),
+    /// Says whether a message is from whom it says
+    ///
+    /// Checks a message in a file as the server checks what strangers bring: SPF, DKIM, DMARC, ARC, with the name servers, actions and
+    /// exceptions of `[judge]`. All four are checked, whatever `checks` lists. Takes nothing and sends nothing. Ends with 1 if the
+    /// message would be refused.
+    Judge(JudgeArgs),
     /// Shows whether the directories of the running server answer
     Directories(DirectoriesArgs),
     /// Asks each mail filter what it wants, and runs messages through one

@@ -6,6 +6,7 @@ mod config;
 mod control;
 mod exit;
 mod firstrun;
+mod judge;
 mod locate;
 mod log;
 mod output;
@@ -76,6 +77,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::User(args) => commands::user::run(args),
         Command::Auth(args) => commands::auth::run(args),
         Command::Explain(args) => commands::explain::run(&args),
+        Command::Judge(args) => commands::judge::run(&args),
         Command::Directories(args) => commands::directories::run(&args),
         Command::Milters(args) => commands::milters::run(&args),
         Command::Login(args) => commands::login::run(args),

@@ -13,6 +13,7 @@ pub(crate) mod directories;
 pub(crate) mod explain;
 mod explain_past;
 pub(crate) mod generate;
+pub(crate) mod judge;
 pub(crate) mod login;
 pub(crate) mod milters;
 pub(crate) mod pam_helper;

@@ -20,7 +20,7 @@ mod stumbles;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use self::checked::{Config, Paths};
+pub(crate) use self::checked::{Config, JudgeSettings, Paths};
 pub(crate) use self::include::{Gate, Refusal};
 pub(crate) use self::problem::Report;
 pub(crate) use self::shown::Shown;

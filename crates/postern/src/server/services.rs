@@ -16,7 +16,8 @@ use postern_net::tls::ServerTls;
 use postern_oauth::verify::Verifier;
 use postern_receive::{LoadGauge, Receiver, Settings as ReceiveSettings};
 use postern_sasl::DecoySecret;
-use postern_spool::{Inspectors, Spool, SpoolError, SpoolSettings, SqliteSpool};
+use postern_seal::judge::report::Reporter;
+use postern_spool::{Inspector, Inspectors, Spool, SpoolError, SpoolSettings, SqliteSpool};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -28,9 +29,10 @@ use super::sockets::{self, Sockets};
 use super::tokens::TokenSources;
 use super::watch::Watch;
 use super::{AllBound, decoy, files, health, memory, usage};
-use crate::config::{self, Config, Refusal, Shown, Source};
+use crate::config::{self, Config, JudgeSettings, Refusal, Shown, Source};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
+use crate::judge::{Judge, Outlet, Reports};
 use crate::log::Log;
 
 /// Everything that runs.
@@ -50,6 +52,8 @@ pub(super) struct Services {
     control: JoinHandle<()>,
     usage: JoinHandle<()>,
     memory: Option<JoinHandle<()>>,
+    reports: Arc<Reports>,
+    reporting: Option<JoinHandle<()>>,
     stop_usage: CancellationToken,
     decoy: DecoySecret,
     health: JoinHandle<()>,
@@ -70,7 +74,9 @@ struct Shared {
     aliases: Arc<ArcSwap<Aliases>>,
     /// Every key with its value, to be shown.
     shown: Arc<ArcSwap<Shown>>,
-    /// Filters and signers.
+    /// Who sends reports of DMARC.
+    reporter: Arc<ArcSwap<Option<Reporter>>>,
+    /// Judges, filters and signers.
     inspectors: Arc<ArcSwap<Inspectors>>,
 }
 
@@ -151,6 +157,7 @@ impl Services {
         })
         .await?;
         let store = memory::open(&fixed.state_dir, &observers).await;
+        let reports = Arc::new(Reports::default());
         let shared = Shared {
             receive: swap(config.receive),
             deliver: swap(config.deliver),
@@ -160,7 +167,8 @@ impl Services {
             tokens: swap(tokens),
             aliases: swap(config.aliases),
             shown: swap(config.shown),
-            inspectors: Arc::default(),
+            reporter: swap(config.judge.reports.clone()),
+            inspectors: swap(inspectors(config.judge, &resolver, &observers, &reports)),
         };
         let socket = ControlSocket::bind(&fixed.state_dir)
             .map_err(|error| Failure::io("cannot make the control socket", &error))?;
@@ -207,6 +215,17 @@ impl Services {
             load: LoadGauge::system(),
             observers: observers.clone(),
             decoy: decoy.clone(),
+        });
+        let reporting = store.clone().map(|store| {
+            let outlet = Outlet {
+                spool: Arc::clone(&spool),
+                inspectors: Arc::clone(&shared.inspectors),
+                resolver: resolver.clone(),
+                observers: observers.clone(),
+                reporter: Arc::clone(&shared.reporter),
+            };
+            let keeping = crate::judge::keep(Arc::clone(&reports), store, outlet, stop_usage.clone());
+            watch.spawn("reports of DMARC", until(&stop_usage), keeping)
         });
         let memory = match store {
             Some(store) => {
@@ -265,6 +284,8 @@ impl Services {
             control,
             usage,
             memory,
+            reports,
+            reporting,
             stop_usage,
             decoy,
             health,
@@ -374,6 +395,9 @@ impl Services {
         tokens.keep_fresh();
         self.shared.tokens.store(Arc::new(tokens));
         self.shared.aliases.store(Arc::new(config.aliases));
+        self.shared.reporter.store(Arc::new(config.judge.reports.clone()));
+        let inspectors = inspectors(config.judge, &self.resolver, &self.observers, &self.reports);
+        self.shared.inspectors.store(Arc::new(inspectors));
         config.shown.keep(&AT_START, &self.shared.shown.load());
         self.shared.shown.store(Arc::new(config.shown));
         self.listeners.change(&config.listeners, bound);
@@ -392,7 +416,12 @@ impl Services {
         self.stop_control.cancel();
         let _ = tokio::join!(self.control, self.health);
         self.stop_usage.cancel();
-        let _ = tokio::join!(self.usage, self.keeper, OptionFuture::from(self.memory));
+        let _ = tokio::join!(
+            self.usage,
+            self.keeper,
+            OptionFuture::from(self.memory),
+            OptionFuture::from(self.reporting)
+        );
         self.own_tokens.settled().await;
         if let Err(error) = self.spool.close().await {
             notice!(self.observers, Spool Error "closed", Error = chain(&error));
@@ -411,6 +440,20 @@ fn out_of_reach(path: &Path) -> String {
 
 fn swap<T>(value: T) -> Arc<ArcSwap<T>> {
     Arc::new(ArcSwap::from_pointee(value))
+}
+
+/// Who looks at messages.
+fn inspectors(
+    judge: JudgeSettings,
+    resolver: &Resolver,
+    observers: &Observers,
+    reports: &Arc<Reports>,
+) -> Inspectors {
+    let mut all: Vec<Arc<dyn Inspector>> = Vec::new();
+    if let Some(judge) = Judge::new(judge, resolver.clone(), observers.clone(), Arc::clone(reports)) {
+        all.push(Arc::new(judge));
+    }
+    Inspectors::new(all)
 }
 
 /// A damaged file of own users does not keep the server from starting.

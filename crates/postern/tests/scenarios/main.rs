@@ -20,6 +20,7 @@ mod disk;
 mod floods;
 mod guessing;
 mod identity;
+mod judging;
 mod kerberos;
 mod login_attacks;
 mod mechanisms;

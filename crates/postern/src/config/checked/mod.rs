@@ -6,6 +6,7 @@ pub(crate) mod directories;
 mod dovecot;
 mod files;
 mod identity;
+mod judge;
 mod kerberos;
 mod ldap;
 mod listeners;
@@ -37,6 +38,7 @@ use postern_receive::Settings as ReceiveSettings;
 use postern_spool::SpoolSettings;
 
 pub(crate) use self::directories::{pam_directories, password_length, users_database};
+pub(crate) use self::judge::JudgeSettings;
 pub(crate) use self::listeners::ListenerConfig;
 pub(crate) use self::logins::{all_mechanisms, key_policy};
 pub(crate) use self::paths::{Paths, before_placeholders};
@@ -69,6 +71,8 @@ pub(crate) struct Config {
     pub(crate) receive: ReceiveSettings,
     pub(crate) deliver: DeliverSettings,
     pub(crate) tls: Option<ServerTls>,
+    /// How mail of strangers is judged.
+    pub(crate) judge: JudgeSettings,
     /// TLS towards next hops.
     pub(crate) client_tls: TlsClients,
     pub(crate) directories: Vec<DirectorySettings>,
@@ -123,6 +127,7 @@ pub(super) fn check(
     let providers = providers::check(c);
     let aliases = aliases::check(c);
     let receive = receiving::check(c, tls.as_ref());
+    let judge = judge::check(c);
     let deliver = delivery::check(c);
     let tokens = smarthosts::tokens(c);
     let client_tls = tls::check_client(c);
@@ -141,6 +146,7 @@ pub(super) fn check(
         sockets,
         receive,
         deliver,
+        judge,
         tls,
         client_tls: client_tls?,
         directories,

@@ -7,6 +7,7 @@ mod auth;
 mod delivery;
 mod directory;
 mod identity;
+mod judge;
 mod kerberos;
 mod limits;
 mod listener;
@@ -30,6 +31,7 @@ pub(crate) use self::directory::{
     UsersTable,
 };
 pub(crate) use self::identity::{GrantTable, Identity};
+pub(crate) use self::judge::{Check, Judge};
 pub(crate) use self::kerberos::{AccountWord, Kerberos};
 pub(crate) use self::limits::{Limits, Timeouts};
 pub(crate) use self::listener::{Extensions, Listener};
@@ -120,6 +122,8 @@ table! {
         identity: Identity = Section::<Identity>::new(), default "{}";
         /// Mail filters, in the order in which they are asked.
         milter: Vec<At<MilterTable>> = Sections::<MilterTable>::new(), default "[]";
+        /// Whether mail of strangers is from whom it says.
+        judge: Judge = Section::<Judge>::new(), default "{}";
         /// Limits for clients.
         limits: Limits = Section::<Limits>::new(), default "{}";
         /// Time limits for clients.

@@ -1,0 +1,67 @@
+//! The name servers of `net`, for the checks of `seal`: each question has its time, and all of them have theirs.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use postern_net::resolver::{ResolveError, Resolver};
+use postern_seal::dns::{Dns, Family, Lookup, NoAnswer};
+
+/// A resolver that answers until a moment, and then no more.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounded {
+    resolver: Resolver,
+    until: Instant,
+    each: Duration,
+}
+
+impl Bounded {
+    /// Questions may take `each`, and from now on `all` together.
+    pub(crate) fn new(resolver: Resolver, each: Duration, all: Duration) -> Self {
+        Self {
+            resolver,
+            until: Instant::now() + all,
+            each,
+        }
+    }
+
+    async fn within<T>(&self, asked: impl Future<Output = Result<T, ResolveError>>) -> Result<T, NoAnswer> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(NoAnswer::Temporary(
+                "no time is left to ask name servers".to_owned(),
+            ));
+        }
+        match tokio::time::timeout(left.min(self.each), asked).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if error.is_temporary() => Err(NoAnswer::Temporary(error.to_string())),
+            Ok(Err(_)) => Err(NoAnswer::Nothing),
+            Err(_) => Err(NoAnswer::Temporary(
+                "name servers do not answer in time".to_owned(),
+            )),
+        }
+    }
+}
+
+impl Dns for Bounded {
+    fn txt<'a>(&'a self, name: &'a str) -> Lookup<'a, Vec<Vec<u8>>> {
+        self.within(self.resolver.txt(name)).boxed()
+    }
+
+    fn addresses<'a>(&'a self, host: &'a str, family: Family) -> Lookup<'a, Vec<IpAddr>> {
+        self.within(self.resolver.address_records(host, family == Family::V6))
+            .boxed()
+    }
+
+    fn mx<'a>(&'a self, domain: &'a str) -> Lookup<'a, Vec<String>> {
+        async move {
+            let records = self.within(self.resolver.mx(domain)).await?;
+            Ok(records.into_iter().map(|record| record.exchange).collect())
+        }
+        .boxed()
+    }
+
+    fn names(&self, address: IpAddr) -> Lookup<'_, Vec<String>> {
+        self.within(self.resolver.pointers(address)).boxed()
+    }
+}

@@ -1,0 +1,12 @@
+//! Judging mail, wired together: the checks of `seal` with the name servers of `net` and the decision of `policy`, for the server and
+//! for `postern judge`.
+
+mod dns;
+mod inspector;
+mod reports;
+mod verdict;
+
+pub(crate) use self::dns::Bounded;
+pub(crate) use self::inspector::Judge;
+pub(crate) use self::reports::{Outlet, Reports, keep};
+pub(crate) use self::verdict::{Verdict, of};

@@ -1,0 +1,205 @@
+//! Aggregate reports of DMARC: counted as messages are judged, kept in the store, sent when their day has ended.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use postern_events::{Observers, notice};
+use postern_mail::{BodyKind, Envelope, Mailbox, Recipient, ReversePath};
+use postern_net::resolver::Resolver;
+use postern_seal::judge::Judgement;
+use postern_seal::judge::report::{Day, Gathered, Report, Reporter, Tally, may_receive, message};
+use postern_spool::{Assembly, Inspectors, Origin, Parts, Spool};
+use postern_store::{Change, Record, Space, Store, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use super::dns::Bounded;
+use super::verdict::Verdict;
+
+/// How often it is written and looked for what has ended. A crash loses no more of it.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Reports that are made at once: a day ends for all domains together.
+const REPORTS_AT_ONCE: usize = 50;
+
+/// For one question about a report, and for all of them.
+const LOOKUP_TIME: (Duration, Duration) = (Duration::from_secs(8), Duration::from_secs(60));
+
+/// For how long what was counted is kept while it cannot be sent.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// Counts.
+#[derive(Debug, Default)]
+pub(crate) struct Reports(Mutex<Gathered>);
+
+impl Reports {
+    /// Counts a message.
+    pub(super) fn count(&self, judgement: &Judgement, peer: IpAddr, verdict: &Verdict) {
+        let vouched = verdict.results.vouched;
+        self.0
+            .lock()
+            .count(judgement, peer, verdict.action, vouched, today());
+    }
+
+    /// Takes back what was counted before a restart.
+    async fn restore(&self, store: &dyn Store) -> Result<(), StoreError> {
+        for record in store.all(Space::DmarcReports).await? {
+            // What an earlier version wrote otherwise is as good as forgotten.
+            if let Ok(tally) = serde_json::from_str(&record.value) {
+                self.0.lock().restore(tally);
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let changed = self.0.lock().take_changed();
+        let expires_at = Timestamp::now().checked_add(KEPT).ok();
+        let changes: Vec<Change> = changed
+            .iter()
+            .filter_map(|tally| {
+                let value = serde_json::to_string(tally).ok()?;
+                Some(Change::Put(Record {
+                    key: tally.key(),
+                    value,
+                    expires_at,
+                }))
+            })
+            .collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        store.apply(Space::DmarcReports, changes).await
+    }
+}
+
+/// Days since 1970, in UTC.
+fn today() -> Day {
+    Timestamp::now().as_second().div_euclid(24 * 3_600)
+}
+
+/// Where reports go out.
+pub(crate) struct Outlet {
+    pub(crate) spool: Arc<dyn Spool>,
+    pub(crate) inspectors: Arc<ArcSwap<Inspectors>>,
+    pub(crate) resolver: Resolver,
+    pub(crate) observers: Observers,
+    /// Who sends them, if anybody does.
+    pub(crate) reporter: Arc<ArcSwap<Option<Reporter>>>,
+}
+
+/// Keeps and sends what is counted until `shutdown`.
+pub(crate) async fn keep(
+    reports: Arc<Reports>,
+    store: impl Store,
+    outlet: Outlet,
+    shutdown: CancellationToken,
+) {
+    if let Err(error) = reports.restore(&store).await {
+        tracing::warn!(target: "postern::run", reason = %error, "what was counted for reports of DMARC cannot be read");
+    }
+    loop {
+        let ended = tokio::select! {
+            () = shutdown.cancelled() => true,
+            () = tokio::time::sleep(INTERVAL) => false,
+        };
+        let kept = reports.write(&store).await;
+        let sent = match kept {
+            Ok(()) if !ended => outlet.send_ended(&reports, &store).await,
+            kept => kept,
+        };
+        if let Err(error) = sent {
+            tracing::warn!(target: "postern::run", reason = %error, "what is counted for reports of DMARC is not written");
+        }
+        if ended {
+            return;
+        }
+    }
+}
+
+impl Outlet {
+    /// Sends reports of days that have ended. Each is forgotten once it is in the queue.
+    async fn send_ended(&self, reports: &Reports, store: &dyn Store) -> Result<(), StoreError> {
+        let ended = reports.0.lock().take_ended(today(), REPORTS_AT_ONCE);
+        let reporter = self.reporter.load_full();
+        for tally in ended {
+            if let Some(reporter) = &*reporter {
+                self.send(&tally, reporter).await;
+            }
+            store
+                .apply(Space::DmarcReports, vec![Change::Remove(tally.key())])
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, tally: &Tally, reporter: &Reporter) {
+        let report = Report::new(tally, reporter);
+        let (each, all) = LOOKUP_TIME;
+        let dns = Bounded::new(self.resolver.clone(), each, all);
+        for (to, size_max) in &tally.policy.reports {
+            let Ok(to) = to.parse::<Mailbox>() else { continue };
+            let refused =
+                match may_receive(&dns, &tally.policy.domain, to.domain().name().unwrap_or_default()).await {
+                    Ok(true) if size_max.is_none_or(|most| report.compressed.len() as u64 <= most) => None,
+                    Ok(true) => Some("it is larger than they take".to_owned()),
+                    Ok(false) => Some("they do not say that they want it (RFC 7489 section 7.1)".to_owned()),
+                    Err(reason) => Some(reason),
+                };
+            match refused {
+                None => self.queue(tally, &report, reporter, to).await,
+                Some(reason) => notice!(
+                    self.observers,
+                    Outcome Info "report of DMARC not sent",
+                    To = postern_events::shown(&to),
+                    Domain = tally.policy.domain,
+                    Reason = reason,
+                ),
+            }
+        }
+    }
+
+    async fn queue(&self, tally: &Tally, report: &Report, reporter: &Reporter, to: Mailbox) {
+        let (id, now) = (self.spool.next_id(), Timestamp::now());
+        let message_id = format!("{id}@{}", reporter.receiver);
+        let content = message(tally, report, reporter, &to.to_string(), &message_id, now);
+        let envelope = Envelope {
+            // Nobody reads what comes back of it.
+            sender: ReversePath::Null,
+            recipients: vec![Recipient::new(to.clone())],
+            ret: None,
+            envid: None,
+            body: BodyKind::SevenBit,
+            smtputf8: false,
+            auth: None,
+        };
+        let plain = Assembly::new(id, envelope, now, Origin::Report, Parts::of(content));
+        let mut assembly = plain.clone();
+        let inspectors = self.inspectors.load_full();
+        let inspected = inspectors
+            .inspect(&mut assembly, self.spool.as_ref(), &mut postern_spool::NoLimit)
+            .await;
+        let message = match inspected {
+            Ok(()) => assembly.into_message(),
+            Err(error) => {
+                tracing::warn!(target: "postern::outcome", queue = %id, reason = %error, "report queued as it was made");
+                plain.into_message()
+            }
+        };
+        match self.spool.put(message).await {
+            Ok(_) => notice!(
+                self.observers,
+                Outcome Info "report of DMARC",
+                Queue = postern_events::shown(&id),
+                To = postern_events::shown(&to),
+                Domain = tally.policy.domain,
+            ),
+            Err(error) => {
+                tracing::warn!(target: "postern::outcome", %to, reason = %error, "report of DMARC not queued");
+            }
+        }
+    }
+}
