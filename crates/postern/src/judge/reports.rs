@@ -101,11 +101,8 @@ pub(crate) async fn keep(
     if let Err(error) = reports.restore(&store).await {
         tracing::warn!(target: "postern::run", reason = %error, "what was counted for reports of DMARC cannot be read");
     }
+    let mut ended = false;
     loop {
-        let ended = tokio::select! {
-            () = shutdown.cancelled() => true,
-            () = tokio::time::sleep(INTERVAL) => false,
-        };
         let kept = reports.write(&store).await;
         let sent = match kept {
             Ok(()) if !ended => outlet.send_ended(&reports, &store).await,
@@ -117,6 +114,10 @@ pub(crate) async fn keep(
         if ended {
             return;
         }
+        ended = tokio::select! {
+            () = shutdown.cancelled() => true,
+            () = tokio::time::sleep(INTERVAL) => false,
+        };
     }
 }
 

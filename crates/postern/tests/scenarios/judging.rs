@@ -284,3 +284,76 @@ fn a_message_in_a_file_is_judged_and_spf_says_what_pyspf_says() {
         "{told}"
     );
 }
+
+/// Takes the report out of the message that it reads.
+const UNPACK: &str = r#"
+import sys, email, gzip
+message = email.message_from_bytes(sys.stdin.buffer.read())
+part = message.get_payload()[1]
+assert part.get_content_type() == "application/gzip", part.get_content_type()
+print(part.get_filename())
+print(gzip.decompress(part.get_payload(decode=True)).decode())
+"#;
+
+#[test]
+fn what_was_seen_is_reported_once_its_day_has_ended() {
+    let unbound = Unbound::start(
+        "_dmarc.strict.example TXT v=DMARC1; p=reject; rua=mailto:r@strict.example,mailto:r@analyst.example,mailto:r@victim.example
+         strict.example._report._dmarc.analyst.example TXT v=DMARC1",
+    );
+    let sink = Sink::start();
+    let reports = "report_from = \"dmarc@relay.test\"\nreport_organization = \"Relay & Co\"\n";
+    let mut site = Site::relay(
+        sink.port(),
+        &format!("{}{ACTIONS}{reports}", unbound.configuration()),
+    );
+    site.start();
+    let mut client = site.client();
+    client.say("EHLO client.example").unwrap();
+    for _ in 0..2 {
+        let reply = client
+            .mail(
+                "x@none.example",
+                &["b@relay.test"],
+                &message("a@strict.example", "forged"),
+            )
+            .unwrap();
+        assert!(reply.starts_with("550 5.7.26"), "{reply}");
+    }
+    assert!(site.take_server().terminate().success());
+
+    // An earlier day's: what the clock would do by tomorrow.
+    let store = rusqlite::Connection::open(site.path("state/state.db")).unwrap();
+    let changed = store
+        .execute(
+            "UPDATE record SET value = replace(value, '\"day\":2', '\"day\":1') WHERE space = 'dmarc-reports'",
+            [],
+        )
+        .unwrap();
+    assert_eq!(changed, 1);
+    drop(store);
+    site.start();
+    for to in ["r@strict.example", "r@analyst.example"] {
+        let taken = sink.wait_for(&format!("To: {to}"));
+        assert!(taken.mail.starts_with("<>"), "{taken:?}");
+        let unpacked = String::from_utf8(python(UNPACK, &[], taken.content.as_bytes())).unwrap();
+        assert!(
+            unpacked.starts_with("mx.relay.test!strict.example!"),
+            "{unpacked}"
+        );
+        for part in [
+            "<org_name>Relay &amp; Co</org_name>",
+            "<count>2</count>",
+            "<disposition>reject</disposition>",
+            "<source_ip>127.0.0.1</source_ip>",
+        ] {
+            assert!(unpacked.contains(part), "{part}: {unpacked}");
+        }
+    }
+    site.wait_for_log(&["report of DMARC not sent", "to=r@victim.example"]);
+    assert!(
+        sink.taken()
+            .iter()
+            .all(|taken| taken.rcpt != ["r@victim.example"])
+    );
+}

@@ -323,7 +323,7 @@ impl<'a> Evaluation<'a> {
                 .iter()
                 .find(|name| *name == domain)
                 .or_else(|| names.iter().find(|name| is_within(name, domain)))
-                .or(names.first());
+                .or_else(|| names.first());
             self.name = Some(best.cloned().unwrap_or_else(|| "unknown".to_owned()));
         }
     }
