@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::DomainSet;
-use crate::rule::Rule;
+use crate::rule::{Rule, Says};
 use postern_mail::Domain;
 
 fn settings() -> Settings {
@@ -121,7 +121,7 @@ fn exceptions() {
 
 #[test]
 fn every_rule_of_an_outcome_has_a_reply_of_its_kind() {
-    for rule in Rule::ALL {
+    for rule in Rule::ALL.iter().filter(|rule| rule.says() == Says::No) {
         if ["spf.", "dkim.", "dmarc.", "arc."]
             .iter()
             .any(|kind| rule.name().starts_with(kind))
