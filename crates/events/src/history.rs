@@ -3,6 +3,7 @@
 //! Sessions of strangers and those that have logged in or had mail taken have a half each, so that whoever connects often makes the
 //! server forget nobody but strangers.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::fmt::{self, Write as _};
 use std::hash::{BuildHasher as _, RandomState};
@@ -66,6 +67,17 @@ pub enum Kept {
     Flag(bool),
 }
 
+/// Where an event is put together, so that telling of one makes nothing new.
+#[derive(Default)]
+struct Scratch {
+    session: String,
+    line: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
 #[derive(Default)]
 struct Part {
     sessions: HashMap<Box<str>, Record>,
@@ -113,21 +125,32 @@ impl History {
         ) {
             return;
         }
-        let mut line = Vec::with_capacity(256);
-        let mut session = None;
-        encode_head(at(), event.word(), &mut line);
+        SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+            Ok(mut scratch) => self.keep(event, at(), &mut scratch),
+            // A value whose formatting tells of an event by itself.
+            Err(_) => self.keep(event, at(), &mut Scratch::default()),
+        });
+    }
+
+    fn keep(&self, event: &Event<'_>, at: i64, Scratch { session, line }: &mut Scratch) {
+        session.clear();
+        line.clear();
+        line.extend_from_slice(&at.to_le_bytes());
+        encode_str(event.word(), line);
         event.fields(&mut |key, value| match (key, value) {
-            (Key::Session, Value::Text(id)) => session = Some(Box::<str>::from(id)),
-            _ => encode(key, value, &mut line),
+            (Key::Session, Value::Text(id)) => session.push_str(id),
+            _ => encode(key, value, line),
         });
         line.push(END);
-        let Some(session) = session else { return };
+        if session.is_empty() {
+            return;
+        }
         let begins = matches!(
             event,
             Event::Connected(_) | Event::LoggedIn(_) | Event::LoginRefused(_)
         );
         let known = matches!(event, Event::LoggedIn(_) | Event::Accepted(_));
-        self.part(&session).lock().note(session, &line, begins, known);
+        self.part(session).lock().note(session, line, begins, known);
     }
 
     /// What is kept of a session.
@@ -150,8 +173,8 @@ impl History {
 }
 
 impl Part {
-    fn note(&mut self, session: Box<str>, line: &[u8], begins: bool, known: bool) {
-        let Some(record) = self.sessions.get_mut(&session) else {
+    fn note(&mut self, session: &str, line: &[u8], begins: bool, known: bool) {
+        let Some(record) = self.sessions.get_mut(session) else {
             if begins {
                 self.begin(session, line, known);
             }
@@ -168,14 +191,14 @@ impl Part {
             record.known = true;
             self.strangers.octets -= before;
             self.known.octets += after;
-            self.known.order.push_back(session);
+            self.known.order.push_back(session.into());
         } else {
             self.queue(was_known).octets += after - before;
         }
         self.make_room();
     }
 
-    fn begin(&mut self, session: Box<str>, line: &[u8], known: bool) {
+    fn begin(&mut self, session: &str, line: &[u8], known: bool) {
         let record = Record {
             known,
             events: line.to_vec(),
@@ -183,8 +206,8 @@ impl Part {
         };
         let queue = self.queue(known);
         queue.octets += record.cost();
-        queue.order.push_back(session.clone());
-        self.sessions.insert(session, record);
+        queue.order.push_back(session.into());
+        self.sessions.insert(session.into(), record);
         self.make_room();
     }
 
@@ -230,11 +253,6 @@ const TEXT: u8 = 1;
 const NUMBER: u8 = 2;
 const FLAG: u8 = 3;
 
-fn encode_head(at: i64, word: &str, line: &mut Vec<u8>) {
-    line.extend_from_slice(&at.to_le_bytes());
-    encode_text(&word, line);
-}
-
 fn encode(key: Key, value: Value<'_>, line: &mut Vec<u8>) {
     let kind = match value {
         Value::Absent => return,
@@ -248,14 +266,24 @@ fn encode(key: Key, value: Value<'_>, line: &mut Vec<u8>) {
         Value::Absent => {}
         Value::Number(number) => line.extend_from_slice(&number.to_le_bytes()),
         Value::Flag(flag) => line.push(u8::from(flag)),
-        Value::Text(text) => encode_text(&text, line),
-        Value::Rule(rule) => encode_text(&rule.name(), line),
-        Value::Shown(shown) => encode_text(shown, line),
-        Value::Address(address) => encode_text(&address, line),
+        Value::Text(text) => encode_str(text, line),
+        Value::Rule(rule) => encode_str(rule.name(), line),
+        Value::Shown(shown) => encode_shown(shown, line),
+        Value::Address(address) => encode_shown(&address, line),
     }
 }
 
-fn encode_text(shown: &dyn fmt::Display, line: &mut Vec<u8>) {
+fn encode_str(text: &str, line: &mut Vec<u8>) {
+    match u16::try_from(text.len()) {
+        Ok(length) if text.len() <= TEXT_MAX => {
+            line.extend_from_slice(&length.to_le_bytes());
+            line.extend_from_slice(text.as_bytes());
+        }
+        _ => encode_shown(&text, line),
+    }
+}
+
+fn encode_shown(shown: &dyn fmt::Display, line: &mut Vec<u8>) {
     let length_at = line.len();
     line.extend_from_slice(&[0; 2]);
     // It fails where the text is longer than is kept.
