@@ -27,6 +27,8 @@ pub enum Area {
     Outcome,
     /// The queue.
     Spool,
+    /// Mail filters.
+    Milter,
     /// Directories.
     Directory,
     /// Providers of tokens.
@@ -52,6 +54,7 @@ impl Area {
             Self::Attempt => "postern::attempt",
             Self::Outcome => "postern::outcome",
             Self::Spool => "postern::spool",
+            Self::Milter => "postern::milter",
             Self::Directory => "postern::directory",
             Self::Oauth => "postern::oauth",
             Self::Config => "postern::config",
@@ -304,6 +307,24 @@ events! {
         session Session &'a str, queue Queue Shown<'a>, listener Listener &'a str, peer Peer IpAddr, from From Shown<'a>,
         author Author Option<&'a str>, spf Spf Option<&'a str>, dkim Dkim Option<&'a str>, dmarc Dmarc Option<&'a str>,
         arc Arc Option<&'a str>, rule Rule Option<Rule>, action Action &'a str, reason Reason Option<Shown<'a>>,
+    }
+    "a filter has changed a message that was taken, or had it held, or failed and was passed by"
+    Filtered Milter Info Matters "filtered" {
+        session Session &'a str, queue Queue Shown<'a>, milter Milter &'a str, rule Rule Rule, reason Reason Shown<'a>,
+    }
+    "a filter has had a message thrown away; its client was told that all is well"
+    Discarded Milter Info Matters "discarded" {
+        session Session &'a str, queue Queue Shown<'a>, listener Listener &'a str, peer Peer IpAddr,
+        login Login Option<&'a str>, rule Rule Rule, reason Reason Shown<'a>, from From Shown<'a>,
+        to To Option<Shown<'a>>, recipients Recipients usize, message_id MessageId Option<&'a str>,
+    }
+    "a filter cannot be asked, or has failed; told once, until it is asked with success"
+    FilterDown Milter Warning Matters "filter fails" {
+        milter Milter &'a str, address Address Shown<'a>, reason Reason Shown<'a>,
+    }
+    "a filter answers again"
+    FilterUp Milter Info Matters "filter answers again" {
+        milter Milter &'a str, address Address Shown<'a>, failures Failures u64, seconds Seconds u64,
     }
     "a next hop was tried and did not take all"
     Attempted Attempt Info Matters "attempt" {

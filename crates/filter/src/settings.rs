@@ -8,7 +8,7 @@ use postern_milter::{DataSize, Offer, Version};
 use crate::address::Address;
 
 /// A filter, as it is set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Filter {
     /// Its name, in log lines and reasons.
     pub name: String,

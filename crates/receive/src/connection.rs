@@ -20,9 +20,10 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::count::{Counted, Cut};
-use crate::intake::{self, Decoder, Intake};
+use crate::intake::{self, Decoder, Failure, Intake};
 use crate::io::{COMMAND_ROOM, CUT_MAX, End, Io};
 use crate::live::Ended;
+use crate::milters::{Filtering, steps};
 use crate::opening;
 use crate::profile::Profile;
 use crate::protocol;
@@ -47,6 +48,8 @@ struct Connection<'a> {
     exchange: Option<login::Exchange>,
     /// The message at work between two chunks.
     intake: Option<Box<Intake>>,
+    /// The mail filters, where some serve this session.
+    filtering: &'a mut Option<Box<Filtering>>,
     /// Since when the next line is awaited: who sends it octet by octet gets no more time for it.
     awaited_since: Option<Instant>,
     shutdown: CancellationToken,
@@ -80,13 +83,17 @@ pub(crate) async fn serve(
         Err(reply) => return opening::send_away(stream, &session, &reply).await,
     };
     if proxied {
-        let Some(real) = opening::real_peer(&session, &stream, peer).await else {
+        let Some((real, destination)) = opening::real_peer(&session, &stream, peer).await else {
             return;
         };
         session.came_from(real);
+        session.local = destination;
         if let Err(reply) = opening::admit_proxied(&session, &mut counted) {
             return opening::send_away(stream, &session, &reply).await;
         }
+    }
+    if !session.profile.milters.is_empty() && session.local.is_none() {
+        session.local = stream.local_addr().ok();
     }
     session.entry.live().is_admitted(session.peer, counted.signal());
     let peer = session.peer;
@@ -98,12 +105,16 @@ pub(crate) async fn serve(
     });
     let mut io = Io::new(MailStream::Plain(stream), session.profile.settings.timeouts.write);
     let signal = Arc::clone(counted.signal());
+    let mut filtering = None;
     let end = tokio::select! {
         biased;
-        end = live(&mut io, &mut session, &mut counted, shutdown) => end,
+        end = live(&mut io, &mut session, &mut counted, &mut filtering, shutdown) => end,
         cut = signal.is_cut() => End::Cut(cut),
     };
     Box::pin(say_goodbye(&mut io, &session, &end)).await;
+    if let Some(filtering) = filtering {
+        Box::pin(filtering.quit()).await;
+    }
     session.tell_suppressed(true);
     observers.tell(Disconnected {
         session: &session.id,
@@ -114,8 +125,14 @@ pub(crate) async fn serve(
 }
 
 /// The session from its greeting to its end.
-async fn live(io: &mut Io, session: &mut Session, counted: &mut Counted, shutdown: CancellationToken) -> End {
-    let dialogue = match Box::pin(opening::open(io, session)).await {
+async fn live(
+    io: &mut Io,
+    session: &mut Session,
+    counted: &mut Counted,
+    filtering: &mut Option<Box<Filtering>>,
+    shutdown: CancellationToken,
+) -> End {
+    let dialogue = match Box::pin(opening::open(io, session, filtering)).await {
         Ok(dialogue) => dialogue,
         Err(end) => return end,
     };
@@ -131,6 +148,7 @@ async fn live(io: &mut Io, session: &mut Session, counted: &mut Counted, shutdow
         envelope_lines: 0,
         exchange: None,
         intake: None,
+        filtering,
         awaited_since: None,
         shutdown,
     };
@@ -309,8 +327,10 @@ impl Connection<'_> {
             envelope,
             envelope_lines,
             exchange,
+            filtering,
             ..
         } = self;
+        let filtering = &mut **filtering;
         let line = &io.input[..len];
         if !dialogue.line_fits(line, consumed) {
             let answer = dialogue.bad_line(dialogue.too_long());
@@ -318,26 +338,49 @@ impl Connection<'_> {
             protocol::note(&answer, session);
             return self.tell(answer).await;
         }
+        // Filters are told commands, never what belongs to a login.
+        let told = (filtering.is_some() && !dialogue.in_exchange()).then(|| line.to_vec());
         let step = dialogue.step(line);
         io.input.advance(consumed);
         let answer = match step {
             Step::Answer(answer) => {
                 session.calls_itself(dialogue.client_name());
                 protocol::note(&answer, session);
-                answer
+                match (filtering.as_mut(), &told) {
+                    (Some(filtering), Some(line)) => {
+                        Box::pin(steps::answered(line, answer, dialogue, filtering, session)).await
+                    }
+                    _ => answer,
+                }
             }
             Step::Sender(ask) => match lapse::ended(session).await {
                 Some(mut ended) => {
                     ended.reply = ask.refuse(ended.reply);
                     ended
                 }
-                None => judge_sender(ask, session),
+                None => match (judge_sender(ask, session), filtering.as_mut()) {
+                    (Ok(ask), Some(filtering)) => {
+                        Box::pin(steps::sender(ask, told.as_deref(), filtering, session)).await
+                    }
+                    (Ok(ask), None) => Answer::stay(ask.accept()),
+                    (Err(answer), _) => answer,
+                },
             },
             Step::Recipient(ask) => {
                 *envelope_lines += consumed as u64;
                 let wanted = *envelope_lines + ask.taken() as u64 * RECIPIENT_COST;
                 match envelope.memory_to(wanted.saturating_sub(ENVELOPE_FREE)) {
-                    Ok(()) => recipient::judge(ask, io, session).await?,
+                    Ok(()) => {
+                        let path = filtering.as_ref().map(|_| ask.path().clone());
+                        let judged = recipient::judge(ask, io, session).await?;
+                        match (filtering.as_mut(), path) {
+                            (Some(filtering), Some(path)) => {
+                                let told = told.as_deref();
+                                Box::pin(steps::recipient(judged, &path, told, filtering, session)).await
+                            }
+                            _ => judged.answer(),
+                        }
+                    }
                     Err(refusal) => {
                         let about = About::recipient(ask.sender(), ask.path());
                         let reply = session.no_room(refusal, &about);
@@ -346,6 +389,15 @@ impl Connection<'_> {
                 }
             }
             Step::Data(ask) => {
+                if let Some(filtering) = filtering {
+                    let ruled = Box::pin(filtering.data(session)).await;
+                    let about = || About::message(ask.transaction());
+                    if let Some(answer) = ruled.and_then(|ruled| ruled.tell(&about(), session)) {
+                        let reply = ask.refuse(answer.reply);
+                        self.end_filtering().await;
+                        return self.tell(Answer { reply, ..answer }).await;
+                    }
+                }
                 let transaction = ask.start();
                 return Box::pin(self.data(transaction)).await;
             }
@@ -395,6 +447,12 @@ impl Connection<'_> {
         if !self.dialogue.in_chunks() {
             self.intake = None;
         }
+        if let Some(filtering) = self.filtering
+            && filtering.in_message()
+            && self.dialogue.transaction().is_none()
+        {
+            filtering.abort().await;
+        }
         if !self.dialogue.in_exchange() {
             // One that the client has given up is over.
             self.exchange = None;
@@ -405,9 +463,11 @@ impl Connection<'_> {
     /// Takes a message sent with `DATA`.
     async fn data(&mut self, transaction: Box<Transaction>) -> Result<(), End> {
         let decoder = Decoder::Data(DataDecoder::new(self.session.profile.rules.body));
-        let mut intake = Intake::new(self.session, &transaction, decoder);
+        let id = self.filtering.as_ref().and_then(|filtering| filtering.queue_id());
+        let mut intake = Intake::new(self.session, &transaction, decoder, id);
         if intake.has_failed() {
             let answer = intake.refuse(&About::message(&transaction), self.session);
+            self.end_filtering().await;
             return self.tell(answer).await;
         }
         self.io.put(&texts::START_DATA);
@@ -418,7 +478,15 @@ impl Connection<'_> {
         } else {
             self.finish(intake, transaction).await
         };
+        self.end_filtering().await;
         self.tell(answer).await
+    }
+
+    /// The message is over: filters that wait for more of it are told.
+    async fn end_filtering(&mut self) {
+        if let Some(filtering) = self.filtering {
+            filtering.abort().await;
+        }
     }
 
     /// Takes one chunk of a message (RFC 3030 section 2).
@@ -428,12 +496,21 @@ impl Connection<'_> {
             (_, Some(transaction)) => {
                 let binary = transaction.envelope.body == BodyKind::BinaryMime;
                 let decoder = Decoder::Chunks(ChunkDecoder::new(self.session.profile.rules.body, binary));
-                Intake::new(self.session, transaction, decoder)
+                let id = self.filtering.as_ref().and_then(|filtering| filtering.queue_id());
+                let mut intake = Intake::new(self.session, transaction, decoder, id);
+                if let Some(filtering) = self.filtering
+                    && !intake.has_failed()
+                    && let Some(ruled) = Box::pin(filtering.data(self.session)).await
+                {
+                    intake.fail(Failure::Filtered(ruled));
+                }
+                intake
             }
             (_, None) => return Err(End::Closed),
         };
         intake.begin_chunk(chunk.size, self.session.profile.rules.body.size_max)?;
         self.receive(&mut intake).await?;
+        let over = chunk.last || intake.has_failed();
         let answer = if intake.has_failed() {
             let about = self.dialogue.transaction().map(About::message);
             let answer = intake.refuse(&about.unwrap_or_default(), self.session);
@@ -447,11 +524,17 @@ impl Connection<'_> {
         } else {
             Answer::stay(texts::LOCAL_ERROR)
         };
+        if over {
+            self.end_filtering().await;
+        }
         self.tell(answer).await
     }
 
     async fn receive(&mut self, intake: &mut Intake) -> Result<(), End> {
-        intake.receive(self.io, self.session, self.counted.signal()).await
+        let signal = self.counted.signal();
+        intake
+            .receive(self.io, self.session, signal, self.filtering)
+            .await
     }
 
     async fn finish(&mut self, intake: Box<Intake>, transaction: Box<Transaction>) -> Answer {
@@ -460,8 +543,11 @@ impl Connection<'_> {
             extended: self.dialogue.is_extended(),
             smtputf8: transaction.envelope.smtputf8,
         };
-        self.counted.signal().begin_commit();
-        let answer = Box::pin(intake.commit(transaction, client, self.session)).await;
+        let signal = self.counted.signal();
+        if self.filtering.is_none() {
+            signal.begin_commit();
+        }
+        let answer = Box::pin(intake.commit(transaction, client, self.session, signal, self.filtering)).await;
         if answer.reply.is_success() {
             self.session.was_useful();
             self.patience.amends();
@@ -470,8 +556,8 @@ impl Connection<'_> {
     }
 }
 
-/// Answers `MAIL`: may this login use the sender, is the message small enough, is there room for it?
-fn judge_sender(mut ask: AskSender<'_>, session: &Session) -> Answer {
+/// Judges `MAIL`: may this login use the sender, is the message small enough, is there room for it? The answer, if not.
+fn judge_sender<'d>(mut ask: AskSender<'d>, session: &Session) -> Result<AskSender<'d>, Answer> {
     let settings = &session.profile.settings;
     sender::judge_submitter(&mut ask, session);
     if !session.may_relay() {
@@ -481,22 +567,22 @@ fn judge_sender(mut ask: AskSender<'_>, session: &Session) -> Answer {
         Ok(basis) => basis,
         Err(mut answer) => {
             answer.reply = ask.refuse(answer.reply);
-            return answer;
+            return Err(answer);
         }
     };
     if let Some(mut answer) = intake::queue_is_down(&About::sender(ask.sender()), session) {
         answer.reply = ask.refuse(answer.reply);
-        return answer;
+        return Err(answer);
     }
     let size = ask.declared_size().unwrap_or(0);
     if let Err(refusal) = admission::admit_size(size, &settings.admission) {
         let reply = intake::message_refusal(refusal);
         session.refused(&refusal, &reply, &About::sender(ask.sender()));
-        return Answer::stay(ask.refuse(reply));
+        return Err(Answer::stay(ask.refuse(reply)));
     }
     if let Err(refusal) = session.would_fit(size) {
         let reply = session.no_room(refusal, &About::sender(ask.sender()));
-        return Answer::stay(ask.refuse(reply));
+        return Err(Answer::stay(ask.refuse(reply)));
     }
     session.shared.deps.observers.tell(SenderTaken {
         session: &session.id,
@@ -505,7 +591,7 @@ fn judge_sender(mut ask: AskSender<'_>, session: &Session) -> Answer {
         sender_rule: basis.as_ref().map(Ruled::rule),
         reason: basis.as_ref().map(|basis| basis as &dyn Display),
     });
-    Answer::stay(ask.accept())
+    Ok(ask)
 }
 
 /// Counts the client as known, if it is.

@@ -20,11 +20,12 @@ use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, Transaction};
 use postern_spool::{Arrival, Assembly, BodyWriter, Client, Inspections, NewBodies, Origin, Parts, Spool};
 
-use self::refusal::{Failure, Refused, inspected, spool_failed};
-pub(crate) use self::refusal::{message_refusal, queue_is_down};
+pub(crate) use self::refusal::{Failure, message_refusal, queue_is_down};
+use self::refusal::{Refused, inspected, spool_failed};
 use crate::Role;
 use crate::count::Signal;
 use crate::io::{End, Io};
+use crate::milters::{Filtering, Ruled, Stopped};
 use crate::room::Held;
 use crate::sender;
 use crate::session::{About, Login, Session};
@@ -40,8 +41,11 @@ pub(crate) struct Intake {
     head: Ordered,
     /// What was found in it.
     scan: HeaderScan,
-    /// Those who look at the message on its way in.
+    /// Those who look at the message on its way in: before the mail filters, and behind them.
+    judges: Inspections,
     inspections: Inspections,
+    /// A mail filter has it thrown away; what follows is read, and the client told that all is well.
+    discarded: Option<Ruled>,
     completed: bool,
     header_max: u64,
     failure: Option<Failure>,
@@ -62,10 +66,16 @@ pub(crate) enum Decoder {
 }
 
 impl Intake {
-    pub(crate) fn new(session: &Session, transaction: &Transaction, decoder: Decoder) -> Box<Self> {
+    /// With the id that mail filters know it by already, if there is one.
+    pub(crate) fn new(
+        session: &Session,
+        transaction: &Transaction,
+        decoder: Decoder,
+        id: Option<QueueId>,
+    ) -> Box<Self> {
         let spool = Arc::clone(&session.shared.deps.spool);
         let settings = &session.profile.settings;
-        let id = spool.next_id();
+        let id = id.unwrap_or_else(|| spool.next_id());
         let declared = transaction.declared_size.unwrap_or(0);
         let mut held = session.hold_room();
         let (mut writer, mut failure) = (None, None);
@@ -75,13 +85,16 @@ impl Intake {
         }
         let began = Instant::now();
         let rules = sender::head_rules(transaction, session);
+        let (judges, inspections) = inspections(id, transaction, session).part();
         Box::new(Self {
             id,
             writer,
             filter: HeadFilter::new(rules),
             head: Ordered::default(),
             scan: HeaderScan::new(),
-            inspections: inspections(id, transaction, session),
+            judges,
+            inspections,
+            discarded: None,
             completed: rules.submission,
             header_max: settings.limits.header_max,
             failure,
@@ -123,6 +136,7 @@ impl Intake {
         io: &mut Io,
         session: &Session,
         signal: &Signal,
+        filtering: &mut Option<Box<Filtering>>,
     ) -> Result<(), End> {
         let read_max = session.profile.rules.body.read_max();
         self.look_for_fault();
@@ -141,7 +155,7 @@ impl Intake {
             };
             if self.writer.is_some()
                 && !text.is_empty()
-                && let Err(failure) = self.take(text).await
+                && let Err(failure) = self.take(text, session, filtering).await
             {
                 self.fail(failure);
             }
@@ -209,17 +223,22 @@ impl Intake {
     }
 
     /// Takes the next octets: what is header is kept, what is body goes into the queue.
-    async fn take(&mut self, text: &[u8]) -> Result<(), Failure> {
+    async fn take(
+        &mut self,
+        text: &[u8],
+        session: &Session,
+        filtering: &mut Option<Box<Filtering>>,
+    ) -> Result<(), Failure> {
         if self.filter.is_complete() {
-            return self.take_body(text).await;
+            return self.take_body(text, session, filtering).await;
         }
         // Only the header is copied.
         let taken = self.filter.feed(text, &mut self.head);
         self.judge_header()?;
         if self.filter.is_complete() {
-            self.end_header().await?;
+            self.end_header(session, filtering).await?;
         }
-        self.take_body(&text[taken..]).await
+        self.take_body(&text[taken..], session, filtering).await
     }
 
     /// Looks for what is wrong with the header so far, and makes room for it.
@@ -235,26 +254,63 @@ impl Intake {
     }
 
     /// The header is complete.
-    async fn end_header(&mut self) -> Result<(), Failure> {
+    async fn end_header(
+        &mut self,
+        session: &Session,
+        filtering: &mut Option<Box<Filtering>>,
+    ) -> Result<(), Failure> {
         self.scan.feed(&self.head.fields);
         self.scan.finish();
-        if !self.inspections.is_empty() {
+        if !self.judges.is_empty() || !self.inspections.is_empty() || filtering.is_some() {
             let header = Header::parse(self.head.fields.clone());
+            let seen = self.judges.header(&header).await;
+            seen.map_err(Failure::Inspected)?;
+            if let Some(filtering) = filtering {
+                // Behind a judge they are to see what it says in the header, too.
+                let (id, streams) = (self.scan.message_id(), self.judges.is_empty());
+                let ruled = Box::pin(filtering.header(&header, id, streams, session)).await;
+                ruled.map_or(Ok(()), |ruled| self.is_ruled(ruled))?;
+            }
             let seen = self.inspections.header(&header).await;
             seen.map_err(Failure::Inspected)?;
         }
         let text = std::mem::take(&mut self.head.text);
-        self.take_body(&text).await
+        self.take_body(&text, session, filtering).await
+    }
+
+    /// A mail filter has decided before the end.
+    fn is_ruled(&mut self, ruled: Ruled) -> Result<(), Failure> {
+        if !ruled.discards() {
+            return Err(Failure::Filtered(ruled));
+        }
+        self.let_go();
+        self.discarded = Some(ruled);
+        Ok(())
     }
 
     /// Shows octets of the body to those who look at it, and puts them where they belong, once there is room for them.
-    async fn take_body(&mut self, text: &[u8]) -> Result<(), Failure> {
+    async fn take_body(
+        &mut self,
+        text: &[u8],
+        session: &Session,
+        filtering: &mut Option<Box<Filtering>>,
+    ) -> Result<(), Failure> {
+        if let Some(filtering) = filtering
+            && self.writer.is_some()
+            && !text.is_empty()
+        {
+            let arrived = self.arrived() + text.len() as u64;
+            let ruled = Box::pin(filtering.body(text, arrived, session)).await;
+            ruled.map_or(Ok(()), |ruled| self.is_ruled(ruled))?;
+        }
         let Some(writer) = self.writer.as_mut().filter(|_| !text.is_empty()) else {
             return Ok(());
         };
-        if !self.inspections.is_empty() {
-            let seen = self.inspections.body(text).await;
-            seen.map_err(Failure::Inspected)?;
+        for inspections in [&mut self.judges, &mut self.inspections] {
+            if !inspections.is_empty() {
+                let seen = inspections.body(text).await;
+                seen.map_err(Failure::Inspected)?;
+            }
         }
         self.held
             .make_room(text.len(), writer, &*self.spool)
@@ -262,12 +318,24 @@ impl Intake {
         writer.write(text).await.map_err(Failure::Spool)
     }
 
-    fn fail(&mut self, failure: Failure) {
+    /// Octets of the message that were taken.
+    fn arrived(&self) -> u64 {
+        let body = self.writer.as_ref().map_or(0, BodyWriter::len);
+        self.filter.seen() + body
+    }
+
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        self.let_go();
+        self.failure = Some(failure);
+    }
+
+    /// Nothing more of it is wanted.
+    fn let_go(&mut self) {
         self.writer = None;
         self.head = Ordered::default();
+        self.judges = Inspections::default();
         self.inspections = Inspections::default();
         self.held.give_back_memory();
-        self.failure = Some(failure);
     }
 
     /// Whether the message cannot be taken any more.
@@ -297,27 +365,32 @@ impl Intake {
     }
 
     /// Says to all who take the content that it ends here.
-    async fn end_content(&mut self) {
+    async fn end_content(&mut self, session: &Session, filtering: &mut Option<Box<Filtering>>) {
         let tail = match &mut self.decoder {
             Decoder::Chunks(chunks) => chunks.finish(),
             Decoder::Data(_) => b"",
         };
         if self.writer.is_some()
-            && let Err(failure) = self.take_end(tail).await
+            && let Err(failure) = self.take_end(tail, session, filtering).await
         {
             self.fail(failure);
         }
         self.look_for_fault();
     }
 
-    async fn take_end(&mut self, tail: &[u8]) -> Result<(), Failure> {
-        self.take(tail).await?;
+    async fn take_end(
+        &mut self,
+        tail: &[u8],
+        session: &Session,
+        filtering: &mut Option<Box<Filtering>>,
+    ) -> Result<(), Failure> {
+        self.take(tail, session, filtering).await?;
         if self.filter.is_complete() {
             return Ok(());
         }
         self.filter.finish(&mut self.head);
         self.judge_header()?;
-        self.end_header().await
+        self.end_header(session, filtering).await
     }
 
     /// Puts the message into the queue. The answer is `250` only when it is on stable storage.
@@ -326,8 +399,15 @@ impl Intake {
         transaction: Box<Transaction>,
         client: ClientFacts<'_>,
         session: &Session,
+        signal: &Signal,
+        filtering: &mut Option<Box<Filtering>>,
     ) -> Answer {
-        self.end_content().await;
+        self.end_content(session, filtering).await;
+        if let (Some(ruled), Some(filtering)) = (&self.discarded, &*filtering) {
+            let message_id = self.scan.message_id();
+            filtering.tell_discarded(ruled, self.id, &transaction.envelope, message_id, session);
+            return Answer::stay(texts::accepted(&self.id));
+        }
         let Some(writer) = self.writer.take() else {
             return self.refuse(&About::message(&transaction), session);
         };
@@ -384,15 +464,41 @@ impl Intake {
         assembly.author_rule = sender_rule;
         // Here is all that will be sent, and nothing changes it afterwards.
         let mut rework = session.rework();
-        let inspections = std::mem::take(&mut self.inspections);
         let mut bodies = NewBodies::new(&*self.spool, &mut rework);
+        let judges = std::mem::take(&mut self.judges);
+        if let Err(refusal) = judges.finish(&mut assembly, &mut bodies).await {
+            return inspected(&refusal, &About::sender(&from), session);
+        }
+        if let Some(filtering) = filtering {
+            let ended = Box::pin(filtering.end(&mut assembly, &mut bodies, size, session)).await;
+            match ended {
+                Ok(()) => {}
+                Err(Stopped::Ruled(ruled)) => match ruled.tell(&About::sender(&from), session) {
+                    Some(answer) => return answer,
+                    None => {
+                        let message_id = self.scan.message_id();
+                        filtering.tell_discarded(&ruled, self.id, &assembly.envelope, message_id, session);
+                        return Answer::stay(texts::accepted(&self.id));
+                    }
+                },
+                Err(Stopped::NoRoom(refusal)) => {
+                    return inspected(&refusal, &About::sender(&from), session);
+                }
+                Err(Stopped::Unread(error)) => return spool_failed(&error, &About::sender(&from), session),
+            }
+        }
+        let inspections = std::mem::take(&mut self.inspections);
         if let Err(refusal) = inspections.finish(&mut assembly, &mut bodies).await {
             return inspected(&refusal, &About::sender(&from), session);
         }
+        signal.begin_commit();
         let message = assembly.into_message();
         match session.shared.deps.spool.put(message).await {
             Ok(message) => {
                 log_accepted(&message, size, &self.scan, &acceptance, sender_rule, session);
+                if let Some(filtering) = filtering {
+                    filtering.tell_notes(self.id, session);
+                }
                 Answer::stay(texts::accepted(&self.id))
             }
             Err(error) => spool_failed(&error, &About::sender(&from), session),

@@ -9,6 +9,7 @@ use postern_directory::{Directories, KeyKind};
 use postern_mail::{ForwardPath, Mailbox, ParseOptions, ReversePath};
 use postern_policy::identity::{self, Basis, Claimant, Claims, Identity, SenderRefusal, SenderRule};
 use postern_policy::login::{self, MechanismTraits, SessionFacts, Withheld};
+use postern_policy::milter;
 use postern_policy::relay::{Acceptance, CertificateFacts, RelayFacts, RelayReason, RelayVerdict, relay};
 use postern_policy::rule::{Rule, Told, Verdict};
 use postern_sasl::{Layers, Mechanism, Needs};
@@ -187,6 +188,24 @@ impl<'a> Judge<'a> {
             &self.settings.identity,
             &targets,
         ))
+    }
+
+    /// What decides which mail filters are asked about a message of so many octets; 0 where that is not known.
+    #[must_use]
+    pub fn filter_facts(&self, size: u64) -> milter::Facts<'a> {
+        let client = if self.identity.is_some() {
+            milter::Client::Login
+        } else if self.relay_reason().is_some() {
+            milter::Client::Trusted
+        } else {
+            milter::Client::Stranger
+        };
+        milter::Facts {
+            listener: &self.listener.name,
+            peer: self.peer,
+            client: Some(client),
+            size,
+        }
     }
 
     fn targets<'b>(&self, aliases: &'b Aliases) -> impl Fn(&Mailbox) -> Vec<Mailbox> + use<'a, 'b> {

@@ -17,6 +17,7 @@ mod lapse;
 mod live;
 mod load;
 mod login;
+mod milters;
 mod names;
 mod opening;
 mod probe;

@@ -17,18 +17,23 @@ use tokio::time::timeout;
 
 use crate::count::{Counted, Newcomer};
 use crate::io::{CUT_MAX, End, Io};
+use crate::milters::Filtering;
 use crate::session::{About, Session};
 use crate::{ListenerTls, Role, greeting, login};
 
-/// The address of the client, which a proxy in a listed network tells. `None` when it does not: the connection is closed.
-pub(crate) async fn real_peer(session: &Session, stream: &TcpStream, peer: SocketAddr) -> Option<SocketAddr> {
+/// The address of the client, and the one that it has connected to, which a proxy in a listed network tells. `None` when it does not: the connection is closed.
+pub(crate) async fn real_peer(
+    session: &Session,
+    stream: &TcpStream,
+    peer: SocketAddr,
+) -> Option<(SocketAddr, Option<SocketAddr>)> {
     let profile = &session.profile;
     if !profile.listener.expects_proxy_header(peer.ip()) {
-        return Some(peer);
+        return Some((peer, None));
     }
     match Box::pin(proxy::read_header(stream, profile.settings.timeouts.proxy_header)).await {
-        Ok(Header::Proxied { source, .. }) => Some(source),
-        Ok(Header::Local) => Some(peer),
+        Ok(Header::Proxied { source, destination }) => Some((source, Some(destination))),
+        Ok(Header::Local) => Some((peer, None)),
         Err(error) => {
             session.shared.deps.observers.tell(Refused {
                 session: Some(&session.id),
@@ -101,7 +106,11 @@ pub(crate) async fn send_away(stream: TcpStream, session: &Session, reply: &Repl
 /// # Errors
 ///
 /// The session is over.
-pub(crate) async fn open(io: &mut Io, session: &mut Session) -> Result<Dialogue, End> {
+pub(crate) async fn open(
+    io: &mut Io,
+    session: &mut Session,
+    filtering: &mut Option<Box<Filtering>>,
+) -> Result<Dialogue, End> {
     let profile = Arc::clone(&session.profile);
     let timeouts = &profile.settings.timeouts;
     if profile.listener.tls == ListenerTls::Implicit {
@@ -119,6 +128,19 @@ pub(crate) async fn open(io: &mut Io, session: &mut Session) -> Result<Dialogue,
         io.put(&texts::EARLY_TALKER);
         return Err(End::Closed);
     }
+    *filtering = Filtering::of(session);
+    if let Some(filtering) = filtering {
+        // They are told the name, and may refuse the session in place of the greeting.
+        session.peer_name = name_of(session).await;
+        if let Some(answer) = filtering
+            .connect(session)
+            .await
+            .and_then(|ruled| ruled.tell(&About::default(), session))
+        {
+            io.put(&answer.reply);
+            return Err(End::Closed);
+        }
+    }
     let text = greeting::text(
         &profile.settings.greeting,
         &profile.settings.hostname,
@@ -126,7 +148,9 @@ pub(crate) async fn open(io: &mut Io, session: &mut Session) -> Result<Dialogue,
     );
     io.put(&texts::greeting(text));
     io.flush().await?;
-    session.peer_name = name_of(session).await;
+    if filtering.is_none() {
+        session.peer_name = name_of(session).await;
+    }
     let mut dialogue = Dialogue::new(
         Arc::clone(&profile.rules),
         &session.peer_label(),

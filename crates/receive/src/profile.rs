@@ -11,6 +11,7 @@ use postern_smtp::body::BodyRules;
 use postern_smtp::server::{AuthRules, CommandRules, Extensions, OfferedMechanism, Rules};
 
 use crate::deps::Deps;
+use crate::milters::{Milter, Services};
 use crate::{AuthRule, ListenerSettings, ListenerTls, Plaintext, Role, Settings};
 
 /// What holds for a session from its start to its end, whatever is reloaded meanwhile.
@@ -21,6 +22,8 @@ pub(crate) struct Profile {
     pub(crate) listener_now: Arc<ArcSwap<ListenerSettings>>,
     pub(crate) tls: Arc<Option<ServerTls>>,
     pub(crate) rules: Arc<Rules>,
+    /// The mail filters that serve the listener.
+    pub(crate) milters: Vec<Arc<Milter>>,
 }
 
 /// The profile of one listener, made anew when anything it is made of was swapped.
@@ -38,7 +41,12 @@ impl ProfileCache {
     }
 
     /// The profile for a session that begins now.
-    pub(crate) fn get(&self, deps: &Deps, throttle: &Mutex<LoginThrottle>) -> Arc<Profile> {
+    pub(crate) fn get(
+        &self,
+        deps: &Deps,
+        throttle: &Mutex<LoginThrottle>,
+        services: &Services,
+    ) -> Arc<Profile> {
         let settings = deps.settings.load_full();
         let listener = self.listener.load_full();
         let tls = deps.tls.load_full();
@@ -52,12 +60,14 @@ impl ProfileCache {
         }
         throttle.lock().configure(settings.throttle);
         let rules = Arc::new(rules(&settings, &listener, tls.is_some()));
+        let milters = services.of_listener(&settings, &listener.name, &deps.observers);
         let profile = Arc::new(Profile {
             settings,
             listener,
             listener_now: Arc::clone(&self.listener),
             tls,
             rules,
+            milters,
         });
         *last = Some(Arc::clone(&profile));
         profile

@@ -11,6 +11,7 @@ use postern_mail::complete_login;
 use postern_net::listen;
 use postern_policy::throttle::{Bar, Source};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +25,9 @@ use crate::{ListenerSettings, Role};
 
 /// How long sessions that are cut off may take to say so.
 const CUT_MAX: Duration = Duration::from_secs(3);
+
+/// How often it is looked for connections to mail filters that nobody has used for long.
+const MILTERS_TIDIED: Duration = Duration::from_secs(5);
 
 /// Serves listeners: all of them share the counts of sessions and the memory of failed logins, those of a role the connection rate.
 ///
@@ -64,11 +68,17 @@ impl Receiver {
             let observers = &self.shared.deps.observers;
             notice!(observers, Connect Warning "cannot take connections for now", Error = shown(error));
         };
+        let mut tidy = tokio::time::interval(MILTERS_TIDIED);
+        tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 () = close.cancelled() => break,
+                _ = tidy.tick(), if !self.shared.milters.is_empty() => {
+                    self.shared.milters.close_idle();
+                    continue;
+                }
                 accepted = listen::accept(&listener, short) => accepted,
             };
             let (stream, peer) = match accepted {
@@ -96,6 +106,9 @@ impl Receiver {
         drop(listener);
         sessions.close();
         self.drain(&sessions, &shutdown, &stop_now).await;
+        if shutdown.is_cancelled() {
+            self.shared.milters.let_go();
+        }
     }
 
     fn session(
@@ -111,7 +124,8 @@ impl Receiver {
 
     /// What holds for a session that begins now.
     fn profile(&self, profiles: &ProfileCache) -> Arc<Profile> {
-        profiles.get(&self.shared.deps, &self.shared.throttle)
+        let shared = &self.shared;
+        profiles.get(&shared.deps, &shared.throttle, &shared.milters)
     }
 
     /// Waits until one more connection may begin; false when the server stops meanwhile.

@@ -17,18 +17,46 @@ use crate::probe;
 use crate::sender;
 use crate::session::{About, Session};
 
-/// Answers `RCPT`; an answer may have to wait.
-pub(crate) async fn judge(ask: AskRecipient<'_>, io: &mut Io, session: &Session) -> Result<Answer, End> {
+/// What came of the question whether a recipient is taken.
+pub(crate) enum Judged<'d> {
+    /// It is, on this ground, and its mail goes there; unless a filter says no.
+    Taken(AskRecipient<'d>, Ground, Vec<Recipient>),
+    /// It is not.
+    Refused(Answer),
+}
+
+impl Judged<'_> {
+    /// The answer, where nobody else is asked.
+    pub(crate) fn answer(self) -> Answer {
+        match self {
+            Self::Taken(ask, ground, recipients) => Answer::stay(ask.accept(ground, recipients)),
+            Self::Refused(answer) => answer,
+        }
+    }
+}
+
+impl From<Answer> for Judged<'_> {
+    fn from(answer: Answer) -> Self {
+        Self::Refused(answer)
+    }
+}
+
+/// Judges `RCPT`; that may have to wait.
+pub(crate) async fn judge<'d>(
+    ask: AskRecipient<'d>,
+    io: &mut Io,
+    session: &Session,
+) -> Result<Judged<'d>, End> {
     let settings = &session.profile.settings;
     if ask.is_repeated() {
-        return Ok(Answer::stay(ask.accept(Ground::Here, [])));
+        return Ok(Judged::Taken(ask, Ground::Here, Vec::new()));
     }
     if let Err(refusal) = admission::admit_recipient(ask.taken(), &settings.admission) {
         let reply = texts::refusal(refusal.told(), "");
         session.refused(&refusal, &reply, &about(&ask));
-        return Ok(ask.refuse(reply));
+        return Ok(ask.refuse(reply).into());
     }
-    let answer = match session.relay(ask.path()) {
+    let judged = match session.relay(ask.path()) {
         RelayVerdict::RelayDomain { recipient } => {
             taken(
                 &ask,
@@ -37,20 +65,22 @@ pub(crate) async fn judge(ask: AskRecipient<'_>, io: &mut Io, session: &Session)
                 session,
             );
             let recipient = as_asked(&ask, recipient, session);
-            Answer::stay(ask.accept(Ground::Behind, [recipient]))
+            Judged::Taken(ask, Ground::Behind, vec![recipient])
         }
         RelayVerdict::Relay { recipient, reason } => {
             if let Some(reply) = sender::refused_machine(&ask, session) {
-                return Ok(ask.refuse(reply));
+                return Ok(ask.refuse(reply).into());
             }
             taken(&ask, reason.rule(), &reason, session);
             let recipient = as_asked(&ask, recipient, session);
-            Answer::stay(ask.accept(Ground::Relayed, [recipient]))
+            Judged::Taken(ask, Ground::Relayed, vec![recipient])
         }
         RelayVerdict::Local { recipient } => return Box::pin(local(ask, recipient, io, session)).await,
-        RelayVerdict::Refuse(refusal) => refuse(ask, &refusal, refusal.told(), &session.mark(), session),
+        RelayVerdict::Refuse(refusal) => {
+            refuse(ask, &refusal, refusal.told(), &session.mark(), session).into()
+        }
     };
-    Ok(answer)
+    Ok(judged)
 }
 
 fn about<'a>(ask: &'a AskRecipient<'_>) -> About<'a> {
@@ -77,41 +107,41 @@ fn requests(ask: &AskRecipient<'_>, session: &Session) -> (Notify, Option<String
 }
 
 /// Answers for a recipient in a local domain: an alias, `postmaster`, or an account.
-async fn local(
-    ask: AskRecipient<'_>,
+async fn local<'d>(
+    ask: AskRecipient<'d>,
     path: ForwardPath,
     io: &mut Io,
     session: &Session,
-) -> Result<Answer, End> {
+) -> Result<Judged<'d>, End> {
     let Some(mailbox) = mailbox_of(path, session) else {
-        return Ok(Answer::stay(texts::LOCAL_ERROR));
+        return Ok(Answer::stay(texts::LOCAL_ERROR).into());
     };
     if !is_postmaster(&mailbox) {
         probe::wait(io, session).await?;
     }
-    let answer = match lead(&mailbox, session).await {
+    let judged = match lead(&mailbox, session).await {
         Lead::Itself => {
             taken(&ask, Rule::LocalRecipient, &"it exists here", session);
             let recipient = as_asked(&ask, mailbox, session);
-            Answer::stay(ask.accept(Ground::Here, [recipient]))
+            Judged::Taken(ask, Ground::Here, vec![recipient])
         }
         Lead::Alias(addresses) => {
             taken(&ask, Rule::LocalRecipient, &"an alias", session);
-            let recipients = behind_alias(&ask, &mailbox, addresses, session);
-            Answer::stay(ask.accept(Ground::Here, recipients))
+            let recipients = behind_alias(requests(&ask, session), &mailbox, addresses);
+            Judged::Taken(ask, Ground::Here, recipients)
         }
         Lead::Broken => {
             let refusal = RecipientRefusal::Alias(ask.path().to_string());
-            refuse_local(ask, &refusal, session)
+            refuse_local(ask, &refusal, session).into()
         }
         Lead::Nobody => {
             probe::found_nobody(session);
             let refusal = RecipientRefusal::Unknown(ask.path().to_string());
-            refuse_local(ask, &refusal, session)
+            refuse_local(ask, &refusal, session).into()
         }
-        Lead::Unknown(reason) => refuse_local(ask, &RecipientRefusal::Directory(reason), session),
+        Lead::Unknown(reason) => refuse_local(ask, &RecipientRefusal::Directory(reason), session).into(),
     };
-    Ok(answer)
+    Ok(judged)
 }
 
 /// Tells that a recipient is taken, and why.
@@ -136,7 +166,7 @@ fn refuse(ask: AskRecipient<'_>, verdict: &dyn Verdict, told: Told, mark: &str, 
 }
 
 /// The mailbox that a path in a local domain means; a bare `postmaster` is that of the main domain (RFC 5321 section 4.5.1).
-fn mailbox_of(path: ForwardPath, session: &Session) -> Option<Mailbox> {
+pub(crate) fn mailbox_of(path: ForwardPath, session: &Session) -> Option<Mailbox> {
     match path {
         ForwardPath::Mailbox { mailbox, .. } => Some(mailbox),
         ForwardPath::Postmaster => {
@@ -148,13 +178,11 @@ fn mailbox_of(path: ForwardPath, session: &Session) -> Option<Mailbox> {
 /// The recipients behind an alias.
 ///
 /// Reports for what is behind an alias name the alias (RFC 3461 section 5.2.7.1), unless the client gave a name itself.
-fn behind_alias(
-    ask: &AskRecipient<'_>,
+pub(crate) fn behind_alias(
+    (notify, orcpt): (Notify, Option<String>),
     alias: &Mailbox,
     addresses: Vec<Mailbox>,
-    session: &Session,
 ) -> Vec<Recipient> {
-    let (notify, orcpt) = requests(ask, session);
     let orcpt = orcpt.unwrap_or_else(|| {
         let kind = if alias.is_ascii() { "rfc822" } else { "utf-8" };
         format!("{kind};{alias}")

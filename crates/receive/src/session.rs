@@ -17,6 +17,7 @@ use postern_policy::noise::SessionNoise;
 use postern_policy::relay::{CertificateFacts, RelayVerdict};
 use postern_policy::room::NoRoom;
 use postern_policy::rule::{Ruling, Verdict};
+use postern_sasl::Mechanism;
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 use postern_smtp::server::Transaction;
@@ -43,6 +44,8 @@ const HURRIED_RATE: u64 = 500;
 pub(crate) struct Session {
     pub(crate) id: String,
     pub(crate) peer: SocketAddr,
+    /// Where it has connected to; known where mail filters are told.
+    pub(crate) local: Option<SocketAddr>,
     /// The forward-confirmed name of the peer's address.
     pub(crate) peer_name: Option<String>,
     pub(crate) tls: Option<TlsFacts>,
@@ -111,6 +114,7 @@ pub(crate) struct Login {
     pub(crate) identity: Identity,
     /// Who has proved himself, where that is somebody else.
     pub(crate) authcid: Option<String>,
+    pub(crate) mechanism: Mechanism,
     /// Whether it may relay, by mechanism and strength.
     pub(crate) trusted: bool,
     /// Strength of the SASL security layer.
@@ -144,6 +148,7 @@ impl Session {
             entry: shared.live.enter(&id, &profile, peer),
             id,
             peer,
+            local: None,
             peer_name: None,
             tls: None,
             certificate: None,

@@ -10,6 +10,7 @@ use postern_policy::throttle::LoginThrottle;
 use crate::count::SessionCounts;
 use crate::deps::Deps;
 use crate::live::LiveSessions;
+use crate::milters::Services;
 use crate::room::Room;
 use crate::session_id::SessionIds;
 use crate::sockets::Tickets;
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) deps: Deps,
     pub(crate) counts: Arc<SessionCounts>,
     pub(crate) room: Arc<Room>,
+    /// Mail filters, with their connections and outages.
+    pub(crate) milters: Services,
     pub(crate) live: Arc<LiveSessions>,
     pub(crate) throttle: Mutex<LoginThrottle>,
     /// What networks have asked for.
@@ -42,6 +45,7 @@ impl Shared {
         Self {
             counts: Arc::new(SessionCounts::new(deps.observers.clone())),
             room: Arc::default(),
+            milters: Services::default(),
             live: Arc::default(),
             throttle: Mutex::new(throttle),
             probes: Mutex::new(Probes::new(NETWORKS_MAX)),

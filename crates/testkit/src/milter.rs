@@ -1,6 +1,8 @@
-//! Real filters: Python programs on libmilter (python3-milter), opendkim and MIMEDefang.
+//! Real filters: Python programs on libmilter (python3-milter), opendkim and MIMEDefang; and one without a library, for what no
+//! library does.
 
 mod mimedefang;
+mod scripted;
 
 use std::fs;
 use std::net::TcpStream;
@@ -12,6 +14,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 pub use mimedefang::MimeDefang;
+pub use scripted::{Act, ScriptedMilter, content, packet};
 
 use crate::process::{PATIENCE, Server, program, wait_until};
 

@@ -14,10 +14,11 @@ use postern_smtp::reply::{Reply, texts};
 use postern_smtp::server::Answer;
 use postern_spool::{Refusal, SpoolError, SpoolState};
 
+use crate::milters::Ruled;
 use crate::session::{About, Session};
 
 /// Why a message cannot be taken.
-pub(super) enum Failure {
+pub(crate) enum Failure {
     Body(BodyFault),
     Head(HeadFault),
     Header,
@@ -25,6 +26,8 @@ pub(super) enum Failure {
     Spool(SpoolError),
     /// A filter or signer does not want it.
     Inspected(Refusal),
+    /// A mail filter has decided.
+    Filtered(Ruled),
 }
 
 /// A message that cannot be taken, as far as it has come.
@@ -73,6 +76,9 @@ impl Refused<'_> {
             Some(Failure::Room(refusal)) => Answer::stay(session.no_room(*refusal, about)),
             Some(Failure::Spool(error)) => spool_failed(error, about, session),
             Some(Failure::Inspected(refusal)) => inspected(refusal, about, session),
+            Some(Failure::Filtered(ruled)) => ruled
+                .tell(about, session)
+                .unwrap_or_else(|| Answer::stay(texts::LOCAL_ERROR)),
             None => Answer::stay(texts::LOCAL_ERROR),
         }
     }

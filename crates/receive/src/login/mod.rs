@@ -87,6 +87,7 @@ pub(crate) async fn turn(
             live.has_logged_in(&outcome.login, outcome.authzid.as_deref(), &standing);
             session.login = Some(Login {
                 standing,
+                mechanism,
                 trusted: is_trusted(&session.profile.settings, mechanism, bits),
                 identity: identity_of(&account.unwrap_or_else(|| nothing_but(&outcome))),
                 authcid: outcome.authzid.is_some().then_some(outcome.login),

@@ -220,6 +220,18 @@ impl Server {
 
     /// The message that a reply to the end of data names.
     pub(crate) fn message(&self, reply: &str) -> (Arc<Message>, String) {
+        let (message, content) = self.queued_message(reply);
+        (message, String::from_utf8(content).unwrap())
+    }
+
+    /// Why a message is held.
+    pub(crate) fn hold_of(&self, id: QueueId) -> Option<String> {
+        let detail = self.runtime.block_on(self.spool.show(id)).unwrap();
+        detail.expect("the message is in the queue").summary.hold
+    }
+
+    /// The same as octets.
+    pub(crate) fn queued_message(&self, reply: &str) -> (Arc<Message>, Vec<u8>) {
         let id: QueueId = reply
             .strip_prefix("250 2.0.0 ")
             .and_then(|rest| rest.split(' ').next())
@@ -238,7 +250,7 @@ impl Server {
             while let Some(piece) = body.piece().await.unwrap() {
                 content.extend_from_slice(&piece);
             }
-            (message, String::from_utf8(content).unwrap())
+            (message, content)
         })
     }
 

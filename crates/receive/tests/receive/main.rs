@@ -11,6 +11,7 @@ mod login;
 mod mechanisms;
 mod memory;
 mod messages;
+mod milters;
 mod recipients;
 mod sockets;
 mod standing;

@@ -1,6 +1,6 @@
 //! Questions to the driver within a transaction. Each gives the dialogue back only by an answer.
 
-use postern_mail::{ForwardPath, Notify, Recipient, Ret, ReversePath};
+use postern_mail::{Envelope, ForwardPath, Notify, Recipient, Ret, ReversePath};
 
 use super::{Answer, Dialogue, Ground, Transaction};
 use crate::reply::{Reply, texts};
@@ -32,6 +32,12 @@ pub struct AskData<'d> {
 }
 
 impl AskSender<'_> {
+    /// What the transaction would begin with.
+    #[must_use]
+    pub fn envelope(&self) -> &Envelope {
+        &self.transaction.envelope
+    }
+
     /// The sender.
     #[must_use]
     pub fn sender(&self) -> &ReversePath {

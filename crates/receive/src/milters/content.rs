@@ -1,0 +1,297 @@
+//! The content of a message, on its way to the filters: header and body while they arrive, and the end, at which changes are made.
+//!
+//! Filters that change nothing are sent the content together, and with them the first one that may change it. Those behind that
+//! one have to wait for what it makes of the message, and are sent it when that is known; likewise all of them where a judge has
+//! something to say in the header first.
+
+use std::ops::Range;
+
+use postern_filter::{EndError, NewBody as Sink};
+use postern_mail::{BodyKind, Header};
+use postern_milter::{Agreement, Event, Verdict as Answered, chain};
+use postern_policy::milter::Decision;
+use postern_spool::{Assembly, Body, NewBodies, NewBody, Refusal, Spool, SpoolError};
+
+use super::facts::Known;
+use super::filtering::{Filtering, facts_of};
+use super::header::Seen;
+use super::notes::Note;
+use super::ruled::Ruled;
+use crate::session::Session;
+
+/// Why a message is not queued as it is.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// A filter has decided.
+    Ruled(Ruled),
+    /// There is no room for a new body.
+    NoRoom(Refusal),
+    /// The body cannot be read again.
+    Unread(SpoolError),
+}
+
+/// A new body, into the spool as it comes.
+struct NewContent<'a> {
+    /// Gone when there was no room for more.
+    body: Option<NewBody<'a>>,
+    refusal: Option<Refusal>,
+}
+
+impl Sink for NewContent<'_> {
+    async fn write(&mut self, piece: &[u8]) -> std::io::Result<()> {
+        if let Some(body) = &mut self.body {
+            match body.write(piece).await {
+                Ok(()) => return Ok(()),
+                Err(refusal) => self.refusal = Some(refusal),
+            }
+            self.body = None;
+        }
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+}
+
+impl Filtering {
+    /// The header has arrived. `streams` says that those who come first may be sent the content at once.
+    pub(crate) async fn header(
+        &mut self,
+        header: &Header,
+        message_id: Option<&str>,
+        streams: bool,
+        session: &Session,
+    ) -> Option<Ruled> {
+        self.message.message_id = message_id.map(str::to_owned);
+        let asked: Vec<Option<&Agreement>> = (0..self.members.len())
+            .map(|filter| {
+                self.members[filter]
+                    .talk
+                    .agreement()
+                    .filter(|_| self.asks(filter))
+            })
+            .collect();
+        self.runs = chain::runs(&asked);
+        if !streams {
+            self.streamed = 0..0;
+            return self.decided();
+        }
+        self.streamed = self.runs.first().cloned().unwrap_or(0..0);
+        self.send_header(self.streamed.clone(), header, &[], session)
+            .await;
+        self.decided()
+    }
+
+    /// Octets of the body have arrived, so many of the message in all. `Some` once it is known what becomes of the message.
+    pub(crate) async fn body(&mut self, octets: &[u8], arrived: u64, session: &Session) -> Option<Ruled> {
+        self.pass_large(arrived, session).await;
+        self.send_body(self.streamed.clone(), octets).await;
+        self.decided()
+    }
+
+    /// The message is complete: those who were not sent the content yet are, all say what they want, and it is done.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`]: the message is not queued.
+    pub(crate) async fn end(
+        &mut self,
+        assembly: &mut Assembly,
+        bodies: &mut NewBodies<'_>,
+        arrived: u64,
+        session: &Session,
+    ) -> Result<(), Stopped> {
+        self.pass_large(arrived, session).await;
+        let count = assembly.own_fields();
+        let header = assembly.header_mut();
+        let mut own: Vec<bool> = (0..header.len()).map(|place| place < count).collect();
+        for run in std::mem::take(&mut self.runs) {
+            if run != self.streamed {
+                self.send(run.clone(), assembly, bodies.spool(), &own, session)
+                    .await?;
+            }
+            for filter in run {
+                if self.asks(filter) {
+                    self.end_one(filter, assembly, bodies, &mut own, session).await?;
+                }
+                if let Some(ruled) = self.decided() {
+                    return Err(Stopped::Ruled(ruled));
+                }
+            }
+        }
+        if let Some(ruled) = self.decided() {
+            return Err(Stopped::Ruled(ruled));
+        }
+        if let Some(why) = self.held()
+            && assembly.hold.is_none()
+        {
+            assembly.hold = Some(format!("milter: {why}"));
+        }
+        Ok(())
+    }
+
+    /// Sends a message that is complete.
+    async fn send(
+        &mut self,
+        run: Range<usize>,
+        assembly: &mut Assembly,
+        spool: &dyn Spool,
+        own: &[bool],
+        session: &Session,
+    ) -> Result<(), Stopped> {
+        if !run.clone().any(|filter| self.asks(filter)) {
+            return Ok(());
+        }
+        self.send_header(run.clone(), assembly.header_mut(), own, session)
+            .await;
+        let wanted = |this: &Self| {
+            let mut members = run.clone();
+            members.any(|filter| this.asks(filter) && this.members[filter].talk.wants(Event::Body))
+        };
+        if !wanted(self) {
+            return Ok(());
+        }
+        let mut body = assembly.read_body(spool);
+        while let Some(piece) = body.piece().await.map_err(Stopped::Unread)? {
+            self.send_body(run.clone(), &piece).await;
+            if !wanted(self) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends header fields, and that they are all.
+    async fn send_header(&mut self, to: Range<usize>, header: &Header, own: &[bool], session: &Session) {
+        for filter in to {
+            for (place, field) in header.fields().enumerate() {
+                if !self.asks(filter) {
+                    break;
+                }
+                // Lines that are no fields have no name.
+                if own.get(place) == Some(&true) || field.name().is_empty() {
+                    continue;
+                }
+                let talk = &mut self.members[filter].talk;
+                let came = talk.header(field.name(), field.value()).await;
+                self.settle(filter, Event::Header, came);
+            }
+            if self.asks(filter) {
+                let known = Known {
+                    session,
+                    message: &self.message,
+                    recipient: None,
+                };
+                let came = self.members[filter].talk.eoh(&known).await;
+                self.settle(filter, Event::EndOfHeader, came);
+            }
+        }
+    }
+
+    async fn send_body(&mut self, to: Range<usize>, octets: &[u8]) {
+        for filter in to {
+            if self.asks(filter) {
+                let came = self.members[filter].talk.body(octets).await;
+                self.settle(filter, Event::Body, came);
+            }
+        }
+    }
+
+    /// Those for whom the message has become too large are asked no more.
+    async fn pass_large(&mut self, arrived: u64, session: &Session) {
+        for filter in 0..self.members.len() {
+            let member = &mut self.members[filter];
+            let limit = member.milter.conditions.skip_above;
+            if limit.is_none_or(|limit| arrived <= limit) || self.chain.is_done(filter) {
+                continue;
+            }
+            if member
+                .milter
+                .conditions
+                .judge(&facts_of(session, arrived))
+                .is_err()
+            {
+                member.talk.abort().await;
+                self.chain.answered(filter, Event::Body, Answered::Accept);
+            }
+        }
+    }
+
+    /// Has one filter say what it wants, and does it.
+    async fn end_one(
+        &mut self,
+        filter: usize,
+        assembly: &mut Assembly,
+        bodies: &mut NewBodies<'_>,
+        own: &mut Vec<bool>,
+        session: &Session,
+    ) -> Result<(), Stopped> {
+        let known = Known {
+            session,
+            message: &self.message,
+            recipient: None,
+        };
+        let mut new = NewContent {
+            body: Some(bodies.begin(assembly.id)),
+            refusal: None,
+        };
+        let came = self.members[filter].talk.end(&known, &mut new).await;
+        let end = match came {
+            Ok(end) => end,
+            Err(EndError::Filter(failure)) => {
+                self.settle(filter, Event::End, Err(failure));
+                return Ok(());
+            }
+            Err(EndError::NewBody(_)) => {
+                let refusal = new.refusal.map(Stopped::NoRoom);
+                return Err(refusal.unwrap_or(Stopped::Unread(SpoolError::Closed)));
+            }
+        };
+        if !matches!(end.verdict, Answered::Continue | Answered::Accept) {
+            self.settle(filter, Event::End, Ok(end.verdict));
+            return Ok(());
+        }
+        // All of it can be done, or none is.
+        let planned = self.plan(&end.changes, assembly, own, session).await;
+        let plan = match planned {
+            Ok(plan) => plan,
+            Err(why) => {
+                let why = format!("failed at end of message: {why}");
+                self.fail(filter, Event::End, &why);
+                return Ok(());
+            }
+        };
+        let milter = std::sync::Arc::clone(&self.members[filter].milter);
+        if end.body_replaced
+            && let Some(body) = new.body
+        {
+            replace_body(body, assembly).await?;
+        }
+        self.settle(filter, Event::End, Ok(end.verdict));
+        self.notes
+            .extend(Note::changed(&milter, &end.changes, end.body_replaced));
+        if let Some(Seen { header, own: seen }) = plan.header {
+            let count = seen.iter().take_while(|own| **own).count();
+            assembly.replace_header(header, count);
+            *own = seen;
+        }
+        if let Some(reason) = plan.quarantine {
+            let note = Note::decided(&milter, Decision::Quarantined(&reason));
+            let why = note.reason().to_owned();
+            self.notes.push(note);
+            assembly.hold.get_or_insert_with(|| format!("milter: {why}"));
+        }
+        let nobody_left = plan.envelope.make(&mut assembly.envelope, &mut self.named);
+        if nobody_left {
+            return Err(Stopped::Ruled(Ruled::nobody_left(&milter)));
+        }
+        Ok(())
+    }
+}
+
+async fn replace_body(body: NewBody<'_>, assembly: &mut Assembly) -> Result<(), Stopped> {
+    let eight_bit = body.is_eight_bit();
+    let body: Body = body.finish().await.map_err(Stopped::NoRoom)?;
+    if eight_bit && assembly.envelope.body == BodyKind::SevenBit {
+        assembly.envelope.body = BodyKind::EightBitMime;
+    }
+    assembly.replace_body(body);
+    Ok(())
+}

@@ -1,0 +1,380 @@
+//! What one session has with its filters: told step by step, in their order, until one decides.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use postern_filter::Failure;
+use postern_mail::{Envelope, ForwardPath, Mailbox, QueueId};
+use postern_milter::chain::Outcome;
+use postern_milter::command::Peer;
+use postern_milter::{Chain, Event, Verdict as Answered};
+use postern_policy::milter::{Decision, Facts, OnFailure};
+use postern_smtp::Reply;
+use postern_smtp::server::Ground;
+
+use super::envelope::Named;
+use super::facts::{self, Known, Message, Way};
+use super::notes::{self, Note};
+use super::ruled::{Ruled, in_chain, why};
+use super::services::Milter;
+use crate::AuthRule;
+use crate::session::Session;
+
+/// The filters of a session.
+pub(crate) struct Filtering {
+    pub(super) members: Vec<Member>,
+    pub(super) chain: Chain,
+    pub(super) message: Message,
+    /// The recipients that were taken, as the client named them.
+    pub(super) named: Vec<Named>,
+    /// What was decided about the name in `HELO`, as long as no other was taken.
+    helo: Option<Ruled>,
+    /// Whether `MAIL` was told, and the end of its message was not.
+    in_message: bool,
+    /// What was done about the message that the client is not told.
+    pub(super) notes: Vec<Note>,
+    /// Filters that can be sent the content at the same time.
+    pub(super) runs: Vec<Range<usize>>,
+    /// Those that are sent it while it arrives.
+    pub(super) streamed: Range<usize>,
+}
+
+/// One filter.
+pub(super) struct Member {
+    pub(super) milter: Arc<Milter>,
+    pub(super) talk: postern_filter::Session,
+    /// What it has decided about the message.
+    ruled: Option<Ruled>,
+}
+
+/// What filters are told, but for the content.
+enum Step<'a> {
+    Connect {
+        host: &'a str,
+        peer: Peer,
+    },
+    Helo(&'a str),
+    Mail {
+        sender: &'a str,
+        parameters: &'a [&'a str],
+    },
+    Rcpt {
+        recipient: &'a str,
+        parameters: &'a [&'a str],
+        taken: bool,
+    },
+    Data,
+    Unknown(&'a [u8]),
+}
+
+impl Step<'_> {
+    const fn event(&self) -> Event {
+        match self {
+            Self::Connect { .. } => Event::Connect,
+            Self::Helo(_) => Event::Helo,
+            Self::Mail { .. } => Event::Mail,
+            Self::Rcpt { taken: true, .. } => Event::Rcpt,
+            Self::Rcpt { .. } => Event::RejectedRcpt,
+            Self::Data => Event::Data,
+            Self::Unknown(_) => Event::Unknown,
+        }
+    }
+
+    async fn tell(&self, talk: &mut postern_filter::Session, known: &Known<'_>) -> Result<Answered, Failure> {
+        match self {
+            Self::Connect { host, peer } => talk.connect(host, peer.clone(), known).await,
+            Self::Helo(name) => talk.helo(name, known).await,
+            Self::Mail { sender, parameters } => talk.mail(sender, parameters, known).await,
+            Self::Rcpt {
+                recipient,
+                parameters,
+                taken,
+            } => talk.rcpt(recipient, parameters, *taken, known).await,
+            Self::Data => talk.data(known).await,
+            Self::Unknown(line) => talk.unknown(line).await,
+        }
+    }
+}
+
+impl Filtering {
+    /// Of a session that begins; `None` where no filter serves it.
+    pub(crate) fn of(session: &Session) -> Option<Box<Self>> {
+        if session.profile.milters.is_empty() {
+            return None;
+        }
+        let can_log_in = session.profile.listener.auth != AuthRule::Off && session.login.is_none();
+        let mut facts = facts_of(session, 0);
+        if can_log_in {
+            facts.client = None;
+        }
+        let served = session.profile.milters.iter();
+        let members: Vec<Member> = served
+            .filter(|milter| milter.conditions.judge(&facts).is_ok())
+            .map(|milter| Member {
+                talk: milter.service.session(),
+                milter: Arc::clone(milter),
+                ruled: None,
+            })
+            .collect();
+        (!members.is_empty()).then(|| {
+            Box::new(Self {
+                chain: Chain::new(members.len()),
+                members,
+                message: Message::default(),
+                named: Vec::new(),
+                helo: None,
+                in_message: false,
+                notes: Vec::new(),
+                runs: Vec::new(),
+                streamed: 0..0,
+            })
+        })
+    }
+
+    /// The client has connected.
+    pub(crate) async fn connect(&mut self, session: &Session) -> Option<Ruled> {
+        let (host, peer) = facts::peer(session);
+        let ruled = self.ask(Step::Connect { host: &host, peer }, session, None).await;
+        ruled.map(Ruled::as_greeting)
+    }
+
+    /// `HELO` or `EHLO` was taken. A message under way is over.
+    pub(crate) async fn helo(&mut self, name: &str, session: &Session) -> Option<Ruled> {
+        self.helo = self.ask(Step::Helo(name), session, None).await;
+        self.helo.clone()
+    }
+
+    /// A command that nobody knows.
+    pub(crate) async fn unknown(&mut self, line: &[u8], session: &Session) -> Option<Ruled> {
+        self.ask(Step::Unknown(line), session, None).await
+    }
+
+    /// `MAIL`, which the server would take. Those who are passed by are not told.
+    pub(crate) async fn mail(
+        &mut self,
+        envelope: &Envelope,
+        size: u64,
+        parameters: &[&str],
+        session: &Session,
+    ) -> Option<Ruled> {
+        if let Some(ruled) = &self.helo {
+            return Some(ruled.clone());
+        }
+        self.forget();
+        self.in_message = true;
+        self.message = Message {
+            id: Some(session.shared.deps.spool.next_id()),
+            sender: Some(Way::of_sender(&envelope.sender, session)),
+            submitter: envelope.auth.clone(),
+            ..Message::default()
+        };
+        let facts = facts_of(session, size);
+        for (filter, member) in self.members.iter().enumerate() {
+            if member.milter.conditions.judge(&facts).is_err() && !self.chain.is_done(filter) {
+                self.chain.answered(filter, Event::Mail, Answered::Accept);
+            }
+        }
+        let step = Step::Mail {
+            sender: &envelope.sender.to_string(),
+            parameters,
+        };
+        let ruled = self.ask(step, session, None).await;
+        ruled.filter(|ruled| !ruled.discards())
+    }
+
+    /// `RCPT`, which the server would take on this ground.
+    pub(crate) async fn rcpt(
+        &mut self,
+        path: &ForwardPath,
+        ground: Ground,
+        parameters: &[&str],
+        session: &Session,
+    ) -> Option<Ruled> {
+        let way = Way::of_recipient(path, ground);
+        let step = Step::Rcpt {
+            recipient: &path.to_string(),
+            parameters,
+            taken: true,
+        };
+        let ruled = self.ask(step, session, Some(&way)).await;
+        let refused = ruled.filter(|ruled| !ruled.discards());
+        if refused.is_some() {
+            self.message.refused += 1;
+        }
+        refused
+    }
+
+    /// The recipient was taken; its mail goes to these addresses.
+    pub(crate) fn took(&mut self, path: &ForwardPath, goes: Vec<Mailbox>) {
+        self.message.taken += 1;
+        self.named.push(Named {
+            path: path.to_string(),
+            goes,
+        });
+    }
+
+    /// `RCPT`, which the server has refused. What filters answer changes nothing, unless they end the session.
+    pub(crate) async fn refused_rcpt(
+        &mut self,
+        path: &ForwardPath,
+        parameters: &[&str],
+        reply: &Reply,
+        session: &Session,
+    ) -> Option<Ruled> {
+        self.message.refused += 1;
+        let way = Way::refused(reply);
+        let step = Step::Rcpt {
+            recipient: &path.to_string(),
+            parameters,
+            taken: false,
+        };
+        let ruled = self.ask(step, session, Some(&way)).await;
+        ruled.filter(Ruled::closes)
+    }
+
+    /// `DATA`, or the first `BDAT`.
+    pub(crate) async fn data(&mut self, session: &Session) -> Option<Ruled> {
+        let ruled = self.ask(Step::Data, session, None).await;
+        ruled.filter(|ruled| !ruled.discards())
+    }
+
+    /// The id of the message under way.
+    pub(crate) fn queue_id(&self) -> Option<QueueId> {
+        self.message.id.filter(|_| self.in_message)
+    }
+
+    /// Whether a message is under way.
+    pub(crate) const fn in_message(&self) -> bool {
+        self.in_message
+    }
+
+    /// The message is over, well or not: filters that wait for more of it are told.
+    pub(crate) async fn abort(&mut self) {
+        self.in_message = false;
+        for member in &mut self.members {
+            member.talk.abort().await;
+        }
+        self.forget();
+    }
+
+    /// The session is over.
+    pub(crate) async fn quit(self) {
+        for member in self.members {
+            member.talk.quit().await;
+        }
+    }
+
+    /// The message was taken: logs what was done about it.
+    pub(crate) fn tell_notes(&self, queue: QueueId, session: &Session) {
+        self.notes.iter().for_each(|note| note.tell(queue, session));
+    }
+
+    /// The message is thrown away: logs whose it was, and by whom.
+    pub(crate) fn tell_discarded(
+        &self,
+        ruled: &Ruled,
+        queue: QueueId,
+        envelope: &Envelope,
+        message_id: Option<&str>,
+        session: &Session,
+    ) {
+        self.tell_notes(queue, session);
+        notes::tell_discarded(ruled, queue, envelope, message_id, session);
+    }
+
+    /// What stands about the message already, whatever is still to come.
+    pub(crate) fn decided(&self) -> Option<Ruled> {
+        match self.chain.outcome()? {
+            Outcome::Decided(filter, _) => self.members[filter].ruled.clone(),
+            Outcome::Take | Outcome::Hold(_) => None,
+        }
+    }
+
+    /// Whether a filter is to be told the next step.
+    pub(super) fn asks(&self, filter: usize) -> bool {
+        self.chain.asked().any(|asked| asked == filter)
+    }
+
+    /// Takes what came of a step. `Some` is what the client is told, or that the message is to be thrown away.
+    pub(super) fn settle(
+        &mut self,
+        filter: usize,
+        event: Event,
+        came: Result<Answered, Failure>,
+    ) -> Option<Ruled> {
+        let answered = match came {
+            Ok(answered) => answered,
+            Err(failure) => return self.fail(filter, event, &why(&failure)),
+        };
+        let told = self.chain.answered(filter, event, answered)?;
+        let member = &mut self.members[filter];
+        let ruled = Ruled::answer(&member.milter, event, &told);
+        member.ruled = Some(ruled.clone());
+        Some(ruled)
+    }
+
+    /// Takes note that a filter has failed, likewise.
+    pub(super) fn fail(&mut self, filter: usize, event: Event, why: &str) -> Option<Ruled> {
+        let member = &mut self.members[filter];
+        let then = member.milter.on_failure;
+        let told = self.chain.failed(filter, event, in_chain(then));
+        if told.is_some() {
+            let ruled = Ruled::failure(&member.milter, event, why);
+            member.ruled = Some(ruled.clone());
+            return Some(ruled);
+        }
+        if event.in_message() {
+            let decision = Decision::Failed { then, why };
+            self.notes.push(Note::decided(&member.milter, decision));
+        }
+        None
+    }
+
+    /// Why the message is to be held, where a failure has it held.
+    pub(super) fn held(&self) -> Option<&str> {
+        match self.chain.outcome()? {
+            Outcome::Hold(filter) => {
+                let milter = &self.members[filter].milter;
+                let mut notes = self.notes.iter();
+                let note = notes.find(|note| note.is_of(milter) && milter.on_failure == OnFailure::Hold);
+                note.map(Note::reason)
+            }
+            Outcome::Take | Outcome::Decided(..) => None,
+        }
+    }
+
+    async fn ask(&mut self, step: Step<'_>, session: &Session, recipient: Option<&Way>) -> Option<Ruled> {
+        for filter in 0..self.members.len() {
+            if !self.asks(filter) {
+                continue;
+            }
+            let known = Known {
+                session,
+                message: &self.message,
+                recipient,
+            };
+            let came = step.tell(&mut self.members[filter].talk, &known).await;
+            if let Some(ruled) = self.settle(filter, step.event(), came) {
+                return Some(ruled);
+            }
+        }
+        None
+    }
+
+    fn forget(&mut self) {
+        self.chain.restart();
+        self.message = Message::default();
+        self.named.clear();
+        self.notes.clear();
+        self.runs.clear();
+        self.streamed = 0..0;
+        for member in &mut self.members {
+            member.ruled = None;
+        }
+    }
+}
+
+/// What decides whether a filter is passed by, of a client that is known.
+pub(super) fn facts_of(session: &Session, size: u64) -> Facts<'_> {
+    session.judge().filter_facts(size)
+}

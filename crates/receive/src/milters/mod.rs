@@ -1,0 +1,20 @@
+//! Mail filters in sessions: each is told what happens, and decides.
+//!
+//! [`Services`] are the filters that there are, shared by all sessions; [`Filtering`] is what one session has with those that serve
+//! its listener. A session that meets none has no `Filtering` at all.
+
+mod apply;
+mod content;
+mod envelope;
+mod facts;
+mod filtering;
+mod header;
+mod notes;
+mod ruled;
+mod services;
+pub(crate) mod steps;
+
+pub(crate) use self::content::Stopped;
+pub(crate) use self::filtering::Filtering;
+pub(crate) use self::ruled::Ruled;
+pub(crate) use self::services::{Milter, Services};

@@ -1,0 +1,165 @@
+//! What a filter has decided, with the rule behind it and the words that the client hears.
+
+use std::fmt;
+
+use postern_filter::Failure;
+use postern_mail::Status;
+use postern_milter::{Event, ReplyCode, Verdict as Answered};
+use postern_policy::milter::{Decided, Decision, OnFailure};
+use postern_policy::rule::{Rule, Told, Verdict};
+use postern_smtp::Reply;
+use postern_smtp::reply::texts;
+use postern_smtp::server::Answer;
+
+use super::services::{Chain, Milter};
+use crate::session::{About, Session};
+
+/// A decision that the client hears of, or that has its message thrown away.
+#[derive(Clone, Debug)]
+pub(crate) struct Ruled {
+    rule: Rule,
+    reason: String,
+    /// What the client is told; `None` where it hears that all is well.
+    reply: Option<Reply>,
+    /// Whether its connection ends.
+    close: bool,
+}
+
+impl Ruled {
+    /// What an answer means that decides.
+    pub(super) fn answer(milter: &Milter, event: Event, answer: &Answered) -> Self {
+        let text;
+        let (decision, reply, close) = match answer {
+            Answered::Reply(code) => {
+                let reply = reply_of(code);
+                text = shown(&reply);
+                let permanent = code.is_permanent();
+                let decision = Decision::Replied {
+                    reply: &text,
+                    permanent,
+                };
+                (decision, Some(reply), code.closes())
+            }
+            Answered::Tempfail => (Decision::Deferred, None, false),
+            Answered::ConnectionFailure | Answered::Shutdown => (Decision::Ended, None, true),
+            Answered::Discard => (Decision::Discarded, None, false),
+            // The others do not decide.
+            Answered::Reject | Answered::Continue | Answered::Accept => (Decision::Rejected, None, false),
+        };
+        Self::new(milter, event, decision, reply, close)
+    }
+
+    /// What follows from a failure, where the client hears of it.
+    pub(super) fn failure(milter: &Milter, event: Event, why: &str) -> Self {
+        let decision = Decision::Failed {
+            then: milter.on_failure,
+            why,
+        };
+        Self::new(milter, event, decision, None, false)
+    }
+
+    /// A filter has removed all recipients.
+    pub(super) fn nobody_left(milter: &Milter) -> Self {
+        Self {
+            rule: Rule::MilterDiscard,
+            reason: format!("{} has removed all recipients", milter.name()),
+            reply: None,
+            close: false,
+        }
+    }
+
+    fn new(milter: &Milter, event: Event, decision: Decision<'_>, reply: Option<Reply>, close: bool) -> Self {
+        let decided = Decided {
+            filter: milter.name(),
+            decision,
+        };
+        let told = decided.reply().map(|told| texts::refusal(told, ""));
+        Self {
+            rule: decided.rule(),
+            reason: format!("{decided}, at {event}"),
+            reply: reply.or(told),
+            close,
+        }
+    }
+
+    /// Whether the message is to be thrown away, and the client told that all is well.
+    pub(crate) fn discards(&self) -> bool {
+        self.reply.is_none()
+    }
+
+    /// Whether the client's connection ends.
+    pub(crate) fn closes(&self) -> bool {
+        self.close
+    }
+
+    /// The same in place of a greeting, which knows two refusals (RFC 5321 section 4.3.2).
+    pub(crate) fn as_greeting(mut self) -> Self {
+        if let Some(reply) = &mut self.reply {
+            reply.code = if reply.is_permanent() { 554 } else { 421 };
+        }
+        self.close = true;
+        self
+    }
+
+    /// Logs it, and answers the client. `None` for a message that is thrown away.
+    pub(crate) fn tell(&self, about: &About<'_>, session: &Session) -> Option<Answer> {
+        let reply = self.reply.clone()?;
+        session.refused(self, &reply, about);
+        Some(if self.close {
+            Answer::close(reply)
+        } else {
+            Answer::stay(reply)
+        })
+    }
+}
+
+impl Verdict for Ruled {
+    fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        &self.reason
+    }
+
+    fn reply(&self) -> Option<Told> {
+        // Its words may be the filter's.
+        None
+    }
+}
+
+/// Why a filter has failed, in one line.
+pub(super) fn why(failure: &Failure) -> String {
+    Chain(failure).to_string()
+}
+
+/// The protocol's word for the same.
+pub(super) const fn in_chain(then: OnFailure) -> postern_milter::chain::OnFailure {
+    use postern_milter::chain::OnFailure as InChain;
+    match then {
+        OnFailure::Accept => InChain::Accept,
+        OnFailure::Tempfail => InChain::Tempfail,
+        OnFailure::Reject => InChain::Reject,
+        OnFailure::Hold => InChain::Hold,
+    }
+}
+
+fn reply_of(code: &ReplyCode) -> Reply {
+    let status = code
+        .enhanced()
+        .map(|(class, subject, detail)| Status(class, subject, detail));
+    Reply::new(code.code(), status, code.lines().join("\n"))
+}
+
+/// A reply in one line.
+fn shown(reply: &Reply) -> String {
+    let mut text = reply.code.to_string();
+    if let Some(status) = reply.status {
+        text = format!("{text} {status}");
+    }
+    for line in reply.lines() {
+        text.push(' ');
+        text.push_str(line);
+    }
+    text
+}

@@ -1,0 +1,111 @@
+//! The filters that there are: one service each, which outlives a reload that does not change it.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use postern_events::{FilterDown, FilterUp, Observers};
+use postern_filter::{Filter, Notice, Service};
+use postern_policy::milter::{Conditions, OnFailure};
+
+use crate::{MilterSettings, Settings};
+
+/// A filter, as a session meets it.
+pub(crate) struct Milter {
+    pub(crate) service: Arc<Service>,
+    pub(crate) conditions: Conditions,
+    pub(crate) on_failure: OnFailure,
+}
+
+impl Milter {
+    /// Its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.service.filter().name
+    }
+}
+
+/// All filters of the settings in force.
+#[derive(Default)]
+pub(crate) struct Services(Mutex<Vec<Arc<Service>>>);
+
+impl Services {
+    /// Those that serve a listener, in their order. Services that the settings do not know any more are let go: sessions that began
+    /// with them keep them.
+    pub(crate) fn of_listener(
+        &self,
+        settings: &Settings,
+        listener: &str,
+        observers: &Observers,
+    ) -> Vec<Arc<Milter>> {
+        let mut services = self.0.lock();
+        let known = std::mem::take(&mut *services);
+        *services = settings
+            .milters
+            .iter()
+            .map(|milter| {
+                let same = known.iter().find(|known| *known.filter() == milter.filter);
+                same.cloned().unwrap_or_else(|| serve(&milter.filter, observers))
+            })
+            .collect();
+        let serves = |milter: &MilterSettings| match &milter.conditions.listeners {
+            Some(names) => names.iter().any(|name| name == listener),
+            None => true,
+        };
+        let all = settings.milters.iter().zip(&*services);
+        all.filter(|(milter, _)| serves(milter))
+            .map(|(milter, service)| {
+                Arc::new(Milter {
+                    service: Arc::clone(service),
+                    conditions: milter.conditions.clone(),
+                    on_failure: milter.on_failure,
+                })
+            })
+            .collect()
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
+    /// Closes connections that have waited too long for another session.
+    pub(crate) fn close_idle(&self) {
+        self.0.lock().iter().for_each(|service| service.close_idle());
+    }
+
+    /// Lets all of them go, and their connections with them, once no session has them any more.
+    pub(crate) fn let_go(&self) {
+        self.0.lock().clear();
+    }
+}
+
+fn serve(filter: &Filter, observers: &Observers) -> Arc<Service> {
+    let observers = observers.clone();
+    Service::new(filter.clone(), move |filter, notice| match notice {
+        Notice::Down(failure) => observers.tell(FilterDown {
+            milter: &filter.name,
+            address: &filter.address,
+            reason: &Chain(failure),
+        }),
+        Notice::Up(ended) => observers.tell(FilterUp {
+            milter: &filter.name,
+            address: &filter.address,
+            failures: ended.failures,
+            seconds: ended.lasted.as_secs(),
+        }),
+    })
+}
+
+/// An error with what is behind it.
+pub(super) struct Chain<'a>(pub(super) &'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(out, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

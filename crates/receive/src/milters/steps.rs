@@ -1,0 +1,109 @@
+//! Commands that filters are told of, and what the client hears then.
+
+use postern_mail::ForwardPath;
+use postern_smtp::command::{Command, CommandError, Parameters};
+use postern_smtp::server::{Answer, AskSender, Dialogue};
+
+use super::filtering::Filtering;
+use crate::recipient::Judged;
+use crate::session::{About, Session};
+
+/// A command that the dialogue has answered by itself: filters are told of names and of commands that nobody knows.
+pub(crate) async fn answered(
+    line: &[u8],
+    answer: Answer,
+    dialogue: &Dialogue,
+    filtering: &mut Filtering,
+    session: &Session,
+) -> Answer {
+    let ruled = match Command::parse(line) {
+        Ok(Command::Ehlo(_) | Command::Helo(_)) if answer.reply.is_success() && !answer.close => {
+            if filtering.in_message() {
+                filtering.abort().await;
+            }
+            filtering.helo(dialogue.client_name(), session).await
+        }
+        Err(CommandError::Unrecognized(_)) if !answer.close => {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            filtering.unknown(line, session).await
+        }
+        _ => None,
+    };
+    ruled
+        .and_then(|ruled| ruled.tell(&About::default(), session))
+        .unwrap_or(answer)
+}
+
+/// `MAIL`, which the server would take.
+pub(crate) async fn sender(
+    ask: AskSender<'_>,
+    line: Option<&[u8]>,
+    filtering: &mut Filtering,
+    session: &Session,
+) -> Answer {
+    let parameters = words(line);
+    let size = ask.declared_size().unwrap_or(0);
+    let ruled = filtering.mail(ask.envelope(), size, &parameters, session).await;
+    match ruled.and_then(|ruled| ruled.tell(&About::sender(ask.sender()), session)) {
+        Some(answer) => Answer {
+            reply: ask.refuse(answer.reply),
+            ..answer
+        },
+        None => Answer::stay(ask.accept()),
+    }
+}
+
+/// `RCPT`, which the server has judged.
+pub(crate) async fn recipient(
+    judged: Judged<'_>,
+    path: &ForwardPath,
+    line: Option<&[u8]>,
+    filtering: &mut Filtering,
+    session: &Session,
+) -> Answer {
+    let parameters = words(line);
+    let (ask, ground, recipients) = match judged {
+        Judged::Taken(ask, ground, recipients) => (ask, ground, recipients),
+        Judged::Refused(answer) => {
+            let ruled = filtering
+                .refused_rcpt(path, &parameters, &answer.reply, session)
+                .await;
+            let ended = ruled.and_then(|ruled| ruled.tell(&About::recipient(None, path), session));
+            return ended.unwrap_or(answer);
+        }
+    };
+    // A repeated one has nothing new to be asked about.
+    if recipients.is_empty() {
+        return Answer::stay(ask.accept(ground, recipients));
+    }
+    let ruled = filtering.rcpt(path, ground, &parameters, session).await;
+    let refused = ruled.and_then(|ruled| ruled.tell(&About::recipient(ask.sender(), path), session));
+    match refused {
+        Some(Answer {
+            close: true, reply, ..
+        }) => {
+            let answer = ask.refuse(reply);
+            Answer {
+                close: true,
+                ..answer
+            }
+        }
+        Some(answer) => ask.refuse(answer.reply),
+        None => {
+            let goes = recipients.iter().map(|recipient| recipient.address.clone());
+            filtering.took(path, goes.collect());
+            Answer::stay(ask.accept(ground, recipients))
+        }
+    }
+}
+
+/// The parameters of `MAIL` or `RCPT`, as the client wrote them.
+fn words(line: Option<&[u8]>) -> Vec<&str> {
+    match line.map(Command::parse) {
+        Some(Ok(Command::Mail(argument) | Command::Rcpt(argument))) => {
+            Parameters::words(argument.parameters).collect()
+        }
+        _ => Vec::new(),
+    }
+}

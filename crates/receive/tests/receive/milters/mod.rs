@@ -1,0 +1,9 @@
+//! Mail filters: told of everything, heard in everything, and none of their failures goes beyond one message.
+
+mod answers;
+mod changes;
+mod failures;
+mod order;
+mod real;
+mod support;
+mod told;
