@@ -326,6 +326,15 @@ events! {
     FilterUp Milter Info Matters "filter answers again" {
         milter Milter &'a str, address Address Shown<'a>, failures Failures u64, seconds Seconds u64,
     }
+    "a message was signed with DKIM keys of a domain"
+    Signed Accept Info Matters "signed" {
+        queue Queue Shown<'a>, session Session Option<&'a str>, rule Rule Rule, domain Domain &'a str,
+        signatures Signatures Shown<'a>,
+    }
+    "a message of somebody who may send was not signed, although there is a key for its domain or its author is in doubt"
+    NotSigned Accept Info Matters "not signed" {
+        queue Queue Shown<'a>, session Session Option<&'a str>, rule Rule Rule, reason Reason Shown<'a>,
+    }
     "a next hop was tried and did not take all"
     Attempted Attempt Info Matters "attempt" {
         queue Queue Shown<'a>, session Session Option<&'a str>, destination Destination Option<Shown<'a>>,

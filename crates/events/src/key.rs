@@ -170,6 +170,8 @@ keys! {
     Known "known" Number "how many logins are known from networks that they have succeeded from"
     Domain "domain" Text "the domain"
     Servers "servers" Text "the servers that were found"
+    Signatures "signatures" Text "the keys that have signed, each as its selector"
+    Record "record" Text "a record for DNS"
     Scheme "scheme" Text "the scheme of a stored password"
     Keys "keys" Text "the keys that there are now"
     Label "label" Text "the label of an app password"

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod dkim;
 mod explain;
 mod identity;
 mod judge;
@@ -17,6 +18,7 @@ use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
 use crate::commands::version;
 use crate::exit;
 
+pub(crate) use self::dkim::{DkimArgs, DkimCommand, NewKeyArgs, RotateArgs};
 pub(crate) use self::explain::ExplainSessionArgs;
 pub(crate) use self::identity::{AddressCommand, DelegateCommand, ExplainArgs, GroupCommand};
 pub(crate) use self::judge::JudgeArgs;
@@ -77,6 +79,8 @@ pub(crate) enum Command {
     Login(LoginArgs),
     /// Makes and shows certificates
     Cert(CertArgs),
+    /// Makes, checks and rotates DKIM keys
+    Dkim(DkimArgs),
     /// Shows and manages the queue
     Queue(QueueArgs),
     /// Shows who is connected, and ends sessions

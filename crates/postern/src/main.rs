@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod config;
 mod control;
+mod dkim;
 mod exit;
 mod firstrun;
 mod judge;
@@ -82,6 +83,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Milters(args) => commands::milters::run(&args),
         Command::Login(args) => commands::login::run(args),
         Command::Cert(args) => commands::cert::run(args.command),
+        Command::Dkim(args) => commands::dkim::run(args),
         Command::Queue(args) => commands::queue::run(args),
         Command::Sessions(args) => commands::sessions::run(args),
         Command::Reload(args) => commands::reload::run(&args),

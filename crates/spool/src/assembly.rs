@@ -44,6 +44,8 @@ pub struct Assembly {
     /// Whether the empty line is there.
     separated: bool,
     body: Body,
+    /// Whether that is another one than came.
+    replaced: bool,
 }
 
 /// What is known of a message when it begins.
@@ -132,6 +134,7 @@ impl Assembly {
             parsed: None,
             separated: parts.separated,
             body: parts.body,
+            replaced: false,
         }
     }
 
@@ -179,6 +182,13 @@ impl Assembly {
     pub fn replace_body(&mut self, body: Body) {
         self.separated |= !body.is_empty();
         self.body = body;
+        self.replaced = true;
+    }
+
+    /// Whether somebody has put another body in place of the one that came.
+    #[must_use]
+    pub const fn is_body_replaced(&self) -> bool {
+        self.replaced
     }
 
     /// Puts another header in its place, of which this server's own fields are the first `own`.

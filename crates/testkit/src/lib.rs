@@ -4,6 +4,8 @@
 //! which Debian package is missing.
 
 mod account;
+pub mod dkim;
+pub mod dns;
 pub mod dovecot;
 pub mod exim;
 pub mod kdc;

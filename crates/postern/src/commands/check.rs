@@ -27,7 +27,7 @@ use crate::server::health::Services;
 use crate::server::privileges::{ROOT_SERVES, serves_as_root};
 use crate::{locate, output};
 
-use super::{check_access, check_milters};
+use super::{check_access, check_dkim, check_milters};
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -109,6 +109,7 @@ fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
     if !offline {
         check_milters::look(&config, &mut found);
     }
+    check_dkim::check(&config, offline, &mut found);
     check_aliases(&config, offline, &mut found);
     check_aside(&config, &mut found);
     report.extend(found);

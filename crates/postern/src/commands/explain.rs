@@ -26,7 +26,7 @@ use postern_receive::{ListenerTls, identity_of};
 use serde::Serialize;
 
 use super::auth_explain::{Found, OfferClient, asks_for_passwords, either, find, nameless, offer, opened};
-use super::explain_past;
+use super::{explain_past, explain_signing};
 use crate::args::ExplainSessionArgs;
 use crate::config::checked::ListenerConfig;
 use crate::config::{Config, Shown, place};
@@ -474,8 +474,9 @@ fn finish(course: &mut Course<'_>, judge: &Judge<'_>, ground: Ground, args: &Exp
         from,
         ..Claims::default()
     };
-    if let Some(verdict) = judge.author(ground, &claims, &course.config.aliases) {
-        course.add(question, either(&verdict));
+    let verdict = judge.author(ground, &claims, &course.config.aliases);
+    if let Some(verdict) = &verdict {
+        course.add(question, either(verdict));
     }
     for milter in &judge.settings.milters {
         let command = format!("filter {}", milter.filter.name);
@@ -490,8 +491,24 @@ fn finish(course: &mut Course<'_>, judge: &Judge<'_>, ground: Ground, args: &Exp
             Err(skip) => course.add(command, &skip),
         }
     }
-    if course.steps.iter().all(|step| step.allowed) {
-        course.add("end of DATA", &judge.acceptance(ground));
+    if !course.steps.iter().all(|step| step.allowed) {
+        return;
+    }
+    course.add("end of DATA", &judge.acceptance(ground));
+    let message = explain_signing::Message {
+        relays: judge.relay_reason().is_some(),
+        from: args.author.as_deref(),
+        sender: args.from.mailbox(),
+        author_rule: verdict.and_then(Result::ok).map(|basis| basis.rule()),
+    };
+    if let Some((rule, reason)) = explain_signing::verdict(course.config, &message) {
+        course.add(
+            "signature",
+            &Ruling {
+                rule,
+                reason: &reason,
+            },
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod confinement;
 mod decoy;
+mod dkim;
 mod files;
 pub(crate) mod health;
 mod listeners;

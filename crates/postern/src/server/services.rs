@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::confinement::Granted;
+use super::dkim::Keeper;
 use super::listeners::{Listeners, bind_all};
 use super::mailboxes::LocalMailboxes;
 use super::sockets::{self, Sockets};
@@ -44,6 +45,9 @@ pub(super) struct Services {
     deliverer: Deliverer,
     resolver: Resolver,
     own_tokens: Arc<TokenSources>,
+    dkim: Arc<Keeper>,
+    /// Looks after the keys of signatures until `stop_usage`.
+    dkim_keeper: JoinHandle<()>,
     /// Renews those tokens until `stop_usage`.
     keeper: JoinHandle<()>,
     listeners: Listeners,
@@ -158,9 +162,12 @@ impl Services {
         .await?;
         let store = memory::open(&fixed.state_dir, &observers).await;
         let reports = Arc::new(Reports::default());
+        let deliver = swap(config.deliver);
+        let dkim = Keeper::new(config.dkim, &fixed.state_dir, resolver.clone(), observers.clone());
+        let signer = dkim.inspector(&deliver);
         let shared = Shared {
             receive: swap(config.receive),
-            deliver: swap(config.deliver),
+            deliver,
             tls: swap(config.tls),
             client_tls: swap(config.client_tls),
             directories: swap(directories),
@@ -168,7 +175,7 @@ impl Services {
             aliases: swap(config.aliases),
             shown: swap(config.shown),
             reporter: swap(config.judge.reports.clone()),
-            inspectors: swap(inspectors(config.judge, &resolver, &observers, &reports)),
+            inspectors: swap(inspectors(config.judge, &resolver, &observers, &reports, signer)),
         };
         let socket = ControlSocket::bind(&fixed.state_dir)
             .map_err(|error| Failure::io("cannot make the control socket", &error))?;
@@ -197,6 +204,8 @@ impl Services {
         };
         let keeping = Arc::clone(&own_tokens).keep(stop_usage.clone());
         let keeper = watch.spawn("own tokens", until(&stop_usage), keeping);
+        let keeping = Arc::clone(&dkim).keep(stop_usage.clone());
+        let dkim_keeper = watch.spawn("keys of signatures", until(&stop_usage), keeping);
         let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());
         let (working, token) = (deliverer.clone(), stop_delivery.clone());
         let delivery = watch.spawn("delivery", until(&stop_delivery), async move {
@@ -277,6 +286,8 @@ impl Services {
             deliverer,
             resolver,
             own_tokens,
+            dkim,
+            dkim_keeper,
             keeper,
             listeners,
             sockets,
@@ -389,6 +400,8 @@ impl Services {
         self.own_tokens.take(sources);
         self.shared.receive.store(Arc::new(config.receive));
         self.shared.deliver.store(Arc::new(config.deliver));
+        self.dkim.take(config.dkim);
+        let signer = self.dkim.inspector(&self.shared.deliver);
         self.shared.tls.store(Arc::new(config.tls));
         self.shared.client_tls.store(Arc::new(config.client_tls));
         self.shared.directories.store(Arc::new(directories));
@@ -396,7 +409,13 @@ impl Services {
         self.shared.tokens.store(Arc::new(tokens));
         self.shared.aliases.store(Arc::new(config.aliases));
         self.shared.reporter.store(Arc::new(config.judge.reports.clone()));
-        let inspectors = inspectors(config.judge, &self.resolver, &self.observers, &self.reports);
+        let inspectors = inspectors(
+            config.judge,
+            &self.resolver,
+            &self.observers,
+            &self.reports,
+            signer,
+        );
         self.shared.inspectors.store(Arc::new(inspectors));
         config.shown.keep(&AT_START, &self.shared.shown.load());
         self.shared.shown.store(Arc::new(config.shown));
@@ -420,7 +439,8 @@ impl Services {
             self.usage,
             self.keeper,
             OptionFuture::from(self.memory),
-            OptionFuture::from(self.reporting)
+            OptionFuture::from(self.reporting),
+            self.dkim_keeper
         );
         self.own_tokens.settled().await;
         if let Err(error) = self.spool.close().await {
@@ -448,11 +468,13 @@ fn inspectors(
     resolver: &Resolver,
     observers: &Observers,
     reports: &Arc<Reports>,
+    signer: Option<Arc<dyn Inspector>>,
 ) -> Inspectors {
     let mut all: Vec<Arc<dyn Inspector>> = Vec::new();
     if let Some(judge) = Judge::new(judge, resolver.clone(), observers.clone(), Arc::clone(reports)) {
         all.push(Arc::new(judge));
     }
+    all.extend(signer);
     Inspectors::new(all)
 }
 

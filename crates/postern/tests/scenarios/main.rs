@@ -33,6 +33,7 @@ mod relay_example;
 mod revocation;
 mod rights;
 mod seed_procedure;
+mod signing;
 mod smarthosts;
 mod tokens;
 mod weight;

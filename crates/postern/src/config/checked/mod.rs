@@ -3,6 +3,7 @@
 mod aliases;
 mod delivery;
 pub(crate) mod directories;
+mod dkim;
 mod dovecot;
 mod files;
 mod identity;
@@ -50,6 +51,7 @@ use super::file::Postern;
 use super::problem::Problems;
 use super::read::At;
 use super::{Libraries, Shown};
+use crate::dkim::DkimDomain;
 use crate::log::{LogSettings, Target};
 
 /// Everything that the program needs to run. A value of this type has been checked.
@@ -81,6 +83,8 @@ pub(crate) struct Config {
     /// Whose bearer tokens are taken.
     pub(crate) providers: Vec<ProviderSettings>,
     pub(crate) aliases: Aliases,
+    /// Domains whose mail is signed.
+    pub(crate) dkim: Vec<DkimDomain>,
     /// Where logins at smarthosts get their tokens.
     pub(crate) tokens: Vec<TokenSettings>,
     pub(crate) spool: SpoolSettings,
@@ -130,6 +134,7 @@ pub(super) fn check(
     let judge = judge::check(c);
     let deliver = delivery::check(c);
     let tokens = smarthosts::tokens(c);
+    let dkim = dkim::check(c);
     let client_tls = tls::check_client(c);
     check_user(file, c.problems);
     check_log(file, c.problems);
@@ -153,6 +158,7 @@ pub(super) fn check(
         directory_check: Some(*file.auth.directory_check).filter(|time| !time.is_zero()),
         providers,
         aliases,
+        dkim,
         tokens,
         spool: spool(file),
         resolver: resolver(file),

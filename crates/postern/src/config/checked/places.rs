@@ -20,6 +20,7 @@ pub(crate) struct Places {
     directories: Vec<DirectoryPlace>,
     /// The keys of each [[directory]] as they are written.
     directory_keys: Vec<Vec<(String, Span)>>,
+    dkim: Vec<At<String>>,
     local_domains: Option<Span>,
     aliases: Option<Span>,
     user: Option<Span>,
@@ -72,6 +73,11 @@ impl Places {
                 .collect(),
             hops: via.flat_map(|list| list.value.clone()).collect(),
             directories,
+            dkim: file
+                .dkim
+                .iter()
+                .filter_map(|table| table.domain.clone())
+                .collect(),
             local_domains: file.local_domains.span.clone(),
             aliases: file.aliases.as_ref().and_then(|aliases| aliases.span.clone()),
             user: file.user.as_ref().and_then(|user| user.span.clone()),
@@ -116,6 +122,11 @@ impl Places {
         written
             .map(|(_, span)| span.clone())
             .or_else(|| place.table.clone())
+    }
+
+    /// Where the domain of a [[dkim]] is named.
+    pub(crate) fn dkim(&self, domain: &str) -> Option<Span> {
+        span_of(&self.dkim, |named| named == domain)
     }
 
     /// `local_domains`.

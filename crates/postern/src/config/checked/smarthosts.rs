@@ -197,7 +197,7 @@ fn token(name: &At<String>, written: &At<LoginToken>, c: &mut Checking<'_>) -> O
 }
 
 /// A file that only root can read is read at the start, and no more at a reload, when the process has become another user.
-fn warn_of_owner(file: &At<PathBuf>, c: &mut Checking<'_>) {
+pub(super) fn warn_of_owner(file: &At<PathBuf>, c: &mut Checking<'_>) {
     use std::os::unix::fs::MetadataExt as _;
     let Some(user) = &c.file.user else { return };
     let Ok(Some(owner)) = nix::unistd::User::from_name(user) else {

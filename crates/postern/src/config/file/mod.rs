@@ -6,6 +6,7 @@ mod admission;
 mod auth;
 mod delivery;
 mod directory;
+mod dkim;
 mod identity;
 mod judge;
 mod kerberos;
@@ -30,6 +31,7 @@ pub(crate) use self::directory::{
     Directory, DovecotTable, EngineWord, FlavourWord, LdapTable, PamTable, SaslauthdTable, SqlTable,
     UsersTable,
 };
+pub(crate) use self::dkim::DkimTable;
 pub(crate) use self::identity::{GrantTable, Identity};
 pub(crate) use self::judge::{Check, Judge};
 pub(crate) use self::kerberos::{AccountWord, Kerberos};
@@ -138,6 +140,8 @@ table! {
         route: Vec<At<RouteTable>> = Sections::<RouteTable>::new(), default "[]";
         /// Credentials for smarthosts.
         login: Vec<At<LoginTable>> = Sections::<LoginTable>::new(), default "[]";
+        /// Domains whose mail is signed.
+        dkim: Vec<At<DkimTable>> = Sections::<DkimTable>::new(), default "[]";
         /// When to try again, when to warn, when to give up.
         retry: Retry = Section::<Retry>::new(), default "{}";
         /// Outgoing mail.

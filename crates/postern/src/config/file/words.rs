@@ -10,6 +10,7 @@ use postern_policy::origin::{LoginSet, SenderSet};
 use postern_policy::privacy::Privacy;
 use postern_policy::route::Hop;
 use postern_sasl::Mechanism;
+use postern_seal::Canonicalization;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -56,6 +57,41 @@ word! {
             Ok(Domain::Literal(_)) => Err(("an address, not a name".into(), remedy())),
             Err(error) => Err((error.to_string(), remedy())),
         }
+    }
+}
+
+word! {
+    /// A selector of DKIM keys.
+    SelectorName("selector", "\"r202612\"", String) = |written, place| {
+        match Domain::parse(written, false) {
+            Ok(Domain::Name(name)) => Ok(name.into()),
+            _ => Err(("not a selector: letters, digits, hyphens and dots".into(), place.remedy())),
+        }
+    }
+}
+
+word! {
+    /// The name of a header field.
+    FieldName("name of a header field", "\"Subject\"", String) = |written, place| {
+        let is_name = |octet: u8| matches!(octet, b'!'..=b'9' | b'<'..=b'~');
+        let never = ["Received", "Return-Path", "DKIM-Signature", "Authentication-Results", "Bcc"];
+        if written.is_empty() || written.len() > 76 || !written.bytes().all(is_name) {
+            Err(("not the name of a header field".into(), place.remedy()))
+        } else if never.iter().any(|name| name.eq_ignore_ascii_case(written)) {
+            Err(("changes on the way (RFC 6376 section 5.4)".into(), "leave it out".into()))
+        } else {
+            Ok(written.to_owned())
+        }
+    }
+}
+
+word! {
+    /// Canonical forms of DKIM.
+    CanonicalForms("canonical forms", "\"relaxed/relaxed\"", Canonicalization) = |written, _| {
+        written.parse().map_err(|_| (
+            "unknown".into(),
+            "write \"relaxed/relaxed\", \"relaxed/simple\", \"simple/relaxed\" or \"simple/simple\"".into(),
+        ))
     }
 }
 

@@ -1,0 +1,69 @@
+//! With which keys a message would be signed, and why: part of `postern explain`.
+
+use postern_mail::{Mailbox, mailbox_list};
+use postern_policy::rule::Rule;
+use postern_policy::signing::{SigningFacts, Source, signing};
+
+use crate::config::Config;
+use crate::dkim::signers;
+
+/// What is known of the message.
+pub(super) struct Message<'a> {
+    /// Whether its client may relay.
+    pub(super) relays: bool,
+    /// The value of its `From`; none for a message without.
+    pub(super) from: Option<&'a str>,
+    /// The sender of the envelope.
+    pub(super) sender: Option<&'a Mailbox>,
+    /// The rule by which the client may be its author, if that was judged.
+    pub(super) author_rule: Option<Rule>,
+}
+
+/// The rule that decides, and what it rests on; `None` where no mail is signed.
+pub(super) fn verdict(config: &Config, message: &Message<'_>) -> Option<(Rule, String)> {
+    if config.dkim.is_empty() {
+        return None;
+    }
+    let (signers, problems) = signers(&config.dkim, &config.state_dir);
+    let named = message.from.map(mailbox_list);
+    // Who sends without an author becomes it.
+    let authors = named.unwrap_or_else(|| Some(message.sender.cloned().into_iter().collect()));
+    let judged: Vec<_> = authors
+        .iter()
+        .flatten()
+        .map(|author| author.domain().clone())
+        .collect();
+    let facts = SigningFacts {
+        source: if message.relays {
+            Source::Client
+        } else {
+            Source::Stranger
+        },
+        from_fields: 1,
+        authors: authors.as_deref(),
+        author_rule: message.author_rule,
+        judged: &judged,
+        completed: message.from.is_none(),
+    };
+    Some(match signing(&facts, &signers) {
+        Err(unsigned) => (postern_policy::Verdict::rule(&unsigned), unsigned.to_string()),
+        Ok(found) if found.with.is_empty() => {
+            let problem = problems
+                .into_iter()
+                .find(|problem| problem.contains(found.domain));
+            let none = || format!("no key of {} signs", found.domain);
+            (Rule::DkimNoKey, problem.unwrap_or_else(none))
+        }
+        Ok(found) => {
+            let keys: Vec<_> = found
+                .with
+                .iter()
+                .map(|key| format!("{} ({})", key.selector, key.algorithm()))
+                .collect();
+            (
+                Rule::DkimSigned,
+                format!("{} of {}", keys.join(" and "), found.domain),
+            )
+        }
+    })
+}
