@@ -24,6 +24,7 @@ use crate::claims::{Claim, Claims};
 use crate::destination::Destination;
 use crate::gather::{Gather, Gathered};
 use crate::hop::NextHop;
+use crate::in_line::InLine;
 use crate::outcome::{self, Fate, Notice, Times};
 use crate::places::Places;
 use crate::post::Post;
@@ -293,16 +294,16 @@ impl Core {
             let room = || self.places.room(class, destination);
             while !self.stop.is_cancelled() && destination.wants(class, &settings.limits, room()) {
                 let Some(seat) = self.places.take(class, destination) else {
-                    if destination.stand_in_line(class) {
-                        self.places.line_up(class, destination);
+                    if let Some(in_line) = InLine::stand(destination, class) {
+                        self.places.line_up(in_line);
                     }
                     break;
                 };
                 // Somebody else may have been quicker.
-                if !destination.hire(class, &settings.limits, room()) {
+                let Some(post) = Post::take_up(destination, seat, &settings.limits, room()) else {
                     break;
-                }
-                self.start_worker(Post::new(destination.clone(), seat), destination.clone());
+                };
+                self.start_worker(post, destination.clone());
             }
         }
     }

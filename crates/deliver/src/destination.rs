@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -39,6 +39,8 @@ pub(crate) struct Destination {
     /// One permit for each idle worker that has been called to work.
     calls: Semaphore,
     delivered: AtomicU64,
+    /// For which classes it stands in line for a place; see [`InLine`](crate::in_line::InLine).
+    in_line: [AtomicBool; 3],
 }
 
 struct State {
@@ -48,8 +50,6 @@ struct State {
     turn: u8,
     /// Workers of each class, idle ones included.
     workers: [usize; 3],
-    /// For which classes it waits in line for a place.
-    in_line: [bool; 3],
     idle: usize,
     /// Workers that were started or called and have not asked for work since: each is good for one message.
     coming: usize,
@@ -103,7 +103,6 @@ impl Destination {
             queues: Default::default(),
             turn: 0,
             workers: [0; 3],
-            in_line: [false; 3],
             idle: 0,
             coming: 0,
             fares: HopState::default(),
@@ -121,6 +120,7 @@ impl Destination {
             state: Mutex::new(state),
             calls: Semaphore::new(0),
             delivered: AtomicU64::new(0),
+            in_line: Default::default(),
         }
     }
 
@@ -156,16 +156,14 @@ impl Destination {
     /// The classes for which one more worker may be wanted, if there are places.
     pub(crate) fn short_of(&self, limits: &Limits) -> impl Iterator<Item = Class> + use<> {
         let state = self.state.lock();
-        let short =
-            Class::ALL.map(|class| !state.in_line[class.index()] && state.wants(class, limits, usize::MAX));
+        let short = Class::ALL.map(|class| !self.is_in_line(class) && state.wants(class, limits, usize::MAX));
         Class::ALL.into_iter().filter(move |class| short[class.index()])
     }
 
     /// Whether one more worker is wanted for mail of this class, and does not wait in line already. `free` is how many places
     /// are left for that.
     pub(crate) fn wants(&self, class: Class, limits: &Limits, free: usize) -> bool {
-        let state = self.state.lock();
-        !state.in_line[class.index()] && state.wants(class, limits, free)
+        !self.is_in_line(class) && self.state.lock().wants(class, limits, free)
     }
 
     /// Whether one more worker is to be started for mail of this class; if so, it counts from now on.
@@ -179,14 +177,20 @@ impl Destination {
         wanted
     }
 
-    /// Marks that it waits in line for a place of this class. `false` when it does already.
-    pub(crate) fn stand_in_line(&self, class: Class) -> bool {
-        !std::mem::replace(&mut self.state.lock().in_line[class.index()], true)
+    /// For [`InLine`](crate::in_line::InLine) alone: marks that it stands in line for a place of this class. `false` when it does
+    /// already.
+    pub(crate) fn enter_line(&self, class: Class) -> bool {
+        !self.in_line[class.index()].swap(true, Ordering::AcqRel)
     }
 
-    /// It waits in line no longer.
+    /// For [`InLine`](crate::in_line::InLine) alone: it stands in line no longer. Takes no lock, so that a line that is locked may
+    /// drop its entries.
     pub(crate) fn leave_line(&self, class: Class) {
-        self.state.lock().in_line[class.index()] = false;
+        self.in_line[class.index()].store(false, Ordering::Release);
+    }
+
+    fn is_in_line(&self, class: Class) -> bool {
+        self.in_line[class.index()].load(Ordering::Acquire)
     }
 
     /// Who submitted the mail of this class that is next.
@@ -461,7 +465,7 @@ impl Destination {
                     reports,
                 }
             },
-            in_line: state.in_line.contains(&true),
+            in_line: Class::ALL.into_iter().any(|class| self.is_in_line(class)),
             proven: false,
             backlog: state.backlog_unknown || !state.backlog.is_empty(),
             delivered: self.delivered.load(Ordering::Relaxed),

@@ -34,6 +34,7 @@ mod exchange;
 mod failure;
 mod gather;
 mod hop;
+mod in_line;
 mod intake;
 mod line;
 mod login;

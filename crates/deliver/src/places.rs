@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::destination::Destination;
+use crate::in_line::InLine;
 use crate::line::Line;
 use crate::proven::Proven;
 use crate::seat::{Held, Seat};
@@ -65,7 +66,7 @@ struct Lines {
 
 /// A next hop in line.
 struct Entry {
-    destination: Arc<Destination>,
+    in_line: InLine,
     submitter: u64,
 }
 
@@ -79,8 +80,8 @@ struct AtSite {
 
 /// What the line comes to.
 pub(crate) enum Next {
-    /// This one is next, and here is its place.
-    Place(Seat, Arc<Destination>),
+    /// This one is next, and here is its place for a connection. It stands in line until the other is dropped.
+    Place(Seat, InLine),
     /// Nobody until then, or until [`Places::changed`].
     Wait(Option<Instant>),
 }
@@ -152,9 +153,9 @@ impl Places {
         Some(Seat::new(self.clone(), host, held))
     }
 
-    /// Puts a next hop into line. The caller has marked it with [`Destination::stand_in_line`].
-    pub(crate) fn line_up(&self, class: Class, destination: &Arc<Destination>) {
-        let entry = Entry::new(class, destination);
+    /// Puts a next hop into line.
+    pub(crate) fn line_up(&self, in_line: InLine) {
+        let (class, entry) = (in_line.class(), Entry::new(in_line));
         let mut state = self.state.lock();
         self.push(&mut state, class, entry, false);
         self.refresh(&mut state);
@@ -162,10 +163,9 @@ impl Places {
         self.changed.notify_one();
     }
 
-    /// Has a next hop wait until there is room at a part of the network that has all the connections it may have. The caller has
-    /// marked it with [`Destination::stand_in_line`].
-    pub(crate) fn park(&self, class: Class, site: Site, destination: &Arc<Destination>) {
-        let entry = Entry::new(class, destination);
+    /// Has a next hop wait until there is room at a part of the network that has all the connections it may have.
+    pub(crate) fn park(&self, site: Site, in_line: InLine) {
+        let (class, entry) = (in_line.class(), Entry::new(in_line));
         let mut state = self.state.lock();
         match state.sites.get_mut(&(class, site)) {
             Some(at) => {
@@ -190,13 +190,12 @@ impl Places {
             let Some((entry, proven)) = state.pop(class, now, &mut wake) else {
                 continue;
             };
-            let destination = entry.destination;
-            let host = self.hash(&destination.name);
+            let host = self.hash(&entry.in_line.destination().name);
             let held = state.count(class, proven, now);
             self.refresh(&mut state);
             drop(state);
             let seat = Seat::new(self.clone(), host, held);
-            return Next::Place(seat, destination);
+            return Next::Place(seat, entry.in_line);
         }
         self.refresh(&mut state);
         Next::Wait(wake)
@@ -259,7 +258,7 @@ impl Places {
     }
 
     fn push(&self, state: &mut State, class: Class, entry: Entry, again: bool) {
-        let host = self.hash(&entry.destination.name);
+        let host = self.hash(&entry.in_line.destination().name);
         let proven = state.is_proven(class, host, Instant::now());
         let lines = &mut state.lines[class.index()];
         let line = if proven {
@@ -545,10 +544,10 @@ impl State {
 
 impl Entry {
     /// Asks the destination, so not to be called while the places are locked.
-    fn new(class: Class, destination: &Arc<Destination>) -> Self {
+    fn new(in_line: InLine) -> Self {
         Self {
-            submitter: destination.submitter(class),
-            destination: destination.clone(),
+            submitter: in_line.destination().submitter(in_line.class()),
+            in_line,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::destination::{Destination, Taken};
 use crate::seat::Seat;
+use crate::settings::Limits;
 
 /// A worker's post at a next hop.
 pub(crate) struct Post {
@@ -26,13 +27,18 @@ enum Standing {
 }
 
 impl Post {
-    /// For a worker that [`Destination::hire`] has counted.
-    pub(crate) fn new(destination: Arc<Destination>, seat: Seat) -> Self {
-        Self {
+    /// For a worker with this place, if the destination wants one more; `free` is how many further places there are.
+    pub(crate) fn take_up(
+        destination: &Arc<Destination>,
+        seat: Seat,
+        limits: &Limits,
+        free: usize,
+    ) -> Option<Self> {
+        destination.hire(seat.class(), limits, free).then(|| Self {
             seat,
-            destination,
+            destination: destination.clone(),
             standing: Standing::Arriving,
-        }
+        })
     }
 
     /// The next message; see [`Destination::take`].
@@ -87,7 +93,6 @@ mod tests {
 
     use super::*;
     use crate::hop::{HopKind, NextHop};
-    use crate::settings::Limits;
     use crate::work::Work;
 
     /// Workers, idle ones, and how many more are wanted for two messages.
@@ -124,8 +129,8 @@ mod tests {
             for id in 1..=2 {
                 destination.offer(Work::for_tests(id), &limits).ok();
             }
-            assert!(destination.hire(Class::Users, &limits, 100));
-            let mut post = Post::new(destination.clone(), Seat::local(Class::Users));
+            let seat = Seat::local(Class::Users);
+            let mut post = Post::take_up(&destination, seat, &limits, 100).unwrap();
             for _ in 0..asks {
                 drop(post.take(true));
             }

@@ -48,12 +48,11 @@ fn serve(core: &Arc<Core>) -> Option<Instant> {
     let settings = core.deps.settings.load();
     loop {
         match core.places.next() {
-            Next::Place(seat, destination) => {
-                let class = seat.class();
-                destination.leave_line(class);
-                let room = core.places.room(class, &destination);
-                if destination.hire(class, &settings.limits, room) {
-                    core.start_worker(Post::new(destination.clone(), seat), destination);
+            Next::Place(seat, in_line) => {
+                let destination = in_line.leave();
+                let room = core.places.room(seat.class(), &destination);
+                if let Some(post) = Post::take_up(&destination, seat, &settings.limits, room) {
+                    core.start_worker(post, destination);
                 }
             }
             Next::Wait(wake) => return wake,

@@ -18,6 +18,7 @@ use crate::core::{Conclusion, Core, Held, domain_of, look_again};
 use crate::destination::{Connected as Counted, Destination, Taken};
 use crate::failure::{Cause, Failure};
 use crate::hop::{self, HopKind};
+use crate::in_line::InLine;
 use crate::maildir;
 use crate::outcome::Fate;
 use crate::post::Post;
@@ -494,8 +495,8 @@ impl<'a> Worker<'a> {
     /// Has the destination wait until there is room where its hosts are.
     fn wait_for_room_at(&self, site: Site) {
         let class = self.post.seat.class();
-        if self.destination.stand_in_line(class) {
-            self.core.places.park(class, site, self.destination);
+        if let Some(in_line) = InLine::stand(self.destination, class) {
+            self.core.places.park(site, in_line);
         }
     }
 

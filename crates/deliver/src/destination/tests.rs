@@ -315,12 +315,12 @@ fn each_kind_of_mail_gets_a_first_worker_and_stands_in_line_once() {
     let limits = Limits::default();
     destination.offer(work_of(Class::Strangers, 1), &limits).ok();
     destination.offer(work_of(Class::Users, 2), &limits).ok();
-    assert!(destination.wants(Class::Strangers, &limits, 0) && destination.stand_in_line(Class::Strangers));
+    assert!(destination.wants(Class::Strangers, &limits, 0) && destination.enter_line(Class::Strangers));
     assert!(
         !destination.wants(Class::Strangers, &limits, 9),
         "it waits already"
     );
-    assert!(!destination.stand_in_line(Class::Strangers));
+    assert!(!destination.enter_line(Class::Strangers));
     assert!(
         destination.hire(Class::Users, &limits, 0),
         "one is always started"

@@ -28,7 +28,7 @@ fn fill(places: &Arc<Places>, class: Class, hosts: &[Arc<Destination>]) -> Vec<S
     for host in hosts {
         match places.take(class, host) {
             Some(seat) => seats.push(seat),
-            None => places.line_up(class, host),
+            None => places.line_up(InLine::stand(host, class).unwrap()),
         }
     }
     seats
@@ -36,7 +36,7 @@ fn fill(places: &Arc<Places>, class: Class, hosts: &[Arc<Destination>]) -> Vec<S
 
 fn next(places: &Arc<Places>) -> Option<(Seat, String)> {
     match places.next() {
-        Next::Place(seat, destination) => Some((seat, destination.name.clone())),
+        Next::Place(seat, in_line) => Some((seat, in_line.leave().name.clone())),
         Next::Wait(_) => None,
     }
 }
@@ -93,14 +93,14 @@ async fn a_new_host_is_tried_soon_behind_two_thousand_silent_ones() {
         let mut mine = None;
         match places.take(Class::Users, &live) {
             Some(seat) => mine = Some(seat),
-            None => places.line_up(Class::Users, &live),
+            None => places.line_up(InLine::stand(&live, Class::Users).unwrap()),
         }
         while mine.is_none() {
             while held.front().is_some_and(|(since, _)| since.elapsed() >= PATIENCE) {
                 held.pop_front();
             }
             match places.next() {
-                Next::Place(seat, host) if host.name == live.name => mine = Some(seat),
+                Next::Place(seat, host) if host.destination().name == live.name => mine = Some(seat),
                 Next::Place(seat, _) => held.push_back((Instant::now(), seat)),
                 Next::Wait(_) => advance(Duration::from_millis(1)).await,
             }
@@ -181,18 +181,15 @@ async fn one_address_and_one_network_have_a_part() {
     // Whoever has to wait for it is next when there is room.
     let waiting = destination("waits.test");
     let site = Site::of("192.0.2.1".parse().unwrap())[0];
-    places.park(Class::Users, site, &waiting);
+    let stand = |host: &Arc<Destination>| InLine::stand(host, Class::Users).unwrap();
+    places.park(site, stand(&waiting));
     assert!(next(&places).is_none());
     drop(seats.pop());
     assert!(next(&places).is_none(), "that was another address");
     drop(seats.remove(0));
     assert_eq!(next(&places).expect("there is room").1, "mx:waits.test");
     // Nothing to wait for: it goes into line.
-    places.park(
-        Class::Users,
-        Site::of("203.0.113.1".parse().unwrap())[0],
-        &waiting,
-    );
+    places.park(Site::of("203.0.113.1".parse().unwrap())[0], stand(&waiting));
     assert!(next(&places).is_some());
     drop(seats);
     assert!(places.state.lock().sites.is_empty());
@@ -260,7 +257,7 @@ async fn idle_connections_are_asked_for_their_places_when_those_are_all_taken() 
     first.prove();
     let _second = places.take(Class::Users, &known).unwrap();
     assert!(!places.is_crowded(Class::Users));
-    places.line_up(Class::Users, &known);
+    places.line_up(InLine::stand(&known, Class::Users).unwrap());
     assert!(places.is_crowded(Class::Users));
     first.wanted().await;
     drop(first);
@@ -277,7 +274,7 @@ async fn a_silent_host_is_waited_for_until_others_want_its_place() {
         _ = seat.patience() => panic!("nobody else is there"),
         () = sleep(Duration::from_secs(60)) => {}
     }
-    places.line_up(Class::Users, &destination("other.test"));
+    places.line_up(InLine::stand(&destination("other.test"), Class::Users).unwrap());
     assert_eq!(seat.patience().await, PATIENCE);
     assert!(began.elapsed() >= Duration::from_secs(60));
     assert_eq!(seat.hurry(), Some(PATIENCE));

@@ -1,0 +1,89 @@
+//! A next hop's place in the line for connections, given back on drop.
+
+use std::sync::Arc;
+
+use postern_policy::concurrency::Class;
+
+use crate::destination::Destination;
+
+/// That a next hop stands in line for a place of one class: it does so once, until this is dropped.
+#[must_use]
+pub(crate) struct InLine {
+    destination: Arc<Destination>,
+    class: Class,
+}
+
+impl InLine {
+    /// Takes the next hop's place in line for a class; `None` when it stands there already.
+    pub(crate) fn stand(destination: &Arc<Destination>, class: Class) -> Option<Self> {
+        destination.enter_line(class).then(|| Self {
+            destination: destination.clone(),
+            class,
+        })
+    }
+
+    pub(crate) fn class(&self) -> Class {
+        self.class
+    }
+
+    pub(crate) fn destination(&self) -> &Arc<Destination> {
+        &self.destination
+    }
+
+    /// It has its turn, and stands in line no longer.
+    pub(crate) fn leave(self) -> Arc<Destination> {
+        self.destination.clone()
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        self.destination.leave_line(self.class);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use postern_policy::route::TlsLevel;
+
+    use super::*;
+    use crate::hop::{HopKind, NextHop};
+
+    fn destination() -> Arc<Destination> {
+        let hop = NextHop {
+            kind: HopKind::Maildir(PathBuf::from("/x")),
+            tls: TlsLevel::None,
+            verify: false,
+            login: None,
+        };
+        Arc::new(Destination::new(hop.name(), hop))
+    }
+
+    /// Else a next hop would never get a connection again.
+    #[tokio::test]
+    async fn it_is_given_back_by_a_panic_and_by_a_future_that_is_dropped() {
+        let destination = destination();
+        let stand = || InLine::stand(&destination, Class::Users);
+        let in_line = stand().unwrap();
+        assert!(stand().is_none(), "once");
+        assert!(InLine::stand(&destination, Class::Reports).is_some(), "once each class");
+        let ended = tokio::spawn(async move {
+            let _in_line = in_line;
+            panic!("as whoever gives out places may");
+        });
+        assert!(ended.await.unwrap_err().is_panic());
+
+        let in_line = stand().expect("free after the panic");
+        let future = async move {
+            std::future::pending::<()>().await;
+            drop(in_line);
+        };
+        assert!(futures_util::poll!(Box::pin(future)).is_pending(), "and dropped with it");
+
+        let in_line = stand().expect("free after the future");
+        drop(in_line.leave());
+        assert!(stand().is_some(), "free after its turn");
+    }
+}
