@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use postern_mail::fold_login;
 
 use self::memory::{Failures, Memory, Span};
-pub use self::remembered::{KeptBar, KnownLogin};
+pub use self::remembered::{KeptFailures, KnownLogin};
 use crate::fair::Standing;
 use crate::network::NetworkPrefix;
 use crate::rule::{Rule, Told, Verdict};

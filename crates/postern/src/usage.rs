@@ -1,18 +1,18 @@
-//! The file that remembers who has logged in by which mechanism.
+//! Who has logged in by which mechanism: as it is told, and where it is kept.
 
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use postern_net::file::{Existing, write_private};
-use postern_receive::LoginCount;
+use postern_receive::{LoginCount, login_counts};
+use postern_store::{SqliteStore, StoreError};
 use serde::{Deserialize, Serialize};
 
-/// Longest file that is read, in octets.
+/// Longest file of the old form that is read, in octets.
 const FILE_MAX: u64 = 64 << 20;
 
-/// One count as it is written.
+/// One count as it is told.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Line {
     pub(crate) mechanism: String,
@@ -49,33 +49,50 @@ impl From<Line> for LoginCount {
     }
 }
 
-/// Where the counts are.
-pub(crate) fn path(state_dir: &Path) -> PathBuf {
+/// The store in the state directory.
+pub(crate) fn store_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("state.db")
+}
+
+/// Where the counts were before they came into the store. A server that finds the file takes it over once.
+pub(crate) fn old_path(state_dir: &Path) -> PathBuf {
     state_dir.join("logins.json")
 }
 
-/// Reads the counts; none where there is no file yet.
+/// Reads the file of the old form; nothing where there is none.
 ///
 /// # Errors
 ///
 /// The file cannot be read or makes no sense.
-pub(crate) fn load(state_dir: &Path) -> io::Result<Vec<Line>> {
-    let path = path(state_dir);
+pub(crate) fn load_old(state_dir: &Path) -> io::Result<Option<Vec<Line>>> {
+    let path = old_path(state_dir);
     match std::fs::metadata(&path) {
         Ok(metadata) if metadata.len() > FILE_MAX => return Err(io::ErrorKind::FileTooLarge.into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         _ => {}
     }
-    serde_json::from_slice(&std::fs::read(&path)?).map_err(io::Error::other)
+    serde_json::from_slice(&std::fs::read(&path)?)
+        .map(Some)
+        .map_err(io::Error::other)
 }
 
-/// Writes the counts, as a whole or not at all.
+/// Reads the counts where no server runs that could tell them.
 ///
 /// # Errors
 ///
-/// The file cannot be written.
-pub(crate) fn save(state_dir: &Path, counts: Vec<LoginCount>) -> io::Result<()> {
-    let lines: Vec<Line> = counts.into_iter().map(Line::from).collect();
-    let text = serde_json::to_vec(&lines).map_err(io::Error::other)?;
-    write_private(&path(state_dir), &text, Existing::Replace)
+/// The file and why it cannot be read.
+pub(crate) fn load(state_dir: &Path) -> Result<Vec<Line>, (PathBuf, String)> {
+    let path = store_path(state_dir);
+    let failed = |error: StoreError| (path.clone(), error.to_string());
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|error| (path.clone(), error.to_string()))?;
+    let counts = match SqliteStore::read(&path).map_err(failed)? {
+        Some(store) => runtime.block_on(login_counts(&store)).map_err(failed)?,
+        None => Vec::new(),
+    };
+    if !counts.is_empty() {
+        return Ok(counts.into_iter().map(Line::from).collect());
+    }
+    let old = load_old(state_dir).map_err(|error| (old_path(state_dir), error.to_string()))?;
+    Ok(old.unwrap_or_default())
 }

@@ -44,6 +44,7 @@ pub use live::{SessionFilter, SessionInfo};
 pub use load::LoadGauge;
 pub use postern_policy::probe::ProbeSettings;
 pub use receiver::Receiver;
+pub use remember::usage::login_counts;
 pub use settings::{
     AuthRule, AuthSettings, BareLineEndings, Extensions, KerberosLogins, Limits, ListenerSettings,
     ListenerTls, MilterSettings, Plaintext, Role, Settings, Timeouts,

@@ -177,10 +177,9 @@ impl Receiver {
         self.shared.usage.lock().all()
     }
 
-    /// Adds what was counted before a restart.
-    pub fn add_usage(&self, counts: impl IntoIterator<Item = LoginCount>) {
-        let mut usage = self.shared.usage.lock();
-        counts.into_iter().for_each(|count| usage.add(count));
+    /// Adds counts that were kept elsewhere than in the store; [`keep_usage`](Self::keep_usage) writes them there.
+    pub fn take_over_usage(&self, counts: Vec<LoginCount>) {
+        self.shared.usage.lock().take_over(counts);
     }
 
     /// Who is barred from logging in, or slowed, with the network where it is about one.

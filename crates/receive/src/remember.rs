@@ -1,19 +1,29 @@
 //! What the login throttle knows goes into a store and comes back at the next start: without it, whoever floods a server could
-//! make honest users look like strangers by a restart alone.
+//! make honest users look like strangers by a restart alone, and whoever guesses would have all failures forgotten.
+
+pub(crate) mod usage;
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use postern_policy::throttle::{KeptBar, KnownLogin, LoginThrottle};
+use postern_policy::throttle::{KeptFailures, KnownLogin, LoginThrottle, Source};
 use postern_store::{Change, Record, Space, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::receiver::Receiver;
 
-/// Network and login, as the key of a record.
+/// Source and login, as the key of a record.
 #[derive(Deserialize, Serialize)]
-struct About(IpAddr, Option<String>);
+struct About(Option<From>, Option<String>);
+
+/// Where a login comes from, as part of a key.
+#[derive(Deserialize, Serialize)]
+#[serde(untagged)]
+enum From {
+    Network(IpAddr),
+    Place { place: String },
+}
 
 /// A known login, as the value of a record.
 #[derive(Deserialize, Serialize)]
@@ -21,9 +31,9 @@ struct Known {
     at: Timestamp,
 }
 
-/// A bar, as the value of a record.
+/// Failures, as the value of a record. `bars` and `until` are of lock-outs.
 #[derive(Deserialize, Serialize)]
-struct Bar {
+struct Failures {
     halves: u32,
     since: Timestamp,
     last: Timestamp,
@@ -32,61 +42,77 @@ struct Bar {
 }
 
 impl Receiver {
-    /// Takes back what was known when the last run ended: from which networks logins have succeeded, and who is barred. Gives how
-    /// many of each.
+    /// Takes back what was known when the last run ended: from which networks logins have succeeded, what has failed, and who is
+    /// locked out. Gives the number of known logins and that of lock-outs.
     ///
     /// # Errors
     ///
     /// The store cannot be read; then nobody is known, as at the first start.
     pub async fn restore_logins(&self, store: &dyn Store) -> Result<(usize, usize), StoreError> {
-        let (known, bars) = (
+        let (known, failures) = (
             store.all(Space::KnownLogins).await?,
-            store.all(Space::LoginBars).await?,
+            store.all(Space::LoginFailures).await?,
         );
         let now = Timestamp::now();
         // What makes no sense is as good as forgotten.
         let known: Vec<_> = known.iter().filter_map(|record| known_of(record, now)).collect();
-        let bars: Vec<_> = bars.iter().filter_map(|record| bar_of(record, now)).collect();
-        let counts = (known.len(), bars.len());
+        let failures: Vec<_> = failures
+            .iter()
+            .filter_map(|record| failures_of(record, now))
+            .collect();
+        let locked_out = failures.iter().filter(|failures| failures.left.is_some()).count();
+        let counts = (known.len(), locked_out);
         let mut throttle = self.shared().throttle.lock();
         throttle.restore_known(known, Instant::now());
-        throttle.restore_bars(bars, Instant::now());
+        throttle.restore_failures(failures, Instant::now());
         Ok(counts)
     }
 
-    /// Writes down from which networks logins have succeeded within the last `within`, and all bars.
+    /// Writes down from which networks logins have succeeded within the last `within`.
     ///
     /// # Errors
     ///
     /// The store cannot be written: what it has stays as it was.
-    pub async fn keep_logins(&self, store: &dyn Store, within: Duration) -> Result<(), StoreError> {
-        let (known, bars) = {
-            let throttle = self.shared().throttle.lock();
-            let now = Instant::now();
-            (throttle.known_logins(within, now), throttle.kept_bars(now))
-        };
+    pub async fn keep_known_logins(&self, store: &dyn Store, within: Duration) -> Result<(), StoreError> {
+        let known = self.shared().throttle.lock().known_logins(within, Instant::now());
         let now = Timestamp::now();
         let known: Vec<Change> = known
             .into_iter()
             .filter_map(|known| of_known(known, now))
             .collect();
-        if !known.is_empty() {
-            store.apply(Space::KnownLogins, known).await?;
+        match known.is_empty() {
+            true => Ok(()),
+            false => store.apply(Space::KnownLogins, known).await,
         }
-        let bars = bars.into_iter().filter_map(|bar| of_bar(bar, now));
-        // One that was lifted must not come back.
-        store
-            .apply(
-                Space::LoginBars,
-                std::iter::once(Change::Clear).chain(bars).collect(),
-            )
-            .await
+    }
+
+    /// A number that is another one whenever [`keep_failures`](Self::keep_failures) has something new to write.
+    #[must_use]
+    pub fn failures_changed(&self) -> u64 {
+        self.shared().throttle.lock().changes()
+    }
+
+    /// Writes down what has failed and who is locked out, in place of what was written before.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written: what it has stays as it was.
+    pub async fn keep_failures(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let kept = self.shared().throttle.lock().kept_failures(Instant::now());
+        let now = Timestamp::now();
+        let kept = kept.into_iter().filter_map(|failures| of_failures(failures, now));
+        // A lock-out that was lifted must not come back.
+        let changes = std::iter::once(Change::Clear).chain(kept).collect();
+        store.apply(Space::LoginFailures, changes).await
     }
 }
 
 fn known_of(record: &Record, now: Timestamp) -> Option<KnownLogin> {
-    let About(network, login) = serde_json::from_str(&record.key).ok()?;
+    let About(from, login) = serde_json::from_str(&record.key).ok()?;
     let Known { at } = serde_json::from_str(&record.value).ok()?;
+    let From::Network(network) = from? else {
+        return None;
+    };
     Some(KnownLogin {
         network,
         login: login?,
@@ -97,38 +123,47 @@ fn known_of(record: &Record, now: Timestamp) -> Option<KnownLogin> {
 fn of_known(known: KnownLogin, now: Timestamp) -> Option<Change> {
     let at = before(now, known.ago);
     put(
-        &About(known.network, Some(known.login)),
+        &About(Some(From::Network(known.network)), Some(known.login)),
         &Known { at },
         after(at, LoginThrottle::KNOWN_FOR),
     )
 }
 
-fn bar_of(record: &Record, now: Timestamp) -> Option<KeptBar> {
-    let About(network, login) = serde_json::from_str(&record.key).ok()?;
-    let bar: Bar = serde_json::from_str(&record.value).ok()?;
+fn failures_of(record: &Record, now: Timestamp) -> Option<KeptFailures> {
+    let About(from, login) = serde_json::from_str(&record.key).ok()?;
+    let failures: Failures = serde_json::from_str(&record.value).ok()?;
     let left = |until: Timestamp| since(now, until);
-    Some(KeptBar {
-        network,
+    Some(KeptFailures {
+        source: from.map(|from| match from {
+            From::Network(network) => Source::Peer(network),
+            From::Place { place } => Source::Place(place.into()),
+        }),
         login,
-        halves: bar.halves,
-        since: since(bar.since, now),
-        last: since(bar.last, now),
-        bars: bar.bars,
-        left: bar.until.map(left).filter(|left| !left.is_zero()),
+        halves: failures.halves,
+        since: since(failures.since, now),
+        last: since(failures.last, now),
+        bars: failures.bars,
+        left: failures.until.map(left).filter(|left| !left.is_zero()),
     })
 }
 
-fn of_bar(bar: KeptBar, now: Timestamp) -> Option<Change> {
-    let value = Bar {
-        halves: bar.halves,
-        since: before(now, bar.since),
-        last: before(now, bar.last),
-        bars: bar.bars,
-        until: bar.left.map(|left| after(now, left)),
+fn of_failures(failures: KeptFailures, now: Timestamp) -> Option<Change> {
+    let value = Failures {
+        halves: failures.halves,
+        since: before(now, failures.since),
+        last: before(now, failures.last),
+        bars: failures.bars,
+        until: failures.left.map(|left| after(now, left)),
     };
-    // Longer than any bar is remembered; who reads it judges by its own settings.
+    let from = failures.source.map(|source| match source {
+        Source::Peer(network) => From::Network(network),
+        Source::Place(place) => From::Place {
+            place: place.to_string(),
+        },
+    });
+    // Longer than any lock-out is remembered; who reads it judges by its own settings.
     let expires_at = after(now, LoginThrottle::KNOWN_FOR);
-    put(&About(bar.network, bar.login), &value, expires_at)
+    put(&About(from, failures.login), &value, expires_at)
 }
 
 fn put(key: &About, value: &impl Serialize, expires_at: Timestamp) -> Option<Change> {
@@ -182,26 +217,46 @@ mod tests {
                 ..known
             })
         );
-        for (login, left) in [(Some("ann".to_owned()), Some(minute * 10)), (None, None)] {
-            let bar = KeptBar {
-                network: "192.0.2.0".parse().unwrap(),
+        let network = || Some(Source::Peer("192.0.2.0".parse().unwrap()));
+        let place = || Some(Source::Place("/run/saslauthd/mux".into()));
+        let ann = || Some("ann".to_owned());
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows         source     login   lock-outs  left
+            ("a pair that is locked out",  network(), ann(),  2,         Some(minute * 10)),
+            ("a pair with failures",       network(), ann(),  0,         None),
+            ("a network",                  network(), None,   1,         None),
+            ("a login over all networks",  None,      ann(),  0,         None),
+            ("a login in a place",         place(),   ann(),  0,         None),
+        ];
+        for (shows, source, login, bars, left) in cases {
+            let failures = KeptFailures {
+                source,
                 login,
                 halves: 20,
                 since: minute * 3,
                 last: minute,
-                bars: 2,
+                bars,
                 left,
             };
-            let read = bar_of(&record(of_bar(bar.clone(), now)), now);
-            assert_eq!(read, Some(bar.clone()));
-            let later = bar_of(&record(of_bar(bar, now)), after(now, minute * 10)).unwrap();
-            assert_eq!((later.last, later.left), (minute * 11, None), "it is over");
+            let read = failures_of(&record(of_failures(failures.clone(), now)), now);
+            assert_eq!(read, Some(failures.clone()), "{shows}");
+            let later = failures_of(&record(of_failures(failures, now)), after(now, minute * 10)).unwrap();
+            assert_eq!((later.last, later.left), (minute * 11, None), "{shows}: it is over");
         }
+        let of_before = Record {
+            key: r#"["192.0.2.0","ann"]"#.into(),
+            value: r#"{"halves":20,"since":"2026-11-22T09:29:35Z","last":"2026-11-22T09:31:35Z","bars":1,"until":null}"#
+                .into(),
+            expires_at: None,
+        };
+        let read = failures_of(&of_before, now).unwrap();
+        assert_eq!((read.source, read.login, read.bars), (network(), ann(), 1));
         let strange = Record {
             key: "[1]".into(),
             value: "{}".into(),
             expires_at: None,
         };
-        assert!(known_of(&strange, now).is_none() && bar_of(&strange, now).is_none());
+        assert!(known_of(&strange, now).is_none() && failures_of(&strange, now).is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! Who logs in by which mechanism: what an administrator has to know before switching one off.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -34,6 +34,8 @@ pub(crate) struct Usage {
     /// By mechanism, then by login: looking one up costs no copy.
     counts: HashMap<String, HashMap<String, LoginCount>>,
     entries: usize,
+    /// Mechanisms and logins whose counts are not written down as they are now.
+    changed: HashSet<(String, String)>,
 }
 
 impl Usage {
@@ -52,6 +54,7 @@ impl Usage {
             Some(by_login) => by_login,
             None => self.counts.entry(mechanism.to_owned()).or_default(),
         };
+        self.changed.insert((mechanism.to_owned(), login.to_owned()));
         if let Some(entry) = by_login.get_mut(login) {
             entry.count += 1;
             entry.last_at = now;
@@ -68,8 +71,37 @@ impl Usage {
         });
     }
 
-    /// Takes over what was counted before.
-    pub(crate) fn add(&mut self, count: LoginCount) {
+    /// Takes over what was counted before and is written down.
+    pub(crate) fn restore(&mut self, counts: Vec<LoginCount>) {
+        counts.into_iter().for_each(|count| self.add(count));
+    }
+
+    /// Takes over what was counted before and is written down elsewhere.
+    pub(crate) fn take_over(&mut self, counts: Vec<LoginCount>) {
+        for count in counts {
+            self.changed.insert((count.mechanism.clone(), count.login.clone()));
+            self.add(count);
+        }
+    }
+
+    /// The counts that have changed since the last call, by mechanism and login.
+    pub(crate) fn take_changed(&mut self) -> Vec<LoginCount> {
+        let changed = std::mem::take(&mut self.changed);
+        let count = |(mechanism, login): &(String, String)| self.counts.get(mechanism)?.get(login).cloned();
+        let mut counts: Vec<LoginCount> = changed.iter().filter_map(count).collect();
+        counts.sort_by(by_mechanism);
+        counts
+    }
+
+    /// What was taken could not be written down.
+    pub(crate) fn changed_still(&mut self, counts: &[LoginCount]) {
+        let keys = counts
+            .iter()
+            .map(|count| (count.mechanism.clone(), count.login.clone()));
+        self.changed.extend(keys);
+    }
+
+    fn add(&mut self, count: LoginCount) {
         let by_login = self.counts.entry(count.mechanism.clone()).or_default();
         match by_login.get_mut(&count.login) {
             Some(entry) => {
@@ -89,9 +121,13 @@ impl Usage {
     /// All counts, by mechanism and login.
     pub(crate) fn all(&self) -> Vec<LoginCount> {
         let mut all: Vec<LoginCount> = self.counts.values().flat_map(HashMap::values).cloned().collect();
-        all.sort_by(|one, other| (&one.mechanism, &one.login).cmp(&(&other.mechanism, &other.login)));
+        all.sort_by(by_mechanism);
         all
     }
+}
+
+fn by_mechanism(one: &LoginCount, other: &LoginCount) -> std::cmp::Ordering {
+    (&one.mechanism, &one.login).cmp(&(&other.mechanism, &other.login))
 }
 
 #[cfg(test)]
@@ -120,9 +156,41 @@ mod tests {
         // After a restart.
         let mut again = Usage::default();
         again.count("a", "NTLM", peer, at(20));
-        before.into_iter().for_each(|count| again.add(count));
+        again.restore(before);
         let ntlm = &again.all()[0];
         assert_eq!((ntlm.count, ntlm.first_at, ntlm.last_at), (2, at(12), at(20)));
+    }
+
+    #[test]
+    fn only_what_has_changed_is_written() {
+        let count = |login: &str| LoginCount {
+            login: login.into(),
+            mechanism: "PLAIN".into(),
+            count: 5,
+            first_at: Timestamp::UNIX_EPOCH,
+            last_at: Timestamp::UNIX_EPOCH,
+            last_peer: None,
+        };
+        let mut usage = Usage::default();
+        usage.restore(vec![count("ann"), count("bob")]);
+        assert_eq!(usage.take_changed(), [], "all of it is written already");
+        usage.take_over(vec![count("cat")]);
+        usage.count("bob", "PLAIN", None, Timestamp::UNIX_EPOCH);
+        let of = |changed: &[LoginCount]| -> Vec<(String, u64)> {
+            let changed = changed.iter();
+            changed.map(|count| (count.login.clone(), count.count)).collect()
+        };
+        let changed = usage.take_changed();
+        assert_eq!(of(&changed), [("bob".into(), 6), ("cat".into(), 5)]);
+        assert_eq!(usage.take_changed(), [], "once");
+        usage.count("cat", "PLAIN", None, Timestamp::UNIX_EPOCH);
+        usage.changed_still(&changed);
+        let again = usage.take_changed();
+        assert_eq!(
+            of(&again),
+            [("bob".into(), 6), ("cat".into(), 6)],
+            "what could not be written comes again, as it is now"
+        );
     }
 
     #[test]

@@ -22,8 +22,10 @@ pub type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 pub enum Space {
     /// Networks from which logins have succeeded.
     KnownLogins,
-    /// Who is barred from logging in, and how often that was.
-    LoginBars,
+    /// Failed logins that count still, and who is locked out by them.
+    LoginFailures,
+    /// How often who has logged in by which mechanism.
+    LoginCounts,
     /// Hosts that have taken mail of late.
     ProvenHosts,
     /// What was seen in the name of domains that want to hear of it.
@@ -36,7 +38,8 @@ impl Space {
     pub fn name(self) -> &'static str {
         match self {
             Self::KnownLogins => "known-logins",
-            Self::LoginBars => "login-bars",
+            Self::LoginFailures => "login-failures",
+            Self::LoginCounts => "login-counts",
             Self::ProvenHosts => "proven-hosts",
             Self::DmarcReports => "dmarc-reports",
         }

@@ -15,13 +15,16 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params}
 use crate::{Change, Record, Space, Store, StoreError, StoreFuture};
 
 /// Schema versions, oldest first. A change of the schema is a new step at the end; those before stay as they are.
-const MIGRATIONS: &[&str] = &["CREATE TABLE record (
+const MIGRATIONS: &[&str] = &[
+    "CREATE TABLE record (
     space      TEXT    NOT NULL,
     key        TEXT    NOT NULL,
     value      TEXT    NOT NULL,
     expires_at INTEGER,               -- milliseconds since 1970, UTC; NULL for never
     PRIMARY KEY (space, key)
-) WITHOUT ROWID"];
+) WITHOUT ROWID",
+    "UPDATE record SET space = 'login-failures' WHERE space = 'login-bars'",
+];
 
 /// How long a connection waits for another one's short lock.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
@@ -49,6 +52,30 @@ impl SqliteStore {
                 Ok((Self::of(open(path)?), Some(aside)))
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens the file to read from it, also while a server writes to it; `None` where there is no file. Nothing is made or changed.
+    ///
+    /// Blocks: call it before serving, or from a blocking thread.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`], also where the file is damaged.
+    pub fn read(path: &Path) -> Result<Option<Self>, StoreError> {
+        if !path.try_exists().map_err(|error| unavailable(&error))? {
+            return Ok(None);
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_WAIT)?;
+        let found = version(&connection)?;
+        let known = MIGRATIONS.len() as i64;
+        match found {
+            // Made, and not written to yet.
+            0 => Ok(None),
+            _ if found > known => Err(StoreError::TooNew { found, known }),
+            _ => Ok(Some(Self::of(connection))),
         }
     }
 
@@ -144,9 +171,13 @@ fn open(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
 /// Brings the schema to the newest version.
 fn migrate(connection: &Connection) -> Result<(), OpenError> {
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found = version(connection)?;
     let known = MIGRATIONS.len() as i64;
     if found > known {
         return Err(OpenError::TooNew { found, known });

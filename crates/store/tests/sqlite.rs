@@ -39,7 +39,7 @@ async fn records_outlive_the_process() {
     let changes = vec![put("b", "1"), put("a", "2"), put("b", "3"), put("c", "4")];
     store.apply(Space::KnownLogins, changes).await.unwrap();
     store
-        .apply(Space::LoginBars, vec![put("a", "other")])
+        .apply(Space::LoginFailures, vec![put("a", "other")])
         .await
         .unwrap();
     store
@@ -57,7 +57,7 @@ async fn records_outlive_the_process() {
     store.apply(Space::KnownLogins, changes).await.unwrap();
     assert_eq!(keys(&store, Space::KnownLogins).await, ["z"]);
     assert_eq!(
-        keys(&store, Space::LoginBars).await,
+        keys(&store, Space::LoginFailures).await,
         ["a"],
         "another space is another's"
     );
@@ -75,11 +75,11 @@ async fn what_has_expired_is_gone() {
         })
     };
     store
-        .apply(Space::LoginBars, vec![at(-1), at(3600)])
+        .apply(Space::LoginFailures, vec![at(-1), at(3600)])
         .await
         .unwrap();
-    assert_eq!(keys(&store, Space::LoginBars).await, ["at 3600"]);
-    assert!(store.get(Space::LoginBars, "at -1").await.unwrap().is_none());
+    assert_eq!(keys(&store, Space::LoginFailures).await, ["at 3600"]);
+    assert!(store.get(Space::LoginFailures, "at -1").await.unwrap().is_none());
     assert_eq!(store.tidy().await.unwrap(), 1);
     assert_eq!(store.tidy().await.unwrap(), 0);
 }
@@ -96,7 +96,7 @@ async fn a_damaged_file_is_put_aside_and_a_newer_one_is_left_alone() {
     let (store, damaged) = SqliteStore::open(&path).unwrap();
     let aside = damaged.unwrap();
     assert!(std::fs::read_to_string(aside).unwrap().starts_with("no database"));
-    store.apply(Space::LoginBars, vec![put("a", "1")]).await.unwrap();
+    store.apply(Space::LoginFailures, vec![put("a", "1")]).await.unwrap();
     drop(store);
 
     let newer = rusqlite::Connection::open(&path).unwrap();
@@ -106,4 +106,43 @@ async fn a_damaged_file_is_put_aside_and_a_newer_one_is_left_alone() {
         SqliteStore::open(&path),
         Err(StoreError::TooNew { found: 1000, .. })
     ));
+}
+
+#[tokio::test]
+async fn it_is_read_while_another_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    assert!(SqliteStore::read(&path).unwrap().is_none());
+    assert!(!path.exists(), "a reader makes nothing");
+    let store = open(&path);
+    store
+        .apply(Space::LoginCounts, vec![put("a", "1")])
+        .await
+        .unwrap();
+    let reader = SqliteStore::read(&path).unwrap().unwrap();
+    assert_eq!(keys(&reader, Space::LoginCounts).await, ["a"]);
+    let refused = reader.apply(Space::LoginCounts, vec![put("b", "1")]).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))));
+    drop((reader, store));
+    let alone = SqliteStore::read(&path).unwrap().unwrap();
+    assert_eq!(keys(&alone, Space::LoginCounts).await, ["a"]);
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_has_written_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let earlier = rusqlite::Connection::open(&path).unwrap();
+    earlier
+        .execute_batch(
+            "CREATE TABLE record (space TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, expires_at INTEGER,
+                                  PRIMARY KEY (space, key)) WITHOUT ROWID;
+             INSERT INTO record VALUES ('login-bars', 'a', '1', NULL), ('known-logins', 'b', '2', NULL);
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
+    drop(earlier);
+    let store = open(&path);
+    assert_eq!(keys(&store, Space::LoginFailures).await, ["a"]);
+    assert_eq!(keys(&store, Space::KnownLogins).await, ["b"]);
 }

@@ -139,7 +139,13 @@ impl<K: Clone + Eq + Hash> Memory<K> {
     pub(super) fn forget(&mut self, key: &K) {
         if let Some(failures) = self.entries.remove(key) {
             self.by_age.remove(&failures.turn);
+            self.turn += 1;
         }
+    }
+
+    /// A number that grows with each change.
+    pub(super) fn changes(&self) -> u64 {
+        self.turn
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &Failures)> {

@@ -1,13 +1,15 @@
-//! What the throttle knows that outlives a restart: from where logins have succeeded, and who is barred.
+//! What the throttle knows that outlives a restart: from where logins have succeeded, and what has failed.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::memory::Failures;
 use super::{KNOWN_FOR, LoginThrottle, Source};
 
-/// Most bars that are handed out to be kept, the longest first.
-const BARS_MAX: usize = 10_000;
+/// Most counts of failures that are handed out to be kept: first who is locked out, then who has most failures. Who wants to push out
+/// a count needs so many others that are as high.
+const KEPT_MAX: usize = 10_000;
 
 /// A network from which a login has succeeded.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,11 +22,11 @@ pub struct KnownLogin {
     pub ago: Duration,
 }
 
-/// A bar, or the memory of one: the next is longer.
+/// What has failed, with the lock-out that came of it, if there is one, or was one of late: the next is longer.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct KeptBar {
-    /// The network, by its first address.
-    pub network: IpAddr,
+pub struct KeptFailures {
+    /// The network, by its first address, or the place; `None` for the login over all networks.
+    pub source: Option<Source>,
     /// The login as it is counted; `None` for the network over all logins.
     pub login: Option<String>,
     /// Failures that count, in halves.
@@ -33,9 +35,9 @@ pub struct KeptBar {
     pub since: Duration,
     /// How long ago the last of them was.
     pub last: Duration,
-    /// How many bars in a row there were.
+    /// How many lock-outs in a row there were.
     pub bars: u32,
-    /// How long it is barred still.
+    /// How long it is locked out still.
     pub left: Option<Duration>,
 }
 
@@ -74,60 +76,90 @@ impl LoginThrottle {
         }
     }
 
-    /// Who is barred now, or was so lately that the next bar is longer.
+    /// Failures that count still, and lock-outs that hold or were so lately that the next is longer: of pairs, networks and logins,
+    /// the heaviest 10,000.
     #[must_use]
-    pub fn kept_bars(&self, now: Instant) -> Vec<KeptBar> {
-        let span = self.settings.span().bars;
-        let kept = |source: &Source, login: Option<&str>, failures: &Failures| {
-            let &Source::Peer(network) = source else {
-                return None;
-            };
-            let last = now.saturating_duration_since(failures.last);
-            (failures.bars > 0 && last < span).then(|| KeptBar {
-                network,
-                login: login.map(str::to_owned),
-                halves: failures.halves,
-                since: now.saturating_duration_since(failures.since),
-                last,
-                bars: failures.bars,
-                left: failures.barred_for(now),
-            })
+    pub fn kept_failures(&self, now: Instant) -> Vec<KeptFailures> {
+        let span = self.settings.span();
+        let counts = |failures: &Failures| {
+            let is_remembered = now.saturating_duration_since(failures.last) < span.bars;
+            failures.halves_at(now, span.window) > 0
+                || (failures.bars > 0 && is_remembered)
+                || failures.barred_for(now).is_some()
         };
-        let pairs = self
-            .pairs
-            .iter()
-            .filter_map(|((source, login), failures)| kept(source, Some(login), failures));
-        let networks = self
-            .networks
-            .iter()
-            .filter_map(|(source, failures)| kept(source, None, failures));
-        let mut bars: Vec<KeptBar> = pairs.chain(networks).collect();
-        bars.sort_by(|one, other| other.left.cmp(&one.left).then(one.last.cmp(&other.last)));
-        bars.truncate(BARS_MAX);
-        bars
+        let pairs = self.pairs.iter();
+        let pairs = pairs.map(|((source, login), failures)| (Some(source), Some(&**login), failures));
+        let networks = self.networks.iter();
+        let networks = networks.map(|(source, failures)| (Some(source), None, failures));
+        let logins = self.logins.iter();
+        let logins = logins.map(|(login, failures)| (None, Some(&**login), failures));
+        let mut all: Vec<_> = pairs
+            .chain(networks)
+            .chain(logins)
+            .filter(|(_, _, failures)| counts(failures))
+            .collect();
+        if all.len() > KEPT_MAX {
+            let weight = |failures: &Failures| {
+                let left = failures.barred_for(now);
+                Reverse((left, failures.halves_at(now, span.window), failures.last))
+            };
+            all.select_nth_unstable_by_key(KEPT_MAX, |(_, _, failures)| weight(failures));
+            all.truncate(KEPT_MAX);
+        }
+        let kept = all.into_iter().map(|(source, login, failures)| KeptFailures {
+            source: source.cloned(),
+            login: login.map(str::to_owned),
+            halves: failures.halves,
+            since: now.saturating_duration_since(failures.since),
+            last: now.saturating_duration_since(failures.last),
+            bars: failures.bars,
+            left: failures.barred_for(now),
+        });
+        kept.collect()
     }
 
-    /// Puts back who was barred before a restart.
-    pub fn restore_bars(&mut self, bars: Vec<KeptBar>, now: Instant) {
-        for bar in bars {
-            let (Some(since), Some(last)) = (now.checked_sub(bar.since), now.checked_sub(bar.last)) else {
+    /// A number that is another one whenever [`kept_failures`](Self::kept_failures) may have changed for another reason than time.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        let changes = [self.pairs.changes(), self.networks.changes(), self.logins.changes()];
+        changes.into_iter().fold(0, u64::wrapping_add)
+    }
+
+    /// Puts back what had failed before a restart. Of too much, the oldest is left out.
+    pub fn restore_failures(&mut self, mut kept: Vec<KeptFailures>, now: Instant) {
+        // The longest untouched are the first to be forgotten, also later.
+        kept.sort_by_key(|kept| kept.last);
+        let most = self.settings.entries_max;
+        let mut room = [most; 3];
+        kept.retain(|kept| {
+            let kind = match (&kept.source, &kept.login) {
+                (Some(_), Some(_)) => 0,
+                (Some(_), None) => 1,
+                (None, _) => 2,
+            };
+            let has_room = room[kind] > 0;
+            room[kind] = room[kind].saturating_sub(1);
+            has_room
+        });
+        for kept in kept.into_iter().rev() {
+            let (Some(since), Some(last)) = (now.checked_sub(kept.since), now.checked_sub(kept.last)) else {
                 continue;
             };
             let failures = Failures {
-                halves: bar.halves,
+                halves: kept.halves,
                 since,
-                bars: bar.bars,
-                barred_until: bar.left.and_then(|left| now.checked_add(left)),
+                bars: kept.bars,
+                barred_until: kept.left.and_then(|left| now.checked_add(left)),
                 ..Failures::none(last)
             };
-            let most = self.settings.entries_max;
-            let pair = self.pair(
-                &Source::Peer(bar.network),
-                bar.login.as_deref().unwrap_or_default(),
-            );
-            match bar.login {
-                Some(_) => self.pairs.restore(pair, failures, most),
-                None => self.networks.restore(pair.0, failures, most),
+            let nowhere = Source::Place("".into());
+            let source = kept.source.as_ref().unwrap_or(&nowhere);
+            let pair = self.pair(source, kept.login.as_deref().unwrap_or_default());
+            match (kept.source, kept.login) {
+                (Some(_), Some(_)) => self.pairs.restore(pair, failures, most),
+                (Some(_), None) => self.networks.restore(pair.0, failures, most),
+                (None, Some(_)) => self.logins.restore(pair.1, failures, most),
+                (None, None) => {}
             }
         }
     }
@@ -136,7 +168,7 @@ impl LoginThrottle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::throttle::{ThrottleSettings, ThrottleVerdict, Weight};
+    use crate::throttle::{Alarm, ThrottleSettings, ThrottleVerdict, Weight};
 
     fn peer(text: &str) -> Source {
         Source::Peer(text.parse().unwrap())
@@ -146,6 +178,18 @@ mod tests {
         let (verdict, ticket) = throttle.begin(&peer(from), login, now);
         throttle.end(&ticket);
         verdict
+    }
+
+    /// The same, so many seconds later.
+    fn aged(kept: Vec<KeptFailures>, seconds: u64) -> Vec<KeptFailures> {
+        let more = Duration::from_secs(seconds);
+        let aged = kept.into_iter().map(|kept| KeptFailures {
+            since: kept.since + more,
+            last: kept.last + more,
+            left: kept.left.map(|left| left.saturating_sub(more)),
+            ..kept
+        });
+        aged.collect()
     }
 
     #[test]
@@ -161,12 +205,12 @@ mod tests {
         }
         let lately = before.known_logins(Duration::from_secs(30), at(60));
         assert_eq!(lately, [], "nothing new since");
-        let (known, bars) = (
+        let (known, kept) = (
             before.known_logins(LoginThrottle::KNOWN_FOR, at(60)),
-            before.kept_bars(at(60)),
+            before.kept_failures(at(60)),
         );
         assert_eq!(known.len(), 2, "as typed and as found, and no place: {known:?}");
-        assert_eq!(bars.len(), 1, "{bars:?}");
+        assert_eq!(kept.len(), 3, "pair, network and login: {kept:?}");
 
         // A minute goes by until the next start.
         let later = |ago: Duration| ago + Duration::from_secs(60);
@@ -174,15 +218,9 @@ mod tests {
             ago: later(known.ago),
             ..known
         });
-        let bars = bars.into_iter().map(|bar| KeptBar {
-            since: later(bar.since),
-            last: later(bar.last),
-            left: bar.left.map(|left| left.saturating_sub(Duration::from_secs(60))),
-            ..bar
-        });
         let mut after = LoginThrottle::new(settings);
         after.restore_known(known.collect(), at(120));
-        after.restore_bars(bars.collect(), at(120));
+        after.restore_failures(aged(kept, 60), at(120));
         let (_, ticket) = after.begin(&peer("192.0.2.7"), "ANN", at(120));
         assert!(ticket.is_known());
         after.end(&ticket);
@@ -199,6 +237,79 @@ mod tests {
         }
         let found = verdict(&mut after, "198.51.100.1", "ann", end);
         assert_eq!(found, ThrottleVerdict::Barred(settings.bar_time * 2));
+    }
+
+    #[test]
+    fn failures_short_of_a_lock_out_count_after_a_restart() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let settings = ThrottleSettings {
+            failures_max: 5,
+            network_bar_failures: 8,
+            login_failures_max: 5,
+            ..ThrottleSettings::default()
+        };
+        let home = Source::Place("saslauthd".into());
+        let mut before = LoginThrottle::new(settings);
+        let fail = |throttle: &mut LoginThrottle, from: &Source, login: &str, now| {
+            throttle.failure(from, login, None, Weight::Wrong, now)
+        };
+        for _ in 0..4 {
+            assert_eq!(fail(&mut before, &peer("198.51.100.1"), "ann", at(0)), []);
+            assert_eq!(fail(&mut before, &home, "bob", at(0)), []);
+        }
+        let untouched = before.changes();
+        assert_eq!(before.changes(), untouched, "nothing new");
+        for _ in 0..3 {
+            fail(&mut before, &peer("198.51.100.1"), "bob", at(0));
+        }
+        assert_ne!(before.changes(), untouched);
+        let kept = before.kept_failures(at(10));
+        let mut after = LoginThrottle::new(settings);
+        after.restore_failures(aged(kept.clone(), 50), at(60));
+        let wait = |seconds| ThrottleVerdict::Check(Duration::from_secs(seconds));
+        assert_eq!(
+            verdict(&mut after, "198.51.100.1", "ann", at(60)),
+            wait(2),
+            "the pair waits on"
+        );
+        let (found, ticket) = after.begin(&home, "bob", at(60));
+        after.end(&ticket);
+        assert_eq!(found, wait(2), "in a place, too");
+        let alarms = fail(&mut after, &peer("198.51.100.1"), "ann", at(60));
+        let barred = settings.bar_time;
+        let ann = || "ann".to_owned();
+        #[rustfmt::skip]
+        let expected = [
+            Alarm::Pair { login: ann(), failures: 5, barred },
+            Alarm::Login { login: ann(), failures: 5 },
+            Alarm::Network { failures: 8, barred },
+        ];
+        assert_eq!(alarms, expected, "the next failure is the last of pair, login and network");
+
+        let mut late = LoginThrottle::new(settings);
+        late.restore_failures(aged(kept, 900), at(910));
+        assert_eq!(late.kept_failures(at(910)), [], "over by then");
+        let locked_out = after.changes();
+        assert_eq!(after.unbar(None, Some("ann"), at(61)), 2);
+        assert_ne!(after.changes(), locked_out, "a lock-out that was lifted is not to come back");
+    }
+
+    #[test]
+    fn of_too_many_failures_the_heaviest_are_kept() {
+        let now = Instant::now();
+        let mut throttle = LoginThrottle::new(ThrottleSettings::default());
+        for _ in 0..3 {
+            throttle.failure(&peer("198.51.100.1"), "ann", None, Weight::Wrong, now);
+        }
+        for number in 0..KEPT_MAX as u32 {
+            let from = Source::Peer(IpAddr::from((number << 8).to_be_bytes()));
+            throttle.failure(&from, &format!("user{number}"), None, Weight::Wrong, now);
+        }
+        let kept = throttle.kept_failures(now);
+        assert_eq!(kept.len(), KEPT_MAX);
+        let heavy = kept.iter().filter(|kept| kept.halves == 6).count();
+        assert_eq!(heavy, 3, "pair, network and login");
     }
 
     #[test]
@@ -227,5 +338,19 @@ mod tests {
             .collect();
         found.sort();
         assert_eq!(found, ["new", "newer"]);
+
+        let failed = |login: &str, seconds: u64| KeptFailures {
+            source: None,
+            login: Some(login.into()),
+            halves: 2,
+            since: Duration::from_secs(seconds),
+            last: Duration::from_secs(seconds),
+            bars: 0,
+            left: None,
+        };
+        throttle.restore_failures(vec![failed("a", 3), failed("b", 1), failed("c", 2)], now);
+        let mut found: Vec<_> = throttle.kept_failures(now).into_iter().map(|kept| kept.login).collect();
+        found.sort();
+        assert_eq!(found, [Some("b".into()), Some("c".into())]);
     }
 }

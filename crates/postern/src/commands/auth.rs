@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::auth_token;
 use crate::args::{AuthArgs, AuthCommand, ConfigArg, JsonArg};
 use crate::control::protocol::Request;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::usage::{self, Line};
 use crate::{locate, output};
 
@@ -23,15 +23,20 @@ pub(crate) fn run(args: AuthArgs) -> Result<(), Failure> {
     }
 }
 
-/// Shows who has logged in by which mechanism. A running server brings the counts up to date first.
+/// Shows who has logged in by which mechanism: as a running server tells, else as the last one has written it down.
 fn report(mechanism: Option<&str>, json: JsonArg, config: &ConfigArg) -> Result<(), Failure> {
     let written = super::written(&locate::existing(config)?)?;
-    if let Some(mut client) = super::reach(&written)? {
-        client.ask(&Request::SaveLogins)?;
-    }
-    let path = usage::path(written.state_dir());
-    let mut lines = usage::load(written.state_dir())
-        .map_err(|error| Failure::io(&format!("cannot read {}", path.display()), &error))?;
+    let mut lines: Vec<Line> = match super::reach(&written)? {
+        Some(mut client) => serde_json::from_value(client.ask(&Request::Logins)?).map_err(|error| {
+            Failure::from_error(Exit::Software, "cannot understand the server's answer", &error)
+        })?,
+        None => usage::load(written.state_dir()).map_err(|(path, reason)| {
+            Failure::new(
+                Exit::InputOutput,
+                format!("cannot read {}: {reason}", path.display()),
+            )
+        })?,
+    };
     if let Some(mechanism) = mechanism {
         lines.retain(|line| line.mechanism.eq_ignore_ascii_case(mechanism));
     }

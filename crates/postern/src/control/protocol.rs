@@ -29,8 +29,8 @@ pub(crate) enum Request {
     Reload,
     /// The configuration in force.
     Configuration,
-    /// Writes the counts of logins to their file.
-    SaveLogins,
+    /// Who has logged in by which mechanism.
+    Logins,
     /// The open sessions.
     Sessions(WhichSessions),
     /// End sessions.

@@ -29,7 +29,7 @@ use super::{history, sessions};
 use crate::commands::version;
 use crate::config::Shown;
 use crate::rights;
-use crate::server::usage;
+use crate::usage::Line;
 
 /// Connections at once; further ones wait.
 const CONNECTIONS_MAX: usize = 16;
@@ -49,7 +49,6 @@ pub(crate) struct Deps {
     pub(crate) spool: Arc<dyn Spool>,
     pub(crate) deliverer: postern_deliver::Deliverer,
     pub(crate) receiver: postern_receive::Receiver,
-    pub(crate) state_dir: PathBuf,
     pub(crate) started_at: Timestamp,
     pub(crate) directories: Arc<ArcSwap<Directories>>,
     pub(crate) tokens: Arc<ArcSwap<Verifier>>,
@@ -183,10 +182,10 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
             Err(missing) => Reply::NotFound(missing),
         },
         Request::RecheckLogins => value(&sessions::recheck(by, &deps.receiver, &deps.observers).await),
-        Request::SaveLogins => match usage::save(&deps.receiver, &deps.state_dir).await {
-            Ok(()) => Reply::Done(serde_json::Value::Null),
-            Err(error) => Reply::Failed(format!("cannot write the counts of logins: {error}")),
-        },
+        Request::Logins => {
+            let counts = deps.receiver.usage().into_iter().map(Line::from);
+            value(&counts.collect::<Vec<_>>())
+        }
     };
     send_all(to, reply).await
 }

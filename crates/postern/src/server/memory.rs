@@ -9,16 +9,19 @@ use postern_receive::Receiver;
 use postern_store::{SqliteStore, Store as _, StoreError};
 use tokio_util::sync::CancellationToken;
 
-/// How often it is written. A crash loses no more of it.
+use super::usage;
+use crate::usage::store_path;
+
+/// How often all is written. A crash loses no more of it.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// The file in the state directory.
-const FILE: &str = "state.db";
+/// How often failed logins are written, if there are new ones: who guesses and can make the server crash gains little by it.
+const FAILURES_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Opens the store. Nothing in it is needed for mail: a damaged one begins anew, and without any the server forgets at its end what
 /// it knows, as the log says then.
 pub(super) async fn open(state_dir: &Path, observers: &Observers) -> Option<SqliteStore> {
-    let path = state_dir.join(FILE);
+    let path = store_path(state_dir);
     let opening = path.clone();
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&opening)).await;
     let opened = opened.map_err(|error| error.to_string());
@@ -46,16 +49,22 @@ pub(super) async fn open(state_dir: &Path, observers: &Observers) -> Option<Sqli
     Some(store)
 }
 
-/// Takes back what was known of logins before.
-pub(super) async fn restore_logins(receiver: &Receiver, store: &SqliteStore, observers: &Observers) {
+/// Takes back what was known of logins before, and how many there were.
+pub(super) async fn restore_logins(
+    receiver: &Receiver,
+    store: &SqliteStore,
+    state_dir: &Path,
+    observers: &Observers,
+) {
     match receiver.restore_logins(store).await {
-        Ok((known, bars)) => {
-            notice!(observers, Login Info "known from before", Known = known, Bars = bars);
+        Ok((known, locked_out)) => {
+            notice!(observers, Login Info "known from before", Known = known, Bars = locked_out);
         }
         Err(error) => {
             notice!(observers, Login Warning "what was known of logins cannot be read", Reason = shown(&error));
         }
     }
+    usage::restore(receiver, store, state_dir, observers).await;
 }
 
 /// Takes back what was known of hosts before.
@@ -73,20 +82,30 @@ pub(super) async fn keep(
     observers: Observers,
     shutdown: CancellationToken,
 ) {
-    // What was written last may have been under way just then.
-    let mut kept_at: Option<Instant> = None;
+    let mut keeper = Keeper {
+        receiver,
+        deliverer,
+        store,
+        kept_at: None,
+        failures: None,
+    };
+    let mut due = Instant::now() + INTERVAL;
+    let mut wait = FAILURES_INTERVAL;
     loop {
         let ended = tokio::select! {
             () = shutdown.cancelled() => true,
-            () = tokio::time::sleep(INTERVAL) => false,
+            () = tokio::time::sleep(wait) => false,
         };
-        let begun = Instant::now();
-        let within = kept_at.map_or(Duration::MAX, |at| at.elapsed() + INTERVAL);
-        match write(&receiver, &deliverer, &store, within).await {
-            Ok(()) => kept_at = Some(begun),
-            Err(error) => {
-                notice!(observers, Run Warning "what is known of logins and hosts is not written", Reason = shown(&error));
-            }
+        let mut written = keeper.write_failures().await;
+        if ended || Instant::now() >= due {
+            written = written.and(keeper.write_all().await);
+            due = Instant::now() + INTERVAL;
+        }
+        wait = FAILURES_INTERVAL;
+        if let Err(error) = written {
+            notice!(observers, Run Warning "what is known of logins and hosts is not written", Reason = shown(&error));
+            // A full disk is not tried, and told of, every few seconds.
+            wait = INTERVAL;
         }
         if ended {
             return;
@@ -94,13 +113,35 @@ pub(super) async fn keep(
     }
 }
 
-async fn write(
-    receiver: &Receiver,
-    deliverer: &Deliverer,
-    store: &SqliteStore,
-    within: Duration,
-) -> Result<(), StoreError> {
-    receiver.keep_logins(store, within).await?;
-    deliverer.keep_hosts(store, within).await?;
-    store.tidy().await.map(drop)
+/// Who writes, and what is written already.
+struct Keeper {
+    receiver: Receiver,
+    deliverer: Deliverer,
+    store: SqliteStore,
+    /// What was written last may have been under way just then.
+    kept_at: Option<Instant>,
+    /// The failures that are in the store, by their number of changes.
+    failures: Option<u64>,
+}
+
+impl Keeper {
+    async fn write_failures(&mut self) -> Result<(), StoreError> {
+        let changes = self.receiver.failures_changed();
+        if self.failures != Some(changes) {
+            self.receiver.keep_failures(&self.store).await?;
+            self.failures = Some(changes);
+        }
+        Ok(())
+    }
+
+    async fn write_all(&mut self) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        let within = self.kept_at.map_or(Duration::MAX, |at| at.elapsed() + INTERVAL);
+        self.receiver.keep_known_logins(&self.store, within).await?;
+        self.receiver.keep_usage(&self.store).await?;
+        self.deliverer.keep_hosts(&self.store, within).await?;
+        self.store.tidy().await?;
+        self.kept_at = Some(begun);
+        Ok(())
+    }
 }

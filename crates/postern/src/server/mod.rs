@@ -13,7 +13,7 @@ pub(crate) mod privileges;
 mod services;
 mod sockets;
 mod tokens;
-pub(crate) mod usage;
+mod usage;
 mod watch;
 
 use std::net::Ipv4Addr;

@@ -29,7 +29,7 @@ use super::mailboxes::LocalMailboxes;
 use super::sockets::{self, Sockets};
 use super::tokens::TokenSources;
 use super::watch::Watch;
-use super::{AllBound, decoy, files, health, memory, usage};
+use super::{AllBound, decoy, files, health, memory};
 use crate::config::{self, Config, JudgeSettings, Refusal, Shown, Source};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
@@ -46,19 +46,18 @@ pub(super) struct Services {
     resolver: Resolver,
     own_tokens: Arc<TokenSources>,
     dkim: Arc<Keeper>,
-    /// Looks after the keys of signatures until `stop_usage`.
+    /// Looks after the keys of signatures until `stop_memory`.
     dkim_keeper: JoinHandle<()>,
-    /// Renews those tokens until `stop_usage`.
+    /// Renews those tokens until `stop_memory`.
     keeper: JoinHandle<()>,
     listeners: Listeners,
     sockets: Sockets,
     delivery: JoinHandle<()>,
     control: JoinHandle<()>,
-    usage: JoinHandle<()>,
     memory: Option<JoinHandle<()>>,
     reports: Arc<Reports>,
     reporting: Option<JoinHandle<()>>,
-    stop_usage: CancellationToken,
+    stop_memory: CancellationToken,
     decoy: DecoySecret,
     health: JoinHandle<()>,
     stop_delivery: CancellationToken,
@@ -180,7 +179,7 @@ impl Services {
         let socket = ControlSocket::bind(&fixed.state_dir)
             .map_err(|error| Failure::io("cannot make the control socket", &error))?;
 
-        let stop_usage = CancellationToken::new();
+        let stop_memory = CancellationToken::new();
         let deliverer = Deliverer::new(postern_deliver::Deps {
             spool: Arc::clone(&spool),
             inspectors: Arc::clone(&shared.inspectors),
@@ -202,10 +201,10 @@ impl Services {
             let stop = stop.clone();
             move || stop.is_cancelled()
         };
-        let keeping = Arc::clone(&own_tokens).keep(stop_usage.clone());
-        let keeper = watch.spawn("own tokens", until(&stop_usage), keeping);
-        let keeping = Arc::clone(&dkim).keep(stop_usage.clone());
-        let dkim_keeper = watch.spawn("keys of signatures", until(&stop_usage), keeping);
+        let keeping = Arc::clone(&own_tokens).keep(stop_memory.clone());
+        let keeper = watch.spawn("own tokens", until(&stop_memory), keeping);
+        let keeping = Arc::clone(&dkim).keep(stop_memory.clone());
+        let dkim_keeper = watch.spawn("keys of signatures", until(&stop_memory), keeping);
         let (stop_delivery, stop_control) = (CancellationToken::new(), CancellationToken::new());
         let (working, token) = (deliverer.clone(), stop_delivery.clone());
         let delivery = watch.spawn("delivery", until(&stop_delivery), async move {
@@ -233,26 +232,18 @@ impl Services {
                 observers: observers.clone(),
                 reporter: Arc::clone(&shared.reporter),
             };
-            let keeping = crate::judge::keep(Arc::clone(&reports), store, outlet, stop_usage.clone());
-            watch.spawn("reports of DMARC", until(&stop_usage), keeping)
+            let keeping = crate::judge::keep(Arc::clone(&reports), store, outlet, stop_memory.clone());
+            watch.spawn("reports of DMARC", until(&stop_memory), keeping)
         });
         let memory = match store {
             Some(store) => {
-                memory::restore_logins(&receiver, &store, &observers).await;
+                memory::restore_logins(&receiver, &store, &fixed.state_dir, &observers).await;
                 let (receiver, deliverer) = (receiver.clone(), deliverer.clone());
-                let keeping = memory::keep(receiver, deliverer, store, observers.clone(), stop_usage.clone());
-                Some(watch.spawn("what outlives a restart", until(&stop_usage), keeping))
+                let keeping = memory::keep(receiver, deliverer, store, observers.clone(), stop_memory.clone());
+                Some(watch.spawn("what outlives a restart", until(&stop_memory), keeping))
             }
             None => None,
         };
-        usage::restore(&receiver, &fixed.state_dir, &observers);
-        let keeping = usage::keep(
-            receiver.clone(),
-            fixed.state_dir.clone(),
-            observers.clone(),
-            stop_usage.clone(),
-        );
-        let usage = watch.spawn("counts of logins", until(&stop_usage), keeping);
         let listeners = Listeners::start(
             Arc::new(receiver.clone()),
             bound.listeners,
@@ -265,7 +256,6 @@ impl Services {
             spool: Arc::clone(&spool),
             deliverer: deliverer.clone(),
             receiver: receiver.clone(),
-            state_dir: fixed.state_dir.clone(),
             started_at: Timestamp::now(),
             directories: Arc::clone(&shared.directories),
             tokens: Arc::clone(&shared.tokens),
@@ -293,11 +283,10 @@ impl Services {
             sockets,
             delivery,
             control,
-            usage,
             memory,
             reports,
             reporting,
-            stop_usage,
+            stop_memory,
             decoy,
             health,
             stop_delivery,
@@ -434,9 +423,8 @@ impl Services {
         let _ = tokio::join!(self.listeners.stop(), self.sockets.stop(), self.delivery);
         self.stop_control.cancel();
         let _ = tokio::join!(self.control, self.health);
-        self.stop_usage.cancel();
+        self.stop_memory.cancel();
         let _ = tokio::join!(
-            self.usage,
             self.keeper,
             OptionFuture::from(self.memory),
             OptionFuture::from(self.reporting),

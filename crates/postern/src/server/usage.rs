@@ -1,61 +1,50 @@
-//! Keeps the counts of logins on disk: read at the start, written now and then and at the end.
+//! Takes over the counts of logins from the file that they were in before they came into the store.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use postern_events::{Observers, notice, shown};
 use postern_receive::{LoginCount, Receiver};
-use tokio_util::sync::CancellationToken;
+use postern_store::Store;
 
 use crate::usage;
 
-/// How often the counts are written. A crash loses no more of them.
-const INTERVAL: Duration = Duration::from_secs(60);
-
-/// Reads what was counted before. A file that makes no sense is left behind with a warning: it is of no use to mail.
-pub(super) fn restore(receiver: &Receiver, state_dir: &Path, observers: &Observers) {
-    match usage::load(state_dir) {
-        Ok(lines) => receiver.add_usage(lines.into_iter().map(LoginCount::from)),
-        Err(error) => {
-            let path = usage::path(state_dir);
-            notice!(observers, Login Warning "counts of logins lost", File = shown(&path.display()), Reason = shown(&error));
-        }
-    }
-}
-
-/// Writes the counts until `shutdown`, and then once more.
-pub(super) async fn keep(
-    receiver: Receiver,
-    state_dir: PathBuf,
-    observers: Observers,
-    shutdown: CancellationToken,
+/// Reads the counts of the store, and those of the old file if the store has none. That file is removed when what it says is in the
+/// store, and left alone where it makes no sense: it is of no use to mail.
+pub(super) async fn restore(
+    receiver: &Receiver,
+    store: &dyn Store,
+    state_dir: &Path,
+    observers: &Observers,
 ) {
-    loop {
-        let ended = tokio::select! {
-            () = shutdown.cancelled() => true,
-            () = tokio::time::sleep(INTERVAL) => false,
-        };
-        if let Err(error) = save(&receiver, &state_dir).await {
-            notice!(observers, Login Warning "counts of logins not written", Reason = shown(&error));
-        }
-        if ended {
-            return;
+    if let Err(error) = receiver.restore_usage(store).await {
+        notice!(observers, Login Warning "the counts of logins cannot be read", Reason = shown(&error));
+        return;
+    }
+    let path = usage::old_path(state_dir);
+    match take_over(receiver, store, state_dir).await {
+        Ok(()) => {}
+        Err(reason) => {
+            notice!(observers, Login Warning "counts of logins not taken over", File = shown(&path.display()), Reason = &reason);
         }
     }
 }
 
-/// Writes the counts if there are any.
-///
-/// # Errors
-///
-/// The file cannot be written.
-pub(crate) async fn save(receiver: &Receiver, state_dir: &Path) -> std::io::Result<()> {
-    let counts = receiver.usage();
-    if counts.is_empty() {
+async fn take_over(receiver: &Receiver, store: &dyn Store, state_dir: &Path) -> Result<(), String> {
+    let (of, path): (PathBuf, PathBuf) = (state_dir.to_owned(), usage::old_path(state_dir));
+    let old = tokio::task::spawn_blocking(move || usage::load_old(&of)).await;
+    let old = old.map_err(|error| error.to_string())?;
+    let Some(lines) = old.map_err(|error| error.to_string())? else {
         return Ok(());
+    };
+    if !receiver.usage().is_empty() {
+        return Err("the store has counts already: remove the file".to_owned());
     }
-    let state_dir = state_dir.to_owned();
-    tokio::task::spawn_blocking(move || usage::save(&state_dir, counts))
+    receiver.take_over_usage(lines.into_iter().map(LoginCount::from).collect());
+    receiver
+        .keep_usage(store)
         .await
-        .map_err(std::io::Error::other)?
+        .map_err(|error| error.to_string())?;
+    tokio::fs::remove_file(&path)
+        .await
+        .map_err(|error| format!("they are in the store, but the file cannot be removed: {error}"))
 }

@@ -10,6 +10,7 @@ use postern_testkit::process::{Server, program, wait_until};
 use postern_testkit::sink::Sink;
 use postern_testkit::slapd::{PEOPLE, Slapd};
 use postern_testkit::smtp::Client;
+use postern_store::{Record, Space, SqliteStore, Store as _};
 
 use crate::harness::{Site, binary};
 
@@ -40,6 +41,13 @@ fn salt(site: &Site, name: &str) -> String {
     client.say("*").unwrap();
     let first = String::from_utf8(BASE64.decode(challenge).unwrap()).unwrap();
     first.split_once(",s=").unwrap().1.to_owned()
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 fn begin_scram(client: &mut Client, name: &str) -> String {
@@ -274,6 +282,32 @@ fn who_has_logged_in_before_a_restart_is_known_after_it_and_who_was_barred_is_ba
     assert!(
         bars.contains("127.0.0.1/32") && !bars.contains("boss@relay.test"),
         "what was lifted stays so: {bars}"
+    );
+}
+
+/// Otherwise whoever can make the server crash guesses without end, always one failure short of the lock-out.
+#[test]
+fn failures_short_of_a_lock_out_count_after_a_crash() {
+    let (_sink, mut site) = site("failures_until_bar = 3\n", "");
+    site.start();
+    for number in 0..2 {
+        assert_eq!(code(&login(&site, "tester@relay.test", &format!("wrong {number}"))), "535");
+    }
+    wait_until("the failures on disk", || {
+        let kept = SqliteStore::read(&site.path("state/state.db")).unwrap();
+        let records = kept.map(|store| block_on(store.all(Space::LoginFailures)).unwrap());
+        let is_pair = |record: &Record| {
+            record.key.contains("127.0.0.1\",\"tester@relay.test") && record.value.contains("\"halves\":4")
+        };
+        records.is_some_and(|records| records.iter().any(is_pair))
+    });
+    site.take_server().crash();
+    site.start();
+    assert_eq!(code(&login(&site, "tester@relay.test", "wrong again")), "535");
+    assert_eq!(
+        code(&login(&site, "tester@relay.test", RIGHT)),
+        "454",
+        "the third failure, one of them after the crash"
     );
 }
 

@@ -163,6 +163,7 @@ fn links_in_the_folder_of_state_lead_root_nowhere() {
         "users.db",
         "queue.db",
         "spool.lock",
+        "state.db",
         "logins.json",
         "tokens",
         "bodies",

@@ -58,4 +58,25 @@ fn a_site_moves_to_scram_without_new_passwords() {
         report.contains("\"SCRAM-SHA-256\""),
         "kept after the end: {report}"
     );
+    takes_over_the_old_file(&mut bench.site, &report);
+}
+
+/// What an earlier version has counted, in a file of its own, is there once.
+fn takes_over_the_old_file(site: &mut Site, told: &str) {
+    let (old, store) = (site.path("state/logins.json"), site.path("state/state.db"));
+    std::fs::remove_file(store).unwrap();
+    std::fs::write(&old, told).unwrap();
+    let report = |site: &Site| site.ok(&["auth", "report", "--json"]);
+    assert_eq!(report(site), told, "before a server has taken it over");
+    for round in ["taken over", "and not once more"] {
+        site.start();
+        assert!(!old.exists(), "{round}");
+        assert_eq!(report(site), told, "{round}");
+        assert!(site.take_server().terminate().success());
+        assert_eq!(report(site), told, "{round}, without the server");
+    }
+    std::fs::write(&old, told).unwrap();
+    site.start();
+    site.wait_for_log(&["counts of logins not taken over", "remove the file"]);
+    assert_eq!(report(site), told, "what is counted in the store stays");
 }
