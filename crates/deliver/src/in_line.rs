@@ -68,7 +68,10 @@ mod tests {
         let stand = || InLine::stand(&destination, Class::Users);
         let in_line = stand().unwrap();
         assert!(stand().is_none(), "once");
-        assert!(InLine::stand(&destination, Class::Reports).is_some(), "once each class");
+        assert!(
+            InLine::stand(&destination, Class::Reports).is_some(),
+            "once each class"
+        );
         let ended = tokio::spawn(async move {
             let _in_line = in_line;
             panic!("as whoever gives out places may");
@@ -80,7 +83,10 @@ mod tests {
             std::future::pending::<()>().await;
             drop(in_line);
         };
-        assert!(futures_util::poll!(Box::pin(future)).is_pending(), "and dropped with it");
+        assert!(
+            futures_util::poll!(Box::pin(future)).is_pending(),
+            "and dropped with it"
+        );
 
         let in_line = stand().expect("free after the future");
         drop(in_line.leave());

@@ -242,7 +242,11 @@ mod tests {
             let read = failures_of(&record(of_failures(failures.clone(), now)), now);
             assert_eq!(read, Some(failures.clone()), "{shows}");
             let later = failures_of(&record(of_failures(failures, now)), after(now, minute * 10)).unwrap();
-            assert_eq!((later.last, later.left), (minute * 11, None), "{shows}: it is over");
+            assert_eq!(
+                (later.last, later.left),
+                (minute * 11, None),
+                "{shows}: it is over"
+            );
         }
         let of_before = Record {
             key: r#"["192.0.2.0","ann"]"#.into(),

@@ -79,7 +79,8 @@ impl Usage {
     /// Takes over what was counted before and is written down elsewhere.
     pub(crate) fn take_over(&mut self, counts: Vec<LoginCount>) {
         for count in counts {
-            self.changed.insert((count.mechanism.clone(), count.login.clone()));
+            self.changed
+                .insert((count.mechanism.clone(), count.login.clone()));
             self.add(count);
         }
     }

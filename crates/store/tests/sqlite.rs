@@ -96,7 +96,10 @@ async fn a_damaged_file_is_put_aside_and_a_newer_one_is_left_alone() {
     let (store, damaged) = SqliteStore::open(&path).unwrap();
     let aside = damaged.unwrap();
     assert!(std::fs::read_to_string(aside).unwrap().starts_with("no database"));
-    store.apply(Space::LoginFailures, vec![put("a", "1")]).await.unwrap();
+    store
+        .apply(Space::LoginFailures, vec![put("a", "1")])
+        .await
+        .unwrap();
     drop(store);
 
     let newer = rusqlite::Connection::open(&path).unwrap();

@@ -121,7 +121,11 @@ impl LoginThrottle {
     /// A number that is another one whenever [`kept_failures`](Self::kept_failures) may have changed for another reason than time.
     #[must_use]
     pub fn changes(&self) -> u64 {
-        let changes = [self.pairs.changes(), self.networks.changes(), self.logins.changes()];
+        let changes = [
+            self.pairs.changes(),
+            self.networks.changes(),
+            self.logins.changes(),
+        ];
         changes.into_iter().fold(0, u64::wrapping_add)
     }
 
@@ -285,14 +289,21 @@ mod tests {
             Alarm::Login { login: ann(), failures: 5 },
             Alarm::Network { failures: 8, barred },
         ];
-        assert_eq!(alarms, expected, "the next failure is the last of pair, login and network");
+        assert_eq!(
+            alarms, expected,
+            "the next failure is the last of pair, login and network"
+        );
 
         let mut late = LoginThrottle::new(settings);
         late.restore_failures(aged(kept, 900), at(910));
         assert_eq!(late.kept_failures(at(910)), [], "over by then");
         let locked_out = after.changes();
         assert_eq!(after.unbar(None, Some("ann"), at(61)), 2);
-        assert_ne!(after.changes(), locked_out, "a lock-out that was lifted is not to come back");
+        assert_ne!(
+            after.changes(),
+            locked_out,
+            "a lock-out that was lifted is not to come back"
+        );
     }
 
     #[test]
@@ -349,7 +360,11 @@ mod tests {
             left: None,
         };
         throttle.restore_failures(vec![failed("a", 3), failed("b", 1), failed("c", 2)], now);
-        let mut found: Vec<_> = throttle.kept_failures(now).into_iter().map(|kept| kept.login).collect();
+        let mut found: Vec<_> = throttle
+            .kept_failures(now)
+            .into_iter()
+            .map(|kept| kept.login)
+            .collect();
         found.sort();
         assert_eq!(found, [Some("b".into()), Some("c".into())]);
     }

@@ -10,12 +10,7 @@ use crate::usage;
 
 /// Reads the counts of the store, and those of the old file if the store has none. That file is removed when what it says is in the
 /// store, and left alone where it makes no sense: it is of no use to mail.
-pub(super) async fn restore(
-    receiver: &Receiver,
-    store: &dyn Store,
-    state_dir: &Path,
-    observers: &Observers,
-) {
+pub(super) async fn restore(receiver: &Receiver, store: &dyn Store, state_dir: &Path, observers: &Observers) {
     if let Err(error) = receiver.restore_usage(store).await {
         notice!(observers, Login Warning "the counts of logins cannot be read", Reason = shown(&error));
         return;

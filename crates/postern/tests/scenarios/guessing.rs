@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use postern_store::{Record, Space, SqliteStore, Store as _};
 use postern_testkit::process::{Server, program, wait_until};
 use postern_testkit::sink::Sink;
 use postern_testkit::slapd::{PEOPLE, Slapd};
 use postern_testkit::smtp::Client;
-use postern_store::{Record, Space, SqliteStore, Store as _};
 
 use crate::harness::{Site, binary};
 
@@ -291,11 +291,14 @@ fn failures_short_of_a_lock_out_count_after_a_crash() {
     let (_sink, mut site) = site("failures_until_bar = 3\n", "");
     site.start();
     for number in 0..2 {
-        assert_eq!(code(&login(&site, "tester@relay.test", &format!("wrong {number}"))), "535");
+        assert_eq!(
+            code(&login(&site, "tester@relay.test", &format!("wrong {number}"))),
+            "535"
+        );
     }
     wait_until("the failures on disk", || {
         let kept = SqliteStore::read(&site.path("state/state.db")).unwrap();
-        let records = kept.map(|store| block_on(store.all(Space::LoginFailures)).unwrap());
+        let records = kept.map(|store| block_on(async { store.all(Space::LoginFailures).await.unwrap() }));
         let is_pair = |record: &Record| {
             record.key.contains("127.0.0.1\",\"tester@relay.test") && record.value.contains("\"halves\":4")
         };
