@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use postern_mail::Status;
 
+use crate::relay::RelayReason;
 use crate::rule::{Rule, Told, Verdict};
 
 /// What is known of a login at the moment at which its session wants to send.
@@ -79,6 +80,8 @@ pub enum Lapse {
     MechanismEnded(Date),
     /// It is older than a login may become.
     TooOld(Duration),
+    /// A reload has taken away the rule by which the session, without a login, may relay.
+    Relay(RelayReason),
 }
 
 /// Decides whether the login still holds. What can be decided without the directories comes first, so that they need not be
@@ -153,6 +156,7 @@ impl Verdict for Lapse {
             Self::Expired(..) | Self::TooOld(_) => Rule::LoginExpired,
             Self::Certificate(_) => Rule::LoginCertificate,
             Self::MechanismOff | Self::MechanismEnded(_) => Rule::LoginMechanism,
+            Self::Relay(_) => Rule::RelayWithdrawn,
         }
     }
 
@@ -169,7 +173,11 @@ impl Lapse {
     /// Reply code, status and words for the client, without the reason.
     #[must_use]
     pub const fn told(&self) -> Told {
-        (421, Status(4, 7, 0), "Login no longer valid, log in again")
+        let words = match self {
+            Self::Relay(_) => "Relaying no longer allowed, connect again",
+            _ => "Login no longer valid, log in again",
+        };
+        (421, Status(4, 7, 0), words)
     }
 }
 
@@ -194,6 +202,9 @@ impl fmt::Display for Lapse {
             Self::Certificate(reason) => write!(f, "the certificate is trusted no more: {reason}"),
             Self::MechanismOff => f.write_str("its mechanism was switched off"),
             Self::MechanismEnded(until) => write!(f, "the last day of its mechanism was {until}"),
+            Self::Relay(reason) => {
+                write!(f, "the rule by which it may relay is gone from [relay]: {reason}")
+            }
             Self::TooOld(longest) => {
                 write!(
                     f,

@@ -307,6 +307,59 @@ fn a_certificate_counts_for_as_long_as_a_rule_says_so() {
     }
 }
 
+/// So does a network that a reload takes out of the list, and the rule of a certificate that relays.
+#[test]
+fn a_machine_relays_for_as_long_as_a_rule_says_so() {
+    let network = || vec!["127.0.0.0/8".parse().unwrap()];
+    let wider = || vec!["127.0.0.0/7".parse().unwrap()];
+    let certificate = || {
+        vec![CertificateRule {
+            name: "laptop".into(),
+            subject: Some("CN=laptop.example".into()),
+            ..CertificateRule::default()
+        }]
+    };
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows                          networks, certificates before   and after                       goes on
+        ("nothing changed",                             (network(), vec![]),            (network(), vec![]),            true),
+        ("the network is gone",                         (network(), vec![]),            (vec![], vec![]),               false),
+        ("another one has it",                          (network(), vec![]),            (wider(), vec![]),              true),
+        ("the certificate relays in its place",         (network(), vec![]),            (vec![], certificate()),        true),
+        ("the rule of the certificate is gone",         (vec![], certificate()),        (vec![], vec![]),               false),
+        ("the network relays in its place",             (vec![], certificate()),        (network(), vec![]),            true),
+    ];
+    for (shows, before, after, goes_on) in cases {
+        let mut options = Options::mx();
+        (
+            options.settings.relay.networks,
+            options.settings.relay.certificates,
+        ) = before;
+        let server = options.start();
+        let (ca, (certificate, key)) = (server.ca(), server.identity());
+        let tls = TlsOptions {
+            name: HOST,
+            ca: &ca,
+            identity: Some((certificate.as_path(), key.as_path())),
+        };
+        let mut client = server.connect().starttls(tls).unwrap();
+        client.say("EHLO helo").unwrap();
+        assert!(send(&mut client, By::Data).starts_with("250"), "{shows}");
+        let mut settings = Settings::clone(&server.settings.load());
+        (settings.relay.networks, settings.relay.certificates) = after;
+        server.settings.store(settings.into());
+        let reply = send(&mut client, By::Bdat);
+        assert_eq!(reply.starts_with("250"), goes_on, "{shows}: {reply}");
+        if !goes_on {
+            assert_eq!(
+                reply, "421 4.7.0 Relaying no longer allowed, connect again",
+                "{shows}"
+            );
+            assert!(is_closed(&mut client), "{shows}");
+        }
+    }
+}
+
 /// An app password that ends while its session is open.
 #[test]
 fn an_app_password_that_expires_ends_its_session() {
