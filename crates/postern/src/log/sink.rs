@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -25,6 +26,10 @@ const OWN_EVERY: Duration = Duration::from_secs(30);
 
 /// How long the writer waits after a write has failed.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How long the end of the log waits for a target that takes nothing, such as a pipe that nobody reads. What is left then is lost:
+/// a server that stops is not to hang on its log.
+const FINISH_MAX: Duration = Duration::from_secs(10);
 
 /// Whether a line gives way to others.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,6 +57,8 @@ pub(super) struct Sink {
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
+    /// The writer has ended.
+    over: Condvar,
 }
 
 #[derive(Default)]
@@ -64,6 +71,7 @@ struct State {
     /// Another sink to go over to, and the lines that still belong to the one before.
     next: Option<(Vec<u8>, Output)>,
     ending: bool,
+    over: bool,
 }
 
 enum Output {
@@ -132,11 +140,14 @@ impl Sink {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
+            over: Condvar::new(),
         });
         let theirs = Arc::clone(&shared);
-        let writer = std::thread::Builder::new()
-            .name("log".into())
-            .spawn(move || Writer::new(&theirs, output, own).run())?;
+        let writer = std::thread::Builder::new().name("log".into()).spawn(move || {
+            Writer::new(&theirs, output, own).run();
+            theirs.state.lock().over = true;
+            theirs.over.notify_all();
+        })?;
         Ok(Self {
             shared,
             writer: Mutex::new(Some(writer)),
@@ -180,13 +191,29 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes what is waiting and ends the thread. Later lines go straight to standard error.
+    /// Writes what is waiting and ends the thread, unless the target takes nothing for [`FINISH_MAX`]. Later lines go straight to
+    /// standard error.
     pub(super) fn finish(&self) {
-        self.shared.state.lock().ending = true;
+        self.finish_within(FINISH_MAX);
+    }
+
+    /// Whether all was written.
+    fn finish_within(&self, longest: Duration) -> bool {
+        let end = Instant::now() + longest;
+        let Some(writer) = self.writer.lock().take() else {
+            return true;
+        };
+        let mut state = self.shared.state.lock();
+        state.ending = true;
         self.shared.wake.notify_one();
-        if let Some(writer) = self.writer.lock().take() {
-            let _ = writer.join();
+        while !state.over {
+            if self.shared.over.wait_until(&mut state, end).timed_out() {
+                return state.over;
+            }
         }
+        drop(state);
+        let _ = writer.join();
+        true
     }
 }
 
@@ -213,6 +240,18 @@ impl<'a> Writer<'a> {
 
     fn run(mut self) {
         while !self.round() {}
+    }
+
+    /// Adds the log's own lines. A fault in those costs them alone: the log goes on without them, and the panic is told on standard
+    /// error.
+    fn add_own(&mut self, dropped: Dropped, tell: bool) {
+        let length = self.lines.len();
+        let (own, lines) = (&mut self.own, &mut self.lines);
+        let added = catch_unwind(AssertUnwindSafe(|| own(dropped, tell, lines)));
+        if added.is_err() {
+            self.lines.truncate(length);
+            self.own = Box::new(|_, _, _| {});
+        }
     }
 
     /// Writes what has come; true when it was the last time.
@@ -254,7 +293,7 @@ impl<'a> Writer<'a> {
             self.own_due = Instant::now() + OWN_EVERY;
         }
         if tell || dropped != Dropped::default() {
-            (self.own)(dropped, tell, &mut self.lines);
+            self.add_own(dropped, tell);
         }
         self.output.write(&mut self.lines);
         ending
@@ -264,6 +303,9 @@ impl<'a> Writer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// For what comes soon, on a busy machine too.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     fn sink(path: &std::path::Path) -> Sink {
         let own = |dropped: Dropped, _, lines: &mut Vec<u8>| {
@@ -316,6 +358,55 @@ mod tests {
             written.contains("Dropped { matters: 0, noise: "),
             "and what is lost is told"
         );
+    }
+
+    /// A log without its thread would say nothing, and look as if there were nothing to say.
+    #[test]
+    fn a_panic_over_its_own_lines_does_not_end_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let own = |_: Dropped, tell: bool, lines: &mut Vec<u8>| {
+            lines.extend_from_slice(b"half a line");
+            assert!(!tell, "a fault");
+        };
+        let sink = Sink::start(&Target::File(path.clone()), Box::new(own)).unwrap();
+        sink.push(b"login 1\n", Lane::Matters);
+        // The end asks for own lines, too.
+        assert!(sink.finish_within(PATIENCE));
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "login 1\n");
+    }
+
+    /// A pipe that nobody reads: who logs goes on, what there is no room for is counted, and all the rest comes once it is read.
+    #[test]
+    fn a_target_that_takes_nothing_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+        // Held open for reading, so that the writer's side opens, and not read.
+        let mut pipe = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let stalled = sink(&path);
+        let block = [vec![b'x'; NOISE_MAX - 1], b"\n".to_vec()].concat();
+        while stalled.shared.state.lock().dropped.noise == 0 {
+            stalled.push(&block, Lane::Noise);
+        }
+        stalled.push(b"login 1\n", Lane::Matters);
+        assert!(
+            !stalled.finish_within(Duration::from_millis(50)),
+            "it takes nothing"
+        );
+        stalled.push(b"to standard error\n", Lane::Matters);
+
+        let mut read = Vec::new();
+        let mut piece = vec![0; 1 << 16];
+        let is_told = |read: &[u8]| {
+            let tail = String::from_utf8_lossy(&read[read.len().saturating_sub(200)..]).into_owned();
+            tail.contains("Dropped { matters: 0, noise: ") && tail.contains("login 1\n")
+        };
+        // Were one of them lost, this would wait for ever.
+        while !is_told(&read) {
+            let count = io::Read::read(&mut pipe, &mut piece).unwrap();
+            read.extend_from_slice(&piece[..count]);
+        }
     }
 
     #[test]
