@@ -113,13 +113,13 @@ pub async fn accept(
     }
 }
 
-/// Serves connections until `shutdown`: up to `most` at once, while further ones wait. The shutdown ends those under way, and this
-/// returns when they have ended.
+/// Serves connections until `shutdown`: as many at once as there are `places`, which several listeners may share, while further ones
+/// wait. Whoever waits for a connection holds a place for it. The shutdown ends those under way, and this returns when they have ended.
 ///
 /// `accept` takes a connection; what goes wrong there is given to `told`, and tried again after a pause.
 pub async fn serve<S, A, W>(
     accept: impl Fn() -> A,
-    most: usize,
+    places: &Arc<Semaphore>,
     shutdown: &CancellationToken,
     told: impl Fn(io::Error),
     work: impl Fn(S) -> W,
@@ -127,11 +127,10 @@ pub async fn serve<S, A, W>(
     A: Future<Output = io::Result<S>>,
     W: Future<Output = ()> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(most));
     let connections = TaskTracker::new();
     loop {
         let next = async {
-            let place = Arc::clone(&places).acquire_owned().await;
+            let place = Arc::clone(places).acquire_owned().await;
             let place = place.map_err(io::Error::other)?;
             Ok::<_, io::Error>((accept().await?, place))
         };

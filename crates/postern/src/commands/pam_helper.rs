@@ -17,10 +17,12 @@ use nix::unistd::{Uid, User, geteuid};
 use postern_directory::pam::wire::{REPLY_MAX, REQUEST_MAX, Reply, Request};
 use postern_directory::{DenyReason, PamSettings};
 use postern_native::pam::{Check, LIBRARY, Pam, Verdict};
+use postern_net::listen;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::Command;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::args::{PamHelperArgs, PamWorkerArgs};
@@ -65,10 +67,12 @@ pub(crate) fn serve(args: &PamHelperArgs) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::from_error(Exit::System, "cannot start", &error))?;
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    // One each is held for the next connection.
+    let quiet = CONNECTIONS_MAX.saturating_sub(directories.len());
     runtime.block_on(async {
         let mut tasks = tokio::task::JoinSet::new();
         for settings in directories {
-            let listener = listen(&settings.socket, client)?;
+            let listener = bind(&settings.socket, client)?;
             println_listening(&settings.socket);
             tasks.spawn(accept(
                 listener,
@@ -80,7 +84,7 @@ pub(crate) fn serve(args: &PamHelperArgs) -> Result<(), Failure> {
         let all = async { while tasks.join_next().await.is_some() {} };
         tokio::select! {
             () = all => {}
-            () = program.replaced(&connections) => {}
+            () = program.replaced(&connections, quiet) => {}
         }
         Ok(())
     })?;
@@ -115,13 +119,13 @@ impl Program {
         Self::file(&self.path).is_ok_and(|file| file != self.file)
     }
 
-    /// Waits until another program is there and no login is being checked, or for long enough.
-    async fn replaced(&self, connections: &Semaphore) {
+    /// Waits until another program is there and no login is being checked, since `quiet` places are free, or for long enough.
+    async fn replaced(&self, connections: &Semaphore, quiet: usize) {
         while !self.is_replaced() {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         let idle = async {
-            while connections.available_permits() < CONNECTIONS_MAX {
+            while connections.available_permits() < quiet {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
@@ -185,7 +189,7 @@ fn client(user: Option<&str>) -> Result<Uid, Failure> {
 }
 
 /// Makes the socket, for the client alone. One that is left over goes.
-fn listen(socket: &Path, client: Uid) -> Result<UnixListener, Failure> {
+fn bind(socket: &Path, client: Uid) -> Result<UnixListener, Failure> {
     let failed = |error: std::io::Error| {
         Failure::from_error(
             Exit::CannotCreate,
@@ -250,27 +254,23 @@ async fn accept(
     connections: Arc<Semaphore>,
 ) {
     let workers = Arc::new(Semaphore::new(settings.workers));
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            // Out of descriptors, most likely.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
-            return;
-        };
-        let may_ask = stream
-            .peer_cred()
-            .is_ok_and(|peer| peer.uid() == client.as_raw() || peer.uid() == 0);
-        if !may_ask {
-            continue;
-        }
+    let work = |(stream, _): (UnixStream, _)| {
         let (settings, workers) = (Arc::clone(&settings), Arc::clone(&workers));
-        tokio::spawn(async move {
-            let _permit = permit;
-            answer(stream, &settings, &workers).await;
-        });
-    }
+        async move {
+            let may_ask = stream
+                .peer_cred()
+                .is_ok_and(|peer| peer.uid() == client.as_raw() || peer.uid() == 0);
+            if may_ask {
+                answer(stream, &settings, &workers).await;
+            }
+        }
+    };
+    let told = |error: std::io::Error| {
+        eprintln!("cannot take connections for now: {error}");
+    };
+    // It ends with its process.
+    let shutdown = CancellationToken::new();
+    listen::serve(|| listener.accept(), &connections, &shutdown, told, work).await;
 }
 
 async fn answer(mut stream: UnixStream, settings: &PamSettings, workers: &Semaphore) {

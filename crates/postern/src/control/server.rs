@@ -18,7 +18,7 @@ use postern_oauth::verify::{ProviderHealth, Verifier};
 use postern_spool::{Spool, SpoolState};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::protocol::{
@@ -100,7 +100,8 @@ impl ControlSocket {
                 let _ = converse(stream, &deps).await;
             }
         };
-        listen::serve(|| self.listener.accept(), CONNECTIONS_MAX, &shutdown, told, work).await;
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        listen::serve(|| self.listener.accept(), &places, &shutdown, told, work).await;
     }
 }
 

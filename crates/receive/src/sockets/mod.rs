@@ -20,6 +20,7 @@ use postern_events::{notice, shown};
 use postern_net::listen;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use self::settings::{HomePattern, HomePatternError, MailAccounts, SocketProtocol, SocketSettings};
@@ -80,8 +81,8 @@ impl Receiver {
             };
             converse(stream, context)
         };
-        let most = settings.load().connections_max;
-        listen::serve(|| listener.accept(), most, &shutdown, told, work).await;
+        let places = Arc::new(Semaphore::new(settings.load().connections_max));
+        listen::serve(|| listener.accept(), &places, &shutdown, told, work).await;
     }
 }
 
