@@ -4,7 +4,7 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Bench, CONTENT, PATIENCE, put, shown, to_ports};
@@ -136,4 +136,38 @@ async fn a_changed_body_is_held_and_its_sender_told_in_the_end() {
     );
     assert_eq!(bench.spool.counts().damaged, 0);
     bench.stop().await;
+}
+
+/// A server one of whose tasks is gone would take mail and deliver none. So the panic is that of delivery as a whole, and ends the
+/// server (`server::watch` of the program).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_a_task_that_delivery_cannot_do_without_ends_it() {
+    let folder = TempDir::new().unwrap();
+    let (start, is_faulty) = (Instant::now(), Arc::new(AtomicBool::new(false)));
+    let faulty = is_faulty.clone();
+    // The threads of the spool, which ask too, are no tasks.
+    let steady = move || {
+        let panics = faulty.load(Ordering::Relaxed) && tokio::task::try_id().is_some();
+        assert!(!panics, "a fault of the clock");
+        start.elapsed()
+    };
+    let settings = SpoolSettings {
+        clock: Clock::new(Timestamp::now, steady),
+        ..SpoolSettings::new(folder.path().join("queue"))
+    };
+    let spool = Arc::new(SqliteSpool::open(settings).unwrap());
+    let bench = Bench::over(
+        folder,
+        spool,
+        to_ports(&[free_port()]),
+        &ResolverSettings::default(),
+        Verification::None,
+    );
+    let id = bench.put("a@x.test", &["b@x.test"], CONTENT).await;
+    bench.deferral(id).await;
+    is_faulty.store(true, Ordering::Relaxed);
+    // Who reads what is due looks at the clock.
+    bench.deliverer.flush(None);
+    let panic = bench.ended().await.unwrap_err().into_panic();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"a fault of the clock"));
 }

@@ -225,6 +225,12 @@ impl Bench {
         }
     }
 
+    /// Waits until delivery ends by itself, and says how.
+    pub async fn ended(self) -> Result<(), tokio::task::JoinError> {
+        let ended = tokio::time::timeout(PATIENCE, self.running).await;
+        ended.expect("delivery ends")
+    }
+
     /// Stops delivery, and gives back what is needed to start again.
     pub async fn stop(self) -> (TempDir, Arc<SqliteSpool>) {
         self.shutdown.cancel();
