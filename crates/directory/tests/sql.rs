@@ -5,9 +5,12 @@
 mod common;
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{LogCapture, check, count, denied, exists, granted, only, unavailable};
@@ -189,10 +192,9 @@ async fn sqlite() {
         timeout: Duration::from_millis(300),
         ..base.clone()
     };
-    let start = Instant::now();
+    // It ends, though the query never does.
     let reason = unavailable(asked(&hurried, endless, "acaird", "x").await);
     assert!(reason.contains("no answer within"), "{reason}");
-    assert!(start.elapsed() < Duration::from_secs(5));
 
     let allowing = SqlSettings {
         schemes: SchemeRules {
@@ -653,14 +655,13 @@ async fn the_next_server_is_asked_and_an_outage_is_told_once() {
 
 #[tokio::test]
 async fn a_server_that_hangs_leaves_time_for_the_next() {
-    let one = Postgres::start_with(false);
-    let two = Postgres::start_with(false);
-    two.sql(&tables());
+    let (port, connections) = hangs();
+    let server = Postgres::start_with(false);
+    server.sql(&tables());
     let (_folder, password_file) = secrets();
-    one.freeze();
     let list = [
-        format!("127.0.0.1:{}", one.port()),
-        format!("127.0.0.1:{}", two.port()),
+        format!("127.0.0.1:{port}"),
+        format!("127.0.0.1:{}", server.port()),
     ];
     let settings = SqlSettings {
         timeout: Duration::from_secs(2),
@@ -678,13 +679,26 @@ async fn a_server_that_hangs_leaves_time_for_the_next() {
         "{:?}",
         start.elapsed()
     );
-    let start = Instant::now();
+    let asked = connections.load(Ordering::Relaxed);
+    assert!(asked > 0);
     let _ = granted(check(&directories, "acaird", "pass word").await);
-    assert!(
-        start.elapsed() < Duration::from_millis(900),
-        "it is asked last now: {:?}",
-        start.elapsed()
-    );
+    assert_eq!(connections.load(Ordering::Relaxed), asked, "it is asked last now");
+}
+
+/// A server that takes connections and says nothing: its port, and how many it has taken.
+fn hangs() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = connections.clone();
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in listener.incoming() {
+            held.push(stream.unwrap());
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    (port, connections)
 }
 
 #[tokio::test]
@@ -701,11 +715,11 @@ async fn many_logins_at_once_share_few_connections() {
             &password_file,
         )))
     };
-    let directories = std::sync::Arc::new(open(settings).await);
+    let directories = Arc::new(open(settings).await);
     let before = count(&postgres.log(), "connection authorized");
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..100 {
-        let directories = std::sync::Arc::clone(&directories);
+        let directories = Arc::clone(&directories);
         tasks.spawn(async move {
             let _ = granted(check(&directories, "acaird", "pass word").await);
         });

@@ -5,7 +5,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use postern_testkit::process::{FixedPorts, Server, program, wait_until};
@@ -134,57 +133,25 @@ fn a_port_that_is_taken_is_said_before_anything_is_made() {
     assert!(server.terminate().success());
 }
 
-/// From the start of the process to the greeting, with an empty queue.
 #[test]
-fn the_greeting_comes_within_a_tenth_of_a_second() {
+fn a_second_signal_ends_it_at_once() {
     let _ports = FixedPorts::hold();
     let folder = TempDir::new().unwrap();
     let first = serve(folder.path(), "log");
     wait_until("the announcement", || first.log().contains("It arrives in"));
     assert!(first.terminate().success());
-
-    let fastest = (0..5).map(|_| {
-        let started = Instant::now();
-        let server = serve(folder.path(), "log");
-        loop {
-            if let Ok((_, greeting)) = postern_testkit::smtp::Client::connect(2525) {
-                assert!(greeting.starts_with("220 "), "{greeting}");
-                break;
-            }
-            assert!(started.elapsed() < Duration::from_secs(20), "{}", server.log());
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let took = started.elapsed();
-        assert!(server.terminate().success());
-        took
-    });
-    let fastest = fastest.min().unwrap();
-    // A build without optimisation gets some more.
-    let bound = if cfg!(debug_assertions) && std::env::var_os("POSTERN_BIN").is_none() {
-        400
-    } else {
-        100
-    };
-    assert!(fastest < Duration::from_millis(bound), "{fastest:?}");
-}
-
-#[test]
-fn a_second_signal_ends_it_at_once() {
-    let _ports = FixedPorts::hold();
-    let folder = TempDir::new().unwrap();
+    // Far longer than anybody waits for a test: it ends by the second signal, or not at all.
+    let config = folder.path().join("postern-data/postern.toml");
+    let written = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{written}\n[shutdown]\ngrace = \"1h\"\n")).unwrap();
     let server = serve(folder.path(), "log");
-    wait_until("the announcement", || server.log().contains("It arrives in"));
+    wait_until("the announcement", || server.log().contains("started "));
     let mut client = postern_testkit::smtp::Client::connect(2525).unwrap().0;
     client.say("EHLO helo").unwrap();
     client.say("MAIL FROM:<a@b.example>").unwrap();
     server.signal(Signal::SIGTERM);
     wait_until("the first signal", || server.log().contains("stopping"));
     server.signal(Signal::SIGINT);
-    let asked = Instant::now();
     let status = server.wait().unwrap();
     assert!(status.success(), "all that was accepted is on disk");
-    assert!(
-        asked.elapsed() < Duration::from_secs(5),
-        "did not wait for the transaction"
-    );
 }

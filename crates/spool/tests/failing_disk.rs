@@ -11,7 +11,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::*;
 use postern_spool::{OutcomeKind, Spool, SpoolError, SpoolSettings, SpoolState, SqliteSpool};
@@ -101,7 +101,7 @@ async fn fill_and_drain(folder: &Path) {
     // A full disk does not keep the queue from draining: outcomes get the room kept aside.
     assert!(spool.free_bytes().is_some_and(|bytes| bytes < 6 << 20));
     let first = kept.remove(0);
-    let settled = tokio::time::timeout(Duration::from_secs(5), settle(&spool, first, 0, delivered())).await;
+    let settled = tokio::time::timeout(Duration::from_secs(60), settle(&spool, first, 0, delivered())).await;
     assert!(settled.expect("recorded on a full disk").finished);
     assert_eq!(
         spool.history(first).await.unwrap()[0].kind,
@@ -121,7 +121,7 @@ async fn fill_and_drain(folder: &Path) {
             content(&spool, &message).await.unwrap().len(),
             PREFIX.len() + body.len()
         );
-        let settled = tokio::time::timeout(Duration::from_secs(10), settle(&spool, id, 0, delivered())).await;
+        let settled = tokio::time::timeout(Duration::from_secs(60), settle(&spool, id, 0, delivered())).await;
         assert!(settled.expect("recorded on a full disk").finished);
     }
     eventually("mail is taken again", async || {
@@ -215,12 +215,14 @@ async fn fail_and_return(folder: &Path) {
                 .is_err(),
             "{shows}"
         );
-        let begun = Instant::now();
         let again = spool
             .put(new_message(&spool, &[OUTSIDE], b"x"))
             .await
             .unwrap_err();
-        assert!(begun.elapsed() < Duration::from_secs(1), "{shows}: {again}");
+        assert!(
+            futures_util::poll!(&mut waiting).is_pending(),
+            "{shows}: the outcome waits still"
+        );
         assert_eq!(matches!(again, SpoolError::Full(_)), full, "{shows}: {again}");
         assert_ne!(spool.state(), SpoolState::Ready, "{shows}");
 

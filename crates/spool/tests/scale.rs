@@ -16,8 +16,12 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use postern_spool::{Filter, Page, Spool};
+use tempfile::TempDir;
 
 const DOMAINS: u32 = 1000;
+
+/// How often it is measured in search of a quiet moment.
+const ROUNDS: u32 = 20;
 
 /// Fills a queue by SQL, as quickly as SQLite can. The messages are of 1 KiB, in a thousand domains, all deferred.
 fn fill(folder: &Path, messages: u32) {
@@ -120,13 +124,33 @@ async fn measure(messages: u32) {
          {domains} domains with {work} due messages in {round:?}, search by sender {listed:?}, memory +{} MiB",
         grown >> 10
     );
-    assert!(opened < Duration::from_secs(2), "open took {opened:?}");
     assert!(grown < 64 << 10, "memory grew by {grown} KiB");
-    // Generous, for the disk is shared with other tests: what must not happen is that it grows with the queue.
-    assert!(
-        full < empty * 4 + Duration::from_millis(10),
-        "put took {full:?}, {empty:?} with an empty queue"
-    );
+    drop(spool);
+    compare(&empty_folder, &folder).await;
+}
+
+/// What must not happen is that opening or a put takes longer with the queue. Disk and processors are shared with others, so both
+/// kinds are measured until a quiet moment shows it: only what is slow every time is slow.
+async fn compare(empty: &TempDir, full: &TempDir) {
+    let mut seen = Vec::new();
+    for _ in 0..ROUNDS {
+        let begun = Instant::now();
+        let spool = open(empty.path());
+        let opened_empty = begun.elapsed();
+        let put_empty = put_time(&spool).await;
+        drop(spool);
+        let begun = Instant::now();
+        let spool = open(full.path());
+        let opened_full = begun.elapsed();
+        let put_full = put_time(&spool).await;
+        drop(spool);
+        let as_fast = |full: Duration, empty: Duration, more| full < empty * 4 + Duration::from_millis(more);
+        if as_fast(opened_full, opened_empty, 1_000) && as_fast(put_full, put_empty, 10) {
+            return;
+        }
+        seen.push([opened_empty, opened_full, put_empty, put_full]);
+    }
+    panic!("open and put, each with an empty queue and a full one: {seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
