@@ -239,7 +239,8 @@ impl Services {
             Some(store) => {
                 memory::restore_logins(&receiver, &store, &fixed.state_dir, &observers).await;
                 let (receiver, deliverer) = (receiver.clone(), deliverer.clone());
-                let keeping = memory::keep(receiver, deliverer, store, observers.clone(), stop_memory.clone());
+                let keeping =
+                    memory::keep(receiver, deliverer, store, observers.clone(), stop_memory.clone());
                 Some(watch.spawn("what outlives a restart", until(&stop_memory), keeping))
             }
             None => None,
