@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use postern_events::{Observers, notice};
+use postern_events::{Observers, notice, shown};
 use postern_mail::{BodyKind, Envelope, Mailbox, Recipient, ReversePath};
 use postern_net::resolver::Resolver;
 use postern_seal::judge::Judgement;
@@ -99,7 +99,11 @@ pub(crate) async fn keep(
     shutdown: CancellationToken,
 ) {
     if let Err(error) = reports.restore(&store).await {
-        tracing::warn!(target: "postern::run", reason = %error, "what was counted for reports of DMARC cannot be read");
+        notice!(
+            outlet.observers,
+            Run Warning "what was counted for reports of DMARC cannot be read",
+            Reason = shown(&error),
+        );
     }
     let mut ended = false;
     loop {
@@ -109,7 +113,11 @@ pub(crate) async fn keep(
             kept => kept,
         };
         if let Err(error) = sent {
-            tracing::warn!(target: "postern::run", reason = %error, "what is counted for reports of DMARC is not written");
+            notice!(
+                outlet.observers,
+                Run Warning "what is counted for reports of DMARC is not written",
+                Reason = shown(&error),
+            );
         }
         if ended {
             return;
@@ -155,7 +163,7 @@ impl Outlet {
                 Some(reason) => notice!(
                     self.observers,
                     Outcome Info "report of DMARC not sent",
-                    To = postern_events::shown(&to),
+                    To = shown(&to),
                     Domain = tally.policy.domain,
                     Reason = reason,
                 ),
@@ -186,7 +194,12 @@ impl Outlet {
         let message = match inspected {
             Ok(()) => assembly.into_message(),
             Err(error) => {
-                tracing::warn!(target: "postern::outcome", queue = %id, reason = %error, "report queued as it was made");
+                notice!(
+                    self.observers,
+                    Outcome Warning "report queued as it was made",
+                    Queue = shown(&id),
+                    Reason = shown(&error),
+                );
                 plain.into_message()
             }
         };
@@ -194,12 +207,17 @@ impl Outlet {
             Ok(_) => notice!(
                 self.observers,
                 Outcome Info "report of DMARC",
-                Queue = postern_events::shown(&id),
-                To = postern_events::shown(&to),
+                Queue = shown(&id),
+                To = shown(&to),
                 Domain = tally.policy.domain,
             ),
             Err(error) => {
-                tracing::warn!(target: "postern::outcome", %to, reason = %error, "report of DMARC not queued");
+                notice!(
+                    self.observers,
+                    Outcome Warning "report of DMARC not queued",
+                    To = shown(&to),
+                    Reason = shown(&error),
+                );
             }
         }
     }
