@@ -39,7 +39,7 @@ async fn put_one(spool: &SqliteSpool, number: usize, octets: usize) -> (QueueId,
     let body: Vec<u8> = (0..octets).map(|place| (place * 7 + number) as u8).collect();
     let mut message = new_message(spool, &texts, b"");
     // Some bodies have taken the place of others, and have other names.
-    let mut writer = if number % 2 == 0 {
+    let mut writer = if number.is_multiple_of(2) {
         spool.body_writer(message.id)
     } else {
         spool.another_body(message.id)

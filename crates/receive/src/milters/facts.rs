@@ -184,7 +184,7 @@ impl Known<'_> {
             "{auth_author}" => {
                 let submitter = self.message.submitter.as_deref();
                 let submitter = submitter.filter(|submitter| !submitter.is_empty());
-                submitter.or(login.acts_as()).map(Cow::Borrowed)
+                submitter.or_else(|| login.acts_as()).map(Cow::Borrowed)
             }
             _ => None,
         }

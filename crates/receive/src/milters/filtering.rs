@@ -135,7 +135,7 @@ impl Filtering {
     pub(crate) async fn connect(&mut self, session: &Session) -> Option<Ruled> {
         let (host, peer) = facts::peer(session);
         let ruled = self.ask(Step::Connect { host: &host, peer }, session, None).await;
-        ruled.map(Ruled::as_greeting)
+        ruled.map(Ruled::at_greeting)
     }
 
     /// `HELO` or `EHLO` was taken. A message under way is over.

@@ -93,7 +93,7 @@ impl Ruled {
     }
 
     /// The same in place of a greeting, which knows two refusals (RFC 5321 section 4.3.2).
-    pub(crate) fn as_greeting(mut self) -> Self {
+    pub(crate) fn at_greeting(mut self) -> Self {
         if let Some(reply) = &mut self.reply {
             reply.code = if reply.is_permanent() { 554 } else { 421 };
         }

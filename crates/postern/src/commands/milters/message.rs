@@ -166,8 +166,9 @@ mod tests {
         let unix = "From: Ann <a@x.example>\nsubject:  a\n\tb\nTo: b@y.example, c@y.example\n\nHello.\n";
         let crlf = unix.replace('\n', "\r\n");
         let all = [change("Subject", " new"), insert, add];
+        type Case<'a> = (&'a str, &'a str, &'a [Change], Option<&'a [u8]>, &'a str);
         #[rustfmt::skip]
-        let cases: [(&str, &str, &[Change], Option<&[u8]>, &str); 5] = [
+        let cases: [Case<'_>; 5] = [
             ("nothing",         unix,   &[],        None,                       unix),
             ("nothing, CRLF",   &crlf,  &[],        None,                       &crlf),
             ("fields",          unix,   &all,       None,

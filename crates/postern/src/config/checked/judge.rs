@@ -39,7 +39,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> JudgeSettings {
         dmarc: has(Check::Dmarc),
         arc: has(Check::Arc),
     };
-    if !written.arc_trusted.is_empty() && !(checks.arc && checks.dmarc) {
+    if !(written.arc_trusted.is_empty() || checks.arc && checks.dmarc) {
         c.problems.warning(
             written.arc_trusted.span.clone(),
             "`arc_trusted` in [judge] has no effect",

@@ -8,8 +8,11 @@ use postern_testkit::milter::{Act, PythonMilter, ScriptedMilter, content, packet
 use super::support::{CONTENT, Notes, greeted, milter, send, start};
 use crate::harness::{Options, Server};
 
-/// What it does wrong, on its first connection.
-const FAULTS: [(&str, fn() -> Act); 5] = [
+/// What a filter does wrong, and how.
+type Misdeed = (&'static str, fn() -> Act);
+
+/// On its first connection.
+const FAULTS: [Misdeed; 5] = [
     ("dies", || Act::Die(Vec::new())),
     ("sends garbage", || Act::Say(packet(b'z', b""))),
     ("sends too much", || Act::Say(b"\x7f\0\0\x01b".to_vec())),
