@@ -2,11 +2,16 @@
 """Postern and Debian's Postfix, in turn, on the same disk, in one run: relayed messages a second and their cost.
 
     benches/relay.py [--messages N] [--connections C] [--rounds R] [--size BYTES] [--dir DIR] [--only postern|postfix]
+                     [--filter]
 
 Each server takes N messages from smtp-source over C connections, says 250 to each after a sync, and hands them to
 smtp-sink. The clock runs from the first connection to the last message that smtp-sink has taken. CPU is the user and
 system time of the server's processes alone, from /proc. Servers alternate, R rounds each; the median of each is
 printed, and the ratio. Needs root (Postfix insists), the packages postfix and python3, and target/release/postern.
+
+With --filter both ask one mail filter, benches/looks.c, which looks at everything and changes nothing. It is a process of its own
+whose CPU does not count, and it says at the end how many messages it has seen: all of them, or the run has failed. Needs
+libmilter-dev and a C compiler.
 """
 import argparse
 import json
@@ -100,6 +105,38 @@ class Sink:
     def stop(self):
         self.process.kill()
         self.process.wait()
+
+
+class Filter:
+    """benches/looks.c on a socket of its own."""
+
+    def __init__(self, folder):
+        self.binary, self.socket, self.log = folder / "looks", folder / "looks.socket", folder / "looks.log"
+        if not self.binary.exists():
+            subprocess.run(["cc", "-O2", "-o", str(self.binary), str(ROOT / "benches/looks.c"), "-lmilter", "-lpthread"],
+                           check=True)
+        self.socket.unlink(missing_ok=True)
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen([str(self.binary), f"unix:{self.socket}"], stdout=log)
+        end = time.monotonic() + 20
+        while not self.socket.exists():
+            if time.monotonic() > end:
+                sys.exit("the filter does not start")
+            time.sleep(0.05)
+
+    def settings(self, name):
+        """The lines that have a server ask it."""
+        if name == "postern":
+            return f'[[milter]]\nname = "looks"\naddress = "unix:{self.socket}"'
+        return f"smtpd_milters = unix:{self.socket}\nmilter_default_action = tempfail"
+
+    def stop(self):
+        """Ends it, and says how many messages it has seen."""
+        self.cpu = cpu_seconds(self.process.pid)
+        self.process.terminate()
+        self.process.wait()
+        seen = re.match(rb"(\d+) messages", self.log.read_bytes())
+        return int(seen.group(1)) if seen else 0
 
 
 class Postern:
@@ -230,7 +267,9 @@ disable_dns_lookups = yes
 
 def measure(server_class, args, base, number):
     sink = Sink()
-    server = server_class(base / f"{server_class.name}-{number}", sink)
+    looks = Filter(base) if args.filter else None
+    extra = looks.settings(server_class.name) if looks else ""
+    server = server_class(base / f"{server_class.name}-{number}", sink, extra)
     try:
         # A few messages first, so that processes and files exist.
         source = ["smtp-source", "-s", str(args.connections), "-l", str(args.size), "-f", "sender@from.test",
@@ -250,11 +289,19 @@ def measure(server_class, args, base, number):
         total = sink.at - start
         time.sleep(0.3)
         cpu = cpu_seconds(server.pid) - before
-        return {"accepted": args.messages / accepted, "relayed": args.messages / total,
-                "cpu_ms": cpu * 1000 / args.messages}
+        result = {"accepted": args.messages / accepted, "relayed": args.messages / total,
+                  "cpu_ms": cpu * 1000 / args.messages}
+        server.stop()
+        if looks:
+            seen, looks = looks.stop(), None
+            if seen != warm + args.messages:
+                sys.exit(f"the filter has seen {seen} of {warm + args.messages} messages of {server_class.name}")
+        return result
     finally:
         server.stop()
         sink.stop()
+        if looks:
+            looks.process.kill()
 
 
 def until(sink, count):
@@ -272,6 +319,7 @@ def main():
     parser.add_argument("--size", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--keep", action="store_true", help="send many messages over a connection, not one")
+    parser.add_argument("--filter", action="store_true", help="have both ask a mail filter that looks at everything")
     parser.add_argument("--dir", help="where the queues lie; their disk is what is measured")
     parser.add_argument("--only", choices=["postern", "postfix"])
     parser.add_argument("--json", action="store_true")
@@ -288,7 +336,8 @@ def main():
     if args.json:
         print(json.dumps(medians))
         return
-    print(f"{args.messages} messages of {args.size} octets, {args.connections} connections, median of {args.rounds} rounds")
+    print(f"{args.messages} messages of {args.size} octets, {args.connections} connections, median of {args.rounds} rounds"
+          + (", one filter" if args.filter else ""))
     print(f"{'':10} {'accepted/s':>11} {'relayed/s':>11} {'CPU ms/message':>15}")
     for name, m in medians.items():
         print(f"{name:10} {m['accepted']:11.0f} {m['relayed']:11.0f} {m['cpu_ms']:15.3f}")
