@@ -17,6 +17,7 @@ pub mod postfix;
 pub mod postgres;
 pub mod process;
 pub mod saslauthd;
+pub mod sendmail;
 pub mod sink;
 pub mod slapd;
 pub mod smtp;

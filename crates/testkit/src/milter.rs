@@ -1,19 +1,23 @@
-//! Real filters: Python programs on libmilter (python3-milter), opendkim and MIMEDefang; and one without a library, for what no
-//! library does.
+//! Real filters: Python programs on libmilter (python3-milter), opendkim, MIMEDefang, and daemons of their own; and one without a
+//! library, for what no library does.
 
+mod daemons;
 mod mimedefang;
+mod opendkim;
 mod scripted;
 
 use std::fs;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
+pub use daemons::{ClamAv, ODD, OpenDmarc, Rspamd, SPAM, SpamAssassin, WORM};
 pub use mimedefang::MimeDefang;
+pub use opendkim::OpenDkim;
 pub use scripted::{Act, ScriptedMilter, content, packet};
 
 use crate::process::{PATIENCE, Server, program, wait_until};
@@ -225,53 +229,5 @@ impl PythonMilter {
             );
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-    }
-}
-
-/// A real opendkim that signs or verifies. Killed when dropped.
-#[derive(Debug)]
-pub struct OpenDkim {
-    folder: TempDir,
-    _server: Server,
-}
-
-impl OpenDkim {
-    /// Starts one that signs mail of `domain` with selector `test`, for clients on the loopback interface.
-    ///
-    /// # Panics
-    ///
-    /// When opendkim or openssl is not installed (the panic names the Debian package), or it does not start.
-    #[must_use]
-    pub fn start_signing(domain: &str) -> Self {
-        let folder = TempDir::new().expect("a scratch folder");
-        let at = |name: &str| -> PathBuf { folder.path().join(name) };
-        let made = Command::new(program("/usr/bin/openssl", "openssl"))
-            .args(["genrsa", "-out"])
-            .arg(at("key"))
-            .arg("2048")
-            .output()
-            .expect("openssl");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let configuration = format!(
-            "Domain {domain}\nSelector test\nKeyFile {key}\nMode s\nSocket local:{socket}\nSyslog no\nBackground no\n\
-             RequireSafeKeys no\nInternalHosts 127.0.0.1\nCanonicalization relaxed/relaxed\n",
-            key = at("key").display(),
-            socket = at("socket").display(),
-        );
-        fs::write(at("opendkim.conf"), configuration).expect("opendkim.conf");
-        let mut command = Command::new(program("/usr/sbin/opendkim", "opendkim"));
-        command.arg("-f").arg("-x").arg(at("opendkim.conf"));
-        let server = Server::start(&mut command, &at("log"));
-        wait_until("opendkim's socket", || UnixStream::connect(at("socket")).is_ok());
-        Self {
-            folder,
-            _server: server,
-        }
-    }
-
-    /// Its address, as sendmail writes it.
-    #[must_use]
-    pub fn address(&self) -> String {
-        format!("unix:{}", self.folder.path().join("socket").display())
     }
 }

@@ -9,12 +9,14 @@ use std::process::Command;
 use nix::unistd::{User, chown};
 use tempfile::TempDir;
 
-use crate::process::{Server, program, wait_until};
+use crate::process::{Server, program, wait_for_port, wait_until};
 
 /// MIMEDefang with a filter of its own. Killed when dropped.
 #[derive(Debug)]
 pub struct MimeDefang {
-    folder: TempDir,
+    // Its files, as long as it runs.
+    _folder: TempDir,
+    address: String,
     // The milter ends before the multiplexor.
     _milter: Server,
     _multiplexor: Server,
@@ -29,6 +31,20 @@ impl MimeDefang {
     /// root, which may become another user.
     #[must_use]
     pub fn start(filter: &str) -> Self {
+        Self::start_on(filter, None)
+    }
+
+    /// Starts it on a TCP port of the loopback interface.
+    ///
+    /// # Panics
+    ///
+    /// As [`MimeDefang::start`].
+    #[must_use]
+    pub fn start_tcp(filter: &str, port: u16) -> Self {
+        Self::start_on(filter, Some(port))
+    }
+
+    fn start_on(filter: &str, port: Option<u16>) -> Self {
         let milter = program("/usr/bin/mimedefang", "mimedefang libnet-dns-perl");
         let multiplexor = program("/usr/bin/mimedefang-multiplexor", "mimedefang");
         let folder = TempDir::new().expect("a scratch folder");
@@ -65,17 +81,29 @@ impl MimeDefang {
         command
             .args(["-D", "-U", "defang", "-y", "-m"])
             .arg(at("multiplexor"));
+        let socket = match port {
+            Some(port) => format!("inet:{port}@127.0.0.1"),
+            None => at("socket").display().to_string(),
+        };
         command
             .arg("-p")
-            .arg(at("socket"))
+            .arg(&socket)
             .arg("-z")
             .arg(spool)
             .arg("-P")
             .arg(at("milter.pid"));
         let mut milter = Server::start(&mut command, &at("milter.log"));
-        wait(&mut milter, &at("socket"));
+        match port {
+            Some(port) => wait_for_port(port),
+            None => wait(&mut milter, &at("socket")),
+        }
+        let address = match port {
+            Some(_) => socket,
+            None => format!("unix:{socket}"),
+        };
         Self {
-            folder,
+            _folder: folder,
+            address,
             _milter: milter,
             _multiplexor: multiplexor,
         }
@@ -84,7 +112,7 @@ impl MimeDefang {
     /// Its address, as sendmail writes it.
     #[must_use]
     pub fn address(&self) -> String {
-        format!("unix:{}", self.folder.path().join("socket").display())
+        self.address.clone()
     }
 }
 
