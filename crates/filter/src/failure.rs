@@ -11,7 +11,7 @@ use postern_milter::{Event, Fault, NegotiationError, ReplyError};
 
 /// A filter has failed, for one message. The text says when; the chain of its sources says why.
 #[derive(Debug, thiserror::Error)]
-#[error("failed at {during}")]
+#[error("failed {during}")]
 pub struct Failure {
     /// When.
     pub during: During,
@@ -46,9 +46,9 @@ pub enum During {
 impl fmt::Display for During {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Opening => out.write_str("its socket"),
-            Self::Negotiation => out.write_str("negotiation"),
-            Self::Step(event) => event.fmt(out),
+            Self::Opening => out.write_str("to connect"),
+            Self::Negotiation => out.write_str("at negotiation"),
+            Self::Step(event) => write!(out, "at {event}"),
         }
     }
 }

@@ -336,7 +336,7 @@ mod tests {
     fn what_follows() {
         let failed = |then| Decision::Failed {
             then,
-            why: "failed at its socket: it takes no connection",
+            why: "failed to connect: it takes no connection",
         };
         let replied = |reply, permanent| Decision::Replied { reply, permanent };
         #[rustfmt::skip]
@@ -349,10 +349,10 @@ mod tests {
             (Decision::Discarded,                       "milter.discard",           0,      "scan has it thrown away"),
             (Decision::Quarantined("a worm"),           "milter.hold",              0,      "scan has it held: a worm"),
             (Decision::Ended,                           "milter.end",               421,    "scan ends the session"),
-            (failed(OnFailure::Accept),                 "milter.failed-accept",     0,      "scan failed at its socket: it takes no connection"),
-            (failed(OnFailure::Tempfail),               "milter.failed-tempfail",   451,    "scan failed at its socket: it takes no connection"),
-            (failed(OnFailure::Reject),                 "milter.failed-reject",     550,    "scan failed at its socket: it takes no connection"),
-            (failed(OnFailure::Hold),                   "milter.failed-hold",       0,      "scan failed at its socket: it takes no connection"),
+            (failed(OnFailure::Accept),                 "milter.failed-accept",     0,      "scan failed to connect: it takes no connection"),
+            (failed(OnFailure::Tempfail),               "milter.failed-tempfail",   451,    "scan failed to connect: it takes no connection"),
+            (failed(OnFailure::Reject),                 "milter.failed-reject",     550,    "scan failed to connect: it takes no connection"),
+            (failed(OnFailure::Hold),                   "milter.failed-hold",       0,      "scan failed to connect: it takes no connection"),
         ];
         for (decision, rule, code, reason) in cases {
             let decided = Decided {

@@ -3,6 +3,8 @@
 //! The rules are those that a session is judged by (`postern_receive::judge`), the directories and name servers the real ones. Nothing
 //! is taken and nothing is sent. What depends on the moment is left out: the load, how many sessions there are, and budgets.
 
+mod filters;
+
 use std::fmt;
 use std::path::Path;
 
@@ -185,6 +187,9 @@ impl Course<'_> {
     /// What the table is called in which the setting stands, where there are several.
     fn name_behind(&self, rule: Rule, reason: &str) -> Option<String> {
         match rule {
+            _ if rule.setting().split('.').next() == Some("milter") => {
+                reason.split('"').nth(1).map(str::to_owned)
+            }
             _ if rule.setting().starts_with("listener.") => {
                 let name = &self.listener.settings.name;
                 let named = place::of_setting(&self.config.shown, "listener", Some(name)).is_some();
@@ -239,6 +244,7 @@ async fn explain(
         trusted,
     };
     begin(&mut course, &judge, args);
+    filters::filters(&mut course, &judge, args);
     let mut ground = Ground::Here;
     let mut taken = Vec::new();
     for (before, mailbox) in args.to.iter().enumerate() {

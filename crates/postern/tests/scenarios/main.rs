@@ -24,6 +24,7 @@ mod judging;
 mod kerberos;
 mod login_attacks;
 mod mechanisms;
+mod milters;
 mod neighbours;
 mod next_hop;
 mod operations;

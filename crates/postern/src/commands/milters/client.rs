@@ -61,20 +61,21 @@ impl Values {
             ("{daemon_name}", listener.settings.name.clone()),
             ("{daemon_addr}", own.clone()),
             ("{daemon_port}", listener.address.port().to_string()),
-            ("{if_name}", config.hostname.clone()),
-            ("{if_addr}", own),
             ("{client_name}", name),
             ("{client_addr}", client),
             ("{client_port}", PORT.to_string()),
-            (
-                "{client_ptr}",
-                args.client_name
-                    .clone()
-                    .unwrap_or_else(|| format!("[{}]", args.client)),
-            ),
             ("{client_resolve}", resolved.to_owned()),
             ("{nbadrcpts}", "0".to_owned()),
+            ("{verify}", "NONE".to_owned()),
         ];
+        match listener.address.ip().is_loopback() {
+            true => fixed.push(("{if_name}", "localhost".to_owned())),
+            false => {
+                fixed.push(("{if_name}", config.hostname.clone()));
+                fixed.push(("{if_addr}", own));
+            }
+        }
+        fixed.extend(args.client_name.clone().map(|name| ("{client_ptr}", name)));
         if let Some(login) = &args.login {
             fixed.push(("{auth_type}", "PLAIN".to_owned()));
             fixed.push(("{auth_authen}", login.clone()));
@@ -116,9 +117,15 @@ fn route(
     let values = match mailbox {
         None => ["local".to_owned(), String::new(), String::new()],
         Some(mailbox) => {
-            let domain = mailbox.domain();
-            let mailer = if local.contains(domain) { "local" } else { "esmtp" };
-            [mailer.to_owned(), domain.to_string(), mailbox.to_string()]
+            let (domain, address) = (mailbox.domain(), mailbox.to_string());
+            match local.contains_by_name(domain) {
+                true => [
+                    "local".to_owned(),
+                    String::new(),
+                    mailbox.unquoted_local().into_owned(),
+                ],
+                false => ["esmtp".to_owned(), domain.to_string(), address],
+            }
         }
     };
     names.into_iter().zip(values).collect()

@@ -3,6 +3,7 @@
 mod attempt;
 mod client;
 mod message;
+mod report;
 mod shown;
 mod wants;
 

@@ -208,7 +208,7 @@ impl Changed {
         let value = self
             .value
             .as_deref()
-            .map(|value| output::shorten(&value.replace("\r\n", ""), VALUE_SHOWN));
+            .map(|value| output::shorten(&unfolded(value), VALUE_SHOWN));
         let value = value.unwrap_or_default();
         match (&self.field, self.index, self.octets) {
             (Some(field), None, _) => format!("{}: {field}:{value}", self.change),
@@ -222,4 +222,11 @@ impl Changed {
             }
         }
     }
+}
+
+/// A value on one line: each fold with its blanks is one blank.
+fn unfolded(value: &str) -> String {
+    let mut lines = value.split("\r\n");
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |line, more| line + " " + more.trim_start())
 }

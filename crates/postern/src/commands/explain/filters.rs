@@ -1,0 +1,41 @@
+//! Which mail filters would be asked about the message.
+
+use postern_policy::milter::{Client, Facts};
+use postern_policy::rule::{Rule, Ruling, Verdict as _};
+use postern_receive::judge::Judge;
+
+use super::Course;
+use crate::args::ExplainSessionArgs;
+
+/// A step for each filter, in their order. What they answer is theirs to say: `postern milters try` asks one.
+pub(super) fn filters(course: &mut Course<'_>, judge: &Judge<'_>, args: &ExplainSessionArgs) {
+    let client = match (judge.identity, judge.relay_reason()) {
+        (Some(_), _) => Client::Login,
+        (None, Some(_)) => Client::Trusted,
+        (None, None) => Client::Stranger,
+    };
+    let facts = Facts {
+        listener: &judge.listener.name,
+        peer: args.peer(),
+        client: Some(client),
+        size: args.size,
+    };
+    let config = course.config;
+    for milter in &config.receive.milters {
+        let name = &milter.filter.name;
+        let (rule, reason) = match milter.conditions.judge(&facts) {
+            Ok(()) => (
+                Rule::MilterAsked,
+                format!("\"{name}\" is asked about the message"),
+            ),
+            Err(skip) => (skip.rule(), format!("\"{name}\" is passed by: {skip}")),
+        };
+        course.add(
+            format!("filter {name}"),
+            &Ruling {
+                rule,
+                reason: &reason,
+            },
+        );
+    }
+}
