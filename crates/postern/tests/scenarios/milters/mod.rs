@@ -1,5 +1,6 @@
 //! Mail filters, real ones of Debian among them: by `postern milters` and `postern check`.
 
+mod alike;
 mod misbehaviour;
 mod tried;
 
