@@ -1,7 +1,8 @@
-//! Mail filters, real ones of Debian among them: by `postern milters` and `postern check`.
+//! Mail filters, real ones of Debian among them: by `postern milters` and `postern check`, and with mail that goes through the server.
 
 mod alike;
 mod misbehaviour;
+mod served;
 mod tried;
 
 use serde_json::Value;
