@@ -419,6 +419,7 @@ pub const NEWS: &[EventInfo] = &[
     news(Area::Run, Level::Error, &["not reloaded: the configuration stays as it was"], "the configuration was read again, and a mistake found; the lines before it say which", &[]),
     news(Area::Spool, Level::Info, &["queue open", "store open again", "room on the disk again"], "mail is taken", &[Key::Messages, Key::Recipients, Key::Requeued]),
     news(Area::Spool, Level::Error, &["disk full", "store failed"], "no mail is taken: it is told `452` or `451`", &[Key::Error]),
+    news(Area::Accept, Level::Info, &["sealed", "not sealed"], "what an alias leads to the outside has got a link of ARC, or why not", &[Key::Queue, Key::Domain, Key::Reason]),
     news(Area::Outcome, Level::Info, &["report of DMARC", "report of DMARC not sent"], "what was seen in the name of a domain in a day is told to it, or why it is not", &[Key::Queue, Key::To, Key::Domain, Key::Reason]),
     news(Area::Attempt, Level::Warning, &["connections are short, hosts wait in line", "connections are enough again"], "next hops have waited for a connection for 5 s; hosts that took no mail of late get less time", &[Key::Class, Key::Connections, Key::Silent, Key::Waiting]),
     news(Area::Login, Level::Error, &["login fails, its mail waits"], "a smarthost does not take Postern's own login", &[Key::Login, Key::Destination, Key::Relay, Key::Status, Key::Reply]),

@@ -17,6 +17,7 @@ use postern_seal::{Canonicalization, FieldNames, Signer, SigningKey};
 use self::folder::KeyFolder;
 
 pub(crate) use self::inspector::DkimSigner;
+pub(crate) use self::sevenbit::hash;
 
 /// One `[[dkim]]`, checked.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ const BLOCK: usize = 16 << 10;
 
 /// Looks whether a body may be changed on the way.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fragile {
+pub(crate) struct Fragile {
     found: bool,
     line: usize,
     after_cr: bool,
@@ -80,7 +80,7 @@ pub(super) fn stays_here(assembly: &Assembly, routes: &RouteTable) -> bool {
 /// # Errors
 ///
 /// It cannot be read.
-pub(super) async fn hash(
+pub(crate) async fn hash(
     assembly: &Assembly,
     spool: &dyn Spool,
     form: Form,

@@ -4,9 +4,11 @@
 mod dns;
 mod inspector;
 mod reports;
+mod sealing;
 mod verdict;
 
 pub(crate) use self::dns::Bounded;
 pub(crate) use self::inspector::Judge;
 pub(crate) use self::reports::{Outlet, Reports, keep};
+pub(crate) use self::sealing::ArcSealer;
 pub(crate) use self::verdict::{Verdict, of};

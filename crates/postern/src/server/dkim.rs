@@ -68,6 +68,11 @@ impl Keeper {
         }))
     }
 
+    /// The keys that sign.
+    pub(super) fn signers(&self) -> &Arc<ArcSwap<Signers>> {
+        &self.signers
+    }
+
     /// Reads the keys anew.
     fn load(&self) {
         let (signers, problems) = signers(&self.domains.load(), &self.state_dir);

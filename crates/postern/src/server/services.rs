@@ -33,7 +33,7 @@ use super::{AllBound, decoy, files, health, memory};
 use crate::config::{self, Config, JudgeSettings, Refusal, Shown, Source};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
-use crate::judge::{Judge, Outlet, Reports};
+use crate::judge::{ArcSealer, Judge, Outlet, Reports};
 use crate::log::Log;
 
 /// Everything that runs.
@@ -163,9 +163,13 @@ impl Services {
         let reports = Arc::new(Reports::default());
         let deliver = swap(config.deliver);
         let dkim = Keeper::new(config.dkim, &fixed.state_dir, resolver.clone(), observers.clone());
-        let signer = dkim.inspector(&deliver);
+        let receive = swap(config.receive);
+        let signers = [
+            dkim.inspector(&deliver),
+            sealer(&config.judge, &dkim, &receive, &observers),
+        ];
         let shared = Shared {
-            receive: swap(config.receive),
+            receive,
             deliver,
             tls: swap(config.tls),
             client_tls: swap(config.client_tls),
@@ -174,7 +178,7 @@ impl Services {
             aliases: swap(config.aliases),
             shown: swap(config.shown),
             reporter: swap(config.judge.reports.clone()),
-            inspectors: swap(inspectors(config.judge, &resolver, &observers, &reports, signer)),
+            inspectors: swap(inspectors(config.judge, &resolver, &observers, &reports, signers)),
         };
         let socket = ControlSocket::bind(&fixed.state_dir)
             .map_err(|error| Failure::io("cannot make the control socket", &error))?;
@@ -391,7 +395,10 @@ impl Services {
         self.shared.receive.store(Arc::new(config.receive));
         self.shared.deliver.store(Arc::new(config.deliver));
         self.dkim.take(config.dkim);
-        let signer = self.dkim.inspector(&self.shared.deliver);
+        let signers = [
+            self.dkim.inspector(&self.shared.deliver),
+            sealer(&config.judge, &self.dkim, &self.shared.receive, &self.observers),
+        ];
         self.shared.tls.store(Arc::new(config.tls));
         self.shared.client_tls.store(Arc::new(config.client_tls));
         self.shared.directories.store(Arc::new(directories));
@@ -404,7 +411,7 @@ impl Services {
             &self.resolver,
             &self.observers,
             &self.reports,
-            signer,
+            signers,
         );
         self.shared.inspectors.store(Arc::new(inspectors));
         config.shown.keep(&AT_START, &self.shared.shown.load());
@@ -457,14 +464,31 @@ fn inspectors(
     resolver: &Resolver,
     observers: &Observers,
     reports: &Arc<Reports>,
-    signer: Option<Arc<dyn Inspector>>,
+    signers: [Option<Arc<dyn Inspector>>; 2],
 ) -> Inspectors {
     let mut all: Vec<Arc<dyn Inspector>> = Vec::new();
     if let Some(judge) = Judge::new(judge, resolver.clone(), observers.clone(), Arc::clone(reports)) {
         all.push(Arc::new(judge));
     }
-    all.extend(signer);
+    all.extend(signers.into_iter().flatten());
     Inspectors::new(all)
+}
+
+/// Who seals what was judged and goes on to the outside.
+fn sealer(
+    settings: &JudgeSettings,
+    dkim: &Keeper,
+    receive: &Arc<ArcSwap<ReceiveSettings>>,
+    observers: &Observers,
+) -> Option<Arc<dyn Inspector>> {
+    let domain = settings.arc_seal.clone()?;
+    Some(Arc::new(ArcSealer {
+        domain,
+        authserv_id: settings.authserv_id.as_str().into(),
+        signers: Arc::clone(dkim.signers()),
+        receive: Arc::clone(receive),
+        observers: observers.clone(),
+    }))
 }
 
 /// A damaged file of own users does not keep the server from starting.

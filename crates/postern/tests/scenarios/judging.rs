@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -356,4 +357,74 @@ fn what_was_seen_is_reported_once_its_day_has_ended() {
             .iter()
             .all(|taken| taken.rcpt != ["r@victim.example"])
     );
+}
+
+/// Says what the chain of the message that it reads comes to; the first argument is the record of all keys.
+const CHAIN: &str = r#"
+import sys, dkim
+record = sys.argv[1].encode()
+print(dkim.arc_verify(sys.stdin.buffer.read(), dnsfunc=lambda name, timeout=5: record)[0].decode())
+"#;
+
+#[test]
+fn what_an_alias_leads_to_the_outside_is_sealed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (file, record) = key(scratch.path());
+    let unbound = Unbound::start(&format!(
+        "good.example TXT v=spf1 ip4:127.0.0.1 -all
+         sel._domainkey.good.example TXT {record}
+         _dmarc.good.example TXT v=DMARC1; p=reject"
+    ));
+    let sink = Sink::start();
+    let seals = "arc_seal = \"here.example\"\n[[dkim]]\ndomain = \"here.example\"\n\
+                 [[dkim.key]]\nselector = \"own\"\nfile = \"seal.pem\"\n";
+    let top = "local_domains = [\"here.example\"]\naliases = \"aliases\"\n";
+    let mut site = Site::relay_with(
+        sink.port(),
+        top,
+        &format!("{}{ACTIONS}{seals}", unbound.configuration()),
+    );
+    fs::write(site.path("aliases"), "forward: c@outside.example\n").unwrap();
+    let converted = Command::new("openssl")
+        .args(["pkcs8", "-topk8", "-nocrypt", "-in", &file, "-out"])
+        .arg(site.path("seal.pem"))
+        .status()
+        .unwrap();
+    assert!(converted.success());
+    fs::set_permissions(site.path("seal.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+    site.start();
+    let mut client = site.client();
+    client.say("EHLO client.example").unwrap();
+
+    let good = signed(
+        "dkim",
+        "good.example",
+        &file,
+        &message("a@good.example", "forwarded"),
+    );
+    let reply = client
+        .mail("a@good.example", &["forward@here.example"], &good)
+        .unwrap();
+    assert!(reply.starts_with("250"), "{reply}");
+    let taken = sink.wait_for("Subject: forwarded");
+    assert!(taken.rcpt[0].contains("c@outside.example"), "{taken:?}");
+    let found = "ARC-Authentication-Results: i=1; mx.relay.test;";
+    assert!(
+        taken.content.contains(found) && taken.content.contains("cv=none"),
+        "{}",
+        taken.content
+    );
+    let chain = python(CHAIN, &[&record], taken.content.as_bytes());
+    assert_eq!(
+        String::from_utf8(chain).unwrap().trim(),
+        "pass",
+        "{}",
+        taken.content
+    );
+
+    let stays = message("a@good.example", "stays");
+    let reply = client.mail("a@good.example", &["b@relay.test"], &stays).unwrap();
+    assert!(reply.starts_with("250"), "{reply}");
+    let stays = sink.wait_for("Subject: stays").content;
+    assert!(!stays.contains("ARC-Seal"), "{stays}");
 }

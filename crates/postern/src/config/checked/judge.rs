@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use postern_mail::Domain;
 use postern_policy::DomainSet;
 use postern_policy::authenticity::Settings as Actions;
 use postern_seal::judge::Checks;
@@ -22,12 +23,38 @@ pub(crate) struct JudgeSettings {
     pub(crate) actions: Actions,
     /// Forwarders whose chain is believed.
     pub(crate) arc_trusted: DomainSet,
+    /// Who seals what goes on to the outside.
+    pub(crate) arc_seal: Option<Domain>,
     /// Who sends reports of DMARC; `None` for nobody.
     pub(crate) reports: Option<Reporter>,
     /// For one look-up.
     pub(crate) lookup_timeout: Duration,
     /// For all of one message.
     pub(crate) timeout: Duration,
+}
+
+/// The domain that seals has keys, and chains are looked at.
+fn arc_seal(c: &mut Checking<'_>, checks: Checks) -> Option<Domain> {
+    let name = c.file.judge.arc_seal.as_ref()?;
+    let domain: Domain = name.value.parse().ok()?;
+    if !checks.arc {
+        c.problems.warning(
+            name.span.clone(),
+            "`arc_seal` in [judge] has no effect",
+            "the chain that comes is not checked",
+            "list \"arc\" in `checks`",
+        );
+    }
+    let is_it = |written: &str| written.parse::<Domain>().is_ok_and(|other| other == domain);
+    if !c.file.dkim.iter().any(|dkim| is_it(&dkim.domain)) {
+        c.problems.error(
+            name.span.clone(),
+            format!("there is no [[dkim]] for {domain}, which is to seal"),
+            "no key",
+            format!("add a [[dkim]] with `domain = \"{domain}\"`"),
+        );
+    }
+    Some(domain)
 }
 
 pub(super) fn check(c: &mut Checking<'_>) -> JudgeSettings {
@@ -69,6 +96,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> JudgeSettings {
         });
     JudgeSettings {
         checks,
+        arc_seal: arc_seal(c, checks),
         reports,
         authserv_id: written
             .authserv_id

@@ -62,6 +62,9 @@ table! {
         /// Forwarders that are believed: if the chain holds, the last link is theirs, and they found that the message passed DMARC, then
         /// a fail of DMARC here has no action.
         arc_trusted: Vec<At<String>> = List(DomainPattern), default "[]";
+        /// The domain of a `[[dkim]]` whose key seals what an alias leads to the outside (ARC, RFC 8617): the results above are told to whoever
+        /// gets it, who may believe this server though the message fails there. Needs `arc` in `checks`. A broken chain is not sealed.
+        arc_seal: String = HostName, optional "\"example.org\"" else "nothing is sealed";
         /// Domains, of the sender or of the author, whose mail is taken whatever the outcome. Anybody can write them there.
         except_domains: Vec<At<String>> = List(DomainPattern), default "[]";
         /// Networks of clients whose mail is taken whatever the outcome: forwarders that break signatures, for example.

@@ -1,0 +1,161 @@
+//! Seals what an alias forwards to the outside (RFC 8617): who gets it finds there what was found here.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
+use jiff::Timestamp;
+use postern_events::{Observers, notice, shown};
+use postern_mail::{Domain, Envelope, Header};
+use postern_policy::authenticity::ArcResult;
+use postern_receive::Settings as ReceiveSettings;
+use postern_seal::judge::arc::{Chain, Found, Sealer, seal};
+use postern_seal::judge::dkim::Hashers;
+use postern_seal::judge::results::{is_by, result_of};
+use postern_seal::{Algorithm, BodyHasher, Form};
+use postern_spool::{Arrival, Assembly, Inspection, InspectionFuture, Inspector, NewBodies, Origin, Stage};
+
+use crate::dkim::{Signers, hash};
+
+/// Seals messages, behind all others who look at them.
+#[derive(Clone)]
+pub(crate) struct ArcSealer {
+    /// The domain that seals.
+    pub(crate) domain: Domain,
+    /// The name of this server in what it has found.
+    pub(crate) authserv_id: Arc<str>,
+    /// The keys of `[[dkim]]`.
+    pub(crate) signers: Arc<ArcSwap<Signers>>,
+    /// Which domains are not outside.
+    pub(crate) receive: Arc<ArcSwap<ReceiveSettings>>,
+    pub(crate) observers: Observers,
+}
+
+impl Inspector for ArcSealer {
+    fn stage(&self) -> Stage {
+        Stage::Signer
+    }
+
+    fn begin(&self, arrival: &Arrival<'_>) -> Option<Box<dyn Inspection>> {
+        let judged = arrival.client.is_some_and(|client| client.mx) && arrival.origin == Origin::Stranger;
+        if !judged || !self.leaves(arrival.envelope) {
+            return None;
+        }
+        Some(Box::new(Sealing {
+            sealer: self.clone(),
+            body: BodyHasher::new(Form::Relaxed, None),
+        }))
+    }
+}
+
+impl ArcSealer {
+    /// Whether somebody outside gets it. A stranger reaches those by an alias alone.
+    fn leaves(&self, envelope: &Envelope) -> bool {
+        let settings = self.receive.load();
+        let own = |domain: &Domain| {
+            settings.relay.local_domains.contains(domain)
+                || settings.relay.relay_domains.contains_by_name(domain)
+        };
+        envelope
+            .recipients
+            .iter()
+            .any(|recipient| !own(recipient.address.domain()))
+    }
+
+    /// The key that seals: RSA where there is one, which every verifier knows.
+    fn key(&self) -> Option<Sealer> {
+        let signers = self.signers.load();
+        let found = signers.find(&self.domain)?;
+        let rsa = found
+            .with
+            .iter()
+            .find(|signer| signer.key.algorithm() == Algorithm::RsaSha256);
+        let signer = rsa.or_else(|| found.with.first())?;
+        Some(Sealer {
+            domain: signer.domain.clone(),
+            selector: signer.selector.clone(),
+            key: Arc::clone(&signer.key),
+        })
+    }
+}
+
+/// One message.
+struct Sealing {
+    sealer: ArcSealer,
+    body: BodyHasher,
+}
+
+impl Inspection for Sealing {
+    fn header<'a>(&'a mut self, _: &'a Header) -> InspectionFuture<'a> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn body<'a>(&'a mut self, octets: &'a [u8]) -> InspectionFuture<'a> {
+        self.body.feed(octets);
+        async { Ok(()) }.boxed()
+    }
+
+    fn finish<'a>(
+        self: Box<Self>,
+        assembly: &'a mut Assembly,
+        bodies: &'a mut NewBodies<'_>,
+    ) -> InspectionFuture<'a> {
+        async move {
+            let Self { sealer, body } = *self;
+            let body = if assembly.is_body_replaced() {
+                hash(assembly, bodies.spool(), Form::Relaxed).await?.0
+            } else {
+                body.finish()
+            };
+            sealer.seal(assembly, &body);
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+impl ArcSealer {
+    fn seal(&self, assembly: &mut Assembly, body: &postern_seal::BodyHash) {
+        let own = assembly.own_fields();
+        let id = assembly.id;
+        let header = assembly.header_mut();
+        let not_sealed = |reason: &dyn std::fmt::Display| {
+            notice!(self.observers, Accept Info "not sealed", Queue = shown(&id), Reason = shown(reason));
+        };
+        let results = header
+            .named("Authentication-Results")
+            .find(|(place, field)| *place >= own && is_by(field.value(), &self.authserv_id))
+            .map(|(_, field)| String::from_utf8_lossy(&field.unfolded()).replace(";\t", ";\n\t"));
+        let Some(results) = results else {
+            return not_sealed(&"the message was not judged");
+        };
+        let found = results.split_once(';').map_or("", |(_, found)| found);
+        let Some(chain) = result_of(found, "arc").and_then(|word| ArcResult::from_word(&word)) else {
+            return not_sealed(&"its chain was not checked: \"arc\" is not in `checks`");
+        };
+        let Some(key) = self.key() else {
+            return not_sealed(&format_args!("there is no key for {}", self.domain));
+        };
+        let links = Chain::read(header, &mut Hashers::default()).len().unwrap_or(0);
+        let found = Found {
+            chain,
+            links,
+            results: &results,
+            body,
+            now: u64::try_from(Timestamp::now().as_second()).unwrap_or(0),
+        };
+        let sealed = seal(header, &found, &key).map_err(|error| error.to_string());
+        let put = sealed.and_then(|fields| {
+            for (at, field) in fields.iter().enumerate() {
+                header
+                    .insert(own + at, field)
+                    .map_err(|error| error.to_string())?;
+            }
+            Ok(())
+        });
+        match put {
+            Ok(()) => notice!(self.observers, Accept Info "sealed", Queue = shown(&id), Domain = key.domain),
+            Err(reason) => not_sealed(&reason),
+        }
+    }
+}
