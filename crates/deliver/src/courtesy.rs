@@ -34,7 +34,7 @@ pub(crate) async fn ask_without(
     let asked = |recipient: &Recipient, declared: &Declared, peer: &Capabilities| {
         let mut line = Vec::new();
         match stage {
-            Stage::Mail => command::mail(&mut line, &offer.message.envelope, declared, peer),
+            Stage::Mail => command::mail(&mut line, offer.sender(), &offer.message.envelope, declared, peer),
             _ => command::rcpt(&mut line, recipient, declared, peer),
         }
         line

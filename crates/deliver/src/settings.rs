@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use postern_mail::Mailbox;
 use postern_policy::retry::RetrySettings;
 use postern_policy::route::RouteTable;
+use postern_policy::srs::Srs;
 use postern_sasl::{ContextInitiator, Layers, Mechanism};
 use postern_smtp::client::needs::EightBit;
 use secrecy::SecretString;
@@ -71,6 +72,9 @@ pub struct Settings {
     ///
     /// Default 100, the least that the RFC asks for.
     pub received_max: u32,
+
+    /// How the senders of forwarded mail are rewritten. Default: they are not.
+    pub srs: Option<Arc<Srs>>,
 }
 
 /// What to log in with at a smarthost.
@@ -174,6 +178,7 @@ impl Settings {
             chunking: true,
             eight_bit: EightBit::default(),
             received_max: 100,
+            srs: None,
         }
     }
 }

@@ -3,13 +3,15 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use postern_events::{Attempted, Observers};
 use postern_mail::sevenbit::Plan;
-use postern_mail::{FailureKind, Recipient, Status};
+use postern_mail::{FailureKind, Recipient, ReversePath, Status};
+use postern_policy::srs::Leaving;
 use postern_smtp::client::command::Declared;
 use postern_smtp::client::needs::EightBit;
 use postern_smtp::client::{Capabilities, Content, Order, Protocol, Stage, Unmet, Verdict, needs};
-use postern_spool::{Message, Spool, SpoolError};
+use postern_spool::{Message, Origin, Spool, SpoolError};
 
 use crate::Deps;
 use crate::courtesy;
@@ -44,9 +46,16 @@ pub(crate) struct Offer<'a> {
     pub(crate) plan: Option<&'a Plan>,
     /// Octets of its content, as it is sent.
     pub(crate) size: u64,
+    /// The sender that stands in for its own, where it is forwarded.
+    pub(crate) rewritten: Option<ReversePath>,
 }
 
 impl Offer<'_> {
+    /// The sender that the peer is told.
+    pub(crate) fn sender(&self) -> &ReversePath {
+        self.rewritten.as_ref().unwrap_or(&self.message.envelope.sender)
+    }
+
     /// Hands it over to these recipients.
     pub(crate) async fn make(
         &self,
@@ -57,6 +66,7 @@ impl Offer<'_> {
     ) -> Exchanged {
         let order = Order {
             envelope: &self.message.envelope,
+            sender: self.sender(),
             recipients,
             declared,
             size: self.size,
@@ -137,6 +147,7 @@ pub(crate) async fn transact(
         message,
         plan: plan.as_ref(),
         size: content.size,
+        rewritten: rewritten(settings, message, &addressed),
     };
     let reused = session.transactions > 0;
     let mut exchanged = offer.make(session, &peer, declared, &addressed).await;
@@ -177,6 +188,20 @@ pub(crate) async fn transact(
         timed_out,
         broke_by_bdat,
     }
+}
+
+/// The sender under which a message is forwarded to these recipients, if it is forwarded and its own would not do.
+fn rewritten(settings: &Settings, message: &Message, addressed: &[&Recipient]) -> Option<ReversePath> {
+    let srs = settings.srs.as_ref()?;
+    let leaving = Leaving {
+        sender: &message.envelope.sender,
+        from_stranger: message.origin == Origin::Stranger,
+    };
+    let recipients = addressed
+        .iter()
+        .map(|recipient| (&recipient.address, recipient.orcpt.as_deref()));
+    srs.sender(leaving, recipients, Timestamp::now())
+        .map(ReversePath::Mailbox)
 }
 
 /// The recipient by whom a transaction is declared: one that needs SMTPUTF8 decides for all; without one, any does.

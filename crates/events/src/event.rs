@@ -31,6 +31,8 @@ pub enum Area {
     Milter,
     /// Directories.
     Directory,
+    /// DNS.
+    Dns,
     /// Providers of tokens.
     Oauth,
     /// The configuration.
@@ -56,6 +58,7 @@ impl Area {
             Self::Spool => "postern::spool",
             Self::Milter => "postern::milter",
             Self::Directory => "postern::directory",
+            Self::Dns => "postern::dns",
             Self::Oauth => "postern::oauth",
             Self::Config => "postern::config",
             Self::Control => "postern::control",
@@ -335,6 +338,11 @@ events! {
     NotSigned Accept Info Matters "not signed" {
         queue Queue Shown<'a>, session Session Option<&'a str>, rule Rule Rule, reason Reason Shown<'a>,
     }
+    "a stranger's message was taken with something to note: it is held, or marked"
+    Screened Accept Info Strangers "screened" {
+        session Session &'a str, queue Queue Shown<'a>, peer Peer IpAddr, helo Helo &'a str, from From Shown<'a>, rule Rule Rule,
+        reason Reason Shown<'a>,
+    }
     "a next hop was tried and did not take all"
     Attempted Attempt Info Matters "attempt" {
         queue Queue Shown<'a>, session Session Option<&'a str>, destination Destination Option<Shown<'a>>,
@@ -424,6 +432,7 @@ pub const NEWS: &[EventInfo] = &[
     news(Area::Attempt, Level::Warning, &["connections are short, hosts wait in line", "connections are enough again"], "next hops have waited for a connection for 5 s; hosts that took no mail of late get less time", &[Key::Class, Key::Connections, Key::Silent, Key::Waiting]),
     news(Area::Login, Level::Error, &["login fails, its mail waits"], "a smarthost does not take Postern's own login", &[Key::Login, Key::Destination, Key::Relay, Key::Status, Key::Reply]),
     news(Area::Oauth, Level::Warning, &["provider fails", "provider answers again"], "a provider of tokens cannot be asked, can be again", &[Key::Provider, Key::Reason]),
+    news(Area::Dns, Level::Warning, &["dns list fails", "dns list answers again"], "a DNS list gives no answers, or none that a list gives, and counts for nothing; or it does again", &[Key::List, Key::Reason]),
     news(Area::Oauth, Level::Info, &["provider keys"], "a provider's keys are there, or are others than before", &[Key::Provider, Key::Keys]),
     news(Area::Login, Level::Error, &["token not fetched", "token fetched"], "a token for a smarthost could not be had, or was", &[Key::Login, Key::ExpiresInS]),
 ];

@@ -150,6 +150,7 @@ keys! {
     Milter "milter" Text "the mail filter, by its name"
     Directory "directory" Text "the directory, by its name"
     Server "server" Text "the server that is asked"
+    List "list" Text "the zone of a DNS list"
     Provider "provider" Text "the provider of tokens"
     Address "address" Text "the address or path that is listened on"
     Hostname "hostname" Text "the name of this server"

@@ -78,6 +78,12 @@ impl DomainSet {
         self.find(domain).is_some_and(|closeness| closeness != Match::All)
     }
 
+    /// Whether a lower-case name stands in the set itself, whatever a wildcard holds.
+    #[must_use]
+    pub fn names_exactly(&self, name: &str) -> bool {
+        self.exact.contains(name)
+    }
+
     /// How closely `domain` matches, if it does.
     #[must_use]
     pub fn find(&self, domain: &Domain) -> Option<Match> {

@@ -358,13 +358,18 @@ impl Connection<'_> {
                     ended.reply = ask.refuse(ended.reply);
                     ended
                 }
-                None => match (judge_sender(ask, session), filtering.as_mut()) {
-                    (Ok(ask), Some(filtering)) => {
-                        Box::pin(steps::sender(ask, told.as_deref(), filtering, session)).await
+                None => {
+                    if let Some(screening) = &mut session.screening {
+                        screening.begin_transaction();
                     }
-                    (Ok(ask), None) => Answer::stay(ask.accept()),
-                    (Err(answer), _) => answer,
-                },
+                    match (judge_sender(ask, session), filtering.as_mut()) {
+                        (Ok(ask), Some(filtering)) => {
+                            Box::pin(steps::sender(ask, told.as_deref(), filtering, session)).await
+                        }
+                        (Ok(ask), None) => Answer::stay(ask.accept()),
+                        (Err(answer), _) => answer,
+                    }
+                }
             },
             Step::Recipient(ask) => {
                 *envelope_lines += consumed as u64;

@@ -27,9 +27,10 @@ use crate::count::Signal;
 use crate::io::{End, Io};
 use crate::milters::{Filtering, Ruled, Stopped};
 use crate::room::Held;
-use crate::sender;
+use crate::screen::Screening;
 use crate::session::{About, Login, Session};
 use crate::stamp::{self, ClientFacts, MessageFacts};
+use crate::{screen, sender};
 
 /// A message on its way in.
 pub(crate) struct Intake {
@@ -443,6 +444,14 @@ impl Intake {
             completed: self.completed,
         };
         stamp::write(session, client, facts, &mut header);
+        let screening = session.screening.as_deref().filter(|_| session.is_stranger());
+        let noted = screening.and_then(Screening::noted);
+        if screening.is_some() {
+            self.head.fields = screen::forget_forged(std::mem::take(&mut self.head.fields));
+        }
+        if let Some(noted) = noted {
+            screen::write_field(noted, &mut header);
+        }
         let own = header.len();
         header.extend_from_slice(&self.head.fields);
         let parts = Parts {
@@ -462,6 +471,8 @@ impl Intake {
         assembly.session = Some(session.id.clone());
         assembly.queue_only = queue_only(session);
         assembly.author_rule = sender_rule;
+        let hold = noted.and_then(|noted| noted.hold.as_ref());
+        assembly.hold = hold.map(|score| format!("{}: score {score}", Rule::ScreenHeld));
         // Here is all that will be sent, and nothing changes it afterwards.
         let mut rework = session.rework();
         let mut bodies = NewBodies::new(&*self.spool, &mut rework);
@@ -498,6 +509,9 @@ impl Intake {
                 log_accepted(&message, size, &self.scan, &acceptance, sender_rule, session);
                 if let Some(filtering) = filtering {
                     filtering.tell_notes(self.id, session);
+                }
+                if let Some(noted) = noted {
+                    screen::tell_noted(noted, &message.id, &message.envelope.sender, session);
                 }
                 Answer::stay(texts::accepted(&self.id))
             }

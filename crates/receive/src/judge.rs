@@ -4,14 +4,22 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use postern_directory::aliases::Aliases;
 use postern_directory::{Directories, KeyKind};
-use postern_mail::{ForwardPath, Mailbox, ParseOptions, ReversePath};
+use postern_mail::{Domain, ForwardPath, Mailbox, ParseOptions, ReversePath};
+use postern_net::dial;
 use postern_policy::identity::{self, Basis, Claimant, Claims, Identity, SenderRefusal, SenderRule};
 use postern_policy::login::{self, MechanismTraits, SessionFacts, Withheld};
 use postern_policy::milter;
 use postern_policy::relay::{Acceptance, CertificateFacts, RelayFacts, RelayReason, RelayVerdict, relay};
 use postern_policy::rule::{Rule, Told, Verdict};
+use postern_policy::screen::finding::{
+    ClientName, Demand, Finding, Known, judge_client, judge_helo_known, judge_sender,
+};
+use postern_policy::screen::helo::{HeloName, judge_own, judge_syntax};
+use postern_policy::screen::score::{Score, Screened, judge as judge_score};
+use postern_policy::srs::{SrsRefusal, is_rewritten};
 use postern_sasl::{Layers, Mechanism, Needs};
 pub use postern_smtp::server::Ground;
 
@@ -208,10 +216,80 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Whether a domain is one of this server's, or behind it.
+    #[must_use]
+    pub fn is_own_domain(&self, domain: &Domain) -> bool {
+        let relay = &self.settings.relay;
+        relay.local_domains.contains_by_name(domain) || relay.relay_domains.contains_by_name(domain)
+    }
+
+    /// What becomes of a stranger who brings mail from outside, by what was found of it.
+    #[must_use]
+    pub fn screen(&self, seen: Seen<'_>) -> Screened {
+        let screen = &self.settings.screen;
+        let own = || {
+            let (name, domains) = (&self.settings.hostname, &self.settings.relay.local_domains);
+            judge_own(seen.helo, name, domains, dial::is_own)
+        };
+        let named = seen.client.and_then(|client| {
+            let acts = (
+                screen.act(Demand::ClientNamed),
+                screen.act(Demand::ClientConfirmed),
+            );
+            judge_client(client, acts.0, acts.1)
+        });
+        let host = seen.helo.host().unwrap_or_default();
+        let domain = seen.sender.unwrap_or_default();
+        let findings: Vec<Finding> = [
+            screen
+                .demands(Demand::HeloSyntax)
+                .then(|| judge_syntax(seen.helo))
+                .flatten(),
+            screen.demands(Demand::HeloForeign).then(own).flatten(),
+            seen.helo_known.and_then(|known| judge_helo_known(host, known)),
+            named,
+            seen.sender_known.and_then(|known| judge_sender(domain, known)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        judge_score(
+            findings,
+            seen.score,
+            |demand| screen.act(demand),
+            &screen.thresholds,
+        )
+    }
+
+    /// Where mail for a rewritten sender of this server goes; `None` for all other recipients.
+    #[must_use]
+    pub fn returned(&self, recipient: &Mailbox, now: Timestamp) -> Option<Result<Mailbox, SrsRefusal>> {
+        let srs = self.settings.srs.as_ref()?;
+        let is_rewritten = recipient.domain() == &srs.domain && is_rewritten(&recipient.unquoted_local());
+        is_rewritten.then(|| srs.lead_back(recipient, now))
+    }
+
     fn targets<'b>(&self, aliases: &'b Aliases) -> impl Fn(&Mailbox) -> Vec<Mailbox> + use<'a, 'b> {
         let settings = self.settings;
         move |address| alias_targets(address, aliases, settings)
     }
+}
+
+/// What was found of a stranger. What nobody demands need not have been looked for.
+#[derive(Clone, Debug)]
+pub struct Seen<'a> {
+    /// What it calls itself.
+    pub helo: &'a HeloName,
+    /// Whether DNS knows that name.
+    pub helo_known: Option<Known>,
+    /// What its address is called.
+    pub client: Option<&'a ClientName>,
+    /// The domain of its sender, unless that is one of this server's.
+    pub sender: Option<&'a str>,
+    /// Whether that takes mail.
+    pub sender_known: Option<Known>,
+    /// What lists and early talk say.
+    pub score: Score,
 }
 
 /// Why a client may not name a submitter.

@@ -27,6 +27,7 @@ mod receiver;
 mod recipient;
 mod remember;
 mod room;
+pub mod screen;
 mod sender;
 mod session;
 mod session_id;

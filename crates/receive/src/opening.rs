@@ -19,7 +19,7 @@ use crate::count::{Counted, Newcomer};
 use crate::io::{CUT_MAX, End, Io};
 use crate::milters::Filtering;
 use crate::session::{About, Session};
-use crate::{ListenerTls, Role, greeting, login};
+use crate::{ListenerTls, Role, greeting, login, screen};
 
 /// The address of the client, and the one that it has connected to, which a proxy in a listed network tells. `None` when it does not: the connection is closed.
 pub(crate) async fn real_peer(
@@ -116,17 +116,14 @@ pub(crate) async fn open(
     if profile.listener.tls == ListenerTls::Implicit {
         start_tls(io, session).await?;
     }
-    if profile.listener.role == Role::Mx
-        && !timeouts.greeting_delay.is_zero()
-        && io.speaks_within(timeouts.greeting_delay).await?
-    {
-        let ruling = Ruling {
-            rule: Rule::GreetingEarlyTalker,
-            reason: &"talked before the greeting",
-        };
-        session.ruled(ruling, &texts::EARLY_TALKER);
-        io.put(&texts::EARLY_TALKER);
-        return Err(End::Closed);
+    screen::begin(session);
+    if is_held_back(session) && io.speaks_within(timeouts.greeting_delay).await? {
+        if let (Some(screening), Some(_)) = (&mut session.screening, profile.settings.screen.early_talk_score)
+        {
+            screening.talked_early();
+        } else {
+            return Err(refuse_early_talk(io, session));
+        }
     }
     *filtering = Filtering::of(session);
     if let Some(filtering) = filtering {
@@ -160,8 +157,30 @@ pub(crate) async fn open(
     Ok(dialogue)
 }
 
+/// Whether the greeting is held back: on listeners for other servers, from clients that nobody knows.
+fn is_held_back(session: &Session) -> bool {
+    let profile = &session.profile;
+    profile.listener.role == Role::Mx
+        && !profile.settings.timeouts.greeting_delay.is_zero()
+        && session.is_stranger()
+        && profile.settings.screen.is_about(session.peer.ip())
+}
+
+fn refuse_early_talk(io: &mut Io, session: &Session) -> End {
+    let ruling = Ruling {
+        rule: Rule::GreetingEarlyTalker,
+        reason: &"talked before the greeting",
+    };
+    session.ruled(ruling, &texts::EARLY_TALKER);
+    io.put(&texts::EARLY_TALKER);
+    End::Closed
+}
+
 /// The name of the client's address. The loopback's is known.
-async fn name_of(session: &Session) -> Option<String> {
+async fn name_of(session: &mut Session) -> Option<String> {
+    if screen::wants_name(session) {
+        return screen::name_of(session).await;
+    }
     let address = session.peer.ip().to_canonical();
     if address.is_loopback() {
         return Some("localhost".to_owned());

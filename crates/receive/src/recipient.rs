@@ -1,7 +1,9 @@
 //! Whether a recipient is taken, and where its mail goes.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use postern_directory::{Lead, is_postmaster};
 use postern_events::RecipientTaken;
 use postern_mail::{ForwardPath, Mailbox, Notify, Recipient};
@@ -14,6 +16,7 @@ use postern_smtp::server::{Answer, AskRecipient, Ground};
 
 use crate::io::{End, Io};
 use crate::probe;
+use crate::screen;
 use crate::sender;
 use crate::session::{About, Session};
 
@@ -45,9 +48,10 @@ impl From<Answer> for Judged<'_> {
 pub(crate) async fn judge<'d>(
     ask: AskRecipient<'d>,
     io: &mut Io,
-    session: &Session,
+    session: &mut Session,
 ) -> Result<Judged<'d>, End> {
-    let settings = &session.profile.settings;
+    let profile = Arc::clone(&session.profile);
+    let settings = &profile.settings;
     if ask.is_repeated() {
         return Ok(Judged::Taken(ask, Ground::Here, Vec::new()));
     }
@@ -56,7 +60,19 @@ pub(crate) async fn judge<'d>(
         session.refused(&refusal, &reply, &about(&ask));
         return Ok(ask.refuse(reply).into());
     }
-    let judged = match session.relay(ask.path()) {
+    let verdict = session.relay(ask.path());
+    let is_for_us = matches!(
+        verdict,
+        RelayVerdict::RelayDomain { .. } | RelayVerdict::Local { .. }
+    );
+    if is_for_us
+        && session.screening.is_some()
+        && let Some(reply) = Box::pin(screen::refused(&ask, io, session)).await?
+    {
+        return Ok(ask.refuse(reply).into());
+    }
+    let session = &*session;
+    let judged = match verdict {
         RelayVerdict::RelayDomain { recipient } => {
             taken(
                 &ask,
@@ -119,6 +135,14 @@ async fn local<'d>(
     if !is_postmaster(&mailbox) {
         probe::wait(io, session).await?;
     }
+    match session.judge().returned(&mailbox, Timestamp::now()) {
+        Some(Ok(original)) => return Ok(lead_back(ask, &mailbox, original, session)),
+        Some(Err(refusal)) => {
+            probe::found_nobody(session);
+            return Ok(refuse(ask, &refusal, refusal.told(), "", session).into());
+        }
+        None => {}
+    }
     let judged = match lead(&mailbox, session).await {
         Lead::Itself => {
             taken(&ask, Rule::LocalRecipient, &"it exists here", session);
@@ -153,6 +177,18 @@ fn taken(ask: &AskRecipient<'_>, rule: Rule, reason: &dyn Display, session: &Ses
         rule,
         reason,
     });
+}
+
+/// Takes mail for a rewritten sender, to go to the original one: a report on what was forwarded.
+fn lead_back<'d>(
+    ask: AskRecipient<'d>,
+    rewritten: &Mailbox,
+    original: Mailbox,
+    session: &Session,
+) -> Judged<'d> {
+    taken(&ask, Rule::SrsReturned, &original, session);
+    let recipients = behind_alias(requests(&ask, session), rewritten, vec![original]);
+    Judged::Taken(ask, Ground::Here, recipients)
 }
 
 fn refuse_local(ask: AskRecipient<'_>, refusal: &RecipientRefusal, session: &Session) -> Answer {

@@ -27,6 +27,7 @@ use crate::live::Entry;
 use crate::login::origin::{CertificateOrigin, Origin, TlsOrigin};
 use crate::profile::Profile;
 use crate::room::{Held, Owner, Rework};
+use crate::screen::Screening;
 use crate::shared::Shared;
 use crate::standing::Standing;
 use crate::{AuthRule, Role};
@@ -62,6 +63,8 @@ pub(crate) struct Session {
     useful_at: Instant,
     /// What is written of it into the log.
     noise: Mutex<SessionNoise>,
+    /// What was found of it, if it is a stranger that is looked at.
+    pub(crate) screening: Option<Box<Screening>>,
     /// How it is seen from outside.
     pub(crate) entry: Entry,
     pub(crate) profile: Arc<Profile>,
@@ -158,6 +161,7 @@ impl Session {
             trusted_host: false,
             useful_at: now,
             noise: Mutex::new(SessionNoise::new(now)),
+            screening: None,
             profile,
             shared,
         };

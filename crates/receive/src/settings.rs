@@ -19,6 +19,8 @@ use postern_policy::privacy::Privacy;
 use postern_policy::probe::ProbeSettings;
 use postern_policy::relay::RelayRules;
 use postern_policy::room::RoomSettings;
+use postern_policy::screen::ScreenSettings;
+use postern_policy::srs::Srs;
 use postern_policy::throttle::ThrottleSettings;
 use postern_sasl::{ContextAcceptor, ITERATIONS_DEFAULT, Layers, Mechanism};
 
@@ -60,6 +62,10 @@ pub struct Settings {
     pub throttle: ThrottleSettings,
     /// How many recipients a stranger's network may try.
     pub probes: ProbeSettings,
+    /// How strangers are looked at that bring mail from outside. Default: they are not.
+    pub screen: ScreenSettings,
+    /// How senders of forwarded mail are rewritten, and led back. Default: they are not.
+    pub srs: Option<Arc<Srs>>,
     /// Sizes and counts that a client cannot exceed.
     pub limits: Limits,
     /// How long to wait for a client.
@@ -260,6 +266,8 @@ impl Settings {
             patience: PatienceSettings::default(),
             throttle: ThrottleSettings::default(),
             probes: ProbeSettings::default(),
+            screen: ScreenSettings::default(),
+            srs: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             extensions: Extensions::default(),

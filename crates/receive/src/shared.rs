@@ -12,6 +12,7 @@ use crate::deps::Deps;
 use crate::live::LiveSessions;
 use crate::milters::Services;
 use crate::room::Room;
+use crate::screen::ListHealths;
 use crate::session_id::SessionIds;
 use crate::sockets::Tickets;
 use crate::usage::Usage;
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) throttle: Mutex<LoginThrottle>,
     /// What networks have asked for.
     pub(crate) probes: Mutex<Probes>,
+    /// Which DNS lists answer.
+    pub(crate) lists: ListHealths,
     pub(crate) usage: Mutex<Usage>,
     pub(crate) ids: SessionIds,
     /// Logins granted to neighbours, until their mail processes ask.
@@ -49,6 +52,7 @@ impl Shared {
             live: Arc::default(),
             throttle: Mutex::new(throttle),
             probes: Mutex::new(Probes::new(NETWORKS_MAX)),
+            lists: ListHealths::default(),
             usage: Mutex::default(),
             ids: SessionIds::new(),
             tickets: Arc::default(),

@@ -63,6 +63,21 @@ impl Client {
         Ok((client, greeting))
     }
 
+    /// As [`connect`](Self::connect), as a proxy that says where its client is (PROXY protocol, version 1); `early` is sent right behind
+    /// that.
+    ///
+    /// # Errors
+    ///
+    /// What the network says.
+    pub fn connect_for(source: Ipv4Addr, port: u16, early: &str) -> io::Result<(Self, String)> {
+        let mut client = Self {
+            stream: BufReader::new(Stream::Plain(tcp(port)?)),
+        };
+        client.send(format!("PROXY TCP4 {source} 127.0.0.1 4711 25\r\n{early}").as_bytes())?;
+        let greeting = client.reply()?;
+        Ok((client, greeting))
+    }
+
     /// Connects to a port with implicit TLS.
     ///
     /// # Errors

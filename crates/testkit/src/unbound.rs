@@ -30,8 +30,6 @@ impl Unbound {
     /// When it does not start.
     #[must_use]
     pub fn start(lines: &str) -> Self {
-        let folder = TempDir::new().expect("no scratch folder");
-        let port = free_port();
         let mut data = String::from("    local-zone: \"example.\" static\n");
         for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let written = match line.splitn(3, ' ').collect::<Vec<_>>()[..] {
@@ -49,6 +47,18 @@ impl Unbound {
             };
             written.expect("a string takes all");
         }
+        Self::start_with(&data)
+    }
+
+    /// Starts one with these lines in its `server:` clause, such as `local-zone: "silent.example." deny`.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    #[must_use]
+    pub fn start_with(data: &str) -> Self {
+        let folder = TempDir::new().expect("no scratch folder");
+        let port = free_port();
         let file = folder.path().join("unbound.conf");
         let configuration = format!(
             "server:\n    interface: 127.0.0.1\n    port: {port}\n    do-daemonize: no\n    use-syslog: no\n    \

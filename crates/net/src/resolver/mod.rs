@@ -15,7 +15,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -109,6 +109,20 @@ pub struct SrvRecord {
     pub port: u16,
     /// The host, lower-case and without a trailing dot; empty for the root, which means that there is no such service.
     pub target: String,
+}
+
+/// What an address is called.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ReverseName {
+    /// It has a name that in turn has this address.
+    Confirmed(String),
+    /// It has names, and none of them has this address.
+    Unconfirmed {
+        /// Why one of them could not be looked up, which may have it.
+        doubt: Option<ResolveError>,
+    },
+    /// It has none.
+    Nameless,
 }
 
 /// Looks names up and keeps the answers for as long as their servers allow. Cloning shares the cache, and whom to ask.
@@ -235,6 +249,25 @@ impl Resolver {
         }
     }
 
+    /// The IPv4 addresses of `name`, as lists in DNS answer with them (RFC 5782); none where it does not exist. `/etc/hosts` does not
+    /// count.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError::BadName`] and [`ResolveError::Temporary`].
+    pub async fn list_answers(&self, name: &str) -> Result<Vec<Ipv4Addr>, ResolveError> {
+        match self.lookup(name, checked_name(name)?, RecordType::A).await {
+            Ok(found) => Ok(addresses_in(&found)
+                .filter_map(|address| match address {
+                    IpAddr::V4(address) => Some(address),
+                    IpAddr::V6(_) => None,
+                })
+                .collect()),
+            Err(error @ ResolveError::Temporary { .. }) => Err(error),
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
     /// The name of `address`, if that name in turn has this address; lower-case and without a trailing dot.
     ///
     /// Only names of letters, digits, hyphens and underscores count, so the answer may be logged and put into
@@ -244,6 +277,19 @@ impl Resolver {
     ///
     /// Only [`ResolveError::Temporary`]. A name that does not exist or does not lead back is `None`.
     pub async fn reverse(&self, address: IpAddr) -> Result<Option<String>, ResolveError> {
+        match self.reverse_name(address).await? {
+            ReverseName::Confirmed(name) => Ok(Some(name)),
+            ReverseName::Unconfirmed { doubt: Some(error) } => Err(error),
+            ReverseName::Unconfirmed { doubt: None } | ReverseName::Nameless => Ok(None),
+        }
+    }
+
+    /// The same, and why there is none.
+    ///
+    /// # Errors
+    ///
+    /// Only [`ResolveError::Temporary`], when the names of the address could not be looked up.
+    pub async fn reverse_name(&self, address: IpAddr) -> Result<ReverseName, ResolveError> {
         let address = address.to_canonical();
         let timeout = self.current.load().timeout;
         match tokio::time::timeout(timeout, self.confirmed_name(address)).await {
@@ -252,33 +298,33 @@ impl Resolver {
         }
     }
 
-    async fn confirmed_name(&self, address: IpAddr) -> Result<Option<String>, ResolveError> {
+    async fn confirmed_name(&self, address: IpAddr) -> Result<ReverseName, ResolveError> {
         let pointers = self
             .lookup(&address.to_string(), Name::from(address), RecordType::PTR)
             .await;
         let pointers = match pointers {
             Ok(pointers) => pointers,
             Err(error) if error.is_temporary() => return Err(error),
-            Err(_) => return Ok(None),
+            Err(_) => return Ok(ReverseName::Nameless),
         };
         let kind = if address.is_ipv4() {
             RecordType::A
         } else {
             RecordType::AAAA
         };
-        let mut failure = None;
+        let mut doubt = None;
         for pointer in pointers.iter().take(REVERSE_NAMES_MAX) {
             let Datum::Name(host) = pointer else { continue };
             let Ok(name) = checked_name(host) else { continue };
             match self.lookup(host, name, kind).await {
                 Ok(forward) if addresses_in(&forward).any(|found| found == address) => {
-                    return Ok(Some(host.clone()));
+                    return Ok(ReverseName::Confirmed(host.clone()));
                 }
-                Err(error) if error.is_temporary() => failure = Some(error),
+                Err(error) if error.is_temporary() => doubt = Some(error),
                 _ => {}
             }
         }
-        failure.map_or(Ok(None), Err)
+        Ok(ReverseName::Unconfirmed { doubt })
     }
 
     /// The TXT records of `name`, the strings of each joined; at least one. The name may have any printable character in its
@@ -423,7 +469,7 @@ fn within_reach(servers: &[SocketAddr]) -> Vec<SocketAddr> {
         .copied()
         .collect();
     if within.is_empty() && !servers.is_empty() {
-        within.push((std::net::Ipv4Addr::LOCALHOST, 53).into());
+        within.push((Ipv4Addr::LOCALHOST, 53).into());
     }
     within
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use postern_mail::{Mailbox, ParseOptions, ReversePath};
+use postern_mail::{AddressLimits, Mailbox, ParseOptions, ReversePath};
 use postern_sasl::Mechanism;
 
 use super::identity::{mechanism, sender};
@@ -35,6 +35,9 @@ pub(crate) struct ExplainSessionArgs {
     /// What it calls itself in HELO or EHLO; empty for a client that says neither
     #[arg(long, value_name = "NAME", default_value = "client.example")]
     pub(crate) helo: String,
+    /// It talks before it is greeted
+    #[arg(long)]
+    pub(crate) early_talk: bool,
     /// Who logs in; without it nobody does
     #[arg(long)]
     pub(crate) login: Option<String>,
@@ -70,6 +73,7 @@ impl ExplainSessionArgs {
 pub(super) fn recipient(text: &str) -> Result<Mailbox, String> {
     let options = ParseOptions {
         utf8: true,
+        limits: AddressLimits::STORED,
         ..ParseOptions::default()
     };
     let bare = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));

@@ -8,6 +8,7 @@ mod filters;
 use std::fmt;
 use std::path::Path;
 
+use jiff::Timestamp;
 use postern_directory::{Account, Directories, Lead};
 use postern_mail::{Domain, ForwardPath, Mailbox, complete_login};
 use postern_net::ca::CertificateInfo;
@@ -28,7 +29,7 @@ use postern_receive::{ListenerTls, identity_of};
 use serde::Serialize;
 
 use super::auth_explain::{Found, OfferClient, asks_for_passwords, either, find, nameless, offer, opened};
-use super::{explain_past, explain_signing};
+use super::{explain_past, explain_screen as screen, explain_signing};
 use crate::args::ExplainSessionArgs;
 use crate::config::checked::ListenerConfig;
 use crate::config::{Config, Shown, place};
@@ -162,18 +163,28 @@ fn shown(file: &Path, config: &Config) -> Result<(CertificateFacts, Verify), Fai
 }
 
 /// Gathers the steps.
-struct Course<'a> {
+pub(super) struct Course<'a> {
     config: &'a Config,
     listener: &'a ListenerConfig,
     steps: Vec<Step>,
 }
 
 impl Course<'_> {
-    fn add(&mut self, command: impl Into<String>, verdict: &dyn Verdict) {
+    pub(super) fn add(&mut self, command: impl Into<String>, verdict: &dyn Verdict) {
+        let name = self.name_behind(verdict.rule(), &verdict.reason().to_string());
+        self.add_named(command, verdict, name.as_deref());
+    }
+
+    /// The same for a setting in one of several tables, that of this name.
+    pub(super) fn add_named(
+        &mut self,
+        command: impl Into<String>,
+        verdict: &dyn Verdict,
+        name: Option<&str>,
+    ) {
         let rule = verdict.rule();
         let reason = verdict.reason().to_string();
-        let name = self.name_behind(rule, &reason);
-        let setting = setting_behind(rule, name.as_deref(), &self.config.shown);
+        let setting = setting_behind(rule, name, &self.config.shown);
         self.steps.push(Step {
             command: command.into(),
             allowed: rule.says() != Says::No,
@@ -247,17 +258,19 @@ async fn explain(
     filters::filters(&mut course, &judge, args);
     let mut ground = Ground::Here;
     let mut taken = Vec::new();
+    screen::look(&mut course, &judge, &resolver, args).await;
     for (before, mailbox) in args.to.iter().enumerate() {
         let reached = recipient(&mut course, &judge, &directories, (before, mailbox), args).await;
         if let Some((needed, recipients)) = reached {
             ground = ground.max(needed);
-            taken.extend(recipients);
+            taken.extend(recipients.into_iter().map(|leads_to| (mailbox, leads_to)));
         }
     }
     finish(&mut course, &judge, ground, args);
     let login_name = identity.as_ref().map(Identity::login);
-    for mailbox in &taken {
+    for (named, mailbox) in &taken {
         course_of(&mut course, &resolver, mailbox, login_name, args).await;
+        screen::rewritten(&mut course, &judge, (*named, mailbox), &args.from);
     }
     let refused = course.steps.iter().find(|step| !step.allowed);
     let decided = refused.map_or_else(|| judge.acceptance(ground).rule().name(), |step| step.rule);
@@ -454,6 +467,21 @@ async fn recipient(
             let ForwardPath::Mailbox { mailbox, .. } = recipient else {
                 return None;
             };
+            match judge.returned(&mailbox, Timestamp::now()) {
+                Some(Ok(original)) => {
+                    let ruling = Ruling {
+                        rule: Rule::SrsReturned,
+                        reason: &original,
+                    };
+                    course.add(command, &ruling);
+                    return Some((Ground::Here, vec![original]));
+                }
+                Some(Err(refusal)) => {
+                    course.add(command, &refusal);
+                    return None;
+                }
+                None => {}
+            }
             let residents = judge.settings.residents(directories, &course.config.aliases);
             let refusal = match residents.lead(&mailbox).await {
                 Lead::Itself => return Some((Ground::Here, vec![mailbox])),

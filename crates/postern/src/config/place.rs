@@ -42,7 +42,7 @@ fn tables<'s>(shown: &'s Shown, called: &str, name: Option<&str>) -> Vec<&'s Sho
 
 fn is_called(table: &Shown, name: &str) -> bool {
     let written = toml_of(&DeValue::String(name.into()));
-    ["name", "address", "path"].into_iter().any(|key| {
+    ["name", "address", "path", "zone"].into_iter().any(|key| {
         let mut keys = table.keys.iter().filter(|one| one.key == key);
         keys.any(|one| one.value.as_deref() == Some(&written))
     })

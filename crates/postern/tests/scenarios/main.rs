@@ -36,5 +36,6 @@ mod rights;
 mod seed_procedure;
 mod signing;
 mod smarthosts;
+mod strangers;
 mod tokens;
 mod weight;

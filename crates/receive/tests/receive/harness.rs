@@ -42,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) tls: bool,
     pub(crate) observers: Observers,
     pub(crate) inspectors: Inspectors,
+    /// The name server; without one nobody answers.
+    pub(crate) names: Option<SocketAddr>,
 }
 
 /// A receiver on a free port, with `acaird` (`pass word`) as its user.
@@ -79,6 +81,7 @@ impl Options {
             tls: true,
             observers: Observers::nobody(),
             inspectors: Inspectors::default(),
+            names: None,
         }
     }
 
@@ -122,7 +125,8 @@ impl Options {
             tokens: Arc::default(),
             aliases: Arc::new(ArcSwap::from_pointee(aliases(&folder, self.aliases))),
             resolver: Resolver::new(&ResolverSettings {
-                nameservers: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 1))],
+                nameservers: vec![self.names.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)))],
+                attempt_timeout: std::time::Duration::from_millis(500),
                 ..ResolverSettings::default()
             })
             .unwrap(),
@@ -257,6 +261,11 @@ impl Server {
     /// The file of own users, as another process opens it.
     pub(crate) fn users(&self) -> UserStore {
         UserStore::open(&self.folder.path().join("users.db")).unwrap()
+    }
+
+    /// Where what waits can be waited for.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// Messages in the queue.

@@ -13,6 +13,8 @@ mod memory;
 mod messages;
 mod milters;
 mod recipients;
+mod screen;
 mod sockets;
+mod srs;
 mod standing;
 mod stop;

@@ -18,13 +18,19 @@ pub struct Declared {
     pub smtputf8: bool,
 }
 
-/// Appends `MAIL FROM` with the parameters this peer understands.
+/// Appends `MAIL FROM` with the parameters this peer understands. `sender` is that of the envelope, or the one that stands in for it.
 ///
 /// `AUTH=` goes along where the message came with one. RFC 4954 section 5 would have `AUTH=<>` on all other mail of a session
 /// that has logged in, and smarthosts refuse mail for it, so it is not added.
-pub fn mail(out: &mut Vec<u8>, envelope: &Envelope, declared: &Declared, peer: &Capabilities) {
+pub fn mail(
+    out: &mut Vec<u8>,
+    sender: &ReversePath,
+    envelope: &Envelope,
+    declared: &Declared,
+    peer: &Capabilities,
+) {
     out.extend_from_slice(b"MAIL FROM:<");
-    if let ReversePath::Mailbox(mailbox) = &envelope.sender {
+    if let ReversePath::Mailbox(mailbox) = sender {
         address(out, mailbox);
     }
     out.push(b'>');
@@ -168,7 +174,7 @@ mod tests {
         ];
         for (shows, envelope, declared, peer, expected) in cases {
             let mut out = Vec::new();
-            mail(&mut out, envelope, &declared, peer);
+            mail(&mut out, &envelope.sender, envelope, &declared, peer);
             assert_eq!(
                 String::from_utf8(out).unwrap(),
                 format!("{expected}\r\n"),

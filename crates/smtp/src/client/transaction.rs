@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use postern_mail::{BodyKind, Envelope, Recipient};
+use postern_mail::{BodyKind, Envelope, Recipient, ReversePath};
 
 use super::capabilities::Capabilities;
 use super::command::{self, Declared};
@@ -42,6 +42,8 @@ pub struct Transaction<'a> {
 pub struct Order<'a> {
     /// The message's envelope; of its recipients only [`Order::recipients`] count.
     pub envelope: &'a Envelope,
+    /// The sender that the peer is told: the envelope's, or one that stands in for it.
+    pub sender: &'a ReversePath,
     /// The recipients of this transaction, at least one.
     pub recipients: &'a [&'a Recipient],
     /// What [`needs::check`](super::needs::check) chose.
@@ -371,7 +373,13 @@ impl<'a> Transaction<'a> {
     fn write_command(&mut self, place: usize, out: &mut Vec<u8>) {
         match place.checked_sub(1) {
             None => {
-                command::mail(out, self.order.envelope, &self.order.declared, self.peer);
+                let Order {
+                    sender,
+                    envelope,
+                    declared,
+                    ..
+                } = &self.order;
+                command::mail(out, sender, envelope, declared, self.peer);
             }
             Some(index) => match self.order.recipients.get(index) {
                 Some(recipient) => command::rcpt(out, recipient, &self.order.declared, self.peer),

@@ -10,10 +10,11 @@ use postern_policy::patience::PatienceSettings;
 use postern_policy::privacy::Privacy;
 use postern_policy::relay::{CertificateRule, RelayRules};
 use postern_policy::room::RoomSettings;
+use postern_policy::srs::LOCAL_MAX;
 use postern_policy::throttle::ThrottleSettings;
 use postern_receive::{AuthRule, Extensions, Limits, ProbeSettings, Role, Settings, Timeouts};
 
-use super::{Checking, clamp, identity, logins, milters, values};
+use super::{Checking, clamp, identity, logins, milters, screen, values};
 use crate::config::file::LocalRecipients;
 use crate::config::problem::Problems;
 use crate::config::read::At;
@@ -41,6 +42,7 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
             unknown_per_hour: clamp(*c.file.limits.unknown_recipients),
             lookups_per_minute: clamp(*c.file.limits.recipient_lookups),
         },
+        screen: screen::check(c),
         limits: limits(c),
         timeouts: timeouts(c),
         extensions: Extensions {
@@ -329,14 +331,29 @@ fn limits(c: &Checking<'_>) -> Limits {
         text_line_max: clamp(*written.text_line),
         header_max: *written.header,
         address: AddressLimits {
-            local_max: clamp(*written.local_part),
+            local_max: local_max(c),
             domain_max: clamp(*written.domain),
-            path_max: clamp(*written.path),
+            // The longest domain and three octets more go with it.
+            path_max: if c.file.srs.is_some() {
+                clamp::<usize>(*written.path).max(LOCAL_MAX + 258)
+            } else {
+                clamp(*written.path)
+            },
         },
         mistakes_max: clamp(*written.mistakes),
         idle_commands_max: clamp(*written.idle_commands),
         refused_recipients_max: clamp(*written.refused_recipients),
         failed_logins_max: clamp(*written.failed_logins),
+    }
+}
+
+/// The longest local part. Rewritten senders have to come back, and hold a whole address.
+fn local_max(c: &Checking<'_>) -> usize {
+    let written = clamp(*c.file.limits.local_part);
+    if c.file.srs.is_some() {
+        LOCAL_MAX.max(written)
+    } else {
+        written
     }
 }
 

@@ -17,6 +17,7 @@ mod milter;
 mod provider;
 mod relay;
 mod route;
+mod screen;
 mod service;
 mod socket;
 mod tls;
@@ -42,6 +43,7 @@ pub(crate) use self::milter::{MilterTable, MilterTimeouts};
 pub(crate) use self::provider::{ProviderTable, TypeWord};
 pub(crate) use self::relay::{CertificateTable, Relay};
 pub(crate) use self::route::{RouteTable, RouteTo};
+pub(crate) use self::screen::{DnsList, Screen, Srs};
 pub(crate) use self::service::{Dns, LogTable, Shutdown, SpoolTable};
 pub(crate) use self::socket::AuthSocketTable;
 pub(crate) use self::tls::Tls;
@@ -132,6 +134,12 @@ table! {
         timeouts: Timeouts = Section::<Timeouts>::new(), default "{}";
         /// Extensions of SMTP that can be switched off.
         extensions: Extensions = Section::<Extensions>::new(), default "{}";
+        /// How strangers are checked that bring mail from outside.
+        screen: Screen = Section::<Screen>::new(), default "{}";
+        /// DNS block and allow lists.
+        dns_list: Vec<At<DnsList>> = Sections::<DnsList>::new(), default "[]";
+        /// Sender rewriting for mail that aliases forward to the outside.
+        srs: Srs = Section::<Srs>::new(), optional "{ domain = \"example.org\", secret_file = \"srs.secret\" }" else "senders are not rewritten";
         /// When new connections wait or are refused.
         admission: Admission = Section::<Admission>::new(), default "{}";
         /// Where mail goes, by the domain of the recipient. Of the rules whose conditions hold, the one that names the domain most

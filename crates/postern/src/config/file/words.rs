@@ -9,6 +9,7 @@ use postern_policy::identity::{self, AddressPattern};
 use postern_policy::origin::{LoginSet, SenderSet};
 use postern_policy::privacy::Privacy;
 use postern_policy::route::Hop;
+use postern_policy::screen::list::{AnswerRange, BadAnswerRange};
 use postern_sasl::Mechanism;
 use postern_seal::Canonicalization;
 use toml::Spanned;
@@ -271,6 +272,48 @@ word! {
                 "not 64 hexadecimal digits".into(),
                 "`postern cert show FILE` prints it; colons between the digits may stay".into(),
             ))
+        }
+    }
+}
+
+word! {
+    /// Answers of a DNS list.
+    AnswerRangeText("single answer, range or network in 127.0.0.0/8", "\"127.0.0.2\"", AnswerRange) = |written, place| {
+        written.parse().map_err(|error: BadAnswerRange| split(&error, place))
+    }
+}
+
+word! {
+    /// The zone of a DNS list. An IPv6 address in it takes 64 octets, and a name has room for 253.
+    ListZone("zone of a DNS list", "\"bl.example.org\"", String) = |written, place| {
+        match Domain::parse(written, true) {
+            Ok(Domain::Name(name)) if name.len() <= 189 => Ok(name.into()),
+            Ok(Domain::Name(_)) => Err(("longer than 189 octets".into(), place.remedy())),
+            Ok(Domain::Literal(_)) => Err(("an address, not a name".into(), place.remedy())),
+            Err(error) => Err(split(&error, place)),
+        }
+    }
+}
+
+word! {
+    /// The name of a DNS list, which is written into messages.
+    ListName("name of letters, digits, \".\", \"-\" and \"_\"", "\"blocklist\"", String) = |written, place| {
+        let is_good = |octet: u8| octet.is_ascii_alphanumeric() || b".-_".contains(&octet);
+        if (1..=64).contains(&written.len()) && written.bytes().all(is_good) {
+            Ok(written.to_owned())
+        } else {
+            Err(("not one to 64 letters, digits, \".\", \"-\" and \"_\"".into(), place.remedy()))
+        }
+    }
+}
+
+word! {
+    /// What a client is told.
+    ReplyText("text of up to 300 ASCII characters", "\"{address} is blocked\"", String) = |written, place| {
+        if (1..=300).contains(&written.len()) && written.bytes().all(|octet| (b' '..=b'~').contains(&octet)) {
+            Ok(written.to_owned())
+        } else {
+            Err(("not one to 300 printable ASCII characters".into(), place.remedy()))
         }
     }
 }

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 pub(crate) use self::scalar::{
-    Choice, Count, Day, FileMode, FilePath, Line, Network, Number, OneOf, Size, Socket, Switch, Time,
+    Choice, Count, Day, FileMode, FilePath, Line, Network, Number, OneOf, Score, Size, Socket, Switch, Time,
 };
 pub(crate) use self::table::{List, OneOrList, Section, Sections, shape, tables_of};
 

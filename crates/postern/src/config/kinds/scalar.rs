@@ -147,6 +147,35 @@ impl Kind for Time {
     }
 }
 
+/// A score within bounds, which may be below zero, but not zero.
+pub(crate) struct Score;
+
+impl Score {
+    const MOST: i32 = 1_000;
+}
+
+impl Kind for Score {
+    type Value = i32;
+
+    fn describe(&self) -> String {
+        format!("whole number, -{0} to {0}, not 0", Self::MOST)
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<i32> {
+        let Some(written) = value.get_ref().as_integer() else {
+            reader.wrong_type(value, place, &self.describe());
+            return None;
+        };
+        match i32::from_str_radix(written.as_str(), written.radix()) {
+            Ok(score) if score != 0 && (-Self::MOST..=Self::MOST).contains(&score) => Some(score),
+            _ => {
+                reader.bad_value(value.span(), place, "out of range", place.remedy());
+                None
+            }
+        }
+    }
+}
+
 /// A number of octets such as `"25 MiB"`, within bounds.
 pub(crate) struct Size(pub(crate) &'static str, pub(crate) &'static str);
 

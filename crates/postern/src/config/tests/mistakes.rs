@@ -7,6 +7,14 @@ fn each_mistake_has_its_line_and_remedy() {
     #[rustfmt::skip]
     let cases: &[(&str, &str, &str, &str)] = &[
         // what the case shows         line 3 and on                                  problem                        remedy
+        ("lists for nothing",          "[[dns_list]]\nzone = \"bl.example\"",          "3: warning: [[dns_list]] without a score from which on something follows", "add `refuse`, `hold` or `tag`"),
+        ("lists that never reach",     "[screen]\nrefuse = 3\n[[dns_list]]\nzone = \"bl.example\"", "5: warning: all lists together reach a score of 1", "raise `score`"),
+        ("an answer of no list",       "[[dns_list]]\nzone = \"bl.example\"\nanswers = [\"192.0.2.1\"]", "5: error: `answers` in [[dns_list]] has an invalid value", "127.0.0.2"),
+        ("a list without a score",     "[[dns_list]]\nzone = \"bl.example\"\nscore = 0", "5: error: `score` in [[dns_list]] has an invalid value", "`score = 1`"),
+        ("a zone that is an address",  "[[dns_list]]\nzone = \"[192.0.2.1]\"",        "4: error: `zone` in [[dns_list]] has an invalid value", "bl.example.org"),
+        ("early talk without a pause", "[screen]\nearly_talk = 3",                     "4: warning: `early_talk` in [screen] without `greeting_delay`", "`greeting_delay = \"5s\"`"),
+        ("senders of somebody else",   "[srs]\ndomain = \"elsewhere.example\"\nsecret_file = \"none\"", "4: error: `domain` in [srs] is not in `local_domains`", "add \"elsewhere.example\""),
+        ("rewriting without a secret", "local_domains = [\"home.example\"]\n[srs]\ndomain = \"home.example\"\nsecret_file = \"none\"", "6: error: cannot read the secret file none", "make the file"),
         ("a key misspelt",             "mesage_size_limit = \"1 MiB\"",               "3: error: unknown key `mesage_size_limit`", "did you mean `message_size_limit`?"),
         ("a key from nowhere",         "colour = 1",                                  "3: error: unknown key `colour`", "remove it; known here:"),
         ("a key of another table",     "queue_only_load = 8.0",                       "3: error: unknown key `queue_only_load`", "belongs into [admission]"),

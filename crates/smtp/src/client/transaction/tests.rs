@@ -29,6 +29,7 @@ fn play(protocol: Protocol, offers: &str, replies: &[&'static str]) -> (String, 
     let recipients: Vec<&Recipient> = envelope.recipients.iter().collect();
     let order = Order {
         envelope: &envelope,
+        sender: &envelope.sender,
         recipients: &recipients,
         declared: Declared::default(),
         size: 9,

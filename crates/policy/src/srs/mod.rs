@@ -1,0 +1,192 @@
+//! The Sender Rewriting Scheme: mail that an alias forwards to the outside gets a sender of this site, from which reports find back.
+//!
+//! The next server asks the domain of the envelope sender by SPF whether this host may send for it, and for a forwarded message
+//! the answer is no. So the sender becomes `SRS0=hash=day=domain=name@own.domain`. The hash keeps others from making such
+//! addresses, and the day ends them. The forms are those of Mail::SRS and libsrs2, so that other programs with the same secret
+//! read and write them as well; there is no RFC.
+
+mod address;
+
+use std::fmt;
+
+use jiff::Timestamp;
+use postern_mail::{Domain, Mailbox, ReversePath, Status};
+use secrecy::SecretString;
+
+use crate::DomainSet;
+use crate::rule::{Rule, Told, Verdict};
+
+pub use self::address::is_rewritten;
+
+/// Days after which an address counts no more, unless set otherwise: those of libsrs2.
+pub const MAX_AGE_DAYS: u32 = 21;
+
+/// Characters of the hash, unless set otherwise: those of Mail::SRS and libsrs2.
+pub const HASH_LENGTH: usize = 4;
+
+/// Longest local part that a rewritten address may have, in octets. What would be longer is left as it was.
+pub const LOCAL_MAX: usize = 255;
+
+/// How senders are rewritten, and whose.
+#[derive(Clone, Debug)]
+pub struct Srs {
+    /// The domain of rewritten senders: one of this server, whose mail comes here.
+    pub domain: Domain,
+    /// The first makes hashes, all are good for reading them; at least one. Whoever has one can make addresses.
+    pub secrets: Vec<SecretString>,
+    /// Characters of the hash, 4 to 27.
+    pub hash_length: usize,
+    /// Days after which an address counts no more, at most 1,000: the day comes round after 1,024.
+    pub max_age_days: u32,
+    /// Domains of this server, and those behind it: their mail is not forwarded, and their senders are not rewritten.
+    pub own: DomainSet,
+}
+
+/// What is known of a message that is about to leave.
+#[derive(Clone, Copy, Debug)]
+pub struct Leaving<'a> {
+    /// Its sender.
+    pub sender: &'a ReversePath,
+    /// Whether a client brought it that may not relay. What leaves all the same was forwarded.
+    pub from_stranger: bool,
+}
+
+/// Why an address that looks rewritten leads nowhere.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SrsRefusal {
+    /// It was not made here, or somebody has changed it.
+    #[error("the hash of the SRS address does not match")]
+    Forged,
+    /// Its time is over.
+    #[error("the SRS address is too old")]
+    Expired,
+    /// There is no address in it.
+    #[error("the SRS address holds no address")]
+    Malformed,
+}
+
+impl Verdict for SrsRefusal {
+    fn rule(&self) -> Rule {
+        match self {
+            Self::Forged | Self::Malformed => Rule::SrsForged,
+            Self::Expired => Rule::SrsExpired,
+        }
+    }
+
+    fn reason(&self) -> &dyn fmt::Display {
+        self
+    }
+
+    fn reply(&self) -> Option<Told> {
+        Some(self.told())
+    }
+}
+
+impl SrsRefusal {
+    /// Reply code, status and words for the peer.
+    #[must_use]
+    pub const fn told(&self) -> Told {
+        match self {
+            Self::Forged | Self::Malformed => (550, Status(5, 1, 1), "Not a valid SRS address"),
+            Self::Expired => (550, Status(5, 1, 1), "SRS address has expired"),
+        }
+    }
+}
+
+impl Srs {
+    /// The sender under which a message goes to these recipients; `None` for its own.
+    ///
+    /// Each recipient comes with its `ORCPT`: where that is an address of this server and the recipient is not, an alias has led
+    /// from the one to the other.
+    #[must_use]
+    pub fn sender<'a>(
+        &self,
+        leaving: Leaving<'_>,
+        recipients: impl IntoIterator<Item = (&'a Mailbox, Option<&'a str>)>,
+        now: Timestamp,
+    ) -> Option<Mailbox> {
+        let sender = self.foreign(leaving.sender)?;
+        let is_forwarded = |(address, orcpt): (&Mailbox, Option<&str>)| {
+            !self.own.contains_by_name(address.domain())
+                && (leaving.from_stranger || orcpt.is_some_and(|orcpt| self.is_own_original(orcpt)))
+        };
+        recipients
+            .into_iter()
+            .any(is_forwarded)
+            .then(|| self.rewrite(sender, now))
+            .flatten()
+    }
+
+    /// The sender, if it is one whose domain does not know this host.
+    fn foreign<'a>(&self, sender: &'a ReversePath) -> Option<&'a Mailbox> {
+        let mailbox = sender.mailbox()?;
+        let name = mailbox.domain().name()?;
+        let is_own = self.own.contains_by_name(mailbox.domain()) || self.domain.name() == Some(name);
+        (!is_own).then_some(mailbox)
+    }
+
+    fn is_own_original(&self, orcpt: &str) -> bool {
+        let domain = orcpt
+            .split_once(';')
+            .and_then(|(_, address)| address.rsplit_once('@'));
+        domain
+            .and_then(|(_, domain)| Domain::parse(domain, true).ok())
+            .is_some_and(|domain| self.own.contains_by_name(&domain))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn srs() -> Srs {
+        Srs {
+            domain: "fwd.example".parse().unwrap(),
+            secrets: vec!["secret".into()],
+            hash_length: HASH_LENGTH,
+            max_age_days: MAX_AGE_DAYS,
+            own: DomainSet::new(["fwd.example", "own.example", "*.behind.example"]).unwrap(),
+        }
+    }
+
+    #[test]
+    fn whose_sender_is_rewritten() {
+        let alias = Some("rfc822;list@own.example");
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows                         sender                 stranger  recipient          original                         rewritten
+            ("a stranger's mail behind an alias",          "a@away.example",      true,     "x@out.example",   alias,                           true),
+            ("a stranger's mail to us",                    "a@away.example",      true,     "x@own.example",   None,                            false),
+            ("to a domain behind us",                      "a@away.example",      true,     "x@in.behind.example", None,                        false),
+            ("a report",                                   "",                    true,     "x@out.example",   alias,                           false),
+            ("a sender of ours",                           "a@own.example",       true,     "x@out.example",   alias,                           false),
+            ("one of a domain behind us",                  "a@in.behind.example", true,     "x@out.example",   alias,                           false),
+            ("one of the domain of rewritten senders",     "SRS0=x@fwd.example",  true,     "x@out.example",   alias,                           false),
+            ("a sender without a domain",                  "a@[192.0.2.1]",       true,     "x@out.example",   alias,                           false),
+            ("a gateway's mail behind an alias",           "a@away.example",      false,    "x@out.example",   alias,                           true),
+            ("a gateway's mail to the outside",            "a@away.example",      false,    "x@out.example",   None,                            false),
+            ("with a name of its own for the recipient",   "a@away.example",      false,    "x@out.example",   Some("rfc822;x@else.example"),   false),
+            ("with one that is no address",                "a@away.example",      false,    "x@out.example",   Some("rfc822;postmaster"),       false),
+        ];
+        for (shows, sender, from_stranger, recipient, original, rewritten) in cases {
+            let sender = match sender {
+                "" => ReversePath::Null,
+                sender => ReversePath::Mailbox(sender.parse().unwrap()),
+            };
+            let leaving = Leaving {
+                sender: &sender,
+                from_stranger,
+            };
+            let recipient: Mailbox = recipient.parse().unwrap();
+            let found = srs().sender(leaving, [(&recipient, original)], Timestamp::UNIX_EPOCH);
+            assert_eq!(found.is_some(), rewritten, "{shows}");
+            let home: Mailbox = "b@own.example".parse().unwrap();
+            let several = srs().sender(
+                leaving,
+                [(&home, None), (&recipient, original)],
+                Timestamp::UNIX_EPOCH,
+            );
+            assert_eq!(several, found, "{shows}, with another recipient");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Asks DNS what strangers are judged by. `explain` asks the same way.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use postern_net::resolver::{MxRecord, ResolveError, Resolver, ReverseName};
+use postern_policy::screen::ScreenSettings;
+use postern_policy::screen::finding::{ClientName, Known};
+use postern_policy::screen::list::{Answered, DnsList, Subject, address_question, domain_question};
+use postern_policy::screen::score::{EARLY_TALK, Mark, Score};
+use tokio::time::timeout;
+
+/// Asks DNS, each question for no longer than a limit.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Whom to ask.
+    pub resolver: Resolver,
+    /// Longest wait for one answer.
+    pub limit: Duration,
+}
+
+/// What a zone was asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Question {
+    /// The zone of the list.
+    pub zone: String,
+    /// What is looked for.
+    pub subject: Subject,
+    /// The name that is asked for.
+    pub name: String,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct ZoneAnswer {
+    /// The zone of the list.
+    pub zone: String,
+    /// What was looked for.
+    pub subject: Subject,
+    /// The addresses that were found, none where it is not listed; or why there was no answer.
+    pub found: Result<Vec<Ipv4Addr>, String>,
+}
+
+impl ZoneAnswer {
+    /// What it means to a list; `None` if it is an answer to something else, or there was none.
+    #[must_use]
+    pub fn read(&self, list: &DnsList) -> Option<Answered> {
+        let is_about = list.zone == self.zone && list.subject == self.subject;
+        let found = self.found.as_ref().ok().filter(|_| is_about)?;
+        Some(list.read(found))
+    }
+}
+
+/// The questions to all lists about a client's address, each once.
+#[must_use]
+pub fn address_questions(settings: &ScreenSettings, peer: IpAddr) -> Vec<Question> {
+    questions(settings, Subject::Client, |zone| {
+        Some(address_question(peer, zone))
+    })
+}
+
+/// The questions to all lists about a domain: what a client calls itself, or that of a sender.
+#[must_use]
+pub fn domain_questions(settings: &ScreenSettings, subject: Subject, domain: &str) -> Vec<Question> {
+    questions(settings, subject, |zone| domain_question(domain, zone))
+}
+
+fn questions(
+    settings: &ScreenSettings,
+    subject: Subject,
+    name: impl Fn(&str) -> Option<String>,
+) -> Vec<Question> {
+    let mut questions: Vec<Question> = Vec::new();
+    for list in settings.lists.iter().filter(|list| list.subject == subject) {
+        if questions.iter().any(|question| question.zone == list.zone) {
+            continue;
+        }
+        questions.extend(name(&list.zone).map(|name| Question {
+            zone: list.zone.clone(),
+            subject,
+            name,
+        }));
+    }
+    questions
+}
+
+/// What counts for and against a client, by all answers.
+#[must_use]
+pub fn score<'a>(
+    settings: &ScreenSettings,
+    answers: impl IntoIterator<Item = &'a ZoneAnswer>,
+    early: bool,
+) -> Score {
+    let mut marks = Vec::new();
+    if let Some(score) = settings.early_talk_score.filter(|_| early) {
+        marks.push(Mark {
+            name: EARLY_TALK.to_owned(),
+            score,
+            answer: None,
+            text: None,
+        });
+    }
+    for answer in answers {
+        for list in &settings.lists {
+            if let Some(Answered::Listed(found)) = answer.read(list) {
+                marks.push(Mark {
+                    name: list.name.clone(),
+                    score: list.score,
+                    answer: Some((list.subject, found)),
+                    text: list.text.clone(),
+                });
+            }
+        }
+    }
+    Score(marks)
+}
+
+impl Look {
+    /// Asks a zone.
+    pub async fn ask(&self, question: Question) -> ZoneAnswer {
+        let found = self.within(self.resolver.list_answers(&question.name)).await;
+        ZoneAnswer {
+            zone: question.zone,
+            subject: question.subject,
+            // No name at all can be listed that DNS cannot hold.
+            found: found.map_or_else(
+                |error| match error {
+                    ResolveError::Temporary { .. } => Err(error.to_string()),
+                    _ => Ok(Vec::new()),
+                },
+                Ok,
+            ),
+        }
+    }
+
+    /// Asks zones, all at once.
+    pub async fn ask_all(&self, questions: Vec<Question>) -> Vec<ZoneAnswer> {
+        let asked = questions.into_iter().map(|question| self.ask(question));
+        futures_util::future::join_all(asked).await
+    }
+
+    /// Whether a name has MX records or an address.
+    pub async fn known(&self, name: &str) -> Known {
+        match self.within(self.resolver.mx(name)).await {
+            Ok(records) if is_null(&records) => return Known::NullMx,
+            Ok(_) => return Known::Yes,
+            Err(ResolveError::NoData(_)) => {}
+            Err(error @ ResolveError::Temporary { .. }) => return Known::Unanswered(error.to_string()),
+            Err(_) => return Known::No,
+        }
+        match self.within(self.resolver.addresses(name)).await {
+            Ok(_) => Known::Yes,
+            Err(error) if error.is_temporary() => Known::Unanswered(error.to_string()),
+            Err(_) => Known::No,
+        }
+    }
+
+    /// What an address is called. The loopback's name is known.
+    pub async fn client_name(&self, peer: IpAddr) -> ClientName {
+        let address = peer.to_canonical();
+        if address.is_loopback() {
+            return ClientName::Confirmed("localhost".to_owned());
+        }
+        match self.within(self.resolver.reverse_name(address)).await {
+            Ok(ReverseName::Confirmed(name)) => ClientName::Confirmed(name),
+            Ok(ReverseName::Unconfirmed { doubt: None }) => ClientName::Unconfirmed,
+            Ok(ReverseName::Unconfirmed { doubt: Some(error) }) => ClientName::Unsure(error.to_string()),
+            Ok(ReverseName::Nameless) => ClientName::Nameless,
+            Err(error) => ClientName::Unanswered(error.to_string()),
+        }
+    }
+
+    async fn within<T>(
+        &self,
+        question: impl Future<Output = Result<T, ResolveError>>,
+    ) -> Result<T, ResolveError> {
+        match timeout(self.limit, question).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ResolveError::Temporary {
+                name: "DNS".to_owned(),
+                reason: format!("no answer within {} s", self.limit.as_secs_f32()),
+            }),
+        }
+    }
+}
+
+/// RFC 7505: one record, whose host is the root.
+fn is_null(records: &[MxRecord]) -> bool {
+    matches!(records, [MxRecord { exchange, .. }] if exchange.is_empty())
+}

@@ -1,0 +1,280 @@
+//! Looks at strangers who bring mail from outside ([`postern_policy::screen`]). DNS is asked about a client's address while it is
+//! greeted, and about names of its choosing when it first names a recipient; there it hears what comes of it.
+
+mod healths;
+pub mod look;
+mod note;
+
+use std::time::{Duration, Instant};
+
+use postern_mail::ReversePath;
+use postern_policy::screen::finding::{Act, ClientName, Demand, Known};
+use postern_policy::screen::helo::HeloName;
+use postern_policy::screen::list::Subject;
+use postern_policy::screen::score::{Fill, Noted, ScreenRefusal, Screened};
+use postern_smtp::Reply;
+use postern_smtp::server::AskRecipient;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+pub(crate) use self::healths::ListHealths;
+use self::look::{Look, ZoneAnswer, address_questions, domain_questions, score};
+pub(crate) use self::note::{forget_forged, tell_noted, write_field};
+use crate::Role;
+use crate::io::{End, Io};
+use crate::judge::Seen;
+use crate::session::{About, Session};
+
+/// What is known of a stranger that is looked at.
+pub(crate) struct Screening {
+    /// When DNS was asked about its address.
+    begun: Instant,
+    /// Whether it talked before it was greeted.
+    early: bool,
+    /// Questions about its address that have no answer yet. They end with the session.
+    asked: JoinSet<ZoneAnswer>,
+    /// The answers to the others.
+    answered: Vec<ZoneAnswer>,
+    /// The name of its address, where that matters.
+    client: Option<ClientName>,
+    /// Names of its choosing that were looked up.
+    lookups: u32,
+    /// What was found out about the last sender.
+    last: Option<Judged>,
+}
+
+struct Judged {
+    helo: String,
+    sender: ReversePath,
+    screened: Screened,
+}
+
+/// What was found out about a name of the client's choosing.
+#[derive(Default)]
+struct Name {
+    lists: Vec<ZoneAnswer>,
+    known: Option<Known>,
+}
+
+/// Begins to look at a client, if it is one that is looked at.
+pub(crate) fn begin(session: &mut Session) {
+    let settings = &session.profile.settings.screen;
+    let is_looked_at = session.profile.listener.role == Role::Mx
+        && !settings.is_off()
+        && session.is_stranger()
+        && settings.is_about(session.peer.ip());
+    if !is_looked_at {
+        return;
+    }
+    let mut asked = JoinSet::new();
+    let look = look(session, settings.timeout);
+    for question in address_questions(settings, session.peer.ip()) {
+        let look = look.clone();
+        asked.spawn(async move { look.ask(question).await });
+    }
+    session.screening = Some(Box::new(Screening {
+        begun: Instant::now(),
+        early: false,
+        asked,
+        answered: Vec::new(),
+        client: None,
+        lookups: 0,
+        last: None,
+    }));
+}
+
+fn look(session: &Session, limit: Duration) -> Look {
+    Look {
+        resolver: session.shared.deps.resolver.clone(),
+        limit,
+    }
+}
+
+/// Whether the name of the client's address is asked for here, however long names are waited for elsewhere.
+pub(crate) fn wants_name(session: &Session) -> bool {
+    session.screening.is_some() && session.profile.settings.screen.wants_name()
+}
+
+/// The name of the client's address, if that leads back; what there is instead is kept.
+pub(crate) async fn name_of(session: &mut Session) -> Option<String> {
+    let settings = &session.profile.settings;
+    let limit = settings.screen.timeout.max(settings.timeouts.reverse_lookup);
+    let look = look(session, session.patience_for(limit));
+    let name = look.client_name(session.peer.ip()).await;
+    let confirmed = match &name {
+        ClientName::Confirmed(name) => Some(name.clone()),
+        _ => None,
+    };
+    if let Some(screening) = &mut session.screening {
+        screening.is_called(name);
+    }
+    confirmed
+}
+
+/// The reply to a recipient of a stranger that is refused for what was found of it.
+pub(crate) async fn refused(
+    ask: &AskRecipient<'_>,
+    io: &mut Io,
+    session: &mut Session,
+) -> Result<Option<Reply>, End> {
+    if !session.is_stranger() {
+        return Ok(None);
+    }
+    let (Some(mut screening), Some(sender)) = (session.screening.take(), ask.sender()) else {
+        return Ok(None);
+    };
+    if !screening.has_judged(session.helo(), sender) {
+        // What was said before is not to wait with it.
+        io.flush().await?;
+        let screened = screening.judge(session, sender).await;
+        screening.last = Some(Judged {
+            helo: session.helo().to_owned(),
+            sender: sender.clone(),
+            screened,
+        });
+    }
+    let reply = match screening.last.as_ref().map(|last| &last.screened) {
+        Some(Screened::Refused(refusal)) => Some(refuse(refusal, ask, sender, session)),
+        _ => None,
+    };
+    session.screening = Some(screening);
+    Ok(reply)
+}
+
+fn refuse(refusal: &ScreenRefusal, ask: &AskRecipient<'_>, sender: &ReversePath, session: &Session) -> Reply {
+    let address = session.peer.ip().to_canonical().to_string();
+    let text = refusal.text(&Fill {
+        address: &address,
+        helo: session.helo(),
+        sender: &sender.to_string(),
+    });
+    let (code, status, _) = refusal.told();
+    let reply = Reply::new(code, Some(status), format!("{text}{}", session.mark()));
+    session.refused(refusal, &reply, &About::recipient(Some(sender), ask.path()));
+    reply
+}
+
+impl Screening {
+    /// It talked before it was greeted.
+    pub(crate) fn talked_early(&mut self) {
+        self.early = true;
+    }
+
+    /// The name of its address was looked up.
+    pub(crate) fn is_called(&mut self, name: ClientName) {
+        self.client = Some(name);
+    }
+
+    /// A transaction begins: what DNS could not say before is asked again.
+    pub(crate) fn begin_transaction(&mut self) {
+        let is_passing = |last: &mut Judged| match &last.screened {
+            Screened::Refused(refusal) => refusal.told().0 < 500,
+            Screened::Passed(_) => false,
+        };
+        self.last.take_if(is_passing);
+    }
+
+    /// What is to be noted of a message of this transaction.
+    pub(crate) fn noted(&self) -> Option<&Noted> {
+        match self.last.as_ref().map(|last| &last.screened) {
+            Some(Screened::Passed(noted)) if !noted.is_empty() => Some(noted),
+            _ => None,
+        }
+    }
+
+    fn has_judged(&self, helo: &str, sender: &ReversePath) -> bool {
+        self.last
+            .as_ref()
+            .is_some_and(|last| last.helo == helo && last.sender == *sender)
+    }
+
+    /// Waits for what is still to be known, and asks the rules.
+    async fn judge(&mut self, session: &Session, sender: &ReversePath) -> Screened {
+        let settings = &session.profile.settings.screen;
+        let limit = session.patience_for(settings.timeout).min(session.life_left());
+        let helo = HeloName::of(session.helo());
+        let sender_domain = sender.mailbox().and_then(|mailbox| {
+            let is_own = session.judge().is_own_domain(mailbox.domain());
+            mailbox.domain().name().filter(|_| !is_own)
+        });
+        let questions = |name: Option<&str>, subject, demand| Questions {
+            lists: name.map_or_else(Vec::new, |name| domain_questions(settings, subject, name)),
+            known: name
+                .filter(|_| settings.act(demand) != Act::Off)
+                .map(str::to_owned),
+        };
+        let about_helo = questions(helo.host(), Subject::Helo, Demand::HeloKnown);
+        let about_sender = questions(sender_domain, Subject::Sender, Demand::SenderKnown);
+        self.lookups = self
+            .lookups
+            .saturating_add(about_helo.count())
+            .saturating_add(about_sender.count());
+        if self.lookups > settings.lookups {
+            return Screened::Refused(ScreenRefusal::Lookups(settings.lookups));
+        }
+        let look = look(session, limit);
+        // Since the connection began, its lists have had their time.
+        let left = settings.timeout.saturating_sub(self.begun.elapsed()).min(limit);
+        let ((), helo_found, sender_found) = tokio::join!(
+            self.await_lists(left, session),
+            about_helo.ask(&look),
+            about_sender.ask(&look)
+        );
+        let answers: Vec<&ZoneAnswer> = self
+            .answered
+            .iter()
+            .chain(&helo_found.lists)
+            .chain(&sender_found.lists)
+            .collect();
+        for answer in helo_found.lists.iter().chain(&sender_found.lists) {
+            note::tell_health(answer, session);
+        }
+        session.judge().screen(Seen {
+            helo: &helo,
+            helo_known: helo_found.known,
+            client: self.client.as_ref(),
+            sender: sender_domain,
+            sender_known: sender_found.known,
+            score: score(settings, answers, self.early),
+        })
+    }
+
+    /// Waits for lists that were asked about the client's address. One without an answer is as one that does not know it.
+    async fn await_lists(&mut self, left: Duration, session: &Session) {
+        let Self { asked, answered, .. } = self;
+        let waited = timeout(left, async {
+            while let Some(answer) = asked.join_next().await {
+                if let Ok(answer) = answer {
+                    note::tell_health(&answer, session);
+                    answered.push(answer);
+                }
+            }
+        });
+        // What comes later may still count for the next message.
+        let _ = waited.await;
+    }
+}
+
+/// What is asked about a name of the client's choosing.
+struct Questions {
+    lists: Vec<look::Question>,
+    known: Option<String>,
+}
+
+impl Questions {
+    fn count(&self) -> u32 {
+        u32::try_from(self.lists.len() + usize::from(self.known.is_some())).unwrap_or(u32::MAX)
+    }
+
+    async fn ask(self, look: &Look) -> Name {
+        let Self { lists, known } = self;
+        let known = async {
+            match known {
+                Some(name) => Some(look.known(&name).await),
+                None => None,
+            }
+        };
+        let (lists, known) = tokio::join!(look.ask_all(lists), known);
+        Name { lists, known }
+    }
+}
