@@ -63,7 +63,7 @@ impl Unbound {
         let configuration = format!(
             "server:\n    interface: 127.0.0.1\n    port: {port}\n    do-daemonize: no\n    use-syslog: no\n    \
              chroot: \"\"\n    username: \"\"\n    pidfile: \"\"\n    directory: \"{}\"\n    num-threads: 1\n    \
-             module-config: \"iterator\"\n    access-control: 127.0.0.0/8 allow\n{data}remote-control:\n    \
+             module-config: \"iterator\"\n    access-control: 127.0.0.0/8 allow\n{data}\nremote-control:\n    \
              control-enable: no\n",
             folder.path().display()
         );

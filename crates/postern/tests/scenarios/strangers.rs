@@ -28,13 +28,13 @@ fn site(sink: &Sink, names: &Unbound) -> Site {
          [[dns_list]]\nzone = \"bl.example\"\nname = \"policy\"\nanswers = [\"127.0.0.10\"]\nscore = 2\n\
          [[dns_list]]\nzone = \"parked.example\"\nscore = 5\n\
          [srs]\ndomain = \"home.example\"\nsecret_file = \"srs.secret\"\n",
-        names.address()
+        format_args!("127.0.0.1:{}", names.port())
     );
     let site = Site::relay_with(sink.port(), top, &extra);
     fs::write(site.path("aliases"), "far: friend@outside.example\n").unwrap();
     private(
         &site.path("srs.secret"),
-        "a secret of this test\nthe one before\n",
+        "a secret of this test\nthe secret before that one\n",
     );
     site
 }
@@ -71,7 +71,7 @@ fn explained(site: &Site, arguments: &[&str]) -> (serde_json::Value, String) {
 #[test]
 fn strangers_are_looked_at_and_reports_find_back() {
     let sink = Sink::start();
-    let names = Unbound::start(ZONES);
+    let names = Unbound::start_with(&ZONES.join("\n"));
     let mut site = site(&sink, &names);
     site.start();
 

@@ -31,6 +31,22 @@ pub struct Question {
     pub name: String,
 }
 
+impl Question {
+    /// There was no answer within this time.
+    #[must_use]
+    pub fn without_answer(self, limit: Duration) -> ZoneAnswer {
+        ZoneAnswer {
+            zone: self.zone,
+            subject: self.subject,
+            found: Err(no_answer(limit)),
+        }
+    }
+}
+
+fn no_answer(limit: Duration) -> String {
+    format!("no answer within {} s", limit.as_secs_f32())
+}
+
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct ZoneAnswer {
@@ -179,7 +195,7 @@ impl Look {
             Ok(answer) => answer,
             Err(_) => Err(ResolveError::Temporary {
                 name: "DNS".to_owned(),
-                reason: format!("no answer within {} s", self.limit.as_secs_f32()),
+                reason: no_answer(self.limit),
             }),
         }
     }

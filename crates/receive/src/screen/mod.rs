@@ -250,8 +250,18 @@ impl Screening {
                 }
             }
         });
-        // What comes later may still count for the next message.
-        let _ = waited.await;
+        if waited.await.is_ok() {
+            return;
+        }
+        let settings = &session.profile.settings.screen;
+        for question in address_questions(settings, session.peer.ip()) {
+            if answered.iter().all(|answer| answer.zone != question.zone) {
+                let late = question.without_answer(settings.timeout);
+                note::tell_health(&late, session);
+                // What comes later may still count for the next message.
+                answered.push(late);
+            }
+        }
     }
 }
 

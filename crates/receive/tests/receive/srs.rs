@@ -19,6 +19,14 @@ fn srs(secrets: &[&str]) -> Srs {
     }
 }
 
+/// The rewritten sender that a server with this secret made so many days ago.
+fn made(secret: &str, days: i64, original: &str) -> String {
+    let (local, domain) = original.split_once('@').unwrap();
+    let original = Mailbox::new(local, domain.parse().unwrap()).unwrap();
+    let day = Timestamp::now() - Span::new().hours(24 * days);
+    srs(&[secret]).rewrite(&original, day).unwrap().to_string()
+}
+
 #[test]
 fn reports_find_the_original_sender() {
     let mut options = Options::mx();
@@ -27,27 +35,20 @@ fn reports_find_the_original_sender() {
     let server = options.start();
     let mut client = server.connect();
     client.say("EHLO helo").unwrap();
-    let now = Timestamp::now();
     let long = format!("{}@away.example", "a".repeat(100));
-    let original =
-        |text: &str| Mailbox::new(text.split_once('@').unwrap().0, "away.example".parse().unwrap()).unwrap();
-    let made = |secret: &str, days: i64| {
-        let day = now - Span::new().hours(24 * days);
-        move |text: &str| srs(&[secret]).rewrite(&original(text), day).unwrap().to_string()
-    };
     let ann = "ann@away.example";
     #[rustfmt::skip]
     let cases = [
         // what the case shows            recipient                                            reply         goes to
-        ("as we make them",               made("a new secret", 0)(ann),                         "250 ",       Some(ann)),
-        ("with the secret of before",     made("an old secret", 20)(ann),                       "250 ",       Some(ann)),
-        ("in small letters",              made("a new secret", 0)(ann).to_ascii_lowercase(),    "250 ",       Some(ann)),
-        ("a long one",                    made("a new secret", 0)(&long),                       "250 ",       Some(&*long)),
-        ("with somebody else's secret",   made("another secret", 0)(ann),                       "550 5.1.1 ", None),
-        ("for somebody else",             made("a new secret", 0)(ann).replace("ann", "bob"),   "550 5.1.1 ", None),
-        ("an old one",                    made("a new secret", 23)(ann),                        "550 5.1.1 ", None),
+        ("as we make them",               made("a new secret", 0, ann),                         "250 ",       Some(ann)),
+        ("with the secret of before",     made("an old secret", 20, ann),                       "250 ",       Some(ann)),
+        ("in small letters",              made("a new secret", 0, ann).to_ascii_lowercase(),    "250 ",       Some(ann)),
+        ("a long one",                    made("a new secret", 0, &long),                       "250 ",       Some(&*long)),
+        ("with somebody else's secret",   made("another secret", 0, ann),                       "550 5.1.1 ", None),
+        ("for somebody else",             made("a new secret", 0, ann).replace("ann", "bob"),   "550 5.1.1 ", None),
+        ("an old one",                    made("a new secret", 23, ann),                        "550 5.1.1 ", None),
         ("half of one",                   format!("SRS0=abcd@{HOST}"),                          "550 5.1.1 ", None),
-        ("at another domain of ours",     made("a new secret", 0)(ann).replace(HOST, "relay.example"), "250 ", None),
+        ("at another domain of ours",     made("a new secret", 0, ann).replace(HOST, "relay.example"), "250 ", None),
     ];
     for (shows, recipient, expected, leads_to) in cases {
         client.say("RSET").unwrap();

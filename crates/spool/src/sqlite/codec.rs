@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern_mail::{
-    BodyKind, FailureFact, FailureKind, Mailbox, Notify, QueueId, Recipient, Ret, ReversePath, Stage,
+    AddressLimits, BodyKind, FailureFact, FailureKind, Mailbox, Notify, ParseOptions, QueueId, Recipient,
+    Ret, ReversePath, Stage,
 };
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
@@ -79,8 +80,13 @@ pub(super) fn sender(text: &str) -> Result<ReversePath, Strange> {
 }
 
 pub(super) fn mailbox(text: &str) -> Result<Mailbox, Strange> {
-    text.parse()
-        .map_err(|error| Strange(format!("address {text:?}: {error}")))
+    // Whatever the limits are by now: it was accepted once.
+    let options = ParseOptions {
+        utf8: true,
+        limits: AddressLimits::STORED,
+        ..ParseOptions::default()
+    };
+    Mailbox::parse(text, &options).map_err(|error| Strange(format!("address {text:?}: {error}")))
 }
 
 /// The domain of an address as text: what follows the last `@`, also when the local part is quoted and holds another.

@@ -11,7 +11,7 @@ use postern_policy::retry::RetrySettings;
 use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, RouteTable, Target, TlsLevel};
 
 use super::receiving::literal_domain;
-use super::{Checking, clamp, domain_set, smarthosts, values};
+use super::{Checking, clamp, domain_set, screen, smarthosts, values};
 use crate::config::file::{self, RouteTo};
 use crate::config::problem::Problems;
 use crate::config::read::At;
@@ -40,6 +40,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Settings {
         chunking: *written.chunking,
         eight_bit: *written.eight_bit,
         received_max: clamp(*c.file.limits.received_fields),
+        srs: screen::srs(c),
     }
 }
 
