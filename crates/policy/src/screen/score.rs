@@ -324,8 +324,9 @@ mod tests {
             refuse: Some(5),
             ..Thresholds::default()
         };
+        type Case = (&'static str, Vec<Finding>, i32, Act, Option<&'static str>);
         #[rustfmt::skip]
-        let cases: Vec<(&str, Vec<Finding>, i32, Act, Option<&str>)> = vec![
+        let cases: Vec<Case> = vec![
             ("nothing",                          vec![],                      0, Act::Reject, None),
             ("the first of two",                 vec![own(), unknown()],      0, Act::Reject, Some("helo.own")),
             ("for good before for now",          vec![later(), unknown()],    0, Act::Reject, Some("sender.unknown")),

@@ -119,8 +119,9 @@ fn strangers_are_looked_at_and_reports_find_back() {
     site.wait_for_log(&["refused", "rule=srs.forged"]);
 
     let client = |last: &str| ["--peer".to_owned(), format!("127.0.0.{last}")];
+    type Case<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, &'a [&'a str]);
     #[rustfmt::skip]
-    let cases: [(&str, &str, &str, &str, &str, &[&str]); 6] = [
+    let cases: [Case<'_>; 6] = [
         // what the case shows   client  from                         to                   decided by          among the steps
         ("a listed client",      "7",    "ann@away.example",          "far@home.example",  "screen.refused",   &["screen.listed: 127.0.0.2, score 3", "screen.listed: not listed",
                                                                                                                "screen.listed: counts as not listed: it answers 198.51.100.1"]),

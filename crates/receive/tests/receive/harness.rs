@@ -125,7 +125,10 @@ impl Options {
             tokens: Arc::default(),
             aliases: Arc::new(ArcSwap::from_pointee(aliases(&folder, self.aliases))),
             resolver: Resolver::new(&ResolverSettings {
-                nameservers: vec![self.names.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)))],
+                nameservers: vec![
+                    self.names
+                        .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 1))),
+                ],
                 attempt_timeout: std::time::Duration::from_millis(500),
                 ..ResolverSettings::default()
             })

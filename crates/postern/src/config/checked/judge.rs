@@ -10,6 +10,7 @@ use postern_seal::judge::report::Reporter;
 
 use super::{Checking, domain_set, values};
 use crate::config::file::Check;
+use crate::config::read::At;
 
 /// How mail is judged. A value of this type has been checked.
 #[derive(Clone, Debug)]
@@ -45,8 +46,13 @@ fn arc_seal(c: &mut Checking<'_>, checks: Checks) -> Option<Domain> {
             "list \"arc\" in `checks`",
         );
     }
-    let is_it = |written: &str| written.parse::<Domain>().is_ok_and(|other| other == domain);
-    if !c.file.dkim.iter().any(|dkim| is_it(&dkim.domain)) {
+    let is_it = |written: &At<String>| written.value.parse::<Domain>().is_ok_and(|other| other == domain);
+    if !c
+        .file
+        .dkim
+        .iter()
+        .any(|dkim| dkim.domain.as_ref().is_some_and(is_it))
+    {
         c.problems.error(
             name.span.clone(),
             format!("there is no [[dkim]] for {domain}, which is to seal"),
