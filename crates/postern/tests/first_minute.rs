@@ -144,7 +144,7 @@ fn a_second_signal_ends_it_at_once() {
     let config = folder.path().join("postern-data/postern.toml");
     let written = fs::read_to_string(&config).unwrap();
     fs::write(&config, format!("{written}\n[shutdown]\ngrace = \"1h\"\n")).unwrap();
-    let server = serve(folder.path(), "log");
+    let server = serve(folder.path(), "second.log");
     wait_until("the announcement", || server.log().contains("started "));
     let mut client = postern_testkit::smtp::Client::connect(2525).unwrap().0;
     client.say("EHLO helo").unwrap();

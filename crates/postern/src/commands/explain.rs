@@ -512,19 +512,6 @@ fn finish(course: &mut Course<'_>, judge: &Judge<'_>, ground: Ground, args: &Exp
     if let Some(verdict) = &verdict {
         course.add(question, either(verdict));
     }
-    for milter in &judge.settings.milters {
-        let command = format!("filter {}", milter.filter.name);
-        match milter.conditions.judge(&judge.filter_facts(args.size)) {
-            Ok(()) => course.add(
-                command,
-                &Ruling {
-                    rule: Rule::MilterAsked,
-                    reason: &milter.filter.address,
-                },
-            ),
-            Err(skip) => course.add(command, &skip),
-        }
-    }
     if !course.steps.iter().all(|step| step.allowed) {
         return;
     }

@@ -111,7 +111,11 @@ fn strangers_are_looked_at_and_reports_find_back() {
     let reply = send(&site, 8, "", &sender);
     assert!(reply.starts_with("250 "), "{reply}");
     let report = sink.wait_for(&format!("from 8 to {sender}"));
-    assert_eq!(report.rcpt, ["<ann@away.example>"]);
+    assert!(
+        report.rcpt[0].starts_with("<ann@away.example> "),
+        "{:?}",
+        report.rcpt
+    );
     assert!(report.mail.starts_with("<> "), "{}", report.mail);
     let forged = sender.replace("=ann@", "=bob@");
     let reply = send(&site, 8, "", &forged);

@@ -1,6 +1,5 @@
 //! Which mail filters would be asked about the message.
 
-use postern_policy::milter::{Client, Facts};
 use postern_policy::rule::{Rule, Ruling, Verdict as _};
 use postern_receive::judge::Judge;
 
@@ -9,17 +8,7 @@ use crate::args::ExplainSessionArgs;
 
 /// A step for each filter, in their order. What they answer is theirs to say: `postern milters try` asks one.
 pub(super) fn filters(course: &mut Course<'_>, judge: &Judge<'_>, args: &ExplainSessionArgs) {
-    let client = match (judge.identity, judge.relay_reason()) {
-        (Some(_), _) => Client::Login,
-        (None, Some(_)) => Client::Trusted,
-        (None, None) => Client::Stranger,
-    };
-    let facts = Facts {
-        listener: &judge.listener.name,
-        peer: args.peer(),
-        client: Some(client),
-        size: args.size,
-    };
+    let facts = judge.filter_facts(args.size);
     let config = course.config;
     for milter in &config.receive.milters {
         let name = &milter.filter.name;
