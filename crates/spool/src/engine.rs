@@ -161,7 +161,8 @@ pub trait Spool: Send + Sync + 'static {
     /// As for [`hold`](Self::hold).
     fn release<'a>(&'a self, which: Selection, by: &'a str) -> SpoolFuture<'a, u64>;
 
-    /// Makes the waiting recipients of messages due at once, held ones aside. Returns how many messages that changed.
+    /// Makes the waiting recipients of messages due at once, held ones aside. Returns how many messages have recipients that are
+    /// due now, those among them that were so before.
     ///
     /// # Errors
     ///

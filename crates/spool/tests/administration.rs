@@ -248,6 +248,8 @@ async fn retry_and_flush_make_due_what_was_deferred() {
     );
     assert!(matches!(event(&mut subscription).await, Event::Changed(Change::Due(due)) if *due == [ids[0]]));
     assert_eq!(due_domains(&spool).await, ["a.example"]);
+    let again = spool.retry_now(Selection::Ids(vec![ids[0]]), "root").await;
+    assert_eq!(again.unwrap(), 1, "it is due");
     assert_eq!(spool.flush(Some("B.example"), "root").await.unwrap(), 2);
     let told = event(&mut subscription).await;
     assert!(matches!(told, Event::Changed(Change::Flushed(Some(domain))) if domain == "b.example"));

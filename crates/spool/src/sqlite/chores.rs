@@ -101,18 +101,26 @@ impl Transaction<'_, '_> {
 
     fn retry(&mut self, ids: &[QueueId], by: &Arc<str>, now: Timestamp) -> Result<u64, SpoolError> {
         let mut changed = Vec::new();
+        let mut due = 0;
         for id in ids {
-            let due = self.run(
+            let made_due = self.run(
                 "UPDATE recipient SET due_at = ?2 WHERE message_id = ?1 AND state = 1 AND due_at > ?2",
                 params![id.as_i64(), now.as_millisecond()],
             )?;
-            if due > 0 {
+            if made_due > 0 {
                 changed.push(*id);
             }
+            // What was due already, or is on its way, is what the administrator wants, too.
+            due += self
+                .connection
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM recipient WHERE message_id = ?1 AND (state = 0 OR state = 1 AND due_at <= ?2))",
+                )?
+                .query_row(params![id.as_i64(), now.as_millisecond()], |row| row.get::<_, u64>(0))?;
         }
         self.effects.administered(Act::Retried, &changed, by);
         self.effects.changed(Change::Due, &changed);
-        Ok(changed.len() as u64)
+        Ok(due)
     }
 
     fn remove_all(&mut self, ids: &[QueueId], by: &Arc<str>, now: Timestamp) -> Result<u64, SpoolError> {
