@@ -44,27 +44,12 @@ impl Drop for InLine {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
-    use postern_policy::route::TlsLevel;
-
     use super::*;
-    use crate::hop::{HopKind, NextHop};
-
-    fn destination() -> Arc<Destination> {
-        let hop = NextHop {
-            kind: HopKind::Maildir(PathBuf::from("/x")),
-            tls: TlsLevel::None,
-            verify: false,
-            login: None,
-        };
-        Arc::new(Destination::new(hop.name(), hop))
-    }
 
     /// Else a next hop would never get a connection again.
     #[tokio::test]
     async fn it_is_given_back_by_a_panic_and_by_a_future_that_is_dropped() {
-        let destination = destination();
+        let destination = Destination::for_tests();
         let stand = || InLine::stand(&destination, Class::Users);
         let in_line = stand().unwrap();
         assert!(stand().is_none(), "once");

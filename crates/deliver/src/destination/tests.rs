@@ -8,14 +8,17 @@ use crate::failure::Cause;
 use crate::hop::HopKind;
 use crate::relay::Relay;
 
-fn destination() -> Arc<Destination> {
-    let hop = NextHop {
-        kind: HopKind::Maildir(PathBuf::from("/x")),
-        tls: TlsLevel::None,
-        verify: false,
-        login: None,
-    };
-    Arc::new(Destination::new(hop.name(), hop))
+impl Destination {
+    /// A Maildir, with nothing to it.
+    pub(crate) fn for_tests() -> Arc<Self> {
+        let hop = NextHop {
+            kind: HopKind::Maildir(PathBuf::from("/x")),
+            tls: TlsLevel::None,
+            verify: false,
+            login: None,
+        };
+        Arc::new(Self::new(hop.name(), hop))
+    }
 }
 
 fn work(id: i64) -> Work {
@@ -50,7 +53,7 @@ fn failure() -> Failure {
 
 #[test]
 fn workers_are_hired_for_work_within_bounds() {
-    let destination = destination();
+    let destination = Destination::for_tests();
     let limits = Limits {
         connections_per_destination: 3,
         ..Limits::default()
@@ -83,7 +86,7 @@ fn workers_are_hired_for_work_within_bounds() {
 
 #[tokio::test]
 async fn each_message_gets_one_worker() {
-    let destination = destination();
+    let destination = Destination::for_tests();
     let limits = Limits::default();
     for id in 1..=2 {
         destination.offer(work(id), &limits).ok();
@@ -124,7 +127,7 @@ async fn each_message_gets_one_worker() {
 
 #[test]
 fn a_full_queue_gives_work_back() {
-    let destination = destination();
+    let destination = Destination::for_tests();
     let limits = Limits {
         waiting_per_destination: 2,
         ..Limits::default()
@@ -151,7 +154,7 @@ fn a_full_queue_gives_work_back() {
 
 #[test]
 fn a_dead_destination_pauses_longer_each_time() {
-    let destination = destination();
+    let destination = Destination::for_tests();
     let limits = Limits::default();
     let at = |second| Timestamp::from_second(second).unwrap();
     let pause = |failures: u32| Duration::from_secs(u64::from(failures) * 10);
@@ -187,7 +190,7 @@ fn a_dead_destination_pauses_longer_each_time() {
 
 #[test]
 fn one_connection_too_many_is_no_pause() {
-    let destination = destination();
+    let destination = Destination::for_tests();
     let limits = Limits::default();
     let connection = destination.connected();
     let never = |_| -> Duration { panic!("no pause") };
@@ -213,7 +216,7 @@ fn one_connection_too_many_is_no_pause() {
 
 #[test]
 fn mail_of_a_pausing_destination_is_read_in_small_steps() {
-    let destination = destination();
+    let destination = Destination::for_tests();
     let now = Timestamp::now();
     assert_eq!(destination.allowance(now), usize::MAX);
     destination.connect_failed(now, &failure(), |_| Duration::from_secs(60));
@@ -265,7 +268,7 @@ fn a_login_that_fails_as_before_is_no_news() {
         ("it goes on working",     Ok("PLAIN"),                                      false),
         ("it fails again",         Err(own("not offered")),                          true),
     ];
-    let destination = destination();
+    let destination = Destination::for_tests();
     for (shows, went, news) in steps {
         let noted = destination.note_login(Timestamp::UNIX_EPOCH, went.as_ref().map(|mechanism| *mechanism));
         assert_eq!(noted, news, "{shows}");
@@ -274,7 +277,7 @@ fn a_login_that_fails_as_before_is_no_news() {
 
 #[test]
 fn kinds_of_mail_take_turns_as_far_as_there_are_places() {
-    let destination = destination();
+    let destination = Destination::for_tests();
     let limits = Limits::default();
     for id in 0..20 {
         destination
@@ -311,7 +314,7 @@ fn kinds_of_mail_take_turns_as_far_as_there_are_places() {
 
 #[test]
 fn each_kind_of_mail_gets_a_first_worker_and_stands_in_line_once() {
-    let destination = destination();
+    let destination = Destination::for_tests();
     let limits = Limits::default();
     destination.offer(work_of(Class::Strangers, 1), &limits).ok();
     destination.offer(work_of(Class::Users, 2), &limits).ok();
