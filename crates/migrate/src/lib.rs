@@ -1,0 +1,12 @@
+//! Reads what configures a sendmail or Postfix site: the files of an old mail server, as facts with the lines they came from.
+//!
+//! Nothing here runs a program or opens a file: files are read through [`Files`]. What a reader cannot follow is a fact too, so
+//! that nothing is passed over in silence.
+
+pub mod m4;
+pub mod postfix;
+pub mod sendmail;
+
+mod origin;
+
+pub use origin::{FileError, Files, Located, Origin};

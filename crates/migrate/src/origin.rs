@@ -1,0 +1,87 @@
+//! Where something was written.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The lines of a file from which something was read.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Origin {
+    /// The file, by the path that the old configuration uses.
+    pub file: Arc<str>,
+    /// The first line, counted from 1.
+    pub first: u32,
+    /// The last line; the same as the first, unless it goes on over several.
+    pub last: u32,
+}
+
+impl Origin {
+    /// One line of a file.
+    #[must_use]
+    pub fn line(file: &Arc<str>, line: u32) -> Self {
+        Self {
+            file: Arc::clone(file),
+            first: line,
+            last: line,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.first)?;
+        if self.last > self.first {
+            write!(f, "-{}", self.last)?;
+        }
+        Ok(())
+    }
+}
+
+/// Something with the lines it was read from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Located<T> {
+    /// Where it stands.
+    pub at: Origin,
+    /// What it is.
+    pub what: T,
+}
+
+/// The files of the old server, below the folder that was named.
+pub trait Files {
+    /// The text of a file. `path` is absolute, as the old configuration has it. What is not UTF-8 is replaced.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, or cannot be read.
+    fn read(&self, path: &str) -> Result<String, FileError>;
+}
+
+/// Why a file was not read.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum FileError {
+    /// There is no such file.
+    #[error("no such file")]
+    Missing,
+    /// It cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::collections::HashMap;
+
+    use super::{FileError, Files};
+
+    /// Files in memory.
+    #[derive(Default)]
+    pub(crate) struct Folder(pub(crate) HashMap<&'static str, &'static str>);
+
+    impl Files for Folder {
+        fn read(&self, path: &str) -> Result<String, FileError> {
+            self.0
+                .get(path)
+                .map(|text| (*text).to_owned())
+                .ok_or(FileError::Missing)
+        }
+    }
+}

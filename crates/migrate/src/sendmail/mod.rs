@@ -1,0 +1,5 @@
+//! sendmail's files.
+
+mod mc;
+
+pub use mc::{Mc, PREDEFINED, Section};
