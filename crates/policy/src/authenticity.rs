@@ -5,7 +5,7 @@
 mod decide;
 mod result;
 
-pub use self::decide::{Action, Decided, Decision, Settings, Subject, decide};
+pub use self::decide::{Action, Decided, Decision, Settings, Subject, decide, outcomes};
 pub use self::result::{ArcResult, DkimResult, DmarcResult, Requested, Results, SpfResult};
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Whether a message is signed, and for which domain.
 //!
 //! A signature says that a domain answers for a message. So it is made only for who may send as that domain, by the rule of identity
-//! that has decided it, and never for a stranger.
+//! that has decided it, and never for a stranger. Where logins may write any address, that alone makes none of them answer for one.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -34,6 +34,9 @@ pub struct SigningFacts<'a> {
     pub authors: Option<&'a [Mailbox]>,
     /// The identity rule by which the client may send with that author; `None` where nobody had to answer for one.
     pub author_rule: Option<Rule>,
+    /// Whether the client answers for the author, if the rule lets every login write any address: a login whose identity covers it
+    /// ([`answers_for`](crate::identity::answers_for)), and machines, which the administrator has named.
+    pub answers: bool,
     /// Domains of the authors that the client wrote, which the rule has judged; none where this server has added the `From`.
     pub judged: &'a [Domain],
     /// Whether this server has put the `From` in, by the sender of the envelope.
@@ -48,8 +51,17 @@ pub struct SigningDomains<T> {
 
 #[derive(Clone, Debug)]
 struct Signing<T> {
-    subdomains: bool,
+    scope: Scope,
     with: T,
+}
+
+/// Whose mail a domain signs.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Scope {
+    /// Authors in all names below it, too.
+    pub subdomains: bool,
+    /// Of every login that is let write with such an author, whether its identity covers that address or not.
+    pub any_login: bool,
 }
 
 /// The message is signed.
@@ -59,6 +71,8 @@ pub struct SignedFor<'a, T> {
     pub domain: &'a str,
     /// What it takes.
     pub with: &'a T,
+    /// Whether it signs for every login that may write so.
+    any_login: bool,
 }
 
 /// Why a message is not signed.
@@ -78,6 +92,8 @@ pub enum Unsigned {
     NotJudged,
     /// A filter has changed the author to one that was not judged.
     Changed,
+    /// Logins may write any address, and the identity of this one does not cover the author.
+    NotCovered,
     /// There is no `[[dkim]]` for the author's domain.
     NoDomain,
 }
@@ -91,10 +107,10 @@ impl<T> Default for SigningDomains<T> {
 }
 
 impl<T> SigningDomains<T> {
-    /// Adds a domain, with or without all names below it. A domain that is there already is replaced.
-    pub fn insert(&mut self, domain: &str, subdomains: bool, with: T) {
+    /// Adds a domain. One that is there already is replaced.
+    pub fn insert(&mut self, domain: &str, scope: Scope, with: T) {
         let domain = domain.to_ascii_lowercase().into();
-        self.domains.insert(domain, Signing { subdomains, with });
+        self.domains.insert(domain, Signing { scope, with });
     }
 
     /// The domain that signs for this one: itself, or the closest above it that signs for those below.
@@ -104,11 +120,12 @@ impl<T> SigningDomains<T> {
         let mut itself = true;
         loop {
             if let Some((domain, signing)) = self.domains.get_key_value(name)
-                && (itself || signing.subdomains)
+                && (itself || signing.scope.subdomains)
             {
                 return Some(SignedFor {
                     domain,
                     with: &signing.with,
+                    any_login: signing.scope.any_login,
                 });
             }
             (_, name) = name.split_once('.')?;
@@ -159,6 +176,9 @@ pub fn signing<'a, T>(
         if !was_judged && !facts.completed {
             return Err(Unsigned::Changed);
         }
+        if rule == Rule::SenderAny && !facts.answers && !found.any_login {
+            return Err(Unsigned::NotCovered);
+        }
     }
     Ok(found)
 }
@@ -188,7 +208,7 @@ impl Verdict for Unsigned {
         match self {
             Self::Stranger => Rule::DkimStranger,
             Self::NoFrom | Self::SeveralFrom(_) | Self::Unreadable | Self::SeveralDomains => Rule::DkimAuthor,
-            Self::NotJudged | Self::Changed => Rule::DkimIdentity,
+            Self::NotJudged | Self::Changed | Self::NotCovered => Rule::DkimIdentity,
             Self::NoDomain => Rule::DkimNoDomain,
         }
     }
@@ -212,6 +232,9 @@ impl fmt::Display for Unsigned {
             Self::SeveralDomains => "the authors are in several domains",
             Self::NotJudged => "nobody has answered for the author",
             Self::Changed => "a filter has changed the author",
+            Self::NotCovered => {
+                "the identity of the login does not cover the author, though it may write any address"
+            }
             Self::NoDomain => "no [[dkim]] for the domain of the author",
         })
     }
@@ -232,9 +255,18 @@ mod tests {
 
     fn domains() -> SigningDomains<&'static str> {
         let mut domains = SigningDomains::default();
-        domains.insert("Example.org", true, "org");
-        domains.insert("alone.example", false, "alone");
-        domains.insert("own.example.org", false, "own");
+        let below = Scope {
+            subdomains: true,
+            ..Scope::default()
+        };
+        let any = Scope {
+            any_login: true,
+            ..Scope::default()
+        };
+        domains.insert("Example.org", below, "org");
+        domains.insert("alone.example", Scope::default(), "alone");
+        domains.insert("own.example.org", Scope::default(), "own");
+        domains.insert("free.example", any, "free");
         domains
     }
 
@@ -272,28 +304,32 @@ mod tests {
         let domains = domains();
         #[rustfmt::skip]
         let cases = [
-            // what the case shows                   source    fields  authors                        rule  judged         added  verdict
-            ("a user's own address",                 Client,   1, Some("a@example.org"),              own,  "example.org", false, Ok("example.org")),
-            ("any address, by the configuration",    Client,   1, Some("a@example.org"),              any,  "example.org", false, Ok("example.org")),
-            ("below the domain",                     Client,   1, Some("a@x.example.org"),            own,  "x.example.org", false, Ok("example.org")),
-            ("two authors of one domain",            Client,   1, Some("a@example.org,b@example.org"), own, "example.org", false, Ok("example.org")),
-            ("From added by this server",            Client,   1, Some("a@example.org"),              null, "",            true,  Ok("example.org")),
-            ("a message of this machine",            Local,    1, Some("root@example.org"),           None, "example.org", false, Ok("example.org")),
-            ("a report",                             Report,   1, Some("MAILER-DAEMON@example.org"),  None, "example.org", false, Ok("example.org")),
-            ("a stranger with the same author",      Stranger, 1, Some("a@example.org"),              None, "example.org", false, Err(No::Stranger)),
-            ("a stranger, whatever was judged",      Stranger, 1, Some("a@example.org"),              own,  "example.org", false, Err(No::Stranger)),
-            ("no From",                              Client,   0, Some(""),                           own,  "",            false, Err(No::NoFrom)),
-            ("a From without an address",            Client,   1, Some(""),                           own,  "",            false, Err(No::NoFrom)),
-            ("two From fields",                      Client,   2, Some("a@example.org"),              own,  "example.org", false, Err(No::SeveralFrom(2))),
-            ("two From fields of this machine",      Local,    2, Some("a@example.org"),              None, "example.org", false, Err(No::SeveralFrom(2))),
-            ("a From that cannot be read",           Client,   1, None,                               own,  "example.org", false, Err(No::Unreadable)),
-            ("authors of two domains",               Client,   1, Some("a@example.org,b@alone.example"), own, "example.org", false, Err(No::SeveralDomains)),
-            ("another domain",                       Client,   1, Some("a@example.net"),              own,  "example.net", false, Err(No::NoDomain)),
-            ("nobody answered for the author",       Client,   1, Some("a@example.org"),              None, "example.org", false, Err(No::NotJudged)),
-            ("a filter put another author in",       Client,   1, Some("a@example.org"),              own,  "example.net", false, Err(No::Changed)),
-            ("a filter put an author in",            Client,   1, Some("a@example.org"),              null, "",            false, Err(No::Changed)),
+            // what the case shows                   source    fields  authors                        rule  judged         added  answers  verdict
+            ("a user's own address",                 Client,   1, Some("a@example.org"),              own,  "example.org", false, true,  Ok("example.org")),
+            ("any address, by the configuration",    Client,   1, Some("a@example.org"),              any,  "example.org", false, true,  Ok("example.org")),
+            ("any address, and it is not its own",   Client,   1, Some("a@example.org"),              any,  "example.org", false, false, Err(No::NotCovered)),
+            ("the same where the domain allows it",  Client,   1, Some("a@free.example"),             any,  "free.example", false, false, Ok("free.example")),
+            ("any address, From added here",         Client,   1, Some("a@example.org"),              any,  "",            true,  false, Err(No::NotCovered)),
+            ("an own one needs no other answer",     Client,   1, Some("a@example.org"),              own,  "example.org", false, false, Ok("example.org")),
+            ("below the domain",                     Client,   1, Some("a@x.example.org"),            own,  "x.example.org", false, true,  Ok("example.org")),
+            ("two authors of one domain",            Client,   1, Some("a@example.org,b@example.org"), own, "example.org", false, true,  Ok("example.org")),
+            ("From added by this server",            Client,   1, Some("a@example.org"),              null, "",            true,  true,  Ok("example.org")),
+            ("a message of this machine",            Local,    1, Some("root@example.org"),           None, "example.org", false, true,  Ok("example.org")),
+            ("a report",                             Report,   1, Some("MAILER-DAEMON@example.org"),  None, "example.org", false, true,  Ok("example.org")),
+            ("a stranger with the same author",      Stranger, 1, Some("a@example.org"),              None, "example.org", false, true,  Err(No::Stranger)),
+            ("a stranger, whatever was judged",      Stranger, 1, Some("a@example.org"),              own,  "example.org", false, true,  Err(No::Stranger)),
+            ("no From",                              Client,   0, Some(""),                           own,  "",            false, true,  Err(No::NoFrom)),
+            ("a From without an address",            Client,   1, Some(""),                           own,  "",            false, true,  Err(No::NoFrom)),
+            ("two From fields",                      Client,   2, Some("a@example.org"),              own,  "example.org", false, true,  Err(No::SeveralFrom(2))),
+            ("two From fields of this machine",      Local,    2, Some("a@example.org"),              None, "example.org", false, true,  Err(No::SeveralFrom(2))),
+            ("a From that cannot be read",           Client,   1, None,                               own,  "example.org", false, true,  Err(No::Unreadable)),
+            ("authors of two domains",               Client,   1, Some("a@example.org,b@alone.example"), own, "example.org", false, true,  Err(No::SeveralDomains)),
+            ("another domain",                       Client,   1, Some("a@example.net"),              own,  "example.net", false, true,  Err(No::NoDomain)),
+            ("nobody answered for the author",       Client,   1, Some("a@example.org"),              None, "example.org", false, true,  Err(No::NotJudged)),
+            ("a filter put another author in",       Client,   1, Some("a@example.org"),              own,  "example.net", false, true,  Err(No::Changed)),
+            ("a filter put an author in",            Client,   1, Some("a@example.org"),              null, "",            false, true,  Err(No::Changed)),
         ];
-        for (shows, source, from_fields, authors, author_rule, judged, completed, want) in cases {
+        for (shows, source, from_fields, authors, author_rule, judged, completed, answers, want) in cases {
             let authors = authors.map(mailboxes);
             let judged: Vec<Domain> = judged.split(',').filter_map(|name| name.parse().ok()).collect();
             let facts = SigningFacts {
@@ -301,6 +337,7 @@ mod tests {
                 from_fields,
                 authors: authors.as_deref(),
                 author_rule,
+                answers,
                 judged: &judged,
                 completed,
             };

@@ -425,6 +425,7 @@ impl Intake {
             Ok(rule) => rule,
             Err(answer) => return answer,
         };
+        let answers = sender::answers_for_author(&self.scan, &transaction, session);
         let author = transaction.envelope.sender.mailbox();
         if self.completed && author.is_none() && !self.scan.has_from() {
             return refuse(BodyRefusal::NoAuthor);
@@ -471,6 +472,7 @@ impl Intake {
         assembly.session = Some(session.id.clone());
         assembly.queue_only = queue_only(session);
         assembly.author_rule = sender_rule;
+        assembly.answers_for_author = answers;
         let hold = noted.and_then(|noted| noted.hold.as_ref());
         assembly.hold = hold.map(|score| format!("{}: score {score}", Rule::ScreenHeld));
         // Here is all that will be sent, and nothing changes it afterwards.

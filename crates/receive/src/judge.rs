@@ -198,6 +198,16 @@ impl<'a> Judge<'a> {
         ))
     }
 
+    /// Whether it answers for the author where every login may write any address: for what is signed. `from` has the values of `From`.
+    #[must_use]
+    pub fn answers_for(&self, from: &[&str], sender: &ReversePath, aliases: &Aliases) -> bool {
+        let Some(identity) = self.identity else {
+            return true;
+        };
+        let targets = self.targets(aliases);
+        identity::answers_for(identity, from, sender, &self.settings.identity, &targets).is_some()
+    }
+
     /// What decides which mail filters are asked about a message of so many octets; 0 where that is not known.
     #[must_use]
     pub fn filter_facts(&self, size: u64) -> milter::Facts<'a> {

@@ -3,7 +3,7 @@
 use postern_events::SubmitterForgotten;
 use postern_mail::head::HeadRules;
 use postern_mail::header::HeaderScan;
-use postern_policy::identity::{Basis, Claims};
+use postern_policy::identity::{Basis, Claims, SenderRule};
 use postern_policy::rule::{Rule, Ruling, Verdict};
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
@@ -96,4 +96,17 @@ pub(crate) fn judge_author(
         session.refused(&refusal, &reply, &About::message(transaction));
         Answer::stay(reply)
     })
+}
+
+/// Whether the client answers for the author of this message where every login may write any address. Asked only where mail is signed.
+pub(crate) fn answers_for_author(scan: &HeaderScan, transaction: &Transaction, session: &Session) -> bool {
+    let rules = &session.profile.settings.identity;
+    if !rules.signs || rules.senders != SenderRule::Any || scan.from_is_in_doubt() {
+        return false;
+    }
+    let from: Vec<&str> = scan.from_values().collect();
+    let aliases = session.shared.deps.aliases.load();
+    session
+        .judge()
+        .answers_for(&from, &transaction.envelope.sender, &aliases)
 }

@@ -35,6 +35,9 @@ pub struct Assembly {
     pub queue_only: bool,
     /// The rule by which its client may send as its author; `None` where nobody has judged that.
     pub author_rule: Option<Rule>,
+    /// Whether that client answers for the author even where every login may write any address; see
+    /// [`SigningFacts`](postern_policy::signing::SigningFacts::answers).
+    pub answers_for_author: bool,
     /// The header as text, until somebody asks for its fields.
     text: Vec<u8>,
     /// Octets of it that this server has put on top.
@@ -129,6 +132,7 @@ impl Assembly {
             origin,
             queue_only: false,
             author_rule: None,
+            answers_for_author: false,
             own: parts.own.min(parts.header.len()),
             text: parts.header,
             parsed: None,

@@ -184,23 +184,8 @@ impl Decided {
 /// for SPF: a message that comes by a forwarder fails SPF, and its signature holds.
 #[must_use]
 pub fn decide(results: &Results, subject: &Subject<'_>, settings: &Settings) -> Decision {
-    let passed = matches!(results.dmarc, Some((DmarcResult::Pass, _)));
-    let outcomes = [
-        results
-            .dmarc
-            .and_then(|(result, asked)| of_dmarc(result, asked, results.vouched, settings)),
-        results
-            .spf
-            .and_then(|result| of_spf(result, settings))
-            .filter(|_| !passed),
-        results
-            .dkim
-            .and_then(|result| of_dkim(result, settings))
-            .filter(|_| !passed),
-        results.arc.and_then(|result| of_arc(result, settings)),
-    ];
     // The first of the most severe: `max_by_key` alone would give the last.
-    let worst = outcomes
+    let worst = outcomes(results, settings)
         .into_iter()
         .flatten()
         .rev()
@@ -216,6 +201,27 @@ pub fn decide(results: &Results, subject: &Subject<'_>, settings: &Settings) -> 
         action: if excepted { Action::Nothing } else { action },
         decided: Some(Decided { rule, excepted }),
     }
+}
+
+/// What DMARC, SPF, DKIM and ARC come to, in this order, each with its rule and its action: `None` where nothing is amiss, or nothing was
+/// checked. Exceptions are not looked at.
+#[must_use]
+pub fn outcomes(results: &Results, settings: &Settings) -> [Option<(Rule, Action)>; 4] {
+    let passed = matches!(results.dmarc, Some((DmarcResult::Pass, _)));
+    [
+        results
+            .dmarc
+            .and_then(|(result, asked)| of_dmarc(result, asked, results.vouched, settings)),
+        results
+            .spf
+            .and_then(|result| of_spf(result, settings))
+            .filter(|_| !passed),
+        results
+            .dkim
+            .and_then(|result| of_dkim(result, settings))
+            .filter(|_| !passed),
+        results.arc.and_then(|result| of_arc(result, settings)),
+    ]
 }
 
 fn is_excepted(subject: &Subject<'_>, settings: &Settings) -> bool {

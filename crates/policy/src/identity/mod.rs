@@ -69,6 +69,8 @@ pub struct IdentityRules {
     pub grants: Vec<Grant>,
     /// Which sender addresses machines may use.
     pub machines: MachineRule,
+    /// Whether it matters who answers for an author where logins may use any address: mail is signed.
+    pub signs: bool,
 }
 
 /// Who sends.
@@ -402,6 +404,35 @@ pub fn write_as<'a>(
         }
     }
     Ok(first.unwrap_or(Basis::Null))
+}
+
+/// Why a login answers for all authors of a message, if it does, whatever [`SenderRule`] lets it write: a signature says more than that a
+/// message was taken. `from` has the values of all `From` fields; without one the author is `sender`, which the server writes there.
+/// The verdict is that of the first address.
+#[must_use]
+pub fn answers_for<'a>(
+    identity: &'a Identity,
+    from: &[&str],
+    sender: &ReversePath,
+    rules: &'a IdentityRules,
+    targets: AliasTargets<'_>,
+) -> Option<Basis<'a>> {
+    let mut authors = Vec::new();
+    for value in from {
+        authors.extend(mailbox_list(value)?);
+    }
+    if from.is_empty() {
+        authors.extend(sender.mailbox().cloned());
+    }
+    if authors.len() > AUTHORS_MAX {
+        return None;
+    }
+    let mut first = None;
+    for author in &authors {
+        let basis = covers(identity, author, rules, targets)?;
+        first = first.or(Some(basis));
+    }
+    first
 }
 
 /// The addresses that something may be taken for: as it stands, and without what people put around an address.

@@ -40,6 +40,7 @@ fn rules() -> IdentityRules {
             grant("deputy", &["acaird"], &[], &[], &["chief", "*@branch.example"]),
         ],
         machines: MachineRule::Domains,
+        signs: true,
     }
 }
 
@@ -130,6 +131,34 @@ fn senders() {
         assert_eq!(found, Ok(Basis::Any), "{shows}, where any is allowed");
     }
     assert_eq!(SenderRefusal::Envelope.told().0, 553);
+}
+
+#[test]
+fn who_answers_for_an_author() {
+    let own = "<acaird@fccc.example>";
+    #[rustfmt::skip]
+    let cases: [(&str, &[&str], &str, Option<Basis<'_>>); 9] = [
+        // what the case shows              From                                                     MAIL    by which rule
+        ("an own address",                  &["A <acaird@fccc.example>"],                            own,    Some(Basis::Own)),
+        ("a tag, whatever the envelope",    &["acaird+x@fccc.example"],                              "<>",   Some(Basis::Tag)),
+        ("the first of two own ones",       &["postmaster@fccc.example, acaird@fccc.example"],       own,    Some(Basis::Alias)),
+        ("without From: the sender",        &[],                                                     own,    Some(Basis::Own)),
+        ("neither of both",                 &[],                                                     "<>",   None),
+        ("somebody else",                   &["bob@fccc.example"],                                   own,    None),
+        ("somebody else behind an own one", &["acaird@fccc.example, bob@fccc.example"],              own,    None),
+        ("in a second field",               &["acaird@fccc.example", "bob@fccc.example"],            own,    None),
+        ("what cannot be read",             &["acaird@fccc.example <"],                              own,    None),
+    ];
+    let rules = IdentityRules {
+        senders: SenderRule::Any,
+        ..rules()
+    };
+    for (shows, from, sender, want) in cases {
+        let sender = ReversePath::parse(sender, &ParseOptions::default()).unwrap();
+        let identity = acaird();
+        let found = answers_for(&identity, from, &sender, &rules, &targets);
+        assert_eq!(found, want, "{shows}");
+    }
 }
 
 #[test]

@@ -11,13 +11,13 @@ use super::identity::{mechanism, sender};
 use super::{ConfigArg, JsonArg};
 
 /// Arguments of `explain`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct ExplainSessionArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
     /// A session that there was, by its id as in the log and in refusals, in place of one that is made up
     #[arg(long, value_name = "ID", conflicts_with_all = [
-        "peer", "listener", "bits", "certificate", "helo", "login", "mechanism", "acts_as", "from", "to", "size", "author",
+        "peer", "listener", "bits", "certificate", "helo", "login", "mechanism", "acts_as", "from", "to", "size", "author", "message",
     ])]
     pub(crate) session: Option<String>,
     /// The client's address
@@ -59,6 +59,10 @@ pub(crate) struct ExplainSessionArgs {
     /// The value of the field From; without it the address of the sender
     #[arg(long, value_name = "VALUE")]
     pub(crate) author: Option<String>,
+    /// The message; - for standard input. Its From and its size are those of the session, and what SPF, DKIM, DMARC and ARC say of it
+    /// is told where the server would ask them
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["size", "author"])]
+    pub(crate) message: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) json: JsonArg,
 }

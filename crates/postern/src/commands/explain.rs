@@ -4,6 +4,7 @@
 //! is taken and nothing is sent. What depends on the moment is left out: the load, how many sessions there are, and budgets.
 
 mod filters;
+mod message;
 
 use std::fmt;
 use std::path::Path;
@@ -16,7 +17,7 @@ use postern_net::dial;
 use postern_net::resolver::Resolver;
 use postern_net::tls::Verify;
 use postern_policy::admission;
-use postern_policy::identity::{self, ActAs, Claims, Identity};
+use postern_policy::identity::{self, ActAs, Identity};
 use postern_policy::login::Denial;
 use postern_policy::origin::Origin;
 use postern_policy::privacy::PrivacyRefusal;
@@ -28,6 +29,7 @@ use postern_receive::judge::{Ground, Judge, is_trusted};
 use postern_receive::{ListenerTls, identity_of};
 use serde::Serialize;
 
+use self::message::Given;
 use super::auth_explain::{Found, OfferClient, asks_for_passwords, either, find, nameless, offer, opened};
 use super::{explain_past, explain_screen as screen, explain_signing};
 use crate::args::ExplainSessionArgs;
@@ -118,6 +120,8 @@ pub(crate) fn run(args: &ExplainSessionArgs) -> Result<(), Failure> {
     }
     let path = locate::existing(&args.config)?;
     let config = super::checked(&path)?;
+    let given = Given::of(args)?;
+    let args = &given.sized(args);
     let certificate = args
         .certificate
         .as_deref()
@@ -126,7 +130,7 @@ pub(crate) fn run(args: &ExplainSessionArgs) -> Result<(), Failure> {
     rights::enter(&config.state_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::from_error(Exit::System, "cannot start", &error))?;
-    let explanation = runtime.block_on(explain(&config, certificate, args))?;
+    let explanation = runtime.block_on(explain(&config, certificate, &given, args))?;
     if args.json.json {
         output::print_json(&explanation)?;
     } else {
@@ -182,12 +186,21 @@ impl Course<'_> {
         verdict: &dyn Verdict,
         name: Option<&str>,
     ) {
+        self.push(command, verdict, name, verdict.rule().says() != Says::No);
+    }
+
+    /// The same where an action of the configuration says whether the rule refuses.
+    pub(super) fn add_judged(&mut self, command: impl Into<String>, verdict: &dyn Verdict, allowed: bool) {
+        self.push(command, verdict, None, allowed);
+    }
+
+    fn push(&mut self, command: impl Into<String>, verdict: &dyn Verdict, name: Option<&str>, allowed: bool) {
         let rule = verdict.rule();
         let reason = verdict.reason().to_string();
         let setting = setting_behind(rule, name, &self.config.shown);
         self.steps.push(Step {
             command: command.into(),
-            allowed: rule.says() != Says::No,
+            allowed,
             rule: rule.name(),
             reason,
             setting,
@@ -218,6 +231,7 @@ impl Course<'_> {
 async fn explain(
     config: &Config,
     certificate: Option<(CertificateFacts, Verify)>,
+    given: &Given,
     args: &ExplainSessionArgs,
 ) -> Result<Explanation, Failure> {
     let directories = Directories::open(super::those_there(config.directories.clone()))
@@ -266,7 +280,10 @@ async fn explain(
             taken.extend(recipients.into_iter().map(|leads_to| (mailbox, leads_to)));
         }
     }
-    finish(&mut course, &judge, ground, args);
+    if course.steps.iter().all(|step| step.allowed) {
+        message::judged(&mut course, &judge, &resolver, given, args).await?;
+    }
+    finish(&mut course, &judge, ground, given, args);
     let login_name = identity.as_ref().map(Identity::login);
     for (named, mailbox) in &taken {
         course_of(&mut course, &resolver, mailbox, login_name, args).await;
@@ -497,16 +514,22 @@ async fn recipient(
 }
 
 /// The end of `DATA`.
-fn finish(course: &mut Course<'_>, judge: &Judge<'_>, ground: Ground, args: &ExplainSessionArgs) {
+fn finish(
+    course: &mut Course<'_>,
+    judge: &Judge<'_>,
+    ground: Ground,
+    given: &Given,
+    args: &ExplainSessionArgs,
+) {
     let sender = args.from.mailbox().map(ToString::to_string);
-    let from: Vec<&str> = args.author.as_deref().or(sender.as_deref()).into_iter().collect();
-    let question = match from.first() {
+    let authors = given.authors(args);
+    let mut claims = given.claims(args);
+    if claims.from.is_empty() {
+        claims.from.extend(sender.as_deref());
+    }
+    let question = match claims.from.first() {
         Some(from) => format!("From: {from}"),
         None => "a message without From".to_owned(),
-    };
-    let claims = Claims {
-        from,
-        ..Claims::default()
     };
     let verdict = judge.author(ground, &claims, &course.config.aliases);
     if let Some(verdict) = &verdict {
@@ -518,8 +541,9 @@ fn finish(course: &mut Course<'_>, judge: &Judge<'_>, ground: Ground, args: &Exp
     course.add("end of DATA", &judge.acceptance(ground));
     let message = explain_signing::Message {
         relays: judge.relay_reason().is_some(),
-        from: args.author.as_deref(),
+        from: &authors,
         sender: args.from.mailbox(),
+        answers: judge.answers_for(&authors, &args.from, &course.config.aliases),
         author_rule: verdict.and_then(Result::ok).map(|basis| basis.rule()),
     };
     if let Some((rule, reason)) = explain_signing::verdict(course.config, &message) {

@@ -11,12 +11,14 @@ use crate::dkim::signers;
 pub(super) struct Message<'a> {
     /// Whether its client may relay.
     pub(super) relays: bool,
-    /// The value of its `From`; none for a message without.
-    pub(super) from: Option<&'a str>,
+    /// The values of its `From` fields; none for a message without.
+    pub(super) from: &'a [&'a str],
     /// The sender of the envelope.
     pub(super) sender: Option<&'a Mailbox>,
     /// The rule by which the client may be its author, if that was judged.
     pub(super) author_rule: Option<Rule>,
+    /// Whether the client answers for its author where every login may write any address.
+    pub(super) answers: bool,
 }
 
 /// The rule that decides, and what it rests on; `None` where no mail is signed.
@@ -25,9 +27,15 @@ pub(super) fn verdict(config: &Config, message: &Message<'_>) -> Option<(Rule, S
         return None;
     }
     let (signers, problems) = signers(&config.dkim, &config.state_dir);
-    let named = message.from.map(mailbox_list);
     // Who sends without an author becomes it.
-    let authors = named.unwrap_or_else(|| Some(message.sender.cloned().into_iter().collect()));
+    let authors = match message.from {
+        [] => Some(message.sender.cloned().into_iter().collect()),
+        from => from
+            .iter()
+            .map(|value| mailbox_list(value))
+            .collect::<Option<Vec<_>>>()
+            .map(|lists| lists.concat()),
+    };
     let judged: Vec<_> = authors
         .iter()
         .flatten()
@@ -39,11 +47,12 @@ pub(super) fn verdict(config: &Config, message: &Message<'_>) -> Option<(Rule, S
         } else {
             Source::Stranger
         },
-        from_fields: 1,
+        from_fields: message.from.len().max(1),
         authors: authors.as_deref(),
         author_rule: message.author_rule,
+        answers: message.answers,
         judged: &judged,
-        completed: message.from.is_none(),
+        completed: message.from.is_empty(),
     };
     Some(match signing(&facts, &signers) {
         Err(unsigned) => (postern_policy::Verdict::rule(&unsigned), unsigned.to_string()),

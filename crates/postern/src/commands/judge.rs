@@ -1,29 +1,22 @@
 //! `postern judge`: whether a message in a file is from whom it says.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
-
-use jiff::Timestamp;
-use postern_mail::Header;
 use postern_net::resolver::Resolver;
 use postern_policy::authenticity::Action;
-use postern_seal::judge::{Checks, Judgement, Moment, Watch, spf};
+use postern_seal::judge::{Checks, Judgement};
 use serde::Serialize;
 
 use crate::args::JudgeArgs;
-use crate::config::{Config, JudgeSettings};
+use crate::config::JudgeSettings;
 use crate::exit::{Exit, Failure};
-use crate::judge::{self, Bounded, Verdict};
+use crate::judge::file::{self, Bringer};
+use crate::judge::{self, Verdict};
 use crate::{locate, output};
-
-/// Octets of a message that are read.
-const MESSAGE_MAX: u64 = 256 << 20;
 
 /// Judges a message.
 pub(crate) fn run(args: &JudgeArgs) -> Result<(), Failure> {
     let config = super::checked(&locate::existing(&args.config)?)?;
-    let content = lines_of_the_net(&read(&args.file)?);
+    let content = file::read(&args.file)
+        .map_err(|error| Failure::io(&format!("cannot read {}", args.file.display()), &error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -32,7 +25,14 @@ pub(crate) fn run(args: &JudgeArgs) -> Result<(), Failure> {
         checks: Checks::ALL,
         ..config.judge.clone()
     };
-    let judgement = runtime.block_on(check(&content, &config, &settings, args))?;
+    let resolver = Resolver::new(&config.resolver)
+        .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
+    let bringer = Bringer {
+        peer: args.peer,
+        helo: &args.helo,
+        sender: args.from.mailbox(),
+    };
+    let judgement = runtime.block_on(file::judge(&content, bringer, &settings, &resolver));
     let who = (args.peer, args.helo.as_str(), args.from.mailbox());
     let verdict = judge::of(&judgement, who, &settings)
         .map_err(|error| Failure::from_error(Exit::Software, "cannot write the results", &error))?;
@@ -47,59 +47,6 @@ pub(crate) fn run(args: &JudgeArgs) -> Result<(), Failure> {
         Action::Reject => Err(Failure::silent(Exit::No)),
         _ => Ok(()),
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let mut content = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().take(MESSAGE_MAX).read_to_end(&mut content)
-    } else {
-        File::open(path).and_then(|file| file.take(MESSAGE_MAX).read_to_end(&mut content))
-    };
-    read.map_err(|error| Failure::io(&format!("cannot read {}", path.display()), &error))?;
-    Ok(content)
-}
-
-/// A file may have the line ends of the system; what was signed had CRLF.
-fn lines_of_the_net(content: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(content.len() + content.len() / 32);
-    let mut before = 0;
-    for &octet in content {
-        if octet == b'\n' && before != b'\r' {
-            out.push(b'\r');
-        }
-        out.push(octet);
-        before = octet;
-    }
-    out
-}
-
-async fn check(
-    content: &[u8],
-    config: &Config,
-    settings: &JudgeSettings,
-    args: &JudgeArgs,
-) -> Result<Judgement, Failure> {
-    let resolver = Resolver::new(&config.resolver)
-        .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
-    let dns = Bounded::new(resolver, settings.lookup_timeout, settings.timeout);
-    let (header, body) = Header::split(content);
-    let mut watch = Watch::new(Header::parse(header.to_vec()), settings.checks);
-    watch.body(&content[body..]);
-    let now = Timestamp::now().as_second();
-    let asked = spf::Asked {
-        ip: args.peer,
-        helo: &args.helo,
-        sender: args.from.mailbox(),
-        receiver: &settings.hostname,
-        time: now,
-    };
-    let spf = spf::check(&dns, &asked).await;
-    let moment = Moment {
-        now: u64::try_from(now).unwrap_or(0),
-        chance: 0,
-    };
-    Ok(watch.finish(&dns, Some(spf), moment).await)
 }
 
 /// What is shown.

@@ -107,6 +107,7 @@ impl Inspection for Signing {
                 from_fields: authors.fields,
                 authors: authors.mailboxes.as_deref(),
                 author_rule: assembly.author_rule,
+                answers: assembly.answers_for_author,
                 judged: &claimed.domains(),
                 completed: claimed.fields == 0 && sender.is_some() && authors.first() == sender.as_ref(),
             };

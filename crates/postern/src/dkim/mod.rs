@@ -10,21 +10,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_policy::signing::SigningDomains;
+use postern_policy::signing::{Scope, SigningDomains};
 use postern_seal::rotation::{RotationSettings, Stage};
 use postern_seal::{Canonicalization, FieldNames, Signer, SigningKey};
 
 use self::folder::KeyFolder;
 
 pub(crate) use self::inspector::DkimSigner;
-pub(crate) use self::sevenbit::hash;
+pub(crate) use self::sevenbit::{Fragile, convert, hash};
 
 /// One `[[dkim]]`, checked.
 #[derive(Clone, Debug)]
 pub(crate) struct DkimDomain {
     /// In A-labels.
     pub(crate) domain: String,
-    pub(crate) subdomains: bool,
+    /// Whose mail it signs.
+    pub(crate) scope: Scope,
     /// Keys that the configuration names; without one those below the state directory are used.
     pub(crate) given: Vec<GivenKey>,
     pub(crate) fields: Arc<FieldNames>,
@@ -93,7 +94,7 @@ pub(crate) fn signers(domains: &[DkimDomain], state_dir: &Path) -> (Signers, Vec
             problems.push(problem);
             Vec::new()
         });
-        signers.insert(&domain.domain, domain.subdomains, keys);
+        signers.insert(&domain.domain, domain.scope, keys);
     }
     (signers, problems)
 }

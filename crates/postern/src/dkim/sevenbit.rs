@@ -28,7 +28,7 @@ pub(crate) struct Fragile {
 
 impl Fragile {
     /// Takes the next piece of the body.
-    pub(super) fn feed(&mut self, piece: &[u8]) {
+    pub(crate) fn feed(&mut self, piece: &[u8]) {
         if self.found || piece.is_empty() {
             return;
         }
@@ -57,7 +57,7 @@ impl Fragile {
     }
 
     /// Whether it may.
-    pub(super) fn is_found(&self) -> bool {
+    pub(crate) fn is_found(&self) -> bool {
         self.found || self.after_cr
     }
 }
@@ -99,7 +99,7 @@ pub(crate) async fn hash(
 /// # Errors
 ///
 /// The body cannot be read, or another finds no room.
-pub(super) async fn convert(
+pub(crate) async fn convert(
     assembly: &mut Assembly,
     bodies: &mut NewBodies<'_>,
     form: Form,

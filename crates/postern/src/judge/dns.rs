@@ -1,18 +1,38 @@
 //! The name servers of `net`, for the checks of `seal`: each question has its time, and all of them have theirs.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use postern_net::resolver::{ResolveError, Resolver};
 use postern_seal::dns::{Dns, Family, Lookup, NoAnswer};
 
-/// A resolver that answers until a moment, and then no more.
-#[derive(Clone, Debug)]
+/// Questions about SPF of one message, and as many about all else. What RFC 7208 section 4.6.4 allows comes to 121 at most; signatures and
+/// chains that name as many domains as they can would come to more, and each of them can be somebody else's.
+const QUESTIONS_MAX: usize = 150;
+
+/// A resolver that answers until a moment, or so many questions, and then no more.
+#[derive(Debug)]
 pub(crate) struct Bounded {
     resolver: Resolver,
     until: Instant,
     each: Duration,
+    allowance: Allowance,
+}
+
+/// Questions that may be asked yet.
+#[derive(Debug)]
+struct Allowance(AtomicUsize);
+
+impl Allowance {
+    /// Takes one of them, if there is one.
+    fn take(&self) -> bool {
+        let less = |left: usize| left.checked_sub(1);
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .is_ok()
+    }
 }
 
 impl Bounded {
@@ -22,6 +42,7 @@ impl Bounded {
             resolver,
             until: Instant::now() + all,
             each,
+            allowance: Allowance(AtomicUsize::new(QUESTIONS_MAX)),
         }
     }
 
@@ -31,6 +52,11 @@ impl Bounded {
             return Err(NoAnswer::Temporary(
                 "no time is left to ask name servers".to_owned(),
             ));
+        }
+        if !self.allowance.take() {
+            return Err(NoAnswer::Temporary(format!(
+                "more than {QUESTIONS_MAX} questions to name servers about one message"
+            )));
         }
         match tokio::time::timeout(left.min(self.each), asked).await {
             Ok(Ok(answer)) => Ok(answer),
@@ -63,5 +89,16 @@ impl Dns for Bounded {
 
     fn names(&self, address: IpAddr) -> Lookup<'_, Vec<String>> {
         self.within(self.resolver.pointers(address)).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_come_to_an_end() {
+        let allowance = Allowance(AtomicUsize::new(2));
+        assert_eq!([(); 4].map(|()| allowance.take()), [true, true, false, false]);
     }
 }

@@ -20,7 +20,7 @@ use super::reports::Reports;
 use super::verdict;
 use crate::config::JudgeSettings;
 
-/// Judges messages.
+/// Judges messages of strangers, and keeps logins from saying that they were judged.
 pub(crate) struct Judge {
     settings: Arc<JudgeSettings>,
     resolver: Resolver,
@@ -61,6 +61,9 @@ impl Inspector for Judge {
     }
 
     fn begin(&self, arrival: &Arrival<'_>) -> Option<Box<dyn Inspection>> {
+        if arrival.login.is_some() {
+            return Some(Box::new(Cleaning(Arc::clone(&self.settings))));
+        }
         let client = arrival.client?;
         if !client.mx || arrival.login.is_some() || arrival.origin != Origin::Stranger {
             return None;
@@ -88,6 +91,30 @@ impl Inspector for Judge {
             spf,
             watch: None,
         }))
+    }
+}
+
+/// Takes out of what a login brings all that claims to be of this server (RFC 8601 section 5). Machines that relay by network or
+/// certificate may have judged it in its name.
+struct Cleaning(Arc<JudgeSettings>);
+
+impl Inspection for Cleaning {
+    fn header<'a>(&'a mut self, _: &'a Header) -> InspectionFuture<'a> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn body<'a>(&'a mut self, _: &'a [u8]) -> InspectionFuture<'a> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn finish<'a>(
+        self: Box<Self>,
+        assembly: &'a mut Assembly,
+        _: &'a mut NewBodies<'_>,
+    ) -> InspectionFuture<'a> {
+        let own = assembly.own_fields();
+        verdict::forget_forged(assembly.header_mut(), own, &self.0.authserv_id);
+        async { Ok(()) }.boxed()
     }
 }
 

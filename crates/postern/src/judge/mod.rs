@@ -2,12 +2,13 @@
 //! for `postern judge`.
 
 mod dns;
+pub(crate) mod file;
 mod inspector;
 mod reports;
 mod sealing;
 mod verdict;
 
-pub(crate) use self::dns::Bounded;
+use self::dns::Bounded;
 pub(crate) use self::inspector::Judge;
 pub(crate) use self::reports::{Outlet, Reports, keep};
 pub(crate) use self::sealing::ArcSealer;

@@ -1,5 +1,6 @@
 //! Aggregate reports of DMARC: counted as messages are judged, kept in the store, sent when their day has ended.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +9,10 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use postern_events::{Observers, notice, shown};
-use postern_mail::{BodyKind, Envelope, Mailbox, Recipient, ReversePath};
+use postern_mail::{BodyKind, Envelope, Mailbox, Notify, Recipient, ReversePath};
 use postern_net::resolver::Resolver;
 use postern_seal::judge::Judgement;
-use postern_seal::judge::report::{Day, Gathered, Report, Reporter, Tally, may_receive, message};
+use postern_seal::judge::report::{Day, Gathered, Permission, Report, Reporter, Tally, may_receive, message};
 use postern_spool::{Assembly, Inspectors, Origin, Parts, Spool};
 use postern_store::{Change, Record, Space, Store, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -149,36 +150,56 @@ impl Outlet {
         let report = Report::new(tally, reporter);
         let (each, all) = LOOKUP_TIME;
         let dns = Bounded::new(self.resolver.clone(), each, all);
-        for (to, size_max) in &tally.policy.reports {
-            let Ok(to) = to.parse::<Mailbox>() else { continue };
-            let refused =
-                match may_receive(&dns, &tally.policy.domain, to.domain().name().unwrap_or_default()).await {
-                    Ok(true) if size_max.is_none_or(|most| report.compressed.len() as u64 <= most) => None,
-                    Ok(true) => Some("it is larger than they take".to_owned()),
-                    Ok(false) => Some("they do not say that they want it (RFC 7489 section 7.1)".to_owned()),
-                    Err(reason) => Some(reason),
-                };
-            match refused {
-                None => self.queue(tally, &report, reporter, to).await,
-                Some(reason) => notice!(
-                    self.observers,
-                    Outcome Info "report of DMARC not sent",
-                    To = shown(&to),
-                    Domain = tally.policy.domain,
-                    Reason = reason,
-                ),
+        let size = report.compressed.len() as u64;
+        let mut served = HashSet::new();
+        for (named, size_max) in &tally.policy.reports {
+            let Ok(named) = named.parse::<Mailbox>() else {
+                continue;
+            };
+            let host = named.domain().name().unwrap_or_default();
+            let wanted = match may_receive(&dns, &tally.policy.domain, host).await {
+                Ok(Permission::Granted) => vec![(named, *size_max)],
+                Ok(Permission::Instead(uris)) => uris.into_iter().map(|uri| (uri.to, uri.size_max)).collect(),
+                Ok(Permission::Refused) => {
+                    let reason = "they do not say that they want it (RFC 7489 section 7.1)";
+                    self.tell_not_sent(tally, &named, &reason);
+                    continue;
+                }
+                Err(reason) => {
+                    self.tell_not_sent(tally, &named, &reason);
+                    continue;
+                }
+            };
+            for (to, size_max) in wanted {
+                if size_max.is_some_and(|most| size > most) {
+                    self.tell_not_sent(tally, &to, &"it is larger than they take");
+                } else if served.insert(to.key()) {
+                    self.queue(tally, &report, reporter, to).await;
+                }
             }
         }
+    }
+
+    fn tell_not_sent(&self, tally: &Tally, to: &Mailbox, reason: &dyn std::fmt::Display) {
+        notice!(
+            self.observers,
+            Outcome Info "report of DMARC not sent",
+            To = shown(to),
+            Domain = tally.policy.domain,
+            Reason = shown(reason),
+        );
     }
 
     async fn queue(&self, tally: &Tally, report: &Report, reporter: &Reporter, to: Mailbox) {
         let (id, now) = (self.spool.next_id(), Timestamp::now());
         let message_id = format!("{id}@{}", reporter.receiver);
         let content = message(tally, report, reporter, &to.to_string(), &message_id, now);
+        let mut recipient = Recipient::new(to.clone());
+        // Nobody reads what comes back of it.
+        recipient.notify = Notify::Never;
         let envelope = Envelope {
-            // Nobody reads what comes back of it.
             sender: ReversePath::Null,
-            recipients: vec![Recipient::new(to.clone())],
+            recipients: vec![recipient],
             ret: None,
             envid: None,
             body: BodyKind::SevenBit,

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
+use postern_deliver::Settings as DeliverSettings;
 use postern_events::{Observers, notice, shown};
 use postern_mail::{Domain, Envelope, Header};
 use postern_policy::authenticity::ArcResult;
 use postern_receive::Settings as ReceiveSettings;
 use postern_seal::judge::arc::{Chain, Found, Sealer, seal};
 use postern_seal::judge::dkim::Hashers;
-use postern_seal::judge::results::{is_by, result_of};
-use postern_seal::{Algorithm, BodyHasher, Form};
+use postern_seal::judge::results::{has_result, is_by, result_of};
+use postern_seal::{Algorithm, BodyHash, BodyHasher, Form};
+use postern_smtp::client::needs::EightBit;
 use postern_spool::{Arrival, Assembly, Inspection, InspectionFuture, Inspector, NewBodies, Origin, Stage};
 
-use crate::dkim::{Signers, hash};
+use crate::dkim::{Fragile, Signers, convert, hash};
 
 /// Seals messages, behind all others who look at them.
 #[derive(Clone)]
@@ -28,6 +30,8 @@ pub(crate) struct ArcSealer {
     pub(crate) signers: Arc<ArcSwap<Signers>>,
     /// Which domains are not outside.
     pub(crate) receive: Arc<ArcSwap<ReceiveSettings>>,
+    /// In which form mail leaves.
+    pub(crate) delivery: Arc<ArcSwap<DeliverSettings>>,
     pub(crate) observers: Observers,
 }
 
@@ -44,6 +48,7 @@ impl Inspector for ArcSealer {
         Some(Box::new(Sealing {
             sealer: self.clone(),
             body: BodyHasher::new(Form::Relaxed, None),
+            fragile: Fragile::default(),
         }))
     }
 }
@@ -83,6 +88,7 @@ impl ArcSealer {
 struct Sealing {
     sealer: ArcSealer,
     body: BodyHasher,
+    fragile: Fragile,
 }
 
 impl Inspection for Sealing {
@@ -92,6 +98,7 @@ impl Inspection for Sealing {
 
     fn body<'a>(&'a mut self, octets: &'a [u8]) -> InspectionFuture<'a> {
         self.body.feed(octets);
+        self.fragile.feed(octets);
         async { Ok(()) }.boxed()
     }
 
@@ -101,13 +108,27 @@ impl Inspection for Sealing {
         bodies: &'a mut NewBodies<'_>,
     ) -> InspectionFuture<'a> {
         async move {
-            let Self { sealer, body } = *self;
-            let body = if assembly.is_body_replaced() {
-                hash(assembly, bodies.spool(), Form::Relaxed).await?.0
-            } else {
-                body.finish()
+            let Self {
+                sealer,
+                body,
+                fragile,
+            } = *self;
+            let Some(results) = sealer.results(assembly) else {
+                sealer.not_sealed(assembly, &"the message was not judged");
+                return Ok(());
             };
-            sealer.seal(assembly, &body);
+            let (mut body, fragile) = if assembly.is_body_replaced() {
+                hash(assembly, bodies.spool(), Form::Relaxed).await?
+            } else {
+                (body.finish(), fragile)
+            };
+            if fragile.is_found()
+                && sealer.converts(&results)
+                && let Some(converted) = convert(assembly, bodies, Form::Relaxed).await?
+            {
+                body = converted;
+            }
+            sealer.seal(assembly, &results, &body);
             Ok(())
         }
         .boxed()
@@ -115,32 +136,42 @@ impl Inspection for Sealing {
 }
 
 impl ArcSealer {
-    fn seal(&self, assembly: &mut Assembly, body: &postern_seal::BodyHash) {
+    /// What was found of the message, as our field has it.
+    fn results(&self, assembly: &mut Assembly) -> Option<String> {
         let own = assembly.own_fields();
-        let id = assembly.id;
-        let header = assembly.header_mut();
-        let not_sealed = |reason: &dyn std::fmt::Display| {
-            notice!(self.observers, Accept Info "not sealed", Queue = shown(&id), Reason = shown(reason));
-        };
-        let results = header
+        assembly
+            .header_mut()
             .named("Authentication-Results")
             .find(|(place, field)| *place >= own && is_by(field.value(), &self.authserv_id))
-            .map(|(_, field)| String::from_utf8_lossy(&field.unfolded()).replace(";\t", ";\n\t"));
-        let Some(results) = results else {
-            return not_sealed(&"the message was not judged");
-        };
+            .map(|(_, field)| String::from_utf8_lossy(&field.unfolded()).replace(";\t", ";\n\t"))
+    }
+
+    /// Whether a message that may change on the way is converted before it is sealed. One with a signature that holds is not: all hosts
+    /// but few take it as it is, and the signature tells them more than our seal.
+    fn converts(&self, results: &str) -> bool {
+        self.delivery.load().eight_bit == EightBit::Convert && !has_result(results, "dkim", "pass")
+    }
+
+    fn not_sealed(&self, assembly: &Assembly, reason: &dyn std::fmt::Display) {
+        notice!(self.observers, Accept Info "not sealed", Queue = shown(&assembly.id), Reason = shown(reason));
+    }
+
+    fn seal(&self, assembly: &mut Assembly, results: &str, body: &BodyHash) {
+        let own = assembly.own_fields();
+        let id = assembly.id;
         let found = results.split_once(';').map_or("", |(_, found)| found);
         let Some(chain) = result_of(found, "arc").and_then(|word| ArcResult::from_word(&word)) else {
-            return not_sealed(&"its chain was not checked: \"arc\" is not in `checks`");
+            return self.not_sealed(assembly, &"its chain was not checked: \"arc\" is not in `checks`");
         };
         let Some(key) = self.key() else {
-            return not_sealed(&format_args!("there is no key for {}", self.domain));
+            return self.not_sealed(assembly, &format_args!("there is no key for {}", self.domain));
         };
+        let header = assembly.header_mut();
         let links = Chain::read(header, &mut Hashers::default()).len().unwrap_or(0);
         let found = Found {
             chain,
             links,
-            results: &results,
+            results,
             body,
             now: u64::try_from(Timestamp::now().as_second()).unwrap_or(0),
         };
@@ -155,7 +186,7 @@ impl ArcSealer {
         });
         match put {
             Ok(()) => notice!(self.observers, Accept Info "sealed", Queue = shown(&id), Domain = key.domain),
-            Err(reason) => not_sealed(&reason),
+            Err(reason) => self.not_sealed(assembly, &reason),
         }
     }
 }

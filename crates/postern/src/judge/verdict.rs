@@ -4,7 +4,7 @@ use postern_mail::fields::{FieldError, NewField};
 use postern_mail::{Domain, Header, Mailbox};
 use postern_policy::authenticity::{Action, Decided, Results, Subject, decide};
 use postern_seal::judge::Judgement;
-use postern_seal::judge::results::is_by;
+use postern_seal::judge::results::{hides_author, is_by};
 use std::net::IpAddr;
 
 use crate::config::JudgeSettings;
@@ -62,11 +62,7 @@ impl Verdict {
     ///
     /// [`FieldError::TooMuchAdded`].
     pub(crate) fn apply(&self, header: &mut Header, own: usize, authserv_id: &str) -> Result<(), FieldError> {
-        let mut place = 0;
-        header.retain(|field| {
-            place += 1;
-            place <= own || !is_forged(field, authserv_id)
-        });
+        forget_forged(header, own, authserv_id);
         for (at, field) in self.fields.iter().enumerate() {
             header.insert(own + at, field)?;
         }
@@ -75,7 +71,18 @@ impl Verdict {
 }
 
 fn is_forged(field: postern_mail::fields::Field<'_>, authserv_id: &str) -> bool {
-    field.is_named(MARK) || field.is_named("Authentication-Results") && is_by(field.value(), authserv_id)
+    field.is_named(MARK)
+        || field.is_named("Authentication-Results")
+            && (is_by(field.value(), authserv_id) || hides_author(field.value()))
+}
+
+/// Takes out what claims to be of this server, of a header whose first `own` fields are.
+pub(crate) fn forget_forged(header: &mut Header, own: usize, authserv_id: &str) {
+    let mut place = 0;
+    header.retain(|field| {
+        place += 1;
+        place <= own || !is_forged(field, authserv_id)
+    });
 }
 
 #[cfg(test)]
@@ -89,6 +96,7 @@ mod tests {
                     Authentication-Results: mx.example.net; spf=pass\r\n\
                     ARC-Authentication-Results: i=1; mx.example.org; none\r\n\
                     AUTHENTICATION-RESULTS :\r\n\tMX.example.org (x) 1; dmarc=pass\r\n\
+                    Authentication-Results: =?us-ascii?q?mx.example.org;_dmarc=3Dpass?=\r\n\
                     X-Postern-Judged: nothing to see\r\n\
                     From: a@x.example\r\n";
         let mut header = Header::parse(format!("{own}{text}").into_bytes());

@@ -166,7 +166,7 @@ impl Services {
         let receive = swap(config.receive);
         let signers = [
             dkim.inspector(&deliver),
-            sealer(&config.judge, &dkim, &receive, &observers),
+            sealer(&config.judge, &dkim, &receive, &deliver, &observers),
         ];
         let shared = Shared {
             receive,
@@ -397,7 +397,13 @@ impl Services {
         self.dkim.take(config.dkim);
         let signers = [
             self.dkim.inspector(&self.shared.deliver),
-            sealer(&config.judge, &self.dkim, &self.shared.receive, &self.observers),
+            sealer(
+                &config.judge,
+                &self.dkim,
+                &self.shared.receive,
+                &self.shared.deliver,
+                &self.observers,
+            ),
         ];
         self.shared.tls.store(Arc::new(config.tls));
         self.shared.client_tls.store(Arc::new(config.client_tls));
@@ -479,6 +485,7 @@ fn sealer(
     settings: &JudgeSettings,
     dkim: &Keeper,
     receive: &Arc<ArcSwap<ReceiveSettings>>,
+    delivery: &Arc<ArcSwap<DeliverSettings>>,
     observers: &Observers,
 ) -> Option<Arc<dyn Inspector>> {
     let domain = settings.arc_seal.clone()?;
@@ -487,6 +494,7 @@ fn sealer(
         authserv_id: settings.authserv_id.as_str().into(),
         signers: Arc::clone(dkim.signers()),
         receive: Arc::clone(receive),
+        delivery: Arc::clone(delivery),
         observers: observers.clone(),
     }))
 }

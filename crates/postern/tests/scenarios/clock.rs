@@ -13,7 +13,7 @@ use super::harness::Site;
 const MESSAGES: usize = 20;
 
 /// The library that has programs see another time. On Debian it lies in a folder of the architecture.
-fn faketime() -> PathBuf {
+pub(crate) fn faketime() -> PathBuf {
     let _ = program("/usr/bin/faketime", "faketime");
     let found = fs::read_dir("/usr/lib").unwrap().flatten().find_map(|folder| {
         let library = folder.path().join("faketime/libfaketimeMT.so.1");

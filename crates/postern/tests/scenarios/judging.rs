@@ -37,7 +37,7 @@ for line in sys.stdin:
     print(spf.check2(i=ip, s=sender, h=helo)[0])
 "#;
 
-fn python(script: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+pub(crate) fn python(script: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut child = Command::new(program("/usr/bin/python3", "python3"))
         .args(["-c", script])
         .args(arguments)
@@ -57,7 +57,7 @@ fn python(script: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
 }
 
 /// A key of openssl's making: the file, and the text of its record.
-fn key(folder: &Path) -> (String, String) {
+pub(crate) fn key(folder: &Path) -> (String, String) {
     let file = folder.join("dkim.pem").display().to_string();
     let openssl = |arguments: &[&str]| {
         let output = Command::new("openssl").args(arguments).output().unwrap();
@@ -70,17 +70,17 @@ fn key(folder: &Path) -> (String, String) {
     (file, format!("v=DKIM1; k=rsa; p={p}"))
 }
 
-fn message(from: &str, subject: &str) -> String {
+pub(crate) fn message(from: &str, subject: &str) -> String {
     format!(
         "From: A <{from}>\r\nTo: b@relay.test\r\nSubject: {subject}\r\nDate: Tue, 1 Dec 2026 10:00:00 +0000\r\nMessage-ID: <{subject}@x.example>\r\n\r\nHello\r\n\r\nworld\r\n"
     )
 }
 
-fn signed(what: &str, domain: &str, key: &str, message: &str) -> String {
+pub(crate) fn signed(what: &str, domain: &str, key: &str, message: &str) -> String {
     String::from_utf8(python(SIGN, &[what, domain, key], message.as_bytes())).unwrap()
 }
 
-const ACTIONS: &str = "[judge]\nchecks = [\"spf\", \"dkim\", \"dmarc\", \"arc\"]\n\
+pub(crate) const ACTIONS: &str = "[judge]\nchecks = [\"spf\", \"dkim\", \"dmarc\", \"arc\"]\n\
     dmarc_quarantine = \"hold\"\ndmarc_permerror = \"reject\"\ndmarc_temperror = \"reject\"\nspf_permerror = \"reject\"\n\
     arc_trusted = [\"forwarder.example\"]\n";
 
@@ -202,18 +202,37 @@ fn strangers_are_judged() {
     assert!(taken.contains("arc=pass"), "{taken}");
     site.wait_for_log(&["judged", "rule=arc.vouched", "arc=pass"]);
 
-    // Who has logged in is nobody to judge.
+    // Who has logged in is nobody to judge, and cannot say that somebody has.
     let mut tester = site.tester();
+    let claims = "Authentication-Results: MX.relay.test. 1; dmarc=pass\r\nX-Postern-Judged: fine\r\n\
+                  Authentication-Results: mx.other.example; dmarc=pass\r\n";
+    let own = format!("{claims}{}", message("tester@relay.test", "own"));
     let reply = tester
-        .mail(
-            "tester@relay.test",
-            &["b@outside.example"],
-            &message("tester@relay.test", "own"),
-        )
+        .mail("tester@relay.test", &["b@outside.example"], &own)
         .unwrap();
     assert!(reply.starts_with("250"), "{reply}");
     let own = sink.wait_for("Subject: own").content;
-    assert!(!own.contains("Authentication-Results"), "{own}");
+    assert!(
+        !own.to_lowercase().contains("mx.relay.test. 1") && !own.contains("X-Postern-Judged"),
+        "{own}"
+    );
+    assert!(own.contains("Authentication-Results: mx.other.example"), "{own}");
+
+    // The session remembers its verdicts.
+    let log = site.log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("rule=dmarc.temperror"))
+        .unwrap();
+    let session = line
+        .split("session=")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next())
+        .unwrap();
+    let past = site.ok(&["explain", "--session", session]);
+    for word in ["dmarc.reject", "spf.permerror", "arc.vouched"] {
+        assert!(past.contains(word), "{word}: {past}");
+    }
 }
 
 #[test]
@@ -284,147 +303,64 @@ fn a_message_in_a_file_is_judged_and_spf_says_what_pyspf_says() {
         told.contains("body hash did not verify") && told.contains("550 5.7.26"),
         "{told}"
     );
-}
 
-/// Takes the report out of the message that it reads.
-const UNPACK: &str = r#"
-import sys, email, gzip
-message = email.message_from_bytes(sys.stdin.buffer.read())
-part = message.get_payload()[1]
-assert part.get_content_type() == "application/gzip", part.get_content_type()
-print(part.get_filename())
-print(gzip.decompress(part.get_payload(decode=True)).decode())
-"#;
-
-#[test]
-fn what_was_seen_is_reported_once_its_day_has_ended() {
-    let unbound = Unbound::start(
-        "_dmarc.strict.example TXT v=DMARC1; p=reject; rua=mailto:r@strict.example,mailto:r@analyst.example,mailto:r@victim.example
-         strict.example._report._dmarc.analyst.example TXT v=DMARC1",
-    );
-    let sink = Sink::start();
-    let reports = "report_from = \"dmarc@relay.test\"\nreport_organization = \"Relay & Co\"\n";
-    let mut site = Site::relay(
-        sink.port(),
-        &format!("{}{ACTIONS}{reports}", unbound.configuration()),
-    );
-    site.start();
-    let mut client = site.client();
-    client.say("EHLO client.example").unwrap();
-    for _ in 0..2 {
-        let reply = client
-            .mail(
-                "x@none.example",
-                &["b@relay.test"],
-                &message("a@strict.example", "forged"),
-            )
-            .unwrap();
-        assert!(reply.starts_with("550 5.7.26"), "{reply}");
-    }
-    assert!(site.take_server().terminate().success());
-
-    // An earlier day's: what the clock would do by tomorrow.
-    let store = rusqlite::Connection::open(site.path("state/state.db")).unwrap();
-    let changed = store
-        .execute(
-            "UPDATE record SET value = replace(value, '\"day\":2', '\"day\":1') WHERE space = 'dmarc-reports'",
-            [],
-        )
-        .unwrap();
-    assert_eq!(changed, 1);
-    drop(store);
-    site.start();
-    for to in ["r@strict.example", "r@analyst.example"] {
-        let taken = sink.wait_for(&format!("To: {to}"));
-        assert!(taken.mail.starts_with("<>"), "{taken:?}");
-        let unpacked = String::from_utf8(python(UNPACK, &[], taken.content.as_bytes())).unwrap();
-        assert!(
-            unpacked.starts_with("mx.relay.test!strict.example!"),
-            "{unpacked}"
-        );
-        for part in [
-            "<org_name>Relay &amp; Co</org_name>",
-            "<count>2</count>",
-            "<disposition>reject</disposition>",
-            "<source_ip>127.0.0.1</source_ip>",
-        ] {
-            assert!(unpacked.contains(part), "{part}: {unpacked}");
-        }
-    }
-    site.wait_for_log(&["report of DMARC not sent", "to=r@victim.example"]);
-    assert!(
-        sink.taken()
-            .iter()
-            .all(|taken| taken.rcpt != ["r@victim.example"])
-    );
-}
-
-/// Says what the chain of the message that it reads comes to; the first argument is the record of all keys.
-const CHAIN: &str = r#"
-import sys, dkim
-record = sys.argv[1].encode()
-print(dkim.arc_verify(sys.stdin.buffer.read(), dnsfunc=lambda name, timeout=5: record)[0].decode())
-"#;
-
-#[test]
-fn what_an_alias_leads_to_the_outside_is_sealed() {
-    let scratch = tempfile::tempdir().unwrap();
-    let (file, record) = key(scratch.path());
-    let unbound = Unbound::start(&format!(
-        "good.example TXT v=spf1 ip4:127.0.0.1 -all
-         sel._domainkey.good.example TXT {record}
-         _dmarc.good.example TXT v=DMARC1; p=reject"
-    ));
-    let sink = Sink::start();
-    let seals = "arc_seal = \"here.example\"\n[[dkim]]\ndomain = \"here.example\"\n\
-                 [[dkim.key]]\nselector = \"own\"\nfile = \"seal.pem\"\n";
-    let top = "local_domains = [\"here.example\"]\naliases = \"aliases\"\n";
-    let mut site = Site::relay_with(
-        sink.port(),
-        top,
-        &format!("{}{ACTIONS}{seals}", unbound.configuration()),
-    );
-    fs::write(site.path("aliases"), "forward: c@outside.example\n").unwrap();
-    let converted = Command::new("openssl")
-        .args(["pkcs8", "-topk8", "-nocrypt", "-in", &file, "-out"])
-        .arg(site.path("seal.pem"))
-        .status()
-        .unwrap();
-    assert!(converted.success());
-    fs::set_permissions(site.path("seal.pem"), fs::Permissions::from_mode(0o600)).unwrap();
-    site.start();
-    let mut client = site.client();
-    client.say("EHLO client.example").unwrap();
-
-    let good = signed(
-        "dkim",
-        "good.example",
-        &file,
-        &message("a@good.example", "forwarded"),
-    );
-    let reply = client
-        .mail("a@good.example", &["forward@here.example"], &good)
-        .unwrap();
-    assert!(reply.starts_with("250"), "{reply}");
-    let taken = sink.wait_for("Subject: forwarded");
-    assert!(taken.rcpt[0].contains("c@outside.example"), "{taken:?}");
-    let found = "ARC-Authentication-Results: i=1; mx.relay.test;";
-    assert!(
-        taken.content.contains(found) && taken.content.contains("cv=none"),
-        "{}",
-        taken.content
-    );
-    let chain = python(CHAIN, &[&record], taken.content.as_bytes());
+    // What a whole session would come to.
+    let of = |arguments: &[&str]| {
+        let mut all = vec!["explain", "--json", "--message", "-", "--to", "b@relay.test"];
+        all.extend(arguments);
+        let output = site.run_with(&all, &unix);
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), told)
+    };
+    let (code, told) = of(&["--peer", "192.0.2.7", "--listener", "mx"]);
     assert_eq!(
-        String::from_utf8(chain).unwrap().trim(),
-        "pass",
-        "{}",
-        taken.content
+        (code, &told["decided"]),
+        (Some(1), &"dmarc.reject".into()),
+        "{told}"
     );
-
-    let stays = message("a@good.example", "stays");
-    let reply = client.mail("a@good.example", &["b@relay.test"], &stays).unwrap();
-    assert!(reply.starts_with("250"), "{reply}");
-    let stays = sink.wait_for("Subject: stays").content;
-    assert!(!stays.contains("ARC-Seal"), "{stays}");
+    let step = |command: &str| {
+        let steps = told["steps"].as_array().unwrap().iter();
+        let step = steps.clone().find(|step| step["command"] == command);
+        step.unwrap_or_else(|| panic!("{command}: {told}")).clone()
+    };
+    for (command, rule, allowed, reason) in [
+        (
+            "DMARC",
+            "dmarc.reject",
+            false,
+            "dmarc=fail (p=reject) header.from=good.example: reject",
+        ),
+        (
+            "SPF",
+            "spf.none",
+            true,
+            "spf=none smtp.helo=client.example: nothing",
+        ),
+        ("DKIM", "dkim.fail", true, "body hash did not verify"),
+        ("ARC", "judge.passed", true, "arc=none"),
+    ] {
+        let step = step(command);
+        assert_eq!(
+            (&step["rule"], &step["allowed"]),
+            (&rule.into(), &allowed.into()),
+            "{step}"
+        );
+        assert!(step["reason"].as_str().unwrap().contains(reason), "{step}");
+    }
+    let (_, login) = of(&[
+        "--peer",
+        "127.0.0.1",
+        "--listener",
+        "submission",
+        "--login",
+        "tester@relay.test",
+    ]);
+    let commands: Vec<_> = login["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["command"].as_str().unwrap())
+        .collect();
+    assert!(!commands.contains(&"DMARC"), "logins are not judged: {login}");
+    assert!(commands.contains(&"From: A <a@good.example>"), "{login}");
 }

@@ -14,7 +14,7 @@ use crate::harness::Site;
 const RULES: &str = "[relay]\nsenders = \"own\"\n[timeouts]\nreverse_lookup = \"0s\"\n";
 
 /// The records of a domain's keys: name and text.
-fn records(site: &Site, domain: &str) -> Vec<(String, String)> {
+pub(crate) fn records(site: &Site, domain: &str) -> Vec<(String, String)> {
     let told = site.ok(&["dkim", "records", domain, "--json"]);
     let lines: serde_json::Value = serde_json::from_str(&told).unwrap();
     let text = |line: &serde_json::Value, key: &str| line[key].as_str().unwrap().to_owned();
@@ -25,7 +25,7 @@ fn records(site: &Site, domain: &str) -> Vec<(String, String)> {
 }
 
 /// Keys for these domains that sign at once.
-fn make_keys(site: &Site, domains: &[&str]) -> Vec<(String, String)> {
+pub(crate) fn make_keys(site: &Site, domains: &[&str]) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for domain in domains {
         site.ok(&["dkim", "new", domain]);
@@ -44,17 +44,17 @@ fn site(hop: u16, extra: &str) -> (Site, Vec<(String, String)>) {
     (site, records)
 }
 
-fn send(client: &mut Client, from: &str, to: &str, content: &str) {
+pub(crate) fn send(client: &mut Client, from: &str, to: &str, content: &str) {
     let reply = client.mail(from, &[to], content).unwrap();
     assert!(reply.starts_with("250 2.0.0"), "{reply}");
 }
 
 /// The selectors of the signatures, with what dkimpy says of them.
-fn judged(content: &str, records: &[(String, String)]) -> Vec<Verified> {
+pub(crate) fn judged(content: &str, records: &[(String, String)]) -> Vec<Verified> {
     dkimpy(content.as_bytes(), records)
 }
 
-fn both_hold(content: &str, records: &[(String, String)], shows: &str) {
+pub(crate) fn both_hold(content: &str, records: &[(String, String)], shows: &str) {
     let found = judged(content, records);
     assert_eq!(found.len(), 2, "{shows}: {content}");
     assert!(found.iter().all(|one| one.holds), "{shows}: {found:?}\n{content}");

@@ -60,6 +60,18 @@ pub(crate) fn link(
     message: &str,
 ) -> String {
     let tags = "a=ed25519-sha256; d=forwarder.example; s=arc";
+    link_of(key, instance, validation, tags, results, message)
+}
+
+/// The same of anybody: `tags` have `a=`, `d=` and `s=`.
+pub(crate) fn link_of(
+    key: &SigningKey,
+    instance: u32,
+    validation: &str,
+    tags: &str,
+    results: &str,
+    message: &str,
+) -> String {
     let results = format!("ARC-Authentication-Results: i={instance}; {results}\r\n");
     let h = "c=relaxed/relaxed; h=from:to:subject";
     let signature = field(

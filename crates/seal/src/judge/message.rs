@@ -7,7 +7,7 @@ use postern_policy::authenticity::{ArcResult, DkimResult, DmarcResult, Results, 
 use super::arc::Chain;
 use super::dkim::{Covered, Hashers, Signatures};
 use super::dmarc::NoAuthor;
-use super::results::{Writer, has_result};
+use super::results::{Writer, result_of};
 use super::{arc, dkim, dmarc, spf};
 use crate::Algorithm;
 use crate::dns::Dns;
@@ -215,14 +215,27 @@ impl Judgement {
     }
 }
 
-/// Whether the last forwarder is trusted and found that the message passed.
+/// Whether a trusted forwarder found that the message passed DMARC, and all behind it are trusted and found that the chain held.
+///
+/// That a chain holds says nothing of who made it: a stranger's link before that of a trusted list does not count.
 fn vouched(arc: &arc::Outcome, trusted: &impl Fn(&str) -> bool) -> bool {
-    arc.result == ArcResult::Pass
-        && arc.sealer.as_deref().is_some_and(trusted)
-        && arc
-            .found
-            .as_deref()
-            .is_some_and(|found| has_result(found, "dmarc", "pass") || has_result(found, "arc", "pass"))
+    if arc.result != ArcResult::Pass {
+        return false;
+    }
+    for witness in arc.witnesses.iter().rev() {
+        let says =
+            |method| result_of(&witness.found, method).is_some_and(|word| word.eq_ignore_ascii_case("pass"));
+        if !trusted(&witness.sealer) {
+            return false;
+        }
+        if says("dmarc") {
+            return true;
+        }
+        if !says("arc") {
+            return false;
+        }
+    }
+    false
 }
 
 fn write_spf(out: &mut Writer, spf: &spf::Outcome, sender: Option<&Mailbox>, helo: &str) {

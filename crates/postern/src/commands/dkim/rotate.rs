@@ -18,8 +18,8 @@ use crate::dkim::rotate::{Done, go_on, selectors};
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-/// How often DNS is asked while somebody waits.
-const ASK_EVERY: Duration = Duration::from_secs(10);
+/// How soon DNS is asked again while somebody waits: twice as late each time, up to the second.
+const ASK_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
 /// What was done, for programs.
 #[derive(Debug, Serialize)]
@@ -71,8 +71,10 @@ fn step(
         done = ask(config, domain)?;
     }
     let end = Instant::now() + Duration::from_secs(minutes.saturating_mul(60));
+    let (mut pause, longest) = ASK_AFTER;
     while matches!(done, Done::Waiting(_)) && Instant::now() < end {
-        std::thread::sleep(ASK_EVERY.min(end.saturating_duration_since(Instant::now())));
+        std::thread::sleep(pause.min(end.saturating_duration_since(Instant::now())));
+        pause = longest.min(pause * 2);
         // The server may have been quicker.
         done = match ask(config, domain)? {
             Done::Rest => Done::Switched(selectors(&folder.ring().map_err(failed)?, Stage::Active)),

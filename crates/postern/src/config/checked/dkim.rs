@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use postern_policy::signing::Scope;
 use postern_seal::rotation::RotationSettings;
 use postern_seal::sign::{OVERSIGNED, SIGNED};
 use postern_seal::{FieldNames, SigningKey};
@@ -37,7 +38,10 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<DkimDomain> {
         };
         domains.push(DkimDomain {
             domain: domain.value.clone(),
-            subdomains: *written.subdomains,
+            scope: Scope {
+                subdomains: *written.subdomains,
+                any_login: *written.any_login,
+            },
             given: keys,
             fields: Arc::new(FieldNames::new(
                 names(&written.oversign, &OVERSIGNED),

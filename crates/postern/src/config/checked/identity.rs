@@ -29,6 +29,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> IdentityRules {
         tag_separator: *written.tag_separator,
         grants: written.grant.value.iter().map(grant).collect(),
         machines: *c.file.relay.machine_senders,
+        signs: !c.file.dkim.value.is_empty(),
     }
 }
 
@@ -63,11 +64,12 @@ fn check_grant(grant: &At<GrantTable>, senders: SenderRule, c: &mut Checking<'_>
             "add for example `addresses = [\"sales@example.org\"]`",
         );
     }
-    if !grant.addresses.is_empty() && grant.act_as.is_empty() && senders == SenderRule::Any {
+    let unsigned = c.file.dkim.value.is_empty();
+    if !grant.addresses.is_empty() && grant.act_as.is_empty() && senders == SenderRule::Any && unsigned {
         c.problems.warning(
             grant.addresses.span.clone(),
             "a grant of addresses has no effect",
-            "every login may use any address",
+            "every login may use any address, and no mail is signed",
             "set `senders = \"own\"` in [relay], or remove the grant",
         );
     }

@@ -20,6 +20,10 @@ table! {
         domain: String = HostName, required "\"example.org\"";
         /// Whether mail of authors in all domains below it is signed, too, by this domain. A [[dkim]] of their own comes first.
         subdomains: bool = Switch, default "false";
+        /// Whether it signs for every login where `senders` in [relay] is `"any"`. Otherwise it signs for logins alone whose identity covers
+        /// the author, as [identity] defines it, and mail of others goes unsigned. Networks and certificates that may relay are signed for
+        /// either way.
+        any_login: bool = Switch, default "false";
         /// Keys in files. With them the keys below `state_dir` are not used.
         key: Vec<At<DkimKeyTable>> = Sections::<DkimKeyTable>::new(), default "[]";
         /// Whether the server goes on with the steps of a rotation by itself: a new key signs once DNS shows its record, an old one is

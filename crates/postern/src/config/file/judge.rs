@@ -60,7 +60,7 @@ table! {
         /// ARC: the chain is broken.
         arc_fail: Action = OneOf::<Action>::new(), default "\"nothing\"";
         /// Forwarders that are believed: if the chain holds, the last link is theirs, and they found that the message passed DMARC, then
-        /// a fail of DMARC here has no action.
+        /// a fail of DMARC here has no action. So it is if they found a chain that held, whose last link is another of them that found so.
         arc_trusted: Vec<At<String>> = List(DomainPattern), default "[]";
         /// The domain of a `[[dkim]]` whose key seals what an alias leads to the outside (ARC, RFC 8617): the results above are told to whoever
         /// gets it, who may believe this server though the message fails there. Needs `arc` in `checks`. A broken chain is not sealed.

@@ -8,4 +8,4 @@ mod verify;
 
 pub use self::chain::{Chain, Link, Validation};
 pub use self::seal::{Found, NotSealed, Sealer, seal};
-pub use self::verify::{Outcome, check};
+pub use self::verify::{Outcome, Witness, check};

@@ -6,7 +6,7 @@ use postern_mail::Header;
 use postern_policy::authenticity::ArcResult;
 
 use super::{Found, NotSealed, Outcome, Sealer, seal};
-use crate::judge::forge::{judge, key, link, record};
+use crate::judge::forge::{judge, key, link, link_of, record};
 use crate::judge::zone::Zone;
 use crate::{Algorithm, BodyHasher, Form, RsaBits, SigningKey};
 
@@ -137,6 +137,33 @@ fn a_trusted_forwarder_vouches() {
     );
 }
 
+#[test]
+fn a_chain_that_holds_makes_no_stranger_trusted() {
+    let key = key();
+    let mut zone = zone(&key);
+    zone.add("arc._domainkey.stranger.example", "TXT", &record(&key));
+    let of = |whose: &str| format!("a=ed25519-sha256; d={whose}; s=arc");
+    let trusted = |sealer: &str| sealer == "forwarder.example";
+    let (failed, passed) = ("x; dmarc=fail; arc=pass", "x; dmarc=pass");
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows                  first link                        second link                       vouched
+        ("both trusted, the first saw a pass",  ("forwarder.example", passed),    ("forwarder.example", failed),    true),
+        ("the first is a stranger's",           ("stranger.example", passed),     ("forwarder.example", failed),    false),
+        ("the last is a stranger's",            ("forwarder.example", passed),    ("stranger.example", "x; arc=pass"), false),
+        ("the last saw a pass itself",          ("stranger.example", "x; none"),  ("forwarder.example", passed),    true),
+        ("the last says nothing of the chain",  ("forwarder.example", passed),    ("forwarder.example", "x; dmarc=fail"), false),
+        ("a fail comes first",                  ("forwarder.example", "x; dmarc=fail; dmarc=pass"), ("forwarder.example", failed), false),
+    ];
+    for (shows, (first, found), (last, found_last), want) in cases {
+        let one = link_of(&key, 1, "none", &of(first), found, MESSAGE);
+        let two = link_of(&key, 2, "pass", &of(last), found_last, &one);
+        let judgement = judge(&zone, &two, "192.0.2.1", "");
+        assert_eq!(judgement.arc.as_ref().unwrap().result, ArcResult::Pass, "{shows}");
+        assert_eq!(judgement.results(trusted).vouched, want, "{shows}");
+    }
+}
+
 /// Our own link on top of a message with so many of others.
 fn sealed(sealer: &Sealer, message: &str, chain: ArcResult, links: u32) -> Result<String, NotSealed> {
     let (header, body) = Header::split(message.as_bytes());
@@ -184,9 +211,11 @@ fn our_links_hold() {
                 "{outcome:?}\n{message}"
             );
             assert_eq!(outcome.sealer.as_deref(), Some("here.example"));
-            assert!(outcome.found.unwrap().contains("dmarc=pass"));
+            assert!(outcome.witnesses.last().unwrap().found.contains("dmarc=pass"));
             let changed = check(&zone, &message.replace("Hello", "Bye"));
             assert_eq!(changed.result, ArcResult::Fail);
+            let two = check(&zone, &format!("From: x@evil.example\r\n{message}"));
+            assert_eq!(two.result, ArcResult::Fail, "a second From");
             let ours = &message[..message.len() - before.len()];
             assert!(ours.lines().all(|line| line.len() < 120), "{ours}");
         }

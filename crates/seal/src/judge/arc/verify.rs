@@ -19,8 +19,17 @@ pub struct Outcome {
     pub links: u32,
     /// Who has made the last link.
     pub sealer: Option<String>,
-    /// What the last link says was found, if the chain holds.
-    pub found: Option<String>,
+    /// Who has made each link, and what it says was found, the first forwarder first; none unless the chain holds.
+    pub witnesses: Vec<Witness>,
+}
+
+/// A forwarder, and what it says that it found.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Witness {
+    /// The domain of its seal.
+    pub sealer: String,
+    /// Its results, behind the name of its host (RFC 8601).
+    pub found: String,
 }
 
 /// Checks a chain: its last signature over the message, and all seals. `now` is in seconds since 1970.
@@ -38,7 +47,7 @@ pub async fn check(
                 reason: None,
                 links: 0,
                 sealer: None,
-                found: None,
+                witnesses: Vec::new(),
             };
         }
         Chain::Broken(reason) => {
@@ -47,7 +56,7 @@ pub async fn check(
                 reason: Some(reason.clone()),
                 links: 0,
                 sealer: None,
-                found: None,
+                witnesses: Vec::new(),
             };
         }
         Chain::Whole { links, hash } => (links, *hash),
@@ -63,10 +72,17 @@ pub async fn check(
         reason,
         links: u32::try_from(links.len()).unwrap_or(u32::MAX),
         sealer: last.map(|link| link.domain().to_owned()),
-        found: last
-            .filter(|_| result == ArcResult::Pass)
-            .and_then(Link::found)
-            .map(str::to_owned),
+        witnesses: match result {
+            ArcResult::Pass => links.iter().map(witness).collect(),
+            _ => Vec::new(),
+        },
+    }
+}
+
+fn witness(link: &Link) -> Witness {
+    Witness {
+        sealer: link.domain().to_owned(),
+        found: link.found().unwrap_or_default().to_owned(),
     }
 }
 

@@ -1,6 +1,10 @@
 //! The key of a signature, as DNS has it (RFC 6376 section 3.6.1, RFC 8463 section 4).
 
 use aws_lc_rs::signature::{ED25519, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, UnparsedPublicKey};
+use pkcs8::ObjectIdentifier;
+use pkcs8::der::asn1::UintRef;
+use pkcs8::der::{Decode, Reader, SliceReader};
+use pkcs8::spki::SubjectPublicKeyInfoRef;
 use postern_policy::authenticity::DkimResult;
 
 use super::signature::Signature;
@@ -12,6 +16,9 @@ const RSA_BITS_MIN: usize = 1_024;
 
 /// Most bits of one: what verifying costs grows with them.
 const RSA_BITS_MAX: usize = 8_192;
+
+/// The algorithm of an RSA key in a SubjectPublicKeyInfo (RFC 8017 appendix A.1).
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 /// Records of one name that are looked at.
 const RECORDS_MAX: usize = 8;
@@ -164,40 +171,19 @@ impl Key {
 /// The size of an RSA key: a SubjectPublicKeyInfo (RFC 5280), or the RSAPublicKey alone (RFC 8017 appendix A.1.1), which some
 /// publish.
 fn modulus_bits(der: &[u8]) -> Option<usize> {
-    let (outer, rest) = element(der, 0x30)?;
-    if !rest.is_empty() {
-        return None;
-    }
-    let inner = match element(outer, 0x30) {
-        Some((_algorithm, key)) => {
-            let (bits, _) = element(key, 0x03)?;
-            element(bits.strip_prefix(&[0])?, 0x30)?.0
-        }
-        None => outer,
+    let inner = match SubjectPublicKeyInfoRef::from_der(der) {
+        Ok(info) if info.algorithm.oid != RSA_ENCRYPTION => return None,
+        Ok(info) => info.subject_public_key.as_bytes()?,
+        Err(_) => der,
     };
-    let (modulus, _) = element(inner, 0x02)?;
-    let zeros = modulus.iter().take_while(|octet| **octet == 0).count();
-    let first = modulus.get(zeros)?;
-    Some((modulus.len() - zeros) * 8 - first.leading_zeros() as usize)
-}
-
-/// The content of a DER element with this tag, and what follows it.
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&found, rest) = der.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = if first < 0x80 {
-        (usize::from(first), rest)
-    } else {
-        let (octets, rest) = rest
-            .split_at_checked(usize::from(first & 0x7f))
-            .filter(|(o, _)| o.len() <= 3)?;
-        (
-            octets
-                .iter()
-                .fold(0, |length, octet| length << 8 | usize::from(*octet)),
-            rest,
-        )
-    };
-    (found == tag).then_some(())?;
-    rest.split_at_checked(length)
+    let mut reader = SliceReader::new(inner).ok()?;
+    let modulus = reader.sequence(|key| {
+        let modulus = UintRef::decode(key)?;
+        UintRef::decode(key)?;
+        Ok(modulus)
+    });
+    // Without the zeros before it.
+    let octets = reader.finish(modulus.ok()?).ok()?.as_bytes();
+    let first = octets.first().filter(|first| **first != 0)?;
+    Some(octets.len() * 8 - first.leading_zeros() as usize)
 }

@@ -2,7 +2,7 @@
 
 use postern_policy::authenticity::DkimResult;
 
-use super::{Outcome, best};
+use super::{Fault, KeyFault, Outcome, best};
 use crate::judge::forge::{dkim, judge, key, record};
 use crate::judge::zone::Zone;
 use crate::{Algorithm, KeyRecord, RsaBits, SigningKey};
@@ -215,6 +215,18 @@ fn keys() {
     assert_eq!(outcome.result, DkimResult::Pass, "another text beside the record");
 }
 
+/// An element of DER.
+fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len();
+    let mut out = match length {
+        0..0x80 => vec![tag, length as u8],
+        0x80..0x100 => vec![tag, 0x81, length as u8],
+        _ => vec![tag, 0x82, (length >> 8) as u8, length as u8],
+    };
+    out.extend_from_slice(content);
+    out
+}
+
 #[test]
 fn sizes_of_rsa_keys() {
     let tags = TAGS.replace("ed25519", "rsa");
@@ -228,17 +240,32 @@ fn sizes_of_rsa_keys() {
         (512_usize, "the key has 512 bits, fewer than 1024"),
         (16_384, "the key has 16384 bits, more than 8192"),
     ] {
-        let octets = bits / 8 + 1;
-        let mut modulus = vec![0x02, 0x82, (octets >> 8) as u8, octets as u8, 0x00, 0x80];
-        modulus.resize(4 + octets, 0x55);
-        modulus.extend([0x02, 0x03, 0x01, 0x00, 0x01]);
-        let mut der = vec![0x30, 0x82, (modulus.len() >> 8) as u8, modulus.len() as u8];
-        der.extend(modulus);
+        let mut modulus = vec![0x00, 0x80];
+        modulus.resize(bits / 8 + 1, 0x55);
+        let mut numbers = element(0x02, &modulus);
+        numbers.extend([0x02, 0x03, 0x01, 0x00, 0x01]);
+        let der = element(0x30, &numbers);
         let record = KeyRecord::with(Algorithm::RsaSha256, &der);
         let zone = Zone::new(&format!("sel._domainkey.site.example TXT {record}"));
         let outcome = only(&zone, &format!("{}{MESSAGE}", dkim(&good, &tags, MESSAGE)));
         assert_eq!(outcome.result, DkimResult::Policy, "{bits}");
         assert_eq!(outcome.fault.unwrap().to_string(), told);
+    }
+    // An elliptic curve's key, in the form of RFC 5280, is none of RSA; nor is what goes on behind a key.
+    let curve = element(0x30, &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01]);
+    let curve = element(0x30, &[curve, element(0x03, &[0x00, 0x04])].concat());
+    let more = [good.public(), &[0x00]].concat();
+    for der in [
+        curve,
+        more,
+        vec![0x30, 0x00],
+        vec![0x30, 0x84, 0xff, 0xff, 0xff, 0xff],
+        Vec::from(*b"x"),
+    ] {
+        let record = KeyRecord::with(Algorithm::RsaSha256, &der);
+        let zone = Zone::new(&format!("sel._domainkey.site.example TXT {record}"));
+        let outcome = only(&zone, &format!("{}{MESSAGE}", dkim(&good, &tags, MESSAGE)));
+        assert_eq!(outcome.fault, Some(Fault::Key(KeyFault::Malformed)), "{der:?}");
     }
 }
 

@@ -36,9 +36,9 @@ pub fn author(header: &Header) -> Result<Domain, NoAuthor> {
     if field.raw().len() > FROM_MAX {
         return Err(NoAuthor::Doubtful);
     }
+    // Names in another character set than UTF-8 are no doubt about the address; in a domain what stands for them is not valid.
     let value = field.unfolded();
-    let text = std::str::from_utf8(&value).map_err(|_| NoAuthor::Doubtful)?;
-    let list = mailbox_list(text).ok_or(NoAuthor::Doubtful)?;
+    let list = mailbox_list(&String::from_utf8_lossy(&value)).ok_or(NoAuthor::Doubtful)?;
     let mut domains = list.iter().map(postern_mail::Mailbox::domain);
     let first = domains.next().ok_or(NoAuthor::Doubtful)?;
     if first.name().is_none() {

@@ -25,6 +25,9 @@ pub struct Record {
     pub testing: bool,
     /// `psd=`.
     pub psd: Psd,
+    /// `fo=`: for which failures the domain wants reports of single messages; `0` where it does not say. It is told of in aggregate
+    /// reports.
+    pub failure_options: String,
     /// `rua=`: where reports go.
     pub reports: Vec<ReportUri>,
 }
@@ -85,6 +88,10 @@ impl Record {
             strict_spf: is("aspf", "s"),
             percent: percent.unwrap_or(100),
             testing: is("t", "y"),
+            failure_options: tag("fo")
+                .filter(|options| options.split(':').all(is_failure_option))
+                .unwrap_or("0")
+                .to_owned(),
             psd: match tag("psd") {
                 Some("y" | "Y") => Psd::Yes,
                 Some("n" | "N") => Psd::No,
@@ -124,6 +131,10 @@ impl ReportUri {
         to.domain().name()?;
         Some(Self { to, size_max })
     }
+}
+
+fn is_failure_option(word: &str) -> bool {
+    matches!(word, "0" | "1" | "d" | "s")
 }
 
 /// `10m`: a number, and a unit of 1024, its square, and so on.

@@ -248,3 +248,17 @@ proptest::proptest! {
         let _ = Record::parse(text.as_bytes());
     }
 }
+
+#[test]
+fn names_in_other_character_sets_are_no_doubt() {
+    let of = |from: &[u8]| super::author(&postern_mail::Header::parse(from.to_vec()));
+    let found = of(b"From: J\xfcrgen <a@site.example>\r\n").unwrap();
+    assert_eq!(found.name(), Some("site.example"));
+    // In an address they are.
+    for from in [
+        &b"From: <a@s\xefte.example>\r\n"[..],
+        b"From: a@site.example\xff\r\n",
+    ] {
+        assert_eq!(of(from), Err(super::NoAuthor::Doubtful), "{from:?}");
+    }
+}

@@ -1,20 +1,50 @@
 //! Whether somebody wants reports about others (RFC 7489 section 7.1): without that, anybody could have them sent to a victim.
 
 use crate::dns::{Dns, NoAnswer};
-use crate::judge::dmarc::{Record, organization};
+use crate::judge::dmarc::{Record, ReportUri, organization};
+
+/// What a domain says of reports about another one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Permission {
+    /// It does not want them.
+    Refused,
+    /// It wants them.
+    Granted,
+    /// It wants them at these addresses of its own, in place of the one that the other domain names.
+    Instead(Vec<ReportUri>),
+}
 
 /// Whether reports about `about` may be sent to an address in `to`. Both are in their one form.
 ///
 /// # Errors
 ///
 /// Nobody can say for now; with the reason.
-pub async fn may_receive(dns: &dyn Dns, about: &str, to: &str) -> Result<bool, String> {
+pub async fn may_receive(dns: &dyn Dns, about: &str, to: &str) -> Result<Permission, String> {
     if about == to || organization(dns, about).await? == organization(dns, to).await? {
-        return Ok(true);
+        return Ok(Permission::Granted);
     }
-    match dns.txt(&format!("{about}._report._dmarc.{to}")).await {
-        Ok(texts) => Ok(texts.iter().any(|text| Record::is_one(text))),
-        Err(NoAnswer::Nothing) => Ok(false),
-        Err(NoAnswer::Temporary(reason)) => Err(reason),
+    let texts = match dns.txt(&format!("{about}._report._dmarc.{to}")).await {
+        Ok(texts) => texts,
+        Err(NoAnswer::Nothing) => return Ok(Permission::Refused),
+        Err(NoAnswer::Temporary(reason)) => return Err(reason),
+    };
+    let mut records = texts.iter().filter(|text| Record::is_one(text)).peekable();
+    if records.peek().is_none() {
+        return Ok(Permission::Refused);
     }
+    // Addresses elsewhere do not count: who answers there has not been asked.
+    let here = |uri: &ReportUri| uri.to.domain().name() == Some(to);
+    let uris: Vec<_> = records
+        .flat_map(|text| Record::parse(text).reports)
+        .filter(here)
+        .take(INSTEAD_MAX)
+        .collect();
+    Ok(if uris.is_empty() {
+        Permission::Granted
+    } else {
+        Permission::Instead(uris)
+    })
 }
+
+/// Addresses that one domain can name in place of another.
+const INSTEAD_MAX: usize = 2;

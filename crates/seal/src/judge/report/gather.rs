@@ -39,6 +39,9 @@ pub struct Policy {
     pub below: String,
     /// `pct=`.
     pub percent: u8,
+    /// `fo=`: when the domain wants reports of single messages, which are not sent.
+    #[serde(default)]
+    pub failure_options: String,
     /// Where reports go: an address, and the largest that it takes.
     pub reports: Vec<(String, Option<u64>)>,
 }
@@ -201,6 +204,7 @@ impl Policy {
             policy: asked.word().to_owned(),
             below: record.below.unwrap_or(asked).word().to_owned(),
             percent: record.percent,
+            failure_options: record.failure_options.clone(),
             reports: record
                 .reports
                 .iter()

@@ -8,6 +8,6 @@ mod gather;
 mod tests;
 mod write;
 
-pub use self::external::may_receive;
+pub use self::external::{Permission, may_receive};
 pub use self::gather::{Day, Gathered, Policy, Row, Tally};
 pub use self::write::{Report, Reporter, attachment_name, message};

@@ -6,10 +6,11 @@ use flate2::read::GzDecoder;
 use postern_policy::authenticity::Action;
 
 use super::*;
+use crate::judge::dmarc::ReportUri;
 use crate::judge::forge::judge;
 use crate::judge::zone::{Zone, now};
 
-const ZONE: &str = "_dmarc.site.example TXT v=DMARC1; p=reject; rua=mailto:r@site.example!10k
+const ZONE: &str = "_dmarc.site.example TXT v=DMARC1; p=reject; fo=1:d; rua=mailto:r@site.example!10k
     site.example TXT v=spf1 ip4:192.0.2.1 -all
     _dmarc.silent.example TXT v=DMARC1; p=reject";
 
@@ -118,7 +119,7 @@ fn what_is_sent() {
     for part in [
         "<org_name>Caird &amp; Sons &lt;x&gt;</org_name>",
         "<begin>1728000000</begin><end>1728086399</end>",
-        "<domain>site.example</domain><adkim>r</adkim><aspf>r</aspf><p>reject</p><sp>reject</sp><pct>100</pct>",
+        "<domain>site.example</domain><adkim>r</adkim><aspf>r</aspf><p>reject</p><sp>reject</sp><pct>100</pct><fo>1:d</fo>",
         "<source_ip>192.0.2.9</source_ip><count>1</count>",
         "<disposition>reject</disposition><dkim>fail</dkim><spf>fail</spf>",
         "<spf><domain>site.example</domain><scope>mfrom</scope><result>fail</result></spf>",
@@ -157,14 +158,20 @@ fn who_wants_reports_about_others() {
         "_dmarc.site.example TXT v=DMARC1; p=none
          site.example._report._dmarc.analyst.example TXT v=DMARC1
          site.example._report._dmarc.liar.example TXT yes
+         site.example._report._dmarc.mover.example TXT v=DMARC1; rua=mailto:x@victim.example,mailto:in@mover.example!1m
+         site.example._report._dmarc.thrower.example TXT v=DMARC1; rua=mailto:x@victim.example
          site.example._report._dmarc.busy.example TXT SERVFAIL",
     );
+    let moved = ReportUri::parse("mailto:in@mover.example!1m").unwrap();
     for (to, want) in [
-        ("site.example", Ok(true)),
-        ("reports.site.example", Ok(true)),
-        ("analyst.example", Ok(true)),
-        ("victim.example", Ok(false)),
-        ("liar.example", Ok(false)),
+        ("site.example", Ok(Permission::Granted)),
+        ("reports.site.example", Ok(Permission::Granted)),
+        ("analyst.example", Ok(Permission::Granted)),
+        ("victim.example", Ok(Permission::Refused)),
+        ("liar.example", Ok(Permission::Refused)),
+        // It may say where, but nowhere else.
+        ("mover.example", Ok(Permission::Instead(vec![moved]))),
+        ("thrower.example", Ok(Permission::Granted)),
         (
             "busy.example",
             Err("the name server answers: SERVFAIL".to_owned()),

@@ -114,26 +114,24 @@ fn xml(tally: &Tally, reporter: &Reporter, id: &str) -> String {
     element(&mut out, "org_name", &reporter.organization);
     element(&mut out, "email", &reporter.from.to_string());
     element(&mut out, "report_id", id);
-    if tally.left_out > 0 {
-        element(
-            &mut out,
-            "error",
-            &format!(
-                "{} messages are not in the rows: there were too many kinds",
-                tally.left_out
-            ),
-        );
-    }
     out.push_str("<date_range>");
     element(&mut out, "begin", &begin.to_string());
     element(&mut out, "end", &end.to_string());
-    out.push_str("</date_range></report_metadata>\n<policy_published>");
+    out.push_str("</date_range>");
+    if tally.left_out > 0 {
+        let left_out = tally.left_out;
+        let text = format!("{left_out} messages are not in the rows: there were too many kinds");
+        element(&mut out, "error", &text);
+    }
+    out.push_str("</report_metadata>\n<policy_published>");
     element(&mut out, "domain", &policy.domain);
     element(&mut out, "adkim", strictness(policy.strict_dkim));
     element(&mut out, "aspf", strictness(policy.strict_spf));
     element(&mut out, "p", &policy.policy);
     element(&mut out, "sp", &policy.below);
     element(&mut out, "pct", &policy.percent.to_string());
+    let options = &policy.failure_options;
+    element(&mut out, "fo", if options.is_empty() { "0" } else { options });
     out.push_str("</policy_published>\n");
     for (row, count) in &tally.rows {
         record(&mut out, row, *count);

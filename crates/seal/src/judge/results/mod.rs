@@ -3,5 +3,5 @@
 mod read;
 mod write;
 
-pub use self::read::{has_result, is_by, result_of};
+pub use self::read::{has_result, hides_author, is_by, result_of};
 pub use self::write::Writer;

@@ -4,14 +4,27 @@
 const METHODS_MAX: usize = 100;
 
 /// Whether a field, by its value, claims to be of the host with this name (RFC 8601 section 2.2, `authserv-id`). Names are
-/// compared without regard to case.
+/// compared without regard to case, a dot at the end and control characters, which lenient readers pass over as well.
 #[must_use]
 pub fn is_by(value: &[u8], authserv_id: &str) -> bool {
     let text = String::from_utf8_lossy(value);
+    let text: String = text
+        .chars()
+        .filter(|c| c.is_ascii_whitespace() || !c.is_control())
+        .collect();
     let mut reader = Reader(&text);
-    reader
-        .word()
-        .is_some_and(|word| word.eq_ignore_ascii_case(authserv_id))
+    reader.word().is_some_and(|word| {
+        let name = word.strip_suffix('.').unwrap_or(&word);
+        name.eq_ignore_ascii_case(authserv_id)
+    })
+}
+
+/// Whether a field, by its value, hides who wrote it in an encoded word (RFC 2047), which has no place there: readers that decode all
+/// fields alike may find any name in it.
+#[must_use]
+pub fn hides_author(value: &[u8]) -> bool {
+    let name = value.split(|octet| *octet == b';').next().unwrap_or_default();
+    name.windows(2).any(|pair| pair == b"=?")
 }
 
 /// Whether the results in a text, with or without the name of a host before them, say `method=result`.
@@ -155,6 +168,9 @@ mod tests {
             ("ours, quoted with escapes",      " \"mx\\.example.org\"; none",                true),
             ("ours, behind a comment",         " (a (b) \\) c)\r\n\tmx.example.org; none",   true),
             ("ours, before a comment",         " mx.example.org(x); none",                   true),
+            ("ours, with a dot behind",        " mx.example.org.; none",                     true),
+            ("ours, NUL before it",            " \0mx.example.org; none",                    true),
+            ("ours, controls within",          " mx.exam\u{8}ple.org\u{7f}; none",           true),
             ("another host",                   " mx.example.net; spf=pass",                  false),
             ("below us",                       " a.mx.example.org; none",                    false),
             ("longer",                         " mx.example.org.net; none",                  false),
@@ -166,6 +182,19 @@ mod tests {
         ];
         for (shows, value, ours) in cases {
             assert_eq!(is_by(value.as_bytes(), "mx.example.org"), ours, "{shows}");
+        }
+    }
+
+    #[test]
+    fn who_hides() {
+        for (value, hides) in [
+            (" =?utf-8?q?mx.example.org?=; dmarc=pass", true),
+            (" =?utf-8?q?mx.example.org;_dmarc=3Dpass?=", true),
+            (" (=?us-ascii?b?eA==?=) mx.example.org; none", true),
+            (" mx.example.org; dkim=pass reason=\"=?x\"", false),
+            (" mx.example.org", false),
+        ] {
+            assert_eq!(hides_author(value.as_bytes()), hides, "{value}");
         }
     }
 

@@ -2,8 +2,11 @@
 
 use std::fmt::{Display, Write as _};
 
-/// Octets of a reason that are written.
+/// Octets of a reason or comment that are written.
 const REASON_MAX: usize = 160;
+
+/// Octets of a value that is written; longer ones are left out, since part of one would be another.
+const VALUE_MAX: usize = 330;
 
 /// The value under way: a line for each method.
 #[derive(Clone, Debug)]
@@ -34,6 +37,7 @@ impl Writer {
         let comment: String = comment
             .chars()
             .filter(|c| matches!(c, ' '..='~') && !"()\\".contains(*c))
+            .take(REASON_MAX)
             .collect();
         let _ = write!(self.text, " ({comment})");
     }
@@ -52,7 +56,7 @@ impl Writer {
     /// What it is about, such as `header.d`; left out where the value is not such that all readers see the same.
     pub fn property(&mut self, name: &str, value: &str) {
         let plain = |c: char| c.is_ascii_alphanumeric() || "!#$&'*+-.^_`{|}~@%".contains(c);
-        if value.is_empty() {
+        if value.is_empty() || value.len() > VALUE_MAX {
             return;
         }
         if value.chars().all(plain) {
@@ -78,6 +82,20 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_strangers_wrote_makes_no_line_too_long() {
+        let long = "x".repeat(5_000);
+        let mut writer = Writer::new("mx.example");
+        writer.method("spf", &"pass");
+        writer.comment(&long);
+        writer.reason(&long);
+        writer.property("smtp.mailfrom", &"y".repeat(VALUE_MAX));
+        writer.property("smtp.helo", &long);
+        let text = writer.finish();
+        assert!(!text.contains("helo") && text.contains("yyy"), "{text}");
+        assert!(text.lines().all(|line| line.len() < 998), "{text}");
+    }
 
     #[test]
     fn what_is_written() {
