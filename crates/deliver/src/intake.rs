@@ -9,7 +9,7 @@ use postern_events::{notice, shown};
 use postern_mail::{Domain, QueueId, ReversePath};
 use postern_policy::concurrency::Class;
 use postern_policy::origin::Origin;
-use postern_spool::{Change, DueWork, Event, Lease, Leased, SpoolError, Subscription};
+use postern_spool::{Change, DueWork, Event, Lease, Leased, Message, SpoolError, Subscription};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::agenda::HORIZON;
@@ -43,6 +43,9 @@ const SCAN_SHARE: u32 = 20;
 /// How long to wait when the spool cannot be read.
 const SPOOL_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long nobody is asked again about a domain, after a table of domains was down.
+const LEARN_PAUSE: Duration = Duration::from_secs(5);
+
 /// Most messages for which an administrator's wish is followed one by one.
 const FEW: usize = 32;
 
@@ -55,12 +58,41 @@ pub(crate) async fn listen(core: Arc<Core>, mut subscription: Subscription) {
             event = subscription.recv() => event,
         };
         match event {
-            Some(Event::Fresh(message)) => core.dispatch(&message),
+            Some(Event::Fresh(message)) => dispatch(&core, message),
             Some(Event::Backlog) => core.agenda.look_everywhere(),
             Some(Event::Changed(change)) => follow(&core, change),
             None => return,
         }
     }
+}
+
+/// Hands a fresh message over, as soon as it is known of its domains whose mailboxes they have.
+fn dispatch(core: &Arc<Core>, message: Arc<Message>) {
+    let unknown: Vec<Domain> = message
+        .envelope
+        .recipients
+        .iter()
+        .map(|recipient| recipient.address.domain())
+        .filter(|domain| !core.deps.mailboxes.knows(domain))
+        .cloned()
+        .collect();
+    if unknown.is_empty() {
+        return core.dispatch(&message);
+    }
+    let core = core.clone();
+    core.workers.clone().spawn(async move {
+        for domain in &unknown {
+            while !core.deps.mailboxes.learn(domain).await {
+                tokio::select! {
+                    biased;
+                    // It is in the spool.
+                    () = core.stop.cancelled() => return,
+                    () = sleep(LEARN_PAUSE) => {}
+                }
+            }
+        }
+        core.dispatch(&message);
+    });
 }
 
 fn follow(core: &Arc<Core>, change: Change) {
@@ -235,6 +267,11 @@ impl Reader<'_> {
                 );
                 continue;
             };
+            if !self.core.deps.mailboxes.learn(&parsed).await {
+                let now = self.core.now();
+                self.core.agenda.at(now, now + SLOW_PERIOD, domain);
+                continue;
+            }
             self.look_for(domain, &parsed, &settings, &mut batch).await;
         }
         // Read under settings that are none any more: it stays due, and is read again under those that are.

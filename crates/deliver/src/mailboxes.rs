@@ -3,7 +3,7 @@
 use std::future::{Future, ready};
 use std::pin::Pin;
 
-use postern_mail::Mailbox;
+use postern_mail::{Domain, Mailbox};
 
 /// An answer that may take a directory's time.
 pub type Asked<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -16,6 +16,16 @@ pub trait Mailboxes: Send + Sync {
     /// Who reads a report for this address: itself, those behind an alias, or nobody, for an address of this host that nobody has. One
     /// that is not known now is left as it is.
     fn readers<'a>(&'a self, address: &'a Mailbox) -> Asked<'a, Vec<Mailbox>>;
+
+    /// Whether it is known of a domain whose mailboxes it has, without asking anybody.
+    fn knows(&self, _domain: &Domain) -> bool {
+        true
+    }
+
+    /// Finds out whose mailboxes a domain has, before mail for it takes a way. False where nobody can say now: its mail waits.
+    fn learn<'a>(&'a self, _domain: &'a Domain) -> Asked<'a, bool> {
+        Box::pin(ready(true))
+    }
 }
 
 /// In whose Maildir mail lies.

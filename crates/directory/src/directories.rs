@@ -26,6 +26,7 @@ use crate::recent::RecentLogins;
 use crate::saslauthd::{Saslauthd, SaslauthdSettings};
 use crate::secret_file::SecretFileError;
 use crate::sql::{Sql, SqlSettings};
+use crate::tables::{TableDirectory, TableSettings};
 use crate::users::{UserError, Users, UsersSettings};
 use crate::verdict::{Checked, DenyReason, Existence, Finding, Outage, PasswordVerdict};
 use crate::workers::Asker;
@@ -33,7 +34,7 @@ use crate::workers::Asker;
 use self::health::Health;
 pub use self::health::{DirectoryState, DirectoryStatus};
 use self::shapes::Shapes;
-use self::source::Source;
+pub(crate) use self::source::Source;
 pub use self::standing::{Proof, Standing};
 
 /// Longest login and longest password put to a directory, in octets.
@@ -54,6 +55,8 @@ pub enum DirectorySettings {
     Dovecot(DovecotSettings),
     /// PAM, behind its helper.
     Pam(PamSettings),
+    /// Tables of recipients.
+    Table(TableSettings),
 }
 
 impl DirectorySettings {
@@ -61,7 +64,7 @@ impl DirectorySettings {
     #[must_use]
     pub const fn knows_recipients(&self) -> bool {
         match self {
-            Self::Users(_) => true,
+            Self::Users(_) | Self::Table(_) => true,
             Self::Ldap(settings) => settings.direct_bind.is_none() || settings.bind_dn.is_some(),
             Self::Sql(settings) => settings.recipient_query.is_some(),
             Self::Saslauthd(_) | Self::Dovecot(_) | Self::Pam(_) => false,
@@ -76,7 +79,7 @@ impl DirectorySettings {
             Self::Saslauthd(settings) => settings.cache_ttl,
             Self::Dovecot(settings) => settings.cache_ttl,
             Self::Pam(settings) => settings.cache_ttl,
-            Self::Users(_) | Self::Sql(_) => Duration::ZERO,
+            Self::Users(_) | Self::Sql(_) | Self::Table(_) => Duration::ZERO,
         }
     }
 
@@ -84,7 +87,7 @@ impl DirectorySettings {
     const fn wait_max(&self) -> Duration {
         match self {
             Self::Saslauthd(_) | Self::Dovecot(_) | Self::Pam(_) => WAIT_MAX_SLOW,
-            Self::Users(_) | Self::Ldap(_) | Self::Sql(_) => WAIT_MAX,
+            Self::Users(_) | Self::Ldap(_) | Self::Sql(_) | Self::Table(_) => WAIT_MAX,
         }
     }
 }
@@ -136,6 +139,15 @@ impl SetUpError {
         Self::Setting {
             key,
             message: message.into(),
+        }
+    }
+
+    /// What is wrong, where it is not a directory.
+    pub(crate) fn text(self) -> String {
+        match self {
+            Self::Setting { key, message } => format!("`{key}` {message}"),
+            Self::SecretFile(source) => source.to_string(),
+            Self::Users(source) => source.to_string(),
         }
     }
 
@@ -480,6 +492,7 @@ fn set_up(
         DirectorySettings::Dovecot(settings) => ("dovecot", boxed(Dovecot::new(settings))),
         DirectorySettings::Sql(settings) => ("sql", boxed(Sql::new(settings, environment))),
         DirectorySettings::Pam(settings) => ("pam", boxed(PamHelper::new(settings))),
+        DirectorySettings::Table(settings) => ("table", boxed(Ok(TableDirectory::new(settings)))),
     }
 }
 

@@ -4,7 +4,7 @@
 //! saslauthd ([`saslauthd`]), Dovecot's auth service ([`dovecot`]). [`schemes`] reads the stored passwords of others. [`Directories`] asks them in order and gives one typed verdict. A directory that cannot be asked
 //! never turns into a refusal, which would make a client forget its password, and never into a pass.
 //!
-//! [`aliases`] reads the aliases file.
+//! [`aliases`] reads the aliases file; [`tables`] are asked for a text by its key, wherever they lie.
 //!
 //! # To add a directory
 //!
@@ -36,6 +36,7 @@ pub mod saslauthd;
 pub mod schemes;
 mod secret_file;
 pub mod sql;
+pub mod tables;
 pub mod users;
 mod verdict;
 mod verified;
@@ -56,6 +57,7 @@ pub use saslauthd::SaslauthdSettings;
 pub use schemes::{SchemeError, SchemeRules};
 pub use secret_file::{SecretFileError, read_secret};
 pub use sql::{SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};
+pub use tables::TableSettings;
 pub use users::{KeyPolicy, UserStore, UsersSettings};
 pub use verdict::{Account, Checked, DenyReason, Existence, Finding, Outage, Owner, PasswordVerdict};
 pub use workers::Asker;

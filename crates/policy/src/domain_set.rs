@@ -1,18 +1,42 @@
 //! A list of domains with wildcards.
 
 use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
 
 use postern_mail::Domain;
+
+/// Domains that somebody else keeps, who has to be asked for each: a table in a database. What it said is remembered, and that
+/// is what counts here; whoever decides by it has asked before.
+pub trait AskedDomains: fmt::Debug + Send + Sync {
+    /// Whether the domain of this lower-case name is one of them, as far as was asked; `None` where nobody has asked.
+    fn is_listed(&self, name: &str) -> Option<bool>;
+}
 
 /// Domains by exact name (`example.org`), by wildcard for everything below a name (`*.example.org`), or all (`*`).
 ///
 /// Names are compared as lower-case A-labels. A look-up costs one hash for each label of the name asked for.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct DomainSet {
     exact: HashSet<Box<str>>,
     below: HashSet<Box<str>>,
     all: bool,
+    asked: Vec<Arc<dyn AskedDomains>>,
 }
+
+impl PartialEq for DomainSet {
+    /// Whether they hold the same, by what is written and by the same who are asked.
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(one, two): (&Arc<dyn AskedDomains>, &Arc<dyn AskedDomains>)| Arc::ptr_eq(one, two);
+        self.exact == other.exact
+            && self.below == other.below
+            && self.all == other.all
+            && self.asked.len() == other.asked.len()
+            && self.asked.iter().zip(&other.asked).all(same)
+    }
+}
+
+impl Eq for DomainSet {}
 
 /// How closely a domain matched.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
@@ -66,6 +90,19 @@ impl DomainSet {
         Ok(())
     }
 
+    /// Adds all that another one holds.
+    pub fn extend(&mut self, other: &Self) {
+        self.exact.extend(other.exact.iter().cloned());
+        self.below.extend(other.below.iter().cloned());
+        self.all |= other.all;
+        self.asked.extend(other.asked.iter().cloned());
+    }
+
+    /// Adds domains that somebody else keeps. They count as listed themselves.
+    pub fn ask(&mut self, domains: Arc<dyn AskedDomains>) {
+        self.asked.push(domains);
+    }
+
     /// Whether `domain` is in the set. An address literal is held by `*` only.
     #[must_use]
     pub fn contains(&self, domain: &Domain) -> bool {
@@ -81,7 +118,7 @@ impl DomainSet {
     /// Whether a lower-case name stands in the set itself, whatever a wildcard holds.
     #[must_use]
     pub fn names_exactly(&self, name: &str) -> bool {
-        self.exact.contains(name)
+        self.exact.contains(name) || self.asked.iter().any(|asked| asked.is_listed(name) == Some(true))
     }
 
     /// How closely `domain` matches, if it does.
@@ -91,7 +128,7 @@ impl DomainSet {
         let Some(name) = domain.name() else {
             return all;
         };
-        if self.exact.contains(name) {
+        if self.names_exactly(name) {
             return Some(Match::Exact);
         }
         let mut rest = name;
@@ -107,7 +144,7 @@ impl DomainSet {
     /// Whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.all && self.exact.is_empty() && self.below.is_empty()
+        !self.all && self.exact.is_empty() && self.below.is_empty() && self.asked.is_empty()
     }
 }
 
@@ -146,6 +183,36 @@ mod tests {
             assert_eq!(set.find(&domain), found, "{shows}");
             assert_eq!(set.contains(&domain), found.is_some(), "{shows}");
         }
+    }
+
+    #[derive(Debug)]
+    struct Known(&'static str);
+
+    impl AskedDomains for Known {
+        fn is_listed(&self, name: &str) -> Option<bool> {
+            (name != "unasked.example").then_some(name == self.0)
+        }
+    }
+
+    #[test]
+    fn domains_that_somebody_else_keeps() {
+        let mut set = DomainSet::new(["*.below.example"]).unwrap();
+        let written = set.clone();
+        set.ask(Arc::new(Known("kept.example")));
+        let mut both = DomainSet::new(["example.org"]).unwrap();
+        both.extend(&set);
+        for (domain, found) in [
+            ("kept.example", Some(Match::Exact)),
+            ("a.kept.example", None),
+            ("unasked.example", None),
+            ("a.below.example", Some(Match::Below(2))),
+        ] {
+            let parsed: Domain = domain.parse().unwrap();
+            assert_eq!(set.find(&parsed), found, "{domain}");
+            assert_eq!(both.find(&parsed), found, "{domain}");
+        }
+        assert!(both.names_exactly("example.org") && both.names_exactly("kept.example"));
+        assert!(set == set.clone() && set != written && !set.is_empty());
     }
 
     #[test]

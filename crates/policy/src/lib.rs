@@ -38,6 +38,6 @@ pub mod transport;
 mod ttl_cache;
 pub mod units;
 
-pub use domain_set::DomainSet;
+pub use domain_set::{AskedDomains, DomainSet};
 pub use rule::{Rule, Ruling, Told, Verdict};
 pub use ttl_cache::TtlCache;

@@ -18,6 +18,12 @@ pub enum RecipientRefusal {
     /// A directory cannot be asked, and why.
     #[error("{0}")]
     Directory(String),
+    /// It is in a domain behind this server, whose recipients are listed, and is not among them.
+    #[error("{0}")]
+    Unlisted(String),
+    /// A table of domains or recipients cannot be asked, and why.
+    #[error("{0}")]
+    Table(String),
 }
 
 impl Verdict for RecipientRefusal {
@@ -26,6 +32,8 @@ impl Verdict for RecipientRefusal {
             Self::Unknown(_) => Rule::RecipientUnknown,
             Self::Alias(_) => Rule::RecipientAlias,
             Self::Directory(_) => Rule::RecipientDirectory,
+            Self::Unlisted(_) => Rule::RecipientUnlisted,
+            Self::Table(_) => Rule::RecipientTable,
         }
     }
 
@@ -43,9 +51,10 @@ impl RecipientRefusal {
     #[must_use]
     pub const fn told(&self) -> Told {
         match self {
-            Self::Unknown(_) => (550, Status(5, 1, 1), "User unknown"),
+            Self::Unknown(_) | Self::Unlisted(_) => (550, Status(5, 1, 1), "User unknown"),
             Self::Alias(_) => (550, Status(5, 1, 1), "Alias leads to nobody"),
             Self::Directory(_) => (451, Status(4, 4, 3), "Directory not available, try again later"),
+            Self::Table(_) => (451, Status(4, 4, 3), "Table not available, try again later"),
         }
     }
 }

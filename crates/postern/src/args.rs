@@ -70,6 +70,11 @@ pub(crate) enum Command {
     Judge(JudgeArgs),
     /// Shows whether the directories of the running server answer
     Directories(DirectoriesArgs),
+    /// Looks up keys in a table, as the server does
+    ///
+    /// Names the value, the key of the plan that was found, and file and line where there are such. Files are read anew, and databases
+    /// are asked; nothing is kept. Ends with 1 if a key is not found, with 75 if a table cannot be asked.
+    Table(TableArgs),
     /// Asks each mail filter what it wants, and runs messages through one
     ///
     /// Connects to the filters of the configuration with the rights of the user that serves, and negotiates as the server does. Ends
@@ -311,6 +316,28 @@ pub(crate) enum UserCommand {
     ///
     /// Until then, logins and recipients that are not in what could be read of the file are told to try again.
     Complete,
+}
+
+/// Arguments of `table`.
+#[derive(Args, Debug)]
+pub(crate) struct TableArgs {
+    #[command(flatten)]
+    pub(crate) listing: ListingArg,
+    /// The name of a [[table]], or a table such as hash:/etc/postfix/virtual
+    #[arg(value_name = "TABLE")]
+    pub(crate) table: String,
+    /// What is looked up: an address, a domain, a host, a client's address. Without any, what the table has is counted
+    #[arg(value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
+    /// In which order parts of the key are looked up: exact, address, access, transport, domain, subdomain, virtuser, generics, mailertable
+    #[arg(long, value_name = "ORDER", default_value = "exact")]
+    pub(crate) plan: String,
+    /// The characters between a user's name and a detail of an address
+    #[arg(long, value_name = "CHARACTERS", default_value = "+")]
+    pub(crate) separators: String,
+    /// The address is one of this server, so that a user's name alone counts as a key
+    #[arg(long)]
+    pub(crate) local: bool,
 }
 
 /// Arguments of `directories`.

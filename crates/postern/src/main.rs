@@ -80,6 +80,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Explain(args) => commands::explain::run(&args),
         Command::Judge(args) => commands::judge::run(&args),
         Command::Directories(args) => commands::directories::run(&args),
+        Command::Table(args) => commands::table::run(&args),
         Command::Milters(args) => commands::milters::run(&args),
         Command::Login(args) => commands::login::run(args),
         Command::Cert(args) => commands::cert::run(args.command),

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use postern_directory::{Lead, is_postmaster};
 use postern_events::RecipientTaken;
-use postern_mail::{ForwardPath, Mailbox, Notify, Recipient};
+use postern_mail::{ForwardPath, Mailbox, Notify, Recipient, ReversePath};
 use postern_policy::admission;
 use postern_policy::recipient::RecipientRefusal;
 use postern_policy::relay::RelayVerdict;
 use postern_policy::rule::{Rule, Told, Verdict};
+use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskRecipient, Ground};
 
+use crate::Settings;
 use crate::io::{End, Io};
 use crate::probe;
 use crate::screen;
@@ -60,6 +62,9 @@ pub(crate) async fn judge<'d>(
         session.refused(&refusal, &reply, &about(&ask));
         return Ok(ask.refuse(reply).into());
     }
+    if let Some(reply) = unknown_domain(&ask, settings, session).await {
+        return Ok(ask.refuse(reply).into());
+    }
     let verdict = session.relay(ask.path());
     let is_for_us = matches!(
         verdict,
@@ -73,16 +78,7 @@ pub(crate) async fn judge<'d>(
     }
     let session = &*session;
     let judged = match verdict {
-        RelayVerdict::RelayDomain { recipient } => {
-            taken(
-                &ask,
-                Rule::RelayDomain,
-                &"in a domain behind this server",
-                session,
-            );
-            let recipient = as_asked(&ask, recipient, session);
-            Judged::Taken(ask, Ground::Behind, vec![recipient])
-        }
+        RelayVerdict::RelayDomain { recipient } => return behind(ask, recipient, io, session).await,
         RelayVerdict::Relay { recipient, reason } => {
             if let Some(reply) = sender::refused_machine(&ask, session) {
                 return Ok(ask.refuse(reply).into());
@@ -120,6 +116,56 @@ fn requests(ask: &AskRecipient<'_>, session: &Session) -> (Notify, Option<String
     } else {
         (ask.notify().without_success_and_delay(), None)
     }
+}
+
+/// Asks the tables of domains about those of the recipient and the sender. A refusal where they cannot be asked.
+async fn unknown_domain(ask: &AskRecipient<'_>, settings: &Settings, session: &Session) -> Option<Reply> {
+    let recipient = match ask.path() {
+        ForwardPath::Mailbox { mailbox, .. } => Some(mailbox.domain()),
+        ForwardPath::Postmaster => None,
+    };
+    let sender = ask.sender().and_then(ReversePath::mailbox).map(Mailbox::domain);
+    for domain in [recipient, sender].into_iter().flatten() {
+        if let Err(down) = settings.learn(domain).await {
+            let refusal = RecipientRefusal::Table(down.to_string());
+            let reply = texts::refused_path(ask.path(), refusal.told(), "");
+            session.refused(&refusal, &reply, &about(ask));
+            return Some(reply);
+        }
+    }
+    None
+}
+
+/// Answers for a recipient in a relay domain: taken, unless there are tables of those that exist, and none has it.
+async fn behind<'d>(
+    ask: AskRecipient<'d>,
+    recipient: Mailbox,
+    io: &mut Io,
+    session: &Session,
+) -> Result<Judged<'d>, End> {
+    let settings = &session.profile.settings;
+    if !settings.relay_recipients.is_empty() {
+        probe::wait(io, session).await?;
+        match settings.relay_recipient(&recipient).await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                probe::found_nobody(session);
+                let refusal = RecipientRefusal::Unlisted(ask.path().to_string());
+                return Ok(refuse_local(ask, &refusal, session).into());
+            }
+            Err(down) => {
+                return Ok(refuse_local(ask, &RecipientRefusal::Table(down.to_string()), session).into());
+            }
+        }
+    }
+    taken(
+        &ask,
+        Rule::RelayDomain,
+        &"in a domain behind this server",
+        session,
+    );
+    let recipient = as_asked(&ask, recipient, session);
+    Ok(Judged::Taken(ask, Ground::Behind, vec![recipient]))
 }
 
 /// Answers for a recipient in a local domain: an alias, `postmaster`, or an account.

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use postern_directory::aliases::Aliases;
+use postern_directory::tables::{DomainTable, Down, Hit, Lookup, find_in};
 use postern_directory::{Directories, Residents};
 use postern_filter::Filter;
-use postern_mail::Domain;
+use postern_mail::{Domain, Mailbox};
 use postern_policy::admission::AdmissionSettings;
 use postern_policy::identity::IdentityRules;
 use postern_policy::login::{CertificateLogin, LoginTrust, MechanismRule};
@@ -23,6 +24,7 @@ use postern_policy::screen::ScreenSettings;
 use postern_policy::srs::Srs;
 use postern_policy::throttle::ThrottleSettings;
 use postern_sasl::{ContextAcceptor, ITERATIONS_DEFAULT, Layers, Mechanism};
+use postern_table::{Address, Plan, Subject};
 
 pub use postern_smtp::body::BareLineEndings;
 pub use postern_smtp::server::{Extensions, Limits};
@@ -45,6 +47,10 @@ pub struct Settings {
     /// Whether recipients in local domains are taken that no directory knows. Default no. Where a server behind this one knows the
     /// mailboxes, it says so when it is handed the mail.
     pub accept_unknown: bool,
+    /// Tables with the recipients in relay domains that exist. Without any all exist, as far as is known here.
+    pub relay_recipients: Vec<Lookup>,
+    /// Tables of domains that are asked before a rule goes by a domain.
+    pub domain_tables: Vec<Arc<DomainTable>>,
     /// As whom a login may act, and which sender addresses it may use. Default: as itself alone, and any.
     pub identity: IdentityRules,
     /// Mail filters, in the order in which they are asked. Default none.
@@ -258,6 +264,8 @@ impl Settings {
             privacy: Privacy::default(),
             relay: RelayRules::default(),
             accept_unknown: false,
+            relay_recipients: Vec::new(),
+            domain_tables: Vec::new(),
             identity: IdentityRules::default(),
             milters: Vec::new(),
             auth: AuthSettings::new(hostname),
@@ -286,6 +294,35 @@ impl Settings {
             None if self.relay.local_domains.contains_by_name(&self.domain) => &self.domain,
             None => &LOCALHOST,
         }
+    }
+
+    /// Asks the tables of domains about one, so that the rules know it; see [`DomainTable::learn`].
+    ///
+    /// # Errors
+    ///
+    /// [`Down`] where one of them cannot be asked: nothing may be decided by this domain now.
+    pub async fn learn(&self, domain: &Domain) -> Result<(), Down> {
+        for table in &self.domain_tables {
+            table.learn(domain).await?;
+        }
+        Ok(())
+    }
+
+    /// What the tables have for a recipient in a relay domain, looked up as `address` does ([`Plan::Address`]).
+    ///
+    /// # Errors
+    ///
+    /// [`Down`] where one of them cannot be asked.
+    pub async fn relay_recipient(&self, recipient: &Mailbox) -> Result<Option<Hit>, Down> {
+        let (local, domain) = (recipient.unquoted_local(), recipient.domain().to_string());
+        let separator = self.identity.tag_separator.map(String::from).unwrap_or_default();
+        let keys = Plan::Address.keys(&Subject::Address(Address {
+            local: &local,
+            domain: &domain,
+            separators: &separator,
+            is_local: false,
+        }));
+        find_in(&self.relay_recipients, &keys).await
     }
 
     /// Who has a mailbox here.

@@ -156,7 +156,7 @@ mod tests {
                 let added = entries.insert(key, value, line);
                 let is_new = !map.contains_key(&key.to_lowercase());
                 prop_assert_eq!(added.is_ok(), is_new);
-                map.entry(key.to_lowercase()).or_insert((value.clone(), line));
+                map.entry(key.to_lowercase()).or_insert_with(|| (value.clone(), line));
             }
             for (key, (value, line)) in &map {
                 prop_assert_eq!(entries.get(key), Some((value.as_str(), *line)));

@@ -72,7 +72,7 @@ impl Expansion {
                     (Part::Label(number), Source::Key)
                 }
                 other => {
-                    let found = other.map_or("%".to_owned(), |c| format!("%{c}"));
+                    let found = other.map_or_else(|| "%".to_owned(), |c| format!("%{c}"));
                     return Err(format!(
                         "has `{found}`, which stands for nothing: there are %s, %u, %d and %1 to %9, and %% for one `%`"
                     ));

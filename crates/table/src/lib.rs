@@ -178,14 +178,18 @@ impl Table {
         self.len() == 0
     }
 
-    /// What its entries are, for people: `entries`, `networks`, `patterns`.
+    /// What its entries are, for people, as many as there are: `1 entry`, `2 networks`.
     #[must_use]
-    pub const fn noun(&self) -> &'static str {
-        match self {
-            Self::Entries(_) => "entries",
-            Self::Networks(_) => "networks",
-            Self::Patterns(_) => "patterns",
-            Self::Constant(_) => "value",
+    pub fn counted(&self) -> String {
+        let (one, many) = match self {
+            Self::Entries(_) => ("entry", "entries"),
+            Self::Networks(_) => ("network", "networks"),
+            Self::Patterns(_) => ("pattern", "patterns"),
+            Self::Constant(_) => ("value", "values"),
+        };
+        match self.len() {
+            1 => format!("1 {one}"),
+            count => format!("{count} {many}"),
         }
     }
 }

@@ -80,8 +80,9 @@ mod tests {
 
     #[test]
     fn joined_lines() {
+        type Case = (&'static str, &'static str, &'static [(usize, &'static str)]);
         #[rustfmt::skip]
-        let cases: [(&str, &str, &[(usize, &str)]); 8] = [
+        let cases: [Case; 8] = [
             ("one line",                    "a b",                   &[(1, "a b")]),
             ("blanks at its end",           "a b \t\n",              &[(1, "a b")]),
             ("comments and empty lines",    "# x\n\n  # y\na b\n",   &[(4, "a b")]),

@@ -194,8 +194,11 @@ impl std::fmt::Display for Reference {
                 write!(f, "{}:{}", word.map_or("", |(word, _)| word), path.display())
             }
             Self::External(external, path) => write!(f, "{}:{}", external.word(), path.display()),
-            Self::Inline(_) => f.write_str("inline:{…}"),
-            Self::Constant(value) => write!(f, "static:{value}"),
+            Self::Inline(pairs) => {
+                let pairs = pairs.iter().map(|(key, value)| format!("{{{key} = {value}}}"));
+                write!(f, "inline:{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+            }
+            Self::Constant(value) => write!(f, "static:{{{value}}}"),
             Self::Union(parts) => of_parts(f, "unionmap", parts),
             Self::Pipe(parts) => of_parts(f, "pipemap", parts),
         }
@@ -320,9 +323,9 @@ mod tests {
             ("proxy:ldap:/etc/postfix/x.cf",           "ldap:/etc/postfix/x.cf"),
             ("sendmail:/etc/mail/access",              "sendmail:/etc/mail/access"),
             ("list:/etc/mail/relay-domains",           "list:/etc/mail/relay-domains"),
-            ("static:OK",                              "static:OK"),
-            ("static:{REJECT go away}",                "static:REJECT go away"),
-            ("unionmap:{hash:/a, static:b}",           "unionmap:{hash:/a, static:b}"),
+            ("static:OK",                              "static:{OK}"),
+            ("static:{REJECT go away}",                "static:{REJECT go away}"),
+            ("unionmap:{hash:/a, static:b}",           "unionmap:{hash:/a, static:{b}}"),
             ("pipemap:{ {hash:/a}, pcre:/b }",         "pipemap:{hash:/a, pcre:/b}"),
         ];
         for (text, want) in cases {

@@ -86,10 +86,10 @@ pub(crate) fn read<F: Form>(text: &str, form: &F, notes: &mut Notes) -> Vec<Step
 }
 
 /// The first rule whose test holds, where all of its conditions do. What `holds` knows nothing of does not hold.
-pub(crate) fn find<'s, T, V>(
-    steps: &'s [Step<T, V>],
+pub(crate) fn find<T, V>(
+    steps: &[Step<T, V>],
     mut holds: impl FnMut(&T) -> Option<bool>,
-) -> Option<(&'s Test<T>, &'s V, usize)> {
+) -> Option<(&Test<T>, &V, usize)> {
     let mut at = 0;
     while let Some(step) = steps.get(at) {
         at += 1;

@@ -22,7 +22,7 @@ use crate::workers::Asker;
 type Answer<'a, T> = BoxFuture<'a, Result<T, Outage>>;
 
 /// One source of accounts.
-pub(super) trait Source: Send + Sync {
+pub(crate) trait Source: Send + Sync {
     /// Whether this is the login's password. Nobody asks with an empty one.
     fn check_password<'a>(
         &'a self,

@@ -484,7 +484,7 @@ impl Ldap {
     }
 }
 
-pub(super) fn scope(scope: SearchScope) -> Scope {
+pub(crate) fn scope(scope: SearchScope) -> Scope {
     match scope {
         SearchScope::Base => Scope::Base,
         SearchScope::OneLevel => Scope::OneLevel,

@@ -25,22 +25,22 @@ const REFRESH: Duration = Duration::from_secs(60);
 
 /// One server: searches on some connections, user binds on others.
 #[derive(Debug)]
-pub(super) struct Server {
-    pub(super) searches: Pool,
+pub(crate) struct Server {
+    pub(crate) searches: Pool,
     pub(super) binds: Pool,
 }
 
 /// The servers to ask, and which of them first.
 #[derive(Debug)]
-pub(super) struct Fleet {
-    pub(super) servers: Vec<Server>,
-    pub(super) failover: Failover,
+pub(crate) struct Fleet {
+    pub(crate) servers: Vec<Server>,
+    pub(crate) failover: Failover,
     /// As discovered, in no order.
     records: Vec<ServiceRecord>,
 }
 
 /// How to get at the servers.
-pub(super) struct Fleets {
+pub(crate) struct Fleets {
     connector: Connector,
     discovery: Option<Discovery>,
     current: RwLock<Option<Arc<Fleet>>>,
@@ -63,7 +63,16 @@ struct Discovery {
 
 impl Fleets {
     /// Checks the settings and reads their files; connects to nothing yet.
-    pub(super) fn new(settings: &LdapSettings, environment: &Environment) -> Result<Self, SetUpError> {
+    pub(crate) fn new(settings: &LdapSettings, environment: &Environment) -> Result<Self, SetUpError> {
+        Self::with_identity(settings, identity(settings)?, environment)
+    }
+
+    /// The same with an identity that is in no file of its own.
+    pub(crate) fn with_identity(
+        settings: &LdapSettings,
+        identity: Option<Identity>,
+        environment: &Environment,
+    ) -> Result<Self, SetUpError> {
         let discovery = discovery(settings, environment)?;
         let count = settings.servers.len();
         if discovery.is_none() && !(1..=SERVERS_MAX).contains(&count) {
@@ -84,7 +93,7 @@ impl Fleets {
         }
         let connector = Connector {
             connect,
-            identity: identity(settings)?,
+            identity,
             pool_size: settings.pool_size,
             retry_after: settings.retry_primary_after,
             observers: environment.observers.clone(),
@@ -107,7 +116,7 @@ impl Fleets {
     }
 
     /// The servers to ask now. Those that were discovered once are kept while DNS does not answer.
-    pub(super) async fn current(&self, deadline: Instant) -> Result<Arc<Fleet>, Outage> {
+    pub(crate) async fn current(&self, deadline: Instant) -> Result<Arc<Fleet>, Outage> {
         let Some(discovery) = &self.discovery else {
             return self.known().ok_or_else(|| Outage::new("there are no servers"));
         };

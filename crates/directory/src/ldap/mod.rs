@@ -18,5 +18,8 @@ mod settings;
 mod state;
 mod template;
 
-pub(crate) use ask::Ldap;
+pub(crate) use ask::{Ldap, scope};
+pub(crate) use code::of_search;
+pub(crate) use fleet::Fleets;
+pub(crate) use pool::{Identity, Search};
 pub use settings::{LdapCheck, LdapSettings, SearchScope};

@@ -1,34 +1,25 @@
 //! The questions put to a SQL directory, over its servers in turn.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postern_events::{Observers, notice, shown};
 use postern_mail::Mailbox;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::account::{self, Answer, Found, Purpose};
-use super::mysql::MySql;
-use super::place::Place;
-use super::postgres::Postgres;
 use super::query::{Query, dialect};
 use super::rows::Rows;
-use super::settings::{SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};
-use super::sqlite::Sqlite;
+use super::servers::{Connecting, Server, connectable};
+use super::settings::{SqlPlace, SqlSettings};
 use crate::directories::{Environment, Proof, SetUpError};
-use crate::failover::{Failover, Fault};
+use crate::failover::Failover;
 use crate::foreign::KeyMaker;
 use crate::hashing::Hashing;
 use crate::keys::{KeyFinding, KeyKind};
 use crate::mark::Mark;
 use crate::schemes::{SchemeRules, Stored};
-use crate::secret_file::read_secret;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
 use crate::workers::Asker;
-
-/// Most servers of one directory.
-const SERVERS_MAX: usize = 16;
 
 /// Longest text of a server that goes into a log line, in characters.
 const TEXT_MAX: usize = 300;
@@ -47,12 +38,6 @@ pub(crate) struct Sql {
     servers: Vec<Server>,
     failover: Failover,
     hashing: Hashing,
-}
-
-enum Server {
-    Postgres(Box<Postgres>),
-    MySql(Box<MySql>),
-    Sqlite(Sqlite),
 }
 
 impl Sql {
@@ -90,16 +75,13 @@ impl Sql {
             let message = format!("{scheme:?} is not a known scheme, such as \"SSHA512\"");
             return Err(SetUpError::setting("default_scheme", message));
         }
-        let (kind, names, servers) = match &settings.place {
-            SqlPlace::File(path) => {
-                let sqlite = Server::Sqlite(Sqlite::new(path, settings.pool_size));
-                ("SQLite", vec![path.display().to_string()], vec![sqlite])
-            }
-            SqlPlace::Servers(servers) => {
-                let (names, list) = connectable(servers, &settings, &environment.observers)?;
-                (servers.engine.name(), names, list)
-            }
+        let connecting = Connecting {
+            password: None,
+            timeout: settings.timeout,
+            pool_size: settings.pool_size,
+            observers: &environment.observers,
         };
+        let (kind, names, servers) = connectable(&settings.place, &connecting)?;
         Ok(Self {
             password_query,
             recipient_query,
@@ -298,16 +280,6 @@ impl Sql {
     }
 }
 
-impl Server {
-    async fn ask(&self, query: &Query, whole: &str, deadline: Instant) -> Result<Rows, Fault> {
-        match self {
-            Self::Postgres(server) => server.ask(query, whole, deadline).await,
-            Self::MySql(server) => server.ask(query, whole, deadline).await,
-            Self::Sqlite(file) => file.ask(query, whole, deadline).await,
-        }
-    }
-}
-
 /// The mark of a stored password; that there is none is one of its own.
 fn mark(stored: Option<&Zeroizing<String>>) -> Mark {
     Mark::of(stored.map(|text| text.as_bytes()))
@@ -338,71 +310,6 @@ fn check_numbers(settings: &SqlSettings) -> Result<(), SetUpError> {
         ));
     }
     Ok(())
-}
-
-/// The servers with their names, ready to be connected to.
-fn connectable(
-    servers: &SqlServers,
-    settings: &SqlSettings,
-    observers: &Observers,
-) -> Result<(Vec<String>, Vec<Server>), SetUpError> {
-    let count = servers.servers.len();
-    if !(1..=SERVERS_MAX).contains(&count) {
-        let message = format!("has {count} servers, must have from 1 to {SERVERS_MAX}");
-        return Err(SetUpError::setting("servers", message));
-    }
-    let parse = |text: &String| Place::parse(text, servers.engine.port());
-    let places = servers.servers.iter().map(parse).collect::<Result<Vec<_>, _>>();
-    let places = places.map_err(|error| SetUpError::setting("servers", error))?;
-    let password = match &servers.password_file {
-        Some(file) => Some(read_secret(file).map_err(SetUpError::SecretFile)?),
-        None => None,
-    };
-    let trust = if places.iter().any(|place| wants_tls(place, servers.tls)) {
-        let trust = postern_trust::client_config(servers.ca_file.as_deref());
-        Some(Arc::new(trust.map_err(|error| {
-            SetUpError::setting("ca_file", error.to_string())
-        })?))
-    } else {
-        None
-    };
-    let mut list = Vec::with_capacity(count);
-    for place in &places {
-        let trust = trust.as_ref().filter(|_| wants_tls(place, servers.tls));
-        if trust.is_none() && !place.is_local() {
-            notice!(
-                observers,
-                Directory Warning "stored passwords cross the network in the clear",
-                Server = shown(place),
-            );
-        }
-        list.push(match servers.engine {
-            SqlEngine::PostgreSql => Server::Postgres(Box::new(Postgres::new(
-                place,
-                servers,
-                password.as_ref(),
-                trust.cloned(),
-                settings.timeout,
-                settings.pool_size,
-            ))),
-            SqlEngine::MySql => Server::MySql(Box::new(MySql::new(
-                place,
-                servers,
-                password.as_ref(),
-                trust.cloned(),
-                settings.pool_size,
-            ))),
-        });
-    }
-    Ok((places.iter().map(Place::to_string).collect(), list))
-}
-
-fn wants_tls(place: &Place, tls: SqlTls) -> bool {
-    match (place, tls) {
-        (Place::Socket(_), _) | (_, SqlTls::Never) => false,
-        (_, SqlTls::Always) => true,
-        (place, SqlTls::Remote) => !place.is_local(),
-    }
 }
 
 /// A server's text on one line, not too long: it must not forge log lines.

@@ -26,15 +26,20 @@
 
 mod account;
 mod ask;
+mod expanded;
 mod mysql;
 mod place;
 mod postgres;
 mod query;
 mod rows;
+mod servers;
 mod settings;
 mod sqlite;
 
 pub(crate) use ask::Sql;
 pub use place::{check as check_server, is_local as is_local_server};
+pub(crate) use query::{Dialect, Query, dialect};
 pub use query::{check as check_query, check_keys as check_key_query, takes_any_domain};
+pub(crate) use rows::{Cell, Rows};
+pub(crate) use servers::{Connecting, Server, connectable};
 pub use settings::{SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};

@@ -1,5 +1,6 @@
 //! PostgreSQL.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::future::Future;
 use std::io;
@@ -31,7 +32,7 @@ use crate::pool::Pool;
 type BoxError = Box<dyn std::error::Error + Sync + Send>;
 
 /// One server.
-pub(super) struct Postgres {
+pub(crate) struct Postgres {
     config: Config,
     tls: Option<Arc<ClientConfig>>,
     /// Begins each transaction.
@@ -265,7 +266,7 @@ fn tell(error: &tokio_postgres::Error) -> String {
 
 /// A text for a parameter of any type: sent in text form, the server makes of it what the query asks for.
 #[derive(Debug)]
-struct Text<'a>(&'a str);
+struct Text<'a>(Cow<'a, str>);
 
 impl ToSql for Text<'_> {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {

@@ -1,14 +1,17 @@
 //! Queries with named parameters, made into what each engine prepares.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use postern_table::Expansion;
+
 /// Longest query, in octets.
-const QUERY_MAX: usize = 16_384;
+pub(super) const QUERY_MAX: usize = 16_384;
 
 /// Whose SQL it is: they differ in what is quoted and how a parameter is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Dialect {
+pub(crate) enum Dialect {
     PostgreSql,
     MySql,
     Sqlite,
@@ -16,7 +19,7 @@ pub(super) enum Dialect {
 
 /// A query ready to be prepared.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Query {
+pub(crate) struct Query {
     /// With the engine's own parameters.
     pub(super) sql: String,
     /// What to bind, in order.
@@ -25,6 +28,8 @@ pub(super) struct Query {
     places: Vec<Range<usize>>,
     /// What `:mechanism` stands for.
     mechanism: &'static str,
+    /// Texts with parts of the key, of a query that is written as Postfix does.
+    texts: Vec<Expansion>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,13 +39,15 @@ enum Parameter {
     Domain,
     /// Of a query for keys.
     Mechanism,
+    /// One of `texts`.
+    Text(usize),
 }
 
 impl Query {
     /// Reads a query. The error says what is wrong with it.
     ///
     /// It has to name `:login`, `:address` or `:local`: one that does not finds the same for everybody.
-    pub(super) fn parse(text: &str, dialect: Dialect) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Self, String> {
         let query = Self::of_keys(text, dialect)?;
         if query.parameters.contains(&Parameter::Mechanism) {
             return Err("has :mechanism, which is for `key_query` alone".into());
@@ -53,12 +60,7 @@ impl Query {
         if text.len() > QUERY_MAX {
             return Err("is longer than 16,384 octets".into());
         }
-        let mut query = Self {
-            sql: String::with_capacity(text.len()),
-            parameters: Vec::new(),
-            places: Vec::new(),
-            mechanism: "",
-        };
+        let mut query = Self::empty(text.len());
         let mut rest = text.trim().trim_end_matches(';').trim_end();
         while let Some(first) = rest.chars().next() {
             let quoted = quoted_len(rest, query.sql.chars().next_back(), dialect)?;
@@ -93,6 +95,41 @@ impl Query {
         Ok(query)
     }
 
+    /// One of so many octets, without anything in it yet.
+    pub(super) fn empty(octets: usize) -> Self {
+        Self {
+            sql: String::with_capacity(octets),
+            parameters: Vec::new(),
+            places: Vec::new(),
+            mechanism: "",
+            texts: Vec::new(),
+        }
+    }
+
+    /// Adds a parameter for a text with parts of the key. `cast` says which type it is of, where the server cannot tell.
+    pub(super) fn bind(&mut self, text: Expansion, dialect: Dialect, cast: &str) {
+        self.texts.push(text);
+        self.parameters.push(Parameter::Text(self.texts.len() - 1));
+        let number = self.parameters.len();
+        let start = self.sql.len();
+        // Writing to a string does not fail.
+        let _ = match dialect {
+            Dialect::MySql => write!(self.sql, "?"),
+            Dialect::PostgreSql => write!(self.sql, "${number}"),
+            Dialect::Sqlite => write!(self.sql, "?{number}"),
+        };
+        if dialect != Dialect::MySql {
+            self.places.push(start..self.sql.len());
+        }
+        self.sql.push_str(cast);
+    }
+
+    /// Whether it can be asked about a key: one without a domain says nothing to a query that looks at the domain.
+    pub(crate) fn fits(&self, key: &str) -> bool {
+        let fits = |text: &Expansion| text.fill(key, "", &|part| part.to_owned()).is_some();
+        self.texts.iter().all(fits)
+    }
+
     /// A colon: a parameter, a cast, or something else. Returns the length of what it began.
     fn colon(&mut self, rest: &str, dialect: Dialect) -> Result<usize, String> {
         let after = &rest[1..];
@@ -110,7 +147,7 @@ impl Query {
             return Ok(1);
         }
         let parameter = match name {
-            "login" | "address" => Parameter::Whole,
+            "login" | "address" | "key" => Parameter::Whole,
             "local" => Parameter::Local,
             "domain" => Parameter::Domain,
             "mechanism" => Parameter::Mechanism,
@@ -156,15 +193,20 @@ impl Query {
 
     /// What to bind for a login or address: its parts are those before and after the last `@`; without one the local
     /// part is all of it and the domain is empty.
-    pub(super) fn values<'a>(&self, whole: &'a str) -> Vec<&'a str> {
+    pub(super) fn values<'a>(&self, whole: &'a str) -> Vec<Cow<'a, str>> {
         let (local, domain) = whole.rsplit_once('@').unwrap_or((whole, ""));
         self.parameters
             .iter()
             .map(|parameter| match parameter {
-                Parameter::Whole => whole,
-                Parameter::Local => local,
-                Parameter::Domain => domain,
-                Parameter::Mechanism => self.mechanism,
+                Parameter::Whole => Cow::Borrowed(whole),
+                Parameter::Local => Cow::Borrowed(local),
+                Parameter::Domain => Cow::Borrowed(domain),
+                Parameter::Mechanism => Cow::Borrowed(self.mechanism),
+                Parameter::Text(index) => {
+                    let text = self.texts.get(*index);
+                    let filled = text.and_then(|text| text.fill(whole, "", &|part| part.to_owned()));
+                    Cow::Owned(filled.unwrap_or_default())
+                }
             })
             .collect()
     }
@@ -185,6 +227,11 @@ impl Query {
             mechanism,
             ..self.clone()
         }
+    }
+
+    /// Whether nothing is to be bound.
+    pub(super) fn binds_nothing(&self) -> bool {
+        self.parameters.is_empty()
     }
 
     /// How many values there are.
@@ -218,7 +265,7 @@ pub fn takes_any_domain(text: &str, engine: Option<super::SqlEngine>) -> bool {
     Query::of_keys(text, dialect(engine)).is_ok_and(|query| query.named("a@b") == "a")
 }
 
-pub(super) fn dialect(engine: Option<super::SqlEngine>) -> Dialect {
+pub(crate) fn dialect(engine: Option<super::SqlEngine>) -> Dialect {
     match engine {
         Some(super::SqlEngine::PostgreSql) => Dialect::PostgreSql,
         Some(super::SqlEngine::MySql) => Dialect::MySql,
@@ -227,7 +274,7 @@ pub(super) fn dialect(engine: Option<super::SqlEngine>) -> Dialect {
 }
 
 /// The length of the quoted text or comment at the beginning; 0 when there is none.
-fn quoted_len(rest: &str, before: Option<char>, dialect: Dialect) -> Result<usize, String> {
+pub(super) fn quoted_len(rest: &str, before: Option<char>, dialect: Dialect) -> Result<usize, String> {
     let octets = rest.as_bytes();
     let escapes = match dialect {
         Dialect::MySql => true,

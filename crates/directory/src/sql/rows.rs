@@ -7,7 +7,7 @@ pub(super) const ROWS_MAX: usize = 1_000;
 
 /// One value.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Cell {
+pub(crate) enum Cell {
     Null,
     Text(Zeroizing<String>),
     List(Vec<String>),
@@ -33,9 +33,9 @@ impl Cell {
 
 /// The answer to a query.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     /// The columns' names, lower case.
     pub(super) columns: Vec<String>,
     /// Each as long as `columns`.
-    pub(super) rows: Vec<Vec<Cell>>,
+    pub(crate) rows: Vec<Vec<Cell>>,
 }

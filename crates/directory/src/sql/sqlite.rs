@@ -17,7 +17,7 @@ use crate::pool::Pool;
 const READ_ONLY: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
 /// The file.
-pub(super) struct Sqlite {
+pub(crate) struct Sqlite {
     path: PathBuf,
     pool: Pool<Connection>,
 }

@@ -148,7 +148,10 @@ pub(super) enum Found {
 pub(super) fn asks_for_passwords(config: &Config) -> bool {
     let needs_password = |directory: &DirectorySettings| match directory {
         DirectorySettings::Saslauthd(_) | DirectorySettings::Pam(_) | DirectorySettings::Dovecot(_) => true,
-        DirectorySettings::Users(_) | DirectorySettings::Ldap(_) | DirectorySettings::Sql(_) => false,
+        DirectorySettings::Users(_)
+        | DirectorySettings::Ldap(_)
+        | DirectorySettings::Sql(_)
+        | DirectorySettings::Table(_) => false,
     };
     config.directories.iter().any(needs_password)
 }

@@ -27,7 +27,7 @@ use crate::server::health::Services;
 use crate::server::privileges::{ROOT_SERVES, serves_as_root};
 use crate::{locate, output};
 
-use super::{check_access, check_dkim, check_milters};
+use super::{check_access, check_dkim, check_milters, check_tables};
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -108,6 +108,7 @@ fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
     check_hosts(&config, offline, &mut found);
     if !offline {
         check_milters::look(&config, &mut found);
+        check_tables::look(&config, &mut found);
     }
     check_dkim::check(&config, offline, &mut found);
     check_aliases(&config, offline, &mut found);
@@ -259,6 +260,8 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
                 };
                 check_dovecot(&dovecot.place, at, found);
             }
+            // Its tables are asked apart.
+            DirectorySettings::Table(_) => {}
             DirectorySettings::Pam(pam) => {
                 if let Err(error) = UnixStream::connect(&pam.socket) {
                     let title = format!(

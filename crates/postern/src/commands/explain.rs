@@ -450,6 +450,41 @@ fn begin(course: &mut Course<'_>, judge: &Judge<'_>, args: &ExplainSessionArgs) 
     }
 }
 
+/// Whether a recipient in a relay domain is among those that exist, if there are tables of them.
+async fn listed(
+    course: &mut Course<'_>,
+    judge: &Judge<'_>,
+    command: &str,
+    recipient: &Mailbox,
+) -> Option<()> {
+    if judge.settings.relay_recipients.is_empty() {
+        return Some(());
+    }
+    match judge.settings.relay_recipient(recipient).await {
+        Ok(Some(hit)) => {
+            let at = hit
+                .answer
+                .at
+                .map(|(file, line)| format!(", {}:{line}", file.display()));
+            let reason = format!("{} has {}{}", hit.table, hit.key.text, at.unwrap_or_default());
+            let ruling = Ruling {
+                rule: Rule::RelayDomain,
+                reason: &reason,
+            };
+            course.add(command, &ruling);
+            Some(())
+        }
+        Ok(None) => {
+            course.add(command, &RecipientRefusal::Unlisted(recipient.to_string()));
+            None
+        }
+        Err(down) => {
+            course.add(command, &RecipientRefusal::Table(down.to_string()));
+            None
+        }
+    }
+}
+
 /// `RCPT`; gives where the mail goes, and on which ground.
 async fn recipient(
     course: &mut Course<'_>,
@@ -468,11 +503,18 @@ async fn recipient(
         source_route: false,
     };
     let own_literal = matches!(mailbox.domain(), Domain::Literal(ip) if dial::is_own(*ip));
+    if let Err(down) = judge.settings.learn(mailbox.domain()).await {
+        course.add(&command, &RecipientRefusal::Table(down.to_string()));
+        return None;
+    }
     let verdict = judge.relay(&path, own_literal);
     course.add(&command, &verdict);
     match verdict {
         RelayVerdict::Refuse(_) => None,
-        RelayVerdict::RelayDomain { recipient } => Some((Ground::Behind, vec![recipient])),
+        RelayVerdict::RelayDomain { recipient } => {
+            listed(course, judge, &command, &recipient).await?;
+            Some((Ground::Behind, vec![recipient]))
+        }
         RelayVerdict::Relay { recipient, .. } => {
             if let Some(verdict) = judge.machine_sender(&args.from, &course.config.aliases) {
                 course.add(&command, either(&verdict));

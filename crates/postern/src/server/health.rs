@@ -46,6 +46,14 @@ pub(super) fn environment(
     }
 }
 
+/// What tables need of the program around them.
+pub(super) fn around(observers: &Observers) -> Environment {
+    Environment {
+        observers: observers.clone(),
+        ..Environment::default()
+    }
+}
+
 /// Asks directories that are down, and those that nobody asks, until `shutdown`.
 pub(super) async fn keep(directories: Arc<ArcSwap<Directories>>, shutdown: CancellationToken) {
     loop {

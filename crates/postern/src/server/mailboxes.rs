@@ -6,8 +6,10 @@ use arc_swap::ArcSwap;
 use postern_deliver::{Asked, Mailboxes, Residence};
 use postern_directory::aliases::Aliases;
 use postern_directory::{self as directory, Directories, Lead};
-use postern_mail::Mailbox;
+use postern_mail::{Domain, Mailbox};
+use postern_policy::AskedDomains as _;
 use postern_receive::Settings;
+use tracing::debug;
 
 /// What the answers are made from; a reload swaps it.
 pub(super) struct LocalMailboxes {
@@ -42,6 +44,28 @@ impl Mailboxes for LocalMailboxes {
                 Lead::Itself | Lead::Unknown(_) => vec![address.clone()],
                 Lead::Alias(addresses) => addresses,
                 Lead::Broken | Lead::Nobody => Vec::new(),
+            }
+        })
+    }
+
+    fn knows(&self, domain: &Domain) -> bool {
+        let settings = self.settings.load();
+        let known = |name| {
+            let mut tables = settings.domain_tables.iter();
+            tables.all(|table| table.is_listed(name).is_some())
+        };
+        domain.name().is_none_or(known)
+    }
+
+    fn learn<'a>(&'a self, domain: &'a Domain) -> Asked<'a, bool> {
+        Box::pin(async move {
+            let settings = self.settings.load_full();
+            match settings.learn(domain).await {
+                Ok(()) => true,
+                Err(down) => {
+                    debug!(target: "postern::deliver", %domain, %down, "mail waits for a table of domains");
+                    false
+                }
             }
         })
     }

@@ -151,6 +151,7 @@ impl Services {
         let directories = open_directories(&config, &resolver, &decoy, &observers)
             .await
             .map_err(|message| Failure::new(Exit::Config, message))?;
+        config.tables.start(&health::around(&observers));
         let own_tokens = TokenSources::new(&config.state_dir, &observers);
         let sources = own_tokens.prepare(config.tokens);
         own_tokens.take(sources.map_err(|message| Failure::new(Exit::Config, message))?);
@@ -392,6 +393,7 @@ impl Services {
             self.fixed.resolver = fixed.resolver;
         }
         self.own_tokens.take(sources);
+        config.tables.start(&health::around(&self.observers));
         self.shared.receive.store(Arc::new(config.receive));
         self.shared.deliver.store(Arc::new(config.deliver));
         self.dkim.take(config.dkim);

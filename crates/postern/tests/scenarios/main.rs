@@ -41,5 +41,6 @@ mod signing;
 mod signing_rights;
 mod smarthosts;
 mod strangers;
+mod tables;
 mod tokens;
 mod weight;

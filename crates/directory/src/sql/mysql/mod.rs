@@ -21,7 +21,7 @@ use crate::sql::rows::{Cell, ROWS_MAX, Rows};
 use crate::sql::settings::SqlServers;
 
 /// One server.
-pub(super) struct MySql {
+pub(crate) struct MySql {
     options: OptsBuilder,
     secured: Option<Secured>,
     pool: Pool<Conn>,
@@ -95,7 +95,8 @@ async fn ask_on(connection: &mut Conn, query: &Query, whole: &str) -> Result<Row
         .iter()
         .map(|column| column.name_str().to_lowercase())
         .collect();
-    let values = query.values(whole).into_iter().map(Value::from).collect();
+    let values = query.values(whole);
+    let values = values.iter().map(|value| Value::from(value.as_ref())).collect();
     let mut answer = connection
         .exec_iter(statement, Params::Positional(values))
         .await

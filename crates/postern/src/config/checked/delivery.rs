@@ -9,6 +9,7 @@ use postern_policy::DomainSet;
 use postern_policy::origin::{LoginSet, SenderSet};
 use postern_policy::retry::RetrySettings;
 use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, RouteTable, Target, TlsLevel};
+use postern_table::Reference;
 
 use super::receiving::literal_domain;
 use super::{Checking, clamp, domain_set, screen, smarthosts, values};
@@ -104,7 +105,8 @@ fn maildir(c: &mut Checking<'_>) -> PathBuf {
 }
 
 fn has_several(domains: &At<Vec<At<String>>>) -> bool {
-    domains.len() > 1 || domains.iter().any(|domain| domain.contains('*'))
+    let stands_for_several = |domain: &At<String>| domain.contains('*') || Reference::is_meant(domain);
+    domains.len() > 1 || domains.iter().any(stands_for_several)
 }
 
 /// A pattern without the domain would mix the mail of `info` in one domain with that of `info` in another.
@@ -208,7 +210,8 @@ fn warn_of_relay_without_route(c: &mut Checking<'_>) {
         let one = name
             .strip_prefix("*.")
             .map_or_else(|| name.clone(), |rest| format!("x.{rest}"));
-        if domain.value == "*" || routed.contains(&Domain::Name(one.into())) {
+        // Which domains a table has may change.
+        if domain.value == "*" || Reference::is_meant(domain) || routed.contains(&Domain::Name(one.into())) {
             continue;
         }
         c.problems.warning(

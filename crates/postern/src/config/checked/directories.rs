@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use postern_directory::{DirectorySettings, PamSettings, SaslauthdSettings, UsersSettings};
+use postern_directory::{DirectorySettings, PamSettings, SaslauthdSettings, TableSettings, UsersSettings};
 
 use super::places::DirectoryPlace;
-use super::{Checking, clamp, dovecot, ldap, logins, sql, values};
-use crate::config::file::{Directory, LocalRecipients, PamTable, Postern, SaslauthdTable, UsersTable};
+use super::{Checking, clamp, dovecot, ldap, logins, sql, tables, values};
+use crate::config::file::{
+    Directory, LocalRecipients, PamTable, Postern, RecipientsTable, SaslauthdTable, UsersTable,
+};
 use crate::config::read::At;
 
 /// The file of own users in the state directory.
@@ -31,6 +33,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<(DirectorySettings, DirectoryPl
                 dovecot::check(table, directory.span.clone(), c).map(DirectorySettings::Dovecot)
             }
             Directory::Pam(table) => Some(DirectorySettings::Pam(pam(table))),
+            Directory::Table(table) => recipients(table, c).map(DirectorySettings::Table),
         };
         check_domains(&directory.value, c);
         let Some(one) = one else { continue };
@@ -48,6 +51,13 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<(DirectorySettings, DirectoryPl
     }
     check_recipients(&settings, c);
     settings
+}
+
+/// Tables of recipients; `None` when the problems say why not.
+fn recipients(table: &RecipientsTable, c: &mut Checking<'_>) -> Option<TableSettings> {
+    let list = &table.recipients.as_ref()?.value;
+    let recipients = tables::open_all(list, c);
+    (recipients.len() == list.len()).then_some(TableSettings { recipients })
 }
 
 /// The title of a mistake with which a server can still relay.

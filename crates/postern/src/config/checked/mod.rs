@@ -21,23 +21,27 @@ mod screen;
 mod smarthosts;
 mod sockets;
 mod sql;
+mod tables;
 mod tls;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::{User, geteuid};
 use postern_deliver::{Settings as DeliverSettings, TlsClients};
 use postern_directory::DirectorySettings;
 use postern_directory::aliases::Aliases;
+use postern_directory::tables::{DomainTable, Tables};
 use postern_mail::Domain;
 use postern_net::resolver::ResolverSettings;
 use postern_net::tls::ServerTls;
 use postern_oauth::acquire::TokenSettings;
 use postern_oauth::verify::ProviderSettings;
-use postern_policy::DomainSet;
+use postern_policy::{AskedDomains, DomainSet};
 use postern_receive::Settings as ReceiveSettings;
 use postern_spool::SpoolSettings;
+use postern_table::Reference;
 
 pub(crate) use self::directories::{pam_directories, password_length, users_database};
 pub(crate) use self::judge::JudgeSettings;
@@ -84,6 +88,8 @@ pub(crate) struct Config {
     /// Whose bearer tokens are taken.
     pub(crate) providers: Vec<ProviderSettings>,
     pub(crate) aliases: Aliases,
+    /// Look-up tables, those with a name and those that are named directly.
+    pub(crate) tables: Tables,
     /// Domains whose mail is signed.
     pub(crate) dkim: Vec<DkimDomain>,
     /// Where logins at smarthosts get their tokens.
@@ -103,6 +109,10 @@ struct Checking<'a> {
     domain: Domain,
     local_domains: DomainSet,
     relay_domains: DomainSet,
+    /// Those that were opened so far.
+    tables: Tables,
+    /// Those of domains that are asked for each.
+    domain_tables: Vec<Arc<DomainTable>>,
     libraries: Libraries,
 }
 
@@ -119,12 +129,17 @@ pub(super) fn check(
         file,
         hostname,
         domain,
-        local_domains: domain_set(&file.local_domains),
-        relay_domains: relay_domains(file, problems),
+        local_domains: DomainSet::default(),
+        relay_domains: DomainSet::default(),
+        tables: Tables::default(),
+        domain_tables: Vec::new(),
         libraries,
         problems,
     };
     let c = &mut checking;
+    tables::check(c);
+    c.local_domains = domains_and_tables(&file.local_domains, "local_domains", c);
+    c.relay_domains = relay_domains(c);
     let listeners = listeners::check(c);
     let sockets = sockets::check(c);
     let tls = tls::check(c);
@@ -160,6 +175,7 @@ pub(super) fn check(
         directory_check: Some(*file.auth.directory_check).filter(|time| !time.is_zero()),
         providers,
         aliases,
+        tables: checking.tables,
         dkim,
         tokens,
         spool: spool(file),
@@ -275,10 +291,38 @@ fn domain_set(patterns: &At<Vec<At<String>>>) -> DomainSet {
     set
 }
 
-fn relay_domains(file: &Postern, problems: &mut Problems) -> DomainSet {
+/// The set of patterns, and of tables of domains.
+fn domains_and_tables(patterns: &At<Vec<At<String>>>, key: &str, c: &mut Checking<'_>) -> DomainSet {
+    let mut set = DomainSet::default();
+    for pattern in &patterns.value {
+        if !Reference::is_meant(pattern) {
+            // A pattern that is no good was reported when it was read.
+            let _ = set.insert(pattern);
+            continue;
+        }
+        let span = &pattern.span;
+        let Ok(reference) = Reference::parse(pattern) else {
+            continue;
+        };
+        let Some(lookup) = tables::open(&reference, span.clone(), c) else {
+            continue;
+        };
+        if tables::is_listed(&lookup) {
+            tables::domains(&lookup, &mut set, span.clone(), key, c);
+        } else {
+            let table = Arc::new(DomainTable::new(lookup));
+            set.ask(Arc::clone(&table) as Arc<dyn AskedDomains>);
+            c.domain_tables.push(table);
+        }
+    }
+    set
+}
+
+fn relay_domains(c: &mut Checking<'_>) -> DomainSet {
+    let file = c.file;
     for pattern in &file.relay_domains.value {
         if pattern.value == "*" {
-            problems.error(
+            c.problems.error(
                 pattern.span.clone(),
                 "`relay_domains` with \"*\" would relay for anyone to anywhere",
                 "an open relay",
@@ -289,7 +333,7 @@ fn relay_domains(file: &Postern, problems: &mut Problems) -> DomainSet {
             .iter()
             .any(|local| local.eq_ignore_ascii_case(pattern))
         {
-            problems.warning(
+            c.problems.warning(
                 pattern.span.clone(),
                 format!("{:?} is in `local_domains` as well", pattern.value),
                 "has no effect: local domains come first",
@@ -297,7 +341,7 @@ fn relay_domains(file: &Postern, problems: &mut Problems) -> DomainSet {
             );
         }
     }
-    domain_set(&file.relay_domains)
+    domains_and_tables(&file.relay_domains, "relay_domains", c)
 }
 
 /// The settings of the queue.

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::config::file::{Directory, Postern};
+use crate::config::file::{Directory, Postern, TableSource};
 
 /// Folders, each with all that is below it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -50,6 +50,11 @@ fn written(file: &Postern) -> Vec<PathBuf> {
             Directory::Sql(table) => table.file.as_ref(),
             _ => None,
         });
+    let tables = file.table.iter().filter_map(|table| match &table.value {
+        TableSource::Sql(table) => table.file.as_ref(),
+        _ => None,
+    });
+    let databases = databases.chain(tables);
     let tickets = file.login.iter().filter_map(|login| login.tickets.as_ref());
     let maildirs = file.route.iter().filter_map(|route| route.maildir.as_ref());
     let maildirs = maildirs.chain(&file.delivery.maildir);

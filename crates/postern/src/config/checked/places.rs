@@ -17,6 +17,7 @@ pub(crate) struct Places {
     providers: Vec<At<String>>,
     hops: Vec<At<Hop>>,
     milters: Vec<At<String>>,
+    tables: Vec<At<String>>,
     directories: Vec<DirectoryPlace>,
     /// The keys of each [[directory]] as they are written.
     directory_keys: Vec<Vec<(String, Span)>>,
@@ -54,7 +55,7 @@ impl Places {
             Directory::Ldap(ldap) => ldap.servers.as_ref().map_or(&[][..], |list| &list.value),
             Directory::Sql(sql) => sql.servers.as_ref().map_or(&[][..], |list| &list.value),
             Directory::Dovecot(dovecot) => dovecot.server.as_slice(),
-            Directory::Users(_) | Directory::Saslauthd(_) | Directory::Pam(_) => &[],
+            Directory::Users(_) | Directory::Saslauthd(_) | Directory::Pam(_) | Directory::Table(_) => &[],
         });
         Self {
             paths: document.paths.clone(),
@@ -70,6 +71,11 @@ impl Places {
                 .milter
                 .iter()
                 .filter_map(|milter| milter.name.clone())
+                .collect(),
+            tables: file
+                .table
+                .iter()
+                .filter_map(|table| table.value.name().cloned())
                 .collect(),
             hops: via.flat_map(|list| list.value.clone()).collect(),
             directories,
@@ -107,6 +113,11 @@ impl Places {
     /// Where a filter is named.
     pub(crate) fn milter(&self, name: &str) -> Option<Span> {
         span_of(&self.milters, |named| named == name)
+    }
+
+    /// Where a table is named.
+    pub(crate) fn table(&self, name: &str) -> Option<Span> {
+        span_of(&self.tables, |named| named == name)
     }
 
     /// The [[directory]] with this number, from 0.

@@ -14,7 +14,7 @@ use postern_policy::srs::LOCAL_MAX;
 use postern_policy::throttle::ThrottleSettings;
 use postern_receive::{AuthRule, Extensions, Limits, ProbeSettings, Role, Settings, Timeouts};
 
-use super::{Checking, clamp, identity, logins, milters, screen, values};
+use super::{Checking, clamp, identity, logins, milters, screen, tables, values};
 use crate::config::file::LocalRecipients;
 use crate::config::problem::Problems;
 use crate::config::read::At;
@@ -28,6 +28,8 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
         privacy: Privacy::parse(values(&file.privacy.value)).unwrap_or_default(),
         relay: relay(c),
         accept_unknown: *file.local_recipients == LocalRecipients::Any,
+        relay_recipients: tables::open_all(&file.relay_recipients.value, c),
+        domain_tables: c.domain_tables.clone(),
         identity: identity::check(c),
         milters: milters::check(c),
         auth: logins::check(c, tls),

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use postern_directory::{LdapCheck, SearchScope, SqlTls};
 use postern_sasl::Mechanism;
+use postern_table::Reference;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::tables::TableReference;
 use super::words::{HostName, LdapUrl, MechanismName, SchemeName, SqlQuery, SqlServer};
 use crate::config::kinds::{
     Choice, Count, FilePath, Line, List, OneOf, OneOrList, Switch, Time, shape, tables_of,
@@ -24,6 +26,7 @@ pub(crate) enum Directory {
     Dovecot(DovecotTable),
     Sql(Box<SqlTable>),
     Pam(PamTable),
+    Table(RecipientsTable),
 }
 
 table! {
@@ -195,6 +198,15 @@ table! {
 }
 
 table! {
+    /// Tables of recipients, as Postfix's `virtual_mailbox_maps` and `local_recipient_maps`: they say which addresses in `local_domains`
+    /// exist, and nothing of passwords.
+    RecipientsTable {
+        /// The tables. An address exists if one of them has it, its user alone, or `@` and its domain; values do not matter.
+        recipients: Vec<At<Reference>> = OneOrList(TableReference), required "[\"table:mailboxes\"]";
+    }
+}
+
+table! {
     /// SQL: the stored password is read with your own query and checked here.
     ///
     /// In queries `:login` (or `:address`) stands for what the client typed or for the recipient's address, `:local` and
@@ -314,6 +326,7 @@ pub(crate) enum DirectoryWord {
     Dovecot,
     Sql,
     Pam,
+    Table,
 }
 
 impl Choice for DirectoryWord {
@@ -324,6 +337,7 @@ impl Choice for DirectoryWord {
         ("dovecot", Self::Dovecot),
         ("sql", Self::Sql),
         ("pam", Self::Pam),
+        ("table", Self::Table),
     ];
 }
 
@@ -379,6 +393,7 @@ impl DirectoryKind {
             DirectoryWord::Dovecot => Directory::Dovecot(entries.read_all_but(KEY)),
             DirectoryWord::Sql => Directory::Sql(Box::new(entries.read_all_but(KEY))),
             DirectoryWord::Pam => Directory::Pam(entries.read_all_but(KEY)),
+            DirectoryWord::Table => Directory::Table(entries.read_all_but(KEY)),
         };
         Some(At {
             value,
@@ -418,6 +433,7 @@ impl Kind for DirectoryKind {
                 shape::<DovecotTable>(Some("dovecot")),
                 shape::<SqlTable>(Some("sql")),
                 shape::<PamTable>(Some("pam")),
+                shape::<RecipientsTable>(Some("table")),
             ],
         })
     }

@@ -20,17 +20,20 @@ mod route;
 mod screen;
 mod service;
 mod socket;
+mod tables;
 mod tls;
 mod words;
 
 use std::path::PathBuf;
 
+use postern_table::Reference;
+
 pub(crate) use self::admission::Admission;
 pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
 pub(crate) use self::delivery::{Delivery, Retry};
 pub(crate) use self::directory::{
-    Directory, DovecotTable, EngineWord, FlavourWord, LdapTable, PamTable, SaslauthdTable, SqlTable,
-    UsersTable,
+    Directory, DovecotTable, EngineWord, FlavourWord, LdapTable, PamTable, RecipientsTable, SaslauthdTable,
+    SqlTable, UsersTable,
 };
 pub(crate) use self::dkim::DkimTable;
 pub(crate) use self::identity::{GrantTable, Identity};
@@ -46,10 +49,12 @@ pub(crate) use self::route::{RouteTable, RouteTo};
 pub(crate) use self::screen::{DnsList, Screen, Srs};
 pub(crate) use self::service::{Dns, LogTable, Shutdown, SpoolTable};
 pub(crate) use self::socket::AuthSocketTable;
+pub(crate) use self::tables::{FileTable, LdapLookup, SqlLookup, TableSource, TablesTable, TextTable};
 pub(crate) use self::tls::Tls;
 
 use self::directory::DirectoryKind;
-use self::words::{DomainPattern, HostName, PrivacyFlag};
+use self::tables::{DomainOrTable, TableKind, TableReference};
+use self::words::{HostName, PrivacyFlag};
 use super::kinds::{Choice, FilePath, Line, List, OneOf, OneOrList, Section, Sections, Size, Switch};
 use super::read::{At, table};
 
@@ -79,15 +84,20 @@ table! {
         sandbox: bool = Switch, default "true";
         /// Domains whose mailboxes are here. Mail for them is accepted from anyone, if the recipient exists in a
         /// directory or is an alias; `postmaster` always exists, and has the Maildir of this name unless an alias leads
-        /// elsewhere. `"*.example.org"` stands for all names below it.
-        local_domains: Vec<At<String>> = List(DomainPattern), default "[]";
+        /// elsewhere. `"*.example.org"` stands for all names below it. A table gives all its keys: `"table:NAME"`,
+        /// `"list:/etc/mail/local-host-names"`, `"hash:/etc/postfix/domains"`.
+        local_domains: Vec<At<String>> = List(DomainOrTable), default "[]";
         /// Which recipients in `local_domains` exist: those that are `"known"` to a directory or the aliases, or `"any"`. The latter is for
         /// a server behind this one that knows the mailboxes (`lmtp` in `[delivery]`): it refuses unknown recipients, and the sender
         /// then gets a bounce. With Maildirs, every name that receives mail gets one.
         local_recipients: LocalRecipients = OneOf::<LocalRecipients>::new(), default "\"known\"";
         /// Domains of servers behind this one. Mail for them is accepted from anyone and follows its route;
-        /// whether the recipient exists is not checked here.
-        relay_domains: Vec<At<String>> = List(DomainPattern), default "[]";
+        /// whether the recipient exists is not checked here. Tables may stand here as in `local_domains`.
+        relay_domains: Vec<At<String>> = List(DomainOrTable), default "[]";
+        /// Tables with the recipients in `relay_domains` that exist, as Postfix's `relay_recipient_maps`: `user@domain`, and `@domain` for all
+        /// of a domain; values do not matter. A recipient that none of them has is refused with `550 5.1.1`, and while one cannot be
+        /// asked, with `451 4.4.3`.
+        relay_recipients: Vec<At<Reference>> = OneOrList(TableReference), default "[]";
         /// Aliases for local parts in `local_domains`, a file of sendmail's form (`name: target, target`).
         /// Read again at every reload.
         aliases: PathBuf = FilePath, optional "\"aliases\"" else "there are no aliases";
@@ -118,6 +128,12 @@ table! {
         kerberos: Kerberos = Section::<Kerberos>::new(), default "{}";
         /// Sources of accounts, asked in this order: the first that knows a user name decides.
         directory: Vec<At<Directory>> = DirectoryKind, default "[]";
+        /// Tables that other keys refer to by name. Where a table may stand, a file or database may be named directly too, as Postfix
+        /// does: `"hash:/etc/postfix/virtual"` (and `btree`, `lmdb`, `dbm`, `cdb`, `texthash`: the text is read, not what `postmap` made of it),
+        /// `"cidr:…"`, `"pcre:…"`, `"regexp:…"`, `"mysql:/etc/postfix/x.cf"`, `"pgsql:…"`, `"sqlite:…"`, `"ldap:…"`, each with or without
+        /// `proxy:` in front, `"inline:{ key=value }"`, `"static:value"`, `"unionmap:{…}"`, `"pipemap:{…}"`; and `"sendmail:/etc/mail/access"`
+        /// and `"list:/etc/mail/relay-domains"` for sendmail's texts and for lists of words.
+        table: Vec<At<TableSource>> = TableKind, default "[]";
         /// Sockets on which other servers authenticate users.
         auth_socket: Vec<At<AuthSocketTable>> = Sections::<AuthSocketTable>::new(), default "[]";
         /// Who may send to any domain, besides authenticated users.

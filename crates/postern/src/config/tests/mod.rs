@@ -15,6 +15,7 @@ use super::*;
 
 mod fragments;
 mod mistakes;
+mod tables;
 
 /// A configuration without mistakes and without TLS, to which lines are added.
 const PLAIN: &str = "hostname = \"mx.example.org\"\nstate_dir = \"state\"\n";

@@ -1,0 +1,43 @@
+//! What databases said a short time ago.
+
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use postern_policy::TtlCache;
+
+use super::settings::CacheRules;
+
+/// Answers by key.
+pub(super) struct Cache {
+    rules: CacheRules,
+    entries: Mutex<TtlCache<String, Option<String>>>,
+}
+
+impl Cache {
+    pub(super) fn new(rules: CacheRules) -> Self {
+        Self {
+            rules,
+            entries: Mutex::new(TtlCache::new(rules.entries)),
+        }
+    }
+
+    /// The answer that is kept for a key: none, or that there is no value, or the value.
+    pub(super) fn get(&self, key: &String) -> Option<Option<String>> {
+        if self.rules.entries == 0 {
+            return None;
+        }
+        self.entries.lock().get(key, Instant::now()).cloned()
+    }
+
+    /// Keeps an answer; that there is no value for a shorter time.
+    pub(super) fn insert(&self, key: String, value: Option<String>) {
+        let time = match value {
+            Some(_) => self.rules.time,
+            None => self.rules.time_without,
+        };
+        if self.rules.entries > 0 && !time.is_zero() {
+            let now = Instant::now();
+            self.entries.lock().insert(key, value, now + time, now);
+        }
+    }
+}
