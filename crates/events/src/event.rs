@@ -315,7 +315,7 @@ events! {
     Filtered Milter Info Matters "filtered" {
         session Session &'a str, queue Queue Shown<'a>, milter Milter &'a str, rule Rule Rule, reason Reason Shown<'a>,
     }
-    "a filter has had a message thrown away; its client was told that all is well"
+    "a filter or an access rule has had a message thrown away; its client was told that all is well"
     Discarded Milter Info Matters "discarded" {
         session Session &'a str, queue Queue Shown<'a>, listener Listener &'a str, peer Peer IpAddr,
         login Login Option<&'a str>, rule Rule Rule, reason Reason Shown<'a>, from From Shown<'a>,
@@ -342,6 +342,19 @@ events! {
     Screened Accept Info Strangers "screened" {
         session Session &'a str, queue Queue Shown<'a>, peer Peer IpAddr, helo Helo &'a str, from From Shown<'a>, rule Rule Rule,
         reason Reason Shown<'a>,
+    }
+    "an access rule has something done about a message or a recipient that is taken: held, marked, led elsewhere, thrown away, noted"
+    Ruled Accept Info Matters "ruled" {
+        session Session &'a str, queue Queue Option<Shown<'a>>, listener Listener &'a str, peer Peer IpAddr, rule Rule Rule,
+        reason Reason Shown<'a>, from From Option<Shown<'a>>, to To Option<Shown<'a>>,
+    }
+    "a policy service cannot be asked, or has failed; told once, until it is asked with success"
+    ServiceDown Refuse Warning Matters "policy service fails" {
+        service Service &'a str, address Address Shown<'a>, reason Reason Shown<'a>,
+    }
+    "a policy service answers again"
+    ServiceUp Refuse Info Matters "policy service answers again" {
+        service Service &'a str, address Address Shown<'a>, failures Failures u64, seconds Seconds u64,
     }
     "a next hop was tried and did not take all"
     Attempted Attempt Info Matters "attempt" {

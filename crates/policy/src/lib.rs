@@ -3,6 +3,7 @@
 //! Nothing here opens a socket or a file, reads a clock, draws a random number, or awaits: facts, the time and the seed
 //! of a random choice come in as arguments.
 
+pub mod access;
 pub mod admission;
 pub mod authenticity;
 pub mod body;
@@ -12,6 +13,7 @@ pub mod concurrency;
 pub mod domain_set;
 pub mod fair;
 pub mod identity;
+pub mod limit;
 pub mod login;
 pub mod milter;
 pub mod network;

@@ -81,6 +81,8 @@ pub enum RelayReason {
     Network(IpNet),
     /// Its certificate matches the rule of this name.
     Certificate(String),
+    /// An access rule, which is named, accepts the recipient.
+    Access(String),
 }
 
 /// Why a message was taken: the widest reason that one of its recipients needed.
@@ -100,7 +102,7 @@ impl Acceptance {
     pub fn detail(&self) -> Option<&dyn fmt::Display> {
         match self {
             Self::Relay(RelayReason::Network(network)) => Some(network),
-            Self::Relay(RelayReason::Certificate(name)) => Some(name),
+            Self::Relay(RelayReason::Certificate(name) | RelayReason::Access(name)) => Some(name),
             Self::Relay(RelayReason::Login) | Self::RelayDomain | Self::Local => None,
         }
     }
@@ -241,6 +243,7 @@ impl Verdict for RelayReason {
             Self::Login => Rule::RelayLogin,
             Self::Network(_) => Rule::RelayNetwork,
             Self::Certificate(_) => Rule::RelayCertificate,
+            Self::Access(_) => Rule::RelayAccess,
         }
     }
 
@@ -259,7 +262,7 @@ impl fmt::Display for RelayReason {
         match self {
             Self::Login => f.write_str("a login"),
             Self::Network(network) => network.fmt(f),
-            Self::Certificate(name) => f.write_str(name),
+            Self::Certificate(name) | Self::Access(name) => f.write_str(name),
         }
     }
 }

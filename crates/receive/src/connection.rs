@@ -10,6 +10,7 @@ use postern_events::{Connected, Disconnected, SenderTaken};
 use postern_mail::{BodyKind, Status};
 use postern_net::MailStream;
 use postern_policy::admission;
+use postern_policy::limit::Counted as Limited;
 use postern_policy::patience::{Patience, Verdict};
 use postern_policy::rule::{Rule, Ruling, Verdict as Ruled};
 use postern_smtp::body::{ChunkDecoder, DataDecoder};
@@ -31,7 +32,7 @@ use crate::room::Held;
 use crate::session::{About, Session};
 use crate::shared::Shared;
 use crate::stamp::ClientFacts;
-use crate::{lapse, login, names, recipient, sender};
+use crate::{access, lapse, limits, login, names, recipient, sender};
 
 /// One connection with its dialogue.
 struct Connection<'a> {
@@ -92,7 +93,11 @@ pub(crate) async fn serve(
             return opening::send_away(stream, &session, &reply).await;
         }
     }
-    if !session.profile.milters.is_empty() && session.local.is_none() {
+    if let Err(reply) = limits::connect(&mut session) {
+        return opening::send_away(stream, &session, &reply).await;
+    }
+    let told_of = !session.profile.milters.is_empty() || !session.profile.services.is_empty();
+    if told_of && session.local.is_none() {
         session.local = stream.local_addr().ok();
     }
     session.entry.live().is_admitted(session.peer, counted.signal());
@@ -338,6 +343,7 @@ impl Connection<'_> {
             protocol::note(&answer, session);
             return self.tell(answer).await;
         }
+        let introduces = session.access.is_some() && is_introduction(line) && !dialogue.in_exchange();
         // Filters are told commands, never what belongs to a login.
         let told = (filtering.is_some() && !dialogue.in_exchange()).then(|| line.to_vec());
         let step = dialogue.step(line);
@@ -346,6 +352,15 @@ impl Connection<'_> {
             Step::Answer(answer) => {
                 session.calls_itself(dialogue.client_name());
                 protocol::note(&answer, session);
+                let ruled = if introduces && answer.reply.is_success() {
+                    Box::pin(access::helo(dialogue.client_name(), session)).await
+                } else {
+                    None
+                };
+                let answer = match ruled {
+                    Some(ruled) => return self.tell(ruled).await,
+                    None => answer,
+                };
                 match (filtering.as_mut(), &told) {
                     (Some(filtering), Some(line)) => {
                         Box::pin(steps::answered(line, answer, dialogue, filtering, session)).await
@@ -362,7 +377,19 @@ impl Connection<'_> {
                     if let Some(screening) = &mut session.screening {
                         screening.begin_transaction();
                     }
-                    match (judge_sender(ask, session), filtering.as_mut()) {
+                    let judged = match judge_sender(ask, session) {
+                        Ok(ask) if session.access.is_some() => {
+                            match Box::pin(access::sender(&ask, io, session)).await? {
+                                Some(answer) => Err(Answer {
+                                    reply: ask.refuse(answer.reply),
+                                    ..answer
+                                }),
+                                None => Ok(ask),
+                            }
+                        }
+                        judged => judged,
+                    };
+                    match (judged, filtering.as_mut()) {
                         (Ok(ask), Some(filtering)) => {
                             Box::pin(steps::sender(ask, told.as_deref(), filtering, session)).await
                         }
@@ -394,7 +421,8 @@ impl Connection<'_> {
                 }
             }
             Step::Data(ask) => {
-                if let Some(filtering) = filtering {
+                let wanted = !ask.transaction().envelope.recipients.is_empty();
+                if let Some(filtering) = filtering.as_mut().filter(|_| wanted) {
                     let ruled = Box::pin(filtering.data(session)).await;
                     let about = || About::message(ask.transaction());
                     if let Some(answer) = ruled.and_then(|ruled| ruled.tell(&about(), session)) {
@@ -505,6 +533,7 @@ impl Connection<'_> {
                 let mut intake = Intake::new(self.session, transaction, decoder, id);
                 if let Some(filtering) = self.filtering
                     && !intake.has_failed()
+                    && !intake.is_thrown_away()
                     && let Some(ruled) = Box::pin(filtering.data(self.session)).await
                 {
                     intake.fail(Failure::Filtered(ruled));
@@ -552,7 +581,11 @@ impl Connection<'_> {
         if self.filtering.is_none() {
             signal.begin_commit();
         }
-        let answer = Box::pin(intake.commit(transaction, client, self.session, signal, self.filtering)).await;
+        let mut access = self.session.access.take();
+        let ruled = access.as_deref_mut();
+        let committed = intake.commit(transaction, client, self.session, signal, self.filtering, ruled);
+        let answer = Box::pin(committed).await;
+        self.session.access = access;
         if answer.reply.is_success() {
             self.session.was_useful();
             self.patience.amends();
@@ -585,6 +618,9 @@ fn judge_sender<'d>(mut ask: AskSender<'d>, session: &Session) -> Result<AskSend
         session.refused(&refusal, &reply, &About::sender(ask.sender()));
         return Err(Answer::stay(ask.refuse(reply)));
     }
+    if let Some(reply) = limits::count(Limited::Message, &About::sender(ask.sender()), session) {
+        return Err(Answer::stay(ask.refuse(reply)));
+    }
     if let Err(refusal) = session.would_fit(size) {
         let reply = session.no_room(refusal, &About::sender(ask.sender()));
         return Err(Answer::stay(ask.refuse(reply)));
@@ -597,6 +633,12 @@ fn judge_sender<'d>(mut ask: AskSender<'d>, session: &Session) -> Result<AskSend
         reason: basis.as_ref().map(|basis| basis as &dyn Display),
     });
     Ok(ask)
+}
+
+/// Whether a line is `HELO` or `EHLO`.
+fn is_introduction(line: &[u8]) -> bool {
+    line.get(..4)
+        .is_some_and(|verb| verb.eq_ignore_ascii_case(b"EHLO") || verb.eq_ignore_ascii_case(b"HELO"))
 }
 
 /// Counts the client as known, if it is.

@@ -7,22 +7,23 @@ use std::time::Instant;
 
 use bytes::Buf;
 use jiff::Timestamp;
-use postern_events::Accepted;
+use postern_events::{Accepted, Discarded};
 use postern_mail::head::{HeadFilter, Ordered};
 use postern_mail::header::HeaderScan;
 use postern_mail::{Header, QueueId, Ret};
 use postern_policy::admission;
 use postern_policy::body::{BodyRefusal, judge_hops};
-use postern_policy::relay::Acceptance;
+use postern_policy::relay::{Acceptance, RelayReason};
 use postern_policy::rule::{Rule, Verdict};
 use postern_smtp::body::{BodyFault, ChunkDecoder, DataDecoder, Decoded};
 use postern_smtp::reply::texts;
-use postern_smtp::server::{Answer, Transaction};
+use postern_smtp::server::{Answer, Ground, Transaction};
 use postern_spool::{Arrival, Assembly, BodyWriter, Client, Inspections, NewBodies, Origin, Parts, Spool};
 
 pub(crate) use self::refusal::{Failure, message_refusal, queue_is_down};
 use self::refusal::{Refused, inspected, spool_failed};
 use crate::Role;
+use crate::access::{self, Accessing};
 use crate::count::Signal;
 use crate::io::{End, Io};
 use crate::milters::{Filtering, Ruled, Stopped};
@@ -47,6 +48,8 @@ pub(crate) struct Intake {
     inspections: Inspections,
     /// A mail filter has it thrown away; what follows is read, and the client told that all is well.
     discarded: Option<Ruled>,
+    /// Access rules have thrown away the mail of all its recipients; likewise.
+    thrown_away: bool,
     completed: bool,
     header_max: u64,
     failure: Option<Failure>,
@@ -86,7 +89,15 @@ impl Intake {
         }
         let began = Instant::now();
         let rules = sender::head_rules(transaction, session);
-        let (judges, inspections) = inspections(id, transaction, session).part();
+        let thrown_away = transaction.envelope.recipients.is_empty();
+        if thrown_away {
+            writer = None;
+        }
+        let (judges, inspections) = if thrown_away {
+            Default::default()
+        } else {
+            inspections(id, transaction, session).part()
+        };
         Box::new(Self {
             id,
             writer,
@@ -96,6 +107,7 @@ impl Intake {
             judges,
             inspections,
             discarded: None,
+            thrown_away,
             completed: rules.submission,
             header_max: settings.limits.header_max,
             failure,
@@ -339,6 +351,11 @@ impl Intake {
         self.held.give_back_memory();
     }
 
+    /// Whether nobody is to have it, although the client hears that it is taken.
+    pub(crate) const fn is_thrown_away(&self) -> bool {
+        self.thrown_away
+    }
+
     /// Whether the message cannot be taken any more.
     pub(crate) fn has_failed(&self) -> bool {
         self.failure.is_some()
@@ -379,6 +396,24 @@ impl Intake {
         self.look_for_fault();
     }
 
+    /// Tells that nobody gets the message, and the client that all is well.
+    fn throw_away(&self, transaction: &Transaction, session: &Session) -> Answer {
+        session.shared.deps.observers.tell(Discarded {
+            session: &session.id,
+            queue: &self.id,
+            listener: session.listener(),
+            peer: session.peer.ip(),
+            login: session.login.as_ref().map(Login::authcid),
+            rule: Rule::AccessDiscarded,
+            reason: &"no recipient is left",
+            from: &transaction.envelope.sender,
+            to: None,
+            recipients: 0,
+            message_id: self.scan.message_id(),
+        });
+        Answer::stay(texts::accepted(&self.id))
+    }
+
     async fn take_end(
         &mut self,
         tail: &[u8],
@@ -397,13 +432,17 @@ impl Intake {
     /// Puts the message into the queue. The answer is `250` only when it is on stable storage.
     pub(crate) async fn commit(
         mut self: Box<Self>,
-        transaction: Box<Transaction>,
+        mut transaction: Box<Transaction>,
         client: ClientFacts<'_>,
         session: &Session,
         signal: &Signal,
         filtering: &mut Option<Box<Filtering>>,
+        mut access: Option<&mut Accessing>,
     ) -> Answer {
         self.end_content(session, filtering).await;
+        if self.thrown_away && self.failure.is_none() {
+            return self.throw_away(&transaction, session);
+        }
         if let (Some(ruled), Some(filtering)) = (&self.discarded, &*filtering) {
             let message_id = self.scan.message_id();
             filtering.tell_discarded(ruled, self.id, &transaction.envelope, message_id, session);
@@ -426,11 +465,22 @@ impl Intake {
             Err(answer) => return answer,
         };
         let answers = sender::answers_for_author(&self.scan, &transaction, session);
-        let author = transaction.envelope.sender.mailbox();
-        if self.completed && author.is_none() && !self.scan.has_from() {
+        if self.completed && transaction.envelope.sender.mailbox().is_none() && !self.scan.has_from() {
             return refuse(BodyRefusal::NoAuthor);
         }
         let size = self.size();
+        if let Some(access) = &mut access {
+            let about = (self.id, &self.scan, size);
+            let ended = access::end(access, &mut transaction.envelope, about, session);
+            if let Err(answer) = Box::pin(ended).await {
+                return answer;
+            }
+            if transaction.envelope.recipients.is_empty() {
+                return self.throw_away(&transaction, session);
+            }
+        }
+        let access = access.as_deref();
+        let author = transaction.envelope.sender.mailbox();
         let body = match writer.finish().await {
             Ok(body) => body,
             Err(error) => return spool_failed(&error, &About::message(&transaction), session),
@@ -453,6 +503,9 @@ impl Intake {
         if let Some(noted) = noted {
             screen::write_field(noted, &mut header);
         }
+        if let Some(access) = access {
+            access.notes().write_fields(&mut header);
+        }
         let own = header.len();
         header.extend_from_slice(&self.head.fields);
         let parts = Parts {
@@ -461,7 +514,7 @@ impl Intake {
             separated: self.head.separated,
             body,
         };
-        let acceptance = session.judge().acceptance(transaction.ground);
+        let acceptance = acceptance(transaction.ground, access, session);
         let mut envelope = transaction.envelope;
         let from = envelope.sender.clone();
         if session.profile.settings.privacy.no_body_return {
@@ -475,6 +528,9 @@ impl Intake {
         assembly.answers_for_author = answers;
         let hold = noted.and_then(|noted| noted.hold.as_ref());
         assembly.hold = hold.map(|score| format!("{}: score {score}", Rule::ScreenHeld));
+        if let Some(reason) = access.and_then(|access| access.notes().hold.as_ref()) {
+            assembly.hold.get_or_insert_with(|| reason.clone());
+        }
         // Here is all that will be sent, and nothing changes it afterwards.
         let mut rework = session.rework();
         let mut bodies = NewBodies::new(&*self.spool, &mut rework);
@@ -512,6 +568,10 @@ impl Intake {
                 if let Some(filtering) = filtering {
                     filtering.tell_notes(self.id, session);
                 }
+                if let Some(access) = access {
+                    let from = &message.envelope.sender;
+                    access.notes().tell_all(&message.id, from, session);
+                }
                 if let Some(noted) = noted {
                     screen::tell_noted(noted, &message.id, &message.envelope.sender, session);
                 }
@@ -519,6 +579,15 @@ impl Intake {
             }
             Err(error) => spool_failed(&error, &About::sender(&from), session),
         }
+    }
+}
+
+/// Why a message is taken whose recipients needed this ground.
+fn acceptance(ground: Ground, access: Option<&Accessing>, session: &Session) -> Acceptance {
+    let by_rule = access.and_then(Accessing::relay_rule).filter(|_| ground == Ground::Relayed);
+    match by_rule {
+        Some(rule) if !session.may_relay() => Acceptance::Relay(RelayReason::Access(rule.to_owned())),
+        _ => session.judge().acceptance(ground),
     }
 }
 

@@ -25,10 +25,12 @@ fn distrusted(session: &Session) -> Option<Lapse> {
 
 /// A reload has taken away the network or the certificate's rule by which it may relay, and there is no other.
 fn withdrawn(session: &Session) -> Option<Lapse> {
-    let settings = session.shared.deps.settings.load();
-    if Arc::ptr_eq(&settings, &session.profile.settings) {
+    let profile = &session.profile;
+    let (general, listener) = (session.shared.deps.settings.load_full(), profile.listener_now.load());
+    if profile.is_of(&general, &listener) {
         return None;
     }
+    let settings = general.at(&listener);
     let judge = session.judge();
     let before = judge
         .relay_reason()

@@ -5,6 +5,7 @@
 //! bodies into the spool, and writes the replies of all commands that came together with one call. What `250` was said to
 //! lies in the spool; who takes it from there is not known here.
 
+pub mod access;
 mod connection;
 mod count;
 mod deps;
@@ -14,6 +15,7 @@ mod intake;
 mod io;
 pub mod judge;
 mod lapse;
+mod limits;
 mod live;
 mod load;
 mod login;
@@ -39,6 +41,7 @@ mod stamp;
 mod standing;
 mod usage;
 
+pub use access::{AccessSettings, ServiceSettings};
 pub use deps::Deps;
 pub use identity::{alias_targets, identity_of};
 pub use live::{SessionFilter, SessionInfo};

@@ -15,6 +15,7 @@ use postern_smtp::server::Dialogue;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::access::{self, Accessing};
 use crate::count::{Counted, Newcomer};
 use crate::io::{CUT_MAX, End, Io};
 use crate::milters::Filtering;
@@ -117,12 +118,19 @@ pub(crate) async fn open(
         start_tls(io, session).await?;
     }
     screen::begin(session);
+    session.access = Accessing::of(session);
     if is_held_back(session) && io.speaks_within(timeouts.greeting_delay).await? {
         if let (Some(screening), Some(_)) = (&mut session.screening, profile.settings.screen.early_talk_score)
         {
             screening.talked_early();
         } else {
             return Err(refuse_early_talk(io, session));
+        }
+    }
+    if session.access.is_some() {
+        if let Some(reply) = Box::pin(access::connect(session)).await {
+            io.put(&reply);
+            return Err(End::Closed);
         }
     }
     *filtering = Filtering::of(session);

@@ -5,18 +5,22 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use postern_net::tls::ServerTls;
-use postern_policy::throttle::LoginThrottle;
 use postern_sasl::Mechanism;
 use postern_smtp::body::BodyRules;
 use postern_smtp::server::{AuthRules, CommandRules, Extensions, OfferedMechanism, Rules};
 
-use crate::deps::Deps;
-use crate::milters::{Milter, Services};
+use crate::access::AccessSettings;
+use crate::access::service::Service;
+use crate::milters::Milter;
+use crate::shared::Shared;
 use crate::{AuthRule, ListenerSettings, ListenerTls, Plaintext, Role, Settings};
 
 /// What holds for a session from its start to its end, whatever is reloaded meanwhile.
 pub(crate) struct Profile {
+    /// The general settings with what the listener has in place of them.
     pub(crate) settings: Arc<Settings>,
+    /// The general ones.
+    general: Arc<Settings>,
     pub(crate) listener: Arc<ListenerSettings>,
     /// What holds for sessions that begin now.
     pub(crate) listener_now: Arc<ArcSwap<ListenerSettings>>,
@@ -24,6 +28,10 @@ pub(crate) struct Profile {
     pub(crate) rules: Arc<Rules>,
     /// The mail filters that serve the listener.
     pub(crate) milters: Vec<Arc<Milter>>,
+    /// Its access rules.
+    pub(crate) access: Arc<AccessSettings>,
+    /// The policy services that they ask.
+    pub(crate) services: Vec<Arc<Service>>,
 }
 
 /// The profile of one listener, made anew when anything it is made of was swapped.
@@ -41,33 +49,38 @@ impl ProfileCache {
     }
 
     /// The profile for a session that begins now.
-    pub(crate) fn get(
-        &self,
-        deps: &Deps,
-        throttle: &Mutex<LoginThrottle>,
-        services: &Services,
-    ) -> Arc<Profile> {
-        let settings = deps.settings.load_full();
+    pub(crate) fn get(&self, shared: &Shared) -> Arc<Profile> {
+        let deps = &shared.deps;
+        let general = deps.settings.load_full();
         let listener = self.listener.load_full();
         let tls = deps.tls.load_full();
         let mut last = self.last.lock();
         if let Some(profile) = &*last
-            && Arc::ptr_eq(&profile.settings, &settings)
+            && Arc::ptr_eq(&profile.general, &general)
             && Arc::ptr_eq(&profile.listener, &listener)
             && Arc::ptr_eq(&profile.tls, &tls)
         {
             return Arc::clone(profile);
         }
-        throttle.lock().configure(settings.throttle);
+        shared.throttle.lock().configure(general.throttle);
+        shared.tally.lock().keep(&general.limits_of_clients);
+        let settings = general.at(&listener);
         let rules = Arc::new(rules(&settings, &listener, tls.is_some()));
-        let milters = services.of_listener(&settings, &listener.name, &deps.observers);
+        let milters = shared
+            .milters
+            .of_listener(&settings, &listener.name, &deps.observers);
+        let access = Arc::clone(&settings.access);
+        let services = shared.services.of(&access.services, &deps.observers);
         let profile = Arc::new(Profile {
             settings,
+            general,
             listener,
             listener_now: Arc::clone(&self.listener),
             tls,
             rules,
             milters,
+            access,
+            services,
         });
         *last = Some(Arc::clone(&profile));
         profile
@@ -75,6 +88,11 @@ impl ProfileCache {
 }
 
 impl Profile {
+    /// Whether it was made of these.
+    pub(crate) fn is_of(&self, general: &Arc<Settings>, listener: &Arc<ListenerSettings>) -> bool {
+        Arc::ptr_eq(&self.general, general) && Arc::ptr_eq(&self.listener, listener)
+    }
+
     /// The mechanisms of this listener.
     pub(crate) fn mechanisms(&self) -> &[Mechanism] {
         mechanisms_of(&self.settings, &self.listener)

@@ -124,8 +124,7 @@ impl Receiver {
 
     /// What holds for a session that begins now.
     fn profile(&self, profiles: &ProfileCache) -> Arc<Profile> {
-        let shared = &self.shared;
-        profiles.get(&shared.deps, &shared.throttle, &shared.milters)
+        profiles.get(&self.shared)
     }
 
     /// Waits until one more connection may begin; false when the server stops meanwhile.

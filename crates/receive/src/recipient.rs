@@ -7,16 +7,20 @@ use jiff::Timestamp;
 use postern_directory::{Lead, is_postmaster};
 use postern_events::RecipientTaken;
 use postern_mail::{ForwardPath, Mailbox, Notify, Recipient, ReversePath};
+use postern_policy::access::Destination;
 use postern_policy::admission;
 use postern_policy::recipient::RecipientRefusal;
-use postern_policy::relay::RelayVerdict;
+use postern_policy::limit::Counted;
+use postern_policy::relay::{RelayReason, RelayRefusal, RelayVerdict};
 use postern_policy::rule::{Rule, Told, Verdict};
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskRecipient, Ground};
 
 use crate::Settings;
+use crate::access::{self, AtRecipient};
 use crate::io::{End, Io};
+use crate::limits;
 use crate::probe;
 use crate::screen;
 use crate::sender;
@@ -28,6 +32,8 @@ pub(crate) enum Judged<'d> {
     Taken(AskRecipient<'d>, Ground, Vec<Recipient>),
     /// It is not.
     Refused(Answer),
+    /// The client hears that it is, and its mail is thrown away.
+    Discarded(Answer),
 }
 
 impl Judged<'_> {
@@ -35,7 +41,7 @@ impl Judged<'_> {
     pub(crate) fn answer(self) -> Answer {
         match self {
             Self::Taken(ask, ground, recipients) => Answer::stay(ask.accept(ground, recipients)),
-            Self::Refused(answer) => answer,
+            Self::Refused(answer) | Self::Discarded(answer) => answer,
         }
     }
 }
@@ -65,18 +71,94 @@ pub(crate) async fn judge<'d>(
     if let Some(reply) = unknown_domain(&ask, settings, session).await {
         return Ok(ask.refuse(reply).into());
     }
-    let verdict = session.relay(ask.path());
+    if let Some(reply) = limits::count(Counted::Recipient, &about(&ask), session) {
+        return Ok(ask.refuse(reply).into());
+    }
+    let mut verdict = session.relay(ask.path());
+    let mut ruled = AtRecipient::default();
+    if session.access.is_some()
+        && let Some((mailbox, destination)) = matter(&verdict, ask.path(), session)
+    {
+        match Box::pin(access::recipient(&ask, &mailbox, destination, io, session)).await? {
+            access::Judged::Refused(reply) if reply.code == 421 => return Ok(Answer::close(reply).into()),
+            access::Judged::Refused(reply) => return Ok(ask.refuse(reply).into()),
+            access::Judged::Discarded if !matches!(verdict, RelayVerdict::Refuse(_)) => {
+                return Ok(Judged::Discarded(Answer::stay(ask.discard())));
+            }
+            access::Judged::Discarded => {}
+            access::Judged::May(at) => ruled = at,
+        }
+        if let (RelayVerdict::Refuse(_), Some(rule)) = (&verdict, ruled.relay.take()) {
+            if let Some(access) = &mut session.access {
+                access.relayed_by(rule.clone());
+            }
+            verdict = RelayVerdict::Relay {
+                recipient: mailbox.clone(),
+                reason: RelayReason::Access(rule),
+            };
+        }
+        let judged = taken_or_not(ask, verdict, &ruled, io, session).await?;
+        if let Judged::Taken(_, _, recipients) = &judged
+            && ruled.open
+        {
+            let goes = recipients.iter().map(|recipient| recipient.address.clone()).collect();
+            let separator = settings.identity.tag_separator;
+            if let Some(access) = &mut session.access {
+                access.stays_open(&mailbox, destination, goes, separator);
+            }
+        }
+        return Ok(judged);
+    }
+    taken_or_not(ask, verdict, &ruled, io, session).await
+}
+
+/// Who a recipient is for access rules, and where; `None` for one that is refused whatever they say.
+fn matter(
+    verdict: &RelayVerdict,
+    path: &ForwardPath,
+    session: &Session,
+) -> Option<(Mailbox, Destination)> {
+    let here = |destination| mailbox_of(path.clone(), session).map(|mailbox| (mailbox, destination));
+    match verdict {
+        RelayVerdict::Local { .. } => here(Destination::Local),
+        RelayVerdict::RelayDomain { .. } => here(Destination::Relay),
+        RelayVerdict::Relay { .. } => here(Destination::Elsewhere),
+        RelayVerdict::Refuse(RelayRefusal::Denied | RelayRefusal::LoginUntrusted)
+            if session.profile.access.rules.can_relay() =>
+        {
+            here(Destination::Elsewhere)
+        }
+        RelayVerdict::Refuse(_) => None,
+    }
+}
+
+/// The same once access rules have been judged.
+async fn taken_or_not<'d>(
+    ask: AskRecipient<'d>,
+    verdict: RelayVerdict,
+    ruled: &AtRecipient,
+    io: &mut Io,
+    session: &mut Session,
+) -> Result<Judged<'d>, End> {
     let is_for_us = matches!(
         verdict,
         RelayVerdict::RelayDomain { .. } | RelayVerdict::Local { .. }
     );
     if is_for_us
+        && !ruled.accepted
         && session.screening.is_some()
         && let Some(reply) = Box::pin(screen::refused(&ask, io, session)).await?
     {
         return Ok(ask.refuse(reply).into());
     }
     let session = &*session;
+    if let Some(to) = &ruled.redirect
+        && let Some(judged) = led_elsewhere(&verdict, session)
+    {
+        let (ground, mailbox) = judged;
+        let recipients = behind_alias(requests(&ask, session), &mailbox, vec![to.clone()]);
+        return Ok(Judged::Taken(ask, ground, recipients));
+    }
     let judged = match verdict {
         RelayVerdict::RelayDomain { recipient } => return behind(ask, recipient, io, session).await,
         RelayVerdict::Relay { recipient, reason } => {
@@ -93,6 +175,16 @@ pub(crate) async fn judge<'d>(
         }
     };
     Ok(judged)
+}
+
+/// On which ground a recipient is taken whose mail a rule leads elsewhere, and who it is; `None` for one that is not taken.
+fn led_elsewhere(verdict: &RelayVerdict, session: &Session) -> Option<(Ground, Mailbox)> {
+    match verdict {
+        RelayVerdict::Local { recipient } => Some((Ground::Here, mailbox_of(recipient.clone(), session)?)),
+        RelayVerdict::RelayDomain { recipient } => Some((Ground::Behind, recipient.clone())),
+        RelayVerdict::Relay { recipient, .. } => Some((Ground::Relayed, recipient.clone())),
+        RelayVerdict::Refuse(_) => None,
+    }
 }
 
 fn about<'a>(ask: &'a AskRecipient<'_>) -> About<'a> {

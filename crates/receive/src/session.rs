@@ -22,7 +22,9 @@ use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 use postern_smtp::server::Transaction;
 
+use crate::access::Accessing;
 use crate::judge::Judge;
+use crate::limits::Limited;
 use crate::live::Entry;
 use crate::login::origin::{CertificateOrigin, Origin, TlsOrigin};
 use crate::profile::Profile;
@@ -65,6 +67,10 @@ pub(crate) struct Session {
     noise: Mutex<SessionNoise>,
     /// What was found of it, if it is a stranger that is looked at.
     pub(crate) screening: Option<Box<Screening>>,
+    /// What is known for access rules, where its listener has some.
+    pub(crate) access: Option<Box<Accessing>>,
+    /// How it is counted against a limit, until it ends.
+    pub(crate) limited: Option<Limited>,
     /// How it is seen from outside.
     pub(crate) entry: Entry,
     pub(crate) profile: Arc<Profile>,
@@ -162,6 +168,8 @@ impl Session {
             useful_at: now,
             noise: Mutex::new(SessionNoise::new(now)),
             screening: None,
+            access: None,
+            limited: None,
             profile,
             shared,
         };

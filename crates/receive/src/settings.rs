@@ -12,6 +12,7 @@ use postern_filter::Filter;
 use postern_mail::{Domain, Mailbox};
 use postern_policy::admission::AdmissionSettings;
 use postern_policy::identity::IdentityRules;
+use postern_policy::limit::Limit;
 use postern_policy::login::{CertificateLogin, LoginTrust, MechanismRule};
 use postern_policy::milter::{Conditions, OnFailure};
 use postern_policy::patience::PatienceSettings;
@@ -25,6 +26,8 @@ use postern_policy::srs::Srs;
 use postern_policy::throttle::ThrottleSettings;
 use postern_sasl::{ContextAcceptor, ITERATIONS_DEFAULT, Layers, Mechanism};
 use postern_table::{Address, Plan, Subject};
+
+use crate::access::AccessSettings;
 
 pub use postern_smtp::body::BareLineEndings;
 pub use postern_smtp::server::{Extensions, Limits};
@@ -68,6 +71,10 @@ pub struct Settings {
     pub throttle: ThrottleSettings,
     /// How many recipients a stranger's network may try.
     pub probes: ProbeSettings,
+    /// Access rules, with the tables and services that they ask. Default none.
+    pub access: Arc<AccessSettings>,
+    /// How much clients may do. The first limit that is about a client counts. Default none.
+    pub limits_of_clients: Vec<Limit>,
     /// How strangers are looked at that bring mail from outside. Default: they are not.
     pub screen: ScreenSettings,
     /// How senders of forwarded mail are rewritten, and led back. Default: they are not.
@@ -215,6 +222,16 @@ pub struct ListenerSettings {
     pub mechanisms: Option<Vec<Mechanism>>,
     /// Least bits in place of those of [`AuthSettings`]. Default: those.
     pub least_bits: Option<u32>,
+    /// Access rules in place of those of [`Settings`]. Default: those.
+    pub access: Option<Arc<AccessSettings>>,
+    /// Networks that may relay here in place of those of [`Settings`]. Default: those.
+    pub networks: Option<Vec<IpNet>>,
+    /// Where mechanisms that show the password are open here, in place of what [`AuthSettings`] says. Default: as there.
+    pub plaintext: Option<Plaintext>,
+    /// Whether strangers are looked at here ([`ScreenSettings`]), where the role is for other servers. Default yes.
+    pub screen: bool,
+    /// Largest message in place of that of [`AdmissionSettings`], in octets. Default: that.
+    pub message_size: Option<u64>,
     /// What becomes of a bare CR or LF in a body. Default: the message is refused.
     pub bare_line_endings: BareLineEndings,
     /// Networks whose connections start with a PROXY header (version 1 or 2). Default: none.
@@ -274,6 +291,8 @@ impl Settings {
             patience: PatienceSettings::default(),
             throttle: ThrottleSettings::default(),
             probes: ProbeSettings::default(),
+            access: Arc::default(),
+            limits_of_clients: Vec::new(),
             screen: ScreenSettings::default(),
             srs: None,
             limits: Limits::default(),
@@ -283,6 +302,35 @@ impl Settings {
             show_login: false,
             received_max: 100,
         }
+    }
+
+    /// What holds at a listener: these settings, but for what it has its own of.
+    #[must_use]
+    pub fn at(self: &Arc<Self>, listener: &ListenerSettings) -> Arc<Self> {
+        if listener.has_no_own() {
+            return Arc::clone(self);
+        }
+        let mut own = Self::clone(self);
+        if let Some(networks) = &listener.networks {
+            own.relay.networks.clone_from(networks);
+        }
+        if let Some(plaintext) = listener.plaintext {
+            own.auth.plaintext = plaintext;
+        }
+        if let Some(access) = &listener.access {
+            own.access = Arc::clone(access);
+        }
+        if let Some(size) = listener.message_size {
+            own.admission.message_size = size;
+        }
+        if !listener.screen {
+            own.screen = ScreenSettings {
+                timeout: own.screen.timeout,
+                lookups: own.screen.lookups,
+                ..ScreenSettings::default()
+            };
+        }
+        Arc::new(own)
     }
 
     /// The domain of a bare `postmaster`, whose mail stays here whatever domains there are: that of address literals, or this host's
@@ -408,9 +456,23 @@ impl ListenerSettings {
             },
             mechanisms: None,
             least_bits: None,
+            access: None,
+            networks: None,
+            plaintext: None,
+            screen: true,
+            message_size: None,
             bare_line_endings: BareLineEndings::Refuse,
             proxy_from: Vec::new(),
         }
+    }
+
+    /// Whether it has nothing in place of general settings.
+    const fn has_no_own(&self) -> bool {
+        self.networks.is_none()
+            && self.plaintext.is_none()
+            && self.access.is_none()
+            && self.message_size.is_none()
+            && self.screen
     }
 
     /// Whether a connection from this address starts with a PROXY header.

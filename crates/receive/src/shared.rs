@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use postern_policy::admission::RateWindow;
+use postern_policy::limit::Tally;
 use postern_policy::probe::Probes;
 use postern_policy::throttle::LoginThrottle;
 
+use crate::access::Services as PolicyServices;
 use crate::count::SessionCounts;
 use crate::deps::Deps;
 use crate::live::LiveSessions;
@@ -27,6 +29,10 @@ pub(crate) struct Shared {
     pub(crate) room: Arc<Room>,
     /// Mail filters, with their connections and outages.
     pub(crate) milters: Services,
+    /// Policy services, with their connections.
+    pub(crate) services: PolicyServices,
+    /// What networks have done that limits count.
+    pub(crate) tally: Arc<Mutex<Tally>>,
     pub(crate) live: Arc<LiveSessions>,
     pub(crate) throttle: Mutex<LoginThrottle>,
     /// What networks have asked for.
@@ -49,6 +55,8 @@ impl Shared {
             counts: Arc::new(SessionCounts::new(deps.observers.clone())),
             room: Arc::default(),
             milters: Services::default(),
+            services: PolicyServices::default(),
+            tally: Arc::default(),
             live: Arc::default(),
             throttle: Mutex::new(throttle),
             probes: Mutex::new(Probes::new(NETWORKS_MAX)),

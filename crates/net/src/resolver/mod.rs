@@ -118,6 +118,8 @@ pub enum ReverseName {
     Confirmed(String),
     /// It has names, and none of them has this address.
     Unconfirmed {
+        /// The first of them.
+        name: String,
         /// Why one of them could not be looked up, which may have it.
         doubt: Option<ResolveError>,
     },
@@ -279,8 +281,10 @@ impl Resolver {
     pub async fn reverse(&self, address: IpAddr) -> Result<Option<String>, ResolveError> {
         match self.reverse_name(address).await? {
             ReverseName::Confirmed(name) => Ok(Some(name)),
-            ReverseName::Unconfirmed { doubt: Some(error) } => Err(error),
-            ReverseName::Unconfirmed { doubt: None } | ReverseName::Nameless => Ok(None),
+            ReverseName::Unconfirmed {
+                doubt: Some(error), ..
+            } => Err(error),
+            ReverseName::Unconfirmed { doubt: None, .. } | ReverseName::Nameless => Ok(None),
         }
     }
 
@@ -312,10 +316,11 @@ impl Resolver {
         } else {
             RecordType::AAAA
         };
-        let mut doubt = None;
+        let (mut first, mut doubt) = (None, None);
         for pointer in pointers.iter().take(REVERSE_NAMES_MAX) {
             let Datum::Name(host) = pointer else { continue };
             let Ok(name) = checked_name(host) else { continue };
+            first.get_or_insert_with(|| host.clone());
             match self.lookup(host, name, kind).await {
                 Ok(forward) if addresses_in(&forward).any(|found| found == address) => {
                     return Ok(ReverseName::Confirmed(host.clone()));
@@ -324,7 +329,11 @@ impl Resolver {
                 _ => {}
             }
         }
-        Ok(ReverseName::Unconfirmed { doubt })
+        // Names that DNS cannot look up are none.
+        Ok(match first {
+            Some(name) => ReverseName::Unconfirmed { name, doubt },
+            None => ReverseName::Nameless,
+        })
     }
 
     /// The TXT records of `name`, the strings of each joined; at least one. The name may have any printable character in its

@@ -204,12 +204,17 @@ pub enum Known {
 pub enum ClientName {
     /// It has a name that leads back.
     Confirmed(String),
-    /// It has names, and none leads back.
-    Unconfirmed,
+    /// It has names, of which this is the first, and none leads back.
+    Unconfirmed(String),
     /// It has none.
     Nameless,
     /// It has names, and whether one leads back nobody could say.
-    Unsure(String),
+    Unsure {
+        /// The first of them.
+        name: String,
+        /// Why nobody could.
+        reason: String,
+    },
     /// There was no answer.
     Unanswered(String),
 }
@@ -250,8 +255,8 @@ pub fn judge_client(name: &ClientName, named: Act, confirmed: Act) -> Option<Fin
             stricter.then_some(Finding::ClientUnconfirmed)
         }
         ClientName::Nameless => Some(Finding::ClientNameless),
-        ClientName::Unconfirmed => stricter.then_some(Finding::ClientUnconfirmed),
-        ClientName::Unsure(reason) => stricter.then(|| Finding::ClientUnanswered(reason.clone())),
+        ClientName::Unconfirmed(_) => stricter.then_some(Finding::ClientUnconfirmed),
+        ClientName::Unsure { reason, .. } => stricter.then(|| Finding::ClientUnanswered(reason.clone())),
         ClientName::Unanswered(reason) => {
             (stricter || named != Act::Off).then(|| Finding::ClientUnanswered(reason.clone()))
         }
@@ -273,7 +278,11 @@ mod tests {
     fn names_of_clients() {
         let (off, mark, reject) = (Act::Off, Act::Mark, Act::Reject);
         let confirmed = ClientName::Confirmed("c.example".to_owned());
-        let unsure = ClientName::Unsure("x".to_owned());
+        let unsure = ClientName::Unsure {
+            name: "c.example".to_owned(),
+            reason: "x".to_owned(),
+        };
+        let elsewhere = ClientName::Unconfirmed("c.example".to_owned());
         let unanswered = ClientName::Unanswered("x".to_owned());
         #[rustfmt::skip]
         let cases = [
@@ -284,8 +293,8 @@ mod tests {
             ("none where it has to lead back",             &ClientName::Nameless,     off,    reject,    Some("client.unconfirmed")),
             ("none, marked and refused: it is refused",    &ClientName::Nameless,     mark,   reject,    Some("client.unconfirmed")),
             ("none, refused and marked: it is refused",    &ClientName::Nameless,     reject, mark,      Some("client.nameless")),
-            ("one that leads elsewhere",                   &ClientName::Unconfirmed,  reject, off,       None),
-            ("the same where it has to lead back",         &ClientName::Unconfirmed,  off,    mark,      Some("client.unconfirmed")),
+            ("one that leads elsewhere",                   &elsewhere,                reject, off,       None),
+            ("the same where it has to lead back",         &elsewhere,                off,    mark,      Some("client.unconfirmed")),
             ("one that leads nobody knows where",          &unsure,                   reject, off,       None),
             ("the same where it has to lead back",         &unsure,                   off,    reject,    Some("client.dns")),
             ("no answer",                                  &unanswered,               reject, off,       Some("client.dns")),

@@ -65,6 +65,8 @@ pub(crate) async fn recipient(
     let parameters = words(line);
     let (ask, ground, recipients) = match judged {
         Judged::Taken(ask, ground, recipients) => (ask, ground, recipients),
+        // Nothing comes of it that a filter could look at.
+        Judged::Discarded(answer) => return answer,
         Judged::Refused(answer) => {
             let ruled = filtering
                 .refused_rcpt(path, &parameters, &answer.reply, session)

@@ -179,9 +179,17 @@ impl Look {
             return ClientName::Confirmed("localhost".to_owned());
         }
         match self.within(self.resolver.reverse_name(address)).await {
-            Ok(ReverseName::Confirmed(name)) => ClientName::Confirmed(name),
-            Ok(ReverseName::Unconfirmed { doubt: None }) => ClientName::Unconfirmed,
-            Ok(ReverseName::Unconfirmed { doubt: Some(error) }) => ClientName::Unsure(error.to_string()),
+            Ok(ReverseName::Confirmed(name)) => ClientName::Confirmed(name.to_ascii_lowercase()),
+            Ok(ReverseName::Unconfirmed { name, doubt: None }) => {
+                ClientName::Unconfirmed(name.to_ascii_lowercase())
+            }
+            Ok(ReverseName::Unconfirmed {
+                name,
+                doubt: Some(error),
+            }) => ClientName::Unsure {
+                name: name.to_ascii_lowercase(),
+                reason: error.to_string(),
+            },
             Ok(ReverseName::Nameless) => ClientName::Nameless,
             Err(error) => ClientName::Unanswered(error.to_string()),
         }

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 pub(crate) use self::healths::ListHealths;
 use self::look::{Look, ZoneAnswer, address_questions, domain_questions, score};
-pub(crate) use self::note::{forget_forged, tell_noted, write_field};
+pub(crate) use self::note::{forget_forged, tell_health_of, tell_noted, write_field};
 use crate::Role;
 use crate::io::{End, Io};
 use crate::judge::Seen;
@@ -163,6 +163,11 @@ impl Screening {
     /// The name of its address was looked up.
     pub(crate) fn is_called(&mut self, name: ClientName) {
         self.client = Some(name);
+    }
+
+    /// What its address is called, where that was looked up.
+    pub(crate) const fn client(&self) -> Option<&ClientName> {
+        self.client.as_ref()
     }
 
     /// A transaction begins: what DNS could not say before is asked again.

@@ -8,6 +8,7 @@ use postern_events::{Screened, notice, shown};
 use postern_mail::{Header, QueueId, ReversePath};
 use postern_policy::rule::{Rule, Verdict as _};
 use postern_policy::screen::health::{News, Trouble};
+use postern_policy::screen::list::DnsList;
 use postern_policy::screen::score::Noted;
 
 use super::look::ZoneAnswer;
@@ -74,6 +75,11 @@ pub(super) fn tell_health(answer: &ZoneAnswer, session: &Session) {
     else {
         return;
     };
+    tell_health_of(answer, list, session);
+}
+
+/// The same for a list that is known.
+pub(crate) fn tell_health_of(answer: &ZoneAnswer, list: &DnsList, session: &Session) {
     let trouble = match &answer.found {
         Ok(found) => Trouble::of(list.read(found)),
         Err(reason) => Some(Trouble::Unanswered(reason.clone())),

@@ -112,12 +112,20 @@ impl AskRecipient<'_> {
             .map(|transaction| &transaction.envelope.sender)
     }
 
-    /// Recipients taken in this transaction so far.
+    /// What the client says of the message's size (RFC 1870).
     #[must_use]
-    pub fn taken(&self) -> usize {
+    pub fn declared_size(&self) -> Option<u64> {
         self.dialogue
             .transaction()
-            .map_or(0, |transaction| transaction.envelope.recipients.len())
+            .and_then(|transaction| transaction.declared_size)
+    }
+
+    /// Recipients taken in this transaction so far, those among them whose mail is thrown away.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.dialogue.transaction().map_or(0, |transaction| {
+            transaction.envelope.recipients.len() + transaction.discarded as usize
+        })
     }
 
     /// Whether this very address was taken before in this transaction: nobody needs to be asked about it again.
@@ -145,6 +153,15 @@ impl AskRecipient<'_> {
             for recipient in recipients {
                 transaction.add(recipient);
             }
+        }
+        reply
+    }
+
+    /// The client hears that it may, and what comes for it is thrown away.
+    pub fn discard(self) -> Reply {
+        let reply = texts::recipient_ok(&self.path);
+        if let Some(transaction) = &mut self.dialogue.transaction {
+            transaction.discarded = transaction.discarded.saturating_add(1);
         }
         reply
     }

@@ -18,6 +18,9 @@ pub struct Transaction {
     pub declared_size: Option<u64>,
     /// For what its recipients were taken: the widest ground that one of them needed.
     pub ground: Ground,
+    /// Recipients that were taken, and whose mail is thrown away: they are not among those of the envelope. Where there are no others,
+    /// the message comes all the same.
+    pub discarded: u32,
     in_chunks: bool,
 }
 
@@ -115,7 +118,9 @@ impl Dialogue {
     fn ready_for_message(&self) -> Result<&Transaction, Reply> {
         match self.transaction.as_deref() {
             None => Err(texts::DATA_WITHOUT_MAIL),
-            Some(transaction) if transaction.envelope.recipients.is_empty() => Err(texts::DATA_WITHOUT_RCPT),
+            Some(transaction) if transaction.envelope.recipients.is_empty() && transaction.discarded == 0 => {
+                Err(texts::DATA_WITHOUT_RCPT)
+            }
             Some(transaction) => Ok(transaction),
         }
     }
@@ -219,6 +224,7 @@ fn mail_parameters(
         envelope,
         declared_size: size,
         ground: Ground::Here,
+        discarded: 0,
         in_chunks: false,
     })
 }

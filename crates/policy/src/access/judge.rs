@@ -1,0 +1,261 @@
+//! The judge of access rules: the first one that accepts, refuses or discards decides.
+//!
+//! What is said early is what would be said if all were known: a rule that cannot be judged yet holds up those behind it that accept,
+//! and not those that refuse.
+
+use postern_mail::{Mailbox, NewField};
+
+use super::action::{Action, Words};
+use super::condition::{Condition, Holds};
+use super::facts::{Answer, Answers, Facts, Question, Stage};
+use super::rules::{AccessRule, AccessRules, CLASS_DEPTH_MAX};
+
+/// What comes of the rules.
+#[derive(Clone, Debug)]
+pub enum Outcome<'a> {
+    /// None of them decides.
+    Passed(Noted<'a>),
+    /// One accepts.
+    Accepted {
+        /// Which.
+        rule: &'a AccessRule,
+        /// Whether it is a reason to relay.
+        relay: bool,
+        /// What the rules before it want done.
+        noted: Noted<'a>,
+    },
+    /// The recipient can always be reached by strangers.
+    Exempt,
+    /// One refuses.
+    Refused {
+        /// Which.
+        rule: &'a AccessRule,
+        /// What the client hears.
+        words: &'a Words,
+        /// The limit that is reached, where that is why.
+        limit: Option<&'a str>,
+    },
+    /// The mail is to be thrown away.
+    Discarded {
+        /// By which rule.
+        rule: &'a AccessRule,
+        /// What the rules before it want noted.
+        noted: Noted<'a>,
+    },
+    /// It depends on what is not known at this stage.
+    NotYet,
+    /// It depends on the answer to this question.
+    Ask(Question),
+    /// It depends on something that nobody can say now.
+    Unsure {
+        /// The rule that needs it.
+        rule: &'a AccessRule,
+        /// Why nobody can.
+        reason: &'a str,
+    },
+}
+
+/// What rules want done besides.
+#[derive(Clone, Debug, Default)]
+pub struct Noted<'a> {
+    /// The first rule that wants the message held, and why.
+    pub hold: Option<(&'a AccessRule, &'a str)>,
+    /// The first rule that leads the mail elsewhere, and where to.
+    pub redirect: Option<(&'a AccessRule, &'a Mailbox)>,
+    /// Fields for the message.
+    pub tags: Vec<(&'a AccessRule, &'a NewField)>,
+    /// What is to be noted in the log.
+    pub notes: Vec<(&'a AccessRule, &'a str)>,
+}
+
+/// What came of one rule, for who wants to see why.
+#[derive(Clone, Debug)]
+pub enum Step<'a> {
+    /// This condition does not hold.
+    Fails(&'a Condition),
+    /// It cannot be judged yet, for this condition or for its own stage.
+    Waits(Option<&'a Condition>),
+    /// It matches, and this is done.
+    Does(&'a Action),
+}
+
+impl Noted<'_> {
+    /// Whether there is nothing to be done.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hold.is_none() && self.redirect.is_none() && self.tags.is_empty() && self.notes.is_empty()
+    }
+}
+
+/// Judges a client, a sender, a recipient or a message, by what is known so far. `trace` sees each rule that is looked at.
+pub fn judge<'a>(
+    rules: &'a AccessRules,
+    facts: &Facts<'_>,
+    answers: &'a Answers,
+    trace: impl FnMut(&'a AccessRule, Step<'a>),
+) -> Outcome<'a> {
+    if facts.stage >= Stage::Rcpt && rules.exempts(facts) {
+        return Outcome::Exempt;
+    }
+    let mut run = Run {
+        rules,
+        facts,
+        answers,
+        trace,
+        noted: Noted::default(),
+        waits: false,
+        at_end: None,
+    };
+    if let Some(outcome) = run.list(&rules.rules, 0) {
+        return outcome;
+    }
+    if run.waits {
+        return Outcome::NotYet;
+    }
+    match run.at_end {
+        Some((rule, words)) => Outcome::Refused {
+            rule,
+            words,
+            limit: None,
+        },
+        None => Outcome::Passed(run.noted),
+    }
+}
+
+struct Run<'a, 'f, T> {
+    rules: &'a AccessRules,
+    facts: &'f Facts<'f>,
+    answers: &'a Answers,
+    trace: T,
+    noted: Noted<'a>,
+    /// Whether a rule that could refuse waits for what is not known yet.
+    waits: bool,
+    /// What is refused unless somebody else refuses it before.
+    at_end: Option<(&'a AccessRule, &'a Words)>,
+}
+
+impl<'a, T: FnMut(&'a AccessRule, Step<'a>)> Run<'a, '_, T> {
+    /// Goes through rules; `Some` where one has decided.
+    fn list(&mut self, list: &'a [AccessRule], depth: usize) -> Option<Outcome<'a>> {
+        for rule in list {
+            match rule.matches(self.facts, self.answers) {
+                (Holds::No, condition) => {
+                    if let Some(condition) = condition {
+                        (self.trace)(rule, Step::Fails(condition));
+                    }
+                }
+                (Holds::Later, condition) => {
+                    (self.trace)(rule, Step::Waits(condition));
+                    if rule.may_accept() {
+                        return Some(Outcome::NotYet);
+                    }
+                    self.waits = true;
+                }
+                (Holds::Ask(question), _) => return Some(Outcome::Ask(question)),
+                (Holds::Unsure(reason), _) => return Some(Outcome::Unsure { rule, reason }),
+                (Holds::Yes, _) => {
+                    (self.trace)(rule, Step::Does(&rule.action));
+                    if let Some(outcome) = self.act(rule, &rule.action, depth) {
+                        return Some(outcome);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn act(&mut self, rule: &'a AccessRule, action: &'a Action, depth: usize) -> Option<Outcome<'a>> {
+        match action {
+            Action::Accept { .. } | Action::Discard if self.waits => Some(Outcome::NotYet),
+            Action::Accept { relay } => Some(self.unless_at_end(|noted| Outcome::Accepted {
+                rule,
+                relay: *relay,
+                noted,
+            })),
+            Action::Discard => Some(self.unless_at_end(|noted| Outcome::Discarded { rule, noted })),
+            Action::Refuse(words) => Some(Outcome::Refused {
+                rule,
+                words,
+                limit: None,
+            }),
+            Action::RefuseAtEnd(words) => {
+                self.at_end.get_or_insert((rule, words));
+                None
+            }
+            Action::Hold(reason) => {
+                self.noted.hold.get_or_insert((rule, reason));
+                None
+            }
+            Action::Redirect(to) => {
+                self.noted.redirect.get_or_insert((rule, to));
+                None
+            }
+            Action::Tag(field) => {
+                self.noted.tags.push((rule, field));
+                None
+            }
+            Action::Note(text) => {
+                self.noted.notes.push((rule, text));
+                None
+            }
+            Action::Limit(number) => self.limit(rule, *number),
+            Action::Service(number) => self.asked(rule, Question::Service(*number), depth),
+            Action::LookUp(number) => {
+                let known_at = self.rules.look_ups.get(*number)?.stage();
+                if self.facts.stage < known_at {
+                    return Some(Outcome::NotYet);
+                }
+                self.asked(rule, Question::LookUp(*number), depth)
+            }
+            Action::Class(number) if depth < CLASS_DEPTH_MAX => {
+                let class = self.rules.classes.get(*number)?;
+                self.list(&class.rules, depth + 1)
+            }
+            Action::Several(actions) => actions.iter().find_map(|action| self.act(rule, action, depth)),
+            Action::Class(_) | Action::Continue => None,
+        }
+    }
+
+    fn unless_at_end(&mut self, otherwise: impl FnOnce(Noted<'a>) -> Outcome<'a>) -> Outcome<'a> {
+        match self.at_end {
+            Some((rule, words)) => Outcome::Refused {
+                rule,
+                words,
+                limit: None,
+            },
+            None => otherwise(std::mem::take(&mut self.noted)),
+        }
+    }
+
+    /// Does what a table or service wants.
+    fn asked(&mut self, rule: &'a AccessRule, question: Question, depth: usize) -> Option<Outcome<'a>> {
+        match self.answers.of(question) {
+            None => Some(Outcome::Ask(question)),
+            Some(Answer::Unsure(reason)) => Some(Outcome::Unsure { rule, reason }),
+            // One that leads to others is followed as deep as classes are.
+            Some(Answer::Action(action)) if depth < CLASS_DEPTH_MAX => {
+                (self.trace)(rule, Step::Does(action));
+                self.act(rule, action, depth + 1)
+            }
+            Some(Answer::Action(_) | Answer::Yes | Answer::No) => None,
+        }
+    }
+
+    fn limit(&mut self, rule: &'a AccessRule, number: usize) -> Option<Outcome<'a>> {
+        let limit = self.rules.limits.get(number)?;
+        // What is counted is a recipient.
+        if self.facts.stage < Stage::Rcpt {
+            self.waits = true;
+            return None;
+        }
+        match self.answers.of(Question::Limit(number)) {
+            None => Some(Outcome::Ask(Question::Limit(number))),
+            Some(Answer::No) => Some(Outcome::Refused {
+                rule,
+                words: &limit.words,
+                limit: Some(&limit.name),
+            }),
+            Some(_) => None,
+        }
+    }
+}

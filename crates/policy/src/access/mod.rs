@@ -1,0 +1,27 @@
+//! Access rules: one ordered list that says who may send what to whom, by conditions on all that is known of a client and its mail.
+//!
+//! [`judge()`] decides from rules, [`Facts`] and the [`Answers`] that were found out so far. What it lacks it names as a
+//! [`Question`]; whoever drives it finds the answer and judges again. So nothing is asked that no rule depends on.
+
+pub mod action;
+pub mod condition;
+pub mod delegation;
+pub mod facts;
+pub mod judge;
+pub mod keys;
+pub mod names;
+pub mod networks;
+pub mod refusal;
+pub mod rules;
+pub mod times;
+pub mod written;
+
+pub use action::{Action, Words};
+pub use condition::{Condition, Fault, Test};
+pub use facts::{Answer, Answers, Destination, Facts, Party, Question, Scope, Stage};
+pub use judge::{Noted, Outcome, Step, judge};
+pub use refusal::{AccessRefusal, Why};
+pub use rules::{AccessRule, AccessRules, Class, Limit};
+
+#[cfg(test)]
+mod tests;

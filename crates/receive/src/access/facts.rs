@@ -1,0 +1,50 @@
+//! What is known of a session without asking anybody.
+
+use jiff::civil::DateTime;
+use postern_net::dial;
+use postern_policy::access::facts::{HeloFaults, TlsState};
+use postern_policy::access::{Facts, Party};
+use postern_policy::screen::helo::{HeloName, judge_own, judge_syntax};
+use postern_policy::DomainSet;
+
+use super::{Accessing, Matter};
+use crate::session::Session;
+
+/// The facts of a session for one judgement.
+pub(super) fn facts<'a>(
+    access: &'a Accessing,
+    matter: &'a Matter<'_>,
+    now: DateTime,
+    session: &'a Session,
+) -> Facts<'a> {
+    Facts {
+        stage: matter.stage,
+        listener: session.listener(),
+        peer: session.peer.ip(),
+        helo: &access.helo,
+        helo_faults: faults_of(&access.helo, &session.profile.settings.hostname, &session.profile.settings.relay.local_domains),
+        tls: session.tls.as_ref().map(|tls| TlsState { version: tls.version }),
+        certificate: session.certificate.as_ref(),
+        login: session.login.as_ref().map(crate::session::Login::name),
+        stranger: session.is_stranger(),
+        sender: match &access.sender {
+            None => Party::Unknown,
+            Some(sender) => sender.key.as_ref().map_or(Party::Null, Party::Address),
+        },
+        recipient: matter.recipient.map_or(Party::Unknown, |(key, _)| Party::Address(key)),
+        destination: matter.recipient.map(|(_, destination)| destination),
+        authors: matter.authors,
+        size: matter.size,
+        now,
+    }
+}
+
+/// What is wrong with a name in `HELO`, without a look into DNS.
+#[must_use]
+pub fn faults_of(helo: &str, hostname: &str, local_domains: &DomainSet) -> HeloFaults {
+    let name = HeloName::of(helo);
+    HeloFaults {
+        syntax: judge_syntax(&name).is_some(),
+        own: judge_own(&name, hostname, local_domains, dial::is_own).is_some(),
+    }
+}

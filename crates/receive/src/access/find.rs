@@ -1,0 +1,269 @@
+//! Finds out what access rules depend on: names in DNS, lists, tables, policy services, limits. `explain` asks the same way.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use jiff::civil::DateTime;
+use postern_policy::access::keys::{Form, LookUp, NoKeys, Subject};
+use postern_policy::access::written::{self, Context};
+use postern_policy::access::{AccessRules, Answer, Answers, Facts, Question, Scope};
+use postern_policy::limit::Counted;
+use postern_policy::screen::finding::Known;
+use postern_policy::screen::list::{Answered, DnsList, Subject as ListSubject, address_question, domain_question};
+use postern_policy::screen::helo::HeloName;
+
+use super::table::Table;
+use super::{Accessing, Matter, facts, limit, service, without_keys};
+use crate::screen::look::{Look, Question as ListQuestion};
+use crate::session::Session;
+
+/// One question that is to be answered.
+pub(super) struct Finding<'a> {
+    pub(super) matter: &'a Matter<'a>,
+    pub(super) now: DateTime,
+    pub(super) session: &'a Session,
+}
+
+impl Finding<'_> {
+    /// Finds the answer to a question, and keeps it.
+    pub(super) async fn find(&self, question: Question, access: &mut Accessing) {
+        let session = self.session;
+        match question {
+            Question::ClientName => {
+                let known = session.screening.as_ref().and_then(|screening| screening.client().cloned());
+                let name = match known {
+                    Some(name) => name,
+                    None => self.look().client_name(session.peer.ip()).await,
+                };
+                access.answers.client_is(name);
+            }
+            Question::Helo | Question::Sender | Question::Recipient => self.domain(question, access).await,
+            Question::List(number) => self.list(number, access).await,
+            Question::LookUp(number) => self.look_up(number, access).await,
+            Question::Service(number) => {
+                let answer = service::ask(number, self.matter, access, session).await;
+                access.answers.found(question, Scope::Recipient, answer);
+            }
+            Question::Limit(number) => {
+                let has_room = self.count(number);
+                let answer = if has_room { Answer::Yes } else { Answer::No };
+                access.answers.found(question, Scope::Recipient, answer);
+            }
+        }
+    }
+
+    fn look(&self) -> Look {
+        Look {
+            resolver: self.session.shared.deps.resolver.clone(),
+            limit: limit(self.session),
+        }
+    }
+
+    /// Whether DNS may be asked about one more name of the client's choosing.
+    fn may_look(&self, access: &mut Accessing) -> Result<(), String> {
+        let most = self.session.profile.settings.screen.lookups;
+        access.lookups = access.lookups.saturating_add(1);
+        if access.lookups > most && self.session.is_stranger() {
+            return Err(format!("more than {most} names of one session to look up (`lookups` in [screen])"));
+        }
+        Ok(())
+    }
+
+    async fn domain(&self, question: Question, access: &mut Accessing) {
+        let (scope, name) = {
+            let facts = facts::facts(access, self.matter, self.now, self.session);
+            match question {
+                Question::Helo => (Scope::Helo, facts.helo.to_owned()),
+                Question::Sender => (Scope::Transaction, domain_of(&facts, true)),
+                _ => (Scope::Recipient, domain_of(&facts, false)),
+            }
+        };
+        let is_own = name
+            .parse()
+            .is_ok_and(|domain| self.session.judge().is_own_domain(&domain));
+        let known = if is_own {
+            Known::Yes
+        } else {
+            match self.may_look(access) {
+                Ok(()) => self.look().known(&name).await,
+                Err(reason) => Known::Unanswered(reason),
+            }
+        };
+        access.answers.domain_is(question, scope, known);
+    }
+
+    async fn list(&self, number: usize, access: &mut Accessing) {
+        let rules = &self.session.profile.access.rules;
+        let Some(list) = rules.lists.get(number) else { return };
+        let (scope, asked) = {
+            let facts = facts::facts(access, self.matter, self.now, self.session);
+            (scope_of_list(list), question_of_list(list, &facts))
+        };
+        let may = match list.subject {
+            ListSubject::Client => Ok(()),
+            ListSubject::Helo | ListSubject::Sender => self.may_look(access),
+        };
+        let answer = match (asked, may) {
+            (None, _) => Answer::No,
+            (Some(_), Err(reason)) => Answer::Unsure(reason),
+            (Some(asked), Ok(())) => {
+                let found = self.look().ask(asked).await;
+                crate::screen::tell_health_of(&found, list, self.session);
+                match (&found.found, found.read(list)) {
+                    (Err(reason), _) => Answer::Unsure(reason.clone()),
+                    (Ok(_), Some(Answered::Listed(_))) => Answer::Yes,
+                    (Ok(_), _) => Answer::No,
+                }
+            }
+        };
+        access.answers.found(Question::List(number), scope, answer);
+    }
+
+    async fn look_up(&self, number: usize, access: &mut Accessing) {
+        let settings = &self.session.profile.access;
+        let (Some(look_up), Some(table)) = (settings.rules.look_ups.get(number), settings.tables.get(number))
+        else {
+            access.answers.found(Question::LookUp(number), Scope::Recipient, Answer::No);
+            return;
+        };
+        let keys = {
+            let facts = facts::facts(access, self.matter, self.now, self.session);
+            keys_of(look_up, &facts, &access.answers)
+        };
+        let keys = match keys {
+            Ok(keys) => keys,
+            Err(None) => {
+                let name = self.look().client_name(self.session.peer.ip()).await;
+                access.answers.client_is(name);
+                return;
+            }
+            Err(Some(reason)) => {
+                access
+                    .answers
+                    .found(Question::LookUp(number), Scope::Transaction, Answer::Unsure(reason));
+                return;
+            }
+        };
+        let answer = look_into(&**table, &keys, look_up, &settings.rules).await;
+        access
+            .answers
+            .found(Question::LookUp(number), scope_of(look_up.subject), answer);
+    }
+
+    /// Counts a recipient against a limit; says whether there was room.
+    fn count(&self, number: usize) -> bool {
+        let session = self.session;
+        let Some(named) = session.profile.access.rules.limits.get(number) else {
+            return true;
+        };
+        let limits = &session.profile.settings.limits_of_clients;
+        let Some(limit) = limits.iter().find(|limit| limit.name == named.name) else {
+            return true;
+        };
+        let mut tally = session.shared.tally.lock();
+        tally
+            .count(limit, Counted::Recipient, session.peer.ip(), Instant::now())
+            .is_ok()
+    }
+}
+
+fn domain_of(facts: &Facts<'_>, sender: bool) -> String {
+    let party = if sender { facts.sender } else { facts.recipient };
+    party
+        .address()
+        .map(|address| address.domain().to_owned())
+        .unwrap_or_default()
+}
+
+/// How long an answer about this holds.
+#[must_use]
+pub const fn scope_of(subject: Subject) -> Scope {
+    match subject {
+        // A session may log in, and a table change, between two transactions.
+        Subject::Client | Subject::ClientName | Subject::ReverseName | Subject::Login | Subject::Sender => {
+            Scope::Transaction
+        }
+        Subject::Helo => Scope::Helo,
+        Subject::Recipient => Scope::Recipient,
+    }
+}
+
+/// How long the answer of a DNS list holds.
+#[must_use]
+pub const fn scope_of_list(list: &DnsList) -> Scope {
+    match list.subject {
+        ListSubject::Client => Scope::Session,
+        ListSubject::Helo => Scope::Helo,
+        ListSubject::Sender => Scope::Transaction,
+    }
+}
+
+/// What a DNS list is asked; `None` where there is nothing to ask about.
+#[must_use]
+pub fn question_of_list(list: &DnsList, facts: &Facts<'_>) -> Option<ListQuestion> {
+    let name = match list.subject {
+        ListSubject::Client => Some(address_question(facts.peer, &list.zone)),
+        ListSubject::Helo => {
+            let name = HeloName::of(facts.helo);
+            name.host().and_then(|host| domain_question(host, &list.zone))
+        }
+        ListSubject::Sender => {
+            let sender = facts.sender.address()?;
+            domain_question(sender.domain(), &list.zone)
+        }
+    };
+    Some(ListQuestion {
+        zone: list.zone.clone(),
+        subject: list.subject,
+        name: name?,
+    })
+}
+
+/// The keys of a look-up, in their order.
+///
+/// # Errors
+///
+/// `None` where the name of the client's address has to be found out first; otherwise why there are none.
+pub fn keys_of(look_up: &LookUp, facts: &Facts<'_>, answers: &Answers) -> Result<Vec<String>, Option<String>> {
+    let mut keys = Vec::new();
+    let gathered = look_up.keys(facts, answers, |key| {
+        keys.push(key.to_owned());
+        ControlFlow::<()>::Continue(())
+    });
+    match gathered {
+        Ok(_) => Ok(keys),
+        Err(NoKeys::AskName) => Err(None),
+        Err(error) => Err(Some(without_keys(&error))),
+    }
+}
+
+/// What a table has for the first of some keys that it knows.
+pub async fn look_into(table: &dyn Table, keys: &[String], look_up: &LookUp, rules: &AccessRules) -> Answer {
+    for key in keys {
+        let text = match table.get(key).await {
+            Ok(None) => continue,
+            Ok(Some(text)) => text,
+            Err(reason) => return Answer::Unsure(format!("{}: {reason}", look_up.table)),
+        };
+        return read(&text, key, look_up, rules);
+    }
+    Answer::No
+}
+
+/// What a result of a table means.
+fn read(text: &str, key: &str, look_up: &LookUp, rules: &AccessRules) -> Answer {
+    let class = |name: &str| rules.classes.iter().position(|class| *class.name == *name);
+    let context = Context {
+        class: &class,
+        relay: look_up.relay,
+    };
+    let read = match look_up.form {
+        Form::Members => return Answer::Yes,
+        Form::Postfix => written::postfix(text, context),
+        Form::Sendmail => written::sendmail(text, context),
+    };
+    match read {
+        Ok(action) => Answer::Action(action),
+        Err(error) => Answer::Unsure(format!("{}: {key}: {error}", look_up.table)),
+    }
+}

@@ -1,0 +1,52 @@
+//! What access rules are made of, checked already.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postern_filter::Address;
+use postern_policy::access::AccessRules;
+
+use super::table::Table;
+
+/// Access rules with all that they ask.
+#[derive(Clone, Debug, Default)]
+pub struct AccessSettings {
+    /// The rules.
+    pub rules: AccessRules,
+    /// The tables behind [`AccessRules::look_ups`], by the same numbers.
+    pub tables: Vec<Arc<dyn Table>>,
+    /// The policy services behind [`AccessRules::services`], by the same numbers.
+    pub services: Vec<ServiceSettings>,
+}
+
+/// A policy service, as Postfix's `check_policy_service` asks one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ServiceSettings {
+    /// Its name in the log.
+    pub name: String,
+    /// Where it listens.
+    pub address: Address,
+    /// Longest time for an answer, the wait for a connection included. Default 30 seconds.
+    pub timeout: Duration,
+    /// Whether mail goes on without it where it fails; otherwise it is refused for now with `451 4.3.5`. Default no.
+    pub optional: bool,
+    /// Most connections to it at once; who needs another one waits. Default 50.
+    pub connections: usize,
+    /// How long a connection is kept without use. Default 5 minutes.
+    pub idle_time: Duration,
+}
+
+impl ServiceSettings {
+    /// With the usual numbers.
+    #[must_use]
+    pub fn new(name: &str, address: Address) -> Self {
+        Self {
+            name: name.to_owned(),
+            address,
+            timeout: Duration::from_secs(30),
+            optional: false,
+            connections: 50,
+            idle_time: Duration::from_secs(300),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Limits of clients in a session: what it does is counted for its network ([`postern_policy::limit`]).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use postern_policy::limit::{Client, Counted, Entered, Limit, LimitRefusal, Tally, of_client};
+use postern_smtp::Reply;
+use postern_smtp::reply::texts;
+
+use crate::session::{About, Session};
+
+/// A session that is counted, until dropped.
+pub(crate) struct Limited {
+    tally: Arc<Mutex<Tally>>,
+    entered: Entered,
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        self.tally.lock().leave(&self.entered);
+    }
+}
+
+/// Counts a connection and its session.
+///
+/// # Errors
+///
+/// What it hears in place of a greeting.
+pub(crate) fn connect(session: &mut Session) -> Result<(), Reply> {
+    let Some(limit) = limit_of(session) else {
+        return Ok(());
+    };
+    let peer = session.peer.ip();
+    let counted = {
+        let mut tally = session.shared.tally.lock();
+        tally
+            .count(limit, Counted::Connection, peer, Instant::now())
+            .and_then(|()| tally.enter(limit, peer))
+    };
+    match counted {
+        Ok(entered) => {
+            let tally = Arc::clone(&session.shared.tally);
+            session.limited = entered.map(|entered| Limited { tally, entered });
+            Ok(())
+        }
+        Err(refusal) => Err(refused(&refusal, &About::default(), session)),
+    }
+}
+
+/// Counts one more of something; the reply where that is too much.
+pub(crate) fn count(counted: Counted, about: &About<'_>, session: &Session) -> Option<Reply> {
+    let limit = limit_of(session)?;
+    let peer = session.peer.ip();
+    let came = session
+        .shared
+        .tally
+        .lock()
+        .count(limit, counted, peer, Instant::now());
+    came.err().map(|refusal| refused(&refusal, about, session))
+}
+
+fn limit_of(session: &Session) -> Option<&Limit> {
+    let client = Client {
+        peer: session.peer.ip(),
+        listener: session.listener(),
+        stranger: session.is_stranger(),
+    };
+    of_client(&session.profile.settings.limits_of_clients, &client)
+}
+
+fn refused(refusal: &LimitRefusal, about: &About<'_>, session: &Session) -> Reply {
+    let reply = texts::refusal(refusal.told(), "");
+    session.refused(refusal, &reply, about);
+    reply
+}
