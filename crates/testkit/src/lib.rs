@@ -15,6 +15,7 @@ pub mod oauth;
 pub mod pgbouncer;
 pub mod postfix;
 pub mod postgres;
+pub mod policy;
 pub mod process;
 pub mod saslauthd;
 pub mod sendmail;

@@ -21,6 +21,14 @@ impl NetworkSet {
         }
     }
 
+    /// Whether it holds so much that it can be nobody's own: what [`crate::breadth`] calls everybody.
+    #[must_use]
+    pub fn is_everybody(&self) -> bool {
+        let v4: u64 = self.v4.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
+        let v6 = self.v6.iter().any(|(first, last)| (last - first) >> (128 - 8) > 0);
+        v4 > 1 << 28 || v6
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -43,8 +43,8 @@ pub struct AccessRule {
     pub conditions: Vec<Condition>,
     /// What is done then.
     pub action: Action,
-    /// Whether it can end in mail being taken although a later rule would refuse it.
-    pub(super) may_accept: bool,
+    /// Whether it can end in mail being taken although a later rule would refuse it: worked out by [`AccessRules::prepare`].
+    pub may_accept: bool,
 }
 
 /// Rules under a name.

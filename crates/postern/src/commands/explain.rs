@@ -8,6 +8,7 @@ mod message;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern_directory::{Account, Directories, Lead};
@@ -16,13 +17,14 @@ use postern_net::ca::CertificateInfo;
 use postern_net::dial;
 use postern_net::resolver::Resolver;
 use postern_net::tls::Verify;
+use postern_policy::access::Destination;
 use postern_policy::admission;
 use postern_policy::identity::{self, ActAs, Identity};
 use postern_policy::login::Denial;
 use postern_policy::origin::Origin;
 use postern_policy::privacy::PrivacyRefusal;
 use postern_policy::recipient::RecipientRefusal;
-use postern_policy::relay::{CertificateFacts, RelayVerdict};
+use postern_policy::relay::{CertificateFacts, RelayRefusal, RelayVerdict};
 use postern_policy::route::{Target, route};
 use postern_policy::rule::{Rule, Ruling, Says, Verdict};
 use postern_receive::judge::{Ground, Judge, is_trusted};
@@ -31,7 +33,7 @@ use serde::Serialize;
 
 use self::message::Given;
 use super::auth_explain::{Found, OfferClient, asks_for_passwords, either, find, nameless, offer, opened};
-use super::{explain_past, explain_screen as screen, explain_signing};
+use super::{explain_access as access, explain_past, explain_screen as screen, explain_signing};
 use crate::args::ExplainSessionArgs;
 use crate::config::checked::ListenerConfig;
 use crate::config::{Config, Shown, place};
@@ -260,8 +262,9 @@ async fn explain(
     }
     let (login, trusted) = log_in(&mut course, &directories, bits, verified.is_some(), args).await?;
     let identity = login.as_ref().map(identity_of);
+    let settings = Arc::new(config.receive.clone()).at(&listener.settings);
     let judge = Judge {
-        settings: &config.receive,
+        settings: &settings,
         listener: &listener.settings,
         peer: args.peer(),
         certificate: verified,
@@ -272,9 +275,16 @@ async fn explain(
     filters::filters(&mut course, &judge, args);
     let mut ground = Ground::Here;
     let mut taken = Vec::new();
-    screen::look(&mut course, &judge, &resolver, args).await;
-    for (before, mailbox) in args.to.iter().enumerate() {
-        let reached = recipient(&mut course, &judge, &directories, (before, mailbox), args).await;
+    let mut ruled = Vec::with_capacity(args.to.len());
+    for mailbox in &args.to {
+        ruled.push(ruled_of(&mut course, &judge, &resolver, mailbox, args).await);
+    }
+    // Nothing else is asked of a stranger whose recipients a rule accepts.
+    if !ruled.iter().all(|said| said.accepted) {
+        screen::look(&mut course, &judge, &resolver, args).await;
+    }
+    for (before, (mailbox, said)) in args.to.iter().zip(ruled).enumerate() {
+        let reached = recipient(&mut course, &judge, &directories, (before, mailbox, said), args).await;
         if let Some((needed, recipients)) = reached {
             ground = ground.max(needed);
             taken.extend(recipients.into_iter().map(|leads_to| (mailbox, leads_to)));
@@ -485,12 +495,41 @@ async fn listed(
     }
 }
 
+/// What access rules say of a recipient.
+async fn ruled_of(
+    course: &mut Course<'_>,
+    judge: &Judge<'_>,
+    resolver: &Resolver,
+    mailbox: &Mailbox,
+    args: &ExplainSessionArgs,
+) -> access::Said {
+    let path = ForwardPath::Mailbox {
+        mailbox: mailbox.clone(),
+        source_route: false,
+    };
+    let own_literal = matches!(mailbox.domain(), Domain::Literal(ip) if dial::is_own(*ip));
+    // One that cannot be asked is told of with the recipient.
+    if judge.settings.learn(mailbox.domain()).await.is_err() {
+        return access::Said::default();
+    }
+    let destination = match judge.relay(&path, own_literal) {
+        RelayVerdict::Local { .. } => Destination::Local,
+        RelayVerdict::RelayDomain { .. } => Destination::Relay,
+        RelayVerdict::Relay { .. } => Destination::Elsewhere,
+        RelayVerdict::Refuse(RelayRefusal::Denied) if judge.settings.access.rules.can_relay() => {
+            Destination::Elsewhere
+        }
+        RelayVerdict::Refuse(_) => return access::Said::default(),
+    };
+    access::look(course, judge, resolver, (mailbox, destination), args).await
+}
+
 /// `RCPT`; gives where the mail goes, and on which ground.
 async fn recipient(
     course: &mut Course<'_>,
     judge: &Judge<'_>,
     directories: &Directories,
-    (before, mailbox): (usize, &Mailbox),
+    (before, mailbox, said): (usize, &Mailbox, access::Said),
     args: &ExplainSessionArgs,
 ) -> Option<(Ground, Vec<Mailbox>)> {
     let command = format!("RCPT TO:<{mailbox}>");
@@ -508,7 +547,16 @@ async fn recipient(
         return None;
     }
     let verdict = judge.relay(&path, own_literal);
+    if matches!(verdict, RelayVerdict::Refuse(RelayRefusal::Denied)) && said.relays {
+        return Some((Ground::Relayed, vec![said.redirect.unwrap_or_else(|| mailbox.clone())]));
+    }
     course.add(&command, &verdict);
+    if said.over {
+        return None;
+    }
+    if let Some(to) = said.redirect {
+        return Some((Ground::Here, vec![to]));
+    }
     match verdict {
         RelayVerdict::Refuse(_) => None,
         RelayVerdict::RelayDomain { recipient } => {

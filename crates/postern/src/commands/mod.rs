@@ -14,6 +14,7 @@ pub(crate) mod config;
 pub(crate) mod directories;
 pub(crate) mod dkim;
 pub(crate) mod explain;
+mod explain_access;
 mod explain_past;
 mod explain_screen;
 mod explain_signing;

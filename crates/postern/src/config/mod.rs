@@ -108,17 +108,15 @@ impl Source {
     pub(crate) fn check(&self, libraries: Libraries) -> Result<(Config, Report), Report> {
         let sources = &self.gathered.sources;
         let (document, mut problems) = self.document();
-        let checked = checked::check(sources.main(), &document, libraries, &mut problems);
+        let checked = checked::check((sources.main(), &self.base), &document, libraries, &mut problems);
         self.explain(&document, &mut problems);
         let report = problems.into_report(sources);
         match checked {
-            Some(config) if !report.has_errors() => Ok((
-                Config {
-                    shown: document.shown.located(sources),
-                    ..config
-                },
-                report,
-            )),
+            Some(mut config) if !report.has_errors() => {
+                config.shown = document.shown.located(sources);
+                config.locate_rules();
+                Ok((config, report))
+            }
             _ => Err(report),
         }
     }

@@ -22,7 +22,7 @@ pub(super) fn facts<'a>(
         listener: session.listener(),
         peer: session.peer.ip(),
         helo: &access.helo,
-        helo_faults: faults_of(&access.helo, &session.profile.settings.hostname, &session.profile.settings.relay.local_domains),
+        helo_faults: access.helo_faults,
         tls: session.tls.as_ref().map(|tls| TlsState { version: tls.version }),
         certificate: session.certificate.as_ref(),
         login: session.login.as_ref().map(crate::session::Login::name),
@@ -37,6 +37,12 @@ pub(super) fn facts<'a>(
         size: matter.size,
         now,
     }
+}
+
+/// What is wrong with what a client calls itself, where its session is.
+pub(super) fn faults_in(helo: &str, session: &Session) -> HeloFaults {
+    let settings = &session.profile.settings;
+    faults_of(helo, &settings.hostname, &settings.relay.local_domains)
 }
 
 /// What is wrong with a name in `HELO`, without a look into DNS.

@@ -1,19 +1,20 @@
 //! Finds out what access rules depend on: names in DNS, lists, tables, policy services, limits. `explain` asks the same way.
 
-use std::ops::ControlFlow;
 use std::time::Instant;
 
 use jiff::civil::DateTime;
-use postern_policy::access::keys::{Form, LookUp, NoKeys, Subject};
+use postern_policy::access::keys::{Form, LookUp, Subject};
 use postern_policy::access::written::{self, Context};
-use postern_policy::access::{AccessRules, Answer, Answers, Facts, Question, Scope};
+use postern_policy::access::names::AddressKey;
+use postern_policy::access::{AccessRules, Answer, Answers, Facts, Party, Question, Scope};
 use postern_policy::limit::Counted;
-use postern_policy::screen::finding::Known;
+use postern_policy::screen::finding::{ClientName, Known};
 use postern_policy::screen::list::{Answered, DnsList, Subject as ListSubject, address_question, domain_question};
 use postern_policy::screen::helo::HeloName;
+use postern_table::{Address, Key, Plan, Subject as Sought};
 
 use super::table::Table;
-use super::{Accessing, Matter, facts, limit, service, without_keys};
+use super::{Accessing, Matter, facts, limit, service};
 use crate::screen::look::{Look, Question as ListQuestion};
 use crate::session::Session;
 
@@ -128,7 +129,7 @@ impl Finding<'_> {
         };
         let keys = {
             let facts = facts::facts(access, self.matter, self.now, self.session);
-            keys_of(look_up, &facts, &access.answers)
+            keys_of(look_up, &facts, &access.answers, self.session.profile.settings.identity.tag_separator)
         };
         let keys = match keys {
             Ok(keys) => keys,
@@ -219,33 +220,73 @@ pub fn question_of_list(list: &DnsList, facts: &Facts<'_>) -> Option<ListQuestio
     })
 }
 
-/// The keys of a look-up, in their order.
+/// The keys of a look-up, in their order; `separator` stands between name and detail of an address.
 ///
 /// # Errors
 ///
 /// `None` where the name of the client's address has to be found out first; otherwise why there are none.
-pub fn keys_of(look_up: &LookUp, facts: &Facts<'_>, answers: &Answers) -> Result<Vec<String>, Option<String>> {
-    let mut keys = Vec::new();
-    let gathered = look_up.keys(facts, answers, |key| {
-        keys.push(key.to_owned());
-        ControlFlow::<()>::Continue(())
-    });
-    match gathered {
-        Ok(_) => Ok(keys),
-        Err(NoKeys::AskName) => Err(None),
-        Err(error) => Err(Some(without_keys(&error))),
+pub fn keys_of(
+    look_up: &LookUp,
+    facts: &Facts<'_>,
+    answers: &Answers,
+    separator: Option<char>,
+) -> Result<Vec<Key>, Option<String>> {
+    let mut buffer = [0; 4];
+    let separators: &str = separator.map_or("", |separator| separator.encode_utf8(&mut buffer));
+    let sought = match look_up.subject {
+        Subject::Client => Some(Sought::Network(facts.peer)),
+        Subject::ClientName | Subject::ReverseName => match (answers.client(), look_up.subject) {
+            (None, _) => return Err(None),
+            (Some(ClientName::Confirmed(name)), _)
+            | (
+                Some(ClientName::Unconfirmed(name) | ClientName::Unsure { name, .. }),
+                Subject::ReverseName,
+            ) => Some(Sought::Name(name)),
+            (Some(ClientName::Unsure { reason, .. } | ClientName::Unanswered(reason)), _) => {
+                return Err(Some(reason.clone()));
+            }
+            // That is how Postfix calls it.
+            (Some(ClientName::Unconfirmed(_) | ClientName::Nameless), _) => {
+                (look_up.form == Form::Postfix).then_some(Sought::Name("unknown"))
+            }
+        },
+        Subject::Helo => Some(Sought::Name(facts.helo)).filter(|_| !facts.helo.is_empty()),
+        Subject::Sender => of_party(facts.sender, separators, look_up.form),
+        Subject::Recipient => of_party(facts.recipient, separators, look_up.form),
+        Subject::Login => facts.login.map(Sought::Name),
+    };
+    let plan = if look_up.subject == Subject::Login {
+        Plan::Exact
+    } else {
+        Plan::Access
+    };
+    Ok(match sought {
+        None => Vec::new(),
+        Some(sought) if look_up.form == Form::Sendmail => {
+            Plan::sendmail_access(look_up.subject.tag(), true, &sought)
+        }
+        Some(sought) => plan.keys(&sought),
+    })
+}
+
+fn of_party<'a>(party: Party<'a>, separators: &'a str, form: Form) -> Option<Sought<'a>> {
+    match party {
+        Party::Unknown => None,
+        // Sendmail looks for `<@>`.
+        Party::Null => Some(Sought::Name(if form == Form::Sendmail { "<@>" } else { "<>" })),
+        Party::Address(address) => Address::of(AddressKey::whole(address), separators).map(Sought::Address),
     }
 }
 
 /// What a table has for the first of some keys that it knows.
-pub async fn look_into(table: &dyn Table, keys: &[String], look_up: &LookUp, rules: &AccessRules) -> Answer {
+pub async fn look_into(table: &dyn Table, keys: &[Key], look_up: &LookUp, rules: &AccessRules) -> Answer {
     for key in keys {
         let text = match table.get(key).await {
             Ok(None) => continue,
             Ok(Some(text)) => text,
             Err(reason) => return Answer::Unsure(format!("{}: {reason}", look_up.table)),
         };
-        return read(&text, key, look_up, rules);
+        return read(&text, &key.text, look_up, rules);
     }
     Answer::No
 }

@@ -2,7 +2,7 @@
 //! out, and what they want done is done. A session whose listener has no rules has nothing of this.
 
 mod end;
-mod facts;
+pub mod facts;
 pub mod find;
 mod noted;
 pub mod service;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::Zoned;
 use postern_mail::{Mailbox, ReversePath};
-use postern_policy::access::keys::NoKeys;
+use postern_policy::access::facts::HeloFaults;
 use postern_policy::access::names::AddressKey;
 use postern_policy::access::{Answers, Destination, Outcome, Scope, Stage, judge};
 
@@ -38,6 +38,8 @@ pub(crate) struct Accessing {
     answers: Answers,
     /// What the client calls itself, in small letters, as the answers about it have it.
     helo: String,
+    /// What is wrong with that by itself.
+    helo_faults: HeloFaults,
     /// The sender of the transaction under way.
     sender: Option<Sender>,
     /// Names of the client's choosing that were looked up in DNS.
@@ -80,7 +82,11 @@ pub(crate) struct Matter<'a> {
 impl Accessing {
     /// Of a session whose listener has rules.
     pub(crate) fn of(session: &Session) -> Option<Box<Self>> {
-        (!session.profile.access.rules.is_empty()).then(Box::default)
+        (!session.profile.access.rules.is_empty()).then(|| {
+            let mut access = Box::<Self>::default();
+            access.helo_faults = facts::faults_in(&access.helo, session);
+            access
+        })
     }
 
     /// A transaction begins: what DNS and tables could not say before is asked again.
@@ -97,11 +103,11 @@ impl Accessing {
     }
 
     /// The client calls itself so.
-    fn calls_itself(&mut self, helo: &str) {
-        let helo = helo.to_ascii_lowercase();
+    fn calls_itself(&mut self, helo: &str, faults: HeloFaults) {
         if self.helo != helo {
             self.answers.forget(Scope::Helo);
-            self.helo = helo;
+            helo.clone_into(&mut self.helo);
+            self.helo_faults = faults;
         }
     }
 
@@ -144,9 +150,4 @@ impl Accessing {
 fn limit(session: &Session) -> Duration {
     let timeout = session.profile.settings.screen.timeout;
     session.patience_for(timeout).min(session.life_left())
-}
-
-/// Why a look-up has no keys, as an answer.
-fn without_keys(error: &NoKeys<'_>) -> String {
-    error.to_string()
 }

@@ -71,8 +71,10 @@ pub(crate) async fn connect(session: &mut Session) -> Option<Reply> {
 
 /// Judges a client that has introduced itself.
 pub(crate) async fn helo(name: &str, session: &mut Session) -> Option<Answer> {
+    let name = name.to_ascii_lowercase();
+    let faults = super::facts::faults_in(&name, session);
     if let Some(access) = &mut session.access {
-        access.calls_itself(name);
+        access.calls_itself(&name, faults);
     }
     early(Stage::Helo, session).await.map(closing)
 }

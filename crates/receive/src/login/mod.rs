@@ -11,6 +11,7 @@ mod token;
 use std::sync::Arc;
 
 use postern_directory::Account;
+use postern_policy::limit::Counted;
 use postern_sasl::{Mechanism, Outcome, SecurityLayer};
 use postern_smtp::server::{Answer, AuthFailure, AuthTurn};
 
@@ -20,7 +21,8 @@ pub(crate) use self::offer::{apply as offer, workable};
 use self::exchange::Granted;
 use crate::identity::identity_of;
 use crate::judge::is_trusted;
-use crate::session::{Login, Session};
+use crate::limits;
+use crate::session::{About, Login, Session};
 use crate::standing::{Grant, Place, Standing};
 
 /// What came of one turn.
@@ -42,6 +44,12 @@ pub(crate) async fn turn(
     exchange: &mut Option<Exchange>,
     session: &mut Session,
 ) -> Turned {
+    if turn.is_first()
+        && let Some(reply) = limits::count(Counted::Login, &About::default(), session)
+    {
+        let answer = turn.fail(AuthFailure::Unavailable);
+        return Answer { reply, ..answer }.into();
+    }
     let origin = session.origin();
     let begun = if turn.is_first() {
         Mechanism::from_wire(turn.mechanism()).map(|mechanism| Exchange::begin(mechanism, &origin))

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod dialogues;
+mod access;
 mod facts;
 mod harness;
 mod inspectors;

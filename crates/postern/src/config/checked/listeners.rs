@@ -7,6 +7,7 @@ use postern_oauth::verify::AccountRule;
 use postern_receive::{AuthRule, ListenerSettings, ListenerTls, Plaintext, Role};
 use postern_sasl::{Mechanism, Needs};
 
+use super::access::Access;
 use super::{Checking, clamp, logins, receiving, values};
 use crate::config::file::Listener;
 use crate::config::problem::{Problems, Span};
@@ -19,7 +20,7 @@ pub(crate) struct ListenerConfig {
     pub(crate) settings: ListenerSettings,
 }
 
-pub(super) fn check(c: &mut Checking<'_>) -> Vec<ListenerConfig> {
+pub(super) fn check(access: &Access, c: &mut Checking<'_>) -> Vec<ListenerConfig> {
     let Some(written) = &c.file.listener else {
         return Vec::new();
     };
@@ -38,13 +39,18 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<ListenerConfig> {
         let address = listener.address.as_ref()?.value;
         Some(ListenerConfig {
             address,
-            settings: settings(listener, address, c),
+            settings: settings(listener, address, access, c),
         })
     })
     .collect()
 }
 
-fn settings(listener: &At<Listener>, address: SocketAddr, c: &mut Checking<'_>) -> ListenerSettings {
+fn settings(
+    listener: &At<Listener>,
+    address: SocketAddr,
+    access: &Access,
+    c: &mut Checking<'_>,
+) -> ListenerSettings {
     let role = *listener.role;
     let name = listener
         .name
@@ -79,11 +85,20 @@ fn settings(listener: &At<Listener>, address: SocketAddr, c: &mut Checking<'_>) 
         c.problems,
     );
     warn_of_dead_ends(listener, &name, auth, tls, c);
+    if let Some(networks) = &listener.networks {
+        receiving::refuse_everybody(networks, "`networks` in [[listener]]", "an open relay", c.problems);
+    }
+    let own_access = listener.access.as_ref().and_then(|class| access.of_listener(class, c));
     ListenerSettings {
         tls,
         auth,
         mechanisms,
         least_bits: listener.least_bits.as_ref().map(|bits| clamp(bits.value)),
+        access: own_access,
+        networks: listener.networks.as_ref().map(|networks| values(networks)),
+        plaintext: listener.plaintext.as_ref().map(|plaintext| plaintext.value),
+        screen: *listener.screen,
+        message_size: listener.message_size_limit.as_ref().map(|size| size.value),
         bare_line_endings: *listener.bare_newlines,
         proxy_from: values(&listener.proxy_protocol),
         ..usual
@@ -143,7 +158,8 @@ fn warn_of_dead_ends(
     let place = |at: Option<&Option<Span>>| at.cloned().flatten().or_else(|| listener.span.clone());
     let span = place(listener.auth.as_ref().map(|auth| &auth.span));
     let list = listener.mechanisms.as_ref().unwrap_or(&c.file.auth.mechanisms);
-    let tls_only = *c.file.auth.plaintext == Plaintext::TlsOnly;
+    let plaintext = listener.plaintext.as_ref().unwrap_or(&c.file.auth.plaintext);
+    let tls_only = **plaintext == Plaintext::TlsOnly;
     // Tokens are taken inside TLS alone, whatever is said of passwords.
     let is_token = |mechanism: &Mechanism| mechanism.properties().needs == Needs::Token;
     let needs_tls = |mechanism: &Mechanism| is_token(mechanism) || (tls_only && mechanism.is_plaintext());
@@ -183,7 +199,8 @@ fn warn_of_dead_ends(
             "add `[[directory]]` with `kind = \"users\"`, then `postern user add LOGIN`",
         );
     }
-    if auth == AuthRule::Off && *listener.role == Role::Submission && c.file.relay.networks.is_empty() {
+    let networks = listener.networks.as_ref().unwrap_or(&c.file.relay.networks);
+    if auth == AuthRule::Off && *listener.role == Role::Submission && networks.is_empty() {
         c.problems.warning(
             place(Some(&listener.role.span)),
             format!("the listener {name} takes mail from nobody"),

@@ -96,7 +96,7 @@ const fn in_chain(on_failure: OnFailure) -> chain::OnFailure {
 }
 
 /// How the listeners of the file are called.
-fn names_of_listeners(c: &Checking<'_>) -> Vec<String> {
+pub(super) fn names_of_listeners(c: &Checking<'_>) -> Vec<String> {
     let written = c.file.listener.as_ref().map_or(&[][..], |list| &list.value);
     let name = |listener: &At<crate::config::file::Listener>| match (&listener.name, &listener.address) {
         (Some(name), _) => Some(name.value.clone()),

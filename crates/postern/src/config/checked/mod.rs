@@ -1,5 +1,6 @@
 //! The configuration as meant: what was written, checked against itself and the world, in the types of the services.
 
+mod access;
 mod aliases;
 mod delivery;
 pub(crate) mod directories;
@@ -101,9 +102,25 @@ pub(crate) struct Config {
     pub(crate) grace: Duration,
 }
 
+impl Config {
+    /// Says of each access rule where it is written.
+    pub(super) fn locate_rules(&mut self) {
+        let shown = &self.shown;
+        let place_of = |name: &str| {
+            let (file, line) = crate::config::place::of_setting(shown, "access", Some(name))?;
+            Some(format!("{file}:{line}"))
+        };
+        Arc::make_mut(&mut self.receive.access).rules.locate(place_of);
+        let own = self.listeners.iter_mut().filter_map(|listener| listener.settings.access.as_mut());
+        own.for_each(|access| Arc::make_mut(access).rules.locate(place_of));
+    }
+}
+
 /// What all steps of the check use.
 struct Checking<'a> {
     file: &'a Postern,
+    /// The folder that relative paths start at.
+    base: &'a Path,
     problems: &'a mut Problems,
     hostname: String,
     domain: Domain,
@@ -118,7 +135,7 @@ struct Checking<'a> {
 
 /// Gives the written configuration its meaning. Without one the problems say why; warnings may come with one, too.
 pub(super) fn check(
-    path: &Path,
+    (path, base): (&Path, &Path),
     document: &Document,
     libraries: Libraries,
     problems: &mut Problems,
@@ -127,6 +144,7 @@ pub(super) fn check(
     let (hostname, domain) = hostname(file, problems);
     let mut checking = Checking {
         file,
+        base,
         hostname,
         domain,
         local_domains: DomainSet::default(),
@@ -140,7 +158,8 @@ pub(super) fn check(
     tables::check(c);
     c.local_domains = domains_and_tables(&file.local_domains, "local_domains", c);
     c.relay_domains = relay_domains(c);
-    let listeners = listeners::check(c);
+    let access = access::check(c);
+    let listeners = listeners::check(&access, c);
     let sockets = sockets::check(c);
     let tls = tls::check(c);
     let (directories, directory_places) = directories::check(c).into_iter().unzip();
@@ -150,6 +169,8 @@ pub(super) fn check(
     let judge = judge::check(c);
     let deliver = delivery::check(c);
     receive.srs.clone_from(&deliver.srs);
+    receive.access = access.general;
+    receive.limits_of_clients = access.limits;
     let tokens = smarthosts::tokens(c);
     let dkim = dkim::check(c);
     let client_tls = tls::check_client(c);

@@ -54,6 +54,11 @@ pub(super) fn check(c: &mut Checking<'_>) -> ScreenSettings {
         lookups: clamp(*written.lookups),
     };
     warn_of_lists(c, &settings);
+    let mut settings = settings;
+    if settings.thresholds == Thresholds::default() {
+        // Nothing follows from what they say, unless an access rule asks for it.
+        settings.lists.clear();
+    }
     warn_of_early_talk(c);
     settings
 }
@@ -62,7 +67,7 @@ fn clamp_score(number: u64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-fn dns_list(written: &At<file::DnsList>) -> Option<DnsList> {
+pub(super) fn dns_list(written: &At<file::DnsList>) -> Option<DnsList> {
     let zone = written.zone.as_ref()?.value.clone();
     Some(DnsList {
         name: written
@@ -84,6 +89,7 @@ fn warn_of_lists(c: &mut Checking<'_>, settings: &ScreenSettings) {
     let Some(first) = c.file.dns_list.first() else {
         return;
     };
+    let by_rule = c.file.access.iter().any(|rule| rule.dns_list.is_some());
     let Thresholds { refuse, hold, tag } = settings.thresholds;
     let least = [refuse, hold, tag].into_iter().flatten().min();
     let highest: i32 = settings
@@ -93,11 +99,12 @@ fn warn_of_lists(c: &mut Checking<'_>, settings: &ScreenSettings) {
         .chain(settings.early_talk_score)
         .sum();
     match least {
+        None if by_rule => {}
         None => c.problems.warning(
             first.span.clone(),
             "[[dns_list]] without a score from which on something follows",
             "never asked for anything",
-            "add `refuse`, `hold` or `tag` to [screen]",
+            "add `refuse`, `hold` or `tag` to [screen], or name it in `dns_list` of an [[access]] rule",
         ),
         Some(least) if highest < least => c.problems.warning(
             first.span.clone(),

@@ -7,6 +7,7 @@ use postern_filter::Address as FilterAddress;
 use postern_mail::Mailbox;
 use postern_policy::access::keys::{Form, Subject};
 use postern_policy::access::{Destination, Fault, Stage};
+use postern_table::Reference;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -32,8 +33,10 @@ impl Match {
 
     fn items(value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<Vec<At<String>>> {
         let one = |value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>| {
+            let written = Line(Self::LONGEST).read(value, place, reader)?;
+            note_paths(&written, value, reader);
             Some(At {
-                value: Line(Self::LONGEST).read(value, place, reader)?,
+                value: written,
                 span: Some(value.span()),
             })
         };
@@ -47,6 +50,35 @@ impl Match {
                 Some(items)
             }
             _ => Some(vec![one(value, place, reader)?]),
+        }
+    }
+}
+
+/// The name of a table.
+pub(crate) struct TableName;
+
+impl Kind for TableName {
+    type Value = String;
+
+    fn describe(&self) -> String {
+        "name of a table".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<String> {
+        let written = Line(4_096).read(value, place, reader)?;
+        note_paths(&written, value, reader);
+        Some(written)
+    }
+}
+
+/// Takes note of the files behind the name of a table: the server has to be able to read them again.
+fn note_paths(written: &str, value: &Spanned<DeValue<'_>>, reader: &mut Reader<'_>) {
+    if !Reference::is_meant(written) {
+        return;
+    }
+    if let Ok(reference) = Reference::parse(written) {
+        for path in reference.paths() {
+            reader.resolve(&path.to_string_lossy(), value.span());
         }
     }
 }
@@ -172,7 +204,7 @@ table! {
         /// With `class`: the name of the class.
         judge: String = Line(64), optional "\"greylist\"" else "no class";
         /// With `table`: the table.
-        table: String = Line(4_096), optional "\"hash:/etc/postfix/sender_access\"" else "no table";
+        table: String = TableName, optional "\"hash:/etc/postfix/sender_access\"" else "no table";
         /// With `table`: what is looked for in it.
         look_up: Subject = OneOf::<Subject>::new(), optional "\"sender\"" else "nothing";
         /// With `table`: how it is written: `postfix` (`OK`, `REJECT text`, `550 text`, `DUNNO`, names of classes) or `sendmail`

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
-use postern_receive::{AuthRule, BareLineEndings, ListenerTls, Role};
+use postern_receive::{AuthRule, BareLineEndings, ListenerTls, Plaintext, Role};
 use postern_sasl::Mechanism;
 
 use super::words::MechanismName;
-use crate::config::kinds::{Choice, Count, Line, List, Network, OneOf, Socket, Switch};
+use crate::config::kinds::{Choice, Count, Line, List, Network, OneOf, Size, Socket, Switch};
 use crate::config::read::{At, table};
 
 table! {
@@ -28,6 +28,16 @@ table! {
         least_bits: u64 = Count(0..=256), optional "128" else "those of [auth]";
         /// How TLS starts: by `STARTTLS` (RFC 3207), at once (`implicit`, RFC 8314), or not at all.
         tls: ListenerTls = OneOf::<ListenerTls>::new(), optional "\"implicit\"" else "`starttls` where `[tls]` is given, else `off`";
+        /// Where plaintext passwords are accepted here, in place of `plaintext` in [auth].
+        plaintext: Plaintext = OneOf::<Plaintext>::new(), optional "\"always\"" else "as in [auth]";
+        /// Networks that may relay here without authentication, in place of those of [relay].
+        networks: Vec<At<IpNet>> = List(Network), optional "[\"192.0.2.0/24\"]" else "those of [relay]";
+        /// The class of access rules that is judged here in place of the main list; `"off"` for none.
+        access: String = Line(64), optional "\"submission\"" else "the main list";
+        /// Whether strangers are checked here as [screen] says.
+        screen: bool = Switch, default "true";
+        /// Maximum message size here, in place of the general one.
+        message_size_limit: u64 = Size("64 KiB", "2 GiB"), optional "\"100 MiB\"" else "the general one";
         /// Networks of load balancers whose connections start with a PROXY header, version 1 or 2. From there a connection
         /// without one is refused; from elsewhere the header is not understood.
         proxy_protocol: Vec<At<IpNet>> = List(Network), default "[]";

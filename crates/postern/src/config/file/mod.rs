@@ -2,6 +2,7 @@
 //!
 //! `docs/configuration.md` is made from these tables, doc comments included.
 
+mod access;
 mod admission;
 mod auth;
 mod delivery;
@@ -28,6 +29,9 @@ use std::path::PathBuf;
 
 use postern_table::Reference;
 
+pub(crate) use self::access::{
+    Access, DESTINATIONS, FAULTS, LimitTable, Matcher, PolicyService, VerdictWord,
+};
 pub(crate) use self::admission::Admission;
 pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
 pub(crate) use self::delivery::{Delivery, Retry};
@@ -117,6 +121,13 @@ table! {
         /// Maximum message size, announced as `SIZE` (RFC 1870); a larger message is told `552 5.3.4`. Bodies go to disk as
         /// they arrive, so memory does not grow with it.
         message_size_limit: u64 = Size("64 KiB", "2 GiB"), default "\"25 MiB\"";
+        /// Whether access rules are judged when a recipient is named, however early all is known: the client then hears of a refusal
+        /// at `RCPT`, may authenticate before, and the log has sender and recipient. Otherwise they are judged as early as all is
+        /// known. `at` of a rule comes before it. Sendmail's `delay_checks`, Postfix's `smtpd_delay_reject`.
+        delay_checks: bool = Switch, default "true";
+        /// Local parts of recipients in `local_domains` and `relay_domains` that strangers always reach, whatever [[access]] and
+        /// [screen] say (RFC 5321 section 4.5.1, RFC 2142). They count where rules are judged at the recipient.
+        exempt_recipients: Vec<At<String>> = List(Line(64)), default "[\"postmaster\", \"abuse\"]";
         /// Addresses and ports to listen on, each with its role. At least one. A reload opens and closes them; sessions of
         /// one that is closed go on.
         listener: Vec<At<Listener>> = Sections::<Listener>::new(), required "[{ address = \"0.0.0.0:25\", role = \"mx\" }]";
@@ -140,6 +151,12 @@ table! {
         relay: Relay = Section::<Relay>::new(), default "{}";
         /// As whom users may act, and with which addresses they may send.
         identity: Identity = Section::<Identity>::new(), default "{}";
+        /// Access rules, in the order in which they are judged.
+        access: Vec<At<Access>> = Sections::<Access>::new(), default "[]";
+        /// Policy services that access rules ask.
+        policy_service: Vec<At<PolicyService>> = Sections::<PolicyService>::new(), default "[]";
+        /// How much clients may do in a time.
+        limit: Vec<At<LimitTable>> = Sections::<LimitTable>::new(), default "[]";
         /// Mail filters, in the order in which they are asked.
         milter: Vec<At<MilterTable>> = Sections::<MilterTable>::new(), default "[]";
         /// Whether mail of strangers is from whom it says.

@@ -1,0 +1,319 @@
+//! What `postern explain` says of access rules: which decides, and why each one before it does not match.
+
+use jiff::Zoned;
+use postern_mail::{Mailbox, mailbox_list};
+use postern_net::resolver::Resolver;
+use postern_policy::access::delegation::Request;
+use postern_policy::access::facts::TlsState;
+use postern_policy::access::names::AddressKey;
+use postern_policy::access::written::{self, Context};
+use postern_policy::access::{
+    AccessRefusal, AccessRule, Action, Answer, Answers, Destination, Facts, Noted, Outcome, Party, Question, Scope, Stage,
+    Step, Why, judge,
+};
+use postern_policy::rule::{Rule, Ruling};
+use postern_policy::screen::finding::{ClientName, Known};
+use postern_policy::screen::list::Answered;
+use postern_receive::access::facts::faults_of;
+use postern_receive::access::find::{keys_of, look_into, question_of_list};
+use postern_receive::access::service::ask_once;
+use postern_receive::judge::Judge;
+use postern_receive::screen::look::Look;
+
+use super::explain::Course;
+use crate::args::ExplainSessionArgs;
+
+/// Questions that one judgement may take.
+const QUESTIONS_MAX: usize = 1_000;
+
+/// What rules say of a recipient.
+#[derive(Default)]
+pub(super) struct Said {
+    /// Whether one accepts it.
+    pub(super) accepted: bool,
+    /// Whether that is a reason to relay.
+    pub(super) relays: bool,
+    /// Whether one refuses it, or has its mail thrown away.
+    pub(super) over: bool,
+    /// Where its mail goes instead.
+    pub(super) redirect: Option<Mailbox>,
+}
+
+/// Judges a recipient, and the message behind it.
+pub(super) async fn look(
+    course: &mut Course<'_>,
+    judged: &Judge<'_>,
+    resolver: &Resolver,
+    (mailbox, destination): (&Mailbox, Destination),
+    args: &ExplainSessionArgs,
+) -> Said {
+    let rules = &judged.settings.access.rules;
+    if rules.is_empty() {
+        return Said::default();
+    }
+    let separator = judged.settings.identity.tag_separator;
+    let sender = args.from.mailbox().map(|mailbox| AddressKey::new(mailbox, separator));
+    let recipient = AddressKey::new(mailbox, separator);
+    let written = args.author.clone().or_else(|| args.from.mailbox().map(ToString::to_string));
+    let authors: Vec<AddressKey> = written
+        .and_then(|from| mailbox_list(&from))
+        .unwrap_or_default()
+        .iter()
+        .map(|author| AddressKey::new(author, separator))
+        .collect();
+    let helo = args.helo.to_ascii_lowercase();
+    let relay = &judged.settings.relay;
+    let facts = Facts {
+        stage: Stage::Rcpt,
+        listener: &judged.listener.name,
+        peer: judged.peer,
+        helo: &helo,
+        helo_faults: faults_of(&helo, &judged.settings.hostname, &relay.local_domains),
+        tls: args.bits.is_none_or(|bits| bits > 0).then_some(TlsState { version: "TLSv1.3" }),
+        certificate: judged.certificate,
+        login: judged.identity.map(postern_policy::identity::Identity::login),
+        stranger: judged.identity.is_none() && judged.relay_reason().is_none(),
+        sender: sender.as_ref().map_or(Party::Null, Party::Address),
+        recipient: Party::Address(&recipient),
+        destination: Some(destination),
+        authors: &[],
+        size: args.size,
+        now: Zoned::now().datetime(),
+    };
+    let asking = Asking { judged, resolver };
+    let mut answers = Answers::default();
+    asking.settle(&facts, &mut answers).await;
+    let command = format!("RCPT TO:<{mailbox}>");
+    if !matches!(judge(rules, &facts, &answers, |_, _| {}), Outcome::NotYet) {
+        return tell(course, &command, judged, &facts, &answers);
+    }
+    // Some rules wait for the message.
+    let facts = Facts {
+        stage: Stage::Data,
+        authors: &authors,
+        ..facts
+    };
+    asking.settle(&facts, &mut answers).await;
+    tell(course, "end of DATA", judged, &facts, &answers)
+}
+
+/// Adds what came of each rule, and of all.
+fn tell(course: &mut Course<'_>, command: &str, judged: &Judge<'_>, facts: &Facts<'_>, answers: &Answers) -> Said {
+    let rules = &judged.settings.access.rules;
+    let mut skipped: Vec<(&AccessRule, String)> = Vec::new();
+    let outcome = judge(rules, facts, answers, |rule, step| {
+        let why = match step {
+            Step::Fails(condition) if condition.negated => format!("`{}` names what it is not for", condition.key),
+            Step::Fails(condition) => format!("`{}` does not hold", condition.key),
+            Step::Waits(_) => "waits for a later stage".to_owned(),
+            Step::Does(_) => return,
+        };
+        skipped.push((rule, why));
+    });
+    for (rule, why) in skipped {
+        let ruling = Ruling {
+            rule: Rule::AccessSkipped,
+            reason: &format_args!("{rule}: {why}"),
+        };
+        course.add_named(command, &ruling, Some(&rule.name));
+    }
+    let mut said = Said::default();
+    let decided = |course: &mut Course<'_>, rule: Rule, by: &AccessRule, reason: &str| {
+        let ruling = Ruling {
+            rule,
+            reason: &format_args!("{by}{reason}"),
+        };
+        course.add_named(command, &ruling, Some(&by.name));
+    };
+    match outcome {
+        Outcome::Passed(noted) => {
+            note(course, command, &noted, &mut said);
+            let ruling = Ruling {
+                rule: Rule::AccessPassed,
+                reason: &"no access rule decides",
+            };
+            course.add(command, &ruling);
+        }
+        Outcome::Accepted { rule, relay, noted } => {
+            note(course, command, &noted, &mut said);
+            (said.accepted, said.relays) = (true, relay);
+            let why = if relay { Rule::RelayAccess } else { Rule::AccessAccepted };
+            decided(course, why, rule, "");
+        }
+        Outcome::Exempt => {
+            said.accepted = true;
+            let ruling = Ruling {
+                rule: Rule::AccessExempt,
+                reason: &"one of `exempt_recipients`",
+            };
+            course.add(command, &ruling);
+        }
+        Outcome::Refused { rule, words, limit } => {
+            said.over = true;
+            let why = limit.map_or(Why::Verdict, Why::Limit);
+            let ruling = Ruling {
+                rule: postern_policy::Verdict::rule(&AccessRefusal { rule, why }),
+                reason: &format_args!("{rule}: {} {} {}", words.code, words.status, words.text),
+            };
+            course.add_named(command, &ruling, Some(&rule.name));
+        }
+        Outcome::Discarded { rule, .. } => {
+            said.over = true;
+            decided(course, Rule::AccessDiscarded, rule, "");
+        }
+        Outcome::Unsure { rule, reason } => {
+            said.over = true;
+            decided(course, Rule::AccessUnsure, rule, &format!(": {reason}"));
+        }
+        Outcome::NotYet | Outcome::Ask(_) => {}
+    }
+    said
+}
+
+/// Adds what rules want done with the message.
+fn note(course: &mut Course<'_>, command: &str, noted: &Noted<'_>, said: &mut Said) {
+    let mut add = |rule: Rule, by: &AccessRule, what: &dyn std::fmt::Display| {
+        let ruling = Ruling {
+            rule,
+            reason: &format_args!("{by}: {what}"),
+        };
+        course.add_named(command, &ruling, Some(&by.name));
+    };
+    if let Some((by, reason)) = noted.hold {
+        add(Rule::AccessHeld, by, &reason);
+    }
+    if let Some((by, to)) = noted.redirect {
+        add(Rule::AccessRedirected, by, &format_args!("to {to}"));
+        said.redirect = Some(to.clone());
+    }
+    for (by, field) in &noted.tags {
+        add(Rule::AccessTagged, by, &field.name());
+    }
+    for (by, text) in &noted.notes {
+        add(Rule::AccessNoted, by, text);
+    }
+}
+
+/// Whom questions are put to.
+struct Asking<'a> {
+    judged: &'a Judge<'a>,
+    resolver: &'a Resolver,
+}
+
+impl Asking<'_> {
+    async fn settle(&self, facts: &Facts<'_>, answers: &mut Answers) {
+        let rules = &self.judged.settings.access.rules;
+        for _ in 0..QUESTIONS_MAX {
+            let Outcome::Ask(question) = judge(rules, facts, answers, |_, _| {}) else {
+                return;
+            };
+            self.find(question, facts, answers).await;
+        }
+    }
+
+    fn look(&self) -> Look {
+        Look {
+            resolver: self.resolver.clone(),
+            limit: self.judged.settings.screen.timeout,
+        }
+    }
+
+    async fn find(&self, question: Question, facts: &Facts<'_>, answers: &mut Answers) {
+        let access = &self.judged.settings.access;
+        let answer = match question {
+            Question::ClientName => {
+                answers.client_is(self.look().client_name(facts.peer).await);
+                return;
+            }
+            Question::Helo | Question::Sender | Question::Recipient => {
+                let known = self.domain(question, facts).await;
+                answers.domain_is(question, Scope::Recipient, known);
+                return;
+            }
+            Question::List(number) => match access.rules.lists.get(number) {
+                None => Answer::No,
+                Some(list) => match question_of_list(list, facts) {
+                    None => Answer::No,
+                    Some(asked) => {
+                        let found = self.look().ask(asked).await;
+                        match (&found.found, found.read(list)) {
+                            (Err(reason), _) => Answer::Unsure(reason.clone()),
+                            (Ok(_), Some(Answered::Listed(_))) => Answer::Yes,
+                            (Ok(_), _) => Answer::No,
+                        }
+                    }
+                },
+            },
+            Question::LookUp(number) => {
+                let (Some(look_up), Some(table)) = (access.rules.look_ups.get(number), access.tables.get(number)) else {
+                    return answers.found(question, Scope::Recipient, Answer::No);
+                };
+                let separator = self.judged.settings.identity.tag_separator;
+                match keys_of(look_up, facts, answers, separator) {
+                    Ok(keys) => look_into(&**table, &keys, look_up, &access.rules).await,
+                    Err(None) => {
+                        answers.client_is(self.look().client_name(facts.peer).await);
+                        return;
+                    }
+                    Err(Some(reason)) => Answer::Unsure(reason),
+                }
+            }
+            Question::Service(number) => self.service(number, facts, answers).await,
+            // What was done before is not known here.
+            Question::Limit(_) => Answer::Yes,
+        };
+        answers.found(question, Scope::Recipient, answer);
+    }
+
+    async fn domain(&self, question: Question, facts: &Facts<'_>) -> Known {
+        let name = match question {
+            Question::Helo => facts.helo,
+            Question::Sender => facts.sender.address().map_or("", AddressKey::domain),
+            _ => facts.recipient.address().map_or("", AddressKey::domain),
+        };
+        if name.parse().is_ok_and(|domain| self.judged.is_own_domain(&domain)) {
+            return Known::Yes;
+        }
+        self.look().known(name).await
+    }
+
+    async fn service(&self, number: usize, facts: &Facts<'_>, answers: &Answers) -> Answer {
+        let access = &self.judged.settings.access;
+        let Some(service) = access.services.get(number) else {
+            return Answer::No;
+        };
+        let peer = facts.peer.to_string();
+        let name = match answers.client() {
+            Some(ClientName::Confirmed(name)) => name.as_str(),
+            _ => "unknown",
+        };
+        let request = Request {
+            protocol_state: if facts.stage == Stage::Data { "END-OF-MESSAGE" } else { "RCPT" },
+            protocol_name: "ESMTP",
+            helo_name: facts.helo,
+            sender: facts.sender.address().map_or("", AddressKey::whole),
+            recipient: facts.recipient.address().map_or("", AddressKey::whole),
+            client_address: &peer,
+            client_name: name,
+            reverse_client_name: name,
+            instance: "explain",
+            sasl_username: facts.login.unwrap_or_default(),
+            size: facts.size,
+            policy_context: facts.listener,
+            ..Request::default()
+        };
+        let said = match ask_once(service, &request).await {
+            Ok(said) => said,
+            Err(reason) => return Answer::Unsure(format!("{}: {reason}", service.name)),
+        };
+        let class = |name: &str| access.rules.classes.iter().position(|class| *class.name == *name);
+        let context = Context {
+            class: &class,
+            relay: false,
+        };
+        match written::postfix(&said, context) {
+            Ok(action) => Answer::Action(action),
+            Err(error) => Answer::Action(Action::Note(format!("{}: {error}", service.name).into())),
+        }
+    }
+}
