@@ -16,8 +16,9 @@ pub use event::{
     Accepted, Administered, AnswersDelayed, Area, Attempted, BarSet, BarsLifted, ConfigurationProblem,
     Connected, Discarded, Disconnected, EVENTS, Event, EventInfo, FilterDown, FilterUp, Filtered, Greeted,
     Judged, Lane, Level, LoggedIn, LoginRefused, NEWS, NotSigned, Notice, Outcome, RecipientTaken, Refused,
-    Reloaded, Reported, Ruled, Screened, SenderTaken, ServiceDown, ServiceUp, SessionsEnded, Signed, SourceDown, SourceUp, Started,
-    Stopping, SubmitterForgotten, Suppressed, TlsFailed, TlsInjected, TlsStarted, Word,
+    Reloaded, Reported, Ruled, Screened, SenderTaken, ServiceDown, ServiceUp, SessionsEnded, Signed,
+    SourceDown, SourceUp, Started, Stopping, SubmitterForgotten, Suppressed, TlsFailed, TlsInjected,
+    TlsStarted, Word,
 };
 pub use history::{History, Kept, MEMORY_MAX, Past, PastEvent, SESSION_MAX, SESSIONS_MAX};
 pub use key::{CONTRACT, Key, Kind};

@@ -125,10 +125,26 @@ impl LimitRefusal {
     pub const fn told(&self) -> Told {
         match self {
             Self::Rate { counted, .. } => match counted {
-                Counted::Connection => (421, Status(4, 3, 2), "Too many connections from your network, try again later"),
-                Counted::Message => (450, Status(4, 7, 1), "Too many messages from your network, try again later"),
-                Counted::Recipient => (450, Status(4, 7, 1), "Too many recipients from your network, try again later"),
-                Counted::Login => (454, Status(4, 7, 0), "Too many logins from your network, try again later"),
+                Counted::Connection => (
+                    421,
+                    Status(4, 3, 2),
+                    "Too many connections from your network, try again later",
+                ),
+                Counted::Message => (
+                    450,
+                    Status(4, 7, 1),
+                    "Too many messages from your network, try again later",
+                ),
+                Counted::Recipient => (
+                    450,
+                    Status(4, 7, 1),
+                    "Too many recipients from your network, try again later",
+                ),
+                Counted::Login => (
+                    454,
+                    Status(4, 7, 0),
+                    "Too many logins from your network, try again later",
+                ),
             },
             Self::Sessions { .. } => (421, Status(4, 3, 2), "Too many connections from your network"),
         }
@@ -163,7 +179,10 @@ impl Limit {
     pub fn is_about(&self, client: &Client<'_>) -> bool {
         let listener = |names: &Vec<Box<str>>| names.iter().any(|name| **name == *client.listener);
         self.listeners.as_ref().is_none_or(listener)
-            && self.networks.as_ref().is_none_or(|networks| networks.contains(client.peer))
+            && self
+                .networks
+                .as_ref()
+                .is_none_or(|networks| networks.contains(client.peer))
             && (!self.strangers || client.stranger)
     }
 }
@@ -171,7 +190,9 @@ impl Limit {
 /// The limit that a client has: the first that is about it. One without any number is an exception from those behind it.
 #[must_use]
 pub fn of_client<'a>(limits: &'a [Limit], client: &Client<'_>) -> Option<&'a Limit> {
-    limits.iter().find(|limit| !limit.by_rule && limit.is_about(client))
+    limits
+        .iter()
+        .find(|limit| !limit.by_rule && limit.is_about(client))
 }
 
 /// What clients have done, by limit and network.
@@ -206,7 +227,8 @@ pub struct Entered {
 impl Tally {
     /// Forgets limits that are no more.
     pub fn keep(&mut self, limits: &[Limit]) {
-        self.limits.retain(|name, _| limits.iter().any(|limit| limit.name == *name));
+        self.limits
+            .retain(|name, _| limits.iter().any(|limit| limit.name == *name));
     }
 
     /// Counts one more of something.
@@ -214,20 +236,34 @@ impl Tally {
     /// # Errors
     ///
     /// [`LimitRefusal::Rate`]: nothing was counted.
-    pub fn count(&mut self, limit: &Limit, counted: Counted, peer: IpAddr, now: Instant) -> Result<(), LimitRefusal> {
+    pub fn count(
+        &mut self,
+        limit: &Limit,
+        counted: Counted,
+        peer: IpAddr,
+        now: Instant,
+    ) -> Result<(), LimitRefusal> {
         let most = limit.most[counted.index()];
         if most == 0 {
             return Ok(());
         }
         let budgets = &mut self.limits.entry(limit.name.clone()).or_default().done[counted.index()];
         let levels = limit.network.levels(peer);
-        let networks = || levels.iter().enumerate().filter_map(|(level, network)| Some((level, (*network)?)));
+        let networks = || {
+            levels
+                .iter()
+                .enumerate()
+                .filter_map(|(level, network)| Some((level, (*network)?)))
+        };
         let allowance = |level: usize| Allowance {
             most: most.saturating_mul(WIDER[level]),
             refill: limit.window,
         };
         for (level, network) in networks() {
-            if !budgets[level].wait(network.network(), allowance(level), now).is_zero() {
+            if !budgets[level]
+                .wait(network.network(), allowance(level), now)
+                .is_zero()
+            {
                 return Err(LimitRefusal::Rate {
                     name: limit.name.clone(),
                     counted,
@@ -320,9 +356,21 @@ mod tests {
     fn whom_a_limit_is_about() {
         let office: NetworkSet = ["10.0.0.0/8".parse::<IpNet>().unwrap()].into_iter().collect();
         let limits = [
-            Limit { networks: Some(office), most: [0; 4], sessions: 0, ..limit("office") },
-            Limit { by_rule: true, ..limit("bulk") },
-            Limit { listeners: Some(vec!["mx".into()]), strangers: true, ..limit("strangers") },
+            Limit {
+                networks: Some(office),
+                most: [0; 4],
+                sessions: 0,
+                ..limit("office")
+            },
+            Limit {
+                by_rule: true,
+                ..limit("bulk")
+            },
+            Limit {
+                listeners: Some(vec!["mx".into()]),
+                strangers: true,
+                ..limit("strangers")
+            },
             limit("all"),
         ];
         #[rustfmt::skip]
@@ -334,12 +382,23 @@ mod tests {
             ("192.0.2.1",    "submission", true,     "all"),
         ];
         for (address, listener, stranger, name) in cases {
-            let client = Client { peer: peer(address), listener, stranger };
-            assert_eq!(&*of_client(&limits, &client).unwrap().name, name, "{address} at {listener}");
+            let client = Client {
+                peer: peer(address),
+                listener,
+                stranger,
+            };
+            assert_eq!(
+                &*of_client(&limits, &client).unwrap().name,
+                name,
+                "{address} at {listener}"
+            );
         }
         let mut tally = Tally::default();
         for _ in 0..9 {
-            assert_eq!(tally.count(&limits[0], Counted::Connection, peer("10.1.2.3"), Instant::now()), Ok(()));
+            assert_eq!(
+                tally.count(&limits[0], Counted::Connection, peer("10.1.2.3"), Instant::now()),
+                Ok(())
+            );
             assert_eq!(tally.enter(&limits[0], peer("10.1.2.3")), Ok(None));
         }
     }
@@ -350,7 +409,11 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let limit = limit("l");
         let mut tally = Tally::default();
-        let mut ask = |address: &str, seconds| tally.count(&limit, Counted::Connection, peer(address), at(seconds)).is_ok();
+        let mut ask = |address: &str, seconds| {
+            tally
+                .count(&limit, Counted::Connection, peer(address), at(seconds))
+                .is_ok()
+        };
         #[rustfmt::skip]
         let cases = [
             // what the case shows         client        at   taken
@@ -389,7 +452,10 @@ mod tests {
         let first = tally.enter(&limit, peer("192.0.2.1")).unwrap().unwrap();
         let _second = tally.enter(&limit, peer("192.0.2.1")).unwrap();
         let refusal = tally.enter(&limit, peer("192.0.2.1")).unwrap_err();
-        assert_eq!(refusal.to_string(), "the limit \"l\" is reached: 2 sessions at once from its /32");
+        assert_eq!(
+            refusal.to_string(),
+            "the limit \"l\" is reached: 2 sessions at once from its /32"
+        );
         assert_eq!((refusal.rule(), refusal.told().0), (Rule::LimitSessions, 421));
         tally.leave(&first);
         assert!(tally.enter(&limit, peer("192.0.2.1")).is_ok());

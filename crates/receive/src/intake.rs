@@ -584,7 +584,9 @@ impl Intake {
 
 /// Why a message is taken whose recipients needed this ground.
 fn acceptance(ground: Ground, access: Option<&Accessing>, session: &Session) -> Acceptance {
-    let by_rule = access.and_then(Accessing::relay_rule).filter(|_| ground == Ground::Relayed);
+    let by_rule = access
+        .and_then(Accessing::relay_rule)
+        .filter(|_| ground == Ground::Relayed);
     match by_rule {
         Some(rule) if !session.may_relay() => Acceptance::Relay(RelayReason::Access(rule.to_owned())),
         _ => session.judge().acceptance(ground),

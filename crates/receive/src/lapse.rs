@@ -26,7 +26,10 @@ fn distrusted(session: &Session) -> Option<Lapse> {
 /// A reload has taken away the network or the certificate's rule by which it may relay, and there is no other.
 fn withdrawn(session: &Session) -> Option<Lapse> {
     let profile = &session.profile;
-    let (general, listener) = (session.shared.deps.settings.load_full(), profile.listener_now.load());
+    let (general, listener) = (
+        session.shared.deps.settings.load_full(),
+        profile.listener_now.load(),
+    );
     if profile.is_of(&general, &listener) {
         return None;
     }

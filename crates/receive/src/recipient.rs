@@ -9,8 +9,8 @@ use postern_events::RecipientTaken;
 use postern_mail::{ForwardPath, Mailbox, Notify, Recipient, ReversePath};
 use postern_policy::access::Destination;
 use postern_policy::admission;
-use postern_policy::recipient::RecipientRefusal;
 use postern_policy::limit::Counted;
+use postern_policy::recipient::RecipientRefusal;
 use postern_policy::relay::{RelayReason, RelayRefusal, RelayVerdict};
 use postern_policy::rule::{Rule, Told, Verdict};
 use postern_smtp::Reply;
@@ -101,7 +101,10 @@ pub(crate) async fn judge<'d>(
         if let Judged::Taken(_, _, recipients) = &judged
             && ruled.open
         {
-            let goes = recipients.iter().map(|recipient| recipient.address.clone()).collect();
+            let goes = recipients
+                .iter()
+                .map(|recipient| recipient.address.clone())
+                .collect();
             let separator = settings.identity.tag_separator;
             if let Some(access) = &mut session.access {
                 access.stays_open(&mailbox, destination, goes, separator);
@@ -113,11 +116,7 @@ pub(crate) async fn judge<'d>(
 }
 
 /// Who a recipient is for access rules, and where; `None` for one that is refused whatever they say.
-fn matter(
-    verdict: &RelayVerdict,
-    path: &ForwardPath,
-    session: &Session,
-) -> Option<(Mailbox, Destination)> {
+fn matter(verdict: &RelayVerdict, path: &ForwardPath, session: &Session) -> Option<(Mailbox, Destination)> {
     let here = |destination| mailbox_of(path.clone(), session).map(|mailbox| (mailbox, destination));
     match verdict {
         RelayVerdict::Local { .. } => here(Destination::Local),

@@ -41,7 +41,11 @@ impl PolicyService {
             .arg(format!("--dbdir={}", folder.path().display()))
             .arg(format!("--user={user}"))
             .arg(format!("--group={user}"))
-            .args(["--delay=1", "--whitelist-clients=/dev/null", "--whitelist-recipients=/dev/null"]);
+            .args([
+                "--delay=1",
+                "--whitelist-clients=/dev/null",
+                "--whitelist-recipients=/dev/null",
+            ]);
         Self::start(folder, port, &mut command)
     }
 
@@ -73,7 +77,9 @@ impl PolicyService {
             .expect("postfwd");
         assert!(status.success(), "postfwd does not start: {status}");
         wait_for_port(port);
-        let pid = fs::read_to_string(&pid_file).ok().and_then(|pid| pid.trim().parse().ok());
+        let pid = fs::read_to_string(&pid_file)
+            .ok()
+            .and_then(|pid| pid.trim().parse().ok());
         Self {
             port,
             _folder: folder,

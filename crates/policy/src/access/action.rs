@@ -87,7 +87,10 @@ impl Words {
         if u16::from(status.0) != code / 100 {
             return Err(BadWords::Class);
         }
-        if text.is_empty() || text.len() > TEXT_MAX || !text.bytes().all(|octet| (b' '..=b'~').contains(&octet)) {
+        if text.is_empty()
+            || text.len() > TEXT_MAX
+            || !text.bytes().all(|octet| (b' '..=b'~').contains(&octet))
+        {
             return Err(BadWords::Text);
         }
         Ok(Self {
@@ -117,7 +120,9 @@ impl Words {
             text.push_str(before);
             let value = after.split_once('}').and_then(|(name, behind)| {
                 let mut values = values.iter();
-                values.find(|(known, _)| *known == name).map(|(_, value)| (*value, behind))
+                values
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| (*value, behind))
             });
             match value {
                 Some((value, behind)) => {
@@ -164,7 +169,11 @@ mod tests {
         assert_eq!(Words::new(600, Status(6, 0, 0), "x"), Err(BadWords::Code));
         assert_eq!(Words::new(450, Status(5, 7, 1), "x"), Err(BadWords::Class));
         for text in ["", "a\r\nb", "\u{e4}", &"x".repeat(401)] {
-            assert_eq!(Words::new(550, Status(5, 7, 1), text), Err(BadWords::Text), "{text}");
+            assert_eq!(
+                Words::new(550, Status(5, 7, 1), text),
+                Err(BadWords::Text),
+                "{text}"
+            );
         }
         for (code, status, text) in [Words::USUAL, Words::USUAL_FOR_NOW] {
             assert!(Words::new(code, status, text).is_ok());

@@ -174,13 +174,17 @@ impl Test {
                 None => Holds::Ask(Question::ClientName),
                 Some(ClientName::Confirmed(name)) => yes(names.contains(name)),
                 Some(ClientName::Unconfirmed(_) | ClientName::Nameless) => Holds::No,
-                Some(ClientName::Unsure { reason, .. } | ClientName::Unanswered(reason)) => Holds::Unsure(reason),
+                Some(ClientName::Unsure { reason, .. } | ClientName::Unanswered(reason)) => {
+                    Holds::Unsure(reason)
+                }
             },
             Self::ReverseName(names) => match answers.client() {
                 None => Holds::Ask(Question::ClientName),
-                Some(ClientName::Confirmed(name) | ClientName::Unconfirmed(name) | ClientName::Unsure { name, .. }) => {
-                    yes(names.contains(name))
-                }
+                Some(
+                    ClientName::Confirmed(name)
+                    | ClientName::Unconfirmed(name)
+                    | ClientName::Unsure { name, .. },
+                ) => yes(names.contains(name)),
                 Some(ClientName::Nameless) => Holds::No,
                 Some(ClientName::Unanswered(reason)) => Holds::Unsure(reason),
             },
@@ -220,7 +224,10 @@ impl Test {
                 Some(found) => yes(found == *destination),
             },
             Self::Author(addresses) => from(facts, Stage::Data, || {
-                yes(facts.authors.iter().any(|author| addresses.contains(Some(author))))
+                yes(facts
+                    .authors
+                    .iter()
+                    .any(|author| addresses.contains(Some(author))))
             }),
             // What was announced may be exceeded.
             Self::LargerThan(size) if facts.stage < Stage::Data => {
@@ -234,12 +241,14 @@ impl Test {
             Self::Time(window) => yes(window.contains(facts.now)),
             Self::Fault(fault) => fault.holds(facts, answers),
             Self::Lists { lists, least } => lists_hold(lists, *least, facts, answers),
-            Self::LookUp(number, stage) => from(facts, *stage, || match answers.of(Question::LookUp(*number)) {
-                None => Holds::Ask(Question::LookUp(*number)),
-                Some(Answer::Yes | Answer::Action(_)) => Holds::Yes,
-                Some(Answer::No) => Holds::No,
-                Some(Answer::Unsure(reason)) => Holds::Unsure(reason),
-            }),
+            Self::LookUp(number, stage) => {
+                from(facts, *stage, || match answers.of(Question::LookUp(*number)) {
+                    None => Holds::Ask(Question::LookUp(*number)),
+                    Some(Answer::Yes | Answer::Action(_)) => Holds::Yes,
+                    Some(Answer::No) => Holds::No,
+                    Some(Answer::Unsure(reason)) => Holds::Unsure(reason),
+                })
+            }
         }
     }
 }
@@ -250,7 +259,11 @@ fn yes<'a>(holds: bool) -> Holds<'a> {
 
 /// What holds from a stage on.
 fn from<'a>(facts: &Facts<'_>, stage: Stage, holds: impl FnOnce() -> Holds<'a>) -> Holds<'a> {
-    if facts.stage < stage { Holds::Later } else { holds() }
+    if facts.stage < stage {
+        Holds::Later
+    } else {
+        holds()
+    }
 }
 
 fn party<'a>(party: Party<'_>, addresses: &AddressSet) -> Holds<'a> {

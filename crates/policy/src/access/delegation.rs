@@ -132,7 +132,10 @@ pub enum BadAnswer {
 /// [`BadAnswer::TooLong`].
 pub fn end_of_answer(octets: &[u8]) -> Result<Option<usize>, BadAnswer> {
     let unix = octets.windows(2).position(|two| two == b"\n\n").map(|at| at + 2);
-    let dos = octets.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4);
+    let dos = octets
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .map(|at| at + 4);
     let end = match (unix, dos) {
         (Some(unix), Some(dos)) => Some(unix.min(dos)),
         (one, other) => one.or(other),
@@ -152,7 +155,9 @@ pub fn end_of_answer(octets: &[u8]) -> Result<Option<usize>, BadAnswer> {
 pub fn action(answer: &[u8]) -> Result<&str, BadAnswer> {
     let text = std::str::from_utf8(answer).map_err(|_| BadAnswer::NotText)?;
     let mut lines = text.lines().rev();
-    lines.find_map(|line| line.strip_prefix("action=")).ok_or(BadAnswer::NoAction)
+    lines
+        .find_map(|line| line.strip_prefix("action="))
+        .ok_or(BadAnswer::NoAction)
 }
 
 #[cfg(test)]
@@ -172,7 +177,10 @@ mod tests {
         }
         .text();
         assert!(text.starts_with("request=smtpd_access_policy\nprotocol_state=RCPT\nprotocol_name=ESMTP\n"));
-        assert!(text.contains("\nsender=ann@a.exampleaction=OK\n") && text.contains("\nsize=12\n"), "{text}");
+        assert!(
+            text.contains("\nsender=ann@a.exampleaction=OK\n") && text.contains("\nsize=12\n"),
+            "{text}"
+        );
         assert!(text.ends_with("\n\n") && text.matches("\n\n").count() == 1);
     }
 

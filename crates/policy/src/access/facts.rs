@@ -207,9 +207,12 @@ impl Answers {
     /// Forgets what nobody could say: it may be otherwise by now.
     pub fn forget_unsure(&mut self) {
         let client = self.client.take();
-        self.client = client.filter(|name| !matches!(name, ClientName::Unsure { .. } | ClientName::Unanswered(_)));
-        self.known.retain(|(.., known)| !matches!(known, Known::Unanswered(_)));
-        self.found.retain(|(.., answer)| !matches!(answer, Answer::Unsure(_)));
+        self.client =
+            client.filter(|name| !matches!(name, ClientName::Unsure { .. } | ClientName::Unanswered(_)));
+        self.known
+            .retain(|(.., known)| !matches!(known, Known::Unanswered(_)));
+        self.found
+            .retain(|(.., answer)| !matches!(answer, Answer::Unsure(_)));
     }
 
     /// What the client's address is called.
@@ -222,13 +225,17 @@ impl Answers {
     #[must_use]
     pub fn domain(&self, question: Question) -> Option<&Known> {
         let mut known = self.known.iter();
-        known.find(|(asked, ..)| *asked == question).map(|(.., known)| known)
+        known
+            .find(|(asked, ..)| *asked == question)
+            .map(|(.., known)| known)
     }
 
     /// What came of another question.
     #[must_use]
     pub fn of(&self, question: Question) -> Option<&Answer> {
         let mut found = self.found.iter();
-        found.find(|(asked, ..)| *asked == question).map(|(.., answer)| answer)
+        found
+            .find(|(asked, ..)| *asked == question)
+            .map(|(.., answer)| answer)
     }
 }

@@ -25,7 +25,9 @@ pub struct AddressSet {
 
 /// An entry that is no host name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0:?} is no host name; write one such as \"mx.example.org\", \".example.org\" for all below it, or \"*\"")]
+#[error(
+    "{0:?} is no host name; write one such as \"mx.example.org\", \".example.org\" for all below it, or \"*\""
+)]
 pub struct BadNamePattern(String);
 
 /// An entry that is no address.
@@ -190,7 +192,12 @@ mod tests {
     #[test]
     fn names() {
         let mut set = NameSet::default();
-        for pattern in ["MX.example.org", ".dialin.example", "*.pool.example", "[192.0.2.1]"] {
+        for pattern in [
+            "MX.example.org",
+            ".dialin.example",
+            "*.pool.example",
+            "[192.0.2.1]",
+        ] {
             set.insert(pattern).unwrap();
         }
         #[rustfmt::skip]
@@ -211,7 +218,14 @@ mod tests {
     #[test]
     fn addresses() {
         let mut set = AddressSet::default();
-        for pattern in ["Ann@Example.org", "postmaster@", "@all.example", ".below.example", "bare.example", "@*.star.example"] {
+        for pattern in [
+            "Ann@Example.org",
+            "postmaster@",
+            "@all.example",
+            ".below.example",
+            "bare.example",
+            "@*.star.example",
+        ] {
             set.insert(pattern).unwrap();
         }
         #[rustfmt::skip]
@@ -246,7 +260,12 @@ mod tests {
         let tagged = key("Ann+Shop@Example.org");
         assert_eq!(
             (tagged.whole(), tagged.untagged(), tagged.local(), tagged.domain()),
-            ("ann+shop@example.org", Some("ann@example.org"), "ann+shop", "example.org")
+            (
+                "ann+shop@example.org",
+                Some("ann@example.org"),
+                "ann+shop",
+                "example.org"
+            )
         );
         assert_eq!(key("+x@example.org").untagged(), None);
         assert_eq!(key("ann@[192.0.2.1]").domain(), "[192.0.2.1]");

@@ -24,8 +24,15 @@ impl NetworkSet {
     /// Whether it holds so much that it can be nobody's own: what [`crate::breadth`] calls everybody.
     #[must_use]
     pub fn is_everybody(&self) -> bool {
-        let v4: u64 = self.v4.iter().map(|(first, last)| u64::from(last - first) + 1).sum();
-        let v6 = self.v6.iter().any(|(first, last)| (last - first) >> (128 - 8) > 0);
+        let v4: u64 = self
+            .v4
+            .iter()
+            .map(|(first, last)| u64::from(last - first) + 1)
+            .sum();
+        let v6 = self
+            .v6
+            .iter()
+            .any(|(first, last)| (last - first) >> (128 - 8) > 0);
         v4 > 1 << 28 || v6
     }
 
@@ -77,12 +84,21 @@ mod tests {
     use super::*;
 
     fn set(networks: &[&str]) -> NetworkSet {
-        networks.iter().map(|network| network.parse::<IpNet>().unwrap()).collect()
+        networks
+            .iter()
+            .map(|network| network.parse::<IpNet>().unwrap())
+            .collect()
     }
 
     #[test]
     fn look_ups() {
-        let set = set(&["192.0.2.0/24", "192.0.2.128/25", "10.0.0.0/8", "2001:db8::/32", "198.51.100.7/32"]);
+        let set = set(&[
+            "192.0.2.0/24",
+            "192.0.2.128/25",
+            "10.0.0.0/8",
+            "2001:db8::/32",
+            "198.51.100.7/32",
+        ]);
         #[rustfmt::skip]
         let cases = [
             ("192.0.2.0", true), ("192.0.2.255", true), ("192.0.3.0", false), ("10.255.255.255", true), ("11.0.0.0", false),

@@ -86,7 +86,11 @@ impl AccessRule {
 
     /// Whether it matches, and the condition that decides. What does not hold comes first, then what has to be waited for, then what
     /// can be asked.
-    pub(super) fn matches<'a>(&'a self, facts: &Facts<'_>, answers: &'a Answers) -> (Holds<'a>, Option<&'a Condition>) {
+    pub(super) fn matches<'a>(
+        &'a self,
+        facts: &Facts<'_>,
+        answers: &'a Answers,
+    ) -> (Holds<'a>, Option<&'a Condition>) {
         let mut open = (Holds::Yes, None);
         for condition in &self.conditions {
             let holds = condition.holds(facts, answers);
@@ -120,7 +124,10 @@ impl AccessRules {
         for _ in 0..=CLASS_DEPTH_MAX {
             for number in 0..known.len() {
                 let of_class = |class: usize| known.get(class).copied().unwrap_or(true);
-                let may = self.classes[number].rules.iter().any(|rule| rule.action.may_accept(&of_class));
+                let may = self.classes[number]
+                    .rules
+                    .iter()
+                    .any(|rule| rule.action.may_accept(&of_class));
                 known[number] = may;
             }
         }
@@ -141,7 +148,8 @@ impl AccessRules {
     #[must_use]
     pub fn can_relay(&self) -> bool {
         let classes = self.classes.iter().flat_map(|class| &class.rules);
-        self.rules.iter().chain(classes).any(|rule| relays(&rule.action)) || self.look_ups.iter().any(LookUp::can_relay)
+        self.rules.iter().chain(classes).any(|rule| relays(&rule.action))
+            || self.look_ups.iter().any(LookUp::can_relay)
     }
 
     /// Says of each rule where it is written.
@@ -160,9 +168,10 @@ impl AccessRules {
         let Party::Address(recipient) = facts.recipient else {
             return false;
         };
-        let local = recipient.untagged().map_or_else(|| recipient.local(), |whole| {
-            whole.rsplit_once('@').map_or(whole, |(local, _)| local)
-        });
+        let local = recipient.untagged().map_or_else(
+            || recipient.local(),
+            |whole| whole.rsplit_once('@').map_or(whole, |(local, _)| local),
+        );
         facts.stranger && here && self.exempt.contains(local)
     }
 }

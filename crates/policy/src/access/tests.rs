@@ -90,7 +90,12 @@ fn shown(outcome: &Outcome<'_>) -> String {
     match outcome {
         Outcome::Passed(noted) => format!("passed{}", noted_shown(noted)),
         Outcome::Accepted { rule, relay, noted } => {
-            format!("accepted by {}{}{}", rule.name, if *relay { " to relay" } else { "" }, noted_shown(noted))
+            format!(
+                "accepted by {}{}{}",
+                rule.name,
+                if *relay { " to relay" } else { "" },
+                noted_shown(noted)
+            )
         }
         Outcome::Exempt => "exempt".to_owned(),
         Outcome::Refused { rule, words, .. } => format!("{} {} by {}", words.code, words.text, rule.name),
@@ -160,7 +165,11 @@ fn the_first_that_decides() {
         ("the author comes later",              vec![rule("a", vec![when("author", vec![Test::Author(addresses(&["x@y.example"]))])], refuse("no"))], "not yet"),
     ];
     for (shows, list, outcome) in cases {
-        assert_eq!(judged(&rules(list), &facts, &Answers::default()), outcome, "{shows}");
+        assert_eq!(
+            judged(&rules(list), &facts, &Answers::default()),
+            outcome,
+            "{shows}"
+        );
     }
 }
 
@@ -196,7 +205,11 @@ fn what_is_known_when() {
     ];
     for (shows, list, connect, mail) in cases {
         let rules = rules(list);
-        assert_eq!(judged(&rules, &at_connect, &Answers::default()), connect, "{shows}");
+        assert_eq!(
+            judged(&rules, &at_connect, &Answers::default()),
+            connect,
+            "{shows}"
+        );
         assert_eq!(judged(&rules, &at_mail, &Answers::default()), mail, "{shows}");
     }
 }
@@ -276,10 +289,19 @@ fn lists_add_up() {
     };
     let unsure = || Answer::Unsure("SERVFAIL".to_owned());
     assert_eq!(judged(&rules, &facts(), &Answers::default()), "ask List(0)");
-    assert_eq!(judged(&rules, &facts(), &answers(Answer::Yes, Answer::No)), "550 listed by a");
-    assert_eq!(judged(&rules, &facts(), &answers(Answer::Yes, Answer::Yes)), "passed");
+    assert_eq!(
+        judged(&rules, &facts(), &answers(Answer::Yes, Answer::No)),
+        "550 listed by a"
+    );
+    assert_eq!(
+        judged(&rules, &facts(), &answers(Answer::Yes, Answer::Yes)),
+        "passed"
+    );
     assert_eq!(judged(&rules, &facts(), &answers(unsure(), Answer::No)), "passed");
-    assert_eq!(judged(&rules, &facts(), &answers(Answer::Yes, unsure())), "550 listed by a");
+    assert_eq!(
+        judged(&rules, &facts(), &answers(Answer::Yes, unsure())),
+        "550 listed by a"
+    );
 }
 
 #[test]
@@ -299,7 +321,10 @@ fn tables_services_and_classes() {
             AccessRule::new("last", vec![], refuse("last")),
         ],
         classes: vec![
-            class("greylist", vec![AccessRule::new("grey", vec![], Action::Service(0))]),
+            class(
+                "greylist",
+                vec![AccessRule::new("grey", vec![], Action::Service(0))],
+            ),
             class("loop", vec![AccessRule::new("loop", vec![], Action::Class(1))]),
         ],
         look_ups: vec![LookUp {
@@ -352,7 +377,10 @@ fn tables_services_and_classes() {
 #[test]
 fn limits_count_recipients() {
     let mut rules = AccessRules {
-        rules: vec![AccessRule::new("slow", vec![], Action::Limit(0)), AccessRule::new("b", vec![], ACCEPT)],
+        rules: vec![
+            AccessRule::new("slow", vec![], Action::Limit(0)),
+            AccessRule::new("b", vec![], ACCEPT),
+        ],
         limits: vec![Limit {
             name: "bulk".into(),
             words: words("too many"),
@@ -378,8 +406,11 @@ fn limits_count_recipients() {
 fn some_can_always_be_reached() {
     let mut rules = rules(vec![AccessRule::new("a", vec![], refuse("no"))]);
     rules.exempt = ["postmaster".into()].into_iter().collect();
-    let (postmaster, tagged, bob) =
-        (address("Postmaster@here.example"), address("postmaster+x@here.example"), address("bob@here.example"));
+    let (postmaster, tagged, bob) = (
+        address("Postmaster@here.example"),
+        address("postmaster+x@here.example"),
+        address("bob@here.example"),
+    );
     let to = |recipient, destination, stranger| Facts {
         recipient: Party::Address(recipient),
         destination: Some(destination),
@@ -403,8 +434,16 @@ fn some_can_always_be_reached() {
 #[test]
 fn why_each_rule_did_not_match() {
     let rules = rules(vec![
-        AccessRule::new("a", vec![when("client", vec![client("10.0.0.0/8")])], refuse("no")),
-        AccessRule::new("b", vec![when("author", vec![Test::Author(addresses(&["x@y.example"]))])], refuse("no")),
+        AccessRule::new(
+            "a",
+            vec![when("client", vec![client("10.0.0.0/8")])],
+            refuse("no"),
+        ),
+        AccessRule::new(
+            "b",
+            vec![when("author", vec![Test::Author(addresses(&["x@y.example"]))])],
+            refuse("no"),
+        ),
         AccessRule::new("c", vec![], refuse("no")),
         AccessRule::new("d", vec![], ACCEPT),
     ]);
@@ -412,7 +451,11 @@ fn why_each_rule_did_not_match() {
     let _ = judge(&rules, &facts(), &Answers::default(), |rule, step| {
         seen.push(match step {
             Step::Fails(condition) => format!("{}: {} fails", rule.name, condition.key),
-            Step::Waits(condition) => format!("{}: waits for {}", rule.name, condition.map_or("its stage", |one| one.key)),
+            Step::Waits(condition) => format!(
+                "{}: waits for {}",
+                rule.name,
+                condition.map_or("its stage", |one| one.key)
+            ),
             Step::Does(_) => format!("{} matches", rule.name),
         });
     });
@@ -464,10 +507,17 @@ fn any_rule() -> impl Strategy<Value = AccessRule> {
         Just(Action::Continue),
         Just(Action::Class(0)),
     ];
-    let stage = prop_oneof![Just(Stage::Connect), Just(Stage::Mail), Just(Stage::Rcpt), Just(Stage::Data)];
-    (prop::collection::vec(any_condition(), 0..3), action, stage).prop_map(|(conditions, action, from)| AccessRule {
-        from,
-        ..AccessRule::new("r", conditions, action)
+    let stage = prop_oneof![
+        Just(Stage::Connect),
+        Just(Stage::Mail),
+        Just(Stage::Rcpt),
+        Just(Stage::Data)
+    ];
+    (prop::collection::vec(any_condition(), 0..3), action, stage).prop_map(|(conditions, action, from)| {
+        AccessRule {
+            from,
+            ..AccessRule::new("r", conditions, action)
+        }
     })
 }
 

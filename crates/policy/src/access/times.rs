@@ -90,7 +90,8 @@ fn time(text: &str) -> Result<Time, BadTimeWindow> {
 fn days(text: &str) -> Result<u8, BadTimeWindow> {
     let place = |word: &str| {
         let mut days = DAYS.iter();
-        days.position(|day| day.eq_ignore_ascii_case(word)).ok_or(BadTimeWindow)
+        days.position(|day| day.eq_ignore_ascii_case(word))
+            .ok_or(BadTimeWindow)
     };
     let (first, last) = match text.split_once('-') {
         Some((first, last)) => (place(first)?, place(last)?),
@@ -132,9 +133,22 @@ mod tests {
         ];
         for (window, moment, inside) in cases {
             let parsed: TimeWindow = window.parse().unwrap();
-            assert_eq!(parsed.contains(moment.parse().unwrap()), inside, "{window} at {moment}");
+            assert_eq!(
+                parsed.contains(moment.parse().unwrap()),
+                inside,
+                "{window} at {moment}"
+            );
         }
-        for bad in ["", "someday", "8:00-18:00", "08:00", "08:00-25:00", "08:00-18:00 Mon", "Mon 08:00-09:00 10:00-11:00", "Mon,"] {
+        for bad in [
+            "",
+            "someday",
+            "8:00-18:00",
+            "08:00",
+            "08:00-25:00",
+            "08:00-18:00 Mon",
+            "Mon 08:00-09:00 10:00-11:00",
+            "Mon,",
+        ] {
             assert!(bad.parse::<TimeWindow>().is_err(), "{bad}");
         }
     }

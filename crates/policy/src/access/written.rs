@@ -17,16 +17,22 @@ pub struct Context<'a> {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadResult {
     /// Nobody knows the word.
-    #[error("{0:?} is no result of an access table; write for example \"REJECT\", \"OK\" or \"550 5.7.1 text\"")]
+    #[error(
+        "{0:?} is no result of an access table; write for example \"REJECT\", \"OK\" or \"550 5.7.1 text\""
+    )]
     Unknown(String),
     /// The address, field or code behind the word makes no sense.
-    #[error("{0:?} does not say what it needs; write for example \"REDIRECT address\", \"PREPEND Name: value\" or \"ERROR:5.7.1:550 text\"")]
+    #[error(
+        "{0:?} does not say what it needs; write for example \"REDIRECT address\", \"PREPEND Name: value\" or \"ERROR:5.7.1:550 text\""
+    )]
     Incomplete(String),
 }
 
 impl std::fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("relay", &self.relay).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("relay", &self.relay)
+            .finish_non_exhaustive()
     }
 }
 
@@ -41,7 +47,11 @@ pub fn postfix(text: &str, context: Context<'_>) -> Result<Action, BadResult> {
     let incomplete = || BadResult::Incomplete(shortened(text));
     let usual = |code: u16, digit: u8| {
         let status = Status(digit, 7, 1);
-        let text = if digit == 5 { "Access denied" } else { "Access denied for now, try again later" };
+        let text = if digit == 5 {
+            "Access denied"
+        } else {
+            "Access denied for now, try again later"
+        };
         words(code, status, rest, text)
     };
     Ok(match word.to_ascii_uppercase().as_str() {
@@ -61,7 +71,9 @@ pub fn postfix(text: &str, context: Context<'_>) -> Result<Action, BadResult> {
         "FILTER" | "BCC" => Action::Note(format!("{word} is not done by access rules: {rest}").into()),
         _ if is_code(word) => coded(word, rest)?,
         // The result of tables that only say who is in them.
-        _ if !word.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit()) => Action::Accept { relay: false },
+        _ if !word.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit()) => {
+            Action::Accept { relay: false }
+        }
         _ => return restrictions(text, context),
     })
 }
@@ -77,9 +89,7 @@ pub fn sendmail(text: &str, context: Context<'_>) -> Result<Action, BadResult> {
     let denied = || Action::Refuse(Words::fixed(Words::USUAL));
     Ok(match word.to_ascii_uppercase().as_str() {
         "OK" | "FRIEND" => Action::Accept { relay: false },
-        "RELAY" => Action::Accept {
-            relay: context.relay,
-        },
+        "RELAY" => Action::Accept { relay: context.relay },
         "REJECT" => denied(),
         "DISCARD" => Action::Discard,
         "SKIP" | "HATER" => Action::Continue,
@@ -117,7 +127,12 @@ fn error(text: &str) -> Result<Action, BadResult> {
 fn coded(code: &str, text: &str) -> Result<Action, BadResult> {
     let code: u16 = code.parse().map_err(|_| BadResult::Unknown(shortened(code)))?;
     let digit = if code < 500 { 4 } else { 5 };
-    Ok(Action::Refuse(words(code, Status(digit, 7, 1), text, "Access denied")))
+    Ok(Action::Refuse(words(
+        code,
+        Status(digit, 7, 1),
+        text,
+        "Access denied",
+    )))
 }
 
 /// Words that can be said: a status at the beginning of the text is taken for one, and what cannot be sent is left out of it.
@@ -127,7 +142,11 @@ fn words(code: u16, usual: Status, text: &str, otherwise: &str) -> Words {
         Some(own) if u16::from(own.0) == code / 100 => (own, rest),
         _ => (usual, text),
     };
-    let own = if u16::from(own.0) == code / 100 { own } else { Status(if code < 500 { 4 } else { 5 }, own.1, own.2) };
+    let own = if u16::from(own.0) == code / 100 {
+        own
+    } else {
+        Status(if code < 500 { 4 } else { 5 }, own.1, own.2)
+    };
     let clean: String = text
         .chars()
         .map(|c| if matches!(c, ' '..='~') { c } else { '?' })
@@ -168,13 +187,19 @@ pub fn status(text: &str) -> Option<Status> {
         let digits = part.bytes().all(|octet| octet.is_ascii_digit());
         digits.then(|| part.parse::<u16>().ok()).flatten()
     };
-    let (class, subject, detail) = (number(parts.next())?, number(parts.next())?, number(parts.next())?);
+    let (class, subject, detail) = (
+        number(parts.next())?,
+        number(parts.next())?,
+        number(parts.next())?,
+    );
     let class = u8::try_from(class).ok().filter(|class| matches!(class, 4 | 5))?;
     parts.next().is_none().then_some(Status(class, subject, detail))
 }
 
 fn is_code(word: &str) -> bool {
-    word.len() == 3 && matches!(word.as_bytes()[0], b'4' | b'5') && word.bytes().all(|octet| octet.is_ascii_digit())
+    word.len() == 3
+        && matches!(word.as_bytes()[0], b'4' | b'5')
+        && word.bytes().all(|octet| octet.is_ascii_digit())
 }
 
 fn field(text: &str) -> Option<NewField> {
@@ -183,7 +208,10 @@ fn field(text: &str) -> Option<NewField> {
 }
 
 fn mailbox(text: &str) -> Option<Mailbox> {
-    let bare = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(text);
+    let bare = text
+        .strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'))
+        .unwrap_or(text);
     let options = ParseOptions {
         utf8: true,
         ..ParseOptions::default()
@@ -254,7 +282,13 @@ mod tests {
         for (text, action) in cases {
             assert_eq!(postfix(text, context(false)), Ok(action), "{text}");
         }
-        for bad in ["", "reject_unverified_recipient", "REDIRECT nowhere at all", "PREPEND", "greylist, nonsense"] {
+        for bad in [
+            "",
+            "reject_unverified_recipient",
+            "REDIRECT nowhere at all",
+            "PREPEND",
+            "greylist, nonsense",
+        ] {
             assert!(postfix(bad, context(false)).is_err(), "{bad}");
         }
     }

@@ -548,7 +548,10 @@ async fn recipient(
     }
     let verdict = judge.relay(&path, own_literal);
     if matches!(verdict, RelayVerdict::Refuse(RelayRefusal::Denied)) && said.relays {
-        return Some((Ground::Relayed, vec![said.redirect.unwrap_or_else(|| mailbox.clone())]));
+        return Some((
+            Ground::Relayed,
+            vec![said.redirect.unwrap_or_else(|| mailbox.clone())],
+        ));
     }
     course.add(&command, &verdict);
     if said.over {

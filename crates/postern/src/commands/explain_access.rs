@@ -8,8 +8,8 @@ use postern_policy::access::facts::TlsState;
 use postern_policy::access::names::AddressKey;
 use postern_policy::access::written::{self, Context};
 use postern_policy::access::{
-    AccessRefusal, AccessRule, Action, Answer, Answers, Destination, Facts, Noted, Outcome, Party, Question, Scope, Stage,
-    Step, Why, judge,
+    AccessRefusal, AccessRule, Action, Answer, Answers, Destination, Facts, Noted, Outcome, Party, Question,
+    Scope, Stage, Step, Why, judge,
 };
 use postern_policy::rule::{Rule, Ruling};
 use postern_policy::screen::finding::{ClientName, Known};
@@ -52,9 +52,15 @@ pub(super) async fn look(
         return Said::default();
     }
     let separator = judged.settings.identity.tag_separator;
-    let sender = args.from.mailbox().map(|mailbox| AddressKey::new(mailbox, separator));
+    let sender = args
+        .from
+        .mailbox()
+        .map(|mailbox| AddressKey::new(mailbox, separator));
     let recipient = AddressKey::new(mailbox, separator);
-    let written = args.author.clone().or_else(|| args.from.mailbox().map(ToString::to_string));
+    let written = args
+        .author
+        .clone()
+        .or_else(|| args.from.mailbox().map(ToString::to_string));
     let authors: Vec<AddressKey> = written
         .and_then(|from| mailbox_list(&from))
         .unwrap_or_default()
@@ -69,7 +75,10 @@ pub(super) async fn look(
         peer: judged.peer,
         helo: &helo,
         helo_faults: faults_of(&helo, &judged.settings.hostname, &relay.local_domains),
-        tls: args.bits.is_none_or(|bits| bits > 0).then_some(TlsState { version: "TLSv1.3" }),
+        tls: args
+            .bits
+            .is_none_or(|bits| bits > 0)
+            .then_some(TlsState { version: "TLSv1.3" }),
         certificate: judged.certificate,
         login: judged.identity.map(postern_policy::identity::Identity::login),
         stranger: judged.identity.is_none() && judged.relay_reason().is_none(),
@@ -98,12 +107,20 @@ pub(super) async fn look(
 }
 
 /// Adds what came of each rule, and of all.
-fn tell(course: &mut Course<'_>, command: &str, judged: &Judge<'_>, facts: &Facts<'_>, answers: &Answers) -> Said {
+fn tell(
+    course: &mut Course<'_>,
+    command: &str,
+    judged: &Judge<'_>,
+    facts: &Facts<'_>,
+    answers: &Answers,
+) -> Said {
     let rules = &judged.settings.access.rules;
     let mut skipped: Vec<(&AccessRule, String)> = Vec::new();
     let outcome = judge(rules, facts, answers, |rule, step| {
         let why = match step {
-            Step::Fails(condition) if condition.negated => format!("`{}` names what it is not for", condition.key),
+            Step::Fails(condition) if condition.negated => {
+                format!("`{}` names what it is not for", condition.key)
+            }
             Step::Fails(condition) => format!("`{}` does not hold", condition.key),
             Step::Waits(_) => "waits for a later stage".to_owned(),
             Step::Does(_) => return,
@@ -137,7 +154,11 @@ fn tell(course: &mut Course<'_>, command: &str, judged: &Judge<'_>, facts: &Fact
         Outcome::Accepted { rule, relay, noted } => {
             note(course, command, &noted, &mut said);
             (said.accepted, said.relays) = (true, relay);
-            let why = if relay { Rule::RelayAccess } else { Rule::AccessAccepted };
+            let why = if relay {
+                Rule::RelayAccess
+            } else {
+                Rule::AccessAccepted
+            };
             decided(course, why, rule, "");
         }
         Outcome::Exempt => {
@@ -245,7 +266,9 @@ impl Asking<'_> {
                 },
             },
             Question::LookUp(number) => {
-                let (Some(look_up), Some(table)) = (access.rules.look_ups.get(number), access.tables.get(number)) else {
+                let (Some(look_up), Some(table)) =
+                    (access.rules.look_ups.get(number), access.tables.get(number))
+                else {
                     return answers.found(question, Scope::Recipient, Answer::No);
                 };
                 let separator = self.judged.settings.identity.tag_separator;
@@ -271,7 +294,10 @@ impl Asking<'_> {
             Question::Sender => facts.sender.address().map_or("", AddressKey::domain),
             _ => facts.recipient.address().map_or("", AddressKey::domain),
         };
-        if name.parse().is_ok_and(|domain| self.judged.is_own_domain(&domain)) {
+        if name
+            .parse()
+            .is_ok_and(|domain| self.judged.is_own_domain(&domain))
+        {
             return Known::Yes;
         }
         self.look().known(name).await
@@ -288,7 +314,11 @@ impl Asking<'_> {
             _ => "unknown",
         };
         let request = Request {
-            protocol_state: if facts.stage == Stage::Data { "END-OF-MESSAGE" } else { "RCPT" },
+            protocol_state: if facts.stage == Stage::Data {
+                "END-OF-MESSAGE"
+            } else {
+                "RCPT"
+            },
             protocol_name: "ESMTP",
             helo_name: facts.helo,
             sender: facts.sender.address().map_or("", AddressKey::whole),

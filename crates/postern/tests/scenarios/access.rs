@@ -16,7 +16,11 @@ const TOP: &str = "local_domains = [\"home.example\"]\naliases = \"aliases\"\n";
 
 fn site(sink: &Sink, rules: &str) -> Site {
     let site = Site::relay_with(sink.port(), TOP, rules);
-    fs::write(site.path("aliases"), "far: friend@outside.example\nstaff: friend@outside.example\npostmaster: friend@outside.example\n").unwrap();
+    fs::write(
+        site.path("aliases"),
+        "far: friend@outside.example\nstaff: friend@outside.example\npostmaster: friend@outside.example\n",
+    )
+    .unwrap();
     site
 }
 
@@ -39,7 +43,13 @@ fn explained(site: &Site, arguments: &[&str]) -> (serde_json::Value, String) {
     let said: serde_json::Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     let steps = said["steps"].as_array().unwrap().iter();
-    let steps = steps.map(|step| format!("{}: {}\n", step["rule"].as_str().unwrap(), step["reason"].as_str().unwrap()));
+    let steps = steps.map(|step| {
+        format!(
+            "{}: {}\n",
+            step["rule"].as_str().unwrap(),
+            step["reason"].as_str().unwrap()
+        )
+    });
     let steps = steps.collect();
     (said, steps)
 }
@@ -98,9 +108,18 @@ text = "shut"
 
 fn with_tables(site: &Site) {
     for (name, text) in [
-        ("clients.cidr", "127.0.0.11 REJECT bad neighbourhood\n127.0.0.12 450 4.7.1 come back later\n"),
-        ("senders", "# senders\nbad.example\tREJECT not from there\nfriend@bad.example\tOK\nshut@away.example\tshut\ngone@away.example\tDISCARD\n"),
-        ("access", "To:karl@home.example\tERROR:\"550 5.1.1 Karl has retired\"\nClientRate:\t60\nConnect:127\tRELAY\n"),
+        (
+            "clients.cidr",
+            "127.0.0.11 REJECT bad neighbourhood\n127.0.0.12 450 4.7.1 come back later\n",
+        ),
+        (
+            "senders",
+            "# senders\nbad.example\tREJECT not from there\nfriend@bad.example\tOK\nshut@away.example\tshut\ngone@away.example\tDISCARD\n",
+        ),
+        (
+            "access",
+            "To:karl@home.example\tERROR:\"550 5.1.1 Karl has retired\"\nClientRate:\t60\nConnect:127\tRELAY\n",
+        ),
         ("helo.pcre", "/^mx\\.relay\\.test$/ x\n"),
     ] {
         fs::write(site.path(name), text).unwrap();
@@ -137,8 +156,20 @@ fn rules_of_a_configuration() {
     let swaks = program("/usr/bin/swaks", "swaks");
     let send = |from: &str| {
         let output = Command::new(&swaks)
-            .args(["--server", &format!("127.0.0.1:{}", site.mx), "--from", from, "--to", "far@home.example"])
-            .args(["--helo", "mx.away.example", "--header", &format!("Subject: from {from}")])
+            .args([
+                "--server",
+                &format!("127.0.0.1:{}", site.mx),
+                "--from",
+                from,
+                "--to",
+                "far@home.example",
+            ])
+            .args([
+                "--helo",
+                "mx.away.example",
+                "--header",
+                &format!("Subject: from {from}"),
+            ])
             .output()
             .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -146,14 +177,21 @@ fn rules_of_a_configuration() {
     let said = send("odd@away.example");
     assert!(said.contains("Message accepted for delivery"), "{said}");
     let held = site.ok(&["queue", "list", "--json"]);
-    assert!(held.contains("access.held: \\\"hold\\\" (") && held.contains("): odd"), "{held}");
+    assert!(
+        held.contains("access.held: \\\"hold\\\" (") && held.contains("): odd"),
+        "{held}"
+    );
     let said = send("gone@away.example");
     assert!(said.contains("Message accepted for delivery"), "{said}");
     site.wait_for_log(&["ruled", "rule=access.discarded", "senders"]);
     site.wait_for_log(&["discarded", "rule=access.discarded"]);
     send("ann@away.example");
     let taken = sink.wait_for("from ann@away.example");
-    assert!(taken.rcpt[0].starts_with("<friend@outside.example>"), "{:?}", taken.rcpt);
+    assert!(
+        taken.rcpt[0].starts_with("<friend@outside.example>"),
+        "{:?}",
+        taken.rcpt
+    );
 
     #[rustfmt::skip]
     let cases: [(&str, &[&str], &str, &[&str]); 4] = [
@@ -170,9 +208,22 @@ fn rules_of_a_configuration() {
             assert!(steps.contains(step), "{shows}: {step}: {steps}");
         }
     }
-    let (said, _) = explained(&site, &["--peer", "127.0.0.8", "--from", "a@away.example", "--to", "staff@home.example"]);
+    let (said, _) = explained(
+        &site,
+        &[
+            "--peer",
+            "127.0.0.8",
+            "--from",
+            "a@away.example",
+            "--to",
+            "staff@home.example",
+        ],
+    );
     let steps = said["steps"].as_array().unwrap();
-    let refused = steps.iter().find(|step| step["rule"] == "access.refused").unwrap();
+    let refused = steps
+        .iter()
+        .find(|step| step["rule"] == "access.refused")
+        .unwrap();
     assert_eq!(refused["setting"]["key"], "access");
     assert!(refused["setting"]["line"].as_u64().is_some(), "{refused}");
 }
@@ -181,7 +232,9 @@ fn rules_of_a_configuration() {
 fn postgrey_and_postfwd_are_asked() {
     let (postgrey, postfwd) = (
         PolicyService::postgrey(),
-        PolicyService::postfwd("id=R1; sender=bad@away.example; action=REJECT not this one\nid=R2; client_address=127.0.0.9; action=OK\n"),
+        PolicyService::postfwd(
+            "id=R1; sender=bad@away.example; action=REJECT not this one\nid=R2; client_address=127.0.0.9; action=OK\n",
+        ),
     );
     let sink = Sink::start();
     let rules = format!(
@@ -195,9 +248,15 @@ fn postgrey_and_postfwd_are_asked() {
     let mut site = site(&sink, &rules);
     site.start();
     let said = ask(&site, 8, "bad@away.example", "far@home.example");
-    assert!(said.starts_with("554 5.7.1 <far@home.example>... not this one "), "{said}");
+    assert!(
+        said.starts_with("554 5.7.1 <far@home.example>... not this one "),
+        "{said}"
+    );
     let said = ask(&site, 9, "ann@away.example", "far@home.example");
-    assert!(said.starts_with("250 "), "postfwd accepts, so that postgrey is not asked: {said}");
+    assert!(
+        said.starts_with("250 "),
+        "postfwd accepts, so that postgrey is not asked: {said}"
+    );
     let said = ask(&site, 8, "ann@away.example", "far@home.example");
     assert!(said.starts_with("450 "), "{said}");
     assert!(said.contains("Greylisted"), "{said}");
@@ -206,7 +265,13 @@ fn postgrey_and_postfwd_are_asked() {
     });
     let (mut client, _) = Client::connect_from(Ipv4Addr::new(127, 0, 0, 8), site.mx).unwrap();
     client.say("EHLO mx.away.example").unwrap();
-    let reply = client.mail("ann@away.example", &["far@home.example"], "Subject: at the second try\r\n\r\nhi\r\n").unwrap();
+    let reply = client
+        .mail(
+            "ann@away.example",
+            &["far@home.example"],
+            "Subject: at the second try\r\n\r\nhi\r\n",
+        )
+        .unwrap();
     assert!(reply.starts_with("250 "), "{reply}");
     sink.wait_for("at the second try");
     drop(postgrey);
@@ -242,7 +307,8 @@ fn mistakes_are_found_before_mail_comes() {
     for (shows, rule, says) in cases {
         let site = site(&sink, &format!("[[access]]\nname = \"x\"\n{rule}\n"));
         let output = site.run(&["check"]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        let said =
+            String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
         assert!(!output.status.success() && said.contains(says), "{shows}: {said}");
     }
 }

@@ -1,7 +1,7 @@
 //! What becomes of a message that has come, by access rules that depend on what is in it.
 
-use postern_mail::{Envelope, Mailbox, QueueId, mailbox_list};
 use postern_mail::header::HeaderScan;
+use postern_mail::{Envelope, Mailbox, QueueId, mailbox_list};
 use postern_policy::access::names::AddressKey;
 use postern_policy::access::{Outcome, Stage};
 use postern_policy::rule::Rule;
@@ -58,7 +58,14 @@ pub(crate) async fn end(
                 Answer::stay(reply)
             });
         }
-        done(access, &matter, &recipient.named, &recipient.goes, envelope, session);
+        done(
+            access,
+            &matter,
+            &recipient.named,
+            &recipient.goes,
+            envelope,
+            session,
+        );
     }
     access.answers = before;
     Ok(())
@@ -82,7 +89,9 @@ fn done(
         }
         Outcome::Discarded { rule, .. } => {
             noted::tell(Rule::AccessDiscarded, rule, None, None, Some(named), session);
-            envelope.recipients.retain(|recipient| !goes.contains(&recipient.address));
+            envelope
+                .recipients
+                .retain(|recipient| !goes.contains(&recipient.address));
         }
         Outcome::Exempt
         | Outcome::NotYet
@@ -108,7 +117,10 @@ fn lead_elsewhere(envelope: &mut Envelope, named: &Mailbox, goes: &[Mailbox], to
         }
         !is_meant
     });
-    let is_there = envelope.recipients.iter().any(|recipient| recipient.address == *to);
+    let is_there = envelope
+        .recipients
+        .iter()
+        .any(|recipient| recipient.address == *to);
     if let (Some(mut recipient), false) = (first, is_there) {
         recipient.address = to.clone();
         recipient.orcpt.get_or_insert_with(|| format!("rfc822;{named}"));

@@ -2,10 +2,10 @@
 
 use jiff::civil::DateTime;
 use postern_net::dial;
+use postern_policy::DomainSet;
 use postern_policy::access::facts::{HeloFaults, TlsState};
 use postern_policy::access::{Facts, Party};
 use postern_policy::screen::helo::{HeloName, judge_own, judge_syntax};
-use postern_policy::DomainSet;
 
 use super::{Accessing, Matter};
 use crate::session::Session;
@@ -31,7 +31,9 @@ pub(super) fn facts<'a>(
             None => Party::Unknown,
             Some(sender) => sender.key.as_ref().map_or(Party::Null, Party::Address),
         },
-        recipient: matter.recipient.map_or(Party::Unknown, |(key, _)| Party::Address(key)),
+        recipient: matter
+            .recipient
+            .map_or(Party::Unknown, |(key, _)| Party::Address(key)),
         destination: matter.recipient.map(|(_, destination)| destination),
         authors: matter.authors,
         size: matter.size,

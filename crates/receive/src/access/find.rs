@@ -4,13 +4,15 @@ use std::time::Instant;
 
 use jiff::civil::DateTime;
 use postern_policy::access::keys::{Form, LookUp, Subject};
-use postern_policy::access::written::{self, Context};
 use postern_policy::access::names::AddressKey;
+use postern_policy::access::written::{self, Context};
 use postern_policy::access::{AccessRules, Answer, Answers, Facts, Party, Question, Scope};
 use postern_policy::limit::Counted;
 use postern_policy::screen::finding::{ClientName, Known};
-use postern_policy::screen::list::{Answered, DnsList, Subject as ListSubject, address_question, domain_question};
 use postern_policy::screen::helo::HeloName;
+use postern_policy::screen::list::{
+    Answered, DnsList, Subject as ListSubject, address_question, domain_question,
+};
 use postern_table::{Address, Key, Plan, Subject as Sought};
 
 use super::table::Table;
@@ -31,7 +33,10 @@ impl Finding<'_> {
         let session = self.session;
         match question {
             Question::ClientName => {
-                let known = session.screening.as_ref().and_then(|screening| screening.client().cloned());
+                let known = session
+                    .screening
+                    .as_ref()
+                    .and_then(|screening| screening.client().cloned());
                 let name = match known {
                     Some(name) => name,
                     None => self.look().client_name(session.peer.ip()).await,
@@ -65,7 +70,9 @@ impl Finding<'_> {
         let most = self.session.profile.settings.screen.lookups;
         access.lookups = access.lookups.saturating_add(1);
         if access.lookups > most && self.session.is_stranger() {
-            return Err(format!("more than {most} names of one session to look up (`lookups` in [screen])"));
+            return Err(format!(
+                "more than {most} names of one session to look up (`lookups` in [screen])"
+            ));
         }
         Ok(())
     }
@@ -95,7 +102,9 @@ impl Finding<'_> {
 
     async fn list(&self, number: usize, access: &mut Accessing) {
         let rules = &self.session.profile.access.rules;
-        let Some(list) = rules.lists.get(number) else { return };
+        let Some(list) = rules.lists.get(number) else {
+            return;
+        };
         let (scope, asked) = {
             let facts = facts::facts(access, self.matter, self.now, self.session);
             (scope_of_list(list), question_of_list(list, &facts))
@@ -124,12 +133,19 @@ impl Finding<'_> {
         let settings = &self.session.profile.access;
         let (Some(look_up), Some(table)) = (settings.rules.look_ups.get(number), settings.tables.get(number))
         else {
-            access.answers.found(Question::LookUp(number), Scope::Recipient, Answer::No);
+            access
+                .answers
+                .found(Question::LookUp(number), Scope::Recipient, Answer::No);
             return;
         };
         let keys = {
             let facts = facts::facts(access, self.matter, self.now, self.session);
-            keys_of(look_up, &facts, &access.answers, self.session.profile.settings.identity.tag_separator)
+            keys_of(
+                look_up,
+                &facts,
+                &access.answers,
+                self.session.profile.settings.identity.tag_separator,
+            )
         };
         let keys = match keys {
             Ok(keys) => keys,
@@ -139,9 +155,11 @@ impl Finding<'_> {
                 return;
             }
             Err(Some(reason)) => {
-                access
-                    .answers
-                    .found(Question::LookUp(number), Scope::Transaction, Answer::Unsure(reason));
+                access.answers.found(
+                    Question::LookUp(number),
+                    Scope::Transaction,
+                    Answer::Unsure(reason),
+                );
                 return;
             }
         };
@@ -238,10 +256,9 @@ pub fn keys_of(
         Subject::ClientName | Subject::ReverseName => match (answers.client(), look_up.subject) {
             (None, _) => return Err(None),
             (Some(ClientName::Confirmed(name)), _)
-            | (
-                Some(ClientName::Unconfirmed(name) | ClientName::Unsure { name, .. }),
-                Subject::ReverseName,
-            ) => Some(Sought::Name(name)),
+            | (Some(ClientName::Unconfirmed(name) | ClientName::Unsure { name, .. }), Subject::ReverseName) => {
+                Some(Sought::Name(name))
+            }
             (Some(ClientName::Unsure { reason, .. } | ClientName::Unanswered(reason)), _) => {
                 return Err(Some(reason.clone()));
             }

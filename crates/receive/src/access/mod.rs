@@ -26,8 +26,8 @@ use crate::session::Session;
 
 pub(crate) use self::end::end;
 pub(crate) use self::service::Services;
-pub(crate) use self::stages::{connect, helo, recipient, sender};
 pub(crate) use self::stages::{AtRecipient, Judged};
+pub(crate) use self::stages::{connect, helo, recipient, sender};
 
 /// Questions that one judgement may take: more than there are, unless tables lead in circles.
 const QUESTIONS_MAX: usize = 1_000;
@@ -98,7 +98,9 @@ impl Accessing {
         self.relayed_by = None;
         self.transactions += 1;
         self.sender = Some(Sender {
-            key: sender.mailbox().map(|mailbox| AddressKey::new(mailbox, separator)),
+            key: sender
+                .mailbox()
+                .map(|mailbox| AddressKey::new(mailbox, separator)),
         });
     }
 
@@ -113,7 +115,12 @@ impl Accessing {
 
     /// Finds out what the rules lack, until they have said all that can be said at a stage. What was said to the client before is sent
     /// before anybody is waited for.
-    async fn settle(&mut self, matter: &Matter<'_>, io: Option<&mut Io>, session: &Session) -> Result<(), End> {
+    async fn settle(
+        &mut self,
+        matter: &Matter<'_>,
+        io: Option<&mut Io>,
+        session: &Session,
+    ) -> Result<(), End> {
         let access = &session.profile.access;
         let now = Zoned::now().datetime();
         let mut io = io;
@@ -128,13 +135,7 @@ impl Accessing {
             if let Some(io) = io.take() {
                 io.flush().await?;
             }
-            Finding {
-                matter,
-                now,
-                session,
-            }
-            .find(question, self)
-            .await;
+            Finding { matter, now, session }.find(question, self).await;
         }
         Ok(())
     }

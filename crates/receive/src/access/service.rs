@@ -19,7 +19,11 @@ use super::{Accessing, Matter, ServiceSettings};
 use crate::session::{Login, Session};
 
 /// What the client hears where a service fails that mail does not go on without.
-const FAILED: (u16, Status, &str) = (451, Status(4, 3, 5), "Server configuration problem, try again later");
+const FAILED: (u16, Status, &str) = (
+    451,
+    Status(4, 3, 5),
+    "Server configuration problem, try again later",
+);
 
 /// Both directions of a connection.
 trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -166,7 +170,10 @@ async fn connect(address: &Address) -> Result<Box<dyn Wire>, ServiceError> {
 /// Why there is no answer, in words.
 pub async fn ask_once(settings: &ServiceSettings, request: &Request<'_>) -> Result<String, String> {
     let service = Service::new(settings, &Observers::nobody());
-    service.ask(&request.text()).await.map_err(|error| error.to_string())
+    service
+        .ask(&request.text())
+        .await
+        .map_err(|error| error.to_string())
 }
 
 /// The services of the settings in force.
@@ -230,7 +237,9 @@ fn request(matter: &Matter<'_>, access: &Accessing, session: &Session) -> String
     let server_port = text(server.map(|server| server.port().to_string()));
     let instance = format!("{}.{}", session.id, access.transactions);
     let reverse = match access.answers.client() {
-        Some(ClientName::Confirmed(name) | ClientName::Unconfirmed(name) | ClientName::Unsure { name, .. }) => Some(&**name),
+        Some(
+            ClientName::Confirmed(name) | ClientName::Unconfirmed(name) | ClientName::Unsure { name, .. },
+        ) => Some(&**name),
         Some(ClientName::Nameless | ClientName::Unanswered(_)) | None => None,
     };
     let name = session.peer_name.as_deref();
@@ -251,7 +260,11 @@ fn request(matter: &Matter<'_>, access: &Accessing, session: &Session) -> String
         queue_id: matter.queue,
         sender: sender.map_or("", |sender| sender.whole()),
         recipient: matter.recipient.map_or("", |(key, _)| key.whole()),
-        recipient_count: if matter.stage == Stage::Data { matter.recipients } else { 0 },
+        recipient_count: if matter.stage == Stage::Data {
+            matter.recipients
+        } else {
+            0
+        },
         client_address: &address,
         client_name: name.unwrap_or("unknown"),
         reverse_client_name: reverse.or(name).unwrap_or("unknown"),

@@ -170,7 +170,9 @@ fn passed(access: &mut Accessing, matter: &Matter<'_>, path: &ForwardPath, sessi
         }
         Outcome::Exempt => at.accepted = true,
         Outcome::Discarded { rule, .. } => discarded = Some(rule.to_string()),
-        Outcome::NotYet | Outcome::Refused { .. } | Outcome::Ask(_) | Outcome::Unsure { .. } => at.open = true,
+        Outcome::NotYet | Outcome::Refused { .. } | Outcome::Ask(_) | Outcome::Unsure { .. } => {
+            at.open = true
+        }
     }
     access.notes = notes;
     match discarded {
@@ -196,7 +198,13 @@ fn redirected(
 
 impl Accessing {
     /// A recipient was taken about which rules have still to be judged; its mail goes to these addresses.
-    pub(crate) fn stays_open(&mut self, mailbox: &Mailbox, destination: Destination, goes: Vec<Mailbox>, separator: Option<char>) {
+    pub(crate) fn stays_open(
+        &mut self,
+        mailbox: &Mailbox,
+        destination: Destination,
+        goes: Vec<Mailbox>,
+        separator: Option<char>,
+    ) {
         self.open.push(Open {
             named: mailbox.clone(),
             key: AddressKey::new(mailbox, separator),
@@ -237,7 +245,12 @@ pub(super) fn refused(
                 rule,
                 why: limit.map_or(Why::Verdict, Why::Limit),
             };
-            (refusal, words.code, words.status, filled(words, matter, access, session))
+            (
+                refusal,
+                words.code,
+                words.status,
+                filled(words, matter, access, session),
+            )
         }
         Outcome::Unsure { rule, reason } => {
             let refusal = AccessRefusal {

@@ -115,14 +115,34 @@ fn recipients_are_judged() {
     let field = NewField::new("X-Partner", b"yes").unwrap();
     let access = settings(vec![
         rule("friend", from("friend@away.example"), ACCEPT),
-        rule("not this one", to(&format!("root@{HOST}")), refuse("{sender} may not write to {recipient} from {address}")),
-        rule("domain", from("@bad.example"), Action::Refuse(Words::new(450, Status(4, 7, 1), "later").unwrap())),
-        rule("go away", from("gone@away.example"), Action::Refuse(Words::new(421, Status(4, 7, 0), "bye").unwrap())),
+        rule(
+            "not this one",
+            to(&format!("root@{HOST}")),
+            refuse("{sender} may not write to {recipient} from {address}"),
+        ),
+        rule(
+            "domain",
+            from("@bad.example"),
+            Action::Refuse(Words::new(450, Status(4, 7, 1), "later").unwrap()),
+        ),
+        rule(
+            "go away",
+            from("gone@away.example"),
+            Action::Refuse(Words::new(421, Status(4, 7, 0), "bye").unwrap()),
+        ),
         rule("noise", from("noise@away.example"), Action::Discard),
         rule("odd", from("odd@away.example"), Action::Hold("looks odd".into())),
         rule("partner", from("@partner.example"), Action::Tag(field)),
-        rule("moved", to(&format!("moved@{HOST}")), Action::Redirect(format!("acaird@{HOST}").parse().unwrap())),
-        rule("no TLS", when(vec![Test::Tls(TlsTest::Any)]), refuse("no TLS here")),
+        rule(
+            "moved",
+            to(&format!("moved@{HOST}")),
+            Action::Redirect(format!("acaird@{HOST}").parse().unwrap()),
+        ),
+        rule(
+            "no TLS",
+            when(vec![Test::Tls(TlsTest::Any)]),
+            refuse("no TLS here"),
+        ),
     ]);
     let server = server(access);
     let mut client = greeted(&server);
@@ -146,13 +166,31 @@ fn recipients_are_judged() {
     let said = ask(&mut greeted(&server), "gone@away.example", &acaird);
     assert!(said.starts_with("421 4.7.0 "), "{said}");
 
-    let reply = send(&mut client, "odd@away.example", &[&acaird], "Subject: x\r\n\r\nhi\r\n");
+    let reply = send(
+        &mut client,
+        "odd@away.example",
+        &[&acaird],
+        "Subject: x\r\n\r\nhi\r\n",
+    );
     let (message, _) = server.message(&reply);
-    assert_eq!(server.hold_of(message.id).as_deref(), Some("access.held: \"odd\": looks odd"));
-    let reply = send(&mut client, "p@partner.example", &[&acaird, &format!("staff@{HOST}")], "Subject: x\r\n\r\nhi\r\n");
+    assert_eq!(
+        server.hold_of(message.id).as_deref(),
+        Some("access.held: \"odd\": looks odd")
+    );
+    let reply = send(
+        &mut client,
+        "p@partner.example",
+        &[&acaird, &format!("staff@{HOST}")],
+        "Subject: x\r\n\r\nhi\r\n",
+    );
     let (_, text) = server.message(&reply);
     assert_eq!(text.matches("X-Partner: yes\r\n").count(), 1, "{text}");
-    let reply = send(&mut client, "ann@away.example", &[&format!("moved@{HOST}")], "Subject: x\r\n\r\nhi\r\n");
+    let reply = send(
+        &mut client,
+        "ann@away.example",
+        &[&format!("moved@{HOST}")],
+        "Subject: x\r\n\r\nhi\r\n",
+    );
     let (message, _) = server.message(&reply);
     assert_eq!(message.envelope.recipients[0].address.to_string(), acaird);
 }
@@ -161,7 +199,11 @@ fn recipients_are_judged() {
 fn mail_is_thrown_away_for_one_recipient_and_for_all() {
     let access = settings(vec![
         rule("noise", to(&format!("root@{HOST}")), Action::Discard),
-        rule("author", when(vec![Test::Author(addresses(&["@ads.example"]))]), Action::Discard),
+        rule(
+            "author",
+            when(vec![Test::Author(addresses(&["@ads.example"]))]),
+            Action::Discard,
+        ),
     ]);
     let server = server(access);
     let mut client = greeted(&server);
@@ -226,14 +268,26 @@ fn messages_are_judged_by_what_is_in_them() {
         rule("friend", from("friend@away.example"), ACCEPT),
         rule("boss", author("ceo@challenger.example"), refuse("not you")),
         rule("big", when(vec![Test::LargerThan(2_000)]), refuse("too much")),
-        rule("list", author("list@away.example"), Action::Redirect("moderator@outside.example".parse().unwrap())),
-        rule("watched", author("watched@away.example"), Action::Hold("watched".into())),
+        rule(
+            "list",
+            author("list@away.example"),
+            Action::Redirect("moderator@outside.example".parse().unwrap()),
+        ),
+        rule(
+            "watched",
+            author("watched@away.example"),
+            Action::Hold("watched".into()),
+        ),
     ]);
     let server = server(access);
     let mut client = greeted(&server);
     let acaird = format!("acaird@{HOST}");
     let message = |author: &str| format!("From: \"A, B\" <{author}>\r\n\r\nhi\r\n");
-    let big = format!("{}{}", message("ann@away.example"), "x".repeat(70).add_line().repeat(40));
+    let big = format!(
+        "{}{}",
+        message("ann@away.example"),
+        "x".repeat(70).add_line().repeat(40)
+    );
     #[rustfmt::skip]
     let cases = [
         // what the case shows       sender                  text                                      reply
@@ -249,14 +303,33 @@ fn messages_are_judged_by_what_is_in_them() {
     let said = client.say("MAIL FROM:<ann@away.example> SIZE=3000").unwrap();
     assert!(said.starts_with("250"), "{said}");
     let said = client.say(&format!("RCPT TO:<{acaird}>")).unwrap();
-    assert!(said.starts_with("550 5.7.1 <acaird@challenger.example>... too much "), "{said}");
-    let reply = send(&mut client, "ann@away.example", &[&acaird], &message("list@away.example"));
+    assert!(
+        said.starts_with("550 5.7.1 <acaird@challenger.example>... too much "),
+        "{said}"
+    );
+    let reply = send(
+        &mut client,
+        "ann@away.example",
+        &[&acaird],
+        &message("list@away.example"),
+    );
     let (taken, _) = server.message(&reply);
     assert_eq!(taken.envelope.recipients.len(), 1);
-    assert_eq!(taken.envelope.recipients[0].address.to_string(), "moderator@outside.example");
-    let reply = send(&mut client, "ann@away.example", &[&acaird], &message("watched@away.example"));
+    assert_eq!(
+        taken.envelope.recipients[0].address.to_string(),
+        "moderator@outside.example"
+    );
+    let reply = send(
+        &mut client,
+        "ann@away.example",
+        &[&acaird],
+        &message("watched@away.example"),
+    );
     let (taken, _) = server.message(&reply);
-    assert_eq!(server.hold_of(taken.id).as_deref(), Some("access.held: \"watched\": watched"));
+    assert_eq!(
+        server.hold_of(taken.id).as_deref(),
+        Some("access.held: \"watched\": watched")
+    );
 }
 
 /// A text with its line end.
@@ -273,16 +346,27 @@ impl AddLine for String {
 
 #[test]
 fn a_rule_can_be_a_reason_to_relay() {
-    let access = settings(vec![
-        rule("branch", when(vec![client("127.0.0.0/8")]), Action::Accept { relay: true }),
-    ]);
+    let access = settings(vec![rule(
+        "branch",
+        when(vec![client("127.0.0.0/8")]),
+        Action::Accept { relay: true },
+    )]);
     let server = server(access);
     let mut client = greeted(&server);
     let said = ask(&mut client, "scan@branch.example", "joe@outside.example");
     assert!(said.starts_with("250 2.1.5"), "{said}");
-    let said = ask(&mut client, "scan@branch.example", "joe%outside.example@challenger.example");
+    let said = ask(
+        &mut client,
+        "scan@branch.example",
+        "joe%outside.example@challenger.example",
+    );
     assert!(said.starts_with("550 5.7.1"), "{said}");
-    let reply = send(&mut client, "scan@branch.example", &["joe@outside.example"], "Subject: x\r\n\r\nhi\r\n");
+    let reply = send(
+        &mut client,
+        "scan@branch.example",
+        &["joe@outside.example"],
+        "Subject: x\r\n\r\nhi\r\n",
+    );
     assert!(reply.starts_with("250"), "{reply}");
 }
 
@@ -323,9 +407,21 @@ fn names_are_looked_up_where_a_rule_depends_on_them() {
     options.settings.timeouts.reverse_lookup = Duration::ZERO;
     options.settings.screen.timeout = Duration::from_secs(30);
     options.settings.access = Arc::new(settings(vec![
-        rule("pool", when(vec![Test::ClientName(names(&[".known.example"]))]), refuse("pool of {helo}")),
-        rule("liar", when(vec![Test::ReverseName(names(&["liar.known.example"]))]), refuse("liar")),
-        rule("sender", when(vec![Test::Fault(Fault::SenderUnknown)]), refuse("no such domain")),
+        rule(
+            "pool",
+            when(vec![Test::ClientName(names(&[".known.example"]))]),
+            refuse("pool of {helo}"),
+        ),
+        rule(
+            "liar",
+            when(vec![Test::ReverseName(names(&["liar.known.example"]))]),
+            refuse("liar"),
+        ),
+        rule(
+            "sender",
+            when(vec![Test::Fault(Fault::SenderUnknown)]),
+            refuse("no such domain"),
+        ),
     ]));
     let server = options.start();
     #[rustfmt::skip]
@@ -354,7 +450,11 @@ fn tables_decide() {
         rule("clients", vec![], Action::LookUp(0)),
         rule("senders", vec![], Action::LookUp(1)),
         rule("tags", vec![], Action::LookUp(2)),
-        rule("members", when(vec![Test::LookUp(3, Stage::Rcpt)]), refuse("member")),
+        rule(
+            "members",
+            when(vec![Test::LookUp(3, Stage::Rcpt)]),
+            refuse("member"),
+        ),
     ]);
     let look_up = |subject, form| LookUp {
         table: "t".into(),
@@ -422,10 +522,15 @@ fn policy_service(answers: fn(&str) -> &'static str) -> (u16, Arc<Mutex<Vec<Stri
                 let mut request = String::new();
                 let mut octets = [0; 4_096];
                 loop {
-                    let Ok(read @ 1..) = stream.read(&mut octets) else { return };
+                    let Ok(read @ 1..) = stream.read(&mut octets) else {
+                        return;
+                    };
                     request.push_str(std::str::from_utf8(&octets[..read]).unwrap());
                     while let Some((one, rest)) = request.split_once("\n\n") {
-                        let recipient = one.lines().find_map(|line| line.strip_prefix("recipient=")).unwrap_or_default();
+                        let recipient = one
+                            .lines()
+                            .find_map(|line| line.strip_prefix("recipient="))
+                            .unwrap_or_default();
                         let answer = answers(recipient);
                         kept.lock().unwrap().push(one.to_owned());
                         if answer == "close" {
@@ -477,18 +582,34 @@ fn policy_services_decide() {
         let said = ask(&mut client, "ann@away.example", to);
         assert!(said.starts_with(reply), "{shows}: {said}");
     }
-    let reply = send(&mut client, "ann@away.example", &["postmaster@challenger.example"], "Subject: x\r\n\r\nhi\r\n");
+    let reply = send(
+        &mut client,
+        "ann@away.example",
+        &["postmaster@challenger.example"],
+        "Subject: x\r\n\r\nhi\r\n",
+    );
     let (_, text) = server.message(&reply);
     assert!(text.contains("X-Grey: was\r\n"), "{text}");
     let asked = asked.lock().unwrap();
     for line in [
-        "request=smtpd_access_policy", "protocol_state=RCPT", "helo_name=mx.away.example", "sender=ann@away.example",
-        "recipient=acaird@challenger.example", "client_address=127.0.0.1", "client_name=localhost", "sasl_username=", "policy_context=test",
+        "request=smtpd_access_policy",
+        "protocol_state=RCPT",
+        "helo_name=mx.away.example",
+        "sender=ann@away.example",
+        "recipient=acaird@challenger.example",
+        "client_address=127.0.0.1",
+        "client_name=localhost",
+        "sasl_username=",
+        "policy_context=test",
     ] {
         assert!(asked[0].lines().any(|one| one == line), "{line}: {}", asked[0]);
     }
     let connections = *connections.lock().unwrap();
-    assert!(connections < asked.len(), "connections are used again: {connections} for {}", asked.len());
+    assert!(
+        connections < asked.len(),
+        "connections are used again: {connections} for {}",
+        asked.len()
+    );
 }
 
 #[test]
@@ -502,16 +623,29 @@ fn a_policy_service_that_fails_is_no_way_through() {
             optional,
             ..ServiceSettings::new("grey", address())
         }));
-        let said = ask(&mut greeted(&server), "ann@away.example", "acaird@challenger.example");
+        let said = ask(
+            &mut greeted(&server),
+            "ann@away.example",
+            "acaird@challenger.example",
+        );
         assert!(said.starts_with(reply), "{optional}: {said}");
     }
     // One that never answers.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let server = server(with_service(ServiceSettings {
         timeout: Duration::from_millis(200),
-        ..ServiceSettings::new("grey", format!("inet:127.0.0.1:{}", silent.local_addr().unwrap().port()).parse().unwrap())
+        ..ServiceSettings::new(
+            "grey",
+            format!("inet:127.0.0.1:{}", silent.local_addr().unwrap().port())
+                .parse()
+                .unwrap(),
+        )
     }));
-    let said = ask(&mut greeted(&server), "ann@away.example", "acaird@challenger.example");
+    let said = ask(
+        &mut greeted(&server),
+        "ann@away.example",
+        "acaird@challenger.example",
+    );
     assert!(said.starts_with("451 4.3.5 "), "{said}");
 }
 
@@ -537,12 +671,21 @@ fn clients_have_limits() {
         options.start()
     };
     let acaird = format!("acaird@{HOST}");
-    let server = with(Limit { most: [2, 0, 0, 0], ..limit("connections") });
+    let server = with(Limit {
+        most: [2, 0, 0, 0],
+        ..limit("connections")
+    });
     let (_one, _two) = (server.connect(), server.connect());
     let (_, greeting) = Client::connect(server.port).unwrap();
-    assert!(greeting.starts_with("421 4.3.2 Too many connections from your network"), "{greeting}");
+    assert!(
+        greeting.starts_with("421 4.3.2 Too many connections from your network"),
+        "{greeting}"
+    );
 
-    let server = with(Limit { sessions: 1, ..limit("sessions") });
+    let server = with(Limit {
+        sessions: 1,
+        ..limit("sessions")
+    });
     let mut one = server.connect();
     let (_, greeting) = Client::connect(server.port).unwrap();
     assert!(greeting.starts_with("421 4.3.2 "), "{greeting}");
@@ -554,13 +697,19 @@ fn clients_have_limits() {
     });
     assert!(again, "a place is free again when a session ends");
 
-    let server = with(Limit { most: [0, 1, 0, 0], ..limit("messages") });
+    let server = with(Limit {
+        most: [0, 1, 0, 0],
+        ..limit("messages")
+    });
     let mut client = greeted(&server);
     assert!(ask(&mut client, "ann@away.example", &acaird).starts_with("250"));
     let said = ask(&mut client, "ann@away.example", &acaird);
     assert!(said.starts_with("MAIL 450 4.7.1 "), "{said}");
 
-    let server = with(Limit { most: [0, 0, 1, 0], ..limit("recipients") });
+    let server = with(Limit {
+        most: [0, 0, 1, 0],
+        ..limit("recipients")
+    });
     let mut client = greeted(&server);
     assert!(ask(&mut client, "ann@away.example", &acaird).starts_with("250"));
     let said = client.say(&format!("RCPT TO:<root@{HOST}>")).unwrap();
@@ -570,7 +719,11 @@ fn clients_have_limits() {
 #[test]
 fn rules_count_against_limits() {
     let mut options = Options::mx();
-    options.settings.limits_of_clients = vec![Limit { most: [0, 0, 1, 0], by_rule: true, ..limit("bulk") }];
+    options.settings.limits_of_clients = vec![Limit {
+        most: [0, 0, 1, 0],
+        by_rule: true,
+        ..limit("bulk")
+    }];
     let mut access = settings(vec![rule("bulk mail", from("@bulk.example"), Action::Limit(0))]);
     access.rules.limits = vec![RuleLimit {
         name: "bulk".into(),
@@ -581,7 +734,10 @@ fn rules_count_against_limits() {
     let mut client = greeted(&server);
     for (from, reply) in [
         ("a@bulk.example", "250"),
-        ("a@bulk.example", "450 4.7.1 <acaird@challenger.example>... too many of these "),
+        (
+            "a@bulk.example",
+            "450 4.7.1 <acaird@challenger.example>... too many of these ",
+        ),
         ("a@away.example", "250"),
     ] {
         let said = ask(&mut client, from, &format!("acaird@{HOST}"));
@@ -593,7 +749,11 @@ fn rules_count_against_limits() {
 fn a_listener_can_have_its_own() {
     let mut options = Options::mx();
     options.settings.access = Arc::new(settings(vec![rule("general", vec![], refuse("general"))]));
-    options.listener.access = Some(Arc::new(settings(vec![rule("own", from("@bad.example"), refuse("own"))])));
+    options.listener.access = Some(Arc::new(settings(vec![rule(
+        "own",
+        from("@bad.example"),
+        refuse("own"),
+    )])));
     options.listener.networks = Some(vec!["127.0.0.0/8".parse().unwrap()]);
     options.listener.message_size = Some(100_000);
     let server = options.start();
@@ -602,7 +762,11 @@ fn a_listener_can_have_its_own() {
     assert!(reply.contains("SIZE 100000"), "{reply}");
     for (from, to, reply) in [
         ("ann@away.example", "acaird@challenger.example", "250"),
-        ("ann@bad.example", "acaird@challenger.example", "550 5.7.1 <acaird@challenger.example>... own "),
+        (
+            "ann@bad.example",
+            "acaird@challenger.example",
+            "550 5.7.1 <acaird@challenger.example>... own ",
+        ),
         ("ann@away.example", "joe@outside.example", "250"),
     ] {
         let said = ask(&mut client, from, to);

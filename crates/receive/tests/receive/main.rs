@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod dialogues;
 mod access;
+mod dialogues;
 mod facts;
 mod harness;
 mod inspectors;

@@ -86,9 +86,17 @@ fn settings(
     );
     warn_of_dead_ends(listener, &name, auth, tls, c);
     if let Some(networks) = &listener.networks {
-        receiving::refuse_everybody(networks, "`networks` in [[listener]]", "an open relay", c.problems);
+        receiving::refuse_everybody(
+            networks,
+            "`networks` in [[listener]]",
+            "an open relay",
+            c.problems,
+        );
     }
-    let own_access = listener.access.as_ref().and_then(|class| access.of_listener(class, c));
+    let own_access = listener
+        .access
+        .as_ref()
+        .and_then(|class| access.of_listener(class, c));
     ListenerSettings {
         tls,
         auth,

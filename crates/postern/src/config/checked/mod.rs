@@ -111,7 +111,10 @@ impl Config {
             Some(format!("{file}:{line}"))
         };
         Arc::make_mut(&mut self.receive.access).rules.locate(place_of);
-        let own = self.listeners.iter_mut().filter_map(|listener| listener.settings.access.as_mut());
+        let own = self
+            .listeners
+            .iter_mut()
+            .filter_map(|listener| listener.settings.access.as_mut());
         own.for_each(|access| Arc::make_mut(access).rules.locate(place_of));
     }
 }

@@ -31,7 +31,11 @@ impl Match {
     /// Longest text, in octets.
     const LONGEST: usize = 1_024;
 
-    fn items(value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>) -> Option<Vec<At<String>>> {
+    fn items(
+        value: &Spanned<DeValue<'_>>,
+        place: &Place,
+        reader: &mut Reader<'_>,
+    ) -> Option<Vec<At<String>>> {
         let one = |value: &Spanned<DeValue<'_>>, place: &Place, reader: &mut Reader<'_>| {
             let written = Line(Self::LONGEST).read(value, place, reader)?;
             note_paths(&written, value, reader);
@@ -107,7 +111,10 @@ impl Kind for Match {
                     value.span(),
                     place,
                     "a table with anything but `not`",
-                    format!("write for example `{} = {{ not = {} }}`", place.key, place.example),
+                    format!(
+                        "write for example `{} = {{ not = {} }}`",
+                        place.key, place.example
+                    ),
                 );
                 None
             }
@@ -326,7 +333,8 @@ impl Choice for Subject {
 }
 
 impl Choice for Form {
-    const WORDS: &'static [(&'static str, Self)] = &[("postfix", Self::Postfix), ("sendmail", Self::Sendmail)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("postfix", Self::Postfix), ("sendmail", Self::Sendmail)];
 }
 
 /// The words for where a recipient is.

@@ -43,16 +43,28 @@ impl<'b, 'c> Build<'b, 'c> {
         let file = self.c.file;
         self.names();
         let exempt = &file.exempt_recipients.value;
-        self.rules.exempt = exempt.iter().map(|name| name.value.to_ascii_lowercase().into()).collect();
+        self.rules.exempt = exempt
+            .iter()
+            .map(|name| name.value.to_ascii_lowercase().into())
+            .collect();
         self.services = file.policy_service.iter().filter_map(service).collect();
-        self.rules.services = self.services.iter().map(|service| service.name.as_str().into()).collect();
+        self.rules.services = self
+            .services
+            .iter()
+            .map(|service| service.name.as_str().into())
+            .collect();
         for table in file.access.iter() {
             let rule = self.rule(table);
             match (&table.class, rule) {
                 (_, None) => {}
                 (None, Some(rule)) => self.rules.rules.push(rule),
                 (Some(name), Some(rule)) => {
-                    if let Some(class) = self.rules.classes.iter_mut().find(|class| *class.name == *name.value) {
+                    if let Some(class) = self
+                        .rules
+                        .classes
+                        .iter_mut()
+                        .find(|class| *class.name == *name.value)
+                    {
                         class.rules.push(rule);
                     }
                 }
@@ -134,24 +146,45 @@ impl<'b, 'c> Build<'b, 'c> {
             return;
         };
         if let (Some(rule), Some(behind)) = (self.rules.rules.get(last), self.rules.rules.get(last + 1)) {
-            let named = |name: &str| self.c.file.access.iter().find(|table| {
-                table.name.as_ref().is_some_and(|written| *written.value == *name)
-            });
+            let named = |name: &str| {
+                self.c
+                    .file
+                    .access
+                    .iter()
+                    .find(|table| table.name.as_ref().is_some_and(|written| *written.value == *name))
+            };
             let span = named(&behind.name).and_then(|table| table.span.clone());
             let title = format!("the access rule {:?} is never judged", behind.name);
             let label = format!("{:?} before it decides about everything", rule.name);
-            self.c.problems.warning(span, title, label, "move it before that one, or give that one conditions");
+            self.c.problems.warning(
+                span,
+                title,
+                label,
+                "move it before that one, or give that one conditions",
+            );
         }
     }
 
     /// A mistake in a key of `[[access]]`.
-    pub(super) fn bad(&mut self, span: Option<Span>, key: &str, label: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn bad(
+        &mut self,
+        span: Option<Span>,
+        key: &str,
+        label: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         let title = format!("`{key}` in [[access]] has an invalid value");
         self.c.problems.error(span, title, label, remedy);
     }
 
     /// The number of a name among known ones; a mistake otherwise.
-    pub(super) fn number(&mut self, written: &At<String>, known: &[String], what: &str, table: &str) -> Option<usize> {
+    pub(super) fn number(
+        &mut self,
+        written: &At<String>,
+        known: &[String],
+        what: &str,
+        table: &str,
+    ) -> Option<usize> {
         let found = known.iter().position(|name| *name == written.value);
         if found.is_none() {
             let remedy = match nearest(&written.value, known.iter().map(String::as_str)) {

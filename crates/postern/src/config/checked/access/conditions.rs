@@ -58,8 +58,18 @@ impl Build<'_, '_> {
 
     fn host_names(&mut self, table: &At<Access>, all: &mut Vec<Condition>) {
         let kinds: [(&'static str, &Option<At<Matcher>>, Subject, fn(NameSet) -> Test); 3] = [
-            ("client_name", &table.client_name, Subject::ClientName, Test::ClientName),
-            ("reverse_name", &table.reverse_name, Subject::ReverseName, Test::ReverseName),
+            (
+                "client_name",
+                &table.client_name,
+                Subject::ClientName,
+                Test::ClientName,
+            ),
+            (
+                "reverse_name",
+                &table.reverse_name,
+                Subject::ReverseName,
+                Test::ReverseName,
+            ),
             ("helo", &table.helo, Subject::Helo, Test::Helo),
         ];
         for (key, written, subject, test) in kinds {
@@ -76,9 +86,19 @@ impl Build<'_, '_> {
     }
 
     fn addresses(&mut self, table: &At<Access>, all: &mut Vec<Condition>) {
-        let kinds: [(&'static str, &Option<At<Matcher>>, Option<Subject>, fn(AddressSet) -> Test); 3] = [
+        let kinds: [(
+            &'static str,
+            &Option<At<Matcher>>,
+            Option<Subject>,
+            fn(AddressSet) -> Test,
+        ); 3] = [
             ("sender", &table.sender, Some(Subject::Sender), Test::Sender),
-            ("recipient", &table.recipient, Some(Subject::Recipient), Test::Recipient),
+            (
+                "recipient",
+                &table.recipient,
+                Some(Subject::Recipient),
+                Test::Recipient,
+            ),
             ("author", &table.author, None, Test::Author),
         ];
         for (key, written, subject, test) in kinds {
@@ -104,24 +124,40 @@ impl Build<'_, '_> {
                     version => TlsTest::Version(VERSIONS.into_iter().find(|known| *known == version)?),
                 }))
             };
-            build.each(items, "tls", "write \"none\", \"any\", \"verified\", \"TLSv1.2\" or \"TLSv1.3\"", test)
+            build.each(
+                items,
+                "tls",
+                "write \"none\", \"any\", \"verified\", \"TLSv1.2\" or \"TLSv1.3\"",
+                test,
+            )
         });
         self.condition("certificate", &table.certificate, None, all, |_, items| {
-            vec![Test::Certificate(items.iter().map(|item| certificate(&item.value)).collect())]
+            vec![Test::Certificate(
+                items.iter().map(|item| certificate(&item.value)).collect(),
+            )]
         });
-        self.condition("login", &table.login, Some(Subject::Login), all, |build, items| {
-            let mut tests = Vec::new();
-            let (nobody, logins): (Vec<&At<String>>, Vec<_>) = items.iter().partition(|item| item.value == "none");
-            if !nobody.is_empty() {
-                tests.push(Test::NoLogin);
-            }
-            match LoginSet::new(logins.iter().map(|item| &item.value)) {
-                Ok(set) if !logins.is_empty() => tests.push(Test::Login(set)),
-                Ok(_) => {}
-                Err(error) => build.bad_pattern(logins.first().and_then(|item| item.span.clone()), "login", &error),
-            }
-            tests
-        });
+        self.condition(
+            "login",
+            &table.login,
+            Some(Subject::Login),
+            all,
+            |build, items| {
+                let mut tests = Vec::new();
+                let (nobody, logins): (Vec<&At<String>>, Vec<_>) =
+                    items.iter().partition(|item| item.value == "none");
+                if !nobody.is_empty() {
+                    tests.push(Test::NoLogin);
+                }
+                match LoginSet::new(logins.iter().map(|item| &item.value)) {
+                    Ok(set) if !logins.is_empty() => tests.push(Test::Login(set)),
+                    Ok(_) => {}
+                    Err(error) => {
+                        build.bad_pattern(logins.first().and_then(|item| item.span.clone()), "login", &error)
+                    }
+                }
+                tests
+            },
+        );
         self.condition("listener", &table.listener, None, all, |build, items| {
             let known = super::super::milters::names_of_listeners(build.c);
             for item in items {
@@ -135,11 +171,21 @@ impl Build<'_, '_> {
                 let found = DESTINATIONS.into_iter().find(|(word, _)| *word == item.value);
                 found.map(|(_, destination)| Test::Destination(destination))
             };
-            build.each(items, "destination", "write \"local\", \"relay\" or \"elsewhere\"", test)
+            build.each(
+                items,
+                "destination",
+                "write \"local\", \"relay\" or \"elsewhere\"",
+                test,
+            )
         });
         self.condition("time", &table.time, None, all, |build, items| {
             let test = |item: &At<String>| item.value.parse::<TimeWindow>().ok().map(Test::Time);
-            build.each(items, "time", "write \"Mon-Fri 08:00-18:00\", \"Sat,Sun\" or \"22:00-06:00\"", test)
+            build.each(
+                items,
+                "time",
+                "write \"Mon-Fri 08:00-18:00\", \"Sat,Sun\" or \"22:00-06:00\"",
+                test,
+            )
         });
         self.condition("fault", &table.fault, None, all, |build, items| {
             let mut tests = Vec::new();
@@ -205,7 +251,10 @@ impl Build<'_, '_> {
                 stage: stage_of_list(list),
             });
         }
-        let least = table.dns_score.as_ref().map_or(1, |score| i32::try_from(score.value).unwrap_or(i32::MAX));
+        let least = table
+            .dns_score
+            .as_ref()
+            .map_or(1, |score| i32::try_from(score.value).unwrap_or(i32::MAX));
         all.push(Condition {
             key: "dns_list",
             negated: false,
@@ -224,7 +273,12 @@ impl Build<'_, '_> {
     ) {
         let Some(written) = written else { return };
         if written.items.is_empty() {
-            self.bad(written.span.clone(), key, "empty: it never holds", "name something, or leave the key out");
+            self.bad(
+                written.span.clone(),
+                key,
+                "empty: it never holds",
+                "name something, or leave the key out",
+            );
             return;
         }
         let (tables, items): (Vec<At<String>>, Vec<At<String>>) = written
@@ -232,11 +286,20 @@ impl Build<'_, '_> {
             .iter()
             .cloned()
             .partition(|item| Reference::is_meant(&item.value));
-        let mut tests = if items.is_empty() { Vec::new() } else { plain(self, &items) };
+        let mut tests = if items.is_empty() {
+            Vec::new()
+        } else {
+            plain(self, &items)
+        };
         for table in tables {
             match subject {
                 Some(subject) => tests.extend(self.members(key, &table, subject)),
-                None => self.bad(table.span.clone(), key, "no tables here", "list what is meant one by one"),
+                None => self.bad(
+                    table.span.clone(),
+                    key,
+                    "no tables here",
+                    "list what is meant one by one",
+                ),
             }
         }
         all.push(Condition {
@@ -265,7 +328,9 @@ impl Build<'_, '_> {
 
     fn bad_pattern(&mut self, span: Option<Span>, key: &str, error: &dyn std::fmt::Display) {
         let whole = error.to_string();
-        let (label, remedy) = whole.rsplit_once("; ").unwrap_or((&whole, "see docs/configuration.md"));
+        let (label, remedy) = whole
+            .rsplit_once("; ")
+            .unwrap_or((&whole, "see docs/configuration.md"));
         self.bad(span, key, label, remedy);
     }
 }

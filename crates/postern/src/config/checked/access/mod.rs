@@ -51,7 +51,11 @@ pub(super) fn check(c: &mut Checking<'_>) -> Access {
 
 impl Access {
     /// The rules of a listener that names a class for its own, or `off`.
-    pub(super) fn of_listener(&self, written: &At<String>, c: &mut Checking<'_>) -> Option<Arc<AccessSettings>> {
+    pub(super) fn of_listener(
+        &self,
+        written: &At<String>,
+        c: &mut Checking<'_>,
+    ) -> Option<Arc<AccessSettings>> {
         let mut own = AccessSettings::clone(&self.general);
         own.rules.rules = if written.value == "off" {
             Vec::new()
@@ -86,7 +90,9 @@ fn refuse_circles(rules: &AccessRules, c: &mut Checking<'_>) {
             let span = span_of_class(name, c);
             c.problems.error(
                 span,
-                format!("the class {name:?} of access rules leads to itself, or more than {CLASS_DEPTH_MAX} deep"),
+                format!(
+                    "the class {name:?} of access rules leads to itself, or more than {CLASS_DEPTH_MAX} deep"
+                ),
                 "in a circle",
                 "have no rule of the class judge it, whether itself or by another class",
             );

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use postern_policy::access::Test;
 use postern_policy::access::keys::{Form, LookUp, Subject};
 use postern_policy::access::written::{self, Context};
-use postern_policy::access::Test;
 use postern_table::{Reference, TEXT_MAX, Table};
 
 use super::build::Build;
@@ -24,7 +24,13 @@ impl Build<'_, '_> {
     }
 
     /// The look-up of a table that decides. Its results are read at once, so that a mistake is found before mail comes.
-    pub(super) fn decides(&mut self, written: &At<String>, subject: Subject, form: Form, relay: bool) -> Option<usize> {
+    pub(super) fn decides(
+        &mut self,
+        written: &At<String>,
+        subject: Subject,
+        form: Form,
+        relay: bool,
+    ) -> Option<usize> {
         let number = self.look_up("table", written, subject, form, relay)?;
         let table = self.loaded.iter().find(|(name, _)| *name == written.value);
         let table = table.and_then(|(_, table)| table.clone())?;
@@ -47,15 +53,29 @@ impl Build<'_, '_> {
             }
         }
         for (line, key, error) in mistakes {
-            let (label, remedy) = error.rsplit_once("; ").unwrap_or((&error, "see \"Access rules\" in the guide"));
+            let (label, remedy) = error
+                .rsplit_once("; ")
+                .unwrap_or((&error, "see \"Access rules\" in the guide"));
             let title = format!("line {line} of {}: {key}: {label}", written.value);
-            self.c.problems.error(written.span.clone(), title, "has a row that cannot be judged", remedy);
+            self.c.problems.error(
+                written.span.clone(),
+                title,
+                "has a row that cannot be judged",
+                remedy,
+            );
         }
         Some(number)
     }
 
     /// A look into a table, which is read if it was not before.
-    fn look_up(&mut self, key: &str, written: &At<String>, subject: Subject, form: Form, relay: bool) -> Option<usize> {
+    fn look_up(
+        &mut self,
+        key: &str,
+        written: &At<String>,
+        subject: Subject,
+        form: Form,
+        relay: bool,
+    ) -> Option<usize> {
         let known = self.loaded.iter().find(|(name, _)| *name == written.value);
         let table = match known {
             Some((_, table)) => table.clone(),
@@ -79,7 +99,12 @@ impl Build<'_, '_> {
         let reference = match Reference::parse(&written.value) {
             Ok(reference) => reference,
             Err(error) => {
-                self.bad(written.span.clone(), key, error.to_string(), "write for example \"hash:/etc/postfix/access\"");
+                self.bad(
+                    written.span.clone(),
+                    key,
+                    error.to_string(),
+                    "write for example \"hash:/etc/postfix/access\"",
+                );
                 return None;
             }
         };
@@ -100,7 +125,12 @@ impl Build<'_, '_> {
             Ok(text) => text,
             Err(error) => {
                 let cause = crate::exit::chain(&error);
-                self.bad(written.span.clone(), key, cause, "correct the path; the text beside a compiled table is meant");
+                self.bad(
+                    written.span.clone(),
+                    key,
+                    cause,
+                    "correct the path; the text beside a compiled table is meant",
+                );
                 return None;
             }
         };
@@ -108,14 +138,21 @@ impl Build<'_, '_> {
             Ok(parsed) => {
                 for warning in parsed.warnings.iter().take(MISTAKES_MAX) {
                     let title = format!("{}: {warning}", written.value);
-                    self.c.problems.warning(written.span.clone(), title, "has a line without effect", "change or remove the line");
+                    self.c.problems.warning(
+                        written.span.clone(),
+                        title,
+                        "has a line without effect",
+                        "change or remove the line",
+                    );
                 }
                 Some(parsed.table)
             }
             Err(mistakes) => {
                 for mistake in mistakes.iter().take(MISTAKES_MAX) {
                     let title = format!("{}: {mistake}", written.value);
-                    self.c.problems.error(written.span.clone(), title, "has a mistake", "change the line");
+                    self.c
+                        .problems
+                        .error(written.span.clone(), title, "has a mistake", "change the line");
                 }
                 None
             }

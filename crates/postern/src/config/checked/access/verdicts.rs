@@ -41,7 +41,12 @@ impl Build<'_, '_> {
                 match made {
                     Some(Ok(made)) => Action::Tag(made),
                     _ => {
-                        self.bad(field.span.clone(), "field", "no header field", "write it as \"X-Partner: yes\"");
+                        self.bad(
+                            field.span.clone(),
+                            "field",
+                            "no header field",
+                            "write it as \"X-Partner: yes\"",
+                        );
                         return None;
                     }
                 }
@@ -70,8 +75,18 @@ impl Build<'_, '_> {
                 let Some(class) = &table.judge else {
                     return self.lacks(table, "judge", "\"greylist\"");
                 };
-                let known: Vec<String> = self.rules.classes.iter().map(|class| class.name.to_string()).collect();
-                Action::Class(self.number(class, &known, "class", "[[access]] with `class` of it, which has a name,")?)
+                let known: Vec<String> = self
+                    .rules
+                    .classes
+                    .iter()
+                    .map(|class| class.name.to_string())
+                    .collect();
+                Action::Class(self.number(
+                    class,
+                    &known,
+                    "class",
+                    "[[access]] with `class` of it, which has a name,",
+                )?)
             }
             VerdictWord::Table => {
                 let Some(named) = &table.table else {
@@ -98,12 +113,18 @@ impl Build<'_, '_> {
 
     /// The words of a refusal.
     fn words(&mut self, table: &At<Access>, usual: (u16, Status, &'static str)) -> Option<Words> {
-        let code = table.code.as_ref().map_or(usual.0, |code| u16::try_from(code.value).unwrap_or(usual.0));
+        let code = table
+            .code
+            .as_ref()
+            .map_or(usual.0, |code| u16::try_from(code.value).unwrap_or(usual.0));
         let for_now = usual.0 < 500;
         if (code < 500) != for_now {
             let span = table.code.as_ref().and_then(|code| code.span.clone());
             let (label, remedy) = if for_now {
-                ("refuses for good", "write a code of 4xx, or `verdict = \"refuse\"`")
+                (
+                    "refuses for good",
+                    "write a code of 4xx, or `verdict = \"refuse\"`",
+                )
             } else {
                 ("refuses for now", "write a code of 5xx, or `verdict = \"defer\"`")
             };
@@ -117,7 +138,12 @@ impl Build<'_, '_> {
                 Some(status) => status,
                 None => {
                     let remedy = format!("write it as \"{digit}.7.1\"");
-                    self.bad(written.span.clone(), "status", "no enhanced status code of this class", remedy);
+                    self.bad(
+                        written.span.clone(),
+                        "status",
+                        "no enhanced status code of this class",
+                        remedy,
+                    );
                     return None;
                 }
             },
@@ -137,18 +163,20 @@ impl Build<'_, '_> {
 
     /// A rule that is a reason to relay names whom it is for: a network that can be somebody's own, a certificate or a login.
     pub(super) fn guard_relaying(&mut self, table: &At<Access>, conditions: &[Condition]) {
-        let by_table = table.table.is_some() && table.look_up.as_ref().is_some_and(|subject| subject.value == Subject::Client);
+        let by_table = table.table.is_some()
+            && table
+                .look_up
+                .as_ref()
+                .is_some_and(|subject| subject.value == Subject::Client);
         let names_somebody = conditions.iter().any(|condition| {
             !condition.negated
                 && !condition.tests.is_empty()
                 && condition.tests.iter().all(|test| match test {
                     Test::Client(networks) => !networks.is_everybody(),
                     Test::Certificate(_) | Test::Login(_) => true,
-                    Test::LookUp(number, _) => self
-                        .rules
-                        .look_ups
-                        .get(*number)
-                        .is_some_and(|look_up| look_up.subject == Subject::Client && look_up.form == Form::Members),
+                    Test::LookUp(number, _) => self.rules.look_ups.get(*number).is_some_and(|look_up| {
+                        look_up.subject == Subject::Client && look_up.form == Form::Members
+                    }),
                     _ => false,
                 })
         });
