@@ -8,6 +8,7 @@ use postern_directory::{Lead, is_postmaster};
 use postern_events::RecipientTaken;
 use postern_mail::{ForwardPath, Mailbox, Notify, Recipient, ReversePath};
 use postern_policy::access::Destination;
+use postern_policy::access::names::AddressKey;
 use postern_policy::admission;
 use postern_policy::limit::Counted;
 use postern_policy::recipient::RecipientRefusal;
@@ -112,7 +113,16 @@ pub(crate) async fn judge<'d>(
         }
         return Ok(judged);
     }
+    ruled.accepted = session.screening.is_some() && is_always_reached(ask.path(), session);
     taken_or_not(ask, verdict, &ruled, io, session).await
+}
+
+/// Whether strangers always reach this recipient.
+fn is_always_reached(path: &ForwardPath, session: &Session) -> bool {
+    let separator = session.profile.settings.identity.tag_separator;
+    let rules = &session.profile.access.rules;
+    mailbox_of(path.clone(), session)
+        .is_some_and(|mailbox| rules.always_reach(&AddressKey::new(&mailbox, separator)))
 }
 
 /// Who a recipient is for access rules, and where; `None` for one that is refused whatever they say.

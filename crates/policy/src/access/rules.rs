@@ -6,6 +6,7 @@ use super::action::{Action, Words};
 use super::condition::{Condition, Holds};
 use super::facts::{Answers, Destination, Facts, Party, Stage};
 use super::keys::LookUp;
+use super::names::AddressKey;
 use crate::screen::list::DnsList;
 
 /// Deepest nesting of classes.
@@ -168,11 +169,15 @@ impl AccessRules {
         let Party::Address(recipient) = facts.recipient else {
             return false;
         };
-        let local = recipient.untagged().map_or_else(
-            || recipient.local(),
-            |whole| whole.rsplit_once('@').map_or(whole, |(local, _)| local),
-        );
-        facts.stranger && here && self.exempt.contains(local)
+        facts.stranger && here && self.always_reach(recipient)
+    }
+
+    /// Whether strangers always reach a recipient of this name, where it is here.
+    #[must_use]
+    pub fn always_reach(&self, recipient: &AddressKey) -> bool {
+        let whole = recipient.untagged().unwrap_or_else(|| recipient.whole());
+        let local = whole.rsplit_once('@').map_or(whole, |(local, _)| local);
+        self.exempt.contains(local)
     }
 }
 

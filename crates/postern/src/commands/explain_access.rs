@@ -48,10 +48,14 @@ pub(super) async fn look(
     args: &ExplainSessionArgs,
 ) -> Said {
     let rules = &judged.settings.access.rules;
-    if rules.is_empty() {
-        return Said::default();
-    }
     let separator = judged.settings.identity.tag_separator;
+    if rules.is_empty() {
+        let recipient = AddressKey::new(mailbox, separator);
+        return Said {
+            accepted: destination != Destination::Elsewhere && rules.always_reach(&recipient),
+            ..Said::default()
+        };
+    }
     let sender = args
         .from
         .mailbox()

@@ -273,7 +273,7 @@ fn postgrey_and_postfwd_are_asked() {
         )
         .unwrap();
     assert!(reply.starts_with("250 "), "{reply}");
-    sink.wait_for("at the second try");
+    let _ = sink.wait_for("at the second try");
     drop(postgrey);
     let said = ask(&site, 8, "eve@away.example", "far@home.example");
     assert!(said.starts_with("451 4.3.5 "), "{said}");

@@ -35,6 +35,11 @@ pub(crate) async fn end(
     let recipients = envelope.recipients.len();
     let before = std::mem::take(&mut access.answers);
     for recipient in open {
+        // A filter may have refused it after all.
+        let is_there = |address: &Mailbox| envelope.recipients.iter().any(|one| one.address == *address);
+        if !recipient.goes.iter().any(is_there) {
+            continue;
+        }
         access.answers = recipient.answers;
         let matter = Matter {
             stage: Stage::Data,
