@@ -277,7 +277,7 @@ impl Asking<'_> {
                 };
                 let separator = self.judged.settings.identity.tag_separator;
                 match keys_of(look_up, facts, answers, separator) {
-                    Ok(keys) => look_into(&**table, &keys, look_up, &access.rules).await,
+                    Ok(keys) => look_into(table, &keys, look_up, &access.rules).await,
                     Err(None) => {
                         answers.client_is(self.look().client_name(facts.peer).await);
                         return;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use jiff::civil::DateTime;
+use postern_directory::tables::Lookup;
 use postern_policy::access::keys::{Form, LookUp, Subject};
 use postern_policy::access::names::AddressKey;
 use postern_policy::access::written::{self, Context};
@@ -15,7 +16,6 @@ use postern_policy::screen::list::{
 };
 use postern_table::{Address, Key, Plan, Subject as Sought};
 
-use super::table::Table;
 use super::{Accessing, Matter, facts, limit, service};
 use crate::screen::look::{Look, Question as ListQuestion};
 use crate::session::Session;
@@ -163,7 +163,7 @@ impl Finding<'_> {
                 return;
             }
         };
-        let answer = look_into(&**table, &keys, look_up, &settings.rules).await;
+        let answer = look_into(table, &keys, look_up, &settings.rules).await;
         access
             .answers
             .found(Question::LookUp(number), scope_of(look_up.subject), answer);
@@ -296,16 +296,12 @@ fn of_party<'a>(party: Party<'a>, separators: &'a str, form: Form) -> Option<Sou
 }
 
 /// What a table has for the first of some keys that it knows.
-pub async fn look_into(table: &dyn Table, keys: &[Key], look_up: &LookUp, rules: &AccessRules) -> Answer {
-    for key in keys {
-        let text = match table.get(key).await {
-            Ok(None) => continue,
-            Ok(Some(text)) => text,
-            Err(reason) => return Answer::Unsure(format!("{}: {reason}", look_up.table)),
-        };
-        return read(&text, &key.text, look_up, rules);
+pub async fn look_into(table: &Lookup, keys: &[Key], look_up: &LookUp, rules: &AccessRules) -> Answer {
+    match table.find(keys).await {
+        Ok(None) => Answer::No,
+        Ok(Some(hit)) => read(&hit.answer.value, &hit.key.text, look_up, rules),
+        Err(down) => Answer::Unsure(down.to_string()),
     }
-    Answer::No
 }
 
 /// What a result of a table means.

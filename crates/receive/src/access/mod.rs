@@ -8,7 +8,6 @@ mod noted;
 pub mod service;
 mod settings;
 mod stages;
-pub mod table;
 
 use std::time::Duration;
 

@@ -1,12 +1,10 @@
 //! What access rules are made of, checked already.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use postern_directory::tables::Lookup;
 use postern_filter::Address;
 use postern_policy::access::AccessRules;
-
-use super::table::Table;
 
 /// Access rules with all that they ask.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +12,7 @@ pub struct AccessSettings {
     /// The rules.
     pub rules: AccessRules,
     /// The tables behind [`AccessRules::look_ups`], by the same numbers.
-    pub tables: Vec<Arc<dyn Table>>,
+    pub tables: Vec<Lookup>,
     /// The policy services behind [`AccessRules::services`], by the same numbers.
     pub services: Vec<ServiceSettings>,
 }

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use postern_directory::tables::Lookup;
 use postern_mail::{NewField, Status};
 use postern_policy::access::condition::TlsTest;
 use postern_policy::access::keys::{Form, LookUp, Subject};
@@ -445,7 +446,13 @@ fn names_are_looked_up_where_a_rule_depends_on_them() {
 
 #[test]
 fn tables_decide() {
-    let table = |text: &str, format| Arc::new(postern_table::parse(text.as_bytes(), format).unwrap().table);
+    let table = |text: &str, format| {
+        Lookup::of_table(
+            "t",
+            postern_table::parse(text.as_bytes(), format).unwrap().table,
+            None,
+        )
+    };
     let mut access = settings(vec![
         rule("clients", vec![], Action::LookUp(0)),
         rule("senders", vec![], Action::LookUp(1)),

@@ -1,15 +1,12 @@
 //! Puts the rules together: numbers in place of names.
 
-use std::sync::Arc;
-
+use postern_directory::tables::Lookup;
 use postern_policy::access::rules::AccessRule;
 use postern_policy::access::{AccessRules, Class, Stage};
 use postern_policy::limit::Limit;
-use postern_receive::access::table::Table;
 use postern_receive::{AccessSettings, ServiceSettings};
 
 use super::super::{Checking, clamp};
-use super::tables::Loaded;
 use super::verdicts::relays;
 use crate::config::distance::nearest;
 use crate::config::file::{Access, PolicyService};
@@ -21,9 +18,9 @@ pub(super) struct Build<'b, 'c> {
     pub(super) c: &'b mut Checking<'c>,
     pub(super) limits: &'b [Limit],
     pub(super) rules: AccessRules,
-    pub(super) tables: Vec<Arc<dyn Table>>,
-    /// The tables that were read, by how they are referred to.
-    pub(super) loaded: Vec<(String, Option<Loaded>)>,
+    pub(super) tables: Vec<Lookup>,
+    /// The tables that were opened, by how they are referred to.
+    pub(super) opened: Vec<(String, Option<Lookup>)>,
     services: Vec<ServiceSettings>,
 }
 
@@ -34,7 +31,7 @@ impl<'b, 'c> Build<'b, 'c> {
             limits,
             rules: AccessRules::default(),
             tables: Vec::new(),
-            loaded: Vec::new(),
+            opened: Vec::new(),
             services: Vec::new(),
         }
     }

@@ -1,20 +1,17 @@
 //! Tables that rules look into: read once each, with all their mistakes.
 
-use std::sync::Arc;
-
+use postern_directory::tables::Lookup;
 use postern_policy::access::Test;
 use postern_policy::access::keys::{Form, LookUp, Subject};
 use postern_policy::access::written::{self, Context};
-use postern_table::{Reference, TEXT_MAX, Table};
+use postern_table::{Reference, Table};
 
+use super::super::tables;
 use super::build::Build;
 use crate::config::read::At;
 
 /// Mistakes that are told of one table.
 const MISTAKES_MAX: usize = 10;
-
-/// A table that was read.
-pub(super) type Loaded = Arc<Table>;
 
 impl Build<'_, '_> {
     /// The test whether a subject is in a table.
@@ -32,12 +29,16 @@ impl Build<'_, '_> {
         relay: bool,
     ) -> Option<usize> {
         let number = self.look_up("table", written, subject, form, relay)?;
-        let table = self.loaded.iter().find(|(name, _)| *name == written.value);
+        let table = self.opened.iter().find(|(name, _)| *name == written.value);
         let table = table.and_then(|(_, table)| table.clone())?;
         let classes = &self.rules.classes;
         let class = |name: &str| classes.iter().position(|class| *class.name == *name);
         let context = Context { class: &class, relay };
-        let rows = table.entries().into_iter().flat_map(postern_table::Entries::iter);
+        let rows = table
+            .in_memory()
+            .and_then(Table::entries)
+            .into_iter()
+            .flat_map(postern_table::Entries::iter);
         let mut mistakes = Vec::new();
         for (key, value, line) in rows {
             let read = match form {
@@ -67,7 +68,7 @@ impl Build<'_, '_> {
         Some(number)
     }
 
-    /// A look into a table, which is read if it was not before.
+    /// A look into a table, which is opened if it was not before.
     fn look_up(
         &mut self,
         key: &str,
@@ -76,12 +77,12 @@ impl Build<'_, '_> {
         form: Form,
         relay: bool,
     ) -> Option<usize> {
-        let known = self.loaded.iter().find(|(name, _)| *name == written.value);
+        let known = self.opened.iter().find(|(name, _)| *name == written.value);
         let table = match known {
             Some((_, table)) => table.clone(),
             None => {
-                let table = self.load(key, written).map(Arc::new);
-                self.loaded.push((written.value.clone(), table.clone()));
+                let table = self.open(key, written);
+                self.opened.push((written.value.clone(), table.clone()));
                 table
             }
         }?;
@@ -95,65 +96,16 @@ impl Build<'_, '_> {
         Some(self.rules.look_ups.len() - 1)
     }
 
-    fn load(&mut self, key: &str, written: &At<String>) -> Option<Table> {
-        let reference = match Reference::parse(&written.value) {
-            Ok(reference) => reference,
+    fn open(&mut self, key: &str, written: &At<String>) -> Option<Lookup> {
+        match Reference::parse(&written.value) {
+            Ok(reference) => {
+                let base = self.c.base;
+                let reference = reference.with_paths(&mut |path| base.join(path));
+                tables::open(&reference, written.span.clone(), self.c)
+            }
             Err(error) => {
-                self.bad(
-                    written.span.clone(),
-                    key,
-                    error.to_string(),
-                    "write for example \"hash:/etc/postfix/access\"",
-                );
-                return None;
-            }
-        };
-        if let Some(table) = reference.table() {
-            return Some(table);
-        }
-        let Reference::File(format, path) = &reference else {
-            self.bad(
-                written.span.clone(),
-                key,
-                "access rules look into files and inline tables alone",
-                "write the table to a file, and name that",
-            );
-            return None;
-        };
-        let path = self.c.base.join(path);
-        let text = match postern_trust::read_bounded(&path, TEXT_MAX as u64) {
-            Ok(text) => text,
-            Err(error) => {
-                let cause = crate::exit::chain(&error);
-                self.bad(
-                    written.span.clone(),
-                    key,
-                    cause,
-                    "correct the path; the text beside a compiled table is meant",
-                );
-                return None;
-            }
-        };
-        match postern_table::parse(&text, *format) {
-            Ok(parsed) => {
-                for warning in parsed.warnings.iter().take(MISTAKES_MAX) {
-                    let title = format!("{}: {warning}", written.value);
-                    self.c.problems.warning(
-                        written.span.clone(),
-                        title,
-                        "has a line without effect",
-                        "change or remove the line",
-                    );
-                }
-                Some(parsed.table)
-            }
-            Err(mistakes) => {
-                for mistake in mistakes.iter().take(MISTAKES_MAX) {
-                    let title = format!("{}: {mistake}", written.value);
-                    self.c
-                        .problems
-                        .error(written.span.clone(), title, "has a mistake", "change the line");
-                }
+                let remedy = "write for example \"hash:/etc/postfix/access\" or \"table:NAME\"";
+                self.bad(written.span.clone(), key, error.to_string(), remedy);
                 None
             }
         }
