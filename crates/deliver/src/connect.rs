@@ -11,7 +11,7 @@ use postern_net::tls::ClientTls;
 use postern_net::{MailStream, dial};
 use postern_policy::concurrency::Site;
 use postern_policy::reach::Unreachable;
-use postern_policy::route::{self, Hop, HopHost, MxRecord, MxVerdict, RouteLogin};
+use postern_policy::route::{self, Family, Hop, HopHost, MxRecord, MxVerdict, RouteLogin};
 use postern_policy::transport::{self, Candidate, Certificate, Endpoint, Facts, NoWay, Tls, Try};
 use postern_sasl::Mechanism;
 use postern_smtp::Reply;
@@ -186,9 +186,9 @@ impl Dialer<'_> {
     /// The hosts of a next hop, in the order in which they are tried.
     async fn hosts(&self, hop: &NextHop) -> Result<Vec<Hop>, Failure> {
         match &hop.kind {
-            HopKind::Hosts { via, .. } => Ok(via.clone()),
-            HopKind::Maildir(_) => Ok(Vec::new()),
-            HopKind::Mx(domain) => self.mx_hosts(domain).await,
+            HopKind::Hosts { via, .. } => self.named_hosts(via).await,
+            HopKind::Maildir(_) | HopKind::Discard | HopKind::Refuse(_) => Ok(Vec::new()),
+            HopKind::Mx(domain) => self.mx_hosts(domain, self.settings.mx_port).await,
             HopKind::Literal(address) if self.settings.address_literals => Ok(vec![Hop {
                 host: HopHost::Ip(address.ip()),
                 port: address.port(),
@@ -205,8 +205,28 @@ impl Dialer<'_> {
         }
     }
 
-    async fn mx_hosts(&self, domain: &str) -> Result<Vec<Hop>, Failure> {
-        let port = self.settings.mx_port;
+    /// The hosts that a route names: each itself, or those of its MX records. One without usable records is passed over where there are
+    /// others.
+    async fn named_hosts(&self, via: &[Hop]) -> Result<Vec<Hop>, Failure> {
+        let mut hosts = Vec::with_capacity(via.len());
+        let mut failed = None;
+        for hop in via {
+            let HopHost::Mx(name) = &hop.host else {
+                hosts.push(hop.clone());
+                continue;
+            };
+            match self.mx_hosts(name, hop.port).await {
+                Ok(found) => hosts.extend(found),
+                Err(failure) => failed = Some(later(failed, failure)),
+            }
+        }
+        match failed {
+            Some(failure) if hosts.is_empty() => Err(failure),
+            _ => Ok(hosts),
+        }
+    }
+
+    async fn mx_hosts(&self, domain: &str, port: u16) -> Result<Vec<Hop>, Failure> {
         let named = |name: &str| Hop {
             host: HopHost::Name(name.into()),
             port,
@@ -268,10 +288,19 @@ impl Dialer<'_> {
     /// The addresses of one host that are to be tried, each with its tries.
     async fn candidates(&self, host: &Hop, hop: &NextHop) -> Result<Vec<Candidate>, NoAddress> {
         let found = match &host.host {
-            HopHost::Unix(_) => Vec::new(),
+            // Those of MX records are names by now.
+            HopHost::Unix(_) | HopHost::Mx(_) => Vec::new(),
             HopHost::Ip(ip) => vec![*ip],
             HopHost::Name(name) => self.resolve(name, hop).await.map_err(NoAddress::Failed)?,
         };
+        let named = !found.is_empty();
+        let found = hop.lane.family.arrange(found);
+        if named && found.is_empty() {
+            return Err(NoAddress::Failed(no_address_of(
+                &host_name(host),
+                hop.lane.family,
+            )));
+        }
         let now = Instant::now();
         let facts = Facts {
             tls: hop.tls,
@@ -340,7 +369,7 @@ impl Dialer<'_> {
     async fn dial(&self, hop: &NextHop, host: &Hop, to: &Endpoint, by: Try) -> Result<Session, Refusal> {
         let relay = relay_of(host, to);
         let protocol = hop.protocol();
-        let wire = self.connect(to, &relay).await.map_err(Refusal::Other)?;
+        let wire = self.connect(to, &relay, hop).await.map_err(Refusal::Other)?;
         let mut session = Session::new(wire, protocol, relay);
         session.hurry = self.seat.hurry();
         let wish = match by.tls {
@@ -352,7 +381,7 @@ impl Dialer<'_> {
                 StartTls::Never
             }
         };
-        let mut opening = Opening::new(protocol, &self.settings.hostname, wish);
+        let mut opening = Opening::new(protocol, self.helo(hop), wish);
         let mut step = OpeningStep::Read(Stage::Greeting);
         // Whether TLS was made and the host has not said yes inside: with TLS 1.3 it judges the client's last message after the
         // client takes the handshake for made, so only its answer shows that it is.
@@ -379,7 +408,7 @@ impl Dialer<'_> {
                     if let Some(failure) = self.is_ourselves(hop, host, &session, &peer) {
                         return Err(Refusal::Ourselves(failure));
                     }
-                    return self.ready(host, session, peer).await;
+                    return self.ready(hop, host, session, peer).await;
                 }
                 OpeningStep::Refused(stage, reply) => {
                     let failure = unwelcome(stage, &reply, &session.relay);
@@ -416,7 +445,13 @@ impl Dialer<'_> {
     }
 
     /// The dialogue is open: logs in, where the route says so.
-    async fn ready(&self, host: &Hop, mut session: Session, peer: Capabilities) -> Result<Session, Refusal> {
+    async fn ready(
+        &self,
+        hop: &NextHop,
+        host: &Hop,
+        mut session: Session,
+        peer: Capabilities,
+    ) -> Result<Session, Refusal> {
         session.peer = Arc::new(peer);
         session.bdat = !self.quirks.has(&session.relay, Quirk::Bdat, Instant::now());
         let Some(credentials) = &self.login else {
@@ -428,6 +463,7 @@ impl Dialer<'_> {
             token: credentials.token.clone(),
             host: &host_name(host),
             port: host.port,
+            helo: self.helo(hop),
         };
         match login::log_in(&mut session, &call, self.settings).await {
             Ok(mechanism) => {
@@ -447,7 +483,12 @@ impl Dialer<'_> {
         }
     }
 
-    async fn connect(&self, to: &Endpoint, relay: &Relay) -> Result<Wire, Failure> {
+    /// The name given in `EHLO`.
+    fn helo<'h>(&'h self, hop: &'h NextHop) -> &'h str {
+        hop.lane.helo.as_deref().unwrap_or(&self.settings.hostname)
+    }
+
+    async fn connect(&self, to: &Endpoint, relay: &Relay, hop: &NextHop) -> Result<Wire, Failure> {
         let timeouts = &self.settings.timeouts;
         // In a hurry there is time for a second address, too.
         let limit = match self.seat.hurry() {
@@ -455,7 +496,7 @@ impl Dialer<'_> {
             None => timeouts.connect,
         };
         let connected = match to {
-            Endpoint::Tcp(address) => dial::connect(*address, None, limit)
+            Endpoint::Tcp(address) => dial::connect(*address, hop.lane.source(address.ip()), limit)
                 .await
                 .map(|stream| Wire::Net(MailStream::Plain(stream))),
             Endpoint::Unix(path) => match timeout(limit, UnixStream::connect(path)).await {
@@ -526,7 +567,7 @@ fn log_login(session: &Session, login: &Login, mechanism: Mechanism) {
 
 fn host_name(host: &Hop) -> String {
     match &host.host {
-        HopHost::Name(name) => name.to_string(),
+        HopHost::Name(name) | HopHost::Mx(name) => name.to_string(),
         HopHost::Ip(ip) => ip.to_string(),
         HopHost::Unix(path) => path.display().to_string(),
     }
@@ -593,6 +634,20 @@ fn address_failure(name: &str, hop: &NextHop, error: &ResolveError) -> Failure {
     }
 }
 
+/// A host without an address of the kind that its route wants.
+fn no_address_of(name: &str, family: Family) -> Failure {
+    let kind = match family {
+        Family::V6 => "IPv6",
+        _ => "IPv4",
+    };
+    let text = format!("{name} has no {kind} address, and its route wants one");
+    Failure::temporary(
+        Status(4, 4, 4),
+        &Relay::Nowhere,
+        Cause::Dns(DnsFact::NoHost, text.into()),
+    )
+}
+
 /// The host of an MX record that leads to nobody else.
 fn unreachable_host(name: &str, unreachable: Unreachable) -> Failure {
     let detail = if matches!(unreachable, Unreachable::Loopback(_)) {
@@ -613,7 +668,7 @@ fn looping(kind: &HopKind, why: &str) -> Failure {
     match kind {
         HopKind::Mx(domain) => loops_back(domain, why),
         HopKind::Literal(address) => loops_back(&Domain::Literal(address.ip()).to_string(), why),
-        HopKind::Hosts { .. } | HopKind::Maildir(_) => {
+        HopKind::Hosts { .. } | HopKind::Maildir(_) | HopKind::Discard | HopKind::Refuse(_) => {
             let text = format!("the route loops back to this server: {why}; correct its [[route]]");
             Failure::temporary(Status(4, 4, 6), &Relay::Nowhere, Cause::Loop(text.into()))
         }

@@ -1,7 +1,7 @@
 //! What all parts of delivery share: destinations, bounds, and the way from what happened to the spool.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use postern_events::{notice, shown};
-use postern_mail::{Domain, QueueId};
+use postern_mail::{Domain, Mailbox, QueueId};
 use postern_policy::concurrency::Class;
 use postern_policy::origin;
 use postern_spool::{Message, Origin, Outcome, RecipientOutcome, Settlement};
@@ -74,8 +74,10 @@ struct Registry {
     by_domain: HashMap<Box<str>, Arc<Destination>>,
     /// The settings under which `by_domain` holds.
     settings: Option<Arc<Settings>>,
-    /// Whether the domain alone does not decide.
+    /// Whether sender and login decide, too.
     asks_origin: bool,
+    /// Domains in which the whole address decides.
+    address_domains: HashSet<Box<str>>,
     /// How many names there are when the next look for those that are not used is worth it.
     next_clearance: usize,
 }
@@ -154,23 +156,22 @@ impl Core {
             .expect_waits(longest.max(settings.limits.dead_pause_max));
     }
 
-    /// The destination of mail for `domain` from `origin`.
+    /// The destination of mail for `recipient` from `origin`.
     pub(crate) fn destination(
         &self,
-        domain: &Domain,
+        recipient: &Mailbox,
         origin: &origin::Origin<'_>,
         settings: &Arc<Settings>,
     ) -> Arc<Destination> {
-        let text = domain_text(domain);
+        let text = domain_text(recipient.domain());
         let registry = self.registry(settings);
-        if !registry.asks_origin
-            && let Some(known) = registry.by_domain.get(&*text)
-        {
+        let by_domain = !registry.asks_origin && !registry.address_domains.contains(&*text);
+        if by_domain && let Some(known) = registry.by_domain.get(&*text) {
             return known.clone();
         }
         // Many rules take a while, and everybody needs the registry.
         drop(registry);
-        let hop = NextHop::find(domain, origin, &settings.routes, settings.mx_port);
+        let hop = NextHop::find(recipient, origin, &settings.routes, settings.mx_port);
         let name = hop.name();
         let mut registry = self.registry(settings);
         registry.make_room(self.now());
@@ -179,15 +180,19 @@ impl Core {
             .entry(name)
             .or_insert_with_key(|name| Arc::new(Destination::new(name.clone(), hop)))
             .clone();
-        if !registry.asks_origin {
+        if by_domain {
             registry.by_domain.insert(text.into(), destination.clone());
         }
         destination
     }
 
-    /// Whether mail for one domain may have several destinations, by sender and login.
-    pub(crate) fn asks_origin(&self, settings: &Arc<Settings>) -> bool {
-        self.registry(settings).asks_origin
+    /// What mail for one domain may have several destinations by.
+    pub(crate) fn asks(&self, domain: &Domain, settings: &Arc<Settings>) -> Asks {
+        let registry = self.registry(settings);
+        Asks {
+            origin: registry.asks_origin,
+            address: registry.address_domains.contains(&*domain_text(domain)),
+        }
     }
 
     /// The registry, with nothing in it that other settings have brought.
@@ -199,6 +204,7 @@ impl Core {
             .is_some_and(|before| Arc::ptr_eq(before, settings));
         if !same {
             registry.asks_origin = settings.routes.asks_origin();
+            registry.address_domains = settings.routes.domains_of_addresses();
             registry.settings = Some(settings.clone());
         }
         if !same || registry.by_domain.len() >= KNOWN_MAX {
@@ -246,7 +252,7 @@ impl Core {
             let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
                 continue;
             };
-            let destination = self.destination(recipient.address.domain(), &from(message), &settings);
+            let destination = self.destination(&recipient.address, &from(message), &settings);
             match groups
                 .iter_mut()
                 .find(|(other, _)| Arc::ptr_eq(other, &destination))
@@ -420,7 +426,7 @@ impl Core {
             };
             let words_of_peer = match &fate {
                 Fate::Failed(failure) => failure.is_reply(),
-                Fate::Delivered { relay, .. } => *relay != Relay::Maildir,
+                Fate::Delivered { relay, .. } => !matches!(relay, Relay::Maildir | Relay::Nowhere),
             };
             let times = Times {
                 queued_at: message.queued_at,
@@ -637,12 +643,27 @@ pub(crate) struct Held {
     pub(crate) look_again: Vec<Arc<str>>,
 }
 
+/// What a way may depend on besides the domain.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Asks {
+    /// Sender, login, and whether a filter has seen the mail.
+    pub(crate) origin: bool,
+    /// The whole address of the recipient.
+    pub(crate) address: bool,
+}
+
 /// Whom a message is from.
-fn from(message: &Message) -> origin::Origin<'_> {
+pub(crate) fn from(message: &Message) -> origin::Origin<'_> {
     origin::Origin {
         sender: &message.envelope.sender,
         login: message.login.as_deref(),
+        filtered: is_filtered(message.origin),
     }
+}
+
+/// Whether mail of this kind goes by no filter behind the queue: it has been there, or is this server's own.
+pub(crate) fn is_filtered(origin: Origin) -> bool {
+    matches!(origin, Origin::Filtered | Origin::Report)
 }
 
 /// A domain as the spool knows it.

@@ -1,5 +1,6 @@
 //! One next hop at work: its queue in memory, its workers, and how it fares.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use postern_mail::{QueueId, Status};
 use postern_policy::concurrency::{Class, HopState, Pause, Setback};
+use postern_policy::route::Rate;
 use tokio::sync::Semaphore;
 
 use crate::failure::Failure;
@@ -124,6 +126,26 @@ impl Destination {
         }
     }
 
+    /// The bounds that hold here: those of all, where its route does not say otherwise.
+    pub(crate) fn bounds<'l>(&self, limits: &'l Limits) -> Cow<'l, Limits> {
+        let lane = &self.hop.lane;
+        if lane.connections.is_none()
+            && lane.messages_per_connection.is_none()
+            && lane.recipients.is_none()
+            && lane.rate.is_none()
+        {
+            return Cow::Borrowed(limits);
+        }
+        let mut own = limits.clone();
+        own.connections_per_destination = lane.connections.unwrap_or(own.connections_per_destination);
+        own.messages_per_connection = lane
+            .messages_per_connection
+            .unwrap_or(own.messages_per_connection);
+        own.recipients_per_transaction = lane.recipients.unwrap_or(own.recipients_per_transaction);
+        own.rate_per_destination = lane.rate.map(Rate::get).or(own.rate_per_destination);
+        Cow::Owned(own)
+    }
+
     /// Puts work into the queue, and wakes an idle worker if there is one; gives it back when the queue is full.
     ///
     /// Call [`Core::staff`](crate::core::Core::staff) afterwards.
@@ -155,6 +177,7 @@ impl Destination {
 
     /// The classes for which one more worker may be wanted, if there are places.
     pub(crate) fn short_of(&self, limits: &Limits) -> impl Iterator<Item = Class> + use<> {
+        let limits = &*self.bounds(limits);
         let state = self.state.lock();
         let short = Class::ALL.map(|class| !self.is_in_line(class) && state.wants(class, limits, usize::MAX));
         Class::ALL.into_iter().filter(move |class| short[class.index()])
@@ -163,13 +186,13 @@ impl Destination {
     /// Whether one more worker is wanted for mail of this class, and does not wait in line already. `free` is how many places
     /// are left for that.
     pub(crate) fn wants(&self, class: Class, limits: &Limits, free: usize) -> bool {
-        !self.is_in_line(class) && self.state.lock().wants(class, limits, free)
+        !self.is_in_line(class) && self.state.lock().wants(class, &self.bounds(limits), free)
     }
 
     /// Whether one more worker is to be started for mail of this class; if so, it counts from now on.
     pub(crate) fn hire(&self, class: Class, limits: &Limits, free: usize) -> bool {
         let mut state = self.state.lock();
-        let wanted = state.wants(class, limits, free);
+        let wanted = state.wants(class, &self.bounds(limits), free);
         if wanted {
             state.workers[class.index()] += 1;
             state.coming += 1;
@@ -358,7 +381,7 @@ impl Destination {
     /// A message was taken by the other side.
     pub(crate) fn succeeded(&self, limits: &Limits) {
         self.delivered.fetch_add(1, Ordering::Relaxed);
-        let most = limits.connections_per_destination;
+        let most = self.bounds(limits).connections_per_destination;
         self.state.lock().fares.succeeded(Instant::now(), most);
     }
 

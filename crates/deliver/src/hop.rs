@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use postern_mail::Domain;
+use postern_mail::{Domain, Mailbox};
+use postern_policy::alias::RefusalText;
 use postern_policy::origin::Origin;
 use postern_policy::route::{
-    Hop, HopHost, Protocol, RouteLogin, RouteTable, Target, TlsLevel, UnverifiedLogin, route,
+    Hop, HopHost, Lane, Protocol, RouteLogin, RouteTable, Target, TlsLevel, UnverifiedLogin, route,
 };
 use postern_smtp::client;
 
@@ -18,6 +19,8 @@ pub(crate) struct NextHop {
     pub(crate) tls: TlsLevel,
     pub(crate) verify: bool,
     pub(crate) login: Option<RouteLogin>,
+    /// From which address and under which name, and how much at once.
+    pub(crate) lane: Lane,
 }
 
 /// Where to.
@@ -31,18 +34,26 @@ pub(crate) enum HopKind {
     Hosts { via: Vec<Hop>, protocol: Protocol },
     /// Into Maildirs below a folder.
     Maildir(PathBuf),
+    /// Nowhere: taken and thrown away.
+    Discard,
+    /// Nowhere: refused in these words.
+    Refuse(RefusalText),
 }
 
 impl NextHop {
-    /// The way that mail for `domain` from `origin` takes.
-    pub(crate) fn find(domain: &Domain, origin: &Origin<'_>, table: &RouteTable, mx_port: u16) -> Self {
-        let route = route(domain, origin, table);
-        let kind = match (route.target, domain) {
+    /// The way that mail for `recipient` from `origin` takes.
+    pub(crate) fn find(recipient: &Mailbox, origin: &Origin<'_>, table: &RouteTable, mx_port: u16) -> Self {
+        let route = route(recipient, origin, table);
+        let kind = match (route.target, recipient.domain()) {
             (Target::Hosts { via, protocol }, _) => HopKind::Hosts {
                 via: via.clone(),
                 protocol: *protocol,
             },
             (Target::Maildir(folder), _) => HopKind::Maildir(folder.clone()),
+            (Target::Discard, _) => HopKind::Discard,
+            (Target::Refuse(text), _) => HopKind::Refuse(text.clone()),
+            // What stays here is a Maildir or hosts; a rule for it has been put in its place.
+            (Target::Local, _) => HopKind::Refuse(nowhere()),
             (Target::Mx, Domain::Name(name)) => HopKind::Mx(name.clone()),
             (Target::Mx, Domain::Literal(ip)) => HopKind::Literal(SocketAddr::new(*ip, mx_port)),
         };
@@ -51,6 +62,7 @@ impl NextHop {
             tls: route.tls,
             verify: route.verify,
             login: route.login.cloned(),
+            lane: route.lane.clone(),
         }
     }
 
@@ -58,7 +70,7 @@ impl NextHop {
     /// few of them, the configuration names each, and nothing that others send may keep mail from them.
     pub(crate) fn is_local(&self) -> bool {
         match &self.kind {
-            HopKind::Maildir(_) => true,
+            HopKind::Maildir(_) | HopKind::Discard | HopKind::Refuse(_) => true,
             HopKind::Mx(_) | HopKind::Literal(_) => false,
             HopKind::Hosts { via, protocol } => {
                 *protocol == Protocol::Lmtp || via.iter().all(|hop| matches!(hop.host, HopHost::Unix(_)))
@@ -89,6 +101,8 @@ impl NextHop {
             HopKind::Mx(domain) => format!("mx:{domain}"),
             HopKind::Literal(address) => format!("mx:{}", Domain::Literal(address.ip())),
             HopKind::Maildir(folder) => return format!("maildir:{}", folder.display()),
+            HopKind::Discard => return "discard".into(),
+            HopKind::Refuse(text) => return format!("refuse:{text}"),
             HopKind::Hosts { via, protocol } => {
                 let scheme = if *protocol == Protocol::Lmtp {
                     "lmtp"
@@ -118,6 +132,7 @@ impl NextHop {
             // Writing into a `String` does not fail.
             let _ = write!(name, " login={}{exception}", login.name);
         }
+        let _ = write!(name, "{}", self.lane);
         name
     }
 }
@@ -136,6 +151,7 @@ pub(crate) fn with_login(table: &RouteTable) -> impl Iterator<Item = NextHop> + 
                 tls: rule.tls,
                 verify: rule.verify,
                 login: Some(login.clone()),
+                lane: rule.lane.clone(),
             }),
             _ => None,
         })
@@ -152,12 +168,22 @@ pub(crate) fn is_routed(hop: &NextHop, table: &RouteTable) -> bool {
     with_login(table).any(|routed| routed.login.as_ref() == Some(login) && routed.name() == name)
 }
 
+/// What is said of mail for which there is no place.
+fn nowhere() -> RefusalText {
+    RefusalText {
+        code: 450,
+        status: postern_mail::Status(4, 3, 5),
+        text: "There is no place for local mail".into(),
+    }
+}
+
 /// A hop as it is written in the configuration.
 pub(crate) fn hop_text(hop: &Hop) -> String {
     let mut text = String::new();
     // Writing into a `String` does not fail.
     let _ = match &hop.host {
         HopHost::Name(name) => write!(text, "{name}:{}", hop.port),
+        HopHost::Mx(name) => write!(text, "mx:{name}:{}", hop.port),
         HopHost::Ip(IpAddr::V4(ip)) => write!(text, "{ip}:{}", hop.port),
         HopHost::Ip(IpAddr::V6(ip)) => write!(text, "[{ip}]:{}", hop.port),
         HopHost::Unix(path) => write!(text, "unix:{}", path.display()),
@@ -190,15 +216,16 @@ mod tests {
         };
         let table = |rule: RouteRule| RouteTable {
             rules: vec![rule],
-            local_domains: DomainSet::default(),
             local: Target::Maildir(PathBuf::from("/x")),
+            ..RouteTable::default()
         };
         let x = Some(("x", UnverifiedLogin::Nothing));
         let origin = Origin {
             sender: &postern_mail::ReversePath::Null,
             login: None,
+            filtered: false,
         };
-        let domain = Domain::parse("a.example", true).unwrap();
+        let domain: Mailbox = "x@a.example".parse().unwrap();
         let required = TlsLevel::Required;
         let before = table(rule("old.example", required, x));
         let hop = NextHop::find(&domain, &origin, &before, 25);

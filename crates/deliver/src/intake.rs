@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_events::{notice, shown};
-use postern_mail::{Domain, QueueId, ReversePath};
+use postern_mail::{Domain, Mailbox, QueueId, ReversePath};
 use postern_policy::concurrency::Class;
 use postern_policy::origin::Origin;
-use postern_spool::{Change, DueWork, Event, Lease, Leased, Message, SpoolError, Subscription};
+use postern_spool::{
+    Change, DueWork, Event, Lease, Leased, Message, QueuedRecipient, SpoolError, Subscription,
+};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::agenda::HORIZON;
-use crate::core::{Core, forget};
+use crate::core::{Asks, Core, forget, is_filtered};
 use crate::destination::{Destination, SLOW_PERIOD};
 use crate::settings::Settings;
 use crate::work::{self, Due, Work};
@@ -29,7 +31,19 @@ const PASSED_MAX: usize = 5_000;
 const ANYBODY: Origin<'_> = Origin {
     sender: &ReversePath::Null,
     login: None,
+    filtered: false,
 };
+
+/// Nothing but the domain.
+const BY_DOMAIN: Asks = Asks {
+    origin: false,
+    address: false,
+};
+
+/// Somebody in a domain, where any address goes the same way.
+fn somebody(domain: &Domain) -> Option<Mailbox> {
+    Mailbox::new("postmaster", domain.clone()).ok()
+}
 
 /// Domains looked at in one step of a scan.
 const DOMAINS: usize = 256;
@@ -115,7 +129,7 @@ fn follow(core: &Arc<Core>, change: Change) {
 pub(crate) fn flush(core: &Core, domain: Option<&str>) {
     let settings = core.deps.settings.load_full();
     match domain.map(|text| (text, Domain::parse(text, true))) {
-        Some((_, Ok(domain))) if core.asks_origin(&settings) => {
+        Some((_, Ok(domain))) if core.asks(&domain, &settings) != BY_DOMAIN => {
             // It may have any of them.
             for destination in core.destinations() {
                 destination.end_pause();
@@ -123,7 +137,9 @@ pub(crate) fn flush(core: &Core, domain: Option<&str>) {
             core.agenda.look(domain.to_string().into());
         }
         Some((_, Ok(domain))) => {
-            core.destination(&domain, &ANYBODY, &settings).end_pause();
+            if let Some(somebody) = somebody(&domain) {
+                core.destination(&somebody, &ANYBODY, &settings).end_pause();
+            }
             core.agenda.look(domain.to_string().into());
         }
         Some((text, Err(_))) => core.agenda.look(text.into()),
@@ -299,9 +315,12 @@ impl Reader<'_> {
         batch: &mut Batch,
     ) {
         let now = self.core.now();
-        // Where sender and login have no say there is one destination, and it may be full or paused.
-        let only =
-            (!self.core.asks_origin(settings)).then(|| self.core.destination(parsed, &ANYBODY, settings));
+        // Where the domain alone decides there is one destination, and it may be full or paused.
+        let asks = self.core.asks(parsed, settings);
+        let only = match asks {
+            BY_DOMAIN => somebody(parsed).map(|one| self.core.destination(&one, &ANYBODY, settings)),
+            _ => None,
+        };
         let mut page = PAGE;
         if let Some(only) = &only {
             if only.allowance(now) == 0 {
@@ -333,20 +352,25 @@ impl Reader<'_> {
                 return;
             }
             for (Leased { work, lease }, sender) in found {
-                let recipients = self.due_now(&work, domain, now);
+                let mut recipients = self.due_now(&work, domain, now);
                 if recipients.is_empty() {
                     passed.push(lease);
                     continue;
                 }
-                let destination = match (&only, &sender) {
-                    (Some(only), _) => only.clone(),
-                    (None, sender) => {
+                let destination = match &only {
+                    Some(only) => Some(only.clone()),
+                    None => {
                         let origin = Origin {
                             sender: sender.as_ref().unwrap_or(&ReversePath::Null),
                             login: work.login.as_deref(),
+                            filtered: is_filtered(work.origin),
                         };
-                        self.core.destination(parsed, &origin, settings)
+                        self.way(&work, &mut recipients, &origin, settings)
                     }
+                };
+                let Some(destination) = destination else {
+                    passed.push(lease);
+                    continue;
                 };
                 let class = work.origin.class();
                 if destination.allowance(now) == 0 {
@@ -366,6 +390,39 @@ impl Reader<'_> {
             // Each page is found by going past all before it: growing ones keep that in proportion.
             page = (page * 2).max(PAGE);
         }
+    }
+
+    /// The destination of work in a domain where the domain alone does not decide. Of several the first that is open counts;
+    /// recipients that go another way are taken out, stay due, and are found when this part is settled.
+    fn way(
+        &self,
+        work: &DueWork,
+        recipients: &mut Vec<Due>,
+        origin: &Origin<'_>,
+        settings: &Arc<Settings>,
+    ) -> Option<Arc<Destination>> {
+        let mut groups: Vec<(Arc<Destination>, Vec<Due>)> = Vec::with_capacity(1);
+        for due in recipients.drain(..) {
+            let of_index = |queued: &&QueuedRecipient| queued.index == due.index;
+            let Some(queued) = work.recipients.iter().find(of_index) else {
+                continue;
+            };
+            let destination = self.core.destination(&queued.recipient.address, origin, settings);
+            match groups
+                .iter_mut()
+                .find(|(other, _)| Arc::ptr_eq(other, &destination))
+            {
+                Some((_, group)) => group.push(due),
+                None => groups.push((destination, vec![due])),
+            }
+        }
+        let now = self.core.now();
+        let open = groups
+            .iter()
+            .position(|(destination, _)| destination.allowance(now) > 0);
+        let (destination, group) = groups.into_iter().nth(open.unwrap_or(0))?;
+        *recipients = group;
+        Some(destination)
     }
 
     /// How much more of a class may be read for a destination just now.

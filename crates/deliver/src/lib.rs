@@ -41,6 +41,7 @@ mod login;
 mod mailboxes;
 mod maildir;
 mod meaning;
+mod nowhere;
 mod outcome;
 mod pieces;
 mod places;

@@ -34,6 +34,8 @@ pub(crate) struct Call<'a> {
     /// The host as the route names it, and its port.
     pub(crate) host: &'a str,
     pub(crate) port: u16,
+    /// The name given in `EHLO`.
+    pub(crate) helo: &'a str,
 }
 
 /// Why there was no login.
@@ -82,7 +84,7 @@ pub(crate) async fn log_in(
             Ended::Granted(layer) => {
                 session.expect_challenges(false);
                 if let Some(layer) = layer {
-                    begin_layer(session, layer, settings).await?;
+                    begin_layer(session, layer, call.helo, settings).await?;
                 }
                 return Ok(mechanism);
             }
@@ -263,6 +265,7 @@ fn context(session: &Session, call: &Call<'_>, settings: &Settings) -> ClientCon
 async fn begin_layer(
     session: &mut Session,
     layer: Box<dyn postern_sasl::SecurityLayer>,
+    helo: &str,
     settings: &Settings,
 ) -> Result<(), Trouble> {
     let relay = session.relay.clone();
@@ -276,7 +279,7 @@ async fn begin_layer(
     };
     session
         .output
-        .extend_from_slice(format!("{verb} {}\r\n", settings.hostname).as_bytes());
+        .extend_from_slice(format!("{verb} {helo}\r\n").as_bytes());
     let reply = session
         .ask(Stage::Hello, limit(&settings.timeouts, Stage::Hello))
         .await

@@ -124,6 +124,7 @@ mod tests {
                 tls: TlsLevel::None,
                 verify: false,
                 login: None,
+                lane: postern_policy::route::Lane::default(),
             };
             let destination = Arc::new(Destination::new(hop.name(), hop));
             for id in 1..=2 {

@@ -30,7 +30,7 @@ impl Relay {
     /// The host of a hop at one of its addresses.
     pub(crate) fn at(hop: &Hop, address: SocketAddr) -> Self {
         match &hop.host {
-            HopHost::Name(name) => Self::Named((**name).into(), address),
+            HopHost::Name(name) | HopHost::Mx(name) => Self::Named((**name).into(), address),
             HopHost::Ip(_) | HopHost::Unix(_) => Self::Unnamed(address),
         }
     }

@@ -19,7 +19,6 @@ use crate::destination::{Connected as Counted, Destination, Taken};
 use crate::failure::{Cause, Failure};
 use crate::hop::{self, HopKind};
 use crate::in_line::InLine;
-use crate::maildir;
 use crate::outcome::Fate;
 use crate::post::Post;
 use crate::quirks::Quirk;
@@ -28,6 +27,7 @@ use crate::session::Session;
 use crate::settings::{LoginSecret, Settings};
 use crate::transact::{Transacted, all_failed, transact};
 use crate::work::{self, Due, Work};
+use crate::{maildir, nowhere};
 
 /// Messages that a worker may hand over while others wait for a connection.
 const SHARE: u32 = 20;
@@ -43,6 +43,7 @@ pub(crate) async fn run(core: Arc<Core>, destination: Arc<Destination>, post: Po
     let work = async {
         match &destination.hop.kind {
             HopKind::Maildir(folder) => maildir::serve(&core, &destination, folder, post).await,
+            HopKind::Discard | HopKind::Refuse(_) => nowhere::serve(&core, &destination, post).await,
             HopKind::Mx(_) | HopKind::Literal(_) | HopKind::Hosts { .. } => {
                 Worker::serve(&core, &destination, post).await
             }
@@ -502,7 +503,7 @@ impl<'a> Worker<'a> {
 
     /// Waits as the rate of the destination demands. `false` when the server stops.
     async fn wait_for_turn(&self, settings: &Settings) -> bool {
-        let Some(rate) = settings.limits.rate_per_destination else {
+        let Some(rate) = self.destination.bounds(&settings.limits).rate_per_destination else {
             return true;
         };
         tokio::select! {
@@ -530,8 +531,9 @@ impl<'a> Worker<'a> {
             .session
             .as_ref()
             .and_then(|session| session.peer.recipients_max);
-        let most = settings
-            .limits
+        let most = self
+            .destination
+            .bounds(&settings.limits)
             .recipients_per_transaction
             .min(peer_max.unwrap_or(usize::MAX));
         recipients.min(most.max(1))
@@ -607,7 +609,12 @@ impl<'a> Worker<'a> {
             self.core.quirks.note(&session.relay, Quirk::Tls, Instant::now());
         }
         let peer_max = session.peer.transactions_max.unwrap_or(u32::MAX);
-        let worn = session.transactions >= settings.limits.messages_per_connection.min(peer_max);
+        let worn = session.transactions
+            >= self
+                .destination
+                .bounds(&settings.limits)
+                .messages_per_connection
+                .min(peer_max);
         // It has said what becomes of the message, whatever that is.
         let answered = reusable && again.is_empty();
         if !reusable || worn {

@@ -4,7 +4,8 @@
 //! saslauthd ([`saslauthd`]), Dovecot's auth service ([`dovecot`]). [`schemes`] reads the stored passwords of others. [`Directories`] asks them in order and gives one typed verdict. A directory that cannot be asked
 //! never turns into a refusal, which would make a client forget its password, and never into a pass.
 //!
-//! [`aliases`] reads the aliases file; [`tables`] are asked for a text by its key, wherever they lie.
+//! [`aliases`] reads the aliases file, [`addresses`] keeps the aliases by address and domain; [`tables`] are asked for a text by its key,
+//! wherever they lie.
 //!
 //! # To add a directory
 //!
@@ -15,6 +16,7 @@
 //!
 //! Its time limit, the log of its outages and the order among directories are kept by [`Directories`].
 
+pub mod addresses;
 pub mod aliases;
 mod background;
 mod directories;
@@ -52,7 +54,7 @@ pub use foreign::ForeignKeys;
 pub use keys::{KeyKind, KeyVerdict};
 pub use ldap::{LdapCheck, LdapSettings, SearchScope};
 pub use pam::PamSettings;
-pub use residents::{Lead, Residence, Residents, TARGETS_ASKED_MAX, is_postmaster};
+pub use residents::{Lead, Member, Residence, Residents, TARGETS_ASKED_MAX, is_postmaster};
 pub use saslauthd::SaslauthdSettings;
 pub use schemes::{SchemeError, SchemeRules};
 pub use secret_file::{SecretFileError, read_secret};

@@ -3,19 +3,25 @@
 //! The same rules hold when a recipient is named, when mail is delivered, and when a report is made for a local sender. An address is
 //! looked for in this order:
 //!
-//! 1. the alias of exactly this name,
-//! 2. the account of exactly this address,
-//! 3. without its detail (`ann+shop` is `ann`): the alias, then the account.
+//! 1. the aliases by address and domain ([`addresses`](crate::addresses)), and what they lead to again; then, in a local domain:
+//! 2. the alias of exactly this name in the aliases file,
+//! 3. the account of exactly this address,
+//! 4. without its detail (`ann+shop` is `ann`): the alias, then the account,
+//! 5. where those whom nobody knows are sent, if that is wanted.
 
-use std::collections::{HashSet, VecDeque};
+mod follow;
+mod place;
+mod trail;
 
-use postern_events::{notice, shown};
 use postern_mail::{Domain, Mailbox};
 use postern_policy::DomainSet;
+use postern_policy::alias::RefusalText;
 
 use crate::aliases::{Aliases, Target};
 use crate::directories::Directories;
 use crate::verdict::Existence;
+
+use self::place::Place;
 
 /// Targets of one alias for which directories are asked when it is used; further ones are asked for at delivery alone, so that a name
 /// on a long list does not cost thousands of questions.
@@ -56,23 +62,36 @@ pub enum Residence {
 pub enum Lead {
     /// To the address itself.
     Itself,
-    /// To these addresses, behind an alias: at least one, each once.
-    Alias(Vec<Mailbox>),
+    /// To these, behind an alias: at least one, each once.
+    Alias(Vec<Member>),
     /// To nobody: it is an alias, and nobody has any of its targets.
     Broken,
+    /// To nobody, and who sends it is told why: an alias refuses, or the user has moved.
+    Refused(RefusalText),
     /// To nobody.
     Nobody,
-    /// A directory cannot be asked now. The text says why, for the log.
+    /// A directory or a table cannot be asked now. The text says why, for the log.
     Unknown(String),
 }
 
-/// Where an alias leads.
-#[derive(Default)]
-struct Ends {
-    /// Targets that somebody has, and those elsewhere.
-    good: Vec<Mailbox>,
-    /// Targets that nobody has.
-    broken: Vec<Mailbox>,
+/// One of those behind an alias.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Member {
+    /// Where its mail goes.
+    pub address: Mailbox,
+    /// Under which sender: the owner of the list, who hears of mail that cannot be delivered; `None` for the sender that it has.
+    pub sender: Option<Mailbox>,
+}
+
+impl Member {
+    /// One that gets the mail under the sender that it has.
+    #[must_use]
+    pub fn new(address: Mailbox) -> Self {
+        Self {
+            address,
+            sender: None,
+        }
+    }
 }
 
 /// Whether it is the one address that always exists (RFC 5321 section 4.5.1).
@@ -88,23 +107,15 @@ impl Residents<'_> {
         domain == self.main_domain || self.local_domains.contains_by_name(domain)
     }
 
-    /// Where mail for a local address goes.
+    /// Whether it is the postmaster of a domain that is here, with a detail or without.
+    fn is_postmaster_here(&self, address: &Mailbox) -> bool {
+        let bare = self.without_detail(address);
+        self.is_local(address.domain()) && [Some(address), bare.as_ref()].into_iter().flatten().any(is_postmaster)
+    }
+
+    /// Where mail for an address goes. One elsewhere for which there is no alias leads to itself.
     pub async fn lead(&self, address: &Mailbox) -> Lead {
-        if self.is_alias(address) {
-            return self.behind(address).await;
-        }
-        if let Some(bare) = self.without_detail(address).filter(|bare| self.is_alias(bare)) {
-            return match self.has_account(address).await {
-                Existence::Yes => Lead::Itself,
-                Existence::No => self.behind(&bare).await,
-                Existence::Unknown(reason) => Lead::Unknown(reason),
-            };
-        }
-        match self.mailbox(address).await {
-            Residence::Mailbox(_) => Lead::Itself,
-            Residence::Nobody => Lead::Nobody,
-            Residence::Unknown(reason) => Lead::Unknown(reason),
-        }
+        follow::follow(self, address).await
     }
 
     /// Where mail that was taken for this address lies: an account now, or what has become an alias of one account since. Addresses of
@@ -118,12 +129,12 @@ impl Residents<'_> {
             return found;
         }
         match self.lead(address).await {
-            Lead::Alias(targets) => match &targets[..] {
-                [one] if self.is_local(one.domain()) => self.mailbox(one).await,
+            Lead::Alias(members) => match &members[..] {
+                [one] if self.is_local(one.address.domain()) => self.mailbox(&one.address).await,
                 _ => Residence::Nobody,
             },
             Lead::Unknown(reason) => Residence::Unknown(reason),
-            Lead::Itself | Lead::Broken | Lead::Nobody => Residence::Nobody,
+            Lead::Itself | Lead::Broken | Lead::Refused(_) | Lead::Nobody => Residence::Nobody,
         }
     }
 
@@ -156,6 +167,7 @@ impl Residents<'_> {
         let names_itself = |target: &Target| match target {
             Target::Local(name) => name.to_lowercase() == local,
             Target::Address(mailbox) => mailbox.key() == address.key(),
+            Target::Discard | Target::Refused(_) => false,
         };
         if self.targets(address).iter().any(names_itself) {
             Existence::Yes
@@ -179,28 +191,7 @@ impl Residents<'_> {
         self.aliases.lookup(&alias.unquoted_local()).unwrap_or_default()
     }
 
-    /// The targets of an alias that somebody has. Of the others the log hears once.
-    async fn behind(&self, alias: &Mailbox) -> Lead {
-        let ends = match self.ends(alias, TARGETS_ASKED_MAX).await {
-            Ok(ends) => ends,
-            Err(reason) => return Lead::Unknown(reason),
-        };
-        for to in &ends.broken {
-            if self.aliases.is_news(&format!("{alias} {to}")) {
-                let observers = self.directories.observers();
-                notice!(observers, Directory Warning "the alias leads to nobody", Alias = shown(alias), To = shown(to));
-            }
-        }
-        if !ends.good.is_empty() {
-            Lead::Alias(ends.good)
-        } else if is_postmaster(alias) {
-            Lead::Itself
-        } else {
-            Lead::Broken
-        }
-    }
-
-    /// The aliases with the targets that nobody has, in order.
+    /// The aliases of the file with the targets that nobody has, in order.
     ///
     /// # Errors
     ///
@@ -211,67 +202,11 @@ impl Residents<'_> {
             let Ok(alias) = Mailbox::new(name, self.main_domain.clone()) else {
                 continue;
             };
-            let ends = self.ends(&alias, usize::MAX).await?;
+            let Place::Behind(ends) = self.behind(&alias, usize::MAX).await else {
+                return Err(format!("the alias {name} cannot be followed"));
+            };
             broken.extend(ends.broken.into_iter().map(|target| (name.to_owned(), target)));
         }
         Ok(broken)
-    }
-
-    /// Where an alias leads, with at most so many questions about targets; further ones count as good.
-    async fn ends(&self, alias: &Mailbox, asked_max: usize) -> Result<Ends, String> {
-        let mut open: VecDeque<Target> = self.targets(alias).into();
-        let mut followed = HashSet::new();
-        let mut seen = HashSet::new();
-        let mut ends = Ends::default();
-        let mut asked = 0;
-        while let Some(target) = open.pop_front() {
-            let candidates = self.candidates(target, alias);
-            let Some(first) = candidates.first() else { continue };
-            let good = if !self.is_local(first.domain()) || asked >= asked_max {
-                Some(first)
-            } else {
-                asked += 1;
-                self.first_of(&candidates).await?
-            };
-            if let Some(good) = good {
-                if seen.insert(good.key()) {
-                    ends.good.push(good.clone());
-                }
-                continue;
-            }
-            // `shop: sales+shop`, where `sales` is an alias.
-            match self.without_detail(first).filter(|bare| self.is_alias(bare)) {
-                Some(next) if followed.insert(next.key()) => open.extend(self.targets(&next)),
-                Some(_) => {}
-                None => ends.broken.push(first.clone()),
-            }
-        }
-        Ok(ends)
-    }
-
-    /// What a target may mean, the likeliest first: a name without a domain is one of the alias's domain, or of the main one.
-    fn candidates(&self, target: Target, alias: &Mailbox) -> Vec<Mailbox> {
-        let name = match target {
-            Target::Address(mailbox) => return vec![mailbox],
-            Target::Local(name) => name,
-        };
-        let mut domains = vec![alias.domain()];
-        if alias.domain() != self.main_domain {
-            domains.push(self.main_domain);
-        }
-        let address = |domain: &Domain| Mailbox::new(&name, domain.clone()).ok();
-        domains.into_iter().filter_map(address).collect()
-    }
-
-    /// The first of these that is somebody's.
-    async fn first_of<'m>(&self, candidates: &'m [Mailbox]) -> Result<Option<&'m Mailbox>, String> {
-        for candidate in candidates {
-            match self.mailbox(candidate).await {
-                Residence::Mailbox(_) => return Ok(Some(candidate)),
-                Residence::Nobody => {}
-                Residence::Unknown(reason) => return Err(reason),
-            }
-        }
-        Ok(None)
     }
 }

@@ -52,6 +52,8 @@ fn lookup(aliases: &Aliases, name: &str) -> Option<Vec<String>> {
     let show = |target: Target| match target {
         Target::Local(name) => name,
         Target::Address(mailbox) => mailbox.to_string(),
+        Target::Discard => "nowhere".into(),
+        Target::Refused(text) => text.to_string(),
     };
     Some(aliases.lookup(name)?.into_iter().map(show).collect())
 }
@@ -145,14 +147,12 @@ outside: one
 list: :include:missing
 list2: :include:wrong
 ";
-    let folder = Folder::with(&[("aliases", text), ("wrong", "fine\n|prog\n")]);
+    let folder = Folder::with(&[("aliases", text), ("wrong", "fine\nno comma\n")]);
     let mistakes = folder.mistakes();
     let want = [
-        ("aliases:2: ", "programs are not run"),
-        ("aliases:4: ", "files are not written to"),
         ("aliases:5: ", "no `:`"),
         ("aliases:10: ", "cannot read missing"),
-        ("wrong:2: ", "programs are not run"),
+        ("wrong:2: ", "put `,` between"),
         ("aliases:3: ", "\"A\" is there already, at line 1"),
         ("aliases:6: ", "loop: one -> two -> three -> one"),
     ];
@@ -163,6 +163,77 @@ list2: :include:wrong
             "{mistake} is not {place}{text}"
         );
     }
+}
+
+#[test]
+fn programs_and_files_are_left_out() {
+    let text = "\
+tickets: \"|/usr/local/bin/ticket --queue joinery\"
+both: \"|/usr/bin/vacation joe\", joe, /var/mail/archive
+list: :include:members
+nobody: /dev/null
+lost: lisa@new.test.REDIRECT
+all: both, nobody
+";
+    let folder = Folder::with(&[("aliases", text), ("members", "ann\n|/bin/prog\n")]);
+    let aliases = folder.load().expect("no mistake");
+    let shown: Vec<String> = aliases.warnings().iter().map(ToString::to_string).collect();
+    let base = format!("{}/", folder.0.path().display());
+    let places: Vec<&str> = shown
+        .iter()
+        .filter_map(|line| line.strip_prefix(&base)?.split(": ").next())
+        .collect();
+    assert_eq!(
+        places,
+        ["aliases:1", "aliases:2", "aliases:2", "members:2"],
+        "{shown:#?}"
+    );
+    assert!(
+        shown[0].contains("\"|/usr/local/bin/ticket --queue joinery\" is not run")
+            && shown[0].contains("lmtp")
+    );
+    assert!(shown[2].contains("\"/var/mail/archive\" is not written to"));
+    let refused =
+        "550 5.3.3 The mail of this address went to a program or a file, which this server does not do";
+    let moved = "551 5.1.6 User has moved; please try <lisa@new.test>";
+    for (name, wanted) in [
+        ("tickets", vec![refused]),
+        ("both", vec!["joe"]),
+        ("list", vec!["ann"]),
+        ("nobody", vec!["nowhere"]),
+        ("lost", vec![moved]),
+        ("all", vec!["joe", "nowhere"]),
+    ] {
+        assert_eq!(lookup(&aliases, name).unwrap(), wanted, "{name}");
+    }
+}
+
+#[test]
+fn the_owner_of_the_innermost_list_counts() {
+    let text = "\
+news: ann, inner
+owner-news: bob
+inner: carl
+owner-inner: dora
+owner-owner-news: eve
+plain: fred, news
+";
+    let folder = Folder::with(&[("aliases", text)]);
+    let aliases = folder.load().unwrap();
+    let owners = |name: &str| {
+        let ends = aliases.ends(name).unwrap().into_iter();
+        ends.map(|end| format!("{:?} {}", end.target, end.owner.as_deref().unwrap_or("-")))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        owners("plain"),
+        [
+            "Local(\"fred\") -",
+            "Local(\"ann\") owner-news",
+            "Local(\"carl\") owner-inner"
+        ]
+    );
+    assert_eq!(owners("owner-news"), ["Local(\"bob\") -"], "an owner is no list");
 }
 
 #[test]

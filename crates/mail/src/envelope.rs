@@ -35,6 +35,10 @@ pub struct Recipient {
     pub notify: Notify,
     /// `ORCPT=` as `type;address`, decoded from xtext (RFC 3461 section 4.2).
     pub orcpt: Option<String>,
+    /// Under which sender the recipient gets the message: the owner of the list that it is on, who hears of mail that cannot be
+    /// delivered (RFC 5321 section 3.9.2). `None` for the envelope's. A message is parted by it before it is queued, so the queue
+    /// never has one.
+    pub sender: Option<Mailbox>,
 }
 
 impl Recipient {
@@ -45,6 +49,7 @@ impl Recipient {
             address,
             notify: Notify::default(),
             orcpt: None,
+            sender: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod admission;
+pub mod alias;
 pub mod authenticity;
 pub mod body;
 pub mod breadth;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use postern_mail::{Domain, ParseOptions, ReversePath};
+use postern_mail::{Domain, Mailbox, ParseOptions, ReversePath};
 
 use crate::domain_set::{DomainSet, Match};
 
@@ -13,6 +13,8 @@ pub struct Origin<'a> {
     pub sender: &'a ReversePath,
     /// The login that it was submitted with, if it was.
     pub login: Option<&'a str>,
+    /// Whether a filter behind the queue has seen it, or it need not see it: a report of this server.
+    pub filtered: bool,
 }
 
 /// Senders: addresses (`acaird@example.org`), all of a domain (`@example.org`), of all names below one
@@ -104,7 +106,7 @@ impl SenderSet {
                 utf8: true,
                 ..ParseOptions::default()
             };
-            let mailbox = postern_mail::Mailbox::parse(pattern, &options).map_err(|_| bad())?;
+            let mailbox = Mailbox::parse(pattern, &options).map_err(|_| bad())?;
             self.addresses.insert(mailbox.key().into());
         }
         Ok(())
@@ -125,10 +127,29 @@ impl SenderSet {
         let Some(mailbox) = sender.mailbox() else {
             return self.null.then_some(SenderMatch::Itself);
         };
-        if self.addresses.contains(mailbox.key().as_str()) {
+        self.find_address(mailbox)
+    }
+
+    /// The same of an address; without entries there is none.
+    #[must_use]
+    pub fn find_address(&self, mailbox: &Mailbox) -> Option<SenderMatch> {
+        if self.names(mailbox) {
             return Some(SenderMatch::Itself);
         }
         self.domains.find(mailbox.domain()).map(SenderMatch::Domain)
+    }
+
+    /// Whether an address has an entry of its own.
+    #[must_use]
+    pub fn names(&self, mailbox: &Mailbox) -> bool {
+        !self.addresses.is_empty() && self.addresses.contains(mailbox.key().as_str())
+    }
+
+    /// The domains of the addresses that have entries of their own.
+    pub fn address_domains(&self) -> impl Iterator<Item = &str> {
+        self.addresses
+            .iter()
+            .filter_map(|key| Some(key.rsplit_once('@')?.1))
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use postern_mail::Status;
 
+use crate::alias::RefusalText;
 use crate::rule::{Rule, Told, Verdict};
 
 /// Why a recipient in a domain of this server is refused.
@@ -15,6 +16,9 @@ pub enum RecipientRefusal {
     /// It is an alias, and nobody has any of its targets.
     #[error("{0}")]
     Alias(String),
+    /// An alias refuses, a route does, or the user has moved: what the client is told.
+    #[error("{0}")]
+    Told(RefusalText),
     /// A directory cannot be asked, and why.
     #[error("{0}")]
     Directory(String),
@@ -31,6 +35,7 @@ impl Verdict for RecipientRefusal {
         match self {
             Self::Unknown(_) => Rule::RecipientUnknown,
             Self::Alias(_) => Rule::RecipientAlias,
+            Self::Told(_) => Rule::RecipientRefused,
             Self::Directory(_) => Rule::RecipientDirectory,
             Self::Unlisted(_) => Rule::RecipientUnlisted,
             Self::Table(_) => Rule::RecipientTable,
@@ -47,14 +52,24 @@ impl Verdict for RecipientRefusal {
 }
 
 impl RecipientRefusal {
-    /// Reply code, status and words for the peer.
+    /// Reply code, status and words for the peer, where an administrator has given no words: those are [`words`](Self::words).
     #[must_use]
     pub const fn told(&self) -> Told {
         match self {
+            Self::Told(text) => (text.code, text.status, "Address refused"),
             Self::Unknown(_) | Self::Unlisted(_) => (550, Status(5, 1, 1), "User unknown"),
             Self::Alias(_) => (550, Status(5, 1, 1), "Alias leads to nobody"),
             Self::Directory(_) => (451, Status(4, 4, 3), "Directory not available, try again later"),
             Self::Table(_) => (451, Status(4, 4, 3), "Table not available, try again later"),
+        }
+    }
+
+    /// The words for the peer.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Told(text) => &text.text,
+            other => other.told().2,
         }
     }
 }

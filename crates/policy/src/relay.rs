@@ -60,6 +60,8 @@ pub struct RelayRules {
     pub local_domains: DomainSet,
     /// Domains that are relayed to for anyone. `*` counts for nothing here: it would be an open relay.
     pub relay_domains: DomainSet,
+    /// Domains that have aliases by address and nothing else: their mail is taken from anyone, as far as an alias is for it.
+    pub alias_domains: DomainSet,
     /// Networks that may relay.
     pub networks: Vec<IpNet>,
     /// Client certificates that may relay.
@@ -187,6 +189,12 @@ pub enum RelayRefusal {
 }
 
 impl RelayRules {
+    /// Whether this server says who exists in a domain: one with mailboxes here, or one that has aliases alone.
+    #[must_use]
+    pub fn is_here(&self, domain: &Domain) -> bool {
+        self.local_domains.contains_by_name(domain) || self.alias_domains.contains_by_name(domain)
+    }
+
     /// Whether a login may relay, trusted by mechanism and strength or not.
     ///
     /// # Errors
@@ -381,7 +389,7 @@ pub fn relay(facts: &RelayFacts<'_>, rules: &RelayRules) -> RelayVerdict {
         }
         _ => mailbox.clone(),
     };
-    if rules.local_domains.contains_by_name(recipient.domain()) {
+    if rules.is_here(recipient.domain()) {
         return RelayVerdict::Local {
             recipient: ForwardPath::Mailbox {
                 mailbox: recipient,
@@ -410,7 +418,7 @@ fn refuse_stranger(mailbox: &Mailbox, source_route: bool, rules: &RelayRules) ->
     if domain.name().is_none() {
         return Some(RelayRefusal::AddressLiteral);
     }
-    if !rules.local_domains.contains_by_name(domain) && !rules.relay_domains.contains_by_name(domain) {
+    if !rules.is_here(domain) && !rules.relay_domains.contains_by_name(domain) {
         return Some(if source_route {
             RelayRefusal::SourceRoute
         } else {

@@ -1,16 +1,29 @@
 //! Where a recipient's mail goes next.
 
-use std::fmt;
-use std::net::IpAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+mod entry;
+mod hop;
+mod lane;
+mod map;
+mod mx;
 
-use postern_mail::Domain;
+use std::collections::HashSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+
+use postern_mail::{Domain, Mailbox};
 use serde::Deserialize;
 
+use crate::alias::RefusalText;
 use crate::domain_set::{DomainSet, Match};
 use crate::origin::{LoginMatch, LoginSet, Origin, SenderMatch, SenderSet};
 use crate::rule::{Rule, Told, Verdict};
+
+pub use self::entry::{BadEntry, EntryForm, target_of};
+pub use self::hop::{BadHop, Hop, HopHost};
+pub use self::lane::{Family, Lane, Rate};
+pub use self::map::{BadKey, RouteMap};
+pub use self::mx::{MX_HOSTS_MAX, MxRecord, MxVerdict, mx_hosts};
 
 /// How much TLS a hop gets.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash, Deserialize)]
@@ -67,44 +80,6 @@ pub enum Protocol {
     Lmtp,
 }
 
-/// The host of a hop.
-#[derive(Clone, Debug, Eq, PartialEq, Hash)]
-pub enum HopHost {
-    /// A name, whose addresses are looked up (no MX).
-    Name(Box<str>),
-    /// An address.
-    Ip(IpAddr),
-    /// A socket in the file system, `unix:/run/dovecot/lmtp`.
-    Unix(PathBuf),
-}
-
-/// One host to try.
-#[derive(Clone, Debug, Eq, PartialEq, Hash)]
-pub struct Hop {
-    /// The host.
-    pub host: HopHost,
-    /// Its port; 0 for a socket.
-    pub port: u16,
-}
-
-/// As it is written in the configuration.
-impl fmt::Display for Hop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            HopHost::Name(name) => write!(f, "{name}:{}", self.port),
-            HopHost::Ip(ip) => std::net::SocketAddr::new(*ip, self.port).fmt(f),
-            HopHost::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-/// A hop that could not be read.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error(
-    "{0:?} is not a next hop; write \"host:port\", \"192.0.2.1:25\", \"[2001:db8::1]:25\" or \"unix:/path\""
-)]
-pub struct BadHop(String);
-
 /// Where a rule sends mail.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Target {
@@ -119,13 +94,31 @@ pub enum Target {
     Mx,
     /// Into Maildirs below this folder.
     Maildir(PathBuf),
+    /// Where mail for local domains goes.
+    Local,
+    /// Nowhere: it is refused, when a recipient is named or when it was taken before.
+    Refuse(RefusalText),
+    /// Nowhere: it is taken and thrown away.
+    Discard,
 }
 
-/// One rule: mail for these domains goes there.
+/// The domain of recipients whose mail an alias throws away. Nobody else can have it (RFC 6761 section 6.4).
+const DISCARDED: &str = "discarded.invalid";
+
+/// The recipient for mail to `address` that is thrown away: it keeps its place in queue and log.
+#[must_use]
+pub fn discarded(address: &Mailbox) -> Mailbox {
+    let domain = Domain::Name(DISCARDED.into());
+    Mailbox::new(&address.unquoted_local(), domain).unwrap_or_else(|_| address.clone())
+}
+
+/// One rule: mail for these recipients goes there.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RouteRule {
     /// The recipient domains.
     pub domains: DomainSet,
+    /// Recipients: addresses, and `@domain` for all of a domain.
+    pub recipients: SenderSet,
     /// Where to.
     pub target: Target,
     /// How much TLS.
@@ -138,17 +131,36 @@ pub struct RouteRule {
     pub logins: LoginSet,
     /// The login at the hosts.
     pub login: Option<RouteLogin>,
+    /// How: from which address, how much at once.
+    pub lane: Lane,
+    /// Where the rule stands, for people; empty where that is not known.
+    pub place: Arc<str>,
 }
 
 /// All rules.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RouteTable {
     /// The `[[route]]` rules.
     pub rules: Vec<RouteRule>,
+    /// Tables of rules, each looked into where no rule of [`rules`](Self::rules) or of a table before it names the recipient as closely.
+    pub maps: Vec<RouteMap>,
+    /// A filter that all mail goes through before it goes its way.
+    pub filter: Option<Arc<RouteRule>>,
+    /// What stands between a recipient's name and a detail.
+    pub separator: Option<char>,
+    /// How mail goes where no rule says more.
+    pub lane: Lane,
     /// Domains whose mailboxes are here.
     pub local_domains: DomainSet,
     /// Where mail for local domains goes unless a rule names the domain: a Maildir, or LMTP hosts.
     pub local: Target,
+}
+
+impl Default for Target {
+    /// Where MX records lead.
+    fn default() -> Self {
+        Self::Mx
+    }
 }
 
 /// The way that mail for one domain takes.
@@ -162,6 +174,10 @@ pub struct Route<'a> {
     pub verify: bool,
     /// The login at the hosts.
     pub login: Option<&'a RouteLogin>,
+    /// How.
+    pub lane: &'a Lane,
+    /// Where the rule stands, for people; empty without one.
+    pub place: &'a str,
     /// The rule that decided: `route.rule`, `route.local` or `route.mx`.
     pub rule: Rule,
 }
@@ -174,7 +190,9 @@ impl Verdict for Route<'_> {
     fn reason(&self) -> &dyn fmt::Display {
         match self.rule {
             Rule::RouteLocal => &"a domain of this server",
+            Rule::RouteDiscard => &"thrown away by an alias",
             Rule::RouteRule => &"named in [[route]]",
+            Rule::RouteFilter => &"through the filter first",
             _ => &"MX records decide",
         }
     }
@@ -184,87 +202,38 @@ impl Verdict for Route<'_> {
     }
 }
 
-/// One MX record.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct MxRecord {
-    /// Lower is tried first.
-    pub preference: u16,
-    /// The host, with or without a trailing dot; `.` in a null MX.
-    pub exchange: String,
+/// How closely a rule names a recipient: an address goes before its domain.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum RecipientMatch {
+    /// By its domain.
+    Domain(Match),
+    /// By its address without the detail.
+    WithoutDetail,
+    /// By its address.
+    Itself,
 }
 
-/// What a domain's MX records say.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum MxVerdict {
-    /// Try these hosts in this order.
-    Hosts(Vec<Box<str>>),
-    /// There are no records: the domain itself is the host (RFC 5321 section 5.1).
-    Implicit,
-    /// The domain takes no mail (RFC 7505): bounce with `5.1.10`.
-    NullMx,
-    /// We are the best host ourselves, and have no place for it: bounce with `5.4.6`.
-    Loop,
-    /// There are records, and none names a host: defer with `4.4.4`.
-    Unusable,
+/// How closely a rule names a message: the recipient counts first, then the login, which was proven, then the sender, which
+/// is what somebody wrote.
+type Closeness = (RecipientMatch, LoginMatch, SenderMatch);
+
+/// A recipient as rules look for it.
+struct Sought<'a> {
+    address: &'a Mailbox,
+    without_detail: Option<Mailbox>,
 }
 
-/// Most hosts of one domain that are tried; further ones are left out.
-pub const MX_HOSTS_MAX: usize = 20;
-
-impl Hop {
-    /// Reads `host:port`, `192.0.2.1:25`, `[2001:db8::1]:25`, `unix:/path`; without a port `default_port`.
-    ///
-    /// # Errors
-    ///
-    /// [`BadHop`].
-    pub fn parse(text: &str, default_port: u16) -> Result<Self, BadHop> {
-        let bad = || BadHop(text.chars().take(300).collect());
-        if let Some(path) = text.strip_prefix("unix:") {
-            return if path.starts_with('/') {
-                Ok(Self {
-                    host: HopHost::Unix(path.into()),
-                    port: 0,
-                })
-            } else {
-                Err(bad())
-            };
+impl<'a> Sought<'a> {
+    fn of(address: &'a Mailbox, separator: Option<char>) -> Self {
+        let local = address.unquoted_local();
+        let name = separator.and_then(|separator| local.split_once(separator));
+        let without_detail = name.and_then(|(name, _)| Mailbox::new(name, address.domain().clone()).ok());
+        Self {
+            address,
+            without_detail,
         }
-        if let Ok(ip) = text.parse() {
-            return Ok(Self {
-                host: HopHost::Ip(ip),
-                port: default_port,
-            });
-        }
-        let (host, port) = match text.rsplit_once(':') {
-            // `[2001:db8::1]` has colons of its own.
-            Some((host, port)) if !port.ends_with(']') => (host, port_number(port).ok_or_else(bad)?),
-            _ => (text, default_port),
-        };
-        let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-            Some(literal) => HopHost::Ip(
-                literal
-                    .strip_prefix("IPv6:")
-                    .unwrap_or(literal)
-                    .parse()
-                    .map_err(|_| bad())?,
-            ),
-            None => match host.parse() {
-                Ok(IpAddr::V4(ip)) => HopHost::Ip(ip.into()),
-                // Without brackets nobody can tell where an IPv6 address ends and its port begins.
-                Ok(IpAddr::V6(_)) => return Err(bad()),
-                Err(_) => match Domain::parse(host, true) {
-                    Ok(Domain::Name(name)) => HopHost::Name(name),
-                    _ => return Err(bad()),
-                },
-            },
-        };
-        Ok(Self { host, port })
     }
 }
-
-/// How closely a rule names a message: the domain counts first, then the login, which was proven, then the sender, which
-/// is what somebody wrote.
-type Closeness = (Match, LoginMatch, SenderMatch);
 
 impl RouteRule {
     /// A rule without conditions but the domains, opportunistic TLS, and no login.
@@ -272,22 +241,43 @@ impl RouteRule {
     pub fn new(domains: DomainSet, target: Target) -> Self {
         Self {
             domains,
+            recipients: SenderSet::default(),
             target,
             tls: TlsLevel::Opportunistic,
             verify: false,
             senders: SenderSet::default(),
             logins: LoginSet::default(),
             login: None,
+            lane: Lane::default(),
+            place: "".into(),
         }
     }
 
-    /// How closely it names mail for `domain` from `origin`; `None` when it is not for it.
-    fn find(&self, domain: &Domain, origin: &Origin<'_>) -> Option<Closeness> {
+    /// How closely it names mail for a recipient from `origin`; `None` when it is not for it.
+    fn find(&self, sought: &Sought<'_>, origin: &Origin<'_>) -> Option<Closeness> {
         Some((
-            self.domains.find(domain)?,
+            self.names(sought)?,
             self.logins.find(origin.login)?,
             self.senders.find(origin.sender)?,
         ))
+    }
+
+    fn names(&self, sought: &Sought<'_>) -> Option<RecipientMatch> {
+        let by_domain = self
+            .domains
+            .find(sought.address.domain())
+            .map(RecipientMatch::Domain);
+        if self.recipients.is_empty() {
+            return by_domain;
+        }
+        let bare = sought.without_detail.as_ref();
+        let by_address = match self.recipients.find_address(sought.address) {
+            Some(SenderMatch::Itself) => Some(RecipientMatch::Itself),
+            _ if bare.is_some_and(|bare| self.recipients.names(bare)) => Some(RecipientMatch::WithoutDetail),
+            Some(SenderMatch::Domain(found)) => Some(RecipientMatch::Domain(found)),
+            Some(SenderMatch::Unasked) | None => None,
+        };
+        by_address.max(by_domain)
     }
 
     /// Whether it is for some senders or logins only.
@@ -298,119 +288,124 @@ impl RouteRule {
 }
 
 impl RouteTable {
-    /// Whether the way of a message depends on whom it is from, and not on the recipient's domain alone.
+    /// Whether the way of a message depends on whom it is from, and not on the recipient alone.
     #[must_use]
     pub fn asks_origin(&self) -> bool {
-        self.rules.iter().any(RouteRule::asks_origin)
+        self.filter.is_some() || self.rules.iter().any(RouteRule::asks_origin)
+    }
+
+    /// Domains in which the way depends on the recipient's whole address, and not on the domain alone.
+    #[must_use]
+    pub fn domains_of_addresses(&self) -> HashSet<Box<str>> {
+        let rules = self
+            .rules
+            .iter()
+            .flat_map(|rule| rule.recipients.address_domains());
+        let maps = self.maps.iter().flat_map(RouteMap::address_domains);
+        rules.chain(maps).map(Box::from).collect()
+    }
+
+    /// Whether some mail is refused by its route.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        let mut rules = self
+            .rules
+            .iter()
+            .chain(self.maps.iter().flat_map(RouteMap::rules));
+        rules.any(|rule| matches!(rule.target, Target::Refuse(_)))
+    }
+
+    /// What who names a recipient is told, where its route refuses.
+    #[must_use]
+    pub fn refusal(&self, recipient: &Mailbox, origin: &Origin<'_>) -> Option<&RefusalText> {
+        // A filter before it makes no difference to that.
+        let filtered = Origin {
+            filtered: true,
+            ..*origin
+        };
+        match route(recipient, &filtered, self).target {
+            Target::Refuse(text) => Some(text),
+            _ => None,
+        }
     }
 }
 
-/// Decides where mail for `domain` from `origin` goes. For an address literal, [`Target::Mx`] means the address itself.
+/// Decides where mail for `recipient` from `origin` goes. For an address literal, [`Target::Mx`] means the address itself.
 ///
-/// Of the rules whose conditions all hold, the one that names the domain most closely wins: exact name, longest wildcard,
-/// `*`. Among those, one that names the login most closely, then one that names the sender most closely, then the
-/// earlier one. So a rule for a domain goes before a sender's own smarthost, and that before the smarthost of all.
+/// Mail that a filter has to see goes there first. Of the rules whose conditions all hold, the one that names the recipient most
+/// closely wins: its address, its address without the detail, the exact domain, the longest wildcard, `*`. Among those, one that names
+/// the login most closely, then one that names the sender most closely, then the earlier one; rules go before tables. So a rule for
+/// a domain goes before a sender's own smarthost, and that before the smarthost of all.
 ///
 /// Local domains stay here unless a rule names them; they come before rules for `*`, whoever those are for. Without
 /// a rule MX records decide.
 #[must_use]
-pub fn route<'a>(domain: &Domain, origin: &Origin<'_>, table: &'a RouteTable) -> Route<'a> {
+pub fn route<'a>(recipient: &Mailbox, origin: &Origin<'_>, table: &'a RouteTable) -> Route<'a> {
+    let domain = recipient.domain();
+    if domain.name() == Some(DISCARDED) {
+        return table.unruled(&Target::Discard, Rule::RouteDiscard);
+    }
+    if let Some(filter) = table.filter.as_ref().filter(|_| !origin.filtered) {
+        return table.by(filter, Rule::RouteFilter);
+    }
+    let sought = Sought::of(recipient, table.separator);
     let mut best: Option<(Closeness, &RouteRule)> = None;
-    for rule in &table.rules {
-        if let Some(found) = rule.find(domain, origin)
+    let mut consider = |found: Option<Closeness>, rule: &'a RouteRule| {
+        if let Some(found) = found
             && best.is_none_or(|(closest, _)| found > closest)
         {
             best = Some((found, rule));
         }
+    };
+    for rule in &table.rules {
+        consider(rule.find(&sought, origin), rule);
     }
-    let by_name = best.filter(|((found, ..), _)| *found != Match::All);
+    for map in &table.maps {
+        if let Some((found, rule)) = map.find(&sought) {
+            consider(Some((found, LoginMatch::Unasked, SenderMatch::Unasked)), rule);
+        }
+    }
+    let by_name = best.filter(|((found, ..), _)| *found != RecipientMatch::Domain(Match::All));
     if by_name.is_none() && table.local_domains.contains_by_name(domain) {
-        return Route {
-            target: &table.local,
-            tls: TlsLevel::Opportunistic,
-            verify: false,
-            login: None,
-            rule: Rule::RouteLocal,
-        };
+        return table.unruled(&table.local, Rule::RouteLocal);
     }
     match best {
-        Some((_, rule)) => Route {
-            target: &rule.target,
-            tls: rule.tls,
-            verify: rule.verify,
-            login: rule.login.as_ref(),
-            rule: Rule::RouteRule,
-        },
-        None => Route {
-            target: &Target::Mx,
+        Some((_, rule)) => table.by(rule, Rule::RouteRule),
+        None => table.unruled(&Target::Mx, Rule::RouteMx),
+    }
+}
+
+impl RouteTable {
+    fn by<'a>(&'a self, way: &'a RouteRule, rule: Rule) -> Route<'a> {
+        Route {
+            target: match &way.target {
+                Target::Local => &self.local,
+                target => target,
+            },
+            tls: way.tls,
+            verify: way.verify,
+            login: way.login.as_ref(),
+            lane: &way.lane,
+            place: &way.place,
+            rule,
+        }
+    }
+
+    fn unruled<'a>(&'a self, target: &'a Target, rule: Rule) -> Route<'a> {
+        Route {
+            target,
             tls: TlsLevel::Opportunistic,
             verify: false,
             login: None,
-            rule: Rule::RouteMx,
-        },
+            lane: match rule {
+                // What lies here is not sent from anywhere.
+                Rule::RouteLocal | Rule::RouteDiscard => &USUAL,
+                _ => &self.lane,
+            },
+            place: "",
+            rule,
+        }
     }
 }
 
-/// Puts MX hosts in order: by preference, equals in an order that `seed` decides, ourselves and all less preferred ones left out.
-#[must_use]
-pub fn mx_hosts(records: &[MxRecord], own_names: &[impl AsRef<str>], seed: u64) -> MxVerdict {
-    if records.is_empty() {
-        return MxVerdict::Implicit;
-    }
-    if records
-        .iter()
-        .all(|record| record.exchange == "." || record.exchange.is_empty())
-    {
-        return MxVerdict::NullMx;
-    }
-    let mut hosts: Vec<(u16, u64, Box<str>)> = Vec::with_capacity(records.len());
-    for (index, record) in records.iter().enumerate() {
-        // An address where a name belongs is not to be trusted with mail (RFC 5321 section 5.1).
-        if let Ok(Domain::Name(name)) = Domain::parse(&record.exchange, false) {
-            hosts.push((record.preference, scatter(seed, index as u64), name));
-        }
-    }
-    if hosts.is_empty() {
-        return MxVerdict::Unusable;
-    }
-    let ours = |name: &str| {
-        own_names
-            .iter()
-            .any(|own| own.as_ref().trim_end_matches('.').eq_ignore_ascii_case(name))
-    };
-    let own_preference = hosts
-        .iter()
-        .filter(|(_, _, name)| ours(name))
-        .map(|(preference, ..)| *preference)
-        .min();
-    if let Some(own) = own_preference {
-        hosts.retain(|(preference, ..)| *preference < own);
-        if hosts.is_empty() {
-            return MxVerdict::Loop;
-        }
-    }
-    hosts.sort();
-    let mut ordered: Vec<Box<str>> = Vec::with_capacity(hosts.len().min(MX_HOSTS_MAX));
-    for (_, _, name) in hosts {
-        if ordered.len() < MX_HOSTS_MAX && !ordered.contains(&name) {
-            ordered.push(name);
-        }
-    }
-    MxVerdict::Hosts(ordered)
-}
-
-fn port_number(text: &str) -> Option<u16> {
-    // `parse` would take a sign.
-    if !text.bytes().all(|octet| octet.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok().filter(|port| *port != 0)
-}
-
-/// A number that depends on seed and index and looks like chance (SplitMix64).
-fn scatter(seed: u64, index: u64) -> u64 {
-    let mut z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
+static USUAL: LazyLock<Lane> = LazyLock::new(Lane::default);

@@ -21,6 +21,7 @@ fn rules() -> RelayRules {
     RelayRules {
         local_domains: set(&["local.example", "*.sub.example", "bücher.example"]),
         relay_domains: set(&["relay.example"]),
+        alias_domains: set(&["alias.example"]),
         networks: ["192.0.2.0/24", "2001:db8::/32"]
             .map(|net| net.parse().expect("a network of the test"))
             .to_vec(),

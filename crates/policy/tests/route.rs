@@ -1,18 +1,29 @@
 //! Where mail goes next, case by case.
 
-use postern_mail::{Domain, ParseOptions, ReversePath};
+use std::sync::Arc;
+
+use postern_mail::{Mailbox, ParseOptions, ReversePath};
 use postern_policy::DomainSet;
+use postern_policy::alias::RefusalText;
 use postern_policy::origin::{LoginSet, Origin, SenderSet};
 use postern_policy::route::{
-    Hop, HopHost, MX_HOSTS_MAX, MxRecord, MxVerdict, Protocol, RouteRule, RouteTable, Target, TlsLevel,
-    mx_hosts, route,
+    EntryForm, Hop, HopHost, Lane, MX_HOSTS_MAX, MxRecord, MxVerdict, Protocol, RouteMap, RouteRule,
+    RouteTable, Target, TlsLevel, mx_hosts, route,
 };
 
 /// Mail that came without a login, from nobody who could be answered.
 const ANYBODY: Origin<'_> = Origin {
     sender: &ReversePath::Null,
     login: None,
+    filtered: false,
 };
+
+/// Somebody in a domain.
+fn at(domain: &str) -> Mailbox {
+    format!("somebody@{domain}")
+        .parse()
+        .expect("a domain of the table")
+}
 
 fn set(patterns: &[&str]) -> DomainSet {
     DomainSet::new(patterns).expect("patterns of the test")
@@ -45,6 +56,7 @@ fn the_closest_rule_wins() {
         ],
         local_domains: set(&["home.example", "own.example", "in.partner.example"]),
         local: Target::Maildir("/var/mail".into()),
+        ..RouteTable::default()
     };
     #[rustfmt::skip]
     let cases = [
@@ -59,8 +71,7 @@ fn the_closest_rule_wins() {
         ("or a wildcard does",                           "in.partner.example",    to("wide.example"),          "route.rule"),
     ];
     for (shows, domain, target, rule) in cases {
-        let domain: Domain = domain.parse().expect("a domain of the table");
-        let found = route(&domain, &ANYBODY, &table);
+        let found = route(&at(domain), &ANYBODY, &table);
         assert_eq!((found.target, found.rule.name()), (&target, rule), "{shows}");
         assert_eq!(found.verify, rule == "route.rule", "{shows}");
     }
@@ -70,8 +81,98 @@ fn the_closest_rule_wins() {
         ("[192.0.2.1]", "route.mx"),
         ("home.example", "route.local"),
     ] {
-        let domain: Domain = domain.parse().expect("a domain of the test");
-        assert_eq!(route(&domain, &ANYBODY, &table).rule.name(), rule, "{domain}");
+        assert_eq!(route(&at(domain), &ANYBODY, &table).rule.name(), rule, "{domain}");
+    }
+}
+
+#[test]
+fn an_address_goes_before_its_domain_and_a_filter_before_all() {
+    let to_address = |addresses: &[&str], host: &str| RouteRule {
+        recipients: SenderSet::new(addresses).expect("recipients of the test"),
+        ..RouteRule::new(DomainSet::default(), to(host))
+    };
+    let refuse = Target::Refuse(RefusalText::parse("550 5.1.2 closed").expect("a refusal"));
+    let mut map = RouteMap::default();
+    for (key, target) in [
+        ("table.example", to("table.example")),
+        ("vip@partner.example", to("late.example")),
+        ("closed.example", refuse.clone()),
+        ("here.example", Target::Local),
+    ] {
+        let added = map.insert(key, EntryForm::Transport, target, &Lane::default(), "transport:1");
+        assert_eq!(added, Ok(None), "{key}");
+    }
+    let mut table = RouteTable {
+        rules: vec![
+            rule(&["partner.example"], "partner.example"),
+            to_address(&["vip@partner.example", "@*.wide.example"], "vip.example"),
+            to_address(&["ann+shop@home.example"], "shop.example"),
+        ],
+        maps: vec![map],
+        separator: Some('+'),
+        local_domains: set(&["home.example"]),
+        local: Target::Maildir("/var/mail".into()),
+        ..RouteTable::default()
+    };
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows                     recipient                 goes to
+        ("the domain",                             "x@partner.example",      to("partner.example")),
+        ("the address goes before it",             "VIP@partner.example",    to("vip.example")),
+        ("with a detail, too",                     "vip+x@partner.example",  to("vip.example")),
+        ("all of a domain, as a recipient",        "x@a.wide.example",       to("vip.example")),
+        ("an address with its detail",             "ann+shop@home.example",  to("shop.example")),
+        ("and not without",                        "ann@home.example",       table.local.clone()),
+        ("a table",                                "x@table.example",        to("table.example")),
+        ("a refusal",                              "x@closed.example",       refuse),
+        ("what a table keeps here",                "x@here.example",         table.local.clone()),
+        ("nobody's",                               "x@else.example",         Target::Mx),
+        ("what an alias throws away",              "x@discarded.invalid",    Target::Discard),
+    ];
+    for (shows, recipient, target) in &cases {
+        let recipient: Mailbox = recipient.parse().expect("an address of the table");
+        assert_eq!(route(&recipient, &ANYBODY, &table).target, target, "{shows}");
+    }
+    let mut domains: Vec<_> = table.domains_of_addresses().into_iter().collect();
+    domains.sort();
+    assert_eq!(domains, ["home.example".into(), "partner.example".into()]);
+    assert!(table.refuses() && !table.asks_origin());
+    let closed = at("closed.example");
+    let told = |table: &RouteTable| table.refusal(&closed, &ANYBODY).map(ToString::to_string);
+    assert_eq!(told(&table).as_deref(), Some("550 5.1.2 closed"));
+
+    table.filter = Some(Arc::new(RouteRule::new(
+        DomainSet::default(),
+        to("127.0.0.1:10024"),
+    )));
+    assert!(table.asks_origin());
+    assert_eq!(
+        told(&table).as_deref(),
+        Some("550 5.1.2 closed"),
+        "before any filter"
+    );
+    let seen = Origin {
+        filtered: true,
+        ..ANYBODY
+    };
+    for (shows, recipient, target) in &cases {
+        let recipient: Mailbox = recipient.parse().expect("an address of the table");
+        let found = route(&recipient, &ANYBODY, &table);
+        let discarded = *target == Target::Discard;
+        assert_eq!(
+            found.rule.name(),
+            if discarded {
+                "route.discard"
+            } else {
+                "route.filter"
+            },
+            "{shows}"
+        );
+        assert_eq!(
+            route(&recipient, &seen, &table).target,
+            target,
+            "{shows}, seen by the filter"
+        );
     }
 }
 
@@ -96,6 +197,7 @@ fn sender_and_login_choose_among_rules_for_a_domain() {
         ],
         local_domains: set(&["home.example"]),
         local: Target::Maildir("/var/mail".into()),
+        ..RouteTable::default()
     };
     assert!(table.asks_origin());
     #[rustfmt::skip]
@@ -120,14 +222,14 @@ fn sender_and_login_choose_among_rules_for_a_domain() {
         let origin = Origin {
             sender: &sender,
             login,
+            filtered: false,
         };
-        let domain: Domain = domain.parse().expect("a domain of the table");
         let target = match expected {
             Some("local") => table.local.clone(),
             Some(host) => to(host),
             None => Target::Mx,
         };
-        assert_eq!(route(&domain, &origin, &table).target, &target, "{shows}");
+        assert_eq!(route(&at(domain), &origin, &table).target, &target, "{shows}");
     }
 }
 
@@ -157,6 +259,8 @@ fn hops_are_read() {
         ("name and port",             "Relay.Example:587",        name("relay.example", 587)),
         ("name",                      "localhost",                name("localhost", 25)),
         ("internationalised name",    "bücher.example",           name("xn--bcher-kva.example", 25)),
+        ("a name whose MX is asked",  "mx:Relay.example:587",     Some(Hop { host: HopHost::Mx("relay.example".into()), port: 587 })),
+        ("an address has no MX",      "mx:192.0.2.1",             None),
         ("socket",                    "unix:/run/lmtp",           Some(Hop { host: HopHost::Unix("/run/lmtp".into()), port: 0 })),
         ("relative socket",           "unix:run/lmtp",            None),
         ("port nought",               "relay.example:0",          None),

@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueHint};
+use postern_mail::Mailbox;
 
 use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
 
@@ -68,6 +69,12 @@ pub(crate) enum Command {
     /// exceptions of `[judge]`. All four are checked, whatever `checks` lists. Takes nothing and sends nothing. Ends with 1 if the
     /// message would be refused.
     Judge(JudgeArgs),
+    /// Lists aliases, and shows where an address leads
+    ///
+    /// Without an address all entries, those by address and domain and those of the aliases file, each with its place; those of
+    /// databases are not listed. With addresses the entries that mail for each goes through, and whom it reaches in the end: the
+    /// directories and tables of the configuration are asked. Ends with 1 if an address leads to nobody.
+    Aliases(AliasesArgs),
     /// Shows whether the directories of the running server answer
     Directories(DirectoriesArgs),
     /// Looks up keys in a table, as the server does
@@ -338,6 +345,16 @@ pub(crate) struct TableArgs {
     /// The address is one of this server, so that a user's name alone counts as a key
     #[arg(long)]
     pub(crate) local: bool,
+}
+
+/// Arguments of `aliases`.
+#[derive(Args, Debug)]
+pub(crate) struct AliasesArgs {
+    #[command(flatten)]
+    pub(crate) listing: ListingArg,
+    /// The addresses to follow
+    #[arg(value_name = "ADDRESS", value_parser = explain::recipient)]
+    pub(crate) addresses: Vec<Mailbox>,
 }
 
 /// Arguments of `directories`.

@@ -79,6 +79,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Auth(args) => commands::auth::run(args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Judge(args) => commands::judge::run(&args),
+        Command::Aliases(args) => commands::aliases::run(&args),
         Command::Directories(args) => commands::directories::run(&args),
         Command::Table(args) => commands::table::run(&args),
         Command::Milters(args) => commands::milters::run(&args),

@@ -1,8 +1,9 @@
 //! Whom a login is, as the rules for senders see it: accounts and aliases as facts.
 
+use futures_util::FutureExt as _;
 use postern_directory::Account;
 use postern_directory::aliases::{Aliases, Target};
-use postern_mail::Mailbox;
+use postern_mail::{Domain, Mailbox};
 use postern_policy::identity::Identity;
 
 use crate::settings::Settings;
@@ -18,8 +19,33 @@ pub fn identity_of(account: &Account) -> Identity {
 }
 
 /// Where an alias leads in the end; nowhere for an address elsewhere and for what is no alias.
+///
+/// Of aliases by address those count that can be said at once: what stands in the configuration and in files, not what a database has
+/// to be asked for.
 #[must_use]
 pub fn alias_targets(address: &Mailbox, aliases: &Aliases, settings: &Settings) -> Vec<Mailbox> {
+    let addresses = aliases.addresses();
+    if !addresses.is_empty() {
+        let local = &settings.relay.local_domains;
+        let is_local = |domain: &Domain| local.contains_by_name(domain);
+        if let Some(Ok(Some(expansion))) = addresses.expand(address, &is_local).now_or_never() {
+            let main = settings.main_domain();
+            let names = expansion.names.iter();
+            let names = names.filter_map(|name| Mailbox::new(name, main.clone()).ok());
+            let ends = expansion.addresses.into_iter().chain(names);
+            return ends.flat_map(|end| in_file(end, aliases, settings)).collect();
+        }
+    }
+    targets_in_file(address, aliases, settings)
+}
+
+/// An address, or where it leads if it is an alias of the file.
+fn in_file(address: Mailbox, aliases: &Aliases, settings: &Settings) -> Vec<Mailbox> {
+    let targets = targets_in_file(&address, aliases, settings);
+    if targets.is_empty() { vec![address] } else { targets }
+}
+
+fn targets_in_file(address: &Mailbox, aliases: &Aliases, settings: &Settings) -> Vec<Mailbox> {
     let domain = address.domain();
     if *domain != settings.domain && !settings.relay.local_domains.contains(domain) {
         return Vec::new();
@@ -37,5 +63,6 @@ pub(crate) fn address_of(target: Target, alias: &Mailbox) -> Option<Mailbox> {
     match target {
         Target::Local(name) => Mailbox::new(&name, alias.domain().clone()).ok(),
         Target::Address(mailbox) => Some(mailbox),
+        Target::Discard | Target::Refused(_) => None,
     }
 }

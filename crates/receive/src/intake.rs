@@ -1,5 +1,6 @@
 //! Takes one message: its body into the spool's writer while its head is scanned, then the whole into the queue.
 
+mod lists;
 mod refusal;
 
 use std::sync::Arc;
@@ -560,9 +561,20 @@ impl Intake {
         if let Err(refusal) = inspections.finish(&mut assembly, &mut bodies).await {
             return inspected(&refusal, &About::sender(&from), session);
         }
+        let others = match lists::part(&mut assembly, &mut bodies).await {
+            Ok(others) => others,
+            Err(refusal) => return inspected(&refusal, &About::sender(&from), session),
+        };
         signal.begin_commit();
+        let spool = &session.shared.deps.spool;
+        for other in others {
+            match spool.put(other.into_message()).await {
+                Ok(message) => log_accepted(&message, size, &self.scan, &acceptance, sender_rule, session),
+                Err(error) => return spool_failed(&error, &About::sender(&from), session),
+            }
+        }
         let message = assembly.into_message();
-        match session.shared.deps.spool.put(message).await {
+        match spool.put(message).await {
             Ok(message) => {
                 log_accepted(&message, size, &self.scan, &acceptance, sender_rule, session);
                 if let Some(filtering) = filtering {
@@ -617,7 +629,9 @@ fn inspections(id: QueueId, transaction: &Transaction, session: &Session) -> Ins
 
 /// Where its messages come from.
 fn origin(session: &Session) -> Origin {
-    if session.may_relay() {
+    if session.is_filtered() {
+        Origin::Filtered
+    } else if session.may_relay() {
         Origin::Smtp
     } else {
         Origin::Stranger

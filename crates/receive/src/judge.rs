@@ -9,9 +9,11 @@ use postern_directory::aliases::Aliases;
 use postern_directory::{Directories, KeyKind};
 use postern_mail::{Domain, ForwardPath, Mailbox, ParseOptions, ReversePath};
 use postern_net::dial;
+use postern_policy::alias::RefusalText;
 use postern_policy::identity::{self, Basis, Claimant, Claims, Identity, SenderRefusal, SenderRule};
 use postern_policy::login::{self, MechanismTraits, SessionFacts, Withheld};
 use postern_policy::milter;
+use postern_policy::origin::Origin;
 use postern_policy::relay::{Acceptance, CertificateFacts, RelayFacts, RelayReason, RelayVerdict, relay};
 use postern_policy::rule::{Rule, Told, Verdict};
 use postern_policy::screen::finding::{
@@ -60,7 +62,7 @@ impl<'a> Judge<'a> {
             certificate: self.certificate,
             recipient,
             own_literal,
-            listener_allows_strangers: self.listener.role == Role::Mx,
+            listener_allows_strangers: self.listener.role == Role::Mx && !self.listener.filtered,
         }
     }
 
@@ -117,7 +119,7 @@ impl<'a> Judge<'a> {
         sender: &ReversePath,
         aliases: &Aliases,
     ) -> Option<Result<Basis<'a>, SenderRefusal>> {
-        if self.identity.is_some() {
+        if self.identity.is_some() || self.listener.filtered {
             return None;
         }
         let (machine, targets) = (Claimant::Machine(&self.settings.relay), self.targets(aliases));
@@ -175,7 +177,10 @@ impl<'a> Judge<'a> {
     pub fn claimant(&self, ground: Ground) -> Option<Claimant<'a>> {
         match self.identity {
             Some(identity) => Some(Claimant::Login(identity)),
-            None if ground == Ground::Relayed => Some(Claimant::Machine(&self.settings.relay)),
+            // Whoever wrote what a filter hands back was judged when it came.
+            None if ground == Ground::Relayed && !self.listener.filtered => {
+                Some(Claimant::Machine(&self.settings.relay))
+            }
             None => None,
         }
     }
@@ -230,7 +235,7 @@ impl<'a> Judge<'a> {
     #[must_use]
     pub fn is_own_domain(&self, domain: &Domain) -> bool {
         let relay = &self.settings.relay;
-        relay.local_domains.contains_by_name(domain) || relay.relay_domains.contains_by_name(domain)
+        relay.is_here(domain) || relay.relay_domains.contains_by_name(domain)
     }
 
     /// What becomes of a stranger who brings mail from outside, by what was found of it.
@@ -277,6 +282,20 @@ impl<'a> Judge<'a> {
         let srs = self.settings.srs.as_ref()?;
         let is_rewritten = recipient.domain() == &srs.domain && is_rewritten(&recipient.unquoted_local());
         is_rewritten.then(|| srs.lead_back(recipient, now))
+    }
+
+    /// What the client is told where the route of whom the mail would reach refuses it; `None` where it does not. Of several whom it
+    /// would reach, delivery says it for each.
+    #[must_use]
+    pub fn route_refusal(&self, sender: &ReversePath, reached: &[&Mailbox]) -> Option<RefusalText> {
+        let routes = self.settings.routes.as_ref()?;
+        let [one] = reached else { return None };
+        let origin = Origin {
+            sender,
+            login: self.identity.map(Identity::login),
+            filtered: true,
+        };
+        routes.refusal(one, &origin).cloned()
     }
 
     fn targets<'b>(&self, aliases: &'b Aliases) -> impl Fn(&Mailbox) -> Vec<Mailbox> + use<'a, 'b> {

@@ -20,7 +20,7 @@ pub(crate) async fn verify(name: &str, io: &mut Io, session: &Session) -> Result
     probe::wait(io, session).await?;
     Ok(match lead(&mailbox, session).await {
         Lead::Itself | Lead::Alias(_) => texts::verified(&mailbox),
-        Lead::Broken | Lead::Nobody => {
+        Lead::Broken | Lead::Refused(_) | Lead::Nobody => {
             probe::found_nobody(session);
             texts::user_unknown(&format_args!("<{mailbox}>"))
         }
@@ -69,7 +69,8 @@ fn local_mailbox(name: &str, session: &Session) -> Option<Mailbox> {
     let ReversePath::Mailbox(mailbox) = ReversePath::parse(name, &options).ok()? else {
         return None;
     };
-    let local =
-        *mailbox.domain() == settings.domain || settings.relay.local_domains.contains(mailbox.domain());
+    let domain = mailbox.domain();
+    let relay = &settings.relay;
+    let local = *domain == settings.domain || relay.local_domains.contains(domain) || relay.is_here(domain);
     local.then_some(mailbox)
 }

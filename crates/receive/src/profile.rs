@@ -66,9 +66,13 @@ impl ProfileCache {
         shared.tally.lock().keep(&general.limits_of_clients);
         let settings = general.at(&listener);
         let rules = Arc::new(rules(&settings, &listener, tls.is_some()));
-        let milters = shared
-            .milters
-            .of_listener(&settings, &listener.name, &deps.observers);
+        let milters = match listener.filtered {
+            // It was filtered when it came.
+            true => Vec::new(),
+            false => shared
+                .milters
+                .of_listener(&settings, &listener.name, &deps.observers),
+        };
         let access = Arc::clone(&settings.access);
         let services = shared.services.of(&access.services, &deps.observers);
         let profile = Arc::new(Profile {

@@ -4,16 +4,16 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use postern_directory::{Lead, is_postmaster};
+use postern_directory::{Lead, Member, is_postmaster};
 use postern_events::RecipientTaken;
-use postern_mail::{ForwardPath, Mailbox, Notify, Recipient, ReversePath};
+use postern_mail::{ForwardPath, Mailbox, Notify, Recipient, ReversePath, Status};
 use postern_policy::access::Destination;
 use postern_policy::access::names::AddressKey;
 use postern_policy::admission;
 use postern_policy::limit::Counted;
 use postern_policy::recipient::RecipientRefusal;
 use postern_policy::relay::{RelayReason, RelayRefusal, RelayVerdict};
-use postern_policy::rule::{Rule, Told, Verdict};
+use postern_policy::rule::{Rule, Verdict};
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskRecipient, Ground};
@@ -161,22 +161,36 @@ async fn taken_or_not<'d>(
         return Ok(ask.refuse(reply).into());
     }
     let session = &*session;
+    if session.is_filtered()
+        && let Some(judged) = handed_back(&verdict, session)
+    {
+        let (rule, reason, mailbox) = judged;
+        taken(&ask, rule, &reason, session);
+        let recipient = as_asked(&ask, mailbox, session);
+        return Ok(Judged::Taken(ask, Ground::Relayed, vec![recipient]));
+    }
     if let Some(to) = &ruled.redirect
         && let Some(judged) = led_elsewhere(&verdict, session)
     {
         let (ground, mailbox) = judged;
-        let recipients = behind_alias(requests(&ask, session), &mailbox, vec![to.clone()]);
+        let members = vec![Member::new(to.clone())];
+        let recipients = behind_alias(requests(&ask, session), &mailbox, members);
         return Ok(Judged::Taken(ask, ground, recipients));
     }
     let judged = match verdict {
-        RelayVerdict::RelayDomain { recipient } => return behind(ask, recipient, io, session).await,
+        RelayVerdict::RelayDomain { recipient } => {
+            let ruling = (
+                Rule::RelayDomain,
+                &"in a domain behind this server" as &(dyn Display + Sync),
+            );
+            return beyond(ask, recipient, ruling, Ground::Behind, io, session).await;
+        }
         RelayVerdict::Relay { recipient, reason } => {
             if let Some(reply) = sender::refused_machine(&ask, session) {
                 return Ok(ask.refuse(reply).into());
             }
-            taken(&ask, reason.rule(), &reason, session);
-            let recipient = as_asked(&ask, recipient, session);
-            Judged::Taken(ask, Ground::Relayed, vec![recipient])
+            let ruling = (reason.rule(), &reason as &(dyn Display + Sync));
+            return beyond(ask, recipient, ruling, Ground::Relayed, io, session).await;
         }
         RelayVerdict::Local { recipient } => return Box::pin(local(ask, recipient, io, session)).await,
         RelayVerdict::Refuse(refusal) => {
@@ -196,6 +210,68 @@ fn led_elsewhere(verdict: &RelayVerdict, session: &Session) -> Option<(Ground, M
     }
 }
 
+/// Whom the filter behind the queue hands mail back for: aliases have been followed, and who exists has been asked.
+fn handed_back(verdict: &RelayVerdict, session: &Session) -> Option<(Rule, String, Mailbox)> {
+    let mailbox = match verdict {
+        RelayVerdict::Local { recipient } => mailbox_of(recipient.clone(), session)?,
+        RelayVerdict::RelayDomain { recipient } | RelayVerdict::Relay { recipient, .. } => recipient.clone(),
+        RelayVerdict::Refuse(_) => return None,
+    };
+    let reason = session.judge().relay_reason()?;
+    Some((reason.rule(), reason.to_string(), mailbox))
+}
+
+/// Takes a recipient whose mail goes to these; unless it is one, and its route refuses. Of several, delivery says it for each.
+fn settle<'d>(
+    ask: AskRecipient<'d>,
+    (rule, reason): (Rule, &(dyn Display + Sync)),
+    ground: Ground,
+    recipients: Vec<Recipient>,
+    session: &Session,
+) -> Judged<'d> {
+    let reached: Vec<&Mailbox> = recipients.iter().map(|recipient| &recipient.address).collect();
+    let sender = ask.sender().unwrap_or(&ReversePath::Null);
+    let refusal = session.judge().route_refusal(sender, &reached);
+    if let Some(text) = refusal {
+        return refuse_local(ask, &RecipientRefusal::Told(text), session).into();
+    }
+    taken(&ask, rule, &reason, session);
+    Judged::Taken(ask, ground, recipients)
+}
+
+/// Answers for a recipient elsewhere: in a domain behind this server, or anywhere for who may relay. Aliases by address hold there, too.
+async fn beyond<'d>(
+    ask: AskRecipient<'d>,
+    recipient: Mailbox,
+    (rule, reason): (Rule, &(dyn Display + Sync)),
+    ground: Ground,
+    io: &mut Io,
+    session: &Session,
+) -> Result<Judged<'d>, End> {
+    let lead = match session.shared.deps.aliases.load().addresses().is_empty() {
+        true => Lead::Itself,
+        false => lead(&recipient, session).await,
+    };
+    let refusal = match lead {
+        Lead::Alias(members) => {
+            let recipients = behind_alias(requests(&ask, session), &recipient, members);
+            return Ok(settle(ask, (rule, reason), ground, recipients, session));
+        }
+        Lead::Refused(text) => RecipientRefusal::Told(text),
+        Lead::Unknown(reason) => RecipientRefusal::Directory(reason),
+        Lead::Broken => RecipientRefusal::Alias(ask.path().to_string()),
+        // Whom an alias knows is a recipient; others are looked for in the tables of those that exist.
+        Lead::Itself | Lead::Nobody => match unlisted(&ask, &recipient, ground, io, session).await? {
+            Some(refusal) => refusal,
+            None => {
+                let recipients = vec![as_asked(&ask, recipient, session)];
+                return Ok(settle(ask, (rule, reason), ground, recipients, session));
+            }
+        },
+    };
+    Ok(refuse_local(ask, &refusal, session).into())
+}
+
 fn about<'a>(ask: &'a AskRecipient<'_>) -> About<'a> {
     About::recipient(ask.sender(), ask.path())
 }
@@ -203,9 +279,9 @@ fn about<'a>(ask: &'a AskRecipient<'_>) -> About<'a> {
 fn as_asked(ask: &AskRecipient<'_>, address: Mailbox, session: &Session) -> Recipient {
     let (notify, orcpt) = requests(ask, session);
     Recipient {
-        address,
         notify,
         orcpt,
+        ..Recipient::new(address)
     }
 }
 
@@ -237,36 +313,27 @@ async fn unknown_domain(ask: &AskRecipient<'_>, settings: &Settings, session: &S
     None
 }
 
-/// Answers for a recipient in a relay domain: taken, unless there are tables of those that exist, and none has it.
-async fn behind<'d>(
-    ask: AskRecipient<'d>,
-    recipient: Mailbox,
+/// Why a recipient in a relay domain is refused: there are tables of those that exist, and none has it.
+async fn unlisted(
+    ask: &AskRecipient<'_>,
+    recipient: &Mailbox,
+    ground: Ground,
     io: &mut Io,
     session: &Session,
-) -> Result<Judged<'d>, End> {
+) -> Result<Option<RecipientRefusal>, End> {
     let settings = &session.profile.settings;
-    if !settings.relay_recipients.is_empty() {
-        probe::wait(io, session).await?;
-        match settings.relay_recipient(&recipient).await {
-            Ok(Some(_)) => {}
-            Ok(None) => {
-                probe::found_nobody(session);
-                let refusal = RecipientRefusal::Unlisted(ask.path().to_string());
-                return Ok(refuse_local(ask, &refusal, session).into());
-            }
-            Err(down) => {
-                return Ok(refuse_local(ask, &RecipientRefusal::Table(down.to_string()), session).into());
-            }
-        }
+    if ground != Ground::Behind || settings.relay_recipients.is_empty() {
+        return Ok(None);
     }
-    taken(
-        &ask,
-        Rule::RelayDomain,
-        &"in a domain behind this server",
-        session,
-    );
-    let recipient = as_asked(&ask, recipient, session);
-    Ok(Judged::Taken(ask, Ground::Behind, vec![recipient]))
+    probe::wait(io, session).await?;
+    Ok(match settings.relay_recipient(recipient).await {
+        Ok(Some(_)) => None,
+        Ok(None) => {
+            probe::found_nobody(session);
+            Some(RecipientRefusal::Unlisted(ask.path().to_string()))
+        }
+        Err(down) => Some(RecipientRefusal::Table(down.to_string())),
+    })
 }
 
 /// Answers for a recipient in a local domain: an alias, `postmaster`, or an account.
@@ -292,15 +359,16 @@ async fn local<'d>(
     }
     let judged = match lead(&mailbox, session).await {
         Lead::Itself => {
-            taken(&ask, Rule::LocalRecipient, &"it exists here", session);
-            let recipient = as_asked(&ask, mailbox, session);
-            Judged::Taken(ask, Ground::Here, vec![recipient])
+            let recipients = vec![as_asked(&ask, mailbox, session)];
+            let ruling = (Rule::LocalRecipient, &"it exists here" as &(dyn Display + Sync));
+            settle(ask, ruling, Ground::Here, recipients, session)
         }
-        Lead::Alias(addresses) => {
-            taken(&ask, Rule::LocalRecipient, &"an alias", session);
-            let recipients = behind_alias(requests(&ask, session), &mailbox, addresses);
-            Judged::Taken(ask, Ground::Here, recipients)
+        Lead::Alias(members) => {
+            let recipients = behind_alias(requests(&ask, session), &mailbox, members);
+            let ruling = (Rule::LocalRecipient, &"an alias" as &(dyn Display + Sync));
+            settle(ask, ruling, Ground::Here, recipients, session)
         }
+        Lead::Refused(text) => refuse_local(ask, &RecipientRefusal::Told(text), session).into(),
         Lead::Broken => {
             let refusal = RecipientRefusal::Alias(ask.path().to_string());
             refuse_local(ask, &refusal, session).into()
@@ -334,15 +402,23 @@ fn lead_back<'d>(
     session: &Session,
 ) -> Judged<'d> {
     taken(&ask, Rule::SrsReturned, &original, session);
-    let recipients = behind_alias(requests(&ask, session), rewritten, vec![original]);
+    let members = vec![Member::new(original)];
+    let recipients = behind_alias(requests(&ask, session), rewritten, members);
     Judged::Taken(ask, Ground::Here, recipients)
 }
 
 fn refuse_local(ask: AskRecipient<'_>, refusal: &RecipientRefusal, session: &Session) -> Answer {
-    refuse(ask, refusal, refusal.told(), "", session)
+    let (code, status, _) = refusal.told();
+    refuse(ask, refusal, (code, status, refusal.words()), "", session)
 }
 
-fn refuse(ask: AskRecipient<'_>, verdict: &dyn Verdict, told: Told, mark: &str, session: &Session) -> Answer {
+fn refuse(
+    ask: AskRecipient<'_>,
+    verdict: &dyn Verdict,
+    told: (u16, Status, &str),
+    mark: &str,
+    session: &Session,
+) -> Answer {
     let reply = texts::refused_path(ask.path(), told, mark);
     session.refused(verdict, &reply, &about(&ask));
     ask.refuse(reply)
@@ -364,18 +440,19 @@ pub(crate) fn mailbox_of(path: ForwardPath, session: &Session) -> Option<Mailbox
 pub(crate) fn behind_alias(
     (notify, orcpt): (Notify, Option<String>),
     alias: &Mailbox,
-    addresses: Vec<Mailbox>,
+    members: Vec<Member>,
 ) -> Vec<Recipient> {
     let orcpt = orcpt.unwrap_or_else(|| {
         let kind = if alias.is_ascii() { "rfc822" } else { "utf-8" };
         format!("{kind};{alias}")
     });
-    let recipient = |address| Recipient {
+    let recipient = |Member { address, sender }| Recipient {
         address,
         notify,
         orcpt: Some(orcpt.clone()),
+        sender,
     };
-    addresses.into_iter().map(recipient).collect()
+    members.into_iter().map(recipient).collect()
 }
 
 /// Where mail for a local address goes.

@@ -380,6 +380,11 @@ impl Session {
         self.judge().relay_reason().is_some()
     }
 
+    /// Whether the filter behind the queue hands its mail back in this session: to whom it goes has been decided.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.profile.listener.filtered && self.may_relay()
+    }
+
     /// What the client is called in the answer to `EHLO`: `name [address]`.
     pub(crate) fn peer_label(&self) -> String {
         let address = literal(self.peer.ip());

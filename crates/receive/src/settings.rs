@@ -21,6 +21,7 @@ use postern_policy::privacy::Privacy;
 use postern_policy::probe::ProbeSettings;
 use postern_policy::relay::RelayRules;
 use postern_policy::room::RoomSettings;
+use postern_policy::route::RouteTable;
 use postern_policy::screen::ScreenSettings;
 use postern_policy::srs::Srs;
 use postern_policy::throttle::ThrottleSettings;
@@ -79,6 +80,8 @@ pub struct Settings {
     pub screen: ScreenSettings,
     /// How senders of forwarded mail are rewritten, and led back. Default: they are not.
     pub srs: Option<Arc<Srs>>,
+    /// The routes, where some of them refuse mail: that is said when a recipient is named. Default: none does.
+    pub routes: Option<Arc<RouteTable>>,
     /// Sizes and counts that a client cannot exceed.
     pub limits: Limits,
     /// How long to wait for a client.
@@ -236,6 +239,8 @@ pub struct ListenerSettings {
     pub bare_line_endings: BareLineEndings,
     /// Networks whose connections start with a PROXY header (version 1 or 2). Default: none.
     pub proxy_from: Vec<IpNet>,
+    /// Whether the filter behind the queue hands mail back here. Default: no.
+    pub filtered: bool,
 }
 
 /// Who is served by a listener.
@@ -295,6 +300,7 @@ impl Settings {
             limits_of_clients: Vec::new(),
             screen: ScreenSettings::default(),
             srs: None,
+            routes: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             extensions: Extensions::default(),
@@ -463,6 +469,7 @@ impl ListenerSettings {
             message_size: None,
             bare_line_endings: BareLineEndings::Refuse,
             proxy_from: Vec::new(),
+            filtered: false,
         }
     }
 

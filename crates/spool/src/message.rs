@@ -51,6 +51,8 @@ pub enum Origin {
     Local,
     /// A client brought it by SMTP that may not relay, for domains of this server.
     Stranger,
+    /// A filter behind the queue has handed it back: it goes its way.
+    Filtered,
 }
 
 impl Origin {
@@ -59,7 +61,8 @@ impl Origin {
     pub fn class(self) -> Class {
         match self {
             Self::Smtp | Self::Local => Class::Users,
-            Self::Stranger => Class::Strangers,
+            // What strangers bring comes back by way of the filter as well.
+            Self::Stranger | Self::Filtered => Class::Strangers,
             Self::Report => Class::Reports,
         }
     }

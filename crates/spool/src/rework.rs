@@ -79,7 +79,10 @@ impl NewBody<'_> {
     pub async fn write(&mut self, octets: &[u8]) -> Result<(), Refusal> {
         self.room.make_room(octets.len(), &mut self.writer)?;
         self.eight_bit |= !octets.is_ascii();
-        self.writer.write(octets).await.map_err(|error| refusal(&error))
+        self.writer
+            .write(octets)
+            .await
+            .map_err(|error| Refusal::of_spool(&error))
     }
 
     /// Whether something beyond ASCII was written.
@@ -94,7 +97,10 @@ impl NewBody<'_> {
     ///
     /// As for [`write`](Self::write).
     pub async fn finish(self) -> Result<Body, Refusal> {
-        self.writer.finish().await.map_err(|error| refusal(&error))
+        self.writer
+            .finish()
+            .await
+            .map_err(|error| Refusal::of_spool(&error))
     }
 }
 
@@ -110,12 +116,15 @@ impl std::fmt::Debug for NewBody<'_> {
     }
 }
 
-/// What the client hears of a failure of the queue.
-fn refusal(error: &SpoolError) -> Refusal {
-    let trouble = error.trouble();
-    let verdict = QueueRefusal {
-        trouble,
-        reason: error.to_string(),
-    };
-    Refusal::of(&verdict, trouble.told())
+impl Refusal {
+    /// What the client hears of a failure of the queue.
+    #[must_use]
+    pub fn of_spool(error: &SpoolError) -> Self {
+        let trouble = error.trouble();
+        let verdict = QueueRefusal {
+            trouble,
+            reason: error.to_string(),
+        };
+        Self::of(&verdict, trouble.told())
+    }
 }

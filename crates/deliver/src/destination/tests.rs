@@ -16,6 +16,7 @@ impl Destination {
             tls: TlsLevel::None,
             verify: false,
             login: None,
+            lane: postern_policy::route::Lane::default(),
         };
         Arc::new(Self::new(hop.name(), hop))
     }

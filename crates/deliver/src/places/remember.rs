@@ -112,6 +112,7 @@ mod tests {
             tls: TlsLevel::Opportunistic,
             verify: false,
             login: None,
+            lane: postern_policy::route::Lane::default(),
         };
         Arc::new(Destination::new(hop.name(), hop))
     }

@@ -12,6 +12,7 @@ fn destination(name: &str) -> Arc<Destination> {
         tls: TlsLevel::Opportunistic,
         verify: false,
         login: None,
+        lane: postern_policy::route::Lane::default(),
     };
     Arc::new(Destination::new(hop.name(), hop))
 }

@@ -64,6 +64,7 @@ pub fn settings() -> Settings {
         rules: Vec::new(),
         local_domains: DomainSet::default(),
         local: Target::Maildir(PathBuf::from("/nonexistent")),
+        ..RouteTable::default()
     };
     let mut settings = Settings::new("relay.test", routes);
     settings.retry = RetrySettings {

@@ -1,9 +1,15 @@
 //! The aliases file and what it includes, read with care: who can write one of them can read others' mail.
+//!
+//! Programs and files among the targets are taken out, since nothing here runs or writes them; the rest of an alias works, and one that
+//! has nothing else refuses its mail.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use postern_mail::Status;
+use postern_policy::alias::RefusalText;
 
 use super::AliasMistake;
 use super::parse::{self, Goal, Written};
@@ -25,8 +31,12 @@ pub(crate) struct Entry {
     pub(crate) targets: Vec<Goal>,
 }
 
-/// Reads the file and what it includes; what is wrong goes into `mistakes`.
-pub(crate) fn read(path: &Path, mistakes: &mut Vec<AliasMistake>) -> Vec<Entry> {
+/// Reads the file and what it includes; what is wrong goes into `mistakes`, what is taken out into `warnings`.
+pub(crate) fn read(
+    path: &Path,
+    mistakes: &mut Vec<AliasMistake>,
+    warnings: &mut Vec<AliasMistake>,
+) -> Vec<Entry> {
     let (text, owner) = match read_trusted(path, None) {
         Ok(read) => read,
         Err(message) => {
@@ -51,13 +61,19 @@ pub(crate) fn read(path: &Path, mistakes: &mut Vec<AliasMistake>) -> Vec<Entry> 
         stack: Vec::new(),
         count: 0,
         mistakes,
+        warnings,
     };
     lines
         .into_iter()
         .map(|line| {
             let mut targets = Vec::with_capacity(line.targets.len());
+            let before = reader.warnings.len();
             for target in line.targets {
                 reader.add(path, line.number, target, &mut targets);
+            }
+            // What it says otherwise is in the mistakes.
+            if targets.is_empty() && reader.warnings.len() > before {
+                targets.push(Goal::Refuse(only_a_program()));
             }
             Entry {
                 line: line.number,
@@ -78,12 +94,23 @@ struct Includes<'a> {
     /// Targets brought so far.
     count: usize,
     mistakes: &'a mut Vec<AliasMistake>,
+    warnings: &'a mut Vec<AliasMistake>,
+}
+
+/// What the client is told of an alias that has nothing but programs and files.
+fn only_a_program() -> RefusalText {
+    RefusalText {
+        code: 550,
+        status: Status(5, 3, 3),
+        text: "The mail of this address went to a program or a file, which this server does not do".into(),
+    }
 }
 
 impl Includes<'_> {
     fn add(&mut self, file: &Path, line: usize, target: Written, targets: &mut Vec<Goal>) {
         let path = match target {
             Written::Goal(goal) => return targets.push(goal),
+            Written::Program(text) => return self.take_out(file, line, &text),
             Written::Include(path) => path,
         };
         if let Err(message) = self.include(&self.folder.join(path), targets) {
@@ -93,6 +120,21 @@ impl Includes<'_> {
                 message,
             });
         }
+    }
+
+    fn take_out(&mut self, file: &Path, line: usize, text: &str) {
+        let what = match text.strip_prefix('|') {
+            Some(_) => format!("the program {text:?} is not run"),
+            None => format!("the file {text:?} is not written to"),
+        };
+        self.warnings.push(AliasMistake {
+            file: file.to_owned(),
+            line,
+            message: format!(
+                "{what}, and left out of the alias; for programs, run a server of LMTP that takes the mail and name it by a [[route]] \
+                 with `via` and `protocol = \"lmtp\"`"
+            ),
+        });
     }
 
     fn include(&mut self, path: &Path, targets: &mut Vec<Goal>) -> Result<(), String> {

@@ -1,19 +1,28 @@
 //! The aliases and where they lead.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use postern_mail::{Domain, Mailbox};
 
 use super::files::Entry;
 use super::parse::Goal;
-use super::{AliasMistake, DEPTH_MAX, TARGETS_MAX, Target};
+use super::{AliasMistake, DEPTH_MAX, End, TARGETS_MAX, Target};
+
+/// What is put before the name of a list to name its owner.
+const OWNER: &str = "owner-";
 
 /// Aliases by lower-case name, with their targets linked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Graph {
     by_name: HashMap<String, usize>,
     nodes: Vec<Vec<Link>>,
+    /// For each alias the name of its owner's, if it has one.
+    owners: Vec<Option<Arc<str>>>,
+    /// Where each stands.
+    lines: Vec<usize>,
+    file: PathBuf,
 }
 
 #[derive(Clone, Debug)]
@@ -36,7 +45,7 @@ struct Walk<'a> {
     /// Aliases that were followed: each counts once.
     followed: HashSet<usize>,
     seen: HashSet<Target>,
-    ends: Vec<Target>,
+    ends: Vec<End>,
 }
 
 impl Graph {
@@ -75,27 +84,34 @@ impl Graph {
                 .map(|target| link(&by_name, is_local, &name, target))
                 .collect()
         };
+        let owner = |(name, _): &(String, Vec<Goal>)| {
+            let owner = format!("{OWNER}{name}");
+            let has = by_name.contains_key(&owner) && !name.starts_with(OWNER);
+            has.then(|| Arc::from(owner))
+        };
+        let owners = kept.iter().map(owner).collect();
         let nodes = kept.into_iter().map(link).collect();
-        let graph = Self { by_name, nodes };
-        graph.check(&lines, &mistake, mistakes);
+        let graph = Self {
+            by_name,
+            nodes,
+            owners,
+            lines,
+            file: path.to_owned(),
+        };
+        graph.check(&mistake, mistakes);
         graph
     }
 
-    fn check(
-        &self,
-        lines: &[usize],
-        mistake: &dyn Fn(usize, String) -> AliasMistake,
-        mistakes: &mut Vec<AliasMistake>,
-    ) {
+    fn check(&self, mistake: &dyn Fn(usize, String) -> AliasMistake, mistakes: &mut Vec<AliasMistake>) {
         let mut in_loops = HashSet::new();
-        for (index, &line) in lines.iter().enumerate() {
+        for (index, &line) in self.lines.iter().enumerate() {
             match self.walk(index) {
                 Ok(_) => {}
                 // Told once, at the first of its aliases.
                 Err(TooFar::Loop(members)) => {
                     if in_loops.is_disjoint(&members.iter().copied().collect()) {
                         mistakes.push(mistake(
-                            lines[members[0]],
+                            self.lines[members[0]],
                             format!("loop: {}", self.names(&members)),
                         ));
                     }
@@ -113,9 +129,15 @@ impl Graph {
         }
     }
 
-    pub(crate) fn lookup(&self, local: &str) -> Option<Vec<Target>> {
+    pub(crate) fn ends(&self, local: &str) -> Option<Vec<End>> {
         let index = *self.by_name.get(&local.to_lowercase())?;
         self.walk(index).ok()
+    }
+
+    /// The file and the line at which an alias stands.
+    pub(crate) fn place(&self, local: &str) -> Option<String> {
+        let index = self.by_name.get(&local.to_lowercase())?;
+        Some(format!("{}:{}", self.file.display(), self.lines.get(*index)?))
     }
 
     pub(crate) fn contains(&self, local: &str) -> bool {
@@ -132,7 +154,7 @@ impl Graph {
         self.nodes.len()
     }
 
-    fn walk(&self, index: usize) -> Result<Vec<Target>, TooFar> {
+    fn walk(&self, index: usize) -> Result<Vec<End>, TooFar> {
         let mut walk = Walk {
             graph: self,
             path: Vec::new(),
@@ -140,7 +162,7 @@ impl Graph {
             seen: HashSet::new(),
             ends: Vec::new(),
         };
-        walk.follow(index)?;
+        walk.follow(index, None)?;
         Ok(walk.ends)
     }
 
@@ -162,7 +184,7 @@ impl Graph {
 }
 
 impl Walk<'_> {
-    fn follow(&mut self, index: usize) -> Result<(), TooFar> {
+    fn follow(&mut self, index: usize, owner: Option<&Arc<str>>) -> Result<(), TooFar> {
         if let Some(at) = self.path.iter().position(|&open| open == index) {
             return Err(TooFar::Loop(self.path[at..].to_vec()));
         }
@@ -173,22 +195,27 @@ impl Walk<'_> {
             return Ok(());
         }
         self.path.push(index);
+        // The list that is nearest to its members counts.
+        let owner = self.graph.owners[index].as_ref().or(owner);
         for link in &self.graph.nodes[index] {
             match link {
-                Link::Alias(next) => self.follow(*next)?,
-                Link::End(target) => self.end(target)?,
+                Link::Alias(next) => self.follow(*next, owner)?,
+                Link::End(target) => self.end(target, owner)?,
             }
         }
         self.path.pop();
         Ok(())
     }
 
-    fn end(&mut self, target: &Target) -> Result<(), TooFar> {
+    fn end(&mut self, target: &Target, owner: Option<&Arc<str>>) -> Result<(), TooFar> {
         if self.seen.insert(target.clone()) {
             if self.ends.len() >= TARGETS_MAX {
                 return Err(TooFar::Targets);
             }
-            self.ends.push(target.clone());
+            self.ends.push(End {
+                target: target.clone(),
+                owner: owner.cloned(),
+            });
         }
         Ok(())
     }
@@ -213,5 +240,7 @@ fn link(
         Goal::Name(local) => find(&local).map_or_else(|| Link::End(Target::Local(local)), Link::Alias),
         Goal::Mailbox(local) => Link::End(Target::Local(local)),
         Goal::Address(mailbox) => address(mailbox),
+        Goal::Discard => Link::End(Target::Discard),
+        Goal::Refuse(text) => Link::End(Target::Refused(text)),
     }
 }

@@ -12,8 +12,9 @@
 //!
 //! A line that starts with a blank goes on with the one before it; empty lines and comments in between do not matter. A
 //! name stands for a local part, compared without regard to case. `\name`, or an alias that names itself, is the
-//! mailbox of that name. Files (`/var/mail/x`) and programs (`|program`), which sendmail would write to and run, are refused:
-//! a relay runs nothing for a message.
+//! mailbox of that name. Files (`/var/mail/x`) and programs (`|program`), which sendmail would write to and run, are left out with a
+//! warning: a relay runs nothing for a message. `/dev/null` throws mail away, and `lisa@new.example.REDIRECT` tells who writes where
+//! she has moved to. The mail of a list `x` goes under the sender `owner-x`, where there is such an alias.
 //!
 //! The whole file is checked when it is read, so that no message ever meets a loop: all mistakes are told at once, each
 //! with file and line.
@@ -23,12 +24,15 @@ mod graph;
 mod parse;
 
 use std::collections::HashSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use postern_mail::{Domain, Mailbox};
+use postern_policy::alias::RefusalText;
 
+use crate::addresses::AddressAliases;
 use graph::Graph;
 
 /// Most aliases in a chain. sendmail's `MaxAliasRecursion` is 10.
@@ -47,6 +51,43 @@ pub enum Target {
     Local(String),
     /// An address with its domain, elsewhere or in an own domain where no alias has its local part.
     Address(Mailbox),
+    /// Nowhere: it is thrown away.
+    Discard,
+    /// Nowhere, and the client is told why.
+    Refused(RefusalText),
+}
+
+/// As people read it.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(name) => f.write_str(name),
+            Self::Address(mailbox) => mailbox.fmt(f),
+            Self::Discard => f.write_str("/dev/null"),
+            Self::Refused(text) => write!(f, "refused: {text}"),
+        }
+    }
+}
+
+/// One end of an alias.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct End {
+    /// Where it leads.
+    pub target: Target,
+    /// The alias that names the owner of the list on which it stands: `owner-list`. Of lists on lists, that of the innermost one.
+    pub owner: Option<Arc<str>>,
+}
+
+/// Under which sender the mail of a list goes that has an owner, an alias `owner-list`: who hears of mail that cannot be delivered.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ListSender {
+    /// The owner's alias, as with Postfix.
+    #[default]
+    OwnerAlias,
+    /// What the owner's alias leads to where that is one address, as with sendmail; its alias otherwise.
+    Owner,
+    /// The sender that the mail has.
+    Unchanged,
 }
 
 /// One mistake in the aliases file or a file it includes.
@@ -67,6 +108,12 @@ pub struct AliasMistake {
 #[derive(Clone, Debug, Default)]
 pub struct Aliases {
     graph: Graph,
+    /// Those by address and domain.
+    addresses: AddressAliases,
+    list_sender: ListSender,
+    unknown_users: Option<Arc<str>>,
+    /// What was left out of the file.
+    warnings: Vec<AliasMistake>,
     /// What the log was told of.
     told: Arc<Mutex<HashSet<String>>>,
 }
@@ -82,13 +129,14 @@ impl Aliases {
     /// All mistakes at once, in the order of the files: what cannot be read, is writable by others, or follows no rule;
     /// names given twice; loops, and chains and lists over their bounds.
     pub fn load(path: &Path, is_local: &dyn Fn(&Domain) -> bool) -> Result<Self, Vec<AliasMistake>> {
-        let mut mistakes = Vec::new();
-        let entries = files::read(path, &mut mistakes);
+        let (mut mistakes, mut warnings) = (Vec::new(), Vec::new());
+        let entries = files::read(path, &mut mistakes, &mut warnings);
         let graph = Graph::build(path, entries, is_local, &mut mistakes);
         if mistakes.is_empty() {
             Ok(Self {
                 graph,
-                told: Arc::default(),
+                warnings,
+                ..Self::default()
             })
         } else {
             Err(mistakes)
@@ -99,7 +147,65 @@ impl Aliases {
     /// [`Mailbox::unquoted_local`]).
     #[must_use]
     pub fn lookup(&self, local: &str) -> Option<Vec<Target>> {
-        self.graph.lookup(local)
+        let ends = self.ends(local)?;
+        Some(ends.into_iter().map(|end| end.target).collect())
+    }
+
+    /// The same, each with the owner of the list on which it stands.
+    #[must_use]
+    pub fn ends(&self, local: &str) -> Option<Vec<End>> {
+        self.graph.ends(local)
+    }
+
+    /// The file and the line at which an alias stands, `aliases:12`; `None` when it is none.
+    #[must_use]
+    pub fn place(&self, local: &str) -> Option<String> {
+        self.graph.place(local)
+    }
+
+    /// Adds those by address and domain.
+    #[must_use]
+    pub fn with_addresses(mut self, addresses: AddressAliases) -> Self {
+        self.addresses = addresses;
+        self
+    }
+
+    /// Says under which sender the mail of lists goes.
+    #[must_use]
+    pub fn with_list_sender(mut self, list_sender: ListSender) -> Self {
+        self.list_sender = list_sender;
+        self
+    }
+
+    /// Says where mail goes for users whom nobody here knows: an address, or `@host` for the same name there.
+    #[must_use]
+    pub fn with_unknown_users(mut self, to: Option<&str>) -> Self {
+        self.unknown_users = to.map(Into::into);
+        self
+    }
+
+    /// Those by address and domain.
+    #[must_use]
+    pub fn addresses(&self) -> &AddressAliases {
+        &self.addresses
+    }
+
+    /// Under which sender the mail of lists goes.
+    #[must_use]
+    pub fn list_sender(&self) -> ListSender {
+        self.list_sender
+    }
+
+    /// Where mail goes for users whom nobody here knows.
+    #[must_use]
+    pub fn unknown_users(&self) -> Option<&str> {
+        self.unknown_users.as_deref()
+    }
+
+    /// What was left out of the file: programs and files.
+    #[must_use]
+    pub fn warnings(&self) -> &[AliasMistake] {
+        &self.warnings
     }
 
     /// Whether there is an alias of this name, unquoted.
@@ -121,7 +227,7 @@ impl Aliases {
         self.graph.names_of_all()
     }
 
-    /// How many aliases there are.
+    /// How many aliases there are in the file.
     #[must_use]
     pub fn len(&self) -> usize {
         self.graph.len()

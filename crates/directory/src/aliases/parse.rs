@@ -2,6 +2,12 @@
 
 use postern_mail::Mailbox;
 use postern_mail::address::ParseOptions;
+use postern_policy::alias::RefusalText;
+
+use crate::addresses::moved_to;
+
+/// What is put behind an address of somebody who has moved there, as with sendmail's `FEATURE(redirect)`.
+const REDIRECT: &str = ".redirect";
 
 /// One alias as written.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,6 +30,8 @@ pub(crate) enum Written {
     Goal(Goal),
     /// `:include:/path`: whoever the file names.
     Include(String),
+    /// A program or a file, as written: nothing here runs the one or writes to the other.
+    Program(String),
 }
 
 /// One addressee as written.
@@ -35,6 +43,10 @@ pub(crate) enum Goal {
     Mailbox(String),
     /// With domain.
     Address(Mailbox),
+    /// `/dev/null`: the mail is thrown away.
+    Discard,
+    /// Nowhere, and the client is told why.
+    Refuse(RefusalText),
 }
 
 /// Reads the text of an aliases file.
@@ -145,36 +157,43 @@ fn target(item: &str) -> Result<Written, String> {
         }
         return Ok(Written::Include(path.to_owned()));
     }
-    nothing_special(item, &whole)?;
+    if let Some(special) = special(item, &whole)? {
+        return Ok(special);
+    }
     // `Jane Doe <jane@outside.example>`: what counts is inside.
     if let Some(open) = find_outside(item, |c| c == '<')? {
         let Some(inner) = item[open + 1..].strip_suffix('>') else {
             return Err(format!("{item}: `<` without `>` at its end"));
         };
         let inner = inner.trim();
-        nothing_special(item, &unquote(inner)?)?;
-        return goal(inner).map(Written::Goal);
+        return match special(item, &unquote(inner)?)? {
+            Some(special) => Ok(special),
+            None => goal(inner).map(Written::Goal),
+        };
     }
     goal(item).map(Written::Goal)
 }
 
-/// Refuses what other servers would run, write to, or take for an instruction.
-fn nothing_special(item: &str, target: &str) -> Result<(), String> {
+/// What other servers would run or write to; what they would take for an instruction is a mistake.
+fn special(item: &str, target: &str) -> Result<Option<Written>, String> {
     match target.chars().next() {
-        Some('|') => Err(format!(
-            "{item}: programs are not run; deliver to a mailbox or an address instead"
-        )),
-        Some('/') => Err(format!(
-            "{item}: files are not written to; deliver to a mailbox or an address instead"
-        )),
+        Some('/') if target == "/dev/null" => Ok(Some(Written::Goal(Goal::Discard))),
+        Some('|' | '/') => Ok(Some(Written::Program(target.to_owned()))),
         Some(':') => Err(format!(
             "{item}: the only target with a `:` in front is `:include:/path`"
         )),
-        _ => Ok(()),
+        _ => Ok(None),
     }
 }
 
 fn goal(item: &str) -> Result<Goal, String> {
+    if let Some(at) = item.len().checked_sub(REDIRECT.len())
+        && at > 0
+        && item.is_char_boundary(at)
+        && item[at..].eq_ignore_ascii_case(REDIRECT)
+    {
+        return Ok(Goal::Refuse(moved_to(&item[..at])));
+    }
     if find_outside(item, |c| c == '@')?.is_some() {
         let options = ParseOptions {
             utf8: true,
@@ -281,13 +300,65 @@ mod tests {
             Written::Goal(Goal::Name(name)) => format!("name {name}"),
             Written::Goal(Goal::Mailbox(name)) => format!("mailbox {name}"),
             Written::Goal(Goal::Address(mailbox)) => format!("address {mailbox}"),
+            Written::Goal(Goal::Discard) => "discard".into(),
+            Written::Goal(Goal::Refuse(text)) => format!("refuse {text}"),
+            Written::Program(text) => format!("program {text}"),
             Written::Include(path) => format!("include {path}"),
         }
     }
 
     #[test]
     fn aliases_that_are_right() {
-        let cases: [(&str, &str, &str, &[&str]); 17] = [
+        let cases: [(&str, &str, &str, &[&str]); 26] = [
+            (
+                "a program",
+                "a: |/usr/bin/vacation",
+                "a",
+                &["program |/usr/bin/vacation"],
+            ),
+            (
+                "a quoted program, and somebody",
+                "a: \"|/usr/bin/vacation joe\", b",
+                "a",
+                &["program |/usr/bin/vacation joe", "name b"],
+            ),
+            (
+                "a program in angle brackets",
+                "a: B <|/bin/sh>",
+                "a",
+                &["program |/bin/sh"],
+            ),
+            (
+                "a file in angle brackets",
+                "a: </var/mail/archive>",
+                "a",
+                &["program /var/mail/archive"],
+            ),
+            (
+                "a file",
+                "a: /var/mail/archive",
+                "a",
+                &["program /var/mail/archive"],
+            ),
+            (
+                "a quoted file",
+                "a: \"/var/mail/my archive\"",
+                "a",
+                &["program /var/mail/my archive"],
+            ),
+            ("nowhere", "a: /dev/null", "a", &["discard"]),
+            (
+                "who has moved",
+                "a: lisa@new.example.REDIRECT",
+                "a",
+                &["refuse 551 5.1.6 User has moved; please try <lisa@new.example>"],
+            ),
+            (
+                "who has moved, without a domain",
+                "a: lisa.redirect",
+                "a",
+                &["refuse 551 5.1.6 User has moved; please try lisa"],
+            ),
             ("one name", "postmaster: root", "postmaster", &["name root"]),
             ("no blank", "a:b", "a", &["name b"]),
             ("blanks around", "a \t: \t b , c ", "a", &["name b", "name c"]),
@@ -377,32 +448,10 @@ mod tests {
     #[test]
     fn aliases_that_are_wrong() {
         let cases = [
-            ("a program", "a: |/usr/bin/vacation", "programs are not run"),
-            (
-                "a quoted program",
-                "a: \"|/usr/bin/vacation joe\"",
-                "programs are not run",
-            ),
-            (
-                "a program in angle brackets",
-                "a: B <|/bin/sh>",
-                "programs are not run",
-            ),
-            (
-                "a file in angle brackets",
-                "a: </var/mail/archive>",
-                "files are not written to",
-            ),
             (
                 "an instruction in angle brackets",
                 "a: <:fail:>",
                 "`:include:/path`",
-            ),
-            ("a file", "a: /var/mail/archive", "files are not written to"),
-            (
-                "a quoted file",
-                "a: \"/var/mail/my archive\"",
-                "files are not written to",
             ),
             ("no colon", "postmaster root", "no `:`"),
             ("no name", ": root", "no name"),
@@ -449,11 +498,11 @@ mod tests {
             (2, "name a"),
             (2, "address b@x.example"),
             (4, "name c"),
+            (5, "program |prog"),
             (6, "include /more"),
         ];
         assert_eq!(shown, want.map(|(line, text)| (line, text.to_owned())));
-        assert_eq!(mistakes.len(), 1);
-        assert_eq!(mistakes[0].0, 5);
+        assert_eq!(mistakes, []);
     }
 
     proptest! {

@@ -314,7 +314,10 @@ fn is_ours(domain: &Domain, relay: &RelayRules) -> bool {
     };
     loop {
         let ours = Domain::Name(name.into());
-        if relay.local_domains.contains(&ours) || relay.relay_domains.contains(&ours) {
+        if relay.local_domains.contains(&ours)
+            || relay.alias_domains.contains(&ours)
+            || relay.relay_domains.contains(&ours)
+        {
             return true;
         }
         let Some((_, above)) = name.split_once('.') else {

@@ -560,18 +560,16 @@ async fn recipient(
     if let Some(to) = said.redirect {
         return Some((Ground::Here, vec![to]));
     }
-    match verdict {
-        RelayVerdict::Refuse(_) => None,
-        RelayVerdict::RelayDomain { recipient } => {
-            listed(course, judge, &command, &recipient).await?;
-            Some((Ground::Behind, vec![recipient]))
-        }
+    let aliases = &course.config.aliases;
+    let (ground, mailbox) = match verdict {
+        RelayVerdict::Refuse(_) => return None,
+        RelayVerdict::RelayDomain { recipient } => (Ground::Behind, recipient),
         RelayVerdict::Relay { recipient, .. } => {
-            if let Some(verdict) = judge.machine_sender(&args.from, &course.config.aliases) {
+            if let Some(verdict) = judge.machine_sender(&args.from, aliases) {
                 course.add(&command, either(&verdict));
                 verdict.ok()?;
             }
-            Some((Ground::Relayed, vec![recipient]))
+            (Ground::Relayed, recipient)
         }
         RelayVerdict::Local { recipient } => {
             let ForwardPath::Mailbox { mailbox, .. } = recipient else {
@@ -592,18 +590,60 @@ async fn recipient(
                 }
                 None => {}
             }
-            let residents = judge.settings.residents(directories, &course.config.aliases);
-            let refusal = match residents.lead(&mailbox).await {
-                Lead::Itself => return Some((Ground::Here, vec![mailbox])),
-                Lead::Alias(addresses) => return Some((Ground::Here, addresses)),
-                Lead::Broken => RecipientRefusal::Alias(mailbox.to_string()),
-                Lead::Nobody => RecipientRefusal::Unknown(mailbox.to_string()),
-                Lead::Unknown(reason) => RecipientRefusal::Directory(reason),
-            };
-            course.add(command, &refusal);
-            None
+            (Ground::Here, mailbox)
         }
+    };
+    if judge.listener.filtered || (ground != Ground::Here && aliases.addresses().is_empty()) {
+        if ground == Ground::Behind && !judge.listener.filtered {
+            listed(course, judge, &command, &mailbox).await?;
+        }
+        return routed(course, judge, command, (ground, vec![mailbox]), args);
     }
+    let residents = judge.settings.residents(directories, aliases);
+    for step in residents.trail(&mailbox).await {
+        let reason = format!("{} leads to {}, in {}", step.key, step.value, step.place);
+        let ruling = Ruling {
+            rule: Rule::RecipientEntry,
+            reason: &reason,
+        };
+        course.add(format!("alias of {}", step.address), &ruling);
+    }
+    let refusal = match residents.lead(&mailbox).await {
+        Lead::Itself if ground == Ground::Behind => {
+            listed(course, judge, &command, &mailbox).await?;
+            return routed(course, judge, command, (ground, vec![mailbox]), args);
+        }
+        Lead::Itself => return routed(course, judge, command, (ground, vec![mailbox]), args),
+        Lead::Alias(members) => {
+            let addresses = members.into_iter().map(|member| member.address).collect();
+            return routed(course, judge, command, (ground, addresses), args);
+        }
+        Lead::Nobody if ground != Ground::Here => {
+            return routed(course, judge, command, (ground, vec![mailbox]), args);
+        }
+        Lead::Refused(text) => RecipientRefusal::Told(text),
+        Lead::Broken => RecipientRefusal::Alias(mailbox.to_string()),
+        Lead::Nobody => RecipientRefusal::Unknown(mailbox.to_string()),
+        Lead::Unknown(reason) => RecipientRefusal::Directory(reason),
+    };
+    course.add(command, &refusal);
+    None
+}
+
+/// Whom the mail reaches, unless its route refuses.
+fn routed(
+    course: &mut Course<'_>,
+    judge: &Judge<'_>,
+    command: String,
+    (ground, reached): (Ground, Vec<Mailbox>),
+    args: &ExplainSessionArgs,
+) -> Option<(Ground, Vec<Mailbox>)> {
+    let all: Vec<&Mailbox> = reached.iter().collect();
+    if let Some(text) = judge.route_refusal(&args.from, &all) {
+        course.add(command, &RecipientRefusal::Told(text));
+        return None;
+    }
+    Some((ground, reached))
 }
 
 /// The end of `DATA`.
@@ -661,12 +701,16 @@ async fn course_of(
     let origin = Origin {
         sender: &args.from,
         login,
+        filtered: false,
     };
     let config = course.config;
-    let found = route(mailbox.domain(), &origin, &config.deliver.routes);
+    let found = route(mailbox, &origin, &config.deliver.routes);
     let to = match found.target {
         Target::Hosts { via, .. } => via.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         Target::Maildir(folder) => folder.display().to_string(),
+        Target::Discard => "nowhere: it is thrown away".to_owned(),
+        Target::Refuse(text) => text.to_string(),
+        Target::Local => "nowhere: there is no place for local mail".to_owned(),
         Target::Mx => match mailbox.domain().name() {
             None => mailbox.domain().to_string(),
             Some(domain) => match resolver.mx(domain).await {
@@ -677,6 +721,11 @@ async fn course_of(
                 Err(error) => format!("MX: {error}"),
             },
         },
+    };
+    let to = match (found.place, found.lane.is_usual()) {
+        ("", true) => to,
+        ("", false) => format!("{to}{}", found.lane),
+        (place, _) => format!("{to}{}, in {place}", found.lane),
     };
     let ruling = Ruling {
         rule: found.rule,

@@ -1,5 +1,6 @@
 //! What the command line can do besides serving.
 
+pub(crate) mod aliases;
 pub(crate) mod auth;
 mod auth_bars;
 mod auth_explain;

@@ -108,7 +108,14 @@ impl Source {
     pub(crate) fn check(&self, libraries: Libraries) -> Result<(Config, Report), Report> {
         let sources = &self.gathered.sources;
         let (document, mut problems) = self.document();
-        let checked = checked::check((sources.main(), &self.base), &document, libraries, &mut problems);
+        let shown = document.shown.clone().located(sources);
+        let checked = checked::check(
+            (sources.main(), &self.base),
+            &document,
+            &shown,
+            libraries,
+            &mut problems,
+        );
         self.explain(&document, &mut problems);
         let report = problems.into_report(sources);
         match checked {

@@ -24,6 +24,16 @@ pub(crate) fn of_setting<'s>(shown: &'s Shown, setting: &str, name: Option<&str>
         .or_else(|| meant(setting).into_iter().find_map(|found| found.place.as_ref()))
 }
 
+/// Where each table with this header stands, `[[alias]]`, in their order: file and line.
+pub(crate) fn of_tables(shown: &Shown, header: &str) -> Vec<String> {
+    let all = shown.tables.iter().filter(|table| table.header == header);
+    all.map(|table| match &table.place {
+        Some((file, line)) => format!("{file}:{line}"),
+        None => header.to_owned(),
+    })
+    .collect()
+}
+
 /// The tables of this name, `relay` or `relay.certificate`; of repeated ones those that are called so.
 fn tables<'s>(shown: &'s Shown, called: &str, name: Option<&str>) -> Vec<&'s Shown> {
     let mut found = Vec::new();

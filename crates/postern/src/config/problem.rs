@@ -66,6 +66,13 @@ impl Problems {
         self.add(Severity::Warning, span, title.into(), label.into(), remedy.into());
     }
 
+    /// Whether one of them forbids to run.
+    pub(crate) fn have_errors(&self) -> bool {
+        self.list
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
+    }
+
     /// Whether there is one about this key.
     pub(crate) fn are_about(&self, key: &str) -> bool {
         let named = format!("`{key}`");

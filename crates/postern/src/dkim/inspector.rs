@@ -33,7 +33,8 @@ impl Inspector for DkimSigner {
 
     fn begin(&self, arrival: &Arrival<'_>) -> Option<Box<dyn Inspection>> {
         let signers = self.signers.load_full();
-        if arrival.origin == Origin::Stranger || signers.is_empty() {
+        // What the filter behind the queue hands back was signed when it came.
+        if matches!(arrival.origin, Origin::Stranger | Origin::Filtered) || signers.is_empty() {
             return None;
         }
         Some(Box::new(Signing {
@@ -203,6 +204,6 @@ fn source(origin: Origin) -> Source {
         Origin::Smtp => Source::Client,
         Origin::Local => Source::Local,
         Origin::Report => Source::Report,
-        Origin::Stranger => Source::Stranger,
+        Origin::Stranger | Origin::Filtered => Source::Stranger,
     }
 }

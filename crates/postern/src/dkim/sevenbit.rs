@@ -67,10 +67,12 @@ pub(super) fn stays_here(assembly: &Assembly, routes: &RouteTable) -> bool {
     let origin = Origin {
         sender: &assembly.envelope.sender,
         login: assembly.login.as_deref(),
+        // Where it ends up counts, not the filter on the way.
+        filtered: true,
     };
     let mut recipients = assembly.envelope.recipients.iter();
     recipients.all(|recipient| {
-        let found = route(recipient.address.domain(), &origin, routes);
+        let found = route(&recipient.address, &origin, routes);
         matches!(found.target, Target::Maildir(_))
     })
 }

@@ -59,6 +59,7 @@ impl ArcSealer {
         let settings = self.receive.load();
         let own = |domain: &Domain| {
             settings.relay.local_domains.contains(domain)
+                || settings.relay.alias_domains.contains_by_name(domain)
                 || settings.relay.relay_domains.contains_by_name(domain)
         };
         envelope

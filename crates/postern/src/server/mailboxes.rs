@@ -37,13 +37,14 @@ impl Mailboxes for LocalMailboxes {
             let settings = self.settings.load_full();
             let (directories, aliases) = (self.directories.load_full(), self.aliases.load_full());
             let residents = settings.residents(&directories, &aliases);
-            if !residents.is_local(address.domain()) {
+            let domain = address.domain();
+            if !residents.is_local(domain) && !aliases.addresses().is_alias_domain(domain) {
                 return vec![address.clone()];
             }
             match residents.lead(address).await {
                 Lead::Itself | Lead::Unknown(_) => vec![address.clone()],
-                Lead::Alias(addresses) => addresses,
-                Lead::Broken | Lead::Nobody => Vec::new(),
+                Lead::Alias(members) => members.into_iter().map(|member| member.address).collect(),
+                Lead::Broken | Lead::Refused(_) | Lead::Nobody => Vec::new(),
             }
         })
     }

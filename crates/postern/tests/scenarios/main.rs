@@ -13,6 +13,7 @@ mod harness;
 
 mod access;
 mod accounts;
+mod addresses;
 mod attacks;
 mod clients;
 mod clock;

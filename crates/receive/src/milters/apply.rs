@@ -158,9 +158,9 @@ async fn another_recipient(
         requests_of_recipient(parameters).map_err(|_| Unfit::Parameters(parameters.to_owned()))?;
     let one = |address: Mailbox| {
         vec![Recipient {
-            address,
             notify,
             orcpt: orcpt.clone(),
+            ..Recipient::new(address)
         }]
     };
     let local = match session.relay(&path) {
@@ -195,12 +195,12 @@ async fn found(
 ) -> Result<Vec<Recipient>, Option<String>> {
     match lead(mailbox, session).await {
         Lead::Itself => Ok(vec![Recipient {
-            address: mailbox.clone(),
             notify,
             orcpt,
+            ..Recipient::new(mailbox.clone())
         }]),
-        Lead::Alias(addresses) => Ok(behind_alias((notify, orcpt), mailbox, addresses)),
-        Lead::Broken | Lead::Nobody => Err(None),
+        Lead::Alias(members) => Ok(behind_alias((notify, orcpt), mailbox, members)),
+        Lead::Broken | Lead::Refused(_) | Lead::Nobody => Err(None),
         Lead::Unknown(reason) => Err(Some(reason)),
     }
 }

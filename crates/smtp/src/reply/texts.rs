@@ -288,11 +288,7 @@ pub fn refusal((code, status, words): (u16, Status, &'static str), mark: &str) -
 ///
 /// `mark` is empty, or what a client may quote to the administrator: the session.
 #[must_use]
-pub fn refused_path(
-    path: &impl Display,
-    (code, status, words): (u16, Status, &'static str),
-    mark: &str,
-) -> Reply {
+pub fn refused_path(path: &impl Display, (code, status, words): (u16, Status, &str), mark: &str) -> Reply {
     Reply::new(code, Some(status), format!("{path}... {words}{mark}"))
 }
 

@@ -132,6 +132,7 @@ pub(super) fn origin_number(origin: Origin) -> i64 {
         Origin::Report => 1,
         Origin::Local => 2,
         Origin::Stranger => 3,
+        Origin::Filtered => 4,
     }
 }
 
@@ -141,6 +142,7 @@ pub(super) fn origin(number: i64) -> Result<Origin, Strange> {
         1 => Ok(Origin::Report),
         2 => Ok(Origin::Local),
         3 => Ok(Origin::Stranger),
+        4 => Ok(Origin::Filtered),
         other => Err(Strange(format!("origin {other}"))),
     }
 }
@@ -219,6 +221,7 @@ pub(super) fn recipient(row: &Row<'_>) -> Result<QueuedRecipient, ReadError> {
             address: mailbox(address)?,
             notify: notify(row.get(6)?)?,
             orcpt: row.get(7)?,
+            sender: None,
         },
         state,
         due_at: time(row.get(2)?),

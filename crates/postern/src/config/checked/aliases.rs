@@ -1,10 +1,30 @@
-//! The aliases file, whose mistakes have places in a file of their own.
+//! Aliases: the file, whose mistakes have places in a file of their own, and those by address and domain.
 
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use postern_directory::addresses::{AddressAliases, Found, Gives, Inline, Source};
 use postern_directory::aliases::Aliases;
+use postern_mail::{Domain, Mailbox};
+use postern_policy::DomainSet;
+use postern_policy::alias::{Form, Goal, Key, Rank, goals};
 
-use super::{Checking, files};
+use super::{Checking, domain_set, files};
+use crate::config::file::AliasTable;
+use crate::config::place;
+use crate::config::problem::Span;
+use crate::config::read::At;
+use crate::config::shown::Shown;
 
-pub(super) fn check(c: &mut Checking<'_>) -> Aliases {
+pub(super) fn check(c: &mut Checking<'_>, shown: &Shown) -> Aliases {
+    let unknown_users = unknown_users(c);
+    file(c)
+        .with_list_sender(*c.file.list_sender)
+        .with_unknown_users(unknown_users.as_deref())
+        .with_addresses(addresses(c, shown))
+}
+
+fn file(c: &mut Checking<'_>) -> Aliases {
     let Some(path) = &c.file.aliases else {
         return Aliases::default();
     };
@@ -13,7 +33,17 @@ pub(super) fn check(c: &mut Checking<'_>) -> Aliases {
     }
     let local = c.local_domains.clone();
     match Aliases::load(&path.value, &|domain| local.contains(domain)) {
-        Ok(aliases) => aliases,
+        Ok(aliases) => {
+            for left_out in aliases.warnings() {
+                c.problems.warning(
+                    path.span.clone(),
+                    left_out.to_string(),
+                    "in this file",
+                    "take it out of the file, or hand the mail over by LMTP",
+                );
+            }
+            aliases
+        }
         Err(mistakes) => {
             for mistake in mistakes {
                 c.problems.error(
@@ -25,5 +55,253 @@ pub(super) fn check(c: &mut Checking<'_>) -> Aliases {
             }
             Aliases::default()
         }
+    }
+}
+
+/// Domains that have aliases and nothing else.
+pub(super) fn alias_domains(c: &mut Checking<'_>) -> DomainSet {
+    let listed = |list: &At<Vec<At<String>>>, domain: &str| {
+        list.iter().any(|other| other.eq_ignore_ascii_case(domain))
+    };
+    for domain in &c.file.alias_domains.value {
+        if domain.value == "*" {
+            c.problems.error(
+                domain.span.clone(),
+                "`alias_domains` with \"*\"",
+                "which domains are meant?",
+                "list the domains that have aliases and no mailboxes",
+            );
+        }
+        for (other, list) in [
+            ("local_domains", &c.file.local_domains),
+            ("relay_domains", &c.file.relay_domains),
+        ] {
+            if listed(list, domain) {
+                c.problems.warning(
+                    domain.span.clone(),
+                    format!("{:?} is in `{other}` as well", domain.value),
+                    "has no effect: aliases hold there, too",
+                    "keep it in one of the two lists",
+                );
+            }
+        }
+    }
+    domains_and_tables(&c.file.alias_domains, "alias_domains", c)
+}
+
+/// Where mail for unknown users goes, if it is an address that makes sense.
+fn unknown_users(c: &mut Checking<'_>) -> Option<String> {
+    let written = c.file.unknown_users.as_ref()?;
+    let bad = match read(&written.value, Form::Own) {
+        Ok(goals)
+            if goals
+                .iter()
+                .all(|goal| matches!(goal, Goal::Address(_) | Goal::Name(_))) =>
+        {
+            return Some(written.value.clone());
+        }
+        Ok(_) => "it says not where to".to_owned(),
+        Err(error) => error,
+    };
+    c.problems.error(
+        written.span.clone(),
+        format!("`unknown_users`: {bad}"),
+        "not an address",
+        "write an address, or \"@hub.example.org\" for the same name there",
+    );
+    None
+}
+
+fn addresses(c: &mut Checking<'_>, shown: &Shown) -> AddressAliases {
+    let mut sources = Vec::new();
+    let places = place::of_tables(shown, "[[alias]]");
+    let written = &c.file.alias.value;
+    // Entries that differ in nothing but their addresses share a source; each source keeps what its entries have in common.
+    for gives in [Gives::Targets, Gives::NewAddress] {
+        for keep_detail in [true, false] {
+            let mut inline = Inline::default();
+            for (number, table) in written.iter().enumerate() {
+                if *table.keep_detail != keep_detail {
+                    continue;
+                }
+                let place = places.get(number).map_or("[[alias]]", String::as_str);
+                add(table, gives, place, &mut inline, c);
+            }
+            if !inline.is_empty() {
+                sources.push(Source {
+                    table: Arc::new(inline),
+                    form: Form::Own,
+                    gives,
+                    keep_detail,
+                });
+            }
+        }
+    }
+    let addresses = AddressAliases {
+        sources,
+        domains: c.alias_domains.clone(),
+        separator: *c.file.identity.tag_separator,
+    };
+    if !c.problems.have_errors() {
+        find_circles(&addresses, c);
+    }
+    warn_of_foreign(c);
+    addresses
+}
+
+/// Adds the entries of one `[[alias]]`.
+fn add(table: &At<AliasTable>, gives: Gives, place: &str, inline: &mut Inline, c: &mut Checking<'_>) {
+    let Some(value) = value(table, gives, c) else {
+        return;
+    };
+    for from in table.from.iter().flat_map(|list| &list.value) {
+        let found = Found {
+            value: value.clone(),
+            place: place.to_owned(),
+        };
+        // A left side that is none was reported when it was read.
+        if let Ok(Some(earlier)) = inline.insert(from, found) {
+            let title = format!(
+                "an alias for {:?} is there already, in {}",
+                from.value, earlier.place
+            );
+            c.problems.error(
+                from.span.clone(),
+                title,
+                "which one is meant?",
+                "put the two together, or remove one",
+            );
+        }
+    }
+}
+
+/// What an `[[alias]]` says of where mail goes, or of a new address, as the right side of an entry; `None` where it says nothing of that.
+fn value(table: &At<AliasTable>, gives: Gives, c: &mut Checking<'_>) -> Option<String> {
+    let text = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
+    if gives == Gives::NewAddress {
+        return text(&table.moved_to);
+    }
+    // Said once, in the pass for targets.
+    let kinds = [
+        table.to.is_some(),
+        table.refuse.is_some(),
+        table.moved_to.is_some(),
+    ];
+    match kinds.iter().filter(|is_there| **is_there).count() {
+        0 => c.problems.error(
+            table.span.clone(),
+            "an alias that leads nowhere",
+            "none of `to`, `refuse` and `moved_to`",
+            "add for example `to = [\"ann@example.org\"]`",
+        ),
+        1 => {}
+        _ => c.problems.error(
+            table.span.clone(),
+            "an alias with more than one of `to`, `refuse` and `moved_to`",
+            "which one is meant?",
+            "keep one",
+        ),
+    }
+    if let Some(refuse) = &table.refuse {
+        let refuse = &refuse.value;
+        return Some(format!("error:{}:{} {}", refuse.status, refuse.code, refuse.text));
+    }
+    let to = table.to.as_ref()?;
+    if to.is_empty() && !c.problems.are_within(to.span.as_ref()) {
+        c.problems.error(
+            to.span.clone(),
+            "`to` in [[alias]] is empty",
+            "leads nowhere",
+            "write \"/dev/null\" to throw the mail away, or `refuse` to refuse it",
+        );
+        return None;
+    }
+    for target in &to.value {
+        if let Err(error) = read(&target.value, Form::Own) {
+            bad_target(target.span.clone(), &error, c);
+        }
+    }
+    let targets: Vec<&str> = to.iter().map(|target| target.value.as_str()).collect();
+    Some(targets.join(", "))
+}
+
+fn bad_target(span: Option<Span>, error: &str, c: &mut Checking<'_>) {
+    let (title, remedy) = error.split_once("; ").unwrap_or((error, "write an address"));
+    c.problems
+        .error(span, format!("an alias: {title}"), "leads nowhere", remedy);
+}
+
+/// Reads a right side as for some address of which it may take parts.
+fn read(value: &str, form: Form) -> Result<Vec<Goal>, String> {
+    let sample =
+        Mailbox::new("user+detail", Domain::Name("example.org".into())).map_err(|error| error.to_string())?;
+    let key = Key {
+        text: String::new(),
+        rank: Rank::Domain,
+        detail: None,
+    };
+    goals(value, &key, &sample, form, Some('+'), false).map_err(|error| error.to_string())
+}
+
+/// Follows every address that is named: a circle among them is a mistake, found before any mail meets it.
+fn find_circles(addresses: &AddressAliases, c: &mut Checking<'_>) {
+    let local = c.local_domains.clone();
+    let is_local = |domain: &Domain| local.contains(domain);
+    for from in c
+        .file
+        .alias
+        .iter()
+        .flat_map(|table| &table.from)
+        .flat_map(|list| &list.value)
+    {
+        // Somebody whom a whole domain stands for.
+        let address = match from.value.strip_prefix('@') {
+            Some(domain) => format!("anybody@{domain}"),
+            None => from.value.clone(),
+        };
+        let Ok(address) = address.parse::<Mailbox>() else {
+            continue;
+        };
+        if let Some(Err(trouble)) = addresses.expand(&address, &is_local).now_or_never() {
+            c.problems.error(
+                from.span.clone(),
+                trouble.to_string(),
+                "leads to no mailbox",
+                "correct one of the entries on the way; `postern aliases` lists them",
+            );
+        }
+    }
+}
+
+/// An alias in a domain whose mail does not come here holds for the mail of those alone who may relay.
+fn warn_of_foreign(c: &mut Checking<'_>) {
+    let mut told: Vec<String> = Vec::new();
+    for from in c
+        .file
+        .alias
+        .iter()
+        .flat_map(|table| &table.from)
+        .flat_map(|list| &list.value)
+    {
+        let Some((_, domain)) = from.value.rsplit_once('@') else {
+            continue;
+        };
+        let Ok(domain) = Domain::parse(domain, true) else {
+            continue;
+        };
+        let ours = [&c.local_domains, &c.relay_domains, &c.alias_domains];
+        if ours.iter().any(|set| set.contains_by_name(&domain)) || told.contains(&domain.to_string()) {
+            continue;
+        }
+        told.push(domain.to_string());
+        c.problems.warning(
+            from.span.clone(),
+            format!("an alias in {domain}, which is none of this server's domains"),
+            "holds for mail of who may relay alone",
+            format!(
+                "add {:?} to `alias_domains`, `local_domains` or `relay_domains` if mail for it comes here",
+                domain.to_string()
+            ),
+        );
     }
 }

@@ -4,25 +4,28 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use postern_deliver::{Limits, ReportSettings, Settings, Timeouts};
-use postern_mail::Domain;
+use postern_mail::{Domain, Status};
 use postern_policy::DomainSet;
+use postern_policy::alias::RefusalText;
 use postern_policy::origin::{LoginSet, SenderSet};
 use postern_policy::retry::RetrySettings;
 use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, RouteTable, Target, TlsLevel};
 use postern_table::Reference;
 
 use super::receiving::literal_domain;
-use super::{Checking, clamp, domain_set, screen, smarthosts, values};
+use super::{Checking, clamp, domain_set, lanes, screen, smarthosts, values};
 use crate::config::file::{self, RouteTo};
+use crate::config::place;
 use crate::config::problem::Problems;
 use crate::config::read::At;
+use crate::config::shown::Shown;
 
-pub(super) fn check(c: &mut Checking<'_>) -> Settings {
+pub(super) fn check(c: &mut Checking<'_>, shown: &Shown) -> Settings {
     let written = &c.file.delivery;
     Settings {
         hostname: c.hostname.clone(),
         own_names: values(&written.own_names.value),
-        routes: routes(c),
+        routes: routes(c, shown),
         logins: smarthosts::check(c),
         retry: retry(c),
         limits: Limits {
@@ -45,11 +48,18 @@ pub(super) fn check(c: &mut Checking<'_>) -> Settings {
     }
 }
 
-fn routes(c: &mut Checking<'_>) -> RouteTable {
+fn routes(c: &mut Checking<'_>, shown: &Shown) -> RouteTable {
     let maildir = maildir(c);
+    let lane = lanes::of_delivery(c);
+    let places = place::of_tables(shown, "[[route]]");
     let mut rules = Vec::new();
-    for route in &c.file.route.value {
-        rules.extend(rule(route, &maildir, &c.file.login, c.problems));
+    for (number, route) in c.file.route.value.iter().enumerate() {
+        let Some(mut rule) = rule(route, &maildir, &c.file.login, c.problems) else {
+            continue;
+        };
+        rule.lane = lanes::of_route(route, c.problems).or(&lane);
+        rule.place = places.get(number).map_or("", String::as_str).into();
+        rules.push(rule);
     }
     warn_of_shadowed(&c.file.route.value, c.problems);
     warn_of_common_maildirs(c, &maildir);
@@ -77,6 +87,10 @@ fn routes(c: &mut Checking<'_>) -> RouteTable {
         rules,
         local_domains: stays_here(c),
         local,
+        separator: *c.file.identity.tag_separator,
+        filter: lanes::filter(c, &lane),
+        lane,
+        ..RouteTable::default()
     }
 }
 
@@ -204,6 +218,12 @@ fn warn_of_relay_without_route(c: &mut Checking<'_>) {
         // What is no pattern was reported when it was read.
         let _ = routed.insert(domain);
     }
+    let recipients = c.file.route.iter().flat_map(|route| &route.recipients);
+    for recipient in recipients.flat_map(|list| &list.value) {
+        if let Some(domain) = recipient.strip_prefix('@') {
+            let _ = routed.insert(domain);
+        }
+    }
     for domain in &c.file.relay_domains.value {
         // A pattern is covered by itself, or by all that covers a name below it.
         let name = domain.to_lowercase();
@@ -254,32 +274,46 @@ fn rule(
     logins: &[At<file::LoginTable>],
     problems: &mut Problems,
 ) -> Option<RouteRule> {
-    let domains = route.domains.as_ref()?;
-    if domains.is_empty() {
+    let named = |list: &Option<At<Vec<At<String>>>>| {
+        // What is no entry was reported when it was read.
+        list.as_ref()
+            .is_some_and(|list| !list.is_empty() || problems.are_within(list.span.as_ref()))
+    };
+    if !named(&route.domains) && !named(&route.recipients) {
+        let span = route
+            .domains
+            .as_ref()
+            .map_or(&route.span, |domains| &domains.span);
         problems.error(
-            domains.span.clone(),
+            span.clone(),
             "a route without domains",
             "never used",
-            "name the recipient domains; `[\"*\"]` for all",
+            "name the recipient domains by `domains`, `[\"*\"]` for all, or addresses by `recipients`",
         );
     }
     check_tls(route, problems);
     let login = smarthosts::of_route(route, logins, problems);
     Some(RouteRule {
-        domains: domain_set(domains),
+        domains: route.domains.as_ref().map(domain_set).unwrap_or_default(),
+        recipients: address_set(&route.recipients),
         target: target(route, maildir, problems)?,
         tls: *route.tls,
         verify: route.verifies(),
         senders: senders(route),
         logins: logins_of(route),
         login,
+        ..RouteRule::new(DomainSet::default(), Target::Mx)
     })
 }
 
-/// Patterns that are no good were reported when they were read.
 fn senders(route: &file::RouteTable) -> SenderSet {
+    address_set(&route.senders)
+}
+
+/// Patterns that are no good were reported when they were read.
+fn address_set(list: &Option<At<Vec<At<String>>>>) -> SenderSet {
     let mut set = SenderSet::default();
-    for pattern in route.senders.iter().flat_map(|list| &list.value) {
+    for pattern in list.iter().flat_map(|list| &list.value) {
         let _ = set.insert(pattern);
     }
     set
@@ -337,6 +371,10 @@ fn target(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Proble
             })
         }
         (None, Some(RouteTo::Mx)) => Some(Target::Mx),
+        (None, Some(RouteTo::Local)) => Some(Target::Local),
+        (None, Some(RouteTo::Discard)) => Some(Target::Discard),
+        (None, Some(RouteTo::Refuse)) => Some(Target::Refuse(refusal(route))),
+        (None, None) if route.refuse.is_some() => Some(Target::Refuse(refusal(route))),
         (None, Some(RouteTo::Maildir)) => {
             if let Some(pattern) = &route.maildir {
                 check_pattern(pattern, problems);
@@ -369,6 +407,18 @@ fn target(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Proble
             );
             None
         }
+    }
+}
+
+/// What who names a recipient of a route that refuses is told.
+fn refusal(route: &file::RouteTable) -> RefusalText {
+    match &route.refuse {
+        Some(refuse) => refuse.value.clone(),
+        None => RefusalText {
+            code: 550,
+            status: Status(5, 7, 1),
+            text: "Mail for this address is not taken".into(),
+        },
     }
 }
 

@@ -97,6 +97,7 @@ fn settings(
         .access
         .as_ref()
         .and_then(|class| access.of_listener(class, c));
+    check_filtered(listener, address, c);
     ListenerSettings {
         tls,
         auth,
@@ -109,6 +110,7 @@ fn settings(
         message_size: listener.message_size_limit.as_ref().map(|size| size.value),
         bare_line_endings: *listener.bare_newlines,
         proxy_from: values(&listener.proxy_protocol),
+        filtered: *listener.filtered,
         ..usual
     }
 }
@@ -143,6 +145,29 @@ fn warn_of_open_passwords(listeners: &[At<Listener>], c: &mut Checking<'_>) {
             format!("passwords cross the network in the clear to {}", address.value),
             "takes them without TLS on every listener",
             "remove `plaintext = \"always\"`, or listen on an address of loopback or of a private network",
+        );
+    }
+}
+
+/// The filter behind the queue must be able to hand mail back, and nobody else should.
+fn check_filtered(listener: &At<Listener>, address: SocketAddr, c: &mut Checking<'_>) {
+    if !*listener.filtered {
+        return;
+    }
+    let trusted = |ip: IpAddr| c.file.relay.networks.iter().any(|network| network.contains(&ip));
+    if c.file.relay.networks.is_empty() || (address.ip().is_loopback() && !trusted(address.ip())) {
+        c.problems.error(
+            listener.filtered.span.clone(),
+            "nobody may hand mail back to the listener with `filtered = true`",
+            "only networks of [relay] may",
+            "add the filter's network, for example `networks = [\"127.0.0.0/8\"]`, to [relay]",
+        );
+    } else if is_public(address.ip()) {
+        c.problems.warning(
+            listener.filtered.span.clone(),
+            "the listener for filtered mail is open to the network",
+            "mail of [relay]'s networks goes by no filter here",
+            "listen on an address of loopback, or of the filter's network",
         );
     }
 }

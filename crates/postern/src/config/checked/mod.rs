@@ -10,6 +10,7 @@ mod files;
 mod identity;
 mod judge;
 mod kerberos;
+mod lanes;
 mod ldap;
 mod listeners;
 mod logins;
@@ -133,6 +134,7 @@ struct Checking<'a> {
     tables: Tables,
     /// Those of domains that are asked for each.
     domain_tables: Vec<Arc<DomainTable>>,
+    alias_domains: DomainSet,
     libraries: Libraries,
 }
 
@@ -140,6 +142,7 @@ struct Checking<'a> {
 pub(super) fn check(
     (path, base): (&Path, &Path),
     document: &Document,
+    shown: &Shown,
     libraries: Libraries,
     problems: &mut Problems,
 ) -> Option<Config> {
@@ -154,6 +157,7 @@ pub(super) fn check(
         relay_domains: DomainSet::default(),
         tables: Tables::default(),
         domain_tables: Vec::new(),
+        alias_domains: DomainSet::default(),
         libraries,
         problems,
     };
@@ -161,19 +165,21 @@ pub(super) fn check(
     tables::check(c);
     c.local_domains = domains_and_tables(&file.local_domains, "local_domains", c);
     c.relay_domains = relay_domains(c);
+    c.alias_domains = aliases::alias_domains(c);
     let access = access::check(c);
     let listeners = listeners::check(&access, c);
     let sockets = sockets::check(c);
     let tls = tls::check(c);
     let (directories, directory_places) = directories::check(c).into_iter().unzip();
     let providers = providers::check(c);
-    let aliases = aliases::check(c);
+    let aliases = aliases::check(c, shown);
     let mut receive = receiving::check(c, tls.as_ref());
     let judge = judge::check(c);
-    let deliver = delivery::check(c);
+    let deliver = delivery::check(c, shown);
     receive.srs.clone_from(&deliver.srs);
     receive.access = access.general;
     receive.limits_of_clients = access.limits;
+    receive.routes = deliver.routes.refuses().then(|| Arc::new(deliver.routes.clone()));
     let tokens = smarthosts::tokens(c);
     let dkim = dkim::check(c);
     let client_tls = tls::check_client(c);

@@ -127,6 +127,7 @@ fn relay(c: &mut Checking<'_>) -> RelayRules {
     RelayRules {
         local_domains: c.local_domains.clone(),
         relay_domains: c.relay_domains.clone(),
+        alias_domains: c.alias_domains.clone(),
         networks,
         certificates: written.certificate.value.iter().map(rule).collect(),
         login_relays: *written.logins,

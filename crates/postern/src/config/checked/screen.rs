@@ -167,6 +167,7 @@ pub(super) fn srs(c: &mut Checking<'_>) -> Option<Arc<Srs>> {
 fn own_domains(c: &Checking<'_>) -> DomainSet {
     let mut own = c.local_domains.clone();
     own.extend(&c.relay_domains);
+    own.extend(&c.alias_domains);
     own
 }
 

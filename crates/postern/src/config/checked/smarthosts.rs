@@ -8,7 +8,7 @@ use postern_deliver::{Login, LoginSecret};
 use postern_directory::read_secret;
 use postern_oauth::acquire::{Grant, TokenSettings};
 use postern_oauth::http::HttpSettings;
-use postern_policy::route::{RouteLogin, TlsLevel, UnverifiedLogin};
+use postern_policy::route::{Hop, HopHost, RouteLogin, TlsLevel, UnverifiedLogin};
 use postern_sasl::Layers;
 use secrecy::SecretString;
 
@@ -280,7 +280,8 @@ pub(super) fn of_route(
             remedy,
         );
     }
-    if route.via.is_none() {
+    let by_mx = |hop: &At<Hop>| matches!(hop.host, HopHost::Mx(_));
+    if route.via.as_ref().is_none_or(|via| via.iter().any(by_mx)) {
         problems.error(
             login.span.clone(),
             "credentials on a route without hosts",

@@ -1,17 +1,18 @@
 //! `[retry]` and `[delivery]`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use postern_mail::Mailbox;
-use postern_policy::route::Hop;
+use postern_policy::route::{Family, Hop};
 use postern_smtp::client::needs::EightBit;
 
 use super::tls::ClientTlsTable;
-use super::words::{Address, HostName, NextHop};
+use super::words::{Address, HostName, NextHop, SourceAddress};
 use crate::config::kinds::{
-    Choice, Count, FilePath, List, Network, Number, OneOf, Section, Size, Switch, Time,
+    Choice, Count, FilePath, Line, List, Network, Number, OneOf, Section, Size, Switch, Time,
 };
 use crate::config::read::{At, table};
 
@@ -54,6 +55,15 @@ table! {
         waiting: u64 = Count(1..=10_000_000), default "20000";
         /// Hosts and addresses tried in one attempt.
         addresses_per_attempt: u64 = Count(1..=100), default "10";
+        /// The addresses of this host from which mail is sent: one for IPv4, one for IPv6, or both. A [[route]] may say otherwise.
+        source_address: Vec<At<IpAddr>> = List(SourceAddress), default "[]";
+        /// The name given in `EHLO`.
+        helo_name: String = HostName, optional "\"out.example.org\"" else "the host name";
+        /// Which addresses of hosts are tried: all in the order of DNS, IPv4 or IPv6 alone, or one of them first.
+        ip: Family = OneOf::<Family>::new(), default "\"any\"";
+        /// A filter behind the queue, such as amavis: all mail is handed to it by SMTP before it goes its way, and comes back by a
+        /// listener with `filtered = true`. Reports of this server do not pass it. `"lmtp:host:port"` speaks LMTP to it.
+        filter: String = Line(300), optional "\"127.0.0.1:10024\"" else "mail goes its way at once";
         /// Dead-host back-off: the longest pause after no host of a destination could be reached.
         dead_pause: Duration = Time("1s", "1d"), default "\"10m\"";
         /// The port of hosts that MX records name. Change it only in a laboratory.

@@ -4,6 +4,7 @@
 
 mod access;
 mod admission;
+mod alias;
 mod auth;
 mod delivery;
 mod directory;
@@ -27,12 +28,14 @@ mod words;
 
 use std::path::PathBuf;
 
+use postern_directory::aliases::ListSender;
 use postern_table::Reference;
 
 pub(crate) use self::access::{
     Access, DESTINATIONS, FAULTS, LimitTable, Matcher, PolicyService, VerdictWord,
 };
 pub(crate) use self::admission::Admission;
+pub(crate) use self::alias::AliasTable;
 pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
 pub(crate) use self::delivery::{Delivery, Retry};
 pub(crate) use self::directory::{
@@ -102,9 +105,20 @@ table! {
         /// of a domain; values do not matter. A recipient that none of them has is refused with `550 5.1.1`, and while one cannot be
         /// asked, with `451 4.4.3`.
         relay_recipients: Vec<At<Reference>> = OneOrList(TableReference), default "[]";
+        /// Domains that have aliases by address and nothing else, as Postfix's `virtual_alias_domains`: mail for them is accepted from
+        /// anyone, if an [[alias]] is for the recipient. Their `postmaster` is that of this server unless an alias leads elsewhere.
+        /// Tables may stand here as in `local_domains`.
+        alias_domains: Vec<At<String>> = List(DomainOrTable), default "[]";
         /// Aliases for local parts in `local_domains`, a file of sendmail's form (`name: target, target`).
-        /// Read again at every reload.
+        /// Programs and files in it are left out with a warning. Read again at every reload.
         aliases: PathBuf = FilePath, optional "\"aliases\"" else "there are no aliases";
+        /// Under which sender the mail of a list `x` in the aliases file goes, where there is an alias `owner-x`: that alias, as with Postfix;
+        /// what it leads to, where that is one address, as with sendmail; or the sender that it has. Who is named hears of mail that
+        /// cannot be delivered. Reports keep the empty sender.
+        list_sender: ListSender = OneOf::<ListSender>::new(), default "\"owner-alias\"";
+        /// Where mail goes for local users whom nobody here knows (sendmail's LUSER_RELAY, Postfix's `luser_relay`): an address, or
+        /// `"@hub.example.org"` for the same name on another host; `%1`, `%2` and `%3` as in [[alias]].
+        unknown_users: String = Line(300), optional "\"@hub.example.org\"" else "it is refused";
         /// What the server says first. `{hostname}` and `{date}` are filled in; `ESMTP` is put behind the host name.
         greeting: String = Line(400), default "\"{hostname} Postern\"";
         /// What strangers are not told: sendmail's PrivacyOptions by the same names. `goaway` stands for needmailhelo,
@@ -137,6 +151,8 @@ table! {
         auth: Auth = Section::<Auth>::new(), default "{}";
         /// Kerberos, for the mechanism GSSAPI.
         kerberos: Kerberos = Section::<Kerberos>::new(), default "{}";
+        /// Aliases by address and domain.
+        alias: Vec<At<AliasTable>> = Sections::<AliasTable>::new(), default "[]";
         /// Sources of accounts, asked in this order: the first that knows a user name decides.
         directory: Vec<At<Directory>> = DirectoryKind, default "[]";
         /// Tables that other keys refer to by name. Where a table may stand, a file or database may be named directly too, as Postfix
@@ -196,6 +212,14 @@ table! {
         /// How the server stops.
         shutdown: Shutdown = Section::<Shutdown>::new(), default "{}";
     }
+}
+
+impl Choice for ListSender {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("owner-alias", Self::OwnerAlias),
+        ("owner", Self::Owner),
+        ("unchanged", Self::Unchanged),
+    ];
 }
 
 /// Which recipients in local domains exist.

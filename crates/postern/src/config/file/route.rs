@@ -1,29 +1,40 @@
 //! `[[route]]`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use postern_policy::route::{Hop, Protocol, TlsLevel, UnverifiedLogin};
+use postern_policy::alias::RefusalText;
+use postern_policy::route::{Family, Hop, Protocol, TlsLevel, UnverifiedLogin};
 
-use super::words::{DomainPattern, LoginPattern, NextHop, SenderPattern};
-use crate::config::kinds::{Choice, FilePath, Line, List, OneOf, Switch};
+use super::words::{
+    DomainPattern, HostName, LoginPattern, NextHop, RecipientPattern, RefusalWords, SenderPattern,
+    SourceAddress,
+};
+use crate::config::kinds::{Choice, Count, FilePath, Line, List, Number, OneOf, Switch};
 use crate::config::read::{At, table};
 
 table! {
-    /// Where mail goes, by the domain of the recipient, and if wanted by user and sender too.
+    /// Where mail goes, by the recipient or its domain, and if wanted by user and sender too.
     RouteTable {
         /// Recipient domains; `"*.example.org"` stands for all names below it, `"*"` for all.
-        domains: Vec<At<String>> = List(DomainPattern), required "[\"*\"]";
+        domains: Vec<At<String>> = List(DomainPattern), optional "[\"*\"]" else "those of `recipients`";
+        /// Recipients: addresses, which go before all domains, also with a detail that is not written here, and `"@example.org"` for
+        /// all of a domain.
+        recipients: Vec<At<String>> = List(RecipientPattern), optional "[\"vip@example.org\"]" else "those of `domains`";
         /// Only mail from these senders, as the envelope has them: an address, `"@example.org"` for all of a domain,
         /// `"@*.example.org"` for all names below it, `"<>"` for bounces and other reports, which no other entry holds.
         senders: Vec<At<String>> = List(SenderPattern), optional "[\"@example.org\"]" else "from anyone";
         /// Only mail that these users have submitted: a user name, `"@example.org"` for all that end in it, `"*"` for all who
         /// have authenticated. A user name was proven; a sender is what the client claims, unless `senders` in [relay] is `"own"`.
         logins: Vec<At<String>> = List(LoginPattern), optional "[\"acaird\"]" else "with any login, or none";
-        /// The hosts, tried in order. A name is looked up without MX records; `unix:/path` is a socket, for LMTP. The port
-        /// is 25 unless given.
+        /// The hosts, tried in order. A name is looked up without MX records; `mx:name` stands for the hosts of its MX records;
+        /// `unix:/path` is a socket, for LMTP. The port is 25 unless given.
         via: Vec<At<Hop>> = List(NextHop), optional "[\"smarthost.example.org:25\"]" else "`to` says where";
-        /// The target without `via`: the hosts of the MX records, or Maildirs.
+        /// The target without `via`: the hosts of the recipient domain's MX records; Maildirs; where mail for local domains goes; nowhere,
+        /// since it is refused at `RCPT`; nowhere, since it is taken and thrown away.
         to: RouteTo = OneOf::<RouteTo>::new(), optional "\"mx\"" else "the hosts of `via`";
+        /// What who names such a recipient is told, for `to = "refuse"`: code, enhanced code and text.
+        refuse: RefusalText = RefusalWords, optional "\"550 5.1.2 This company has closed\"" else "`550 5.7.1 Mail for this address is not taken`";
         /// The protocol of the hosts in `via`.
         protocol: Protocol = OneOf::<Protocol>::new(), default "\"smtp\"";
         /// Whether TLS is used: `none`, `opportunistic` where the host offers `STARTTLS`, `required`, or `implicit` from the first
@@ -41,6 +52,20 @@ table! {
         login_to_unverified_host: UnverifiedLogin = OneOf::<UnverifiedLogin>::new(), default "\"refuse\"";
         /// The pattern of the Maildirs for `to = "maildir"`; see `maildir` in `[delivery]`.
         maildir: PathBuf = FilePath, optional "\"/var/mail/{domain}/{local}\"" else "that of `[delivery]`";
+        /// The addresses of this host from which the mail is sent: one for IPv4, one for IPv6, or both.
+        source_address: Vec<At<IpAddr>> = List(SourceAddress), optional "[\"192.0.2.1\"]" else "that of `[delivery]`";
+        /// The name given in `EHLO`.
+        helo_name: String = HostName, optional "\"out2.example.org\"" else "that of `[delivery]`";
+        /// Which addresses of hosts are tried: all in the order of DNS, IPv4 or IPv6 alone, or one of them first.
+        ip: Family = OneOf::<Family>::new(), optional "\"v4\"" else "that of `[delivery]`";
+        /// Concurrency limit of one next hop on this route; a route with limits has connections of its own.
+        connections_per_destination: u64 = Count(1..=10_000), optional "2" else "that of `[delivery]`";
+        /// Messages sent over one connection on this route.
+        messages_per_connection: u64 = Count(1..=1_000_000), optional "20" else "that of `[delivery]`";
+        /// Recipients in one transaction on this route.
+        recipients_per_transaction: u64 = Count(1..=10_000), optional "1" else "that of `[delivery]`";
+        /// Messages a second to one next hop on this route.
+        rate_per_destination: f64 = Number(0.001..=1_000_000.0), optional "0.5" else "that of `[delivery]`";
     }
 }
 
@@ -60,10 +85,32 @@ pub(crate) enum RouteTo {
     Mx,
     /// A mailbox on this machine.
     Maildir,
+    /// Where mail for local domains goes.
+    Local,
+    /// Nowhere: it is refused.
+    Refuse,
+    /// Nowhere: it is thrown away.
+    Discard,
 }
 
 impl Choice for RouteTo {
-    const WORDS: &'static [(&'static str, Self)] = &[("mx", Self::Mx), ("maildir", Self::Maildir)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("mx", Self::Mx),
+        ("maildir", Self::Maildir),
+        ("local", Self::Local),
+        ("refuse", Self::Refuse),
+        ("discard", Self::Discard),
+    ];
+}
+
+impl Choice for Family {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("any", Self::Any),
+        ("v4", Self::V4),
+        ("v6", Self::V6),
+        ("prefer-v4", Self::PreferV4),
+        ("prefer-v6", Self::PreferV6),
+    ];
 }
 
 impl Choice for Protocol {

@@ -1,10 +1,14 @@
 //! Kinds of texts that have a meaning in mail.
 
+use std::net::IpAddr;
+
+use postern_directory::addresses::key_of;
 use postern_filter::Address as FilterAddress;
 use postern_mail::address::ParseOptions;
 use postern_mail::{Domain, Mailbox};
 use postern_oauth::http::Endpoint;
 use postern_policy::DomainSet;
+use postern_policy::alias::RefusalText;
 use postern_policy::identity::{self, AddressPattern};
 use postern_policy::origin::{LoginSet, SenderSet};
 use postern_policy::privacy::Privacy;
@@ -201,6 +205,48 @@ word! {
     /// A host to hand mail to.
     NextHop("host with port", "\"smarthost.example.org:25\"", Hop) = |written, place| {
         Hop::parse(written, 25).map_err(|error| split(&error, place))
+    }
+}
+
+word! {
+    /// The left side of an alias.
+    AliasPattern("address, or @domain", "\"info@example.org\"", String) = |written, place| {
+        match key_of(written) {
+            Ok(_) => Ok(written.to_owned()),
+            Err(error) => Err(split(&error, place)),
+        }
+    }
+}
+
+word! {
+    /// A recipient of a route.
+    RecipientPattern("address, or @domain", "\"vip@example.org\"", String) = |written, place| {
+        let mut one = SenderSet::default();
+        match one.insert(written) {
+            Ok(()) if written != "<>" => Ok(written.to_owned()),
+            Ok(()) => Err(("not a recipient".into(), place.remedy())),
+            Err(error) => {
+                let (label, remedy) = split(&error, place);
+                Err((label.replace("sender", "recipient"), remedy.replace(", or \"<>\"", "")))
+            }
+        }
+    }
+}
+
+word! {
+    /// An address of this host.
+    SourceAddress("IP address", "\"192.0.2.1\"", IpAddr) = |written, place| {
+        match written.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(ip) if !ip.is_unspecified() && !ip.is_multicast() => Ok(ip),
+            _ => Err(("not an address that mail can be sent from".into(), place.remedy())),
+        }
+    }
+}
+
+word! {
+    /// What a client is told that is refused.
+    RefusalWords("code, enhanced code and text", "\"550 5.7.1 Not here\"", RefusalText) = |written, place| {
+        RefusalText::parse(written).map_err(|error| split(&error, place))
     }
 }
 
