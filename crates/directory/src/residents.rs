@@ -110,7 +110,11 @@ impl Residents<'_> {
     /// Whether it is the postmaster of a domain that is here, with a detail or without.
     fn is_postmaster_here(&self, address: &Mailbox) -> bool {
         let bare = self.without_detail(address);
-        self.is_local(address.domain()) && [Some(address), bare.as_ref()].into_iter().flatten().any(is_postmaster)
+        self.is_local(address.domain())
+            && [Some(address), bare.as_ref()]
+                .into_iter()
+                .flatten()
+                .any(is_postmaster)
     }
 
     /// Where mail for an address goes. One elsewhere for which there is no alias leads to itself.

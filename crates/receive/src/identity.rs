@@ -42,7 +42,11 @@ pub fn alias_targets(address: &Mailbox, aliases: &Aliases, settings: &Settings) 
 /// An address, or where it leads if it is an alias of the file.
 fn in_file(address: Mailbox, aliases: &Aliases, settings: &Settings) -> Vec<Mailbox> {
     let targets = targets_in_file(&address, aliases, settings);
-    if targets.is_empty() { vec![address] } else { targets }
+    if targets.is_empty() {
+        vec![address]
+    } else {
+        targets
+    }
 }
 
 fn targets_in_file(address: &Mailbox, aliases: &Aliases, settings: &Settings) -> Vec<Mailbox> {

@@ -73,7 +73,10 @@ impl ProfileCache {
                 .milters
                 .of_listener(&settings, &listener.name, &deps.observers),
         };
-        let access = Arc::clone(&settings.access);
+        let access = match listener.filtered {
+            true => Arc::default(),
+            false => Arc::clone(&settings.access),
+        };
         let services = shared.services.of(&access.services, &deps.observers);
         let profile = Arc::new(Profile {
             settings,

@@ -159,6 +159,15 @@ impl Lookup {
         }
     }
 
+    /// The file that it was read from, if it is in memory and has one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match &self.0.kind {
+            Kind::Memory(_, file) => file.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The table, if it is in memory as a whole.
     #[must_use]
     pub fn in_memory(&self) -> Option<&Table> {

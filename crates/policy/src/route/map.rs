@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use postern_mail::{Domain, Mailbox, ParseOptions};
 
-use super::{EntryForm, Lane, RecipientMatch, RouteRule, Sought, Target};
+use super::{EntryForm, Lane, RecipientMatch, RouteRule, Sought, Target, TlsLevel};
 use crate::domain_set::{DomainSet, Match};
 
 /// Routes by their left sides. A look-up costs one hash for each label of the domain, however many there are.
@@ -13,6 +13,8 @@ use crate::domain_set::{DomainSet, Match};
 pub struct RouteMap {
     /// By address, domain, `.domain` for all names below it, or `*`.
     rules: HashMap<Box<str>, Arc<RouteRule>>,
+    tls: TlsLevel,
+    verify: bool,
 }
 
 /// A left side that is none.
@@ -23,6 +25,13 @@ pub struct RouteMap {
 pub struct BadKey(String);
 
 impl RouteMap {
+    /// With so much TLS for all entries that are added from now on.
+    #[must_use]
+    pub fn with_tls(mut self, tls: TlsLevel, verify: bool) -> Self {
+        (self.tls, self.verify) = (tls, verify);
+        self
+    }
+
     /// Adds an entry; gives the one that is there already.
     ///
     /// # Errors
@@ -43,6 +52,8 @@ impl RouteMap {
         let rule = RouteRule {
             lane: lane.clone(),
             place: place.into(),
+            tls: self.tls,
+            verify: self.verify,
             ..RouteRule::new(DomainSet::default(), target)
         };
         self.rules.insert(key.into(), Arc::new(rule));

@@ -379,17 +379,136 @@ fn recipients_of_one_domain_go_different_ways_after_a_wait_too() {
     site.start();
     let mut client = site.client();
     client.say("EHLO mail.elsewhere.example").unwrap();
-    let to = ["lab@calderon-labs.example", "vip@calderon-labs.example", "two@calderon-labs.example"];
-    let reply = client.mail("joe@elsewhere.example", &to, "Subject: for three\r\n\r\nhi\r\n").unwrap();
+    let to = [
+        "lab@calderon-labs.example",
+        "vip@calderon-labs.example",
+        "two@calderon-labs.example",
+    ];
+    let reply = client
+        .mail("joe@elsewhere.example", &to, "Subject: for three\r\n\r\nhi\r\n")
+        .unwrap();
     assert!(reply.starts_with("250 "), "{reply}");
     for recipient in to {
         site.wait_for_log(&["deferred", recipient]);
     }
     let (labs, exchange) = (Sink::start_on(labs), Sink::start_on(exchange));
-    assert_eq!(recipients(&exchange.wait_for("for three")), ["vip@calderon-labs.example"]);
+    assert_eq!(
+        recipients(&exchange.wait_for("for three")),
+        ["vip@calderon-labs.example"]
+    );
     wait_until("the others", || {
         let got: HashSet<String> = labs.taken().iter().flat_map(recipients).collect();
         got.len() == 2 && !got.contains("vip@calderon-labs.example")
     });
+    wait_until("an empty queue", || site.queue_is_empty());
+}
+
+#[test]
+fn tables_of_sendmail_and_postfix_are_taken_as_they_are() {
+    let (sink, other) = (Sink::start(), Sink::start());
+    let top = "local_domains = [\"gw.test\"]\nalias_domains = [\"holding.example\", \"members.example\"]\n";
+    let extra = format!(
+        "[relay]\nnetworks = [\"127.0.0.9/32\"]\n\
+         [[route]]\ntable = \"sendmail:mailertable\"\nport = {}\ntls = \"none\"\n\
+         [[route]]\ntable = \"hash:transport\"\nport = {}\ntls = \"none\"\n\
+         [[alias]]\ntable = \"sendmail:virtusertable\"\n\
+         [[alias]]\ntable = [\"hash:virtual\", \"regexp:virtual_regexp\"]\n\
+         [[alias]]\ntable = \"hash:relocated\"\nform = \"relocated\"\n",
+        sink.port(),
+        other.port()
+    );
+    let mut site = Site::relay_with(sink.port(), top, &extra);
+    for (name, text) in [
+        (
+            "mailertable",
+            "bramwell.example\tesmtp:[127.0.0.1]\n.bramwell.example\tesmtp:[127.0.0.1]\ndead.example\terror:5.1.2:550 this company does not exist any more\n",
+        ),
+        (
+            "transport",
+            "calderon.example\tsmtp:[127.0.0.1]\nvip@bramwell.example\tsmtp:[127.0.0.1]\nsilent.example\tdiscard:\n",
+        ),
+        (
+            "virtusertable",
+            "info@holding.example\toffice@bramwell.example\nhelp+*@holding.example\thelpdesk%3@bramwell.example\njobs@holding.example\terror:5.7.1:550 not by mail\n@holding.example\terror:nouser 550 No such user here\n",
+        ),
+        (
+            "virtual",
+            "# members\nboard@members.example\tvera@calderon.example,\n\tvip@bramwell.example\n",
+        ),
+        (
+            "virtual_regexp",
+            "/^member-([0-9]+)@members\\.example$/\tmembership+$1@calderon.example\n",
+        ),
+        ("relocated", "old@members.example\tnew@elsewhere.example\n"),
+    ] {
+        fs::write(site.path(name), text).unwrap();
+    }
+    site.start();
+    #[rustfmt::skip]
+    let taken: &[(&str, &str, &Sink, &str)] = &[
+        // what the case shows                recipient                       taken by  as
+        ("a virtual user",                    "info+x@holding.example",       &sink,    "office@bramwell.example"),
+        ("with its detail",                   "help+prn@holding.example",     &sink,    "helpdesk+prn@bramwell.example"),
+        ("a detail goes along, with Postfix", "board+x@members.example",      &other,   "vera+x@calderon.example"),
+        ("and to a route by address",         "board+y@members.example",      &other,   "vip+y@bramwell.example"),
+        ("by a pattern",                      "member-417@members.example",   &other,   "membership+417@calderon.example"),
+        ("below a domain, for who may relay", "v@plant.bramwell.example",     &sink,    "v@plant.bramwell.example"),
+    ];
+    for (number, (shows, to, by, wanted)) in taken.iter().enumerate() {
+        let subject = format!("table case {number} of them");
+        let reply = send(&site, 9, "joe@elsewhere.example", to, &subject);
+        assert!(reply.starts_with("250 "), "{shows}: {reply}");
+        wait_until(shows, || {
+            let all = by.taken();
+            let mut ours = all.iter().filter(|taken| taken.content.contains(&subject));
+            ours.any(|taken| recipients(taken).contains(&(*wanted).to_owned()))
+        });
+    }
+    for (shows, to, wanted) in [
+        (
+            "a refusal of the virtusertable",
+            "jobs@holding.example",
+            "550 5.7.1 <jobs@holding.example>... not by mail",
+        ),
+        (
+            "its catch-all",
+            "who@holding.example",
+            "550 5.0.0 <who@holding.example>... No such user here",
+        ),
+        (
+            "a refusal of the mailertable",
+            "who@dead.example",
+            "550 5.1.2 <who@dead.example>... this company",
+        ),
+        (
+            "who has moved",
+            "old@members.example",
+            "551 5.1.6 <old@members.example>... User has moved; please try <new@elsewhere.example>",
+        ),
+        ("nobody in an alias domain", "nobody@members.example", "550 5.1.1"),
+    ] {
+        let reply = send(&site, 9, "joe@elsewhere.example", to, "never");
+        assert!(reply.starts_with(wanted), "{shows}: {reply}");
+    }
+    let reply = send(
+        &site,
+        9,
+        "joe@elsewhere.example",
+        "x@silent.example",
+        "for nobody",
+    );
+    assert!(reply.starts_with("250 "), "{reply}");
+    site.wait_for_log(&["delivered", "x@silent.example", "discard"]);
+    let listed = site.ok(&["aliases"]);
+    assert!(
+        listed.contains("virtusertable:2") && listed.contains("virtual:2"),
+        "{listed}"
+    );
+    let output = site.run(&["explain", "--peer", "127.0.0.9", "--to", "board@members.example"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        said.contains("virtual:2") && said.contains("transport:2"),
+        "{said}"
+    );
     wait_until("an empty queue", || site.queue_is_empty());
 }

@@ -3,18 +3,23 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use postern_directory::addresses::{AddressAliases, Found, Gives, Inline, Source};
+use postern_directory::addresses::{AddressAliases, Found, Gives, Inline, Looked, Source};
 use postern_directory::aliases::Aliases;
 use postern_mail::{Domain, Mailbox};
 use postern_policy::DomainSet;
 use postern_policy::alias::{Form, Goal, Key, Rank, goals};
 
-use super::{Checking, domain_set, files};
-use crate::config::file::AliasTable;
+use postern_table::{Format, Reference};
+
+use super::{Checking, domains_and_tables, files, tables};
+use crate::config::file::{AliasForm, AliasTable};
 use crate::config::place;
 use crate::config::problem::Span;
 use crate::config::read::At;
 use crate::config::shown::Shown;
+
+/// Entries of a table that are looked at one by one.
+const ENTRIES_CHECKED: usize = 100_000;
 
 pub(super) fn check(c: &mut Checking<'_>, shown: &Shown) -> Aliases {
     let unknown_users = unknown_users(c);
@@ -121,7 +126,7 @@ fn addresses(c: &mut Checking<'_>, shown: &Shown) -> AddressAliases {
         for keep_detail in [true, false] {
             let mut inline = Inline::default();
             for (number, table) in written.iter().enumerate() {
-                if *table.keep_detail != keep_detail {
+                if table.keep_detail.as_ref().is_none_or(|keep| keep.value) != keep_detail {
                     continue;
                 }
                 let place = places.get(number).map_or("[[alias]]", String::as_str);
@@ -137,6 +142,9 @@ fn addresses(c: &mut Checking<'_>, shown: &Shown) -> AddressAliases {
             }
         }
     }
+    for table in written {
+        sources.extend(of_tables(table, c));
+    }
     let addresses = AddressAliases {
         sources,
         domains: c.alias_domains.clone(),
@@ -151,6 +159,17 @@ fn addresses(c: &mut Checking<'_>, shown: &Shown) -> AddressAliases {
 
 /// Adds the entries of one `[[alias]]`.
 fn add(table: &At<AliasTable>, gives: Gives, place: &str, inline: &mut Inline, c: &mut Checking<'_>) {
+    if table.table.is_some() && table.from.is_none() {
+        return;
+    }
+    if gives == Gives::Targets && table.from.as_ref().is_none_or(|from| from.is_empty()) {
+        c.problems.error(
+            table.span.clone(),
+            "an alias without addresses",
+            "never used",
+            "name them by `from`, or tables with entries by `table`",
+        );
+    }
     let Some(value) = value(table, gives, c) else {
         return;
     };
@@ -170,6 +189,75 @@ fn add(table: &At<AliasTable>, gives: Gives, place: &str, inline: &mut Inline, c
                 title,
                 "which one is meant?",
                 "put the two together, or remove one",
+            );
+        }
+    }
+}
+
+/// The tables of one `[[alias]]`.
+fn of_tables(written: &At<AliasTable>, c: &mut Checking<'_>) -> Vec<Source> {
+    let Some(references) = &written.table else {
+        return Vec::new();
+    };
+    let beside = [
+        ("from", written.from.is_some()),
+        ("to", written.to.is_some()),
+        ("refuse", written.refuse.is_some()),
+        ("moved_to", written.moved_to.is_some()),
+    ];
+    if let Some((key, _)) = beside.iter().find(|(_, is_there)| *is_there) {
+        c.problems.error(
+            references.span.clone(),
+            format!("`table` in [[alias]] beside `{key}`"),
+            "a table has both sides of its entries",
+            "write an [[alias]] of its own for the other",
+        );
+        return Vec::new();
+    }
+    let mut sources = Vec::new();
+    for reference in &references.value {
+        let Some(lookup) = tables::open(&reference.value, reference.span.clone(), c) else {
+            continue;
+        };
+        let form = match written.form.as_ref().map(|form| form.value) {
+            Some(form) => form,
+            None if matches!(reference.value, Reference::File(Format::Sendmail, _)) => AliasForm::Sendmail,
+            None => AliasForm::Postfix,
+        };
+        let (form, gives) = match form {
+            AliasForm::Own => (Form::Own, Gives::Targets),
+            AliasForm::Postfix => (Form::Postfix, Gives::Targets),
+            AliasForm::Sendmail => (Form::Sendmail, Gives::Targets),
+            AliasForm::Relocated => (Form::Postfix, Gives::NewAddress),
+        };
+        let source = Source {
+            table: Arc::new(Looked(lookup)),
+            form,
+            gives,
+            keep_detail: written
+                .keep_detail
+                .as_ref()
+                .map_or_else(|| form.keeps_detail(), |keep| keep.value),
+        };
+        check_entries(&source, reference.span.clone(), c);
+        sources.push(source);
+    }
+    sources
+}
+
+/// Looks at the entries of a table that can be listed: one whose right side makes no sense would put mail off.
+fn check_entries(source: &Source, span: Option<Span>, c: &mut Checking<'_>) {
+    if source.gives == Gives::NewAddress {
+        return;
+    }
+    for (key, found) in source.table.entries().into_iter().take(ENTRIES_CHECKED) {
+        if let Err(error) = read(&found.value, source.form) {
+            let title = format!("the alias {key:?} in {}: {error}", found.place);
+            c.problems.warning(
+                span.clone(),
+                title,
+                "its mail waits",
+                "correct this line of the table",
             );
         }
     }

@@ -13,7 +13,7 @@ use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, RouteTable, Targe
 use postern_table::Reference;
 
 use super::receiving::literal_domain;
-use super::{Checking, clamp, domain_set, lanes, screen, smarthosts, values};
+use super::{Checking, clamp, domain_set, lanes, maps, screen, smarthosts, values};
 use crate::config::file::{self, RouteTo};
 use crate::config::place;
 use crate::config::problem::Problems;
@@ -53,7 +53,12 @@ fn routes(c: &mut Checking<'_>, shown: &Shown) -> RouteTable {
     let lane = lanes::of_delivery(c);
     let places = place::of_tables(shown, "[[route]]");
     let mut rules = Vec::new();
+    let mut maps = Vec::new();
     for (number, route) in c.file.route.value.iter().enumerate() {
+        if route.table.is_some() {
+            maps.extend(maps::of_route(route, &lane, c));
+            continue;
+        }
         let Some(mut rule) = rule(route, &maildir, &c.file.login, c.problems) else {
             continue;
         };
@@ -89,6 +94,7 @@ fn routes(c: &mut Checking<'_>, shown: &Shown) -> RouteTable {
         local,
         separator: *c.file.identity.tag_separator,
         filter: lanes::filter(c, &lane),
+        maps,
         lane,
         ..RouteTable::default()
     }

@@ -154,19 +154,20 @@ fn check_filtered(listener: &At<Listener>, address: SocketAddr, c: &mut Checking
     if !*listener.filtered {
         return;
     }
-    let trusted = |ip: IpAddr| c.file.relay.networks.iter().any(|network| network.contains(&ip));
-    if c.file.relay.networks.is_empty() || (address.ip().is_loopback() && !trusted(address.ip())) {
+    let networks = listener.networks.as_ref().unwrap_or(&c.file.relay.networks);
+    let trusted = |ip: IpAddr| networks.iter().any(|network| network.contains(&ip));
+    if networks.is_empty() || (address.ip().is_loopback() && !trusted(address.ip())) {
         c.problems.error(
             listener.filtered.span.clone(),
             "nobody may hand mail back to the listener with `filtered = true`",
-            "only networks of [relay] may",
-            "add the filter's network, for example `networks = [\"127.0.0.0/8\"]`, to [relay]",
+            "only its `networks` may, or those of [relay]",
+            "add the filter's network, for example `networks = [\"127.0.0.0/8\"]`, to this [[listener]]",
         );
     } else if is_public(address.ip()) {
         c.problems.warning(
             listener.filtered.span.clone(),
             "the listener for filtered mail is open to the network",
-            "mail of [relay]'s networks goes by no filter here",
+            "mail of its networks goes by no filter here",
             "listen on an address of loopback, or of the filter's network",
         );
     }

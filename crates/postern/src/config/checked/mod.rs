@@ -14,6 +14,7 @@ mod lanes;
 mod ldap;
 mod listeners;
 mod logins;
+mod maps;
 mod milters;
 mod paths;
 mod places;

@@ -42,7 +42,7 @@ table! {
         /// without one is refused; from elsewhere the header is not understood.
         proxy_protocol: Vec<At<IpNet>> = List(Network), default "[]";
         /// Whether the filter behind the queue (`filter` in `[delivery]`) hands mail back here. Such mail has been judged already: it goes its
-        /// way as it comes, without aliases, strangers' checks and mail filters, to anywhere. Only networks of [relay] may bring it.
+        /// way as it comes, without aliases, access rules, strangers' checks and mail filters, to anywhere. Only `networks` may bring it.
         filtered: bool = Switch, default "false";
         /// What becomes of a message with a CR or LF that does not come as a pair: it is refused, or each becomes CRLF.
         /// It is never passed on, since servers disagree on where such a line ends, and mail is smuggled that way.

@@ -35,7 +35,7 @@ pub(crate) use self::access::{
     Access, DESTINATIONS, FAULTS, LimitTable, Matcher, PolicyService, VerdictWord,
 };
 pub(crate) use self::admission::Admission;
-pub(crate) use self::alias::AliasTable;
+pub(crate) use self::alias::{AliasForm, AliasTable};
 pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
 pub(crate) use self::delivery::{Delivery, Retry};
 pub(crate) use self::directory::{

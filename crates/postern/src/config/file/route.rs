@@ -4,13 +4,16 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use postern_policy::alias::RefusalText;
-use postern_policy::route::{Family, Hop, Protocol, TlsLevel, UnverifiedLogin};
+use postern_policy::route::{EntryForm, Family, Hop, Protocol, TlsLevel, UnverifiedLogin};
 
+use postern_table::Reference;
+
+use super::tables::TableReference;
 use super::words::{
     DomainPattern, HostName, LoginPattern, NextHop, RecipientPattern, RefusalWords, SenderPattern,
     SourceAddress,
 };
-use crate::config::kinds::{Choice, Count, FilePath, Line, List, Number, OneOf, Switch};
+use crate::config::kinds::{Choice, Count, FilePath, Line, List, Number, OneOf, OneOrList, Switch};
 use crate::config::read::{At, table};
 
 table! {
@@ -21,6 +24,15 @@ table! {
         /// Recipients: addresses, which go before all domains, also with a detail that is not written here, and `"@example.org"` for
         /// all of a domain.
         recipients: Vec<At<String>> = List(RecipientPattern), optional "[\"vip@example.org\"]" else "those of `domains`";
+        /// Tables of routes, in place of `domains` and `recipients`: `"hash:/etc/postfix/transport"`, `"sendmail:/etc/mail/mailertable"`. Their left
+        /// sides are addresses, domains, `.example.org` for all names below one, and `*` (in a mailertable `.`); their right sides say
+        /// where to, as `smtp:[host]:port`, `lmtp:unix:/path`, `error:5.1.2 text`. What else this [[route]] says holds for all of them. They
+        /// are read into memory.
+        table: Vec<At<Reference>> = OneOrList(TableReference), optional "\"hash:/etc/postfix/transport\"" else "`domains` and `recipients` say whose mail";
+        /// How `table` is written: as Postfix's `transport` or sendmail's `mailertable`.
+        form: EntryForm = OneOf::<EntryForm>::new(), optional "\"transport\"" else "`mailertable` for tables of sendmail's form, `transport` for others";
+        /// The port of hosts in `table` that have none.
+        port: u64 = Count(1..=65_535), default "25";
         /// Only mail from these senders, as the envelope has them: an address, `"@example.org"` for all of a domain,
         /// `"@*.example.org"` for all names below it, `"<>"` for bounces and other reports, which no other entry holds.
         senders: Vec<At<String>> = List(SenderPattern), optional "[\"@example.org\"]" else "from anyone";
@@ -111,6 +123,11 @@ impl Choice for Family {
         ("prefer-v4", Self::PreferV4),
         ("prefer-v6", Self::PreferV6),
     ];
+}
+
+impl Choice for EntryForm {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("transport", Self::Transport), ("mailertable", Self::Mailertable)];
 }
 
 impl Choice for Protocol {
