@@ -263,7 +263,9 @@ impl Intake {
         if self.filter.seen() > self.header_max {
             return Err(Failure::Header);
         }
-        let octets = self.head.fields.capacity() as u64;
+        // Who judges keeps a copy until the message has ended.
+        let copies = if self.judges.is_empty() { 1 } else { 2 };
+        let octets = self.head.fields.capacity() as u64 * copies;
         self.held.header_to(octets, &*self.spool).map_err(Failure::Room)
     }
 

@@ -81,6 +81,9 @@ pub(crate) struct RotateArgs {
     /// Wait until DNS shows the records, for at most this many minutes, and go on then
     #[arg(long, value_name = "MINUTES", num_args = 0..=1, default_missing_value = "60")]
     pub(crate) wait: Option<u64>,
+    /// Only go on with keys that wait for DNS, the first of a domain among them; where none do, nothing is done
+    #[arg(long = "continue", conflicts_with_all = ["switch", "cancel", "finish"])]
+    pub(crate) go_on: bool,
     /// Let the next keys sign now, whatever DNS shows
     #[arg(long, conflicts_with_all = ["cancel", "finish", "wait"])]
     pub(crate) switch: bool,

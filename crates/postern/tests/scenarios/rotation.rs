@@ -182,6 +182,11 @@ fn whoever_waits_goes_on_once_dns_shows_the_records() {
         .collect();
     assert_eq!(stages, ["retired", "retired", "active", "active"], "{check}");
 
+    // Who only goes on begins nothing.
+    let rest = site.ok(&["dkim", "rotate", "relay.test", "--continue", "--json"]);
+    assert!(rest.contains("\"nothing\""), "{rest}");
+    assert_eq!(records(&site, "relay.test").len(), 4);
+
     // Who does not wait long enough is told so.
     site.ok(&["dkim", "rotate", "relay.test", "--finish"]);
     zone.replace("relay.test", &all[2..]);

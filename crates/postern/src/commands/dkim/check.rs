@@ -108,7 +108,7 @@ fn show(lines: &[KeyLine], keyless: &[&String]) -> Result<(), Failure> {
     }
     for domain in keyless {
         output::print(&format!(
-            "\nno key signs for {domain}: `postern dkim new {domain}` makes keys, `postern dkim rotate {domain}` goes on with those \
+            "\nno key signs for {domain}: `postern dkim new {domain}` makes keys, `postern dkim rotate {domain} --continue` goes on with those \
              that wait for DNS"
         ))?;
     }

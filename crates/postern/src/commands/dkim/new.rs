@@ -65,11 +65,11 @@ fn managed(config: &ConfigArg, args: &NewKeyArgs) -> Result<(), Failure> {
     }
     let next = match written {
         Some(_) => format!(
-            "They sign once DNS shows these records: the running server looks by itself, `postern dkim rotate {domain}` at once."
+            "They sign once DNS shows these records: the running server looks by itself, `postern dkim rotate {domain} --continue` at once."
         ),
         None => format!(
             "Then add this to {}:\n\n{}\n\nThey sign once DNS shows these records: the running server looks by itself, \
-             `postern dkim rotate {domain}` at once.",
+             `postern dkim rotate {domain} --continue` at once.",
             config.path.display(),
             table(domain)
         ),

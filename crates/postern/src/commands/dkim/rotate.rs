@@ -58,6 +58,8 @@ fn step(
     let ring = folder.ring().map_err(failed)?;
     let mut done = if ring.is_rotating() {
         ask(config, domain)?
+    } else if args.go_on {
+        Done::Rest
     } else {
         make(folder, &ring, domain)?
     };
@@ -179,7 +181,7 @@ fn report(
             ),
             Done::Made(_) => format!(
                 "made {list}, which sign once DNS shows their records\n\n{}\nThe running server looks by itself; \
-                 `postern dkim rotate {name}` does so at once.",
+                 `postern dkim rotate {name} --continue` does so at once.",
                 as_text(&records)
             ),
             Done::Switched(_) => format!(

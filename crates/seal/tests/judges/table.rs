@@ -1,0 +1,57 @@
+//! The tables of the document: what each judge says, and why it is not the same.
+
+/// What comes before the tables.
+pub(crate) const OPENING: &str = "\
+# Judges compared
+
+Postern's judge beside those of others, on the same messages and the same records, which a real unbound answers. A test makes this file
+(`crates/seal/tests/judges`); the programs are those of Debian 12: dkimpy 1.1, opendkim 2.11, rspamd 3.4, pyspf 2.0. Where one of them lets
+pass what Postern does not, or the other way round, the last column says why.
+
+`-` stands where a program cannot be asked: opendkim gets its keys from a file here, so no name server can fail it.
+";
+
+/// One case.
+pub(crate) struct Row<'a> {
+    /// What it shows.
+    pub(crate) shows: &'a str,
+    /// What we are to say.
+    pub(crate) want: &'a str,
+    /// What we say.
+    pub(crate) ours: String,
+    /// What others say.
+    pub(crate) theirs: Vec<String>,
+    /// Why they say something else.
+    pub(crate) why: &'a str,
+}
+
+/// Writes a table with these columns behind ours, and says in `faults` what is not as it should be.
+pub(crate) fn write(columns: &[&str], rows: &[Row<'_>], faults: &mut Vec<String>) -> String {
+    let mut out = format!("| case | Postern | {} | why they differ |\n", columns.join(" | "));
+    out.push_str(&"| --- ".repeat(columns.len() + 3));
+    out.push_str("|\n");
+    for Row {
+        shows,
+        want,
+        ours,
+        theirs,
+        why,
+    } in rows
+    {
+        if ours != want {
+            faults.push(format!("{shows}: {ours} in place of {want}"));
+        }
+        let passes = |word: &String| word == "pass";
+        let differs = theirs
+            .iter()
+            .any(|word| word != "-" && passes(word) != passes(ours));
+        if differs == why.is_empty() {
+            faults.push(format!(
+                "{shows}: a reason where they differ, and there alone: {ours}, {theirs:?}"
+            ));
+        }
+        let theirs = theirs.join(" | ");
+        out.push_str(&format!("| {shows} | {ours} | {theirs} | {why} |\n"));
+    }
+    out
+}
