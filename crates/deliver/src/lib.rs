@@ -53,6 +53,7 @@ mod recall;
 mod relay;
 mod report;
 mod seat;
+mod sender;
 mod session;
 pub mod settings;
 mod status;

@@ -3,15 +3,13 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use postern_events::{Attempted, Observers};
 use postern_mail::sevenbit::Plan;
 use postern_mail::{FailureKind, Recipient, ReversePath, Status};
-use postern_policy::srs::Leaving;
 use postern_smtp::client::command::Declared;
 use postern_smtp::client::needs::EightBit;
 use postern_smtp::client::{Capabilities, Content, Order, Protocol, Stage, Unmet, Verdict, needs};
-use postern_spool::{Message, Origin, Spool, SpoolError};
+use postern_spool::{Message, Spool, SpoolError};
 
 use crate::Deps;
 use crate::courtesy;
@@ -20,6 +18,7 @@ use crate::exchange::{EAGER_MAX, Exchanged, exchange};
 use crate::failure::{Cause, Failure, disowns_login, insists_on_tls, success};
 use crate::outcome::{Fate, SuccessReport};
 use crate::relay::Relay;
+use crate::sender;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::work::Due;
@@ -87,7 +86,7 @@ impl Offer<'_> {
     }
 }
 
-/// One transaction for these recipients.
+/// One transaction for these recipients, who go under the same sender (see [`sender::batch`]).
 pub(crate) async fn transact(
     session: &mut Session,
     settings: &Settings,
@@ -147,7 +146,8 @@ pub(crate) async fn transact(
         message,
         plan: plan.as_ref(),
         size: content.size,
-        rewritten: rewritten(settings, message, &addressed),
+        // All of them go under the same.
+        rewritten: sender::rewritten(settings, message, deciding),
     };
     let reused = session.transactions > 0;
     let mut exchanged = offer.make(session, &peer, declared, &addressed).await;
@@ -188,20 +188,6 @@ pub(crate) async fn transact(
         timed_out,
         broke_by_bdat,
     }
-}
-
-/// The sender under which a message is forwarded to these recipients, if it is forwarded and its own would not do.
-fn rewritten(settings: &Settings, message: &Message, addressed: &[&Recipient]) -> Option<ReversePath> {
-    let srs = settings.srs.as_ref()?;
-    let leaving = Leaving {
-        sender: &message.envelope.sender,
-        from_stranger: message.origin == Origin::Stranger,
-    };
-    let recipients = addressed
-        .iter()
-        .map(|recipient| (&recipient.address, recipient.orcpt.as_deref()));
-    srs.sender(leaving, recipients, Timestamp::now())
-        .map(ReversePath::Mailbox)
 }
 
 /// The recipient by whom a transaction is declared: one that needs SMTPUTF8 decides for all; without one, any does.

@@ -23,6 +23,7 @@ use crate::outcome::Fate;
 use crate::post::Post;
 use crate::quirks::Quirk;
 use crate::relay::Relay;
+use crate::sender;
 use crate::session::Session;
 use crate::settings::{LoginSecret, Settings};
 use crate::transact::{Transacted, all_failed, transact};
@@ -480,8 +481,9 @@ impl<'a> Worker<'a> {
             if !self.wait_for_turn(&settings).await {
                 return false;
             }
-            let rest = left.split_off(self.batch_len(&settings, left.len()));
-            let (mut fates, again) = self.hand_over(&settings, &load.message, left).await;
+            let most = self.batch_len(&settings, left.len());
+            let (batch, rest) = sender::batch(&settings, &load.message, left, most);
+            let (mut fates, again) = self.hand_over(&settings, &load.message, batch).await;
             left = self.go_elsewhere(&settings, &mut load, &mut fates).await;
             left.extend(again);
             left.extend(rest);

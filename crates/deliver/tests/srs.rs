@@ -111,6 +111,53 @@ async fn forwarded_mail_has_a_sender_that_leads_back() {
     bench.stop().await;
 }
 
+/// One message for both: who was written to hears from the sender, and who is behind an alias from this site.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_is_forwarded_to_sees_a_rewritten_sender() {
+    let sink = Sink::start();
+    let mut settings = to_ports(&[sink.port()]);
+    settings.srs = Some(Arc::new(srs()));
+    settings.limits.recipients_per_transaction = 2;
+    let bench = Bench::start(settings);
+    let to = [
+        "a@out.example",
+        "b@out.example",
+        "c@out.example",
+        "d@out.example",
+        "e@out.example",
+    ];
+    let mut envelope = envelope("ann@away.example", &to);
+    for forwarded in [1, 3] {
+        envelope.recipients[forwarded].orcpt = Some("rfc822;list@own.example".to_owned());
+    }
+    let id = put_from(&bench.spool, Origin::Smtp, envelope, CONTENT.as_bytes()).await;
+    let outcomes = bench.outcomes(id, to.len()).await;
+    assert_eq!(outcomes.len(), to.len(), "each is delivered once: {outcomes:#?}");
+    let mut seen: Vec<String> = Vec::new();
+    for taken in sink.taken() {
+        let from = taken.mail.split(' ').next().unwrap_or_default();
+        for to in &taken.rcpt {
+            let to = to.split(' ').next().unwrap_or_default();
+            let from = if from.starts_with("<SRS0=") {
+                "rewritten"
+            } else {
+                from
+            };
+            seen.push(format!("{to} from {from}"));
+        }
+    }
+    seen.sort();
+    let expected = [
+        "<a@out.example> from <ann@away.example>",
+        "<b@out.example> from rewritten",
+        "<c@out.example> from <ann@away.example>",
+        "<d@out.example> from rewritten",
+        "<e@out.example> from <ann@away.example>",
+    ];
+    assert_eq!(seen, expected);
+    bench.stop().await;
+}
+
 #[test]
 fn what_the_other_refuses_is_refused_here() {
     let good = perl("forward", &["ann@away.example", "fwd.example"]).unwrap();

@@ -74,6 +74,7 @@ fn accepted(observers: &Observers, session: &str) {
         recipients: 1,
         size: 4_096,
         message_id: Some("<1@example.org>"),
+        milter: None,
     });
 }
 

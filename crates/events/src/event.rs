@@ -278,7 +278,8 @@ events! {
     Refused Refuse Info Strangers "refused" {
         session Session Option<&'a str>, listener Listener &'a str, peer Peer IpAddr, login Login Option<&'a str>,
         acts_as ActsAs Option<&'a str>, helo Helo &'a str, from From Option<Shown<'a>>, to To Option<Shown<'a>>,
-        recipients Recipients Option<usize>, rule Rule Rule, reply Reply Option<Shown<'a>>, reason Reason Shown<'a>,
+        recipients Recipients Option<usize>, rule Rule Rule, milter Milter Option<&'a str>, reply Reply Option<Shown<'a>>,
+        reason Reason Shown<'a>,
     }
     "a network has tried too many names, and waits for each further answer"
     AnswersDelayed Refuse Info Strangers "answers delayed" {
@@ -289,12 +290,12 @@ events! {
         session Session &'a str, listener Listener &'a str, peer Peer IpAddr, login Login Option<&'a str>,
         suppressed Suppressed u64, rules Rules Shown<'a>,
     }
-    "`MAIL`: the sender is taken; `sender_rule` says by which rule a login may use it"
+    "`MAIL`: the sender is taken, by the filters too; `sender_rule` says by which rule a login may use it"
     SenderTaken Accept Debug Strangers "sender" {
         session Session &'a str, from From Shown<'a>, size Size Option<u64>, sender_rule SenderRule Option<Rule>,
         reason Reason Option<Shown<'a>>,
     }
-    "`RCPT`: the recipient is taken"
+    "`RCPT`: the recipient is taken, by the filters too"
     RecipientTaken Accept Debug Strangers "recipient" {
         session Session &'a str, from From Option<Shown<'a>>, to To Shown<'a>, rule Rule Rule, reason Reason Shown<'a>,
     }
@@ -303,7 +304,7 @@ events! {
         session Session &'a str, queue Queue Shown<'a>, listener Listener &'a str, peer Peer IpAddr,
         login Login Option<&'a str>, acts_as ActsAs Option<&'a str>, rule Rule Rule, reason Reason Option<Shown<'a>>,
         sender_rule SenderRule Option<Rule>, from From Shown<'a>, recipients Recipients usize, size Size u64,
-        message_id MessageId Option<&'a str>,
+        message_id MessageId Option<&'a str>, milter Milter Option<&'a str>,
     }
     "a stranger's message was judged: what SPF, DKIM, DMARC and ARC say of it"
     Judged Accept Info Strangers "judged" {
@@ -318,7 +319,7 @@ events! {
     "a filter or an access rule has had a message thrown away; its client was told that all is well"
     Discarded Milter Info Matters "discarded" {
         session Session &'a str, queue Queue Shown<'a>, listener Listener &'a str, peer Peer IpAddr,
-        login Login Option<&'a str>, rule Rule Rule, reason Reason Shown<'a>, from From Shown<'a>,
+        login Login Option<&'a str>, milter Milter &'a str, rule Rule Rule, reason Reason Shown<'a>, from From Shown<'a>,
         to To Option<Shown<'a>>, recipients Recipients usize, message_id MessageId Option<&'a str>,
     }
     "a filter cannot be asked, or has failed; told once, until it is asked with success"
@@ -517,6 +518,7 @@ mod tests {
             to: None,
             recipients: Some(3),
             rule: Rule::RelayDenied,
+            milter: None,
             reply: None,
             reason: &"relaying denied",
         });

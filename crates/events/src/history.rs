@@ -121,7 +121,7 @@ impl History {
     pub fn note(&self, event: &Event<'_>, at: impl FnOnce() -> i64) {
         if !matches!(
             event.area(),
-            Area::Connect | Area::Tls | Area::Login | Area::Refuse | Area::Accept
+            Area::Connect | Area::Tls | Area::Login | Area::Refuse | Area::Accept | Area::Milter
         ) {
             return;
         }
@@ -358,7 +358,7 @@ mod tests {
     use postern_policy::Rule;
 
     use super::*;
-    use crate::{Connected, Disconnected, LoggedIn, Refused, Stopping, Word};
+    use crate::{Connected, Disconnected, FilterDown, Filtered, LoggedIn, Refused, Stopping, Word};
 
     fn connect(history: &History, session: &str) {
         let connected = Connected {
@@ -381,6 +381,7 @@ mod tests {
             to: None,
             recipients: Some(3),
             rule: Rule::RelayDenied,
+            milter: None,
             reply: None,
             reason: &"relaying denied",
         };
@@ -451,6 +452,28 @@ mod tests {
         assert_eq!(gone.fields.last(), Some(&(Key::Seconds, Kept::Number(7))));
         assert_eq!(words(&history, "1-2"), ["connect"]);
         assert_eq!(history.find("1-3"), None);
+    }
+
+    #[test]
+    fn what_filters_did_about_its_messages_is_kept() {
+        let history = History::default();
+        connect(&history, "1-1");
+        let filtered = Filtered {
+            session: "1-1",
+            queue: &"0CN5C1SH20000",
+            milter: "scan",
+            rule: Rule::MilterHold,
+            reason: &"scan has it held: a worm",
+        };
+        history.note(&filtered.into(), || 2);
+        // An outage is of no session.
+        let down = FilterDown {
+            milter: "scan",
+            address: &"inet:localhost:1",
+            reason: &"failed to connect",
+        };
+        history.note(&down.into(), || 3);
+        assert_eq!(words(&history, "1-1"), ["connect", "filtered"]);
     }
 
     #[test]

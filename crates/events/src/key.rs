@@ -147,7 +147,7 @@ keys! {
     Sessions "sessions" Number "how many sessions"
     Most "most" Number "how many there may be"
     Networks "networks" Number "how many networks"
-    Milter "milter" Text "the mail filter, by its name"
+    Milter "milter" Text "the mail filter that has decided, or has the message held, by its name"
     Service "service" Text "the policy service, by its name"
     Directory "directory" Text "the directory, by its name"
     Server "server" Text "the server that is asked"

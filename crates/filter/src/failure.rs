@@ -98,7 +98,8 @@ pub enum Cause {
         /// The limit.
         max: u64,
     },
-    /// Something of the message is larger than a packet to the filter may be: a field of more than 64 KiB.
+    /// Something of the message is larger than a packet to the filter may be: parameters, or the name of a field. Values of fields are
+    /// cut.
     #[error("{len} octets do not fit into a packet to it, which has room for {max}")]
     DoesNotFit {
         /// Octets of data.

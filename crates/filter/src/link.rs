@@ -170,6 +170,21 @@ impl Link {
         self.wire.check_quiet()
     }
 
+    /// Octets that wait to be sent.
+    pub(crate) fn waiting(&self) -> usize {
+        self.wire.waiting()
+    }
+
+    /// Sends what needs no answer as soon as so many octets of it wait; until the message is over.
+    pub(crate) fn gather_up_to(&mut self, octets: usize) {
+        self.wire.gather_up_to(octets);
+    }
+
+    /// Lets memory go that a message has taken.
+    pub(crate) fn let_memory_go(&mut self) {
+        self.wire.let_memory_go();
+    }
+
     /// Sends a command that has no answer.
     pub(crate) async fn send(&mut self, command: &Command<'_>, limit: Duration) -> Result<(), Cause> {
         self.wire.put(command, usize::MAX)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use postern_milter::lines::value_for_filter;
 use postern_milter::outage::Proof;
-use postern_milter::{Change, Command, Event, Macros, Peer, Verdict};
+use postern_milter::{Change, Command, Conversation, Event, Macros, Peer, Verdict};
 
 use crate::body::NewBody;
 use crate::failure::{Cause, During, Failure};
@@ -68,7 +68,12 @@ pub struct Session {
     used: bool,
     /// The piece of the body that is being filled.
     piece: BytesMut,
+    /// Memory is short: the pieces of this message are small ones.
+    saves_memory: bool,
 }
+
+/// Octets of a piece of the body where memory is short.
+const SMALL_PIECE: usize = 4 << 10;
 
 impl Session {
     pub(crate) fn new(service: Arc<Service>) -> Self {
@@ -81,7 +86,41 @@ impl Session {
             failed: false,
             used: false,
             piece: BytesMut::new(),
+            saves_memory: false,
         }
+    }
+
+    /// Octets of memory that this session takes once so many more octets of a body are given to it: they are gathered into a piece,
+    /// a piece that is sent is copied once, and what the filter does not answer waits to be sent together. 0 where it wants nothing
+    /// of the body.
+    #[must_use]
+    pub fn memory_after(&self, more: usize) -> usize {
+        match (self.piece_max(), &self.link) {
+            (Some(most), Some(link)) if !self.failed => {
+                2 * most.min(self.piece.len() + more) + link.waiting()
+            }
+            _ => 0,
+        }
+    }
+
+    /// From now on, until the message is over, pieces of the body are no larger than 4 KiB, and no more than that waits to be sent.
+    pub fn save_memory(&mut self) {
+        self.saves_memory = true;
+        if let Some(link) = &mut self.link {
+            link.gather_up_to(SMALL_PIECE);
+        }
+    }
+
+    /// Octets of a whole piece of the body; `None` where the filter wants none.
+    fn piece_max(&self) -> Option<usize> {
+        let link = self.link.as_ref()?;
+        let agreed = link.conversation.agreement().size.octets();
+        let most = if self.saves_memory {
+            agreed.min(SMALL_PIECE)
+        } else {
+            agreed
+        };
+        link.conversation.wants(Event::Body).then_some(most)
     }
 
     /// The filter.
@@ -143,7 +182,7 @@ impl Session {
         macros: &(dyn Macros + Sync),
     ) -> Result<Verdict, Failure> {
         self.failed = false;
-        self.piece.clear();
+        self.forget_piece();
         match &self.gone {
             Some(Verdict::Accept) => return Ok(Verdict::Continue),
             Some(refusal) => return Ok(refusal.clone()),
@@ -235,18 +274,21 @@ impl Session {
         self.step(Event::Unknown, &Command::Unknown(line), &()).await
     }
 
-    /// A header field: its name, and everything behind the colon with folds as CRLF, without the last line end.
+    /// A header field: its name, and everything behind the colon with folds as CRLF, without the last line end. Of a field that does
+    /// not fit into a packet the filter sees the beginning: who sends such a field does not get past a filter by that.
     ///
     /// # Errors
     ///
     /// [`Failure`].
     pub async fn header(&mut self, name: &[u8], value: &[u8]) -> Result<Verdict, Failure> {
-        let leading = self
-            .link
-            .as_ref()
-            .is_some_and(|link| link.conversation.leading_blanks());
+        let conversation = self.link.as_ref().map(|link| &link.conversation);
+        let leading = conversation.is_some_and(Conversation::leading_blanks);
+        let packet = conversation.map_or(0, |conversation| conversation.agreement().size.octets());
         let value = value_for_filter(value, leading);
-        self.step(Event::Header, &Command::Header { name, value: &value }, &())
+        // Both are strings with an end.
+        let most = packet.saturating_sub(name.len() + 2);
+        let value = &value[..value.len().min(most)];
+        self.step(Event::Header, &Command::Header { name, value }, &())
             .await
     }
 
@@ -271,19 +313,15 @@ impl Session {
             return self.step(Event::Body, &Command::Body(octets), &()).await;
         }
         while !octets.is_empty() {
-            let Some(link) = self
-                .link
-                .as_ref()
-                .filter(|link| link.conversation.wants(Event::Body))
-            else {
+            let Some(size) = self.piece_max() else {
                 self.piece = BytesMut::new();
                 break;
             };
-            let size = link.conversation.agreement().size.octets();
-            let (now, later) = octets.split_at(octets.len().min(size - self.piece.len()));
+            let room = size.saturating_sub(self.piece.len());
+            let (now, later) = octets.split_at(octets.len().min(room));
             self.piece.extend_from_slice(now);
             octets = later;
-            if self.piece.len() == size {
+            if self.piece.len() >= size {
                 let verdict = self.send_piece().await?;
                 if verdict != Verdict::Continue {
                     return Ok(verdict);
@@ -332,8 +370,9 @@ impl Session {
     /// message.
     pub async fn abort(&mut self) {
         self.failed = false;
-        self.piece = BytesMut::new();
+        self.forget_piece();
         if let Some(mut link) = self.link.take() {
+            link.let_memory_go();
             let told = link.conversation.abort();
             let limit = self.service.filter().timeouts.command;
             if !told || link.send(&Command::Abort, limit).await.is_ok() {
@@ -379,6 +418,11 @@ impl Session {
             }
             _ => Ok(verdict),
         }
+    }
+
+    fn forget_piece(&mut self) {
+        self.piece = BytesMut::new();
+        self.saves_memory = false;
     }
 
     async fn send_piece(&mut self) -> Result<Verdict, Failure> {

@@ -14,8 +14,11 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::address::Address;
 use crate::failure::Cause;
 
-/// Commands without an answer are gathered up to this many octets before they are sent.
+/// Commands without an answer are gathered up to this many octets before they are sent, where there is memory for them.
 const GATHER: usize = 64 << 10;
+
+/// Octets of a buffer that a connection keeps between messages.
+const KEPT: usize = 8 << 10;
 
 /// Most notes of progress that are put up with when nobody has asked.
 const STRAY_PROGRESS_MAX: usize = 100;
@@ -31,6 +34,8 @@ pub(crate) struct Wire {
     socket: Socket,
     input: BytesMut,
     output: BytesMut,
+    /// Octets of commands without an answer that are gathered before they are sent.
+    gather: usize,
 }
 
 impl Wire {
@@ -48,6 +53,7 @@ impl Wire {
             socket,
             input: BytesMut::new(),
             output: BytesMut::new(),
+            gather: GATHER,
         })
     }
 
@@ -64,7 +70,7 @@ impl Wire {
 
     /// Whether so much waits that it should be sent now.
     pub(crate) fn is_full(&self) -> bool {
-        self.output.len() >= GATHER
+        self.output.len() >= self.gather
     }
 
     /// Sends what waits.
@@ -78,6 +84,26 @@ impl Wire {
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Cause::Closed,
             _ => Cause::Broken(error),
         })
+    }
+
+    /// Octets that wait to be sent.
+    pub(crate) fn waiting(&self) -> usize {
+        self.output.len()
+    }
+
+    /// From now on it is full with so many octets.
+    pub(crate) fn gather_up_to(&mut self, octets: usize) {
+        self.gather = octets.min(GATHER);
+    }
+
+    /// Lets memory go that only large messages need.
+    pub(crate) fn let_memory_go(&mut self) {
+        self.gather = GATHER;
+        for buffer in [&mut self.input, &mut self.output] {
+            if buffer.is_empty() && buffer.capacity() > KEPT {
+                *buffer = BytesMut::new();
+            }
+        }
     }
 
     /// Waits for the next packet.

@@ -61,6 +61,39 @@ pub struct AddressLimits {
     pub domain_max: usize,
     /// Longest path, angle brackets and source route included. Default 256 (section 4.5.3.1.3).
     pub path_max: usize,
+    /// Longest local part of an address that a forwarder has rewritten (see [`is_rewritten`]), where that is more than `local_max`:
+    /// it holds a whole address, and reports have to find back to it. The path may be longer by as much. Default 64, no more than
+    /// of others.
+    pub rewritten_max: usize,
+}
+
+impl AddressLimits {
+    /// The longest local part in the place of this one, quotes included.
+    fn local_max_of(&self, local: &str) -> usize {
+        if is_rewritten(local.strip_prefix('"').unwrap_or(local)) {
+            self.local_max.max(self.rewritten_max)
+        } else {
+            self.local_max
+        }
+    }
+
+    /// The longest path in the place of this one; `inner` is without the opening bracket.
+    fn path_max_of(&self, inner: &str) -> usize {
+        self.path_max + (self.local_max_of(inner) - self.local_max)
+    }
+}
+
+/// Whether a local part looks rewritten by the Sender Rewriting Scheme, here or elsewhere: `SRS0` or `SRS1` in any case, and one of
+/// its separators behind it. It is given without quotes.
+#[must_use]
+pub fn is_rewritten(local: &str) -> bool {
+    let Some((tag, rest)) = local.split_at_checked(4) else {
+        return false;
+    };
+    rest.starts_with(['=', '+', '-'])
+        && ["SRS0", "SRS1"]
+            .iter()
+            .any(|known| tag.eq_ignore_ascii_case(known))
 }
 
 /// How to read an address.
@@ -300,6 +333,7 @@ impl AddressLimits {
         local_max: 1_024,
         domain_max: 255,
         path_max: 2_048,
+        rewritten_max: 1_024,
     };
 }
 
@@ -309,6 +343,7 @@ impl Default for AddressLimits {
             local_max: 64,
             domain_max: 255,
             path_max: 256,
+            rewritten_max: 64,
         }
     }
 }

@@ -21,7 +21,9 @@ pub mod sevenbit;
 pub mod status;
 pub mod xtext;
 
-pub use address::{AddressError, AddressLimits, Domain, ForwardPath, Mailbox, ParseOptions, ReversePath};
+pub use address::{
+    AddressError, AddressLimits, Domain, ForwardPath, Mailbox, ParseOptions, ReversePath, is_rewritten,
+};
 pub use causes::chain;
 pub use envelope::{BodyKind, Envelope, Notify, Recipient, Ret};
 pub use failure::{FailureFact, FailureKind, Stage};

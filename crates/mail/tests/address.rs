@@ -167,6 +167,43 @@ fn reverse_paths() {
 }
 
 #[test]
+fn rewritten_addresses_may_be_longer() {
+    let limits = AddressLimits {
+        path_max: 100,
+        rewritten_max: 84,
+        ..AddressLimits::default()
+    };
+    let options = ParseOptions {
+        limits,
+        ..ParseOptions::default()
+    };
+    let of = |tag: &str, octets: usize| format!("{tag}{}", "a".repeat(octets - tag.len()));
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows                  local part              domain      why not
+        ("as long as it may be",                of("SRS0=", 84),        "b",        None),
+        ("an octet more",                       of("SRS0=", 85),        "b",        Some(LocalTooLong)),
+        ("somebody else's",                     of("", 65),             "b",        Some(LocalTooLong)),
+        ("one that only begins so",             of("SRS0", 65),         "b",        Some(LocalTooLong)),
+        ("in quotes",                           format!("\"{}\"", of("srs1+", 82)), "b", None),
+        ("with as much more of a path",         of("SRS1-", 84),        "c.example.of-33-octets.xxxxxxxx", None),
+        ("an octet more",                       of("SRS1-", 84),        "c.example.of-33-octets.xxxxxxxxxxxx", Some(PathTooLong)),
+    ];
+    for (shows, local, domain, expected) in cases {
+        let path = ReversePath::parse(&format!("<{local}@{domain}>"), &options);
+        assert_eq!(path.err(), expected, "{shows}");
+    }
+    #[rustfmt::skip]
+    let looks = [
+        ("SRS0=a", true), ("srs1-a", true), ("SRS0+", true), ("SRS0", false), ("SRS2=a", false), ("SRS", false),
+        ("srs€=a", false), ("ann", false),
+    ];
+    for (local, expected) in looks {
+        assert_eq!(postern_mail::is_rewritten(local), expected, "{local}");
+    }
+}
+
+#[test]
 fn forward_paths() {
     let address = |text: &str, source_route| {
         Ok(ForwardPath::Mailbox {

@@ -440,12 +440,12 @@ impl Conversation {
             && !self.agreement.steps.has(Steps::NO_CONNECT)
     }
 
-    /// Starts the next session on the same connection.
+    /// Starts the next session on the same connection. Macros of the one before are not forgotten: filters may keep their values, and
+    /// have to be told when they hold no more.
     pub fn restart(&mut self) {
         self.place = Place::New;
         self.done = Done::No;
         self.skipped.clear();
-        self.macros_sent.clear();
         self.told = false;
         self.ended_well = false;
     }

@@ -4,9 +4,9 @@
 //! protocol has no RFC; it is what sendmail's `libmilter` speaks.
 //!
 //! From the wire upwards: [`frame`] cuts packets, [`command`] and [`reply`] give them types, [`negotiation`] settles what both
-//! sides can do, [`macros`] says which names go along with which step, [`conversation`] knows what may be said next and which
-//! answer is legal, [`change`] and [`edit`] hold and apply what a filter asks for, [`chain`] combines several filters, and
-//! [`outage`] remembers that one is down. `postern-filter` opens the sockets.
+//! sides can do, [`macros`] says which names go along with which step and [`facts`] what they stand for, [`conversation`] knows what
+//! may be said next and which answer is legal, [`change`] and [`edit`] hold and apply what a filter asks for, [`chain`] combines
+//! several filters, and [`outage`] remembers that one is down. `postern-filter` opens the sockets.
 
 pub mod bits;
 pub mod chain;
@@ -14,6 +14,7 @@ pub mod change;
 pub mod command;
 pub mod conversation;
 pub mod edit;
+pub mod facts;
 pub mod frame;
 pub mod fuzz;
 pub mod lines;

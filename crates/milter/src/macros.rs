@@ -208,12 +208,21 @@ impl MacroLists {
     ) -> Option<Values<'a>> {
         let names = || self.names(stage).filter(|name| sent_at(name, stage));
         let mut known: Vec<_> = names()
-            .filter_map(|name| Some((name, macros.value(name)?)))
+            .filter_map(|name| Some((name, printable(macros.value(name)?))))
             .collect();
         if known.is_empty() && sent_before {
             known = names().map(|name| (name, Cow::Borrowed(""))).collect();
         }
         (!known.is_empty()).then_some(known)
+    }
+}
+
+/// A value in one line: filters write values into header fields, and a line end in one would begin another field.
+fn printable(value: Cow<'_, str>) -> Cow<'_, str> {
+    if value.contains(char::is_control) {
+        Cow::Owned(value.replace(char::is_control, "?"))
+    } else {
+        value
     }
 }
 
@@ -374,6 +383,20 @@ mod tests {
         let cleared = lists.values(MacroStage::Helo, &(), true).unwrap();
         assert_eq!(cleared.len(), 5);
         assert!(cleared.iter().all(|(_, value)| value.is_empty()));
+    }
+
+    #[test]
+    fn a_value_is_one_line() {
+        let lists = MacroLists::default();
+        let known = [("{mail_addr}", "a\r\nX-Spam: no\u{7f}"), ("i", "grün")];
+        let sent = lists.values(MacroStage::Mail, &known, false).unwrap();
+        assert_eq!(
+            sent,
+            [
+                ("i", Cow::Borrowed("grün")),
+                ("{mail_addr}", Cow::Borrowed("a??X-Spam: no?"))
+            ]
+        );
     }
 
     #[test]

@@ -137,7 +137,8 @@ async fn live(
     filtering: &mut Option<Box<Filtering>>,
     shutdown: CancellationToken,
 ) -> End {
-    let dialogue = match Box::pin(opening::open(io, session, filtering)).await {
+    let signal = Arc::clone(counted.signal());
+    let dialogue = match Box::pin(opening::open(io, session, filtering, &signal)).await {
         Ok(dialogue) => dialogue,
         Err(end) => return end,
     };
@@ -378,22 +379,24 @@ impl Connection<'_> {
                         screening.begin_transaction();
                     }
                     let judged = match judge_sender(ask, session) {
-                        Ok(ask) if session.access.is_some() => {
+                        Ok((ask, basis)) if session.access.is_some() => {
                             match Box::pin(access::sender(&ask, io, session)).await? {
                                 Some(answer) => Err(Answer {
                                     reply: ask.refuse(answer.reply),
                                     ..answer
                                 }),
-                                None => Ok(ask),
+                                None => Ok((ask, basis)),
                             }
                         }
                         judged => judged,
                     };
+                    let session = &*session;
                     match (judged, filtering.as_mut()) {
-                        (Ok(ask), Some(filtering)) => {
-                            Box::pin(steps::sender(ask, told.as_deref(), filtering, session)).await
+                        (Ok((ask, basis)), Some(filtering)) => {
+                            let take = |ask: AskSender<'_>| take_sender(ask, basis, session);
+                            Box::pin(steps::sender(ask, take, told.as_deref(), filtering, session)).await
                         }
-                        (Ok(ask), None) => Answer::stay(ask.accept()),
+                        (Ok((ask, basis)), None) => take_sender(ask, basis, session),
                         (Err(answer), _) => answer,
                     }
                 }
@@ -404,13 +407,13 @@ impl Connection<'_> {
                 match envelope.memory_to(wanted.saturating_sub(ENVELOPE_FREE)) {
                     Ok(()) => {
                         let path = filtering.as_ref().map(|_| ask.path().clone());
-                        let judged = recipient::judge(ask, io, session).await?;
+                        let judged = recipient::judge(ask, io, session, counted.signal()).await?;
                         match (filtering.as_mut(), path) {
                             (Some(filtering), Some(path)) => {
                                 let told = told.as_deref();
                                 Box::pin(steps::recipient(judged, &path, told, filtering, session)).await
                             }
-                            _ => judged.answer(),
+                            _ => judged.answer(session),
                         }
                     }
                     Err(refusal) => {
@@ -594,8 +597,11 @@ impl Connection<'_> {
     }
 }
 
-/// Judges `MAIL`: may this login use the sender, is the message small enough, is there room for it? The answer, if not.
-fn judge_sender<'d>(mut ask: AskSender<'d>, session: &Session) -> Result<AskSender<'d>, Answer> {
+/// Judges `MAIL`: may this login use the sender, and why, is the message small enough, is there room for it? The answer, if not.
+fn judge_sender<'d>(
+    mut ask: AskSender<'d>,
+    session: &Session,
+) -> Result<(AskSender<'d>, Option<Basis>), Answer> {
     let settings = &session.profile.settings;
     sender::judge_submitter(&mut ask, session);
     if !session.may_relay() {
@@ -625,14 +631,29 @@ fn judge_sender<'d>(mut ask: AskSender<'d>, session: &Session) -> Result<AskSend
         let reply = session.no_room(refusal, &About::sender(ask.sender()));
         return Err(Answer::stay(ask.refuse(reply)));
     }
+    let basis = basis.map(|basis| Basis {
+        rule: basis.rule(),
+        reason: basis.to_string(),
+    });
+    Ok((ask, basis))
+}
+
+/// Why a login may use a sender.
+struct Basis {
+    rule: Rule,
+    reason: String,
+}
+
+/// Takes a sender to whom nobody objects, and tells so.
+fn take_sender(ask: AskSender<'_>, basis: Option<Basis>, session: &Session) -> Answer {
     session.shared.deps.observers.tell(SenderTaken {
         session: &session.id,
         from: ask.sender(),
         size: ask.declared_size(),
-        sender_rule: basis.as_ref().map(Ruled::rule),
-        reason: basis.as_ref().map(|basis| basis as &dyn Display),
+        sender_rule: basis.as_ref().map(|basis| basis.rule),
+        reason: basis.as_ref().map(|basis| &basis.reason as &dyn Display),
     });
-    Ok(ask)
+    Answer::stay(ask.accept())
 }
 
 /// Whether a line is `HELO` or `EHLO`.

@@ -19,7 +19,9 @@ use postern_policy::rule::{Rule, Verdict};
 use postern_smtp::body::{BodyFault, ChunkDecoder, DataDecoder, Decoded};
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, Ground, Transaction};
-use postern_spool::{Arrival, Assembly, BodyWriter, Client, Inspections, NewBodies, Origin, Parts, Spool};
+use postern_spool::{
+    Arrival, Assembly, BodyWriter, Client, Hold, Inspections, NewBodies, NewMessage, Origin, Parts, Spool,
+};
 
 pub(crate) use self::refusal::{Failure, message_refusal, queue_is_down};
 use self::refusal::{Refused, inspected, spool_failed};
@@ -530,9 +532,9 @@ impl Intake {
         assembly.author_rule = sender_rule;
         assembly.answers_for_author = answers;
         let hold = noted.and_then(|noted| noted.hold.as_ref());
-        assembly.hold = hold.map(|score| format!("{}: score {score}", Rule::ScreenHeld));
-        if let Some(reason) = access.and_then(|access| access.notes().hold.as_ref()) {
-            assembly.hold.get_or_insert_with(|| reason.clone());
+        assembly.hold = hold.map(|score| Hold::by_rule(Rule::ScreenHeld, format_args!("score {score}")));
+        if let Some(hold) = access.and_then(|access| access.notes().hold.as_ref()) {
+            assembly.hold.get_or_insert_with(|| hold.clone());
         }
         // Here is all that will be sent, and nothing changes it afterwards.
         let mut rework = session.rework();
@@ -569,16 +571,24 @@ impl Intake {
         };
         signal.begin_commit();
         let spool = &session.shared.deps.spool;
+        let taken = Accepting {
+            size,
+            acceptance: &acceptance,
+            sender_rule,
+        };
         for other in others {
-            match spool.put(other.into_message()).await {
-                Ok(message) => log_accepted(&message, size, &self.scan, &acceptance, sender_rule, session),
+            let message = other.into_message();
+            let held_by = held_by(&message);
+            match spool.put(message).await {
+                Ok(message) => taken.tell(&message, held_by.as_deref(), &self.scan, session),
                 Err(error) => return spool_failed(&error, &About::sender(&from), session),
             }
         }
         let message = assembly.into_message();
+        let held_by = held_by(&message);
         match spool.put(message).await {
             Ok(message) => {
-                log_accepted(&message, size, &self.scan, &acceptance, sender_rule, session);
+                taken.tell(&message, held_by.as_deref(), &self.scan, session);
                 if let Some(filtering) = filtering {
                     filtering.tell_notes(self.id, session);
                 }
@@ -623,7 +633,7 @@ fn inspections(id: QueueId, transaction: &Transaction, session: &Session) -> Ins
             listener: session.listener(),
             mx: session.profile.listener.role == Role::Mx,
             peer: session.peer,
-            name: session.peer_name.as_deref(),
+            name: session.peer_name(),
             helo: session.helo(),
         }),
     })
@@ -645,29 +655,44 @@ fn queue_only(session: &Session) -> bool {
     settings.queue_only_load.is_some() && admission::queue_only(session.shared.deps.load.get(), settings)
 }
 
-fn log_accepted(
-    message: &postern_spool::Message,
+/// Why a message is taken, for the log.
+struct Accepting<'a> {
+    /// Its octets, as the client counts them.
     size: u64,
-    scan: &HeaderScan,
-    acceptance: &Acceptance,
+    acceptance: &'a Acceptance,
     sender_rule: Option<Rule>,
-    session: &Session,
-) {
-    session.shared.deps.observers.tell(Accepted {
-        session: &session.id,
-        queue: &message.id,
-        listener: session.listener(),
-        peer: session.peer.ip(),
-        login: session.login.as_ref().map(Login::authcid),
-        acts_as: session.login.as_ref().and_then(Login::acts_as),
-        rule: acceptance.rule(),
-        reason: acceptance.detail(),
-        sender_rule,
-        from: &message.envelope.sender,
-        recipients: message.envelope.recipients.len(),
-        size,
-        message_id: scan.message_id(),
-    });
+}
+
+/// The mail filter that has a message held.
+fn held_by(message: &NewMessage) -> Option<String> {
+    message.hold.as_ref().and_then(|hold| hold.milter.clone())
+}
+
+impl Accepting<'_> {
+    fn tell(
+        &self,
+        message: &postern_spool::Message,
+        held_by: Option<&str>,
+        scan: &HeaderScan,
+        session: &Session,
+    ) {
+        session.shared.deps.observers.tell(Accepted {
+            session: &session.id,
+            queue: &message.id,
+            listener: session.listener(),
+            peer: session.peer.ip(),
+            login: session.login.as_ref().map(Login::authcid),
+            acts_as: session.login.as_ref().and_then(Login::acts_as),
+            rule: self.acceptance.rule(),
+            reason: self.acceptance.detail(),
+            sender_rule: self.sender_rule,
+            from: &message.envelope.sender,
+            recipients: message.envelope.recipients.len(),
+            size: self.size,
+            message_id: scan.message_id(),
+            milter: held_by,
+        });
+    }
 }
 
 /// The writer of a body, with room in memory for as much as was announced, where there is that much.

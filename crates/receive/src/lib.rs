@@ -46,6 +46,7 @@ pub use deps::Deps;
 pub use identity::{alias_targets, identity_of};
 pub use live::{SessionFilter, SessionInfo};
 pub use load::LoadGauge;
+pub use milters::facts::{way_of_recipient, way_of_sender};
 pub use postern_policy::probe::ProbeSettings;
 pub use receiver::Receiver;
 pub use remember::usage::login_counts;

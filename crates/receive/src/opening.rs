@@ -10,15 +10,16 @@ use postern_net::MailStream;
 use postern_net::proxy::{self, Header};
 use postern_policy::admission::AdmissionRefusal;
 use postern_policy::rule::{Rule, Ruling};
+use postern_policy::screen::finding::ClientName;
 use postern_smtp::reply::{Reply, texts};
 use postern_smtp::server::Dialogue;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::access::{self, Accessing};
-use crate::count::{Counted, Newcomer};
+use crate::count::{Counted, Newcomer, Signal};
 use crate::io::{CUT_MAX, End, Io};
 use crate::milters::Filtering;
+use crate::screen::look::Look;
 use crate::session::{About, Session};
 use crate::{ListenerTls, Role, greeting, login, screen};
 
@@ -47,6 +48,7 @@ pub(crate) async fn real_peer(
                 to: None,
                 recipients: None,
                 rule: Rule::ProxyHeader,
+                milter: None,
                 reply: None,
                 reason: &error,
             });
@@ -111,6 +113,7 @@ pub(crate) async fn open(
     io: &mut Io,
     session: &mut Session,
     filtering: &mut Option<Box<Filtering>>,
+    signal: &Signal,
 ) -> Result<Dialogue, End> {
     let profile = Arc::clone(&session.profile);
     let timeouts = &profile.settings.timeouts;
@@ -136,7 +139,7 @@ pub(crate) async fn open(
     *filtering = Filtering::of(session);
     if let Some(filtering) = filtering {
         // They are told the name, and may refuse the session in place of the greeting.
-        session.peer_name = name_of(session).await;
+        session.called = name_of(session, signal).await;
         if let Some(answer) = filtering
             .connect(session)
             .await
@@ -154,7 +157,7 @@ pub(crate) async fn open(
     io.put(&texts::greeting(text));
     io.flush().await?;
     if filtering.is_none() {
-        session.peer_name = name_of(session).await;
+        session.called = name_of(session, signal).await;
     }
     let mut dialogue = Dialogue::new(
         Arc::clone(&profile.rules),
@@ -184,23 +187,22 @@ fn refuse_early_talk(io: &mut Io, session: &Session) -> End {
     End::Closed
 }
 
-/// The name of the client's address. The loopback's is known.
-async fn name_of(session: &mut Session) -> Option<String> {
-    if screen::wants_name(session) {
-        return screen::name_of(session).await;
-    }
+/// What the client's address is called; `None` where nobody asks. The loopback's name is known.
+async fn name_of(session: &Session, signal: &Signal) -> Option<ClientName> {
+    let settings = &session.profile.settings;
     let address = session.peer.ip().to_canonical();
-    if address.is_loopback() {
-        return Some("localhost".to_owned());
-    }
-    let limit = session.profile.settings.timeouts.reverse_lookup;
-    if limit.is_zero() {
+    let usual = settings.timeouts.reverse_lookup;
+    let limit = if screen::wants_name(session) {
+        usual.max(settings.screen.timeout)
+    } else {
+        usual
+    };
+    if limit.is_zero() && !address.is_loopback() {
         return None;
     }
-    timeout(limit, session.shared.deps.resolver.reverse(address))
-        .await
-        .ok()?
-        .ok()?
+    let look = Look::new(session.shared.deps.resolver.clone(), limit);
+    let name = look.client_name(address);
+    Some(look.patiently(name, session, signal).await)
 }
 
 /// Shakes hands, and forgets what came before.

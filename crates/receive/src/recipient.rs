@@ -1,6 +1,6 @@
 //! Whether a recipient is taken, and where its mail goes.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -20,6 +20,7 @@ use postern_smtp::server::{Answer, AskRecipient, Ground};
 
 use crate::Settings;
 use crate::access::{self, AtRecipient};
+use crate::count::Signal;
 use crate::io::{End, Io};
 use crate::limits;
 use crate::probe;
@@ -29,21 +30,71 @@ use crate::session::{About, Session};
 
 /// What came of the question whether a recipient is taken.
 pub(crate) enum Judged<'d> {
-    /// It is, on this ground, and its mail goes there; unless a filter says no.
-    Taken(AskRecipient<'d>, Ground, Vec<Recipient>),
+    /// It is, unless a filter says no.
+    Taken(Taken<'d>),
     /// It is not.
     Refused(Answer),
     /// The client hears that it is, and its mail is thrown away.
     Discarded(Answer),
 }
 
+/// A recipient that nothing here is against.
+pub(crate) struct Taken<'d> {
+    pub(crate) ask: AskRecipient<'d>,
+    /// On which ground.
+    pub(crate) ground: Ground,
+    /// Where its mail goes; nowhere more than before, if it was named before.
+    pub(crate) recipients: Vec<Recipient>,
+    /// By which rule.
+    rule: Rule,
+    reason: Reason,
+}
+
+/// Why a recipient is taken.
+enum Reason {
+    Words(&'static str),
+    /// The client may relay.
+    Relay(RelayReason),
+    /// It stands for the original sender of what was forwarded.
+    Original(Mailbox),
+    /// A rule leads its mail there.
+    Redirected(Mailbox),
+}
+
+impl Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Words(words) => out.write_str(words),
+            Self::Relay(reason) => reason.fmt(out),
+            Self::Original(sender) => sender.fmt(out),
+            Self::Redirected(to) => write!(out, "to {to}"),
+        }
+    }
+}
+
 impl Judged<'_> {
     /// The answer, where nobody else is asked.
-    pub(crate) fn answer(self) -> Answer {
+    pub(crate) fn answer(self, session: &Session) -> Answer {
         match self {
-            Self::Taken(ask, ground, recipients) => Answer::stay(ask.accept(ground, recipients)),
+            Self::Taken(taken) => taken.accept(session),
             Self::Refused(answer) | Self::Discarded(answer) => answer,
         }
+    }
+}
+
+impl Taken<'_> {
+    /// Takes it, and tells so.
+    pub(crate) fn accept(self, session: &Session) -> Answer {
+        if !self.recipients.is_empty() {
+            session.shared.deps.observers.tell(RecipientTaken {
+                session: &session.id,
+                from: self.ask.sender().map(|from| from as &dyn Display),
+                to: self.ask.path(),
+                rule: self.rule,
+                reason: &self.reason,
+            });
+        }
+        Answer::stay(self.ask.accept(self.ground, self.recipients))
     }
 }
 
@@ -58,11 +109,18 @@ pub(crate) async fn judge<'d>(
     ask: AskRecipient<'d>,
     io: &mut Io,
     session: &mut Session,
+    signal: &Signal,
 ) -> Result<Judged<'d>, End> {
     let profile = Arc::clone(&session.profile);
     let settings = &profile.settings;
     if ask.is_repeated() {
-        return Ok(Judged::Taken(ask, Ground::Here, Vec::new()));
+        return Ok(taken(
+            ask,
+            Ground::Here,
+            Vec::new(),
+            Rule::LocalRecipient,
+            Reason::Words(""),
+        ));
     }
     if let Err(refusal) = admission::admit_recipient(ask.taken(), &settings.admission) {
         let reply = texts::refusal(refusal.told(), "");
@@ -98,11 +156,12 @@ pub(crate) async fn judge<'d>(
                 reason: RelayReason::Access(rule),
             };
         }
-        let judged = taken_or_not(ask, verdict, &ruled, io, session).await?;
-        if let Judged::Taken(_, _, recipients) = &judged
+        let judged = taken_or_not(ask, verdict, &ruled, io, session, signal).await?;
+        if let Judged::Taken(taken) = &judged
             && ruled.open
         {
-            let goes = recipients
+            let goes = taken
+                .recipients
                 .iter()
                 .map(|recipient| recipient.address.clone())
                 .collect();
@@ -114,7 +173,7 @@ pub(crate) async fn judge<'d>(
         return Ok(judged);
     }
     ruled.accepted = session.screening.is_some() && is_always_reached(ask.path(), session);
-    taken_or_not(ask, verdict, &ruled, io, session).await
+    taken_or_not(ask, verdict, &ruled, io, session, signal).await
 }
 
 /// Whether strangers always reach this recipient.
@@ -148,6 +207,7 @@ async fn taken_or_not<'d>(
     ruled: &AtRecipient,
     io: &mut Io,
     session: &mut Session,
+    signal: &Signal,
 ) -> Result<Judged<'d>, End> {
     let is_for_us = matches!(
         verdict,
@@ -156,7 +216,7 @@ async fn taken_or_not<'d>(
     if is_for_us
         && !ruled.accepted
         && session.screening.is_some()
-        && let Some(reply) = Box::pin(screen::refused(&ask, io, session)).await?
+        && let Some(reply) = Box::pin(screen::refused(&ask, io, session, signal)).await?
     {
         return Ok(ask.refuse(reply).into());
     }
@@ -165,9 +225,8 @@ async fn taken_or_not<'d>(
         && let Some(judged) = handed_back(&verdict, session)
     {
         let (rule, reason, mailbox) = judged;
-        taken(&ask, rule, &reason, session);
-        let recipient = as_asked(&ask, mailbox, session);
-        return Ok(Judged::Taken(ask, Ground::Relayed, vec![recipient]));
+        let recipients = vec![as_asked(&ask, mailbox, session)];
+        return Ok(taken(ask, Ground::Relayed, recipients, rule, reason));
     }
     if let Some(to) = &ruled.redirect
         && let Some(judged) = led_elsewhere(&verdict, session)
@@ -175,13 +234,14 @@ async fn taken_or_not<'d>(
         let (ground, mailbox) = judged;
         let members = vec![Member::new(to.clone())];
         let recipients = behind_alias(requests(&ask, session), &mailbox, members);
-        return Ok(Judged::Taken(ask, ground, recipients));
+        let reason = Reason::Redirected(to.clone());
+        return Ok(taken(ask, ground, recipients, Rule::AccessRedirected, reason));
     }
     let judged = match verdict {
         RelayVerdict::RelayDomain { recipient } => {
             let ruling = (
                 Rule::RelayDomain,
-                &"in a domain behind this server" as &(dyn Display + Sync),
+                Reason::Words("in a domain behind this server"),
             );
             return beyond(ask, recipient, ruling, Ground::Behind, io, session).await;
         }
@@ -189,7 +249,7 @@ async fn taken_or_not<'d>(
             if let Some(reply) = sender::refused_machine(&ask, session) {
                 return Ok(ask.refuse(reply).into());
             }
-            let ruling = (reason.rule(), &reason as &(dyn Display + Sync));
+            let ruling = (reason.rule(), Reason::Relay(reason));
             return beyond(ask, recipient, ruling, Ground::Relayed, io, session).await;
         }
         RelayVerdict::Local { recipient } => return Box::pin(local(ask, recipient, io, session)).await,
@@ -211,20 +271,20 @@ fn led_elsewhere(verdict: &RelayVerdict, session: &Session) -> Option<(Ground, M
 }
 
 /// Whom the filter behind the queue hands mail back for: aliases have been followed, and who exists has been asked.
-fn handed_back(verdict: &RelayVerdict, session: &Session) -> Option<(Rule, String, Mailbox)> {
+fn handed_back(verdict: &RelayVerdict, session: &Session) -> Option<(Rule, Reason, Mailbox)> {
     let mailbox = match verdict {
         RelayVerdict::Local { recipient } => mailbox_of(recipient.clone(), session)?,
         RelayVerdict::RelayDomain { recipient } | RelayVerdict::Relay { recipient, .. } => recipient.clone(),
         RelayVerdict::Refuse(_) => return None,
     };
     let reason = session.judge().relay_reason()?;
-    Some((reason.rule(), reason.to_string(), mailbox))
+    Some((reason.rule(), Reason::Relay(reason), mailbox))
 }
 
 /// Takes a recipient whose mail goes to these; unless it is one, and its route refuses. Of several, delivery says it for each.
 fn settle<'d>(
     ask: AskRecipient<'d>,
-    (rule, reason): (Rule, &(dyn Display + Sync)),
+    (rule, reason): (Rule, Reason),
     ground: Ground,
     recipients: Vec<Recipient>,
     session: &Session,
@@ -235,15 +295,14 @@ fn settle<'d>(
     if let Some(text) = refusal {
         return refuse_local(ask, &RecipientRefusal::Told(text), session).into();
     }
-    taken(&ask, rule, &reason, session);
-    Judged::Taken(ask, ground, recipients)
+    taken(ask, ground, recipients, rule, reason)
 }
 
 /// Answers for a recipient elsewhere: in a domain behind this server, or anywhere for who may relay. Aliases by address hold there, too.
 async fn beyond<'d>(
     ask: AskRecipient<'d>,
     recipient: Mailbox,
-    (rule, reason): (Rule, &(dyn Display + Sync)),
+    ruling: (Rule, Reason),
     ground: Ground,
     io: &mut Io,
     session: &Session,
@@ -255,7 +314,7 @@ async fn beyond<'d>(
     let refusal = match lead {
         Lead::Alias(members) => {
             let recipients = behind_alias(requests(&ask, session), &recipient, members);
-            return Ok(settle(ask, (rule, reason), ground, recipients, session));
+            return Ok(settle(ask, ruling, ground, recipients, session));
         }
         Lead::Refused(text) => RecipientRefusal::Told(text),
         Lead::Unknown(reason) => RecipientRefusal::Directory(reason),
@@ -265,7 +324,7 @@ async fn beyond<'d>(
             Some(refusal) => refusal,
             None => {
                 let recipients = vec![as_asked(&ask, recipient, session)];
-                return Ok(settle(ask, (rule, reason), ground, recipients, session));
+                return Ok(settle(ask, ruling, ground, recipients, session));
             }
         },
     };
@@ -360,12 +419,12 @@ async fn local<'d>(
     let judged = match lead(&mailbox, session).await {
         Lead::Itself => {
             let recipients = vec![as_asked(&ask, mailbox, session)];
-            let ruling = (Rule::LocalRecipient, &"it exists here" as &(dyn Display + Sync));
+            let ruling = (Rule::LocalRecipient, Reason::Words("it exists here"));
             settle(ask, ruling, Ground::Here, recipients, session)
         }
         Lead::Alias(members) => {
             let recipients = behind_alias(requests(&ask, session), &mailbox, members);
-            let ruling = (Rule::LocalRecipient, &"an alias" as &(dyn Display + Sync));
+            let ruling = (Rule::LocalRecipient, Reason::Words("an alias"));
             settle(ask, ruling, Ground::Here, recipients, session)
         }
         Lead::Refused(text) => refuse_local(ask, &RecipientRefusal::Told(text), session).into(),
@@ -383,15 +442,20 @@ async fn local<'d>(
     Ok(judged)
 }
 
-/// Tells that a recipient is taken, and why.
-fn taken(ask: &AskRecipient<'_>, rule: Rule, reason: &dyn Display, session: &Session) {
-    session.shared.deps.observers.tell(RecipientTaken {
-        session: &session.id,
-        from: ask.sender().map(|from| from as &dyn Display),
-        to: ask.path(),
+fn taken(
+    ask: AskRecipient<'_>,
+    ground: Ground,
+    recipients: Vec<Recipient>,
+    rule: Rule,
+    reason: Reason,
+) -> Judged<'_> {
+    Judged::Taken(Taken {
+        ask,
+        ground,
+        recipients,
         rule,
         reason,
-    });
+    })
 }
 
 /// Takes mail for a rewritten sender, to go to the original one: a report on what was forwarded.
@@ -401,10 +465,10 @@ fn lead_back<'d>(
     original: Mailbox,
     session: &Session,
 ) -> Judged<'d> {
-    taken(&ask, Rule::SrsReturned, &original, session);
-    let members = vec![Member::new(original)];
+    let members = vec![Member::new(original.clone())];
     let recipients = behind_alias(requests(&ask, session), rewritten, members);
-    Judged::Taken(ask, Ground::Here, recipients)
+    let reason = Reason::Original(original);
+    taken(ask, Ground::Here, recipients, Rule::SrsReturned, reason)
 }
 
 fn refuse_local(ask: AskRecipient<'_>, refusal: &RecipientRefusal, session: &Session) -> Answer {

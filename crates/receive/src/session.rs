@@ -17,12 +17,16 @@ use postern_policy::noise::SessionNoise;
 use postern_policy::relay::{CertificateFacts, RelayVerdict};
 use postern_policy::room::NoRoom;
 use postern_policy::rule::{Ruling, Verdict};
+use postern_policy::screen::finding::ClientName;
 use postern_sasl::Mechanism;
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 use postern_smtp::server::Transaction;
 
+use tokio::time::sleep;
+
 use crate::access::Accessing;
+use crate::count::Signal;
 use crate::judge::Judge;
 use crate::limits::Limited;
 use crate::live::Entry;
@@ -49,8 +53,8 @@ pub(crate) struct Session {
     pub(crate) peer: SocketAddr,
     /// Where it has connected to; known where mail filters are told.
     pub(crate) local: Option<SocketAddr>,
-    /// The forward-confirmed name of the peer's address.
-    pub(crate) peer_name: Option<String>,
+    /// What the peer's address is called; `None` as long as nobody has asked.
+    pub(crate) called: Option<ClientName>,
     pub(crate) tls: Option<TlsFacts>,
     /// The client's certificate, if it was verified.
     pub(crate) certificate: Option<CertificateFacts>,
@@ -86,6 +90,8 @@ pub(crate) struct About<'a> {
     pub(crate) to: Option<&'a dyn Display>,
     /// How many recipients the message has.
     pub(crate) recipients: Option<usize>,
+    /// The mail filter that has decided, or whose failure has.
+    pub(crate) milter: Option<&'a str>,
 }
 
 impl<'a> About<'a> {
@@ -102,7 +108,7 @@ impl<'a> About<'a> {
         Self {
             from,
             to: Some(to),
-            recipients: None,
+            ..Self::default()
         }
     }
 
@@ -113,6 +119,7 @@ impl<'a> About<'a> {
             from: Some(&transaction.envelope.sender),
             to: recipients.first().map(|first| &first.address as &dyn Display),
             recipients: Some(recipients.len()),
+            milter: None,
         }
     }
 }
@@ -158,7 +165,7 @@ impl Session {
             id,
             peer,
             local: None,
-            peer_name: None,
+            called: None,
             tls: None,
             certificate: None,
             plus_offered: false,
@@ -276,6 +283,22 @@ impl Session {
         }
     }
 
+    /// Waits until there is no more patience for what has `usual` time and was begun then: sessions may become scarce meanwhile.
+    pub(crate) async fn patience_ends(&self, usual: Duration, begun: Instant, signal: &Signal) {
+        loop {
+            let left = self.patience_for(usual).saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            // From time to time it is looked whether there is less time now.
+            let look = left.min(self.profile.settings.timeouts.stress);
+            tokio::select! {
+                () = sleep(look) => {}
+                () = signal.is_hurried() => {}
+            }
+        }
+    }
+
     /// How long it may still go on without a login or a message.
     pub(crate) fn life_left(&self) -> Duration {
         let timeouts = &self.profile.settings.timeouts;
@@ -385,10 +408,15 @@ impl Session {
         self.profile.listener.filtered && self.may_relay()
     }
 
+    /// The forward-confirmed name of the peer's address.
+    pub(crate) fn peer_name(&self) -> Option<&str> {
+        self.called.as_ref().and_then(ClientName::confirmed)
+    }
+
     /// What the client is called in the answer to `EHLO`: `name [address]`.
     pub(crate) fn peer_label(&self) -> String {
         let address = literal(self.peer.ip());
-        match &self.peer_name {
+        match self.peer_name() {
             Some(name) => format!("{name} {address}"),
             None => address,
         }
@@ -425,6 +453,7 @@ impl Session {
             to: about.to,
             recipients: about.recipients,
             rule: verdict.rule(),
+            milter: about.milter,
             reply: Some(reply),
             reason: verdict.reason(),
         });

@@ -81,7 +81,7 @@ fn trace(
     };
     let trace = Trace {
         helo,
-        peer_name: session.peer_name.as_deref(),
+        peer_name: session.peer_name(),
         peer_ip: session.peer.ip(),
         authenticated: session.login.as_ref().map(|login| TraceAuth {
             bits: login.layer_bits,

@@ -1,6 +1,7 @@
 //! Damaged SQLite files: their log before SQLite sees it, and the rows on pages that SQLite refuses. What the rows mean is the
 //! business of whoever wrote them: the spool's queue, the directory's own users.
 
+pub mod fuzz;
 mod pages;
 mod wal;
 

@@ -16,7 +16,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use crate::wal::Wal;
 
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 
 /// Octets of the largest row that is read.
 const ROW_MAX: usize = 64 << 20;
@@ -25,7 +25,7 @@ const ROW_MAX: usize = 64 << 20;
 const COLUMNS_MAX: usize = 64;
 
 /// How often an octet is read in one pass over the rows.
-const TIMES: u8 = 4;
+pub(crate) const TIMES: u8 = 4;
 
 /// A value as it lies there.
 #[derive(Clone, Debug, PartialEq)]
@@ -214,14 +214,18 @@ impl Pages {
 
     /// Walks a tree from its root; pages that were seen are not visited again.
     fn tree(&self, root: u32, seen: &mut HashSet<u32>, spent: &mut Spent, visit: &mut dyn FnMut(Row)) {
-        let mut open = vec![root];
+        let mut may_open = |number: u32| (1..=self.count).contains(&number) && seen.insert(number);
+        let mut open = Vec::new();
+        open.extend(Some(root).filter(|root| may_open(*root)));
         while let Some(number) = open.pop() {
-            if number == 0 || number > self.count || !seen.insert(number) {
-                continue;
-            }
             let Some(page) = self.page(number) else { continue };
             self.cells(number, &page, spent, visit);
-            open.extend(children(number, &page));
+            // Each page once, so that those that wait are no more than there are.
+            open.extend(
+                children(number, &page)
+                    .into_iter()
+                    .filter(|child| may_open(*child)),
+            );
         }
     }
 

@@ -291,6 +291,37 @@ fn mend_header(header: &mut [u8; HEADER]) -> bool {
     false
 }
 
+/// A log with these frames: pages with their numbers, and the size of the database where a transaction ends.
+pub(crate) fn log_of(frames: &[(u32, u32, Vec<u8>)], big_endian: bool) -> Vec<u8> {
+    let mut header = [0; HEADER];
+    let page_size = frames.first().map_or(4096, |(_, _, page)| page.len());
+    let words = [
+        MAGIC | u32::from(big_endian),
+        3_007_000,
+        page_size as u32,
+        0,
+        0x5a17,
+        0x1e55,
+    ];
+    for (place, value) in words.into_iter().enumerate() {
+        put_word(&mut header, place * 4, value);
+    }
+    let mut sum = add(&header[..24], (0, 0), big_endian);
+    put_sum(&mut header, 24, sum);
+    let mut log = header.to_vec();
+    for (number, commit, page) in frames {
+        let mut frame = vec![0; FRAME_HEADER];
+        put_word(&mut frame, 0, *number);
+        put_word(&mut frame, 4, *commit);
+        frame[8..16].copy_from_slice(&header[16..24]);
+        sum = add(page, add(&frame[..8], sum, big_endian), big_endian);
+        put_sum(&mut frame, 16, sum);
+        log.extend_from_slice(&frame);
+        log.extend_from_slice(page);
+    }
+    log
+}
+
 fn read_whole(input: &mut impl Read, octets: &mut [u8]) -> io::Result<bool> {
     match input.read_exact(octets) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),

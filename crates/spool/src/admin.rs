@@ -81,6 +81,10 @@ pub struct Summary {
     pub last_failure: Option<FailureFact>,
     /// Why it is held, and by whom.
     pub hold: Option<String>,
+    /// The name of the rule by which it is held; `None` where an administrator holds it, or where it is damaged.
+    pub hold_rule: Option<String>,
+    /// The mail filter that has it held, or whose failure has.
+    pub hold_milter: Option<String>,
     /// What is wrong with it, where it is damaged; what cannot be read of it is empty here.
     pub damaged: Option<String>,
     /// The login it was submitted with.

@@ -8,7 +8,7 @@ use postern_policy::rule::Rule;
 
 use crate::body::BodyReader;
 use crate::engine::Spool;
-use crate::message::{Body, NewMessage, Origin};
+use crate::message::{Body, Hold, NewMessage, Origin};
 
 /// A message with all that will be sent of it, before it is put into the queue: its header with trace and completing fields on
 /// top, its body as it arrived.
@@ -28,7 +28,7 @@ pub struct Assembly {
     /// The session that brought it.
     pub session: Option<String>,
     /// Why it is to be held until an administrator releases it; `None` for mail that goes its way.
-    pub hold: Option<String>,
+    pub hold: Option<Hold>,
     /// Where it came from.
     pub origin: Origin,
     /// Leave it to the next queue run.

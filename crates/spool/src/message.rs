@@ -1,11 +1,13 @@
 //! Messages as they are put and as they are handed out.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use postern_mail::{Envelope, QueueId, Recipient};
 use postern_policy::concurrency::Class;
+use postern_policy::rule::Rule;
 use serde::Serialize;
 
 use crate::admin::RecipientState;
@@ -31,11 +33,44 @@ pub struct NewMessage {
     /// The session that brought it, for the log.
     pub session: Option<String>,
     /// Why it is held until an administrator releases it; `None` for mail that goes its way.
-    pub hold: Option<String>,
+    pub hold: Option<Hold>,
     /// Where it came from.
     pub origin: Origin,
     /// Leave it to the next queue run: it is not handed over fresh, and nothing tells the scheduler of it.
     pub queue_only: bool,
+}
+
+/// Why a message is held, and by whom.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Hold {
+    /// In words, for listings.
+    pub reason: String,
+    /// The rule that decided.
+    pub rule: Option<Rule>,
+    /// The mail filter that has decided, or whose failure has, by its name.
+    pub milter: Option<String>,
+}
+
+impl Hold {
+    /// By a rule, whose name goes in front of the reason.
+    #[must_use]
+    pub fn by_rule(rule: Rule, reason: impl Display) -> Self {
+        Self {
+            reason: format!("{rule}: {reason}"),
+            rule: Some(rule),
+            milter: None,
+        }
+    }
+
+    /// By a mail filter, or by its failure.
+    #[must_use]
+    pub fn by_milter(name: &str, rule: Rule, reason: impl Display) -> Self {
+        Self {
+            reason: format!("milter: {reason}"),
+            rule: Some(rule),
+            milter: Some(name.to_owned()),
+        }
+    }
 }
 
 /// Where a message came from.

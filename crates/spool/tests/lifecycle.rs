@@ -6,9 +6,10 @@ mod common;
 
 use common::*;
 use postern_mail::{Notify, Ret, ReversePath};
+use postern_policy::rule::Rule;
 use postern_spool::{
-    Change, Duplicate, Event, Origin, Outcome, OutcomeKind, RecipientState, Selection, Spool, SpoolError,
-    SpoolSettings, SqliteSpool,
+    Change, Duplicate, Event, Hold, Origin, Outcome, OutcomeKind, RecipientState, Selection, Spool,
+    SpoolError, SpoolSettings, SqliteSpool,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -356,8 +357,13 @@ async fn a_message_put_on_hold_waits_for_its_release() {
     let spool = open(folder.path());
     let mut subscription = spool.subscribe();
     let mut message = new_message(&spool, &[OUTSIDE], b"x");
-    message.hold = Some("looks odd".into());
+    message.hold = Some(Hold::by_milter("scan", Rule::MilterHold, "looks odd"));
     let id = spool.put(message).await.unwrap().id;
+    let held = async || {
+        let summary = spool.show(id).await.unwrap().unwrap().summary;
+        [summary.hold, summary.hold_rule, summary.hold_milter].map(Option::unwrap_or_default)
+    };
+    assert_eq!(held().await, ["milter: looks odd", "milter.hold", "scan"]);
     assert!(due_domains(&spool).await.is_empty() && subscription.try_recv().is_none());
     assert_eq!(spool.counts().held, 1);
     assert_eq!(spool.release(Selection::Ids(vec![id]), "root").await.unwrap(), 1);
@@ -366,6 +372,10 @@ async fn a_message_put_on_hold_waits_for_its_release() {
     };
     assert_eq!(*ids, [id]);
     assert_eq!(due_ids(&spool, "outside.example").await, [id]);
+    // What an administrator holds then is held by nobody else.
+    let ids = Selection::Ids(vec![id]);
+    assert_eq!(spool.hold(ids, "root", "by hand").await.unwrap(), 1);
+    assert_eq!(held().await, ["root: by hand", "", ""]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

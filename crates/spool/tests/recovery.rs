@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use common::*;
 use postern_mail::QueueId;
-use postern_spool::{Body, Event, Outcome, OutcomeKind, Selection, Spool, SpoolSettings, SqliteSpool};
+use postern_policy::rule::Rule;
+use postern_spool::{Body, Event, Hold, Outcome, OutcomeKind, Selection, Spool, SpoolSettings, SqliteSpool};
 use proptest::prelude::*;
 
 const FOLDER: &str = "POSTERN_TEST_FOLDER";
@@ -407,7 +408,7 @@ async fn take_step(spool: &SqliteSpool, model: &mut Model, step: Step) {
             queue_only,
         } => {
             let mut message = new_message(spool, &RECIPIENTS[..recipients], b"x");
-            message.hold = hold.then(|| "odd".to_owned());
+            message.hold = hold.then(|| Hold::by_milter("scan", Rule::MilterHold, "odd"));
             message.queue_only = queue_only;
             let id = spool.put(message).await.unwrap().id;
             model.messages.push(ModelMessage {

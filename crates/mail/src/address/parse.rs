@@ -15,7 +15,7 @@ const LABEL_MAX: usize = 63;
 
 pub(super) fn mailbox(text: &str, options: &ParseOptions<'_>) -> Result<Mailbox, AddressError> {
     let (local, rest) = split_local(text, options.utf8)?;
-    if local.len() > options.limits.local_max {
+    if local.len() > options.limits.local_max_of(local) {
         return Err(AddressError::LocalTooLong);
     }
     let domain = match rest.strip_prefix('@') {
@@ -130,8 +130,11 @@ fn domain_within(text: &str, options: &ParseOptions<'_>) -> Result<Domain, Addre
 /// Takes the angle brackets off, if they are there.
 fn inside_angles<'t>(text: &'t str, options: &ParseOptions<'_>) -> Result<&'t str, AddressError> {
     let text = text.trim_matches([' ', '\t']);
-    let brackets = if text.starts_with('<') { 0 } else { 2 };
-    if text.len() + brackets > options.limits.path_max {
+    let (brackets, inner) = match text.strip_prefix('<') {
+        Some(inner) => (0, inner),
+        None => (2, text),
+    };
+    if text.len() + brackets > options.limits.path_max_of(inner) {
         return Err(AddressError::PathTooLong);
     }
     if has_open_quote(text) {

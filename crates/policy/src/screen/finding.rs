@@ -199,6 +199,17 @@ pub enum Known {
     Unanswered(String),
 }
 
+impl ClientName {
+    /// Its name, if that leads back.
+    #[must_use]
+    pub fn confirmed(&self) -> Option<&str> {
+        match self {
+            Self::Confirmed(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
 /// What DNS says of the client's address.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ClientName {

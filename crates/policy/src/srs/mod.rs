@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use crate::DomainSet;
 use crate::rule::{Rule, Told, Verdict};
 
-pub use self::address::is_rewritten;
+pub use postern_mail::is_rewritten;
 
 /// Days after which an address counts no more, unless set otherwise: those of libsrs2.
 pub const MAX_AGE_DAYS: u32 = 21;
@@ -94,27 +94,29 @@ impl SrsRefusal {
 }
 
 impl Srs {
-    /// The sender under which a message goes to these recipients; `None` for its own.
+    /// The sender under which a message goes to this recipient; `None` for its own.
     ///
-    /// Each recipient comes with its `ORCPT`: where that is an address of this server and the recipient is not, an alias has led
-    /// from the one to the other.
+    /// `orcpt` is the recipient's `ORCPT`: where that is an address of this server and the recipient is not, an alias has led from
+    /// the one to the other. Recipients of one message may differ: those who go under the same sender share a transaction.
     #[must_use]
-    pub fn sender<'a>(
+    pub fn sender(
         &self,
         leaving: Leaving<'_>,
-        recipients: impl IntoIterator<Item = (&'a Mailbox, Option<&'a str>)>,
+        recipient: &Mailbox,
+        orcpt: Option<&str>,
         now: Timestamp,
     ) -> Option<Mailbox> {
         let sender = self.foreign(leaving.sender)?;
-        let is_forwarded = |(address, orcpt): (&Mailbox, Option<&str>)| {
-            !self.own.contains_by_name(address.domain())
-                && (leaving.from_stranger || orcpt.is_some_and(|orcpt| self.is_own_original(orcpt)))
-        };
-        recipients
-            .into_iter()
-            .any(is_forwarded)
-            .then(|| self.rewrite(sender, now))
-            .flatten()
+        let forwards = self.forwards(leaving, recipient, orcpt);
+        forwards.then(|| self.rewrite(sender, now)).flatten()
+    }
+
+    /// Whether a message is forwarded to this recipient under another sender, if one can be made of its own.
+    #[must_use]
+    pub fn forwards(&self, leaving: Leaving<'_>, recipient: &Mailbox, orcpt: Option<&str>) -> bool {
+        self.foreign(leaving.sender).is_some()
+            && !self.own.contains_by_name(recipient.domain())
+            && (leaving.from_stranger || orcpt.is_some_and(|orcpt| self.is_own_original(orcpt)))
     }
 
     /// The sender, if it is one whose domain does not know this host.
@@ -178,15 +180,13 @@ mod tests {
                 from_stranger,
             };
             let recipient: Mailbox = recipient.parse().unwrap();
-            let found = srs().sender(leaving, [(&recipient, original)], Timestamp::UNIX_EPOCH);
+            let found = srs().sender(leaving, &recipient, original, Timestamp::UNIX_EPOCH);
             assert_eq!(found.is_some(), rewritten, "{shows}");
-            let home: Mailbox = "b@own.example".parse().unwrap();
-            let several = srs().sender(
-                leaving,
-                [(&home, None), (&recipient, original)],
-                Timestamp::UNIX_EPOCH,
+            assert_eq!(
+                srs().forwards(leaving, &recipient, original),
+                rewritten,
+                "{shows}"
             );
-            assert_eq!(several, found, "{shows}, with another recipient");
         }
     }
 }

@@ -205,6 +205,12 @@ fn what(event: &str, fields: &Map<String, Value>) -> String {
             put(", octets: ", "size"),
             put(", recipients: ", "recipients")
         ),
+        "filtered" => format!("message {} filtered{}", put("", "queue"), put(" by ", "milter")),
+        "discarded" => format!(
+            "message {} thrown away{}",
+            put("", "queue"),
+            put(" by ", "milter")
+        ),
         "disconnect" => format!("end of the session{}", put(" after seconds: ", "seconds")),
         "refused" if fields.contains_key("mechanism") => {
             format!("AUTH{}{}", put(" ", "mechanism"), put(" as ", "login"))
@@ -240,6 +246,8 @@ mod tests {
             ("refused",    json!({"from": "<a@b.example>", "to": "<c@d.example>", "recipients": 1}), "message refused, from <a@b.example> to <c@d.example>"),
             ("refused",    json!({"mechanism": "PLAIN", "login": "eve"}),                     "AUTH PLAIN as eve"),
             ("refused",    json!({}),                                                         "refused"),
+            ("filtered",   json!({"queue": "0CN", "milter": "scan"}),                         "message 0CN filtered by scan"),
+            ("discarded",  json!({"queue": "0CN", "milter": "scan"}),                         "message 0CN thrown away by scan"),
             ("accepted",   json!({"queue": "0CN", "size": 5, "recipients": 2}),               "message 0CN accepted, octets: 5, recipients: 2"),
         ];
         for (event, fields, shown) in cases {

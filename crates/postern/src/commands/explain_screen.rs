@@ -42,10 +42,7 @@ pub(super) async fn look(
     if settings.is_off() {
         return;
     }
-    let look = Look {
-        resolver: resolver.clone(),
-        limit: settings.timeout,
-    };
+    let look = Look::new(resolver.clone(), settings.timeout);
     let helo = HeloName::of(&args.helo);
     let sender = args.from.mailbox().and_then(|mailbox| {
         let is_own = judge.is_own_domain(mailbox.domain());
@@ -149,7 +146,7 @@ pub(super) fn rewritten(
     };
     let original = format!("rfc822;{named}");
     let now = jiff::Timestamp::now();
-    if let Some(rewritten) = srs.sender(leaving, [(leads_to, Some(&*original))], now) {
+    if let Some(rewritten) = srs.sender(leaving, leads_to, Some(&original), now) {
         let ruling = Ruling {
             rule: Rule::SrsRewritten,
             reason: &format_args!("MAIL FROM:<{rewritten}>"),

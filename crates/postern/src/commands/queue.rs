@@ -410,6 +410,8 @@ fn facts(view: &MessageView, now: Timestamp) -> String {
     let optional = [
         ("login", &line.login),
         ("held", &line.hold),
+        ("by rule", &line.hold_rule),
+        ("by filter", &line.hold_milter),
         ("damaged", &line.damaged),
         ("session", &view.session),
         ("envelope id", &view.envid),
@@ -643,6 +645,8 @@ mod tests {
             failure: Some("refused".into()),
             stage: Some("RCPT".into()),
             hold: hold.map(str::to_owned),
+            hold_rule: None,
+            hold_milter: None,
             damaged: damaged.then(|| "sum".to_owned()),
             login: None,
         }

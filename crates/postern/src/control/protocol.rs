@@ -157,6 +157,11 @@ pub(crate) struct MessageLine {
     pub(crate) stage: Option<String>,
     /// Why it is held, and by whom.
     pub(crate) hold: Option<String>,
+    /// The rule by which it is held, and the mail filter that has decided so.
+    #[serde(default, rename = "rule")]
+    pub(crate) hold_rule: Option<String>,
+    #[serde(default, rename = "milter")]
+    pub(crate) hold_milter: Option<String>,
     /// What is wrong with it, where it is damaged.
     #[serde(default)]
     pub(crate) damaged: Option<String>,

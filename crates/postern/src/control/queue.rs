@@ -176,6 +176,8 @@ fn line(summary: Summary) -> MessageLine {
         failure: summary.last_failure.map(|failure| failure.kind.to_string()),
         stage: stage(summary.last_failure),
         hold: summary.hold,
+        hold_rule: summary.hold_rule,
+        hold_milter: summary.hold_milter,
         damaged: summary.damaged,
         login: summary.login,
     }

@@ -11,7 +11,7 @@ use postern_net::resolver::Resolver;
 use postern_policy::authenticity::Action;
 use postern_seal::judge::{Judgement, Moment, Watch, spf};
 use postern_spool::{
-    Arrival, Assembly, Inspection, InspectionFuture, Inspector, NewBodies, Origin, Refusal, Stage,
+    Arrival, Assembly, Hold, Inspection, InspectionFuture, Inspector, NewBodies, Origin, Refusal, Stage,
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -210,7 +210,7 @@ impl Judging {
         if let (Action::Hold, Some(decided)) = (verdict.action, &verdict.decided) {
             assembly
                 .hold
-                .get_or_insert_with(|| format!("{}: {decided}", decided.rule));
+                .get_or_insert_with(|| Hold::by_rule(decided.rule, decided));
         }
         let own = assembly.own_fields();
         let applied = verdict.apply(assembly.header_mut(), own, &self.settings.authserv_id);

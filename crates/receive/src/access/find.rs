@@ -33,11 +33,7 @@ impl Finding<'_> {
         let session = self.session;
         match question {
             Question::ClientName => {
-                let known = session
-                    .screening
-                    .as_ref()
-                    .and_then(|screening| screening.client().cloned());
-                let name = match known {
+                let name = match session.called.clone() {
                     Some(name) => name,
                     None => self.look().client_name(session.peer.ip()).await,
                 };

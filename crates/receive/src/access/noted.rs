@@ -6,6 +6,7 @@ use postern_events::Ruled;
 use postern_mail::{QueueId, ReversePath};
 use postern_policy::access::Noted;
 use postern_policy::rule::Rule;
+use postern_spool::Hold;
 
 use crate::session::Session;
 
@@ -16,7 +17,7 @@ const FIELDS_MAX: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     /// Why it is held.
-    pub(crate) hold: Option<String>,
+    pub(crate) hold: Option<Hold>,
     /// Its new fields, each as it stands in the header.
     fields: Vec<Vec<u8>>,
     /// What is told when it has been taken: a rule, and what it did.
@@ -29,7 +30,10 @@ impl Notes {
         if let Some((rule, reason)) = noted.hold
             && self.hold.is_none()
         {
-            self.hold = Some(format!("{}: {rule}: {reason}", Rule::AccessHeld));
+            self.hold = Some(Hold::by_rule(
+                Rule::AccessHeld,
+                format_args!("{rule}: {reason}"),
+            ));
             self.tell(Rule::AccessHeld, format!("{rule}: {reason}"));
         }
         for (rule, field) in &noted.tags {

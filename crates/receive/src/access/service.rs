@@ -242,7 +242,7 @@ fn request(matter: &Matter<'_>, access: &Accessing, session: &Session) -> String
         ) => Some(&**name),
         Some(ClientName::Nameless | ClientName::Unanswered(_)) | None => None,
     };
-    let name = session.peer_name.as_deref();
+    let name = session.peer_name();
     let tls = session.tls.as_ref();
     let certificate = session.certificate.as_ref();
     let fingerprint = text(certificate.map(|facts| with_colons(&facts.fingerprint)));

@@ -303,7 +303,7 @@ fn filled(
     let sender = access.sender.as_ref().and_then(|sender| sender.key.as_ref());
     words.filled(&[
         ("address", &address),
-        ("name", session.peer_name.as_deref().unwrap_or("unknown")),
+        ("name", session.peer_name().unwrap_or("unknown")),
         ("helo", session.helo()),
         ("sender", sender.map_or("<>", AddressKey::whole)),
         ("recipient", matter.recipient.map_or("", |(key, _)| key.whole())),

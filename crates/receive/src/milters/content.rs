@@ -12,7 +12,7 @@ use postern_milter::{Agreement, Event, Verdict as Answered, chain};
 use postern_policy::milter::Decision;
 use postern_spool::{Assembly, Body, NewBodies, NewBody, Refusal, Spool, SpoolError};
 
-use super::facts::Known;
+use super::facts::facts;
 use super::filtering::{Filtering, facts_of};
 use super::header::Seen;
 use super::notes::Note;
@@ -82,6 +82,7 @@ impl Filtering {
     /// Octets of the body have arrived, so many of the message in all. `Some` once it is known what becomes of the message.
     pub(crate) async fn body(&mut self, octets: &[u8], arrived: u64, session: &Session) -> Option<Ruled> {
         self.pass_large(arrived, session).await;
+        self.make_room(self.streamed.clone(), octets.len(), session);
         self.send_body(self.streamed.clone(), octets).await;
         self.decided()
     }
@@ -119,10 +120,8 @@ impl Filtering {
         if let Some(ruled) = self.decided() {
             return Err(Stopped::Ruled(ruled));
         }
-        if let Some(why) = self.held()
-            && assembly.hold.is_none()
-        {
-            assembly.hold = Some(format!("milter: {why}"));
+        if assembly.hold.is_none() {
+            assembly.hold = self.held().map(Note::hold);
         }
         Ok(())
     }
@@ -150,6 +149,7 @@ impl Filtering {
         }
         let mut body = assembly.read_body(spool);
         while let Some(piece) = body.piece().await.map_err(Stopped::Unread)? {
+            self.make_room(run.clone(), piece.len(), session);
             self.send_body(run.clone(), &piece).await;
             if !wanted(self) {
                 break;
@@ -174,11 +174,7 @@ impl Filtering {
                 self.settle(filter, Event::Header, came);
             }
             if self.asks(filter) {
-                let known = Known {
-                    session,
-                    message: &self.message,
-                    recipient: None,
-                };
+                let known = facts(session, &self.message, None);
                 let came = self.members[filter].talk.eoh(&known).await;
                 self.settle(filter, Event::EndOfHeader, came);
             }
@@ -223,11 +219,7 @@ impl Filtering {
         own: &mut Vec<bool>,
         session: &Session,
     ) -> Result<(), Stopped> {
-        let known = Known {
-            session,
-            message: &self.message,
-            recipient: None,
-        };
+        let known = facts(session, &self.message, None);
         let mut new = NewContent {
             body: Some(bodies.begin(assembly.id)),
             refusal: None,
@@ -274,9 +266,8 @@ impl Filtering {
         }
         if let Some(reason) = plan.quarantine {
             let note = Note::decided(&milter, Decision::Quarantined(&reason));
-            let why = note.reason().to_owned();
+            assembly.hold.get_or_insert_with(|| note.hold());
             self.notes.push(note);
-            assembly.hold.get_or_insert_with(|| format!("milter: {why}"));
         }
         let nobody_left = plan.envelope.make(&mut assembly.envelope, &mut self.named);
         if nobody_left {

@@ -7,23 +7,27 @@ use postern_filter::Failure;
 use postern_mail::{Envelope, ForwardPath, Mailbox, QueueId};
 use postern_milter::chain::Outcome;
 use postern_milter::command::Peer;
+use postern_milter::facts::{Facts as Known, Message, Way};
 use postern_milter::{Chain, Event, Verdict as Answered};
 use postern_policy::milter::{Decision, Facts, OnFailure};
 use postern_smtp::Reply;
 use postern_smtp::server::Ground;
 
 use super::envelope::Named;
-use super::facts::{self, Known, Message, Way};
+use super::facts::{client, facts, way_of_refused, way_of_sender, way_of_taken};
 use super::notes::{self, Note};
 use super::ruled::{Ruled, in_chain, why};
 use super::services::Milter;
 use crate::AuthRule;
+use crate::room::Held;
 use crate::session::Session;
 
 /// The filters of a session.
 pub(crate) struct Filtering {
     pub(super) members: Vec<Member>,
     pub(super) chain: Chain,
+    /// The id of the message under way.
+    id: Option<QueueId>,
     pub(super) message: Message,
     /// The recipients that were taken, as the client named them.
     pub(super) named: Vec<Named>,
@@ -37,7 +41,12 @@ pub(crate) struct Filtering {
     pub(super) runs: Vec<Range<usize>>,
     /// Those that are sent it while it arrives.
     pub(super) streamed: Range<usize>,
+    /// Memory of pieces of the body that are gathered for them.
+    gathered: Option<Held>,
 }
+
+/// Octets of gathered pieces that a session has for nothing: small messages are filtered however short memory is.
+const PIECES_FREE: usize = 32 * 1024;
 
 /// One filter.
 pub(super) struct Member {
@@ -120,6 +129,7 @@ impl Filtering {
             Box::new(Self {
                 chain: Chain::new(members.len()),
                 members,
+                id: None,
                 message: Message::default(),
                 named: Vec::new(),
                 helo: None,
@@ -127,14 +137,19 @@ impl Filtering {
                 notes: Vec::new(),
                 runs: Vec::new(),
                 streamed: 0..0,
+                gathered: None,
             })
         })
     }
 
     /// The client has connected.
     pub(crate) async fn connect(&mut self, session: &Session) -> Option<Ruled> {
-        let (host, peer) = facts::peer(session);
-        let ruled = self.ask(Step::Connect { host: &host, peer }, session, None).await;
+        let client = client(session);
+        let step = Step::Connect {
+            host: &client.name(),
+            peer: client.peer(),
+        };
+        let ruled = self.ask(step, session, None).await;
         ruled.map(Ruled::at_greeting)
     }
 
@@ -162,9 +177,11 @@ impl Filtering {
         }
         self.forget();
         self.in_message = true;
+        let id = session.shared.deps.spool.next_id();
+        self.id = Some(id);
         self.message = Message {
-            id: Some(session.shared.deps.spool.next_id()),
-            sender: Some(Way::of_sender(&envelope.sender, session)),
+            id: Some(id.to_string()),
+            sender: Some(way_of_sender(&envelope.sender, &session.profile.settings)),
             submitter: envelope.auth.clone(),
             ..Message::default()
         };
@@ -190,7 +207,7 @@ impl Filtering {
         parameters: &[&str],
         session: &Session,
     ) -> Option<Ruled> {
-        let way = Way::of_recipient(path, ground);
+        let way = way_of_taken(path, ground);
         let step = Step::Rcpt {
             recipient: &path.to_string(),
             parameters,
@@ -222,7 +239,7 @@ impl Filtering {
         session: &Session,
     ) -> Option<Ruled> {
         self.message.refused += 1;
-        let way = Way::refused(reply);
+        let way = way_of_refused(reply);
         let step = Step::Rcpt {
             recipient: &path.to_string(),
             parameters,
@@ -240,7 +257,7 @@ impl Filtering {
 
     /// The id of the message under way.
     pub(crate) fn queue_id(&self) -> Option<QueueId> {
-        self.message.id.filter(|_| self.in_message)
+        self.id.filter(|_| self.in_message)
     }
 
     /// Whether a message is under way.
@@ -330,14 +347,13 @@ impl Filtering {
         None
     }
 
-    /// Why the message is to be held, where a failure has it held.
-    pub(super) fn held(&self) -> Option<&str> {
+    /// The failure that has the message held, if one has.
+    pub(super) fn held(&self) -> Option<&Note> {
         match self.chain.outcome()? {
             Outcome::Hold(filter) => {
                 let milter = &self.members[filter].milter;
                 let mut notes = self.notes.iter();
-                let note = notes.find(|note| note.is_of(milter) && milter.on_failure == OnFailure::Hold);
-                note.map(Note::reason)
+                notes.find(|note| note.is_of(milter) && milter.on_failure == OnFailure::Hold)
             }
             Outcome::Take | Outcome::Decided(..) => None,
         }
@@ -348,11 +364,7 @@ impl Filtering {
             if !self.asks(filter) {
                 continue;
             }
-            let known = Known {
-                session,
-                message: &self.message,
-                recipient,
-            };
+            let known = facts(session, &self.message, recipient);
             let came = step.tell(&mut self.members[filter].talk, &known).await;
             if let Some(ruled) = self.settle(filter, step.event(), came) {
                 return Some(ruled);
@@ -361,8 +373,27 @@ impl Filtering {
         None
     }
 
+    /// Takes memory for so many more octets of a body; where there is none, what is gathered is kept small.
+    pub(super) fn make_room(&mut self, to: Range<usize>, more: usize, session: &Session) {
+        let asked = to.clone().filter(|filter| self.asks(*filter));
+        let wanted: usize = asked
+            .map(|filter| self.members[filter].talk.memory_after(more))
+            .sum();
+        let Some(wanted) = wanted.checked_sub(PIECES_FREE).filter(|wanted| *wanted > 0) else {
+            return;
+        };
+        let held = self.gathered.get_or_insert_with(|| session.hold_room());
+        if held.memory_to(wanted as u64).is_err() {
+            for member in &mut self.members[to] {
+                member.talk.save_memory();
+            }
+        }
+    }
+
     fn forget(&mut self) {
+        self.gathered = None;
         self.chain.restart();
+        self.id = None;
         self.message = Message::default();
         self.named.clear();
         self.notes.clear();

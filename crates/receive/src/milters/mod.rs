@@ -6,7 +6,7 @@
 mod apply;
 mod content;
 mod envelope;
-mod facts;
+pub(crate) mod facts;
 mod filtering;
 mod header;
 mod notes;

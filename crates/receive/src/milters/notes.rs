@@ -7,6 +7,7 @@ use postern_mail::{Envelope, QueueId};
 use postern_milter::Change;
 use postern_policy::milter::{Decided, Decision};
 use postern_policy::rule::{Rule, Verdict as _};
+use postern_spool::Hold;
 
 use super::ruled::Ruled;
 use super::services::Milter;
@@ -48,9 +49,9 @@ impl Note {
         Arc::ptr_eq(&self.milter, milter)
     }
 
-    /// In words.
-    pub(super) fn reason(&self) -> &str {
-        &self.reason
+    /// What it means for a message that is held by it.
+    pub(super) fn hold(&self) -> Hold {
+        Hold::by_milter(self.milter.name(), self.rule, &self.reason)
     }
 
     pub(super) fn tell(&self, queue: QueueId, session: &Session) {
@@ -83,6 +84,7 @@ pub(super) fn tell_discarded(
         listener: session.listener(),
         peer: session.peer.ip(),
         login: session.login.as_ref().map(Login::authcid),
+        milter: ruled.milter(),
         rule: ruled.rule(),
         reason: ruled.reason(),
         from: &envelope.sender,

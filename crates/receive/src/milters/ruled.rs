@@ -17,6 +17,8 @@ use crate::session::{About, Session};
 /// A decision that the client hears of, or that has its message thrown away.
 #[derive(Clone, Debug)]
 pub(crate) struct Ruled {
+    /// The name of the filter.
+    milter: String,
     rule: Rule,
     reason: String,
     /// What the client is told; `None` where it hears that all is well.
@@ -61,6 +63,7 @@ impl Ruled {
     /// A filter has removed all recipients.
     pub(super) fn nobody_left(milter: &Milter) -> Self {
         Self {
+            milter: milter.name().to_owned(),
             rule: Rule::MilterDiscard,
             reason: format!("{} has removed all recipients", milter.name()),
             reply: None,
@@ -75,6 +78,7 @@ impl Ruled {
         };
         let told = decided.reply().map(|told| texts::refusal(told, ""));
         Self {
+            milter: milter.name().to_owned(),
             rule: decided.rule(),
             reason: format!("{decided}, at {event}"),
             reply: reply.or(told),
@@ -85,6 +89,11 @@ impl Ruled {
     /// Whether the message is to be thrown away, and the client told that all is well.
     pub(crate) fn discards(&self) -> bool {
         self.reply.is_none()
+    }
+
+    /// The filter that has decided, by its name.
+    pub(crate) fn milter(&self) -> &str {
+        &self.milter
     }
 
     /// Whether the client's connection ends.
@@ -104,7 +113,11 @@ impl Ruled {
     /// Logs it, and answers the client. `None` for a message that is thrown away.
     pub(crate) fn tell(&self, about: &About<'_>, session: &Session) -> Option<Answer> {
         let reply = self.reply.clone()?;
-        session.refused(self, &reply, about);
+        let about = About {
+            milter: Some(&self.milter),
+            ..*about
+        };
+        session.refused(self, &reply, &about);
         Some(if self.close {
             Answer::close(reply)
         } else {

@@ -35,9 +35,10 @@ pub(crate) async fn answered(
         .unwrap_or(answer)
 }
 
-/// `MAIL`, which the server would take.
-pub(crate) async fn sender(
-    ask: AskSender<'_>,
+/// `MAIL`, which the server would take. `take` does, and tells so.
+pub(crate) async fn sender<'d>(
+    ask: AskSender<'d>,
+    take: impl FnOnce(AskSender<'d>) -> Answer,
     line: Option<&[u8]>,
     filtering: &mut Filtering,
     session: &Session,
@@ -50,7 +51,7 @@ pub(crate) async fn sender(
             reply: ask.refuse(answer.reply),
             ..answer
         },
-        None => Answer::stay(ask.accept()),
+        None => take(ask),
     }
 }
 
@@ -63,8 +64,8 @@ pub(crate) async fn recipient(
     session: &Session,
 ) -> Answer {
     let parameters = words(line);
-    let (ask, ground, recipients) = match judged {
-        Judged::Taken(ask, ground, recipients) => (ask, ground, recipients),
+    let taken = match judged {
+        Judged::Taken(taken) => taken,
         // Nothing comes of it that a filter could look at.
         Judged::Discarded(answer) => return answer,
         Judged::Refused(answer) => {
@@ -76,26 +77,27 @@ pub(crate) async fn recipient(
         }
     };
     // A repeated one has nothing new to be asked about.
-    if recipients.is_empty() {
-        return Answer::stay(ask.accept(ground, recipients));
+    if taken.recipients.is_empty() {
+        return taken.accept(session);
     }
-    let ruled = filtering.rcpt(path, ground, &parameters, session).await;
-    let refused = ruled.and_then(|ruled| ruled.tell(&About::recipient(ask.sender(), path), session));
+    let ruled = filtering.rcpt(path, taken.ground, &parameters, session).await;
+    let about = About::recipient(taken.ask.sender(), path);
+    let refused = ruled.and_then(|ruled| ruled.tell(&about, session));
     match refused {
         Some(Answer {
             close: true, reply, ..
         }) => {
-            let answer = ask.refuse(reply);
+            let answer = taken.ask.refuse(reply);
             Answer {
                 close: true,
                 ..answer
             }
         }
-        Some(answer) => ask.refuse(answer.reply),
+        Some(answer) => taken.ask.refuse(answer.reply),
         None => {
-            let goes = recipients.iter().map(|recipient| recipient.address.clone());
+            let goes = taken.recipients.iter().map(|recipient| recipient.address.clone());
             filtering.took(path, goes.collect());
-            Answer::stay(ask.accept(ground, recipients))
+            taken.accept(session)
         }
     }
 }

@@ -2,22 +2,28 @@
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postern_net::resolver::{MxRecord, ResolveError, Resolver, ReverseName};
 use postern_policy::screen::ScreenSettings;
 use postern_policy::screen::finding::{ClientName, Known};
 use postern_policy::screen::list::{Answered, DnsList, Subject, address_question, domain_question};
 use postern_policy::screen::score::{EARLY_TALK, Mark, Score};
-use tokio::time::timeout;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::count::Signal;
+use crate::session::Session;
 
 /// Asks DNS, each question for no longer than a limit.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// Whom to ask.
-    pub resolver: Resolver,
+    resolver: Resolver,
     /// Longest wait for one answer.
-    pub limit: Duration,
+    limit: Duration,
+    /// Cancelled when there is less time than that.
+    cut: CancellationToken,
 }
 
 /// What a zone was asked.
@@ -133,6 +139,47 @@ pub fn score<'a>(
 }
 
 impl Look {
+    /// Asks this resolver, and waits so long for each answer.
+    #[must_use]
+    pub fn new(resolver: Resolver, limit: Duration) -> Self {
+        Self {
+            resolver,
+            limit,
+            cut: CancellationToken::new(),
+        }
+    }
+
+    /// Waits for what was asked of it, as long as there is patience for the session. Questions without an answer by then have
+    /// none.
+    pub(crate) async fn patiently<T>(
+        &self,
+        asked: impl Future<Output = T>,
+        session: &Session,
+        signal: &Signal,
+    ) -> T {
+        let begun = Instant::now();
+        let watch = async {
+            session.patience_ends(self.limit, begun, signal).await;
+            self.cut.cancel();
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            answer = asked => answer,
+            answer = watch => answer,
+        }
+    }
+
+    /// Whether its questions have ended before their time: what has no answer then is not to blame.
+    pub(super) fn was_cut(&self) -> bool {
+        self.cut.is_cancelled()
+    }
+
+    /// Waits until its questions are to end without an answer.
+    pub(super) async fn is_cut(&self) {
+        self.cut.cancelled().await;
+    }
+
     /// Asks a zone.
     pub async fn ask(&self, question: Question) -> ZoneAnswer {
         let found = self.within(self.resolver.list_answers(&question.name)).await;
@@ -199,13 +246,16 @@ impl Look {
         &self,
         question: impl Future<Output = Result<T, ResolveError>>,
     ) -> Result<T, ResolveError> {
-        match timeout(self.limit, question).await {
-            Ok(answer) => answer,
-            Err(_) => Err(ResolveError::Temporary {
-                name: "DNS".to_owned(),
-                reason: no_answer(self.limit),
-            }),
-        }
+        let reason = tokio::select! {
+            biased;
+            answer = question => return answer,
+            () = sleep(self.limit) => no_answer(self.limit),
+            () = self.cut.cancelled() => "no answer yet, and sessions are scarce".to_owned(),
+        };
+        Err(ResolveError::Temporary {
+            name: "DNS".to_owned(),
+            reason,
+        })
     }
 }
 

@@ -8,19 +8,20 @@ mod note;
 use std::time::{Duration, Instant};
 
 use postern_mail::ReversePath;
-use postern_policy::screen::finding::{Act, ClientName, Demand, Known};
+use postern_policy::screen::finding::{Act, Demand, Known};
 use postern_policy::screen::helo::HeloName;
 use postern_policy::screen::list::Subject;
 use postern_policy::screen::score::{Fill, Noted, ScreenRefusal, Screened};
 use postern_smtp::Reply;
 use postern_smtp::server::AskRecipient;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 pub(crate) use self::healths::ListHealths;
 use self::look::{Look, ZoneAnswer, address_questions, domain_questions, score};
 pub(crate) use self::note::{forget_forged, tell_health_of, tell_noted, write_field};
 use crate::Role;
+use crate::count::Signal;
 use crate::io::{End, Io};
 use crate::judge::Seen;
 use crate::session::{About, Session};
@@ -35,8 +36,6 @@ pub(crate) struct Screening {
     asked: JoinSet<ZoneAnswer>,
     /// The answers to the others.
     answered: Vec<ZoneAnswer>,
-    /// The name of its address, where that matters.
-    client: Option<ClientName>,
     /// Names of its choosing that were looked up.
     lookups: u32,
     /// What was found out about the last sender.
@@ -77,17 +76,13 @@ pub(crate) fn begin(session: &mut Session) {
         early: false,
         asked,
         answered: Vec::new(),
-        client: None,
         lookups: 0,
         last: None,
     }));
 }
 
 fn look(session: &Session, limit: Duration) -> Look {
-    Look {
-        resolver: session.shared.deps.resolver.clone(),
-        limit,
-    }
+    Look::new(session.shared.deps.resolver.clone(), limit)
 }
 
 /// Whether the name of the client's address is asked for here, however long names are waited for elsewhere.
@@ -95,27 +90,12 @@ pub(crate) fn wants_name(session: &Session) -> bool {
     session.screening.is_some() && session.profile.settings.screen.wants_name()
 }
 
-/// The name of the client's address, if that leads back; what there is instead is kept.
-pub(crate) async fn name_of(session: &mut Session) -> Option<String> {
-    let settings = &session.profile.settings;
-    let limit = settings.screen.timeout.max(settings.timeouts.reverse_lookup);
-    let look = look(session, session.patience_for(limit));
-    let name = look.client_name(session.peer.ip()).await;
-    let confirmed = match &name {
-        ClientName::Confirmed(name) => Some(name.clone()),
-        _ => None,
-    };
-    if let Some(screening) = &mut session.screening {
-        screening.is_called(name);
-    }
-    confirmed
-}
-
 /// The reply to a recipient of a stranger that is refused for what was found of it.
 pub(crate) async fn refused(
     ask: &AskRecipient<'_>,
     io: &mut Io,
     session: &mut Session,
+    signal: &Signal,
 ) -> Result<Option<Reply>, End> {
     if !session.is_stranger() {
         return Ok(None);
@@ -126,7 +106,7 @@ pub(crate) async fn refused(
     if !screening.has_judged(session.helo(), sender) {
         // What was said before is not to wait with it.
         io.flush().await?;
-        let screened = screening.judge(session, sender).await;
+        let screened = screening.judge(session, sender, signal).await;
         screening.last = Some(Judged {
             helo: session.helo().to_owned(),
             sender: sender.clone(),
@@ -160,16 +140,6 @@ impl Screening {
         self.early = true;
     }
 
-    /// The name of its address was looked up.
-    pub(crate) fn is_called(&mut self, name: ClientName) {
-        self.client = Some(name);
-    }
-
-    /// What its address is called, where that was looked up.
-    pub(crate) const fn client(&self) -> Option<&ClientName> {
-        self.client.as_ref()
-    }
-
     /// A transaction begins: what DNS could not say before is asked again.
     pub(crate) fn begin_transaction(&mut self) {
         let is_passing = |last: &mut Judged| match &last.screened {
@@ -194,9 +164,9 @@ impl Screening {
     }
 
     /// Waits for what is still to be known, and asks the rules.
-    async fn judge(&mut self, session: &Session, sender: &ReversePath) -> Screened {
+    async fn judge(&mut self, session: &Session, sender: &ReversePath, signal: &Signal) -> Screened {
         let settings = &session.profile.settings.screen;
-        let limit = session.patience_for(settings.timeout).min(session.life_left());
+        let limit = settings.timeout.min(session.life_left());
         let helo = HeloName::of(session.helo());
         let sender_domain = sender.mailbox().and_then(|mailbox| {
             let is_own = session.judge().is_own_domain(mailbox.domain());
@@ -220,11 +190,14 @@ impl Screening {
         let look = look(session, limit);
         // Since the connection began, its lists have had their time.
         let left = settings.timeout.saturating_sub(self.begun.elapsed()).min(limit);
-        let ((), helo_found, sender_found) = tokio::join!(
-            self.await_lists(left, session),
-            about_helo.ask(&look),
-            about_sender.ask(&look)
-        );
+        let found = async {
+            tokio::join!(
+                self.await_lists(left, &look, session),
+                about_helo.ask(&look),
+                about_sender.ask(&look)
+            )
+        };
+        let ((), helo_found, sender_found) = look.patiently(found, session, signal).await;
         let answers: Vec<&ZoneAnswer> = self
             .answered
             .iter()
@@ -232,12 +205,14 @@ impl Screening {
             .chain(&sender_found.lists)
             .collect();
         for answer in helo_found.lists.iter().chain(&sender_found.lists) {
-            note::tell_health(answer, session);
+            if answer.found.is_ok() || !look.was_cut() {
+                note::tell_health(answer, session);
+            }
         }
         session.judge().screen(Seen {
             helo: &helo,
             helo_known: helo_found.known,
-            client: self.client.as_ref(),
+            client: session.called.as_ref(),
             sender: sender_domain,
             sender_known: sender_found.known,
             score: score(settings, answers, self.early),
@@ -245,24 +220,29 @@ impl Screening {
     }
 
     /// Waits for lists that were asked about the client's address. One without an answer is as one that does not know it.
-    async fn await_lists(&mut self, left: Duration, session: &Session) {
+    async fn await_lists(&mut self, left: Duration, look: &Look, session: &Session) {
         let Self { asked, answered, .. } = self;
-        let waited = timeout(left, async {
+        let all = async {
             while let Some(answer) = asked.join_next().await {
                 if let Ok(answer) = answer {
                     note::tell_health(&answer, session);
                     answered.push(answer);
                 }
             }
-        });
-        if waited.await.is_ok() {
-            return;
+        };
+        tokio::select! {
+            biased;
+            () = all => return,
+            () = sleep(left) => {}
+            () = look.is_cut() => {}
         }
         let settings = &session.profile.settings.screen;
         for question in address_questions(settings, session.peer.ip()) {
             if answered.iter().all(|answer| answer.zone != question.zone) {
                 let late = question.without_answer(settings.timeout);
-                note::tell_health(&late, session);
+                if !look.was_cut() {
+                    note::tell_health(&late, session);
+                }
                 // What comes later may still count for the next message.
                 answered.push(late);
             }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -44,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) inspectors: Inspectors,
     /// The name server; without one nobody answers.
     pub(crate) names: Option<SocketAddr>,
+    /// How long it is waited for.
+    pub(crate) names_within: Duration,
 }
 
 /// A receiver on a free port, with `acaird` (`pass word`) as its user.
@@ -82,6 +85,7 @@ impl Options {
             observers: Observers::nobody(),
             inspectors: Inspectors::default(),
             names: None,
+            names_within: Duration::from_millis(500),
         }
     }
 
@@ -129,7 +133,8 @@ impl Options {
                     self.names
                         .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 1))),
                 ],
-                attempt_timeout: std::time::Duration::from_millis(500),
+                attempt_timeout: self.names_within,
+                timeout: self.names_within.max(ResolverSettings::default().timeout),
                 ..ResolverSettings::default()
             })
             .unwrap(),
@@ -222,7 +227,7 @@ impl Server {
     pub(crate) fn set_load(&self, load: f64) {
         self.load.store(load.to_bits(), Ordering::Relaxed);
         // The gauge reads once a second.
-        std::thread::sleep(std::time::Duration::from_millis(1_100));
+        std::thread::sleep(Duration::from_millis(1_100));
     }
 
     /// The message that a reply to the end of data names.

@@ -248,6 +248,62 @@ fn while_sessions_are_scarce_nobody_waits_long_for_dns() {
     });
 }
 
+/// Who waits already when sessions become scarce is not left to wait as long as before.
+#[test]
+fn a_wait_for_dns_ends_early_when_sessions_become_scarce_meanwhile() {
+    // It takes questions, and never answers.
+    let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let hour = Duration::from_secs(3_600);
+    let notes = Notes::default();
+    let mut options = Options::mx();
+    options.names = Some(silent.local_addr().unwrap());
+    options.names_within = hour;
+    options.observers = Observers::new(vec![Box::new(notes.clone())]);
+    options.listener.proxy_from = vec!["127.0.0.0/8".parse().unwrap()];
+    options.settings.timeouts.reverse_lookup = Duration::ZERO;
+    options.settings.screen.timeout = hour;
+    options.settings.screen.thresholds.refuse = Some(1);
+    options.settings.screen.lists = vec![DnsList {
+        subject: Subject::Sender,
+        ..list("silent.example", 5)
+    }];
+    options.settings.timeouts.stress = Duration::from_secs(1);
+    options.settings.admission.sessions = 20;
+    options.settings.admission.sessions_per_network = None;
+    let server = options.start();
+    let mut waiting = client_at(&server, Ipv4Addr::new(20, 0, 113, 1), "client.away.example");
+    waiting.say("MAIL FROM:<a@away.example>").unwrap();
+    waiting
+        .send(format!("RCPT TO:<acaird@{HOST}>\r\n").as_bytes())
+        .unwrap();
+    // It has begun to wait.
+    silent.recv(&mut [0; 512]).unwrap();
+    let others: Vec<_> = (1..20)
+        .map_while(|net| {
+            let source = Ipv4Addr::new(20 + net, 0, 113, 1);
+            notes
+                .all("sessions are scarce")
+                .is_empty()
+                .then(|| Client::connect_for(source, server.port, "").unwrap())
+        })
+        .collect();
+    assert!(
+        !notes.all("sessions are scarce").is_empty(),
+        "{} sessions",
+        others.len()
+    );
+    let said = waiting.reply().unwrap();
+    assert!(
+        said.starts_with("250 "),
+        "a list without an answer does not count: {said}"
+    );
+    assert_eq!(
+        notes.all("dns list fails"),
+        [String::new(); 0],
+        "nor is it to blame"
+    );
+}
+
 #[test]
 fn demands() {
     use Demand::{ClientConfirmed, ClientNamed, HeloForeign, HeloKnown, HeloSyntax, SenderKnown};

@@ -31,7 +31,7 @@ fn made(secret: &str, days: i64, original: &str) -> String {
 fn reports_find_the_original_sender() {
     let mut options = Options::mx();
     options.settings.srs = Some(Arc::new(srs(&["a new secret", "an old secret"])));
-    options.settings.limits.address.local_max = LOCAL_MAX;
+    options.settings.limits.address.rewritten_max = LOCAL_MAX;
     let server = options.start();
     let mut client = server.connect();
     client.say("EHLO helo").unwrap();
@@ -67,6 +67,37 @@ fn reports_find_the_original_sender() {
             );
         }
     }
+}
+
+/// A rewritten address holds a whole other one. Nobody else's local part may be longer for that.
+#[test]
+fn long_local_parts_are_for_rewritten_addresses_alone() {
+    let mut options = Options::mx();
+    options.settings.srs = Some(Arc::new(srs(&["a secret"])));
+    options.settings.limits.address.rewritten_max = LOCAL_MAX;
+    let server = options.start();
+    let mut client = server.connect();
+    client.say("EHLO helo").unwrap();
+    let of = |tag: &str, octets: usize| format!("{tag}{}", "a".repeat(octets - tag.len()));
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows              local part                          reply to MAIL
+        ("somebody",                        of("", 64),                         "250 "),
+        ("with a longer name",              of("", 65),                         "501 5.1.7 "),
+        ("another forwarder's",             of("SRS0=abcd=AA=x.example=", 200), "250 "),
+        ("as long as it may be",            of("srs1-", LOCAL_MAX),             "250 "),
+        ("an octet more",                   of("SRS0+", LOCAL_MAX + 1),         "501 5.1.7 "),
+        ("one that only begins so",         of("SRS0.x", 65),                   "501 5.1.7 "),
+    ];
+    for (shows, local, expected) in cases {
+        let reply = client.say(&format!("MAIL FROM:<{local}@away.example>")).unwrap();
+        assert!(reply.starts_with(expected), "{shows}: {reply}");
+        client.say("RSET").unwrap();
+    }
+    let reply = client
+        .say(&format!("MAIL FROM:<{}@away.example>", of("", 300)))
+        .unwrap();
+    assert!(reply.starts_with("501 5.1.7 "), "{reply}");
 }
 
 #[test]

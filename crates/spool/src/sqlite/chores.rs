@@ -83,7 +83,7 @@ impl Transaction<'_, '_> {
             };
             // A damaged one is looked at anew: somebody may have mended it.
             self.run(
-                "UPDATE message SET hold = NULL, damaged = NULL WHERE id = ?1",
+                "UPDATE message SET hold = NULL, hold_rule = NULL, hold_milter = NULL, damaged = NULL WHERE id = ?1",
                 [number],
             )?;
             self.totals.damaged -= i64::from(damaged);

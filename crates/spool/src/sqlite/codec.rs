@@ -290,3 +290,23 @@ impl ReadError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was accepted under generous limits comes back whole, whatever the limits are by then.
+    #[test]
+    fn long_addresses_come_back() {
+        for octets in [1, 64, 65, 255, 1_024] {
+            let local = "a".repeat(octets);
+            let written = Mailbox::new(&local, "away.example".parse().unwrap()).unwrap();
+            let text = written.to_string();
+            assert_eq!(mailbox(&text).unwrap(), written, "{octets} octets");
+            let path = ReversePath::Mailbox(written);
+            assert_eq!(sender(&sender_text(&path)).unwrap(), path, "{octets} octets");
+        }
+        assert!(mailbox(&format!("{}@away.example", "a".repeat(1_025))).is_err());
+        assert_eq!(sender("").unwrap(), ReversePath::Null);
+    }
+}

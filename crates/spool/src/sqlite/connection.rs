@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0002_own_time_and_sums.sql"),
     include_str!("schema/0003_nodes.sql"),
     include_str!("schema/0004_failures.sql"),
+    include_str!("schema/0005_hold.sql"),
 ];
 
 const DATABASE: &str = "queue.db";

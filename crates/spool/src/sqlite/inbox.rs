@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::codec;
 use crate::error::SpoolError;
-use crate::message::{Body, Message};
+use crate::message::{Body, Hold, Message};
 use crate::outcome::{RecipientOutcome, Settled};
 use crate::rescue::salvage::Parts;
 use crate::sums::{self, Constant, Seal};
@@ -25,13 +25,13 @@ pub(super) struct NewRow {
     pub(super) sender: String,
     pub(super) addresses: Vec<String>,
     pub(super) seal: u32,
-    pub(super) hold: Option<String>,
+    pub(super) hold: Option<Box<Hold>>,
     pub(super) queue_only: bool,
 }
 
 impl NewRow {
     /// Makes its texts and sums.
-    pub(super) fn new(mut message: Message, hold: Option<String>, queue_only: bool) -> Self {
+    pub(super) fn new(mut message: Message, hold: Option<Hold>, queue_only: bool) -> Self {
         let body = match &message.body {
             Body::Inline(bytes) => Some(crc32fast::hash(bytes)),
             Body::File(file) => file.sum(),
@@ -85,7 +85,7 @@ impl NewRow {
             message: Arc::new(message),
             sender,
             addresses,
-            hold,
+            hold: hold.map(Box::new),
             queue_only,
         }
     }

@@ -84,7 +84,8 @@ pub(super) fn summary(connection: &Connection, id: QueueId) -> Result<Option<Sum
         "SELECT m.sender, m.received_at, m.size, m.recipients, m.unfinished, m.hold, m.login, m.origin, m.damaged,
                 r.address, r.reply, r.failure, r.stage,
                 (SELECT min(due_at) FROM recipient WHERE message_id = m.id AND state < 3),
-                (SELECT max(attempts) FROM recipient WHERE message_id = m.id AND state < 3)
+                (SELECT max(attempts) FROM recipient WHERE message_id = m.id AND state < 3),
+                m.hold_rule, m.hold_milter
          FROM message m LEFT JOIN recipient r ON r.message_id = m.id
              AND r.idx = (SELECT min(idx) FROM recipient WHERE message_id = m.id AND state < 3)
          WHERE m.id = ?1",
@@ -120,6 +121,8 @@ fn read_summary(row: &Row<'_>, id: QueueId) -> Summary {
         last_reply: text(10).unwrap_or_default(),
         last_failure: codec::failure(row, 11),
         hold: text(5),
+        hold_rule: text(15),
+        hold_milter: text(16),
         damaged: text(8),
         login: text(6),
         origin: codec::origin(number(7)).unwrap_or_else(|_| {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use postern_events::Observers;
 use postern_mail::QueueId;
+use postern_policy::rule::Rule;
 use rusqlite::{Connection, ErrorCode, Statement, params};
 
 use super::codec::{self, FRESH, HELD, QUEUED};
@@ -37,8 +38,9 @@ impl<'c> Statements<'c> {
             commit: prepare("COMMIT")?,
             insert_message: prepare(
                 "INSERT INTO message (id, sender, received_at, size, recipients, unfinished, hold, body_kind,
-                     smtputf8, ret, envid, auth, login, session, origin, body_file, body_size, queued_at, content_sum, seal)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+                     smtputf8, ret, envid, auth, login, session, origin, body_file, body_size, queued_at, content_sum, seal,
+                     hold_rule, hold_milter)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
             )?,
             insert_body: prepare("INSERT INTO body (message_id, prefix, content) VALUES (?1, ?2, ?3)")?,
             insert_recipient: prepare(
@@ -232,7 +234,7 @@ impl Transaction<'_, '_> {
             message.received_at.as_millisecond(),
             message.size() as i64,
             row.addresses.len() as i64,
-            row.hold,
+            row.hold.as_ref().map(|hold| hold.reason.as_str()),
             codec::body_kind_number(envelope.body),
             i64::from(envelope.smtputf8),
             envelope.ret.map(codec::ret_number),
@@ -246,6 +248,8 @@ impl Transaction<'_, '_> {
             message.queued_at.as_millisecond(),
             message.content_sum.map(i64::from),
             i64::from(row.seal),
+            row.hold.as_ref().and_then(|hold| hold.rule).map(Rule::name),
+            row.hold.as_ref().and_then(|hold| hold.milter.as_deref()),
         ])?;
         self.statements
             .insert_body

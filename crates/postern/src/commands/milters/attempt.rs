@@ -10,7 +10,7 @@ use postern_milter::{Event, Verdict};
 use postern_policy::milter::{Client, Facts, Skip};
 use postern_receive::MilterSettings;
 
-use super::client::{self, Values};
+use super::client::Told;
 use super::message::Message;
 use super::report::{Came, Outcome, Step, report};
 use super::shown;
@@ -44,7 +44,7 @@ pub(super) fn run(path: &Path, args: &TryArgs) -> Result<(), Failure> {
     let message_id = message.message_id();
     let mut attempt = Attempt {
         session: Service::new(milter.filter.clone(), |_, _| {}).session(),
-        values: Values::of(args, &config, listener, &sender, message_id.as_deref()),
+        told: Told::of(args, &config, listener, &sender, message_id.as_deref()),
         steps: Vec::new(),
         refused: None,
     };
@@ -151,15 +151,15 @@ struct Course<'a> {
     recipients: &'a [Mailbox],
 }
 
-struct Attempt {
+struct Attempt<'a> {
     session: Session,
-    values: Values,
+    told: Told<'a>,
     steps: Vec<Step>,
     /// What the last recipient that was refused was told.
     refused: Option<Verdict>,
 }
 
-impl Attempt {
+impl Attempt<'_> {
     async fn run<'a>(&mut self, course: &Course<'a>) -> Came<'a> {
         let came = match self.message(course).await {
             Ok(came) => came,
@@ -183,24 +183,24 @@ impl Attempt {
             }};
         }
         let (args, message) = (course.args, course.message);
-        let host = client::client_name(args);
-        let peer = client::peer(args.client);
+        let client = self.told.client();
+        let host = client.name();
         step!(
             Event::Connect,
             format!("connect {host} {}", args.client),
-            self.session.connect(&host, peer, &self.values)
+            self.session.connect(&host, client.peer(), &self.told.facts())
         );
         step!(
             Event::Helo,
             format!("HELO {}", args.helo),
-            self.session.helo(&args.helo, &self.values)
+            self.session.helo(&args.helo, &self.told.facts())
         );
         let sender = course.sender.to_string();
         let size = format!("SIZE={}", message.size());
         step!(
             Event::Mail,
             format!("MAIL FROM:{sender} {size}"),
-            self.session.mail(&sender, &[&size], &self.values)
+            self.session.mail(&sender, &[&size], &self.told.facts())
         );
         let mut taken = Vec::new();
         for recipient in course.recipients {
@@ -219,7 +219,11 @@ impl Attempt {
         if let (true, Some(refused)) = (taken.is_empty(), self.refused.take()) {
             return Ok(Came::Decided(refused));
         }
-        step!(Event::Data, "DATA".to_owned(), self.session.data(&self.values));
+        step!(
+            Event::Data,
+            "DATA".to_owned(),
+            self.session.data(&self.told.facts())
+        );
         for (name, value) in message.fields() {
             step!(
                 Event::Header,
@@ -230,13 +234,13 @@ impl Attempt {
         step!(
             Event::EndOfHeader,
             "end of header".to_owned(),
-            self.session.eoh(&self.values)
+            self.session.eoh(&self.told.facts())
         );
         for octets in message.body.chunks(CHUNK) {
             step!(Event::Body, "body".to_owned(), self.session.body(octets));
         }
         let (mut body, start) = (Vec::new(), Instant::now());
-        match self.session.end(&self.values, &mut body).await {
+        match self.session.end(&self.told.facts(), &mut body).await {
             Ok(end) => {
                 self.note(
                     (Event::End, true),
@@ -252,13 +256,13 @@ impl Attempt {
     }
 
     async fn recipient(&mut self, recipient: &Mailbox) -> Result<Verdict, FilterFailure> {
-        self.values.turn_to(recipient);
+        self.told.turn_to(recipient);
         let (before, start) = (self.session.wants(Event::Rcpt), Instant::now());
         let path = format!("<{recipient}>");
-        let verdict = self.session.rcpt(&path, &[], true, &self.values).await?;
-        if verdict == Verdict::Continue {
-            self.values.count();
-        }
+        let known = self.told.facts();
+        let verdict = self.session.rcpt(&path, &[], true, &known).await?;
+        self.told
+            .count(matches!(verdict, Verdict::Continue | Verdict::Accept));
         self.note(
             (Event::Rcpt, before),
             format!("RCPT TO:{path}"),

@@ -334,29 +334,20 @@ fn limits(c: &Checking<'_>) -> Limits {
         text_line_max: clamp(*written.text_line),
         header_max: *written.header,
         address: AddressLimits {
-            local_max: local_max(c),
+            local_max: clamp(*written.local_part),
             domain_max: clamp(*written.domain),
-            // The longest domain and three octets more go with it.
-            path_max: if c.file.srs.is_some() {
-                clamp::<usize>(*written.path).max(LOCAL_MAX + 258)
+            path_max: clamp(*written.path),
+            // Rewritten senders have to come back, and hold a whole address.
+            rewritten_max: if c.file.srs.is_some() {
+                LOCAL_MAX
             } else {
-                clamp(*written.path)
+                clamp(*written.local_part)
             },
         },
         mistakes_max: clamp(*written.mistakes),
         idle_commands_max: clamp(*written.idle_commands),
         refused_recipients_max: clamp(*written.refused_recipients),
         failed_logins_max: clamp(*written.failed_logins),
-    }
-}
-
-/// The longest local part. Rewritten senders have to come back, and hold a whole address.
-fn local_max(c: &Checking<'_>) -> usize {
-    let written = clamp(*c.file.limits.local_part);
-    if c.file.srs.is_some() {
-        LOCAL_MAX.max(written)
-    } else {
-        written
     }
 }
 

@@ -41,7 +41,7 @@ table! {
         timeouts: MilterTimeouts = Section::<MilterTimeouts>::new(), default "{}";
         /// The newest version of the protocol that is offered to it. A filter that cannot answer an offer of 6 needs a lower one.
         version: u64 = Count(2..=6), default "6";
-        /// Most data in one packet to it, if it agrees. More lets longer header fields through, and takes as much memory in each session
+        /// Most data in one packet to it, if it agrees. More shows it longer header fields whole, and takes as much memory in each session
         /// while a body passes.
         packet: DataSize = OneOf::<DataSize>::new(), default "\"64 KiB\"";
         /// Most that it may change in the header and the recipients of one message. More is a failure.
@@ -50,7 +50,7 @@ table! {
         body_max: u64 = Size("1 KiB", "2 GiB"), default "\"100 MiB\"";
         /// Most connections to it that are kept for the next session; 0 for none. It keeps a thread for each. Filters that cannot be
         /// told of a second session are found out, and get a connection for each.
-        idle_connections: u64 = Count(0..=1_000), default "8";
+        idle_connections: u64 = Count(0..=1_000), default "32";
         /// How long a connection is kept without use.
         idle_time: Duration = Time("1s", "1h"), default "\"30s\"";
     }

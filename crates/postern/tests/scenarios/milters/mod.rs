@@ -1,6 +1,7 @@
 //! Mail filters, real ones of Debian among them: by `postern milters` and `postern check`, and with mail that goes through the server.
 
 mod alike;
+mod faults;
 mod misbehaviour;
 mod served;
 mod tried;

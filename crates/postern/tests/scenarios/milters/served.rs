@@ -5,6 +5,7 @@ use postern_testkit::milter::{
 };
 use postern_testkit::process::wait_until;
 use postern_testkit::sink::Sink;
+use serde_json::Value;
 
 use super::tables;
 use crate::harness::Site;
@@ -210,8 +211,11 @@ fn a_failure_is_of_one_message_and_says_what_becomes_of_it() {
         });
         site.wait_for_log(&["moody", &format!("milter.failed-{on_failure}")]);
         if on_failure == "hold" {
-            let held = site.ok(&["queue", "list", "--held", "--json"]);
-            assert!(held.contains("moody"), "{held}");
+            let held: Value = serde_json::from_str(&site.ok(&["queue", "list", "--held", "--json"])).unwrap();
+            let by = (&held[0]["milter"], &held[0]["rule"]);
+            assert_eq!(by, (&"moody".into(), &"milter.failed-hold".into()), "{held}");
+            let shown = site.ok(&["queue", "show", held[0]["queue"].as_str().unwrap()]);
+            assert!(shown.contains("by filter    moody"), "{shown}");
             site.ok(&["queue", "release", "--held"]);
         }
         if arrives || on_failure == "hold" {
@@ -244,6 +248,36 @@ fn a_message_that_is_thrown_away_is_told_to_have_been_taken() {
         .iter()
         .any(|taken| taken.content.contains("Subject: discard"));
     assert!(!came);
+}
+
+/// The history of a session says which filter did what, as the log does.
+#[test]
+fn which_filter_decided_is_told_of_the_session() {
+    let filter = PythonMilter::start(MOODY);
+    let (site, sink) = running(&[("moody", filter.address())], "");
+    let mut tester = site.tester();
+    for subject in ["mail", "discard"] {
+        let reply = tester
+            .mail(AUTHOR, &["bob@outside.example"], &message(subject, "Hello."))
+            .unwrap();
+        assert!(reply.starts_with("250"), "{reply}");
+    }
+    let _ = sink.wait_for("Subject: mail");
+    site.wait_for_log(&["discarded", "milter=moody"]);
+    let log = site.log();
+    let line = log.lines().find(|line| line.contains("discarded")).unwrap();
+    let session = line.split_once("session=").unwrap().1.split(' ').next().unwrap();
+    let said: Value = serde_json::from_str(&site.ok(&["explain", "--session", session, "--json"])).unwrap();
+    let steps = said["steps"].as_array().unwrap();
+    let of_filters: Vec<_> = steps
+        .iter()
+        .filter(|step| step["milter"] == "moody")
+        .map(|step| (step["event"].as_str().unwrap(), step["rule"].as_str().unwrap()))
+        .collect();
+    let expected = [("filtered", "milter.change"), ("discarded", "milter.discard")];
+    assert_eq!(of_filters, expected, "{said:#}");
+    let words = site.ok(&["explain", "--session", session]);
+    assert!(words.contains("thrown away by moody"), "{words}");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 mod answers;
 mod changes;
+mod events;
 mod failures;
+mod memory;
 mod order;
 mod real;
 mod support;

@@ -1,11 +1,14 @@
 //! What filters are told: each step with its parameters and macros, however the message comes.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
+use postern_policy::milter::OnFailure;
 use postern_receive::{AuthRule, Role};
 use postern_testkit::milter::PythonMilter;
+use postern_testkit::smtp::Client;
+use postern_testkit::unbound::Unbound;
 
 use super::support::{greeted, milter, start};
 use crate::harness::{HOST, Options};
@@ -161,6 +164,52 @@ fn macros_of_a_stranger() {
     );
 }
 
+/// sendmail's four words for what DNS says, and the name that it gives, whether that leads back or not.
+#[test]
+fn what_dns_says_of_a_client() {
+    let names = Unbound::start_with(
+        "local-zone: \"known.example.\" static\nlocal-data: \"known.example. 60 A 192.0.2.1\"\n\
+         local-zone: \"down.example.\" refuse\nlocal-zone: \"2.0.192.in-addr.arpa.\" static\n\
+         local-data: \"1.2.0.192.in-addr.arpa. 60 PTR known.example.\"\n\
+         local-data: \"2.2.0.192.in-addr.arpa. 60 PTR known.example.\"\n\
+         local-data: \"4.2.0.192.in-addr.arpa. 60 PTR x.down.example.\"\n\
+         local-zone: \"3.0.192.in-addr.arpa.\" refuse",
+    );
+    let filter = watching(&["{client_resolve}", "{client_name}", "{client_ptr}", "_"]);
+    let mut options = Options::mx();
+    options.names = Some((Ipv4Addr::LOCALHOST, names.port()).into());
+    options.listener.proxy_from = vec!["127.0.0.0/8".parse().unwrap()];
+    options.settings.timeouts.reverse_lookup = Duration::from_secs(30);
+    let (server, _) = start(options, vec![milter("python", filter.address())]);
+    #[rustfmt::skip]
+    let cases = [
+        // client       resolve     name                ptr                 seen as
+        ("192.0.2.1",   "OK",       "known.example",    "known.example",    "known.example [192.0.2.1]"),
+        ("192.0.2.2",   "FORGED",   "[192.0.2.2]",      "known.example",    "known.example [192.0.2.2] (may be forged)"),
+        ("192.0.2.3",   "FAIL",     "[192.0.2.3]",      "[192.0.2.3]",      "[192.0.2.3]"),
+        ("192.0.2.4",   "TEMP",     "[192.0.2.4]",      "x.down.example",   "x.down.example [192.0.2.4] (may be forged)"),
+        ("192.0.3.1",   "TEMP",     "[192.0.3.1]",      "[192.0.3.1]",      "[192.0.3.1]"),
+    ];
+    for (number, (client, resolve, name, pointer, seen_as)) in cases.into_iter().enumerate() {
+        let (_client, greeting) = Client::connect_for(client.parse().unwrap(), server.port, "").unwrap();
+        assert!(greeting.starts_with("220 "), "{greeting}");
+        filter.wait_for("'connect'", number + 1);
+        let told = filter
+            .notes()
+            .into_iter()
+            .rfind(|line| line.starts_with("'connect'"));
+        let told = told.unwrap();
+        let expected = format!(
+            " {{client_resolve}}='{resolve}' {{client_name}}='{name}' {{client_ptr}}='{pointer}' _='{seen_as}'"
+        );
+        assert!(told.ends_with(&expected), "{client}: {told}");
+        assert!(
+            told.starts_with(&format!("'connect' '{name}' ")),
+            "{client}: {told}"
+        );
+    }
+}
+
 #[test]
 fn macros_of_a_login_inside_tls() {
     let filter = watching(&[
@@ -207,6 +256,75 @@ fn macros_of_a_login_inside_tls() {
     );
 }
 
+/// The next session on the same connection is nobody's who was there before.
+#[test]
+fn nothing_of_one_session_is_known_in_the_next() {
+    let filter = PythonMilter::start(
+        "class Filter(Recorder):\n    WATCHED = ['{tls_version}', '{cipher}', '{auth_authen}', '{auth_type}']\n    \
+         def negotiate(self, options):\n        sys.stdout.write(\"'negotiate'\\n\")\n        \
+         return Recorder.negotiate(self, options)\n",
+    );
+    let (server, _) = start(Options::submission(), vec![milter("python", filter.address())]);
+    let mut client = server.logged_in();
+    let reply = client
+        .mail(
+            "acaird@challenger.example",
+            &["x@far.example"],
+            "From: acaird@challenger.example\r\n\r\nx\r\n",
+        )
+        .unwrap();
+    assert!(reply.starts_with("250 "), "{reply}");
+    client.say("QUIT").unwrap();
+    filter.wait_for("'close'", 1);
+    let before = filter.notes().len();
+    let mut client = greeted(&server);
+    client.say("XYZZY").unwrap();
+    filter.wait_for("'unknown'", 1);
+    let notes = filter.notes().split_off(before);
+    assert!(
+        notes
+            .iter()
+            .any(|line| line.starts_with("'helo' 'client.example'")),
+        "{notes:#?}"
+    );
+    for line in &notes {
+        assert!(!line.contains("TLSv1") && !line.contains("acaird"), "{line}");
+    }
+    let agreed = filter
+        .notes()
+        .iter()
+        .filter(|line| *line == "'negotiate'")
+        .count();
+    assert_eq!(agreed, 1, "the connection was used again");
+}
+
+/// A field that does not fit into a packet is cut: with `on_failure = "accept"` it would lead past the filter otherwise.
+#[test]
+fn a_huge_field_is_no_way_past_a_filter() {
+    let filter = PythonMilter::start(
+        "class Filter(Recorder):\n    @Milter.decode('bytes')\n    def header(self, name, value):\n        \
+         self.note('field', name, len(value))\n        return Milter.CONTINUE\n    def eom(self):\n        \
+         return Milter.REJECT\n",
+    );
+    let mut settings = milter("python", filter.address());
+    settings.on_failure = OnFailure::Accept;
+    let (server, _) = start(Options::mx(), vec![settings]);
+    let mut client = greeted(&server);
+    let long = "word\r\n ".repeat(15_000);
+    let reply = client
+        .mail(
+            "a@a.example",
+            &["acaird@challenger.example"],
+            &format!("X-Long: {long}x\r\nSubject: x\r\n\r\nx\r\n"),
+        )
+        .unwrap();
+    assert!(reply.starts_with("550 5.7.1 "), "it was asked: {reply}");
+    // 65,535 octets of a packet, less the name and two ends.
+    let notes = filter.notes();
+    assert!(notes.contains(&"'field' 'X-Long' 65527".to_owned()), "{notes:#?}");
+    assert!(notes.contains(&"'field' 'Subject' 1".to_owned()), "{notes:#?}");
+}
+
 #[test]
 fn refused_recipients_for_those_who_ask() {
     let filter = PythonMilter::start(
@@ -232,7 +350,7 @@ fn messages_that_are_given_up() {
     let filter = PythonMilter::start("class Filter(Recorder):\n    pass\n");
     let (server, _) = start(Options::mx(), vec![milter("python", filter.address())]);
     let mut client = greeted(&server);
-    let begin = |client: &mut postern_testkit::smtp::Client| {
+    let begin = |client: &mut Client| {
         client.say("MAIL FROM:<a@a.example>").unwrap();
         client.say("RCPT TO:<acaird@challenger.example>").unwrap();
     };
