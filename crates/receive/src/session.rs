@@ -283,15 +283,17 @@ impl Session {
         }
     }
 
-    /// Waits until there is no more patience for what has `usual` time and was begun then: sessions may become scarce meanwhile.
-    pub(crate) async fn patience_ends(&self, usual: Duration, begun: Instant, signal: &Signal) {
+    /// Waits until there is less time than usual, and what was begun then has had it. It may never come to that.
+    pub(crate) async fn is_out_of_patience(&self, begun: Instant, signal: &Signal) {
+        let stress = self.profile.settings.timeouts.stress;
         loop {
-            let left = self.patience_for(usual).saturating_sub(begun.elapsed());
-            if left.is_zero() {
+            let hurried = self.is_hurried();
+            let left = stress.saturating_sub(begun.elapsed());
+            if hurried && left.is_zero() {
                 return;
             }
             // From time to time it is looked whether there is less time now.
-            let look = left.min(self.profile.settings.timeouts.stress);
+            let look = if hurried { left } else { stress };
             tokio::select! {
                 () = sleep(look) => {}
                 () = signal.is_hurried() => {}

@@ -149,8 +149,7 @@ impl Look {
         }
     }
 
-    /// Waits for what was asked of it, as long as there is patience for the session. Questions without an answer by then have
-    /// none.
+    /// Waits for what was asked of it, less long when sessions become scarce meanwhile. Questions without an answer by then have none.
     pub(crate) async fn patiently<T>(
         &self,
         asked: impl Future<Output = T>,
@@ -159,7 +158,7 @@ impl Look {
     ) -> T {
         let begun = Instant::now();
         let watch = async {
-            session.patience_ends(self.limit, begun, signal).await;
+            session.is_out_of_patience(begun, signal).await;
             self.cut.cancel();
             std::future::pending().await
         };

@@ -297,11 +297,7 @@ fn a_wait_for_dns_ends_early_when_sessions_become_scarce_meanwhile() {
         said.starts_with("250 "),
         "a list without an answer does not count: {said}"
     );
-    assert_eq!(
-        notes.all("dns list fails"),
-        [String::new(); 0],
-        "nor is it to blame"
-    );
+    assert!(notes.all("dns list fails").is_empty(), "nor is it to blame");
 }
 
 #[test]
