@@ -237,10 +237,7 @@ impl Asking<'_> {
     }
 
     fn look(&self) -> Look {
-        Look {
-            resolver: self.resolver.clone(),
-            limit: self.judged.settings.screen.timeout,
-        }
+        Look::new(self.resolver.clone(), self.judged.settings.screen.timeout)
     }
 
     async fn find(&self, question: Question, facts: &Facts<'_>, answers: &mut Answers) {

@@ -54,6 +54,7 @@ pub(crate) async fn end(
             from: Some(&envelope.sender),
             to: Some(&recipient.named),
             recipients: Some(recipients),
+            milter: None,
         };
         if let Some(reply) = refused(access, &matter, None, &about, session) {
             access.answers = before;

@@ -55,10 +55,7 @@ impl Finding<'_> {
     }
 
     fn look(&self) -> Look {
-        Look {
-            resolver: self.session.shared.deps.resolver.clone(),
-            limit: limit(self.session),
-        }
+        Look::new(self.session.shared.deps.resolver.clone(), limit(self.session))
     }
 
     /// Whether DNS may be asked about one more name of the client's choosing.
