@@ -319,7 +319,7 @@ events! {
     "a filter or an access rule has had a message thrown away; its client was told that all is well"
     Discarded Milter Info Matters "discarded" {
         session Session &'a str, queue Queue Shown<'a>, listener Listener &'a str, peer Peer IpAddr,
-        login Login Option<&'a str>, milter Milter &'a str, rule Rule Rule, reason Reason Shown<'a>, from From Shown<'a>,
+        login Login Option<&'a str>, milter Milter Option<&'a str>, rule Rule Rule, reason Reason Shown<'a>, from From Shown<'a>,
         to To Option<Shown<'a>>, recipients Recipients usize, message_id MessageId Option<&'a str>,
     }
     "a filter cannot be asked, or has failed; told once, until it is asked with success"

@@ -404,6 +404,7 @@ impl Intake {
     /// Tells that nobody gets the message, and the client that all is well.
     fn throw_away(&self, transaction: &Transaction, session: &Session) -> Answer {
         session.shared.deps.observers.tell(Discarded {
+            milter: None,
             session: &session.id,
             queue: &self.id,
             listener: session.listener(),

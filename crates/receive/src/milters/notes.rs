@@ -84,7 +84,7 @@ pub(super) fn tell_discarded(
         listener: session.listener(),
         peer: session.peer.ip(),
         login: session.login.as_ref().map(Login::authcid),
-        milter: ruled.milter(),
+        milter: Some(ruled.milter()),
         rule: ruled.rule(),
         reason: ruled.reason(),
         from: &envelope.sender,
