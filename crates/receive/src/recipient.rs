@@ -239,10 +239,7 @@ async fn taken_or_not<'d>(
     }
     let judged = match verdict {
         RelayVerdict::RelayDomain { recipient } => {
-            let ruling = (
-                Rule::RelayDomain,
-                Reason::Words("in a domain behind this server"),
-            );
+            let ruling = (Rule::RelayDomain, Reason::Words("in a domain behind this server"));
             return beyond(ask, recipient, ruling, Ground::Behind, io, session).await;
         }
         RelayVerdict::Relay { recipient, reason } => {

@@ -30,10 +30,7 @@ impl Notes {
         if let Some((rule, reason)) = noted.hold
             && self.hold.is_none()
         {
-            self.hold = Some(Hold::by_rule(
-                Rule::AccessHeld,
-                format_args!("{rule}: {reason}"),
-            ));
+            self.hold = Some(Hold::by_rule(Rule::AccessHeld, format_args!("{rule}: {reason}")));
             self.tell(Rule::AccessHeld, format!("{rule}: {reason}"));
         }
         for (rule, field) in &noted.tags {
