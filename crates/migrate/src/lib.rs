@@ -3,10 +3,13 @@
 //! Nothing here runs a program or opens a file: files are read through [`Files`]. What a reader cannot follow is a fact too, so
 //! that nothing is passed over in silence.
 
+pub mod import;
 pub mod m4;
 pub mod postfix;
 pub mod sendmail;
 
+pub mod config;
 mod origin;
+pub mod report;
 
 pub use origin::{FileError, Files, Located, Origin};

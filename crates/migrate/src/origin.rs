@@ -69,8 +69,18 @@ pub enum FileError {
 #[cfg(test)]
 pub(crate) mod testing {
     use std::collections::HashMap;
+    use std::path::PathBuf;
 
     use super::{FileError, Files};
+
+    /// Files below a folder.
+    pub(crate) struct Disk(pub(crate) PathBuf);
+
+    impl Files for Disk {
+        fn read(&self, path: &str) -> Result<String, FileError> {
+            std::fs::read_to_string(self.0.join(path.trim_start_matches('/'))).map_err(|_| FileError::Missing)
+        }
+    }
 
     /// Files in memory.
     #[derive(Default)]

@@ -3,6 +3,7 @@
 mod dkim;
 mod explain;
 mod identity;
+mod import;
 mod judge;
 mod milters;
 mod sessions;
@@ -22,6 +23,7 @@ use crate::exit;
 pub(crate) use self::dkim::{DkimArgs, DkimCommand, NewKeyArgs, RotateArgs};
 pub(crate) use self::explain::ExplainSessionArgs;
 pub(crate) use self::identity::{AddressCommand, DelegateCommand, ExplainArgs, GroupCommand};
+pub(crate) use self::import::{ImportFrom, ImportOutputArgs, ImportSiteArgs};
 pub(crate) use self::judge::JudgeArgs;
 pub(crate) use self::milters::{MiltersArgs, MiltersCommand, TryArgs};
 pub(crate) use self::sessions::{SessionFilterArgs, SessionsArgs, SessionsCommand};
@@ -51,6 +53,11 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Checks the configuration and shows all errors at once
     Check(CheckArgs),
+    /// Makes a configuration from the files of sendmail
+    ///
+    /// Writes it into a folder, with its tables and secrets, and a report of what became of each line: carried over, with or without
+    /// a difference, without meaning here, or not carried over, with what to do. Changes nothing of the old server.
+    Import(ImportSiteArgs),
     /// Shows the configuration that is in force
     Config(ConfigArgs),
     /// Manages Postern's own users

@@ -78,6 +78,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::User(args) => commands::user::run(args),
         Command::Auth(args) => commands::auth::run(args),
         Command::Explain(args) => commands::explain::run(&args),
+        Command::Import(args) => commands::import::run(&args),
         Command::Judge(args) => commands::judge::run(&args),
         Command::Aliases(args) => commands::aliases::run(&args),
         Command::Directories(args) => commands::directories::run(&args),

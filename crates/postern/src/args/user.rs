@@ -44,7 +44,7 @@ pub(crate) enum ImportFormat {
     Shadow,
     /// Dovecot's passwd-file
     Dovecot,
-    /// What `db_dump /etc/sasldb2` prints
+    /// Cyrus SASL's /etc/sasldb2, or what `db_dump` prints of it
     Sasldb,
 }
 

@@ -20,6 +20,7 @@ mod explain_past;
 mod explain_screen;
 mod explain_signing;
 pub(crate) mod generate;
+pub(crate) mod import;
 pub(crate) mod judge;
 pub(crate) mod login;
 pub(crate) mod milters;

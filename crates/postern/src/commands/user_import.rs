@@ -46,13 +46,7 @@ struct Failed {
 
 /// Imports a file; all that can be is imported, and what cannot is told with its line.
 pub(crate) fn run(store: &UserStore, args: &ImportArgs, text: &[u8]) -> Result<(), Failure> {
-    let text = Zeroizing::new(String::from_utf8_lossy(text).into_owned());
-    let lines = import::read(
-        args.format.into(),
-        &text,
-        args.domain.as_deref(),
-        Timestamp::now(),
-    );
+    let lines = import::read(args.format.into(), text, args.domain.as_deref(), Timestamp::now());
     if lines.is_empty() {
         let message = format!("there are no accounts in {}", args.file.display());
         return Err(Failure::new(Exit::No, message));

@@ -1,10 +1,11 @@
-//! Accounts from other programs' files: htpasswd, passwd and shadow, Dovecot's passwd-file, a dump of sasldb2.
+//! Accounts from other programs' files: htpasswd, passwd and shadow, Dovecot's passwd-file, sasldb2.
 
 mod apply;
-mod dump;
+mod sasldb;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use super::store::{check_login, check_password};
 use crate::schemes::{SchemeError, SchemeRules, Stored};
@@ -20,7 +21,8 @@ pub enum Format {
     Shadow,
     /// Dovecot's passwd-file.
     Dovecot,
-    /// What `db_dump` or `db_dump -p` prints of `/etc/sasldb2`. Its passwords are in the clear and are hashed.
+    /// Cyrus SASL's `/etc/sasldb2` (Berkeley DB or LMDB), or what `db_dump` or `db_dump -p` prints of it. Its passwords are in the
+    /// clear and are hashed.
     Sasldb,
 }
 
@@ -93,10 +95,11 @@ pub enum Imported {
 ///
 /// Empty lines and comments give nothing; each other line gives an entry or a problem.
 #[must_use]
-pub fn read(format: Format, text: &str, domain: Option<&str>, today: Timestamp) -> Vec<Line> {
+pub fn read(format: Format, file: &[u8], domain: Option<&str>, today: Timestamp) -> Vec<Line> {
     if format == Format::Sasldb {
-        return dump::read(text);
+        return sasldb::read(file);
     }
+    let text = Zeroizing::new(String::from_utf8_lossy(file).into_owned());
     let mut lines = Vec::new();
     for (index, text) in text.lines().enumerate() {
         let text = text.trim_end_matches('\r');
@@ -226,7 +229,7 @@ mod tests {
     /// Number, name and what became of it.
     fn told(format: Format, text: &str) -> Vec<String> {
         let today = Timestamp::from_second(20_000 * 86_400 + 5).unwrap();
-        read(format, text, Some("relay.test"), today)
+        read(format, text.as_bytes(), Some("relay.test"), today)
             .into_iter()
             .map(|line| match line.entry {
                 Ok(entry) => {
@@ -365,11 +368,39 @@ mod tests {
         );
     }
 
+    /// An empty file of either kind, with a page behind it.
+    fn database(kind: usize) -> Vec<u8> {
+        let mut file = vec![0; 3 * 512];
+        if kind == 0 {
+            file[12..16].copy_from_slice(&0x0006_1561_u32.to_le_bytes());
+            file[16..20].copy_from_slice(&9_u32.to_le_bytes());
+            file[20..24].copy_from_slice(&512_u32.to_le_bytes());
+            file[512 + 25] = 13;
+        } else {
+            file[16..20].copy_from_slice(&0xBEEF_C0DE_u32.to_le_bytes());
+            file[20..24].copy_from_slice(&1_u32.to_le_bytes());
+            file[40..44].copy_from_slice(&512_u32.to_le_bytes());
+            file[128..136].copy_from_slice(&1_u64.to_le_bytes());
+            file[512 + 10] = 2;
+        }
+        file
+    }
+
     proptest! {
+        #[test]
+        fn any_damage_of_a_database(kind in 0_usize..2, damage in proptest::collection::vec((0_usize..3 * 512, any::<u8>()), 0..40)) {
+            let mut file = database(kind);
+            prop_assert!(read(Format::Sasldb, &file, None, Timestamp::UNIX_EPOCH).is_empty());
+            for (at, octet) in damage {
+                file[at] = octet;
+            }
+            let _ = read(Format::Sasldb, &file, None, Timestamp::UNIX_EPOCH);
+        }
+
         #[test]
         fn any_text(text in "([a-z:!*$ \\\\{}=\\x000-9]{0,20}\n){0,5}") {
             for format in [Format::Htpasswd, Format::Passwd, Format::Shadow, Format::Dovecot, Format::Sasldb] {
-                for line in read(format, &text, None, Timestamp::UNIX_EPOCH) {
+                for line in read(format, text.as_bytes(), None, Timestamp::UNIX_EPOCH) {
                     if let Ok(entry) = line.entry {
                         prop_assert!(check_login(&entry.login).is_ok());
                     }

@@ -1,8 +1,9 @@
 //! What `db_dump` prints of sasldb2.
 
-use secrecy::SecretString;
+use zeroize::Zeroizing;
 
-use super::{Entry, Line, Password, Problem, checked};
+use super::super::{Line, Problem};
+use super::{Record, of_record};
 
 /// Key and value stand on lines of their own, each after a blank; the key is `user NUL realm NUL property`.
 pub(super) fn read(text: &str) -> Vec<Line> {
@@ -19,8 +20,11 @@ pub(super) fn read(text: &str) -> Vec<Line> {
         match key.take() {
             None => key = Some((index + 1, record)),
             Some((number, key)) => {
-                let key = undump(key, hexadecimal);
-                lines.extend(of_record(number, key, undump(record, hexadecimal)));
+                lines.extend(of_record(Record {
+                    number,
+                    key: undump(key, hexadecimal),
+                    value: undump(record, hexadecimal).map(Zeroizing::new),
+                }));
             }
         }
     }
@@ -34,37 +38,8 @@ pub(super) fn read(text: &str) -> Vec<Line> {
     lines
 }
 
-/// `None` for what is no password: secrets of other mechanisms.
-fn of_record(number: usize, key: Option<String>, value: Option<String>) -> Option<Line> {
-    let line = |name: String, entry| Some(Line { number, name, entry });
-    let Some(key) = key else {
-        return line(String::new(), Err(Problem::Form("is not in the form of db_dump")));
-    };
-    let parts: Vec<&str> = key.split('\0').collect();
-    let [user, realm, property] = parts[..] else {
-        return line(String::new(), Err(Problem::Form("is not a record of sasldb2")));
-    };
-    if property != "userPassword" {
-        return None;
-    }
-    let login = if realm.is_empty() || user.contains('@') {
-        user.to_owned()
-    } else {
-        format!("{user}@{realm}")
-    };
-    let Some(value) = value else {
-        return line(login, Err(Problem::Form("has a password that is not UTF-8")));
-    };
-    let entry = checked(Entry {
-        login: login.clone(),
-        password: Password::Clear(SecretString::from(value)),
-        enabled: true,
-    });
-    line(login, entry)
-}
-
-/// A record's text: hexadecimal digits, or letters with `\xx` for the others.
-fn undump(record: &str, hexadecimal: bool) -> Option<String> {
+/// A record's octets: hexadecimal digits, or letters with `\xx` for the others.
+fn undump(record: &str, hexadecimal: bool) -> Option<Vec<u8>> {
     let octets = record.as_bytes();
     let digits = |at: usize| {
         let digit = |at: usize| octets.get(at).and_then(|octet| char::from(*octet).to_digit(16));
@@ -82,5 +57,5 @@ fn undump(record: &str, hexadecimal: bool) -> Option<String> {
         out.push(octet);
         at += taken;
     }
-    String::from_utf8(out).ok()
+    Some(out)
 }

@@ -1,0 +1,279 @@
+//! The new configuration, written as a person would: sections in the order of the reference, a comment where each value comes from.
+
+use std::fmt::Write;
+
+/// The order of sections in `docs/configuration.md`.
+const ORDER: &[&str] = &[
+    "",
+    "listener",
+    "tls",
+    "auth",
+    "directory",
+    "relay",
+    "relay.certificate",
+    "identity",
+    "table",
+    "alias",
+    "access",
+    "limit",
+    "milter",
+    "judge",
+    "limits",
+    "timeouts",
+    "extensions",
+    "screen",
+    "dns_list",
+    "srs",
+    "admission",
+    "route",
+    "login",
+    "retry",
+    "delivery",
+    "delivery.lmtp",
+];
+
+/// Sections that may stand several times.
+const SEVERAL: &[&str] = &[
+    "listener",
+    "directory",
+    "relay.certificate",
+    "table",
+    "alias",
+    "access",
+    "limit",
+    "milter",
+    "dns_list",
+    "route",
+    "login",
+];
+
+/// A value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Value {
+    /// A text.
+    Text(String),
+    /// A list of texts.
+    List(Vec<String>),
+    /// A number, time or size, as it is written.
+    Plain(String),
+}
+
+impl Value {
+    /// A text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// A list of texts.
+    pub fn list<S: Into<String>>(texts: impl IntoIterator<Item = S>) -> Self {
+        Self::List(texts.into_iter().map(Into::into).collect())
+    }
+}
+
+/// A line of the configuration.
+#[derive(Clone, Debug)]
+struct Setting {
+    key: String,
+    value: Value,
+    comment: String,
+}
+
+/// A section; several may have the same name.
+#[derive(Clone, Debug)]
+pub struct Section {
+    name: String,
+    comment: String,
+    settings: Vec<Setting>,
+}
+
+impl Section {
+    /// A section with a comment above it, which may be empty.
+    pub fn new(name: impl Into<String>, comment: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            comment: comment.into(),
+            settings: Vec::new(),
+        }
+    }
+
+    /// Sets a key, with a comment behind it, which may be empty. What was set before is replaced.
+    pub fn set(&mut self, key: &str, value: Value, comment: impl Into<String>) -> &mut Self {
+        let setting = Setting {
+            key: key.to_owned(),
+            value,
+            comment: comment.into(),
+        };
+        match self.settings.iter_mut().find(|known| known.key == key) {
+            Some(known) => *known = setting,
+            None => self.settings.push(setting),
+        }
+        self
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.settings
+            .iter()
+            .find(|known| known.key == key)
+            .map(|known| &known.value)
+    }
+}
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    sections: Vec<Section>,
+}
+
+impl Config {
+    /// The one section of this name, made if there is none; `""` is the top level.
+    pub fn section(&mut self, name: &str) -> &mut Section {
+        let found = self.sections.iter().position(|section| section.name == name);
+        let index = found.unwrap_or_else(|| {
+            self.sections.push(Section::new(name, ""));
+            self.sections.len() - 1
+        });
+        &mut self.sections[index]
+    }
+
+    /// Adds a section to those of its name.
+    pub fn add(&mut self, section: Section) {
+        self.sections.push(section);
+    }
+
+    /// Sections of a name, in order.
+    pub fn sections<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Section> {
+        self.sections.iter().filter(move |section| section.name == name)
+    }
+
+    /// The text of the file, with a comment at its top.
+    #[must_use]
+    pub fn text(&self, top: &str) -> String {
+        let mut text = String::new();
+        for line in top.lines() {
+            comment(&mut text, line);
+        }
+        let mut sections: Vec<&Section> = self
+            .sections
+            .iter()
+            .filter(|section| !section.settings.is_empty())
+            .collect();
+        sections.sort_by_key(|section| {
+            ORDER
+                .iter()
+                .position(|name| *name == section.name)
+                .unwrap_or(ORDER.len())
+        });
+        for section in sections {
+            text.push('\n');
+            for line in section.comment.lines() {
+                comment(&mut text, line);
+            }
+            let (open, close) = if SEVERAL.contains(&section.name.as_str()) {
+                ("[[", "]]")
+            } else {
+                ("[", "]")
+            };
+            if !section.name.is_empty() {
+                let _ = writeln!(text, "{open}{}{close}", section.name);
+            }
+            for setting in &section.settings {
+                write_setting(&mut text, setting);
+            }
+        }
+        text
+    }
+}
+
+/// Where comments begin, as far as the line leaves room.
+const COLUMN: usize = 42;
+
+fn write_setting(text: &mut String, setting: &Setting) {
+    let line = format!("{} = {}", setting.key, written(&setting.value));
+    if setting.comment.is_empty() {
+        let _ = writeln!(text, "{line}");
+    } else if line.contains('\n') || line.chars().count() >= 2 * COLUMN {
+        comment(text, &setting.comment);
+        let _ = writeln!(text, "{line}");
+    } else {
+        let _ = writeln!(text, "{line:COLUMN$}# {}", plain(&setting.comment));
+    }
+}
+
+fn comment(text: &mut String, line: &str) {
+    let _ = writeln!(text, "{}", format!("# {}", plain(line)).trim_end());
+}
+
+/// A line without what could end a comment.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
+}
+
+fn written(value: &Value) -> String {
+    match value {
+        Value::Plain(text) => text.clone(),
+        Value::Text(text) => quoted(text),
+        Value::List(texts) => {
+            let quoted: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+            let line = format!("[{}]", quoted.join(", "));
+            if line.chars().count() <= 100 {
+                return line;
+            }
+            format!("[\n    {},\n]", quoted.join(",\n    "))
+        }
+    }
+}
+
+/// A basic string of TOML.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => {
+                quoted.push('\\');
+                quoted.push(letter);
+            }
+            '\t' => quoted.push_str("\\t"),
+            letter if letter.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(letter));
+            }
+            letter => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_come_in_their_order_with_their_comments() {
+        let mut config = Config::default();
+        let mut route = Section::new("route", "The provider.");
+        route.set("domains", Value::list(["*"]), "SMART_HOST, sendmail.mc:4");
+        config.add(route);
+        config
+            .section("auth")
+            .set("mechanisms", Value::list(["LOGIN"]), "");
+        config
+            .section("")
+            .set("hostname", Value::text("a\"b\\\u{7}"), "two\nlines");
+        config
+            .section("")
+            .set("hostname", Value::text("mail.example"), "confDOMAIN_NAME");
+        config
+            .section("limits")
+            .set("recipients", Value::Plain("50".to_owned()), "");
+        config.section("screen");
+        let expected = "# From sendmail.mc.\n\nhostname = \"mail.example\"                 # confDOMAIN_NAME\n\n[auth]\nmechanisms = [\"LOGIN\"]\n\n\
+            [limits]\nrecipients = 50\n\n# The provider.\n[[route]]\ndomains = [\"*\"]                           # SMART_HOST, sendmail.mc:4\n";
+        assert_eq!(config.text("From sendmail.mc."), expected);
+        assert_eq!(quoted("a\"b\\\t\u{7}"), "\"a\\\"b\\\\\\t\\u0007\"");
+    }
+}

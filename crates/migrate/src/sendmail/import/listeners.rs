@@ -1,0 +1,157 @@
+//! `DAEMON_OPTIONS`: where connections are accepted.
+
+use super::{Site, short};
+use crate::Origin;
+use crate::config::{Section, Value};
+use crate::report::Weight;
+
+pub(super) fn carry_over(site: &mut Site<'_>) {
+    let mc = site.mc;
+    let has_default_msa = mc.feature("no_default_msa").is_none();
+    let mut count = 0;
+    for (at, arguments) in mc.calls("DAEMON_OPTIONS") {
+        count += 1;
+        one(site, at, &arguments.join(","), count);
+    }
+    for (at, arguments) in mc.calls("CLIENT_OPTIONS") {
+        let what = format!("CLIENT_OPTIONS({})", arguments.join(","));
+        site.missing(
+            at,
+            &what,
+            Weight::Detail,
+            "the system chooses the address of outgoing connections",
+        );
+    }
+    if let Some((at, _)) = mc.feature("no_default_msa") {
+        site.carried(at, "FEATURE(no_default_msa)", "[[listener]]");
+    }
+    if count == 0 {
+        add(
+            site,
+            "mta",
+            "0.0.0.0:25",
+            &Daemon {
+                role: "mx",
+                ..Daemon::default()
+            },
+            "sendmail's default",
+        );
+    }
+    if has_default_msa {
+        add(
+            site,
+            "submission",
+            "0.0.0.0:587",
+            &Daemon {
+                role: "submission",
+                ..Daemon::default()
+            },
+            "sendmail's default MSA",
+        );
+    }
+}
+
+#[derive(Default)]
+struct Daemon {
+    role: &'static str,
+    auth: Option<&'static str>,
+    is_implicit: bool,
+}
+
+/// `Port=smtp, Name=MTA, Addr=127.0.0.1, M=Ea`.
+fn one(site: &mut Site<'_>, at: &Origin, options: &str, count: usize) {
+    let (mut port, mut address, mut flags) = (25, String::new(), String::new());
+    let (mut name, mut is_v6, mut unknown) = (format!("listener{count}"), false, Vec::new());
+    for option in options
+        .split(',')
+        .map(str::trim)
+        .filter(|option| !option.is_empty())
+    {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        match key.trim().to_ascii_lowercase().as_str() {
+            "port" | "p" => match port_of(value.trim()) {
+                Some(known) => port = known,
+                None => unknown.push(option),
+            },
+            "name" | "n" => name = value.trim().to_ascii_lowercase(),
+            "addr" | "address" | "a" => value.trim().clone_into(&mut address),
+            "family" | "f" => is_v6 = value.trim() == "inet6",
+            // A blank parts flags from nothing: `M=E a` is `E` with `a`.
+            "m" | "modifiers" | "modify" => flags = value.replace(' ', ""),
+            _ => unknown.push(option),
+        }
+    }
+    for option in unknown {
+        site.missing(
+            at,
+            &format!("DAEMON_OPTIONS({option})"),
+            Weight::Detail,
+            "unknown here",
+        );
+    }
+    if address.is_empty() {
+        address = if is_v6 {
+            "::".to_owned()
+        } else {
+            "0.0.0.0".to_owned()
+        };
+    }
+    let address = if address.contains(':') {
+        format!("[{address}]:{port}")
+    } else {
+        format!("{address}:{port}")
+    };
+    let is_submission = matches!(port, 465 | 587) || flags.contains('a');
+    let daemon = Daemon {
+        role: if is_submission { "submission" } else { "mx" },
+        auth: auth(&flags, is_submission),
+        is_implicit: flags.contains('s') || port == 465,
+    };
+    add(
+        site,
+        &name,
+        &address,
+        &daemon,
+        &format!("DAEMON_OPTIONS, {}", short(at)),
+    );
+    let what = format!("DAEMON_OPTIONS({options})");
+    if is_submission && !flags.contains('a') {
+        let difference = "who submits has to log in; sendmail took mail for its own domains without";
+        site.changed(at, &what, format!("[[listener]] {name}"), difference);
+    } else {
+        site.carried(at, &what, format!("[[listener]] {name}"));
+    }
+}
+
+/// `a` requires a login, `A` offers none.
+fn auth(flags: &str, is_submission: bool) -> Option<&'static str> {
+    match (flags.contains('A'), is_submission) {
+        (true, _) => Some("off"),
+        (false, true) => None,
+        (false, false) => Some("offer"),
+    }
+}
+
+fn add(site: &mut Site<'_>, name: &str, address: &str, daemon: &Daemon, comment: &str) {
+    let mut listener = Section::new("listener", comment);
+    listener.set("name", Value::text(name), "");
+    listener.set("address", Value::text(address), "");
+    listener.set("role", Value::text(daemon.role), "");
+    let mechanisms = site.mc.option("confAUTH_MECHANISMS").is_some();
+    if let Some(auth) = daemon.auth.filter(|auth| *auth == "off" || mechanisms) {
+        listener.set("auth", Value::text(auth), "");
+    }
+    if daemon.is_implicit {
+        listener.set("tls", Value::text("implicit"), "");
+    }
+    site.import.config.add(listener);
+}
+
+fn port_of(text: &str) -> Option<u16> {
+    match text {
+        "smtp" => Some(25),
+        "smtps" | "submissions" => Some(465),
+        "submission" => Some(587),
+        number => number.parse().ok(),
+    }
+}

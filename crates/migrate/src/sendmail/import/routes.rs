@@ -1,0 +1,240 @@
+//! `SMART_HOST`, `mailertable` and `authinfo`: where mail goes, and as whom.
+
+use std::sync::Arc;
+
+use super::{Site, active, short, table_path};
+use crate::config::{Section, Value};
+use crate::import::OutputFile;
+use crate::report::Weight;
+use crate::{Located, Origin};
+
+pub(super) fn carry_over(site: &mut Site<'_>) {
+    let ports = (port(site, "RELAY_MAILER_ARGS"), port(site, "ESMTP_MAILER_ARGS"));
+    mailertable(site, ports.1);
+    let logins = authinfo(site);
+    if let Some(Located { at, what }) = site.mc.option("SMART_HOST") {
+        let (host, is_bracketed) = unbracketed(what);
+        if host.is_empty() {
+            site.meaningless(at, "SMART_HOST", "it is empty");
+            return;
+        }
+        let mut route = Section::new("route", format!("SMART_HOST, {}", short(at)));
+        route.set("domains", Value::list(["*"]), "");
+        route.set("via", Value::list([format!("{host}:{}", ports.0)]), "");
+        let login = logins.iter().find(|login| login.as_str() == host);
+        if let Some(login) = login {
+            route.set(
+                "tls",
+                Value::text("required"),
+                "no password goes to a host that is not verified",
+            );
+            route.set("login", Value::text(login.clone()), "");
+        }
+        site.import.config.add(route);
+        match (login, is_bracketed) {
+            (Some(_), _) => {
+                let difference = "the host has to have a certificate that is valid for its name, or mail waits; sendmail did not ask";
+                site.changed(at, "SMART_HOST", "[[route]]", difference);
+            }
+            (None, true) => site.carried(at, "SMART_HOST", "[[route]]"),
+            (None, false) => site.changed(
+                at,
+                "SMART_HOST",
+                "[[route]]",
+                "the host is looked up without MX records",
+            ),
+        }
+    }
+}
+
+/// The port in `TCP $h 587`.
+fn port(site: &mut Site<'_>, name: &str) -> u16 {
+    let Some(Located { at, what }) = site.mc.option(name) else {
+        return 25;
+    };
+    let port = what.strip_prefix("TCP $h").map(str::trim).and_then(|port| {
+        if port.is_empty() {
+            Some(25)
+        } else {
+            port.parse().ok()
+        }
+    });
+    match port {
+        Some(port) if name == "ESMTP_MAILER_ARGS" && port != 25 => {
+            site.import.config.section("delivery").set(
+                "mx_port",
+                Value::Plain(port.to_string()),
+                format!("{name}, {}", short(at)),
+            );
+            site.changed(
+                at,
+                name,
+                "[delivery] mx_port",
+                format!("all other hosts are asked at port {port} too, as before: hardly what is wanted"),
+            );
+        }
+        Some(_) => site.carried(at, name, "the port in [[route]] via"),
+        None => site.missing(at, name, Weight::Mail, "its arguments are not understood"),
+    }
+    port.unwrap_or(25)
+}
+
+fn mailertable(site: &mut Site<'_>, port: u16) {
+    let Some((at, arguments)) = site.mc.feature("mailertable") else {
+        return;
+    };
+    let path = table_path(arguments.first().map_or("", String::as_str), "mailertable");
+    let Some(text) = site.text(&path, at, "FEATURE(mailertable)") else {
+        return;
+    };
+    site.carried(at, "FEATURE(mailertable)", "[[route]]");
+    let file: Arc<str> = Arc::from(path);
+    for (number, line) in active(&text) {
+        let at = Origin::line(&file, number);
+        match line.split_once(char::is_whitespace) {
+            Some((key, value)) => entry(site, &at, key, value.trim(), port),
+            None => site.missing(&at, line, Weight::Mail, "a line without a mailer"),
+        }
+    }
+}
+
+/// `research.example  esmtp:[10.4.3.1]`; a dot before the key means all names below it.
+fn entry(site: &mut Site<'_>, at: &Origin, key: &str, value: &str, port: u16) {
+    let what = format!("{key} {value}");
+    let (mailer, rest) = value.split_once(':').unwrap_or(("", value));
+    if !matches!(mailer, "smtp" | "esmtp" | "relay" | "smtp8" | "dsmtp") {
+        site.missing(
+            at,
+            &what,
+            Weight::Mail,
+            format!("no route of the kind \"{mailer}\" is made by this import"),
+        );
+        return;
+    }
+    let (host, is_bracketed) = unbracketed(rest);
+    let domain = key
+        .strip_prefix('.')
+        .map_or_else(|| key.to_owned(), |below| format!("*.{below}"));
+    let mut route = Section::new("route", format!("mailertable, {}", short(at)));
+    route.set(
+        "domains",
+        Value::list([if domain == "*." { "*".to_owned() } else { domain }]),
+        "",
+    );
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    route.set("via", Value::list([format!("{host}:{port}")]), "");
+    site.import.config.add(route);
+    if is_bracketed {
+        site.carried(at, &what, "[[route]]");
+    } else {
+        site.changed(at, &what, "[[route]]", "the host is looked up without MX records");
+    }
+}
+
+/// Logins, by the host that each is for. Passwords go into files of their own.
+fn authinfo(site: &mut Site<'_>) -> Vec<String> {
+    let Some((at, arguments)) = site.mc.feature("authinfo") else {
+        return Vec::new();
+    };
+    let path = table_path(arguments.first().map_or("", String::as_str), "authinfo");
+    let Some(text) = site.text(&path, at, "FEATURE(authinfo)") else {
+        return Vec::new();
+    };
+    site.carried(at, "FEATURE(authinfo)", "[[login]]");
+    let file: Arc<str> = Arc::from(path);
+    let mut hosts = Vec::new();
+    for (number, line) in active(&text) {
+        let at = Origin::line(&file, number);
+        let (key, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let host = key
+            .strip_prefix("AuthInfo:")
+            .unwrap_or(key)
+            .trim_matches(['[', ']'])
+            .to_owned();
+        match Credentials::read(value) {
+            Some(credentials) if !host.is_empty() => {
+                credentials.put(site, &at, &host);
+                hosts.push(host);
+            }
+            _ => site.missing(
+                &at,
+                &format!("authinfo of {host}"),
+                Weight::Mail,
+                "set [[login]] by hand; its fields are not understood",
+            ),
+        }
+    }
+    hosts
+}
+
+/// `"U:oakfield" "P:secret" "M:PLAIN"`; a `=` in place of the colon means base64, which is not read.
+struct Credentials {
+    login: String,
+    password: String,
+    mechanisms: Vec<String>,
+}
+
+impl Credentials {
+    fn read(value: &str) -> Option<Self> {
+        let mut read = Self {
+            login: String::new(),
+            password: String::new(),
+            mechanisms: Vec::new(),
+        };
+        let mut authorised = String::new();
+        for field in value.split('"').map(str::trim).filter(|field| !field.is_empty()) {
+            let (kind, text) = field.split_once(':')?;
+            match kind {
+                "I" => text.clone_into(&mut read.login),
+                "U" => text.clone_into(&mut authorised),
+                "P" => text.clone_into(&mut read.password),
+                "M" => read.mechanisms = text.split_whitespace().map(str::to_owned).collect(),
+                "R" => {}
+                _ => return None,
+            }
+        }
+        if read.login.is_empty() {
+            read.login = authorised;
+        }
+        (!read.login.is_empty() && !read.password.is_empty()).then_some(read)
+    }
+
+    fn put(self, site: &mut Site<'_>, at: &Origin, host: &str) {
+        let path = format!(
+            "secrets/{}.password",
+            host.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_")
+        );
+        let mut login = Section::new("login", format!("authinfo, {}", short(at)));
+        login.set("name", Value::text(host), "");
+        login.set("login", Value::text(self.login), "");
+        login.set("password_file", Value::text(path.clone()), "");
+        if !self.mechanisms.is_empty() {
+            login.set("mechanisms", Value::list(self.mechanisms), "");
+        }
+        site.import.config.add(login);
+        site.import.files.push(OutputFile {
+            path: path.clone(),
+            text: self.password + "\n",
+            secret: true,
+        });
+        site.carried(
+            at,
+            &format!("authinfo of {host}"),
+            format!("[[login]] {host}, password in {path}"),
+        );
+    }
+}
+
+fn unbracketed(host: &str) -> (&str, bool) {
+    let host = host.trim();
+    let host = host
+        .split_once(':')
+        .filter(|(mailer, _)| matches!(*mailer, "smtp" | "esmtp" | "relay"))
+        .map_or(host, |(_, host)| host);
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    (inner.unwrap_or(host).trim_start_matches("IPv6:"), inner.is_some())
+}

@@ -1,0 +1,140 @@
+//! `postern import`: an old server's files become a configuration, and a report says what became of each line.
+
+mod report;
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use postern_migrate::import::Import;
+use postern_migrate::{FileError, Files, sendmail};
+
+use crate::args::{ImportFrom, ImportOutputArgs, ImportSiteArgs};
+use crate::exit::{Exit, Failure};
+use crate::output;
+
+use self::report::Shown;
+
+/// The configuration in the folder of the result.
+const CONFIGURATION: &str = "postern.toml";
+
+/// The report beside it.
+const REPORT: &str = "report.txt";
+
+/// Largest file of the old server that is read, in octets.
+const FILE_MAX: u64 = 64 * 1_024 * 1_024;
+
+/// Imports a site.
+pub(crate) fn run(args: &ImportSiteArgs) -> Result<(), Failure> {
+    let ImportFrom::Sendmail(args) = &args.from;
+    let root = Root(args.root.clone());
+    let import = sendmail::import(&args.mc, &root).map_err(|error| {
+        let remedy = "name the folder that has /etc/mail below it, and the file with --mc";
+        Failure::new(
+            Exit::InputOutput,
+            format!("cannot read {}: {error}; {remedy}", root.path(&args.mc).display()),
+        )
+    })?;
+    let top = format!(
+        "Made by `postern import sendmail` from {}.\nRead {REPORT} before you use it, then `postern check`.",
+        root.path(&args.mc).display()
+    );
+    write(&import, &top, &args.output)?;
+    let shown = Shown::of(&import);
+    if args.output.json.json {
+        output::print_json(&shown)
+    } else {
+        output::print(&shown.summary(&args.output.output))
+    }
+}
+
+/// Writes all that an import gives into the folder.
+fn write(import: &Import, top: &str, args: &ImportOutputArgs) -> Result<(), Failure> {
+    let folder = &args.output;
+    let report = Shown::of(import).text();
+    let mut files = vec![
+        (CONFIGURATION, import.config.text(top), false),
+        (REPORT, report, false),
+    ];
+    files.extend(
+        import
+            .files
+            .iter()
+            .map(|file| (file.path.as_str(), file.text.clone(), file.secret)),
+    );
+    if !args.force
+        && let Some((there, _, _)) = files
+            .iter()
+            .find(|(path, _, _)| folder.join(path).symlink_metadata().is_ok())
+    {
+        let message = format!(
+            "{} is there already; use another folder, or --force to replace it",
+            folder.join(there).display()
+        );
+        return Err(Failure::new(Exit::CannotCreate, message));
+    }
+    make_folder(folder, 0o755)?;
+    for (path, text, is_secret) in files {
+        put(&folder.join(path), &text, is_secret)?;
+    }
+    Ok(())
+}
+
+fn put(path: &Path, text: &str, is_secret: bool) -> Result<(), Failure> {
+    if let Some(folder) = path.parent() {
+        make_folder(folder, if is_secret { 0o700 } else { 0o755 })?;
+    }
+    let failed = |error: &io::Error| {
+        let failure = Failure::io(&format!("cannot write {}", path.display()), error);
+        Err(failure)
+    };
+    // A link of that name is replaced, never followed.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return failed(&error),
+        _ => {}
+    }
+    let mode = if is_secret { 0o600 } else { 0o644 };
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .or_else(|error| failed(&error))
+}
+
+fn make_folder(folder: &Path, mode: u32) -> Result<(), Failure> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(folder)
+        .map_err(|error| Failure::io(&format!("cannot make {}", folder.display()), &error))
+}
+
+/// The files below a folder.
+struct Root(PathBuf);
+
+impl Root {
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
+    }
+}
+
+impl Files for Root {
+    fn read(&self, path: &str) -> Result<String, FileError> {
+        let path = self.path(path);
+        let unreadable = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => FileError::Missing,
+            _ => FileError::Unreadable(error.to_string()),
+        };
+        let metadata = fs::metadata(&path).map_err(unreadable)?;
+        if !metadata.is_file() || metadata.len() > FILE_MAX {
+            return Err(FileError::Unreadable(
+                "no plain file of 64 MiB at most".to_owned(),
+            ));
+        }
+        let octets = fs::read(&path).map_err(unreadable)?;
+        Ok(String::from_utf8_lossy(&octets).into_owned())
+    }
+}

@@ -1,0 +1,174 @@
+//! The report of an import, for people and for programs.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use postern_migrate::import::Import;
+use postern_migrate::report::{Fate, Item, Weight};
+use serde::Serialize;
+
+use super::{CONFIGURATION, REPORT};
+use crate::visible;
+
+/// The report.
+#[derive(Serialize)]
+pub(super) struct Shown<'a> {
+    /// Not carried over, the gravest first.
+    missing: Vec<Line<'a>>,
+    /// Carried over, with a difference.
+    changed: Vec<Line<'a>>,
+    /// Without meaning here.
+    meaningless: Vec<Line<'a>>,
+    /// Carried over.
+    carried: Vec<Line<'a>>,
+}
+
+/// What became of one thing.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: &'a str,
+    first_line: u32,
+    last_line: u32,
+    what: &'a str,
+    /// `mail`, `habit` or `detail`, for what is not carried over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<&'static str>,
+    /// The key, section or file that has it now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'a str>,
+    /// The difference, the reason or the remedy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn of(import: &'a Import) -> Self {
+        let mut shown = Self {
+            missing: import.report.missing().into_iter().map(Line::of).collect(),
+            changed: Vec::new(),
+            meaningless: Vec::new(),
+            carried: Vec::new(),
+        };
+        for item in import.report.items() {
+            match &item.fate {
+                Fate::Missing { .. } => {}
+                Fate::Changed { .. } => shown.changed.push(Line::of(item)),
+                Fate::Meaningless { .. } => shown.meaningless.push(Line::of(item)),
+                Fate::Carried { .. } => shown.carried.push(Line::of(item)),
+            }
+        }
+        shown
+    }
+
+    /// The whole report.
+    pub(super) fn text(&self) -> String {
+        let mut text = self.weighty();
+        part(&mut text, "Without meaning here", &self.meaningless);
+        part(&mut text, "Carried over", &self.carried);
+        text
+    }
+
+    /// What has to be read now.
+    pub(super) fn summary(&self, folder: &Path) -> String {
+        let mut text = self.weighty();
+        let _ = writeln!(
+            text,
+            "{} carried over, {} without meaning here: see {}.\nNext: postern check --config {}",
+            self.carried.len(),
+            self.meaningless.len(),
+            folder.join(REPORT).display(),
+            folder.join(CONFIGURATION).display(),
+        );
+        text
+    }
+
+    fn weighty(&self) -> String {
+        let mut text = String::new();
+        part(&mut text, "Not carried over", &self.missing);
+        part(&mut text, "Carried over, with a difference", &self.changed);
+        text
+    }
+}
+
+impl<'a> Line<'a> {
+    fn of(item: &'a Item) -> Self {
+        let (weight, to, note) = match &item.fate {
+            Fate::Carried { to } => (None, Some(to.as_str()), None),
+            Fate::Changed { to, difference } => (None, Some(to.as_str()), Some(difference.as_str())),
+            Fate::Meaningless { why } => (None, None, Some(why.as_str())),
+            Fate::Missing { weight, remedy } => (Some(word(*weight)), None, Some(remedy.as_str())),
+        };
+        Self {
+            file: &item.at.file,
+            first_line: item.at.first,
+            last_line: item.at.last,
+            what: &item.what,
+            weight,
+            to,
+            note,
+        }
+    }
+}
+
+fn word(weight: Weight) -> &'static str {
+    match weight {
+        Weight::Mail => "mail",
+        Weight::Habit => "habit",
+        Weight::Detail => "detail",
+    }
+}
+
+/// Columns of the report.
+const COLUMNS: usize = 80;
+
+fn part(text: &mut String, title: &str, lines: &[Line<'_>]) {
+    if lines.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "{title} ({})\n", lines.len());
+    for line in lines {
+        let weight = line
+            .weight
+            .map(|weight| format!("{weight}: "))
+            .unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  {}:{}  {weight}{}",
+            line.file,
+            line.first_line,
+            visible::line(line.what)
+        );
+        let said = [
+            line.to.map(|to| format!("now {to}")),
+            line.note.map(str::to_owned),
+        ];
+        let said: Vec<String> = said.into_iter().flatten().collect();
+        wrap(text, &visible::line(&said.join(": ")));
+    }
+    text.push('\n');
+}
+
+/// Writes words in lines that fit, indented.
+fn wrap(text: &mut String, words: &str) {
+    const INDENT: &str = "      ";
+    let mut column = 0;
+    for word in words.split_whitespace() {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > COLUMNS {
+            text.push('\n');
+            column = 0;
+        }
+        if column == 0 {
+            text.push_str(INDENT);
+            column = INDENT.len();
+        } else {
+            text.push(' ');
+            column += 1;
+        }
+        text.push_str(word);
+        column += length;
+    }
+    if column > 0 {
+        text.push('\n');
+    }
+}
