@@ -382,6 +382,7 @@ mod tests {
             file[40..44].copy_from_slice(&512_u32.to_le_bytes());
             file[128..136].copy_from_slice(&1_u64.to_le_bytes());
             file[512 + 10] = 2;
+            file[512 + 12] = 16;
         }
         file
     }
