@@ -5,7 +5,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -554,5 +554,57 @@ fn app_passwords_are_managed() {
     ];
     for (shows, arguments, want) in cases {
         assert_eq!(site.code(arguments), want, "{shows}");
+    }
+}
+
+#[test]
+fn a_sendmail_site_is_imported() {
+    let site = Site::new("");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrate/tests/sites/sendmail-office-smarthost");
+    let root = root.to_str().unwrap();
+    let import = ["import", "sendmail", root, "--output", "moved"];
+    let summary = site.ok(&import);
+    for part in [
+        "Not carried over (",
+        "/etc/mail/sendmail.mc:",
+        "MASQUERADE_AS(oakfield.example)",
+        "Carried over, with a difference (",
+        "Next: postern check --config moved/postern.toml",
+    ] {
+        assert!(summary.contains(part), "{part} is not in\n{summary}");
+    }
+    assert!(
+        summary.lines().all(|line| line.chars().count() <= 120),
+        "{summary}"
+    );
+    let moved = site.folder.path().join("moved");
+    let secret = moved.join("secrets/smtp_provider_example.password");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&secret), mode(secret.parent().unwrap())), (0o600, 0o700));
+    let password = fs::read_to_string(&secret).unwrap();
+    let report = fs::read_to_string(moved.join("report.txt")).unwrap();
+    assert!(
+        report.contains("Carried over (") && !report.contains(password.trim()),
+        "{report}"
+    );
+    let again = site.run(&import);
+    assert_eq!(again.status.code(), Some(73), "{again:?}");
+    let forced = site.json(&[
+        "import", "sendmail", root, "--output", "moved", "--force", "--json",
+    ]);
+    let missing = forced["missing"].as_array().unwrap();
+    assert_eq!(missing[0]["weight"], "mail", "the gravest first: {forced}");
+    // What is written is a configuration: all that `check` finds is files that this machine does not have.
+    let check = site.run(&["check", "--config", "moved/postern.toml", "--json"]);
+    let value: Value = serde_json::from_slice(&check.stdout).unwrap();
+    for problem in value["problems"].as_array().unwrap() {
+        let message = problem["message"].as_str().unwrap();
+        let is_about_this_machine = ["cannot read", "no such", "No such", "root", "port"]
+            .iter()
+            .any(|part| message.contains(part));
+        assert!(
+            problem["severity"] != "error" || is_about_this_machine,
+            "{problem}"
+        );
     }
 }
