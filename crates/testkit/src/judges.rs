@@ -148,6 +148,25 @@ for line in sys.stdin:
     print(spf.check2(i=ip, s=sender, h=helo)[0])
 "#;
 
+/// What authres reads in each value of a list in JSON.
+const AUTHRES: &str = r#"
+import sys, json, authres
+for value in json.load(sys.stdin):
+    header = authres.AuthenticationResultsHeader.parse("Authentication-Results: " + value)
+    print(header.authserv_id, *[one.method + "=" + one.result for one in header.results])
+"#;
+
+/// What a reader of `Authentication-Results` finds in each value: the name of the host, and `METHOD=RESULT` for each.
+///
+/// # Panics
+///
+/// When python3-authres is not installed, or a value cannot be read.
+#[must_use]
+pub fn authres(values: &[String]) -> Vec<String> {
+    let input = serde_json::to_vec(values).expect("texts");
+    python(AUTHRES, &[], &input)
+}
+
 fn python(script: &str, arguments: &[String], input: &[u8]) -> Vec<String> {
     let mut child = Command::new(program("/usr/bin/python3", "python3"))
         .args(["-c", script])
@@ -164,7 +183,7 @@ fn python(script: &str, arguments: &[String], input: &[u8]) -> Vec<String> {
     let errors = String::from_utf8_lossy(&done.stderr);
     assert!(
         done.status.success(),
-        "install python3-dkim, python3-spf and python3-dnspython? {errors}"
+        "install python3-dkim, python3-spf, python3-dnspython and python3-authres? {errors}"
     );
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     said.lines().map(str::to_owned).collect()

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use postern_mail::Header;
 use postern_seal::judge::{Checks, Judgement, Moment, Watch, dkim::best};
 use postern_seal::{Algorithm, KeyRecord, RsaBits, SigningKey};
-use postern_testkit::judges::{Bringer, dkimpy, opendkim};
+use postern_testkit::judges::{Bringer, authres, dkimpy, opendkim};
 
 use crate::Bench;
 use crate::forge::{MESSAGE, TAGS, dkim, link, with};
@@ -156,6 +156,7 @@ pub(crate) fn signatures(bench: &Bench, keys: &Keys, faults: &mut Vec<String>) -
         ("R_DKIM_PERMFAIL", "permerror"),
         ("R_DKIM_NA", "none"),
     ];
+    read_by_others(bench, &cases);
     let keys = bench.zone.keys();
     let rows: Vec<Row<'_>> = cases
         .iter()
@@ -176,6 +177,24 @@ pub(crate) fn signatures(bench: &Bench, keys: &Keys, faults: &mut Vec<String>) -
         })
         .collect();
     write(&["dkimpy", "opendkim", "rspamd"], &rows, faults)
+}
+
+/// Others read in our field what we have found.
+fn read_by_others(bench: &Bench, cases: &[(&str, String, &str, &str)]) {
+    let judgements: Vec<Judgement> = cases.iter().map(|(_, message, _, _)| judgement(bench, message)).collect();
+    let values: Vec<String> = judgements.iter().map(|one| one.text("mx.here.example", None, "x")).collect();
+    let read = authres(&values);
+    assert_eq!(read.len(), values.len());
+    for ((judgement, value), read) in judgements.iter().zip(&values).zip(read) {
+        let mut words = vec!["mx.here.example".to_owned()];
+        words.extend(judgement.dkim.iter().map(|one| format!("dkim={}", one.result)));
+        if judgement.dkim.is_empty() {
+            words.push("dkim=none".to_owned());
+        }
+        words.extend(judgement.dmarc.iter().map(|one| format!("dmarc={}", one.result)));
+        words.extend(judgement.arc.iter().map(|one| format!("arc={}", one.result)));
+        assert_eq!(read, words.join(" "), "{value}");
+    }
 }
 
 /// Our word for all signatures; one by a key that is tried out counts as what it is.
