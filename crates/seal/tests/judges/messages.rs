@@ -181,8 +181,14 @@ pub(crate) fn signatures(bench: &Bench, keys: &Keys, faults: &mut Vec<String>) -
 
 /// Others read in our field what we have found.
 fn read_by_others(bench: &Bench, cases: &[(&str, String, &str, &str)]) {
-    let judgements: Vec<Judgement> = cases.iter().map(|(_, message, _, _)| judgement(bench, message)).collect();
-    let values: Vec<String> = judgements.iter().map(|one| one.text("mx.here.example", None, "x")).collect();
+    let judgements: Vec<Judgement> = cases
+        .iter()
+        .map(|(_, message, _, _)| judgement(bench, message))
+        .collect();
+    let values: Vec<String> = judgements
+        .iter()
+        .map(|one| one.text("mx.here.example", None, "x"))
+        .collect();
     let read = authres(&values);
     assert_eq!(read.len(), values.len());
     for ((judgement, value), read) in judgements.iter().zip(&values).zip(read) {
