@@ -50,8 +50,8 @@ impl Residents<'_> {
             return None;
         }
         let bare = self.without_detail(address);
-        let alias = [Some(address), bare.as_ref()].into_iter().flatten();
-        let alias = alias.into_iter().find(|candidate| self.is_alias(candidate))?;
+        let mut candidates = [Some(address), bare.as_ref()].into_iter().flatten();
+        let alias = candidates.find(|candidate| self.is_alias(candidate))?;
         let name = alias.unquoted_local();
         let targets = self.targets(alias);
         for target in &targets {
