@@ -360,7 +360,7 @@ events! {
     "a next hop was tried and did not take all"
     Attempted Attempt Info Matters "attempt" {
         queue Queue Shown<'a>, session Session Option<&'a str>, destination Destination Option<Shown<'a>>,
-        relay Relay Shown<'a>, tls Tls Option<Shown<'a>>, recipients Recipients usize, taken Taken Option<usize>,
+        relay Relay Shown<'a>, proof Proof Option<&'a str>, tls Tls Option<Shown<'a>>, recipients Recipients usize, taken Taken Option<usize>,
         status Status Option<Shown<'a>>, failure Failure Option<&'a str>, stage Stage Option<&'a str>,
         reply Reply Option<Shown<'a>>, error Error Option<&'a str>,
     }

@@ -117,6 +117,7 @@ keys! {
 
     // Delivery.
     Relay "relay" Text "the host that was asked, with address and port"
+    Proof "proof" Text "how far the DNS has proven the way there: `secure`, `insecure`, `indeterminate`, `bogus`"
     Destination "destination" Text "the next hop: a domain, a smarthost, a folder"
     Status "status" Text "the enhanced status of a recipient"
     Failure "failure" Text "what kind of failure it was, one of those below"

@@ -27,13 +27,18 @@ pub use self::mx::{MX_HOSTS_MAX, MxRecord, MxVerdict, mx_hosts};
 
 /// How much TLS a hop gets.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Hash, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum TlsLevel {
     /// Never.
     None,
     /// Where offered; otherwise in the clear.
     #[default]
     Opportunistic,
+    /// As the host's TLSA records say: where it has proven ones, always, and with the certificate that they name (RFC 7672);
+    /// otherwise as [`Opportunistic`](Self::Opportunistic).
+    Dane,
+    /// Always as they say; without proven ones the mail waits.
+    DaneOnly,
     /// Always, begun by `STARTTLS`; without it the mail waits.
     Required,
     /// Always, from the first octet on, as on port 465 (RFC 8314 section 3.3).
@@ -44,7 +49,13 @@ impl TlsLevel {
     /// Whether nothing goes without TLS.
     #[must_use]
     pub fn is_always(self) -> bool {
-        matches!(self, Self::Required | Self::Implicit)
+        matches!(self, Self::Required | Self::Implicit | Self::DaneOnly)
+    }
+
+    /// Whether TLSA records count.
+    #[must_use]
+    pub fn is_dane(self) -> bool {
+        matches!(self, Self::Dane | Self::DaneOnly)
     }
 }
 

@@ -1,13 +1,15 @@
 //! The plan of a delivery: which addresses of a host are tried in which order, each with how much TLS and by whose demand.
 //!
 //! Facts come in: what the route says, what DNS has found, what is known of the host. A further demand for security (a policy of the
-//! recipient's domain, a TLSA record, a pin, a wish of the sender) is a further [`Demand`] and its rows in [`tries`]; whoever dials
+//! recipient's domain, a pin, a wish of the sender) is a further [`Demand`] and its rows in [`tries`]; whoever dials
 //! does what the plan says and knows of none of them.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use postern_mail::Proof;
 
 use crate::reach::{self, Unreachable};
 use crate::route::{Hop, HopHost, TlsLevel};
@@ -32,6 +34,8 @@ pub enum Certificate {
     Any,
     /// One that is valid for its name.
     Valid,
+    /// One that a TLSA record of the host names (RFC 7672 section 3).
+    Named,
 }
 
 /// Who asks for that much TLS, and for no more.
@@ -41,6 +45,8 @@ pub enum Demand {
     Nobody,
     /// The route.
     Route,
+    /// The host's TLSA records: DNSSEC proves that it has STARTTLS and whose certificate it shows (RFC 7672 section 2.2).
+    Dane,
     /// The route's login, which does not go out in the clear because somebody has disturbed the handshake.
     Login,
     /// The socket: it does not leave this host.
@@ -82,8 +88,48 @@ pub struct Candidate {
     pub then: Option<Try>,
 }
 
+/// How far the DNS has proven the way to a host. What has not been asked is `None`: a route names the host, or its address.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Way {
+    /// The MX records that name the host.
+    pub mx: Option<Proof>,
+    /// The addresses of the host, with the aliases (CNAME) that lead to them.
+    pub addresses: Option<Proof>,
+}
+
+impl Way {
+    /// Both together; `None` where the DNS was not asked at all.
+    #[must_use]
+    pub fn whole(self) -> Option<Proof> {
+        match (self.mx, self.addresses) {
+            (Some(mx), Some(addresses)) => Some(mx.and(addresses)),
+            (one, other) => one.or(other),
+        }
+    }
+}
+
+/// What is known of the TLSA records of a host (RFC 7672 section 2.2).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Tlsa {
+    /// They were not looked up: [`wants_tlsa`] says when they are.
+    #[default]
+    Unasked,
+    /// There are none, or none that is proven.
+    None,
+    /// There are some, proven, and none that can be used.
+    Unusable,
+    /// There are some, proven, that can be used.
+    Usable,
+    /// They could not be looked up, or what was found is bogus; the text says why. Whoever is in between may be behind it.
+    Unknown(String),
+}
+
 /// What is known of a way before a host of it is dialled.
 pub struct Facts<'a> {
+    /// How far the DNS has proven it.
+    pub way: Way,
+    /// What it says of the host's certificate.
+    pub tlsa: Tlsa,
     /// How much TLS the route wants.
     pub tls: TlsLevel,
     /// Whether it wants valid certificates.
@@ -111,6 +157,44 @@ pub enum NoWay {
     Ourselves(String),
     /// DNS gives it only addresses at which nobody else is.
     Unreachable(Unreachable),
+    /// Its TLSA records cannot be looked up now; the text says why.
+    TlsaUnknown(String),
+    /// The route demands DANE, and the DNS proves nothing that can be used.
+    NoDane(NoDane),
+}
+
+/// Why DANE that is demanded cannot be had.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoDane {
+    /// The MX records are not signed.
+    Mx(Proof),
+    /// The host's addresses are not signed.
+    Addresses(Proof),
+    /// It has no name.
+    Nameless,
+    /// It has no proven TLSA records.
+    NoRecords,
+    /// None of them can be used.
+    Unusable,
+}
+
+impl fmt::Display for NoDane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mx(proof) => write!(f, "the MX records of its domain are {proof}"),
+            Self::Addresses(proof) => write!(f, "its addresses are {proof}"),
+            Self::Nameless => f.write_str("it has no name that TLSA records could stand at"),
+            Self::NoRecords => f.write_str("it has no TLSA records that are proven"),
+            Self::Unusable => f.write_str("none of its TLSA records can be used for SMTP"),
+        }
+    }
+}
+
+/// Whether the TLSA records of a host are looked up: the route uses DANE, and the addresses are proven; without that a
+/// look-up tells nothing, and servers that mishandle it would keep mail for no gain (RFC 7672 section 2.2.2).
+#[must_use]
+pub fn wants_tlsa(tls: TlsLevel, way: Way) -> bool {
+    tls.is_dane() && way.addresses == Some(Proof::Secure)
 }
 
 /// The addresses of a host that are tried, in the order in which they were `found`.
@@ -139,14 +223,14 @@ pub fn candidates(host: &Hop, found: &[IpAddr], facts: &Facts<'_>) -> Result<Vec
     }
     let candidate = |to: Endpoint| {
         let socket = matches!(to, Endpoint::Unix(_));
-        let (first, then) = tries(facts, socket, (facts.breaks_by_tls)(&to));
-        Candidate { to, first, then }
+        let (first, then) = tries(facts, socket, (facts.breaks_by_tls)(&to))?;
+        Ok(Candidate { to, first, then })
     };
-    Ok(endpoints
+    endpoints
         .into_iter()
         .filter(|endpoint| !(facts.is_tried)(endpoint))
         .map(candidate)
-        .collect())
+        .collect()
 }
 
 /// Why mail to this address would come back to this server: it listens there, or, where DNS leads the way, the address is one of its
@@ -168,156 +252,70 @@ fn leads_here(address: SocketAddr, facts: &Facts<'_>) -> Option<String> {
 }
 
 /// How much TLS an address gets, and what follows if that fails.
-fn tries(facts: &Facts<'_>, socket: bool, breaks_by_tls: bool) -> (Try, Option<Try>) {
-    let clear = |demand| Try {
-        tls: Tls::Never,
-        certificate: Certificate::Any,
-        demand,
-    };
-    let if_offered = |demand| Try {
-        tls: Tls::IfOffered,
-        certificate: Certificate::Any,
-        demand,
-    };
-    let always = |tls| Try {
+fn tries(facts: &Facts<'_>, socket: bool, breaks_by_tls: bool) -> Result<(Try, Option<Try>), NoWay> {
+    let one = |tls, certificate, demand| Try {
         tls,
-        certificate: if facts.verify {
+        certificate,
+        demand,
+    };
+    let clear = |demand| one(Tls::Never, Certificate::Any, demand);
+    let if_offered = |demand| one(Tls::IfOffered, Certificate::Any, demand);
+    let always = |tls| {
+        let valid = if facts.verify {
             Certificate::Valid
         } else {
             Certificate::Any
-        },
-        demand: Demand::Route,
+        };
+        one(tls, valid, Demand::Route)
     };
-    match facts.tls {
-        TlsLevel::Implicit => (always(Tls::Implicit), None),
+    let named = if facts.tls.is_dane() && !socket {
+        by_tlsa(facts)?
+    } else {
+        None
+    };
+    Ok(match (facts.tls, named) {
+        (TlsLevel::Implicit, _) => (always(Tls::Implicit), None),
         _ if socket => (clear(Demand::Socket), None),
-        TlsLevel::None => (clear(Demand::Route), None),
-        TlsLevel::Required => (always(Tls::StartTls), None),
-        TlsLevel::Opportunistic if facts.login => (if_offered(Demand::Login), None),
-        TlsLevel::Opportunistic if breaks_by_tls => (clear(Demand::Memory), None),
-        TlsLevel::Opportunistic => (if_offered(Demand::Nobody), Some(clear(Demand::Failure))),
+        (TlsLevel::None, _) => (clear(Demand::Route), None),
+        (TlsLevel::Required, _) => (always(Tls::StartTls), None),
+        (_, Some(certificate)) => (one(Tls::StartTls, certificate, Demand::Dane), None),
+        _ if facts.login => (if_offered(Demand::Login), None),
+        _ if breaks_by_tls => (clear(Demand::Memory), None),
+        _ => (if_offered(Demand::Nobody), Some(clear(Demand::Failure))),
+    })
+}
+
+/// What the host has to show by its TLSA records; `None` where they demand nothing, and the route neither.
+fn by_tlsa(facts: &Facts<'_>) -> Result<Option<Certificate>, NoWay> {
+    if let Tlsa::Unknown(why) = &facts.tlsa {
+        return Err(NoWay::TlsaUnknown(why.clone()));
+    }
+    if facts.tls == TlsLevel::DaneOnly
+        && let Some(why) = no_dane(facts)
+    {
+        return Err(NoWay::NoDane(why));
+    }
+    Ok(match facts.tlsa {
+        Tlsa::Usable => Some(Certificate::Named),
+        // There shall be TLS, and nobody can say whose (RFC 7672 section 2.2).
+        Tlsa::Unusable => Some(Certificate::Any),
+        Tlsa::Unasked | Tlsa::None | Tlsa::Unknown(_) => None,
+    })
+}
+
+/// What is missing for DANE. MX records that are not signed can lead anywhere, so a route that demands it demands that of them too.
+fn no_dane(facts: &Facts<'_>) -> Option<NoDane> {
+    match (facts.way.mx, facts.way.addresses) {
+        (Some(proof), _) if proof != Proof::Secure => Some(NoDane::Mx(proof)),
+        (_, Some(proof)) if proof != Proof::Secure => Some(NoDane::Addresses(proof)),
+        (_, None) => Some(NoDane::Nameless),
+        _ => match facts.tlsa {
+            Tlsa::Usable => None,
+            Tlsa::Unusable => Some(NoDane::Unusable),
+            Tlsa::Unasked | Tlsa::None | Tlsa::Unknown(_) => Some(NoDane::NoRecords),
+        },
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn facts<'a>() -> Facts<'a> {
-        Facts {
-            tls: TlsLevel::Opportunistic,
-            verify: false,
-            login: false,
-            outside: true,
-            listeners: &[],
-            exempt: &[],
-            is_own: &|_| false,
-            breaks_by_tls: &|_| false,
-            is_tried: &|_| false,
-        }
-    }
-
-    #[test]
-    fn how_much_tls_and_by_whose_demand() {
-        use Certificate::{Any, Valid};
-        use TlsLevel::{Implicit, None as No, Opportunistic, Required};
-        let one = |tls, certificate, demand| {
-            (
-                Try {
-                    tls,
-                    certificate,
-                    demand,
-                },
-                None,
-            )
-        };
-        let clear = Try {
-            tls: Tls::Never,
-            certificate: Any,
-            demand: Demand::Failure,
-        };
-        let both = (
-            Try {
-                tls: Tls::IfOffered,
-                certificate: Any,
-                demand: Demand::Nobody,
-            },
-            Some(clear),
-        );
-        #[rustfmt::skip]
-        let cases = [
-            // what the case shows                        level          verify  login  socket breaks  the tries
-            ("a wish",                                    Opportunistic, false,  false, false, false,  both),
-            ("a wish verifies nothing",                   Opportunistic, true,   false, false, false,  both),
-            ("not with a host that breaks by it",         Opportunistic, false,  false, false, true,   one(Tls::Never, Any, Demand::Memory)),
-            ("a login is not given away",                 Opportunistic, false,  true,  false, false,  one(Tls::IfOffered, Any, Demand::Login)),
-            ("nor where the host breaks",                 Opportunistic, false,  true,  false, true,   one(Tls::IfOffered, Any, Demand::Login)),
-            ("never",                                     No,            false,  false, false, false,  one(Tls::Never, Any, Demand::Route)),
-            ("required",                                  Required,      false,  false, false, false,  one(Tls::StartTls, Any, Demand::Route)),
-            ("required of a host that breaks by it",      Required,      false,  false, false, true,   one(Tls::StartTls, Any, Demand::Route)),
-            ("required and verified",                     Required,      true,   false, false, false,  one(Tls::StartTls, Valid, Demand::Route)),
-            ("from the first octet on",                   Implicit,      true,   false, false, false,  one(Tls::Implicit, Valid, Demand::Route)),
-            ("a socket has need of none",                 Required,      true,   false, true,  false,  one(Tls::Never, Any, Demand::Socket)),
-        ];
-        for (shows, tls, verify, login, socket, breaks, expected) in cases {
-            let facts = Facts {
-                tls,
-                verify,
-                login,
-                ..facts()
-            };
-            assert_eq!(tries(&facts, socket, breaks), expected, "{shows}");
-        }
-    }
-
-    #[test]
-    fn which_addresses_are_tried() {
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let own = |address: IpAddr| address == "198.51.100.9".parse::<IpAddr>().unwrap();
-        let tried = |endpoint: &Endpoint| *endpoint == Endpoint::Tcp("192.0.2.2:25".parse().unwrap());
-        let listeners = ["127.0.0.1:25".parse().unwrap(), "0.0.0.0:587".parse().unwrap()];
-        let exempt = ["10.0.0.0/8".parse().unwrap(), "198.51.100.8/29".parse().unwrap()];
-        let here = |text: &str| Err(text.to_owned());
-        #[rustfmt::skip]
-        let cases = [
-            // what the case shows                    hop                 addresses found                     outside exempt  what is tried
-            ("in the order of DNS",                   "mx.test:25",       vec!["192.0.2.1", "192.0.2.3"],     true,   false,  Ok(vec!["192.0.2.1:25", "192.0.2.3:25"])),
-            ("not once more",                         "mx.test:25",       vec!["192.0.2.2", "192.0.2.3"],     true,   false,  Ok(vec!["192.0.2.3:25"])),
-            ("its own address",                       "mx.test:25",       vec!["192.0.2.1", "198.51.100.9"],  true,   false,  here("198.51.100.9 is its own address")),
-            ("which a route may name",                "mx.test:25",       vec!["198.51.100.9"],               false,  false,  Ok(vec!["198.51.100.9:25"])),
-            ("or a laboratory",                       "mx.test:25",       vec!["198.51.100.9"],               true,   true,   Ok(vec!["198.51.100.9:25"])),
-            ("where it listens",                      "mx.test:25",       vec!["127.0.0.1"],                  false,  false,  here("it listens on 127.0.0.1:25")),
-            ("where it listens on all addresses",     "mx.test:587",      vec!["198.51.100.9"],               false,  false,  here("it listens on 198.51.100.9:587")),
-            ("another port of this host",             "127.0.0.1:2525",   vec!["127.0.0.1"],                  false,  false,  Ok(vec!["127.0.0.1:2525"])),
-            ("loopback by DNS",                       "mx.test:2525",     vec!["127.0.0.1"],                  true,   false,  here("unreachable")),
-            ("loopback among others",                 "mx.test:2525",     vec!["127.0.0.1", "192.0.2.1"],     true,   false,  Ok(vec!["192.0.2.1:2525"])),
-            ("nothing found",                         "mx.test:25",       vec![],                             true,   false,  Ok(vec![])),
-            ("a socket",                              "unix:/run/lmtp",   vec![],                             false,  false,  Ok(vec!["/run/lmtp"])),
-        ];
-        for (shows, hop, found, outside, laboratory, expected) in cases {
-            let found: Vec<IpAddr> = found.into_iter().map(ip).collect();
-            let facts = Facts {
-                outside,
-                listeners: &listeners,
-                exempt: if laboratory { &exempt } else { &[] },
-                is_own: &own,
-                is_tried: &tried,
-                ..facts()
-            };
-            let planned = candidates(&Hop::parse(hop, 25).unwrap(), &found, &facts);
-            let shown = match planned {
-                Ok(candidates) => Ok(candidates
-                    .into_iter()
-                    .map(|candidate| match candidate.to {
-                        Endpoint::Tcp(address) => address.to_string(),
-                        Endpoint::Unix(path) => path.display().to_string(),
-                    })
-                    .collect::<Vec<_>>()),
-                Err(NoWay::Ourselves(why)) => Err(why),
-                Err(NoWay::Unreachable(_)) => Err("unreachable".to_owned()),
-            };
-            let expected = expected.map(|list| list.into_iter().map(str::to_owned).collect());
-            assert_eq!(shown, expected, "{shows}");
-        }
-    }
-}
+mod tests;

@@ -20,6 +20,7 @@ pub mod postgres;
 pub mod process;
 pub mod saslauthd;
 pub mod sendmail;
+pub mod signed;
 pub mod sink;
 pub mod slapd;
 pub mod smtp;

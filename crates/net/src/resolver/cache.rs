@@ -4,9 +4,11 @@
 //! behalf of strangers (the name of every address that connects), so here only what is used of an answer is
 //! kept, and its size counts.
 
-use super::{MxRecord, ResolveError, SrvRecord};
+use super::name::host_text;
+use super::{MxRecord, ResolveError, SrvRecord, TlsaRecord};
 use hickory_resolver::proto::rr::{RData, RecordType};
 use moka::sync::Cache;
+use postern_mail::Proof;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +35,8 @@ pub(super) enum Datum {
     Name(String),
     /// Of a TXT record, its strings joined.
     Text(Box<[u8]>),
+    /// Of a TLSA record.
+    Tlsa(TlsaRecord),
 }
 
 impl Datum {
@@ -41,19 +45,25 @@ impl Datum {
         match data {
             RData::MX(mx) => Some(Self::Exchange(MxRecord {
                 preference: mx.preference,
-                exchange: super::host_text(&mx.exchange),
+                exchange: host_text(&mx.exchange),
             })),
             RData::SRV(srv) => Some(Self::Service(SrvRecord {
                 priority: srv.priority,
                 weight: srv.weight,
                 port: srv.port,
-                target: super::host_text(&srv.target),
+                target: host_text(&srv.target),
             })),
             RData::A(address) => Some(Self::Address(IpAddr::V4(address.0))),
             // An IPv4 address inside IPv6 is that address, here as everywhere.
             RData::AAAA(address) => Some(Self::Address(IpAddr::V6(address.0).to_canonical())),
-            RData::PTR(name) => Some(Self::Name(super::host_text(name))),
+            RData::PTR(name) => Some(Self::Name(host_text(name))),
             RData::TXT(text) => Some(Self::Text(text.txt_data.concat().into())),
+            RData::TLSA(tlsa) => Some(Self::Tlsa(TlsaRecord {
+                usage: tlsa.cert_usage.into(),
+                selector: tlsa.selector.into(),
+                matching: tlsa.matching.into(),
+                data: tlsa.cert_data.clone(),
+            })),
             _ => None,
         }
     }
@@ -65,6 +75,7 @@ impl Datum {
             Self::Address(_) => 0,
             Self::Name(name) => name.len(),
             Self::Text(text) => text.len(),
+            Self::Tlsa(tlsa) => tlsa.data.len(),
         };
         size_of::<Self>() + text
     }
@@ -73,9 +84,29 @@ impl Datum {
 /// The records of one look-up, or the reason why there are none.
 pub(super) type Answer = Result<Arc<[Datum]>, ResolveError>;
 
+/// An answer, and how far it is proven.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Found {
+    pub(super) answer: Answer,
+    pub(super) proof: Proof,
+    /// The name at the end of the aliases, where there are some and somebody has looked.
+    pub(super) canonical: Option<Box<str>>,
+}
+
+impl Found {
+    /// One that nobody has looked at.
+    pub(super) fn unproven(answer: Answer) -> Self {
+        Self {
+            answer,
+            proof: Proof::Indeterminate,
+            canonical: None,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Entry {
-    answer: Answer,
+    found: Found,
     until: Instant,
 }
 
@@ -91,12 +122,14 @@ impl Answers {
         let entries = Cache::builder()
             .max_capacity(size)
             .weigher(|(name, _): &(Box<str>, RecordType), entry: &Entry| {
-                let records = entry
+                let found = &entry.found;
+                let records = found
                     .answer
                     .iter()
                     .flat_map(|records| records.iter())
                     .map(Datum::size);
-                let size = ENTRY_OVERHEAD + 2 * name.len() + records.sum::<usize>();
+                let alias = found.canonical.as_ref().map_or(0, |name| name.len());
+                let size = ENTRY_OVERHEAD + 2 * name.len() + alias + records.sum::<usize>();
                 u32::try_from(size).unwrap_or(u32::MAX)
             })
             .build();
@@ -104,17 +137,21 @@ impl Answers {
     }
 
     /// The answer to an earlier look-up, if it still holds.
-    pub(super) fn get(&self, name: &str, kind: RecordType, now: Instant) -> Option<Answer> {
+    pub(super) fn get(&self, name: &str, kind: RecordType, now: Instant) -> Option<Found> {
         let entry = self.entries.get(&(name.into(), kind))?;
-        (now < entry.until).then_some(entry.answer)
+        (now < entry.until).then_some(entry.found)
     }
 
     /// Keeps an answer as long as its server allows.
-    pub(super) fn put(&self, name: &str, kind: RecordType, answer: Answer, ttl: Duration, now: Instant) {
-        let longest = if answer.is_ok() { TTL_MAX } else { NEGATIVE_TTL_MAX };
+    pub(super) fn put(&self, name: &str, kind: RecordType, found: Found, ttl: Duration, now: Instant) {
+        let longest = if found.answer.is_ok() {
+            TTL_MAX
+        } else {
+            NEGATIVE_TTL_MAX
+        };
         if !ttl.is_zero() {
             let entry = Entry {
-                answer,
+                found,
                 until: now + ttl.min(longest),
             };
             self.entries.insert((name.into(), kind), entry);
@@ -126,13 +163,17 @@ impl Answers {
 mod tests {
     use super::*;
 
-    fn addresses(count: usize) -> Answer {
-        Ok(vec![Datum::Address(IpAddr::from([192, 0, 2, 1])); count].into())
+    fn addresses(count: usize) -> Found {
+        let records = vec![Datum::Address(IpAddr::from([192, 0, 2, 1])); count];
+        Found {
+            proof: Proof::Secure,
+            ..Found::unproven(Ok(records.into()))
+        }
     }
 
     #[test]
     fn answers_hold_for_their_time() {
-        let denial: Answer = Err(ResolveError::NoData("a.test".into()));
+        let denial = Found::unproven(Err(ResolveError::NoData("a.test".into())));
         let day = Duration::from_secs(86_400);
         let second = Duration::from_secs(1);
         #[rustfmt::skip]

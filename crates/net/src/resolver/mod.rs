@@ -3,27 +3,35 @@
 //! Names are always looked up as they stand: no search list is applied. `/etc/hosts` is honoured for
 //! addresses.
 
+mod anchors;
+mod ask;
 mod cache;
+mod mend;
+mod name;
+mod proof;
+mod records;
+mod reverse;
 mod system;
 
+pub use ask::Dnssec;
+pub use proof::Proven;
+pub use records::{MxRecord, SrvRecord, TlsaRecord};
+pub use reverse::ReverseName;
+
 use arc_swap::ArcSwap;
-use cache::{Answer, Answers, Datum};
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
+use ask::Asker;
+use cache::{Answer, Answers, Datum, Found};
+use hickory_resolver::config::ResolverOpts;
 use hickory_resolver::lookup::Lookup;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
+use name::{checked_name, host_text, printable_name};
+use postern_mail::Proof;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Most records of one answer that are looked at.
-const RECORDS_MAX: usize = 256;
-
-/// Most names of an address that are looked at in search of one that leads back.
-const REVERSE_NAMES_MAX: usize = 8;
 
 /// Questions that may be open at once on one TCP connection to a name server.
 const TCP_QUESTIONS_MAX: usize = 1_024;
@@ -40,6 +48,11 @@ pub struct ResolverSettings {
     pub timeout: Duration,
     /// Memory for answers, in octets, by estimate. Default 8 MiB, some 20,000 usual answers.
     pub cache_size: u64,
+    /// How far answers are proven. Default: not at all, which costs nothing.
+    pub dnssec: Dnssec,
+    /// A file of further trust anchors for [`Dnssec::Validate`], DNSKEY records as in a zone file. Those of the root are built in, and
+    /// give way to such of the root that the file has.
+    pub trust_anchors: Option<PathBuf>,
 }
 
 impl Default for ResolverSettings {
@@ -49,7 +62,26 @@ impl Default for ResolverSettings {
             attempt_timeout: Duration::from_secs(3),
             timeout: Duration::from_secs(15),
             cache_size: 8 << 20,
+            dnssec: Dnssec::Off,
+            trust_anchors: None,
         }
+    }
+}
+
+/// Reads a file of trust anchors, as [`Resolver::new`] does.
+///
+/// # Errors
+///
+/// The file cannot be read, is not a file of DNSKEY records, or has none.
+pub fn check_anchors(path: &Path) -> Result<(), ResolverSetupError> {
+    anchors::load(Some(path)).map(|_| ())
+}
+
+impl ResolverSettings {
+    /// The servers that are asked: those that are listed, or those of the system.
+    #[must_use]
+    pub fn asked(&self) -> Vec<SocketAddr> {
+        ask::asked(&self.nameservers)
     }
 }
 
@@ -66,6 +98,10 @@ pub enum ResolveError {
     /// The text is no domain name: permanent.
     #[error("{0:?} is not a domain name")]
     BadName(String),
+    /// The answer should be signed, and the signatures are wrong, missing, or out of date (RFC 4035 section 4.3): somebody has
+    /// tampered with it, or has made a mistake, which is mended. It is never made use of; try again later.
+    #[error("{0}: its DNSSEC signatures are wrong, missing, or out of date")]
+    Bogus(String),
     /// No answer for now: try again later.
     #[error("{name}: {reason}")]
     Temporary {
@@ -80,7 +116,7 @@ impl ResolveError {
     /// Whether trying again later may help.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Temporary { .. })
+        matches!(self, Self::Temporary { .. } | Self::Bogus(_))
     }
 }
 
@@ -88,44 +124,6 @@ impl ResolveError {
 #[derive(Debug, thiserror::Error)]
 #[error("names cannot be looked up: {0}")]
 pub struct ResolverSetupError(String);
-
-/// One MX record (RFC 5321 section 5.1).
-#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
-pub struct MxRecord {
-    /// Lower comes first.
-    pub preference: u16,
-    /// The host, lower-case and without a trailing dot; empty for the root, which means null MX (RFC 7505).
-    pub exchange: String,
-}
-
-/// One SRV record (RFC 2782).
-#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
-pub struct SrvRecord {
-    /// Lower comes first.
-    pub priority: u16,
-    /// Share of the load among those of one priority.
-    pub weight: u16,
-    /// The port.
-    pub port: u16,
-    /// The host, lower-case and without a trailing dot; empty for the root, which means that there is no such service.
-    pub target: String,
-}
-
-/// What an address is called.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum ReverseName {
-    /// It has a name that in turn has this address.
-    Confirmed(String),
-    /// It has names, and none of them has this address.
-    Unconfirmed {
-        /// The first of them.
-        name: String,
-        /// Why one of them could not be looked up, which may have it.
-        doubt: Option<ResolveError>,
-    },
-    /// It has none.
-    Nameless,
-}
 
 /// Looks names up and keeps the answers for as long as their servers allow. Cloning shares the cache, and whom to ask.
 #[derive(Clone, Debug)]
@@ -136,7 +134,8 @@ pub struct Resolver {
 /// Whom to ask, for how long, and what was answered.
 #[derive(Debug)]
 struct Current {
-    inner: TokioResolver,
+    asker: Asker,
+    dnssec: Dnssec,
     answers: Answers,
     timeout: Duration,
     passed_over: Vec<SocketAddr>,
@@ -147,9 +146,11 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// The settings name no server, and neither does the system.
+    /// The settings name no server, and neither does the system; or the trust anchors cannot be read.
     pub fn new(settings: &ResolverSettings) -> Result<Self, ResolverSetupError> {
-        let (config, passed_over) = servers(&settings.nameservers);
+        let (config, passed_over) = ask::servers(&settings.nameservers);
+        let anchors = settings.trust_anchors.as_deref();
+        let anchors = anchors::load(anchors.filter(|_| settings.dnssec == Dnssec::Validate))?;
         if config.name_servers().is_empty() {
             return Err(ResolverSetupError("there is no server to ask".to_owned()));
         }
@@ -160,12 +161,11 @@ impl Resolver {
         options.try_tcp_on_error = true;
         options.cache_size = 0;
         options.max_active_requests = TCP_QUESTIONS_MAX;
-        let inner = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-            .with_options(options)
-            .build()
+        let asker = Asker::new(config, options, settings.dnssec, anchors)
             .map_err(|error| ResolverSetupError(error.to_string()))?;
         let current = Current {
-            inner,
+            asker,
+            dnssec: settings.dnssec,
             answers: Answers::new(settings.cache_size),
             timeout: settings.timeout,
             passed_over,
@@ -181,6 +181,12 @@ impl Resolver {
         self.current.load().passed_over.clone()
     }
 
+    /// How far answers are proven.
+    #[must_use]
+    pub fn dnssec(&self) -> Dnssec {
+        self.current.load().dnssec
+    }
+
     /// Goes over to the servers, times and answers of `other`, in all clones of this one. Look-ups under way end as they
     /// began.
     pub fn become_like(&self, other: &Self) {
@@ -193,15 +199,48 @@ impl Resolver {
     ///
     /// [`ResolveError::NoData`] when there are none: the domain's own addresses stand in for them.
     pub async fn mx(&self, domain: &str) -> Result<Vec<MxRecord>, ResolveError> {
-        let answer = self.lookup(domain, checked_name(domain)?, RecordType::MX).await?;
+        self.proven_mx(domain).await.found
+    }
+
+    /// The same, and how far that is proven; that there are none is proven or not, too.
+    pub async fn proven_mx(&self, domain: &str) -> Proven<Result<Vec<MxRecord>, ResolveError>> {
         let exchange = |datum: &Datum| match datum {
             Datum::Exchange(mx) => Some(mx.clone()),
             _ => None,
         };
-        let mut records: Vec<_> = answer.iter().filter_map(exchange).collect();
-        records.sort();
-        records.dedup();
-        Ok(records)
+        let mut proven = self.proven(domain, RecordType::MX, exchange).await;
+        if let Ok(records) = &mut proven.found {
+            records.sort();
+            records.dedup();
+        }
+        proven
+    }
+
+    /// The TLSA records of the service at `port` of `host`, over TCP, and how far they are proven (RFC 6698 section 3); at least one.
+    pub async fn tlsa(&self, host: &str, port: u16) -> Proven<Result<Vec<TlsaRecord>, ResolveError>> {
+        let name = format!("_{port}._tcp.{host}");
+        let record = |datum: &Datum| match datum {
+            Datum::Tlsa(record) => Some(record.clone()),
+            _ => None,
+        };
+        self.proven(&name, RecordType::TLSA, record).await
+    }
+
+    async fn proven<T>(
+        &self,
+        text: &str,
+        kind: RecordType,
+        pick: impl Fn(&Datum) -> Option<T>,
+    ) -> Proven<Result<Vec<T>, ResolveError>> {
+        let found = match checked_name(text) {
+            Ok(name) => self.lookup(text, name, kind).await,
+            Err(error) => Found::unproven(Err(error)),
+        };
+        Proven {
+            found: found.answer.map(|data| data.iter().filter_map(pick).collect()),
+            proof: found.proof,
+            canonical: found.canonical.map(Into::into),
+        }
     }
 
     /// The SRV records of `name`, such as `_ldap._tcp.example.org`, by priority; at least one.
@@ -210,7 +249,10 @@ impl Resolver {
     ///
     /// [`ResolveError`].
     pub async fn srv(&self, name: &str) -> Result<Vec<SrvRecord>, ResolveError> {
-        let answer = self.lookup(name, checked_name(name)?, RecordType::SRV).await?;
+        let answer = self
+            .lookup(name, checked_name(name)?, RecordType::SRV)
+            .await
+            .answer?;
         let service = |datum: &Datum| match datum {
             Datum::Service(srv) => Some(srv.clone()),
             _ => None,
@@ -225,29 +267,59 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// [`ResolveError`]; temporary only when neither kind was found and one of the look-ups did not work.
+    /// [`ResolveError`]; temporary only when neither kind was found and one of the look-ups did not work. [`ResolveError::Bogus`] when
+    /// either kind is.
     pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        self.proven_addresses(host).await.found
+    }
+
+    /// The same, and how far that is proven, both kinds together.
+    pub async fn proven_addresses(&self, host: &str) -> Proven<Result<Vec<IpAddr>, ResolveError>> {
+        let bare = |found| Proven {
+            found,
+            proof: Proof::Indeterminate,
+            canonical: None,
+        };
         if let Ok(address) = host.parse() {
-            return Ok(vec![address]);
+            return bare(Ok(vec![address]));
         }
-        let name = checked_name(host)?;
+        let name = match checked_name(host) {
+            Ok(name) => name,
+            Err(error) => return bare(Err(error)),
+        };
         let (v6, v4) = tokio::join!(
             self.lookup(host, name.clone(), RecordType::AAAA),
             self.lookup(host, name.clone(), RecordType::A)
         );
-        let found: Vec<_> = [&v6, &v4]
+        let addresses: Vec<_> = [&v6, &v4]
             .into_iter()
-            .flatten()
-            .flat_map(|found| addresses_in(found))
+            .flat_map(|found| &found.answer)
+            .flat_map(|records| addresses_in(records))
             .collect();
-        if !found.is_empty() {
-            return Ok(found);
-        }
-        match (v6, v4) {
-            (Err(v6), _) if v6.is_temporary() => Err(v6),
-            // A broken server may deny the name itself when asked for IPv6, so the answer for IPv4 decides.
-            (_, Err(v4)) => Err(v4),
-            _ => Err(ResolveError::NoData(host.to_owned())),
+        // What is missing counts as little as a family that was not looked up, unless somebody has tampered with it.
+        let proof = [&v6, &v4]
+            .into_iter()
+            .filter(|found| found.answer.is_ok() || found.proof == Proof::Bogus || addresses.is_empty())
+            .map(|found| found.proof)
+            .reduce(Proof::and)
+            .unwrap_or(Proof::Indeterminate);
+        let canonical = v4.canonical.clone().or_else(|| v6.canonical.clone());
+        let found = if proof == Proof::Bogus {
+            Err(ResolveError::Bogus(host.to_owned()))
+        } else if !addresses.is_empty() {
+            Ok(addresses)
+        } else {
+            match (v6.answer, v4.answer) {
+                (Err(v6), _) if v6.is_temporary() => Err(v6),
+                // A broken server may deny the name itself when asked for IPv6, so the answer for IPv4 decides.
+                (_, Err(v4)) => Err(v4),
+                _ => Err(ResolveError::NoData(host.to_owned())),
+            }
+        };
+        Proven {
+            found,
+            proof,
+            canonical: canonical.map(Into::into),
         }
     }
 
@@ -256,84 +328,18 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// [`ResolveError::BadName`] and [`ResolveError::Temporary`].
+    /// [`ResolveError::BadName`], and what is temporary.
     pub async fn list_answers(&self, name: &str) -> Result<Vec<Ipv4Addr>, ResolveError> {
-        match self.lookup(name, checked_name(name)?, RecordType::A).await {
+        match self.lookup(name, checked_name(name)?, RecordType::A).await.answer {
             Ok(found) => Ok(addresses_in(&found)
                 .filter_map(|address| match address {
                     IpAddr::V4(address) => Some(address),
                     IpAddr::V6(_) => None,
                 })
                 .collect()),
-            Err(error @ ResolveError::Temporary { .. }) => Err(error),
+            Err(error) if error.is_temporary() => Err(error),
             Err(_) => Ok(Vec::new()),
         }
-    }
-
-    /// The name of `address`, if that name in turn has this address; lower-case and without a trailing dot.
-    ///
-    /// Only names of letters, digits, hyphens and underscores count, so the answer may be logged and put into
-    /// a header.
-    ///
-    /// # Errors
-    ///
-    /// Only [`ResolveError::Temporary`]. A name that does not exist or does not lead back is `None`.
-    pub async fn reverse(&self, address: IpAddr) -> Result<Option<String>, ResolveError> {
-        match self.reverse_name(address).await? {
-            ReverseName::Confirmed(name) => Ok(Some(name)),
-            ReverseName::Unconfirmed {
-                doubt: Some(error), ..
-            } => Err(error),
-            ReverseName::Unconfirmed { doubt: None, .. } | ReverseName::Nameless => Ok(None),
-        }
-    }
-
-    /// The same, and why there is none.
-    ///
-    /// # Errors
-    ///
-    /// Only [`ResolveError::Temporary`], when the names of the address could not be looked up.
-    pub async fn reverse_name(&self, address: IpAddr) -> Result<ReverseName, ResolveError> {
-        let address = address.to_canonical();
-        let timeout = self.current.load().timeout;
-        match tokio::time::timeout(timeout, self.confirmed_name(address)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(too_late(&address.to_string(), timeout)),
-        }
-    }
-
-    async fn confirmed_name(&self, address: IpAddr) -> Result<ReverseName, ResolveError> {
-        let pointers = self
-            .lookup(&address.to_string(), Name::from(address), RecordType::PTR)
-            .await;
-        let pointers = match pointers {
-            Ok(pointers) => pointers,
-            Err(error) if error.is_temporary() => return Err(error),
-            Err(_) => return Ok(ReverseName::Nameless),
-        };
-        let kind = if address.is_ipv4() {
-            RecordType::A
-        } else {
-            RecordType::AAAA
-        };
-        let (mut first, mut doubt) = (None, None);
-        for pointer in pointers.iter().take(REVERSE_NAMES_MAX) {
-            let Datum::Name(host) = pointer else { continue };
-            let Ok(name) = checked_name(host) else { continue };
-            first.get_or_insert_with(|| host.clone());
-            match self.lookup(host, name, kind).await {
-                Ok(forward) if addresses_in(&forward).any(|found| found == address) => {
-                    return Ok(ReverseName::Confirmed(host.clone()));
-                }
-                Err(error) if error.is_temporary() => doubt = Some(error),
-                _ => {}
-            }
-        }
-        // Names that DNS cannot look up are none.
-        Ok(match first {
-            Some(name) => ReverseName::Unconfirmed { name, doubt },
-            None => ReverseName::Nameless,
-        })
     }
 
     /// The TXT records of `name`, the strings of each joined; at least one. The name may have any printable character in its
@@ -343,7 +349,10 @@ impl Resolver {
     ///
     /// [`ResolveError`].
     pub async fn txt(&self, name: &str) -> Result<Vec<Vec<u8>>, ResolveError> {
-        let answer = self.lookup(name, printable_name(name)?, RecordType::TXT).await?;
+        let answer = self
+            .lookup(name, printable_name(name)?, RecordType::TXT)
+            .await
+            .answer?;
         let text = |datum: &Datum| match datum {
             Datum::Text(text) => Some(text.to_vec()),
             _ => None,
@@ -359,61 +368,123 @@ impl Resolver {
     /// [`ResolveError`].
     pub async fn address_records(&self, host: &str, v6: bool) -> Result<Vec<IpAddr>, ResolveError> {
         let kind = if v6 { RecordType::AAAA } else { RecordType::A };
-        let answer = self.lookup(host, printable_name(host)?, kind).await?;
+        let answer = self.lookup(host, printable_name(host)?, kind).await.answer?;
         Ok(addresses_in(&answer).collect())
     }
 
-    /// The names of `address` as its PTR records have them, at least one; whether they lead back is not known.
-    ///
-    /// # Errors
-    ///
-    /// [`ResolveError`].
-    pub async fn pointers(&self, address: IpAddr) -> Result<Vec<String>, ResolveError> {
-        let address = address.to_canonical();
-        let answer = self
-            .lookup(&address.to_string(), Name::from(address), RecordType::PTR)
-            .await?;
-        let name = |datum: &Datum| match datum {
-            Datum::Name(name) => Some(name.clone()),
-            _ => None,
-        };
-        Ok(answer.iter().filter_map(name).collect())
-    }
-
     /// Looks up in memory, then asks. The records are of use and at least one.
-    async fn lookup(&self, text: &str, name: Name, kind: RecordType) -> Answer {
+    async fn lookup(&self, text: &str, name: Name, kind: RecordType) -> Found {
         let current = self.current.load_full();
         let key = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-        if let Some(answer) = current.answers.get(&key, kind, Instant::now()) {
-            return answer;
+        if let Some(found) = current.answers.get(&key, kind, Instant::now()) {
+            return found;
         }
-        let found = tokio::time::timeout(current.timeout, current.inner.lookup(name, kind)).await;
+        let asked = tokio::time::timeout(current.timeout, current.asker.ask(name.clone(), kind)).await;
         let now = Instant::now();
-        let (answer, ttl) = match found {
+        let (found, ttl) = match asked {
             Ok(Ok(lookup)) => (
-                records(&lookup, text),
+                current.read(&lookup, text, &name, kind),
                 lookup.valid_until().saturating_duration_since(now),
             ),
             Ok(Err(error)) => match unfinished_alias(&error) {
-                Some(last) if current.is_alias(last).await => (Err(endless_alias(text)), Duration::ZERO),
-                _ => classify(text, &error),
+                Some(last) if current.is_alias(last).await => {
+                    (Found::unproven(Err(endless_alias(text))), Duration::ZERO)
+                }
+                _ => current.classify(text, &name, &error),
             },
-            Err(_) => (Err(too_late(text, current.timeout)), Duration::ZERO),
+            Err(_) => (
+                Found::unproven(Err(too_late(text, current.timeout))),
+                Duration::ZERO,
+            ),
         };
-        current.answers.put(&key, kind, answer.clone(), ttl, now);
-        answer
+        // What is bogus is asked for again: mistakes are mended, and who tampers goes away.
+        let ttl = if found.proof == Proof::Bogus {
+            Duration::ZERO
+        } else {
+            ttl
+        };
+        current.answers.put(&key, kind, found.clone(), ttl, now);
+        found
     }
 }
 
 impl Current {
     /// Whether `name` is an alias (CNAME). What cannot be found out is a yes: then nothing is known for good.
     async fn is_alias(&self, name: &Name) -> bool {
-        let question = self.inner.lookup(name.clone(), RecordType::CNAME);
+        let question = self.asker.ask(name.clone(), RecordType::CNAME);
         match tokio::time::timeout(self.timeout, question).await {
             Ok(Err(error)) => !matches!(error, NetError::Dns(DnsError::NoRecordsFound(_))),
             Ok(Ok(_)) | Err(_) => true,
         }
     }
+
+    /// What an answer with records says.
+    fn read(&self, lookup: &Lookup, text: &str, asked: &Name, kind: RecordType) -> Found {
+        let reading = proof::read(self.dnssec, lookup, asked, kind);
+        let answer: Answer = if reading.proof == Proof::Bogus {
+            Err(ResolveError::Bogus(text.to_owned()))
+        } else if reading.data.is_empty() {
+            Err(ResolveError::NoData(text.to_owned()))
+        } else {
+            Ok(reading.data.into())
+        };
+        Found {
+            answer,
+            proof: reading.proof,
+            canonical: reading.canonical.map(|name| host_text(&name).into()),
+        }
+    }
+
+    /// What an answer without records says, and for how long that holds; a failure is not kept.
+    fn classify(&self, text: &str, asked: &Name, error: &NetError) -> (Found, Duration) {
+        let temporary = |reason: String| {
+            let name = text.to_owned();
+            let error = ResolveError::Temporary { name, reason };
+            (Found::unproven(Err(error)), Duration::ZERO)
+        };
+        let bogus = || {
+            let found = Found {
+                proof: Proof::Bogus,
+                ..Found::unproven(Err(ResolveError::Bogus(text.to_owned())))
+            };
+            (found, Duration::ZERO)
+        };
+        let denied = |code: ResponseCode, proof: Proof, ttl: Duration| {
+            let error = match code {
+                ResponseCode::NXDomain => ResolveError::NoSuchDomain(text.to_owned()),
+                ResponseCode::NoError => ResolveError::NoData(text.to_owned()),
+                code => return temporary(format!("the name server answers: {code}")),
+            };
+            let found = Found {
+                proof,
+                ..Found::unproven(Err(error))
+            };
+            (found, ttl)
+        };
+        match error {
+            NetError::Dns(DnsError::NoRecordsFound(none)) => match proof::denial(self.dnssec, none, asked) {
+                Proof::Bogus => bogus(),
+                proof => denied(none.response_code, proof, negative_ttl(none)),
+            },
+            // A denial that is not proven, and need not be: the zone is one that nobody can verify.
+            NetError::Dns(DnsError::Nsec { response, proof, .. }) if proof.is_insecure() => {
+                denied(response.response_code, Proof::Insecure, Duration::ZERO)
+            }
+            NetError::Dns(DnsError::DnssecBogus | DnsError::Nsec { .. }) => bogus(),
+            NetError::Dns(DnsError::ResponseCode(code)) => {
+                temporary(format!("the name server answers: {code}"))
+            }
+            NetError::Timeout => temporary("the name server does not answer".to_owned()),
+            other => temporary(other.to_string()),
+        }
+    }
+}
+
+/// For how long it holds that there is nothing (RFC 2308 section 5).
+fn negative_ttl(none: &NoRecords) -> Duration {
+    // hickory leaves it out where it has verified.
+    let soa = || none.soa.as_ref().map(|soa| soa.ttl.min(soa.data.minimum));
+    Duration::from_secs(none.negative_ttl.or_else(soa).unwrap_or(0).into())
 }
 
 /// The name at which following aliases may have ended too early: hickory gives up after a few and reports that there is no record.
@@ -445,194 +516,9 @@ fn too_late(text: &str, timeout: Duration) -> ResolveError {
     }
 }
 
-/// The servers that are listed, or those of the system; and those of them that cannot be asked.
-fn servers(listed: &[SocketAddr]) -> (ResolverConfig, Vec<SocketAddr>) {
-    let system = listed.is_empty().then(system::read);
-    let tcp_only = system.as_ref().is_some_and(|system| system.tcp_only);
-    let all = system.as_ref().map_or(listed, |system| &system.servers);
-    let servers = within_reach(all);
-    let server = |server: &SocketAddr| {
-        let mut connections = vec![ConnectionConfig::tcp()];
-        if !tcp_only {
-            connections.insert(0, ConnectionConfig::udp());
-        }
-        for connection in &mut connections {
-            connection.port = server.port();
-        }
-        NameServerConfig::new(server.ip(), true, connections)
-    };
-    let config = ResolverConfig::from_name_servers(servers.iter().map(server).collect());
-    (config, all.iter().copied().filter(is_on_a_link).collect())
-}
-
-fn is_on_a_link(server: &SocketAddr) -> bool {
-    matches!(server, SocketAddr::V6(v6) if v6.scope_id() != 0)
-}
-
-/// The servers that hickory can ask: it has no place for the interface of a link-local one. Without another one it is that of this
-/// machine.
-fn within_reach(servers: &[SocketAddr]) -> Vec<SocketAddr> {
-    let mut within: Vec<SocketAddr> = servers
-        .iter()
-        .filter(|server| !is_on_a_link(server))
-        .copied()
-        .collect();
-    if within.is_empty() && !servers.is_empty() {
-        within.push((Ipv4Addr::LOCALHOST, 53).into());
-    }
-    within
-}
-
-/// Turns text into a fully qualified name (RFC 1035 section 2.3.1, with underscores).
-fn checked_name(text: &str) -> Result<Name, ResolveError> {
-    let bad = || ResolveError::BadName(text.to_owned());
-    let host = text.strip_suffix('.').unwrap_or(text);
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-' || octet == b'_')
-    };
-    if host.len() > 253 || !host.split('.').all(label) {
-        return Err(bad());
-    }
-    let mut name = Name::from_ascii(host).map_err(|_| bad())?;
-    name.set_fqdn(true);
-    Ok(name)
-}
-
-/// The same for names that strangers' records make up, whose labels may have any printable character of ASCII.
-fn printable_name(text: &str) -> Result<Name, ResolveError> {
-    let bad = || ResolveError::BadName(text.to_owned());
-    let host = text.strip_suffix('.').unwrap_or(text);
-    let label =
-        |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(|octet| octet.is_ascii_graphic());
-    if host.len() > 253 || !host.split('.').all(label) {
-        return Err(bad());
-    }
-    let mut name = Name::from_labels(host.split('.').map(str::as_bytes)).map_err(|_| bad())?;
-    name.set_fqdn(true);
-    Ok(name)
-}
-
-fn host_text(name: &Name) -> String {
-    let mut text = name.to_lowercase().to_ascii();
-    if text.ends_with('.') {
-        text.pop();
-    }
-    text
-}
-
-fn records(lookup: &Lookup, text: &str) -> Answer {
-    let records: Vec<_> = lookup
-        .answers()
-        .iter()
-        .filter_map(|record| Datum::from_record(&record.data))
-        .take(RECORDS_MAX)
-        .collect();
-    if records.is_empty() {
-        return Err(ResolveError::NoData(text.to_owned()));
-    }
-    Ok(records.into())
-}
-
 fn addresses_in(records: &[Datum]) -> impl Iterator<Item = IpAddr> {
     records.iter().filter_map(|datum| match datum {
         Datum::Address(address) => Some(*address),
         _ => None,
     })
-}
-
-/// Also says for how long the answer holds; a failure is not kept.
-fn classify(text: &str, error: &NetError) -> (Answer, Duration) {
-    let temporary = |reason: String| {
-        let name = text.to_owned();
-        (Err(ResolveError::Temporary { name, reason }), Duration::ZERO)
-    };
-    match error {
-        NetError::Dns(DnsError::NoRecordsFound(none)) => {
-            let ttl = Duration::from_secs(none.negative_ttl.unwrap_or(0).into());
-            match none.response_code {
-                ResponseCode::NXDomain => (Err(ResolveError::NoSuchDomain(text.to_owned())), ttl),
-                ResponseCode::NoError => (Err(ResolveError::NoData(text.to_owned())), ttl),
-                code => temporary(format!("the name server answers: {code}")),
-            }
-        }
-        NetError::Dns(DnsError::ResponseCode(code)) => temporary(format!("the name server answers: {code}")),
-        NetError::Timeout => temporary("the name server does not answer".to_owned()),
-        other => temporary(other.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names() {
-        let long = "a".repeat(64);
-        let longest = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "a".repeat(61));
-        #[rustfmt::skip]
-        let cases = [
-            // what the case shows       text                       accepted
-            ("plain",                    "mx.example.org",          true),
-            ("trailing dot",             "mx.example.org.",         true),
-            ("underscore",               "_smtp.example.org",       true),
-            ("A-label",                  "xn--bcher-kva.example",   true),
-            ("253 octets",               longest.as_str(),          true),
-            ("label of 64 octets",       long.as_str(),             false),
-            ("empty",                    "",                        false),
-            ("root",                     ".",                       false),
-            ("empty label",              "a..b",                    false),
-            ("hyphen in front",          "-a.example",              false),
-            ("escape",                   "a\\.b",                   false),
-            ("blank",                    "a b",                     false),
-            ("line end",                 "a\r\nb",                  false),
-            ("literal",                  "[192.0.2.1]",             false),
-            ("beyond ASCII",             "bücher.example",          false),
-        ];
-        for (shows, text, accepted) in cases {
-            assert_eq!(checked_name(text).is_ok(), accepted, "{shows}");
-        }
-        assert!(checked_name("a").unwrap().is_fqdn(), "no search list is applied");
-    }
-
-    #[test]
-    fn servers_on_a_link_are_not_asked() {
-        #[rustfmt::skip]
-        let cases: &[(&str, &[&str], &[&str])] = &[
-            ("as listed",          &["192.0.2.1:53", "[2001:db8::1]:5353"], &["192.0.2.1:53", "[2001:db8::1]:5353"]),
-            ("one on a link",      &["[fe80::1%3]:53", "192.0.2.1:53"],     &["192.0.2.1:53"]),
-            ("no other",           &["[fe80::1%3]:53"],                     &["127.0.0.1:53"]),
-            ("none",               &[],                                     &[]),
-        ];
-        let parsed =
-            |texts: &[&str]| -> Vec<SocketAddr> { texts.iter().map(|text| text.parse().unwrap()).collect() };
-        for (shows, servers, expected) in cases {
-            assert_eq!(within_reach(&parsed(servers)), parsed(expected), "{shows}");
-        }
-    }
-
-    #[test]
-    fn names_that_strangers_make_up() {
-        for (text, accepted) in [
-            ("_dmarc.example.org", true),
-            ("a+b=c._spf.example.org", true),
-            ("%7Euser.example.org", true),
-            ("a\\.b", true),
-            ("a b.example.org", false),
-            ("a..b", false),
-            ("b\u{fc}cher.example", false),
-            ("", false),
-        ] {
-            assert_eq!(printable_name(text).is_ok(), accepted, "{text:?}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn an_accepted_name_comes_back(text in "[a-z0-9_][a-z0-9_-]{0,62}(\\.[a-z0-9_][a-z0-9_-]{0,62}){0,2}") {
-            proptest::prop_assert_eq!(host_text(&checked_name(&text).unwrap()), text);
-        }
-    }
 }

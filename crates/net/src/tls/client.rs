@@ -57,8 +57,8 @@ impl ClientTlsSettings {
 /// Sessions are resumed under the verification they were begun with, since each value keeps its own.
 #[derive(Clone, Debug)]
 pub struct ClientTls {
-    config: Arc<rustls::ClientConfig>,
-    verified: bool,
+    pub(super) config: Arc<rustls::ClientConfig>,
+    pub(super) verified: bool,
 }
 
 impl ClientTls {

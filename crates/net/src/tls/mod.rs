@@ -10,6 +10,7 @@ pub(crate) mod certificate;
 mod cipher;
 mod client;
 mod client_trust;
+mod dane;
 mod der;
 mod error;
 mod facts;
@@ -24,6 +25,7 @@ mod signature;
 
 pub use binding::ChannelBindings;
 pub use client::{ClientTls, ClientTlsSettings, Verification};
+pub use dane::TlsaSet;
 pub use error::{HandshakeError, TlsError};
 pub use facts::{CertificateFacts, ClientTlsFacts, TlsFacts, Verify};
 pub use identity::{IdentityInfo, TlsIdentityFiles, TlsWarning};

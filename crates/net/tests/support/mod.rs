@@ -1,6 +1,8 @@
 //! What the tests with real peers share: openssl in a folder of its own, and a server that tells what it saw.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub(crate) mod s_server;
+
 use postern_net::MailStream;
 use postern_net::listen;
 use postern_net::tls::{HandshakeError, ServerTls, ServerTlsSettings, TlsFacts, TlsIdentityFiles};
@@ -57,6 +59,19 @@ impl Bench {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "openssl {line}: {errors}");
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The same at another time.
+    pub(crate) fn openssl_at(&self, time: &str, line: &str) {
+        let output = Command::new("faketime")
+            .args([time, "openssl"])
+            .args(words(line))
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .expect("faketime does not start: install the Debian package faketime");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "openssl {line}: {errors}");
     }
 
     /// A CA made by openssl: `NAME.crt` and `NAME.key`.

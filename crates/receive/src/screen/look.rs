@@ -188,7 +188,7 @@ impl Look {
             // No name at all can be listed that DNS cannot hold.
             found: found.map_or_else(
                 |error| match error {
-                    ResolveError::Temporary { .. } => Err(error.to_string()),
+                    error if error.is_temporary() => Err(error.to_string()),
                     _ => Ok(Vec::new()),
                 },
                 Ok,
@@ -208,7 +208,7 @@ impl Look {
             Ok(records) if is_null(&records) => return Known::NullMx,
             Ok(_) => return Known::Yes,
             Err(ResolveError::NoData(_)) => {}
-            Err(error @ ResolveError::Temporary { .. }) => return Known::Unanswered(error.to_string()),
+            Err(error) if error.is_temporary() => return Known::Unanswered(error.to_string()),
             Err(_) => return Known::No,
         }
         match self.within(self.resolver.addresses(name)).await {
