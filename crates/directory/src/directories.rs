@@ -9,7 +9,7 @@ mod standing;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postern_events::Observers;
 use postern_mail::{Mailbox, normal_login};
@@ -36,6 +36,7 @@ pub use self::health::{DirectoryState, DirectoryStatus};
 use self::shapes::Shapes;
 pub(crate) use self::source::Source;
 pub use self::standing::{Proof, Standing};
+use crate::time::now;
 
 /// Longest login and longest password put to a directory, in octets.
 const TEXT_MAX: usize = 1_024;
@@ -297,12 +298,12 @@ impl Directories {
         };
         // Before it and not beside it: they would wait for each other's hashes, and longer where there are more of them.
         self.compare().await;
-        let start = Instant::now();
+        let start = now();
         let checked = self.ask_all(&login, password, asker).await;
         match checked.verdict {
-            PasswordVerdict::Granted(_) => self.pace.note(start.elapsed()),
+            PasswordVerdict::Granted(_) => self.pace.note(now().saturating_duration_since(start)),
             PasswordVerdict::Denied(_) | PasswordVerdict::Unavailable { wrong: true, .. } => {
-                let wait = self.pace.wait(start.elapsed());
+                let wait = self.pace.wait(now().saturating_duration_since(start));
                 tokio::time::sleep(wait).await;
             }
             PasswordVerdict::Unavailable { wrong: false, .. } => {}
@@ -313,20 +314,20 @@ impl Directories {
     /// Finds out, if that is not known of late, how long a login takes that nobody has: every directory is asked. A single
     /// one is asked in any case.
     async fn compare(&self) {
-        if !self.pace.is_blank(Instant::now()) {
+        if !self.pace.is_blank(now()) {
             return;
         }
         let _one = self.comparing.lock().await;
-        if !self.pace.is_blank(Instant::now()) {
+        if !self.pace.is_blank(now()) {
             return;
         }
-        let start = Instant::now();
+        let start = now();
         if self.list.len() > 1 {
             let login = format!("{:016x}", rand::random::<u64>());
             let password = SecretString::from(format!("{:032x}", rand::random::<u128>()));
             let _ = self.ask_all(&login, &password, &Asker::default()).await;
         }
-        self.pace.begin(start.elapsed(), Instant::now());
+        self.pace.begin(now().saturating_duration_since(start), now());
     }
 
     async fn ask_all(&self, login: &str, password: &SecretString, asker: &Asker) -> Checked {
@@ -438,7 +439,7 @@ impl Directory {
         password: &SecretString,
         asker: &Asker,
     ) -> Result<Finding, Outage> {
-        let now = Instant::now();
+        let now = now();
         let place = self.place_of(asker.peer);
         if let Some(account) = self.recent.find(login, password, place, now) {
             return Ok(Finding::Granted(account));
@@ -462,7 +463,7 @@ impl Directory {
         if !self.source.knows_recipients() {
             return Ok(false);
         }
-        let begun = Instant::now();
+        let begun = now();
         let found = self.source.recipient_exists(address).await;
         self.watch(found, begun)
     }
@@ -512,6 +513,8 @@ fn refuse_unasked(login: &str, password: &SecretString) -> Option<DenyReason> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]

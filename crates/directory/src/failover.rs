@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use postern_events::{Observers, notice};
 
 use crate::rota::Rota;
+use crate::time::now;
 use crate::verdict::Outage;
 
 /// Why a server gave no answer to the question.
@@ -56,10 +57,10 @@ impl Failover {
         F: Fn(usize, Instant) -> Answer,
         Answer: Future<Output = Result<T, Fault>>,
     {
-        let order = self.rota.lock().order(Instant::now());
+        let order = self.rota.lock().order(now());
         let mut reasons = String::new();
         for (tried, &index) in order.iter().enumerate() {
-            let now = Instant::now();
+            let now = now();
             let left = u32::try_from(order.len() - tried).unwrap_or(1);
             let share = end.saturating_duration_since(now) / left;
             let deadline = now + share;
@@ -106,7 +107,7 @@ impl Failover {
     }
 
     fn note_down(&self, index: usize, reason: &str) {
-        if self.rota.lock().down(index, Instant::now()) {
+        if self.rota.lock().down(index, now()) {
             notice!(
                 self.observers,
                 Directory Warning "server fails",
@@ -115,5 +116,79 @@ impl Failover {
                 Reason = reason,
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    const RETRY: Duration = Duration::from_secs(30);
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// Asks two servers, of which the first keeps all waiting while it `hangs`: who answers, and how long it took.
+    async fn ask(servers: &Failover, hangs: bool) -> (Result<usize, Outage>, Duration) {
+        let begun = now();
+        let answer = servers
+            .ask(begun + LIMIT, |index, _| async move {
+                if hangs && index == 0 {
+                    pending::<()>().await;
+                }
+                Ok(index)
+            })
+            .await;
+        (answer, now() - begun)
+    }
+
+    fn two() -> Failover {
+        let names = vec!["a.test".to_owned(), "b.test".to_owned()];
+        Failover::new("LDAP", names, RETRY, Observers::default())
+    }
+
+    /// In virtual time, which stands still while anything is done: what is waited for is all that it takes.
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_hangs_is_waited_for_once_in_the_time_of_its_back_off() {
+        let servers = two();
+        let half = LIMIT / 2;
+        let zero = Duration::ZERO;
+        #[rustfmt::skip]
+        let steps = [
+            // what the step shows                            passes before          hangs  who answers, after
+            ("all is well",                                   zero,                  false, (0, zero)),
+            ("its share of the time, then the next one",      zero,                  true,  (1, half)),
+            ("the next one at once",                          zero,                  true,  (1, zero)),
+            ("still",                                         RETRY - half,          true,  (1, zero)),
+            ("its turn again, and it still hangs",            half,                  true,  (1, half)),
+            ("so the next one at once",                       zero,                  true,  (1, zero)),
+            ("it works, and nobody knows yet",                RETRY - half * 2,      false, (1, zero)),
+            ("its turn again",                                half * 2,              false, (0, zero)),
+            ("and it stays",                                  zero,                  false, (0, zero)),
+        ];
+        for (shows, passes, hangs, (answers, after)) in steps {
+            tokio::time::advance(passes).await;
+            let (answer, took) = ask(&servers, hangs).await;
+            assert_eq!(
+                (answer.ok(), took.as_secs()),
+                (Some(answers), after.as_secs()),
+                "{shows}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_hang_and_the_time_is_kept() {
+        let servers = two();
+        let begun = now();
+        let answer = servers
+            .ask::<(), _, _>(begun + LIMIT, |_, _| pending::<Result<(), Fault>>())
+            .await;
+        let reason = answer.unwrap_err().reason;
+        assert!(
+            reason.contains("a.test: no answer within 5000 ms") && reason.contains("b.test"),
+            "{reason}"
+        );
+        assert_eq!((now() - begun).as_secs(), LIMIT.as_secs());
     }
 }

@@ -2,7 +2,7 @@
 //! verified.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use secrecy::SecretString;
@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::background;
 use crate::schemes::{SchemeRules, Stored};
+use crate::time::now;
 use crate::verdict::Outage;
 use crate::verified::VerifiedCache;
 use crate::workers::{Asker, Workers};
@@ -51,14 +52,14 @@ impl Hashing {
         may_log_in: bool,
         asker: &Asker,
     ) -> Result<bool, Outage> {
-        if may_log_in && self.verified.lock().holds(&text, password, Instant::now()) {
+        if may_log_in && self.verified.lock().holds(&text, password, now()) {
             return Ok(true);
         }
         let stored = Arc::new(StoredText { text, stored });
         *self.sample.lock() = Some(Arc::clone(&stored));
         let right = self.compute(Arc::clone(&stored), password, asker).await?;
         if right && may_log_in {
-            self.verified.lock().note(&stored.text, password, Instant::now());
+            self.verified.lock().note(&stored.text, password, now());
         }
         Ok(right)
     }
@@ -102,6 +103,8 @@ fn first_sample() -> Option<Arc<StoredText>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[tokio::test]

@@ -39,6 +39,7 @@ pub mod schemes;
 mod secret_file;
 pub mod sql;
 pub mod tables;
+mod time;
 pub mod users;
 mod verdict;
 mod verified;

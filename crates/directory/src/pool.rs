@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::failover::Fault;
+use crate::time::now;
 
 /// How long an unused connection is kept. Servers and firewalls drop idle ones unseen, often after 5 minutes or more.
 const IDLE_MAX: Duration = Duration::from_secs(240);
@@ -49,12 +50,12 @@ impl<C> Pool<C> {
         mut alive: impl FnMut(&mut C) -> bool,
     ) -> Result<Lease<'_, C>, Fault> {
         let busy = || Fault::Busy(format!("all connections to {} are in use", self.server));
-        let margin = deadline.saturating_duration_since(Instant::now()) / 20;
+        let margin = deadline.saturating_duration_since(now()) / 20;
         let permit = tokio::time::timeout_at((deadline - margin).into(), self.permits.acquire())
             .await
             .map_err(|_| busy())?
             .map_err(|_| busy())?;
-        let now = Instant::now();
+        let now = now();
         let left_over = {
             let mut idle = self.idle.lock();
             idle.retain_mut(|(connection, since)| {
@@ -78,7 +79,7 @@ impl<C> Lease<'_, C> {
 
     /// Keeps the connection for later.
     pub(crate) fn give_back(self, connection: C) {
-        self.pool.idle.lock().push((connection, Instant::now()));
+        self.pool.idle.lock().push((connection, now()));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Buf;
 use postern_events::{Connected, Disconnected, SenderTaken};
@@ -18,6 +18,7 @@ use postern_smtp::line::{Framed, LineFramer};
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskSender, Chunk, Dialogue, Step, Transaction};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::count::{Counted, Cut};

@@ -4,7 +4,6 @@ mod lists;
 mod refusal;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Buf;
 use jiff::Timestamp;
@@ -22,6 +21,7 @@ use postern_smtp::server::{Answer, Ground, Transaction};
 use postern_spool::{
     Arrival, Assembly, BodyWriter, Client, Hold, Inspections, NewBodies, NewMessage, Origin, Parts, Spool,
 };
+use tokio::time::Instant;
 
 pub(crate) use self::refusal::{Failure, message_refusal, queue_is_down};
 use self::refusal::{Refused, inspected, spool_failed};

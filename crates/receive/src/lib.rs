@@ -39,6 +39,7 @@ mod shared;
 mod sockets;
 mod stamp;
 mod standing;
+mod time;
 mod usage;
 
 pub use access::{AccessSettings, ServiceSettings};

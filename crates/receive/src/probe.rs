@@ -10,6 +10,7 @@ use tracing::debug;
 
 use crate::io::{End, Io};
 use crate::session::Session;
+use crate::time;
 
 /// Called before a directory is asked about a name: waits as long as the answer has to. Who has logged in or is in a listed network
 /// never waits.
@@ -57,5 +58,5 @@ fn is_stranger(session: &Session) -> bool {
 fn facts(session: &Session) -> (std::net::IpAddr, ProbeSettings, Instant) {
     let settings = &session.profile.settings;
     let network = settings.throttle.network.of(session.peer.ip());
-    (network, settings.probes, Instant::now())
+    (network, settings.probes, time::now())
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -20,6 +20,7 @@ use crate::count::Cut;
 use crate::deps::Deps;
 use crate::profile::{Profile, ProfileCache};
 use crate::shared::Shared;
+use crate::time;
 use crate::usage::LoginCount;
 use crate::{ListenerSettings, Role};
 
@@ -135,7 +136,7 @@ impl Receiver {
         };
         let per_second = self.shared.deps.settings.load().admission.connections_per_second;
         loop {
-            let wait = rate.lock().take(per_second, Instant::now());
+            let wait = rate.lock().take(per_second, time::now());
             let Some(wait) = wait else { return true };
             tokio::select! {
                 biased;
@@ -185,7 +186,7 @@ impl Receiver {
     #[must_use]
     pub fn bars(&self) -> Vec<(Option<IpNet>, Bar)> {
         let network = self.shared.deps.settings.load().throttle.network;
-        let bars = self.shared.throttle.lock().bars(Instant::now());
+        let bars = self.shared.throttle.lock().bars(time::now());
         let named = bars.into_iter().map(|bar| {
             let network = match &bar.source {
                 Some(Source::Peer(peer)) => Some(network.net(*peer)),
@@ -202,7 +203,7 @@ impl Receiver {
         let settings = self.shared.deps.settings.load();
         let domain = settings.auth.default_domain.as_deref();
         let mut throttle = self.shared.throttle.lock();
-        let now = Instant::now();
+        let now = time::now();
         let lifted = throttle.unbar(source.as_ref(), login, now);
         // What was tried without a domain counts for the login that was meant.
         match login.map(|login| complete_login(login, domain)) {

@@ -4,7 +4,7 @@
 pub(crate) mod usage;
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use postern_policy::throttle::{KeptFailures, KnownLogin, LoginThrottle, Source};
@@ -12,6 +12,7 @@ use postern_store::{Change, Record, Space, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::receiver::Receiver;
+use crate::time;
 
 /// Source and login, as the key of a record.
 #[derive(Deserialize, Serialize)]
@@ -63,8 +64,8 @@ impl Receiver {
         let locked_out = failures.iter().filter(|failures| failures.left.is_some()).count();
         let counts = (known.len(), locked_out);
         let mut throttle = self.shared().throttle.lock();
-        throttle.restore_known(known, Instant::now());
-        throttle.restore_failures(failures, Instant::now());
+        throttle.restore_known(known, time::now());
+        throttle.restore_failures(failures, time::now());
         Ok(counts)
     }
 
@@ -74,7 +75,7 @@ impl Receiver {
     ///
     /// The store cannot be written: what it has stays as it was.
     pub async fn keep_known_logins(&self, store: &dyn Store, within: Duration) -> Result<(), StoreError> {
-        let known = self.shared().throttle.lock().known_logins(within, Instant::now());
+        let known = self.shared().throttle.lock().known_logins(within, time::now());
         let now = Timestamp::now();
         let known: Vec<Change> = known
             .into_iter()
@@ -98,7 +99,7 @@ impl Receiver {
     ///
     /// The store cannot be written: what it has stays as it was.
     pub async fn keep_failures(&self, store: &dyn Store) -> Result<(), StoreError> {
-        let kept = self.shared().throttle.lock().kept_failures(Instant::now());
+        let kept = self.shared().throttle.lock().kept_failures(time::now());
         let now = Timestamp::now();
         let kept = kept.into_iter().filter_map(|failures| of_failures(failures, now));
         // A lock-out that was lifted must not come back.

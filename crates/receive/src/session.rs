@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use postern_events::{Greeted, Refused, Suppressed};
@@ -22,6 +22,7 @@ use postern_sasl::Mechanism;
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 use postern_smtp::server::Transaction;
+use tokio::time::Instant;
 
 use tokio::time::sleep;
 
@@ -36,6 +37,7 @@ use crate::room::{Held, Owner, Rework};
 use crate::screen::Screening;
 use crate::shared::Shared;
 use crate::standing::Standing;
+use crate::time;
 use crate::{AuthRule, Role};
 
 /// The name of SMTP among services of SASL.
@@ -173,7 +175,7 @@ impl Session {
             helo: String::new(),
             trusted_host: false,
             useful_at: now,
-            noise: Mutex::new(SessionNoise::new(now)),
+            noise: Mutex::new(SessionNoise::new(now.into_std())),
             screening: None,
             access: None,
             limited: None,
@@ -440,7 +442,7 @@ impl Session {
 
     /// Logs a refusal with the rule that decided, as long as the session has a budget for that; further ones are counted.
     pub(crate) fn refused(&self, verdict: &dyn Verdict, reply: &Reply, about: &About<'_>) {
-        if !self.noise.lock().admit(verdict.rule().name(), Instant::now()) {
+        if !self.noise.lock().admit(verdict.rule().name(), time::now()) {
             self.tell_suppressed(false);
             return;
         }
@@ -463,7 +465,7 @@ impl Session {
 
     /// Logs how many refusals were not logged: from time to time, and when the session is `over`.
     pub(crate) fn tell_suppressed(&self, over: bool) {
-        let Some(tally) = self.noise.lock().untold(over, Instant::now()) else {
+        let Some(tally) = self.noise.lock().untold(over, time::now()) else {
             return;
         };
         self.shared.deps.observers.tell(Suppressed {

@@ -13,6 +13,7 @@ use postern_events::{SourceDown, SourceUp};
 use secrecy::SecretString;
 
 use super::{Directories, Directory};
+use crate::time::now;
 use crate::verdict::Outage;
 use crate::workers::Asker;
 
@@ -178,7 +179,7 @@ impl Directories {
     /// [`Environment::check_after`](crate::Environment::check_after). To be called every second or so; a call returns when
     /// all that it asked have answered or run out of time.
     pub async fn check_health(&self) {
-        let now = Instant::now();
+        let now = now();
         let due = self
             .list
             .iter()
@@ -222,7 +223,7 @@ impl Directory {
     async fn probe(&self) {
         let login = format!("postern-{:016x}", rand::random::<u64>());
         if let Some(answer) = self.source.probe() {
-            let begun = Instant::now();
+            let begun = now();
             let _ = self.watch(answer.await, begun);
         } else if self.answers_without_password() {
             let _ = self.find_account(&login).await;
@@ -240,7 +241,7 @@ impl Directory {
 
     /// Whether it is worth asking, or known to keep all waiting who ask.
     pub(super) fn may_be_asked(&self) -> Result<(), Outage> {
-        let admitted = self.health.admits(Instant::now());
+        let admitted = self.health.admits(now());
         admitted.map_err(|reason| Outage::new(reason).within(&self.name))
     }
 
@@ -256,7 +257,7 @@ impl Directory {
             Ok(_) => None,
         };
         let directory = &self.name;
-        match self.health.note(error, begun, Instant::now(), Timestamp::now()) {
+        match self.health.note(error, begun, now(), Timestamp::now()) {
             Some(News::AnswersAgain) => {
                 self.observers.tell(SourceUp { directory });
             }

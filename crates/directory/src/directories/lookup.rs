@@ -1,7 +1,6 @@
 //! Questions without a password: for the key of a login, and for the account of a login that was proved otherwise.
 
 use std::net::IpAddr;
-use std::time::Instant;
 
 use postern_mail::normal_login;
 use postern_sasl::StoredKey;
@@ -9,6 +8,7 @@ use postern_sasl::StoredKey;
 use super::spelling::is_other_spelling;
 use super::{Directories, Directory, Proof, TEXT_MAX};
 use crate::keys::{KeyFinding, KeyKind, KeyVerdict};
+use crate::time::now;
 use crate::verdict::{Account, DenyReason, Finding, Outage, PasswordVerdict};
 use crate::workers::Asker;
 
@@ -131,7 +131,7 @@ impl Directory {
     }
 
     async fn lookup_key(&self, login: &str, kind: &KeyKind, asker: &Asker) -> Result<KeyFinding, Outage> {
-        let begun = Instant::now();
+        let begun = now();
         let found = self.source.lookup_key(login, kind, asker).await;
         let found = found.map(|finding| match finding {
             KeyFinding::Found { account, key } => {
@@ -154,7 +154,7 @@ impl Directory {
         if !self.source.finds_accounts() {
             return Ok(Finding::Denied(DenyReason::UnknownUser));
         }
-        let begun = Instant::now();
+        let begun = now();
         let found = self.source.find_account(login).await;
         self.watch(self.proved(found, login), begun)
     }

@@ -1,7 +1,6 @@
 //! Whether an account that a directory has granted a login would be granted it again.
 
 use std::net::IpAddr;
-use std::time::Instant;
 
 use jiff::Timestamp;
 use postern_sasl::StoredKey;
@@ -9,6 +8,7 @@ use postern_sasl::StoredKey;
 use super::Directories;
 use crate::keys::{KeyKind, KeyVerdict};
 use crate::mark::Mark;
+use crate::time::now;
 use crate::users::OwnProof;
 use crate::verdict::{Account, DenyReason, Finding, PasswordVerdict};
 
@@ -217,7 +217,7 @@ impl Directories {
             let Some(users) = directory.source.own_users() else {
                 continue;
             };
-            let begun = Instant::now();
+            let begun = now();
             match directory.watch(users.standing(proof, peer).await, begun) {
                 Ok(Finding::Granted(account)) => return Standing::Holds(Box::new(account)),
                 Ok(Finding::Denied(denied) | Finding::DeniedTo(_, denied)) => reason = reason.max(denied),

@@ -24,6 +24,7 @@ use crate::foreign::KeyMaker;
 use crate::hashing::Hashing;
 use crate::keys::{KeyFinding, KeyKind};
 use crate::schemes::Stored;
+use crate::time::now;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
 use crate::workers::{Asker, Workers};
 
@@ -111,7 +112,7 @@ impl Ldap {
         password: &SecretString,
         asker: &Asker,
     ) -> Result<Finding, Outage> {
-        let end = Instant::now() + self.settings.timeout;
+        let end = now() + self.settings.timeout;
         if self.settings.check == LdapCheck::Compare {
             let compared = tokio::time::timeout_at(end.into(), self.compare(login, password, end, asker));
             return compared.await.unwrap_or_else(|_| Err(self.too_late()));
@@ -137,7 +138,7 @@ impl Ldap {
         if !self.searches() {
             return Ok(Finding::Denied(DenyReason::UnknownUser));
         }
-        let end = Instant::now() + self.settings.timeout;
+        let end = now() + self.settings.timeout;
         let fleet = self.fleets.current(end).await?;
         let ask = async |index: usize, deadline| {
             let server = &fleet.servers[index];
@@ -167,7 +168,7 @@ impl Ldap {
             return Ok(false);
         }
         let filter = self.recipient_filter.fill(&address.key());
-        let end = Instant::now() + self.settings.timeout;
+        let end = now() + self.settings.timeout;
         let fleet = self.fleets.current(end).await?;
         let ask = async |index: usize, deadline| {
             let search = self.search(&filter, &["1.1"]);
@@ -190,7 +191,7 @@ impl Ldap {
         kind: &KeyKind,
         asker: &Asker,
     ) -> Result<KeyFinding, Outage> {
-        let end = Instant::now() + self.settings.timeout;
+        let end = now() + self.settings.timeout;
         let found = self.find_with_account(login, Also::Keys, end).await?;
         let found = match found {
             Ok((found, account, None)) => (Finding::Granted(account), found.keys),

@@ -15,6 +15,7 @@ use crate::directories::{Environment, SetUpError};
 use crate::discover::{FindServers, ServiceRecord, in_order, is_within};
 use crate::failover::Failover;
 use crate::secret_file::read_secret;
+use crate::time::now;
 use crate::verdict::Outage;
 
 /// Most servers of one directory.
@@ -123,9 +124,9 @@ impl Fleets {
         if let Some(fleet) = self.known() {
             // One looks, the others need not wait.
             if let Ok(mut looked) = discovery.looked.try_lock()
-                && looked.is_none_or(|at| at.elapsed() >= REFRESH)
+                && looked.is_none_or(|at| now().saturating_duration_since(at) >= REFRESH)
             {
-                *looked = Some(Instant::now());
+                *looked = Some(now());
                 if let Err(error) = self.look(discovery, deadline).await {
                     notice!(
                         self.connector.observers,
@@ -142,7 +143,7 @@ impl Fleets {
             return Ok(fleet);
         }
         self.look(discovery, deadline).await?;
-        *looked = Some(Instant::now());
+        *looked = Some(now());
         self.known().ok_or_else(|| Outage::new("there are no servers"))
     }
 

@@ -18,6 +18,7 @@ use crate::hashing::Hashing;
 use crate::keys::{KeyFinding, KeyKind};
 use crate::mark::Mark;
 use crate::schemes::{SchemeRules, Stored};
+use crate::time::now;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
 use crate::workers::Asker;
 
@@ -115,7 +116,7 @@ impl Sql {
         password: &SecretString,
         asker: &Asker,
     ) -> Result<Finding, Outage> {
-        let end = Instant::now() + self.timeout;
+        let end = now() + self.timeout;
         tokio::time::timeout_at(end.into(), self.check(login, password, end, asker))
             .await
             .unwrap_or_else(|_| {
@@ -164,7 +165,7 @@ impl Sql {
 
     /// The account of a login that was proved otherwise.
     pub(crate) async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
-        let end = Instant::now() + self.timeout;
+        let end = now() + self.timeout;
         let (query, purpose) = match &self.account_query {
             Some(query) => (query, Purpose::Account),
             None => (&self.password_query, Purpose::Password),
@@ -207,7 +208,7 @@ impl Sql {
         kind: &KeyKind,
         asker: &Asker,
     ) -> Result<KeyFinding, Outage> {
-        let end = Instant::now() + self.timeout;
+        let end = now() + self.timeout;
         let (query, purpose) = match &self.key_query {
             Some(query) => (&query.for_mechanism(kind.name()), Purpose::Keys),
             None => (&self.password_query, Purpose::Password),
@@ -269,7 +270,7 @@ impl Sql {
         let Some(query) = &self.recipient_query else {
             return Ok(false);
         };
-        let end = Instant::now() + self.timeout;
+        let end = now() + self.timeout;
         let rows = self.ask(query, &address.key(), end).await?;
         Ok(account::of_recipient(&rows))
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postern_directory::Asker;
 use postern_events::{BarSet, Observers, Word};
@@ -12,6 +12,7 @@ use postern_policy::throttle::{Alarm, Closed, Source, ThrottleVerdict, Ticket, W
 
 use super::origin::Origin;
 use crate::shared::Shared;
+use crate::time;
 
 /// How long to wait before asking again whether a check may begin.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
@@ -54,11 +55,7 @@ impl Attempt {
         // As the directories are asked, so that it counts as one.
         let login = normal_login(login).unwrap_or_else(|_| login.to_owned());
         let begun = tokio::time::Instant::now();
-        let (mut verdict, ticket) = origin
-            .shared
-            .throttle
-            .lock()
-            .begin(&source, &login, Instant::now());
+        let (mut verdict, ticket) = origin.shared.throttle.lock().begin(&source, &login, time::now());
         // Held from here on: a client that hangs up while it waits ends its try.
         let mut attempt = Self {
             shared: Arc::clone(origin.shared),
@@ -83,7 +80,7 @@ impl Attempt {
                 ThrottleVerdict::Barred(left) => return Err(Closed::Barred(left)),
                 ThrottleVerdict::Busy if begun.elapsed() < patience => {
                     tokio::time::sleep(BUSY_PAUSE).await;
-                    let now = Instant::now();
+                    let now = time::now();
                     verdict = attempt.shared.throttle.lock().retry(&mut attempt.ticket, now);
                 }
                 ThrottleVerdict::Busy | ThrottleVerdict::Full => {
@@ -119,7 +116,7 @@ impl Attempt {
     /// How long the account is barred that a directory has found, whatever was typed.
     pub(super) fn account_barred(&self, account: &str) -> Option<Duration> {
         let throttle = self.shared.throttle.lock();
-        throttle.account_barred(&self.source, account, Instant::now())
+        throttle.account_barred(&self.source, account, time::now())
     }
 
     /// A proof was wrong.
@@ -141,14 +138,14 @@ impl Attempt {
     pub(super) fn succeed(mut self, account: &str) {
         self.challenged = false;
         let mut throttle = self.shared.throttle.lock();
-        throttle.success(&self.source, &self.login, account, Instant::now());
+        throttle.success(&self.source, &self.login, account, time::now());
     }
 
     /// There was no room for it: who guesses goes on asking.
     pub(super) fn turn_away(&self) {
         let alarms = {
             let mut throttle = self.shared.throttle.lock();
-            throttle.turned_away(&self.ticket, Instant::now())
+            throttle.turned_away(&self.ticket, time::now())
         };
         self.raise(alarms);
     }
@@ -161,7 +158,7 @@ impl Attempt {
     fn count(&self, account: Option<&str>, weight: Weight) {
         let alarms = {
             let mut throttle = self.shared.throttle.lock();
-            throttle.failure(&self.source, &self.login, account, weight, Instant::now())
+            throttle.failure(&self.source, &self.login, account, weight, time::now())
         };
         self.raise(alarms);
     }

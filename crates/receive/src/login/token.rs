@@ -1,6 +1,6 @@
 //! Bearer tokens: whose they are is for their provider to say, whether that is a login here for the directories.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use postern_directory::{Account, DenyReason, PasswordVerdict};
@@ -14,6 +14,7 @@ use super::findings::Findings;
 use super::guess;
 use super::origin::Origin;
 use crate::identity::identity_of;
+use crate::time;
 
 /// Finds out whether a token is the client's, and which account it opens.
 ///
@@ -30,7 +31,7 @@ pub(super) async fn check(
         .shared
         .throttle
         .lock()
-        .network_wait(&origin.source(), Instant::now());
+        .network_wait(&origin.source(), time::now());
     if wait > Duration::ZERO {
         tokio::time::sleep(wait).await;
     }
@@ -89,7 +90,7 @@ fn denied(reason: String, origin: &Origin<'_>) -> Answer {
         .shared
         .throttle
         .lock()
-        .network_failure(&source, Instant::now());
+        .network_failure(&source, time::now());
     if let Some(alarm) = alarm {
         guess::raise(&alarm, &source, origin.session, &origin.shared.deps.observers);
     }

@@ -5,7 +5,7 @@ mod healths;
 pub mod look;
 mod note;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postern_mail::ReversePath;
 use postern_policy::screen::finding::{Act, Demand, Known};
@@ -15,7 +15,7 @@ use postern_policy::screen::score::{Fill, Noted, ScreenRefusal, Screened};
 use postern_smtp::Reply;
 use postern_smtp::server::AskRecipient;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 pub(crate) use self::healths::ListHealths;
 use self::look::{Look, ZoneAnswer, address_questions, domain_questions, score};

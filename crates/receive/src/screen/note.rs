@@ -2,7 +2,6 @@
 //! answer.
 
 use std::fmt::Write as _;
-use std::time::Instant;
 
 use postern_events::{Screened, notice, shown};
 use postern_mail::{Header, QueueId, ReversePath};
@@ -13,6 +12,7 @@ use postern_policy::screen::score::Noted;
 
 use super::look::ZoneAnswer;
 use crate::session::Session;
+use crate::time;
 
 /// The field of messages whose client does not meet a demand that is marked, or whose score is written down.
 const FIELD: &str = "X-Postern-Screen";
@@ -84,7 +84,7 @@ pub(crate) fn tell_health_of(answer: &ZoneAnswer, list: &DnsList, session: &Sess
         Ok(found) => Trouble::of(list.read(found)),
         Err(reason) => Some(Trouble::Unanswered(reason.clone())),
     };
-    let news = session.shared.lists.note(&answer.zone, trouble, Instant::now());
+    let news = session.shared.lists.note(&answer.zone, trouble, time::now());
     let observers = &session.shared.deps.observers;
     match news {
         Some(News::Fails(trouble)) => {

@@ -98,12 +98,25 @@ impl Options {
     }
 
     pub(crate) fn start(self) -> Server {
-        let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .unwrap();
+        self.start_on(runtime)
+    }
+
+    /// On one thread, whose time can be turned: the server runs while [`Server::runtime`] has something to block on.
+    pub(crate) fn start_on_one_thread(self) -> Server {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        self.start_on(runtime)
+    }
+
+    fn start_on(self, runtime: Runtime) -> Server {
+        let folder = tempfile::tempdir().unwrap();
         let load = Arc::new(AtomicU64::new(0.0_f64.to_bits()));
         let reading = Arc::clone(&load);
         let gauge = LoadGauge::from_source(move || f64::from_bits(reading.load(Ordering::Relaxed)));

@@ -19,3 +19,4 @@ mod sockets;
 mod srs;
 mod standing;
 mod stop;
+mod timers;
