@@ -2,17 +2,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use postern_events::{Observers, notice, shown};
-use postern_mail::{Domain, Status, chain};
-use postern_net::resolver::{ResolveError, Resolver};
-use postern_net::tls::ClientTls;
+use postern_mail::{Domain, Proof, Status, chain};
+use postern_net::resolver::{self, Dnssec, Proven, ResolveError, Resolver};
+use postern_net::tls::{ClientTls, HandshakeError};
 use postern_net::{MailStream, dial};
 use postern_policy::concurrency::Site;
 use postern_policy::reach::Unreachable;
 use postern_policy::route::{self, Family, Hop, HopHost, MxRecord, MxVerdict, RouteLogin};
-use postern_policy::transport::{self, Candidate, Certificate, Endpoint, Facts, NoWay, Tls, Try};
+use postern_policy::transport::{
+    self, Candidate, Certificate, Demand, Endpoint, Facts, NoDane, NoWay, Tls, Try, Way,
+};
 use postern_sasl::Mechanism;
 use postern_smtp::Reply;
 use postern_smtp::client::{self, Capabilities, Opening, OpeningStep, Stage, StartTls};
@@ -21,14 +22,16 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::TlsClients;
+use crate::dane;
 use crate::failure::{Cause, DnsFact, Failure, TlsFact};
 use crate::hop::{HopKind, NextHop};
 use crate::login::{self, Call, Trouble};
 use crate::quirks::{Quirk, Quirks};
 use crate::relay::Relay;
 use crate::seat::Seat;
-use crate::session::{Session, SessionError, Wire, limit};
+use crate::session::{self, Session, SessionError, Wire, limit};
 use crate::settings::{Login, Settings};
+use crate::time;
 
 /// What connecting needs.
 pub(crate) struct Dialer<'a> {
@@ -73,6 +76,22 @@ enum NoAddress {
     Failed(Failure),
 }
 
+/// A host of a next hop.
+struct Host {
+    hop: Hop,
+    /// How far the MX records that name it are proven, where DNSSEC is on.
+    mx: Option<Proof>,
+}
+
+/// A host with the addresses that are tried.
+struct Found {
+    candidates: Vec<Candidate>,
+    /// How far the DNS has proven the way, where DNSSEC is on.
+    way: Way,
+    /// What it says of the host's certificate.
+    dane: dane::Known,
+}
+
 /// Why one address did not do.
 enum Refusal {
     /// TLS could not be made; in the clear it might do.
@@ -89,6 +108,21 @@ enum Refusal {
     Other(Failure),
 }
 
+impl Refusal {
+    fn on(self, way: Way) -> Self {
+        match self {
+            Self::Tls(failure) => Self::Tls(failure.on(way)),
+            Self::Login { failure, token } => Self::Login {
+                failure: failure.on(way),
+                token,
+            },
+            Self::Unfit(failure) => Self::Unfit(failure.on(way)),
+            Self::Ourselves(failure) => Self::Ourselves(failure.on(way)),
+            Self::Other(failure) => Self::Other(failure.on(way)),
+        }
+    }
+}
+
 impl Dialer<'_> {
     /// Connects to the first host that is willing.
     ///
@@ -101,9 +135,9 @@ impl Dialer<'_> {
         let mut worst: Option<Failure> = None;
         let mut unfit: Option<Failure> = None;
         let mut full: Option<Site> = None;
-        'hosts: for host in &hosts {
-            let candidates = match self.candidates(host, hop).await {
-                Ok(candidates) => candidates,
+        'hosts: for Host { hop: host, mx } in &hosts {
+            let found = match self.candidates(host, hop, *mx).await {
+                Ok(found) => found,
                 Err(NoAddress::Ourselves(failure)) => {
                     worst = Some(later(worst, failure));
                     // Less preferred hosts would only send it here (RFC 5321 section 5.1).
@@ -114,7 +148,7 @@ impl Dialer<'_> {
                     continue;
                 }
             };
-            for candidate in candidates {
+            for candidate in &found.candidates {
                 if left == 0 {
                     break;
                 }
@@ -123,8 +157,12 @@ impl Dialer<'_> {
                     continue;
                 }
                 left -= 1;
-                match self.open_candidate(hop, host, &candidate).await {
-                    Ok(session) => return Ok(session),
+                let opened = self.open_candidate(hop, host, candidate, &found.dane).await;
+                match opened.map_err(|refusal| refusal.on(found.way)) {
+                    Ok(mut session) => {
+                        session.way = found.way;
+                        return Ok(session);
+                    }
                     Err(Refusal::Login { failure, token }) => {
                         return Err(NotOpened::Login { failure, token });
                     }
@@ -184,14 +222,17 @@ impl Dialer<'_> {
     }
 
     /// The hosts of a next hop, in the order in which they are tried.
-    async fn hosts(&self, hop: &NextHop) -> Result<Vec<Hop>, Failure> {
+    async fn hosts(&self, hop: &NextHop) -> Result<Vec<Host>, Failure> {
         match &hop.kind {
             HopKind::Hosts { via, .. } => self.named_hosts(via).await,
             HopKind::Maildir(_) | HopKind::Discard | HopKind::Refuse(_) => Ok(Vec::new()),
-            HopKind::Mx(domain) => self.mx_hosts(domain, self.settings.mx_port).await,
-            HopKind::Literal(address) if self.settings.address_literals => Ok(vec![Hop {
-                host: HopHost::Ip(address.ip()),
-                port: address.port(),
+            HopKind::Mx(domain) => self.hosts_of(domain, self.settings.mx_port).await,
+            HopKind::Literal(address) if self.settings.address_literals => Ok(vec![Host {
+                hop: Hop {
+                    host: HopHost::Ip(address.ip()),
+                    port: address.port(),
+                },
+                mx: None,
             }]),
             HopKind::Literal(address) => {
                 let literal = Domain::Literal(address.ip());
@@ -207,15 +248,18 @@ impl Dialer<'_> {
 
     /// The hosts that a route names: each itself, or those of its MX records. One without usable records is passed over where there are
     /// others.
-    async fn named_hosts(&self, via: &[Hop]) -> Result<Vec<Hop>, Failure> {
+    async fn named_hosts(&self, via: &[Hop]) -> Result<Vec<Host>, Failure> {
         let mut hosts = Vec::with_capacity(via.len());
         let mut failed = None;
         for hop in via {
             let HopHost::Mx(name) = &hop.host else {
-                hosts.push(hop.clone());
+                hosts.push(Host {
+                    hop: hop.clone(),
+                    mx: None,
+                });
                 continue;
             };
-            match self.mx_hosts(name, hop.port).await {
+            match self.hosts_of(name, hop.port).await {
                 Ok(found) => hosts.extend(found),
                 Err(failure) => failed = Some(later(failed, failure)),
             }
@@ -226,12 +270,32 @@ impl Dialer<'_> {
         }
     }
 
-    async fn mx_hosts(&self, domain: &str, port: u16) -> Result<Vec<Hop>, Failure> {
+    /// The hosts that the MX records of a domain name.
+    async fn hosts_of(&self, domain: &str, port: u16) -> Result<Vec<Host>, Failure> {
+        let answer = self.resolver.proven_mx(domain).await;
+        let mx = self.told(answer.proof);
+        match self.mx_hosts(domain, port, answer.found) {
+            Ok(hosts) => Ok(hosts.into_iter().map(|hop| Host { hop, mx }).collect()),
+            Err(failure) => Err(failure.on(Way { mx, addresses: None })),
+        }
+    }
+
+    /// What is told of a proof: nothing where nobody has looked for one.
+    fn told(&self, proof: Proof) -> Option<Proof> {
+        (self.resolver.dnssec() != Dnssec::Off).then_some(proof)
+    }
+
+    fn mx_hosts(
+        &self,
+        domain: &str,
+        port: u16,
+        found: Result<Vec<resolver::MxRecord>, ResolveError>,
+    ) -> Result<Vec<Hop>, Failure> {
         let named = |name: &str| Hop {
             host: HopHost::Name(name.into()),
             port,
         };
-        let records = match self.resolver.mx(domain).await {
+        let records = match found {
             Ok(records) => records,
             Err(ResolveError::NoData(_)) => Vec::new(),
             Err(error) => return Err(mx_failure(domain, &error)),
@@ -285,24 +349,37 @@ impl Dialer<'_> {
             .map(String::as_str)
     }
 
-    /// The addresses of one host that are to be tried, each with its tries.
-    async fn candidates(&self, host: &Hop, hop: &NextHop) -> Result<Vec<Candidate>, NoAddress> {
+    /// The addresses of one host that are to be tried, each with its tries; `mx` is how far the host itself is proven.
+    async fn candidates(&self, host: &Hop, hop: &NextHop, mx: Option<Proof>) -> Result<Found, NoAddress> {
+        let mut way = Way { mx, addresses: None };
+        let mut dane = dane::Known::default();
         let found = match &host.host {
             // Those of MX records are names by now.
             HopHost::Unix(_) | HopHost::Mx(_) => Vec::new(),
             HopHost::Ip(ip) => vec![*ip],
-            HopHost::Name(name) => self.resolve(name, hop).await.map_err(NoAddress::Failed)?,
+            HopHost::Name(name) => {
+                let answer = self.resolve(name).await;
+                way.addresses = self.told(answer.proof);
+                if transport::wants_tlsa(hop.tls, way) {
+                    let limit = self.settings.timeouts.resolve;
+                    let canonical = answer.canonical.as_deref();
+                    dane = dane::look(self.resolver, name, canonical, host.port, limit).await;
+                }
+                answer
+                    .found
+                    .map_err(|error| NoAddress::Failed(address_failure(name, hop, &error).on(way)))?
+            }
         };
         let named = !found.is_empty();
         let found = hop.lane.family.arrange(found);
         if named && found.is_empty() {
-            return Err(NoAddress::Failed(no_address_of(
-                &host_name(host),
-                hop.lane.family,
-            )));
+            let failure = no_address_of(&host_name(host), hop.lane.family);
+            return Err(NoAddress::Failed(failure.on(way)));
         }
-        let now = Instant::now();
+        let now = time::now();
         let facts = Facts {
+            way,
+            tlsa: dane.tlsa.clone(),
             tls: hop.tls,
             verify: hop.verify,
             login: self.login.is_some(),
@@ -314,29 +391,35 @@ impl Dialer<'_> {
             is_tried: &|to| self.avoid.contains(&relay_of(host, to)),
         };
         let name = host_name(host);
-        transport::candidates(host, &found, &facts).map_err(|none| match none {
-            NoWay::Ourselves(why) => {
+        match transport::candidates(host, &found, &facts) {
+            Ok(candidates) => Ok(Found {
+                candidates,
+                way,
+                dane,
+            }),
+            Err(NoWay::Ourselves(why)) => {
                 let why = format!("{name} is this server: {why}");
-                NoAddress::Ourselves(looping(&hop.kind, &why))
+                Err(NoAddress::Ourselves(looping(&hop.kind, &why).on(way)))
             }
-            NoWay::Unreachable(unreachable) => NoAddress::Failed(unreachable_host(&name, unreachable)),
-        })
+            Err(NoWay::Unreachable(unreachable)) => {
+                Err(NoAddress::Failed(unreachable_host(&name, unreachable).on(way)))
+            }
+            Err(NoWay::TlsaUnknown(why)) => Err(NoAddress::Failed(tlsa_unknown(&name, &why).on(way))),
+            Err(NoWay::NoDane(why)) => Err(NoAddress::Failed(no_dane(&name, why).on(way))),
+        }
     }
 
-    async fn resolve(&self, name: &str, hop: &NextHop) -> Result<Vec<IpAddr>, Failure> {
+    async fn resolve(&self, name: &str) -> Proven<Result<Vec<IpAddr>, ResolveError>> {
         let limit = self.settings.timeouts.resolve;
-        match timeout(limit, self.resolver.addresses(name)).await {
-            Ok(Ok(addresses)) => Ok(addresses),
-            Ok(Err(error)) => Err(address_failure(name, hop, &error)),
-            Err(_) => Err(Failure::temporary(
-                Status(4, 4, 3),
-                &Relay::Nowhere,
-                Cause::Dns(
-                    DnsFact::NoAnswer,
-                    format!("looking up {name} took over {} s", limit.as_secs()).into(),
-                ),
-            )),
-        }
+        let asked = timeout(limit, self.resolver.proven_addresses(name)).await;
+        asked.unwrap_or_else(|_| Proven {
+            found: Err(ResolveError::Temporary {
+                name: name.to_owned(),
+                reason: format!("no answer within {} s", limit.as_secs()),
+            }),
+            proof: Proof::Indeterminate,
+            canonical: None,
+        })
     }
 
     /// Tries one address, once more where the plan has a further try.
@@ -345,11 +428,15 @@ impl Dialer<'_> {
         hop: &NextHop,
         host: &Hop,
         candidate: &Candidate,
+        dane: &dane::Known,
     ) -> Result<Session, Refusal> {
-        match (
-            self.dial(hop, host, &candidate.to, candidate.first).await,
-            candidate.then,
-        ) {
+        let target = Target {
+            hop,
+            host,
+            to: &candidate.to,
+            dane,
+        };
+        match (self.dial(&target, candidate.first).await, candidate.then) {
             (Err(Refusal::Tls(failure)), Some(then)) => {
                 notice!(
                     self.observers,
@@ -358,7 +445,7 @@ impl Dialer<'_> {
                     Failure = failure.fact().kind.name(),
                     Reason = &*failure.text(),
                 );
-                let mut session = self.dial(hop, host, &candidate.to, then).await?;
+                let mut session = self.dial(&target, then).await?;
                 session.gave_up_tls = true;
                 Ok(session)
             }
@@ -366,7 +453,8 @@ impl Dialer<'_> {
         }
     }
 
-    async fn dial(&self, hop: &NextHop, host: &Hop, to: &Endpoint, by: Try) -> Result<Session, Refusal> {
+    async fn dial(&self, target: &Target<'_>, by: Try) -> Result<Session, Refusal> {
+        let Target { hop, host, to, .. } = *target;
         let relay = relay_of(host, to);
         let protocol = hop.protocol();
         let wire = self.connect(to, &relay, hop).await.map_err(Refusal::Other)?;
@@ -377,7 +465,7 @@ impl Dialer<'_> {
             Tls::IfOffered => StartTls::IfOffered,
             Tls::StartTls => StartTls::Required,
             Tls::Implicit => {
-                session = self.secure(host, session, by).await?;
+                session = self.secure(target, session, by).await?;
                 StartTls::Never
             }
         };
@@ -400,7 +488,7 @@ impl Dialer<'_> {
                     opening.reply(reply, &mut session.output)
                 }
                 OpeningStep::Handshake => {
-                    session = self.secure(host, session, by).await?;
+                    session = self.secure(target, session, by).await?;
                     untried = true;
                     opening.secured(&mut session.output)
                 }
@@ -420,7 +508,7 @@ impl Dialer<'_> {
                     });
                 }
                 OpeningStep::NoTls(reply) => {
-                    let failure = no_tls(reply, &session.relay);
+                    let failure = no_tls(reply, &session.relay, by.demand);
                     session.quit(&self.settings.timeouts).await;
                     return Err(Refusal::Other(failure));
                 }
@@ -453,7 +541,7 @@ impl Dialer<'_> {
         peer: Capabilities,
     ) -> Result<Session, Refusal> {
         session.peer = Arc::new(peer);
-        session.bdat = !self.quirks.has(&session.relay, Quirk::Bdat, Instant::now());
+        session.bdat = !self.quirks.has(&session.relay, Quirk::Bdat, time::now());
         let Some(credentials) = &self.login else {
             return Ok(session);
         };
@@ -516,7 +604,7 @@ impl Dialer<'_> {
     }
 
     /// Makes the TLS handshake on a connection that was told `220` to `STARTTLS`.
-    async fn secure(&self, host: &Hop, session: Session, by: Try) -> Result<Session, Refusal> {
+    async fn secure(&self, target: &Target<'_>, session: Session, by: Try) -> Result<Session, Refusal> {
         let (relay, protocol) = (session.relay.clone(), session.protocol);
         let tls_failure = |text: String| {
             let cause = Cause::Tls(TlsFact::Handshake, text.into());
@@ -527,7 +615,7 @@ impl Dialer<'_> {
                 "octets came behind the answer to STARTTLS, as from somebody in between".into(),
             ));
         }
-        let name = host_name(host);
+        let mut name = host_name(target.host);
         let Wire::Net(stream) = session.into_wire() else {
             return Err(tls_failure(
                 "TLS is not spoken on a socket of the file system".into(),
@@ -539,9 +627,17 @@ impl Dialer<'_> {
             .as_ref()
             .and_then(|credentials| credentials.login.tls.as_ref());
         let clients = own.unwrap_or(self.tls);
-        let client: &ClientTls = match by.certificate {
-            Certificate::Valid => &clients.verified,
-            Certificate::Any => &clients.unverified,
+        let held: ClientTls;
+        let client: &ClientTls = match (by.certificate, &target.dane.named) {
+            (Certificate::Any, _) => &clients.unverified,
+            (Certificate::Valid, _) | (Certificate::Named, None) => &clients.verified,
+            (Certificate::Named, Some((records, base))) => {
+                held = clients
+                    .unverified
+                    .held_to(records.clone(), &reference_names(target, base));
+                name.clone_from(base);
+                &held
+            }
         };
         match stream
             .into_tls_client(client, &name, self.settings.timeouts.tls)
@@ -549,13 +645,39 @@ impl Dialer<'_> {
         {
             Ok((stream, facts)) => {
                 let mut session = Session::new(Wire::Net(stream), protocol, relay);
-                session.tls = (&facts).into();
+                session.tls = session::Tls::made(&facts, by.certificate);
                 session.bindings = login::bindings(&facts.bindings);
                 Ok(session)
+            }
+            Err(error @ HandshakeError::Unverified { .. }) if by.certificate == Certificate::Named => {
+                let cause = Cause::Tls(TlsFact::Dane, chain(&error).into());
+                Err(Refusal::Tls(Failure::temporary(Status(4, 7, 5), &relay, cause)))
             }
             Err(error) => Err(tls_failure(chain(&error))),
         }
     }
+}
+
+/// Where a connection goes, and what is known of the host.
+struct Target<'a> {
+    hop: &'a NextHop,
+    host: &'a Hop,
+    to: &'a Endpoint,
+    dane: &'a dane::Known,
+}
+
+/// The names of which an authority's certificate must have one: that at which the TLSA records stand, the host's, and the
+/// recipient's domain (RFC 7672 section 3.2.2).
+fn reference_names<'a>(target: &Target<'a>, base: &'a str) -> Vec<&'a str> {
+    let host = match &target.host.host {
+        HopHost::Name(name) => Some(&**name),
+        HopHost::Ip(_) | HopHost::Unix(_) | HopHost::Mx(_) => None,
+    };
+    let domain = match &target.hop.kind {
+        HopKind::Mx(domain) => Some(&**domain),
+        _ => None,
+    };
+    [Some(base), host, domain].into_iter().flatten().collect()
 }
 
 fn log_login(session: &Session, login: &Login, mechanism: Mechanism) {
@@ -583,6 +705,7 @@ fn later(before: Option<Failure>, now: Failure) -> Failure {
 
 fn mx_failure(domain: &str, error: &ResolveError) -> Failure {
     match error {
+        ResolveError::Bogus(_) => bogus(&format!("the MX records of {domain}")),
         ResolveError::Temporary { reason, .. } => Failure::temporary(
             Status(4, 4, 3),
             &Relay::Nowhere,
@@ -607,6 +730,7 @@ fn address_failure(name: &str, hop: &NextHop, error: &ResolveError) -> Failure {
     // an MX record or of a route that has none is somebody's mistake, and mistakes are mended.
     let own_host = matches!(&hop.kind, HopKind::Mx(domain) if **domain == *name);
     match error {
+        ResolveError::Bogus(_) => bogus(&format!("the address of {name}")),
         ResolveError::Temporary { reason, .. } => Failure::temporary(
             Status(4, 4, 3),
             &Relay::Nowhere,
@@ -646,6 +770,30 @@ fn no_address_of(name: &str, family: Family) -> Failure {
         &Relay::Nowhere,
         Cause::Dns(DnsFact::NoHost, text.into()),
     )
+}
+
+/// What the DNS says is not what was signed: it waits until the domain's owner, or whoever is in between, has mended it.
+fn bogus(what: &str) -> Failure {
+    let text = format!(
+        "{what} cannot be trusted: the DNSSEC signatures are wrong, missing, or out of date, by a mistake of the domain or because \
+         somebody has tampered with the answer; `delv` shows which"
+    );
+    let cause = Cause::Dns(DnsFact::Bogus, text.into());
+    Failure::temporary(Status(4, 7, 0), &Relay::Nowhere, cause)
+}
+
+/// Without its TLSA records nobody knows whether the host may be spoken to in the clear.
+fn tlsa_unknown(name: &str, why: &str) -> Failure {
+    let text = format!("cannot look up the TLSA records of {name}: {why}");
+    let cause = Cause::Dns(DnsFact::NoAnswer, text.into());
+    Failure::temporary(Status(4, 7, 0), &Relay::Nowhere, cause)
+}
+
+/// The route lets mail go by DANE only.
+fn no_dane(name: &str, why: NoDane) -> Failure {
+    let text = format!("the route has `tls = \"dane-only\"`, and {name} cannot be held to it: {why}");
+    let cause = Cause::Dns(DnsFact::NoTlsa, text.into());
+    Failure::temporary(Status(4, 7, 0), &Relay::Nowhere, cause)
 }
 
 /// The host of an MX record that leads to nobody else.
@@ -694,10 +842,14 @@ fn unwelcome(stage: Stage, reply: &Reply, relay: &Relay) -> Failure {
     failure
 }
 
-fn no_tls(reply: Option<Reply>, relay: &Relay) -> Failure {
+fn no_tls(reply: Option<Reply>, relay: &Relay, demand: Demand) -> Failure {
+    let by = match demand {
+        Demand::Dane => "by the host's TLSA records (DANE)",
+        _ => "for this route",
+    };
     let text = match reply {
-        None => "TLS is required for this route, and the host does not offer STARTTLS".to_owned(),
-        Some(reply) => format!("TLS is required for this route, and the host answers STARTTLS with {reply}"),
+        None => format!("TLS is required {by}, and the host does not offer STARTTLS"),
+        Some(reply) => format!("TLS is required {by}, and the host answers STARTTLS with {reply}"),
     };
     Failure::temporary(
         Status(4, 7, 4),

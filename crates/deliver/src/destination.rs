@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use postern_mail::{QueueId, Status};
 use postern_policy::concurrency::{Class, HopState, Pause, Setback};
 use postern_policy::route::Rate;
+use postern_policy::transport::Way;
 use tokio::sync::Semaphore;
 
 use crate::failure::Failure;
@@ -18,6 +19,7 @@ use crate::hop::NextHop;
 use crate::queue::Queue;
 use crate::settings::Limits;
 use crate::status::{DestinationStatus, LoginState, LoginStatus, WaitingByClass};
+use crate::time;
 use crate::work::Work;
 
 /// Domains whose backlog is remembered one by one.
@@ -58,6 +60,8 @@ struct State {
     /// Its concurrency limit, its pauses, its rate.
     fares: HopState<Failure>,
     last_error: Option<(Timestamp, String)>,
+    /// How far the DNS had proven the way when it was gone last.
+    way: Way,
     login: LoginState,
     /// What the login failed by last.
     login_fault: Option<LoginFault>,
@@ -109,12 +113,13 @@ impl Destination {
             coming: 0,
             fares: HopState::default(),
             last_error: None,
+            way: Way::default(),
             login: LoginState::Untried,
             login_fault: None,
             backlog: BTreeSet::new(),
             backlog_unknown: false,
-            slow_read: (Instant::now(), SLOW_READ),
-            last_used: Instant::now(),
+            slow_read: (time::now(), SLOW_READ),
+            last_used: time::now(),
         };
         Self {
             name,
@@ -152,7 +157,7 @@ impl Destination {
     pub(crate) fn offer(&self, work: Work, limits: &Limits) -> Result<(), Work> {
         let mut state = self.state.lock();
         state.queues[work.class.index()].push(work, limits)?;
-        state.last_used = Instant::now();
+        state.last_used = time::now();
         if state.idle > 0 {
             // Taken off the count here, so that the next message wakes another one.
             state.idle -= 1;
@@ -297,6 +302,11 @@ impl Destination {
         }
     }
 
+    /// Notes how far the DNS has proven the way.
+    pub(crate) fn note_way(&self, way: Way) {
+        self.state.lock().way = way;
+    }
+
     /// Whether more than one worker is here.
     pub(crate) fn has_company(&self) -> bool {
         self.state.lock().workers() > 1
@@ -336,8 +346,8 @@ impl Destination {
         if state.fares.paused(now).is_none() {
             return usize::MAX;
         }
-        if state.slow_read.0.elapsed() >= SLOW_PERIOD {
-            state.slow_read = (Instant::now(), SLOW_READ);
+        if time::now().saturating_duration_since(state.slow_read.0) >= SLOW_PERIOD {
+            state.slow_read = (time::now(), SLOW_READ);
         }
         state.slow_read.1
     }
@@ -370,7 +380,7 @@ impl Destination {
         state.last_error = Some((now, failure.line()));
         state
             .fares
-            .connect_failed(now, Instant::now(), failure.clone(), pause_for)
+            .connect_failed(now, time::now(), failure.clone(), pause_for)
     }
 
     /// A host that had taken the connection let a time limit pass; see [`HopState::stalled`].
@@ -382,7 +392,7 @@ impl Destination {
     pub(crate) fn succeeded(&self, limits: &Limits) {
         self.delivered.fetch_add(1, Ordering::Relaxed);
         let most = self.bounds(limits).connections_per_destination;
-        self.state.lock().fares.succeeded(Instant::now(), most);
+        self.state.lock().fares.succeeded(time::now(), most);
     }
 
     /// Notes an error of an attempt, for the listing.
@@ -429,7 +439,7 @@ impl Destination {
 
     /// When the next message may be sent, `rate` being messages a second; the place is taken by asking.
     pub(crate) fn sending_time(&self, rate: f64) -> Instant {
-        self.state.lock().fares.sending_time(Instant::now(), rate)
+        self.state.lock().fares.sending_time(time::now(), rate)
     }
 
     /// Forgets messages that nobody has begun with.
@@ -461,7 +471,7 @@ impl Destination {
         let state = self.state.lock();
         state.workers() == 0
             && state.waiting() == 0
-            && state.last_used.elapsed() > quiet
+            && time::now().saturating_duration_since(state.last_used) > quiet
             && state.fares.paused(now).is_none()
     }
 
@@ -497,6 +507,9 @@ impl Destination {
                 .last_error
                 .as_ref()
                 .map(|(at, error)| (shown(*at), error.clone())),
+            proof: state.way.whole(),
+            mx_proof: state.way.mx,
+            address_proof: state.way.addresses,
             login: self.hop.login.as_ref().map(|login| LoginStatus {
                 name: login.name.to_string(),
                 state: state.login.shown(&shown),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use postern_mail::{FailureFact, FailureKind, Status};
+use postern_policy::transport::Way;
 use postern_smtp::Reply;
 use postern_smtp::client::{Stage, Unmet};
 use postern_smtp::reply::Class;
@@ -24,6 +25,8 @@ pub(crate) struct Failure {
     pub(crate) status: Status,
     /// The host that is to blame, if one was reached.
     pub(crate) relay: Relay,
+    /// How far the DNS has proven the way to it, where DNSSEC is on.
+    pub(crate) way: Way,
     /// Shared by all recipients of an attempt.
     pub(crate) cause: Arc<Cause>,
 }
@@ -98,6 +101,10 @@ pub(crate) enum DnsFact {
     NoWay,
     /// No answer.
     NoAnswer,
+    /// An answer whose signatures contradict it.
+    Bogus,
+    /// No proven TLSA record, where the route demands one.
+    NoTlsa,
 }
 
 /// What is wrong with TLS at a host.
@@ -107,6 +114,8 @@ pub(crate) enum TlsFact {
     NotOffered,
     /// The handshake failed, the verification of the certificate being part of it.
     Handshake,
+    /// The certificate is not one that the host's TLSA records name.
+    Dane,
     /// It broke before the first answer inside.
     BrokeAfterwards,
 }
@@ -165,6 +174,8 @@ impl DnsFact {
             Self::NoHost => FailureKind::DnsNoHost,
             Self::NoWay => FailureKind::DnsUnreachable,
             Self::NoAnswer => FailureKind::DnsNoAnswer,
+            Self::Bogus => FailureKind::DnsBogus,
+            Self::NoTlsa => FailureKind::DnsNoTlsa,
         }
     }
 }
@@ -174,6 +185,7 @@ impl TlsFact {
         match self {
             Self::NotOffered => FailureKind::TlsNotOffered,
             Self::Handshake => FailureKind::TlsHandshake,
+            Self::Dane => FailureKind::TlsDane,
             Self::BrokeAfterwards => FailureKind::TlsLost,
         }
     }
@@ -194,8 +206,14 @@ impl Failure {
             permanent,
             status,
             relay: relay.clone(),
+            way: Way::default(),
             cause: Arc::new(cause),
         }
+    }
+
+    /// The same, on a way that is proven so far.
+    pub(crate) fn on(self, way: Way) -> Self {
+        Self { way, ..self }
     }
 
     /// For now.

@@ -116,6 +116,8 @@ impl NextHop {
         let tls = match (self.tls, self.verify) {
             (TlsLevel::Opportunistic, false) => "",
             (TlsLevel::Opportunistic, true) => " tls=opportunistic verify",
+            (TlsLevel::Dane, _) => " tls=dane",
+            (TlsLevel::DaneOnly, _) => " tls=dane-only",
             (TlsLevel::None, _) => " tls=none",
             (TlsLevel::Required, false) => " tls=required",
             (TlsLevel::Required, true) => " tls=required verify",

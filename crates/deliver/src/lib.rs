@@ -5,7 +5,7 @@
 //! Fresh messages come from the spool's subscription, deferred ones from its database when they come due (module `intake`). Each is
 //! put into the queue of its *destination*, the next hop that its recipients share (`hop`, `destination`). A destination
 //! has workers, each with one connection, which take one message after the other from its queue without asking anybody else
-//! (`worker`): connect (`connect`, `session`), log in where the route says so (`login`), hand over (`transact`, `exchange`), decide (`outcome`), report (`report`), settle (`core`).
+//! (`worker`): connect (`connect`, `dane`, `session`), log in where the route says so (`login`), hand over (`transact`, `exchange`), decide (`outcome`), report (`report`), settle (`core`).
 //!
 //! - **Memory is bounded**: fresh messages by the spool, deferred ones by [`Limits::waiting`]; a destination never has more than
 //!   [`Limits::waiting_per_destination`] of each. The rest stays in the spool and is read page by page.
@@ -28,6 +28,7 @@ mod claims;
 mod connect;
 mod core;
 mod courtesy;
+mod dane;
 mod destination;
 mod examine;
 mod exchange;
@@ -59,6 +60,7 @@ pub mod settings;
 mod status;
 mod storage;
 mod telling;
+mod time;
 mod tokens;
 mod transact;
 mod usher;

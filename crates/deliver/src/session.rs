@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use postern_net::MailStream;
 use postern_net::tls::ClientTlsFacts;
+use postern_policy::transport::{Certificate, Way};
 use postern_sasl::{ChannelBindings, LayerError, Layered, SecurityLayer};
 use postern_smtp::Reply;
 use postern_smtp::client::{Capabilities, Protocol, ReplyError, ReplyLimits, ReplyParser, Stage};
@@ -49,6 +50,8 @@ pub(crate) struct Session {
     pub(crate) peer: Arc<Capabilities>,
     /// The host.
     pub(crate) relay: Relay,
+    /// How far the DNS has proven the way to it, where DNSSEC is on.
+    pub(crate) way: Way,
     /// Whether it is in TLS, and how.
     pub(crate) tls: Tls,
     /// Whether the host offers TLS that could not be made, so that the dialogue is in the clear.
@@ -68,7 +71,7 @@ pub(crate) struct Session {
     pub(crate) bdat: bool,
 }
 
-/// TLS of a session, as logs name it: `TLSv1.3 TLS_AES_256_GCM_SHA384 verified`; nothing in the clear.
+/// TLS of a session, as logs name it: `TLSv1.3 TLS_AES_256_GCM_SHA384 verified`, or `verified by DANE`; nothing in the clear.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Tls {
     Clear,
@@ -77,6 +80,8 @@ pub(crate) enum Tls {
         cipher: &'static str,
         /// Whether the host's certificate was verified.
         verified: bool,
+        /// Whether by its TLSA records.
+        dane: bool,
     },
 }
 
@@ -85,14 +90,14 @@ impl Tls {
     pub(crate) fn is_verified(self) -> bool {
         matches!(self, Self::Made { verified: true, .. })
     }
-}
 
-impl From<&ClientTlsFacts> for Tls {
-    fn from(facts: &ClientTlsFacts) -> Self {
+    /// What a handshake has made, in which the host had to show `certificate`.
+    pub(crate) fn made(facts: &ClientTlsFacts, certificate: Certificate) -> Self {
         Self::Made {
             version: facts.version,
             cipher: facts.cipher,
             verified: facts.verify.is_ok(),
+            dane: certificate == Certificate::Named,
         }
     }
 }
@@ -105,10 +110,15 @@ impl fmt::Display for Tls {
                 version,
                 cipher,
                 verified,
+                dane,
             } => write!(
                 f,
                 "{version} {cipher}{}",
-                if *verified { " verified" } else { "" }
+                match (verified, dane) {
+                    (true, true) => " verified by DANE",
+                    (true, false) => " verified",
+                    (false, _) => "",
+                }
             ),
         }
     }
@@ -160,6 +170,7 @@ impl Session {
             protocol,
             peer: Arc::default(),
             relay,
+            way: Way::default(),
             tls: Tls::Clear,
             gave_up_tls: false,
             bindings: ChannelBindings::default(),

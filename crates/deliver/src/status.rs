@@ -1,6 +1,7 @@
 //! What an administrator sees of a destination.
 
 use jiff::Timestamp;
+use postern_mail::Proof;
 use serde::{Deserialize, Serialize};
 
 use crate::tokens::TokenState;
@@ -32,6 +33,12 @@ pub struct DestinationStatus {
     pub paused_until: Option<Timestamp>,
     /// What went wrong last, and when.
     pub last_error: Option<(Timestamp, String)>,
+    /// How far the DNS had proven the way at the last connection; nothing where DNSSEC is off, or the DNS was not asked.
+    pub proof: Option<Proof>,
+    /// The part of the MX records in that.
+    pub mx_proof: Option<Proof>,
+    /// The part of the host's addresses.
+    pub address_proof: Option<Proof>,
     /// The login there, if the route has one.
     pub login: Option<LoginStatus>,
 }

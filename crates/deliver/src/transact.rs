@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use postern_events::{Attempted, Observers};
 use postern_mail::sevenbit::Plan;
-use postern_mail::{FailureKind, Recipient, ReversePath, Status};
+use postern_mail::{FailureKind, Proof, Recipient, ReversePath, Status};
 use postern_smtp::client::command::Declared;
 use postern_smtp::client::needs::EightBit;
 use postern_smtp::client::{Capabilities, Content, Order, Protocol, Stage, Unmet, Verdict, needs};
@@ -371,6 +371,7 @@ fn tell_attempt(message: &Message, session: &Session, exchanged: &Exchanged, obs
         session: message.session.as_deref(),
         destination: None,
         relay: &session.relay,
+        proof: session.way.whole().map(Proof::name),
         tls: Some(&session.tls),
         recipients: exchanged.verdicts.len(),
         taken: Some(taken),

@@ -2,10 +2,10 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postern_events::{Attempted, notice, shown};
-use postern_mail::{Stage, Status};
+use postern_mail::{Proof, Stage, Status};
 use postern_policy::concurrency::{Setback, Site, pause_after};
 use postern_policy::route::RouteLogin;
 use postern_spool::Message;
@@ -26,6 +26,7 @@ use crate::relay::Relay;
 use crate::sender;
 use crate::session::Session;
 use crate::settings::{LoginSecret, Settings};
+use crate::time;
 use crate::transact::{Transacted, all_failed, transact};
 use crate::work::{self, Due, Work};
 use crate::{maildir, nowhere};
@@ -550,18 +551,21 @@ impl<'a> Worker<'a> {
         };
         let failure = match opened {
             Ok(session) => {
+                self.destination.note_way(session.way);
                 self.begin(session);
                 return Connected::Yes;
             }
             Err(NotOpened::Full(site)) => return Connected::Full(site),
             Err(NotOpened::Failed(failure) | NotOpened::Login { failure, .. }) => failure,
         };
+        self.destination.note_way(failure.way);
         let (words, is_reply, fact) = (failure.text(), failure.is_reply(), failure.fact());
         self.core.deps.observers.tell(Attempted {
             queue: &message.id,
             session: message.session.as_deref(),
             destination: Some(&self.destination.name),
             relay: &failure.relay,
+            proof: failure.way.whole().map(Proof::name),
             tls: None,
             recipients,
             taken: None,
@@ -601,14 +605,14 @@ impl<'a> Worker<'a> {
             broke_by_bdat,
         } = transact(session, settings, deps, message, batch).await;
         if broke_by_bdat {
-            self.core.quirks.note(&session.relay, Quirk::Bdat, Instant::now());
+            self.core.quirks.note(&session.relay, Quirk::Bdat, time::now());
         }
         let delivered = fates
             .iter()
             .any(|(_, fate)| matches!(fate, Fate::Delivered { .. }));
         if delivered && session.gave_up_tls {
             // Only now is it known that the host takes mail so.
-            self.core.quirks.note(&session.relay, Quirk::Tls, Instant::now());
+            self.core.quirks.note(&session.relay, Quirk::Tls, time::now());
         }
         let peer_max = session.peer.transactions_max.unwrap_or(u32::MAX);
         let worn = session.transactions

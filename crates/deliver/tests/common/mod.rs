@@ -405,11 +405,19 @@ impl Host {
     }
 
     pub async fn start_tls(tls: ServerTls, scripts: &[&str]) -> Self {
-        Self::serve(
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap(),
-            scripts,
-            Some(tls),
-        )
+        Self::start_tls_at((Ipv4Addr::LOCALHOST, 0).into(), tls, scripts).await
+    }
+
+    pub async fn start_tls_at(address: SocketAddr, tls: ServerTls, scripts: &[&str]) -> Self {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match TcpListener::bind(address).await {
+                Ok(listener) => return Self::serve(listener, scripts, Some(tls)),
+                // The host that was there before takes a moment to go.
+                Err(error) => assert!(Instant::now() < end, "{address}: {error}"),
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     fn serve(listener: TcpListener, scripts: &[&str], tls: Option<ServerTls>) -> Self {

@@ -5,6 +5,7 @@
 
 mod filters;
 mod message;
+mod way;
 
 use std::fmt;
 use std::path::Path;
@@ -21,11 +22,9 @@ use postern_policy::access::Destination;
 use postern_policy::admission;
 use postern_policy::identity::{self, ActAs, Identity};
 use postern_policy::login::Denial;
-use postern_policy::origin::Origin;
 use postern_policy::privacy::PrivacyRefusal;
 use postern_policy::recipient::RecipientRefusal;
 use postern_policy::relay::{CertificateFacts, RelayRefusal, RelayVerdict};
-use postern_policy::route::{Target, route};
 use postern_policy::rule::{Rule, Ruling, Says, Verdict};
 use postern_receive::judge::{Ground, Judge, is_trusted};
 use postern_receive::{ListenerTls, identity_of};
@@ -296,7 +295,7 @@ async fn explain(
     finish(&mut course, &judge, ground, given, args);
     let login_name = identity.as_ref().map(Identity::login);
     for (named, mailbox) in &taken {
-        course_of(&mut course, &resolver, mailbox, login_name, args).await;
+        way::way(&mut course, &resolver, mailbox, login_name, args).await;
         screen::rewritten(&mut course, &judge, (*named, mailbox), &args.from);
     }
     let refused = course.steps.iter().find(|step| !step.allowed);
@@ -688,50 +687,6 @@ fn finish(
             },
         );
     }
-}
-
-/// Where the mail of a recipient goes next.
-async fn course_of(
-    course: &mut Course<'_>,
-    resolver: &Resolver,
-    mailbox: &Mailbox,
-    login: Option<&str>,
-    args: &ExplainSessionArgs,
-) {
-    let origin = Origin {
-        sender: &args.from,
-        login,
-        filtered: false,
-    };
-    let config = course.config;
-    let found = route(mailbox, &origin, &config.deliver.routes);
-    let to = match found.target {
-        Target::Hosts { via, .. } => via.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
-        Target::Maildir(folder) => folder.display().to_string(),
-        Target::Discard => "nowhere: it is thrown away".to_owned(),
-        Target::Refuse(text) => text.to_string(),
-        Target::Local => "nowhere: there is no place for local mail".to_owned(),
-        Target::Mx => match mailbox.domain().name() {
-            None => mailbox.domain().to_string(),
-            Some(domain) => match resolver.mx(domain).await {
-                Ok(records) => {
-                    let hosts: Vec<String> = records.iter().map(|record| record.exchange.clone()).collect();
-                    format!("MX: {}", hosts.join(" "))
-                }
-                Err(error) => format!("MX: {error}"),
-            },
-        },
-    };
-    let to = match (found.place, found.lane.is_usual()) {
-        ("", true) => to,
-        ("", false) => format!("{to}{}", found.lane),
-        (place, _) => format!("{to}{}, in {place}", found.lane),
-    };
-    let ruling = Ruling {
-        rule: found.rule,
-        reason: &to,
-    };
-    course.add(format!("mail to {mailbox}"), &ruling);
 }
 
 fn show(explanation: &Explanation) -> Result<(), Failure> {

@@ -513,6 +513,7 @@ fn destinations(queue: &mut Queue, json: bool) -> Result<(), Failure> {
             "waiting",
             "delivered",
             "waits",
+            "dns",
             "login",
             "last error",
         ],
@@ -551,6 +552,7 @@ fn destination_row(one: &Value, now: Timestamp) -> Vec<String> {
             None if one["in_line"] == true => "in line".to_owned(),
             None => String::new(),
         },
+        one["proof"].as_str().unwrap_or_default().to_owned(),
         login,
         error.unwrap_or_default(),
     ]

@@ -387,8 +387,9 @@ impl Services {
         let mut warnings = lines(&report);
         warnings.extend(too_few_files);
         warnings.extend(self.fixed.differences(&fixed));
-        // Those of the system may have changed without a word of it in the file.
-        if fixed.resolver != self.fixed.resolver || fixed.resolver.nameservers.is_empty() {
+        // The servers of the system and trust anchors may have changed without a word of it in the file.
+        let elsewhere = fixed.resolver.nameservers.is_empty() || fixed.resolver.trust_anchors.is_some();
+        if fixed.resolver != self.fixed.resolver || elsewhere {
             self.resolver.become_like(&resolver);
             self.fixed.resolver = fixed.resolver;
         }

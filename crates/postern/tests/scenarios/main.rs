@@ -20,6 +20,7 @@ mod clock;
 mod crash;
 mod disk;
 mod dmarc_reports;
+mod dnssec;
 mod floods;
 mod guessing;
 mod identity;

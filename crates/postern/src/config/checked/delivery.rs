@@ -347,7 +347,14 @@ fn check_tls(route: &At<file::RouteTable>, problems: &mut Problems) {
             );
         }
     }
-    if route.verifies() && !route.tls.is_always() {
+    if let Some(verify) = route.verify.as_ref().filter(|_| route.tls.is_dane()) {
+        problems.error(
+            verify.span.clone(),
+            "`verify` on a route with DANE has no effect",
+            "the TLSA records say what is verified",
+            "remove it, or write `tls = \"required\"`",
+        );
+    } else if route.verifies() && !route.tls.is_always() {
         problems.error(
             route.verify.as_ref().and_then(|verify| verify.span.clone()),
             "`verify` on a route whose TLS is not required has no effect",
@@ -449,7 +456,7 @@ fn check_ports(via: &At<Vec<At<Hop>>>, route: &file::RouteTable, problems: &mut 
                 format!("port {} does not use implicit TLS", hop.port),
                 "write the port, usually 465, or `tls = \"required\"`",
             ),
-            (465, TlsLevel::Opportunistic | TlsLevel::Required) => (
+            (465, TlsLevel::Opportunistic | TlsLevel::Dane | TlsLevel::DaneOnly | TlsLevel::Required) => (
                 "port 465 uses implicit TLS".to_owned(),
                 "write `tls = \"implicit\"` in this [[route]]",
             ),

@@ -5,6 +5,7 @@ mod aliases;
 mod delivery;
 pub(crate) mod directories;
 mod dkim;
+mod dns;
 mod dovecot;
 mod files;
 mod identity;
@@ -184,6 +185,7 @@ pub(super) fn check(
     let tokens = smarthosts::tokens(c);
     let dkim = dkim::check(c);
     let client_tls = tls::check_client(c);
+    let resolver = dns::check(c);
     check_user(file, c.problems);
     check_log(file, c.problems);
     check_reserve(file, c.problems);
@@ -210,7 +212,7 @@ pub(super) fn check(
         dkim,
         tokens,
         spool: spool(file),
-        resolver: resolver(file),
+        resolver,
         log: log(file),
         grace: *file.shutdown.grace,
         state_dir,
@@ -400,17 +402,6 @@ pub(super) fn spool(file: &Postern) -> SpoolSettings {
 fn downtime_max(file: &Postern) -> Duration {
     let longest = values(&file.retry.intervals.value).into_iter().max();
     longest.unwrap_or_default().min(*file.retry.expire_after / 4)
-}
-
-fn resolver(file: &Postern) -> ResolverSettings {
-    let written = &file.dns;
-    let servers = written.nameservers.as_ref().map(|servers| values(&servers.value));
-    ResolverSettings {
-        nameservers: servers.unwrap_or_default(),
-        attempt_timeout: *written.attempt_timeout,
-        timeout: *written.timeout,
-        cache_size: *written.cache,
-    }
 }
 
 fn log(file: &Postern) -> LogSettings {

@@ -305,7 +305,10 @@ fn check_exception(route: &At<RouteTable>, login: &At<String>, problems: &mut Pr
             let label = match *route.tls {
                 TlsLevel::None => "`tls = \"none\"`: anyone may listen and answer",
                 TlsLevel::Opportunistic => "`tls = \"opportunistic\"`: anyone may answer",
-                TlsLevel::Required | TlsLevel::Implicit => "`verify = false`: anyone may answer",
+                TlsLevel::Dane => "`tls = \"dane\"`: without TLSA records anyone may answer",
+                TlsLevel::DaneOnly | TlsLevel::Required | TlsLevel::Implicit => {
+                    "`verify = false`: anyone may answer"
+                }
             };
             problems.error(
                 login.span.clone(),

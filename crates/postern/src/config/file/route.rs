@@ -50,7 +50,9 @@ table! {
         /// The protocol of the hosts in `via`.
         protocol: Protocol = OneOf::<Protocol>::new(), default "\"smtp\"";
         /// Whether TLS is used: `none`, `opportunistic` where the host offers `STARTTLS`, `required`, or `implicit` from the first
-        /// octet, as on port 465. With the last two mail waits until it is there.
+        /// octet, as on port 465. With the last two mail waits until it is there. `dane` is `opportunistic`, but where the host has TLSA
+        /// records that DNSSEC proves, mail waits for the certificate that they name; with `dane-only` it waits where there are none,
+        /// too. Both need `dnssec` in [dns].
         tls: TlsLevel = OneOf::<TlsLevel>::new(), default "\"opportunistic\"";
         /// Whether the host's certificate must be valid for the name that stands in `via`, or that the MX record gives. Mail waits
         /// while it is not. Needs `tls = "required"` or `"implicit"`; `false` keeps eavesdroppers out, but accepts any host.
@@ -138,6 +140,8 @@ impl Choice for TlsLevel {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("none", Self::None),
         ("opportunistic", Self::Opportunistic),
+        ("dane", Self::Dane),
+        ("dane-only", Self::DaneOnly),
         ("required", Self::Required),
         ("implicit", Self::Implicit),
     ];

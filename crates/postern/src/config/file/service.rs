@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use postern_net::resolver::Dnssec;
 use tracing::Level;
 
 use crate::config::kinds::{Choice, Count, FilePath, List, OneOf, Size, Socket, Time};
@@ -63,6 +64,9 @@ table! {
 
 table! {
     /// DNS look-ups. A change by reload empties the cache.
+    ///
+    /// With DNSSEC, what the DNS says of a next hop is known to be signed (`secure`), not signed (`insecure`) or tampered with
+    /// (`bogus`); mail to where it is tampered with waits. `tls = "dane"` in [[route]] needs it.
     Dns {
         /// The servers to ask.
         nameservers: Vec<At<SocketAddr>> = List(Socket), optional "[\"127.0.0.1:53\"]" else "those of /etc/resolv.conf, or 127.0.0.1 where that names none";
@@ -72,6 +76,13 @@ table! {
         timeout: Duration = Time("100ms", "5m"), default "\"15s\"";
         /// Maximum memory of the cache.
         cache: u64 = Size("64 KiB", "4 GiB"), default "\"8 MiB\"";
+        /// How far answers are proven by DNSSEC: `off`; `ad`, as far as the name servers say, which is worth something only where they
+        /// validate and are on this host, as unbound with its defaults is; `validate`, by checking every signature here, at the cost of
+        /// further questions, and without names below a DNAME record, which count as tampered with.
+        dnssec: Dnssec = OneOf::<Dnssec>::new(), default "\"off\"";
+        /// A file of trust anchors for `validate`, DNSKEY records as in a zone file, for zones that the root does not vouch for. Those of
+        /// the root are built in; keys of the root in the file take their place.
+        trust_anchors: PathBuf = FilePath, optional "\"/etc/postern/anchors\"" else "those of the root";
     }
 }
 
@@ -81,6 +92,11 @@ table! {
         /// How long transactions and deliveries under way may go on. Sessions without a transaction end at once with `421`.
         grace: Duration = Time("0", "1h"), default "\"20s\"";
     }
+}
+
+impl Choice for Dnssec {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("ad", Self::Ad), ("validate", Self::Validate)];
 }
 
 impl Choice for Format {

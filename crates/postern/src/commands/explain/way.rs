@@ -1,0 +1,158 @@
+//! Where the mail of a recipient goes next: the hosts, their addresses, and how far the DNS proves them.
+
+use postern_mail::{Mailbox, Proof};
+use postern_net::resolver::{Dnssec, MxRecord, ResolveError, Resolver};
+use postern_net::tls::TlsaSet;
+use postern_policy::origin::Origin;
+use postern_policy::route::{Hop, HopHost, Target, TlsLevel, route};
+use postern_policy::rule::Ruling;
+use postern_policy::transport::{Way, wants_tlsa};
+
+use super::Course;
+use crate::args::ExplainSessionArgs;
+
+/// Hosts of one next hop that are looked up; others are named only.
+const HOSTS_MAX: usize = 5;
+
+/// A step for the next hop of a recipient.
+pub(super) async fn way(
+    course: &mut Course<'_>,
+    resolver: &Resolver,
+    mailbox: &Mailbox,
+    login: Option<&str>,
+    args: &ExplainSessionArgs,
+) {
+    let origin = Origin {
+        sender: &args.from,
+        login,
+        filtered: false,
+    };
+    let config = course.config;
+    let found = route(mailbox, &origin, &config.deliver.routes);
+    let look = Look {
+        resolver,
+        tls: found.tls,
+    };
+    let to = match (found.target, mailbox.domain().name()) {
+        (Target::Hosts { via, .. }, _) => look.route(via).await,
+        (Target::Maildir(folder), _) => folder.display().to_string(),
+        (Target::Discard, _) => "nowhere: it is thrown away".to_owned(),
+        (Target::Refuse(text), _) => text.to_string(),
+        (Target::Local, _) => "nowhere: there is no place for local mail".to_owned(),
+        (Target::Mx, Some(domain)) => look.domain(domain, config.deliver.mx_port).await,
+        (Target::Mx, None) => mailbox.domain().to_string(),
+    };
+    let to = match (found.place, found.lane.is_usual()) {
+        ("", true) => to,
+        ("", false) => format!("{to}{}", found.lane),
+        (place, _) => format!("{to}{}, in {place}", found.lane),
+    };
+    let ruling = Ruling {
+        rule: found.rule,
+        reason: &to,
+    };
+    course.add(format!("mail to {mailbox}"), &ruling);
+}
+
+/// Looks hosts up.
+struct Look<'a> {
+    resolver: &'a Resolver,
+    tls: TlsLevel,
+}
+
+impl Look<'_> {
+    /// The hosts of a route; those that have a name are looked up where DNSSEC has something to say of them.
+    async fn route(&self, via: &[Hop]) -> String {
+        let mut texts = Vec::new();
+        for (index, hop) in via.iter().enumerate() {
+            let mut text = hop.to_string();
+            if let HopHost::Name(name) = &hop.host
+                && self.proves()
+                && index < HOSTS_MAX
+            {
+                text.push_str(&self.addresses(name, hop.port, None).await);
+            }
+            texts.push(text);
+        }
+        texts.join(" ")
+    }
+
+    /// `MX (secure): mx.example.org [192.0.2.1] (secure)`.
+    async fn domain(&self, domain: &str, port: u16) -> String {
+        let answer = self.resolver.proven_mx(domain).await;
+        let records = match answer.found {
+            // The domain is its own host (RFC 5321 section 5.1).
+            Err(ResolveError::NoData(_)) => vec![MxRecord {
+                preference: 0,
+                exchange: domain.to_owned(),
+            }],
+            Err(error) => return format!("MX{}: {error}", self.word(answer.proof)),
+            Ok(records) => records,
+        };
+        let mut text = format!("MX{}:", self.word(answer.proof));
+        for (index, record) in records.iter().enumerate() {
+            text.push(' ');
+            text.push_str(match record.exchange.as_str() {
+                "" => "none, the domain accepts no mail (RFC 7505)",
+                host => host,
+            });
+            if !record.exchange.is_empty() && index < HOSTS_MAX {
+                text.push_str(&self.addresses(&record.exchange, port, Some(answer.proof)).await);
+            }
+        }
+        text
+    }
+
+    /// ` [192.0.2.1 2001:db8::1] (secure, TLSA records that can be used)`.
+    async fn addresses(&self, host: &str, port: u16, mx: Option<Proof>) -> String {
+        let answer = self.resolver.proven_addresses(host).await;
+        let proof = answer.proof;
+        let found = match answer.found {
+            Ok(addresses) => {
+                let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                texts.join(" ")
+            }
+            Err(error) => error.to_string(),
+        };
+        if !self.proves() {
+            return format!(" [{found}]");
+        }
+        let way = Way {
+            mx,
+            addresses: Some(proof),
+        };
+        let mut tlsa = String::new();
+        if wants_tlsa(self.tls, way) {
+            tlsa = self.tlsa(host, answer.canonical.as_deref(), port).await;
+        }
+        format!(" [{found}] ({proof}{tlsa})")
+    }
+
+    /// `, TLSA records that can be used`.
+    async fn tlsa(&self, host: &str, canonical: Option<&str>, port: u16) -> String {
+        for base in canonical.into_iter().chain([host]) {
+            let answer = self.resolver.tlsa(base, port).await;
+            match (answer.found, answer.proof) {
+                (Ok(records), Proof::Secure) if TlsaSet::read(&records).is_some() => {
+                    return ", TLSA records that can be used".to_owned();
+                }
+                (Ok(_), Proof::Secure) => return ", TLSA records none of which can be used".to_owned(),
+                (Err(error), _) if error.is_temporary() => return format!(", TLSA records: {error}"),
+                _ => {}
+            }
+        }
+        ", no proven TLSA records".to_owned()
+    }
+
+    fn word(&self, proof: Proof) -> String {
+        if self.proves() {
+            format!(" ({proof})")
+        } else {
+            String::new()
+        }
+    }
+
+    fn proves(&self) -> bool {
+        self.resolver.dnssec() != Dnssec::Off
+    }
+}
