@@ -404,7 +404,9 @@ impl Dialer<'_> {
             Err(NoWay::Unreachable(unreachable)) => {
                 Err(NoAddress::Failed(unreachable_host(&name, unreachable).on(way)))
             }
-            Err(NoWay::TlsaUnknown(why)) => Err(NoAddress::Failed(tlsa_unknown(&name, &why).on(way))),
+            Err(NoWay::TlsaUnknown(why)) => {
+                Err(NoAddress::Failed(tlsa_unknown(&name, &why, dane.bogus).on(way)))
+            }
             Err(NoWay::NoDane(why)) => Err(NoAddress::Failed(no_dane(&name, why).on(way))),
         }
     }
@@ -783,9 +785,10 @@ fn bogus(what: &str) -> Failure {
 }
 
 /// Without its TLSA records nobody knows whether the host may be spoken to in the clear.
-fn tlsa_unknown(name: &str, why: &str) -> Failure {
+fn tlsa_unknown(name: &str, why: &str, bogus: bool) -> Failure {
     let text = format!("cannot look up the TLSA records of {name}: {why}");
-    let cause = Cause::Dns(DnsFact::NoAnswer, text.into());
+    let fact = if bogus { DnsFact::Bogus } else { DnsFact::NoAnswer };
+    let cause = Cause::Dns(fact, text.into());
     Failure::temporary(Status(4, 7, 0), &Relay::Nowhere, cause)
 }
 

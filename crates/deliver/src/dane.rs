@@ -15,6 +15,8 @@ pub(crate) struct Known {
     pub(crate) tlsa: Tlsa,
     /// Those that can be used, with the name at which they stand: the host asks for its certificate by that (RFC 7672 section 3.2.1).
     pub(crate) named: Option<(TlsaSet, String)>,
+    /// Whether what the DNS has of them is bogus.
+    pub(crate) bogus: bool,
 }
 
 /// Looks up the records of `host`, whose addresses are proven: first at the name that its aliases lead to, where there are some
@@ -29,7 +31,7 @@ pub(crate) async fn look(
     for base in canonical.into_iter().chain([host]) {
         let Ok(answer) = timeout(limit, resolver.tlsa(base, port)).await else {
             let why = format!("looking them up took over {} s", limit.as_secs());
-            return Known::unknown(why);
+            return Known::unknown(why, false);
         };
         if let Some(known) = read(base, answer) {
             return known;
@@ -37,7 +39,7 @@ pub(crate) async fn look(
     }
     Known {
         tlsa: Tlsa::None,
-        named: None,
+        ..Known::default()
     }
 }
 
@@ -48,25 +50,32 @@ fn read(base: &str, answer: Proven<Result<Vec<TlsaRecord>, ResolveError>>) -> Op
             Some(set) => Known {
                 tlsa: Tlsa::Usable,
                 named: Some((set, base.to_owned())),
+                bogus: false,
             },
             None => Known {
                 tlsa: Tlsa::Unusable,
-                named: None,
+                ..Known::default()
             },
         }),
         (Ok(_), Proof::Insecure) => None,
         // A resolver that cannot say is no better than one that says they are wrong (RFC 7672 section 2.1.1).
-        (Ok(_), proof) => Some(Known::unknown(format!("what the DNS has of them is {proof}"))),
-        (Err(error), _) if error.is_temporary() => Some(Known::unknown(error.to_string())),
+        (Ok(_), proof) => Some(Known::unknown(
+            format!("what the DNS has of them is {proof}"),
+            proof == Proof::Bogus,
+        )),
+        (Err(error), proof) if error.is_temporary() => {
+            Some(Known::unknown(error.to_string(), proof == Proof::Bogus))
+        }
         (Err(_), _) => None,
     }
 }
 
 impl Known {
-    fn unknown(why: String) -> Self {
+    fn unknown(why: String, bogus: bool) -> Self {
         Self {
             tlsa: Tlsa::Unknown(why),
             named: None,
+            bogus,
         }
     }
 }

@@ -100,6 +100,10 @@ fn zones(port: u16, digest: &str) -> SignedZones {
         mx.plain.lab A 127.0.0.2
         _{port}._tcp.mx.plain.lab TLSA 3 1 1 {wrong}
         forged.lab MX 10 mx.named.lab.
+        tampered.lab MX 10 mx.tampered.lab.
+        mx.tampered.lab A 127.0.0.2
+        _{port}._tcp.mx.tampered.lab CNAME x.forged.lab.
+        x.forged.lab TLSA 3 1 1 {digest}
         stale.lab MX 10 mx.named.lab.
         toforged.lab MX 10 mx.forged.lab.
         mx.forged.lab A 127.0.0.2
@@ -152,6 +156,7 @@ async fn compare(dnssec: Dnssec) {
         ("unsigned records do not count",             "own.plain.lab",  Dane,          clear,  done,   Some(Insecure)),
         ("unsigned MX records to a signed host",      "plain.lab",      Dane,          clear,  no_tls, Some(Insecure)),
         ("TLSA records that cannot be looked up",     "lost.lab",       Dane,          clear,  "4.7.0 cannot look up the TLSA records", Some(Secure)),
+        ("TLSA records that were tampered with",      "tampered.lab",   Dane,          clear,  "4.7.0 cannot look up the TLSA records of mx.tampered.lab", Some(Secure)),
         ("spoiled MX records",                        "forged.lab",     Opportunistic, clear,  "4.7.0 the MX records of forged.lab cannot be trusted", Some(Bogus)),
         ("MX records of long ago",                    "stale.lab",      Dane,          clear,  "4.7.0 the MX records of stale.lab cannot be trusted", Some(Bogus)),
         ("a spoiled address",                         "toforged.lab",   Opportunistic, clear,  "4.7.0 the address of mx.forged.lab cannot be trusted", Some(Bogus)),
@@ -181,7 +186,7 @@ async fn compare(dnssec: Dnssec) {
             assert_eq!(last.status.unwrap().to_string(), status, "{shows}: {last:?}");
             assert!(last.reply.contains(text), "{shows}: {last:?}");
             assert_eq!(told(&bench), proof.map(Proof::name), "{shows}");
-            if proof == Some(Bogus) {
+            if proof == Some(Bogus) || domain == "tampered.lab" {
                 let kind = last.failure.map(|fact| fact.kind);
                 assert_eq!(kind, Some(FailureKind::DnsBogus), "{shows}");
             }
