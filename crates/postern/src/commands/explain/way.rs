@@ -66,11 +66,15 @@ impl Look<'_> {
         let mut texts = Vec::new();
         for (index, hop) in via.iter().enumerate() {
             let mut text = hop.to_string();
-            if let HopHost::Name(name) = &hop.host
-                && self.proves()
-                && index < HOSTS_MAX
-            {
-                text.push_str(&self.addresses(name, hop.port, None).await);
+            if self.proves() && index < HOSTS_MAX {
+                match &hop.host {
+                    HopHost::Name(name) => text.push_str(&self.addresses(name, hop.port, None).await),
+                    HopHost::Mx(name) => {
+                        text.push(' ');
+                        text.push_str(&self.domain(name, hop.port).await);
+                    }
+                    HopHost::Ip(_) | HopHost::Unix(_) => {}
+                }
             }
             texts.push(text);
         }
