@@ -22,9 +22,8 @@ use postern_sasl::Mechanism;
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 use postern_smtp::server::Transaction;
-use tokio::time::Instant;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::access::Accessing;
 use crate::count::Signal;

@@ -2,14 +2,14 @@
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postern_net::resolver::{MxRecord, ResolveError, Resolver, ReverseName};
 use postern_policy::screen::ScreenSettings;
 use postern_policy::screen::finding::{ClientName, Known};
 use postern_policy::screen::list::{Answered, DnsList, Subject, address_question, domain_question};
 use postern_policy::screen::score::{EARLY_TALK, Mark, Score};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::count::Signal;
