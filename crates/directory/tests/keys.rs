@@ -353,7 +353,7 @@ async fn imported_passwords_in_the_clear_make_keys() {
     let store = bench.store(policy());
     let lines = read(
         Format::Dovecot,
-        "ann:{PLAIN}pencil\nbob:{SHA}2oguq15ANCGsJCWKX31fllwpyEk=\n\
+        b"ann:{PLAIN}pencil\nbob:{SHA}2oguq15ANCGsJCWKX31fllwpyEk=\n\
          cat:{SCRAM-SHA-256}4096,TmFDbDEyMzQ=,SnSc1n+GWwi0YT31QmWlTBrfdNorP7c2U7JKP8YQ4Ms=,7AOsKR6mflbQm0K5OMjrns6mF8SyIg3G2qOt+06SpaI=\n",
         None,
         Timestamp::now(),
@@ -385,7 +385,7 @@ async fn imported_passwords_in_the_clear_make_keys() {
         );
     }
     let _ = granted(check(&directories, "ann", "pencil").await);
-    let again = read(Format::Dovecot, "ann:{PLAIN}crayon\n", None, Timestamp::now());
+    let again = read(Format::Dovecot, b"ann:{PLAIN}crayon\n", None, Timestamp::now());
     let entries: Vec<_> = again.into_iter().map(|line| line.entry.unwrap()).collect();
     let _ = store.import(&entries, true).unwrap();
     let KeyVerdict::Found { key, .. } = directories.lookup_key("ann", &KeyKind::Nt).await else {

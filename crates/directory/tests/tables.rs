@@ -29,7 +29,7 @@ impl Postmap {
         )
         .unwrap();
         for package in ["pcre", "mysql", "pgsql", "sqlite", "ldap", "lmdb", "cdb"] {
-            program(
+            let _ = program(
                 &format!("/usr/lib/postfix/postfix-{package}.so"),
                 &format!("postfix-{package}"),
             );
