@@ -270,7 +270,7 @@ fn what_is_asked() {
 
 #[test]
 fn lists_add_up() {
-    let term = |list, score| super::condition::ListTerm {
+    let term = |list, score| ListTerm {
         list,
         score,
         stage: Stage::Connect,
