@@ -76,8 +76,9 @@ impl Receiver {
                 biased;
                 () = shutdown.cancelled() => break,
                 () = close.cancelled() => break,
-                _ = tidy.tick(), if !self.shared.milters.is_empty() => {
+                _ = tidy.tick(), if !self.shared.milters.is_empty() || !self.shared.services.is_empty() => {
                     self.shared.milters.close_idle();
+                    self.shared.services.close_idle();
                     continue;
                 }
                 accepted = listen::accept(&listener, short) => accepted,

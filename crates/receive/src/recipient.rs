@@ -192,7 +192,7 @@ fn matter(verdict: &RelayVerdict, path: &ForwardPath, session: &Session) -> Opti
         RelayVerdict::RelayDomain { .. } => here(Destination::Relay),
         RelayVerdict::Relay { .. } => here(Destination::Elsewhere),
         RelayVerdict::Refuse(RelayRefusal::Denied | RelayRefusal::LoginUntrusted)
-            if session.profile.access.rules.can_relay() =>
+            if session.profile.access.rules.judges_denied =>
         {
             here(Destination::Elsewhere)
         }

@@ -47,6 +47,8 @@ pub enum Test {
     Listener(HashSet<Box<str>>),
     /// The sender of the envelope is one of these.
     Sender(AddressSet),
+    /// A host that takes mail for the sender's domain has an address in one of these networks.
+    SenderMx(NetworkSet),
     /// The recipient is one of these.
     Recipient(AddressSet),
     /// The recipient is there.
@@ -111,6 +113,8 @@ pub enum Fault {
     SenderNotFull,
     /// The sender's domain takes no mail: it has neither MX records nor an address, or a null MX.
     SenderUnknown,
+    /// The sender is in a domain of this server, and does not exist.
+    SenderUnlisted,
     /// The recipient's domain has no dot in it.
     RecipientNotFull,
     /// The recipient's domain takes no mail.
@@ -218,6 +222,7 @@ impl Test {
             },
             Self::Listener(names) => yes(names.contains(facts.listener)),
             Self::Sender(addresses) => party(facts.sender, addresses),
+            Self::SenderMx(networks) => mx_holds(networks, facts, answers),
             Self::Recipient(addresses) => party(facts.recipient, addresses),
             Self::Destination(destination) => match facts.destination {
                 None => Holds::Later,
@@ -245,7 +250,7 @@ impl Test {
                 from(facts, *stage, || match answers.of(Question::LookUp(*number)) {
                     None => Holds::Ask(Question::LookUp(*number)),
                     Some(Answer::Yes | Answer::Action(_)) => Holds::Yes,
-                    Some(Answer::No) => Holds::No,
+                    Some(Answer::No | Answer::Addresses(_)) => Holds::No,
                     Some(Answer::Unsure(reason)) => Holds::Unsure(reason),
                 })
             }
@@ -271,6 +276,21 @@ fn party<'a>(party: Party<'_>, addresses: &AddressSet) -> Holds<'a> {
         Party::Unknown => Holds::Later,
         Party::Null => yes(addresses.contains(None)),
         Party::Address(address) => yes(addresses.contains(Some(address))),
+    }
+}
+
+/// A literal and `<>` have no such hosts.
+fn mx_holds<'a>(networks: &NetworkSet, facts: &Facts<'_>, answers: &'a Answers) -> Holds<'a> {
+    match facts.sender {
+        Party::Unknown => Holds::Later,
+        Party::Null => Holds::No,
+        Party::Address(sender) if sender.domain().starts_with('[') => Holds::No,
+        Party::Address(_) => match answers.of(Question::SenderMx) {
+            None => Holds::Ask(Question::SenderMx),
+            Some(Answer::Addresses(hosts)) => yes(hosts.iter().any(|host| networks.contains(*host))),
+            Some(Answer::Unsure(reason)) => Holds::Unsure(reason),
+            Some(_) => Holds::No,
+        },
     }
 }
 
@@ -311,13 +331,22 @@ impl Fault {
             },
             Self::SenderNotFull => not_full(facts.sender),
             Self::RecipientNotFull => not_full(facts.recipient),
+            Self::SenderUnlisted => match facts.sender {
+                Party::Unknown => Holds::Later,
+                Party::Null => Holds::No,
+                Party::Address(_) => match answers.of(Question::SenderListed) {
+                    None => Holds::Ask(Question::SenderListed),
+                    Some(Answer::Unsure(reason)) => Holds::Unsure(reason),
+                    Some(found) => yes(matches!(found, Answer::No)),
+                },
+            },
             Self::SenderUnknown => domain_unknown(facts.sender, Question::Sender, answers),
             Self::RecipientUnknown => domain_unknown(facts.recipient, Question::Recipient, answers),
         }
     }
 
     /// All of them, with the words of the configuration.
-    pub const ALL: [(&'static str, Self); 9] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("helo_syntax", Self::HeloSyntax),
         ("helo_own", Self::HeloOwn),
         ("helo_unknown", Self::HeloUnknown),
@@ -325,6 +354,7 @@ impl Fault {
         ("client_unconfirmed", Self::ClientUnconfirmed),
         ("sender_not_full", Self::SenderNotFull),
         ("sender_unknown", Self::SenderUnknown),
+        ("sender_unlisted", Self::SenderUnlisted),
         ("recipient_not_full", Self::RecipientNotFull),
         ("recipient_unknown", Self::RecipientUnknown),
     ];

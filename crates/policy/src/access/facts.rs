@@ -138,6 +138,10 @@ pub enum Question {
     Sender,
     /// Whether the domain of the recipient takes mail.
     Recipient,
+    /// At which addresses the hosts are that take mail for the sender's domain.
+    SenderMx,
+    /// Whether the sender exists, if its domain is one of this server's.
+    SenderListed,
     /// Whether the DNS list with this number knows its subject.
     List(usize),
     /// What the look-up with this number finds.
@@ -170,6 +174,8 @@ pub enum Answer {
     No,
     /// A table or service wants this done.
     Action(Action),
+    /// They are there.
+    Addresses(Vec<IpAddr>),
     /// Nobody could say, and why.
     Unsure(String),
 }

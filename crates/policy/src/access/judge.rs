@@ -237,7 +237,7 @@ impl<'a, T: FnMut(&'a AccessRule, Step<'a>)> Run<'a, '_, T> {
                 (self.trace)(rule, Step::Does(action));
                 self.act(rule, action, depth + 1)
             }
-            Some(Answer::Action(_) | Answer::Yes | Answer::No) => None,
+            Some(Answer::Action(_) | Answer::Addresses(_) | Answer::Yes | Answer::No) => None,
         }
     }
 

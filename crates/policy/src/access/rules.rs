@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::action::{Action, Words};
-use super::condition::{Condition, Holds};
+use super::condition::{Condition, Holds, Test};
 use super::facts::{Answers, Destination, Facts, Party, Stage};
 use super::keys::LookUp;
 use super::names::AddressKey;
@@ -29,6 +29,9 @@ pub struct AccessRules {
     pub limits: Vec<Limit>,
     /// Local parts of recipients here that strangers can always reach; in small letters.
     pub exempt: HashSet<Box<str>>,
+    /// Whether one of the rules has something to say of recipients that may not be relayed to: worked out by
+    /// [`prepare`](Self::prepare).
+    pub judges_denied: bool,
 }
 
 /// One rule.
@@ -137,6 +140,9 @@ impl AccessRules {
         for rule in self.rules.iter_mut().chain(classes) {
             rule.may_accept = rule.action.may_accept(&of_class);
         }
+        let classes = self.classes.iter().flat_map(|class| &class.rules);
+        let elsewhere = self.rules.iter().chain(classes).any(is_about_elsewhere);
+        self.judges_denied = elsewhere || self.can_relay();
     }
 
     /// Whether something may be decided at a stage: one of the rules could be judged there.
@@ -179,6 +185,13 @@ impl AccessRules {
         let local = whole.rsplit_once('@').map_or(whole, |(local, _)| local);
         self.exempt.contains(local)
     }
+}
+
+/// Whether a rule names recipients that are elsewhere.
+fn is_about_elsewhere(rule: &AccessRule) -> bool {
+    let is_one = |test: &Test| matches!(test, Test::Destination(Destination::Elsewhere));
+    let mut conditions = rule.conditions.iter();
+    conditions.any(|condition| !condition.negated && condition.tests.iter().any(is_one))
 }
 
 fn relays(action: &Action) -> bool {

@@ -234,6 +234,25 @@ fn what_is_asked() {
         answers.domain_is(question, Scope::Transaction, known);
         answers
     };
+    let loopback = || {
+        let networks = ["127.0.0.0/8".parse::<ipnet::IpNet>().unwrap()];
+        when("sender_mx", vec![Test::SenderMx(networks.into_iter().collect())])
+    };
+    let hosts = |addresses: &[&str]| {
+        let mut answers = Answers::default();
+        let addresses = addresses.iter().map(|one| one.parse().unwrap()).collect();
+        answers.found(
+            Question::SenderMx,
+            Scope::Transaction,
+            Answer::Addresses(addresses),
+        );
+        answers
+    };
+    let listed = |answer: Answer| {
+        let mut answers = Answers::default();
+        answers.found(Question::SenderListed, Scope::Transaction, answer);
+        answers
+    };
     let text = |text: &str| text.to_owned();
     let unsure = || ClientName::Unsure {
         name: text("c.pool.example"),
@@ -256,6 +275,11 @@ fn what_is_asked() {
         ("takes no mail",                        fault(Fault::SenderUnknown),      domain_is(Question::Sender, Known::NullMx),                        "550 no by a"),
         ("cannot be asked for",                  fault(Fault::SenderUnknown),      domain_is(Question::Sender, Known::Unanswered(text("SERVFAIL"))),  "unsure by a: SERVFAIL"),
         ("a HELO that takes no mail is known",   fault(Fault::HeloUnknown),        domain_is(Question::Helo, Known::NullMx),                          "passed"),
+        ("hosts of the sender's domain",         loopback(),                       hosts(&["192.0.2.1", "127.0.0.1"]),                                "550 no by a"),
+        ("elsewhere",                            loopback(),                       hosts(&["192.0.2.1"]),                                             "passed"),
+        ("a sender that does not exist",         fault(Fault::SenderUnlisted),     listed(Answer::No),                                                "550 no by a"),
+        ("one that does",                        fault(Fault::SenderUnlisted),     listed(Answer::Yes),                                               "passed"),
+        ("a directory is down",                  fault(Fault::SenderUnlisted),     listed(Answer::Unsure(text("gone"))),                              "unsure by a: gone"),
         ("a full sender",                        fault(Fault::SenderNotFull),      Answers::default(),                                                "passed"),
     ];
     for (shows, condition, answers, outcome) in cases {
@@ -466,6 +490,9 @@ fn why_each_rule_did_not_match() {
 fn what_the_rules_are_good_for() {
     let mut list = rules(vec![AccessRule::new("a", vec![], Action::Accept { relay: true })]);
     assert!(list.can_relay() && list.are_judged_at(Stage::Connect) && !list.is_empty());
+    let elsewhere = when("destination", vec![Test::Destination(Destination::Elsewhere)]);
+    assert!(rules(vec![AccessRule::new("a", vec![elsewhere], refuse("no"))]).judges_denied);
+    assert!(!rules(vec![AccessRule::new("a", vec![], refuse("no"))]).judges_denied);
     list.rules[0].from = Stage::Rcpt;
     assert!(!list.are_judged_at(Stage::Mail) && list.are_judged_at(Stage::Rcpt));
     list.locate(|name| Some(format!("postern.toml:{}", name.len())));

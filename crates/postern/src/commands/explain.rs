@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use postern_directory::aliases::Aliases;
 use postern_directory::{Account, Directories, Lead};
 use postern_mail::{Domain, ForwardPath, Mailbox, complete_login};
 use postern_net::ca::CertificateInfo;
@@ -174,7 +175,12 @@ pub(super) struct Course<'a> {
     steps: Vec<Step>,
 }
 
-impl Course<'_> {
+impl<'a> Course<'a> {
+    /// The aliases of the configuration.
+    pub(super) const fn aliases(&self) -> &'a Aliases {
+        &self.config.aliases
+    }
+
     pub(super) fn add(&mut self, command: impl Into<String>, verdict: &dyn Verdict) {
         let name = self.name_behind(verdict.rule(), &verdict.reason().to_string());
         self.add_named(command, verdict, name.as_deref());
@@ -276,7 +282,7 @@ async fn explain(
     let mut taken = Vec::new();
     let mut ruled = Vec::with_capacity(args.to.len());
     for mailbox in &args.to {
-        ruled.push(ruled_of(&mut course, &judge, &resolver, mailbox, args).await);
+        ruled.push(ruled_of(&mut course, &judge, (&resolver, &directories), mailbox, args).await);
     }
     // Nothing else is asked of a stranger whose recipients a rule accepts.
     if !ruled.iter().all(|said| said.accepted) {
@@ -498,7 +504,7 @@ async fn listed(
 async fn ruled_of(
     course: &mut Course<'_>,
     judge: &Judge<'_>,
-    resolver: &Resolver,
+    sources: (&Resolver, &Directories),
     mailbox: &Mailbox,
     args: &ExplainSessionArgs,
 ) -> access::Said {
@@ -515,12 +521,12 @@ async fn ruled_of(
         RelayVerdict::Local { .. } => Destination::Local,
         RelayVerdict::RelayDomain { .. } => Destination::Relay,
         RelayVerdict::Relay { .. } => Destination::Elsewhere,
-        RelayVerdict::Refuse(RelayRefusal::Denied) if judge.settings.access.rules.can_relay() => {
+        RelayVerdict::Refuse(RelayRefusal::Denied) if judge.settings.access.rules.judges_denied => {
             Destination::Elsewhere
         }
         RelayVerdict::Refuse(_) => return access::Said::default(),
     };
-    access::look(course, judge, resolver, (mailbox, destination), args).await
+    access::look(course, judge, sources, (mailbox, destination), args).await
 }
 
 /// `RCPT`; gives where the mail goes, and on which ground.

@@ -1,6 +1,8 @@
 //! What `postern explain` says of access rules: which decides, and why each one before it does not match.
 
 use jiff::Zoned;
+use postern_directory::Directories;
+use postern_directory::aliases::Aliases;
 use postern_mail::{Mailbox, mailbox_list};
 use postern_net::resolver::Resolver;
 use postern_policy::access::delegation::Request;
@@ -15,7 +17,7 @@ use postern_policy::rule::{Rule, Ruling};
 use postern_policy::screen::finding::{ClientName, Known};
 use postern_policy::screen::list::Answered;
 use postern_receive::access::facts::faults_of;
-use postern_receive::access::find::{keys_of, look_into, question_of_list};
+use postern_receive::access::find::{keys_of, listed, look_into, question_of_list};
 use postern_receive::access::service::ask_once;
 use postern_receive::judge::Judge;
 use postern_receive::screen::look::Look;
@@ -43,7 +45,7 @@ pub(super) struct Said {
 pub(super) async fn look(
     course: &mut Course<'_>,
     judged: &Judge<'_>,
-    resolver: &Resolver,
+    (resolver, directories): (&Resolver, &Directories),
     (mailbox, destination): (&Mailbox, Destination),
     args: &ExplainSessionArgs,
 ) -> Said {
@@ -93,7 +95,12 @@ pub(super) async fn look(
         size: args.size,
         now: Zoned::now().datetime(),
     };
-    let asking = Asking { judged, resolver };
+    let asking = Asking {
+        judged,
+        resolver,
+        directories,
+        aliases: course.aliases(),
+    };
     let mut answers = Answers::default();
     asking.settle(&facts, &mut answers).await;
     let command = format!("RCPT TO:<{mailbox}>");
@@ -223,6 +230,8 @@ fn note(course: &mut Course<'_>, command: &str, noted: &Noted<'_>, said: &mut Sa
 struct Asking<'a> {
     judged: &'a Judge<'a>,
     resolver: &'a Resolver,
+    directories: &'a Directories,
+    aliases: &'a Aliases,
 }
 
 impl Asking<'_> {
@@ -251,6 +260,23 @@ impl Asking<'_> {
                 let known = self.domain(question, facts).await;
                 answers.domain_is(question, Scope::Recipient, known);
                 return;
+            }
+            Question::SenderMx => match facts.sender.address() {
+                None => Answer::No,
+                Some(sender) => match self.look().mail_addresses(sender.domain()).await {
+                    Ok(addresses) => Answer::Addresses(addresses),
+                    Err(reason) => Answer::Unsure(reason),
+                },
+            },
+            Question::SenderListed => {
+                let sender = facts.sender.address();
+                match sender.and_then(|sender| sender.whole().parse::<Mailbox>().ok()) {
+                    None => Answer::Yes,
+                    Some(mailbox) => {
+                        let (directories, aliases) = (self.directories, self.aliases);
+                        listed(&mailbox, self.judged.settings, directories, aliases).await
+                    }
+                }
             }
             Question::List(number) => match access.rules.lists.get(number) {
                 None => Answer::No,

@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use jiff::civil::DateTime;
+use postern_directory::aliases::Aliases;
 use postern_directory::tables::Lookup;
+use postern_directory::{Directories, Lead};
+use postern_mail::Mailbox;
 use postern_policy::access::keys::{Form, LookUp, Subject};
 use postern_policy::access::names::AddressKey;
 use postern_policy::access::written::{self, Context};
@@ -17,6 +20,7 @@ use postern_policy::screen::list::{
 use postern_table::{Address, Key, Plan, Subject as Sought};
 
 use super::{Accessing, Matter, facts, limit, service};
+use crate::Settings;
 use crate::screen::look::{Look, Question as ListQuestion};
 use crate::session::Session;
 
@@ -40,6 +44,14 @@ impl Finding<'_> {
                 access.answers.client_is(name);
             }
             Question::Helo | Question::Sender | Question::Recipient => self.domain(question, access).await,
+            Question::SenderMx => {
+                let answer = self.sender_mx(access).await;
+                access.answers.found(question, Scope::Transaction, answer);
+            }
+            Question::SenderListed => {
+                let answer = self.sender_listed(access).await;
+                access.answers.found(question, Scope::Transaction, answer);
+            }
             Question::List(number) => self.list(number, access).await,
             Question::LookUp(number) => self.look_up(number, access).await,
             Question::Service(number) => {
@@ -91,6 +103,38 @@ impl Finding<'_> {
             }
         };
         access.answers.domain_is(question, scope, known);
+    }
+
+    async fn sender_mx(&self, access: &mut Accessing) -> Answer {
+        let sender = access.sender.as_ref().and_then(|sender| sender.key.as_ref());
+        let Some(domain) = sender.map(|sender| sender.domain().to_owned()) else {
+            return Answer::No;
+        };
+        let is_own = domain
+            .parse()
+            .is_ok_and(|domain| self.session.judge().is_own_domain(&domain));
+        if is_own {
+            return Answer::No;
+        }
+        match self.may_look(access) {
+            Ok(()) => match self.look().mail_addresses(&domain).await {
+                Ok(addresses) => Answer::Addresses(addresses),
+                Err(reason) => Answer::Unsure(reason),
+            },
+            Err(reason) => Answer::Unsure(reason),
+        }
+    }
+
+    /// Whether the sender exists. One elsewhere is taken for granted.
+    async fn sender_listed(&self, access: &Accessing) -> Answer {
+        let sender = access.sender.as_ref().and_then(|sender| sender.key.as_ref());
+        let Some(mailbox) = sender.and_then(|sender| sender.whole().parse::<Mailbox>().ok()) else {
+            return Answer::Yes;
+        };
+        let session = self.session;
+        let deps = &session.shared.deps;
+        let (directories, aliases) = (deps.directories.load_full(), deps.aliases.load_full());
+        listed(&mailbox, &session.profile.settings, &directories, &aliases).await
     }
 
     async fn list(&self, number: usize, access: &mut Accessing) {
@@ -176,6 +220,31 @@ impl Finding<'_> {
         tally
             .count(limit, Counted::Recipient, session.peer.ip(), Instant::now())
             .is_ok()
+    }
+}
+
+/// Whether an address exists here; one in a domain of others does, as far as anybody here knows.
+pub async fn listed(
+    mailbox: &Mailbox,
+    settings: &Settings,
+    directories: &Directories,
+    aliases: &Aliases,
+) -> Answer {
+    let relay = &settings.relay;
+    if relay.local_domains.contains_by_name(mailbox.domain()) {
+        return match settings.residents(directories, aliases).lead(mailbox).await {
+            Lead::Nobody => Answer::No,
+            Lead::Unknown(reason) => Answer::Unsure(reason),
+            _ => Answer::Yes,
+        };
+    }
+    if settings.relay_recipients.is_empty() || !relay.relay_domains.contains_by_name(mailbox.domain()) {
+        return Answer::Yes;
+    }
+    match settings.relay_recipient(mailbox).await {
+        Ok(Some(_)) => Answer::Yes,
+        Ok(None) => Answer::No,
+        Err(down) => Answer::Unsure(down.to_string()),
     }
 }
 

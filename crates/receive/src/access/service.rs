@@ -97,10 +97,14 @@ impl Service {
 
     /// A connection that was kept and is not too old.
     fn kept(&self) -> Option<Box<dyn Wire>> {
-        let mut idle = self.idle.lock();
+        self.close_idle();
+        self.idle.lock().pop().map(|(wire, _)| wire)
+    }
+
+    /// Closes connections that nobody has used for long.
+    fn close_idle(&self) {
         let time = self.settings.idle_time;
-        idle.retain(|(_, since)| since.elapsed() < time);
-        idle.pop().map(|(wire, _)| wire)
+        self.idle.lock().retain(|(_, since)| since.elapsed() < time);
     }
 
     async fn exchange(&self, mut wire: Box<dyn Wire>, request: &str) -> Result<String, ServiceError> {
@@ -194,6 +198,16 @@ impl Services {
             })
             .collect();
         services.clone()
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
+    /// Closes connections that nobody has used for long.
+    pub(crate) fn close_idle(&self) {
+        self.0.lock().iter().for_each(|service| service.close_idle());
     }
 }
 

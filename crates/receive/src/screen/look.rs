@@ -15,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 use crate::count::Signal;
 use crate::session::Session;
 
+/// Hosts of a domain whose addresses are looked up.
+const MX_HOSTS_MAX: usize = 10;
+
 /// Asks DNS, each question for no longer than a limit.
 #[derive(Clone, Debug)]
 pub struct Look {
@@ -216,6 +219,34 @@ impl Look {
             Err(error) if error.is_temporary() => Known::Unanswered(error.to_string()),
             Err(_) => Known::No,
         }
+    }
+
+    /// At which addresses the hosts are that take mail for a domain; none where there are no such hosts.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no answer.
+    pub async fn mail_addresses(&self, name: &str) -> Result<Vec<IpAddr>, String> {
+        let hosts: Vec<String> = match self.within(self.resolver.mx(name)).await {
+            Ok(records) if is_null(&records) => Vec::new(),
+            Ok(records) => records
+                .into_iter()
+                .take(MX_HOSTS_MAX)
+                .map(|record| record.exchange)
+                .collect(),
+            Err(ResolveError::NoData(_)) => vec![name.to_owned()],
+            Err(error @ ResolveError::Temporary { .. }) => return Err(error.to_string()),
+            Err(_) => Vec::new(),
+        };
+        let mut addresses = Vec::new();
+        for host in hosts {
+            match self.within(self.resolver.addresses(&host)).await {
+                Ok(found) => addresses.extend(found),
+                Err(error) if error.is_temporary() => return Err(error.to_string()),
+                Err(_) => {}
+            }
+        }
+        Ok(addresses)
     }
 
     /// What an address is called. The loopback's name is known.

@@ -11,7 +11,8 @@ use postern_policy::access::condition::TlsTest;
 use postern_policy::access::keys::{Form, LookUp, Subject};
 use postern_policy::access::names::{AddressSet, NameSet};
 use postern_policy::access::{
-    AccessRule, AccessRules, Action, Class, Condition, Fault, Limit as RuleLimit, Stage, Test, Words,
+    AccessRule, AccessRules, Action, Class, Condition, Destination, Fault, Limit as RuleLimit, Stage, Test,
+    Words,
 };
 use postern_policy::limit::Limit;
 use postern_policy::network::NetworkPrefix;
@@ -372,6 +373,43 @@ fn a_rule_can_be_a_reason_to_relay() {
 }
 
 #[test]
+fn who_may_not_relay_can_hear_of_it_otherwise() {
+    let words = Words::new(454, Status(4, 7, 1), "Relay access denied").unwrap();
+    let access = settings(vec![
+        rule(
+            "relaying",
+            when(vec![Test::Destination(Destination::Elsewhere)]),
+            Action::Refuse(words),
+        ),
+        rule(
+            "ghost",
+            when(vec![Test::Fault(Fault::SenderUnlisted)]),
+            refuse("no such sender"),
+        ),
+    ]);
+    let server = server(access);
+    let mut client = greeted(&server);
+    let acaird = format!("acaird@{HOST}");
+    for (from, to, reply) in [
+        (
+            "ann@away.example",
+            "joe@outside.example",
+            "454 4.7.1 <joe@outside.example>... Relay access denied ",
+        ),
+        ("ann@away.example", &*acaird, "250"),
+        (
+            "ghost@challenger.example",
+            &*acaird,
+            "550 5.7.1 <acaird@challenger.example>... no such sender ",
+        ),
+        ("acaird@challenger.example", &*acaird, "250"),
+    ] {
+        let said = ask(&mut client, from, to);
+        assert!(said.starts_with(reply), "{from} to {to}: {said}");
+    }
+}
+
+#[test]
 fn some_recipients_can_always_be_reached() {
     let mut access = settings(vec![rule("all", vec![], refuse("no"))]);
     access.rules.exempt = ["postmaster".into(), "abuse".into()].into_iter().collect();
@@ -392,6 +430,8 @@ const ZONES: &[&str] = &[
     "local-zone: \"known.example.\" static",
     "local-data: \"known.example. 60 A 192.0.2.1\"",
     "local-data: \"pool.known.example. 60 A 192.0.2.2\"",
+    "local-data: \"mx.known.example. 60 MX 10 inside.known.example.\"",
+    "local-data: \"inside.known.example. 60 A 10.1.2.3\"",
     "local-zone: \"down.example.\" refuse",
     "local-zone: \"nowhere.example.\" static",
     "local-zone: \"2.0.192.in-addr.arpa.\" static",
@@ -423,6 +463,15 @@ fn names_are_looked_up_where_a_rule_depends_on_them() {
             when(vec![Test::Fault(Fault::SenderUnknown)]),
             refuse("no such domain"),
         ),
+        rule(
+            "mx",
+            when(vec![Test::SenderMx(
+                ["10.0.0.0/8".parse::<ipnet::IpNet>().unwrap()]
+                    .into_iter()
+                    .collect(),
+            )]),
+            refuse("private MX"),
+        ),
     ]));
     let server = options.start();
     #[rustfmt::skip]
@@ -434,6 +483,7 @@ fn names_are_looked_up_where_a_rule_depends_on_them() {
         ("a domain that is not there", 4,      "a@nowhere.example",  "550 5.7.1 <acaird@challenger.example>... no such domain "),
         ("DNS does not answer",        4,      "a@down.example",     "451 4.7.1 <acaird@challenger.example>... What decides about this cannot be looked up now"),
         ("no sender",                  4,      "",                   "250"),
+        ("hosts that cannot be",       4,      "a@mx.known.example", "550 5.7.1 <acaird@challenger.example>... private MX "),
     ];
     for (shows, last, sender, reply) in cases {
         let source = Ipv4Addr::new(192, 0, 2, last);

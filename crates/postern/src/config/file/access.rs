@@ -165,9 +165,12 @@ table! {
         /// Senders of the envelope: `"ann@example.org"`, `"name@"` in any domain, `"@example.org"`, `".example.org"` for all domains
         /// below, `"<>"`.
         sender: Matcher = Match("address, \"@domain\", \".domain\", \"<>\" or table"), optional "\"@example.org\"" else "any";
+        /// Networks in which a host lies that takes mail for the sender's domain (its MX hosts, or the domain itself).
+        sender_mx: Matcher = Match("network"), optional "\"127.0.0.0/8\"" else "anywhere";
         /// Recipients, likewise.
         recipient: Matcher = Match("address, \"@domain\", \".domain\" or table"), optional "\"staff@example.org\"" else "any";
-        /// Where the recipient is: in `local` domains, in `relay` domains, or `elsewhere`.
+        /// Where the recipient is: in `local` domains, in `relay` domains, or `elsewhere`. A rule on `elsewhere` is judged for clients that may
+        /// not relay, too, before they are refused.
         destination: Matcher = Match("place"), optional "\"elsewhere\"" else "anywhere";
         /// Addresses in the field `From`, likewise. They are known when the message has come.
         author: Matcher = Match("address, \"@domain\", \".domain\""), optional "\"ceo@example.org\"" else "any";
@@ -176,7 +179,7 @@ table! {
         /// Times on the clock of this machine: days, a time, or both.
         time: Matcher = Match("time"), optional "\"Mon-Fri 08:00-18:00\"" else "always";
         /// What is wrong: `helo_syntax`, `helo_own`, `helo_unknown`, `client_nameless`, `client_unconfirmed`, `sender_unknown` as in
-        /// `[screen]`; `recipient_unknown`, the same for the recipient's domain; `sender_not_full`, `recipient_not_full`: the domain
+        /// `[screen]`; `sender_unlisted`: the sender is in a domain of this server and does not exist; `recipient_unknown`, the same for the recipient's domain; `sender_not_full`, `recipient_not_full`: the domain
         /// has no dot.
         fault: Matcher = Match("fault"), optional "\"sender_unknown\"" else "nothing need be";
         /// Names of `[[dns_list]]` tables; one that does not answer counts as one that does not know the client.
@@ -345,4 +348,4 @@ pub(crate) const DESTINATIONS: [(&str, Destination); 3] = [
 ];
 
 /// The words for what can be wrong.
-pub(crate) const FAULTS: [(&str, Fault); 9] = Fault::ALL;
+pub(crate) const FAULTS: [(&str, Fault); 10] = Fault::ALL;

@@ -38,22 +38,29 @@ impl Build<'_, '_> {
     }
 
     fn networks(&mut self, table: &At<Access>, all: &mut Vec<Condition>) {
-        self.condition("client", &table.client, Some(Subject::Client), all, |build, items| {
-            let mut networks: Vec<IpNet> = Vec::new();
-            for item in items {
-                match network(&item.value) {
-                    Some(network) => networks.push(network),
-                    None => build.bad(
-                        item.span.clone(),
-                        "client",
-                        "no network",
-                        "write it as \"192.0.2.0/24\", \"2001:db8::/32\" or as one address, without bits behind the prefix",
-                    ),
+        type Made = fn(NetworkSet) -> Test;
+        let kinds: [(&'static str, &Option<At<Matcher>>, Option<Subject>, Made); 2] = [
+            ("client", &table.client, Some(Subject::Client), Test::Client),
+            ("sender_mx", &table.sender_mx, None, Test::SenderMx),
+        ];
+        for (key, written, subject, test) in kinds {
+            self.condition(key, written, subject, all, |build, items| {
+                let mut networks: Vec<IpNet> = Vec::new();
+                for item in items {
+                    match network(&item.value) {
+                        Some(network) => networks.push(network),
+                        None => build.bad(
+                            item.span.clone(),
+                            key,
+                            "no network",
+                            "write it as \"192.0.2.0/24\", \"2001:db8::/32\" or as one address, without bits behind the prefix",
+                        ),
+                    }
                 }
-            }
-            let set: NetworkSet = networks.into_iter().collect();
-            (!set.is_empty()).then_some(Test::Client(set)).into_iter().collect()
-        });
+                let set: NetworkSet = networks.into_iter().collect();
+                (!set.is_empty()).then(|| test(set)).into_iter().collect()
+            });
+        }
     }
 
     fn host_names(&mut self, table: &At<Access>, all: &mut Vec<Condition>) {
