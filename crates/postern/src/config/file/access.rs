@@ -167,12 +167,12 @@ table! {
         sender: Matcher = Match("address, \"@domain\", \".domain\", \"<>\" or table"), optional "\"@example.org\"" else "any";
         /// Networks in which a host lies that takes mail for the sender's domain (its MX hosts, or the domain itself).
         sender_mx: Matcher = Match("network"), optional "\"127.0.0.0/8\"" else "anywhere";
-        /// Recipients, likewise.
+        /// Recipients, in the forms of `sender`.
         recipient: Matcher = Match("address, \"@domain\", \".domain\" or table"), optional "\"staff@example.org\"" else "any";
         /// Where the recipient is: in `local` domains, in `relay` domains, or `elsewhere`. A rule on `elsewhere` is judged for clients that may
         /// not relay, too, before they are refused.
         destination: Matcher = Match("place"), optional "\"elsewhere\"" else "anywhere";
-        /// Addresses in the field `From`, likewise. They are known when the message has come.
+        /// Addresses in the field `From`, in the forms of `sender`. They are known when the message has come.
         author: Matcher = Match("address, \"@domain\", \".domain\""), optional "\"ceo@example.org\"" else "any";
         /// The message is larger: as the client says in `SIZE=`, or as it turns out.
         larger_than: u64 = Size("1", "2 GiB"), optional "\"10 MiB\"" else "any size";
