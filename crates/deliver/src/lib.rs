@@ -64,6 +64,7 @@ mod time;
 mod tokens;
 mod transact;
 mod usher;
+mod verify;
 mod work;
 mod worker;
 
@@ -87,6 +88,7 @@ pub use mailboxes::{Asked, Everybody, Mailboxes, Residence};
 pub use settings::{Limits, Login, LoginSecret, ReportSettings, Settings, Timeouts};
 pub use status::{DestinationStatus, LoginState, LoginStatus, PlacesStatus, WaitingByClass};
 pub use tokens::{NoTokens, TokenError, TokenState, Tokens};
+pub use verify::Verified;
 
 /// How often destinations that nobody uses any more are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(60);

@@ -25,6 +25,12 @@ pub enum RecipientRefusal {
     /// It is in a domain behind this server, whose recipients are listed, and is not among them.
     #[error("{0}")]
     Unlisted(String),
+    /// The next hop, asked about it, does not take it: the recipient and the reply.
+    #[error("{0}")]
+    NextHop(String),
+    /// The next hop cannot be asked about it now, and why.
+    #[error("{0}")]
+    NextHopDown(String),
     /// A table of domains or recipients cannot be asked, and why.
     #[error("{0}")]
     Table(String),
@@ -38,6 +44,8 @@ impl Verdict for RecipientRefusal {
             Self::Told(_) => Rule::RecipientRefused,
             Self::Directory(_) => Rule::RecipientDirectory,
             Self::Unlisted(_) => Rule::RecipientUnlisted,
+            Self::NextHop(_) => Rule::RecipientNextHop,
+            Self::NextHopDown(_) => Rule::RecipientNextHopDown,
             Self::Table(_) => Rule::RecipientTable,
         }
     }
@@ -57,7 +65,12 @@ impl RecipientRefusal {
     pub const fn told(&self) -> Told {
         match self {
             Self::Told(text) => (text.code, text.status, "Address refused"),
-            Self::Unknown(_) | Self::Unlisted(_) => (550, Status(5, 1, 1), "User unknown"),
+            Self::Unknown(_) | Self::Unlisted(_) | Self::NextHop(_) => (550, Status(5, 1, 1), "User unknown"),
+            Self::NextHopDown(_) => (
+                451,
+                Status(4, 4, 1),
+                "Recipient cannot be checked now, try again later",
+            ),
             Self::Alias(_) => (550, Status(5, 1, 1), "Alias leads to nobody"),
             Self::Directory(_) => (451, Status(4, 4, 3), "Directory not available, try again later"),
             Self::Table(_) => (451, Status(4, 4, 3), "Table not available, try again later"),

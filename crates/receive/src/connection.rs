@@ -379,7 +379,11 @@ impl Connection<'_> {
                     if let Some(screening) = &mut session.screening {
                         screening.begin_transaction();
                     }
-                    let judged = match judge_sender(ask, session) {
+                    let judged = match sender::learn(ask, session).await {
+                        Ok(ask) => judge_sender(ask, session),
+                        Err(answer) => Err(answer),
+                    };
+                    let judged = match judged {
                         Ok((ask, basis)) if session.access.is_some() => {
                             match Box::pin(access::sender(&ask, io, session)).await? {
                                 Some(answer) => Err(Answer {

@@ -466,6 +466,9 @@ impl Intake {
         if let Err(refusal) = judge_hops(self.scan.received_count(), received_max) {
             return refuse(refusal);
         }
+        if let Err(answer) = sender::learn_authors(&self.scan, &transaction, session).await {
+            return answer;
+        }
         let sender_rule = match sender::judge_author(&self.scan, &transaction, session) {
             Ok(rule) => rule,
             Err(answer) => return answer,

@@ -131,6 +131,16 @@ impl<'a> Judge<'a> {
         ))
     }
 
+    /// Whether a stranger may bring mail with this sender for a domain of this server; `None` for who has a login or may relay.
+    #[must_use]
+    pub fn stranger_sender(&self, sender: &ReversePath) -> Option<Result<(), SenderRefusal>> {
+        if self.identity.is_some() || self.relay_reason().is_some() {
+            return None;
+        }
+        let (rules, relay) = (&self.settings.identity, &self.settings.relay);
+        Some(identity::bring_as(sender, rules, relay))
+    }
+
     /// Whether it may say by `AUTH=` who submitted a message (RFC 4954 section 5).
     ///
     /// # Errors

@@ -213,6 +213,9 @@ async fn taken_or_not<'d>(
         verdict,
         RelayVerdict::RelayDomain { .. } | RelayVerdict::Local { .. }
     );
+    if is_for_us && let Some(reply) = sender::refused_stranger(&ask, session) {
+        return Ok(ask.refuse(reply).into());
+    }
     if is_for_us
         && !ruled.accepted
         && session.screening.is_some()
@@ -369,7 +372,7 @@ async fn unknown_domain(ask: &AskRecipient<'_>, settings: &Settings, session: &S
     None
 }
 
-/// Why a recipient in a relay domain is refused: there are tables of those that exist, and none has it.
+/// Why a recipient in a relay domain is refused: there are tables of those that exist, and none has it; or its next hop says so.
 async fn unlisted(
     ask: &AskRecipient<'_>,
     recipient: &Mailbox,
@@ -378,18 +381,19 @@ async fn unlisted(
     session: &Session,
 ) -> Result<Option<RecipientRefusal>, End> {
     let settings = &session.profile.settings;
-    if ground != Ground::Behind || settings.relay_recipients.is_empty() {
+    if ground != Ground::Behind || !settings.lists_recipients(recipient) {
         return Ok(None);
     }
     probe::wait(io, session).await?;
-    Ok(match settings.relay_recipient(recipient).await {
-        Ok(Some(_)) => None,
-        Ok(None) => {
-            probe::found_nobody(session);
-            Some(RecipientRefusal::Unlisted(ask.path().to_string()))
-        }
-        Err(down) => Some(RecipientRefusal::Table(down.to_string())),
-    })
+    // The next hop may take a while, and what was said before is not to wait with it.
+    if settings.next_hops.is_some() {
+        io.flush().await?;
+    }
+    let refusal = settings.relay_recipient(recipient).await.err();
+    if refusal.as_ref().is_some_and(|refusal| refusal.told().0 == 550) {
+        probe::found_nobody(session);
+    }
+    Ok(refusal)
 }
 
 /// Answers for a recipient in a local domain: an alias, `postmaster`, or an account.

@@ -3,7 +3,8 @@
 use postern_events::SubmitterForgotten;
 use postern_mail::head::HeadRules;
 use postern_mail::header::HeaderScan;
-use postern_policy::identity::{Basis, Claims, SenderRule};
+use postern_mail::{Mailbox, ParseOptions};
+use postern_policy::identity::{Basis, Claims, SenderRule, StrangerRule, claimed};
 use postern_policy::rule::{Rule, Ruling, Verdict};
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
@@ -11,6 +12,36 @@ use postern_smtp::server::{Answer, AskRecipient, AskSender, Transaction};
 
 use crate::Role;
 use crate::session::{About, Login, Session};
+
+/// Asks the tables of owners about the sender and the submitter, where they will count. The answer, if they cannot be asked.
+pub(crate) async fn learn<'d>(ask: AskSender<'d>, session: &Session) -> Result<AskSender<'d>, Answer> {
+    let settings = &session.profile.settings;
+    let counts = session.login.is_some() || settings.identity.strangers != StrangerRule::Any;
+    if settings.owner_tables.is_none() || !counts {
+        return Ok(ask);
+    }
+    let submitter = ask
+        .submitter()
+        .and_then(|text| Mailbox::parse(text, &ParseOptions::default()).ok());
+    let addresses = ask.sender().mailbox().into_iter().chain(&submitter);
+    match settings.learn_owners(addresses).await {
+        Ok(()) => Ok(ask),
+        Err(refusal) => {
+            let reply = texts::refused_path(ask.sender(), refusal.told(), &session.mark());
+            session.refused(&refusal, &reply, &About::sender(ask.sender()));
+            Err(Answer::stay(ask.refuse(reply)))
+        }
+    }
+}
+
+/// The reply to a stranger whose sender is for logins alone.
+pub(crate) fn refused_stranger(ask: &AskRecipient<'_>, session: &Session) -> Option<Reply> {
+    let sender = ask.sender()?;
+    let refusal = session.judge().stranger_sender(sender)?.err()?;
+    let reply = texts::refused_path(sender, refusal.told(), &session.mark());
+    session.refused(&refusal, &reply, &About::recipient(Some(sender), ask.path()));
+    Some(reply)
+}
 
 /// Why the login may use the sender, or the answer to one that it may not use. Without a login there is nothing to say yet.
 pub(crate) fn judge<'s>(ask: &AskSender<'_>, session: &'s Session) -> Result<Option<Basis<'s>>, Answer> {
@@ -71,6 +102,37 @@ pub(crate) fn head_rules(transaction: &Transaction, session: &Session) -> HeadRu
     }
 }
 
+/// Asks the tables of owners about the authors of a message, where they will count. The answer, if they cannot be asked.
+pub(crate) async fn learn_authors(
+    scan: &HeaderScan,
+    transaction: &Transaction,
+    session: &Session,
+) -> Result<(), Answer> {
+    let settings = &session.profile.settings;
+    let rules = &settings.identity;
+    let counts = settings.owner_tables.is_some() && (rules.senders == SenderRule::Own || rules.signs);
+    if !counts || session.login.is_none() {
+        return Ok(());
+    }
+    settings
+        .learn_owners(&claimed(&claims(scan)))
+        .await
+        .map_err(|refusal| {
+            let reply = texts::refusal(refusal.told(), &session.mark());
+            session.refused(&refusal, &reply, &About::message(transaction));
+            Answer::stay(reply)
+        })
+}
+
+fn claims(scan: &HeaderScan) -> Claims<'_> {
+    Claims {
+        from: scan.from_values().collect(),
+        sender: scan.sender_values().collect(),
+        resent: scan.resent_values().collect(),
+        in_doubt: scan.from_is_in_doubt(),
+    }
+}
+
 /// As whom the client sends this message, by the rule that decided, or the answer to one that names an author whom it may not be.
 pub(crate) fn judge_author(
     scan: &HeaderScan,
@@ -81,12 +143,7 @@ pub(crate) fn judge_author(
     if judge.claimant(transaction.ground).is_none() {
         return Ok(None);
     }
-    let claims = Claims {
-        from: scan.from_values().collect(),
-        sender: scan.sender_values().collect(),
-        resent: scan.resent_values().collect(),
-        in_doubt: scan.from_is_in_doubt(),
-    };
+    let claims = claims(scan);
     let aliases = session.shared.deps.aliases.load();
     let Some(verdict) = judge.author(transaction.ground, &claims, &aliases) else {
         return Ok(None);

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use postern_directory::aliases::Aliases;
-use postern_directory::tables::{DomainTable, Down, Hit, Lookup, find_in};
+use postern_directory::tables::{DomainTable, Down, Hit, Lookup, OwnerTables, find_in};
 use postern_directory::{Directories, Residents};
 use postern_filter::Filter;
 use postern_mail::{Domain, Mailbox};
 use postern_policy::admission::AdmissionSettings;
-use postern_policy::identity::IdentityRules;
+use postern_policy::identity::{IdentityRules, SenderRefusal};
 use postern_policy::limit::Limit;
 use postern_policy::login::{CertificateLogin, LoginTrust, MechanismRule};
 use postern_policy::milter::{Conditions, OnFailure};
@@ -19,6 +19,7 @@ use postern_policy::patience::PatienceSettings;
 use postern_policy::principal::PrincipalRules;
 use postern_policy::privacy::Privacy;
 use postern_policy::probe::ProbeSettings;
+use postern_policy::recipient::RecipientRefusal;
 use postern_policy::relay::RelayRules;
 use postern_policy::room::RoomSettings;
 use postern_policy::route::RouteTable;
@@ -29,6 +30,7 @@ use postern_sasl::{ContextAcceptor, ITERATIONS_DEFAULT, Layers, Mechanism};
 use postern_table::{Address, Plan, Subject};
 
 use crate::access::AccessSettings;
+use crate::next_hops::{HopAnswer, NextHops};
 
 pub use postern_smtp::body::BareLineEndings;
 pub use postern_smtp::server::{Extensions, Limits};
@@ -53,8 +55,12 @@ pub struct Settings {
     pub accept_unknown: bool,
     /// Tables with the recipients in relay domains that exist. Without any all exist, as far as is known here.
     pub relay_recipients: Vec<Lookup>,
+    /// Domains whose recipients the next hop is asked about, where no table has them.
+    pub next_hops: Option<Arc<NextHops>>,
     /// Tables of domains that are asked before a rule goes by a domain.
     pub domain_tables: Vec<Arc<DomainTable>>,
+    /// Tables of the owners of sender addresses, which `identity` goes by; they are asked before.
+    pub owner_tables: Option<Arc<OwnerTables>>,
     /// As whom a login may act, and which sender addresses it may use. Default: as itself alone, and any.
     pub identity: IdentityRules,
     /// Mail filters, in the order in which they are asked. Default none.
@@ -287,7 +293,9 @@ impl Settings {
             relay: RelayRules::default(),
             accept_unknown: false,
             relay_recipients: Vec::new(),
+            next_hops: None,
             domain_tables: Vec::new(),
+            owner_tables: None,
             identity: IdentityRules::default(),
             milters: Vec::new(),
             auth: AuthSettings::new(hostname),
@@ -362,21 +370,68 @@ impl Settings {
         Ok(())
     }
 
-    /// What the tables have for a recipient in a relay domain, looked up as `address` does ([`Plan::Address`]).
+    /// Asks the tables of owners about sender addresses, so that the rules know them; see [`OwnerTables::learn`].
     ///
     /// # Errors
     ///
-    /// [`Down`] where one of them cannot be asked.
-    pub async fn relay_recipient(&self, recipient: &Mailbox) -> Result<Option<Hit>, Down> {
-        let (local, domain) = (recipient.unquoted_local(), recipient.domain().to_string());
-        let separator = self.identity.tag_separator.map(String::from).unwrap_or_default();
-        let keys = Plan::Address.keys(&Subject::Address(Address {
-            local: &local,
-            domain: &domain,
-            separators: &separator,
-            is_local: false,
-        }));
-        find_in(&self.relay_recipients, &keys).await
+    /// [`SenderRefusal::Table`] where one of them cannot be asked.
+    pub async fn learn_owners<'m>(
+        &self,
+        addresses: impl IntoIterator<Item = &'m Mailbox>,
+    ) -> Result<(), SenderRefusal> {
+        let Some(tables) = &self.owner_tables else {
+            return Ok(());
+        };
+        for address in addresses {
+            tables
+                .learn(address)
+                .await
+                .map_err(|down| SenderRefusal::Table(down.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Whether it can be known of a recipient in a relay domain that it does not exist.
+    #[must_use]
+    pub fn lists_recipients(&self, recipient: &Mailbox) -> bool {
+        let asked = self.next_hops.as_ref().is_some_and(|hops| hops.holds(recipient));
+        asked || !self.relay_recipients.is_empty()
+    }
+
+    /// Why a recipient in a relay domain exists, as far as is known here: what a table has for it, looked up as [`Plan::Address`] does;
+    /// or nothing, where the next hop says so, or nobody is asked.
+    ///
+    /// # Errors
+    ///
+    /// It does not, or somebody cannot be asked.
+    pub async fn relay_recipient(&self, recipient: &Mailbox) -> Result<Option<Hit>, RecipientRefusal> {
+        let asked = self.next_hops.as_ref().filter(|hops| hops.holds(recipient));
+        if !self.relay_recipients.is_empty() {
+            let (local, domain) = (recipient.unquoted_local(), recipient.domain().to_string());
+            let separator = self.identity.tag_separator.map(String::from).unwrap_or_default();
+            let keys = Plan::Address.keys(&Subject::Address(Address {
+                local: &local,
+                domain: &domain,
+                separators: &separator,
+                is_local: false,
+            }));
+            match find_in(&self.relay_recipients, &keys).await {
+                Ok(Some(hit)) => return Ok(Some(hit)),
+                Ok(None) if asked.is_none() => {
+                    return Err(RecipientRefusal::Unlisted(recipient.to_string()));
+                }
+                Ok(None) => {}
+                Err(down) => return Err(RecipientRefusal::Table(down.to_string())),
+            }
+        }
+        let Some(hops) = asked else { return Ok(None) };
+        match hops.ask(recipient).await {
+            HopAnswer::Taken => Ok(None),
+            HopAnswer::Refused(reply) => Err(RecipientRefusal::NextHop(format!("{recipient}: {reply}"))),
+            HopAnswer::Unknown(reason) => {
+                Err(RecipientRefusal::NextHopDown(format!("{recipient}: {reason}")))
+            }
+        }
     }
 
     /// Who has a mailbox here.

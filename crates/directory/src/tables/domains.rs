@@ -1,17 +1,13 @@
 //! Tables of domains that have to be asked for each: what they said is remembered, so that rules can go by it without waiting.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use parking_lot::Mutex;
 use postern_mail::Domain;
 use postern_policy::AskedDomains;
 use postern_table::{Plan, Subject};
 
+use super::known::{Known, Worth};
 use super::{Down, Lookup};
-
-/// For how long an answer is not asked for again.
-const FRESH: Duration = Duration::from_secs(60);
 
 /// Most domains that are remembered. A name takes 255 octets at most.
 const KNOWN_MAX: usize = 50_000;
@@ -20,8 +16,8 @@ const KNOWN_MAX: usize = 50_000;
 #[derive(Debug)]
 pub struct DomainTable {
     table: Lookup,
-    /// Whether a domain is listed, and when the table said so.
-    known: Mutex<HashMap<Box<str>, (bool, Instant)>>,
+    /// Whether a domain is listed.
+    known: Known<bool>,
 }
 
 impl DomainTable {
@@ -30,7 +26,7 @@ impl DomainTable {
     pub fn new(table: Lookup) -> Self {
         Self {
             table,
-            known: Mutex::default(),
+            known: Known::new(KNOWN_MAX),
         }
     }
 
@@ -45,35 +41,23 @@ impl DomainTable {
             return Ok(());
         };
         let now = Instant::now();
-        let before = self.known.lock().get(name).copied();
-        if before.is_some_and(|(_, since)| now.saturating_duration_since(since) < FRESH) {
+        let before = self.known.worth(name, now);
+        if before == Worth::Fresh {
             return Ok(());
         }
         let keys = Plan::Subdomain.keys(&Subject::Name(name));
         match self.table.find(&keys).await {
-            Ok(found) => self.note(name, found.is_some(), now),
-            Err(down) if before.is_none() => return Err(down),
+            Ok(found) => self.known.note(name, found.is_some(), now),
+            Err(down) if before == Worth::Nothing => return Err(down),
             Err(_) => {}
         }
         Ok(())
-    }
-
-    fn note(&self, name: &str, listed: bool, now: Instant) {
-        let mut known = self.known.lock();
-        if known.len() >= KNOWN_MAX && !known.contains_key(name) {
-            // Half of them go, the oldest: what is being decided now was asked for a moment ago.
-            let mut times: Vec<Instant> = known.values().map(|(_, since)| *since).collect();
-            let (_, middle, _) = times.select_nth_unstable(KNOWN_MAX / 2);
-            let middle = *middle;
-            known.retain(|_, (_, since)| *since > middle);
-        }
-        known.insert(name.into(), (listed, now));
     }
 }
 
 impl AskedDomains for DomainTable {
     fn is_listed(&self, name: &str) -> Option<bool> {
-        self.known.lock().get(name).map(|(listed, _)| *listed)
+        self.known.get(name)
     }
 }
 
@@ -99,26 +83,5 @@ mod tests {
             domains.learn(&domain.parse().unwrap()).await.unwrap();
             assert_eq!(domains.is_listed(domain), Some(listed), "{domain}");
         }
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let table = parse(b"", Format::List).unwrap().table;
-        let domains = DomainTable::new(Lookup::of_table("t", table, None));
-        let now = Instant::now();
-        for number in 0..=KNOWN_MAX as u64 {
-            domains.note(
-                &format!("d{number}.example"),
-                true,
-                now + Duration::from_millis(number),
-            );
-        }
-        assert!(domains.known.lock().len() <= KNOWN_MAX);
-        assert_eq!(
-            domains.is_listed(&format!("d{KNOWN_MAX}.example")),
-            Some(true),
-            "the newest is there"
-        );
-        assert_eq!(domains.is_listed("d0.example"), None, "the oldest went");
     }
 }

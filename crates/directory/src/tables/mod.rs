@@ -14,7 +14,9 @@
 mod cache;
 mod domains;
 mod file;
+mod known;
 mod ldap;
+mod owners;
 mod postfix;
 mod settings;
 mod source;
@@ -32,6 +34,7 @@ use crate::directories::Environment;
 use self::cache::Cache;
 pub use self::domains::DomainTable;
 pub use self::file::{TableMistake, read_file};
+pub use self::owners::OwnerTables;
 pub use self::postfix::read_external;
 pub use self::settings::{CacheRules, LdapTable, Question, ResultRules, Source, SqlTable};
 pub(crate) use self::source::TableDirectory;

@@ -10,6 +10,8 @@ mod tests;
 mod verdict;
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
 
 use postern_mail::{Domain, Lookalike, Mailbox, ParseOptions, ReversePath, lookalikes, mailbox_list};
 use serde::Deserialize;
@@ -71,7 +73,45 @@ pub struct IdentityRules {
     pub machines: MachineRule,
     /// Whether it matters who answers for an author where logins may use any address: mail is signed.
     pub signs: bool,
+    /// Owners of sender addresses beyond what directories and grants say.
+    pub owners: Option<Owners>,
+    /// Which sender addresses strangers may not use.
+    pub strangers: StrangerRule,
 }
+
+/// Which sender addresses are for logins alone, so that a stranger who brings mail for this server cannot use them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum StrangerRule {
+    /// None.
+    #[default]
+    Any,
+    /// Those that have owners in [`IdentityRules::owners`].
+    Owned,
+    /// Those, and all in local domains.
+    Domains,
+}
+
+/// Who owns which sender addresses, as somebody else keeps it who has to be asked: a table. What it said is what counts here; whoever
+/// decides by it has asked before.
+pub trait AskedOwners: fmt::Debug + Send + Sync {
+    /// Whether a login, by its canonical name, owns an address.
+    fn owns(&self, login: &str, address: &Mailbox) -> bool;
+
+    /// Whether anybody does.
+    fn is_owned(&self, address: &Mailbox) -> bool;
+}
+
+/// Those who know the owners.
+#[derive(Clone, Debug)]
+pub struct Owners(pub Arc<dyn AskedOwners>);
+
+impl PartialEq for Owners {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Owners {}
 
 /// Who sends.
 #[derive(Clone, Copy, Debug)]
@@ -300,6 +340,10 @@ pub fn covers<'a>(
     if let Some(owner) = delegated.and_then(|&place| identity.owners.get(place)) {
         return Some(Basis::Delegate(owner));
     }
+    let owners = rules.owners.as_ref();
+    if owners.is_some_and(|Owners(owners)| owners.owns(&identity.login, mailbox)) {
+        return Some(Basis::Table);
+    }
     rules.grants.iter().find_map(|grant| {
         let basis = grant.basis(identity)?;
         let allows = grant.addresses.iter().any(|pattern| pattern.holds(mailbox));
@@ -436,6 +480,53 @@ pub fn answers_for<'a>(
         first = first.or(Some(basis));
     }
     first
+}
+
+/// Decides whether a stranger, who has neither login nor leave to relay, may bring mail with this sender for a domain of this server.
+///
+/// # Errors
+///
+/// [`SenderRefusal::Login`].
+pub fn bring_as(
+    sender: &ReversePath,
+    rules: &IdentityRules,
+    relay: &RelayRules,
+) -> Result<(), SenderRefusal> {
+    let Some(mailbox) = sender.mailbox() else {
+        return Ok(());
+    };
+    let owners = rules.owners.as_ref();
+    let is_owned = || owners.is_some_and(|Owners(owners)| owners.is_owned(mailbox));
+    let needs_login = match rules.strangers {
+        StrangerRule::Any => false,
+        StrangerRule::Owned => is_owned(),
+        StrangerRule::Domains => relay.local_domains.contains_by_name(mailbox.domain()) || is_owned(),
+    };
+    if needs_login {
+        Err(SenderRefusal::Login)
+    } else {
+        Ok(())
+    }
+}
+
+/// The addresses that [`write_as`] may have to know the owners of, at most [`AUTHORS_MAX`] of each kind.
+#[must_use]
+pub fn claimed(claims: &Claims<'_>) -> Vec<Mailbox> {
+    let mut claimed = Vec::new();
+    for value in claims.from.iter().chain(&claims.sender).chain(&claims.resent) {
+        claimed.extend(
+            mailbox_list(value)
+                .unwrap_or_default()
+                .into_iter()
+                .take(AUTHORS_MAX),
+        );
+        let seen = lookalikes(value).unwrap_or_default();
+        claimed.extend(seen.iter().take(AUTHORS_MAX).flat_map(readings));
+        if claimed.len() >= 3 * AUTHORS_MAX {
+            break;
+        }
+    }
+    claimed
 }
 
 /// The addresses that something may be taken for: as it stands, and without what people put around an address.

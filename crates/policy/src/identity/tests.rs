@@ -41,6 +41,96 @@ fn rules() -> IdentityRules {
         ],
         machines: MachineRule::Domains,
         signs: true,
+        owners: None,
+        strangers: StrangerRule::Any,
+    }
+}
+
+/// A table in which one login owns one address.
+#[derive(Debug)]
+struct OneOwner;
+
+impl AskedOwners for OneOwner {
+    fn owns(&self, login: &str, address: &Mailbox) -> bool {
+        login == "acaird" && self.is_owned(address)
+    }
+
+    fn is_owned(&self, address: &Mailbox) -> bool {
+        address.key() == "board@elsewhere.example"
+    }
+}
+
+#[test]
+fn owners_from_a_table() {
+    let rules = IdentityRules {
+        owners: Some(Owners(Arc::new(OneOwner))),
+        ..rules()
+    };
+    let mailbox = |text: &str| Mailbox::parse(text, &ParseOptions::default()).unwrap();
+    let nowhere = |_: &Mailbox| Vec::new();
+    #[rustfmt::skip]
+    let cases = [
+        ("acaird", "board@elsewhere.example", Some(Basis::Table)),
+        ("bob",    "board@elsewhere.example", None),
+        ("acaird", "other@elsewhere.example", None),
+    ];
+    for (login, address, want) in cases {
+        let identity = Identity::new(login, [] as [&str; 0]);
+        assert_eq!(
+            covers(&identity, &mailbox(address), &rules, &nowhere),
+            want,
+            "{login} {address}"
+        );
+    }
+}
+
+#[test]
+fn senders_that_strangers_may_not_use() {
+    let relay = RelayRules {
+        local_domains: crate::DomainSet::new(["fccc.example"]).unwrap(),
+        ..RelayRules::default()
+    };
+    use StrangerRule::{Any, Domains, Owned};
+    #[rustfmt::skip]
+    let cases = [
+        (Any,     "acaird@fccc.example",     true,  "no such rule"),
+        (Owned,   "board@elsewhere.example", false, "an address with an owner"),
+        (Owned,   "acaird@fccc.example",     true,  "an own domain alone"),
+        (Domains, "acaird@fccc.example",     false, "an own domain"),
+        (Domains, "board@elsewhere.example", false, "an owner counts too"),
+        (Domains, "joe@outside.example",     true,  "somebody outside"),
+        (Domains, "a@sub.fccc.example",      true,  "a domain below"),
+    ];
+    for (strangers, sender, taken, shows) in cases {
+        let rules = IdentityRules {
+            owners: Some(Owners(Arc::new(OneOwner))),
+            strangers,
+            ..rules()
+        };
+        let sender = ReversePath::Mailbox(Mailbox::parse(sender, &ParseOptions::default()).unwrap());
+        let verdict = bring_as(&sender, &rules, &relay);
+        assert_eq!(
+            verdict,
+            if taken { Ok(()) } else { Err(SenderRefusal::Login) },
+            "{shows}"
+        );
+        assert_eq!(bring_as(&ReversePath::Null, &rules, &relay), Ok(()), "reports");
+    }
+}
+
+#[test]
+fn addresses_whose_owners_may_have_to_be_known() {
+    let claims = Claims {
+        from: vec!["Ann <ann@x.example>, \"bob@y.example\" <c@z.example>"],
+        sender: vec!["d@w.example"],
+        ..Claims::default()
+    };
+    let claimed: Vec<String> = claimed(&claims).iter().map(Mailbox::to_string).collect();
+    for want in ["ann@x.example", "bob@y.example", "c@z.example", "d@w.example"] {
+        assert!(
+            claimed.iter().any(|address| address == want),
+            "{want}: {claimed:?}"
+        );
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Basis<'a> {
     Alias,
     /// It belongs to the account of this login, which made this one its delegate.
     Delegate(&'a str),
+    /// A table names the login as an owner.
+    Table,
     /// It is in a domain of this server, and a machine that may relay sends with it.
     Domain,
     /// It is granted to a group.
@@ -46,6 +48,7 @@ impl Verdict for Basis<'_> {
             Self::Tag => Rule::IdentityTag,
             Self::Alias => Rule::IdentityAlias,
             Self::Delegate(_) => Rule::IdentityDelegate,
+            Self::Table => Rule::IdentityTable,
             Self::Domain => Rule::SenderDomain,
             Self::Group { .. } => Rule::IdentityGroup,
             Self::Grant { .. } => Rule::IdentityGrant,
@@ -70,6 +73,7 @@ impl fmt::Display for Basis<'_> {
             Self::Tag => f.write_str("an own address with a tag"),
             Self::Alias => f.write_str("an alias"),
             Self::Delegate(owner) => write!(f, "a delegate of {owner}"),
+            Self::Table => f.write_str("a table names the login as its owner"),
             Self::Domain => f.write_str("in a domain of this server"),
             Self::Group { grant, group } => write!(f, "grant {grant:?} to the group {group:?}"),
             Self::Grant { grant } => write!(f, "grant {grant:?}"),
@@ -144,6 +148,12 @@ pub enum SenderRefusal {
         /// The first address that is somebody else's; `None` where the field cannot be read without doubt.
         address: Option<Mailbox>,
     },
+    /// A stranger's, whose sender is for logins alone: rule `sender.login`, `553 5.7.1`.
+    #[error("an address of this server, without a login")]
+    Login,
+    /// A table of owners cannot be asked, and why: rule `sender.table`, `451 4.4.3`.
+    #[error("{0}")]
+    Table(String),
     /// For a machine that relays by network or certificate: rule `sender.machine`, `553 5.7.1` for the envelope, `550 5.7.1` for a
     /// header field.
     #[error("{} names {}", .field.unwrap_or("MAIL"), Named(.address.as_ref()))]
@@ -173,6 +183,8 @@ impl Verdict for SenderRefusal {
             Self::Envelope => Rule::SenderOwn,
             Self::Header { .. } => Rule::SenderOwnHeader,
             Self::Machine { .. } => Rule::SenderMachine,
+            Self::Login => Rule::SenderLogin,
+            Self::Table(_) => Rule::SenderTable,
         }
     }
 
@@ -192,6 +204,8 @@ impl SenderRefusal {
         let status = Status(5, 7, 1);
         match self {
             Self::Envelope => (553, status, "Sender address not owned by this login"),
+            Self::Login => (553, status, "Sender address needs a login"),
+            Self::Table(_) => (451, Status(4, 4, 3), "Table not available, try again later"),
             Self::Header { field: "From", .. } => (550, status, "Address in From not owned by this login"),
             Self::Header { field: "Sender", .. } => {
                 (550, status, "Address in Sender not owned by this login")

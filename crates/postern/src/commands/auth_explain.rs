@@ -126,6 +126,22 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
         let trusted = args
             .mechanism
             .is_none_or(|mechanism| is_trusted(&config.receive, mechanism, args.bits));
+        let claims = Claims {
+            from: args.from.iter().map(String::as_str).collect(),
+            sender: args.header_sender.iter().map(String::as_str).collect(),
+            ..Claims::default()
+        };
+        let sender = args.sender.iter().filter_map(ReversePath::mailbox);
+        let claimed = identity::claimed(&claims);
+        let addresses = sender.chain(&args.submitter).chain(&claimed);
+        if let Err(refusal) = config.receive.learn_owners(addresses).await {
+            verdicts.push(Line {
+                question: "owners of the addresses".into(),
+                allowed: false,
+                rule: refusal.rule(),
+                reason: refusal.to_string(),
+            });
+        }
         verdicts.extend(senders(config, &identity, trusted, args));
     }
     let account = Facts {

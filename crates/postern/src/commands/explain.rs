@@ -276,7 +276,7 @@ async fn explain(
         identity: identity.as_ref(),
         trusted,
     };
-    begin(&mut course, &judge, args);
+    begin(&mut course, &judge, args).await;
     filters::filters(&mut course, &judge, args);
     let mut ground = Ground::Here;
     let mut taken = Vec::new();
@@ -445,8 +445,11 @@ async fn log_in(
 }
 
 /// `MAIL`.
-fn begin(course: &mut Course<'_>, judge: &Judge<'_>, args: &ExplainSessionArgs) {
+async fn begin(course: &mut Course<'_>, judge: &Judge<'_>, args: &ExplainSessionArgs) {
     let command = format!("MAIL FROM:{}", args.from);
+    if let Err(refusal) = judge.settings.learn_owners(args.from.mailbox()).await {
+        course.add(&command, &refusal);
+    }
     if args.helo.is_empty() && judge.settings.privacy.need_mail_helo {
         course.add(&command, &PrivacyRefusal::NeedMailHelo);
     }
@@ -472,7 +475,7 @@ async fn listed(
     command: &str,
     recipient: &Mailbox,
 ) -> Option<()> {
-    if judge.settings.relay_recipients.is_empty() {
+    if !judge.settings.lists_recipients(recipient) {
         return Some(());
     }
     match judge.settings.relay_recipient(recipient).await {
@@ -489,12 +492,18 @@ async fn listed(
             course.add(command, &ruling);
             Some(())
         }
-        Ok(None) => {
-            course.add(command, &RecipientRefusal::Unlisted(recipient.to_string()));
-            None
+        Ok(None) => Some(()),
+        // That takes a connection, which only the server makes.
+        Err(RecipientRefusal::NextHopDown(_)) => {
+            let ruling = Ruling {
+                rule: Rule::RelayDomain,
+                reason: &"if its next hop takes it, which the server asks",
+            };
+            course.add(command, &ruling);
+            Some(())
         }
-        Err(down) => {
-            course.add(command, &RecipientRefusal::Table(down.to_string()));
+        Err(refusal) => {
+            course.add(command, &refusal);
             None
         }
     }
@@ -565,6 +574,14 @@ async fn recipient(
     if let Some(to) = said.redirect {
         return Some((Ground::Here, vec![to]));
     }
+    let is_for_us = matches!(
+        verdict,
+        RelayVerdict::RelayDomain { .. } | RelayVerdict::Local { .. }
+    );
+    if is_for_us && let Some(Err(refusal)) = judge.stranger_sender(&args.from) {
+        course.add(&command, &refusal);
+        return None;
+    }
     let aliases = &course.config.aliases;
     let (ground, mailbox) = match verdict {
         RelayVerdict::Refuse(_) => return None,
@@ -624,6 +641,9 @@ async fn recipient(
             return routed(course, judge, command, (ground, addresses), args);
         }
         Lead::Nobody if ground != Ground::Here => {
+            if ground == Ground::Behind {
+                listed(course, judge, &command, &mailbox).await?;
+            }
             return routed(course, judge, command, (ground, vec![mailbox]), args);
         }
         Lead::Refused(text) => RecipientRefusal::Told(text),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use postern_deliver::{Asked, Mailboxes, Residence};
+use postern_deliver::{Asked, Deliverer, Mailboxes, Residence, Verified};
 use postern_directory::aliases::Aliases;
 use postern_directory::{self as directory, Directories, Lead};
 use postern_mail::{Domain, Mailbox};
 use postern_policy::AskedDomains as _;
-use postern_receive::Settings;
+use postern_receive::{AskNextHop, HopAnswer, Settings, Told};
 use tracing::debug;
 
 /// What the answers are made from; a reload swaps it.
@@ -16,6 +16,21 @@ pub(super) struct LocalMailboxes {
     pub(super) settings: Arc<ArcSwap<Settings>>,
     pub(super) directories: Arc<ArcSwap<Directories>>,
     pub(super) aliases: Arc<ArcSwap<Aliases>>,
+}
+
+/// Asks next hops about recipients.
+pub(super) struct HopAsker(pub(super) Deliverer);
+
+impl AskNextHop for HopAsker {
+    fn ask<'a>(&'a self, recipient: &'a Mailbox) -> Told<'a> {
+        Box::pin(async move {
+            match self.0.verify(recipient).await {
+                Verified::Taken => HopAnswer::Taken,
+                Verified::Refused(reply) => HopAnswer::Refused(reply),
+                Verified::Unknown(reason) => HopAnswer::Unknown(reason),
+            }
+        })
+    }
 }
 
 impl Mailboxes for LocalMailboxes {

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::confinement::Granted;
 use super::dkim::Keeper;
 use super::listeners::{Listeners, bind_all};
-use super::mailboxes::LocalMailboxes;
+use super::mailboxes::{HopAsker, LocalMailboxes};
 use super::sockets::{self, Sockets};
 use super::tokens::TokenSources;
 use super::watch::Watch;
@@ -199,6 +199,7 @@ impl Services {
                 aliases: Arc::clone(&shared.aliases),
             }),
         });
+        ask_next_hops(&shared.receive.load(), &deliverer);
         if let Some(store) = &store {
             memory::restore_hosts(&deliverer, store, &observers).await;
         }
@@ -395,6 +396,7 @@ impl Services {
         }
         self.own_tokens.take(sources);
         config.tables.start(&health::around(&self.observers));
+        ask_next_hops(&config.receive, &self.deliverer);
         self.shared.receive.store(Arc::new(config.receive));
         self.shared.deliver.store(Arc::new(config.deliver));
         self.dkim.take(config.dkim);
@@ -451,6 +453,13 @@ impl Services {
         if let Err(error) = self.spool.close().await {
             notice!(self.observers, Spool Error "closed", Error = chain(&error));
         }
+    }
+}
+
+/// Whoever delivers asks the next hops about recipients.
+fn ask_next_hops(settings: &ReceiveSettings, deliverer: &Deliverer) {
+    if let Some(hops) = &settings.next_hops {
+        hops.start(Arc::new(HopAsker(deliverer.clone())));
     }
 }
 

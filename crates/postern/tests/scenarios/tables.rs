@@ -247,3 +247,114 @@ fn keys_are_looked_up_as_the_server_does() {
         Some("1 entry")
     );
 }
+
+#[test]
+fn the_next_hop_is_asked_about_recipients() {
+    let mut behind = Site::relay_with(free_port(), "local_domains = [\"labs.test\"]", "");
+    let config = fs::read_to_string(behind.path("postern.toml")).unwrap();
+    // Another host than the one in front: it would be taken for a loop.
+    let config = config.replace("hostname = \"mx.relay.test\"", "hostname = \"mx.labs.test\"");
+    fs::write(behind.path("postern.toml"), config).unwrap();
+    behind.add_user("ann@labs.test", "test word");
+    behind.add_user("bob@labs.test", "test word");
+    behind.start();
+    let mut front = Site::relay_with(
+        behind.mx,
+        "ask_next_hop = [\"*\"]\nrelay_recipients = [\"hash:recipients\"]",
+        "",
+    );
+    let config = fs::read_to_string(front.path("postern.toml")).unwrap();
+    let config = config.replace(
+        "relay_domains = [\"relay.test\"]",
+        "relay_domains = [\"relay.test\", \"labs.test\"]",
+    );
+    fs::write(front.path("postern.toml"), config).unwrap();
+    fs::write(front.path("recipients"), "@relay.test x\n").unwrap();
+    front.start();
+    #[rustfmt::skip]
+    let cases = [
+        ("ann@labs.test",   "250",       "the next hop takes it"),
+        ("ghost@labs.test", "550 5.1.1", "the next hop refuses it"),
+        ("any@relay.test",  "250",       "a table has it, and nobody is asked"),
+    ];
+    for (to, want, shows) in cases {
+        let reply = rcpt(&front, to);
+        assert!(reply.starts_with(want), "{shows}: {reply}");
+    }
+    front.wait_for_log(&["rule=recipient.next-hop", "ghost@labs.test", "550 5.1.1"]);
+    assert!(behind.take_server().terminate().success());
+    // What it said is known for a while; what it was not asked about is not.
+    assert!(rcpt(&front, "ann@labs.test").starts_with("250"));
+    assert!(rcpt(&front, "ghost@labs.test").starts_with("550 5.1.1"));
+    let reply = rcpt(&front, "bob@labs.test");
+    assert!(reply.starts_with("451 4.4.1"), "{reply}");
+    front.wait_for_log(&["rule=recipient.next-hop-down", "bob@labs.test"]);
+    // Nothing was sent there but questions, and nothing waits here.
+    assert!(front.queue_is_empty());
+}
+
+#[test]
+fn owners_of_sender_addresses_from_a_table() {
+    let sink = Sink::start();
+    let mut site = Site::relay(
+        sink.port(),
+        "[relay]\nsenders = \"own\"\n[identity]\nowners = [\"table:owners\"]\nstrangers = \"owned\"\n\
+         [[table]]\nname = \"owners\"\nkind = \"sql\"\nengine = \"sqlite\"\nfile = \"mail.db\"\n\
+         query = \"SELECT login FROM owners WHERE address = :key\"\n",
+    );
+    sql(
+        &site,
+        "CREATE TABLE owners (address TEXT, login TEXT); INSERT INTO owners VALUES \
+         ('board@relay.test', 'tester@relay.test'), ('board@relay.test', 'other@relay.test'), ('@team.test', 'tester@relay.test'), \
+         ('boss@relay.test', 'boss@relay.test')",
+    );
+    site.start();
+    let mut tester = site.tester();
+    #[rustfmt::skip]
+    let cases = [
+        ("tester@relay.test",     "250",       "its own"),
+        ("board@relay.test",      "250",       "one of two owners"),
+        ("board+x@relay.test",    "250",       "with a detail"),
+        ("any@team.test",         "250",       "all of a domain"),
+        ("boss@relay.test",       "553 5.7.1", "somebody else's"),
+        ("nobody@relay.test",     "553 5.7.1", "nobody's"),
+    ];
+    for (from, want, shows) in cases {
+        let reply = tester.say(&format!("MAIL FROM:<{from}>")).unwrap();
+        assert!(reply.starts_with(want), "{shows}: {reply}");
+        tester.say("RSET").unwrap();
+    }
+    // In the message as well.
+    let content = |from: &str| format!("From: {from}\r\nSubject: owners\r\n\r\nhello");
+    let mut send = |from: &str| {
+        tester
+            .mail("board@relay.test", &["x@outside.example"], &content(from))
+            .unwrap_or_else(|error| error.to_string())
+    };
+    assert!(send("Board <board@relay.test>").starts_with("250"));
+    let refused = send("Boss <boss@relay.test>");
+    assert!(refused.contains("550"), "{refused}");
+    let explained = site.ok(&[
+        "auth",
+        "explain",
+        "tester@relay.test",
+        "--sender",
+        "board@relay.test",
+    ]);
+    assert!(explained.contains("identity.table"), "{explained}");
+
+    // Somebody outside cannot bring mail as one who has an owner.
+    let stranger = |from: &str| {
+        let mut client = site.client();
+        client.say("EHLO helo").unwrap();
+        client.say(&format!("MAIL FROM:<{from}>")).unwrap();
+        client.say("RCPT TO:<x@relay.test>").unwrap()
+    };
+    assert!(stranger("board@relay.test").starts_with("553 5.7.1"));
+    assert!(stranger("joe@outside.example").starts_with("250"));
+    site.wait_for_log(&["rule=sender.login"]);
+    sql(&site, "ALTER TABLE owners RENAME TO moved");
+    let mut tester = site.tester();
+    let reply = tester.say("MAIL FROM:<late@relay.test>").unwrap();
+    assert!(reply.starts_with("451 4.4.3"), "{reply}");
+}

@@ -1,12 +1,16 @@
 //! `[identity]`: grants that give something to somebody.
 
-use postern_policy::identity::{Grant, IdentityRules, SenderRule};
+use std::sync::Arc;
 
-use super::{Checking, values};
+use postern_directory::tables::OwnerTables;
+use postern_policy::identity::{Grant, IdentityRules, Owners, SenderRule, StrangerRule};
+
+use super::{Checking, tables, values};
 use crate::config::file::GrantTable;
 use crate::config::read::At;
 
-pub(super) fn check(c: &mut Checking<'_>) -> IdentityRules {
+/// The rules, and the tables of owners that they go by.
+pub(super) fn check(c: &mut Checking<'_>) -> (IdentityRules, Option<Arc<OwnerTables>>) {
     let written = &c.file.identity;
     let senders = *c.file.relay.senders;
     let mut names: Vec<&str> = Vec::new();
@@ -23,14 +27,27 @@ pub(super) fn check(c: &mut Checking<'_>) -> IdentityRules {
         }
         names.push(&name.value);
     }
-    IdentityRules {
+    let tables = tables::open_all(&written.owners.value, c);
+    let owners = (!tables.is_empty()).then(|| Arc::new(OwnerTables::new(tables, *written.tag_separator)));
+    if owners.is_some() && senders == SenderRule::Any && *written.strangers == StrangerRule::Any {
+        c.problems.warning(
+            written.owners.span.clone(),
+            "tables of owners have no effect",
+            "every login may use any address",
+            "set `senders = \"own\"` in [relay], or `strangers = \"owned\"` in [identity]",
+        );
+    }
+    let rules = IdentityRules {
+        owners: owners.clone().map(|owners| Owners(owners)),
+        strangers: *written.strangers,
         senders,
         aliases: *written.aliases,
         tag_separator: *written.tag_separator,
         grants: written.grant.value.iter().map(grant).collect(),
         machines: *c.file.relay.machine_senders,
         signs: !c.file.dkim.value.is_empty(),
-    }
+    };
+    (rules, owners)
 }
 
 fn grant(written: &At<GrantTable>) -> Grant {

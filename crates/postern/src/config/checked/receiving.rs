@@ -1,5 +1,7 @@
 //! Settings of the receiving side.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 use postern_mail::{AddressLimits, Domain};
 use postern_net::tls::ServerTls;
@@ -12,9 +14,9 @@ use postern_policy::relay::{CertificateRule, RelayRules};
 use postern_policy::room::RoomSettings;
 use postern_policy::srs::LOCAL_MAX;
 use postern_policy::throttle::ThrottleSettings;
-use postern_receive::{AuthRule, Extensions, Limits, ProbeSettings, Role, Settings, Timeouts};
+use postern_receive::{AuthRule, Extensions, Limits, NextHops, ProbeSettings, Role, Settings, Timeouts};
 
-use super::{Checking, clamp, identity, logins, milters, screen, tables, values};
+use super::{Checking, clamp, domain_set, identity, logins, milters, screen, tables, values};
 use crate::config::file::LocalRecipients;
 use crate::config::problem::Problems;
 use crate::config::read::At;
@@ -23,14 +25,17 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
     let file = c.file;
     warn_of_loads(c);
     check_greeting(c);
+    let (identity, owner_tables) = identity::check(c);
     Settings {
         greeting: file.greeting.value.clone(),
         privacy: Privacy::parse(values(&file.privacy.value)).unwrap_or_default(),
         relay: relay(c),
         accept_unknown: *file.local_recipients == LocalRecipients::Any,
         relay_recipients: tables::open_all(&file.relay_recipients.value, c),
+        next_hops: next_hops(c),
         domain_tables: c.domain_tables.clone(),
-        identity: identity::check(c),
+        identity,
+        owner_tables,
         milters: milters::check(c),
         auth: logins::check(c, tls),
         admission: admission(c),
@@ -58,6 +63,30 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
         received_max: clamp(*file.limits.received_fields),
         ..Settings::new(&c.hostname, c.domain.clone())
     }
+}
+
+/// Domains whose recipients the next hop is asked about.
+fn next_hops(c: &mut Checking<'_>) -> Option<Arc<NextHops>> {
+    let written = &c.file.ask_next_hop;
+    if written.is_empty() {
+        return None;
+    }
+    for pattern in &written.value {
+        let is_relayed = match Domain::parse(pattern, true) {
+            Ok(domain) => c.relay_domains.contains(&domain) || !c.domain_tables.is_empty(),
+            // A wildcard, or all.
+            Err(_) => true,
+        };
+        if !is_relayed {
+            c.problems.warning(
+                pattern.span.clone(),
+                format!("{:?} in `ask_next_hop` is not in `relay_domains`", pattern.value),
+                "has no effect",
+                "name it in `relay_domains`, or remove it here",
+            );
+        }
+    }
+    Some(Arc::new(NextHops::new(domain_set(written))))
 }
 
 /// The greeting begins with the name of the host (RFC 5321 section 4.3.1), and its placeholders are known.

@@ -1,9 +1,11 @@
 //! `[identity]`.
 
-use postern_policy::identity::{AddressPattern, AliasRule, LoginPattern};
+use postern_policy::identity::{AddressPattern, AliasRule, LoginPattern, StrangerRule};
+use postern_table::Reference;
 
+use super::tables::TableReference;
 use super::words::{AddressPatternText, LoginPatternText, Separator};
-use crate::config::kinds::{Choice, Line, List, OneOf, Sections};
+use crate::config::kinds::{Choice, Line, List, OneOf, OneOrList, Sections};
 use crate::config::read::{At, table};
 
 table! {
@@ -20,6 +22,14 @@ table! {
         /// `acaird+shop@example.org` goes to `acaird@example.org`, unless the longer address is an account or an alias itself, and who
         /// owns `acaird@example.org` may send as it. `""` for none: where addresses of different users differ by a detail.
         tag_separator: Option<char> = Separator, default "\"+\"";
+        /// Tables with the owners of sender addresses, as Postfix's `smtpd_sender_login_maps`: the key is `user@domain`, or `@domain` for all of
+        /// a domain; the value names the users who may send with it, parted by commas or blanks. They add to what directories and
+        /// grants say. While one cannot be asked, `MAIL` is told `451 4.4.3`.
+        owners: Vec<At<Reference>> = OneOrList(TableReference), default "[]";
+        /// Which sender addresses need a login or leave to relay, so that nobody outside can bring mail for this server with them
+        /// (`553 5.7.1`): none (`"any"`), those that `owners` has (`"owned"`), or those and all in `local_domains` (`"domains"`). Users who
+        /// send through other servers, and some forwarders and lists, then cannot write here.
+        strangers: StrangerRule = OneOf::<StrangerRule>::new(), default "\"any\"";
         /// Permissions beyond those in directories.
         grant: Vec<At<GrantTable>> = Sections::<GrantTable>::new(), default "[]";
     }
@@ -41,6 +51,14 @@ table! {
         /// of a domain, or `"*"` for all, as a webmail needs it. The account must be known to a directory, and its addresses count then.
         act_as: Vec<At<LoginPattern>> = List(LoginPatternText), default "[]";
     }
+}
+
+impl Choice for StrangerRule {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("any", Self::Any),
+        ("owned", Self::Owned),
+        ("domains", Self::Domains),
+    ];
 }
 
 impl Choice for AliasRule {

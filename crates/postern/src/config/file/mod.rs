@@ -61,7 +61,7 @@ pub(crate) use self::tls::Tls;
 
 use self::directory::DirectoryKind;
 use self::tables::{DomainOrTable, TableKind, TableReference};
-use self::words::{HostName, PrivacyFlag};
+use self::words::{DomainPattern, HostName, PrivacyFlag};
 use super::kinds::{Choice, FilePath, Line, List, OneOf, OneOrList, Section, Sections, Size, Switch};
 use super::read::{At, table};
 
@@ -105,6 +105,11 @@ table! {
         /// of a domain; values do not matter. A recipient that none of them has is refused with `550 5.1.1`, and while one cannot be
         /// asked, with `451 4.4.3`.
         relay_recipients: Vec<At<Reference>> = OneOrList(TableReference), default "[]";
+        /// Domains of `relay_domains` whose server is asked whether a recipient exists, as Postfix's `reject_unverified_recipient`: by `RCPT`, over a
+        /// connection of its own, when no table of `relay_recipients` has it. `["*"]` for all of them. What it refuses is refused
+        /// (`550 5.1.1`), and while it does not answer, `451 4.4.1` is said. That a recipient is taken counts for six hours, that it is
+        /// refused for five minutes; at most 20 questions go on at once.
+        ask_next_hop: Vec<At<String>> = List(DomainPattern), default "[]";
         /// Domains that have aliases by address and nothing else, as Postfix's `virtual_alias_domains`: mail for them is accepted from
         /// anyone, if an [[alias]] is for the recipient. Their `postmaster` is that of this server unless an alias leads elsewhere.
         /// Tables may stand here as in `local_domains`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use postern_directory::{SearchScope, SqlTls};
 use postern_policy::DomainSet;
-use postern_table::{Format, Reference};
+use postern_table::{Format, Reference, read_parameters};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -258,10 +258,34 @@ impl Kind for TableReference {
             Reference::parse(written).map_err(|error| split(&error, place))
         })?;
         let span = value.span();
-        Some(read.with_paths(&mut |path| match path.to_str() {
+        let read = read.with_paths(&mut |path| match path.to_str() {
             Some(path) => reader.resolve(path, span.clone()),
             None => path,
-        }))
+        });
+        for path in named_within(&read) {
+            reader.resolve(&path, span.clone());
+        }
+        Some(read)
+    }
+}
+
+/// The files that Postfix's file on a database names: the server opens them too. One that cannot be read is complained of later.
+fn named_within(reference: &Reference) -> Vec<String> {
+    let of_file = |path: &PathBuf| {
+        let is_small = std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= 1 << 20);
+        let text = is_small.then(|| std::fs::read_to_string(path).ok()).flatten();
+        let parameters = text.and_then(|text| read_parameters(&text).ok());
+        let folder = path.parent().map(PathBuf::from).unwrap_or_default();
+        let named = |name| Some(folder.join(parameters.as_ref()?.get(name)?).display().to_string());
+        ["dbpath", "tls_CAfile", "tls_ca_cert_file"]
+            .into_iter()
+            .filter_map(named)
+            .collect::<Vec<_>>()
+    };
+    match reference {
+        Reference::External(_, path) => of_file(path),
+        Reference::Union(parts) | Reference::Pipe(parts) => parts.iter().flat_map(named_within).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -1,0 +1,93 @@
+//! What tables said, for rules that go by it without waiting.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// For how long an answer is not asked for again.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// Answers by key, with the time of each. An old one goes on to count where nobody can be asked again.
+#[derive(Debug)]
+pub(super) struct Known<V> {
+    most: usize,
+    answers: Mutex<HashMap<Box<str>, (V, Instant)>>,
+}
+
+/// How much an answer that is there is worth.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Worth {
+    /// There is none.
+    Nothing,
+    /// It should be asked for again.
+    Old,
+    /// It counts.
+    Fresh,
+}
+
+impl<V: Clone> Known<V> {
+    /// For so many answers.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            answers: Mutex::default(),
+        }
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<V> {
+        self.answers.lock().get(key).map(|(value, _)| value.clone())
+    }
+
+    pub(super) fn worth(&self, key: &str, now: Instant) -> Worth {
+        match self.answers.lock().get(key) {
+            None => Worth::Nothing,
+            Some((_, since)) if now.saturating_duration_since(*since) < FRESH => Worth::Fresh,
+            Some(_) => Worth::Old,
+        }
+    }
+
+    /// Keeps an answer. When there are too many, the older half goes: what is being decided now was asked for a moment ago.
+    pub(super) fn note(&self, key: &str, value: V, now: Instant) {
+        let mut answers = self.answers.lock();
+        if answers.len() >= self.most && !answers.contains_key(key) {
+            let mut times: Vec<Instant> = answers.values().map(|(_, since)| *since).collect();
+            let place = times.len() / 2;
+            let (_, middle, _) = times.select_nth_unstable(place);
+            let middle = *middle;
+            answers.retain(|_, (_, since)| *since > middle);
+        }
+        answers.insert(key.into(), (value, now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_half_makes_room() {
+        let known = Known::new(100);
+        let start = Instant::now();
+        let at = |number: u64| start + Duration::from_millis(number);
+        for number in 0..=100 {
+            known.note(&number.to_string(), number, at(number));
+        }
+        assert_eq!(
+            (known.get("100"), known.get("99"), known.get("0")),
+            (Some(100), Some(99), None)
+        );
+        assert!(known.answers.lock().len() <= 100);
+    }
+
+    #[test]
+    fn an_answer_grows_old() {
+        let known = Known::new(10);
+        let start = Instant::now();
+        known.note("a", true, start);
+        assert_eq!(known.worth("b", start), Worth::Nothing);
+        assert_eq!(known.worth("a", start + FRESH / 2), Worth::Fresh);
+        assert_eq!(known.worth("a", start + FRESH), Worth::Old);
+        assert_eq!(known.get("a"), Some(true), "and goes on to count");
+    }
+}

@@ -1,0 +1,165 @@
+//! Recipients of relay domains whose next hop is asked: what it said is kept, and how often it is asked is bounded.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use postern_mail::Mailbox;
+use postern_policy::{DomainSet, TtlCache};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// For how long it counts that a recipient is taken.
+const TAKEN: Duration = Duration::from_secs(6 * 3_600);
+
+/// For how long it counts that it is refused.
+const REFUSED: Duration = Duration::from_secs(300);
+
+/// For how long nobody is asked again after it could not be told.
+const UNKNOWN: Duration = Duration::from_secs(20);
+
+/// Most recipients that are remembered.
+const KNOWN_MAX: usize = 20_000;
+
+/// Most questions at once, over all next hops.
+const ASKED_MAX: usize = 20;
+
+/// Longest time for one question. The client waits for so long, and then tries again later.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// An answer that has to be waited for.
+pub type Told<'a> = Pin<Box<dyn Future<Output = HopAnswer> + Send + 'a>>;
+
+/// Who can ask a next hop.
+pub trait AskNextHop: Send + Sync {
+    /// Asks whether it takes mail for a recipient.
+    fn ask<'a>(&'a self, recipient: &'a Mailbox) -> Told<'a>;
+}
+
+/// What a next hop says of a recipient.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HopAnswer {
+    /// It takes mail for it.
+    Taken,
+    /// It refuses it for good: its reply.
+    Refused(String),
+    /// That cannot be told now, and why.
+    Unknown(String),
+}
+
+/// The domains whose recipients the next hop is asked about, and what it said. Who asks is known from the start of the services on.
+pub struct NextHops {
+    domains: DomainSet,
+    asker: OnceLock<Arc<dyn AskNextHop>>,
+    known: Mutex<TtlCache<String, HopAnswer>>,
+    places: Semaphore,
+}
+
+impl NextHops {
+    /// For these domains.
+    #[must_use]
+    pub fn new(domains: DomainSet) -> Self {
+        Self {
+            domains,
+            asker: OnceLock::new(),
+            known: Mutex::new(TtlCache::new(KNOWN_MAX)),
+            places: Semaphore::new(ASKED_MAX),
+        }
+    }
+
+    /// Says who asks. Only the first time counts.
+    pub fn start(&self, asker: Arc<dyn AskNextHop>) {
+        let _ = self.asker.set(asker);
+    }
+
+    /// Whether the next hop is asked about recipients of this domain.
+    #[must_use]
+    pub fn holds(&self, recipient: &Mailbox) -> bool {
+        self.domains.contains(recipient.domain())
+    }
+
+    /// What the next hop says of a recipient, or said a short time ago.
+    pub async fn ask(&self, recipient: &Mailbox) -> HopAnswer {
+        let key = recipient.key();
+        if let Some(known) = self.known.lock().get(&key, Instant::now()) {
+            return known.clone();
+        }
+        let Some(asker) = self.asker.get() else {
+            return HopAnswer::Unknown("nobody can ask its next hop here".into());
+        };
+        let asking = async {
+            let _place = self.places.acquire().await;
+            asker.ask(recipient).await
+        };
+        let answer = timeout(PATIENCE, asking)
+            .await
+            .unwrap_or_else(|_| HopAnswer::Unknown(format!("no answer within {} s", PATIENCE.as_secs())));
+        let time = match answer {
+            HopAnswer::Taken => TAKEN,
+            HopAnswer::Refused(_) => REFUSED,
+            HopAnswer::Unknown(_) => UNKNOWN,
+        };
+        let now = Instant::now();
+        self.known.lock().insert(key, answer.clone(), now + time, now);
+        answer
+    }
+}
+
+impl fmt::Debug for NextHops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NextHops")
+            .field("domains", &self.domains)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl AskNextHop for Counting {
+        fn ask<'a>(&'a self, recipient: &'a Mailbox) -> Told<'a> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async move {
+                match recipient.local() {
+                    "ann" => HopAnswer::Taken,
+                    "down" => HopAnswer::Unknown("no".into()),
+                    _ => HopAnswer::Refused("550 5.1.1 no".into()),
+                }
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_said_is_kept() {
+        let hops = NextHops::new(DomainSet::new(["x.example"]).unwrap());
+        let mailbox = |text: &str| text.parse::<Mailbox>().unwrap();
+        assert!(hops.holds(&mailbox("a@x.example")) && !hops.holds(&mailbox("a@y.example")));
+        assert!(matches!(
+            hops.ask(&mailbox("early@x.example")).await,
+            HopAnswer::Unknown(_)
+        ));
+        let counting = Arc::new(Counting::default());
+        hops.start(Arc::clone(&counting) as Arc<dyn AskNextHop>);
+        for _ in 0..3 {
+            assert_eq!(hops.ask(&mailbox("ann@x.example")).await, HopAnswer::Taken);
+            assert_eq!(
+                hops.ask(&mailbox("bob@X.example")).await,
+                HopAnswer::Refused("550 5.1.1 no".into())
+            );
+            assert!(matches!(
+                hops.ask(&mailbox("down@x.example")).await,
+                HopAnswer::Unknown(_)
+            ));
+        }
+        assert_eq!(counting.0.load(Ordering::Relaxed), 3, "each was asked about once");
+    }
+}
