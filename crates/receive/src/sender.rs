@@ -23,7 +23,13 @@ pub(crate) async fn learn<'d>(ask: AskSender<'d>, session: &Session) -> Result<A
     let submitter = ask
         .submitter()
         .and_then(|text| Mailbox::parse(text, &ParseOptions::default()).ok());
-    let addresses = ask.sender().mailbox().into_iter().chain(&submitter);
+    let addresses = ask
+        .sender()
+        .mailbox()
+        .cloned()
+        .into_iter()
+        .chain(submitter)
+        .collect();
     match settings.learn_owners(addresses).await {
         Ok(()) => Ok(ask),
         Err(refusal) => {
@@ -115,7 +121,7 @@ pub(crate) async fn learn_authors(
         return Ok(());
     }
     settings
-        .learn_owners(&claimed(&claims(scan)))
+        .learn_owners(claimed(&claims(scan)))
         .await
         .map_err(|refusal| {
             let reply = texts::refusal(refusal.told(), &session.mark());

@@ -375,16 +375,13 @@ impl Settings {
     /// # Errors
     ///
     /// [`SenderRefusal::Table`] where one of them cannot be asked.
-    pub async fn learn_owners<'m>(
-        &self,
-        addresses: impl IntoIterator<Item = &'m Mailbox>,
-    ) -> Result<(), SenderRefusal> {
+    pub async fn learn_owners(&self, addresses: Vec<Mailbox>) -> Result<(), SenderRefusal> {
         let Some(tables) = &self.owner_tables else {
             return Ok(());
         };
         for address in addresses {
             tables
-                .learn(address)
+                .learn(&address)
                 .await
                 .map_err(|down| SenderRefusal::Table(down.to_string()))?;
         }

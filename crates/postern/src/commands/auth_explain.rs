@@ -133,7 +133,7 @@ async fn explain(config: &Config, args: &ExplainArgs) -> Result<Explanation, Fai
         };
         let sender = args.sender.iter().filter_map(ReversePath::mailbox);
         let claimed = identity::claimed(&claims);
-        let addresses = sender.chain(&args.submitter).chain(&claimed);
+        let addresses = sender.chain(&args.submitter).cloned().chain(claimed).collect();
         if let Err(refusal) = config.receive.learn_owners(addresses).await {
             verdicts.push(Line {
                 question: "owners of the addresses".into(),

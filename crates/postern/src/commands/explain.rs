@@ -447,7 +447,11 @@ async fn log_in(
 /// `MAIL`.
 async fn begin(course: &mut Course<'_>, judge: &Judge<'_>, args: &ExplainSessionArgs) {
     let command = format!("MAIL FROM:{}", args.from);
-    if let Err(refusal) = judge.settings.learn_owners(args.from.mailbox()).await {
+    if let Err(refusal) = judge
+        .settings
+        .learn_owners(args.from.mailbox().cloned().into_iter().collect())
+        .await
+    {
         course.add(&command, &refusal);
     }
     if args.helo.is_empty() && judge.settings.privacy.need_mail_helo {

@@ -337,6 +337,7 @@ fn owners_of_sender_addresses_from_a_table() {
     let explained = site.ok(&[
         "auth",
         "explain",
+        "--login",
         "tester@relay.test",
         "--sender",
         "board@relay.test",

@@ -12,7 +12,7 @@ fn mistakes_with_tables() {
         ("what to write instead",      "relay_domains = [\"table:custmers\"]\n[[table]]\nname = \"customers\"\nkind = \"text\"\ntext = \"a.example x\"", "write \"table:customers\""),
         ("two of one name",            "[[table]]\nname = \"a\"\nkind = \"text\"\ntext = \"a x\"\n[[table]]\nname = \"a\"\nkind = \"text\"\ntext = \"a x\"", "two [[table]] have the name \"a\""),
         ("a file that is not there",   "relay_domains = [\"hash:none\"]",                              "does not exist"),
-        ("a compiled file",            "relay_domains = [\"hash:domains.db\"]",                        "names a compiled file"),
+        ("a compiled file",            "relay_domains = [\"hash:domains.db\"]",                        "its text is what is read"),
         ("a service",                  "relay_recipients = \"tcp:127.0.0.1:1\"",                       "service on a socket"),
         ("what is no table",           "relay_recipients = \"domains\"",                               "names no table"),
         ("a line without a value",     "[[table]]\nname = \"a\"\nkind = \"text\"\ntext = \"a x\\nb\"", "line 2: \"b\" has no value"),
