@@ -158,9 +158,11 @@ pub(crate) struct MessageLine {
     /// Why it is held, and by whom.
     pub(crate) hold: Option<String>,
     /// The rule by which it is held, and the mail filter that has decided so.
-    #[serde(default, rename = "rule")]
+    #[serde(default)]
+    #[serde(rename = "rule")]
     pub(crate) hold_rule: Option<String>,
-    #[serde(default, rename = "milter")]
+    #[serde(default)]
+    #[serde(rename = "milter")]
     pub(crate) hold_milter: Option<String>,
     /// What is wrong with it, where it is damaged.
     #[serde(default)]

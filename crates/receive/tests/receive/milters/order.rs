@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_mail::{Header, NewField};
-use postern_policy::milter::{Conditions, OnFailure};
+use postern_policy::milter::Conditions;
 use postern_receive::AuthRule;
 use postern_spool::{
     Arrival, Assembly, Inspection, InspectionFuture, Inspector, Inspectors, NewBodies, Stage,
@@ -173,21 +173,6 @@ fn a_message_that_grows_too_large_is_asked_about_no_more() {
         send(&mut client, &of(10_000)).starts_with("550 "),
         "the next one is asked about again"
     );
-}
-
-#[test]
-fn a_field_that_does_not_fit_into_a_packet() {
-    let filter = PythonMilter::start("class Filter(Recorder):\n    pass\n");
-    let line = format!("\r\n {}", "z".repeat(900));
-    let long = format!("X-Long: y{}\r\n\r\nbody\r\n", line.repeat(80));
-    for (then, reply) in [(OnFailure::Tempfail, "451"), (OnFailure::Accept, "250")] {
-        let mut settings = milter("python", filter.address());
-        settings.on_failure = then;
-        let (server, _) = start(Options::mx(), vec![settings]);
-        let mut client = greeted(&server);
-        let heard = send(&mut client, &long);
-        assert!(heard.starts_with(reply), "{then:?}: {heard}");
-    }
 }
 
 /// Says in the header what it thinks, as a judge does.
