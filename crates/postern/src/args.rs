@@ -403,7 +403,7 @@ pub(crate) enum AuthCommand {
     Providers(JsonArg),
     /// Lists who is locked out or slowed because of failed authentication
     ///
-    /// Asks the running server. A restart ends all lock-outs.
+    /// Asks the running server. Lock-outs outlive a restart.
     Bars(JsonArg),
     /// Ends lock-outs, and forgets the failures
     ///

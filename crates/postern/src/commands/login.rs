@@ -29,7 +29,7 @@ pub(crate) fn run(args: LoginArgs) -> Result<(), Failure> {
     };
     if settings.grant == Grant::ClientCredentials {
         let text = format!(
-            "the login {name:?} uses client credentials, to which does not exist to agree; a server fetches its tokens by itself"
+            "the login {name:?} uses client credentials, which nobody has to authorize; the server fetches its tokens by itself"
         );
         return Err(Failure::new(Exit::Usage, text));
     }

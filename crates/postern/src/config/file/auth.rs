@@ -17,7 +17,7 @@ table! {
     ///
     /// Failures are counted for each pair of network and user name, for each network, and for each user name over all networks from
     /// which it has not authenticated in the last 30 days. Nobody can lock users out from their usual networks. `postern auth bars`
-    /// lists who is locked out, `postern auth unbar` ends a lock-out; a restart ends all of them.
+    /// lists who is locked out, `postern auth unbar` ends a lock-out; a restart does not.
     Auth {
         /// SASL mechanisms, in the order in which they are offered: PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, SCRAM-SHA-256,
         /// SCRAM-SHA-512, each SCRAM with `-PLUS` too, GSSAPI, NTLM, EXTERNAL, OAUTHBEARER, XOAUTH2. CRAM-MD5, DIGEST-MD5, NTLM and
