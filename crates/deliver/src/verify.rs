@@ -35,8 +35,10 @@ impl Deliverer {
         let origin = Origin {
             sender: &ReversePath::Null,
             login: None,
+            // The host that has the mailbox knows who is there, not the filter.
+            filtered: true,
         };
-        let destination = core.destination(recipient.domain(), &origin, &settings);
+        let destination = core.destination(recipient, &origin, &settings);
         let hop = &destination.hop;
         if matches!(hop.kind, HopKind::Maildir(_)) {
             return unknown("its mail goes into Maildirs here");

@@ -320,7 +320,7 @@ async fn beyond<'d>(
         Lead::Unknown(reason) => RecipientRefusal::Directory(reason),
         Lead::Broken => RecipientRefusal::Alias(ask.path().to_string()),
         // Whom an alias knows is a recipient; others are looked for in the tables of those that exist.
-        Lead::Itself | Lead::Nobody => match unlisted(&ask, &recipient, ground, io, session).await? {
+        Lead::Itself | Lead::Nobody => match unlisted(&recipient, ground, io, session).await? {
             Some(refusal) => refusal,
             None => {
                 let recipients = vec![as_asked(&ask, recipient, session)];
@@ -374,7 +374,6 @@ async fn unknown_domain(ask: &AskRecipient<'_>, settings: &Settings, session: &S
 
 /// Why a recipient in a relay domain is refused: there are tables of those that exist, and none has it; or its next hop says so.
 async fn unlisted(
-    ask: &AskRecipient<'_>,
     recipient: &Mailbox,
     ground: Ground,
     io: &mut Io,

@@ -3,7 +3,7 @@
 use postern_mail::{Mailbox, Status};
 use proptest::prelude::*;
 
-use super::condition::{Holds, TlsTest};
+use super::condition::{Holds, ListTerm, TlsTest};
 use super::facts::{HeloFaults, TlsState};
 use super::keys::{Form, LookUp, Subject};
 use super::names::{AddressKey, AddressSet, NameSet};

@@ -87,7 +87,7 @@ fn owners_from_a_table() {
 #[test]
 fn senders_that_strangers_may_not_use() {
     let relay = RelayRules {
-        local_domains: crate::DomainSet::new(["fccc.example"]).unwrap(),
+        local_domains: DomainSet::new(["fccc.example"]).unwrap(),
         ..RelayRules::default()
     };
     use StrangerRule::{Any, Domains, Owned};
