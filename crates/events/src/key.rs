@@ -70,7 +70,7 @@ keys! {
     Queue "queue" Text "the message; the same in all events about it"
     Listener "listener" Text "the listener or socket, by its name"
     Peer "peer" Text "the address of the client"
-    Login "login" Text "the login that was used or tried"
+    Login "login" Text "the login that was used or tried; for a user of this machine, name and number: `anna (uid 1000)`"
     ActsAs "acts_as" Text "the account that a login acts as, where that is another"
     By "by" Text "the administrator who did it"
 

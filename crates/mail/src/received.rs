@@ -87,6 +87,25 @@ pub struct With {
     pub utf8: bool,
 }
 
+/// What a `Received:` field tells of a message that a user of this machine has handed in.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalTrace<'a> {
+    /// Our host name.
+    pub by: &'a str,
+    /// The software: `Postern`.
+    pub software: &'a str,
+    /// The number of the user's account; `None` where the submitter is hidden.
+    pub uid: Option<u32>,
+    /// The name of the account, where the configuration shows it.
+    pub name: Option<&'a str>,
+    /// The queue id.
+    pub id: &'a str,
+    /// When the message was received.
+    pub date: Timestamp,
+    /// The zone to write `date` in.
+    pub offset: Offset,
+}
+
 /// Longest client name that is written; `EHLO` takes no longer domain (RFC 5321 section 4.5.3.1.2).
 const NAME_MAX: usize = 255;
 
@@ -208,6 +227,26 @@ impl Trace<'_> {
     }
 }
 
+impl LocalTrace<'_> {
+    /// Appends the whole field, with its final CRLF, to `out`: in Postfix's form, `(Postern, from userid 1000)`, with the name in a
+    /// comment of its own.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        put(out, &["Received: by ", self.by, " (", self.software]);
+        if let Some(uid) = self.uid {
+            out.extend_from_slice(b", from userid ");
+            put_number(out, uid);
+            if let Some(name) = self.name {
+                out.extend_from_slice(b" (");
+                put_name(out, name, false);
+                out.push(b')');
+            }
+        }
+        put(out, &[")\r\n\tid ", self.id, "; "]);
+        write_rfc5322(self.date, self.offset, out);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
 fn put(out: &mut Vec<u8>, parts: &[&str]) {
     for part in parts {
         out.extend_from_slice(part.as_bytes());
@@ -305,6 +344,33 @@ mod tests {
              \tby challenger.example (Postern) with ESMTPA id 6AM9UKu1007849;\r\n\
              \tSun, 22 Nov 2026 09:30:20 +0000\r\n"
         );
+    }
+
+    #[test]
+    fn a_user_of_this_machine() {
+        let trace = LocalTrace {
+            by: "challenger.example",
+            software: "Postern",
+            uid: Some(1000),
+            name: None,
+            id: "6AM9UKu1007849",
+            date: "2026-11-22T09:30:20Z".parse().unwrap(),
+            offset: Offset::UTC,
+        };
+        let field = |trace: LocalTrace<'_>| {
+            let mut out = Vec::new();
+            trace.write(&mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let end = ")\r\n\tid 6AM9UKu1007849; Sun, 22 Nov 2026 09:30:20 +0000\r\n";
+        let begin = "Received: by challenger.example (Postern";
+        assert_eq!(field(trace), format!("{begin}, from userid 1000{end}"));
+        let named = LocalTrace {
+            name: Some("a)b\r\n"),
+            ..trace
+        };
+        assert_eq!(field(named), format!("{begin}, from userid 1000 (a?b??){end}"));
+        assert_eq!(field(LocalTrace { uid: None, ..named }), format!("{begin}{end}"));
     }
 
     #[test]

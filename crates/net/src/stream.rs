@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 /// A connection that mail is spoken over.
 ///
@@ -26,23 +26,15 @@ pub enum MailStream {
     TlsServer(Box<tokio_rustls::server::TlsStream<TcpStream>>),
     /// TLS, this side being the client.
     TlsClient(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    /// A program of this machine. There is nothing to protect it from.
+    Local(UnixStream),
 }
 
 impl MailStream {
     /// Whether TLS is in use.
     #[must_use]
     pub fn is_tls(&self) -> bool {
-        !matches!(self, Self::Plain(_))
-    }
-
-    /// The socket below.
-    #[must_use]
-    pub fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Plain(tcp) => tcp,
-            Self::TlsServer(tls) => tls.get_ref().0,
-            Self::TlsClient(tls) => tls.get_ref().0,
-        }
+        matches!(self, Self::TlsServer(_) | Self::TlsClient(_))
     }
 
     /// Begins TLS as a server, after the reply to `STARTTLS` was flushed, or at once for implicit TLS.
@@ -96,10 +88,17 @@ impl From<TcpStream> for MailStream {
     }
 }
 
+impl From<UnixStream> for MailStream {
+    fn from(unix: UnixStream) -> Self {
+        Self::Local(unix)
+    }
+}
+
 impl AsyncRead for MailStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read = match self.get_mut() {
             Self::Plain(tcp) => return Pin::new(tcp).poll_read(cx, buf),
+            Self::Local(unix) => return Pin::new(unix).poll_read(cx, buf),
             Self::TlsServer(tls) => Pin::new(tls).poll_read(cx, buf),
             Self::TlsClient(tls) => Pin::new(tls).poll_read(cx, buf),
         };
@@ -114,6 +113,7 @@ impl AsyncWrite for MailStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Local(unix) => Pin::new(unix).poll_write(cx, buf),
             Self::TlsServer(tls) => Pin::new(tls).poll_write(cx, buf),
             Self::TlsClient(tls) => Pin::new(tls).poll_write(cx, buf),
         }
@@ -126,6 +126,7 @@ impl AsyncWrite for MailStream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Local(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
             Self::TlsServer(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
             Self::TlsClient(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
         }
@@ -138,6 +139,7 @@ impl AsyncWrite for MailStream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Local(unix) => Pin::new(unix).poll_flush(cx),
             Self::TlsServer(tls) => Pin::new(tls).poll_flush(cx),
             Self::TlsClient(tls) => Pin::new(tls).poll_flush(cx),
         }
@@ -146,6 +148,7 @@ impl AsyncWrite for MailStream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Local(unix) => Pin::new(unix).poll_shutdown(cx),
             Self::TlsServer(tls) => Pin::new(tls).poll_shutdown(cx),
             Self::TlsClient(tls) => Pin::new(tls).poll_shutdown(cx),
         }

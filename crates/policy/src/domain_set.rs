@@ -121,6 +121,14 @@ impl DomainSet {
         self.exact.contains(name) || self.asked.iter().any(|asked| asked.is_listed(name) == Some(true))
     }
 
+    /// The names that stand in the set themselves, in order.
+    #[must_use]
+    pub fn exact_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.exact.iter().map(|name| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// How closely `domain` matches, if it does.
     #[must_use]
     pub fn find(&self, domain: &Domain) -> Option<Match> {

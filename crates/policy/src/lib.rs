@@ -15,6 +15,7 @@ pub mod domain_set;
 pub mod fair;
 pub mod identity;
 pub mod limit;
+pub mod local;
 pub mod login;
 pub mod milter;
 pub mod network;

@@ -19,6 +19,8 @@ pub struct RelayFacts<'a> {
     pub login: Option<&'a str>,
     /// Whether its mechanism and strength are trusted to relay; see [`LoginTrust`](crate::login::LoginTrust).
     pub login_trusted: bool,
+    /// The user of this machine who hands the message in.
+    pub local_user: Option<&'a str>,
     /// The client's certificate, if and only if it was verified.
     pub certificate: Option<&'a CertificateFacts>,
     /// The recipient.
@@ -85,6 +87,8 @@ pub enum RelayReason {
     Certificate(String),
     /// An access rule, which is named, accepts the recipient.
     Access(String),
+    /// It is a program of this user of this machine.
+    Local(String),
 }
 
 /// Why a message was taken: the widest reason that one of its recipients needed.
@@ -99,12 +103,14 @@ pub enum Acceptance {
 }
 
 impl Acceptance {
-    /// The network, or the name of the rule for certificates, where there is one.
+    /// The network, the name of the rule for certificates, or the local user, where there is one.
     #[must_use]
     pub fn detail(&self) -> Option<&dyn fmt::Display> {
         match self {
             Self::Relay(RelayReason::Network(network)) => Some(network),
-            Self::Relay(RelayReason::Certificate(name) | RelayReason::Access(name)) => Some(name),
+            Self::Relay(RelayReason::Certificate(name) | RelayReason::Access(name) | RelayReason::Local(name)) => {
+                Some(name)
+            }
             Self::Relay(RelayReason::Login) | Self::RelayDomain | Self::Local => None,
         }
     }
@@ -211,6 +217,9 @@ impl RelayRules {
     /// The reason for which a client is trusted with recipients anywhere, if there is one.
     #[must_use]
     pub fn reason(&self, facts: &RelayFacts<'_>) -> Option<RelayReason> {
+        if let Some(user) = facts.local_user {
+            return Some(RelayReason::Local(user.to_owned()));
+        }
         if facts.login.is_some() && self.by_login(facts.login_trusted).is_ok() {
             return Some(RelayReason::Login);
         }
@@ -252,6 +261,7 @@ impl Verdict for RelayReason {
             Self::Network(_) => Rule::RelayNetwork,
             Self::Certificate(_) => Rule::RelayCertificate,
             Self::Access(_) => Rule::RelayAccess,
+            Self::Local(_) => Rule::RelayLocal,
         }
     }
 
@@ -264,13 +274,13 @@ impl Verdict for RelayReason {
     }
 }
 
-/// The network, or the name of the rule for certificates.
+/// The network, the name of the rule for certificates, or the local user.
 impl fmt::Display for RelayReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Login => f.write_str("a login"),
             Self::Network(network) => network.fmt(f),
-            Self::Certificate(name) | Self::Access(name) => f.write_str(name),
+            Self::Certificate(name) | Self::Access(name) | Self::Local(name) => f.write_str(name),
         }
     }
 }

@@ -66,6 +66,7 @@ fn stranger(recipient: &ForwardPath) -> RelayFacts<'_> {
         peer: STRANGER.into(),
         login: None,
         login_trusted: true,
+        local_user: None,
         certificate: None,
         recipient,
         own_literal: false,
@@ -265,6 +266,7 @@ fn every_reason_to_relay() {
         ("loopback is nobody special",       from("127.0.0.1"),                                            None),
         ("certificate",                      RelayFacts { certificate: Some(&certificate), ..facts },      branch),
         ("certificate of another CA",        RelayFacts { certificate: Some(&other), ..facts },            None),
+        ("a user of this machine",           RelayFacts { local_user: Some("anna"), ..neighbour },         Some(RelayReason::Local("anna".into()))),
         ("login comes first",                RelayFacts { login: Some("acaird"), ..neighbour },            Some(RelayReason::Login)),
     ];
     for (shows, facts, reason) in cases {

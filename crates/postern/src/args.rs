@@ -6,9 +6,11 @@ mod identity;
 mod import;
 mod judge;
 mod milters;
+mod probe;
 mod sessions;
 mod user;
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -26,6 +28,7 @@ pub(crate) use self::identity::{AddressCommand, DelegateCommand, ExplainArgs, Gr
 pub(crate) use self::import::{ImportFrom, ImportOutputArgs, ImportSiteArgs};
 pub(crate) use self::judge::JudgeArgs;
 pub(crate) use self::milters::{MiltersArgs, MiltersCommand, TryArgs};
+pub(crate) use self::probe::{ProbeArgs, ProbeCommand, ProbeHostArgs, ProbeLoadArgs, ProbeTls};
 pub(crate) use self::sessions::{SessionFilterArgs, SessionsArgs, SessionsCommand};
 pub(crate) use self::user::{AppPasswordCommand, ImportArgs};
 
@@ -100,8 +103,26 @@ pub(crate) enum Command {
     Cert(CertArgs),
     /// Makes, checks and rotates DKIM keys
     Dkim(DkimArgs),
+    /// Looks at a mail server from outside: TLS, certificate, extensions, logins, relaying
+    ///
+    /// Talks to any server as a client does and says of each step what came of it, how long it took, and whether it is as it should be.
+    /// Sends nothing unless it is told to. Ends with 1 if something is not as it should be.
+    Probe(ProbeArgs),
     /// Shows and manages the queue
     Queue(QueueArgs),
+    /// Hands in a message as `sendmail` does
+    ///
+    /// Reads a message from standard input and hands it to the server; where that does not run, it is kept until it does. Takes the
+    /// options of sendmail: see sendmail(8). The names `sendmail`, `mailq` and `newaliases` do the same without `postern`.
+    Sendmail {
+        /// Options and recipients
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "OPTION|RECIPIENT"
+        )]
+        arguments: Vec<OsString>,
+    },
     /// Shows who is connected, and ends sessions
     Sessions(SessionsArgs),
     /// Makes the running server reload its configuration and certificates

@@ -22,6 +22,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use postern_submit::Name;
 
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, Failure};
@@ -31,7 +32,11 @@ use crate::exit::{Exit, Failure};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let given = arguments(std::env::args_os());
+    let given: Vec<OsString> = std::env::args_os().collect();
+    if let Some((name, arguments)) = classic(&given) {
+        return commands::sendmail::run(name, arguments.iter().cloned());
+    }
+    let given = arguments(given);
     let cli = match Cli::try_parse_from(&given) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && wants_json(&given) => {
@@ -87,7 +92,13 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Login(args) => commands::login::run(args),
         Command::Cert(args) => commands::cert::run(args.command),
         Command::Dkim(args) => commands::dkim::run(args),
+        Command::Probe(args) => commands::probe::run(&args),
         Command::Queue(args) => commands::queue::run(args),
+        Command::Sendmail { arguments } => {
+            // Told apart from other commands before their options were read; this is for who writes options of theirs before it.
+            let _ = commands::sendmail::run(Name::Sendmail, arguments);
+            Ok(())
+        }
         Command::Sessions(args) => commands::sessions::run(args),
         Command::Reload(args) => commands::reload::run(&args),
         Command::PamHelper(args) => commands::pam_helper::serve(&args),
@@ -107,9 +118,23 @@ fn wants_json(given: &[OsString]) -> bool {
     options.into_iter().any(|argument| argument == "--json")
 }
 
+/// What stands behind one of the classic names, or behind `postern sendmail`. `mailq` with long options is `postern queue list`.
+fn classic(given: &[OsString]) -> Option<(Name, &[OsString])> {
+    let called = Path::new(given.first()?).file_name()?.to_str()?;
+    let arguments = &given[1..];
+    let is_long = |argument: &OsString| argument.as_encoded_bytes().starts_with(b"--") && argument != "--";
+    match Name::of(called) {
+        Some(Name::Mailq) if arguments.iter().any(is_long) => None,
+        Some(name) => Some((name, arguments)),
+        None if arguments.first()? == "sendmail" && arguments.get(1).is_none_or(|next| next != "--help") => {
+            Some((Name::Sendmail, &arguments[1..]))
+        }
+        None => None,
+    }
+}
+
 /// The arguments, where the classic name `mailq` stands for `postern queue list`.
-fn arguments(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut given: Vec<OsString> = given.collect();
+fn arguments(mut given: Vec<OsString>) -> Vec<OsString> {
     let called = given.first().and_then(|name| Path::new(name).file_name());
     if called.is_some_and(|name| name == "mailq") {
         given.splice(0..1, ["postern", "queue", "list"].map(OsString::from));

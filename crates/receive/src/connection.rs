@@ -11,13 +11,14 @@ use postern_mail::{BodyKind, Status};
 use postern_net::MailStream;
 use postern_policy::admission;
 use postern_policy::limit::Counted as Limited;
+use postern_policy::local::LocalUser;
 use postern_policy::patience::{Patience, Verdict};
 use postern_policy::rule::{Rule, Ruling, Verdict as Ruled};
 use postern_smtp::body::{ChunkDecoder, DataDecoder};
 use postern_smtp::line::{Framed, LineFramer};
 use postern_smtp::reply::texts;
 use postern_smtp::server::{Answer, AskSender, Chunk, Dialogue, Step, Transaction};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +34,7 @@ use crate::room::Held;
 use crate::session::{About, Session};
 use crate::shared::Shared;
 use crate::stamp::ClientFacts;
-use crate::{access, lapse, limits, login, names, recipient, sender};
+use crate::{access, lapse, limits, local, login, names, recipient, sender};
 
 /// One connection with its dialogue.
 struct Connection<'a> {
@@ -101,6 +102,33 @@ pub(crate) async fn serve(
     if told_of && session.local.is_none() {
         session.local = stream.local_addr().ok();
     }
+    Box::pin(admitted(stream.into(), session, counted, started, shutdown)).await;
+}
+
+/// Serves a program of a user of this machine to its end.
+pub(crate) async fn serve_local(
+    shared: Arc<Shared>,
+    profile: Arc<Profile>,
+    stream: UnixStream,
+    user: Arc<LocalUser>,
+    shutdown: CancellationToken,
+) {
+    let started = Instant::now();
+    let session = Session::of_user(shared, profile, user);
+    match opening::admit(&session, false) {
+        Ok(counted) => Box::pin(admitted(stream.into(), session, counted, started, shutdown)).await,
+        Err(reply) => opening::send_away(stream, &session, &reply).await,
+    }
+}
+
+/// A session that has been let in, to its end.
+async fn admitted(
+    stream: MailStream,
+    mut session: Session,
+    mut counted: Counted,
+    started: Instant,
+    shutdown: CancellationToken,
+) {
     session.entry.live().is_admitted(session.peer, counted.signal());
     let peer = session.peer;
     let observers = session.shared.deps.observers.clone();
@@ -109,7 +137,7 @@ pub(crate) async fn serve(
         listener: session.listener(),
         peer: peer.ip(),
     });
-    let mut io = Io::new(MailStream::Plain(stream), session.profile.settings.timeouts.write);
+    let mut io = Io::new(stream, session.profile.settings.timeouts.write);
     let signal = Arc::clone(counted.signal());
     let mut filtering = None;
     let end = tokio::select! {
@@ -607,6 +635,10 @@ fn judge_sender<'d>(
     mut ask: AskSender<'d>,
     session: &Session,
 ) -> Result<(AskSender<'d>, Option<Basis>), Answer> {
+    if let Some(mut answer) = local::too_many(&ask, session) {
+        answer.reply = ask.refuse(answer.reply);
+        return Err(answer);
+    }
     let settings = &session.profile.settings;
     sender::judge_submitter(&mut ask, session);
     if !session.may_relay() {

@@ -530,7 +530,12 @@ impl Intake {
             envelope.ret = Some(Ret::Headers);
         }
         let mut assembly = Assembly::new(self.id, envelope, now, origin(session), parts);
-        assembly.login = session.login.as_ref().map(|login| login.name().to_owned());
+        let user = || session.user.as_ref().map(|user| user.label.clone());
+        assembly.login = session
+            .login
+            .as_ref()
+            .map(|login| login.name().to_owned())
+            .or_else(user);
         assembly.session = Some(session.id.clone());
         assembly.queue_only = queue_only(session);
         assembly.author_rule = sender_rule;
@@ -685,7 +690,7 @@ impl Accepting<'_> {
             queue: &message.id,
             listener: session.listener(),
             peer: session.peer.ip(),
-            login: session.login.as_ref().map(Login::authcid),
+            login: session.account(),
             acts_as: session.login.as_ref().and_then(Login::acts_as),
             rule: self.acceptance.rule(),
             reason: self.acceptance.detail(),

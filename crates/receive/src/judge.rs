@@ -10,7 +10,10 @@ use postern_directory::{Directories, KeyKind};
 use postern_mail::{Domain, ForwardPath, Mailbox, ParseOptions, ReversePath};
 use postern_net::dial;
 use postern_policy::alias::RefusalText;
-use postern_policy::identity::{self, Basis, Claimant, Claims, Identity, SenderRefusal, SenderRule};
+use postern_policy::identity::{
+    self, Basis, Claimant, Claims, Identity, IdentityRules, SenderRefusal, SenderRule,
+};
+use postern_policy::local::LocalUser;
 use postern_policy::login::{self, MechanismTraits, SessionFacts, Withheld};
 use postern_policy::milter;
 use postern_policy::origin::Origin;
@@ -43,6 +46,8 @@ pub struct Judge<'a> {
     pub identity: Option<&'a Identity>,
     /// Whether the mechanism and the strength of the login are trusted; see [`is_trusted`].
     pub trusted: bool,
+    /// The user of this machine who hands the message in.
+    pub local_user: Option<&'a LocalUser>,
 }
 
 /// Whether a login by this mechanism, in a session of this strength, may relay and name a submitter.
@@ -59,6 +64,7 @@ impl<'a> Judge<'a> {
             peer: self.peer,
             login: self.identity.map(Identity::login),
             login_trusted: self.trusted,
+            local_user: self.local_user.map(|user| user.label.as_str()),
             certificate: self.certificate,
             recipient,
             own_literal,
@@ -95,21 +101,34 @@ impl<'a> Judge<'a> {
         self.listener.auth == AuthRule::Require && self.identity.is_none()
     }
 
-    /// Whether a login may use the sender of an envelope; `None` without a login, which is judged with its first recipient elsewhere.
+    /// Whether a login, or a user of this machine, may use the sender of an envelope; `None` for others, whose sender is judged with its first recipient elsewhere.
     #[must_use]
     pub fn sender(
         &self,
         sender: &ReversePath,
         aliases: &Aliases,
     ) -> Option<Result<Basis<'a>, SenderRefusal>> {
-        let identity = self.identity?;
+        let claimant = match (self.local_user, self.identity) {
+            (Some(user), _) if user.trusted => return Some(Ok(Basis::Any)),
+            (Some(user), _) => Claimant::Local(&user.identity),
+            (None, identity) => Claimant::Login(identity?),
+        };
         let targets = self.targets(aliases);
         Some(identity::send_as(
-            identity,
+            claimant,
             sender,
-            &self.settings.identity,
+            self.identity_rules(),
             &targets,
         ))
+    }
+
+    /// The rules by which it is decided as whom it sends.
+    #[must_use]
+    pub fn identity_rules(&self) -> &'a IdentityRules {
+        match self.local_user {
+            Some(_) => &self.settings.local.identity,
+            None => &self.settings.identity,
+        }
     }
 
     /// Whether a machine, which relays by its network or certificate, may use the sender; `None` for a login.
@@ -119,7 +138,7 @@ impl<'a> Judge<'a> {
         sender: &ReversePath,
         aliases: &Aliases,
     ) -> Option<Result<Basis<'a>, SenderRefusal>> {
-        if self.identity.is_some() || self.listener.filtered {
+        if self.identity.is_some() || self.local_user.is_some() || self.listener.filtered {
             return None;
         }
         let (machine, targets) = (Claimant::Machine(&self.settings.relay), self.targets(aliases));
@@ -182,10 +201,15 @@ impl<'a> Judge<'a> {
             .ok_or(SenderRefusal::Envelope)
     }
 
-    /// Who has to answer for the author of a message: a login, or a machine that has a recipient elsewhere.
+    /// Who has to answer for the author of a message: a login, a user of this machine who is not trusted, or a machine that has a
+    /// recipient elsewhere.
     #[must_use]
     pub fn claimant(&self, ground: Ground) -> Option<Claimant<'a>> {
         match self.identity {
+            _ if self.local_user.is_some() => {
+                let user = self.local_user.filter(|user| !user.trusted)?;
+                Some(Claimant::Local(&user.identity))
+            }
             Some(identity) => Some(Claimant::Login(identity)),
             // Whoever wrote what a filter hands back was judged when it came.
             None if ground == Ground::Relayed && !self.listener.filtered => {
@@ -203,12 +227,15 @@ impl<'a> Judge<'a> {
         claims: &Claims<'_>,
         aliases: &Aliases,
     ) -> Option<Result<Basis<'a>, SenderRefusal>> {
+        if self.local_user.is_some_and(|user| user.trusted) {
+            return Some(Ok(Basis::Any));
+        }
         let claimant = self.claimant(ground)?;
         let targets = self.targets(aliases);
         Some(identity::write_as(
             claimant,
             claims,
-            &self.settings.identity,
+            self.identity_rules(),
             &targets,
         ))
     }

@@ -18,6 +18,7 @@ mod lapse;
 mod limits;
 mod live;
 mod load;
+mod local;
 mod login;
 mod milters;
 mod names;
@@ -48,13 +49,14 @@ pub use deps::Deps;
 pub use identity::{alias_targets, identity_of};
 pub use live::{SessionFilter, SessionInfo};
 pub use load::LoadGauge;
+pub use local::{Accounts, LocalDoor, local_user};
 pub use milters::facts::{way_of_recipient, way_of_sender};
 pub use next_hops::{AskNextHop, HopAnswer, NextHops, Told};
 pub use postern_policy::probe::ProbeSettings;
 pub use receiver::Receiver;
 pub use remember::usage::login_counts;
 pub use settings::{
-    AuthRule, AuthSettings, BareLineEndings, Extensions, KerberosLogins, Limits, ListenerSettings,
+    AuthRule, AuthSettings, BareLineEndings, Extensions, KerberosLogins, LOCAL, Limits, ListenerSettings,
     ListenerTls, MilterSettings, Plaintext, Role, Settings, Timeouts,
 };
 pub use sockets::{

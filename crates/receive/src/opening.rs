@@ -93,11 +93,11 @@ fn refused(refusal: &AdmissionRefusal, session: &Session) -> Reply {
 }
 
 /// Tells a client that was not admitted, unless too many are being told.
-pub(crate) async fn send_away(stream: TcpStream, session: &Session, reply: &Reply) {
+pub(crate) async fn send_away(stream: impl Into<MailStream>, session: &Session, reply: &Reply) {
     let Some(_lingering) = session.shared.counts.linger() else {
         return;
     };
-    let mut io = Io::new(MailStream::Plain(stream), session.profile.settings.timeouts.write);
+    let mut io = Io::new(stream.into(), session.profile.settings.timeouts.write);
     if session.profile.listener.tls != ListenerTls::Implicit {
         io.put(reply);
     }

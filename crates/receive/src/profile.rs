@@ -13,7 +13,7 @@ use crate::access::AccessSettings;
 use crate::access::service::Service;
 use crate::milters::Milter;
 use crate::shared::Shared;
-use crate::{AuthRule, ListenerSettings, ListenerTls, Plaintext, Role, Settings};
+use crate::{AuthRule, LOCAL, ListenerSettings, ListenerTls, Plaintext, Role, Settings};
 
 /// What holds for a session from its start to its end, whatever is reloaded meanwhile.
 pub(crate) struct Profile {
@@ -136,6 +136,8 @@ fn rules(settings: &Settings, listener: &ListenerSettings, has_tls: bool) -> Rul
             bare: listener.bare_line_endings,
         },
         extensions: Extensions {
+            // What `sendmail` hands in goes by `BDAT`, whatever other clients fail on.
+            chunking: settings.extensions.chunking || listener.name == LOCAL,
             dsn: settings.extensions.dsn && !privacy.no_receipts,
             ..settings.extensions
         },

@@ -148,7 +148,7 @@ impl Receiver {
     }
 
     /// Waits for the sessions to end, and ends those that take too long after the server was told to stop.
-    async fn drain(
+    pub(crate) async fn drain(
         &self,
         sessions: &TaskTracker,
         shutdown: &CancellationToken,

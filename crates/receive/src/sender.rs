@@ -98,9 +98,8 @@ pub(crate) fn judge_submitter(ask: &mut AskSender<'_>, session: &Session) {
 
 /// How much of the head of a message is put in order.
 pub(crate) fn head_rules(transaction: &Transaction, session: &Session) -> HeadRules {
-    let settings = &session.profile.settings;
     let claimant = session.judge().claimant(transaction.ground);
-    let judged = claimant.is_some_and(|claimant| claimant.is_judged(&settings.identity));
+    let judged = claimant.is_some_and(|claimant| claimant.is_judged(session.judge().identity_rules()));
     HeadRules {
         submission: session.profile.listener.role == Role::Submission || session.login.is_some() || judged,
         utf8: transaction.envelope.smtputf8,
@@ -146,7 +145,7 @@ pub(crate) fn judge_author(
     session: &Session,
 ) -> Result<Option<Rule>, Answer> {
     let judge = session.judge();
-    if judge.claimant(transaction.ground).is_none() {
+    if judge.claimant(transaction.ground).is_none() && session.user.is_none() {
         return Ok(None);
     }
     let claims = claims(scan);

@@ -1,7 +1,7 @@
 //! What is known of one session.
 
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use postern_net::dial;
 use postern_net::tls::{TlsFacts, Verify};
 use postern_policy::admission::Pool;
 use postern_policy::identity::Identity;
+use postern_policy::local::LocalUser;
 use postern_policy::network::wide;
 use postern_policy::noise::SessionNoise;
 use postern_policy::relay::{CertificateFacts, RelayVerdict};
@@ -62,6 +63,8 @@ pub(crate) struct Session {
     /// Whether a mechanism that binds to the channel was offered.
     pub(crate) plus_offered: bool,
     pub(crate) login: Option<Login>,
+    /// The user of this machine whose program it is.
+    pub(crate) user: Option<Arc<LocalUser>>,
     /// What the client calls itself in `HELO` or `EHLO`; empty before.
     helo: String,
     /// Whether the host may relay by its address or certificate.
@@ -171,6 +174,7 @@ impl Session {
             certificate: None,
             plus_offered: false,
             login: None,
+            user: None,
             helo: String::new(),
             trusted_host: false,
             useful_at: now,
@@ -181,6 +185,15 @@ impl Session {
             profile,
             shared,
         };
+        session.look_at_host();
+        session
+    }
+
+    /// One of a program of this machine, which stands at the loopback as with other servers.
+    pub(crate) fn of_user(shared: Arc<Shared>, profile: Arc<Profile>, user: Arc<LocalUser>) -> Self {
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut session = Self::new(shared, profile, peer);
+        session.user = Some(user);
         session.look_at_host();
         session
     }
@@ -202,6 +215,9 @@ impl Session {
 
     /// Whom the session belongs to.
     pub(crate) fn owner(&self) -> Owner {
+        if let Some(user) = &self.user {
+            return Owner::Known(user.label.as_str().into());
+        }
         match &self.login {
             Some(login) => Owner::Known(login.name().into()),
             None if self.trusted_host => Owner::Known(self.peer.ip().to_string().into()),
@@ -393,6 +409,7 @@ impl Session {
             certificate: self.certificate.as_ref(),
             identity: self.login.as_ref().map(|login| &login.identity),
             trusted: self.login.as_ref().is_some_and(|login| login.trusted),
+            local_user: self.user.as_deref(),
         }
     }
 
@@ -416,8 +433,17 @@ impl Session {
         self.called.as_ref().and_then(ClientName::confirmed)
     }
 
-    /// What the client is called in the answer to `EHLO`: `name [address]`.
+    /// Who has proved himself, or the user of this machine.
+    pub(crate) fn account(&self) -> Option<&str> {
+        let user = || self.user.as_ref().map(|user| user.label.as_str());
+        self.login.as_ref().map(Login::authcid).or_else(user)
+    }
+
+    /// What the client is called in the answer to `EHLO`: `name [address]`, for a user of this machine his address.
     pub(crate) fn peer_label(&self) -> String {
+        if let Some(user) = &self.user {
+            return format!("{}@{}", user.name, self.profile.settings.domain);
+        }
         let address = literal(self.peer.ip());
         match self.peer_name() {
             Some(name) => format!("{name} {address}"),
@@ -449,7 +475,7 @@ impl Session {
             session: Some(&self.id),
             listener: self.listener(),
             peer: self.peer.ip(),
-            login: self.login.as_ref().map(Login::authcid),
+            login: self.account(),
             acts_as: self.login.as_ref().and_then(Login::acts_as),
             helo: &self.helo,
             from: about.from.map(|from| from as &dyn Display),
@@ -471,7 +497,7 @@ impl Session {
             session: &self.id,
             listener: self.listener(),
             peer: self.peer.ip(),
-            login: self.login.as_ref().map(Login::authcid),
+            login: self.account(),
             suppressed: tally.total(),
             rules: &tally,
         });

@@ -13,6 +13,7 @@ use postern_mail::{Domain, Mailbox};
 use postern_policy::admission::AdmissionSettings;
 use postern_policy::identity::{IdentityRules, SenderRefusal};
 use postern_policy::limit::Limit;
+use postern_policy::local::LocalRules;
 use postern_policy::login::{CertificateLogin, LoginTrust, MechanismRule};
 use postern_policy::milter::{Conditions, OnFailure};
 use postern_policy::patience::PatienceSettings;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub owner_tables: Option<Arc<OwnerTables>>,
     /// As whom a login may act, and which sender addresses it may use. Default: as itself alone, and any.
     pub identity: IdentityRules,
+    /// Users of this machine who hand mail in.
+    pub local: LocalRules,
     /// Mail filters, in the order in which they are asked. Default none.
     pub milters: Vec<MilterSettings>,
     /// How one logs in.
@@ -297,6 +300,7 @@ impl Settings {
             domain_tables: Vec::new(),
             owner_tables: None,
             identity: IdentityRules::default(),
+            local: LocalRules::default(),
             milters: Vec::new(),
             auth: AuthSettings::new(hostname),
             admission: AdmissionSettings::default(),
@@ -500,6 +504,9 @@ impl Default for Timeouts {
     }
 }
 
+/// The name of the door for users of this machine, among listeners.
+pub const LOCAL: &str = "local";
+
 impl ListenerSettings {
     /// A listener with the defaults of its role.
     #[must_use]
@@ -532,6 +539,17 @@ impl ListenerSettings {
             && self.access.is_none()
             && self.message_size.is_none()
             && self.screen
+    }
+
+    /// The door for users of this machine: a submission without TLS or logins.
+    #[must_use]
+    pub fn local() -> Self {
+        Self {
+            tls: ListenerTls::Off,
+            auth: AuthRule::Off,
+            bare_line_endings: BareLineEndings::Normalise,
+            ..Self::new(LOCAL, Role::Submission)
+        }
     }
 
     /// Whether a connection from this address starts with a PROXY header.

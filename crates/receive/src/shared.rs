@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use postern_policy::admission::RateWindow;
 use postern_policy::limit::Tally;
+use postern_policy::local::LocalUsers;
 use postern_policy::probe::Probes;
 use postern_policy::throttle::LoginThrottle;
 
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     /// What networks have done that limits count.
     pub(crate) tally: Arc<Mutex<Tally>>,
     pub(crate) live: Arc<LiveSessions>,
+    /// What users of this machine have open and have handed in.
+    pub(crate) local: Mutex<LocalUsers>,
     pub(crate) throttle: Mutex<LoginThrottle>,
     /// What networks have asked for.
     pub(crate) probes: Mutex<Probes>,
@@ -58,6 +61,7 @@ impl Shared {
             services: PolicyServices::default(),
             tally: Arc::default(),
             live: Arc::default(),
+            local: Mutex::default(),
             throttle: Mutex::new(throttle),
             probes: Mutex::new(Probes::new(NETWORKS_MAX)),
             lists: ListHealths::default(),

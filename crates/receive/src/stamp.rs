@@ -4,10 +4,12 @@ use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 use postern_mail::date;
 use postern_mail::header::HeaderScan;
-use postern_mail::received::{Trace, TraceAuth, TraceTls, Verify, With};
+use postern_mail::received::{LocalTrace, Trace, TraceAuth, TraceTls, Verify, With};
 use postern_mail::{Mailbox, QueueId};
 use postern_net::tls::Verify as TlsVerify;
+use postern_policy::local::LocalUser;
 
+use crate::Settings;
 use crate::session::{Session, literal};
 
 /// What the dialogue knows of the client, at the end of a message.
@@ -52,10 +54,16 @@ pub(crate) fn write(
         completed,
     } = message;
     let offset = TimeZone::system().to_offset(now);
-    trace(session, client, &id.to_string(), now, offset, out);
     let settings = &session.profile.settings;
+    match &session.user {
+        Some(user) => local_trace(user, settings, &id.to_string(), now, offset, out),
+        None => trace(session, client, &id.to_string(), now, offset, out),
+    }
+    if let (Some(user), true) = (&session.user, settings.privacy.auth_warnings) {
+        warn_of_other_sender(user, author, &settings.hostname, out);
+    }
     let hidden = settings.hide_submitter && session.login.is_some();
-    if settings.privacy.auth_warnings && client.name.is_empty() && !hidden {
+    if settings.privacy.auth_warnings && client.name.is_empty() && !hidden && session.user.is_none() {
         warn_of_no_greeting(&settings.hostname, &session.peer_label(), out);
     }
     if completed {
@@ -113,6 +121,41 @@ fn trace(
         hide_submitter: settings.hide_submitter && session.login.is_some(),
     };
     trace.write(out);
+}
+
+fn local_trace(
+    user: &LocalUser,
+    settings: &Settings,
+    id: &str,
+    date: Timestamp,
+    offset: Offset,
+    out: &mut Vec<u8>,
+) {
+    let trace = LocalTrace {
+        by: &settings.hostname,
+        software: "Postern",
+        uid: (!settings.hide_submitter).then_some(user.uid),
+        name: settings.show_login.then_some(&user.name),
+        id,
+        date,
+        offset,
+    };
+    trace.write(out);
+}
+
+/// Says, as sendmail does, that a user who is not trusted has set a sender of another name than the user's own.
+fn warn_of_other_sender(user: &LocalUser, sender: Option<&Mailbox>, hostname: &str, out: &mut Vec<u8>) {
+    let Some(sender) = sender.filter(|_| !user.trusted) else {
+        return;
+    };
+    if user.identity.own_addresses().contains(&sender.key().as_str()) {
+        return;
+    }
+    let field = format!(
+        "X-Authentication-Warning: {hostname}: {} set sender to <{sender}> using -f\r\n",
+        user.name
+    );
+    out.extend_from_slice(field.as_bytes());
 }
 
 /// Says that the client did not introduce itself, as sendmail does under `authwarnings`.

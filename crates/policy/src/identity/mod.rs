@@ -118,6 +118,8 @@ impl Eq for Owners {}
 pub enum Claimant<'a> {
     /// Somebody who has logged in.
     Login(&'a Identity),
+    /// A user of this machine.
+    Local(&'a Identity),
     /// A machine that relays by network or certificate, with the rules that say which domains are those of this server: local
     /// ones, and those that are relayed to for anyone.
     Machine(&'a RelayRules),
@@ -144,7 +146,7 @@ impl<'a> Claimant<'a> {
         targets: AliasTargets<'_>,
     ) -> Option<Basis<'a>> {
         match self {
-            Self::Login(identity) => covers(identity, mailbox, rules, targets),
+            Self::Login(identity) | Self::Local(identity) => covers(identity, mailbox, rules, targets),
             Self::Machine(relay) => is_ours(mailbox.domain(), relay).then_some(Basis::Domain),
         }
     }
@@ -152,6 +154,7 @@ impl<'a> Claimant<'a> {
     fn refused(self, field: Option<&'static str>, address: Option<Mailbox>) -> SenderRefusal {
         match (self, field) {
             (Self::Machine(_), field) => SenderRefusal::Machine { field, address },
+            (Self::Local(_), field) => SenderRefusal::Local { field, address },
             (Self::Login(_), None) => SenderRefusal::Envelope,
             (Self::Login(_), Some(field)) => SenderRefusal::Header { field, address },
         }

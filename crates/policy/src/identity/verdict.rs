@@ -154,6 +154,14 @@ pub enum SenderRefusal {
     /// A table of owners cannot be asked, and why: rule `sender.table`, `451 4.4.3`.
     #[error("{0}")]
     Table(String),
+    /// For a user of this machine: rule `sender.local`, `553 5.7.1` for the envelope, `550 5.7.1` for a header field.
+    #[error("{} names {}", .field.unwrap_or("MAIL"), Named(.address.as_ref()))]
+    Local {
+        /// The header field; `None` for the envelope.
+        field: Option<&'static str>,
+        /// The first address that is somebody else's; `None` where the field cannot be read without doubt.
+        address: Option<Mailbox>,
+    },
     /// For a machine that relays by network or certificate: rule `sender.machine`, `553 5.7.1` for the envelope, `550 5.7.1` for a
     /// header field.
     #[error("{} names {}", .field.unwrap_or("MAIL"), Named(.address.as_ref()))]
@@ -185,6 +193,7 @@ impl Verdict for SenderRefusal {
             Self::Machine { .. } => Rule::SenderMachine,
             Self::Login => Rule::SenderLogin,
             Self::Table(_) => Rule::SenderTable,
+            Self::Local { .. } => Rule::SenderLocal,
         }
     }
 
@@ -211,6 +220,15 @@ impl SenderRefusal {
                 (550, status, "Address in Sender not owned by this login")
             }
             Self::Header { .. } => (550, status, "Address in Resent-From not owned by this login"),
+            Self::Local { field: None, .. } => (553, status, "Sender address not owned by this user"),
+            Self::Local {
+                field: Some("From"), ..
+            } => (550, status, "Address in From not owned by this user"),
+            Self::Local {
+                field: Some("Sender"),
+                ..
+            } => (550, status, "Address in Sender not owned by this user"),
+            Self::Local { .. } => (550, status, "Address in Resent-From not owned by this user"),
             Self::Machine { field: None, .. } => {
                 (553, status, "Sender address not in a domain of this server")
             }

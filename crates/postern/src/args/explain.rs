@@ -3,12 +3,19 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, Parser, ValueHint};
 use postern_mail::{AddressLimits, Mailbox, ParseOptions, ReversePath};
 use postern_sasl::Mechanism;
 
 use super::identity::{mechanism, sender};
 use super::{ConfigArg, JsonArg};
+
+/// These arguments alone.
+#[derive(Debug, Parser)]
+struct Alone {
+    #[command(flatten)]
+    args: ExplainSessionArgs,
+}
 
 /// Arguments of `explain`.
 #[derive(Args, Clone, Debug)]
@@ -20,8 +27,13 @@ pub(crate) struct ExplainSessionArgs {
         "peer", "listener", "bits", "certificate", "helo", "login", "mechanism", "acts_as", "from", "to", "size", "author", "message",
     ])]
     pub(crate) session: Option<String>,
+    /// A user of this machine, whose program hands a message in through `sendmail`
+    #[arg(long, value_name = "USER", conflicts_with_all = [
+        "session", "peer", "listener", "bits", "certificate", "helo", "login", "mechanism", "acts_as",
+    ])]
+    pub(crate) local: Option<String>,
     /// The client's address
-    #[arg(long, value_name = "IP", required_unless_present = "session")]
+    #[arg(long, value_name = "IP", required_unless_present_any = ["session", "local"])]
     peer: Option<IpAddr>,
     /// The listener that it comes to, by its name or address; without it the first
     #[arg(long, value_name = "NAME")]
@@ -68,8 +80,43 @@ pub(crate) struct ExplainSessionArgs {
 }
 
 impl ExplainSessionArgs {
-    /// The client's address; one that is nobody's where a session is named.
+    /// A user of this machine with a message for these.
+    ///
+    /// # Errors
+    ///
+    /// Which address makes no sense.
+    pub(crate) fn for_local(
+        config: ConfigArg,
+        user: &str,
+        from: Option<&str>,
+        to: &[String],
+    ) -> Result<Self, String> {
+        let mut words = vec!["explain".to_owned(), "--local".to_owned(), user.to_owned()];
+        for recipient in to {
+            words.extend(["--to".to_owned(), recipient.clone()]);
+        }
+        if let Some(from) = from {
+            words.extend([
+                "--from".to_owned(),
+                if from.is_empty() {
+                    "<>".to_owned()
+                } else {
+                    from.to_owned()
+                },
+            ]);
+        }
+        let parsed = Alone::try_parse_from(words).map_err(|error| error.to_string())?;
+        Ok(Self {
+            config,
+            ..parsed.args
+        })
+    }
+
+    /// The client's address: the loopback's for a user of this machine, one that is nobody's where a session is named.
     pub(crate) fn peer(&self) -> IpAddr {
+        if self.local.is_some() {
+            return IpAddr::V4(Ipv4Addr::LOCALHOST);
+        }
         self.peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 }

@@ -338,6 +338,7 @@ fn senders(config: &Config, identity: &Identity, trusted: bool, args: &ExplainAr
         certificate: None,
         identity: Some(identity),
         trusted,
+        local_user: None,
     };
     let aliases = &config.aliases;
     let line = |question: String, verdict: &dyn Verdict| Line {

@@ -8,10 +8,12 @@ mod message;
 mod way;
 
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use nix::unistd::User;
 use postern_directory::aliases::Aliases;
 use postern_directory::{Account, Directories, Lead};
 use postern_mail::{Domain, ForwardPath, Mailbox, complete_login};
@@ -22,13 +24,14 @@ use postern_net::tls::Verify;
 use postern_policy::access::Destination;
 use postern_policy::admission;
 use postern_policy::identity::{self, ActAs, Identity};
+use postern_policy::local::LocalUser;
 use postern_policy::login::Denial;
 use postern_policy::privacy::PrivacyRefusal;
 use postern_policy::recipient::RecipientRefusal;
 use postern_policy::relay::{CertificateFacts, RelayRefusal, RelayVerdict};
 use postern_policy::rule::{Rule, Ruling, Says, Verdict};
 use postern_receive::judge::{Ground, Judge, is_trusted};
-use postern_receive::{ListenerTls, identity_of};
+use postern_receive::{ListenerSettings, ListenerTls, identity_of};
 use serde::Serialize;
 
 use self::message::Given;
@@ -246,7 +249,15 @@ async fn explain(
         .map_err(|error| Failure::new(Exit::InputOutput, chain(&error)))?;
     let resolver = Resolver::new(&config.resolver)
         .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
-    let listener = the_listener(config, args.listener.as_deref())?;
+    let local = local_user(config, args)?;
+    let door = ListenerConfig {
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        settings: ListenerSettings::local(),
+    };
+    let listener = match &local {
+        Some(_) => &door,
+        None => the_listener(config, args.listener.as_deref())?,
+    };
     let has_tls = config.tls.is_some() && listener.settings.tls != ListenerTls::Off;
     let bits = args.bits.unwrap_or(if has_tls { BITS } else { 0 });
     let mut course = Course {
@@ -275,6 +286,7 @@ async fn explain(
         certificate: verified,
         identity: identity.as_ref(),
         trusted,
+        local_user: local.as_ref(),
     };
     begin(&mut course, &judge, args).await;
     filters::filters(&mut course, &judge, args);
@@ -315,11 +327,37 @@ async fn explain(
             listener: listener.settings.name.clone(),
             bits,
             certificate: certificate.as_ref().map_or("NO", |(_, verify)| verify.word()),
-            login: args.login.clone(),
+            login: args
+                .login
+                .clone()
+                .or_else(|| local.as_ref().map(|user| user.label.clone())),
             acts_as: login_name.filter(|_| args.acts_as.is_some()).map(str::to_owned),
         },
         steps: course.steps,
     })
+}
+
+/// The user of this machine, where it is about one.
+fn local_user(config: &Config, args: &ExplainSessionArgs) -> Result<Option<LocalUser>, Failure> {
+    let Some(name) = &args.local else {
+        return Ok(None);
+    };
+    match User::from_name(name) {
+        Ok(Some(user)) => Ok(Some(postern_receive::local_user(
+            user.uid.as_raw(),
+            Some(name),
+            &config.receive,
+        ))),
+        Ok(None) => Err(Failure::new(
+            Exit::No,
+            format!("there is no account {name:?} on this machine"),
+        )),
+        Err(error) => Err(Failure::from_error(
+            Exit::System,
+            "cannot look up the account",
+            &error,
+        )),
+    }
 }
 
 /// The name of the client's address, as long as a session would wait for it.

@@ -26,12 +26,22 @@ Certificates and their keys.
 .I /var/lib/postern
 The queue, own users, local mail, and the socket by which commands reach the running server.
 .TP
+.I /run/postern/submit
+The socket through which programs of this machine hand mail in.
+.TP
+.I /var/spool/postern/drop
+Their mail while the server is down.
+.TP
 .I /usr/share/doc/postern/guide.md
 The operator's guide.
 .SH SEE ALSO
 .BR postern.toml (5),
-.BR mailq (1)
+.BR mailq (1),
+.BR sendmail (8)
 ";
+
+/// The page of `sendmail` and `newaliases`, whose options are others than those of all other commands.
+const SENDMAIL: &str = include_str!("sendmail.8");
 
 /// Prints a completion script.
 pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
@@ -40,7 +50,7 @@ pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
     output::print(&String::from_utf8_lossy(&script))
 }
 
-/// Writes `postern.1` and a page for each command, `mailq.1` and `postern.toml.5`.
+/// Writes `postern.1` and a page for each command, `mailq.1`, `sendmail.8` and `postern.toml.5`.
 pub(crate) fn manual(folder: &Path) -> Result<(), Failure> {
     pages(folder).map_err(|error| {
         Failure::io(
@@ -67,6 +77,10 @@ fn pages(folder: &Path) -> std::io::Result<()> {
             .long_about("Lists what waits for delivery, oldest first, as `postern queue list` does.");
         page(&listing, folder)?;
     }
+    std::fs::write(
+        folder.join("sendmail.8"),
+        SENDMAIL.replace("{version}", version::TEXT),
+    )?;
     let about = manual::page(&format!("Postern {}", version::TEXT));
     std::fs::write(folder.join("postern.toml.5"), about)
 }

@@ -72,6 +72,17 @@ pub(crate) fn run(args: QueueArgs) -> Result<(), Failure> {
     }
 }
 
+/// Lists what the server shows of the queue to a user of this machine.
+pub(crate) fn list_for_user(client: Client) -> Result<(), Failure> {
+    let all = FilterArgs {
+        domain: None,
+        sender: None,
+        login: None,
+        held: false,
+    };
+    list(&mut Queue::Server(client), &all, None, false)
+}
+
 /// The queue, however it is reached.
 enum Queue {
     Server(Client),

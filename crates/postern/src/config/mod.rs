@@ -163,6 +163,11 @@ pub(crate) struct Written {
 }
 
 impl Written {
+    /// The name of this host.
+    pub(crate) fn hostname(&self) -> String {
+        checked::name_of_host(&self.file)
+    }
+
     /// The state directory.
     pub(crate) fn state_dir(&self) -> &Path {
         &self.file.state_dir

@@ -63,6 +63,37 @@ impl Client {
         }
     }
 
+    /// Connects to the socket for users of this machine; `None` when no server answers there.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be used.
+    pub(crate) fn connect_as_user(path: &Path) -> Result<Option<Self>, Failure> {
+        let stream = match UnixStream::connect(path) {
+            Ok(stream) => stream,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                ) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => {
+                return Err(Failure::io(
+                    &format!("cannot reach the server at {}", path.display()),
+                    &error,
+                ));
+            }
+        };
+        let failed = |error| Failure::io("cannot use the socket", &error);
+        stream.set_read_timeout(Some(ANSWER_MAX)).map_err(failed)?;
+        stream.set_write_timeout(Some(ANSWER_MAX)).map_err(failed)?;
+        Ok(Some(Self {
+            stream: BufReader::new(stream),
+        }))
+    }
+
     /// Asks, and returns the result.
     ///
     /// # Errors

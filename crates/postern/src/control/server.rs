@@ -1,5 +1,7 @@
 //! The side of the server.
 
+mod users;
+
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,6 +35,9 @@ use crate::usage::Line;
 
 /// Connections at once; further ones wait.
 const CONNECTIONS_MAX: usize = 16;
+
+/// Connections of users at once, besides; further ones wait.
+const USERS_MAX: usize = 16;
 
 /// Longest silence of a client, and longest wait until it takes an answer.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -103,6 +108,27 @@ impl ControlSocket {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         listen::serve(|| self.listener.accept(), &places, &shutdown, told, work).await;
     }
+}
+
+/// Answers users of this machine about their mail, and `queue_users` about all, until `shutdown`.
+pub(crate) async fn serve_users(
+    listener: UnixListener,
+    deps: Deps,
+    queue_users: Arc<ArcSwap<Vec<String>>>,
+    shutdown: CancellationToken,
+) {
+    let told = |error: io::Error| {
+        notice!(deps.observers, Control Warning "control", Error = shown(&error));
+    };
+    let work = |(stream, _)| {
+        let (deps, queue_users) = (deps.clone(), Arc::clone(&queue_users));
+        async move {
+            // Who asked may have gone.
+            let _ = users::converse(stream, &deps, &queue_users).await;
+        }
+    };
+    let places = Arc::new(Semaphore::new(USERS_MAX));
+    listen::serve(|| listener.accept(), &places, &shutdown, told, work).await;
 }
 
 impl Drop for ControlSocket {

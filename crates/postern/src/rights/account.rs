@@ -39,7 +39,7 @@ impl Account {
     }
 
     /// Gives a folder to the account, and nothing that somebody has put in its place.
-    pub(super) fn give_folder(&self, folder: &Path) -> io::Result<()> {
+    pub(crate) fn give_folder(&self, folder: &Path) -> io::Result<()> {
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let held = open(folder, flags, Mode::empty())?;
         Ok(fchown(&held, Some(self.uid), Some(self.gid))?)

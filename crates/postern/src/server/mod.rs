@@ -6,6 +6,7 @@ mod dkim;
 mod files;
 pub(crate) mod health;
 mod listeners;
+mod local;
 mod mailboxes;
 mod memory;
 mod notify;
@@ -30,6 +31,7 @@ use tokio::sync::mpsc;
 
 use self::confinement::Granted;
 use self::listeners::Bound;
+use self::local::BoundLocal;
 use self::notify::Notifier;
 use self::services::Services;
 use self::sockets::BoundSocket;
@@ -74,9 +76,15 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
     privileges::prepare_state_dir(&config.state_dir, account.as_ref())?;
     // Who can connect to a port finds the sockets there too.
     let sockets = bind_sockets(&config, account.as_ref())?;
+    let local = config
+        .local
+        .as_ref()
+        .map(|config| local::bind(config, account.as_ref()))
+        .transpose()?;
     let bound = AllBound {
         listeners: bind(&config)?,
         sockets,
+        local,
     };
     if let Some(account) = &account {
         privileges::become_account(account)?;
@@ -130,6 +138,7 @@ struct Start {
 struct AllBound {
     listeners: Vec<Bound>,
     sockets: Vec<BoundSocket>,
+    local: Option<BoundLocal>,
 }
 
 /// Threads for work that blocks: body files, Maildirs, password hashes (which have a bound of their own below this).

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::confinement::Granted;
 use super::dkim::Keeper;
 use super::listeners::{Listeners, bind_all};
+use super::local::{self, Local, LocalDeps};
 use super::mailboxes::{HopAsker, LocalMailboxes};
 use super::sockets::{self, Sockets};
 use super::tokens::TokenSources;
@@ -52,6 +53,7 @@ pub(super) struct Services {
     keeper: JoinHandle<()>,
     listeners: Listeners,
     sockets: Sockets,
+    local: Option<Local>,
     delivery: JoinHandle<()>,
     control: JoinHandle<()>,
     memory: Option<JoinHandle<()>>,
@@ -271,6 +273,18 @@ impl Services {
             history,
             observers: observers.clone(),
         };
+        local::warn_of_waiting(config.local.as_ref(), &observers);
+        let local_deps = LocalDeps {
+            receiver: receiver.clone(),
+            settings: Arc::clone(&shared.receive),
+            control: deps.clone(),
+            watch: watch.clone(),
+            observers: observers.clone(),
+        };
+        let local = bound
+            .local
+            .map(|bound| Local::start(bound, local_deps))
+            .transpose()?;
         let health = health::keep(Arc::clone(&shared.directories), stop_control.clone());
         let health = watch.spawn("directory checks", until(&stop_control), health);
         let serving = socket.serve(deps, stop_control.clone());
@@ -288,6 +302,7 @@ impl Services {
             keeper,
             listeners,
             sockets,
+            local,
             delivery,
             control,
             memory,
@@ -429,6 +444,7 @@ impl Services {
         self.shared.shown.store(Arc::new(config.shown));
         self.listeners.change(&config.listeners, bound);
         warnings.extend(self.sockets.change(&config.sockets, sockets));
+        warnings.extend(Local::change(self.local.as_ref(), config.local.as_ref()));
         self.deliverer.reloaded();
         // Logins that the new configuration takes away end. Directories are asked for that, and the reload does not wait for them.
         let receiver = self.receiver.clone();
@@ -439,7 +455,8 @@ impl Services {
     /// Stops accepting, lets sessions and deliveries end, and closes the queue.
     pub(super) async fn stop(self) {
         self.stop_delivery.cancel();
-        let _ = tokio::join!(self.listeners.stop(), self.sockets.stop(), self.delivery);
+        let local = OptionFuture::from(self.local.map(Local::stop));
+        let _ = tokio::join!(self.listeners.stop(), self.sockets.stop(), local, self.delivery);
         self.stop_control.cancel();
         let _ = tokio::join!(self.control, self.health);
         self.stop_memory.cancel();

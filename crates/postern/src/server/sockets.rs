@@ -43,7 +43,7 @@ impl Listener {
 }
 
 /// Removes the file of a socket when dropped.
-struct FileGuard(PathBuf);
+pub(super) struct FileGuard(PathBuf);
 
 impl Drop for FileGuard {
     fn drop(&mut self) {
@@ -128,7 +128,8 @@ fn bind(config: &SocketConfig, user: Option<&Account>) -> Result<BoundSocket, So
     })
 }
 
-fn bind_file(file: &SocketFile, user: Option<&Account>) -> io::Result<(UnixListener, FileGuard)> {
+/// Binds the socket of a file, which gets its rights; it goes with the guard.
+pub(super) fn bind_file(file: &SocketFile, user: Option<&Account>) -> io::Result<(UnixListener, FileGuard)> {
     remove_stale(&file.path)?;
     let listener = rights::bind(&file.path);
     let guard = FileGuard(file.path.clone());

@@ -14,6 +14,7 @@ mod kerberos;
 mod lanes;
 mod ldap;
 mod listeners;
+mod local;
 mod logins;
 mod maps;
 mod milters;
@@ -50,6 +51,7 @@ use postern_table::Reference;
 pub(crate) use self::directories::{pam_directories, password_length, users_database};
 pub(crate) use self::judge::JudgeSettings;
 pub(crate) use self::listeners::ListenerConfig;
+pub(crate) use self::local::LocalConfig;
 pub(crate) use self::logins::{all_mechanisms, key_policy};
 pub(crate) use self::paths::{Paths, before_placeholders};
 pub(crate) use self::places::Places;
@@ -79,6 +81,8 @@ pub(crate) struct Config {
     pub(crate) listeners: Vec<ListenerConfig>,
     /// Sockets for neighbours.
     pub(crate) sockets: Vec<SocketConfig>,
+    /// The door for users of this machine.
+    pub(crate) local: Option<LocalConfig>,
     pub(crate) receive: ReceiveSettings,
     pub(crate) deliver: DeliverSettings,
     pub(crate) tls: Option<ServerTls>,
@@ -171,6 +175,7 @@ pub(super) fn check(
     let access = access::check(c);
     let listeners = listeners::check(&access, c);
     let sockets = sockets::check(c);
+    let local = local::check(c);
     let tls = tls::check(c);
     let (directories, directory_places) = directories::check(c).into_iter().unzip();
     let providers = providers::check(c);
@@ -199,6 +204,7 @@ pub(super) fn check(
         sandbox: *file.sandbox,
         listeners,
         sockets,
+        local,
         receive,
         deliver,
         judge,

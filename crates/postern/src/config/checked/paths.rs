@@ -41,6 +41,10 @@ fn written(file: &Postern) -> Vec<PathBuf> {
     let state_dir = file.state_dir.value.clone();
     let log = file.log.file.iter().map(|log| folder_of(log));
     let sockets = file.auth_socket.iter().filter_map(|socket| socket.path.as_ref());
+    let local = file.local.iter().flat_map(|local| {
+        let folder = local.socket.parent().unwrap_or_else(|| Path::new("/"));
+        [folder.to_owned(), local.drop.value.clone()]
+    });
     let databases = file
         .directory
         .iter()
@@ -62,6 +66,7 @@ fn written(file: &Postern) -> Vec<PathBuf> {
         .into_iter()
         .chain(log)
         .chain(sockets.map(|path| folder_of(path)))
+        .chain(local)
         .chain(databases.map(|path| folder_of(path)))
         .chain(tickets.map(|path| folder_of(path)))
         .chain(maildirs.map(|pattern| before_placeholders(pattern)))

@@ -16,7 +16,7 @@ use postern_policy::srs::LOCAL_MAX;
 use postern_policy::throttle::ThrottleSettings;
 use postern_receive::{AuthRule, Extensions, Limits, NextHops, ProbeSettings, Role, Settings, Timeouts};
 
-use super::{Checking, clamp, domain_set, identity, logins, milters, screen, tables, values};
+use super::{Checking, clamp, domain_set, identity, local, logins, milters, screen, tables, values};
 use crate::config::file::LocalRecipients;
 use crate::config::problem::Problems;
 use crate::config::read::At;
@@ -34,6 +34,7 @@ pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
         relay_recipients: tables::open_all(&file.relay_recipients.value, c),
         next_hops: next_hops(c),
         domain_tables: c.domain_tables.clone(),
+        local: local::rules(&identity, c),
         identity,
         owner_tables,
         milters: milters::check(c),

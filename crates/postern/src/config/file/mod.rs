@@ -14,6 +14,7 @@ mod judge;
 mod kerberos;
 mod limits;
 mod listener;
+mod local;
 mod login;
 mod milter;
 mod provider;
@@ -48,6 +49,7 @@ pub(crate) use self::judge::{Check, Judge};
 pub(crate) use self::kerberos::{AccountWord, Kerberos};
 pub(crate) use self::limits::{Limits, Timeouts};
 pub(crate) use self::listener::{Extensions, Listener};
+pub(crate) use self::local::LocalTable;
 pub(crate) use self::login::{LoginTable, LoginToken};
 pub(crate) use self::milter::{MilterTable, MilterTimeouts};
 pub(crate) use self::provider::{ProviderTable, TypeWord};
@@ -133,7 +135,8 @@ table! {
         /// - `novrfy`, `noexpn`, `noverb`, `noetrn`: the command tells nothing, or is off.
         /// - `noreceipts`: `DSN` is not offered. `nobodyreturn`: bounces return header fields only.
         /// - `authwarnings`: mail of a client that has not said `HELO` or `EHLO` gets a field `X-Authentication-Warning`.
-        /// - `restrictmailq`, `restrictqrun`, `restrictexpand`: always so; queue and aliases are for administrators alone.
+        /// - `restrictmailq`, `restrictqrun`, `restrictexpand`: always so; queue and aliases are for administrators alone, but users of
+        ///   this machine see their own mail in the queue.
         /// - `noactualrecipient`: without effect. There is no `X-Actual-Recipient` here, but reports name the mailbox behind
         ///   an alias in `Final-Recipient`, as RFC 3464 asks.
         privacy: Vec<At<String>> = List(PrivacyFlag), default "[\"goaway\"]";
@@ -168,6 +171,8 @@ table! {
         table: Vec<At<TableSource>> = TableKind, default "[]";
         /// Sockets on which other servers authenticate users.
         auth_socket: Vec<At<AuthSocketTable>> = Sections::<AuthSocketTable>::new(), default "[]";
+        /// Mail of programs on this machine.
+        local: LocalTable = Section::<LocalTable>::new(), optional "{}" else "`sendmail` hands in nothing";
         /// Who may send to any domain, besides authenticated users.
         relay: Relay = Section::<Relay>::new(), default "{}";
         /// As whom users may act, and with which addresses they may send.

@@ -1,0 +1,109 @@
+//! What users of this machine hear of the queue: their own mail, and no more.
+
+use std::io;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use nix::unistd::{Uid, User, geteuid};
+use postern_policy::local::label;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::UnixStream;
+
+use super::{Deps, send, send_all};
+use crate::control::protocol::{Listing, Operation, Reply, Request, Totals, Which};
+use crate::control::queue::perform;
+
+/// Longest silence of a user's program.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// Longest request.
+const REQUEST_MAX: u64 = 4_096;
+
+/// Who asks.
+struct Asking {
+    /// Name and number.
+    label: String,
+    /// Whether it is about the whole queue.
+    all: bool,
+}
+
+/// Answers one program until it goes, is silent, or says what cannot be understood.
+pub(super) async fn converse(
+    stream: UnixStream,
+    deps: &Deps,
+    queue_users: &ArcSwap<Vec<String>>,
+) -> io::Result<()> {
+    let uid = Uid::from_raw(stream.peer_cred()?.uid());
+    let name = tokio::task::spawn_blocking(move || User::from_uid(uid).ok().flatten().map(|user| user.name));
+    let name = name.await.ok().flatten();
+    let listed = name
+        .as_ref()
+        .is_some_and(|name| queue_users.load().iter().any(|user| user == name));
+    let asking = Asking {
+        label: label(uid.as_raw(), name.as_deref()),
+        all: uid.is_root() || uid == geteuid() || listed,
+    };
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    loop {
+        let mut line = Vec::new();
+        let mut bounded = (&mut read).take(REQUEST_MAX);
+        match tokio::time::timeout(IDLE_MAX, bounded.read_until(b'\n', &mut line)).await {
+            Ok(Ok(1..)) if line.ends_with(b"\n") => {}
+            _ => return Ok(()),
+        }
+        let reply = match serde_json::from_slice(&line) {
+            Ok(Request::Queue(operation)) => answer(operation, &asking, deps).await,
+            _ => return send(&mut write, &Reply::Failed("only the queue is shown here".into())).await,
+        };
+        send_all(&mut write, reply).await?;
+    }
+}
+
+async fn answer(operation: Operation, asking: &Asking, deps: &Deps) -> Reply {
+    let operation = match operation {
+        Operation::List { filter, after, limit } if asking.all => Operation::List { filter, after, limit },
+        Operation::List { after, limit, .. } => Operation::List {
+            filter: Which {
+                login: Some(asking.label.clone()),
+                ..Which::default()
+            },
+            after,
+            limit,
+        },
+        Operation::Flush { domain } if asking.all => Operation::Flush { domain },
+        _ => {
+            return Reply::Failed(
+                "only root and the accounts of `queue_users` in [local] may do this".to_owned(),
+            );
+        }
+    };
+    match super::reply(perform(&*deps.spool, &operation, &asking.label).await) {
+        Reply::Done(listing) if !asking.all => Reply::Done(own_totals(listing)),
+        reply => reply,
+    }
+}
+
+/// The totals of what is listed, in the place of those of the whole queue.
+fn own_totals(listing: Value) -> Value {
+    let Ok(mut listing) = serde_json::from_value::<Listing>(listing) else {
+        return Value::Null;
+    };
+    listing.totals = Totals {
+        messages: listing.messages.len() as u64,
+        recipients: listing
+            .messages
+            .iter()
+            .map(|message| u64::from(message.open))
+            .sum(),
+        held: listing
+            .messages
+            .iter()
+            .filter(|message| message.hold.is_some())
+            .count() as u64,
+        size: listing.messages.iter().map(|message| message.size).sum(),
+        ..Totals::default()
+    };
+    serde_json::to_value(listing).unwrap_or_default()
+}
