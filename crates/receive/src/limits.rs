@@ -61,6 +61,10 @@ pub(crate) fn count(counted: Counted, about: &About<'_>, session: &Session) -> O
 }
 
 fn limit_of(session: &Session) -> Option<&Limit> {
+    // Users of this machine share its address, and have limits of their own.
+    if session.user.is_some() {
+        return None;
+    }
     let client = Client {
         peer: session.peer.ip(),
         listener: session.listener(),

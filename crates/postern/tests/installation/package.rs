@@ -12,6 +12,8 @@ pub(crate) const CONFIGURATION: &str = "\
 hostname = \"mx.example.org\"
 local_domains = [\"example.org\"]
 
+[local]
+
 [[listener]]
 address = \"127.0.0.1:25\"
 
@@ -74,6 +76,7 @@ fn installed_upgraded_with_a_full_queue_removed_and_purged() {
     let machine = Machine::boot(Some(package));
     installed_without_a_configuration(&machine);
     first_mail(&machine);
+    programs_of_the_machine(&machine);
     upgraded(&machine, package);
     a_mistake_in_the_file(&machine);
     logs_are_rotated(&machine);
@@ -81,17 +84,29 @@ fn installed_upgraded_with_a_full_queue_removed_and_purged() {
 }
 
 fn installed_without_a_configuration(machine: &Machine) {
-    // Postfix is there, and keeps its `mailq`.
+    // Postfix is there, and keeps its `mailq` and `sendmail`.
     let before = machine.ok("readlink /usr/bin/mailq");
     let said = machine.ok("apt-get install -y ./postern_*.deb 2>&1");
     assert!(said.contains("write /etc/postern/postern.toml"), "{said}");
     assert_eq!(machine.ok("readlink /usr/bin/mailq"), before);
+    machine.ok("dpkg --search /usr/sbin/sendmail | grep -q postfix && test ! -L /usr/sbin/sendmail");
     machine.ok("dpkg --remove postfix");
-    assert_eq!(machine.ok("readlink /usr/bin/mailq").trim(), "postern");
+    for (name, to) in [
+        ("/usr/bin/mailq", "/usr/bin/postern"),
+        ("/usr/bin/newaliases", "/usr/bin/postern"),
+        ("/usr/sbin/sendmail", "/usr/bin/postern"),
+        ("/usr/lib/sendmail", "/usr/bin/postern"),
+    ] {
+        assert_eq!(machine.ok(&format!("readlink -f {name}")).trim(), to, "{name}");
+    }
+    // What wants a mailer has one.
+    machine.ok("dpkg-query --show --showformat '${Provides}' postern | grep -q mail-transport-agent");
     for page in [
         "postern",
         "postern-queue-list",
         "mailq",
+        "newaliases",
+        "8 sendmail",
         "postern.toml",
         "postern-pam-helper",
     ] {
@@ -146,6 +161,38 @@ fn first_mail(machine: &Machine) {
     for part in ["no_new_privileges=yes", "no_dumps=yes", "syscalls=seccomp"] {
         assert!(line.contains(part), "{line}");
     }
+}
+
+/// `sendmail` as an ordinary user, while the server runs and while it does not, inside the unit's sandbox.
+fn programs_of_the_machine(machine: &Machine) {
+    let folders = machine.ok("stat --format '%a %U %G %n' /run/postern /run/postern/submit /var/spool/postern /var/spool/postern/drop");
+    assert_eq!(
+        folders,
+        "755 postern postern /run/postern\n666 postern postern /run/postern/submit\n\
+         755 root root /var/spool/postern\n3733 postern postern /var/spool/postern/drop\n"
+    );
+    let send = |subject: &str| {
+        format!(
+            "printf 'To: ann@example.org\\nSubject: {subject}\\n\\nhello\\n' | runuser -u nobody -- /usr/sbin/sendmail -t"
+        )
+    };
+    machine.ok(&send("through the door"));
+    machine.wait_for("grep -rq 'Subject: through the door' /var/lib/postern/mail");
+    machine.ok("grep -rq 'from userid 65534' /var/lib/postern/mail");
+    machine.ok("systemctl stop postern");
+    machine.ok("test ! -e /run/postern/submit");
+    machine.ok(&send("while it was down"));
+    machine.ok("test $(find /var/spool/postern/drop -type f | wc -l) = 1");
+    assert!(
+        !machine
+            .run("runuser -u nobody -- ls /var/spool/postern/drop", "")
+            .status
+            .success()
+    );
+    machine.ok("systemctl start postern");
+    machine.wait_for("grep -rq 'Subject: while it was down' /var/lib/postern/mail");
+    machine.wait_for("test -z \"$(find /var/spool/postern/drop -type f)\"");
+    machine.ok("newaliases && runuser -u nobody -- mailq");
 }
 
 fn upgraded(machine: &Machine, package: &Path) {

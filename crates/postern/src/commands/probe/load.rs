@@ -20,7 +20,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// What came of it.
 #[derive(Debug, Serialize)]
-struct Result_ {
+struct Outcome {
     taken: u64,
     refused: u64,
     /// Connections that broke.
@@ -117,7 +117,7 @@ pub(super) async fn run(args: &ProbeLoadArgs) -> Result<(), Failure> {
             .get(at.min(times.len().saturating_sub(1)))
             .map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
     };
-    let result = Result_ {
+    let result = Outcome {
         taken: times.len() as u64,
         refused: shared.refused.load(Ordering::Relaxed),
         broken: shared.broken.load(Ordering::Relaxed),

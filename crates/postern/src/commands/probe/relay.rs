@@ -6,7 +6,7 @@ use super::report::{Mark, Report};
 use super::wire::WireError;
 use super::{Probe, bracketed};
 
-/// Recipients elsewhere, and in disguise; `{host}` stands for the server. Nobody has an address below `invalid` (RFC 2606).
+/// Recipients elsewhere, and in disguise; `{host}` stands for the server. Nobody has an address below `invalid`.
 const TRIES: [&str; 9] = [
     "postern-probe@relay-test.invalid",
     "postern-probe%relay-test.invalid@{host}",

@@ -34,7 +34,7 @@ struct Step {
 pub(super) struct Report {
     server: String,
     steps: Vec<Step>,
-    /// Whether further steps are the same ones over again.
+    /// Whether steps that are there already are passed over, since they are taken once more.
     #[serde(skip)]
     pub(super) quiet: bool,
 }
@@ -50,7 +50,7 @@ impl Report {
 
     /// Adds a step.
     pub(super) fn add(&mut self, step: &str, mark: Mark, text: impl Into<String>, time: Option<Duration>) {
-        if self.quiet && mark != Mark::Bad {
+        if self.quiet && self.steps.iter().any(|known| known.step == step) {
             return;
         }
         self.steps.push(Step {

@@ -129,8 +129,7 @@ fn smtp_on_standard_input() {
     assert!(said(&dead).starts_with("421 4.3.2"), "{}", said(&dead));
     assert_eq!(dead.status.code(), Some(75));
     desk.site.start();
-    let script =
-        "EHLO me\nMAIL FROM:<>\nRCPT TO:<bea@far.test>\nDATA\nFrom: me\nSubject: by hand\n\n..\n.\nQUIT\n";
+    let script = "EHLO me\nMAIL FROM:<>\nRCPT TO:<bea@far.test>\nDATA\nFrom: me@far.test\nSubject: by hand\n\n..\n.\nQUIT\n";
     let done = desk.sendmail(NOBODY, &["-bs"], script);
     let shown = said(&done);
     assert!(
