@@ -108,9 +108,9 @@ impl Acceptance {
     pub fn detail(&self) -> Option<&dyn fmt::Display> {
         match self {
             Self::Relay(RelayReason::Network(network)) => Some(network),
-            Self::Relay(RelayReason::Certificate(name) | RelayReason::Access(name) | RelayReason::Local(name)) => {
-                Some(name)
-            }
+            Self::Relay(
+                RelayReason::Certificate(name) | RelayReason::Access(name) | RelayReason::Local(name),
+            ) => Some(name),
             Self::Relay(RelayReason::Login) | Self::RelayDomain | Self::Local => None,
         }
     }
