@@ -178,6 +178,7 @@ async fn send_away(
         rule: refusal.rule(),
         reply: Some(&reply),
         reason: &refusal,
+        milter: None,
     });
     let Some(_lingering) = shared.counts.linger() else {
         return;
