@@ -49,7 +49,6 @@ impl BodyCanon {
     /// Takes the next octets of the body and puts out what they come to, in pieces; `input` may be cut anywhere.
     pub fn feed(&mut self, input: &[u8], out: &mut impl FnMut(&[u8])) {
         let relaxed = self.form == Form::Relaxed;
-        let is_text = |octet: &u8| *octet != b'\r' && !(relaxed && matches!(octet, b' ' | b'\t'));
         let mut rest = input;
         while let Some((&first, behind)) = rest.split_first() {
             if std::mem::take(&mut self.cr) {
@@ -70,12 +69,30 @@ impl BodyCanon {
                     rest = behind;
                 }
                 _ => {
-                    let end = rest.iter().position(|octet| !is_text(octet));
-                    let (text, others) = rest.split_at(end.unwrap_or(rest.len()));
+                    let (text, others) = rest.split_at(self.text_of(rest));
                     self.text(text, out);
                     rest = others;
                 }
             }
+        }
+    }
+
+    /// How much of what begins with text goes out as it is: up to a CR, and to blanks that change. A single one between words does not.
+    fn text_of(&self, input: &[u8]) -> usize {
+        let relaxed = self.form == Form::Relaxed;
+        let is_blank = |octet: &u8| relaxed && matches!(octet, b' ' | b'\t');
+        let mut end = 0;
+        loop {
+            let more = input[end..]
+                .iter()
+                .position(|octet| *octet == b'\r' || is_blank(octet));
+            let Some(more) = more else { return input.len() };
+            end += more;
+            let follows = input.get(end + 1).is_some_and(|next| *next != b'\r' && !is_blank(next));
+            if input[end] != b' ' || !follows {
+                return end;
+            }
+            end += 1;
         }
     }
 

@@ -5,7 +5,7 @@ use crate::canon::Form;
 use crate::hash::{BodyHash, BodyHasher};
 
 /// Most combinations of form and `l=`. Honest mail has one or two; each costs the time of hashing the body once.
-const HASHES_MAX: usize = 8;
+const HASHES_MAX: usize = 4;
 
 /// Which of the hashes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
