@@ -88,7 +88,9 @@ impl BodyCanon {
                 .position(|octet| *octet == b'\r' || is_blank(octet));
             let Some(more) = more else { return input.len() };
             end += more;
-            let follows = input.get(end + 1).is_some_and(|next| *next != b'\r' && !is_blank(next));
+            let follows = input
+                .get(end + 1)
+                .is_some_and(|next| *next != b'\r' && !is_blank(next));
             if input[end] != b' ' || !follows {
                 return end;
             }
