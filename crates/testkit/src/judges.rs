@@ -22,11 +22,20 @@ pub struct Bringer<'a> {
     pub sender: &'a str,
 }
 
-/// rspamd with what it has for SPF, DKIM, DMARC and ARC, and nothing else. Killed when dropped.
+/// rspamd with what it has for SPF, DKIM, DMARC and ARC, and nothing else. Ended when dropped.
 #[derive(Debug)]
 pub struct RspamdJudge {
     folder: TempDir,
-    _server: Server,
+    server: Option<Server>,
+}
+
+impl Drop for RspamdJudge {
+    fn drop(&mut self) {
+        // Its workers end with it only if it is asked to.
+        if let Some(server) = self.server.take().filter(|_| !std::thread::panicking()) {
+            let _ = server.terminate();
+        }
+    }
 }
 
 const RSPAMD: &str = r#"
@@ -74,7 +83,7 @@ impl RspamdJudge {
         });
         Self {
             folder,
-            _server: server,
+            server: Some(server),
         }
     }
 
