@@ -130,11 +130,11 @@ pub(crate) async fn open(
             return Err(refuse_early_talk(io, session));
         }
     }
-    if session.access.is_some() {
-        if let Some(reply) = Box::pin(access::connect(session)).await {
-            io.put(&reply);
-            return Err(End::Closed);
-        }
+    if session.access.is_some()
+        && let Some(reply) = Box::pin(access::connect(session)).await
+    {
+        io.put(&reply);
+        return Err(End::Closed);
     }
     *filtering = Filtering::of(session);
     if let Some(filtering) = filtering {

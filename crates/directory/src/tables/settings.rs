@@ -10,6 +10,7 @@ use crate::sql::SqlPlace;
 
 /// Where a table is that has to be asked.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a configuration has a few of them")]
 pub enum Source {
     /// In a SQL database.
     Sql(SqlTable),

@@ -257,8 +257,9 @@ mod tests {
     fn right_sides() {
         use Form::{Own, Postfix, Sendmail};
         use Rank::{AnyDetail, Domain, Whole, WithoutDetail};
+        type Case<'a> = (&'a str, &'a str, Rank, &'a str, Form, &'a [&'a str]);
         #[rustfmt::skip]
-        let cases: &[(&str, &str, Rank, &str, Form, &[&str])] = &[
+        let cases: &[Case<'_>] = &[
             // what the case shows                    address          found by       right side                              form      leads to
             ("one address",                           "info@a.test",   Whole,         "office@b.test",                        Postfix,  &["office@b.test"]),
             ("several, by commas and blanks",         "x@a.test",      Whole,         "u@b.test, v@b.test w",                 Postfix,  &["u@b.test", "v@b.test", "name w"]),

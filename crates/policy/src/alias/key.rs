@@ -134,9 +134,10 @@ mod tests {
     #[test]
     fn the_keys_of_an_address() {
         use Form::{Own, Postfix, Sendmail};
+        type Case<'a> = (&'a str, &'a str, Form, Option<char>, bool, &'a [&'a str]);
         let plus = Some('+');
         #[rustfmt::skip]
-        let cases: &[(&str, &str, Form, Option<char>, bool, &[&str])] = &[
+        let cases: &[Case<'_>] = &[
             // what the case shows               address               form      separator local  keys
             ("no detail",                        "Ann@A.Example",      Postfix,  plus, false, &["ann@a.example", "@a.example"]),
             ("a detail, with Postfix",           "ann+x@a.example",    Postfix,  plus, false, &["ann+x@a.example", "ann@a.example", "@a.example"]),

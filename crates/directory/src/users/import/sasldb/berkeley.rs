@@ -83,7 +83,7 @@ fn take(file: Bytes<'_>, page: Bytes<'_>, pairs: &mut Pairs) -> Option<()> {
             page.octets.len(),
         )
     };
-    for index in (0..items.checked_sub(1).unwrap_or(0)).step_by(2) {
+    for index in (0..items.saturating_sub(1)).step_by(2) {
         pairs.push((item(index)?.to_vec(), item(index + 1)?));
     }
     Some(())
