@@ -96,7 +96,9 @@ mod tests {
             .iter()
             .map(|(sender, group)| {
                 let group: Vec<String> = group.iter().map(|one| one.address.to_string()).collect();
-                let sender = sender.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+                let sender = sender
+                    .as_ref()
+                    .map_or_else(|| "-".to_owned(), ToString::to_string);
                 format!("{sender}: {}", group.join(" "))
             })
             .collect();
