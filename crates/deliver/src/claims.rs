@@ -33,7 +33,7 @@ impl Claims {
         self.memory.lock().shares = Shares::of(total);
     }
 
-    /// How many more there may be of a class; `proven` is whether they are for a host that has taken mail of late.
+    /// How many more there may be of a class; `proven` is whether they are for a host that has taken mail recently.
     pub(crate) fn room(&self, class: Class, proven: bool) -> usize {
         let memory = self.memory.lock();
         memory.shares.room(&memory.usage, class, proven)

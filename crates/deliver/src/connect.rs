@@ -614,7 +614,7 @@ impl Dialer<'_> {
         };
         if session.has_unread() {
             return Err(tls_failure(
-                "octets came behind the answer to STARTTLS, as from somebody in between".into(),
+                "octets came after the answer to STARTTLS, as if from somebody in between".into(),
             ));
         }
         let mut name = host_name(target.host);

@@ -56,7 +56,7 @@ pub(crate) struct Core {
     registry: Mutex<Registry>,
     pub(crate) places: Arc<Places>,
     pub(crate) storage: Storage,
-    /// For each class, and for hosts that took mail of late and others, whether due mail was left in the spool because too much was
+    /// For each class, and for hosts that took mail recently and others, whether due mail was left in the spool because too much was
     /// in memory.
     starved: [[AtomicBool; 2]; 3],
     /// No new work.

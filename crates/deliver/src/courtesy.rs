@@ -9,8 +9,8 @@ use postern_smtp::client::{Capabilities, Stage, Unmet, Verdict, needs, objection
 
 use crate::examine::examine;
 use crate::exchange::Exchanged;
+use crate::offer::{Offer, deciding};
 use crate::session::Session;
-use crate::transact::{Offer, deciding};
 
 /// Asks once more, without courtesies, for recipients whose refusal may have been about those; a second refusal is the answer.
 /// Returns for each recipient whether it is the second answer that counts.

@@ -13,17 +13,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use postern_policy::concurrency::{Class, Pressure, PressureNews, Shares, Site, Usage};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::destination::Destination;
 use crate::in_line::InLine;
 use crate::line::Line;
 use crate::proven::Proven;
-use crate::seat::{Held, Seat};
+use crate::seat::{Held, Keeper, Seat};
 use crate::status::PlacesStatus;
-
-/// How often a worker that waits for a silent host looks whether others want its place.
-const LOOK_UP: Duration = Duration::from_millis(500);
 
 /// All places.
 pub(crate) struct Places {
@@ -128,7 +125,7 @@ impl Places {
         state.shares.room(&state.usage, class, proven)
     }
 
-    /// Whether the next hop has taken mail of this class of late.
+    /// Whether the next hop has taken mail of this class recently.
     pub(crate) fn is_proven(&self, class: Class, destination: &Destination) -> bool {
         let host = self.hash(&destination.name);
         self.state.lock().is_proven(class, host, Instant::now())
@@ -199,36 +196,6 @@ impl Places {
         }
         self.refresh(&mut state);
         Next::Wait(wake)
-    }
-
-    /// Whether others would use the place of a worker of this class at once.
-    pub(crate) fn is_crowded(&self, class: Class) -> bool {
-        self.crowded[class.index()].load(Ordering::Relaxed)
-    }
-
-    /// Resolves when an idle connection is asked for its place.
-    pub(crate) async fn wanted(&self, class: Class) {
-        self.wanted[class.index()].notified().await;
-    }
-
-    /// How long each answer of a host that is not known to work may take, while others wait for its place.
-    pub(crate) fn hurry(&self, class: Class) -> Option<Duration> {
-        self.pressed[class.index()]
-            .load(Ordering::Relaxed)
-            .then(|| self.state.lock().patience)
-    }
-
-    /// Resolves when a host that is not known to work has been waited for long enough, and others want its place.
-    pub(crate) async fn patience(&self, class: Class) -> Duration {
-        let began = Instant::now();
-        loop {
-            sleep(LOOK_UP).await;
-            if let Some(patience) = self.hurry(class)
-                && began.elapsed() >= patience
-            {
-                return patience;
-            }
-        }
     }
 
     /// What there is to tell, `since` being the time since it was last asked.
@@ -317,10 +284,8 @@ impl Places {
     }
 }
 
-/// What seats do.
-impl Places {
-    /// Gives the place back.
-    pub(super) fn give_back(&self, held: &mut Held) {
+impl Keeper for Places {
+    fn give_back(&self, held: &mut Held) {
         let mut state = self.state.lock();
         self.leave_sites(&mut state, held);
         state.refund(held, Instant::now());
@@ -332,8 +297,7 @@ impl Places {
         }
     }
 
-    /// Changes the place for one of another class, if there is one.
-    pub(super) fn change(&self, host: u64, held: &mut Held, class: Class) -> bool {
+    fn change(&self, host: u64, held: &mut Held, class: Class) -> bool {
         let now = Instant::now();
         let mut state = self.state.lock();
         let address = held.sites.is_some_and(|sites| {
@@ -362,12 +326,7 @@ impl Places {
         true
     }
 
-    /// Counts a connection to an address, in place of the one counted before.
-    ///
-    /// # Errors
-    ///
-    /// The site that has all the connections it may have.
-    pub(super) fn enter(&self, held: &mut Held, address: IpAddr) -> Result<(), Site> {
+    fn enter(&self, held: &mut Held, address: IpAddr) -> Result<(), Site> {
         let sites = Site::of(address);
         let now = Instant::now();
         let mut state = self.state.lock();
@@ -396,8 +355,7 @@ impl Places {
         Ok(())
     }
 
-    /// The host has shown that it works.
-    pub(super) fn prove(&self, host: u64, held: &mut Held) {
+    fn prove(&self, host: u64, held: &mut Held) {
         let now = Instant::now();
         let mut state = self.state.lock();
         let proven = &mut state.proven[held.class.index()];
@@ -414,8 +372,7 @@ impl Places {
         self.changed.notify_one();
     }
 
-    /// The host has let a time limit pass.
-    pub(super) fn doubt(&self, host: u64, held: &mut Held) {
+    fn doubt(&self, host: u64, held: &mut Held) {
         let mut state = self.state.lock();
         let proven = &mut state.proven[held.class.index()];
         proven.forget(host);
@@ -425,6 +382,22 @@ impl Places {
         self.count_as(&mut state, held, false);
     }
 
+    fn is_crowded(&self, class: Class) -> bool {
+        self.crowded[class.index()].load(Ordering::Relaxed)
+    }
+
+    fn wanted(&self, class: Class) -> &Notify {
+        &self.wanted[class.index()]
+    }
+
+    fn hurry(&self, class: Class) -> Option<Duration> {
+        self.pressed[class.index()]
+            .load(Ordering::Relaxed)
+            .then(|| self.state.lock().patience)
+    }
+}
+
+impl Places {
     fn count_as(&self, state: &mut State, held: &mut Held, proven: bool) {
         if held.proven == proven {
             return;

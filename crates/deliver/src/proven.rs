@@ -1,4 +1,4 @@
-//! Which hosts have taken mail of late, as far as this process remembers.
+//! Which hosts have taken mail recently, as far as this process remembers.
 
 use std::collections::HashMap;
 use std::time::Duration;

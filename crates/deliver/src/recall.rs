@@ -61,7 +61,7 @@ impl Core {
             let recipients: Vec<Due> = work.recipients.iter().map(Due::from).collect();
             let error = SpoolError::Damaged {
                 id: work.id,
-                reason: "it is not what was accepted".into(),
+                reason: "it has changed since it was accepted".into(),
             };
             self.put_off(&settings, work.id, work.queued_at, &recipients, &error)
                 .await;
@@ -130,7 +130,7 @@ impl Core {
                 if outcomes.iter().any(expired) {
                     notice!(
                         self.deps.observers,
-                        Outcome Error "expired, and nobody is told: its envelope cannot be read",
+                        Outcome Error "expired without a report: its envelope cannot be read",
                         Queue = shown(&id),
                         Error = shown(error),
                     );

@@ -1,6 +1,7 @@
 //! Reports to the sender (RFC 3461, RFC 3464), made here and queued with the outcomes they tell of.
 
 mod again;
+mod note;
 mod words;
 
 use std::borrow::Cow;
@@ -10,30 +11,14 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use postern_events::{Reported, notice, shown};
 use postern_mail::report::{Action, Original, Report, ReportKind, ReportRecipient};
-use postern_mail::{Domain, Envelope, Mailbox, QueueId, Recipient, ReversePath, Status};
+use postern_mail::{Domain, Envelope, Mailbox, QueueId, Recipient, ReversePath};
 use postern_policy::DomainSet;
 use postern_spool::{Assembly, Body, Message, NewMessage, NoLimit, Origin, Parts};
 
+pub(crate) use self::note::Note;
 use crate::Deps;
 use crate::outcome::Notice;
-use crate::relay::Relay;
 use crate::settings::Settings;
-
-/// What one recipient's line in a report is made of.
-#[derive(Clone, Debug)]
-pub(crate) struct Note {
-    pub(crate) index: u32,
-    pub(crate) notice: Notice,
-    pub(crate) status: Status,
-    pub(crate) relay: Relay,
-    pub(crate) text: String,
-    /// Whether `text` is a host's reply.
-    pub(crate) replied: bool,
-    /// Whether the host is one that the DNS names for the domain. Names, addresses and paths of others are not told.
-    pub(crate) public: bool,
-    /// Whether time ran out.
-    pub(crate) expired: bool,
-}
 
 /// The reports of one settlement.
 #[derive(Debug, Default)]

@@ -6,14 +6,47 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use postern_policy::concurrency::{Class, Site};
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 
-use crate::places::Places;
+/// How often a worker that waits for a silent host looks whether others want its place.
+const LOOK_UP: Duration = Duration::from_millis(500);
+
+/// Whoever gives seats: counts them, and takes them back.
+pub(crate) trait Keeper: Send + Sync {
+    /// Takes a place back.
+    fn give_back(&self, held: &mut Held);
+
+    /// Changes a place for one of another class, if there is one.
+    fn change(&self, host: u64, held: &mut Held, class: Class) -> bool;
+
+    /// Counts a connection to an address, in place of the one counted before.
+    ///
+    /// # Errors
+    ///
+    /// The site that has all the connections it may have.
+    fn enter(&self, held: &mut Held, address: IpAddr) -> Result<(), Site>;
+
+    /// The host has shown that it works.
+    fn prove(&self, host: u64, held: &mut Held);
+
+    /// The host has let a time limit pass.
+    fn doubt(&self, host: u64, held: &mut Held);
+
+    /// Whether others would use the place of a worker of this class at once.
+    fn is_crowded(&self, class: Class) -> bool;
+
+    /// Tells one idle connection that its place is wanted.
+    fn wanted(&self, class: Class) -> &Notify;
+
+    /// How long each answer of a host that is not known to work may take, while others wait for its place.
+    fn hurry(&self, class: Class) -> Option<Duration>;
+}
 
 /// A place for one connection.
 pub(crate) struct Seat {
     /// `None` for local delivery, which takes no place from anybody.
-    places: Option<Arc<Places>>,
+    places: Option<Arc<dyn Keeper>>,
     /// The next hop.
     host: u64,
     held: Mutex<Held>,
@@ -22,7 +55,7 @@ pub(crate) struct Seat {
 /// What a seat counts as.
 pub(crate) struct Held {
     pub(crate) class: Class,
-    /// Whether the host has taken mail of late.
+    /// Whether the host has taken mail recently.
     pub(crate) proven: bool,
     /// Where the host is.
     pub(crate) sites: Option<[Site; 2]>,
@@ -33,7 +66,7 @@ pub(crate) struct Held {
 }
 
 impl Seat {
-    pub(crate) fn new(places: Arc<Places>, host: u64, held: Held) -> Self {
+    pub(crate) fn new(places: Arc<dyn Keeper>, host: u64, held: Held) -> Self {
         Self {
             places: Some(places),
             host,
@@ -121,7 +154,7 @@ impl Seat {
         if let Some(places) = &self.places
             && let Some(class) = self.unproven()
         {
-            let patience = places.patience(class).await;
+            let patience = patience_of(&**places, class).await;
             // Its address may have turned out to be one that works.
             if self.unproven().is_some() {
                 return patience;
@@ -142,8 +175,21 @@ impl Seat {
     pub(crate) async fn wanted(&self) {
         let class = self.class();
         match &self.places {
-            Some(places) => places.wanted(class).await,
+            Some(places) => places.wanted(class).notified().await,
             None => std::future::pending().await,
+        }
+    }
+}
+
+/// Resolves when a host that is not known to work has been waited for long enough, and others want its place.
+async fn patience_of(places: &dyn Keeper, class: Class) -> Duration {
+    let began = Instant::now();
+    loop {
+        sleep(LOOK_UP).await;
+        if let Some(patience) = places.hurry(class)
+            && began.elapsed() >= patience
+        {
+            return patience;
         }
     }
 }

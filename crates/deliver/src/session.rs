@@ -67,7 +67,7 @@ pub(crate) struct Session {
     /// The most time there is for an answer while others wait for the place. What is sent in whole is waited for all the same:
     /// giving up on the answer to the end of the data makes duplicates.
     pub(crate) hurry: Option<Duration>,
-    /// Whether `BDAT` is worth a try: the host has not broken by it of late.
+    /// Whether `BDAT` is worth a try: the host has not broken by it recently.
     pub(crate) bdat: bool,
 }
 

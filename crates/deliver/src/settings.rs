@@ -234,7 +234,7 @@ pub struct Timeouts {
     pub shutdown: Duration,
     /// For finding addresses of one name. Default 30 s.
     pub resolve: Duration,
-    /// For a next hop that has taken no mail of late to be ready for mail, and for each answer after that but the one to the end of
+    /// For a next hop that has taken no mail recently to be ready for mail, and for each answer after that but the one to the end of
     /// the data, while others wait for its place. Default 8 s: greetings that keep clients waiting take 5 or 6.
     pub crowded: Duration,
 }

@@ -23,7 +23,7 @@ pub struct DestinationStatus {
     pub waiting_by_class: WaitingByClass,
     /// Whether it waits in line for a connection.
     pub in_line: bool,
-    /// Whether it has taken mail of late, of any kind; what has not has a part of the places only.
+    /// Whether it has taken mail recently, of any kind; what has not has a part of the places only.
     pub proven: bool,
     /// Whether more waits in the spool that is due.
     pub backlog: bool,
@@ -65,7 +65,7 @@ pub struct PlacesStatus {
     pub reserved: usize,
     /// The most it can have.
     pub most: usize,
-    /// Of those taken, how many are for hosts that have taken no mail of late.
+    /// Of those taken, how many are for hosts that have taken no mail recently.
     pub unproven: usize,
     /// The most it can have for such hosts.
     pub unproven_most: usize,

@@ -4,18 +4,17 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use postern_events::{Attempted, Observers};
-use postern_mail::sevenbit::Plan;
-use postern_mail::{FailureKind, Proof, Recipient, ReversePath, Status};
-use postern_smtp::client::command::Declared;
+use postern_mail::{FailureKind, Proof, Recipient, Status};
 use postern_smtp::client::needs::EightBit;
-use postern_smtp::client::{Capabilities, Content, Order, Protocol, Stage, Unmet, Verdict, needs};
-use postern_spool::{Message, Spool, SpoolError};
+use postern_smtp::client::{Content, Protocol, Stage, Unmet, Verdict, needs};
+use postern_spool::{Message, SpoolError};
 
 use crate::Deps;
 use crate::courtesy;
 use crate::examine::{Examined, conversion, examine};
-use crate::exchange::{EAGER_MAX, Exchanged, exchange};
+use crate::exchange::Exchanged;
 use crate::failure::{Cause, Failure, disowns_login, insists_on_tls, success};
+use crate::offer::{Offer, deciding};
 use crate::outcome::{Fate, SuccessReport};
 use crate::relay::Relay;
 use crate::sender;
@@ -34,56 +33,6 @@ pub(crate) struct Transacted {
     pub(crate) timed_out: bool,
     /// Whether the peer announced `CHUNKING` and broke by `BDAT`.
     pub(crate) broke_by_bdat: bool,
-}
-
-/// One message on offer to a peer, whatever is declared of it.
-pub(crate) struct Offer<'a> {
-    pub(crate) settings: &'a Settings,
-    pub(crate) spool: &'a dyn Spool,
-    pub(crate) message: &'a Message,
-    /// How its content is converted on the way.
-    pub(crate) plan: Option<&'a Plan>,
-    /// Octets of its content, as it is sent.
-    pub(crate) size: u64,
-    /// The sender that stands in for its own, where it is forwarded.
-    pub(crate) rewritten: Option<ReversePath>,
-}
-
-impl Offer<'_> {
-    /// The sender that the peer is told.
-    pub(crate) fn sender(&self) -> &ReversePath {
-        self.rewritten.as_ref().unwrap_or(&self.message.envelope.sender)
-    }
-
-    /// Hands it over to these recipients.
-    pub(crate) async fn make(
-        &self,
-        session: &mut Session,
-        peer: &Capabilities,
-        declared: Declared,
-        recipients: &[&Recipient],
-    ) -> Exchanged {
-        let order = Order {
-            envelope: &self.message.envelope,
-            sender: self.sender(),
-            recipients,
-            declared,
-            size: self.size,
-            chunking: self.settings.chunking && session.bdat,
-            eager: self.size <= EAGER_MAX,
-        };
-        let timeouts = &self.settings.timeouts;
-        exchange(
-            session,
-            peer,
-            timeouts,
-            self.spool,
-            self.message,
-            self.plan,
-            order,
-        )
-        .await
-    }
 }
 
 /// One transaction for these recipients, who go under the same sender (see [`sender::batch`]).
@@ -188,15 +137,6 @@ pub(crate) async fn transact(
         timed_out,
         broke_by_bdat,
     }
-}
-
-/// The recipient by whom a transaction is declared: one that needs SMTPUTF8 decides for all; without one, any does.
-pub(crate) fn deciding<'a>(addressed: &[&'a Recipient]) -> Option<&'a Recipient> {
-    addressed
-        .iter()
-        .find(|recipient| !needs::is_ascii(&recipient.address))
-        .or_else(|| addressed.first())
-        .copied()
 }
 
 /// Learns from a peer that took some recipients and wants the others in further transactions: asking it for more than it takes

@@ -265,7 +265,7 @@ async fn bounces_to_silent_hosts_delay_nobody() {
     bench.stop().await;
 }
 
-/// Nor does a user's own mail for silent hosts: hosts that have taken mail of late keep their places, local mail needs none.
+/// Nor does a user's own mail for silent hosts: hosts that have taken mail recently keep their places, local mail needs none.
 #[tokio::test(flavor = "multi_thread")]
 async fn hosts_that_work_keep_their_places() {
     let (names, world) = (names(), World::start().await);

@@ -1,9 +1,9 @@
 //! All directories, in order.
 
+mod checks;
 mod health;
 mod lookup;
 mod shapes;
-mod source;
 mod spelling;
 mod standing;
 
@@ -13,29 +13,29 @@ use std::time::Duration;
 
 use postern_events::Observers;
 use postern_mail::{Mailbox, normal_login};
-use postern_sasl::DecoySecret;
+use postern_sasl::{ScramHash, ScramShape};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::background;
-use crate::discover::FindServers;
 use crate::dovecot::{Dovecot, DovecotSettings};
+use crate::environment::Environment;
+use crate::error::{DirectoryError, SetUpError};
 use crate::ldap::{Ldap, LdapSettings};
 use crate::pace::{Pace, WAIT_MAX, WAIT_MAX_SLOW};
 use crate::pam::{PamHelper, PamSettings};
 use crate::recent::RecentLogins;
 use crate::saslauthd::{Saslauthd, SaslauthdSettings};
-use crate::secret_file::SecretFileError;
+use crate::source::Source;
 use crate::sql::{Sql, SqlSettings};
 use crate::tables::{TableDirectory, TableSettings};
-use crate::users::{UserError, Users, UsersSettings};
+use crate::users::{Users, UsersSettings};
 use crate::verdict::{Checked, DenyReason, Existence, Finding, Outage, PasswordVerdict};
 use crate::workers::Asker;
 
 use self::health::Health;
 pub use self::health::{DirectoryState, DirectoryStatus};
 use self::shapes::Shapes;
-pub(crate) use self::source::Source;
-pub use self::standing::{Proof, Standing};
+pub use self::standing::Standing;
 use crate::time::now;
 
 /// Longest login and longest password put to a directory, in octets.
@@ -72,6 +72,19 @@ impl DirectorySettings {
         }
     }
 
+    /// The word for its kind in the log.
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Users(_) => "users",
+            Self::Ldap(_) => "ldap",
+            Self::Saslauthd(_) => "saslauthd",
+            Self::Sql(_) => "sql",
+            Self::Dovecot(_) => "dovecot",
+            Self::Pam(_) => "pam",
+            Self::Table(_) => "table",
+        }
+    }
+
     /// How long a granted login counts without asking again. Own users and SQL databases are asked each time, and have a
     /// memory of their own for what was hashed.
     fn cache_ttl(&self) -> Duration {
@@ -90,95 +103,6 @@ impl DirectorySettings {
             Self::Saslauthd(_) | Self::Dovecot(_) | Self::Pam(_) => WAIT_MAX_SLOW,
             Self::Users(_) | Self::Ldap(_) | Self::Sql(_) | Self::Table(_) => WAIT_MAX,
         }
-    }
-}
-
-/// A directory cannot be set up. Nothing was connected to yet: a server that is down is no error here.
-#[derive(Debug, thiserror::Error)]
-pub enum DirectoryError {
-    /// A setting is wrong.
-    #[error("directory {name}: {key} {message}")]
-    Setting {
-        /// The directory, by kind and place, from 1: `ldap (directory 2)`.
-        name: String,
-        /// The setting's key.
-        key: &'static str,
-        /// What is wrong, with the remedy.
-        message: String,
-    },
-    /// The password file cannot be used.
-    #[error("directory {name}: {source}")]
-    SecretFile {
-        /// The directory.
-        name: String,
-        /// What is wrong.
-        source: SecretFileError,
-    },
-    /// The file of own users cannot be used.
-    #[error("directory {name}: {source}")]
-    Users {
-        /// The directory.
-        name: String,
-        /// What is wrong.
-        source: UserError,
-    },
-    /// The program is ending.
-    #[error("interrupted while setting up the directories")]
-    Interrupted,
-}
-
-/// A [`DirectoryError`] before it is known which directory it is.
-#[derive(Debug)]
-pub(crate) enum SetUpError {
-    Setting { key: &'static str, message: String },
-    SecretFile(SecretFileError),
-    Users(UserError),
-}
-
-impl SetUpError {
-    pub(crate) fn setting(key: &'static str, message: impl Into<String>) -> Self {
-        Self::Setting {
-            key,
-            message: message.into(),
-        }
-    }
-
-    /// What is wrong, where it is not a directory.
-    pub(crate) fn text(self) -> String {
-        match self {
-            Self::Setting { key, message } => format!("`{key}` {message}"),
-            Self::SecretFile(source) => source.to_string(),
-            Self::Users(source) => source.to_string(),
-        }
-    }
-
-    fn of(self, name: String) -> DirectoryError {
-        match self {
-            Self::Setting { key, message } => DirectoryError::Setting { name, key, message },
-            Self::SecretFile(source) => DirectoryError::SecretFile { name, source },
-            Self::Users(source) => DirectoryError::Users { name, source },
-        }
-    }
-}
-
-/// What directories need of the program around them.
-#[derive(Clone, Default)]
-pub struct Environment {
-    /// Looks up the servers of a domain. Without it none can be discovered.
-    pub find_servers: Option<Arc<dyn FindServers>>,
-    /// From what the salts of SCRAM keys that are made on the fly are made: the same secret as for accounts that do not
-    /// exist, so that nobody can tell them apart. Without it one is drawn, which lasts as long as the process.
-    pub decoy: Option<DecoySecret>,
-    /// How long nobody may have asked a directory until [`Directories::check_health`] does; `None` for never.
-    pub check_after: Option<Duration>,
-    /// Who is told when a directory fails, and when it answers again.
-    pub observers: Observers,
-}
-
-impl Environment {
-    pub(crate) fn decoy(&self) -> DecoySecret {
-        let drawn = || DecoySecret::new(rand::random());
-        self.decoy.clone().unwrap_or_else(drawn)
     }
 }
 
@@ -201,7 +125,9 @@ pub struct Directories {
 /// One directory, and whether it answered when it was asked last.
 struct Directory {
     name: String,
-    source: Box<dyn Source>,
+    source: Arc<dyn Source>,
+    /// The same, if these are own users, which are asked more.
+    own_users: Option<Arc<Users>>,
     health: Health,
     observers: Observers,
     recent: RecentLogins,
@@ -311,7 +237,7 @@ impl Directories {
         checked
     }
 
-    /// Finds out, if that is not known of late, how long a login takes that nobody has: every directory is asked. A single
+    /// Finds out, unless that was done recently, how long a login takes that nobody has: every directory is asked. A single
     /// one is asked in any case.
     async fn compare(&self) {
         if !self.pace.is_blank(now()) {
@@ -412,6 +338,14 @@ impl Directories {
     }
 }
 
+impl Directories {
+    /// What most SCRAM keys for this hash function look like that were looked up so far; `None` before the first one.
+    #[must_use]
+    pub fn scram_shape(&self, hash: ScramHash) -> Option<ScramShape> {
+        self.shapes.usual(hash)
+    }
+}
+
 impl Directory {
     fn new(
         index: usize,
@@ -419,18 +353,19 @@ impl Directory {
         environment: &Environment,
     ) -> Result<Self, DirectoryError> {
         let cache_ttl = settings.cache_ttl();
-        let (word, source) = set_up(settings, environment);
-        let name = format!("{word} (directory {})", index + 1);
-        match source {
-            Ok(source) => Ok(Self {
-                name,
-                source,
-                health: Health::default(),
-                observers: environment.observers.clone(),
-                recent: RecentLogins::new(cache_ttl),
-            }),
-            Err(error) => Err(error.of(name)),
-        }
+        let name = format!("{} (directory {})", settings.word(), index + 1);
+        let (source, own_users) = match set_up(settings, environment) {
+            Ok(made) => made,
+            Err(error) => return Err(error.of(name)),
+        };
+        Ok(Self {
+            name,
+            source,
+            own_users,
+            health: Health::default(),
+            observers: environment.observers.clone(),
+            recent: RecentLogins::new(cache_ttl),
+        })
     }
 
     async fn check_password(
@@ -478,23 +413,24 @@ impl std::fmt::Debug for Directory {
     }
 }
 
-/// A directory of the kind that the settings are for, with the word for it.
+/// A directory of the kind that the settings are for; beside it, own users under their own type.
 fn set_up(
     settings: DirectorySettings,
     environment: &Environment,
-) -> (&'static str, Result<Box<dyn Source>, SetUpError>) {
-    fn boxed<S: Source + 'static>(made: Result<S, SetUpError>) -> Result<Box<dyn Source>, SetUpError> {
-        made.map(|source| Box::new(source) as Box<dyn Source>)
-    }
-    match settings {
-        DirectorySettings::Users(settings) => ("users", boxed(Users::new(settings, &environment.observers))),
-        DirectorySettings::Ldap(settings) => ("ldap", boxed(Ldap::new(settings, environment))),
-        DirectorySettings::Saslauthd(settings) => ("saslauthd", boxed(Saslauthd::new(settings))),
-        DirectorySettings::Dovecot(settings) => ("dovecot", boxed(Dovecot::new(settings))),
-        DirectorySettings::Sql(settings) => ("sql", boxed(Sql::new(settings, environment))),
-        DirectorySettings::Pam(settings) => ("pam", boxed(PamHelper::new(settings))),
-        DirectorySettings::Table(settings) => ("table", boxed(Ok(TableDirectory::new(settings)))),
-    }
+) -> Result<(Arc<dyn Source>, Option<Arc<Users>>), SetUpError> {
+    let source: Arc<dyn Source> = match settings {
+        DirectorySettings::Users(settings) => {
+            let users = Arc::new(Users::new(settings, &environment.observers)?);
+            return Ok((users.clone(), Some(users)));
+        }
+        DirectorySettings::Ldap(settings) => Arc::new(Ldap::new(settings, environment)?),
+        DirectorySettings::Saslauthd(settings) => Arc::new(Saslauthd::new(settings)?),
+        DirectorySettings::Dovecot(settings) => Arc::new(Dovecot::new(settings)?),
+        DirectorySettings::Sql(settings) => Arc::new(Sql::new(settings, environment)?),
+        DirectorySettings::Pam(settings) => Arc::new(PamHelper::new(settings)?),
+        DirectorySettings::Table(settings) => Arc::new(TableDirectory::new(settings)),
+    };
+    Ok((source, None))
 }
 
 /// What no directory is asked about.

@@ -8,9 +8,9 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::background;
-use crate::keys::{KeyFinding, KeyKind};
+use crate::keys::KeyKind;
 use crate::schemes::{SchemeRules, Stored};
-use crate::verdict::{DenyReason, Finding, Outage};
+use crate::verdict::{DenyReason, Finding, KeyFinding, Outage};
 use crate::workers::{Asker, Workers};
 
 /// Most values that are looked at.

@@ -42,7 +42,7 @@ impl Hashing {
         }
     }
 
-    /// Whether this is the password. What was verified of late is not computed again; `may_log_in` says whether to
+    /// Whether this is the password. What was verified recently is not computed again; `may_log_in` says whether to
     /// remember it.
     pub(crate) async fn verify(
         &self,

@@ -3,8 +3,6 @@
 use postern_sasl::{CramSecret, DigestSecret, Needs, NtHash, PrepError, ScramHash, ScramKeys, StoredKey};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::verdict::{Account, DenyReason};
-
 /// Octets of a SCRAM salt.
 const SALT_LEN: usize = 16;
 
@@ -87,37 +85,4 @@ impl KeyKind {
             Self::Nt => StoredKey::Nt(NtHash::derive(password)),
         })
     }
-}
-
-/// What came of looking for a key.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[must_use]
-pub enum KeyVerdict {
-    /// Here it is. Whether the client knows the password is still to be seen.
-    Found {
-        /// Whose it is.
-        account: Account,
-        /// The key.
-        key: StoredKey,
-        /// Why another directory could not be asked, for the log. An exchange that fails then ends in `454 4.7.0`, as for
-        /// a login that is nowhere to be found: the difference would tell who exists.
-        outage: Option<String>,
-    },
-    /// There is none. The exchange goes on with a decoy and ends in `535`; the reason is for the log.
-    Denied(DenyReason),
-    /// It cannot be found out now: `454 4.7.0`.
-    Unavailable {
-        /// Why, for the log.
-        reason: String,
-        /// Whether another directory has answered. Then logins that it knows get a challenge, and so the exchange goes on
-        /// with a decoy for this one too, until it ends in the same reply.
-        answered: bool,
-    },
-}
-
-/// What one directory says of a key.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum KeyFinding {
-    Found { account: Account, key: StoredKey },
-    Denied(DenyReason),
 }

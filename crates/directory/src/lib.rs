@@ -9,10 +9,9 @@
 //!
 //! # To add a directory
 //!
-//! 1. A module with its settings and a type that has `check_password` and `recipient_exists`, giving a [`Finding`] or
-//!    an [`Outage`].
-//! 2. A variant of [`DirectorySettings`], and one of the private enum in `directories.rs` that the compiler then asks
-//!    for in each place.
+//! 1. A module with its settings and a type that implements the private trait `Source`: `check_password`, and what else it can,
+//!    each giving a [`Finding`] or an [`Outage`].
+//! 2. A variant of [`DirectorySettings`], and the lines that the compiler then asks for in `directories.rs`.
 //!
 //! Its time limit, the log of its outages and the order among directories are kept by [`Directories`].
 
@@ -22,21 +21,26 @@ mod background;
 mod directories;
 mod discover;
 pub mod dovecot;
+mod environment;
+mod error;
 mod failover;
 mod foreign;
 mod hashing;
 mod keys;
 pub mod ldap;
 mod mark;
+mod mistake;
 mod pace;
 pub mod pam;
 mod pool;
+mod proof;
 mod recent;
 mod residents;
 mod rota;
 pub mod saslauthd;
 pub mod schemes;
 mod secret_file;
+mod source;
 pub mod sql;
 pub mod tables;
 mod time;
@@ -45,16 +49,17 @@ mod verdict;
 mod verified;
 mod workers;
 
-pub use directories::{
-    Directories, DirectoryError, DirectorySettings, DirectoryState, DirectoryStatus, Environment, Proof,
-    Standing,
-};
+pub use directories::{Directories, DirectorySettings, DirectoryState, DirectoryStatus, Standing};
 pub use discover::{FindServers, FoundServers, ServiceRecord};
 pub use dovecot::{DovecotPlace, DovecotSettings};
+pub use environment::Environment;
+pub use error::DirectoryError;
 pub use foreign::ForeignKeys;
-pub use keys::{KeyKind, KeyVerdict};
+pub use keys::KeyKind;
 pub use ldap::{LdapCheck, LdapSettings, SearchScope};
+pub use mistake::Mistake;
 pub use pam::PamSettings;
+pub use proof::Proof;
 pub use residents::{Lead, Member, Residence, Residents, TARGETS_ASKED_MAX, is_postmaster};
 pub use saslauthd::SaslauthdSettings;
 pub use schemes::{SchemeError, SchemeRules};
@@ -62,5 +67,7 @@ pub use secret_file::{SecretFileError, read_secret};
 pub use sql::{SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};
 pub use tables::TableSettings;
 pub use users::{KeyPolicy, UserStore, UsersSettings};
-pub use verdict::{Account, Checked, DenyReason, Existence, Finding, Outage, Owner, PasswordVerdict};
+pub use verdict::{
+    Account, Checked, DenyReason, Existence, Finding, KeyVerdict, Outage, Owner, PasswordVerdict,
+};
 pub use workers::Asker;

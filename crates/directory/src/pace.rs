@@ -2,7 +2,7 @@
 //!
 //! Each directory evens out its own steps; what is left are differences between directories (a login that the first
 //! one knows is denied sooner than one that all had to be asked about) and between hashes (an LDAP server hashes only
-//! for entries it has). So a denial is held back until the slowest check of late would have been through. Lest the first
+//! for entries it has). So a denial is held back until the slowest recent check would have been through. Lest the first
 //! one tell something, a login that nobody has is checked before it for comparison.
 
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ impl Pace {
         state.slowest = state.slowest.max(took.min(self.wait_max));
     }
 
-    /// Whether nothing is known of late: then a comparison is due. Whoever gets `true` makes it.
+    /// Whether nothing was found out recently: then a comparison is due. Whoever gets `true` makes it.
     pub(crate) fn is_blank(&self, now: Instant) -> bool {
         let state = self.state.lock();
         state

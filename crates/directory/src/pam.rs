@@ -11,12 +11,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use self::wire::{REPLY_MAX, Reply, Request};
-use crate::directories::SetUpError;
+use crate::error::SetUpError;
+use crate::source::Source;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
 use crate::workers::{Asker, Workers};
 
@@ -72,8 +74,26 @@ impl PamHelper {
         })
     }
 
-    /// Whether this is the login's password, and the account may log in.
-    pub(crate) async fn check_password(
+    async fn exchange(&self, request: &[u8]) -> io::Result<Vec<u8>> {
+        let mut stream = UnixStream::connect(&self.settings.socket).await?;
+        stream.write_all(request).await?;
+        stream.shutdown().await?;
+        let mut reply = Vec::new();
+        stream.take(REPLY_MAX + 1).read_to_end(&mut reply).await?;
+        Ok(reply)
+    }
+
+    fn outage(&self, reason: &str) -> Outage {
+        Outage::new(format!(
+            "PAM's helper at {}: {reason}",
+            self.settings.socket.display()
+        ))
+    }
+}
+
+#[async_trait]
+impl Source for PamHelper {
+    async fn check_password(
         &self,
         login: &str,
         password: &SecretString,
@@ -87,14 +107,12 @@ impl PamHelper {
         let Some(octets) = request.encode() else {
             return Ok(Finding::Denied(DenyReason::Malformed));
         };
-        let timeout = self.settings.timeout;
-        let turn = tokio::time::timeout(timeout, self.requests.turn(asker)).await;
-        let _turn = turn.unwrap_or_else(|_| Err(Outage::busy("all of its workers are in use")))?;
-        let reply = match tokio::time::timeout(timeout, self.exchange(&octets)).await {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(error)) => return Err(self.outage(&error.to_string())),
-            Err(_) => return Err(self.outage(&format!("no answer within {} ms", timeout.as_millis()))),
-        };
+        let outage = |reason: &str| self.outage(reason);
+        let exchange = self.exchange(&octets);
+        let requests = &self.requests;
+        let reply = requests
+            .answer(asker, self.settings.timeout, exchange, outage)
+            .await?;
         match Reply::decode(&reply) {
             Some(Reply::Granted(name)) => {
                 // The domain that was cut off is the account's.
@@ -111,20 +129,9 @@ impl PamHelper {
         }
     }
 
-    async fn exchange(&self, request: &[u8]) -> io::Result<Vec<u8>> {
-        let mut stream = UnixStream::connect(&self.settings.socket).await?;
-        stream.write_all(request).await?;
-        stream.shutdown().await?;
-        let mut reply = Vec::new();
-        stream.take(REPLY_MAX + 1).read_to_end(&mut reply).await?;
-        Ok(reply)
-    }
-
-    fn outage(&self, reason: &str) -> Outage {
-        Outage::new(format!(
-            "PAM's helper at {}: {reason}",
-            self.settings.socket.display()
-        ))
+    /// By `rhost`.
+    fn looks_at_peers(&self) -> bool {
+        true
     }
 }
 

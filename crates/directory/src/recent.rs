@@ -25,7 +25,7 @@ const ENTRIES_MAX: usize = 50_000;
 
 type Tag = [u8; 32];
 
-/// The logins granted of late by one directory.
+/// The logins granted recently by one directory.
 pub(crate) struct RecentLogins {
     key: Zeroizing<[u8; 64]>,
     ttl: Duration,
@@ -47,7 +47,7 @@ impl RecentLogins {
         }
     }
 
-    /// The account, if this login was granted with this password of late, for a client at the same place.
+    /// The account, if this login was granted with this password recently, for a client at the same place.
     pub(crate) fn find(
         &self,
         login: &str,

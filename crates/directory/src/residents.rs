@@ -64,7 +64,7 @@ pub enum Lead {
     Itself,
     /// To these, behind an alias: at least one, each once.
     Alias(Vec<Member>),
-    /// To nobody: it is an alias, and nobody has any of its targets.
+    /// To nobody: it is an alias none of whose targets exists.
     Broken,
     /// To nobody, and who sends it is told why: an alias refuses, or the user has moved.
     Refused(RefusalText),

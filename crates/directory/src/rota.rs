@@ -18,7 +18,7 @@ impl Rota {
         }
     }
 
-    /// The order in which to try the servers now: those that work, then those that failed of late.
+    /// The order in which to try the servers now: those that work, then those that failed recently.
     ///
     /// A server that failed longer ago than the retry time takes its own place again, for the one caller who gets this
     /// answer: if it still hangs, only that one waits for it.

@@ -9,13 +9,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use postern_authwire::saslauthd::{question, verdict};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
-use crate::directories::SetUpError;
+use crate::error::SetUpError;
+use crate::source::Source;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
 use crate::workers::{Asker, Workers};
 
@@ -93,32 +95,6 @@ impl Saslauthd {
         })
     }
 
-    /// Whether this is the login's password.
-    pub(crate) async fn check_password(
-        &self,
-        login: &str,
-        password: &SecretString,
-        asker: &Asker,
-    ) -> Result<Finding, Outage> {
-        let named = account(&self.settings, login);
-        let (Some(account), Some(request)) = (named, request(&self.settings, login, password)) else {
-            return Ok(Finding::Denied(DenyReason::Refused));
-        };
-        let timeout = self.settings.timeout;
-        let turn = tokio::time::timeout(timeout, self.requests.turn(asker)).await;
-        let _turn = turn.unwrap_or_else(|_| Err(Outage::busy("all of its processes are in use")))?;
-        let reply = match tokio::time::timeout(timeout, self.exchange(&request)).await {
-            Ok(Ok(reply)) => reply,
-            Ok(Err(error)) => return Err(self.outage(&error.to_string())),
-            Err(_) => return Err(self.outage(&format!("no answer within {} ms", timeout.as_millis()))),
-        };
-        match verdict(&reply) {
-            Some(true) => Ok(Finding::Granted(account)),
-            Some(false) => Ok(Finding::Denied(DenyReason::Refused)),
-            None => Err(self.outage("an answer that is neither OK nor NO")),
-        }
-    }
-
     async fn exchange(&self, request: &[u8]) -> io::Result<Vec<u8>> {
         let mut stream = UnixStream::connect(&self.settings.socket).await?;
         stream.write_all(request).await?;
@@ -136,6 +112,32 @@ impl Saslauthd {
             "saslauthd at {}: {reason}",
             self.settings.socket.display()
         ))
+    }
+}
+
+#[async_trait]
+impl Source for Saslauthd {
+    async fn check_password(
+        &self,
+        login: &str,
+        password: &SecretString,
+        asker: &Asker,
+    ) -> Result<Finding, Outage> {
+        let named = account(&self.settings, login);
+        let (Some(account), Some(request)) = (named, request(&self.settings, login, password)) else {
+            return Ok(Finding::Denied(DenyReason::Refused));
+        };
+        let outage = |reason: &str| self.outage(reason);
+        let exchange = self.exchange(&request);
+        let requests = &self.requests;
+        let reply = requests
+            .answer(asker, self.settings.timeout, exchange, outage)
+            .await?;
+        match verdict(&reply) {
+            Some(true) => Ok(Finding::Granted(account)),
+            Some(false) => Ok(Finding::Denied(DenyReason::Refused)),
+            None => Err(self.outage("an answer other than OK and NO")),
+        }
     }
 }
 

@@ -33,7 +33,7 @@ impl VerifiedCache {
         }
     }
 
-    /// Whether this password was verified against this stored hash of late.
+    /// Whether this password was verified against this stored hash recently.
     pub(crate) fn holds(&self, stored: &str, password: &SecretString, now: Instant) -> bool {
         !self.verified.is_empty() && self.verified.get(&self.tag(stored, password), now).is_some()
     }

@@ -1,11 +1,14 @@
 //! Places for work that is scarce (hashing, processes of other programs), given out fairly by the network that asks.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use postern_policy::fair::{FairQueue, Standing};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::verdict::Outage;
 
@@ -90,6 +93,27 @@ impl Workers {
             receiver
         };
         receiver.await.map_err(|_| full())
+    }
+
+    /// Waits for a place and then for an answer to `question`, each for `limit` at most. `outage` says whose answer is missing.
+    ///
+    /// # Errors
+    ///
+    /// There was no place in time, or no answer.
+    pub(crate) async fn answer<T, E: Display>(
+        self: &Arc<Self>,
+        asker: &Asker,
+        limit: Duration,
+        question: impl Future<Output = Result<T, E>>,
+        outage: impl Fn(&str) -> Outage,
+    ) -> Result<T, Outage> {
+        let turn = timeout(limit, self.turn(asker)).await;
+        let _turn = turn.unwrap_or_else(|_| Err(Outage::busy("all connections are in use")))?;
+        match timeout(limit, question).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(outage(&error.to_string())),
+            Err(_) => Err(outage(&format!("no answer within {} ms", limit.as_millis()))),
+        }
     }
 
     fn place(self: &Arc<Self>) -> Turn {

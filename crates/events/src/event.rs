@@ -262,9 +262,9 @@ events! {
         mechanism Mechanism Option<&'a str>, neighbour Neighbour Option<&'a str>, rule Rule Rule, reply Reply Shown<'a>,
         reason Reason Shown<'a>,
     }
-    "who guesses at logins is barred or slowed"
-    BarSet Login Warning Matters
-    "barred" | "network barred, but for logins that have succeeded from there"
+    "who guesses at logins is locked out or slowed"
+    LockedOut Login Warning Matters
+    "locked out" | "network locked out, except for logins that have succeeded from there"
     | "guessed at from many networks: slow from those that it has not logged in from" (word) {
         session Session &'a str, peer Peer Option<IpAddr>, login Login Option<&'a str>, failures Failures u32,
         seconds Seconds Option<u64>, rule Rule Rule,
@@ -381,12 +381,12 @@ events! {
         queue Queue Option<Shown<'a>>, by By &'a str, reason Reason Option<&'a str>, changed Changed Option<u64>,
     }
     "an administrator's act on sessions"
-    SessionsEnded Control Info Matters "sessions ended" | "sessions ended whose login holds no more" (word) {
+    SessionsEnded Control Info Matters "sessions ended" | "sessions ended whose login is no longer valid" (word) {
         by By &'a str, login Login Option<&'a str>, network Network Option<Shown<'a>>, listener Listener Option<&'a str>,
         ended Ended usize,
     }
-    "an administrator's act on bars"
-    BarsLifted Control Info Matters "bars lifted" {
+    "an administrator has ended lockouts"
+    LockoutsLifted Control Info Matters "lockouts lifted" {
         by By &'a str, login Login Option<&'a str>, network Network Option<Shown<'a>>, lifted Lifted usize,
     }
     "a directory cannot be asked"
@@ -443,7 +443,7 @@ pub const NEWS: &[EventInfo] = &[
     news(Area::Spool, Level::Error, &["disk full", "store failed"], "no mail is taken: it is told `452` or `451`", &[Key::Error]),
     news(Area::Accept, Level::Info, &["sealed", "not sealed"], "what an alias leads to the outside has got a link of ARC, or why not", &[Key::Queue, Key::Domain, Key::Reason]),
     news(Area::Outcome, Level::Info, &["report of DMARC", "report of DMARC not sent"], "what was seen in the name of a domain in a day is told to it, or why it is not", &[Key::Queue, Key::To, Key::Domain, Key::Reason]),
-    news(Area::Attempt, Level::Warning, &["connections are short, hosts wait in line", "connections are enough again"], "next hops have waited for a connection for 5 s; hosts that took no mail of late get less time", &[Key::Class, Key::Connections, Key::Silent, Key::Waiting]),
+    news(Area::Attempt, Level::Warning, &["connections are short, hosts wait in line", "connections are enough again"], "next hops have waited for a connection for 5 s; hosts that took no mail recently get less time", &[Key::Class, Key::Connections, Key::Silent, Key::Waiting]),
     news(Area::Login, Level::Error, &["login fails, its mail waits"], "a smarthost does not take Postern's own login", &[Key::Login, Key::Destination, Key::Relay, Key::Status, Key::Reply]),
     news(Area::Oauth, Level::Warning, &["provider fails", "provider answers again"], "a provider of tokens cannot be asked, can be again", &[Key::Provider, Key::Reason]),
     news(Area::Dns, Level::Warning, &["dns list fails", "dns list answers again"], "a DNS list gives no answers, or none that a list gives, and counts for nothing; or it does again", &[Key::List, Key::Reason]),

@@ -1,25 +1,44 @@
 //! What happened in recent sessions, kept in a bounded piece of memory. No clock: the time comes with the event.
 //!
-//! Sessions of strangers and those that have logged in or had mail taken have a half each, so that whoever connects often makes the
-//! server forget nobody but strangers.
+//! Sessions that have logged in or may relay have half of it, those that have only brought mail and all others a quarter each. So
+//! strangers can make the server forget strangers alone, whether they bring mail or not.
+//!
+//! Beside what happened in a session, the last outcomes of its mail are kept.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::fmt::{self, Write as _};
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use postern_policy::Rule;
 
 use crate::{Area, Event, Key, Value};
 
-/// Most sessions that are kept.
-pub const SESSIONS_MAX: usize = 10_000;
+/// How much is kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct HistoryLimits {
+    /// Most sessions. Default 10,000; 0 keeps none.
+    pub sessions: usize,
+    /// Most octets of all sessions. Default 8 MiB.
+    pub memory: usize,
+}
 
-/// Most octets that are kept of all sessions.
-pub const MEMORY_MAX: usize = 8 << 20;
+impl Default for HistoryLimits {
+    fn default() -> Self {
+        Self {
+            sessions: 10_000,
+            memory: 8 << 20,
+        }
+    }
+}
 
-/// Most octets that are kept of one session; of events beyond it there is a count.
+/// Most octets that are kept of what happened in one session; of events beyond it there is a count.
 pub const SESSION_MAX: usize = 16 << 10;
+
+/// Most octets that are kept of the outcomes of one session's mail; of earlier ones there is a count.
+pub const OUTCOMES_MAX: usize = 16 << 10;
 
 /// Longest text of a field, in octets; the rest is cut and marked with `…`.
 const TEXT_MAX: usize = 512;
@@ -32,6 +51,9 @@ const RECORD: usize = 160;
 
 /// The sessions that are kept.
 pub struct History {
+    /// Most sessions of all parts, and most octets.
+    sessions: AtomicUsize,
+    memory: AtomicUsize,
     parts: [Mutex<Part>; PARTS],
     hasher: RandomState,
 }
@@ -43,6 +65,8 @@ pub struct Past {
     pub events: Vec<PastEvent>,
     /// How many events had no room.
     pub left_out: u32,
+    /// How many outcomes have made room for later ones.
+    pub outcomes_left_out: u32,
 }
 
 /// One event.
@@ -78,17 +102,48 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
+/// Whose session it is. Each kind has a share of its own, and becomes a later one alone.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Kind {
+    /// Somebody's who has shown nothing.
+    Stranger,
+    /// Somebody's whose mail for here was taken.
+    Sender,
+    /// A user's, or a machine's that may relay.
+    User,
+}
+
+/// What a part may hold.
+#[derive(Clone, Copy)]
+struct Most {
+    sessions: usize,
+    octets: usize,
+}
+
 #[derive(Default)]
 struct Part {
     sessions: HashMap<Box<str>, Record>,
-    strangers: Queue,
-    known: Queue,
+    queues: [Queue; 3],
 }
 
 struct Record {
-    known: bool,
+    kind: Kind,
     events: Vec<u8>,
     left_out: u32,
+    /// The last ones, each with its length in front.
+    outcomes: Vec<u8>,
+    outcomes_left_out: u32,
+}
+
+/// What an event is to a session.
+#[derive(Clone, Copy)]
+enum Role {
+    /// It is the first one.
+    Begins,
+    /// It is a further one.
+    Goes,
+    /// It is an outcome of the session's mail.
+    Outcome,
 }
 
 /// Sessions of one kind, the oldest first.
@@ -101,7 +156,17 @@ struct Queue {
 
 impl Default for History {
     fn default() -> Self {
+        Self::new(HistoryLimits::default())
+    }
+}
+
+impl History {
+    /// One that remembers nothing yet.
+    #[must_use]
+    pub fn new(limits: HistoryLimits) -> Self {
         Self {
+            sessions: AtomicUsize::new(limits.sessions),
+            memory: AtomicUsize::new(limits.memory),
             parts: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
         }
@@ -115,13 +180,32 @@ impl fmt::Debug for History {
 }
 
 impl History {
+    /// Takes other limits. What is more than they allow is forgotten as sessions come.
+    pub fn configure(&self, limits: HistoryLimits) {
+        self.sessions.store(limits.sessions, Ordering::Relaxed);
+        self.memory.store(limits.memory, Ordering::Relaxed);
+    }
+
+    /// How much is kept.
+    #[must_use]
+    pub fn limits(&self) -> HistoryLimits {
+        HistoryLimits {
+            sessions: self.sessions.load(Ordering::Relaxed),
+            memory: self.memory.load(Ordering::Relaxed),
+        }
+    }
+
     /// Keeps an event that is about a session. `at` says when it happened, as whoever asks is to be told; it is asked for what is kept.
-    ///
-    /// What delivery makes of a message is not kept: its queue id leads to that.
     pub fn note(&self, event: &Event<'_>, at: impl FnOnce() -> i64) {
         if !matches!(
             event.area(),
-            Area::Connect | Area::Tls | Area::Login | Area::Refuse | Area::Accept | Area::Milter
+            Area::Connect
+                | Area::Tls
+                | Area::Login
+                | Area::Refuse
+                | Area::Accept
+                | Area::Milter
+                | Area::Outcome
         ) {
             return;
         }
@@ -145,12 +229,23 @@ impl History {
         if session.is_empty() {
             return;
         }
-        let begins = matches!(
-            event,
-            Event::Connected(_) | Event::LoggedIn(_) | Event::LoginRefused(_)
-        );
-        let known = matches!(event, Event::LoggedIn(_) | Event::Accepted(_));
-        self.part(session).lock().note(session, line, begins, known);
+        let role = match event {
+            Event::Connected(_) | Event::LoggedIn(_) | Event::LoginRefused(_) => Role::Begins,
+            Event::Outcome(_) => Role::Outcome,
+            _ => Role::Goes,
+        };
+        let kind = match event {
+            Event::LoggedIn(_) => Kind::User,
+            Event::Accepted(accepted) if is_for_here(accepted.rule) => Kind::Sender,
+            Event::Accepted(_) => Kind::User,
+            _ => Kind::Stranger,
+        };
+        let limits = self.limits();
+        let most = Most {
+            sessions: limits.sessions / PARTS,
+            octets: limits.memory / PARTS,
+        };
+        self.part(session).lock().note(session, line, role, kind, most);
     }
 
     /// What is kept of a session.
@@ -158,11 +253,14 @@ impl History {
     pub fn find(&self, session: &str) -> Option<Past> {
         let part = self.part(session).lock();
         let record = part.sessions.get(session)?;
-        let (events, left_out) = (record.events.clone(), record.left_out);
+        let (mut octets, left_out) = (record.events.clone(), record.left_out);
+        let (outcomes, outcomes_left_out) = (record.outcomes.clone(), record.outcomes_left_out);
         drop(part);
+        each_framed(&outcomes, |outcome| octets.extend_from_slice(outcome));
         Some(Past {
-            events: decode(&events),
+            events: decode(&octets),
             left_out,
+            outcomes_left_out,
         })
     }
 
@@ -172,68 +270,73 @@ impl History {
     }
 }
 
+/// Whether mail was taken because it is for here, which anybody may send.
+fn is_for_here(rule: Rule) -> bool {
+    matches!(rule, Rule::LocalRecipient | Rule::RelayDomain)
+}
+
 impl Part {
-    fn note(&mut self, session: &str, line: &[u8], begins: bool, known: bool) {
+    fn note(&mut self, session: &str, line: &[u8], role: Role, kind: Kind, most: Most) {
         let Some(record) = self.sessions.get_mut(session) else {
-            if begins {
-                self.begin(session, line, known);
+            if matches!(role, Role::Begins) {
+                self.begin(session, line, kind, most);
             }
             return;
         };
-        if record.events.len() + line.len() > SESSION_MAX {
-            record.left_out = record.left_out.saturating_add(1);
-            return;
+        let (before, was) = (record.cost(), record.kind);
+        match role {
+            Role::Outcome => record.add_outcome(line),
+            Role::Begins | Role::Goes if record.events.len() + line.len() > SESSION_MAX => {
+                record.left_out = record.left_out.saturating_add(1);
+            }
+            Role::Begins | Role::Goes => record.events.extend_from_slice(line),
         }
-        let before = record.cost();
-        record.events.extend_from_slice(line);
-        let (after, was_known) = (record.cost(), record.known);
-        if known && !was_known {
-            record.known = true;
-            self.strangers.octets -= before;
-            self.known.octets += after;
-            self.known.order.push_back(session.into());
-        } else {
-            self.queue(was_known).octets += after - before;
+        record.kind = was.max(kind);
+        let (after, is) = (record.cost(), record.kind);
+        self.queue(was).octets -= before;
+        self.queue(is).octets += after;
+        if is != was {
+            self.queue(is).order.push_back(session.into());
         }
-        self.make_room();
+        self.make_room(most);
     }
 
-    fn begin(&mut self, session: &str, line: &[u8], known: bool) {
+    fn begin(&mut self, session: &str, line: &[u8], kind: Kind, most: Most) {
         let record = Record {
-            known,
+            kind,
             events: line.to_vec(),
             left_out: 0,
+            outcomes: Vec::new(),
+            outcomes_left_out: 0,
         };
-        let queue = self.queue(known);
+        let queue = self.queue(kind);
         queue.octets += record.cost();
         queue.order.push_back(session.into());
         self.sessions.insert(session.into(), record);
-        self.make_room();
+        self.make_room(most);
     }
 
-    fn queue(&mut self, known: bool) -> &mut Queue {
-        match known {
-            true => &mut self.known,
-            false => &mut self.strangers,
-        }
+    fn queue(&mut self, kind: Kind) -> &mut Queue {
+        &mut self.queues[kind as usize]
     }
 
-    /// Forgets the oldest sessions of each kind, as long as that has more than its half.
-    fn make_room(&mut self) {
-        for known in [false, true] {
+    /// Forgets the oldest sessions of each kind, as long as that has more than its share.
+    fn make_room(&mut self, most: Most) {
+        for kind in [Kind::Stranger, Kind::Sender, Kind::User] {
+            let share = kind.share();
             loop {
-                let queue = self.queue(known);
-                if queue.octets <= MEMORY_MAX / 2 / PARTS && queue.order.len() <= SESSIONS_MAX / 2 / PARTS {
+                let queue = self.queue(kind);
+                if queue.octets <= most.octets / share && queue.order.len() <= most.sessions / share {
                     break;
                 }
                 let Some(oldest) = queue.order.pop_front() else {
                     break;
                 };
                 if let Some(record) = self.sessions.get(&oldest)
-                    && record.known == known
+                    && record.kind == kind
                 {
                     let cost = record.cost();
-                    self.queue(known).octets -= cost;
+                    self.queue(kind).octets -= cost;
                     self.sessions.remove(&oldest);
                 }
             }
@@ -241,9 +344,50 @@ impl Part {
     }
 }
 
+impl Kind {
+    /// Which part of all it may have, as a divisor.
+    const fn share(self) -> usize {
+        match self {
+            Self::Stranger | Self::Sender => 4,
+            Self::User => 2,
+        }
+    }
+}
+
 impl Record {
     fn cost(&self) -> usize {
-        RECORD + self.events.capacity()
+        RECORD + self.events.capacity() + self.outcomes.capacity()
+    }
+
+    /// Adds an outcome; the earliest make room for it.
+    fn add_outcome(&mut self, line: &[u8]) {
+        let Ok(length) = u16::try_from(line.len()) else {
+            self.outcomes_left_out = self.outcomes_left_out.saturating_add(1);
+            return;
+        };
+        let framed = line.len() + 2;
+        let mut cut = 0;
+        while self.outcomes.len() - cut + framed > OUTCOMES_MAX {
+            let Some((frame, _)) = self.outcomes[cut..].split_first_chunk() else {
+                break;
+            };
+            cut = (cut + 2 + usize::from(u16::from_le_bytes(*frame))).min(self.outcomes.len());
+            self.outcomes_left_out = self.outcomes_left_out.saturating_add(1);
+        }
+        self.outcomes.drain(..cut);
+        self.outcomes.extend_from_slice(&length.to_le_bytes());
+        self.outcomes.extend_from_slice(line);
+    }
+}
+
+/// Shows each piece that has its length in front.
+fn each_framed(mut octets: &[u8], mut show: impl FnMut(&[u8])) {
+    while let Some(length) = take(&mut octets) {
+        let Some((piece, rest)) = octets.split_at_checked(usize::from(u16::from_le_bytes(length))) else {
+            return;
+        };
+        show(piece);
+        octets = rest;
     }
 }
 
@@ -355,10 +499,10 @@ fn decode_text(octets: &mut &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use postern_policy::Rule;
-
     use super::*;
-    use crate::{Connected, Disconnected, FilterDown, Filtered, LoggedIn, Refused, Stopping, Word};
+    use crate::{
+        Accepted, Connected, Disconnected, FilterDown, Filtered, LoggedIn, Outcome, Refused, Stopping, Word,
+    };
 
     fn connect(history: &History, session: &str) {
         let connected = Connected {
@@ -499,42 +643,173 @@ mod tests {
         assert_eq!(past.events.len() + past.left_out as usize, 1_002);
     }
 
-    /// However many strangers come, only strangers are forgotten, and the memory does not grow.
+    fn accept(history: &History, session: &str, rule: Rule) {
+        let accepted = Accepted {
+            session,
+            queue: &"0CN5C48CM0000",
+            listener: "mx",
+            peer: "192.0.2.1".parse().unwrap(),
+            login: None,
+            acts_as: None,
+            rule,
+            reason: None,
+            sender_rule: None,
+            from: &"<a@b.example>",
+            recipients: 1,
+            size: 5,
+            message_id: None,
+            milter: None,
+        };
+        history.note(&accepted.into(), || 4);
+    }
+
+    fn settle(history: &History, session: Option<&str>, word: &'static str, reply: &str) {
+        let outcome = Outcome {
+            queue: &"0CN5C48CM0000",
+            session,
+            from: &"<a@b.example>",
+            to: &"<c@d.example>",
+            original: None,
+            relay: &"mx.d.example",
+            status: None,
+            failure: None,
+            stage: None,
+            reply: Some(&reply),
+            reason: None,
+            delay_ms: 12,
+            attempts: None,
+            until: None,
+            report: None,
+            word: Word(word),
+        };
+        history.note(&outcome.into(), || 5);
+    }
+
+    #[test]
+    fn the_last_outcomes_of_its_mail_are_kept() {
+        let history = History::default();
+        connect(&history, "1-1");
+        accept(&history, "1-1", Rule::LocalRecipient);
+        settle(&history, Some("1-1"), "deferred", "451 later");
+        settle(
+            &history,
+            Some("1-2"),
+            "delivered",
+            "250 of a session that is not known",
+        );
+        settle(&history, None, "delivered", "250 of no session");
+        settle(&history, Some("1-1"), "delivered", "250 ok");
+        assert_eq!(
+            words(&history, "1-1"),
+            ["connect", "accepted", "deferred", "delivered"]
+        );
+        let past = history.find("1-1").unwrap();
+        let last = &past.events[3].fields;
+        let text = |text: &str| Kept::Text(text.into());
+        assert!(last.contains(&(Key::Queue, text("0CN5C48CM0000"))), "{last:?}");
+        assert!(last.contains(&(Key::Relay, text("mx.d.example"))), "{last:?}");
+        assert!(last.contains(&(Key::Reply, text("250 ok"))), "{last:?}");
+        assert_eq!(past.outcomes_left_out, 0);
+
+        for number in 0..1_000 {
+            settle(
+                &history,
+                Some("1-1"),
+                "deferred",
+                &format!("451 {number} {}", "x".repeat(300)),
+            );
+        }
+        let past = history.find("1-1").unwrap();
+        assert_eq!(
+            (past.events.len() + past.outcomes_left_out as usize, past.left_out),
+            (1_004, 0)
+        );
+        let of_first = |event: &PastEvent| event.word == "accepted";
+        assert!(past.events.iter().any(of_first), "the session itself is whole");
+        let reply = past
+            .events
+            .last()
+            .unwrap()
+            .fields
+            .iter()
+            .find(|(key, _)| *key == Key::Reply);
+        let Some((_, Kept::Text(reply))) = reply else {
+            panic!("{past:?}")
+        };
+        assert!(reply.starts_with("451 999 "), "{reply}");
+    }
+
+    /// However many strangers come, and whatever mail they bring, they push out strangers alone; and the memory does not grow.
     #[test]
     fn strangers_make_the_server_forget_strangers_alone() {
+        let limits = HistoryLimits::default();
         let history = History::default();
         connect(&history, "old stranger");
         connect(&history, "ann's");
         log_in(&history, "ann's");
         log_in(&history, "a neighbour's");
+        connect(&history, "a printer's");
+        accept(&history, "a printer's", Rule::RelayNetwork);
+        connect(&history, "a sender's");
+        accept(&history, "a sender's", Rule::LocalRecipient);
         let helo = "x".repeat(TEXT_MAX);
-        for number in 0..4 * SESSIONS_MAX {
+        for number in 0..4 * limits.sessions {
             let session = format!("s-{number}");
             connect(&history, &session);
             refuse(&history, Some(&session), &helo);
         }
         assert_eq!(history.find("old stranger"), None);
+        assert_eq!(words(&history, "a sender's"), ["connect", "accepted"]);
+        for number in 0..2 * limits.sessions {
+            let session = format!("m-{number}");
+            connect(&history, &session);
+            accept(&history, &session, Rule::RelayDomain);
+            settle(&history, Some(&session), "bounced", &helo);
+        }
+        assert_eq!(history.find("a sender's"), None);
         assert_eq!(words(&history, "ann's"), ["connect", "login"]);
         assert_eq!(words(&history, "a neighbour's"), ["login"]);
-        let last = format!("s-{}", 4 * SESSIONS_MAX - 1);
+        assert_eq!(words(&history, "a printer's"), ["connect", "accepted"]);
+        let last = format!("s-{}", 4 * limits.sessions - 1);
         assert_eq!(words(&history, &last), ["connect", "refused"]);
-        for number in 0..4 * SESSIONS_MAX {
+        for number in 0..4 * limits.sessions {
             log_in(&history, &format!("k-{number}"));
         }
         assert_eq!(history.find("ann's"), None);
+        let (sessions, octets) = held(&history);
+        assert!(
+            sessions > limits.sessions / 2 && sessions <= limits.sessions,
+            "{sessions}"
+        );
+        assert!(octets <= limits.memory, "{octets}");
+
+        // Smaller limits hold as sessions come.
+        let less = HistoryLimits {
+            sessions: 160,
+            memory: 1 << 20,
+        };
+        history.configure(less);
+        for number in 0..10_000 {
+            connect(&history, &format!("l-{number}"));
+        }
+        let (sessions, _) = held(&history);
+        assert!(sessions <= less.sessions, "{sessions}");
+        history.configure(HistoryLimits { sessions: 0, ..less });
+        connect(&history, "1-1");
+        assert_eq!(history.find("1-1"), None, "none is kept");
+    }
+
+    /// The sessions and octets that are kept, with the books looked over.
+    fn held(history: &History) -> (usize, usize) {
         let (mut sessions, mut octets) = (0, 0);
         for part in &history.parts {
             let part = part.lock();
             sessions += part.sessions.len();
-            assert!(part.strangers.order.len() + part.known.order.len() <= SESSIONS_MAX / PARTS);
             let costs: usize = part.sessions.values().map(Record::cost).sum();
-            assert_eq!(costs, part.strangers.octets + part.known.octets);
+            let booked: usize = part.queues.iter().map(|queue| queue.octets).sum();
+            assert_eq!(costs, booked);
             octets += costs;
         }
-        assert!(
-            sessions > SESSIONS_MAX / 2 && sessions <= SESSIONS_MAX,
-            "{sessions}"
-        );
-        assert!(octets <= MEMORY_MAX, "{octets}");
+        (sessions, octets)
     }
 }

@@ -130,7 +130,7 @@ keys! {
     Taken "taken" Number "how many recipients the host took"
     Class "class" Text "whose mail"
     Connections "connections" Number "connections in use"
-    Silent "silent" Number "connections to hosts that took no mail of late"
+    Silent "silent" Number "connections to hosts that took no mail recently"
     Waiting "waiting" Number "hosts that wait for a connection"
 
     // Acts and states.
@@ -139,7 +139,7 @@ keys! {
     RetryMs "retry_ms" Number "milliseconds until the next try"
     Changed "changed" Number "how many messages or recipients it was about"
     Ended "ended" Number "how many sessions were ended"
-    Lifted "lifted" Number "how many bars were lifted"
+    Lifted "lifted" Number "how many lockouts were lifted"
     Suppressed "suppressed" Number "how many lines were not written"
     Rules "rules" Text "how many of them each rule made"
     Network "network" Text "the network"
@@ -218,7 +218,7 @@ keys! {
     AskedAt "asked_at" Text "when it was asked last"
     FailedAt "failed_at" Text "when it did not answer last"
     LastError "last_error" Text "and why"
-    Bars "bars" Number "how many bars in a row this is"
+    Lockouts "lockouts" Number "how many lockouts in a row this is"
     Issuer "issuer" Text "the provider of tokens, or the issuer of a certificate"
     Check "check" Text "how tokens are checked: `keys` or `introspection`"
     Age "age" Number "seconds"

@@ -13,14 +13,14 @@ mod observer;
 mod value;
 
 pub use event::{
-    Accepted, Administered, AnswersDelayed, Area, Attempted, BarSet, BarsLifted, ConfigurationProblem,
-    Connected, Discarded, Disconnected, EVENTS, Event, EventInfo, FilterDown, FilterUp, Filtered, Greeted,
-    Judged, Lane, Level, LoggedIn, LoginRefused, NEWS, NotSigned, Notice, Outcome, RecipientTaken, Refused,
-    Reloaded, Reported, Ruled, Screened, SenderTaken, ServiceDown, ServiceUp, SessionsEnded, Signed,
+    Accepted, Administered, AnswersDelayed, Area, Attempted, ConfigurationProblem, Connected, Discarded,
+    Disconnected, EVENTS, Event, EventInfo, FilterDown, FilterUp, Filtered, Greeted, Judged, Lane, Level,
+    LockedOut, LockoutsLifted, LoggedIn, LoginRefused, NEWS, NotSigned, Notice, Outcome, RecipientTaken,
+    Refused, Reloaded, Reported, Ruled, Screened, SenderTaken, ServiceDown, ServiceUp, SessionsEnded, Signed,
     SourceDown, SourceUp, Started, Stopping, SubmitterForgotten, Suppressed, TlsFailed, TlsInjected,
     TlsStarted, Word,
 };
-pub use history::{History, Kept, MEMORY_MAX, Past, PastEvent, SESSION_MAX, SESSIONS_MAX};
+pub use history::{History, HistoryLimits, Kept, OUTCOMES_MAX, Past, PastEvent, SESSION_MAX};
 pub use key::{CONTRACT, Key, Kind};
 pub use observer::{Observer, Observers};
 pub use value::{Value, Valued, shown};

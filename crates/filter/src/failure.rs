@@ -76,10 +76,10 @@ pub enum Cause {
     #[error("the connection broke")]
     Broken(#[source] io::Error),
     /// A packet of an impossible length: garbage, or too large.
-    #[error("it sent what is no packet")]
+    #[error("it sent something that is not a packet")]
     Frame(#[from] FrameError),
     /// A packet that makes no sense.
-    #[error("it sent what is no answer")]
+    #[error("it sent something that is not an answer")]
     Reply(#[from] ReplyError),
     /// Nothing could be agreed: the wrong version, or more than was offered.
     #[error("nothing could be agreed with it")]

@@ -41,7 +41,7 @@ pub enum DiscoveryError {
         source: EndpointError,
     },
     /// The description is another issuer's (RFC 8414 section 3.3: it must not be used).
-    #[error("{address} describes the issuer {found:?}, not {wanted:?}: write the issuer as it stands there")]
+    #[error("{address} describes the issuer {found:?}, not {wanted:?}: write the issuer as it is there")]
     OtherIssuer {
         /// The address that was asked.
         address: String,

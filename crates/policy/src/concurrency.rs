@@ -1,7 +1,7 @@
 //! Who may have a connection to another host, and who waits: shares of what is scarce, by kind of mail.
 //!
 //! Connections and memory are bounded, and a host that says nothing holds both for minutes. So each kind of mail has a share
-//! that no other kind can take, and hosts that have taken no mail of late have a part of that share only: whatever
+//! that no other kind can take, and hosts that have taken no mail recently have a part of that share only: whatever
 //! silent hosts a stranger names, users' mail finds a place, and so does mail for hosts that work.
 //!
 //! How many connections one next hop may have is [`HopState`]'s to say.
@@ -109,7 +109,7 @@ impl Shares {
         self.reserved(class) + self.common()
     }
 
-    /// The most that a class can hold for hosts that have taken no mail of late: half of what is kept for it.
+    /// The most that a class can hold for hosts that have taken no mail recently: half of what is kept for it.
     #[must_use]
     pub fn unproven(self, class: Class) -> usize {
         match self.reserved(class) {
@@ -136,7 +136,7 @@ impl Shares {
 
     /// The most connections of one class to one place of the network, as [`Site`]s are counted.
     ///
-    /// What has taken mail of late may have a quarter of all that the class can hold at one address, and half of it at one network;
+    /// What has taken mail recently may have a quarter of all that the class can hold at one address, and half of it at one network;
     /// what has not, an eighth and a quarter of the share for such hosts.
     #[must_use]
     pub fn most_at(self, class: Class, width: Width, proven: bool) -> usize {
@@ -149,7 +149,7 @@ impl Shares {
         (share / parts).max(least)
     }
 
-    /// The shortest time between two places for hosts that have taken no mail of late, once half of those places are taken.
+    /// The shortest time between two places for hosts that have taken no mail recently, once half of those places are taken.
     ///
     /// Each is given back within `patience`, so at this pace they never run out: whoever comes next waits one interval, and not
     /// until a silent host has been given up.
@@ -174,7 +174,7 @@ impl Usage {
         self.held[class.index()]
     }
 
-    /// What it holds for hosts that have taken no mail of late.
+    /// What it holds for hosts that have taken no mail recently.
     #[must_use]
     pub const fn unproven(&self, class: Class) -> usize {
         self.unproven[class.index()]

@@ -9,12 +9,12 @@ use std::hash::Hash;
 /// How one who asks is known.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Standing {
-    /// The login has succeeded from its network of late.
+    /// The login has succeeded from its network recently.
     Known,
     /// Nothing is known.
     #[default]
     Stranger,
-    /// Logins of its network have failed of late.
+    /// Logins of its network have failed recently.
     Suspect,
 }
 

@@ -13,7 +13,7 @@ pub enum RecipientRefusal {
     /// Nobody has that name.
     #[error("{0}")]
     Unknown(String),
-    /// It is an alias, and nobody has any of its targets.
+    /// It is an alias none of whose targets exists.
     #[error("{0}")]
     Alias(String),
     /// An alias refuses, a route does, or the user has moved: what the client is told.
@@ -71,7 +71,7 @@ impl RecipientRefusal {
                 Status(4, 4, 1),
                 "Recipient cannot be checked now, try again later",
             ),
-            Self::Alias(_) => (550, Status(5, 1, 1), "Alias leads to nobody"),
+            Self::Alias(_) => (550, Status(5, 1, 1), "Alias has no valid target"),
             Self::Directory(_) => (451, Status(4, 4, 3), "Directory not available, try again later"),
             Self::Table(_) => (451, Status(4, 4, 3), "Table not available, try again later"),
         }

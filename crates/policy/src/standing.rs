@@ -195,11 +195,11 @@ impl Credential {
 impl fmt::Display for Lapse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Account(reason) => write!(f, "the login holds no more: {reason}"),
+            Self::Account(reason) => write!(f, "the login is no longer valid: {reason}"),
             Self::ActingAccount(reason) => write!(f, "the account it acts as is not open: {reason}"),
             Self::Authorization => f.write_str("the login may not act as this account any more"),
             Self::Expired(credential, end) => write!(f, "the {} ended at {end}", credential.as_str()),
-            Self::Certificate(reason) => write!(f, "the certificate is trusted no more: {reason}"),
+            Self::Certificate(reason) => write!(f, "the certificate is no longer trusted: {reason}"),
             Self::MechanismOff => f.write_str("its mechanism was switched off"),
             Self::MechanismEnded(until) => write!(f, "the last day of its mechanism was {until}"),
             Self::Relay(reason) => {

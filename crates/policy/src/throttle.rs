@@ -1,15 +1,15 @@
-//! Slows failed logins and bars who goes on: a pair of network and login, then the network; never the login everywhere.
+//! Slows failed logins and locks out whoever goes on: a pair of network and login, then the network; never a login everywhere.
 //!
 //! Four things are counted, each with its own end:
 //!
-//! - the **pair** of network and login: free failures, then delays that double, then a bar;
-//! - the **network** over all logins: past a number of failures one check at a time, each later than the one before, then a bar.
-//!   Logins that have succeeded from there of late are exempt, since there may be many people behind one address;
-//! - the **login** over all networks that it has not succeeded from of late: past a number of failures one check at a time. It is
-//!   never barred, and from its usual networks it notices nothing: nobody can lock anybody out;
-//! - the **account** that a directory has found, whatever was typed: spellings of one account share one bar.
+//! - the **pair** of network and login: free failures, then delays that double, then a lockout;
+//! - the **network** over all logins: past a number of failures one check at a time, each later than the one before, then a lockout.
+//!   Logins that have succeeded from there recently are exempt, since there may be many people behind one address;
+//! - the **login** over all networks that it has not succeeded from recently: past a number of failures one check at a time. It is
+//!   never locked out, and from its usual networks it notices nothing: nobody can lock anybody out;
+//! - the **account** that a directory has found, whatever was typed: spellings of one account share one lockout.
 //!
-//! Each further bar of the same pair or network is twice as long as the one before.
+//! Each further lockout of the same pair or network is twice as long as the one before.
 
 mod memory;
 mod remembered;
@@ -30,7 +30,7 @@ use crate::fair::Standing;
 use crate::network::NetworkPrefix;
 use crate::rule::{Rule, Told, Verdict};
 
-/// How failed logins are slowed and barred.
+/// How failed logins are slowed and locked out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ThrottleSettings {
     /// Failures of one pair of network and login that cost nothing: people mistype. Default 2.
@@ -39,20 +39,20 @@ pub struct ThrottleSettings {
     pub first_delay: Duration,
     /// The longest wait. Default 15 seconds.
     pub delay_max: Duration,
-    /// Failures of one pair within [`window`](Self::window) until it is barred. Default 10.
+    /// Failures of one pair within [`window`](Self::window) until it is locked out. Default 10.
     pub failures_max: u32,
     /// How long a failure counts. Default 15 minutes.
     pub window: Duration,
-    /// How long a pair or network is barred at first. Default 15 minutes.
-    pub bar_time: Duration,
-    /// How long at most: each bar is twice as long as the one before. Default 4 hours.
-    pub bar_time_max: Duration,
+    /// How long a pair or network is locked out at first. Default 15 minutes.
+    pub lockout_time: Duration,
+    /// How long at most: each lockout is twice as long as the one before. Default 4 hours.
+    pub lockout_time_max: Duration,
     /// Failures of one network, over all logins, from which on its checks are made one at a time, each later than the one
     /// before. Default 30.
     pub network_failures_max: u32,
-    /// Failures of one network until it is barred. Default 100. What is refused because too much is under way counts half.
-    pub network_bar_failures: u32,
-    /// Failures of one login, over all networks that it has not succeeded from of late, from which on checks from such networks
+    /// Failures of one network until it is locked out. Default 100. What is refused because too much is under way counts half.
+    pub network_lockout_failures: u32,
+    /// Failures of one login, over all networks that it has not succeeded from recently, from which on checks from such networks
     /// are made one at a time. Default 100.
     pub login_failures_max: u32,
     /// What counts as one network.
@@ -71,16 +71,16 @@ pub enum ThrottleVerdict {
     Busy,
     /// So many wait already that this one must not. Rule `throttle.busy`.
     Full,
-    /// Do not check: it is barred for this long. Rule `throttle.barred`.
-    Barred(Duration),
+    /// Do not check: it is locked out for this long. Rule `throttle.lockout`.
+    LockedOut(Duration),
 }
 
 /// Why a login must not be tried.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Closed {
-    /// It is barred for this long.
+    /// It is locked out for this long.
     #[error("locked out for {} s", .0.as_secs())]
-    Barred(Duration),
+    LockedOut(Duration),
     /// Too many tries are before it.
     #[error("too many tries are under way from this network or at this login")]
     Busy,
@@ -89,7 +89,7 @@ pub enum Closed {
 impl Verdict for Closed {
     fn rule(&self) -> Rule {
         match self {
-            Self::Barred(_) => Rule::ThrottleBarred,
+            Self::LockedOut(_) => Rule::ThrottleLockout,
             Self::Busy => Rule::ThrottleBusy,
         }
     }
@@ -110,7 +110,7 @@ pub enum Source {
     Peer(IpAddr),
     /// A place where nobody tells addresses of clients, such as the socket of saslauthd's protocol.
     ///
-    /// Everybody who tries a login there looks the same, its owner too. So a login is slowed there and never barred, and
+    /// Everybody who tries a login there looks the same, its owner too. So a login is slowed there and never locked out, and
     /// what is tried with other logins counts for nothing: who guesses could else shut out whom he likes.
     Place(Arc<str>),
 }
@@ -130,23 +130,23 @@ pub enum Weight {
 /// What an administrator should read in the log, once each.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Alarm {
-    /// A login is barred from a network.
+    /// A login is locked out from a network.
     Pair {
         /// The login as it is counted.
         login: String,
         /// Failures that count.
         failures: u32,
         /// For how long.
-        barred: Duration,
+        locked_out: Duration,
     },
-    /// A network is barred, but for logins that have succeeded from there.
+    /// A network is locked out, but for logins that have succeeded from there.
     Network {
         /// Failures that count, over all logins.
         failures: u32,
         /// For how long.
-        barred: Duration,
+        locked_out: Duration,
     },
-    /// A login is guessed at from many networks, and is slow from those that it has not succeeded from of late.
+    /// A login is guessed at from many networks, and is slow from those that it has not succeeded from recently.
     Login {
         /// The login as it is counted.
         login: String,
@@ -158,7 +158,7 @@ pub enum Alarm {
 impl Verdict for Alarm {
     fn rule(&self) -> Rule {
         match self {
-            Self::Pair { .. } | Self::Network { .. } => Rule::ThrottleBarred,
+            Self::Pair { .. } | Self::Network { .. } => Rule::ThrottleLockout,
             Self::Login { .. } => Rule::ThrottleLogin,
         }
     }
@@ -177,8 +177,8 @@ impl Alarm {
     #[must_use]
     pub const fn words(&self) -> &'static str {
         match self {
-            Self::Pair { .. } => "barred",
-            Self::Network { .. } => "network barred, but for logins that have succeeded from there",
+            Self::Pair { .. } => "locked out",
+            Self::Network { .. } => "network locked out, except for logins that have succeeded from there",
             Self::Login { .. } => {
                 "guessed at from many networks: slow from those that it has not logged in from"
             }
@@ -192,19 +192,19 @@ impl fmt::Display for Alarm {
     }
 }
 
-/// Something barred or slowed now.
+/// Something locked out or slowed now.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Bar {
+pub struct Lockout {
     /// The network, by its first address; `None` for a login over all networks, or the name of a place.
     pub source: Option<Source>,
     /// The login as it is counted; `None` for a network over all logins.
     pub login: Option<String>,
     /// Failures that count.
     pub failures: u32,
-    /// How long it is barred still; `None` for a login that is only slowed.
+    /// How long it is locked out still; `None` for a login that is only slowed.
     pub left: Option<Duration>,
-    /// How many bars in a row this is.
-    pub bars: u32,
+    /// How many lockouts in a row this is.
+    pub lockouts: u32,
 }
 
 /// Octets of a login that tell it from others here.
@@ -256,7 +256,7 @@ struct UnderWay {
 #[derive(Debug)]
 pub struct Ticket {
     pair: Pair,
-    /// Whether the login has succeeded from there of late.
+    /// Whether the login has succeeded from there recently.
     known: bool,
     standing: Standing,
     running: bool,
@@ -272,10 +272,10 @@ impl Default for ThrottleSettings {
             delay_max: Duration::from_secs(15),
             failures_max: 10,
             window: Duration::from_secs(15 * 60),
-            bar_time: Duration::from_secs(15 * 60),
-            bar_time_max: Duration::from_secs(4 * 3_600),
+            lockout_time: Duration::from_secs(15 * 60),
+            lockout_time_max: Duration::from_secs(4 * 3_600),
             network_failures_max: 30,
-            network_bar_failures: 100,
+            network_lockout_failures: 100,
             login_failures_max: 100,
             network: NetworkPrefix::default(),
             entries_max: 100_000,
@@ -284,7 +284,7 @@ impl Default for ThrottleSettings {
 }
 
 impl Ticket {
-    /// Whether the login has succeeded from this network of late.
+    /// Whether the login has succeeded from this network recently.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.known
@@ -410,10 +410,10 @@ impl LoginThrottle {
                 false => ThrottleVerdict::Check(settings.delay(count)),
             };
         }
-        if let Some(left) = self.barred(pair, ticket.known, now) {
-            return ThrottleVerdict::Barred(left);
+        if let Some(left) = self.locked_out(pair, ticket.known, now) {
+            return ThrottleVerdict::LockedOut(left);
         }
-        // One check is always let through: the last failures of a pair whose bar is over still count.
+        // One check is always let through: the last failures of a pair whose lockout is over still count.
         if is_full(of_pair, count, settings.failures_max) {
             return ThrottleVerdict::Busy;
         }
@@ -446,18 +446,18 @@ impl LoginThrottle {
         ThrottleVerdict::Check(delay)
     }
 
-    /// How long a pair is barred still, by itself or with its network.
-    fn barred(&self, pair: &Pair, known: bool, now: Instant) -> Option<Duration> {
-        let of_pair = self.pairs.barred_for(pair, now);
-        let of_network = self.networks.barred_for(&pair.0, now).filter(|_| !known);
+    /// How long a pair is locked out still, by itself or with its network.
+    fn locked_out(&self, pair: &Pair, known: bool, now: Instant) -> Option<Duration> {
+        let of_pair = self.pairs.locked_out_for(pair, now);
+        let of_network = self.networks.locked_out_for(&pair.0, now).filter(|_| !known);
         of_pair.max(of_network)
     }
 
-    /// How long an account is barred that a directory has found by another name than its own. Asked before a login is granted, and
+    /// How long an account is locked out that a directory has found by another name than its own. Asked before a login is granted, and
     /// after it was denied.
     #[must_use]
-    pub fn account_barred(&self, source: &Source, account: &str, now: Instant) -> Option<Duration> {
-        self.pairs.barred_for(&self.pair(source, account), now)
+    pub fn account_locked_out(&self, source: &Source, account: &str, now: Instant) -> Option<Duration> {
+        self.pairs.locked_out_for(&self.pair(source, account), now)
     }
 
     /// Told after a try has failed: for the login as it was typed, and for the account that a directory has found by it.
@@ -508,7 +508,7 @@ impl LoginThrottle {
         let (typed, found) = (self.pair(source, login), self.pair(source, account));
         let span = Span {
             window: KNOWN_FOR,
-            bars: KNOWN_FOR,
+            lockouts: KNOWN_FOR,
         };
         for pair in [typed, found] {
             self.pairs.forget(&pair);
@@ -538,64 +538,64 @@ impl LoginThrottle {
         }
     }
 
-    /// What is barred or slowed now, the longest first.
+    /// What is locked out or slowed now, the longest first.
     #[must_use]
-    pub fn bars(&self, now: Instant) -> Vec<Bar> {
+    pub fn lockouts(&self, now: Instant) -> Vec<Lockout> {
         let settings = &self.settings;
-        let bar = |failures: &Failures, source: Option<&Source>, login: Option<&str>| Bar {
+        let lockout = |failures: &Failures, source: Option<&Source>, login: Option<&str>| Lockout {
             source: source.cloned(),
             login: login.map(str::to_owned),
             failures: failures.halves_at(now, settings.window) / WHOLE,
-            left: failures.barred_for(now),
-            bars: failures.bars,
+            left: failures.locked_out_for(now),
+            lockouts: failures.lockouts,
         };
         let pairs = self
             .pairs
             .iter()
-            .filter(|(_, failures)| failures.barred_for(now).is_some())
-            .map(|((source, login), failures)| bar(failures, Some(source), Some(login)));
+            .filter(|(_, failures)| failures.locked_out_for(now).is_some())
+            .map(|((source, login), failures)| lockout(failures, Some(source), Some(login)));
         let networks = self
             .networks
             .iter()
-            .filter(|(_, failures)| failures.barred_for(now).is_some())
-            .map(|(source, failures)| bar(failures, Some(source), None));
+            .filter(|(_, failures)| failures.locked_out_for(now).is_some())
+            .map(|(source, failures)| lockout(failures, Some(source), None));
         let most = settings.login_failures_max.saturating_mul(WHOLE);
         let logins = self
             .logins
             .iter()
             .filter(|(_, failures)| failures.halves_at(now, settings.window) >= most)
-            .map(|(login, failures)| bar(failures, None, Some(login)));
-        let mut bars: Vec<Bar> = pairs.chain(networks).chain(logins).collect();
-        bars.sort_by(|one, other| {
+            .map(|(login, failures)| lockout(failures, None, Some(login)));
+        let mut lockouts: Vec<Lockout> = pairs.chain(networks).chain(logins).collect();
+        lockouts.sort_by(|one, other| {
             other
                 .left
                 .cmp(&one.left)
                 .then_with(|| one.login.cmp(&other.login))
         });
-        bars
+        lockouts
     }
 
     /// Lifts what holds for a login, for a network, or for the two together, and forgets their failures. `None` for any. Gives how
     /// many were lifted.
-    pub fn unbar(&mut self, source: Option<&Source>, login: Option<&str>, now: Instant) -> usize {
+    pub fn unlock(&mut self, source: Option<&Source>, login: Option<&str>, now: Instant) -> usize {
         let wanted = source.map(|source| self.pair(source, "").0);
         let login = login.map(|login| self.pair(&Source::Place("".into()), login).1);
-        let lifted = self.bars(now).into_iter().filter(|bar| {
-            let is_source = match (&wanted, &bar.source) {
+        let lifted = self.lockouts(now).into_iter().filter(|lockout| {
+            let is_source = match (&wanted, &lockout.source) {
                 (None, _) => true,
                 (Some(wanted), Some(source)) => wanted == source,
                 (Some(_), None) => false,
             };
-            let is_login = match (&login, &bar.login) {
+            let is_login = match (&login, &lockout.login) {
                 (None, _) => true,
                 (Some(wanted), Some(login)) => **wanted == **login,
                 (Some(_), None) => false,
             };
             is_source && is_login
         });
-        let lifted: Vec<Bar> = lifted.collect();
-        for bar in &lifted {
-            match (&bar.source, &bar.login) {
+        let lifted: Vec<Lockout> = lifted.collect();
+        for lockout in &lifted {
+            match (&lockout.source, &lockout.login) {
                 (Some(source), Some(login)) => self.pairs.forget(&(source.clone(), login.as_str().into())),
                 (Some(source), None) => self.networks.forget(source),
                 (None, Some(login)) => self.logins.forget(&login.as_str().into()),
@@ -611,19 +611,19 @@ impl LoginThrottle {
             .pairs
             .add(pair.clone(), halves, now, settings.span(), settings.entries_max);
         let few = failures.halves < settings.failures_max.saturating_mul(WHOLE);
-        if few || matches!(pair.0, Source::Place(_)) || failures.barred_for(now).is_some() {
+        if few || matches!(pair.0, Source::Place(_)) || failures.locked_out_for(now).is_some() {
             return None;
         }
         // A phone that does not know the new password yet must not lock its owner out for ever longer.
-        let barred = match known {
-            true => settings.bar_time,
-            false => settings.next_bar(failures),
+        let locked_out = match known {
+            true => settings.lockout_time,
+            false => settings.next_lockout(failures),
         };
-        failures.barred_until = now.checked_add(barred);
+        failures.locked_out_until = now.checked_add(locked_out);
         Some(Alarm::Pair {
             login: pair.1.to_string(),
             failures: failures.halves / WHOLE,
-            barred,
+            locked_out,
         })
     }
 
@@ -632,15 +632,15 @@ impl LoginThrottle {
         let failures = self
             .networks
             .add(network, halves, now, settings.span(), settings.entries_max);
-        let most = settings.network_bar_failures.saturating_mul(WHOLE);
-        if failures.halves < most || failures.barred_for(now).is_some() {
+        let most = settings.network_lockout_failures.saturating_mul(WHOLE);
+        if failures.halves < most || failures.locked_out_for(now).is_some() {
             return None;
         }
-        let barred = settings.next_bar(failures);
-        failures.barred_until = now.checked_add(barred);
+        let locked_out = settings.next_lockout(failures);
+        failures.locked_out_until = now.checked_add(locked_out);
         Some(Alarm::Network {
             failures: failures.halves / WHOLE,
-            barred,
+            locked_out,
         })
     }
 
@@ -698,7 +698,7 @@ impl ThrottleSettings {
     fn span(&self) -> Span {
         Span {
             window: self.window,
-            bars: self.bar_time_max.saturating_mul(2).max(self.window),
+            lockouts: self.lockout_time_max.saturating_mul(2).max(self.window),
         }
     }
 
@@ -717,11 +717,11 @@ impl ThrottleSettings {
             .min(self.delay_max)
     }
 
-    /// How long the next bar is.
-    fn next_bar(&self, failures: &mut Failures) -> Duration {
-        let doubled = 1_u32.checked_shl(failures.bars).unwrap_or(u32::MAX);
-        failures.bars = failures.bars.saturating_add(1);
-        let longest = self.bar_time_max.max(self.bar_time);
-        self.bar_time.saturating_mul(doubled).min(longest)
+    /// How long the next lockout is.
+    fn next_lockout(&self, failures: &mut Failures) -> Duration {
+        let doubled = 1_u32.checked_shl(failures.lockouts).unwrap_or(u32::MAX);
+        failures.lockouts = failures.lockouts.saturating_add(1);
+        let longest = self.lockout_time_max.max(self.lockout_time);
+        self.lockout_time.saturating_mul(doubled).min(longest)
     }
 }

@@ -51,7 +51,7 @@ pub enum Demand {
     Login,
     /// The socket: it does not leave this host.
     Socket,
-    /// The host: of late it has taken mail in the clear after its TLS had failed.
+    /// The host: recently it has taken mail in the clear after its TLS had failed.
     Memory,
     /// The try before this one: TLS has just failed, and nobody insists on it.
     Failure,

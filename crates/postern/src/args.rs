@@ -65,7 +65,7 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Manages Postern's own users
     User(UserArgs),
-    /// Shows authentication: users, mechanisms, lock-outs, tokens
+    /// Shows authentication: users, mechanisms, lockouts, tokens
     Auth(AuthArgs),
     /// Says what would become of a session, rule by rule
     ///
@@ -424,23 +424,29 @@ pub(crate) enum AuthCommand {
     Providers(JsonArg),
     /// Lists who is locked out or slowed because of failed authentication
     ///
-    /// Asks the running server. Lock-outs outlive a restart.
-    Bars(JsonArg),
-    /// Ends lock-outs, and forgets the failures
+    /// Asks the running server. Lockouts outlive a restart.
+    Lockouts(JsonArg),
+    /// Unlocks user names and networks, and forgets their failures
     ///
-    /// With both options, the lock-out of this user name from this network; with one, all lock-outs of it. Ends with 1 if there is none.
+    /// With both options, the lockout of this user name from this network; with one, all lockouts of it. Ends with 1 if there is none.
     #[command(group = clap::ArgGroup::new("whom").required(true).multiple(true))]
-    Unbar {
+    Unlock {
         /// The user name
         #[arg(long, value_name = "LOGIN", group = "whom")]
         login: Option<String>,
         /// An address of the network
         #[arg(long, value_name = "ADDRESS", group = "whom")]
         network: Option<IpAddr>,
-        /// All lock-outs
+        /// All lockouts
         #[arg(long, group = "whom", conflicts_with_all = ["login", "network"])]
         all: bool,
     },
+    /// The old name of `lockouts`
+    #[command(hide = true, disable_help_flag = true)]
+    Bars(OldArgs),
+    /// The old name of `unlock`
+    #[command(hide = true, disable_help_flag = true)]
+    Unbar(OldArgs),
     /// Shows who has authenticated with which mechanism, how often and when last
     Report {
         /// Only this mechanism
@@ -454,6 +460,13 @@ pub(crate) enum AuthCommand {
     /// Asks the directories and rules of the configuration as the server does: as whom the user may act, with which addresses the user
     /// may send, whether a mechanism is offered and allows relaying. No password is needed. Ends with 1 if something is refused.
     Explain(ExplainArgs),
+}
+
+/// Arguments of a command that is called otherwise now. They are not looked at.
+#[derive(Args, Debug)]
+pub(crate) struct OldArgs {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    _given: Vec<OsString>,
 }
 
 /// Where a password comes from; without either it is asked for on the terminal.

@@ -160,6 +160,66 @@ fn check_warns_of_what_does_not_answer() {
     assert!(!value["problems"].to_string().contains("does not answer"));
 }
 
+/// What cannot be set up, or does not answer, is told with its place in the file: providers of tokens, and where logins get theirs.
+#[test]
+fn check_places_providers_and_tokens() {
+    let provider =
+        "[[auth.provider]]\nissuer = \"https://localhost:1\"\naudience = [\"postern\"]\nca_file = \"CA\"\n";
+    let login = "[[login]]\nname = \"hub\"\nlogin = \"relay\"\n[login.token]\ngrant = \"refresh-token\"\n\
+        issuer = \"https://localhost:1\"\nclient_id = \"postern\"\nca_file = \"CA\"\n";
+    let authority = || {
+        let folder = TempDir::new().unwrap();
+        let made = Command::new(binary())
+            .args(["cert", "ca", "--dir"])
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        fs::read(folder.path().join("ca.crt")).unwrap()
+    };
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows                the table   what is in the file  arguments                         ok     problem                                  its line begins with
+        ("a provider nobody can verify",       provider,   false,               &["check", "--offline", "--json"][..], false, "the provider of tokens https://localhost:1", "issuer = "),
+        ("a provider that does not answer",    provider,   true,                &["check", "--json"],             true,  "the provider of tokens https://localhost:1 cannot be used now", "issuer = "),
+        ("a provider that nobody asks now",    provider,   true,                &["check", "--offline", "--json"], true, "",                                      ""),
+        ("tokens from nobody can verify whom", login,      false,               &["check", "--offline", "--json"], false, "the tokens of the login \"hub\"",     "ca_file = "),
+        ("tokens that can be fetched",         login,      true,                &["check", "--offline", "--json"], true, "",                                      ""),
+    ];
+    for (shows, table, good, arguments, ok, problem, key) in cases {
+        let site = Site::new(&format!(
+            "{}[auth]\nmechanisms = [\"OAUTHBEARER\", \"PLAIN\"]\n{table}",
+            CONFIG
+        ));
+        let authorities = if good {
+            authority()
+        } else {
+            b"no certificate\n".to_vec()
+        };
+        fs::write(site.path("CA"), authorities).unwrap();
+        let output = site.run(arguments);
+        let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(value["ok"], ok, "{shows}: {value}");
+        let problems = value["problems"].as_array().unwrap();
+        let about = |one: &&Value| one["problem"].as_str().unwrap().starts_with(problem);
+        if problem.is_empty() {
+            assert!(
+                !value["problems"].to_string().contains("tokens of"),
+                "{shows}: {value}"
+            );
+            continue;
+        }
+        let found = problems.iter().find(about);
+        let found = found.unwrap_or_else(|| panic!("{shows}: {value}"));
+        let line = usize::try_from(found["line"].as_u64().unwrap()).unwrap();
+        let config = fs::read_to_string(site.path("postern.toml")).unwrap();
+        assert!(
+            config.lines().nth(line - 1).unwrap().starts_with(key),
+            "{shows}: {found}"
+        );
+    }
+}
+
 #[test]
 fn users_are_managed() {
     let site = Site::new(CONFIG);

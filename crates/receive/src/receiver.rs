@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use postern_events::{notice, shown};
 use postern_mail::complete_login;
 use postern_net::listen;
-use postern_policy::throttle::{Bar, Source};
+use postern_policy::throttle::{Lockout, Source};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -183,33 +183,33 @@ impl Receiver {
         self.shared.usage.lock().take_over(counts);
     }
 
-    /// Who is barred from logging in, or slowed, with the network where it is about one.
+    /// Who is locked out or slowed, with the network where it is about one.
     #[must_use]
-    pub fn bars(&self) -> Vec<(Option<IpNet>, Bar)> {
+    pub fn lockouts(&self) -> Vec<(Option<IpNet>, Lockout)> {
         let network = self.shared.deps.settings.load().throttle.network;
-        let bars = self.shared.throttle.lock().bars(time::now());
-        let named = bars.into_iter().map(|bar| {
-            let network = match &bar.source {
+        let lockouts = self.shared.throttle.lock().lockouts(time::now());
+        let named = lockouts.into_iter().map(|lockout| {
+            let network = match &lockout.source {
                 Some(Source::Peer(peer)) => Some(network.net(*peer)),
                 _ => None,
             };
-            (network, bar)
+            (network, lockout)
         });
         named.collect()
     }
 
-    /// Lifts the bars of a login, of the network that an address is in, or of the two together; `None` for any. Gives how many.
-    pub fn unbar(&self, network: Option<IpAddr>, login: Option<&str>) -> usize {
+    /// Ends the lockouts of a login, of the network that an address is in, or of the two together; `None` for any. Gives how many.
+    pub fn unlock(&self, network: Option<IpAddr>, login: Option<&str>) -> usize {
         let source = network.map(Source::Peer);
         let settings = self.shared.deps.settings.load();
         let domain = settings.auth.default_domain.as_deref();
         let mut throttle = self.shared.throttle.lock();
         let now = time::now();
-        let lifted = throttle.unbar(source.as_ref(), login, now);
+        let lifted = throttle.unlock(source.as_ref(), login, now);
         // What was tried without a domain counts for the login that was meant.
         match login.map(|login| complete_login(login, domain)) {
             Some(meant) if Some(&*meant) != login => {
-                lifted + throttle.unbar(source.as_ref(), Some(&*meant), now)
+                lifted + throttle.unlock(source.as_ref(), Some(&*meant), now)
             }
             _ => lifted,
         }

@@ -32,19 +32,20 @@ struct Known {
     at: Timestamp,
 }
 
-/// Failures, as the value of a record. `bars` and `until` are of lock-outs.
+/// Failures, as the value of a record. `until` is the end of a lockout.
 #[derive(Deserialize, Serialize)]
 struct Failures {
     halves: u32,
     since: Timestamp,
     last: Timestamp,
-    bars: u32,
+    #[serde(alias = "bars")]
+    lockouts: u32,
     until: Option<Timestamp>,
 }
 
 impl Receiver {
     /// Takes back what was known when the last run ended: from which networks logins have succeeded, what has failed, and who is
-    /// locked out. Gives the number of known logins and that of lock-outs.
+    /// locked out. Gives the number of known logins and that of lockouts.
     ///
     /// # Errors
     ///
@@ -102,7 +103,7 @@ impl Receiver {
         let kept = self.shared().throttle.lock().kept_failures(time::now());
         let now = Timestamp::now();
         let kept = kept.into_iter().filter_map(|failures| of_failures(failures, now));
-        // A lock-out that was lifted must not come back.
+        // A lockout that was lifted must not come back.
         let changes = std::iter::once(Change::Clear).chain(kept).collect();
         store.apply(Space::LoginFailures, changes).await
     }
@@ -143,7 +144,7 @@ fn failures_of(record: &Record, now: Timestamp) -> Option<KeptFailures> {
         halves: failures.halves,
         since: since(failures.since, now),
         last: since(failures.last, now),
-        bars: failures.bars,
+        lockouts: failures.lockouts,
         left: failures.until.map(left).filter(|left| !left.is_zero()),
     })
 }
@@ -153,7 +154,7 @@ fn of_failures(failures: KeptFailures, now: Timestamp) -> Option<Change> {
         halves: failures.halves,
         since: before(now, failures.since),
         last: before(now, failures.last),
-        bars: failures.bars,
+        lockouts: failures.lockouts,
         until: failures.left.map(|left| after(now, left)),
     };
     let from = failures.source.map(|source| match source {
@@ -162,7 +163,7 @@ fn of_failures(failures: KeptFailures, now: Timestamp) -> Option<Change> {
             place: place.to_string(),
         },
     });
-    // Longer than any lock-out is remembered; who reads it judges by its own settings.
+    // Longer than any lockout is remembered; who reads it judges by its own settings.
     let expires_at = after(now, LoginThrottle::KNOWN_FOR);
     put(&About(from, failures.login), &value, expires_at)
 }
@@ -223,21 +224,21 @@ mod tests {
         let ann = || Some("ann".to_owned());
         #[rustfmt::skip]
         let cases = [
-            // what the case shows         source     login   lock-outs  left
+            // what the case shows         source     login   lockouts   left
             ("a pair that is locked out",  network(), ann(),  2,         Some(minute * 10)),
             ("a pair with failures",       network(), ann(),  0,         None),
             ("a network",                  network(), None,   1,         None),
             ("a login over all networks",  None,      ann(),  0,         None),
             ("a login in a place",         place(),   ann(),  0,         None),
         ];
-        for (shows, source, login, bars, left) in cases {
+        for (shows, source, login, lockouts, left) in cases {
             let failures = KeptFailures {
                 source,
                 login,
                 halves: 20,
                 since: minute * 3,
                 last: minute,
-                bars,
+                lockouts,
                 left,
             };
             let read = failures_of(&record(of_failures(failures.clone(), now)), now);
@@ -256,7 +257,7 @@ mod tests {
             expires_at: None,
         };
         let read = failures_of(&of_before, now).unwrap();
-        assert_eq!((read.source, read.login, read.bars), (network(), ann(), 1));
+        assert_eq!((read.source, read.login, read.lockouts), (network(), ann(), 1));
         let strange = Record {
             key: "[1]".into(),
             value: "{}".into(),

@@ -80,7 +80,7 @@ impl Default for Room {
 }
 
 impl Room {
-    /// Whether strangers were refused of late because others of them have all the room. Slow ones then get less time.
+    /// Whether strangers were refused recently because others of them have all the room. Slow ones then get less time.
     pub(crate) fn is_scarce(&self) -> bool {
         let refused_at = self.refused_at.load(Ordering::Relaxed);
         refused_at > 0 && self.now() - refused_at.min(self.now()) < SCARCE_FOR.as_millis() as u64

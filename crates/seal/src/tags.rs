@@ -17,7 +17,7 @@ pub enum TagFault {
     #[error("the name of a tag is not made of letters, digits and \"_\"")]
     Name,
     /// A tag stands there twice, which voids the whole list.
-    #[error("a tag stands there twice")]
+    #[error("a tag is there twice")]
     Twice,
     /// Control characters or octets beyond ASCII in a value.
     #[error("the value of a tag has characters that it cannot have")]

@@ -26,7 +26,7 @@ pub enum Space {
     LoginFailures,
     /// How often who has logged in by which mechanism.
     LoginCounts,
-    /// Hosts that have taken mail of late.
+    /// Hosts that have taken mail recently.
     ProvenHosts,
     /// What was seen in the name of domains that want to hear of it.
     DmarcReports,

@@ -10,7 +10,7 @@ use postern_smtp::Reply;
 use postern_smtp::client::Stage;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::{Call, Trouble, context, credentials, failed};
+use super::call::{Call, Trouble, context, credentials, failed};
 use crate::failure::Failure;
 use crate::relay::Relay;
 use crate::session::{Session, SessionError, limit};

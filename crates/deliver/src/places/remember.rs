@@ -1,4 +1,4 @@
-//! Which hosts have taken mail of late outlives a restart: otherwise all of them would look like the silent hosts that strangers
+//! Which hosts have taken mail recently outlives a restart: otherwise all of them would look like the silent hosts that strangers
 //! send to, just when the queue is looked through from its beginning.
 //!
 //! Hosts are kept as hashes, as in memory. The seed of the hashes is kept along; without it, or after an update of the program that

@@ -1,5 +1,5 @@
 use postern_policy::route::TlsLevel;
-use tokio::time::advance;
+use tokio::time::{advance, sleep};
 
 use super::*;
 use crate::hop::{HopKind, NextHop};

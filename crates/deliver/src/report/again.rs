@@ -5,7 +5,7 @@ use postern_mail::report::reduced;
 use postern_mail::{BodyKind, Envelope, ReversePath, Status};
 use postern_spool::{Assembly, Message, Parts};
 
-use super::Note;
+use super::note::Note;
 use crate::Deps;
 use crate::outcome::Notice;
 

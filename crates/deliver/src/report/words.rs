@@ -22,7 +22,7 @@ pub(super) fn of(status: Status) -> &'static str {
         (4, 2) => "the connection was lost",
         (4, 3) => "the name service does not answer",
         (4, 4) => "the domain cannot be reached",
-        (4, 5) => "the host takes no more mail just now",
+        (4, 5) => "the host accepts no more mail for now",
         (4, 6) => "the message is in a mail loop",
         (4, 7) => "there was no time left",
         (6, 7) => "the message needs SMTPUTF8, which the next host does not take",

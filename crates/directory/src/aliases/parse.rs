@@ -95,7 +95,7 @@ fn logical_lines(text: &str, mistakes: &mut Vec<Wrong>) -> Vec<(usize, String)> 
         } else {
             mistakes.push((
                 index + 1,
-                "goes on with a line before it (it starts with a blank), and there is none".into(),
+                "starts with a blank, so it continues the line before it, but there is none".into(),
             ));
         }
     }
@@ -109,7 +109,7 @@ fn is_silent(line: &str) -> bool {
 /// `name: targets`
 fn alias(line: &str) -> Result<(String, Vec<Written>), String> {
     let colon = find_outside(line, |c| c == ':')?
-        .ok_or("no `:` behind the name; an alias is written `name: target, …`")?;
+        .ok_or("no `:` after the name; an alias is written `name: target, …`")?;
     let name = line[..colon].trim();
     let name = unquote(name)?;
     if name.is_empty() {
@@ -125,7 +125,7 @@ fn alias(line: &str) -> Result<(String, Vec<Written>), String> {
     }
     let targets = list(&line[colon + 1..])?;
     if targets.is_empty() {
-        return Err(format!("{name:?} leads nowhere; name a target behind the `:`"));
+        return Err(format!("{name:?} has no target; write one after the `:`"));
     }
     Ok((name, targets))
 }
@@ -180,7 +180,7 @@ fn special(item: &str, target: &str) -> Result<Option<Written>, String> {
         Some('/') if target == "/dev/null" => Ok(Some(Written::Goal(Goal::Discard))),
         Some('|' | '/') => Ok(Some(Written::Program(target.to_owned()))),
         Some(':') => Err(format!(
-            "{item}: the only target with a `:` in front is `:include:/path`"
+            "{item}: the only target that starts with `:` is `:include:/path`"
         )),
         _ => Ok(None),
     }
@@ -455,8 +455,8 @@ mod tests {
             ),
             ("no colon", "postmaster root", "no `:`"),
             ("no name", ": root", "no name"),
-            ("no target", "a:", "leads nowhere"),
-            ("only commas", "a: ,,", "leads nowhere"),
+            ("no target", "a:", "has no target"),
+            ("only commas", "a: ,,", "has no target"),
             ("a domain on the left", "a@b.example: c", "without `@`"),
             ("an open quote", "a: \"b", "quote that does not end"),
             ("an open quote on the left", "\"a: b", "quote that does not end"),

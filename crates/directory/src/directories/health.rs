@@ -6,16 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use postern_events::{SourceDown, SourceUp};
-use secrecy::SecretString;
-
-use super::{Directories, Directory};
-use crate::time::now;
-use crate::verdict::Outage;
-use crate::workers::Asker;
 
 /// How long after its failure a directory is asked again at first; each further failure doubles it.
 const PACE_MIN: Duration = Duration::from_secs(5);
@@ -70,30 +62,36 @@ pub struct DirectoryStatus {
 
 /// What was seen of one directory.
 #[derive(Debug, Default)]
-pub(super) struct Health(Mutex<Seen>);
+pub(super) struct Health(pub(super) Mutex<Seen>);
 
 #[derive(Debug, Default)]
-struct Seen {
-    up: Option<bool>,
-    since: Option<Timestamp>,
-    asked: Option<(Instant, Timestamp)>,
-    error: Option<(Timestamp, String)>,
+pub(super) struct Seen {
+    pub(super) up: Option<bool>,
+    pub(super) since: Option<Timestamp>,
+    pub(super) asked: Option<(Instant, Timestamp)>,
+    pub(super) error: Option<(Timestamp, String)>,
     /// Questions of our own in a row that failed.
     failures: u32,
     probing: bool,
     /// Since when it keeps those waiting who ask, or when the last one was let through to try.
-    hangs: Option<Instant>,
+    pub(super) hangs: Option<Instant>,
 }
 
 /// A change of state.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum News {
+pub(super) enum News {
     Fails,
     AnswersAgain,
 }
 
 impl Health {
-    fn note(&self, error: Option<&str>, begun: Instant, now: Instant, at: Timestamp) -> Option<News> {
+    pub(super) fn note(
+        &self,
+        error: Option<&str>,
+        begun: Instant,
+        now: Instant,
+        at: Timestamp,
+    ) -> Option<News> {
         let mut seen = self.0.lock();
         seen.asked = Some((now, at));
         let slow = now.saturating_duration_since(begun) >= SLOW;
@@ -124,7 +122,7 @@ impl Health {
     }
 
     /// Whether a login may ask now; if not, why. One that keeps all waiting is tried by one login at a time.
-    fn admits(&self, now: Instant) -> Result<(), String> {
+    pub(super) fn admits(&self, now: Instant) -> Result<(), String> {
         let mut seen = self.0.lock();
         match seen.hangs {
             None => Ok(()),
@@ -143,7 +141,7 @@ impl Health {
     }
 
     /// Whether to ask now, for which the caller gets the turn: until [`Self::probed`] nobody else does.
-    fn is_due(&self, idle: Option<Duration>, now: Instant) -> bool {
+    pub(super) fn is_due(&self, idle: Option<Duration>, now: Instant) -> bool {
         let mut seen = self.0.lock();
         let wait = match seen.up {
             Some(false) => {
@@ -159,115 +157,12 @@ impl Health {
         turn
     }
 
-    fn probed(&self) {
+    pub(super) fn probed(&self) {
         let mut seen = self.0.lock();
         seen.probing = false;
         if seen.up == Some(false) {
             seen.failures = seen.failures.saturating_add(1);
         }
-    }
-}
-
-impl Directories {
-    /// What is known of each, in the order of the configuration.
-    #[must_use]
-    pub fn status(&self) -> Vec<DirectoryStatus> {
-        self.list.iter().map(Directory::status).collect()
-    }
-
-    /// Asks those that are down and due for another try, and those that nobody has asked for
-    /// [`Environment::check_after`](crate::Environment::check_after). To be called every second or so; a call returns when
-    /// all that it asked have answered or run out of time.
-    pub async fn check_health(&self) {
-        let now = now();
-        let due = self
-            .list
-            .iter()
-            .filter(|directory| directory.is_due(self.check_after, now));
-        join_all(due.map(Directory::probe)).await;
-    }
-
-    /// Asks all of them now.
-    pub async fn check_all(&self) {
-        join_all(self.list.iter().map(Directory::probe)).await;
-    }
-}
-
-impl Directory {
-    fn status(&self) -> DirectoryStatus {
-        let seen = self.health.0.lock();
-        DirectoryStatus {
-            name: self.name.clone(),
-            state: match seen.up {
-                None => DirectoryState::Unknown,
-                Some(true) => DirectoryState::Up,
-                Some(false) => DirectoryState::Down,
-            },
-            since: seen.since,
-            asked_at: seen.asked.map(|(_, at)| at),
-            last_error: seen.error.clone(),
-        }
-    }
-
-    fn is_due(&self, idle: Option<Duration>, now: Instant) -> bool {
-        // A question to the others is a failed login in their log: that is for finding out whether they are back.
-        self.health
-            .is_due(idle.filter(|_| self.answers_without_password()), now)
-    }
-
-    fn answers_without_password(&self) -> bool {
-        self.source.finds_accounts()
-    }
-
-    /// Asks for a login that nobody has.
-    async fn probe(&self) {
-        let login = format!("postern-{:016x}", rand::random::<u64>());
-        if let Some(answer) = self.source.probe() {
-            let begun = now();
-            let _ = self.watch(answer.await, begun);
-        } else if self.answers_without_password() {
-            let _ = self.find_account(&login).await;
-        } else {
-            let password = SecretString::from(format!("{:032x}", rand::random::<u128>()));
-            let _ = self.check_password(&login, &password, &Asker::default()).await;
-        }
-        self.health.probed();
-    }
-
-    /// Whether it is known to keep all waiting who ask.
-    pub(super) fn hangs(&self) -> bool {
-        self.health.0.lock().hangs.is_some()
-    }
-
-    /// Whether it is worth asking, or known to keep all waiting who ask.
-    pub(super) fn may_be_asked(&self) -> Result<(), Outage> {
-        let admitted = self.health.admits(now());
-        admitted.map_err(|reason| Outage::new(reason).within(&self.name))
-    }
-
-    /// Takes note of an answer to a question that was put at `begun`. Logs a change of state, and nothing while it lasts. The
-    /// reason gets the directory's name.
-    pub(super) fn watch<T>(&self, found: Result<T, Outage>, begun: Instant) -> Result<T, Outage> {
-        if found.as_ref().is_err_and(Outage::is_busy) {
-            return found.map_err(|outage| outage.within(&self.name));
-        }
-        let error = match &found {
-            Err(outage) if outage.is_of_entry() => None,
-            Err(outage) => Some(outage.reason.as_str()),
-            Ok(_) => None,
-        };
-        let directory = &self.name;
-        match self.health.note(error, begun, now(), Timestamp::now()) {
-            Some(News::AnswersAgain) => {
-                self.observers.tell(SourceUp { directory });
-            }
-            Some(News::Fails) => {
-                let reason = error.unwrap_or_default();
-                self.observers.tell(SourceDown { directory, reason });
-            }
-            None => {}
-        }
-        found.map_err(|outage| outage.within(&self.name))
     }
 }
 
@@ -334,7 +229,7 @@ mod tests {
         assert!(due(idle, 0), "never asked");
         assert!(!due(None, 0), "no idle questions wanted");
         note(None, 0);
-        assert!(!due(idle, 29), "asked of late");
+        assert!(!due(idle, 29), "asked recently");
         assert!(due(idle, 30));
         note(Some("gone"), 30);
         assert!(!due(idle, 34), "not at once");

@@ -6,10 +6,11 @@ use postern_mail::normal_login;
 use postern_sasl::StoredKey;
 
 use super::spelling::is_other_spelling;
-use super::{Directories, Directory, Proof, TEXT_MAX};
-use crate::keys::{KeyFinding, KeyKind, KeyVerdict};
+use super::{Directories, Directory, TEXT_MAX};
+use crate::keys::KeyKind;
+use crate::proof::Proof;
 use crate::time::now;
-use crate::verdict::{Account, DenyReason, Finding, Outage, PasswordVerdict};
+use crate::verdict::{Account, DenyReason, Finding, KeyFinding, KeyVerdict, Outage, PasswordVerdict};
 use crate::workers::Asker;
 
 impl Directories {
@@ -78,7 +79,7 @@ impl Directories {
     /// Takes note of a login that a key has proved, as the client typed its name: the use of an app password is written down.
     pub async fn note_key_login(&self, login: &str, peer: Option<IpAddr>) {
         for directory in &self.list {
-            if let Some(users) = directory.source.own_users() {
+            if let Some(users) = &directory.own_users {
                 let login = normal(login).unwrap_or_default();
                 users.note_key_login(&login, peer).await;
             }
@@ -136,7 +137,7 @@ impl Directory {
         let found = found.map(|finding| match finding {
             KeyFinding::Found { account, key } => {
                 let account = self.with_proof(account, login);
-                let proof = match self.source.own_users() {
+                let proof = match self.own_users {
                     Some(_) => account.proof.clone(),
                     None => account.proof.clone().by_key(kind, &key),
                 };
@@ -169,7 +170,7 @@ impl Directory {
 
     /// Own users have said it themselves.
     fn with_proof(&self, account: Account, login: &str) -> Account {
-        if self.source.own_users().is_some() {
+        if self.own_users.is_some() {
             return account;
         }
         let proof = if self.source.finds_accounts() {

@@ -6,8 +6,6 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 use postern_sasl::{ScramHash, ScramShape};
 
-use super::Directories;
-
 /// Most shapes of one hash function that are counted.
 const SHAPES_MAX: usize = 16;
 
@@ -24,19 +22,11 @@ impl Shapes {
         }
     }
 
-    fn usual(&self, hash: ScramHash) -> Option<ScramShape> {
+    pub(super) fn usual(&self, hash: ScramHash) -> Option<ScramShape> {
         let all = self.0.lock();
         let seen = all.get(&hash)?.iter();
         let most = seen.max_by_key(|(shape, count)| (**count, shape.iterations, shape.salt_octets))?;
         Some(*most.0)
-    }
-}
-
-impl Directories {
-    /// What most SCRAM keys for this hash function look like that were looked up so far; `None` before the first one.
-    #[must_use]
-    pub fn scram_shape(&self, hash: ScramHash) -> Option<ScramShape> {
-        self.shapes.usual(hash)
     }
 }
 

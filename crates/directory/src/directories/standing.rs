@@ -2,62 +2,11 @@
 
 use std::net::IpAddr;
 
-use jiff::Timestamp;
-use postern_sasl::StoredKey;
-
 use super::Directories;
-use crate::keys::{KeyKind, KeyVerdict};
-use crate::mark::Mark;
+use crate::proof::{By, Evidence, Proof, mark_of};
 use crate::time::now;
 use crate::users::OwnProof;
-use crate::verdict::{Account, DenyReason, Finding, PasswordVerdict};
-
-/// By what a directory granted a login, so that it can be asked about it again. There is no secret in it.
-///
-/// It tells how an account was come by, not which one it is: as parts of accounts, any two are equal.
-#[derive(Clone, Debug, Default)]
-pub struct Proof {
-    by: By,
-}
-
-/// What has proved a login in a directory of somebody else's, as far as it can be recognised.
-#[derive(Clone, Debug, Default)]
-enum Evidence {
-    /// A certificate, a ticket, a token; or a password of which nothing can be read.
-    #[default]
-    Unseen,
-    /// The password.
-    Password(Mark),
-    /// A key.
-    Key(KeyKind, Mark),
-}
-
-/// What is known of a login in LDAP or SQL.
-#[derive(Clone, Debug, Default)]
-struct Foreign {
-    /// The name to ask about; `None` for one that cannot be asked about.
-    login: Option<Box<str>>,
-    evidence: Evidence,
-}
-
-#[derive(Clone, Debug, Default)]
-enum By {
-    /// A directory that says nothing without a password: saslauthd, PAM, Dovecot, LDAP without a search.
-    #[default]
-    Silent,
-    /// LDAP or SQL.
-    Foreign(Box<Foreign>),
-    /// Own users.
-    Own(Box<OwnProof>),
-}
-
-impl PartialEq for Proof {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Proof {}
+use crate::verdict::{Account, DenyReason, Finding, KeyVerdict, PasswordVerdict};
 
 /// What becomes of a login that was granted earlier.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -69,100 +18,6 @@ pub enum Standing {
     Gone(DenyReason),
     /// The directory cannot be asked about it, or does not answer.
     Unknown,
-}
-
-impl Proof {
-    /// Of one of the own users.
-    pub(crate) fn own(proof: OwnProof) -> Self {
-        Self {
-            by: By::Own(Box::new(proof)),
-        }
-    }
-
-    /// Of a password with this mark, if there is one.
-    pub(crate) fn of_password(mark: Option<Mark>) -> Self {
-        Self::of(Foreign {
-            login: None,
-            evidence: mark.map_or(Evidence::Unseen, Evidence::Password),
-        })
-    }
-
-    /// The same of a directory that can be asked about this login again.
-    pub(super) fn asked_about(self, login: &str) -> Self {
-        Self::of(Foreign {
-            login: Some(login.into()),
-            ..self.foreign()
-        })
-    }
-
-    /// The same, proved by a key.
-    pub(super) fn by_key(self, kind: &KeyKind, key: &StoredKey) -> Self {
-        Self::of(Foreign {
-            evidence: Evidence::Key(kind.clone(), mark_of(key)),
-            ..self.foreign()
-        })
-    }
-
-    /// The same, proved by no password and by no key. Own users have said so themselves.
-    pub(super) fn otherwise(self) -> Self {
-        match self.by {
-            By::Foreign(foreign) => Self::of(Foreign {
-                evidence: Evidence::Unseen,
-                ..*foreign
-            }),
-            by => Self { by },
-        }
-    }
-
-    fn of(foreign: Foreign) -> Self {
-        Self {
-            by: By::Foreign(Box::new(foreign)),
-        }
-    }
-
-    fn foreign(self) -> Foreign {
-        match self.by {
-            By::Foreign(foreign) => *foreign,
-            By::Silent | By::Own(_) => Foreign::default(),
-        }
-    }
-
-    /// The mark of the password that has proved it, if there is one.
-    fn password(&self) -> Option<&Mark> {
-        match &self.by {
-            By::Foreign(foreign) => match &foreign.evidence {
-                Evidence::Password(mark) => Some(mark),
-                Evidence::Key(..) | Evidence::Unseen => None,
-            },
-            By::Silent | By::Own(_) => None,
-        }
-    }
-
-    /// Whether the password of an account is another one now. Where nothing can be read any more, nothing is known.
-    fn differs(&self, now: &Self) -> bool {
-        matches!((self.password(), now.password()), (Some(then), Some(now)) if then != now)
-    }
-
-    /// Whether it is about an own user.
-    #[must_use]
-    pub const fn is_own(&self) -> bool {
-        matches!(self.by, By::Own(_))
-    }
-
-    /// When it ends by itself: the expiry of an app password.
-    #[must_use]
-    pub fn ends(&self) -> Option<Timestamp> {
-        match &self.by {
-            By::Own(proof) => proof.ends(),
-            By::Silent | By::Foreign(_) => None,
-        }
-    }
-}
-
-/// The mark of a key.
-fn mark_of(key: &StoredKey) -> Mark {
-    let text = key.to_text();
-    Mark::of([text.as_bytes()])
 }
 
 impl Directories {
@@ -214,7 +69,7 @@ impl Directories {
     async fn standing_of_own(&self, proof: &OwnProof, peer: Option<IpAddr>) -> Standing {
         let (mut reason, mut outage) = (DenyReason::UnknownUser, false);
         for directory in &self.list {
-            let Some(users) = directory.source.own_users() else {
+            let Some(users) = directory.own_users.as_deref() else {
                 continue;
             };
             let begun = now();
@@ -237,7 +92,7 @@ impl Directories {
     pub fn users_state(&self) -> Option<u64> {
         let mut state = 0_u64;
         for directory in &self.list {
-            if let Some(users) = directory.source.own_users() {
+            if let Some(users) = directory.own_users.as_deref() {
                 // Multiplied, so that two files cannot change places.
                 state = state
                     .wrapping_mul(0x9E37_79B9_7F4A_7C15)

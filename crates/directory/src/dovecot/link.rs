@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use super::DovecotPlace;
+use super::settings::DovecotPlace;
 
 /// Lines that wait to be sent.
 const LINES_MAX: usize = 64;

@@ -5,62 +5,23 @@
 //! either, so it never says that a recipient exists.
 
 mod link;
+mod settings;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
+use async_trait::async_trait;
 use postern_authwire::dovecot::{Answer, FailCode, Failure};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
+pub use self::settings::{DovecotPlace, DovecotSettings};
+
 use self::link::{Link, LinkError};
-use crate::directories::SetUpError;
+use crate::error::SetUpError;
+use crate::source::Source;
 use crate::verdict::{Account, DenyReason, Finding, Outage};
 use crate::workers::{Asker, Workers};
-
-/// How to reach Dovecot's auth service.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct DovecotSettings {
-    /// Where it listens.
-    pub place: DovecotPlace,
-    /// Name of the service, by which Dovecot's configuration can tell who asks. Default `smtp`.
-    pub service: String,
-    /// Longest time for one login, connecting included. Default 10 seconds: Dovecot holds a refusal back for two.
-    pub timeout: Duration,
-    /// How long a granted login counts without asking again. Default zero: not at all.
-    pub cache_ttl: Duration,
-}
-
-/// Where Dovecot's auth service listens.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum DovecotPlace {
-    /// A `unix_listener` of it.
-    Path(PathBuf),
-    /// An `inet_listener`, as `host:port`. The password goes there in the clear.
-    Server(String),
-}
-
-impl Default for DovecotSettings {
-    fn default() -> Self {
-        Self {
-            place: DovecotPlace::Path(PathBuf::from("/run/dovecot/auth-client")),
-            service: "smtp".into(),
-            timeout: Duration::from_secs(10),
-            cache_ttl: Duration::ZERO,
-        }
-    }
-}
-
-impl std::fmt::Display for DovecotPlace {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Path(path) => path.display().fmt(f),
-            Self::Server(server) => f.write_str(server),
-        }
-    }
-}
 
 /// Most questions under way. Further logins wait.
 const QUESTIONS_MAX: usize = 256;
@@ -92,33 +53,6 @@ impl Dovecot {
             link: Mutex::new(None),
             questions: Workers::new(QUESTIONS_MAX),
         })
-    }
-
-    /// Whether this is the login's password.
-    pub(crate) async fn check_password(
-        &self,
-        login: &str,
-        password: &SecretString,
-        asker: &Asker,
-    ) -> Result<Finding, Outage> {
-        let limit = self.settings.timeout;
-        let turn = tokio::time::timeout(limit, self.questions.turn(asker)).await;
-        let _turn = turn.unwrap_or_else(|_| Err(Outage::busy("as many questions are open as may be")))?;
-        let answer = match tokio::time::timeout(limit, self.ask(login, password, asker.peer)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(self.outage(&error.to_string())),
-            Err(_) => return Err(self.outage(&format!("no answer within {} ms", limit.as_millis()))),
-        };
-        verdict(answer, login).map_err(|reason| self.outage(&reason))
-    }
-
-    /// Whether it answers, without a login.
-    pub(crate) async fn probe(&self) -> Result<(), Outage> {
-        match tokio::time::timeout(self.settings.timeout, self.link(None)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(self.outage(&error.to_string())),
-            Err(_) => Err(self.outage("no greeting in time")),
-        }
     }
 
     async fn ask(
@@ -156,6 +90,39 @@ impl Dovecot {
 
     fn outage(&self, reason: &str) -> Outage {
         Outage::new(format!("Dovecot at {}: {reason}", self.settings.place))
+    }
+}
+
+#[async_trait]
+impl Source for Dovecot {
+    async fn check_password(
+        &self,
+        login: &str,
+        password: &SecretString,
+        asker: &Asker,
+    ) -> Result<Finding, Outage> {
+        let outage = |reason: &str| self.outage(reason);
+        let question = self.ask(login, password, asker.peer);
+        let questions = &self.questions;
+        let answer = questions
+            .answer(asker, self.settings.timeout, question, outage)
+            .await?;
+        verdict(answer, login).map_err(|reason| self.outage(&reason))
+    }
+
+    async fn probe(&self) -> Option<Result<(), Outage>> {
+        Some(
+            match tokio::time::timeout(self.settings.timeout, self.link(None)).await {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(error)) => Err(self.outage(&error.to_string())),
+                Err(_) => Err(self.outage("no greeting in time")),
+            },
+        )
+    }
+
+    /// By `allow_nets`.
+    fn looks_at_peers(&self) -> bool {
+        true
     }
 }
 

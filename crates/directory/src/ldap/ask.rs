@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use ldap3::{Scope, SearchEntry};
 use postern_mail::Mailbox;
@@ -14,18 +15,23 @@ use super::changed;
 use super::code::{of_search, of_user_bind};
 use super::fleet::{Fleets, Server};
 use super::groups::{Grouping, Via};
+use super::mistakes::{mistakes, recipient_filter};
 use super::pool::{Bound, Search};
-use super::settings::{LdapCheck, LdapSettings, SearchScope};
+use super::settings::{LdapCheck, LdapSettings};
 use super::state;
 use super::template::Template;
-use crate::directories::{Environment, Proof, SetUpError};
+use crate::environment::Environment;
+use crate::error::SetUpError;
 use crate::failover::Fault;
 use crate::foreign::KeyMaker;
 use crate::hashing::Hashing;
-use crate::keys::{KeyFinding, KeyKind};
+use crate::keys::KeyKind;
+use crate::mistake::refuse_first;
+use crate::proof::Proof;
 use crate::schemes::Stored;
+use crate::source::Source;
 use crate::time::now;
-use crate::verdict::{Account, DenyReason, Finding, Outage};
+use crate::verdict::{Account, DenyReason, Finding, KeyFinding, Outage};
 use crate::workers::{Asker, Workers};
 
 /// An LDAP directory.
@@ -67,7 +73,7 @@ enum Also {
 impl Ldap {
     /// Checks the settings and reads their files; connects to nothing yet.
     pub(crate) fn new(settings: LdapSettings, environment: &Environment) -> Result<Self, SetUpError> {
-        check_numbers(&settings)?;
+        refuse_first(mistakes(&settings))?;
         let filter = Template::parse(&settings.filter).map_err(|e| SetUpError::setting("filter", e))?;
         let recipient_filter = match &settings.recipient_filter {
             Some(text) => text.clone(),
@@ -77,10 +83,6 @@ impl Ldap {
             Template::parse(&recipient_filter).map_err(|e| SetUpError::setting("recipient_filter", e))?;
         let direct_bind = settings.direct_bind.as_deref().map(Template::of_bind).transpose();
         let direct_bind = direct_bind.map_err(|e| SetUpError::setting("direct_bind", e))?;
-        if direct_bind.is_some() && settings.check == LdapCheck::Compare {
-            let message = "cannot be together with a comparison of stored passwords: remove one of them";
-            return Err(SetUpError::setting("direct_bind", message));
-        }
         Ok(Self {
             filter,
             recipient_filter,
@@ -103,102 +105,6 @@ impl Ldap {
     /// Whether entries can be looked for without a user's password.
     pub(crate) fn searches(&self) -> bool {
         self.direct_bind.is_none() || self.fleets.has_identity()
-    }
-
-    /// Whether this is the login's password. The caller has refused empty ones.
-    pub(crate) async fn check_password(
-        &self,
-        login: &str,
-        password: &SecretString,
-        asker: &Asker,
-    ) -> Result<Finding, Outage> {
-        let end = now() + self.settings.timeout;
-        if self.settings.check == LdapCheck::Compare {
-            let compared = tokio::time::timeout_at(end.into(), self.compare(login, password, end, asker));
-            return compared.await.unwrap_or_else(|_| Err(self.too_late()));
-        }
-        let turn = tokio::time::timeout_at(end.into(), self.binds.turn(asker)).await;
-        let _turn = turn.unwrap_or_else(|_| Err(Outage::busy("all connections are in use")))?;
-        let fleet = self.fleets.current(end).await?;
-        let ask = async |index: usize, deadline| {
-            let server = &fleet.servers[index];
-            match &self.direct_bind {
-                Some(template) => {
-                    self.check_directly(server, &template.fill_bind(login), login, password, deadline)
-                        .await
-                }
-                None => self.check_at(server, login, password, deadline).await,
-            }
-        };
-        fleet.failover.ask(end, ask).await
-    }
-
-    /// The account of a login, without its password.
-    pub(crate) async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
-        if !self.searches() {
-            return Ok(Finding::Denied(DenyReason::UnknownUser));
-        }
-        let end = now() + self.settings.timeout;
-        let fleet = self.fleets.current(end).await?;
-        let ask = async |index: usize, deadline| {
-            let server = &fleet.servers[index];
-            // What a password is compared with shows its change, too.
-            let also = match self.settings.check {
-                LdapCheck::Compare => Also::Passwords,
-                _ => Also::State,
-            };
-            let found = match self.entry_of(server, login, also, deadline).await? {
-                Entries::One(found) => found,
-                Entries::None(reason) => return Ok(Finding::Denied(reason)),
-            };
-            let refusal = state::refusal(&found.entry, Timestamp::now().as_second());
-            // How old the password is matters to those who use it.
-            if let Some(reason) = refusal.filter(|reason| *reason != DenyReason::PasswordExpired) {
-                return Ok(Finding::Denied(reason));
-            }
-            self.finish(Via::Pool(&server.searches), &found, login, deadline)
-                .await
-        };
-        fleet.failover.ask(end, ask).await
-    }
-
-    /// Whether an entry has this address.
-    pub(crate) async fn recipient_exists(&self, address: &Mailbox) -> Result<bool, Outage> {
-        if !self.searches() {
-            return Ok(false);
-        }
-        let filter = self.recipient_filter.fill(&address.key());
-        let end = now() + self.settings.timeout;
-        let fleet = self.fleets.current(end).await?;
-        let ask = async |index: usize, deadline| {
-            let search = self.search(&filter, &["1.1"]);
-            let (entries, result) = fleet.servers[index].searches.search(&search, deadline).await?;
-            of_search(&result)?;
-            Ok(!entries.is_empty())
-        };
-        fleet.failover.ask(end, ask).await
-    }
-
-    /// Whether entries have keys of this kind.
-    pub(crate) fn keeps(&self, kind: &KeyKind) -> bool {
-        self.keys.keeps(kind) && self.searches()
-    }
-
-    /// The key of a login. The same questions are put to the server whether there is one or not.
-    pub(crate) async fn lookup_key(
-        &self,
-        login: &str,
-        kind: &KeyKind,
-        asker: &Asker,
-    ) -> Result<KeyFinding, Outage> {
-        let end = now() + self.settings.timeout;
-        let found = self.find_with_account(login, Also::Keys, end).await?;
-        let found = match found {
-            Ok((found, account, None)) => (Finding::Granted(account), found.keys),
-            Ok((found, _, Some(reason))) => (Finding::Denied(reason), found.keys),
-            Err(reason) => (Finding::Denied(reason), Vec::new()),
-        };
-        self.keys.answer(kind, login, found, asker, end).await
     }
 
     /// Compares with the stored passwords, of which an entry may have several.
@@ -353,7 +259,7 @@ impl Ldap {
                 let own = format!("(&(sAMAccountName={}){filter})", ldap3::ldap_escape(account));
                 (
                     self.settings.search_base.as_str(),
-                    scope(self.settings.scope),
+                    self.settings.scope.of_library(),
                     own,
                 )
             }
@@ -429,7 +335,7 @@ impl Ldap {
     fn search<'a>(&'a self, filter: &'a str, attributes: &'a [&'a str]) -> Search<'a> {
         Search {
             base: &self.settings.search_base,
-            scope: scope(self.settings.scope),
+            scope: self.settings.scope.of_library(),
             filter,
             attributes,
             limit: 2,
@@ -485,49 +391,99 @@ impl Ldap {
     }
 }
 
-pub(crate) fn scope(scope: SearchScope) -> Scope {
-    match scope {
-        SearchScope::Base => Scope::Base,
-        SearchScope::OneLevel => Scope::OneLevel,
-        SearchScope::Subtree => Scope::Subtree,
+#[async_trait]
+impl Source for Ldap {
+    async fn check_password(
+        &self,
+        login: &str,
+        password: &SecretString,
+        asker: &Asker,
+    ) -> Result<Finding, Outage> {
+        let end = now() + self.settings.timeout;
+        if self.settings.check == LdapCheck::Compare {
+            let compared = tokio::time::timeout_at(end.into(), self.compare(login, password, end, asker));
+            return compared.await.unwrap_or_else(|_| Err(self.too_late()));
+        }
+        let turn = tokio::time::timeout_at(end.into(), self.binds.turn(asker)).await;
+        let _turn = turn.unwrap_or_else(|_| Err(Outage::busy("all connections are in use")))?;
+        let fleet = self.fleets.current(end).await?;
+        let ask = async |index: usize, deadline| {
+            let server = &fleet.servers[index];
+            match &self.direct_bind {
+                Some(template) => {
+                    self.check_directly(server, &template.fill_bind(login), login, password, deadline)
+                        .await
+                }
+                None => self.check_at(server, login, password, deadline).await,
+            }
+        };
+        fleet.failover.ask(end, ask).await
     }
-}
 
-/// Finds the address in each of the attributes, in the form that Exchange has it in its own.
-fn recipient_filter(attributes: &[String]) -> String {
-    let one = |attribute: &String| match attribute.eq_ignore_ascii_case("proxyAddresses") {
-        true => format!("({attribute}=smtp:{{address}})"),
-        false => format!("({attribute}={{address}})"),
-    };
-    match attributes {
-        [only] => one(only),
-        several => format!("(|{})", several.iter().map(one).collect::<String>()),
+    async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
+        if !self.searches() {
+            return Ok(Finding::Denied(DenyReason::UnknownUser));
+        }
+        let end = now() + self.settings.timeout;
+        let fleet = self.fleets.current(end).await?;
+        let ask = async |index: usize, deadline| {
+            let server = &fleet.servers[index];
+            // What a password is compared with shows its change, too.
+            let also = match self.settings.check {
+                LdapCheck::Compare => Also::Passwords,
+                _ => Also::State,
+            };
+            let found = match self.entry_of(server, login, also, deadline).await? {
+                Entries::One(found) => found,
+                Entries::None(reason) => return Ok(Finding::Denied(reason)),
+            };
+            let refusal = state::refusal(&found.entry, Timestamp::now().as_second());
+            // How old the password is matters to those who use it.
+            if let Some(reason) = refusal.filter(|reason| *reason != DenyReason::PasswordExpired) {
+                return Ok(Finding::Denied(reason));
+            }
+            self.finish(Via::Pool(&server.searches), &found, login, deadline)
+                .await
+        };
+        fleet.failover.ask(end, ask).await
     }
-}
 
-fn check_numbers(settings: &LdapSettings) -> Result<(), SetUpError> {
-    if !(1..=256).contains(&settings.pool_size) {
-        let message = format!("is {}, must be from 1 to 256", settings.pool_size);
-        return Err(SetUpError::setting("pool_size", message));
+    async fn recipient_exists(&self, address: &Mailbox) -> Result<bool, Outage> {
+        if !self.searches() {
+            return Ok(false);
+        }
+        let filter = self.recipient_filter.fill(&address.key());
+        let end = now() + self.settings.timeout;
+        let fleet = self.fleets.current(end).await?;
+        let ask = async |index: usize, deadline| {
+            let search = self.search(&filter, &["1.1"]);
+            let (entries, result) = fleet.servers[index].searches.search(&search, deadline).await?;
+            of_search(&result)?;
+            Ok(!entries.is_empty())
+        };
+        fleet.failover.ask(end, ask).await
     }
-    if settings.workers == 0 {
-        return Err(SetUpError::setting("workers", "must be at least 1"));
+
+    fn keeps(&self, kind: &KeyKind) -> bool {
+        self.keys.keeps(kind) && self.searches()
     }
-    if settings.timeout.is_zero() {
-        let message = "must be longer than zero, such as \"5s\"";
-        return Err(SetUpError::setting("timeout", message));
+
+    async fn lookup_key(&self, login: &str, kind: &KeyKind, asker: &Asker) -> Result<KeyFinding, Outage> {
+        let end = now() + self.settings.timeout;
+        let found = self.find_with_account(login, Also::Keys, end).await?;
+        let found = match found {
+            Ok((found, account, None)) => (Finding::Granted(account), found.keys),
+            Ok((found, _, Some(reason))) => (Finding::Denied(reason), found.keys),
+            Err(reason) => (Finding::Denied(reason), Vec::new()),
+        };
+        self.keys.answer(kind, login, found, asker, end).await
     }
-    if settings.mail_attributes.is_empty() || settings.mail_attributes.iter().any(String::is_empty) {
-        return Err(SetUpError::setting(
-            "mail_attribute",
-            "is empty; leave it out for `mail`",
-        ));
+
+    fn finds_accounts(&self) -> bool {
+        self.searches()
     }
-    if let Some(scheme) = &settings.schemes.default_scheme
-        && !Stored::knows(scheme)
-    {
-        let message = format!("{scheme:?} is not a known scheme, such as \"SSHA512\"");
-        return Err(SetUpError::setting("default_scheme", message));
+
+    fn knows_recipients(&self) -> bool {
+        self.searches()
     }
-    Ok(())
 }

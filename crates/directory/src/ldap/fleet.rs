@@ -9,10 +9,12 @@ use parking_lot::RwLock;
 use postern_events::{Observers, notice, shown};
 use url::Url;
 
+use super::mistakes::of_servers;
 use super::pool::{Identity, Pool};
 use super::settings::LdapSettings;
-use crate::directories::{Environment, SetUpError};
 use crate::discover::{FindServers, ServiceRecord, in_order, is_within};
+use crate::environment::Environment;
+use crate::error::SetUpError;
 use crate::failover::Failover;
 use crate::secret_file::read_secret;
 use crate::time::now;
@@ -74,12 +76,10 @@ impl Fleets {
         identity: Option<Identity>,
         environment: &Environment,
     ) -> Result<Self, SetUpError> {
-        let discovery = discovery(settings, environment)?;
-        let count = settings.servers.len();
-        if discovery.is_none() && !(1..=SERVERS_MAX).contains(&count) {
-            let message = format!("has {count} servers, must have from 1 to {SERVERS_MAX}");
-            return Err(SetUpError::setting("servers", message));
+        if let Some(mistake) = of_servers(settings) {
+            return Err(mistake.into());
         }
+        let discovery = discovery(settings, environment)?;
         let urls = settings
             .servers
             .iter()
@@ -230,12 +230,6 @@ fn discovery(settings: &LdapSettings, environment: &Environment) -> Result<Optio
     let Some(domain) = &settings.discover else {
         return Ok(None);
     };
-    if !settings.servers.is_empty() {
-        return Err(SetUpError::setting(
-            "discover",
-            "stands beside `servers`: keep one of them",
-        ));
-    }
     let Some(find) = &environment.find_servers else {
         return Err(SetUpError::setting(
             "discover",

@@ -5,12 +5,11 @@ use std::time::Instant;
 use ldap3::{LdapResult, SearchEntry};
 
 use super::account::{Group, group, is_below, values};
-use super::ask::scope;
 use super::code::of_search;
 use super::pool::{Bound, Pool, Search};
 use super::settings::LdapSettings;
 use super::template::Template;
-use crate::directories::SetUpError;
+use crate::error::SetUpError;
 use crate::failover::Fault;
 
 /// Most groups of one account.
@@ -51,11 +50,6 @@ impl Grouping {
             .map(Template::of_groups)
             .transpose();
         let filter = filter.map_err(|error| SetUpError::setting("group_filter", error))?;
-        if filter.is_none() && settings.member_of_attribute.is_none() && !settings.allowed_groups.is_empty() {
-            let message =
-                "needs to know the groups: add `member_of_attribute = \"memberOf\"` or a `group_filter`";
-            return Err(SetUpError::setting("allowed_groups", message));
-        }
         Ok(Self { filter })
     }
 
@@ -112,7 +106,7 @@ async fn search(
 ) -> Result<Vec<SearchEntry>, Fault> {
     let search = Search {
         base: settings.group_base.as_deref().unwrap_or(&settings.search_base),
-        scope: scope(settings.scope),
+        scope: settings.scope.of_library(),
         filter,
         attributes: &[settings.group_attribute.as_str()],
         limit: GROUPS_MAX,

@@ -13,12 +13,13 @@ mod changed;
 mod code;
 mod fleet;
 mod groups;
+mod mistakes;
 mod pool;
 mod settings;
 mod state;
 mod template;
 
-pub(crate) use ask::{Ldap, scope};
+pub(crate) use ask::Ldap;
 pub(crate) use code::of_search;
 pub(crate) use fleet::Fleets;
 pub(crate) use pool::{Identity, Search};

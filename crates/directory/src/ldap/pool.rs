@@ -273,12 +273,13 @@ impl Bound<'_> {
         };
         if result.rc != 0 {
             return Err(Fault::Question(format!(
-                "it does not tell who is bound, which `direct_bind` needs: {}",
+                "it does not say which user is bound, as `direct_bind` needs: {}",
                 tell(&result)
             )));
         }
         let octets = exop.val.unwrap_or_default();
-        String::from_utf8(octets).map_err(|_| Fault::Question("the name of who is bound is not UTF-8".into()))
+        String::from_utf8(octets)
+            .map_err(|_| Fault::Question("the name of the bound user is not UTF-8".into()))
     }
 
     /// Searches with the user's rights.

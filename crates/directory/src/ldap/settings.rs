@@ -108,6 +108,17 @@ pub enum SearchScope {
     Subtree,
 }
 
+impl SearchScope {
+    /// The same in the client library's words.
+    pub(crate) const fn of_library(self) -> ldap3::Scope {
+        match self {
+            Self::Base => ldap3::Scope::Base,
+            Self::OneLevel => ldap3::Scope::OneLevel,
+            Self::Subtree => ldap3::Scope::Subtree,
+        }
+    }
+}
+
 impl Default for LdapSettings {
     fn default() -> Self {
         Self {

@@ -70,7 +70,9 @@ impl Template {
             ));
         }
         ldap3::parse_filter(self.write("a@b", "cn=a", Escape::Filter)).map_err(|()| {
-            format!("{text:?} is not a valid LDAP filter (RFC 4515), such as (uid={{login}})")
+            format!(
+                "{text:?} is not a valid LDAP filter: RFC 4515 describes the form, such as (uid={{login}})"
+            )
         })?;
         Ok(())
     }
@@ -81,7 +83,9 @@ impl Template {
         while let Some(open) = rest.find('{') {
             let (before, after) = rest.split_at(open);
             let Some(close) = after.find('}') else {
-                return Err(format!("`{{` without `}}` in {text:?}"));
+                return Err(format!(
+                    "has `{{` without `}}` in {text:?}: write for example {{login}}"
+                ));
             };
             let piece = match &after[1..close] {
                 "login" | "address" => Piece::Whole,
@@ -90,7 +94,7 @@ impl Template {
                 "dn" if of_groups => Piece::Dn,
                 other => {
                     return Err(format!(
-                        "unknown placeholder {{{other}}} in {text:?}: there are {{login}}, {{local}}, {{domain}} and, for \
+                        "has an unknown placeholder {{{other}}} in {text:?}: there are {{login}}, {{local}}, {{domain}} and, for \
                          recipients, {{address}}"
                     ));
                 }

@@ -191,7 +191,7 @@ impl Found {
         for to in &self.broken {
             if residents.aliases.is_news(&format!("{alias} {to}")) {
                 let observers = residents.directories.observers();
-                notice!(observers, Directory Warning "the alias leads to nobody", Alias = shown(alias), To = shown(to));
+                notice!(observers, Directory Warning "none of the alias's targets exists", Alias = shown(alias), To = shown(to));
             }
         }
     }

@@ -5,7 +5,9 @@ use argon2::password_hash::{Error as PhcError, PasswordHash, PasswordVerifier};
 use sha_crypt::{PasswordVerifier as _, ShaCrypt};
 use yescrypt::{Params as YescryptParams, Yescrypt};
 
-use super::{SchemeError, md5_crypt, same, within};
+use super::common::{same, within};
+use super::error::SchemeError;
+use super::md5_crypt;
 
 /// Highest cost of bcrypt, the binary logarithm of its rounds: about a second.
 const BCRYPT_COST_MAX: u64 = 14;

@@ -10,8 +10,9 @@ use hmac::{Hmac, Mac};
 use sha1::{Digest, Sha1};
 use sha2::{Sha256, Sha512};
 
+use super::common::{same, within};
 use super::digest::{Hash, from_hex};
-use super::{SchemeError, same, within};
+use super::error::SchemeError;
 
 /// Most rounds, over all blocks of the key: about a second.
 const ROUNDS_MAX: u64 = 2_000_000;

@@ -8,7 +8,8 @@ use md5::Md5;
 use sha1::{Digest, Sha1};
 use sha2::{Sha256, Sha512};
 
-use super::{SchemeError, same};
+use super::common::same;
+use super::error::SchemeError;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Hash {

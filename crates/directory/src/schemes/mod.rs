@@ -5,18 +5,22 @@
 //! computed: whoever can write to the database must not be able to stop the relay with one row. Comparison takes the
 //! same time whatever differs.
 
+mod common;
 mod crypt;
 mod derived;
 mod digest;
+mod error;
 mod md5_crypt;
 mod prefix;
 #[cfg(test)]
 mod tests;
 
 use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+pub use error::SchemeError;
+
+use common::same;
 use crypt::Crypt;
 use derived::Derived;
 use digest::Salted;
@@ -32,38 +36,6 @@ pub struct SchemeRules {
     /// The scheme of a stored password that names none, such as `PLAIN-MD5`. Default: only the `$id$` strings of
     /// crypt(3) need no name.
     pub default_scheme: Option<String>,
-}
-
-/// A stored password that cannot be used. The texts never show any of it but the name of its scheme.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SchemeError {
-    /// The scheme is not known here.
-    #[error("the scheme {0} is not known")]
-    Unknown(String),
-    /// It has no scheme, and there is no default.
-    #[error(
-        "it names no scheme: neither {{SCHEME}} nor $id$ stands at its beginning (a 13-letter DES crypt is not taken)"
-    )]
-    Unnamed,
-    /// The password stands there as it is, which is not allowed.
-    #[error("it is a password in clear text, which is not allowed here")]
-    Plain,
-    /// Its parameters would cost too much.
-    #[error("{scheme} with {what} {found} costs too much: at most {most}")]
-    TooCostly {
-        /// The scheme.
-        scheme: &'static str,
-        /// The parameter.
-        what: &'static str,
-        /// Its value.
-        found: u64,
-        /// The limit.
-        most: u64,
-    },
-    /// It does not have the form of its scheme.
-    #[error("it is damaged: {0}")]
-    Damaged(&'static str),
 }
 
 /// A stored password whose form and cost have been checked.
@@ -188,22 +160,4 @@ impl std::fmt::Debug for Stored {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Stored").field(&self.scheme()).finish()
     }
-}
-
-/// Comparison in a time that depends on the lengths alone.
-fn same(one: &[u8], other: &[u8]) -> bool {
-    one.ct_eq(other).into()
-}
-
-/// `found`, unless it is over `most`.
-fn within(scheme: &'static str, what: &'static str, found: u64, most: u64) -> Result<(), SchemeError> {
-    if found > most {
-        return Err(SchemeError::TooCostly {
-            scheme,
-            what,
-            found,
-            most,
-        });
-    }
-    Ok(())
 }

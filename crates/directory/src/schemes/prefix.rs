@@ -1,6 +1,6 @@
 //! The `{SCHEME}` at the beginning of a stored password.
 
-use super::SchemeError;
+use super::error::SchemeError;
 
 /// Longest name, in octets.
 const NAME_MAX: usize = 32;

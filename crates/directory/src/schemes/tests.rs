@@ -115,7 +115,7 @@ fn what_cannot_be_used_and_what_is_said_of_it() {
     let cases = [
         ("nothing",                          "",                              "names no scheme"),
         ("no scheme",                        "secret",                        "names no scheme"),
-        ("DES crypt",                        "abJnggxhB/yWI",                 "DES crypt is not taken"),
+        ("DES crypt",                        "abJnggxhB/yWI",                 "DES crypt is not supported"),
         ("an unknown name",                  "{NTLM}abcdef",                  "{NTLM} is not known"),
         ("an unknown form",                  "{SHA.XML}abcdef",               "{SHA.XML} is not known"),
         ("an unknown id",                    "$7$CU..../....saltsalt$LRT",    "$7$ is not known"),

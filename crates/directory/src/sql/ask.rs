@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use postern_mail::Mailbox;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
@@ -11,19 +12,20 @@ use super::query::{Query, dialect};
 use super::rows::Rows;
 use super::servers::{Connecting, Server, connectable};
 use super::settings::{SqlPlace, SqlSettings};
-use crate::directories::{Environment, Proof, SetUpError};
+use crate::environment::Environment;
+use crate::error::SetUpError;
 use crate::failover::Failover;
 use crate::foreign::KeyMaker;
 use crate::hashing::Hashing;
-use crate::keys::{KeyFinding, KeyKind};
+use crate::keys::KeyKind;
 use crate::mark::Mark;
+use crate::mistake::refuse_first;
+use crate::proof::Proof;
 use crate::schemes::{SchemeRules, Stored};
+use crate::source::Source;
 use crate::time::now;
-use crate::verdict::{Account, DenyReason, Finding, Outage};
+use crate::verdict::{Account, DenyReason, Finding, KeyFinding, Outage};
 use crate::workers::Asker;
-
-/// Longest text of a server that goes into a log line, in characters.
-const TEXT_MAX: usize = 300;
 
 /// A SQL directory.
 pub(crate) struct Sql {
@@ -44,7 +46,7 @@ pub(crate) struct Sql {
 impl Sql {
     /// Checks the settings and reads their files; connects to nothing yet.
     pub(crate) fn new(settings: SqlSettings, environment: &Environment) -> Result<Self, SetUpError> {
-        check_numbers(&settings)?;
+        refuse_first(settings.mistakes())?;
         let engine = match &settings.place {
             SqlPlace::File(_) => None,
             SqlPlace::Servers(servers) => Some(servers.engine),
@@ -62,20 +64,6 @@ impl Sql {
             .map(|text| Query::of_keys(text, dialect(engine)))
             .transpose();
         let key_query = key_query.map_err(|error| SetUpError::setting("key_query", error))?;
-        if settings.group_query.is_none()
-            && !settings.allowed_groups.is_empty()
-            && !settings.password_query.to_lowercase().contains("group")
-        {
-            let message =
-                "needs to know the groups: add a `group_query`, or a column `group` to `password_query`";
-            return Err(SetUpError::setting("allowed_groups", message));
-        }
-        if let Some(scheme) = &settings.schemes.default_scheme
-            && !Stored::knows(scheme)
-        {
-            let message = format!("{scheme:?} is not a known scheme, such as \"SSHA512\"");
-            return Err(SetUpError::setting("default_scheme", message));
-        }
         let connecting = Connecting {
             password: None,
             timeout: settings.timeout,
@@ -107,22 +95,6 @@ impl Sql {
             ),
             hashing: Hashing::new(settings.workers, settings.cache_ttl),
         })
-    }
-
-    /// Whether this is the login's password.
-    pub(crate) async fn check_password(
-        &self,
-        login: &str,
-        password: &SecretString,
-        asker: &Asker,
-    ) -> Result<Finding, Outage> {
-        let end = now() + self.timeout;
-        tokio::time::timeout_at(end.into(), self.check(login, password, end, asker))
-            .await
-            .unwrap_or_else(|_| {
-                let ms = self.timeout.as_millis();
-                Err(Outage::busy(format!("no time to hash within {ms} ms")))
-            })
     }
 
     async fn check(
@@ -163,29 +135,6 @@ impl Sql {
         Ok(marked(finding, mark))
     }
 
-    /// The account of a login that was proved otherwise.
-    pub(crate) async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
-        let end = now() + self.timeout;
-        let (query, purpose) = match &self.account_query {
-            Some(query) => (query, Purpose::Account),
-            None => (&self.password_query, Purpose::Password),
-        };
-        let rows = self.ask(query, login, end).await?;
-        match account::of_rows(&rows, purpose).map_err(Outage::new)? {
-            Answer::Found(found) => {
-                let mark = match purpose {
-                    Purpose::Password => Some(mark(found.stored.as_ref())),
-                    // Without an answer nothing is known of it.
-                    _ => self.password_mark(login, end).await.ok(),
-                };
-                let finding = self.finish(found, query.named(login), end).await?;
-                Ok(marked(finding, mark))
-            }
-            Answer::Unknown => Ok(Finding::Denied(DenyReason::UnknownUser)),
-            Answer::Ambiguous => Ok(Finding::Denied(DenyReason::Ambiguous)),
-        }
-    }
-
     /// The mark of the stored password, which another query than that for the account finds.
     async fn password_mark(&self, login: &str, end: Instant) -> Result<Mark, Outage> {
         let rows = self.ask(&self.password_query, login, end).await?;
@@ -194,44 +143,6 @@ impl Sql {
             Answer::Found(found) => mark(found.stored.as_ref()),
             Answer::Unknown | Answer::Ambiguous => mark(None),
         })
-    }
-
-    /// Whether there are keys of this kind.
-    pub(crate) fn keeps(&self, kind: &KeyKind) -> bool {
-        self.keys.keeps(kind)
-    }
-
-    /// The key of a login. The same questions are put to the database whether there is one or not.
-    pub(crate) async fn lookup_key(
-        &self,
-        login: &str,
-        kind: &KeyKind,
-        asker: &Asker,
-    ) -> Result<KeyFinding, Outage> {
-        let end = now() + self.timeout;
-        let (query, purpose) = match &self.key_query {
-            Some(query) => (&query.for_mechanism(kind.name()), Purpose::Keys),
-            None => (&self.password_query, Purpose::Password),
-        };
-        let rows = self.ask(query, login, end).await?;
-        let (finding, texts) = match account::of_rows(&rows, purpose).map_err(Outage::new)? {
-            Answer::Found(mut found) => {
-                let mut texts = std::mem::take(&mut found.keys);
-                texts.extend(found.stored.take());
-                (self.finish(found, query.named(login), end).await?, texts)
-            }
-            other => {
-                if let Some(query) = &self.group_query {
-                    self.ask(query, login, end).await?;
-                }
-                let reason = match other {
-                    Answer::Ambiguous => DenyReason::Ambiguous,
-                    _ => DenyReason::UnknownUser,
-                };
-                (Finding::Denied(reason), Vec::new())
-            }
-        };
-        self.keys.answer(kind, login, (finding, texts), asker, end).await
     }
 
     /// The account with its groups, if it is on and those may log in; `typed` is its name if the rows have none.
@@ -260,13 +171,56 @@ impl Sql {
         Ok(Finding::Granted(account))
     }
 
-    /// Whether there is a query for recipients.
-    pub(crate) fn knows_recipients(&self) -> bool {
+    async fn ask(&self, query: &Query, whole: &str, end: Instant) -> Result<Rows, Outage> {
+        let ask = |index: usize, deadline| self.servers[index].ask(query, whole, deadline);
+        self.failover.ask(end, ask).await
+    }
+}
+
+#[async_trait]
+impl Source for Sql {
+    async fn check_password(
+        &self,
+        login: &str,
+        password: &SecretString,
+        asker: &Asker,
+    ) -> Result<Finding, Outage> {
+        let end = now() + self.timeout;
+        tokio::time::timeout_at(end.into(), self.check(login, password, end, asker))
+            .await
+            .unwrap_or_else(|_| {
+                let ms = self.timeout.as_millis();
+                Err(Outage::busy(format!("no time to hash within {ms} ms")))
+            })
+    }
+
+    async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
+        let end = now() + self.timeout;
+        let (query, purpose) = match &self.account_query {
+            Some(query) => (query, Purpose::Account),
+            None => (&self.password_query, Purpose::Password),
+        };
+        let rows = self.ask(query, login, end).await?;
+        match account::of_rows(&rows, purpose).map_err(Outage::new)? {
+            Answer::Found(found) => {
+                let mark = match purpose {
+                    Purpose::Password => Some(mark(found.stored.as_ref())),
+                    // Without an answer nothing is known of it.
+                    _ => self.password_mark(login, end).await.ok(),
+                };
+                let finding = self.finish(found, query.named(login), end).await?;
+                Ok(marked(finding, mark))
+            }
+            Answer::Unknown => Ok(Finding::Denied(DenyReason::UnknownUser)),
+            Answer::Ambiguous => Ok(Finding::Denied(DenyReason::Ambiguous)),
+        }
+    }
+
+    fn knows_recipients(&self) -> bool {
         self.recipient_query.is_some()
     }
 
-    /// Whether the recipient query finds this address.
-    pub(crate) async fn recipient_exists(&self, address: &Mailbox) -> Result<bool, Outage> {
+    async fn recipient_exists(&self, address: &Mailbox) -> Result<bool, Outage> {
         let Some(query) = &self.recipient_query else {
             return Ok(false);
         };
@@ -275,9 +229,39 @@ impl Sql {
         Ok(account::of_recipient(&rows))
     }
 
-    async fn ask(&self, query: &Query, whole: &str, end: Instant) -> Result<Rows, Outage> {
-        let ask = |index: usize, deadline| self.servers[index].ask(query, whole, deadline);
-        self.failover.ask(end, ask).await
+    fn keeps(&self, kind: &KeyKind) -> bool {
+        self.keys.keeps(kind)
+    }
+
+    async fn lookup_key(&self, login: &str, kind: &KeyKind, asker: &Asker) -> Result<KeyFinding, Outage> {
+        let end = now() + self.timeout;
+        let (query, purpose) = match &self.key_query {
+            Some(query) => (&query.for_mechanism(kind.name()), Purpose::Keys),
+            None => (&self.password_query, Purpose::Password),
+        };
+        let rows = self.ask(query, login, end).await?;
+        let (finding, texts) = match account::of_rows(&rows, purpose).map_err(Outage::new)? {
+            Answer::Found(mut found) => {
+                let mut texts = std::mem::take(&mut found.keys);
+                texts.extend(found.stored.take());
+                (self.finish(found, query.named(login), end).await?, texts)
+            }
+            other => {
+                if let Some(query) = &self.group_query {
+                    self.ask(query, login, end).await?;
+                }
+                let reason = match other {
+                    Answer::Ambiguous => DenyReason::Ambiguous,
+                    _ => DenyReason::UnknownUser,
+                };
+                (Finding::Denied(reason), Vec::new())
+            }
+        };
+        self.keys.answer(kind, login, (finding, texts), asker, end).await
+    }
+
+    fn finds_accounts(&self) -> bool {
+        true
     }
 }
 
@@ -294,29 +278,4 @@ fn marked(finding: Finding, mark: Option<Mark>) -> Finding {
         }),
         denied => denied,
     }
-}
-
-fn check_numbers(settings: &SqlSettings) -> Result<(), SetUpError> {
-    if !(1..=256).contains(&settings.pool_size) {
-        let message = format!("is {}, must be from 1 to 256", settings.pool_size);
-        return Err(SetUpError::setting("pool_size", message));
-    }
-    if settings.workers == 0 {
-        return Err(SetUpError::setting("workers", "must be at least 1"));
-    }
-    if settings.timeout.is_zero() {
-        return Err(SetUpError::setting(
-            "timeout",
-            "must be longer than zero, such as \"5s\"",
-        ));
-    }
-    Ok(())
-}
-
-/// A server's text on one line, not too long: it must not forge log lines.
-pub(super) fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(TEXT_MAX)
-        .collect()
 }

@@ -27,6 +27,7 @@
 mod account;
 mod ask;
 mod expanded;
+mod mistakes;
 mod mysql;
 mod place;
 mod postgres;
@@ -35,6 +36,7 @@ mod rows;
 mod servers;
 mod settings;
 mod sqlite;
+mod text;
 
 pub(crate) use ask::Sql;
 pub use place::{check as check_server, is_local as is_local_server};

@@ -261,7 +261,7 @@ fn tell(error: &tokio_postgres::Error) -> String {
         told.push_str(&error.to_string());
         cause = error.source();
     }
-    super::ask::one_line(&told)
+    super::text::one_line(&told)
 }
 
 /// A text for a parameter of any type: sent in text form, the server makes of it what the query asks for.

@@ -50,7 +50,7 @@ impl Query {
     pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Self, String> {
         let query = Self::of_keys(text, dialect)?;
         if query.parameters.contains(&Parameter::Mechanism) {
-            return Err("has :mechanism, which is for `key_query` alone".into());
+            return Err("has :mechanism, which only `key_query` may have".into());
         }
         Ok(query)
     }
@@ -72,7 +72,7 @@ impl Query {
                     ':' => query.colon(rest, dialect)?,
                     ';' => return Err("holds more than one statement".into()),
                     '?' if dialect != Dialect::PostgreSql => {
-                        return Err("has a `?`: name what is to be bound, such as :login".into());
+                        return Err("has a `?`: use named parameters, such as :login".into());
                     }
                     _ => {
                         query.sql.push(first);
@@ -359,7 +359,7 @@ fn dollar_len(rest: &str, before: Option<char>) -> Result<usize, String> {
 
 fn parameter_or_nothing(rest: &str) -> Result<usize, String> {
     if rest[1..].starts_with(|c: char| c.is_ascii_digit()) {
-        return Err("has a `$` and a number: name what is to be bound, such as :login".into());
+        return Err("has a `$` and a number: use named parameters, such as :login".into());
     }
     Ok(0)
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use postern_events::{Observers, notice, shown};
 use secrecy::SecretString;
 
+use super::mistakes::of_servers;
 use super::mysql::MySql;
 use super::place::Place;
 use super::postgres::Postgres;
@@ -13,12 +14,9 @@ use super::query::Query;
 use super::rows::Rows;
 use super::settings::{SqlEngine, SqlPlace, SqlServers, SqlTls};
 use super::sqlite::Sqlite;
-use crate::directories::SetUpError;
+use crate::error::SetUpError;
 use crate::failover::Fault;
 use crate::secret_file::read_secret;
-
-/// Most servers of one database.
-const SERVERS_MAX: usize = 16;
 
 /// One server, or the file.
 pub(crate) enum Server {
@@ -72,10 +70,8 @@ fn servers_of(
     servers: &SqlServers,
     connecting: &Connecting<'_>,
 ) -> Result<(Vec<String>, Vec<Server>), SetUpError> {
-    let count = servers.servers.len();
-    if !(1..=SERVERS_MAX).contains(&count) {
-        let message = format!("has {count} servers, must have from 1 to {SERVERS_MAX}");
-        return Err(SetUpError::setting("servers", message));
+    if let Some(mistake) = of_servers(servers) {
+        return Err(mistake.into());
     }
     let parse = |text: &String| Place::parse(text, servers.engine.port());
     let places = servers.servers.iter().map(parse).collect::<Result<Vec<_>, _>>();
@@ -92,7 +88,7 @@ fn servers_of(
     } else {
         None
     };
-    let mut list = Vec::with_capacity(count);
+    let mut list = Vec::with_capacity(places.len());
     for place in &places {
         let trust = trust.as_ref().filter(|_| wants_tls(place, servers.tls));
         if trust.is_none() && !place.is_local() {

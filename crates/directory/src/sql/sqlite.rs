@@ -113,7 +113,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn open(path: &Path, patience: Duration) -> Result<Opened, Fault> {
-    let failed = |error: rusqlite::Error| Fault::Server(super::ask::one_line(&error.to_string()));
+    let failed = |error: rusqlite::Error| Fault::Server(super::text::one_line(&error.to_string()));
     let connection = Connection::open_with_flags(path, READ_ONLY).map_err(failed)?;
     connection.busy_timeout(patience).map_err(failed)?;
     // The server has no folder for temporary files.
@@ -137,7 +137,7 @@ fn open_alone(path: &Path) -> Result<Opened, Fault> {
             path.display()
         )));
     }
-    let failed = |error: rusqlite::Error| Fault::Server(super::ask::one_line(&error.to_string()));
+    let failed = |error: rusqlite::Error| Fault::Server(super::text::one_line(&error.to_string()));
     let address = url::Url::from_file_path(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
         .map_err(|()| Fault::Server(format!("{} makes no address", path.display())))?;
     let flags = READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
@@ -204,7 +204,7 @@ fn cell(value: ValueRef<'_>) -> Cell {
 }
 
 fn of_query(error: rusqlite::Error) -> Fault {
-    let told = super::ask::one_line(&error.to_string());
+    let told = super::text::one_line(&error.to_string());
     match error.sqlite_error_code() {
         // What SQLITE_ERROR stands for: no such table, a mistake in the SQL.
         Some(rusqlite::ErrorCode::Unknown) | None => Fault::Question(told),

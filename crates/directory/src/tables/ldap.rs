@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use ldap3::{Scope, SearchEntry, dn_escape, ldap_escape};
 
 use super::settings::{LdapTable, ResultRules};
-use crate::directories::Environment;
-use crate::ldap::{Fleets, Identity, Search, of_search, scope};
+use crate::environment::Environment;
+use crate::ldap::{Fleets, Identity, Search, of_search};
 use crate::verdict::Outage;
 use postern_table::Expansion;
 
@@ -50,7 +50,7 @@ impl LdapSource {
         Ok(Self {
             base: settings.base.clone(),
             filter: settings.filter.clone(),
-            scope: scope(settings.servers.scope),
+            scope: settings.servers.scope.of_library(),
             attributes: settings.attributes.clone(),
             result: settings.result.clone(),
             timeout: settings.servers.timeout,

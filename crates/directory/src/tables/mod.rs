@@ -29,7 +29,7 @@ use std::sync::{Arc, OnceLock};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use postern_table::{Key, Mistake, Reference, Table};
 
-use crate::directories::Environment;
+use crate::environment::Environment;
 
 use self::cache::Cache;
 pub use self::domains::DomainTable;

@@ -1,12 +1,12 @@
 //! Tables as a directory: they say which addresses exist, and nothing of passwords.
 
-use futures_util::future::{BoxFuture, FutureExt as _};
+use async_trait::async_trait;
 use postern_mail::Mailbox;
 use postern_table::{Address, Plan, Subject};
 use secrecy::SecretString;
 
 use super::{Lookup, find_in};
-use crate::directories::Source;
+use crate::source::Source;
 use crate::verdict::{DenyReason, Finding, Outage};
 use crate::workers::Asker;
 
@@ -44,21 +44,17 @@ impl TableDirectory {
     }
 }
 
+#[async_trait]
 impl Source for TableDirectory {
-    fn check_password<'a>(
-        &'a self,
-        _: &'a str,
-        _: &'a SecretString,
-        _: &'a Asker,
-    ) -> BoxFuture<'a, Result<Finding, Outage>> {
-        async { Ok(Finding::Denied(DenyReason::UnknownUser)) }.boxed()
+    async fn check_password(&self, _: &str, _: &SecretString, _: &Asker) -> Result<Finding, Outage> {
+        Ok(Finding::Denied(DenyReason::UnknownUser))
     }
 
     fn knows_recipients(&self) -> bool {
         true
     }
 
-    fn recipient_exists<'a>(&'a self, address: &'a Mailbox) -> BoxFuture<'a, Result<bool, Outage>> {
-        self.has(address).boxed()
+    async fn recipient_exists(&self, address: &Mailbox) -> Result<bool, Outage> {
+        self.has(address).await
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::settings::{Question, ResultRules, SqlTable};
-use crate::directories::Environment;
+use crate::environment::Environment;
 use crate::failover::{Failover, Fault};
 use crate::sql::{Cell, Connecting, Dialect, Query, Rows, Server, SqlPlace, connectable, dialect};
 use crate::verdict::Outage;

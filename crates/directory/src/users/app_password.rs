@@ -12,8 +12,9 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::labelled;
-use super::store::{UserError, UserStore, canonical, login_exists};
+use super::error::UserError;
+use super::store::{UserStore, canonical, login_exists};
+use super::{app_keys, label};
 use crate::verdict::DenyReason;
 
 /// Most app passwords of one user.
@@ -150,7 +151,7 @@ impl UserStore {
         let networks: Vec<String> = networks.iter().map(IpNet::to_string).collect();
         let expires_at = expires_at.map(Timestamp::as_second);
         let shown = in_groups(&letters);
-        let keys = self.derive_keys(&labelled::join(&login, label), &shown);
+        let keys = self.derive_keys(&label::join(&login, label), &shown);
         self.change(|transaction| {
             if !login_exists(transaction, &login)? {
                 return Err(UserError::NoSuchUser(login.clone()));
@@ -178,7 +179,7 @@ impl UserStore {
                     networks.join(" ")
                 ],
             )?;
-            Ok(labelled::insert(
+            Ok(app_keys::insert(
                 transaction,
                 transaction.last_insert_rowid(),
                 &keys,
@@ -222,7 +223,7 @@ impl UserStore {
         })?;
         let found: Vec<(AppPassword, i64)> = found.collect::<Result<_, _>>()?;
         let with_keys = |(one, id)| {
-            let keys = labelled::mechanisms_of(&connection, id)?;
+            let keys = app_keys::mechanisms_of(&connection, id)?;
             Ok(AppPassword { keys, ..one })
         };
         found.into_iter().map(with_keys).collect()

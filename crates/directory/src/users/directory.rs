@@ -11,12 +11,15 @@ use postern_mail::{Domain, Mailbox};
 use secrecy::SecretString;
 
 use super::app_password::{FoundAppPassword, Used, is_app_password};
-use super::labelled;
+use super::error::UserError;
+use super::label;
+use super::proof::OwnProof;
 use super::recent::Recent;
-use super::standing::OwnProof;
-use super::store::{Record, UserError, UserStore};
+use super::record::Record;
+use super::store::UserStore;
 use super::{UsersSettings, hash};
-use crate::directories::{Proof, SetUpError};
+use crate::error::SetUpError;
+use crate::proof::Proof;
 use crate::verdict::{Account, DenyReason, Finding, Outage, Owner};
 use crate::verified::VerifiedCache;
 use crate::workers::{Asker, Workers};
@@ -78,29 +81,12 @@ impl Users {
         })
     }
 
-    /// Whether this is the login's password. A change made by another process counts at once: what was kept of the file is
-    /// forgotten with it.
-    pub(crate) async fn check_password(
+    pub(super) async fn check(
         &self,
         login: &str,
         password: &SecretString,
         asker: &Asker,
     ) -> Result<Finding, Outage> {
-        if let Some(finding) = self.shared.remembered(login, password) {
-            return Ok(finding);
-        }
-        let timeout = self.shared.settings.timeout;
-        tokio::time::timeout(timeout, self.check(login, password, asker))
-            .await
-            .unwrap_or_else(|_| {
-                Err(Outage::busy(format!(
-                    "no time to hash within {} ms",
-                    timeout.as_millis()
-                )))
-            })
-    }
-
-    async fn check(&self, login: &str, password: &SecretString, asker: &Asker) -> Result<Finding, Outage> {
         let peer = asker.peer;
         let (shared, login, given) = (Arc::clone(&self.shared), login.to_owned(), password.clone());
         let known = blocking(move || shared.look_up(&login, &given, peer)).await?;
@@ -145,20 +131,6 @@ impl Users {
         }
         Ok(finding)
     }
-
-    /// Whether an account has this address.
-    pub(crate) async fn recipient_exists(&self, address: &Mailbox) -> Result<bool, Outage> {
-        let (shared, address) = (Arc::clone(&self.shared), address.clone());
-        let timeout = self.shared.settings.timeout;
-        tokio::time::timeout(timeout, blocking(move || shared.has_address(&address)))
-            .await
-            .unwrap_or_else(|_| {
-                Err(Outage::new(format!(
-                    "no answer within {} ms",
-                    timeout.as_millis()
-                )))
-            })
-    }
 }
 
 impl Shared {
@@ -175,7 +147,7 @@ impl Shared {
 
     /// Grants by memory alone: the account was read, its password verified, and the file has not changed since. Waits for
     /// nothing.
-    fn remembered(&self, login: &str, password: &SecretString) -> Option<Finding> {
+    pub(super) fn remembered(&self, login: &str, password: &SecretString) -> Option<Finding> {
         if is_app_password(password) {
             return None;
         }
@@ -195,7 +167,7 @@ impl Shared {
         let store = self.store()?;
         let version = store.version()?;
         let Some(record) = store.record(login)? else {
-            let Some((owner, label)) = labelled::split(login) else {
+            let Some((owner, label)) = label::split(login) else {
                 store.nobody()?;
                 return Ok(Known::ToHash(None));
             };
@@ -351,7 +323,7 @@ impl Shared {
         addresses
     }
 
-    fn has_address(&self, address: &Mailbox) -> Result<bool, UserError> {
+    pub(super) fn has_address(&self, address: &Mailbox) -> Result<bool, UserError> {
         let store = self.store()?;
         if store.has_address(&address.key())? {
             return Ok(true);

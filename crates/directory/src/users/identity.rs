@@ -2,9 +2,8 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::store::{
-    UserError, UserStore, addresses_of, canonical, check_address, login_exists, owner_of, texts,
-};
+use super::error::UserError;
+use super::store::{UserStore, addresses_of, canonical, check_address, login_exists, owner_of, texts};
 use crate::verdict::Owner;
 
 /// Longest name of a group, in characters.

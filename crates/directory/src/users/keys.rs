@@ -1,67 +1,16 @@
 //! Stored keys of own users: derived when a password is set, and afterwards at a login that shows it.
 
-use std::net::IpAddr;
-
 use postern_events::notice;
-use postern_sasl::{ITERATIONS_DEFAULT, StoredKey};
+use postern_sasl::StoredKey;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use secrecy::SecretString;
 
-use super::directory::{Shared, Users, blocking};
-use super::standing::OwnProof;
-use super::store::{Record, UserError, UserStore, canonical};
-use crate::keys::{KeyFinding, KeyKind};
-use crate::verdict::{DenyReason, Finding, Outage};
-
-/// Which keys are kept of each user besides the password's hash.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct KeyPolicy {
-    /// The kinds. Default none: who reads the file can log in with every kind but SCRAM's.
-    pub kinds: Vec<KeyKind>,
-    /// Iterations of new SCRAM keys. Default 16,384.
-    pub iterations: u32,
-}
-
-impl Default for KeyPolicy {
-    fn default() -> Self {
-        Self {
-            kinds: Vec::new(),
-            iterations: ITERATIONS_DEFAULT,
-        }
-    }
-}
-
-impl KeyPolicy {
-    /// Makes all keys of a password. A password that SASLprep refuses has none for SCRAM, and logs in with PLAIN.
-    pub(super) fn derive(&self, login: &str, password: &SecretString) -> Vec<StoredKey> {
-        derive(&self.kinds, login, password, self.iterations)
-    }
-
-    /// The same for some of the kinds.
-    pub(super) fn derive_kinds(
-        &self,
-        kinds: &[KeyKind],
-        login: &str,
-        password: &SecretString,
-    ) -> Vec<StoredKey> {
-        derive(kinds, login, password, self.iterations)
-    }
-
-    /// The kinds that an account with these keys has not, or has in a weaker form.
-    fn lacking(&self, keys: &[StoredKey]) -> Vec<KeyKind> {
-        let is_good = |key: &StoredKey| match key {
-            StoredKey::Scram(keys) => keys.iterations() >= self.iterations,
-            _ => true,
-        };
-        let missing = |kind: &&KeyKind| !keys.iter().any(|key| KeyKind::of(key) == **kind && is_good(key));
-        self.kinds.iter().filter(missing).cloned().collect()
-    }
-}
-
-fn derive(kinds: &[KeyKind], login: &str, password: &SecretString, iterations: u32) -> Vec<StoredKey> {
-    let keys = kinds.iter().map(|kind| kind.derive(login, password, iterations));
-    keys.filter_map(Result::ok).collect()
-}
+use super::directory::{Shared, Users};
+use super::error::UserError;
+use super::record::Record;
+use super::store::UserStore;
+use crate::keys::KeyKind;
+use crate::verdict::Outage;
 
 /// Puts these keys in the place of all that the account had: their password is no more.
 pub(super) fn replace(
@@ -102,7 +51,7 @@ fn all_of(connection: &Connection, login: &str) -> Result<Vec<StoredKey>, UserEr
 
 impl UserStore {
     /// One key of an account.
-    fn key(&self, login: &str, kind: &KeyKind) -> Result<Option<StoredKey>, UserError> {
+    pub(super) fn key(&self, login: &str, kind: &KeyKind) -> Result<Option<StoredKey>, UserError> {
         let connection = self.lock();
         let mut statement =
             connection.prepare_cached("SELECT value FROM keys WHERE login = ?1 AND mechanism = ?2")?;
@@ -126,59 +75,6 @@ impl UserStore {
 }
 
 impl Users {
-    /// Whether keys of this kind are kept.
-    pub(crate) fn keeps(&self, kind: &KeyKind) -> bool {
-        self.shared.settings.keys.kinds.contains(kind)
-    }
-
-    /// The key of a login. The same questions are put to the file whether there is one or not.
-    pub(crate) async fn lookup_key(
-        &self,
-        login: &str,
-        kind: &KeyKind,
-        peer: Option<IpAddr>,
-    ) -> Result<KeyFinding, Outage> {
-        let (shared, login, kind) = (self.shared.clone(), login.to_owned(), kind.clone());
-        self.in_time(blocking(move || {
-            let store = shared.store()?;
-            let record = store.record(&login)?;
-            let key = store.key(&canonical(&login), &kind)?;
-            Ok(match (record, key) {
-                (None, _) => shared.labelled_key(&store, &login, &kind, peer)?,
-                (Some(record), _) if !record.enabled => KeyFinding::Denied(DenyReason::Disabled),
-                (Some(_), None) => {
-                    store.nobody()?;
-                    KeyFinding::Denied(DenyReason::NoKey)
-                }
-                (Some(record), Some(key)) => KeyFinding::Found {
-                    account: shared.account_by_password(record),
-                    key,
-                },
-            })
-        }))
-        .await
-    }
-
-    /// The account of a login, if it may log in.
-    pub(crate) async fn find_account(&self, login: &str) -> Result<Finding, Outage> {
-        let (shared, login) = (self.shared.clone(), login.to_owned());
-        self.in_time(blocking(move || {
-            let store = shared.store()?;
-            Ok(match store.record(&login)? {
-                None => {
-                    store.nobody()?;
-                    Finding::Denied(DenyReason::UnknownUser)
-                }
-                Some(record) if !record.enabled => Finding::Denied(DenyReason::Disabled),
-                Some(record) => {
-                    let proof = OwnProof::otherwise(&record);
-                    Finding::Granted(shared.account(record, proof))
-                }
-            })
-        }))
-        .await
-    }
-
     pub(super) async fn in_time<T>(
         &self,
         work: impl Future<Output = Result<T, Outage>>,
@@ -210,7 +106,7 @@ impl Shared {
         let policy = &self.settings.keys;
         let store = self.store()?;
         let lacking = policy.lacking(&all_of(&store.lock(), &record.login)?);
-        let keys = derive(&lacking, &record.login, password, policy.iterations);
+        let keys = policy.derive_kinds(&lacking, &record.login, password);
         if keys.is_empty() {
             return Ok(());
         }
@@ -230,6 +126,7 @@ impl Shared {
 mod tests {
     use postern_sasl::ScramHash;
 
+    use super::super::key_policy::KeyPolicy;
     use super::*;
 
     #[test]

@@ -8,45 +8,19 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use postern_sasl::StoredKey;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, params};
 use secrecy::SecretString;
 
+use super::app_keys::{insert, mechanisms_of};
 use super::app_password::{FoundAppPassword, as_shown};
 use super::directory::{Shared, Users};
-use super::standing::OwnProof;
-use super::store::{Record, UserError, UserStore};
-use crate::keys::{KeyFinding, KeyKind};
-use crate::verdict::DenyReason;
-
-/// Login and label.
-pub(super) fn split(login: &str) -> Option<(&str, &str)> {
-    let parts = login.rsplit_once('#');
-    parts.filter(|(login, label)| !login.is_empty() && !label.is_empty())
-}
-
-/// The name to log in with.
-pub(super) fn join(login: &str, label: &str) -> String {
-    format!("{login}#{label}")
-}
-
-/// The names of the mechanisms that an app password has keys for.
-pub(super) fn mechanisms_of(connection: &Connection, id: i64) -> Result<Vec<String>, UserError> {
-    let sql = "SELECT mechanism FROM app_password_keys WHERE app_password = ?1 ORDER BY mechanism";
-    let mut statement = connection.prepare_cached(sql)?;
-    let names = statement.query_map([id], |row| row.get(0))?;
-    Ok(names.collect::<Result<_, _>>()?)
-}
-
-/// Adds keys of an app password.
-pub(super) fn insert(transaction: &Transaction<'_>, id: i64, keys: &[StoredKey]) -> rusqlite::Result<()> {
-    for key in keys {
-        transaction.execute(
-            "INSERT OR REPLACE INTO app_password_keys (app_password, mechanism, value) VALUES (?1, ?2, ?3)",
-            params![id, KeyKind::of(key).name(), key.to_text().as_str()],
-        )?;
-    }
-    Ok(())
-}
+use super::error::UserError;
+use super::label::{join, split};
+use super::proof::OwnProof;
+use super::record::Record;
+use super::store::UserStore;
+use crate::keys::KeyKind;
+use crate::verdict::{DenyReason, KeyFinding};
 
 impl UserStore {
     fn app_password_key(&self, id: i64, kind: &KeyKind) -> Result<Option<StoredKey>, UserError> {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::store::UserError;
+use super::error::UserError;
 
 /// What makes each layout out of the one before, the first out of an empty file. The number of a layout is in the file's
 /// `user_version`.

@@ -1,16 +1,24 @@
 //! Postern's own users: a SQLite file with argon2id hashes, app passwords, and hashes of other programs until their first
 //! login.
 
+mod accounts;
+mod app_keys;
 mod app_password;
 mod directory;
+mod error;
 mod hash;
 mod identity;
 pub mod import;
+mod key_policy;
 mod keys;
+mod label;
 mod labelled;
 mod layout;
+mod proof;
 mod recent;
+mod record;
 mod rescue;
+mod source;
 mod standing;
 mod store;
 
@@ -19,10 +27,12 @@ use std::time::Duration;
 
 pub use app_password::AppPassword;
 pub(crate) use directory::Users;
-pub use keys::KeyPolicy;
+pub use error::UserError;
+pub use key_policy::KeyPolicy;
+pub(crate) use proof::OwnProof;
+pub use record::User;
 pub use rescue::Rescued;
-pub(crate) use standing::OwnProof;
-pub use store::{User, UserError, UserStore};
+pub use store::UserStore;
 
 /// Postern's own users as a directory.
 #[derive(Clone, Debug, Eq, PartialEq)]

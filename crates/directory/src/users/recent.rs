@@ -1,10 +1,11 @@
 //! Accounts that were read a short time ago, good for as long as nobody has changed the file: logins by passwords that were
-//! verified of late then neither read the database nor change threads.
+//! verified recently then neither read the database nor change threads.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::store::{Record, UserStore};
+use super::record::Record;
+use super::store::UserStore;
 
 /// Most accounts kept. Beyond it all go: those in use are back at once.
 const ACCOUNTS_MAX: usize = 10_000;

@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use postern_salvage::{Pages, Row, Value};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params_from_iter};
 
+use super::error::UserError;
 use super::layout;
-use super::store::{UserError, UserStore};
+use super::store::UserStore;
 
 /// Tables with their columns, those before that others refer to.
 const TABLES: [(&str, usize); 7] = [

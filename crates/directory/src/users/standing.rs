@@ -8,35 +8,12 @@ use sha2::{Digest, Sha256};
 
 use super::app_password::FoundAppPassword;
 use super::directory::{Shared, Users, blocking};
+use super::error::UserError;
 use super::hash;
-use super::store::{Record, UserError, UserStore};
+use super::proof::{By, Mark, OwnProof};
+use super::record::Record;
+use super::store::UserStore;
 use crate::verdict::{DenyReason, Finding, Outage};
-
-/// What has proved a login of an own user.
-#[derive(Clone, Debug)]
-pub(crate) struct OwnProof {
-    login: Box<str>,
-    by: By,
-}
-
-#[derive(Clone, Debug)]
-enum By {
-    /// Something outside the file: a certificate, a ticket, a token.
-    Otherwise,
-    /// The password.
-    Password(Mark),
-    /// An app password.
-    AppPassword { id: i64, ends: Option<Timestamp> },
-}
-
-/// By which a password is known again.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Mark {
-    set_at: i64,
-    digest: [u8; 32],
-    /// Whether the hash is one that a login replaces by a stronger one of the same password.
-    may_be_upgraded: bool,
-}
 
 impl Mark {
     fn of(record: &Record) -> Self {
@@ -73,13 +50,6 @@ impl OwnProof {
         Self {
             login: record.login.as_str().into(),
             by: By::Otherwise,
-        }
-    }
-
-    pub(crate) const fn ends(&self) -> Option<Timestamp> {
-        match &self.by {
-            By::AppPassword { ends, .. } => *ends,
-            By::Otherwise | By::Password(_) => None,
         }
     }
 }

@@ -20,7 +20,7 @@ pub enum EndpointError {
     #[error("not an address: write it as https://host/path")]
     NoAddress,
     /// `http` to another machine, where everybody on the way could read and change what is sent.
-    #[error("http is for this machine alone: write https://")]
+    #[error("http works only for this machine: write https://")]
     Plain,
     /// With user, password or fragment.
     #[error("user, password and fragment do not belong into it")]

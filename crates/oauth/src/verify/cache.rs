@@ -1,4 +1,4 @@
-//! What a provider has answered of late.
+//! What a provider has answered recently.
 //!
 //! An entry is named by an HMAC of the token under a random key of this process: who reads it learns no token.
 

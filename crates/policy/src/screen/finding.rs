@@ -77,7 +77,7 @@ pub enum Finding {
     #[error("the client's address has no name")]
     ClientNameless,
     /// See [`Demand::ClientConfirmed`].
-    #[error("no name of the client's address leads back to it")]
+    #[error("no name of the client's address resolves to it")]
     ClientUnconfirmed,
     /// DNS could not say what the client's address is called.
     #[error("the client's address cannot be looked up: {0}")]
@@ -139,7 +139,7 @@ impl Finding {
             Self::ClientUnconfirmed => (
                 550,
                 Status(5, 7, 25),
-                "Reverse DNS name does not lead back to the client address",
+                "Reverse DNS name does not resolve to the client address",
             ),
             Self::ClientUnanswered(_) => (
                 450,

@@ -13,9 +13,9 @@ pub(super) struct Failures {
     pub(super) since: Instant,
     /// When the last of them was.
     pub(super) last: Instant,
-    /// How often it was barred without a long pause.
-    pub(super) bars: u32,
-    pub(super) barred_until: Option<Instant>,
+    /// How often it was locked out without a long pause.
+    pub(super) lockouts: u32,
+    pub(super) locked_out_until: Option<Instant>,
     /// The key's place in the order of age.
     pub(super) turn: u64,
 }
@@ -25,8 +25,8 @@ pub(super) struct Failures {
 pub(super) struct Span {
     /// How long a failure counts.
     pub(super) window: Duration,
-    /// How long a bar is remembered, so that the next one is longer.
-    pub(super) bars: Duration,
+    /// How long a lockout is remembered, so that the next one is longer.
+    pub(super) lockouts: Duration,
 }
 
 /// Failures by key.
@@ -44,8 +44,8 @@ impl Failures {
             halves: 0,
             since: last,
             last,
-            bars: 0,
-            barred_until: None,
+            lockouts: 0,
+            locked_out_until: None,
             turn: 0,
         }
     }
@@ -58,9 +58,9 @@ impl Failures {
         }
     }
 
-    /// How long it is barred still.
-    pub(super) fn barred_for(&self, now: Instant) -> Option<Duration> {
-        let left = self.barred_until?.checked_duration_since(now)?;
+    /// How long it is locked out still.
+    pub(super) fn locked_out_for(&self, now: Instant) -> Option<Duration> {
+        let left = self.locked_out_until?.checked_duration_since(now)?;
         (!left.is_zero()).then_some(left)
     }
 }
@@ -84,9 +84,9 @@ impl<K: Clone + Eq + Hash> Memory<K> {
             .map_or(0, |failures| failures.halves_at(now, window))
     }
 
-    /// How long a key is barred still.
-    pub(super) fn barred_for(&self, key: &K, now: Instant) -> Option<Duration> {
-        self.get(key)?.barred_for(now)
+    /// How long a key is locked out still.
+    pub(super) fn locked_out_for(&self, key: &K, now: Instant) -> Option<Duration> {
+        self.get(key)?.locked_out_for(now)
     }
 
     /// Counts so many halves of a failure more, and forgets the oldest keys if there are more than `most`.
@@ -116,8 +116,8 @@ impl<K: Clone + Eq + Hash> Memory<K> {
         if now.saturating_duration_since(failures.since) >= span.window {
             (failures.halves, failures.since) = (0, now);
         }
-        if now.saturating_duration_since(failures.last) >= span.bars {
-            failures.bars = 0;
+        if now.saturating_duration_since(failures.last) >= span.lockouts {
+            failures.lockouts = 0;
         }
         failures.turn = turn;
         failures.last = now;

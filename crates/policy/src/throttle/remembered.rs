@@ -22,7 +22,7 @@ pub struct KnownLogin {
     pub ago: Duration,
 }
 
-/// What has failed, with the lock-out that came of it, if there is one, or was one of late: the next is longer.
+/// What has failed, with the lockout that came of it, if there is one, or was one recently: the next is longer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeptFailures {
     /// The network, by its first address, or the place; `None` for the login over all networks.
@@ -35,8 +35,8 @@ pub struct KeptFailures {
     pub since: Duration,
     /// How long ago the last of them was.
     pub last: Duration,
-    /// How many lock-outs in a row there were.
-    pub bars: u32,
+    /// How many lockouts in a row there were.
+    pub lockouts: u32,
     /// How long it is locked out still.
     pub left: Option<Duration>,
 }
@@ -76,16 +76,16 @@ impl LoginThrottle {
         }
     }
 
-    /// Failures that count still, and lock-outs that hold or were so lately that the next is longer: of pairs, networks and logins,
+    /// Failures that count still, and lockouts that hold or were so lately that the next is longer: of pairs, networks and logins,
     /// the heaviest 10,000.
     #[must_use]
     pub fn kept_failures(&self, now: Instant) -> Vec<KeptFailures> {
         let span = self.settings.span();
         let counts = |failures: &Failures| {
-            let is_remembered = now.saturating_duration_since(failures.last) < span.bars;
+            let is_remembered = now.saturating_duration_since(failures.last) < span.lockouts;
             failures.halves_at(now, span.window) > 0
-                || (failures.bars > 0 && is_remembered)
-                || failures.barred_for(now).is_some()
+                || (failures.lockouts > 0 && is_remembered)
+                || failures.locked_out_for(now).is_some()
         };
         let pairs = self.pairs.iter();
         let pairs = pairs.map(|((source, login), failures)| (Some(source), Some(&**login), failures));
@@ -100,7 +100,7 @@ impl LoginThrottle {
             .collect();
         if all.len() > KEPT_MAX {
             let weight = |failures: &Failures| {
-                let left = failures.barred_for(now);
+                let left = failures.locked_out_for(now);
                 Reverse((left, failures.halves_at(now, span.window), failures.last))
             };
             all.select_nth_unstable_by_key(KEPT_MAX, |(_, _, failures)| weight(failures));
@@ -112,8 +112,8 @@ impl LoginThrottle {
             halves: failures.halves,
             since: now.saturating_duration_since(failures.since),
             last: now.saturating_duration_since(failures.last),
-            bars: failures.bars,
-            left: failures.barred_for(now),
+            lockouts: failures.lockouts,
+            left: failures.locked_out_for(now),
         });
         kept.collect()
     }
@@ -152,8 +152,8 @@ impl LoginThrottle {
             let failures = Failures {
                 halves: kept.halves,
                 since,
-                bars: kept.bars,
-                barred_until: kept.left.and_then(|left| now.checked_add(left)),
+                lockouts: kept.lockouts,
+                locked_out_until: kept.left.and_then(|left| now.checked_add(left)),
                 ..Failures::none(last)
             };
             let nowhere = Source::Place("".into());
@@ -231,16 +231,16 @@ mod tests {
         let (_, ticket) = after.begin(&peer("192.0.2.8"), "ann", at(120));
         assert!(!ticket.is_known(), "another network");
         after.end(&ticket);
-        let left = settings.bar_time - Duration::from_secs(60);
+        let left = settings.lockout_time - Duration::from_secs(60);
         let found = verdict(&mut after, "198.51.100.1", "ann", at(120));
-        assert_eq!(found, ThrottleVerdict::Barred(left));
-        // The next bar is twice as long, as without a restart.
+        assert_eq!(found, ThrottleVerdict::LockedOut(left));
+        // The next lockout is twice as long, as without a restart.
         let end = at(120) + left;
         for _ in 0..settings.failures_max {
             let _ = after.failure(&peer("198.51.100.1"), "ann", None, Weight::Wrong, end);
         }
         let found = verdict(&mut after, "198.51.100.1", "ann", end);
-        assert_eq!(found, ThrottleVerdict::Barred(settings.bar_time * 2));
+        assert_eq!(found, ThrottleVerdict::LockedOut(settings.lockout_time * 2));
     }
 
     #[test]
@@ -249,7 +249,7 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let settings = ThrottleSettings {
             failures_max: 5,
-            network_bar_failures: 8,
+            network_lockout_failures: 8,
             login_failures_max: 5,
             ..ThrottleSettings::default()
         };
@@ -281,13 +281,13 @@ mod tests {
         after.end(&ticket);
         assert_eq!(found, wait(2), "in a place, too");
         let alarms = fail(&mut after, &peer("198.51.100.1"), "ann", at(60));
-        let barred = settings.bar_time;
+        let locked_out = settings.lockout_time;
         let ann = || "ann".to_owned();
         #[rustfmt::skip]
         let expected = [
-            Alarm::Pair { login: ann(), failures: 5, barred },
+            Alarm::Pair { login: ann(), failures: 5, locked_out },
             Alarm::Login { login: ann(), failures: 5 },
-            Alarm::Network { failures: 8, barred },
+            Alarm::Network { failures: 8, locked_out },
         ];
         assert_eq!(
             alarms, expected,
@@ -298,11 +298,11 @@ mod tests {
         late.restore_failures(aged(kept, 900), at(910));
         assert_eq!(late.kept_failures(at(910)), [], "over by then");
         let locked_out = after.changes();
-        assert_eq!(after.unbar(None, Some("ann"), at(61)), 2);
+        assert_eq!(after.unlock(None, Some("ann"), at(61)), 2);
         assert_ne!(
             after.changes(),
             locked_out,
-            "a lock-out that was lifted is not to come back"
+            "a lockout that was lifted is not to come back"
         );
     }
 
@@ -356,7 +356,7 @@ mod tests {
             halves: 2,
             since: Duration::from_secs(seconds),
             last: Duration::from_secs(seconds),
-            bars: 0,
+            lockouts: 0,
             left: None,
         };
         throttle.restore_failures(vec![failed("a", 3), failed("b", 1), failed("c", 2)], now);

@@ -1,6 +1,6 @@
 use std::net::Ipv4Addr;
 
-use super::ThrottleVerdict::{Barred, Busy, Check, Full};
+use super::ThrottleVerdict::{Busy, Check, Full, LockedOut};
 use super::*;
 
 const HOME: Source = Source::Peer(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
@@ -13,10 +13,10 @@ fn settings() -> ThrottleSettings {
         delay_max: Duration::from_secs(6),
         failures_max: 7,
         window: Duration::from_secs(600),
-        bar_time: Duration::from_secs(300),
-        bar_time_max: Duration::from_secs(1_000),
+        lockout_time: Duration::from_secs(300),
+        lockout_time_max: Duration::from_secs(1_000),
         network_failures_max: 12,
-        network_bar_failures: 60,
+        network_lockout_failures: 60,
         login_failures_max: 1_000,
         entries_max: 100,
         network: NetworkPrefix::default(),
@@ -44,7 +44,7 @@ fn succeed(throttle: &mut LoginThrottle, source: &Source, login: &str, now: Inst
     throttle.success(source, login, login, now);
 }
 
-fn is_bar(alarms: &[Alarm]) -> bool {
+fn is_lockout(alarms: &[Alarm]) -> bool {
     alarms.iter().any(|alarm| matches!(alarm, Alarm::Pair { .. }))
 }
 
@@ -97,7 +97,7 @@ fn many_guesses_at_once_get_no_further_than_one_after_the_other() {
     assert_eq!(
         at_once(&mut throttle, &one),
         7,
-        "as many as may fail until the bar"
+        "as many as may fail until the lockout"
     );
     let many = |number| format!("user{number}");
     assert_eq!(
@@ -118,9 +118,9 @@ fn many_guesses_at_once_get_no_further_than_one_after_the_other() {
     for _ in 0..7 {
         fail(&mut throttle, &HOME, "acaird", now);
     }
-    let later = now + settings().bar_time;
+    let later = now + settings().lockout_time;
     let (verdict, first) = throttle.begin(&HOME, "acaird", later);
-    assert_eq!(verdict, wait(6), "after the bar, one");
+    assert_eq!(verdict, wait(6), "after the lockout, one");
     assert_eq!(
         check(&mut throttle, &HOME, "acaird", later),
         Busy,
@@ -141,10 +141,10 @@ fn failures_slow_then_bar_the_pair_and_nobody_else() {
     #[rustfmt::skip]
     let cases = [
         // what the case shows                       peer   login       seconds later  verdict
-        ("the pair is barred",                       HOME,  "acaird",   0,             Barred(seconds(300))),
-        ("in another case too",                      HOME,  " ACaird ", 0,             Barred(seconds(300))),
-        ("and spelled otherwise",                    HOME,  "ac\u{e1}ird\u{ad}", 0,    Barred(seconds(300))),
-        ("for a time",                               HOME,  "acaird",   299,           Barred(seconds(1))),
+        ("the pair is locked out",                       HOME,  "acaird",   0,             LockedOut(seconds(300))),
+        ("in another case too",                      HOME,  " ACaird ", 0,             LockedOut(seconds(300))),
+        ("and spelled otherwise",                    HOME,  "ac\u{e1}ird\u{ad}", 0,    LockedOut(seconds(300))),
+        ("for a time",                               HOME,  "acaird",   299,           LockedOut(seconds(1))),
         ("then slow, as the failures still count",   HOME,  "acaird",   300,           wait(6)),
         ("until they do not",                        HOME,  "acaird",   600,           wait(0)),
         ("the login elsewhere is not",               AWAY,  "acaird",   0,             wait(0)),
@@ -168,11 +168,13 @@ fn each_bar_is_twice_as_long_up_to_a_limit() {
         let alarms: Vec<Alarm> = (0..7)
             .flat_map(|_| fail(&mut throttle, &HOME, "acaird", now))
             .collect();
-        let Some(Alarm::Pair { barred, .. }) = alarms.iter().find(|alarm| is_bar(&[(*alarm).clone()])) else {
+        let Some(Alarm::Pair { locked_out, .. }) =
+            alarms.iter().find(|alarm| is_lockout(&[(*alarm).clone()]))
+        else {
             panic!("{alarms:?}");
         };
-        lengths.push(barred.as_secs());
-        now += *barred;
+        lengths.push(locked_out.as_secs());
+        now += *locked_out;
     }
     assert_eq!(lengths, [300, 600, 1_000, 1_000]);
     now += seconds(2_000);
@@ -180,7 +182,11 @@ fn each_bar_is_twice_as_long_up_to_a_limit() {
         fail(&mut throttle, &HOME, "acaird", now);
     }
     let verdict = check(&mut throttle, &HOME, "acaird", now);
-    assert_eq!(verdict, Barred(seconds(300)), "after a long pause it begins anew");
+    assert_eq!(
+        verdict,
+        LockedOut(seconds(300)),
+        "after a long pause it begins anew"
+    );
 }
 
 #[test]
@@ -192,7 +198,10 @@ fn a_phone_with_an_old_password_does_not_lock_its_owner_out_for_ever_longer() {
         for _ in 0..7 {
             fail(&mut throttle, &HOME, "acaird", now);
         }
-        assert_eq!(check(&mut throttle, &HOME, "acaird", now), Barred(seconds(300)));
+        assert_eq!(
+            check(&mut throttle, &HOME, "acaird", now),
+            LockedOut(seconds(300))
+        );
         now += seconds(300);
     }
 }
@@ -206,23 +215,26 @@ fn what_is_given_up_counts_half() {
     for _ in 0..13 {
         assert_eq!(give_up(&mut throttle), []);
     }
-    assert!(is_bar(&give_up(&mut throttle)), "fourteen are seven");
+    assert!(is_lockout(&give_up(&mut throttle)), "fourteen are seven");
 }
 
 #[test]
-fn spellings_of_one_account_share_its_bar() {
+fn spellings_of_one_account_share_its_lockout() {
     let now = Instant::now();
     let mut throttle = LoginThrottle::new(settings());
     for number in 0..6 {
         let typed = format!("alias{number}");
         let alarms = throttle.failure(&HOME, &typed, Some("acaird"), Weight::Wrong, now);
-        assert!(!is_bar(&alarms));
+        assert!(!is_lockout(&alarms));
     }
-    assert_eq!(throttle.account_barred(&HOME, "acaird", now), None);
+    assert_eq!(throttle.account_locked_out(&HOME, "acaird", now), None);
     let alarms = throttle.failure(&HOME, "ACAIRD", Some("acaird"), Weight::Wrong, now);
-    assert!(is_bar(&alarms), "its own name counts with them");
-    assert_eq!(throttle.account_barred(&HOME, "acaird", now), Some(seconds(300)));
-    assert_eq!(throttle.account_barred(&AWAY, "acaird", now), None);
+    assert!(is_lockout(&alarms), "its own name counts with them");
+    assert_eq!(
+        throttle.account_locked_out(&HOME, "acaird", now),
+        Some(seconds(300))
+    );
+    assert_eq!(throttle.account_locked_out(&AWAY, "acaird", now), None);
     assert_eq!(
         throttle.networks.halves(&HOME, now, settings().window),
         14,
@@ -231,12 +243,16 @@ fn spellings_of_one_account_share_its_bar() {
 }
 
 #[test]
-fn a_place_without_addresses_slows_and_never_bars() {
+fn a_place_without_addresses_slows_and_never_locks_out() {
     let now = Instant::now();
     let mut throttle = LoginThrottle::new(settings());
     let (socket, other) = (Source::Place("imap".into()), Source::Place("web".into()));
     for number in 0..50 {
-        assert_eq!(fail(&mut throttle, &socket, "acaird", now), [], "never barred");
+        assert_eq!(
+            fail(&mut throttle, &socket, "acaird", now),
+            [],
+            "never locked out"
+        );
         fail(&mut throttle, &socket, &format!("user{number}"), now);
     }
     #[rustfmt::skip]
@@ -263,7 +279,7 @@ fn a_failure_says_when_it_bars_and_says_it_once() {
     let now = Instant::now();
     let mut throttle = LoginThrottle::new(settings());
     let said: Vec<_> = (0..8)
-        .map(|_| is_bar(&fail(&mut throttle, &HOME, "acaird", now)))
+        .map(|_| is_lockout(&fail(&mut throttle, &HOME, "acaird", now)))
         .collect();
     assert_eq!(said, [false, false, false, false, false, false, true, false]);
 }
@@ -277,7 +293,7 @@ fn a_login_forgets_the_failures_before_it() {
     }
     succeed(&mut throttle, &HOME, "ACAIRD", now);
     assert_eq!(check(&mut throttle, &HOME, "acaird", now), wait(0));
-    assert!(!is_bar(&fail(&mut throttle, &HOME, "acaird", now)));
+    assert!(!is_lockout(&fail(&mut throttle, &HOME, "acaird", now)));
 }
 
 #[test]
@@ -305,27 +321,30 @@ fn a_network_that_tries_many_logins_is_slowed_then_barred_and_its_users_are_not(
     let alarms: Vec<Alarm> = (12..60)
         .flat_map(|number| fail(&mut throttle, &HOME, &format!("user{number}"), now))
         .collect();
-    let barred = seconds(300);
+    let locked_out = seconds(300);
     assert_eq!(
         alarms,
-        [Alarm::Network { failures: 60, barred }],
+        [Alarm::Network {
+            failures: 60,
+            locked_out
+        }],
         "said once, with the count"
     );
-    assert_eq!(check(&mut throttle, &HOME, "boss", now), Barred(barred));
+    assert_eq!(check(&mut throttle, &HOME, "boss", now), LockedOut(locked_out));
     assert_eq!(
         check(&mut throttle, &HOME, "acaird", now),
         wait(0),
         "who is known there"
     );
-    assert_eq!(check(&mut throttle, &HOME, "boss", now + barred), wait(6));
+    assert_eq!(check(&mut throttle, &HOME, "boss", now + locked_out), wait(6));
 }
 
 #[test]
-fn five_guesses_a_second_from_one_address_end_in_a_bar() {
+fn five_guesses_a_second_from_one_address_end_in_a_lockout() {
     let start = Instant::now();
     let settings = ThrottleSettings::default();
     let mut throttle = LoginThrottle::new(settings);
-    let (mut running, mut checked, mut barred) = (Vec::<(Instant, Ticket, String)>::new(), 0, None);
+    let (mut running, mut checked, mut locked_out) = (Vec::<(Instant, Ticket, String)>::new(), 0, None);
     for number in 0..1_500_u32 {
         let now = start + Duration::from_millis(200) * number;
         for (_, ticket, login) in running.extract_if(.., |(due, ..)| *due <= now) {
@@ -342,12 +361,12 @@ fn five_guesses_a_second_from_one_address_end_in_a_bar() {
             }
             // As the driver does with those whose wait is over.
             Busy | Full => drop(throttle.turned_away(&ticket, now)),
-            Barred(_) => barred = barred.or(Some(now - start)),
+            LockedOut(_) => locked_out = locked_out.or(Some(now - start)),
         }
         throttle.end(&ticket);
     }
-    let barred = barred.expect("a bar");
-    assert!(barred < seconds(60), "{barred:?}");
+    let locked_out = locked_out.expect("a lockout");
+    assert!(locked_out < seconds(60), "{locked_out:?}");
     assert!(checked < 60, "{checked} guesses were checked in five minutes");
 }
 
@@ -423,7 +442,7 @@ fn one_customer_of_ipv6_has_one_count() {
         fail(&mut throttle, &peer, "acaird", now);
     }
     let mut verdict = |peer: &str| check(&mut throttle, &Source::Peer(peer.parse().unwrap()), "acaird", now);
-    assert!(matches!(verdict("2001:db8:0:1::99"), Barred(_)));
+    assert!(matches!(verdict("2001:db8:0:1::99"), LockedOut(_)));
     assert_eq!(verdict("2001:db8:0:2::99"), wait(0));
 }
 
@@ -432,7 +451,7 @@ fn bars_can_be_read_and_lifted() {
     let now = Instant::now();
     let mut throttle = LoginThrottle::new(ThrottleSettings {
         login_failures_max: 10,
-        network_bar_failures: 16,
+        network_lockout_failures: 16,
         ..settings()
     });
     for _ in 0..7 {
@@ -445,12 +464,13 @@ fn bars_can_be_read_and_lifted() {
         fail(&mut throttle, &peer(number), "acaird", now);
     }
     let told = |throttle: &LoginThrottle| -> Vec<(bool, Option<String>, u32, Option<u64>)> {
-        let bars = throttle.bars(now + seconds(1)).into_iter();
-        bars.map(|bar| {
-            let left = bar.left.map(|left| left.as_secs());
-            (bar.source.is_some(), bar.login, bar.failures, left)
-        })
-        .collect()
+        let lockouts = throttle.lockouts(now + seconds(1)).into_iter();
+        lockouts
+            .map(|lockout| {
+                let left = lockout.left.map(|left| left.as_secs());
+                (lockout.source.is_some(), lockout.login, lockout.failures, left)
+            })
+            .collect()
     };
     let (acaird, boss) = (Some("acaird".to_owned()), Some("boss".to_owned()));
     let (network, pair, other, login) = (
@@ -470,8 +490,8 @@ fn bars_can_be_read_and_lifted() {
         ("all of a network",              Some(&HOME),  None,            1,      0),
     ];
     for (shows, source, login, lifted, left) in cases {
-        assert_eq!(throttle.unbar(source, login, now), lifted, "{shows}");
-        assert_eq!(throttle.bars(now).len(), left, "{shows}");
+        assert_eq!(throttle.unlock(source, login, now), lifted, "{shows}");
+        assert_eq!(throttle.lockouts(now).len(), left, "{shows}");
     }
     assert_eq!(
         check(&mut throttle, &HOME, "acaird", now),
@@ -486,7 +506,7 @@ fn memory_is_bounded_and_forgets_the_longest_untouched() {
     let now = Instant::now();
     let mut throttle = LoginThrottle::new(ThrottleSettings {
         network_failures_max: u32::MAX,
-        network_bar_failures: u32::MAX,
+        network_lockout_failures: u32::MAX,
         ..settings()
     });
     for _ in 0..7 {
@@ -501,7 +521,10 @@ fn memory_is_bounded_and_forgets_the_longest_untouched() {
     }
     assert_eq!((throttle.pairs.len(), throttle.known.len()), (100, 100));
     assert_eq!(check(&mut throttle, &HOME, "old", now), wait(0));
-    assert!(matches!(check(&mut throttle, &HOME, "touched", now), Barred(_)));
+    assert!(matches!(
+        check(&mut throttle, &HOME, "touched", now),
+        LockedOut(_)
+    ));
     throttle.configure(ThrottleSettings {
         entries_max: 10,
         ..settings()
@@ -511,10 +534,10 @@ fn memory_is_bounded_and_forgets_the_longest_untouched() {
 }
 
 #[test]
-fn no_count_overflows_a_delay_or_a_bar() {
+fn no_count_overflows_a_delay_or_a_lockout() {
     let settings = ThrottleSettings {
         first_delay: Duration::MAX,
-        bar_time: Duration::MAX,
+        lockout_time: Duration::MAX,
         ..settings()
     };
     for failures in [3, 34, 35, 36, u32::MAX / 2] {

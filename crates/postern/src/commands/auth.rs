@@ -13,14 +13,25 @@ use crate::{locate, output};
 pub(crate) fn run(args: AuthArgs) -> Result<(), Failure> {
     match args.command {
         AuthCommand::Report { mechanism, json } => report(mechanism.as_deref(), json, &args.config),
-        AuthCommand::Bars(json) => super::auth_bars::list(json, &args.config),
-        AuthCommand::Unbar { login, network, .. } => super::auth_bars::lift(login, network, &args.config),
+        AuthCommand::Lockouts(json) => super::auth_lockouts::list(json, &args.config),
+        AuthCommand::Unlock { login, network, .. } => {
+            super::auth_lockouts::lift(login, network, &args.config)
+        }
+        AuthCommand::Bars(_) => Err(renamed("bars", "lockouts")),
+        AuthCommand::Unbar(_) => Err(renamed("unbar", "unlock")),
         AuthCommand::ExplainToken { file, login, json } => {
             auth_token::explain(&file, login.as_deref(), json, &args.config)
         }
         AuthCommand::Explain(explain) => super::auth_explain::run(&args.config, &explain),
         AuthCommand::Providers(json) => auth_token::providers(json, &args.config),
     }
+}
+
+fn renamed(old: &str, new: &str) -> Failure {
+    Failure::new(
+        Exit::Usage,
+        format!("`postern auth {old}` is called `postern auth {new}` now"),
+    )
 }
 
 /// Shows who has logged in by which mechanism: as a running server tells, else as the last one has written it down.

@@ -12,6 +12,7 @@ use postern_directory::{
 };
 use postern_events::Observers;
 use postern_net::resolver::Resolver;
+use postern_oauth::acquire::{TokenSource, TokenStore};
 use postern_oauth::verify::Verifier;
 use postern_policy::route::{Hop, HopHost, Target};
 use postern_spool::Aside;
@@ -105,6 +106,7 @@ fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
     check_access::look(&config, named.is_some(), offline, &mut found);
     check_directories(&config, offline, &mut found);
     check_providers(&config, offline, &mut found);
+    check_tokens(&config, &mut found);
     check_hosts(&config, offline, &mut found);
     if !offline {
         check_milters::look(&config, &mut found);
@@ -160,7 +162,7 @@ fn check_aliases(config: &Config, offline: bool, found: &mut Problems) {
     for (alias, target) in broken {
         found.warning(
             config.places.aliases(),
-            format!("the alias {alias:?} leads to {target}, which does not exist"),
+            format!("the alias {alias:?} points to {target}, which does not exist"),
             "in this file",
             "add the user, or correct the aliases; until then mail goes to the other targets, or is refused if there are none",
         );
@@ -202,6 +204,23 @@ fn check_providers(config: &Config, offline: bool, found: &mut Problems) {
                 ),
                 "asked just now",
                 "until it can, logins by its tokens are told to try again later",
+            );
+        }
+    }
+}
+
+/// Sets up what fetches tokens for smarthosts, as `serve` does; nothing is fetched.
+fn check_tokens(config: &Config, found: &mut Problems) {
+    let store = TokenStore::new(&config.state_dir);
+    for settings in &config.tokens {
+        if let Err(error) = TokenSource::new(settings.clone(), store.clone()) {
+            let file = settings.http.ca_file.as_deref();
+            let at = file.and_then(|file| config.places.path(file));
+            found.error(
+                at.or_else(|| config.places.login(&settings.login)),
+                format!("the tokens of the login {:?}: {error}", settings.login),
+                "its provider cannot be verified",
+                "correct the file, or leave `ca_file` out if the provider's certificate is from an authority that the system trusts",
             );
         }
     }

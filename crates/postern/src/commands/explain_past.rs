@@ -19,6 +19,7 @@ use crate::{locate, output, visible};
 struct Course {
     session: String,
     left_out: u32,
+    outcomes_left_out: u32,
     steps: Vec<Step>,
 }
 
@@ -47,7 +48,7 @@ pub(super) fn run(session: &str, args: &ExplainSessionArgs) -> Result<(), Failur
     let written = super::written(&locate::existing(&args.config)?)?;
     let Some(mut client) = super::reach(&written)? else {
         let text = format!(
-            "no server runs on {}, and sessions are remembered by a running one alone: see the log",
+            "no server runs on {}, and only a running one remembers sessions: see the log",
             written.state_dir().display()
         );
         return Err(Failure::new(Exit::Unavailable, text));
@@ -62,6 +63,7 @@ pub(super) fn run(session: &str, args: &ExplainSessionArgs) -> Result<(), Failur
     let course = Course {
         session: past.session,
         left_out: past.left_out,
+        outcomes_left_out: past.outcomes_left_out,
         steps: past
             .steps
             .into_iter()
@@ -145,6 +147,12 @@ fn show(course: &Course) -> Result<(), Failure> {
             course.left_out
         ))?;
     }
+    if course.outcomes_left_out > 0 {
+        output::print(&format!(
+            "and {} earlier outcomes of its mail; `postern queue show ID` has the last one of each recipient",
+            course.outcomes_left_out
+        ))?;
+    }
     let refused: BTreeSet<Rule> = course
         .steps
         .iter()
@@ -170,14 +178,26 @@ fn row(step: &Step) -> Vec<String> {
             .map_or("", |verdict| if verdict.allowed { "yes" } else { "no" })
             .to_owned(),
         verdict.map_or_else(String::new, |verdict| verdict.rule.to_string()),
-        said(&step.fields, "reason").unwrap_or_default(),
+        why(&step.fields),
         verdict
             .and_then(|verdict| verdict.setting.as_ref())
             .map_or_else(String::new, ToString::to_string),
     ]
 }
 
-/// What a client did, in the words of SMTP where there are any.
+/// The reason of a verdict, or what a host has said.
+fn why(fields: &Map<String, Value>) -> String {
+    let text = said(fields, "reason")
+        .or_else(|| said(fields, "reply"))
+        .unwrap_or_default();
+    match (said(fields, "relay"), text.is_empty()) {
+        (Some(relay), false) => format!("{relay}: {text}"),
+        (Some(relay), true) => relay,
+        (None, _) => text,
+    }
+}
+
+/// What a client did, in the words of SMTP where there are any; or what became of its mail.
 fn what(event: &str, fields: &Map<String, Value>) -> String {
     let put = |before: &str, key: &str| {
         said(fields, key).map_or_else(String::new, |text| format!("{before}{text}"))
@@ -211,6 +231,12 @@ fn what(event: &str, fields: &Map<String, Value>) -> String {
             put("", "queue"),
             put(" by ", "milter")
         ),
+        "delivered" | "deferred" | "bounced" | "expired" => format!(
+            "message {} {event}{}{}",
+            put("", "queue"),
+            put(" to ", "to"),
+            put(", next try ", "until")
+        ),
         "disconnect" => format!("end of the session{}", put(" after seconds: ", "seconds")),
         "refused" if fields.contains_key("mechanism") => {
             format!("AUTH{}{}", put(" ", "mechanism"), put(" as ", "login"))
@@ -231,6 +257,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn whose_words() {
+        #[rustfmt::skip]
+        let cases = [
+            // what the case shows  its fields                                                     what is shown
+            ("a rule's reason",     json!({"reason": "relaying denied"}),                          "relaying denied"),
+            ("a host's reply",      json!({"relay": "mx.d.example", "reply": "250 ok"}),           "mx.d.example: 250 ok"),
+            ("our own words",       json!({"relay": "mx.d.example", "reason": "no connection"}),   "mx.d.example: no connection"),
+            ("a Maildir",           json!({"relay": "/var/mail"}),                                 "/var/mail"),
+            ("nothing",             json!({}),                                                     ""),
+        ];
+        for (shows, fields, want) in cases {
+            assert_eq!(why(fields.as_object().unwrap()), want, "{shows}");
+        }
+    }
+
+    #[test]
     fn what_a_client_did() {
         #[rustfmt::skip]
         let cases = [
@@ -249,6 +291,8 @@ mod tests {
             ("filtered",   json!({"queue": "0CN", "milter": "scan"}),                         "message 0CN filtered by scan"),
             ("discarded",  json!({"queue": "0CN", "milter": "scan"}),                         "message 0CN thrown away by scan"),
             ("accepted",   json!({"queue": "0CN", "size": 5, "recipients": 2}),               "message 0CN accepted, octets: 5, recipients: 2"),
+            ("delivered",  json!({"queue": "0CN", "to": "<c@d.example>"}),                    "message 0CN delivered to <c@d.example>"),
+            ("deferred",   json!({"queue": "0CN", "to": "<c@d.example>", "until": "10:00"}),  "message 0CN deferred to <c@d.example>, next try 10:00"),
         ];
         for (event, fields, shown) in cases {
             let fields = fields.as_object().unwrap();

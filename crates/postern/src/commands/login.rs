@@ -92,7 +92,7 @@ async fn authorize(settings: &TokenSettings, store: &TokenStore) -> Result<(), F
         .authorized(settings, fetched)
         .map_err(|error| refused(&error))?;
     output::print(&format!(
-        "the login {:?} is authorized; a running server takes it up by itself",
+        "the login {:?} is authorized; a running server uses it from now on",
         settings.login
     ))
 }

@@ -2,8 +2,8 @@
 
 pub(crate) mod aliases;
 pub(crate) mod auth;
-mod auth_bars;
 mod auth_explain;
+mod auth_lockouts;
 mod auth_token;
 pub(crate) mod cert;
 pub(crate) mod check;
@@ -36,6 +36,7 @@ pub(crate) mod user;
 mod user_app_password;
 mod user_identity;
 mod user_import;
+mod user_outcome;
 pub(crate) mod version;
 
 use std::path::Path;

@@ -240,7 +240,7 @@ fn check_folder(folder: &Path) -> Result<(), Failure> {
         _ => Err(Failure::new(
             Exit::NoPermission,
             format!(
-                "the folder {shown} of the socket is not root's alone, so others could put a socket of theirs there: \
+                "others than root can write to the folder {shown} of the socket, and could put their own socket there: \
                  chown root {shown} && chmod go-w {shown}, or choose another `socket`"
             ),
         )),

@@ -6,8 +6,9 @@ use serde::de::DeserializeOwned;
 use crate::args::{ConfigArg, SessionFilterArgs, SessionsArgs, SessionsCommand};
 use crate::config::Written;
 use crate::control::client::Client;
+use crate::control::protocol::WhichSessions;
 use crate::control::protocol::{Changed, Request};
-use crate::control::sessions::{SessionLine, WhichSessions};
+use crate::control::sessions::SessionLine;
 use crate::exit::{Exit, Failure};
 use crate::{locate, output};
 

@@ -9,9 +9,10 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::user_outcome::{done, failure};
 use crate::args::{JsonArg, UserArgs, UserCommand};
 use crate::config::Written;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::{locate, output, password, rights};
 
 /// Does what was asked, on the file of users that the configuration names. The server need not run; it sees
@@ -94,7 +95,7 @@ fn perform(
         UserCommand::AppPassword { command } => super::user_app_password::run(store, command),
         UserCommand::Complete => done(
             store.declare_complete(),
-            "who is not in the file of users does not exist",
+            "users who are not in the file do not exist",
         ),
     }
 }
@@ -105,33 +106,6 @@ fn open(written: &Written) -> Result<UserStore, Failure> {
     let folder = database.parent().unwrap_or_else(|| Path::new("/"));
     rights::enter_or_make(folder, super::named_account(written).as_ref())?;
     UserStore::open(&database).map_err(|error| failure(&error))
-}
-
-pub(super) fn failure(error: &UserError) -> Failure {
-    let exit = match error {
-        UserError::Exists(_)
-        | UserError::AddressTaken(_)
-        | UserError::NoSuchUser(_)
-        | UserError::NotTheirs { .. }
-        | UserError::LabelTaken { .. }
-        | UserError::NoSuchAppPassword { .. }
-        | UserError::TooManyAppPasswords { .. } => Exit::No,
-        UserError::BadLogin(_)
-        | UserError::BadAddress(_)
-        | UserError::BadPassword
-        | UserError::BadLabel(_)
-        | UserError::BadGroup(_)
-        | UserError::OwnDelegate(_)
-        | UserError::ExpiryPast => Exit::Usage,
-        UserError::OpenToOthers { .. } => Exit::NoPermission,
-        _ => Exit::InputOutput,
-    };
-    Failure::new(exit.unless_forbidden(error), crate::exit::chain(error))
-}
-
-pub(super) fn done(result: Result<(), UserError>, message: &str) -> Result<(), Failure> {
-    result.map_err(|error| failure(&error))?;
-    output::say(message)
 }
 
 /// Says what was done; a password that was made up is shown once.

@@ -9,7 +9,7 @@ use postern_directory::users::AppPassword;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
-use super::user::failure;
+use super::user_outcome::failure;
 use crate::args::AppPasswordCommand;
 use crate::exit::Failure;
 use crate::output;

@@ -2,7 +2,7 @@
 
 use postern_directory::UserStore;
 
-use super::user::done;
+use super::user_outcome::done;
 use crate::args::{AddressCommand, DelegateCommand, GroupCommand};
 use crate::exit::Failure;
 

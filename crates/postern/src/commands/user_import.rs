@@ -10,7 +10,7 @@ use postern_directory::users::import::{self, Entry, Imported, Line, Problem};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::user::failure;
+use super::user_outcome::failure;
 use crate::args::ImportArgs;
 use crate::exit::{Exit, Failure};
 use crate::{output, visible};

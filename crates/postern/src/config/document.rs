@@ -7,8 +7,9 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::file::Postern;
 use super::include;
+use super::keys::everywhere;
 use super::problem::{Problems, Span};
-use super::read::{self, At, Entries, Reader, Table};
+use super::read::{At, Entries, Reader};
 use super::shown::Shown;
 use super::sources::Sources;
 use super::stumbles::Stumble;
@@ -135,39 +136,4 @@ fn shifted(value: Spanned<DeValue<'_>>, by: usize) -> Spanned<DeValue<'_>> {
 
 fn moved(span: &Span, by: usize) -> Span {
     span.start + by..span.end + by
-}
-
-/// Every key with the table that it belongs to.
-fn everywhere() -> Vec<(&'static str, String)> {
-    fn collect(keys: Vec<read::KeyInfo>, header: &str, into: &mut Vec<(&'static str, String)>) {
-        for key in keys {
-            into.push((key.name, header.to_owned()));
-            let Some(below) = key.below else { continue };
-            let place = read::Place {
-                table: header.to_owned(),
-                key: key.name.to_owned(),
-                example: String::new(),
-                element: false,
-            };
-            let inner = place.header(below.repeated);
-            for shape in below.shapes {
-                let inner = match shape.chosen_by {
-                    Some(word) => format!("{inner} of kind {word:?}"),
-                    None => inner.clone(),
-                };
-                collect(shape.keys, &inner, into);
-            }
-        }
-    }
-    let mut all = Vec::new();
-    collect(Postern::keys(), "", &mut all);
-    all
-}
-
-/// Whether tables of this name, `listener` or `auth.mechanism`, stand in double brackets.
-pub(super) fn may_repeat(name: &str) -> bool {
-    let header = format!("[[{name}]]");
-    everywhere()
-        .iter()
-        .any(|(_, of_table)| of_table.starts_with(&header))
 }

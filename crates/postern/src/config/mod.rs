@@ -8,20 +8,25 @@ mod distance;
 mod document;
 pub(crate) mod file;
 mod include;
+mod keys;
 pub(crate) mod kinds;
+mod libraries;
 pub(crate) mod manual;
 pub(crate) mod place;
 pub(crate) mod problem;
 pub(crate) mod read;
 pub(crate) mod reference;
+mod renamed;
 mod shown;
 mod sources;
+mod span;
 mod stumbles;
 
 use std::path::{Path, PathBuf};
 
 pub(crate) use self::checked::{Config, JudgeSettings, Paths};
 pub(crate) use self::include::{Gate, Refusal};
+pub(crate) use self::libraries::Libraries;
 pub(crate) use self::problem::Report;
 pub(crate) use self::shown::Shown;
 
@@ -38,15 +43,6 @@ use crate::rights;
 /// A report with at least one error; nothing was changed anywhere.
 pub(crate) fn load(path: &Path) -> Result<(Config, Report), Report> {
     Source::read(path)?.check(Libraries::Load)
-}
-
-/// Whether libraries that the file names are loaded, which runs what is in them.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Libraries {
-    /// As a server does.
-    Load,
-    /// They are left alone, and so is what they would say.
-    Leave,
 }
 
 /// The texts of a configuration. They are read once, so that what is checked as one user and used as another is the same.

@@ -1,6 +1,5 @@
 //! What is wrong with a configuration file, and how it is shown.
 
-use std::ops::Range;
 use std::path::Path;
 
 use annotate_snippets::renderer::DecorStyle;
@@ -8,10 +7,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
 use super::sources::Sources;
+pub(crate) use super::span::Span;
 use crate::visible;
-
-/// A place in the texts of a configuration, in octets from the start of the first file.
-pub(crate) type Span = Range<usize>;
 
 /// Whether Postern refuses to run with it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]

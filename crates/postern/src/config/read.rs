@@ -429,6 +429,15 @@ impl<'e, 'a> Entries<'e, 'a> {
             .filter(|key| !names.contains(&key.get_ref().as_ref()));
         for key in unknown {
             let typed = key.get_ref().as_ref();
+            if let Some(new) = super::renamed::new_name(&self.header, typed) {
+                self.reader.problems.error(
+                    Some(key.span()),
+                    format!("`{typed}`{} is called `{new}` now", within(&self.header)),
+                    "its old name",
+                    format!("write `{new}`"),
+                );
+                continue;
+            }
             let elsewhere = (self.reader.everywhere)()
                 .into_iter()
                 .find(|(name, header)| *name == typed && *header != self.header)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::problem::Span;
+use super::span::Span;
 
 /// The file that was named and those that it includes, in the order in which they are read.
 #[derive(Clone, Debug, Default)]

@@ -92,7 +92,7 @@ fn duplicate(line: &str, stumble: &Stumble) -> Said {
             format!("[[{name}]] is used beside [{name}] or a key of this name"),
             format!("write [[{name}]] each time: it can be repeated"),
         )
-    } else if trimmed.starts_with('[') && super::document::may_repeat(name) {
+    } else if trimmed.starts_with('[') && super::keys::may_repeat(name) {
         (
             format!("[{name}] can be repeated and needs double brackets"),
             format!("write [[{name}]] each time"),

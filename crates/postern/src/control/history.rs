@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use postern_events::{Event, History, Kept, MEMORY_MAX, Observer, PastEvent, SESSIONS_MAX};
+use postern_events::{Event, History, HistoryLimits, Kept, Observer, PastEvent};
 use serde_json::{Map, Value, json};
 
 use super::protocol::{PastSession, PastStep};
@@ -24,16 +24,18 @@ impl Observer for Remembers {
 /// That it is not remembered, and for how long sessions are.
 pub(super) fn find(history: &History, session: &str, started_at: Timestamp) -> Result<PastSession, String> {
     let Some(past) = history.find(session) else {
+        let HistoryLimits { sessions, memory } = history.limits();
         return Err(format!(
-            "the server does not remember a session {session:?}. It keeps the last {half} sessions that logged in or brought mail, \
-             and the last {half} others, both in at most {} MiB, since its start at {started_at:.0}; the log may have older ones",
-            MEMORY_MAX >> 20,
-            half = SESSIONS_MAX / 2,
+            "the server does not remember a session {session:?}. Since its start at {started_at:.0} it has kept the last {sessions} \
+             sessions (half of them of users, a quarter of strangers whose mail was accepted, a quarter of others) in at most {} MiB: \
+             see [history] in the configuration; the log may have older ones",
+            memory >> 20,
         ));
     };
     Ok(PastSession {
         session: session.to_owned(),
         left_out: past.left_out,
+        outcomes_left_out: past.outcomes_left_out,
         steps: past.events.into_iter().map(step).collect(),
     })
 }

@@ -7,8 +7,6 @@ use postern_deliver::PlacesStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::sessions::WhichSessions;
-
 /// Longest line in either direction, in octets.
 pub(crate) const LINE_MAX: usize = 16 << 20;
 
@@ -44,10 +42,10 @@ pub(crate) enum Request {
     RecheckLogins,
     /// The providers of tokens and how they do.
     Providers,
-    /// Who is barred from logging in.
-    Bars,
+    /// Who is locked out, or slowed.
+    Lockouts,
     /// Let somebody in again: all that is given has to match, and nothing given is everybody.
-    Unbar {
+    Unlock {
         /// The login.
         login: Option<String>,
         /// An address of the network.
@@ -230,12 +228,23 @@ pub(crate) struct RecipientView {
     pub(crate) by: Option<String>,
 }
 
+/// Which sessions: all that is given has to match, and nothing given is every session.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct WhichSessions {
+    pub(crate) login: Option<String>,
+    /// `ADDRESS/BITS`.
+    pub(crate) network: Option<String>,
+    pub(crate) listener: Option<String>,
+}
+
 /// A session that is remembered.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct PastSession {
     pub(crate) session: String,
     /// Events that had no room.
     pub(crate) left_out: u32,
+    /// Outcomes that have made room for later ones.
+    pub(crate) outcomes_left_out: u32,
     pub(crate) steps: Vec<PastStep>,
 }
 
@@ -296,9 +305,9 @@ pub(crate) struct DirectoryLine {
     pub(crate) last_error: Option<String>,
 }
 
-/// Somebody who is barred from logging in, or slowed.
+/// A lockout, or a login that is slowed.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct BarLine {
+pub(crate) struct LockoutLine {
     /// The network; none for a login that is slow from all networks that it has not logged in from.
     pub(crate) network: Option<String>,
     /// The login, in the form in which spellings of it are one; none for all logins of a network, but those that have succeeded
@@ -306,8 +315,8 @@ pub(crate) struct BarLine {
     pub(crate) login: Option<String>,
     /// Failed logins that count.
     pub(crate) failures: u32,
-    /// How many bars in a row this is.
-    pub(crate) bars: u32,
+    /// How many lockouts in a row this is.
+    pub(crate) lockouts: u32,
     /// Until when; none for a login that is only slow.
     pub(crate) until: Option<Timestamp>,
 }

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use nix::unistd::{Uid, geteuid};
 use postern_directory::{Directories, DirectoryStatus};
-use postern_events::{BarsLifted, History, Observers, notice, shown};
+use postern_events::{History, LockoutsLifted, Observers, notice, shown};
 use postern_net::listen;
 use postern_oauth::verify::{ProviderHealth, Verifier};
 use postern_spool::{Spool, SpoolState};
@@ -24,7 +24,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::protocol::{
-    BarLine, Changed, DirectoryLine, LINE_MAX, Operation, ProviderLine, Reply, Request, SOCKET, Status,
+    Changed, DirectoryLine, LINE_MAX, LockoutLine, Operation, ProviderLine, Reply, Request, SOCKET, Status,
 };
 use super::queue::{OperationError, content, perform, totals};
 use super::{history, sessions};
@@ -61,7 +61,7 @@ pub(crate) struct Deps {
     pub(crate) shown: Arc<ArcSwap<Shown>>,
     /// Reloads are done one after the other, by the task that also listens to signals.
     pub(crate) reload: mpsc::Sender<ReloadWish>,
-    /// Sessions of late.
+    /// Recent sessions.
     pub(crate) history: Arc<History>,
     /// Who is told what administrators do.
     pub(crate) observers: Observers,
@@ -189,10 +189,10 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
         Request::Configuration => value(&**deps.shown.load()),
         Request::Directories { check } => directories(check, deps).await,
         Request::Providers => providers(deps),
-        Request::Bars => bars(deps),
-        Request::Unbar { login, network } => {
-            let lifted = deps.receiver.unbar(network, login.as_deref());
-            deps.observers.tell(BarsLifted {
+        Request::Lockouts => lockouts(deps),
+        Request::Unlock { login, network } => {
+            let lifted = deps.receiver.unlock(network, login.as_deref());
+            deps.observers.tell(LockoutsLifted {
                 by,
                 login: login.as_deref(),
                 network: network.as_ref().map(|network| network as &dyn Display),
@@ -266,18 +266,18 @@ async fn directories(check: bool, deps: &Deps) -> Reply {
     }
 }
 
-fn bars(deps: &Deps) -> Reply {
+fn lockouts(deps: &Deps) -> Reply {
     let now = Timestamp::now();
-    let lines: Vec<BarLine> = deps
+    let lines: Vec<LockoutLine> = deps
         .receiver
-        .bars()
+        .lockouts()
         .into_iter()
-        .map(|(network, bar)| BarLine {
+        .map(|(network, lockout)| LockoutLine {
             network: network.map(|network| network.to_string()),
-            login: bar.login,
-            failures: bar.failures,
-            bars: bar.bars,
-            until: bar.left.and_then(|left| now.checked_add(left).ok()),
+            login: lockout.login,
+            failures: lockout.failures,
+            lockouts: lockout.lockouts,
+            until: lockout.left.and_then(|left| now.checked_add(left).ok()),
         })
         .collect();
     value(&lines)

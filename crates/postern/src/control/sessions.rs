@@ -8,16 +8,7 @@ use postern_events::{Observers, SessionsEnded, Word};
 use postern_receive::{Receiver, SessionFilter, SessionInfo};
 use serde::{Deserialize, Serialize};
 
-use super::protocol::Changed;
-
-/// Which sessions: all that is given has to match, and nothing given is every session.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub(crate) struct WhichSessions {
-    pub(crate) login: Option<String>,
-    /// `ADDRESS/BITS`.
-    pub(crate) network: Option<String>,
-    pub(crate) listener: Option<String>,
-}
+use super::protocol::{Changed, WhichSessions};
 
 /// One open session.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -100,7 +91,7 @@ pub(super) async fn recheck(by: &str, receiver: &Receiver, observers: &Observers
             network: None,
             listener: None,
             ended,
-            word: Word("sessions ended whose login holds no more"),
+            word: Word("sessions ended whose login is no longer valid"),
         });
     }
     Changed {

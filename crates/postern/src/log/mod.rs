@@ -11,11 +11,11 @@ mod format;
 mod lane;
 mod observer;
 pub(crate) mod reference;
+mod settings;
+mod shared;
 mod sink;
 
 use std::cell::RefCell;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Instant;
@@ -28,76 +28,16 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-use self::format::Look;
-use self::lane::{About, Kind};
+pub(crate) use self::settings::{Format, LogSettings, Target};
+
+use self::lane::Kind;
 use self::observer::LogObserver;
-use self::sink::{Dropped, Lane, Sink};
-
-/// How a line looks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Format {
-    /// `2026-11-22T09:30:20.123Z accepted session=… queue=…`
-    Readable,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Where lines go.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Target {
-    /// Standard error, which systemd hands to the journal.
-    Stderr,
-    /// Standard output, where containers keep their log.
-    Stdout,
-    /// Appended to a file; opened again at every reload, so that it can be rotated.
-    File(PathBuf),
-}
-
-impl Target {
-    /// Whether what is written there goes to the journal of systemd, which says so by `$JOURNAL_STREAM`: device and inode of the
-    /// stream (`systemd.exec(5)`).
-    fn is_journal(&self) -> bool {
-        let stream = match self {
-            Self::Stderr => "/proc/self/fd/2",
-            Self::Stdout => "/proc/self/fd/1",
-            Self::File(_) => return false,
-        };
-        std::env::var("JOURNAL_STREAM").is_ok_and(|named| is_stream(&named, Path::new(stream)))
-    }
-}
-
-/// Whether a file is the one that `DEVICE:INODE` names.
-fn is_stream(named: &str, file: &Path) -> bool {
-    std::fs::metadata(file).is_ok_and(|found| named == format!("{}:{}", found.dev(), found.ino()))
-}
-
-/// What is logged, how, and where to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct LogSettings {
-    pub(crate) format: Format,
-    pub(crate) level: Level,
-    pub(crate) target: Target,
-    /// Lines a second about refused clients and handshakes, in the long run.
-    pub(crate) refusals_per_second: u32,
-}
+use self::shared::{Shared, Style, rank};
+use self::sink::{Lane, Sink};
 
 /// Keeps the log running; ends with everything written when dropped.
 pub(crate) struct Log {
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    level: AtomicU8,
-    style: Arc<Style>,
-    sink: Sink,
-}
-
-/// What the writer's own lines need, too.
-struct Style {
-    json: AtomicBool,
-    /// Whether lines go to the journal.
-    journal: AtomicBool,
-    noise: Mutex<Noise>,
 }
 
 impl Log {
@@ -169,48 +109,6 @@ impl Drop for Log {
     }
 }
 
-impl Style {
-    /// What the log has to say of itself: lines that were dropped, and from time to time those for which there was no budget.
-    fn own_lines(&self, dropped: Dropped, tell: bool, lines: &mut Vec<u8>) {
-        let look = self.look();
-        let now = jiff::Timestamp::now();
-        for (lost, level, what) in [
-            (dropped.matters, Level::ERROR, "all"),
-            (dropped.noise, Level::WARN, "refusals"),
-        ] {
-            if lost > 0 {
-                let fields = [("lines", lost.to_string()), ("of", what.to_owned())];
-                format::own(look, now, level, "lost", &fields, lines);
-            }
-        }
-        if !tell {
-            return;
-        }
-        for summary in self.noise.lock().untold(Instant::now()) {
-            let network = summary.network.map(|network| network.to_string());
-            let fields = [
-                ("network", network.unwrap_or_else(|| "others".to_owned())),
-                ("suppressed", summary.tally.total().to_string()),
-                ("rules", summary.tally.to_string()),
-            ];
-            format::own(look, now, Level::WARN, "suppressed", &fields, lines);
-        }
-    }
-
-    fn look(&self) -> Look {
-        Look {
-            json: self.json.load(Ordering::Relaxed),
-            journal: self.journal.load(Ordering::Relaxed),
-        }
-    }
-
-    /// Whether there is a budget for a line about a stranger.
-    fn admits(&self, event: &Event<'_>) -> bool {
-        let about = About::of(event);
-        self.noise.lock().admit(about.peer, &about.rule, Instant::now())
-    }
-}
-
 /// Turns events into lines.
 struct LineLayer {
     shared: Arc<Shared>,
@@ -266,37 +164,5 @@ impl<S: Subscriber> Layer<S> for LineLayer {
             format::detail(event, style.look(), now, line);
             self.shared.sink.push(line, lane);
         });
-    }
-}
-
-/// Levels as numbers that grow with detail.
-fn rank(level: Level) -> u8 {
-    match level {
-        Level::ERROR => 1,
-        Level::WARN => 2,
-        Level::INFO => 3,
-        Level::DEBUG => 4,
-        Level::TRACE => 5,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_journal_is_told_from_a_file() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let found = file.as_file().metadata().unwrap();
-        let named = format!("{}:{}", found.dev(), found.ino());
-        assert!(is_stream(&named, file.path()));
-        for (shows, named) in [
-            ("nothing", ""),
-            ("another file", "1:1"),
-            ("half of it", &named[1..]),
-        ] {
-            assert!(!is_stream(named, file.path()), "{shows}");
-        }
-        assert!(!is_stream(&named, Path::new("/proc/self/fd/none")));
     }
 }

@@ -9,8 +9,8 @@ use postern_events::{Event, Lane as Cause, Observer};
 
 use super::format;
 use super::lane::About;
+use super::shared::{Shared, rank};
 use super::sink::Lane;
-use super::{Shared, rank};
 
 /// Writes a line of each event.
 pub(super) struct LogObserver {

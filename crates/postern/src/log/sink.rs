@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::Target;
+use super::settings::Target;
 
 /// Most octets of lines that can give way. Beyond it they are dropped, and counted in the log once there is room.
 pub(super) const NOISE_MAX: usize = 4 << 20;

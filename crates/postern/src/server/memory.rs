@@ -58,7 +58,7 @@ pub(super) async fn restore_logins(
 ) {
     match receiver.restore_logins(store).await {
         Ok((known, locked_out)) => {
-            notice!(observers, Login Info "known from before", Known = known, Bars = locked_out);
+            notice!(observers, Login Info "known from before", Known = known, Lockouts = locked_out);
         }
         Err(error) => {
             notice!(observers, Login Warning "what was known of logins cannot be read", Reason = shown(&error));

@@ -1,5 +1,6 @@
 //! The server: built, run, reloaded, drained, stopped.
 
+mod bound;
 mod confinement;
 mod decoy;
 mod dkim;
@@ -29,9 +30,9 @@ use postern_events::{
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use self::bound::AllBound;
 use self::confinement::Granted;
 use self::listeners::Bound;
-use self::local::BoundLocal;
 use self::notify::Notifier;
 use self::services::Services;
 use self::sockets::BoundSocket;
@@ -97,7 +98,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::io("cannot start the runtime", &error))?;
     let log = Log::start(&config.log).map_err(|error| Failure::io("cannot open the log", &error))?;
-    let history = Arc::<History>::default();
+    let history = Arc::new(History::new(config.history));
     let observers = Observers::new(vec![log.observer(), Box::new(Remembers(Arc::clone(&history)))]);
     tell_report(&report, &observers);
     if let Some(problem) = too_few_files {
@@ -132,13 +133,6 @@ struct Start {
     announcement: Option<String>,
     observers: Observers,
     history: Arc<History>,
-}
-
-/// What was bound while there were rights to.
-struct AllBound {
-    listeners: Vec<Bound>,
-    sockets: Vec<BoundSocket>,
-    local: Option<BoundLocal>,
 }
 
 /// Threads for work that blocks: body files, Maildirs, password hashes (which have a bound of their own below this).
@@ -316,13 +310,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
         }
     }
     tell_end(&cause, "stopped", &observers);
-    match cause {
-        Cause::Signal(_) => Ok(()),
-        Cause::Ended(ended) => Err(Failure::new(
-            Exit::Software,
-            format!("{ended}; the server has stopped, since it cannot work without it (a fault of Postern)"),
-        )),
-    }
+    cause.result()
 }
 
 /// Tells that the server begins to stop, or has stopped. The signal is named once.
@@ -349,6 +337,20 @@ impl Cause {
         match self {
             Self::Signal(_) => Exit::Ok,
             Self::Ended(_) => Exit::Software,
+        }
+    }
+
+    /// How `serve` ends, and what it says last.
+    fn result(self) -> Result<(), Failure> {
+        let exit = self.exit();
+        match self {
+            Self::Signal(_) => Ok(()),
+            Self::Ended(ended) => Err(Failure::new(
+                exit,
+                format!(
+                    "{ended}; the server has stopped, since it cannot work without it (a fault of Postern)"
+                ),
+            )),
         }
     }
 }
@@ -381,5 +383,26 @@ async fn reload(
             notice!(observers, Run Error "not reloaded: the configuration stays as it was");
             Err(format!("nothing was changed:\n{}", errors.join("\n")))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With the tests of `watch`, which see that a task's end or panic is told of, this is all of the way from a task to the exit code.
+    #[test]
+    fn a_server_without_one_of_its_tasks_ends_with_70() {
+        let ended = Ended {
+            task: "delivery".into(),
+            panic: Some("no".into()),
+        };
+        let failure = Cause::Ended(ended).result().unwrap_err();
+        assert_eq!((failure.exit, failure.exit as i32), (Exit::Software, 70));
+        assert!(
+            failure.message.starts_with("the task \"delivery\" panicked: no;"),
+            "{failure}"
+        );
+        assert!(Cause::Signal("SIGTERM").result().is_ok());
     }
 }

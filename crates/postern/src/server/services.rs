@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::bound::AllBound;
 use super::confinement::Granted;
 use super::dkim::Keeper;
 use super::listeners::{Listeners, bind_all};
@@ -30,7 +31,7 @@ use super::mailboxes::{HopAsker, LocalMailboxes};
 use super::sockets::{self, Sockets};
 use super::tokens::TokenSources;
 use super::watch::Watch;
-use super::{AllBound, decoy, files, health, memory};
+use super::{decoy, files, health, memory};
 use crate::config::{self, Config, JudgeSettings, Refusal, Shown, Source};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
@@ -66,6 +67,7 @@ pub(super) struct Services {
     stop_control: CancellationToken,
     receiver: Receiver,
     observers: Observers,
+    history: Arc<History>,
 }
 
 /// What a reload swaps.
@@ -270,7 +272,7 @@ impl Services {
             tokens: Arc::clone(&shared.tokens),
             shown: Arc::clone(&shared.shown),
             reload: wishes,
-            history,
+            history: Arc::clone(&history),
             observers: observers.clone(),
         };
         local::warn_of_waiting(config.local.as_ref(), &observers);
@@ -315,6 +317,7 @@ impl Services {
             stop_control,
             receiver,
             observers,
+            history,
         })
     }
 
@@ -412,6 +415,7 @@ impl Services {
         self.own_tokens.take(sources);
         config.tables.start(&health::around(&self.observers));
         ask_next_hops(&config.receive, &self.deliverer);
+        self.history.configure(config.history);
         self.shared.receive.store(Arc::new(config.receive));
         self.shared.deliver.store(Arc::new(config.deliver));
         self.dkim.take(config.dkim);

@@ -61,7 +61,7 @@ fn begin_scram(client: &mut Client, name: &str) -> String {
 #[test]
 fn spellings_of_a_name_have_one_salt_or_many_whether_somebody_has_it_or_not() {
     let (_sink, mut site) = site(
-        "mechanisms = [\"SCRAM-SHA-256\", \"PLAIN\"]\nfailures_until_bar = 1000\nnetwork_failures = 100000\n",
+        "mechanisms = [\"SCRAM-SHA-256\", \"PLAIN\"]\nfailures_until_lockout = 1000\nnetwork_failures = 100000\n",
         "",
     );
     site.add_user("j\u{f6}rg@relay.test", RIGHT);
@@ -100,7 +100,7 @@ fn an_account_has_one_count_by_whatever_name_it_is_tried() {
         "dn: uid=tester,{PEOPLE}\nchangetype: add\nobjectClass: inetOrgPerson\nuid: tester\ncn: tester\nsn: tester\n\
          mail: tester@relay.test\nmail: t.ester@relay.test\nuserPassword: {RIGHT}\n"
     ));
-    let (_sink, mut site) = site("failures_until_bar = 7\n", "");
+    let (_sink, mut site) = site("failures_until_lockout = 7\n", "");
     let config = std::fs::read_to_string(site.path("postern.toml"))
         .unwrap()
         .replace(
@@ -129,15 +129,15 @@ fn an_account_has_one_count_by_whatever_name_it_is_tried() {
     assert!(checked <= 7, "{checked}: {replies:?}");
     for name in names {
         let reply = login(&site, name, RIGHT);
-        assert_eq!(code(&reply), "454", "{name}: the right one, barred: {reply}");
+        assert_eq!(code(&reply), "454", "{name}: the right one, locked out: {reply}");
     }
     site.wait_for_log(&["login=tester"]);
 }
 
 #[test]
-fn what_is_given_up_behind_the_challenge_ends_in_a_bar() {
+fn exchanges_given_up_after_the_challenge_end_in_a_lockout() {
     let (_sink, mut site) = site(
-        "mechanisms = [\"SCRAM-SHA-256\", \"PLAIN\"]\nfailures_until_bar = 4\n",
+        "mechanisms = [\"SCRAM-SHA-256\", \"PLAIN\"]\nfailures_until_lockout = 4\n",
         "",
     );
     site.start();
@@ -151,14 +151,14 @@ fn what_is_given_up_behind_the_challenge_ends_in_a_bar() {
         // Hung up in the midst of it.
         begin_scram(&mut site.tls_client(site.submission), "tester@relay.test");
     }
-    wait_until("the bar", || site.log().contains("throttle.barred"));
+    wait_until("the lockout", || site.log().contains("throttle.lockout"));
     assert_eq!(code(&login(&site, "tester@relay.test", RIGHT)), "454");
 }
 
 #[test]
 fn who_goes_on_guessing_is_barred_and_users_of_the_network_are_not() {
     let (_sink, mut site) = site(
-        "network_failures = 6\nnetwork_failures_until_bar = 10\nfailures_until_bar = 3\n",
+        "network_failures = 6\nnetwork_failures_until_lockout = 10\nfailures_until_lockout = 3\n",
         "",
     );
     site.add_user("boss@relay.test", RIGHT);
@@ -180,11 +180,11 @@ fn who_goes_on_guessing_is_barred_and_users_of_the_network_are_not() {
         "235",
         "from there before"
     );
-    site.wait_for_log(&["network barred"]);
+    site.wait_for_log(&["network locked out"]);
     let log = site.log();
     let warnings = log
         .lines()
-        .filter(|line| line.contains("network barred"))
+        .filter(|line| line.contains("network locked out"))
         .collect::<Vec<_>>();
     assert!(
         matches!(&warnings[..], [line] if line.contains("failures=10")),
@@ -195,52 +195,62 @@ fn who_goes_on_guessing_is_barred_and_users_of_the_network_are_not() {
     for number in 0..3 {
         login(&site, "tester@relay.test", &format!("wrong {number}"));
     }
-    let bars = site.ok(&["auth", "bars", "--json"]);
-    let bars: serde_json::Value = serde_json::from_str(&bars).unwrap();
-    let told: Vec<_> = bars
+    let lockouts = site.ok(&["auth", "lockouts", "--json"]);
+    let lockouts: serde_json::Value = serde_json::from_str(&lockouts).unwrap();
+    let told: Vec<_> = lockouts
         .as_array()
         .unwrap()
         .iter()
-        .map(|bar| (&bar["network"], &bar["login"]))
+        .map(|lockout| (&lockout["network"], &lockout["login"]))
         .collect();
-    assert_eq!(told.len(), 2, "{bars}");
+    assert_eq!(told.len(), 2, "{lockouts}");
     assert!(
         told.iter()
             .any(|(network, login)| **network == "127.0.0.1/32" && login.is_null()),
-        "{bars}"
+        "{lockouts}"
     );
     assert!(
         told.iter().any(|(_, login)| **login == "tester@relay.test"),
-        "{bars}"
+        "{lockouts}"
     );
-    let shown = site.ok(&["auth", "bars"]);
+    let shown = site.ok(&["auth", "lockouts"]);
     assert!(
         shown.contains("tester@relay.test") && shown.contains("locked out for"),
         "{shown}"
     );
     assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
-    assert_eq!(site.run(&["auth", "unbar"]).status.code(), Some(64), "whom?");
-    let nobody = site.run(&["auth", "unbar", "--login", "nobody"]);
+    assert_eq!(site.run(&["auth", "unlock"]).status.code(), Some(64), "whom?");
+    for (old, new) in [
+        (&["auth", "bars", "--json"][..], "`postern auth lockouts`"),
+        (&["auth", "unbar", "--login", "ann"], "`postern auth unlock`"),
+    ] {
+        let old = site.run(old);
+        assert_eq!(old.status.code(), Some(64));
+        let said = [old.stdout, old.stderr].concat();
+        assert!(String::from_utf8_lossy(&said).contains(new), "{new}");
+    }
+    let nobody = site.run(&["auth", "unlock", "--login", "nobody"]);
     assert_eq!(nobody.status.code(), Some(1));
     assert_eq!(
-        site.ok(&["auth", "unbar", "--login", "Tester@relay.test"]).trim(),
-        "ended one lock-out"
+        site.ok(&["auth", "unlock", "--login", "Tester@relay.test"])
+            .trim(),
+        "ended one lockout"
     );
     assert_eq!(code(&login(&site, "tester@relay.test", RIGHT)), "235");
     assert_eq!(
-        site.ok(&["auth", "unbar", "--network", "127.0.0.1"]).trim(),
-        "ended one lock-out"
+        site.ok(&["auth", "unlock", "--network", "127.0.0.1"]).trim(),
+        "ended one lockout"
     );
     assert_eq!(code(&login(&site, "boss@relay.test", RIGHT)), "235");
-    assert_eq!(site.ok(&["auth", "bars"]).trim(), "nobody is locked out");
-    wait_until("the act in the log", || site.log().contains("bars lifted"));
+    assert_eq!(site.ok(&["auth", "lockouts"]).trim(), "nobody is locked out");
+    wait_until("the act in the log", || site.log().contains("lockouts lifted"));
 }
 
 /// Otherwise a restart would take from honest users what keeps them apart from those who attack from their network.
 #[test]
-fn who_has_logged_in_before_a_restart_is_known_after_it_and_who_was_barred_is_barred() {
+fn logins_and_lockouts_outlive_a_restart() {
     let (_sink, mut site) = site(
-        "network_failures = 6\nnetwork_failures_until_bar = 10\nfailures_until_bar = 3\n",
+        "network_failures = 6\nnetwork_failures_until_lockout = 10\nfailures_until_lockout = 3\n",
         "",
     );
     site.add_user("boss@relay.test", RIGHT);
@@ -256,11 +266,11 @@ fn who_has_logged_in_before_a_restart_is_known_after_it_and_who_was_barred_is_ba
     assert_eq!(
         code(&login(&site, "boss@relay.test", RIGHT)),
         "454",
-        "the bar goes on"
+        "the lockout goes on"
     );
     assert_eq!(
-        site.ok(&["auth", "unbar", "--login", "boss@relay.test"]).trim(),
-        "ended one lock-out"
+        site.ok(&["auth", "unlock", "--login", "boss@relay.test"]).trim(),
+        "ended one lockout"
     );
     for number in 0..12 {
         login(&site, &format!("user{number}@relay.test"), "wrong");
@@ -268,7 +278,7 @@ fn who_has_logged_in_before_a_restart_is_known_after_it_and_who_was_barred_is_ba
     assert_eq!(
         code(&login(&site, "boss@relay.test", RIGHT)),
         "454",
-        "its network is barred, and it was never in from there"
+        "its network is locked out, and it was never in from there"
     );
     assert_eq!(
         code(&login(&site, "tester@relay.test", RIGHT)),
@@ -278,17 +288,17 @@ fn who_has_logged_in_before_a_restart_is_known_after_it_and_who_was_barred_is_ba
     assert!(site.take_server().terminate().success());
 
     site.start();
-    let bars = site.ok(&["auth", "bars", "--json"]);
+    let lockouts = site.ok(&["auth", "lockouts", "--json"]);
     assert!(
-        bars.contains("127.0.0.1/32") && !bars.contains("boss@relay.test"),
-        "what was lifted stays so: {bars}"
+        lockouts.contains("127.0.0.1/32") && !lockouts.contains("boss@relay.test"),
+        "what was lifted stays so: {lockouts}"
     );
 }
 
-/// Otherwise whoever can make the server crash guesses without end, always one failure short of the lock-out.
+/// Otherwise whoever can make the server crash guesses without end, always one failure short of the lockout.
 #[test]
 fn failures_short_of_a_lock_out_count_after_a_crash() {
-    let (_sink, mut site) = site("failures_until_bar = 3\n", "");
+    let (_sink, mut site) = site("failures_until_lockout = 3\n", "");
     site.start();
     for number in 0..2 {
         assert_eq!(

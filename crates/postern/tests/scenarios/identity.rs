@@ -357,11 +357,10 @@ fn a_session_that_there_was_is_explained() {
         value.split(' ').next().unwrap().to_owned()
     };
     let session = field(&line, "session");
-    wait_until("the end of the session", || {
-        remembered(&site, &session)
-            .0
-            .last()
-            .is_some_and(|line| line == "disconnect -")
+    wait_until("the end of the session and of its mail", || {
+        let (lines, _) = remembered(&site, &session);
+        let count = |what: &str| lines.iter().filter(|line| *line == what).count();
+        (count("disconnect -"), count("delivered -")) == (1, 2)
     });
     let (lines, said) = remembered(&site, &session);
     assert_eq!(
@@ -377,10 +376,22 @@ fn a_session_that_there_was_is_explained() {
             "recipient local.recipient",
             "accepted relay.login",
             "disconnect -",
+            "delivered -",
+            "delivered -",
         ],
         "{said:#}"
     );
     let step = |number: usize| &said["steps"][number];
+    let outcomes = [step(10), step(11)];
+    for outcome in outcomes {
+        assert_eq!(outcome["queue"], field(&line, "queue"), "{outcome}");
+        assert!(outcome["relay"].is_string(), "{outcome}");
+    }
+    let at_sink = outcomes
+        .iter()
+        .find(|outcome| outcome["to"] == "<x@outside.example>")
+        .unwrap();
+    assert!(at_sink["reply"].as_str().unwrap().starts_with("250"), "{at_sink}");
     assert_eq!(step(1)["helo"], "helo");
     assert_eq!(step(3)["login"], "tester@relay.test");
     let refused = step(4);
@@ -401,6 +412,7 @@ fn a_session_that_there_was_is_explained() {
     for part in [
         "RCPT TO:<x@outside.example>",
         "sender.own",
+        "delivered to <x@outside.example>",
         "What would change that",
     ] {
         assert!(words.contains(part), "{part}: {words}");
@@ -428,7 +440,7 @@ fn a_session_that_there_was_is_explained() {
     let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
     assert_eq!(unknown.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("does not remember") && said.contains("since its start at"),
+        said.contains("does not remember") && said.contains("Since its start at"),
         "{said}"
     );
 }

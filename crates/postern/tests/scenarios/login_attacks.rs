@@ -38,8 +38,8 @@ fn site(hop: u16, in_auth: &str, extra: &str) -> Site {
     Site::relay(hop, &extra)
 }
 
-/// Guesses cost nothing and bar nobody.
-const FREE: &str = "free_failures = 1000\nfailures_until_bar = 100000\nnetwork_failures = 1000000\nlogin_failures = 1000000\n";
+/// Guesses cost nothing and lock nobody out.
+const FREE: &str = "free_failures = 1000\nfailures_until_lockout = 100000\nnetwork_failures = 1000000\nlogin_failures = 1000000\n";
 
 /// What was said in an exchange: the challenges as they came, and the last reply.
 #[derive(Debug)]
@@ -234,7 +234,7 @@ fn guesses_count_together_whatever_the_mechanism() {
     let sink = Sink::start();
     let mut site = site(
         sink.port(),
-        "free_failures = 1000\nfailures_until_bar = 8\nnetwork_failures = 1000\nfirst_delay = \"0s\"\n",
+        "free_failures = 1000\nfailures_until_lockout = 8\nnetwork_failures = 1000\nfirst_delay = \"0s\"\n",
         "",
     );
     site.start();
@@ -264,7 +264,7 @@ fn guesses_count_together_whatever_the_mechanism() {
         (1..=8).contains(&denied),
         "{denied} guesses were checked: {guesses:?}"
     );
-    // The bar holds for every mechanism, the right password included.
+    // The lockout holds for every mechanism, the right password included.
     for mechanism in [
         Mechanism::Plain,
         Mechanism::Scram(ScramHash::Sha256),

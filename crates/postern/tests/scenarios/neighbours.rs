@@ -197,14 +197,14 @@ fn postfix_has_every_mechanism_checked() {
 
 #[test]
 fn guesses_count_wherever_they_are_made() {
-    let bench = Bench::start("failures_until_bar = 4\nfree_failures = 10\n", "");
+    let bench = Bench::start("failures_until_lockout = 4\nfree_failures = 10\n", "");
     let postfix = bench.postfix();
     for _ in 0..4 {
         let (right, said) = bench.gsasl("smtp", postfix.port(), "PLAIN", WRONG);
         assert!(!right, "{said}");
     }
-    bench.wait_for_log(1, &["barred", "throttle.barred"]);
-    // The same network and login at Postern's own listener: barred, whatever the password.
+    bench.wait_for_log(1, &["locked out", "throttle.lockout"]);
+    // The same network and login at Postern's own listener: locked out, whatever the password.
     let mut client = bench.site.tls_client(bench.site.submission);
     let reply = client.login(LOGIN, RIGHT).unwrap();
     assert!(reply.starts_with("454"), "{reply}");
@@ -216,9 +216,9 @@ fn guesses_count_wherever_they_are_made() {
 }
 
 #[test]
-fn guesses_over_saslauthd_slow_and_never_bar() {
+fn guesses_over_saslauthd_slow_and_never_lock_out() {
     let bench = Bench::start(
-        "failures_until_bar = 3\nfree_failures = 2\nfirst_delay = \"100ms\"\nlongest_delay = \"200ms\"\n",
+        "failures_until_lockout = 3\nfree_failures = 2\nfirst_delay = \"100ms\"\nlongest_delay = \"200ms\"\n",
         "",
     );
     for _ in 0..6 {
@@ -226,7 +226,7 @@ fn guesses_over_saslauthd_slow_and_never_bar() {
         assert!(said.contains("NO"), "{said}");
     }
     bench.wait_for_log(6, &["listener=mux", "login.denied"]);
-    assert_eq!(bench.logged(&["throttle.barred"]), 0);
+    assert_eq!(bench.logged(&["throttle.lockout"]), 0);
     let said = bench.testsaslauthd(&["-u", "tester", "-r", "relay.test", "-p", RIGHT, "-s", "imap"]);
     assert!(
         said.contains("OK"),

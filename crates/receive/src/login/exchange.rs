@@ -119,7 +119,7 @@ impl Exchange {
                 findings: self.findings,
             }));
         }
-        if self.findings.close_if_barred() {
+        if self.findings.close_if_locked_out() {
             let error = SaslError::Unavailable("the account is locked out, whatever it is called".into());
             return failed(&error, mechanism, self.findings);
         }
@@ -178,9 +178,9 @@ fn failed(error: &SaslError, mechanism: Mechanism, mut findings: Findings) -> Tu
         findings.wrong = true;
     }
     // A guess all the same, at an account that is not to be guessed at.
-    let guessed = (denied || findings.wrong) && findings.close_if_barred();
+    let guessed = (denied || findings.wrong) && findings.close_if_locked_out();
     let (failure, rule) = match (findings.closed, why(error, findings.outage.is_some())) {
-        (Some(closed), _) => (AuthFailure::Barred, closed.rule()),
+        (Some(closed), _) => (AuthFailure::LockedOut, closed.rule()),
         (None, (failure, denial)) => (failure, denial.rule()),
     };
     Turned::Refused(Box::new(Refused {

@@ -38,11 +38,11 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// Closes the login if the account that was found is barred, by whatever names it was tried.
-    pub(super) fn close_if_barred(&mut self) -> bool {
-        let barred = self.attempt.as_ref().zip(self.found.as_deref());
-        let left = barred.and_then(|(attempt, account)| attempt.account_barred(account));
-        self.closed = self.closed.or_else(|| left.map(Closed::Barred));
+    /// Closes the login if the account that was found is locked out, by whatever names it was tried.
+    pub(super) fn close_if_locked_out(&mut self) -> bool {
+        let locked_out = self.attempt.as_ref().zip(self.found.as_deref());
+        let left = locked_out.and_then(|(attempt, account)| attempt.account_locked_out(account));
+        self.closed = self.closed.or_else(|| left.map(Closed::LockedOut));
         left.is_some()
     }
 

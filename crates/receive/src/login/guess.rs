@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postern_directory::Asker;
-use postern_events::{BarSet, Observers, Word};
+use postern_events::{LockedOut, Observers, Word};
 use postern_mail::normal_login;
 use postern_policy::rule::Verdict;
 use postern_policy::throttle::{Alarm, Closed, Source, ThrottleVerdict, Ticket, Weight};
@@ -49,7 +49,7 @@ impl Attempt {
     ///
     /// # Errors
     ///
-    /// It is barred, or too many wait.
+    /// It is locked out, or too many wait.
     pub(super) async fn begin(login: &str, origin: &Origin<'_>) -> Result<Self, Closed> {
         let source = origin.source();
         // As the directories are asked, so that it counts as one.
@@ -77,7 +77,7 @@ impl Attempt {
                     }
                     return Ok(attempt);
                 }
-                ThrottleVerdict::Barred(left) => return Err(Closed::Barred(left)),
+                ThrottleVerdict::LockedOut(left) => return Err(Closed::LockedOut(left)),
                 ThrottleVerdict::Busy if begun.elapsed() < patience => {
                     tokio::time::sleep(BUSY_PAUSE).await;
                     let now = time::now();
@@ -113,10 +113,10 @@ impl Attempt {
         self.shared.throttle.lock().challenged(&mut self.ticket);
     }
 
-    /// How long the account is barred that a directory has found, whatever was typed.
-    pub(super) fn account_barred(&self, account: &str) -> Option<Duration> {
+    /// How long the account is locked out that a directory has found, whatever was typed.
+    pub(super) fn account_locked_out(&self, account: &str) -> Option<Duration> {
         let throttle = self.shared.throttle.lock();
-        throttle.account_barred(&self.source, account, time::now())
+        throttle.account_locked_out(&self.source, account, time::now())
     }
 
     /// A proof was wrong.
@@ -176,22 +176,22 @@ pub(super) fn raise(alarm: &Alarm, source: &Source, session: &str, observers: &O
         Source::Peer(peer) => Some(*peer),
         Source::Place(_) => None,
     };
-    let (login, failures, barred) = match alarm {
+    let (login, failures, locked_out) = match alarm {
         Alarm::Pair {
             login,
             failures,
-            barred,
-        } => (Some(login.as_str()), *failures, Some(*barred)),
-        Alarm::Network { failures, barred } => (None, *failures, Some(*barred)),
+            locked_out,
+        } => (Some(login.as_str()), *failures, Some(*locked_out)),
+        Alarm::Network { failures, locked_out } => (None, *failures, Some(*locked_out)),
         Alarm::Login { login, failures } => (Some(login.as_str()), *failures, None),
     };
-    observers.tell(BarSet {
+    observers.tell(LockedOut {
         session,
         // A login that many guess at is not about one of them.
-        peer: peer.filter(|_| barred.is_some()),
+        peer: peer.filter(|_| locked_out.is_some()),
         login,
         failures,
-        seconds: barred.map(|barred| barred.as_secs()),
+        seconds: locked_out.map(|locked_out| locked_out.as_secs()),
         rule: alarm.rule(),
         word: Word(alarm.words()),
     });

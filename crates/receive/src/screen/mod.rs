@@ -4,6 +4,7 @@
 mod healths;
 pub mod look;
 mod note;
+mod screening;
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use postern_mail::ReversePath;
 use postern_policy::screen::finding::{Act, Demand, Known};
 use postern_policy::screen::helo::HeloName;
 use postern_policy::screen::list::Subject;
-use postern_policy::screen::score::{Fill, Noted, ScreenRefusal, Screened};
+use postern_policy::screen::score::{Fill, ScreenRefusal, Screened};
 use postern_smtp::Reply;
 use postern_smtp::server::AskRecipient;
 use tokio::task::JoinSet;
@@ -20,33 +21,13 @@ use tokio::time::{Instant, sleep};
 pub(crate) use self::healths::ListHealths;
 use self::look::{Look, ZoneAnswer, address_questions, domain_questions, score};
 pub(crate) use self::note::{forget_forged, tell_health_of, tell_noted, write_field};
+use self::screening::Judged;
+pub(crate) use self::screening::Screening;
 use crate::Role;
 use crate::count::Signal;
 use crate::io::{End, Io};
 use crate::judge::Seen;
 use crate::session::{About, Session};
-
-/// What is known of a stranger that is looked at.
-pub(crate) struct Screening {
-    /// When DNS was asked about its address.
-    begun: Instant,
-    /// Whether it talked before it was greeted.
-    early: bool,
-    /// Questions about its address that have no answer yet. They end with the session.
-    asked: JoinSet<ZoneAnswer>,
-    /// The answers to the others.
-    answered: Vec<ZoneAnswer>,
-    /// Names of its choosing that were looked up.
-    lookups: u32,
-    /// What was found out about the last sender.
-    last: Option<Judged>,
-}
-
-struct Judged {
-    helo: String,
-    sender: ReversePath,
-    screened: Screened,
-}
 
 /// What was found out about a name of the client's choosing.
 #[derive(Default)]
@@ -135,34 +116,6 @@ fn refuse(refusal: &ScreenRefusal, ask: &AskRecipient<'_>, sender: &ReversePath,
 }
 
 impl Screening {
-    /// It talked before it was greeted.
-    pub(crate) fn talked_early(&mut self) {
-        self.early = true;
-    }
-
-    /// A transaction begins: what DNS could not say before is asked again.
-    pub(crate) fn begin_transaction(&mut self) {
-        let is_passing = |last: &mut Judged| match &last.screened {
-            Screened::Refused(refusal) => refusal.told().0 < 500,
-            Screened::Passed(_) => false,
-        };
-        self.last.take_if(is_passing);
-    }
-
-    /// What is to be noted of a message of this transaction.
-    pub(crate) fn noted(&self) -> Option<&Noted> {
-        match self.last.as_ref().map(|last| &last.screened) {
-            Some(Screened::Passed(noted)) if !noted.is_empty() => Some(noted),
-            _ => None,
-        }
-    }
-
-    fn has_judged(&self, helo: &str, sender: &ReversePath) -> bool {
-        self.last
-            .as_ref()
-            .is_some_and(|last| last.helo == helo && last.sender == *sender)
-    }
-
     /// Waits for what is still to be known, and asks the rules.
     async fn judge(&mut self, session: &Session, sender: &ReversePath, signal: &Signal) -> Screened {
         let settings = &session.profile.settings.screen;

@@ -11,10 +11,10 @@ use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
+use super::context::{Context, Ended, Stream, WRITE_MAX};
 use super::lines::Lines;
 use super::request::{Request, Unfit, mechanisms, told};
 use super::tickets::Counter;
-use super::{Context, Ended, Stream, WRITE_MAX};
 use crate::login::{Exchange, Step};
 
 /// Longest wait for the neighbour's greeting.

@@ -10,8 +10,8 @@ use postern_mail::complete_login;
 use postern_policy::rule::Rule;
 use tokio::io::AsyncWriteExt;
 
+use super::context::{Context, Ended, Stream, WRITE_MAX};
 use super::lines::Lines;
-use super::{Context, Ended, Stream, WRITE_MAX};
 
 /// Longest silence on a connection. A mail process keeps its own for as long as it lives.
 const IDLE_MAX: Duration = Duration::from_secs(3_600);

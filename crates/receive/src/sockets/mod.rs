@@ -3,6 +3,7 @@
 //! What is asked there runs through the same exchanges as logins over SMTP: same directories, same memory of failed logins,
 //! same counts, same log.
 
+mod context;
 mod dovecot;
 mod lines;
 mod master;
@@ -13,12 +14,10 @@ mod tickets;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use postern_events::{notice, shown};
 use postern_net::listen;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -26,11 +25,8 @@ use tokio_util::sync::CancellationToken;
 pub use self::settings::{HomePattern, HomePatternError, MailAccounts, SocketProtocol, SocketSettings};
 pub(crate) use self::tickets::Tickets;
 
+use self::context::{Context, Stream};
 use crate::Receiver;
-use crate::shared::Shared;
-
-/// Longest wait until a neighbour takes an answer off our hands.
-const WRITE_MAX: Duration = Duration::from_secs(30);
 
 /// A socket that neighbours connect to.
 #[derive(Debug)]
@@ -41,11 +37,6 @@ pub enum SocketListener {
     Tcp(TcpListener),
 }
 
-/// A connection of a neighbour.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 impl SocketListener {
     async fn accept(&self) -> io::Result<Box<dyn Stream>> {
         Ok(match self {
@@ -53,12 +44,6 @@ impl SocketListener {
             Self::Tcp(listener) => Box::new(listener.accept().await?.0),
         })
     }
-}
-
-/// What a connection works with.
-struct Context {
-    shared: Arc<Shared>,
-    socket: Arc<ArcSwap<SocketSettings>>,
 }
 
 impl Receiver {
@@ -100,24 +85,4 @@ async fn converse(stream: Box<dyn Stream>, context: Context) {
         let observers = &context.shared.deps.observers;
         notice!(observers, Connect Info "connection of a neighbour ended", Listener = socket.name, Reason = shown(&error));
     }
-}
-
-/// Why a connection ended otherwise than by its neighbour's wish.
-#[derive(Debug, thiserror::Error)]
-enum Ended {
-    /// The operating system said so.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// A line that does not follow the protocol.
-    #[error("{0}")]
-    Line(#[from] postern_authwire::dovecot::LineError),
-    /// A question that does not follow the protocol.
-    #[error("{0}")]
-    Question(#[from] postern_authwire::saslauthd::QuestionError),
-    /// What came does not fit what was said before.
-    #[error("{0}")]
-    Order(&'static str),
-    /// It was silent for too long, or took no answer.
-    #[error("{0}")]
-    Silent(&'static str),
 }

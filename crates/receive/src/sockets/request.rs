@@ -9,7 +9,8 @@ use postern_policy::rule::Rule;
 use postern_sasl::{Mechanism, Needs};
 use postern_smtp::server::AuthFailure;
 
-use super::{Context, SocketSettings};
+use super::context::Context;
+use super::settings::SocketSettings;
 use crate::Settings;
 use crate::judge::NotOffered;
 use crate::login::origin::{CertificateOrigin, Origin, TlsOrigin};
@@ -200,7 +201,7 @@ pub(super) fn told(failure: AuthFailure) -> (bool, Option<&'static str>) {
         AuthFailure::Denied => (false, None),
         AuthFailure::Unavailable => (true, Some("Logins cannot be checked now, try again later")),
         AuthFailure::TooWeak => (false, Some("Stronger encryption needed")),
-        AuthFailure::Barred => (true, Some("Too many failed logins, try again later")),
+        AuthFailure::LockedOut => (true, Some("Too many failed logins, try again later")),
         AuthFailure::Malformed => (false, Some("Response is not valid")),
         AuthFailure::TooLong => (false, Some("Response too long")),
     }

@@ -1,7 +1,7 @@
 //! saslauthd's protocol: one password a connection.
 //!
 //! It tells no address of who logs in, so the memory of failed logins knows the socket alone. It slows a login there and never
-//! bars it ([`Source::Place`](postern_policy::throttle::Source::Place)): who guesses at a Cyrus next door can keep nobody from his mail.
+//! locks it out ([`Source::Place`](postern_policy::throttle::Source::Place)): who guesses at a Cyrus next door can keep nobody from his mail.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use secrecy::ExposeSecret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
+use super::context::{Context, Ended, Stream, WRITE_MAX};
 use super::request::{Request, told};
-use super::{Context, Ended, Stream, WRITE_MAX};
 use crate::login::Step;
 
 /// Longest wait for the question.

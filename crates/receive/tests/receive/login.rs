@@ -103,7 +103,7 @@ fn guessing_is_slowed_and_then_barred_for_that_login_alone() {
     );
     assert!(
         guess("pass word").starts_with("454 4.7.0"),
-        "barred, though the password is right"
+        "locked out, though the password is right"
     );
     assert!(
         server.connect().login("nobody", "x").unwrap().starts_with("535"),
@@ -148,7 +148,7 @@ fn guessing_is_barred_while_a_directory_is_down() {
         let reply = guess("pass word");
         assert!(
             reply.starts_with("454 4.7.0"),
-            "{login}, barred with the right password: {reply}"
+            "{login}, locked out with the right password: {reply}"
         );
     }
 }

@@ -179,7 +179,7 @@ fn a_login_without_a_domain_is_of_the_default_one() {
         let mut options = with(&WITH_PASSWORD);
         options.settings.auth.default_domain = Some("default.example".into());
         options.settings.throttle.network_failures_max = 1_000;
-        options.settings.throttle.network_bar_failures = 1_000;
+        options.settings.throttle.network_lockout_failures = 1_000;
         options.settings.throttle.login_failures_max = 1_000;
         options.settings.identity.senders = SenderRule::Own;
         options.settings.relay.login_relays = true;
@@ -262,10 +262,10 @@ fn a_login_without_a_domain_is_of_the_default_one() {
     for login in ["ann", "ann@default.example"] {
         assert!(
             guess(login, "her word").starts_with("454 4.7.0"),
-            "{login}: barred"
+            "{login}: locked out"
         );
     }
-    assert!(server.receiver.unbar(None, Some("ann")) > 0);
+    assert!(server.receiver.unlock(None, Some("ann")) > 0);
     assert!(guess("ann@default.example", "her word").starts_with("235"));
 }
 
@@ -317,7 +317,7 @@ fn logins_by_key_look_alike_while_a_directory_is_down() {
         }
         let mut client = server.connect_secured();
         let reply = log_in(&mut client, mechanism, "acaird", "pass word");
-        assert!(reply.starts_with("454"), "{mechanism}, barred: {reply}");
+        assert!(reply.starts_with("454"), "{mechanism}, locked out: {reply}");
     }
 }
 
@@ -350,7 +350,7 @@ fn guessing_with_keys_is_slowed_and_barred_as_with_passwords() {
         );
         assert!(
             guess("pass word").0.starts_with("454 4.7.0"),
-            "{mechanism}: barred"
+            "{mechanism}: locked out"
         );
     }
 }

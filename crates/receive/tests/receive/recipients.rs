@@ -51,10 +51,10 @@ fn each_target_of_an_alias_is_somebody() {
     #[rustfmt::skip]
     let refused = [
         ("a user whom nobody has",          "nosuchuser",   "User unknown"),
-        ("an alias of such a one",          "sales",        "Alias leads to nobody"),
-        ("an alias to itself",              "ghost",        "Alias leads to nobody"),
-        ("the same with the domain",        "info",         "Alias leads to nobody"),
-        ("the same with a detail",          "sales+x",      "Alias leads to nobody"),
+        ("an alias of such a one",          "sales",        "Alias has no valid target"),
+        ("an alias to itself",              "ghost",        "Alias has no valid target"),
+        ("the same with the domain",        "info",         "Alias has no valid target"),
+        ("the same with a detail",          "sales+x",      "Alias has no valid target"),
         ("a detail of nobody",              "nosuch+x",     "User unknown"),
         ("a detail alone",                  "+x",           "User unknown"),
     ];

@@ -188,7 +188,7 @@ fn the_throttle_knows_the_client_behind_the_neighbour() {
         "OK\t5\tuser=acaird",
         "not elsewhere"
     );
-    // Guesses without an address: never barred.
+    // Guesses without an address: never locked out.
     for id in 6..=10 {
         assert_eq!(one.ask(&plain(id, "", WRONG)), format!("FAIL\t{id}\tuser=acaird"));
     }
@@ -444,6 +444,6 @@ fn saslauthd() {
     assert_eq!(
         ask([b"acaird", b"pass word", b"imap", b""]),
         "OK success",
-        "never barred"
+        "never locked out"
     );
 }

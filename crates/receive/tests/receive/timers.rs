@@ -144,7 +144,7 @@ fn a_lock_out_ends() {
     let throttle = &mut options.settings.throttle;
     throttle.free_failures = 3;
     throttle.failures_max = 3;
-    throttle.bar_time = SECOND * 900;
+    throttle.lockout_time = SECOND * 900;
     let wrong = "AUTH PLAIN AGFjYWlyZAB3cm9uZyBndWVzcw==";
     let right = "AUTH PLAIN AGFjYWlyZABwYXNzIHdvcmQ=";
     let server = options.start_on_one_thread();
@@ -155,8 +155,8 @@ fn a_lock_out_ends() {
             ("a mistake",                    0,              wrong,    "535"),
             ("another one",                  0,              wrong,    "535"),
             ("one too many",                 0,              wrong,    "535"),
-            ("barred",                       0,              right,    "454"),
-            ("still barred",                 880,            right,    "454"),
+            ("locked out",                   0,              right,    "454"),
+            ("still locked out",             880,            right,    "454"),
             ("open again",                   30,             right,    "235"),
         ];
         for (shows, seconds, password, answer) in steps {

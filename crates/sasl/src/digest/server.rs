@@ -225,7 +225,7 @@ impl ServerMechanism for DigestServer {
             }
             (State::Proven { .. }, _) => ServerStep::Fail(SaslError::Malformed {
                 mechanism: NAME,
-                what: "something behind the end",
+                what: "something after the end",
             }),
             _ => ServerStep::Fail(SaslError::OutOfOrder("no message is due")),
         }

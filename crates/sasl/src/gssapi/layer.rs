@@ -27,7 +27,7 @@ impl GssapiLayer {
         };
         let piece_max = context
             .wrap_size_max(confidential, peer_max.min(BUFFER_MAX))
-            .map_err(|_| "the layer cannot be had")?;
+            .map_err(|_| "the layer is not available")?;
         if piece_max < PIECE_MIN {
             return Err("the peer takes too small messages for a layer");
         }

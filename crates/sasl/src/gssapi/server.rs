@@ -149,7 +149,7 @@ impl ServerMechanism for GssapiServer {
             (State::Start, Some(token)) => self.begin(token),
             (State::Establishing(context), Some(token)) => self.establish(context, token),
             (State::Established(context), Some([])) => self.offer(context),
-            (State::Established(_), _) => Err(malformed("something behind the last token")),
+            (State::Established(_), _) => Err(malformed("something after the last token")),
             (State::Offered(context, mask), Some(token)) => self.choose(context, mask, token),
             _ => Err(SaslError::OutOfOrder("no message is due")),
         };

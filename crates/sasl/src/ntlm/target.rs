@@ -29,7 +29,7 @@ pub(super) fn check_channel(said: Option<&[u8]>, channel: &ChannelBindings) -> R
         .any(|ours| bool::from(ours.as_slice().ct_eq(said)));
     match (is_ours, channel.is_empty()) {
         (true, _) => Ok(()),
-        (false, true) => Err("the client has TLS with somebody, and there is none here"),
+        (false, true) => Err("the client has TLS with somebody else, and there is none here"),
         (false, false) => Err(
             "the client has TLS with somebody else, or binds in a way of its own; see `ntlm_channel_binding` in [auth]",
         ),

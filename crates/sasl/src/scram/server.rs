@@ -228,7 +228,7 @@ impl ServerMechanism for ScramServer {
             }),
             State::Challenged(challenged) => self.verify(*challenged, message),
             State::Proven(outcome) if message.is_empty() => Ok(ServerStep::Done(outcome)),
-            State::Proven(_) => Err(self.malformed("something behind the end")),
+            State::Proven(_) => Err(self.malformed("something after the end")),
             State::Asked(_) | State::Acting { .. } | State::Over => {
                 Err(SaslError::OutOfOrder("no message is due"))
             }

@@ -96,7 +96,7 @@ fixed! {
     /// No directory could say whether the password is right.
     AUTH_TEMPORARY = 454 (4, 7, 0) "Temporary authentication failure";
     /// Too many failures from this network for this login.
-    AUTH_BARRED = 454 (4, 7, 0) "Too many failed logins, try again later";
+    AUTH_LOCKED_OUT = 454 (4, 7, 0) "Too many failed logins, try again later";
     /// More failed logins than one session may make.
     AUTH_TOO_MANY = 421 (4, 7, 0) "Too many failed logins, closing connection";
     /// `MAIL` before the login on a listener that wants one.

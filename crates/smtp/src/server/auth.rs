@@ -27,7 +27,7 @@ pub enum AuthFailure {
     /// They hold, but the session is weaker than the server wants it: `534 5.7.9`.
     TooWeak,
     /// This network has failed too often for this login: `454 4.7.0`.
-    Barred,
+    LockedOut,
     /// The client's message does not follow the mechanism: `501 5.5.2`.
     Malformed,
     /// The client's message is over the limit: `500 5.5.6`.
@@ -165,7 +165,7 @@ impl AuthTurn<'_> {
             AuthFailure::Denied => texts::AUTH_FAILED,
             AuthFailure::Unavailable => return self.dialogue.idle(texts::AUTH_TEMPORARY),
             AuthFailure::TooWeak => return self.dialogue.mistake(texts::AUTH_TOO_WEAK),
-            AuthFailure::Barred => texts::AUTH_BARRED,
+            AuthFailure::LockedOut => texts::AUTH_LOCKED_OUT,
             AuthFailure::Malformed => return self.dialogue.mistake(texts::AUTH_PROTOCOL),
             AuthFailure::TooLong => return self.dialogue.mistake(texts::AUTH_LINE_TOO_LONG),
         };

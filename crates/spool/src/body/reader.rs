@@ -129,7 +129,7 @@ impl BodyReader {
                 if let Some(expected) = self.expected {
                     self.sum.update(&piece);
                     if last && self.sum.clone().finalize() != expected {
-                        return Err(self.damaged("its body is not what was accepted (checksum)"));
+                        return Err(self.damaged("its body has changed since it was accepted (checksum)"));
                     }
                 }
                 Ok(Some(piece))

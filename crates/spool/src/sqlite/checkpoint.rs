@@ -62,7 +62,7 @@ impl LogState {
         self.moved.store(0, Ordering::Release);
         self.large.store(false, Ordering::Release);
         if self.full.swap(false, Ordering::AcqRel) {
-            notice!(observers, Spool Info "the queue's log is small again, mail is taken");
+            notice!(observers, Spool Info "the queue's log is small again, mail is accepted");
         }
     }
 }

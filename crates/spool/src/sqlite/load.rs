@@ -74,7 +74,7 @@ fn read(connection: &Connection, id: QueueId, content: &str) -> Result<Option<(M
         .into());
     }
     if stored.seal.is_some_and(|stored| stored != seal.finish()) {
-        return Err(Strange("its envelope is not what was accepted (checksum)".into()).into());
+        return Err(Strange("its envelope has changed since it was accepted (checksum)".into()).into());
     }
     let mut message = stored.message(id)?;
     message.envelope.recipients = recipients;
@@ -199,7 +199,7 @@ impl Stored {
             (Body::Inline(body), Some(sum))
                 if sums::of_content(&message.prefix, crc32fast::hash(body), body.len() as u64) != sum =>
             {
-                strange("its content is not what was accepted (checksum)")
+                strange("its content has changed since it was accepted (checksum)")
             }
             (Body::Inline(_), _) => Ok(()),
         }

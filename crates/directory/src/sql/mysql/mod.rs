@@ -2,6 +2,7 @@
 
 mod prelude;
 mod secured;
+mod tell;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing::debug;
 
 use self::secured::{KEEPALIVE, Secured};
+use self::tell::tell;
 use crate::failover::Fault;
 use crate::pool::Pool;
 use crate::sql::place::Place;
@@ -149,10 +151,6 @@ fn of_query(error: Error) -> Fault {
 /// has not. Anyone can type such a login; the query is right.
 const fn is_of_data(code: u16) -> bool {
     matches!(code, 1_267 | 1_270 | 1_271 | 1_366 | 3_854)
-}
-
-fn tell(error: &Error) -> String {
-    crate::sql::ask::one_line(&error.to_string())
 }
 
 #[cfg(test)]

@@ -23,9 +23,9 @@ use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
 use super::prelude::{self, HEADER, PAYLOAD_MAX, Renumber};
-use super::tell;
+use super::tell::tell;
 use crate::failover::Fault;
-use crate::sql::ask::one_line;
+use crate::sql::text::one_line;
 
 /// Octets that pass at once in one direction.
 const PIECE: usize = 8_192;

@@ -5,7 +5,8 @@ use postern_sasl::StoredKey;
 use rusqlite::{Transaction, params};
 
 use super::{Entry, Imported, Password};
-use crate::users::store::{UserError, UserStore, canonical, check_login, login_exists, owner_of};
+use crate::users::error::UserError;
+use crate::users::store::{UserStore, canonical, check_login, login_exists, owner_of};
 use crate::users::{hash, keys};
 
 impl UserStore {

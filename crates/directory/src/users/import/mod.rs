@@ -170,7 +170,7 @@ fn of_dovecot<'a>(fields: &[&'a str]) -> Fields<'a> {
             "nologin" => enabled = matches!(value, "n" | "no"),
             "allow_nets" => {
                 return Err(Problem::Form(
-                    "may log in from some networks alone (allow_nets), which only app passwords can here",
+                    "may log in only from some networks (allow_nets), which only app passwords can do here",
                 ));
             }
             "user" => return Err(Problem::Form("logs in as another user (user=)")),
@@ -332,7 +332,7 @@ mod tests {
                 "2 bob@relay.test clear pass word",
                 &format!("3 off@relay.test {{CRYPT}}{MD5} disabled"),
                 &format!("4 on@relay.test {MD5}"),
-                "5 nets: may log in from some networks alone",
+                "5 nets: may log in only from some networks",
                 "6 as: logs in as another",
                 "7 empty: has no password",
                 "8 ntlm: its stored password cannot be used: the scheme {NTLM} is not known",

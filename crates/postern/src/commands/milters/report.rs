@@ -48,8 +48,8 @@ impl Outcome {
             Self::Through => "the message goes on",
             Self::Rejected => "the message is refused for good",
             Self::Deferred => "the message is refused for now",
-            Self::Discarded => "the message is thrown away, and the client is told that it was taken",
-            Self::Held => "the message is taken and held",
+            Self::Discarded => "the message is discarded, and the client is told that it was accepted",
+            Self::Held => "the message is accepted and held",
             Self::Failed => "the filter has failed",
         }
     }

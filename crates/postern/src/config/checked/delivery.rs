@@ -373,7 +373,7 @@ fn target(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Proble
     if route.maildir.is_some() && to != Some(RouteTo::Maildir) {
         problems.error(
             route.maildir.as_ref().and_then(|at| at.span.clone()),
-            "`maildir` on a route that does not lead to one",
+            "`maildir` on a route that does not deliver to one",
             "never used",
             "add `to = \"maildir\"` instead of `via`",
         );

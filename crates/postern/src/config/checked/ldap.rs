@@ -2,7 +2,7 @@
 
 use postern_directory::{LdapSettings, SchemeRules};
 
-use super::{Checking, clamp, files, logins, values};
+use super::{Checking, clamp, directories, files, logins, values};
 use crate::config::file::{FlavourWord, LdapTable};
 use crate::config::problem::Span;
 use crate::config::read::At;
@@ -10,17 +10,11 @@ use crate::config::read::At;
 /// The settings; `None` when the problems say why not.
 pub(super) fn check(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>) -> Option<LdapSettings> {
     check_place(table, span.clone(), c)?;
-    check_bind(table, span, c);
-    for (filter, name) in [
-        (table.filter.as_ref(), "{login}"),
-        (table.recipient_filter.as_ref(), "{address}"),
-        (table.group_filter.as_ref(), "{dn}"),
-    ] {
-        if let Some(filter) = filter {
-            check_filter(filter, name, c);
-        }
+    if let Some(file) = &table.bind_password_file
+        && table.bind_dn.is_some()
+    {
+        files::secret(file, "the password file", c.problems);
     }
-    check_groups(table, c);
     if let Some(ca) = &table.ca_file {
         files::readable(ca, "the authorities", c.problems);
     }
@@ -29,7 +23,7 @@ pub(super) fn check(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>)
         FlavourWord::ActiveDirectory => LdapSettings::active_directory(),
     };
     let text = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
-    Some(LdapSettings {
+    let settings = LdapSettings {
         servers: table
             .servers
             .as_ref()
@@ -72,12 +66,45 @@ pub(super) fn check(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>)
         pool_size: clamp(*table.pool_size),
         retry_primary_after: *table.retry_primary_after,
         cache_ttl: *table.cache_time,
-    })
+    };
+    for mistake in settings.mistakes() {
+        let at = place_of(table, mistake.key).or_else(|| span.clone());
+        directories::tell(mistake, at, c.problems);
+    }
+    Some(settings)
+}
+
+/// Where a key is written, of those that can be wrong.
+fn place_of(table: &LdapTable, key: &str) -> Option<Span> {
+    fn at<T>(at: &Option<At<T>>) -> Option<Span> {
+        at.as_ref()?.span.clone()
+    }
+    match key {
+        "servers" => at(&table.servers),
+        "discover" => at(&table.discover),
+        "bind_dn" => at(&table.bind_dn),
+        "bind_password_file" => at(&table.bind_password_file),
+        "filter" => at(&table.filter),
+        "recipient_filter" => at(&table.recipient_filter),
+        "group_filter" => at(&table.group_filter),
+        "direct_bind" => at(&table.direct_bind),
+        "allowed_groups" => table.allowed_groups.span.clone(),
+        "mail_attribute" => at(&table.mail_attribute),
+        "default_scheme" => at(&table.default_scheme),
+        "pool_size" => table.pool_size.span.clone(),
+        "workers" => at(&table.workers),
+        "timeout" => table.timeout.span.clone(),
+        _ => None,
+    }
 }
 
 /// Where the servers are: listed, or named in DNS.
 fn check_place(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>) -> Option<()> {
     match (&table.servers, &table.discover) {
+        // Those in the list were complained of.
+        (Some(servers), None) if servers.is_empty() && c.problems.are_within(servers.span.as_ref()) => {
+            return None;
+        }
         (Some(servers), None) => check_servers(table, servers, c),
         (None, Some(domain)) => {
             if !*table.starttls {
@@ -92,12 +119,8 @@ fn check_place(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>) -> O
                 );
             }
         }
-        (Some(_), Some(domain)) => c.problems.error(
-            domain.span.clone(),
-            "`discover` beside `servers`",
-            "one of them is too many",
-            "keep `servers`, or let DNS name them by `discover`",
-        ),
+        // Told below.
+        (Some(_), Some(_)) => {}
         (None, None) => {
             c.problems.error(
                 span,
@@ -111,38 +134,7 @@ fn check_place(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>) -> O
     Some(())
 }
 
-fn check_groups(table: &LdapTable, c: &mut Checking<'_>) {
-    let known = table.group_filter.is_some()
-        || table.member_of_attribute.is_some()
-        || *table.flavour == FlavourWord::ActiveDirectory;
-    if !known && let Some(first) = table.allowed_groups.first() {
-        c.problems.error(
-            first.span.clone(),
-            "`allowed_groups` without a way to find groups",
-            "nobody could authenticate",
-            "add `member_of_attribute = \"memberOf\"`, or a `group_filter`",
-        );
-    }
-}
-
 fn check_servers(table: &LdapTable, servers: &At<Vec<At<String>>>, c: &mut Checking<'_>) {
-    if servers.is_empty() && c.problems.are_within(servers.span.as_ref()) {
-        // Those in the list were complained of.
-    } else if servers.is_empty() {
-        c.problems.error(
-            servers.span.clone(),
-            "`servers` in [[directory]] is empty",
-            "no server to ask",
-            "name at least one, such as `servers = [\"ldap://127.0.0.1/\"]`",
-        );
-    } else if servers.len() > 16 {
-        c.problems.error(
-            servers.span.clone(),
-            "more than 16 LDAP servers",
-            "too many",
-            "keep up to 16",
-        );
-    }
     if *table.starttls {
         return;
     }
@@ -170,58 +162,6 @@ fn is_plain_and_remote(url: &str) -> bool {
         Ok(ip) => !ip.is_loopback(),
         Err(_) => host != "localhost",
     }
-}
-
-fn check_bind(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>) {
-    match (&table.bind_dn, &table.bind_password_file) {
-        (Some(dn), None) => c.problems.error(
-            dn.span.clone(),
-            "`bind_dn` without `bind_password_file`",
-            "has no password",
-            "add `bind_password_file = \"…\"`; without both, searches are anonymous",
-        ),
-        (None, Some(file)) => c.problems.error(
-            file.span.clone().or(span),
-            "`bind_password_file` without `bind_dn`",
-            "the password of which user?",
-            "add `bind_dn = \"…\"`; without both, searches are anonymous",
-        ),
-        (None, None) => {}
-        (Some(_), Some(file)) => {
-            files::secret(file, "the password file", c.problems);
-        }
-    }
-}
-
-/// A filter that does not mention the login finds the same entry for everybody.
-fn check_filter(filter: &At<String>, placeholder: &str, c: &mut Checking<'_>) {
-    let known = ["{login}", "{address}", "{local}", "{domain}", "{dn}"];
-    if !known.iter().any(|name| filter.contains(name)) {
-        c.problems.error(
-            filter.span.clone(),
-            "the filter finds the same entries whoever logs in",
-            format!("no {placeholder} in it"),
-            format!("write for example `(uid={placeholder})`"),
-        );
-    } else if !filter.starts_with('(') || !is_balanced(filter) {
-        c.problems.error(
-            filter.span.clone(),
-            "the filter is not a valid LDAP filter",
-            "parentheses do not match",
-            format!("write for example `(uid={placeholder})`; RFC 4515 describes the form"),
-        );
-    }
-}
-
-fn is_balanced(filter: &str) -> bool {
-    let mut depth = 0_i32;
-    for c in filter.chars() {
-        depth += i32::from(c == '(') - i32::from(c == ')');
-        if depth < 0 {
-            return false;
-        }
-    }
-    depth == 0
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use postern_receive::{AuthRule, ListenerSettings, ListenerTls, Plaintext, Role};
 use postern_sasl::{Mechanism, Needs};
 
 use super::access::Access;
-use super::{Checking, clamp, logins, receiving, values};
+use super::{Checking, clamp, logins, networks, values};
 use crate::config::file::Listener;
 use crate::config::problem::{Problems, Span};
 use crate::config::read::At;
@@ -78,7 +78,7 @@ fn settings(
         .mechanisms
         .as_ref()
         .map(|list| logins::mechanisms(&list.value, c));
-    receiving::refuse_everybody(
+    networks::refuse_everybody(
         &listener.proxy_protocol,
         "`proxy_protocol` in [[listener]]",
         "anyone could claim any address",
@@ -86,7 +86,7 @@ fn settings(
     );
     warn_of_dead_ends(listener, &name, auth, tls, c);
     if let Some(networks) = &listener.networks {
-        receiving::refuse_everybody(
+        networks::refuse_everybody(
             networks,
             "`networks` in [[listener]]",
             "an open relay",

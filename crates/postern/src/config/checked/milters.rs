@@ -10,7 +10,7 @@ use postern_policy::milter::{Conditions, OnFailure};
 use postern_receive::MilterSettings;
 
 use super::sockets::PATH_MAX;
-use super::{Checking, clamp, receiving, values};
+use super::{Checking, clamp, networks, values};
 use crate::config::distance::nearest;
 use crate::config::file::{MilterTable, MilterTimeouts};
 use crate::config::read::At;
@@ -36,7 +36,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<MilterSettings> {
             names.push(&name.value);
         }
         check_listeners(table, &listeners, c);
-        receiving::refuse_everybody(
+        networks::refuse_everybody(
             &table.skip_networks,
             "`skip_networks` in [[milter]]",
             "the filter would never be asked",

@@ -2,6 +2,7 @@
 
 mod access;
 mod aliases;
+mod checking;
 mod delivery;
 pub(crate) mod directories;
 mod dkim;
@@ -18,6 +19,7 @@ mod local;
 mod logins;
 mod maps;
 mod milters;
+mod networks;
 mod paths;
 mod places;
 mod providers;
@@ -38,6 +40,7 @@ use postern_deliver::{Settings as DeliverSettings, TlsClients};
 use postern_directory::DirectorySettings;
 use postern_directory::aliases::Aliases;
 use postern_directory::tables::{DomainTable, Tables};
+use postern_events::HistoryLimits;
 use postern_mail::Domain;
 use postern_net::resolver::ResolverSettings;
 use postern_net::tls::ServerTls;
@@ -57,6 +60,7 @@ pub(crate) use self::paths::{Paths, before_placeholders};
 pub(crate) use self::places::Places;
 pub(crate) use self::sockets::{SocketConfig, SocketFile, SocketPlace};
 
+use self::checking::{Checking, clamp, domain_set, values};
 use super::document::Document;
 use super::file::Postern;
 use super::problem::Problems;
@@ -105,6 +109,8 @@ pub(crate) struct Config {
     pub(crate) spool: SpoolSettings,
     pub(crate) resolver: ResolverSettings,
     pub(crate) log: LogSettings,
+    /// How much is remembered of recent sessions.
+    pub(crate) history: HistoryLimits,
     /// How long transactions and deliveries under way may go on at the end.
     pub(crate) grace: Duration,
 }
@@ -124,24 +130,6 @@ impl Config {
             .filter_map(|listener| listener.settings.access.as_mut());
         own.for_each(|access| Arc::make_mut(access).rules.locate(place_of));
     }
-}
-
-/// What all steps of the check use.
-struct Checking<'a> {
-    file: &'a Postern,
-    /// The folder that relative paths start at.
-    base: &'a Path,
-    problems: &'a mut Problems,
-    hostname: String,
-    domain: Domain,
-    local_domains: DomainSet,
-    relay_domains: DomainSet,
-    /// Those that were opened so far.
-    tables: Tables,
-    /// Those of domains that are asked for each.
-    domain_tables: Vec<Arc<DomainTable>>,
-    alias_domains: DomainSet,
-    libraries: Libraries,
 }
 
 /// Gives the written configuration its meaning. Without one the problems say why; warnings may come with one, too.
@@ -220,6 +208,10 @@ pub(super) fn check(
         spool: spool(file),
         resolver,
         log: log(file),
+        history: HistoryLimits {
+            sessions: clamp(*file.history.sessions),
+            memory: clamp(*file.history.memory),
+        },
         grace: *file.shutdown.grace,
         state_dir,
     })
@@ -320,16 +312,6 @@ fn machine_name() -> String {
     name.and_then(|name| name.into_string().ok()).unwrap_or_default()
 }
 
-/// The set of patterns of which each was read as one already.
-fn domain_set(patterns: &At<Vec<At<String>>>) -> DomainSet {
-    let mut set = DomainSet::default();
-    for pattern in &patterns.value {
-        // A pattern that is no good was reported when it was read.
-        let _ = set.insert(pattern);
-    }
-    set
-}
-
 /// The set of patterns, and of tables of domains.
 fn domains_and_tables(patterns: &At<Vec<At<String>>>, key: &str, c: &mut Checking<'_>) -> DomainSet {
     let mut set = DomainSet::default();
@@ -424,28 +406,3 @@ fn log(file: &Postern) -> LogSettings {
         refusals_per_second: clamp(*written.refusals_per_second),
     }
 }
-
-/// The values of a list without their places.
-fn values<T: Clone>(list: &[At<T>]) -> Vec<T> {
-    list.iter().map(|at| at.value.clone()).collect()
-}
-
-/// A number that was read within bounds, in the type that the setting has.
-fn clamp<T: TryFrom<u64> + Largest>(number: u64) -> T {
-    T::try_from(number).unwrap_or(T::LARGEST)
-}
-
-/// Types with a largest value.
-trait Largest {
-    const LARGEST: Self;
-}
-
-macro_rules! largest {
-    ($($type:ty)*) => {
-        $(impl Largest for $type {
-            const LARGEST: Self = Self::MAX;
-        })*
-    };
-}
-
-largest!(u8 u16 u32 usize);

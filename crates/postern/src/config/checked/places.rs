@@ -15,6 +15,7 @@ pub(crate) struct Places {
     paths: Vec<At<PathBuf>>,
     servers: Vec<At<String>>,
     providers: Vec<At<String>>,
+    logins: Vec<At<String>>,
     hops: Vec<At<Hop>>,
     milters: Vec<At<String>>,
     tables: Vec<At<String>>,
@@ -67,6 +68,7 @@ impl Places {
                 .iter()
                 .filter_map(|provider| provider.issuer.clone())
                 .collect(),
+            logins: file.login.iter().filter_map(|login| login.name.clone()).collect(),
             milters: file
                 .milter
                 .iter()
@@ -103,6 +105,11 @@ impl Places {
     /// Where a provider of tokens is named.
     pub(crate) fn provider(&self, issuer: &str) -> Option<Span> {
         span_of(&self.providers, |named| named == issuer)
+    }
+
+    /// Where a login at smarthosts is named.
+    pub(crate) fn login(&self, name: &str) -> Option<Span> {
+        span_of(&self.logins, |named| named == name)
     }
 
     /// Where a host that mail is handed to is named.

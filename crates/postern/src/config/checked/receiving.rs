@@ -6,7 +6,6 @@ use ipnet::IpNet;
 use postern_mail::{AddressLimits, Domain};
 use postern_net::tls::ServerTls;
 use postern_policy::admission::{AdmissionSettings, PoolShares};
-use postern_policy::breadth;
 use postern_policy::network::NetworkPrefix;
 use postern_policy::patience::PatienceSettings;
 use postern_policy::privacy::Privacy;
@@ -16,9 +15,8 @@ use postern_policy::srs::LOCAL_MAX;
 use postern_policy::throttle::ThrottleSettings;
 use postern_receive::{AuthRule, Extensions, Limits, NextHops, ProbeSettings, Role, Settings, Timeouts};
 
-use super::{Checking, clamp, domain_set, identity, local, logins, milters, screen, tables, values};
+use super::{Checking, clamp, domain_set, identity, local, logins, milters, networks, screen, tables, values};
 use crate::config::file::LocalRecipients;
-use crate::config::problem::Problems;
 use crate::config::read::At;
 
 pub(super) fn check(c: &mut Checking<'_>, tls: Option<&ServerTls>) -> Settings {
@@ -120,7 +118,7 @@ fn check_greeting(c: &mut Checking<'_>) {
 
 fn relay(c: &mut Checking<'_>) -> RelayRules {
     let written = &c.file.relay;
-    refuse_everybody(
+    networks::refuse_everybody(
         &written.networks,
         "`networks` in [relay]",
         "an open relay",
@@ -166,36 +164,6 @@ fn relay(c: &mut Checking<'_>) -> RelayRules {
     }
 }
 
-/// Who is trusted by his address must be in a network that can be somebody's own.
-pub(super) fn refuse_everybody(
-    networks: &At<Vec<At<IpNet>>>,
-    what: &str,
-    label: &'static str,
-    problems: &mut Problems,
-) {
-    let remedy = "list the networks of your own hosts";
-    let mut alone = false;
-    for network in networks
-        .value
-        .iter()
-        .filter(|network| breadth::is_everybody(network))
-    {
-        alone = true;
-        let title = match network.prefix_len() {
-            0 => format!("{what} contains every address"),
-            _ => format!(
-                "{what} contains {}, which is too large to be yours",
-                network.value
-            ),
-        };
-        problems.error(network.span.clone(), title, label, remedy);
-    }
-    if !alone && breadth::are_everybody(&values(networks)) {
-        let title = format!("{what} together contain nearly all addresses");
-        problems.error(networks.span.clone(), title, label, remedy);
-    }
-}
-
 /// The local domain that an address literal of this host stands for: that of the host if there is mail for it, or else the first.
 pub(super) fn literal_domain(c: &Checking<'_>) -> Option<Domain> {
     if c.local_domains.contains_by_name(&c.domain) {
@@ -225,7 +193,7 @@ fn shares(c: &mut Checking<'_>) -> PoolShares {
             percents.iter().find_map(|percent| percent.span.clone()),
             "`mx_percent`, `submission_percent` and `known_percent` in [admission] add up to more than 100",
             "one of three shares",
-            "make them smaller: what is not reserved goes to whoever comes first",
+            "make them smaller: the rest goes to whoever comes first",
         );
     }
     let listeners = || c.file.listener.iter().flat_map(|all| &all.value);
@@ -317,21 +285,21 @@ fn throttle(c: &mut Checking<'_>) -> ThrottleSettings {
             "make `longest_delay` longer",
         );
     }
-    if *written.bar_time > *written.longest_bar {
-        let span = written.bar_time.span.clone();
+    if *written.lockout_time > *written.longest_lockout {
+        let span = written.lockout_time.span.clone();
         c.problems.error(
-            span.or_else(|| written.longest_bar.span.clone()),
-            "`bar_time` in [auth] is longer than `longest_bar`",
+            span.or_else(|| written.longest_lockout.span.clone()),
+            "`lockout_time` in [auth] is longer than `longest_lockout`",
             "cannot be both",
-            "make `longest_bar` longer",
+            "make `longest_lockout` longer",
         );
     }
     let usual = ThrottleSettings::default();
     let network_failures_max = clamp(*written.network_failures);
-    let until_bar = written.network_failures_until_bar.as_ref();
-    if let Some(bar) = until_bar.filter(|bar| bar.value < *written.network_failures) {
+    let until_lockout = written.network_failures_until_lockout.as_ref();
+    if let Some(lockout) = until_lockout.filter(|lockout| lockout.value < *written.network_failures) {
         c.problems.warning(
-            bar.span.clone(),
+            lockout.span.clone(),
             "`network_failures` in [auth] is never reached: the network is locked out before it is slowed",
             "below `network_failures`",
             "set it above `network_failures`",
@@ -341,14 +309,14 @@ fn throttle(c: &mut Checking<'_>) -> ThrottleSettings {
         free_failures: clamp(*written.free_failures),
         first_delay: *written.first_delay,
         delay_max: *written.longest_delay,
-        failures_max: clamp(*written.failures_until_bar),
+        failures_max: clamp(*written.failures_until_lockout),
         window: *written.window,
-        bar_time: *written.bar_time,
-        bar_time_max: *written.longest_bar,
+        lockout_time: *written.lockout_time,
+        lockout_time_max: *written.longest_lockout,
         network_failures_max,
-        network_bar_failures: until_bar.map_or_else(
-            || usual.network_bar_failures.max(network_failures_max),
-            |bar| clamp(bar.value),
+        network_lockout_failures: until_lockout.map_or_else(
+            || usual.network_lockout_failures.max(network_failures_max),
+            |lockout| clamp(lockout.value),
         ),
         login_failures_max: clamp(*written.login_failures),
         network: network(c),

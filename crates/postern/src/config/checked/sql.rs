@@ -1,10 +1,10 @@
 //! SQL directories.
 
+use postern_directory::sql::is_local_server;
 use postern_directory::sql::takes_any_domain as of_any_domain;
-use postern_directory::sql::{check_key_query, check_query, is_local_server};
 use postern_directory::{SchemeRules, SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};
 
-use super::{Checking, clamp, files, logins, values};
+use super::{Checking, clamp, directories, files, logins, values};
 use crate::config::file::{EngineWord, SqlTable};
 use crate::config::problem::Span;
 use crate::config::read::At;
@@ -29,29 +29,9 @@ pub(super) fn check(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) 
     let queries = [
         ("password_query", table.password_query.as_ref()),
         ("key_query", table.key_query.as_ref()),
-        ("account_query", table.account_query.as_ref()),
-        ("group_query", table.group_query.as_ref()),
-        ("recipient_query", table.recipient_query.as_ref()),
     ];
-    for (key, query) in queries {
-        let check = if key == "key_query" {
-            check_key_query
-        } else {
-            check_query
-        };
-        if let Some(query) = query
-            && let Err(why) = check(query, engine)
-        {
-            c.problems.error(
-                query.span.clone(),
-                format!("`{key}` {why}"),
-                "cannot be asked",
-                "write for example `… WHERE name = :login`; the parameters are :login, :local, :domain and :address",
-            );
-        }
-    }
     if engine == Some(SqlEngine::MySql) {
-        for (key, query) in &queries[..2] {
+        for (key, query) in &queries {
             warn_of_folding(key, *query, c);
         }
     }
@@ -62,12 +42,12 @@ pub(super) fn check(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) 
         files::secret(file, "the password file", c.problems);
     }
     let place = match engine {
-        None => file(table, span, c)?,
-        Some(engine) => SqlPlace::Servers(servers(table, engine, span, c)?),
+        None => file(table, span.clone(), c)?,
+        Some(engine) => SqlPlace::Servers(servers(table, engine, span.clone(), c)?),
     };
     let text = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
     let usual = SqlSettings::new(place, table.password_query.as_ref()?.value.clone());
-    Some(SqlSettings {
+    let settings = SqlSettings {
         recipient_query: text(&table.recipient_query),
         key_query: text(&table.key_query),
         account_query: text(&table.account_query),
@@ -87,7 +67,33 @@ pub(super) fn check(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) 
         pool_size: clamp(*table.pool_size),
         retry_primary_after: *table.retry_primary_after,
         ..usual
-    })
+    };
+    for mistake in settings.mistakes() {
+        let at = place_of(table, mistake.key).or_else(|| span.clone());
+        directories::tell(mistake, at, c.problems);
+    }
+    Some(settings)
+}
+
+/// Where a key is written, of those that can be wrong.
+fn place_of(table: &SqlTable, key: &str) -> Option<Span> {
+    fn at<T>(at: &Option<At<T>>) -> Option<Span> {
+        at.as_ref()?.span.clone()
+    }
+    match key {
+        "servers" => at(&table.servers),
+        "password_query" => at(&table.password_query),
+        "recipient_query" => at(&table.recipient_query),
+        "account_query" => at(&table.account_query),
+        "group_query" => at(&table.group_query),
+        "key_query" => at(&table.key_query),
+        "allowed_groups" => table.allowed_groups.span.clone(),
+        "default_scheme" => at(&table.default_scheme),
+        "pool_size" => table.pool_size.span.clone(),
+        "workers" => at(&table.workers),
+        "timeout" => table.timeout.span.clone(),
+        _ => None,
+    }
 }
 
 /// Its collations find a row by names that are spelled otherwise, and without the row's own name nobody can see that.
@@ -153,15 +159,6 @@ fn servers(
         missing(key, example, engine.name(), span.clone(), c);
     }
     let servers = table.servers.as_ref()?;
-    if !(1..=16).contains(&servers.len()) {
-        c.problems.error(
-            servers.span.clone(),
-            format!("`servers` in [[directory]] names {} servers", servers.len()),
-            "must be from 1 to 16",
-            "name at least one, such as `servers = [\"127.0.0.1\"]`",
-        );
-        return None;
-    }
     warn_of_clear_text(table, servers, c);
     Some(SqlServers {
         engine,

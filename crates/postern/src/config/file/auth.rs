@@ -16,8 +16,8 @@ table! {
     /// Authentication of clients, and what happens to those who guess passwords.
     ///
     /// Failures are counted for each pair of network and user name, for each network, and for each user name over all networks from
-    /// which it has not authenticated in the last 30 days. Nobody can lock users out from their usual networks. `postern auth bars`
-    /// lists who is locked out, `postern auth unbar` ends a lock-out; a restart does not.
+    /// which it has not authenticated in the last 30 days. Nobody can lock users out from their usual networks. `postern auth lockouts`
+    /// lists who is locked out, `postern auth unlock` ends a lockout; a restart does not.
     Auth {
         /// SASL mechanisms, in the order in which they are offered: PLAIN, LOGIN, CRAM-MD5, DIGEST-MD5, SCRAM-SHA-1, SCRAM-SHA-256,
         /// SCRAM-SHA-512, each SCRAM with `-PLUS` too, GSSAPI, NTLM, EXTERNAL, OAUTHBEARER, XOAUTH2. CRAM-MD5, DIGEST-MD5, NTLM and
@@ -76,21 +76,21 @@ table! {
         first_delay: Duration = Time("0", "1m"), default "\"1s\"";
         /// The longest delay.
         longest_delay: Duration = Time("0", "5m"), default "\"15s\"";
-        /// Failures of a pair within `window` before it is locked out for `bar_time`. An exchange that the client cancels after the
+        /// Failures of a pair within `window` before it is locked out for `lockout_time`. An exchange that the client cancels after the
         /// challenge counts half.
-        failures_until_bar: u64 = Count(1..=100_000), default "10";
+        failures_until_lockout: u64 = Count(1..=100_000), default "10";
         /// How long a failure counts.
         window: Duration = Time("1s", "7d"), default "\"15m\"";
         /// How long a pair or a network is locked out. Its attempts are then told `454 4.7.0`, and the password is not checked. Each
-        /// further lock-out is twice as long, except for pairs that have succeeded in the last 30 days.
-        bar_time: Duration = Time("1s", "7d"), default "\"15m\"";
-        /// The longest lock-out.
-        longest_bar: Duration = Time("1s", "30d"), default "\"4h\"";
+        /// further lockout is twice as long, except for pairs that have succeeded in the last 30 days.
+        lockout_time: Duration = Time("1s", "7d"), default "\"15m\"";
+        /// The longest lockout.
+        longest_lockout: Duration = Time("1s", "30d"), default "\"4h\"";
         /// Failures of one network, over all user names, from which attempts from there are checked one at a time and ever more slowly.
-        /// User names that have succeeded from there are exempt, as from its lock-out.
+        /// User names that have succeeded from there are exempt, as from its lockout.
         network_failures: u64 = Count(1..=1_000_000), default "30";
         /// Failures of one network before it is locked out. An attempt that is refused because others are ahead of it counts half.
-        network_failures_until_bar: u64 = Count(1..=1_000_000), optional "100" else "100, or `network_failures` where that is more";
+        network_failures_until_lockout: u64 = Count(1..=1_000_000), optional "100" else "100, or `network_failures` where that is more";
         /// Failures of one user name, over all networks from which it has not succeeded, from which its attempts from such networks are
         /// checked one at a time.
         login_failures: u64 = Count(1..=1_000_000), default "100";

@@ -56,7 +56,7 @@ pub(crate) use self::provider::{ProviderTable, TypeWord};
 pub(crate) use self::relay::{CertificateTable, Relay};
 pub(crate) use self::route::{RouteTable, RouteTo};
 pub(crate) use self::screen::{DnsList, Screen, Srs};
-pub(crate) use self::service::{Dns, LogTable, Shutdown, SpoolTable};
+pub(crate) use self::service::{Dns, HistoryTable, LogTable, Shutdown, SpoolTable};
 pub(crate) use self::socket::AuthSocketTable;
 pub(crate) use self::tables::{FileTable, LdapLookup, SqlLookup, TableSource, TablesTable, TextTable};
 pub(crate) use self::tls::Tls;
@@ -217,6 +217,8 @@ table! {
         spool: SpoolTable = Section::<SpoolTable>::new(), default "{}";
         /// What is logged, and where to.
         log: LogTable = Section::<LogTable>::new(), default "{}";
+        /// Recent sessions that are remembered.
+        history: HistoryTable = Section::<HistoryTable>::new(), default "{}";
         /// DNS look-ups.
         dns: Dns = Section::<Dns>::new(), default "{}";
         /// How the server stops.

@@ -1,4 +1,4 @@
-//! `[spool]`, `[log]`, `[dns]` and `[shutdown]`.
+//! `[spool]`, `[log]`, `[history]`, `[dns]` and `[shutdown]`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -59,6 +59,19 @@ table! {
         /// tenth of both for one network (`/24`, `/56`). Past it they are counted by rule, and one line tells how many there were.
         /// Successful authentication, accepted mail and its outcomes, and acts of administrators are always written.
         refusals_per_second: u64 = Count(1..=1_000_000), default "100";
+    }
+}
+
+table! {
+    /// Recent sessions that the running server remembers, for `postern explain --session`: what happened in them, and what became of
+    /// their mail. Half are kept for users and others who may relay, a quarter for strangers whose mail was accepted, a quarter for
+    /// the rest, so that strangers push out only strangers. A restart forgets all of them.
+    HistoryTable {
+        /// Most sessions; `0` remembers none.
+        sessions: u64 = Count(0..=10_000_000), default "10000";
+        /// Most memory for all of them. A session takes up to 32 KiB, of which half is for the outcomes of its mail; most take
+        /// less than 1 KiB.
+        memory: u64 = Size("64 KiB", "16 GiB"), default "\"8 MiB\"";
     }
 }
 

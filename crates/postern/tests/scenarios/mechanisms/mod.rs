@@ -141,7 +141,7 @@ fn bench(hop: u16) -> Bench {
     let provider = OauthProvider::start();
     let mechanisms: Vec<String> = MECHANISMS.iter().map(|name| format!("{name:?}")).collect();
     let extra = format!(
-        "[auth]\nmechanisms = [{}]\nchannel_binding_in_tls12 = true\nfree_failures = 1000\nfailures_until_bar = 100000\n\
+        "[auth]\nmechanisms = [{}]\nchannel_binding_in_tls12 = true\nfree_failures = 1000\nfailures_until_lockout = 100000\n\
          network_failures = 1000000\nscram_iterations = 4096\n\
          [[auth.certificate]]\nemail = \"*@relay.test\"\nlogin = \"{{email}}\"\n\
          [kerberos]\nkeytab = \"smtp.keytab\"\ndomain = \"relay.test\"\n\

@@ -173,7 +173,7 @@ impl<'a> Evaluation<'a> {
         let target = self.fill(redirect, domain).await;
         match self.host(&target, included).await {
             Err(Stop::None(_)) => Err(Stop::Permanent(format!(
-                "redirect leads to {target:?}, which has no record"
+                "redirect points to {target:?}, which has no record"
             ))),
             other => other,
         }
@@ -210,7 +210,7 @@ impl<'a> Evaluation<'a> {
                 match self.host(&target, true).await {
                     Ok(found) => Ok(found.result == SpfResult::Pass),
                     Err(Stop::None(_)) => Err(Stop::Permanent(format!(
-                        "include leads to {target:?}, which has no record"
+                        "include points to {target:?}, which has no record"
                     ))),
                     Err(stop) => Err(stop),
                 }

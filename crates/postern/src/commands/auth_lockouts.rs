@@ -1,4 +1,4 @@
-//! `postern auth bars` and `postern auth unbar`: who may not log in for now, and who may again.
+//! `postern auth lockouts` and `postern auth unlock`: who may not log in for now, and who may again.
 
 use std::net::IpAddr;
 
@@ -6,13 +6,13 @@ use jiff::Timestamp;
 
 use crate::args::{ConfigArg, JsonArg};
 use crate::control::client::Client;
-use crate::control::protocol::{BarLine, Changed, Request};
+use crate::control::protocol::{Changed, LockoutLine, Request};
 use crate::exit::{Exit, Failure};
 use crate::{locate, output};
 
-/// Shows who is barred or slowed.
+/// Shows who is locked out or slowed.
 pub(super) fn list(json: JsonArg, config: &ConfigArg) -> Result<(), Failure> {
-    let lines: Vec<BarLine> = ask(&Request::Bars, config)?;
+    let lines: Vec<LockoutLine> = ask(&Request::Lockouts, config)?;
     if json.json {
         return output::print_json(&lines);
     }
@@ -50,15 +50,15 @@ pub(super) fn lift(
     network: Option<IpAddr>,
     config: &ConfigArg,
 ) -> Result<(), Failure> {
-    let lifted: Changed = ask(&Request::Unbar { login, network }, config)?;
+    let lifted: Changed = ask(&Request::Unlock { login, network }, config)?;
     match lifted.changed {
         1.. if output::is_json() => output::print_json(&lifted),
         0 => Err(Failure::new(
             Exit::No,
-            "no such lock-out; `postern auth bars` lists them",
+            "no such lockout; `postern auth lockouts` lists them",
         )),
-        1 => output::print("ended one lock-out"),
-        many => output::print(&format!("ended {many} lock-outs")),
+        1 => output::print("ended one lockout"),
+        many => output::print(&format!("ended {many} lockouts")),
     }
 }
 
@@ -68,7 +68,7 @@ fn ask<T: serde::de::DeserializeOwned>(request: &Request, config: &ConfigArg) ->
         return Err(Failure::new(
             Exit::Unavailable,
             format!(
-                "no server runs on {}: nobody is locked out",
+                "no server runs on {}: only a running one knows who is locked out",
                 written.state_dir().display()
             ),
         ));

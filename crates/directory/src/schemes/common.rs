@@ -1,0 +1,28 @@
+//! What all schemes need.
+
+use subtle::ConstantTimeEq;
+
+use super::error::SchemeError;
+
+/// Comparison in a time that depends on the lengths alone.
+pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
+    one.ct_eq(other).into()
+}
+
+/// `found`, unless it is over `most`.
+pub(super) fn within(
+    scheme: &'static str,
+    what: &'static str,
+    found: u64,
+    most: u64,
+) -> Result<(), SchemeError> {
+    if found > most {
+        return Err(SchemeError::TooCostly {
+            scheme,
+            what,
+            found,
+            most,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! What has proved a login of an own user, as it is kept with the login.
+
+use jiff::Timestamp;
+
+/// What has proved a login of an own user.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnProof {
+    pub(super) login: Box<str>,
+    pub(super) by: By,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum By {
+    /// Something outside the file: a certificate, a ticket, a token.
+    Otherwise,
+    /// The password.
+    Password(Mark),
+    /// An app password.
+    AppPassword { id: i64, ends: Option<Timestamp> },
+}
+
+/// By which a password is known again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Mark {
+    pub(super) set_at: i64,
+    pub(super) digest: [u8; 32],
+    /// Whether the hash is one that a login replaces by a stronger one of the same password.
+    pub(super) may_be_upgraded: bool,
+}
+
+impl OwnProof {
+    pub(crate) const fn ends(&self) -> Option<Timestamp> {
+        match &self.by {
+            By::AppPassword { ends, .. } => *ends,
+            By::Otherwise | By::Password(_) => None,
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What was bound while there were rights to.
+
+use super::listeners::Bound;
+use super::local::BoundLocal;
+use super::sockets::BoundSocket;
+
+/// What was bound while there were rights to.
+pub(super) struct AllBound {
+    pub(super) listeners: Vec<Bound>,
+    pub(super) sockets: Vec<BoundSocket>,
+    pub(super) local: Option<BoundLocal>,
+}
