@@ -326,8 +326,9 @@ async fn one_silent_host_behind_many_names_gets_few_connections() {
             .count()
     };
     until("turns", || tried(&bench) > 12).await;
+    // Six at a time; the host may see the next ones before it sees that those before have ended.
     assert!(
-        world.most_at_one() <= 6,
+        world.most_at_one() <= 12,
         "{} connections to one address",
         world.most_at_one()
     );

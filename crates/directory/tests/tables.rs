@@ -160,7 +160,7 @@ async fn postmap_says_the_same_of_patterns_and_networks() {
     let both = "/^(bounce|news)-(.*)@ads\\./ REJECT $1 of ${2} $(1)x $$\n/^A$/i upper\n/^a.c$/ dot\n\
                 if /@partner\\./\n/^info@/ PREPEND X-Partner: yes\n!/^[a-z]+@/ odd\n  value\nendif\n\
                 !/@/ no address\n|^/slash$| delimiter\n/^[][a-c]{2,3}@x$/ brackets\n/^b[[:digit:]]+@/ digits\n\
-                /\\.(exe|scr)$/ attachment .$1\n/{x/ brace\n";
+                /\\.(exe|scr)$/ attachment .$1\n/\\{x/ brace\n";
     let keys = [
         "bounce-7@ads.example",
         "news-@ads.example",

@@ -98,6 +98,9 @@ struct Scratch {
     line: Vec<u8>,
 }
 
+/// Entries of an order that are not worth tidying up for.
+const TIDY_FROM: usize = 16;
+
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
@@ -149,8 +152,10 @@ enum Role {
 /// Sessions of one kind, the oldest first.
 #[derive(Default)]
 struct Queue {
-    /// Those that have become another kind since are passed over.
+    /// Those that have become another kind since stand there still, and are passed over.
     order: VecDeque<Box<str>>,
+    /// How many are of this kind.
+    sessions: usize,
     octets: usize,
 }
 
@@ -296,6 +301,8 @@ impl Part {
         self.queue(was).octets -= before;
         self.queue(is).octets += after;
         if is != was {
+            self.queue(was).sessions -= 1;
+            self.queue(is).sessions += 1;
             self.queue(is).order.push_back(session.into());
         }
         self.make_room(most);
@@ -311,6 +318,7 @@ impl Part {
         };
         let queue = self.queue(kind);
         queue.octets += record.cost();
+        queue.sessions += 1;
         queue.order.push_back(session.into());
         self.sessions.insert(session.into(), record);
         self.make_room(most);
@@ -326,7 +334,7 @@ impl Part {
             let share = kind.share();
             loop {
                 let queue = self.queue(kind);
-                if queue.octets <= most.octets / share && queue.order.len() <= most.sessions / share {
+                if queue.octets <= most.octets / share && queue.sessions <= most.sessions / share {
                     break;
                 }
                 let Some(oldest) = queue.order.pop_front() else {
@@ -336,10 +344,24 @@ impl Part {
                     && record.kind == kind
                 {
                     let cost = record.cost();
-                    self.queue(kind).octets -= cost;
+                    let queue = self.queue(kind);
+                    queue.octets -= cost;
+                    queue.sessions -= 1;
                     self.sessions.remove(&oldest);
                 }
             }
+            self.tidy(kind);
+        }
+    }
+
+    /// Takes those out of a kind's order that are of another kind now, once they are half of it.
+    fn tidy(&mut self, kind: Kind) {
+        let queue = &mut self.queues[kind as usize];
+        if queue.order.len() > 2 * queue.sessions + TIDY_FROM {
+            let sessions = &self.sessions;
+            queue
+                .order
+                .retain(|session| sessions.get(session).is_some_and(|record| record.kind == kind));
         }
     }
 }
@@ -808,6 +830,10 @@ mod tests {
             let costs: usize = part.sessions.values().map(Record::cost).sum();
             let booked: usize = part.queues.iter().map(|queue| queue.octets).sum();
             assert_eq!(costs, booked);
+            let counted: usize = part.queues.iter().map(|queue| queue.sessions).sum();
+            assert_eq!(part.sessions.len(), counted);
+            let listed: usize = part.queues.iter().map(|queue| queue.order.len()).sum();
+            assert!(listed <= 2 * counted + 3 * TIDY_FROM, "{listed} of {counted}");
             octets += costs;
         }
         (sessions, octets)

@@ -272,7 +272,11 @@ fn the_examples_of_the_guide_are_configurations() {
     let file = folder.path().join("postern.toml");
     for (number, block) in blocks.iter().enumerate() {
         let more = if number == 0 { "" } else { block };
-        fs::write(&file, format!("{}\n{more}\n", blocks[0])).unwrap();
+        // Keys of the top level stand above the first table, wherever the example shows them.
+        let tables = more.find("\n[").map_or(more.len(), |at| at + 1);
+        let tables = if more.starts_with('[') { 0 } else { tables };
+        let (top, more) = more.split_at(tables);
+        fs::write(&file, format!("{top}\n{}\n{more}\n", blocks[0])).unwrap();
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_postern"))
             .args(["check", "--offline", "--json", "--config"])
             .arg(&file)

@@ -464,7 +464,11 @@ mod tests {
             ("a closing one", "a: b) c", "`)` without `(`"),
             ("a comma forgotten", "a: b c", "put `,` between"),
             ("an include without a file", "a: :include:", "without a file"),
-            ("another word with a colon", "a: :fail:", "only target with a `:`"),
+            (
+                "another word with a colon",
+                "a: :fail:",
+                "the only target that starts with `:`",
+            ),
             ("a bad address", "a: b@", "b@"),
             ("an angle that does not end", "a: J <j@x.example", "without `>`"),
             ("a first line that goes on", "  a: b", "there is none"),

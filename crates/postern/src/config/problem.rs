@@ -76,10 +76,12 @@ impl Problems {
         self.list.iter().any(|problem| problem.title.starts_with(&named))
     }
 
-    /// Whether there is one inside this piece of the text, which explains why something is missing there.
+    /// Whether there is an error inside this piece of the text, which explains why something is missing there.
     pub(crate) fn are_within(&self, place: Option<&Span>) -> bool {
         let inside = |problem: &Problem| match (&problem.span, place) {
-            (Some(span), Some(place)) => place.start <= span.start && span.end <= place.end,
+            (Some(span), Some(place)) if problem.severity == Severity::Error => {
+                place.start <= span.start && span.end <= place.end
+            }
             _ => false,
         };
         self.list.iter().any(inside)
@@ -155,6 +157,8 @@ pub(crate) struct JsonProblem<'a> {
     column: Option<usize>,
     text: Option<&'a str>,
     problem: &'a str,
+    /// What is wrong with the text, or why that matters; empty where `problem` says all.
+    why: &'a str,
     remedy: &'a str,
 }
 
@@ -302,6 +306,7 @@ impl Report {
                     column: at.as_ref().map(|at| at.column),
                     text: at.as_ref().map(|at| &at.text[at.span.clone()]),
                     problem: &problem.title,
+                    why: &problem.label,
                     remedy: &problem.remedy,
                 }
             })

@@ -389,7 +389,7 @@ fn a_session_that_there_was_is_explained() {
     }
     let at_sink = outcomes
         .iter()
-        .find(|outcome| outcome["to"] == "<x@outside.example>")
+        .find(|outcome| outcome["to"] == "x@outside.example")
         .unwrap();
     assert!(at_sink["reply"].as_str().unwrap().starts_with("250"), "{at_sink}");
     assert_eq!(step(1)["helo"], "helo");

@@ -51,9 +51,9 @@ fn nobody_gets_a_maildir_that_nobody_reads() {
     let said = site.run(&["check"]);
     let said = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
     for broken in [
-        "\"sales\" leads to nosuchuser@local.test",
-        "\"ghost\" leads to",
-        "\"mix\" leads to an@",
+        "\"sales\" points to nosuchuser@local.test",
+        "\"ghost\" points to",
+        "\"mix\" points to an@",
     ] {
         assert!(said.contains(broken), "{broken}: {said}");
     }

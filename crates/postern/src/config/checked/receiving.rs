@@ -15,7 +15,9 @@ use postern_policy::srs::LOCAL_MAX;
 use postern_policy::throttle::ThrottleSettings;
 use postern_receive::{AuthRule, Extensions, Limits, NextHops, ProbeSettings, Role, Settings, Timeouts};
 
-use super::{Checking, clamp, domain_set, identity, local, logins, milters, networks, screen, tables, values};
+use super::{
+    Checking, clamp, domain_set, identity, local, logins, milters, networks, screen, tables, values,
+};
 use crate::config::file::LocalRecipients;
 use crate::config::read::At;
 

@@ -255,7 +255,13 @@ impl Kind for TableReference {
         reader: &mut Reader<'_>,
     ) -> Option<Reference> {
         let read = text(value, place, reader, "the name of a table in quotes", |written| {
-            Reference::parse(written).map_err(|error| split(&error, place))
+            Reference::parse(written).map_err(|error| {
+                let whole = error.to_string();
+                match whole.rsplit_once(": ") {
+                    Some((label, remedy)) => (label.to_owned(), remedy.to_owned()),
+                    None => split(&error, place),
+                }
+            })
         })?;
         let span = value.span();
         let read = read.with_paths(&mut |path| match path.to_str() {

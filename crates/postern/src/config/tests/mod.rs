@@ -80,7 +80,7 @@ impl Site {
         load(&self.path("postern.toml"))
     }
 
-    /// All that was found, as `line: severity: title | remedy`, with the folder's path taken out.
+    /// All that was found, as `line: severity: title | label | remedy`, with the folder's path taken out.
     fn found(&self) -> Vec<String> {
         let report = match self.load() {
             Ok((_, report)) | Err(report) => report,
@@ -90,10 +90,11 @@ impl Site {
             let value = serde_json::to_value(problem).unwrap();
             let text = |name: &str| value[name].as_str().unwrap_or_default().replace(&folder, "");
             format!(
-                "{}: {}: {} | {}",
+                "{}: {}: {} | {} | {}",
                 value["line"],
                 text("severity"),
                 text("problem"),
+                text("why"),
                 text("remedy")
             )
         };
