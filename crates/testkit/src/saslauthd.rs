@@ -1,6 +1,7 @@
 //! A real saslauthd, with its socket in a scratch folder.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -108,7 +109,8 @@ impl Saslauthd {
             .args(&self.arguments);
         let server = Server::start(&mut command, &self.folder.path().join("saslauthd.log"));
         let socket = self.socket();
-        wait_until("saslauthd's socket", || socket.exists());
+        // It is there before anybody listens on it, and stays from the last time.
+        wait_until("saslauthd's socket", || UnixStream::connect(&socket).is_ok());
         self.server = Some(server);
     }
 

@@ -207,6 +207,23 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
             None => site.meaningless(&value.at, name, "a name that other lines use"),
         }
     }
+    if site.mc.option("confDOMAIN_NAME").is_none() {
+        hostname(site);
+    }
+}
+
+/// Without confDOMAIN_NAME sendmail has the name of its machine.
+fn hostname(site: &mut Site<'_>) {
+    const FILE: &str = "/etc/hostname";
+    let at = Origin::line(&FILE.into(), 1);
+    let name = site.files.read(FILE).unwrap_or_default();
+    let name = name.trim();
+    if name.contains('.') {
+        site.set("", "hostname", Value::text(name), &at, "the machine's name");
+    } else {
+        let remedy = "set `hostname` to the full name of the old machine";
+        site.missing(&at, "the machine's name", Weight::Habit, remedy);
+    }
 }
 
 fn one(site: &mut Site<'_>, row: &Row, Located { at, what: value }: &Located<String>) {

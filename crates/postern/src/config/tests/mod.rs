@@ -234,7 +234,9 @@ fn certificates_are_tried() {
     let found = site.found();
     assert_eq!(
         found,
-        ["7: error: the key certs/mx.key is open to others (mode 660) | chmod 600 certs/mx.key"]
+        [
+            "7: error: the key certs/mx.key is open to others (mode 660) | a secret that others may read | chmod 600 certs/mx.key"
+        ]
     );
 
     // Another key.
