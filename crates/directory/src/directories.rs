@@ -413,11 +413,11 @@ impl std::fmt::Debug for Directory {
     }
 }
 
+/// A directory, and once more as the one of own users, if it is that.
+type SetUp = (Arc<dyn Source>, Option<Arc<Users>>);
+
 /// A directory of the kind that the settings are for; beside it, own users under their own type.
-fn set_up(
-    settings: DirectorySettings,
-    environment: &Environment,
-) -> Result<(Arc<dyn Source>, Option<Arc<Users>>), SetUpError> {
+fn set_up(settings: DirectorySettings, environment: &Environment) -> Result<SetUp, SetUpError> {
     let source: Arc<dyn Source> = match settings {
         DirectorySettings::Users(settings) => {
             let users = Arc::new(Users::new(settings, &environment.observers)?);

@@ -153,7 +153,8 @@ impl Prepared {
         }
         message.header.drop_private_fields();
         let resent = message.header.has("resent-to") || message.header.has("resent-cc");
-        if !message.header.has("from") && !(resent && message.header.has("resent-from")) {
+        let has_author = message.header.has("from") || resent && message.header.has("resent-from");
+        if !has_author {
             let sender = options.sender.as_deref();
             let full_name = match (&options.full_name, sender) {
                 (Some(given), _) => Some(given.as_str()),

@@ -564,8 +564,14 @@ fn tables_decide() {
     }
 }
 
+/// What it was asked.
+type Requests = Arc<Mutex<Vec<String>>>;
+
+/// How often somebody connected.
+type Connections = Arc<Mutex<usize>>;
+
 /// A policy service that answers each request with what `answers` has for its recipient's name, and keeps what it was asked.
-fn policy_service(answers: fn(&str) -> &'static str) -> (u16, Arc<Mutex<Vec<String>>>, Arc<Mutex<usize>>) {
+fn policy_service(answers: fn(&str) -> &'static str) -> (u16, Requests, Connections) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let (asked, connections) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));

@@ -72,7 +72,8 @@ pub(super) async fn run(args: &ProbeLoadArgs) -> Result<(), Failure> {
             format!("{} has no address", args.host),
         ));
     };
-    if !args.remote && !(address.ip().is_loopback() || dial::is_own(address.ip())) {
+    let is_here = address.ip().is_loopback() || dial::is_own(address.ip());
+    if !args.remote && !is_here {
         return Err(Failure::new(
             Exit::Usage,
             format!(

@@ -365,7 +365,7 @@ impl Probe<'_> {
             let clear = ready.facts.is_none();
             let open: Vec<&str> = peer.auth_mechanisms.iter().map(|name| &**name).collect();
             let shows = |name: &&str| matches!(*name, "PLAIN" | "LOGIN");
-            let bad = clear && open.iter().any(|name| shows(&name)) && !self.address.ip().is_loopback();
+            let bad = clear && open.iter().any(shows) && !self.address.ip().is_loopback();
             let mark = if bad { Mark::Bad } else { Mark::Good };
             let more = if bad {
                 ": passwords would cross the network in the clear"

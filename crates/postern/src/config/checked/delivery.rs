@@ -96,7 +96,6 @@ fn routes(c: &mut Checking<'_>, shown: &Shown) -> RouteTable {
         filter: lanes::filter(c, &lane),
         maps,
         lane,
-        ..RouteTable::default()
     }
 }
 

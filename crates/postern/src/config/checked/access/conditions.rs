@@ -25,6 +25,14 @@ use crate::config::read::At;
 /// The versions of TLS.
 const VERSIONS: [&str; 2] = ["TLSv1.2", "TLSv1.3"];
 
+/// Conditions of one shape: the key, what it says, what tables are asked about, and the test for a set of what is listed.
+type Row<'a, S> = (
+    &'static str,
+    &'a Option<At<Matcher>>,
+    Option<Subject>,
+    fn(S) -> Test,
+);
+
 impl Build<'_, '_> {
     /// All conditions of a rule. One that is no good is left out, and its mistake is noted.
     pub(super) fn conditions(&mut self, table: &At<Access>) -> Vec<Condition> {
@@ -38,8 +46,7 @@ impl Build<'_, '_> {
     }
 
     fn networks(&mut self, table: &At<Access>, all: &mut Vec<Condition>) {
-        type Made = fn(NetworkSet) -> Test;
-        let kinds: [(&'static str, &Option<At<Matcher>>, Option<Subject>, Made); 2] = [
+        let kinds: [Row<'_, NetworkSet>; 2] = [
             ("client", &table.client, Some(Subject::Client), Test::Client),
             ("sender_mx", &table.sender_mx, None, Test::SenderMx),
         ];
@@ -64,23 +71,23 @@ impl Build<'_, '_> {
     }
 
     fn host_names(&mut self, table: &At<Access>, all: &mut Vec<Condition>) {
-        let kinds: [(&'static str, &Option<At<Matcher>>, Subject, fn(NameSet) -> Test); 3] = [
+        let kinds: [Row<'_, NameSet>; 3] = [
             (
                 "client_name",
                 &table.client_name,
-                Subject::ClientName,
+                Some(Subject::ClientName),
                 Test::ClientName,
             ),
             (
                 "reverse_name",
                 &table.reverse_name,
-                Subject::ReverseName,
+                Some(Subject::ReverseName),
                 Test::ReverseName,
             ),
-            ("helo", &table.helo, Subject::Helo, Test::Helo),
+            ("helo", &table.helo, Some(Subject::Helo), Test::Helo),
         ];
         for (key, written, subject, test) in kinds {
-            self.condition(key, written, Some(subject), all, |build, items| {
+            self.condition(key, written, subject, all, |build, items| {
                 let mut set = NameSet::default();
                 for item in items {
                     if let Err(error) = set.insert(&item.value) {
@@ -93,12 +100,7 @@ impl Build<'_, '_> {
     }
 
     fn addresses(&mut self, table: &At<Access>, all: &mut Vec<Condition>) {
-        let kinds: [(
-            &'static str,
-            &Option<At<Matcher>>,
-            Option<Subject>,
-            fn(AddressSet) -> Test,
-        ); 3] = [
+        let kinds: [Row<'_, AddressSet>; 3] = [
             ("sender", &table.sender, Some(Subject::Sender), Test::Sender),
             (
                 "recipient",
