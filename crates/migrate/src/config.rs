@@ -159,12 +159,7 @@ impl Config {
             .iter()
             .filter(|section| !section.settings.is_empty())
             .collect();
-        sections.sort_by_key(|section| {
-            ORDER
-                .iter()
-                .position(|name| *name == section.name)
-                .unwrap_or(ORDER.len())
-        });
+        sections.sort_by_key(|section| rank(&section.name));
         for section in sections {
             text.push('\n');
             for line in section.comment.lines() {
@@ -186,6 +181,18 @@ impl Config {
     }
 }
 
+/// Where a section stands in the file. Tables of a table stay behind the one that they were added after.
+fn rank(name: &str) -> usize {
+    let whole = name
+        .strip_suffix(".timeouts")
+        .filter(|whole| SEVERAL.contains(whole));
+    let name = whole.unwrap_or(name);
+    ORDER
+        .iter()
+        .position(|known| *known == name)
+        .unwrap_or(ORDER.len())
+}
+
 /// Where comments begin, as far as the line leaves room.
 const COLUMN: usize = 42;
 
@@ -197,7 +204,8 @@ fn write_setting(text: &mut String, setting: &Setting) {
         comment(text, &setting.comment);
         let _ = writeln!(text, "{line}");
     } else {
-        let _ = writeln!(text, "{line:COLUMN$}# {}", plain(&setting.comment));
+        let gap = COLUMN.saturating_sub(line.chars().count()).max(2);
+        let _ = writeln!(text, "{line}{:gap$}# {}", "", plain(&setting.comment));
     }
 }
 

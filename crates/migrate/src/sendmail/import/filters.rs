@@ -52,6 +52,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
 fn one(site: &mut Site<'_>, at: &Origin, name: &str, options: &str) {
     let mut filter = Section::new("milter", format!("INPUT_MAIL_FILTER, {}", short(at)));
     filter.set("name", Value::text(name), "");
+    let mut times = Section::new("milter.timeouts", "");
     let mut on_failure = "accept";
     let mut is_whole = true;
     for option in options
@@ -72,7 +73,7 @@ fn one(site: &mut Site<'_>, at: &Origin, name: &str, options: &str) {
             Some(("F", "T" | "4")) => on_failure = "tempfail",
             Some(("F", "R")) => on_failure = "reject",
             Some(("F", "")) => {}
-            Some(("T", times)) => timeouts(site, at, times),
+            Some(("T", given)) => timeouts(site, at, given, &mut times),
             _ => is_whole = false,
         }
     }
@@ -88,6 +89,7 @@ fn one(site: &mut Site<'_>, at: &Origin, name: &str, options: &str) {
         return;
     }
     site.import.config.add(filter);
+    site.import.config.add(times);
     site.carried(at, &what, "[[milter]]");
 }
 
@@ -110,57 +112,48 @@ fn address(socket: &str) -> Option<String> {
     }
 }
 
-/// Times are the same for all filters: the longest that one has is taken.
-fn timeouts(site: &mut Site<'_>, at: &Origin, times: &str) {
-    for (kind, time) in times.split(';').filter_map(|time| time.trim().split_once(':')) {
-        let key = match kind {
-            "C" => "connect",
-            "S" | "R" => "command",
-            "E" => "end_of_message",
+/// `S` and `R`, for sending and for the answer, are one here: the longer counts.
+fn timeouts(site: &mut Site<'_>, at: &Origin, given: &str, times: &mut Section) {
+    for (kind, time) in given.split(';').filter_map(|time| time.trim().split_once(':')) {
+        let (key, most) = match kind {
+            "C" => ("connect", 300),
+            "S" | "R" => ("command", 600),
+            "E" => ("end_of_message", 3_600),
             _ => continue,
         };
-        let seconds = |text: &str| {
-            let unit = text.chars().last()?;
-            let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-            Some(
-                number
-                    * match unit {
-                        's' => 1,
-                        'm' => 60,
-                        'h' => 3_600,
-                        _ => return None,
-                    },
-            )
-        };
-        let section = site.import.config.section("milter.timeouts");
-        let before = match section.get(key) {
-            Some(Value::Text(before)) => seconds(before),
-            _ => None,
-        };
-        match seconds(time) {
-            Some(now) if before.is_none_or(|before| before < now) => {
-                // No longer than Postern lets it be.
-                let most = if key == "connect" {
-                    300
-                } else if key == "command" {
-                    600
-                } else {
-                    3_600
-                };
-                let (time, comment) = if now > most {
-                    (format!("{most}s"), format!("{time} before"))
-                } else {
-                    (time.to_owned(), String::new())
-                };
-                section.set(key, Value::text(time), comment);
-            }
-            Some(_) => {}
-            None => site.missing(
+        let Some(now) = seconds(time) else {
+            site.missing(
                 at,
                 &format!("T={kind}:{time}"),
                 Weight::Detail,
                 "set [milter.timeouts] by hand",
-            ),
+            );
+            continue;
+        };
+        let before = match times.get(key) {
+            Some(Value::Text(before)) => seconds(before).unwrap_or(0),
+            _ => 0,
+        };
+        if now > most {
+            times.set(
+                key,
+                Value::text(format!("{most}s")),
+                format!("{time} before; no longer is possible"),
+            );
+        } else if now > before {
+            times.set(key, Value::text(time), "");
         }
     }
+}
+
+fn seconds(time: &str) -> Option<u64> {
+    let unit = time.chars().last()?;
+    let number: u64 = time.strip_suffix(unit)?.parse().ok()?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        _ => return None,
+    };
+    number.checked_mul(factor)
 }

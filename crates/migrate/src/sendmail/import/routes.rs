@@ -13,14 +13,15 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     mailertable(site, ports.1);
     let logins = authinfo(site);
     if let Some(Located { at, what }) = site.mc.option("SMART_HOST") {
-        let (host, is_bracketed) = unbracketed(what);
+        let named = named(what);
+        let host = named.trim_matches(['[', ']']);
         if host.is_empty() {
             site.meaningless(at, "SMART_HOST", "it is empty");
             return;
         }
         let mut route = Section::new("route", format!("SMART_HOST, {}", short(at)));
         route.set("domains", Value::list(["*"]), "");
-        route.set("via", Value::list([format!("{host}:{}", ports.0)]), "");
+        route.set("via", Value::list(hosts(named, ports.0)), "");
         let login = logins.iter().find(|login| login.as_str() == host);
         if let Some(login) = login {
             route.set(
@@ -31,18 +32,11 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
             route.set("login", Value::text(login.clone()), "");
         }
         site.import.config.add(route);
-        match (login, is_bracketed) {
-            (Some(_), _) => {
-                let difference = "the host has to have a certificate that is valid for its name, or mail waits; sendmail did not ask";
-                site.changed(at, "SMART_HOST", "[[route]]", difference);
-            }
-            (None, true) => site.carried(at, "SMART_HOST", "[[route]]"),
-            (None, false) => site.changed(
-                at,
-                "SMART_HOST",
-                "[[route]]",
-                "the host is looked up without MX records",
-            ),
+        if login.is_some() {
+            let difference = "the host has to have a certificate that is valid for its name, or mail waits; sendmail did not ask";
+            site.changed(at, "SMART_HOST", "[[route]]", difference);
+        } else {
+            site.carried(at, "SMART_HOST", "[[route]]");
         }
     }
 }
@@ -102,37 +96,78 @@ fn mailertable(site: &mut Site<'_>, port: u16) {
 fn entry(site: &mut Site<'_>, at: &Origin, key: &str, value: &str, port: u16) {
     let what = format!("{key} {value}");
     let (mailer, rest) = value.split_once(':').unwrap_or(("", value));
-    if !matches!(mailer, "smtp" | "esmtp" | "relay" | "smtp8" | "dsmtp") {
-        site.missing(
-            at,
-            &what,
-            Weight::Mail,
-            format!("no route of the kind \"{mailer}\" is made by this import"),
-        );
-        return;
-    }
-    let (host, is_bracketed) = unbracketed(rest);
-    let domain = key
-        .strip_prefix('.')
-        .map_or_else(|| key.to_owned(), |below| format!("*.{below}"));
+    let domain = match key.strip_prefix('.') {
+        Some("") => "*".to_owned(),
+        Some(below) => format!("*.{below}"),
+        None => key.to_owned(),
+    };
     let mut route = Section::new("route", format!("mailertable, {}", short(at)));
-    route.set(
-        "domains",
-        Value::list([if domain == "*." { "*".to_owned() } else { domain }]),
-        "",
-    );
-    let host = if host.contains(':') {
+    route.set("domains", Value::list([domain]), "");
+    match mailer {
+        "smtp" | "esmtp" | "relay" | "smtp8" | "dsmtp" => {
+            route.set("via", Value::list(hosts(rest, port)), "");
+        }
+        "error" => {
+            route.set("to", Value::text("refuse"), "");
+            route.set("refuse", Value::text(refusal(rest)), "");
+        }
+        _ => {
+            let remedy = format!("no route of the kind \"{mailer}\" is made by this import");
+            site.missing(at, &what, Weight::Mail, remedy);
+            return;
+        }
+    }
+    site.import.config.add(route);
+    site.carried(at, &what, "[[route]]");
+}
+
+/// The hosts in `[10.1.1.30]:[10.1.1.31]` and `mx2.example`: those in brackets are taken as they are, for others MX records are asked.
+fn hosts(text: &str, port: u16) -> Vec<String> {
+    let mut hosts = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let (host, more) = match rest.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+            Some((host, more)) => (bracketed(host), more),
+            None => {
+                let end = rest.find(':').unwrap_or(rest.len());
+                (format!("mx:{}", &rest[..end]), &rest[end..])
+            }
+        };
+        hosts.push(format!("{host}:{port}"));
+        rest = more.trim_start_matches(':');
+    }
+    hosts
+}
+
+/// An address or name in brackets; IPv6 keeps its brackets.
+fn bracketed(host: &str) -> String {
+    let host = host.trim_start_matches("IPv6:");
+    if host.contains(':') {
         format!("[{host}]")
     } else {
         host.to_owned()
-    };
-    route.set("via", Value::list([format!("{host}:{port}")]), "");
-    site.import.config.add(route);
-    if is_bracketed {
-        site.carried(at, &what, "[[route]]");
-    } else {
-        site.changed(at, &what, "[[route]]", "the host is looked up without MX records");
     }
+}
+
+/// `5.1.2:550 text`, or `nohost text`, as code, enhanced code and text.
+fn refusal(text: &str) -> String {
+    const WORDS: [(&str, &str); 3] = [
+        ("nouser ", "5.1.1"),
+        ("nohost ", "5.1.2"),
+        ("unavailable ", "5.0.0"),
+    ];
+    let by_word = WORDS
+        .iter()
+        .find_map(|(word, enhanced)| Some((*enhanced, text.strip_prefix(word)?)));
+    let by_code = || {
+        text.split_once(':')
+            .filter(|(enhanced, _)| enhanced.split('.').count() == 3)
+    };
+    let (enhanced, rest) = by_word.or_else(by_code).unwrap_or(("5.1.2", text));
+    let is_code = |code: &str| code.len() == 3 && code.bytes().all(|octet| octet.is_ascii_digit());
+    let code = rest.split_once(' ').filter(|(code, _)| is_code(code));
+    let (code, words) = code.unwrap_or(("550", rest));
+    format!("{code} {enhanced} {}", words.trim().trim_matches('"'))
 }
 
 /// Logins, by the host that each is for. Passwords go into files of their own.
@@ -229,12 +264,37 @@ impl Credentials {
     }
 }
 
-fn unbracketed(host: &str) -> (&str, bool) {
+/// The host in `esmtp:[smtp.provider.example]`, with its brackets.
+fn named(host: &str) -> &str {
     let host = host.trim();
-    let host = host
-        .split_once(':')
-        .filter(|(mailer, _)| matches!(*mailer, "smtp" | "esmtp" | "relay"))
-        .map_or(host, |(_, host)| host);
-    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    (inner.unwrap_or(host).trim_start_matches("IPv6:"), inner.is_some())
+    let mailers = ["smtp", "esmtp", "relay"];
+    host.split_once(':')
+        .filter(|(mailer, _)| mailers.contains(mailer))
+        .map_or(host, |(_, host)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn right_sides_of_mailertable() {
+        let table: &[(&str, &[&str])] = &[
+            ("[10.4.3.1]", &["10.4.3.1:25"]),
+            ("[10.1.1.30]:[10.1.1.31]", &["10.1.1.30:25", "10.1.1.31:25"]),
+            ("mx2.grumpy.example", &["mx:mx2.grumpy.example:25"]),
+            ("a.example:[b.example]", &["mx:a.example:25", "b.example:25"]),
+            ("[IPv6:2001:db8::1]", &["[2001:db8::1]:25"]),
+            ("", &[]),
+        ];
+        for (text, expected) in table {
+            assert_eq!(&hosts(text, 25), expected, "{text}");
+        }
+        assert_eq!(
+            refusal("5.1.2:550 this company does not exist any more"),
+            "550 5.1.2 this company does not exist any more"
+        );
+        assert_eq!(refusal("nouser no such user"), "550 5.1.1 no such user");
+        assert_eq!(named("esmtp:[h.example]"), "[h.example]");
+    }
 }
