@@ -27,7 +27,7 @@ pub const PREDEFINED: &[(&str, &str)] = &[
     ("confMILTER_MACROS_EOM", "`{msg_id}'"),
 ];
 
-/// Macros of sendmail's templates (cf/README) that say something about a site.
+/// Macros of sendmail's templates (cf/README) that say something about a site, besides those that open a section.
 const RECORDED: &[&str] = &[
     "CANONIFY_DOMAIN",
     "CANONIFY_DOMAIN_FILE",
@@ -45,23 +45,10 @@ const RECORDED: &[&str] = &[
     "LDAPROUTE_DOMAIN_FILE",
     "LDAPROUTE_EQUIVALENT",
     "LDAPROUTE_EQUIVALENT_FILE",
-    "LOCAL_CONFIG",
     "LOCAL_DOMAIN",
-    "LOCAL_NET_CONFIG",
-    "LOCAL_RULESETS",
-    "LOCAL_RULE_0",
-    "LOCAL_RULE_1",
-    "LOCAL_RULE_2",
-    "LOCAL_RULE_3",
-    "LOCAL_SRV_FEATURES",
-    "LOCAL_TRY_TLS",
-    "LOCAL_TLS_CLIENT",
-    "LOCAL_TLS_RCPT",
-    "LOCAL_TLS_SERVER",
     "LOCAL_USER",
     "LOCAL_USER_FILE",
     "MAILER",
-    "MAILER_DEFINITIONS",
     "MAIL_FILTER",
     "MASQUERADE_AS",
     "MASQUERADE_DOMAIN",
@@ -138,8 +125,9 @@ impl Mc {
     /// What the text of a `.mc` file says.
     #[must_use]
     pub fn of(path: &str, text: &str, files: &dyn Files) -> Self {
+        let recorded: Vec<&str> = RECORDED.iter().chain(SECTIONS).copied().collect();
         let vocabulary = Vocabulary {
-            recorded: RECORDED,
+            recorded: &recorded,
             defined: PREDEFINED,
             known_files: &["/m4/cf.m4"],
         };

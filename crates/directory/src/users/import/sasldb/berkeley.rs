@@ -22,15 +22,7 @@ const LONG_MAX: usize = 64 * 1024;
 
 /// The pairs of a file; `None` if it is not of this kind.
 pub(super) fn pairs(file: &[u8]) -> Option<Result<Pairs, &'static str>> {
-    let little = Bytes {
-        octets: file,
-        big_endian: false,
-    };
-    let big = Bytes {
-        octets: file,
-        big_endian: true,
-    };
-    for file in [little, big] {
+    for file in Bytes::in_either_order(file) {
         match file.u32(12)? {
             MAGIC => return Some(read(file)),
             MAGIC_BTREE => {

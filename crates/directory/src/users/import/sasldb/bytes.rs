@@ -8,6 +8,11 @@ pub(super) struct Bytes<'a> {
 }
 
 impl<'a> Bytes<'a> {
+    /// A file in either byte order.
+    pub(super) fn in_either_order(octets: &'a [u8]) -> [Self; 2] {
+        [false, true].map(|big_endian| Self { octets, big_endian })
+    }
+
     pub(super) fn u8(&self, at: usize) -> Option<u8> {
         self.octets.get(at).copied()
     }

@@ -17,15 +17,7 @@ const LONG_MAX: usize = 64 * 1024;
 
 /// The pairs of a file; `None` if it is not of this kind.
 pub(super) fn pairs(file: &[u8]) -> Option<Result<Pairs, &'static str>> {
-    let little = Bytes {
-        octets: file,
-        big_endian: false,
-    };
-    let big = Bytes {
-        octets: file,
-        big_endian: true,
-    };
-    let file = [little, big]
+    let file = Bytes::in_either_order(file)
         .into_iter()
         .find(|file| file.u32(HEADER) == Some(MAGIC))?;
     Some(read(file).ok_or("is a damaged LMDB file, or one of another version"))
