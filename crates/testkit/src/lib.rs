@@ -8,6 +8,7 @@ pub mod dkim;
 pub mod dns;
 pub mod dovecot;
 pub mod exim;
+pub mod hops;
 pub mod judges;
 pub mod kdc;
 pub mod mariadb;

@@ -78,6 +78,17 @@ impl Client {
         Ok((client, greeting))
     }
 
+    /// A client on a connection that somebody else has opened, and from which nothing has been read.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn over(stream: TcpStream) -> io::Result<Self> {
+        Ok(Self {
+            stream: BufReader::new(Stream::Plain(ready(stream)?)),
+        })
+    }
+
     /// Connects to a port with implicit TLS.
     ///
     /// # Errors

@@ -13,6 +13,40 @@ use crate::report::Weight;
 const TABLE: &str = "tables/access";
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
+    table(site);
+    senders_exist(site);
+}
+
+/// sendmail refuses senders whose domain does not exist, unless it is told otherwise.
+fn senders_exist(site: &mut Site<'_>) {
+    if site.mc.feature("accept_unresolvable_domains").is_some() {
+        return;
+    }
+    let mut rule = Section::new(
+        "access",
+        "sendmail's default, without accept_unresolvable_domains",
+    );
+    rule.set("name", Value::text("the sender's domain must exist"), "");
+    rule.set("fault", Value::text("sender_unknown"), "");
+    rule.set("verdict", Value::text("refuse"), "");
+    rule.set("code", Value::Plain("553".to_owned()), "");
+    rule.set("status", Value::text("5.1.8"), "");
+    rule.set(
+        "text",
+        Value::text("Domain of sender address {sender} does not exist"),
+        "",
+    );
+    if site.mc.feature("delay_checks").is_none() {
+        rule.set(
+            "at",
+            Value::text("mail"),
+            "sendmail answers there without delay_checks",
+        );
+    }
+    site.import.config.add(rule);
+}
+
+fn table(site: &mut Site<'_>) {
     let mc = site.mc;
     let recipients = mc
         .feature("blacklist_recipients")

@@ -71,11 +71,7 @@ fn feature(site: &mut Site<'_>, at: &Origin, name: &str) {
             let remedy = "relaying by DNS names or claims is not offered: name the networks in [relay]";
             site.missing(at, &what, Weight::Mail, remedy);
         }
-        "accept_unresolvable_domains" => site.carried(
-            at,
-            &what,
-            "[screen] does not look senders' domains up unless asked to",
-        ),
+        "accept_unresolvable_domains" => site.carried(at, &what, "senders' domains are not looked up"),
         "virtusertable"
         | "genericstable"
         | "masquerade_envelope"

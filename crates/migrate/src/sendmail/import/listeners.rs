@@ -32,6 +32,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
             "0.0.0.0:25",
             &Daemon {
                 role: "mx",
+                auth: auth("", false),
                 ..Daemon::default()
             },
             "sendmail's default",
@@ -48,6 +49,15 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
             },
             "sendmail's default MSA",
         );
+        if let Some((_, at, _)) = mc.all_calls().next() {
+            let difference = "who submits has to log in; sendmail took mail for its own domains without";
+            site.changed(
+                at,
+                "port 587, which sendmail opens by itself",
+                "[[listener]] submission",
+                difference,
+            );
+        }
     }
 }
 

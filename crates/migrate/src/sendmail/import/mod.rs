@@ -33,6 +33,11 @@ pub fn import(mc: &str, files: &dyn Files) -> Result<Import, FileError> {
         mc: &mc,
         import: Import::default(),
     };
+    site.import.config.section("").set(
+        "user",
+        Value::text("postern"),
+        "the account that Postern's package makes",
+    );
     options::carry_over(&mut site);
     features::carry_over(&mut site);
     domains::carry_over(&mut site);

@@ -325,7 +325,11 @@ fn auth_options(site: &mut Site<'_>, value: &str, at: &Origin) {
     let only_in_tls = flags.contains(&"p");
     let said = if only_in_tls { "tls-only" } else { "always" };
     site.set("auth", "plaintext", Value::text(said), at, "confAUTH_OPTIONS");
-    if !only_in_tls {
+    if only_in_tls {
+        let difference =
+            "who tries a password before STARTTLS is told 503, not 504, where nothing else is offered";
+        site.changed(at, "confAUTH_OPTIONS", "[auth] plaintext", difference);
+    } else {
         let remedy = "passwords may go in the clear, as before; \"tls-only\" is safer";
         site.changed(at, "confAUTH_OPTIONS", "[auth] plaintext", remedy);
     }

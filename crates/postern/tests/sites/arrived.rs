@@ -1,0 +1,212 @@
+//! What has arrived, at next hops and in mailboxes, and whether it is what was expected.
+
+use std::fs;
+use std::path::Path;
+
+use postern_testkit::hops::Arrival;
+
+use crate::machine::Machine;
+use crate::site::{Probe, Site};
+
+/// A copy of a message, where it has arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Copy {
+    /// The address with its port, the name of a socket, or `box` and the mailbox.
+    at: String,
+    mail: String,
+    /// Empty for a mailbox.
+    rcpt: String,
+    /// Unknown for a mailbox.
+    tls: Option<bool>,
+    login: Option<String>,
+    content: String,
+}
+
+impl Copy {
+    /// The copies in what a next hop has taken.
+    pub(crate) fn of(arrival: &Arrival) -> Vec<Self> {
+        let one = |rcpt: &String| Self {
+            at: arrival.at.clone(),
+            mail: arrival.mail.clone(),
+            rcpt: rcpt.clone(),
+            tls: Some(arrival.tls),
+            login: arrival.login.clone(),
+            content: arrival.content.clone(),
+        };
+        arrival.rcpt.iter().map(one).collect()
+    }
+
+    fn in_mailbox(mailbox: &str, content: &str) -> Self {
+        let sender = field(content, "Return-Path").or_else(|| {
+            let line = content.lines().next()?.strip_prefix("From ")?;
+            line.split_whitespace().next().map(str::to_owned)
+        });
+        Self {
+            at: format!("box {mailbox}"),
+            mail: sender.unwrap_or_default().trim_matches(['<', '>']).to_owned(),
+            rcpt: String::new(),
+            tls: None,
+            login: None,
+            content: content.to_owned(),
+        }
+    }
+
+    fn is_marked(&self, mark: &str) -> bool {
+        self.content
+            .lines()
+            .any(|line| line.trim_end() == format!("X-Probe: {mark}"))
+    }
+
+    fn shown(&self) -> String {
+        shown(&self.at, &self.mail, &self.rcpt)
+    }
+}
+
+/// All that lies in mailboxes.
+pub(crate) fn in_mailboxes(machine: &Machine) -> Vec<Copy> {
+    let mut copies = Vec::new();
+    walk(&machine.root.join("var/mail"), "var/mail", &mut copies);
+    walk(&machine.root.join("home"), "home", &mut copies);
+    walk(&machine.root.join("var/lib/postern/mail"), "maildir", &mut copies);
+    copies
+}
+
+/// Mailboxes below a folder: each file is an mbox, each folder with `new` in it a Maildir.
+fn walk(folder: &Path, name: &str, copies: &mut Vec<Copy>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let (path, below) = (
+            entry.path(),
+            format!("{name}/{}", entry.file_name().to_string_lossy()),
+        );
+        if path.join("new").is_dir() {
+            for message in fs::read_dir(path.join("new")).into_iter().flatten().flatten() {
+                let content = fs::read(message.path()).unwrap_or_default();
+                copies.push(Copy::in_mailbox(&below, &String::from_utf8_lossy(&content)));
+            }
+        } else if path.is_dir() {
+            walk(&path, &below, copies);
+        } else {
+            let mbox = fs::read(&path).unwrap_or_default();
+            let mbox = String::from_utf8_lossy(&mbox);
+            let messages = format!("\n{mbox}");
+            for message in messages.split("\nFrom ").skip(1) {
+                copies.push(Copy::in_mailbox(&below, &format!("From {message}")));
+            }
+        }
+    }
+}
+
+/// What is not as expected; empty if all is.
+pub(crate) fn faults(site: &Site, expected: &Probe, mark: &str, copies: &[Copy]) -> Vec<String> {
+    let own: Vec<&Copy> = copies.iter().filter(|copy| copy.is_marked(mark)).collect();
+    let mut goes: Vec<String> = own.iter().map(|copy| copy.shown()).collect();
+    let mut wanted: Vec<String> = expected
+        .goes
+        .iter()
+        .map(|(place, mail, rcpt)| shown(&address(site, place), mail, rcpt))
+        .collect();
+    goes.sort();
+    wanted.sort();
+    let mut faults = Vec::new();
+    if goes != wanted {
+        faults.push(format!("went to {}, not to {}", listed(&goes), listed(&wanted)));
+    }
+    for copy in own {
+        header_faults(expected, copy, &mut faults);
+    }
+    faults
+}
+
+fn header_faults(expected: &Probe, copy: &Copy, faults: &mut Vec<String>) {
+    let text = unfolded(&copy.content);
+    for (name, part) in &expected.has {
+        if !fields(&text, name).any(|value| value.contains(part.as_str())) {
+            let there: Vec<&str> = fields(&text, name).collect();
+            faults.push(format!("{name} does not say {part:?}: {there:?}"));
+        }
+    }
+    for name in &expected.hasnot {
+        if let Some(value) = fields(&text, name).next() {
+            faults.push(format!("has {name}: {value}"));
+        }
+    }
+    if let Some(from) = &expected.hfrom {
+        let there: Vec<&str> = fields(&text, "From")
+            .map(|value| value.trim_matches(['<', '>']))
+            .collect();
+        if there != [from.as_str()] {
+            faults.push(format!("From is {there:?}, not {from}"));
+        }
+    }
+    if let (Some(tls), Some(wanted)) = (copy.tls, expected.with.tls)
+        && tls != wanted
+    {
+        faults.push(format!("TLS is {tls}"));
+    }
+    if expected.with.login.is_some() && copy.login != expected.with.login {
+        faults.push(format!(
+            "logged in as {:?}, not {:?}",
+            copy.login, expected.with.login
+        ));
+    }
+}
+
+/// `host`, `host:port`, `name [address]:port`, with or without `bounce at` before it, as address and port.
+fn address(site: &Site, place: &str) -> String {
+    if place.starts_with("box ") || site.lab.lmtp.contains_key(place) {
+        return place.to_owned();
+    }
+    let place = place.strip_prefix("bounce at ").unwrap_or(place);
+    let (host, port) = match place.rsplit_once(['[', ']']) {
+        Some((before, port)) => (
+            before.rsplit('[').next().unwrap_or(before),
+            port.trim_start_matches(':'),
+        ),
+        None => place.split_once(':').unwrap_or((place, "")),
+    };
+    let host = site.address_of(host).unwrap_or(host);
+    format!("{host}:{}", if port.is_empty() { "25" } else { port })
+}
+
+fn shown(at: &str, mail: &str, rcpt: &str) -> String {
+    // sendmail writes mail without a sender into a mailbox under this name.
+    let mail = if mail.starts_with("MAILER-DAEMON") {
+        ""
+    } else {
+        mail
+    };
+    if rcpt.is_empty() {
+        format!("{at} from <{mail}>")
+    } else {
+        format!("{at} <{mail}> -> <{rcpt}>")
+    }
+}
+
+fn listed(places: &[String]) -> String {
+    if places.is_empty() {
+        "nowhere".to_owned()
+    } else {
+        places.join("; ")
+    }
+}
+
+/// The first field of a name in a message.
+fn field(content: &str, name: &str) -> Option<String> {
+    let text = unfolded(content);
+    fields(&text, name).next().map(str::to_owned)
+}
+
+/// The header, each field on one line.
+fn unfolded(content: &str) -> String {
+    let content = content.replace("\r\n", "\n");
+    let header = content.split("\n\n").next().unwrap_or_default();
+    header.replace("\n ", " ").replace("\n\t", " ")
+}
+
+fn fields<'a>(header: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    header.lines().filter_map(move |line| {
+        let (field, value) = line.split_once(':')?;
+        field.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}

@@ -1,0 +1,21 @@
+//! Whole sites move in: the files of eight sendmail and Postfix servers are imported, and Postern answers each message as they did.
+//!
+//! Each site has a network of its own, in network namespaces: name servers, next hops, filters and directories around a machine that
+//! Postern runs on. `crates/migrate/tests/sites` has the sites' files and what the old servers answered; `labs` beside this file has what
+//! must be around them, and where Postern may answer otherwise, each with the words of the import's report that say so.
+
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+#![allow(clippy::format_push_string, reason = "texts are short here")]
+
+mod around;
+mod arrived;
+mod dialogue;
+mod machine;
+mod moved;
+mod network;
+mod site;
+
+#[test]
+fn sendmail_clinic_seed() {
+    moved::answers_as_before("sendmail-clinic-seed");
+}
