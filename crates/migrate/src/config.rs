@@ -14,7 +14,12 @@ const ORDER: &[&str] = &[
     "identity",
     "table",
     "alias",
+    "rewrite",
+    "header_check",
+    "copy",
+    "system_users",
     "access",
+    "policy_service",
     "limit",
     "milter",
     "judge",
@@ -29,7 +34,10 @@ const ORDER: &[&str] = &[
     "login",
     "retry",
     "delivery",
+    "delivery.timeouts",
+    "delivery.tls",
     "delivery.lmtp",
+    "dns",
 ];
 
 /// Sections that may stand several times.
@@ -39,7 +47,11 @@ const SEVERAL: &[&str] = &[
     "relay.certificate",
     "table",
     "alias",
+    "rewrite",
+    "header_check",
+    "copy",
     "access",
+    "policy_service",
     "limit",
     "milter",
     "dns_list",
@@ -54,6 +66,8 @@ pub enum Value {
     Text(String),
     /// A list of texts.
     List(Vec<String>),
+    /// A condition that holds where none of these does.
+    Not(Vec<String>),
     /// A number, time or size, as it is written.
     Plain(String),
 }
@@ -62,6 +76,11 @@ impl Value {
     /// A text.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
+    }
+
+    /// A number, or `true` or `false`.
+    pub fn plain(what: impl std::fmt::Display) -> Self {
+        Self::Plain(what.to_string())
     }
 
     /// A list of texts.
@@ -110,6 +129,17 @@ impl Section {
         self
     }
 
+    /// Takes a key out.
+    pub fn unset(&mut self, key: &str) {
+        self.settings.retain(|known| known.key != key);
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The value of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
@@ -140,6 +170,11 @@ impl Config {
     /// Adds a section to those of its name.
     pub fn add(&mut self, section: Section) {
         self.sections.push(section);
+    }
+
+    /// All sections, in the order in which they were added.
+    pub fn all(&mut self) -> impl Iterator<Item = &mut Section> {
+        self.sections.iter_mut()
     }
 
     /// Sections of a name, in order.
@@ -224,6 +259,7 @@ fn written(value: &Value) -> String {
     match value {
         Value::Plain(text) => text.clone(),
         Value::Text(text) => quoted(text),
+        Value::Not(texts) => format!("{{ not = {} }}", written(&Value::List(texts.clone()))),
         Value::List(texts) => {
             let quoted: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
             let line = format!("[{}]", quoted.join(", "));

@@ -4,6 +4,7 @@
 //! that nothing is passed over in silence.
 
 pub mod import;
+pub mod log;
 pub mod m4;
 pub mod postfix;
 pub mod sendmail;

@@ -25,7 +25,9 @@ use crate::exit;
 pub(crate) use self::dkim::{DkimArgs, DkimCommand, NewKeyArgs, RotateArgs};
 pub(crate) use self::explain::ExplainSessionArgs;
 pub(crate) use self::identity::{AddressCommand, DelegateCommand, ExplainArgs, GroupCommand};
-pub(crate) use self::import::{ImportFrom, ImportOutputArgs, ImportSiteArgs};
+pub(crate) use self::import::{
+    ImportCheckArgs, ImportFrom, ImportOutputArgs, ImportPostfixArgs, ImportSendmailArgs, ImportSiteArgs,
+};
 pub(crate) use self::judge::JudgeArgs;
 pub(crate) use self::milters::{MiltersArgs, MiltersCommand, TryArgs};
 pub(crate) use self::probe::{ProbeArgs, ProbeCommand, ProbeHostArgs, ProbeLoadArgs, ProbeTls};

@@ -670,6 +670,7 @@ fn a_sendmail_site_is_imported() {
             "root",
             "port",
             "`hostname` is missing",
+            "there is no user",
         ]
         .iter()
         .any(|part| message.contains(part));
@@ -678,4 +679,39 @@ fn a_sendmail_site_is_imported() {
             "{problem}"
         );
     }
+}
+
+#[test]
+fn a_postfix_site_is_imported() {
+    let site = Site::new("");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrate/tests/sites/postfix-club-lists");
+    let import = ["import", "postfix", root.to_str().unwrap(), "--output", "moved"];
+    let summary = site.ok(&import);
+    for part in [
+        "Not carried over (",
+        "/etc/postfix/transport:1  mail: lists.riverside-astro.example mailman:",
+        "Carried over, with a difference (",
+        "Next: postern check --config moved/postern.toml",
+    ] {
+        assert!(summary.contains(part), "{part} is not in\n{summary}");
+    }
+    let moved = site.folder.path().join("moved");
+    for file in [
+        "aliases",
+        "lists/newsletter.txt",
+        "tables/sender.pcre",
+        "tables/virtual_regexp",
+    ] {
+        assert!(moved.join(file).is_file(), "{file}");
+    }
+    // A secret that the old server did not have is made anew each time.
+    let secret = moved.join("secrets/srs.secret");
+    let read = || fs::read_to_string(&secret).unwrap();
+    assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    let first = read();
+    assert!(first.trim().len() >= 40, "{first}");
+    assert_eq!(site.run(&import).status.code(), Some(73));
+    site.json(&[&import[..], &["--force", "--json"]].concat());
+    assert_ne!(read(), first);
+    assert_eq!(site.code(&["import", "postfix", "none", "--output", "other"]), 74);
 }

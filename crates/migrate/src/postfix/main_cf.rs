@@ -14,6 +14,7 @@ pub type Parameter = Located<String>;
 #[derive(Clone, Debug, Default)]
 pub struct MainCf {
     parameters: BTreeMap<String, Parameter>,
+    assumed: BTreeMap<String, String>,
     replaced: Vec<Located<String>>,
     unread: Vec<Located<String>>,
 }
@@ -41,6 +42,11 @@ impl MainCf {
             }
         }
         main
+    }
+
+    /// Takes a value for one that stands nowhere, since it is known from elsewhere.
+    pub(super) fn assume(&mut self, name: &str, value: &str) {
+        self.assumed.insert(name.to_owned(), value.to_owned());
     }
 
     /// A parameter as it stands there; `None` if it does not.
@@ -100,6 +106,12 @@ impl<'a> Layer<'a> {
         written_out(&raw, &|name| self.raw(name))
     }
 
+    /// A text with the references in it written out.
+    #[must_use]
+    pub fn written_out(&self, text: &str) -> String {
+        written_out(text, &|name| self.raw(name))
+    }
+
     /// Whether a parameter is set to `yes`.
     #[must_use]
     pub fn is_on(&self, name: &str) -> bool {
@@ -129,8 +141,8 @@ impl<'a> Layer<'a> {
         }
         match name {
             // Both are made from the machine's name and from each other.
-            "mydomain" => self.set("myhostname").map(|host| after_first_dot(&host.what)),
-            "myhostname" => None,
+            "mydomain" => self.raw("myhostname").map(|host| after_first_dot(&host)),
+            "myhostname" => self.main.assumed.get(name).cloned(),
             _ => default(name, self.level()).map(str::to_owned),
         }
     }

@@ -31,6 +31,9 @@ pub enum Action {
     LookUp(usize),
     /// The rules of the class with this number are judged.
     Class(usize),
+    /// The same, but what the class accepts is only accepted as far as the class is concerned: the next rule is judged. So it is with
+    /// each of Postfix's lists of restrictions.
+    Part(usize),
     /// One after the other.
     Several(Vec<Self>),
     /// Noted in the log; the next rule is judged.
@@ -145,7 +148,7 @@ impl Action {
     pub(super) fn may_accept(&self, of_class: &impl Fn(usize) -> bool) -> bool {
         match self {
             Self::Accept { .. } | Self::Discard | Self::Service(_) | Self::LookUp(_) => true,
-            Self::Class(class) => of_class(*class),
+            Self::Class(class) | Self::Part(class) => of_class(*class),
             Self::Several(actions) => actions.iter().any(|action| action.may_accept(of_class)),
             Self::Refuse(_)
             | Self::RefuseAtEnd(_)

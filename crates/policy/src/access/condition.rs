@@ -101,6 +101,8 @@ pub enum TlsTest {
 pub enum Fault {
     /// `HELO` gives neither a full host name nor an address literal.
     HeloSyntax,
+    /// It gives nothing that can be a host name or an address, full or not.
+    HeloInvalid,
     /// It gives a name or an address of this server.
     HeloOwn,
     /// DNS does not know the name that it gives.
@@ -314,6 +316,7 @@ impl Fault {
     fn holds<'a>(self, facts: &Facts<'_>, answers: &'a Answers) -> Holds<'a> {
         match self {
             Self::HeloSyntax => from(facts, Stage::Helo, || yes(facts.helo_faults.syntax)),
+            Self::HeloInvalid => from(facts, Stage::Helo, || yes(facts.helo_faults.invalid)),
             Self::HeloOwn => from(facts, Stage::Helo, || yes(facts.helo_faults.own)),
             // What has the wrong form cannot be looked up.
             Self::HeloUnknown => from(facts, Stage::Helo, || match facts.helo_faults.syntax {
@@ -346,8 +349,9 @@ impl Fault {
     }
 
     /// All of them, with the words of the configuration.
-    pub const ALL: [(&'static str, Self); 10] = [
+    pub const ALL: [(&'static str, Self); 11] = [
         ("helo_syntax", Self::HeloSyntax),
+        ("helo_invalid", Self::HeloInvalid),
         ("helo_own", Self::HeloOwn),
         ("helo_unknown", Self::HeloUnknown),
         ("client_nameless", Self::ClientNameless),

@@ -123,6 +123,8 @@ pub struct Facts<'a> {
 pub struct HeloFaults {
     /// Neither a full host name nor an address literal.
     pub syntax: bool,
+    /// Nothing that can be a host name, full or not, or an address.
+    pub invalid: bool,
     /// A name or address of this server.
     pub own: bool,
 }

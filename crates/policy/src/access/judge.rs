@@ -211,8 +211,20 @@ impl<'a, T: FnMut(&'a AccessRule, Step<'a>)> Run<'a, '_, T> {
                 let class = self.rules.classes.get(*number)?;
                 self.list(&class.rules, depth + 1)
             }
+            Action::Part(number) if depth < CLASS_DEPTH_MAX => {
+                let class = self.rules.classes.get(*number)?;
+                match self.list(&class.rules, depth + 1) {
+                    Some(Outcome::Accepted {
+                        relay: false, noted, ..
+                    }) => {
+                        self.noted = noted;
+                        None
+                    }
+                    decided => decided,
+                }
+            }
             Action::Several(actions) => actions.iter().find_map(|action| self.act(rule, action, depth)),
-            Action::Class(_) | Action::Continue => None,
+            Action::Class(_) | Action::Part(_) | Action::Continue => None,
         }
     }
 

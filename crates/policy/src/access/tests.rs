@@ -350,6 +350,15 @@ fn tables_services_and_classes() {
                 vec![AccessRule::new("grey", vec![], Action::Service(0))],
             ),
             class("loop", vec![AccessRule::new("loop", vec![], Action::Class(1))]),
+            class(
+                "part",
+                vec![
+                    AccessRule::new("held", vec![], Action::Hold("why".into())),
+                    AccessRule::new("friends", vec![], ACCEPT),
+                    AccessRule::new("inner", vec![], refuse("inner")),
+                ],
+            ),
+            class("strict", vec![AccessRule::new("inner", vec![], refuse("inner"))]),
         ],
         look_ups: vec![LookUp {
             table: "t".into(),
@@ -383,6 +392,8 @@ fn tables_services_and_classes() {
         ("or says nothing",             answers(action(Action::Class(0)), Some(action(Action::Continue))),                  "550 last by last"),
         ("a class and what follows",    answers(action(Action::Several(vec![Action::Class(0), ACCEPT])), Some(action(Action::Continue))), "accepted by table"),
         ("later, and nobody accepts",   answers(action(Action::Several(vec![Action::Class(0), ACCEPT])), Some(action(later()))), "550 Greylisted by grey"),
+        ("a part that accepts",         answers(action(Action::Part(2)), None),                                             "550 last by last"),
+        ("a part that refuses",         answers(action(Action::Part(3)), None),                                             "550 inner by inner"),
         ("a class that names itself",   answers(action(Action::Class(1)), None),                                            "550 last by last"),
         ("a table that names itself",   answers(action(Action::LookUp(0)), None),                                           "550 last by last"),
         ("a class that is not there",   answers(action(Action::Class(9)), None),                                            "550 last by last"),
@@ -533,6 +544,7 @@ fn any_rule() -> impl Strategy<Value = AccessRule> {
         Just(Action::Hold("why".into())),
         Just(Action::Continue),
         Just(Action::Class(0)),
+        Just(Action::Part(0)),
     ];
     let stage = prop_oneof![
         Just(Stage::Connect),

@@ -63,6 +63,15 @@ pub fn judge_syntax(name: &HeloName) -> Option<Finding> {
     }
 }
 
+/// Whether what a client calls itself can be no host name at all, full or not, and no address.
+#[must_use]
+pub fn is_invalid(name: &HeloName) -> bool {
+    match name {
+        HeloName::Host(_) | HeloName::Address { .. } => false,
+        HeloName::Other(said) => !Domain::parse(said, true).is_ok_and(|domain| domain.name().is_some()),
+    }
+}
+
 /// Whether a stranger calls itself by a name or address of this server. `is_own` tells own addresses. Names below a local domain are
 /// not own names: other hosts of the site may send from outside.
 #[must_use]
@@ -127,6 +136,25 @@ mod tests {
             assert_eq!(judge_syntax(&name).is_none(), good, "{said}: {name:?}");
             let found = judge_own(&name, "mx.own.example", &local, |address| address == own);
             assert_eq!(found.is_some(), is_own, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_short_and_still_a_name() {
+        let cases = [
+            ("mx", false),
+            ("localhost", false),
+            ("mail.away.example", false),
+            ("192.0.2.7", false),
+            ("[192.0.2.7]", false),
+            ("[192.0.2.300]", true),
+            ("a..example", true),
+            ("-a.example", true),
+            ("#7", true),
+            ("", true),
+        ];
+        for (said, invalid) in cases {
+            assert_eq!(is_invalid(&HeloName::of(said)), invalid, "{said}");
         }
     }
 

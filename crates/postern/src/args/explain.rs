@@ -112,6 +112,42 @@ impl ExplainSessionArgs {
         })
     }
 
+    /// Of a client that brings a message for one recipient, as a log says.
+    ///
+    /// # Errors
+    ///
+    /// Which address makes no sense.
+    pub(crate) fn of_client(
+        config: ConfigArg,
+        (peer, listener, helo): (IpAddr, &str, &str),
+        login: Option<&str>,
+        (from, to): (&str, &str),
+    ) -> Result<Self, String> {
+        let peer = peer.to_string();
+        let from = if from.is_empty() { "<>" } else { from };
+        let mut words = vec![
+            "explain",
+            "--peer",
+            &peer,
+            "--listener",
+            listener,
+            "--helo",
+            helo,
+            "--to",
+            to,
+        ];
+        // A value may begin with a dash.
+        let sender = format!("--from={from}");
+        let who = login.map(|login| format!("--login={login}"));
+        words.push(&sender);
+        words.extend(who.as_deref());
+        let parsed = Alone::try_parse_from(words).map_err(|error| error.to_string())?;
+        Ok(Self {
+            config,
+            ..parsed.args
+        })
+    }
+
     /// The client's address: the loopback's for a user of this machine, one that is nobody's where a session is named.
     pub(crate) fn peer(&self) -> IpAddr {
         if self.local.is_some() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::JsonArg;
+use super::{ConfigArg, JsonArg};
 
 /// Arguments of `import`.
 #[derive(Args, Debug)]
@@ -20,6 +20,41 @@ pub(crate) enum ImportFrom {
     ///
     /// m4 is not run. Passwords go into files of their own that only the owner can read, never into the report.
     Sendmail(ImportSendmailArgs),
+    /// Reads Postfix's files: main.cf, master.cf, and the tables, lists and settings of Dovecot or Cyrus SASL that they name
+    ///
+    /// Tables are copied beside the new configuration. Passwords, and files that say how to ask a database, go into files of their own
+    /// that only the owner can read, never into the report.
+    Postfix(ImportPostfixArgs),
+    /// Has the new configuration decide again what the old server decided, as its log says, and shows where the two differ
+    ///
+    /// The rules are those of `postern explain`, the directories and name servers the real ones; policy services are not asked, since
+    /// some remember it. Nothing is taken and nothing is sent. Ends with 1 where decisions differ.
+    Check(ImportCheckArgs),
+}
+
+/// Arguments of `import check`.
+#[derive(Args, Debug)]
+pub(crate) struct ImportCheckArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArg,
+    /// Logs of sendmail or Postfix, such as /var/log/mail.log; those whose names end in .gz are unpacked; - for standard input
+    #[arg(long, value_name = "FILE", required = true, num_args = 1.., value_hint = ValueHint::FilePath)]
+    pub(crate) log: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) json: JsonArg,
+}
+
+/// Arguments of `import postfix`.
+#[derive(Args, Debug)]
+pub(crate) struct ImportPostfixArgs {
+    /// The folder below which the old server's files are; / for this machine
+    #[arg(value_name = "ROOT", default_value = "/", value_hint = ValueHint::DirPath)]
+    pub(crate) root: PathBuf,
+    /// The main.cf, as a path below ROOT; master.cf is beside it
+    #[arg(long, value_name = "FILE", default_value = "/etc/postfix/main.cf")]
+    pub(crate) main: String,
+    #[command(flatten)]
+    pub(crate) output: ImportOutputArgs,
 }
 
 /// Arguments of `import sendmail`.

@@ -135,7 +135,10 @@ pub(crate) fn run(args: &ExplainSessionArgs) -> Result<(), Failure> {
     rights::enter(&config.state_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::from_error(Exit::System, "cannot start", &error))?;
-    let explanation = runtime.block_on(explain(&config, certificate, &given, args))?;
+    let explanation = runtime.block_on(async {
+        let sources = Sources::open(&config).await?;
+        explain(&config, &sources, certificate, &given, args).await
+    })?;
     if args.json.json {
         output::print_json(&explanation)?;
     } else {
@@ -238,17 +241,65 @@ impl<'a> Course<'a> {
     }
 }
 
+/// Who is asked: directories and name servers.
+#[derive(Debug)]
+pub(super) struct Sources {
+    directories: Directories,
+    resolver: Resolver,
+}
+
+impl Sources {
+    pub(super) async fn open(config: &Config) -> Result<Self, Failure> {
+        let directories = Directories::open(super::those_there(config.directories.clone()))
+            .await
+            .map_err(|error| Failure::new(Exit::InputOutput, chain(&error)))?;
+        let resolver = Resolver::new(&config.resolver)
+            .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
+        Ok(Self {
+            directories,
+            resolver,
+        })
+    }
+}
+
+/// What would come of a session, in short.
+#[derive(Debug)]
+pub(super) struct Brief {
+    /// Whether the message would be taken.
+    pub(super) allowed: bool,
+    /// The rule that decides.
+    pub(super) rule: &'static str,
+    /// Why it refuses.
+    pub(super) reason: String,
+}
+
+/// The same as a session that is explained, without what is for people.
+pub(super) async fn brief(
+    config: &Config,
+    sources: &Sources,
+    args: &ExplainSessionArgs,
+) -> Result<Brief, Failure> {
+    let given = Given::of(args)?;
+    let explanation = explain(config, sources, None, &given, args).await?;
+    let refused = explanation.steps.into_iter().find(|step| !step.allowed);
+    Ok(Brief {
+        allowed: explanation.allowed,
+        rule: explanation.decided,
+        reason: refused.map(|step| step.reason).unwrap_or_default(),
+    })
+}
+
 async fn explain(
     config: &Config,
+    sources: &Sources,
     certificate: Option<(CertificateFacts, Verify)>,
     given: &Given,
     args: &ExplainSessionArgs,
 ) -> Result<Explanation, Failure> {
-    let directories = Directories::open(super::those_there(config.directories.clone()))
-        .await
-        .map_err(|error| Failure::new(Exit::InputOutput, chain(&error)))?;
-    let resolver = Resolver::new(&config.resolver)
-        .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
+    let Sources {
+        directories,
+        resolver,
+    } = sources;
     let local = local_user(config, args)?;
     let door = ListenerConfig {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -276,7 +327,7 @@ async fn explain(
         };
         course.add("TLS handshake with a certificate", &ruling);
     }
-    let (login, trusted) = log_in(&mut course, &directories, bits, verified.is_some(), args).await?;
+    let (login, trusted) = log_in(&mut course, directories, bits, verified.is_some(), args).await?;
     let identity = login.as_ref().map(identity_of);
     let settings = Arc::new(config.receive.clone()).at(&listener.settings);
     let judge = Judge {
@@ -294,26 +345,26 @@ async fn explain(
     let mut taken = Vec::new();
     let mut ruled = Vec::with_capacity(args.to.len());
     for mailbox in &args.to {
-        ruled.push(ruled_of(&mut course, &judge, (&resolver, &directories), mailbox, args).await);
+        ruled.push(ruled_of(&mut course, &judge, (resolver, directories), mailbox, args).await);
     }
     // Nothing else is asked of a stranger whose recipients a rule accepts.
     if !ruled.iter().all(|said| said.accepted) {
-        screen::look(&mut course, &judge, &resolver, args).await;
+        screen::look(&mut course, &judge, resolver, args).await;
     }
     for (before, (mailbox, said)) in args.to.iter().zip(ruled).enumerate() {
-        let reached = recipient(&mut course, &judge, &directories, (before, mailbox, said), args).await;
+        let reached = recipient(&mut course, &judge, directories, (before, mailbox, said), args).await;
         if let Some((needed, recipients)) = reached {
             ground = ground.max(needed);
             taken.extend(recipients.into_iter().map(|leads_to| (mailbox, leads_to)));
         }
     }
     if course.steps.iter().all(|step| step.allowed) {
-        message::judged(&mut course, &judge, &resolver, given, args).await?;
+        message::judged(&mut course, &judge, resolver, given, args).await?;
     }
     finish(&mut course, &judge, ground, given, args);
     let login_name = identity.as_ref().map(Identity::login);
     for (named, mailbox) in &taken {
-        way::way(&mut course, &resolver, mailbox, login_name, args).await;
+        way::way(&mut course, resolver, mailbox, login_name, args).await;
         screen::rewritten(&mut course, &judge, (*named, mailbox), &args.from);
     }
     let refused = course.steps.iter().find(|step| !step.allowed);
@@ -323,7 +374,7 @@ async fn explain(
         decided,
         client: Client {
             peer: args.peer().to_string(),
-            name: name_of(&resolver, config, args).await,
+            name: name_of(resolver, config, args).await,
             listener: listener.settings.name.clone(),
             bits,
             certificate: certificate.as_ref().map_or("NO", |(_, verify)| verify.word()),

@@ -10,6 +10,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread;
 
+use postern_testkit::dovecot::Dovecot;
 use postern_testkit::hops::{Arrival, Behaviour, Hops, server_config};
 use postern_testkit::process::{Server, program, wait_until};
 use postern_testkit::smtp::Client;
@@ -26,6 +27,7 @@ const PORTS: [u16; 4] = [25, 587, 2525, 24];
 pub(crate) struct Around {
     pub(crate) hops: Hops,
     servers: Vec<Server>,
+    _dovecot: Option<Dovecot>,
 }
 
 impl Around {
@@ -59,7 +61,19 @@ impl Around {
         if let Some(ldap) = &site.lab.ldap {
             servers.push(slapd(site, ldap, folder, outside));
         }
-        Self { hops, servers }
+        let dovecot = site.lab.dovecot.as_ref().map(|needs| {
+            let dovecot = Dovecot::start_auth(&(needs.users.join("\n") + "\n"));
+            // A socket has as many names as one likes.
+            let path = machine.path(&needs.socket);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::hard_link(dovecot.socket(), &path).unwrap();
+            dovecot
+        });
+        Self {
+            hops,
+            servers,
+            _dovecot: dovecot,
+        }
     }
 
     /// What the servers around have printed.

@@ -169,12 +169,21 @@ fn address(site: &Site, place: &str) -> String {
     format!("{host}:{}", if port.is_empty() { "25" } else { port })
 }
 
+/// An address that was rewritten for forwarding, without its hash and its day.
+fn without_hash(address: &str) -> String {
+    let mut parts = address.splitn(4, '=');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some("SRS0"), Some(_), Some(_), Some(rest)) => format!("SRS0=HASH=DAY={rest}"),
+        _ => address.to_owned(),
+    }
+}
+
 fn shown(at: &str, mail: &str, rcpt: &str) -> String {
     // sendmail writes mail without a sender into a mailbox under this name.
     let mail = if mail.starts_with("MAILER-DAEMON") {
-        ""
+        String::new()
     } else {
-        mail
+        without_hash(mail)
     };
     if rcpt.is_empty() {
         format!("{at} from <{mail}>")

@@ -118,6 +118,8 @@ pub(crate) struct LabNeeds {
     pub(crate) lmtp: BTreeMap<String, String>,
     /// A dump that MariaDB has on 127.0.0.1:3306.
     pub(crate) mariadb: Option<String>,
+    /// A Dovecot that checks passwords for the server.
+    pub(crate) dovecot: Option<DovecotAuth>,
     /// Passwords of accounts of the system, for PAM.
     pub(crate) passwords: BTreeMap<String, String>,
     /// Commands of Postern's that the report asks for, run before the start.
@@ -129,6 +131,14 @@ pub(crate) struct LabNeeds {
 pub(crate) struct Certificate {
     pub(crate) certificate: String,
     pub(crate) key: String,
+}
+
+/// Dovecot's auth service: its socket, and `user:{PLAIN}password` of each user.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DovecotAuth {
+    pub(crate) socket: String,
+    pub(crate) users: Vec<String>,
 }
 
 /// A filter that adds `X-Milter-NAME: seen`, and refuses a subject.

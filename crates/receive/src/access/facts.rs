@@ -5,7 +5,7 @@ use postern_net::dial;
 use postern_policy::DomainSet;
 use postern_policy::access::facts::{HeloFaults, TlsState};
 use postern_policy::access::{Facts, Party};
-use postern_policy::screen::helo::{HeloName, judge_own, judge_syntax};
+use postern_policy::screen::helo::{HeloName, is_invalid, judge_own, judge_syntax};
 
 use super::{Accessing, Matter};
 use crate::session::Session;
@@ -53,6 +53,7 @@ pub fn faults_of(helo: &str, hostname: &str, local_domains: &DomainSet) -> HeloF
     let name = HeloName::of(helo);
     HeloFaults {
         syntax: judge_syntax(&name).is_some(),
+        invalid: is_invalid(&name),
         own: judge_own(&name, hostname, local_domains, dial::is_own).is_some(),
     }
 }

@@ -1,5 +1,7 @@
 //! `postern import`: an old server's files become a configuration, and a report says what became of each line.
 
+mod check;
+mod differences;
 mod report;
 
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -8,9 +10,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use postern_migrate::import::Import;
-use postern_migrate::{FileError, Files, sendmail};
+use postern_migrate::{FileError, Files, postfix, sendmail};
 
-use crate::args::{ImportFrom, ImportOutputArgs, ImportSiteArgs};
+use crate::args::{ImportFrom, ImportOutputArgs, ImportPostfixArgs, ImportSendmailArgs, ImportSiteArgs};
 use crate::exit::{Exit, Failure};
 use crate::output;
 
@@ -27,25 +29,45 @@ const FILE_MAX: u64 = 64 * 1_024 * 1_024;
 
 /// Imports a site.
 pub(crate) fn run(args: &ImportSiteArgs) -> Result<(), Failure> {
-    let ImportFrom::Sendmail(args) = &args.from;
+    match &args.from {
+        ImportFrom::Sendmail(args) => from_sendmail(args),
+        ImportFrom::Postfix(args) => from_postfix(args),
+        ImportFrom::Check(args) => check::run(args),
+    }
+}
+
+fn from_postfix(args: &ImportPostfixArgs) -> Result<(), Failure> {
     let root = Root(args.root.clone());
-    let import = sendmail::import(&args.mc, &root).map_err(|error| {
-        let remedy = "name the folder that has /etc/mail below it, and the file with --mc";
-        Failure::new(
-            Exit::InputOutput,
-            format!("cannot read {}: {error}; {remedy}", root.path(&args.mc).display()),
-        )
-    })?;
+    let import = postfix::import(&args.main, &root)
+        .map_err(|error| unreadable(&root.path(&args.main), &error, "/etc/postfix", "--main"))?;
+    finish(&import, "postfix", &root.path(&args.main), &args.output)
+}
+
+fn from_sendmail(args: &ImportSendmailArgs) -> Result<(), Failure> {
+    let root = Root(args.root.clone());
+    let import = sendmail::import(&args.mc, &root)
+        .map_err(|error| unreadable(&root.path(&args.mc), &error, "/etc/mail", "--mc"))?;
+    finish(&import, "sendmail", &root.path(&args.mc), &args.output)
+}
+
+fn unreadable(path: &Path, error: &FileError, folder: &str, option: &str) -> Failure {
+    let remedy = format!("name the folder that has {folder} below it, and the file with {option}");
+    let message = format!("cannot read {}: {error}; {remedy}", path.display());
+    Failure::new(Exit::InputOutput, message)
+}
+
+/// Writes what was made, and shows what has to be read now.
+fn finish(import: &Import, from: &str, file: &Path, args: &ImportOutputArgs) -> Result<(), Failure> {
     let top = format!(
-        "Made by `postern import sendmail` from {}.\nRead {REPORT} before you use it, then `postern check`.",
-        root.path(&args.mc).display()
+        "Made by `postern import {from}` from {}.\nRead {REPORT} before you use it, then `postern check`.",
+        file.display()
     );
-    write(&import, &top, &args.output)?;
-    let shown = Shown::of(&import);
-    if args.output.json.json {
+    write(import, &top, args)?;
+    let shown = Shown::of(import);
+    if args.json.json {
         output::print_json(&shown)
     } else {
-        output::print(&shown.summary(&args.output.output))
+        output::print(&shown.summary(&args.output))
     }
 }
 
@@ -63,6 +85,9 @@ fn write(import: &Import, top: &str, args: &ImportOutputArgs) -> Result<(), Fail
             .iter()
             .map(|file| (file.path.as_str(), file.text.clone(), file.secret)),
     );
+    for path in &import.new_secrets {
+        files.push((path.as_str(), format!("{}\n", new_secret()), true));
+    }
     if !args.force
         && let Some((there, _, _)) = files
             .iter()
@@ -79,6 +104,12 @@ fn write(import: &Import, top: &str, args: &ImportOutputArgs) -> Result<(), Fail
         put(&folder.join(path), &text, is_secret)?;
     }
     Ok(())
+}
+
+/// A secret that nobody can guess, in hexadecimal digits.
+fn new_secret() -> String {
+    let octets: [u8; 24] = rand::random();
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn put(path: &Path, text: &str, is_secret: bool) -> Result<(), Failure> {

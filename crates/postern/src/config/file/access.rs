@@ -178,7 +178,7 @@ table! {
         larger_than: u64 = Size("1", "2 GiB"), optional "\"10 MiB\"" else "any size";
         /// Times on the clock of this machine: days, a time, or both.
         time: Matcher = Match("time"), optional "\"Mon-Fri 08:00-18:00\"" else "always";
-        /// What is wrong: `helo_syntax`, `helo_own`, `helo_unknown`, `client_nameless`, `client_unconfirmed`, `sender_unknown` as in
+        /// What is wrong: `helo_invalid`: `HELO` gives nothing that can be a host name, full or not, or an address; `helo_syntax`, `helo_own`, `helo_unknown`, `client_nameless`, `client_unconfirmed`, `sender_unknown` as in
         /// `[screen]`; `sender_unlisted`: the sender is in a domain of this server and does not exist; `recipient_unknown`, the same for the recipient's domain; `sender_not_full`, `recipient_not_full`: the domain
         /// has no dot.
         fault: Matcher = Match("fault"), optional "\"sender_unknown\"" else "nothing need be";
@@ -213,6 +213,9 @@ table! {
         service: String = Line(64), optional "\"greylist\"" else "no service";
         /// With `class`: the name of the class.
         judge: String = Line(64), optional "\"greylist\"" else "no class";
+        /// With `class`: what ends where a rule of the class accepts: the whole `list`, or the `class` alone, and the next rule is
+        /// judged, as after each of Postfix's lists of restrictions. It is the same for rules of the class that are tables.
+        accept_ends: AcceptEnds = OneOf::<AcceptEnds>::new(), default "\"list\"";
         /// With `table`: the table.
         table: String = TableName, optional "\"hash:/etc/postfix/sender_access\"" else "no table";
         /// With `table`: what is looked for in it.
@@ -275,6 +278,18 @@ table! {
         /// Bits of an IPv6 address that name a network.
         bits_v6: u64 = Count(32..=128), default "64";
     }
+}
+
+/// What ends when a rule of a class accepts.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum AcceptEnds {
+    #[default]
+    List,
+    Class,
+}
+
+impl Choice for AcceptEnds {
+    const WORDS: &'static [(&'static str, Self)] = &[("list", Self::List), ("class", Self::Class)];
 }
 
 /// What a rule does.
@@ -348,4 +363,4 @@ pub(crate) const DESTINATIONS: [(&str, Destination); 3] = [
 ];
 
 /// The words for what can be wrong.
-pub(crate) const FAULTS: [(&str, Fault); 10] = Fault::ALL;
+pub(crate) const FAULTS: [(&str, Fault); 11] = Fault::ALL;

@@ -33,7 +33,7 @@ use postern_directory::aliases::ListSender;
 use postern_table::Reference;
 
 pub(crate) use self::access::{
-    Access, DESTINATIONS, FAULTS, LimitTable, Matcher, PolicyService, VerdictWord,
+    AcceptEnds, Access, DESTINATIONS, FAULTS, LimitTable, Matcher, PolicyService, VerdictWord,
 };
 pub(crate) use self::admission::Admission;
 pub(crate) use self::alias::{AliasForm, AliasTable};

@@ -110,7 +110,7 @@ fn depth_of(number: usize, rules: &AccessRules, above: usize, known: &mut HashMa
     }
     let mut depth = 1;
     for rule in rules.classes.get(number).iter().flat_map(|class| &class.rules) {
-        if let Action::Class(inner) = rule.action {
+        if let Action::Class(inner) | Action::Part(inner) = rule.action {
             depth = depth.max(1 + depth_of(inner, rules, above + 1, known));
         }
     }

@@ -7,7 +7,7 @@ use postern_policy::access::written::status;
 use postern_policy::access::{Action, Condition, Limit, Words};
 
 use super::build::Build;
-use crate::config::file::{Access, VerdictWord};
+use crate::config::file::{AcceptEnds, Access, VerdictWord};
 use crate::config::read::At;
 
 /// Whether an action is a reason to relay by itself.
@@ -81,12 +81,16 @@ impl Build<'_, '_> {
                     .iter()
                     .map(|class| class.name.to_string())
                     .collect();
-                Action::Class(self.number(
+                let number = self.number(
                     class,
                     &known,
                     "class",
                     "[[access]] with `class` of it, which has a name,",
-                )?)
+                )?;
+                match *table.accept_ends {
+                    AcceptEnds::List => Action::Class(number),
+                    AcceptEnds::Class => Action::Part(number),
+                }
             }
             VerdictWord::Table => {
                 let Some(named) = &table.table else {

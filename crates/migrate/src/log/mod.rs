@@ -1,0 +1,266 @@
+//! What an old server decided, as its log says: who brought what for whom, and whether it was taken.
+//!
+//! Lines are read one after the other, whoever wrote them: Postfix's and sendmail's are told apart by their form. What a line says of a
+//! message is put together by its queue id; what is open is bounded, and so is what comes out.
+
+mod postfix;
+mod sendmail;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// Most distinct decisions that are kept; further ones are counted.
+pub const DECISIONS_MAX: usize = 500_000;
+
+/// Messages whose lines have not all come.
+const OPEN_MAX: usize = 100_000;
+
+/// Longest line that is looked at, in octets.
+const LINE_MAX: usize = 16 * 1_024;
+
+/// What was asked, and what came of it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Decision {
+    /// Who asked.
+    pub client: IpAddr,
+    /// The service that was asked, as the log calls it: `submission`, `MTA`; empty where it does not.
+    pub service: String,
+    /// Who had logged in.
+    pub login: Option<String>,
+    /// What the client called itself, where the log says so.
+    pub helo: Option<String>,
+    /// The sender; empty for `<>`.
+    pub sender: String,
+    /// The recipient.
+    pub recipient: String,
+    /// What was said.
+    pub outcome: Outcome,
+}
+
+/// What was said.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Outcome {
+    /// The recipient was taken.
+    Taken,
+    /// It was refused: code and text.
+    Refused(u16, String),
+}
+
+/// Where something stands.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Place {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u64,
+}
+
+/// How often something was decided, and where first.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Seen {
+    /// How often.
+    pub count: u64,
+    /// Where first.
+    pub place: Place,
+}
+
+/// Why decisions cannot be made again.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Left {
+    /// The content decided: a filter, or a check of the header or the body.
+    Content,
+    /// The log does not say who the recipient was: the client was refused before.
+    NoRecipient,
+    /// It was handed in on the machine itself.
+    Local,
+    /// There were too many different ones.
+    TooMany,
+}
+
+impl Left {
+    /// What it is, for people.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Content => {
+                "decided by the content: see `postern milters try` and `postern explain --message`"
+            }
+            Self::NoRecipient => "refused before a recipient was named",
+            Self::Local => "handed in on the machine itself",
+            Self::TooMany => "beyond 500,000 different ones",
+        }
+    }
+}
+
+/// Reads logs.
+#[derive(Debug, Default)]
+pub struct Reader {
+    decisions: HashMap<Decision, Seen>,
+    left: HashMap<Left, u64>,
+    open: HashMap<String, Open>,
+    /// Logins by the process that serves the session, with sendmail.
+    logins: HashMap<String, (IpAddr, String)>,
+    /// Lines that were read, and those that were about mail.
+    lines: (u64, u64),
+    place: Place,
+}
+
+/// What is known of a message so far.
+#[derive(Clone, Debug, Default)]
+struct Open {
+    client: Option<IpAddr>,
+    is_local: bool,
+    service: String,
+    login: Option<String>,
+    sender: Option<String>,
+    recipients: Vec<(String, Outcome)>,
+    place: Place,
+}
+
+impl Reader {
+    /// A reader that has read nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What follows stands in this file.
+    pub fn file(&mut self, name: &str) {
+        self.place = Place {
+            file: name.to_owned(),
+            line: 0,
+        };
+    }
+
+    /// Reads a line.
+    pub fn line(&mut self, line: &str) {
+        self.place.line += 1;
+        self.lines.0 += 1;
+        if line.len() > LINE_MAX {
+            return;
+        }
+        let Some((program, process, text)) = parted(line) else {
+            return;
+        };
+        let is_known = postfix::line(self, program, text) || sendmail::line(self, program, process, text);
+        self.lines.1 += u64::from(is_known);
+    }
+
+    /// All decisions, once everything was read; what could not be put together, and how many lines were read and about mail.
+    #[must_use]
+    pub fn finish(mut self) -> (HashMap<Decision, Seen>, HashMap<Left, u64>, (u64, u64)) {
+        let open: Vec<Open> = self.open.drain().map(|(_, open)| open).collect();
+        for message in open {
+            self.close(&message);
+        }
+        (self.decisions, self.left, self.lines)
+    }
+
+    /// The message of a queue id, made if it was not there.
+    fn open(&mut self, id: &str) -> &mut Open {
+        if self.open.len() >= OPEN_MAX && !self.open.contains_key(id) {
+            // Lines of the oldest may be missing: what is known of all counts now.
+            let open: Vec<Open> = self.open.drain().map(|(_, open)| open).collect();
+            for message in open {
+                self.close(&message);
+            }
+        }
+        let place = self.place.clone();
+        self.open.entry(id.to_owned()).or_insert_with(|| Open {
+            place,
+            ..Open::default()
+        })
+    }
+
+    /// A message of which no more lines come.
+    fn ended(&mut self, id: &str) {
+        if let Some(message) = self.open.remove(id) {
+            self.close(&message);
+        }
+    }
+
+    fn close(&mut self, message: &Open) {
+        let count = message.recipients.len() as u64;
+        let Some(client) = message.client else {
+            if message.is_local {
+                self.leave(Left::Local, count.max(1));
+            }
+            return;
+        };
+        for (recipient, outcome) in &message.recipients {
+            let decision = Decision {
+                client,
+                service: message.service.clone(),
+                login: message.login.clone(),
+                helo: None,
+                sender: message.sender.clone().unwrap_or_default(),
+                recipient: recipient.clone(),
+                outcome: outcome.clone(),
+            };
+            self.decided(decision, &message.place.clone());
+        }
+    }
+
+    fn decided(&mut self, decision: Decision, place: &Place) {
+        if !decision.recipient.contains('@') {
+            return self.leave(Left::NoRecipient, 1);
+        }
+        if self.decisions.len() >= DECISIONS_MAX && !self.decisions.contains_key(&decision) {
+            return self.leave(Left::TooMany, 1);
+        }
+        let seen = self.decisions.entry(decision).or_insert_with(|| Seen {
+            count: 0,
+            place: place.clone(),
+        });
+        seen.count += 1;
+    }
+
+    fn leave(&mut self, why: Left, count: u64) {
+        *self.left.entry(why).or_default() += count;
+    }
+}
+
+/// Parts a line of syslog: the program with its tags, its process, and what it says. Dates may be written either way.
+fn parted(line: &str) -> Option<(&str, &str, &str)> {
+    let (head, text) = line.split_once("]: ")?;
+    let (before, process) = head.rsplit_once('[')?;
+    let is_process = !process.is_empty() && process.bytes().all(|octet| octet.is_ascii_digit());
+    let program = before.rsplit(' ').next()?;
+    is_process.then_some((program, process, text))
+}
+
+/// The value of `name=…` in a text, up to what ends it.
+fn field<'t>(text: &'t str, name: &str, ends: &[char]) -> Option<&'t str> {
+    let mut rest = text;
+    loop {
+        let at = rest.find(name)?;
+        let begins = at == 0 || rest[..at].ends_with([' ', ',', ';']);
+        let value = &rest[at + name.len()..];
+        if begins {
+            return Some(value.split(ends).next().unwrap_or(value));
+        }
+        rest = value;
+    }
+}
+
+/// The address between the first `[` and `]`; IPv6 may have its word in front.
+fn in_brackets(text: &str) -> Option<IpAddr> {
+    let inside = text.split_once('[')?.1.split_once(']')?.0;
+    inside.trim_start_matches("IPv6:").parse().ok()
+}
+
+/// An address without its angle brackets.
+fn bare(text: &str) -> String {
+    text.trim()
+        .trim_start_matches('<')
+        .trim_end_matches('>')
+        .to_owned()
+}
+
+/// A reply's code, and its text behind it.
+fn reply(text: &str) -> Option<(u16, &str)> {
+    let code: u16 = text.get(..3)?.parse().ok()?;
+    (400..600).contains(&code).then(|| (code, text[3..].trim()))
+}

@@ -1,0 +1,149 @@
+//! Postfix's lines.
+
+use super::{Decision, Left, Outcome, Reader, bare, field, in_brackets, reply};
+
+/// Reads a line; whether it was one of Postfix's about mail.
+pub(super) fn line(reader: &mut Reader, program: &str, text: &str) -> bool {
+    let mut parts = program.rsplit('/');
+    let (Some(name), Some(next)) = (parts.next(), parts.next()) else {
+        return false;
+    };
+    // postfix/submission/smtpd: the service stands between the two.
+    let service = if parts.next().is_some() { next } else { "" };
+    match name {
+        "smtpd" | "postscreen" => asked(reader, service, text),
+        "cleanup" => content(reader, text),
+        "pickup" => {
+            if let Some((id, _)) = queue_id(text) {
+                reader.open(id).is_local = true;
+            }
+            true
+        }
+        "qmgr" => queued(reader, text),
+        "smtp" | "lmtp" | "local" | "virtual" | "pipe" | "error" | "discard" | "relay" => {
+            delivered(reader, text)
+        }
+        _ => false,
+    }
+}
+
+/// `4X1abc: text`; letters and digits make an id.
+fn queue_id(text: &str) -> Option<(&str, &str)> {
+    let (id, rest) = text.split_once(": ")?;
+    let is_id = id.len() >= 6 && id.bytes().all(|octet| octet.is_ascii_alphanumeric());
+    is_id.then_some((id, rest))
+}
+
+fn asked(reader: &mut Reader, service: &str, text: &str) -> bool {
+    let (id, rest) = match text.strip_prefix("NOQUEUE: ") {
+        Some(rest) => ("", rest),
+        None => match queue_id(text) {
+            Some(found) => found,
+            None => return false,
+        },
+    };
+    if rest.starts_with("client=") {
+        let message = reader.open(id);
+        message.client = in_brackets(rest);
+        service.clone_into(&mut message.service);
+        message.login = field(rest, "sasl_username=", &[',', ' ']).map(str::to_owned);
+        return true;
+    }
+    if rest.starts_with("milter-reject: ") {
+        reader.leave(Left::Content, 1);
+        return true;
+    }
+    let Some((kind, rest)) = rest.split_once(": ") else {
+        return false;
+    };
+    let outcome = match kind {
+        "reject" => {
+            // `RCPT from host[192.0.2.1]: 554 5.7.1 <x>: Relay access denied; from=…`; postscreen has a port behind the bracket.
+            let said = rest.split_once(']').map_or("", |(_, rest)| rest);
+            let said = said.split_once(": ").map_or("", |(_, rest)| rest);
+            let Some((code, words)) = reply(said) else {
+                return false;
+            };
+            let words = words.split("; from=").next().unwrap_or(words);
+            Outcome::Refused(code, words.to_owned())
+        }
+        "discard" => Outcome::Taken,
+        // These do something besides; whether the mail is taken is told elsewhere.
+        "hold" | "filter" | "redirect" | "prepend" | "warn" | "info" | "permit" | "reject_warning"
+        | "bcc" => return true,
+        _ => return false,
+    };
+    refused(reader, service, rest, outcome)
+}
+
+fn refused(reader: &mut Reader, service: &str, rest: &str, outcome: Outcome) -> bool {
+    let ends = [' ', ',', ';'];
+    let (Some(client), Some(recipient)) = (in_brackets(rest), field(rest, "to=<", &['>'])) else {
+        reader.leave(Left::NoRecipient, 1);
+        return true;
+    };
+    let decision = Decision {
+        client,
+        service: service.to_owned(),
+        // A refusal names the login where that is why.
+        login: rest
+            .split_once("not owned by user ")
+            .map(|(_, user)| user.split(ends).next().unwrap_or_default().to_owned()),
+        helo: field(rest, "helo=<", &['>']).map(str::to_owned),
+        sender: field(rest, "from=<", &['>']).unwrap_or_default().to_owned(),
+        recipient: recipient.to_owned(),
+        outcome,
+    };
+    let place = reader.place.clone();
+    reader.decided(decision, &place);
+    true
+}
+
+/// Checks of header and body, and filters at the end of a message.
+fn content(reader: &mut Reader, text: &str) -> bool {
+    let Some((id, rest)) = queue_id(text) else {
+        return false;
+    };
+    let is_refused = rest.starts_with("reject: ") || rest.starts_with("milter-reject: ");
+    if is_refused {
+        reader.leave(Left::Content, 1);
+        reader.open.remove(id);
+    }
+    is_refused || rest.starts_with("message-id=")
+}
+
+fn queued(reader: &mut Reader, text: &str) -> bool {
+    let Some((id, rest)) = queue_id(text) else {
+        return false;
+    };
+    if rest == "removed" {
+        reader.ended(id);
+        return true;
+    }
+    if let Some(from) = field(rest, "from=<", &['>']) {
+        let sender = from.to_owned();
+        // Reports have neither a client nor somebody who handed them in.
+        if let Some(message) = reader.open.get_mut(id) {
+            message.sender = Some(sender);
+        }
+        return true;
+    }
+    false
+}
+
+fn delivered(reader: &mut Reader, text: &str) -> bool {
+    let Some((id, rest)) = queue_id(text) else {
+        return false;
+    };
+    let Some(to) = field(rest, "to=<", &['>']) else {
+        return false;
+    };
+    let named = field(rest, "orig_to=<", &['>']).unwrap_or(to);
+    let named = bare(named);
+    if let Some(message) = reader.open.get_mut(id)
+        && !message.recipients.iter().any(|(known, _)| *known == named)
+    {
+        message.recipients.push((named, Outcome::Taken));
+    }
+    true
+}

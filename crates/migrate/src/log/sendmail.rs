@@ -1,0 +1,123 @@
+//! sendmail's lines.
+
+use super::{Left, Outcome, Reader, bare, field, in_brackets, reply};
+
+/// Reads a line; whether it was one of sendmail's about mail.
+pub(super) fn line(reader: &mut Reader, program: &str, process: &str, text: &str) -> bool {
+    if !matches!(
+        program,
+        "sm-mta" | "sendmail" | "sm-msp-queue" | "sm-msp" | "sendmail-in" | "sm-que"
+    ) {
+        return false;
+    }
+    if let Some(at) = text.find("AUTH=server") {
+        let rest = &text[at..];
+        if let (Some(client), Some(login)) = (in_brackets(rest), field(rest, "authid=", &[',', ' '])) {
+            reader
+                .logins
+                .insert(process.to_owned(), (client, login.to_owned()));
+        }
+        return true;
+    }
+    if text.starts_with("ruleset=") {
+        reader.leave(Left::NoRecipient, 1);
+        return true;
+    }
+    let Some((id, rest)) = text.split_once(": ") else {
+        return false;
+    };
+    let is_id = id.len() >= 10 && id.bytes().all(|octet| octet.is_ascii_alphanumeric());
+    if !is_id {
+        return false;
+    }
+    if rest.starts_with("from=") {
+        from(reader, process, id, rest);
+    } else if rest.starts_with("to=") {
+        to(reader, id, rest);
+    } else if rest.starts_with("ruleset=") {
+        ruleset(reader, id, rest);
+    } else if rest.starts_with("Milter: ") && rest.contains("reject=") {
+        reader.leave(Left::Content, 1);
+        reader.open.remove(id);
+    } else if let Some((address, words)) = rest.strip_prefix('<').and_then(|rest| rest.split_once(">... ")) {
+        unknown(reader, id, address, words);
+    } else {
+        return false;
+    }
+    true
+}
+
+/// `from=<a@b>, size=…, relay=host [192.0.2.1]`: from whom a message came, also one whose recipients were all refused.
+fn from(reader: &mut Reader, process: &str, id: &str, rest: &str) {
+    let client = field(rest, "relay=", &[]).and_then(in_brackets);
+    let login = reader
+        .logins
+        .get(process)
+        .filter(|(known, _)| Some(*known) == client)
+        .map(|(_, login)| login.clone());
+    let sender = bare(field(rest, "from=", &[',']).unwrap_or_default());
+    let service = field(rest, "daemon=", &[',', ' ']).unwrap_or_default().to_owned();
+    // `root@localhost` without an address handed it in here.
+    let is_local = client.is_none();
+    let message = reader.open(id);
+    message.client = client;
+    message.is_local = is_local;
+    message.login = login;
+    message.sender = Some(sender);
+    message.service = service;
+    if field(rest, "nrcpts=", &[',']) == Some("0") {
+        reader.ended(id);
+    }
+}
+
+/// `to=<a@b>,<c@d>, delay=…, stat=Sent`.
+fn to(reader: &mut Reader, id: &str, rest: &str) {
+    let list = rest
+        .trim_start_matches("to=")
+        .split(", ")
+        .next()
+        .unwrap_or_default();
+    // What an alias stands for is named here; who was named by the client, in ctladdr.
+    let named = field(rest, "ctladdr=", &[',', ' ']).map(bare);
+    if let Some(message) = reader.open.get_mut(id) {
+        let recipients: Vec<String> = match named.filter(|named| named.contains('@')) {
+            Some(named) => vec![named],
+            None => list.split(',').map(bare).collect(),
+        };
+        for recipient in recipients {
+            if !message.recipients.iter().any(|(known, _)| *known == recipient) {
+                message.recipients.push((recipient, Outcome::Taken));
+            }
+        }
+    }
+    if rest.contains("stat=Sent")
+        && !rest.contains("stat=Deferred")
+        && reader.open.len() > super::OPEN_MAX / 2
+    {
+        reader.ended(id);
+    }
+}
+
+/// `ruleset=check_rcpt, arg1=<x@y>, relay=host [192.0.2.1], reject=550 5.7.1 <x@y>... Relaying denied`.
+fn ruleset(reader: &mut Reader, id: &str, rest: &str) {
+    let said = rest.split_once("reject=").map_or("", |(_, said)| said);
+    let (Some((code, words)), Some(client)) = (reply(said), field(rest, "relay=", &[]).and_then(in_brackets))
+    else {
+        return;
+    };
+    let argument = bare(field(rest, "arg1=", &[',']).unwrap_or_default());
+    if !rest.starts_with("ruleset=check_rcpt") {
+        return reader.leave(Left::NoRecipient, 1);
+    }
+    let outcome = Outcome::Refused(code, words.to_owned());
+    // The sender comes with the line of the message, when all recipients have been named.
+    let message = reader.open(id);
+    message.client.get_or_insert(client);
+    message.recipients.push((argument, outcome));
+}
+
+fn unknown(reader: &mut Reader, id: &str, address: &str, words: &str) {
+    let outcome = Outcome::Refused(550, words.to_owned());
+    let message = reader.open(id);
+    message.recipients.push((address.to_owned(), outcome));
+}

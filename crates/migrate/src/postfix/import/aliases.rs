@@ -1,0 +1,295 @@
+//! `alias_maps`, virtual aliases, relocated users, and where unknown users go.
+
+use std::collections::BTreeSet;
+
+use super::super::text::{logical_lines, words};
+use super::tables::{Behind, Reference};
+use super::{Site, rewriting};
+use crate::config::{Section, Value};
+use crate::report::Weight;
+use crate::{Located, Origin};
+
+/// The aliases beside the new configuration.
+const ALIASES: &str = "aliases";
+
+pub(super) fn carry_over(site: &mut Site<'_>) {
+    local(site);
+    virtual_aliases(site);
+    relocated(site);
+    let luser = site.value("luser_relay");
+    if !luser.is_empty() {
+        let to = luser
+            .replace("$user", "%1")
+            .replace("$local", "%1")
+            .replace("$extension", "%2");
+        if to.contains('$') {
+            site.missing(
+                "luser_relay",
+                Weight::Mail,
+                "set `unknown_users`; %1 stands for the name",
+            );
+        } else if let Some(host) = to.strip_prefix("%1@") {
+            site.set(
+                "",
+                "unknown_users",
+                Value::text(format!("@{host}")),
+                "luser_relay",
+            );
+        } else {
+            site.set("", "unknown_users", Value::text(to), "luser_relay");
+        }
+    }
+    if site.value("owner_request_special") == "no" {
+        site.set(
+            "",
+            "list_sender",
+            Value::text("unchanged"),
+            "owner_request_special",
+        );
+    } else {
+        site.carried("owner_request_special", "list_sender");
+    }
+}
+
+/// The files of `alias_maps` become one: names are local parts, for all of `mydestination`.
+fn local(site: &mut Site<'_>) {
+    let at = site.at("alias_maps");
+    let mut text = String::new();
+    let mut seen = BTreeSet::new();
+    for word in site.words("alias_maps") {
+        let table = Reference::of(&word);
+        match table.as_ref().map(|table| (table.behind(), table.rest.clone())) {
+            Some((Behind::Keys, path)) => {
+                if let Some(file) = site.text(&path, &at, "alias_maps") {
+                    text.push_str(&format!("# From {path}.\n"));
+                    one_file(site, &path, &file, &mut seen, &mut text);
+                }
+            }
+            Some((Behind::Database | Behind::Patterns | Behind::Itself | Behind::Others, _)) => {
+                let Some(table) = site.table(&word, &at, "alias_maps") else {
+                    continue;
+                };
+                let mut alias = Section::new("alias", site.comment("alias_maps"));
+                alias.set("table", Value::text(table), "");
+                site.import.config.add(alias);
+                let difference = "entries of this table hold for all domains that mail is taken for, where a name has no domain for those of local_domains; programs and files in it do not count";
+                site.import
+                    .changed(&at, &format!("alias_maps: {word}"), "[[alias]] table", difference);
+            }
+            _ => {
+                let remedy = "put these aliases into a file, SQL or LDAP, and name that";
+                site.import
+                    .missing(&at, &format!("alias_maps: {word}"), Weight::Mail, remedy);
+            }
+        }
+    }
+    site.carried("alias_maps", "aliases");
+    site.meaningless(
+        "alias_database",
+        "the text itself is read: no `newaliases` is needed",
+    );
+    if text.is_empty() {
+        return;
+    }
+    site.import.file(ALIASES, text, false);
+    let comment = site.comment("alias_maps");
+    site.import
+        .config
+        .section("")
+        .set("aliases", Value::text(ALIASES), comment);
+}
+
+fn one_file(site: &mut Site<'_>, path: &str, file: &str, seen: &mut BTreeSet<String>, text: &mut String) {
+    for line in logical_lines(path, file) {
+        let (name, targets) = line.what.split_once(':').unwrap_or((&line.what, ""));
+        let name = name.trim().trim_matches('"').to_ascii_lowercase();
+        let what = format!("alias {name}");
+        if !seen.insert(name.clone()) {
+            site.import
+                .meaningless(&line.at, &what, "an earlier line with this name counts");
+            continue;
+        }
+        let mut kept = Vec::new();
+        let mut left_out = Vec::new();
+        for target in targets_of(targets) {
+            let bare = target.trim_matches('"');
+            if bare.starts_with('|') || (bare.starts_with('/') && bare != "/dev/null") {
+                left_out.push(target);
+            } else if let Some(list) = include_of(bare) {
+                kept.extend(included(site, &list, &line.at, &what));
+            } else {
+                kept.push(target);
+            }
+        }
+        if !left_out.is_empty() {
+            let remedy = "programs and files get no mail here: a list manager takes it by LMTP (a [[route]] with `protocol = \"lmtp\"`), others read a mailbox";
+            site.import.missing(
+                &line.at,
+                &format!("{what}: {}", left_out.join(", ")),
+                Weight::Mail,
+                remedy,
+            );
+        }
+        if kept.is_empty() {
+            text.push_str(&format!("# {}\n", line.what));
+            continue;
+        }
+        text.push_str(&format!("{name}: {}\n", kept.join(", ")));
+        if left_out.is_empty() {
+            site.import.carried(&line.at, &what, ALIASES);
+        }
+    }
+}
+
+/// Targets, parted by commas outside of quotes.
+fn targets_of(text: &str) -> Vec<String> {
+    let mut found = vec![String::new()];
+    let mut quoted = false;
+    for letter in text.chars() {
+        match letter {
+            '"' => quoted = !quoted,
+            ',' if !quoted => {
+                found.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(last) = found.last_mut() {
+            last.push(letter);
+        }
+    }
+    found.retain(|target| !target.trim().is_empty());
+    found.iter().map(|target| target.trim().to_owned()).collect()
+}
+
+fn include_of(target: &str) -> Option<String> {
+    let head = target.get(..":include:".len())?;
+    head.eq_ignore_ascii_case(":include:")
+        .then(|| target[":include:".len()..].trim().to_owned())
+}
+
+/// The file of a list is copied, too.
+fn included(site: &mut Site<'_>, path: &str, at: &Origin, what: &str) -> Option<String> {
+    let text = site.text(path, at, what)?;
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let copy = format!("lists/{name}");
+    for line in logical_lines(path, &text) {
+        site.import.carried(&line.at, &line.what, copy.clone());
+    }
+    site.import.file(&copy, text, false);
+    Some(format!(":include:{copy}"))
+}
+
+fn virtual_aliases(site: &mut Site<'_>) {
+    let at = site.at("virtual_alias_maps");
+    let mut tables = Vec::new();
+    for word in site.words("virtual_alias_maps") {
+        tables.extend(site.table(&word, &at, "virtual_alias_maps"));
+    }
+    site.carried("virtual_alias_maps", "[[alias]]");
+    if tables.is_empty() {
+        return;
+    }
+    let mut alias = Section::new("alias", site.comment("virtual_alias_maps"));
+    alias.set("table", Value::list(tables), "");
+    site.import.config.add(alias);
+    let difference = "an alias that leads to nobody here is refused at RCPT; Postfix took it, and bounced";
+    let at = site.at("virtual_alias_maps");
+    site.import
+        .changed(&at, "virtual_alias_maps", "[[alias]]", difference);
+    site.meaningless("virtual_alias_expansion_limit", "how far aliases lead is bounded");
+    site.meaningless("virtual_alias_recursion_limit", "how far aliases lead is bounded");
+}
+
+fn relocated(site: &mut Site<'_>) {
+    let tables = site.tables("relocated_maps");
+    if tables.is_empty() {
+        return;
+    }
+    let mut alias = Section::new("alias", site.comment("relocated_maps"));
+    alias.set("table", Value::list(tables), "");
+    alias.set("form", Value::text("relocated"), "");
+    site.import.config.add(alias);
+    let difference = "who writes to somebody who has moved hears 551 5.1.6 with the new address (RFC 5321 section 3.4); Postfix said 550 5.1.6";
+    site.changed("relocated_maps", "[[alias]] form = \"relocated\"", difference);
+}
+
+/// Sender rewriting by postsrsd: two tables on sockets.
+pub(super) fn srs(site: &mut Site<'_>) -> bool {
+    let is_socket = |site: &Site<'_>, name: &str| {
+        let words = words(&site.value(name));
+        words
+            .iter()
+            .any(|word| word.starts_with("tcp:") || word.starts_with("socketmap:"))
+    };
+    let (sender, recipient) = ("sender_canonical_maps", "recipient_canonical_maps");
+    if !(is_socket(site, sender)
+        && is_socket(site, recipient)
+        && site.value("sender_canonical_classes") == "envelope_sender")
+    {
+        return false;
+    }
+    let domain = srs_domain(site);
+    let comment = site.comment(sender);
+    let srs = site.import.config.section("srs");
+    srs.set("domain", Value::text(domain), comment);
+    srs.set("secret_file", Value::text("secrets/srs.secret"), "");
+    let old = site.files.read("/etc/postsrsd.secret");
+    let at = site.at(sender);
+    match old {
+        Ok(secret) => {
+            site.import.carried(
+                &Origin::line(&"/etc/postsrsd.secret".into(), 1),
+                "secret",
+                "secrets/srs.secret",
+            );
+            site.import.secret("secrets/srs.secret", secret);
+        }
+        Err(_) => {
+            site.import.new_secrets.push("secrets/srs.secret".to_owned());
+            let difference = "the secret of the old program was not found, so a new one was made: bounces to addresses that were rewritten before the move are refused; copy /etc/postsrsd.secret to avoid that";
+            site.import.changed(&at, "SRS", "[srs] secret_file", difference);
+        }
+    }
+    let difference = "the sender is rewritten for mail that an alias forwards to the outside, and for nothing else: mail for mailboxes here and mail of logins keeps its sender";
+    site.changed(sender, "[srs]", difference);
+    for parameter in [
+        recipient,
+        "sender_canonical_classes",
+        "recipient_canonical_classes",
+    ] {
+        site.carried(parameter, "[srs]");
+    }
+    rewriting::other_tables(site, sender);
+    true
+}
+
+/// postsrsd's own domain, if its settings are there.
+fn srs_domain(site: &mut Site<'_>) -> String {
+    let text = site.files.read("/etc/default/postsrsd").unwrap_or_default();
+    for line in logical_lines("/etc/default/postsrsd", &text) {
+        let Located { at, what } = line;
+        match what.split_once('=') {
+            Some(("SRS_DOMAIN", domain)) => {
+                let domain = domain.trim_matches(['"', '\'']).to_owned();
+                site.import.carried(&at, &what, "[srs] domain");
+                return domain;
+            }
+            _ => site.import.meaningless(&at, &what, "it is about postsrsd itself"),
+        }
+    }
+    let origin = super::domains::origin_of(site);
+    origin.unwrap_or_else(|| site.value("mydomain"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets() {
+        assert_eq!(targets_of("a, \"|b, c\" , d"), ["a", "\"|b, c\"", "d"]);
+        assert_eq!(include_of(":Include: /etc/x"), Some("/etc/x".to_owned()));
+        assert_eq!(include_of("ann"), None);
+    }
+}

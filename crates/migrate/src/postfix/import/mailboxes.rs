@@ -1,0 +1,389 @@
+//! Where mail for own domains goes: virtual mailboxes, LMTP, users of this machine.
+
+use super::super::text::words;
+use super::{Site, domains, transports};
+use crate::config::{Section, Value};
+use crate::report::Weight;
+
+/// Where Dovecot takes mail by LMTP, if it is told to.
+const DOVECOT: &str = "unix:/run/dovecot/lmtp";
+
+pub(super) fn carry_over(site: &mut Site<'_>) {
+    delimiter(site);
+    let is_virtual =
+        site.is_set("virtual_mailbox_domains") && !site.value("virtual_mailbox_domains").is_empty();
+    let has_users = has_users(site);
+    let mut lmtp = Vec::new();
+    if is_virtual {
+        domains::known_by(site, "virtual_mailbox_maps");
+        lmtp = virtual_transport(site, has_users);
+    } else {
+        for parameter in ["virtual_mailbox_maps", "virtual_transport"] {
+            site.meaningless(parameter, "virtual_mailbox_domains names none");
+        }
+    }
+    let mailboxes = [
+        "virtual_mailbox_base",
+        "virtual_minimum_uid",
+        "virtual_uid_maps",
+        "virtual_gid_maps",
+        "virtual_mailbox_limit",
+    ];
+    for parameter in mailboxes {
+        site.meaningless(
+            parameter,
+            "who delivers knows where the mailboxes are, and how large",
+        );
+    }
+    if has_users {
+        users(site, &lmtp);
+    } else {
+        nobody_here(site);
+    }
+    let why = "the file system, or who keeps the mailboxes, has quotas";
+    site.meaningless("mailbox_size_limit", why);
+}
+
+/// Whether mail for `mydestination` goes to users of this machine: there is more than `localhost`.
+fn has_users(site: &Site<'_>) -> bool {
+    site.words("mydestination")
+        .iter()
+        .any(|domain| domain != "localhost" && !domain.starts_with("localhost."))
+}
+
+/// `recipient_delimiter`, which is empty unless set.
+fn delimiter(site: &mut Site<'_>) {
+    let delimiter = site.value("recipient_delimiter");
+    let mut letters = delimiter.chars();
+    let first = letters.next().map(String::from).unwrap_or_default();
+    let comment = site.comment("recipient_delimiter");
+    if first != "+" {
+        site.import
+            .config
+            .section("identity")
+            .set("tag_separator", Value::text(first), comment);
+    }
+    if letters.next().is_some() {
+        let difference = "one character parts a name from its detail: the first of those";
+        site.changed("recipient_delimiter", "[identity] tag_separator", difference);
+    } else {
+        site.carried("recipient_delimiter", "[identity] tag_separator");
+    }
+}
+
+/// `virtual_transport`: the hosts of LMTP, if mail goes there.
+fn virtual_transport(site: &mut Site<'_>, has_users: bool) -> Vec<String> {
+    let written = site.value("virtual_transport");
+    let (transport, rest) = written.split_once(':').unwrap_or((&written, ""));
+    match transport {
+        "lmtp" => {
+            let hosts = transports::lmtp_hosts(site, rest);
+            to_lmtp(site, &hosts, "virtual_transport", has_users);
+            hosts
+        }
+        "virtual" => {
+            let base = site.value("virtual_mailbox_base");
+            let pattern = format!("{}/{{domain}}/{{local}}", base.trim_end_matches('/'));
+            site.set(
+                "delivery",
+                "maildir",
+                Value::text(pattern.clone()),
+                "virtual_transport",
+            );
+            let difference = format!(
+                "mailboxes are Maildirs at {pattern}, which Postern itself writes to: change their owner once, and move those that virtual_mailbox_maps puts elsewhere"
+            );
+            let at = site.at("virtual_mailbox_maps");
+            site.import
+                .changed(&at, "virtual mailboxes", "[delivery] maildir", difference);
+            Vec::new()
+        }
+        name if site
+            .master
+            .service(name, "unix")
+            .is_some_and(|service| service.command == "pipe") =>
+        {
+            site.lanes.insert(name.to_owned());
+            let hosts = vec![DOVECOT.to_owned()];
+            to_lmtp(site, &hosts, "virtual_transport", has_users);
+            let difference = "no program is started for each message: have Dovecot take mail by LMTP (protocols = imap lmtp, and a \
+                unix_listener of `service lmtp` that the user of Postern may write to), and name its socket in [delivery] lmtp";
+            site.changed("virtual_transport", "[delivery] lmtp", difference);
+            hosts
+        }
+        _ => {
+            let remedy = "write a [[route]] for the domains of virtual_mailbox_domains";
+            site.missing("virtual_transport", Weight::Mail, remedy);
+            Vec::new()
+        }
+    }
+}
+
+fn to_lmtp(site: &mut Site<'_>, hosts: &[String], parameter: &str, has_users: bool) {
+    let named: Vec<String> = words(&site.value("virtual_mailbox_domains"));
+    let are_names = named.iter().all(|name| !name.contains([':', '/']));
+    if has_users && parameter == "virtual_transport" && are_names {
+        let mut route = Section::new("route", site.comment(parameter));
+        route.set("domains", Value::list(named), "");
+        route.set("via", Value::list(hosts.to_vec()), "");
+        route.set("protocol", Value::text("lmtp"), "");
+        site.import.config.add(route);
+        site.carried(parameter, "[[route]]");
+    } else {
+        site.set("delivery", "lmtp", Value::list(hosts.to_vec()), parameter);
+    }
+    let queue = site.value("queue_directory");
+    if let Some(socket) = hosts.iter().find(|host| host.contains(&queue)) {
+        let difference = format!(
+            "{} lies in a folder of Postfix's that the user of Postern cannot enter: give `service lmtp` of Dovecot a unix_listener elsewhere, and name that",
+            socket.trim_start_matches("unix:")
+        );
+        site.changed(parameter, "[delivery] lmtp", difference);
+    }
+}
+
+/// Mail for users of this machine.
+fn users(site: &mut Site<'_>, lmtp: &[String]) {
+    let transport = site.value("mailbox_transport");
+    if let Some(rest) = transport.strip_prefix("lmtp:") {
+        let hosts = transports::lmtp_hosts(site, rest);
+        to_lmtp(site, &hosts, "mailbox_transport", true);
+        known_users(site);
+        return;
+    }
+    site.missing(
+        "mailbox_transport",
+        Weight::Mail,
+        "programs are not started for each message: Dovecot and Cyrus take mail by LMTP",
+    );
+    known_users(site);
+    if site.import.config.section("delivery").get("lmtp").is_some()
+        || !lmtp.is_empty() && site.import.config.sections("route").next().is_none()
+    {
+        let at = site.at("mydestination");
+        let difference =
+            "mail for users of this machine goes to the same LMTP server as that of virtual mailboxes";
+        site.import
+            .changed(&at, "mailboxes of mydestination", "[delivery] lmtp", difference);
+        return;
+    }
+    let comment = site.comment("local_transport");
+    let delivery = site.import.config.section("delivery");
+    delivery.set("system_users", Value::plain(true), comment);
+    mailbox(site);
+    forwarding(site);
+}
+
+/// Who exists.
+fn known_users(site: &mut Site<'_>) {
+    let maps = site.words("local_recipient_maps");
+    if maps.is_empty() {
+        site.set("", "local_recipients", Value::text("any"), "local_recipient_maps");
+        return;
+    }
+    if maps.iter().any(|map| map.contains("unix:passwd")) {
+        let mut directory = Section::new("directory", site.comment("local_recipient_maps"));
+        directory.set("kind", Value::text("system"), "");
+        site.import.config.add(directory);
+    }
+    let at = site.at("local_recipient_maps");
+    let aliases = site.words("alias_maps");
+    let mut tables = Vec::new();
+    for map in maps {
+        let is_known = map.contains("unix:passwd") || aliases.contains(&map);
+        if !is_known {
+            tables.extend(site.table(&map, &at, "local_recipient_maps"));
+        }
+    }
+    if !tables.is_empty() {
+        let mut directory = Section::new("directory", site.comment("local_recipient_maps"));
+        directory.set("kind", Value::text("table"), "");
+        directory.set("recipients", Value::list(tables), "");
+        site.import.config.add(directory);
+    }
+    site.carried("local_recipient_maps", "[[directory]]");
+}
+
+fn mailbox(site: &mut Site<'_>) {
+    let command = site.value("mailbox_command");
+    if !command.is_empty() {
+        match agent(&command) {
+            Some(agent) => {
+                site.set("system_users", "agent", Value::list(agent), "mailbox_command");
+                for parameter in ["home_mailbox", "mail_spool_directory"] {
+                    site.meaningless(parameter, "mailbox_command comes before it");
+                }
+            }
+            None => {
+                let remedy =
+                    "it needs a shell: put it into a script, and name that in `agent` of [system_users]";
+                site.missing("mailbox_command", Weight::Mail, remedy);
+            }
+        }
+        return;
+    }
+    site.meaningless("mailbox_command", "it is empty");
+    let home = site.value("home_mailbox");
+    let spool = site.value("mail_spool_directory");
+    if !home.is_empty() {
+        site.set(
+            "system_users",
+            "mailbox",
+            Value::text(format!("~/{home}")),
+            "home_mailbox",
+        );
+        site.meaningless("mail_spool_directory", "home_mailbox comes before it");
+    } else if spool.trim_end_matches('/') != "/var/mail" {
+        let form = if spool.ends_with('/') { "{user}/" } else { "{user}" };
+        let path = format!("{}/{form}", spool.trim_end_matches('/'));
+        site.set(
+            "system_users",
+            "mailbox",
+            Value::text(path),
+            "mail_spool_directory",
+        );
+    } else {
+        site.carried("mail_spool_directory", "[system_users] mailbox");
+        site.meaningless("home_mailbox", "it is empty");
+    }
+    for parameter in [
+        "mailbox_command_maps",
+        "mailbox_transport_maps",
+        "fallback_transport",
+        "fallback_transport_maps",
+    ] {
+        let remedy = "all users of this machine get their mail the same way: see [system_users]";
+        site.missing(parameter, Weight::Mail, remedy);
+    }
+}
+
+fn forwarding(site: &mut Site<'_>) {
+    let path = if site.is_set("forward_path") {
+        site.value("forward_path")
+    } else {
+        "$home/.forward".to_owned()
+    };
+    let comment = site.comment("forward_path");
+    let users = site.import.config.section("system_users");
+    users.set("forward", Value::plain(!path.is_empty()), comment);
+    if path
+        .split([',', ' '])
+        .all(|part| part.is_empty() || part.starts_with("$home/.forward"))
+    {
+        site.carried("forward_path", "[system_users] forward");
+    } else {
+        let difference = ".forward files are looked for in the home folder alone";
+        site.changed("forward_path", "[system_users] forward", difference);
+    }
+    if path.is_empty() {
+        return;
+    }
+    let list = |site: &Site<'_>, name: &str| {
+        if site.is_set(name) {
+            site.words(name)
+        } else {
+            vec!["alias".to_owned(), "forward".to_owned()]
+        }
+    };
+    for (parameter, key) in [
+        ("allow_mail_to_commands", "forward_programs"),
+        ("allow_mail_to_files", "forward_files"),
+    ] {
+        let allows = list(site, parameter).iter().any(|word| word == "forward");
+        let comment = site.comment(parameter);
+        site.import
+            .config
+            .section("system_users")
+            .set(key, Value::plain(allows), comment);
+        site.carried(parameter, format!("[system_users] {key}"));
+    }
+}
+
+/// The words of a command that needs no shell, with Postfix's variables as placeholders.
+fn agent(command: &str) -> Option<Vec<String>> {
+    const PLACES: [(&str, &str); 10] = [
+        ("EXTENSION", "{detail}"),
+        ("RECIPIENT", "{recipient}"),
+        ("SENDER", "{sender}"),
+        ("DOMAIN", "{domain}"),
+        ("LOGNAME", "{user}"),
+        ("USER", "{user}"),
+        ("HOME", "{home}"),
+        ("LOCAL", "{local}"),
+        ("SHELL", ""),
+        ("CLIENT_ADDRESS", ""),
+    ];
+    let mut found = Vec::new();
+    for word in command.split_whitespace() {
+        let bare = word.trim_matches(['"', '\'']);
+        if bare.contains(['|', ';', '&', '<', '>', '`', '"', '\'', '(', '*', '?']) {
+            return None;
+        }
+        let mut word = bare.to_owned();
+        for (name, place) in PLACES {
+            word = word
+                .replace(&format!("${{{name}}}"), place)
+                .replace(&format!("${name}"), place);
+        }
+        if word.contains('$') {
+            return None;
+        }
+        found.push(word);
+    }
+    found.first()?.starts_with('/').then_some(found)
+}
+
+/// `mydestination` has nothing but `localhost`.
+fn nobody_here(site: &mut Site<'_>) {
+    if site.is_set("local_recipient_maps") && site.value("local_recipient_maps").is_empty() {
+        let difference = "names at localhost that no alias has are refused; Postfix took all of them";
+        site.changed("local_recipient_maps", "aliases", difference);
+    } else {
+        site.carried("local_recipient_maps", "aliases");
+    }
+    let about = [
+        "mailbox_command",
+        "home_mailbox",
+        "mail_spool_directory",
+        "mailbox_transport",
+        "forward_path",
+        "allow_mail_to_commands",
+        "allow_mail_to_files",
+    ];
+    for parameter in about {
+        site.meaningless(parameter, "no domain has its mail on this machine");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_become_agents() {
+        let table: &[(&str, Option<&[&str]>)] = &[
+            (
+                "/usr/bin/procmail -a \"$EXTENSION\"",
+                Some(&["/usr/bin/procmail", "-a", "{detail}"]),
+            ),
+            (
+                "/usr/lib/dovecot/dovecot-lda -f \"$SENDER\" -a \"$RECIPIENT\"",
+                Some(&[
+                    "/usr/lib/dovecot/dovecot-lda",
+                    "-f",
+                    "{sender}",
+                    "-a",
+                    "{recipient}",
+                ]),
+            ),
+            ("procmail", None),
+            ("/bin/a | /bin/b", None),
+            ("/bin/a $UNKNOWN", None),
+        ];
+        for (command, expected) in table {
+            let expected: Option<Vec<String>> =
+                expected.map(|it| it.iter().map(|it| (*it).to_owned()).collect());
+            assert_eq!(agent(command), expected, "{command}");
+        }
+    }
+}

@@ -1,0 +1,703 @@
+//! Lists of restrictions become `[[access]]` rules, in their order.
+//!
+//! Postfix goes through several lists, and what one lets through the next one may refuse. The rules of all lists stand in one row. In all
+//! but the last, a restriction that lets in known clients becomes a condition of the rules behind it; where one may let in others,
+//! the list becomes a class of its own that is judged as a part.
+
+use super::super::text::words;
+use super::super::{Layer, Parameter};
+use super::listeners::{LISTS, Listener, is_known_client};
+use super::{Site, access_tables, asked, short};
+use crate::Origin;
+use crate::config::{Section, Value};
+use crate::report::Weight;
+
+/// Lists that are gone through when the message has come.
+const DATA_LISTS: [&str; 2] = ["smtpd_data_restrictions", "smtpd_end_of_data_restrictions"];
+
+pub(super) fn carry_over(site: &mut Site<'_>) {
+    delay(site);
+    for class in site.words("smtpd_restriction_classes") {
+        let list = site.words(&class);
+        let at = site.at(&class);
+        let sections = translated(site, &[], &list, &class, &at, Place::class(&class));
+        add(site, sections);
+        site.carried(&class, format!("[[access]] class = \"{class}\""));
+    }
+    site.carried("smtpd_restriction_classes", "[[access]] class");
+    let listeners = site.listeners.clone();
+    let main = listeners.iter().find(|listener| listener.is_main).or_else(|| {
+        listeners
+            .iter()
+            .find(|listener| !listener.is_submission && !listener.is_filtered)
+    });
+    let general = main.map(|main| lists_of(site, main));
+    let mut has_rules = false;
+    if let Some(main) = main {
+        let sections = of_listener(site, main, None);
+        has_rules = !sections.is_empty();
+        add(site, sections);
+    }
+    for listener in &listeners {
+        if main.is_some_and(|main| main.names == listener.names) {
+            continue;
+        }
+        let is_same = general.as_ref() == Some(&lists_of(site, listener));
+        if is_same && !listener.is_submission && !listener.is_filtered {
+            continue;
+        }
+        let name = listener.names.first().cloned().unwrap_or_default();
+        let sections = if listener.is_filtered {
+            Vec::new()
+        } else {
+            of_listener(site, listener, Some(&name))
+        };
+        let access = if sections.is_empty() {
+            "off".to_owned()
+        } else {
+            name
+        };
+        if !sections.is_empty() || (has_rules && !listener.is_filtered) {
+            for section in site.import.config.all().filter(|it| it.name() == "listener") {
+                if matches!(section.get("name"), Some(Value::Text(name)) if listener.names.contains(name)) {
+                    section.set("access", Value::text(access.clone()), "");
+                }
+            }
+        }
+        add(site, sections);
+    }
+    for list in LISTS.iter().chain(&DATA_LISTS) {
+        if site.value(list).is_empty() {
+            site.meaningless(list, "it is empty");
+        } else {
+            site.carried(list, "[relay], [[access]]");
+        }
+    }
+    asked::relay_differences(site);
+}
+
+fn delay(site: &mut Site<'_>) {
+    let is_off = site.value("smtpd_delay_reject") == "no";
+    if is_off {
+        site.set("", "delay_checks", Value::plain(false), "smtpd_delay_reject");
+    } else {
+        site.carried("smtpd_delay_reject", "delay_checks");
+    }
+}
+
+fn lists_of(site: &Site<'_>, listener: &Listener) -> Vec<String> {
+    let layer = site.main.with(&listener.overrides);
+    LISTS
+        .iter()
+        .chain(&DATA_LISTS)
+        .map(|list| words(&layer.value(list)).join(" "))
+        .collect()
+}
+
+fn add(site: &mut Site<'_>, sections: Vec<Section>) {
+    for section in sections {
+        site.import.config.add(section);
+    }
+}
+
+/// All rules of a service.
+fn of_listener(site: &mut Site<'_>, listener: &Listener, class: Option<&str>) -> Vec<Section> {
+    let main = site.main;
+    let layer = main.with(&listener.overrides);
+    let mut order: Vec<&str> = LISTS.to_vec();
+    if !layer.is_on("smtpd_relay_before_recipient_restrictions") {
+        order.swap(3, 4);
+    }
+    let of_recipients = words(&layer.value("smtpd_recipient_restrictions"));
+    let is_decided_before = order.last() == Some(&"smtpd_relay_restrictions")
+        && of_recipients
+            .iter()
+            .any(|word| matches!(word.as_str(), "reject_unauth_destination" | "reject"));
+    let counts = |list: &&&str| words(&layer.value(list)).iter().any(|word| says_something(word));
+    let last = order.iter().rev().find(counts).copied();
+    let mut sections = Vec::new();
+    for list in order.into_iter().chain(DATA_LISTS) {
+        let mut restrictions = words(&layer.value(list));
+        // What the recipients' list refuses before nobody puts off.
+        if list == "smtpd_relay_restrictions" && is_decided_before {
+            restrictions.retain(|word| word != "defer_unauth_destination");
+        }
+        if restrictions.is_empty() {
+            continue;
+        }
+        let at = layer.origin(list).unwrap_or(&site.start).clone();
+        let place = Place {
+            class: class.map(str::to_owned),
+            is_last: Some(list) == last,
+            is_relay: list == "smtpd_relay_restrictions",
+            is_data: DATA_LISTS.contains(&list),
+            is_submission: listener.is_submission,
+            subject: subject_of(list),
+        };
+        sections.extend(one_list(
+            site,
+            &listener.overrides,
+            &restrictions,
+            list,
+            &at,
+            place,
+        ));
+    }
+    sections
+}
+
+/// Whether a restriction becomes a rule, as far as its name says.
+fn says_something(word: &str) -> bool {
+    !is_known_client(word)
+        && !matches!(
+            word,
+            "permit"
+                | "reject"
+                | "reject_unauth_destination"
+                | "defer_unauth_destination"
+                | "reject_unauth_pipelining"
+                | "reject_unlisted_recipient"
+                | "reject_sender_login_mismatch"
+                | "reject_unauthenticated_sender_login_mismatch"
+                | "reject_authenticated_sender_login_mismatch"
+                | "reject_known_sender_login_mismatch"
+        )
+}
+
+/// What a table without the name of its check is asked for.
+fn subject_of(list: &str) -> &'static str {
+    match list {
+        "smtpd_client_restrictions" => "check_client_access",
+        "smtpd_helo_restrictions" => "check_helo_access",
+        "smtpd_sender_restrictions" => "check_sender_access",
+        _ => "check_recipient_access",
+    }
+}
+
+/// Where rules of a list stand.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    class: Option<String>,
+    is_last: bool,
+    is_relay: bool,
+    is_data: bool,
+    is_submission: bool,
+    subject: &'static str,
+}
+
+impl Place {
+    /// In a class: what accepts there accepts for all.
+    pub(super) fn class(name: &str) -> Self {
+        Self {
+            class: Some(name.to_owned()),
+            is_last: true,
+            is_relay: false,
+            is_data: false,
+            is_submission: false,
+            subject: "check_recipient_access",
+        }
+    }
+}
+
+/// The rules of one list: as they are, or as a class that is a part.
+fn one_list(
+    site: &mut Site<'_>,
+    overrides: &[(String, Parameter)],
+    list: &[String],
+    name: &str,
+    at: &Origin,
+    place: Place,
+) -> Vec<Section> {
+    let is_part = !place.is_last && !place.is_data && may_accept(site, list, at);
+    if !is_part {
+        return translated(site, overrides, list, name, at, place);
+    }
+    let short_name = name.trim_start_matches("smtpd_").replace('_', " ");
+    let part = match &place.class {
+        Some(class) => format!("{class}: {short_name}"),
+        None => short_name,
+    };
+    let inner = Place {
+        class: Some(part.clone()),
+        is_last: true,
+        ..place.clone()
+    };
+    let mut sections = translated(site, overrides, list, name, at, inner);
+    if sections.is_empty() {
+        return sections;
+    }
+    let rule = site.unique(name);
+    let mut section = Section::new("access", format!("{name}, {}", short(at)));
+    section.set("name", Value::text(rule), "");
+    if let Some(class) = &place.class {
+        section.set("class", Value::text(class.clone()), "");
+    }
+    section.set("verdict", Value::text("class"), "");
+    section.set("judge", Value::text(part), "");
+    section.set(
+        "accept_ends",
+        Value::text("class"),
+        "the next list may still refuse",
+    );
+    sections.push(section);
+    sections
+}
+
+/// Whether a list may let in others than known clients.
+fn may_accept(site: &Site<'_>, list: &[String], at: &Origin) -> bool {
+    let mut rest = list.iter();
+    while let Some(word) = rest.next() {
+        match word.as_str() {
+            "permit" if rest.len() > 0 => return true,
+            "permit_auth_destination" => return true,
+            "permit_dnswl_client" | "check_policy_service" => return true,
+            check if check.starts_with("check_") => {
+                let table = rest.next().map_or("", String::as_str);
+                if access_tables::may_accept(site, table, at) {
+                    return true;
+                }
+            }
+            class
+                if site
+                    .words("smtpd_restriction_classes")
+                    .iter()
+                    .any(|known| known == class) =>
+            {
+                return true;
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Rules made of a list.
+pub(super) fn translated(
+    site: &mut Site<'_>,
+    overrides: &[(String, Parameter)],
+    list: &[String],
+    name: &str,
+    at: &Origin,
+    place: Place,
+) -> Vec<Section> {
+    let mut run = Run {
+        site,
+        overrides,
+        list: name.to_owned(),
+        at: at.clone(),
+        place,
+        guards: Vec::new(),
+        known: Vec::new(),
+        warns: false,
+        sections: Vec::new(),
+    };
+    let mut rest = list.iter().map(String::as_str);
+    while let Some(word) = rest.next() {
+        if word == "warn_if_reject" {
+            run.warns = true;
+            continue;
+        }
+        run.restriction(word, &mut rest);
+        run.warns = false;
+    }
+    run.close()
+}
+
+/// A list on its way.
+pub(super) struct Run<'r, 'a> {
+    pub(super) site: &'r mut Site<'a>,
+    overrides: &'r [(String, Parameter)],
+    list: String,
+    pub(super) at: Origin,
+    place: Place,
+    /// Conditions of all rules that follow.
+    guards: Vec<(&'static str, Value)>,
+    /// Restrictions that let in known clients, one after the other, not yet made into a rule.
+    known: Vec<String>,
+    warns: bool,
+    sections: Vec<Section>,
+}
+
+impl<'a> Run<'_, 'a> {
+    fn layer(&self) -> Layer<'_> {
+        self.site.main.with(self.overrides)
+    }
+
+    fn restriction<'w>(&mut self, word: &'w str, rest: &mut impl Iterator<Item = &'w str>) {
+        if is_known_client(word) {
+            self.known.push(word.to_owned());
+            let to = if self.place.is_relay {
+                "[relay]"
+            } else {
+                "[relay], [[access]]"
+            };
+            self.carried(word, to);
+            return;
+        }
+        self.admit();
+        if let Some(simple) = simple(word) {
+            self.simple(word, &simple);
+            return;
+        }
+        match word {
+            "permit" => self.finish("accept"),
+            "reject" => self.finish("refuse"),
+            "defer" => self.finish("defer"),
+            "reject_unauth_destination" => {
+                self.carried(word, "[relay]: who may not relay reaches own domains alone")
+            }
+            "defer_unauth_destination" => self.put_off(),
+            "permit_auth_destination" => {
+                let mut rule = self.rule(word);
+                rule.set("destination", Value::list(["local", "relay"]), "");
+                self.push(rule, word, "accept");
+            }
+            "reject_unauth_pipelining" => {
+                self.carried(word, "who sends commands before their time is always refused")
+            }
+            "reject_unlisted_recipient" => self.carried(word, "unknown recipients are always refused"),
+            "reject_unverified_recipient" => asked::everywhere(self),
+            _ if word.ends_with("sender_login_mismatch") => asked::owners(self, word),
+            "check_policy_service" => asked::service(self, rest.next().unwrap_or_default()),
+            "sleep" => {
+                let time = rest.next().unwrap_or_default();
+                self.missing(
+                    &format!("sleep {time}"),
+                    Weight::Detail,
+                    "`greeting_delay` in [timeouts] keeps strangers waiting",
+                );
+            }
+            _ if word.starts_with("check_") => {
+                let table = rest.next().unwrap_or_default();
+                access_tables::check(self, word, table);
+            }
+            _ if asked::is_list(word) => asked::list(self, word, rest.next().unwrap_or_default()),
+            class if self.is_class(class) => {
+                let mut rule = self.rule(class);
+                rule.set("verdict", Value::text("class"), "");
+                rule.set("judge", Value::text(class), "");
+                self.put(rule, class);
+            }
+            table if super::tables::Reference::of(table).is_some() => {
+                let subject = self.place.subject;
+                access_tables::check(self, subject, table);
+            }
+            _ => self.missing(
+                word,
+                Weight::Mail,
+                "no rule is like it here; see postconf(5) for what it does",
+            ),
+        }
+    }
+
+    /// Whether a login is offered there.
+    pub(super) fn has_auth(&self) -> bool {
+        self.layer().is_on("smtpd_sasl_auth_enable")
+    }
+
+    /// Whether it is for own users alone.
+    pub(super) const fn is_submission(&self) -> bool {
+        self.place.is_submission
+    }
+
+    fn is_class(&self, name: &str) -> bool {
+        self.site
+            .words("smtpd_restriction_classes")
+            .iter()
+            .any(|known| known == name)
+    }
+
+    /// Restrictions without an argument.
+    fn simple(&mut self, word: &str, simple: &Simple) {
+        let code = self
+            .layer()
+            .value(simple.code_parameter)
+            .trim()
+            .parse()
+            .unwrap_or(simple.code);
+        let mut rule = self.rule(word);
+        rule.set(simple.key, Value::text(simple.value), "");
+        self.refuse(&mut rule, code, simple.status, simple.text);
+        self.put(rule, word);
+        if word == "reject_non_fqdn_sender" {
+            let difference = "a sender without any domain is refused at MAIL (553 5.1.7), not at RCPT";
+            self.changed(word, "[[listener]] bare_addresses", difference);
+        }
+    }
+
+    /// `reject` or `permit` where a list ends.
+    fn finish(&mut self, verdict: &str) {
+        let word = match verdict {
+            "accept" => "permit",
+            "refuse" => "reject",
+            _ => "defer",
+        };
+        // Who is not known is refused by the listener itself; where nothing follows, nothing has to be accepted.
+        if verdict == "accept" || (self.place.is_submission && !self.guards.is_empty()) {
+            self.carried(word, "what follows from [relay] and [[listener]]");
+            return;
+        }
+        if self.place.is_relay {
+            self.carried(word, "[relay]");
+            return;
+        }
+        let mut rule = self.rule(&format!("{word} of {}", self.list.clone()));
+        let code = if verdict == "refuse" { 554 } else { 450 };
+        self.refuse(&mut rule, code, "7.1", "Access denied");
+        self.put(rule, word);
+    }
+
+    /// Postfix's default for strangers who want to reach others: not now.
+    fn put_off(&mut self) {
+        let word = "defer_unauth_destination";
+        if self.place.is_submission || self.site.names.contains_key(word) && self.place.class.is_none() {
+            self.carried(word, "[relay]");
+            return;
+        }
+        let mut rule = self.rule(word);
+        rule.set("stranger", Value::plain(true), "");
+        rule.set("destination", Value::text("elsewhere"), "");
+        self.refuse(&mut rule, 454, "7.1", "Relay access denied");
+        self.put(rule, word);
+    }
+
+    /// What has been gathered of restrictions that let in known clients becomes a rule, or a condition of those that follow.
+    pub(super) fn admit(&mut self) {
+        if self.known.is_empty() {
+            return;
+        }
+        let known = std::mem::take(&mut self.known);
+        let has = |word: &str| known.iter().any(|it| it == word);
+        let networks = self.networks();
+        let has_auth = self.layer().is_on("smtpd_sasl_auth_enable");
+        let covers_all = (has("permit_mynetworks") || networks.is_empty())
+            && (has("permit_sasl_authenticated") || !has_auth);
+        let (key, inside, outside) = if covers_all {
+            ("stranger", Value::plain(false), Value::plain(true))
+        } else if has("permit_sasl_authenticated") {
+            ("login", Value::text("*"), Value::text("none"))
+        } else if has("permit_mynetworks") {
+            ("client", Value::list(networks.clone()), Value::Not(networks))
+        } else {
+            return;
+        };
+        if self.place.is_last && !self.place.is_relay && !self.place.is_submission {
+            let mut rule = self.rule(&known[0]);
+            rule.set(key, inside, "");
+            rule.set("verdict", Value::text("accept"), "");
+            self.sections.push(rule);
+        } else {
+            self.guards.retain(|(known, _)| *known != key);
+            self.guards.push((key, outside));
+        }
+    }
+
+    /// All rules. Where nothing follows, nothing has to be accepted.
+    fn close(mut self) -> Vec<Section> {
+        let is_known = |rule: &Section| {
+            rule.get("verdict") == Some(&Value::text("accept"))
+                && ["stranger", "login", "client"]
+                    .iter()
+                    .any(|key| rule.get(key).is_some())
+        };
+        while self.sections.last().is_some_and(is_known) {
+            self.sections.pop();
+        }
+        self.sections
+    }
+
+    fn networks(&self) -> Vec<String> {
+        let layer = self.layer();
+        if layer.overrides("mynetworks") {
+            words(&layer.value("mynetworks"))
+        } else {
+            self.site.networks.clone()
+        }
+    }
+
+    /// A rule with its name, its class and what all rules here have to do with.
+    pub(super) fn rule(&mut self, name: &str) -> Section {
+        let name = match &self.place.class {
+            Some(class) if !name.contains(class.as_str()) => format!("{class}: {name}"),
+            _ => name.to_owned(),
+        };
+        let name = self.site.unique(&name);
+        let comment = if self.sections.is_empty() {
+            format!("{}, {}", self.list, short(&self.at))
+        } else {
+            String::new()
+        };
+        let mut rule = Section::new("access", comment);
+        rule.set("name", Value::text(name), "");
+        if let Some(class) = &self.place.class {
+            rule.set("class", Value::text(class.clone()), "");
+        }
+        if self.place.is_data {
+            rule.set("at", Value::text("data"), "");
+        }
+        for (key, value) in &self.guards {
+            rule.set(key, value.clone(), "");
+        }
+        rule
+    }
+
+    /// Sets what a rule says when it refuses.
+    pub(super) fn refuse(&self, rule: &mut Section, code: u16, status: &str, text: &str) {
+        let digit = if code < 500 { 4 } else { 5 };
+        rule.set(
+            "verdict",
+            Value::text(if digit == 4 { "defer" } else { "refuse" }),
+            "",
+        );
+        rule.set("code", Value::plain(code), "");
+        if status != "7.1" {
+            rule.set("status", Value::text(format!("{digit}.{status}")), "");
+        }
+        if !text.is_empty() && text != "Access denied" {
+            rule.set("text", Value::text(text), "");
+        }
+    }
+
+    /// Adds a rule with a verdict.
+    pub(super) fn push(&mut self, mut rule: Section, what: &str, verdict: &str) {
+        rule.set("verdict", Value::text(verdict), "");
+        self.put(rule, what);
+    }
+
+    /// Adds a rule, and reports it.
+    pub(super) fn put(&mut self, mut rule: Section, what: &str) {
+        if self.warns {
+            // What would be refused is noted.
+            for key in ["code", "status", "text"] {
+                rule.unset(key);
+            }
+            rule.set("verdict", Value::text("note"), "warn_if_reject");
+        }
+        // On a listener for own users nobody is a stranger.
+        let is_idle = self.place.is_submission && rule.get("stranger") == Some(&Value::plain(true));
+        let name = match rule.get("name") {
+            Some(Value::Text(name)) => name.clone(),
+            _ => String::new(),
+        };
+        if is_idle {
+            self.carried(what, "nobody is a stranger where everybody logs in");
+        } else {
+            self.carried(what, format!("[[access]] {name}"));
+            self.sections.push(rule);
+        }
+    }
+
+    pub(super) fn carried(&mut self, what: &str, to: impl Into<String>) {
+        let what = format!("{}: {what}", self.list);
+        self.site.import.carried(&self.at, &what, to);
+    }
+
+    pub(super) fn changed(&mut self, what: &str, to: impl Into<String>, difference: impl Into<String>) {
+        let what = format!("{}: {what}", self.list);
+        self.site.import.changed(&self.at, &what, to, difference);
+    }
+
+    pub(super) fn missing(&mut self, what: &str, weight: Weight, remedy: impl Into<String>) {
+        let what = format!("{}: {what}", self.list);
+        self.site.import.missing(&self.at, &what, weight, remedy);
+    }
+}
+
+/// A restriction that looks at one thing.
+struct Simple {
+    key: &'static str,
+    value: &'static str,
+    code_parameter: &'static str,
+    code: u16,
+    status: &'static str,
+    text: &'static str,
+}
+
+/// Those that have no argument. Codes are Postfix's.
+fn simple(word: &str) -> Option<Simple> {
+    let (value, code_parameter, code, status, text) = match word {
+        "reject_non_fqdn_sender" => (
+            "sender_not_full",
+            "non_fqdn_reject_code",
+            504,
+            "5.2",
+            "Sender address: need fully-qualified address",
+        ),
+        "reject_non_fqdn_recipient" => (
+            "recipient_not_full",
+            "non_fqdn_reject_code",
+            504,
+            "5.2",
+            "Recipient address: need fully-qualified address",
+        ),
+        "reject_unknown_sender_domain" => (
+            "sender_unknown",
+            "unknown_address_reject_code",
+            450,
+            "1.8",
+            "Sender address: Domain not found",
+        ),
+        "reject_unknown_recipient_domain" => (
+            "recipient_unknown",
+            "unknown_address_reject_code",
+            450,
+            "1.2",
+            "Recipient address: Domain not found",
+        ),
+        "reject_invalid_helo_hostname" | "reject_invalid_hostname" => (
+            "helo_invalid",
+            "invalid_hostname_reject_code",
+            501,
+            "5.2",
+            "HELO: Invalid name",
+        ),
+        "reject_non_fqdn_helo_hostname" | "reject_non_fqdn_hostname" => (
+            "helo_syntax",
+            "non_fqdn_reject_code",
+            504,
+            "5.2",
+            "HELO: need fully-qualified hostname",
+        ),
+        "reject_unknown_helo_hostname" | "reject_unknown_hostname" => (
+            "helo_unknown",
+            "unknown_hostname_reject_code",
+            450,
+            "7.1",
+            "HELO: Host not found",
+        ),
+        "reject_unknown_client_hostname" | "reject_unknown_client" => (
+            "client_unconfirmed",
+            "unknown_client_reject_code",
+            450,
+            "7.1",
+            "Client host: cannot find your hostname",
+        ),
+        "reject_unknown_reverse_client_hostname" => (
+            "client_nameless",
+            "unknown_client_reject_code",
+            450,
+            "7.1",
+            "Client host: cannot find your reverse hostname",
+        ),
+        "reject_unlisted_sender" => ("sender_unlisted", "", 550, "1.0", "Sender address: User unknown"),
+        "reject_plaintext_session" => {
+            return Some(Simple {
+                key: "tls",
+                value: "none",
+                code_parameter: "plaintext_reject_code",
+                code: 450,
+                status: "7.1",
+                text: "Session encryption is required",
+            });
+        }
+        _ => return None,
+    };
+    Some(Simple {
+        key: "fault",
+        value,
+        code_parameter,
+        code,
+        status,
+        text,
+    })
+}

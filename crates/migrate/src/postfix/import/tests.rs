@@ -1,0 +1,256 @@
+//! Whole sites: what comes out, and that no line is passed over.
+
+use std::path::Path;
+
+use super::*;
+use crate::origin::testing::{Disk, Folder};
+use crate::report::Fate;
+
+const SITES: [&str; 4] = [
+    "postfix-office-satellite",
+    "postfix-exchange-gateway",
+    "postfix-hosting-mysql",
+    "postfix-club-lists",
+];
+
+fn site(name: &str) -> (Disk, Import) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/sites")
+        .join(name);
+    let disk = Disk(folder);
+    let import = import("/etc/postfix/main.cf", &disk).unwrap();
+    (disk, import)
+}
+
+fn of_main(text: &'static str) -> Import {
+    let files = Folder([("/etc/postfix/main.cf", text)].into_iter().collect());
+    import("/etc/postfix/main.cf", &files).unwrap()
+}
+
+fn fates<'a>(import: &'a Import, what: &str) -> Vec<&'a Fate> {
+    let items = import.report.items().iter();
+    items
+        .filter(|item| item.what.contains(what))
+        .map(|item| &item.fate)
+        .collect()
+}
+
+/// The files of a site that the import reads, by the paths that the site has for them.
+fn files_of(name: &str) -> Vec<String> {
+    fn walk(folder: &Path, root: &Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, root, found);
+            } else {
+                found.push(format!("/{}", path.strip_prefix(root).unwrap().display()));
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/sites")
+        .join(name);
+    let mut found = Vec::new();
+    for folder in ["etc", "home", "usr", "var"] {
+        if root.join(folder).is_dir() {
+            walk(&root.join(folder), &root, &mut found);
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn no_line_is_passed_over() {
+    // What the site does not name, or names only for others: Dovecot's own queries, a dump, a file of a user's.
+    // A transport table in a database is in the report as a whole.
+    let not_read = [
+        "/etc/postfix/sql/transport.cf",
+        "/etc/dovecot/dovecot-sql.conf.ext",
+        "/var/backups/mailserver.sql",
+        "/home/ines/.forward+plans",
+    ];
+    for name in SITES {
+        let (disk, import) = site(name);
+        for file in files_of(name) {
+            if not_read.contains(&file.as_str()) {
+                continue;
+            }
+            let text = disk.read(&file).unwrap();
+            let is_active = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+            let passed_over = import.report.passed_over(&file, &text, &is_active);
+            assert_eq!(passed_over, [0; 0], "{name}: {file}");
+        }
+        let unmade = fates(&import, "").into_iter().filter(|fate| {
+            matches!(fate, Fate::Meaningless { why } if why.starts_with("it has no effect beside the other settings"))
+        });
+        assert_eq!(
+            unmade.count(),
+            0,
+            "{name}: a parameter that some part should have told of"
+        );
+    }
+}
+
+/// What is expected stands beside the sites; after a change that is meant, copy what the test has written.
+#[test]
+fn sites_move_in() {
+    for name in SITES {
+        let (_, import) = site(name);
+        let made = import.config.text("");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expected");
+        let path = folder.join(format!("{name}.toml"));
+        let expected = std::fs::read_to_string(&path).unwrap_or_default();
+        if made != expected {
+            let other = std::env::temp_dir().join(format!("{name}.toml"));
+            std::fs::write(&other, &made).unwrap();
+            panic!(
+                "{} is not what is made now: see {}",
+                path.display(),
+                other.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn passwords_are_in_files_of_their_own_alone() {
+    for (name, passwords) in [
+        (
+            "postfix-office-satellite",
+            &["Spring-Catalogue", "key-0c9", "bridge2river"][..],
+        ),
+        ("postfix-hosting-mysql", &["read-only-9"][..]),
+    ] {
+        let (_, import) = site(name);
+        let report = format!("{:?}", import.report.items());
+        let text = import.config.text("");
+        for password in passwords {
+            assert!(
+                !report.contains(password) && !text.contains(password),
+                "{name}: {password}"
+            );
+            let files: Vec<_> = import
+                .files
+                .iter()
+                .filter(|file| file.text.contains(password))
+                .collect();
+            assert!(
+                !files.is_empty() && files.iter().all(|file| file.secret),
+                "{name}: {password}"
+            );
+        }
+    }
+}
+
+#[test]
+fn tables_keep_what_they_can_say() {
+    let (_, import) = site("postfix-exchange-gateway");
+    let text = |path: &str| {
+        let file = import.files.iter().find(|file| file.path == path);
+        file.unwrap_or_else(|| panic!("no {path}")).text.clone()
+    };
+    let transport = text("tables/transport");
+    assert!(
+        transport.contains("\ndead.example\t\terror:5.1.2 out of business\n"),
+        "{transport}"
+    );
+    assert!(transport.contains("# touchy.example\t\tslow:"), "{transport}");
+    let recipients = text("tables/recipient_access");
+    assert!(
+        recipients.contains("\noffice@calderon.example\t\tgreylist_only_dialup, permit\n"),
+        "{recipients}"
+    );
+    let (_, club) = site("postfix-club-lists");
+    let aliases = &club
+        .files
+        .iter()
+        .find(|file| file.path == "aliases")
+        .unwrap()
+        .text;
+    assert!(
+        aliases.contains("newsletter: :include:lists/newsletter.txt\n"),
+        "{aliases}"
+    );
+    assert!(
+        aliases.contains("# observatory: \"|/usr/local/bin/dome --mail\"\n"),
+        "{aliases}"
+    );
+    assert_eq!(club.new_secrets, ["secrets/srs.secret"]);
+}
+
+/// Traps that have a row in no site.
+#[test]
+fn traps() {
+    let main = "compatibility_level = 3.6\nmyhostname = mx.example.org\nmynetworks = 127.0.0.0/8\n\
+        smtpd_sender_restrictions = check_sender_access inline:{ friend@a.example=OK }, reject_unknown_sender_domain\n\
+        smtpd_recipient_restrictions = warn_if_reject reject_rbl_client bl.example, reject_unverified_sender\n\
+        policy = 1\nsoft_bounce = yes\nsmtp_fallback_relay = [other.example]\n";
+    let import = of_main(main);
+    let text = import.config.text("");
+    for line in [
+        // What one list lets in the next one may still refuse.
+        "judge = \"sender restrictions\"\naccept_ends = \"class\"",
+        "class = \"sender restrictions\"\nverdict = \"table\"",
+        "dns_list = [\"bl.example\"]\nverdict = \"note\"",
+        "status = \"4.1.8\"",
+    ] {
+        assert!(text.contains(line), "{line}\n---\n{text}");
+    }
+    for what in [
+        "reject_unverified_sender",
+        "soft_bounce",
+        "smtp_fallback_relay",
+        "master.cf",
+    ] {
+        let fates = fates(&import, what);
+        assert!(
+            fates.iter().any(|fate| matches!(
+                fate,
+                Fate::Missing {
+                    weight: Weight::Mail,
+                    ..
+                }
+            )),
+            "{what}: {fates:?}"
+        );
+    }
+    assert!(matches!(
+        fates(&import, "policy")[..],
+        [Fate::Missing {
+            weight: Weight::Detail,
+            ..
+        }]
+    ));
+}
+
+#[test]
+fn a_table_of_a_kind_that_is_not_asked_is_in_the_report() {
+    let import = of_main(
+        "myhostname = mx.example.org\nvirtual_alias_maps = tcp:127.0.0.1:7777, hash:/etc/postfix/none\nalias_maps = nis:mail.aliases\n",
+    );
+    for what in ["virtual_alias_maps: tcp", "alias_maps: nis", "virtual_alias_maps"] {
+        assert!(
+            fates(&import, what)
+                .iter()
+                .any(|fate| matches!(fate, Fate::Missing { .. })),
+            "{what}"
+        );
+    }
+}
+
+proptest::proptest! {
+    /// Whatever the files say, the import ends, and each line of main.cf is told of.
+    #[test]
+    fn whatever_main_cf_says_is_told_of(lines in proptest::collection::vec(
+        (proptest::sample::select(ROWS).prop_map(|row| row.name), "[ -~]{0,40}"), 0..12)) {
+        let text: String = lines.iter().map(|(name, value)| format!("{name} = {}\n", value.trim())).collect();
+        let text: &'static str = Box::leak(text.into_boxed_str());
+        let import = of_main(text);
+        let is_active = |line: &str| !line.trim().is_empty() && !line.starts_with('#');
+        let passed_over = import.report.passed_over("/etc/postfix/main.cf", text, &is_active);
+        proptest::prop_assert_eq!(passed_over, Vec::<u32>::new());
+    }
+}
+
+use proptest::strategy::Strategy as _;

@@ -1,0 +1,347 @@
+//! Right sides of transport tables, `relayhost` and their like: where mail goes, and on which lane.
+
+use std::collections::BTreeSet;
+
+use super::super::Service;
+use super::{Site, parameters};
+use crate::Origin;
+use crate::config::{Section, Value};
+use crate::report::Weight;
+
+/// Where mail goes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Target {
+    /// The hosts of the recipient domain's MX records.
+    Mx,
+    /// These hosts.
+    Hosts(Vec<String>),
+    /// These, which speak LMTP.
+    Lmtp(Vec<String>),
+    /// Nowhere: it is refused in these words.
+    Refused(String),
+    /// To mailboxes here.
+    Local,
+    /// Nowhere: it is thrown away.
+    Discarded,
+}
+
+/// A target, with what its transport sets apart.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    pub(super) target: Target,
+    /// Settings of the transport.
+    pub(super) lane: Vec<(&'static str, Value)>,
+    /// The next hop as Postfix writes it, by which TLS policies and passwords are found.
+    pub(super) next_hop: String,
+    /// The level of TLS that the transport asks for, if it sets one apart.
+    pub(super) tls: Option<String>,
+    /// Whether TLS begins at once.
+    pub(super) is_implicit: bool,
+    /// Whether a table here says the same with the same words.
+    pub(super) is_plain: bool,
+}
+
+/// What the right side of a transport table says. `None` where mail cannot go that way; then it is in the report.
+pub(super) fn way(site: &mut Site<'_>, text: &str, at: &Origin, what: &str) -> Option<Way> {
+    let text = text.trim();
+    let (transport, next_hop) = text.split_once(':').unwrap_or((text, ""));
+    let transport = if transport.is_empty() { "smtp" } else { transport };
+    let service = site.master.service(transport, "unix").cloned();
+    let command = service
+        .as_ref()
+        .map_or(transport, |service| service.command.as_str())
+        .to_owned();
+    if service.is_some() {
+        site.lanes.insert(transport.to_owned());
+    }
+    let target = match command.as_str() {
+        "smtp" | "relay" => match hosts(next_hop) {
+            hosts if hosts.is_empty() => Target::Mx,
+            hosts => Target::Hosts(hosts),
+        },
+        "lmtp" => Target::Lmtp(lmtp_hosts(site, next_hop)),
+        "error" | "retry" => Target::Refused(refusal(next_hop, transport == "retry")),
+        "discard" => Target::Discarded,
+        "local" | "virtual" => Target::Local,
+        _ => {
+            site.lanes.insert(transport.to_owned());
+            let remedy = format!(
+                "no program is started for a message, as \"{transport}\" does: what has its mail that way takes it by LMTP \
+                 (Mailman 3 does so on port 8024): a [[route]] with `via` and `protocol = \"lmtp\"`. Until then its mail is refused for now"
+            );
+            site.import.missing(at, what, Weight::Mail, remedy);
+            return None;
+        }
+    };
+    let mut way = Way {
+        target,
+        lane: Vec::new(),
+        next_hop: next_hop.to_owned(),
+        tls: None,
+        is_implicit: site.layer().is_on("smtp_tls_wrappermode"),
+        is_plain: matches!(
+            transport,
+            "smtp" | "relay" | "error" | "retry" | "discard" | "local" | "virtual"
+        ),
+    };
+    if let Some(service) = &service {
+        lane(site, service, &mut way);
+    }
+    parameters_of(site, transport, &mut way);
+    if !way.lane.is_empty() || way.tls.is_some() {
+        way.is_plain = false;
+    }
+    Some(way)
+}
+
+/// What a service of `master.cf` sets apart for its connections.
+fn lane(site: &mut Site<'_>, service: &Service, way: &mut Way) {
+    let is_own = !matches!(
+        service.name.as_str(),
+        "smtp" | "relay" | "lmtp" | "error" | "retry" | "discard" | "local" | "virtual"
+    );
+    if let Some(most) = service
+        .processes
+        .filter(|most| is_own && (1..=100).contains(most))
+    {
+        way.lane.push(("connections_per_destination", Value::plain(most)));
+    }
+    for (name, value) in &service.overrides {
+        let value = value.what.trim().to_owned();
+        match name.as_str() {
+            "smtp_helo_name" => way
+                .lane
+                .push(("helo_name", Value::text(site.written_out(&value)))),
+            "smtp_bind_address" | "smtp_bind_address6" => push(&mut way.lane, "source_address", &value),
+            "inet_protocols" if value == "ipv4" => way.lane.push(("ip", Value::text("v4"))),
+            "inet_protocols" if value == "ipv6" => way.lane.push(("ip", Value::text("v6"))),
+            "smtp_address_preference" if value != "any" => {
+                let word = if value == "ipv4" { "prefer-v4" } else { "prefer-v6" };
+                way.lane.push(("ip", Value::text(word)));
+            }
+            "smtp_tls_security_level" => way.tls = Some(value),
+            "smtp_tls_wrappermode" => way.is_implicit = value == "yes",
+            _ => {}
+        }
+    }
+}
+
+fn push(lane: &mut Vec<(&'static str, Value)>, key: &'static str, value: &str) {
+    match lane.iter_mut().find(|(known, _)| *known == key) {
+        Some((_, Value::List(list))) => list.push(value.to_owned()),
+        _ => lane.push((key, Value::list([value]))),
+    }
+}
+
+/// `slow_destination_rate_delay` and its like in `main.cf`.
+fn parameters_of(site: &mut Site<'_>, transport: &str, way: &mut Way) {
+    const LIMITS: [(&str, &str); 2] = [
+        ("destination_concurrency_limit", "connections_per_destination"),
+        ("destination_recipient_limit", "recipients_per_transaction"),
+    ];
+    for (end, key) in LIMITS {
+        let parameter = format!("{transport}_{end}");
+        if let Some(number) = site
+            .value(&parameter)
+            .parse::<u32>()
+            .ok()
+            .filter(|number| *number > 0)
+        {
+            way.lane.retain(|(known, _)| *known != key);
+            way.lane.push((key, Value::plain(number)));
+            site.carried(&parameter, format!("[[route]] {key}"));
+        }
+    }
+    let parameter = format!("{transport}_destination_rate_delay");
+    if let Some(delay) = seconds(&site.value(&parameter)).filter(|delay| *delay > 0) {
+        let rate = 1.0 / f64::from(delay);
+        way.lane
+            .push(("rate_per_destination", Value::plain(format!("{rate:.3}"))));
+        site.carried(&parameter, "[[route]] rate_per_destination");
+    }
+}
+
+fn seconds(time: &str) -> Option<u32> {
+    let time = parameters::duration(time, "s")?;
+    let unit = time.chars().last()?;
+    let number: u32 = time.strip_suffix(unit)?.parse().ok()?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+/// Parameters about transports that nothing was made of.
+pub(super) fn leftovers(site: &mut Site<'_>) {
+    let left: BTreeSet<String> = site
+        .main
+        .parameters()
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| !site.told.contains(name) && name.contains("_destination_"))
+        .collect();
+    for name in left {
+        let transport = name.split("_destination_").next().unwrap_or_default().to_owned();
+        match transport.as_str() {
+            "default" | "smtp" | "relay" => of_all(site, &name),
+            "lmtp" | "virtual" | "local" | "dovecot" => {
+                let why = "who keeps the mailboxes answers for each recipient by itself (LMTP)";
+                site.meaningless(&name, why);
+            }
+            _ if site.lanes.contains(&transport) => {
+                let remedy = "look whether the next hop is to be spared: see the limits of [[route]]";
+                site.missing(&name, Weight::Detail, remedy);
+            }
+            _ => site.meaningless(&name, "no mail goes by that transport"),
+        }
+    }
+}
+
+fn of_all(site: &mut Site<'_>, name: &str) {
+    let key = if name.ends_with("concurrency_limit") {
+        "connections_per_destination"
+    } else if name.ends_with("recipient_limit") {
+        "recipients_per_transaction"
+    } else {
+        let remedy = "look whether next hops are to be spared: see the limits of [delivery]";
+        return site.missing(name, Weight::Detail, remedy);
+    };
+    match site.value(name).parse::<u32>() {
+        Ok(number) if number > 0 => site.set("delivery", key, Value::plain(number), name),
+        _ => site.meaningless(name, "0 means no limit"),
+    }
+}
+
+/// `[host]:587`, `host`, several with commas: those in brackets are taken as they are, for others MX records are asked.
+pub(super) fn hosts(text: &str) -> Vec<String> {
+    let parts = text.split([',', ' ', '\t']).filter(|part| !part.is_empty());
+    parts.map(host).collect()
+}
+
+fn host(text: &str) -> String {
+    if let Some((host, rest)) = text.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        let port = rest.strip_prefix(':').map_or("25", port);
+        let host = host.trim_start_matches("IPv6:").trim_start_matches("ipv6:");
+        return if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        };
+    }
+    match text.split_once(':') {
+        Some((host, name)) => format!("mx:{host}:{}", port(name)),
+        None => format!("mx:{text}:25"),
+    }
+}
+
+/// A port, which may be the name of a service.
+fn port(name: &str) -> &str {
+    match name {
+        "smtp" => "25",
+        "submission" => "587",
+        "smtps" | "submissions" => "465",
+        number => number,
+    }
+}
+
+/// `unix:private/dovecot-lmtp`, `inet:10.2.0.11:24`, `[host]:24`.
+pub(super) fn lmtp_hosts(site: &Site<'_>, text: &str) -> Vec<String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return vec![format!("unix:{}", site.below_queue(path))];
+    }
+    let text = text.strip_prefix("inet:").unwrap_or(text);
+    let hosts = hosts(text);
+    let ports = text.contains("]:") || !text.starts_with('[') && text.contains(':');
+    hosts
+        .into_iter()
+        .map(|host| {
+            let host = host.strip_prefix("mx:").unwrap_or(&host).to_owned();
+            if ports {
+                host
+            } else {
+                format!("{}:24", host.trim_end_matches(":25"))
+            }
+        })
+        .collect()
+}
+
+/// `5.1.2 text`, with or without a code, as `[[route]] refuse` has it.
+pub(super) fn refusal(text: &str, is_for_now: bool) -> String {
+    let text = text.trim();
+    let (digit, code) = if is_for_now { ('4', "450") } else { ('5', "550") };
+    let is_status = |word: &str| {
+        word.split('.').count() == 3 && word.bytes().all(|octet| octet.is_ascii_digit() || octet == b'.')
+    };
+    match text.split_once(' ') {
+        Some((status, words)) if is_status(status) => {
+            let code = if status.starts_with('4') { "450" } else { code };
+            format!("{code} {status} {}", words.trim())
+        }
+        _ if text.is_empty() => format!("{code} {digit}.0.0 Undeliverable"),
+        _ => format!("{code} {digit}.0.0 {text}"),
+    }
+}
+
+impl Way {
+    /// Sets where mail goes, and the settings of its lane.
+    pub(super) fn put(&self, route: &mut Section) {
+        match &self.target {
+            Target::Mx => {
+                route.set("to", Value::text("mx"), "");
+            }
+            Target::Hosts(hosts) => {
+                route.set("via", Value::list(hosts.clone()), "");
+            }
+            Target::Lmtp(hosts) => {
+                route.set("via", Value::list(hosts.clone()), "");
+                route.set("protocol", Value::text("lmtp"), "");
+            }
+            Target::Refused(text) => {
+                route.set("to", Value::text("refuse"), "");
+                route.set("refuse", Value::text(text.clone()), "");
+            }
+            Target::Local => {
+                route.set("to", Value::text("local"), "");
+            }
+            Target::Discarded => {
+                route.set("to", Value::text("discard"), "");
+            }
+        }
+        for (key, value) in &self.lane {
+            route.set(key, value.clone(), "");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_hops_and_refusals() {
+        let table: &[(&str, &[&str])] = &[
+            ("", &[]),
+            ("[smtp.provider.example]:587", &["smtp.provider.example:587"]),
+            ("[10.8.0.60]", &["10.8.0.60:25"]),
+            ("[2001:db8::1]:submission", &["[2001:db8::1]:587"]),
+            ("[ipv6:2001:db8::1]", &["[2001:db8::1]:25"]),
+            ("mail.partner.example", &["mx:mail.partner.example:25"]),
+            (
+                "a.example:2525, [b.example]",
+                &["mx:a.example:2525", "b.example:25"],
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(&hosts(text), expected, "{text}");
+        }
+        assert_eq!(
+            refusal("5.1.2 out of business", false),
+            "550 5.1.2 out of business"
+        );
+        assert_eq!(refusal("gone", false), "550 5.0.0 gone");
+        assert_eq!(refusal("4.2.1 later", false), "450 4.2.1 later");
+        assert_eq!(refusal("", true), "450 4.0.0 Undeliverable");
+    }
+}
