@@ -17,7 +17,7 @@ impl<'a> Pieces<'a> {
     pub(crate) fn new(spool: &dyn Spool, message: &'a Message) -> Self {
         match &message.body {
             Body::Inline(body) => Self::Memory {
-                prefix: &message.prefix,
+                prefix: message.sent_prefix(),
                 body,
                 place: 0,
             },

@@ -15,6 +15,7 @@ use postern_smtp::client::needs::EightBit;
 use secrecy::SecretString;
 
 use crate::TlsClients;
+use crate::outward::Outward;
 
 /// How mail leaves the spool. A value of this type has been checked.
 ///
@@ -75,6 +76,9 @@ pub struct Settings {
 
     /// How the senders of forwarded mail are rewritten. Default: they are not.
     pub srs: Option<Arc<Srs>>,
+
+    /// What changes about messages as they leave by SMTP. Default: nothing.
+    pub outward: Option<Arc<dyn Outward>>,
 }
 
 /// What to log in with at a smarthost.
@@ -179,6 +183,7 @@ impl Settings {
             eight_bit: EightBit::default(),
             received_max: 100,
             srs: None,
+            outward: None,
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::exchange::Exchanged;
 use crate::failure::{Cause, Failure, disowns_login, insists_on_tls, success};
 use crate::offer::{Offer, deciding};
 use crate::outcome::{Fate, SuccessReport};
+use crate::outward;
 use crate::relay::Relay;
 use crate::sender;
 use crate::session::Session;
@@ -45,6 +46,12 @@ pub(crate) async fn transact(
 ) -> Transacted {
     let spool = &*deps.spool;
     let peer = Arc::clone(&session.peer);
+    let changed = match outward::changed(session, settings, deps, message, &batch).await {
+        Ok(changed) => changed,
+        Err(failure) => return Transacted::without_exchange(all_failed(batch, &failure)),
+    };
+    let original = message;
+    let message = changed.as_ref().unwrap_or(original);
     let examined = match examine(spool, message, &peer).await {
         Ok(examined) => examined,
         Err(error) => return Transacted::without_exchange(all_failed(batch, &unreadable(&error))),
@@ -95,8 +102,11 @@ pub(crate) async fn transact(
         message,
         plan: plan.as_ref(),
         size: content.size,
-        // All of them go under the same.
-        rewritten: sender::rewritten(settings, message, deciding),
+        // All of them go under the same. Of one that has changed it stands in the envelope already.
+        rewritten: match changed {
+            Some(_) => None,
+            None => sender::rewritten(settings, original, deciding),
+        },
     };
     let reused = session.transactions > 0;
     let mut exchanged = offer.make(session, &peer, declared, &addressed).await;

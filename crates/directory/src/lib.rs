@@ -36,6 +36,7 @@ mod pool;
 mod proof;
 mod recent;
 mod residents;
+pub mod rewriting;
 mod rota;
 pub mod saslauthd;
 pub mod schemes;

@@ -349,6 +349,10 @@ events! {
         session Session &'a str, queue Queue Option<Shown<'a>>, listener Listener &'a str, peer Peer IpAddr, rule Rule Rule,
         reason Reason Shown<'a>, from From Option<Shown<'a>>, to To Option<Shown<'a>>,
     }
+    "something about a message has changed on its way in or out, or was noted: an address rewritten, a field or line checked, a copy added"
+    Reworked Accept Info Matters "reworked" {
+        queue Queue Shown<'a>, session Session Option<&'a str>, rule Rule Rule, reason Reason Shown<'a>,
+    }
     "a policy service cannot be asked, or has failed; told once, until it is asked with success"
     ServiceDown Refuse Warning Matters "policy service fails" {
         service Service &'a str, address Address Shown<'a>, reason Reason Shown<'a>,

@@ -3,7 +3,9 @@
 //! Nothing here opens a socket or a file, reads a clock, draws a random number, or awaits.
 
 pub mod address;
+pub mod address_list;
 mod causes;
+pub mod content;
 pub mod date;
 pub mod envelope;
 mod failure;

@@ -17,7 +17,7 @@ mod convert;
 mod encode;
 mod kind;
 mod plan;
-mod scan;
+pub(crate) mod scan;
 mod survey;
 
 pub use self::convert::Converter;

@@ -11,6 +11,7 @@ mod judge;
 mod locate;
 mod log;
 mod output;
+mod outward;
 mod password;
 mod rights;
 mod server;

@@ -683,6 +683,7 @@ struct Basis {
 
 /// Takes a sender to whom nobody objects, and tells so.
 fn take_sender(ask: AskSender<'_>, basis: Option<Basis>, session: &Session) -> Answer {
+    session.forget_copies();
     session.shared.deps.observers.tell(SenderTaken {
         session: &session.id,
         from: ask.sender(),

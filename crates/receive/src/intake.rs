@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use postern_events::{Accepted, Discarded};
 use postern_mail::head::{HeadFilter, Ordered};
 use postern_mail::header::HeaderScan;
-use postern_mail::{Header, QueueId, Ret};
+use postern_mail::{Envelope, Header, QueueId, Ret};
 use postern_policy::admission;
 use postern_policy::body::{BodyRefusal, judge_hops};
 use postern_policy::relay::{Acceptance, RelayReason};
@@ -27,6 +27,7 @@ pub(crate) use self::refusal::{Failure, message_refusal, queue_is_down};
 use self::refusal::{Refused, inspected, spool_failed};
 use crate::Role;
 use crate::access::{self, Accessing};
+use crate::content::Content;
 use crate::count::Signal;
 use crate::io::{End, Io};
 use crate::milters::{Filtering, Ruled, Stopped};
@@ -53,6 +54,8 @@ pub(crate) struct Intake {
     discarded: Option<Ruled>,
     /// Access rules have thrown away the mail of all its recipients; likewise.
     thrown_away: bool,
+    /// What this server itself changes about it.
+    content: Option<Box<Content>>,
     completed: bool,
     header_max: u64,
     failure: Option<Failure>,
@@ -110,6 +113,7 @@ impl Intake {
             judges,
             inspections,
             discarded: None,
+            content: Content::of(session).filter(|_| !thrown_away),
             thrown_away,
             completed: rules.submission,
             header_max: settings.limits.header_max,
@@ -279,13 +283,25 @@ impl Intake {
     ) -> Result<(), Failure> {
         self.scan.feed(&self.head.fields);
         self.scan.finish();
-        if !self.judges.is_empty() || !self.inspections.is_empty() || filtering.is_some() {
+        if !self.judges.is_empty() {
+            // As it came: signatures cover that.
             let header = Header::parse(self.head.fields.clone());
             let seen = self.judges.header(&header).await;
             seen.map_err(Failure::Inspected)?;
+        }
+        if !self.change_header().await? {
+            self.let_go();
+            return Ok(());
+        }
+        if !self.inspections.is_empty() || filtering.is_some() {
+            let header = Header::parse(self.head.fields.clone());
             if let Some(filtering) = filtering {
-                // Behind a judge they are to see what it says in the header, too.
-                let (id, streams) = (self.scan.message_id(), self.judges.is_empty());
+                // Behind a judge they are to see what it says in the header, too; behind a check of the body what it has made of that.
+                let edits = self
+                    .content
+                    .as_ref()
+                    .is_some_and(|content| content.may_edit_body());
+                let (id, streams) = (self.scan.message_id(), self.judges.is_empty() && !edits);
                 let ruled = Box::pin(filtering.header(&header, id, streams, session)).await;
                 ruled.map_or(Ok(()), |ruled| self.is_ruled(ruled))?;
             }
@@ -294,6 +310,20 @@ impl Intake {
         }
         let text = std::mem::take(&mut self.head.text);
         self.take_body(&text, session, filtering).await
+    }
+
+    /// Does to the header what this server's own rules say; false where the message is thrown away.
+    async fn change_header(&mut self) -> Result<bool, Failure> {
+        let Some(content) = &mut self.content else {
+            return Ok(true);
+        };
+        let fields = std::mem::take(&mut self.head.fields);
+        let made = Box::pin(content.header(fields)).await;
+        self.head.fields = made.map_err(Failure::Inspected)?;
+        let goes_on = content.discarded().is_none();
+        // It may have grown.
+        self.judge_header()?;
+        Ok(goes_on)
     }
 
     /// A mail filter has decided before the end.
@@ -420,6 +450,25 @@ impl Intake {
         Answer::stay(texts::accepted(&self.id))
     }
 
+    /// Tells that a check has the message thrown away, and the client that all is well.
+    fn drop_checked(&self, reason: &str, envelope: &Envelope, session: &Session) -> Answer {
+        session.shared.deps.observers.tell(Discarded {
+            milter: None,
+            session: &session.id,
+            queue: &self.id,
+            listener: session.listener(),
+            peer: session.peer.ip(),
+            login: session.login.as_ref().map(Login::authcid),
+            rule: Rule::CheckDiscarded,
+            reason: &reason,
+            from: &envelope.sender,
+            to: None,
+            recipients: envelope.recipients.len(),
+            message_id: self.scan.message_id(),
+        });
+        Answer::stay(texts::accepted(&self.id))
+    }
+
     async fn take_end(
         &mut self,
         tail: &[u8],
@@ -453,6 +502,9 @@ impl Intake {
             let message_id = self.scan.message_id();
             filtering.tell_discarded(ruled, self.id, &transaction.envelope, message_id, session);
             return Answer::stay(texts::accepted(&self.id));
+        }
+        if let Some(reason) = self.content.as_ref().and_then(|content| content.discarded()) {
+            return self.drop_checked(&reason, &transaction.envelope, session);
         }
         let Some(writer) = self.writer.take() else {
             return self.refuse(&About::message(&transaction), session);
@@ -515,6 +567,13 @@ impl Intake {
         if let Some(access) = access {
             access.notes().write_fields(&mut header);
         }
+        let mut content = self.content.take();
+        if let Some(content) = &mut content {
+            header = match Box::pin(content.own_fields(header)).await {
+                Ok(header) => header,
+                Err(refusal) => return inspected(&refusal, &About::message(&transaction), session),
+            };
+        }
         let own = header.len();
         header.extend_from_slice(&self.head.fields);
         let parts = Parts {
@@ -526,6 +585,11 @@ impl Intake {
         let acceptance = acceptance(transaction.ground, access, session);
         let mut envelope = transaction.envelope;
         let from = envelope.sender.clone();
+        if let Some(content) = &mut content
+            && let Err(refusal) = Box::pin(content.senders(&mut envelope)).await
+        {
+            return inspected(&refusal, &About::sender(&from), session);
+        }
         if session.profile.settings.privacy.no_body_return {
             envelope.ret = Some(Ret::Headers);
         }
@@ -551,6 +615,19 @@ impl Intake {
         let judges = std::mem::take(&mut self.judges);
         if let Err(refusal) = judges.finish(&mut assembly, &mut bodies).await {
             return inspected(&refusal, &About::sender(&from), session);
+        }
+        if let Some(content) = &mut content {
+            if let Err(refusal) = Box::pin(content.body(&mut assembly, &mut bodies)).await {
+                return inspected(&refusal, &About::sender(&from), session);
+            }
+            if let Some(reason) = content.discarded() {
+                return self.drop_checked(&reason, &assembly.envelope, session);
+            }
+            let copies = session.copies.take();
+            match Box::pin(content.conclude(&mut assembly.envelope, copies)).await {
+                Ok(hold) => assembly.hold = assembly.hold.take().or(hold),
+                Err(refusal) => return inspected(&refusal, &About::sender(&from), session),
+            }
         }
         if let Some(filtering) = filtering {
             let ended = Box::pin(filtering.end(&mut assembly, &mut bodies, size, session)).await;
@@ -600,6 +677,9 @@ impl Intake {
                 taken.tell(&message, held_by.as_deref(), &self.scan, session);
                 if let Some(filtering) = filtering {
                     filtering.tell_notes(self.id, session);
+                }
+                if let Some(content) = &content {
+                    content.tell_all(&message.id, session);
                 }
                 if let Some(access) = access {
                     let from = &message.envelope.sender;

@@ -7,6 +7,7 @@
 
 pub mod access;
 mod connection;
+mod content;
 mod count;
 mod deps;
 mod greeting;
@@ -45,6 +46,7 @@ mod time;
 mod usage;
 
 pub use access::{AccessSettings, ServiceSettings};
+pub use content::{Content, ContentSettings, Copy};
 pub use deps::Deps;
 pub use identity::{alias_targets, identity_of};
 pub use live::{SessionFilter, SessionInfo};
@@ -56,8 +58,8 @@ pub use postern_policy::probe::ProbeSettings;
 pub use receiver::Receiver;
 pub use remember::usage::login_counts;
 pub use settings::{
-    AuthRule, AuthSettings, BareLineEndings, Extensions, KerberosLogins, LOCAL, Limits, ListenerSettings,
-    ListenerTls, MilterSettings, Plaintext, Role, Settings, Timeouts,
+    AuthRule, AuthSettings, BareAddresses, BareLineEndings, Extensions, KerberosLogins, LOCAL, Limits,
+    ListenerSettings, ListenerTls, MilterSettings, Plaintext, Role, Settings, Timeouts,
 };
 pub use sockets::{
     HomePattern, HomePatternError, MailAccounts, SocketListener, SocketProtocol, SocketSettings,

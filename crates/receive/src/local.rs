@@ -129,6 +129,7 @@ pub fn local_user(uid: u32, name: Option<&str>, settings: &Settings) -> LocalUse
     let names = settings.relay.local_domains.exact_names();
     let mut domains: Vec<Domain> = names.into_iter().map(|name| Domain::Name(name.into())).collect();
     domains.push(settings.domain.clone());
+    domains.push(settings.origin.clone());
     LocalUser::new(uid, name, &domains, &settings.local)
 }
 

@@ -13,7 +13,7 @@ use crate::access::AccessSettings;
 use crate::access::service::Service;
 use crate::milters::Milter;
 use crate::shared::Shared;
-use crate::{AuthRule, LOCAL, ListenerSettings, ListenerTls, Plaintext, Role, Settings};
+use crate::{AuthRule, BareAddresses, LOCAL, ListenerSettings, ListenerTls, Plaintext, Role, Settings};
 
 /// What holds for a session from its start to its end, whatever is reloaded meanwhile.
 pub(crate) struct Profile {
@@ -128,7 +128,7 @@ fn rules(settings: &Settings, listener: &ListenerSettings, has_tls: bool) -> Rul
     };
     Rules {
         hostname: settings.hostname.clone(),
-        qualify: (listener.role == Role::Submission).then(|| settings.domain.clone()),
+        qualify: (listener.bare_addresses == BareAddresses::Complete).then(|| settings.origin.clone()),
         limits: settings.limits,
         body: BodyRules {
             size_max: settings.admission.message_size,

@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use postern_directory::rewriting::Rewritten;
 use postern_directory::{Lead, Member, is_postmaster};
 use postern_events::RecipientTaken;
 use postern_mail::{ForwardPath, Mailbox, Notify, Recipient, ReversePath, Status};
@@ -20,6 +21,7 @@ use postern_smtp::server::{Answer, AskRecipient, Ground};
 
 use crate::Settings;
 use crate::access::{self, AtRecipient};
+use crate::content::{self, Copy};
 use crate::count::Signal;
 use crate::io::{End, Io};
 use crate::limits;
@@ -48,6 +50,8 @@ pub(crate) struct Taken<'d> {
     /// By which rule.
     rule: Rule,
     reason: Reason,
+    /// Who gets copies of its mail.
+    copies: Vec<Copy>,
 }
 
 /// Why a recipient is taken.
@@ -59,6 +63,8 @@ enum Reason {
     Original(Mailbox),
     /// A rule leads its mail there.
     Redirected(Mailbox),
+    /// It has become another address.
+    Rewritten(Rewritten),
 }
 
 impl Display for Reason {
@@ -68,6 +74,7 @@ impl Display for Reason {
             Self::Relay(reason) => reason.fmt(out),
             Self::Original(sender) => sender.fmt(out),
             Self::Redirected(to) => write!(out, "to {to}"),
+            Self::Rewritten(made) => write!(out, "{}: becomes {}", made.rules.join(", "), made.to),
         }
     }
 }
@@ -85,6 +92,7 @@ impl Judged<'_> {
 impl Taken<'_> {
     /// Takes it, and tells so.
     pub(crate) fn accept(self, session: &Session) -> Answer {
+        session.copies.add(self.copies);
         if !self.recipients.is_empty() {
             session.shared.deps.observers.tell(RecipientTaken {
                 session: &session.id,
@@ -156,7 +164,11 @@ pub(crate) async fn judge<'d>(
                 reason: RelayReason::Access(rule),
             };
         }
-        let judged = taken_or_not(ask, verdict, &ruled, io, session, signal).await?;
+        let judged = with_copies(
+            taken_or_not(ask, verdict, &ruled, io, session, signal).await?,
+            session,
+        )
+        .await;
         if let Judged::Taken(taken) = &judged
             && ruled.open
         {
@@ -173,7 +185,34 @@ pub(crate) async fn judge<'d>(
         return Ok(judged);
     }
     ruled.accepted = session.screening.is_some() && is_always_reached(ask.path(), session);
-    taken_or_not(ask, verdict, &ruled, io, session, signal).await
+    let judged = taken_or_not(ask, verdict, &ruled, io, session, signal).await?;
+    Ok(with_copies(judged, session).await)
+}
+
+/// Adds who gets copies of the mail of a recipient that is taken.
+async fn with_copies<'d>(judged: Judged<'d>, session: &Session) -> Judged<'d> {
+    let Judged::Taken(mut taken) = judged else {
+        return judged;
+    };
+    if session.profile.settings.content.is_none() {
+        return Judged::Taken(taken);
+    }
+    let Some(mailbox) = mailbox_of(taken.ask.path().clone(), session) else {
+        return Judged::Taken(taken);
+    };
+    match content::copies(&mailbox, session).await {
+        Ok(copies) => {
+            taken.copies = copies;
+            Judged::Taken(taken)
+        }
+        Err(refusal) => put_off(taken.ask, refusal.reason, session).into(),
+    }
+}
+
+/// The answer to a recipient that cannot be judged now, since a table does not answer.
+fn put_off(ask: AskRecipient<'_>, reason: String, session: &Session) -> Answer {
+    let refusal = RecipientRefusal::Table(reason);
+    refuse(ask, &refusal, refusal.told(), "", session)
 }
 
 /// Whether strangers always reach this recipient.
@@ -240,6 +279,10 @@ async fn taken_or_not<'d>(
         let reason = Reason::Redirected(to.clone());
         return Ok(taken(ask, ground, recipients, Rule::AccessRedirected, reason));
     }
+    let ask = match rewritten(ask, &verdict, session).await {
+        Ok(ask) => ask,
+        Err(judged) => return Ok(judged),
+    };
     let judged = match verdict {
         RelayVerdict::RelayDomain { recipient } => {
             let ruling = (Rule::RelayDomain, Reason::Words("in a domain behind this server"));
@@ -258,6 +301,45 @@ async fn taken_or_not<'d>(
         }
     };
     Ok(judged)
+}
+
+/// Rewrites a recipient that nobody refuses: what it becomes is followed like what an alias leads to. Gives the question back where it stays
+/// as it is.
+async fn rewritten<'d>(
+    ask: AskRecipient<'d>,
+    verdict: &RelayVerdict,
+    session: &Session,
+) -> Result<AskRecipient<'d>, Judged<'d>> {
+    if session.profile.settings.content.is_none() {
+        return Ok(ask);
+    }
+    let Some((ground, mailbox)) = led_elsewhere(verdict, session) else {
+        return Ok(ask);
+    };
+    let made = match content::rewritten(&mailbox, session).await {
+        Ok(Some(made)) => made,
+        Ok(None) => return Ok(ask),
+        Err(trouble) => return Err(put_off(ask, trouble.to_string(), session).into()),
+    };
+    if let RelayVerdict::Relay { .. } = verdict
+        && let Some(reply) = sender::refused_machine(&ask, session)
+    {
+        return Err(ask.refuse(reply).into());
+    }
+    let members = match lead(&made.to, session).await {
+        Lead::Itself => vec![Member::new(made.to.clone())],
+        Lead::Alias(members) => members,
+        Lead::Refused(text) => return Err(refuse_local(ask, &RecipientRefusal::Told(text), session).into()),
+        Lead::Unknown(reason) => return Err(put_off(ask, reason, session).into()),
+        Lead::Broken | Lead::Nobody => {
+            probe::found_nobody(session);
+            let refusal = RecipientRefusal::Unknown(format!("{}, rewritten to {}", ask.path(), made.to));
+            return Err(refuse_local(ask, &refusal, session).into());
+        }
+    };
+    let recipients = behind_alias(requests(&ask, session), &mailbox, members);
+    let ruling = (Rule::RewriteChanged, Reason::Rewritten(made));
+    Err(settle(ask, ruling, ground, recipients, session))
 }
 
 /// On which ground a recipient is taken whose mail a rule leads elsewhere, and who it is; `None` for one that is not taken.
@@ -455,6 +537,7 @@ fn taken(
         recipients,
         rule,
         reason,
+        copies: Vec::new(),
     })
 }
 

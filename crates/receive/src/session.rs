@@ -27,6 +27,7 @@ use postern_smtp::server::Transaction;
 use tokio::time::{Instant, sleep};
 
 use crate::access::Accessing;
+use crate::content::Copies;
 use crate::count::Signal;
 use crate::judge::Judge;
 use crate::limits::Limited;
@@ -69,6 +70,8 @@ pub(crate) struct Session {
     helo: String,
     /// Whether the host may relay by its address or certificate.
     trusted_host: bool,
+    /// Copies that recipients of the transaction have caused.
+    pub(crate) copies: Copies,
     /// When it began, logged in, or had its last message taken.
     useful_at: Instant,
     /// What is written of it into the log.
@@ -177,6 +180,7 @@ impl Session {
             user: None,
             helo: String::new(),
             trusted_host: false,
+            copies: Copies::default(),
             useful_at: now,
             noise: Mutex::new(SessionNoise::new(now.into_std())),
             screening: None,
@@ -211,6 +215,11 @@ impl Session {
     /// Whether the client has neither logged in nor may relay as a host.
     pub(crate) fn is_stranger(&self) -> bool {
         self.login.is_none() && !self.trusted_host
+    }
+
+    /// Whether the client may relay by its network or certificate.
+    pub(crate) fn is_trusted_host(&self) -> bool {
+        self.trusted_host
     }
 
     /// Whom the session belongs to.
@@ -442,7 +451,7 @@ impl Session {
     /// What the client is called in the answer to `EHLO`: `name [address]`, for a user of this machine his address.
     pub(crate) fn peer_label(&self) -> String {
         if let Some(user) = &self.user {
-            return format!("{}@{}", user.name, self.profile.settings.domain);
+            return format!("{}@{}", user.name, self.profile.settings.origin);
         }
         let address = literal(self.peer.ip());
         match self.peer_name() {

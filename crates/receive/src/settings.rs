@@ -31,6 +31,7 @@ use postern_sasl::{ContextAcceptor, ITERATIONS_DEFAULT, Layers, Mechanism};
 use postern_table::{Address, Plan, Subject};
 
 use crate::access::AccessSettings;
+use crate::content::ContentSettings;
 use crate::next_hops::{HopAnswer, NextHops};
 
 pub use postern_smtp::body::BareLineEndings;
@@ -41,8 +42,10 @@ pub use postern_smtp::server::{Extensions, Limits};
 pub struct Settings {
     /// The name by which this server greets, stamps and qualifies (RFC 5321 section 4.1.3).
     pub hostname: String,
-    /// The same as a domain, given to bare addresses of submissions.
+    /// The same as a domain.
     pub domain: Domain,
+    /// The domain given to addresses without one. Default: that of this host.
+    pub origin: Domain,
     /// Greeting text, where `{hostname}` and `{date}` are filled in and `ESMTP` follows the host name.
     ///
     /// Default `{hostname}`: no program, no version.
@@ -89,6 +92,8 @@ pub struct Settings {
     pub screen: ScreenSettings,
     /// How senders of forwarded mail are rewritten, and led back. Default: they are not.
     pub srs: Option<Arc<Srs>>,
+    /// What is changed about messages: checks, rewritten addresses, copies. Default: nothing.
+    pub content: Option<Arc<ContentSettings>>,
     /// The routes, where some of them refuse mail: that is said when a recipient is named. Default: none does.
     pub routes: Option<Arc<RouteTable>>,
     /// Sizes and counts that a client cannot exceed.
@@ -246,10 +251,22 @@ pub struct ListenerSettings {
     pub message_size: Option<u64>,
     /// What becomes of a bare CR or LF in a body. Default: the message is refused.
     pub bare_line_endings: BareLineEndings,
+    /// What becomes of an address without a domain in the envelope. Default: it gets [`Settings::origin`] where the role is submission, and
+    /// is refused elsewhere.
+    pub bare_addresses: BareAddresses,
     /// Networks whose connections start with a PROXY header (version 1 or 2). Default: none.
     pub proxy_from: Vec<IpNet>,
     /// Whether the filter behind the queue hands mail back here. Default: no.
     pub filtered: bool,
+}
+
+/// What becomes of an address without a domain in the envelope.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BareAddresses {
+    /// It gets [`Settings::origin`].
+    Complete,
+    /// It is refused.
+    Refuse,
 }
 
 /// Who is served by a listener.
@@ -290,6 +307,7 @@ impl Settings {
     pub fn new(hostname: &str, domain: Domain) -> Self {
         Self {
             hostname: hostname.to_owned(),
+            origin: domain.clone(),
             domain,
             greeting: "{hostname}".to_owned(),
             privacy: Privacy::default(),
@@ -312,6 +330,7 @@ impl Settings {
             limits_of_clients: Vec::new(),
             screen: ScreenSettings::default(),
             srs: None,
+            content: None,
             routes: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
@@ -527,6 +546,10 @@ impl ListenerSettings {
             screen: true,
             message_size: None,
             bare_line_endings: BareLineEndings::Refuse,
+            bare_addresses: match role {
+                Role::Mx => BareAddresses::Refuse,
+                Role::Submission => BareAddresses::Complete,
+            },
             proxy_from: Vec::new(),
             filtered: false,
         }

@@ -155,15 +155,43 @@ pub struct Message {
     pub origin: Origin,
     /// What prefix and body sum up to; unknown for mail of an earlier version.
     pub(crate) content_sum: Option<u32>,
+    /// What is sent in place of `prefix`, of a message as it leaves.
+    pub(crate) sent: Option<Bytes>,
     /// What it counts against the bound on fresh messages; given back when the last handle is dropped.
     pub(crate) ticket: Option<Ticket>,
 }
 
 impl Message {
-    /// Its size in octets, prefix and body.
+    /// Its size in octets, as it is sent: prefix and body.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.prefix.len() as u64 + self.body.len()
+        self.sent_prefix().len() as u64 + self.body.len()
+    }
+
+    /// What is sent before the body: `prefix`, or what stands in its place as the message leaves.
+    #[must_use]
+    pub fn sent_prefix(&self) -> &Bytes {
+        self.sent.as_ref().unwrap_or(&self.prefix)
+    }
+
+    /// The message as it leaves: with another envelope, whose recipients stand in the same places, and with `prefix` in place of its own
+    /// where there is one. What the queue has of it stays, and is what its sum is compared with.
+    #[must_use]
+    pub fn leaving(&self, envelope: Envelope, prefix: Option<Bytes>) -> Self {
+        Self {
+            id: self.id,
+            envelope,
+            received_at: self.received_at,
+            queued_at: self.queued_at,
+            prefix: self.prefix.clone(),
+            body: self.body.clone(),
+            login: self.login.clone(),
+            session: self.session.clone(),
+            origin: self.origin,
+            content_sum: self.content_sum,
+            sent: prefix.or_else(|| self.sent.clone()),
+            ticket: None,
+        }
     }
 
     /// Whether it was handed over in memory, right after its put.

@@ -32,7 +32,7 @@ pub use cf::{Parameters, read_parameters};
 pub use entries::Entries;
 pub use expand::{Expansion, Of};
 pub use network::Networks;
-pub use pattern::{Dialect, Patterns};
+pub use pattern::{Dialect, Pattern, Patterns};
 pub use plan::{Address, Key, Plan, Subject, fill};
 pub use reference::{BadReference, External, Reference};
 

@@ -150,6 +150,25 @@ impl Header {
         Ok(true)
     }
 
+    /// Puts another value into the field at `index`, and nothing else of it changes: name, colon and last line end stay as they are.
+    /// Gives false, and changes nothing, where there is no such field.
+    ///
+    /// # Errors
+    ///
+    /// [`FieldError::Value`] for a value that would end the field early, [`FieldError::Line`], [`FieldError::TooMuchAdded`].
+    pub fn set_value(&mut self, index: usize, value: &[u8]) -> Result<bool, FieldError> {
+        let Some(span) = self.fields.get(index).copied() else {
+            return Ok(false);
+        };
+        let old = self.field(span);
+        let raw = old.raw();
+        let from = old.value_start();
+        let made = [&raw[..from], value, &raw[from + old.value().len()..]].concat();
+        super::new::check_lines(&made)?;
+        self.fields[index] = self.add_raw(&made)?;
+        Ok(true)
+    }
+
     /// Takes the field at `index` out. Gives false where there is none.
     pub fn remove(&mut self, index: usize) -> bool {
         if index >= self.fields.len() {
@@ -236,7 +255,10 @@ impl Header {
     }
 
     fn add(&mut self, field: &NewField) -> Result<Span, FieldError> {
-        let raw = field.raw();
+        self.add_raw(field.raw())
+    }
+
+    fn add_raw(&mut self, raw: &[u8]) -> Result<Span, FieldError> {
         if raw.len() > ADDED_MAX - self.added {
             return Err(FieldError::TooMuchAdded);
         }
@@ -294,11 +316,7 @@ impl<'a> Field<'a> {
     /// What stands behind the colon, blanks, folds and all, without the last line end; of a line that is no field all of it.
     #[must_use]
     pub fn value(self) -> &'a [u8] {
-        let from = match self.colon() {
-            Some(colon) if !self.name().is_empty() => colon + 1,
-            _ => 0,
-        };
-        let value = &self.raw[from..];
+        let value = &self.raw[self.value_start()..];
         let value = value.strip_suffix(b"\n").unwrap_or(value);
         value.strip_suffix(b"\r").unwrap_or(value)
     }
@@ -317,6 +335,14 @@ impl<'a> Field<'a> {
             line.extend_from_slice(text.strip_suffix(b"\r").unwrap_or(text));
         }
         Cow::Owned(line.trim_ascii().to_vec())
+    }
+
+    /// Where the value begins.
+    fn value_start(self) -> usize {
+        match self.colon() {
+            Some(colon) if !self.name().is_empty() => colon + 1,
+            _ => 0,
+        }
     }
 
     fn colon(self) -> Option<usize> {

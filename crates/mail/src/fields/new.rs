@@ -114,6 +114,25 @@ impl NewField {
     }
 }
 
+/// Whether the octets of a field are of the form in which it may be sent: each line behind the first begins with a blank, and is no longer
+/// than a line may be.
+pub(super) fn check_lines(raw: &[u8]) -> Result<(), FieldError> {
+    let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
+    for (place, line) in raw.split(|&octet| octet == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.iter().any(|octet| matches!(octet, 0 | b'\r')) {
+            return Err(FieldError::Value);
+        }
+        if place > 0 && !line.first().is_some_and(|octet| matches!(octet, b' ' | b'\t')) {
+            return Err(FieldError::Value);
+        }
+        if line.len() > LINE_MAX {
+            return Err(FieldError::Line);
+        }
+    }
+    Ok(())
+}
+
 /// A line in words, each with the blanks before it; and where each begins.
 fn words(line: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t');

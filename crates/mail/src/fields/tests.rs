@@ -21,6 +21,34 @@ fn new(name: &str, value: &str) -> NewField {
 }
 
 #[test]
+fn another_value() {
+    type Cases = &'static [(&'static str, &'static str, &'static str, Option<&'static str>)];
+    #[rustfmt::skip]
+    let cases: Cases = &[
+        // what the case shows      header                  value             what comes out
+        ("usual",                   "A: b\r\nC: d\r\n",     " x",             Some("A: x\r\nC: d\r\n")),
+        ("blanks before the colon", "A \t: b\r\n",          "x",              Some("A \t:x\r\n")),
+        ("over lines",              "A: b\r\n",            " x\r\n\ty",      Some("A: x\r\n\ty\r\n")),
+        ("no last line end",        "A: b",                " x",             Some("A: x")),
+        ("a field of its own",      "A: b\r\n",            " x\r\nB: y",     None),
+        ("the end of the header",   "A: b\r\n",            " x\r\n\r\ny",    None),
+        ("a bare CR",               "A: b\r\n",            " x\ry",          None),
+    ];
+    for (shows, before, value, after) in cases {
+        let mut made = header(before);
+        let done = made.set_value(0, value.as_bytes());
+        assert_eq!(done.is_ok(), after.is_some(), "{shows}");
+        assert_eq!(text(&made), after.unwrap_or(before), "{shows}");
+    }
+    let mut long = header("A: b\r\n");
+    assert_eq!(
+        long.set_value(0, "x".repeat(1_000).as_bytes()),
+        Err(FieldError::Line)
+    );
+    assert_eq!(long.set_value(1, b" x"), Ok(false));
+}
+
+#[test]
 fn what_is_a_field() {
     type Parts = &'static [(&'static str, &'static str, &'static str)];
     #[rustfmt::skip]

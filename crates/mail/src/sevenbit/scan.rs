@@ -18,7 +18,7 @@ const DEPTH_MAX: usize = 50;
 const ENTITIES_MAX: usize = 10_000;
 
 /// Who is told what the octets are. All together are the message.
-pub(super) trait Reader {
+pub(crate) trait Reader {
     /// A line of the header of part `number`, or a piece of one.
     fn field(&mut self, number: usize, text: &[u8], is_encoding: bool);
     /// The header of a part is complete, and what its content is; `end` is the empty line, where there is one.
@@ -35,15 +35,15 @@ pub(super) trait Reader {
 
 /// A message or a part of one, by its header.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(crate) struct Part {
     /// Counted from 0, in the order in which the headers begin.
-    pub(super) number: usize,
+    pub(crate) number: usize,
     pub(super) kind: Kind,
     pub(super) encoding: Encoding,
     /// Whether there is a `Content-Type`.
     pub(super) typed: bool,
     /// Whether it is a message: the whole one, or one within it.
-    pub(super) message: bool,
+    pub(crate) message: bool,
     /// Whether there is a `MIME-Version`.
     pub(super) versioned: bool,
     /// Whether a signature covers it.
@@ -52,7 +52,7 @@ pub(super) struct Part {
 
 /// Takes one message apart.
 #[derive(Debug)]
-pub(super) struct Scan {
+pub(crate) struct Scan {
     /// The beginning of a line whose end was not seen.
     line: Vec<u8>,
     /// Whether the beginning of the line under way was told already.
@@ -104,7 +104,7 @@ enum Field {
 }
 
 impl Scan {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             line: Vec::new(),
             within: false,
@@ -121,11 +121,11 @@ impl Scan {
     }
 
     /// Why the message cannot be gone through.
-    pub(super) fn obstacle(&self) -> Option<Obstacle> {
+    pub(crate) fn obstacle(&self) -> Option<Obstacle> {
         self.obstacle
     }
 
-    pub(super) fn feed(&mut self, input: &[u8], reader: &mut impl Reader) {
+    pub(crate) fn feed(&mut self, input: &[u8], reader: &mut impl Reader) {
         let mut rest = input;
         while !rest.is_empty() {
             let end = memchr(b'\n', rest).map(|at| at + 1);
@@ -150,7 +150,7 @@ impl Scan {
     }
 
     /// Says that the message ends here.
-    pub(super) fn finish(&mut self, reader: &mut impl Reader) {
+    pub(crate) fn finish(&mut self, reader: &mut impl Reader) {
         let line = std::mem::take(&mut self.line);
         if !line.is_empty() {
             self.line(&line, reader);

@@ -3,6 +3,7 @@
 //! The rules are those that a session is judged by (`postern_receive::judge`), the directories and name servers the real ones. Nothing
 //! is taken and nothing is sent. What depends on the moment is left out: the load, how many sessions there are, and budgets.
 
+mod content;
 mod filters;
 mod message;
 mod way;
@@ -363,6 +364,11 @@ async fn explain(
     }
     finish(&mut course, &judge, ground, given, args);
     let login_name = identity.as_ref().map(Identity::login);
+    let mut args = args.clone();
+    if course.steps.iter().all(|step| step.allowed) {
+        args.from = content::message(&mut course, &judge, given, &taken, &args).await;
+    }
+    let args = &args;
     for (named, mailbox) in &taken {
         way::way(&mut course, resolver, mailbox, login_name, args).await;
         screen::rewritten(&mut course, &judge, (*named, mailbox), &args.from);
@@ -708,7 +714,11 @@ async fn recipient(
             (Ground::Here, mailbox)
         }
     };
-    if judge.listener.filtered || (ground != Ground::Here && aliases.addresses().is_empty()) {
+    let named = mailbox.clone();
+    let mailbox = content::recipient(course, judge, &command, mailbox).await?;
+    let rewritten = mailbox != named;
+    let asks_aliases = rewritten || ground == Ground::Here || !aliases.addresses().is_empty();
+    if judge.listener.filtered || !asks_aliases {
         if ground == Ground::Behind && !judge.listener.filtered {
             listed(course, judge, &command, &mailbox).await?;
         }
@@ -724,7 +734,7 @@ async fn recipient(
         course.add(format!("alias of {}", step.address), &ruling);
     }
     let refusal = match residents.lead(&mailbox).await {
-        Lead::Itself if ground == Ground::Behind => {
+        Lead::Itself if ground == Ground::Behind && !rewritten => {
             listed(course, judge, &command, &mailbox).await?;
             return routed(course, judge, command, (ground, vec![mailbox]), args);
         }
@@ -733,7 +743,7 @@ async fn recipient(
             let addresses = members.into_iter().map(|member| member.address).collect();
             return routed(course, judge, command, (ground, addresses), args);
         }
-        Lead::Nobody if ground != Ground::Here => {
+        Lead::Nobody if ground != Ground::Here && !rewritten => {
             if ground == Ground::Behind {
                 listed(course, judge, &command, &mailbox).await?;
             }

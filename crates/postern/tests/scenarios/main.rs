@@ -38,6 +38,7 @@ mod probing;
 mod recipients;
 mod relay_example;
 mod revocation;
+mod rewriting;
 mod rights;
 mod rotation;
 mod sealed;

@@ -19,6 +19,8 @@ pub struct BodyReader {
     store: Arc<BodyStore>,
     id: QueueId,
     prefix: Bytes,
+    /// What is given in its place.
+    sent: Option<Bytes>,
     body: Source,
     /// What the content has to sum up to, where that is not known to be so.
     expected: Option<u32>,
@@ -54,6 +56,7 @@ impl BodyReader {
             .filter(|_| matches!(reader.body, Source::File { .. }));
         Self {
             prefix: message.prefix.clone(),
+            sent: message.sent.clone(),
             expected,
             ..reader
         }
@@ -78,6 +81,7 @@ impl BodyReader {
             store: store.clone(),
             id,
             prefix: Bytes::new(),
+            sent: None,
             body,
             expected,
             sum: Hasher::new(),
@@ -97,7 +101,12 @@ impl BodyReader {
             if self.expected.is_some() {
                 self.sum.update(&self.prefix);
             }
-            return Ok(Some(std::mem::take(&mut self.prefix)));
+            let own = std::mem::take(&mut self.prefix);
+            match self.sent.take().unwrap_or(own) {
+                // All of it has gone.
+                sent if sent.is_empty() => {}
+                sent => return Ok(Some(sent)),
+            }
         }
         match &mut self.body {
             Source::Memory(bytes) if bytes.is_empty() => Ok(None),

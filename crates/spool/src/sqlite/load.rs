@@ -181,6 +181,7 @@ impl Stored {
             login: self.login.clone(),
             session: self.session.clone(),
             origin: codec::origin(self.origin)?,
+            sent: None,
             ticket: None,
         })
     }

@@ -230,6 +230,7 @@ impl SqliteSpool {
             login: new.login,
             session: new.session,
             origin: new.origin,
+            sent: None,
             ticket: None,
         };
         if new.hold.is_none() && !new.queue_only {

@@ -73,6 +73,50 @@ impl Patterns {
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
+
+    /// The values as they are written, each with its line; `$1` and its like stand for what is captured.
+    pub fn values(&self) -> impl Iterator<Item = (String, usize)> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Rule(_, value, line) => Some((value.to_string(), *line)),
+            Step::If(..) => None,
+        })
+    }
+}
+
+/// One pattern with a value of its own.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    pattern: Regex,
+    value: std::sync::Arc<Replacement>,
+}
+
+impl Pattern {
+    /// A pattern of Perl's, without delimiters and flags: case does not matter, and `.` matches a line end. `$1` in the value is what it
+    /// has captured.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, with the remedy.
+    pub fn new(pattern: &str, value: &str) -> Result<Self, String> {
+        let compiled = compile(Dialect::Perl, pattern, "")?;
+        let value = Replacement::parse(value, compiled.captures_len() - 1)?;
+        Ok(Self {
+            pattern: compiled,
+            value: std::sync::Arc::new(value),
+        })
+    }
+
+    /// Its value with what was captured, where it matches.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Option<String> {
+        if text.len() > SUBJECT_MAX {
+            return None;
+        }
+        match self.value.fixed() {
+            Some(value) => self.pattern.is_match(text).then(|| value.to_owned()),
+            None => Some(self.value.fill(&self.pattern.captures(text)?)),
+        }
+    }
 }
 
 impl Form for Dialect {

@@ -72,6 +72,19 @@ impl Replacement {
     }
 }
 
+impl std::fmt::Display for Replacement {
+    /// As it may be written.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => f.write_str(&text.replace('$', "$$"))?,
+                Piece::Capture(number) => write!(f, "${{{number}}}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A number at the beginning, bare or in brackets, and what follows.
 fn number(text: &str) -> Option<(usize, &str)> {
     let (inner, behind) = match text.chars().next()? {

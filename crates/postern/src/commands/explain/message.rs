@@ -45,6 +45,11 @@ impl Given {
         args
     }
 
+    /// The message, where one was given.
+    pub(super) fn content(&self) -> Option<&[u8]> {
+        self.0.as_ref().map(|message| message.content.as_slice())
+    }
+
     /// The values of `From`: those of the message, or the one that was said in its place.
     pub(super) fn authors<'a>(&'a self, args: &'a ExplainSessionArgs) -> Vec<&'a str> {
         match &self.0 {

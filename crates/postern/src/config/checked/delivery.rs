@@ -44,6 +44,7 @@ pub(super) fn check(c: &mut Checking<'_>, shown: &Shown) -> Settings {
         chunking: *written.chunking,
         eight_bit: *written.eight_bit,
         received_max: clamp(*c.file.limits.received_fields),
+        outward: None,
         srs: screen::srs(c),
     }
 }

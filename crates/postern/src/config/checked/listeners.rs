@@ -111,6 +111,10 @@ fn settings(
         bare_line_endings: *listener.bare_newlines,
         proxy_from: values(&listener.proxy_protocol),
         filtered: *listener.filtered,
+        bare_addresses: listener
+            .bare_addresses
+            .as_ref()
+            .map_or(usual.bare_addresses, |bare| bare.value),
         ..usual
     }
 }

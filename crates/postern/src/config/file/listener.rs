@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
-use postern_receive::{AuthRule, BareLineEndings, ListenerTls, Plaintext, Role};
+use postern_receive::{AuthRule, BareAddresses, BareLineEndings, ListenerTls, Plaintext, Role};
 use postern_sasl::Mechanism;
 
 use super::words::MechanismName;
@@ -44,6 +44,8 @@ table! {
         /// Whether the filter behind the queue (`filter` in `[delivery]`) hands mail back here. Such mail has been judged already: it goes its
         /// way as it comes, without aliases, access rules, strangers' checks and mail filters, to anywhere. Only `networks` may bring it.
         filtered: bool = Switch, default "false";
+        /// What becomes of an address without a domain in the envelope, such as `<cron>`: it gets `origin` (`complete`), or is refused (`refuse`).
+        bare_addresses: BareAddresses = OneOf::<BareAddresses>::new(), optional "\"complete\"" else "`complete` for submission, `refuse` for mx";
         /// What becomes of a message with a CR or LF that does not come as a pair: it is refused, or each becomes CRLF.
         /// It is never passed on, since servers disagree on where such a line ends, and mail is smuggled that way.
         bare_newlines: BareLineEndings = OneOf::<BareLineEndings>::new(), default "\"refuse\"";
@@ -82,6 +84,10 @@ impl Choice for ListenerTls {
         ("starttls", Self::StartTls),
         ("implicit", Self::Implicit),
     ];
+}
+
+impl Choice for BareAddresses {
+    const WORDS: &'static [(&'static str, Self)] = &[("complete", Self::Complete), ("refuse", Self::Refuse)];
 }
 
 impl Choice for BareLineEndings {

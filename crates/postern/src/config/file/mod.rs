@@ -19,6 +19,7 @@ mod login;
 mod milter;
 mod provider;
 mod relay;
+mod rewrite;
 mod route;
 mod screen;
 mod service;
@@ -54,6 +55,9 @@ pub(crate) use self::login::{LoginTable, LoginToken};
 pub(crate) use self::milter::{MilterTable, MilterTimeouts};
 pub(crate) use self::provider::{ProviderTable, TypeWord};
 pub(crate) use self::relay::{CertificateTable, Relay};
+pub(crate) use self::rewrite::{
+    CheckWord, CopyOfWord, CopyTable, HeaderCheckTable, RewriteForm, RewriteTable,
+};
 pub(crate) use self::route::{RouteTable, RouteTo};
 pub(crate) use self::screen::{DnsList, Screen, Srs};
 pub(crate) use self::service::{Dns, HistoryTable, LogTable, Shutdown, SpoolTable};
@@ -79,6 +83,9 @@ table! {
         /// The fully qualified name of this host. It is used in the greeting, in trace fields, and for addresses
         /// without a domain. The reverse look-up of the host's address should give this name.
         hostname: String = HostName, optional "\"mx.example.org\"" else "the name of the machine, if that is a full one";
+        /// The domain of addresses without one, as Postfix's `myorigin`: of programs of this machine, of clients at listeners that take such
+        /// addresses (`bare_addresses`), and of names that a table gives.
+        origin: String = HostName, optional "\"example.org\"" else "`hostname`";
         /// The folder of everything that must survive: queue, bodies of large messages, own users, control socket.
         /// Created if missing, readable by Postern alone. Two servers cannot share one. A change needs a restart.
         state_dir: PathBuf = FilePath, default "\"/var/lib/postern\"";
@@ -161,6 +168,12 @@ table! {
         kerberos: Kerberos = Section::<Kerberos>::new(), default "{}";
         /// Aliases by address and domain.
         alias: Vec<At<AliasTable>> = Sections::<AliasTable>::new(), default "[]";
+        /// Rules that rewrite addresses, in the order in which they are applied.
+        rewrite: Vec<At<RewriteTable>> = Sections::<RewriteTable>::new(), default "[]";
+        /// Header and body checks, in order.
+        header_check: Vec<At<HeaderCheckTable>> = Sections::<HeaderCheckTable>::new(), default "[]";
+        /// Copies of mail for somebody else.
+        copy: Vec<At<CopyTable>> = Sections::<CopyTable>::new(), default "[]";
         /// Sources of accounts, asked in this order: the first that knows a user name decides.
         directory: Vec<At<Directory>> = DirectoryKind, default "[]";
         /// Tables that other keys refer to by name. Where a table may stand, a file or database may be named directly too, as Postfix

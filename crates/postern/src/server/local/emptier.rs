@@ -298,7 +298,7 @@ impl Emptier {
         let settings = self.settings.load_full();
         let bounce = Bounce {
             hostname: &settings.hostname,
-            domain: &settings.domain,
+            domain: &settings.origin,
             user,
             handover: &message.dropped.handover,
             header: &message.header,

@@ -1,0 +1,87 @@
+//! Where a check looks.
+
+/// A part of a message.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Part {
+    /// The message's own header, and what this server puts on top of it.
+    Header,
+    /// Fields of MIME: in the message's own header, and all fields of the headers of its parts.
+    Mime,
+    /// The headers of messages within the message.
+    Nested,
+    /// The lines of the body.
+    Body,
+}
+
+/// Some of them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Parts(u8);
+
+/// Fields of MIME (RFC 2045).
+const OF_MIME: [&str; 6] = [
+    "MIME-Version",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+    "Content-Disposition",
+    "Content-ID",
+    "Content-Description",
+];
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Header, Self::Mime, Self::Nested, Self::Body];
+
+    /// Its word in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Mime => "mime",
+            Self::Nested => "nested",
+            Self::Body => "body",
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        match self {
+            Self::Header => 1,
+            Self::Mime => 2,
+            Self::Nested => 4,
+            Self::Body => 8,
+        }
+    }
+}
+
+/// Whether this is the name of a field of MIME.
+#[must_use]
+pub fn is_mime(name: &[u8]) -> bool {
+    OF_MIME
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+impl Parts {
+    /// Whether this one is among them.
+    #[must_use]
+    pub const fn holds(self, part: Part) -> bool {
+        self.0 & part.bit() != 0
+    }
+
+    /// Whether one of them lies behind the header.
+    #[must_use]
+    pub const fn in_body(self) -> bool {
+        self.holds(Part::Mime) || self.holds(Part::Nested) || self.holds(Part::Body)
+    }
+
+    /// Whether a field or line that lies in `part` is looked at: the message's own fields of MIME belong to two.
+    pub(super) fn has(self, part: Part, octets: &[u8]) -> bool {
+        self.holds(part)
+            || (part == Part::Header && self.holds(Part::Mime) && is_mime(super::subject::name_of(octets)))
+    }
+}
+
+impl FromIterator<Part> for Parts {
+    fn from_iter<T: IntoIterator<Item = Part>>(parts: T) -> Self {
+        Self(parts.into_iter().fold(0, |bits, part| bits | part.bit()))
+    }
+}

@@ -1,0 +1,163 @@
+//! Rewriting of addresses: masquerading, canonical and generic addresses, domains for bare names; in the envelope and in header fields.
+//!
+//! Rules stand in order. Each is put to an address once, and sees what the rules before have made of it. A rule says which addresses it
+//! is about ([`Class`], domains, exceptions), whose mail ([`Whose`]), when ([`When`]) and how ([`Way`]). Whoever looks into tables does
+//! that above; what a table says is read by [`target`].
+
+mod class;
+mod target;
+mod way;
+mod whose;
+
+use postern_mail::{Domain, Mailbox};
+
+use crate::DomainSet;
+use crate::access::names::{AddressKey, AddressSet};
+
+pub use self::class::{Class, Classes};
+pub use self::target::{BadTarget, target};
+pub use self::way::{Append, MasqueradeList, Tables, Way};
+pub use self::whose::{Client, Whose};
+
+/// Most times that one rule is put to what it has made itself, where it repeats.
+pub const REPEATS_MAX: usize = 10;
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its name, in the log and in `postern explain`.
+    pub name: Box<str>,
+    /// When it is applied.
+    pub when: When,
+    /// To which addresses.
+    pub classes: Classes,
+    /// To whose mail, of what comes in.
+    pub whose: Whose,
+    /// To mail of which listeners; empty for all.
+    pub listeners: Vec<Box<str>>,
+    /// To addresses in which domains; `None` for all.
+    pub domains: Option<DomainSet>,
+    /// Which addresses it leaves alone.
+    pub exceptions: AddressSet,
+    /// What it does.
+    pub way: Way,
+    /// Whether it changes header fields of mail that others have signed.
+    pub signed: bool,
+}
+
+/// When a rule is applied.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum When {
+    /// When a message is taken.
+    #[default]
+    In,
+    /// When it is handed to another server by SMTP.
+    Out,
+}
+
+impl Rule {
+    /// Whether it may change an address: one in its domains that is no exception.
+    #[must_use]
+    pub fn is_about(&self, address: &Mailbox, separator: Option<char>) -> bool {
+        let in_domains = self
+            .domains
+            .as_ref()
+            .is_none_or(|set| set.contains(address.domain()));
+        in_domains
+            && !self
+                .exceptions
+                .contains(Some(&AddressKey::new(address, separator)))
+    }
+
+    /// Whether it is for mail that comes from this client at this listener.
+    #[must_use]
+    pub fn is_for(&self, client: &Client, listener: &str) -> bool {
+        self.whose.holds(client)
+            && (self.listeners.is_empty() || self.listeners.iter().any(|one| **one == *listener))
+    }
+
+    /// What it makes of an address without asking anybody; `None` where it leaves that alone, or a table has to be asked.
+    #[must_use]
+    pub fn at_once(&self, address: &Mailbox) -> Option<Mailbox> {
+        match &self.way {
+            Way::Tables(_) => None,
+            Way::Masquerade(list) => list.apply(address),
+            Way::MasqueradeAs(domain) => moved(address, domain),
+            Way::Append(append) => append.to_host(address),
+        }
+    }
+}
+
+/// The same user in another domain; `None` where it is the same.
+fn moved(address: &Mailbox, domain: &Domain) -> Option<Mailbox> {
+    if address.domain() == domain {
+        return None;
+    }
+    Mailbox::new(&address.unquoted_local(), domain.clone()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(way: Way) -> Rule {
+        Rule {
+            name: "r".into(),
+            when: When::In,
+            classes: Classes::default(),
+            whose: Whose::default(),
+            listeners: Vec::new(),
+            domains: None,
+            exceptions: AddressSet::default(),
+            way,
+            signed: false,
+        }
+    }
+
+    #[test]
+    fn which_addresses_a_rule_is_about() {
+        let mut exceptions = AddressSet::default();
+        exceptions.insert("root@").unwrap();
+        exceptions.insert(".lab.oak.example").unwrap();
+        let rule = Rule {
+            domains: Some(DomainSet::new(["gate.oak.example", "*.oak.example"]).unwrap()),
+            exceptions,
+            ..rule(Way::MasqueradeAs("oak.example".parse().unwrap()))
+        };
+        #[rustfmt::skip]
+        let cases = [
+            ("a@gate.oak.example",      true),
+            ("a@pc.oak.example",        true),
+            ("a@oak.example",           false),
+            ("root@gate.oak.example",   false),
+            ("Root+x@gate.oak.example", false),
+            ("a@x.lab.oak.example",     false),
+            ("a@elsewhere.example",     false),
+        ];
+        for (address, expected) in cases {
+            assert_eq!(
+                rule.is_about(&address.parse().unwrap(), Some('+')),
+                expected,
+                "{address}"
+            );
+        }
+    }
+
+    #[test]
+    fn masquerading_keeps_the_user() {
+        let rule = rule(Way::MasqueradeAs("oak.example".parse().unwrap()));
+        let made = |address: &str| {
+            rule.at_once(&address.parse().unwrap())
+                .map(|made| made.to_string())
+        };
+        assert_eq!(
+            made("Anna+x@gate.oak.example").as_deref(),
+            Some("Anna+x@oak.example")
+        );
+        assert_eq!(
+            made("\"a b\"@gate.oak.example").as_deref(),
+            Some("\"a b\"@oak.example")
+        );
+        assert_eq!(made("anna@oak.example"), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! Who gets copies: by the sender when the message is there, by a recipient when it is named.
+
+use parking_lot::Mutex;
+use postern_directory::tables::{Lookup, find_in};
+use postern_mail::{Mailbox, ParseOptions, ReversePath};
+use postern_policy::access::names::AddressKey;
+use postern_policy::copy::{COPIES_MAX, CopyOf};
+use postern_spool::Refusal;
+use postern_table::{Address, Plan, Subject};
+
+use super::refusal::down;
+use super::{Content, ContentSettings};
+use crate::session::Session;
+
+/// A copy: the rule, and to whom.
+pub type Copy = (Box<str>, Mailbox);
+
+/// Copies of a transaction that recipients have caused so far.
+#[derive(Debug, Default)]
+pub(crate) struct Copies(Mutex<Vec<Copy>>);
+
+impl Copies {
+    /// A recipient that causes these is taken.
+    pub(crate) fn add(&self, copies: Vec<Copy>) {
+        if !copies.is_empty() {
+            let mut all = self.0.lock();
+            all.extend(copies);
+            all.truncate(COPIES_MAX);
+        }
+    }
+
+    /// All of them; none are left.
+    pub(crate) fn take(&self) -> Vec<Copy> {
+        std::mem::take(&mut self.0.lock())
+    }
+}
+
+impl Content {
+    pub(super) async fn copies_by_sender(&self, sender: &ReversePath) -> Result<Vec<Copy>, Refusal> {
+        let mailbox = sender.mailbox();
+        let key = mailbox.map(|mailbox| AddressKey::new(mailbox, None));
+        let mut copies = Vec::new();
+        let rules = self.settings.copies.iter();
+        for rule in rules.filter(|rule| rule.is_for(&self.client, &self.listener)) {
+            let at_hand = rule.by_sender(key.as_ref()).iter();
+            copies.extend(at_hand.map(|to| (rule.name.clone(), to.clone())));
+            if let (CopyOf::SenderTable(number), Some(mailbox)) = (&rule.of, mailbox) {
+                let found = self.settings.look_up(*number, mailbox).await?;
+                copies.extend(found.into_iter().map(|to| (rule.name.clone(), to)));
+            }
+        }
+        Ok(copies)
+    }
+}
+
+impl ContentSettings {
+    /// To whom a table has copies go for an address.
+    pub(super) async fn look_up(&self, number: usize, address: &Mailbox) -> Result<Vec<Mailbox>, Refusal> {
+        let tables: &[Lookup] = self.copy_tables.get(number).map_or(&[], Vec::as_slice);
+        let (local, domain) = (
+            address.unquoted_local().into_owned(),
+            address.domain().to_string(),
+        );
+        let parts = Address {
+            local: &local,
+            domain: &domain,
+            separators: "+",
+            is_local: false,
+        };
+        let keys = Plan::Address.keys(&Subject::Address(parts));
+        let hit = find_in(tables, &keys).await.map_err(|error| down(&error))?;
+        let options = ParseOptions {
+            utf8: true,
+            ..ParseOptions::default()
+        };
+        let found = hit.into_iter().flat_map(|hit| {
+            let values = hit.answer.value.split([',', ' ', '\t']).map(str::to_owned);
+            values.collect::<Vec<_>>()
+        });
+        Ok(found
+            .filter_map(|text| Mailbox::parse(&text, &options).ok())
+            .take(COPIES_MAX)
+            .collect())
+    }
+}
+
+impl Session {
+    /// Forgets the copies of a transaction that is over.
+    pub(crate) fn forget_copies(&self) {
+        let _ = self.copies.take();
+    }
+}

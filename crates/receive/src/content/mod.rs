@@ -1,0 +1,290 @@
+//! What this server itself changes about a message that it takes: header and body checks, addresses rewritten, copies for others.
+//!
+//! One place for every way in: `DATA` and `BDAT`, network and `sendmail`'s door. A message that no rule is for has no [`Content`], and
+//! costs nothing. The order, and why, is in `docs/decisions/0016-rewriting.md`:
+//!
+//! 1. judges see the header as it came;
+//! 2. checks are put to it, then its addresses are rewritten;
+//! 3. mail filters and signers see what has become of it.
+
+mod body;
+mod copies;
+mod recipient;
+mod refusal;
+mod telling;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use postern_directory::rewriting::{Chosen, Rewriting};
+use postern_directory::tables::Lookup;
+use postern_mail::{Envelope, Header, Mailbox, Recipient, ReversePath};
+use postern_policy::copy::{self, CopyRule};
+use postern_policy::header_check::{self, Check, Findings};
+use postern_policy::rewrite::{Class, Client};
+use postern_policy::rule::Rule;
+use postern_spool::{Hold, Refusal};
+
+pub(crate) use self::copies::Copies;
+pub use self::copies::Copy;
+pub(crate) use self::recipient::{copies, rewritten};
+use self::refusal::{in_words, unsure};
+use self::telling::Notes;
+use crate::session::Session;
+
+/// What is changed about messages that are taken.
+#[derive(Clone, Debug, Default)]
+pub struct ContentSettings {
+    /// Rules that rewrite addresses.
+    pub rewriting: Option<Arc<Rewriting>>,
+    /// Header and body checks, in order.
+    pub checks: Arc<[Check]>,
+    /// Who gets copies of what.
+    pub copies: Vec<CopyRule>,
+    /// The tables that say so, by the numbers in the rules.
+    pub copy_tables: Vec<Vec<Lookup>>,
+}
+
+/// One message on its way in, for a session and for `postern explain` alike.
+#[derive(Debug)]
+pub struct Content {
+    settings: Arc<ContentSettings>,
+    client: Client,
+    listener: Box<str>,
+    findings: Findings,
+    notes: Notes,
+}
+
+/// What is known of the client of a session.
+pub(crate) fn client(session: &Session) -> Client {
+    let own = |ip: IpAddr| {
+        let local = session.local.map(|local| local.ip().to_canonical());
+        ip.is_loopback() || local == Some(ip)
+    };
+    let login = session.login.is_some();
+    Client {
+        local: session.user.is_some() || own(session.peer.ip().to_canonical()),
+        login,
+        relays: session.is_trusted_host() || (!login && session.may_relay()),
+        address: session.user.is_none().then(|| session.peer.ip()),
+    }
+}
+
+impl ContentSettings {
+    /// Whether nothing is ever changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rewriting.is_none() && self.checks.is_empty() && self.copies.is_empty()
+    }
+
+    /// The rules that rewrite mail of this client at this listener.
+    #[must_use]
+    pub fn rewriting(&self, client: &Client, listener: &str) -> Option<Chosen<'_>> {
+        self.rewriting.as_ref()?.coming_in(client, listener)
+    }
+}
+
+impl Content {
+    /// For a message of this session; `None` where nothing is changed about it.
+    pub(crate) fn of(session: &Session) -> Option<Box<Self>> {
+        let settings = Arc::clone(session.profile.settings.content.as_ref()?);
+        if session.is_filtered() {
+            return None;
+        }
+        Self::new(settings, client(session), session.listener())
+    }
+
+    /// For a message of this client at this listener; `None` where nothing is changed about it.
+    #[must_use]
+    pub fn new(settings: Arc<ContentSettings>, client: Client, listener: &str) -> Option<Box<Self>> {
+        let any = settings.rewriting(&client, listener).is_some()
+            || header_check::coming_in(&settings.checks, &client, listener).is_some()
+            || settings.copies.iter().any(|rule| rule.is_for(&client, listener));
+        any.then(|| {
+            Box::new(Self {
+                listener: listener.into(),
+                settings,
+                client,
+                findings: Findings::default(),
+                notes: Notes::default(),
+            })
+        })
+    }
+
+    fn rewriting(&self) -> Option<Chosen<'_>> {
+        self.settings.rewriting(&self.client, &self.listener)
+    }
+
+    fn checks(&self) -> Option<header_check::Chosen<'_>> {
+        header_check::coming_in(&self.settings.checks, &self.client, &self.listener)
+    }
+
+    /// Whether the body may become another one.
+    pub(crate) fn may_edit_body(&self) -> bool {
+        self.checks().is_some_and(|checks| checks.may_edit_body())
+    }
+
+    /// Why the message is thrown away: the check, and the reason.
+    #[must_use]
+    pub fn discarded(&self) -> Option<String> {
+        let (check, reason) = self.findings.discarded.as_ref()?;
+        Some(format!("{check}: {reason}"))
+    }
+
+    /// What becomes of the header that has come.
+    ///
+    /// # Errors
+    ///
+    /// The message is not to be taken.
+    pub async fn header(&mut self, fields: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+        let mut header = Header::parse(fields);
+        let all = header.len();
+        self.check(&mut header, 0..all)?;
+        if self.findings.discarded.is_none() {
+            self.addresses(&mut header).await?;
+        }
+        Ok(header.into_text())
+    }
+
+    /// What becomes of the fields that this server puts on top: trace, and what a submission lacked.
+    ///
+    /// # Errors
+    ///
+    /// The message is not to be taken.
+    pub(crate) async fn own_fields(&mut self, fields: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+        self.header(fields).await
+    }
+
+    /// Rewrites the addresses in fields.
+    async fn addresses(&mut self, header: &mut Header) -> Result<(), Refusal> {
+        let Some(rewriting) = self.rewriting() else {
+            return Ok(());
+        };
+        let changed = rewriting
+            .header(header)
+            .await
+            .map_err(|trouble| unsure(&trouble))?;
+        for (from, made) in changed.addresses {
+            self.notes.rewritten("header", &from, &made);
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, header: &mut Header, fields: std::ops::Range<usize>) -> Result<(), Refusal> {
+        let mut findings = std::mem::take(&mut self.findings);
+        if let Some(checks) = self.checks() {
+            header_check::header(&checks, header, fields, &mut findings);
+        }
+        self.findings = findings;
+        self.refused()
+    }
+
+    fn refused(&self) -> Result<(), Refusal> {
+        match &self.findings.refused {
+            Some((check, words)) => Err(in_words(check, words)),
+            None => Ok(()),
+        }
+    }
+
+    /// The senders of the envelope, rewritten: its own, and those of lists, whose owners are ours.
+    ///
+    /// # Errors
+    ///
+    /// A table cannot be asked.
+    pub async fn senders(&mut self, envelope: &mut Envelope) -> Result<(), Refusal> {
+        if let ReversePath::Mailbox(sender) = &envelope.sender
+            && let Some(to) = self.sender(sender, self.client).await?
+        {
+            envelope.smtputf8 |= !to.is_ascii();
+            envelope.sender = ReversePath::Mailbox(to);
+        }
+        for recipient in &mut envelope.recipients {
+            if let Some(owner) = &recipient.sender
+                && let Some(to) = self.sender(owner, Client::THIS_MACHINE).await?
+            {
+                recipient.sender = Some(to);
+            }
+        }
+        Ok(())
+    }
+
+    async fn sender(&mut self, sender: &Mailbox, client: Client) -> Result<Option<Mailbox>, Refusal> {
+        let Some(rewriting) = self.settings.rewriting(&client, &self.listener) else {
+            return Ok(None);
+        };
+        let made = rewriting.envelope(Class::EnvelopeSender, sender).await;
+        let Some(made) = made.map_err(|trouble| unsure(&trouble))? else {
+            return Ok(None);
+        };
+        self.notes
+            .rewritten(Class::EnvelopeSender.word(), &sender.to_string(), &made);
+        Ok(Some(made.to))
+    }
+
+    /// What is left to do with a message that nobody here is against: who gets it instead, who gets it too. Gives why it is held, if it is.
+    /// `copies` are those that its recipients have caused.
+    ///
+    /// # Errors
+    ///
+    /// A table cannot be asked.
+    pub async fn conclude(
+        &mut self,
+        envelope: &mut Envelope,
+        copies: Vec<Copy>,
+    ) -> Result<Option<Hold>, Refusal> {
+        let mut hold = None;
+        if let Some((check, reason)) = &self.findings.held {
+            hold = Some(Hold::by_rule(Rule::CheckHeld, format_args!("{check}: {reason}")));
+            self.notes.tell(Rule::CheckHeld, format!("{check}: {reason}"));
+        }
+        if let Some((check, to)) = &self.findings.redirected {
+            self.notes
+                .tell(Rule::CheckRedirected, format!("{check}: to {to}"));
+            redirect(envelope, to);
+        }
+        let mut copies = copies;
+        let by_check = self.findings.copies.iter();
+        copies.extend(by_check.map(|(rule, to)| (rule.clone(), to.clone())));
+        copies.extend(self.copies_by_sender(&envelope.sender).await?);
+        self.add_copies(envelope, copies);
+        for told in &self.findings.told {
+            self.notes.checked(told);
+        }
+        Ok(hold)
+    }
+
+    /// Adds copies, each once, and none for who gets the message anyway.
+    fn add_copies(&mut self, envelope: &mut Envelope, copies: Vec<Copy>) {
+        let mut added = 0;
+        for (rule, to) in copies {
+            let is_there = envelope
+                .recipients
+                .iter()
+                .any(|known| known.address.key() == to.key());
+            if is_there || added >= copy::COPIES_MAX {
+                continue;
+            }
+            added += 1;
+            envelope.smtputf8 |= !to.is_ascii();
+            self.notes.tell(Rule::CopyAdded, format!("{rule}: to {to}"));
+            envelope.recipients.push(copy::recipient(to));
+        }
+    }
+}
+
+/// Puts one address in the place of all recipients.
+fn redirect(envelope: &mut Envelope, to: &Mailbox) {
+    let first = envelope.recipients.first().cloned();
+    envelope.smtputf8 |= !to.is_ascii();
+    let new = match first {
+        Some(first) => Recipient {
+            orcpt: first
+                .orcpt
+                .or_else(|| Some(format!("rfc822;{}", first.address)).filter(|_| first.address.is_ascii())),
+            notify: first.notify,
+            ..Recipient::new(to.clone())
+        },
+        None => Recipient::new(to.clone()),
+    };
+    envelope.recipients = vec![new];
+}

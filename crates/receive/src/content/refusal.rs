@@ -1,0 +1,39 @@
+//! What a client hears whose message a check refuses, or cannot be rewritten now.
+
+use postern_directory::rewriting::Trouble;
+use postern_directory::tables::Down;
+use postern_mail::Status;
+use postern_policy::access::Words;
+use postern_policy::rule::Rule;
+use postern_spool::Refusal;
+
+/// A check refuses it.
+pub(super) fn in_words(check: &str, words: &Words) -> Refusal {
+    Refusal {
+        rule: Rule::CheckRefused,
+        code: words.code,
+        status: Some(words.status),
+        text: words.text.to_string(),
+        reason: check.to_owned(),
+    }
+}
+
+/// It cannot be rewritten now.
+pub(super) fn unsure(trouble: &Trouble) -> Refusal {
+    for_now(trouble.to_string())
+}
+
+/// A table of copies cannot be asked now.
+pub(super) fn down(error: &Down) -> Refusal {
+    for_now(error.to_string())
+}
+
+fn for_now(reason: String) -> Refusal {
+    Refusal {
+        rule: Rule::RewriteUnsure,
+        code: 451,
+        status: Some(Status(4, 3, 0)),
+        text: "Message cannot be processed now, try again later".to_owned(),
+        reason,
+    }
+}
