@@ -91,12 +91,12 @@ impl Check {
 
 impl Own {
     fn judge(&self, subject: &subject::Subject<'_>) -> Option<Verdict> {
-        let is_named = |name: &Box<str>| {
+        let is_named = |name: &str| {
             subject
                 .name()
                 .is_some_and(|known| known.eq_ignore_ascii_case(name.as_bytes()))
         };
-        if !self.fields.is_empty() && !self.fields.iter().any(is_named) {
+        if !self.fields.is_empty() && !self.fields.iter().any(|name| is_named(name)) {
             return None;
         }
         let Some(pattern) = &self.pattern else {

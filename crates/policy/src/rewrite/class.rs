@@ -68,9 +68,9 @@ impl Class {
     #[must_use]
     pub fn of_field(name: &[u8]) -> Option<Self> {
         let is = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
-        if OF_SENDERS.iter().any(|known| is(known)) {
+        if OF_SENDERS.iter().any(is) {
             Some(Self::HeaderSender)
-        } else if OF_RECIPIENTS.iter().any(|known| is(known)) {
+        } else if OF_RECIPIENTS.iter().any(is) {
             Some(Self::HeaderRecipient)
         } else {
             None

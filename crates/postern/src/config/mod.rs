@@ -159,6 +159,14 @@ pub(crate) struct Written {
 }
 
 impl Written {
+    /// The domain of addresses without one, as far as that is written.
+    pub(crate) fn origin(&self) -> String {
+        match &self.file.origin {
+            Some(origin) => origin.value.clone(),
+            None => self.hostname(),
+        }
+    }
+
     /// The name of this host.
     pub(crate) fn hostname(&self) -> String {
         checked::name_of_host(&self.file)

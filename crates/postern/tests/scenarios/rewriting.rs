@@ -55,7 +55,7 @@ fn both() -> Both {
     let postfix = Postfix::start(
         &[],
         &format!(
-            "mynetworks = 127.0.0.0/8\nrelayhost = [127.0.0.1]:{}\nmyorigin = havelock.example\nsmtp_tls_security_level = none\n\
+            "mynetworks = 127.0.0.0/8\nrecipient_delimiter = +\nrelayhost = [127.0.0.1]:{}\nmyorigin = havelock.example\nsmtp_tls_security_level = none\n\
              sender_canonical_maps = texthash:{at}/canonical\nrecipient_canonical_maps = texthash:{at}/recipients\n\
              masquerade_domains = !lab.havelock.example havelock.example\nmasquerade_exceptions = root\n\
              smtp_generic_maps = texthash:{at}/generic\nheader_checks = regexp:{at}/header_checks\n\

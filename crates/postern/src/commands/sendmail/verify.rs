@@ -61,7 +61,7 @@ fn judge(recipients: Vec<String>, options: &Options, places: &Places) -> Result<
     let caller = Caller::find();
     if is_administrator() {
         let written = commands::written(&locate::existing(&from_environment())?)?;
-        let domain = written.hostname();
+        let domain = written.origin();
         let whole = |address: &String| match address.contains('@') {
             true => address.clone(),
             false => format!("{address}@{domain}"),
