@@ -312,6 +312,19 @@ def until(sink, count):
         time.sleep(0.005)
 
 
+def medians(results):
+    """The median of each figure over the rounds, by server."""
+    return {name: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+            for name, runs in results.items()}
+
+
+def show(found):
+    """A table of these, a line for each server."""
+    print(f"{'':10} {'accepted/s':>11} {'relayed/s':>11} {'CPU ms/message':>15}")
+    for name, m in found.items():
+        print(f"{name:10} {m['accepted']:11.0f} {m['relayed']:11.0f} {m['cpu_ms']:15.3f}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=8000)
@@ -331,18 +344,15 @@ def main():
         for number in range(args.rounds):
             for server in servers:
                 results.setdefault(server.name, []).append(measure(server, args, pathlib.Path(base), number))
-    medians = {name: {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-               for name, runs in results.items()}
+    found = medians(results)
     if args.json:
-        print(json.dumps(medians))
+        print(json.dumps(found))
         return
     print(f"{args.messages} messages of {args.size} octets, {args.connections} connections, median of {args.rounds} rounds"
           + (", one filter" if args.filter else ""))
-    print(f"{'':10} {'accepted/s':>11} {'relayed/s':>11} {'CPU ms/message':>15}")
-    for name, m in medians.items():
-        print(f"{name:10} {m['accepted']:11.0f} {m['relayed']:11.0f} {m['cpu_ms']:15.3f}")
-    if len(medians) == 2:
-        a, b = medians["postern"], medians["postfix"]
+    show(found)
+    if len(found) == 2:
+        a, b = found["postern"], found["postfix"]
         print(f"{'ratio':10} {a['accepted'] / b['accepted']:11.2f} {a['relayed'] / b['relayed']:11.2f} "
               f"{b['cpu_ms'] / a['cpu_ms']:14.1f}x")
 

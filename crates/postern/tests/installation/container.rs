@@ -71,7 +71,7 @@ fn words_inside(line: &str) -> Vec<String> {
 #[test]
 fn the_image_serves_from_its_volume_as_a_user_without_rights() {
     let image = Image::read();
-    let machine = Machine::boot(None);
+    let machine = Machine::boot(&[]);
     // The packages are there; the network is not.
     machine.ok(&format!("apt-get() {{ :; }}; {}", image.one("RUN")));
     let copied = image.one("COPY");

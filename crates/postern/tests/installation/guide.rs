@@ -5,7 +5,7 @@
 use std::fs;
 
 use crate::machine::{CHECKOUT, Machine, shown};
-use crate::package;
+use crate::{package, packages};
 
 /// What the comment above a block says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -344,7 +344,7 @@ fn hook_of_certbot(machine: &Machine) {
 
 #[test]
 fn every_command_of_the_guide() {
-    let machine = Machine::boot(Some(package()));
+    let machine = Machine::boot(packages());
     let mut reader = Reader {
         machine,
         first_configuration: String::new(),
@@ -370,7 +370,7 @@ fn every_command_of_the_guide() {
 
 #[test]
 fn installed_from_the_checkout() {
-    let machine = Machine::boot(None);
+    let machine = Machine::boot(&[]);
     let all: Vec<Block> = blocks()
         .into_iter()
         .filter(|block| block.mark == Mark::Another)

@@ -29,8 +29,8 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Boots one as `mx.example.org`. `package` becomes `/root/NAME`.
-    pub(crate) fn boot(package: Option<&Path>) -> Self {
+    /// Boots one as `mx.example.org`. `packages` become `/root/NAME`.
+    pub(crate) fn boot(packages: &[PathBuf]) -> Self {
         assert!(
             geteuid().is_root(),
             "a machine is booted by root alone: run the tests as root"
@@ -100,7 +100,7 @@ impl Machine {
             )
         });
         machine.ok("printf '127.0.0.1 localhost mx.example.org\\n' > /etc/hosts; echo mx.example.org > /etc/hostname");
-        if let Some(package) = package {
+        for package in packages {
             let name = package.file_name().unwrap().to_str().unwrap();
             machine.put(&format!("/root/{name}"), &fs::read(package).unwrap());
         }

@@ -26,9 +26,9 @@ fn checkout() -> PathBuf {
         .unwrap()
 }
 
-/// The package, made once by the command of the guide; of the binary that is tested.
-fn package() -> &'static Path {
-    static MADE: OnceLock<PathBuf> = OnceLock::new();
+/// The packages, made once by the command of the guide; of the binary that is tested: `postern` and `postern-mta`.
+fn packages() -> &'static [PathBuf] {
+    static MADE: OnceLock<Vec<PathBuf>> = OnceLock::new();
     MADE.get_or_init(|| {
         let command = guide::on_the_build_machine();
         let output = Command::new("bash")
@@ -38,6 +38,7 @@ fn package() -> &'static Path {
             .output()
             .unwrap();
         assert!(output.status.success(), "{command}: {output:?}");
-        PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+        let names = String::from_utf8(output.stdout).unwrap();
+        names.lines().map(PathBuf::from).collect()
     })
 }
