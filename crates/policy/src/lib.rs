@@ -20,6 +20,7 @@ pub mod limit;
 pub mod local;
 pub mod login;
 pub mod milter;
+pub mod mta_sts;
 pub mod network;
 pub mod noise;
 pub mod origin;

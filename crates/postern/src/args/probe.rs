@@ -1,6 +1,6 @@
 //! Arguments of `probe`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
@@ -44,6 +44,15 @@ pub(crate) struct ProbeHostArgs {
     /// The name that the certificate has to have; without it that of the host
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
+    /// The domain whose mail the server takes: its MX records and its MTA-STS policy are looked at; without it those of the host's name
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) domain: Option<String>,
+    /// Ask this name server, in place of the system's; may be given several times
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) nameserver: Vec<SocketAddr>,
+    /// Trust anchors for DNSSEC, DNSKEY records as in a zone file; without it those of the root
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) trust_anchors: Option<PathBuf>,
     /// A certificate to show, in PEM
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "key")]
     pub(crate) certificate: Option<PathBuf>,

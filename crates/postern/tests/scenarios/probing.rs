@@ -1,10 +1,16 @@
 //! `postern probe`: a server looked at from outside, and put under load.
 
-use postern_testkit::process::free_port;
+use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+
+use postern_testkit::process::{Server, free_port, program, wait_until};
+use postern_testkit::signed::SignedZones;
 use postern_testkit::sink::Sink;
 use serde_json::Value;
 
-use crate::harness::Site;
+use crate::harness::{Site, binary};
 
 fn probe(site: &Site, arguments: &[&str], input: &str) -> (Option<i32>, String) {
     let whole: Vec<&str> = ["probe"].iter().chain(arguments).copied().collect();
@@ -153,4 +159,112 @@ fn load_within_bounds() {
     let (status, said) = probe(&site, &["load", "192.0.2.1", "--to", "bea@far.test"], "");
     assert_eq!(status, Some(64), "{said}");
     assert!(said.contains("--remote"), "{said}");
+}
+
+/// Serves `mta-sts.txt` on port 443 of an address that no other test uses.
+const POLICY_SERVER: &str = "\
+import http.server, ssl, sys
+class Policy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        text = open('mta-sts.txt', 'rb').read()
+        self.send_response(200 if self.path == '/.well-known/mta-sts.txt' else 404)
+        self.send_header('Content-Length', str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+    def log_message(self, *_): pass
+server = http.server.ThreadingHTTPServer(('127.86.4.61', 443), Policy)
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain('certs/sts.crt', 'certs/sts.key')
+server.socket = tls.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+";
+
+/// The digest of the public key in a certificate.
+fn key_digest(certificate: &Path) -> String {
+    let script =
+        "openssl x509 -in \"$1\" -noout -pubkey | openssl pkey -pubin -outform DER | openssl dgst -sha256 -r";
+    let output = Command::new("sh")
+        .args(["-euc", script, "sh"])
+        .arg(certificate)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()[..64].to_owned()
+}
+
+#[test]
+fn what_a_domain_has_published_of_its_server() {
+    let sink = Sink::start();
+    let mut site = Site::relay(sink.port(), "");
+    site.issue("sts", &["mta-sts.signed.lab", "mta-sts.other.lab"]);
+    site.start();
+    let port = site.mx;
+    let right = key_digest(&site.path("certs/relay.crt"));
+    let zones = SignedZones::start(&format!(
+        "
+        signed.lab MX 10 mx.relay.lab.
+        mx.relay.lab A 127.0.0.1
+        _{port}._tcp.mx.relay.lab TLSA 3 1 1 {right}
+        mx.wrong.lab A 127.0.0.1
+        _{port}._tcp.mx.wrong.lab TLSA 3 1 1 {wrong}
+        mx.plain.lab A 127.0.0.1
+        _{port}._tcp.mx.plain.lab TLSA 3 1 1 {right}
+        _mta-sts.signed.lab TXT \"v=STSv1; id=2026;\"
+        other.lab MX 10 mx.other.lab.
+        _mta-sts.other.lab TXT \"v=STSv1; id=2026;\"
+        _mta-sts.twice.lab TXT \"v=STSv1; id=1;\"
+        _mta-sts.twice.lab TXT \"v=STSv1; id=2;\"
+        ",
+        wrong = "01".repeat(32),
+    ));
+    fs::write(
+        site.path("mta-sts.txt"),
+        "version: STSv1\nmode: enforce\nmx: mx.relay.lab\nmax_age: 86400\n",
+    )
+    .unwrap();
+    fs::write(site.path("policy.py"), POLICY_SERVER).unwrap();
+    let mut server = Command::new(program("/usr/bin/python3", "python3"));
+    server.arg("policy.py").current_dir(site.path(""));
+    let _server = Server::start(&mut server, &site.path("policy.log"));
+    wait_until("the policy's server", || {
+        TcpStream::connect("127.86.4.61:443").is_ok()
+    });
+    let hosts = site.path("hosts");
+    fs::write(&hosts, "127.86.4.61 mta-sts.signed.lab mta-sts.other.lab\n").unwrap();
+    let probe = |host: &str, domain: &str| {
+        // The policy's host is found by the system's means, which this file stands for.
+        let script = "mount --make-rprivate / && mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"";
+        let output = Command::new("unshare")
+            .args(["--mount", "sh", "-c", script, "sh"])
+            .arg(&hosts)
+            .arg(binary())
+            .args([
+                "probe",
+                &format!("{host}:{port}"),
+                "--domain",
+                domain,
+                "--name",
+                "mx.relay.test",
+            ])
+            .args(["--nameserver", &zones.address().to_string(), "--trust-anchors"])
+            .arg(zones.anchors())
+            .arg("--ca")
+            .arg(site.path("certs/ca.crt"))
+            .output()
+            .unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    #[rustfmt::skip]
+    let cases: [(&str, &str, &[&str]); 5] = [
+        ("mx.relay.lab", "signed.lab", &["ok   MTA-STS: enforce, for 1 day, names mx.relay.lab", "ok   TLSA: 1 record", "ok   DANE: ", "does as it should"]),
+        ("mx.relay.lab", "other.lab",  &["BAD  MX: mx.relay.lab is not among the MX hosts of other.lab", "BAD  MTA-STS: enforce, for 1 day, names mx.relay.lab, and not mx.other.lab"]),
+        ("mx.wrong.lab", "signed.lab", &["ok   TLSA: 1 record", "BAD  DANE: "]),
+        ("mx.plain.lab", "hashed.lab", &["note TLSA: 1 record", "insecure: without DNSSEC they do not count", "note MTA-STS: hashed.lab has none"]),
+        ("mx.relay.lab", "twice.lab",  &["BAD  MTA-STS: _mta-sts.twice.lab has 2 records, so none counts"]),
+    ];
+    for (host, domain, expected) in cases {
+        let said = probe(host, domain);
+        for part in expected {
+            assert!(said.contains(part), "{host} for {domain}: {part} in {said}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use postern_net::dial;
+use postern_net::resolver::{Resolver, ResolverSettings};
 use serde::Serialize;
 
 use super::wire::{Wire, WireError};
@@ -65,7 +66,9 @@ impl Shared {
 }
 
 pub(super) async fn run(args: &ProbeLoadArgs) -> Result<(), Failure> {
-    let (_, addresses, _) = resolve(&args.host, 25).await?;
+    let resolver = Resolver::new(&ResolverSettings::default())
+        .map_err(|error| Failure::from_error(Exit::System, "cannot look up names", &error))?;
+    let (_, addresses, _) = resolve(&args.host, 25, &resolver).await?;
     let Some(&address) = addresses.first() else {
         return Err(Failure::new(
             Exit::Unavailable,

@@ -2,6 +2,7 @@
 
 mod load;
 mod login;
+mod published;
 mod relay;
 mod report;
 mod wire;
@@ -9,13 +10,14 @@ mod wire;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use postern_net::resolver::{Resolver, ResolverSettings};
+use postern_net::resolver::{Dnssec, Resolver};
 use postern_net::tls::{ClientTls, ClientTlsFacts, ClientTlsSettings, TlsIdentityFiles, Verification};
 use postern_sasl::Mechanism;
 use postern_smtp::client::Capabilities;
 use secrecy::{ExposeSecret, SecretString};
 
 use self::login::{Attempt, Ended, log_in, takes_password};
+use self::published::Dane;
 use self::report::{Mark, Report};
 use self::wire::{Wire, WireError};
 use crate::args::{ProbeArgs, ProbeCommand, ProbeHostArgs, ProbeTls};
@@ -50,13 +52,17 @@ pub(crate) fn run(args: &ProbeArgs) -> Result<(), Failure> {
 }
 
 /// Name, addresses and port of a server that is named as `HOST`, `HOST:PORT`, `[IPv6]:PORT`.
-async fn resolve(named: &str, usual: u16) -> Result<(String, Vec<SocketAddr>, Duration), Failure> {
+async fn resolve(
+    named: &str,
+    usual: u16,
+    resolver: &Resolver,
+) -> Result<(String, Vec<SocketAddr>, Duration), Failure> {
     let (host, port) = split(named, usual);
     let begun = Instant::now();
     let addresses = match host.parse::<IpAddr>() {
         Ok(ip) => vec![ip],
         Err(_) if host == "localhost" => vec![IpAddr::from([127, 0, 0, 1])],
-        Err(_) => resolver()?
+        Err(_) => resolver
             .addresses(&host)
             .await
             .map_err(|error| Failure::new(Exit::Unavailable, format!("{host}: {error}")))?,
@@ -66,11 +72,6 @@ async fn resolve(named: &str, usual: u16) -> Result<(String, Vec<SocketAddr>, Du
         .map(|ip| SocketAddr::new(ip, port))
         .collect();
     Ok((host, addresses, begun.elapsed()))
-}
-
-fn resolver() -> Result<Resolver, Failure> {
-    Resolver::new(&ResolverSettings::default())
-        .map_err(|error| Failure::from_error(Exit::System, "cannot look up names", &error))
 }
 
 fn split(named: &str, usual: u16) -> (String, u16) {
@@ -111,11 +112,12 @@ struct Ready {
 
 async fn probe(args: &ProbeHostArgs, password: Option<&SecretString>) -> Result<Report, Failure> {
     let named = args.host.as_deref().unwrap_or_default();
-    let (host, addresses, time) = resolve(named, 25).await?;
+    let resolver = published::resolver(args, Dnssec::Off)?;
+    let (host, addresses, time) = resolve(named, 25, &resolver).await?;
     let mut report = Report::new(named);
     let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
     report.add("addresses", Mark::Good, shown.join(", "), Some(time));
-    facts_of_dns(&host, &mut report).await?;
+    published::of_the_domain(args, &host, &mut report).await?;
     let Some(&address) = addresses.first() else {
         report.add("addresses", Mark::Bad, "none", None);
         return Ok(report);
@@ -137,43 +139,20 @@ async fn probe(args: &ProbeHostArgs, password: Option<&SecretString>) -> Result<
             || args.tls.is_none() && address.port() == IMPLICIT_PORT,
         limit: Duration::from_secs(args.timeout),
     };
-    if let Err(error) = probe.all(password, &mut report).await {
+    let dane = published::dane(args, &probe.host, address.port(), &mut report).await?;
+    if let Err(error) = probe.all(password, dane, &mut report).await {
         report.add("connection", Mark::Bad, error.to_string(), None);
     }
     Ok(report)
 }
 
-/// What DNS says of the name: whether mail for it goes elsewhere, whether it has a policy, what its address is called.
-async fn facts_of_dns(host: &str, report: &mut Report) -> Result<(), Failure> {
-    if host.parse::<IpAddr>().is_ok() || !host.contains('.') {
-        return Ok(());
-    }
-    let resolver = resolver()?;
-    let begun = Instant::now();
-    if let Ok(records) = resolver.mx(host).await
-        && !records.is_empty()
-    {
-        let hosts: Vec<String> = records
-            .iter()
-            .map(|record| format!("{} {}", record.preference, record.exchange))
-            .collect();
-        report.add("MX", Mark::Note, hosts.join(", "), Some(begun.elapsed()));
-    }
-    let begun = Instant::now();
-    if let Ok(texts) = resolver.txt(&format!("_mta-sts.{host}")).await {
-        let policy = texts
-            .iter()
-            .map(|text| String::from_utf8_lossy(text))
-            .find(|text| text.starts_with("v=STSv1"));
-        if let Some(policy) = policy {
-            report.add("MTA-STS", Mark::Note, policy.into_owned(), Some(begun.elapsed()));
-        }
-    }
-    Ok(())
-}
-
 impl Probe<'_> {
-    async fn all(&mut self, password: Option<&SecretString>, report: &mut Report) -> Result<(), WireError> {
+    async fn all(
+        &mut self,
+        password: Option<&SecretString>,
+        dane: Option<Dane>,
+        report: &mut Report,
+    ) -> Result<(), WireError> {
         self.tls = self.client_tls(true, report);
         let ready = match self.open(report).await {
             Err(WireError::Handshake(error)) => {
@@ -189,6 +168,9 @@ impl Probe<'_> {
         };
         let Some(mut ready) = ready else { return Ok(()) };
         self.certificates(&ready, report);
+        if let Some(dane) = dane {
+            self.keeps_to(dane, report).await?;
+        }
         self.extensions(&ready, report);
         self.pipelining(&mut ready, report).await?;
         self.message(&mut ready, report).await?;
@@ -328,6 +310,42 @@ impl Probe<'_> {
         if facts.verify.is_ok() {
             report.add("verified", Mark::Good, format!("for {}", self.name()), None);
         }
+    }
+
+    /// Whether the server shows a certificate that its TLSA records name.
+    async fn keeps_to(&mut self, dane: Dane, report: &mut Report) -> Result<(), WireError> {
+        let names: Vec<&str> = dane.names.iter().map(String::as_str).collect();
+        let Some(held) = self.tls.as_ref().map(|tls| tls.held_to(dane.records, &names)) else {
+            return Ok(());
+        };
+        let usual = self.tls.replace(held);
+        let outcome = self.again().await;
+        self.tls = usual;
+        match outcome {
+            Ok(Some(ready)) if ready.facts.is_some() => {
+                report.add(
+                    "DANE",
+                    Mark::Good,
+                    "the certificate is the one that TLSA records name",
+                    None,
+                );
+                ready.wire.quit().await;
+            }
+            Ok(_) => report.add(
+                "DANE",
+                Mark::Bad,
+                "there are TLSA records, and no TLS: mail from senders with DANE waits",
+                None,
+            ),
+            Err(WireError::Handshake(error)) => report.add(
+                "DANE",
+                Mark::Bad,
+                format!("{error}: mail from senders with DANE waits"),
+                None,
+            ),
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     fn extensions(&self, ready: &Ready, report: &mut Report) {
