@@ -160,9 +160,9 @@ impl Machine {
         wait_until(script, || self.run(script, "").status.success());
     }
 
-    /// The units that have failed.
+    /// The units that have failed, but for the one without a name that Debian's Postfix leaves behind when it is removed.
     pub(crate) fn failed(&self) -> String {
-        self.ok("systemctl list-units --failed --no-legend --plain")
+        self.ok("systemctl list-units --failed --no-legend --plain | grep -v '^postfix@-[.]service ' || true")
     }
 }
 
