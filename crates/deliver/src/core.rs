@@ -13,7 +13,7 @@ use postern_events::{notice, shown};
 use postern_mail::{Domain, Mailbox, QueueId};
 use postern_policy::concurrency::Class;
 use postern_policy::origin;
-use postern_spool::{Message, Origin, Outcome, RecipientOutcome, Settlement};
+use postern_spool::{Message, NewMessage, Origin, Outcome, RecipientOutcome, Settlement};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -83,6 +83,11 @@ struct Registry {
 }
 
 impl Registry {
+    /// Whether the whole address decides in a domain.
+    fn asks_address(&self, domain: &Domain, text: &str, settings: &Settings) -> bool {
+        self.address_domains.contains(text) || settings.system.is_some() && settings.routes.is_by_user(domain)
+    }
+
     /// Keeps strangers from filling it with names: of too many, those go first that have nothing to do.
     fn make_room(&mut self, now: Timestamp) {
         if self.by_name.len() < self.next_clearance.max(KNOWN_MAX) {
@@ -165,7 +170,7 @@ impl Core {
     ) -> Arc<Destination> {
         let text = domain_text(recipient.domain());
         let registry = self.registry(settings);
-        let by_domain = !registry.asks_origin && !registry.address_domains.contains(&*text);
+        let by_domain = !registry.asks_origin && !registry.asks_address(recipient.domain(), &text, settings);
         if by_domain && let Some(known) = registry.by_domain.get(&*text) {
             return known.clone();
         }
@@ -191,7 +196,7 @@ impl Core {
         let registry = self.registry(settings);
         Asks {
             origin: registry.asks_origin,
-            address: registry.address_domains.contains(&*domain_text(domain)),
+            address: registry.asks_address(domain, &domain_text(domain), settings),
         }
     }
 
@@ -408,6 +413,7 @@ impl Core {
             not_before,
             public,
             held,
+            sent_on,
         } = conclusion;
         // Waits and ages go by the queue's time, which nobody can set; what people read goes by the system's.
         let now = self.now();
@@ -426,7 +432,9 @@ impl Core {
             };
             let words_of_peer = match &fate {
                 Fate::Failed(failure) => failure.is_reply(),
-                Fate::Delivered { relay, .. } => !matches!(relay, Relay::Maildir | Relay::Nowhere),
+                Fate::Delivered { relay, .. } => {
+                    !matches!(relay, Relay::Maildir | Relay::System | Relay::Nowhere)
+                }
             };
             let times = Times {
                 queued_at: message.queued_at,
@@ -475,6 +483,11 @@ impl Core {
             look_again: held.look_again.clone(),
         };
         silent.held = held;
+        // With an outcome that they belong to, in one transaction.
+        match silent.outcomes.is_empty() {
+            false => silent.sent_on = sent_on,
+            true => reported.sent_on = sent_on,
+        }
         if !silent.outcomes.is_empty() {
             self.settle(silent, Vec::new());
         }
@@ -519,7 +532,7 @@ impl Core {
         });
     }
 
-    fn settle(self: &Arc<Self>, part: Part, reports: Vec<postern_spool::NewMessage>) {
+    fn settle(self: &Arc<Self>, part: Part, mut reports: Vec<NewMessage>) {
         let Part {
             message,
             at,
@@ -527,8 +540,10 @@ impl Core {
             timers,
             held,
             further,
+            sent_on,
             ..
         } = part;
+        reports.extend(sent_on);
         let settlement = Settlement {
             id: message.id,
             at,
@@ -585,6 +600,8 @@ struct Part {
     held: Held,
     /// Claims of parts that were joined.
     further: Vec<Arc<Vec<Claim>>>,
+    /// Messages that are queued with the outcomes.
+    sent_on: Vec<NewMessage>,
 }
 
 impl Part {
@@ -598,6 +615,7 @@ impl Part {
             timers: Vec::new(),
             held: Held::default(),
             further: Vec::new(),
+            sent_on: Vec::new(),
         }
     }
 
@@ -610,6 +628,7 @@ impl Part {
         self.held.look_again.extend(other.held.look_again);
         self.further.push(other.held.claims);
         self.further.extend(other.further);
+        self.sent_on.extend(other.sent_on);
     }
 }
 
@@ -632,6 +651,8 @@ pub(crate) struct Conclusion {
     /// Whether the hosts of this way are in the DNS for all to see; what is said of others stays here.
     pub(crate) public: bool,
     pub(crate) held: Held,
+    /// Messages that take the place of what was concluded, for others: queued with it, all or nothing.
+    pub(crate) sent_on: Vec<NewMessage>,
 }
 
 /// What is given back when the outcomes are on stable storage.

@@ -68,8 +68,23 @@ pub(crate) enum Cause {
     NoMailbox(Words),
     /// The settings do not let it go: no route, no place, no time.
     Settings(Words),
+    /// A user's mailbox, or the program that takes the user's mail.
+    Mailbox(MailboxFact, Words),
     /// This host itself: its disk, its directories.
     Local(Words),
+}
+
+/// What is wrong with a user's mailbox.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum MailboxFact {
+    /// The user has no room left.
+    Full,
+    /// Another program holds it.
+    Locked,
+    /// It cannot be written to, or must not be.
+    Unusable,
+    /// The program that takes the mail refuses it, or failed.
+    Agent,
 }
 
 /// Words of ours. What a peer has made long in them is cut.
@@ -134,6 +149,7 @@ impl Cause {
             | Self::Loop(text)
             | Self::NoMailbox(text)
             | Self::Settings(text)
+            | Self::Mailbox(_, text)
             | Self::Local(text) => text.0.as_str().into(),
         }
     }
@@ -160,6 +176,7 @@ impl Cause {
             Self::Loop(_) => (FailureKind::Loop, None),
             Self::NoMailbox(_) => (FailureKind::MailboxUnknown, None),
             Self::Settings(_) => (FailureKind::Settings, None),
+            Self::Mailbox(fact, _) => (fact.kind(), None),
             Self::Local(_) => (FailureKind::Local, None),
         };
         FailureFact { kind, stage }
@@ -176,6 +193,17 @@ impl DnsFact {
             Self::NoAnswer => FailureKind::DnsNoAnswer,
             Self::Bogus => FailureKind::DnsBogus,
             Self::NoTlsa => FailureKind::DnsNoTlsa,
+        }
+    }
+}
+
+impl MailboxFact {
+    fn kind(self) -> FailureKind {
+        match self {
+            Self::Full => FailureKind::MailboxFull,
+            Self::Locked => FailureKind::MailboxLocked,
+            Self::Unusable => FailureKind::MailboxUnusable,
+            Self::Agent => FailureKind::Agent,
         }
     }
 }
@@ -444,6 +472,7 @@ mod tests {
             ("the host refuses the login", at(login(Some(Reply::bare(535, "no")))),                    Kind::Login,         Some(Stage::Auth)),
             ("the login was not tried",    at(login(None)),                                            Kind::Login,         None),
             ("too large",                  Failure::unmet(Unmet::TooLarge { size: 2, limit: 1 }, &mx()), Kind::LacksSize,   None),
+            ("an agent",                   at(Cause::Mailbox(MailboxFact::Agent, "x".into())),        Kind::Agent,         None),
             ("no mailbox",                 at(Cause::NoMailbox("x".into())),                           Kind::MailboxUnknown, None),
         ];
         for (shows, failure, kind, stage) in cases {

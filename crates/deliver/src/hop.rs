@@ -34,6 +34,8 @@ pub(crate) enum HopKind {
     Hosts { via: Vec<Hop>, protocol: Protocol },
     /// Into Maildirs below a folder.
     Maildir(PathBuf),
+    /// To a user of this machine, by the name in small letters, without a detail.
+    System(Box<str>),
     /// Nowhere: taken and thrown away.
     Discard,
     /// Nowhere: refused in these words.
@@ -44,12 +46,17 @@ impl NextHop {
     /// The way that mail for `recipient` from `origin` takes.
     pub(crate) fn find(recipient: &Mailbox, origin: &Origin<'_>, table: &RouteTable, mx_port: u16) -> Self {
         let route = route(recipient, origin, table);
+        let mut lane = route.lane.clone();
         let kind = match (route.target, recipient.domain()) {
             (Target::Hosts { via, protocol }, _) => HopKind::Hosts {
                 via: via.clone(),
                 protocol: *protocol,
             },
             (Target::Maildir(folder), _) => HopKind::Maildir(folder.clone()),
+            (Target::System { per_user }, _) => {
+                lane.connections = Some(*per_user);
+                HopKind::System(user_of(recipient, table.separator))
+            }
             (Target::Discard, _) => HopKind::Discard,
             (Target::Refuse(text), _) => HopKind::Refuse(text.clone()),
             // What stays here is a Maildir or hosts; a rule for it has been put in its place.
@@ -62,15 +69,15 @@ impl NextHop {
             tls: route.tls,
             verify: route.verify,
             login: route.login.cloned(),
-            lane: route.lane.clone(),
+            lane,
         }
     }
 
-    /// Whether it is on this machine or in the next room: a Maildir, a socket, or a host that is spoken to by LMTP. There are
+    /// Whether it is on this machine or in the next room: a Maildir, a user, a socket, or a host that is spoken to by LMTP. There are
     /// few of them, the configuration names each, and nothing that others send may keep mail from them.
     pub(crate) fn is_local(&self) -> bool {
         match &self.kind {
-            HopKind::Maildir(_) | HopKind::Discard | HopKind::Refuse(_) => true,
+            HopKind::Maildir(_) | HopKind::System(_) | HopKind::Discard | HopKind::Refuse(_) => true,
             HopKind::Mx(_) | HopKind::Literal(_) => false,
             HopKind::Hosts { via, protocol } => {
                 *protocol == Protocol::Lmtp || via.iter().all(|hop| matches!(hop.host, HopHost::Unix(_)))
@@ -101,6 +108,7 @@ impl NextHop {
             HopKind::Mx(domain) => format!("mx:{domain}"),
             HopKind::Literal(address) => format!("mx:{}", Domain::Literal(address.ip())),
             HopKind::Maildir(folder) => return format!("maildir:{}", folder.display()),
+            HopKind::System(user) => return format!("system:{user}"),
             HopKind::Discard => return "discard".into(),
             HopKind::Refuse(text) => return format!("refuse:{text}"),
             HopKind::Hosts { via, protocol } => {
@@ -170,6 +178,13 @@ pub(crate) fn is_routed(hop: &NextHop, table: &RouteTable) -> bool {
     with_login(table).any(|routed| routed.login.as_ref() == Some(login) && routed.name() == name)
 }
 
+/// Whose deliveries are counted together, whatever the detail of the address.
+fn user_of(recipient: &Mailbox, separator: Option<char>) -> Box<str> {
+    let local = recipient.unquoted_local();
+    let name = separator.and_then(|separator| local.split_once(separator));
+    name.map_or(&*local, |(name, _)| name).to_lowercase().into()
+}
+
 /// What is said of mail for which there is no place.
 fn nowhere() -> RefusalText {
     RefusalText {
@@ -199,6 +214,34 @@ mod tests {
     use postern_policy::route::RouteRule;
 
     use super::*;
+
+    #[test]
+    fn each_user_of_this_machine_is_a_destination() {
+        let table = RouteTable {
+            local_domains: DomainSet::new(["a.example", "b.example"]).unwrap(),
+            local: Target::System { per_user: 2 },
+            separator: Some('+'),
+            ..RouteTable::default()
+        };
+        let origin = Origin {
+            sender: &postern_mail::ReversePath::Null,
+            login: None,
+            filtered: false,
+        };
+        let find = |to: &str| NextHop::find(&to.parse().unwrap(), &origin, &table, 25);
+        for to in ["ann@a.example", "Ann+shop@a.example", "ann@b.example"] {
+            let hop = find(to);
+            assert_eq!(
+                (hop.name().as_str(), hop.lane.connections),
+                ("system:ann", Some(2)),
+                "{to}"
+            );
+            assert!(hop.is_local() && !hop.is_outside(), "{to}");
+        }
+        assert_eq!(find("bob@a.example").name(), "system:bob");
+        let by_user = |domain: &str| table.is_by_user(&Domain::parse(domain, true).unwrap());
+        assert!(by_user("a.example") && !by_user("far.example"));
+    }
 
     #[test]
     fn a_login_goes_only_where_a_route_leads() {

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
-use memchr::memmem;
 use postern_mail::{Mailbox, QueueId, Status};
 use postern_spool::{Attempt, BodyReader, Message, SpoolError};
 use tokio::runtime::Handle;
@@ -27,6 +26,7 @@ use crate::post::Post;
 use crate::relay::Relay;
 use crate::settings::Settings;
 use crate::storage::{Promise, Storage};
+use crate::unix_form::{UnixLines, head};
 use crate::work::{Due, Work};
 
 /// Messages written before their outcomes are settled.
@@ -129,6 +129,7 @@ async fn deliver(
                 not_before: None,
                 public: false,
                 held,
+                sent_on: Vec::new(),
             },
         );
         destination.succeeded(&settings.limits);
@@ -387,74 +388,11 @@ fn harmless(name: &str) -> String {
     out
 }
 
-/// The fields that final delivery adds (RFC 5321 section 4.4).
-fn head(message: &Message, due: &Due) -> Vec<u8> {
-    let mut text = format!("Return-Path: {}\r\n", message.envelope.sender);
-    if let Some(recipient) = message.envelope.recipients.get(due.index as usize) {
-        text.push_str(&format!("Delivered-To: {}\r\n", recipient.address));
-    }
-    text.into_bytes()
-}
-
-/// Turns CRLF into the line ends of the file system, across pieces.
-#[derive(Default)]
-struct UnixLines {
-    /// A CR at the end of the last piece, not written yet.
-    cr: bool,
-}
-
-impl UnixLines {
-    fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) {
-        let Some(&last) = piece.last() else { return };
-        if std::mem::take(&mut self.cr) && piece[0] != b'\n' {
-            out.push(b'\r');
-        }
-        self.cr = last == b'\r';
-        let piece = if self.cr { &piece[..piece.len() - 1] } else { piece };
-        let mut copied = 0;
-        for at in memmem::find_iter(piece, b"\r\n") {
-            out.extend_from_slice(&piece[copied..at]);
-            copied = at + 1;
-        }
-        out.extend_from_slice(&piece[copied..]);
-    }
-
-    fn finish(self, out: &mut Vec<u8>) {
-        if self.cr {
-            out.push(b'\r');
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use postern_mail::address::ParseOptions;
 
     use super::*;
-
-    #[test]
-    fn line_ends() {
-        #[rustfmt::skip]
-        let cases = [
-            ("pairs",              "a\r\nb\r\n",   "a\nb\n"),
-            ("bare ones stay",     "a\rb\nc",      "a\rb\nc"),
-            ("CR CR LF",           "a\r\r\n",      "a\r\n"),
-            ("CR at the end",      "a\r",          "a\r"),
-            ("empty lines",        "\r\n\r\n",     "\n\n"),
-            ("nothing",            "",             ""),
-        ];
-        for (shows, input, expected) in cases {
-            for cut in 0..=input.len() {
-                let (first, second) = input.as_bytes().split_at(cut);
-                let mut lines = UnixLines::default();
-                let mut out = Vec::new();
-                lines.feed(first, &mut out);
-                lines.feed(second, &mut out);
-                lines.finish(&mut out);
-                assert_eq!(String::from_utf8(out).unwrap(), expected, "{shows}, cut at {cut}");
-            }
-        }
-    }
 
     #[test]
     fn places_of_mailboxes() {

@@ -56,6 +56,7 @@ async fn end(core: &Arc<Core>, destination: &Destination, work: Work, unsettled:
         not_before: None,
         public: false,
         held,
+        sent_on: Vec::new(),
     };
     core.conclude(&settings, conclusion);
     destination.succeeded(&settings.limits);

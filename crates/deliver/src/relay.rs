@@ -9,7 +9,7 @@ use std::sync::Arc;
 use postern_mail::Domain;
 use postern_policy::route::{Hop, HopHost};
 
-/// Where an attempt led. Displayed as `mx.example.org[192.0.2.1]:25`, `192.0.2.1:25`, `unix:/run/lmtp`, `maildir`; empty where no host
+/// Where an attempt led. Displayed as `mx.example.org[192.0.2.1]:25`, `192.0.2.1:25`, `unix:/run/lmtp`, `maildir`, `system`; empty where no host
 /// was reached.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) enum Relay {
@@ -18,6 +18,8 @@ pub(crate) enum Relay {
     Nowhere,
     /// Into the mailboxes of this host.
     Maildir,
+    /// To a user of this machine.
+    System,
     /// To a host of this name, at this address.
     Named(Arc<str>, SocketAddr),
     /// To a host that has no name here.
@@ -43,7 +45,7 @@ impl Relay {
     /// The host's name, or its address as a literal (RFC 5321 section 4.1.3), as a report gives it; `None` where no host was reached.
     pub(crate) fn host(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::Nowhere | Self::Maildir => None,
+            Self::Nowhere | Self::Maildir | Self::System => None,
             Self::Named(name, _) => Some((&**name).into()),
             Self::Unnamed(address) => Some(Domain::Literal(address.ip()).to_string().into()),
             Self::Unix(_) => Some("localhost".into()),
@@ -69,6 +71,7 @@ impl fmt::Display for Relay {
         match self {
             Self::Nowhere => Ok(()),
             Self::Maildir => f.write_str("maildir"),
+            Self::System => f.write_str("system"),
             Self::Named(name, address) => write!(f, "{name}[{}]:{}", address.ip(), address.port()),
             Self::Unnamed(address) => match address.ip() {
                 IpAddr::V4(ip) => write!(f, "{ip}:{}", address.port()),
@@ -103,6 +106,7 @@ mod tests {
             (Relay::Unnamed(address("[2001:db8::1]:25")),              "[2001:db8::1]:25",                Some("[IPv6:2001:db8::1]")),
             (Relay::unix(Path::new("/run/lmtp")),                         "unix:/run/lmtp",                  Some("localhost")),
             (Relay::Maildir,                                           "maildir",                         None),
+            (Relay::System,                                            "system",                          None),
             (Relay::Nowhere,                                           "",                                None),
         ];
         for (relay, shown, host) in cases {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +80,18 @@ pub struct Settings {
 
     /// What changes about messages as they leave by SMTP. Default: nothing.
     pub outward: Option<Arc<dyn Outward>>,
+
+    /// How the users of this machine are reached. Default: not at all.
+    pub system: Option<SystemUsers>,
+}
+
+/// The helper that delivers to users of this machine.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SystemUsers {
+    /// Its socket.
+    pub socket: PathBuf,
+    /// Longest time from the end of a message to the reply.
+    pub patience: Duration,
 }
 
 /// What to log in with at a smarthost.
@@ -184,6 +197,7 @@ impl Settings {
             received_max: 100,
             srs: None,
             outward: None,
+            system: None,
         }
     }
 }

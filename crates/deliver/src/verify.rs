@@ -40,8 +40,10 @@ impl Deliverer {
         };
         let destination = core.destination(recipient, &origin, &settings);
         let hop = &destination.hop;
-        if matches!(hop.kind, HopKind::Maildir(_)) {
-            return unknown("its mail goes into Maildirs here");
+        match hop.kind {
+            HopKind::Maildir(_) => return unknown("its mail goes into Maildirs here"),
+            HopKind::System(_) => return unknown("its mail goes to users of this machine"),
+            _ => {}
         }
         if hop.login.is_some() {
             return unknown("its next hop wants a login, and is not asked");

@@ -29,7 +29,7 @@ use crate::settings::{LoginSecret, Settings};
 use crate::time;
 use crate::transact::{Transacted, all_failed, transact};
 use crate::work::{self, Due, Work};
-use crate::{maildir, nowhere};
+use crate::{maildir, nowhere, system};
 
 /// Messages that a worker may hand over while others wait for a connection.
 const SHARE: u32 = 20;
@@ -45,6 +45,7 @@ pub(crate) async fn run(core: Arc<Core>, destination: Arc<Destination>, post: Po
     let work = async {
         match &destination.hop.kind {
             HopKind::Maildir(folder) => maildir::serve(&core, &destination, folder, post).await,
+            HopKind::System(_) => system::serve(&core, &destination, post).await,
             HopKind::Discard | HopKind::Refuse(_) => nowhere::serve(&core, &destination, post).await,
             HopKind::Mx(_) | HopKind::Literal(_) | HopKind::Hosts { .. } => {
                 Worker::serve(&core, &destination, post).await
@@ -673,6 +674,7 @@ impl<'a> Worker<'a> {
             not_before,
             public: matches!(self.destination.hop.kind, HopKind::Mx(_)),
             held,
+            sent_on: Vec::new(),
         };
         self.core.conclude(settings, conclusion);
     }

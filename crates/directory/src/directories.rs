@@ -27,6 +27,7 @@ use crate::recent::RecentLogins;
 use crate::saslauthd::{Saslauthd, SaslauthdSettings};
 use crate::source::Source;
 use crate::sql::{Sql, SqlSettings};
+use crate::system::{SystemDirectory, SystemSettings};
 use crate::tables::{TableDirectory, TableSettings};
 use crate::users::{Users, UsersSettings};
 use crate::verdict::{Checked, DenyReason, Existence, Finding, Outage, PasswordVerdict};
@@ -58,6 +59,8 @@ pub enum DirectorySettings {
     Pam(PamSettings),
     /// Tables of recipients.
     Table(TableSettings),
+    /// The users of this machine.
+    System(SystemSettings),
 }
 
 impl DirectorySettings {
@@ -65,7 +68,7 @@ impl DirectorySettings {
     #[must_use]
     pub const fn knows_recipients(&self) -> bool {
         match self {
-            Self::Users(_) | Self::Table(_) => true,
+            Self::Users(_) | Self::Table(_) | Self::System(_) => true,
             Self::Ldap(settings) => settings.direct_bind.is_none() || settings.bind_dn.is_some(),
             Self::Sql(settings) => settings.recipient_query.is_some(),
             Self::Saslauthd(_) | Self::Dovecot(_) | Self::Pam(_) => false,
@@ -82,6 +85,7 @@ impl DirectorySettings {
             Self::Dovecot(_) => "dovecot",
             Self::Pam(_) => "pam",
             Self::Table(_) => "table",
+            Self::System(_) => "system",
         }
     }
 
@@ -93,7 +97,7 @@ impl DirectorySettings {
             Self::Saslauthd(settings) => settings.cache_ttl,
             Self::Dovecot(settings) => settings.cache_ttl,
             Self::Pam(settings) => settings.cache_ttl,
-            Self::Users(_) | Self::Sql(_) | Self::Table(_) => Duration::ZERO,
+            Self::Users(_) | Self::Sql(_) | Self::Table(_) | Self::System(_) => Duration::ZERO,
         }
     }
 
@@ -101,7 +105,7 @@ impl DirectorySettings {
     const fn wait_max(&self) -> Duration {
         match self {
             Self::Saslauthd(_) | Self::Dovecot(_) | Self::Pam(_) => WAIT_MAX_SLOW,
-            Self::Users(_) | Self::Ldap(_) | Self::Sql(_) | Self::Table(_) => WAIT_MAX,
+            Self::Users(_) | Self::Ldap(_) | Self::Sql(_) | Self::Table(_) | Self::System(_) => WAIT_MAX,
         }
     }
 }
@@ -429,6 +433,7 @@ fn set_up(settings: DirectorySettings, environment: &Environment) -> Result<SetU
         DirectorySettings::Sql(settings) => Arc::new(Sql::new(settings, environment)?),
         DirectorySettings::Pam(settings) => Arc::new(PamHelper::new(settings)?),
         DirectorySettings::Table(settings) => Arc::new(TableDirectory::new(settings)),
+        DirectorySettings::System(settings) => Arc::new(SystemDirectory::new(settings)),
     };
     Ok((source, None))
 }

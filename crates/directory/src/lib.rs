@@ -43,6 +43,7 @@ pub mod schemes;
 mod secret_file;
 mod source;
 pub mod sql;
+mod system;
 pub mod tables;
 mod time;
 pub mod users;
@@ -66,6 +67,7 @@ pub use saslauthd::SaslauthdSettings;
 pub use schemes::{SchemeError, SchemeRules};
 pub use secret_file::{SecretFileError, read_secret};
 pub use sql::{SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};
+pub use system::SystemSettings;
 pub use tables::TableSettings;
 pub use users::{KeyPolicy, UserStore, UsersSettings};
 pub use verdict::{

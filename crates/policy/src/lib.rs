@@ -41,6 +41,7 @@ pub mod screen;
 pub mod signing;
 pub mod srs;
 pub mod standing;
+pub mod system_user;
 pub mod throttle;
 pub mod transport;
 mod ttl_cache;

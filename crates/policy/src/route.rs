@@ -105,6 +105,11 @@ pub enum Target {
     Mx,
     /// Into Maildirs below this folder.
     Maildir(PathBuf),
+    /// To the users of this machine.
+    System {
+        /// Most deliveries to one of them at once.
+        per_user: usize,
+    },
     /// Where mail for local domains goes.
     Local,
     /// Nowhere: it is refused, when a recipient is named or when it was taken before.
@@ -163,7 +168,7 @@ pub struct RouteTable {
     pub lane: Lane,
     /// Domains whose mailboxes are here.
     pub local_domains: DomainSet,
-    /// Where mail for local domains goes unless a rule names the domain: a Maildir, or LMTP hosts.
+    /// Where mail for local domains goes unless a rule names the domain: a Maildir, the users of this machine, or LMTP hosts.
     pub local: Target,
 }
 
@@ -314,6 +319,23 @@ impl RouteTable {
             .flat_map(|rule| rule.recipients.address_domains());
         let maps = self.maps.iter().flat_map(RouteMap::address_domains);
         rules.chain(maps).map(Box::from).collect()
+    }
+
+    /// Whether the way of mail for a domain depends on the user, since it goes to users of this machine.
+    #[must_use]
+    pub fn is_by_user(&self, domain: &Domain) -> bool {
+        let local_is_system = matches!(self.local, Target::System { .. });
+        let leads_there = |target: &Target| match target {
+            Target::System { .. } => true,
+            Target::Local => local_is_system,
+            _ => false,
+        };
+        local_is_system && self.local_domains.contains_by_name(domain)
+            || self.rules.iter().any(|rule| {
+                leads_there(&rule.target) && (rule.domains.find(domain).is_some() || !rule.recipients.is_empty())
+            })
+            // What names the domain there is not known without a recipient.
+            || local_is_system && !self.maps.is_empty()
     }
 
     /// Whether some mail is refused by its route.

@@ -129,11 +129,20 @@ pub(crate) enum Command {
     Sessions(SessionsArgs),
     /// Makes the running server reload its configuration and certificates
     Reload(ListingArg),
+    /// Delivers mail to the users of this machine on behalf of the unprivileged server
+    ///
+    /// Takes messages from the user that the server runs as, and delivers each in a separate process that becomes the recipient, as
+    /// [system_users] says. It is started by root, and keeps the rights to change users and nothing else. On SIGHUP it reads the
+    /// configuration again.
+    MailboxHelper(HelperArgs),
+    /// Delivers one message for the helper
+    #[command(hide = true)]
+    MailboxWorker,
     /// Asks PAM on behalf of the unprivileged server
     ///
     /// Listens on the sockets of [[directory]] tables of kind "pam", answers the user that the server runs as, and checks each
     /// password in a separate process. It needs the rights that the modules need: for pam_unix those of root.
-    PamHelper(PamHelperArgs),
+    PamHelper(HelperArgs),
     /// Checks one password for the helper
     #[command(hide = true)]
     PamWorker(PamWorkerArgs),
@@ -193,9 +202,9 @@ pub(crate) struct ListingArg {
     pub(crate) json: JsonArg,
 }
 
-/// Arguments of `pam-helper`.
+/// Arguments of `mailbox-helper` and `pam-helper`.
 #[derive(Args, Debug)]
-pub(crate) struct PamHelperArgs {
+pub(crate) struct HelperArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArg,
     /// The user that the server runs as, where the configuration has no `user`

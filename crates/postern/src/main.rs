@@ -102,6 +102,8 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Sessions(args) => commands::sessions::run(args),
         Command::Reload(args) => commands::reload::run(&args),
+        Command::MailboxHelper(args) => commands::mailbox_helper::serve(&args),
+        Command::MailboxWorker => commands::mailbox_helper::work_once(),
         Command::PamHelper(args) => commands::pam_helper::serve(&args),
         Command::PamWorker(args) => commands::pam_helper::work_once(&args),
         Command::Status(args) => commands::status::run(&args),

@@ -167,7 +167,8 @@ pub(super) fn asks_for_passwords(config: &Config) -> bool {
         DirectorySettings::Users(_)
         | DirectorySettings::Ldap(_)
         | DirectorySettings::Sql(_)
-        | DirectorySettings::Table(_) => false,
+        | DirectorySettings::Table(_)
+        | DirectorySettings::System(_) => false,
     };
     config.directories.iter().any(needs_password)
 }

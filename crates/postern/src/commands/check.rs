@@ -279,8 +279,8 @@ fn check_directories(config: &Config, offline: bool, found: &mut Problems) {
                 };
                 check_dovecot(&dovecot.place, at, found);
             }
-            // Its tables are asked apart.
-            DirectorySettings::Table(_) => {}
+            // Its tables are asked apart, and the name service is always there.
+            DirectorySettings::Table(_) | DirectorySettings::System(_) => {}
             DirectorySettings::Pam(pam) => {
                 if let Err(error) = UnixStream::connect(&pam.socket) {
                     let title = format!(

@@ -53,8 +53,11 @@ pub(super) fn look(config: &Config, root_binds: bool, offline: bool, found: &mut
         match target {
             Target::Maildir(pattern) => look.maildirs(pattern, &config.state_dir),
             Target::Hosts { via, .. } => via.iter().for_each(|hop| look.hop(hop, offline)),
-            Target::Mx | Target::Local | Target::Refuse(_) | Target::Discard => {}
+            Target::Mx | Target::Local | Target::System { .. } | Target::Refuse(_) | Target::Discard => {}
         }
+    }
+    if let Some(system) = config.deliver.system.as_ref().filter(|_| !offline) {
+        look.helper(&system.socket);
     }
 }
 
@@ -203,6 +206,20 @@ impl Look<'_> {
         let title = format!("{} does not answer: {error}", path.display());
         self.found
             .warning(self.places.hop(hop), title, "asked just now", remedy);
+    }
+
+    /// The helper that delivers to the users of this machine.
+    fn helper(&mut self, socket: &Path) {
+        let Err(error) = UnixStream::connect(socket) else {
+            return;
+        };
+        let title = format!(
+            "the helper that delivers to users of this machine does not answer at {}: {error}",
+            socket.display()
+        );
+        let remedy = "start postern-mailbox.service (`postern mailbox-helper`); their mail waits meanwhile";
+        self.found
+            .warning(self.places.path(socket), title, "asked just now", remedy);
     }
 
     /// What is at a path. What is missing is made by the server, where its user may.

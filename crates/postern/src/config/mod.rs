@@ -204,6 +204,18 @@ impl Written {
         checked::pam_directories(&self.file)
     }
 
+    /// How the helper delivers to the users of this machine; where it listens, how many deliveries go on at once, and the largest message.
+    pub(crate) fn system_users(&self) -> (postern_mda::Settings, &Path, u64, u64) {
+        let table = &self.file.system_users;
+        let size = *self.file.message_size_limit;
+        (
+            checked::system_users(&self.file),
+            &table.socket.value,
+            *table.deliveries,
+            size,
+        )
+    }
+
     /// The user that the server becomes.
     pub(crate) fn user(&self) -> Option<&str> {
         self.file.user.as_ref().map(|user| user.value.as_str())

@@ -62,7 +62,7 @@ impl Fragile {
     }
 }
 
-/// Whether a message stays on this machine, in Maildirs.
+/// Whether a message stays on this machine, in Maildirs or with its users.
 pub(super) fn stays_here(assembly: &Assembly, routes: &RouteTable) -> bool {
     let origin = Origin {
         sender: &assembly.envelope.sender,
@@ -73,7 +73,7 @@ pub(super) fn stays_here(assembly: &Assembly, routes: &RouteTable) -> bool {
     let mut recipients = assembly.envelope.recipients.iter();
     recipients.all(|recipient| {
         let found = route(&recipient.address, &origin, routes);
-        matches!(found.target, Target::Maildir(_))
+        matches!(found.target, Target::Maildir(_) | Target::System { .. })
     })
 }
 

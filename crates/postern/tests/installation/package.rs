@@ -110,6 +110,7 @@ fn installed_without_a_configuration(machine: &Machine) {
         "8 sendmail",
         "postern.toml",
         "postern-pam-helper",
+        "postern-mailbox-helper",
     ] {
         machine.ok(&format!(
             "man --where {page} && man --warnings {page} > /dev/null"

@@ -47,6 +47,7 @@ mod signing;
 mod signing_rights;
 mod smarthosts;
 mod strangers;
+mod system_users;
 mod tables;
 mod tokens;
 mod weight;

@@ -36,6 +36,7 @@ pub(super) async fn way(
     let to = match (found.target, mailbox.domain().name()) {
         (Target::Hosts { via, .. }, _) => look.route(via).await,
         (Target::Maildir(folder), _) => folder.display().to_string(),
+        (Target::System { .. }, _) => "a user of this machine".to_owned(),
         (Target::Discard, _) => "nowhere: it is thrown away".to_owned(),
         (Target::Refuse(text), _) => text.to_string(),
         (Target::Local, _) => "nowhere: there is no place for local mail".to_owned(),

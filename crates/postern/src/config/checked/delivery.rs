@@ -13,7 +13,7 @@ use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, RouteTable, Targe
 use postern_table::Reference;
 
 use super::receiving::literal_domain;
-use super::{Checking, clamp, domain_set, lanes, maps, screen, smarthosts, values};
+use super::{Checking, clamp, domain_set, lanes, maps, screen, smarthosts, system, values};
 use crate::config::file::{self, RouteTo};
 use crate::config::place;
 use crate::config::problem::Problems;
@@ -46,11 +46,13 @@ pub(super) fn check(c: &mut Checking<'_>, shown: &Shown) -> Settings {
         received_max: clamp(*c.file.limits.received_fields),
         outward: None,
         srs: screen::srs(c),
+        system: system::check(c),
     }
 }
 
 fn routes(c: &mut Checking<'_>, shown: &Shown) -> RouteTable {
     let maildir = maildir(c);
+    let users = system::target(c.file);
     let lane = lanes::of_delivery(c);
     let places = place::of_tables(shown, "[[route]]");
     let mut rules = Vec::new();
@@ -60,7 +62,7 @@ fn routes(c: &mut Checking<'_>, shown: &Shown) -> RouteTable {
             maps.extend(maps::of_route(route, &lane, c));
             continue;
         }
-        let Some(mut rule) = rule(route, &maildir, &c.file.login, c.problems) else {
+        let Some(mut rule) = rule(route, (&maildir, &users), &c.file.login, c.problems) else {
             continue;
         };
         rule.lane = lanes::of_route(route, c.problems).or(&lane);
@@ -72,8 +74,11 @@ fn routes(c: &mut Checking<'_>, shown: &Shown) -> RouteTable {
     warn_of_local_that_leaves(c);
     warn_of_relay_without_route(c);
     warn_of_own_listener(c);
+    system::warn_of_exclusion(c);
     let lmtp = &c.file.delivery.lmtp;
-    let local = if lmtp.is_empty() {
+    let local = if *c.file.delivery.system_users {
+        users
+    } else if lmtp.is_empty() {
         Target::Maildir(maildir)
     } else {
         if let Some(maildir) = &c.file.delivery.maildir {
@@ -150,7 +155,7 @@ fn warn_of_common_maildirs(c: &mut Checking<'_>, usual: &PathBuf) {
     let has_domain = |pattern: &Path| pattern.to_string_lossy().contains("{domain}");
     let local = file.delivery.maildir.as_ref().and_then(|at| at.span.clone());
     let mut seen: Vec<(&PathBuf, Vec<String>)> = Vec::new();
-    if file.delivery.lmtp.is_empty() {
+    if file.delivery.lmtp.is_empty() && !*file.delivery.system_users {
         seen.push((usual, lower(&file.local_domains)));
     }
     let to_maildir = |route: &&At<file::RouteTable>| {
@@ -280,7 +285,7 @@ fn check_pattern(pattern: &At<PathBuf>, problems: &mut Problems) {
 
 fn rule(
     route: &At<file::RouteTable>,
-    maildir: &PathBuf,
+    places: (&PathBuf, &Target),
     logins: &[At<file::LoginTable>],
     problems: &mut Problems,
 ) -> Option<RouteRule> {
@@ -306,7 +311,7 @@ fn rule(
     Some(RouteRule {
         domains: route.domains.as_ref().map(domain_set).unwrap_or_default(),
         recipients: address_set(&route.recipients),
-        target: target(route, maildir, problems)?,
+        target: target(route, places, problems)?,
         tls: *route.tls,
         verify: route.verifies(),
         senders: senders(route),
@@ -368,7 +373,11 @@ fn check_tls(route: &At<file::RouteTable>, problems: &mut Problems) {
     }
 }
 
-fn target(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Problems) -> Option<Target> {
+fn target(
+    route: &At<file::RouteTable>,
+    (maildir, users): (&PathBuf, &Target),
+    problems: &mut Problems,
+) -> Option<Target> {
     let to = route.to.as_ref().map(|to| to.value);
     if route.maildir.is_some() && to != Some(RouteTo::Maildir) {
         problems.error(
@@ -389,6 +398,7 @@ fn target(route: &At<file::RouteTable>, maildir: &PathBuf, problems: &mut Proble
         }
         (None, Some(RouteTo::Mx)) => Some(Target::Mx),
         (None, Some(RouteTo::Local)) => Some(Target::Local),
+        (None, Some(RouteTo::System)) => Some(users.clone()),
         (None, Some(RouteTo::Discard)) => Some(Target::Discard),
         (None, Some(RouteTo::Refuse)) => Some(Target::Refuse(refusal(route))),
         (None, None) if route.refuse.is_some() => Some(Target::Refuse(refusal(route))),

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use postern_directory::{
-    DirectorySettings, Mistake, PamSettings, SaslauthdSettings, TableSettings, UsersSettings,
+    DirectorySettings, Mistake, PamSettings, SaslauthdSettings, SystemSettings, TableSettings, UsersSettings,
 };
 
 use super::places::DirectoryPlace;
 use super::{Checking, clamp, dovecot, ldap, logins, sql, tables, values};
 use crate::config::file::{
-    Directory, LocalRecipients, PamTable, Postern, RecipientsTable, SaslauthdTable, UsersTable,
+    Directory, LocalRecipients, PamTable, Postern, RecipientsTable, SaslauthdTable, SystemTable, UsersTable,
 };
 use crate::config::problem::{Problems, Span};
 use crate::config::read::At;
@@ -37,6 +37,7 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<(DirectorySettings, DirectoryPl
             }
             Directory::Pam(table) => Some(DirectorySettings::Pam(pam(table))),
             Directory::Table(table) => recipients(table, c).map(DirectorySettings::Table),
+            Directory::System(table) => Some(DirectorySettings::System(system(table, c.file))),
         };
         check_domains(&directory.value, c);
         let Some(one) = one else { continue };
@@ -54,6 +55,18 @@ pub(super) fn check(c: &mut Checking<'_>) -> Vec<(DirectorySettings, DirectoryPl
     }
     check_recipients(&settings, c);
     settings
+}
+
+/// The users of this machine.
+fn system(table: &SystemTable, file: &Postern) -> SystemSettings {
+    SystemSettings {
+        min_uid: clamp(*file.system_users.min_uid),
+        domains: table
+            .domains
+            .iter()
+            .map(|domain| domain.value.to_lowercase())
+            .collect(),
+    }
 }
 
 /// Tables of recipients; `None` when the problems say why not.
@@ -90,6 +103,7 @@ fn check_recipients(settings: &[(DirectorySettings, DirectoryPlace)], c: &mut Ch
     if !asks
         && !file.local_domains.is_empty()
         && file.delivery.lmtp.is_empty()
+        && !*file.delivery.system_users
         && let Some(span) = &file.local_recipients.span
     {
         c.problems.warning(

@@ -29,6 +29,7 @@ mod screen;
 mod smarthosts;
 mod sockets;
 mod sql;
+mod system;
 mod tables;
 mod tls;
 
@@ -60,6 +61,7 @@ pub(crate) use self::logins::{all_mechanisms, key_policy};
 pub(crate) use self::paths::{Paths, before_placeholders};
 pub(crate) use self::places::Places;
 pub(crate) use self::sockets::{SocketConfig, SocketFile, SocketPlace};
+pub(crate) use self::system::system_users;
 
 use self::checking::{Checking, clamp, domain_set, values};
 use super::document::Document;

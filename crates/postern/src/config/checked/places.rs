@@ -56,7 +56,11 @@ impl Places {
             Directory::Ldap(ldap) => ldap.servers.as_ref().map_or(&[][..], |list| &list.value),
             Directory::Sql(sql) => sql.servers.as_ref().map_or(&[][..], |list| &list.value),
             Directory::Dovecot(dovecot) => dovecot.server.as_slice(),
-            Directory::Users(_) | Directory::Saslauthd(_) | Directory::Pam(_) | Directory::Table(_) => &[],
+            Directory::Users(_)
+            | Directory::Saslauthd(_)
+            | Directory::Pam(_)
+            | Directory::Table(_)
+            | Directory::System(_) => &[],
         });
         Self {
             paths: document.paths.clone(),

@@ -88,6 +88,8 @@ table! {
         maildir: PathBuf = FilePath, optional "\"/var/mail/{domain}/{local}\"" else "`mail/{local}` in `state_dir`; `mail/{domain}/{local}` where `local_domains` has more than one";
         /// Hosts that take mail for `local_domains` by LMTP, tried in order, instead of Maildirs.
         lmtp: Vec<At<Hop>> = List(NextHop), default "[]";
+        /// Whether mail for `local_domains` goes to the users of this machine, as [system_users] says, instead of Maildirs of the server's own.
+        system_users: bool = Switch, default "false";
         /// The largest message returned whole in a bounce, where that was asked for; of a larger one the header goes back.
         return_size: u64 = Size("0", "100 MiB"), default "\"50 KiB\"";
         /// Who is told of a bounce that cannot be delivered itself.

@@ -27,6 +27,7 @@ pub(crate) enum Directory {
     Sql(Box<SqlTable>),
     Pam(PamTable),
     Table(RecipientsTable),
+    System(SystemTable),
 }
 
 table! {
@@ -207,6 +208,15 @@ table! {
 }
 
 table! {
+    /// The users of this machine, by the name service: `/etc/passwd`, and what `/etc/nsswitch.conf` names besides. It says who exists, and nothing of
+    /// passwords. Who has a mailbox, `min_uid` in [system_users] says; how mail gets there, the rest of that table.
+    SystemTable {
+        /// The domains of `local_domains` whose users these are.
+        domains: Vec<At<String>> = List(HostName), default "[]";
+    }
+}
+
+table! {
     /// SQL: the stored password is read with your own query and checked here.
     ///
     /// In queries `:login` (or `:address`) stands for what the client typed or for the recipient's address, `:local` and
@@ -327,6 +337,7 @@ pub(crate) enum DirectoryWord {
     Sql,
     Pam,
     Table,
+    System,
 }
 
 impl Choice for DirectoryWord {
@@ -338,6 +349,7 @@ impl Choice for DirectoryWord {
         ("sql", Self::Sql),
         ("pam", Self::Pam),
         ("table", Self::Table),
+        ("system", Self::System),
     ];
 }
 
@@ -394,6 +406,7 @@ impl DirectoryKind {
             DirectoryWord::Sql => Directory::Sql(Box::new(entries.read_all_but(KEY))),
             DirectoryWord::Pam => Directory::Pam(entries.read_all_but(KEY)),
             DirectoryWord::Table => Directory::Table(entries.read_all_but(KEY)),
+            DirectoryWord::System => Directory::System(entries.read_all_but(KEY)),
         };
         Some(At {
             value,
@@ -434,6 +447,7 @@ impl Kind for DirectoryKind {
                 shape::<SqlTable>(Some("sql")),
                 shape::<PamTable>(Some("pam")),
                 shape::<RecipientsTable>(Some("table")),
+                shape::<SystemTable>(Some("system")),
             ],
         })
     }

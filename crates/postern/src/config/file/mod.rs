@@ -24,6 +24,7 @@ mod route;
 mod screen;
 mod service;
 mod socket;
+mod system;
 mod tables;
 mod tls;
 mod words;
@@ -42,7 +43,7 @@ pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTab
 pub(crate) use self::delivery::{Delivery, Retry};
 pub(crate) use self::directory::{
     Directory, DovecotTable, EngineWord, FlavourWord, LdapTable, PamTable, RecipientsTable, SaslauthdTable,
-    SqlTable, UsersTable,
+    SqlTable, SystemTable, UsersTable,
 };
 pub(crate) use self::dkim::DkimTable;
 pub(crate) use self::identity::{GrantTable, Identity};
@@ -62,6 +63,7 @@ pub(crate) use self::route::{RouteTable, RouteTo};
 pub(crate) use self::screen::{DnsList, Screen, Srs};
 pub(crate) use self::service::{Dns, HistoryTable, LogTable, Shutdown, SpoolTable};
 pub(crate) use self::socket::AuthSocketTable;
+pub(crate) use self::system::SystemUsersTable;
 pub(crate) use self::tables::{FileTable, LdapLookup, SqlLookup, TableSource, TablesTable, TextTable};
 pub(crate) use self::tls::Tls;
 
@@ -186,6 +188,8 @@ table! {
         auth_socket: Vec<At<AuthSocketTable>> = Sections::<AuthSocketTable>::new(), default "[]";
         /// Mail of programs on this machine.
         local: LocalTable = Section::<LocalTable>::new(), optional "{}" else "`sendmail` hands in nothing";
+        /// How mail reaches the users of this machine, where `system_users` in [delivery] or a route says that it does.
+        system_users: SystemUsersTable = Section::<SystemUsersTable>::new(), default "{}";
         /// Who may send to any domain, besides authenticated users.
         relay: Relay = Section::<Relay>::new(), default "{}";
         /// As whom users may act, and with which addresses they may send.

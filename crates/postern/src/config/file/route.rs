@@ -42,7 +42,8 @@ table! {
         /// The hosts, tried in order. A name is looked up without MX records; `mx:name` stands for the hosts of its MX records;
         /// `unix:/path` is a socket, for LMTP. The port is 25 unless given.
         via: Vec<At<Hop>> = List(NextHop), optional "[\"smarthost.example.org:25\"]" else "`to` says where";
-        /// The target without `via`: the hosts of the recipient domain's MX records; Maildirs; where mail for local domains goes; nowhere,
+        /// The target without `via`: the hosts of the recipient domain's MX records; Maildirs; users of
+        /// this machine (`"system"`, see [system_users]); where mail for local domains goes; nowhere,
         /// since it is refused at `RCPT`; nowhere, since it is taken and thrown away.
         to: RouteTo = OneOf::<RouteTo>::new(), optional "\"mx\"" else "the hosts of `via`";
         /// What who names such a recipient is told, for `to = "refuse"`: code, enhanced code and text.
@@ -99,6 +100,8 @@ pub(crate) enum RouteTo {
     Mx,
     /// A mailbox on this machine.
     Maildir,
+    /// A user of this machine.
+    System,
     /// Where mail for local domains goes.
     Local,
     /// Nowhere: it is refused.
@@ -111,6 +114,7 @@ impl Choice for RouteTo {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("mx", Self::Mx),
         ("maildir", Self::Maildir),
+        ("system", Self::System),
         ("local", Self::Local),
         ("refuse", Self::Refuse),
         ("discard", Self::Discard),

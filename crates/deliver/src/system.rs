@@ -1,0 +1,318 @@
+//! Delivery to the users of this machine, by a helper that becomes each of them: the server itself cannot.
+//!
+//! Each user is a destination, so that one whose programs hang keeps nobody else waiting. What the user's `.forward` sends on is queued as
+//! a message of its own, in one transaction with the outcome.
+
+mod helper;
+mod sent_on;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use postern_events::{notice, shown};
+use postern_mail::{Mailbox, Status};
+use postern_mda::wire::{Done, Reply, Request};
+use postern_mda::{Kind, Trouble};
+use postern_spool::{Attempt, Message, NewMessage};
+use tokio::sync::Semaphore;
+
+use crate::claims::Claim;
+use crate::core::{Conclusion, Core, Held, look_again};
+use crate::destination::{Destination, Taken};
+use crate::failure::{Cause, Failure, MailboxFact, shorten};
+use crate::mailboxes::Residence;
+use crate::outcome::{Fate, SuccessReport};
+use crate::post::Post;
+use crate::relay::Relay;
+use crate::settings::{Settings, SystemUsers};
+use crate::work::{Due, Work};
+
+/// Messages whose outcomes may be on their way to the disk.
+const UNSETTLED: usize = 4;
+
+/// Takes messages and hands them over, until there is nothing to do.
+pub(crate) async fn serve(core: &Arc<Core>, destination: &Arc<Destination>, mut post: Post) {
+    let unsettled = Arc::new(Semaphore::new(UNSETTLED));
+    while !core.stop.is_cancelled() {
+        core.replenish(destination);
+        match post.take(false) {
+            Taken::Work(work) => deliver(core, destination, *work, &unsettled).await,
+            Taken::Idle | Taken::Leave => return,
+        }
+    }
+}
+
+async fn deliver(core: &Arc<Core>, destination: &Destination, work: Work, unsettled: &Arc<Semaphore>) {
+    let settings = core.deps.settings.load_full();
+    let Some(message) = core.message_of(&settings, &work).await else {
+        return;
+    };
+    let look_again = match work.is_fresh() {
+        true => Vec::new(),
+        false => look_again(&message, &work.recipients),
+    };
+    let claims = Arc::new(work.claims);
+    for copy in copies(core, &message, &work.recipients).await {
+        let made = copy_to(core, &settings, &message, &copy).await;
+        if let Fate::Failed(failure) = &made.fate {
+            destination.note_error(core.now(), failure.line());
+        }
+        let held = Held {
+            claims: Arc::<Vec<Claim>>::clone(&claims),
+            unsettled: unsettled.clone().acquire_owned().await.ok(),
+            look_again: look_again.clone(),
+        };
+        let conclusion = Conclusion {
+            message: message.clone(),
+            fates: copy.dues.iter().map(|due| (*due, made.fate.clone())).collect(),
+            not_before: None,
+            public: false,
+            held,
+            sent_on: made.sent_on.into_iter().collect(),
+        };
+        core.conclude(&settings, conclusion);
+    }
+    destination.succeeded(&settings.limits);
+}
+
+/// Recipients that get one copy.
+struct Copy {
+    to: Result<Resident, Failure>,
+    dues: Vec<Due>,
+}
+
+/// Whose mailbox it is.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Resident {
+    user: String,
+    detail: String,
+}
+
+/// Who gets a copy. Directories are asked at each attempt: users come and go while mail waits. Addresses of one user with the same detail
+/// share one, since only a detail makes a difference.
+async fn copies(core: &Core, message: &Message, dues: &[Due]) -> Vec<Copy> {
+    let mut copies: Vec<Copy> = Vec::new();
+    let mut known: HashMap<Resident, usize> = HashMap::new();
+    for due in dues {
+        let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
+            continue;
+        };
+        let to = resident(core, &recipient.address).await;
+        let place = to.as_ref().ok().and_then(|to| known.get(to).copied());
+        if let Some(copy) = place.and_then(|place| copies.get_mut(place)) {
+            copy.dues.push(*due);
+            continue;
+        }
+        if let Ok(to) = &to {
+            known.insert(to.clone(), copies.len());
+        }
+        copies.push(Copy { to, dues: vec![*due] });
+    }
+    copies
+}
+
+async fn resident(core: &Core, address: &Mailbox) -> Result<Resident, Failure> {
+    match core.deps.mailboxes.residence(address).await {
+        Residence::Mailbox(mailbox) => {
+            let (user, local) = (mailbox.unquoted_local(), address.unquoted_local());
+            // What is left behind the name and the separator.
+            let detail = local.strip_prefix(&*user).and_then(|rest| rest.get(1..));
+            Ok(Resident {
+                detail: detail.unwrap_or_default().to_owned(),
+                user: user.into_owned(),
+            })
+        }
+        Residence::Nobody => Err(Failure::permanent(
+            Status(5, 1, 1),
+            &Relay::System,
+            Cause::NoMailbox("There is no mailbox of this name here".into()),
+        )),
+        Residence::Unknown(reason) => Err(Failure::temporary(
+            Status(4, 4, 3),
+            &Relay::System,
+            Cause::Local(format!("Nobody can say now whether the mailbox exists: {reason}").into()),
+        )),
+    }
+}
+
+/// What became of one copy.
+struct Made {
+    fate: Fate,
+    sent_on: Option<NewMessage>,
+}
+
+impl From<Failure> for Made {
+    fn from(failure: Failure) -> Self {
+        Self {
+            fate: Fate::Failed(failure),
+            sent_on: None,
+        }
+    }
+}
+
+async fn copy_to(core: &Core, settings: &Settings, message: &Message, copy: &Copy) -> Made {
+    let resident = match &copy.to {
+        Ok(resident) => resident,
+        Err(failure) => return failure.clone().into(),
+    };
+    let Some(due) = copy.dues.first() else {
+        return nowhere().into();
+    };
+    let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
+        return nowhere().into();
+    };
+    let Some(system) = &settings.system else {
+        return nowhere().into();
+    };
+    let address = &recipient.address;
+    let request = request(message, address, due, resident);
+    let done = match ask(core, system, message, due, &request).await {
+        Ok(done) => done,
+        Err(failure) => return failure.into(),
+    };
+    for reason in &done.warnings {
+        let observers = &core.deps.observers;
+        notice!(observers, Outcome Warning "not as the user's settings say", Queue = shown(&message.id), To = shown(address), Reason = reason.as_str());
+    }
+    if done.forward.is_empty() {
+        return delivered(&done, SuccessReport::Delivered).into();
+    }
+    match sent_on::make(core, message, recipient, &done).await {
+        Ok(made) => {
+            let observers = &core.deps.observers;
+            notice!(observers, Outcome Info "sent on by .forward", Queue = shown(&message.id), To = shown(address), Again = shown(&made.id), Recipients = made.envelope.recipients.len());
+            // Those to whom it goes on report success, unless a copy has arrived here.
+            let success = match done.places.is_empty() {
+                true => SuccessReport::NextHop,
+                false => SuccessReport::Delivered,
+            };
+            Made {
+                sent_on: Some(made),
+                ..delivered(&done, success).into()
+            }
+        }
+        Err(reason) => {
+            let text = format!("it cannot be sent on: {reason}");
+            Failure::temporary(Status(4, 3, 0), &Relay::System, Cause::Local(text.into())).into()
+        }
+    }
+}
+
+fn request(message: &Message, address: &Mailbox, due: &Due, resident: &Resident) -> Request {
+    Request {
+        user: resident.user.clone(),
+        detail: resident.detail.clone(),
+        sender: message
+            .envelope
+            .sender
+            .mailbox()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        recipient: address.to_string(),
+        local: address.unquoted_local().into_owned(),
+        domain: address.domain().to_string(),
+        queue: message.id.to_string(),
+        index: due.index,
+        received: message.received_at.as_second(),
+        forwarded_before: sent_on::is_marked(&message.prefix, address),
+    }
+}
+
+/// Puts a copy to the helper.
+async fn ask(
+    core: &Core,
+    system: &SystemUsers,
+    message: &Message,
+    due: &Due,
+    request: &Request,
+) -> Result<Done, Failure> {
+    match helper::ask(&core.deps, system, message, due, request).await {
+        Ok(Reply::Done(done)) => Ok(done),
+        Ok(Reply::Failed(trouble)) => Err(failure(&trouble)),
+        Err(text) => Err(Failure::temporary(
+            Status(4, 3, 0),
+            &Relay::System,
+            Cause::Local(text.into()),
+        )),
+    }
+}
+
+/// What follows from what the helper says.
+fn failure(trouble: &Trouble) -> Failure {
+    let text = || trouble.text.clone().into();
+    let cause = match trouble.kind {
+        Kind::NoUser => Cause::NoMailbox(text()),
+        Kind::Loop => Cause::Loop(text()),
+        Kind::Refused | Kind::Agent => Cause::Mailbox(MailboxFact::Agent, text()),
+        Kind::Quota => Cause::Mailbox(MailboxFact::Full, text()),
+        Kind::Locked => Cause::Mailbox(MailboxFact::Locked, text()),
+        Kind::Mailbox => Cause::Mailbox(MailboxFact::Unusable, text()),
+        Kind::DiskFull | Kind::Helper => Cause::Local(text()),
+    };
+    let status = trouble.kind.status();
+    match trouble.kind.is_permanent() {
+        true => Failure::permanent(status, &Relay::System, cause),
+        false => Failure::temporary(status, &Relay::System, cause),
+    }
+}
+
+fn delivered(done: &Done, success: SuccessReport) -> Fate {
+    let mut words = Vec::new();
+    if !done.places.is_empty() {
+        words.push(format!("delivered to {}", done.places.join(", ")));
+    }
+    if !done.forward.is_empty() {
+        words.push(format!("sent on to {}", done.forward.join(", ")));
+    }
+    Fate::Delivered {
+        relay: Relay::System,
+        attempt: Attempt {
+            relay: Relay::System.to_string(),
+            status: Some(Status(2, 0, 0)),
+            reply: shorten(words.join(", ")),
+            failure: None,
+        },
+        success,
+    }
+}
+
+impl From<Fate> for Made {
+    fn from(fate: Fate) -> Self {
+        Self { fate, sent_on: None }
+    }
+}
+
+/// The settings have changed under it.
+fn nowhere() -> Failure {
+    let text = "the configuration has no [system_users] any more";
+    Failure::temporary(Status(4, 3, 5), &Relay::System, Cause::Settings(text.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postern_mail::FailureKind;
+
+    #[test]
+    fn what_the_helper_says_and_what_follows() {
+        #[rustfmt::skip]
+        let cases = [
+            (Kind::NoUser,   true,  "5.1.1", FailureKind::MailboxUnknown),
+            (Kind::Loop,     true,  "5.4.6", FailureKind::Loop),
+            (Kind::Refused,  true,  "5.7.1", FailureKind::Agent),
+            (Kind::Agent,    false, "4.3.0", FailureKind::Agent),
+            (Kind::Quota,    false, "4.2.2", FailureKind::MailboxFull),
+            (Kind::DiskFull, false, "4.3.1", FailureKind::Local),
+            (Kind::Locked,   false, "4.2.0", FailureKind::MailboxLocked),
+            (Kind::Mailbox,  false, "4.2.1", FailureKind::MailboxUnusable),
+            (Kind::Helper,   false, "4.3.0", FailureKind::Local),
+        ];
+        for (kind, permanent, status, fact) in cases {
+            let failure = failure(&Trouble::new(kind, "why"));
+            assert_eq!(failure.permanent, permanent, "{kind:?}");
+            assert_eq!(failure.status.to_string(), status, "{kind:?}");
+            assert_eq!(failure.fact().kind, fact, "{kind:?}");
+            assert_eq!(failure.line(), "system: why", "{kind:?}");
+        }
+    }
+}

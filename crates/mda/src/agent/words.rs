@@ -1,0 +1,162 @@
+//! What a program is told of the message: its arguments and its environment.
+
+use std::ffi::OsString;
+
+use crate::rights::Account;
+use crate::wire::Request;
+
+/// Where programs are found.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// The words of a command line with their placeholders filled in. What strangers wrote stays one word, and never becomes an option.
+#[must_use]
+pub fn expand(words: &[String], request: &Request, account: &Account, hostname: &str) -> Vec<String> {
+    let home = account.home.to_string_lossy();
+    let values = [
+        ("{user}", account.name.clone()),
+        ("{detail}", no_option(&request.detail)),
+        ("{home}", home.into_owned()),
+        ("{sender}", sender(request)),
+        ("{recipient}", address(&request.recipient)),
+        ("{local}", no_option(&request.local)),
+        ("{domain}", request.domain.clone()),
+        ("{hostname}", hostname.to_owned()),
+    ];
+    words.iter().map(|word| fill(word, &values)).collect()
+}
+
+/// Names in braces that a command line may have.
+pub const PLACEHOLDERS: [&str; 8] = [
+    "{user}",
+    "{detail}",
+    "{home}",
+    "{sender}",
+    "{recipient}",
+    "{local}",
+    "{domain}",
+    "{hostname}",
+];
+
+/// Fills in from left to right, so that what was filled in is not looked at again.
+fn fill(word: &str, values: &[(&str, String)]) -> String {
+    let mut out = String::new();
+    let mut rest = word;
+    while let Some(at) = rest.find('{') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        match values.iter().find(|(name, _)| rest.starts_with(name)) {
+            Some((name, value)) => {
+                out.push_str(value);
+                rest = &rest[name.len()..];
+            }
+            None => {
+                out.push('{');
+                rest = &rest[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A word that cannot be taken for an option.
+fn no_option(text: &str) -> String {
+    match text.strip_prefix('-') {
+        Some(rest) => format!("_{rest}"),
+        None => text.to_owned(),
+    }
+}
+
+/// The same address, in quotes where it would be taken for an option (RFC 5321 section 4.1.2).
+fn address(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((local, domain)) if local.starts_with('-') => format!("\"{local}\"@{domain}"),
+        _ => no_option(text),
+    }
+}
+
+fn sender(request: &Request) -> String {
+    match request.sender.as_str() {
+        "" => "MAILER-DAEMON".into(),
+        sender => address(sender),
+    }
+}
+
+/// The environment of a program: that of Postfix's and sendmail's, and nothing else.
+#[must_use]
+pub fn environment(request: &Request, account: &Account) -> Vec<(&'static str, OsString)> {
+    let shell = match account.shell.as_os_str().is_empty() {
+        true => "/bin/sh".into(),
+        false => account.shell.clone().into_os_string(),
+    };
+    vec![
+        ("PATH", PATH.into()),
+        ("LANG", "C".into()),
+        ("HOME", account.home.clone().into_os_string()),
+        ("USER", account.name.clone().into()),
+        ("LOGNAME", account.name.clone().into()),
+        ("SHELL", shell),
+        ("SENDER", sender(request).into()),
+        ("RECIPIENT", request.recipient.clone().into()),
+        ("LOCAL", request.local.clone().into()),
+        ("DOMAIN", request.domain.clone().into()),
+        ("EXTENSION", request.detail.clone().into()),
+    ]
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use nix::unistd::{Gid, Uid};
+
+    use super::*;
+
+    pub(in crate::agent) fn request() -> Request {
+        Request {
+            user: "ann".into(),
+            detail: "shop".into(),
+            sender: "x@y.test".into(),
+            recipient: "ann+shop@example.org".into(),
+            local: "ann+shop".into(),
+            domain: "example.org".into(),
+            queue: "1A".into(),
+            index: 0,
+            received: 0,
+            forwarded_before: false,
+        }
+    }
+
+    #[test]
+    fn command_lines() {
+        let account = Account {
+            name: "ann".into(),
+            uid: Uid::from_raw(1_000),
+            gid: Gid::from_raw(1_000),
+            home: "/home/ann".into(),
+            shell: "/bin/sh".into(),
+        };
+        let with = |change: &dyn Fn(&mut Request), word: &str| {
+            let mut request = request();
+            change(&mut request);
+            expand(&[word.to_owned()], &request, &account, "mx.test").remove(0)
+        };
+        #[rustfmt::skip]
+        let cases: [(&str, &dyn Fn(&mut Request), &str, &str); 10] = [
+            ("a name",                    &|_| {},                                     "{user}",        "ann"),
+            ("within a word",             &|_| {},                                     "--a={detail}.", "--a=shop."),
+            ("two of them",               &|_| {},                                     "{home}/{user}", "/home/ann/ann"),
+            ("an unknown one stays",      &|_| {},                                     "{x}{",          "{x}{"),
+            ("nothing is filled in twice", &|r| r.detail = "{home}".into(),            "{detail}",      "{home}"),
+            ("blanks stay in the word",   &|r| r.detail = "a; rm -rf b".into(),        "{detail}",      "a; rm -rf b"),
+            ("a detail is no option",     &|r| r.detail = "-oops".into(),              "{detail}",      "_oops"),
+            ("a sender is no option",     &|r| r.sender = "-f@y.test".into(),          "{sender}",      "\"-f\"@y.test"),
+            ("reports",                   &|r| r.sender = String::new(),               "{sender}",      "MAILER-DAEMON"),
+            ("the recipient",             &|_| {},                                     "{recipient}",   "ann+shop@example.org"),
+        ];
+        for (shows, change, word, want) in cases {
+            assert_eq!(with(change, word), want, "{shows}");
+        }
+        for placeholder in PLACEHOLDERS {
+            assert!(!with(&|_| {}, placeholder).contains('{'), "{placeholder}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! `~/.forward`: where a user has mail sent, under sendmail's rules.
+//!
+//! It counts if it is a file of the user's or root's that nobody else can have written: neither the file nor a folder on the way to it may be
+//! writable by group or others. Which of several names counts is sendmail's order, too. One that does not count is passed by, and the
+//! administrator is told; the mail goes to the mailbox.
+
+mod entry;
+mod trust;
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+
+pub use self::entry::{Entry, parse};
+use self::trust::{Facts, distrust};
+use crate::rights::Account;
+use crate::trouble::{Kind, Trouble};
+
+/// Octets of a file that are read. A longer one is passed by.
+const SIZE_MAX: u64 = 64 << 10;
+
+/// What a `.forward` says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Found {
+    /// There is none.
+    None,
+    /// There is one that does not count, and why.
+    PassedBy(String),
+    /// These.
+    Entries(Vec<Entry>),
+}
+
+/// The names under which it is looked for, in sendmail's order.
+fn names(detail: &str, hostname: &str) -> Vec<String> {
+    // It becomes part of a name, and comes from strangers.
+    let fits = |text: &&str| {
+        !text.is_empty() && text.len() <= 100 && !text.starts_with('.') && !text.contains(['/', '\0'])
+    };
+    let detail = Some(detail).filter(fits);
+    let host = Some(hostname).filter(fits);
+    let mut names = Vec::new();
+    if let (Some(host), Some(detail)) = (host, detail) {
+        names.push(format!(".forward.{host}+{detail}"));
+    }
+    names.extend(detail.map(|detail| format!(".forward+{detail}")));
+    names.extend(host.map(|host| format!(".forward.{host}")));
+    names.push(".forward".to_owned());
+    names
+}
+
+/// Reads the user's `.forward`, with the user's rights.
+///
+/// # Errors
+///
+/// Nobody can say now whether there is one: the mail is tried again.
+pub fn find(account: &Account, detail: &str, hostname: &str) -> Result<Found, Trouble> {
+    for name in names(detail, hostname) {
+        let path = account.home.join(&name);
+        match read(account, &path) {
+            Ok(None) => {}
+            Ok(Some(Ok(text))) => {
+                let entries = parse(&text, &account.name);
+                // An empty one changes nothing.
+                return Ok(if entries.is_empty() {
+                    Found::None
+                } else {
+                    Found::Entries(entries)
+                });
+            }
+            Ok(Some(Err(why))) => {
+                return Ok(Found::PassedBy(format!(
+                    "{} does not count: {why}",
+                    path.display()
+                )));
+            }
+            Err(error) => {
+                return Err(Trouble::new(
+                    Kind::Mailbox,
+                    format_args!("cannot read {}: {error}", path.display()),
+                ));
+            }
+        }
+    }
+    Ok(Found::None)
+}
+
+/// The text of a file that counts, why it does not, or `None` where there is none.
+fn read(account: &Account, path: &Path) -> io::Result<Option<Result<String, String>>> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path);
+    let file = match file {
+        Ok(file) => file,
+        Err(error) => {
+            return match (error.kind(), error.raw_os_error()) {
+                (io::ErrorKind::NotFound | io::ErrorKind::NotADirectory, _) => Ok(None),
+                (_, Some(nix::libc::ELOOP)) => Ok(Some(Err("it is a link".into()))),
+                (io::ErrorKind::PermissionDenied, _) => Ok(Some(Err("the user may not read it".into()))),
+                _ => Err(error),
+            };
+        }
+    };
+    let found = file.metadata()?;
+    let mut facts = Facts {
+        user: account.uid.as_raw(),
+        is_file: found.is_file(),
+        owner: found.uid(),
+        mode: found.mode(),
+        links: found.nlink(),
+        folders: Vec::new(),
+    };
+    for folder in path.ancestors().skip(1) {
+        let found = fs::metadata(folder)?;
+        facts.folders.push((folder.to_owned(), found.uid(), found.mode()));
+    }
+    if let Some(why) = distrust(&facts) {
+        return Ok(Some(Err(why)));
+    }
+    let mut text = Vec::new();
+    file.take(SIZE_MAX + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > SIZE_MAX {
+        return Ok(Some(Err(format!("it is longer than {SIZE_MAX} octets"))));
+    }
+    Ok(Some(
+        String::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned()),
+    ))
+}
+
+/// Whether a shell is one of those in `/etc/shells`: users with another one run no programs and write no files, as for sendmail.
+#[must_use]
+pub fn is_valid_shell(shell: &Path) -> bool {
+    let listed = fs::read_to_string("/etc/shells").unwrap_or_else(|_| "/bin/sh\n/bin/csh\n".to_owned());
+    is_listed(shell, &listed)
+}
+
+fn is_listed(shell: &Path, shells: &str) -> bool {
+    let shell = match shell.as_os_str().is_empty() {
+        true => PathBuf::from("/bin/sh"),
+        false => shell.to_owned(),
+    };
+    let lines = shells
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim());
+    lines
+        .filter(|line| line.starts_with('/'))
+        .any(|line| Path::new(line) == shell)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use nix::unistd::{getegid, geteuid};
+
+    use super::*;
+
+    #[test]
+    fn the_order_of_names() {
+        assert_eq!(
+            names("shop", "mx.test"),
+            [
+                ".forward.mx.test+shop",
+                ".forward+shop",
+                ".forward.mx.test",
+                ".forward"
+            ]
+        );
+        for detail in ["", "../x", "/etc/passwd", ".", "a/b"] {
+            assert_eq!(names(detail, ""), [".forward"], "{detail}");
+        }
+    }
+
+    #[test]
+    fn shells() {
+        let shells = "# those\n/bin/sh\n/usr/bin/bash # the usual one\nzsh\n";
+        for (shell, valid) in [
+            ("/bin/sh", true),
+            ("/usr/bin/bash", true),
+            ("", true),
+            ("/usr/sbin/nologin", false),
+            ("zsh", false),
+        ] {
+            assert_eq!(is_listed(Path::new(shell), shells), valid, "{shell}");
+        }
+    }
+
+    #[test]
+    fn files_that_count_and_others() {
+        // `/tmp` is for all, but nobody can rename what is another's there.
+        let home = tempfile::tempdir().unwrap();
+        let account = Account {
+            name: "ann".into(),
+            uid: geteuid(),
+            gid: getegid(),
+            home: home.path().to_owned(),
+            shell: "/bin/sh".into(),
+        };
+        let look = |detail: &str| find(&account, detail, "").unwrap();
+        let mode = |path: &Path, mode: u32| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        assert_eq!(look(""), Found::None);
+        let path = home.path().join(".forward");
+        fs::write(&path, "bob@far.test\n").unwrap();
+        mode(&path, 0o644);
+        let to = |address: &str| Found::Entries(vec![Entry::Address(address.into())]);
+        assert_eq!(look(""), to("bob@far.test"));
+        fs::write(home.path().join(".forward+shop"), "shop@far.test\n").unwrap();
+        assert_eq!(look("shop"), to("shop@far.test"));
+        assert_eq!(look("other"), to("bob@far.test"));
+        let passed_by = |words: &str| match look("") {
+            Found::PassedBy(why) => assert!(why.contains(words), "{why}"),
+            other => panic!("{words}: {other:?}"),
+        };
+        mode(&path, 0o664);
+        passed_by("group");
+        mode(&path, 0o644);
+        mode(home.path(), 0o770);
+        passed_by("group");
+        mode(home.path(), 0o700);
+        fs::write(&path, "x".repeat(70_000)).unwrap();
+        passed_by("longer");
+        fs::write(&path, b"\xff").unwrap();
+        passed_by("UTF-8");
+        fs::write(&path, "# nothing\n\n").unwrap();
+        assert_eq!(look(""), Found::None);
+        fs::rename(&path, home.path().join("other")).unwrap();
+        symlink(home.path().join("other"), &path).unwrap();
+        passed_by("link");
+        fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        passed_by("not a file");
+    }
+}

@@ -1,0 +1,22 @@
+//! Delivery to the users of this machine, each with the user's own rights.
+//!
+//! The server has no rights of this kind. It hands a message to a helper over a Unix socket ([`wire`]); the helper starts a process for it,
+//! which becomes the user ([`rights`]) and then does what [`worker`] says: it reads `~/.forward` ([`forward`]) and writes into a
+//! Maildir ([`maildir`]) or an mbox ([`mbox`]), or runs a program ([`agent`]). The server names the user and nothing else: which mailbox
+//! and which agent, the helper takes from the configuration itself.
+
+pub mod agent;
+pub mod content;
+pub mod forward;
+pub mod lock;
+pub mod maildir;
+pub mod mbox;
+pub mod rights;
+pub mod settings;
+pub mod trouble;
+pub mod wire;
+pub mod worker;
+
+pub use self::settings::{Form, Settings};
+pub use self::trouble::{Kind, Trouble};
+pub use self::wire::{Reply, Request};

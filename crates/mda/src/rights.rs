@@ -1,0 +1,203 @@
+//! How the process of one delivery becomes the user.
+
+use std::ffi::CString;
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, User, geteuid, initgroups, setegid, setresgid, setresuid, setuid};
+use postern_policy::system_user;
+
+use crate::trouble::{Kind, Trouble};
+
+/// A user of this machine who has a mailbox.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Account {
+    /// The name, as the name service has it.
+    pub name: String,
+    /// The number.
+    pub uid: Uid,
+    /// The user's own group.
+    pub gid: Gid,
+    /// The home folder.
+    pub home: PathBuf,
+    /// The shell.
+    pub shell: PathBuf,
+}
+
+impl Account {
+    /// The user of this name, by the name service; `None` if there is none, or one without a mailbox.
+    ///
+    /// # Errors
+    ///
+    /// The name service cannot be asked.
+    pub fn find(name: &str, min_uid: u32) -> Result<Option<Self>, Trouble> {
+        for name in system_user::names(name) {
+            let found = User::from_name(&name).map_err(|error| {
+                Trouble::new(
+                    Kind::Helper,
+                    format_args!("the name service cannot be asked for {name}: {error}"),
+                )
+            })?;
+            if let Some(user) = found {
+                return Ok(system_user::has_mailbox(user.uid.as_raw(), min_uid).then(|| user.into()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Becomes the user, with all of the user's groups and nothing else. `spool` is the group that may make files in the folder of
+    /// mailboxes; it is kept aside for [`Spool::enter`]. Does nothing where the process is the user already.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses, or the rights could be got back.
+    pub fn become_for_good(&self, spool: Option<Gid>) -> Result<Spool, Trouble> {
+        umask(Mode::from_bits_truncate(0o077));
+        if geteuid() == self.uid && !geteuid().is_root() {
+            return Ok(Spool {
+                own: self.gid,
+                group: None,
+            });
+        }
+        let failed = |error: &dyn std::error::Error| {
+            Trouble::new(
+                Kind::Helper,
+                format_args!(
+                    "cannot become {}: {error}: the helper has to be started by root",
+                    self.name
+                ),
+            )
+        };
+        let name = CString::new(self.name.as_str()).map_err(|error| failed(&error))?;
+        initgroups(&name, self.gid).map_err(|error| failed(&error))?;
+        setresgid(self.gid, self.gid, spool.unwrap_or(self.gid)).map_err(|error| failed(&error))?;
+        setresuid(self.uid, self.uid, self.uid).map_err(|error| failed(&error))?;
+        if geteuid() != self.uid || setuid(Uid::from_raw(0)).is_ok() {
+            return Err(Trouble::new(Kind::Helper, "rights were given up and came back"));
+        }
+        Ok(Spool {
+            own: self.gid,
+            group: spool.filter(|group| *group != self.gid),
+        })
+    }
+}
+
+impl From<User> for Account {
+    fn from(user: User) -> Self {
+        Self {
+            name: user.name,
+            uid: user.uid,
+            gid: user.gid,
+            home: user.dir,
+            shell: user.shell,
+        }
+    }
+}
+
+/// The group of the folder of mailboxes, kept aside.
+#[derive(Debug)]
+pub struct Spool {
+    own: Gid,
+    group: Option<Gid>,
+}
+
+impl Spool {
+    /// No group: for mailboxes in home folders.
+    #[must_use]
+    pub const fn none(own: Gid) -> Self {
+        Self { own, group: None }
+    }
+
+    /// Has the group's rights until the guard is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses.
+    pub fn enter(&self) -> Result<Entered<'_>, Trouble> {
+        if let Some(group) = self.group {
+            setegid(group).map_err(|error| {
+                Trouble::new(
+                    Kind::Helper,
+                    format_args!("cannot use the group of the mail folder: {error}"),
+                )
+            })?;
+        }
+        Ok(Entered(self))
+    }
+
+    /// Gives the group up for good: programs are not to have it.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses.
+    pub fn give_up(self) -> Result<(), Trouble> {
+        if self.group.is_some() {
+            setresgid(self.own, self.own, self.own).map_err(|error| {
+                Trouble::new(
+                    Kind::Helper,
+                    format_args!("cannot give up the group of the mail folder: {error}"),
+                )
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// The rights of the folder's group are there.
+#[derive(Debug)]
+pub struct Entered<'a>(&'a Spool);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        if self.0.group.is_some() && setegid(self.0.own).is_err() {
+            // With rights that are not the user's nothing may go on.
+            std::process::abort();
+        }
+    }
+}
+
+/// The group that may make files in the folder of mailboxes: as Debian has it, `root:mail` with mode 2775. None where the folder is not
+/// root's, where the group may not write to it, or where everybody may.
+#[must_use]
+pub fn spool_group(owner: u32, group: u32, mode: u32) -> Option<Gid> {
+    (owner == 0 && group != 0 && mode & 0o022 == 0o020).then(|| Gid::from_raw(group))
+}
+
+/// The group of the folder that a mailbox lies in.
+#[must_use]
+pub fn spool_group_of(mailbox: &Path) -> Option<Gid> {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = std::fs::symlink_metadata(mailbox.parent()?).ok()?;
+    // `/var/spool/mail` is often a link of root's to `/var/mail`.
+    let folder = match folder.is_symlink() && folder.uid() == 0 {
+        true => std::fs::metadata(mailbox.parent()?).ok()?,
+        false => folder,
+    };
+    folder
+        .is_dir()
+        .then(|| spool_group(folder.uid(), folder.gid(), folder.mode()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_group_is_lent() {
+        #[rustfmt::skip]
+        let cases = [
+            ("Debian's",                0,     8, 0o42775, Some(8)),
+            ("for all, as it once was", 0,     8, 0o41777, None),
+            ("nobody but root",         0,     8, 0o40755, None),
+            ("a user's folder",         1_000, 8, 0o42775, None),
+            ("root's own group",        0,     0, 0o42775, None),
+        ];
+        for (shows, owner, group, mode, want) in cases {
+            assert_eq!(
+                spool_group(owner, group, mode),
+                want.map(Gid::from_raw),
+                "{shows}"
+            );
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What is said between the server and the helper: on each connection one request, the message in pieces, one reply.
+//!
+//! A request is a line of JSON. Each piece of the message is behind its length in four octets (big-endian); a piece of length zero ends it,
+//! so that a message that was cut off is told from a whole one. The reply is a line of JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::trouble::Trouble;
+
+/// Longest request, in octets.
+pub const REQUEST_MAX: usize = 16 << 10;
+
+/// Longest piece of a message, in octets.
+pub const PIECE_MAX: usize = 64 << 10;
+
+/// Longest reply, in octets.
+pub const REPLY_MAX: usize = 256 << 10;
+
+/// Most addresses that one `.forward` may name.
+pub const FORWARD_MAX: usize = 100;
+
+/// For whom a message is.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Request {
+    /// The user's name, in any case of letters.
+    pub user: String,
+    /// What stands behind the separator in the recipient's address; empty without it.
+    pub detail: String,
+    /// The envelope's sender; empty for reports.
+    pub sender: String,
+    /// The recipient as the envelope has it.
+    pub recipient: String,
+    /// The part before the `@` of that.
+    pub local: String,
+    /// The part behind it.
+    pub domain: String,
+    /// The queue's id.
+    pub queue: String,
+    /// The recipient's place in the envelope. With the id it makes the name of a file in a Maildir, so that a repeated delivery
+    /// replaces the first one.
+    pub index: u32,
+    /// When the message was accepted, in seconds since 1970.
+    pub received: i64,
+    /// Whether the message bears the mark that it was forwarded by this recipient before.
+    pub forwarded_before: bool,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// It is where it belongs.
+    Done(Done),
+    /// It is not.
+    Failed(Trouble),
+}
+
+/// Where a message went.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Done {
+    /// In words, as `/var/mail/ann`.
+    pub places: Vec<String>,
+    /// The addresses that the server is to send it on to.
+    pub forward: Vec<String>,
+    /// What the administrator should know, such as a `.forward` that was passed by.
+    pub warnings: Vec<String>,
+}
+
+impl Reply {
+    /// A reply as one line, cut to what fits.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        // What is made of texts and numbers can be written.
+        let mut line = serde_json::to_vec(self).unwrap_or_default();
+        line.push(b'\n');
+        line
+    }
+
+    /// Reads a reply; `None` for anything else.
+    #[must_use]
+    pub fn decode(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(line.strip_suffix(b"\n")?).ok()
+    }
+}
+
+impl Request {
+    /// A request as one line; `None` when it is too long.
+    #[must_use]
+    pub fn encode(&self) -> Option<Vec<u8>> {
+        let mut line = serde_json::to_vec(self).ok()?;
+        line.push(b'\n');
+        (line.len() <= REQUEST_MAX).then_some(line)
+    }
+
+    /// Reads a request, without the end of its line; `None` for anything that a server would not ask.
+    #[must_use]
+    pub fn decode(line: &[u8]) -> Option<Self> {
+        let request: Self = serde_json::from_slice(line).ok()?;
+        let texts = [
+            &request.user,
+            &request.detail,
+            &request.sender,
+            &request.recipient,
+            &request.local,
+            &request.domain,
+            &request.queue,
+        ];
+        let clean = texts.iter().all(|text| !text.chars().any(char::is_control));
+        // It becomes part of the name of a file.
+        let plain = request.queue.chars().all(|c| c.is_ascii_alphanumeric()) && !request.queue.is_empty();
+        (clean && plain && request.queue.len() <= 64).then_some(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trouble::Kind;
+
+    fn request() -> Request {
+        Request {
+            user: "ann".into(),
+            detail: "shop".into(),
+            sender: "x@y.test".into(),
+            recipient: "ann+shop@example.org".into(),
+            local: "ann+shop".into(),
+            domain: "example.org".into(),
+            queue: "1a2b".into(),
+            index: 3,
+            received: 1_790_000_000,
+            forwarded_before: false,
+        }
+    }
+
+    #[test]
+    fn requests() {
+        let good = request();
+        let line = good.encode().unwrap();
+        assert_eq!(Request::decode(line.trim_ascii_end()), Some(good));
+        #[rustfmt::skip]
+        let bad: [(&str, Box<dyn Fn(&mut Request)>); 6] = [
+            ("a line feed in the name", Box::new(|r| r.user = "ann\nbob".into())),
+            ("NUL in a detail",         Box::new(|r| r.detail = "\0".into())),
+            ("a path as queue id",      Box::new(|r| r.queue = "../../x".into())),
+            ("no queue id",             Box::new(|r| r.queue = String::new())),
+            ("a long queue id",         Box::new(|r| r.queue = "a".repeat(100))),
+            ("an escape in the sender", Box::new(|r| r.sender = "\u{1b}[2J@x.test".into())),
+        ];
+        for (shows, change) in bad {
+            let mut other = request();
+            change(&mut other);
+            let line = other.encode().unwrap();
+            assert_eq!(Request::decode(line.trim_ascii_end()), None, "{shows}");
+        }
+        let long = Request {
+            detail: "x".repeat(REQUEST_MAX),
+            ..request()
+        };
+        assert_eq!(long.encode(), None);
+        assert_eq!(Request::decode(b"{}"), None);
+    }
+
+    #[test]
+    fn replies() {
+        let replies = [
+            Reply::Done(Done {
+                places: vec!["/var/mail/ann".into()],
+                forward: vec!["a@b.test".into()],
+                warnings: Vec::new(),
+            }),
+            Reply::Failed(Trouble::new(Kind::DiskFull, "full\nof it")),
+        ];
+        for reply in replies {
+            assert_eq!(Reply::decode(&reply.encode()), Some(reply));
+        }
+        assert_eq!(Reply::decode(b"{\"done\":"), None);
+        let whole = Reply::Done(Done::default()).encode();
+        assert_eq!(Reply::decode(&whole[..whole.len() - 1]), None, "cut off");
+    }
+}

@@ -1,0 +1,202 @@
+//! What is to be done with a message, from the user's `.forward` and what that may say.
+
+use postern_mail::{Mailbox, ParseOptions};
+
+use crate::forward::{Entry, Found};
+use crate::wire::{FORWARD_MAX, Request};
+
+/// One copy.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Step {
+    /// To a program.
+    Program(String),
+    /// Into a file, or a Maildir.
+    File(String),
+    /// Nowhere: into `/dev/null`.
+    Discard,
+    /// Into the mailbox, or to the agent.
+    Mailbox,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Plan {
+    /// Those that can fail most easily come first, so that little is repeated.
+    pub(super) steps: Vec<Step>,
+    /// The addresses that the server sends it on to.
+    pub(super) forward: Vec<String>,
+    /// What was passed by.
+    pub(super) warnings: Vec<String>,
+}
+
+/// What a `.forward` may say besides addresses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct May {
+    pub(super) programs: bool,
+    pub(super) files: bool,
+    /// Whether the user's shell is one of `/etc/shells`.
+    pub(super) shell: bool,
+}
+
+/// Decides. Where nothing else is left, the message goes to the mailbox.
+pub(super) fn plan(found: Found, request: &Request, user: &str, may: May) -> Plan {
+    let mut plan = Plan::default();
+    let entries = match found {
+        Found::None => Vec::new(),
+        Found::PassedBy(why) => {
+            plan.warnings.push(why);
+            Vec::new()
+        }
+        Found::Entries(entries) => entries,
+    };
+    let own = [request.recipient.clone(), format!("{user}@{}", request.domain)];
+    let is_own = |address: &str| own.iter().any(|one| one.eq_ignore_ascii_case(address));
+    let mut keep = false;
+    for entry in entries {
+        match permitted(entry, may) {
+            Err(why) => plan.warnings.push(format!(".forward of {user}: {why}")),
+            Ok(Entry::Keep) => keep = true,
+            Ok(Entry::Address(address)) if is_own(&address) => keep = true,
+            Ok(Entry::Address(address)) if plan.forward.len() >= FORWARD_MAX => {
+                plan.warnings.push(format!(
+                    ".forward of {user}: {address} is passed by: it names more than {FORWARD_MAX} addresses"
+                ));
+                keep = true;
+            }
+            Ok(Entry::Address(text)) => match qualified(&text, &request.domain) {
+                Some(address) => push(&mut plan.forward, address),
+                None => {
+                    plan.warnings.push(format!(
+                        ".forward of {user}: {text} is passed by: it is no address"
+                    ));
+                    keep = true;
+                }
+            },
+            Ok(Entry::Program(command)) => push(&mut plan.steps, Step::Program(command)),
+            Ok(Entry::File(path)) if path == "/dev/null" => push(&mut plan.steps, Step::Discard),
+            Ok(Entry::File(path)) => push(&mut plan.steps, Step::File(path)),
+            // `permitted` takes those out.
+            Ok(Entry::Unknown(_)) => {}
+        }
+    }
+    if keep || plan.steps.is_empty() && plan.forward.is_empty() {
+        plan.steps.push(Step::Mailbox);
+    }
+    plan.steps.sort_by_key(|step| match step {
+        Step::Program(_) => 0,
+        Step::File(_) => 1,
+        Step::Discard | Step::Mailbox => 2,
+    });
+    plan
+}
+
+/// The address as the queue has it; a name alone is one of the recipient's domain. `None` for what is no address.
+fn qualified(text: &str, domain: &str) -> Option<String> {
+    let options = ParseOptions {
+        utf8: true,
+        ..ParseOptions::default()
+    };
+    let text = match text.contains('@') {
+        true => text.to_owned(),
+        false => format!("{text}@{domain}"),
+    };
+    Mailbox::parse(&text, &options)
+        .ok()
+        .map(|address| address.to_string())
+}
+
+fn push<T: PartialEq>(list: &mut Vec<T>, one: T) {
+    if !list.contains(&one) {
+        list.push(one);
+    }
+}
+
+/// The entry, or why it is passed by.
+fn permitted(entry: Entry, may: May) -> Result<Entry, String> {
+    match entry {
+        Entry::Program(command) if !may.programs => Err(format!(
+            "the program |{command} is passed by: `forward_programs` in [system_users] is off"
+        )),
+        Entry::File(path) if !may.files && path != "/dev/null" => Err(format!(
+            "the file {path} is passed by: `forward_files` in [system_users] is off"
+        )),
+        Entry::Program(_) | Entry::File(_) if !may.shell => {
+            Err("programs and files are passed by: the user's shell is not in /etc/shells".into())
+        }
+        Entry::Unknown(text) => Err(format!("{text} is passed by: it is no address, file or program")),
+        entry => Ok(entry),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::parse;
+
+    #[test]
+    fn what_is_done() {
+        let request = Request {
+            user: "ann".into(),
+            detail: String::new(),
+            sender: String::new(),
+            recipient: "ann+x@mx.test".into(),
+            local: "ann+x".into(),
+            domain: "mx.test".into(),
+            queue: "1".into(),
+            index: 0,
+            received: 0,
+            forwarded_before: false,
+        };
+        const ALL: May = May {
+            programs: true,
+            files: true,
+            shell: true,
+        };
+        const NO_PROGRAMS: May = May {
+            programs: false,
+            ..ALL
+        };
+        const NO_FILES: May = May { files: false, ..ALL };
+        const NO_SHELL: May = May { shell: false, ..ALL };
+        let mailbox = || Step::Mailbox;
+        let program = || Step::Program("p".into());
+        let file = || Step::File("/f".into());
+        #[rustfmt::skip]
+        let cases: [(&str, &str, May, Vec<Step>, &[&str], usize); 17] = [
+            ("none",                      "",                        ALL,         vec![mailbox()],                   &[],           0),
+            ("an address",                "b@far.test",              ALL,         vec![],                            &["b@far.test"], 0),
+            ("a copy stays",              "\\ann\nb@far.test",       ALL,         vec![mailbox()],                   &["b@far.test"], 0),
+            ("by the own address",        "ann@mx.test, b@far.test", ALL,         vec![mailbox()],                   &["b@far.test"], 0),
+            ("by the recipient's",        "Ann+x@mx.test",           ALL,         vec![mailbox()],                   &[],           0),
+            ("another's of this name",    "ann@far.test",            ALL,         vec![],                            &["ann@far.test"], 0),
+            ("a name alone",              "bob",                     ALL,         vec![],                            &["bob@mx.test"], 0),
+            ("no address, beside one",    "a b@c, b@far.test",       ALL,         vec![mailbox()],                   &["b@far.test"], 1),
+            ("twice",                     "b@x.test\nb@x.test",      ALL,         vec![],                            &["b@x.test"], 0),
+            ("those that fail first",     "\\ann, /f, |p",           ALL,         vec![program(), file(), mailbox()], &[],          0),
+            ("no programs",               "|p",                      NO_PROGRAMS, vec![mailbox()],                   &[],           1),
+            ("no programs, but others",   "|p, b@x.test",            NO_PROGRAMS, vec![],                            &["b@x.test"], 1),
+            ("no files",                  "/f",                      NO_FILES,    vec![mailbox()],                   &[],           1),
+            ("no shell",                  "/f, |p, b@x.test",        NO_SHELL,    vec![],                            &["b@x.test"], 2),
+            ("thrown away",               "/dev/null",               NO_FILES,    vec![Step::Discard],               &[],           0),
+            ("a list of another file",    ":include:/x",             ALL,         vec![mailbox()],                   &[],           1),
+            ("only nonsense",             "<>",                      ALL,         vec![mailbox()],                   &[],           1),
+        ];
+        for (shows, text, may, steps, forward, warnings) in cases {
+            let made = plan(Found::Entries(parse(text, "ann")), &request, "ann", may);
+            assert_eq!(made.steps, steps, "{shows}");
+            assert_eq!(made.forward, forward, "{shows}");
+            assert_eq!(made.warnings.len(), warnings, "{shows}: {:?}", made.warnings);
+        }
+        let made = plan(Found::PassedBy("why".into()), &request, "ann", ALL);
+        assert_eq!(
+            (made.steps, made.warnings),
+            (vec![Step::Mailbox], vec!["why".to_owned()])
+        );
+        let many: String = (0..150).map(|number| format!("u{number}@x.test\n")).collect();
+        let made = plan(Found::Entries(parse(&many, "ann")), &request, "ann", ALL);
+        assert_eq!(
+            (made.forward.len(), made.steps),
+            (FORWARD_MAX, vec![Step::Mailbox])
+        );
+    }
+}

@@ -1,0 +1,149 @@
+//! `[system_users]`: mail for the users of this machine.
+
+use std::path::Path;
+
+use postern_deliver::SystemUsers;
+use postern_mda::agent::PLACEHOLDERS;
+use postern_policy::route::Target;
+
+use super::{Checking, clamp, name_of_host, values};
+use crate::config::file::{Postern, RouteTo};
+
+/// Where mail for the users of this machine goes.
+pub(super) fn target(file: &Postern) -> Target {
+    Target::System {
+        per_user: clamp(*file.system_users.deliveries_per_user),
+    }
+}
+
+/// Whether any mail goes there.
+fn is_used(file: &Postern) -> bool {
+    let leads_there = |to: Option<RouteTo>| to == Some(RouteTo::System);
+    *file.delivery.system_users
+        || file
+            .route
+            .iter()
+            .any(|route| leads_there(route.to.as_ref().map(|to| to.value)))
+}
+
+/// How the helper is reached; `None` where no mail goes there.
+pub(super) fn check(c: &mut Checking<'_>) -> Option<SystemUsers> {
+    let written = &c.file.system_users;
+    check_mailbox(c);
+    check_agent(c);
+    is_used(c.file).then(|| {
+        let settings = system_users(c.file);
+        SystemUsers {
+            socket: written.socket.value.clone(),
+            // Others may be before it in the helper's line.
+            patience: 3 * settings.longest(),
+        }
+    })
+}
+
+/// What the helper is told by the configuration.
+pub(crate) fn system_users(file: &Postern) -> postern_mda::Settings {
+    let written = &file.system_users;
+    postern_mda::Settings {
+        mailbox: written.mailbox.value.clone(),
+        agent: values(&written.agent.value),
+        forward: *written.forward,
+        forward_programs: *written.forward_programs,
+        forward_files: *written.forward_files,
+        min_uid: clamp(*written.min_uid),
+        timeout: *written.timeout,
+        lock_timeout: *written.lock_timeout,
+        min_free: *file.admission.min_free,
+        hostname: name_of_host(file),
+    }
+}
+
+/// A pattern that leads each user to a mailbox of the user's own.
+fn check_mailbox(c: &mut Checking<'_>) {
+    let pattern = &c.file.system_users.mailbox;
+    let is_home = pattern.starts_with("~/") && pattern.len() > 2;
+    let known = pattern.replace("{user}", "");
+    let (title, remedy) = if known.contains(['{', '}']) {
+        (
+            "`mailbox` in [system_users] has an unknown placeholder",
+            "the only one is {user}",
+        )
+    } else if !is_home && !pattern.starts_with('/') {
+        (
+            "`mailbox` in [system_users] is neither in the home folder nor an absolute path",
+            "write for example \"~/Maildir/\" or \"/var/mail/{user}\"",
+        )
+    } else if !is_home && !pattern.contains("{user}") {
+        (
+            "`mailbox` in [system_users] puts all mail into one mailbox",
+            "write for example \"/var/mail/{user}\"",
+        )
+    } else if Path::new(&pattern.value)
+        .components()
+        .any(|part| part.as_os_str() == "..")
+    {
+        (
+            "`mailbox` in [system_users] leads upwards",
+            "write the path without `..`",
+        )
+    } else {
+        return;
+    };
+    c.problems
+        .error(pattern.span.clone(), title, "cannot be used", remedy);
+}
+
+fn check_agent(c: &mut Checking<'_>) {
+    let agent = &c.file.system_users.agent;
+    let Some(program) = agent.first() else { return };
+    if !program.starts_with('/') || program.contains('{') {
+        c.problems.error(
+            program.span.clone(),
+            "`agent` in [system_users] does not begin with the path of a program",
+            "not an absolute path",
+            "write for example `agent = [\"/usr/bin/procmail\", \"-d\", \"{user}\"]`",
+        );
+    }
+    for word in agent.iter().skip(1) {
+        let known = PLACEHOLDERS
+            .iter()
+            .fold(word.value.clone(), |text, name| text.replace(name, ""));
+        if known.contains(['{', '}']) {
+            c.problems.error(
+                word.span.clone(),
+                "a word of `agent` in [system_users] has an unknown placeholder",
+                "not filled in",
+                format!("known: {}", PLACEHOLDERS.join(", ")),
+            );
+        }
+    }
+    if let Some(mailbox) = &c.file.system_users.mailbox.span {
+        c.problems.error(
+            Some(mailbox.clone()),
+            "`mailbox` and `agent` in [system_users] exclude each other",
+            "never used",
+            "keep the one that takes the mail",
+        );
+    }
+}
+
+/// Mail for local domains goes one way.
+pub(super) fn warn_of_exclusion(c: &mut Checking<'_>) {
+    let delivery = &c.file.delivery;
+    if !*delivery.system_users {
+        return;
+    }
+    let maildir = delivery
+        .maildir
+        .as_ref()
+        .map(|maildir| ("maildir", maildir.span.clone()));
+    let lmtp = (!delivery.lmtp.is_empty()).then(|| ("lmtp", delivery.lmtp.span.clone()));
+    for (key, span) in maildir.into_iter().chain(lmtp) {
+        c.problems.error(
+            span,
+            format!("`{key}` and `system_users` in [delivery] exclude each other"),
+            "never used",
+            "keep the one that local mail is to go to",
+        );
+    }
+}
