@@ -301,6 +301,19 @@ fn after(block: &Block, reader: &Reader) {
             "",
         );
         assert!(!output.status.success(), "{}", shown(&output));
+    } else if did("--now postern-mailbox") {
+        machine.wait_for("test -S /run/postern-mailbox/socket");
+        machine.ok(
+            "swaks --server mx.example.org:25 --from x@far.example --to carl@example.org --header 'Subject: for a user'",
+        );
+        machine.wait_for("grep -q 'Subject: for a user' /home/carl/Maildir/new/*");
+        machine.ok("test \"$(stat --format '%U %a' /home/carl/Maildir/new)\" = 'carl 700'");
+        // What the unit leaves of root's rights.
+        machine.ok(
+            "grep -q 'CapBnd:.00000000000001c1' /proc/$(systemctl show --property MainPID --value postern-mailbox)/status",
+        );
+        machine.ok("systemctl reload postern-mailbox");
+        machine.wait_for("journalctl -u postern-mailbox | grep -q 'read again'");
     } else if did("keytab = \"smtp.keytab\"") {
         machine.ok("swaks --server mx.example.org:587 --tls --quit-after EHLO | grep -q 'AUTH.* GSSAPI'");
     } else if did("postfix reload") {

@@ -20,7 +20,7 @@ table! {
         /// `{domain}` and `{hostname}`. Exit code 0 is success; 67 and 68 mean that there is no such user, 65, 69, 76 and 77 that it refuses the message: it
         /// bounces. After any other, a signal, or the end of its time the message is tried again.
         agent: Vec<At<String>> = List(Line(1000)), default "[]";
-        /// Whether a `.forward` in the home folder says where mail goes: addresses, `\\user` for a copy that stays, files, programs. It has to be the user's
+        /// Whether a `.forward` in the home folder says where mail goes: addresses, `\user` for a copy that stays, files, programs. It has to be the user's
         /// or root's, no link, and neither it nor a folder above it may be writable by group or others; otherwise the log has a warning and the mail goes to the mailbox.
         /// `.forward.HOST+DETAIL`, `.forward+DETAIL` and `.forward.HOST` go before `.forward`.
         forward: bool = Switch, default "false";

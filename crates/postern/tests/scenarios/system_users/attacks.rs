@@ -11,6 +11,9 @@ use postern_testkit::sink::Sink;
 
 use super::{Town, in_town, mbox, text, uid_of, user_file, wait_for};
 
+/// What it shows, what sets it, and the words by which it is told.
+type Trap<'a> = (&'a str, Box<dyn Fn() + 'a>, &'a str);
+
 #[test]
 fn traps_in_the_mail_folder() {
     in_town("attacks::traps_in_the_mail_folder", || {
@@ -20,7 +23,7 @@ fn traps_in_the_mail_folder() {
         let prey = Path::new("/home/bob/prey");
         fs::write(prey, "bob's").unwrap();
         chown(prey, Some(uid_of("bob")), None).unwrap();
-        let traps: [(&str, Box<dyn Fn()>, &str); 5] = [
+        let traps: [Trap<'_>; 5] = [
             (
                 "a link to a file of bob's",
                 Box::new(|| symlink(prey, mbox("ann")).unwrap()),
@@ -85,7 +88,7 @@ fn a_forward_that_is_not_the_users_word() {
             let _ = fs::remove_file(path);
             user_file("ann", ".forward", "thief@far.test\n");
         };
-        let traps: [(&str, Box<dyn Fn()>, &str); 6] = [
+        let traps: [Trap<'_>; 6] = [
             (
                 "another's file",
                 Box::new(|| chown(path, Some(uid_of("bob")), None).unwrap()),
