@@ -28,7 +28,7 @@ use crate::server::health::Services;
 use crate::server::privileges::{ROOT_SERVES, serves_as_root};
 use crate::{locate, output};
 
-use super::{check_access, check_dkim, check_milters, check_tables};
+use super::{check_access, check_dkim, check_local, check_milters, check_tables};
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -113,6 +113,7 @@ fn check(source: &Source, offline: bool) -> Result<Report, Failure> {
         check_tables::look(&config, &mut found);
     }
     check_dkim::check(&config, offline, &mut found);
+    check_local::look(&config, &mut found);
     check_aliases(&config, offline, &mut found);
     check_aside(&config, &mut found);
     report.extend(found);

@@ -7,7 +7,7 @@ mod dkim;
 mod files;
 pub(crate) mod health;
 mod listeners;
-mod local;
+pub(crate) mod local;
 mod mailboxes;
 mod memory;
 mod notify;

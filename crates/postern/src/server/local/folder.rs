@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, SFlag, fstat, fstatat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, unlinkat};
 use postern_submit::custody::{self, ASIDE, FOLDER_MODE, FileFacts, NotTaken};
 
 use crate::exit::{Exit, Failure};
@@ -62,26 +62,46 @@ pub(super) fn prepare(folder: &Path, account: Option<&Account>) -> Result<(), Fa
         make(folder, account)
             .map_err(|error| Failure::io(&format!("cannot make the folder {}", folder.display()), &error))?;
     }
-    let found = std::fs::symlink_metadata(folder)
-        .map_err(|error| Failure::io(&format!("cannot look at the folder {}", folder.display()), &error))?;
     let us = account.map_or_else(nix::unistd::geteuid, |account| account.uid);
     let group = account.map_or_else(nix::unistd::getegid, |account| account.gid);
+    let fault = fault(folder, us, group)
+        .map_err(|error| Failure::io(&format!("cannot look at the folder {}", folder.display()), &error))?;
+    fault.map_or(Ok(()), |fault| {
+        let account = account.cloned().unwrap_or_else(|| Account::of(us, group));
+        let remedy = remedy(folder, &account);
+        Err(Failure::new(
+            Exit::NoPermission,
+            format!("{fault}\nas root: {remedy}"),
+        ))
+    })
+}
+
+/// What is wrong with a folder that is there, for a server of this user and group.
+///
+/// # Errors
+///
+/// It cannot be looked at.
+pub(crate) fn fault(folder: &Path, user: Uid, group: Gid) -> io::Result<Option<String>> {
+    let found = std::fs::symlink_metadata(folder)?;
     let right = found.is_dir()
         && found.mode() & 0o7777 == FOLDER_MODE
-        && found.uid() == us.as_raw()
+        && found.uid() == user.as_raw()
         && found.gid() == group.as_raw();
-    if right {
-        return Ok(());
-    }
-    let us = account.cloned().unwrap_or_else(|| Account::of(us, group));
-    Err(Failure::new(
-        Exit::NoPermission,
+    Ok((!right).then(|| {
         format!(
-            "the folder {0} of `drop` in [local] needs the rights {FOLDER_MODE:o} and the user and group of the server\n\
-             as root: chown {us}:{group} {0} && chmod {FOLDER_MODE:o} {0}",
+            "the folder {} of `drop` in [local] needs the rights {FOLDER_MODE:o} and the user and group of the server",
             folder.display()
-        ),
-    ))
+        )
+    }))
+}
+
+/// What root does about it.
+pub(crate) fn remedy(folder: &Path, account: &Account) -> String {
+    format!(
+        "chown {account}:{1} {0} && chmod {FOLDER_MODE:o} {0}",
+        folder.display(),
+        account.gid
+    )
 }
 
 fn make(folder: &Path, account: Option<&Account>) -> io::Result<()> {

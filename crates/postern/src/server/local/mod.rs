@@ -2,7 +2,7 @@
 
 mod bounce;
 mod emptier;
-mod folder;
+pub(crate) mod folder;
 
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;

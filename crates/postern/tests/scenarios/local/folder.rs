@@ -17,6 +17,24 @@ fn made_once(desk: &mut Desk) {
 }
 
 #[test]
+fn a_folder_that_the_server_could_not_use_is_found_by_check() {
+    let mut desk = Desk::new(1, "", "");
+    assert!(
+        !desk.site.ok(&["check", "--offline"]).contains("drop"),
+        "it is made at the start"
+    );
+    made_once(&mut desk);
+    assert!(!desk.site.ok(&["check", "--offline"]).contains("drop"));
+    fs::set_permissions(desk.path("drop"), fs::Permissions::from_mode(0o755)).unwrap();
+    let found = desk.site.run_with(&["check", "--offline"], "");
+    let text = String::from_utf8([found.stdout, found.stderr].concat()).unwrap();
+    assert_eq!(found.status.code(), Some(78), "{text}");
+    for part in ["drop = ", "needs the rights 3733", "chmod 3733"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
 fn nothing_is_lost_while_the_server_is_down() {
     let sink = Sink::start();
     let mut desk = Desk::new(sink.port(), "local_domains = [\"here.test\"]\n", "");
