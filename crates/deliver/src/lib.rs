@@ -39,6 +39,7 @@ mod gather;
 mod hop;
 mod in_line;
 mod intake;
+mod leave;
 mod line;
 mod login;
 mod mailboxes;

@@ -14,9 +14,9 @@ use crate::courtesy;
 use crate::examine::{Examined, conversion, examine};
 use crate::exchange::Exchanged;
 use crate::failure::{Cause, Failure, disowns_login, insists_on_tls, success};
+use crate::leave;
 use crate::offer::{Offer, deciding};
 use crate::outcome::{Fate, SuccessReport};
-use crate::outward;
 use crate::relay::Relay;
 use crate::sender;
 use crate::session::Session;
@@ -46,7 +46,7 @@ pub(crate) async fn transact(
 ) -> Transacted {
     let spool = &*deps.spool;
     let peer = Arc::clone(&session.peer);
-    let changed = match outward::changed(session, settings, deps, message, &batch).await {
+    let changed = match leave::changed(session, settings, deps, message, &batch).await {
         Ok(changed) => changed,
         Err(failure) => return Transacted::without_exchange(all_failed(batch, &failure)),
     };

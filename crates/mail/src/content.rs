@@ -96,9 +96,16 @@ impl ContentEditor {
             },
         };
         let mut nothing = Vec::new();
-        made.feed(header, &mut Nobody, &mut nothing);
+        // Nothing else in it matters, and a line that is no field would end it early.
+        for field in Header::parse(header.to_vec()).fields() {
+            if field.is_named("Content-Type") || field.is_named("Content-Transfer-Encoding") {
+                made.feed(field.raw(), &mut Nobody, &mut nothing);
+                if field.raw().last() != Some(&b'\n') {
+                    made.feed(b"\r\n", &mut Nobody, &mut nothing);
+                }
+            }
+        }
         made.feed(b"\r\n", &mut Nobody, &mut nothing);
-        // A header that ended early has told content already, which is none of the body's.
         made.state = State::default();
         made
     }
@@ -320,6 +327,21 @@ mod tests {
         assert_eq!(out, "X: early\r\nSubject: late\r\n\r\nrest");
         assert_eq!(seen[0], "line Subject: late", "it is no field in a body of text");
         assert!(changed);
+    }
+
+    #[test]
+    fn odd_headers_take_nothing_of_the_body() {
+        for header in [
+            "no field\r\n",
+            "A: b",
+            "A: b\r\nContent-Type: text/plain",
+            "\r\n",
+            "Content-Type: multipart/mixed; boundary=b",
+        ] {
+            for body in ["\r\nx", "--b\r\nA: b\r\n\r\nx\r\n--b--", ""] {
+                assert_eq!(edited(header, body, 1).0, body, "{header:?}");
+            }
+        }
     }
 
     #[test]

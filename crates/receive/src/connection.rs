@@ -683,7 +683,7 @@ struct Basis {
 
 /// Takes a sender to whom nobody objects, and tells so.
 fn take_sender(ask: AskSender<'_>, basis: Option<Basis>, session: &Session) -> Answer {
-    session.forget_copies();
+    let _ = session.copies.take();
     session.shared.deps.observers.tell(SenderTaken {
         session: &session.id,
         from: ask.sender(),

@@ -27,7 +27,7 @@ use postern_smtp::server::Transaction;
 use tokio::time::{Instant, sleep};
 
 use crate::access::Accessing;
-use crate::content::Copies;
+use crate::content::kept::Copies;
 use crate::count::Signal;
 use crate::judge::Judge;
 use crate::limits::Limited;

@@ -31,7 +31,7 @@ use postern_sasl::{ContextAcceptor, ITERATIONS_DEFAULT, Layers, Mechanism};
 use postern_table::{Address, Plan, Subject};
 
 use crate::access::AccessSettings;
-use crate::content::ContentSettings;
+use crate::content::settings::ContentSettings;
 use crate::next_hops::{HopAnswer, NextHops};
 
 pub use postern_smtp::body::BareLineEndings;

@@ -5,7 +5,8 @@ use std::ops::Range;
 use postern_mail::content::{Edit, Editor, Piece};
 use postern_mail::{Header, NewField};
 
-use super::subject::{name_of, to_octets};
+use super::part::name_of;
+use super::subject::to_octets;
 use super::{Chosen, Findings, Part, Verdict};
 
 /// Puts checks to these fields of a header, and edits them. Gives how many fields there are in their place.

@@ -60,6 +60,12 @@ pub fn is_mime(name: &[u8]) -> bool {
         .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
+/// The name of a field.
+pub(super) fn name_of(octets: &[u8]) -> &[u8] {
+    let colon = octets.iter().position(|&octet| octet == b':').unwrap_or(0);
+    octets[..colon].trim_ascii_end()
+}
+
 impl Parts {
     /// Whether this one is among them.
     #[must_use]
@@ -75,8 +81,7 @@ impl Parts {
 
     /// Whether a field or line that lies in `part` is looked at: the message's own fields of MIME belong to two.
     pub(super) fn has(self, part: Part, octets: &[u8]) -> bool {
-        self.holds(part)
-            || (part == Part::Header && self.holds(Part::Mime) && is_mime(super::subject::name_of(octets)))
+        self.holds(part) || (part == Part::Header && self.holds(Part::Mime) && is_mime(name_of(octets)))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::Part;
+use super::part::{Part, name_of};
 
 /// Where octets that are no text stand.
 const RAW: u32 = 0xF_F000;
@@ -45,12 +45,6 @@ impl<'a> Subject<'a> {
             .map_or(self.text.as_str(), |(_, value)| value);
         Cow::Owned(value.replace('\n', "").trim().to_owned())
     }
-}
-
-/// The name of a field.
-pub(super) fn name_of(octets: &[u8]) -> &[u8] {
-    let colon = octets.iter().position(|&octet| octet == b':').unwrap_or(0);
-    octets[..colon].trim_ascii_end()
 }
 
 fn trimmed(octets: &[u8]) -> &[u8] {

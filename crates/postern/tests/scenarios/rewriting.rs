@@ -504,3 +504,56 @@ fn mail_that_passes_through() {
         );
     }
 }
+
+/// Nobody hears of a copy: neither by a reply, nor by a report of success or failure. What cannot be rewritten on the way out waits.
+#[test]
+fn what_senders_do_not_hear() {
+    let sink = Sink::start();
+    let mut site = Site::relay(
+        sink.port(),
+        "[relay]\nnetworks = [\"127.0.0.0/8\"]\n\
+         [[copy]]\nname = \"archive\"\nto = [\"reject-archive@outside.example\"]\n\
+         [[copy]]\nname = \"second\"\nrecipients = [\"joe@outside.example\"]\nto = [\"second@outside.example\"]\n\
+         [[rewrite]]\nname = \"slow\"\nat = \"out\"\nclasses = [\"envelope_sender\"]\ndomains = [\"down.example\"]\ntable = \"table:gone\"\n\
+         [[table]]\nname = \"gone\"\nkind = \"sql\"\nengine = \"sqlite\"\nfile = \"gone.db\"\nquery = \"SELECT v FROM t WHERE k = :key\"\n",
+    );
+    fs::write(site.path("gone.db"), "").unwrap();
+    site.start();
+    let mut client = site.client();
+    client.say("EHLO client.example").unwrap();
+    client.say("MAIL FROM:<ann@outside.example>").unwrap();
+    let reply = client
+        .say("RCPT TO:<joe@outside.example> NOTIFY=SUCCESS,FAILURE")
+        .unwrap();
+    assert!(reply.starts_with("250") && !reply.contains("archive"), "{reply}");
+    client.say("DATA").unwrap();
+    let reply = client
+        .say("From: ann@outside.example\r\nSubject: copied\r\n\r\ntext\r\n.")
+        .unwrap();
+    assert!(reply.starts_with("250"), "{reply}");
+    let came = sink.wait_for("Subject: copied");
+    assert!(!came.content.contains("archive") && !came.content.contains("second@"));
+    site.wait_for_log(&["bounced", "to=reject-archive@outside.example", "report=no"]);
+    site.wait_for_log(&["delivered", "to=second@outside.example"]);
+    wait_until("an empty queue", || site.queue_is_empty());
+    let told: Vec<Taken> = sink
+        .taken()
+        .into_iter()
+        .filter(|taken| taken.mail.starts_with("<>"))
+        .collect();
+    assert!(
+        told.iter()
+            .all(|report| !report.content.contains("archive") && !report.content.contains("second@")),
+        "{told:?}"
+    );
+
+    let reply = client
+        .mail(
+            "x@down.example",
+            &["joe@outside.example"],
+            "Subject: waits\r\n\r\ntext\r\n",
+        )
+        .unwrap();
+    assert!(reply.starts_with("250"), "{reply}");
+    site.wait_for_log(&["deferred", "from=<x@down.example>", "gone cannot be asked"]);
+}

@@ -363,3 +363,37 @@ fn keys_in_files_are_as_strict_as_other_secrets() {
         "{none:?}"
     );
 }
+
+/// What this server itself changes is changed before it signs: addresses, fields, lines of the body.
+#[test]
+fn what_is_rewritten_is_signed_as_it_leaves() {
+    let sink = Sink::start();
+    let rules = "[[rewrite]]\nname = \"people\"\nclasses = [\"envelope_sender\", \"header_sender\"]\n\
+        table = \"inline:{tester@relay.test=the.tester@relay.test}\"\n\
+        [[header_check]]\nname = \"mailer\"\nfields = [\"X-Mailer\"]\nverdict = \"replace\"\nwith = \"X-Client: hidden\"\n\
+        [[header_check]]\nname = \"words\"\nparts = [\"body\"]\npattern = \"^old (.*)$\"\nverdict = \"replace\"\nwith = \"new $1\"\n";
+    let (site, records) = site(sink.port(), rules);
+    let mut tester = site.tester();
+    let large = "a line of text that is repeated until the body lies in a file\r\n".repeat(2_000);
+    for (shows, body) in [
+        ("small", "old line\r\n".to_owned()),
+        ("large", format!("old line\r\n{large}")),
+    ] {
+        let text =
+            format!("From: Tester <tester@relay.test>\r\nX-Mailer: 1\r\nSubject: {shows}\r\n\r\n{body}");
+        send(&mut tester, "tester@relay.test", "someone@outside.example", &text);
+        let taken = sink.wait_for(&format!("Subject: {shows}"));
+        let start: String = taken.content.chars().take(3_000).collect();
+        assert!(
+            taken.mail.starts_with("<the.tester@relay.test>"),
+            "{}",
+            taken.mail
+        );
+        assert!(
+            start.contains("From: Tester <the.tester@relay.test>\r\nX-Client: hidden\r\n"),
+            "{start}"
+        );
+        assert!(start.contains("\r\n\r\nnew line\r\n"), "{start}");
+        both_hold(&taken.content, &records, shows);
+    }
+}

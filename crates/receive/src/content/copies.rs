@@ -1,6 +1,5 @@
 //! Who gets copies: by the sender when the message is there, by a recipient when it is named.
 
-use parking_lot::Mutex;
 use postern_directory::tables::{Lookup, find_in};
 use postern_mail::{Mailbox, ParseOptions, ReversePath};
 use postern_policy::access::names::AddressKey;
@@ -8,32 +7,10 @@ use postern_policy::copy::{COPIES_MAX, CopyOf};
 use postern_spool::Refusal;
 use postern_table::{Address, Plan, Subject};
 
+use super::Content;
+use super::kept::Copy;
 use super::refusal::down;
-use super::{Content, ContentSettings};
-use crate::session::Session;
-
-/// A copy: the rule, and to whom.
-pub type Copy = (Box<str>, Mailbox);
-
-/// Copies of a transaction that recipients have caused so far.
-#[derive(Debug, Default)]
-pub(crate) struct Copies(Mutex<Vec<Copy>>);
-
-impl Copies {
-    /// A recipient that causes these is taken.
-    pub(crate) fn add(&self, copies: Vec<Copy>) {
-        if !copies.is_empty() {
-            let mut all = self.0.lock();
-            all.extend(copies);
-            all.truncate(COPIES_MAX);
-        }
-    }
-
-    /// All of them; none are left.
-    pub(crate) fn take(&self) -> Vec<Copy> {
-        std::mem::take(&mut self.0.lock())
-    }
-}
+use super::settings::ContentSettings;
 
 impl Content {
     pub(super) async fn copies_by_sender(&self, sender: &ReversePath) -> Result<Vec<Copy>, Refusal> {
@@ -81,12 +58,5 @@ impl ContentSettings {
             .filter_map(|text| Mailbox::parse(&text, &options).ok())
             .take(COPIES_MAX)
             .collect())
-    }
-}
-
-impl Session {
-    /// Forgets the copies of a transaction that is over.
-    pub(crate) fn forget_copies(&self) {
-        let _ = self.copies.take();
     }
 }

@@ -9,41 +9,30 @@
 
 mod body;
 mod copies;
+pub(crate) mod kept;
+mod notes;
 mod recipient;
 mod refusal;
+pub(crate) mod settings;
 mod telling;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use postern_directory::rewriting::{Chosen, Rewriting};
-use postern_directory::tables::Lookup;
+use postern_directory::rewriting::Chosen;
 use postern_mail::{Envelope, Header, Mailbox, Recipient, ReversePath};
-use postern_policy::copy::{self, CopyRule};
-use postern_policy::header_check::{self, Check, Findings};
+use postern_policy::copy;
+use postern_policy::header_check::{self, Findings};
 use postern_policy::rewrite::{Class, Client};
 use postern_policy::rule::Rule;
 use postern_spool::{Hold, Refusal};
 
-pub(crate) use self::copies::Copies;
-pub use self::copies::Copy;
+pub use self::kept::Copy;
+use self::notes::Notes;
 pub(crate) use self::recipient::{copies, rewritten};
 use self::refusal::{in_words, unsure};
-use self::telling::Notes;
+pub use self::settings::ContentSettings;
 use crate::session::Session;
-
-/// What is changed about messages that are taken.
-#[derive(Clone, Debug, Default)]
-pub struct ContentSettings {
-    /// Rules that rewrite addresses.
-    pub rewriting: Option<Arc<Rewriting>>,
-    /// Header and body checks, in order.
-    pub checks: Arc<[Check]>,
-    /// Who gets copies of what.
-    pub copies: Vec<CopyRule>,
-    /// The tables that say so, by the numbers in the rules.
-    pub copy_tables: Vec<Vec<Lookup>>,
-}
 
 /// One message on its way in, for a session and for `postern explain` alike.
 #[derive(Debug)]
@@ -67,20 +56,6 @@ pub(crate) fn client(session: &Session) -> Client {
         login,
         relays: session.is_trusted_host() || (!login && session.may_relay()),
         address: session.user.is_none().then(|| session.peer.ip()),
-    }
-}
-
-impl ContentSettings {
-    /// Whether nothing is ever changed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rewriting.is_none() && self.checks.is_empty() && self.copies.is_empty()
-    }
-
-    /// The rules that rewrite mail of this client at this listener.
-    #[must_use]
-    pub fn rewriting(&self, client: &Client, listener: &str) -> Option<Chosen<'_>> {
-        self.rewriting.as_ref()?.coming_in(client, listener)
     }
 }
 

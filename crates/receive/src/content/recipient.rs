@@ -7,8 +7,9 @@ use postern_policy::copy::CopyOf;
 use postern_policy::rewrite::{Class, Client};
 use postern_spool::Refusal;
 
-use super::copies::Copy;
-use super::{ContentSettings, client};
+use super::client;
+use super::kept::Copy;
+use super::settings::ContentSettings;
 use crate::session::Session;
 
 impl ContentSettings {

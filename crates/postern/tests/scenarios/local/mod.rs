@@ -4,6 +4,7 @@
 mod door;
 mod folder;
 mod programs;
+mod rewritten;
 
 use std::fs;
 use std::io::Write as _;

@@ -1,0 +1,36 @@
+//! What is changed about messages that are taken, by the configuration.
+
+use std::sync::Arc;
+
+use postern_directory::rewriting::{Chosen, Rewriting};
+use postern_directory::tables::Lookup;
+use postern_policy::copy::CopyRule;
+use postern_policy::header_check::Check;
+use postern_policy::rewrite::Client;
+
+/// What is changed about messages that are taken.
+#[derive(Clone, Debug, Default)]
+pub struct ContentSettings {
+    /// Rules that rewrite addresses.
+    pub rewriting: Option<Arc<Rewriting>>,
+    /// Header and body checks, in order.
+    pub checks: Arc<[Check]>,
+    /// Who gets copies of what.
+    pub copies: Vec<CopyRule>,
+    /// The tables that say so, by the numbers in the rules.
+    pub copy_tables: Vec<Vec<Lookup>>,
+}
+
+impl ContentSettings {
+    /// Whether nothing is ever changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rewriting.is_none() && self.checks.is_empty() && self.copies.is_empty()
+    }
+
+    /// The rules that rewrite mail of this client at this listener.
+    #[must_use]
+    pub fn rewriting(&self, client: &Client, listener: &str) -> Option<Chosen<'_>> {
+        self.rewriting.as_ref()?.coming_in(client, listener)
+    }
+}
