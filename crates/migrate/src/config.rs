@@ -9,6 +9,7 @@ const ORDER: &[&str] = &[
     "tls",
     "auth",
     "directory",
+    "local",
     "relay",
     "relay.certificate",
     "identity",

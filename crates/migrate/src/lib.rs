@@ -12,5 +12,6 @@ pub mod sendmail;
 pub mod config;
 mod origin;
 pub mod report;
+pub mod settings;
 
 pub use origin::{FileError, Files, Located, Origin};

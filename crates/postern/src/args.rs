@@ -166,6 +166,9 @@ pub(crate) enum Command {
     /// Prints docs/configuration.md, which is made from the table of keys
     #[command(hide = true)]
     ConfigurationReference,
+    /// Prints docs/settings.md, which is made from the tables of the imports
+    #[command(hide = true)]
+    SettingsReference,
     /// Prints docs/log.md, which is made from the rules and events of the code
     #[command(hide = true)]
     LogReference {

@@ -111,6 +111,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Man { folder } => commands::generate::manual(&folder),
         Command::ConfigurationReference => commands::generate::configuration_reference(),
+        Command::SettingsReference => commands::generate::settings_reference(),
         Command::LogReference { tables } => commands::generate::log_reference(tables.as_deref()),
     }
 }

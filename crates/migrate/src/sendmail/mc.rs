@@ -94,6 +94,8 @@ pub struct Mc {
     sections: Vec<Located<Section>>,
     notes: Vec<Located<String>>,
     replaced: Vec<Located<String>>,
+    /// What says nothing of the site, and why.
+    idle: Vec<Located<(String, &'static str)>>,
 }
 
 /// A macro of sendmail's templates, with its arguments.
@@ -113,13 +115,54 @@ pub struct Section {
 }
 
 impl Mc {
-    /// Reads a `.mc` file and what it includes.
+    /// Reads a `.mc` file and what it includes, or a `.cf` file.
     ///
     /// # Errors
     ///
     /// The file cannot be read.
     pub fn read(path: &str, files: &dyn Files) -> Result<Self, FileError> {
-        Ok(Self::of(path, &files.read(path)?, files))
+        let text = files.read(path)?;
+        Ok(if path.ends_with(".cf") {
+            super::cf::read(path, &text)
+        } else {
+            Self::of(path, &text, files)
+        })
+    }
+
+    /// Sets an option.
+    pub(super) fn set_option(&mut self, at: Origin, name: &str, value: String) {
+        if let Some(before) = self.options.insert(name.to_owned(), Located { at, what: value }) {
+            self.replaced.push(Located {
+                at: before.at,
+                what: name.to_owned(),
+            });
+        }
+    }
+
+    /// Adds a call of a macro.
+    pub(super) fn add_call(&mut self, at: Origin, name: &str, arguments: Vec<String>) {
+        let name = name.to_owned();
+        self.calls.push(Located {
+            at,
+            what: Call { name, arguments },
+        });
+    }
+
+    /// Adds what could not be followed.
+    pub(super) fn add_note(&mut self, at: Origin, what: String) {
+        self.notes.push(Located { at, what });
+    }
+
+    /// Adds what says nothing of the site.
+    pub(super) fn add_idle(&mut self, at: Origin, what: impl Into<String>, why: &'static str) {
+        let what = (what.into(), why);
+        self.idle.push(Located { at, what });
+    }
+
+    /// What says nothing of the site, and why.
+    #[must_use]
+    pub fn idle(&self) -> &[Located<(String, &'static str)>] {
+        &self.idle
     }
 
     /// What the text of a `.mc` file says.

@@ -113,6 +113,11 @@ pub(crate) fn configuration_reference() -> Result<(), Failure> {
     output::print(&reference::markdown())
 }
 
+/// Prints `docs/settings.md`.
+pub(crate) fn settings_reference() -> Result<(), Failure> {
+    output::print(&postern_migrate::settings::document())
+}
+
 /// Prints `docs/log.md`, or a document with its tables made anew.
 pub(crate) fn log_reference(document: Option<&Path>) -> Result<(), Failure> {
     let Some(path) = document else {

@@ -15,6 +15,7 @@ use postern_testkit::hops::{Arrival, Behaviour, Hops, server_config};
 use postern_testkit::process::{Server, program, wait_until};
 use postern_testkit::smtp::Client;
 
+use crate::database::{mariadb, sasldb};
 use crate::machine::{Machine, run};
 use crate::network::Space;
 use crate::site::{Ldap, Milter, Site};
@@ -50,6 +51,7 @@ impl Around {
         if let Some(address) = &site.lab.greylist {
             greylist(inside.within(|| TcpListener::bind(address).unwrap()));
         }
+        sasldb(&site.lab.sasldb, machine);
         let folder = machine.certificates.parent().unwrap();
         let mut servers = vec![dns(site, folder, inside)];
         for milter in &site.lab.milters {
@@ -57,6 +59,9 @@ impl Around {
         }
         for (milter, server) in site.lab.milters.iter().zip(&mut servers[1..]) {
             wait_for_milter(milter, server, machine, inside);
+        }
+        if let Some(dump) = &site.lab.mariadb {
+            servers.push(mariadb(&machine.path(dump), folder, inside));
         }
         if let Some(ldap) = &site.lab.ldap {
             servers.push(slapd(site, ldap, folder, outside));

@@ -13,6 +13,9 @@ use crate::site::Site;
 const ACCOUNTS: &str = "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1::/:/usr/sbin/nologin\nmail:x:8:8::/var/mail:/usr/sbin/nologin\n\
     postern:x:900:900::/var/lib/postern:/usr/sbin/nologin\nnobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n";
 
+/// The number of the account that Postern runs as.
+const SERVER: u32 = 900;
+
 const GROUPS: &str = "root:x:0:\ndaemon:x:1:\nmail:x:8:\npostern:x:900:\nnogroup:x:65534:\n";
 
 /// The server's files below a folder.
@@ -50,6 +53,20 @@ impl Machine {
         let mailboxes = fs::Permissions::from_mode(0o2775);
         fs::set_permissions(root.join("var/mail"), mailboxes).unwrap();
         std::os::unix::fs::chown(root.join("var/mail"), None, Some(8)).unwrap();
+        // As Postern's package makes them: path, mode, and whether they are the server's.
+        for (name, mode, is_own) in [
+            ("run/postern", 0o755, true),
+            ("run/postern-mailbox", 0o755, false),
+            ("var/lib/postern", 0o700, true),
+            ("var/spool/postern/drop", 0o3733, true),
+        ] {
+            let path = root.join(name);
+            fs::create_dir_all(&path).unwrap();
+            if is_own {
+                std::os::unix::fs::chown(&path, Some(SERVER), Some(SERVER)).unwrap();
+            }
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
         fs::write(root.join("postern"), "").unwrap();
         // However busy the tests' machine is, the site's is not: sites say from which load on they take nothing.
         fs::write(root.join("load"), "0.10 0.10 0.10 1/100 1000\n").unwrap();

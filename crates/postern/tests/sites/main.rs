@@ -9,6 +9,7 @@
 
 mod around;
 mod arrived;
+mod database;
 mod dialogue;
 mod machine;
 mod moved;
@@ -18,4 +19,19 @@ mod site;
 #[test]
 fn sendmail_clinic_seed() {
     moved::answers_as_before("sendmail-clinic-seed");
+}
+
+#[test]
+fn sendmail_exchange_gateway() {
+    moved::answers_as_before("sendmail-exchange-gateway");
+}
+
+#[test]
+fn sendmail_isp_submission() {
+    moved::answers_as_before("sendmail-isp-submission");
+}
+
+#[test]
+fn sendmail_office_smarthost() {
+    moved::answers_as_before("sendmail-office-smarthost");
 }

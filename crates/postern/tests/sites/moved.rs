@@ -84,6 +84,8 @@ struct Lab {
     site: Site,
     around: Around,
     server: Server,
+    /// The helper that delivers to users of the machine, where the configuration has some.
+    helper: Option<Server>,
     report: Value,
     inside: Space,
     outside: Space,
@@ -116,11 +118,13 @@ impl Lab {
         );
         let around = Around::start(&site, &machine, &inside, &outside);
         let report = import(&site, &machine, &inside);
+        let helper = help(&machine, &inside, &path);
         let server = serve(&site, &machine, &inside, &outside, &path);
         Self {
             site,
             around,
             server,
+            helper,
             report,
             inside,
             outside,
@@ -229,10 +233,11 @@ impl Lab {
         let lines: Vec<&str> = log.lines().collect();
         let tail = &lines[lines.len().saturating_sub(SHOWN)..];
         eprintln!(
-            "{}\n{}\nlog:\n{}\naround:\n{}\nqueue:\n{}",
+            "{}\n{}\nlog:\n{}\nhelper:\n{}\naround:\n{}\nqueue:\n{}",
             read("/etc/postern/postern.toml"),
             read("/etc/postern/report.txt"),
             tail.join("\n"),
+            self.helper.as_ref().map(Server::log).unwrap_or_default(),
             self.around.logs(),
             run(&mut self.postern(&["queue", "list"])),
         );
@@ -295,6 +300,21 @@ fn import(site: &Site, machine: &Machine, inside: &Space) -> Value {
         std::fs::read_to_string(machine.path("/etc/postern/postern.toml")).unwrap()
     );
     serde_json::from_str(&report).unwrap()
+}
+
+/// Starts the helper for mailboxes of the machine's users.
+fn help(machine: &Machine, inside: &Space, folder: &Path) -> Option<Server> {
+    let written = std::fs::read_to_string(machine.path("/etc/postern/postern.toml")).unwrap();
+    if !written.contains("[system_users]") {
+        return None;
+    }
+    let mut command = postern(inside, machine, &["mailbox-helper", "--user", "postern"]);
+    let mut helper = Server::start(&mut command, &folder.join("helper.log"));
+    wait_until("the helper for mailboxes", || {
+        assert!(helper.runs(), "the helper has ended:\n{}", helper.log());
+        helper.log().contains("is taken at")
+    });
+    Some(helper)
 }
 
 fn serve(site: &Site, machine: &Machine, inside: &Space, outside: &Space, folder: &Path) -> Server {

@@ -120,8 +120,6 @@ pub(crate) struct LabNeeds {
     pub(crate) mariadb: Option<String>,
     /// A Dovecot that checks passwords for the server.
     pub(crate) dovecot: Option<DovecotAuth>,
-    /// Passwords of accounts of the system, for PAM.
-    pub(crate) passwords: BTreeMap<String, String>,
     /// Commands of Postern's that the report asks for, run before the start.
     pub(crate) after_import: Vec<Vec<String>>,
 }

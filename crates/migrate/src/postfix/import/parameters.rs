@@ -4,6 +4,7 @@ use super::Site;
 use crate::Located;
 use crate::config::Value;
 use crate::report::Weight;
+use crate::settings;
 
 /// A parameter of `main.cf`, and where it goes.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,27 @@ pub enum Goes {
     Nothing(&'static str),
     /// Not carried over.
     Missing(Weight, &'static str),
+}
+
+impl Goes {
+    /// Where it goes, for people.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Text(section, key)
+            | Self::Number(section, key)
+            | Self::Time(section, key, _)
+            | Self::Octets(section, key)
+            | Self::Switch(section, key) => settings::key(section, key),
+            Self::AtLeast(section, key, least) => {
+                format!("{}, {least} at least", settings::key(section, key))
+            }
+            Self::Greeting => settings::key("", "greeting"),
+            Self::Extensions => "`[extensions]`".to_owned(),
+            Self::Elsewhere(to) => format!("`{to}`"),
+            Self::Nothing(why) => settings::nothing(why),
+            Self::Missing(_, remedy) => settings::missing(remedy),
+        }
+    }
 }
 
 use Goes::{AtLeast, Elsewhere, Extensions, Greeting, Missing, Nothing, Number, Octets, Switch, Text, Time};

@@ -1,9 +1,9 @@
-//! `FEATURE(access_db)`: who may relay, who is refused.
+//! `FEATURE(access_db)`: who may relay, who is refused, who is let in whatever the lists say.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Site, active, table_path};
+use super::keys::{network, pattern, tagged};
+use super::{Site, active, certificates, table_path};
 use crate::Origin;
 use crate::config::{Section, Value};
 use crate::import::OutputFile;
@@ -12,95 +12,113 @@ use crate::report::Weight;
 /// The table with the lines that are decided by it, beside the configuration.
 const TABLE: &str = "tables/access";
 
-pub(super) fn carry_over(site: &mut Site<'_>) {
-    table(site);
-    senders_exist(site);
+/// The lines about names that recipients of local domains have.
+const LOCAL_TABLE: &str = "tables/access-local";
+
+/// What other parts of the import need to know of the table.
+#[derive(Default)]
+pub(super) struct Access {
+    /// Networks and names of clients that are let in before lists are asked.
+    pub(super) welcome: Vec<String>,
+    pub(super) welcome_names: Vec<String>,
+    /// Senders that are let in, as patterns.
+    pub(super) senders: Vec<String>,
+    /// Numbers of `ClientRate`, `ClientConn` and `GreetPause`, by key, with their lines.
+    pub(super) rates: Vec<(String, Origin, String)>,
+    pub(super) connections: Vec<(String, Origin, String)>,
+    pub(super) pauses: Vec<(String, Origin, String)>,
+    friends: Vec<String>,
+    networks: Vec<String>,
+    domains: Vec<String>,
+    certificates: certificates::Lines,
+    table: String,
+    local_table: String,
+    refuses: Refuses,
 }
 
-/// sendmail refuses senders whose domain does not exist, unless it is told otherwise.
-fn senders_exist(site: &mut Site<'_>) {
-    if site.mc.feature("accept_unresolvable_domains").is_some() {
-        return;
-    }
-    let mut rule = Section::new(
-        "access",
-        "sendmail's default, without accept_unresolvable_domains",
-    );
-    rule.set("name", Value::text("the sender's domain must exist"), "");
-    rule.set("fault", Value::text("sender_unknown"), "");
-    rule.set("verdict", Value::text("refuse"), "");
-    rule.set("code", Value::Plain("553".to_owned()), "");
-    rule.set("status", Value::text("5.1.8"), "");
-    rule.set(
-        "text",
-        Value::text("Domain of sender address {sender} does not exist"),
-        "",
-    );
-    if site.mc.feature("delay_checks").is_none() {
-        rule.set(
-            "at",
-            Value::text("mail"),
-            "sendmail answers there without delay_checks",
-        );
-    }
-    site.import.config.add(rule);
+/// Of what the table refuses something.
+#[derive(Default)]
+struct Refuses {
+    clients: bool,
+    names: bool,
+    senders: bool,
+    recipients: bool,
 }
 
-fn table(site: &mut Site<'_>) {
+/// Reads the table, and sets what may relay.
+pub(super) fn read(site: &mut Site<'_>) -> Access {
+    let mut access = Access::default();
     let mc = site.mc;
-    let recipients = mc
-        .feature("blacklist_recipients")
-        .or_else(|| mc.feature("blocklist_recipients"));
-    if let Some((at, _)) = recipients {
-        site.carried(at, "FEATURE(blocklist_recipients)", "[[access]] for recipients");
-    }
     let Some((at, arguments)) = mc.feature("access_db") else {
-        return;
+        return access;
     };
     let path = table_path(arguments.first().map_or("", String::as_str), "access");
     let Some(text) = site.text(&path, at, "FEATURE(access_db)") else {
-        return;
+        return access;
     };
     site.carried(at, "FEATURE(access_db)", "[relay], relay_domains, [[access]]");
-    let mut read = Read {
-        has_recipients: recipients.is_some(),
-        ..Read::default()
-    };
     let file: Arc<str> = Arc::from(path);
     for (number, line) in active(&text) {
         let at = Origin::line(&file, number);
         match line.split_once(char::is_whitespace) {
-            Some((key, value)) => read.line(site, &at, key, value.trim(), line),
+            Some((key, value)) => access.line(site, &at, key, value.trim(), line),
             None => site.missing(&at, line, Weight::Mail, "a line without an action"),
         }
     }
-    read.put(site);
+    access.put_relays(site);
+    access
 }
 
-#[derive(Default)]
-struct Read {
-    has_recipients: bool,
-    networks: Vec<String>,
-    domains: Vec<String>,
-    table: String,
-}
-
-impl Read {
+impl Access {
     fn line(&mut self, site: &mut Site<'_>, at: &Origin, key: &str, value: &str, line: &str) {
         let (tag, subject) = tagged(key);
-        let is_relay = value.eq_ignore_ascii_case("RELAY");
-        match (tag, is_relay) {
-            ("connect" | "", true) if network(subject).is_some() => {
-                self.networks.extend(network(subject));
+        match tag {
+            "connect" | "from" | "to" | "" if value.eq_ignore_ascii_case("RELAY") => {
+                self.relay(site, at, tag, subject, line);
+            }
+            "to" if !has_recipients(site) => {
+                site.meaningless(at, line, "it has no effect without FEATURE(blocklist_recipients)");
+            }
+            "connect" | "from" | "to" | "" => self.decided(site, at, (tag, subject), value, line),
+            "greetpause" => self
+                .pauses
+                .push((subject.to_owned(), at.clone(), value.to_owned())),
+            "clientrate" => self
+                .rates
+                .push((subject.to_owned(), at.clone(), value.to_owned())),
+            "clientconn" => self
+                .connections
+                .push((subject.to_owned(), at.clone(), value.to_owned())),
+            "spam" => self.spam(site, at, subject, value, line),
+            "certissuer" | "certsubject" => self.certificates.line(site, at, tag, subject, value, line),
+            "tls_srv" | "tls_rcpt" | "try_tls" => {
+                site.missing(at, line, Weight::Mail, tls_remedy(tag, value))
+            }
+            "tls_clt" | "srv_features" => site.missing(
+                at,
+                line,
+                Weight::Mail,
+                "an [[access]] rule with `tls` says what clients need",
+            ),
+            _ => site.missing(at, line, Weight::Mail, "no such tag is known here"),
+        }
+    }
+
+    fn relay(&mut self, site: &mut Site<'_>, at: &Origin, tag: &str, subject: &str, line: &str) {
+        match (tag, network(subject)) {
+            ("connect" | "", Some(network)) => {
+                self.table.push_str(&format!("Connect:{subject}\tSKIP\n"));
+                self.networks.push(network);
                 site.carried(at, line, "[relay] networks");
             }
-            ("connect" | "", true) if subject == "localhost" => {
-                self.networks.extend(["127.0.0.0/8".to_owned(), "::1".to_owned()]);
+            ("connect" | "", None) if subject == "localhost" || subject == "localhost.localdomain" => {
+                self.networks
+                    .extend(["127.0.0.0/8".to_owned(), "::1".to_owned()]);
                 site.carried(at, line, "[relay] networks");
             }
             // Without a tag it opens the recipients' domain, and, by the manual, clients of that name.
-            ("to" | "", true) => {
-                self.domains.push(subject.to_owned());
+            ("to" | "", None) => {
+                self.domains.extend([subject.to_owned(), format!("*.{subject}")]);
                 let difference = "mail to it is taken from anyone, as before; clients of that name may not relay: name their networks";
                 if tag == "to" {
                     site.carried(at, line, "relay_domains");
@@ -108,140 +126,201 @@ impl Read {
                     site.changed(at, line, "relay_domains", difference);
                 }
             }
-            ("connect", true) => site.missing(
+            ("from", _) => site.missing(
+                at,
+                line,
+                Weight::Mail,
+                "nobody relays by a sender address, which anyone can write: name networks in [relay], or let people log in",
+            ),
+            _ => site.missing(
                 at,
                 line,
                 Weight::Mail,
                 "clients do not relay by name: put their networks into [relay]",
             ),
-            ("to", false) if !self.has_recipients => {
-                site.meaningless(at, line, "it has no effect without FEATURE(blocklist_recipients)");
+        }
+    }
+
+    /// A line of the table itself. `OK` ends the search there and no more: senders and recipients are still looked up.
+    fn decided(
+        &mut self,
+        site: &mut Site<'_>,
+        at: &Origin,
+        (tag, subject): (&str, &str),
+        value: &str,
+        line: &str,
+    ) {
+        let is_ok = value.eq_ignore_ascii_case("OK");
+        let value = if is_ok { "SKIP" } else { value };
+        let is_network = network(subject).is_some();
+        let of_clients = matches!(tag, "connect" | "");
+        if is_ok {
+            match (of_clients, network(subject)) {
+                (true, Some(network)) => self.welcome.push(network),
+                (true, None) if !subject.contains('@') => self.welcome_names.extend(below(subject)),
+                _ => {}
             }
-            ("connect" | "from" | "to" | "", false) => {
-                self.table.push_str(line);
-                self.table.push('\n');
-                site.carried(at, line, format!("[[access]], in {TABLE}"));
+            if matches!(tag, "from" | "") && !is_network {
+                self.senders.extend(pattern(subject));
             }
-            ("greetpause", _) => site.missing(
-                at,
-                line,
-                Weight::Detail,
-                "[timeouts] greeting_delay is the same for all",
-            ),
-            ("clientrate" | "clientconn", _) => site.missing(
-                at,
-                line,
-                Weight::Detail,
-                "[[limit]] says how much a network may do",
-            ),
-            ("spam", _) => site.missing(
+        } else if value != "SKIP" {
+            self.refuses.clients |= of_clients && is_network;
+            self.refuses.names |= of_clients && !is_network && !subject.contains('@');
+            self.refuses.senders |= matches!(tag, "from" | "") && !is_network;
+            self.refuses.recipients |= matches!(tag, "to" | "") && !is_network;
+        }
+        // `To:user@` is about local users alone.
+        let is_name = subject.ends_with('@');
+        if is_name && matches!(tag, "to" | "") && has_recipients(site) {
+            self.local_table.push_str(&format!("To:{subject}\t{value}\n"));
+        }
+        match (tag, is_name) {
+            ("to", true) => {}
+            ("", true) => self.table.push_str(&format!("From:{subject}\t{value}\n")),
+            _ if is_ok => self
+                .table
+                .push_str(&format!("{}{subject}\t{value}\n", prefix(tag))),
+            _ => self.table.push_str(&format!("{line}\n")),
+        }
+        site.carried(at, line, format!("[[access]], in {TABLE}"));
+    }
+
+    fn spam(&mut self, site: &mut Site<'_>, at: &Origin, subject: &str, value: &str, line: &str) {
+        let friends = site.mc.feature("delay_checks");
+        let mode = friends
+            .and_then(|(_, arguments)| arguments.first())
+            .map(String::as_str);
+        match (mode, value.to_ascii_uppercase().as_str()) {
+            (Some("friend"), "FRIEND") => {
+                self.friends.extend(pattern(subject));
+                site.carried(at, line, "[[access]] friends of spam");
+            }
+            (Some("hater"), "HATER") => site.missing(
                 at,
                 line,
                 Weight::Mail,
-                "an [[access]] rule above the others accepts what friends get",
+                "the lists are asked for all recipients: name those who want them in `recipient` of the rules",
             ),
-            _ => site.missing(at, line, Weight::Mail, "no such tag is known here"),
+            _ => site.meaningless(at, line, "FEATURE(delay_checks) does not ask for it"),
         }
     }
 
-    fn put(self, site: &mut Site<'_>) {
-        let config = &mut site.import.config;
+    /// What may relay, and where to.
+    fn put_relays(&mut self, site: &mut Site<'_>) {
         if !self.networks.is_empty() {
-            config
-                .section("relay")
-                .set("networks", Value::list(self.networks), "access: RELAY");
+            let networks = std::mem::take(&mut self.networks);
+            site.extend("relay", "networks", networks);
         }
-        if !self.domains.is_empty() {
-            let mut domains = match config.section("").get("relay_domains") {
-                Some(Value::List(domains)) => domains.clone(),
-                _ => Vec::new(),
-            };
-            domains.extend(self.domains);
-            config.section("").set("relay_domains", Value::list(domains), "");
-        }
-        if self.table.is_empty() {
-            return;
-        }
-        let mut looked_up = vec!["client", "client_name", "sender"];
-        if self.has_recipients {
-            looked_up.push("recipient");
-        }
-        for what in looked_up {
-            let mut rule = Section::new("access", "");
-            rule.set(
-                "name",
-                Value::text(format!("access by {}", what.replace('_', " "))),
-                "",
-            );
-            rule.set("verdict", Value::text("table"), "");
-            rule.set("table", Value::text(format!("sendmail:{TABLE}")), "");
-            rule.set("look_up", Value::text(what), "");
-            rule.set("form", Value::text("sendmail"), "");
-            if site.mc.feature("delay_checks").is_none() && what != "recipient" {
-                rule.set(
-                    "at",
-                    Value::text("mail"),
-                    "sendmail answers there without delay_checks",
-                );
+        let domains = std::mem::take(&mut self.domains);
+        site.extend("", "relay_domains", domains);
+        let lines = std::mem::take(&mut self.certificates);
+        lines.put(site);
+    }
+
+    /// The rules on recipients, which come before all others, and the friends, for whom the others do not count.
+    pub(super) fn put_recipients(&self, site: &mut Site<'_>) {
+        let mc = site.mc;
+        let feature = ["blacklist_recipients", "blocklist_recipients"]
+            .iter()
+            .find_map(|name| mc.feature(name));
+        if let Some((at, _)) = feature {
+            site.carried(at, "FEATURE(blocklist_recipients)", "[[access]] for recipients");
+            if self.refuses.recipients {
+                site.import
+                    .config
+                    .add(by_table("recipient", TABLE, "access by recipient"));
             }
-            config.add(rule);
         }
-        site.import.files.push(OutputFile {
-            path: TABLE.to_owned(),
-            text: self.table,
-            secret: false,
-        });
+        if !self.local_table.is_empty() {
+            let mut rule = by_table("recipient", LOCAL_TABLE, "access by local recipient");
+            rule.set("destination", Value::text("local"), "");
+            site.import.config.add(rule);
+            site.import.files.push(OutputFile {
+                path: LOCAL_TABLE.to_owned(),
+                text: self.local_table.clone(),
+                secret: false,
+            });
+        }
+        if !self.friends.is_empty() {
+            let mut rule = Section::new("access", "access: Spam: FRIEND");
+            rule.set("name", Value::text("friends of spam"), "");
+            rule.set("recipient", Value::list(self.friends.clone()), "");
+            rule.set("verdict", Value::text("accept"), "");
+            site.import.config.add(rule);
+        }
+    }
+
+    /// The rule on senders.
+    pub(super) fn put_senders(&self, site: &mut Site<'_>) {
+        if self.refuses.senders {
+            let rule = by_table("sender", TABLE, "access by sender");
+            site.add_rule(rule);
+        }
+    }
+
+    /// The rules on clients, and the table of all rules.
+    pub(super) fn put_clients(&self, site: &mut Site<'_>) {
+        if self.refuses.clients {
+            site.add_rule(by_table("client", TABLE, "access by client"));
+        }
+        if self.refuses.names {
+            site.add_rule(by_table("client_name", TABLE, "access by client name"));
+        }
+        let Refuses {
+            clients,
+            names,
+            senders,
+            recipients,
+        } = self.refuses;
+        if clients || names || senders || (recipients && has_recipients(site)) {
+            site.import.files.push(OutputFile {
+                path: TABLE.to_owned(),
+                text: self.table.clone(),
+                secret: false,
+            });
+        }
     }
 }
 
-/// A key's tag in lower case, and what it is about.
-fn tagged(key: &str) -> (&'static str, &str) {
-    const TAGS: &[(&str, &str)] = &[
-        ("connect:", "connect"),
-        ("from:", "from"),
-        ("to:", "to"),
-        ("spam:", "spam"),
-        ("greetpause:", "greetpause"),
-        ("clientrate:", "clientrate"),
-        ("clientconn:", "clientconn"),
-        ("tls_srv:", "tls"),
-        ("tls_clt:", "tls"),
-        ("tls_rcpt:", "tls"),
-        ("try_tls:", "tls"),
-        ("srv_features:", "tls"),
-        ("certissuer:", "tls"),
-        ("certsubject:", "tls"),
-    ];
-    for (start, tag) in TAGS {
-        if key
-            .get(..start.len())
-            .is_some_and(|found| found.eq_ignore_ascii_case(start))
-        {
-            return (tag, &key[start.len()..]);
-        }
-    }
-    ("", key)
+fn has_recipients(site: &Site<'_>) -> bool {
+    let names = ["blacklist_recipients", "blocklist_recipients"];
+    names.iter().any(|name| site.mc.feature(name).is_some())
 }
 
-/// The network that a key of sendmail's means: whole or leading octets of an address, or `IPv6:` with leading groups.
-fn network(key: &str) -> Option<String> {
-    if let Some(groups) = key.strip_prefix("IPv6:") {
-        if groups.parse::<IpAddr>().is_ok() {
-            return Some(groups.to_owned());
-        }
-        let groups: Vec<&str> = groups.split(':').collect();
-        let are_groups = groups.iter().all(|group| u16::from_str_radix(group, 16).is_ok());
-        return are_groups.then(|| format!("{}::/{}", groups.join(":"), groups.len() * 16));
+/// A name and all below it.
+fn below(name: &str) -> [String; 2] {
+    [name.to_owned(), format!(".{name}")]
+}
+
+fn prefix(tag: &str) -> &'static str {
+    match tag {
+        "connect" => "Connect:",
+        "from" => "From:",
+        "to" => "To:",
+        _ => "",
     }
-    let octets: Vec<&str> = key.split('.').collect();
-    if octets.len() > 4 || !octets.iter().all(|octet| octet.parse::<u8>().is_ok()) {
-        return None;
-    }
-    let mut whole = octets.clone();
-    whole.resize(4, "0");
-    Some(if octets.len() == 4 {
-        key.to_owned()
-    } else {
-        format!("{}/{}", whole.join("."), octets.len() * 8)
-    })
+}
+
+/// A rule that a table decides.
+fn by_table(looked_up: &str, table: &str, name: &str) -> Section {
+    let mut rule = Section::new("access", "");
+    rule.set("name", Value::text(name), "");
+    rule.set("verdict", Value::text("table"), "");
+    rule.set("table", Value::text(format!("sendmail:{table}")), "");
+    rule.set("look_up", Value::text(looked_up), "");
+    rule.set("form", Value::text("sendmail"), "");
+    rule
+}
+
+/// What to do about a line on TLS towards others. sendmail means the host, a route the domain of recipients.
+fn tls_remedy(tag: &str, value: &str) -> String {
+    let tls = match (tag, value.split(':').next().unwrap_or_default()) {
+        ("try_tls", _) => "none",
+        (_, "VERIFY") => "required",
+        _ => "required\" and `verify = false`, or a certificate that holds, for \"required",
+    };
+    format!(
+        "mail to this host uses TLS where it is offered, and goes in the clear where it is not: for the domains whose mail it takes, \
+         set a [[route]] with `tls = \"{tls}\"`"
+    )
 }

@@ -1,10 +1,10 @@
-//! Local domains, domains relayed to, and aliases.
+//! Local domains and domains relayed to.
 
 use std::sync::Arc;
 
+use super::keys::network;
 use super::{FOLDER, Site, active};
 use crate::config::Value;
-use crate::report::Weight;
 use crate::{Located, Origin};
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
@@ -29,8 +29,33 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
         let at = cr.as_ref().map_or(default, |it| it.at.clone());
         relayed.extend(listed(site, cr.as_ref(), "relay-domains", &at, "relay_domains"));
     }
-    put(site, "relay_domains", relayed);
-    aliases(site);
+    relays(site, relayed);
+}
+
+/// Networks in the list may relay; of domains those below are meant too, but with `relay_hosts_only`.
+fn relays(site: &mut Site<'_>, listed: Vec<String>) {
+    let is_exact = site.mc.feature("relay_hosts_only").map(|(at, _)| at.clone());
+    if let Some(at) = &is_exact {
+        site.carried(
+            at,
+            "FEATURE(relay_hosts_only)",
+            "relay_domains without those below",
+        );
+    }
+    let (mut networks, mut domains) = (Vec::new(), Vec::new());
+    for name in listed {
+        if let Some(network) = network(&name) {
+            networks.push(network);
+            continue;
+        }
+        let below = format!("*.{name}");
+        domains.push(name);
+        if is_exact.is_none() {
+            domains.push(below);
+        }
+    }
+    site.extend("relay", "networks", networks);
+    put(site, "relay_domains", domains);
 }
 
 fn put(site: &mut Site<'_>, key: &str, domains: Vec<String>) {
@@ -76,54 +101,14 @@ fn listed(
     let file: Arc<str> = Arc::from(path);
     let mut found = Vec::new();
     for (number, line) in active(&text) {
-        site.carried(&Origin::line(&file, number), line, key);
+        let at = Origin::line(&file, number);
+        if key == "relay_domains" && network(line).is_none() {
+            let difference = "mail to it is taken from anyone, as before; clients of that name may not relay: name their networks in [relay]";
+            site.changed(&at, line, key, difference);
+        } else {
+            site.carried(&at, line, key);
+        }
         found.push(line.to_owned());
     }
     found
-}
-
-fn aliases(site: &mut Site<'_>) {
-    let option = site.mc.option("ALIAS_FILE").cloned();
-    let file: Arc<str> = Arc::from(format!("{FOLDER}aliases"));
-    let at = option
-        .as_ref()
-        .map_or_else(|| Origin::line(&file, 1), |it| it.at.clone());
-    let paths = option.map_or_else(
-        || vec![file.to_string()],
-        |it| it.what.split(',').map(|path| path.trim().to_owned()).collect(),
-    );
-    let mut kept = Vec::new();
-    for path in paths {
-        if path.contains(':') {
-            site.missing(
-                &at,
-                &format!("ALIAS_FILE {path}"),
-                Weight::Mail,
-                "aliases come from text files alone",
-            );
-        } else if let Some(text) = site.text(&path, &at, "ALIAS_FILE") {
-            let file: Arc<str> = Arc::from(path.as_str());
-            for (number, line) in active(&text) {
-                let name = line.split(':').next().unwrap_or_default();
-                site.carried(
-                    &Origin::line(&file, number),
-                    &format!("alias {name}"),
-                    format!("aliases = \"{path}\""),
-                );
-            }
-            kept.push(path);
-        }
-    }
-    if site.mc.option("ALIAS_FILE").is_some() {
-        site.carried(&at, "ALIAS_FILE", "aliases");
-    }
-    let value = match kept.as_slice() {
-        [] => return,
-        [one] => Value::text(one.clone()),
-        several => Value::list(several.to_vec()),
-    };
-    site.import
-        .config
-        .section("")
-        .set("aliases", value, "the file itself goes on being read");
 }

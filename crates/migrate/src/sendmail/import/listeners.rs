@@ -14,13 +14,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
         one(site, at, &arguments.join(","), count);
     }
     for (at, arguments) in mc.calls("CLIENT_OPTIONS") {
-        let what = format!("CLIENT_OPTIONS({})", arguments.join(","));
-        site.missing(
-            at,
-            &what,
-            Weight::Detail,
-            "the system chooses the address of outgoing connections",
-        );
+        outgoing(site, at, &arguments.join(","));
     }
     if let Some((at, _)) = mc.feature("no_default_msa") {
         site.carried(at, "FEATURE(no_default_msa)", "[[listener]]");
@@ -41,7 +35,7 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     if has_default_msa {
         add(
             site,
-            "submission",
+            "msa",
             "0.0.0.0:587",
             &Daemon {
                 role: "submission",
@@ -54,10 +48,40 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
             site.changed(
                 at,
                 "port 587, which sendmail opens by itself",
-                "[[listener]] submission",
+                "[[listener]] msa",
                 difference,
             );
         }
+    }
+}
+
+/// `Family=inet, Addr=192.0.2.41`: the address from which mail is sent.
+fn outgoing(site: &mut Site<'_>, at: &Origin, options: &str) {
+    let what = format!("CLIENT_OPTIONS({options})");
+    let mut is_whole = true;
+    for option in options
+        .split(',')
+        .map(str::trim)
+        .filter(|option| !option.is_empty())
+    {
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        match key.trim().to_ascii_lowercase().as_str() {
+            "addr" | "address" | "a" => {
+                site.extend("delivery", "source_address", vec![value.trim().to_owned()]);
+            }
+            "family" | "f" | "name" | "n" => {}
+            _ => is_whole = false,
+        }
+    }
+    if is_whole {
+        site.carried(at, &what, "[delivery] source_address");
+    } else {
+        site.missing(
+            at,
+            &what,
+            Weight::Detail,
+            "a part of it is unknown here; [delivery] has `source_address`, `ip` and `helo_name`",
+        );
     }
 }
 

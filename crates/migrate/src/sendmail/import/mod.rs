@@ -1,38 +1,54 @@
 //! From sendmail's files to a configuration of Postern.
 
 mod access;
+mod certificates;
 mod domains;
 mod features;
 mod filters;
+mod keys;
+mod ldap;
+mod limits;
 mod listeners;
+mod mailboxes;
 mod options;
 mod passwords;
+mod rewriting;
 mod routes;
+mod strangers;
 
-use crate::config::Value;
+use crate::config::{Section, Value};
 use crate::import::Import;
 use crate::report::{Fate, Weight};
 use crate::{FileError, Files, Origin};
 
 use super::mc::Mc;
 
+pub use features::{FEATURES, Feature, To};
 pub use options::{Goes, ROWS, Row};
 
 /// Where sendmail's files are, unless they say otherwise.
 const FOLDER: &str = "/etc/mail/";
 
-/// Imports a site from its `.mc` file and the files that this names.
+/// Imports a site from its `.mc` file and the files that this names. Where there is none, the `.cf` file beside it is read, or `/etc/sendmail.cf`.
 ///
 /// # Errors
 ///
-/// The `.mc` file cannot be read. All else that is wrong is in the report.
+/// Neither can be read. All else that is wrong is in the report.
 pub fn import(mc: &str, files: &dyn Files) -> Result<Import, FileError> {
-    let mc = Mc::read(mc, files)?;
+    let (path, mc) = source(mc, files)?;
     let mut site = Site {
         files,
         mc: &mc,
         import: Import::default(),
     };
+    if path.ends_with(".cf") {
+        site.changed(
+            &Origin::line(&path.as_str().into(), 1),
+            &path,
+            "the configuration",
+            "it was made of a .mc file, which says more: import from that if you have it (--mc). Rules that were changed by hand are not found",
+        );
+    }
     site.import.config.section("").set(
         "user",
         Value::text("postern"),
@@ -43,11 +59,47 @@ pub fn import(mc: &str, files: &dyn Files) -> Result<Import, FileError> {
     domains::carry_over(&mut site);
     listeners::carry_over(&mut site);
     passwords::carry_over(&mut site);
+    mailboxes::carry_over(&mut site);
     routes::carry_over(&mut site);
-    access::carry_over(&mut site);
+    rules(&mut site);
+    rewriting::carry_over(&mut site);
+    ldap::carry_over(&mut site);
     filters::carry_over(&mut site);
     site.rest();
     Ok(site.import)
+}
+
+/// The file that the site is read from.
+fn source(mc: &str, files: &dyn Files) -> Result<(String, Mc), FileError> {
+    let beside = mc.strip_suffix(".mc").map(|stem| format!("{stem}.cf"));
+    let mut result = Mc::read(mc, files).map(|read| (mc.to_owned(), read));
+    for cf in beside.into_iter().chain(["/etc/sendmail.cf".to_owned()]) {
+        if !matches!(result, Err(FileError::Missing)) {
+            break;
+        }
+        if let Ok(read) = Mc::read(&cf, files) {
+            result = Ok((cf, read));
+        }
+    }
+    result
+}
+
+/// The access table and what else decides about mail, in sendmail's order: with `delay_checks` recipients and their friends come first;
+/// without it all is told as early as it is known, and a rule on recipients would hold the others up.
+fn rules(site: &mut Site<'_>) {
+    let access = access::read(site);
+    let is_delayed = site.mc.feature("delay_checks").is_some();
+    if is_delayed {
+        access.put_recipients(site);
+    }
+    access.put_senders(site);
+    strangers::senders(site, &access);
+    access.put_clients(site);
+    strangers::clients(site, &access);
+    if !is_delayed {
+        access.put_recipients(site);
+    }
+    limits::carry_over(site, &access);
 }
 
 /// A site that is being imported.
@@ -65,6 +117,36 @@ impl Site<'_> {
             .section(section)
             .set(key, value, format!("{what}, {}", short(at)));
         self.carried(at, what, path(section, key));
+    }
+
+    /// Adds to the list of a key.
+    fn extend(&mut self, section: &str, key: &str, more: Vec<String>) {
+        if more.is_empty() {
+            return;
+        }
+        let section = self.import.config.section(section);
+        let mut list = match section.get(key) {
+            Some(Value::List(list)) => list.clone(),
+            _ => Vec::new(),
+        };
+        for one in more {
+            if !list.contains(&one) {
+                list.push(one);
+            }
+        }
+        section.set(key, Value::list(list), "");
+    }
+
+    /// Adds an access rule on senders or clients: it is judged at `MAIL`, as sendmail does, or with `delay_checks` at the recipient,
+    /// and then not for who has logged in.
+    fn add_rule(&mut self, mut rule: Section) {
+        if self.mc.feature("delay_checks").is_none() {
+            let why = "sendmail answers there without delay_checks";
+            rule.set("at", Value::text("mail"), why);
+        } else if rule.get("stranger").is_none() {
+            rule.set("login", Value::text("none"), "delay_checks: a login helps");
+        }
+        self.import.config.add(rule);
     }
 
     fn carried(&mut self, at: &Origin, what: &str, to: impl Into<String>) {
@@ -98,6 +180,11 @@ impl Site<'_> {
 
     /// The text of a file that `at` names; a file that cannot be read is reported.
     fn text(&mut self, path: &str, at: &Origin, what: &str) -> Option<String> {
+        if path.to_ascii_lowercase().starts_with("ldap") {
+            let remedy = "it lies in LDAP: a [[table]] with `kind = \"ldap\"` can stand in place of the file";
+            self.missing(at, what, Weight::Mail, remedy);
+            return None;
+        }
         match self.files.read(path) {
             Ok(text) => Some(text),
             Err(problem) => {
@@ -131,12 +218,36 @@ impl Site<'_> {
                 "it was not followed; look what it says",
             );
         }
+        for idle in self.mc.idle() {
+            self.meaningless(&idle.at, &idle.what.0, idle.what.1);
+        }
+        self.unread();
         for replaced in self.mc.replaced() {
             self.meaningless(
                 &replaced.at,
                 &replaced.what,
                 "a later line, or the file that it names, says what counts",
             );
+        }
+    }
+}
+
+/// What is said of a line that no part of the import knows.
+const UNREAD: &str = "no part of the import has read it: find out what it is for";
+
+impl Site<'_> {
+    /// Calls and options that nothing was said of, which is a fault of the import: they are named all the same.
+    fn unread(&mut self) {
+        let mc = self.mc;
+        let calls = mc.all_calls().map(|(name, at, arguments)| {
+            let what = format!("{name}({})", arguments.first().map_or("", String::as_str));
+            (at, what)
+        });
+        let options = mc.options().map(|(name, value)| (&value.at, name.to_owned()));
+        for (at, what) in calls.chain(options) {
+            if !self.import.report.items().iter().any(|item| item.at == *at) {
+                self.missing(at, &what, Weight::Mail, UNREAD);
+            }
         }
     }
 }
@@ -158,6 +269,9 @@ fn short(at: &Origin) -> String {
 
 /// The path in `hash -o /etc/mail/access.db`, without what `makemap` puts behind it.
 fn table_path(argument: &str, default: &str) -> String {
+    if argument.trim().to_ascii_lowercase().starts_with("ldap") {
+        return argument.trim().to_owned();
+    }
     let path = argument
         .split_whitespace()
         .rev()

@@ -10,7 +10,7 @@ use crate::{Located, Origin};
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
     let ports = (port(site, "RELAY_MAILER_ARGS"), port(site, "ESMTP_MAILER_ARGS"));
-    mailertable(site, ports.1);
+    mailertable(site, ports);
     let logins = authinfo(site);
     if let Some(Located { at, what }) = site.mc.option("SMART_HOST") {
         let named = named(what);
@@ -73,7 +73,7 @@ fn port(site: &mut Site<'_>, name: &str) -> u16 {
     port.unwrap_or(25)
 }
 
-fn mailertable(site: &mut Site<'_>, port: u16) {
+fn mailertable(site: &mut Site<'_>, ports: (u16, u16)) {
     let Some((at, arguments)) = site.mc.feature("mailertable") else {
         return;
     };
@@ -86,14 +86,14 @@ fn mailertable(site: &mut Site<'_>, port: u16) {
     for (number, line) in active(&text) {
         let at = Origin::line(&file, number);
         match line.split_once(char::is_whitespace) {
-            Some((key, value)) => entry(site, &at, key, value.trim(), port),
+            Some((key, value)) => entry(site, &at, key, value.trim(), ports),
             None => site.missing(&at, line, Weight::Mail, "a line without a mailer"),
         }
     }
 }
 
 /// `research.example  esmtp:[10.4.3.1]`; a dot before the key means all names below it.
-fn entry(site: &mut Site<'_>, at: &Origin, key: &str, value: &str, port: u16) {
+fn entry(site: &mut Site<'_>, at: &Origin, key: &str, value: &str, ports: (u16, u16)) {
     let what = format!("{key} {value}");
     let (mailer, rest) = value.split_once(':').unwrap_or(("", value));
     let domain = match key.strip_prefix('.') {
@@ -102,10 +102,17 @@ fn entry(site: &mut Site<'_>, at: &Origin, key: &str, value: &str, port: u16) {
         None => key.to_owned(),
     };
     let mut route = Section::new("route", format!("mailertable, {}", short(at)));
-    route.set("domains", Value::list([domain]), "");
+    route.set("domains", Value::list([domain.clone()]), "");
     match mailer {
-        "smtp" | "esmtp" | "relay" | "smtp8" | "dsmtp" => {
-            route.set("via", Value::list(hosts(rest, port)), "");
+        "relay" => {
+            route.set("via", Value::list(hosts(rest, ports.0)), "");
+        }
+        "smtp" | "esmtp" | "smtp8" | "dsmtp" => {
+            route.set("via", Value::list(hosts(rest, ports.1)), "");
+        }
+        "local" => {
+            local(site, at, &domain, rest, &what);
+            return;
         }
         "error" => {
             route.set("to", Value::text("refuse"), "");
@@ -121,8 +128,22 @@ fn entry(site: &mut Site<'_>, at: &Origin, key: &str, value: &str, port: u16) {
     site.carried(at, &what, "[[route]]");
 }
 
+/// `local:root` is for one user, `local:` for that of the name. Strangers still do not reach the domain.
+fn local(site: &mut Site<'_>, at: &Origin, domain: &str, user: &str, what: &str) {
+    if domain.contains('*') {
+        let remedy = "write an [[alias]] for each of the domains";
+        site.missing(at, what, Weight::Mail, remedy);
+        return;
+    }
+    let mut alias = Section::new("alias", format!("mailertable, {}", short(at)));
+    alias.set("from", Value::list([format!("@{domain}")]), "");
+    alias.set("to", Value::list([if user.is_empty() { "%1" } else { user }]), "");
+    site.import.config.add(alias);
+    site.carried(at, what, "[[alias]]");
+}
+
 /// The hosts in `[10.1.1.30]:[10.1.1.31]` and `mx2.example`: those in brackets are taken as they are, for others MX records are asked.
-fn hosts(text: &str, port: u16) -> Vec<String> {
+pub(super) fn hosts(text: &str, port: u16) -> Vec<String> {
     let mut hosts = Vec::new();
     let mut rest = text.trim();
     while !rest.is_empty() {

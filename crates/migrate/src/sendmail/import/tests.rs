@@ -1,46 +1,85 @@
 //! Whole sites: what comes out, and that no line is passed over.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::*;
 use crate::config::Section;
-use crate::origin::testing::Disk;
+use crate::origin::testing::{Disk, Folder};
+use crate::report::Item;
 
-fn site(name: &str) -> (Disk, Import) {
+/// A site's files, which remembers those that were read.
+struct Recorded {
+    disk: Disk,
+    read: RefCell<BTreeSet<String>>,
+}
+
+impl Files for Recorded {
+    fn read(&self, path: &str) -> Result<String, FileError> {
+        let text = self.disk.read(path)?;
+        self.read.borrow_mut().insert(path.to_owned());
+        Ok(text)
+    }
+}
+
+fn site(name: &str) -> (Recorded, Import) {
     let disk = Disk(
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/sites")
             .join(name),
     );
-    let import = import("/etc/mail/sendmail.mc", &disk).unwrap();
-    (disk, import)
+    let read = RefCell::default();
+    let files = Recorded { disk, read };
+    let import = import("/etc/mail/sendmail.mc", &files).unwrap();
+    (files, import)
 }
 
-fn assert_complete(disk: &Disk, import: &Import, files: &[&str]) {
-    for file in files {
-        let text = disk.read(file).unwrap();
-        let is_active = |line: &str| !line.trim().is_empty() && !line.starts_with('#');
+/// Lines of a `.mc` file that call something; text in diversions and behind `dnl` is a comment.
+fn calls(line: &str) -> bool {
+    const STARTS: &[&str] = &[
+        "CLIENT_",
+        "DAEMON_",
+        "DOMAIN(",
+        "EXPOSED_",
+        "FEATURE(",
+        "GENERICS_",
+        "INPUT_",
+        "LOCAL_",
+        "MAILER(",
+        "MASQUERADE_",
+        "OSTYPE(",
+        "TRUST_",
+        "VERSIONID(",
+        "VIRTUSER_",
+        "define(",
+        "include(",
+        "undefine(",
+    ];
+    STARTS.iter().any(|start| line.starts_with(start))
+}
+
+/// That no line of any file that was read is passed over, and that all is read by somebody.
+fn assert_complete(files: &Recorded, import: &Import) {
+    for file in files.read.borrow().iter() {
+        let text = files.disk.read(file).unwrap();
+        let is_table = |line: &str| !line.trim().is_empty() && !line.starts_with('#');
+        let is_active: &dyn Fn(&str) -> bool = if file.ends_with(".mc") { &calls } else { &is_table };
         assert_eq!(
-            import.report.passed_over(file, &text, &is_active),
+            import.report.passed_over(file, &text, is_active),
             [0; 0],
             "{file}"
         );
     }
-    // Lines of the .mc file that call something; text in diversions and behind dnl is a comment.
-    let text = disk.read("/etc/mail/sendmail.mc").unwrap();
-    let is_active = |line: &str| {
-        [
-            "define(", "FEATURE(", "MAILER(", "INPUT_", "DAEMON_", "MASQ", "OSTYPE(",
-        ]
+    let unread: Vec<&Item> = import
+        .report
+        .items()
         .iter()
-        .any(|start| line.starts_with(start))
-    };
-    assert_eq!(
-        import
-            .report
-            .passed_over("/etc/mail/sendmail.mc", &text, &is_active),
-        [0; 0]
-    );
+        .filter(|item| matches!(&item.fate, Fate::Missing { remedy, .. } if remedy == UNREAD))
+        .collect();
+    assert!(unread.is_empty(), "{unread:?}");
 }
 
 fn fate<'a>(import: &'a Import, what: &str) -> Vec<&'a Fate> {
@@ -55,20 +94,12 @@ fn fate<'a>(import: &'a Import, what: &str) -> Vec<&'a Fate> {
 
 #[test]
 fn the_clinic_moves() {
-    let (disk, import) = site("sendmail-clinic-seed");
-    let tables =
-        ["access", "aliases", "local-host-names", "mailertable"].map(|name| format!("/etc/mail/{name}"));
-    let mut files: Vec<&str> = tables.iter().map(String::as_str).collect();
-    files.extend([
-        "/etc/saslauthd.conf",
-        "/etc/default/saslauthd",
-        "/usr/lib/sasl2/Sendmail.conf",
-    ]);
-    assert_complete(&disk, &import, &files);
+    let (files, import) = site("sendmail-clinic-seed");
+    assert_complete(&files, &import);
     let text = import.config.text("");
     for line in [
         "local_domains = [\"stellan.example\", \"challenger.stellan.example\", \"old-stellan.example\"]",
-        "relay_domains = [\"sister-clinic.example\"]",
+        "relay_domains = [\"sister-clinic.example\", \"*.sister-clinic.example\"]",
         "aliases = \"/etc/mail/aliases\"",
         "greeting = \"{hostname} Sendmail; {date}\"",
         "privacy = [\"goaway\"]",
@@ -96,23 +127,22 @@ fn the_clinic_moves() {
         fate(&import, "confRAND_FILE")[..],
         [Fate::Meaningless { .. }]
     ));
-    assert_eq!(import.files[0].text, "10.6.1.9\t\t\tREJECT\n");
+    let table = import
+        .files
+        .iter()
+        .find(|file| file.path == "tables/access")
+        .unwrap();
+    assert!(
+        table.text.contains("10.6.1.9\t\t\tREJECT\n") && !table.text.contains("pager"),
+        "{}",
+        table.text
+    );
 }
 
 #[test]
 fn the_office_moves_with_its_password_in_a_file() {
-    let (disk, import) = site("sendmail-office-smarthost");
-    assert_complete(
-        &disk,
-        &import,
-        &[
-            "/etc/mail/access",
-            "/etc/mail/local-host-names",
-            "/etc/mail/authinfo",
-            "/etc/mail/mailertable",
-            "/etc/aliases",
-        ],
-    );
+    let (files, import) = site("sendmail-office-smarthost");
+    assert_complete(&files, &import);
     let secret = import.files.iter().find(|file| file.secret).unwrap();
     let password = secret.text.trim();
     assert!(!password.is_empty());
@@ -124,4 +154,209 @@ fn the_office_moves_with_its_password_in_a_file() {
     assert_eq!(last.get("via"), Some(&Value::list(["smtp.provider.example:587"])));
     assert_eq!(last.get("tls"), Some(&Value::text("required")));
     assert!(text.contains("message_size_limit = \"15000000 B\""), "{text}");
+}
+
+#[test]
+fn the_gateway_moves() {
+    let (files, import) = site("sendmail-exchange-gateway");
+    assert_complete(&files, &import);
+    let text = import.config.text("");
+    for line in [
+        "alias_domains = [\"holding.example\", \"bramwell-trust.example\", \"shop-24.example\"]",
+        "table = \"sendmail:/etc/mail/virtusertable\"",
+        "via = [\"10.1.1.30:25\", \"10.1.1.31:25\"]",
+        "via = [\"mx:mx2.grumpy.example:25\"]",
+        "refuse = \"550 5.1.2 this company does not exist any more\"",
+        "from = [\"@lab.bramwell-lab.example\"]",
+        "recipient = [\"postmaster@\", \"abuse@\", \"abuse@bramwell.example\"]",
+        "text = \"Mail from {address} refused - see http://lists.example/?{address}\"",
+        "client = { not = [\"198.51.100.7\"] }",
+        "connections = 2 ",
+        "greeting_delay = \"1000ms\"",
+        "recipients = 100",
+    ] {
+        assert!(text.contains(line), "{line}\n---\n{text}");
+    }
+    let table = import
+        .files
+        .iter()
+        .find(|file| file.path == "tables/access")
+        .unwrap();
+    // OK ends the search of one kind of line alone.
+    assert!(
+        table.text.contains("From:mailing@cyberspammer.example\tSKIP\n"),
+        "{}",
+        table.text
+    );
+    assert!(matches!(
+        fate(&import, "confCOPY_ERRORS_TO")[..],
+        [Fate::Meaningless { .. }]
+    ));
+}
+
+#[test]
+fn the_provider_moves() {
+    let (files, import) = site("sendmail-isp-submission");
+    assert_complete(&files, &import);
+    let text = import.config.text("");
+    for line in [
+        "issuer = \"CN=Lanternet CA,O=Lanternet,C=DE\"",
+        "subject = \"CN=branch7.lanternet.example,O=Lanternet,C=DE\"",
+        "source_address = [\"192.0.2.41\"]",
+        "hide_submitter = true",
+        "least_bits = 0",
+        "default_domain = \"lanternet.example\"",
+        "fault = \"client_nameless\"",
+        "fault = [\"helo_own\", \"helo_syntax\"]",
+        "sender_mx = [\"127.0.0.0/8\", \"10.0.0.0/8\", \"0.0.0.0/32\"]",
+        "trusted_users = [\"root\", \"daemon\"]",
+    ] {
+        assert!(text.contains(line), "{line}\n---\n{text}");
+    }
+    assert!(
+        fate(&import, "TLS_Srv:mx.bank.example")
+            .iter()
+            .all(|fate| matches!(fate, Fate::Missing { .. }))
+    );
+}
+
+/// A table of a site: its path and its text.
+type Table = (&'static str, &'static str);
+
+/// Small sites, for what the whole ones do not have: what the `.mc` file and its tables say, and lines that come out or are told.
+#[test]
+fn lines_that_whole_sites_do_not_have() {
+    let virtusertable = (
+        "/etc/mail/virtusertable",
+        "info@a.example ann\n@other.example bob\n",
+    );
+    let domaintable = ("/etc/mail/domaintable", "old.example new.example\n");
+    let luser = "define(`LUSER_RELAY', `relay:hub.example')\n";
+    #[rustfmt::skip]
+    let cases: &[(&str, &str, &[Table], &str)] = &[
+        ("LUSER_RELAY: a host",      luser,                                          &[],               "unknown_users = \"@hub.example\""),
+        ("LUSER_RELAY: a user",      "define(`LUSER_RELAY', `local:lost')\n",        &[],               "unknown_users = \"lost\""),
+        ("MAIL_HUB",                 "define(`MAIL_HUB', `[hub.example]')\n",        &[],               "local_recipients = \"any\""),
+        ("domaintable",              "FEATURE(`domaintable')\n",                     &[domaintable],    "table = \"hash:tables/domains\""),
+        ("foreign virtual users",    "LOCAL_DOMAIN(`a.example')\nFEATURE(`virtusertable')\n", &[virtusertable], "table = \"sendmail:tables/virtusertable\""),
+        ("no MSA but with a port",   "FEATURE(`no_default_msa')\n",                  &[],               "address = \"0.0.0.0:25\""),
+        ("dnsbl",                    "FEATURE(`dnsbl', `bl.example')\n",             &[],               "text = \"Rejected: {address} listed at bl.example\""),
+        ("LDAP routing",             "FEATURE(`ldap_routing')\nLDAPROUTE_DOMAIN(`a.example')\ndefine(`confLDAP_DEFAULT_SPEC', `-h l.example -b dc=example')\n", &[], "table = \"table:ldap-routing\""),
+        ("limited masquerade",       "MASQUERADE_AS(`a.example')\nMASQUERADE_DOMAIN(`b.example')\nFEATURE(`limited_masquerade')\n", &[], "domains = [\"b.example\"]"),
+        ("a time that is too long",  "define(`confTO_CONNECT', `1h')\n",             &[],               "connect = \"600s\""),
+        ("no certificates asked for", "define(`confCACERT', `/ca.pem')\ndefine(`confTLS_SRV_OPTIONS', `V')\ndefine(`confSERVER_CERT', `/c.pem')\n", &[], "certificate = \"/c.pem\""),
+    ];
+    for (shows, mc, tables, line) in cases {
+        let mut folder = Folder::default();
+        folder.0.extend(tables.iter().copied());
+        let mc: &'static str = Box::leak(format!("{mc}MAILER(`smtp')\n").into_boxed_str());
+        folder.0.insert("/etc/mail/sendmail.mc", mc);
+        let import = import("/etc/mail/sendmail.mc", &folder).unwrap();
+        let text = import.config.text("");
+        assert!(text.contains(line), "{shows}: {line}\n---\n{text}");
+        let is_told = |item: &Item| !matches!(&item.fate, Fate::Missing { remedy, .. } if remedy == UNREAD);
+        assert!(import.report.items().iter().all(is_told), "{shows}");
+    }
+}
+
+/// What m4 makes of a site says the same as the site's own file: the templates of a real sendmail, by the real m4.
+#[test]
+fn a_cf_says_what_its_mc_says() {
+    for name in [
+        "clinic-seed",
+        "exchange-gateway",
+        "isp-submission",
+        "office-smarthost",
+    ] {
+        let (files, by_mc) = site(&format!("sendmail-{name}"));
+        let text = made(&files.disk.read("/etc/mail/sendmail.mc").unwrap());
+        let with_cf = Replaced {
+            disk: &files.disk,
+            cf: &text,
+        };
+        let by_cf = import("/etc/mail/sendmail.mc", &with_cf).unwrap();
+        let plain = |import: &Import| -> Vec<String> {
+            let text = import.config.text("");
+            // Where each came from differs, and with it the order.
+            let lines = text
+                .lines()
+                .map(|line| line.split(" #").next().unwrap_or_default().trim_end().to_owned());
+            let mut lines: Vec<String> = lines
+                .filter(|line| !line.is_empty() && !line.starts_with('#'))
+                .collect();
+            lines.sort();
+            lines
+        };
+        let (by_mc, by_cf_lines) = (plain(&by_mc), plain(&by_cf));
+        let lost: Vec<&String> = by_mc.iter().filter(|line| !by_cf_lines.contains(line)).collect();
+        let more: Vec<&String> = by_cf_lines.iter().filter(|line| !by_mc.contains(line)).collect();
+        // sendmail's own defaults stand in a .cf.
+        let usual = ["[retry]", "expire_after = \"5d\"", "warn_after = \"4h\""];
+        let allowed = [allowed(name), &usual].concat();
+        assert!(
+            lost.iter()
+                .all(|line| allowed.iter().any(|start| line.starts_with(start))),
+            "{name}: lost {lost:#?}"
+        );
+        assert!(
+            more.iter()
+                .all(|line| allowed.iter().any(|start| line.starts_with(start))),
+            "{name}: more {more:#?}"
+        );
+    }
+}
+
+/// Lines that may differ: what the templates of Debian's sendmail add, or what the rules of a `.cf` say in a way that is not read.
+fn allowed(name: &str) -> &'static [&'static str] {
+    match name {
+        // The text of the refusal stands in the rules.
+        "exchange-gateway" => &["text = \"Mail from", "text = \"Rejected"],
+        // The words of procmail's call stand in the mailer.
+        "office-smarthost" => &["agent = "],
+        _ => &[],
+    }
+}
+
+/// A site whose `.mc` file is lost.
+struct Replaced<'a> {
+    disk: &'a Disk,
+    cf: &'a str,
+}
+
+impl Files for Replaced<'_> {
+    fn read(&self, path: &str) -> Result<String, FileError> {
+        match path {
+            "/etc/mail/sendmail.mc" => Err(FileError::Missing),
+            "/etc/mail/sendmail.cf" => Ok(self.cf.to_owned()),
+            _ => self.disk.read(path),
+        }
+    }
+}
+
+/// What m4 makes of a `.mc` file with the templates that `scripts/fetch-sendmail` unpacks.
+fn made(mc: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |target| root.join(target));
+    let templates = target.join("sendmail/usr/share/sendmail/cf");
+    assert!(
+        templates.exists(),
+        "{} is missing: run scripts/fetch-sendmail",
+        templates.display()
+    );
+    let templates = templates.canonicalize().unwrap().display().to_string();
+    let mc = mc
+        .replace("/usr/share/sendmail/cf", &templates)
+        .replace("/usr/share/sendmail-cf", &templates);
+    let mut child = Command::new("m4")
+        .arg(format!("-D_CF_DIR_={templates}/"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(mc.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
 }

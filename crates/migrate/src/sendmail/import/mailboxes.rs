@@ -1,0 +1,336 @@
+//! Users of the machine: their mailboxes, the aliases file, users whom nobody knows, who may write as anybody.
+
+use std::sync::Arc;
+
+use super::{FOLDER, Site, active, short, table_path};
+use crate::config::{Section, Value};
+use crate::report::Weight;
+use crate::{Located, Origin};
+
+pub(super) fn carry_over(site: &mut Site<'_>) {
+    aliases(site);
+    mailers(site);
+    hubs(site);
+    trusted(site);
+}
+
+fn aliases(site: &mut Site<'_>) {
+    let option = site.mc.option("ALIAS_FILE").cloned();
+    let file: Arc<str> = Arc::from(format!("{FOLDER}aliases"));
+    let at = option
+        .as_ref()
+        .map_or_else(|| Origin::line(&file, 1), |it| it.at.clone());
+    let paths = option.map_or_else(
+        || vec![file.to_string()],
+        |it| it.what.split(',').map(|path| path.trim().to_owned()).collect(),
+    );
+    let mut kept = Vec::new();
+    for path in paths {
+        if path.contains(':') {
+            site.missing(
+                &at,
+                &format!("ALIAS_FILE {path}"),
+                Weight::Mail,
+                "aliases come from text files; an [[alias]] may name a [[table]] of another kind",
+            );
+        } else if let Some(text) = site.text(&path, &at, "ALIAS_FILE") {
+            entries(site, &path, &text);
+            kept.push(path);
+        }
+    }
+    if site.mc.option("ALIAS_FILE").is_some() {
+        site.carried(&at, "ALIAS_FILE", "aliases");
+    }
+    let value = match kept.as_slice() {
+        [] => return,
+        [one] => Value::text(one.clone()),
+        several => Value::list(several.to_vec()),
+    };
+    let top = site.import.config.section("");
+    top.set("aliases", value, "the file itself goes on being read");
+    top.set(
+        "list_sender",
+        Value::text("owner"),
+        "as sendmail: what owner-list leads to",
+    );
+}
+
+/// What becomes of each alias; lines that begin with a blank belong to the one before.
+fn entries(site: &mut Site<'_>, path: &str, text: &str) {
+    let file: Arc<str> = Arc::from(path);
+    let mut aliases: Vec<(Origin, String)> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let is_more = line.starts_with([' ', '\t']);
+        match aliases.last_mut() {
+            _ if line.trim().is_empty() || line.starts_with('#') => {}
+            Some((at, alias)) if is_more => {
+                at.last = number;
+                alias.push(' ');
+                alias.push_str(line.trim());
+            }
+            _ => aliases.push((Origin::line(&file, number), line.to_owned())),
+        }
+    }
+    let to = format!("aliases = \"{path}\"");
+    for (at, alias) in aliases {
+        let (name, targets) = alias.split_once(':').unwrap_or((&alias, ""));
+        let what = format!("alias {}", name.trim());
+        match targets.split(',').map(str::trim).find_map(Odd::of) {
+            Some(odd) => odd.report(site, &at, &what, &to),
+            None if name.starts_with("owner-") && site.mc.feature("genericstable").is_some() => {
+                let difference = "mail of the list has what this leads to as its sender, by its name here and not by the one in genericstable";
+                site.changed(&at, &what, to.clone(), difference);
+            }
+            None => site.carried(&at, &what, to.clone()),
+        }
+    }
+}
+
+/// A target that is none here, or another one.
+enum Odd {
+    Program,
+    File,
+    Moved,
+}
+
+impl Odd {
+    fn of(target: &str) -> Option<Self> {
+        let target = target.trim_matches('"').trim();
+        if target.starts_with('|') {
+            Some(Self::Program)
+        } else if target.starts_with('/') && target != "/dev/null" {
+            Some(Self::File)
+        } else if target.to_ascii_uppercase().ends_with(".REDIRECT") {
+            Some(Self::Moved)
+        } else {
+            None
+        }
+    }
+
+    fn report(&self, site: &mut Site<'_>, at: &Origin, what: &str, to: &str) {
+        match self {
+            Self::Program => site.missing(
+                at,
+                what,
+                Weight::Mail,
+                "no program is run for a message, so this target is left out, and an alias without another one is refused: have \
+                 the program take mail by LMTP, and lead to it with an address of a domain with a [[route]], `protocol = \"lmtp\"`",
+            ),
+            Self::File => site.missing(
+                at,
+                what,
+                Weight::Mail,
+                "no file is written, so this target is left out, and an alias without another one is refused: lead to a user, \
+                 whose mailbox is such a file",
+            ),
+            Self::Moved => site.changed(
+                at,
+                what,
+                to,
+                "who writes there is told the new address at once, by 551 5.1.6; sendmail took the mail and sent it back",
+            ),
+        }
+    }
+}
+
+/// `MAILER(local)` and `MAILER(procmail)`: users of the machine have mailboxes.
+fn mailers(site: &mut Site<'_>) {
+    let mc = site.mc;
+    let mut is_local = false;
+    for (at, arguments) in mc.calls("MAILER") {
+        let name = arguments.first().map_or("", String::as_str);
+        let what = format!("MAILER({name})");
+        match name {
+            "smtp" => site.carried(at, &what, "delivery by SMTP"),
+            "local" | "procmail" => {
+                if !is_local {
+                    users(site, at);
+                    is_local = true;
+                }
+                let difference = "users of this machine have their mailboxes as before, but accounts below 1000 and \"nobody\", \
+                    which sendmail delivered to as well; with Dovecot or Cyrus, set [delivery] lmtp instead";
+                site.changed(
+                    at,
+                    &what,
+                    "[[directory]] kind = \"system\", [system_users]",
+                    difference,
+                );
+            }
+            _ => site.missing(
+                at,
+                &what,
+                Weight::Mail,
+                "no such mailer; Dovecot and Cyrus take mail by LMTP: [delivery] lmtp",
+            ),
+        }
+    }
+}
+
+/// Makes users of the machine known, and their mailboxes.
+fn users(site: &mut Site<'_>, at: &Origin) {
+    let mut system = Section::new("directory", format!("users of this machine, {}", short(at)));
+    system.set("kind", Value::text("system"), "");
+    site.import.config.add(system);
+    let delivery = site.import.config.section("delivery");
+    delivery.set("system_users", Value::Plain("true".to_owned()), "");
+    let is_forwarding = site
+        .mc
+        .option("confFORWARD_PATH")
+        .is_none_or(|path| !path.what.trim().is_empty());
+    let section = site.import.config.section("system_users");
+    section.set(
+        "forward",
+        Value::Plain(is_forwarding.to_string()),
+        "~/.forward counts, as with sendmail",
+    );
+    procmail(site);
+}
+
+/// `FEATURE(local_procmail)`, which `OSTYPE(linux)` stands for as well unless mail is delivered by LMTP.
+fn procmail(site: &mut Site<'_>) {
+    let mc = site.mc;
+    let linux = mc
+        .calls("OSTYPE")
+        .find(|(_, arguments)| arguments.first().is_some_and(|name| name == "linux"));
+    // Of both the later one counts.
+    let place = |name: &str| {
+        let named = |arguments: &[String]| arguments.first().is_some_and(|first| first == name);
+        mc.calls("FEATURE")
+            .collect::<Vec<_>>()
+            .iter()
+            .rposition(|(_, arguments)| named(arguments))
+    };
+    let is_lmtp = place("local_lmtp") > place("local_procmail");
+    let (at, arguments) = match (mc.feature("local_procmail"), linux) {
+        (Some((at, _)), _) if is_lmtp => {
+            site.meaningless(
+                at,
+                "FEATURE(local_procmail)",
+                "FEATURE(local_lmtp) takes its place",
+            );
+            return;
+        }
+        (Some(feature), _) => feature,
+        (None, Some((at, _))) if mc.feature("local_lmtp").is_none() => {
+            let difference = "procmail delivers, as this asks for; without `agent` in [system_users] Postern does so itself, if nobody has a .procmailrc";
+            site.changed(at, "OSTYPE(linux)", "[system_users] agent", difference);
+            (at, &[][..])
+        }
+        _ => return,
+    };
+    let path = arguments
+        .first()
+        .map(|path| path.trim())
+        .filter(|path| !path.is_empty());
+    let path = path.or_else(|| mc.option("PROCMAIL_MAILER_PATH").map(|it| it.what.trim()));
+    let usual = "procmail -Y -a $h -d $u";
+    let words = arguments
+        .get(1)
+        .map(|words| words.trim())
+        .filter(|words| !words.is_empty());
+    let mut agent = vec![path.unwrap_or("/usr/bin/procmail").to_owned()];
+    for word in words.unwrap_or(usual).split_whitespace().skip(1) {
+        agent.push(word.replace("$h", "{detail}").replace("$u", "{user}"));
+    }
+    if agent.iter().any(|word| word.contains('$')) {
+        site.missing(
+            at,
+            "FEATURE(local_procmail)",
+            Weight::Mail,
+            "set `agent` in [system_users] by hand",
+        );
+        return;
+    }
+    let section = site.import.config.section("system_users");
+    section.set("agent", Value::list(agent), "");
+    site.carried(at, "FEATURE(local_procmail)", "[system_users] agent");
+}
+
+/// `LUSER_RELAY`, `MAIL_HUB` and `LOCAL_RELAY`: local mail that goes to another host.
+fn hubs(site: &mut Site<'_>) {
+    for name in ["LUSER_RELAY", "MAIL_HUB", "LOCAL_RELAY"] {
+        let Some(Located { at, what }) = site.mc.option(name) else {
+            continue;
+        };
+        let (mailer, host) = what
+            .trim()
+            .split_once(':')
+            .unwrap_or_else(|| ("relay", what.trim()));
+        let bare = host.trim_matches(['[', ']']);
+        match (name, mailer) {
+            _ if bare.is_empty() => site.meaningless(at, name, "it is empty"),
+            ("LUSER_RELAY", "local") => {
+                let value = Value::text(host);
+                site.set("", "unknown_users", value, at, name);
+            }
+            ("LUSER_RELAY", _) => {
+                site.set("", "unknown_users", Value::text(format!("@{bare}")), at, name);
+                route(site, at, name, vec![bare.to_owned()], host);
+            }
+            ("LOCAL_RELAY", _) => site.missing(
+                at,
+                name,
+                Weight::Habit,
+                "names without a domain get the one of `origin`; a [[route]] says where its mail goes",
+            ),
+            (_, "local") => site.missing(at, name, Weight::Mail, "it leads to a user: write an [[alias]]"),
+            _ => {
+                let local = match site.import.config.section("").get("local_domains") {
+                    Some(Value::List(domains)) => domains.clone(),
+                    _ => Vec::new(),
+                };
+                let top = site.import.config.section("");
+                top.set(
+                    "local_recipients",
+                    Value::text("any"),
+                    "MAIL_HUB knows who exists",
+                );
+                route(site, at, name, local, host);
+                let difference = "addresses keep their domain; sendmail put the hub's name there";
+                site.changed(at, name, "[[route]]", difference);
+            }
+        }
+    }
+}
+
+fn route(site: &mut Site<'_>, at: &Origin, name: &str, domains: Vec<String>, host: &str) {
+    let mut route = Section::new("route", format!("{name}, {}", short(at)));
+    route.set("domains", Value::list(domains), "");
+    route.set("via", Value::list(super::routes::hosts(host, 25)), "");
+    site.import.config.add(route);
+}
+
+/// Users who may write as anybody: root and daemon, and those that a file lists.
+fn trusted(site: &mut Site<'_>) {
+    let mut users = vec!["root".to_owned(), "daemon".to_owned()];
+    let option = site.mc.option("confCT_FILE");
+    let feature = site.mc.feature("use_ct_file").map(|(at, _)| at.clone());
+    if let Some(at) = option.map(|it| it.at.clone()).or(feature) {
+        let path = table_path(option.map_or("", |it| it.what.as_str()), "trusted-users");
+        if let Some(text) = site.text(&path, &at, "trusted users") {
+            site.carried(&at, "trusted users", "[local] trusted_users");
+            let file: Arc<str> = Arc::from(path);
+            for (number, line) in active(&text) {
+                site.carried(&Origin::line(&file, number), line, "[local] trusted_users");
+                users.push(line.to_owned());
+            }
+        }
+    }
+    for (at, arguments) in site.mc.calls("LOCAL_USER") {
+        let what = format!("LOCAL_USER({})", arguments.join(", "));
+        site.meaningless(
+            at,
+            &what,
+            "addresses without a domain stay local only where SMART_HOST took all of them",
+        );
+    }
+    users.dedup();
+    let mut seen = std::collections::BTreeSet::new();
+    users.retain(|user| seen.insert(user.clone()));
+    let local = site.import.config.section("local");
+    local.set(
+        "trusted_users",
+        Value::list(users),
+        "programs of this machine call sendmail as before",
+    );
+}
