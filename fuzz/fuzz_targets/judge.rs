@@ -1,4 +1,5 @@
-//! What strangers write to be judged: records of SPF and DMARC, keys, signatures, chains, and fields in our name.
+//! What strangers write to be judged: records of SPF and DMARC, keys, signatures, chains, and fields in our name;
+//! then whole messages with seals, damaged on their way ([`postern_seal::judge::fuzz`]).
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -27,4 +28,5 @@ fuzz_target!(|data: &[u8]| {
     let _ = dmarc::author(&header);
     let _ = Signatures::read(&header, Some("example.org"), &mut hashers);
     let _ = Chain::read(&header, &mut hashers);
+    postern_seal::judge::fuzz::message(data);
 });

@@ -10,6 +10,7 @@ pub mod dmarc;
 pub mod domain;
 #[cfg(test)]
 mod forge;
+pub mod fuzz;
 mod message;
 pub mod report;
 pub mod results;

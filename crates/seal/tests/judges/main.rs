@@ -5,6 +5,7 @@
 
 mod forge;
 mod messages;
+mod ours;
 mod senders;
 mod table;
 mod zone;

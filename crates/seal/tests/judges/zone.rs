@@ -30,13 +30,6 @@ impl Zone {
             Ok(found)
         }
     }
-
-    /// The keys, as opendkim takes them.
-    pub(crate) fn keys(&self) -> String {
-        let lines = self.0.lines().map(str::trim);
-        let keys = lines.filter(|line| line.contains("._domainkey.") && line.contains(" TXT "));
-        keys.map(|line| line.replacen(" TXT ", " ", 1) + "\n").collect()
-    }
 }
 
 impl Dns for Zone {
