@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use postern_events::{Attempted, Observers};
-use postern_mail::{FailureKind, Proof, Recipient, Status};
+use postern_events::{Attempted, Converted, Observers};
+use postern_mail::{FailureKind, Header, Proof, Recipient, Status};
 use postern_smtp::client::needs::EightBit;
 use postern_smtp::client::{Content, Protocol, Stage, Unmet, Verdict, needs};
 use postern_spool::{Message, SpoolError};
@@ -57,7 +57,7 @@ pub(crate) async fn transact(
         Err(error) => return Transacted::without_exchange(all_failed(batch, &unreadable(&error))),
     };
     if examined.received > settings.received_max {
-        return Transacted::without_exchange(all_failed(batch, &looping(&examined)));
+        return Transacted::without_exchange(all_failed(batch, &looping(&examined, settings.received_max)));
     }
     let recipients = &message.envelope.recipients;
     let (mut fates, batch) = without_unfit(batch, recipients, peer.smtputf8, &session.relay);
@@ -126,6 +126,9 @@ pub(crate) async fn transact(
     }
     let plainly = courtesy::ask_without(session, &offer, declared, &addressed, &mut exchanged).await;
     note_capacity(session, &exchanged);
+    if plan.is_some() {
+        tell_converted(message, session, &exchanged, &deps.observers);
+    }
     tell_attempt(message, session, &exchanged, &deps.observers);
     let disowned = session.login.is_some()
         && exchanged
@@ -222,11 +225,8 @@ pub(crate) fn unreadable(error: &SpoolError) -> Failure {
     Failure::temporary(Status(4, 3, 0), &Relay::Nowhere, Cause::Local(text.into()))
 }
 
-fn looping(examined: &Examined) -> Failure {
-    let text = format!(
-        "the message has {} Received fields: it goes in circles",
-        examined.received
-    );
+fn looping(examined: &Examined, limit: u32) -> Failure {
+    let text = format!("mail loop: {} Received fields, limit {limit}", examined.received);
     Failure::permanent(Status(5, 4, 6), &Relay::Nowhere, Cause::Loop(text.into()))
 }
 
@@ -293,6 +293,23 @@ fn judge(handed: Handed, batch: Vec<Due>, session: &Session, fates: &mut Vec<(Du
         fates.push((due, fate));
     }
     again
+}
+
+/// Tells that the content was converted for a host that has it now, and what that costs. Our own signatures are made over 7 bits, so
+/// those that cover what was converted are of others.
+fn tell_converted(message: &Message, session: &Session, exchanged: &Exchanged, observers: &Observers) {
+    let is_taken = |verdict: &Verdict| matches!(verdict, Verdict::Taken(_));
+    if !exchanged.verdicts.iter().any(is_taken) {
+        return;
+    }
+    let header = Header::parse(Header::split(&message.prefix).0.to_vec());
+    let signatures = ["DKIM-Signature", "ARC-Message-Signature"];
+    observers.tell(Converted {
+        queue: &message.id,
+        session: message.session.as_deref(),
+        relay: &session.relay,
+        broken: signatures.iter().map(|name| header.named(name).count()).sum(),
+    });
 }
 
 /// One line an attempt that did not take all, with the reply that tells most. What was taken has its outcomes.

@@ -368,6 +368,10 @@ events! {
         status Status Option<Shown<'a>>, failure Failure Option<&'a str>, stage Stage Option<&'a str>,
         reply Reply Option<Shown<'a>>, error Error Option<&'a str>,
     }
+    "a next hop that takes 7 bits has the message in that form"
+    Converted Attempt Info Matters "converted" {
+        queue Queue Shown<'a>, session Session Option<&'a str>, relay Relay Shown<'a>, broken Broken usize,
+    }
     "a recipient is done, will be tried again, or has failed for good"
     Outcome Outcome Info Matters "delivered" | "deferred" | "bounced" | "expired" (word) {
         queue Queue Shown<'a>, session Session Option<&'a str>, from From Shown<'a>, to To Shown<'a>,

@@ -128,6 +128,7 @@ keys! {
     Report "report" Text "the queue id of the report that tells of it; `no` where a failure is reported to nobody"
     About "about" Text "the queue id of the message that a report is about"
     Taken "taken" Number "how many recipients the host took"
+    Broken "broken" Number "how many signatures of others, of DKIM and ARC, hold no more"
     Class "class" Text "whose mail"
     Connections "connections" Number "connections in use"
     Silent "silent" Number "connections to hosts that took no mail recently"

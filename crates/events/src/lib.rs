@@ -13,12 +13,12 @@ mod observer;
 mod value;
 
 pub use event::{
-    Accepted, Administered, AnswersDelayed, Area, Attempted, ConfigurationProblem, Connected, Discarded,
-    Disconnected, EVENTS, Event, EventInfo, FilterDown, FilterUp, Filtered, Greeted, Judged, Lane, Level,
-    LockedOut, LockoutsLifted, LoggedIn, LoginRefused, NEWS, NotSigned, Notice, Outcome, RecipientTaken,
-    Refused, Reloaded, Reported, Reworked, Ruled, Screened, SenderTaken, ServiceDown, ServiceUp,
-    SessionsEnded, Signed, SourceDown, SourceUp, Started, Stopping, SubmitterForgotten, Suppressed,
-    TlsFailed, TlsInjected, TlsStarted, Word,
+    Accepted, Administered, AnswersDelayed, Area, Attempted, ConfigurationProblem, Connected, Converted,
+    Discarded, Disconnected, EVENTS, Event, EventInfo, FilterDown, FilterUp, Filtered, Greeted, Judged, Lane,
+    Level, LockedOut, LockoutsLifted, LoggedIn, LoginRefused, NEWS, NotSigned, Notice, Outcome,
+    RecipientTaken, Refused, Reloaded, Reported, Reworked, Ruled, Screened, SenderTaken, ServiceDown,
+    ServiceUp, SessionsEnded, Signed, SourceDown, SourceUp, Started, Stopping, SubmitterForgotten,
+    Suppressed, TlsFailed, TlsInjected, TlsStarted, Word,
 };
 pub use history::{History, HistoryLimits, Kept, OUTCOMES_MAX, Past, PastEvent, SESSION_MAX};
 pub use key::{CONTRACT, Key, Kind};

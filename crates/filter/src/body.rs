@@ -1,4 +1,4 @@
-//! Where a new body goes that a filter gives.
+//! Where a new body goes that a filter gives, and room for what else it wants changed.
 
 use std::future::Future;
 use std::io;
@@ -14,6 +14,17 @@ pub trait NewBody: Send {
     ///
     /// When there is no room for it. The filter has not failed then.
     fn write(&mut self, piece: &[u8]) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Makes room in memory for so many octets of changes to header and envelope in all, which are kept up to the final answer. The default
+    /// has room for all that the settings allow.
+    ///
+    /// # Errors
+    ///
+    /// When there is none. The filter has not failed then.
+    fn room_for_changes(&mut self, octets: usize) -> io::Result<()> {
+        let _ = octets;
+        Ok(())
+    }
 }
 
 /// Into memory: for tests, and for messages that are known to be small.

@@ -6,16 +6,20 @@
 
 mod address;
 mod body;
+mod clock;
+mod end;
 mod failure;
 mod link;
 mod service;
 mod session;
 mod settings;
+mod wanted;
 mod wire;
 
 pub use address::{Address, AddressError};
 pub use body::NewBody;
+pub use end::{End, EndError};
 pub use failure::{Cause, During, Failure};
 pub use service::{Notice, Service};
-pub use session::{End, EndError, Session};
+pub use session::Session;
 pub use settings::{Filter, Timeouts};

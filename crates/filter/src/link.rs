@@ -1,21 +1,38 @@
 //! A connection on which everything is agreed, and one step after the other on it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use postern_milter::frame::Packet;
-use postern_milter::lines::BodyLines;
+use postern_milter::lines::value_for_filter;
 use postern_milter::negotiation::{Options, agree};
-use postern_milter::{Answer, Change, Command, Conversation, Event, Fault, Macros, Plan, Reply, Verdict};
-use tokio::time::{Instant, timeout, timeout_at};
+use postern_milter::{Answer, Command, Conversation, Event, Fault, Macros, Plan, Reply, Verdict};
+use tokio::time::{Instant, timeout};
 
 use crate::body::NewBody;
+use crate::clock::Clock;
+use crate::end::{End, EndError};
 use crate::failure::{Cause, During, Failure};
-use crate::session::{End, EndError};
 use crate::settings::Filter;
+use crate::wanted::Wanted;
 use crate::wire::Wire;
 
 /// Most lists of macros that a filter may send before its choice: each stage twice.
 const LISTS_MAX: usize = 14;
+
+/// Most fields of a header that are told before the answer to the first of them is read. Their answers have to find room in the socket
+/// while nobody reads them.
+const AHEAD: usize = 32;
+
+/// How a header has ended.
+#[derive(Debug)]
+pub(crate) struct HeaderEnd {
+    /// The step at which the filter has decided; else the end of the header.
+    pub(crate) event: Event,
+    pub(crate) verdict: Verdict,
+    /// Whether more was told than it has answered. What it does about that nobody knows: the connection is of no more use.
+    pub(crate) out_of_step: bool,
+}
 
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -58,40 +75,152 @@ impl Link {
             during: During::Step(event),
             cause,
         };
-        let plan = self.tell(event, command, macros).map_err(failed)?;
+        let plan = self.tell(event, command, macros, 0).map_err(failed)?;
         let limit = filter.timeouts.command;
         if plan != Plan::Ask {
             // Fields and pieces of the body are gathered; all else the filter hears at once, as it would have to answer at once.
             let content = matches!(event, Event::Header | Event::EndOfHeader | Event::Body);
             if plan == Plan::Tell && (!content || self.wire.is_full()) {
-                let sent = timeout(limit, self.wire.flush()).await;
-                sent.unwrap_or(Err(Cause::TimedOut(limit))).map_err(failed)?;
+                self.send_waiting(limit).await.map_err(failed)?;
             }
             return Ok(Verdict::Continue);
         }
-        let mut clock = Clock::start(Instant::now(), limit, filter.timeouts.progress);
-        clock.limit(self.wire.flush()).await.map_err(failed)?;
+        self.answer(filter, event).await.map_err(failed)
+    }
+
+    /// Tells all fields of a header, and its end. With `ahead` many fields go out together, and their answers are read behind them, in
+    /// their order: a filter reads one command after the other from its socket, however they came there.
+    pub(crate) async fn header(
+        &mut self,
+        filter: &Filter,
+        fields: impl Iterator<Item = (&[u8], &[u8])>,
+        ahead: bool,
+        macros: &(dyn Macros + Sync),
+    ) -> Result<HeaderEnd, Failure> {
+        let most = if ahead { AHEAD } else { 1 };
+        let mut unanswered = 0;
+        if self.conversation.wants(Event::Header) {
+            for (name, value) in fields {
+                let value = self.value(name, value);
+                let command = Command::Header { name, value: &value };
+                let failed = |cause| Failure {
+                    during: During::Step(Event::Header),
+                    cause,
+                };
+                let plan = self
+                    .tell(Event::Header, &command, &(), unanswered)
+                    .map_err(failed)?;
+                unanswered += usize::from(plan == Plan::Ask);
+                if unanswered == most || self.wire.is_full() {
+                    if let Some(end) = self.field_answers(filter, &mut unanswered, false).await? {
+                        return Ok(end);
+                    }
+                    self.send_waiting(filter.timeouts.command).await.map_err(failed)?;
+                }
+            }
+        }
+        let failed = |cause| Failure {
+            during: During::Step(Event::EndOfHeader),
+            cause,
+        };
+        if !ahead && let Some(end) = self.field_answers(filter, &mut unanswered, false).await? {
+            return Ok(end);
+        }
+        let plan = self.tell(Event::EndOfHeader, &Command::EndOfHeader, macros, unanswered);
+        let asked = plan.map_err(failed)? == Plan::Ask;
+        if let Some(end) = self.field_answers(filter, &mut unanswered, asked).await? {
+            return Ok(end);
+        }
+        let verdict = if asked {
+            self.answer(filter, Event::EndOfHeader).await.map_err(failed)?
+        } else {
+            Verdict::Continue
+        };
+        Ok(HeaderEnd {
+            event: Event::EndOfHeader,
+            verdict,
+            out_of_step: false,
+        })
+    }
+
+    /// Takes the answers to so many fields; `Some` for one that decides. `more` says that something else waits for its answer, too.
+    async fn field_answers(
+        &mut self,
+        filter: &Filter,
+        unanswered: &mut usize,
+        more: bool,
+    ) -> Result<Option<HeaderEnd>, Failure> {
+        while *unanswered > 0 {
+            let answer = self.answer(filter, Event::Header).await;
+            let verdict = answer.map_err(|cause| Failure {
+                during: During::Step(Event::Header),
+                cause,
+            })?;
+            *unanswered -= 1;
+            if verdict != Verdict::Continue {
+                return Ok(Some(HeaderEnd {
+                    event: Event::Header,
+                    verdict,
+                    out_of_step: more || *unanswered > 0,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A field's value as the filter is told it: without its first blank unless it wants that, and no longer than a packet.
+    fn value<'v>(&self, name: &[u8], value: &'v [u8]) -> Cow<'v, [u8]> {
+        let value = value_for_filter(value, self.conversation.leading_blanks());
+        // Both are strings with an end.
+        let packet = self.conversation.agreement().size.octets();
+        let most = packet.saturating_sub(name.len() + 2);
+        match value {
+            Cow::Borrowed(value) => Cow::Borrowed(&value[..value.len().min(most)]),
+            Cow::Owned(mut value) => {
+                value.truncate(most);
+                Cow::Owned(value)
+            }
+        }
+    }
+
+    /// Tells a field alone.
+    pub(crate) async fn field(
+        &mut self,
+        filter: &Filter,
+        name: &[u8],
+        value: &[u8],
+    ) -> Result<Verdict, Failure> {
+        let value = self.value(name, value);
+        let command = Command::Header { name, value: &value };
+        self.step(filter, Event::Header, &command, &()).await
+    }
+
+    /// Sends what waits, and reads until there is an answer.
+    async fn answer(&mut self, filter: &Filter, event: Event) -> Result<Verdict, Cause> {
+        let mut clock = Clock::start(Instant::now(), filter.timeouts.command, filter.timeouts.progress);
+        clock.limit(self.wire.flush()).await?;
         loop {
-            let packet = clock.limit(self.wire.receive()).await.map_err(failed)?;
-            match self.understand(event, &packet).map_err(failed)? {
+            let packet = clock.limit(self.wire.receive()).await?;
+            match self.understand(event, &packet)? {
                 Answer::Final(verdict) => return Ok(verdict),
                 _ => clock.restart(Instant::now()),
             }
         }
     }
 
-    /// Puts macros and command behind what waits to be sent.
+    /// Puts macros and command behind what waits to be sent. Nothing may have come from the filter, unless commands are `unanswered`.
     fn tell(
         &mut self,
         event: Event,
         command: &Command<'_>,
         macros: &(dyn Macros + Sync),
+        unanswered: usize,
     ) -> Result<Plan, Cause> {
         let plan = self.conversation.plan(event)?;
         if plan == Plan::Pass {
             return Ok(plan);
         }
-        if plan == Plan::Ask {
+        if plan == Plan::Ask && unanswered == 0 {
             self.wire.check_quiet()?;
         }
         let data_max = self.conversation.agreement().size.octets();
@@ -126,7 +255,7 @@ impl Link {
                 cause,
             })
         };
-        if self.tell(Event::End, &Command::End, macros).map_err(failed)? != Plan::Ask {
+        if self.tell(Event::End, &Command::End, macros, 0).map_err(failed)? != Plan::Ask {
             return Ok(End::through(Verdict::Continue));
         }
         let limits = filter.timeouts;
@@ -137,7 +266,12 @@ impl Link {
             let packet = clock.limit(self.wire.receive()).await.map_err(failed)?;
             match self.understand(Event::End, &packet).map_err(failed)? {
                 Answer::Progress => {}
-                Answer::Change(change) => wanted.add(change, filter).map_err(failed)?,
+                Answer::Change(change) => {
+                    wanted.add(change, filter).map_err(failed)?;
+                    new_body
+                        .room_for_changes(wanted.size())
+                        .map_err(EndError::NewBody)?;
+                }
                 Answer::BodyPiece(piece) => {
                     wanted.add_piece(piece, filter).map_err(failed)?;
                     wanted.write(new_body).await?;
@@ -154,14 +288,11 @@ impl Link {
         if !matches!(verdict, Verdict::Continue | Verdict::Accept) {
             return Ok(End::through(verdict));
         }
-        if let Some(body) = &mut wanted.body {
-            body.lines.finish(&mut body.pending);
-        }
-        wanted.write(new_body).await?;
+        let body_replaced = wanted.finish(new_body).await?;
         Ok(End {
             verdict,
             changes: wanted.changes,
-            body_replaced: wanted.body.is_some(),
+            body_replaced,
         })
     }
 
@@ -188,9 +319,12 @@ impl Link {
     /// Sends a command that has no answer.
     pub(crate) async fn send(&mut self, command: &Command<'_>, limit: Duration) -> Result<(), Cause> {
         self.wire.put(command, usize::MAX)?;
-        timeout(limit, self.wire.flush())
-            .await
-            .unwrap_or(Err(Cause::TimedOut(limit)))
+        self.send_waiting(limit).await
+    }
+
+    async fn send_waiting(&mut self, limit: Duration) -> Result<(), Cause> {
+        let sent = timeout(limit, self.wire.flush()).await;
+        sent.unwrap_or(Err(Cause::TimedOut(limit)))
     }
 }
 
@@ -212,86 +346,6 @@ async fn negotiate(filter: &Filter, wire: &mut Wire) -> Result<Conversation, Cau
     }
 }
 
-/// What a filter wants changed, until its answer says whether it counts.
-#[derive(Default)]
-struct Wanted {
-    changes: Vec<Change>,
-    size: usize,
-    body: Option<Body>,
-}
-
-#[derive(Default)]
-struct Body {
-    lines: BodyLines,
-    len: u64,
-    pending: Vec<u8>,
-}
-
-impl Wanted {
-    fn add(&mut self, change: Change, filter: &Filter) -> Result<(), Cause> {
-        self.size += change.size();
-        if self.size > filter.changes_size_max {
-            return Err(Cause::TooMuch {
-                what: "changes",
-                max: filter.changes_size_max as u64,
-            });
-        }
-        self.changes.push(change);
-        Ok(())
-    }
-
-    fn add_piece(&mut self, piece: &[u8], filter: &Filter) -> Result<(), Cause> {
-        let body = self.body.get_or_insert_default();
-        body.len += piece.len() as u64;
-        if body.len > filter.body_size_max {
-            return Err(Cause::TooMuch {
-                what: "body",
-                max: filter.body_size_max,
-            });
-        }
-        body.lines.feed(piece, &mut body.pending);
-        Ok(())
-    }
-
-    async fn write(&mut self, new_body: &mut impl NewBody) -> Result<(), EndError> {
-        if let Some(body) = &mut self.body
-            && !body.pending.is_empty()
-        {
-            new_body.write(&body.pending).await.map_err(EndError::NewBody)?;
-            body.pending.clear();
-        }
-        Ok(())
-    }
-}
-
-/// The time that an answer may take.
-struct Clock {
-    limit: Duration,
-    next: Instant,
-    last: Instant,
-}
-
-impl Clock {
-    fn start(now: Instant, limit: Duration, longest: Duration) -> Self {
-        Self {
-            limit,
-            next: now + limit,
-            last: now + limit.max(longest),
-        }
-    }
-
-    /// Something has come: the time starts anew, but not for ever.
-    fn restart(&mut self, now: Instant) {
-        self.next = (now + self.limit).min(self.last);
-    }
-
-    async fn limit<T>(&self, work: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
-        timeout_at(self.next, work)
-            .await
-            .unwrap_or(Err(Cause::TimedOut(self.limit)))
-    }
-}
-
 /// Whether a failure on a connection that was used before says that the filter does not take such connections.
 pub(crate) fn refuses_reuse(failure: &Failure) -> bool {
     !matches!(
@@ -303,21 +357,6 @@ pub(crate) fn refuses_reuse(failure: &Failure) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn progress_stretches_an_answer_but_not_for_ever() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let seconds = Duration::from_secs;
-        let mut clock = Clock::start(start, seconds(10), seconds(25));
-        assert_eq!(clock.next, at(10));
-        for (now, next) in [(0, 10), (9, 19), (18, 25), (24, 25)] {
-            clock.restart(at(now));
-            assert_eq!(clock.next, at(next), "a note after {now} s");
-        }
-        let clock = Clock::start(start, seconds(10), seconds(5));
-        assert_eq!(clock.next, at(10), "without a note the limit alone counts");
-    }
 
     #[test]
     fn what_says_that_a_connection_is_of_no_more_use_to_others() {

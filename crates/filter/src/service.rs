@@ -32,6 +32,8 @@ pub struct Service {
     idle: Mutex<Vec<Idle>>,
     /// It has been found not to take a second session on a connection.
     reuse_refused: AtomicBool,
+    /// It is told the fields of a header one at a time.
+    one_by_one: AtomicBool,
 }
 
 struct Idle {
@@ -57,6 +59,7 @@ impl Service {
             outage: Mutex::default(),
             idle: Mutex::default(),
             reuse_refused: AtomicBool::new(false),
+            one_by_one: AtomicBool::new(false),
         })
     }
 
@@ -157,6 +160,16 @@ impl Service {
     pub(crate) fn refuse_reuse(&self) {
         self.reuse_refused.store(true, Ordering::Relaxed);
         self.idle.lock().clear();
+    }
+
+    /// Whether it may be told the next field before it has answered the one before.
+    pub(crate) fn may_be_told_ahead(&self) -> bool {
+        !self.one_by_one.load(Ordering::Relaxed)
+    }
+
+    /// From now on it is told a field when it has answered the one before.
+    pub(crate) fn tell_one_by_one(&self) {
+        self.one_by_one.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn note(&self, failure: &Failure) {

@@ -1,49 +1,15 @@
 //! What one SMTP session has with one filter.
 
-use std::io;
+mod content;
+
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use postern_milter::lines::value_for_filter;
-use postern_milter::outage::Proof;
-use postern_milter::{Change, Command, Conversation, Event, Macros, Peer, Verdict};
+use postern_milter::{Command, Event, Macros, Peer, Verdict};
 
-use crate::body::NewBody;
 use crate::failure::{Cause, During, Failure};
 use crate::link::{Link, refuses_reuse};
 use crate::service::Service;
-
-/// How a message has ended with a filter.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct End {
-    /// The answer.
-    pub verdict: Verdict,
-    /// What to change, in the order in which the filter asked for it. Empty unless the answer lets the message through.
-    pub changes: Vec<Change>,
-    /// What was written as a new body takes the place of the body.
-    pub body_replaced: bool,
-}
-
-impl End {
-    pub(crate) const fn through(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            changes: Vec::new(),
-            body_replaced: false,
-        }
-    }
-}
-
-/// Why a message could not be ended with a filter.
-#[derive(Debug, thiserror::Error)]
-pub enum EndError {
-    /// The filter has failed.
-    #[error(transparent)]
-    Filter(#[from] Failure),
-    /// The new body could not be written. The filter is not to blame.
-    #[error("the new body that the filter gave could not be written")]
-    NewBody(#[source] io::Error),
-}
 
 /// An SMTP session, as one filter is told of it.
 ///
@@ -64,6 +30,8 @@ pub struct Session {
     gone: Option<Verdict>,
     /// It has failed for the message under way.
     failed: bool,
+    /// It has decided about the message under way, and its connection is gone.
+    decided: bool,
     /// The connection has been used for a message of this session.
     used: bool,
     /// The piece of the body that is being filled.
@@ -84,6 +52,7 @@ impl Session {
             helo: None,
             gone: None,
             failed: false,
+            decided: false,
             used: false,
             piece: BytesMut::new(),
             saves_memory: false,
@@ -154,8 +123,18 @@ impl Session {
         peer: Peer,
         macros: &(dyn Macros + Sync),
     ) -> Result<Verdict, Failure> {
-        self.peer = Some((host.as_bytes().to_vec(), peer));
+        self.will_connect(host, peer);
         self.greet(macros, true).await
+    }
+
+    /// A client has connected, and the filter is not told before [`Session::mail`].
+    pub fn will_connect(&mut self, host: &str, peer: Peer) {
+        self.peer = Some((host.as_bytes().to_vec(), peer));
+    }
+
+    /// `HELO` or `EHLO`, of which the filter is told when it is told of the client.
+    pub fn will_greet(&mut self, name: &str) {
+        self.helo = Some(name.as_bytes().to_vec());
     }
 
     /// `HELO` or `EHLO` with its argument; again after `STARTTLS`, and whenever the client says it. A message under way has to be
@@ -165,7 +144,7 @@ impl Session {
     ///
     /// [`Failure`]; see [`Session`].
     pub async fn helo(&mut self, name: &str, macros: &(dyn Macros + Sync)) -> Result<Verdict, Failure> {
-        self.helo = Some(name.as_bytes().to_vec());
+        self.will_greet(name);
         self.step(Event::Helo, &Command::Helo(name.as_bytes()), macros)
             .await
     }
@@ -181,7 +160,7 @@ impl Session {
         parameters: &[&str],
         macros: &(dyn Macros + Sync),
     ) -> Result<Verdict, Failure> {
-        self.failed = false;
+        (self.failed, self.decided) = (false, false);
         self.forget_piece();
         match &self.gone {
             Some(Verdict::Accept) => return Ok(Verdict::Continue),
@@ -274,102 +253,10 @@ impl Session {
         self.step(Event::Unknown, &Command::Unknown(line), &()).await
     }
 
-    /// A header field: its name, and everything behind the colon with folds as CRLF, without the last line end. Of a field that does
-    /// not fit into a packet the filter sees the beginning: who sends such a field does not get past a filter by that.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure`].
-    pub async fn header(&mut self, name: &[u8], value: &[u8]) -> Result<Verdict, Failure> {
-        let conversation = self.link.as_ref().map(|link| &link.conversation);
-        let leading = conversation.is_some_and(Conversation::leading_blanks);
-        let packet = conversation.map_or(0, |conversation| conversation.agreement().size.octets());
-        let value = value_for_filter(value, leading);
-        // Both are strings with an end.
-        let most = packet.saturating_sub(name.len() + 2);
-        let value = &value[..value.len().min(most)];
-        self.step(Event::Header, &Command::Header { name, value }, &())
-            .await
-    }
-
-    /// The end of the header.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure`].
-    pub async fn eoh(&mut self, macros: &(dyn Macros + Sync)) -> Result<Verdict, Failure> {
-        self.step(Event::EndOfHeader, &Command::EndOfHeader, macros).await
-    }
-
-    /// The next octets of the body, with CRLF, cut anywhere.
-    ///
-    /// They go out in pieces of the size that was agreed, so most calls only gather.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure`].
-    pub async fn body(&mut self, mut octets: &[u8]) -> Result<Verdict, Failure> {
-        if self.failed {
-            return self.step(Event::Body, &Command::Body(octets), &()).await;
-        }
-        while !octets.is_empty() {
-            let Some(size) = self.piece_max() else {
-                self.piece = BytesMut::new();
-                break;
-            };
-            let room = size.saturating_sub(self.piece.len());
-            let (now, later) = octets.split_at(octets.len().min(room));
-            self.piece.extend_from_slice(now);
-            octets = later;
-            if self.piece.len() >= size {
-                let verdict = self.send_piece().await?;
-                if verdict != Verdict::Continue {
-                    return Ok(verdict);
-                }
-            }
-        }
-        Ok(Verdict::Continue)
-    }
-
-    /// The end of the message. A new body goes to `new_body` as it comes; whether it counts, and all changes, are in the result.
-    ///
-    /// # Errors
-    ///
-    /// [`EndError`]: nothing is to be changed, and what was written to `new_body` is worthless.
-    pub async fn end(
-        &mut self,
-        macros: &(dyn Macros + Sync),
-        new_body: &mut impl NewBody,
-    ) -> Result<End, EndError> {
-        if !self.piece.is_empty() {
-            let verdict = self.send_piece().await?;
-            if verdict != Verdict::Continue {
-                return Ok(End::through(verdict));
-            }
-        }
-        let Some(mut link) = self.take(Event::End)? else {
-            return Ok(End::through(Verdict::Continue));
-        };
-        match link.end(self.service.filter(), macros, new_body).await {
-            Ok(end) => {
-                self.service.worked(Proof::Answered);
-                self.keep(link, &end.verdict).await;
-                Ok(end)
-            }
-            Err(error) => {
-                self.failed = true;
-                if let EndError::Filter(failure) = &error {
-                    self.service.note(failure);
-                }
-                Err(error)
-            }
-        }
-    }
-
     /// Gives the message up (`RSET`, a refusal, a client that is gone, another filter that has decided). Nothing is told outside of a
     /// message.
     pub async fn abort(&mut self) {
-        self.failed = false;
+        (self.failed, self.decided) = (false, false);
         self.forget_piece();
         if let Some(mut link) = self.link.take() {
             link.let_memory_go();
@@ -425,14 +312,6 @@ impl Session {
         self.saves_memory = false;
     }
 
-    async fn send_piece(&mut self) -> Result<Verdict, Failure> {
-        let mut piece = std::mem::take(&mut self.piece);
-        let verdict = self.step(Event::Body, &Command::Body(&piece), &()).await;
-        piece.clear();
-        self.piece = piece;
-        verdict
-    }
-
     async fn step(
         &mut self,
         event: Event,
@@ -471,7 +350,7 @@ impl Session {
             });
         }
         let link = self.link.take();
-        if link.is_none() && self.gone.is_none() && event.in_message() {
+        if link.is_none() && self.gone.is_none() && !self.decided && event.in_message() {
             // A step was dropped half-way.
             self.failed = true;
             return Err(Failure {

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use postern_milter::Command;
 use postern_milter::frame::{self, DATA_MAX, Packet};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::address::Address;
@@ -144,12 +144,26 @@ impl Wire {
             match recv(self.descriptor(), &mut octets, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) | Err(Errno::ECONNRESET) => return Err(Cause::Closed),
                 Ok(len) => self.input.extend_from_slice(&octets[..len]),
-                Err(Errno::EAGAIN | Errno::EINTR) if self.input.is_empty() => return Ok(()),
+                Err(Errno::EAGAIN) if self.input.is_empty() => {
+                    self.is_read_out();
+                    return Ok(());
+                }
+                Err(Errno::EINTR) if self.input.is_empty() => return Ok(()),
                 Err(Errno::EAGAIN | Errno::EINTR) => return Err(Cause::Unasked("cut short".into())),
                 Err(error) => return Err(Cause::Broken(error.into())),
             }
         }
         Err(Cause::Unasked("progress, over and over".into()))
+    }
+
+    /// The kernel has just said that there is nothing to read, so tokio need not ask it once more before it waits. What comes from now on
+    /// it is told of.
+    fn is_read_out(&self) {
+        let nothing = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
+        let _ = match &self.socket {
+            Socket::Unix(stream) => stream.try_io(Interest::READABLE, nothing),
+            Socket::Tcp(stream) => stream.try_io(Interest::READABLE, nothing),
+        };
     }
 
     fn descriptor(&self) -> RawFd {

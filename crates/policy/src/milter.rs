@@ -158,6 +158,11 @@ pub enum Decision<'a> {
     Discarded,
     /// The message is held, for this reason.
     Quarantined(&'a str),
+    /// Nobody has asked it: strangers have all the connections to it that they may have.
+    Busy {
+        /// How many.
+        limit: u32,
+    },
     /// The client's connection ends.
     Ended,
     /// It has failed, for this reason.
@@ -187,6 +192,7 @@ impl Decision<'_> {
             Self::Deferred | Self::Replied { permanent: false, .. } => Rule::MilterTempfail,
             Self::Discarded => Rule::MilterDiscard,
             Self::Quarantined(_) => Rule::MilterHold,
+            Self::Busy { .. } => Rule::MilterBusy,
             Self::Ended => Rule::MilterEnd,
             Self::Failed { then, .. } => match then {
                 OnFailure::Accept => Rule::MilterFailedAccept,
@@ -217,6 +223,7 @@ impl Decision<'_> {
                 Status(4, 7, 1),
                 "Service unavailable, please try again later",
             )),
+            Self::Busy { .. } => Some((451, Status(4, 3, 2), "Too many sessions, please try again later")),
             Self::Ended => Some((
                 421,
                 Status(4, 7, 0),
@@ -250,6 +257,12 @@ impl fmt::Display for Decided<'_> {
             Decision::Replied { reply, .. } => write!(out, "{filter} says {reply}"),
             Decision::Discarded => write!(out, "{filter} has it thrown away"),
             Decision::Quarantined(reason) => write!(out, "{filter} has it held: {reason}"),
+            Decision::Busy { limit } => {
+                write!(
+                    out,
+                    "all {limit} connections that strangers may have to {filter} are in use"
+                )
+            }
             Decision::Ended => write!(out, "{filter} ends the session"),
             Decision::Failed { why, .. } => write!(out, "{filter} {why}"),
         }
@@ -348,6 +361,7 @@ mod tests {
             (replied("450 4.2.0 grey", false),          "milter.tempfail",          0,      "scan says 450 4.2.0 grey"),
             (Decision::Discarded,                       "milter.discard",           0,      "scan has it thrown away"),
             (Decision::Quarantined("a worm"),           "milter.hold",              0,      "scan has it held: a worm"),
+            (Decision::Busy { limit: 200 },             "milter.busy",              451,    "all 200 connections that strangers may have to scan are in use"),
             (Decision::Ended,                           "milter.end",               421,    "scan ends the session"),
             (failed(OnFailure::Accept),                 "milter.failed-accept",     0,      "scan failed to connect: it takes no connection"),
             (failed(OnFailure::Tempfail),               "milter.failed-tempfail",   451,    "scan failed to connect: it takes no connection"),

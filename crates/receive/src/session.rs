@@ -30,7 +30,7 @@ use crate::access::Accessing;
 use crate::content::kept::Copies;
 use crate::count::Signal;
 use crate::judge::Judge;
-use crate::limits::Limited;
+use crate::limited::Limited;
 use crate::live::Entry;
 use crate::login::origin::{CertificateOrigin, Origin, TlsOrigin};
 use crate::profile::Profile;
@@ -297,7 +297,11 @@ impl Session {
     /// Whether there is less time for it, since nobody knows who it is, and sessions are scarce or room for messages is.
     pub(crate) fn is_hurried(&self) -> bool {
         let shared = &self.shared;
-        self.is_stranger() && (shared.counts.is_crowded(self.pool()) || shared.room.is_scarce())
+        let filters = &self.profile.milters;
+        self.is_stranger()
+            && (shared.counts.is_crowded(self.pool())
+                || shared.room.is_scarce()
+                || filters.iter().any(|filter| filter.strangers.are_scarce()))
     }
 
     /// How long to wait for what has `usual` time.

@@ -124,6 +124,9 @@ pub struct MilterSettings {
     pub conditions: Conditions,
     /// What becomes of a message when it fails.
     pub on_failure: OnFailure,
+    /// Sessions of strangers that are connected to it at once. One that finds no place is not told to it before its first `MAIL`, which is
+    /// refused for now (451) if there is none then, either. Default 200: twice the processes with which Postfix comes.
+    pub strangers_max: u32,
 }
 
 /// How one logs in.

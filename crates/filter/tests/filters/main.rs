@@ -3,6 +3,7 @@
 
 mod actions;
 mod better;
+mod header;
 mod misbehaviour;
 mod real;
 mod reuse;

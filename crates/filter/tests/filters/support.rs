@@ -306,10 +306,13 @@ async fn try_message(session: &mut Session, body: &[u8], macros: &(dyn Macros + 
         session.rcpt("<nobody@example.org>", &[], false, macros)
     );
     step!(Event::Data, session.data(macros));
-    for (name, value) in HEADER {
-        step!(Event::Header, session.header(name.as_bytes(), value.as_bytes()));
+    let fields = HEADER.iter();
+    let fields = fields.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    match session.whole_header(fields, macros).await {
+        (_, Ok(Verdict::Continue)) => {}
+        (event, Ok(verdict)) => return Came::Verdict(event, verdict),
+        (_, Err(failure)) => return Came::Failed(failure),
     }
-    step!(Event::EndOfHeader, session.eoh(macros));
     for octets in body.chunks(10_000) {
         step!(Event::Body, session.body(octets));
     }

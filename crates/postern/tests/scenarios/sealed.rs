@@ -133,4 +133,15 @@ fn a_seal_holds_behind_a_host_that_takes_7_bits() {
         let found = found.trim_end_matches('\n').replace('\n', "\r\n") + "\r\n";
         assert_eq!(chain(&record, &found), "pass", "{shows}: {found}");
     }
+    // What somebody else has signed is not converted before it is sealed. Behind such a host neither holds, and the log says so.
+    let content = message("a@good.example", "signed by others").replace("Hello\r\n", "Gr\u{fc}\u{df}e\r\n");
+    let content = signed("dkim", "good.example", &file, &content);
+    let reply = client
+        .mail("a@good.example", &["forward@here.example"], &content)
+        .unwrap();
+    assert!(reply.starts_with("250"), "{reply}");
+    wait_until("the signed one", || {
+        postfix.mailbox().contains("Subject: signed by others\n")
+    });
+    site.wait_for_log(&["converted", "broken=2"]);
 }

@@ -12,6 +12,7 @@ use postern_milter::{Agreement, Event, Verdict as Answered, chain};
 use postern_policy::milter::Decision;
 use postern_spool::{Assembly, Body, NewBodies, NewBody, Refusal, Spool, SpoolError};
 
+use super::changes_room::ChangesRoom;
 use super::facts::facts;
 use super::filtering::{Filtering, facts_of};
 use super::header::Seen;
@@ -31,13 +32,15 @@ pub(crate) enum Stopped {
 }
 
 /// A new body, into the spool as it comes.
-struct NewContent<'a> {
+struct NewContent<'b, 'a> {
     /// Gone when there was no room for more.
-    body: Option<NewBody<'a>>,
+    body: Option<NewBody<'b>>,
     refusal: Option<Refusal>,
+    room: &'a mut ChangesRoom,
+    session: &'a Session,
 }
 
-impl Sink for NewContent<'_> {
+impl Sink for NewContent<'_, '_> {
     async fn write(&mut self, piece: &[u8]) -> std::io::Result<()> {
         if let Some(body) = &mut self.body {
             match body.write(piece).await {
@@ -47,6 +50,13 @@ impl Sink for NewContent<'_> {
             self.body = None;
         }
         Err(std::io::ErrorKind::StorageFull.into())
+    }
+
+    fn room_for_changes(&mut self, octets: usize) -> std::io::Result<()> {
+        self.room.to(octets, self.session).map_err(|refusal| {
+            self.refusal = Some(refusal);
+            std::io::ErrorKind::OutOfMemory.into()
+        })
     }
 }
 
@@ -161,23 +171,18 @@ impl Filtering {
     /// Sends header fields, and that they are all.
     async fn send_header(&mut self, to: Range<usize>, header: &Header, own: &[bool], session: &Session) {
         for filter in to {
-            for (place, field) in header.fields().enumerate() {
-                if !self.asks(filter) {
-                    break;
-                }
-                // Lines that are no fields have no name.
-                if own.get(place) == Some(&true) || field.name().is_empty() {
-                    continue;
-                }
-                let talk = &mut self.members[filter].talk;
-                let came = talk.header(field.name(), field.value()).await;
-                self.settle(filter, Event::Header, came);
+            if !self.asks(filter) {
+                continue;
             }
-            if self.asks(filter) {
-                let known = facts(session, &self.message, None);
-                let came = self.members[filter].talk.eoh(&known).await;
-                self.settle(filter, Event::EndOfHeader, came);
-            }
+            // Lines that are no fields have no name.
+            let fields = header.fields().enumerate();
+            let told =
+                fields.filter(|(place, field)| own.get(*place) != Some(&true) && !field.name().is_empty());
+            let fields = told.map(|(_, field)| (field.name(), field.value()));
+            let known = facts(session, &self.message, None);
+            let talk = &mut self.members[filter].talk;
+            let (event, came) = talk.whole_header(fields, &known).await;
+            self.settle(filter, event, came);
         }
     }
 
@@ -223,8 +228,11 @@ impl Filtering {
         let mut new = NewContent {
             body: Some(bodies.begin(assembly.id)),
             refusal: None,
+            room: &mut self.changes,
+            session,
         };
         let came = self.members[filter].talk.end(&known, &mut new).await;
+        let NewContent { body, refusal, .. } = new;
         let end = match came {
             Ok(end) => end,
             Err(EndError::Filter(failure)) => {
@@ -232,7 +240,7 @@ impl Filtering {
                 return Ok(());
             }
             Err(EndError::NewBody(_)) => {
-                let refusal = new.refusal.map(Stopped::NoRoom);
+                let refusal = refusal.map(Stopped::NoRoom);
                 return Err(refusal.unwrap_or(Stopped::Unread(SpoolError::Closed)));
             }
         };
@@ -252,11 +260,12 @@ impl Filtering {
         };
         let milter = std::sync::Arc::clone(&self.members[filter].milter);
         if end.body_replaced
-            && let Some(body) = new.body
+            && let Some(body) = body
         {
             replace_body(body, assembly).await?;
         }
         self.settle(filter, Event::End, Ok(end.verdict));
+        self.changes.are_made();
         self.notes
             .extend(Note::changed(&milter, &end.changes, end.body_replaced));
         if let Some(Seen { header, own: seen }) = plan.header {

@@ -13,11 +13,13 @@ use postern_policy::milter::{Decision, Facts, OnFailure};
 use postern_smtp::Reply;
 use postern_smtp::server::Ground;
 
+use super::changes_room::ChangesRoom;
 use super::envelope::Named;
 use super::facts::{client, facts, way_of_refused, way_of_sender, way_of_taken};
 use super::notes::{self, Note};
 use super::ruled::{Ruled, in_chain, why};
 use super::services::Milter;
+use super::strangers::Place;
 use crate::AuthRule;
 use crate::room::Held;
 use crate::session::Session;
@@ -43,6 +45,8 @@ pub(crate) struct Filtering {
     pub(super) streamed: Range<usize>,
     /// Memory of pieces of the body that are gathered for them.
     gathered: Option<Held>,
+    /// Memory of what they want changed.
+    pub(super) changes: ChangesRoom,
 }
 
 /// Octets of gathered pieces that a session has for nothing: small messages are filtered however short memory is.
@@ -54,6 +58,10 @@ pub(super) struct Member {
     pub(super) talk: postern_filter::Session,
     /// What it has decided about the message.
     ruled: Option<Ruled>,
+    /// The stranger's place at it.
+    place: Option<Place>,
+    /// It has not been told of the connection: there was no place. It will be when there is one, at `MAIL`.
+    untold: bool,
 }
 
 /// What filters are told, but for the content.
@@ -76,6 +84,20 @@ enum Step<'a> {
     Unknown(&'a [u8]),
 }
 
+impl Member {
+    /// Whether the session may be connected to the filter: it is no stranger's, or there is a place for it.
+    fn has_place(&mut self, session: &Session) -> bool {
+        if !session.is_stranger() {
+            self.place = None;
+            return true;
+        }
+        if self.place.is_none() {
+            self.place = self.milter.strangers.place(self.milter.strangers_max);
+        }
+        self.place.is_some()
+    }
+}
+
 impl Step<'_> {
     const fn event(&self) -> Event {
         match self {
@@ -86,6 +108,15 @@ impl Step<'_> {
             Self::Rcpt { .. } => Event::RejectedRcpt,
             Self::Data => Event::Data,
             Self::Unknown(_) => Event::Unknown,
+        }
+    }
+
+    /// Has a filter told of it when it is first told of a message.
+    fn keep_for_later(&self, talk: &mut postern_filter::Session) {
+        match self {
+            Self::Connect { host, peer } => talk.will_connect(host, peer.clone()),
+            Self::Helo(name) => talk.will_greet(name),
+            _ => {}
         }
     }
 
@@ -123,6 +154,8 @@ impl Filtering {
                 talk: milter.service.session(),
                 milter: Arc::clone(milter),
                 ruled: None,
+                place: None,
+                untold: false,
             })
             .collect();
         (!members.is_empty()).then(|| {
@@ -138,12 +171,16 @@ impl Filtering {
                 runs: Vec::new(),
                 streamed: 0..0,
                 gathered: None,
+                changes: ChangesRoom::default(),
             })
         })
     }
 
     /// The client has connected.
     pub(crate) async fn connect(&mut self, session: &Session) -> Option<Ruled> {
+        for member in &mut self.members {
+            member.untold = !member.has_place(session);
+        }
         let client = client(session);
         let step = Step::Connect {
             host: &client.name(),
@@ -191,12 +228,30 @@ impl Filtering {
                 self.chain.answered(filter, Event::Mail, Answered::Accept);
             }
         }
+        if let Some(ruled) = self.find_places(session) {
+            return Some(ruled);
+        }
         let step = Step::Mail {
             sender: &envelope.sender.to_string(),
             parameters,
         };
         let ruled = self.ask(step, session, None).await;
         ruled.filter(|ruled| !ruled.discards())
+    }
+
+    /// Has a place for a stranger at all filters that are to be asked; `Some` for a filter where there is none.
+    fn find_places(&mut self, session: &Session) -> Option<Ruled> {
+        for filter in 0..self.members.len() {
+            if !self.asks(filter) {
+                continue;
+            }
+            let member = &mut self.members[filter];
+            if !member.has_place(session) {
+                return Some(Ruled::busy(&member.milter));
+            }
+            member.untold = false;
+        }
+        None
     }
 
     /// `RCPT`, which the server would take on this ground.
@@ -364,6 +419,10 @@ impl Filtering {
             if !self.asks(filter) {
                 continue;
             }
+            if self.members[filter].untold {
+                step.keep_for_later(&mut self.members[filter].talk);
+                continue;
+            }
             let known = facts(session, &self.message, recipient);
             let came = step.tell(&mut self.members[filter].talk, &known).await;
             if let Some(ruled) = self.settle(filter, step.event(), came) {
@@ -392,6 +451,7 @@ impl Filtering {
 
     fn forget(&mut self) {
         self.gathered = None;
+        self.changes = ChangesRoom::default();
         self.chain.restart();
         self.id = None;
         self.message = Message::default();

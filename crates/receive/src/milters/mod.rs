@@ -4,6 +4,7 @@
 //! its listener. A session that meets none has no `Filtering` at all.
 
 mod apply;
+mod changes_room;
 mod content;
 mod envelope;
 pub(crate) mod facts;
@@ -13,6 +14,7 @@ mod notes;
 mod ruled;
 mod services;
 pub(crate) mod steps;
+mod strangers;
 
 pub(crate) use self::content::Stopped;
 pub(crate) use self::filtering::Filtering;

@@ -60,6 +60,14 @@ impl Ruled {
         Self::new(milter, event, decision, None, false)
     }
 
+    /// Strangers have all the connections to it that they may have.
+    pub(super) fn busy(milter: &Milter) -> Self {
+        let decision = Decision::Busy {
+            limit: milter.strangers_max,
+        };
+        Self::new(milter, Event::Mail, decision, None, false)
+    }
+
     /// A filter has removed all recipients.
     pub(super) fn nobody_left(milter: &Milter) -> Self {
         Self {

@@ -7,6 +7,7 @@ use postern_events::{FilterDown, FilterUp, Observers};
 use postern_filter::{Filter, Notice, Service};
 use postern_policy::milter::{Conditions, OnFailure};
 
+use super::strangers::Strangers;
 use crate::{MilterSettings, Settings};
 
 /// A filter, as a session meets it.
@@ -14,6 +15,10 @@ pub(crate) struct Milter {
     pub(crate) service: Arc<Service>,
     pub(crate) conditions: Conditions,
     pub(crate) on_failure: OnFailure,
+    /// Strangers' sessions that are connected to it, of all listeners.
+    pub(crate) strangers: Arc<Strangers>,
+    /// How many there may be.
+    pub(crate) strangers_max: u32,
 }
 
 impl Milter {
@@ -25,7 +30,14 @@ impl Milter {
 
 /// All filters of the settings in force.
 #[derive(Default)]
-pub(crate) struct Services(Mutex<Vec<Arc<Service>>>);
+pub(crate) struct Services(Mutex<Vec<Known>>);
+
+/// One of them.
+#[derive(Clone)]
+struct Known {
+    service: Arc<Service>,
+    strangers: Arc<Strangers>,
+}
 
 impl Services {
     /// Those that serve a listener, in their order. Services that the settings do not know any more are let go: sessions that began
@@ -42,8 +54,13 @@ impl Services {
             .milters
             .iter()
             .map(|milter| {
-                let same = known.iter().find(|known| *known.filter() == milter.filter);
-                same.cloned().unwrap_or_else(|| serve(&milter.filter, observers))
+                let same = known
+                    .iter()
+                    .find(|known| *known.service.filter() == milter.filter);
+                same.cloned().unwrap_or_else(|| Known {
+                    service: serve(&milter.filter, observers),
+                    strangers: Arc::default(),
+                })
             })
             .collect();
         let serves = |milter: &MilterSettings| match &milter.conditions.listeners {
@@ -52,11 +69,13 @@ impl Services {
         };
         let all = settings.milters.iter().zip(&*services);
         all.filter(|(milter, _)| serves(milter))
-            .map(|(milter, service)| {
+            .map(|(milter, known)| {
                 Arc::new(Milter {
-                    service: Arc::clone(service),
+                    service: Arc::clone(&known.service),
                     conditions: milter.conditions.clone(),
                     on_failure: milter.on_failure,
+                    strangers: Arc::clone(&known.strangers),
+                    strangers_max: milter.strangers_max,
                 })
             })
             .collect()
@@ -69,7 +88,7 @@ impl Services {
 
     /// Closes connections that have waited too long for another session.
     pub(crate) fn close_idle(&self) {
-        self.0.lock().iter().for_each(|service| service.close_idle());
+        self.0.lock().iter().for_each(|known| known.service.close_idle());
     }
 
     /// Lets all of them go, and their connections with them, once no session has them any more.

@@ -73,6 +73,7 @@ fn milter(table: &At<MilterTable>) -> Option<MilterSettings> {
             skip_above: table.skip_above.as_ref().map(|size| size.value),
         },
         on_failure,
+        strangers_max: clamp(*table.stranger_connections),
     })
 }
 

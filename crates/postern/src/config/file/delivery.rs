@@ -78,7 +78,8 @@ table! {
         /// What becomes of a message with 8-bit content when the host does not offer `8BITMIME`. `convert` encodes it part by part as
         /// quoted-printable or base64 (RFC 6152 section 3, RFC 2045); what cannot be encoded bounces with `5.6.3` and the reason:
         /// 8-bit octets in header fields, in signed parts, and in parts that say they are encoded already. `bounce` lets all of it
-        /// bounce, for a site whose messages carry signatures of others that must arrive whole. `send` sends it as it is,
+        /// bounce, for a site whose messages carry signatures of others that must arrive whole: those over 8-bit content do not hold any
+        /// more once it is converted, and `converted` in the log counts them as `broken`. `send` sends it as it is,
         /// which nearly every host takes. `convert` also encodes binary content for a host without `BINARYMIME`.
         eight_bit: EightBit = OneOf::<EightBit>::new(), default "\"convert\"";
         /// Further names of this server. MX records that point at one of them, or at `hostname`, are not followed.

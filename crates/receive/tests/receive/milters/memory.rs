@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use postern_testkit::milter::{ScriptedMilter, content};
+use postern_testkit::milter::{Act, ScriptedMilter, content, packet};
 
 use super::support::{greeted, milter, send, start};
 use crate::harness::Options;
@@ -46,4 +46,31 @@ fn pieces_are_small_where_memory_is_short() {
         short.iter().filter(|length| **length == 4 << 10).count() > 50,
         "{short:?}"
     );
+}
+
+/// What a filter wants changed takes memory up to the queue: more than there is gets 452, and the filter has not failed.
+#[test]
+fn changes_need_room() {
+    let filter = ScriptedMilter::start(|_, letter, _| match letter {
+        b'E' => {
+            let field = packet(b'h', &[b"X-Long\0", &[b'x'; 900][..], b"\0"].concat());
+            Act::Say([field.repeat(400), packet(b'c', b"")].concat())
+        }
+        _ => content(letter),
+    });
+    for (memory, code) in [(64 << 20, "250 2.0.0 "), (256 << 10, "452 4.3.1 ")] {
+        let mut options = Options::mx();
+        options.settings.room.memory = 2 * memory;
+        let (server, notes) = start(options, vec![milter("adds", &filter.address())]);
+        let mut client = greeted(&server);
+        let reply = send(&mut client, "Subject: x\r\n\r\nx\r\n");
+        assert!(reply.starts_with(code), "{memory}: {reply}");
+        assert!(notes.all("filter fails ").is_empty());
+        let queued = if code.starts_with("250") {
+            server.message(&reply).1.matches("X-Long").count()
+        } else {
+            server.queued() as usize
+        };
+        assert_eq!(queued, if code.starts_with("250") { 400 } else { 0 });
+    }
 }

@@ -7,5 +7,6 @@ mod failures;
 mod memory;
 mod order;
 mod real;
+mod strangers;
 mod support;
 mod told;

@@ -43,6 +43,7 @@ pub(crate) fn milter(name: &str, address: &str) -> MilterSettings {
         filter: Filter::new(name, address.parse().unwrap()),
         conditions: Conditions::default(),
         on_failure: OnFailure::Tempfail,
+        strangers_max: 200,
     }
 }
 

@@ -1,0 +1,55 @@
+//! How long an answer may take.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::failure::Cause;
+
+/// The time that an answer may take.
+pub(crate) struct Clock {
+    limit: Duration,
+    next: Instant,
+    last: Instant,
+}
+
+impl Clock {
+    pub(crate) fn start(now: Instant, limit: Duration, longest: Duration) -> Self {
+        Self {
+            limit,
+            next: now + limit,
+            last: now + limit.max(longest),
+        }
+    }
+
+    /// Something has come: the time starts anew, but not for ever.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        self.next = (now + self.limit).min(self.last);
+    }
+
+    pub(crate) async fn limit<T>(&self, work: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
+        timeout_at(self.next, work)
+            .await
+            .unwrap_or(Err(Cause::TimedOut(self.limit)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_stretches_an_answer_but_not_for_ever() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let seconds = Duration::from_secs;
+        let mut clock = Clock::start(start, seconds(10), seconds(25));
+        assert_eq!(clock.next, at(10));
+        for (now, next) in [(0, 10), (9, 19), (18, 25), (24, 25)] {
+            clock.restart(at(now));
+            assert_eq!(clock.next, at(next), "a note after {now} s");
+        }
+        let clock = Clock::start(start, seconds(10), seconds(5));
+        assert_eq!(clock.next, at(10), "without a note the limit alone counts");
+    }
+}
