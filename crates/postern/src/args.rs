@@ -1,5 +1,6 @@
 //! The command line.
 
+mod common;
 mod dkim;
 mod explain;
 mod identity;
@@ -22,6 +23,7 @@ use postern_net::ca::{CA_DAYS, CERTIFICATE_DAYS, DAYS_MAX};
 use crate::commands::version;
 use crate::exit;
 
+pub(crate) use self::common::{ConfigArg, FOLDER, HOSTNAME, JsonArg, ListingArg};
 pub(crate) use self::dkim::{DkimArgs, DkimCommand, NewKeyArgs, RotateArgs};
 pub(crate) use self::explain::ExplainSessionArgs;
 pub(crate) use self::identity::{AddressCommand, DelegateCommand, ExplainArgs, GroupCommand};
@@ -178,33 +180,6 @@ pub(crate) enum Command {
     },
 }
 
-/// Which configuration.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct ConfigArg {
-    /// The configuration file
-    ///
-    /// Without it the first that exists of ./postern.toml, /etc/postern/postern.toml and ./postern-data/postern.toml.
-    #[arg(long, short, value_name = "FILE", env = "POSTERN_CONFIG", value_hint = ValueHint::FilePath, global = true)]
-    pub(crate) config: Option<PathBuf>,
-}
-
-/// Whether a program reads the output.
-#[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct JsonArg {
-    /// Print JSON for programs; errors too
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-}
-
-/// Configuration and form of output.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct ListingArg {
-    #[command(flatten)]
-    pub(crate) config: ConfigArg,
-    #[command(flatten)]
-    pub(crate) json: JsonArg,
-}
-
 /// Arguments of `mailbox-helper` and `pam-helper`.
 #[derive(Args, Debug)]
 pub(crate) struct HelperArgs {
@@ -230,10 +205,10 @@ pub(crate) struct PamWorkerArgs {
 #[derive(Args, Debug)]
 pub(crate) struct InitArgs {
     /// The folder to make
-    #[arg(value_name = "DIR", default_value = crate::firstrun::FOLDER, value_hint = ValueHint::DirPath)]
+    #[arg(value_name = "DIR", default_value = FOLDER, value_hint = ValueHint::DirPath)]
     pub(crate) folder: PathBuf,
     /// The full name of this host; its mail is delivered here
-    #[arg(long, value_name = "NAME", default_value = crate::firstrun::HOSTNAME)]
+    #[arg(long, value_name = "NAME", default_value = HOSTNAME)]
     pub(crate) hostname: String,
     /// The IP address to listen on; 0.0.0.0 is every IPv4 address of this host, :: every address
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]

@@ -14,19 +14,14 @@ use postern_net::file::{Existing, write_public};
 use postern_net::listen::ListenError;
 use secrecy::{ExposeSecret, SecretString};
 
+pub(crate) use crate::args::{FOLDER, HOSTNAME};
 use crate::commands;
 use crate::commands::cert::{CA_CERTIFICATE, CA_KEY};
 use crate::exit::{Exit, Failure, chain};
 use crate::{password, rights};
 
-/// The folder that `serve` makes in the current one when there is no configuration anywhere.
-pub(crate) const FOLDER: &str = "postern-data";
-
 /// The configuration in it.
 pub(crate) const FILE: &str = "postern.toml";
-
-/// The host's name unless another one is given. Names below `localhost` are always this machine (RFC 6761 section 6.3).
-pub(crate) const HOSTNAME: &str = "postern.localhost";
 
 /// The local part of the first user.
 const USER: &str = "you";

@@ -94,11 +94,60 @@ pub(crate) fn print_table(
         true => Table::new().width().map(usize::from),
         false => None,
     };
-    let text = match columns {
-        Some(columns) if is_cramped(&head, whole, &rows, columns) => as_records(&head, &rows),
-        _ => as_table(&head, right, whole, &rows, columns),
+    print(&as_text(&head, right, whole, &rows, columns))
+}
+
+/// The table for a terminal of so many columns, or for a pipe.
+fn as_text(
+    head: &[String],
+    right: &[usize],
+    whole: &[usize],
+    rows: &[Vec<String>],
+    columns: Option<usize>,
+) -> String {
+    let Some(width) = columns else {
+        return as_table(head, right, whole, rows, None);
     };
-    print(&text)
+    // People have no use for columns that hold nothing; programs count on them.
+    let kept: Vec<usize> = (0..head.len())
+        .filter(|index| rows.iter().any(|row| !row[*index].is_empty()))
+        .collect();
+    let among = |places: &[usize]| -> Vec<usize> {
+        let kept = kept.iter().enumerate();
+        kept.filter(|(_, index)| places.contains(index))
+            .map(|(place, _)| place)
+            .collect()
+    };
+    let of = |row: &[String]| -> Vec<String> { kept.iter().map(|index| row[*index].clone()).collect() };
+    let (right, whole, head) = (among(right), among(whole), of(head));
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| of(row)).collect();
+    if is_cramped(&head, &whole, &rows, width) {
+        as_records(&head, &rows)
+    } else {
+        as_table(&head, &right, &whole, &rows, columns)
+    }
+}
+
+/// A sentence, broken between words where it is longer than the lines of a terminal; for a pipe as it is.
+pub(crate) fn wrapped(text: &str, columns: Option<usize>) -> String {
+    let Some(columns) = columns else {
+        return text.to_owned();
+    };
+    let mut out = String::new();
+    let mut line = 0;
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if line > 0 && line + 1 + length > columns {
+            out.push('\n');
+            line = 0;
+        } else if line > 0 {
+            out.push(' ');
+            line += 1;
+        }
+        out.push_str(word);
+        line += length;
+    }
+    out
 }
 
 /// Columns of the terminal behind standard output; none where it is a pipe or file.
@@ -219,7 +268,8 @@ fn is_cramped(head: &[String], whole: &[usize], rows: &[Vec<String>], columns: u
     let (kept, others): (Vec<usize>, Vec<usize>) = (0..head.len()).partition(|index| whole.contains(index));
     let kept: usize = kept.into_iter().map(width).sum();
     let wanted: usize = others.iter().map(|index| width(*index)).sum();
-    kept + wanted > columns + GAP && kept + others.len() * (TEXT_MIN + GAP) > columns
+    let least: usize = others.iter().map(|index| width(*index).min(TEXT_MIN + GAP)).sum();
+    kept + wanted > columns + GAP && kept + least > columns
 }
 
 /// A line for each cell, and an empty one between rows.
@@ -359,6 +409,29 @@ mod tests {
             as_records(&head, &rows),
             "ID     0CN5C48CM0000\nFROM   a-long-name@sender.example\nSTATE  cannot connect: Connection refused\n"
         );
+    }
+
+    #[test]
+    fn columns_without_content_take_no_room_on_a_terminal() {
+        let head = ["LOGIN", "GROUPS", "STATE"].map(str::to_owned);
+        let row = |login: &str| vec![login.to_owned(), String::new(), "on".to_owned()];
+        let rows = vec![row("ann@site.example"), row("bob@site.example")];
+        let text = |columns| as_text(&head, &[], &[2], &rows, columns);
+        assert_eq!(
+            text(Some(24)),
+            "LOGIN             STATE\nann@site.example  on\nbob@site.example  on"
+        );
+        assert!(
+            text(None).starts_with("LOGIN             GROUPS  STATE\n"),
+            "programs count on them"
+        );
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrapped("one two  three", Some(8)), "one two\nthree");
+        assert_eq!(wrapped("longer-than-that x", Some(8)), "longer-than-that\nx");
+        assert_eq!(wrapped("one two  three", None), "one two  three");
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::room::Held;
 use crate::session::{About, Session};
 use crate::shared::Shared;
 use crate::stamp::ClientFacts;
-use crate::{access, lapse, limits, local, login, names, recipient, sender};
+use crate::{access, lapse, limits, local_messages, login, names, recipient, sender};
 
 /// One connection with its dialogue.
 struct Connection<'a> {
@@ -635,7 +635,7 @@ fn judge_sender<'d>(
     mut ask: AskSender<'d>,
     session: &Session,
 ) -> Result<(AskSender<'d>, Option<Basis>), Answer> {
-    if let Some(mut answer) = local::too_many(&ask, session) {
+    if let Some(mut answer) = local_messages::too_many(&ask, session) {
         answer.reply = ask.refuse(answer.reply);
         return Err(answer);
     }

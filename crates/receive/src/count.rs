@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use postern_policy::admission::{
 };
 use postern_policy::network::{LEVELS, Levels};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Sessions looked at when one has to give its place away. Who holds most of a pool is among so many of them.
 const SAMPLE: usize = 16;

@@ -1,26 +1,14 @@
 //! Limits of clients in a session: what it does is counted for its network ([`postern_policy::limit`]).
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use parking_lot::Mutex;
-use postern_policy::limit::{Client, Counted, Entered, Limit, LimitRefusal, Tally, of_client};
+use postern_policy::limit::{Client, Counted, Limit, LimitRefusal, of_client};
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
 
+use crate::limited::Limited;
 use crate::session::{About, Session};
-
-/// A session that is counted, until dropped.
-pub(crate) struct Limited {
-    tally: Arc<Mutex<Tally>>,
-    entered: Entered,
-}
-
-impl Drop for Limited {
-    fn drop(&mut self) {
-        self.tally.lock().leave(&self.entered);
-    }
-}
+use crate::time;
 
 /// Counts a connection and its session.
 ///
@@ -35,7 +23,7 @@ pub(crate) fn connect(session: &mut Session) -> Result<(), Reply> {
     let counted = {
         let mut tally = session.shared.tally.lock();
         tally
-            .count(limit, Counted::Connection, peer, Instant::now())
+            .count(limit, Counted::Connection, peer, time::now())
             .and_then(|()| tally.enter(limit, peer))
     };
     match counted {
@@ -56,7 +44,7 @@ pub(crate) fn count(counted: Counted, about: &About<'_>, session: &Session) -> O
         .shared
         .tally
         .lock()
-        .count(limit, counted, peer, Instant::now());
+        .count(limit, counted, peer, time::now());
     came.err().map(|refusal| refused(&refusal, about, session))
 }
 

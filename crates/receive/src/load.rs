@@ -3,9 +3,10 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// How long a reading counts. The kernel itself brings it up to date every five seconds.
 const FRESH: Duration = Duration::from_secs(1);

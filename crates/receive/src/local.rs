@@ -3,7 +3,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use postern_events::{Refused, notice, shown};
@@ -12,7 +11,6 @@ use postern_policy::local::{LocalRefusal, LocalUser};
 use postern_policy::rule::Verdict;
 use postern_smtp::Reply;
 use postern_smtp::reply::texts;
-use postern_smtp::server::{Answer, AskSender};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
@@ -20,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::io::CUT_MAX;
-use crate::profile::{Profile, ProfileCache};
-use crate::session::{About, Session};
+use crate::profile::Profile;
+use crate::profile_cache::ProfileCache;
 use crate::shared::Shared;
-use crate::{ListenerSettings, Receiver, Settings, connection};
+use crate::{ListenerSettings, Receiver, Settings, connection, time};
 
 /// Whose accounts there are on this machine.
 pub trait Accounts: Send + Sync {
@@ -142,7 +140,7 @@ struct Seat {
 impl Seat {
     fn take(shared: &Arc<Shared>, profile: &Profile, uid: u32) -> Result<Self, LocalRefusal> {
         let rules = &profile.settings.local;
-        shared.local.lock().enter(uid, rules, Instant::now())?;
+        shared.local.lock().enter(uid, rules, time::now())?;
         Ok(Self {
             shared: Arc::clone(shared),
             uid,
@@ -187,19 +185,4 @@ async fn send_away(
     let mut out = bytes::BytesMut::new();
     reply.write_to(&mut out);
     let _ = timeout(CUT_MAX, stream.write_all(&out)).await;
-}
-
-/// The answer to a user of this machine who hands in too many messages.
-pub(crate) fn too_many(ask: &AskSender<'_>, session: &Session) -> Option<Answer> {
-    let uid = session.user.as_ref()?.uid;
-    let rules = &session.profile.settings.local;
-    let refusal = session
-        .shared
-        .local
-        .lock()
-        .message(uid, rules, Instant::now())
-        .err()?;
-    let reply = texts::refusal(refusal.told(), "");
-    session.refused(&refusal, &reply, &About::sender(ask.sender()));
-    Some(Answer::stay(reply))
 }

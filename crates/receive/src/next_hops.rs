@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use postern_mail::Mailbox;
@@ -84,7 +84,7 @@ impl NextHops {
     /// What the next hop says of a recipient, or said a short time ago.
     pub async fn ask(&self, recipient: &Mailbox) -> HopAnswer {
         let key = recipient.key();
-        if let Some(known) = self.known.lock().get(&key, Instant::now()) {
+        if let Some(known) = self.known.lock().get(&key, crate::time::now()) {
             return known.clone();
         }
         let Some(asker) = self.asker.get() else {
@@ -102,7 +102,7 @@ impl NextHops {
             HopAnswer::Refused(_) => REFUSED,
             HopAnswer::Unknown(_) => UNKNOWN,
         };
-        let now = Instant::now();
+        let now = crate::time::now();
         self.known.lock().insert(key, answer.clone(), now + time, now);
         answer
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 use postern_net::tls::ServerTls;
 use postern_sasl::Mechanism;
 use postern_smtp::body::BodyRules;
@@ -12,7 +11,6 @@ use postern_smtp::server::{AuthRules, CommandRules, Extensions, OfferedMechanism
 use crate::access::AccessSettings;
 use crate::access::service::Service;
 use crate::milters::Milter;
-use crate::shared::Shared;
 use crate::{AuthRule, BareAddresses, LOCAL, ListenerSettings, ListenerTls, Plaintext, Role, Settings};
 
 /// What holds for a session from its start to its end, whatever is reloaded meanwhile.
@@ -20,7 +18,7 @@ pub(crate) struct Profile {
     /// The general settings with what the listener has in place of them.
     pub(crate) settings: Arc<Settings>,
     /// The general ones.
-    general: Arc<Settings>,
+    pub(crate) general: Arc<Settings>,
     pub(crate) listener: Arc<ListenerSettings>,
     /// What holds for sessions that begin now.
     pub(crate) listener_now: Arc<ArcSwap<ListenerSettings>>,
@@ -32,66 +30,6 @@ pub(crate) struct Profile {
     pub(crate) access: Arc<AccessSettings>,
     /// The policy services that they ask.
     pub(crate) services: Vec<Arc<Service>>,
-}
-
-/// The profile of one listener, made anew when anything it is made of was swapped.
-pub(crate) struct ProfileCache {
-    listener: Arc<ArcSwap<ListenerSettings>>,
-    last: Mutex<Option<Arc<Profile>>>,
-}
-
-impl ProfileCache {
-    pub(crate) fn new(listener: Arc<ArcSwap<ListenerSettings>>) -> Self {
-        Self {
-            listener,
-            last: Mutex::new(None),
-        }
-    }
-
-    /// The profile for a session that begins now.
-    pub(crate) fn get(&self, shared: &Shared) -> Arc<Profile> {
-        let deps = &shared.deps;
-        let general = deps.settings.load_full();
-        let listener = self.listener.load_full();
-        let tls = deps.tls.load_full();
-        let mut last = self.last.lock();
-        if let Some(profile) = &*last
-            && Arc::ptr_eq(&profile.general, &general)
-            && Arc::ptr_eq(&profile.listener, &listener)
-            && Arc::ptr_eq(&profile.tls, &tls)
-        {
-            return Arc::clone(profile);
-        }
-        shared.throttle.lock().configure(general.throttle);
-        shared.tally.lock().keep(&general.limits_of_clients);
-        let settings = general.at(&listener);
-        let rules = Arc::new(rules(&settings, &listener, tls.is_some()));
-        let milters = match listener.filtered {
-            // It was filtered when it came.
-            true => Vec::new(),
-            false => shared
-                .milters
-                .of_listener(&settings, &listener.name, &deps.observers),
-        };
-        let access = match listener.filtered {
-            true => Arc::default(),
-            false => Arc::clone(&settings.access),
-        };
-        let services = shared.services.of(&access.services, &deps.observers);
-        let profile = Arc::new(Profile {
-            settings,
-            general,
-            listener,
-            listener_now: Arc::clone(&self.listener),
-            tls,
-            rules,
-            milters,
-            access,
-            services,
-        });
-        *last = Some(Arc::clone(&profile));
-        profile
-    }
 }
 
 impl Profile {
@@ -114,7 +52,7 @@ fn mechanisms_of<'a>(settings: &'a Settings, listener: &'a ListenerSettings) -> 
 }
 
 /// What the dialogue has to know of the settings.
-fn rules(settings: &Settings, listener: &ListenerSettings, has_tls: bool) -> Rules {
+pub(crate) fn rules(settings: &Settings, listener: &ListenerSettings, has_tls: bool) -> Rules {
     let privacy = &settings.privacy;
     let mechanisms = match listener.auth {
         AuthRule::Off => Vec::new(),

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use parking_lot::Mutex;
 use postern_policy::room::{self, NoRoom, RoomSettings, Taken};
 use postern_spool::{BodyRoom, BodyWriter, Refusal, Spool};
+use tokio::time::Instant;
 
 use crate::io::{BODY_ROOM, COMMAND_ROOM};
 

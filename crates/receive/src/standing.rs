@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -16,6 +15,7 @@ use postern_policy::standing::{
     AccountState, Credential, Lapse, LastLook, Standing as Facts, judge, must_ask,
 };
 use postern_sasl::{Mechanism, Needs};
+use tokio::time::Instant;
 
 use crate::deps::Deps;
 use crate::identity::identity_of;

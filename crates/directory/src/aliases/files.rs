@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use postern_mail::Status;
 use postern_policy::alias::RefusalText;
 
-use super::AliasMistake;
 use super::parse::{self, Goal, Written};
+use super::target::AliasMistake;
 
 /// Largest file, in octets.
 const FILE_MAX: u64 = 64 * 1_024 * 1_024;

@@ -8,7 +8,7 @@ use postern_mail::{Domain, Mailbox};
 
 use super::files::Entry;
 use super::parse::Goal;
-use super::{AliasMistake, DEPTH_MAX, End, TARGETS_MAX, Target};
+use super::target::{AliasMistake, DEPTH_MAX, End, TARGETS_MAX, Target};
 
 /// What is put before the name of a list to name its owner.
 const OWNER: &str = "owner-";

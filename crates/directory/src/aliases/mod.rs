@@ -22,61 +22,22 @@
 mod files;
 mod graph;
 mod parse;
+mod target;
 
 use std::collections::HashSet;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use postern_mail::{Domain, Mailbox};
-use postern_policy::alias::RefusalText;
+use postern_mail::Domain;
 
 use crate::addresses::AddressAliases;
 use graph::Graph;
 
-/// Most aliases in a chain. sendmail's `MaxAliasRecursion` is 10.
-pub const DEPTH_MAX: usize = 10;
-
-/// Most targets of one alias in the end.
-pub const TARGETS_MAX: usize = 10_000;
+pub use self::target::{AliasMistake, DEPTH_MAX, End, TARGETS_MAX, Target};
 
 /// Broken targets that the log is told of; it has heard enough then.
 const TOLD_MAX: usize = 1_000;
-
-/// Where an alias leads in the end.
-#[derive(Clone, Debug, Eq, PartialEq, Hash)]
-pub enum Target {
-    /// A local name that is no alias, unquoted and as written: a mailbox of this host.
-    Local(String),
-    /// An address with its domain, elsewhere or in an own domain where no alias has its local part.
-    Address(Mailbox),
-    /// Nowhere: it is thrown away.
-    Discard,
-    /// Nowhere, and the client is told why.
-    Refused(RefusalText),
-}
-
-/// As people read it.
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Local(name) => f.write_str(name),
-            Self::Address(mailbox) => mailbox.fmt(f),
-            Self::Discard => f.write_str("/dev/null"),
-            Self::Refused(text) => write!(f, "refused: {text}"),
-        }
-    }
-}
-
-/// One end of an alias.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct End {
-    /// Where it leads.
-    pub target: Target,
-    /// The alias that names the owner of the list on which it stands: `owner-list`. Of lists on lists, that of the innermost one.
-    pub owner: Option<Arc<str>>,
-}
 
 /// Under which sender the mail of a list goes that has an owner, an alias `owner-list`: who hears of mail that cannot be delivered.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -88,18 +49,6 @@ pub enum ListSender {
     Owner,
     /// The sender that the mail has.
     Unchanged,
-}
-
-/// One mistake in the aliases file or a file it includes.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{}:{line}: {message}", file.display())]
-pub struct AliasMistake {
-    /// The file.
-    pub file: PathBuf,
-    /// The line, from 1; 0 for the file as a whole.
-    pub line: usize,
-    /// What is wrong, with the remedy.
-    pub message: String,
 }
 
 /// The aliases, checked whole: every one leads somewhere, within [`DEPTH_MAX`] and [`TARGETS_MAX`].

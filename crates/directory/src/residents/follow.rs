@@ -7,8 +7,8 @@ use postern_mail::Mailbox;
 use postern_policy::alias::{Form, Goal, Key, Rank, RefusalText, goals};
 use postern_policy::route::discarded;
 
+use super::known::{Lead, Member, Residents, TARGETS_ASKED_MAX};
 use super::place::Place;
-use super::{Lead, Member, Residents, TARGETS_ASKED_MAX};
 use crate::addresses::EXPANSION_MAX;
 use crate::aliases::TARGETS_MAX;
 

@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use postern_mail::{Domain, Mailbox};
 use postern_policy::alias::RefusalText;
 
-use super::{Residence, Residents, is_postmaster};
+use super::known::{Residence, Residents, is_postmaster};
 use crate::aliases::{End, Target};
 use crate::verdict::Existence;
 

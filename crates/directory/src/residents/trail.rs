@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use postern_mail::{Domain, Mailbox};
 
-use super::Residents;
+use super::known::Residents;
 use crate::addresses::Step;
 use crate::aliases::Target;
 

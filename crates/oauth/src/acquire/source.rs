@@ -1,12 +1,13 @@
 //! One login's token: one fetch for all who ask, renewal ahead of its end, waits after failures.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use postern_events::{notice, shown};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
 
 use super::request::{AcquireError, Fetched, fetch};
 use super::settings::{Grant, TokenSettings};

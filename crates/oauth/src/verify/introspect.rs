@@ -1,7 +1,7 @@
 //! Asking a provider about a token (RFC 7662, and Google's older form of it).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -10,7 +10,7 @@ use super::cache::{AnswerCache, Known};
 use super::claims::{Claims, Origin, judge};
 use super::provider::Outage;
 use super::settings::{ClaimRules, Introspection, IntrospectionStyle};
-use crate::clock::unix_now;
+use crate::clock::{now, unix_now};
 use crate::http::{Answer, HttpClient, HttpError};
 
 /// Most questions under way at one provider.
@@ -39,7 +39,7 @@ impl Introspector {
 
     /// What the provider says of a token: its claims, or `None` when it is not active.
     pub(super) async fn ask(&self, token: &str, rules: &ClaimRules) -> Result<Known, Outage> {
-        if let Some(known) = self.cache.get(token, Instant::now()) {
+        if let Some(known) = self.cache.get(token, now()) {
             return Ok(known);
         }
         let waiting = tokio::time::timeout(self.patience, self.questions.acquire());
@@ -47,7 +47,7 @@ impl Introspector {
             return Err(Outage::new("too many questions under way".into()));
         };
         // Another login with the same token may have been before us.
-        if let Some(known) = self.cache.get(token, Instant::now()) {
+        if let Some(known) = self.cache.get(token, now()) {
             return Ok(known);
         }
         let known = self.fetch(token).await.map_err(|error| {
@@ -62,7 +62,7 @@ impl Introspector {
             })
         })?;
         let left = known.as_ref().and_then(|claims| left(claims, rules));
-        self.cache.note(token, known.clone(), left, Instant::now());
+        self.cache.note(token, known.clone(), left, now());
         Ok(known)
     }
 

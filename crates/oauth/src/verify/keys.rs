@@ -2,9 +2,10 @@
 //! the provider is down.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::jwks::KeySet;
 use super::provider::{Outage, Watch};

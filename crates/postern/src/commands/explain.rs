@@ -4,18 +4,17 @@
 //! is taken and nothing is sent. What depends on the moment is left out: the load, how many sessions there are, and budgets.
 
 mod content;
+mod course;
 mod filters;
 mod message;
 mod way;
 
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use nix::unistd::User;
-use postern_directory::aliases::Aliases;
 use postern_directory::{Account, Directories, Lead};
 use postern_mail::{Domain, ForwardPath, Mailbox, complete_login};
 use postern_net::ca::CertificateInfo;
@@ -30,70 +29,25 @@ use postern_policy::login::Denial;
 use postern_policy::privacy::PrivacyRefusal;
 use postern_policy::recipient::RecipientRefusal;
 use postern_policy::relay::{CertificateFacts, RelayRefusal, RelayVerdict};
-use postern_policy::rule::{Rule, Ruling, Says, Verdict};
+use postern_policy::rule::{Rule, Ruling, Verdict};
 use postern_receive::judge::{Ground, Judge, is_trusted};
 use postern_receive::{ListenerSettings, ListenerTls, identity_of};
 use serde::Serialize;
 
+pub(super) use self::course::{Course, Setting, setting_behind, table_in_reason};
+
+use self::course::Step;
 use self::message::Given;
 use super::auth_explain::{Found, OfferClient, asks_for_passwords, either, find, nameless, offer, opened};
 use super::{explain_access as access, explain_past, explain_screen as screen, explain_signing};
 use crate::args::ExplainSessionArgs;
+use crate::config::Config;
 use crate::config::checked::ListenerConfig;
-use crate::config::{Config, Shown, place};
 use crate::exit::{Exit, Failure, chain};
 use crate::{locate, output, rights, visible};
 
 /// Bits of TLS where nothing is said of them.
 const BITS: u32 = 256;
-
-/// One question with its answer.
-#[derive(Debug, Serialize)]
-struct Step {
-    /// What the client does.
-    command: String,
-    allowed: bool,
-    rule: &'static str,
-    reason: String,
-    /// The setting behind the rule, if there is one.
-    setting: Option<Setting>,
-    /// What gives another verdict.
-    remedy: &'static str,
-}
-
-/// Where a setting stands.
-#[derive(Debug, Serialize)]
-pub(super) struct Setting {
-    key: &'static str,
-    /// The file, and the line from 1; none where it is not written and its default holds.
-    file: Option<String>,
-    line: Option<usize>,
-}
-
-impl fmt::Display for Setting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.file, self.line) {
-            (Some(file), Some(line)) => write!(f, "{} in {file}:{line}", self.key),
-            _ => write!(f, "{}, default", self.key),
-        }
-    }
-}
-
-/// The setting behind a rule, if it has one; `name` is what its table is called where there are several.
-pub(super) fn setting_behind(rule: Rule, name: Option<&str>, shown: &Shown) -> Option<Setting> {
-    let key = rule.setting();
-    let (file, line) = place::of_setting(shown, key, name).cloned().unzip();
-    (!key.is_empty()).then_some(Setting { key, file, line })
-}
-
-/// What the table of a setting is called, as far as the reason of a verdict says so.
-pub(super) fn table_in_reason(rule: Rule, reason: &str) -> Option<String> {
-    match rule {
-        Rule::RelayCertificate => Some(reason.to_owned()),
-        Rule::IdentityGrant | Rule::IdentityGroup => reason.split('"').nth(1).map(str::to_owned),
-        _ => None,
-    }
-}
 
 #[derive(Debug, Serialize)]
 struct Explanation {
@@ -173,73 +127,6 @@ fn shown(file: &Path, config: &Config) -> Result<(CertificateFacts, Verify), Fai
         fingerprint: info.fingerprint_sha256,
     };
     Ok((facts, verify))
-}
-
-/// Gathers the steps.
-pub(super) struct Course<'a> {
-    config: &'a Config,
-    listener: &'a ListenerConfig,
-    steps: Vec<Step>,
-}
-
-impl<'a> Course<'a> {
-    /// The aliases of the configuration.
-    pub(super) const fn aliases(&self) -> &'a Aliases {
-        &self.config.aliases
-    }
-
-    pub(super) fn add(&mut self, command: impl Into<String>, verdict: &dyn Verdict) {
-        let name = self.name_behind(verdict.rule(), &verdict.reason().to_string());
-        self.add_named(command, verdict, name.as_deref());
-    }
-
-    /// The same for a setting in one of several tables, that of this name.
-    pub(super) fn add_named(
-        &mut self,
-        command: impl Into<String>,
-        verdict: &dyn Verdict,
-        name: Option<&str>,
-    ) {
-        self.push(command, verdict, name, verdict.rule().says() != Says::No);
-    }
-
-    /// The same where an action of the configuration says whether the rule refuses.
-    pub(super) fn add_judged(&mut self, command: impl Into<String>, verdict: &dyn Verdict, allowed: bool) {
-        self.push(command, verdict, None, allowed);
-    }
-
-    fn push(&mut self, command: impl Into<String>, verdict: &dyn Verdict, name: Option<&str>, allowed: bool) {
-        let rule = verdict.rule();
-        let reason = verdict.reason().to_string();
-        let setting = setting_behind(rule, name, &self.config.shown);
-        self.steps.push(Step {
-            command: command.into(),
-            allowed,
-            rule: rule.name(),
-            reason,
-            setting,
-            remedy: rule.remedy(),
-        });
-    }
-
-    /// What the table is called in which the setting stands, where there are several.
-    fn name_behind(&self, rule: Rule, reason: &str) -> Option<String> {
-        match rule {
-            _ if rule.setting().split('.').next() == Some("milter") => {
-                reason.split('"').nth(1).map(str::to_owned)
-            }
-            _ if rule.setting().starts_with("listener.") => {
-                let name = &self.listener.settings.name;
-                let named = place::of_setting(&self.config.shown, "listener", Some(name)).is_some();
-                Some(if named {
-                    name.clone()
-                } else {
-                    self.listener.address.to_string()
-                })
-            }
-            _ => table_in_reason(rule, reason),
-        }
-    }
 }
 
 /// Who is asked: directories and name servers.
@@ -852,11 +739,12 @@ fn show(explanation: &Explanation) -> Result<(), Failure> {
         rows.collect(),
     )?;
     let refused = explanation.steps.iter().find(|step| !step.allowed);
-    output::print(&match refused {
+    let sentence = match refused {
         None => format!("The message would be taken, by {}.", explanation.decided),
         Some(step) => format!(
             "The session would be refused by {}. What would change that: {}.",
             step.rule, step.remedy
         ),
-    })
+    };
+    output::print(&output::wrapped(&sentence, output::terminal_width()))
 }

@@ -1,35 +1,37 @@
 //! The side of the server.
 
+mod answer;
 mod users;
 
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use nix::unistd::{Uid, geteuid};
-use postern_directory::{Directories, DirectoryStatus};
-use postern_events::{History, LockoutsLifted, Observers, notice, shown};
+use postern_directory::DirectoryStatus;
+use postern_events::{LockoutsLifted, notice, shown};
 use postern_net::listen;
-use postern_oauth::verify::{ProviderHealth, Verifier};
-use postern_spool::{Spool, SpoolState};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use postern_oauth::verify::ProviderHealth;
+use postern_spool::SpoolState;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::answer::{Deps, ReloadWish};
+
+use self::answer::{IDLE_MAX, Writer, reply, send, send_all};
 use super::protocol::{
-    Changed, DirectoryLine, LINE_MAX, LockoutLine, Operation, ProviderLine, Reply, Request, SOCKET, Status,
+    Changed, DirectoryLine, LockoutLine, Operation, ProviderLine, Reply, Request, SOCKET, Status,
 };
-use super::queue::{OperationError, content, perform, totals};
+use super::queue::{content, perform, totals};
 use super::{history, sessions};
 use crate::commands::version;
-use crate::config::Shown;
 use crate::rights;
 use crate::usage::Line;
 
@@ -39,33 +41,8 @@ const CONNECTIONS_MAX: usize = 16;
 /// Connections of users at once, besides; further ones wait.
 const USERS_MAX: usize = 16;
 
-/// Longest silence of a client, and longest wait until it takes an answer.
-const IDLE_MAX: Duration = Duration::from_secs(60);
-
 /// Longest request. Ids of messages are most of it.
 const REQUEST_MAX: usize = 1 << 20;
-
-/// A wish to reload, and where its result goes.
-pub(crate) type ReloadWish = oneshot::Sender<Result<serde_json::Value, String>>;
-
-/// What the control socket works on.
-#[derive(Clone)]
-pub(crate) struct Deps {
-    pub(crate) spool: Arc<dyn Spool>,
-    pub(crate) deliverer: postern_deliver::Deliverer,
-    pub(crate) receiver: postern_receive::Receiver,
-    pub(crate) started_at: Timestamp,
-    pub(crate) directories: Arc<ArcSwap<Directories>>,
-    pub(crate) tokens: Arc<ArcSwap<Verifier>>,
-    /// The configuration in force.
-    pub(crate) shown: Arc<ArcSwap<Shown>>,
-    /// Reloads are done one after the other, by the task that also listens to signals.
-    pub(crate) reload: mpsc::Sender<ReloadWish>,
-    /// Recent sessions.
-    pub(crate) history: Arc<History>,
-    /// Who is told what administrators do.
-    pub(crate) observers: Observers,
-}
 
 /// The socket, removed when dropped.
 pub(crate) struct ControlSocket {
@@ -173,8 +150,6 @@ async fn converse(stream: UnixStream, deps: &Deps) -> io::Result<()> {
     }
 }
 
-type Writer = tokio::net::unix::OwnedWriteHalf;
-
 async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io::Result<()> {
     let reply = match request {
         Request::Queue(Operation::Content { id }) => send_content(&id, deps, to).await?,
@@ -215,22 +190,6 @@ async fn answer(request: Request, by: &str, deps: &Deps, to: &mut Writer) -> io:
         }
     };
     send_all(to, reply).await
-}
-
-/// Elements of a list on one line.
-const ITEMS_MAX: usize = 1_000;
-
-/// Sends an answer, a long list in pieces, so that no line is longer than [`LINE_MAX`].
-async fn send_all(to: &mut Writer, reply: Reply) -> io::Result<()> {
-    let Reply::Done(serde_json::Value::Array(mut list)) = reply else {
-        return send(to, &reply).await;
-    };
-    while list.len() > ITEMS_MAX {
-        let rest = list.split_off(ITEMS_MAX);
-        send(to, &Reply::Items(list)).await?;
-        list = rest;
-    }
-    send(to, &Reply::Done(serde_json::Value::Array(list))).await
 }
 
 fn status(deps: &Deps) -> Reply {
@@ -333,14 +292,6 @@ fn line(status: DirectoryStatus) -> DirectoryLine {
     }
 }
 
-fn reply(result: Result<serde_json::Value, OperationError>) -> Reply {
-    match result {
-        Ok(value) => Reply::Done(value),
-        Err(OperationError::NotFound(message)) => Reply::NotFound(message),
-        Err(error) => Reply::Failed(error.to_string()),
-    }
-}
-
 async fn send_content(id: &str, deps: &Deps, to: &mut Writer) -> io::Result<Reply> {
     let mut body = match content(&*deps.spool, id).await {
         Ok(body) => body,
@@ -365,13 +316,4 @@ async fn reload(deps: &Deps) -> Reply {
         Ok(Err(message)) => Reply::Failed(message),
         Err(_) => Reply::Failed("the server is stopping".into()),
     }
-}
-
-async fn send(to: &mut Writer, reply: &Reply) -> io::Result<()> {
-    let mut line = serde_json::to_vec(reply).map_err(io::Error::other)?;
-    line.push(b'\n');
-    debug_assert!(line.len() <= LINE_MAX, "listings come in pages");
-    tokio::time::timeout(IDLE_MAX, to.write_all(&line))
-        .await
-        .map_err(io::Error::other)?
 }

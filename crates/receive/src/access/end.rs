@@ -7,8 +7,9 @@ use postern_policy::access::{Outcome, Stage};
 use postern_policy::rule::Rule;
 use postern_smtp::server::Answer;
 
+use super::noted;
 use super::stages::refused;
-use super::{Accessing, Matter, noted};
+use super::state::{Accessing, Matter};
 use crate::session::{About, Session};
 
 /// Most addresses of authors that are looked at.

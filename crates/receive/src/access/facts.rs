@@ -7,7 +7,7 @@ use postern_policy::access::facts::{HeloFaults, TlsState};
 use postern_policy::access::{Facts, Party};
 use postern_policy::screen::helo::{HeloName, is_invalid, judge_own, judge_syntax};
 
-use super::{Accessing, Matter};
+use super::state::{Accessing, Matter};
 use crate::session::Session;
 
 /// The facts of a session for one judgement.

@@ -1,6 +1,6 @@
 //! Finds out what access rules depend on: names in DNS, lists, tables, policy services, limits. `explain` asks the same way.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use jiff::civil::DateTime;
 use postern_directory::aliases::Aliases;
@@ -19,7 +19,8 @@ use postern_policy::screen::list::{
 };
 use postern_table::{Address, Key, Plan, Subject as Sought};
 
-use super::{Accessing, Matter, facts, limit, service};
+use super::state::{Accessing, Matter};
+use super::{facts, services_asked};
 use crate::Settings;
 use crate::screen::look::{Look, Question as ListQuestion};
 use crate::session::Session;
@@ -55,7 +56,7 @@ impl Finding<'_> {
             Question::List(number) => self.list(number, access).await,
             Question::LookUp(number) => self.look_up(number, access).await,
             Question::Service(number) => {
-                let answer = service::ask(number, self.matter, access, session).await;
+                let answer = services_asked::ask(number, self.matter, access, session).await;
                 access.answers.found(question, Scope::Recipient, answer);
             }
             Question::Limit(number) => {
@@ -218,7 +219,7 @@ impl Finding<'_> {
         };
         let mut tally = session.shared.tally.lock();
         tally
-            .count(limit, Counted::Recipient, session.peer.ip(), Instant::now())
+            .count(limit, Counted::Recipient, session.peer.ip(), crate::time::now())
             .is_ok()
     }
 }
@@ -382,4 +383,10 @@ fn read(text: &str, key: &str, look_up: &LookUp, rules: &AccessRules) -> Answer 
         Ok(action) => Answer::Action(action),
         Err(error) => Answer::Unsure(format!("{}: {key}: {error}", look_up.table)),
     }
+}
+
+/// How long one question may take.
+fn limit(session: &Session) -> Duration {
+    let timeout = session.profile.settings.screen.timeout;
+    session.patience_for(timeout).min(session.life_left())
 }

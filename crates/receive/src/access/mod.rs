@@ -5,21 +5,19 @@ mod end;
 pub mod facts;
 pub mod find;
 mod noted;
+mod notes;
 pub mod service;
+mod services_asked;
 mod settings;
 mod stages;
-
-use std::time::Duration;
+mod state;
 
 use jiff::Zoned;
-use postern_mail::{Mailbox, ReversePath};
-use postern_policy::access::facts::HeloFaults;
-use postern_policy::access::names::AddressKey;
-use postern_policy::access::{Answers, Destination, Outcome, Scope, Stage, judge};
+use postern_policy::access::{Outcome, judge};
 
 use self::find::Finding;
-use self::noted::Notes;
 pub use self::settings::{AccessSettings, ServiceSettings};
+use self::state::Matter;
 use crate::io::{End, Io};
 use crate::session::Session;
 
@@ -27,56 +25,10 @@ pub(crate) use self::end::end;
 pub(crate) use self::service::Services;
 pub(crate) use self::stages::{AtRecipient, Judged};
 pub(crate) use self::stages::{connect, helo, recipient, sender};
+pub(crate) use self::state::Accessing;
 
 /// Questions that one judgement may take: more than there are, unless tables lead in circles.
 const QUESTIONS_MAX: usize = 1_000;
-
-/// What is known for the rules of a session.
-#[derive(Default)]
-pub(crate) struct Accessing {
-    answers: Answers,
-    /// What the client calls itself, in small letters, as the answers about it have it.
-    helo: String,
-    /// What is wrong with that by itself.
-    helo_faults: HeloFaults,
-    /// The sender of the transaction under way.
-    sender: Option<Sender>,
-    /// Names of the client's choosing that were looked up in DNS.
-    lookups: u32,
-    /// Recipients that were taken and about which rules have still to be judged when the message has come.
-    open: Vec<Open>,
-    /// What rules want done with the message.
-    notes: Notes,
-    /// The rule by which a recipient elsewhere was taken.
-    relayed_by: Option<String>,
-    /// The number of the transaction, for policy services.
-    transactions: u64,
-}
-
-/// The sender of a transaction, as rules see it.
-struct Sender {
-    key: Option<AddressKey>,
-}
-
-/// A recipient about which not all was known.
-struct Open {
-    named: Mailbox,
-    key: AddressKey,
-    destination: Destination,
-    /// Where its mail goes.
-    goes: Vec<Mailbox>,
-    answers: Answers,
-}
-
-/// What is judged.
-pub(crate) struct Matter<'a> {
-    stage: Stage,
-    recipient: Option<(&'a AddressKey, Destination)>,
-    authors: &'a [AddressKey],
-    size: u64,
-    recipients: usize,
-    queue: &'a str,
-}
 
 impl Accessing {
     /// Of a session whose listener has rules.
@@ -86,30 +38,6 @@ impl Accessing {
             access.helo_faults = facts::faults_in(&access.helo, session);
             access
         })
-    }
-
-    /// A transaction begins: what DNS and tables could not say before is asked again.
-    fn begin_transaction(&mut self, sender: &ReversePath, separator: Option<char>) {
-        self.answers.forget(Scope::Transaction);
-        self.answers.forget_unsure();
-        self.open.clear();
-        self.notes = Notes::default();
-        self.relayed_by = None;
-        self.transactions += 1;
-        self.sender = Some(Sender {
-            key: sender
-                .mailbox()
-                .map(|mailbox| AddressKey::new(mailbox, separator)),
-        });
-    }
-
-    /// The client calls itself so.
-    fn calls_itself(&mut self, helo: &str, faults: HeloFaults) {
-        if self.helo != helo {
-            self.answers.forget(Scope::Helo);
-            helo.clone_into(&mut self.helo);
-            self.helo_faults = faults;
-        }
     }
 
     /// Finds out what the rules lack, until they have said all that can be said at a stage. What was said to the client before is sent
@@ -144,10 +72,4 @@ impl Accessing {
         let facts = facts::facts(self, matter, Zoned::now().datetime(), session);
         judge(&session.profile.access.rules, &facts, &self.answers, |_, _| {})
     }
-}
-
-/// How long one question may take.
-fn limit(session: &Session) -> Duration {
-    let timeout = session.profile.settings.screen.timeout;
-    session.patience_for(timeout).min(session.life_left())
 }

@@ -1,62 +1,15 @@
-//! What access rules want done with a message that is taken: fields, a hold, lines in the log.
+//! Lines in the log of what access rules had done.
 
 use std::fmt::Display;
 
 use postern_events::Ruled;
 use postern_mail::{QueueId, ReversePath};
-use postern_policy::access::Noted;
 use postern_policy::rule::Rule;
-use postern_spool::Hold;
 
+use super::notes::Notes;
 use crate::session::Session;
 
-/// Most fields that rules put into one message.
-const FIELDS_MAX: usize = 100;
-
-/// What is to be done with a message.
-#[derive(Debug, Default)]
-pub(crate) struct Notes {
-    /// Why it is held.
-    pub(crate) hold: Option<Hold>,
-    /// Its new fields, each as it stands in the header.
-    fields: Vec<Vec<u8>>,
-    /// What is told when it has been taken: a rule, and what it did.
-    told: Vec<(Rule, String)>,
-}
-
 impl Notes {
-    /// Adds what rules want of one of its recipients. Fields come once, whoever asked for them.
-    pub(super) fn add(&mut self, noted: &Noted<'_>) {
-        if let Some((rule, reason)) = noted.hold
-            && self.hold.is_none()
-        {
-            self.hold = Some(Hold::by_rule(Rule::AccessHeld, format_args!("{rule}: {reason}")));
-            self.tell(Rule::AccessHeld, format!("{rule}: {reason}"));
-        }
-        for (rule, field) in &noted.tags {
-            let is_there = self.fields.iter().any(|known| known == field.raw());
-            if !is_there && self.fields.len() < FIELDS_MAX {
-                self.fields.push(field.raw().to_vec());
-                self.tell(Rule::AccessTagged, format!("{rule}: {}", field.name()));
-            }
-        }
-        for (rule, text) in &noted.notes {
-            self.tell(Rule::AccessNoted, format!("{rule}: {text}"));
-        }
-    }
-
-    fn tell(&mut self, rule: Rule, reason: String) {
-        let is_told = self.told.iter().any(|told| *told == (rule, reason.clone()));
-        if !is_told && self.told.len() < FIELDS_MAX {
-            self.told.push((rule, reason));
-        }
-    }
-
-    /// Writes the fields.
-    pub(crate) fn write_fields(&self, out: &mut Vec<u8>) {
-        self.fields.iter().for_each(|field| out.extend_from_slice(field));
-    }
-
     /// Tells what was done about a message that was taken.
     pub(crate) fn tell_all(&self, queue: &QueueId, from: &ReversePath, session: &Session) {
         for (rule, reason) in &self.told {

@@ -1,29 +1,19 @@
 //! Policy services of Postfix's protocol: connections that are kept and used again, each for one question at a time.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use postern_events::{Observers, ServiceDown, ServiceUp};
 use postern_filter::Address;
-use postern_mail::Status;
 use postern_policy::access::delegation::{self, ANSWER_MAX, BadAnswer, Request};
-use postern_policy::access::written::{self, BadResult, Context};
-use postern_policy::access::{Action, Answer, Stage, Words};
-use postern_policy::screen::finding::ClientName;
+use postern_policy::access::written::BadResult;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-use super::{Accessing, Matter, ServiceSettings};
-use crate::session::{Login, Session};
-
-/// What the client hears where a service fails that mail does not go on without.
-const FAILED: (u16, Status, &str) = (
-    451,
-    Status(4, 3, 5),
-    "Server configuration problem, try again later",
-);
+use super::settings::ServiceSettings;
 
 /// Both directions of a connection.
 trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -32,7 +22,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// A policy service, with its connections.
 pub(crate) struct Service {
-    settings: ServiceSettings,
+    pub(super) settings: ServiceSettings,
     /// Connections that nobody uses, the last one used last.
     idle: Mutex<Vec<(Box<dyn Wire>, Instant)>>,
     /// As many as there may be at once.
@@ -79,7 +69,7 @@ impl Service {
     }
 
     /// Asks, and says what is behind `action=`.
-    async fn ask(&self, request: &str) -> Result<String, ServiceError> {
+    pub(super) async fn ask(&self, request: &str) -> Result<String, ServiceError> {
         let limit = self.settings.timeout;
         let asked = tokio::time::timeout(limit, async {
             let _place = self.places.acquire().await;
@@ -129,7 +119,7 @@ impl Service {
         Ok(answer)
     }
 
-    fn failed(&self, error: &ServiceError) {
+    pub(super) fn failed(&self, error: &ServiceError) {
         let mut health = self.health.lock();
         health.failures += 1;
         if health.since.is_none() {
@@ -142,7 +132,7 @@ impl Service {
         }
     }
 
-    fn works(&self) {
+    pub(super) fn works(&self) {
         let mut health = self.health.lock();
         if let Some(since) = health.since.take() {
             self.observers.tell(ServiceUp {
@@ -209,103 +199,4 @@ impl Services {
     pub(crate) fn close_idle(&self) {
         self.0.lock().iter().for_each(|service| service.close_idle());
     }
-}
-
-/// Asks the service with this number about what is judged.
-pub(super) async fn ask(number: usize, matter: &Matter<'_>, access: &Accessing, session: &Session) -> Answer {
-    let Some(service) = session.profile.services.get(number) else {
-        return Answer::No;
-    };
-    let request = request(matter, access, session);
-    let rules = &session.profile.access.rules;
-    let answered = service.ask(&request).await.and_then(|text| {
-        let class = |name: &str| rules.classes.iter().position(|class| *class.name == *name);
-        let context = Context {
-            class: &class,
-            relay: false,
-        };
-        Ok(written::postfix(&text, context)?)
-    });
-    match answered {
-        Ok(action) => {
-            service.works();
-            Answer::Action(action)
-        }
-        Err(error) => {
-            service.failed(&error);
-            Answer::Action(if service.settings.optional {
-                Action::Note(format!("{} fails: {error}", service.settings.name).into())
-            } else {
-                Action::Refuse(Words::fixed(FAILED))
-            })
-        }
-    }
-}
-
-/// What a service is told of a session.
-fn request(matter: &Matter<'_>, access: &Accessing, session: &Session) -> String {
-    let text = |text: Option<String>| text.unwrap_or_default();
-    let address = session.peer.ip().to_canonical().to_string();
-    let (client_port, server) = (session.peer.port().to_string(), session.local);
-    let server_address = text(server.map(|server| server.ip().to_canonical().to_string()));
-    let server_port = text(server.map(|server| server.port().to_string()));
-    let instance = format!("{}.{}", session.id, access.transactions);
-    let reverse = match access.answers.client() {
-        Some(
-            ClientName::Confirmed(name) | ClientName::Unconfirmed(name) | ClientName::Unsure { name, .. },
-        ) => Some(&**name),
-        Some(ClientName::Nameless | ClientName::Unanswered(_)) | None => None,
-    };
-    let name = session.peer_name();
-    let tls = session.tls.as_ref();
-    let certificate = session.certificate.as_ref();
-    let fingerprint = text(certificate.map(|facts| with_colons(&facts.fingerprint)));
-    let sender = access.sender.as_ref().and_then(|sender| sender.key.as_ref());
-    Request {
-        protocol_state: match matter.stage {
-            Stage::Connect => "CONNECT",
-            Stage::Helo => "EHLO",
-            Stage::Mail => "MAIL",
-            Stage::Rcpt => "RCPT",
-            Stage::Data => "END-OF-MESSAGE",
-        },
-        protocol_name: "ESMTP",
-        helo_name: session.helo(),
-        queue_id: matter.queue,
-        sender: sender.map_or("", |sender| sender.whole()),
-        recipient: matter.recipient.map_or("", |(key, _)| key.whole()),
-        recipient_count: if matter.stage == Stage::Data {
-            matter.recipients
-        } else {
-            0
-        },
-        client_address: &address,
-        client_name: name.unwrap_or("unknown"),
-        reverse_client_name: reverse.or(name).unwrap_or("unknown"),
-        client_port: &client_port,
-        server_address: &server_address,
-        server_port: &server_port,
-        instance: &instance,
-        sasl_method: session.login.as_ref().map_or("", |login| login.mechanism.name()),
-        sasl_username: session.login.as_ref().map_or("", Login::name),
-        sasl_sender: "",
-        size: matter.size,
-        ccert_subject: certificate.map_or("", |facts| &facts.subject),
-        ccert_issuer: certificate.map_or("", |facts| &facts.issuer),
-        ccert_fingerprint: &fingerprint,
-        encryption_protocol: tls.map_or("", |tls| tls.version),
-        encryption_cipher: tls.map_or("", |tls| tls.cipher),
-        encryption_keysize: tls.map_or(0, |tls| tls.bits),
-        policy_context: session.listener(),
-    }
-    .text()
-}
-
-/// A fingerprint as Postfix writes it.
-fn with_colons(digits: &str) -> String {
-    let pairs: Vec<&str> = (0..digits.len())
-        .step_by(2)
-        .filter_map(|at| digits.get(at..(at + 2).min(digits.len())))
-        .collect();
-    pairs.join(":").to_ascii_uppercase()
 }

@@ -9,7 +9,8 @@ use postern_policy::rule::{Rule, Verdict as _};
 use postern_smtp::Reply;
 use postern_smtp::server::{Answer, AskRecipient, AskSender};
 
-use super::{Accessing, Matter, Open, noted};
+use super::noted;
+use super::state::{Accessing, Matter, Open};
 use crate::io::{End, Io};
 use crate::session::{About, Session};
 
@@ -220,7 +221,7 @@ impl Accessing {
     }
 
     /// What rules want done with the message.
-    pub(crate) const fn notes(&self) -> &super::Notes {
+    pub(crate) const fn notes(&self) -> &super::notes::Notes {
         &self.notes
     }
 

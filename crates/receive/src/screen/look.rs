@@ -1,17 +1,18 @@
 //! Asks DNS what strangers are judged by. `explain` asks the same way.
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use postern_net::resolver::{MxRecord, ResolveError, Resolver, ReverseName};
 use postern_policy::screen::ScreenSettings;
 use postern_policy::screen::finding::{ClientName, Known};
-use postern_policy::screen::list::{Answered, DnsList, Subject, address_question, domain_question};
+use postern_policy::screen::list::{Answered, Subject, address_question, domain_question};
 use postern_policy::screen::score::{EARLY_TALK, Mark, Score};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+pub use super::answer::ZoneAnswer;
 use crate::count::Signal;
 use crate::session::Session;
 
@@ -54,27 +55,6 @@ impl Question {
 
 fn no_answer(limit: Duration) -> String {
     format!("no answer within {} s", limit.as_secs_f32())
-}
-
-/// What came of it.
-#[derive(Clone, Debug)]
-pub struct ZoneAnswer {
-    /// The zone of the list.
-    pub zone: String,
-    /// What was looked for.
-    pub subject: Subject,
-    /// The addresses that were found, none where it is not listed; or why there was no answer.
-    pub found: Result<Vec<Ipv4Addr>, String>,
-}
-
-impl ZoneAnswer {
-    /// What it means to a list; `None` if it is an answer to something else, or there was none.
-    #[must_use]
-    pub fn read(&self, list: &DnsList) -> Option<Answered> {
-        let is_about = list.zone == self.zone && list.subject == self.subject;
-        let found = self.found.as_ref().ok().filter(|_| is_about)?;
-        Some(list.read(found))
-    }
 }
 
 /// The questions to all lists about a client's address, each once.

@@ -1,6 +1,7 @@
 //! Looks at strangers who bring mail from outside ([`postern_policy::screen`]). DNS is asked about a client's address while it is
 //! greeted, and about names of its choosing when it first names a recipient; there it hears what comes of it.
 
+mod answer;
 mod healths;
 pub mod look;
 mod note;

@@ -10,7 +10,7 @@ use postern_policy::screen::health::{News, Trouble};
 use postern_policy::screen::list::DnsList;
 use postern_policy::screen::score::Noted;
 
-use super::look::ZoneAnswer;
+use super::answer::ZoneAnswer;
 use crate::session::Session;
 use crate::time;
 

@@ -5,7 +5,7 @@ use postern_policy::screen::score::{Noted, Screened};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::look::ZoneAnswer;
+use super::answer::ZoneAnswer;
 
 /// What is known of a stranger that is looked at.
 pub(crate) struct Screening {

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postern_authwire::dovecot::{self as wire, AuthRequest, Client, Cookie, Greeting};
 use postern_policy::rule::Rule;
 use postern_smtp::server::AuthFailure;
 use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::context::{Context, Ended, Stream, WRITE_MAX};

@@ -1,7 +1,7 @@
 //! Dovecot's protocol for masters: a mail process asks whose login it was that its login process had checked, and where the
 //! mail is.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postern_authwire::dovecot::{Master, master_greeting};
 use postern_directory::PasswordVerdict;
@@ -9,6 +9,7 @@ use postern_events::notice;
 use postern_mail::complete_login;
 use postern_policy::rule::Rule;
 use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
 
 use super::context::{Context, Ended, Stream, WRITE_MAX};
 use super::lines::Lines;

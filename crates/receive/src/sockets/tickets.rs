@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use postern_authwire::dovecot::Cookie;
+use tokio::time::Instant;
 
 /// How long a mail process may take to ask.
 const KEPT: Duration = Duration::from_secs(60);

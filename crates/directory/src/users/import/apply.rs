@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use postern_sasl::StoredKey;
 use rusqlite::{Transaction, params};
 
-use super::{Entry, Imported, Password};
+use super::Imported;
+use super::line::{Entry, Password};
 use crate::users::error::UserError;
 use crate::users::store::{UserStore, canonical, check_login, login_exists, owner_of};
 use crate::users::{hash, keys};

@@ -5,7 +5,7 @@ use postern_seal::rotation::Stage;
 use postern_seal::{KeyRecord, Published, SigningKey};
 use serde::Serialize;
 
-use super::{enter, failed, resolver, runtime, the_domain};
+use super::common::{enter, failed, resolver, runtime, the_domain};
 use crate::args::{ConfigArg, JsonArg};
 use crate::config::Config;
 use crate::dkim::DkimDomain;

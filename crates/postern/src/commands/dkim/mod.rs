@@ -1,24 +1,15 @@
 //! `postern dkim`: keys with which mail is signed, and their records in DNS.
 
 mod check;
+mod common;
 mod new;
 mod records;
 mod rotate;
 
 pub(crate) use self::check::look;
 
-use std::path::Path;
-
-use postern_net::resolver::Resolver;
-
 use crate::args::{DkimArgs, DkimCommand};
-use crate::commands::refused;
-use crate::config::{Config, Libraries, Source};
-use crate::control::client::Client;
-use crate::control::protocol::Request;
-use crate::dkim::DkimDomain;
-use crate::exit::{Exit, Failure};
-use crate::{locate, rights};
+use crate::exit::Failure;
 
 /// Runs one of the subcommands.
 pub(crate) fn run(args: DkimArgs) -> Result<(), Failure> {
@@ -28,89 +19,4 @@ pub(crate) fn run(args: DkimArgs) -> Result<(), Failure> {
         DkimCommand::Rotate(rotate) => rotate::run(&args.config, &rotate),
         DkimCommand::Records { domain, json } => records::run(&args.config, &domain, json),
     }
-}
-
-/// The configuration, checked; from here on as the owner of the state directory. With it the running server, if one runs.
-fn enter(config: &crate::args::ConfigArg) -> Result<(Config, Option<Client>), Failure> {
-    let path = locate::existing(config)?;
-    let config = checked(&path)?;
-    let client = Client::connect(&config.state_dir)?;
-    rights::enter(&config.state_dir)?;
-    Ok((config, client))
-}
-
-/// Reads the configuration without loading libraries, which have nothing to do with keys.
-fn checked(path: &Path) -> Result<Config, Failure> {
-    Source::read(path)
-        .and_then(|source| source.check(Libraries::Leave))
-        .map(|(config, _)| config)
-        .map_err(|report| refused(&report, path))
-}
-
-/// The `[[dkim]]` of a domain.
-fn the_domain<'c>(config: &'c Config, name: &str) -> Result<&'c DkimDomain, Failure> {
-    config
-        .dkim
-        .iter()
-        .find(|domain| domain.domain == name)
-        .ok_or_else(|| {
-            Failure::new(
-                Exit::No,
-                format!(
-                    "there is no [[dkim]] for {name} in {}\nadd:\n{}",
-                    config.path.display(),
-                    table(name)
-                ),
-            )
-        })
-}
-
-/// The same, where its keys are Postern's to make.
-fn the_managed<'c>(config: &'c Config, name: &str) -> Result<&'c DkimDomain, Failure> {
-    let domain = the_domain(config, name)?;
-    if domain.is_managed() {
-        return Ok(domain);
-    }
-    Err(Failure::new(
-        Exit::No,
-        format!(
-            "the keys of {name} are in files that [[dkim.key]] names, so they are not Postern's to replace\n\
-             make another by `postern dkim new {name} --dir FOLDER` and add it there, or remove [[dkim.key]]"
-        ),
-    ))
-}
-
-/// What to write for a domain whose keys lie below the state directory.
-fn table(domain: &str) -> String {
-    format!("    [[dkim]]\n    domain = \"{domain}\"")
-}
-
-/// Has the running server take the keys up at once. It sees them by itself a little later, so that a reload which fails for other
-/// reasons is only told of.
-fn tell(client: Option<Client>) {
-    if let Some(mut client) = client
-        && let Err(failure) = client.ask(&Request::Reload)
-    {
-        eprintln!(
-            "postern: the server could not be reloaded, and takes the keys up within seconds by itself: {}",
-            failure.message
-        );
-    }
-}
-
-fn resolver(config: &Config) -> Result<Resolver, Failure> {
-    Resolver::new(&config.resolver)
-        .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::io("cannot start the runtime", &error))
-}
-
-/// What cannot be read or written.
-fn failed(reason: String) -> Failure {
-    Failure::new(Exit::InputOutput, reason)
 }

@@ -9,8 +9,8 @@ use postern_net::file::{Existing, write_private};
 use postern_seal::SigningKey;
 use postern_seal::rotation::{KeyRing, Stage};
 
+use super::common::{enter, failed, table, tell};
 use super::records::{RecordLine, as_text};
-use super::{enter, failed, table, tell};
 use crate::args::{ConfigArg, NewKeyArgs};
 use crate::dkim::folder::KeyFolder;
 use crate::dkim::rotate::Record;

@@ -4,7 +4,7 @@ use postern_seal::rotation::Stage;
 use postern_seal::txt_strings;
 use serde::Serialize;
 
-use super::{enter, failed, the_domain};
+use super::common::{enter, failed, the_domain};
 use crate::args::{ConfigArg, JsonArg};
 use crate::config::Config;
 use crate::dkim::DkimDomain;

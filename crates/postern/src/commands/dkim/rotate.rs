@@ -7,8 +7,8 @@ use postern_seal::rotation::{KeyRing, Stage};
 use postern_seal::{Algorithm, RsaBits};
 use serde::Serialize;
 
+use super::common::{enter, failed, resolver, runtime, tell, the_managed};
 use super::records::{RecordLine, as_text, lines};
-use super::{enter, failed, resolver, runtime, tell, the_managed};
 use crate::args::{ConfigArg, RotateArgs};
 use crate::config::Config;
 use crate::control::client::Client;

@@ -3,7 +3,7 @@
 use postern_policy::rule::{Rule, Ruling, Verdict as _};
 use postern_receive::judge::Judge;
 
-use super::Course;
+use super::course::Course;
 use crate::args::ExplainSessionArgs;
 
 /// A step for each filter, in their order. What they answer is theirs to say: `postern milters try` asks one.

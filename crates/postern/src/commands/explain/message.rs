@@ -8,7 +8,7 @@ use postern_policy::rule::{Rule, Ruling};
 use postern_receive::Role;
 use postern_receive::judge::Judge;
 
-use super::Course;
+use super::course::Course;
 use crate::args::ExplainSessionArgs;
 use crate::exit::{Exit, Failure};
 use crate::judge;

@@ -8,7 +8,7 @@ use postern_policy::route::{Hop, HopHost, Target, TlsLevel, route};
 use postern_policy::rule::Ruling;
 use postern_policy::transport::{Way, wants_tlsa};
 
-use super::Course;
+use super::course::Course;
 use crate::args::ExplainSessionArgs;
 
 /// Hosts of one next hop that are looked up; others are named only.

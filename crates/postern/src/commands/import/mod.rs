@@ -2,6 +2,7 @@
 
 mod check;
 mod differences;
+mod files;
 mod report;
 
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -16,13 +17,8 @@ use crate::args::{ImportFrom, ImportOutputArgs, ImportPostfixArgs, ImportSendmai
 use crate::exit::{Exit, Failure};
 use crate::output;
 
+use self::files::{CONFIGURATION, REPORT};
 use self::report::Shown;
-
-/// The configuration in the folder of the result.
-const CONFIGURATION: &str = "postern.toml";
-
-/// The report beside it.
-const REPORT: &str = "report.txt";
 
 /// Largest file of the old server that is read, in octets.
 const FILE_MAX: u64 = 64 * 1_024 * 1_024;

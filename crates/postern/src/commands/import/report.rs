@@ -7,7 +7,7 @@ use postern_migrate::import::Import;
 use postern_migrate::report::{Fate, Item, Weight};
 use serde::Serialize;
 
-use super::{CONFIGURATION, REPORT};
+use super::files::{CONFIGURATION, REPORT};
 use crate::visible;
 
 /// The report.

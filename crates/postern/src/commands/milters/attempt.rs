@@ -11,6 +11,7 @@ use postern_policy::milter::{Client, Facts, Skip};
 use postern_receive::MilterSettings;
 
 use super::client::Told;
+use super::common::{as_server, milliseconds, named, runtime};
 use super::message::Message;
 use super::report::{Came, Outcome, Step, report};
 use super::shown;
@@ -27,8 +28,8 @@ pub(super) fn run(path: &Path, args: &TryArgs) -> Result<(), Failure> {
     let message = Message::read(&args.file)?;
     // Whoever asks may write there; who serves need not.
     let output = args.output.as_deref().map(create).transpose()?;
-    let config = super::as_server(path)?;
-    let milter = super::named(&config, &args.name)?;
+    let config = as_server(path)?;
+    let milter = named(&config, &args.name)?;
     let listener = listener(&config, milter, args.listener.as_deref())?;
     let sender = args.from.clone().unwrap_or_else(|| message.sender());
     let recipients = match args.to.as_slice() {
@@ -54,7 +55,7 @@ pub(super) fn run(path: &Path, args: &TryArgs) -> Result<(), Failure> {
         sender: &sender,
         recipients: &recipients,
     };
-    let came = super::runtime()?.block_on(attempt.run(&course));
+    let came = runtime()?.block_on(attempt.run(&course));
     let skip = skip(milter, listener, args, &config, &message);
     let taken: Vec<&Mailbox> = match &came {
         Came::End { taken, .. } => taken.clone(),
@@ -287,7 +288,7 @@ impl Attempt<'_> {
             Verdict::Reply(reply) => Some(format!("reply {}", shown::reply(reply))),
             verdict => Some(shown::word(verdict).to_owned()),
         };
-        let ms = super::milliseconds(time);
+        let ms = milliseconds(time);
         if let (Event::Header | Event::Body, Some(last)) = (event, self.steps.last_mut())
             && last.answer == answer
             && verdict == &Verdict::Continue

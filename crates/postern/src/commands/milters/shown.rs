@@ -4,7 +4,7 @@ use postern_milter::{Change, ReplyCode, Verdict};
 use postern_policy::milter::{Conditions, OnFailure};
 use serde::Serialize;
 
-use super::Line;
+use super::line::Line;
 use super::wants::Wants;
 use crate::{output, visible};
 

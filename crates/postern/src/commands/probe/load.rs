@@ -10,8 +10,8 @@ use postern_net::dial;
 use postern_net::resolver::{Resolver, ResolverSettings};
 use serde::Serialize;
 
+use super::named::{bracketed, resolve};
 use super::wire::{Wire, WireError};
-use super::{bracketed, resolve};
 use crate::args::ProbeLoadArgs;
 use crate::exit::{Exit, Failure};
 use crate::output;

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use super::named::bracketed;
+use super::probing::Probe;
 use super::report::{Mark, Report};
 use super::wire::WireError;
-use super::{Probe, bracketed};
 
 /// Recipients elsewhere, and in disguise; `{host}` stands for the server. Nobody has an address below `invalid`.
 const TRIES: [&str; 9] = [

@@ -8,7 +8,8 @@ use postern_submit::{
     Errors, ExitStatus, Handover, Message, MessageError, Options, Outcome, Prepared, Refusal, TransferError,
 };
 
-use super::{Caller, Places, complain, drop};
+use super::common::{Caller, Places, complain};
+use super::drop;
 
 /// Reads a message from standard input and hands it in.
 pub(super) fn run(options: &Options, places: &Places) -> ExitStatus {

@@ -3,7 +3,7 @@
 use postern_submit::ExitStatus;
 use postern_submit::options::Flush;
 
-use super::{Places, complain, is_administrator};
+use super::common::{Places, complain, is_administrator};
 use crate::args::{ConfigArg, FilterArgs, JsonArg, QueueArgs, QueueCommand, SelectArgs};
 use crate::commands::queue;
 use crate::control::client::Client;

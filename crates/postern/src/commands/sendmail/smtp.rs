@@ -6,7 +6,7 @@ use std::thread;
 
 use postern_submit::ExitStatus;
 
-use super::Places;
+use super::common::Places;
 
 /// Carries octets between the caller and the server until either has gone.
 pub(super) fn run(places: &Places) -> ExitStatus {

@@ -6,8 +6,8 @@ use postern_submit::addresses::scan;
 use postern_submit::transfer::ask;
 use postern_submit::{ExitStatus, Handover, Options};
 
+use super::common::{Caller, Places, complain, is_administrator};
 use super::listing::from_environment;
-use super::{Caller, Places, complain, is_administrator};
 use crate::args::ExplainSessionArgs;
 use crate::commands::{self, explain};
 use crate::exit::{Exit, Failure};

@@ -11,7 +11,8 @@ use postern_policy::alias::{Form, Goal, Key, Rank, goals};
 
 use postern_table::{Format, Reference};
 
-use super::{Checking, domains_and_tables, files, tables};
+use super::domain_sets::domains_and_tables;
+use super::{Checking, files, tables};
 use crate::config::file::{AliasForm, AliasTable};
 use crate::config::place;
 use crate::config::problem::Span;

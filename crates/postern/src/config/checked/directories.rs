@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use postern_directory::{
-    DirectorySettings, Mistake, PamSettings, SaslauthdSettings, SystemSettings, TableSettings, UsersSettings,
+    DirectorySettings, PamSettings, SaslauthdSettings, SystemSettings, TableSettings, UsersSettings,
 };
 
 use super::places::DirectoryPlace;
@@ -11,7 +11,6 @@ use super::{Checking, clamp, dovecot, ldap, logins, sql, tables, values};
 use crate::config::file::{
     Directory, LocalRecipients, PamTable, Postern, RecipientsTable, SaslauthdTable, SystemTable, UsersTable,
 };
-use crate::config::problem::{Problems, Span};
 use crate::config::read::At;
 
 /// The file of own users in the state directory.
@@ -250,14 +249,5 @@ fn saslauthd(table: &SaslauthdTable) -> SaslauthdSettings {
         realms: values(&table.realms.value),
         timeout: *table.timeout,
         cache_ttl: *table.cache_time,
-    }
-}
-
-/// Adds what the crate of directories finds wrong with a setting.
-pub(super) fn tell(mistake: Mistake, at: Option<Span>, problems: &mut Problems) {
-    // What was no good by itself has been complained of.
-    if !problems.are_within(at.as_ref()) {
-        let title = format!("`{}` {}", mistake.key, mistake.what);
-        problems.error(at, title, "cannot be used", mistake.remedy);
     }
 }

@@ -2,7 +2,7 @@
 
 use postern_directory::{LdapSettings, SchemeRules};
 
-use super::{Checking, clamp, directories, files, logins, values};
+use super::{Checking, clamp, directory_mistakes, files, logins, values};
 use crate::config::file::{FlavourWord, LdapTable};
 use crate::config::problem::Span;
 use crate::config::read::At;
@@ -69,7 +69,7 @@ pub(super) fn check(table: &LdapTable, span: Option<Span>, c: &mut Checking<'_>)
     };
     for mistake in settings.mistakes() {
         let at = place_of(table, mistake.key).or_else(|| span.clone());
-        directories::tell(mistake, at, c.problems);
+        directory_mistakes::tell(mistake, at, c.problems);
     }
     Some(settings)
 }

@@ -5,10 +5,13 @@ mod aliases;
 mod checking;
 mod delivery;
 pub(crate) mod directories;
+mod directory_mistakes;
 mod dkim;
 mod dns;
+mod domain_sets;
 mod dovecot;
 mod files;
+mod hostname;
 mod identity;
 mod judge;
 mod kerberos;
@@ -41,19 +44,18 @@ use nix::unistd::{User, geteuid};
 use postern_deliver::{Settings as DeliverSettings, TlsClients};
 use postern_directory::DirectorySettings;
 use postern_directory::aliases::Aliases;
-use postern_directory::tables::{DomainTable, Tables};
+use postern_directory::tables::Tables;
 use postern_events::HistoryLimits;
-use postern_mail::Domain;
 use postern_net::resolver::ResolverSettings;
 use postern_net::tls::ServerTls;
 use postern_oauth::acquire::TokenSettings;
 use postern_oauth::verify::ProviderSettings;
-use postern_policy::{AskedDomains, DomainSet};
+use postern_policy::DomainSet;
 use postern_receive::Settings as ReceiveSettings;
 use postern_spool::SpoolSettings;
-use postern_table::Reference;
 
 pub(crate) use self::directories::{pam_directories, password_length, users_database};
+pub(super) use self::hostname::name_of_host;
 pub(crate) use self::judge::JudgeSettings;
 pub(crate) use self::listeners::ListenerConfig;
 pub(crate) use self::local::LocalConfig;
@@ -64,10 +66,11 @@ pub(crate) use self::sockets::{SocketConfig, SocketFile, SocketPlace};
 pub(crate) use self::system::system_users;
 
 use self::checking::{Checking, clamp, domain_set, values};
+use self::domain_sets::domains_and_tables;
+use self::hostname::hostname;
 use super::document::Document;
 use super::file::Postern;
 use super::problem::Problems;
-use super::read::At;
 use super::{Libraries, Shown};
 use crate::dkim::DkimDomain;
 use crate::log::{LogSettings, Target};
@@ -283,67 +286,6 @@ fn check_reserve(file: &Postern, problems: &mut Problems) {
             ),
         );
     }
-}
-
-/// The name of this host: as written, or the machine's own when that is a full one. After a mistake it is a stand-in,
-/// so that the other checks can go on.
-fn hostname(file: &Postern, problems: &mut Problems) -> (String, Domain) {
-    let name = match &file.hostname {
-        Some(name) => name.value.clone(),
-        None => machine_name(),
-    };
-    match Domain::parse(&name, true) {
-        Ok(domain @ Domain::Name(_)) if file.hostname.is_some() || name.contains('.') => {
-            return (domain.to_string(), domain);
-        }
-        // It was written, and complained of.
-        _ if problems.are_about("hostname") => {}
-        _ => problems.error(
-            None,
-            format!("`hostname` is missing, and the name of the machine, {name:?}, is not a full one"),
-            "",
-            "add for example `hostname = \"mx.example.org\"` above the first line in brackets",
-        ),
-    }
-    let stand_in = "localhost";
-    (stand_in.to_owned(), Domain::Name(stand_in.into()))
-}
-
-/// The name of this host for a file that may have mistakes.
-pub(super) fn name_of_host(file: &Postern) -> String {
-    hostname(file, &mut Problems::default()).0
-}
-
-fn machine_name() -> String {
-    let name = nix::unistd::gethostname().ok();
-    name.and_then(|name| name.into_string().ok()).unwrap_or_default()
-}
-
-/// The set of patterns, and of tables of domains.
-fn domains_and_tables(patterns: &At<Vec<At<String>>>, key: &str, c: &mut Checking<'_>) -> DomainSet {
-    let mut set = DomainSet::default();
-    for pattern in &patterns.value {
-        if !Reference::is_meant(pattern) {
-            // A pattern that is no good was reported when it was read.
-            let _ = set.insert(pattern);
-            continue;
-        }
-        let span = &pattern.span;
-        let Ok(reference) = Reference::parse(pattern) else {
-            continue;
-        };
-        let Some(lookup) = tables::open(&reference, span.clone(), c) else {
-            continue;
-        };
-        if tables::is_listed(&lookup) {
-            tables::domains(&lookup, &mut set, span.clone(), key, c);
-        } else {
-            let table = Arc::new(DomainTable::new(lookup));
-            set.ask(Arc::clone(&table) as Arc<dyn AskedDomains>);
-            c.domain_tables.push(table);
-        }
-    }
-    set
 }
 
 fn relay_domains(c: &mut Checking<'_>) -> DomainSet {

@@ -4,7 +4,7 @@ use postern_directory::sql::is_local_server;
 use postern_directory::sql::takes_any_domain as of_any_domain;
 use postern_directory::{SchemeRules, SqlEngine, SqlPlace, SqlServers, SqlSettings, SqlTls};
 
-use super::{Checking, clamp, directories, files, logins, values};
+use super::{Checking, clamp, directory_mistakes, files, logins, values};
 use crate::config::file::{EngineWord, SqlTable};
 use crate::config::problem::Span;
 use crate::config::read::At;
@@ -70,7 +70,7 @@ pub(super) fn check(table: &SqlTable, span: Option<Span>, c: &mut Checking<'_>) 
     };
     for mistake in settings.mistakes() {
         let at = place_of(table, mistake.key).or_else(|| span.clone());
-        directories::tell(mistake, at, c.problems);
+        directory_mistakes::tell(mistake, at, c.problems);
     }
     Some(settings)
 }

@@ -6,7 +6,8 @@ use postern_deliver::SystemUsers;
 use postern_mda::agent::PLACEHOLDERS;
 use postern_policy::route::Target;
 
-use super::{Checking, clamp, name_of_host, values};
+use super::hostname::name_of_host;
+use super::{Checking, clamp, values};
 use crate::config::file::{Postern, RouteTo};
 
 /// Where mail for the users of this machine goes.

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::tables::TableReference;
-use super::words::{HostName, LdapUrl, MechanismName, SchemeName, SqlQuery, SqlServer};
+use super::words::{EngineWord, HostName, LdapUrl, MechanismName, SchemeName, SqlQuery, SqlServer};
 use crate::config::kinds::{
     Choice, Count, FilePath, Line, List, OneOf, OneOrList, Switch, Time, shape, tables_of,
 };
@@ -283,22 +283,6 @@ table! {
         /// How long a server that failed is tried last.
         retry_primary_after: Duration = Time("1s", "1d"), default "\"30s\"";
     }
-}
-
-/// The engines of SQL directories.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum EngineWord {
-    PostgreSql,
-    MySql,
-    Sqlite,
-}
-
-impl Choice for EngineWord {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("postgresql", Self::PostgreSql),
-        ("mysql", Self::MySql),
-        ("sqlite", Self::Sqlite),
-    ];
 }
 
 impl Choice for SqlTls {

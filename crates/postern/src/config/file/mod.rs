@@ -42,8 +42,8 @@ pub(crate) use self::alias::{AliasForm, AliasTable};
 pub(crate) use self::auth::{Auth, CertificateLoginTable, LayerWord, MechanismTable, TlsWord};
 pub(crate) use self::delivery::{Delivery, Retry};
 pub(crate) use self::directory::{
-    Directory, DovecotTable, EngineWord, FlavourWord, LdapTable, PamTable, RecipientsTable, SaslauthdTable,
-    SqlTable, SystemTable, UsersTable,
+    Directory, DovecotTable, FlavourWord, LdapTable, PamTable, RecipientsTable, SaslauthdTable, SqlTable,
+    SystemTable, UsersTable,
 };
 pub(crate) use self::dkim::DkimTable;
 pub(crate) use self::identity::{GrantTable, Identity};
@@ -66,6 +66,7 @@ pub(crate) use self::socket::AuthSocketTable;
 pub(crate) use self::system::SystemUsersTable;
 pub(crate) use self::tables::{FileTable, LdapLookup, SqlLookup, TableSource, TablesTable, TextTable};
 pub(crate) use self::tls::Tls;
+pub(crate) use self::words::EngineWord;
 
 use self::directory::DirectoryKind;
 use self::tables::{DomainOrTable, TableKind, TableReference};

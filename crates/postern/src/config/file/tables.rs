@@ -9,8 +9,7 @@ use postern_table::{Format, Reference, read_parameters};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::directory::EngineWord;
-use super::words::{LdapUrl, SqlQuery, SqlServer};
+use super::words::{EngineWord, LdapUrl, SqlQuery, SqlServer};
 use crate::config::kinds::{
     Choice, Count, FilePath, Line, List, OneOf, OneOrList, Switch, Time, shape, split, tables_of, text,
 };

@@ -19,7 +19,7 @@ use postern_seal::Canonicalization;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::config::kinds::{split, text};
+use crate::config::kinds::{Choice, split, text};
 use crate::config::read::{Kind, Place, Reader};
 
 /// A kind whose texts are read by a function of another crate.
@@ -362,4 +362,20 @@ word! {
             Err(("not one to 300 printable ASCII characters".into(), place.remedy()))
         }
     }
+}
+
+/// The engines of SQL directories.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum EngineWord {
+    PostgreSql,
+    MySql,
+    Sqlite,
+}
+
+impl Choice for EngineWord {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("postgresql", Self::PostgreSql),
+        ("mysql", Self::MySql),
+        ("sqlite", Self::Sqlite),
+    ];
 }

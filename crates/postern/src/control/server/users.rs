@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixStream;
 
-use super::{Deps, send, send_all};
+use super::answer::{Deps, reply, send, send_all};
 use crate::control::protocol::{Listing, Operation, Reply, Request, Totals, Which};
 use crate::control::queue::perform;
 
@@ -79,7 +79,7 @@ async fn answer(operation: Operation, asking: &Asking, deps: &Deps) -> Reply {
             );
         }
     };
-    match super::reply(perform(&*deps.spool, &operation, &asking.label).await) {
+    match reply(perform(&*deps.spool, &operation, &asking.label).await) {
         Reply::Done(listing) if !asking.all => Reply::Done(own_totals(listing)),
         reply => reply,
     }

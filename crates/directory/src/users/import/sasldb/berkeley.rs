@@ -4,8 +4,8 @@
 
 use zeroize::Zeroizing;
 
-use super::Pairs;
 use super::bytes::Bytes;
+use super::record::Pairs;
 
 /// `DB_HASHMAGIC`.
 const MAGIC: u32 = 0x0006_1561;

@@ -2,8 +2,8 @@
 
 use zeroize::Zeroizing;
 
-use super::super::{Line, Problem};
-use super::{Record, of_record};
+use super::super::line::{Line, Problem};
+use super::record::{Record, of_record};
 
 /// Key and value stand on lines of their own, each after a blank; the key is `user NUL realm NUL property`.
 pub(super) fn read(text: &str) -> Vec<Line> {

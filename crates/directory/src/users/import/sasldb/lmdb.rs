@@ -2,8 +2,8 @@
 
 use zeroize::Zeroizing;
 
-use super::Pairs;
 use super::bytes::Bytes;
+use super::record::Pairs;
 
 const MAGIC: u32 = 0xBEEF_C0DE;
 /// Octets of a page before what it holds.

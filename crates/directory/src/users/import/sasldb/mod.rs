@@ -4,22 +4,10 @@ mod berkeley;
 mod bytes;
 mod dump;
 mod lmdb;
+mod record;
 
-use secrecy::SecretString;
-use zeroize::Zeroizing;
-
-use super::{Entry, Line, Password, Problem, checked};
-
-/// A key with its value, and where it stands: the line of a dump, the number of the record in a file. `None` for what a dump has
-/// in another form than it should.
-struct Record {
-    number: usize,
-    key: Option<Vec<u8>>,
-    value: Option<Zeroizing<Vec<u8>>>,
-}
-
-/// Keys and values of a database file.
-type Pairs = Vec<(Vec<u8>, Zeroizing<Vec<u8>>)>;
+use self::record::{Record, of_record};
+use super::line::{Line, Problem};
 
 pub(super) fn read(file: &[u8]) -> Vec<Line> {
     let pairs = berkeley::pairs(file).or_else(|| lmdb::pairs(file));
@@ -49,38 +37,4 @@ fn broken(why: &'static str) -> Line {
         name: String::new(),
         entry: Err(Problem::Form(why)),
     }
-}
-
-/// The key is `user NUL realm NUL property`. `None` for what is no password: secrets of other mechanisms.
-fn of_record(record: Record) -> Option<Line> {
-    let number = record.number;
-    let line = |name: String, entry| Some(Line { number, name, entry });
-    let Some(key) = record.key.and_then(|key| String::from_utf8(key).ok()) else {
-        return line(String::new(), Err(Problem::Form("is not in the form of db_dump")));
-    };
-    let parts: Vec<&str> = key.split('\0').collect();
-    let [user, realm, property] = parts[..] else {
-        return line(String::new(), Err(Problem::Form("is not a record of sasldb2")));
-    };
-    if property != "userPassword" {
-        return None;
-    }
-    let login = if realm.is_empty() || user.contains('@') {
-        user.to_owned()
-    } else {
-        format!("{user}@{realm}")
-    };
-    let value = record
-        .value
-        .as_ref()
-        .and_then(|value| std::str::from_utf8(value).ok());
-    let Some(value) = value else {
-        return line(login, Err(Problem::Form("has a password that is not UTF-8")));
-    };
-    let entry = checked(Entry {
-        login: login.clone(),
-        password: Password::Clear(SecretString::from(value)),
-        enabled: true,
-    });
-    line(login, entry)
 }

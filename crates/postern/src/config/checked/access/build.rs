@@ -2,12 +2,11 @@
 
 use postern_directory::tables::Lookup;
 use postern_policy::access::rules::AccessRule;
-use postern_policy::access::{AccessRules, Class, Stage};
+use postern_policy::access::{AccessRules, Action, Class, Stage};
 use postern_policy::limit::Limit;
 use postern_receive::{AccessSettings, ServiceSettings};
 
 use super::super::{Checking, clamp};
-use super::verdicts::relays;
 use crate::config::distance::nearest;
 use crate::config::file::{Access, PolicyService};
 use crate::config::problem::Span;
@@ -128,7 +127,7 @@ impl<'b, 'c> Build<'b, 'c> {
         };
         // What asks for a recipient, unless somebody says otherwise, waits for one.
         let usual = match action {
-            postern_policy::access::Action::Service(_) => Stage::Rcpt,
+            Action::Service(_) => Stage::Rcpt,
             _ => delayed,
         };
         Some(AccessRule {
@@ -215,4 +214,9 @@ fn service(table: &At<PolicyService>) -> Option<ServiceSettings> {
         connections: clamp(*table.connections),
         idle_time: *table.idle_time,
     })
+}
+
+/// Whether an action is a reason to relay by itself.
+const fn relays(action: &Action) -> bool {
+    matches!(action, Action::Accept { relay: true })
 }

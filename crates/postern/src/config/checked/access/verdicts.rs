@@ -10,11 +10,6 @@ use super::build::Build;
 use crate::config::file::{AcceptEnds, Access, VerdictWord};
 use crate::config::read::At;
 
-/// Whether an action is a reason to relay by itself.
-pub(super) const fn relays(action: &Action) -> bool {
-    matches!(action, Action::Accept { relay: true })
-}
-
 impl Build<'_, '_> {
     /// What a rule does; `None` after a mistake.
     pub(super) fn action(&mut self, table: &At<Access>, name: &str) -> Option<Action> {

@@ -11,7 +11,7 @@ use postern_policy::rewrite::{When, Whose};
 use postern_table::{Pattern, Table};
 
 use super::super::{Checking, tables};
-use super::{listeners, names, whose};
+use super::common::{listeners, names, whose};
 use crate::config::file::{CheckWord, HeaderCheckTable};
 use crate::config::problem::Span;
 use crate::config::read::At;

@@ -6,7 +6,7 @@ use postern_policy::copy::{COPIES_MAX, CopyOf, CopyRule};
 use postern_policy::rewrite::{When, Whose};
 
 use super::super::{Checking, tables};
-use super::{addresses, listeners, names, whose};
+use super::common::{addresses, listeners, names, whose};
 use crate::config::file::{CopyOfWord, CopyTable};
 use crate::config::read::At;
 

@@ -5,8 +5,10 @@ use postern_mail::Domain;
 use postern_policy::rewrite::{Append, Class, MasqueradeList, Rule, Tables, Way, When, Whose};
 use postern_table::{Format, Reference};
 
-use super::super::{Checking, domains_and_tables, tables};
-use super::{addresses, circles, listeners, names, origin, whose};
+use super::super::domain_sets::domains_and_tables;
+use super::super::{Checking, tables};
+use super::circles;
+use super::common::{addresses, listeners, names, origin, whose};
 use crate::config::file::{RewriteForm, RewriteTable};
 use crate::config::read::At;
 

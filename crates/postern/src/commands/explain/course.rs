@@ -1,0 +1,130 @@
+//! The steps of a session as they are gathered: each with its rule, and the setting behind it.
+
+use std::fmt;
+
+use postern_directory::aliases::Aliases;
+use postern_policy::rule::{Rule, Says, Verdict};
+use serde::Serialize;
+
+use crate::config::checked::ListenerConfig;
+use crate::config::{Config, Shown, place};
+
+/// One question with its answer.
+#[derive(Debug, Serialize)]
+pub(in crate::commands) struct Step {
+    /// What the client does.
+    pub(in crate::commands) command: String,
+    pub(in crate::commands) allowed: bool,
+    pub(in crate::commands) rule: &'static str,
+    pub(in crate::commands) reason: String,
+    /// The setting behind the rule, if there is one.
+    pub(in crate::commands) setting: Option<Setting>,
+    /// What gives another verdict.
+    pub(in crate::commands) remedy: &'static str,
+}
+
+/// Where a setting stands.
+#[derive(Debug, Serialize)]
+pub(in crate::commands) struct Setting {
+    pub(in crate::commands) key: &'static str,
+    /// The file, and the line from 1; none where it is not written and its default holds.
+    pub(in crate::commands) file: Option<String>,
+    pub(in crate::commands) line: Option<usize>,
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "{} in {file}:{line}", self.key),
+            _ => write!(f, "{}, default", self.key),
+        }
+    }
+}
+
+/// The setting behind a rule, if it has one; `name` is what its table is called where there are several.
+pub(in crate::commands) fn setting_behind(rule: Rule, name: Option<&str>, shown: &Shown) -> Option<Setting> {
+    let key = rule.setting();
+    let (file, line) = place::of_setting(shown, key, name).cloned().unzip();
+    (!key.is_empty()).then_some(Setting { key, file, line })
+}
+
+/// What the table of a setting is called, as far as the reason of a verdict says so.
+pub(in crate::commands) fn table_in_reason(rule: Rule, reason: &str) -> Option<String> {
+    match rule {
+        Rule::RelayCertificate => Some(reason.to_owned()),
+        Rule::IdentityGrant | Rule::IdentityGroup => reason.split('"').nth(1).map(str::to_owned),
+        _ => None,
+    }
+}
+
+/// Gathers the steps.
+pub(in crate::commands) struct Course<'a> {
+    pub(in crate::commands) config: &'a Config,
+    pub(in crate::commands) listener: &'a ListenerConfig,
+    pub(in crate::commands) steps: Vec<Step>,
+}
+
+impl<'a> Course<'a> {
+    /// The aliases of the configuration.
+    pub(in crate::commands) const fn aliases(&self) -> &'a Aliases {
+        &self.config.aliases
+    }
+
+    pub(in crate::commands) fn add(&mut self, command: impl Into<String>, verdict: &dyn Verdict) {
+        let name = self.name_behind(verdict.rule(), &verdict.reason().to_string());
+        self.add_named(command, verdict, name.as_deref());
+    }
+
+    /// The same for a setting in one of several tables, that of this name.
+    pub(in crate::commands) fn add_named(
+        &mut self,
+        command: impl Into<String>,
+        verdict: &dyn Verdict,
+        name: Option<&str>,
+    ) {
+        self.push(command, verdict, name, verdict.rule().says() != Says::No);
+    }
+
+    /// The same where an action of the configuration says whether the rule refuses.
+    pub(in crate::commands) fn add_judged(
+        &mut self,
+        command: impl Into<String>,
+        verdict: &dyn Verdict,
+        allowed: bool,
+    ) {
+        self.push(command, verdict, None, allowed);
+    }
+
+    fn push(&mut self, command: impl Into<String>, verdict: &dyn Verdict, name: Option<&str>, allowed: bool) {
+        let rule = verdict.rule();
+        let reason = verdict.reason().to_string();
+        let setting = setting_behind(rule, name, &self.config.shown);
+        self.steps.push(Step {
+            command: command.into(),
+            allowed,
+            rule: rule.name(),
+            reason,
+            setting,
+            remedy: rule.remedy(),
+        });
+    }
+
+    /// What the table is called in which the setting stands, where there are several.
+    fn name_behind(&self, rule: Rule, reason: &str) -> Option<String> {
+        match rule {
+            _ if rule.setting().split('.').next() == Some("milter") => {
+                reason.split('"').nth(1).map(str::to_owned)
+            }
+            _ if rule.setting().starts_with("listener.") => {
+                let name = &self.listener.settings.name;
+                let named = place::of_setting(&self.config.shown, "listener", Some(name)).is_some();
+                Some(if named {
+                    name.clone()
+                } else {
+                    self.listener.address.to_string()
+                })
+            }
+            _ => table_in_reason(rule, reason),
+        }
+    }
+}
