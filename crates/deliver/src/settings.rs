@@ -92,6 +92,8 @@ pub struct SystemUsers {
     pub socket: PathBuf,
     /// Longest time from the end of a message to the reply.
     pub patience: Duration,
+    /// Where the helper puts mail, for people: `/var/mail/{user}`, or the path of an agent.
+    pub place: String,
 }
 
 /// What to log in with at a smarthost.

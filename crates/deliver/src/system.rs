@@ -168,7 +168,7 @@ async fn copy_to(core: &Core, settings: &Settings, message: &Message, copy: &Cop
     let request = request(message, address, due, resident);
     let done = match ask(core, system, message, due, &request).await {
         Ok(done) => done,
-        Err(failure) => return failure.into(),
+        Err(failure) => return not_without_reader(failure, address).into(),
     };
     for reason in &done.warnings {
         let observers = &core.deps.observers;
@@ -195,6 +195,19 @@ async fn copy_to(core: &Core, settings: &Settings, message: &Message, copy: &Cop
             let text = format!("it cannot be sent on: {reason}");
             Failure::temporary(Status(4, 3, 0), &Relay::System, Cause::Local(text.into())).into()
         }
+    }
+}
+
+/// The postmaster always exists (RFC 5321 section 4.5.1): mail for one that is nobody's waits until somebody is named.
+fn not_without_reader(failure: Failure, address: &Mailbox) -> Failure {
+    let is_postmaster = address.unquoted_local().eq_ignore_ascii_case("postmaster");
+    match &*failure.cause {
+        Cause::NoMailbox(_) if is_postmaster => {
+            let text =
+                "no user of this machine is called postmaster; name who reads this mail in the aliases file";
+            Failure::temporary(Status(4, 2, 1), &Relay::System, Cause::Settings(text.into()))
+        }
+        _ => failure,
     }
 }
 
@@ -292,6 +305,18 @@ fn nowhere() -> Failure {
 mod tests {
     use super::*;
     use postern_mail::FailureKind;
+
+    #[test]
+    fn the_postmasters_mail_waits_for_a_reader() {
+        let nobody = || failure(&Trouble::new(Kind::NoUser, "no user"));
+        for (address, permanent) in [("Postmaster@mx.test", false), ("ann@mx.test", true)] {
+            let failure = not_without_reader(nobody(), &address.parse().unwrap());
+            assert_eq!(failure.permanent, permanent, "{address}");
+        }
+        let locked = failure(&Trouble::new(Kind::Locked, "locked"));
+        let same = not_without_reader(locked.clone(), &"postmaster@mx.test".parse().unwrap());
+        assert_eq!(same, locked);
+    }
 
     #[test]
     fn what_the_helper_says_and_what_follows() {

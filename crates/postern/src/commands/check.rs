@@ -145,6 +145,7 @@ fn check_aliases(config: &Config, offline: bool, found: &mut Problems) {
             "add a [[directory]] or `aliases`; until then all mail for them but the postmaster's is refused",
         );
     }
+    check_readers(config, found);
     if offline || config.aliases.is_empty() {
         return;
     }
@@ -172,6 +173,27 @@ fn check_aliases(config: &Config, offline: bool, found: &mut Problems) {
         let title = format!("{more} more targets of aliases do not exist");
         let remedy = "correct those above, and check again";
         found.warning(config.places.aliases(), title, "in this file", remedy);
+    }
+}
+
+/// Where mail goes to users of this machine, aliases have to say who reads the mail of those that are none.
+fn check_readers(config: &Config, found: &mut Problems) {
+    if config.deliver.system.is_none() {
+        return;
+    }
+    let readers = [
+        ("postmaster", "its mail waits in the queue"),
+        ("root", "its mail is refused"),
+    ];
+    for (name, what) in readers {
+        if !config.aliases.contains(name) {
+            found.warning(
+                config.places.aliases().or_else(|| config.places.local_domains()),
+                format!("no alias says who reads the mail of {name}, and {name} has no mailbox: {what}"),
+                "in `aliases`",
+                format!("add a line to the aliases file, such as `{name}: ann`"),
+            );
+        }
     }
 }
 

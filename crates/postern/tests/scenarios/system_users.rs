@@ -297,3 +297,54 @@ fn the_helper_may_come_and_go() {
         wait_for(Path::new("/home/bob/Mailbox"), "no home");
     });
 }
+
+#[test]
+fn a_full_disk_and_an_own_alias() {
+    in_town("a_full_disk_and_an_own_alias", || {
+        let sink = Sink::start();
+        let settings = "mailbox = \"~/Mailbox\"\n[admission]\nmin_free = \"0\"\n";
+        let mut town = Town::new(&sink, settings);
+        let small = format!("size=64k,mode=755,uid={0},gid={0}", uid_of("bob"));
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &small, "none", "/home/bob"])
+            .status()
+            .unwrap();
+        assert!(done.success());
+        town.start();
+        town.take("bob@town.test", "there is room");
+        let before = wait_for(Path::new("/home/bob/Mailbox"), "there is room");
+        let large = format!(
+            "Subject: too much\r\n\r\n{}",
+            "0123456789abcdef\r\n".repeat(6_000)
+        );
+        assert!(town.send("bob@town.test", &large).starts_with("250"));
+        town.waits(&["4.3.1", "insufficient disk space", "\"local\""]);
+        assert_eq!(
+            text(Path::new("/home/bob/Mailbox")),
+            before,
+            "nothing is left of it"
+        );
+        let done = Command::new("mount")
+            .args(["-o", "remount,size=1m", "/home/bob"])
+            .status()
+            .unwrap();
+        assert!(done.success());
+        assert!(wait_for(Path::new("/home/bob/Mailbox"), "too much").starts_with(&before));
+
+        // What is said before mail is.
+        let said = town.site.run(&["explain", "--to", "Bob+x@town.test"]);
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(said.contains("bob, a user of this machine: ~/Mailbox"), "{said}");
+        fs::write(town.site.path("aliases"), "root: ann\n").unwrap();
+        let said = town.site.run(&["check"]);
+        let said = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+        assert!(
+            said.contains("no alias says who reads the mail of postmaster"),
+            "{said}"
+        );
+        assert!(!said.contains("mail of root"), "{said}");
+        town.site.ok(&["reload"]);
+        town.take("postmaster@town.test", "for nobody yet");
+        town.waits(&["name who reads this mail", "\"settings\""]);
+    });
+}

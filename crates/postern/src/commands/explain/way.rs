@@ -36,7 +36,17 @@ pub(super) async fn way(
     let to = match (found.target, mailbox.domain().name()) {
         (Target::Hosts { via, .. }, _) => look.route(via).await,
         (Target::Maildir(folder), _) => folder.display().to_string(),
-        (Target::System { .. }, _) => "a user of this machine".to_owned(),
+        (Target::System { .. }, _) => {
+            let place = config.deliver.system.as_ref().map_or("", |system| &system.place);
+            let user = mailbox.unquoted_local();
+            let separator = config.deliver.routes.separator;
+            let name = separator.and_then(|separator| user.split_once(separator));
+            let name = name.map_or(&*user, |(name, _)| name).to_lowercase();
+            format!(
+                "{name}, a user of this machine: {}",
+                place.replace("{user}", &name)
+            )
+        }
         (Target::Discard, _) => "nowhere: it is thrown away".to_owned(),
         (Target::Refuse(text), _) => text.to_string(),
         (Target::Local, _) => "nowhere: there is no place for local mail".to_owned(),

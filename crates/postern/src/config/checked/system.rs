@@ -38,6 +38,10 @@ pub(super) fn check(c: &mut Checking<'_>) -> Option<SystemUsers> {
             socket: written.socket.value.clone(),
             // Others may be before it in the helper's line.
             patience: 3 * settings.longest(),
+            place: match settings.agent.first() {
+                Some(agent) => agent.clone(),
+                None => settings.mailbox,
+            },
         }
     })
 }
