@@ -318,7 +318,8 @@ fn a_full_disk_and_an_own_alias() {
             "0123456789abcdef\r\n".repeat(6_000)
         );
         assert!(town.send("bob@town.test", &large).starts_with("250"));
-        town.waits(&["4.3.1", "insufficient disk space", "\"local\""]);
+        town.waits(&["insufficient disk space", "\"local\""]);
+        town.site.wait_for_log(&["deferred", "4.3.1", "bob@town.test"]);
         assert_eq!(
             text(Path::new("/home/bob/Mailbox")),
             before,
@@ -332,7 +333,15 @@ fn a_full_disk_and_an_own_alias() {
         assert!(wait_for(Path::new("/home/bob/Mailbox"), "too much").starts_with(&before));
 
         // What is said before mail is.
-        let said = town.site.run(&["explain", "--to", "Bob+x@town.test"]);
+        let session = [
+            "--peer",
+            "192.0.2.1",
+            "--from",
+            "x@far.test",
+            "--to",
+            "Bob+x@town.test",
+        ];
+        let said = town.site.run(&[&["explain", "--json"][..], &session].concat());
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
         assert!(said.contains("bob, a user of this machine: ~/Mailbox"), "{said}");
         fs::write(town.site.path("aliases"), "root: ann\n").unwrap();
