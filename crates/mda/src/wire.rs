@@ -132,19 +132,22 @@ mod tests {
         }
     }
 
+    /// What it shows, and what is changed.
+    type Case<'a> = (&'a str, &'a dyn Fn(&mut Request));
+
     #[test]
     fn requests() {
         let good = request();
         let line = good.encode().unwrap();
         assert_eq!(Request::decode(line.trim_ascii_end()), Some(good));
         #[rustfmt::skip]
-        let bad: [(&str, Box<dyn Fn(&mut Request)>); 6] = [
-            ("a line feed in the name", Box::new(|r| r.user = "ann\nbob".into())),
-            ("NUL in a detail",         Box::new(|r| r.detail = "\0".into())),
-            ("a path as queue id",      Box::new(|r| r.queue = "../../x".into())),
-            ("no queue id",             Box::new(|r| r.queue = String::new())),
-            ("a long queue id",         Box::new(|r| r.queue = "a".repeat(100))),
-            ("an escape in the sender", Box::new(|r| r.sender = "\u{1b}[2J@x.test".into())),
+        let bad: [Case<'_>; 6] = [
+            ("a line feed in the name", &|r| r.user = "ann\nbob".into()),
+            ("NUL in a detail",         &|r| r.detail = "\0".into()),
+            ("a path as queue id",      &|r| r.queue = "../../x".into()),
+            ("no queue id",             &|r| r.queue = String::new()),
+            ("a long queue id",         &|r| r.queue = "a".repeat(100)),
+            ("an escape in the sender", &|r| r.sender = "\u{1b}[2J@x.test".into()),
         ];
         for (shows, change) in bad {
             let mut other = request();

@@ -125,6 +125,9 @@ pub(super) mod tests {
         }
     }
 
+    /// What it shows, what is changed in the request, a word, and what becomes of it.
+    type Case<'a> = (&'a str, &'a dyn Fn(&mut Request), &'a str, &'a str);
+
     #[test]
     fn command_lines() {
         let account = Account {
@@ -140,7 +143,7 @@ pub(super) mod tests {
             expand(&[word.to_owned()], &request, &account, "mx.test").remove(0)
         };
         #[rustfmt::skip]
-        let cases: [(&str, &dyn Fn(&mut Request), &str, &str); 10] = [
+        let cases: [Case<'_>; 10] = [
             ("a name",                    &|_| {},                                     "{user}",        "ann"),
             ("within a word",             &|_| {},                                     "--a={detail}.", "--a=shop."),
             ("two of them",               &|_| {},                                     "{home}/{user}", "/home/ann/ann"),

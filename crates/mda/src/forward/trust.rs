@@ -62,6 +62,9 @@ fn writers(mode: u32) -> Option<&'static str> {
 mod tests {
     use super::*;
 
+    /// What it shows, what is changed, and words of the reason.
+    type Case<'a> = (&'a str, &'a dyn Fn(&mut Facts), &'a str);
+
     #[test]
     fn whose_word_it_is() {
         let good = Facts {
@@ -83,7 +86,7 @@ mod tests {
             distrust(&facts).unwrap_or_default()
         };
         #[rustfmt::skip]
-        let cases: [(&str, &dyn Fn(&mut Facts), &str); 11] = [
+        let cases: [Case<'_>; 11] = [
             ("root's word",               &|f| f.owner = 0,                 ""),
             ("another's file",            &|f| f.owner = 8,                 "belongs to another"),
             ("a second name",             &|f| f.links = 2,                 "hard link"),

@@ -133,6 +133,9 @@ mod tests {
     use super::*;
     use crate::forward::parse;
 
+    /// What it shows, a `.forward`, what it may say; steps, addresses, and how many warnings.
+    type Case<'a> = (&'a str, &'a str, May, Vec<Step>, &'a [&'a str], usize);
+
     #[test]
     fn what_is_done() {
         let request = Request {
@@ -162,7 +165,7 @@ mod tests {
         let program = || Step::Program("p".into());
         let file = || Step::File("/f".into());
         #[rustfmt::skip]
-        let cases: [(&str, &str, May, Vec<Step>, &[&str], usize); 17] = [
+        let cases: [Case<'_>; 17] = [
             ("none",                      "",                        ALL,         vec![mailbox()],                   &[],           0),
             ("an address",                "b@far.test",              ALL,         vec![],                            &["b@far.test"], 0),
             ("a copy stays",              "\\ann\nb@far.test",       ALL,         vec![mailbox()],                   &["b@far.test"], 0),
