@@ -74,7 +74,7 @@ impl Display for Reason {
             Self::Relay(reason) => reason.fmt(out),
             Self::Original(sender) => sender.fmt(out),
             Self::Redirected(to) => write!(out, "to {to}"),
-            Self::Rewritten(made) => write!(out, "{}: becomes {}", made.rules.join(", "), made.to),
+            Self::Rewritten(made) => write!(out, "{}: becomes {}", made.rules.join(" + "), made.to),
         }
     }
 }

@@ -58,7 +58,7 @@ impl Rewritten {
     /// For the log: the rules, where the address stands, and what it has become.
     #[must_use]
     pub fn told(&self, place: &str, from: &str) -> String {
-        format!("{}: {place} {from} becomes {}", self.rules.join(", "), self.to)
+        format!("{}: {place} {from} becomes {}", self.rules.join(" + "), self.to)
     }
 }
 

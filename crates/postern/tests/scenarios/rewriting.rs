@@ -407,6 +407,17 @@ fn whose_mail_and_by_which_way() {
         text.contains("ours: envelope_sender b@pc.relay.test becomes b@relay.test"),
         "{text}"
     );
+    let config = fs::read_to_string(site.path("postern.toml")).unwrap();
+    let line = config
+        .split("name = \"ours\"")
+        .next()
+        .unwrap()
+        .matches('\n')
+        .count();
+    assert!(
+        text.contains(&format!("postern.toml:{line}")),
+        "the rule is named with its line {line}: {text}"
+    );
 }
 
 #[test]

@@ -124,7 +124,19 @@ impl<'a> Course<'a> {
                     self.listener.address.to_string()
                 })
             }
+            _ if matches!(rule.setting(), "rewrite" | "header_check" | "copy") => {
+                self.named_before(rule.setting(), reason)
+            }
             _ => table_in_reason(rule, reason),
         }
+    }
+
+    /// The table of this kind whose name stands before a colon in a reason; of several the last.
+    fn named_before(&self, table: &str, reason: &str) -> Option<String> {
+        let mut names = reason.match_indices(": ").map(|(at, _)| &reason[..at]);
+        names.find_map(|names| {
+            let last = names.rsplit(" + ").next()?;
+            place::of_setting(&self.config.shown, table, Some(last)).map(|_| last.to_owned())
+        })
     }
 }
