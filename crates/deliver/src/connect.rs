@@ -384,6 +384,10 @@ impl Dialer<'_> {
             tlsa: dane.tlsa.clone(),
             tls: hop.tls,
             verify: hop.verify,
+            host: match &host.host {
+                HopHost::Name(name) => self.settings.tls_hosts.demand(name),
+                _ => transport::HostDemand::Nothing,
+            },
             login: self.login.is_some(),
             outside: hop.is_outside(),
             listeners: &self.settings.listeners,

@@ -11,6 +11,7 @@ use postern_mail::Mailbox;
 use postern_policy::retry::RetrySettings;
 use postern_policy::route::RouteTable;
 use postern_policy::srs::Srs;
+use postern_policy::transport::TlsHosts;
 use postern_sasl::{ContextInitiator, Layers, Mechanism};
 use postern_smtp::client::needs::EightBit;
 use secrecy::SecretString;
@@ -74,6 +75,9 @@ pub struct Settings {
     ///
     /// Default 100, the least that the RFC asks for.
     pub received_max: u32,
+
+    /// Hosts with which TLS is otherwise than routes say. Default: none.
+    pub tls_hosts: TlsHosts,
 
     /// How the senders of forwarded mail are rewritten. Default: they are not.
     pub srs: Option<Arc<Srs>>,
@@ -193,6 +197,7 @@ impl Settings {
             mx_port: 25,
             mx_networks: Vec::new(),
             address_literals: false,
+            tls_hosts: TlsHosts::default(),
             listeners: Vec::new(),
             chunking: true,
             eight_bit: EightBit::default(),

@@ -65,7 +65,7 @@ const TAGS: &[(&str, &str)] = &[
     ),
     (
         "TLS_Srv:, Try_TLS:",
-        "not carried over: `tls` at a `[[route]]` for the domains whose mail the host takes",
+        "`always`, `verified`, `never` in `[delivery.tls]`",
     ),
 ];
 

@@ -4,6 +4,8 @@
 //! recipient's domain, a pin, a wish of the sender) is a further [`Demand`] and its rows in [`tries`]; whoever dials
 //! does what the plan says and knows of none of them.
 
+mod hosts;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -13,6 +15,8 @@ use postern_mail::Proof;
 
 use crate::reach::{self, Unreachable};
 use crate::route::{Hop, HopHost, TlsLevel};
+
+pub use self::hosts::{HostDemand, TlsHosts};
 
 /// How TLS begins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,6 +49,8 @@ pub enum Demand {
     Nobody,
     /// The route.
     Route,
+    /// The host's name, by the configuration.
+    Host,
     /// The host's TLSA records: DNSSEC proves that it has STARTTLS and whose certificate it shows (RFC 7672 section 2.2).
     Dane,
     /// The route's login, which does not go out in the clear because somebody has disturbed the handshake.
@@ -134,6 +140,8 @@ pub struct Facts<'a> {
     pub tls: TlsLevel,
     /// Whether it wants valid certificates.
     pub verify: bool,
+    /// What the host's name demands.
+    pub host: HostDemand,
     /// Whether it logs in.
     pub login: bool,
     /// Whether the way comes from DNS or the author of an address, and not from the configuration.
@@ -261,7 +269,7 @@ fn tries(facts: &Facts<'_>, socket: bool, breaks_by_tls: bool) -> Result<(Try, O
     let clear = |demand| one(Tls::Never, Certificate::Any, demand);
     let if_offered = |demand| one(Tls::IfOffered, Certificate::Any, demand);
     let always = |tls| {
-        let valid = if facts.verify {
+        let valid = if facts.verify || facts.host == HostDemand::Verified {
             Certificate::Valid
         } else {
             Certificate::Any
@@ -276,9 +284,15 @@ fn tries(facts: &Facts<'_>, socket: bool, breaks_by_tls: bool) -> Result<(Try, O
     Ok(match (facts.tls, named) {
         (TlsLevel::Implicit, _) => (always(Tls::Implicit), None),
         _ if socket => (clear(Demand::Socket), None),
-        (TlsLevel::None, _) => (clear(Demand::Route), None),
         (TlsLevel::Required, _) => (always(Tls::StartTls), None),
         (_, Some(certificate)) => (one(Tls::StartTls, certificate, Demand::Dane), None),
+        _ if facts.host == HostDemand::Verified => {
+            (one(Tls::StartTls, Certificate::Valid, Demand::Host), None)
+        }
+        _ if facts.host == HostDemand::Always => (one(Tls::StartTls, Certificate::Any, Demand::Host), None),
+        (TlsLevel::None, _) => (clear(Demand::Route), None),
+        // A login does not go out in the clear for that.
+        _ if facts.host == HostDemand::Never && !facts.login => (clear(Demand::Host), None),
         _ if facts.login => (if_offered(Demand::Login), None),
         _ if breaks_by_tls => (clear(Demand::Memory), None),
         _ => (if_offered(Demand::Nobody), Some(clear(Demand::Failure))),

@@ -277,6 +277,16 @@ impl Cf {
             .nth(1)
             .and_then(|call| call.split(',').next());
         let call = call.unwrap_or_default().trim().to_owned();
+        let program = definition
+            .split("P=")
+            .nth(1)
+            .and_then(|path| path.split(',').next());
+        if let Some(path) =
+            program.filter(|path| name.trim() == "local" && path.trim().ends_with("/procmail"))
+        {
+            let words = vec![path.trim().to_owned(), call.clone()];
+            self.arguments.push(("local_procmail", words));
+        }
         let option = match name.trim() {
             "relay" => "RELAY_MAILER_ARGS",
             "esmtp" => "ESMTP_MAILER_ARGS",
@@ -345,7 +355,12 @@ impl Cf {
                     let lists = name == "dnsbl" || name == "enhdnsbl";
                     let of = if lists { "enhdnsbl" } else { name.as_str() };
                     let given = self.arguments.iter().position(|(feature, _)| *feature == of);
-                    let more = given.map(|place| self.arguments.remove(place).1);
+                    let more = match given {
+                        // Each list has lines of its own.
+                        Some(place) if lists => Some(self.arguments.remove(place).1),
+                        Some(place) => Some(self.arguments[place].1.clone()),
+                        None => None,
+                    };
                     let mut arguments = vec![name];
                     arguments.extend(more.unwrap_or_default());
                     self.mc.add_call(at, "FEATURE", arguments);

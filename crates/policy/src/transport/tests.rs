@@ -8,6 +8,7 @@ fn facts<'a>() -> Facts<'a> {
         tlsa: Tlsa::Unasked,
         tls: TlsLevel::Opportunistic,
         verify: false,
+        host: HostDemand::Nothing,
         login: false,
         outside: true,
         listeners: &[],
@@ -15,6 +16,39 @@ fn facts<'a>() -> Facts<'a> {
         is_own: &|_| false,
         breaks_by_tls: &|_| false,
         is_tried: &|_| false,
+    }
+}
+
+#[test]
+fn what_the_name_of_a_host_demands() {
+    use Certificate::{Any, Valid};
+    use HostDemand::{Always, Never, Verified};
+    use TlsLevel::{Implicit, None as No, Opportunistic, Required};
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows                    level          the name   login  how TLS begins   certificate  by whose demand
+        ("no mail without it",                    Opportunistic, Always,    false, Tls::StartTls,   Any,         Demand::Host),
+        ("nor with another's certificate",        Opportunistic, Verified,  false, Tls::StartTls,   Valid,       Demand::Host),
+        ("whatever the route thinks of it",       No,            Always,    false, Tls::StartTls,   Any,         Demand::Host),
+        ("a route that demands more",             Required,      Verified,  false, Tls::StartTls,   Valid,       Demand::Route),
+        ("from the first octet on",               Implicit,      Verified,  false, Tls::Implicit,   Valid,       Demand::Route),
+        ("never",                                 Opportunistic, Never,     false, Tls::Never,      Any,         Demand::Host),
+        ("but where the route demands it",        Required,      Never,     false, Tls::StartTls,   Any,         Demand::Route),
+        ("nor for a login",                       Opportunistic, Never,     true,  Tls::IfOffered,  Any,         Demand::Login),
+    ];
+    for (shows, tls, host, login, begins, certificate, demand) in cases {
+        let facts = Facts {
+            tls,
+            host,
+            login,
+            ..facts()
+        };
+        let first = Try {
+            tls: begins,
+            certificate,
+            demand,
+        };
+        assert_eq!(tries(&facts, false, false), Ok((first, None)), "{shows}");
     }
 }
 

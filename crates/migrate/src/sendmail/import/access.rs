@@ -91,9 +91,13 @@ impl Access {
                 .push((subject.to_owned(), at.clone(), value.to_owned())),
             "spam" => self.spam(site, at, subject, value, line),
             "certissuer" | "certsubject" => self.certificates.line(site, at, tag, subject, value, line),
-            "tls_srv" | "tls_rcpt" | "try_tls" => {
-                site.missing(at, line, Weight::Mail, tls_remedy(tag, value))
-            }
+            "tls_srv" | "try_tls" => by_host(site, at, (tag, subject), value, line),
+            "tls_rcpt" => site.missing(
+                at,
+                line,
+                Weight::Mail,
+                "a [[route]] with `recipients` or `domains` and `tls = \"required\"` says so here",
+            ),
             "tls_clt" | "srv_features" => site.missing(
                 at,
                 line,
@@ -312,15 +316,33 @@ fn by_table(looked_up: &str, table: &str, name: &str) -> Section {
     rule
 }
 
-/// What to do about a line on TLS towards others. sendmail means the host, a route the domain of recipients.
-fn tls_remedy(tag: &str, value: &str) -> String {
-    let tls = match (tag, value.split(':').next().unwrap_or_default()) {
-        ("try_tls", _) => "none",
-        (_, "VERIFY") => "required",
-        _ => "required\" and `verify = false`, or a certificate that holds, for \"required",
+/// `TLS_Srv:host ENCR:128` and `Try_TLS:host NO`: TLS with hosts of this name and those below.
+fn by_host(site: &mut Site<'_>, at: &Origin, (tag, host): (&str, &str), value: &str, line: &str) {
+    let demand = value.split([':', '+']).next().unwrap_or_default();
+    let key = match (tag, demand.to_ascii_uppercase().as_str()) {
+        ("tls_srv", "ENCR") => "always",
+        ("tls_srv", "VERIFY") => "verified",
+        ("try_tls", "NO") => "never",
+        _ => {
+            site.missing(
+                at,
+                line,
+                Weight::Mail,
+                "[delivery.tls] has `always`, `verified` and `never` for hosts",
+            );
+            return;
+        }
     };
-    format!(
-        "mail to this host uses TLS where it is offered, and goes in the clear where it is not: for the domains whose mail it takes, \
-         set a [[route]] with `tls = \"{tls}\"`"
-    )
+    if value.contains('+') {
+        let remedy = "certificates are compared with the host's name alone: [delivery.tls] verified";
+        site.missing(at, line, Weight::Mail, remedy);
+        return;
+    }
+    let hosts = if host.is_empty() {
+        vec!["*".to_owned()]
+    } else {
+        vec![host.to_owned(), format!("*.{host}")]
+    };
+    site.extend("delivery.tls", key, hosts);
+    site.carried(at, line, format!("[delivery.tls] {key}"));
 }

@@ -10,6 +10,7 @@ use postern_policy::alias::RefusalText;
 use postern_policy::origin::{LoginSet, SenderSet};
 use postern_policy::retry::RetrySettings;
 use postern_policy::route::{Hop, HopHost, Protocol, RouteRule, RouteTable, Target, TlsLevel};
+use postern_policy::transport::TlsHosts;
 use postern_table::Reference;
 
 use super::receiving::literal_domain;
@@ -40,6 +41,11 @@ pub(super) fn check(c: &mut Checking<'_>, shown: &Shown) -> Settings {
         mx_port: clamp(*written.mx_port),
         mx_networks: values(&written.mx_networks),
         address_literals: *c.file.relay.address_literals,
+        tls_hosts: TlsHosts {
+            never: domain_set(&written.tls.never),
+            always: domain_set(&written.tls.always),
+            verified: domain_set(&written.tls.verified),
+        },
         listeners: listeners(c),
         chunking: *written.chunking,
         eight_bit: *written.eight_bit,

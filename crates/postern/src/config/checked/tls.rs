@@ -138,7 +138,7 @@ fn load_clients(
     };
     let unverified = load(Verification::None)?;
     // A machine without authorities can do without them until a route asks for them.
-    let needed = file.route.iter().any(|route| route.verifies());
+    let needed = file.route.iter().any(|route| route.verifies()) || !file.delivery.tls.verified.is_empty();
     let verified = match load(verification) {
         Err(TlsError::Trust(TrustError::NoSystemRoots(_))) if !needed => unverified.clone(),
         other => other?,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use postern_net::tls::TlsVersion;
 
-use super::words::Fingerprint;
+use super::words::{DomainPattern, Fingerprint};
 use crate::config::kinds::{Choice, FilePath, List, OneOf, OneOrList, Sections};
 use crate::config::read::{At, table};
 
@@ -53,6 +53,13 @@ table! {
         ca_file: PathBuf = FilePath, optional "\"certs/partners.crt\"" else "those that the system trusts";
         /// The oldest version of TLS that is spoken.
         min_version: TlsVersion = OneOf::<TlsVersion>::new(), default "\"1.2\"";
+        /// Hosts that get no mail without TLS, whatever their certificate, by the names that MX records or `via` have; `"*.example.org"` for all
+        /// names below it. Sendmail's `TLS_Srv:` with `ENCR`. A [[route]] and TLSA records may demand more.
+        always: Vec<At<String>> = List(DomainPattern), default "[]";
+        /// Hosts that get no mail without TLS and a certificate that is valid for their name. Sendmail's `TLS_Srv:` with `VERIFY`.
+        verified: Vec<At<String>> = List(DomainPattern), default "[]";
+        /// Hosts with which TLS is not used, such as those that break by it, unless a [[route]] demands it or logs in. Sendmail's `Try_TLS:` with `NO`.
+        never: Vec<At<String>> = List(DomainPattern), default "[]";
     }
 }
 
