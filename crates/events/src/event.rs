@@ -386,7 +386,8 @@ events! {
     }
     "an administrator's act on one message, or on all that were due"
     Administered Spool Info Matters "held" | "released" | "retried" | "flushed" | "removed" | "recovered" (word) {
-        queue Queue Option<Shown<'a>>, by By &'a str, reason Reason Option<&'a str>, changed Changed Option<u64>,
+        queue Queue Option<Shown<'a>>, session Session Option<&'a str>, by By &'a str, reason Reason Option<&'a str>,
+        changed Changed Option<u64>,
     }
     "an administrator's act on sessions"
     SessionsEnded Control Info Matters "sessions ended" | "sessions ended whose login is no longer valid" (word) {

@@ -211,7 +211,8 @@ impl History {
                 | Area::Accept
                 | Area::Milter
                 | Area::Outcome
-        ) {
+        ) && !matches!(event, Event::Administered(_))
+        {
             return;
         }
         SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
@@ -236,7 +237,8 @@ impl History {
         }
         let role = match event {
             Event::Connected(_) | Event::LoggedIn(_) | Event::LoginRefused(_) => Role::Begins,
-            Event::Outcome(_) => Role::Outcome,
+            // What an administrator did to its mail is the end of that, too, or a step to it.
+            Event::Outcome(_) | Event::Administered(_) => Role::Outcome,
             _ => Role::Goes,
         };
         let kind = match event {

@@ -237,6 +237,9 @@ fn what(event: &str, fields: &Map<String, Value>) -> String {
             put(" to ", "to"),
             put(", next try ", "until")
         ),
+        "held" | "released" | "retried" | "flushed" | "removed" => {
+            format!("message {} {event}{}", put("", "queue"), put(" by ", "by"))
+        }
         "disconnect" => format!("end of the session{}", put(" after seconds: ", "seconds")),
         "refused" if fields.contains_key("mechanism") => {
             format!("AUTH{}{}", put(" ", "mechanism"), put(" as ", "login"))

@@ -36,8 +36,16 @@ fn the_queue_is_worked_on_with_and_without_a_server() {
     }
     site.ok(&["queue", "hold", &ids[0]]);
     site.ok(&["queue", "hold", &ids[1]]);
+    let shown: serde_json::Value =
+        serde_json::from_str(&site.ok(&["queue", "show", &ids[1], "--json"])).unwrap();
     site.ok(&["queue", "remove", &ids[1]]);
     assert!(!list().contains(&ids[1]));
+    // What administrators did stands in the story of the session that the message came in.
+    let story = site.ok(&["explain", "--session", shown["session"].as_str().unwrap()]);
+    for did in ["held", "removed"] {
+        let said = format!("message {} {did} by ", ids[1]);
+        assert!(story.contains(&said), "{said}: {story}");
+    }
     assert!(!site.run(&["queue", "show", "0000000000000"]).status.success());
     assert!(!site.run(&["queue", "hold", "nonsense"]).status.success());
 

@@ -64,7 +64,7 @@ impl Transaction<'_, '_> {
             self.totals.held += 1;
             changed.push(*id);
         }
-        self.effects.administered(Act::Held, &changed, by);
+        self.tell_of(Act::Held, &changed, by)?;
         self.effects.changed(Change::Held, &changed);
         Ok(changed.len() as u64)
     }
@@ -94,7 +94,7 @@ impl Transaction<'_, '_> {
             self.totals.held -= 1;
             changed.push(*id);
         }
-        self.effects.administered(Act::Released, &changed, by);
+        self.tell_of(Act::Released, &changed, by)?;
         self.effects.changed(Change::Due, &changed);
         Ok(changed.len() as u64)
     }
@@ -118,7 +118,7 @@ impl Transaction<'_, '_> {
                 )?
                 .query_row(params![id.as_i64(), now.as_millisecond()], |row| row.get::<_, u64>(0))?;
         }
-        self.effects.administered(Act::Retried, &changed, by);
+        self.tell_of(Act::Retried, &changed, by)?;
         self.effects.changed(Change::Due, &changed);
         Ok(due)
     }
@@ -126,13 +126,33 @@ impl Transaction<'_, '_> {
     fn remove_all(&mut self, ids: &[QueueId], by: &Arc<str>, now: Timestamp) -> Result<u64, SpoolError> {
         let mut changed = Vec::new();
         for id in ids {
+            // Gone with the message.
+            let session = self.session_of(*id)?;
             if self.remove(*id, by, now)? {
+                self.effects.administered(Act::Removed, *id, session, by);
                 changed.push(*id);
             }
         }
-        self.effects.administered(Act::Removed, &changed, by);
         self.effects.changed(Change::Removed, &changed);
         Ok(changed.len() as u64)
+    }
+
+    /// Keeps what was done to messages that are still there, to be told.
+    fn tell_of(&mut self, act: Act, ids: &[QueueId], by: &Arc<str>) -> Result<(), SpoolError> {
+        for id in ids {
+            let session = self.session_of(*id)?;
+            self.effects.administered(act, *id, session, by);
+        }
+        Ok(())
+    }
+
+    /// The session that a message came in.
+    fn session_of(&mut self, id: QueueId) -> Result<Option<String>, SpoolError> {
+        let mut found = self
+            .connection
+            .prepare_cached("SELECT session FROM message WHERE id = ?1")?;
+        let session = found.query_row([id.as_i64()], |row| row.get(0)).optional()?;
+        Ok(session.flatten())
     }
 
     fn flush(&mut self, rows: &[(QueueId, u32)], by: &Arc<str>, now: Timestamp) -> Result<u64, SpoolError> {
@@ -150,7 +170,7 @@ impl Transaction<'_, '_> {
         }
         messages.sort_unstable();
         messages.dedup();
-        self.effects.administered(Act::Flushed, &messages, by);
+        self.tell_of(Act::Flushed, &messages, by)?;
         Ok(changed as u64)
     }
 

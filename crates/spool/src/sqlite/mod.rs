@@ -655,6 +655,7 @@ impl SqliteSpool {
     fn administered(&self, word: &'static str, by: &str, changed: u64) {
         self.shared.settings.observers.tell(Administered {
             queue: None,
+            session: None,
             by,
             reason: None,
             changed: Some(changed),

@@ -118,8 +118,17 @@ pub(super) struct Effects {
     pub(super) discard: Vec<Arc<str>>,
     /// Whether the database has due work that delivery was not told of.
     pub(super) backlog: bool,
-    /// What an administrator did to which message, and who it was.
-    pub(super) administered: Vec<(Act, QueueId, Arc<str>)>,
+    /// What an administrator did to which messages.
+    pub(super) administered: Vec<Administration>,
+}
+
+/// What an administrator did to one message.
+pub(super) struct Administration {
+    pub(super) act: Act,
+    pub(super) id: QueueId,
+    /// The session that the message came in.
+    pub(super) session: Option<String>,
+    pub(super) by: Arc<str>,
 }
 
 /// What an administrator does to a message.
@@ -146,10 +155,10 @@ impl Act {
 }
 
 impl Effects {
-    /// Keeps what was done to messages, to be told when it is on disk.
-    pub(super) fn administered(&mut self, act: Act, ids: &[QueueId], by: &Arc<str>) {
-        let each = ids.iter().map(|id| (act, *id, Arc::clone(by)));
-        self.administered.extend(each);
+    /// Keeps what was done to a message, to be told when it is on disk.
+    pub(super) fn administered(&mut self, act: Act, id: QueueId, session: Option<String>, by: &Arc<str>) {
+        let by = Arc::clone(by);
+        self.administered.push(Administration { act, id, session, by });
     }
 
     pub(super) fn clear(&mut self) {

@@ -369,13 +369,14 @@ impl<'s, 'c> Writer<'s, 'c> {
         for name in self.effects.discard.drain(..) {
             self.shared.bodies.discard().file(name);
         }
-        for (act, id, by) in self.effects.administered.drain(..) {
+        for done in self.effects.administered.drain(..) {
             self.shared.settings.observers.tell(Administered {
-                queue: Some(&id),
-                by: &by,
+                queue: Some(&done.id),
+                session: done.session.as_deref(),
+                by: &done.by,
                 reason: None,
                 changed: None,
-                word: Word(act.word()),
+                word: Word(done.act.word()),
             });
         }
         self.shared.board.tell(&mut self.effects.events);
