@@ -418,7 +418,7 @@ mod tests {
         let rows = vec![row("ann@site.example"), row("bob@site.example")];
         let text = |columns| as_text(&head, &[], &[2], &rows, columns);
         assert_eq!(
-            text(Some(24)),
+            text(Some(30)),
             "LOGIN             STATE\nann@site.example  on\nbob@site.example  on"
         );
         assert!(
