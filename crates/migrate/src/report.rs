@@ -1,11 +1,11 @@
 //! What became of each line of the old configuration.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::Origin;
 
 /// What became of a line.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Fate {
     /// The new configuration does the same.
     Carried {
@@ -34,7 +34,7 @@ pub enum Fate {
 }
 
 /// How much it matters that something is not carried over; the gravest first.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Weight {
     /// Mail is refused, lost or let through that was not before.
     Mail,
@@ -45,7 +45,7 @@ pub enum Weight {
 }
 
 /// Something that the old configuration says, and what became of it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Item {
     /// The lines that say it.
     pub at: Origin,
@@ -59,16 +59,21 @@ pub struct Item {
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     items: Vec<Item>,
+    /// All but what is carried over, which is told of once however many parts of an import say so.
+    told: HashSet<Item>,
 }
 
 impl Report {
     /// Adds what became of something.
     pub fn add(&mut self, at: &Origin, what: impl Into<String>, fate: Fate) {
-        self.items.push(Item {
+        let item = Item {
             at: at.clone(),
             what: what.into(),
             fate,
-        });
+        };
+        if matches!(item.fate, Fate::Carried { .. }) || self.told.insert(item.clone()) {
+            self.items.push(item);
+        }
     }
 
     /// All that was added, in that order.

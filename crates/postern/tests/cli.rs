@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const CONFIG: &str = "hostname = \"mx.example.org\"\nstate_dir = \"state\"\nlocal_domains = [\"example.org\"]\n\
@@ -714,4 +714,65 @@ fn a_postfix_site_is_imported() {
     site.json(&[&import[..], &["--force", "--json"]].concat());
     assert_ne!(read(), first);
     assert_eq!(site.code(&["import", "postfix", "none", "--output", "other"]), 74);
+}
+
+/// What real servers logged is decided again: the same where the rules say the same, and told where not.
+#[test]
+fn logs_of_old_servers_are_decided_again() {
+    let site = Site::new(
+        "hostname = \"mx.example.org\"\nstate_dir = \"state\"\nlocal_domains = [\"calderon.example\"]\nrelay_domains = [\"sister.example\"]\n\
+         [[listener]]\naddress = \"127.0.0.1:2500\"\nname = \"smtp\"\n\
+         [[listener]]\naddress = \"127.0.0.1:2501\"\nname = \"submission\"\n\
+         [[directory]]\nkind = \"table\"\nrecipients = \"inline:{ vera@calderon.example=x }\"\n\
+         [[alias]]\nfrom = [\"support@calderon.example\"]\nto = [\"vera@calderon.example\"]\n\
+         [relay]\nnetworks = [\"127.0.0.2\"]\n\
+         [[access]]\nname = \"spammers\"\nsender = \"@spammer.example\"\nverdict = \"refuse\"\n",
+    );
+    let logs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrate/tests/logs");
+    let postfix = logs.join("postfix.log");
+    let packed = site.folder.path().join("mail.log.2.gz");
+    let output = Command::new("gzip").arg("-c").arg(&postfix).output().unwrap();
+    fs::write(&packed, output.stdout).unwrap();
+    let check = [
+        "import",
+        "check",
+        "--json",
+        "--log",
+        postfix.to_str().unwrap(),
+        packed.to_str().unwrap(),
+    ];
+    let output = site.run(&check);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&shown["same"], &shown["different"]),
+        (&json!(22), &json!(2)),
+        "{shown:#}"
+    );
+    let difference = &shown["differences"][0];
+    assert_eq!(difference["kind"], "was put off, would be taken");
+    assert_eq!(
+        difference["before"],
+        "450 4.7.1 <…>: Sender address rejected: come back later"
+    );
+    assert_eq!(difference["count"], 2);
+    // Its example can be tried.
+    let explain = difference["example"]["explain"].as_str().unwrap();
+    let words: Vec<&str> = explain.split(' ').skip(1).collect();
+    assert!(
+        site.ok(&words).contains("The message would be taken"),
+        "{explain}"
+    );
+    let sendmail = logs.join("sendmail.log");
+    let output = site.run(&["import", "check", "--log", sendmail.to_str().unwrap()]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in [
+        "4 recipients decided as before, 2 otherwise.",
+        "2x was taken, would be refused: relay.denied",
+        "3x taken by way of an alias",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert_eq!(site.code(&["import", "check", "--log", "postern.toml"]), 1);
+    assert_eq!(site.code(&["import", "check", "--log", "none"]), 74);
 }

@@ -75,6 +75,8 @@ pub enum Left {
     NoRecipient,
     /// It was handed in on the machine itself.
     Local,
+    /// An alias led there: sendmail's log does not say whom the client had named.
+    Alias,
     /// There were too many different ones.
     TooMany,
 }
@@ -89,6 +91,7 @@ impl Left {
             }
             Self::NoRecipient => "refused before a recipient was named",
             Self::Local => "handed in on the machine itself",
+            Self::Alias => "taken by way of an alias: the log of sendmail does not say who was named",
             Self::TooMany => "beyond 500,000 different ones",
         }
     }

@@ -70,31 +70,29 @@ fn from(reader: &mut Reader, process: &str, id: &str, rest: &str) {
     }
 }
 
-/// `to=<a@b>,<c@d>, delay=…, stat=Sent`.
+/// `to=<a@b>,<c@d>, delay=…, stat=Sent`. Who was named by the client stands in angle brackets, what an alias led to without them.
 fn to(reader: &mut Reader, id: &str, rest: &str) {
     let list = rest
         .trim_start_matches("to=")
         .split(", ")
         .next()
         .unwrap_or_default();
-    // What an alias stands for is named here; who was named by the client, in ctladdr.
-    let named = field(rest, "ctladdr=", &[',', ' ']).map(bare);
-    if let Some(message) = reader.open.get_mut(id) {
-        let recipients: Vec<String> = match named.filter(|named| named.contains('@')) {
-            Some(named) => vec![named],
-            None => list.split(',').map(bare).collect(),
-        };
-        for recipient in recipients {
-            if !message.recipients.iter().any(|(known, _)| *known == recipient) {
-                message.recipients.push((recipient, Outcome::Taken));
-            }
+    let Some(message) = reader.open.get_mut(id) else {
+        return;
+    };
+    let mut by_alias = 0;
+    for recipient in list.split(',') {
+        if !recipient.starts_with('<') {
+            by_alias += u64::from(!message.is_local);
+            continue;
+        }
+        let recipient = bare(recipient);
+        if !message.recipients.iter().any(|(known, _)| *known == recipient) {
+            message.recipients.push((recipient, Outcome::Taken));
         }
     }
-    if rest.contains("stat=Sent")
-        && !rest.contains("stat=Deferred")
-        && reader.open.len() > super::OPEN_MAX / 2
-    {
-        reader.ended(id);
+    if by_alias > 0 && rest.contains("stat=Sent") {
+        reader.leave(Left::Alias, by_alias);
     }
 }
 

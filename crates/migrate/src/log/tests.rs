@@ -114,6 +114,38 @@ Dec  1 09:07:00 gate sm-mta[210]: 5B1907Ab000210: Milter: to=<ann@stellan.exampl
     assert_eq!(left.get(&Left::Local), Some(&1));
 }
 
+/// Logs that Postfix 3.7 and sendmail 8.17 wrote of the same kinds of sessions.
+#[test]
+fn what_real_servers_wrote() {
+    let (decisions, left) = read(include_str!("../../tests/logs/postfix.log"));
+    let expected = [
+        "1x 127.0.0.1  - <> <vera@calderon.example> taken",
+        "1x 127.0.0.1  - <a@later.example> <vera@calderon.example> 450 4.7.1 <a@later.example>: Sender address rejected: come back later",
+        "1x 127.0.0.1  - <a@noisy.example> <vera@calderon.example> taken",
+        "1x 127.0.0.1  - <a@spammer.example> <vera@calderon.example> 554 5.7.1 <a@spammer.example>: Sender address rejected: no thanks",
+        "1x 127.0.0.1  - <joe@elsewhere.example> <nobody@calderon.example> 550 5.1.1 <nobody@calderon.example>: Recipient address rejected: User unknown in virtual mailbox table",
+        "1x 127.0.0.1  - <joe@elsewhere.example> <support@calderon.example> taken",
+        "1x 127.0.0.1  - <joe@elsewhere.example> <vera@calderon.example> taken",
+        "1x 127.0.0.1 submission - <vera@calderon.example> <joe@elsewhere.example> 554 5.7.1 <joe@elsewhere.example>: Recipient address rejected: Access denied",
+        "1x 127.0.0.2  - <vera@calderon.example> <joe@elsewhere.example> taken",
+        "1x 127.0.0.2 submission - <vera@calderon.example> <joe@elsewhere.example> taken",
+        "2x 127.0.0.1  - <joe@elsewhere.example> <jane@elsewhere.example> 554 5.7.1 <jane@elsewhere.example>: Relay access denied",
+    ];
+    assert_eq!(shown(&decisions), expected);
+    assert_eq!(left, [(Left::Content, 1), (Left::Local, 1)].into_iter().collect());
+    let (decisions, left) = read(include_str!("../../tests/logs/sendmail.log"));
+    let expected = [
+        "1x 127.0.0.1 MTA - <joe@elsewhere.example> <closed@stellan.example> 550 5.2.1 <closed@stellan.example>... closed",
+        "1x 127.0.0.1 MTA - <joe@elsewhere.example> <nobody.here@stellan.example> 550 User unknown",
+        "1x 127.0.0.1 MTA - <joe@elsewhere.example> <x@sister.example> taken",
+        "1x 127.0.0.2 MTA - <ann@stellan.example> <joe@elsewhere.example> taken",
+        "2x 127.0.0.1 MTA - <joe@elsewhere.example> <jane@elsewhere.example> taken",
+    ];
+    assert_eq!(shown(&decisions), expected);
+    let expected = [(Left::NoRecipient, 3), (Left::Local, 1), (Left::Alias, 3)];
+    assert_eq!(left, expected.into_iter().collect());
+}
+
 proptest::proptest! {
     #[test]
     fn whatever_a_log_says_it_is_read(lines in proptest::collection::vec("\\PC{0,120}", 0..20)) {

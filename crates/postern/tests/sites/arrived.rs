@@ -63,8 +63,11 @@ impl Copy {
 }
 
 /// All that lies in mailboxes.
-pub(crate) fn in_mailboxes(machine: &Machine) -> Vec<Copy> {
+pub(crate) fn in_mailboxes(machine: &Machine, boxes: &[String]) -> Vec<Copy> {
     let mut copies = Vec::new();
+    for folder in boxes {
+        walk(&machine.path(folder), folder.trim_start_matches('/'), &mut copies);
+    }
     walk(&machine.root.join("var/mail"), "var/mail", &mut copies);
     walk(&machine.root.join("home"), "home", &mut copies);
     walk(&machine.root.join("var/lib/postern/mail"), "maildir", &mut copies);

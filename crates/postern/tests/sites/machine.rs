@@ -84,8 +84,25 @@ impl Machine {
             }
         }
         machine.put(&machine.path("/etc/hostname"), "/old/etc/hostname", 0o644);
+        machine.programs(site);
         machine.authority(site);
         machine
+    }
+
+    /// Programs of the site's own, and the folders that they write to.
+    fn programs(&self, site: &Site) {
+        for (path, text) in &site.lab.programs {
+            let below = path.strip_prefix("/usr/local/").unwrap();
+            let path = self.root.join("local").join(below);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        for folder in &site.lab.boxes {
+            let folder = self.path(folder);
+            fs::create_dir_all(&folder).unwrap();
+            fs::set_permissions(&folder, fs::Permissions::from_mode(0o1777)).unwrap();
+        }
     }
 
     fn system(&self, site: &Site) {

@@ -35,3 +35,23 @@ fn sendmail_isp_submission() {
 fn sendmail_office_smarthost() {
     moved::answers_as_before("sendmail-office-smarthost");
 }
+
+#[test]
+fn postfix_office_satellite() {
+    moved::answers_as_before("postfix-office-satellite");
+}
+
+#[test]
+fn postfix_exchange_gateway() {
+    moved::answers_as_before("postfix-exchange-gateway");
+}
+
+#[test]
+fn postfix_club_lists() {
+    moved::answers_as_before("postfix-club-lists");
+}
+
+#[test]
+fn postfix_hosting_mysql() {
+    moved::answers_as_before("postfix-hosting-mysql");
+}

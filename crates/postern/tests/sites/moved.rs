@@ -197,7 +197,7 @@ impl Lab {
 
     fn copies(&self) -> Vec<Copy> {
         let mut copies: Vec<Copy> = self.around.hops.arrivals().iter().flat_map(Copy::of).collect();
-        copies.extend(in_mailboxes(&self.machine));
+        copies.extend(in_mailboxes(&self.machine, &self.site.lab.boxes));
         copies
     }
 

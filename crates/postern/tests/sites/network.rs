@@ -33,6 +33,7 @@ impl Space {
         let script = "set -e; mount --make-rprivate /; hostname \"$1\"; \
             for folder in usr dev proc; do mount --rbind /$folder \"$2/$folder\"; done; \
             mount --bind \"$3\" \"$2/postern\"; mount --bind \"$2/load\" \"$2/proc/loadavg\"; \
+            if [ -d \"$2/local\" ]; then mount --bind \"$2/local\" \"$2/usr/local\"; fi; \
             : > \"$2/tmp/ready\"; exec sleep infinity";
         let arguments = [host, &root.display().to_string(), &binary.display().to_string()];
         let space = Self::keep(&["--net", "--mount", "--uts"], script, &arguments, true);

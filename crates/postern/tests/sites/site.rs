@@ -118,6 +118,10 @@ pub(crate) struct LabNeeds {
     pub(crate) lmtp: BTreeMap<String, String>,
     /// A dump that MariaDB has on 127.0.0.1:3306.
     pub(crate) mariadb: Option<String>,
+    /// Programs of the site's below `/usr/local`: path and text.
+    pub(crate) programs: BTreeMap<String, String>,
+    /// Folders that programs write to, mboxes in them.
+    pub(crate) boxes: Vec<String>,
     /// A Dovecot that checks passwords for the server.
     pub(crate) dovecot: Option<DovecotAuth>,
     /// Commands of Postern's that the report asks for, run before the start.

@@ -89,16 +89,24 @@ pub(super) fn check(run: &mut Run<'_, '_>, check: &str, table: &str) {
     };
     let at = run.at.clone();
     let entries = run.site.entries(&reference, &at);
-    let edits = edits(run, &reference, entries.as_deref().unwrap_or_default(), subject);
+    let known = run.site.looked_through.get(&reference.rest).copied();
+    let edits = match known {
+        Some(_) => BTreeMap::new(),
+        None => edits(run, &reference, entries.as_deref().unwrap_or_default(), subject),
+    };
     let Some(copy) = copied(run, table, &reference, entries.as_deref(), &edits) else {
         return;
     };
     let is_left = |entry: &&Entry| {
         !matches!(edits.get(&entry.at.first), Some(Edit::Drop)) || reference.kind == "inline"
     };
-    if let Some(entries) = &entries
-        && entries.iter().filter(is_left).count() == 0
-    {
+    let some_left = known.unwrap_or_else(|| {
+        entries
+            .as_ref()
+            .is_none_or(|entries| entries.iter().any(|entry| is_left(&entry)))
+    });
+    run.site.looked_through.insert(reference.rest.clone(), some_left);
+    if !some_left {
         return run.carried(&what, "other settings: nothing is left of it");
     }
     for subject in subjects(subject, &reference, entries.as_deref()) {
@@ -191,14 +199,6 @@ fn restrictions(run: &mut Run<'_, '_>, entry: &Entry, what: &str, subject: &str)
     }
     let class = run.site.unique("restrictions").replace([' ', '(', ')'], "");
     let sections = translated(run.site, &[], &list, &class, &entry.at, Place::class(&class));
-    if sections.is_empty() {
-        run.site.import.meaningless(
-            &entry.at,
-            what,
-            "nothing is left of it: see what is said of each restriction",
-        );
-        return Edit::Drop;
-    }
     for section in sections {
         run.site.import.config.add(section);
     }

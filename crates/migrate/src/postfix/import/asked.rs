@@ -3,12 +3,13 @@
 use super::super::text::words;
 use super::Site;
 use super::restrictions::Run;
-use super::tables::Reference;
+use super::tables::{Edit, Entry, Reference};
 use crate::Origin;
 use crate::config::{Section, Value};
 use crate::report::Weight;
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
+    recipients(site);
     if !site.asked.is_empty() {
         let domains: Vec<String> = site.asked.iter().cloned().collect();
         site.import.config.section("").set(
@@ -33,6 +34,35 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     } else {
         let difference = "who is unknown there is refused for good (550 5.1.1), not for now";
         site.changed("unverified_recipient_reject_code", "ask_next_hop", difference);
+    }
+}
+
+/// `relay_recipient_maps`. A line for a whole domain whose next hop is asked would say that all of it exists.
+fn recipients(site: &mut Site<'_>) {
+    let at = site.at("relay_recipient_maps");
+    let asked = site.asked.clone();
+    let mut tables = Vec::new();
+    for word in site.words("relay_recipient_maps") {
+        let is_of_asked = |entry: &Entry| {
+            let domain = entry.key.strip_prefix('@');
+            domain.is_some_and(|domain| asked.contains("*") || asked.contains(&domain.to_ascii_lowercase()))
+        };
+        let entries = Reference::of(&word).and_then(|table| site.entries(&table, &at));
+        for entry in entries.iter().flatten().filter(|entry| is_of_asked(entry)) {
+            site.import.carried(&entry.at, &entry.key, "ask_next_hop");
+        }
+        let edit = |entry: &Entry| is_of_asked(entry).then_some(Edit::Drop);
+        tables.extend(site.edited(&word, &at, "relay_recipient_maps", &edit));
+    }
+    if tables.is_empty() {
+        site.meaningless("relay_recipient_maps", "it is empty: all recipients are taken");
+    } else {
+        site.set(
+            "",
+            "relay_recipients",
+            Value::list(tables),
+            "relay_recipient_maps",
+        );
     }
 }
 

@@ -42,7 +42,13 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
         return;
     }
     site.carried("smtpd_sasl_auth_enable", "[[listener]] auth");
-    site.carried("smtpd_tls_auth_only", "[[listener]] plaintext");
+    if site.layer().is_on("smtpd_tls_auth_only") {
+        let difference =
+            "AUTH outside of TLS is told 503 5.3.3, since it was not offered; Postfix said 530 5.7.0";
+        site.changed("smtpd_tls_auth_only", "[[listener]] plaintext", difference);
+    } else {
+        site.carried("smtpd_tls_auth_only", "[[listener]] plaintext");
+    }
     relaying(site);
     match site.value("smtpd_sasl_type").as_str() {
         "dovecot" => dovecot(site),

@@ -91,17 +91,6 @@ fn relayed(site: &mut Site<'_>) {
         put(site, "relay_domains", domains, "relay_domains");
         site.carried("relay_domains", "relay_domains");
     }
-    let tables = site.tables("relay_recipient_maps");
-    if !tables.is_empty() {
-        site.set(
-            "",
-            "relay_recipients",
-            Value::list(tables),
-            "relay_recipient_maps",
-        );
-    } else {
-        site.meaningless("relay_recipient_maps", "it is empty: all recipients are taken");
-    }
 }
 
 /// Domains that have virtual aliases and nothing else: those of `virtual_alias_domains`, or keys without `@` in the maps.

@@ -60,6 +60,7 @@ pub fn import(main: &str, files: &dyn Files) -> Result<Import, FileError> {
         import: Import::default(),
         told: BTreeSet::new(),
         copies: BTreeMap::new(),
+        looked_through: BTreeMap::new(),
         names: BTreeMap::new(),
         networks: Vec::new(),
         lists: Vec::new(),
@@ -90,6 +91,8 @@ struct Site<'a> {
     told: BTreeSet<String>,
     /// Files that were copied, by their old paths: the new ones.
     copies: BTreeMap<String, String>,
+    /// Tables of results that were looked through: whether something is left of them.
+    looked_through: BTreeMap<String, bool>,
     /// How often a name for a rule was given.
     names: BTreeMap<String, u32>,
     /// Networks that may relay.

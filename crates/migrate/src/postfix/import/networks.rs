@@ -29,6 +29,25 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     }
 }
 
+/// Most networks that a rule names by itself.
+const NAMED_MAX: usize = 3;
+
+impl Site<'_> {
+    /// Networks as a rule names them: those themselves, or a table with them.
+    pub(super) fn networks_table(&mut self, networks: Vec<String>) -> Vec<String> {
+        if networks.len() <= NAMED_MAX || networks != self.networks {
+            return networks;
+        }
+        let lines: String = networks
+            .iter()
+            .map(|network| format!("{network}\tOK\n"))
+            .collect();
+        let text = format!("# mynetworks, for rules; [relay] has them, too.\n{lines}");
+        self.import.file("tables/mynetworks", text, false);
+        vec!["cidr:tables/mynetworks".to_owned()]
+    }
+}
+
 /// Without `mynetworks` the machine's own addresses count, or the networks that it is in.
 fn by_style(site: &mut Site<'_>) {
     let own = ["127.0.0.0/8", "::1/128"];

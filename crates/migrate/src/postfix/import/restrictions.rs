@@ -132,6 +132,7 @@ fn of_listener(site: &mut Site<'_>, listener: &Listener, class: Option<&str>) ->
             is_relay: list == "smtpd_relay_restrictions",
             is_data: DATA_LISTS.contains(&list),
             is_submission: listener.is_submission,
+            is_class: false,
             subject: subject_of(list),
         };
         sections.extend(one_list(
@@ -182,6 +183,8 @@ pub(super) struct Place {
     is_relay: bool,
     is_data: bool,
     is_submission: bool,
+    /// Whether it is a class of the site's own: what accepts there accepts whatever follows.
+    is_class: bool,
     subject: &'static str,
 }
 
@@ -194,6 +197,7 @@ impl Place {
             is_relay: false,
             is_data: false,
             is_submission: false,
+            is_class: true,
             subject: "check_recipient_access",
         }
     }
@@ -433,6 +437,10 @@ impl<'a> Run<'_, 'a> {
             _ => "defer",
         };
         // Who is not known is refused by the listener itself; where nothing follows, nothing has to be accepted.
+        if verdict == "accept" && self.place.is_class {
+            let rule = self.rule("permit");
+            return self.push(rule, word, "accept");
+        }
         if verdict == "accept" || (self.place.is_submission && !self.guards.is_empty()) {
             self.carried(word, "what follows from [relay] and [[listener]]");
             return;
@@ -477,6 +485,7 @@ impl<'a> Run<'_, 'a> {
         } else if has("permit_sasl_authenticated") {
             ("login", Value::text("*"), Value::text("none"))
         } else if has("permit_mynetworks") {
+            let networks = self.site.networks_table(networks);
             ("client", Value::list(networks.clone()), Value::Not(networks))
         } else {
             return;
@@ -494,6 +503,16 @@ impl<'a> Run<'_, 'a> {
 
     /// All rules. Where nothing follows, nothing has to be accepted.
     fn close(mut self) -> Vec<Section> {
+        if self.place.is_class {
+            self.admit();
+            // It has to exist, where tables name it.
+            if self.sections.is_empty() {
+                let mut rule = self.rule("nothing");
+                rule.set("verdict", Value::text("continue"), "");
+                self.sections.push(rule);
+            }
+            return self.sections;
+        }
         let is_known = |rule: &Section| {
             rule.get("verdict") == Some(&Value::text("accept"))
                 && ["stranger", "login", "client"]

@@ -7,9 +7,11 @@ mod report;
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, lchown};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{Uid, User};
+use postern_migrate::config::Value;
 use postern_migrate::import::Import;
 use postern_migrate::{FileError, Files, postfix, sendmail};
 
@@ -59,6 +61,7 @@ fn finish(import: &Import, from: &str, file: &Path, args: &ImportOutputArgs) -> 
         file.display()
     );
     write(import, &top, args)?;
+    hand_over(import, &args.output)?;
     let shown = Shown::of(import);
     if args.json.json {
         output::print_json(&shown)
@@ -98,6 +101,39 @@ fn write(import: &Import, top: &str, args: &ImportOutputArgs) -> Result<(), Fail
     make_folder(folder, 0o755)?;
     for (path, text, is_secret) in files {
         put(&folder.join(path), &text, is_secret)?;
+    }
+    Ok(())
+}
+
+/// Secrets that root has written belong to the account that the server will run as, if it is there: it reads them again at a reload.
+fn hand_over(import: &Import, folder: &Path) -> Result<(), Failure> {
+    let named = import.config.sections("").find_map(|top| match top.get("user") {
+        Some(Value::Text(name)) => Some(name.clone()),
+        _ => None,
+    });
+    let account = named.and_then(|name| User::from_name(&name).ok().flatten());
+    let Some(account) = account.filter(|_| Uid::effective().is_root()) else {
+        return Ok(());
+    };
+    let secrets = import.files.iter().filter(|file| file.secret);
+    let secrets = secrets.map(|file| file.path.as_str());
+    let mut paths: Vec<PathBuf> = secrets
+        .chain(import.new_secrets.iter().map(String::as_str))
+        .map(|path| folder.join(path))
+        .collect();
+    paths.extend(
+        paths
+            .iter()
+            .filter_map(|path| path.parent().map(Path::to_owned))
+            .collect::<Vec<_>>(),
+    );
+    for path in paths {
+        lchown(&path, Some(account.uid.as_raw()), Some(account.gid.as_raw())).map_err(|error| {
+            Failure::io(
+                &format!("cannot give {} to {}", path.display(), account.name),
+                &error,
+            )
+        })?;
     }
     Ok(())
 }
