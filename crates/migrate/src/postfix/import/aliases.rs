@@ -59,6 +59,8 @@ fn local(site: &mut Site<'_>) {
     for word in site.words("alias_maps") {
         let table = Reference::of(&word);
         match table.as_ref().map(|table| (table.behind(), table.rest.clone())) {
+            // Postfix's own default, on a machine that has no such file.
+            Some((Behind::Keys, path)) if !site.is_set("alias_maps") && site.files.read(&path).is_err() => {}
             Some((Behind::Keys, path)) => {
                 if let Some(file) = site.text(&path, &at, "alias_maps") {
                     text.push_str(&format!("# From {path}.\n"));

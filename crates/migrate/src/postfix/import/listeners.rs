@@ -283,7 +283,11 @@ fn relays_for_networks(value: &dyn Fn(&str) -> String) -> bool {
         words.iter().any(|word| word == "reject") && !words.iter().any(|word| word == "permit_mynetworks")
     };
     let relay = value("smtpd_relay_restrictions");
-    let decides = if relay.trim().is_empty() {
+    // Where neither list says anything, the default of old holds: permit_mynetworks, reject_unauth_destination.
+    let says_nothing = relay.trim().is_empty() && value("smtpd_recipient_restrictions").trim().is_empty();
+    let decides = if says_nothing {
+        true
+    } else if relay.trim().is_empty() {
         names("smtpd_recipient_restrictions")
     } else {
         names("smtpd_relay_restrictions")

@@ -6,6 +6,9 @@ use crate::Origin;
 use crate::config::{Section, Value};
 use crate::report::Weight;
 
+/// The name of a login that is for all hosts: `static:user:password`.
+const ANYWHERE: &str = "relay host";
+
 /// The logins of a site.
 #[derive(Default)]
 pub(super) struct Logins {
@@ -46,6 +49,17 @@ impl Logins {
         let at = site.at("smtp_sasl_password_maps");
         for word in site.words("smtp_sasl_password_maps") {
             let table = Reference::of(&word);
+            if let Some(login) = table.as_ref().filter(|table| table.kind == "static") {
+                let (user, password) = login.rest.split_once(':').unwrap_or((&login.rest, ""));
+                logins.found.push(Login {
+                    key: ANYWHERE.to_owned(),
+                    user: user.to_owned(),
+                    password: password.to_owned(),
+                    at: at.clone(),
+                    is_used: false,
+                });
+                continue;
+            }
             let is_text = table
                 .as_ref()
                 .is_some_and(|table| matches!(table.behind(), Behind::Keys | Behind::Itself));
@@ -101,7 +115,7 @@ impl Logins {
             .or_else(|| {
                 self.found
                     .iter()
-                    .position(|login| login.key.eq_ignore_ascii_case(host))
+                    .position(|login| login.key.eq_ignore_ascii_case(host) || login.key == ANYWHERE)
             })?;
         let login = self.found.get_mut(found)?;
         let name: String = login

@@ -335,6 +335,7 @@ fn agent(command: &str) -> Option<Vec<String>> {
 
 /// `mydestination` has nothing but `localhost`.
 fn nobody_here(site: &mut Site<'_>) {
+    site.meaningless("local_transport", "no domain has its mail on this machine");
     if site.is_set("local_recipient_maps") && site.value("local_recipient_maps").is_empty() {
         let difference = "names at localhost that no alias has are refused; Postfix took all of them";
         site.changed("local_recipient_maps", "aliases", difference);

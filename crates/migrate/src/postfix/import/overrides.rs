@@ -20,7 +20,7 @@ enum Made {
 pub(super) fn report(site: &mut Site<'_>, service: &Service, listener: &Listener) {
     let name = listener.names.first().cloned().unwrap_or_default();
     for (parameter, value) in &service.overrides {
-        let what = format!("-o {parameter}={}", value.what);
+        let what = shown(parameter, &value.what);
         let at = &value.at;
         match made(site, parameter, listener) {
             Made::Listener(key) => site
@@ -35,6 +35,15 @@ pub(super) fn report(site: &mut Site<'_>, service: &Service, listener: &Listener
         let why = "how Postfix runs the service";
         site.import
             .meaningless(&service.at, &format!("{} {argument}", service.name), why);
+    }
+}
+
+/// An override, without a password in it.
+pub(super) fn shown(name: &str, value: &str) -> String {
+    if name.contains("password") {
+        format!("-o {name}=...")
+    } else {
+        format!("-o {name}={value}")
     }
 }
 

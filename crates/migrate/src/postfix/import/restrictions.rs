@@ -90,6 +90,7 @@ fn lists_of(site: &Site<'_>, listener: &Listener) -> Vec<String> {
     LISTS
         .iter()
         .chain(&DATA_LISTS)
+        .chain(&["smtpd_tls_security_level"])
         .map(|list| words(&layer.value(list)).join(" "))
         .collect()
 }
@@ -116,6 +117,21 @@ fn of_listener(site: &mut Site<'_>, listener: &Listener, class: Option<&str>) ->
     let counts = |list: &&&str| words(&layer.value(list)).iter().any(|word| says_something(word));
     let last = order.iter().rev().find(counts).copied();
     let mut sections = Vec::new();
+    if layer.value("smtpd_tls_security_level").trim() == "encrypt" && !listener.is_submission {
+        let name = site.unique("smtpd_tls_security_level = encrypt");
+        let mut rule = Section::new("access", "");
+        rule.set("name", Value::text(name), "");
+        if let Some(class) = class {
+            rule.set("class", Value::text(class), "");
+        }
+        rule.set("at", Value::text("mail"), "");
+        rule.set("tls", Value::text("none"), "");
+        rule.set("verdict", Value::text("refuse"), "");
+        rule.set("code", Value::plain(530), "");
+        rule.set("status", Value::text("5.7.0"), "");
+        rule.set("text", Value::text("Must issue a STARTTLS command first"), "");
+        sections.push(rule);
+    }
     for list in order.into_iter().chain(DATA_LISTS) {
         let mut restrictions = words(&layer.value(list));
         // What the recipients' list refuses before nobody puts off.

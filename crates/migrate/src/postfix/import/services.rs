@@ -86,7 +86,7 @@ fn one(site: &mut Site<'_>, service: &Service) {
 
 fn overrides(site: &mut Site<'_>, service: &Service, is_used: bool) {
     for (name, value) in &service.overrides {
-        let what = format!("{} -o {name}={}", service.name, value.what);
+        let what = format!("{} {}", service.name, super::overrides::shown(name, &value.what));
         match (service.command.as_str(), name.as_str()) {
             (
                 _,

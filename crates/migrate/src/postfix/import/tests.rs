@@ -225,6 +225,31 @@ fn traps() {
 }
 
 #[test]
+fn passwords_classes_and_defaults_of_old() {
+    let import = of_main(
+        "myhostname = mx.example.org\nmynetworks = 10.0.0.0/8\nsmtpd_relay_restrictions =\nrelayhost = [relay.example]\n\
+         smtp_sasl_auth_enable = yes\nsmtp_sasl_password_maps = static:joe:s3cret\nsmtp_tls_security_level = secure\n\
+         smtpd_tls_security_level = encrypt\nsmtpd_restriction_classes = lax\nlax = permit\n\
+         smtpd_recipient_restrictions =\n",
+    );
+    let text = import.config.text("");
+    for line in [
+        "tls = \"required\"\nlogin = \"relay host\"\n",
+        "login = \"joe\"\n",
+        "tls = \"none\"\nverdict = \"refuse\"\ncode = 530\n",
+        "class = \"lax\"\nverdict = \"accept\"\n",
+        "networks = [\"10.0.0.0/8\"]",
+    ] {
+        assert!(text.contains(line), "{line}\n---\n{text}");
+    }
+    assert!(
+        !text.contains("networks = []") && !text.contains("login_to_unverified_host"),
+        "{text}"
+    );
+    assert!(!text.contains("s3cret") && !format!("{:?}", import.report.items()).contains("s3cret"));
+}
+
+#[test]
 fn a_table_of_a_kind_that_is_not_asked_is_in_the_report() {
     let import = of_main(
         "myhostname = mx.example.org\nvirtual_alias_maps = tcp:127.0.0.1:7777, hash:/etc/postfix/none\nalias_maps = nis:mail.aliases\n",
