@@ -20,6 +20,10 @@ pub(super) fn carry_over(site: &mut Site<'_>, access: &Access) {
     if has_default {
         keys.push("");
     }
+    let window = site.mc.option("confCONNECTION_RATE_WINDOW_SIZE");
+    if let Some(window) = window.filter(|_| !rates.is_empty()) {
+        site.carried(&window.at, "confCONNECTION_RATE_WINDOW_SIZE", "[[limit]] window");
+    }
     for key in keys {
         limit(site, key, most(&rates, key), most(&connections, key));
     }

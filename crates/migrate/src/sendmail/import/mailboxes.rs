@@ -177,6 +177,10 @@ fn users(site: &mut Site<'_>, at: &Origin) {
         .mc
         .option("confFORWARD_PATH")
         .is_none_or(|path| !path.what.trim().is_empty());
+    if let Some(path) = site.mc.option("confFORWARD_PATH") {
+        let difference = "~/.forward and its kin with a detail are looked for below home folders alone";
+        site.changed(&path.at, "confFORWARD_PATH", "[system_users] forward", difference);
+    }
     let section = site.import.config.section("system_users");
     section.set(
         "forward",
@@ -223,7 +227,7 @@ fn procmail(site: &mut Site<'_>) {
         .map(|path| path.trim())
         .filter(|path| !path.is_empty());
     let path = path.or_else(|| mc.option("PROCMAIL_MAILER_PATH").map(|it| it.what.trim()));
-    let usual = "procmail -Y -a $h -d $u";
+    let usual = "procmail -a $h -d $u";
     let words = arguments
         .get(1)
         .map(|words| words.trim())

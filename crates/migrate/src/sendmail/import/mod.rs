@@ -245,11 +245,55 @@ impl Site<'_> {
         });
         let options = mc.options().map(|(name, value)| (&value.at, name.to_owned()));
         for (at, what) in calls.chain(options) {
-            if !self.import.report.items().iter().any(|item| item.at == *at) {
-                self.missing(at, &what, Weight::Mail, UNREAD);
+            if self.import.report.items().iter().any(|item| item.at == *at) {
+                continue;
+            }
+            match elsewhere(&what) {
+                Some(to) => {
+                    let why = format!("nothing else of this site uses it; it would be {to}");
+                    self.meaningless(at, &what, why);
+                }
+                None if self.is_repeated(&what) => {
+                    self.meaningless(at, &what, "another line of its kind says what counts");
+                }
+                None => self.missing(at, &what, Weight::Mail, UNREAD),
             }
         }
     }
+}
+
+impl Site<'_> {
+    /// Whether something was said of another call of the same macro.
+    fn is_repeated(&self, what: &str) -> bool {
+        let Some((name, _)) = what.split_once('(') else {
+            return false;
+        };
+        let items = self.import.report.items();
+        items
+            .iter()
+            .any(|item| item.what.split_once('(').is_some_and(|(other, _)| other == name))
+    }
+}
+
+/// Where a feature or option goes that another part reads, if it needs it.
+fn elsewhere(what: &str) -> Option<&'static str> {
+    let feature = what
+        .strip_prefix("FEATURE(")
+        .and_then(|name| name.strip_suffix(')'));
+    let features = FEATURES
+        .iter()
+        .filter(|row| feature == Some(row.name))
+        .find_map(|row| match row.goes {
+            To::Elsewhere(to) => Some(to),
+            _ => None,
+        });
+    let mut options = ROWS.iter().filter(|row| row.name == what);
+    features.or_else(|| {
+        options.find_map(|row| match row.goes {
+            Goes::Elsewhere(to) => Some(to),
+            _ => None,
+        })
+    })
 }
 
 /// `section.key`, or the key of the top level.
