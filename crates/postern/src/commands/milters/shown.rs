@@ -34,8 +34,14 @@ impl Line {
         }
         rows.push(("  on failure".to_owned(), self.on_failure.to_owned()));
         let widest = rows.iter().map(|(key, _)| key.chars().count()).max().unwrap_or(0);
+        // Long lists go on below themselves on a terminal.
+        let room = output::terminal_width().map(|columns| columns.saturating_sub(widest + 2).max(20));
+        let below = format!("\n{:1$}", "", widest + 2);
         rows.iter()
-            .map(|(key, text)| format!("{:widest$}  {}\n", visible::line(key), visible::line(text)))
+            .map(|(key, text)| {
+                let text = output::wrapped(&visible::line(text), room).replace('\n', &below);
+                format!("{:widest$}  {text}\n", visible::line(key))
+            })
             .collect()
     }
 }
