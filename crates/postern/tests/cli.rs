@@ -665,6 +665,7 @@ fn a_sendmail_site_is_imported() {
         let message = problem["problem"].as_str().unwrap();
         let is_about_this_machine = [
             "cannot read",
+            "does not exist",
             "no such",
             "No such",
             "root",
