@@ -672,6 +672,7 @@ fn a_sendmail_site_is_imported() {
             "port",
             "`hostname` is missing",
             "there is no user",
+            "does not exist",
         ]
         .iter()
         .any(|part| message.contains(part));
