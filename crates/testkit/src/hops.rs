@@ -16,6 +16,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::sink::content;
+
 /// A message that one of them has taken.
 #[derive(Clone, Debug)]
 pub struct Arrival {
@@ -358,21 +360,4 @@ fn line(stream: &mut BufReader<Stream>) -> io::Result<Option<String>> {
         return Ok(None);
     }
     Ok(Some(String::from_utf8_lossy(&line).trim_end().to_owned()))
-}
-
-fn content(stream: &mut BufReader<Stream>) -> io::Result<String> {
-    let mut content = Vec::new();
-    loop {
-        let start = content.len();
-        if stream.read_until(b'\n', &mut content)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if &content[start..] == b".\r\n" {
-            content.truncate(start);
-            return Ok(String::from_utf8_lossy(&content).into_owned());
-        }
-        if content[start] == b'.' {
-            content.remove(start);
-        }
-    }
 }

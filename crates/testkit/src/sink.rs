@@ -190,7 +190,8 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     }
 }
 
-fn content(input: &mut impl BufRead) -> io::Result<String> {
+/// The message behind `DATA`, without the dots that were put before it.
+pub(crate) fn content(input: &mut impl BufRead) -> io::Result<String> {
     let mut content = Vec::new();
     loop {
         let start = content.len();

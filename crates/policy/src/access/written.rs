@@ -207,7 +207,8 @@ fn field(text: &str) -> Option<NewField> {
     NewField::new(name.trim(), value.trim().as_bytes()).ok()
 }
 
-fn mailbox(text: &str) -> Option<Mailbox> {
+/// An address, in angle brackets or bare.
+pub(crate) fn mailbox(text: &str) -> Option<Mailbox> {
     let bare = text
         .strip_prefix('<')
         .and_then(|rest| rest.strip_suffix('>'))

@@ -1,10 +1,10 @@
 //! Verdicts as tables of Postfix's have them (header_checks(5)).
 
-use postern_mail::{Mailbox, ParseOptions, Status};
+use postern_mail::Status;
 
 use super::Verdict;
 use crate::access::Words;
-use crate::access::written::status;
+use crate::access::written::{mailbox, status};
 
 /// A value that says nothing that can be done.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -81,18 +81,6 @@ fn words(text: &str) -> Words {
         .collect();
     let said = if clean.is_empty() { usual_text } else { &clean };
     Words::new(code, own, said).unwrap_or_else(|_| Words::fixed((usual_code, Status(5, 7, 1), usual_text)))
-}
-
-fn mailbox(text: &str) -> Option<Mailbox> {
-    let bare = text
-        .strip_prefix('<')
-        .and_then(|rest| rest.strip_suffix('>'))
-        .unwrap_or(text);
-    let options = ParseOptions {
-        utf8: true,
-        ..ParseOptions::default()
-    };
-    Mailbox::parse(bare, &options).ok()
 }
 
 #[cfg(test)]
