@@ -6,6 +6,9 @@ use hashbrown::HashTable;
 
 use crate::fold;
 
+/// Octets of a usual line, at the least: a text of empty lines is given no room for more entries than that.
+const SHORTEST: usize = 8;
+
 /// Where an entry stands in the text: its key, and right behind that its value.
 #[derive(Clone, Copy, Debug)]
 struct Row {
@@ -35,11 +38,14 @@ pub(crate) enum NotAdded {
 }
 
 impl Entries {
-    /// For about so many octets of text.
-    pub(crate) fn with_capacity(octets: usize) -> Self {
+    /// For what a text of the usual kind has, an entry a line: with room made beforehand, no key is hashed twice.
+    pub(crate) fn with_room_for(text: &[u8]) -> Self {
+        let lines = memchr::memchr_iter(b'\n', text).count();
+        let entries = lines.min(text.len() / SHORTEST);
         Self {
-            text: String::with_capacity(octets),
-            ..Self::default()
+            text: String::with_capacity(text.len()),
+            rows: Vec::with_capacity(entries),
+            index: HashTable::with_capacity(entries),
         }
     }
 
@@ -150,7 +156,7 @@ mod tests {
         /// It answers as a map of the standard library does.
         #[test]
         fn like_a_map(pairs in prop::collection::vec(("[a-cA-C]{0,3}", "[a-z]{0,3}"), 0..60)) {
-            let mut entries = Entries::with_capacity(100);
+            let mut entries = Entries::with_room_for(b"a b\n");
             let mut map = std::collections::HashMap::new();
             for (line, (key, value)) in pairs.iter().enumerate() {
                 let added = entries.insert(key, value, line);

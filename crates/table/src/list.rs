@@ -6,7 +6,7 @@ use crate::lines::{is_blank, physical};
 
 /// Reads the text. The value of a word is the word as it is written.
 pub(crate) fn read(text: &str, notes: &mut Notes) -> Entries {
-    let mut entries = Entries::with_capacity(text.len());
+    let mut entries = Entries::with_room_for(text.as_bytes());
     for (index, line) in physical(text).enumerate() {
         let number = index + 1;
         let bare = without_comment(line);

@@ -6,7 +6,7 @@ use crate::lines::{is_blank, logical};
 
 /// Reads the text. Keys may be quoted where they hold blanks, and keep their quotes, as with Postfix.
 pub(crate) fn read(text: &str, notes: &mut Notes) -> Entries {
-    let mut entries = Entries::with_capacity(text.len());
+    let mut entries = Entries::with_room_for(text.as_bytes());
     logical(text, notes, |(number, line), notes| {
         let Some(end) = key_len(&line) else {
             notes.mistake(

@@ -173,7 +173,7 @@ impl Reference {
         match self {
             Self::Constant(value) => Some(Table::Constant(value.as_str().into())),
             Self::Inline(pairs) => {
-                let mut entries = Entries::with_capacity(0);
+                let mut entries = Entries::default();
                 for (key, value) in pairs {
                     // A key that is there already has been refused.
                     let _ = entries.insert(key, value, 0);

@@ -7,7 +7,7 @@ use crate::postfix::add;
 
 /// Reads the text: a key, blanks, and all the rest of the line is the value.
 pub(crate) fn read(text: &str, notes: &mut Notes) -> Entries {
-    let mut entries = Entries::with_capacity(text.len());
+    let mut entries = Entries::with_room_for(text.as_bytes());
     for (index, line) in physical(text).enumerate() {
         let number = index + 1;
         if line.starts_with('#') || line.trim_matches(is_blank).is_empty() {
