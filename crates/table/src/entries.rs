@@ -9,23 +9,23 @@ use crate::fold;
 /// Octets of a usual line, at the least: a text of empty lines is given no room for more entries than that.
 const SHORTEST: usize = 8;
 
-/// Where an entry stands in the text: its key, and right behind that its value.
-#[derive(Clone, Copy, Debug)]
-struct Row {
-    start: u32,
-    key: u32,
-    value: u32,
-    line: u32,
-}
-
 /// Keys with values. A key is there once: the first counts.
 ///
-/// An entry costs its octets and about 25 more.
+/// An entry costs its octets and about ten more. Where it stands, there are the lengths of its key and its value, its line, and then the
+/// two: whoever looks one up touches the index once and the text once.
 #[derive(Debug, Default)]
 pub struct Entries {
-    text: String,
-    rows: Vec<Row>,
+    text: Vec<u8>,
     index: HashTable<u32>,
+}
+
+/// An entry as it stands in the text.
+struct Entry<'t> {
+    key: &'t [u8],
+    value: &'t [u8],
+    line: u32,
+    /// Where the next one begins.
+    end: usize,
 }
 
 /// An entry that could not be added.
@@ -43,8 +43,7 @@ impl Entries {
         let lines = memchr::memchr_iter(b'\n', text).count();
         let entries = lines.min(text.len() / SHORTEST);
         Self {
-            text: String::with_capacity(text.len()),
-            rows: Vec::with_capacity(entries),
+            text: Vec::with_capacity(text.len() + 4 * entries),
             index: HashTable::with_capacity(entries),
         }
     }
@@ -52,84 +51,111 @@ impl Entries {
     /// Adds an entry.
     pub(crate) fn insert(&mut self, key: &str, value: &str, line: usize) -> Result<(), NotAdded> {
         let key = fold(key);
-        let hash = hash(&key);
-        if let Some(&row) = self.place(&key, hash) {
-            return Err(NotAdded::Twice(self.rows[row as usize].line as usize));
+        let hash = hash(key.as_bytes());
+        if let Some(entry) = self.find(key.as_bytes(), hash) {
+            return Err(NotAdded::Twice(entry.line as usize));
         }
         let short = |number: usize| u32::try_from(number).map_err(|_| NotAdded::Full);
-        let row = short(self.rows.len())?;
-        short(self.text.len() + key.len() + value.len())?;
-        self.rows.push(Row {
-            start: short(self.text.len())?,
-            key: short(key.len())?,
-            value: short(value.len())?,
-            line: short(line)?,
-        });
-        self.text.push_str(&key);
-        self.text.push_str(value);
-        let Self { text, rows, index } = self;
-        index.insert_unique(hash, row, |&row| self::hash(key_of(text, rows[row as usize])));
+        let start = short(self.text.len())?;
+        let numbers = [short(key.len())?, short(value.len())?, short(line)?];
+        for number in numbers {
+            push_number(number, &mut self.text);
+        }
+        self.text.extend_from_slice(key.as_bytes());
+        self.text.extend_from_slice(value.as_bytes());
+        let Self { text, index } = self;
+        index.insert_unique(hash, start, |&start| self::hash(entry_at(text, start).key));
         Ok(())
     }
 
     /// The end of reading: what was kept for more is given back.
     pub(crate) fn close(mut self) -> Self {
         self.text.shrink_to_fit();
-        self.rows.shrink_to_fit();
         self
     }
 
-    fn place(&self, folded: &str, hash: u64) -> Option<&u32> {
-        self.index
-            .find(hash, |&row| key_of(&self.text, self.rows[row as usize]) == folded)
+    fn find(&self, folded: &[u8], hash: u64) -> Option<Entry<'_>> {
+        let start = self
+            .index
+            .find(hash, |&start| entry_at(&self.text, start).key == folded)?;
+        Some(entry_at(&self.text, *start))
     }
 
     /// The value of a key, and its line.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<(&str, usize)> {
         let key = fold(key);
-        let row = *self.place(&key, hash(&key))?;
-        let row = self.rows[row as usize];
-        Some((value_of(&self.text, row), row.line as usize))
+        let entry = self.find(key.as_bytes(), hash(key.as_bytes()))?;
+        Some((text_of(entry.value), entry.line as usize))
     }
 
     /// All keys with their values and lines, in the order in which they were written.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, usize)> {
-        let entry = |&row: &Row| {
-            (
-                key_of(&self.text, row),
-                value_of(&self.text, row),
-                row.line as usize,
-            )
-        };
-        self.rows.iter().map(entry)
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let start = u32::try_from(at).ok().filter(|_| at < self.text.len())?;
+            let entry = entry_at(&self.text, start);
+            at = entry.end;
+            Some((text_of(entry.key), text_of(entry.value), entry.line as usize))
+        })
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.index.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.index.is_empty()
     }
 }
 
-fn key_of(text: &str, row: Row) -> &str {
-    let start = row.start as usize;
-    &text[start..start + row.key as usize]
+fn entry_at(text: &[u8], start: u32) -> Entry<'_> {
+    let mut at = start as usize;
+    let key = number_at(text, &mut at) as usize;
+    let value = number_at(text, &mut at) as usize;
+    let line = number_at(text, &mut at);
+    let (middle, end) = (at + key, at + key + value);
+    Entry {
+        key: &text[at..middle],
+        value: &text[middle..end],
+        line,
+        end,
+    }
 }
 
-fn value_of(text: &str, row: Row) -> &str {
-    let start = row.start as usize + row.key as usize;
-    &text[start..start + row.value as usize]
+/// What was a text when it was added.
+fn text_of(octets: &[u8]) -> &str {
+    std::str::from_utf8(octets).unwrap_or_default()
+}
+
+/// Seven bits an octet, the lowest first; the high bit says that more follow.
+fn push_number(mut number: u32, text: &mut Vec<u8>) {
+    while number >= 0x80 {
+        text.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    text.push(number.to_le_bytes()[0]);
+}
+
+fn number_at(text: &[u8], at: &mut usize) -> u32 {
+    let (mut number, mut shift) = (0, 0);
+    loop {
+        let octet = text[*at];
+        *at += 1;
+        number |= u32::from(octet & 0x7f) << shift;
+        if octet < 0x80 {
+            return number;
+        }
+        shift += 7;
+    }
 }
 
 /// Who asks has no part in what stands in the table, so the hash need not be secret.
-fn hash(key: &str) -> u64 {
+fn hash(key: &[u8]) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(key)
 }
 
@@ -150,6 +176,23 @@ mod tests {
         assert_eq!(entries.get("ärger"), Some(("", 8)));
         assert_eq!(entries.get("a@"), None);
         assert_eq!(entries.len(), 2);
+    }
+
+    #[test]
+    fn long_and_far() {
+        let (key, value) = ("k".repeat(200), "v".repeat(70_000));
+        let mut entries = Entries::default();
+        for line in [1, 127, 128, 16_384, u32::MAX as usize] {
+            assert_eq!(entries.insert(&format!("{key}{line}"), &value, line), Ok(()));
+        }
+        assert_eq!(entries.insert("x", "", 1 << 32), Err(NotAdded::Full));
+        let entries = entries.close();
+        let lines: Vec<usize> = entries.iter().map(|(_, _, line)| line).collect();
+        assert_eq!(lines, [1, 127, 128, 16_384, u32::MAX as usize]);
+        assert_eq!(
+            entries.get(&format!("{key}16384")),
+            Some((value.as_str(), 16_384))
+        );
     }
 
     proptest! {
