@@ -178,6 +178,17 @@ rspamd_config.POSTERN_ODD = found('WORD_ODD', 7)
 rspamd_config.POSTERN_SPAM = found('WORD_SPAM', 20)
 ";
 
+impl Drop for Rspamd {
+    fn drop(&mut self) {
+        // Its workers end with it only if it is asked to.
+        if !std::thread::panicking() {
+            for server in self.0.servers.drain(..) {
+                let _ = server.terminate();
+            }
+        }
+    }
+}
+
 impl Rspamd {
     /// Starts it.
     ///
