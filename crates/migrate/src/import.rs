@@ -7,6 +7,8 @@ use crate::report::{Fate, Report, Weight};
 /// The result of an import.
 #[derive(Clone, Debug, Default)]
 pub struct Import {
+    /// The file that was read first: `main.cf`, or sendmail's `.mc` or `.cf`.
+    pub source: String,
     /// The configuration.
     pub config: Config,
     /// Files beside it.

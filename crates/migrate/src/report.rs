@@ -33,9 +33,11 @@ pub enum Fate {
     },
 }
 
-/// How much it matters that something is not carried over; the gravest first.
+/// How much it matters that something is not carried over, or not just as it was; the gravest first.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Weight {
+    /// Who may relay or log in, and what protects mail and passwords, is not as before.
+    Security,
     /// Mail is refused, lost or let through that was not before.
     Mail,
     /// Somebody has to do something else than before.
@@ -55,12 +57,60 @@ pub struct Item {
     pub fate: Fate,
 }
 
+impl Item {
+    /// How much it matters that this is not carried over, or with a difference. `None` where nothing has to be read.
+    #[must_use]
+    pub fn weight(&self) -> Option<Weight> {
+        match &self.fate {
+            Fate::Missing { weight, .. } => Some(*weight),
+            Fate::Changed { to, difference } => Some(weight_of(to, difference)),
+            Fate::Carried { .. } | Fate::Meaningless { .. } => None,
+        }
+    }
+}
+
+/// How much a difference matters, by where it is and by what it says.
+fn weight_of(to: &str, difference: &str) -> Weight {
+    const SECURITY: [&str; 10] = [
+        "[relay]",
+        "relay_domains",
+        "[auth]",
+        "[[login]]",
+        "[tls]",
+        "tls",
+        "verify",
+        "secret",
+        "plaintext",
+        "dnssec",
+    ];
+    const TRUST: [&str; 4] = ["relay", "password", "certificate", "logins may"];
+    const MAIL: [&str; 7] = [
+        "refuse",
+        "lost",
+        "bounce",
+        "hears",
+        "is told",
+        "have none",
+        "Start the helper",
+    ];
+    let says = |words: &[&str]| words.iter().any(|word| difference.contains(word));
+    if SECURITY.iter().any(|key| to.contains(key)) || says(&TRUST) {
+        Weight::Security
+    } else if says(&MAIL) {
+        Weight::Mail
+    } else {
+        Weight::Detail
+    }
+}
+
 /// The report of an import.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     items: Vec<Item>,
-    /// All but what is carried over, which is told of once however many parts of an import say so.
+    /// All items: each is told of once, however many parts of an import say so.
     told: HashSet<Item>,
+    /// What is not carried over, or with a difference: its lines and words.
+    weighty: HashSet<(Origin, String)>,
 }
 
 impl Report {
@@ -71,8 +121,19 @@ impl Report {
             what: what.into(),
             fate,
         };
-        if matches!(item.fate, Fate::Carried { .. }) || self.told.insert(item.clone()) {
-            self.items.push(item);
+        let is_weighty = item.weight().is_some();
+        let key = (item.at.clone(), item.what.clone());
+        let is_carried = matches!(item.fate, Fate::Carried { .. });
+        // What is told of with a difference is not told of once more without.
+        if is_carried && self.weighty.contains(&key) || !self.told.insert(item.clone()) {
+            return;
+        }
+        self.items.push(item);
+        if is_weighty && self.weighty.insert(key.clone()) {
+            let is_there = |item: &Item| {
+                matches!(item.fate, Fate::Carried { .. }) && item.at == key.0 && item.what == key.1
+            };
+            self.items.retain(|item| !is_there(item));
         }
     }
 
@@ -85,14 +146,19 @@ impl Report {
     /// What is not carried over, the gravest first.
     #[must_use]
     pub fn missing(&self) -> Vec<&Item> {
-        let mut missing: Vec<(Weight, &Item)> = Vec::new();
-        for item in &self.items {
-            if let Fate::Missing { weight, .. } = item.fate {
-                missing.push((weight, item));
-            }
-        }
-        missing.sort_by_key(|(weight, _)| *weight);
-        missing.into_iter().map(|(_, item)| item).collect()
+        self.gravest_first(|fate| matches!(fate, Fate::Missing { .. }))
+    }
+
+    /// What is carried over with a difference, the gravest first.
+    #[must_use]
+    pub fn changed(&self) -> Vec<&Item> {
+        self.gravest_first(|fate| matches!(fate, Fate::Changed { .. }))
+    }
+
+    fn gravest_first(&self, is_meant: impl Fn(&Fate) -> bool) -> Vec<&Item> {
+        let mut found: Vec<&Item> = self.items.iter().filter(|item| is_meant(&item.fate)).collect();
+        found.sort_by_key(|item| item.weight());
+        found
     }
 
     /// Lines of a file that no item is about. `text` is the file's text, `is_active` says whether a line of it says anything.
@@ -115,6 +181,46 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn differences_have_weights() {
+        let cases = [
+            ("[relay]", "who may not relay hears 550", Weight::Security),
+            (
+                "relay_domains",
+                "Hosts of this domain can no longer relay",
+                Weight::Security,
+            ),
+            ("[[route]]", "no password goes to a host", Weight::Security),
+            ("[[alias]]", "is refused at RCPT", Weight::Mail),
+            (
+                "[srs] domain",
+                "mail for mailboxes keeps its sender",
+                Weight::Detail,
+            ),
+        ];
+        for (to, difference, expected) in cases {
+            assert_eq!(weight_of(to, difference), expected, "{to}: {difference}");
+        }
+    }
+
+    #[test]
+    fn a_thing_is_told_of_once() {
+        let at = Origin::line(&"f".into(), 1);
+        let carried = || Fate::Carried { to: "k".to_owned() };
+        let changed = || Fate::Changed {
+            to: "k".to_owned(),
+            difference: "refused".to_owned(),
+        };
+        let mut report = Report::default();
+        for fate in [carried(), carried(), changed(), carried(), changed()] {
+            report.add(&at, "a", fate);
+        }
+        report.add(&at, "b", carried());
+        let told: Vec<&str> = report.items().iter().map(|item| item.what.as_str()).collect();
+        assert_eq!(told, ["a", "b"]);
+        assert_eq!(report.changed().len(), 1);
+    }
 
     #[test]
     fn the_gravest_come_first_and_lines_are_not_passed_over() {

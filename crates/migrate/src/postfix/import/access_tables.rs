@@ -107,7 +107,7 @@ pub(super) fn check(run: &mut Run<'_, '_>, check: &str, table: &str) {
     });
     run.site.looked_through.insert(reference.rest.clone(), some_left);
     if !some_left {
-        return run.carried(&what, "other settings: nothing is left of it");
+        return run.carried(&what, "other settings; the table is no longer needed");
     }
     for subject in subjects(subject, &reference, entries.as_deref()) {
         let name = format!("{check} {}", name_of(&reference));

@@ -12,6 +12,9 @@ use crate::{Located, Origin};
 /// The aliases beside the new configuration.
 const ALIASES: &str = "aliases";
 
+/// What senders hear whose mail a program or file had, or a transport that is a program.
+pub(super) const NOT_SET_UP: &str = "450 4.3.0 The way to this address is not set up yet";
+
 pub(super) fn carry_over(site: &mut Site<'_>) {
     local(site);
     virtual_aliases(site);
@@ -56,6 +59,7 @@ fn local(site: &mut Site<'_>) {
     let at = site.at("alias_maps");
     let mut text = String::new();
     let mut seen = BTreeSet::new();
+    let mut waiting = Vec::new();
     for word in site.words("alias_maps") {
         let table = Reference::of(&word);
         match table.as_ref().map(|table| (table.behind(), table.rest.clone())) {
@@ -64,7 +68,7 @@ fn local(site: &mut Site<'_>) {
             Some((Behind::Keys, path)) => {
                 if let Some(file) = site.text(&path, &at, "alias_maps") {
                     text.push_str(&format!("# From {path}.\n"));
-                    one_file(site, &path, &file, &mut seen, &mut text);
+                    waiting.extend(one_file(site, &path, &file, &mut seen, &mut text));
                 }
             }
             Some((Behind::Database | Behind::Patterns | Behind::Itself | Behind::Others, _)) => {
@@ -90,6 +94,7 @@ fn local(site: &mut Site<'_>) {
         "alias_database",
         "the text itself is read: no `newaliases` is needed",
     );
+    hold_back(site, &waiting);
     if text.is_empty() {
         return;
     }
@@ -101,7 +106,58 @@ fn local(site: &mut Site<'_>) {
         .set("aliases", Value::text(ALIASES), comment);
 }
 
-fn one_file(site: &mut Site<'_>, path: &str, file: &str, seen: &mut BTreeSet<String>, text: &mut String) {
+/// Has senders to aliases that lead to programs and files alone try again, until somebody sets up another way.
+fn hold_back(site: &mut Site<'_>, names: &[String]) {
+    let domains = match site.import.config.section("").get("local_domains") {
+        Some(Value::List(domains)) => domains.clone(),
+        _ => Vec::new(),
+    };
+    let is_domain = |domain: &&String| !domain.contains(['*', ':', '/', '[', '!', '@']);
+    let from: Vec<String> = names
+        .iter()
+        .flat_map(|name| {
+            let domains = domains.iter().filter(is_domain);
+            domains.map(move |domain| format!("{name}@{domain}"))
+        })
+        .collect();
+    if from.is_empty() {
+        return;
+    }
+    let comment = format!("programs and files in alias_maps: {}", names.join(", "));
+    let mut alias = Section::new("alias", comment);
+    alias.set("from", Value::list(from), "");
+    alias.set("refuse", Value::text(NOT_SET_UP), "");
+    site.import.config.add(alias);
+}
+
+/// Whether a name of an alias can be written as the local part of an address.
+fn is_plain(name: &str) -> bool {
+    let is_fine = |letter: char| letter.is_ascii_alphanumeric() || "-_.+=".contains(letter);
+    !name.is_empty() && name.chars().all(is_fine)
+}
+
+/// What becomes of targets that are programs and files.
+fn remedy_of(is_held_back: bool) -> String {
+    let fate = if is_held_back {
+        "Until you set up another way, senders hear 450 and try again."
+    } else {
+        "This target is left out; an alias with no other target is refused."
+    };
+    format!(
+        "Postern runs no program and writes no file for an alias. {fate} A list manager can take its mail by LMTP: \
+         a [[route]] with `recipients`, `via` and `protocol = \"lmtp\"`."
+    )
+}
+
+/// Reads one file of aliases; the names of those that lead to nothing but programs and files are given back.
+fn one_file(
+    site: &mut Site<'_>,
+    path: &str,
+    file: &str,
+    seen: &mut BTreeSet<String>,
+    text: &mut String,
+) -> Vec<String> {
+    let mut waiting = Vec::new();
     for line in logical_lines(path, file) {
         let (name, targets) = line.what.split_once(':').unwrap_or((&line.what, ""));
         let name = name.trim().trim_matches('"').to_ascii_lowercase();
@@ -124,12 +180,15 @@ fn one_file(site: &mut Site<'_>, path: &str, file: &str, seen: &mut BTreeSet<Str
             }
         }
         if !left_out.is_empty() {
-            let remedy = "programs and files get no mail here: a list manager takes it by LMTP (a [[route]] with `protocol = \"lmtp\"`), others read a mailbox";
+            let is_held_back = kept.is_empty() && is_plain(&name);
+            if is_held_back {
+                waiting.push(name.clone());
+            }
             site.import.missing(
                 &line.at,
                 &format!("{what}: {}", left_out.join(", ")),
                 Weight::Mail,
-                remedy,
+                remedy_of(is_held_back),
             );
         }
         if kept.is_empty() {
@@ -141,6 +200,7 @@ fn one_file(site: &mut Site<'_>, path: &str, file: &str, seen: &mut BTreeSet<Str
             site.import.carried(&line.at, &what, ALIASES);
         }
     }
+    waiting
 }
 
 /// Targets, parted by commas outside of quotes.
@@ -249,7 +309,7 @@ pub(super) fn srs(site: &mut Site<'_>) -> bool {
         }
         Err(_) => {
             site.import.new_secrets.push("secrets/srs.secret".to_owned());
-            let difference = "the secret of the old program was not found, so a new one was made: bounces to addresses that were rewritten before the move are refused; copy /etc/postsrsd.secret to avoid that";
+            let difference = "the secret of the old program was not found, so a new one was made: bounces to addresses that were rewritten before the move are refused. Copy the old /etc/postsrsd.secret over secrets/srs.secret to avoid that.";
             site.import.changed(&at, "SRS", "[srs] secret_file", difference);
         }
     }

@@ -415,7 +415,7 @@ pub(super) fn relay_differences(site: &mut Site<'_>) {
     });
     let Some(list) = set else { return };
     let at = site.at(list);
-    let difference = "who may not relay hears 550 5.7.1 where Postfix said 554 5.7.1; both are for good";
+    let difference = "who may not relay hears 550 5.7.1 where Postfix said 554 5.7.1; both are permanent";
     site.import
         .changed(&at, "reject_unauth_destination", "[relay]", difference);
     let difference = "strangers always reach postmaster and abuse, whatever the rules say: `exempt_recipients` (RFC 5321 section 4.5.1)";

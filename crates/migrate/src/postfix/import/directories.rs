@@ -94,7 +94,7 @@ fn options(site: &mut Site<'_>) {
         if site.value(parameter).contains("noplaintext") {
             site.carried(parameter, "[[listener]] plaintext");
         } else {
-            site.carried(parameter, "nobody logs in as nobody here");
+            site.carried(parameter, "anonymous logins are never allowed");
         }
     }
     site.meaningless(

@@ -27,11 +27,11 @@ fn hostname(site: &mut Site<'_>) {
     if name.contains('.') {
         site.set("", "hostname", Value::text(name), "myhostname");
     } else {
-        let remedy = "set `hostname` to the full name of the old machine";
-        site.missing("myhostname", Weight::Habit, remedy);
+        let remedy = "Not known: set `hostname` at the top of postern.toml, or `postern check` fails.";
+        site.missing("myhostname", Weight::Mail, remedy);
         if !site.is_set("myhostname") {
             site.import
-                .missing(&site.start.clone(), "the machine's name", Weight::Habit, remedy);
+                .missing(&site.start.clone(), "the machine's name", Weight::Mail, remedy);
         }
     }
     site.import.config.section("").set(

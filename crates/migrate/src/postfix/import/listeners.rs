@@ -128,6 +128,29 @@ fn one(site: &mut Site<'_>, service: &Service) {
     site.listeners.push(listener);
 }
 
+/// Where no directory knows a password, nothing has to be said of when one is taken.
+pub(super) fn without_passwords(site: &mut Site<'_>) {
+    // Both know who exists alone.
+    let kinds = ["system", "table"].map(Value::text);
+    let knows_none = |directory: &Section| directory.get("kind").is_some_and(|kind| kinds.contains(kind));
+    if site
+        .import
+        .config
+        .sections("directory")
+        .any(|one| !knows_none(one))
+    {
+        return;
+    }
+    let listeners = site
+        .import
+        .config
+        .all()
+        .filter(|section| section.name() == "listener");
+    for listener in listeners {
+        listener.unset("plaintext");
+    }
+}
+
 /// What a listener says besides its address.
 fn settings(site: &mut Site<'_>, section: &mut Section, listener: &Listener, port: u16) {
     let main = site.main;

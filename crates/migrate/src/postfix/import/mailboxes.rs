@@ -170,6 +170,14 @@ fn users(site: &mut Site<'_>, lmtp: &[String]) {
     let comment = site.comment("local_transport");
     let delivery = site.import.config.section("delivery");
     delivery.set("system_users", Value::plain(true), comment);
+    let at = site.at("local_transport");
+    let difference = "Users of this machine have their mailboxes as before, but a helper writes to them, not the server. Start the helper: `systemctl enable --now postern-mailbox`.";
+    site.import.changed(
+        &at,
+        "mailboxes of this machine",
+        "[delivery] system_users",
+        difference,
+    );
     mailbox(site);
     forwarding(site);
 }

@@ -68,6 +68,7 @@ pub fn import(main: &str, files: &dyn Files) -> Result<Import, FileError> {
         lanes: BTreeSet::new(),
         listeners: Vec::new(),
     };
+    main.clone_into(&mut site.import.source);
     site.go();
     Ok(site.import)
 }
@@ -115,6 +116,7 @@ impl<'a> Site<'a> {
         listeners::carry_over(self);
         directories::carry_over(self);
         mailboxes::carry_over(self);
+        services::programs(self);
         aliases::carry_over(self);
         rewriting::carry_over(self);
         postscreen::carry_over(self);
@@ -125,6 +127,8 @@ impl<'a> Site<'a> {
         asked::carry_over(self);
         parameters::carry_over(self);
         services::carry_over(self);
+        listeners::without_passwords(self);
+        self.drop_empty_files();
         self.rest();
     }
 
@@ -224,6 +228,20 @@ impl<'a> Site<'a> {
     /// A text of `master.cf` with its references to parameters written out.
     fn written_out(&self, text: &str) -> String {
         self.layer().written_out(text)
+    }
+
+    /// Tables without rows that nothing names are not written.
+    fn drop_empty_files(&mut self) {
+        let config = self.import.config.text("");
+        let others: Vec<String> = self.import.files.iter().map(|file| file.text.clone()).collect();
+        self.import.files.retain(|file| {
+            let has_rows = file
+                .text
+                .lines()
+                .map(str::trim)
+                .any(|line| !line.is_empty() && !line.starts_with('#'));
+            has_rows || config.contains(&file.path) || others.iter().any(|text| text.contains(&file.path))
+        });
     }
 
     /// What no part of the import is about.

@@ -13,7 +13,12 @@ use crate::report::Weight;
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
     let networks = of(site, &site.layer(), "mynetworks");
-    site.networks = networks.iter().map(ToString::to_string).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    site.networks = networks
+        .iter()
+        .map(ToString::to_string)
+        .filter(|network| seen.insert(network.clone()))
+        .collect();
     if site.is_set("mynetworks") {
         site.carried("mynetworks", "[relay] networks");
         site.meaningless("mynetworks_style", "mynetworks says which networks are meant");

@@ -89,13 +89,7 @@ pub const ROWS: &[Row] = &[
     row("anvil_rate_time_unit", Elsewhere("[[limit]] window")),
     row("append_at_myorigin", Elsewhere("[[rewrite]] append_origin")),
     row("append_dot_mydomain", Elsewhere("[[rewrite]] append_domain")),
-    row(
-        "authorized_submit_users",
-        Missing(
-            Weight::Habit,
-            "`mode` in [local] says who may connect to the socket for local mail",
-        ),
-    ),
+    row("authorized_submit_users", Elsewhere("[local]")),
     row("biff", Nothing("nobody is told by comsat")),
     row("body_checks", Elsewhere("[[header_check]] parts = [\"body\"]")),
     row(
@@ -448,14 +442,14 @@ pub const ROWS: &[Row] = &[
         "smtp_tls_cert_file",
         Missing(
             Weight::Detail,
-            "a certificate is shown to hosts with a [[login]] alone",
+            "Postern shows a client certificate only to hosts with a [[login]]. Nothing to do unless a partner asks for it.",
         ),
     ),
     row(
         "smtp_tls_chain_files",
         Missing(
             Weight::Detail,
-            "a certificate is shown to hosts with a [[login]] alone",
+            "Postern shows a client certificate only to hosts with a [[login]]. Nothing to do unless a partner asks for it.",
         ),
     ),
     row("smtp_tls_ciphers", Nothing(CIPHERS)),
@@ -464,7 +458,7 @@ pub const ROWS: &[Row] = &[
         "smtp_tls_key_file",
         Missing(
             Weight::Detail,
-            "a certificate is shown to hosts with a [[login]] alone",
+            "Postern shows a client certificate only to hosts with a [[login]]. Nothing to do unless a partner asks for it.",
         ),
     ),
     row("smtp_tls_loglevel", Nothing(LOG)),
@@ -552,7 +546,7 @@ pub const ROWS: &[Row] = &[
     row("smtpd_hard_error_limit", Number("limits", "errors")),
     row(
         "smtpd_helo_required",
-        Nothing("`needmailhelo` in [privacy] asks for it"),
+        Nothing("`privacy` has needmailhelo by default"),
     ),
     row("smtpd_helo_restrictions", Elsewhere("[[access]]")),
     row("smtpd_junk_command_limit", AtLeast("limits", "idle_commands", 10)),
@@ -893,12 +887,42 @@ fn greeting(site: &mut Site<'_>, value: &str) {
     let host = site.value("myhostname");
     let text = value.strip_prefix(host.as_str()).unwrap_or(value).trim();
     let text = text.strip_prefix("ESMTP").unwrap_or(text).trim();
+    // The new server does not call itself Postfix.
+    let raw = site
+        .main
+        .parameter("smtpd_banner")
+        .map_or("", |it| it.what.as_str());
+    let names = ["mail_name", "mail_version"].map(|name| (names_it(raw, name), site.value(name)));
+    let left_out: Vec<&str> = names
+        .iter()
+        .filter(|(is_named, value)| *is_named && !value.is_empty())
+        .map(|(_, value)| value.as_str())
+        .collect();
+    let words = text.split_whitespace().filter(|word| !left_out.contains(word));
+    let text = words.collect::<Vec<_>>().join(" ");
     if text.contains(['$', '{']) {
         let remedy = "set `greeting`; it has {hostname} and {date}";
         return site.missing("smtpd_banner", Weight::Detail, remedy);
     }
     let greeting = format!("{{hostname}} {text}");
-    site.set("", "greeting", Value::text(greeting.trim()), "smtpd_banner");
+    if left_out.is_empty() {
+        return site.set("", "greeting", Value::text(greeting.trim()), "smtpd_banner");
+    }
+    let comment = site.comment("smtpd_banner");
+    let top = site.import.config.section("");
+    top.set("greeting", Value::text(greeting.trim()), comment);
+    let difference = "`$mail_name` is left out, since this server is not Postfix";
+    site.changed("smtpd_banner", "greeting", difference);
+}
+
+/// Whether a value refers to a parameter.
+fn names_it(value: &str, parameter: &str) -> bool {
+    let forms = [
+        format!("${parameter}"),
+        format!("${{{parameter}}}"),
+        format!("$({parameter})"),
+    ];
+    forms.iter().any(|form| value.contains(form))
 }
 
 /// `chunking`, `dsn` and so on are switched off by name.

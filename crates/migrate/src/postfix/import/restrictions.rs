@@ -458,7 +458,7 @@ impl<'a> Run<'_, 'a> {
             return self.push(rule, word, "accept");
         }
         if verdict == "accept" || (self.place.is_submission && !self.guards.is_empty()) {
-            self.carried(word, "what follows from [relay] and [[listener]]");
+            self.carried(word, "[relay] and [[listener]], which already do this");
             return;
         }
         if self.place.is_relay {

@@ -361,7 +361,7 @@ fn warn_of_filters(site: &mut Site<'_>, word: &str, at: &crate::Origin) {
     let entries = super::tables::Reference::of(word).and_then(|table| site.entries(&table, at));
     for entry in entries.unwrap_or_default() {
         if entry.value.starts_with("FILTER") {
-            let remedy = "a check leads no mail another way: a [[route]] by sender, recipient or login may";
+            let remedy = "A header check cannot choose the next hop. Use a [[route]] with `senders` or `recipients` if that is enough.";
             let what = format!("{} {}", entry.key, entry.value);
             site.import.missing(&entry.at, &what, Weight::Mail, remedy);
         }

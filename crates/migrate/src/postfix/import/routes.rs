@@ -69,8 +69,8 @@ impl Plan {
             let table =
                 Reference::of(&word).filter(|table| matches!(table.behind(), Behind::Keys | Behind::Itself));
             let Some(entries) = table.and_then(|table| site.entries(&table, &at)) else {
-                let remedy = "routes are known before mail comes: write what this table says into a file of the form of transport(5), and \
-                    name that in a [[route]]; until then MX records decide";
+                let remedy = "Postern cannot ask a database for routes. Export the table to a file in the form of transport(5), and \
+                    name it in a [[route]]. Until then MX records decide.";
                 let what = format!("transport_maps: {word}");
                 site.import.missing(&at, &what, Weight::Mail, remedy);
                 continue;
@@ -105,11 +105,7 @@ impl Plan {
             // Its mail must not go where DNS says, nor be lost.
             let mut route = self.route(entry);
             route.set("to", Value::text("refuse"), "");
-            route.set(
-                "refuse",
-                Value::text("450 4.3.0 The way to this address is not set up yet"),
-                "",
-            );
+            route.set("refuse", Value::text(super::aliases::NOT_SET_UP), "");
             site.import.config.add(route);
             return false;
         };
@@ -415,7 +411,7 @@ fn secure(site: &mut Site<'_>, route: &mut Section, level: &str, attributes: &st
             .config
             .section("dns")
             .set("dnssec", Value::text("ad"), comment);
-        let difference = "the name server is believed, as before: it has to verify signatures and be on this host, or there is no DANE; `dnssec = \"validate\"` verifies them here";
+        let difference = "Postern trusts the name server, as before. DANE works only if a validating resolver runs on this host. `dnssec = \"validate\"` has Postern verify signatures itself.";
         site.import.changed(at, level, "[dns] dnssec", difference);
         site.carried("smtp_dns_support_level", "[dns] dnssec");
     }

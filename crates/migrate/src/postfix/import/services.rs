@@ -2,11 +2,11 @@
 
 use super::super::Service;
 use super::Site;
+use crate::config::Value;
 use crate::report::Weight;
 
 /// Parts of Postfix that have no settings of a site's in them.
-const OWN: [&str; 22] = [
-    "pickup",
+const OWN: [&str; 21] = [
     "cleanup",
     "qmgr",
     "oqmgr",
@@ -41,6 +41,25 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
     }
 }
 
+/// Mail of programs of this machine, which call `sendmail`.
+pub(super) fn programs(site: &mut Site<'_>) {
+    let who = site.words("authorized_submit_users");
+    if site.is_set("authorized_submit_users") && who.is_empty() {
+        let remedy = "Only root could send with the `sendmail` command, so [local] is not written: mail that programs hand over stays \
+            in the drop folder. Add [local] if cron or others on this machine are to send mail.";
+        return site.missing("authorized_submit_users", Weight::Mail, remedy);
+    }
+    let comment = "programs of this machine call sendmail as before";
+    let local = site.import.config.section("local");
+    local.set("mode", Value::text("0666"), comment);
+    if who.iter().all(|word| word.starts_with("static:")) {
+        site.carried("authorized_submit_users", "[local]");
+    } else {
+        let remedy = "All accounts of this machine may send with the `sendmail` command. `mode` in [local] says who may connect to its socket.";
+        site.missing("authorized_submit_users", Weight::Habit, remedy);
+    }
+}
+
 fn one(site: &mut Site<'_>, service: &Service) {
     let what = format!("{} {} {}", service.name, service.kind, service.command);
     let is_used = site.lanes.contains(&service.name);
@@ -68,6 +87,12 @@ fn one(site: &mut Site<'_>, service: &Service) {
             site.import
                 .carried(&service.at, &what, "[[listener]], with what it sets apart")
         }
+        "pickup" if site.import.config.sections("local").next().is_some() => {
+            site.import.carried(&service.at, &what, "[local]");
+        }
+        "pickup" => site
+            .import
+            .meaningless(&service.at, &what, "authorized_submit_users lets nobody use it"),
         "cleanup" if is_used => site
             .import
             .carried(&service.at, &what, "[[header_check]] listeners"),

@@ -279,3 +279,74 @@ proptest::proptest! {
 }
 
 use proptest::strategy::Strategy as _;
+
+#[test]
+fn mail_of_programs_is_taken() {
+    let import = of_main("myhostname = mx.example.org\n");
+    assert!(import.config.text("").contains("[local]\nmode = \"0666\""));
+    let import = of_main("myhostname = mx.example.org\nauthorized_submit_users =\n");
+    assert!(!import.config.text("").contains("[local]"));
+    assert!(matches!(
+        fates(&import, "authorized_submit_users")[..],
+        [Fate::Missing {
+            weight: Weight::Mail,
+            ..
+        }]
+    ));
+    let import = of_main("myhostname = mx.example.org\nauthorized_submit_users = static:anyone\n");
+    assert!(import.config.text("").contains("[local]"));
+    assert!(matches!(
+        fates(&import, "authorized_submit_users")[..],
+        [Fate::Carried { .. }]
+    ));
+    let (_, import) = site("postfix-office-satellite");
+    assert!(matches!(fates(&import, "pickup")[..], [Fate::Carried { .. }]));
+}
+
+#[test]
+fn programs_in_aliases_have_senders_try_again() {
+    let files = Folder(
+        [
+            (
+                "/etc/postfix/main.cf",
+                "myhostname = mx.example.org\nmydestination = example.org\nalias_maps = hash:/etc/aliases\n",
+            ),
+            (
+                "/etc/aliases",
+                "list: |/bin/list\nboth: ann, |/bin/x\nfile: /var/x\ngone: /dev/null\n\"a b\": |/bin/x\n",
+            ),
+        ]
+        .into_iter()
+        .collect(),
+    );
+    let import = import("/etc/postfix/main.cf", &files).unwrap();
+    let text = import.config.text("");
+    assert!(
+        text.contains("from = [\"list@example.org\", \"file@example.org\"]\nrefuse = \"450 4.3.0"),
+        "{text}"
+    );
+    let remedy = |what: &str| match fates(&import, what)[..] {
+        [Fate::Missing { remedy, .. }] => remedy.contains("hear 450"),
+        _ => panic!("{what}"),
+    };
+    assert!(remedy("alias list"));
+    assert!(!remedy("alias both"));
+    assert!(!remedy("alias a b"));
+}
+
+#[test]
+fn the_greeting_does_not_name_postfix() {
+    for (banner, greeting) in [
+        ("$myhostname ESMTP $mail_name", "{hostname}"),
+        ("$myhostname ESMTP ${mail_name} (Debian)", "{hostname} (Debian)"),
+        ("$myhostname ESMTP ready", "{hostname} ready"),
+    ] {
+        let text = format!("myhostname = mx.example.org\nsmtpd_banner = {banner}\n");
+        let import = of_main(text.leak());
+        let set = import
+            .config
+            .sections("")
+            .find_map(|top| top.get("greeting").cloned());
+        assert_eq!(set, Some(Value::text(greeting)), "{banner}");
+    }
+}

@@ -49,11 +49,7 @@ fn certificate(site: &mut Site<'_>) {
     let comment = site.comment(parameter);
     let tls = site.import.config.section("tls");
     tls.set("certificate", Value::text(certificate), comment);
-    tls.set(
-        "key",
-        Value::text(key),
-        "readable by its owner alone, or `postern check` says so",
-    );
+    tls.set("key", Value::text(key), "only its owner may read it (mode 600)");
     for parameter in ["smtpd_tls_cert_file", "smtpd_tls_chain_files"] {
         site.carried(parameter, "[tls] certificate");
     }

@@ -155,8 +155,10 @@ fn parameters_of(site: &mut Site<'_>, transport: &str, way: &mut Way) {
     let parameter = format!("{transport}_destination_rate_delay");
     if let Some(delay) = seconds(&site.value(&parameter)).filter(|delay| *delay > 0) {
         let rate = 1.0 / f64::from(delay);
-        way.lane
-            .push(("rate_per_destination", Value::plain(format!("{rate:.3}"))));
+        way.lane.push((
+            "rate_per_destination",
+            Value::plain(format!("{:?}", (rate * 1000.0).round() / 1000.0)),
+        ));
         site.carried(&parameter, "[[route]] rate_per_destination");
     }
 }
@@ -191,7 +193,7 @@ pub(super) fn leftovers(site: &mut Site<'_>) {
                 site.meaningless(&name, why);
             }
             _ if site.lanes.contains(&transport) => {
-                let remedy = "look whether the next hop is to be spared: see the limits of [[route]]";
+                let remedy = "Set limits in a [[route]] if the next hop needs them.";
                 site.missing(&name, Weight::Detail, remedy);
             }
             _ => site.meaningless(&name, "no mail goes by that transport"),

@@ -123,7 +123,7 @@ impl Access {
             // Without a tag it opens the recipients' domain, and, by the manual, clients of that name.
             ("to" | "", None) => {
                 self.domains.extend([subject.to_owned(), format!("*.{subject}")]);
-                let difference = "mail to it is taken from anyone, as before; clients of that name may not relay: name their networks";
+                let difference = "mail to it is taken from anyone, as before. Hosts of this domain can no longer relay: add their networks to `networks` in [relay].";
                 if tag == "to" {
                     site.carried(at, line, "relay_domains");
                 } else {

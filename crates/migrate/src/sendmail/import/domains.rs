@@ -103,7 +103,7 @@ fn listed(
     for (number, line) in active(&text) {
         let at = Origin::line(&file, number);
         if key == "relay_domains" && network(line).is_none() {
-            let difference = "mail to it is taken from anyone, as before; clients of that name may not relay: name their networks in [relay]";
+            let difference = "mail to it is taken from anyone, as before. Hosts of this domain can no longer relay: add their networks to `networks` in [relay].";
             site.changed(&at, line, key, difference);
         } else {
             site.carried(&at, line, key);

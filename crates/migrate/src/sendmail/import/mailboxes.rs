@@ -78,7 +78,7 @@ fn entries(site: &mut Site<'_>, path: &str, text: &str) {
         match targets.split(',').map(str::trim).find_map(Odd::of) {
             Some(odd) => odd.report(site, &at, &what, &to),
             None if name.starts_with("owner-") && site.mc.feature("genericstable").is_some() => {
-                let difference = "mail of the list has what this leads to as its sender, by its name here and not by the one in genericstable";
+                let difference = "Mail of the list is sent as the address that this alias leads to. genericstable does not change it.";
                 site.changed(&at, &what, to.clone(), difference);
             }
             None => site.carried(&at, &what, to.clone()),
@@ -113,8 +113,8 @@ impl Odd {
                 at,
                 what,
                 Weight::Mail,
-                "no program is run for a message, so this target is left out, and an alias without another one is refused: have \
-                 the program take mail by LMTP, and lead to it with an address of a domain with a [[route]], `protocol = \"lmtp\"`",
+                "Postern runs no program for a message. This target is left out; an alias with no other target is refused. \
+                 Let the program take mail by LMTP, and name its socket in a [[route]].",
             ),
             Self::File => site.missing(
                 at,
@@ -147,8 +147,8 @@ fn mailers(site: &mut Site<'_>) {
                     users(site, at);
                     is_local = true;
                 }
-                let difference = "users of this machine have their mailboxes as before, but accounts below 1000 and \"nobody\", \
-                    which sendmail delivered to as well; with Dovecot or Cyrus, set [delivery] lmtp instead";
+                let difference = "users of this machine have their mailboxes as before. Accounts with a number below 1000, and nobody, have none; \
+                    sendmail delivered to them too. With Dovecot or Cyrus, set [delivery] lmtp instead. Start the helper: `systemctl enable --now postern-mailbox`.";
                 site.changed(
                     at,
                     &what,
@@ -216,7 +216,7 @@ fn procmail(site: &mut Site<'_>) {
         }
         (Some(feature), _) => feature,
         (None, Some((at, _))) if mc.feature("local_lmtp").is_none() => {
-            let difference = "procmail delivers, as this asks for; without `agent` in [system_users] Postern does so itself, if nobody has a .procmailrc";
+            let difference = "procmail delivers, as before. If nobody has a .procmailrc, remove `agent`: Postern then delivers itself.";
             site.changed(at, "OSTYPE(linux)", "[system_users] agent", difference);
             (at, &[][..])
         }

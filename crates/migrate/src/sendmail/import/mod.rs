@@ -16,6 +16,8 @@ mod rewriting;
 mod routes;
 mod strangers;
 
+use std::collections::BTreeMap;
+
 use crate::config::{Section, Value};
 use crate::import::Import;
 use crate::report::{Fate, Weight};
@@ -40,7 +42,9 @@ pub fn import(mc: &str, files: &dyn Files) -> Result<Import, FileError> {
         files,
         mc: &mc,
         import: Import::default(),
+        read: BTreeMap::new(),
     };
+    path.clone_into(&mut site.import.source);
     if path.ends_with(".cf") {
         site.changed(
             &Origin::line(&path.as_str().into(), 1),
@@ -66,6 +70,7 @@ pub fn import(mc: &str, files: &dyn Files) -> Result<Import, FileError> {
     ldap::carry_over(&mut site);
     filters::carry_over(&mut site);
     site.rest();
+    site.places();
     Ok(site.import)
 }
 
@@ -107,6 +112,8 @@ struct Site<'a> {
     files: &'a dyn Files,
     mc: &'a Mc,
     import: Import,
+    /// Tables and lists that were read, by their paths.
+    read: BTreeMap<String, Origin>,
 }
 
 impl Site<'_> {
@@ -186,7 +193,10 @@ impl Site<'_> {
             return None;
         }
         match self.files.read(path) {
-            Ok(text) => Some(text),
+            Ok(text) => {
+                self.read.entry(path.to_owned()).or_insert_with(|| at.clone());
+                Some(text)
+            }
             Err(problem) => {
                 self.missing(
                     at,
@@ -196,6 +206,25 @@ impl Site<'_> {
                 );
                 None
             }
+        }
+    }
+
+    /// Which tables go on being read where they are, and in which a change has no effect any more.
+    fn places(&mut self) {
+        let config = self.import.config.text("");
+        for (path, at) in std::mem::take(&mut self.read) {
+            let is_named = ["\"", " ", ":"]
+                .iter()
+                .any(|end| config.contains(&format!("{path}{end}")));
+            let (to, difference) = if is_named {
+                (path.clone(), "still read from there: bring it along")
+            } else {
+                (
+                    "postern.toml and the files beside it".to_owned(),
+                    "changes in it have no effect any more",
+                )
+            };
+            self.changed(&at, &format!("the file {path}"), to, difference);
         }
     }
 

@@ -149,14 +149,14 @@ pub const ROWS: &[Row] = &[
         "confCLIENT_CERT",
         Missing(
             Weight::Detail,
-            "a certificate is shown to hosts with a [[login]] alone",
+            "Postern shows a client certificate only to hosts with a [[login]]. Nothing to do unless a partner asks for it.",
         ),
     ),
     row(
         "confCLIENT_KEY",
         Missing(
             Weight::Detail,
-            "a certificate is shown to hosts with a [[login]] alone",
+            "Postern shows a client certificate only to hosts with a [[login]]. Nothing to do unless a partner asks for it.",
         ),
     ),
     row(
@@ -365,7 +365,7 @@ pub const ROWS: &[Row] = &[
     row("confUNSAFE_GROUP_WRITES", Nothing(FILES)),
     row(
         "confUSERDB_SPEC",
-        Nothing("only where the file exists, which is rare: look for it"),
+        Nothing("This file rarely exists. Check whether yours does: Postern does not read it."),
     ),
     row("confUSE_COMPRESSED_IPV6_ADDRESSES", Nothing(ALWAYS)),
     row("confUSE_ERRORS_TO", Nothing(ALWAYS)),
@@ -408,8 +408,8 @@ fn hostname(site: &mut Site<'_>) {
     if name.contains('.') {
         site.set("", "hostname", Value::text(name), &at, "the machine's name");
     } else {
-        let remedy = "set `hostname` to the full name of the old machine";
-        site.missing(&at, "the machine's name", Weight::Habit, remedy);
+        let remedy = "Not known: set `hostname` at the top of postern.toml, or `postern check` fails.";
+        site.missing(&at, "the machine's name", Weight::Mail, remedy);
     }
 }
 

@@ -140,7 +140,7 @@ fn masquerade(site: &mut Site<'_>) {
         format!("MASQUERADE_AS, {}", short(at)),
     );
     let difference = "addresses are rewritten in mail of clients that may relay, of users and of this machine; sendmail rewrote those of \
-        strangers too, who then had an own domain as their sender";
+        strangers too, so their mail seemed to come from your domain.";
     site.changed(at, &what, "[[rewrite]] masquerade", difference);
     if domains.is_empty() {
         return;

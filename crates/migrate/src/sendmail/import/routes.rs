@@ -64,7 +64,7 @@ fn port(site: &mut Site<'_>, name: &str) -> u16 {
                 at,
                 name,
                 "[delivery] mx_port",
-                format!("all other hosts are asked at port {port} too, as before: hardly what is wanted"),
+                format!("Mail to all other hosts goes to port {port} too, as before. Most hosts take no mail there: remove `mx_port` unless you need it."),
             );
         }
         Some(_) => site.carried(at, name, "the port in [[route]] via"),

@@ -38,14 +38,14 @@ fn from_postfix(args: &ImportPostfixArgs) -> Result<(), Failure> {
     let root = Root(args.root.clone());
     let import = postfix::import(&args.main, &root)
         .map_err(|error| unreadable(&root.path(&args.main), &error, "/etc/postfix", "--main"))?;
-    finish(&import, "postfix", &root.path(&args.main), &args.output)
+    finish(&import, "postfix", &root.path(&import.source), &args.output)
 }
 
 fn from_sendmail(args: &ImportSendmailArgs) -> Result<(), Failure> {
     let root = Root(args.root.clone());
     let import = sendmail::import(&args.mc, &root)
         .map_err(|error| unreadable(&root.path(&args.mc), &error, "/etc/mail", "--mc"))?;
-    finish(&import, "sendmail", &root.path(&args.mc), &args.output)
+    finish(&import, "sendmail", &root.path(&import.source), &args.output)
 }
 
 fn unreadable(path: &Path, error: &FileError, folder: &str, option: &str) -> Failure {

@@ -15,7 +15,7 @@ use crate::visible;
 pub(super) struct Shown<'a> {
     /// Not carried over, the gravest first.
     missing: Vec<Line<'a>>,
-    /// Carried over, with a difference.
+    /// Carried over, with a difference, the gravest first.
     changed: Vec<Line<'a>>,
     /// Without meaning here.
     meaningless: Vec<Line<'a>>,
@@ -30,7 +30,7 @@ struct Line<'a> {
     first_line: u32,
     last_line: u32,
     what: &'a str,
-    /// `mail`, `habit` or `detail`, for what is not carried over.
+    /// `security`, `mail`, `habit` or `detail`, for what is not carried over, or with a difference.
     #[serde(skip_serializing_if = "Option::is_none")]
     weight: Option<&'static str>,
     /// The key, section or file that has it now.
@@ -45,14 +45,13 @@ impl<'a> Shown<'a> {
     pub(super) fn of(import: &'a Import) -> Self {
         let mut shown = Self {
             missing: import.report.missing().into_iter().map(Line::of).collect(),
-            changed: Vec::new(),
+            changed: import.report.changed().into_iter().map(Line::of).collect(),
             meaningless: Vec::new(),
             carried: Vec::new(),
         };
         for item in import.report.items() {
             match &item.fate {
-                Fate::Missing { .. } => {}
-                Fate::Changed { .. } => shown.changed.push(Line::of(item)),
+                Fate::Missing { .. } | Fate::Changed { .. } => {}
                 Fate::Meaningless { .. } => shown.meaningless.push(Line::of(item)),
                 Fate::Carried { .. } => shown.carried.push(Line::of(item)),
             }
@@ -92,11 +91,12 @@ impl<'a> Shown<'a> {
 
 impl<'a> Line<'a> {
     fn of(item: &'a Item) -> Self {
-        let (weight, to, note) = match &item.fate {
-            Fate::Carried { to } => (None, Some(to.as_str()), None),
-            Fate::Changed { to, difference } => (None, Some(to.as_str()), Some(difference.as_str())),
-            Fate::Meaningless { why } => (None, None, Some(why.as_str())),
-            Fate::Missing { weight, remedy } => (Some(word(*weight)), None, Some(remedy.as_str())),
+        let weight = item.weight().map(word);
+        let (to, note) = match &item.fate {
+            Fate::Carried { to } => (Some(to.as_str()), None),
+            Fate::Changed { to, difference } => (Some(to.as_str()), Some(difference.as_str())),
+            Fate::Meaningless { why } => (None, Some(why.as_str())),
+            Fate::Missing { remedy, .. } => (None, Some(remedy.as_str())),
         };
         Self {
             file: &item.at.file,
@@ -112,6 +112,7 @@ impl<'a> Line<'a> {
 
 fn word(weight: Weight) -> &'static str {
     match weight {
+        Weight::Security => "security",
         Weight::Mail => "mail",
         Weight::Habit => "habit",
         Weight::Detail => "detail",
