@@ -71,7 +71,7 @@ impl Item {
 
 /// How much a difference matters, by where it is and by what it says.
 fn weight_of(to: &str, difference: &str) -> Weight {
-    const SECURITY: [&str; 10] = [
+    const SECURITY: [&str; 11] = [
         "[relay]",
         "relay_domains",
         "[auth]",
@@ -82,22 +82,27 @@ fn weight_of(to: &str, difference: &str) -> Weight {
         "secret",
         "plaintext",
         "dnssec",
+        "[[directory]] socket",
     ];
     const TRUST: [&str; 4] = ["relay", "password", "certificate", "logins may"];
-    const MAIL: [&str; 7] = [
+    const MAIL: [&str; 8] = [
         "refuse",
         "lost",
         "bounce",
         "hears",
         "is told",
         "have none",
+        "take no mail",
         "Start the helper",
     ];
+    const HABIT: [&str; 2] = ["bring it along", "no effect any more"];
     let says = |words: &[&str]| words.iter().any(|word| difference.contains(word));
     if SECURITY.iter().any(|key| to.contains(key)) || says(&TRUST) {
         Weight::Security
     } else if says(&MAIL) {
         Weight::Mail
+    } else if says(&HABIT) {
+        Weight::Habit
     } else {
         Weight::Detail
     }
