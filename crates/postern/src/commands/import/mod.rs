@@ -17,7 +17,7 @@ use postern_migrate::{FileError, Files, postfix, sendmail};
 
 use crate::args::{ImportFrom, ImportOutputArgs, ImportPostfixArgs, ImportSendmailArgs, ImportSiteArgs};
 use crate::exit::{Exit, Failure};
-use crate::output;
+use crate::{output, visible};
 
 use self::files::{CONFIGURATION, REPORT};
 use self::report::Shown;
@@ -99,10 +99,59 @@ fn write(import: &Import, top: &str, args: &ImportOutputArgs) -> Result<(), Fail
         return Err(Failure::new(Exit::CannotCreate, message));
     }
     make_folder(folder, 0o755)?;
-    for (path, text, is_secret) in files {
-        put(&folder.join(path), &text, is_secret)?;
+    for (path, text, is_secret) in &files {
+        put(&folder.join(path), text, *is_secret)?;
+    }
+    if args.force {
+        let left = others(folder, &|path| {
+            files.iter().any(|(own, _, _)| Path::new(own) == path)
+        });
+        tell_of(folder, &left);
     }
     Ok(())
+}
+
+/// Most files that are named.
+const NAMED_MAX: usize = 10;
+
+/// Says which files were there before: whether one is of an earlier import or somebody's own, nobody can tell here.
+fn tell_of(folder: &Path, left: &[PathBuf]) {
+    if left.is_empty() {
+        return;
+    }
+    let mut names: Vec<String> = left
+        .iter()
+        .take(NAMED_MAX)
+        .map(|path| path.display().to_string())
+        .collect();
+    if left.len() > NAMED_MAX {
+        names.push(format!("and {} more", left.len() - NAMED_MAX));
+    }
+    let text = format!(
+        "{} also has files that this import has not written: {}; remove those of an earlier import",
+        folder.display(),
+        names.join(", ")
+    );
+    eprintln!("{}", visible::line(&text));
+}
+
+/// The files in the folder and in the folders in it that are not `ours`, by their paths below it.
+fn others(folder: &Path, ours: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let entries = |at: &Path| fs::read_dir(folder.join(at)).into_iter().flatten().flatten();
+    let mut found = Vec::new();
+    for entry in entries(Path::new("")) {
+        let path = PathBuf::from(entry.file_name());
+        // A link leads elsewhere and is not followed.
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => {
+                found.extend(entries(&path).map(|inner| path.join(inner.file_name())))
+            }
+            _ => found.push(path),
+        }
+    }
+    found.retain(|path| !ours(path));
+    found.sort();
+    found
 }
 
 /// Secrets that root has written belong to the account that the server will run as, if it is there: it reads them again at a reload.

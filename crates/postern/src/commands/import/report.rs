@@ -132,44 +132,72 @@ fn part(text: &mut String, title: &str, lines: &[Line<'_>]) {
             .weight
             .map(|weight| format!("{weight}: "))
             .unwrap_or_default();
-        let _ = writeln!(
+        let place = format!("  {}:{}  ", line.file, line.first_line);
+        wrap(
             text,
-            "  {}:{}  {weight}{}",
-            line.file,
-            line.first_line,
-            visible::line(line.what)
+            &visible::line(&place),
+            &format!("{weight}{}", line.what),
+            "    ",
         );
         let said = [
             line.to.map(|to| format!("now {to}")),
             line.note.map(str::to_owned),
         ];
         let said: Vec<String> = said.into_iter().flatten().collect();
-        wrap(text, &visible::line(&said.join(": ")));
+        wrap(text, NOTE, &said.join(": "), NOTE);
     }
     text.push('\n');
 }
 
-/// Writes words in lines that fit, indented.
-fn wrap(text: &mut String, words: &str) {
-    const INDENT: &str = "      ";
-    let mut column = 0;
-    for word in words.split_whitespace() {
+/// What stands before a note.
+const NOTE: &str = "      ";
+
+/// Writes words in lines that fit, one blank between two: the first line begins with `first`, the others with `indent`. Without
+/// words it writes nothing.
+fn wrap(text: &mut String, first: &str, words: &str, indent: &str) {
+    let mut words = words.split_whitespace().map(visible::line);
+    let Some(word) = words.next() else { return };
+    text.push_str(first);
+    text.push_str(&word);
+    let mut column = first.chars().count() + word.chars().count();
+    for word in words {
         let length = word.chars().count();
-        if column > 0 && column + 1 + length > COLUMNS {
+        if column + 1 + length > COLUMNS {
             text.push('\n');
-            column = 0;
-        }
-        if column == 0 {
-            text.push_str(INDENT);
-            column = INDENT.len();
+            text.push_str(indent);
+            column = indent.len();
         } else {
             text.push(' ');
             column += 1;
         }
-        text.push_str(word);
+        text.push_str(&word);
         column += length;
     }
-    if column > 0 {
-        text.push('\n');
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_long_goes_on_indented() {
+        let long = format!("mail: {}", "dnl\tR$*  < @ $+ >\n".repeat(8));
+        let mut text = String::new();
+        wrap(&mut text, "  sendmail.mc:7  ", &long, "    ");
+        wrap(&mut text, NOTE, " ", NOTE);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(
+            lines[0].starts_with("  sendmail.mc:7  mail: dnl R$* < @ $+ > dnl"),
+            "{text}"
+        );
+        assert!(lines.iter().all(|line| line.len() <= COLUMNS), "{text}");
+        assert!(
+            lines[1..]
+                .iter()
+                .all(|line| line.starts_with("    ") && line.as_bytes()[4] != b' '),
+            "{text}"
+        );
     }
 }
