@@ -129,7 +129,7 @@ fn print_report(path: &str, report: &Report) -> Result<(), Failure> {
     } else if report.is_empty() {
         output::print(&format!("{path} is fine"))
     } else {
-        output::print(&format!("{path} is fine, with {}", super::count_problems(report)))
+        output::print(&format!("no errors, {} in {path}", super::count_problems(report)))
     }
 }
 
