@@ -715,6 +715,15 @@ fn a_postfix_site_is_imported() {
     assert_eq!(site.run(&import).status.code(), Some(73));
     site.json(&[&import[..], &["--force", "--json"]].concat());
     assert_ne!(read(), first);
+    // What an earlier import left behind is named, and stays.
+    fs::write(moved.join("tables/old.pcre"), "x").unwrap();
+    let again = site.run(&[&import[..], &["--force"]].concat());
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(
+        again.status.success() && said.contains("has not written: tables/old.pcre; remove"),
+        "{said}"
+    );
+    assert!(moved.join("tables/old.pcre").is_file());
     assert_eq!(site.code(&["import", "postfix", "none", "--output", "other"]), 74);
 }
 
@@ -777,4 +786,189 @@ fn logs_of_old_servers_are_decided_again() {
     }
     assert_eq!(site.code(&["import", "check", "--log", "postern.toml"]), 1);
     assert_eq!(site.code(&["import", "check", "--log", "none"]), 74);
+}
+
+/// What `explain` says of a session is what the session would do, with the setting that does it.
+#[test]
+fn explain_says_what_a_session_would_hear() {
+    let site = Site::new(
+        r#"hostname = "mx.example.org"
+state_dir = "state"
+local_domains = ["example.org"]
+aliases = "aliases"
+[[listener]]
+address = "127.0.0.1:0"
+name = "mx"
+[[directory]]
+kind = "table"
+recipients = "inline:{ vera@example.org=x }"
+[relay]
+networks = ["127.0.0.2"]
+[[route]]
+domains = ["one.example"]
+via = ["192.0.2.1"]
+[[route]]
+domains = ["two.example"]
+via = ["192.0.2.2"]
+[[access]]
+name = "table"
+table = "inline:{ bad.example=REJECT }"
+look_up = "sender"
+verdict = "table"
+[[access]]
+name = "told"
+sender = "@spammer.example"
+verdict = "refuse"
+text = "Mail from {address} refused"
+[[access]]
+name = "later"
+sender = "@later.example"
+verdict = "defer"
+[[access]]
+name = "gone"
+sender = "@gone.example"
+verdict = "discard"
+[srs]
+domain = "example.org"
+secret_file = "srs.secret"
+"#,
+    );
+    let aliases = "list: vera, guest@two.example\nowner-list: vera\nboth: vera, guest@two.example\n\
+                   tickets: \"|/usr/local/bin/ticket\"\n";
+    fs::write(site.path("aliases"), aliases).unwrap();
+    let secret = site.path("srs.secret");
+    fs::write(&secret, "a secret that is long enough for this\n").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let peer_of = |to: &str| {
+        if to == "a@two.example" {
+            "127.0.0.2"
+        } else {
+            "192.0.2.7"
+        }
+    };
+    let explain = |from: &str, to: &str| {
+        let output = site.run(&["explain", "--peer", peer_of(to), "--from", from, "--to", to]);
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        said.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let (two, vera, list) = ("a@two.example", "vera@example.org", "list@example.org");
+    #[rustfmt::skip]
+    let cases = [
+        // what the case shows     from                  to      said                                                       not said
+        ("words are filled in",    "a@spammer.example",  vera,   "550 5.7.1 Mail from 192.0.2.7 refused",                   "{address}"),
+        ("for good",               "a@spammer.example",  vera,   "would be refused by access.refused",                      "put off"),
+        ("for now",                "a@later.example",    vera,   "would be put off by access.refused",                      "would be refused"),
+        ("thrown away",            "a@gone.example",     vera,   "would be taken, and thrown away, by access.discarded.",   "`reason`"),
+        ("a table without it",     "a@good.example",     vera,   "its table says nothing of it",                            "thrown away"),
+        ("the route that is meant","a@good.example",     two,    "route in postern.toml:16",                                "route in postern.toml:13"),
+        ("the aliases file",       "a@good.example",     list,   "/aliases:1 aliases in /",                                     "alias,"),
+        ("the owner of a list",    "a@good.example",     list,   "MAIL FROM:<owner-list@example.org>, the owner of the list", "srs.rewritten"),
+        ("a list without one",     "a@good.example",     "both@example.org",    "srs.rewritten",                            "the owner of"),
+        ("a program",              "a@good.example",     "tickets@example.org", "tickets is refused: 550",                  "leads to refused"),
+    ];
+    let mut wrong = Vec::new();
+    for (shows, from, to, part, other) in cases {
+        let said = explain(from, to);
+        if !said.contains(part) || said.contains(other) {
+            wrong.push(format!("{shows}: {part}, not {other}\n{said}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    let said = site.run(&["explain", "--local", "root", "--to", vera]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(
+        stderr(&said).contains("`[local]` is missing"),
+        "{}",
+        stderr(&said)
+    );
+    // Warnings alone do not make it wrong, nor right.
+    let said = site.ok(&["check", "--offline"]);
+    assert!(
+        said.contains("no errors, ") || said.contains("is fine\n"),
+        "{said}"
+    );
+}
+
+/// Answers that differ in more than yes and no, by the setting that gives them; and who is not asked again.
+#[test]
+fn answers_of_old_servers_are_told_apart() {
+    let site = Site::new(
+        r#"hostname = "mx.example.org"
+state_dir = "state"
+local_domains = ["calderon.example"]
+[[listener]]
+address = "127.0.0.1:2500"
+name = "smtp"
+[[directory]]
+kind = "table"
+recipients = "inline:{ vera@calderon.example=x }"
+[[policy_service]]
+name = "grey"
+address = "inet:127.0.0.1:1"
+[[access]]
+name = "one"
+sender = "@one.example"
+verdict = "refuse"
+[[access]]
+name = "two"
+sender = "@two.example"
+verdict = "refuse"
+[[access]]
+name = "grey"
+verdict = "policy"
+service = "grey"
+"#,
+    );
+    let mut log = String::new();
+    for (from, said) in [
+        (
+            "one.example",
+            "450 4.2.0 <vera@calderon.example>: Recipient address rejected: Greylisted",
+        ),
+        (
+            "two.example",
+            "450 4.2.0 <vera@calderon.example>: Recipient address rejected: Greylisted",
+        ),
+        (
+            "two.example",
+            "554 5.7.1 <vera@calderon.example>: Recipient address rejected: no",
+        ),
+        (
+            "far.example",
+            "450 4.2.0 <vera@calderon.example>: Recipient address rejected: Greylisted",
+        ),
+    ] {
+        log.push_str(&format!(
+            "Nov 30 08:00:00 mx postfix/smtpd[77]: NOQUEUE: reject: RCPT from mail.{from}[192.0.2.7]: {said}; \
+             from=<a@{from}> to=<vera@calderon.example> proto=ESMTP helo=<[192.0.2.7]>\n"
+        ));
+    }
+    fs::write(site.path("mail.log"), log).unwrap();
+    let check = ["import", "check", "--config", "postern.toml", "--log", "mail.log"];
+    let output = site.run(&check);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in [
+        "1 recipient decided as before, 2 otherwise.",
+        "1x was put off, would be refused: access.refused, access in postern.toml:13; it was 450",
+        "1x was put off, would be refused: access.refused, access in postern.toml:17; it was 450",
+        "1x put off, and the policy service was not asked",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    // The command is one that a shell takes.
+    let command = text
+        .lines()
+        .find(|line| line.contains("postern explain"))
+        .unwrap();
+    let command = command.trim().replacen("postern", binary().to_str().unwrap(), 1);
+    let output = Command::new("sh")
+        .args(["-c", &command])
+        .current_dir(site.folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        command.contains("--helo '[192.0.2.7]'") && said.contains("would be refused by"),
+        "{command}\n{said}"
+    );
 }

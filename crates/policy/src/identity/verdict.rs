@@ -67,7 +67,7 @@ impl Verdict for Basis<'_> {
 impl fmt::Display for Basis<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Any => f.write_str("a login may use any address"),
+            Self::Any => f.write_str("whoever may relay may use any address"),
             Self::Null => f.write_str("there is no address"),
             Self::Own => f.write_str("an own address"),
             Self::Tag => f.write_str("an own address with a tag"),

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use nix::unistd::User;
-use postern_directory::{Account, Directories, Lead};
+use postern_directory::{Account, Directories, Lead, Member};
 use postern_mail::{Domain, ForwardPath, Mailbox, complete_login};
 use postern_net::ca::CertificateInfo;
 use postern_net::dial;
@@ -57,6 +57,9 @@ struct Explanation {
     decided: &'static str,
     client: Client,
     steps: Vec<Step>,
+    /// The rule that has it thrown away, for all recipients.
+    #[serde(skip)]
+    discarded: Option<&'static str>,
 }
 
 /// What was found out about the client.
@@ -159,7 +162,16 @@ pub(super) struct Brief {
     pub(super) rule: &'static str,
     /// Why it refuses.
     pub(super) reason: String,
+    /// The setting by which it refuses, with its place; empty where it is not written.
+    pub(super) setting: String,
+    /// Whether it refuses for now only.
+    pub(super) for_now: bool,
+    /// Whether a policy service that is left out would have been asked.
+    pub(super) unasked: bool,
 }
+
+/// The note that stands in the place of a policy service that is not asked.
+pub(super) const NOT_ASKED: &str = "the policy service is not asked";
 
 /// The same as a session that is explained, without what is for people.
 pub(super) async fn brief(
@@ -169,10 +181,21 @@ pub(super) async fn brief(
 ) -> Result<Brief, Failure> {
     let given = Given::of(args)?;
     let explanation = explain(config, sources, None, &given, args).await?;
+    let is_unasked = |step: &Step| step.rule == Rule::AccessNoted.name() && step.reason.ends_with(NOT_ASKED);
+    let unasked = explanation.steps.iter().any(is_unasked);
     let refused = explanation.steps.into_iter().find(|step| !step.allowed);
+    let written = |step: &Step| {
+        step.setting
+            .as_ref()
+            .filter(|setting| setting.file.is_some())
+            .map(ToString::to_string)
+    };
     Ok(Brief {
         allowed: explanation.allowed,
         rule: explanation.decided,
+        setting: refused.as_ref().and_then(written).unwrap_or_default(),
+        for_now: refused.as_ref().is_some_and(Step::is_for_now),
+        unasked,
         reason: refused.map(|step| step.reason).unwrap_or_default(),
     })
 }
@@ -256,10 +279,21 @@ async fn explain(
         args.from = content::message(&mut course, &judge, given, &taken, &args).await;
     }
     let args = &args;
-    for (named, mailbox) in &taken {
-        way::way(&mut course, resolver, mailbox, login_name, args).await;
-        screen::rewritten(&mut course, &judge, (*named, mailbox), &args.from);
+    for (named, Member { address, sender }) in &taken {
+        way::way(&mut course, resolver, address, login_name, args).await;
+        match sender {
+            // Reports keep the null sender.
+            Some(owner) if args.from.mailbox().is_some() => {
+                screen::under_owner(&mut course, address, owner);
+            }
+            _ => screen::rewritten(&mut course, &judge, (*named, address), &args.from),
+        }
     }
+    let discards = |step: &&Step| {
+        let whole = step.rule == Rule::CheckDiscarded.name();
+        whole || (step.rule == Rule::AccessDiscarded.name() && taken.is_empty())
+    };
+    let discarded = course.steps.iter().find(discards).map(|step| step.rule);
     let refused = course.steps.iter().find(|step| !step.allowed);
     let decided = refused.map_or_else(|| judge.acceptance(ground).rule().name(), |step| step.rule);
     Ok(Explanation {
@@ -278,6 +312,7 @@ async fn explain(
             acts_as: login_name.filter(|_| args.acts_as.is_some()).map(str::to_owned),
         },
         steps: course.steps,
+        discarded,
     })
 }
 
@@ -286,6 +321,10 @@ fn local_user(config: &Config, args: &ExplainSessionArgs) -> Result<Option<Local
     let Some(name) = &args.local else {
         return Ok(None);
     };
+    if config.local.is_none() {
+        let message = "this server takes no mail from programs of this machine: `[local]` is missing";
+        return Err(Failure::new(Exit::No, message));
+    }
     match User::from_name(name) {
         Ok(Some(user)) => Ok(Some(postern_receive::local_user(
             user.uid.as_raw(),
@@ -531,7 +570,7 @@ async fn recipient(
     directories: &Directories,
     (before, mailbox, said): (usize, &Mailbox, access::Said),
     args: &ExplainSessionArgs,
-) -> Option<(Ground, Vec<Mailbox>)> {
+) -> Option<(Ground, Vec<Member>)> {
     let command = format!("RCPT TO:<{mailbox}>");
     if let Err(refusal) = admission::admit_recipient(before, &judge.settings.admission) {
         course.add(command, &refusal);
@@ -550,7 +589,7 @@ async fn recipient(
     if matches!(verdict, RelayVerdict::Refuse(RelayRefusal::Denied)) && said.relays {
         return Some((
             Ground::Relayed,
-            vec![said.redirect.unwrap_or_else(|| mailbox.clone())],
+            vec![Member::new(said.redirect.unwrap_or_else(|| mailbox.clone()))],
         ));
     }
     course.add(&command, &verdict);
@@ -558,7 +597,7 @@ async fn recipient(
         return None;
     }
     if let Some(to) = said.redirect {
-        return Some((Ground::Here, vec![to]));
+        return Some((Ground::Here, vec![Member::new(to)]));
     }
     let is_for_us = matches!(
         verdict,
@@ -590,7 +629,7 @@ async fn recipient(
                         reason: &original,
                     };
                     course.add(command, &ruling);
-                    return Some((Ground::Here, vec![original]));
+                    return Some((Ground::Here, vec![Member::new(original)]));
                 }
                 Some(Err(refusal)) => {
                     course.add(command, &refusal);
@@ -609,32 +648,38 @@ async fn recipient(
         if ground == Ground::Behind && !judge.listener.filtered {
             listed(course, judge, &command, &mailbox).await?;
         }
-        return routed(course, judge, command, (ground, vec![mailbox]), args);
+        return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args);
     }
     let residents = judge.settings.residents(directories, aliases);
     for step in residents.trail(&mailbox).await {
-        let reason = format!("{} leads to {}, in {}", step.key, step.value, step.place);
+        let leads = match step.value.strip_prefix("refused: ") {
+            Some(words) => format!("is refused: {words}"),
+            None => format!("leads to {}", step.value),
+        };
+        let reason = format!("{} {leads}, in {}", step.key, step.place);
         let ruling = Ruling {
             rule: Rule::RecipientEntry,
             reason: &reason,
         };
-        course.add(format!("alias of {}", step.address), &ruling);
+        // By address it stands in an `[[alias]]`, by name in the file.
+        let of_file = aliases.place(&step.key).is_some_and(|place| place == step.place);
+        let key = of_file.then_some("aliases");
+        course.add_at(format!("alias of {}", step.address), &ruling, (key, &step.place));
     }
     let refusal = match residents.lead(&mailbox).await {
         Lead::Itself if ground == Ground::Behind && !rewritten => {
             listed(course, judge, &command, &mailbox).await?;
-            return routed(course, judge, command, (ground, vec![mailbox]), args);
+            return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args);
         }
-        Lead::Itself => return routed(course, judge, command, (ground, vec![mailbox]), args),
+        Lead::Itself => return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args),
         Lead::Alias(members) => {
-            let addresses = members.into_iter().map(|member| member.address).collect();
-            return routed(course, judge, command, (ground, addresses), args);
+            return routed(course, judge, command, (ground, members), args);
         }
         Lead::Nobody if ground != Ground::Here && !rewritten => {
             if ground == Ground::Behind {
                 listed(course, judge, &command, &mailbox).await?;
             }
-            return routed(course, judge, command, (ground, vec![mailbox]), args);
+            return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args);
         }
         Lead::Refused(text) => RecipientRefusal::Told(text),
         Lead::Broken => RecipientRefusal::Alias(mailbox.to_string()),
@@ -650,10 +695,10 @@ fn routed(
     course: &mut Course<'_>,
     judge: &Judge<'_>,
     command: String,
-    (ground, reached): (Ground, Vec<Mailbox>),
+    (ground, reached): (Ground, Vec<Member>),
     args: &ExplainSessionArgs,
-) -> Option<(Ground, Vec<Mailbox>)> {
-    let all: Vec<&Mailbox> = reached.iter().collect();
+) -> Option<(Ground, Vec<Member>)> {
+    let all: Vec<&Mailbox> = reached.iter().map(|member| &member.address).collect();
     if let Some(text) = judge.route_refusal(&args.from, &all) {
         course.add(command, &RecipientRefusal::Told(text));
         return None;
@@ -738,13 +783,23 @@ fn show(explanation: &Explanation) -> Result<(), Failure> {
         &[],
         rows.collect(),
     )?;
-    let refused = explanation.steps.iter().find(|step| !step.allowed);
-    let sentence = match refused {
-        None => format!("The message would be taken, by {}.", explanation.decided),
-        Some(step) => format!(
-            "The session would be refused by {}. What would change that: {}.",
-            step.rule, step.remedy
-        ),
-    };
+    let sentence = conclusion(explanation);
     output::print(&output::wrapped(&sentence, output::terminal_width()))
+}
+
+/// What comes of all, in a sentence.
+fn conclusion(explanation: &Explanation) -> String {
+    if let Some(step) = explanation.steps.iter().find(|step| !step.allowed) {
+        let comes = if step.is_for_now() { "put off" } else { "refused" };
+        // In the log the column has this name.
+        let remedy = step.remedy.replace("`reason`", "WHY");
+        return format!(
+            "The session would be {comes} by {}. What would change that: {remedy}.",
+            step.rule
+        );
+    }
+    match explanation.discarded {
+        Some(rule) => format!("The message would be taken, and thrown away, by {rule}."),
+        None => format!("The message would be taken, by {}.", explanation.decided),
+    }
 }

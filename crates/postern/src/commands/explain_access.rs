@@ -11,7 +11,7 @@ use postern_policy::access::names::AddressKey;
 use postern_policy::access::written::{self, Context};
 use postern_policy::access::{
     AccessRefusal, AccessRule, Action, Answer, Answers, Destination, Facts, Noted, Outcome, Party, Question,
-    Scope, Stage, Step, Why, judge,
+    Scope, Stage, Step, Why, Words, judge,
 };
 use postern_policy::rule::{Rule, Ruling};
 use postern_policy::screen::finding::{ClientName, Known};
@@ -134,6 +134,9 @@ fn tell(
             }
             Step::Fails(condition) => format!("`{}` does not hold", condition.key),
             Step::Waits(_) => "waits for a later stage".to_owned(),
+            Step::Does(Action::LookUp(number)) if says_nothing(answers, *number) => {
+                "its table says nothing of it".to_owned()
+            }
             Step::Does(_) => return,
         };
         skipped.push((rule, why));
@@ -185,9 +188,15 @@ fn tell(
             let why = limit.map_or(Why::Verdict, Why::Limit);
             let ruling = Ruling {
                 rule: postern_policy::Verdict::rule(&AccessRefusal { rule, why }),
-                reason: &format_args!("{rule}: {} {} {}", words.code, words.status, words.text),
+                reason: &format_args!(
+                    "{rule}: {} {} {}",
+                    words.code,
+                    words.status,
+                    filled(words, facts, answers)
+                ),
             };
             course.add_named(command, &ruling, Some(&rule.name));
+            course.with_code(words.code);
         }
         Outcome::Discarded { rule, .. } => {
             said.over = true;
@@ -196,10 +205,35 @@ fn tell(
         Outcome::Unsure { rule, reason } => {
             said.over = true;
             decided(course, Rule::AccessUnsure, rule, &format!(": {reason}"));
+            course.with_code(postern_policy::access::refusal::UNSURE.0);
         }
         Outcome::NotYet | Outcome::Ask(_) => {}
     }
     said
+}
+
+/// Whether a table has been asked, and has nothing of what it was asked for.
+fn says_nothing(answers: &Answers, number: usize) -> bool {
+    matches!(answers.of(Question::LookUp(number)), Some(Answer::No))
+}
+
+/// The words that a client hears, with what it has said of itself and its mail: as a session fills them in.
+fn filled(words: &Words, facts: &Facts<'_>, answers: &Answers) -> String {
+    let address = facts.peer.to_canonical().to_string();
+    let name = match answers.client() {
+        Some(ClientName::Confirmed(name)) => name.as_str(),
+        _ => "unknown",
+    };
+    words.filled(&[
+        ("address", &address),
+        ("name", name),
+        ("helo", facts.helo),
+        ("sender", facts.sender.address().map_or("<>", AddressKey::whole)),
+        (
+            "recipient",
+            facts.recipient.address().map_or("", AddressKey::whole),
+        ),
+    ])
 }
 
 /// Adds what rules want done with the message.

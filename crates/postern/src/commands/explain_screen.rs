@@ -132,6 +132,15 @@ fn tell_verdict(course: &mut Course<'_>, screened: Screened) {
     }
 }
 
+/// The owner of a list as the sender of its mail.
+pub(super) fn under_owner(course: &mut Course<'_>, leads_to: &Mailbox, owner: &Mailbox) {
+    let ruling = Ruling {
+        rule: Rule::RecipientEntry,
+        reason: &format_args!("MAIL FROM:<{owner}>, the owner of the list"),
+    };
+    course.add_for(format!("mail to {leads_to}"), &ruling, "list_sender");
+}
+
 /// Under which sender the mail would go on, where that is not its own.
 pub(super) fn rewritten(
     course: &mut Course<'_>,

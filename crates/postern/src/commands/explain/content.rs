@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use postern_deliver::Leaving;
+use postern_directory::Member;
 use postern_mail::{BodyKind, Envelope, Header, Mailbox, Recipient, ReversePath};
 use postern_policy::access::names::AddressKey;
 use postern_policy::recipient::RecipientRefusal;
@@ -68,12 +69,15 @@ pub(super) async fn message(
     course: &mut Course<'_>,
     judge: &Judge<'_>,
     given: &Given,
-    taken: &[(&Mailbox, Mailbox)],
+    taken: &[(&Mailbox, Member)],
     args: &ExplainSessionArgs,
 ) -> ReversePath {
     let mut envelope = Envelope {
         sender: args.from.clone(),
-        recipients: taken.iter().map(|(_, to)| Recipient::new(to.clone())).collect(),
+        recipients: taken
+            .iter()
+            .map(|(_, to)| Recipient::new(to.address.clone()))
+            .collect(),
         ret: None,
         envid: None,
         body: BodyKind::SevenBit,
@@ -96,7 +100,13 @@ pub(super) async fn message(
                     rule: refusal.rule,
                     reason: &refusal,
                 };
-                course.add("end of DATA", &ruling);
+                // The reason of a check is its name.
+                let name = (refusal.rule == Rule::CheckRefused).then_some(&*refusal.reason);
+                match name {
+                    Some(name) => course.add_named("end of DATA", &ruling, Some(name)),
+                    None => course.add("end of DATA", &ruling),
+                }
+                course.with_code(refusal.code);
             }
         }
         if let Some(reason) = content.discarded() {
@@ -125,7 +135,7 @@ async fn changed(
     content: &mut Content,
     judge: &Judge<'_>,
     given: &Given,
-    (taken, envelope): (&[(&Mailbox, Mailbox)], &mut Envelope),
+    (taken, envelope): (&[(&Mailbox, Member)], &mut Envelope),
     header: Vec<u8>,
 ) -> Result<Vec<u8>, Refusal> {
     let header = content.header(header).await?;

@@ -21,6 +21,16 @@ pub(in crate::commands) struct Step {
     pub(in crate::commands) setting: Option<Setting>,
     /// What gives another verdict.
     pub(in crate::commands) remedy: &'static str,
+    /// The code that the client hears, where it is known.
+    #[serde(skip)]
+    pub(in crate::commands) code: Option<u16>,
+}
+
+impl Step {
+    /// Whether it refuses for now only: the client tries again.
+    pub(in crate::commands) fn is_for_now(&self) -> bool {
+        !self.allowed && self.code.is_some_and(|code| code < 500)
+    }
 }
 
 /// Where a setting stands.
@@ -55,6 +65,12 @@ pub(in crate::commands) fn table_in_reason(rule: Rule, reason: &str) -> Option<S
         Rule::IdentityGrant | Rule::IdentityGroup => reason.split('"').nth(1).map(str::to_owned),
         _ => None,
     }
+}
+
+/// The parts of `postern.toml:12`.
+fn file_and_line(place: &str) -> Option<(&str, usize)> {
+    let (file, line) = place.rsplit_once(':')?;
+    Some((file, line.parse().ok()?)).filter(|(file, _)| !file.is_empty())
 }
 
 /// Gathers the steps.
@@ -95,6 +111,46 @@ impl<'a> Course<'a> {
         self.push(command, verdict, None, allowed);
     }
 
+    /// The same for a setting whose place is known: a file and a line, as `postern.toml:12`.
+    pub(in crate::commands) fn add_at(
+        &mut self,
+        command: impl Into<String>,
+        verdict: &dyn Verdict,
+        (key, place): (Option<&'static str>, &str),
+    ) {
+        self.add(command, verdict);
+        let Some(step) = self.steps.last_mut() else { return };
+        if let Some((file, line)) = file_and_line(place) {
+            let key = key.or_else(|| step.setting.as_ref().map(|setting| setting.key));
+            step.setting = key.map(|key| Setting {
+                key,
+                file: Some(file.to_owned()),
+                line: Some(line),
+            });
+        }
+    }
+
+    /// The same for this setting of the top level.
+    pub(in crate::commands) fn add_for(
+        &mut self,
+        command: impl Into<String>,
+        verdict: &dyn Verdict,
+        key: &'static str,
+    ) {
+        self.add(command, verdict);
+        let (file, line) = place::of_setting(&self.config.shown, key, None).cloned().unzip();
+        if let Some(step) = self.steps.last_mut() {
+            step.setting = Some(Setting { key, file, line });
+        }
+    }
+
+    /// The step that was added last tells the client this code.
+    pub(in crate::commands) fn with_code(&mut self, code: u16) {
+        if let Some(step) = self.steps.last_mut() {
+            step.code = Some(code);
+        }
+    }
+
     fn push(&mut self, command: impl Into<String>, verdict: &dyn Verdict, name: Option<&str>, allowed: bool) {
         let rule = verdict.rule();
         let reason = verdict.reason().to_string();
@@ -106,6 +162,7 @@ impl<'a> Course<'a> {
             reason,
             setting,
             remedy: rule.remedy(),
+            code: verdict.reply().map(|(code, ..)| code),
         });
     }
 

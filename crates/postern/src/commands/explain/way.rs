@@ -62,7 +62,7 @@ pub(super) async fn way(
         rule: found.rule,
         reason: &to,
     };
-    course.add(format!("mail to {mailbox}"), &ruling);
+    course.add_at(format!("mail to {mailbox}"), &ruling, (None, found.place));
 }
 
 /// Looks hosts up.

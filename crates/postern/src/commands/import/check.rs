@@ -14,9 +14,9 @@ use postern_migrate::log::{Decision, Left, Reader, Seen};
 use postern_policy::access::Action;
 use postern_receive::{AccessSettings, Role};
 
-use super::differences::Differences;
+use super::differences::{Asked, Differences};
 use crate::args::{ConfigArg, ExplainSessionArgs, ImportCheckArgs};
-use crate::commands::explain::{self, Sources};
+use crate::commands::explain::{self, NOT_ASKED, Sources};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::{locate, output, rights};
@@ -102,7 +102,7 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     }
 }
 
-/// Policy services are left out: a greylist would remember.
+/// Policy services are left out: a greylist would remember. A note stands in the place of each.
 fn without_services(config: &mut Config) {
     let quiet = |access: &Arc<AccessSettings>| {
         let mut access = AccessSettings::clone(access);
@@ -123,7 +123,7 @@ fn without_services(config: &mut Config) {
 
 fn silence(action: &mut Action) {
     match action {
-        Action::Service(_) => *action = Action::Continue,
+        Action::Service(_) => *action = Action::Note(NOT_ASKED.into()),
         Action::Several(actions) => actions.iter_mut().for_each(silence),
         _ => {}
     }
@@ -160,13 +160,18 @@ async fn judge(
                     Ok(args) => Some(explain::brief(config, sources, &args).await),
                     Err(_) => None,
                 };
-                (decision, seen, listener, brief)
+                (decision, seen, (listener, helo), brief)
             }
         })
         .buffered(AT_ONCE);
-    while let Some((decision, seen, listener, brief)) = judged.next().await {
+    while let Some((decision, seen, (listener, helo), brief)) = judged.next().await {
+        let at = Asked {
+            config: named.config.as_deref(),
+            listener: &listener,
+            helo: &helo,
+        };
         match brief {
-            Some(brief) => differences.judged(&decision, &seen, &listener, &brief?),
+            Some(brief) => differences.judged(&decision, &seen, &at, &brief?),
             None => differences.unreadable(seen.count),
         }
         if let Some(bar) = &bar {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
+use std::path::Path;
 
 use postern_migrate::log::{Decision, Left, Outcome, Seen};
 use serde::Serialize;
@@ -19,8 +20,27 @@ pub(super) struct Differences {
     left: BTreeMap<String, u64>,
 }
 
-/// What kind of difference: the words for it, the rule that decides now, and what was said before.
-type Kind = (&'static str, String, String);
+/// What kind of difference.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+struct Kind {
+    /// The words for it.
+    words: &'static str,
+    /// The rule that decides now.
+    rule: String,
+    /// The setting behind it, with its place; empty where it is not written, or the mail would be taken.
+    setting: String,
+    /// What was said before.
+    before: String,
+}
+
+/// What comes of a decision that is made again.
+#[derive(Debug, Eq, PartialEq)]
+enum Again {
+    Same,
+    /// Put off, and what might do so is not asked.
+    Unasked,
+    Different(&'static str),
+}
 
 struct Difference {
     count: u64,
@@ -63,6 +83,9 @@ pub(super) struct Shown {
 struct ShownDifference {
     kind: &'static str,
     rule: String,
+    /// The setting behind the rule that refuses now, with its place.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    setting: String,
     before: String,
     count: u64,
     example: Example,
@@ -102,19 +125,24 @@ impl Differences {
     }
 
     /// Compares a decision with what comes of it now.
-    pub(super) fn judged(&mut self, decision: &Decision, seen: &Seen, listener: &str, brief: &Brief) {
-        let (kind, before) = match (&decision.outcome, brief.allowed) {
-            (Outcome::Taken, true) | (Outcome::Refused(..), false) => {
+    pub(super) fn judged(&mut self, decision: &Decision, seen: &Seen, at: &Asked<'_>, brief: &Brief) {
+        let words = match again(&decision.outcome, brief) {
+            Again::Same => {
                 self.same += seen.count;
                 return;
             }
-            (Outcome::Taken, false) => ("was taken, would be refused", String::new()),
-            (Outcome::Refused(code, words), true) if *code < 500 => {
-                ("was put off, would be taken", told(*code, words))
+            Again::Unasked => {
+                let why = "put off, and the policy service was not asked";
+                *self.left.entry(why.to_owned()).or_default() += seen.count;
+                return;
             }
-            (Outcome::Refused(code, words), true) => ("was refused, would be taken", told(*code, words)),
+            Again::Different(words) => words,
         };
         self.different += seen.count;
+        let before = match &decision.outcome {
+            Outcome::Taken => String::new(),
+            Outcome::Refused(code, words) => told(*code, words),
+        };
         let whole = match &decision.outcome {
             Outcome::Taken => "taken".to_owned(),
             Outcome::Refused(code, words) => format!("{code} {words}"),
@@ -123,17 +151,22 @@ impl Differences {
             file: seen.place.file.clone(),
             line: seen.place.line,
             client: decision.client.to_string(),
-            listener: listener.to_owned(),
+            listener: at.listener.to_owned(),
             login: decision.login.clone(),
             from: decision.sender.clone(),
             to: decision.recipient.clone(),
             before: whole.clone(),
             now: brief.reason.clone(),
-            explain: explain(decision, listener),
+            explain: explain(decision, at),
         };
         let found = self
             .kinds
-            .entry((kind, brief.rule.to_owned(), before))
+            .entry(Kind {
+                words,
+                rule: brief.rule.to_owned(),
+                setting: brief.setting.clone(),
+                before,
+            })
             .or_insert_with(|| Difference {
                 count: 0,
                 example: example(),
@@ -152,10 +185,11 @@ impl Differences {
         let differences = self
             .sorted()
             .into_iter()
-            .map(|((kind, rule, before), difference)| ShownDifference {
-                kind,
-                rule: rule.clone(),
-                before: before.clone(),
+            .map(|(kind, difference)| ShownDifference {
+                kind: kind.words,
+                rule: kind.rule.clone(),
+                setting: kind.setting.clone(),
+                before: kind.before.clone(),
                 count: difference.count,
                 example: difference.example.clone(),
             });
@@ -175,21 +209,28 @@ impl Differences {
 
     pub(super) fn text(&self) -> String {
         let mut text = format!(
-            "{} lines, {} of them about mail. {} recipients decided as before, {} otherwise.\n",
-            self.lines, self.of_mail, self.same, self.different
+            "{}, {} of them about mail. {} decided as before, {} otherwise.\n",
+            counted(self.lines, "line"),
+            self.of_mail,
+            counted(self.same, "recipient"),
+            self.different
         );
-        for ((kind, rule, before), difference) in self.sorted() {
+        for (kind, difference) in self.sorted() {
             let example = &difference.example;
-            let because = if before.is_empty() {
-                String::new()
-            } else {
-                format!("; it was {before}")
-            };
+            let mut behind = String::new();
+            if !kind.setting.is_empty() {
+                let _ = write!(behind, ", {}", kind.setting);
+            }
+            if !kind.before.is_empty() {
+                let _ = write!(behind, "; it was {}", kind.before);
+            }
             let _ = writeln!(
                 text,
-                "\n{}x {kind}: {rule}{}",
+                "\n{}x {}: {}{}",
                 difference.count,
-                visible::line(&because)
+                kind.words,
+                kind.rule,
+                visible::line(&behind)
             );
             let login = example
                 .login
@@ -217,6 +258,38 @@ impl Differences {
         text.truncate(text.trim_end().len());
         text
     }
+}
+
+/// Whom a decision is put to again.
+pub(super) struct Asked<'a> {
+    /// The configuration, as it was named.
+    pub(super) config: Option<&'a Path>,
+    /// The name of the listener.
+    pub(super) listener: &'a str,
+    /// What the client says in `HELO`: what the log has, or the literal of its address.
+    pub(super) helo: &'a str,
+}
+
+/// Compares what was decided with what would be: taken, put off and refused are three answers.
+fn again(before: &Outcome, now: &Brief) -> Again {
+    let put_off = matches!(before, Outcome::Refused(code, _) if *code < 500);
+    Again::Different(match (before, now.allowed) {
+        (Outcome::Taken, true) => return Again::Same,
+        (Outcome::Taken, false) if now.for_now => "was taken, would be put off",
+        (Outcome::Taken, false) => "was taken, would be refused",
+        (Outcome::Refused(..), true) if put_off && now.unasked => return Again::Unasked,
+        (Outcome::Refused(..), true) if put_off => "was put off, would be taken",
+        (Outcome::Refused(..), true) => "was refused, would be taken",
+        (Outcome::Refused(..), false) if put_off == now.for_now => return Again::Same,
+        (Outcome::Refused(..), false) if put_off => "was put off, would be refused",
+        (Outcome::Refused(..), false) => "was refused, would be put off",
+    })
+}
+
+/// `1 line`, `2 lines`.
+fn counted(count: u64, what: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{end}")
 }
 
 /// What was said, without what is different each time: addresses, numbers.
@@ -247,12 +320,12 @@ fn told(code: u16, words: &str) -> String {
 }
 
 /// The command that shows a decision.
-fn explain(decision: &Decision, listener: &str) -> String {
+fn explain(decision: &Decision, at: &Asked<'_>) -> String {
     let quoted = |text: &str| {
         let is_plain = !text.is_empty()
             && text
                 .bytes()
-                .all(|octet| octet.is_ascii_alphanumeric() || b"@.-_+:=[]".contains(&octet));
+                .all(|octet| octet.is_ascii_alphanumeric() || b"@.-_+:=/".contains(&octet));
         if is_plain {
             text.to_owned()
         } else {
@@ -264,29 +337,36 @@ fn explain(decision: &Decision, listener: &str) -> String {
     } else {
         &decision.sender
     };
-    let mut command = format!(
-        "postern explain --peer {} --listener {}",
-        decision.client,
-        quoted(listener)
-    );
-    if let Some(helo) = &decision.helo {
-        let _ = write!(command, " --helo {}", quoted(helo));
+    let config = at.config.map(|config| config.display().to_string());
+    let client = decision.client.to_string();
+    let options = [
+        ("config", config.as_deref()),
+        ("peer", Some(&client)),
+        ("listener", Some(at.listener)),
+        ("helo", Some(at.helo)),
+        ("login", decision.login.as_deref()),
+        ("from", Some(sender)),
+        ("to", Some(&decision.recipient)),
+    ];
+    let mut command = "postern explain".to_owned();
+    for (option, value) in options {
+        let Some(value) = value else { continue };
+        // A value that begins with a dash is none of the next option.
+        let between = if value.starts_with('-') { '=' } else { ' ' };
+        let _ = write!(command, " --{option}{between}{}", quoted(value));
     }
-    if let Some(login) = &decision.login {
-        let _ = write!(command, " --login {}", quoted(login));
-    }
-    let _ = write!(
-        command,
-        " --from {} --to {}",
-        quoted(sender),
-        quoted(&decision.recipient)
-    );
     command
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MX: Asked<'static> = Asked {
+        config: None,
+        listener: "mx",
+        helo: "a b",
+    };
 
     fn decision(recipient: &str, outcome: Outcome) -> Decision {
         Decision {
@@ -304,6 +384,9 @@ mod tests {
         Brief {
             allowed,
             rule: "relay.domain",
+            setting: String::new(),
+            for_now: false,
+            unasked: false,
             reason: if allowed { String::new() } else { "no".to_owned() },
         }
     }
@@ -316,34 +399,34 @@ mod tests {
             ..Seen::default()
         };
         let refused = |text: &str| Outcome::Refused(554, text.to_owned());
-        found.judged(&decision("a@x", Outcome::Taken), &seen(5), "mx", &brief(true));
+        found.judged(&decision("a@x", Outcome::Taken), &seen(5), &MX, &brief(true));
         found.judged(
             &decision("a@x", refused("5.7.1 <a@x>: Relay access denied")),
             &seen(1),
-            "mx",
+            &MX,
             &brief(false),
         );
         assert!(found.is_empty());
         found.judged(
             &decision("a@x", refused("5.7.1 <a@x>: Relay access denied")),
             &seen(2),
-            "mx",
+            &MX,
             &brief(true),
         );
         found.judged(
             &decision("b@x", refused("5.7.1 <b@x>: Relay access denied")),
             &seen(1),
-            "mx",
+            &MX,
             &brief(true),
         );
-        found.judged(&decision("c@x", Outcome::Taken), &seen(1), "mx", &brief(false));
+        found.judged(&decision("c@x", Outcome::Taken), &seen(1), &MX, &brief(false));
         found.judged(
             &decision(
                 "c@x",
                 Outcome::Refused(450, "4.2.0 Greylisted, 299 seconds".to_owned()),
             ),
             &seen(9),
-            "mx",
+            &MX,
             &brief(true),
         );
         let shown = found.shown();
@@ -380,5 +463,77 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn taken_put_off_and_refused_are_three_answers() {
+        let refused = |code| Outcome::Refused(code, String::new());
+        let now = |allowed, for_now, unasked| Brief {
+            for_now,
+            unasked,
+            ..brief(allowed)
+        };
+        let (taken, unasked) = (now(true, false, false), now(true, false, true));
+        let (off, never) = (now(false, true, false), now(false, false, false));
+        #[rustfmt::skip]
+        let cases = [
+            (Outcome::Taken, &taken,   Again::Same),
+            (Outcome::Taken, &unasked, Again::Same),
+            (Outcome::Taken, &off,     Again::Different("was taken, would be put off")),
+            (Outcome::Taken, &never,   Again::Different("was taken, would be refused")),
+            (refused(450),   &taken,   Again::Different("was put off, would be taken")),
+            (refused(450),   &unasked, Again::Unasked),
+            (refused(450),   &off,     Again::Same),
+            (refused(450),   &never,   Again::Different("was put off, would be refused")),
+            (refused(550),   &taken,   Again::Different("was refused, would be taken")),
+            (refused(550),   &unasked, Again::Different("was refused, would be taken")),
+            (refused(550),   &off,     Again::Different("was refused, would be put off")),
+            (refused(550),   &never,   Again::Same),
+        ];
+        for (before, now, expected) in cases {
+            assert_eq!(again(&before, now), expected, "{before:?} {now:?}");
+        }
+    }
+
+    #[test]
+    fn each_setting_that_refuses_is_a_kind() {
+        let mut found = Differences::new((3, 3), HashMap::new());
+        for line in [4, 9, 9] {
+            let brief = Brief {
+                setting: format!("access in postern.toml:{line}"),
+                ..brief(false)
+            };
+            let seen = Seen {
+                count: 1,
+                ..Seen::default()
+            };
+            found.judged(&decision("a@x", Outcome::Taken), &seen, &MX, &brief);
+        }
+        let text = found.text();
+        for part in [
+            "2x was taken, would be refused: relay.domain, access in postern.toml:9\n",
+            "1x was",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(
+            text.contains("3 lines, 3 of them about mail. 0 recipients"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_command_can_be_pasted() {
+        let mut one = decision("-b@x", Outcome::Taken);
+        one.login = Some("ann".to_owned());
+        let at = Asked {
+            config: Some(Path::new("moved/my site.toml")),
+            listener: "mx",
+            helo: "[192.0.2.1]",
+        };
+        let expected = "postern explain --config 'moved/my site.toml' --peer 192.0.2.1 --listener mx \
+                        --helo '[192.0.2.1]' --login ann --from '<>' --to=-b@x";
+        assert_eq!(explain(&one, &at), expected);
+        assert_eq!(counted(1, "recipient"), "1 recipient");
     }
 }
