@@ -350,3 +350,27 @@ fn the_greeting_does_not_name_postfix() {
         assert_eq!(set, Some(Value::text(greeting)), "{banner}");
     }
 }
+
+#[test]
+fn what_says_nothing_is_not_written() {
+    let files = |auth: &'static str| {
+        let main = format!(
+            "myhostname = mx.example.org\nmydestination = example.org\nsmtpd_sasl_auth_enable = yes\n{auth}\
+             smtpd_recipient_restrictions = check_recipient_access hash:/etc/postfix/none, reject_unauth_destination\n"
+        );
+        let main: &'static str = main.leak();
+        let files = [
+            ("/etc/postfix/main.cf", main),
+            ("/etc/postfix/none", "# no rows\n"),
+        ];
+        import("/etc/postfix/main.cf", &Folder(files.into_iter().collect())).unwrap()
+    };
+    let with = files("smtpd_sasl_type = dovecot\nsmtpd_sasl_path = /run/dovecot/auth\n");
+    let text = with.config.text("");
+    assert!(text.contains("plaintext = \"always\""), "{text}");
+    assert!(with.files.iter().all(|file| file.path != "tables/none"));
+    // Cyrus SASL without its settings: nobody knows a password.
+    let without = files("");
+    let text = without.config.text("");
+    assert!(!text.contains("plaintext"), "{text}");
+}

@@ -95,6 +95,29 @@ fn fate<'a>(import: &'a Import, what: &str) -> Vec<&'a Fate> {
 }
 
 #[test]
+fn the_report_says_which_tables_are_still_read() {
+    let (_, import) = site("sendmail-office-smarthost");
+    for (path, expected) in [
+        ("/etc/aliases", "still read from there: bring it along"),
+        ("/etc/mail/virtusertable", "still read from there: bring it along"),
+        ("/etc/mail/access", "changes in it have no effect any more"),
+        ("/etc/mail/mailertable", "changes in it have no effect any more"),
+    ] {
+        let what = format!("the file {path}");
+        let said: Vec<&Item> = import
+            .report
+            .items()
+            .iter()
+            .filter(|item| item.what == what)
+            .collect();
+        assert!(
+            matches!(said[..], [Item { fate: Fate::Changed { difference, .. }, .. }] if difference == expected),
+            "{path}: {said:?}"
+        );
+    }
+}
+
+#[test]
 fn the_clinic_moves() {
     let (files, import) = site("sendmail-clinic-seed");
     assert_complete(&files, &import);
