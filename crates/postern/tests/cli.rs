@@ -828,6 +828,14 @@ verdict = "defer"
 name = "gone"
 sender = "@gone.example"
 verdict = "discard"
+[[header_check]]
+name = "first"
+fields = ["X-First"]
+verdict = "refuse"
+[[header_check]]
+name = "second"
+fields = ["Subject"]
+verdict = "refuse"
 [srs]
 domain = "example.org"
 secret_file = "srs.secret"
@@ -865,6 +873,7 @@ secret_file = "srs.secret"
         ("the owner of a list",    "a@good.example",     list,   "MAIL FROM:<owner-list@example.org>, the owner of the list", "srs.rewritten"),
         ("a list without one",     "a@good.example",     "both@example.org",    "srs.rewritten",                            "the owner of"),
         ("a program",              "a@good.example",     "tickets@example.org", "tickets is refused: 550",                  "leads to refused"),
+        ("the column by its name", "a@good.example",     "tickets@example.org", "WHY has the words",                        "`reason`"),
     ];
     let mut wrong = Vec::new();
     for (shows, from, to, part, other) in cases {
@@ -874,6 +883,22 @@ secret_file = "srs.secret"
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    let message = "From: a@good.example\r\nSubject: x\r\n\r\nx\r\n";
+    let asked = [
+        "explain",
+        "--json",
+        "--peer",
+        "192.0.2.7",
+        "--to",
+        vera,
+        "--message",
+        "-",
+    ];
+    let said = site.run_as(binary(), &asked, message);
+    let said: Value = serde_json::from_slice(&said.stdout).unwrap();
+    let steps = said["steps"].as_array().unwrap();
+    let refused = steps.iter().find(|step| step["rule"] == "check.refused").unwrap();
+    assert_eq!(refused["setting"]["line"], 41, "the second check: {refused}");
     let said = site.run(&["explain", "--local", "root", "--to", vera]);
     assert_eq!(said.status.code(), Some(1));
     assert!(
