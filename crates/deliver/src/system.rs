@@ -177,7 +177,7 @@ async fn copy_to(core: &Core, settings: &Settings, message: &Message, copy: &Cop
     if done.forward.is_empty() {
         return delivered(&done, SuccessReport::Delivered).into();
     }
-    match sent_on::make(core, message, recipient, &done).await {
+    match sent_on::make(core, message, recipient, resident, &done).await {
         Ok(made) => {
             let observers = &core.deps.observers;
             notice!(observers, Outcome Info "sent on by .forward", Queue = shown(&message.id), To = shown(address), Again = shown(&made.id), Recipients = made.envelope.recipients.len());
@@ -227,7 +227,7 @@ fn request(message: &Message, address: &Mailbox, due: &Due, resident: &Resident)
         queue: message.id.to_string(),
         index: due.index,
         received: message.received_at.as_second(),
-        forwarded_before: sent_on::is_marked(&message.prefix, address),
+        forwarded_before: sent_on::was_sent_on(&message.prefix, &sent_on::mark(resident, address)),
     }
 }
 
@@ -255,7 +255,6 @@ fn failure(trouble: &Trouble) -> Failure {
     let text = || trouble.text.clone().into();
     let cause = match trouble.kind {
         Kind::NoUser => Cause::NoMailbox(text()),
-        Kind::Loop => Cause::Loop(text()),
         Kind::Refused | Kind::Agent => Cause::Mailbox(MailboxFact::Agent, text()),
         Kind::Quota => Cause::Mailbox(MailboxFact::Full, text()),
         Kind::Locked => Cause::Mailbox(MailboxFact::Locked, text()),
@@ -323,7 +322,6 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             (Kind::NoUser,   true,  "5.1.1", FailureKind::MailboxUnknown),
-            (Kind::Loop,     true,  "5.4.6", FailureKind::Loop),
             (Kind::Refused,  true,  "5.7.1", FailureKind::Agent),
             (Kind::Agent,    false, "4.3.0", FailureKind::Agent),
             (Kind::Quota,    false, "4.2.2", FailureKind::MailboxFull),

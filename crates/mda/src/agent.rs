@@ -107,23 +107,30 @@ impl Run<'_> {
         }
     }
 
+    /// Feeds a program, and listens to what it prints. The user may have no room for more threads.
+    fn attend(&self, child: &mut Child, told: &mpsc::Sender<Vec<u8>>) -> io::Result<()> {
+        if let Some(input) = child.stdin.take() {
+            let (from_line, content) = (self.from_line.to_owned(), self.content.clone());
+            // One that does not read its input may know enough, and its end says what it has made of it.
+            thread::Builder::new().spawn(move || feed(&from_line, &content, input))?;
+        }
+        if let Some(output) = child.stdout.take() {
+            let told = told.clone();
+            thread::Builder::new().spawn(move || listen(output, &told))?;
+        }
+        if let Some(output) = child.stderr.take() {
+            let told = told.clone();
+            thread::Builder::new().spawn(move || listen(output, &told))?;
+        }
+        Ok(())
+    }
+
     /// Feeds a program and waits for its end; its status, or `None` if it had to be ended, and the beginning of what it printed.
     fn watch(&self, child: &mut Child) -> (io::Result<Option<ExitStatus>>, Vec<u8>) {
         // Nobody waits for these threads: what a program has left running may hold its input and output open.
         let (told, heard) = mpsc::channel();
-        if let Some(input) = child.stdin.take() {
-            let (from_line, content) = (self.from_line.to_owned(), self.content.clone());
-            // One that does not read its input may know enough, and its end says what it has made of it.
-            thread::spawn(move || feed(&from_line, &content, input));
-        }
-        if let Some(output) = child.stdout.take() {
-            let told = told.clone();
-            thread::spawn(move || listen(output, &told));
-        }
-        if let Some(output) = child.stderr.take() {
-            thread::spawn(move || listen(output, &told));
-        }
-        let ended = wait(child, self.timeout);
+        let ended = self.attend(child, &told).and_then(|()| wait(child, self.timeout));
+        drop(told);
         if !matches!(ended, Ok(Some(_))) {
             end(child);
         }

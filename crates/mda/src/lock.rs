@@ -1,7 +1,7 @@
 //! Locks of mailboxes, as Debian has all programs make them: `fcntl` on the mailbox, and beside it a file `.lock`.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -133,6 +133,21 @@ impl Drop for DotLock<'_> {
     }
 }
 
+/// The beginning of a lock file, where the number of its process stands. Whoever may write there may make of it what he likes.
+fn number_in(path: &Path) -> Option<String> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)
+        .ok()?;
+    let mut text = String::new();
+    if file.metadata().ok()?.is_file() {
+        file.take(32).read_to_string(&mut text).ok()?;
+    }
+    Some(text)
+}
+
 /// Whether nobody holds a lock file any more: the process that it names is gone, or it is old.
 fn is_stale(path: &Path) -> bool {
     let Ok(found) = fs::symlink_metadata(path) else {
@@ -143,7 +158,7 @@ fn is_stale(path: &Path) -> bool {
         .ok()
         .and_then(|then| SystemTime::now().duration_since(then).ok());
     let is_old = age.is_some_and(|age| age > STALE);
-    let named = found.is_file().then(|| fs::read_to_string(path).ok()).flatten();
+    let named = found.is_file().then(|| number_in(path)).flatten();
     let pid = named
         .and_then(|text| text.trim().parse::<i32>().ok())
         .filter(|pid| *pid > 0);

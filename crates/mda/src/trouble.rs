@@ -15,8 +15,6 @@ const TEXT_MAX: usize = 600;
 pub enum Kind {
     /// No user of this name has a mailbox here.
     NoUser,
-    /// The user's `.forward` leads back to the user.
-    Loop,
     /// An agent or a program does not take the message, for good.
     Refused,
     /// An agent or a program failed, or took too long.
@@ -37,7 +35,7 @@ impl Kind {
     /// Whether another attempt makes no sense.
     #[must_use]
     pub const fn is_permanent(self) -> bool {
-        matches!(self, Self::NoUser | Self::Loop | Self::Refused)
+        matches!(self, Self::NoUser | Self::Refused)
     }
 
     /// The enhanced status code (RFC 3463).
@@ -45,7 +43,6 @@ impl Kind {
     pub const fn status(self) -> Status {
         match self {
             Self::NoUser => Status(5, 1, 1),
-            Self::Loop => Status(5, 4, 6),
             Self::Refused => Status(5, 7, 1),
             Self::Agent | Self::Helper => Status(4, 3, 0),
             Self::Quota => Status(4, 2, 2),

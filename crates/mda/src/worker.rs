@@ -85,13 +85,6 @@ fn deliver(job: &Job, content: &Content) -> Result<Done, Trouble> {
         shell: forward::is_valid_shell(&account.shell),
     };
     let plan = plan(found, request, &account.name, may);
-    if request.forwarded_before && !plan.forward.is_empty() {
-        let text = format!(
-            "the .forward of {} leads back to {}",
-            account.name, request.recipient
-        );
-        return Err(Trouble::new(Kind::Loop, text));
-    }
     let delivery = Delivery {
         settings,
         request,

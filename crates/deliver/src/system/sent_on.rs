@@ -4,10 +4,14 @@ use postern_mail::{Envelope, Mailbox, Notify, ParseOptions, Recipient};
 use postern_mda::wire::Done;
 use postern_spool::{Body, Message, NewMessage};
 
+use super::Resident;
 use crate::core::Core;
 
 /// The mark: the field that says whose `.forward` it was.
 const MARK: &str = "Delivered-To";
+
+/// Most marks on a message that is sent on. Users who forward to each other end there.
+const MARKS_MAX: usize = 10;
 
 /// The message to those whom the user's `.forward` names. Names of this host are led on by its aliases.
 ///
@@ -18,6 +22,7 @@ pub(super) async fn make(
     core: &Core,
     message: &Message,
     recipient: &Recipient,
+    resident: &Resident,
     done: &Done,
 ) -> Result<NewMessage, String> {
     let mut recipients: Vec<Recipient> = Vec::new();
@@ -37,7 +42,7 @@ pub(super) async fn make(
             }
         }
     }
-    let mut prefix = format!("{MARK}: {}\r\n", recipient.address).into_bytes();
+    let mut prefix = format!("{MARK}: {}\r\n", mark(resident, &recipient.address)).into_bytes();
     prefix.extend_from_slice(&message.prefix);
     let id = core.deps.spool.next_id();
     let body = match &message.body {
@@ -116,8 +121,13 @@ fn parse(text: &str) -> Option<Mailbox> {
     Mailbox::parse(text, &options).ok()
 }
 
-/// Whether a header bears the mark of an address: it was sent on by that user before.
-pub(super) fn is_marked(header: &[u8], address: &Mailbox) -> bool {
+/// What marks the messages that a user sends on: the address without its detail, of which there are as many as the user likes.
+pub(super) fn mark(resident: &Resident, address: &Mailbox) -> Mailbox {
+    parse(&format!("{}@{}", resident.user, address.domain())).unwrap_or_else(|| address.clone())
+}
+
+/// Whether a header says that this user has sent the message on before, or that enough others have.
+pub(super) fn was_sent_on(header: &[u8], address: &Mailbox) -> bool {
     let (key, lines) = (address.key(), header.split(|&octet| octet == b'\n'));
     let value = |line: &[u8]| -> Option<String> {
         let (name, value) = std::str::from_utf8(line).ok()?.split_once(':')?;
@@ -125,10 +135,8 @@ pub(super) fn is_marked(header: &[u8], address: &Mailbox) -> bool {
             .eq_ignore_ascii_case(MARK)
             .then(|| value.trim().to_owned())
     };
-    lines
-        .filter_map(value)
-        .filter_map(|text| parse(&text))
-        .any(|marked| marked.key() == key)
+    let marks: Vec<Mailbox> = lines.filter_map(value).filter_map(|text| parse(&text)).collect();
+    marks.len() >= MARKS_MAX || marks.iter().any(|marked| marked.key() == key)
 }
 
 #[cfg(test)]
@@ -148,8 +156,17 @@ mod tests {
             ("no address",        "Delivered-To: ann\r\n",                           false),
         ];
         for (shows, header, marked) in cases {
-            assert_eq!(is_marked(header.as_bytes(), &ann), marked, "{shows}");
+            assert_eq!(was_sent_on(header.as_bytes(), &ann), marked, "{shows}");
         }
+        let others = |count| "Delivered-To: bob@x.test\r\n".repeat(count);
+        assert!(!was_sent_on(others(MARKS_MAX - 1).as_bytes(), &ann));
+        assert!(was_sent_on(others(MARKS_MAX).as_bytes(), &ann), "there is an end");
+        let resident = Resident {
+            user: "ann".into(),
+            detail: "shop".into(),
+        };
+        let address = "ann+shop@mx.test".parse().unwrap();
+        assert_eq!(mark(&resident, &address), ann, "whatever the detail");
     }
 
     #[test]

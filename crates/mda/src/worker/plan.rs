@@ -3,6 +3,7 @@
 use postern_mail::{Mailbox, ParseOptions};
 
 use crate::forward::{Entry, Found};
+use crate::trouble::clean;
 use crate::wire::{FORWARD_MAX, Request};
 
 /// One copy.
@@ -38,7 +39,14 @@ pub(super) struct May {
     pub(super) shell: bool,
 }
 
-/// Decides. Where nothing else is left, the message goes to the mailbox.
+/// Most copies of one message; further entries are passed by.
+const STEPS_MAX: usize = 20;
+
+/// Most warnings that are told one by one.
+const WARNINGS_MAX: usize = 10;
+
+/// Decides. Where nothing else is left, the message goes to the mailbox: there, too, ends one that has been sent on by this user before. It is not
+/// returned: anybody can write the mark into a message, and its sender need have no part in it.
 pub(super) fn plan(found: Found, request: &Request, user: &str, may: May) -> Plan {
     let mut plan = Plan::default();
     let entries = match found {
@@ -72,12 +80,25 @@ pub(super) fn plan(found: Found, request: &Request, user: &str, may: May) -> Pla
                     keep = true;
                 }
             },
+            Ok(Entry::Program(_) | Entry::File(_)) if plan.steps.len() >= STEPS_MAX => {
+                plan.warnings.push(format!(
+                    ".forward of {user}: it names more than {STEPS_MAX} programs and files; the others are passed by"
+                ));
+            }
             Ok(Entry::Program(command)) => push(&mut plan.steps, Step::Program(command)),
             Ok(Entry::File(path)) if path == "/dev/null" => push(&mut plan.steps, Step::Discard),
             Ok(Entry::File(path)) => push(&mut plan.steps, Step::File(path)),
             // `permitted` takes those out.
             Ok(Entry::Unknown(_)) => {}
         }
+    }
+    if request.forwarded_before && !plan.forward.is_empty() {
+        plan.warnings.push(format!(
+            "the .forward of {user} leads back to {}: the message stays here",
+            request.recipient
+        ));
+        plan.forward.clear();
+        keep = true;
     }
     if keep || plan.steps.is_empty() && plan.forward.is_empty() {
         plan.steps.push(Step::Mailbox);
@@ -87,6 +108,16 @@ pub(super) fn plan(found: Found, request: &Request, user: &str, may: May) -> Pla
         Step::File(_) => 1,
         Step::Discard | Step::Mailbox => 2,
     });
+    let more = plan.warnings.len().saturating_sub(WARNINGS_MAX);
+    if more > 0 {
+        plan.warnings.truncate(WARNINGS_MAX);
+        plan.warnings.push(format!(
+            ".forward of {user}: {more} more of its entries are passed by"
+        ));
+    }
+    for warning in &mut plan.warnings {
+        *warning = clean(warning);
+    }
     plan
 }
 

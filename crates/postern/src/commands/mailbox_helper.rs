@@ -249,11 +249,18 @@ async fn deliver(helper: &Helper, file: File) -> Reply {
         return failed("the helper ends".to_owned());
     };
     let limit = helper.settings.load().longest() + MARGIN;
+    let held = match file.try_clone() {
+        Ok(held) => held,
+        Err(error) => return failed(format!("the message cannot be kept: {error}")),
+    };
     match timeout(limit, run(file)).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) => failed(format!("the process that delivers: {error}")),
-        // It ends itself before.
-        Err(_) => failed(format!("the delivery took longer than {} s", limit.as_secs())),
+        // It ends itself before, unless its user stops it. What it holds then takes no room any more.
+        Err(_) => {
+            let _ = held.set_len(0);
+            failed(format!("the delivery took longer than {} s", limit.as_secs()))
+        }
     }
 }
 

@@ -390,7 +390,7 @@ fn installed_from_the_checkout() {
         .into_iter()
         .filter(|block| block.mark == Mark::Another)
         .collect();
-    assert_eq!(all.len(), 2, "install and upgrade");
+    assert_eq!(all.len(), 4, "install, upgrade, and two sites that move in");
     for (number, block) in all.iter().enumerate() {
         machine.ok(&format!("cd {CHECKOUT}\n{}", block.text));
         if number == 0 {
