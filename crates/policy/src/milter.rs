@@ -163,6 +163,13 @@ pub enum Decision<'a> {
         /// How many.
         limit: u32,
     },
+    /// Nobody has asked it: strangers of one network have all the connections to it that these may have.
+    NetworkBusy {
+        /// How many.
+        limit: u32,
+        /// Which network.
+        network: IpNet,
+    },
     /// The client's connection ends.
     Ended,
     /// It has failed, for this reason.
@@ -192,7 +199,7 @@ impl Decision<'_> {
             Self::Deferred | Self::Replied { permanent: false, .. } => Rule::MilterTempfail,
             Self::Discarded => Rule::MilterDiscard,
             Self::Quarantined(_) => Rule::MilterHold,
-            Self::Busy { .. } => Rule::MilterBusy,
+            Self::Busy { .. } | Self::NetworkBusy { .. } => Rule::MilterBusy,
             Self::Ended => Rule::MilterEnd,
             Self::Failed { then, .. } => match then {
                 OnFailure::Accept => Rule::MilterFailedAccept,
@@ -223,7 +230,9 @@ impl Decision<'_> {
                 Status(4, 7, 1),
                 "Service unavailable, please try again later",
             )),
-            Self::Busy { .. } => Some((451, Status(4, 3, 2), "Too many sessions, please try again later")),
+            Self::Busy { .. } | Self::NetworkBusy { .. } => {
+                Some((451, Status(4, 3, 2), "Too many sessions, please try again later"))
+            }
             Self::Ended => Some((
                 421,
                 Status(4, 7, 0),
@@ -261,6 +270,12 @@ impl fmt::Display for Decided<'_> {
                 write!(
                     out,
                     "all {limit} connections that strangers may have to {filter} are in use"
+                )
+            }
+            Decision::NetworkBusy { limit, network } => {
+                write!(
+                    out,
+                    "all {limit} connections that strangers of {network} may have to {filter} are in use"
                 )
             }
             Decision::Ended => write!(out, "{filter} ends the session"),

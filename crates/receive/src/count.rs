@@ -214,6 +214,16 @@ impl SessionCounts {
         (self.lingering.fetch_add(1, Ordering::Relaxed) < LINGERING_MAX).then_some(lingering)
     }
 
+    /// There is less time for strangers, for another reason than a crowd: those who wait look how much.
+    pub(crate) fn hurry_strangers(&self) {
+        let inner = self.inner.lock();
+        for pool in [Pool::Mx, Pool::Submission] {
+            for seat in &inner.pools[pool.index()] {
+                seat.signal.hurried.notify_one();
+            }
+        }
+    }
+
     /// Finds out which pools are crowded now, and hurries those in it.
     fn look_around(&self, inner: &mut Inner) {
         let used = inner.used();

@@ -301,7 +301,9 @@ impl Session {
         self.is_stranger()
             && (shared.counts.is_crowded(self.pool())
                 || shared.room.is_scarce()
-                || filters.iter().any(|filter| filter.strangers.are_scarce()))
+                || filters
+                    .iter()
+                    .any(|filter| filter.strangers.are_scarce(self.peer.ip())))
     }
 
     /// How long to wait for what has `usual` time.

@@ -19,7 +19,7 @@ use super::facts::{client, facts, way_of_refused, way_of_sender, way_of_taken};
 use super::notes::{self, Note};
 use super::ruled::{Ruled, in_chain, why};
 use super::services::Milter;
-use super::strangers::Place;
+use super::strangers::{NoPlace, Place};
 use crate::AuthRule;
 use crate::room::Held;
 use crate::session::Session;
@@ -85,16 +85,27 @@ enum Step<'a> {
 }
 
 impl Member {
-    /// Whether the session may be connected to the filter: it is no stranger's, or there is a place for it.
-    fn has_place(&mut self, session: &Session) -> bool {
+    /// Has a place for the session at the filter, if it is a stranger's: it may be connected. Where there is none, strangers are hurried.
+    fn find_place(&mut self, session: &Session) -> Result<(), NoPlace> {
         if !session.is_stranger() {
             self.place = None;
-            return true;
+            return Ok(());
         }
         if self.place.is_none() {
-            self.place = self.milter.strangers.place(self.milter.strangers_max);
+            let Milter {
+                strangers,
+                strangers_max,
+                ..
+            } = &*self.milter;
+            let found = strangers.place(session.peer.ip(), *strangers_max);
+            let place = found.inspect_err(|none| {
+                if none.is_news {
+                    session.shared.counts.hurry_strangers();
+                }
+            })?;
+            self.place = Some(place);
         }
-        self.place.is_some()
+        Ok(())
     }
 }
 
@@ -179,7 +190,7 @@ impl Filtering {
     /// The client has connected.
     pub(crate) async fn connect(&mut self, session: &Session) -> Option<Ruled> {
         for member in &mut self.members {
-            member.untold = !member.has_place(session);
+            member.untold = member.find_place(session).is_err();
         }
         let client = client(session);
         let step = Step::Connect {
@@ -246,8 +257,8 @@ impl Filtering {
                 continue;
             }
             let member = &mut self.members[filter];
-            if !member.has_place(session) {
-                return Some(Ruled::busy(&member.milter));
+            if let Err(none) = member.find_place(session) {
+                return Some(Ruled::busy(&member.milter, none));
             }
             member.untold = false;
         }

@@ -12,6 +12,7 @@ use postern_smtp::reply::texts;
 use postern_smtp::server::Answer;
 
 use super::services::{Chain, Milter};
+use super::strangers::NoPlace;
 use crate::session::{About, Session};
 
 /// A decision that the client hears of, or that has its message thrown away.
@@ -60,10 +61,12 @@ impl Ruled {
         Self::new(milter, event, decision, None, false)
     }
 
-    /// Strangers have all the connections to it that they may have.
-    pub(super) fn busy(milter: &Milter) -> Self {
-        let decision = Decision::Busy {
-            limit: milter.strangers_max,
+    /// Strangers have all the connections to it that they may have, or those of one network have.
+    pub(super) fn busy(milter: &Milter, none: NoPlace) -> Self {
+        let limit = none.most;
+        let decision = match none.network {
+            None => Decision::Busy { limit },
+            Some(network) => Decision::NetworkBusy { limit, network },
         };
         Self::new(milter, Event::Mail, decision, None, false)
     }

@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use postern_receive::{AuthRule, Plaintext, Timeouts};
+use postern_filter::Filter;
+use postern_policy::milter::{Conditions, OnFailure};
+use postern_receive::{AuthRule, MilterSettings, Plaintext, Timeouts};
+use postern_testkit::milter::{ScriptedMilter, content};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
@@ -166,5 +169,44 @@ fn a_lock_out_ends() {
             guest.does(Do::Say("EHLO client.example", "250"), shows).await;
             guest.does(Do::Say(password, answer), shows).await;
         }
+    });
+}
+
+#[test]
+fn silent_strangers_do_not_keep_the_places_at_a_filter() {
+    let filter = ScriptedMilter::start(|_, letter, _| content(letter));
+    let mut options = Options::mx();
+    options.settings.timeouts.command = SECOND * 300;
+    options.settings.milters = vec![MilterSettings {
+        filter: Filter::new("scan", filter.address().parse().unwrap()),
+        conditions: Conditions::default(),
+        on_failure: OnFailure::Tempfail,
+        strangers_max: 1,
+    }];
+    let stress = options.settings.timeouts.stress;
+    let server = options.start_on_one_thread();
+    server.runtime().block_on(async {
+        let mut silent = Guest::connect(&server).await;
+        silent.does(Do::Say("EHLO client.example", "250"), "greets").await;
+        // It waits already, with all the time that there is, when the next one finds no place.
+        let mut second = Guest::connect(&server).await;
+        second.does(Do::Say("EHLO client.example", "250"), "greets").await;
+        second
+            .does(Do::Say("MAIL FROM:<a@a.example>", "451"), "no place")
+            .await;
+        pass(stress - SECOND * 2).await;
+        second
+            .does(Do::Say("NOOP", "250"), "who is not silent stays")
+            .await;
+        pass(SECOND * 3).await;
+        let shows = "who is silent is sent away";
+        let gone = silent.does(Do::Gone("421"), shows);
+        tokio::time::timeout(SECOND * 5, gone).await.expect(shows);
+        // Its place is free when the session is over, which is a little after the connection.
+        while second.say("MAIL FROM:<b@a.example>").await.starts_with("451") {}
+        second.does(Do::Say("RSET", "250"), "a place").await;
+        second
+            .does(Do::Say("MAIL FROM:<a@a.example>", "250"), "a place")
+            .await;
     });
 }

@@ -51,9 +51,10 @@ table! {
         /// Most connections to it that are kept for the next session; 0 for none. It keeps a thread for each. Filters that cannot be
         /// told of a second session are found out, and get a connection for each.
         idle_connections: u64 = Count(0..=1_000), default "32";
-        /// Most connections to it for sessions of strangers at once. Who finds none free is told to it at `MAIL` alone; where there is none
-        /// then, either, `MAIL` gets 451, and strangers have less time (`stress` in `[timeouts]`). Who has authenticated or may relay is
-        /// not counted.
+        /// Most connections to it for sessions of strangers at once; those of one network (a `/24` of IPv4, a `/56` of IPv6) have at most
+        /// an eighth, and at least one. Who finds none free is told to it at `MAIL` alone; where there is none then, either, `MAIL` gets 451.
+        /// Strangers then have less time (`stress` in `[timeouts]`), or those of the network have. Who has authenticated or may relay is not
+        /// counted.
         stranger_connections: u64 = Count(1..=100_000), default "200";
         /// How long a connection is kept without use.
         idle_time: Duration = Time("1s", "1h"), default "\"30s\"";

@@ -1,8 +1,11 @@
 //! Strangers have so many connections to a filter and no more; who is known has as many as he needs.
 
+use std::net::Ipv4Addr;
+
 use postern_receive::AuthRule;
 use postern_testkit::milter::{ScriptedMilter, content};
 use postern_testkit::process::wait_until;
+use postern_testkit::smtp::Client;
 
 use super::support::{CONTENT, greeted, milter, send, start};
 use crate::harness::Options;
@@ -45,4 +48,30 @@ fn strangers_who_find_no_place_are_told_to_try_again_and_nothing_goes_by_the_fil
     let heard = filter.heard(3);
     assert!(heard.replace('D', "").starts_with("OCHM"), "{heard}");
     assert!(heard.ends_with('E'), "{heard}");
+}
+
+#[test]
+fn one_network_does_not_take_the_filter_from_others() {
+    let filter = ScriptedMilter::start(|_, letter, _| content(letter));
+    let mut settings = milter("scan", &filter.address());
+    settings.strangers_max = 3;
+    let (server, notes) = start(Options::mx(), vec![settings]);
+
+    let connect = |source: [u8; 4]| {
+        let (mut client, greeting) = Client::connect_from(Ipv4Addr::from(source), server.port).unwrap();
+        assert!(greeting.starts_with("220 "), "{greeting}");
+        client.say("EHLO client.example").unwrap();
+        client
+    };
+    let mut silent: Vec<Client> = (1..=4).map(|last| connect([127, 0, 0, last])).collect();
+    let mut other = connect([127, 0, 1, 1]);
+    assert!(send(&mut other, CONTENT).starts_with("250 2.0.0 "));
+    let reply = silent[3].say("MAIL FROM:<a@a.example>").unwrap();
+    assert!(reply.starts_with("451 4.3.2 "), "{reply}");
+    let told = notes.last("refused ");
+    assert!(told.contains("rule=milter.busy"), "{told}");
+    assert!(
+        told.contains("all 1 connections that strangers of 127.0.0.0/24 may have to scan are in use"),
+        "{told}"
+    );
 }
