@@ -53,6 +53,20 @@ pub trait Files {
     ///
     /// It is not there, or cannot be read.
     fn read(&self, path: &str) -> Result<String, FileError>;
+
+    /// The text of a file that may belong to a user, who could put a link to any other file in its place: a link is not followed.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, is a link, or cannot be read.
+    fn read_unlinked(&self, path: &str) -> Result<String, FileError> {
+        self.read(path)
+    }
+
+    /// Whether the file is there, and not everybody may read it.
+    fn is_private(&self, _path: &str) -> bool {
+        false
+    }
 }
 
 /// Why a file was not read.

@@ -179,7 +179,10 @@ impl Engine<'_> {
                 },
             );
         } else if let Some(body) = self.definitions.get(name) {
-            let said = substituted(body, name, &arguments, &self.marks);
+            let room = WORK_MAX.saturating_sub(self.work + self.input.read());
+            let said = substituted(body, name, &arguments, &self.marks, room);
+            // It counts even if it is never read: it has to be kept until then.
+            self.work += said.len();
             self.input.put_back(&said);
         } else {
             self.builtin(name, &arguments, at);
@@ -244,6 +247,7 @@ impl Engine<'_> {
             "defn" => {
                 let body = self.definitions.get(argument(0)).cloned().unwrap_or_default();
                 let quoted = format!("{}{body}{}", self.marks.open, self.marks.close);
+                self.work += quoted.len();
                 self.input.put_back(&quoted);
             }
             "ifdef" => {

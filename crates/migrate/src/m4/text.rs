@@ -69,11 +69,21 @@ pub(super) fn text(octets: Vec<u8>) -> String {
     String::from_utf8(octets).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// What a definition says with these arguments: `$1` to `$9`, `$0` for its own name, `$#`, `$*` and `$@`.
-pub(super) fn substituted(body: &str, name: &str, arguments: &[String], marks: &Marks) -> String {
+/// What a definition says with these arguments: `$1` to `$9`, `$0` for its own name, `$#`, `$*` and `$@`. When it is longer than
+/// `room`, the rest is left out.
+pub(super) fn substituted(
+    body: &str,
+    name: &str,
+    arguments: &[String],
+    marks: &Marks,
+    room: usize,
+) -> String {
     let mut said = String::with_capacity(body.len());
     let mut rest = body;
     while let Some(at) = rest.find('$') {
+        if said.len() > room {
+            return said;
+        }
         said.push_str(&rest[..at]);
         rest = &rest[at + 1..];
         let Some(what) = rest.chars().next() else {
@@ -160,10 +170,18 @@ mod tests {
         ];
         for (body, said) in table {
             assert_eq!(
-                substituted(body, "f", &arguments, &Marks::default()),
+                substituted(body, "f", &arguments, &Marks::default(), 100),
                 said,
                 "{body}"
             );
         }
+        let long = substituted(
+            &"$1".repeat(1_000),
+            "f",
+            &["x".repeat(100)],
+            &Marks::default(),
+            500,
+        );
+        assert_eq!(long.len(), 600);
     }
 }

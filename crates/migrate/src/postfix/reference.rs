@@ -1,33 +1,65 @@
 //! References to other parameters in values (postconf(5)): `$name`, `${name}`, `$(name)`, `${name?text}`, `${name:text}`,
 //! `${name?{text}:{text}}`, `${{a} == {b} ? {text} : {text}}`, and `$$`.
 
+use std::cell::Cell;
+
 /// References within references.
 const DEPTH_MAX: usize = 30;
 
 /// Octets of a value, written out; a value that doubles itself would have no end.
 const LENGTH_MAX: usize = 1024 * 1024;
 
+/// References that one value may lead to; where each has two more, depth alone is no bound.
+const STEPS_MAX: usize = 10_000;
+
 /// A value with its references written out. `look_up` gives the raw value of a parameter, or `None` where there is none by that
 /// name: the reference then stays as it is, since some name what only a mail has (`$recipient`, `${nexthop}`).
 pub(super) fn written_out(value: &str, look_up: &dyn Fn(&str) -> Option<String>) -> String {
-    let mut out = String::new();
-    write(value, look_up, 0, &mut out);
-    out
+    let run = Run {
+        look_up,
+        steps: Cell::new(0),
+    };
+    run.text(value, 0)
 }
 
-fn write(value: &str, look_up: &dyn Fn(&str) -> Option<String>, depth: usize, out: &mut String) {
+/// One value that is written out, with all that it leads to.
+struct Run<'a> {
+    look_up: &'a dyn Fn(&str) -> Option<String>,
+    /// References so far.
+    steps: Cell<usize>,
+}
+
+impl Run<'_> {
+    fn text(&self, value: &str, depth: usize) -> String {
+        let mut out = String::new();
+        write(value, self, depth, &mut out);
+        out
+    }
+
+    fn look_up(&self, name: &str) -> Option<String> {
+        (self.look_up)(name)
+    }
+
+    /// Counts a reference; `false` when it is one too many.
+    fn step(&self) -> bool {
+        self.steps.set(self.steps.get() + 1);
+        self.steps.get() <= STEPS_MAX
+    }
+}
+
+fn write(value: &str, run: &Run<'_>, depth: usize, out: &mut String) {
     let mut rest = value;
     while let Some(at) = rest.find('$') {
         out.push_str(&rest[..at]);
         rest = &rest[at + 1..];
-        if depth > DEPTH_MAX || out.len() > LENGTH_MAX {
+        if depth > DEPTH_MAX || out.len() > LENGTH_MAX || !run.step() {
             return;
         }
         if let Some(more) = rest.strip_prefix('$') {
             out.push('$');
             rest = more;
         } else if let Some((inside, more)) = enclosed(rest, '{', '}').or_else(|| enclosed(rest, '(', ')')) {
-            if !choose(inside, look_up, depth, out) {
+            if !choose(inside, run, depth, out) {
                 out.push('$');
                 out.push_str(&rest[..rest.len() - more.len()]);
             }
@@ -35,8 +67,8 @@ fn write(value: &str, look_up: &dyn Fn(&str) -> Option<String>, depth: usize, ou
         } else {
             let end = rest.find(|c: char| !is_name(c)).unwrap_or(rest.len());
             let (name, more) = rest.split_at(end);
-            match look_up(name) {
-                Some(value) if !name.is_empty() => write(&value, look_up, depth + 1, out),
+            match run.look_up(name) {
+                Some(value) if !name.is_empty() => write(&value, run, depth + 1, out),
                 _ => {
                     out.push('$');
                     out.push_str(name);
@@ -66,37 +98,35 @@ fn enclosed(text: &str, open: char, close: char) -> Option<(&str, &str)> {
 }
 
 /// Writes what `${…}` says; `false` if it names nothing that is known.
-fn choose(inside: &str, look_up: &dyn Fn(&str) -> Option<String>, depth: usize, out: &mut String) -> bool {
+fn choose(inside: &str, run: &Run<'_>, depth: usize, out: &mut String) -> bool {
     let inside = inside.trim();
-    if let Some((holds, rest)) = compared(inside, look_up) {
-        branch(rest, holds, look_up, depth, out);
+    if let Some((holds, rest)) = compared(inside, run, depth) {
+        branch(rest, holds, run, depth, out);
         return true;
     }
     let end = inside.find(|c: char| !is_name(c)).unwrap_or(inside.len());
     let (name, rest) = inside.split_at(end);
     let rest = rest.trim_start();
-    let value = look_up(name);
+    let value = run.look_up(name);
     if rest.is_empty() {
-        return value
-            .map(|value| write(&value, look_up, depth + 1, out))
-            .is_some();
+        return value.map(|value| write(&value, run, depth + 1, out)).is_some();
     }
     let is_set = value
         .as_ref()
-        .is_some_and(|value| !written_out(value, look_up).is_empty());
+        .is_some_and(|value| !run.text(value, depth + 1).is_empty());
     if let Some(otherwise) = rest.strip_prefix(':') {
         match value {
-            Some(value) if is_set => write(&value, look_up, depth + 1, out),
-            _ => write(unbraced(otherwise), look_up, depth + 1, out),
+            Some(value) if is_set => write(&value, run, depth + 1, out),
+            _ => write(unbraced(otherwise), run, depth + 1, out),
         }
         return true;
     }
-    branch(rest, is_set, look_up, depth, out);
+    branch(rest, is_set, run, depth, out);
     true
 }
 
 /// `? {text} : {text}` or `?text`.
-fn branch(rest: &str, holds: bool, look_up: &dyn Fn(&str) -> Option<String>, depth: usize, out: &mut String) {
+fn branch(rest: &str, holds: bool, run: &Run<'_>, depth: usize, out: &mut String) {
     let Some(rest) = rest.trim_start().strip_prefix('?') else {
         return;
     };
@@ -106,11 +136,11 @@ fn branch(rest: &str, holds: bool, look_up: &dyn Fn(&str) -> Option<String>, dep
         None => (rest, ""),
     };
     let chosen = if holds { then } else { unbraced(otherwise) };
-    write(chosen, look_up, depth + 1, out);
+    write(chosen, run, depth + 1, out);
 }
 
 /// Whether `{a} == {b}` holds, and what follows it.
-fn compared<'a>(inside: &'a str, look_up: &dyn Fn(&str) -> Option<String>) -> Option<(bool, &'a str)> {
+fn compared<'a>(inside: &'a str, run: &Run<'_>, depth: usize) -> Option<(bool, &'a str)> {
     let (left, rest) = enclosed(inside, '{', '}')?;
     let rest = rest.trim_start();
     let operators = ["==", "!=", "<=", ">=", "<", ">"];
@@ -119,8 +149,8 @@ fn compared<'a>(inside: &'a str, look_up: &dyn Fn(&str) -> Option<String>) -> Op
         .find(|operator| rest.starts_with(operator))?;
     let (right, rest) = enclosed(rest[operator.len()..].trim_start(), '{', '}')?;
     let sides = (
-        written_out(left.trim(), look_up),
-        written_out(right.trim(), look_up),
+        run.text(left.trim(), depth + 1),
+        run.text(right.trim(), depth + 1),
     );
     let order = match (sides.0.parse::<i64>(), sides.1.parse::<i64>()) {
         (Ok(left), Ok(right)) => left.cmp(&right),
@@ -185,5 +215,21 @@ mod tests {
             assert_eq!(written_out(value, &look_up), expected, "{value}");
         }
         assert!(written_out("$loop", &look_up).len() < 100);
+    }
+
+    #[test]
+    fn what_leads_to_itself_ends() {
+        let look_up = |name: &str| match name {
+            "asked" => Some("${asked?x}".to_owned()),
+            "otherwise" => Some("${otherwise:x}".to_owned()),
+            "compared" => Some("${{$compared} == {x} ? {y}}".to_owned()),
+            _ => {
+                let number: usize = name.strip_prefix('a')?.parse().ok()?;
+                Some(format!("$a{0}$a{0}", number + 1))
+            }
+        };
+        for value in ["$asked", "${asked?x}", "$otherwise", "$compared", "$a0"] {
+            assert!(written_out(value, &look_up).len() < 100_000, "{value}");
+        }
     }
 }

@@ -60,6 +60,7 @@ fn local(site: &mut Site<'_>) {
     let mut text = String::new();
     let mut seen = BTreeSet::new();
     let mut waiting = Vec::new();
+    let mut is_private = false;
     for word in site.words("alias_maps") {
         let table = Reference::of(&word);
         match table.as_ref().map(|table| (table.behind(), table.rest.clone())) {
@@ -67,6 +68,7 @@ fn local(site: &mut Site<'_>) {
             Some((Behind::Keys, path)) if !site.is_set("alias_maps") && site.files.read(&path).is_err() => {}
             Some((Behind::Keys, path)) => {
                 if let Some(file) = site.text(&path, &at, "alias_maps") {
+                    is_private |= site.files.is_private(&path);
                     text.push_str(&format!("# From {path}.\n"));
                     waiting.extend(one_file(site, &path, &file, &mut seen, &mut text));
                 }
@@ -98,7 +100,7 @@ fn local(site: &mut Site<'_>) {
     if text.is_empty() {
         return;
     }
-    site.import.file(ALIASES, text, false);
+    site.import.file(ALIASES, text, is_private);
     let comment = site.comment("alias_maps");
     site.import
         .config
@@ -230,15 +232,28 @@ fn include_of(target: &str) -> Option<String> {
         .then(|| target[":include:".len()..].trim().to_owned())
 }
 
-/// The file of a list is copied, too.
+/// The file of a list is copied, too. It is often a user's own: no link is followed, and the report does not repeat its lines.
 fn included(site: &mut Site<'_>, path: &str, at: &Origin, what: &str) -> Option<String> {
-    let text = site.text(path, at, what)?;
+    let text = match site.files.read_unlinked(path) {
+        Ok(text) => text,
+        Err(problem) => {
+            let remedy = format!("{path}: {problem}; import again when it can be read");
+            site.import.missing(at, what, Weight::Mail, remedy);
+            return None;
+        }
+    };
     let name = path.rsplit('/').next().unwrap_or(path);
     let copy = format!("lists/{name}");
-    for line in logical_lines(path, &text) {
-        site.import.carried(&line.at, &line.what, copy.clone());
-    }
-    site.import.file(&copy, text, false);
+    let count = text.lines().count();
+    let lines = Origin {
+        file: path.into(),
+        first: 1,
+        last: u32::try_from(count).unwrap_or(u32::MAX).max(1),
+    };
+    site.import
+        .carried(&lines, &format!("list {name}, {count} lines"), copy.clone());
+    let is_private = site.files.is_private(path);
+    site.import.file(&copy, text, is_private);
     Some(format!(":include:{copy}"))
 }
 

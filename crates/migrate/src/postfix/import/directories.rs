@@ -181,6 +181,8 @@ fn dovecot_line(
     let key = said
         .split_once('=')
         .map(|(key, value)| (key.trim(), value.trim()));
+    // Some values are passwords.
+    let told = key.map_or(said, |(key, _)| key);
     match key {
         Some(("auth_mechanisms", value)) => {
             let known =
@@ -200,20 +202,20 @@ fn dovecot_line(
         _ if is_password || is_service => {
             site.import.carried(
                 &line.at,
-                said,
+                told,
                 "[[directory]] kind = \"dovecot\": Dovecot goes on with it",
             );
         }
         Some(("disable_plaintext_auth" | "auth_allow_cleartext", _)) => {
             site.import.meaningless(
                 &line.at,
-                said,
+                told,
                 "it is about logins to Dovecot: here `plaintext` decides",
             );
         }
         _ => site
             .import
-            .meaningless(&line.at, said, "it is about Dovecot alone, which stays"),
+            .meaningless(&line.at, told, "it is about Dovecot alone, which stays"),
     }
     if said.ends_with('{') {
         blocks.push(said.trim_end_matches('{').trim().to_owned());

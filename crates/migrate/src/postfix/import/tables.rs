@@ -195,7 +195,8 @@ impl Site<'_> {
             copy.push_str(&line);
             copy.push('\n');
         }
-        self.import.file(&path, copy, false);
+        let is_private = self.files.is_private(&table.rest);
+        self.import.file(&path, copy, is_private);
         self.copies.insert(table.rest.clone(), path.clone());
         Some(path)
     }

@@ -374,3 +374,73 @@ fn what_says_nothing_is_not_written() {
     let text = without.config.text("");
     assert!(!text.contains("plaintext"), "{text}");
 }
+
+/// Everything that the report and the files say that are not secret.
+fn said(import: &Import) -> String {
+    let files = import.files.iter().filter(|file| !file.secret);
+    let texts = files.map(|file| file.text.clone());
+    format!("{:?}{:?}", import.report.items(), texts.collect::<Vec<_>>())
+}
+
+/// A site where `/home/bob/members` is a link, and `/etc/aliases` is not for everybody.
+struct Linked(Folder);
+
+impl Files for Linked {
+    fn read(&self, path: &str) -> Result<String, FileError> {
+        self.0.read(path)
+    }
+
+    fn read_unlinked(&self, path: &str) -> Result<String, FileError> {
+        match path {
+            "/home/bob/members" => Err(FileError::Unreadable("a link".to_owned())),
+            _ => self.0.read(path),
+        }
+    }
+
+    fn is_private(&self, path: &str) -> bool {
+        path == "/etc/aliases"
+    }
+}
+
+#[test]
+fn lists_are_not_read_through_links_nor_repeated() {
+    let files = [
+        ("/etc/postfix/main.cf", "alias_maps = hash:/etc/aliases\n"),
+        (
+            "/etc/aliases",
+            "club: :include:/home/bob/members\nband: :include:/home/ann/band\n",
+        ),
+        ("/home/bob/members", "root:$6$hash:19000\n"),
+        ("/home/ann/band", "# us\nhoney@example.net\nbea@example.net\n"),
+    ];
+    let import = import(
+        "/etc/postfix/main.cf",
+        &Linked(Folder(files.into_iter().collect())),
+    )
+    .unwrap();
+    assert!(!format!("{import:?}").contains("$6$"), "{import:?}");
+    assert!(matches!(fates(&import, "alias club")[..], [Fate::Missing { .. }]));
+    assert!(matches!(
+        fates(&import, "list band, 3 lines")[..],
+        [Fate::Carried { .. }]
+    ));
+    assert!(!format!("{:?}", import.report.items()).contains("honey"));
+    let secret = |path: &str| import.files.iter().find(|file| file.path == path).unwrap().secret;
+    assert!(secret("aliases"));
+    assert!(!secret("lists/band"));
+}
+
+#[test]
+fn passwords_of_dovecot_are_not_told() {
+    let dovecot = "doveadm_password = hush1\nssl_key_password=hush2\npassdb {\n  driver = static\n  args = password=hush3\n}\n";
+    let files = [
+        (
+            "/etc/postfix/main.cf",
+            "smtpd_sasl_auth_enable = yes\nsmtpd_sasl_type = dovecot\nsmtpd_sasl_path = private/auth\n",
+        ),
+        ("/etc/dovecot/dovecot.conf", dovecot),
+    ];
+    let import = import("/etc/postfix/main.cf", &Folder(files.into_iter().collect())).unwrap();
+    assert_eq!(fates(&import, "doveadm_password").len(), 1);
+    assert!(!said(&import).contains("hush"), "{}", said(&import));
+}

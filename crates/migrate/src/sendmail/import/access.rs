@@ -34,6 +34,8 @@ pub(super) struct Access {
     table: String,
     local_table: String,
     refuses: Refuses,
+    /// Not everybody may read the old table.
+    is_private: bool,
 }
 
 /// Of what the table refuses something.
@@ -57,12 +59,16 @@ pub(super) fn read(site: &mut Site<'_>) -> Access {
         return access;
     };
     site.carried(at, "FEATURE(access_db)", "[relay], relay_domains, [[access]]");
+    access.is_private = site.files.is_private(&path);
     let file: Arc<str> = Arc::from(path);
     for (number, line) in active(&text) {
         let at = Origin::line(&file, number);
         match line.split_once(char::is_whitespace) {
             Some((key, value)) => access.line(site, &at, key, value.trim(), line),
-            None => site.missing(&at, line, Weight::Mail, "a line without an action"),
+            None => {
+                let key = line.split(['"', '=']).next().unwrap_or_default();
+                site.missing(&at, key, Weight::Mail, "a line without an action");
+            }
         }
     }
     access.put_relays(site);
@@ -104,7 +110,19 @@ impl Access {
                 Weight::Mail,
                 "an [[access]] rule with `tls` says what clients need",
             ),
-            _ => site.missing(at, line, Weight::Mail, "no such tag is known here"),
+            // The rest of the line is a password.
+            "authinfo" => site.missing(
+                at,
+                &format!("AuthInfo of {}", subject.split('"').next().unwrap_or_default()),
+                Weight::Mail,
+                "set a [[login]] for this host by hand: its password goes into a file of its own",
+            ),
+            _ => site.missing(
+                at,
+                key.split('"').next().unwrap_or_default(),
+                Weight::Mail,
+                "no such tag is known here",
+            ),
         }
     }
 
@@ -242,7 +260,7 @@ impl Access {
             site.import.files.push(OutputFile {
                 path: LOCAL_TABLE.to_owned(),
                 text: self.local_table.clone(),
-                secret: false,
+                secret: self.is_private,
             });
         }
         if !self.friends.is_empty() {
@@ -280,7 +298,7 @@ impl Access {
             site.import.files.push(OutputFile {
                 path: TABLE.to_owned(),
                 text: self.table.clone(),
-                secret: false,
+                secret: self.is_private,
             });
         }
     }

@@ -19,13 +19,30 @@ pub(super) fn tagged(key: &str) -> (&'static str, &str) {
         "srv_features",
         "certissuer",
         "certsubject",
+        "authinfo",
     ];
     // IPv6 addresses have a tag of their own, which belongs to them.
     let Some((start, rest)) = key.split_once(':') else {
         return ("", key);
     };
     let tag = TAGS.iter().find(|tag| start.eq_ignore_ascii_case(tag));
-    tag.map_or(("", key), |tag| (tag, rest))
+    match tag {
+        Some(tag) => (tag, rest),
+        None if is_word(start) => (UNKNOWN, rest),
+        None => ("", key),
+    }
+}
+
+/// The tag of keys whose tag is unknown.
+pub(super) const UNKNOWN: &str = "unknown";
+
+/// Whether this can be a tag, and no part of an address.
+fn is_word(start: &str) -> bool {
+    let is_letter = |octet: u8| octet.is_ascii_alphabetic() || octet == b'_' || octet == b'-';
+    !start.is_empty()
+        && !start.eq_ignore_ascii_case("ipv6")
+        && start.bytes().all(is_letter)
+        && !start.bytes().all(|octet| octet.is_ascii_hexdigit())
 }
 
 /// The network that a key of sendmail's means: whole or leading octets of an address, or `IPv6:` with leading groups.

@@ -94,7 +94,11 @@ fn method(site: &mut Site<'_>, path: &str, text: &str) {
             ),
             ("mech_list", _) => site.meaningless(&at, line, "confAUTH_MECHANISMS says which are offered"),
             ("auxprop_plugin", "sasldb") => site.carried(&at, line, "[[directory]] kind = \"users\""),
-            _ => site.missing(&at, line, Weight::Detail, "unknown here"),
+            // Some of them are passwords.
+            (key, _) => {
+                let name = key.split_whitespace().next().unwrap_or_default();
+                site.missing(&at, name, Weight::Detail, "unknown here");
+            }
         }
     }
 }

@@ -208,6 +208,7 @@ fn domain_table(site: &mut Site<'_>) {
     let Some(text) = site.text(&path, at, "FEATURE(domaintable)") else {
         return;
     };
+    let is_private = site.files.is_private(&path);
     let file: Arc<str> = Arc::from(path);
     let mut table = String::new();
     for (number, line) in active(&text) {
@@ -237,7 +238,7 @@ fn domain_table(site: &mut Site<'_>) {
     site.import.files.push(OutputFile {
         path: DOMAINS.to_owned(),
         text: table,
-        secret: false,
+        secret: is_private,
     });
     let difference = "old names in mail of others that bears a signature stay in its header";
     site.changed(
@@ -302,7 +303,7 @@ fn virtual_users(site: &mut Site<'_>) {
         site.import.files.push(OutputFile {
             path: "tables/virtusertable".to_owned(),
             text: kept,
-            secret: false,
+            secret: site.files.is_private(&path),
         });
         "sendmail:tables/virtusertable".to_owned()
     };

@@ -209,6 +209,9 @@ fn authinfo(site: &mut Site<'_>) -> Vec<String> {
         let host = key
             .strip_prefix("AuthInfo:")
             .unwrap_or(key)
+            .split('"')
+            .next()
+            .unwrap_or_default()
             .trim_matches(['[', ']'])
             .to_owned();
         match Credentials::read(value) {

@@ -379,3 +379,35 @@ fn made(mc: &str) -> String {
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap()
 }
+
+#[test]
+fn passwords_of_access_and_sasl_are_not_told() {
+    let mc = "FEATURE(`access_db')dnl\ndefine(`confAUTH_MECHANISMS', `PLAIN')dnl\nMAILER(`smtp')dnl\n";
+    let access = "AuthInfo:relay.example \"U:x\" \"P:hush1\"\nauthinfo:two.example\t\"P:hush2\"\n\
+                  AuthInfo:three.example\"P:hush3\"\nOther:host hush4\nConnect:192.0.2.1 REJECT\nIPv6:2001:db8 REJECT\n";
+    let sasl = "pwcheck_method: auxprop\nsql_passwd: hush5\nldapdb_pw hush6\n";
+    let files = [
+        ("/etc/mail/sendmail.mc", mc),
+        ("/etc/mail/access", access),
+        ("/etc/sasl2/Sendmail.conf", sasl),
+    ];
+    let import = import("/etc/mail/sendmail.mc", &Folder(files.into_iter().collect())).unwrap();
+    assert!(!format!("{import:?}").contains("hush"), "{import:?}");
+    for what in [
+        "AuthInfo of relay.example",
+        "AuthInfo of two.example",
+        "Other:host",
+        "sql_passwd",
+    ] {
+        assert!(
+            matches!(fate(&import, what)[..], [Fate::Missing { .. }]),
+            "{what}"
+        );
+    }
+    let table = import
+        .files
+        .iter()
+        .find(|file| file.path == "tables/access")
+        .unwrap();
+    assert_eq!(table.text, "Connect:192.0.2.1 REJECT\nIPv6:2001:db8 REJECT\n");
+}

@@ -64,11 +64,7 @@ fn read(files: &[std::path::PathBuf]) -> Result<Replay, Failure> {
         let mut line = Vec::new();
         let mut count = 0_u64;
         loop {
-            line.clear();
-            let length = from
-                .read_until(b'\n', &mut line)
-                .map_err(|error| failed(&error))?;
-            if length == 0 {
+            if !next_line(&mut from, &mut line).map_err(|error| failed(&error))? {
                 break;
             }
             reader.line(String::from_utf8_lossy(&line).trim_end());
@@ -85,6 +81,21 @@ fn read(files: &[std::path::PathBuf]) -> Result<Replay, Failure> {
         bar.finish_and_clear();
     }
     Ok(reader.finish())
+}
+
+/// Octets of a line that are read: the rest of a longer one is passed over.
+const LINE_MAX: u64 = 16 * 1_024;
+
+/// Reads the next line; `false` at the end.
+fn next_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    if from.by_ref().take(LINE_MAX + 1).read_until(b'\n', line)? == 0 {
+        return Ok(false);
+    }
+    if line.last() != Some(&b'\n') {
+        from.skip_until(b'\n')?;
+    }
+    Ok(true)
 }
 
 /// A log, unpacked if its name says that it is packed.
@@ -233,4 +244,21 @@ fn progress(count: usize) -> Option<ProgressBar> {
 
 fn spinner() -> Option<ProgressBar> {
     io::stderr().is_terminal().then(ProgressBar::new_spinner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_cut() {
+        let text = format!("{}\nshort\nlast", "x".repeat(100_000));
+        let mut from = text.as_bytes();
+        let mut line = Vec::new();
+        let mut lengths = Vec::new();
+        while next_line(&mut from, &mut line).unwrap() {
+            lengths.push(line.len());
+        }
+        assert_eq!(lengths, [16_385, 6, 4]);
+    }
 }

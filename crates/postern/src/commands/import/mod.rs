@@ -5,11 +5,12 @@ mod differences;
 mod files;
 mod report;
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, lchown};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use nix::unistd::{Uid, User};
 use postern_migrate::config::Value;
 use postern_migrate::import::Import;
@@ -61,7 +62,6 @@ fn finish(import: &Import, from: &str, file: &Path, args: &ImportOutputArgs) -> 
         file.display()
     );
     write(import, &top, args)?;
-    hand_over(import, &args.output)?;
     let shown = Shown::of(import);
     if args.json.json {
         output::print_json(&shown)
@@ -75,17 +75,17 @@ fn write(import: &Import, top: &str, args: &ImportOutputArgs) -> Result<(), Fail
     let folder = &args.output;
     let report = Shown::of(import).text();
     let mut files = vec![
-        (CONFIGURATION, import.config.text(top), false),
-        (REPORT, report, false),
+        (CONFIGURATION, import.config.text(top), Readers::Group),
+        (REPORT, report, Readers::Root),
     ];
     files.extend(
         import
             .files
             .iter()
-            .map(|file| (file.path.as_str(), file.text.clone(), file.secret)),
+            .map(|file| (file.path.as_str(), file.text.clone(), Readers::of(file.secret))),
     );
     for path in &import.new_secrets {
-        files.push((path.as_str(), format!("{}\n", new_secret()), true));
+        files.push((path.as_str(), format!("{}\n", new_secret()), Readers::Server));
     }
     if !args.force
         && let Some((there, _, _)) = files
@@ -99,8 +99,19 @@ fn write(import: &Import, top: &str, args: &ImportOutputArgs) -> Result<(), Fail
         return Err(Failure::new(Exit::CannotCreate, message));
     }
     make_folder(folder, 0o755)?;
-    for (path, text, is_secret) in &files {
-        put(&folder.join(path), text, *is_secret)?;
+    let account = account_of(import);
+    for (path, text, readers) in &files {
+        if let Some(inner) = Path::new(path)
+            .parent()
+            .filter(|inner| !inner.as_os_str().is_empty())
+        {
+            let is_secret = inner == Path::new(SECRETS);
+            make_folder(&folder.join(inner), if is_secret { 0o700 } else { 0o755 })?;
+            if let (true, Some(account)) = (is_secret, &account) {
+                open_to_group(&folder.join(inner), account)?;
+            }
+        }
+        put(&folder.join(path), text, *readers, account.as_ref())?;
     }
     if args.force {
         let left = others(folder, &|path| {
@@ -154,37 +165,69 @@ fn others(folder: &Path, ours: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     found
 }
 
-/// Secrets that root has written belong to the account that the server will run as, if it is there: it reads them again at a reload.
-fn hand_over(import: &Import, folder: &Path) -> Result<(), Failure> {
-    let named = import.config.sections("").find_map(|top| match top.get("user") {
+/// The folder of passwords and keys.
+const SECRETS: &str = "secrets";
+
+/// Who may read a file.
+#[derive(Clone, Copy)]
+enum Readers {
+    /// Whoever makes the import.
+    Root,
+    /// The server alone, which reads it again at a reload.
+    Server,
+    /// The server's group, too.
+    Group,
+    All,
+}
+
+impl Readers {
+    fn of(secret: bool) -> Self {
+        if secret { Self::Server } else { Self::All }
+    }
+
+    fn mode(self) -> u32 {
+        match self {
+            Self::Root | Self::Server => 0o600,
+            Self::Group => 0o640,
+            Self::All => 0o644,
+        }
+    }
+
+    /// Who gets the file from root.
+    fn owner(self, account: &User) -> Option<(u32, u32)> {
+        match self {
+            Self::Server => Some((account.uid.as_raw(), account.gid.as_raw())),
+            Self::Group => Some((0, account.gid.as_raw())),
+            Self::Root | Self::All => None,
+        }
+    }
+}
+
+/// The account that the server will run as, if it is there and files can be given to it.
+fn account_of(import: &Import) -> Option<User> {
+    let name = import.config.sections("").find_map(|top| match top.get("user") {
         Some(Value::Text(name)) => Some(name.clone()),
         _ => None,
-    });
-    let account = named.and_then(|name| User::from_name(&name).ok().flatten());
-    let Some(account) = account.filter(|_| Uid::effective().is_root()) else {
-        return Ok(());
-    };
-    let secrets = import.files.iter().filter(|file| file.secret);
-    let secrets = secrets.map(|file| file.path.as_str());
-    let mut paths: Vec<PathBuf> = secrets
-        .chain(import.new_secrets.iter().map(String::as_str))
-        .map(|path| folder.join(path))
-        .collect();
-    paths.extend(
-        paths
-            .iter()
-            .filter_map(|path| path.parent().map(Path::to_owned))
-            .collect::<Vec<_>>(),
-    );
-    for path in paths {
-        lchown(&path, Some(account.uid.as_raw()), Some(account.gid.as_raw())).map_err(|error| {
-            Failure::io(
-                &format!("cannot give {} to {}", path.display(), account.name),
-                &error,
-            )
-        })?;
-    }
-    Ok(())
+    })?;
+    let account = User::from_name(&name).ok().flatten()?;
+    Uid::effective().is_root().then_some(account)
+}
+
+/// Lets the server look into a folder that stays root's: what lies in it cannot be replaced by others.
+fn open_to_group(folder: &Path, account: &User) -> Result<(), Failure> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(folder)
+        .and_then(|opened| {
+            fchown(&opened, Some(0), Some(account.gid.as_raw()))?;
+            opened.set_permissions(Permissions::from_mode(0o750))
+        })
+        .map_err(|error| {
+            let task = format!("cannot open {} to {}", folder.display(), account.name);
+            Failure::io(&task, &error)
+        })
 }
 
 /// A secret that nobody can guess, in hexadecimal digits.
@@ -193,10 +236,7 @@ fn new_secret() -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-fn put(path: &Path, text: &str, is_secret: bool) -> Result<(), Failure> {
-    if let Some(folder) = path.parent() {
-        make_folder(folder, if is_secret { 0o700 } else { 0o755 })?;
-    }
+fn put(path: &Path, text: &str, readers: Readers, account: Option<&User>) -> Result<(), Failure> {
     let failed = |error: &io::Error| {
         let failure = Failure::io(&format!("cannot write {}", path.display()), error);
         Err(failure)
@@ -206,14 +246,18 @@ fn put(path: &Path, text: &str, is_secret: bool) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return failed(&error),
         _ => {}
     }
-    let mode = if is_secret { 0o600 } else { 0o644 };
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(mode)
+        .mode(readers.mode())
         .open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes()))
-        .or_else(|error| failed(&error))
+    file.and_then(|mut file| {
+        if let Some((user, group)) = account.and_then(|account| readers.owner(account)) {
+            fchown(&file, Some(user), Some(group))?;
+        }
+        file.write_all(text.as_bytes())
+    })
+    .or_else(|error| failed(&error))
 }
 
 fn make_folder(folder: &Path, mode: u32) -> Result<(), Failure> {
@@ -235,18 +279,67 @@ impl Root {
 
 impl Files for Root {
     fn read(&self, path: &str) -> Result<String, FileError> {
-        let path = self.path(path);
+        self.text(path, OFlag::empty())
+    }
+
+    fn read_unlinked(&self, path: &str) -> Result<String, FileError> {
+        self.text(path, OFlag::O_NOFOLLOW)
+    }
+
+    fn is_private(&self, path: &str) -> bool {
+        fs::metadata(self.path(path)).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 == 0)
+    }
+}
+
+impl Root {
+    fn text(&self, path: &str, flags: OFlag) -> Result<String, FileError> {
         let unreadable = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => FileError::Missing,
+            _ if error.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32) => {
+                FileError::Unreadable("a link, which is not followed".to_owned())
+            }
             _ => FileError::Unreadable(error.to_string()),
         };
-        let metadata = fs::metadata(&path).map_err(unreadable)?;
+        // A pipe is not waited for.
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags((flags | OFlag::O_NONBLOCK).bits())
+            .open(self.path(path))
+            .map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
         if !metadata.is_file() || metadata.len() > FILE_MAX {
             return Err(FileError::Unreadable(
                 "no plain file of 64 MiB at most".to_owned(),
             ));
         }
-        let octets = fs::read(&path).map_err(unreadable)?;
+        let mut octets = Vec::new();
+        (&mut file)
+            .take(FILE_MAX)
+            .read_to_end(&mut octets)
+            .map_err(unreadable)?;
         Ok(String::from_utf8_lossy(&octets).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_not_read_through_links() {
+        let folder = std::env::temp_dir().join(format!("postern-import-{}", rand::random::<u64>()));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("shadow"), "root:x\n").unwrap();
+        fs::set_permissions(folder.join("shadow"), Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink("shadow", folder.join("members")).unwrap();
+        let root = Root(folder.clone());
+        assert!(root.read("/members").is_ok());
+        assert!(matches!(
+            root.read_unlinked("/members"),
+            Err(FileError::Unreadable(_))
+        ));
+        assert_eq!(root.read_unlinked("/shadow").unwrap(), "root:x\n");
+        assert!(root.is_private("/shadow"));
+        fs::remove_dir_all(&folder).unwrap();
     }
 }
