@@ -7,7 +7,7 @@
 mod list;
 mod new;
 
-pub use self::list::{Field, Header};
+pub use self::list::{Field, FieldEdit, Header};
 pub use self::new::{FieldError, NewField};
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub use address::{
 pub use causes::chain;
 pub use envelope::{BodyKind, Envelope, Notify, Recipient, Ret};
 pub use failure::{FailureFact, FailureKind, Stage};
-pub use fields::{Header, NewField};
+pub use fields::{FieldEdit, Header, NewField};
 pub use login::{NoNormalForm, complete_login, fold_login, normal_login};
 pub use lookalike::{Lookalike, lookalikes};
 pub use mailbox_list::mailbox_list;

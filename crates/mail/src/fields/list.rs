@@ -1,6 +1,7 @@
 //! The list, its look-ups and its edits.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::memchr;
 
@@ -34,6 +35,20 @@ struct Span {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Field<'a> {
     raw: &'a [u8],
+}
+
+/// What is done with a field.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum FieldEdit {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It goes.
+    Remove,
+    /// This stands in its place.
+    Replace(NewField),
+    /// This comes before it.
+    Before(NewField),
 }
 
 impl Header {
@@ -206,6 +221,35 @@ impl Header {
             })
         });
         before - self.fields.len()
+    }
+
+    /// Does to each of these fields, from the top, what `edit` says, in one pass however many edits there are. Gives how many fields there
+    /// are in their place.
+    ///
+    /// A field for which there is no room any more ([`FieldError::TooMuchAdded`]) is left out, and the one it is for stays.
+    pub fn edit(&mut self, fields: Range<usize>, mut edit: impl FnMut(Field<'_>) -> FieldEdit) -> usize {
+        let end = fields.end.min(self.fields.len());
+        let begin = fields.start.min(end);
+        let below = self.fields.split_off(end);
+        let edited = self.fields.split_off(begin);
+        for span in edited {
+            match edit(self.field(span)) {
+                FieldEdit::Keep => self.fields.push(span),
+                FieldEdit::Remove => {}
+                FieldEdit::Replace(new) => {
+                    let made = self.add(&new).unwrap_or(span);
+                    self.fields.push(made);
+                }
+                FieldEdit::Before(new) => {
+                    // Below all that there are so far.
+                    let _ = self.push(&new);
+                    self.fields.push(span);
+                }
+            }
+        }
+        let left = self.fields.len() - begin;
+        self.fields.extend(below);
+        left
     }
 
     /// The text in as few pieces as it lies in: one where nothing was edited.

@@ -241,6 +241,27 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
+fn field_edit() -> impl Strategy<Value = FieldEdit> {
+    let field = || "[a-c]{0,3}".prop_map(|value| new("N", &value));
+    prop_oneof![
+        Just(FieldEdit::Keep),
+        Just(FieldEdit::Remove),
+        field().prop_map(FieldEdit::Replace),
+        field().prop_map(FieldEdit::Before),
+    ]
+}
+
+#[test]
+fn more_than_may_be_added() {
+    let mut header = header(&"A: b\r\n".repeat(3_000));
+    let long = new("N", &"x".repeat(900));
+    let left = header.edit(0..4_000, |_| FieldEdit::Before(long.clone()));
+    assert_eq!((left, header.len()), (left, left));
+    assert_eq!(header.named("A").count(), 3_000, "what was there stays");
+    assert_eq!(header.named("N").count(), (1 << 20) / long.raw().len());
+    assert_eq!(header.edit(0..left, |_| FieldEdit::Replace(long.clone())), left);
+}
+
 proptest! {
     #[test]
     fn any_text_comes_back(text in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b' '), Just(b':'), any::<u8>()], 0..80)) {
@@ -306,6 +327,48 @@ proptest! {
         // Whoever reads it finds the same fields.
         prop_assert_eq!(Header::parse(whole.clone()).len(), header.len());
         prop_assert_eq!(header.into_text(), whole);
+    }
+
+    #[test]
+    fn one_pass_is_what_single_edits_are(
+        lines in proptest::collection::vec("(A|b|Received):[ a-c]{0,4}\r\n(\t[a-c]{0,3}\r\n)?", 0..6),
+        unended: bool,
+        range in (0..7_usize, 0..8_usize),
+        edits in proptest::collection::vec(field_edit(), 7),
+    ) {
+        let mut text = lines.concat();
+        if unended {
+            text.truncate(text.trim_end().len());
+        }
+        let (mut once, mut singly) = (Header::parse(text.clone().into_bytes()), Header::parse(text.into_bytes()));
+        let mut seen = Vec::new();
+        let mut next = edits.iter().cloned();
+        let left = once.edit(range.0..range.1, |field| {
+            seen.push(field.raw().to_vec());
+            next.next().unwrap_or_default()
+        });
+        let end = range.1.min(singly.len());
+        let begin = range.0.min(end);
+        let before: Vec<_> = singly.fields().skip(begin).take(end - begin).map(|field| field.raw().to_vec()).collect();
+        prop_assert_eq!(seen, before);
+        let mut at = begin;
+        for edit in edits.iter().take(end - begin) {
+            match edit {
+                FieldEdit::Keep => at += 1,
+                FieldEdit::Remove => prop_assert!(singly.remove(at)),
+                FieldEdit::Replace(field) => {
+                    prop_assert!(singly.replace(at, field).unwrap());
+                    at += 1;
+                }
+                FieldEdit::Before(field) => {
+                    singly.insert(at, field).unwrap();
+                    at += 2;
+                }
+            }
+        }
+        prop_assert_eq!(left, at - begin);
+        prop_assert_eq!(once.len(), singly.len());
+        prop_assert_eq!(once.into_text(), singly.into_text());
     }
 
     #[test]

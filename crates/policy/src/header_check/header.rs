@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use postern_mail::content::{Edit, Editor, Piece};
-use postern_mail::{Header, NewField};
+use postern_mail::{FieldEdit, Header, NewField};
 
 use super::part::name_of;
-use super::subject::to_octets;
+use super::subject::{to_line, to_octets};
 use super::{Chosen, Findings, Part, Verdict};
 
 /// Puts checks to these fields of a header, and edits them. Gives how many fields there are in their place.
@@ -18,38 +18,23 @@ pub fn header(
     fields: Range<usize>,
     findings: &mut Findings,
 ) -> usize {
-    let (mut at, mut end) = (fields.start, fields.end.min(header.len()));
-    let begin = at;
-    while at < end && !findings.is_settled() {
-        let Some(field) = header.get(at) else { break };
+    header.edit(fields, |field| {
+        if findings.is_settled() {
+            return FieldEdit::Keep;
+        }
         let raw = field.raw();
         let Some((check, verdict)) = chosen.judge(Part::Header, raw) else {
-            at += 1;
-            continue;
+            return FieldEdit::Keep;
         };
-        let name = name_of(raw).to_vec();
         let verdict = possible(verdict);
-        findings.note(check, &verdict, Some(&name));
+        findings.note(check, &verdict, Some(name_of(raw)));
         match verdict {
-            Verdict::Remove => {
-                header.remove(at);
-                end -= 1;
-            }
-            Verdict::Replace(text) => {
-                if let Some(field) = new_field(&text) {
-                    let _ = header.replace(at, &field);
-                }
-                at += 1;
-            }
-            Verdict::Prepend(text) => {
-                let added = new_field(&text).is_some_and(|field| header.insert(at, &field).is_ok());
-                at += 1 + usize::from(added);
-                end += usize::from(added);
-            }
-            _ => at += 1,
+            Verdict::Remove => FieldEdit::Remove,
+            Verdict::Replace(text) => new_field(&text).map_or(FieldEdit::Keep, FieldEdit::Replace),
+            Verdict::Prepend(text) => new_field(&text).map_or(FieldEdit::Keep, FieldEdit::Before),
+            _ => FieldEdit::Keep,
         }
-    }
-    end - begin
+    })
 }
 
 /// The verdict, or a note where its text is no header field.
@@ -63,7 +48,7 @@ fn possible(verdict: Verdict) -> Verdict {
     }
 }
 
-/// `Name: value`.
+/// `Name: value`. It sees to the octets that nothing in it ends a line or the field: an LF is a fold, and a CR or NUL is no field.
 fn new_field(text: &str) -> Option<NewField> {
     let (name, value) = text.split_once(':')?;
     NewField::verbatim(name.trim_end(), &to_octets(value)).ok()
@@ -98,7 +83,7 @@ impl Editor for Body<'_> {
         let made = |text: &str| match is_field {
             true => new_field(text).map(|field| field.raw().to_vec()),
             // A line of the body is one line.
-            false => Some(to_octets(&text.replace(['\r', '\n'], " "))),
+            false => Some(to_line(text)),
         };
         match verdict {
             Verdict::Remove => Edit::Remove,

@@ -1,14 +1,18 @@
 //! A field or line as patterns see it: as text, with line ends as in Postfix's tables.
 //!
 //! Octets that are no UTF-8 stand in the text as characters of a private range, and become what they were when a part of the text
-//! goes back into the message.
+//! goes back into the message. Characters of that range that stand in the message itself are taken for octets that are no UTF-8: each
+//! becomes as many of these characters as it has octets, so that what goes back is what came.
 
 use std::borrow::Cow;
 
 use super::part::{Part, name_of};
 
-/// Where octets that are no text stand.
+/// Where octets that are no text stand: octet `n` as character `RAW + n`.
 const RAW: u32 = 0xF_F000;
+
+/// The first octet of all characters of that range in UTF-8.
+const RAW_LEAD: u8 = 0xF3;
 
 /// A field or line.
 #[derive(Debug)]
@@ -56,13 +60,20 @@ fn trimmed(octets: &[u8]) -> &[u8] {
 fn to_text(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len());
     for chunk in octets.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(
-            chunk
-                .invalid()
-                .iter()
-                .filter_map(|&octet| char::from_u32(RAW + u32::from(octet))),
-        );
+        let valid = chunk.valid();
+        // Hardly any text has such a character.
+        if valid.as_bytes().contains(&RAW_LEAD) {
+            let mut buffer = [0; 4];
+            for c in valid.chars() {
+                match raw_octet(c) {
+                    Some(_) => push_raw(&mut text, c.encode_utf8(&mut buffer).as_bytes()),
+                    None => text.push(c),
+                }
+            }
+        } else {
+            text.push_str(valid);
+        }
+        push_raw(&mut text, chunk.invalid());
     }
     text
 }
@@ -72,15 +83,37 @@ pub(super) fn to_octets(text: &str) -> Vec<u8> {
     let mut octets = Vec::with_capacity(text.len());
     let mut buffer = [0; 4];
     for c in text.chars() {
-        match u32::from(c)
-            .checked_sub(RAW)
-            .and_then(|raw| u8::try_from(raw).ok())
-        {
+        match raw_octet(c) {
             Some(octet) => octets.push(octet),
             None => octets.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes()),
         }
     }
     octets
+}
+
+/// Text as the octets of one line.
+pub(super) fn to_line(text: &str) -> Vec<u8> {
+    let mut octets = to_octets(text);
+    for octet in &mut octets {
+        if matches!(octet, b'\r' | b'\n' | 0) {
+            *octet = b' ';
+        }
+    }
+    octets
+}
+
+/// The octet that stands in a text as this character. None is ASCII: ASCII is text.
+fn raw_octet(c: char) -> Option<u8> {
+    let octet = u8::try_from(u32::from(c).checked_sub(RAW)?).ok()?;
+    (!octet.is_ascii()).then_some(octet)
+}
+
+fn push_raw(text: &mut String, octets: &[u8]) {
+    text.extend(
+        octets
+            .iter()
+            .filter_map(|&octet| char::from_u32(RAW + u32::from(octet))),
+    );
 }
 
 #[cfg(test)]
@@ -100,10 +133,45 @@ mod tests {
         assert_eq!(line.value(), "a: b");
     }
 
+    #[test]
+    fn characters_of_the_private_range() {
+        for octet in 0..=u8::MAX {
+            let c = char::from_u32(RAW + u32::from(octet)).unwrap();
+            let whole = format!("a{c}b");
+            let text = to_text(whole.as_bytes());
+            assert_eq!(to_octets(&text), whole.as_bytes(), "{c:?}");
+            // Parts of it have no octet that it does not have.
+            for part in text.chars() {
+                let octets = to_octets(part.encode_utf8(&mut [0; 4]));
+                assert!(octets.iter().all(|one| whole.as_bytes().contains(one)), "{c:?}");
+            }
+        }
+        assert_eq!(to_octets("\u{ff00a}\u{ff0fc}"), b"\xf3\xbf\x80\x8a\xfc");
+        assert_eq!(to_line("a\r\nb\0c\u{ff00d}"), b"a  b c\xf3\xbf\x80\x8d");
+    }
+
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            any::<Vec<u8>>(),
+            ".{0,8}".prop_map(String::into_bytes),
+            proptest::char::range('\u{feff0}', '\u{ff10f}').prop_map(|c| c.to_string().into_bytes()),
+            // A part of such a character.
+            (proptest::char::range('\u{ff000}', '\u{ff0ff}'), 1..4_usize)
+                .prop_map(|(c, len)| c.to_string().into_bytes()[..len].to_vec()),
+        ]
+    }
+
     proptest! {
         #[test]
         fn octets_come_back(octets: Vec<u8>) {
             prop_assert_eq!(to_octets(&to_text(&octets)), octets);
+        }
+
+        #[test]
+        fn octets_come_back_among_private_characters(pieces in proptest::collection::vec(piece(), 0..8)) {
+            let octets = pieces.concat();
+            prop_assert_eq!(to_octets(&to_text(&octets)), octets.clone());
+            prop_assert!(!to_line(&to_text(&octets)).iter().any(|octet| matches!(octet, 0 | b'\r' | b'\n')));
         }
     }
 }

@@ -98,6 +98,41 @@ fn the_office() {
     assert_eq!(found("A: b\r\n"), Findings::default());
 }
 
+/// Characters that stood for CR, LF and NUL once.
+const PRIVATE: &str = "\u{ff00d}\u{ff00a}\u{ff000}";
+
+#[test]
+fn no_line_end_comes_of_what_is_filled_in() {
+    let patterns = "/^X-Old:(.*)/\tREPLACE X-New:$1\n/^X-Two:(.*)/\tPREPEND X-One:$1\n/^line (.*)/\tREPLACE $1\n/^more (.*)/\tPREPEND \
+                    $1\n";
+    let checks = [check("fill", &[Part::Header, Part::Body], table(patterns))];
+    #[rustfmt::skip]
+    let fields = [
+        ("replaced",     format!("X-Old: a{PRIVATE}b\r\n"), format!("X-New: a{PRIVATE}b\r\n")),
+        ("put before",   format!("X-Two: a{PRIVATE}b\r\n"), format!("X-One: a{PRIVATE}b\r\nX-Two: a{PRIVATE}b\r\n")),
+        ("folded",       "X-Old: a\r\n\tb\r\n".to_owned(), "X-New: a\r\n\tb\r\n".to_owned()),
+        ("NUL in it",    "X-Old: a\0b\r\n".to_owned(),      "X-Old: a\0b\r\n".to_owned()),
+    ];
+    for (shows, text, expected) in fields {
+        assert_eq!(checked(&checks, &text).0, expected, "{shows}");
+    }
+    let chosen = coming_in(&checks, &Client::default(), "mx").unwrap();
+    let mut findings = Findings::default();
+    let mut looking = Body {
+        chosen: &chosen,
+        findings: &mut findings,
+    };
+    let mut editor = ContentEditor::new(b"A: b\r\n");
+    let mut out = Vec::new();
+    let body = format!("line a{PRIVATE}b\r\nmore a{PRIVATE}b\r\nline c\0d\re\r\n");
+    editor.feed(body.as_bytes(), &mut looking, &mut out);
+    editor.finish(&mut looking, &mut out);
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        format!("a{PRIVATE}b\r\na{PRIVATE}b\r\nmore a{PRIVATE}b\r\nc d e\r\n")
+    );
+}
+
 #[test]
 fn own_words() {
     let refuse = Verdict::Refuse(Words::fixed(Verdict::USUAL));
