@@ -5,6 +5,38 @@ use postern_policy::header_check::{Body, Findings};
 use postern_spool::{Assembly, NewBodies, NewBody, Refusal, Spool};
 
 use super::Content;
+use super::refusal::too_large;
+
+/// Octets of the body that are looked at in one go: what becomes of them is held in memory.
+const STEP: usize = 4 << 10;
+
+/// How a body grows by its checks.
+#[derive(Debug, Default)]
+struct Growth {
+    came: u64,
+    written: u64,
+}
+
+impl Growth {
+    /// Takes note of what has come, and of what has become of it, which is not needed any more.
+    fn add(&mut self, came: usize, out: &mut Vec<u8>) {
+        self.came += came as u64;
+        self.written += out.len() as u64;
+        out.clear();
+    }
+
+    /// # Errors
+    ///
+    /// The message, with a header of so many octets, has grown, and beyond this limit.
+    fn check(&self, header: u64, limit: u64) -> Result<(), Refusal> {
+        let size = header + self.written;
+        // As long as it does not grow, it is as large as it was taken.
+        if self.written > self.came && size > limit {
+            return Err(too_large(size, limit));
+        }
+        Ok(())
+    }
+}
 
 impl Content {
     /// Goes through the body, where a check looks at it.
@@ -22,9 +54,10 @@ impl Content {
         }
         let mut findings = std::mem::take(&mut self.findings);
         // What it comes to is found out first; most bodies stay as they are, and are not written again.
-        let edits = self.look(assembly, bodies.spool(), &mut findings).await?;
+        let edits = self.look(assembly, bodies.spool(), &mut findings).await;
         self.findings = findings;
         self.refused()?;
+        let edits = edits?;
         if !edits || self.findings.discarded.is_some() {
             return Ok(());
         }
@@ -38,18 +71,27 @@ impl Content {
     /// The message is not to be taken.
     pub fn body_in_memory(&mut self, header: &[u8], body: &[u8]) -> Result<(), Refusal> {
         let mut findings = std::mem::take(&mut self.findings);
+        let mut grown = Ok(());
         if let Some(chosen) = self.checks().filter(|checks| checks.look_at_body()) {
             let mut editor = ContentEditor::new(header);
             let mut looking = Body {
                 chosen: &chosen,
                 findings: &mut findings,
             };
-            let mut out = Vec::new();
-            editor.feed(body, &mut looking, &mut out);
+            let (mut out, mut growth) = (Vec::new(), Growth::default());
+            for piece in body.chunks(STEP) {
+                editor.feed(piece, &mut looking, &mut out);
+                growth.add(piece.len(), &mut out);
+            }
             editor.finish(&mut looking, &mut out);
+            growth.add(0, &mut out);
+            if !findings.is_settled() {
+                grown = growth.check(header.len() as u64, self.size_max);
+            }
         }
         self.findings = findings;
-        self.refused()
+        self.refused()?;
+        grown
     }
 
     async fn look(
@@ -62,17 +104,20 @@ impl Content {
             return Ok(false);
         };
         let mut editor = ContentEditor::new(&header_text(assembly));
-        let mut out = Vec::new();
+        let header = taken_header(assembly);
+        let (mut out, mut growth) = (Vec::new(), Growth::default());
         let mut reader = assembly.read_body(spool);
         while let Some(piece) = reader.piece().await.map_err(|error| Refusal::of_spool(&error))? {
-            let mut looking = Body {
-                chosen: &chosen,
-                findings,
-            };
-            editor.feed(&piece, &mut looking, &mut out);
-            out.clear();
-            if findings.is_settled() {
-                return Ok(false);
+            for step in piece.chunks(STEP) {
+                let mut looking = Body {
+                    chosen: &chosen,
+                    findings,
+                };
+                editor.feed(step, &mut looking, &mut out);
+                growth.add(step.len(), &mut out);
+                if findings.is_settled() {
+                    return Ok(false);
+                }
             }
         }
         let mut looking = Body {
@@ -80,6 +125,10 @@ impl Content {
             findings,
         };
         editor.finish(&mut looking, &mut out);
+        growth.add(0, &mut out);
+        if !findings.is_settled() {
+            growth.check(header, self.size_max)?;
+        }
         Ok(editor.is_edited())
     }
 
@@ -94,12 +143,14 @@ impl Content {
         let mut reader = assembly.read_body(bodies.spool());
         let mut body = bodies.begin(assembly.id);
         while let Some(piece) = reader.piece().await.map_err(|error| Refusal::of_spool(&error))? {
-            let mut looking = Body {
-                chosen: &chosen,
-                findings: &mut findings,
-            };
-            editor.feed(&piece, &mut looking, &mut out);
-            write(&mut body, &mut out).await?;
+            for step in piece.chunks(STEP) {
+                let mut looking = Body {
+                    chosen: &chosen,
+                    findings: &mut findings,
+                };
+                editor.feed(step, &mut looking, &mut out);
+                write(&mut body, &mut out).await?;
+            }
         }
         let mut looking = Body {
             chosen: &chosen,
@@ -125,4 +176,11 @@ fn header_text(assembly: &mut Assembly) -> Vec<u8> {
     let mut text = Vec::new();
     assembly.header_mut().write(&mut text);
     text
+}
+
+/// Octets of the header that count for the size of a message: what its client has sent, and the empty line.
+fn taken_header(assembly: &mut Assembly) -> u64 {
+    let own = assembly.own_fields();
+    let fields = assembly.header_mut().fields().skip(own);
+    fields.map(|field| field.raw().len() as u64).sum::<u64>() + 2
 }

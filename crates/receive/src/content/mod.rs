@@ -40,6 +40,8 @@ pub struct Content {
     settings: Arc<ContentSettings>,
     client: Client,
     listener: Box<str>,
+    /// Octets that a message may have when its body has been edited.
+    size_max: u64,
     findings: Findings,
     notes: Notes,
 }
@@ -66,12 +68,18 @@ impl Content {
         if session.is_filtered() {
             return None;
         }
-        Self::new(settings, client(session), session.listener())
+        let size_max = session.profile.settings.admission.message_size;
+        Self::new(settings, client(session), session.listener(), size_max)
     }
 
-    /// For a message of this client at this listener; `None` where nothing is changed about it.
+    /// For a message of this client at this listener, where messages have at most so many octets; `None` where nothing is changed about it.
     #[must_use]
-    pub fn new(settings: Arc<ContentSettings>, client: Client, listener: &str) -> Option<Box<Self>> {
+    pub fn new(
+        settings: Arc<ContentSettings>,
+        client: Client,
+        listener: &str,
+        size_max: u64,
+    ) -> Option<Box<Self>> {
         let any = settings.rewriting(&client, listener).is_some()
             || header_check::coming_in(&settings.checks, &client, listener).is_some()
             || settings.copies.iter().any(|rule| rule.is_for(&client, listener));
@@ -80,6 +88,7 @@ impl Content {
                 listener: listener.into(),
                 settings,
                 client,
+                size_max,
                 findings: Findings::default(),
                 notes: Notes::default(),
             })

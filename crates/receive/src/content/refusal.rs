@@ -3,9 +3,13 @@
 use postern_directory::rewriting::Trouble;
 use postern_directory::tables::Down;
 use postern_mail::Status;
+use postern_policy::Verdict;
 use postern_policy::access::Words;
+use postern_policy::admission::AdmissionRefusal;
 use postern_policy::rule::Rule;
 use postern_spool::Refusal;
+
+use crate::intake::message_refusal;
 
 /// A check refuses it.
 pub(super) fn in_words(check: &str, words: &Words) -> Refusal {
@@ -15,6 +19,19 @@ pub(super) fn in_words(check: &str, words: &Words) -> Refusal {
         status: Some(words.status),
         text: words.text.to_string(),
         reason: check.to_owned(),
+    }
+}
+
+/// Checks have made more of it than may be taken.
+pub(super) fn too_large(size: u64, limit: u64) -> Refusal {
+    let refusal = AdmissionRefusal::Size { size, limit };
+    let reply = message_refusal(refusal);
+    Refusal {
+        rule: refusal.rule(),
+        code: reply.code,
+        status: reply.status,
+        text: reply.text.into_owned(),
+        reason: refusal.to_string(),
     }
 }
 

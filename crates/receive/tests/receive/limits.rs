@@ -2,9 +2,13 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use postern_receive::Settings;
+use postern_policy::header_check::{By, Check, Own, Part, Verdict};
+use postern_policy::rewrite::{When, Whose};
+use postern_receive::{ContentSettings, Settings};
+use postern_table::Pattern;
 use postern_testkit::smtp::Client;
 
 use crate::harness::{Options, begin_message};
@@ -146,6 +150,68 @@ fn a_chunk_far_over_the_limit_is_not_read() {
     assert!(client.say("NOOP").unwrap().starts_with("250"), "goes on");
 }
 
+/// What checks make of a message is no larger than what a client may send.
+#[test]
+fn a_body_does_not_grow_over_the_limit() {
+    let replace = |line: &str, by: &str| Check {
+        name: line.into(),
+        when: When::In,
+        whose: Whose::everybody(),
+        listeners: Vec::new(),
+        parts: [Part::Body].into_iter().collect(),
+        by: By::Own(Own {
+            fields: Vec::new(),
+            pattern: Some(Pattern::new(&format!("^{line}$"), by).unwrap()),
+            verdict: Verdict::Replace("".into()),
+        }),
+    };
+    let mut options = Options::mx();
+    options.settings.admission.message_size = 1_000;
+    options.settings.content = Some(Arc::new(ContentSettings {
+        checks: Arc::new([
+            replace("grow", &"x".repeat(100)),
+            replace("same", "SAME"),
+            replace("shrink", "s"),
+        ]),
+        ..ContentSettings::default()
+    }));
+    let server = options.start();
+    let mut client = server.connect();
+    // 6 octets of a header and the 2 of an empty line before it.
+    let full = |line: &str| format!("{line}\n{}\n{}\n", "x".repeat(900), "x".repeat(84 - line.len()));
+    #[rustfmt::skip]
+    let cases = [
+        ("a little",         "grow\n".repeat(9),     Some("grow")),
+        ("too much",         "grow\n".repeat(10),    None),
+        ("as large before",  full("same"),           Some("SAME")),
+        ("full, and grows",  full("grow"),           None),
+        ("full, and smaller", full("shrink"),        Some("s")),
+    ];
+    for (shows, body, taken) in cases {
+        let text = format!("x: y\n\n{body}");
+        let size = text.len() + text.matches('\n').count();
+        assert!(size <= 1_000, "{shows}: {size}");
+        let reply = client
+            .mail("a@a.example", &["acaird@challenger.example"], &text)
+            .unwrap();
+        let Some(line) = taken else {
+            assert!(
+                reply.starts_with("552 5.3.4 Message exceeds the limit of 1000 octets"),
+                "{shows}: {reply}"
+            );
+            continue;
+        };
+        let (_, content) = server.message(&reply);
+        let made = content.split_once("\r\n\r\n").unwrap().1;
+        let line = if line == "grow" {
+            "x".repeat(100)
+        } else {
+            line.to_owned()
+        };
+        assert_eq!(made.lines().next(), Some(&*line), "{shows}");
+    }
+}
+
 #[test]
 fn data_without_end_is_not_read_for_ever() {
     let mut options = Options::mx();
@@ -268,7 +334,7 @@ fn settings_swapped_hold_for_new_sessions() {
     let mut settings = (**server.settings.load()).clone();
     settings.admission.recipients = 0;
     settings.greeting = "{hostname} anew".to_owned();
-    server.settings.store(std::sync::Arc::new(settings));
+    server.settings.store(Arc::new(settings));
     old.say("MAIL FROM:<a@a.example>").unwrap();
     assert!(
         old.say("RCPT TO:<acaird@challenger.example>")
@@ -525,7 +591,7 @@ fn a_full_door_leaves_the_others_open() {
     let mut listener = (**server.listener.load()).clone();
     listener.role = postern_receive::Role::Submission;
     listener.auth = postern_receive::AuthRule::Require;
-    server.listener.store(std::sync::Arc::new(listener));
+    server.listener.store(Arc::new(listener));
     let user = server.logged_in();
     drop(user);
     drop(held);

@@ -89,8 +89,15 @@ pub(super) async fn message(
         .content
         .as_ref()
         .filter(|_| !judge.listener.filtered);
-    let content =
-        settings.and_then(|settings| Content::new(Arc::clone(settings), client(judge), &judge.listener.name));
+    let size_max = judge.settings.admission.message_size;
+    let content = settings.and_then(|settings| {
+        Content::new(
+            Arc::clone(settings),
+            client(judge),
+            &judge.listener.name,
+            size_max,
+        )
+    });
     let mut header = given.header(args);
     if let Some(mut content) = content {
         match changed(&mut content, judge, given, (taken, &mut envelope), header.clone()).await {
