@@ -102,7 +102,10 @@ fn root_takes_only_a_configuration_of_roots() {
     fs::write(folder.path().join("postern.toml"), format!("{CONFIG}{trap}")).unwrap();
     private(&folder.path().join("k"), "");
     let text = said(&postern(folder.path(), &["check", "--offline"]));
-    assert!(text.contains("is fine") && !text.contains("trap"), "{text}");
+    assert!(
+        text.contains("no errors, 1 warning") && !text.contains("trap"),
+        "{text}"
+    );
     let text = said(&postern(folder.path(), &["check"]));
     assert!(text.contains("/nowhere/trap.so"), "{text}");
     fs::write(folder.path().join("trap.so"), "").unwrap();
@@ -277,12 +280,12 @@ fn check_looks_as_the_user_that_serves() {
     #[rustfmt::skip]
     let cases: &[(&str, &str, Spoil, i32, &str)] = &[
         // what the case shows        added to the file                     what is wrong                                                        code   said
-        ("all is well",               tls,                                  |at| to_nobody(&at.join("certs/mx.key")),                            0,     "is fine"),
+        ("all is well",               tls,                                  |at| to_nobody(&at.join("certs/mx.key")),                            0,     "no errors, 1 warning"),
         ("a key of root's alone",     tls,                                  nothing,                                                             78,    "cannot read the key"),
         ("a state that is a file",    "",                                   |at| { fs::remove_dir(at.join("state")).unwrap(); fs::write(at.join("state"), "").unwrap(); to_nobody(&at.join("state")); }, 78, "is not a folder"),
         ("a file that root left",     "",                                   |at| private(&at.join("state/queue.db"), ""),                        78,    "belongs to root"),
         ("mailboxes of root's",       maildir,                              |at| fs::create_dir(at.join("boxes")).unwrap(),                      78,    "may not make mailboxes"),
-        ("mailboxes of its own",      maildir,                              |at| { fs::create_dir(at.join("boxes")).unwrap(); to_nobody(&at.join("boxes")); }, 0, "is fine"),
+        ("mailboxes of its own",      maildir,                              |at| { fs::create_dir(at.join("boxes")).unwrap(); to_nobody(&at.join("boxes")); }, 0, "no errors, 1 warning"),
         ("a log of root's",           "[log]\nfile = \"log/postern\"\n",    |at| fs::create_dir(at.join("log")).unwrap(),                        78,    "may not write to the log"),
         ("a socket in root's folder", socket,                               |at| fs::create_dir(at.join("run")).unwrap(),                        78,    "may not make the socket"),
         ("a password of root's",      "[[directory]]\nkind = \"ldap\"\nservers = [\"ldap://127.0.0.1:1/\"]\nsearch_base = \"dc=x\"\nbind_dn = \"cn=x\"\nbind_password_file = \"pass\"\n",
