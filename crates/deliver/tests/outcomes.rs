@@ -505,7 +505,7 @@ async fn a_message_in_circles_bounces() {
     let id = bench.put("", &["b@x.test"], &content).await;
     let shown = shown(&bench.outcomes(id, 1).await);
     assert!(
-        shown[0].contains("bounced 5.4.6 the message has 4 Received fields"),
+        shown[0].contains("bounced 5.4.6 mail loop: 4 Received fields, limit 3"),
         "{shown:?}"
     );
     bench.stop().await;
