@@ -403,13 +403,13 @@ async fn each_act_is_told_with_the_messages_that_it_changed_and_who_did_it() {
     // Those of an act as a whole come from who asked for it, those of single messages from the writer.
     told.sort();
     let mut want = vec![
-        format!("held queue={one} by=\"anna\""),
-        format!("held queue={other} by=\"anna\""),
+        format!("held queue={one} session=\"s1\" by=\"anna\""),
+        format!("held queue={other} session=\"s1\" by=\"anna\""),
         "held by=\"anna\" changed=2".to_owned(),
         "held by=\"anna\" changed=0".to_owned(),
-        format!("released queue={one} by=\"bert\""),
+        format!("released queue={one} session=\"s1\" by=\"bert\""),
         "released by=\"bert\" changed=1".to_owned(),
-        format!("removed queue={other} by=\"carl\""),
+        format!("removed queue={other} session=\"s1\" by=\"carl\""),
     ];
     want.sort();
     assert_eq!(told, want);
