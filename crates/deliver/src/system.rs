@@ -177,7 +177,7 @@ async fn copy_to(core: &Core, settings: &Settings, message: &Message, copy: &Cop
     if done.forward.is_empty() {
         return delivered(&done, SuccessReport::Delivered).into();
     }
-    match sent_on::make(core, message, recipient, resident, &done).await {
+    match sent_on::make(core, message, recipient, &resident.user, &done).await {
         Ok(made) => {
             let observers = &core.deps.observers;
             notice!(observers, Outcome Info "sent on by .forward", Queue = shown(&message.id), To = shown(address), Again = shown(&made.id), Recipients = made.envelope.recipients.len());
@@ -227,7 +227,7 @@ fn request(message: &Message, address: &Mailbox, due: &Due, resident: &Resident)
         queue: message.id.to_string(),
         index: due.index,
         received: message.received_at.as_second(),
-        forwarded_before: sent_on::was_sent_on(&message.prefix, &sent_on::mark(resident, address)),
+        forwarded_before: sent_on::was_sent_on(&message.prefix, &sent_on::mark(&resident.user, address)),
     }
 }
 

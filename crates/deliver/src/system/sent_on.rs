@@ -4,7 +4,6 @@ use postern_mail::{Envelope, Mailbox, Notify, ParseOptions, Recipient};
 use postern_mda::wire::Done;
 use postern_spool::{Body, Message, NewMessage};
 
-use super::Resident;
 use crate::core::Core;
 
 /// The mark: the field that says whose `.forward` it was.
@@ -22,7 +21,7 @@ pub(super) async fn make(
     core: &Core,
     message: &Message,
     recipient: &Recipient,
-    resident: &Resident,
+    user: &str,
     done: &Done,
 ) -> Result<NewMessage, String> {
     let mut recipients: Vec<Recipient> = Vec::new();
@@ -42,7 +41,7 @@ pub(super) async fn make(
             }
         }
     }
-    let mut prefix = format!("{MARK}: {}\r\n", mark(resident, &recipient.address)).into_bytes();
+    let mut prefix = format!("{MARK}: {}\r\n", mark(user, &recipient.address)).into_bytes();
     prefix.extend_from_slice(&message.prefix);
     let id = core.deps.spool.next_id();
     let body = match &message.body {
@@ -122,8 +121,8 @@ fn parse(text: &str) -> Option<Mailbox> {
 }
 
 /// What marks the messages that a user sends on: the address without its detail, of which there are as many as the user likes.
-pub(super) fn mark(resident: &Resident, address: &Mailbox) -> Mailbox {
-    parse(&format!("{}@{}", resident.user, address.domain())).unwrap_or_else(|| address.clone())
+pub(super) fn mark(user: &str, address: &Mailbox) -> Mailbox {
+    parse(&format!("{user}@{}", address.domain())).unwrap_or_else(|| address.clone())
 }
 
 /// Whether a header says that this user has sent the message on before, or that enough others have.
@@ -161,12 +160,8 @@ mod tests {
         let others = |count| "Delivered-To: bob@x.test\r\n".repeat(count);
         assert!(!was_sent_on(others(MARKS_MAX - 1).as_bytes(), &ann));
         assert!(was_sent_on(others(MARKS_MAX).as_bytes(), &ann), "there is an end");
-        let resident = Resident {
-            user: "ann".into(),
-            detail: "shop".into(),
-        };
         let address = "ann+shop@mx.test".parse().unwrap();
-        assert_eq!(mark(&resident, &address), ann, "whatever the detail");
+        assert_eq!(mark("ann", &address), ann, "whatever the detail");
     }
 
     #[test]
