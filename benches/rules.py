@@ -26,7 +26,7 @@ def rules():
     """50 rules, of kinds that sites have, of which the last has to be reached."""
     texts = []
     for number in range(10):
-        texts.append(f'client = ["192.0.2.{number}", "198.51.100.{number}/31"]')
+        texts.append(f'client = ["192.0.2.{number}", "198.51.100.{2 * number}/31"]')
         texts.append(f'helo = [".dynamic{number}.example"]')
         texts.append(f'sender = ["@junk{number}.example", "offers{number}@"]')
         texts.append(f'recipient = ["former{number}@bench.test"]\nstranger = true')
