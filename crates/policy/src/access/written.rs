@@ -135,8 +135,8 @@ fn coded(code: &str, text: &str) -> Result<Action, BadResult> {
     )))
 }
 
-/// Words that can be said: a status at the beginning of the text is taken for one, and what cannot be sent is left out of it.
-fn words(code: u16, usual: Status, text: &str, otherwise: &str) -> Words {
+/// Words that can be said: a status at the beginning of the text is taken for one, and what cannot be sent is replaced in it.
+pub(crate) fn words(code: u16, usual: Status, text: &str, otherwise: &str) -> Words {
     let (first, rest) = first_word(text);
     let (own, text) = match status(first) {
         Some(own) if u16::from(own.0) == code / 100 => (own, rest),
@@ -220,16 +220,16 @@ pub(crate) fn mailbox(text: &str) -> Option<Mailbox> {
     Mailbox::parse(bare, &options).ok()
 }
 
-fn first_word(text: &str) -> (&str, &str) {
+pub(crate) fn first_word(text: &str) -> (&str, &str) {
     let (word, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
     (word, rest.trim())
 }
 
-fn or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
+pub(crate) fn or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
     if text.is_empty() { otherwise } else { text }
 }
 
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(200).collect()
 }
 

@@ -1,10 +1,8 @@
 //! Verdicts as tables of Postfix's have them (header_checks(5)).
 
-use postern_mail::Status;
-
 use super::Verdict;
 use crate::access::Words;
-use crate::access::written::{mailbox, status};
+use crate::access::written::{first_word, mailbox, or, shortened, status, words};
 
 /// A value that says nothing that can be done.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -28,63 +26,42 @@ pub enum BadVerdict {
 /// [`BadVerdict`].
 pub fn postfix(text: &str) -> Result<Verdict, BadVerdict> {
     let text = text.trim();
-    let (word, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
-    let rest = rest.trim();
-    let short = || text.chars().take(200).collect::<String>();
-    let or = |text: &str, otherwise: &str| -> Box<str> {
-        if text.is_empty() {
-            otherwise.into()
-        } else {
-            text.into()
-        }
-    };
+    let (word, rest) = first_word(text);
+    let incomplete = || BadVerdict::Incomplete(shortened(text));
     let needed = || {
-        if rest.is_empty() {
-            Err(BadVerdict::Incomplete(short()))
-        } else {
-            Ok(rest.into())
-        }
+        let is_there = !rest.is_empty();
+        is_there.then(|| rest.into()).ok_or_else(incomplete)
     };
-    let to = || mailbox(rest).ok_or_else(|| BadVerdict::Incomplete(short()));
+    let to = || mailbox(rest).ok_or_else(incomplete);
     Ok(match word.to_ascii_uppercase().as_str() {
         "DUNNO" | "OK" | "PASS" => Verdict::Keep,
-        "WARN" => Verdict::Note(or(rest, "a table says WARN")),
-        "INFO" => Verdict::Note(or(rest, "a table says INFO")),
+        "WARN" => Verdict::Note(or(rest, "a table says WARN").into()),
+        "INFO" => Verdict::Note(or(rest, "a table says INFO").into()),
         "FILTER" => Verdict::Note(format!("FILTER is not done by header checks: {rest}").into()),
         "IGNORE" => Verdict::Remove,
         // As IGNORE, and logged; removals always are.
         "STRIP" => Verdict::Remove,
         "REPLACE" => Verdict::Replace(needed()?),
         "PREPEND" => Verdict::Prepend(needed()?),
-        "REJECT" => Verdict::Refuse(words(rest)),
-        "DISCARD" => Verdict::Discard(or(rest, "a table says DISCARD")),
-        "HOLD" => Verdict::Hold(or(rest, "a table says HOLD")),
+        "REJECT" => Verdict::Refuse(refusal(rest)),
+        "DISCARD" => Verdict::Discard(or(rest, "a table says DISCARD").into()),
+        "HOLD" => Verdict::Hold(or(rest, "a table says HOLD").into()),
         "REDIRECT" => Verdict::Redirect(to()?),
         "BCC" => Verdict::Copy(to()?),
-        _ => return Err(BadVerdict::Unknown(short())),
+        _ => return Err(BadVerdict::Unknown(shortened(text))),
     })
 }
 
-/// `5.7.1 text`, `4.7.1 text`, or a text alone.
-fn words(text: &str) -> Words {
-    let (usual_code, usual, usual_text) = Verdict::USUAL;
-    let (first, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
-    let (own, said) = match status(first) {
-        Some(own) => (own, rest.trim()),
-        None => (usual, text),
-    };
-    let code = if own.0 == 4 { 450 } else { usual_code };
-    let clean: String = said
-        .chars()
-        .map(|c| if matches!(c, ' '..='~') { c } else { '?' })
-        .take(400)
-        .collect();
-    let said = if clean.is_empty() { usual_text } else { &clean };
-    Words::new(code, own, said).unwrap_or_else(|_| Words::fixed((usual_code, Status(5, 7, 1), usual_text)))
+/// `5.7.1 text`, `4.7.1 text`, or a text alone: the class of the status says which code it is.
+fn refusal(text: &str) -> Words {
+    let (code, usual, otherwise) = Verdict::USUAL;
+    let is_for_now = status(first_word(text).0).is_some_and(|own| own.0 == 4);
+    words(if is_for_now { 450 } else { code }, usual, text, otherwise)
 }
 
 #[cfg(test)]
 mod tests {
+    use postern_mail::Status;
     use proptest::prelude::*;
 
     use super::*;
