@@ -22,6 +22,16 @@ pub(super) fn written_out(value: &str, look_up: &dyn Fn(&str) -> Option<String>)
     run.text(value, 0)
 }
 
+/// Whether a value refers to a parameter: `$name`, `${name`, with whatever is behind it, or `$(name)`.
+pub(super) fn names(value: &str, parameter: &str) -> bool {
+    let after = |rest: &str| {
+        let rest = rest.strip_prefix(['{', '(']).unwrap_or(rest).trim_start();
+        let rest = rest.strip_prefix(parameter);
+        rest.is_some_and(|rest| !rest.starts_with(is_name))
+    };
+    value.replace("$$", "").split('$').skip(1).any(after)
+}
+
 /// One value that is written out, with all that it leads to.
 struct Run<'a> {
     look_up: &'a dyn Fn(&str) -> Option<String>,
@@ -215,6 +225,26 @@ mod tests {
             assert_eq!(written_out(value, &look_up), expected, "{value}");
         }
         assert!(written_out("$loop", &look_up).len() < 100);
+    }
+
+    #[test]
+    fn references_are_found() {
+        let table = [
+            ("$mail_name", true),
+            ("a $mail_name.", true),
+            ("${mail_name}", true),
+            ("${mail_name?x}", true),
+            ("${{$mail_name} == {x} ? {y}}", true),
+            ("$(mail_name)", true),
+            ("mail_name", false),
+            ("$mail_name_of", false),
+            ("$$mail_name", false),
+            ("$my_mail_name", false),
+            ("$", false),
+        ];
+        for (value, expected) in table {
+            assert_eq!(names(value, "mail_name"), expected, "{value}");
+        }
     }
 
     #[test]

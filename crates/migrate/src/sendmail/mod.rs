@@ -4,5 +4,5 @@ mod cf;
 mod import;
 mod mc;
 
-pub use import::{FEATURES, Feature, Goes, ROWS, Row, To, import};
+pub use import::{FEATURES, ROWS, Same, Special, import};
 pub use mc::{Mc, PREDEFINED, Section};

@@ -7,6 +7,7 @@ use super::tables::{Edit, Entry, Reference};
 use crate::Origin;
 use crate::config::{Section, Value};
 use crate::report::Weight;
+use crate::settings::Time;
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
     recipients(site);
@@ -151,7 +152,7 @@ pub(super) fn service(run: &mut Run<'_, '_>, written: &str) {
             let mut section = Section::new("policy_service", what.clone());
             section.set("name", Value::text(name.clone()), "");
             section.set("address", Value::text(socket), "");
-            let timeout = super::parameters::duration(&timeout, "s").unwrap_or_else(|| "100s".to_owned());
+            let timeout = Time::read(&timeout, "s").map_or_else(|| "100s".to_owned(), |time| time.text);
             section.set("timeout", Value::text(timeout), "");
             if default_action.eq_ignore_ascii_case("DUNNO") || default_action.eq_ignore_ascii_case("OK") {
                 section.set("optional", Value::plain(true), "");

@@ -4,6 +4,7 @@ use super::super::text::words;
 use super::Site;
 use crate::config::{Section, Value};
 use crate::report::Weight;
+use crate::settings::Time;
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
     let listeners = site.listeners.clone();
@@ -113,8 +114,8 @@ fn one(site: &mut Site<'_>, written: &str, listeners: Option<&Vec<String>>) {
         ("milter_content_timeout", "content_timeout", "end_of_message"),
     ] {
         let time = own(own_name).or_else(|| site.is_set(parameter).then(|| site.value(parameter)));
-        if let Some(time) = time.and_then(|time| super::parameters::duration(&time, "s")) {
-            times.set(key, Value::text(time), "");
+        if let Some(time) = time.and_then(|time| Time::read(&time, "s")) {
+            times.set(key, Value::text(time.text), "");
         }
     }
     site.import.config.add(filter);

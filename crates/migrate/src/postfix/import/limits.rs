@@ -1,7 +1,8 @@
 //! How much clients may do: rates of anvil, errors in a session.
 
-use super::{Site, networks, parameters};
+use super::{Site, networks};
 use crate::config::{Section, Value};
+use crate::settings::Time;
 
 /// A rate of Postfix's, and the key of `[[limit]]`.
 const RATES: [(&str, &str); 5] = [
@@ -43,8 +44,8 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
         return;
     }
     let unit = site.value("anvil_rate_time_unit");
-    if let Some(time) = parameters::duration(&unit, "s") {
-        limit.set("window", Value::text(time), "anvil_rate_time_unit");
+    if let Some(time) = Time::read(&unit, "s") {
+        limit.set("window", Value::text(time.text), "anvil_rate_time_unit");
     }
     let exceptions = if site.is_set(about[1]) {
         let main = site.main;

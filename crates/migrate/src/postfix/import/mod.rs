@@ -32,7 +32,7 @@ use crate::{FileError, Files, Origin};
 use super::text::words;
 use super::{Layer, MainCf, MasterCf};
 
-pub use parameters::{Goes, ROWS, Row};
+pub use parameters::{ROWS, Special};
 
 /// Imports a site from its `main.cf`, the `master.cf` beside it, and the files that these name.
 ///

@@ -5,6 +5,7 @@ use super::tables::Reference;
 use super::{Site, asked, networks, short};
 use crate::config::{Section, Value};
 use crate::report::Weight;
+use crate::settings::Time;
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
     let is_there = site.listeners.iter().any(|listener| listener.has_postscreen);
@@ -224,8 +225,8 @@ fn greeting(site: &mut Site<'_>, threshold: Option<i32>) {
         site.meaningless("postscreen_greet_wait", "who talks first was let in");
         return;
     }
-    let wait = super::parameters::duration(&site.value("postscreen_greet_wait"), "s")
-        .unwrap_or_else(|| "6s".to_owned());
+    let wait = Time::read(&site.value("postscreen_greet_wait"), "s")
+        .map_or_else(|| "6s".to_owned(), |time| time.text);
     let comment = site.comment("postscreen_greet_wait");
     site.import
         .config

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::super::Service;
-use super::{Site, parameters};
+use super::Site;
 use crate::Origin;
 use crate::config::{Section, Value};
 use crate::report::Weight;
+use crate::settings::Time;
 
 /// Where mail goes.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -164,16 +165,7 @@ fn parameters_of(site: &mut Site<'_>, transport: &str, way: &mut Way) {
 }
 
 fn seconds(time: &str) -> Option<u32> {
-    let time = parameters::duration(time, "s")?;
-    let unit = time.chars().last()?;
-    let number: u32 = time.strip_suffix(unit)?.parse().ok()?;
-    let factor = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        _ => return None,
-    };
-    number.checked_mul(factor)
+    u32::try_from(Time::read(time, "s")?.seconds).ok()
 }
 
 /// Parameters about transports that nothing was made of.

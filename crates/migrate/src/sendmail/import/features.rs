@@ -3,8 +3,9 @@
 use super::Site;
 use crate::Origin;
 use crate::config::Value;
-use crate::report::Weight;
-use crate::settings;
+use crate::report::Weight::Mail;
+use crate::settings::Goes::{Elsewhere, Missing, Nothing, Own};
+use crate::settings::{Row, Special, row};
 
 pub(super) fn carry_over(site: &mut Site<'_>) {
     for (name, at, arguments) in site.mc.all_calls() {
@@ -51,132 +52,79 @@ pub(super) fn carry_over(site: &mut Site<'_>) {
             _ => site.missing(
                 at,
                 &format!("{name}({argument})"),
-                Weight::Mail,
+                Mail,
                 "unknown here; read what cf/README says about it",
             ),
         }
     }
 }
 
-/// A feature of `.mc` files, and where it goes.
+/// What Postern does just so, and how.
 #[derive(Clone, Copy, Debug)]
-pub struct Feature {
-    /// Its name.
-    pub name: &'static str,
-    /// What becomes of it.
-    pub goes: To,
-}
+pub struct Same(&'static str);
 
-/// What becomes of a feature.
-#[derive(Clone, Copy, Debug)]
-pub enum To {
-    /// Another part of the import reads it, and reports it: to this.
-    Elsewhere(&'static str),
-    /// Postern does the same.
-    Carried(&'static str),
-    /// There is nothing to carry over.
-    Nothing(&'static str),
-    /// Not carried over.
-    Missing(&'static str),
-}
-
-impl To {
-    /// Where it goes, for people.
-    pub(crate) fn shown(&self) -> String {
-        match self {
-            Self::Elsewhere(to) => format!("`{to}`"),
-            Self::Carried(how) => (*how).to_owned(),
-            Self::Nothing(why) => settings::nothing(why),
-            Self::Missing(remedy) => settings::missing(remedy),
-        }
+impl Special for Same {
+    fn shown(&self) -> String {
+        self.0.to_owned()
     }
 }
-
-use To::{Carried, Elsewhere, Missing, Nothing};
 
 const OWN: &str = "it is about sendmail's own ways";
 const BY_NAME: &str = "nobody relays by DNS names or by what a message claims: name the networks in [relay]";
 
 /// All features that are known, by name.
-pub const FEATURES: &[Feature] = &[
-    is(
-        "accept_unqualified_senders",
-        Missing("[[listener]] `bare_addresses = \"complete\"` takes senders without a domain"),
-    ),
-    is(
-        "accept_unresolvable_domains",
-        Carried("senders' domains are not looked up"),
-    ),
-    is("access_db", Elsewhere("[[access]], [relay], relay_domains")),
-    is("allmasquerade", Elsewhere("[[rewrite]] classes")),
-    is(
-        "always_add_domain",
-        Carried("addresses of local submission get the domain of `origin`"),
-    ),
-    is("authinfo", Elsewhere("[[login]]")),
-    is("badmx", Elsewhere("[[access]] sender_mx")),
-    is("blacklist_recipients", Elsewhere("[[access]] for recipients")),
-    is("block_bad_helo", Elsewhere("[[access]] fault")),
-    is("blocklist_recipients", Elsewhere("[[access]] for recipients")),
-    is("compat_check", Nothing(OWN)),
-    is("conncontrol", Elsewhere("[[limit]] sessions")),
-    is("delay_checks", Elsewhere("delay_checks")),
-    is("dnsbl", Elsewhere("[[dns_list]], [[access]] dns_list")),
-    is("domaintable", Elsewhere("[[rewrite]]")),
-    is("enhdnsbl", Elsewhere("[[dns_list]], [[access]] dns_list")),
-    is("generics_entire_domain", Elsewhere("[[rewrite]] domains")),
-    is("genericstable", Elsewhere("[[rewrite]] table")),
-    is("greet_pause", Elsewhere("[timeouts] greeting_delay")),
-    is("ldap_routing", Elsewhere("[[table]] kind = \"ldap\", [[alias]]")),
-    is("limited_masquerade", Elsewhere("[[rewrite]] domains")),
-    is("local_lmtp", Nothing(OWN)),
-    is(
-        "local_no_masquerade",
-        Nothing("mail for users here is not rewritten for others"),
-    ),
-    is("local_procmail", Elsewhere("[system_users] agent")),
-    is("mailertable", Elsewhere("[[route]]")),
-    is("masquerade_entire_domain", Elsewhere("[[rewrite]] domains")),
-    is("masquerade_envelope", Elsewhere("[[rewrite]] classes")),
-    is("no_default_msa", Elsewhere("[[listener]]")),
-    is("nocanonify", Nothing(OWN)),
-    is("notsticky", Nothing(OWN)),
-    is("nouucp", Elsewhere("[[access]] for strangers")),
-    is(
-        "nullclient",
-        Missing("[[route]] with `domains = [\"*\"]` and the hub in `via`, and `[local]`"),
-    ),
-    is("promiscuous_relay", Missing(BY_NAME)),
-    is("ratecontrol", Elsewhere("[[limit]] connections")),
-    is(
-        "redirect",
-        Carried("aliases that end in .REDIRECT tell the new address"),
-    ),
-    is("relay_based_on_MX", Missing(BY_NAME)),
-    is("relay_entire_domain", Missing(BY_NAME)),
-    is("relay_hosts_only", Elsewhere("relay_domains")),
-    is("relay_local_from", Missing(BY_NAME)),
-    is("relay_mail_from", Missing(BY_NAME)),
-    is("require_rdns", Elsewhere("[[access]] fault")),
-    is(
-        "smrsh",
-        Nothing("no program is run for a recipient; `forward_programs` in [system_users] is off"),
-    ),
-    is("stickyhost", Nothing("addresses keep their domain")),
-    is(
-        "tls_session_features",
-        Missing("[tls] and `tls` at a [[route]] say what TLS has to be"),
-    ),
-    is("use_ct_file", Elsewhere("[local] trusted_users")),
-    is("use_cw_file", Elsewhere("local_domains")),
-    is("uucpdomain", Nothing("there is no UUCP")),
-    is("virtuser_entire_domain", Elsewhere("[[alias]] table")),
-    is("virtusertable", Elsewhere("[[alias]] table")),
+#[rustfmt::skip]
+pub const FEATURES: &[Row<Same>] = &[
+    row("accept_unqualified_senders", Missing(Mail, "[[listener]] `bare_addresses = \"complete\"` takes senders without a domain")),
+    row("accept_unresolvable_domains", Own(Same("senders' domains are not looked up"))),
+    row("access_db", Elsewhere("[[access]], [relay], relay_domains")),
+    row("allmasquerade", Elsewhere("[[rewrite]] classes")),
+    row("always_add_domain", Own(Same("addresses of local submission get the domain of `origin`"))),
+    row("authinfo", Elsewhere("[[login]]")),
+    row("badmx", Elsewhere("[[access]] sender_mx")),
+    row("blacklist_recipients", Elsewhere("[[access]] for recipients")),
+    row("block_bad_helo", Elsewhere("[[access]] fault")),
+    row("blocklist_recipients", Elsewhere("[[access]] for recipients")),
+    row("compat_check", Nothing(OWN)),
+    row("conncontrol", Elsewhere("[[limit]] sessions")),
+    row("delay_checks", Elsewhere("delay_checks")),
+    row("dnsbl", Elsewhere("[[dns_list]], [[access]] dns_list")),
+    row("domaintable", Elsewhere("[[rewrite]]")),
+    row("enhdnsbl", Elsewhere("[[dns_list]], [[access]] dns_list")),
+    row("generics_entire_domain", Elsewhere("[[rewrite]] domains")),
+    row("genericstable", Elsewhere("[[rewrite]] table")),
+    row("greet_pause", Elsewhere("[timeouts] greeting_delay")),
+    row("ldap_routing", Elsewhere("[[table]] kind = \"ldap\", [[alias]]")),
+    row("limited_masquerade", Elsewhere("[[rewrite]] domains")),
+    row("local_lmtp", Nothing(OWN)),
+    row("local_no_masquerade", Nothing("mail for users here is not rewritten for others")),
+    row("local_procmail", Elsewhere("[system_users] agent")),
+    row("mailertable", Elsewhere("[[route]]")),
+    row("masquerade_entire_domain", Elsewhere("[[rewrite]] domains")),
+    row("masquerade_envelope", Elsewhere("[[rewrite]] classes")),
+    row("no_default_msa", Elsewhere("[[listener]]")),
+    row("nocanonify", Nothing(OWN)),
+    row("notsticky", Nothing(OWN)),
+    row("nouucp", Elsewhere("[[access]] for strangers")),
+    row("nullclient", Missing(Mail, "[[route]] with `domains = [\"*\"]` and the hub in `via`, and `[local]`")),
+    row("promiscuous_relay", Missing(Mail, BY_NAME)),
+    row("ratecontrol", Elsewhere("[[limit]] connections")),
+    row("redirect", Own(Same("aliases that end in .REDIRECT tell the new address"))),
+    row("relay_based_on_MX", Missing(Mail, BY_NAME)),
+    row("relay_entire_domain", Missing(Mail, BY_NAME)),
+    row("relay_hosts_only", Elsewhere("relay_domains")),
+    row("relay_local_from", Missing(Mail, BY_NAME)),
+    row("relay_mail_from", Missing(Mail, BY_NAME)),
+    row("require_rdns", Elsewhere("[[access]] fault")),
+    row("smrsh", Nothing("no program is run for a recipient; `forward_programs` in [system_users] is off")),
+    row("stickyhost", Nothing("addresses keep their domain")),
+    row("tls_session_features", Missing(Mail, "[tls] and `tls` at a [[route]] say what TLS has to be")),
+    row("use_ct_file", Elsewhere("[local] trusted_users")),
+    row("use_cw_file", Elsewhere("local_domains")),
+    row("uucpdomain", Nothing("there is no UUCP")),
+    row("virtuser_entire_domain", Elsewhere("[[alias]] table")),
+    row("virtusertable", Elsewhere("[[alias]] table")),
 ];
-
-const fn is(name: &'static str, goes: To) -> Feature {
-    Feature { name, goes }
-}
 
 fn feature(site: &mut Site<'_>, at: &Origin, name: &str) {
     let what = format!("FEATURE({name})");
@@ -189,14 +137,9 @@ fn feature(site: &mut Site<'_>, at: &Origin, name: &str) {
             site.set("", "delay_checks", Value::Plain("true".to_owned()), at, &what);
         }
         Some(Elsewhere(_)) => {}
-        Some(Carried(to)) => site.carried(at, &what, to),
+        Some(Own(Same(how))) => site.carried(at, &what, how),
         Some(Nothing(why)) => site.meaningless(at, &what, why),
-        Some(Missing(remedy)) => site.missing(at, &what, Weight::Mail, remedy),
-        None => site.missing(
-            at,
-            &what,
-            Weight::Mail,
-            "unknown here; read what cf/README says about it",
-        ),
+        Some(Missing(weight, remedy)) => site.missing(at, &what, weight, remedy),
+        _ => site.missing(at, &what, Mail, "unknown here; read what cf/README says about it"),
     }
 }

@@ -8,6 +8,7 @@ use super::{Site, short};
 use crate::Origin;
 use crate::config::{Section, Value};
 use crate::report::Weight;
+use crate::settings::Time;
 
 pub(super) fn carry_over(site: &mut Site<'_>, access: &Access) {
     let rates = control(site, "ratecontrol", &access.rates);
@@ -90,8 +91,12 @@ fn limit(site: &mut Site<'_>, key: &str, rate: Option<&Entry<'_>>, connections: 
     if let Some(rate) = rate {
         limit.set("connections", Value::Plain(rate.most.to_string()), "ClientRate");
         let window = site.mc.option("confCONNECTION_RATE_WINDOW_SIZE");
-        if let Some(window) = window.and_then(|it| super::options::duration(it.what.trim())) {
-            limit.set("window", Value::text(window), "confCONNECTION_RATE_WINDOW_SIZE");
+        if let Some(window) = window.and_then(|it| Time::read(&it.what, "s")) {
+            limit.set(
+                "window",
+                Value::text(window.text),
+                "confCONNECTION_RATE_WINDOW_SIZE",
+            );
         }
     }
     if let Some(connections) = connections {

@@ -21,12 +21,13 @@ use std::collections::BTreeMap;
 use crate::config::{Section, Value};
 use crate::import::Import;
 use crate::report::{Fate, Weight};
+use crate::settings::Goes;
 use crate::{FileError, Files, Origin};
 
 use super::mc::Mc;
 
-pub use features::{FEATURES, Feature, To};
-pub use options::{Goes, ROWS, Row};
+pub use features::{FEATURES, Same};
+pub use options::{ROWS, Special};
 
 /// Where sendmail's files are, unless they say otherwise.
 const FOLDER: &str = "/etc/mail/";
@@ -313,7 +314,7 @@ fn elsewhere(what: &str) -> Option<&'static str> {
         .iter()
         .filter(|row| feature == Some(row.name))
         .find_map(|row| match row.goes {
-            To::Elsewhere(to) => Some(to),
+            Goes::Elsewhere(to) => Some(to),
             _ => None,
         });
     let mut options = ROWS.iter().filter(|row| row.name == what);

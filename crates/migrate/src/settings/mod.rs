@@ -1,8 +1,15 @@
 //! "Where did my setting go": the tables of the imports as a document for people, `docs/settings.md`.
 
+mod goes;
+mod times;
+
 use std::fmt::Write as _;
 
 use crate::{postfix, sendmail};
+
+pub(crate) use goes::{EMPTY, Line, row};
+pub use goes::{Goes, Row, Special};
+pub(crate) use times::Time;
 
 /// Macros of `.mc` files, and where they go.
 const MACROS: &[(&str, &str)] = &[
@@ -79,16 +86,13 @@ pub fn document() -> String {
          [configuration.md](configuration.md); \"not carried over\" says what to do instead. The report of an import says the same\n\
          line by line, with what is different and for whom.\n",
     );
+    table(&mut text, "sendmail: options", "`define`", shown(sendmail::ROWS));
     table(
         &mut text,
-        "sendmail: options",
-        "`define`",
-        sendmail::ROWS.iter().map(|row| (row.name, row.goes.shown())),
+        "sendmail: features",
+        "`FEATURE`",
+        shown(sendmail::FEATURES),
     );
-    let features = sendmail::FEATURES
-        .iter()
-        .map(|feature| (feature.name, feature.goes.shown()));
-    table(&mut text, "sendmail: features", "`FEATURE`", features);
     let fixed = |rows: &'static [(&'static str, &'static str)]| {
         rows.iter().map(|(name, to)| (*name, (*to).to_owned()))
     };
@@ -98,9 +102,13 @@ pub fn document() -> String {
         &mut text,
         "Postfix: parameters",
         "Parameter",
-        postfix::ROWS.iter().map(|row| (row.name, row.goes.shown())),
+        shown(postfix::ROWS),
     );
     text
+}
+
+fn shown<Own: Special>(rows: &'static [Row<Own>]) -> impl Iterator<Item = (&'static str, String)> {
+    rows.iter().map(|row| (row.name, row.goes.shown()))
 }
 
 fn table(text: &mut String, title: &str, head: &str, rows: impl Iterator<Item = (&'static str, String)>) {
@@ -122,12 +130,12 @@ pub(crate) fn key(section: &str, key: &str) -> String {
 }
 
 /// What is not carried over, and what to do instead.
-pub(crate) fn missing(remedy: &str) -> String {
+fn missing(remedy: &str) -> String {
     format!("not carried over: {remedy}")
 }
 
 /// That there is nothing to carry over, and why.
-pub(crate) fn nothing(why: &str) -> String {
+fn nothing(why: &str) -> String {
     format!("nothing: {why}")
 }
 
