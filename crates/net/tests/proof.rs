@@ -26,6 +26,24 @@ const ZONES: &str = "
     hashed.lab MX 10 mx.hashed.lab.
     mx.hashed.lab A 192.0.2.3
     *.wild.hashed.lab MX 10 mx.hashed.lab.
+    hop.lab CNAME hop.hashed.lab.
+    hop.hashed.lab CNAME signed.lab.
+    old.lab DNAME new.lab.
+    new.lab A 192.0.2.9
+    site.new.lab MX 10 mx.lab.
+    a.host.new.lab A 192.0.2.5
+    *.any.new.lab MX 10 mx.lab.
+    b.any.new.lab A 192.0.2.6
+    far.lab DNAME Site.Hashed.lab.
+    one.site.hashed.lab MX 10 mx.hashed.lab.
+    back.hashed.lab DNAME new.lab.
+    alias-old.lab CNAME site.old.lab.
+    tounsigned.lab DNAME plain.lab.
+    site.plain.lab MX 10 mx.plain.lab.
+    moved.plain.lab DNAME new.lab.
+    towrong.lab DNAME forged.lab.
+    site.forged.lab MX 10 mx.forged.lab.
+    moved.forged.lab DNAME new.lab.
     plain.lab MX 10 mx.plain.lab.
     mx.plain.lab A 192.0.2.2
     back.plain.lab CNAME signed.lab.
@@ -96,6 +114,18 @@ async fn compare(dnssec: Dnssec) {
         ("an alias to a name without MX",        "host.lab",          "no data",         Insecure),
         ("no top level of that name",            "none.nowhere",      "no such domain",  Secure),
         ("a zone that nobody answers for",       "x.dead.lab",        "temporary",       Indeterminate),
+        ("aliases over two zones",               "hop.lab",           "1",               Secure),
+        ("below a DNAME",                        "site.old.lab",      "1",               Secure),
+        ("below one, at a wildcard",             "x.any.old.lab",     "1",               Secure),
+        ("below one of another zone",            "one.far.lab",       "1",               Secure),
+        ("below one, back from there",           "site.back.hashed.lab", "1",            Secure),
+        ("by an alias to below one",             "alias-old.lab",     "1",               Secure),
+        ("below one to an unsigned zone",        "site.tounsigned.lab", "1",             Insecure),
+        ("below one of an unsigned zone",        "site.moved.plain.lab", "1",            Insecure),
+        ("below one to a spoiled zone",          "site.towrong.lab",  "bogus",           Bogus),
+        ("below one of a spoiled zone",          "site.moved.forged.lab", "bogus",       Bogus),
+        ("nothing below one",                    "none.old.lab",      "no such domain",  Insecure),
+        ("no MX below one",                      "a.host.old.lab",    "no data",         Insecure),
         ("this host, which no zone has",         "localhost",         "no data",         Insecure),
     ];
     for (shows, domain, found, proof) in cases {
@@ -114,6 +144,7 @@ async fn compare(dnssec: Dnssec) {
         ("by two",                               "twice.lab",        "2",               Secure,     Some("mx.lab")),
         ("to one family",                        "four-alias.lab",   "1",               Secure,     Some("four.lab")),
         ("by a wildcard alias",                  "x.hosts.lab",      "1",               Secure,     Some("four.lab")),
+        ("below a DNAME",                        "a.host.old.lab",   "1",               Secure,     Some("a.host.new.lab")),
         ("unsigned",                             "mx.plain.lab",     "1",               Insecure,   None),
         ("tampered with",                        "mx.forged.lab",    "bogus",           Bogus,      None),
         ("of long ago",                          "mx.stale.lab",     "bogus",           Bogus,      None),

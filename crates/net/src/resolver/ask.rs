@@ -1,7 +1,9 @@
 //! How questions go to name servers: plainly, to one whose word on DNSSEC is believed, or with every answer's signatures verified here.
 
+use super::dname;
 use super::mend::Mended;
 use super::system;
+use futures_util::TryStreamExt as _;
 use futures_util::stream::{self, Stream};
 use hickory_resolver::caching_client::CachingClient;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
@@ -184,7 +186,10 @@ impl DnsHandle for StubConnection {
         match self.role {
             Role::Validating => {
                 request.metadata.checking_disabled = true;
-                Box::pin(self.inner.send(request))
+                Box::pin(self.inner.send(request).map_ok(|mut response| {
+                    dname::to_signed_form(&mut response.answers);
+                    response
+                }))
             }
             Role::Trusting => Box::pin(stream::once(Box::pin(believe(self.inner.clone(), request)))),
         }

@@ -1,10 +1,11 @@
-//! Two kinds of honest answers that hickory's validation takes for bogus: from a wildcard of a zone with NSEC records, and an alias to
-//! where there is nothing.
+//! Three kinds of honest answers that hickory's validation takes for bogus: from a wildcard of a zone with NSEC records, an alias to
+//! where there is nothing, and an alias that was made of a DNAME record (see `dname`).
 //!
 //! For the first it looks for a record that covers the wildcard itself, and there is none where the wildcard exists; what has to be proven
 //! is that no closer name does (RFC 4035 section 5.3.4). For the second it holds the denial, which is about the end of the aliases, against
 //! the name at their beginning; what the alias says is signed, and the rest is a question of its own.
 
+use super::dname;
 use futures_util::StreamExt as _;
 use futures_util::stream::Stream;
 use hickory_resolver::net::dnssec::DnssecDnsHandle;
@@ -33,7 +34,12 @@ impl<H: DnsHandle> DnsHandle for Mended<H> {
     }
 }
 
-fn mend(result: Result<DnsResponse, NetError>) -> Result<DnsResponse, NetError> {
+fn mend(mut result: Result<DnsResponse, NetError>) -> Result<DnsResponse, NetError> {
+    match &mut result {
+        Ok(response) => dname::prove(&mut response.answers),
+        Err(NetError::Dns(DnsError::Nsec { response, .. })) => dname::prove(&mut response.answers),
+        Err(_) => {}
+    }
     if let Err(NetError::Dns(DnsError::Nsec { query, response, .. })) = &result
         && let Some(part) = proven_part(query, response)
     {
@@ -55,12 +61,15 @@ fn proven_part(query: &Query, response: &DnsResponse) -> Option<Message> {
     let kind = [query.query_type(), RecordType::CNAME]
         .into_iter()
         .find(|kind| at(*kind).next().is_some())?;
+    let mut signatures = at(RecordType::RRSIG)
+        .filter(|record| record.proof == Verdict::Secure)
+        .filter_map(signature)
+        .filter(|signature| signature.input().type_covered == kind)
+        .peekable();
+    // One without a signature was made of a DNAME record, which stands at no wildcard: it would not be secure otherwise.
+    let is_made = kind == RecordType::CNAME && signatures.peek().is_none();
     let is_signed = at(kind).all(|record| record.proof == Verdict::Secure)
-        && at(RecordType::RRSIG)
-            .filter(|record| record.proof == Verdict::Secure)
-            .filter_map(signature)
-            .filter(|signature| signature.input().type_covered == kind)
-            .any(|signature| stands(asked, signature, &response.authorities));
+        && (is_made || signatures.any(|signature| stands(asked, signature, &response.authorities)));
     if !is_signed {
         return None;
     }

@@ -6,6 +6,7 @@
 mod anchors;
 mod ask;
 mod cache;
+mod dname;
 mod mend;
 mod name;
 mod proof;
