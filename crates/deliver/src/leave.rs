@@ -49,6 +49,9 @@ pub(crate) async fn changed(
     let Some(change) = change else {
         return Ok(None);
     };
+    if let Some(sender) = &forwarded {
+        sender::tell_rewritten(message, sender, &deps.observers);
+    }
     for (rule, reason) in &change.told {
         deps.observers.tell(Reworked {
             queue: &message.id,

@@ -1,7 +1,9 @@
 //! Under which sender a message leaves: its own, or a rewritten one for those to whom an alias forwards it.
 
 use jiff::Timestamp;
+use postern_events::{Observers, Reworked};
 use postern_mail::{Recipient, ReversePath};
+use postern_policy::rule::Rule;
 use postern_policy::srs::{Leaving, Srs};
 use postern_spool::{Message, Origin};
 
@@ -18,6 +20,16 @@ pub(crate) fn rewritten(
     let orcpt = recipient.orcpt.as_deref();
     srs.sender(leaving(message), &recipient.address, orcpt, Timestamp::now())
         .map(ReversePath::Mailbox)
+}
+
+/// Tells under which sender a message was offered in place of its own, so that what others say of that one can be found.
+pub(crate) fn tell_rewritten(message: &Message, sender: &ReversePath, observers: &Observers) {
+    observers.tell(Reworked {
+        queue: &message.id,
+        session: message.session.as_deref(),
+        rule: Rule::SrsRewritten,
+        reason: &format_args!("sender {} becomes {sender}", message.envelope.sender),
+    });
 }
 
 /// Parts off who can share a transaction: those who go under the sender under which the first one goes, `most` of them.

@@ -129,6 +129,9 @@ pub(crate) async fn transact(
     if plan.is_some() {
         tell_converted(message, session, &exchanged, &deps.observers);
     }
+    if let Some(sender) = &offer.rewritten {
+        sender::tell_rewritten(message, sender, &deps.observers);
+    }
     tell_attempt(message, session, &exchanged, &deps.observers);
     let disowned = session.login.is_some()
         && exchanged

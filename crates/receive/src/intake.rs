@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use jiff::Timestamp;
-use postern_events::{Accepted, Discarded};
+use postern_events::{Accepted, Discarded, Reworked};
 use postern_mail::head::{HeadFilter, Ordered};
 use postern_mail::header::HeaderScan;
-use postern_mail::{Envelope, Header, QueueId, Ret};
+use postern_mail::{Envelope, Header, QueueId, Ret, ReversePath};
 use postern_policy::admission;
 use postern_policy::body::{BodyRefusal, judge_hops};
 use postern_policy::relay::{Acceptance, RelayReason};
@@ -651,6 +651,7 @@ impl Intake {
         if let Err(refusal) = inspections.finish(&mut assembly, &mut bodies).await {
             return inspected(&refusal, &About::sender(&from), session);
         }
+        let sender = assembly.envelope.sender.clone();
         let others = match lists::part(&mut assembly, &mut bodies).await {
             Ok(others) => others,
             Err(refusal) => return inspected(&refusal, &About::sender(&from), session),
@@ -661,6 +662,7 @@ impl Intake {
             size,
             acceptance: &acceptance,
             sender_rule,
+            sender: &sender,
         };
         for other in others {
             let message = other.into_message();
@@ -750,6 +752,8 @@ struct Accepting<'a> {
     size: u64,
     acceptance: &'a Acceptance,
     sender_rule: Option<Rule>,
+    /// Whom it is from, whatever owners of lists stand in for that.
+    sender: &'a ReversePath,
 }
 
 /// The mail filter that has a message held.
@@ -781,6 +785,15 @@ impl Accepting<'_> {
             message_id: scan.message_id(),
             milter: held_by,
         });
+        let sender = &message.envelope.sender;
+        if sender != self.sender {
+            session.shared.deps.observers.tell(Reworked {
+                queue: &message.id,
+                session: Some(&session.id),
+                rule: Rule::RecipientEntry,
+                reason: &format_args!("sender {} becomes {sender}, the owner of the list", self.sender),
+            });
+        }
     }
 }
 

@@ -256,6 +256,9 @@ fn lists_go_out_under_their_owners_and_programs_are_left_out() {
         guest.mail
     );
     assert!(boss.mail.starts_with("<joe@far.example>"), "{}", boss.mail);
+    // Whoever looks for the message by its sender finds it under the owner's, too.
+    let told = "sender <joe@far.example> becomes <owner-fax@oakfield.example>, the owner of the list";
+    site.wait_for_log(&["reworked", "rule=recipient.entry", told]);
     assert!(guest.content.len() > 300_000 && guest.content.len().abs_diff(boss.content.len()) < 200);
     let reports = send(&site, 8, "", "all@oakfield.example", "for all again");
     assert!(reports.starts_with("250 "), "{reports}");

@@ -107,6 +107,7 @@ fn strangers_are_looked_at_and_reports_find_back() {
         sender.starts_with("SRS0=") && sender.ends_with("=away.example=ann@home.example"),
         "{sender}"
     );
+    site.wait_for_log(&["reworked", "rule=srs.rewritten", &format!("becomes <{sender}>")]);
     assert!(!taken.content.contains("X-Postern-Screen"), "{}", taken.content);
     let reply = send(&site, 8, "", &sender);
     assert!(reply.starts_with("250 "), "{reply}");
