@@ -348,7 +348,12 @@ pub async fn find_in(tables: &[Lookup], keys: &[Key]) -> Result<Option<Hit>, Dow
             if key.is_part && table.is_pattern() {
                 continue;
             }
-            if let Some(answer) = table.get(&key.text).await? {
+            // What is in memory is not worth a future.
+            let answer = match &table.0.kind {
+                Kind::Memory(memory, file) => of_memory(memory, file.as_deref(), &key.text),
+                _ => table.get(&key.text).await?,
+            };
+            if let Some(answer) = answer {
                 return Ok(Some(Hit {
                     key: key.clone(),
                     answer,

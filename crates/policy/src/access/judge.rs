@@ -8,6 +8,7 @@ use postern_mail::{Mailbox, NewField};
 use super::action::{Action, Words};
 use super::condition::{Condition, Holds};
 use super::facts::{Answer, Answers, Facts, Question, Stage};
+use super::ruled_out::RuledOut;
 use super::rules::{AccessRule, AccessRules, CLASS_DEPTH_MAX};
 
 /// What comes of the rules.
@@ -94,6 +95,54 @@ pub fn judge<'a>(
     answers: &'a Answers,
     trace: impl FnMut(&'a AccessRule, Step<'a>),
 ) -> Outcome<'a> {
+    run(rules, facts, answers, Memory::None, trace)
+}
+
+/// The same as [`judge()`], in a session: rules that were found not to match before, and cannot match now, are passed over. Those that
+/// are found so now are kept for the next time.
+pub fn judge_on<'a>(
+    rules: &'a AccessRules,
+    facts: &Facts<'_>,
+    answers: &'a Answers,
+    ruled_out: &mut RuledOut,
+) -> Outcome<'a> {
+    run(rules, facts, answers, Memory::Learns(ruled_out), |_, _| {})
+}
+
+/// The same for what [`judge_on()`] has judged already: there is nothing more to keep.
+pub fn judge_again<'a>(
+    rules: &'a AccessRules,
+    facts: &Facts<'_>,
+    answers: &'a Answers,
+    ruled_out: &RuledOut,
+) -> Outcome<'a> {
+    run(rules, facts, answers, Memory::Knows(ruled_out), |_, _| {})
+}
+
+/// What is known of rules that cannot match.
+enum Memory<'f> {
+    None,
+    Knows(&'f RuledOut),
+    Learns(&'f mut RuledOut),
+}
+
+impl Memory<'_> {
+    fn has(&self, number: usize) -> bool {
+        match self {
+            Self::None => false,
+            Self::Knows(known) => known.has(number),
+            Self::Learns(known) => known.has(number),
+        }
+    }
+}
+
+fn run<'a>(
+    rules: &'a AccessRules,
+    facts: &Facts<'_>,
+    answers: &'a Answers,
+    memory: Memory<'_>,
+    trace: impl FnMut(&'a AccessRule, Step<'a>),
+) -> Outcome<'a> {
     if facts.stage >= Stage::Rcpt && rules.exempts(facts) {
         return Outcome::Exempt;
     }
@@ -101,12 +150,13 @@ pub fn judge<'a>(
         rules,
         facts,
         answers,
+        memory,
         trace,
         noted: Noted::default(),
         waits: false,
         at_end: None,
     };
-    if let Some(outcome) = run.list(&rules.rules, 0) {
+    if let Some(outcome) = run.list(&rules.rules, 0, 0) {
         return outcome;
     }
     if run.waits {
@@ -126,6 +176,7 @@ struct Run<'a, 'f, T> {
     rules: &'a AccessRules,
     facts: &'f Facts<'f>,
     answers: &'a Answers,
+    memory: Memory<'f>,
     trace: T,
     noted: Noted<'a>,
     /// Whether a rule that could refuse waits for what is not known yet.
@@ -135,12 +186,18 @@ struct Run<'a, 'f, T> {
 }
 
 impl<'a, T: FnMut(&'a AccessRule, Step<'a>)> Run<'a, '_, T> {
-    /// Goes through rules; `Some` where one has decided.
-    fn list(&mut self, list: &'a [AccessRule], depth: usize) -> Option<Outcome<'a>> {
-        for rule in list {
+    /// Goes through rules, of which the first has this number; `Some` where one has decided.
+    fn list(&mut self, list: &'a [AccessRule], first: usize, depth: usize) -> Option<Outcome<'a>> {
+        for (number, rule) in (first..).zip(list) {
+            if self.memory.has(number) {
+                continue;
+            }
             match rule.matches(self.facts, self.answers) {
                 (Holds::No, condition) => {
                     if let Some(condition) = condition {
+                        if let Memory::Learns(known) = &mut self.memory {
+                            known.add(number, condition, self.rules);
+                        }
                         (self.trace)(rule, Step::Fails(condition));
                     }
                 }
@@ -209,11 +266,11 @@ impl<'a, T: FnMut(&'a AccessRule, Step<'a>)> Run<'a, '_, T> {
             }
             Action::Class(number) if depth < CLASS_DEPTH_MAX => {
                 let class = self.rules.classes.get(*number)?;
-                self.list(&class.rules, depth + 1)
+                self.list(&class.rules, self.rules.first_of(*number), depth + 1)
             }
             Action::Part(number) if depth < CLASS_DEPTH_MAX => {
                 let class = self.rules.classes.get(*number)?;
-                match self.list(&class.rules, depth + 1) {
+                match self.list(&class.rules, self.rules.first_of(*number), depth + 1) {
                     Some(Outcome::Accepted {
                         relay: false, noted, ..
                     }) => {

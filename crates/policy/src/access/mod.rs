@@ -1,7 +1,8 @@
 //! Access rules: one ordered list that says who may send what to whom, by conditions on all that is known of a client and its mail.
 //!
 //! [`judge()`] decides from rules, [`Facts`] and the [`Answers`] that were found out so far. What it lacks it names as a
-//! [`Question`]; whoever drives it finds the answer and judges again. So nothing is asked that no rule depends on.
+//! [`Question`]; whoever drives it finds the answer and judges again. So nothing is asked that no rule depends on. A session judges many
+//! times, with [`judge_on()`], which does not look again at rules that cannot match.
 
 pub mod action;
 pub mod condition;
@@ -12,6 +13,7 @@ pub mod keys;
 pub mod names;
 pub mod networks;
 pub mod refusal;
+pub mod ruled_out;
 pub mod rules;
 pub mod times;
 pub mod written;
@@ -19,8 +21,9 @@ pub mod written;
 pub use action::{Action, Words};
 pub use condition::{Condition, Fault, Test};
 pub use facts::{Answer, Answers, Destination, Facts, Party, Question, Scope, Stage};
-pub use judge::{Noted, Outcome, Step, judge};
+pub use judge::{Noted, Outcome, Step, judge, judge_again, judge_on};
 pub use refusal::{AccessRefusal, Why};
+pub use ruled_out::RuledOut;
 pub use rules::{AccessRule, AccessRules, Class, Limit};
 
 #[cfg(test)]

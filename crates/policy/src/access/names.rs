@@ -8,8 +8,8 @@ use postern_mail::{Domain, Mailbox, ParseOptions};
 /// with them is in small letters.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct NameSet {
-    exact: HashSet<Box<str>>,
-    below: HashSet<Box<str>>,
+    exact: Texts,
+    below: Texts,
     all: bool,
 }
 
@@ -17,10 +17,18 @@ pub struct NameSet {
 /// below one (`.example.org`, `@*.example.org`), no address at all (`<>`), or any (`*`).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct AddressSet {
-    addresses: HashSet<Box<str>>,
-    locals: HashSet<Box<str>>,
+    addresses: Texts,
+    locals: Texts,
     domains: NameSet,
     null: bool,
+}
+
+/// Texts that are looked up as they are. A few are compared one by one, which takes less time than to hash what is looked for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+struct Texts {
+    /// In order; empty where there are many.
+    few: Vec<Box<str>>,
+    many: HashSet<Box<str>>,
 }
 
 /// An entry that is no host name.
@@ -52,6 +60,30 @@ fn shortened(text: &str) -> String {
     text.chars().take(300).collect()
 }
 
+impl Texts {
+    const FEW: usize = 8;
+
+    fn insert(&mut self, text: Box<str>) {
+        if !self.many.is_empty() {
+            self.many.insert(text);
+        } else if let Err(place) = self.few.binary_search(&text) {
+            self.few.insert(place, text);
+            if self.few.len() > Self::FEW {
+                self.many.extend(self.few.drain(..));
+            }
+        }
+    }
+
+    fn contains(&self, text: &str) -> bool {
+        // The length of most differs, so that nothing else of them is looked at.
+        self.few.iter().any(|known| **known == *text) || self.many.contains(text)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.few.is_empty() && self.many.is_empty()
+    }
+}
+
 impl NameSet {
     /// Adds an entry.
     ///
@@ -70,7 +102,7 @@ impl NameSet {
             (Some(_), Domain::Name(name)) => self.below.insert(name),
             (None, Domain::Name(name)) => self.exact.insert(name),
             (None, literal @ Domain::Literal(_)) => {
-                self.exact.insert(literal.to_string().to_ascii_lowercase().into())
+                self.exact.insert(literal.to_string().to_ascii_lowercase().into());
             }
             (Some(_), Domain::Literal(_)) => return Err(bad()),
         };
@@ -82,6 +114,9 @@ impl NameSet {
     pub fn contains(&self, name: &str) -> bool {
         if self.all || self.exact.contains(name) {
             return true;
+        }
+        if self.below.is_empty() {
+            return false;
         }
         let mut rest = name;
         while let Some((_, parent)) = rest.split_once('.') {
@@ -187,6 +222,24 @@ mod tests {
 
     fn key(address: &str) -> AddressKey {
         AddressKey::new(&Mailbox::parse(address, &OPTIONS).unwrap(), Some('+'))
+    }
+
+    #[test]
+    fn few_and_many() {
+        for count in [0, 1, Texts::FEW, Texts::FEW + 1, 100] {
+            let (mut set, mut reversed) = (Texts::default(), Texts::default());
+            let text = |number: usize| format!("{number}.example").into();
+            (0..count)
+                .chain(0..count)
+                .for_each(|number| set.insert(text(number)));
+            (0..count).rev().for_each(|number| reversed.insert(text(number)));
+            assert_eq!(set, reversed);
+            assert_eq!(set.is_empty(), count == 0);
+            for number in 0..count {
+                assert!(set.contains(&format!("{number}.example")), "{number} of {count}");
+            }
+            assert!(!set.contains("x.example") && !set.contains(""));
+        }
     }
 
     #[test]

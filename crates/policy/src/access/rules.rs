@@ -32,6 +32,8 @@ pub struct AccessRules {
     /// Whether one of the rules has something to say of recipients that may not be relayed to: worked out by
     /// [`prepare`](Self::prepare).
     pub judges_denied: bool,
+    /// Whether one of them depends on the time of day: worked out by [`prepare`](Self::prepare).
+    pub tells_time: bool,
 }
 
 /// One rule.
@@ -121,7 +123,7 @@ impl AccessRules {
         self.rules.is_empty()
     }
 
-    /// Works out once which rules can end in mail being taken. To be called when all are there.
+    /// Works out once which rules can end in mail being taken, and what they are about. To be called when all are there.
     pub fn prepare(&mut self) {
         let mut known = vec![false; self.classes.len()];
         // A class that leads to another one is known after it; deeper than this none goes.
@@ -143,6 +145,19 @@ impl AccessRules {
         let classes = self.classes.iter().flat_map(|class| &class.rules);
         let elsewhere = self.rules.iter().chain(classes).any(is_about_elsewhere);
         self.judges_denied = elsewhere || self.can_relay();
+        let classes = self.classes.iter().flat_map(|class| &class.rules);
+        self.tells_time = self.rules.iter().chain(classes).any(tells_time);
+    }
+
+    /// How many rules there are, those of classes included. They are numbered in this order: the list, then class by class.
+    pub(super) fn count(&self) -> usize {
+        self.first_of(self.classes.len())
+    }
+
+    /// The number of the first rule of a class.
+    pub(super) fn first_of(&self, class: usize) -> usize {
+        let before = self.classes.iter().take(class);
+        self.rules.len() + before.map(|class| class.rules.len()).sum::<usize>()
     }
 
     /// Whether something may be decided at a stage: one of the rules could be judged there.
@@ -192,6 +207,11 @@ fn is_about_elsewhere(rule: &AccessRule) -> bool {
     let is_one = |test: &Test| matches!(test, Test::Destination(Destination::Elsewhere));
     let mut conditions = rule.conditions.iter();
     conditions.any(|condition| !condition.negated && condition.tests.iter().any(is_one))
+}
+
+fn tells_time(rule: &AccessRule) -> bool {
+    let mut tests = rule.conditions.iter().flat_map(|condition| &condition.tests);
+    tests.any(|test| matches!(test, Test::Time(_)))
 }
 
 fn relays(action: &Action) -> bool {

@@ -31,11 +31,11 @@ pub(super) fn facts() -> Facts<'static> {
     }
 }
 
-fn address(text: &str) -> AddressKey {
+pub(super) fn address(text: &str) -> AddressKey {
     AddressKey::new(&text.parse::<Mailbox>().unwrap(), Some('+'))
 }
 
-fn when(key: &'static str, tests: Vec<Test>) -> Condition {
+pub(super) fn when(key: &'static str, tests: Vec<Test>) -> Condition {
     Condition {
         key,
         negated: false,
@@ -50,17 +50,17 @@ fn unless(key: &'static str, tests: Vec<Test>) -> Condition {
     }
 }
 
-fn client(network: &str) -> Test {
+pub(super) fn client(network: &str) -> Test {
     Test::Client([network.parse::<ipnet::IpNet>().unwrap()].into_iter().collect())
 }
 
-fn addresses(patterns: &[&str]) -> AddressSet {
+pub(super) fn addresses(patterns: &[&str]) -> AddressSet {
     let mut set = AddressSet::default();
     patterns.iter().for_each(|pattern| set.insert(pattern).unwrap());
     set
 }
 
-fn names(patterns: &[&str]) -> NameSet {
+pub(super) fn names(patterns: &[&str]) -> NameSet {
     let mut set = NameSet::default();
     patterns.iter().for_each(|pattern| set.insert(pattern).unwrap());
     set
@@ -86,7 +86,7 @@ fn rules(list: Vec<AccessRule>) -> AccessRules {
 }
 
 /// An outcome in a word, with the rule behind it.
-fn shown(outcome: &Outcome<'_>) -> String {
+pub(super) fn shown(outcome: &Outcome<'_>) -> String {
     match outcome {
         Outcome::Passed(noted) => format!("passed{}", noted_shown(noted)),
         Outcome::Accepted { rule, relay, noted } => {
@@ -528,6 +528,11 @@ fn any_condition() -> impl Strategy<Value = Condition> {
         Just(Test::Fault(Fault::HeloSyntax)),
         Just(Test::Fault(Fault::SenderNotFull)),
     ];
+    condition_on(test)
+}
+
+/// A condition on one or two such tests, and whether it is negated.
+pub(super) fn condition_on(test: impl Strategy<Value = Test>) -> impl Strategy<Value = Condition> {
     (prop::collection::vec(test, 1..3), any::<bool>()).prop_map(|(tests, negated)| Condition {
         key: "any",
         negated,
@@ -536,6 +541,11 @@ fn any_condition() -> impl Strategy<Value = Condition> {
 }
 
 fn any_rule() -> impl Strategy<Value = AccessRule> {
+    rule_on(any_condition())
+}
+
+/// A rule with up to two such conditions.
+pub(super) fn rule_on(condition: impl Strategy<Value = Condition>) -> impl Strategy<Value = AccessRule> {
     let action = prop_oneof![
         Just(ACCEPT),
         Just(refuse("no")),
@@ -552,7 +562,7 @@ fn any_rule() -> impl Strategy<Value = AccessRule> {
         Just(Stage::Rcpt),
         Just(Stage::Data)
     ];
-    (prop::collection::vec(any_condition(), 0..3), action, stage).prop_map(|(conditions, action, from)| {
+    (prop::collection::vec(condition, 0..3), action, stage).prop_map(|(conditions, action, from)| {
         AccessRule {
             from,
             ..AccessRule::new("r", conditions, action)

@@ -3,13 +3,13 @@
 use postern_mail::header::HeaderScan;
 use postern_mail::{Envelope, Mailbox, QueueId, mailbox_list};
 use postern_policy::access::names::AddressKey;
-use postern_policy::access::{Outcome, Stage};
+use postern_policy::access::{Outcome, Scope, Stage};
 use postern_policy::rule::Rule;
 use postern_smtp::server::Answer;
 
-use super::noted;
 use super::stages::refused;
 use super::state::{Accessing, Matter};
+use super::{facts, noted};
 use crate::session::{About, Session};
 
 /// Most addresses of authors that are looked at.
@@ -41,9 +41,11 @@ pub(crate) async fn end(
         if !recipient.goes.iter().any(is_there) {
             continue;
         }
+        access.ruled_out.forget(Scope::Recipient);
         access.answers = recipient.answers;
         let matter = Matter {
             stage: Stage::Data,
+            now: facts::now(session),
             recipient: Some((&recipient.key, recipient.destination)),
             authors: &authors,
             size,

@@ -1,5 +1,6 @@
 //! What is known of a session without asking anybody.
 
+use jiff::Zoned;
 use jiff::civil::DateTime;
 use postern_net::dial;
 use postern_policy::DomainSet;
@@ -11,12 +12,7 @@ use super::state::{Accessing, Matter};
 use crate::session::Session;
 
 /// The facts of a session for one judgement.
-pub(super) fn facts<'a>(
-    access: &'a Accessing,
-    matter: &'a Matter<'_>,
-    now: DateTime,
-    session: &'a Session,
-) -> Facts<'a> {
+pub(super) fn facts<'a>(access: &'a Accessing, matter: &'a Matter<'_>, session: &'a Session) -> Facts<'a> {
     Facts {
         stage: matter.stage,
         listener: session.listener(),
@@ -37,7 +33,15 @@ pub(super) fn facts<'a>(
         destination: matter.recipient.map(|(_, destination)| destination),
         authors: matter.authors,
         size: matter.size,
-        now,
+        now: matter.now,
+    }
+}
+
+/// The time on the clock of this machine, where the rules of a session depend on it.
+pub(super) fn now(session: &Session) -> DateTime {
+    match session.profile.access.rules.tells_time {
+        true => Zoned::now().datetime(),
+        false => DateTime::default(),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::civil::DateTime;
 use postern_directory::aliases::Aliases;
 use postern_directory::tables::Lookup;
 use postern_directory::{Directories, Lead};
@@ -28,7 +27,6 @@ use crate::session::Session;
 /// One question that is to be answered.
 pub(super) struct Finding<'a> {
     pub(super) matter: &'a Matter<'a>,
-    pub(super) now: DateTime,
     pub(super) session: &'a Session,
 }
 
@@ -85,7 +83,7 @@ impl Finding<'_> {
 
     async fn domain(&self, question: Question, access: &mut Accessing) {
         let (scope, name) = {
-            let facts = facts::facts(access, self.matter, self.now, self.session);
+            let facts = facts::facts(access, self.matter, self.session);
             match question {
                 Question::Helo => (Scope::Helo, facts.helo.to_owned()),
                 Question::Sender => (Scope::Transaction, domain_of(&facts, true)),
@@ -144,7 +142,7 @@ impl Finding<'_> {
             return;
         };
         let (scope, asked) = {
-            let facts = facts::facts(access, self.matter, self.now, self.session);
+            let facts = facts::facts(access, self.matter, self.session);
             (scope_of_list(list), question_of_list(list, &facts))
         };
         let may = match list.subject {
@@ -177,7 +175,7 @@ impl Finding<'_> {
             return;
         };
         let keys = {
-            let facts = facts::facts(access, self.matter, self.now, self.session);
+            let facts = facts::facts(access, self.matter, self.session);
             keys_of(
                 look_up,
                 &facts,

@@ -12,8 +12,7 @@ mod settings;
 mod stages;
 mod state;
 
-use jiff::Zoned;
-use postern_policy::access::{Outcome, judge};
+use postern_policy::access::{Outcome, Question, judge_again, judge_on};
 
 use self::find::Finding;
 pub use self::settings::{AccessSettings, ServiceSettings};
@@ -48,28 +47,40 @@ impl Accessing {
         io: Option<&mut Io>,
         session: &Session,
     ) -> Result<(), End> {
-        let access = &session.profile.access;
-        let now = Zoned::now().datetime();
         let mut io = io;
         for _ in 0..QUESTIONS_MAX {
-            let question = {
-                let facts = facts::facts(self, matter, now, session);
-                match judge(&access.rules, &facts, &self.answers, |_, _| {}) {
-                    Outcome::Ask(question) => question,
-                    _ => return Ok(()),
-                }
+            let Some(question) = self.question(matter, session) else {
+                return Ok(());
             };
             if let Some(io) = io.take() {
                 io.flush().await?;
             }
-            Finding { matter, now, session }.find(question, self).await;
+            Finding { matter, session }.find(question, self).await;
         }
         Ok(())
     }
 
-    /// Says what comes of the rules, by what is known now.
-    fn outcome<'a>(&'a self, matter: &Matter<'_>, session: &'a Session) -> Outcome<'a> {
-        let facts = facts::facts(self, matter, Zoned::now().datetime(), session);
-        judge(&session.profile.access.rules, &facts, &self.answers, |_, _| {})
+    /// What the rules lack, by what is known now.
+    fn question(&mut self, matter: &Matter<'_>, session: &Session) -> Option<Question> {
+        let mut ruled_out = std::mem::take(&mut self.ruled_out);
+        let rules = &session.profile.access.rules;
+        let facts = facts::facts(self, matter, session);
+        let question = match judge_on(rules, &facts, &self.answers, &mut ruled_out) {
+            Outcome::Ask(question) => Some(question),
+            _ => None,
+        };
+        self.ruled_out = ruled_out;
+        question
+    }
+
+    /// Says what comes of the rules, by what is known now. To be called when there is nothing to be asked any more.
+    fn outcome<'a>(&'a self, matter: &'a Matter<'_>, session: &'a Session) -> Outcome<'a> {
+        let facts = facts::facts(self, matter, session);
+        judge_again(
+            &session.profile.access.rules,
+            &facts,
+            &self.answers,
+            &self.ruled_out,
+        )
     }
 }

@@ -39,9 +39,10 @@ pub(crate) struct AtRecipient {
 
 impl<'a> Matter<'a> {
     /// Of a session that has named no recipient yet.
-    const fn at(stage: Stage, size: u64) -> Self {
+    fn at(stage: Stage, size: u64, session: &Session) -> Self {
         Self {
             stage,
+            now: super::facts::now(session),
             recipient: None,
             authors: &[],
             size,
@@ -95,7 +96,7 @@ async fn early(stage: Stage, session: &mut Session) -> Option<Reply> {
         return None;
     }
     let mut access = session.access.take()?;
-    let matter = Matter::at(stage, 0);
+    let matter = Matter::at(stage, 0, session);
     // Nothing is flushed here, and so nothing can fail.
     let _ = access.settle(&matter, None, session).await;
     let reply = refused(&access, &matter, None, &About::default(), session);
@@ -114,7 +115,7 @@ pub(crate) async fn sender(
     };
     access.begin_transaction(ask.sender(), session.profile.settings.identity.tag_separator);
     let reply = if session.profile.access.rules.are_judged_at(Stage::Mail) {
-        let matter = Matter::at(Stage::Mail, ask.declared_size().unwrap_or(0));
+        let matter = Matter::at(Stage::Mail, ask.declared_size().unwrap_or(0), session);
         access.settle(&matter, Some(io), session).await?;
         let about = About::sender(ask.sender());
         refused(&access, &matter, Some(ask.sender()), &about, session)
@@ -136,11 +137,11 @@ pub(crate) async fn recipient(
     let Some(mut access) = session.access.take() else {
         return Ok(Judged::May(AtRecipient::default()));
     };
-    access.answers.forget(Scope::Recipient);
+    access.forget(Scope::Recipient);
     let key = AddressKey::new(mailbox, session.profile.settings.identity.tag_separator);
     let matter = Matter {
         recipients: ask.taken() + 1,
-        ..Matter::at(Stage::Rcpt, ask.declared_size().unwrap_or(0)).of(&key, destination)
+        ..Matter::at(Stage::Rcpt, ask.declared_size().unwrap_or(0), session).of(&key, destination)
     };
     access.settle(&matter, Some(io), session).await?;
     let about = About::recipient(ask.sender(), ask.path());

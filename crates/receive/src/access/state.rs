@@ -1,9 +1,10 @@
 //! What is known for the rules of a session, and what is judged.
 
+use jiff::civil::DateTime;
 use postern_mail::{Mailbox, ReversePath};
 use postern_policy::access::facts::HeloFaults;
 use postern_policy::access::names::AddressKey;
-use postern_policy::access::{Answers, Destination, Scope, Stage};
+use postern_policy::access::{Answers, Destination, RuledOut, Scope, Stage};
 
 use super::notes::Notes;
 
@@ -11,6 +12,8 @@ use super::notes::Notes;
 #[derive(Default)]
 pub(crate) struct Accessing {
     pub(super) answers: Answers,
+    /// Rules that need not be looked at, by what is known.
+    pub(super) ruled_out: RuledOut,
     /// What the client calls itself, in small letters, as the answers about it have it.
     pub(super) helo: String,
     /// What is wrong with that by itself.
@@ -47,6 +50,8 @@ pub(super) struct Open {
 /// What is judged.
 pub(crate) struct Matter<'a> {
     pub(super) stage: Stage,
+    /// The time on the clock of this machine, where rules depend on it.
+    pub(super) now: DateTime,
     pub(super) recipient: Option<(&'a AddressKey, Destination)>,
     pub(super) authors: &'a [AddressKey],
     pub(super) size: u64,
@@ -57,7 +62,7 @@ pub(crate) struct Matter<'a> {
 impl Accessing {
     /// A transaction begins: what DNS and tables could not say before is asked again.
     pub(super) fn begin_transaction(&mut self, sender: &ReversePath, separator: Option<char>) {
-        self.answers.forget(Scope::Transaction);
+        self.forget(Scope::Transaction);
         self.answers.forget_unsure();
         self.open.clear();
         self.notes = Notes::default();
@@ -72,10 +77,19 @@ impl Accessing {
 
     /// The client calls itself so.
     pub(super) fn calls_itself(&mut self, helo: &str, faults: HeloFaults) {
+        // It ends a transaction, too.
+        self.sender = None;
+        self.forget(Scope::Transaction);
         if self.helo != helo {
-            self.answers.forget(Scope::Helo);
+            self.forget(Scope::Helo);
             helo.clone_into(&mut self.helo);
             self.helo_faults = faults;
         }
+    }
+
+    /// Forgets what holds no longer than this.
+    pub(super) fn forget(&mut self, scope: Scope) {
+        self.answers.forget(scope);
+        self.ruled_out.forget(scope);
     }
 }

@@ -198,6 +198,35 @@ fn recipients_are_judged() {
 }
 
 #[test]
+fn a_sender_before_is_none_of_the_next_introduction() {
+    let access = settings(vec![
+        at(Stage::Connect, rule("bad", from("@bad.example"), refuse("no"))),
+        at(Stage::Connect, rule("friends", from("@away.example"), ACCEPT)),
+        rule("others", Vec::new(), refuse("others")),
+    ]);
+    let server = server(access);
+    let mut client = greeted(&server);
+    let acaird = format!("acaird@{HOST}");
+    // Each is judged by itself, whoever came before in the same session.
+    #[rustfmt::skip]
+    let cases = [
+        ("x@bad.example",     "MAIL 550 5.7.1"),
+        ("ann@away.example",  "250"),
+        ("x@bad.example",     "MAIL 550 5.7.1"),
+        ("x@other.example",   "550 5.7.1"),
+        ("ann@away.example",  "250"),
+    ];
+    for (sender, reply) in cases {
+        let said = client.say("EHLO mx.away.example").unwrap();
+        assert!(said.starts_with("250"), "before {sender}: {said}");
+        for _ in 0..2 {
+            let said = ask(&mut client, sender, &acaird);
+            assert!(said.starts_with(reply), "{sender}: {said}");
+        }
+    }
+}
+
+#[test]
 fn mail_is_thrown_away_for_one_recipient_and_for_all() {
     let access = settings(vec![
         rule("noise", to(&format!("root@{HOST}")), Action::Discard),
