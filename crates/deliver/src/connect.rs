@@ -225,9 +225,11 @@ impl Dialer<'_> {
     async fn hosts(&self, hop: &NextHop) -> Result<Vec<Host>, Failure> {
         match &hop.kind {
             HopKind::Hosts { via, .. } => self.named_hosts(via).await,
-            HopKind::Maildir(_) | HopKind::System(_) | HopKind::Discard | HopKind::Refuse(_) => {
-                Ok(Vec::new())
-            }
+            HopKind::Maildir(_)
+            | HopKind::System(_)
+            | HopKind::Discard
+            | HopKind::Refuse(_)
+            | HopKind::Unknown(_) => Ok(Vec::new()),
             HopKind::Mx(domain) => self.hosts_of(domain, self.settings.mx_port).await,
             HopKind::Literal(address) if self.settings.address_literals => Ok(vec![Host {
                 hop: Hop {
@@ -829,7 +831,8 @@ fn looping(kind: &HopKind, why: &str) -> Failure {
         | HopKind::Maildir(_)
         | HopKind::System(_)
         | HopKind::Discard
-        | HopKind::Refuse(_) => {
+        | HopKind::Refuse(_)
+        | HopKind::Unknown(_) => {
             let text = format!("the route loops back to this server: {why}; correct its [[route]]");
             Failure::temporary(Status(4, 4, 6), &Relay::Nowhere, Cause::Loop(text.into()))
         }

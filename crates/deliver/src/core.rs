@@ -34,6 +34,7 @@ use crate::report::{self, Note};
 use crate::settings::Settings;
 use crate::storage::Storage;
 use crate::telling::Telling;
+use crate::ways;
 use crate::work::{self, Due, Work};
 
 /// Domains whose destination is remembered, and destinations kept that have nothing to do.
@@ -85,7 +86,9 @@ struct Registry {
 impl Registry {
     /// Whether the whole address decides in a domain.
     fn asks_address(&self, domain: &Domain, text: &str, settings: &Settings) -> bool {
-        self.address_domains.contains(text) || settings.system.is_some() && settings.routes.is_by_user(domain)
+        self.address_domains.contains(text)
+            || settings.routes.asks_tables()
+            || settings.system.is_some() && settings.routes.is_by_user(domain)
     }
 
     /// Keeps strangers from filling it with names: of too many, those go first that have nothing to do.
@@ -251,13 +254,51 @@ impl Core {
 
     /// Hands these recipients of a fresh message to their destinations.
     pub(crate) fn hand_out(self: &Arc<Self>, message: &Arc<Message>, dues: impl IntoIterator<Item = Due>) {
-        let settings = self.deps.settings.load();
+        let settings = self.deps.settings.load_full();
+        if settings.route_tables.is_empty() {
+            return self.hand_out_known(message, dues, &settings);
+        }
+        let dues: Vec<Due> = dues.into_iter().collect();
+        match ways::are_known(ways::addresses(message, &dues), &settings) {
+            true => self.hand_out_known(message, dues, &settings),
+            false => self.learn_and_hand_out(message, dues),
+        }
+    }
+
+    /// Asks the tables of routes about recipients of a fresh message, and then hands them to their destinations.
+    fn learn_and_hand_out(self: &Arc<Self>, message: &Arc<Message>, dues: Vec<Due>) {
+        let (core, message) = (self.clone(), message.clone());
+        self.workers.spawn(async move {
+            loop {
+                let settings = core.deps.settings.load_full();
+                let recipients = ways::addresses(&message, &dues).cloned().collect();
+                tokio::select! {
+                    biased;
+                    // It is in the spool.
+                    () = core.stop.cancelled() => return,
+                    () = ways::learn(recipients, &settings) => {}
+                }
+                // Those of other settings have other tables.
+                if Arc::ptr_eq(&settings, &core.deps.settings.load()) {
+                    return core.hand_out_known(&message, dues, &settings);
+                }
+            }
+        });
+    }
+
+    /// The same, where the tables of routes have been asked.
+    pub(crate) fn hand_out_known(
+        self: &Arc<Self>,
+        message: &Arc<Message>,
+        dues: impl IntoIterator<Item = Due>,
+        settings: &Arc<Settings>,
+    ) {
         let mut groups: Vec<(Arc<Destination>, Vec<Due>)> = Vec::with_capacity(1);
         for due in dues {
             let Some(recipient) = message.envelope.recipients.get(due.index as usize) else {
                 continue;
             };
-            let destination = self.destination(&recipient.address, &from(message), &settings);
+            let destination = self.destination(&recipient.address, &from(message), settings);
             match groups
                 .iter_mut()
                 .find(|(other, _)| Arc::ptr_eq(other, &destination))
@@ -277,7 +318,7 @@ impl Core {
                 claims: Vec::new(),
             };
             match destination.offer(work, &settings.limits) {
-                Ok(()) => self.staff(&destination, &settings),
+                Ok(()) => self.staff(&destination, settings),
                 Err(work) => self.leave_to_spool(&destination, message, work),
             }
         }

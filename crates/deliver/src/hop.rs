@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use postern_mail::{Domain, Mailbox};
 use postern_policy::alias::RefusalText;
@@ -40,6 +41,8 @@ pub(crate) enum HopKind {
     Discard,
     /// Nowhere: refused in these words.
     Refuse(RefusalText),
+    /// Nobody knows now, and this is why.
+    Unknown(Arc<str>),
 }
 
 impl NextHop {
@@ -47,7 +50,7 @@ impl NextHop {
     pub(crate) fn find(recipient: &Mailbox, origin: &Origin<'_>, table: &RouteTable, mx_port: u16) -> Self {
         let route = route(recipient, origin, table);
         let mut lane = route.lane.clone();
-        let kind = match (route.target, recipient.domain()) {
+        let kind = match (route.target.as_ref(), recipient.domain()) {
             (Target::Hosts { via, protocol }, _) => HopKind::Hosts {
                 via: via.clone(),
                 protocol: *protocol,
@@ -59,6 +62,7 @@ impl NextHop {
             }
             (Target::Discard, _) => HopKind::Discard,
             (Target::Refuse(text), _) => HopKind::Refuse(text.clone()),
+            (Target::Unknown(why), _) => HopKind::Unknown(why.clone()),
             // What stays here is a Maildir or hosts; a rule for it has been put in its place.
             (Target::Local, _) => HopKind::Refuse(nowhere()),
             (Target::Mx, Domain::Name(name)) => HopKind::Mx(name.clone()),
@@ -77,7 +81,11 @@ impl NextHop {
     /// few of them, the configuration names each, and nothing that others send may keep mail from them.
     pub(crate) fn is_local(&self) -> bool {
         match &self.kind {
-            HopKind::Maildir(_) | HopKind::System(_) | HopKind::Discard | HopKind::Refuse(_) => true,
+            HopKind::Maildir(_)
+            | HopKind::System(_)
+            | HopKind::Discard
+            | HopKind::Refuse(_)
+            | HopKind::Unknown(_) => true,
             HopKind::Mx(_) | HopKind::Literal(_) => false,
             HopKind::Hosts { via, protocol } => {
                 *protocol == Protocol::Lmtp || via.iter().all(|hop| matches!(hop.host, HopHost::Unix(_)))
@@ -111,6 +119,7 @@ impl NextHop {
             HopKind::System(user) => return format!("system:{user}"),
             HopKind::Discard => return "discard".into(),
             HopKind::Refuse(text) => return format!("refuse:{text}"),
+            HopKind::Unknown(why) => return format!("unknown:{why}"),
             HopKind::Hosts { via, protocol } => {
                 let scheme = if *protocol == Protocol::Lmtp {
                     "lmtp"

@@ -18,6 +18,7 @@ use crate::agenda::HORIZON;
 use crate::core::{Asks, Core, forget, is_filtered};
 use crate::destination::{Destination, SLOW_PERIOD};
 use crate::settings::Settings;
+use crate::ways;
 use crate::work::{self, Due, Work};
 
 /// Messages read for one domain at once.
@@ -350,6 +351,15 @@ impl Reader<'_> {
             };
             if found.is_empty() {
                 return;
+            }
+            if !settings.route_tables.is_empty() {
+                let all = found.iter().flat_map(|(leased, _)| &leased.work.recipients);
+                let due = all.filter(|queued| queued.due_at <= now);
+                ways::learn(
+                    due.map(|queued| queued.recipient.address.clone()).collect(),
+                    settings,
+                )
+                .await;
             }
             for (Leased { work, lease }, sender) in found {
                 let mut recipients = self.due_now(&work, domain, now);

@@ -24,6 +24,7 @@
 //! Every failure becomes a decision in one place (`failure`, `outcome`); both are pure.
 
 mod agenda;
+mod ask_routes;
 mod claims;
 mod connect;
 mod core;
@@ -73,9 +74,11 @@ mod transact;
 mod unix_form;
 mod usher;
 mod verify;
+mod ways;
 mod work;
 mod worker;
 
+pub use ask_routes::AskRoutes;
 pub use deliverer::Deliverer;
 pub use deps::Deps;
 pub use mailboxes::{Asked, Everybody, Mailboxes, Residence};

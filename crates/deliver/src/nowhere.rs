@@ -38,6 +38,7 @@ async fn end(core: &Arc<Core>, destination: &Destination, work: Work, unsettled:
     };
     let fate = match &destination.hop.kind {
         HopKind::Refuse(text) => refused(text),
+        HopKind::Unknown(why) => unknown(why),
         _ => discarded(),
     };
     let fates = work.recipients.iter().map(|due| (*due, fate.clone())).collect();
@@ -69,6 +70,12 @@ fn refused(text: &RefusalText) -> Fate {
         4 => Failure::temporary(text.status, &Relay::Nowhere, cause),
         _ => Failure::permanent(text.status, &Relay::Nowhere, cause),
     })
+}
+
+/// It is tried again, by the usual times.
+fn unknown(why: &Arc<str>) -> Fate {
+    let cause = Cause::Settings(why.to_string().into());
+    Fate::Failed(Failure::temporary(Status(4, 3, 0), &Relay::Nowhere, cause))
 }
 
 /// It has its outcome, and log and history say which.

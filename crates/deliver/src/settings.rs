@@ -17,6 +17,7 @@ use postern_smtp::client::needs::EightBit;
 use secrecy::SecretString;
 
 use crate::TlsClients;
+use crate::ask_routes::AskRoutes;
 use crate::outward::Outward;
 
 /// How mail leaves the spool. A value of this type has been checked.
@@ -33,6 +34,9 @@ pub struct Settings {
 
     /// Which domains go where. Without a matching route MX records decide.
     pub routes: RouteTable,
+
+    /// Those of their tables that have to be asked for each recipient. Default: none.
+    pub route_tables: Vec<Arc<dyn AskRoutes>>,
 
     /// What to log in with at the hosts of routes, by the name that [`RouteLogin`](postern_policy::route::RouteLogin) has.
     pub logins: HashMap<Arc<str>, Arc<Login>>,
@@ -189,6 +193,7 @@ impl Settings {
             hostname: hostname.into(),
             own_names: Vec::new(),
             routes,
+            route_tables: Vec::new(),
             logins: HashMap::new(),
             retry: RetrySettings::default(),
             limits: Limits::default(),

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::hop::HopKind;
 use crate::session::{Session, limit};
 use crate::settings::Settings;
+use crate::ways;
 
 /// What a next hop said of a recipient.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -38,6 +39,7 @@ impl Deliverer {
             // The host that has the mailbox knows who is there, not the filter.
             filtered: true,
         };
+        ways::learn(vec![recipient.clone()], &settings).await;
         let destination = core.destination(recipient, &origin, &settings);
         let hop = &destination.hop;
         match hop.kind {

@@ -46,7 +46,9 @@ pub(crate) async fn run(core: Arc<Core>, destination: Arc<Destination>, post: Po
         match &destination.hop.kind {
             HopKind::Maildir(folder) => maildir::serve(&core, &destination, folder, post).await,
             HopKind::System(_) => system::serve(&core, &destination, post).await,
-            HopKind::Discard | HopKind::Refuse(_) => nowhere::serve(&core, &destination, post).await,
+            HopKind::Discard | HopKind::Refuse(_) | HopKind::Unknown(_) => {
+                nowhere::serve(&core, &destination, post).await
+            }
             HopKind::Mx(_) | HopKind::Literal(_) | HopKind::Hosts { .. } => {
                 Worker::serve(&core, &destination, post).await
             }

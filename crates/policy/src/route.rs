@@ -1,17 +1,19 @@
 //! Where a recipient's mail goes next.
 
+mod asked;
 mod entry;
 mod hop;
 mod lane;
 mod map;
 mod mx;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use postern_mail::{Domain, Mailbox};
+use postern_mail::{Domain, Mailbox, Status};
 use serde::Deserialize;
 
 use crate::alias::RefusalText;
@@ -19,6 +21,7 @@ use crate::domain_set::{DomainSet, Match};
 use crate::origin::{LoginMatch, LoginSet, Origin, SenderMatch, SenderSet};
 use crate::rule::{Rule, Told, Verdict};
 
+pub use self::asked::{AskedRoute, AskedRoutes, NamedBy};
 pub use self::entry::{BadEntry, EntryForm, target_of};
 pub use self::hop::{BadHop, Hop, HopHost};
 pub use self::lane::{Family, Lane, Rate};
@@ -116,6 +119,8 @@ pub enum Target {
     Refuse(RefusalText),
     /// Nowhere: it is taken and thrown away.
     Discard,
+    /// Not known now: a table of routes cannot be asked, or what it says is no route. The mail waits. The text says why, for the log.
+    Unknown(Arc<str>),
 }
 
 /// The domain of recipients whose mail an alias throws away. Nobody else can have it (RFC 6761 section 6.4).
@@ -180,10 +185,10 @@ impl Default for Target {
 }
 
 /// The way that mail for one domain takes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Route<'a> {
     /// Where to.
-    pub target: &'a Target,
+    pub target: Cow<'a, Target>,
     /// How much TLS.
     pub tls: TlsLevel,
     /// Whether the host's certificate must be valid for its name.
@@ -193,7 +198,7 @@ pub struct Route<'a> {
     /// How.
     pub lane: &'a Lane,
     /// Where the rule stands, for people; empty without one.
-    pub place: &'a str,
+    pub place: Cow<'a, str>,
     /// The rule that decided: `route.rule`, `route.local` or `route.mx`.
     pub rule: Rule,
 }
@@ -232,6 +237,14 @@ enum RecipientMatch {
 /// How closely a rule names a message: the recipient counts first, then the login, which was proven, then the sender, which
 /// is what somebody wrote.
 type Closeness = (RecipientMatch, LoginMatch, SenderMatch);
+
+/// What names a recipient.
+enum Found<'a> {
+    /// A rule.
+    Rule(&'a RouteRule),
+    /// What a table said that was asked.
+    Asked(&'a RouteMap, AskedRoute),
+}
 
 /// A recipient as rules look for it.
 struct Sought<'a> {
@@ -338,9 +351,19 @@ impl RouteTable {
             || local_is_system && !self.maps.is_empty()
     }
 
+    /// Whether the way of a recipient may stand in a table that has to be asked for the whole address.
+    #[must_use]
+    pub fn asks_tables(&self) -> bool {
+        self.maps.iter().any(RouteMap::is_asked)
+    }
+
     /// Whether some mail is refused by its route.
     #[must_use]
     pub fn refuses(&self) -> bool {
+        // What a table says that has to be asked, nobody knows beforehand.
+        if self.asks_tables() {
+            return true;
+        }
         let mut rules = self
             .rules
             .iter()
@@ -350,14 +373,19 @@ impl RouteTable {
 
     /// What who names a recipient is told, where its route refuses.
     #[must_use]
-    pub fn refusal(&self, recipient: &Mailbox, origin: &Origin<'_>) -> Option<&RefusalText> {
+    pub fn refusal(&self, recipient: &Mailbox, origin: &Origin<'_>) -> Option<RefusalText> {
         // A filter before it makes no difference to that.
         let filtered = Origin {
             filtered: true,
             ..*origin
         };
-        match route(recipient, &filtered, self).target {
-            Target::Refuse(text) => Some(text),
+        match route(recipient, &filtered, self).target.as_ref() {
+            Target::Refuse(text) => Some(text.clone()),
+            Target::Unknown(_) => Some(RefusalText {
+                code: 451,
+                status: Status(4, 3, 0),
+                text: "Where this mail goes cannot be looked up now; try again later".into(),
+            }),
             _ => None,
         }
     }
@@ -382,28 +410,30 @@ pub fn route<'a>(recipient: &Mailbox, origin: &Origin<'_>, table: &'a RouteTable
         return table.by(filter, Rule::RouteFilter);
     }
     let sought = Sought::of(recipient, table.separator);
-    let mut best: Option<(Closeness, &RouteRule)> = None;
-    let mut consider = |found: Option<Closeness>, rule: &'a RouteRule| {
+    let mut best: Option<(Closeness, Found<'a>)> = None;
+    let mut consider = |found: Option<Closeness>, way: Found<'a>| {
         if let Some(found) = found
-            && best.is_none_or(|(closest, _)| found > closest)
+            && best.as_ref().is_none_or(|(closest, _)| found > *closest)
         {
-            best = Some((found, rule));
+            best = Some((found, way));
         }
     };
     for rule in &table.rules {
-        consider(rule.find(&sought, origin), rule);
+        consider(rule.find(&sought, origin), Found::Rule(rule));
     }
     for map in &table.maps {
-        if let Some((found, rule)) = map.find(&sought) {
-            consider(Some((found, LoginMatch::Unasked, SenderMatch::Unasked)), rule);
+        if let Some((found, way)) = map.find(&sought) {
+            consider(Some((found, LoginMatch::Unasked, SenderMatch::Unasked)), way);
         }
     }
-    let by_name = best.filter(|((found, ..), _)| *found != RecipientMatch::Domain(Match::All));
-    if by_name.is_none() && table.local_domains.contains_by_name(domain) {
+    let all = RecipientMatch::Domain(Match::All);
+    let is_by_name = best.as_ref().is_some_and(|((found, ..), _)| *found != all);
+    if !is_by_name && table.local_domains.contains_by_name(domain) {
         return table.unruled(&table.local, Rule::RouteLocal);
     }
     match best {
-        Some((_, rule)) => table.by(rule, Rule::RouteRule),
+        Some((_, Found::Rule(rule))) => table.by(rule, Rule::RouteRule),
+        Some((_, Found::Asked(map, asked))) => table.by_asked(map, asked),
         None => table.unruled(&Target::Mx, Rule::RouteMx),
     }
 }
@@ -411,22 +441,37 @@ pub fn route<'a>(recipient: &Mailbox, origin: &Origin<'_>, table: &'a RouteTable
 impl RouteTable {
     fn by<'a>(&'a self, way: &'a RouteRule, rule: Rule) -> Route<'a> {
         Route {
-            target: match &way.target {
+            target: Cow::Borrowed(match &way.target {
                 Target::Local => &self.local,
                 target => target,
-            },
+            }),
             tls: way.tls,
             verify: way.verify,
             login: way.login.as_ref(),
             lane: &way.lane,
-            place: &way.place,
+            place: Cow::Borrowed(&way.place),
             rule,
+        }
+    }
+
+    fn by_asked<'a>(&'a self, map: &'a RouteMap, asked: AskedRoute) -> Route<'a> {
+        Route {
+            target: match asked.target {
+                Target::Local => Cow::Borrowed(&self.local),
+                target => Cow::Owned(target),
+            },
+            tls: map.tls,
+            verify: map.verify,
+            login: None,
+            lane: &map.lane,
+            place: Cow::Owned(asked.place),
+            rule: Rule::RouteRule,
         }
     }
 
     fn unruled<'a>(&'a self, target: &'a Target, rule: Rule) -> Route<'a> {
         Route {
-            target,
+            target: Cow::Borrowed(target),
             tls: TlsLevel::Opportunistic,
             verify: false,
             login: None,
@@ -435,7 +480,7 @@ impl RouteTable {
                 Rule::RouteLocal | Rule::RouteDiscard => &USUAL,
                 _ => &self.lane,
             },
-            place: "",
+            place: Cow::Borrowed(""),
             rule,
         }
     }

@@ -322,9 +322,8 @@ impl<'a> Judge<'a> {
     }
 
     /// What the client is told where the route of whom the mail would reach refuses it; `None` where it does not. Of several whom it
-    /// would reach, delivery says it for each.
-    #[must_use]
-    pub fn route_refusal(&self, sender: &ReversePath, reached: &[&Mailbox]) -> Option<RefusalText> {
+    /// would reach, delivery says it for each. Tables of routes are asked.
+    pub async fn route_refusal(&self, sender: &ReversePath, reached: &[&Mailbox]) -> Option<RefusalText> {
         let routes = self.settings.routes.as_ref()?;
         let [one] = reached else { return None };
         let origin = Origin {
@@ -332,7 +331,8 @@ impl<'a> Judge<'a> {
             login: self.identity.map(Identity::login),
             filtered: true,
         };
-        routes.refusal(one, &origin).cloned()
+        self.settings.learn_route(one).await;
+        routes.refusal(one, &origin)
     }
 
     fn targets<'b>(&self, aliases: &'b Aliases) -> impl Fn(&Mailbox) -> Vec<Mailbox> + use<'a, 'b> {

@@ -339,7 +339,7 @@ async fn rewritten<'d>(
     };
     let recipients = behind_alias(requests(&ask, session), &mailbox, members);
     let ruling = (Rule::RewriteChanged, Reason::Rewritten(made));
-    Err(settle(ask, ruling, ground, recipients, session))
+    Err(settle(ask, ruling, ground, recipients, session).await)
 }
 
 /// On which ground a recipient is taken whose mail a rule leads elsewhere, and who it is; `None` for one that is not taken.
@@ -364,7 +364,7 @@ fn handed_back(verdict: &RelayVerdict, session: &Session) -> Option<(Rule, Reaso
 }
 
 /// Takes a recipient whose mail goes to these; unless it is one, and its route refuses. Of several, delivery says it for each.
-fn settle<'d>(
+async fn settle<'d>(
     ask: AskRecipient<'d>,
     (rule, reason): (Rule, Reason),
     ground: Ground,
@@ -373,7 +373,7 @@ fn settle<'d>(
 ) -> Judged<'d> {
     let reached: Vec<&Mailbox> = recipients.iter().map(|recipient| &recipient.address).collect();
     let sender = ask.sender().unwrap_or(&ReversePath::Null);
-    let refusal = session.judge().route_refusal(sender, &reached);
+    let refusal = session.judge().route_refusal(sender, &reached).await;
     if let Some(text) = refusal {
         return refuse_local(ask, &RecipientRefusal::Told(text), session).into();
     }
@@ -396,7 +396,7 @@ async fn beyond<'d>(
     let refusal = match lead {
         Lead::Alias(members) => {
             let recipients = behind_alias(requests(&ask, session), &recipient, members);
-            return Ok(settle(ask, ruling, ground, recipients, session));
+            return Ok(settle(ask, ruling, ground, recipients, session).await);
         }
         Lead::Refused(text) => RecipientRefusal::Told(text),
         Lead::Unknown(reason) => RecipientRefusal::Directory(reason),
@@ -406,7 +406,7 @@ async fn beyond<'d>(
             Some(refusal) => refusal,
             None => {
                 let recipients = vec![as_asked(&ask, recipient, session)];
-                return Ok(settle(ask, ruling, ground, recipients, session));
+                return Ok(settle(ask, ruling, ground, recipients, session).await);
             }
         },
     };
@@ -502,12 +502,12 @@ async fn local<'d>(
         Lead::Itself => {
             let recipients = vec![as_asked(&ask, mailbox, session)];
             let ruling = (Rule::LocalRecipient, Reason::Words("it exists here"));
-            settle(ask, ruling, Ground::Here, recipients, session)
+            settle(ask, ruling, Ground::Here, recipients, session).await
         }
         Lead::Alias(members) => {
             let recipients = behind_alias(requests(&ask, session), &mailbox, members);
             let ruling = (Rule::LocalRecipient, Reason::Words("an alias"));
-            settle(ask, ruling, Ground::Here, recipients, session)
+            settle(ask, ruling, Ground::Here, recipients, session).await
         }
         Lead::Refused(text) => refuse_local(ask, &RecipientRefusal::Told(text), session).into(),
         Lead::Broken => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use postern_directory::aliases::Aliases;
-use postern_directory::tables::{DomainTable, Down, Hit, Lookup, OwnerTables, find_in};
+use postern_directory::tables::{DomainTable, Down, Hit, Lookup, OwnerTables, RouteLookup, find_in};
 use postern_directory::{Directories, Residents};
 use postern_filter::Filter;
 use postern_mail::{Domain, Mailbox};
@@ -29,6 +29,7 @@ use postern_policy::srs::Srs;
 use postern_policy::throttle::ThrottleSettings;
 use postern_sasl::{ContextAcceptor, ITERATIONS_DEFAULT, Layers, Mechanism};
 use postern_table::{Address, Plan, Subject};
+use tracing::debug;
 
 use crate::access::AccessSettings;
 use crate::content::settings::ContentSettings;
@@ -96,6 +97,8 @@ pub struct Settings {
     pub content: Option<Arc<ContentSettings>>,
     /// The routes, where some of them refuse mail: that is said when a recipient is named. Default: none does.
     pub routes: Option<Arc<RouteTable>>,
+    /// Those of their tables that have to be asked for each recipient.
+    pub route_tables: Vec<Arc<RouteLookup>>,
     /// Sizes and counts that a client cannot exceed.
     pub limits: Limits,
     /// How long to wait for a client.
@@ -335,6 +338,7 @@ impl Settings {
             srs: None,
             content: None,
             routes: None,
+            route_tables: Vec::new(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             extensions: Extensions::default(),
@@ -394,6 +398,16 @@ impl Settings {
             table.learn(domain).await?;
         }
         Ok(())
+    }
+
+    /// Asks the tables of routes about a recipient, so that its route is known; see [`RouteLookup::learn`]. One that cannot be asked has
+    /// it put off when its route is looked for.
+    pub async fn learn_route(&self, recipient: &Mailbox) {
+        for table in &self.route_tables {
+            if let Err(down) = table.learn(recipient).await {
+                debug!(target: "postern::receive", %recipient, %down, "no route is known");
+            }
+        }
     }
 
     /// Asks the tables of owners about sender addresses, so that the rules know them; see [`OwnerTables::learn`].

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use postern_mail::{Domain, Mailbox, ParseOptions};
 
-use super::{EntryForm, Lane, RecipientMatch, RouteRule, Sought, Target, TlsLevel};
+use super::asked::{AskedRoutes, NamedBy};
+use super::{EntryForm, Found, Lane, RecipientMatch, RouteRule, Sought, Target, TlsLevel};
 use crate::domain_set::{DomainSet, Match};
 
 /// Routes by their left sides. A look-up costs one hash for each label of the domain, however many there are.
@@ -13,8 +14,12 @@ use crate::domain_set::{DomainSet, Match};
 pub struct RouteMap {
     /// By address, domain, `.domain` for all names below it, or `*`.
     rules: HashMap<Box<str>, Arc<RouteRule>>,
-    tls: TlsLevel,
-    verify: bool,
+    /// Where the entries are, if they are not in `rules`.
+    asked: Option<Arc<dyn AskedRoutes>>,
+    pub(super) tls: TlsLevel,
+    pub(super) verify: bool,
+    /// How mail goes over the routes of a table that is asked.
+    pub(super) lane: Lane,
 }
 
 /// A left side that is none.
@@ -30,6 +35,22 @@ impl RouteMap {
     pub fn with_tls(mut self, tls: TlsLevel, verify: bool) -> Self {
         (self.tls, self.verify) = (tls, verify);
         self
+    }
+
+    /// Of a table that is asked for each recipient, whose routes go so.
+    #[must_use]
+    pub fn of_asked(asked: Arc<dyn AskedRoutes>, lane: Lane) -> Self {
+        Self {
+            asked: Some(asked),
+            lane,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it is a table that is asked for each recipient.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.asked.is_some()
     }
 
     /// Adds an entry; gives the one that is there already.
@@ -83,7 +104,24 @@ impl RouteMap {
     }
 
     /// The entry that names a recipient most closely.
-    pub(super) fn find(&self, sought: &Sought<'_>) -> Option<(RecipientMatch, &RouteRule)> {
+    pub(super) fn find(&self, sought: &Sought<'_>) -> Option<(RecipientMatch, Found<'_>)> {
+        let Some(asked) = &self.asked else {
+            return self
+                .find_here(sought)
+                .map(|(found, rule)| (found, Found::Rule(rule)));
+        };
+        let route = asked.route_of(sought.address)?;
+        let closeness = match route.by {
+            NamedBy::Address => RecipientMatch::Itself,
+            NamedBy::WithoutDetail => RecipientMatch::WithoutDetail,
+            NamedBy::Domain => RecipientMatch::Domain(Match::Exact),
+            NamedBy::Below(labels) => RecipientMatch::Domain(Match::Below(labels)),
+            NamedBy::All => RecipientMatch::Domain(Match::All),
+        };
+        Some((closeness, Found::Asked(self, route)))
+    }
+
+    fn find_here(&self, sought: &Sought<'_>) -> Option<(RecipientMatch, &RouteRule)> {
         let get = |key: &str| self.rules.get(key).map(|rule| &**rule);
         let by_address = |address: &Mailbox| get(&address.key());
         if let Some(rule) = by_address(sought.address) {
@@ -171,7 +209,7 @@ mod tests {
         ];
         for (shows, recipient, entry) in cases {
             let recipient: Mailbox = recipient.parse().unwrap();
-            let found = map.find(&Sought::of(&recipient, Some('+')));
+            let found = map.find_here(&Sought::of(&recipient, Some('+')));
             assert_eq!(found.map(|(_, rule)| &*rule.place), Some(entry), "{shows}");
         }
         let again = map.insert("CALDERON.example", EntryForm::Transport, Target::Mx, &lane, "2");

@@ -53,7 +53,12 @@ pub(super) fn look(config: &Config, root_binds: bool, offline: bool, found: &mut
         match target {
             Target::Maildir(pattern) => look.maildirs(pattern, &config.state_dir),
             Target::Hosts { via, .. } => via.iter().for_each(|hop| look.hop(hop, offline)),
-            Target::Mx | Target::Local | Target::System { .. } | Target::Refuse(_) | Target::Discard => {}
+            Target::Mx
+            | Target::Local
+            | Target::System { .. }
+            | Target::Refuse(_)
+            | Target::Discard
+            | Target::Unknown(_) => {}
         }
     }
     if let Some(system) = config.deliver.system.as_ref().filter(|_| !offline) {

@@ -648,7 +648,7 @@ async fn recipient(
         if ground == Ground::Behind && !judge.listener.filtered {
             listed(course, judge, &command, &mailbox).await?;
         }
-        return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args);
+        return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args).await;
     }
     let residents = judge.settings.residents(directories, aliases);
     for step in residents.trail(&mailbox).await {
@@ -669,17 +669,19 @@ async fn recipient(
     let refusal = match residents.lead(&mailbox).await {
         Lead::Itself if ground == Ground::Behind && !rewritten => {
             listed(course, judge, &command, &mailbox).await?;
-            return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args);
+            return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args).await;
         }
-        Lead::Itself => return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args),
+        Lead::Itself => {
+            return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args).await;
+        }
         Lead::Alias(members) => {
-            return routed(course, judge, command, (ground, members), args);
+            return routed(course, judge, command, (ground, members), args).await;
         }
         Lead::Nobody if ground != Ground::Here && !rewritten => {
             if ground == Ground::Behind {
                 listed(course, judge, &command, &mailbox).await?;
             }
-            return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args);
+            return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args).await;
         }
         Lead::Refused(text) => RecipientRefusal::Told(text),
         Lead::Broken => RecipientRefusal::Alias(mailbox.to_string()),
@@ -691,7 +693,7 @@ async fn recipient(
 }
 
 /// Whom the mail reaches, unless its route refuses.
-fn routed(
+async fn routed(
     course: &mut Course<'_>,
     judge: &Judge<'_>,
     command: String,
@@ -699,7 +701,7 @@ fn routed(
     args: &ExplainSessionArgs,
 ) -> Option<(Ground, Vec<Member>)> {
     let all: Vec<&Mailbox> = reached.iter().map(|member| &member.address).collect();
-    if let Some(text) = judge.route_refusal(&args.from, &all) {
+    if let Some(text) = judge.route_refusal(&args.from, &all).await {
         course.add(command, &RecipientRefusal::Told(text));
         return None;
     }

@@ -73,7 +73,7 @@ pub(super) fn stays_here(assembly: &Assembly, routes: &RouteTable) -> bool {
     let mut recipients = assembly.envelope.recipients.iter();
     recipients.all(|recipient| {
         let found = route(&recipient.address, &origin, routes);
-        matches!(found.target, Target::Maildir(_) | Target::System { .. })
+        matches!(found.target.as_ref(), Target::Maildir(_) | Target::System { .. })
     })
 }
 

@@ -41,6 +41,7 @@ mod revocation;
 mod rewriting;
 mod rights;
 mod rotation;
+mod route_tables;
 mod sealed;
 mod seed_procedure;
 mod signing;

@@ -69,10 +69,7 @@ impl Plan {
             let table =
                 Reference::of(&word).filter(|table| matches!(table.behind(), Behind::Keys | Behind::Itself));
             let Some(entries) = table.and_then(|table| site.entries(&table, &at)) else {
-                let remedy = "Postern cannot ask a database for routes. Export the table to a file in the form of transport(5), and \
-                    name it in a [[route]]. Until then MX records decide.";
-                let what = format!("transport_maps: {word}");
-                site.import.missing(&at, &what, Weight::Mail, remedy);
+                self.asked(site, &word, &at);
                 continue;
             };
             let mut apart = BTreeMap::new();
@@ -96,6 +93,44 @@ impl Plan {
             }
         }
         site.carried("transport_maps", "[[route]]");
+    }
+
+    /// A table of patterns, or one in a database, stays as it is: it is asked for each recipient.
+    fn asked(&mut self, site: &mut Site<'_>, word: &str, at: &Origin) {
+        let patterns = Reference::of(word).filter(|table| table.behind() == Behind::Patterns);
+        let entries = patterns.and_then(|table| site.entries(&table, at));
+        let is_text = entries.is_some();
+        let mut instead = BTreeMap::new();
+        for entry in entries.unwrap_or_default() {
+            let what = format!("{} {}", entry.key, entry.value);
+            let said = match way(site, &entry.value, &entry.at, &what) {
+                // Its mail must not go where DNS says, nor be lost.
+                None => format!("retry:{}", super::aliases::NOT_SET_UP.trim_start_matches("450 ")),
+                Some(way) if !way.is_plain => {
+                    let difference = "mail goes there with the settings of all other mail: write a [[route]] for what its transport sets apart";
+                    let Some(said) = way.plain() else { continue };
+                    site.import.changed(&entry.at, &what, "[[route]] table", difference);
+                    said
+                }
+                Some(_) => continue,
+            };
+            instead.insert(entry.at.first, format!("{} {said}", entry.key));
+        }
+        let edit = |entry: &Entry| instead.get(&entry.at.first).cloned().map(Edit::Say);
+        let Some(table) = site.edited(word, at, "transport_maps", &edit) else {
+            return;
+        };
+        let mut route = Section::new("route", site.comment("transport_maps"));
+        route.set("table", Value::text(table), "");
+        let level = site.value("smtp_tls_security_level");
+        secure(site, &mut route, &level, "", at);
+        site.import.config.add(route);
+        if !is_text {
+            let difference = "mail waits where it names a transport other than smtp, relay, lmtp, error, retry, discard, local and virtual, \
+                which alone are known, and where a socket of LMTP has no absolute path";
+            let what = format!("transport_maps: {word}");
+            site.import.changed(at, &what, "[[route]] table", difference);
+        }
     }
 
     /// Whether an entry may stay in its table; if not, a route is made of it.

@@ -230,6 +230,16 @@ fn host(text: &str) -> String {
     }
 }
 
+/// A host with its port as tables have it; a socket as it is.
+fn bracketed(host: &str) -> String {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !host.starts_with("unix:") => {
+            format!("[{}]:{port}", name.trim_matches(['[', ']']))
+        }
+        _ => host.to_owned(),
+    }
+}
+
 /// A port, which may be the name of a service.
 fn port(name: &str) -> &str {
     match name {
@@ -279,6 +289,18 @@ pub(super) fn refusal(text: &str, is_for_now: bool) -> String {
 }
 
 impl Way {
+    /// The same target by a transport that is known without `master.cf`; `None` where there is none.
+    pub(super) fn plain(&self) -> Option<String> {
+        match &self.target {
+            Target::Mx | Target::Hosts(_) => Some(format!("smtp:{}", self.next_hop)),
+            Target::Lmtp(hosts) => {
+                let hosts: Vec<String> = hosts.iter().map(|host| bracketed(host)).collect();
+                Some(format!("lmtp:{}", hosts.join(", ")))
+            }
+            Target::Refused(_) | Target::Local | Target::Discarded => None,
+        }
+    }
+
     /// Sets where mail goes, and the settings of its lane.
     pub(super) fn put(&self, route: &mut Section) {
         match &self.target {

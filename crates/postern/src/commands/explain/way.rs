@@ -28,12 +28,13 @@ pub(super) async fn way(
         filtered: false,
     };
     let config = course.config;
+    config.receive.learn_route(mailbox).await;
     let found = route(mailbox, &origin, &config.deliver.routes);
     let look = Look {
         resolver,
         tls: found.tls,
     };
-    let to = match (found.target, mailbox.domain().name()) {
+    let to = match (found.target.as_ref(), mailbox.domain().name()) {
         (Target::Hosts { via, .. }, _) => look.route(via).await,
         (Target::Maildir(folder), _) => folder.display().to_string(),
         (Target::System { .. }, _) => {
@@ -49,11 +50,12 @@ pub(super) async fn way(
         }
         (Target::Discard, _) => "nowhere: it is thrown away".to_owned(),
         (Target::Refuse(text), _) => text.to_string(),
+        (Target::Unknown(why), _) => format!("it waits: {why}"),
         (Target::Local, _) => "nowhere: there is no place for local mail".to_owned(),
         (Target::Mx, Some(domain)) => look.domain(domain, config.deliver.mx_port).await,
         (Target::Mx, None) => mailbox.domain().to_string(),
     };
-    let to = match (found.place, found.lane.is_usual()) {
+    let to = match (&*found.place, found.lane.is_usual()) {
         ("", true) => to,
         ("", false) => format!("{to}{}", found.lane),
         (place, _) => format!("{to}{}, in {place}", found.lane),
@@ -62,7 +64,7 @@ pub(super) async fn way(
         rule: found.rule,
         reason: &to,
     };
-    course.add_at(format!("mail to {mailbox}"), &ruling, (None, found.place));
+    course.add_at(format!("mail to {mailbox}"), &ruling, (None, &found.place));
 }
 
 /// Looks hosts up.

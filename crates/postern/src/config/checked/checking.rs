@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use postern_directory::tables::{DomainTable, Tables};
+use postern_directory::tables::{DomainTable, RouteLookup, Tables};
 use postern_mail::Domain;
 use postern_policy::DomainSet;
 
@@ -26,6 +26,8 @@ pub(super) struct Checking<'a> {
     pub(super) tables: Tables,
     /// Those of domains that are asked for each.
     pub(super) domain_tables: Vec<Arc<DomainTable>>,
+    /// Those of routes that are asked for each recipient.
+    pub(super) route_tables: Vec<Arc<RouteLookup>>,
     pub(super) alias_domains: DomainSet,
     pub(super) libraries: Libraries,
 }

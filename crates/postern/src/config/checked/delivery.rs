@@ -27,6 +27,7 @@ pub(super) fn check(c: &mut Checking<'_>, shown: &Shown) -> Settings {
         hostname: c.hostname.clone(),
         own_names: values(&written.own_names.value),
         routes: routes(c, shown),
+        route_tables: maps::askers(&c.route_tables),
         logins: smarthosts::check(c),
         retry: retry(c),
         limits: Limits {

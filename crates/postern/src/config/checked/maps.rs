@@ -1,12 +1,46 @@
 //! Tables of routes: Postfix's transport, sendmail's mailertable.
 
+use std::sync::Arc;
+
+use postern_deliver::{AskRoutes, Asked};
+use postern_directory::tables::RouteLookup;
+use postern_mail::Mailbox;
 use postern_policy::route::{EntryForm, Lane, RouteMap, target_of};
 use postern_table::{Format, Reference};
+use tracing::debug;
 
 use super::{Checking, clamp, lanes, tables};
 use crate::config::file::RouteTable;
 use crate::config::problem::Span;
 use crate::config::read::At;
+
+/// A table of routes, as delivery asks it.
+#[derive(Debug)]
+struct Asker(Arc<RouteLookup>);
+
+impl AskRoutes for Asker {
+    fn knows(&self, recipient: &Mailbox) -> bool {
+        self.0.knows(recipient)
+    }
+
+    fn learn<'a>(&'a self, recipient: &'a Mailbox) -> Asked<'a, ()> {
+        Box::pin(async move {
+            if let Err(down) = self.0.learn(recipient).await {
+                debug!(target: "postern::deliver", %recipient, %down, "no route is known");
+            }
+        })
+    }
+}
+
+/// The tables that have to be asked, for delivery.
+pub(super) fn askers(tables: &[Arc<RouteLookup>]) -> Vec<Arc<dyn AskRoutes>> {
+    let asker = |table: &Arc<RouteLookup>| Arc::new(Asker(Arc::clone(table))) as Arc<dyn AskRoutes>;
+    tables
+        .iter()
+        .filter(|table| !table.table().is_at_hand())
+        .map(asker)
+        .collect()
+}
 
 /// The tables of one `[[route]]`.
 pub(super) fn of_route(route: &At<RouteTable>, usual: &Lane, c: &mut Checking<'_>) -> Vec<RouteMap> {
@@ -39,15 +73,6 @@ pub(super) fn of_route(route: &At<RouteTable>, usual: &Lane, c: &mut Checking<'_
         let Some(lookup) = tables::open(&reference.value, span.clone(), c) else {
             continue;
         };
-        let Some(entries) = lookup.in_memory().and_then(|table| table.entries()) else {
-            c.problems.error(
-                span.clone(),
-                format!("the table of routes {} cannot be read as a whole", lookup.name()),
-                "mail is routed without waiting for a database",
-                "write it to a file, or name the domains by `domains`",
-            );
-            continue;
-        };
         let form = route.form.as_ref().map_or_else(
             || match reference.value {
                 Reference::File(Format::Sendmail, _) => EntryForm::Mailertable,
@@ -55,6 +80,13 @@ pub(super) fn of_route(route: &At<RouteTable>, usual: &Lane, c: &mut Checking<'_
             },
             |form| form.value,
         );
+        let Some(entries) = lookup.in_memory().and_then(|table| table.entries()) else {
+            let separator = *c.file.identity.tag_separator;
+            let asked = Arc::new(RouteLookup::new(lookup, form, clamp(*route.port), separator));
+            c.route_tables.push(Arc::clone(&asked));
+            maps.push(RouteMap::of_asked(asked, lane.clone()).with_tls(*route.tls, route.verifies()));
+            continue;
+        };
         let file = lookup.file().map(|file| file.display().to_string());
         let file = file.unwrap_or_else(|| lookup.name().to_owned());
         let mut map = RouteMap::default().with_tls(*route.tls, route.verifies());

@@ -157,6 +157,7 @@ pub(super) fn check(
         relay_domains: DomainSet::default(),
         tables: Tables::default(),
         domain_tables: Vec::new(),
+        route_tables: Vec::new(),
         alias_domains: DomainSet::default(),
         libraries,
         problems,
@@ -184,6 +185,7 @@ pub(super) fn check(
     receive.limits_of_clients = access.limits;
     receive.content = content.coming_in;
     deliver.outward = content.going_out;
+    receive.route_tables.clone_from(&c.route_tables);
     receive.routes = deliver.routes.refuses().then(|| Arc::new(deliver.routes.clone()));
     let tokens = smarthosts::tokens(c);
     let dkim = dkim::check(c);

@@ -26,8 +26,9 @@ table! {
         recipients: Vec<At<String>> = List(RecipientPattern), optional "[\"vip@example.org\"]" else "those of `domains`";
         /// Tables of routes, in place of `domains` and `recipients`: `"hash:/etc/postfix/transport"`, `"sendmail:/etc/mail/mailertable"`. Their left
         /// sides are addresses, domains, `.example.org` for all names below one, and `*` (in a mailertable `.`); their right sides say
-        /// where to, as `smtp:[host]:port`, `lmtp:unix:/path`, `error:5.1.2 text`. What else this [[route]] says holds for all of them. They
-        /// are read into memory.
+        /// where to, as `smtp:[host]:port`, `lmtp:unix:/path`, `error:5.1.2 text`. What else this [[route]] says holds for all of them.
+        /// Files are read into memory. Databases are asked with the same keys, in the order of Postfix's transport(5), patterns with the
+        /// whole address; what cannot be asked defers its mail, and never has it go another way.
         table: Vec<At<Reference>> = OneOrList(TableReference), optional "\"hash:/etc/postfix/transport\"" else "`domains` and `recipients` say whose mail";
         /// How `table` is written: as Postfix's `transport` or sendmail's `mailertable`.
         form: EntryForm = OneOf::<EntryForm>::new(), optional "\"transport\"" else "`mailertable` for tables of sendmail's form, `transport` for others";
