@@ -195,7 +195,7 @@ mod tests {
     fn keys_of_texts_and_patterns() {
         let text = "vip@b.example smtp:[10.0.0.1]\nb.example smtp:[10.0.0.2]\n.b.example smtp:[10.0.0.3]\n* smtp:[10.0.0.4]\nc.example uucp:x\n";
         let patterns = "/^(.*)@sub\\.(.*)$/ smtp:[$2]\n/@plain\\.example$/ :\n";
-        let (text, patterns) = (lookup(text, Format::Postfix), lookup(patterns, Format::Pattern));
+        let (text, patterns) = (lookup(text, Format::Postfix), lookup(patterns, Format::Pcre));
         #[rustfmt::skip]
         let cases = [
             (&text,     "vip@b.example",        "Address 10.0.0.1:25"),

@@ -12,7 +12,7 @@ use crate::harness::Site;
 fn site(hop: u16, slapd: &Slapd) -> Site {
     let config = "[[table]]\nname = \"ways\"\nkind = \"sql\"\nengine = \"sqlite\"\nfile = \"mail.db\"\n\
          query = \"SELECT way FROM ways WHERE name = :key\"\ncache_time = \"0s\"\nnegative_cache_time = \"0s\"\n\
-         [[route]]\ntable = [\"hash:transport\", \"table:ways\", \"pcre:patterns\", \"ldap:ldap.cf\"]\ntls = \"none\"\n";
+         [[route]]\ntable = [\"hash:transport\", \"table:ways\", \"pcre:patterns\", \"ldap:./ldap.cf\"]\ntls = \"none\"\n";
     let mut site = Site::relay_with(hop, "", config);
     let text = fs::read_to_string(site.path("postern.toml")).unwrap();
     let text = text.replace(
@@ -92,7 +92,8 @@ fn the_closest_key_of_all_tables_decides() {
     ];
     for (to, want, shows) in cases {
         let reply = rcpt(&site, to);
-        assert!(reply.starts_with(want), "{shows}: {reply}");
+        let said = reply.replace(&format!("<{to}>... "), "");
+        assert!(said.starts_with(want), "{shows}: {reply}");
     }
     let mut client = site.client();
     client.say("EHLO helo").unwrap();
@@ -104,7 +105,7 @@ fn the_closest_key_of_all_tables_decides() {
         )
         .unwrap();
     let _ = sink.wait_for("Subject: by a database");
-    for (to, want) in [("x@mail.test", "in table:ways"), ("x@bad.test", "451 4.3.0")] {
+    for (to, want) in [("x@mail.test", "in ways"), ("x@bad.test", "451 4.3.0")] {
         let told = site.run(&[
             "explain",
             "--peer",
@@ -124,11 +125,18 @@ fn a_table_of_routes_that_is_down_defers_and_is_never_passed_by() {
     let slapd = people();
     let closed = free_port();
     let mut site = site(closed, &slapd);
-    sql(&site, "INSERT INTO ways VALUES ('two.test', 'smtp:[127.0.0.1]:1')");
+    sql(
+        &site,
+        "INSERT INTO ways VALUES ('two.test', 'smtp:[127.0.0.1]:1')",
+    );
     let mut client = site.client();
     client.say("EHLO helo").unwrap();
     client
-        .mail("joe@outside.example", &["x@two.test"], "Subject: one\r\n\r\nhello")
+        .mail(
+            "joe@outside.example",
+            &["x@two.test"],
+            "Subject: one\r\n\r\nhello",
+        )
         .unwrap();
     wait_until("a deferral", || {
         site.ok(&["queue", "list", "--json"]).contains("efused")
@@ -144,7 +152,7 @@ fn a_table_of_routes_that_is_down_defers_and_is_never_passed_by() {
     site.ok(&["queue", "flush"]);
     wait_until("a deferral by the table", || {
         site.ok(&["queue", "list", "--json"])
-            .contains("the table of routes table:ways cannot be asked")
+            .contains("the table of routes ways cannot be asked")
     });
     sql(
         &site,

@@ -109,7 +109,8 @@ impl Plan {
                 Some(way) if !way.is_plain => {
                     let difference = "mail goes there with the settings of all other mail: write a [[route]] for what its transport sets apart";
                     let Some(said) = way.plain() else { continue };
-                    site.import.changed(&entry.at, &what, "[[route]] table", difference);
+                    site.import
+                        .changed(&entry.at, &what, "[[route]] table", difference);
                     said
                 }
                 Some(_) => continue,
