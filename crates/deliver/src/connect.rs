@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use postern_events::{Observers, notice, shown};
+use postern_events::{HopReached, Observers, TlsWanted, notice, shown};
 use postern_mail::{Domain, Proof, Status, chain};
 use postern_net::resolver::{self, Dnssec, Proven, ResolveError, Resolver};
 use postern_net::tls::{ClientTls, HandshakeError};
@@ -465,6 +465,7 @@ impl Dialer<'_> {
 
     async fn dial(&self, target: &Target<'_>, by: Try) -> Result<Session, Refusal> {
         let Target { hop, host, to, .. } = *target;
+        let begun = time::now();
         let relay = relay_of(host, to);
         let protocol = hop.protocol();
         let wire = self.connect(to, &relay, hop).await.map_err(Refusal::Other)?;
@@ -506,7 +507,14 @@ impl Dialer<'_> {
                     if let Some(failure) = self.is_ourselves(hop, host, &session, &peer) {
                         return Err(Refusal::Ourselves(failure));
                     }
-                    return self.ready(hop, host, session, peer).await;
+                    let session = self.ready(hop, host, session, peer).await?;
+                    self.observers.tell(HopReached {
+                        relay: &session.relay,
+                        tls_wanted: wanted(by),
+                        tls_reached: session.tls.reached(),
+                        took: time::now().saturating_duration_since(begun),
+                    });
+                    return Ok(session);
                 }
                 OpeningStep::Refused(stage, reply) => {
                     let failure = unwelcome(stage, &reply, &session.relay);
@@ -856,6 +864,17 @@ fn unwelcome(stage: Stage, reply: &Reply, relay: &Relay) -> Failure {
     let class = if failure.permanent { 5 } else { 4 };
     failure.status = Status(class, failure.status.1, failure.status.2);
     failure
+}
+
+/// How much TLS a try wants.
+fn wanted(by: Try) -> TlsWanted {
+    match (by.tls, by.certificate) {
+        (Tls::Never, _) => TlsWanted::None,
+        (_, Certificate::Named) => TlsWanted::Dane,
+        (_, Certificate::Valid) => TlsWanted::Verified,
+        (Tls::IfOffered, Certificate::Any) => TlsWanted::Opportunistic,
+        (Tls::StartTls | Tls::Implicit, Certificate::Any) => TlsWanted::Required,
+    }
 }
 
 fn no_tls(reply: Option<Reply>, relay: &Relay, demand: Demand) -> Failure {

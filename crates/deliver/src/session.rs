@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use postern_events::TlsReached;
 use postern_net::MailStream;
 use postern_net::tls::ClientTlsFacts;
 use postern_policy::transport::{Certificate, Way};
@@ -89,6 +90,16 @@ impl Tls {
     /// Whether the host is who it should be.
     pub(crate) fn is_verified(self) -> bool {
         matches!(self, Self::Made { verified: true, .. })
+    }
+
+    /// How much TLS that is.
+    pub(crate) const fn reached(self) -> TlsReached {
+        match self {
+            Self::Clear => TlsReached::Clear,
+            Self::Made { verified: false, .. } => TlsReached::Encrypted,
+            Self::Made { dane: true, .. } => TlsReached::Dane,
+            Self::Made { .. } => TlsReached::Verified,
+        }
     }
 
     /// What a handshake has made, in which the host had to show `certificate`.

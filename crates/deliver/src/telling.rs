@@ -62,7 +62,7 @@ impl Telling {
             original: original(recipient),
             relay: &attempt.relay,
             status: attempt.status.as_ref().map(|status| status as &dyn Display),
-            failure: attempt.failure.map(|failure| failure.kind.name()),
+            failure: attempt.failure.map(|failure| failure.kind),
             stage: attempt
                 .failure
                 .and_then(|failure| failure.stage)

@@ -346,7 +346,7 @@ fn tell_attempt(message: &Message, session: &Session, exchanged: &Exchanged, obs
         recipients: exchanged.verdicts.len(),
         taken: Some(taken),
         status: None,
-        failure: failure.map(|(kind, _)| kind.name()),
+        failure: failure.map(|(kind, _)| kind),
         stage: failure.map(|(_, stage)| stage.name()),
         reply,
         error: exchanged.error.as_deref(),

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postern_events::{Attempted, notice, shown};
+use postern_events::{Attempted, HandedOver, notice, shown};
 use postern_mail::{Proof, Stage, Status};
 use postern_policy::concurrency::{Setback, Site, pause_after};
 use postern_policy::route::RouteLogin;
@@ -573,7 +573,7 @@ impl<'a> Worker<'a> {
             recipients,
             taken: None,
             status: Some(&failure.status),
-            failure: Some(fact.kind.name()),
+            failure: Some(fact.kind),
             stage: fact.stage.map(Stage::name),
             reply: is_reply.then_some(&words as &dyn Display),
             error: (!is_reply).then_some(&*words),
@@ -600,6 +600,7 @@ impl<'a> Worker<'a> {
         };
         session.hurry = self.post.seat.hurry();
         let deps = &self.core.deps;
+        let (begun, recipients) = (time::now(), batch.len());
         let Transacted {
             fates,
             again,
@@ -610,9 +611,17 @@ impl<'a> Worker<'a> {
         if broke_by_bdat {
             self.core.quirks.note(&session.relay, Quirk::Bdat, time::now());
         }
-        let delivered = fates
-            .iter()
-            .any(|(_, fate)| matches!(fate, Fate::Delivered { .. }));
+        let is_delivered = |(_, fate): &&(Due, Fate)| matches!(fate, Fate::Delivered { .. });
+        let taken = fates.iter().filter(is_delivered).count();
+        deps.observers.tell(HandedOver {
+            queue: &message.id,
+            session: message.session.as_deref(),
+            relay: &session.relay,
+            recipients,
+            taken,
+            took: time::now().saturating_duration_since(begun),
+        });
+        let delivered = taken > 0;
         if delivered && session.gave_up_tls {
             // Only now is it known that the host takes mail so.
             self.core.quirks.note(&session.relay, Quirk::Tls, time::now());

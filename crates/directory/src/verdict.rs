@@ -1,5 +1,7 @@
 //! What directories find out, as types.
 
+use std::sync::Arc;
+
 use postern_sasl::StoredKey;
 
 use crate::proof::Proof;
@@ -21,6 +23,9 @@ pub struct Account {
     pub acts_for: Vec<Owner>,
     /// By what the directory has granted the login.
     pub proof: Proof,
+    /// The name of the directory; none where a certificate or a token alone says who it is.
+    // One pointer wide: accounts are passed on by value.
+    pub directory: Option<Arc<String>>,
 }
 
 /// An account that lets another send in its name.

@@ -75,6 +75,7 @@ fn accepted(observers: &Observers, session: &str) {
         size: 4_096,
         message_id: Some("<1@example.org>"),
         milter: None,
+        took: None,
     });
 }
 

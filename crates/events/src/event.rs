@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
+use postern_mail::FailureKind;
 use postern_policy::Rule;
 
 use crate::key::Key;
+use crate::tls::{TlsReached, TlsWanted};
 use crate::value::{Value, Valued};
 
 /// What an event is about. In the log of libraries' kind it is the target, behind `postern::`.
@@ -44,6 +47,25 @@ pub enum Area {
 }
 
 impl Area {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::Connect,
+        Self::Tls,
+        Self::Login,
+        Self::Refuse,
+        Self::Accept,
+        Self::Attempt,
+        Self::Outcome,
+        Self::Spool,
+        Self::Milter,
+        Self::Directory,
+        Self::Dns,
+        Self::Oauth,
+        Self::Config,
+        Self::Control,
+        Self::Run,
+    ];
+
     /// The target in the log.
     #[must_use]
     pub const fn target(self) -> &'static str {
@@ -254,7 +276,7 @@ events! {
     LoggedIn Login Info Matters "login" {
         session Session &'a str, listener Listener &'a str, peer Peer Option<IpAddr>, login Login &'a str,
         acts_as ActsAs Option<&'a str>, rule Rule Option<Rule>, mechanism Mechanism &'a str,
-        layer_bits LayerBits Option<u32>, tls Tls Option<&'a str>,
+        directory Directory Option<&'a str>, layer_bits LayerBits Option<u32>, tls Tls Option<&'a str>,
     }
     "a login was refused"
     LoginRefused Login Info Strangers "refused" {
@@ -304,7 +326,7 @@ events! {
         session Session &'a str, queue Queue Shown<'a>, listener Listener &'a str, peer Peer IpAddr,
         login Login Option<&'a str>, acts_as ActsAs Option<&'a str>, rule Rule Rule, reason Reason Option<Shown<'a>>,
         sender_rule SenderRule Option<Rule>, from From Shown<'a>, recipients Recipients usize, size Size u64,
-        message_id MessageId Option<&'a str>, milter Milter Option<&'a str>,
+        message_id MessageId Option<&'a str>, milter Milter Option<&'a str>, took TookMs Option<Duration>,
     }
     "a stranger's message was judged: what SPF, DKIM, DMARC and ARC say of it"
     Judged Accept Info Strangers "judged" {
@@ -329,6 +351,10 @@ events! {
     "a filter answers again"
     FilterUp Milter Info Matters "filter answers again" {
         milter Milter &'a str, address Address Shown<'a>, failures Failures u64, seconds Seconds u64,
+    }
+    "a filter was asked, and has answered or failed; `stage` says at which step"
+    FilterAsked Milter Debug Matters "filter asked" {
+        milter Milter &'a str, stage Stage &'a str, took TookMs Duration, failed Failed bool,
     }
     "a message was signed with DKIM keys of a domain"
     Signed Accept Info Matters "signed" {
@@ -365,8 +391,17 @@ events! {
     Attempted Attempt Info Matters "attempt" {
         queue Queue Shown<'a>, session Session Option<&'a str>, destination Destination Option<Shown<'a>>,
         relay Relay Shown<'a>, proof Proof Option<&'a str>, tls Tls Option<Shown<'a>>, recipients Recipients usize, taken Taken Option<usize>,
-        status Status Option<Shown<'a>>, failure Failure Option<&'a str>, stage Stage Option<&'a str>,
+        status Status Option<Shown<'a>>, failure Failure Option<FailureKind>, stage Stage Option<&'a str>,
         reply Reply Option<Shown<'a>>, error Error Option<&'a str>,
+    }
+    "a connection to a next hop was made and is ready for mail"
+    HopReached Attempt Debug Matters "next hop ready" {
+        relay Relay Shown<'a>, tls_wanted TlsWanted TlsWanted, tls_reached TlsReached TlsReached, took TookMs Duration,
+    }
+    "a next hop was handed a message, and has taken it for so many of its recipients"
+    HandedOver Attempt Debug Matters "handed over" {
+        queue Queue Shown<'a>, session Session Option<&'a str>, relay Relay Shown<'a>, recipients Recipients usize,
+        taken Taken usize, took TookMs Duration,
     }
     "a next hop that takes 7 bits has the message in that form"
     Converted Attempt Info Matters "converted" {
@@ -376,13 +411,17 @@ events! {
     Outcome Outcome Info Matters "delivered" | "deferred" | "bounced" | "expired" (word) {
         queue Queue Shown<'a>, session Session Option<&'a str>, from From Shown<'a>, to To Shown<'a>,
         original Original Option<&'a str>, relay Relay Shown<'a>, status Status Option<Shown<'a>>,
-        failure Failure Option<&'a str>, stage Stage Option<&'a str>,
+        failure Failure Option<FailureKind>, stage Stage Option<&'a str>,
         reply Reply Option<Shown<'a>>, reason Reason Option<Shown<'a>>, delay_ms DelayMs u64,
         attempts Attempts Option<u32>, until Until Option<Shown<'a>>, report Report Option<Shown<'a>>,
     }
     "a report was made, to the sender of a message or to the postmaster"
     Reported Outcome Info Matters "report" {
         queue Queue Shown<'a>, about About Shown<'a>, to To Shown<'a>,
+    }
+    "the queue was synced, with so many new messages, or could not be"
+    Committed Spool Debug Matters "commit" {
+        messages Messages usize, took TookMs Duration, error Error Option<Shown<'a>>,
     }
     "an administrator's act on one message, or on all that were due"
     Administered Spool Info Matters "held" | "released" | "retried" | "flushed" | "removed" | "recovered" (word) {
@@ -397,6 +436,10 @@ events! {
     "an administrator has ended lockouts"
     LockoutsLifted Control Info Matters "lockouts lifted" {
         by By &'a str, login Login Option<&'a str>, network Network Option<Shown<'a>>, lifted Lifted usize,
+    }
+    "a directory was asked, and has answered or failed"
+    DirectoryAsked Directory Debug Matters "directory asked" {
+        directory Directory &'a str, took TookMs Duration, failed Failed bool,
     }
     "a directory cannot be asked"
     SourceDown Directory Warning Matters "directory fails" {
@@ -504,6 +547,10 @@ mod tests {
     fn names_of_fields_are_told_apart_and_each_is_used_once_in_an_event() {
         let names: HashSet<&str> = Key::ALL.iter().map(|key| key.name()).collect();
         assert_eq!(names.len(), Key::ALL.len());
+        for (place, area) in Area::ALL.iter().enumerate() {
+            assert_eq!(*area as usize, place, "all areas are listed, in their order");
+        }
+        assert_eq!(Area::ALL.last(), Some(&Area::Run));
         for key in Key::ALL {
             assert_eq!(Key::from_name(key.name()), Some(*key));
             assert!(!key.meaning().is_empty() && !key.meaning().contains('|'), "{key}");

@@ -565,6 +565,7 @@ mod tests {
             acts_as: None,
             rule: None,
             mechanism: "PLAIN",
+            directory: None,
             layer_bits: None,
             tls: Some("TLSv1.3"),
         };
@@ -683,6 +684,7 @@ mod tests {
             size: 5,
             message_id: None,
             milter: None,
+            took: None,
         };
         history.note(&accepted.into(), || 4);
     }

@@ -10,19 +10,21 @@ mod event;
 mod history;
 mod key;
 mod observer;
+mod tls;
 mod value;
 
 pub use event::{
-    Accepted, Administered, AnswersDelayed, Area, Attempted, ConfigurationProblem, Connected, Converted,
-    Discarded, Disconnected, EVENTS, Event, EventInfo, FilterDown, FilterUp, Filtered, Greeted, Judged, Lane,
-    Level, LockedOut, LockoutsLifted, LoggedIn, LoginRefused, NEWS, NotSigned, Notice, Outcome,
-    RecipientTaken, Refused, Reloaded, Reported, Reworked, Ruled, Screened, SenderTaken, ServiceDown,
-    ServiceUp, SessionsEnded, Signed, SourceDown, SourceUp, Started, Stopping, SubmitterForgotten,
-    Suppressed, TlsFailed, TlsInjected, TlsStarted, Word,
+    Accepted, Administered, AnswersDelayed, Area, Attempted, Committed, ConfigurationProblem, Connected,
+    Converted, DirectoryAsked, Discarded, Disconnected, EVENTS, Event, EventInfo, FilterAsked, FilterDown,
+    FilterUp, Filtered, Greeted, HandedOver, HopReached, Judged, Lane, Level, LockedOut, LockoutsLifted,
+    LoggedIn, LoginRefused, NEWS, NotSigned, Notice, Outcome, RecipientTaken, Refused, Reloaded, Reported,
+    Reworked, Ruled, Screened, SenderTaken, ServiceDown, ServiceUp, SessionsEnded, Signed, SourceDown,
+    SourceUp, Started, Stopping, SubmitterForgotten, Suppressed, TlsFailed, TlsInjected, TlsStarted, Word,
 };
 pub use history::{History, HistoryLimits, Kept, OUTCOMES_MAX, Past, PastEvent, SESSION_MAX};
 pub use key::{CONTRACT, Key, Kind};
 pub use observer::{Observer, Observers};
+pub use tls::{TlsReached, TlsWanted};
 pub use value::{Value, Valued, shown};
 
 /// Tells observers of a [`Notice`]: `notice!(observers, Spool Error "disk full", Error = shown(&error))`.

@@ -13,6 +13,12 @@ pub trait Observer: Send + Sync {
     fn observe(&self, event: &Event<'_>);
 }
 
+impl<T: Observer + ?Sized> Observer for Arc<T> {
+    fn observe(&self, event: &Event<'_>) {
+        (**self).observe(event);
+    }
+}
+
 /// All who are told of events, in order. Cloning shares them; the default is nobody.
 #[derive(Clone, Default)]
 pub struct Observers(Option<Arc<[Box<dyn Observer>]>>);

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
+use postern_mail::FailureKind;
 use postern_policy::Rule;
 
 /// The value of a field. All of it is borrowed.
@@ -88,6 +90,19 @@ impl Valued for IpAddr {
 impl Valued for Rule {
     fn value(&self) -> Value<'_> {
         Value::Rule(*self)
+    }
+}
+
+impl Valued for FailureKind {
+    fn value(&self) -> Value<'_> {
+        Value::Text(self.name())
+    }
+}
+
+/// Whole milliseconds.
+impl Valued for Duration {
+    fn value(&self) -> Value<'_> {
+        Value::Number(u64::try_from(self.as_millis()).unwrap_or(u64::MAX))
     }
 }
 

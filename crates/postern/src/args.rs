@@ -171,6 +171,9 @@ pub(crate) enum Command {
     /// Prints docs/settings.md, which is made from the tables of the imports
     #[command(hide = true)]
     SettingsReference,
+    /// Prints docs/metrics.md, which is made from the numbers that are counted
+    #[command(hide = true)]
+    MetricsReference,
     /// Prints docs/log.md, which is made from the rules and events of the code
     #[command(hide = true)]
     LogReference {

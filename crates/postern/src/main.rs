@@ -112,6 +112,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Man { folder } => commands::generate::manual(&folder),
         Command::ConfigurationReference => commands::generate::configuration_reference(),
         Command::SettingsReference => commands::generate::settings_reference(),
+        Command::MetricsReference => commands::generate::metrics_reference(),
         Command::LogReference { tables } => commands::generate::log_reference(tables.as_deref()),
     }
 }

@@ -34,7 +34,7 @@ use crate::room::Held;
 use crate::session::{About, Session};
 use crate::shared::Shared;
 use crate::stamp::ClientFacts;
-use crate::{access, lapse, limits, local_messages, login, names, recipient, sender};
+use crate::{access, lapse, limits, local_messages, login, names, recipient, sender, time};
 
 /// One connection with its dialogue.
 struct Connection<'a> {
@@ -684,6 +684,7 @@ struct Basis {
 /// Takes a sender to whom nobody objects, and tells so.
 fn take_sender(ask: AskSender<'_>, basis: Option<Basis>, session: &Session) -> Answer {
     let _ = session.copies.take();
+    *session.sender_at.lock() = Some(time::now());
     session.shared.deps.observers.tell(SenderTaken {
         session: &session.id,
         from: ask.sender(),

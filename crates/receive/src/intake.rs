@@ -35,7 +35,7 @@ use crate::room::Held;
 use crate::screen::Screening;
 use crate::session::{About, Login, Session};
 use crate::stamp::{self, ClientFacts, MessageFacts};
-use crate::{screen, sender};
+use crate::{screen, sender, time};
 
 /// A message on its way in.
 pub(crate) struct Intake {
@@ -784,6 +784,10 @@ impl Accepting<'_> {
             size: self.size,
             message_id: scan.message_id(),
             milter: held_by,
+            took: session
+                .sender_at
+                .lock()
+                .map(|at| time::now().saturating_duration_since(at)),
         });
         let sender = &message.envelope.sender;
         if sender != self.sender {

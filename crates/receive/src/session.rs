@@ -72,6 +72,8 @@ pub(crate) struct Session {
     trusted_host: bool,
     /// Copies that recipients of the transaction have caused.
     pub(crate) copies: Copies,
+    /// When the sender of the transaction was named.
+    pub(crate) sender_at: Mutex<Option<std::time::Instant>>,
     /// When it began, logged in, or had its last message taken.
     useful_at: Instant,
     /// What is written of it into the log.
@@ -181,6 +183,7 @@ impl Session {
             helo: String::new(),
             trusted_host: false,
             copies: Copies::default(),
+            sender_at: Mutex::new(None),
             useful_at: now,
             noise: Mutex::new(SessionNoise::new(now.into_std())),
             screening: None,

@@ -26,6 +26,15 @@ pub struct Filter {
     pub received_before: Option<Timestamp>,
 }
 
+/// How old the queue is.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Ages {
+    /// How many messages were accepted before each of the times that were asked about.
+    pub older: Vec<u64>,
+    /// When the oldest was accepted, in queue time; none in an empty queue.
+    pub oldest: Option<Timestamp>,
+}
+
 /// A piece of a listing, oldest first.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {

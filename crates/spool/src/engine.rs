@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use postern_mail::{QueueId, ReversePath};
 
-use crate::admin::{Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
+use crate::admin::{Ages, Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
 use crate::body::{BodyReader, BodyWriter};
 use crate::error::SpoolError;
 use crate::fresh::Subscription;
@@ -199,6 +199,22 @@ pub trait Spool: Send + Sync + 'static {
     ///
     /// [`SpoolError::Unavailable`] when the disk fails.
     fn history(&self, id: QueueId) -> SpoolFuture<'_, Vec<HistoryEntry>>;
+
+    /// Has the writer commit something, as a put would: resolves when it is on stable storage. For who has to know that mail can be
+    /// queued; it costs a sync, shared like that of a put.
+    ///
+    /// # Errors
+    ///
+    /// As for [`put`](Self::put).
+    fn probe(&self) -> SpoolFuture<'_, ()>;
+
+    /// How old the queue is: how many messages were accepted before each of these queue times, and when the oldest was. Reads a number
+    /// of every message: a million take some tenths of a second of one reader, so do not ask each second.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Unavailable`] when the disk fails.
+    fn ages(&self, before: Vec<Timestamp>) -> SpoolFuture<'_, Ages>;
 
     /// The size of the queue, as of the last commit.
     fn counts(&self) -> Counts;

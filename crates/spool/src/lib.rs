@@ -32,7 +32,7 @@ mod settings;
 mod sqlite;
 mod sums;
 
-pub use admin::{Counts, Filter, MessageDetail, Page, RecipientState, Selection, Summary, SummaryPage};
+pub use admin::{Ages, Counts, Filter, MessageDetail, Page, RecipientState, Selection, Summary, SummaryPage};
 pub use assembly::{Arrival, Assembly, Client, Parts};
 pub use body::{BodyReader, BodyWriter};
 pub use clock::Clock;

@@ -414,3 +414,27 @@ async fn each_act_is_told_with_the_messages_that_it_changed_and_who_did_it() {
     want.sort();
     assert_eq!(told, want);
 }
+
+#[tokio::test]
+async fn the_age_of_the_queue_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let now = spool.now();
+    let none = spool.ages(vec![now]).await.unwrap();
+    assert_eq!((none.older, none.oldest), (vec![0], None));
+    let first = put(&spool, &["a@example.org"]).await;
+    put(&spool, &["b@example.org"]).await;
+    let hour = jiff::SignedDuration::from_hours(1);
+    let ages = spool.ages(vec![now - hour, now + hour]).await.unwrap();
+    assert_eq!(ages.older, [0, 2]);
+    assert_eq!(
+        ages.oldest.map(|time| time.as_millisecond()),
+        Some(first.queued_at.as_millisecond())
+    );
+    spool.probe().await.unwrap();
+    spool.close().await.unwrap();
+    assert!(
+        matches!(spool.probe().await, Err(SpoolError::Closed)),
+        "it proves that something was written"
+    );
+}

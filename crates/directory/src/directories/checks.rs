@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use postern_events::{SourceDown, SourceUp};
+use postern_events::{DirectoryAsked, SourceDown, SourceUp};
 use secrecy::SecretString;
 
 use super::health::{DirectoryState, DirectoryStatus, News};
@@ -112,6 +112,11 @@ impl Directory {
             }
             None => {}
         }
+        self.observers.tell(DirectoryAsked {
+            directory,
+            took: now().saturating_duration_since(begun),
+            failed: error.is_some(),
+        });
         found.map_err(|outage| outage.within(&self.name))
     }
 }

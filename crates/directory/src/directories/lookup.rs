@@ -1,6 +1,7 @@
 //! Questions without a password: for the key of a login, and for the account of a login that was proved otherwise.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use postern_mail::normal_login;
 use postern_sasl::StoredKey;
@@ -170,15 +171,20 @@ impl Directory {
 
     /// Own users have said it themselves.
     fn with_proof(&self, account: Account, login: &str) -> Account {
+        let directory = Some(Arc::new(self.name.clone()));
         if self.own_users.is_some() {
-            return account;
+            return Account { directory, ..account };
         }
         let proof = if self.source.finds_accounts() {
             account.proof.clone().asked_about(login)
         } else {
             Proof::default()
         };
-        Account { proof, ..account }
+        Account {
+            proof,
+            directory,
+            ..account
+        }
     }
 }
 

@@ -307,6 +307,7 @@ impl Shared {
             groups: record.groups,
             acts_for: record.acts_for.into_iter().map(owner).collect(),
             proof: Proof::own(proof),
+            directory: None,
         }
     }
 

@@ -118,6 +118,11 @@ pub(crate) fn settings_reference() -> Result<(), Failure> {
     output::print(&postern_migrate::settings::document())
 }
 
+/// Prints `docs/metrics.md`.
+pub(crate) fn metrics_reference() -> Result<(), Failure> {
+    output::print(&postern_metrics::reference())
+}
+
 /// Prints `docs/log.md`, or a document with its tables made anew.
 pub(crate) fn log_reference(document: Option<&Path>) -> Result<(), Failure> {
     let Some(path) = document else {

@@ -74,6 +74,11 @@ impl Log {
         })
     }
 
+    /// What tells how much the log had no room for.
+    pub(crate) fn losses(&self) -> Losses {
+        Losses(Arc::clone(&self.shared))
+    }
+
     /// Takes other settings, and opens the file anew.
     ///
     /// # Errors
@@ -100,6 +105,17 @@ impl Log {
     /// Writes what is waiting. Lines that come later go straight to standard error.
     pub(crate) fn finish(&self) {
         self.shared.sink.finish();
+    }
+}
+
+/// Tells how much the log had no room for.
+pub(crate) struct Losses(Arc<Shared>);
+
+impl Losses {
+    /// Lines since the start: those that matter, and those that strangers cause.
+    pub(crate) fn lines(&self) -> (u64, u64) {
+        let dropped = self.0.sink.dropped_ever();
+        (dropped.matters, dropped.noise)
     }
 }
 

@@ -68,6 +68,8 @@ struct State {
     /// Octets of them that are noise.
     noise: usize,
     dropped: Dropped,
+    /// The same since the start.
+    dropped_ever: Dropped,
     /// Another sink to go over to, and the lines that still belong to the one before.
     next: Option<(Vec<u8>, Output)>,
     ending: bool,
@@ -172,10 +174,21 @@ impl Sink {
             }
         } else {
             match lane {
-                Lane::Noise => state.dropped.noise += 1,
-                Lane::Matters => state.dropped.matters += 1,
+                Lane::Noise => {
+                    state.dropped.noise += 1;
+                    state.dropped_ever.noise += 1;
+                }
+                Lane::Matters => {
+                    state.dropped.matters += 1;
+                    state.dropped_ever.matters += 1;
+                }
             }
         }
+    }
+
+    /// Lines for which there was no room, since the start.
+    pub(super) fn dropped_ever(&self) -> Dropped {
+        self.shared.state.lock().dropped_ever
     }
 
     /// Opens another target; lines handed in from now on go there.

@@ -1,5 +1,6 @@
 //! What was bound while there were rights to.
 
+use super::http::BoundHttp;
 use super::listeners::Bound;
 use super::local::BoundLocal;
 use super::sockets::BoundSocket;
@@ -8,5 +9,6 @@ use super::sockets::BoundSocket;
 pub(super) struct AllBound {
     pub(super) listeners: Vec<Bound>,
     pub(super) sockets: Vec<BoundSocket>,
+    pub(super) http: Vec<BoundHttp>,
     pub(super) local: Option<BoundLocal>,
 }

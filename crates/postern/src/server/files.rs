@@ -61,11 +61,16 @@ pub(super) fn fit(config: &mut Config) -> Option<String> {
         .sockets
         .iter()
         .map(|socket| socket.settings.connections_max);
+    let monitors = config.http.iter().map(|one| one.limits.connections_max);
     let wanted = Wanted {
         sessions: config.receive.admission.sessions.into(),
         bodies: config.receive.room.bodies.into(),
         deliveries: config.deliver.limits.connections as u64,
-        neighbours: (neighbours.sum::<usize>() + config.sockets.len() + config.listeners.len()) as u64,
+        neighbours: (neighbours.sum::<usize>()
+            + monitors.sum::<usize>()
+            + config.http.len()
+            + config.sockets.len()
+            + config.listeners.len()) as u64,
     };
     let fitting = wanted.within(limit);
     if fitting == wanted {

@@ -6,6 +6,7 @@ mod decoy;
 mod dkim;
 mod files;
 pub(crate) mod health;
+mod http;
 mod listeners;
 pub(crate) mod local;
 mod mailboxes;
@@ -17,6 +18,7 @@ mod sockets;
 mod tokens;
 mod usage;
 mod watch;
+mod web;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -27,6 +29,7 @@ use nix::sys::signal::Signal::SIGXFSZ;
 use postern_events::{
     ConfigurationProblem, History, Observers, Reloaded, Started, Stopping, Word, notice, shown,
 };
+use postern_metrics::Metrics;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -34,7 +37,7 @@ use self::bound::AllBound;
 use self::confinement::Granted;
 use self::listeners::Bound;
 use self::notify::Notifier;
-use self::services::Services;
+use self::services::{Observing, Services};
 use self::sockets::BoundSocket;
 use self::watch::{Ended, Watch};
 use crate::args::ConfigArg;
@@ -77,6 +80,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
     privileges::prepare_state_dir(&config.state_dir, account.as_ref())?;
     // Who can connect to a port finds the sockets there too.
     let sockets = bind_sockets(&config, account.as_ref())?;
+    let http = http::bind_all(&config.http, account.as_ref()).map_err(|errors| not_bound(&errors))?;
     let local = config
         .local
         .as_ref()
@@ -85,6 +89,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
     let bound = AllBound {
         listeners: bind(&config)?,
         sockets,
+        http,
         local,
     };
     if let Some(account) = &account {
@@ -99,7 +104,12 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         .map_err(|error| Failure::io("cannot start the runtime", &error))?;
     let log = Log::start(&config.log).map_err(|error| Failure::io("cannot open the log", &error))?;
     let history = Arc::new(History::new(config.history));
-    let observers = Observers::new(vec![log.observer(), Box::new(Remembers(Arc::clone(&history)))]);
+    let metrics = Arc::new(Metrics::default());
+    let observers = Observers::new(vec![
+        log.observer(),
+        Box::new(Remembers(Arc::clone(&history))),
+        Box::new(Arc::clone(&metrics)),
+    ]);
     tell_report(&report, &observers);
     if let Some(problem) = too_few_files {
         observers.tell(ConfigurationProblem { problem: &problem });
@@ -117,6 +127,7 @@ pub(crate) fn serve(arg: &ConfigArg) -> Result<(), Failure> {
         announcement,
         observers,
         history,
+        metrics,
     };
     let result = runtime.block_on(run(start, &user, &log));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -133,6 +144,7 @@ struct Start {
     announcement: Option<String>,
     observers: Observers,
     history: Arc<History>,
+    metrics: Arc<Metrics>,
 }
 
 /// Threads for work that blocks: body files, Maildirs, password hashes (which have a bound of their own below this).
@@ -186,16 +198,19 @@ fn bind(config: &Config) -> Result<Vec<Bound>, Failure> {
 
 /// The sockets for neighbours. Those without an owner in the file belong to whom the server becomes.
 fn bind_sockets(config: &Config, user: Option<&Account>) -> Result<Vec<BoundSocket>, Failure> {
-    sockets::bind_all(&config.sockets, user).map_err(|errors| {
-        let in_use = errors.iter().any(sockets::SocketError::in_use);
-        let exit = if in_use {
-            Exit::TryAgain
-        } else {
-            Exit::NoPermission
-        };
-        let texts: Vec<String> = errors.iter().map(|error| chain(error)).collect();
-        Failure::new(exit, texts.join("\n"))
-    })
+    sockets::bind_all(&config.sockets, user).map_err(|errors| not_bound(&errors))
+}
+
+/// Sockets that cannot be bound.
+fn not_bound(errors: &[sockets::SocketError]) -> Failure {
+    let in_use = errors.iter().any(sockets::SocketError::in_use);
+    let exit = if in_use {
+        Exit::TryAgain
+    } else {
+        Exit::NoPermission
+    };
+    let texts: Vec<String> = errors.iter().map(|error| chain(error)).collect();
+    Failure::new(exit, texts.join("\n"))
 }
 
 fn tell_report(report: &Report, observers: &Observers) {
@@ -254,9 +269,10 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
         announcement,
         observers,
         history,
+        metrics,
     } = start;
     let mut signals = Signals::listen().map_err(|error| Failure::io("cannot listen to signals", &error))?;
-    let notifier = Notifier::from_environment();
+    let notifier = Arc::new(Notifier::from_environment());
     let grace = config.grace;
     let hostname = config.hostname.clone();
     let (wishes, mut wished) = mpsc::channel::<ReloadWish>(RELOADS_MAX);
@@ -265,7 +281,13 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
         config,
         bound,
         granted,
-        (wishes, watch, observers.clone(), history),
+        (wishes, watch),
+        Observing {
+            observers: observers.clone(),
+            history,
+            metrics,
+            losses: log.losses(),
+        },
     )
     .await?;
     observers.tell(Started {
@@ -276,6 +298,7 @@ async fn run(start: Start, user: &str, log: &Log) -> Result<(), Failure> {
         queued: services.queued(),
     });
     notifier.ready("accepting mail");
+    tokio::spawn(Arc::clone(&notifier).keep_alive());
     if let Some(text) = announcement {
         // Without a reader there is nobody to tell.
         let _ = output::print(&text);

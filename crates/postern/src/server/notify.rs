@@ -2,6 +2,7 @@
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
@@ -31,6 +32,20 @@ impl Notifier {
         self.send(&format!("READY=1\nSTATUS={status}"));
     }
 
+    /// Tells the manager twice in each of its intervals that the server is alive, for as long as tasks are run; never ends. Does nothing
+    /// where the manager does not ask for it (`WatchdogSec=`).
+    pub(super) async fn keep_alive(self: Arc<Self>) {
+        let variable = |name| std::env::var(name).ok();
+        let own = std::process::id();
+        let Some(every) = interval(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"), own) else {
+            return;
+        };
+        loop {
+            tokio::time::sleep(every / 2).await;
+            self.send("WATCHDOG=1");
+        }
+    }
+
     /// A reload begins.
     pub(super) fn reloading(&self) {
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
@@ -46,6 +61,36 @@ impl Notifier {
         if let Some((socket, address)) = &self.socket {
             // A manager that does not listen is no reason to fail.
             let _ = socket.send_to_addr(message.as_bytes(), address);
+        }
+    }
+}
+
+/// Within which time the manager wants to hear of this process (`sd_watchdog_enabled(3)`).
+fn interval(micros: Option<String>, process: Option<String>, own: u32) -> Option<Duration> {
+    if process.is_some_and(|process| process.parse() != Ok(own)) {
+        return None;
+    }
+    let micros: u64 = micros?.parse().ok()?;
+    (micros > 0).then(|| Duration::from_micros(micros))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manager_says_how_often_and_to_whom() {
+        let text = |text: &str| Some(text.to_owned());
+        let minute = Some(Duration::from_secs(60));
+        for (micros, process, expected, why) in [
+            (None, None, None, "nobody asks"),
+            (text("60000000"), None, minute, "any process"),
+            (text("60000000"), text("7"), minute, "this one"),
+            (text("60000000"), text("8"), None, "another one"),
+            (text("0"), None, None, "no time"),
+            (text("x"), None, None, "no number"),
+        ] {
+            assert_eq!(interval(micros, process, 7), expected, "{why}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use futures_util::future::OptionFuture;
@@ -11,6 +12,7 @@ use postern_directory::aliases::Aliases;
 use postern_directory::users::Rescued;
 use postern_directory::{Directories, DirectorySettings, UserStore};
 use postern_events::{History, Observers, notice, shown};
+use postern_metrics::Metrics;
 use postern_net::resolver::{Resolver, ResolverSettings, ResolverSetupError};
 use postern_net::tls::ServerTls;
 use postern_oauth::verify::Verifier;
@@ -25,18 +27,20 @@ use tokio_util::sync::CancellationToken;
 use super::bound::AllBound;
 use super::confinement::Granted;
 use super::dkim::Keeper;
+use super::http::{self, Http};
 use super::listeners::{Listeners, bind_all};
 use super::local::{self, Local, LocalDeps};
 use super::mailboxes::{HopAsker, LocalMailboxes};
 use super::sockets::{self, Sockets};
 use super::tokens::TokenSources;
 use super::watch::Watch;
+use super::web::{Monitor, Remembered, Wanted};
 use super::{decoy, files, health, memory};
 use crate::config::{self, Config, JudgeSettings, Refusal, Shown, Source};
 use crate::control::server::{ControlSocket, Deps as ControlDeps, ReloadWish};
 use crate::exit::{Exit, Failure, chain};
 use crate::judge::{ArcSealer, Judge, Outlet, Reports};
-use crate::log::Log;
+use crate::log::{Log, Losses};
 
 /// Everything that runs.
 pub(super) struct Services {
@@ -54,6 +58,8 @@ pub(super) struct Services {
     keeper: JoinHandle<()>,
     listeners: Listeners,
     sockets: Sockets,
+    http: Http,
+    monitor: Arc<Monitor>,
     local: Option<Local>,
     delivery: JoinHandle<()>,
     control: JoinHandle<()>,
@@ -136,6 +142,14 @@ impl Fixed {
     }
 }
 
+/// Who is told of events, and what of them is read later.
+pub(super) struct Observing {
+    pub(super) observers: Observers,
+    pub(super) history: Arc<History>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) losses: Losses,
+}
+
 impl Services {
     /// Opens the queue, then serves and delivers. Files can be opened in the places that were `granted` alone. Reloads that the
     /// control socket is asked for go to `wishes`; all tasks are under `watch`.
@@ -143,8 +157,15 @@ impl Services {
         config: Config,
         bound: AllBound,
         granted: Option<Granted>,
-        (wishes, watch, observers, history): (mpsc::Sender<ReloadWish>, Watch, Observers, Arc<History>),
+        (wishes, watch): (mpsc::Sender<ReloadWish>, Watch),
+        observing: Observing,
     ) -> Result<Self, Failure> {
+        let Observing {
+            observers,
+            history,
+            metrics,
+            losses,
+        } = observing;
         let fixed = Fixed::of(&config);
         let resolver = open_resolver(&config, &observers)
             .map_err(|error| Failure::from_error(Exit::Config, "cannot look up names", &error))?;
@@ -156,6 +177,7 @@ impl Services {
             .await
             .map_err(|message| Failure::new(Exit::Config, message))?;
         config.tables.start(&health::around(&observers));
+        Wanted::of(&config, &directories).count(&metrics);
         let own_tokens = TokenSources::new(&config.state_dir, &observers);
         let sources = own_tokens.prepare(config.tokens);
         own_tokens.take(sources.map_err(|message| Failure::new(Exit::Config, message))?);
@@ -263,11 +285,29 @@ impl Services {
         );
         let sockets = Sockets::start(receiver.clone(), bound.sockets, watch.clone(), observers.clone());
 
+        let started_at = Timestamp::now();
+        let monitor = Arc::new(Monitor {
+            metrics,
+            spool: Arc::clone(&spool),
+            deliverer: deliverer.clone(),
+            receiver: receiver.clone(),
+            settings: Arc::clone(&shared.receive),
+            directories: Arc::clone(&shared.directories),
+            tls: Arc::clone(&shared.tls),
+            tokens: Arc::clone(&own_tokens),
+            losses,
+            started_at,
+            listeners: AtomicUsize::new(listeners.len() + usize::from(bound.local.is_some())),
+            stopping: stop_delivery.clone(),
+            remembered: Remembered::default(),
+        });
+        let http = Http::start(Arc::clone(&monitor), bound.http, watch.clone(), observers.clone());
+
         let deps = ControlDeps {
             spool: Arc::clone(&spool),
             deliverer: deliverer.clone(),
             receiver: receiver.clone(),
-            started_at: Timestamp::now(),
+            started_at,
             directories: Arc::clone(&shared.directories),
             tokens: Arc::clone(&shared.tokens),
             shown: Arc::clone(&shared.shown),
@@ -304,6 +344,8 @@ impl Services {
             keeper,
             listeners,
             sockets,
+            http,
+            monitor,
             local,
             delivery,
             control,
@@ -391,11 +433,15 @@ impl Services {
         let sockets = sockets::bind_all(self.sockets.missing(&config.sockets), None)
             .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
             .ok();
-        let (Some(resolver), Some(directories), Some(tokens), Some(bound), Some(sockets)) =
-            (resolver, directories, tokens, bound, sockets)
+        let http = http::bind_all(self.http.missing(&config.http), None)
+            .map_err(|failed| errors.extend(failed.iter().map(|error| chain(error))))
+            .ok();
+        let (Some(resolver), Some(directories), Some(tokens), Some(bound), Some(sockets), Some(http)) =
+            (resolver, directories, tokens, bound, sockets, http)
         else {
             return Err(errors);
         };
+        let wanted = Wanted::of(&config, &directories);
         let sources = self
             .own_tokens
             .prepare(config.tokens)
@@ -416,6 +462,7 @@ impl Services {
         config.tables.start(&health::around(&self.observers));
         ask_next_hops(&config.receive, &self.deliverer);
         self.history.configure(config.history);
+        wanted.count(&self.monitor.metrics);
         self.shared.receive.store(Arc::new(config.receive));
         self.shared.deliver.store(Arc::new(config.deliver));
         self.dkim.take(config.dkim);
@@ -447,7 +494,12 @@ impl Services {
         config.shown.keep(&AT_START, &self.shared.shown.load());
         self.shared.shown.store(Arc::new(config.shown));
         self.listeners.change(&config.listeners, bound);
+        self.monitor.listeners.store(
+            self.listeners.len() + usize::from(self.local.is_some()),
+            Ordering::Relaxed,
+        );
         warnings.extend(self.sockets.change(&config.sockets, sockets));
+        warnings.extend(self.http.change(&config.http, http));
         warnings.extend(Local::change(self.local.as_ref(), config.local.as_ref()));
         self.deliverer.reloaded();
         // Logins that the new configuration takes away end. Directories are asked for that, and the reload does not wait for them.
@@ -462,7 +514,7 @@ impl Services {
         let local = OptionFuture::from(self.local.map(Local::stop));
         let _ = tokio::join!(self.listeners.stop(), self.sockets.stop(), local, self.delivery);
         self.stop_control.cancel();
-        let _ = tokio::join!(self.control, self.health);
+        let _ = tokio::join!(self.control, self.health, self.http.stop());
         self.stop_memory.cancel();
         let _ = tokio::join!(
             self.keeper,

@@ -27,7 +27,7 @@ pub(super) struct BoundSocket {
 }
 
 /// One that accepts, outside of any runtime: it is bound before the process drops its rights, and so before there are threads.
-enum Listener {
+pub(super) enum Listener {
     Unix(UnixListener),
     Tcp(TcpListener),
 }
@@ -110,7 +110,20 @@ pub(super) fn bind_all<'a>(
 }
 
 fn bind(config: &SocketConfig, user: Option<&Account>) -> Result<BoundSocket, SocketError> {
-    let (listener, file) = match &config.place {
+    let (listener, file) = bind_place(&config.place, user)?;
+    Ok(BoundSocket {
+        config: config.clone(),
+        listener,
+        file,
+    })
+}
+
+/// Binds a port, or a socket of the file system, whose file goes with the guard.
+pub(super) fn bind_place(
+    place: &SocketPlace,
+    user: Option<&Account>,
+) -> Result<(Listener, Option<FileGuard>), SocketError> {
+    Ok(match place {
         SocketPlace::Address(address) => (Listener::Tcp(listen::open(*address)?), None),
         SocketPlace::Path(file) => {
             let failed = |source| SocketError::Path {
@@ -120,11 +133,6 @@ fn bind(config: &SocketConfig, user: Option<&Account>) -> Result<BoundSocket, So
             let (listener, guard) = bind_file(file, user).map_err(failed)?;
             (Listener::Unix(listener), Some(guard))
         }
-    };
-    Ok(BoundSocket {
-        config: config.clone(),
-        listener,
-        file,
     })
 }
 
@@ -148,6 +156,19 @@ pub(super) fn bind_file(file: &SocketFile, user: Option<&Account>) -> io::Result
 fn gives_its_group(path: &Path) -> bool {
     let folder = path.parent().unwrap_or_else(|| Path::new("/"));
     std::fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o2000 != 0)
+}
+
+/// Gives the file of a socket the rights that a new configuration tells; a warning where it cannot be done.
+pub(super) fn change_rights(was: &SocketPlace, wanted: &SocketPlace) -> Option<String> {
+    let (true, SocketPlace::Path(file)) = (was != wanted, wanted) else {
+        return None;
+    };
+    let error = rights::give(&file.path, rights_in(file)).err()?;
+    let path = file.path.display();
+    Some(format!(
+        "the rights of {path} take effect after a restart: {}",
+        chain(&error)
+    ))
 }
 
 /// The rights that the configuration tells.
@@ -258,16 +279,7 @@ impl Sockets {
         for mut one in std::mem::take(&mut self.running) {
             match wanted.iter().find(|config| config.place.is_at(&one.place)) {
                 Some(config) => {
-                    if one.place != config.place
-                        && let SocketPlace::Path(file) = &config.place
-                        && let Err(error) = rights::give(&file.path, rights_in(file))
-                    {
-                        let path = file.path.display();
-                        warnings.push(format!(
-                            "the rights of {path} take effect after a restart: {}",
-                            chain(&error)
-                        ));
-                    }
+                    warnings.extend(change_rights(&one.place, &config.place));
                     one.place = config.place.clone();
                     one.settings.store(Arc::new(config.settings.clone()));
                     self.running.push(one);

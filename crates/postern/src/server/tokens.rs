@@ -88,6 +88,15 @@ impl TokenSources {
         }
     }
 
+    /// When the tokens end, by the login's name; those that there are.
+    pub(super) fn ends(&self) -> Vec<(String, u64)> {
+        let sources = self.current.load();
+        let ends = sources
+            .iter()
+            .filter_map(|(name, source)| Some((name.clone(), source.standing().expires_at?)));
+        ends.collect()
+    }
+
     /// Resolves when no fetch is under way.
     pub(super) async fn settled(&self) {
         for source in self.current.load_full().values() {

@@ -30,6 +30,7 @@ mod local;
 mod login_attacks;
 mod mechanisms;
 mod milters;
+mod monitoring;
 mod neighbours;
 mod next_hop;
 mod operations;

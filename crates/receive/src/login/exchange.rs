@@ -128,7 +128,17 @@ impl Exchange {
             note_key(self.findings.tried.as_deref(), mechanism, origin);
         }
         let (acting, rule) = self.findings.acting.unzip();
-        log_login(&outcome, rule, mechanism, origin);
+        let directory = self
+            .findings
+            .account
+            .as_ref()
+            .and_then(|account| account.directory.clone());
+        log_login(
+            &outcome,
+            rule,
+            (mechanism, directory.as_ref().map(|name| name.as_str())),
+            origin,
+        );
         origin
             .shared
             .usage
@@ -254,7 +264,12 @@ fn note_key(tried: Option<&str>, mechanism: Mechanism, origin: &Origin<'_>) {
     }
 }
 
-fn log_login(outcome: &Outcome, rule: Option<Rule>, mechanism: Mechanism, origin: &Origin<'_>) {
+fn log_login(
+    outcome: &Outcome,
+    rule: Option<Rule>,
+    (mechanism, directory): (Mechanism, Option<&str>),
+    origin: &Origin<'_>,
+) {
     origin.shared.deps.observers.tell(LoggedIn {
         session: origin.session,
         listener: origin.place,
@@ -263,6 +278,7 @@ fn log_login(outcome: &Outcome, rule: Option<Rule>, mechanism: Mechanism, origin
         acts_as: outcome.authzid.as_deref(),
         rule,
         mechanism: mechanism.name(),
+        directory,
         layer_bits: (outcome.layer_bits > 0).then_some(outcome.layer_bits),
         tls: origin.tls.map(|tls| tls.version),
     });

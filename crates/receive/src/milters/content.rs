@@ -18,7 +18,9 @@ use super::filtering::{Filtering, facts_of};
 use super::header::Seen;
 use super::notes::Note;
 use super::ruled::Ruled;
+use super::services::tell_asked;
 use crate::session::Session;
+use crate::time;
 
 /// Why a message is not queued as it is.
 #[derive(Debug)]
@@ -231,7 +233,9 @@ impl Filtering {
             room: &mut self.changes,
             session,
         };
+        let begun = time::now();
         let came = self.members[filter].talk.end(&known, &mut new).await;
+        tell_asked(&self.members[filter].milter, "end", begun, came.is_err(), session);
         let NewContent { body, refusal, .. } = new;
         let end = match came {
             Ok(end) => end,

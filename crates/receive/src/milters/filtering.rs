@@ -18,11 +18,12 @@ use super::envelope::Named;
 use super::facts::{client, facts, way_of_refused, way_of_sender, way_of_taken};
 use super::notes::{self, Note};
 use super::ruled::{Ruled, in_chain, why};
-use super::services::Milter;
+use super::services::{Milter, tell_asked};
 use super::strangers::{NoPlace, Place};
 use crate::AuthRule;
 use crate::room::Held;
 use crate::session::Session;
+use crate::time;
 
 /// The filters of a session.
 pub(crate) struct Filtering {
@@ -435,7 +436,12 @@ impl Filtering {
                 continue;
             }
             let known = facts(session, &self.message, recipient);
+            let asked = self.members[filter].talk.wants(step.event()).then(time::now);
             let came = step.tell(&mut self.members[filter].talk, &known).await;
+            if let Some(begun) = asked {
+                let milter = &self.members[filter].milter;
+                tell_asked(milter, "envelope", begun, came.is_err(), session);
+            }
             if let Some(ruled) = self.settle(filter, step.event(), came) {
                 return Some(ruled);
             }

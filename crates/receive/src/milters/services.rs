@@ -1,14 +1,16 @@
 //! The filters that there are: one service each, which outlives a reload that does not change it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::Mutex;
-use postern_events::{FilterDown, FilterUp, Observers};
+use postern_events::{FilterAsked, FilterDown, FilterUp, Observers};
 use postern_filter::{Filter, Notice, Service};
 use postern_policy::milter::{Conditions, OnFailure};
 
 use super::strangers::Strangers;
-use crate::{MilterSettings, Settings};
+use crate::session::Session;
+use crate::{MilterSettings, Settings, time};
 
 /// A filter, as a session meets it.
 pub(crate) struct Milter {
@@ -112,6 +114,16 @@ fn serve(filter: &Filter, observers: &Observers) -> Arc<Service> {
             seconds: ended.lasted.as_secs(),
         }),
     })
+}
+
+/// Tells that a filter was asked since `begun`, and whether it has failed.
+pub(super) fn tell_asked(milter: &Milter, stage: &str, begun: Instant, failed: bool, session: &Session) {
+    session.shared.deps.observers.tell(FilterAsked {
+        milter: milter.name(),
+        stage,
+        took: time::now().saturating_duration_since(begun),
+        failed,
+    });
 }
 
 /// An error with what is behind it.

@@ -7,7 +7,7 @@ use postern_mail::QueueId;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::codec::{self, ReadError};
-use crate::admin::{Filter, RecipientState, Summary};
+use crate::admin::{Ages, Filter, RecipientState, Summary};
 use crate::engine::DueWork;
 use crate::message::Origin;
 
@@ -93,6 +93,28 @@ pub(super) fn summary(connection: &Connection, id: QueueId) -> Result<Option<Sum
     Ok(query
         .query_row([id.as_i64()], |row| Ok(read_summary(row, id)))
         .optional()?)
+}
+
+/// How many messages were accepted before each of these times, and when the oldest was. What makes no sense is passed over.
+pub(super) fn ages(connection: &Connection, before: &[Timestamp]) -> Result<Ages, ReadError> {
+    let mut ages = Ages {
+        older: vec![0; before.len()],
+        oldest: None,
+    };
+    let mut query = connection.prepare_cached("SELECT coalesce(queued_at, received_at) FROM message")?;
+    let mut rows = query.query([])?;
+    let mut oldest = i64::MAX;
+    while let Some(row) = rows.next()? {
+        let Ok(queued_at) = row.get::<_, i64>(0) else {
+            continue;
+        };
+        oldest = oldest.min(queued_at);
+        for (time, count) in before.iter().zip(&mut ages.older) {
+            *count += u64::from(queued_at < time.as_millisecond());
+        }
+    }
+    ages.oldest = Timestamp::from_millisecond(oldest).ok();
+    Ok(ages)
 }
 
 /// What has another type than it should is left empty, and makes the message a damaged one.

@@ -51,7 +51,7 @@ use postern_events::{Administered, Word, notice, shown};
 use postern_mail::QueueId;
 use tokio::sync::oneshot;
 
-use crate::admin::{Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
+use crate::admin::{Ages, Counts, Filter, MessageDetail, Page, Selection, SummaryPage};
 use crate::body::{BodyFolder, BodyReader, BodyStore, BodyWriter, Damaged, Discard};
 use crate::engine::{DuePage, DueWork, MessageOrigin, Spool, SpoolFuture, SpoolState};
 use crate::error::SpoolError;
@@ -601,6 +601,28 @@ impl Spool for SqliteSpool {
                 .read(move |reader| load::history(reader, id))
                 .await?;
             found.map_err(|error| error.of(id))
+        }
+        .boxed()
+    }
+
+    fn probe(&self) -> SpoolFuture<'_, ()> {
+        async move {
+            self.shared
+                .do_chore(Task::Prune { rows: Vec::new() })
+                .await
+                .map(drop)
+        }
+        .boxed()
+    }
+
+    fn ages(&self, before: Vec<Timestamp>) -> SpoolFuture<'_, Ages> {
+        async move {
+            let found = self
+                .shared
+                .readers
+                .read(move |reader| list::ages(reader, &before))
+                .await?;
+            Ok(found?)
         }
         .boxed()
     }

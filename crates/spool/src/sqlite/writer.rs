@@ -4,6 +4,7 @@
 //! anything else goes wrong, or a sync fails, nothing that this connection believes may be relied on: it is dropped, and
 //! the store is opened and verified anew (see [`super::recover`]), as often as it takes. Outcomes wait for that.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use crate::engine::SpoolState;
 use crate::error::SpoolError;
 use crate::message::Body;
 use crate::outcome::Settled;
-use postern_events::{Administered, Word, notice, shown};
+use postern_events::{Administered, Committed, Word, notice, shown};
 
 /// Pause before outcomes that met a full disk are tried again, and before looking for room.
 const FULL_PAUSE: Duration = Duration::from_millis(250);
@@ -331,8 +332,14 @@ impl<'s, 'c> Writer<'s, 'c> {
         transaction.save_totals()?;
         self.totals = transaction.totals;
         let begun = Instant::now();
-        self.statements.commit.execute([])?;
+        let committed = self.statements.commit.execute([]);
         self.sync_time = begun.elapsed();
+        self.shared.settings.observers.tell(Committed {
+            messages: batch.puts.len(),
+            took: self.sync_time,
+            error: committed.as_ref().err().map(|error| error as &dyn Display),
+        });
+        committed?;
         Ok(())
     }
 

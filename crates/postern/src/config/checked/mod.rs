@@ -12,6 +12,7 @@ mod domain_sets;
 mod dovecot;
 mod files;
 mod hostname;
+mod http;
 mod identity;
 mod judge;
 mod kerberos;
@@ -56,6 +57,7 @@ use postern_spool::SpoolSettings;
 
 pub(crate) use self::directories::{pam_directories, password_length, users_database};
 pub(super) use self::hostname::name_of_host;
+pub(crate) use self::http::HttpConfig;
 pub(crate) use self::judge::JudgeSettings;
 pub(crate) use self::listeners::ListenerConfig;
 pub(crate) use self::local::LocalConfig;
@@ -91,6 +93,8 @@ pub(crate) struct Config {
     pub(crate) listeners: Vec<ListenerConfig>,
     /// Sockets for neighbours.
     pub(crate) sockets: Vec<SocketConfig>,
+    /// Where monitors are answered.
+    pub(crate) http: Vec<HttpConfig>,
     /// The door for users of this machine.
     pub(crate) local: Option<LocalConfig>,
     pub(crate) receive: ReceiveSettings,
@@ -170,6 +174,7 @@ pub(super) fn check(
     let access = access::check(c);
     let listeners = listeners::check(&access, c);
     let sockets = sockets::check(c);
+    let http = http::check(c);
     let local = local::check(c);
     let tls = tls::check(c);
     let (directories, directory_places) = directories::check(c).into_iter().unzip();
@@ -204,6 +209,7 @@ pub(super) fn check(
         sandbox: *file.sandbox,
         listeners,
         sockets,
+        http,
         local,
         receive,
         deliver,

@@ -41,6 +41,7 @@ fn written(file: &Postern) -> Vec<PathBuf> {
     let state_dir = file.state_dir.value.clone();
     let log = file.log.file.iter().map(|log| folder_of(log));
     let sockets = file.auth_socket.iter().filter_map(|socket| socket.path.as_ref());
+    let sockets = sockets.chain(file.http.iter().filter_map(|http| http.path.as_ref()));
     let local = file.local.iter().flat_map(|local| {
         let folder = local.socket.parent().unwrap_or_else(|| Path::new("/"));
         [folder.to_owned(), local.drop.value.clone()]

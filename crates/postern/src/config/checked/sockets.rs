@@ -119,15 +119,9 @@ fn socket(table: &At<AuthSocketTable>, c: &mut Checking<'_>) -> Option<SocketCon
 fn place(table: &At<AuthSocketTable>, protocol: SocketProtocol, c: &mut Checking<'_>) -> Option<SocketPlace> {
     match (&table.path, &table.address) {
         (Some(path), None) => {
-            check_path(path, c);
             warn_of_strangers(table, c);
-            let owner = table.owner.as_ref().and_then(|owner| user(owner, c));
-            Some(SocketPlace::Path(SocketFile {
-                path: path.value.clone(),
-                mode: clamp(*table.mode),
-                owner: owner.map(|user| user.uid.as_raw()),
-                group: table.group.as_ref().and_then(|name| group(name, c)),
-            }))
+            let rights = (*table.mode, &table.owner, &table.group);
+            Some(SocketPlace::Path(file_place(path, rights, c)))
         }
         (None, Some(address)) => {
             if protocol != SocketProtocol::Dovecot || !address.ip().is_loopback() {
@@ -160,6 +154,22 @@ fn place(table: &At<AuthSocketTable>, protocol: SocketProtocol, c: &mut Checking
             );
             None
         }
+    }
+}
+
+/// A socket in the file system, with mode, owner and group.
+pub(super) fn file_place(
+    path: &At<PathBuf>,
+    (mode, owner, of_group): (u64, &Option<At<String>>, &Option<At<String>>),
+    c: &mut Checking<'_>,
+) -> SocketFile {
+    check_path(path, c);
+    let owner = owner.as_ref().and_then(|owner| user(owner, c));
+    SocketFile {
+        path: path.value.clone(),
+        mode: clamp(mode),
+        owner: owner.map(|user| user.uid.as_raw()),
+        group: of_group.as_ref().and_then(|name| group(name, c)),
     }
 }
 

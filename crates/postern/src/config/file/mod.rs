@@ -9,6 +9,7 @@ mod auth;
 mod delivery;
 mod directory;
 mod dkim;
+mod http;
 mod identity;
 mod judge;
 mod kerberos;
@@ -46,6 +47,7 @@ pub(crate) use self::directory::{
     SystemTable, UsersTable,
 };
 pub(crate) use self::dkim::DkimTable;
+pub(crate) use self::http::{HttpTable, Serves};
 pub(crate) use self::identity::{GrantTable, Identity};
 pub(crate) use self::judge::{Check, Judge};
 pub(crate) use self::kerberos::{AccountWord, Kerberos};
@@ -187,6 +189,8 @@ table! {
         table: Vec<At<TableSource>> = TableKind, default "[]";
         /// Sockets on which other servers authenticate users.
         auth_socket: Vec<At<AuthSocketTable>> = Sections::<AuthSocketTable>::new(), default "[]";
+        /// Sockets on which monitors are answered over HTTP.
+        http: Vec<At<HttpTable>> = Sections::<HttpTable>::new(), default "[]";
         /// Mail of programs on this machine.
         local: LocalTable = Section::<LocalTable>::new(), optional "{}" else "`sendmail` hands in nothing";
         /// How mail reaches the users of this machine, where `system_users` in [delivery] or a route says that it does.

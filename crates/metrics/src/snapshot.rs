@@ -1,0 +1,62 @@
+//! What is asked when the numbers are read.
+
+use crate::process::Process;
+
+/// How things are at this moment. What is not known is left out of the answer.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The version with its commit.
+    pub version: String,
+    /// When the server started, in seconds since 1970.
+    pub started_at: f64,
+    /// Open sessions.
+    pub sessions: u64,
+    /// The queue.
+    pub queue: Queue,
+    /// Connections to next hops, by the kind of mail.
+    pub places: Vec<Places>,
+    /// Directories, and whether they have answered when they were asked last.
+    pub directories: Vec<(String, Option<bool>)>,
+    /// Files of certificates with the ends of these, in seconds since 1970.
+    pub certificates: Vec<(String, f64)>,
+    /// Credentials for smarthosts with the ends of their tokens, in seconds since 1970.
+    pub tokens: Vec<(String, f64)>,
+    /// Events that observers had no room for.
+    pub dropped: Vec<(&'static str, u64)>,
+    /// The server's process.
+    pub process: Process,
+}
+
+/// The queue.
+#[derive(Clone, Debug, Default)]
+pub struct Queue {
+    /// Messages that are not held.
+    pub waiting: u64,
+    /// Messages that are held, but not as damaged.
+    pub held: u64,
+    /// Messages held as damaged.
+    pub damaged: u64,
+    /// Recipients without an outcome.
+    pub recipients: u64,
+    /// Octets.
+    pub octets: u64,
+    /// Whether mail can be taken.
+    pub ready: bool,
+    /// Octets that may still be written on its disk.
+    pub disk_free: Option<u64>,
+    /// Ages, each as its label, and how many messages are older.
+    pub older: Vec<(&'static str, u64)>,
+    /// Age of the oldest message in seconds; 0 without one.
+    pub oldest: Option<f64>,
+}
+
+/// Connections to next hops for one kind of mail.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// The kind.
+    pub class: String,
+    /// Those that are open.
+    pub open: u64,
+    /// Hosts that wait for one.
+    pub waiting: u64,
+}

@@ -1,0 +1,119 @@
+//! Where monitors are answered: places that can be bound, and whom they are open to.
+
+use postern_http::{Limits, Peers};
+
+use super::sockets::{SocketPlace, file_place};
+use super::{Checking, clamp, values};
+use crate::config::file::{HttpTable, Serves};
+use crate::config::read::At;
+
+/// One listener for HTTP with where to bind it.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpConfig {
+    /// Its name in the log.
+    pub(crate) name: String,
+    pub(crate) place: SocketPlace,
+    pub(crate) serves: Vec<Serves>,
+    pub(crate) limits: Limits,
+}
+
+impl HttpConfig {
+    /// Whether the numbers can be read there.
+    pub(crate) fn serves(&self, what: Serves) -> bool {
+        self.serves.contains(&what)
+    }
+}
+
+pub(super) fn check(c: &mut Checking<'_>) -> Vec<HttpConfig> {
+    let mut all: Vec<HttpConfig> = Vec::new();
+    let file = c.file;
+    for table in &file.http.value {
+        let Some(one) = listener(table, c) else { continue };
+        if all.iter().any(|other| other.place.is_at(&one.place)) {
+            c.problems.error(
+                table.span.clone(),
+                format!("two [[http]] at {}", one.place),
+                "used before",
+                "give one of them another address, or remove it",
+            );
+        }
+        all.push(one);
+    }
+    all
+}
+
+fn listener(table: &At<HttpTable>, c: &mut Checking<'_>) -> Option<HttpConfig> {
+    let place = place(table, c)?;
+    let name = table
+        .name
+        .as_ref()
+        .map_or_else(|| place.to_string(), |name| name.value.clone());
+    if table.serves.is_empty() {
+        c.problems.warning(
+            table.serves.span.clone(),
+            format!("[[http]] {name} serves nothing"),
+            "an empty list",
+            "write `serves = [\"metrics\", \"health\"]`, or remove the listener",
+        );
+    }
+    Some(HttpConfig {
+        name,
+        place,
+        serves: values(&table.serves.value),
+        limits: Limits {
+            connections_max: clamp(*table.connections),
+            header_max: clamp(*table.header_size),
+            time: *table.timeout,
+            peers: Peers(values(&table.networks.value)),
+            ..Limits::default()
+        },
+    })
+}
+
+fn place(table: &At<HttpTable>, c: &mut Checking<'_>) -> Option<SocketPlace> {
+    match (&table.path, &table.address) {
+        (Some(path), None) => {
+            if *table.mode & 0o006 != 0 {
+                c.problems.warning(
+                    table.mode.span.clone(),
+                    "anyone on this machine can read the numbers of this server",
+                    "open to all",
+                    "write `mode = \"0660\"`, and `group` for the group of the monitor",
+                );
+            }
+            let rights = (*table.mode, &table.owner, &table.group);
+            Some(SocketPlace::Path(file_place(path, rights, c)))
+        }
+        (None, Some(address)) => {
+            let is_reached = |network: &ipnet::IpNet| network.addr().is_loopback();
+            if !address.ip().is_loopback() && table.networks.iter().all(|network| is_reached(&network.value))
+            {
+                c.problems.warning(
+                    table.networks.span.clone().or_else(|| address.span.clone()),
+                    format!("nobody but this host is answered at {}", address.value),
+                    "only loopback networks",
+                    "add the network of the monitor to `networks`, or listen on a loopback address",
+                );
+            }
+            Some(SocketPlace::Address(address.value))
+        }
+        (Some(_), Some(address)) => {
+            c.problems.error(
+                address.span.clone(),
+                "[[http]] with both `path` and `address`",
+                "where?",
+                "remove one of them",
+            );
+            None
+        }
+        (None, None) => {
+            c.problems.error(
+                table.span.clone(),
+                "[[http]] without a place",
+                "neither `path` nor `address`",
+                "add for example `address = \"127.0.0.1:9325\"`",
+            );
+            None
+        }
+    }
+}
