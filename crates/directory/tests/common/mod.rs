@@ -10,7 +10,7 @@ use postern_directory::{
     Account, DenyReason, Directories, DirectorySettings, Environment, Existence, LdapSettings,
     PasswordVerdict,
 };
-use postern_events::{Event, Observer, Observers};
+use postern_events::{Event, Level, Observer, Observers};
 use postern_mail::Mailbox;
 use postern_mail::address::ParseOptions;
 use postern_testkit::slapd::PEOPLE;
@@ -99,7 +99,8 @@ struct ToCapture;
 impl Observer for ToCapture {
     fn observe(&self, event: &Event<'_>) {
         CAPTURE.with_borrow(|capture| {
-            if let Some(text) = capture {
+            // As the log does, unless more is asked for.
+            if let (Some(text), true) = (capture, event.level() != Level::Debug) {
                 writeln!(text.lock().unwrap(), "{event:?}").unwrap();
             }
         });
