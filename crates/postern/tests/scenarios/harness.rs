@@ -129,7 +129,11 @@ impl Site {
 
     /// Starts the server and waits until it answers.
     pub(crate) fn start(&mut self) {
-        let mut command = Command::new(binary());
+        self.start_by(Command::new(binary()));
+    }
+
+    /// Starts it by a program that is given its arguments, and waits until it answers.
+    pub(crate) fn start_by(&mut self, mut command: Command) {
         command
             .args(["serve", "--config"])
             .arg(self.path("postern.toml"))
