@@ -288,14 +288,16 @@ async fn a_second_login_is_cheap_and_still_sees_every_change() {
     let elsewhere = UserStore::open(&bench.path()).unwrap();
     let login = "tester@relay.test";
     let _ = granted(check(&directories, login, "one").await);
-    let start = Instant::now();
+    // A busy machine makes some rounds slow; the quickest of each kind show the difference.
+    let (mut cheap, mut dear) = (Duration::MAX, Duration::MAX);
     for _ in 0..20 {
+        let start = Instant::now();
         let _ = granted(check(&directories, login, "one").await);
+        cheap = cheap.min(start.elapsed());
+        let start = Instant::now();
+        let _ = denied(check(&directories, login, "wrong").await);
+        dear = dear.min(start.elapsed());
     }
-    let cheap = start.elapsed() / 20;
-    let start = Instant::now();
-    let _ = denied(check(&directories, login, "wrong").await);
-    let dear = start.elapsed();
     assert!(cheap * 4 < dear, "{cheap:?} remembered, {dear:?} hashed");
 
     elsewhere.set_password(login, &SecretString::from("two")).unwrap();

@@ -1,6 +1,6 @@
 //! What an attacker tries: to relay, to smuggle, to slip in before STARTTLS, to guess, to exhaust.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postern_testkit::sink::Sink;
 use postern_testkit::smtp::TlsOptions;
@@ -167,26 +167,12 @@ fn guessing_is_slowed_then_barred_and_known_users_cannot_be_told() {
     let sink = Sink::start();
     let mut site = Site::relay_with(sink.port(), "", "");
     site.start();
-    let mut known = Vec::new();
-    let mut unknown = Vec::new();
-    for _ in 0..2 {
-        for (login, times) in [
-            ("tester@relay.test", &mut known),
-            ("nobody@relay.test", &mut unknown),
-        ] {
-            let mut client = site.tls_client(site.submission);
-            let start = Instant::now();
-            let reply = client.login(login, "wrong").unwrap();
-            times.push(start.elapsed());
-            assert!(reply.starts_with("535 5.7"), "{reply}");
-        }
+    // That neither time nor form tells them apart is seen in `login_attacks`, without the limit.
+    for login in ["tester@relay.test", "nobody@relay.test"].repeat(2) {
+        let mut client = site.tls_client(site.submission);
+        let reply = client.login(login, "wrong").unwrap();
+        assert!(reply.starts_with("535 5.7"), "{reply}");
     }
-    // Both are put through the same steps; only a difference that a table look-up could not make is a fault.
-    let (known, unknown) = (known.iter().min().unwrap(), unknown.iter().min().unwrap());
-    assert!(
-        *unknown * 4 > *known && *known * 4 > *unknown,
-        "known {known:?}, unknown {unknown:?}"
-    );
 
     // Past the limit even the right password does not help from here, but nobody else is shut out.
     let mut locked_out = false;

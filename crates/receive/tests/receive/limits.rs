@@ -380,13 +380,17 @@ fn a_command_sent_octet_by_octet_gets_no_more_time() {
 
 #[test]
 fn submitters_are_greeted_without_delay() {
-    for (mut options, delayed) in [(Options::mx(), true), (Options::submission(), false)] {
-        options.settings.timeouts.greeting_delay = Duration::from_millis(600);
-        let server = options.start();
-        let begun = Instant::now();
-        let _ = greeting(server.port);
-        assert_eq!(begun.elapsed() >= Duration::from_millis(600), delayed);
-    }
+    let mut options = Options::mx();
+    options.settings.timeouts.greeting_delay = Duration::from_millis(600);
+    let server = options.start();
+    let begun = Instant::now();
+    let _ = greeting(server.port);
+    assert!(begun.elapsed() >= Duration::from_millis(600));
+    let mut options = Options::submission();
+    // Nobody would wait for it.
+    options.settings.timeouts.greeting_delay = Duration::from_secs(86_400);
+    let server = options.start();
+    let _ = greeting(server.port);
 }
 
 #[test]
