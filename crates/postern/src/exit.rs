@@ -67,6 +67,8 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// For people; may have several lines. Empty when all was said already.
     pub(crate) message: String,
+    /// For programs: the problems of a configuration that are to blame, as `check` lists them.
+    pub(crate) problems: Option<serde_json::Value>,
 }
 
 impl Failure {
@@ -75,6 +77,7 @@ impl Failure {
         Self {
             exit,
             message: message.into(),
+            problems: None,
         }
     }
 
@@ -83,6 +86,7 @@ impl Failure {
         Self {
             exit,
             message: String::new(),
+            problems: None,
         }
     }
 
@@ -103,9 +107,13 @@ impl Failure {
 }
 
 impl Failure {
-    /// For programs: `{ "error": "…", "exit": 78 }`.
+    /// For programs: `{ "error": "…", "exit": 78 }`, with `problems` where there are such.
     pub(crate) fn as_json(&self) -> serde_json::Value {
-        serde_json::json!({ "error": self.message, "exit": self.exit as u8 })
+        let mut value = serde_json::json!({ "error": self.message, "exit": self.exit as u8 });
+        if let Some(problems) = &self.problems {
+            value["problems"] = problems.clone();
+        }
+        value
     }
 }
 

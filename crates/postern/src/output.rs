@@ -158,6 +158,14 @@ pub(crate) fn terminal_width() -> Option<usize> {
     }
 }
 
+/// A text that may be long: cut on a terminal, whole for a pipe.
+pub(crate) fn brief_text(text: &str, most: usize) -> String {
+    match terminal_width() {
+        Some(_) => shorten(text, most),
+        None => text.to_owned(),
+    }
+}
+
 /// A table of one line a row, in as many columns as there are. Pages of a long listing have the same widths.
 pub(crate) struct Lines {
     head: Vec<String>,

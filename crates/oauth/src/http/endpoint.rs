@@ -23,7 +23,7 @@ pub enum EndpointError {
     #[error("http works only for this machine: write https://")]
     Plain,
     /// With user, password or fragment.
-    #[error("user, password and fragment do not belong into it")]
+    #[error("user, password and fragment do not belong in it")]
     Extras,
 }
 

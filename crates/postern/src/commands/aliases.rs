@@ -100,7 +100,7 @@ fn table(entries: &[Entry]) -> Result<(), Failure> {
     let rows = entries
         .iter()
         .map(|entry| vec![entry.alias.clone(), entry.to.clone(), entry.place.clone()]);
-    output::print_table(&["alias", "leads to", "in"], &[], &[], rows.collect())
+    output::print_table(&["alias", "leads to", "in"], &[], &[2], rows.collect())
 }
 
 async fn follow(config: &Config, addresses: &[Mailbox]) -> Result<Vec<Followed>, Failure> {

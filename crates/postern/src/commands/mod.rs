@@ -92,11 +92,16 @@ pub(crate) fn checked(path: &Path) -> Result<Config, Failure> {
 
 /// Shows what is wrong with a configuration.
 pub(crate) fn refused(report: &Report, path: &Path) -> Failure {
-    show_report(report);
-    Failure::new(
+    let mut failure = Failure::new(
         Exit::Config,
         format!("{} in {}", count_problems(report), path.display()),
-    )
+    );
+    if output::is_json() {
+        failure.problems = serde_json::to_value(report.json()).ok();
+    } else {
+        show_report(report);
+    }
+    failure
 }
 
 /// Connects to the running server, if one runs, and then goes on as the owner of the state directory: root opens nothing in it.

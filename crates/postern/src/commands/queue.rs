@@ -550,7 +550,7 @@ fn destination_row(one: &Value, now: Timestamp) -> Vec<String> {
         .filter(|wait| *wait > 0);
     let error = one["last_error"][1]
         .as_str()
-        .map(|error| output::shorten(error, 60));
+        .map(|error| output::brief_text(error, 60));
     let login = login_text(&one["login"], now);
     vec![
         text("destination"),
@@ -599,7 +599,7 @@ fn login_text(login: &Value, now: Timestamp) -> String {
         None => {}
     }
     if let Some(problem) = token["problem"].as_str() {
-        text.push_str(&format!(" ({})", output::shorten(problem, 60)));
+        text.push_str(&format!(" ({})", output::brief_text(problem, 60)));
     }
     text
 }

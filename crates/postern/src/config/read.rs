@@ -447,7 +447,7 @@ impl<'e, 'a> Entries<'e, 'a> {
                 (Some(header), None) if header.is_empty() => {
                     format!("`{typed}` belongs to the top level: move it above the first line in brackets")
                 }
-                (Some(header), None) => format!("`{typed}` belongs into {header}: move it there"),
+                (Some(header), None) => format!("`{typed}` belongs in {header}: move it there"),
                 (None, None) => format!("remove it; known here: {}", names.join(", ")),
             };
             self.reader.problems.error(

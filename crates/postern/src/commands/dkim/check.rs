@@ -100,17 +100,19 @@ fn show(lines: &[KeyLine], keyless: &[&String]) -> Result<(), Failure> {
         rows.collect(),
     )?;
     for line in lines.iter().filter(|line| !line.is_good()) {
-        let text = format!("\n{} of {}: {}", line.selector, line.domain, line.remedy);
+        let text = format!("{} of {}: {}", line.selector, line.domain, line.remedy);
+        let text = format!("\n{}", output::wrapped(&text, output::terminal_width()));
         output::print(&match line.stage {
             Some(Stage::Retired) => text,
             _ => format!("{text}\n{}", line.record),
         })?;
     }
     for domain in keyless {
-        output::print(&format!(
-            "\nno key signs for {domain}: `postern dkim new {domain}` makes keys, `postern dkim rotate {domain} --continue` goes on with those \
+        let text = format!(
+            "no key signs for {domain}: `postern dkim new {domain}` makes keys, `postern dkim rotate {domain} --continue` goes on with those \
              that wait for DNS"
-        ))?;
+        );
+        output::print(&format!("\n{}", output::wrapped(&text, output::terminal_width())))?;
     }
     Ok(())
 }

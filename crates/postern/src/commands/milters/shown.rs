@@ -214,7 +214,7 @@ impl Changed {
         let value = self
             .value
             .as_deref()
-            .map(|value| output::shorten(&unfolded(value), VALUE_SHOWN));
+            .map(|value| output::brief_text(&unfolded(value), VALUE_SHOWN));
         let value = value.unwrap_or_default();
         match (&self.field, self.index, self.octets) {
             (Some(field), None, _) => format!("{}: {field}:{value}", self.change),

@@ -287,7 +287,7 @@ fn no_key_is_a_secret() {
             "token_type",
             "tokeninfo_url"
         ],
-        "a new key with a secret belongs into a file"
+        "a new key with a secret belongs in a file"
     );
 }
 
