@@ -68,6 +68,13 @@ impl Import {
     }
 }
 
+/// The path of the file with a password for a host or under a name, the same whichever server it is from.
+pub(crate) fn password_path(name: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-');
+    let file = name.replace(|letter| !is_plain(letter), "_");
+    format!("secrets/{}.password", file.trim_start_matches('.'))
+}
+
 /// A file beside the configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct OutputFile {

@@ -36,6 +36,12 @@ impl fmt::Display for Origin {
     }
 }
 
+/// The file's name without its folder, and the line.
+pub(crate) fn short(at: &Origin) -> String {
+    let name = at.file.rsplit('/').next().unwrap_or(&at.file);
+    format!("{name}:{}", at.first)
+}
+
 /// Something with the lines it was read from.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Located<T> {

@@ -122,10 +122,15 @@ fn table(text: &mut String, title: &str, head: &str, rows: impl Iterator<Item = 
 
 /// A key of a section, as the document has it.
 pub(crate) fn key(section: &str, key: &str) -> String {
+    format!("`{}`", path(section, key))
+}
+
+/// `[section] key`, or the key of the top level.
+pub(crate) fn path(section: &str, key: &str) -> String {
     if section.is_empty() {
-        format!("`{key}`")
+        key.to_owned()
     } else {
-        format!("`[{section}] {key}`")
+        format!("[{section}] {key}")
     }
 }
 

@@ -4,6 +4,7 @@ use super::tables::{Behind, Reference};
 use super::{Site, short};
 use crate::Origin;
 use crate::config::{Section, Value};
+use crate::import::password_path;
 use crate::report::Weight;
 
 /// The name of a login that is for all hosts: `static:user:password`.
@@ -144,11 +145,7 @@ impl Logins {
 }
 
 fn put(site: &mut Site<'_>, login: &Login, name: &str) {
-    let file: String = name.replace(
-        |letter: char| !letter.is_ascii_alphanumeric() && letter != '.',
-        "_",
-    );
-    let path = format!("secrets/{file}.password");
+    let path = password_path(name);
     let mut section = Section::new("login", format!("smtp_sasl_password_maps, {}", short(&login.at)));
     section.set("name", Value::text(name), "");
     section.set("login", Value::text(login.user.clone()), "");

@@ -26,7 +26,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Value;
 use crate::import::Import;
+use crate::origin::short;
 use crate::report::Weight;
+use crate::settings::path;
 use crate::{FileError, Files, Origin};
 
 use super::text::words;
@@ -265,21 +267,6 @@ impl<'a> Site<'a> {
                 .missing(&self.start.clone(), "master.cf", Weight::Mail, remedy);
         }
     }
-}
-
-/// `section.key`, or the key of the top level.
-fn path(section: &str, key: &str) -> String {
-    if section.is_empty() {
-        key.to_owned()
-    } else {
-        format!("[{section}] {key}")
-    }
-}
-
-/// The file's name without its folder, and the line.
-fn short(at: &Origin) -> String {
-    let name = at.file.rsplit('/').next().unwrap_or(&at.file);
-    format!("{name}:{}", at.first)
 }
 
 #[cfg(test)]

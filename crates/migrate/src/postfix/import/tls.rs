@@ -49,11 +49,15 @@ fn certificate(site: &mut Site<'_>) {
     let comment = site.comment(parameter);
     let tls = site.import.config.section("tls");
     tls.set("certificate", Value::text(certificate), comment);
-    tls.set("key", Value::text(key), "only its owner may read it (mode 600)");
+    tls.set(
+        "key",
+        Value::text(key),
+        "postern's alone, or root's with a group of postern's",
+    );
     for parameter in ["smtpd_tls_cert_file", "smtpd_tls_chain_files"] {
         site.carried(parameter, "[tls] certificate");
     }
-    let difference = "the key must be readable by its owner alone: copy one that a group may read, such as Debian's snakeoil key, and name the copy";
+    let difference = "the server reads the key as the user postern: it has to be that user's alone (mode 600), or root's and readable by a group that this user is in. For Debian's keys: `adduser postern ssl-cert`";
     site.changed("smtpd_tls_key_file", "[tls] key", difference);
 }
 

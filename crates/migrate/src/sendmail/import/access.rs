@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::keys::{network, pattern, tagged};
-use super::{Site, active, certificates, table_path};
+use super::{Site, certificates, table_path};
 use crate::Origin;
 use crate::config::{Section, Value};
 use crate::import::OutputFile;
@@ -61,8 +61,17 @@ pub(super) fn read(site: &mut Site<'_>) -> Access {
     site.carried(at, "FEATURE(access_db)", "[relay], relay_domains, [[access]]");
     access.is_private = site.files.is_private(&path);
     let file: Arc<str> = Arc::from(path);
-    for (number, line) in active(&text) {
+    let mut comments = Comments::default();
+    for (number, line) in (1..)
+        .zip(text.lines())
+        .map(|(number, line)| (number, line.trim()))
+    {
+        if line.is_empty() || line.starts_with('#') {
+            comments.add(line, &mut access.table);
+            continue;
+        }
         let at = Origin::line(&file, number);
+        let before = access.table.len();
         match line.split_once(char::is_whitespace) {
             Some((key, value)) => access.line(site, &at, key, value.trim(), line),
             None => {
@@ -70,9 +79,35 @@ pub(super) fn read(site: &mut Site<'_>) -> Access {
                 site.missing(&at, key, Weight::Mail, "a line without an action");
             }
         }
+        comments.stand_above(before, &mut access.table);
     }
     access.put_relays(site);
     access
+}
+
+/// Comments of the old table on their way into the new one.
+#[derive(Default)]
+struct Comments(String);
+
+impl Comments {
+    /// Keeps a comment for the line below it. One with an empty line below it is about more, and stays.
+    fn add(&mut self, line: &str, table: &mut String) {
+        if line.is_empty() && !self.0.is_empty() {
+            table.push_str(&std::mem::take(&mut self.0));
+            table.push('\n');
+        } else if !line.is_empty() {
+            self.0.push_str(line);
+            self.0.push('\n');
+        }
+    }
+
+    /// Puts them above what a line has added from `at` on; those of a line that has added nothing go with it.
+    fn stand_above(&mut self, at: usize, table: &mut String) {
+        let comments = std::mem::take(&mut self.0);
+        if table.len() > at {
+            table.insert_str(at, &comments);
+        }
+    }
 }
 
 impl Access {
@@ -363,4 +398,40 @@ fn by_host(site: &mut Site<'_>, at: &Origin, (tag, host): (&str, &str), value: &
     };
     site.extend("delivery.tls", key, hosts);
     site.carried(at, line, format!("[delivery.tls] {key}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_stay_with_their_lines() {
+        let mut table = String::new();
+        let mut comments = Comments::default();
+        let lines = [
+            ("# The whole.", false),
+            ("", false),
+            ("# of a network", false),
+            ("", false),
+            ("", false),
+            ("# spammers", false),
+            ("a REJECT", true),
+            ("# partners", false),
+            ("b RELAY", false),
+            ("c REJECT", true),
+        ];
+        for (line, is_kept) in lines {
+            if line.is_empty() || line.starts_with('#') {
+                comments.add(line, &mut table);
+                continue;
+            }
+            let before = table.len();
+            if is_kept {
+                table.push_str(&format!("{line}\n"));
+            }
+            comments.stand_above(before, &mut table);
+        }
+        let expected = "# The whole.\n\n# of a network\n\n# spammers\na REJECT\nc REJECT\n";
+        assert_eq!(table, expected);
+    }
 }

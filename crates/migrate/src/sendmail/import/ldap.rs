@@ -3,7 +3,6 @@
 use super::{Site, short};
 use crate::Origin;
 use crate::config::{Section, Value};
-use crate::import::OutputFile;
 use crate::report::Weight;
 
 /// The name of the table.
@@ -86,11 +85,8 @@ fn put(site: &mut Site<'_>, at: &Origin, server: &Server, map: Option<&str>) {
         table.set("bind_dn", Value::text(name.clone()), "");
         if let Some(password) = server.secret.as_ref().and_then(|path| site.files.read(path).ok()) {
             let path = "secrets/ldap-routing.password";
-            site.import.files.push(OutputFile {
-                path: path.to_owned(),
-                text: format!("{}\n", password.lines().next().unwrap_or_default()),
-                secret: true,
-            });
+            let first = password.lines().next().unwrap_or_default();
+            site.import.secret(path, format!("{first}\n"));
             table.set("bind_password_file", Value::text(path), "");
         }
     }

@@ -20,8 +20,9 @@ use std::collections::BTreeMap;
 
 use crate::config::{Section, Value};
 use crate::import::Import;
-use crate::report::{Fate, Weight};
-use crate::settings::Goes;
+use crate::origin::short;
+use crate::report::Weight;
+use crate::settings::{Goes, path};
 use crate::{FileError, Files, Origin};
 
 use super::mc::Mc;
@@ -158,32 +159,19 @@ impl Site<'_> {
     }
 
     fn carried(&mut self, at: &Origin, what: &str, to: impl Into<String>) {
-        self.import.report.add(at, what, Fate::Carried { to: to.into() });
+        self.import.carried(at, what, to);
     }
 
     fn changed(&mut self, at: &Origin, what: &str, to: impl Into<String>, difference: impl Into<String>) {
-        let fate = Fate::Changed {
-            to: to.into(),
-            difference: difference.into(),
-        };
-        self.import.report.add(at, what, fate);
+        self.import.changed(at, what, to, difference);
     }
 
     fn meaningless(&mut self, at: &Origin, what: &str, why: impl Into<String>) {
-        self.import
-            .report
-            .add(at, what, Fate::Meaningless { why: why.into() });
+        self.import.meaningless(at, what, why);
     }
 
     fn missing(&mut self, at: &Origin, what: &str, weight: Weight, remedy: impl Into<String>) {
-        self.import.report.add(
-            at,
-            what,
-            Fate::Missing {
-                weight,
-                remedy: remedy.into(),
-            },
-        );
+        self.import.missing(at, what, weight, remedy);
     }
 
     /// The text of a file that `at` names; a file that cannot be read is reported.
@@ -324,21 +312,6 @@ fn elsewhere(what: &str) -> Option<&'static str> {
             _ => None,
         })
     })
-}
-
-/// `section.key`, or the key of the top level.
-fn path(section: &str, key: &str) -> String {
-    if section.is_empty() {
-        key.to_owned()
-    } else {
-        format!("[{section}] {key}")
-    }
-}
-
-/// The file's name without its folder, and the line.
-fn short(at: &Origin) -> String {
-    let name = at.file.rsplit('/').next().unwrap_or(&at.file);
-    format!("{name}:{}", at.first)
 }
 
 /// The path in `hash -o /etc/mail/access.db`, without what `makemap` puts behind it.

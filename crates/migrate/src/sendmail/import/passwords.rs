@@ -198,11 +198,7 @@ fn ldap(site: &mut Site<'_>, at: &Origin) {
             "ldap_start_tls" => ("starttls", Value::Plain((value == "yes").to_string())),
             "ldap_bind_pw" | "ldap_password" => {
                 let path = "secrets/ldap.password";
-                site.import.files.push(crate::import::OutputFile {
-                    path: path.to_owned(),
-                    text: format!("{value}\n"),
-                    secret: true,
-                });
+                site.import.secret(path, format!("{value}\n"));
                 ldap.set("bind_password_file", Value::text(path), "");
                 site.carried(
                     &at,

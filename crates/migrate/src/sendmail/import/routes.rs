@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Site, active, short, table_path};
 use crate::config::{Section, Value};
-use crate::import::OutputFile;
+use crate::import::password_path;
 use crate::report::Weight;
 use crate::{Located, Origin};
 
@@ -263,10 +263,7 @@ impl Credentials {
     }
 
     fn put(self, site: &mut Site<'_>, at: &Origin, host: &str) {
-        let path = format!(
-            "secrets/{}.password",
-            host.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_")
-        );
+        let path = password_path(host);
         let mut login = Section::new("login", format!("authinfo, {}", short(at)));
         login.set("name", Value::text(host), "");
         login.set("login", Value::text(self.login), "");
@@ -275,11 +272,7 @@ impl Credentials {
             login.set("mechanisms", Value::list(self.mechanisms), "");
         }
         site.import.config.add(login);
-        site.import.files.push(OutputFile {
-            path: path.clone(),
-            text: self.password + "\n",
-            secret: true,
-        });
+        site.import.secret(&path, self.password + "\n");
         site.carried(
             at,
             &format!("authinfo of {host}"),

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use super::*;
 use crate::config::Section;
 use crate::origin::testing::{Disk, Folder};
-use crate::report::Item;
+use crate::report::{Fate, Item};
 
 /// A site's files, which remembers those that were read.
 struct Recorded {
