@@ -209,7 +209,7 @@ mod tests {
         };
         Run {
             account: &account,
-            request: &words::tests::request(),
+            request: &crate::wire::testing::request(),
             from_line: "From x\n",
             content: &Content::new(file, 0),
             timeout: Duration::from_secs(timeout),

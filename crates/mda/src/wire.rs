@@ -113,11 +113,11 @@ impl Request {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::trouble::Kind;
+pub(crate) mod testing {
+    use super::Request;
 
-    fn request() -> Request {
+    /// Mail for ann with a detail.
+    pub(crate) fn request() -> Request {
         Request {
             user: "ann".into(),
             detail: "shop".into(),
@@ -131,6 +131,13 @@ mod tests {
             forwarded_before: false,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::request;
+    use super::*;
+    use crate::trouble::Kind;
 
     /// What it shows, and what is changed.
     type Case<'a> = (&'a str, &'a dyn Fn(&mut Request));

@@ -268,16 +268,10 @@ mod tests {
             hostname: "mx.test".into(),
         };
         let request = Request {
-            user: "ann".into(),
-            detail: String::new(),
-            sender: String::new(),
-            recipient: "ann@mx.test".into(),
-            local: "ann".into(),
-            domain: "mx.test".into(),
             queue: "1A".into(),
             index: 2,
             received: 5,
-            forwarded_before: false,
+            ..crate::wire::testing::request()
         };
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"S: x\n\ny\n").unwrap();

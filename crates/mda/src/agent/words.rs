@@ -105,25 +105,11 @@ pub fn environment(request: &Request, account: &Account) -> Vec<(&'static str, O
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use nix::unistd::{Gid, Uid};
 
     use super::*;
-
-    pub(in crate::agent) fn request() -> Request {
-        Request {
-            user: "ann".into(),
-            detail: "shop".into(),
-            sender: "x@y.test".into(),
-            recipient: "ann+shop@example.org".into(),
-            local: "ann+shop".into(),
-            domain: "example.org".into(),
-            queue: "1A".into(),
-            index: 0,
-            received: 0,
-            forwarded_before: false,
-        }
-    }
+    use crate::wire::testing::request;
 
     /// What it shows, what is changed in the request, a word, and what becomes of it.
     type Case<'a> = (&'a str, &'a dyn Fn(&mut Request), &'a str, &'a str);
