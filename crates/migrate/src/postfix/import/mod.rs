@@ -8,6 +8,7 @@ mod domains;
 mod filters;
 mod limits;
 mod listeners;
+mod lists;
 mod logins;
 mod mailboxes;
 mod networks;
@@ -122,7 +123,7 @@ impl<'a> Site<'a> {
         aliases::carry_over(self);
         rewriting::carry_over(self);
         postscreen::carry_over(self);
-        restrictions::carry_over(self);
+        lists::carry_over(self);
         limits::carry_over(self);
         filters::carry_over(self);
         routes::carry_over(self);
