@@ -25,7 +25,7 @@ use crate::exit;
 
 pub(crate) use self::common::{ConfigArg, FOLDER, HOSTNAME, JsonArg, ListingArg};
 pub(crate) use self::dkim::{DkimArgs, DkimCommand, NewKeyArgs, RotateArgs};
-pub(crate) use self::explain::ExplainSessionArgs;
+pub(crate) use self::explain::{ExplainSessionArgs, NO_DOMAIN};
 pub(crate) use self::identity::{AddressCommand, DelegateCommand, ExplainArgs, GroupCommand};
 pub(crate) use self::import::{
     ImportCheckArgs, ImportFrom, ImportOutputArgs, ImportPostfixArgs, ImportSendmailArgs, ImportSiteArgs,
@@ -60,7 +60,7 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Checks the configuration and shows all errors at once
     Check(CheckArgs),
-    /// Makes a configuration from the files of sendmail
+    /// Makes a configuration from the files of sendmail or Postfix
     ///
     /// Writes it into a folder, with its tables and secrets, and a report of what became of each line: carried over, with or without
     /// a difference, without meaning here, or not carried over, with what to do. Changes nothing of the old server.

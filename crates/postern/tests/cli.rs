@@ -642,7 +642,7 @@ fn a_sendmail_site_is_imported() {
         "{summary}"
     );
     let moved = site.folder.path().join("moved");
-    let secret = moved.join("secrets/smtp_provider_example.password");
+    let secret = moved.join("secrets/smtp.provider.example.password");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&secret), mode(secret.parent().unwrap())), (0o600, 0o700));
     let password = fs::read_to_string(&secret).unwrap();
@@ -720,7 +720,7 @@ fn a_postfix_site_is_imported() {
     let again = site.run(&[&import[..], &["--force"]].concat());
     let said = String::from_utf8_lossy(&again.stderr).into_owned();
     assert!(
-        again.status.success() && said.contains("has not written: tables/old.pcre; remove"),
+        again.status.success() && said.contains("has left as they are: tables/old.pcre. Remove"),
         "{said}"
     );
     assert!(moved.join("tables/old.pcre").is_file());

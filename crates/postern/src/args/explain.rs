@@ -59,11 +59,11 @@ pub(crate) struct ExplainSessionArgs {
     /// As whom it acts, where that is somebody else (the authorization identity)
     #[arg(long = "as", value_name = "LOGIN", requires = "login")]
     pub(crate) acts_as: Option<String>,
-    /// The sender of the envelope; <> for none
-    #[arg(long, value_name = "ADDRESS", value_parser = sender, default_value = "<>")]
+    /// The sender of the envelope; <> for none. Without a domain it gets that which the server would give it
+    #[arg(long, value_name = "ADDRESS", value_parser = any_sender, default_value = "<>")]
     pub(crate) from: ReversePath,
     /// A recipient; may be given several times
-    #[arg(long, value_name = "ADDRESS", value_parser = recipient, required_unless_present = "session")]
+    #[arg(long, value_name = "ADDRESS", value_parser = any_recipient, required_unless_present = "session")]
     pub(crate) to: Vec<Mailbox>,
     /// The size of the message, in octets
     #[arg(long, value_name = "OCTETS", default_value_t = 0)]
@@ -155,6 +155,27 @@ impl ExplainSessionArgs {
         }
         self.peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
+}
+
+/// The domain of an address that was given without one, until the configuration says which it gets. Nobody else can have it (RFC 6761
+/// section 6.4).
+pub(crate) const NO_DOMAIN: &str = "without-domain.invalid";
+
+/// An address with [`NO_DOMAIN`], where it has none.
+fn with_domain(text: &str) -> String {
+    let bare = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    match bare.unwrap_or(text) {
+        bare if bare.is_empty() || bare.contains('@') => text.to_owned(),
+        bare => format!("{bare}@{NO_DOMAIN}"),
+    }
+}
+
+fn any_sender(text: &str) -> Result<ReversePath, String> {
+    sender(&with_domain(text))
+}
+
+fn any_recipient(text: &str) -> Result<Mailbox, String> {
+    recipient(&with_domain(text))
 }
 
 pub(super) fn recipient(text: &str) -> Result<Mailbox, String> {

@@ -3,78 +3,50 @@
 //! The rules are those that a session is judged by (`postern_receive::judge`), the directories and name servers the real ones. Nothing
 //! is taken and nothing is sent. What depends on the moment is left out: the load, how many sessions there are, and budgets.
 
+mod answer;
+mod client;
 mod content;
 mod course;
 mod filters;
+mod login;
 mod message;
+mod recipient;
 mod way;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-use nix::unistd::User;
-use postern_directory::{Account, Directories, Lead, Member};
-use postern_mail::{Domain, ForwardPath, Mailbox, complete_login};
-use postern_net::ca::CertificateInfo;
-use postern_net::dial;
+use postern_directory::{Directories, Member};
 use postern_net::resolver::Resolver;
 use postern_net::tls::Verify;
-use postern_policy::access::Destination;
+use postern_policy::access::Stage;
 use postern_policy::admission;
-use postern_policy::identity::{self, ActAs, Identity};
-use postern_policy::local::LocalUser;
+use postern_policy::identity::Identity;
 use postern_policy::login::Denial;
 use postern_policy::privacy::PrivacyRefusal;
-use postern_policy::recipient::RecipientRefusal;
-use postern_policy::relay::{CertificateFacts, RelayRefusal, RelayVerdict};
+use postern_policy::relay::CertificateFacts;
 use postern_policy::rule::{Rule, Ruling, Verdict};
-use postern_receive::judge::{Ground, Judge, is_trusted};
+use postern_receive::judge::{Ground, Judge};
 use postern_receive::{ListenerSettings, ListenerTls, identity_of};
-use serde::Serialize;
 
 pub(super) use self::course::{Course, Setting, setting_behind, table_in_reason};
 
+use self::answer::{Client, Explanation, show};
+use self::client::{local_user, name_of, qualified, shown, the_listener};
 use self::course::Step;
+use self::login::log_in;
 use self::message::Given;
-use super::auth_explain::{Found, OfferClient, asks_for_passwords, either, find, nameless, offer, opened};
+use self::recipient::{recipient, ruled_of};
+use super::auth_explain::either;
 use super::{explain_access as access, explain_past, explain_screen as screen, explain_signing};
 use crate::args::ExplainSessionArgs;
 use crate::config::Config;
 use crate::config::checked::ListenerConfig;
 use crate::exit::{Exit, Failure, chain};
-use crate::{locate, output, rights, visible};
+use crate::{locate, output, rights};
 
 /// Bits of TLS where nothing is said of them.
 const BITS: u32 = 256;
-
-#[derive(Debug, Serialize)]
-struct Explanation {
-    /// Whether the message would be taken for all recipients.
-    allowed: bool,
-    /// The first rule that refuses, or that by which the message is taken.
-    decided: &'static str,
-    client: Client,
-    steps: Vec<Step>,
-    /// The rule that has it thrown away, for all recipients.
-    #[serde(skip)]
-    discarded: Option<&'static str>,
-}
-
-/// What was found out about the client.
-#[derive(Debug, Serialize)]
-struct Client {
-    peer: String,
-    /// The name of its address, if that leads back.
-    name: Option<String>,
-    listener: String,
-    bits: u32,
-    /// What became of its certificate: `OK`, `NO` or `FAIL`.
-    certificate: &'static str,
-    login: Option<String>,
-    acts_as: Option<String>,
-}
 
 /// Goes through a session.
 pub(crate) fn run(args: &ExplainSessionArgs) -> Result<(), Failure> {
@@ -107,29 +79,6 @@ pub(crate) fn run(args: &ExplainSessionArgs) -> Result<(), Failure> {
     } else {
         Err(Failure::silent(Exit::No))
     }
-}
-
-/// What the client's certificate says, and whether it would be verified.
-fn shown(file: &Path, config: &Config) -> Result<(CertificateFacts, Verify), Failure> {
-    let chain = postern_trust::read_certificates(file)
-        .map_err(|error| Failure::new(Exit::InputOutput, chain(&error)))?;
-    let told = chain.first().map(|leaf| CertificateInfo::from_der(leaf));
-    let Some(Ok(info)) = told else {
-        return Err(Failure::new(
-            Exit::InputOutput,
-            format!("{} holds no certificate that can be read", file.display()),
-        ));
-    };
-    let verify = config
-        .tls
-        .as_ref()
-        .map_or(Verify::No, |tls| tls.judge_client(&chain));
-    let facts = CertificateFacts {
-        subject: info.subject,
-        issuer: info.issuer,
-        fingerprint: info.fingerprint_sha256,
-    };
-    Ok((facts, verify))
 }
 
 /// Who is asked: directories and name servers.
@@ -220,6 +169,7 @@ async fn explain(
         Some(_) => &door,
         None => the_listener(config, args.listener.as_deref())?,
     };
+    let args = &qualified(args, config, &listener.settings)?;
     let has_tls = config.tls.is_some() && listener.settings.tls != ListenerTls::Off;
     let bits = args.bits.unwrap_or(if has_tls { BITS } else { 0 });
     let mut course = Course {
@@ -238,6 +188,10 @@ async fn explain(
         };
         course.add("TLS handshake with a certificate", &ruling);
     }
+    let mut args = args.clone();
+    args.bits = Some(bits);
+    let args = &args;
+    let before_login = course.steps.len();
     let (login, trusted) = log_in(&mut course, directories, bits, verified.is_some(), args).await?;
     let identity = login.as_ref().map(identity_of);
     let settings = Arc::new(config.receive.clone()).at(&listener.settings);
@@ -250,13 +204,22 @@ async fn explain(
         trusted,
         local_user: local.as_ref(),
     };
+    let mut rules = access::Telling::new(&course, &judge, (resolver, directories), args);
+    let before = course.steps.len();
+    rules
+        .early(&mut course, [Stage::Connect, Stage::Helo], args)
+        .await;
+    // That comes before the login, which had to be known first.
+    let early = course.steps.len() - before;
+    course.steps[before_login..].rotate_right(early);
     begin(&mut course, &judge, args).await;
+    rules.early(&mut course, [Stage::Mail], args).await;
     filters::filters(&mut course, &judge, args);
     let mut ground = Ground::Here;
     let mut taken = Vec::new();
     let mut ruled = Vec::with_capacity(args.to.len());
     for mailbox in &args.to {
-        ruled.push(ruled_of(&mut course, &judge, (resolver, directories), mailbox, args).await);
+        ruled.push(ruled_of(&mut course, &judge, &rules, mailbox).await);
     }
     // Nothing else is asked of a stranger whose recipients a rule accepts.
     if !ruled.iter().all(|said| said.accepted) {
@@ -316,155 +279,6 @@ async fn explain(
     })
 }
 
-/// The user of this machine, where it is about one.
-fn local_user(config: &Config, args: &ExplainSessionArgs) -> Result<Option<LocalUser>, Failure> {
-    let Some(name) = &args.local else {
-        return Ok(None);
-    };
-    if config.local.is_none() {
-        let message = "this server takes no mail from programs of this machine: `[local]` is missing";
-        return Err(Failure::new(Exit::No, message));
-    }
-    match User::from_name(name) {
-        Ok(Some(user)) => Ok(Some(postern_receive::local_user(
-            user.uid.as_raw(),
-            Some(name),
-            &config.receive,
-        ))),
-        Ok(None) => Err(Failure::new(
-            Exit::No,
-            format!("there is no account {name:?} on this machine"),
-        )),
-        Err(error) => Err(Failure::from_error(
-            Exit::System,
-            "cannot look up the account",
-            &error,
-        )),
-    }
-}
-
-/// The name of the client's address, as long as a session would wait for it.
-async fn name_of(resolver: &Resolver, config: &Config, args: &ExplainSessionArgs) -> Option<String> {
-    let limit = config.receive.timeouts.reverse_lookup;
-    if limit.is_zero() {
-        return None;
-    }
-    let asked = tokio::time::timeout(limit, resolver.reverse(args.peer())).await;
-    asked.ok()?.ok()?
-}
-
-/// The listener of this name or address, or the first.
-fn the_listener<'a>(config: &'a Config, name: Option<&str>) -> Result<&'a ListenerConfig, Failure> {
-    let is_meant = |listener: &&ListenerConfig| {
-        name.is_none_or(|name| name == listener.settings.name || name == listener.address.to_string())
-    };
-    config.listeners.iter().find(is_meant).ok_or_else(|| {
-        let names: Vec<&str> = config
-            .listeners
-            .iter()
-            .map(|listener| listener.settings.name.as_str())
-            .collect();
-        let name = name.unwrap_or_default();
-        Failure::new(
-            Exit::No,
-            format!("there is no listener {name}; there are {}", names.join(", ")),
-        )
-    })
-}
-
-/// The login, as far as it can be told without a password: whose account it is, and whether it is trusted.
-async fn log_in(
-    course: &mut Course<'_>,
-    directories: &Directories,
-    bits: u32,
-    certificate: bool,
-    args: &ExplainSessionArgs,
-) -> Result<(Option<Account>, bool), Failure> {
-    let domain = course.config.receive.auth.default_domain.as_deref();
-    let Some(login) = args.login.as_deref().map(|login| complete_login(login, domain)) else {
-        return Ok((None, false));
-    };
-    let client = OfferClient {
-        peer: args.peer(),
-        bits,
-        certificate: Some(certificate),
-    };
-    let offer = offer(course.config, course.listener, directories, &client);
-    let is_open = |mechanism: &_| opened(&offer, course.listener, *mechanism).is_ok();
-    let mechanism = args
-        .mechanism
-        .or_else(|| offer.mechanisms.iter().copied().find(is_open));
-    let command = mechanism.map_or_else(|| "AUTH".to_owned(), |mechanism| format!("AUTH {mechanism}"));
-    let verdict = match mechanism {
-        Some(mechanism) => opened(&offer, course.listener, mechanism),
-        None => Err("no mechanism is open there".to_owned()),
-    };
-    course.add(
-        &command,
-        &Ruling {
-            rule: match verdict {
-                Ok(()) => Rule::LoginOffered,
-                Err(_) => Rule::LoginNotOffered,
-            },
-            reason: &verdict
-                .as_ref()
-                .err()
-                .map_or("all conditions are met", String::as_str),
-        },
-    );
-    let Some(mechanism) = mechanism.filter(|_| verdict.is_ok()) else {
-        return Ok((None, false));
-    };
-    let account = match find(directories, &login).await? {
-        Found::Known(account) => account,
-        Found::Denied(postern_directory::DenyReason::UnknownUser) if asks_for_passwords(course.config) => {
-            nameless(&login)
-        }
-        Found::Denied(reason) => {
-            let ruling = Ruling {
-                rule: Denial::Denied.rule(),
-                reason: &reason,
-            };
-            course.add(command, &ruling);
-            return Ok((None, false));
-        }
-    };
-    let trusted = is_trusted(&course.config.receive, mechanism, bits);
-    let Some(authzid) = args
-        .acts_as
-        .as_deref()
-        .map(|authzid| complete_login(authzid, domain))
-    else {
-        return Ok((Some(account), trusted));
-    };
-    let own = identity_of(&account);
-    match identity::act_as(&own, &authzid, &course.config.receive.identity) {
-        Ok(verdict @ ActAs::Itself) => {
-            course.add(format!("acts as {authzid}"), &verdict);
-            Ok((Some(account), trusted))
-        }
-        Ok(verdict @ ActAs::Other { login: other, .. }) => match find(directories, other).await? {
-            Found::Known(mut other) => {
-                course.add(format!("acts as {authzid}"), &verdict);
-                other.acts_for.clear();
-                Ok((Some(other), trusted))
-            }
-            Found::Denied(reason) => {
-                let ruling = Ruling {
-                    rule: Denial::Denied.rule(),
-                    reason: &reason,
-                };
-                course.add(format!("acts as {authzid}"), &ruling);
-                Ok((None, false))
-            }
-        },
-        Err(refusal) => {
-            course.add(format!("acts as {authzid}"), &refusal);
-            Ok((None, false))
-        }
-    }
-}
-
 /// `MAIL`.
 async fn begin(course: &mut Course<'_>, judge: &Judge<'_>, args: &ExplainSessionArgs) {
     let command = format!("MAIL FROM:{}", args.from);
@@ -491,221 +305,6 @@ async fn begin(course: &mut Course<'_>, judge: &Judge<'_>, args: &ExplainSession
     if let Err(refusal) = admission::admit_size(args.size, &judge.settings.admission) {
         course.add(format!("{command} SIZE={}", args.size), &refusal);
     }
-}
-
-/// Whether a recipient in a relay domain is among those that exist, if there are tables of them.
-async fn listed(
-    course: &mut Course<'_>,
-    judge: &Judge<'_>,
-    command: &str,
-    recipient: &Mailbox,
-) -> Option<()> {
-    if !judge.settings.lists_recipients(recipient) {
-        return Some(());
-    }
-    match judge.settings.relay_recipient(recipient).await {
-        Ok(Some(hit)) => {
-            let at = hit
-                .answer
-                .at
-                .map(|(file, line)| format!(", {}:{line}", file.display()));
-            let reason = format!("{} has {}{}", hit.table, hit.key.text, at.unwrap_or_default());
-            let ruling = Ruling {
-                rule: Rule::RelayDomain,
-                reason: &reason,
-            };
-            course.add(command, &ruling);
-            Some(())
-        }
-        Ok(None) => Some(()),
-        // That takes a connection, which only the server makes.
-        Err(RecipientRefusal::NextHopDown(_)) => {
-            let ruling = Ruling {
-                rule: Rule::RelayDomain,
-                reason: &"if its next hop takes it, which the server asks",
-            };
-            course.add(command, &ruling);
-            Some(())
-        }
-        Err(refusal) => {
-            course.add(command, &refusal);
-            None
-        }
-    }
-}
-
-/// What access rules say of a recipient.
-async fn ruled_of(
-    course: &mut Course<'_>,
-    judge: &Judge<'_>,
-    sources: (&Resolver, &Directories),
-    mailbox: &Mailbox,
-    args: &ExplainSessionArgs,
-) -> access::Said {
-    let path = ForwardPath::Mailbox {
-        mailbox: mailbox.clone(),
-        source_route: false,
-    };
-    let own_literal = matches!(mailbox.domain(), Domain::Literal(ip) if dial::is_own(*ip));
-    // One that cannot be asked is told of with the recipient.
-    if judge.settings.learn(mailbox.domain()).await.is_err() {
-        return access::Said::default();
-    }
-    let destination = match judge.relay(&path, own_literal) {
-        RelayVerdict::Local { .. } => Destination::Local,
-        RelayVerdict::RelayDomain { .. } => Destination::Relay,
-        RelayVerdict::Relay { .. } => Destination::Elsewhere,
-        RelayVerdict::Refuse(RelayRefusal::Denied) if judge.settings.access.rules.judges_denied => {
-            Destination::Elsewhere
-        }
-        RelayVerdict::Refuse(_) => return access::Said::default(),
-    };
-    access::look(course, judge, sources, (mailbox, destination), args).await
-}
-
-/// `RCPT`; gives where the mail goes, and on which ground.
-async fn recipient(
-    course: &mut Course<'_>,
-    judge: &Judge<'_>,
-    directories: &Directories,
-    (before, mailbox, said): (usize, &Mailbox, access::Said),
-    args: &ExplainSessionArgs,
-) -> Option<(Ground, Vec<Member>)> {
-    let command = format!("RCPT TO:<{mailbox}>");
-    if let Err(refusal) = admission::admit_recipient(before, &judge.settings.admission) {
-        course.add(command, &refusal);
-        return None;
-    }
-    let path = ForwardPath::Mailbox {
-        mailbox: mailbox.clone(),
-        source_route: false,
-    };
-    let own_literal = matches!(mailbox.domain(), Domain::Literal(ip) if dial::is_own(*ip));
-    if let Err(down) = judge.settings.learn(mailbox.domain()).await {
-        course.add(&command, &RecipientRefusal::Table(down.to_string()));
-        return None;
-    }
-    let verdict = judge.relay(&path, own_literal);
-    if matches!(verdict, RelayVerdict::Refuse(RelayRefusal::Denied)) && said.relays {
-        return Some((
-            Ground::Relayed,
-            vec![Member::new(said.redirect.unwrap_or_else(|| mailbox.clone()))],
-        ));
-    }
-    course.add(&command, &verdict);
-    if said.over {
-        return None;
-    }
-    if let Some(to) = said.redirect {
-        return Some((Ground::Here, vec![Member::new(to)]));
-    }
-    let is_for_us = matches!(
-        verdict,
-        RelayVerdict::RelayDomain { .. } | RelayVerdict::Local { .. }
-    );
-    if is_for_us && let Some(Err(refusal)) = judge.stranger_sender(&args.from) {
-        course.add(&command, &refusal);
-        return None;
-    }
-    let aliases = &course.config.aliases;
-    let (ground, mailbox) = match verdict {
-        RelayVerdict::Refuse(_) => return None,
-        RelayVerdict::RelayDomain { recipient } => (Ground::Behind, recipient),
-        RelayVerdict::Relay { recipient, .. } => {
-            if let Some(verdict) = judge.machine_sender(&args.from, aliases) {
-                course.add(&command, either(&verdict));
-                verdict.ok()?;
-            }
-            (Ground::Relayed, recipient)
-        }
-        RelayVerdict::Local { recipient } => {
-            let ForwardPath::Mailbox { mailbox, .. } = recipient else {
-                return None;
-            };
-            match judge.returned(&mailbox, Timestamp::now()) {
-                Some(Ok(original)) => {
-                    let ruling = Ruling {
-                        rule: Rule::SrsReturned,
-                        reason: &original,
-                    };
-                    course.add(command, &ruling);
-                    return Some((Ground::Here, vec![Member::new(original)]));
-                }
-                Some(Err(refusal)) => {
-                    course.add(command, &refusal);
-                    return None;
-                }
-                None => {}
-            }
-            (Ground::Here, mailbox)
-        }
-    };
-    let named = mailbox.clone();
-    let mailbox = content::recipient(course, judge, &command, mailbox).await?;
-    let rewritten = mailbox != named;
-    let asks_aliases = rewritten || ground == Ground::Here || !aliases.addresses().is_empty();
-    if judge.listener.filtered || !asks_aliases {
-        if ground == Ground::Behind && !judge.listener.filtered {
-            listed(course, judge, &command, &mailbox).await?;
-        }
-        return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args).await;
-    }
-    let residents = judge.settings.residents(directories, aliases);
-    for step in residents.trail(&mailbox).await {
-        let leads = match step.value.strip_prefix("refused: ") {
-            Some(words) => format!("is refused: {words}"),
-            None => format!("leads to {}", step.value),
-        };
-        let reason = format!("{} {leads}, in {}", step.key, step.place);
-        let ruling = Ruling {
-            rule: Rule::RecipientEntry,
-            reason: &reason,
-        };
-        // By address it stands in an `[[alias]]`, by name in the file.
-        let of_file = aliases.place(&step.key).is_some_and(|place| place == step.place);
-        let key = of_file.then_some("aliases");
-        course.add_at(format!("alias of {}", step.address), &ruling, (key, &step.place));
-    }
-    let refusal = match residents.lead(&mailbox).await {
-        Lead::Itself if ground == Ground::Behind && !rewritten => {
-            listed(course, judge, &command, &mailbox).await?;
-            return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args).await;
-        }
-        Lead::Itself => {
-            return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args).await;
-        }
-        Lead::Alias(members) => {
-            return routed(course, judge, command, (ground, members), args).await;
-        }
-        Lead::Nobody if ground != Ground::Here && !rewritten => {
-            if ground == Ground::Behind {
-                listed(course, judge, &command, &mailbox).await?;
-            }
-            return routed(course, judge, command, (ground, vec![Member::new(mailbox)]), args).await;
-        }
-        Lead::Refused(text) => RecipientRefusal::Told(text),
-        Lead::Broken => RecipientRefusal::Alias(mailbox.to_string()),
-        Lead::Nobody => RecipientRefusal::Unknown(mailbox.to_string()),
-        Lead::Unknown(reason) => RecipientRefusal::Directory(reason),
-    };
-    course.add(command, &refusal);
-    None
-}
-
-/// Whom the mail reaches, unless its route refuses.
-async fn routed(
-    course: &mut Course<'_>,
-    judge: &Judge<'_>,
-    command: String,
-    (ground, reached): (Ground, Vec<Member>),
-    args: &ExplainSessionArgs,
-) -> Option<(Ground, Vec<Member>)> {
-    let all: Vec<&Mailbox> = reached.iter().map(|member| &member.address).collect();
-    if let Some(text) = judge.route_refusal(&args.from, &all).await {
-        course.add(command, &RecipientRefusal::Told(text));
-        return None;
-    }
-    Some((ground, reached))
 }
 
 /// The end of `DATA`.
@@ -749,59 +348,5 @@ fn finish(
                 reason: &reason,
             },
         );
-    }
-}
-
-fn show(explanation: &Explanation) -> Result<(), Failure> {
-    let client = &explanation.client;
-    let mut text = format!(
-        "{} at {}, {} bits of TLS, certificate {}",
-        match &client.name {
-            Some(name) => format!("{name} [{}]", client.peer),
-            None => client.peer.clone(),
-        },
-        client.listener,
-        client.bits,
-        client.certificate
-    );
-    if let Some(login) = &client.login {
-        text.push_str(&format!(", login {login}"));
-    }
-    output::print(&visible::line(&text))?;
-    let rows = explanation.steps.iter().map(|step| {
-        vec![
-            step.command.clone(),
-            if step.allowed { "yes" } else { "no" }.to_owned(),
-            step.rule.to_owned(),
-            step.reason.clone(),
-            step.setting
-                .as_ref()
-                .map_or_else(String::new, ToString::to_string),
-        ]
-    });
-    output::print_table(
-        &["command", "allowed", "rule", "why", "setting"],
-        &[],
-        &[],
-        rows.collect(),
-    )?;
-    let sentence = conclusion(explanation);
-    output::print(&output::wrapped(&sentence, output::terminal_width()))
-}
-
-/// What comes of all, in a sentence.
-fn conclusion(explanation: &Explanation) -> String {
-    if let Some(step) = explanation.steps.iter().find(|step| !step.allowed) {
-        let comes = if step.is_for_now() { "put off" } else { "refused" };
-        // In the log the column has this name.
-        let remedy = step.remedy.replace("`reason`", "WHY");
-        return format!(
-            "The session would be {comes} by {}. What would change that: {remedy}.",
-            step.rule
-        );
-    }
-    match explanation.discarded {
-        Some(rule) => format!("The message would be taken, and thrown away, by {rule}."),
-        None => format!("The message would be taken, by {}.", explanation.decided),
     }
 }

@@ -10,8 +10,8 @@ use postern_policy::access::facts::TlsState;
 use postern_policy::access::names::AddressKey;
 use postern_policy::access::written::{self, Context};
 use postern_policy::access::{
-    AccessRefusal, AccessRule, Action, Answer, Answers, Destination, Facts, Noted, Outcome, Party, Question,
-    Scope, Stage, Step, Why, Words, judge,
+    AccessRefusal, AccessRule, AccessRules, Action, Answer, Answers, Destination, Facts, Noted, Outcome,
+    Party, Question, Scope, Stage, Step, Why, Words, judge,
 };
 use postern_policy::rule::{Rule, Ruling};
 use postern_policy::screen::finding::{ClientName, Known};
@@ -41,91 +41,163 @@ pub(super) struct Said {
     pub(super) redirect: Option<Mailbox>,
 }
 
-/// Judges a recipient, and the message behind it.
-pub(super) async fn look(
-    course: &mut Course<'_>,
-    judged: &Judge<'_>,
-    (resolver, directories): (&Resolver, &Directories),
-    (mailbox, destination): (&Mailbox, Destination),
-    args: &ExplainSessionArgs,
-) -> Said {
-    let rules = &judged.settings.access.rules;
-    let separator = judged.settings.identity.tag_separator;
-    if rules.is_empty() {
-        let recipient = AddressKey::new(mailbox, separator);
-        return Said {
-            accepted: destination != Destination::Elsewhere && rules.always_reach(&recipient),
-            ..Said::default()
-        };
-    }
-    let sender = args
-        .from
-        .mailbox()
-        .map(|mailbox| AddressKey::new(mailbox, separator));
-    let recipient = AddressKey::new(mailbox, separator);
-    let written = args
-        .author
-        .clone()
-        .or_else(|| args.from.mailbox().map(ToString::to_string));
-    let authors: Vec<AddressKey> = written
-        .and_then(|from| mailbox_list(&from))
-        .unwrap_or_default()
-        .iter()
-        .map(|author| AddressKey::new(author, separator))
-        .collect();
-    let helo = args.helo.to_ascii_lowercase();
-    let relay = &judged.settings.relay;
-    let facts = Facts {
-        stage: Stage::Rcpt,
-        listener: &judged.listener.name,
-        peer: judged.peer,
-        helo: &helo,
-        helo_faults: faults_of(&helo, &judged.settings.hostname, &relay.local_domains),
-        tls: args
-            .bits
-            .is_none_or(|bits| bits > 0)
-            .then_some(TlsState { version: "TLSv1.3" }),
-        certificate: judged.certificate,
-        login: judged.identity.map(postern_policy::identity::Identity::login),
-        stranger: judged.identity.is_none() && judged.relay_reason().is_none(),
-        sender: sender.as_ref().map_or(Party::Null, Party::Address),
-        recipient: Party::Address(&recipient),
-        destination: Some(destination),
-        authors: &[],
-        size: args.size,
-        now: Zoned::now().datetime(),
-    };
-    let asking = Asking {
-        judged,
-        resolver,
-        directories,
-        aliases: course.aliases(),
-    };
-    let mut answers = Answers::default();
-    asking.settle(&facts, &mut answers).await;
-    let command = format!("RCPT TO:<{mailbox}>");
-    if !matches!(judge(rules, &facts, &answers, |_, _| {}), Outcome::NotYet) {
-        return tell(course, &command, judged, &facts, &answers);
-    }
-    // Some rules wait for the message.
-    let facts = Facts {
-        stage: Stage::Data,
-        authors: &authors,
-        ..facts
-    };
-    asking.settle(&facts, &mut answers).await;
-    tell(course, "end of DATA", judged, &facts, &answers)
+/// A session whose rules are told of, each at the first stage at which it is seen to match or not.
+pub(super) struct Telling<'a> {
+    judged: &'a Judge<'a>,
+    resolver: &'a Resolver,
+    directories: &'a Directories,
+    aliases: &'a Aliases,
+    helo: String,
+    sender: Option<AddressKey>,
+    authors: Vec<AddressKey>,
+    has_tls: bool,
+    size: u64,
+    /// What was found out before there was a recipient.
+    answers: Answers,
+    /// Rules that were told of before.
+    told: Vec<String>,
+    /// Whether a rule has refused the session or the sender.
+    over: bool,
 }
 
-/// Adds what came of each rule, and of all.
-fn tell(
+impl<'a> Telling<'a> {
+    pub(super) fn new(
+        course: &Course<'a>,
+        judged: &'a Judge<'a>,
+        (resolver, directories): (&'a Resolver, &'a Directories),
+        args: &ExplainSessionArgs,
+    ) -> Self {
+        let separator = judged.settings.identity.tag_separator;
+        let sender = args.from.mailbox();
+        let written = args.author.clone().or_else(|| sender.map(ToString::to_string));
+        let authors = written.and_then(|from| mailbox_list(&from)).unwrap_or_default();
+        let key = |mailbox| AddressKey::new(mailbox, separator);
+        Self {
+            judged,
+            resolver,
+            directories,
+            aliases: course.aliases(),
+            helo: args.helo.to_ascii_lowercase(),
+            sender: sender.map(key),
+            authors: authors.iter().map(key).collect(),
+            has_tls: args.bits.is_none_or(|bits| bits > 0),
+            size: args.size,
+            answers: Answers::default(),
+            told: Vec::new(),
+            over: false,
+        }
+    }
+
+    /// What is known at a stage. TLS, a certificate or a login may come until `MAIL`.
+    fn facts(&self, stage: Stage) -> Facts<'_> {
+        let judged = self.judged;
+        let is_settled = stage >= Stage::Mail;
+        let sender = self.sender.as_ref().map_or(Party::Null, Party::Address);
+        let helo = if stage >= Stage::Helo { &*self.helo } else { "" };
+        let domains = &judged.settings.relay.local_domains;
+        Facts {
+            stage,
+            listener: &judged.listener.name,
+            peer: judged.peer,
+            helo,
+            helo_faults: faults_of(helo, &judged.settings.hostname, domains),
+            tls: (is_settled && self.has_tls).then_some(TlsState { version: "TLSv1.3" }),
+            certificate: judged.certificate.filter(|_| is_settled),
+            login: judged
+                .identity
+                .filter(|_| is_settled)
+                .map(postern_policy::identity::Identity::login),
+            stranger: judged.identity.is_none() && judged.relay_reason().is_none(),
+            sender: if is_settled { sender } else { Party::Unknown },
+            recipient: Party::Unknown,
+            destination: None,
+            authors: if stage == Stage::Data { &self.authors } else { &[] },
+            size: if is_settled { self.size } else { 0 },
+            now: Zoned::now().datetime(),
+        }
+    }
+
+    /// Judges what is known at these stages, before there is a recipient.
+    pub(super) async fn early(
+        &mut self,
+        course: &mut Course<'_>,
+        stages: impl IntoIterator<Item = Stage>,
+        args: &ExplainSessionArgs,
+    ) {
+        let rules = &self.judged.settings.access.rules;
+        for stage in stages {
+            if rules.is_empty() || self.over || !rules.are_judged_at(stage) {
+                continue;
+            }
+            let command = match stage {
+                Stage::Connect => "connection".to_owned(),
+                Stage::Helo => format!("EHLO {}", args.helo),
+                _ => format!("MAIL FROM:{}", args.from),
+            };
+            let mut answers = std::mem::take(&mut self.answers);
+            let mut told = std::mem::take(&mut self.told);
+            let facts = self.facts(stage);
+            self.settle(&facts, &mut answers).await;
+            let outcome = skipped(course, &command, (rules, &facts, &answers), &mut told);
+            let over = matches!(outcome, Outcome::Refused { .. } | Outcome::Unsure { .. });
+            if over {
+                decide(course, &command, outcome, &facts, &answers);
+            }
+            self.over = over;
+            self.told = told;
+            self.answers = answers;
+        }
+    }
+
+    /// Judges a recipient, and the message behind it.
+    pub(super) async fn recipient(
+        &self,
+        course: &mut Course<'_>,
+        (mailbox, destination): (&Mailbox, Destination),
+    ) -> Said {
+        let rules = &self.judged.settings.access.rules;
+        let recipient = AddressKey::new(mailbox, self.judged.settings.identity.tag_separator);
+        if rules.is_empty() {
+            return Said {
+                accepted: destination != Destination::Elsewhere && rules.always_reach(&recipient),
+                ..Said::default()
+            };
+        }
+        if self.over {
+            return Said {
+                over: true,
+                ..Said::default()
+            };
+        }
+        let (mut told, mut answers) = (self.told.clone(), self.answers.clone());
+        // Some rules wait for the message.
+        for stage in [Stage::Rcpt, Stage::Data] {
+            let command = match stage {
+                Stage::Data => "end of DATA".to_owned(),
+                _ => format!("RCPT TO:<{mailbox}>"),
+            };
+            let facts = Facts {
+                recipient: Party::Address(&recipient),
+                destination: Some(destination),
+                ..self.facts(stage)
+            };
+            self.settle(&facts, &mut answers).await;
+            let outcome = skipped(course, &command, (rules, &facts, &answers), &mut told);
+            if !matches!(outcome, Outcome::NotYet) || stage == Stage::Data {
+                return decide(course, &command, outcome, &facts, &answers);
+            }
+        }
+        Said::default()
+    }
+}
+
+/// Adds why each rule does not match of which that was not `told` before; notes those, and gives what comes of all.
+fn skipped<'a>(
     course: &mut Course<'_>,
     command: &str,
-    judged: &Judge<'_>,
-    facts: &Facts<'_>,
-    answers: &Answers,
-) -> Said {
-    let rules = &judged.settings.access.rules;
+    (rules, facts, answers): (&'a AccessRules, &Facts<'_>, &'a Answers),
+    told: &mut Vec<String>,
+) -> Outcome<'a> {
     let mut skipped: Vec<(&AccessRule, String)> = Vec::new();
     let outcome = judge(rules, facts, answers, |rule, step| {
         let why = match step {
@@ -133,21 +205,37 @@ fn tell(
                 format!("`{}` names what it is not for", condition.key)
             }
             Step::Fails(condition) => format!("`{}` does not hold", condition.key),
-            Step::Waits(_) => "waits for a later stage".to_owned(),
+            Step::Waits(_) if facts.stage == Stage::Data => "waits for a later stage".to_owned(),
             Step::Does(Action::LookUp(number)) if says_nothing(answers, *number) => {
                 "its table says nothing of it".to_owned()
             }
-            Step::Does(_) => return,
+            Step::Waits(_) | Step::Does(_) => return,
         };
         skipped.push((rule, why));
     });
     for (rule, why) in skipped {
+        let name = rule.to_string();
+        if told.contains(&name) {
+            continue;
+        }
         let ruling = Ruling {
             rule: Rule::AccessSkipped,
             reason: &format_args!("{rule}: {why}"),
         };
         course.add_named(command, &ruling, Some(&rule.name));
+        told.push(name);
     }
+    outcome
+}
+
+/// Adds what comes of all rules.
+fn decide(
+    course: &mut Course<'_>,
+    command: &str,
+    outcome: Outcome<'_>,
+    facts: &Facts<'_>,
+    answers: &Answers,
+) -> Said {
     let mut said = Said::default();
     let decided = |course: &mut Course<'_>, rule: Rule, by: &AccessRule, reason: &str| {
         let ruling = Ruling {
@@ -164,6 +252,7 @@ fn tell(
                 reason: &"no access rule decides",
             };
             course.add(command, &ruling);
+            course.without_setting();
         }
         Outcome::Accepted { rule, relay, noted } => {
             note(course, command, &noted, &mut said);
@@ -260,15 +349,7 @@ fn note(course: &mut Course<'_>, command: &str, noted: &Noted<'_>, said: &mut Sa
     }
 }
 
-/// Whom questions are put to.
-struct Asking<'a> {
-    judged: &'a Judge<'a>,
-    resolver: &'a Resolver,
-    directories: &'a Directories,
-    aliases: &'a Aliases,
-}
-
-impl Asking<'_> {
+impl Telling<'_> {
     async fn settle(&self, facts: &Facts<'_>, answers: &mut Answers) {
         let rules = &self.judged.settings.access.rules;
         for _ in 0..QUESTIONS_MAX {

@@ -37,23 +37,6 @@ fn ask(site: &Site, last: u8, from: &str, to: &str) -> String {
     client.say(&format!("RCPT TO:<{to}>")).unwrap()
 }
 
-/// What `explain` says, and each step as `rule: reason`.
-fn explained(site: &Site, arguments: &[&str]) -> (serde_json::Value, String) {
-    let output = site.run(&[&["explain", "--json"], arguments].concat());
-    let said: serde_json::Value =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
-    let steps = said["steps"].as_array().unwrap().iter();
-    let steps = steps.map(|step| {
-        format!(
-            "{}: {}\n",
-            step["rule"].as_str().unwrap(),
-            step["reason"].as_str().unwrap()
-        )
-    });
-    let steps = steps.collect();
-    (said, steps)
-}
-
 const RULES: &str = r#"
 [[access]]
 name = "partners"
@@ -202,23 +185,20 @@ fn rules_of_a_configuration() {
         ("held",                   &["--peer", "127.0.0.8", "--from", "odd@away.example", "--to", "far@home.example"],            "local.recipient", &["access.held: \"hold\" (", "access.passed: no access rule decides"]),
     ];
     for (shows, arguments, decided, among) in cases {
-        let (said, steps) = explained(&site, arguments);
+        let (said, steps) = site.explained(arguments);
         assert_eq!(said["decided"], decided, "{shows}: {said:#}");
         for step in among {
             assert!(steps.contains(step), "{shows}: {step}: {steps}");
         }
     }
-    let (said, _) = explained(
-        &site,
-        &[
-            "--peer",
-            "127.0.0.8",
-            "--from",
-            "a@away.example",
-            "--to",
-            "staff@home.example",
-        ],
-    );
+    let (said, _) = site.explained(&[
+        "--peer",
+        "127.0.0.8",
+        "--from",
+        "a@away.example",
+        "--to",
+        "staff@home.example",
+    ]);
     let steps = said["steps"].as_array().unwrap();
     let refused = steps
         .iter()

@@ -178,6 +178,20 @@ impl Site {
         });
     }
 
+    /// What `explain` says, and each of its steps as `rule: reason`.
+    pub(crate) fn explained(&self, arguments: &[&str]) -> (serde_json::Value, String) {
+        let output = self.run(&[&["explain", "--json"], arguments].concat());
+        let said: serde_json::Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        let steps = said["steps"].as_array().unwrap().iter();
+        let line = |step: &serde_json::Value| {
+            let text = |key: &str| step[key].as_str().unwrap().to_owned();
+            format!("{}: {}\n", text("rule"), text("reason"))
+        };
+        let steps = steps.map(line).collect();
+        (said, steps)
+    }
+
     /// Runs a subcommand in the site's folder.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.with_input(arguments, b"")

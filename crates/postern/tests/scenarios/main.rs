@@ -21,6 +21,7 @@ mod crash;
 mod disk;
 mod dmarc_reports;
 mod dnssec;
+mod explaining;
 mod fault;
 mod floods;
 mod guessing;

@@ -94,8 +94,8 @@ fn what_is_wrong_is_named() {
     let ca = site.path("certs/ca.crt").display().to_string();
     #[rustfmt::skip]
     let cases: [(&str, Vec<String>, &str); 4] = [
-        ("a certificate of an unknown authority", vec![format!("127.0.0.1:{}", site.mx)],                                                     "BAD  certificate: "),
-        ("a certificate for another name",        vec![format!("127.0.0.1:{}", site.mx), "--ca".into(), ca.clone(), "--name".into(), "other.test".into()], "BAD  certificate: "),
+        ("a certificate of an unknown authority", vec![format!("127.0.0.1:{}", site.mx)],                                                     "BAD  verified: "),
+        ("a certificate for another name",        vec![format!("127.0.0.1:{}", site.mx), "--ca".into(), ca.clone(), "--name".into(), "other.test".into()], "BAD  verified: "),
         ("an open relay",                         vec![format!("127.0.0.1:{}", site.mx), "--ca".into(), ca, "--name".into(), "mx.relay.test".into(), "--relay-test".into()], "BAD  open relay: it takes mail for postern-probe@relay-test.invalid"),
         ("nobody there",                          vec![format!("127.0.0.1:{}", free_port())],                                                 "BAD  connection: "),
     ];

@@ -51,23 +51,6 @@ fn send(site: &Site, last: u8, from: &str, to: &str) -> String {
     stranger(site, last).mail(from, &[to], &text).unwrap()
 }
 
-/// What `explain` says, and each step as `rule: reason`.
-fn explained(site: &Site, arguments: &[&str]) -> (serde_json::Value, String) {
-    let output = site.run(&[&["explain", "--json"], arguments].concat());
-    let said: serde_json::Value =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
-    let steps = said["steps"].as_array().unwrap().iter();
-    let steps = steps.map(|step| {
-        format!(
-            "{}: {}\n",
-            step["rule"].as_str().unwrap(),
-            step["reason"].as_str().unwrap()
-        )
-    });
-    let steps = steps.collect();
-    (said, steps)
-}
-
 #[test]
 fn strangers_are_looked_at_and_reports_find_back() {
     let sink = Sink::start();
@@ -138,7 +121,7 @@ fn strangers_are_looked_at_and_reports_find_back() {
     ];
     for (shows, last, from, to, decided, among) in cases {
         let [option, peer] = client(last);
-        let (said, steps) = explained(&site, &[&option, &peer, "--from", from, "--to", to]);
+        let (said, steps) = site.explained(&[&option, &peer, "--from", from, "--to", to]);
         assert_eq!(said["decided"], decided, "{shows}: {said:#}");
         for step in among {
             assert!(steps.contains(step), "{shows}: {step}: {steps}");

@@ -151,6 +151,13 @@ impl<'a> Course<'a> {
         }
     }
 
+    /// The step that was added last has no setting of its own: it is about all of several tables.
+    pub(in crate::commands) fn without_setting(&mut self) {
+        if let Some(step) = self.steps.last_mut() {
+            step.setting = None;
+        }
+    }
+
     fn push(&mut self, command: impl Into<String>, verdict: &dyn Verdict, name: Option<&str>, allowed: bool) {
         let rule = verdict.rule();
         let reason = verdict.reason().to_string();

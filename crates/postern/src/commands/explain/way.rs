@@ -4,12 +4,13 @@ use postern_mail::{Mailbox, Proof};
 use postern_net::resolver::{Dnssec, MxRecord, ResolveError, Resolver};
 use postern_net::tls::TlsaSet;
 use postern_policy::origin::Origin;
-use postern_policy::route::{Hop, HopHost, Target, TlsLevel, route};
+use postern_policy::route::{Hop, HopHost, Route, Target, TlsLevel, route};
 use postern_policy::rule::Ruling;
-use postern_policy::transport::{Way, wants_tlsa};
+use postern_policy::transport::{HostDemand, TlsHosts, Way, wants_tlsa};
 
 use super::course::Course;
 use crate::args::ExplainSessionArgs;
+use crate::config::kinds::Choice;
 
 /// Hosts of one next hop that are looked up; others are named only.
 const HOSTS_MAX: usize = 5;
@@ -33,6 +34,7 @@ pub(super) async fn way(
     let look = Look {
         resolver,
         tls: found.tls,
+        tls_hosts: &config.deliver.tls_hosts,
     };
     let to = match (found.target.as_ref(), mailbox.domain().name()) {
         (Target::Hosts { via, .. }, _) => look.route(via).await,
@@ -55,11 +57,14 @@ pub(super) async fn way(
         (Target::Mx, Some(domain)) => look.domain(domain, config.deliver.mx_port).await,
         (Target::Mx, None) => mailbox.domain().to_string(),
     };
-    let to = match (&*found.place, found.lane.is_usual()) {
-        ("", true) => to,
-        ("", false) => format!("{to}{}", found.lane),
-        (place, _) => format!("{to}{}, in {place}", found.lane),
-    };
+    let leaves = matches!(found.target.as_ref(), Target::Hosts { .. } | Target::Mx);
+    let mut to = if leaves { to + &security(&found) } else { to };
+    if !found.place.is_empty() || !found.lane.is_usual() {
+        to.push_str(&found.lane.to_string());
+    }
+    if !found.place.is_empty() {
+        to = format!("{to}, in {}", found.place);
+    }
     let ruling = Ruling {
         rule: found.rule,
         reason: &to,
@@ -67,10 +72,29 @@ pub(super) async fn way(
     course.add_at(format!("mail to {mailbox}"), &ruling, (None, &found.place));
 }
 
+/// ` tls=required verify=true login=isp`: the keys of the route that are not as usual.
+fn security(found: &Route<'_>) -> String {
+    let mut text = String::new();
+    if found.tls != TlsLevel::Opportunistic || found.verify {
+        let word = TlsLevel::WORDS.iter().find(|(_, level)| *level == found.tls);
+        text = format!(
+            " tls={} verify={}",
+            word.map_or("", |(word, _)| word),
+            found.verify
+        );
+    }
+    if let Some(login) = found.login {
+        text.push_str(" login=");
+        text.push_str(&login.name);
+    }
+    text
+}
+
 /// Looks hosts up.
 struct Look<'a> {
     resolver: &'a Resolver,
     tls: TlsLevel,
+    tls_hosts: &'a TlsHosts,
 }
 
 impl Look<'_> {
@@ -79,6 +103,9 @@ impl Look<'_> {
         let mut texts = Vec::new();
         for (index, hop) in via.iter().enumerate() {
             let mut text = hop.to_string();
+            if let HopHost::Name(name) = &hop.host {
+                text.push_str(self.demanded(name));
+            }
             if self.proves() && index < HOSTS_MAX {
                 match &hop.host {
                     HopHost::Name(name) => text.push_str(&self.addresses(name, hop.port, None).await),
@@ -113,6 +140,7 @@ impl Look<'_> {
                 "" => "none, the domain accepts no mail (RFC 7505)",
                 host => host,
             });
+            text.push_str(self.demanded(&record.exchange));
             if !record.exchange.is_empty() && index < HOSTS_MAX {
                 text.push_str(&self.addresses(&record.exchange, port, Some(answer.proof)).await);
             }
@@ -159,6 +187,16 @@ impl Look<'_> {
             }
         }
         ", no proven TLSA records".to_owned()
+    }
+
+    /// What `[delivery.tls]` says of a host.
+    fn demanded(&self, host: &str) -> &'static str {
+        match self.tls_hosts.demand(host) {
+            HostDemand::Nothing => "",
+            HostDemand::Never => " (`never` in [delivery.tls])",
+            HostDemand::Always => " (`always` in [delivery.tls])",
+            HostDemand::Verified => " (`verified` in [delivery.tls])",
+        }
     }
 
     fn word(&self, proof: Proof) -> String {

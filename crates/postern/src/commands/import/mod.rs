@@ -139,7 +139,8 @@ fn tell_of(folder: &Path, left: &[PathBuf]) {
         names.push(format!("and {} more", left.len() - NAMED_MAX));
     }
     let text = format!(
-        "{} also has files that this import has not written: {}; remove those of an earlier import",
+        "{} also has files that this import has not written, and has left as they are: {}. Remove those that an earlier import made and \
+         the new {CONFIGURATION} does not name",
         folder.display(),
         names.join(", ")
     );

@@ -62,22 +62,27 @@ impl<'a> Shown<'a> {
     /// The whole report.
     pub(super) fn text(&self) -> String {
         let mut text = self.weighty();
-        part(&mut text, "Without meaning here", &self.meaningless);
-        part(&mut text, "Carried over", &self.carried);
+        gathered(&mut text, "Without meaning here", &self.meaningless);
+        gathered(&mut text, "Carried over", &self.carried);
         text
     }
 
     /// What has to be read now.
     pub(super) fn summary(&self, folder: &Path) -> String {
         let mut text = self.weighty();
-        let _ = writeln!(
-            text,
-            "{} carried over, {} without meaning here: see {}.\nNext: postern check --config {}",
+        let all = format!(
+            "{} carried over, {} without meaning here: see {}.",
             self.carried.len(),
             self.meaningless.len(),
-            folder.join(REPORT).display(),
-            folder.join(CONFIGURATION).display(),
+            folder.join(REPORT).display()
         );
+        wrap(&mut text, "", &all, "");
+        let next = format!(
+            "Next: postern check --config {}",
+            folder.join(CONFIGURATION).display()
+        );
+        text.push_str(&visible::line(&next));
+        text.push('\n');
         text
     }
 
@@ -122,31 +127,99 @@ fn word(weight: Weight) -> &'static str {
 /// Columns of the report.
 const COLUMNS: usize = 80;
 
+/// What somebody has to read: a line for each, and the note once for all that it is about.
 fn part(text: &mut String, title: &str, lines: &[Line<'_>]) {
-    if lines.is_empty() {
-        return;
+    for group in begin(text, title, lines, |line| (line.weight, line.to, line.note)) {
+        for line in &group {
+            let weight = line.weight.map(|weight| format!("{weight}: "));
+            let what = format!("{}{}", weight.unwrap_or_default(), line.what);
+            let place = format!("  {}:{}  ", line.file, line.first_line);
+            wrap(text, &visible::line(&place), &what, "    ");
+        }
+        write_note(text, &group);
     }
-    let _ = writeln!(text, "{title} ({})\n", lines.len());
+    end(text, lines);
+}
+
+/// What nobody has to do anything about: one entry for all lines of a file of which the same is said.
+fn gathered(text: &mut String, title: &str, lines: &[Line<'_>]) {
+    for group in begin(text, title, lines, |line| (line.file, line.to, line.note)) {
+        let says_something = |line: &&&Line<'_>| line.what.contains(char::is_alphanumeric);
+        let mut words: Vec<&str> = Vec::new();
+        for line in group.iter().filter(says_something) {
+            if !words.contains(&line.what) {
+                words.push(line.what);
+            }
+        }
+        let place = format!("  {}:{}  ", group[0].file, numbers(&group));
+        let words = if words.is_empty() {
+            "-".to_owned()
+        } else {
+            words.join("; ")
+        };
+        wrap(text, &visible::line(&place), &words, "    ");
+        write_note(text, &group);
+    }
+    end(text, lines);
+}
+
+/// Writes the title, and puts lines together that have the same key, in the order in which the first of each stands.
+fn begin<'l, 'a, K: PartialEq>(
+    text: &mut String,
+    title: &str,
+    lines: &'l [Line<'a>],
+    key: impl Fn(&'l Line<'a>) -> K,
+) -> Vec<Vec<&'l Line<'a>>> {
+    if !lines.is_empty() {
+        let _ = writeln!(text, "{title} ({})\n", lines.len());
+    }
+    let mut groups: Vec<(K, Vec<&Line<'_>>)> = Vec::new();
     for line in lines {
-        let weight = line
-            .weight
-            .map(|weight| format!("{weight}: "))
-            .unwrap_or_default();
-        let place = format!("  {}:{}  ", line.file, line.first_line);
-        wrap(
-            text,
-            &visible::line(&place),
-            &format!("{weight}{}", line.what),
-            "    ",
-        );
-        let said = [
-            line.to.map(|to| format!("now {to}")),
-            line.note.map(str::to_owned),
-        ];
-        let said: Vec<String> = said.into_iter().flatten().collect();
-        wrap(text, NOTE, &said.join(": "), NOTE);
+        let own = key(line);
+        match groups.iter_mut().find(|(known, _)| *known == own) {
+            Some((_, group)) => group.push(line),
+            None => groups.push((own, vec![line])),
+        }
     }
-    text.push('\n');
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+fn end(text: &mut String, lines: &[Line<'_>]) {
+    if !lines.is_empty() {
+        text.push('\n');
+    }
+}
+
+/// What is said of a group.
+fn write_note(text: &mut String, group: &[&Line<'_>]) {
+    let Some(line) = group.first() else { return };
+    let to = line.to.map(|to| format!("now {to}"));
+    let said: Vec<String> = [to, line.note.map(str::to_owned)].into_iter().flatten().collect();
+    wrap(text, NOTE, &said.join(": "), NOTE);
+}
+
+/// The numbers of lines: `2-5,12`.
+fn numbers(lines: &[&Line<'_>]) -> String {
+    let mut ranges: Vec<(u32, u32)> = lines
+        .iter()
+        .map(|line| (line.first_line, line.last_line))
+        .collect();
+    ranges.sort_unstable();
+    let mut joined: Vec<(u32, u32)> = Vec::new();
+    for (first, last) in ranges {
+        match joined.last_mut() {
+            Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+            _ => joined.push((first, last)),
+        }
+    }
+    let shown: Vec<String> = joined
+        .into_iter()
+        .map(|(first, last)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        })
+        .collect();
+    shown.join(",")
 }
 
 /// What stands before a note.
@@ -199,5 +272,36 @@ mod tests {
                 .all(|line| line.starts_with("    ") && line.as_bytes()[4] != b' '),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_is_said_of_several_lines_is_said_once() {
+        let line = |first_line, what, note| Line {
+            file: "/etc/d.conf",
+            first_line,
+            last_line: first_line,
+            what,
+            weight: None,
+            to: None,
+            note: Some(note),
+        };
+        let lines = [
+            line(2, "ssl", "Dovecot's"),
+            line(3, "userdb {", "Dovecot's"),
+            line(9, "biff", "not needed"),
+            line(4, "}", "Dovecot's"),
+            line(7, "ssl", "Dovecot's"),
+        ];
+        let mut text = String::new();
+        gathered(&mut text, "Nothing", &lines);
+        let expected = "Nothing (5)\n\n  /etc/d.conf:2-4,7  ssl; userdb {\n      Dovecot's\n  /etc/d.conf:9  biff\n      not needed\n\n";
+        assert_eq!(text, expected);
+        let mut text = String::new();
+        part(&mut text, "Nothing", &lines[..2]);
+        let expected = "Nothing (2)\n\n  /etc/d.conf:2  ssl\n  /etc/d.conf:3  userdb {\n      Dovecot's\n\n";
+        assert_eq!(text, expected);
+        text.clear();
+        part(&mut text, "Nothing", &[]);
+        assert_eq!(text, "");
     }
 }

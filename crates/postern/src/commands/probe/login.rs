@@ -96,5 +96,5 @@ pub(super) async fn log_in(wire: &mut Wire, attempt: Attempt<'_>) -> Result<Ende
         };
         (reply, _) = wire.ask(&answer).await?;
     }
-    Ok(Ended::Broken("the server asks for ever".to_owned()))
+    Ok(Ended::Broken("the server asks again and again".to_owned()))
 }

@@ -12,6 +12,7 @@ mod wire;
 use std::time::Duration;
 
 use postern_net::resolver::Dnssec;
+use postern_net::tls::HandshakeError;
 use secrecy::SecretString;
 
 use self::named::resolve;
@@ -97,7 +98,13 @@ impl Probe<'_> {
         self.tls = self.client_tls(true, report);
         let ready = match self.open(report).await {
             Err(WireError::Handshake(error)) => {
-                report.add("certificate", Mark::Bad, error.to_string(), None);
+                let text = match (&error, &self.args.ca) {
+                    (HandshakeError::Unverified { .. }, None) => {
+                        format!("{error}; --ca FILE trusts an authority of your own")
+                    }
+                    _ => error.to_string(),
+                };
+                report.add("verified", Mark::Bad, text, None);
                 // Once more, to see the rest.
                 self.tls = self.client_tls(false, report);
                 report.quiet = true;

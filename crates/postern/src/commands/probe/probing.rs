@@ -371,12 +371,7 @@ impl Probe<'_> {
                 }
                 let title = format!("{mechanism}, {title}");
                 let Some(mut ready) = self.again().await? else {
-                    report.add(
-                        &title,
-                        Mark::Bad,
-                        "the server does not want to talk any more",
-                        None,
-                    );
+                    report.add(&title, Mark::Bad, "the server has ended the session", None);
                     return Ok(());
                 };
                 let attempt = Attempt {

@@ -31,12 +31,7 @@ pub(super) async fn test(probe: &Probe<'_>, report: &mut Report) -> Result<(), W
         &format!("postmaster@{}", probe.host),
     ] {
         let Some(mut ready) = probe.again().await? else {
-            report.add(
-                "open relay",
-                Mark::Bad,
-                "the server does not want to talk any more",
-                None,
-            );
+            report.add("open relay", Mark::Bad, "the server has ended the session", None);
             return Ok(());
         };
         for recipient in TRIES {

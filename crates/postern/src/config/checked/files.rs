@@ -54,6 +54,9 @@ fn planted(path: &Path) -> Option<Account> {
     is_root.then(|| Steps::walk(path).ok()?.is_planted()).flatten()
 }
 
+/// What helps where a file holds no secret that can be used.
+pub(super) const SECRET_REMEDY: &str = "write the secret alone into it, on one line";
+
 /// Checks a file that holds a key or a password: readable, and by its owner alone.
 pub(super) fn secret(file: &At<PathBuf>, what: &str, problems: &mut Problems) -> bool {
     if !readable(file, what, problems) {

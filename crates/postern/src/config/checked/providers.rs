@@ -311,7 +311,7 @@ fn client(table: &ProviderTable, c: &mut Checking<'_>) -> Option<ClientSecret> {
                 file.span.clone(),
                 error.to_string(),
                 "no secret",
-                "write only the secret into it, on one line",
+                files::SECRET_REMEDY,
             );
             None
         }

@@ -182,7 +182,7 @@ fn secrets(file: &At<std::path::PathBuf>, c: &mut Checking<'_>) -> Option<Vec<Se
                 file.span.clone(),
                 error.to_string(),
                 "no secret",
-                "write it into the first line",
+                files::SECRET_REMEDY,
             );
             return None;
         }

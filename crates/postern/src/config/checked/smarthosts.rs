@@ -132,7 +132,7 @@ fn read_file(file: &At<PathBuf>, what: &str, c: &mut Checking<'_>) -> Option<Sec
     match read_secret(file) {
         Ok(secret) => Some(secret),
         Err(error) => {
-            let remedy = "write it into the first line";
+            let remedy = files::SECRET_REMEDY;
             c.problems
                 .error(file.span.clone(), error.to_string(), "no secret", remedy);
             None

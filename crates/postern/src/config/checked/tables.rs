@@ -101,7 +101,7 @@ fn unknown(name: &str, span: Option<Span>, c: &mut Checking<'_>) {
 fn tell(mistakes: &[TableMistake], span: Option<Span>, c: &mut Checking<'_>) {
     for mistake in mistakes {
         let remedy = match mistake.line {
-            0 => "see above".to_owned(),
+            0 => format!("mend {}, or name another table", mistake.file.display()),
             line => format!("correct line {line} of {}", mistake.file.display()),
         };
         c.problems

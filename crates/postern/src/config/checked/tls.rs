@@ -243,7 +243,30 @@ fn explain<'a>(
             "no usable key",
             "a key in PEM form (PKCS #8, PKCS #1 or SEC 1) is expected".to_owned(),
         ),
-        _ => (key, "cannot be used", "see above".to_owned()),
+        TlsError::Exposed { path, .. } => (key, "open to others", format!("chmod 600 {}", path.display())),
+        TlsError::Read { path, .. } => (
+            key,
+            "cannot be read",
+            format!(
+                "correct the path, or let the user that serves read {}",
+                path.display()
+            ),
+        ),
+        TlsError::BadCrl { path, .. } => (
+            certificate,
+            "no usable revocation list",
+            format!(
+                "name one in PEM form that is still valid: openssl crl -text -in {}",
+                path.display()
+            ),
+        ),
+        _ => (
+            certificate,
+            "TLS does not take it",
+            format!(
+                "`postern cert show {shown_certificate}` shows what is in it; `postern cert issue NAME` makes a new pair"
+            ),
+        ),
     }
 }
 
