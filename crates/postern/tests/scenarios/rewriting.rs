@@ -112,35 +112,57 @@ struct Probe {
 const JOE: &[&str] = &["joe@outside.example"];
 const TEXT: &str = "Hello.\r\n";
 
+/// A message to Joe with a short text.
+const fn probe(id: &'static str, from: &'static str, header: &'static str) -> Probe {
+    Probe {
+        id,
+        from,
+        to: JOE,
+        header,
+        body: TEXT,
+    }
+}
+
+impl Probe {
+    const fn to(self, to: &'static [&'static str]) -> Self {
+        Self { to, ..self }
+    }
+
+    const fn with(self, body: &'static str) -> Self {
+        Self { body, ..self }
+    }
+}
+
 #[rustfmt::skip]
 const PROBES: &[Probe] = &[
-    Probe { id: "plain",      from: "ann@outside.example",          to: JOE, header: "From: Ann <ann@outside.example>\r\nTo: Joe <joe@outside.example>\r\n", body: TEXT },
-    Probe { id: "canonical",  from: "vera@havelock.example",        to: JOE, header: "From: \"Stone, V.\" <vera@havelock.example>\r\nReply-To: vera+list@havelock.example (me (here))\r\nTo: vera@havelock.example\r\n", body: TEXT },
-    Probe { id: "detail",     from: "vera+x@havelock.example",      to: JOE, header: "From: vera+x@havelock.example\r\n", body: TEXT },
-    Probe { id: "again",      from: "old@a.example",                to: JOE, header: "From: old@a.example\r\n", body: TEXT },
-    Probe { id: "domain",     from: "copier3@printers.lan",         to: JOE, header: "From: Copier <copier3@printers.lan>\r\n", body: TEXT },
-    Probe { id: "moved",      from: "u@b.example",                  to: JOE, header: "From: u@b.example\r\nSender: =?utf-8?q?J=C3=BC?= <w@b.example>\r\n", body: TEXT },
-    Probe { id: "recipient",  from: "ann@outside.example",          to: &["team@outside.example", "joe@outside.example"], header: "From: ann@outside.example\r\nTo: Team <team@outside.example>, joe@outside.example\r\nCc: Us: team@outside.example, x@y.example;\r\n", body: TEXT },
-    Probe { id: "masquerade", from: "vera@pc12.havelock.example",   to: JOE, header: "From: x@pc12.havelock.example\r\nTo: y@a.b.havelock.example, z@bench.lab.havelock.example\r\n", body: TEXT },
-    Probe { id: "exposed",    from: "root@pc12.havelock.example",   to: JOE, header: "From: root@pc12.havelock.example\r\n", body: TEXT },
-    Probe { id: "lab",        from: "anna@bench.lab.havelock.example", to: JOE, header: "From: anna@bench.lab.havelock.example\r\n", body: TEXT },
-    Probe { id: "bare",       from: "cron",                         to: JOE, header: "From: cron (Cron Daemon)\r\nTo: root\r\n", body: TEXT },
-    Probe { id: "null",       from: "",                             to: JOE, header: "From: MAILER-DAEMON@pc12.havelock.example\r\n", body: TEXT },
-    Probe { id: "generic",    from: "nagios@mon.lan",               to: JOE, header: "From: Nagios <nagios@mon.lan>\r\n", body: TEXT },
-    Probe { id: "removed",    from: "ann@outside.example",          to: JOE, header: "From: a@outside.example\r\nX-Priority: 1\r\nX-Inside: yes\r\nUser-Agent: Foo/1\r\n", body: TEXT },
-    Probe { id: "replaced",   from: "ann@outside.example",          to: JOE, header: "From: a@outside.example\r\nX-Old: this\r\nList-Id: <ads.example>\r\nX-Warn: 1\r\n", body: TEXT },
-    Probe { id: "redirected", from: "ann@outside.example",          to: &["joe@outside.example", "jim@outside.example"], header: "From: a@outside.example\r\nTo: all-staff@outside.example\r\n", body: TEXT },
-    Probe { id: "bcc",        from: "ann@outside.example",          to: JOE, header: "From: a@outside.example\r\nX-Copy: 1\r\n", body: TEXT },
-    Probe { id: "rejected",   from: "ann@outside.example",          to: JOE, header: "From: a@outside.example\r\nSubject: Undelivered: Re: Invoice 4\r\n", body: TEXT },
-    Probe { id: "discarded",  from: "ann@outside.example",          to: JOE, header: "From: a@outside.example\r\nSubject: my\r\n [TEST MAIL]\r\n", body: TEXT },
-    Probe { id: "held",       from: "ann@outside.example",          to: JOE, header: "From: a@outside.example\r\nX-Hold: 1\r\n", body: TEXT },
-    Probe { id: "attached",   from: "ann@outside.example",          to: JOE, header: "From: a@outside.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n", body: "--b\r\nContent-Type: text/plain\r\nContent-Disposition: attachment; filename=a.exe\r\n\r\nMZ\r\n--b--\r\n" },
-    Probe { id: "nested",     from: "ann@outside.example",          to: JOE, header: "From: a@outside.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n", body: "--b\r\nContent-Type: message/rfc822\r\n\r\nX-Priority: 1\r\nX-Old: that\r\nSubject: in\r\n\r\nold line\r\n--b--\r\n" },
-    Probe { id: "body",       from: "ann@outside.example",          to: JOE, header: "From: a@outside.example\r\n", body: "one\r\nsecret line\r\nold line\r\nlate line\r\nlast" },
-    Probe { id: "lottery",    from: "ann@outside.example",          to: JOE, header: "From: a@outside.example\r\n", body: "Dear lottery winner, you\r\n" },
-    Probe { id: "boss",       from: "boss@havelock.example",        to: &["joe@outside.example", "secretary@outside.example"], header: "From: boss@havelock.example\r\n", body: TEXT },
-    Probe { id: "boss-copy",  from: "boss@havelock.example",        to: JOE, header: "From: boss@havelock.example\r\n", body: TEXT },
-    Probe { id: "press",      from: "ann@outside.example",          to: &["press@outside.example"], header: "From: a@outside.example\r\n", body: TEXT },
+    // id             sender                              header
+    probe("plain",      "ann@outside.example",              "From: Ann <ann@outside.example>\r\nTo: Joe <joe@outside.example>\r\n"),
+    probe("canonical",  "vera@havelock.example",            "From: \"Stone, V.\" <vera@havelock.example>\r\nReply-To: vera+list@havelock.example (me (here))\r\nTo: vera@havelock.example\r\n"),
+    probe("detail",     "vera+x@havelock.example",          "From: vera+x@havelock.example\r\n"),
+    probe("again",      "old@a.example",                    "From: old@a.example\r\n"),
+    probe("domain",     "copier3@printers.lan",             "From: Copier <copier3@printers.lan>\r\n"),
+    probe("moved",      "u@b.example",                      "From: u@b.example\r\nSender: =?utf-8?q?J=C3=BC?= <w@b.example>\r\n"),
+    probe("recipient",  "ann@outside.example",              "From: ann@outside.example\r\nTo: Team <team@outside.example>, joe@outside.example\r\nCc: Us: team@outside.example, x@y.example;\r\n").to(&["team@outside.example", "joe@outside.example"]),
+    probe("masquerade", "vera@pc12.havelock.example",       "From: x@pc12.havelock.example\r\nTo: y@a.b.havelock.example, z@bench.lab.havelock.example\r\n"),
+    probe("exposed",    "root@pc12.havelock.example",       "From: root@pc12.havelock.example\r\n"),
+    probe("lab",        "anna@bench.lab.havelock.example",  "From: anna@bench.lab.havelock.example\r\n"),
+    probe("bare",       "cron",                             "From: cron (Cron Daemon)\r\nTo: root\r\n"),
+    probe("null",       "",                                 "From: MAILER-DAEMON@pc12.havelock.example\r\n"),
+    probe("generic",    "nagios@mon.lan",                   "From: Nagios <nagios@mon.lan>\r\n"),
+    probe("removed",    "ann@outside.example",              "From: a@outside.example\r\nX-Priority: 1\r\nX-Inside: yes\r\nUser-Agent: Foo/1\r\n"),
+    probe("replaced",   "ann@outside.example",              "From: a@outside.example\r\nX-Old: this\r\nList-Id: <ads.example>\r\nX-Warn: 1\r\n"),
+    probe("redirected", "ann@outside.example",              "From: a@outside.example\r\nTo: all-staff@outside.example\r\n").to(&["joe@outside.example", "jim@outside.example"]),
+    probe("bcc",        "ann@outside.example",              "From: a@outside.example\r\nX-Copy: 1\r\n"),
+    probe("rejected",   "ann@outside.example",              "From: a@outside.example\r\nSubject: Undelivered: Re: Invoice 4\r\n"),
+    probe("discarded",  "ann@outside.example",              "From: a@outside.example\r\nSubject: my\r\n [TEST MAIL]\r\n"),
+    probe("held",       "ann@outside.example",              "From: a@outside.example\r\nX-Hold: 1\r\n"),
+    probe("attached",   "ann@outside.example",              "From: a@outside.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n").with("--b\r\nContent-Type: text/plain\r\nContent-Disposition: attachment; filename=a.exe\r\n\r\nMZ\r\n--b--\r\n"),
+    probe("nested",     "ann@outside.example",              "From: a@outside.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n").with("--b\r\nContent-Type: message/rfc822\r\n\r\nX-Priority: 1\r\nX-Old: that\r\nSubject: in\r\n\r\nold line\r\n--b--\r\n"),
+    probe("body",       "ann@outside.example",              "From: a@outside.example\r\n").with("one\r\nsecret line\r\nold line\r\nlate line\r\nlast"),
+    probe("lottery",    "ann@outside.example",              "From: a@outside.example\r\n").with("Dear lottery winner, you\r\n"),
+    probe("boss",       "boss@havelock.example",            "From: boss@havelock.example\r\n").to(&["joe@outside.example", "secretary@outside.example"]),
+    probe("boss-copy",  "boss@havelock.example",            "From: boss@havelock.example\r\n"),
+    probe("press",      "ann@outside.example",              "From: a@outside.example\r\n").to(&["press@outside.example"]),
 ];
 
 fn message(probe: &Probe) -> String {
@@ -258,6 +280,14 @@ fn postfix_and_postern_make_the_same_of_it() {
     let _ = both.site.server();
 }
 
+/// That a message came with this sender and these authors.
+fn assert_came(sink: &Sink, id: &str, sender: &str, author: &str) {
+    let came = sink.wait_for(&format!("<{id}@probe.example>"));
+    assert!(came.mail.starts_with(sender), "{id}: {}", came.mail);
+    let field = format!("From: {author}\r\n");
+    assert!(came.content.contains(&field), "{id}: {}", came.content);
+}
+
 const OUT_RULES: &str = "[relay]\nnetworks = [\"127.0.0.0/8\"]\n\
     [[rewrite]]\nname = \"outside\"\nat = \"out\"\n\
     classes = [\"envelope_sender\", \"envelope_recipient\", \"header_sender\", \"header_recipient\"]\ntable = \"hash:generic\"\n\
@@ -355,13 +385,7 @@ fn whose_mail_and_by_which_way() {
             .mail("b@pc.relay.test", &["joe@relay.test"], &message(id, header))
             .unwrap();
         assert!(reply.starts_with("250"), "{reply}");
-        let came = sink.wait_for(&format!("<{id}@probe.example>"));
-        assert!(came.mail.starts_with(sender), "{id}: {}", came.mail);
-        assert!(
-            came.content.contains(&format!("From: {author}\r\n")),
-            "{id}: {}",
-            came.content
-        );
+        assert_came(&sink, id, sender, author);
     }
     // The same over a login with BDAT, where the trace goes, too.
     let mut tester = site.tester();
@@ -506,13 +530,7 @@ fn mail_that_passes_through() {
             .mail("b@pc.relay.test", &["joe@relay.test"], &text)
             .unwrap();
         assert!(reply.starts_with("250"), "{reply}");
-        let came = sink.wait_for(&format!("<{id}@probe.example>"));
-        assert!(came.mail.starts_with(sender), "{id}: {}", came.mail);
-        assert!(
-            came.content.contains(&format!("From: {author}\r\n")),
-            "{id}: {}",
-            came.content
-        );
+        assert_came(&sink, id, sender, author);
     }
 }
 
